@@ -1,0 +1,76 @@
+"""Case and Dataset: which files belong together. No voxels here; `dataset_layouts` reads the four layouts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Case:
+    """One examination: an image file per channel (or one file with all channels) and its label map."""
+
+    id: str
+    images: tuple[Path, ...]
+    label: Path | None = None
+    patient: str = ""
+    group: str = ""
+    split: str = ""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Cases with the names of their channels and the integer value of every label but background.
+
+    ``labels`` maps a name to the value it has in the label files; any integer except ``background`` (0) is allowed.
+    A value of the files that is not named counts as background where ``subset`` is true, else it is an error.
+    """
+
+    name: str
+    root: Path
+    channels: tuple[str, ...]
+    labels: dict[str, int]
+    cases: tuple[Case, ...]
+    subset: bool = False
+
+    def folds(self, count: int = 5, seed: int = 12345) -> list[list[str]]:
+        """Ids of the validation cases of each fold; a patient is never split between folds.
+
+        Fewer patients than ``count`` give fewer folds; a ``split`` column with the values 0..k-1 is taken as it is.
+        """
+        fixed = _folds_of_split_column(self.cases)
+        if fixed:
+            return fixed
+        patients: dict[str, list[str]] = defaultdict(list)
+        for case in self.cases:
+            patients[case.patient or case.id].append(case.id)
+        names = sorted(patients)
+        order = np.random.Generator(np.random.Philox(key=seed)).permutation(len(names))
+        parts = np.array_split(order, min(count, len(names)))
+        return [sorted(case for i in part for case in patients[names[i]]) for part in parts]
+
+    def select(self, ids: Sequence[str]) -> tuple[Case, ...]:
+        """The cases with these ids, in the dataset's order."""
+        wanted = set(ids)
+        return tuple(case for case in self.cases if case.id in wanted)
+
+    def content_hash(self) -> str:
+        """Twelve hex digits over names, labels and every file's path, size and time of change."""
+        digest = hashlib.sha256(repr((self.channels, sorted(self.labels.items()))).encode())
+        for case in self.cases:
+            for path in (*case.images, *([case.label] if case.label else [])):
+                status = path.stat()
+                digest.update(f"{case.id}|{path.name}|{status.st_size}|{status.st_mtime_ns}\n".encode())
+        return digest.hexdigest()[:12]
+
+
+def _folds_of_split_column(cases: tuple[Case, ...]) -> list[list[str]]:
+    if not cases or not all(case.split.isdigit() for case in cases):
+        return []
+    numbers = sorted({int(case.split) for case in cases})
+    return [sorted(case.id for case in cases if int(case.split) == number) for number in numbers]

@@ -1,0 +1,45 @@
+"""Everything segkit raises on purpose, with the exit code that the command line returns.
+
+    SegkitError                 1   never raised itself
+    |-- UsageError              2   a flag, override or argument that makes no sense
+    |-- InputError              3   a file or dataset that cannot be used as it is
+    |-- OutOfMemoryError        4   the work does not fit into the memory there is
+    `-- SomeCasesFailed         5   some scans of many failed; the others are done
+"""
+
+from __future__ import annotations
+
+from os import PathLike
+
+
+class SegkitError(Exception):
+    """Root of all errors that segkit raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(SegkitError):
+    """A flag, override or argument that makes no sense; the message says what to type instead."""
+
+    exit_code = 2
+
+
+class InputError(SegkitError):
+    """A file or dataset that cannot be used: names it, what was expected, what was found and what to do."""
+
+    exit_code = 3
+
+    def __init__(self, where: str | PathLike[str], *, expected: str, found: str, remedy: str) -> None:
+        super().__init__(f"{where}: expected {expected}, found {found}. {remedy}")
+
+
+class OutOfMemoryError(SegkitError):
+    """The work does not fit into the memory there is; the message says what needs how much."""
+
+    exit_code = 4
+
+
+class SomeCasesFailed(SegkitError):
+    """Some cases of many failed; the others are done and written."""
+
+    exit_code = 5

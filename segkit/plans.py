@@ -1,0 +1,248 @@
+"""Plan: everything that was decided about how a dataset is turned into a network's input, and the network itself.
+
+A plan is a JSON file. Lengths are mm (or px for pictures without spacing); axes are X, Y, Z after the scan has been
+turned to the nearest RAS+ orientation. A pruned or a scaled network is just another plan: channels and groups of every
+convolution stand here, and networks read them without recomputing anything.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from segkit.errors import InputError
+
+FORMAT_VERSION = 1
+
+NormKind = Literal["group", "batch", "none"]
+Scheme = Literal["ct", "zscore", "none"]
+
+
+@dataclass(frozen=True)
+class ChannelPlan:
+    """One input channel and how its intensities are normalised.
+
+    ``ct``: clip to [lower, upper], subtract mean, divide by std (numbers of the whole dataset's foreground).
+    ``zscore``: mean and standard deviation of the scan itself, inside its non-background mask where ``masked``.
+    """
+
+    name: str
+    scheme: Scheme
+    lower: float = 0.0
+    upper: float = 0.0
+    mean: float = 0.0
+    std: float = 1.0
+    masked: bool = False
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """One convolution and the norm behind it. ``voxels`` is the number of voxels it sees on a training patch."""
+
+    name: str
+    channels: int
+    norm: NormKind
+    groups: int
+    voxels: int
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """Layers at one resolution. ``stride`` leads into an encoder stage, and up out of the stage below a decoder one."""
+
+    kernel: tuple[int, int, int]
+    stride: tuple[int, int, int]
+    layers: tuple[LayerPlan, ...]
+
+
+@dataclass(frozen=True)
+class NetworkPlan:
+    """A network, block by block. The last encoder stage is the bottleneck; decoder stages go from deep to shallow."""
+
+    name: str
+    activation: str
+    encoder: tuple[StagePlan, ...]
+    decoder: tuple[StagePlan, ...]
+    deep_supervision: bool = True
+
+    @property
+    def layers(self) -> tuple[LayerPlan, ...]:
+        """Every normalised layer, in the order in which data passes it."""
+        return tuple(layer for stage in (*self.encoder, *self.decoder) for layer in stage.layers)
+
+    @property
+    def divisor(self) -> tuple[int, int, int]:
+        """A window's edge along each axis must be a multiple of this."""
+        edges = [1, 1, 1]
+        for stage in self.encoder:
+            edges = [edge * stride for edge, stride in zip(edges, stage.stride, strict=True)]
+        return (edges[0], edges[1], edges[2])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was decided for a dataset; see the module's text for units and axes."""
+
+    name: str
+    dims: Literal[2, 3]
+    slice_axis: int | None
+    """The axis across which a 2D network cuts; None in 3D. The patch is 1 voxel thick along it."""
+    channels: tuple[ChannelPlan, ...]
+    labels: dict[str, int]
+    spacing: tuple[float | None, float | None, float | None]
+    """Voxel edges of the network's grid; None leaves that axis as the scan has it."""
+    unit: Literal["mm", "px"]
+    patch: tuple[int, int, int]
+    batch_size: int
+    mirror_axes: tuple[int, ...]
+    crop_to_content: bool
+    """Cut away the border where every channel has the constant value of the scan's corners."""
+    network: NetworkPlan
+    reasons: dict[str, str] = field(default_factory=dict)
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def label_values(self) -> tuple[int, ...]:
+        """Value in the files of every network output: background first, then the labels in their order."""
+        return (0, *self.labels.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return dataclasses.asdict(self)
+
+    def hash(self) -> str:
+        """Twelve hex digits over everything but the reasons."""
+        content = {key: value for key, value in self.to_dict().items() if key != "reasons"}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+    @staticmethod
+    def from_dict(content: dict[str, Any], where: str | Path = "plan") -> Plan:
+        """Build a plan from JSON types, lifting older formats.
+
+        Raises:
+            InputError: a newer format, a missing or unknown key, or a value of the wrong type.
+        """
+        return _plan(upgrade(content, where), where)
+
+
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""From format n to n + 1, each a pure function of a dict."""
+
+
+def upgrade(content: dict[str, Any], where: str | Path) -> dict[str, Any]:
+    """Lift ``content`` to FORMAT_VERSION."""
+    version = content.get("format_version")
+    if not isinstance(version, int) or version < 1:
+        raise InputError(
+            where,
+            expected="a whole number under 'format_version'",
+            found=repr(version),
+            remedy="Is this a plan of segkit?",
+        )
+    if version > FORMAT_VERSION:
+        raise InputError(
+            where,
+            expected=f"plan format {FORMAT_VERSION} or older",
+            found=f"format {version}",
+            remedy="It was written by a newer segkit: update segkit to read it.",
+        )
+    while version < FORMAT_VERSION:
+        content = UPGRADES[version](content)
+        version = content["format_version"]
+    return content
+
+
+def read_plan(path: str | Path) -> Plan:
+    """Read plan.json.
+
+    Raises:
+        InputError: no such file, not JSON, or not a plan.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            path, expected="a plan as JSON", found=str(error), remedy="'segkit plan DATASET' writes one."
+        ) from error
+    if not isinstance(content, dict):
+        raise InputError(
+            path,
+            expected="a JSON object",
+            found=type(content).__name__,
+            remedy="'segkit plan DATASET' writes one.",
+        )
+    return Plan.from_dict(content, path)
+
+
+def plan_text(plan: Plan) -> str:
+    """The text of plan.json."""
+    return json.dumps(plan.to_dict(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _plan(content: dict[str, Any], where: str | Path) -> Plan:
+    try:
+        network = content["network"]
+        plan = Plan(
+            **{
+                **content,
+                "channels": tuple(ChannelPlan(**channel) for channel in content["channels"]),
+                "spacing": tuple(content["spacing"]),
+                "patch": tuple(content["patch"]),
+                "mirror_axes": tuple(content["mirror_axes"]),
+                "network": NetworkPlan(
+                    **{
+                        **network,
+                        "encoder": tuple(_stage(stage) for stage in network["encoder"]),
+                        "decoder": tuple(_stage(stage) for stage in network["decoder"]),
+                    }
+                ),
+            }
+        )
+        _check(plan)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            where,
+            expected="the keys and types of a plan",
+            found=f"{type(error).__name__}: {error}",
+            remedy="Compare it with what 'segkit plan DATASET' writes.",
+        ) from error
+    return plan
+
+
+def _stage(content: dict[str, Any]) -> StagePlan:
+    return StagePlan(
+        kernel=_three(content["kernel"]),
+        stride=_three(content["stride"]),
+        layers=tuple(LayerPlan(**layer) for layer in content["layers"]),
+    )
+
+
+def _three(values: list[int]) -> tuple[int, int, int]:
+    x, y, z = (int(value) for value in values)
+    return (x, y, z)
+
+
+def _check(plan: Plan) -> None:
+    """Raise ValueError for a plan that no network could follow."""
+    if plan.dims not in (2, 3):
+        raise ValueError(f"dims must be 2 or 3, not {plan.dims}")
+    if len(plan.patch) != 3 or len(plan.spacing) != 3:
+        raise ValueError("patch and spacing need three entries, for X, Y and Z")
+    if (plan.dims == 2) != (plan.slice_axis is not None):
+        raise ValueError("slice_axis must be given with dims 2, and only then")
+    for edge, divisor in zip(plan.patch, plan.network.divisor, strict=True):
+        if edge < 1 or edge % divisor:
+            raise ValueError(f"patch {plan.patch} must be a multiple of {plan.network.divisor}")
+    for channel in plan.channels:
+        if channel.scheme not in get_args(Scheme):
+            raise ValueError(f"channel {channel.name!r}: scheme must be one of {get_args(Scheme)}")
+    for layer in plan.network.layers:
+        if layer.norm not in get_args(NormKind):
+            raise ValueError(f"layer {layer.name}: norm must be one of {get_args(NormKind)}")
+        if layer.norm == "group" and (layer.groups < 1 or layer.channels % layer.groups):
+            raise ValueError(f"layer {layer.name}: {layer.channels} channels do not divide into {layer.groups} groups")

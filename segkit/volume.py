@@ -1,0 +1,112 @@
+"""Volume: voxels and the affine that places them; every other geometric fact is derived from those two.
+
+Array axes are (C, X, Y, Z): channels, then the file's own voxel axes. The affine maps the index (x, y, z) to mm in
+RAS+ (right, anterior, superior). A picture is a volume with Z = 1; without a physical spacing its unit is "px".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Unit = Literal["mm", "px"]
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """The voxel grid of a scan, without its voxels."""
+
+    shape: Shape
+    affine: NDArray[np.float64]
+    unit: Unit = "mm"
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Voxel edge lengths along X, Y, Z in ``unit``."""
+        edges = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return (float(edges[0]), float(edges[1]), float(edges[2]))
+
+    @property
+    def voxels(self) -> int:
+        """Number of voxels of one channel."""
+        return self.shape[0] * self.shape[1] * self.shape[2]
+
+    def corners(self) -> NDArray[np.float64]:
+        """World coordinates (8, 3) in mm of the centres of the eight corner voxels."""
+        ends = [(0, n - 1) for n in self.shape]
+        indices = np.array([(x, y, z, 1) for x in ends[0] for y in ends[1] for z in ends[2]], dtype=np.float64)
+        return np.asarray((indices @ self.affine.T)[:, :3], dtype=np.float64)
+
+    def matches(self, other: Grid, tolerance: float = 0.05) -> bool:
+        """Same shape, and every corner voxel within ``tolerance`` of a voxel edge of its counterpart."""
+        if self.shape != other.shape:
+            return False
+        apart = np.linalg.norm(self.corners() - other.corners(), axis=1).max()
+        return bool(apart <= tolerance * min(self.spacing))
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """Voxels (C, X, Y, Z) with the affine of their grid. Never holds a path, a header or a tensor.
+
+    >>> scan = Volume(np.zeros((1, 4, 5, 6)), np.diag([1.0, 1.0, 2.5, 1.0]))
+    >>> scan.spacing
+    (1.0, 1.0, 2.5)
+    """
+
+    array: NDArray[Any]
+    affine: NDArray[np.float64]
+    unit: Unit = "mm"
+
+    def __post_init__(self) -> None:
+        if self.array.ndim != 4:
+            raise ValueError(f"Volume.array must have the axes (C, X, Y, Z), not shape {self.array.shape}")
+        if np.shape(self.affine) != (4, 4):
+            raise ValueError(f"Volume.affine must have shape (4, 4), not {np.shape(self.affine)}")
+
+    @property
+    def grid(self) -> Grid:
+        _, x, y, z = self.array.shape
+        return Grid((x, y, z), self.affine, self.unit)
+
+    @property
+    def channels(self) -> int:
+        return int(self.array.shape[0])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.array.dtype
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Voxel edge lengths along X, Y, Z in ``unit``."""
+        return self.grid.spacing
+
+    def planes(self, start: int, stop: int) -> NDArray[Any]:
+        """Voxels (C, X, Y, stop - start) of the planes ``start`` to ``stop`` along Z."""
+        return self.array[..., start:stop]
+
+    def with_array(self, array: NDArray[Any]) -> Volume:
+        """The same geometry with other voxels (C, X, Y, Z)."""
+        return Volume(array, self.affine, self.unit)
+
+
+class VolumeSource(Protocol):
+    """A scan whose grid and type are known now and whose voxels are read when asked for; a Volume is one."""
+
+    @property
+    def grid(self) -> Grid: ...
+
+    @property
+    def channels(self) -> int: ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
+    def planes(self, start: int, stop: int) -> NDArray[Any]:
+        """Voxels (C, X, Y, stop - start) of the planes ``start`` to ``stop`` along Z."""
+        ...
