@@ -1,10 +1,10 @@
 """Everything segkit raises on purpose, with the exit code that the command line returns.
 
-    SegkitError                 1   never raised itself
-    |-- UsageError              2   a flag, override or argument that makes no sense
-    |-- InputError              3   a file or dataset that cannot be used as it is
-    |-- OutOfMemoryError        4   the work does not fit into the memory there is
-    `-- SomeCasesFailed         5   some scans of many failed; the others are done
+SegkitError                 1   never raised itself
+|-- UsageError              2   a flag, override or argument that makes no sense
+|-- InputError              3   a file or dataset that cannot be used as it is
+|-- OutOfMemoryError        4   the work does not fit into the memory there is
+`-- SomeCasesFailed         5   some scans of many failed; the others are done
 """
 
 from __future__ import annotations
