@@ -1,0 +1,1 @@
+"""segkit: medical image segmentation with GroupNorm U-Nets."""
