@@ -1,0 +1,105 @@
+"""Building blocks of the U-Nets, in 2D and 3D: as many spatial axes as a kernel has edges."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from segkit.networks.norm import norm_layer
+from segkit.plans import LayerPlan
+
+Edges = Sequence[int]
+"""Kernel edges or strides, one per spatial axis."""
+
+NEGATIVE_SLOPE = 0.01
+
+CONVOLUTIONS: dict[int, Callable[..., nn.Module]] = {2: nn.Conv2d, 3: nn.Conv3d}
+TRANSPOSED_CONVOLUTIONS: dict[int, Callable[..., nn.Module]] = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+
+# In place where the backward pass needs the output only: one kept tensor less per convolution.
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "leaky_relu": lambda: nn.LeakyReLU(NEGATIVE_SLOPE, inplace=True),
+    "relu": lambda: nn.ReLU(inplace=True),
+    "silu": nn.SiLU,
+    "gelu": nn.GELU,
+}
+
+
+def convolution(in_channels: int, out_channels: int, *, kernel: Edges, stride: Edges, bias: bool) -> nn.Module:
+    """A convolution with odd ``kernel`` and zero padding, which at stride 1 keeps the size ('same')."""
+    padding = tuple(edge // 2 for edge in kernel)
+    layer = CONVOLUTIONS[len(kernel)]
+    return layer(in_channels, out_channels, tuple(kernel), tuple(stride), padding=padding, bias=bias)
+
+
+def upsampling(in_channels: int, out_channels: int, stride: Edges) -> nn.Module:
+    """A transposed convolution whose kernel is its stride: output voxels come from one input voxel each."""
+    return TRANSPOSED_CONVOLUTIONS[len(stride)](in_channels, out_channels, tuple(stride), tuple(stride))
+
+
+def score_head(in_channels: int, classes: int, dims: int) -> nn.Module:
+    """A 1x1 convolution to one score per class."""
+    return convolution(in_channels, classes, kernel=[1] * dims, stride=[1] * dims, bias=True)
+
+
+class ConvBlock(nn.Sequential):
+    """Convolution, norm, activation (left out for None). No bias before a norm, which would take it away again."""
+
+    def __init__(
+        self, in_channels: int, layer: LayerPlan, *, kernel: Edges, stride: Edges, activation: str | None
+    ) -> None:
+        bias = layer.norm == "none"
+        parts = OrderedDict(
+            conv=convolution(in_channels, layer.channels, kernel=kernel, stride=stride, bias=bias),
+            norm=norm_layer(layer, len(kernel)),
+        )
+        if activation is not None:
+            parts["activation"] = ACTIVATIONS[activation]()
+        super().__init__(parts)
+
+
+def plain_stage(
+    in_channels: int, layers: Sequence[LayerPlan], *, kernel: Edges, stride: Edges, activation: str
+) -> nn.Sequential:
+    """Convolution blocks in a row, the first of them strided."""
+    stage = nn.Sequential()
+    for layer in layers:
+        stage.append(ConvBlock(in_channels, layer, kernel=kernel, stride=stride, activation=activation))
+        in_channels, stride = layer.channels, [1] * len(kernel)
+    return stage
+
+
+class DecoderStage(nn.Module):
+    """Enlarge what comes from below, put the encoder's features of that resolution beside it, convolve."""
+
+    def __init__(
+        self, below: int, skip: int, layers: Sequence[LayerPlan], *, kernel: Edges, stride: Edges, activation: str
+    ) -> None:
+        super().__init__()
+        self.up = upsampling(below, skip, stride)
+        self.convs = plain_stage(2 * skip, layers, kernel=kernel, stride=[1] * len(kernel), activation=activation)
+
+    def forward(self, below: Tensor, skip: Tensor) -> Tensor:
+        """(B, below, x, y, z) and (B, skip, X, Y, Z) to (B, channels of the last layer, X, Y, Z)."""
+        features: Tensor = self.convs(torch.cat((self.up(below), skip), dim=1))
+        return features
+
+
+def initialise(network: nn.Module) -> None:
+    """Draw the kernels from He et al.'s normal distribution (arXiv 1502.01852, fan in); biases become zero.
+
+    Upsampling is linear and each of its output voxels sees one input voxel: there the variance is 1 / channels in,
+    so that what comes from below enters a decoder stage as large as the skip beside it.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.ConvTranspose2d | nn.ConvTranspose3d):
+            nn.init.normal_(module.weight, std=module.in_channels**-0.5)
+        elif isinstance(module, nn.Conv2d | nn.Conv3d):
+            nn.init.kaiming_normal_(module.weight, a=NEGATIVE_SLOPE)
+        else:
+            continue
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
