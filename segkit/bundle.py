@@ -258,17 +258,20 @@ def _card(place: Path) -> dict[str, Any]:
 
 def _check_card(card: dict[str, Any], where: Path) -> None:
     files, weights = card.get("files"), card.get("weights")
-    complete = isinstance(files, dict) and isinstance(weights, dict) and weights and PLAN in files
-    receipts = complete and all(
-        isinstance(files.get(name), dict)
-        and isinstance(files[name].get("bytes"), int)
-        and isinstance(files[name].get("sha256"), str)
-        for name in (*files, *weights.values())
-    )
-    if not receipts or not {"name", "created"} <= card.keys():
+    named = [PLAN, *weights.values()] if isinstance(weights, dict) and weights else [None]
+    receipts = isinstance(files, dict) and all(isinstance(name, str) and name in files for name in named)
+    if not (
+        receipts
+        and all(_is_receipt(receipt) for receipt in card["files"].values())
+        and {"name", "created"} <= card.keys()
+    ):
         raise InputError(
             where,
             expected="name, created, weights and files, with bytes and sha256 of each file",
             found=f"the keys {', '.join(sorted(card))}",
             remedy=_REMEDY,
         )
+
+
+def _is_receipt(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("bytes"), int) and isinstance(value.get("sha256"), str)
