@@ -1,0 +1,1 @@
+"""How well a label map agrees with a reference: overlap, surfaces, volumes; per case, per label and in the mean."""

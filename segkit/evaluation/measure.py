@@ -1,0 +1,97 @@
+"""Two label maps on one grid -> the metrics of every label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from segkit.evaluation.overlap import dice, iou, volume_difference_ml, volume_difference_px
+from segkit.evaluation.surface import surface_distances
+from segkit.volume import Unit
+
+Mask = NDArray[np.bool_]
+Box = tuple[slice, ...]
+Presence = Literal["both", "reference only", "prediction only", "neither"]
+
+
+@dataclass(frozen=True)
+class LabelResult:
+    """One label of one case: where it occurs, and its metrics (none where it occurs in neither mask)."""
+
+    presence: Presence
+    metrics: dict[str, float]
+
+
+def metric_names(unit: Unit) -> tuple[str, ...]:
+    """Names of the metrics in the order of the tables; lengths are in mm and volumes in ml, or both in px."""
+    volume = "volume_difference_ml" if unit == "mm" else "volume_difference_px"
+    return ("dice", "iou", f"hd95_{unit}", "surface_dice", volume)
+
+
+def measure_masks(
+    predicted: Mask, reference: Mask, spacing: Sequence[float], *, unit: Unit = "mm", tolerance: float = 1.0
+) -> dict[str, float]:
+    """Every metric of two masks (X, Y, Z); ``spacing`` and ``tolerance`` in ``unit``. All NaN where both are empty."""
+    distances = surface_distances(predicted, reference, spacing)
+    difference = volume_difference_ml if unit == "mm" else volume_difference_px
+    values = (
+        dice(predicted, reference, spacing),
+        iou(predicted, reference, spacing),
+        distances.hd95(),
+        distances.within(tolerance),
+        difference(predicted, reference, spacing),
+    )
+    return dict(zip(metric_names(unit), values, strict=True))
+
+
+def measure_labels(
+    predicted: NDArray[Any],
+    reference: NDArray[Any],
+    spacing: Sequence[float],
+    *,
+    labels: Mapping[str, int],
+    unit: Unit = "mm",
+    tolerance: float = 1.0,
+) -> dict[str, LabelResult]:
+    """Metrics per label of two integer label maps (X, Y, Z). Each label is looked at only where it occurs."""
+    values = np.array(sorted({0, *labels.values()}))
+    ours, theirs = (_positions(array, values) for array in (predicted, reference))
+    our_boxes, their_boxes = (ndimage.find_objects(array, values.size) for array in (ours, theirs))
+    results = {}
+    for name, value in labels.items():
+        number = int(np.searchsorted(values, value))
+        box = _joined(our_boxes[number], their_boxes[number])
+        masks = (ours[box] == number + 1, theirs[box] == number + 1) if box else None
+        found = measure_masks(*masks, spacing, unit=unit, tolerance=tolerance) if masks else {}
+        results[name] = LabelResult(_presence(our_boxes[number], their_boxes[number]), found)
+    return results
+
+
+def _positions(array: NDArray[Any], values: NDArray[Any]) -> NDArray[np.int32]:
+    """1 + the place of every voxel in the sorted ``values``, 0 where its value is not among them."""
+    places = np.minimum(np.searchsorted(values, array), values.size - 1).astype(np.int32)
+    return np.where(values[places] == array, places + 1, 0).astype(np.int32)
+
+
+def _joined(first: Box | None, second: Box | None) -> Box | None:
+    """The box around both, with a margin of one voxel so that the cut makes no surface of its own."""
+    boxes = [box for box in (first, second) if box]
+    if not boxes:
+        return None
+    return tuple(
+        slice(max(min(side.start for side in sides) - 1, 0), max(side.stop for side in sides) + 1)
+        for sides in zip(*boxes, strict=True)
+    )
+
+
+def _presence(predicted: Box | None, reference: Box | None) -> Presence:
+    if predicted and reference:
+        return "both"
+    if reference:
+        return "reference only"
+    return "prediction only" if predicted else "neither"
