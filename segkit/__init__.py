@@ -1,1 +1,44 @@
-"""segkit: medical image segmentation with GroupNorm U-Nets."""
+"""segkit: medical image segmentation with GroupNorm U-Nets.
+
+The public names are imported when they are first used, so that ``import segkit`` costs nothing.
+
+>>> import segkit
+>>> sorted(segkit.__all__)
+['evaluate', 'load', 'plan', 'read_volume', 'train', 'write_labels']
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from segkit.dataset_plan import plan
+    from segkit.evaluation import evaluate
+    from segkit.inference import load
+    from segkit.io import read_volume, write_labels
+    from segkit.training.run import train
+
+__version__ = "0.1.0"
+
+__all__ = ["evaluate", "load", "plan", "read_volume", "train", "write_labels"]
+
+_HOMES = {
+    "evaluate": "segkit.evaluation",
+    "load": "segkit.inference",
+    "plan": "segkit.dataset_plan",
+    "read_volume": "segkit.io",
+    "train": "segkit.training.run",
+    "write_labels": "segkit.io",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module on first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'segkit' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

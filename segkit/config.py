@@ -2,8 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, OverrideType
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from segkit.config_keys import get, leaves, put
+from segkit.config_values import CHECKS
+from segkit.config_words import names_value, path_value
+from segkit.errors import UsageError
 
 # OmegaConf composes into these classes: they must stay plain (not frozen) and typed with what OmegaConf knows.
 FORMAT_VERSION = 1
@@ -125,3 +143,147 @@ class TrainConfig:
     """0 to k-1, or all to train on every case."""
     weights: str | None = None
     format_version: int = FORMAT_VERSION
+
+
+DEFAULT_STEPS = 2000
+"""Length of a training that was given neither steps nor minutes."""
+
+_PATHS = {
+    "dataset": "dataset.path",
+    "dataset.path": "dataset.path",
+    "plan": "plan.file",
+    "plan.file": "plan.file",
+    "run_dir": "run_dir",
+    "weights": "weights",
+}
+"""Overrides whose value is a path. Hydra never sees them, so its grammar cannot trip over what a path may hold."""
+
+_GROUPS = ("network", "compute")
+
+
+def load(overrides: Sequence[str] = ()) -> TrainConfig:
+    """Compose the configuration from KEY=VALUE words; what comes back is plain dataclasses, checked.
+
+    >>> config = load(["dataset=scans (new)", "network=residual_unet", "trainer.max_minutes=10"])
+    >>> config.dataset.path, config.network.name, config.trainer.max_minutes, config.trainer.max_steps
+    ('scans (new)', 'residual_unet', 10.0, None)
+
+    Raises:
+        UsageError: an unknown key or choice, or a value of the wrong type or range; names it and near misses.
+    """
+    typed, taken = [], {}
+    for word in overrides:
+        key, equals, text = word.partition("=")
+        if equals and key in _PATHS:
+            taken[_PATHS[key]] = path_value(text)
+        elif equals and key in ("dataset.channels", "dataset.labels"):
+            taken[key] = names_value(key, text)
+        else:
+            typed.append(_checked_word(word))
+    config = _compose(typed)
+    for key, value in taken.items():
+        put(config, key, value)
+    if config.trainer.max_steps is None and config.trainer.max_minutes is None:
+        config.trainer.max_steps = DEFAULT_STEPS
+    check(config)
+    return config
+
+
+def check(config: TrainConfig) -> None:
+    """Check every value, and those that exclude each other.
+
+    Raises:
+        UsageError: names the key, what it may be, and what it is.
+    """
+    for key in known_keys():
+        _check_value(key, get(config, key))
+    network, trainer = config.network, config.trainer
+    if network.num_groups is not None and network.channels_per_group != "auto":
+        raise UsageError("give network.channels_per_group or network.num_groups, not both")
+    if network.norm != "group" and (network.num_groups is not None or network.channels_per_group != "auto"):
+        raise UsageError(f"groups go with network.norm=group only, not with network.norm={network.norm}")
+    if trainer.max_steps is not None and trainer.max_minutes is not None:
+        raise UsageError("give trainer.max_steps or trainer.max_minutes, not both")
+
+
+def to_yaml(config: TrainConfig) -> str:
+    """The text of config.yaml: every knob, in the order of the dataclasses."""
+    return str(yaml.safe_dump(dataclasses.asdict(config), sort_keys=False, allow_unicode=True))
+
+
+def known_keys() -> list[str]:
+    """Every dotted key that an override can set, in the order of the dataclasses."""
+    return [key for key in leaves(TrainConfig()) if key != "format_version"]
+
+
+def choices(group: str) -> list[str]:
+    """What ``group=`` (network, compute) may be: the files of configs/GROUP."""
+    return sorted(file.stem for file in (_configs() / group).glob("*.yaml"))
+
+
+def _configs() -> Path:
+    """The wheel carries configs/ inside the package; a checkout has it beside."""
+    inside = Path(__file__).parent / "configs"
+    return inside if inside.is_dir() else Path(__file__).parents[1] / "configs"
+
+
+def _compose(words: list[str]) -> TrainConfig:
+    ConfigStore.instance().store(name="schema", node=TrainConfig)
+    try:
+        with initialize_config_dir(str(_configs().resolve()), version_base="1.3", job_name="segkit"):
+            return cast(TrainConfig, OmegaConf.to_object(compose("train", overrides=words)))
+    except (HydraException, OmegaConfBaseException) as error:
+        reasons = [str(reason).splitlines()[0] for reason in (error, error.__cause__) if str(reason or "")]
+        raise UsageError(f"{': '.join(reasons)}. 'segkit train --help' lists the overrides.") from error
+
+
+def _checked_word(word: str) -> str:
+    """The override as Hydra shall see it, its key and value known to be good."""
+    override = _parse(word)
+    key = override.key_or_group
+    for group in _GROUPS:
+        if key in (group, f"{group}.name"):
+            return f"{group}={_choice(group, str(override.value()))}"
+    if key not in known_keys():
+        raise UsageError(f"unknown override {key!r}. {_near_keys(key)}")
+    _check_value(key, override.value())
+    return word
+
+
+def _parse(word: str) -> Override:
+    try:
+        override = OverridesParser.create().parse_override(word)
+    except HydraException as error:
+        problem = str(error).splitlines()[0]
+        raise UsageError(
+            f"cannot read the override {word!r}: {problem}. Write KEY=VALUE, quoting the value."
+        ) from error
+    if override.type is not OverrideType.CHANGE or override.package is not None:
+        raise UsageError(f"cannot use the override {word!r}: write KEY=VALUE, without +, ~ or @")
+    if override.is_sweep_override():
+        raise UsageError(f"{word!r} names several values: one training takes one; a list is written [a,b]")
+    return override
+
+
+def _choice(group: str, name: str) -> str:
+    if name in choices(group):
+        return name
+    near = difflib.get_close_matches(name, choices(group), n=2, cutoff=0.5)
+    hint = f"Did you mean {' or '.join(near)}? " if near else ""
+    raise UsageError(f"unknown choice {group}={name}. {hint}Choices: {', '.join(choices(group))}.")
+
+
+def _near_keys(key: str) -> str:
+    keys = [*known_keys(), *_GROUPS]
+    same_end = [known for known in keys if known.rpartition(".")[2] == key.rpartition(".")[2]]
+    near = [*same_end, *difflib.get_close_matches(key, keys, n=3, cutoff=0.6)]
+    hint = f"Did you mean {' or '.join(dict.fromkeys(near))}? " if near else ""
+    return f"{hint}'segkit train --help' lists the overrides."
+
+
+def _check_value(key: str, value: Any) -> None:
+    if key not in CHECKS or (value is None and get(TrainConfig(), key) is None):
+        return
+    good, words = CHECKS[key]
+    if value is None or not good(value):
+        raise UsageError(f"{key} must be {words}, not {value!r}")

@@ -1,0 +1,10 @@
+"""``python -m segkit`` is ``segkit``."""
+
+from __future__ import annotations
+
+import sys
+
+from segkit.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""One module per verb: ``run(arguments)`` parses, calls, prints and returns the exit code."""

@@ -1,0 +1,42 @@
+"""The config.yaml of a run, read back. Formats of older versions are lifted, one pure step per format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from segkit.config import FORMAT_VERSION, TrainConfig, check
+from segkit.config_keys import build
+from segkit.errors import InputError, UsageError
+
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""From format n of config.yaml to n + 1, each a pure function of a dict."""
+
+
+def read_config(path: str | Path) -> TrainConfig:
+    """Read the config.yaml of a run, lifting older formats.
+
+    Raises:
+        InputError: not a config of segkit, or one of a newer segkit.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        version = content["format_version"]
+        while version < FORMAT_VERSION:
+            content = UPGRADES[version](content)
+            version = content["format_version"]
+        if version > FORMAT_VERSION:
+            raise ValueError(f"format {version} of a newer segkit")
+        config = cast(TrainConfig, build(TrainConfig(), content))
+        check(config)
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, UsageError) as error:
+        raise InputError(
+            path,
+            expected=f"a training's config.yaml, format {FORMAT_VERSION} or older",
+            found=f"{type(error).__name__}: {error}",
+            remedy="Use the file as segkit wrote it, and a segkit at least as new.",
+        ) from error
+    return config

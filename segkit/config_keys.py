@@ -1,0 +1,46 @@
+"""Dotted keys of nested dataclasses: list, get, set, and build from a dict."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any, cast
+
+
+def leaves(node: Any, prefix: str = "") -> Iterator[str]:
+    """Every dotted key below a dataclass, in the order of the fields."""
+    for item in dataclasses.fields(node):
+        value = getattr(node, item.name)
+        if dataclasses.is_dataclass(value):
+            yield from leaves(value, f"{prefix}{item.name}.")
+        else:
+            yield prefix + item.name
+
+
+def get(config: Any, key: str) -> Any:
+    """The value under a dotted key."""
+    value: Any = config
+    for name in key.split("."):
+        value = getattr(value, name)
+    return value
+
+
+def put(config: Any, key: str, value: Any) -> None:
+    """Set the value under a dotted key."""
+    parent, _, name = key.rpartition(".")
+    setattr(get(config, parent) if parent else config, name, value)
+
+
+def build(default: Any, content: Any) -> Any:
+    """The dataclass of ``default`` with the values of a dict; a missing key keeps its default.
+
+    Raises:
+        ValueError: a key that the dataclass has not.
+    """
+    if not dataclasses.is_dataclass(default):
+        return content
+    known = {item.name for item in dataclasses.fields(default)}
+    if unknown := sorted(set(content) - known):
+        raise ValueError(f"unknown keys {', '.join(map(str, unknown))}")
+    values = {name: build(getattr(default, name), content[name]) for name in content}
+    return dataclasses.replace(cast(Any, default), **values)

@@ -1,0 +1,139 @@
+"""What each override may be: one flat table from dotted key to a check and its words. Standard library only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from segkit.errors import SegkitError
+from segkit.memory import parse_size
+
+Check = Callable[[Any], bool]
+
+
+def is_number(value: Any) -> bool:
+    """A finite int or float; True and False are no numbers."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_whole(value: Any) -> bool:
+    """An int that is not a bool."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _among(*choices: Any) -> tuple[Check, str]:
+    words = [str(choice) for choice in choices]
+    return lambda value: value in choices, f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def _whole(least: int, word: str | None = None) -> tuple[Check, str]:
+    text = f"a whole number of at least {least}"
+    return (
+        lambda value: value == word if isinstance(value, str) else is_whole(value) and value >= least,
+        f"{text}, or {word}" if word else text,
+    )
+
+
+def _between(low: float, high: float) -> tuple[Check, str]:
+    return lambda value: is_number(value) and low <= value <= high, f"a number from {low:g} to {high:g}"
+
+
+def _above(low: float) -> tuple[Check, str]:
+    return lambda value: is_number(value) and value > low, f"a number above {low:g}"
+
+
+def _list_of(kind: Check, words: str, count: int | None = None) -> tuple[Check, str]:
+    many = "one or more" if count is None else str(count)
+    return (
+        lambda value: isinstance(value, list) and len(value) == (count or max(1, len(value))) and all(map(kind, value)),
+        f"a list of {many} {words}",
+    )
+
+
+def _range(low: float) -> tuple[Check, str]:
+    def check(value: Any) -> bool:
+        return (
+            isinstance(value, list) and len(value) == 2 and all(map(is_number, value)) and low <= value[0] <= value[1]
+        )
+
+    return check, f"a list [from,to] of two numbers of at least {low:g}, the smaller first"
+
+
+def _is_size(value: Any) -> bool:
+    try:
+        return value == "auto" or (isinstance(value, str) and parse_size(value) >= 1 << 20)
+    except SegkitError:
+        return False
+
+
+def _is_mirror(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(is_whole(axis) and 0 <= axis <= 2 for axis in value) and len(set(value)) == len(value)
+    return value in ("auto", "none")
+
+
+def _are_names(value: Any) -> bool:
+    return bool(value) and len(set(value)) == len(value) and all(map(str.strip, value))
+
+
+def _are_labels(value: Any) -> bool:
+    return bool(value) and len(set(value.values())) == len(value) and 0 not in value.values()
+
+
+_PROBABILITY = _between(0, 1)
+_EDGES = _list_of(lambda edge: is_whole(edge) and edge >= 1, "whole numbers of at least 1 (X, Y, Z)", 3)
+
+CHECKS: dict[str, tuple[Check, str]] = {
+    "dataset.channels": (_are_names, "a list of different names such as [FLAIR,T1]"),
+    "dataset.labels": (_are_labels, "names with different whole numbers other than 0 such as {spleen:1,liver:5}"),
+    "network.dims": _among(2, 3),
+    "network.features": _list_of(lambda width: is_whole(width) and width >= 1, "whole numbers of at least 1"),
+    "network.convs": _whole(1),
+    "network.activation": _among("leaky_relu", "relu", "silu", "gelu"),
+    "network.norm": _among("group", "instance", "layer", "batch", "none"),
+    "network.channels_per_group": _whole(1, "auto"),
+    "network.num_groups": _whole(1),
+    "plan.spacing": _list_of(lambda edge: is_number(edge) and edge > 0, "numbers above 0 (X, Y, Z in mm)", 3),
+    "plan.patch": _EDGES,
+    "plan.memory": (_is_size, "a size such as 8GB, or auto"),
+    "trainer.max_steps": _whole(1),
+    "trainer.max_minutes": _above(0),
+    "trainer.batch_size": _whole(1),
+    "trainer.accumulate": _whole(1),
+    "trainer.precision": _among("auto", "float32", "bfloat16", "float16"),
+    "trainer.layout": _among("auto", "contiguous", "channels_last"),
+    "trainer.optimizer": _among("muon", "adamw", "sgd"),
+    "trainer.learning_rate": _above(0),
+    "trainer.learning_rate_rest": _above(0),
+    "trainer.weight_decay": _between(0, 1),
+    "trainer.warmup": _PROBABILITY,
+    "trainer.decay_power": _between(0, 10),
+    "trainer.gradient_clip": _above(0),
+    "trainer.ema": (lambda value: is_number(value) and 0 <= value < 1, "a number from 0 up to, not including, 1"),
+    "trainer.foreground": _PROBABILITY,
+    "trainer.loss": _among("dice_ce", "dice", "ce"),
+    "trainer.workers": _whole(0),
+    "trainer.threads": _whole(1),
+    "trainer.validations": _whole(0),
+    "trainer.checkpoint_minutes": _above(0),
+    "augment.mirror": (_is_mirror, "auto, none or a list of different axes out of 0, 1 and 2 such as [0,2]"),
+    "augment.rotate": _PROBABILITY,
+    "augment.rotate_degrees": _between(0, 180),
+    "augment.scale": _PROBABILITY,
+    "augment.scale_range": _range(0.1),
+    "augment.noise": _PROBABILITY,
+    "augment.noise_std": _between(0, 10),
+    "augment.blur": _PROBABILITY,
+    "augment.blur_sigma": _range(0),
+    "augment.brightness": _PROBABILITY,
+    "augment.brightness_range": _range(0),
+    "augment.contrast": _PROBABILITY,
+    "augment.contrast_range": _range(0),
+    "augment.gamma": _PROBABILITY,
+    "augment.gamma_range": _range(0.01),
+    "augment.gamma_inverted": _PROBABILITY,
+    "seed": _whole(0),
+    "fold": _whole(0, "all"),
+}
+"""Keys that are not here take any value of their type. None (a knob left alone) is never checked."""

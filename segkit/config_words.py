@@ -1,0 +1,48 @@
+"""Words of the command line that Hydra's grammar would not take as typed: paths, and names of channels and labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from segkit.config_values import CHECKS
+from segkit.errors import UsageError
+
+
+def path_value(text: str) -> str | None:
+    """The path as typed; a leading ~ is the home folder, an empty word or null none."""
+    if text in ("", "null"):
+        return None
+    try:
+        return str(Path(text).expanduser()) if text.startswith("~") else text
+    except RuntimeError:
+        return text
+
+
+def names_value(key: str, text: str) -> Any:
+    """The value of dataset.channels (names) or dataset.labels (names with whole numbers), read as YAML.
+
+    Quotes are needed only around a name that holds one of ``, : [ ] { }``.
+
+    >>> names_value("dataset.labels", "{left lung:1,'liver, right':5}")
+    {'left lung': 1, 'liver, right': 5}
+
+    Raises:
+        UsageError: neither of the two.
+    """
+    try:
+        value = yaml.load(text, Loader=yaml.BaseLoader)
+        if key == "dataset.channels":
+            return [str(name) for name in value] if isinstance(value, list) else [str(value)]
+        return dict(_label(name, number) for name, number in value.items())
+    except (yaml.YAMLError, ValueError, AttributeError) as error:
+        raise UsageError(f"{key} must be {CHECKS[key][1]}, not {text!r}") from error
+
+
+def _label(name: str, number: str) -> tuple[str, int]:
+    # In YAML a colon without a space belongs to the name: {spleen:1} is the name 'spleen:1' without a value.
+    if not number:
+        name, _, number = name.rpartition(":")
+    return name.strip(), int(number)
