@@ -1,0 +1,145 @@
+"""Prepared cases on disk: each case is read and prepared once, and a patch later reads only a patch.
+
+A case is one folder of uncompressed arrays that are mapped into memory, so that workers share the pages. The folder's
+name is a hash over the plan and over path, size and time of change of the case's files: a changed file or plan can
+never be served stale. It is renamed into place when complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segkit.dataset import Case, Dataset
+from segkit.errors import InputError
+from segkit.io import check_same_grid, read_case, read_labels
+from segkit.plans import Plan
+from segkit.preprocessing.chain import prepare, prepare_labels
+from segkit.preprocessing.labels import to_indices
+
+VOXELS_PER_LABEL = 10_000
+"""How many voxels of a label are kept for sampling; more are thinned evenly."""
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedCase:
+    """A case in network space, mapped from disk."""
+
+    id: str
+    image: NDArray[np.float32]
+    """(C, X, Y, Z)"""
+    labels: NDArray[Any]
+    """(X, Y, Z), unsigned indices: 0 background, i + 1 the plan's i-th label."""
+    voxels: dict[int, NDArray[np.int32]]
+    """Positions (N, 3) of up to VOXELS_PER_LABEL voxels for every label index that the case has."""
+
+
+def prepare_cases(
+    cases: Sequence[Case],
+    dataset: Dataset,
+    plan: Plan,
+    folder: Path,
+    *,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> list[PreparedCase]:
+    """Prepare the cases that ``folder`` does not hold yet and map all of them.
+
+    Raises:
+        InputError: a case cannot be used; the message names its file.
+    """
+    prepared = []
+    # Reading waits for zlib and numpy, which let other threads run.
+    with ThreadPoolExecutor(2) as pool:
+        for number, case in enumerate(pool.map(partial(_prepared, dataset=dataset, plan=plan, folder=folder), cases)):
+            prepared.append(case)
+            if progress:
+                progress(number + 1, len(cases), case.id)
+    return prepared
+
+
+def _prepared(case: Case, *, dataset: Dataset, plan: Plan, folder: Path) -> PreparedCase:
+    place = folder / _key(case, dataset, plan)
+    if not place.is_dir():
+        _write(case, dataset, plan, place)
+    return _open(case.id, place)
+
+
+def _key(case: Case, dataset: Dataset, plan: Plan) -> str:
+    digest = hashlib.sha256(f"{plan.hash()}|{dataset.subset}".encode())
+    for path in (*case.images, _label_path(case)):
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise InputError(
+                path, expected="a file", found=error.strerror or "none", remedy="Put it back or drop the case."
+            ) from error
+        digest.update(f"|{path.resolve()}|{status.st_size}|{status.st_mtime_ns}".encode())
+    return digest.hexdigest()[:16]
+
+
+def _write(case: Case, dataset: Dataset, plan: Plan, place: Path) -> None:
+    volume = read_case(case.images)
+    label_path = _label_path(case)
+    labels = read_labels(label_path)
+    check_same_grid(volume, labels, label_path)
+    if volume.channels != len(plan.channels):
+        raise InputError(
+            case.images[0],
+            expected=f"{len(plan.channels)} channels, as the plan has",
+            found=f"{volume.channels}",
+            remedy="Give every case all channels, in the plan's order.",
+        )
+    indices = to_indices(labels.array, plan.labels, dataset.subset, label_path)
+    prepared = prepare(volume, plan)
+    network_labels = prepare_labels(labels.with_array(indices), plan, prepared.way_back)
+    temporary = place.with_name(f".{uuid.uuid4().hex[:8]}-{place.name}")
+    temporary.mkdir(parents=True)
+    try:
+        np.save(temporary / "image.npy", prepared.image)
+        np.save(temporary / "labels.npy", network_labels)
+        for index, positions in _voxels(network_labels, len(plan.labels)).items():
+            np.save(temporary / f"voxels_{index}.npy", positions)
+        temporary.rename(place)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _open(case_id: str, place: Path) -> PreparedCase:
+    def load(name: str) -> NDArray[Any]:
+        array: NDArray[Any] = np.load(place / name, mmap_mode="r", allow_pickle=False)
+        return array
+
+    voxels = {int(path.stem.removeprefix("voxels_")): load(path.name) for path in sorted(place.glob("voxels_*.npy"))}
+    return PreparedCase(case_id, load("image.npy"), load("labels.npy"), voxels)
+
+
+def _voxels(labels: NDArray[Any], count: int) -> dict[int, NDArray[np.int32]]:
+    found = {}
+    for index in range(1, count + 1):
+        flat = np.flatnonzero(labels == index)
+        if flat.size:
+            # Evenly thinned rather than drawn: the same case gives the same positions everywhere.
+            kept = flat[np.linspace(0, flat.size - 1, min(flat.size, VOXELS_PER_LABEL)).astype(np.int64)]
+            found[index] = np.stack(np.unravel_index(kept, labels.shape), axis=1).astype(np.int32)
+    return found
+
+
+def _label_path(case: Case) -> Path:
+    if case.label is None:
+        raise InputError(
+            case.images[0],
+            expected="a label map for training",
+            found="none",
+            remedy="Name one in the dataset, or leave the case out.",
+        )
+    return case.label

@@ -1,0 +1,1 @@
+"""Training: patches, augmentation, losses and the fit that writes a bundle."""

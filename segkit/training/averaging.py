@@ -1,0 +1,29 @@
+"""Exponential moving average of a network's weights."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+
+def averaged_copy(network: nn.Module) -> nn.Module:
+    """A copy to hold the average; it is never trained."""
+    return copy.deepcopy(network).requires_grad_(False).eval()
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
+    """Move ``average`` towards ``network``.
+
+    Floating buffers are averaged as well (else a BatchNorm network would predict from its first statistics), whole
+    numbers are copied. Early on the decay is smaller, so that the random start is forgotten.
+    """
+    weight = 1 - min(decay, (1 + step) / (10 + step))
+    pairs = zip(average.state_dict().values(), network.state_dict().values(), strict=True)
+    for kept, new in pairs:
+        if kept.is_floating_point():
+            kept.lerp_(new.to(kept.dtype), weight)
+        else:
+            kept.copy_(new)

@@ -1,0 +1,34 @@
+"""Where a training runs."""
+
+from __future__ import annotations
+
+import torch
+
+from segkit.config import TrainerConfig
+from segkit.errors import UsageError
+
+LIGHTNING_PRECISION = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}
+
+
+def device_for(name: str) -> torch.device:
+    """The device of ``compute=name``; auto takes a GPU where there is one.
+
+    Raises:
+        UsageError: gpu without CUDA.
+    """
+    if name == "gpu" and not torch.cuda.is_available():
+        raise UsageError("compute=gpu: PyTorch sees no CUDA device here. Use compute=cpu, or look at nvidia-smi.")
+    if name == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", torch.cuda.current_device())
+
+
+def default_memory(device: torch.device) -> str:
+    """What plan.memory=auto means for activations: a CPU wants many small steps rather than few large ones."""
+    return "8GB" if device.type == "cuda" else "1GB"
+
+
+def set_threads(trainer: TrainerConfig) -> None:
+    """Let torch use ``trainer.threads`` threads; None leaves its own choice."""
+    if trainer.threads is not None:
+        torch.set_num_threads(trainer.threads)

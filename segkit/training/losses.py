@@ -1,0 +1,73 @@
+"""Losses by name. Each takes scores (B, K, ...) and label indices (B, ...) and returns a scalar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from monai.losses import DiceLoss
+from torch import Tensor, nn
+
+
+class PresentDice(nn.Module):
+    """Soft Dice loss over the batch, averaged over those labels that the batch has.
+
+    A label that no voxel of the batch has could only push its own probability to zero: counting it lost the smallest
+    label of an 8-label task altogether. Without any label in the batch the loss is 0.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dice = DiceLoss(
+            include_background=False, to_onehot_y=True, softmax=True, batch=True, reduction="none", smooth_dr=1e-5
+        )
+
+    def forward(self, scores: Tensor, labels: Tensor) -> Tensor:
+        per_label = self.dice(scores, labels[:, None]).flatten()
+        counts = torch.bincount(labels.flatten(), minlength=scores.shape[1])[1:]
+        present = (counts > 0).to(per_label.dtype)
+        return (per_label * present).sum() / present.sum().clamp_min(1)
+
+
+class DiceCrossEntropy(nn.Module):
+    """Cross-entropy plus Dice of the present labels, equal weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dice = PresentDice()
+
+    def forward(self, scores: Tensor, labels: Tensor) -> Tensor:
+        scores = scores.float()
+        return F.cross_entropy(scores, labels) + self.dice(scores, labels)
+
+
+class DeepSupervision(nn.Module):
+    """A loss over scores at several resolutions, weighted 1, 1/2, 1/4 ... and normalised to sum 1.
+
+    The labels are brought to each resolution by nearest neighbour.
+    """
+
+    def __init__(self, loss: nn.Module) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, scores: Tensor | Sequence[Tensor], labels: Tensor) -> Tensor:
+        heads = [scores] if isinstance(scores, Tensor) else list(scores)
+        weights = [0.5**level for level in range(len(heads))]
+        losses = [self.loss(head, _at_resolution(labels, head.shape[2:])) for head in heads]
+        total = sum(weight * loss for weight, loss in zip(weights, losses, strict=True)) / sum(weights)
+        return torch.as_tensor(total)
+
+
+def _at_resolution(labels: Tensor, shape: Sequence[int]) -> Tensor:
+    if tuple(labels.shape[1:]) == tuple(shape):
+        return labels
+    return F.interpolate(labels[:, None].float(), size=tuple(shape), mode="nearest-exact")[:, 0].long()
+
+
+LOSSES: dict[str, Callable[[], nn.Module]] = {
+    "dice_ce": DiceCrossEntropy,
+    "dice": PresentDice,
+    "ce": nn.CrossEntropyLoss,
+}

@@ -1,0 +1,82 @@
+"""The LightningModule: one training step of a network, its schedule and its running average."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from segkit.config import TrainerConfig
+from segkit.errors import InputError
+from segkit.sliding_window import apply_network
+from segkit.training.averaging import averaged_copy, update_average
+from segkit.training.calibrate import Mode, network_to_layout
+from segkit.training.losses import LOSSES, DeepSupervision
+from segkit.training.optimizers import OPTIMIZERS
+from segkit.training.schedule import Schedule, learning_rate_factor
+
+
+class SegmentationModule(L.LightningModule):
+    """Trains ``network`` and keeps ``average``, the moving average that validation and the bundle use."""
+
+    def __init__(
+        self, network: nn.Module, trainer_config: TrainerConfig, *, slice_axis: int | None, mode: Mode
+    ) -> None:
+        super().__init__()
+        self.network = network_to_layout(network, mode.layout)
+        self.average = averaged_copy(self.network)
+        self.loss = DeepSupervision(LOSSES[trainer_config.loss]())
+        self.trainer_config = trainer_config
+        self.slice_axis = slice_axis
+        self.mode = mode
+        self.schedule = Schedule(total=1)
+
+    def training_step(self, batch: dict[str, Any], _batch_index: int) -> Tensor:
+        loss = batch_loss(self.network, self.loss, batch, slice_axis=self.slice_axis, mode=self.mode)
+        if not torch.isfinite(loss):
+            raise InputError(
+                f"training step {self.schedule.step}",
+                expected="a finite loss",
+                found=f"{loss.item()} on cases {', '.join(batch['case'])}",
+                remedy="Look at these scans, or train with a lower trainer.learning_rate.",
+            )
+        return loss
+
+    def configure_optimizers(self) -> Optimizer:
+        optimizer = OPTIMIZERS[self.trainer_config.optimizer](self.network, self.trainer_config)
+        for group in optimizer.param_groups:
+            group["full_lr"] = group["lr"]
+        return optimizer
+
+    def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
+        factor = learning_rate_factor(self.schedule.progress, self.trainer_config)
+        for group in optimizer.param_groups:
+            group["lr"] = factor * group["full_lr"]
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        update_average(self.average, self.network, self.trainer_config.ema, self.schedule.step)
+        self.schedule.advance()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["schedule"] = self.schedule.state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.schedule = Schedule(**checkpoint["schedule"])
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the first group, as the next step will use it."""
+        return learning_rate_factor(self.schedule.progress, self.trainer_config) * self.trainer_config.learning_rate
+
+
+def batch_loss(
+    network: nn.Module, loss: nn.Module, batch: dict[str, Any], *, slice_axis: int | None, mode: Mode
+) -> Tensor:
+    """Loss of a batch: images (B, C, X, Y, Z) and labels (B, X, Y, Z)."""
+    images: Tensor = batch["image"]
+    with mode.autocast(images.device):
+        scores = apply_network(mode.wrap(network), images, slice_axis)
+    result: Tensor = loss(scores, batch["labels"])
+    return result

@@ -1,0 +1,49 @@
+"""How long a training lasts, in steps or minutes, and the learning rate over that length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from segkit.config import TrainerConfig
+
+
+@dataclass
+class Schedule:
+    """Progress from 0 to 1 over ``total`` steps.
+
+    With a budget of minutes the number of steps is found by timing (`plan_steps`) and then stands; it is cut short
+    only when the machine has become so slow that the budget would be broken.
+    """
+
+    total: int
+    step: int = 0
+    progress: float = 0.0
+
+    @property
+    def remaining(self) -> int:
+        return max(0, self.total - self.step)
+
+    def advance(self) -> None:
+        """One step done. What is left of the progress is spread over what is left of the steps."""
+        self.progress += (1 - self.progress) / max(1, self.remaining)
+        self.step += 1
+
+    def shorten(self, remaining: int) -> None:
+        """End after ``remaining`` more steps; the learning rate decays faster from here, without a jump."""
+        self.total = self.step + max(1, remaining)
+
+    def state(self) -> dict[str, Any]:
+        return {"total": self.total, "step": self.step, "progress": self.progress}
+
+
+def learning_rate_factor(progress: float, trainer: TrainerConfig) -> float:
+    """Share of the full learning rate: linear warm-up, then polynomial decay to zero."""
+    if progress < trainer.warmup:
+        return (progress + 1e-3) / (trainer.warmup + 1e-3)
+    return float(((1 - progress) / (1 - trainer.warmup)) ** trainer.decay_power)
+
+
+def steps_within(seconds: float, seconds_per_step: float, reserve: float) -> int:
+    """How many steps fit into ``seconds`` when ``reserve`` of them are needed for validation and writing."""
+    return max(1, int((seconds - reserve) / seconds_per_step))

@@ -1,0 +1,56 @@
+"""Validation during a training: whole prepared volumes by sliding window, on the network's grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torchmetrics import MeanMetric
+
+from segkit.plans import Plan
+from segkit.preprocessing.store import PreparedCase
+from segkit.sliding_window import predict_scores
+from segkit.training.calibrate import Mode
+
+
+@dataclass(frozen=True)
+class ValidationScore:
+    """Mean Dice over cases of each label, and the mean over labels; a label that no case has is absent."""
+
+    labels: dict[str, float]
+    cases: int
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(list(self.labels.values()))) if self.labels else float("nan")
+
+
+@torch.inference_mode()
+def validate(
+    network: nn.Module, cases: Sequence[PreparedCase], plan: Plan, *, mode: Mode, device: torch.device
+) -> ValidationScore:
+    """Dice of ``network`` (in evaluation mode) on whole volumes, overlap 0.5, without test-time augmentation."""
+    means = {name: MeanMetric().to(device) for name in plan.labels}
+    for case in cases:
+        image = torch.from_numpy(np.array(case.image)).to(device)
+        with mode.autocast(device):
+            scores = predict_scores(mode.wrap(network), image, window=plan.patch, slice_axis=plan.slice_axis)
+        predicted, reference = scores.argmax(0), torch.from_numpy(np.array(case.labels, dtype=np.int64)).to(device)
+        for index, name in enumerate(plan.labels, start=1):
+            dice = _dice(predicted == index, reference == index)
+            if dice is not None:
+                means[name].update(dice)
+    return ValidationScore(
+        {name: float(mean.compute()) for name, mean in means.items() if mean.update_count}, len(cases)
+    )
+
+
+def _dice(predicted: Tensor, reference: Tensor) -> Tensor | None:
+    """None where neither has a voxel."""
+    total = predicted.sum() + reference.sum()
+    if total == 0:
+        return None
+    return 2 * (predicted & reference).sum() / total
