@@ -1,0 +1,110 @@
+"""How many groups a norm layer gets: integers only, decided once for the training patch.
+
+Statistics over few values are noise, so a group must see enough voxels times channels; groups that are too coarse mix
+channels and learn slowly. The rule therefore takes the finest groups that still see enough values.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from segkit.errors import UsageError
+from segkit.plans import NormKind
+
+LEAST_VALUES = 64
+"""Values a group must at least see: nnU-Net lets no feature map fall below 4 x 4 x 4 voxels."""
+
+NORMS = ("group", "instance", "layer", "batch", "none")
+
+
+def divisors(number: int) -> list[int]:
+    """All divisors, ascending.
+
+    >>> divisors(12)
+    [1, 2, 3, 4, 6, 12]
+    """
+    return [d for d in range(1, number + 1) if number % d == 0]
+
+
+def channels_per_group(channels: int, voxels: int, minimum: int = 2) -> int | None:
+    """The smallest divisor d >= ``minimum`` of ``channels`` with d * voxels >= 64 and at least two groups, or None.
+
+    >>> channels_per_group(64, 27), channels_per_group(64, 8), channels_per_group(64, 1), channels_per_group(7, 1000)
+    (4, 8, None, None)
+    """
+    for d in divisors(channels):
+        if d >= minimum and d * voxels >= LEAST_VALUES and channels // d >= 2:
+            return d
+    return None
+
+
+def groups_for(
+    channels: int,
+    voxels: int,
+    *,
+    layer: str,
+    kind: str = "group",
+    per_group: Any = "auto",
+    num_groups: int | None = None,
+) -> tuple[NormKind, int]:
+    """Norm and number of groups of one layer. Instance and layer norm are GroupNorm with C groups and with one.
+
+    Args:
+        channels: channels of the layer.
+        voxels: voxels per channel that it sees on a training patch.
+        layer: its name, for messages.
+        kind: one of NORMS.
+        per_group: channels per group, or "auto" for the rule of `channels_per_group`.
+        num_groups: a fixed number of groups; not together with ``per_group``.
+
+    Raises:
+        UsageError: an unknown kind, or numbers that do not fit this layer.
+    """
+    if kind == "group":
+        return "group", _group_count(channels, voxels, layer, per_group, num_groups)
+    if kind == "instance":
+        return "group", _instance_count(channels, voxels, layer)
+    if kind == "layer":
+        return "group", 1
+    if kind == "batch":
+        return "batch", 0
+    if kind == "none":
+        return "none", 0
+    raise UsageError(f"network.norm={kind} is not known. Choose one of: {', '.join(NORMS)}.")
+
+
+def _group_count(channels: int, voxels: int, layer: str, per_group: Any, num_groups: int | None) -> int:
+    if num_groups is not None:
+        if per_group != "auto":
+            raise UsageError("network.channels_per_group and network.num_groups are both set. Give only one of them.")
+        return _dividing(channels, num_groups, layer, "network.num_groups")
+    if per_group != "auto":
+        return channels // _dividing(channels, per_group, layer, "network.channels_per_group")
+    fitting = channels_per_group(channels, voxels)
+    if fitting is None:
+        raise UsageError(
+            f"Layer {layer}: {channels} channels at {voxels} voxels cannot be split into two or more groups of at least"
+            f" {LEAST_VALUES} values and 2 channels each. Choose other network.features, a larger plan.patch,"
+            " or set network.channels_per_group."
+        )
+    return channels // fitting
+
+
+def _dividing(channels: int, value: Any, layer: str, option: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise UsageError(f"{option}={value} must be a whole number of at least 1.")
+    if channels % value:
+        fitting = ", ".join(str(d) for d in divisors(channels))
+        raise UsageError(
+            f"Layer {layer}: {option}={value} does not divide its {channels} channels. Possible: {fitting}."
+        )
+    return value
+
+
+def _instance_count(channels: int, voxels: int, layer: str) -> int:
+    if voxels < 2:
+        raise UsageError(
+            f"Layer {layer}: instance norm needs at least 2 voxels per channel and sees {voxels} on the training patch."
+            " Use network.norm=group, a larger plan.patch, or fewer network.features."
+        )
+    return channels

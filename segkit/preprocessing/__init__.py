@@ -1,0 +1,1 @@
+"""From a scan to a network's input, and the way back."""

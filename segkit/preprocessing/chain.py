@@ -1,0 +1,112 @@
+"""The one chain from scan space to network space, for training and prediction alike, and the way back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segkit.errors import InputError
+from segkit.plans import Plan
+from segkit.preprocessing.crop import Box, content_mask, mask_box
+from segkit.preprocessing.intensity import normalize
+from segkit.preprocessing.labels import index_dtype
+from segkit.preprocessing.orient import AxisMap, to_ras
+from segkit.preprocessing.resample import grid_shape, resample, resample_labels
+from segkit.volume import Shape, Volume
+
+
+@dataclass(frozen=True)
+class WayBack:
+    """What is needed to put a result of network space back onto the scan's own grid."""
+
+    axis_map: AxisMap
+    source_shape: Shape
+    """Of the scan, in its own axis order."""
+    box: Box
+    """What was kept of it, in RAS+ order."""
+    cropped_shape: Shape
+    network_shape: Shape
+
+    def restore(self, labels: NDArray[Any]) -> NDArray[Any]:
+        """Labels (X, Y, Z) on the cropped RAS+ grid to the scan's grid; 0 outside the box."""
+        if labels.shape != self.cropped_shape:
+            raise ValueError(f"labels have shape {labels.shape}, the cropped grid has {self.cropped_shape}")
+        turned = np.zeros([self.source_shape[axis] for axis in self.axis_map.order], dtype=labels.dtype)
+        turned[self.box] = labels
+        return np.ascontiguousarray(self.axis_map.undo(turned[None])[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A scan as the network sees it."""
+
+    image: NDArray[np.float32]
+    """(C, X, Y, Z), contiguous."""
+    way_back: WayBack
+
+
+def prepare(volume: Volume, plan: Plan, *, where: str | Path = "scan") -> Prepared:
+    """Turn to RAS+, cut away the constant border, normalise, resample to the plan's spacing.
+
+    Args:
+        volume: the scan, any orientation.
+        plan: says how.
+        where: the scan's name in messages.
+
+    Raises:
+        InputError: another number of channels or unit than the plan has, or voxels that are not finite.
+    """
+    _check(volume, plan, where)
+    turned, axis_map = to_ras(volume)
+    mask = content_mask(turned.array) if plan.crop_to_content else None
+    box = mask_box(mask, turned.array.shape[1:])
+    cropped = turned.array[(slice(None), *box)]
+    image = normalize(cropped, plan.channels, None if mask is None else mask[box], where=str(where))
+    shape = Volume(cropped, turned.affine).grid.shape
+    network_shape = grid_shape(shape, turned.spacing, plan.spacing)
+    image = np.ascontiguousarray(resample(image, network_shape, "cubic"))
+    return Prepared(image, WayBack(axis_map, volume.grid.shape, box, shape, network_shape))
+
+
+def prepare_labels(labels: Volume, plan: Plan, way_back: WayBack) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Label indices (1, X, Y, Z) on the scan's grid to network space (X, Y, Z), as the scan itself went."""
+    cropped = way_back.axis_map.apply(labels.array)[0][way_back.box]
+    indices = cropped.astype(index_dtype(len(plan.labels)))
+    return np.ascontiguousarray(resample_labels(indices, way_back.network_shape))
+
+
+def check_finite(volume: Volume, where: str | Path) -> None:
+    """Raise InputError for NaN or infinite voxels."""
+    if volume.array.dtype.kind != "f" or np.isfinite(volume.array).all():
+        return
+    bad = int(volume.array.size - np.isfinite(volume.array).sum())
+    raise InputError(
+        where,
+        expected="finite voxels",
+        found=f"{bad} that are NaN or infinite",
+        remedy="Export the scan again, or replace these voxels by the background's value.",
+    )
+
+
+def _check(volume: Volume, plan: Plan, where: str | Path) -> None:
+    names = ", ".join(channel.name for channel in plan.channels)
+    if volume.channels != len(plan.channels):
+        raise InputError(
+            where,
+            expected=f"{len(plan.channels)} channels ({names})",
+            found=f"{volume.channels}",
+            remedy="Give every channel that the model was trained on, in this order.",
+        )
+    if volume.unit != plan.unit:
+        kinds = {"mm": "a scan with voxel sizes in mm", "px": "a picture without voxel sizes"}
+        raise InputError(
+            where,
+            expected=kinds[plan.unit],
+            found=kinds[volume.unit],
+            remedy="Use a model that was trained on such images.",
+        )
+    check_finite(volume, where)

@@ -1,0 +1,55 @@
+"""Bring a scan's intensities to the range a network is used to."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segkit.plans import ChannelPlan
+
+log = logging.getLogger(__name__)
+
+
+def normalize(
+    array: NDArray[Any], channels: Sequence[ChannelPlan], mask: NDArray[np.bool_] | None = None, *, where: str = "scan"
+) -> NDArray[np.float32]:
+    """Normalise each channel of (C, X, Y, Z) as planned; see ChannelPlan for the schemes.
+
+    Args:
+        array: voxels of any real type.
+        channels: one entry per channel.
+        mask: (X, Y, Z) voxels that count where a channel is ``masked``; the others become 0. None: all count.
+        where: the scan's name in warnings.
+    """
+    result = np.empty(array.shape, dtype=np.float32)
+    for source, target, channel in zip(array, result, channels, strict=True):
+        target[...] = source
+        if channel.scheme == "ct":
+            np.clip(target, channel.lower, channel.upper, out=target)
+            _scale(target, channel.mean, channel.std)
+        elif channel.scheme == "zscore":
+            _zscore(source, target, mask if channel.masked else None, f"{where}, channel {channel.name}")
+    return result
+
+
+def _zscore(source: NDArray[Any], target: NDArray[np.float32], mask: NDArray[np.bool_] | None, where: str) -> None:
+    """Fill ``target`` with z-scores; all zeros for a constant scan, which has no spread to divide by."""
+    values = source if mask is None else source[mask]
+    if values.size == 0 or values.min() == values.max():
+        log.warning("%s: the scan has one constant value; nothing can be told apart in it", where)
+        target[...] = 0
+        return
+    # Sums of millions of float32 voxels lose digits; scans with values of 1e5 have been seen.
+    mean, std = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
+    _scale(target, mean, std)
+    if mask is not None:
+        target[~mask] = 0
+
+
+def _scale(target: NDArray[np.float32], mean: float, std: float) -> None:
+    target -= np.float32(mean)
+    target /= np.float32(std)

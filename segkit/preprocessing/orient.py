@@ -1,0 +1,58 @@
+"""Turn a scan's axes to the nearest RAS+ order, and results back. Axes are swapped and flipped, never interpolated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segkit.volume import Volume
+
+
+@dataclass(frozen=True)
+class AxisMap:
+    """``order[r]`` is the source axis that becomes axis r, after which axis r is reversed where ``flips[r]``."""
+
+    order: tuple[int, int, int]
+    flips: tuple[bool, bool, bool]
+
+    def apply(self, array: NDArray[Any]) -> NDArray[Any]:
+        """(K, X, Y, Z) in the source order to RAS+ order; a view."""
+        turned = array.transpose(0, *(axis + 1 for axis in self.order))
+        return turned[(slice(None), *self._steps())]
+
+    def undo(self, array: NDArray[Any]) -> NDArray[Any]:
+        """(K, X, Y, Z) in RAS+ order to the source order; a view."""
+        back = array[(slice(None), *self._steps())]
+        return back.transpose(0, *(self.order.index(axis) + 1 for axis in range(3)))
+
+    def _steps(self) -> tuple[slice, ...]:
+        return tuple(slice(None, None, -1) if flip else slice(None) for flip in self.flips)
+
+
+def to_ras(volume: Volume) -> tuple[Volume, AxisMap]:
+    """The volume with axes pointing as nearly as possible to right, anterior, superior, and the map back.
+
+    Pictures (unit px) have no such directions and stay as they are.
+    """
+    axis_map = _nearest(volume) if volume.unit == "mm" else AxisMap((0, 1, 2), (False, False, False))
+    affine = volume.affine.copy()
+    for axis, (source, flip) in enumerate(zip(axis_map.order, axis_map.flips, strict=True)):
+        column = volume.affine[:3, source]
+        affine[:3, axis] = -column if flip else column
+        if flip:
+            affine[:3, 3] += column * (volume.array.shape[source + 1] - 1)
+    return Volume(axis_map.apply(volume.array), affine, volume.unit), axis_map
+
+
+def _nearest(volume: Volume) -> AxisMap:
+    directions = volume.affine[:3, :3] / np.array(volume.spacing)
+    # Of the six assignments the one with the largest cosines; rounded so that at 45 degrees the first one always wins.
+    order = max(
+        permutations(range(3)), key=lambda axes: round(sum(abs(directions[r, a]) for r, a in enumerate(axes)), 6)
+    )
+    x, y, z = (bool(directions[r, a] < 0) for r, a in enumerate(order))
+    return AxisMap((order[0], order[1], order[2]), (x, y, z))
