@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 
 from torch import nn
 
 from segkit.networks.plan_check import check_network_plan, known
+from segkit.networks.residual_unet import ResidualUNet
 from segkit.networks.unet import UNet
 from segkit.plans import Plan
 
-NETWORKS: dict[str, Callable[[Plan], nn.Module]] = {
+Builder = Callable[[Plan], nn.Module]
+
+
+def _monai(builder: str) -> Builder:
+    """A builder of `monai_networks`; MONAI takes seconds to import, so only when one of its networks is built."""
+
+    def build(plan: Plan) -> nn.Module:
+        network: nn.Module = getattr(import_module("segkit.networks.monai_networks"), builder)(plan)
+        return network
+
+    return build
+
+
+NETWORKS: dict[str, Builder] = {
     "unet": UNet,
+    "residual_unet": ResidualUNet,
+    "monai_dynunet": _monai("DynUNet"),
+    "monai_segresnet": _monai("SegResNet"),
 }
 
 

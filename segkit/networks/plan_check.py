@@ -25,12 +25,17 @@ def check_network_plan(plan: Plan) -> None:
     known(plan.network.activation, ACTIVATIONS, where=f"plan {plan.name!r}, network.activation")
     for check in CHECKS:
         for where, expected, found in check(plan):
-            raise InputError(
-                f"plan {plan.name!r}, {where}",
-                expected=expected,
-                found=found,
-                remedy="Compare the plan with what 'segkit plan DATASET' writes.",
-            )
+            raise unfit(plan, where, expected=expected, found=found)
+
+
+def unfit(plan: Plan, where: str, *, expected: str, found: str) -> InputError:
+    """The error for a part of a plan that the network cannot follow."""
+    return InputError(
+        f"plan {plan.name!r}, {where}",
+        expected=expected,
+        found=found,
+        remedy="Compare the plan with what 'segkit plan DATASET' writes.",
+    )
 
 
 Findings = Iterator[tuple[str, str, str]]
@@ -45,12 +50,8 @@ def _stages(plan: Plan) -> Iterator[tuple[str, StagePlan]]:
 
 def _numbers_of_stages(plan: Plan) -> Findings:
     encoder, decoder = len(plan.network.encoder), len(plan.network.decoder)
-    if encoder < 2 or decoder != encoder - 1:
-        yield (
-            "network",
-            "two encoder stages or more, and one decoder stage less",
-            f"{encoder} and {decoder}",
-        )
+    if encoder < 1 or decoder != encoder - 1:
+        yield "network", "one encoder stage or more, and one decoder stage less", f"{encoder} and {decoder}"
 
 
 def _sizes(plan: Plan) -> Findings:

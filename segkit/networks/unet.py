@@ -30,8 +30,7 @@ class UNet(nn.Module):
         super().__init__()
         self.encoder = _encoder(plan, stage)
         self.decoder = _decoder(plan)
-        outputs = [part.layers[-1].channels for part in reversed(plan.network.decoder)]
-        heads = [score_head(width, len(plan.label_values), plan.dims) for width in outputs]
+        heads = [score_head(width, len(plan.label_values), plan.dims) for width in _output_widths(plan)]
         self.head = heads[0]
         self.deep_heads = nn.ModuleList(heads[1:] if plan.network.deep_supervision else [])
         """Heads of the decoder stages below the full resolution, from shallow to deep; used in training only."""
@@ -48,16 +47,17 @@ class UNet(nn.Module):
         if not (self.training and len(self.deep_heads)):
             scores: Tensor = self.head(self.features(x))
             return scores
-        features = list(self._decoded(x))[::-1]
-        return [head(x) for head, x in zip([self.head, *self.deep_heads], features, strict=True)]
+        # The bottleneck's features come last here and have no head.
+        shallow_first = reversed(list(self._decoded(x)))
+        return [head(features) for head, features in zip([self.head, *self.deep_heads], shallow_first, strict=False)]
 
     def _decoded(self, x: Tensor) -> Iterator[Tensor]:
-        """Features of the decoder stages, from deep to shallow."""
+        """Features of the bottleneck, then of the decoder stages, from deep to shallow."""
         skips = []
         for stage in self.encoder:
             x = stage(x)
             skips.append(x)
-        skips.pop()
+        yield skips.pop()
         for stage in self.decoder:
             x = stage(x, skips.pop())
             yield x
@@ -84,3 +84,9 @@ def _decoder(plan: Plan) -> nn.ModuleList:
         )
         below = part.layers[-1].channels
     return modules
+
+
+def _output_widths(plan: Plan) -> list[int]:
+    """Channels out of the decoder stages, from shallow to deep; of the only encoder stage if there is no decoder."""
+    stages = plan.network.decoder or plan.network.encoder
+    return [stage.layers[-1].channels for stage in reversed(stages)]

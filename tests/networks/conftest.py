@@ -3,59 +3,69 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
-from segkit.plans import ChannelPlan, LayerPlan, NetworkPlan, Plan, StagePlan
+from segkit.plans import ChannelPlan, LayerPlan, NetworkPlan, NormKind, Plan, StagePlan
 
 MakePlan = Callable[..., Plan]
 
 
-def _stages(
-    part: str, widths: Sequence[int], strides: Sequence[tuple[int, int, int]], layer: Callable[[str, int], LayerPlan]
-) -> tuple[StagePlan, ...]:
-    return tuple(
-        StagePlan(
-            kernel=(3, 3, 3),
-            stride=stride,
-            layers=tuple(layer(f"{part}{index}.{number}", width) for number in range(2)),
-        )
-        for index, (width, stride) in enumerate(zip(widths, strides, strict=True))
-    )
+@pytest.fixture
+def make_plan() -> MakePlan:
+    return plan_by_hand
+
+
+@pytest.fixture
+def residual() -> Callable[[Plan], Plan]:
+    return with_residual_encoder
 
 
 def plan_by_hand(
     *,
     widths: Sequence[int] = (4, 8, 16),
-    norm: str = "group",
+    norm: NormKind = "group",
     per_group: int = 2,
+    dims: int = 3,
     activation: str = "leaky_relu",
-    channels: int = 1,
     deep_supervision: bool = True,
-    patch: tuple[int, int, int] = (8, 8, 8),
 ) -> Plan:
-    """A 3D U-Net with two convolutions per stage that halves every axis per stage."""
+    """A U-Net for 2 channels and 3 classes, two convolutions per stage.
 
-    def layer(name: str, width: int) -> LayerPlan:
-        return LayerPlan(name, channels=width, norm=norm, groups=width // per_group, voxels=64)
+    In 3D the first stage has flat kernels (3, 3, 1) and the way into the second one does not halve Z, as for thick
+    slices; in 2D the slices are cut across Z.
+    """
+    z = 3 if dims == 3 else 1
+    kernels = [(3, 3, 1)] + [(3, 3, z)] * (len(widths) - 1)
+    strides = [(1, 1, 1), (2, 2, 1)] + [(2, 2, (z + 1) // 2)] * (len(widths) - 2)
+    groups = 0 if norm != "group" else per_group
 
-    strides = [(1, 1, 1)] + [(2, 2, 2)] * (len(widths) - 1)
+    def stage(part: str, index: int, stride: tuple[int, int, int]) -> StagePlan:
+        width = widths[index]
+        layers = [
+            LayerPlan(f"{part}{index}.conv{number}", width, norm, width // groups if groups else 0, voxels=64)
+            for number in (1, 2)
+        ]
+        return StagePlan(kernels[index], stride, tuple(layers))
+
+    levels = range(len(widths))
     network = NetworkPlan(
         name="unet",
         activation=activation,
-        encoder=_stages("encoder", widths, strides, layer),
-        decoder=_stages("decoder", widths[-2::-1], strides[:0:-1], layer),
+        encoder=tuple(stage("encoder", level, strides[level]) for level in levels),
+        decoder=tuple(stage("decoder", level, strides[level + 1]) for level in reversed(levels[:-1])),
         deep_supervision=deep_supervision,
     )
     return Plan(
         name="by hand",
-        dims=3,
-        slice_axis=None,
-        channels=tuple(ChannelPlan(f"channel {index}", "zscore") for index in range(channels)),
+        dims=2 if dims == 2 else 3,
+        slice_axis=2 if dims == 2 else None,
+        channels=(ChannelPlan("T1", "zscore"), ChannelPlan("T2", "zscore")),
         labels={"one": 1, "two": 2},
-        spacing=(1.0, 1.0, 1.0),
+        spacing=(1.0, 1.0, 2.0 if dims == 3 else None),
         unit="mm",
-        patch=patch,
+        patch=(16, 16, 8 if dims == 3 else 1),
         batch_size=2,
         mirror_axes=(),
         crop_to_content=True,
@@ -63,6 +73,10 @@ def plan_by_hand(
     )
 
 
-@pytest.fixture
-def make_plan() -> MakePlan:
-    return plan_by_hand
+def with_residual_encoder(plan: Plan) -> Plan:
+    """Every encoder stage as one block with a shortcut of its own."""
+    stages = tuple(
+        replace(stage, layers=(*stage.layers, replace(stage.layers[1], name=f"encoder{index}.skip")))
+        for index, stage in enumerate(plan.network.encoder)
+    )
+    return replace(plan, network=replace(plan.network, name="residual_unet", encoder=stages))

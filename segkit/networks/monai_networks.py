@@ -1,0 +1,121 @@
+"""Two of MONAI's networks, for comparison. They follow a plan only as far as they can be told to.
+
+Both take one number of groups for all layers: the one that most layers of the plan have. Widths and kernels of the
+decoder mirror the encoder's.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import torch
+from monai.networks.nets.dynunet import DynUNet as MonaiDynUNet
+from monai.networks.nets.segresnet import SegResNet as MonaiSegResNet
+from torch import Tensor, nn
+
+from segkit.networks.plan_check import unfit
+from segkit.networks.unet import spatial_axes
+from segkit.plans import Plan
+
+ACTIVATIONS: dict[str, Any] = {
+    "leaky_relu": ("leakyrelu", {"inplace": True, "negative_slope": 0.01}),
+    "relu": ("relu", {"inplace": True}),
+    "silu": "swish",
+    "gelu": "gelu",
+}
+
+
+class DynUNet(nn.Module):
+    """MONAI's nnU-Net, with the plan's kernels, strides and encoder widths, two convolutions per stage."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        axes, encoder = spatial_axes(plan), plan.network.encoder
+        if len(encoder) < 3:
+            raise unfit(plan, "network.encoder", expected="3 stages or more for DynUNet", found=f"{len(encoder)}")
+        widths = [stage.layers[-1].channels for stage in encoder]
+        strides = [[stage.stride[axis] for axis in axes] for stage in encoder]
+        network = MonaiDynUNet(
+            plan.dims,
+            len(plan.channels),
+            len(plan.label_values),
+            kernel_size=[[stage.kernel[axis] for axis in axes] for stage in encoder],
+            strides=strides,
+            upsample_kernel_size=strides[1:],
+            filters=widths,
+            norm_name=_norm(plan, widths),
+            act_name=ACTIVATIONS[plan.network.activation],
+            deep_supervision=plan.network.deep_supervision,
+            deep_supr_num=len(encoder) - 2,
+        )
+        # DynUNet lists its parts twice; weights must stand in a file once.
+        self.body, self.head = network.skip_layers, network.output_block
+        self.deep_supervision = plan.network.deep_supervision
+        self._deep_scores: list[Tensor] = network.heads
+
+    def features(self, x: Tensor) -> Tensor:
+        """What enters ``head``."""
+        return self._run(x)[0]
+
+    def forward(self, x: Tensor) -> Tensor | list[Tensor]:
+        """As `unet.UNet`."""
+        features, deep_scores = self._run(x)
+        scores: Tensor = self.head(features)
+        return [scores, *deep_scores] if self.training and self.deep_supervision else scores
+
+    def _run(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        features = self.body(x)
+        deep_scores = list(self._deep_scores)
+        # The body leaves its scores in this list: kept there they would hold memory, and forbid copying the network.
+        self._deep_scores[:] = [torch.empty(0)] * len(deep_scores)
+        return features, deep_scores
+
+
+class SegResNet(nn.Module):
+    """MONAI's SegResNet (arXiv 1810.11654), without deep supervision.
+
+    Of the plan it takes the first width (doubled per stage), the number of stages, and one residual block per two
+    layers of an encoder stage; every axis is halved per stage.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        encoder, divisor = plan.network.encoder, 2 ** (len(plan.network.encoder) - 1)
+        if any(plan.patch[axis] % divisor for axis in spatial_axes(plan)):
+            raise unfit(plan, "patch", expected=f"multiples of {divisor} for SegResNet", found=f"{plan.patch}")
+        width = encoder[0].layers[-1].channels
+        self.body = MonaiSegResNet(
+            plan.dims,
+            width,
+            len(plan.channels),
+            len(plan.label_values),
+            act=ACTIVATIONS[plan.network.activation],
+            norm=_norm(plan, [width]),
+            blocks_down=tuple(max(1, len(stage.layers) // 2) for stage in encoder),
+            blocks_up=(1,) * (len(encoder) - 1),
+        )
+        *last, self.head = self.body.conv_final
+        self.body.conv_final = nn.Sequential(*last)
+
+    def features(self, x: Tensor) -> Tensor:
+        """What enters ``head``."""
+        features: Tensor = self.body(x)
+        return features
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores (B, classes, X, Y[, Z])."""
+        scores: Tensor = self.head(self.features(x))
+        return scores
+
+
+def _norm(plan: Plan, widths: list[int]) -> Any:
+    """The norm of most layers, in MONAI's words."""
+    (kind, groups), _ = Counter((layer.norm, layer.groups) for layer in plan.network.layers).most_common(1)[0]
+    if kind != "group":
+        return {"batch": "batch", "none": ""}[kind]
+    for width in widths:
+        if width % groups:
+            expected = f"widths that divide into {groups} groups, which most layers have"
+            raise unfit(plan, "network", expected=expected, found=f"{width} channels")
+    return ("group", {"num_groups": groups})
