@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+from itertools import pairwise
 
 import pytest
 import torch
@@ -58,7 +58,7 @@ def test_starts_reach_from_end_to_end_and_back(overlap: float) -> None:
     for window in range(1, 12):
         for size in range(window, 60):
             starts = window_starts(size, window, overlap)
-            gaps = [after - before for before, after in itertools.pairwise(starts)]
+            gaps = [after - before for before, after in pairwise(starts)]
             assert starts == [size - window - start for start in reversed(starts)]
             assert (starts[0], starts[-1]) == (0, size - window)
             assert all(0 < gap < window * (1 - overlap) + 1 for gap in gaps)

@@ -1,6 +1,7 @@
 """Two of MONAI's networks, for comparison. They follow a plan only as far as they can be told to.
 
-Both take one number of groups for all layers: the one that most layers of the plan have. Widths and kernels of the
+Both take one number of groups for all layers: the one that most layers of the plan have (instance norm stays instance
+norm). Widths and kernels of the
 decoder mirror the encoder's.
 """
 
@@ -111,6 +112,8 @@ class SegResNet(nn.Module):
 
 def _norm(plan: Plan, widths: list[int]) -> Any:
     """The norm of most layers, in MONAI's words."""
+    if all(layer.norm == "group" and layer.groups == layer.channels for layer in plan.network.layers):
+        return ("instance", {"affine": True})
     (kind, groups), _ = Counter((layer.norm, layer.groups) for layer in plan.network.layers).most_common(1)[0]
     if kind != "group":
         return {"batch": "batch", "none": ""}[kind]

@@ -251,3 +251,10 @@ def test_monai_networks_refuse_what_they_cannot_be(make_plan: MakePlan) -> None:
 def test_monai_networks_with_other_norms(make_plan: MakePlan, norm: str) -> None:
     network = build_network(with_network(make_plan(norm=norm), name="monai_dynunet"))
     assert not any(isinstance(module, nn.GroupNorm) for module in network.modules())
+
+
+def test_instance_norm_stays_instance_norm_in_monai_networks(make_plan: MakePlan) -> None:
+    network = build_network(with_network(make_plan(per_group=1), name="monai_dynunet"))
+    norms = [module for module in network.modules() if isinstance(module, nn.InstanceNorm3d)]
+    assert len(norms) == len(make_plan().network.layers)
+    assert all(module.affine for module in norms)
