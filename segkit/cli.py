@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 import segkit
+import segkit.clock
 from segkit.errors import OutOfMemoryError, SegkitError, UsageError
 
 VERBS: dict[str, tuple[str, str]] = {

@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from segkit.config_keys import get, leaves, put
 from segkit.config_values import CHECKS
-from segkit.config_words import names_value, path_value
+from segkit.config_words import GROUPS, PATHS, given_keys, names_value, path_value
 from segkit.errors import UsageError
 
 # OmegaConf composes into these classes: they must stay plain (not frozen) and typed with what OmegaConf knows.
@@ -148,17 +148,8 @@ class TrainConfig:
 DEFAULT_STEPS = 2000
 """Length of a training that was given neither steps nor minutes."""
 
-_PATHS = {
-    "dataset": "dataset.path",
-    "dataset.path": "dataset.path",
-    "plan": "plan.file",
-    "plan.file": "plan.file",
-    "run_dir": "run_dir",
-    "weights": "weights",
-}
-"""Overrides whose value is a path. Hydra never sees them, so its grammar cannot trip over what a path may hold."""
-
-_GROUPS = ("network", "compute")
+PLANNED = ("network.", "plan.", "trainer.batch_size", "augment.mirror")
+"""Starts of the keys that the planner reads."""
 
 
 def load(overrides: Sequence[str] = ()) -> TrainConfig:
@@ -174,8 +165,8 @@ def load(overrides: Sequence[str] = ()) -> TrainConfig:
     typed, taken = [], {}
     for word in overrides:
         key, equals, text = word.partition("=")
-        if equals and key in _PATHS:
-            taken[_PATHS[key]] = path_value(text)
+        if equals and key in PATHS:
+            taken[PATHS[key]] = path_value(text)
         elif equals and key in ("dataset.channels", "dataset.labels"):
             taken[key] = names_value(key, text)
         else:
@@ -186,6 +177,7 @@ def load(overrides: Sequence[str] = ()) -> TrainConfig:
     if config.trainer.max_steps is None and config.trainer.max_minutes is None:
         config.trainer.max_steps = DEFAULT_STEPS
     check(config)
+    _check_plan_alone(config, given_keys(overrides))
     return config
 
 
@@ -221,6 +213,15 @@ def choices(group: str) -> list[str]:
     return sorted(file.stem for file in (_configs() / group).glob("*.yaml"))
 
 
+def _check_plan_alone(config: TrainConfig, given: set[str]) -> None:
+    """A plan that is given has decided already what these overrides would bend."""
+    decided = [key for key in sorted(given) if key.startswith(PLANNED) and key != "plan.file"]
+    if config.plan.file and decided:
+        raise UsageError(
+            f"plan={config.plan.file} has decided {', '.join(decided)} already: edit the plan, or leave it out"
+        )
+
+
 def _configs() -> Path:
     """The wheel carries configs/ inside the package; a checkout has it beside."""
     inside = Path(__file__).parent / "configs"
@@ -241,7 +242,7 @@ def _checked_word(word: str) -> str:
     """The override as Hydra shall see it, its key and value known to be good."""
     override = _parse(word)
     key = override.key_or_group
-    for group in _GROUPS:
+    for group in GROUPS:
         if key in (group, f"{group}.name"):
             return f"{group}={_choice(group, str(override.value()))}"
     if key not in known_keys():
@@ -274,7 +275,7 @@ def _choice(group: str, name: str) -> str:
 
 
 def _near_keys(key: str) -> str:
-    keys = [*known_keys(), *_GROUPS]
+    keys = [*known_keys(), *GROUPS]
     same_end = [known for known in keys if known.rpartition(".")[2] == key.rpartition(".")[2]]
     near = [*same_end, *difflib.get_close_matches(key, keys, n=3, cutoff=0.6)]
     hint = f"Did you mean {' or '.join(dict.fromkeys(near))}? " if near else ""

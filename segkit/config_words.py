@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,29 @@ import yaml
 
 from segkit.config_values import CHECKS
 from segkit.errors import UsageError
+
+PATHS = {
+    "dataset": "dataset.path",
+    "dataset.path": "dataset.path",
+    "plan": "plan.file",
+    "plan.file": "plan.file",
+    "run_dir": "run_dir",
+    "weights": "weights",
+}
+"""Overrides whose value is a path, and their full keys. Hydra never sees them."""
+
+GROUPS = ("network", "compute")
+"""Overrides whose value is the name of a file of configs/."""
+
+
+def given_keys(overrides: Sequence[str]) -> set[str]:
+    """The full dotted keys that KEY=VALUE words set.
+
+    >>> sorted(given_keys(["dataset=x", "network=unet", "seed=1"]))
+    ['dataset.path', 'network.name', 'seed']
+    """
+    keys = [word.partition("=")[0] for word in overrides]
+    return {PATHS.get(key, f"{key}.name" if key in GROUPS else key) for key in keys}
 
 
 def path_value(text: str) -> str | None:

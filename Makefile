@@ -1,0 +1,50 @@
+# Two commands do all the set-up: `make demo` and `make test`. Python 3.11, 3.12 or 3.13 and make must be there.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help demo test test-slow lint format image clean
+
+help:
+	@echo "make demo       phantom data, train, predict, evaluate: see it work (a few minutes)"
+	@echo "make test       the tests, with coverage (under 10 minutes on 2 cores)"
+	@echo "make test-slow  the tests that take minutes: the wheel, trainings on real data"
+	@echo "make lint       style, types and the floors of the imports"
+	@echo "make format     let ruff format the code"
+	@echo "make image      the container image, with docker"
+	@echo "make clean      remove $(VENV) and what tests and builds left"
+
+demo: $(STAMP)
+	$(BIN)/segkit demo
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -n 2 --cov=segkit --cov-report=term:skip-covered
+
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -m slow
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+image:
+	docker build -f docker/Dockerfile -t segkit .
+
+clean:
+	rm -rf $(VENV) build dist .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+# Made anew when what is to be installed changes.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else \
+	"segkit needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is %d.%d. Try: make PYTHON=python3.12 $(MAKECMDGOALS)" \
+	% sys.version_info[:2])'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $(STAMP)

@@ -1,0 +1,43 @@
+"""segkit plan: measure a dataset, decide, print the plan with its reasons, and write it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from segkit.commands.progress import CaseCounter
+from segkit.config import load
+from segkit.dataset_plan import measured_plan, open_dataset
+from segkit.errors import UsageError
+from segkit.files import write_text
+from segkit.planning.table import plan_table
+from segkit.plans import plan_text
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Parse, plan, print, write; returns the exit code."""
+    given = _parser().parse_intermixed_args(arguments)
+    config = load([f"dataset={given.dataset}", *given.overrides])
+    if config.plan.file:
+        raise UsageError(f"plan={config.plan.file} is for 'segkit train'; here -o PLAN says where the new plan goes")
+    dataset = open_dataset(config)
+    with CaseCounter("measuring") as counter:
+        decided, fingerprint = measured_plan(config, dataset, progress=counter.show)
+    print(plan_table(decided, fingerprint))
+    write_text(given.output, plan_text(decided))
+    print(f"\nThe plan is in {given.output}. Edit it if you want, and train with")
+    print(f"  segkit train dataset='{given.dataset}' plan='{given.output}'")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="segkit plan",
+        description="Measure a dataset, decide how to train on it, print the plan with its reasons and write it.",
+        epilog="Overrides are those of 'segkit train', such as network.dims=2 plan.memory=4GB plan.spacing=[1,1,2].",
+        allow_abbrev=False,
+    )
+    parser.add_argument("dataset", metavar="DATASET", help="a folder or CSV file with labelled scans")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="bends of the rules")
+    parser.add_argument("-o", "--output", metavar="PLAN", default="plan.json", help="where to write it (plan.json)")
+    return parser

@@ -1,0 +1,105 @@
+"""segkit train: overrides in, a run folder with a model out."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import segkit
+from segkit.commands.progress import CaseCounter
+from segkit.config import TrainConfig, choices, known_keys, load, to_yaml
+from segkit.config_keys import get
+from segkit.config_values import CHECKS
+from segkit.errors import UsageError
+
+MEANINGS = """\
+overrides (KEY=VALUE), the ones that matter most:
+  dataset=PATH                   labelled scans: a Decathlon folder, an nnU-Net raw folder, a folder with
+                                 images/ and labels/, or a CSV file
+  dataset.channels=[FLAIR,T1]    names of channels where the layout has none
+  dataset.labels={{spleen:1}}      names of labels, or a subset of them; other values become background
+  trainer.max_minutes=M          how long, from the start of the process to the model written,
+  trainer.max_steps=N            or how many steps (2000 if neither is given)
+  fold=0..k-1|all                the fold that validates; all trains on every case
+  network=NAME                   {networks}
+  network.dims=2|3               2 cuts scans into slices; pictures need 2
+  network.norm=NAME              group, instance, layer, batch or none
+  network.channels_per_group=N   or network.num_groups=N, never both; auto sizes the groups to each layer
+  plan=FILE                      follow an edited plan.json of 'segkit plan'
+  plan.spacing plan.patch        bend its rules: mm, and voxels, along X, Y and Z
+  plan.memory=8GB                what one training step may take
+  augment.mirror=auto|none|[0,2] axes to mirror; auto asks the labels' geometry
+  weights=MODEL                  start from a trained model: a bundle folder or .segkit file
+  run_dir=PATH                   where the run goes; default runs/<dataset>/<network>-<hash>
+  seed=N                         of the network's start and of every random draw
+  compute=NAME                   {computes}
+
+every key, its default, and what it may be:
+{keys}
+"""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Parse, train, and say where everything is; returns the exit code."""
+    given = _parser().parse_intermixed_args(arguments)
+    if given.multirun:
+        raise UsageError("--multirun is not available in this version: start one training for each combination")
+    if given.show:
+        print(to_yaml(load(given.overrides)), end="")
+        return 0
+    # A wrong override is said at once, before the second that torch takes to import.
+    load(given.overrides)
+    with CaseCounter("measuring") as counter:
+        # The public name is imported here, with torch and Lightning: --help and --show answer without them.
+        run_dir = segkit.train(*given.overrides, resume=given.resume, progress=counter.show)
+    print(_where(run_dir), end="")
+    return 0
+
+
+def _where(run_dir: Path) -> str:
+    rows = [
+        ("model", run_dir / "bundle"),
+        ("curve", run_dir / "progress.png"),
+        ("numbers", run_dir / "training.csv"),
+        ("plan", run_dir / "plan.json"),
+        ("config", run_dir / "config.yaml"),
+    ]
+    lines = [f"  {name:<8} {path}\n" for name, path in rows if path.exists()]
+    return "".join(["Training is done:\n", *lines, f"Predict with: segkit predict SCAN -m '{run_dir}'\n"])
+
+
+class _Help(argparse.Action):
+    """Composes the list of keys only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        parser.epilog = MEANINGS.format(
+            networks=", ".join(choices("network")),
+            computes=", ".join(choices("compute")),
+            keys="\n".join(_key_line(key) for key in known_keys()),
+        )
+        parser.print_help()
+        parser.exit()
+
+
+def _key_line(key: str) -> str:
+    default = get(TrainConfig(), key)
+    start = f"{key}={'null' if default is None else str(default).replace(' ', '')}"
+    return f"  {start:<36} {CHECKS[key][1]}" if key in CHECKS else f"  {start}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="segkit train",
+        usage="segkit train dataset=DATASET [KEY=VALUE ...] [--show] [--resume]",
+        description="Plan, train and write a model. A finished run is not run again.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        add_help=False,
+    )
+    parser.add_argument("-h", "--help", action=_Help, nargs=0, help="this text")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="see below")
+    parser.add_argument("--show", action="store_true", help="print the composed configuration and end")
+    parser.add_argument("--resume", action="store_true", help="go on with an unfinished run")
+    parser.add_argument("-m", "--multirun", action="store_true", help=argparse.SUPPRESS)
+    return parser

@@ -1,0 +1,115 @@
+"""From overrides to a Plan: read the dataset, measure it, and let the planner decide."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from os import PathLike, fspath
+from pathlib import Path
+
+from segkit.config import TrainConfig, load
+from segkit.dataset import Dataset
+from segkit.dataset_layouts import read_dataset
+from segkit.errors import InputError, UsageError
+from segkit.io.named import named
+from segkit.planning.fingerprint import Fingerprint
+from segkit.planning.measure import measure
+from segkit.planning.planner import make_plan
+from segkit.plans import Plan, read_plan
+
+Progress = Callable[[int, int, str], None]
+"""Called with cases done, cases in all, and the id of the last one."""
+
+
+def plan(dataset: str | PathLike[str], *overrides: str) -> Plan:
+    """Measure ``dataset`` and decide how to train on it.
+
+    >>> import segkit, segkit.phantom, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     decided = segkit.plan(segkit.phantom.write_phantom(folder, cases=2), "network.features=[8,16]")
+    >>> decided.network.name, decided.dims
+    ('unet', 3)
+
+    Raises:
+        UsageError: an override that makes no sense.
+        InputError: a dataset that cannot be used.
+    """
+    config = load([f"dataset={fspath(dataset)}", *overrides])
+    return measured_plan(config, open_dataset(config))[0]
+
+
+def open_dataset(config: TrainConfig) -> Dataset:
+    """The dataset of ``dataset=``, its channels and labels named.
+
+    Raises:
+        UsageError: no dataset given.
+        InputError: a dataset that cannot be read.
+    """
+    wanted = config.dataset
+    if not wanted.path:
+        raise UsageError("which dataset? Give dataset=PATH, a folder or a CSV file.")
+    return named(read_dataset(Path(wanted.path), wanted.channels, wanted.labels))
+
+
+def measured_plan(
+    config: TrainConfig, dataset: Dataset, *, progress: Progress | None = None
+) -> tuple[Plan, Fingerprint]:
+    """Measure the dataset and plan by the rules that ``config`` bends.
+
+    Raises:
+        UsageError: a choice that does not fit the data.
+        InputError: a case that cannot be used.
+    """
+    fingerprint = measure(dataset, progress=progress)
+    wanted = dataclasses.replace(config.plan, memory=memory_budget(config))
+    decided = make_plan(
+        fingerprint,
+        dataset,
+        network=config.network,
+        plan=wanted,
+        batch_size=config.trainer.batch_size,
+        mirror=config.augment.mirror,
+    )
+    return decided, fingerprint
+
+
+def given_plan(path: str | Path, dataset: Dataset) -> Plan:
+    """Read an edited plan and check that it is one for this dataset.
+
+    Raises:
+        InputError: not a plan, or one with other channels or labels.
+    """
+    decided = read_plan(path)
+    names = tuple(channel.name for channel in decided.channels)
+    for what, planned, found in (
+        ("channels", names, dataset.channels),
+        ("labels", decided.labels, dataset.labels),
+    ):
+        if planned != found:
+            raise InputError(
+                path,
+                expected=f"the dataset's {what} {_words(found)}",
+                found=_words(planned),
+                remedy="Plan this dataset with 'segkit plan', or give dataset.channels and dataset.labels.",
+            )
+    return decided
+
+
+def memory_budget(config: TrainConfig) -> str:
+    """What plan.memory=auto stands for: 8GB with a GPU, 1GB with a CPU, which wants many small steps."""
+    if config.plan.memory != "auto":
+        return config.plan.memory
+    gpu = config.compute.name == "gpu" or (config.compute.name == "auto" and has_gpu())
+    return "8GB" if gpu else "1GB"
+
+
+def has_gpu() -> bool:
+    """Whether an NVIDIA driver is there, asked without importing torch."""
+    return Path("/proc/driver/nvidia/gpus").is_dir() or shutil.which("nvidia-smi") is not None
+
+
+def _words(names: object) -> str:
+    if isinstance(names, dict):
+        return ", ".join(f"{name}={value}" for name, value in names.items())
+    return ", ".join(names) if isinstance(names, tuple) else str(names)

@@ -1,0 +1,106 @@
+"""One training from overrides to a run folder: where it goes, whether to start, go on or leave it, then `fit`."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from segkit.bundle import read_bundle
+from segkit.config import TrainConfig, load, to_yaml
+from segkit.config_file import read_config
+from segkit.config_keys import get
+from segkit.config_words import given_keys
+from segkit.dataset import Dataset
+from segkit.dataset_plan import Progress, given_plan, measured_plan, open_dataset
+from segkit.errors import UsageError
+from segkit.files import write_text
+from segkit.plans import Plan, plan_text
+from segkit.training.compute import default_memory, device_for
+from segkit.training.fit import fit
+from segkit.training.run_folder import BUNDLE, CONFIG, PLAN, default_run_dir, point_latest, state
+from segkit.training.split import split_cases
+
+log = logging.getLogger(__name__)
+
+
+def train(*overrides: str, resume: bool = False, progress: Progress | None = None) -> Path:
+    """Train and return the run's folder; its ``bundle`` is the model.
+
+    ``segkit.train("dataset=scans", "trainer.max_minutes=10")`` does what ``segkit train`` does with the same words.
+    A finished run is not run again; an unfinished one goes on with ``resume``.
+
+    Raises:
+        UsageError: an override that makes no sense, or an unfinished run without ``resume``.
+        InputError: a dataset, plan or case that cannot be used.
+    """
+    config = load(overrides)
+    if config.run_dir:
+        config = _as_started(config, overrides)
+        if _is_done(Path(config.run_dir or ""), resume):
+            return Path(config.run_dir or "")
+    dataset = open_dataset(config)
+    split_cases(dataset, config.fold)
+    plan = _plan(config, dataset, progress)
+    run_dir = Path(config.run_dir) if config.run_dir else default_run_dir(config, plan, dataset)
+    if not config.run_dir and _is_done(run_dir, resume):
+        return run_dir
+    _write_start(run_dir, config, plan)
+    return _fit(config, plan, dataset, run_dir)
+
+
+def _as_started(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
+    """The configuration that the run in ``run_dir`` was started with, if there is one."""
+    run_dir = Path(config.run_dir or "")
+    if state(run_dir) == "new":
+        return config
+    stored = read_config(run_dir / CONFIG)
+    moved = {"run_dir", "dataset.path"}
+    for key in sorted(given_keys(overrides) - moved):
+        if get(config, key) != get(stored, key):
+            raise UsageError(
+                f"the training in {run_dir} was started with {key}={get(stored, key)}, not {get(config, key)}. "
+                "Give another run_dir, or leave the override out."
+            )
+    where = dataclasses.replace(stored.dataset, path=config.dataset.path or stored.dataset.path)
+    return dataclasses.replace(stored, run_dir=config.run_dir, dataset=where)
+
+
+def _is_done(run_dir: Path, resume: bool) -> bool:
+    """Whether the run is finished; an unfinished one may only go on when asked to."""
+    found = state(run_dir)
+    if found == "unfinished" and not resume:
+        raise UsageError(f"the training in {run_dir} is unfinished. Go on with --resume, or give another run_dir=.")
+    if found == "finished":
+        log.info("The training in %s is finished and is not run again.", run_dir)
+        point_latest(run_dir)
+    return found == "finished"
+
+
+def _plan(config: TrainConfig, dataset: Dataset, progress: Progress | None) -> Plan:
+    started = Path(config.run_dir) / PLAN if config.run_dir else None
+    if started and started.is_file():
+        return given_plan(started, dataset)
+    if config.plan.file:
+        return given_plan(config.plan.file, dataset)
+    if config.plan.memory == "auto":
+        memory = default_memory(device_for(config.compute.name))
+        config = dataclasses.replace(config, plan=dataclasses.replace(config.plan, memory=memory))
+    return measured_plan(config, dataset, progress=progress)[0]
+
+
+def _write_start(run_dir: Path, config: TrainConfig, plan: Plan) -> None:
+    # config.yaml comes last: where it stands, the plan does too.
+    write_text(run_dir / PLAN, plan_text(plan))
+    write_text(run_dir / CONFIG, to_yaml(config))
+
+
+def _fit(config: TrainConfig, plan: Plan, dataset: Dataset, run_dir: Path) -> Path:
+    weights = read_bundle(Path(config.weights)) if config.weights else None
+    try:
+        fit(config, plan, dataset, run_dir, weights=weights)
+    finally:
+        if (run_dir / BUNDLE).is_dir():
+            point_latest(run_dir)
+    return run_dir
