@@ -1,0 +1,287 @@
+"""How a dataset lies on disk, read into a Dataset. No voxel is read here.
+
+Medical Segmentation Decathlon    dataset.json with pairs under "training"
+nnU-Net v2 raw                    imagesTr/CASE_0000.nii.gz, labelsTr/CASE.nii.gz, names in dataset.json
+two folders                       images/ and labels/ with files of equal names
+CSV                               case,image[,image:CHANNEL ...],label[,patient,group,split]
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segkit.dataset import Case, Dataset
+from segkit.dataset_json import channels_of_json, checked_labels, labels_of_json, read_json
+from segkit.errors import InputError
+from segkit.file_names import READABLE, case_id, listed, natural_key, readable_files
+
+_LAYOUTS = (
+    "dataset.json (Medical Segmentation Decathlon), imagesTr and labelsTr (nnU-Net), images and labels, or a CSV file"
+)
+_CHANNEL = re.compile(r"(.+)_([0-9]{4})")
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a layout says, before the user's own names are applied. Empty names: the layout has none."""
+
+    name: str
+    root: Path
+    cases: Sequence[Case]
+    channels: tuple[str, ...] = ()
+    labels: Mapping[str, int] | None = None
+
+
+def read_dataset(
+    path: str | Path, channels: Sequence[str] | None = None, labels: Mapping[str, int] | None = None
+) -> Dataset:
+    """Read the dataset in a folder, a dataset.json or a CSV file.
+
+    ``channels`` and ``labels`` (name -> value) replace the names of the layout; with ``labels`` the other values of
+    the files count as background. Where neither has names, channels and labels stay empty until
+    ``segkit.io.named_labels`` has looked into the files.
+
+    Raises:
+        InputError: no dataset, a damaged or incomplete description, or files that are missing.
+    """
+    found = _find(Path(path))
+    _check_cases(found)
+    names = tuple(channels) if channels else found.channels
+    _check_channels(found, names)
+    named = checked_labels(path, labels) if labels else dict(found.labels or {})
+    name = re.sub(r"[^\w.-]+", "_", found.name).strip("._") or "dataset"
+    return Dataset(name, found.root, names, named, tuple(found.cases), subset=bool(labels))
+
+
+def _find(path: Path) -> _Found:
+    if path.is_file() and path.suffix.lower() == ".csv":
+        return _csv(path)
+    folder = path.parent if path.is_file() and path.name == "dataset.json" else path
+    if not folder.is_dir():
+        found = "another file" if path.exists() else "no such file or folder"
+        raise InputError(path, expected=_LAYOUTS, found=found, remedy="Check the path.")
+    if (folder / "dataset.json").is_file():
+        content = read_json(folder / "dataset.json")
+        return _decathlon(folder, content) if "training" in content else _nnunet(folder, content)
+    if (folder / "imagesTr").is_dir():
+        return _nnunet(folder, {})
+    if (folder / "images").is_dir() and (folder / "labels").is_dir():
+        return _two_folders(folder)
+    raise InputError(path, expected=_LAYOUTS, found="none of them in this folder", remedy="data/README.md shows each.")
+
+
+# -- Medical Segmentation Decathlon ---------------------------------------------------------------------------------
+
+
+def _decathlon(folder: Path, content: dict[str, Any]) -> _Found:
+    pairs = content["training"]
+    where = folder / "dataset.json"
+    if not isinstance(pairs, list) or not all(_is_pair(pair) for pair in pairs):
+        raise InputError(
+            where,
+            expected="a list of pairs {image, label} under 'training'",
+            found="other entries",
+            remedy='Write each as {"image": "imagesTr/a.nii.gz", "label": "labelsTr/a.nii.gz"}.',
+        )
+    cases = [Case(case_id(pair["image"]), (folder / pair["image"],), folder / pair["label"]) for pair in pairs]
+    return _named(folder, content, cases)
+
+
+def _is_pair(entry: Any) -> bool:
+    return isinstance(entry, dict) and all(isinstance(entry.get(key), str) for key in ("image", "label"))
+
+
+def _named(folder: Path, content: dict[str, Any], cases: Sequence[Case]) -> _Found:
+    """The names in a dataset.json, in either notation of channels and labels."""
+    where = folder / "dataset.json"
+    name = content.get("name")
+    channels = content.get("channel_names", content.get("modality", {}))
+    labels = labels_of_json(where, content.get("labels", {}))
+    return _Found(
+        name if isinstance(name, str) and name else folder.resolve().name,
+        folder,
+        cases,
+        channels_of_json(where, channels),
+        labels,
+    )
+
+
+# -- nnU-Net v2 raw -------------------------------------------------------------------------------------------------
+
+
+def _nnunet(folder: Path, content: dict[str, Any]) -> _Found:
+    ending = content.get("file_ending", "")
+    scans = group_channels(path for path in _files(folder / "imagesTr") if path.name.endswith(ending))
+    labels = {case_id(path): path for path in _files(folder / "labelsTr") if path.name.endswith(ending)}
+    _check_pairs(folder / "labelsTr", scans, labels)
+    return _named(folder, content, [Case(name, images, labels[name]) for name, images in scans.items()])
+
+
+def group_channels(paths: Iterable[Path]) -> dict[str, tuple[Path, ...]]:
+    """Files CASE_0000, CASE_0001 ... by case, in the order of their channels; a name without number is a case itself.
+
+    Raises:
+        InputError: a case whose numbers do not run from 0000 without a gap.
+    """
+    groups: dict[str, dict[int, Path]] = defaultdict(dict)
+    for path in paths:
+        match = _CHANNEL.fullmatch(case_id(path))
+        name, number = (match[1], int(match[2])) if match else (case_id(path), 0)
+        if number in groups[name]:
+            raise _twice(path.parent, name)
+        groups[name][number] = path
+    for name, files in groups.items():
+        if sorted(files) != list(range(len(files))):
+            raise InputError(
+                next(iter(files.values())).parent,
+                expected=f"the channels of {name} numbered from _0000 without a gap",
+                found=", ".join(f"_{number:04d}" for number in sorted(files)),
+                remedy="Add or rename the missing channel.",
+            )
+    return {name: tuple(files[number] for number in sorted(files)) for name, files in groups.items()}
+
+
+# -- two folders ----------------------------------------------------------------------------------------------------
+
+
+def _two_folders(folder: Path) -> _Found:
+    images, labels = _by_id(folder / "images"), _by_id(folder / "labels")
+    _check_pairs(folder / "labels", images, labels)
+    cases = [Case(name, (image,), labels[name]) for name, image in images.items()]
+    return _Found(folder.resolve().name, folder, cases)
+
+
+def _by_id(folder: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in _files(folder):
+        if case_id(path) in found:
+            raise _twice(folder, case_id(path))
+        found[case_id(path)] = path
+    return found
+
+
+def _files(folder: Path) -> list[Path]:
+    found = readable_files(folder) if folder.is_dir() else []
+    if not found:
+        reason = f"no file with one of the suffixes {listed(READABLE)}" if folder.is_dir() else "no such folder"
+        raise InputError(folder, expected="images or label maps", found=reason, remedy="Add or convert the files.")
+    return found
+
+
+def _check_pairs(where: Path, images: Mapping[str, object], labels: Mapping[str, object]) -> None:
+    """Every image needs its label map, and no label map may be left over."""
+    for lonely, kind, partner in (
+        (sorted(images.keys() - labels.keys(), key=natural_key), "scan", "label map"),
+        (sorted(labels.keys() - images.keys(), key=natural_key), "label map", "scan"),
+    ):
+        if lonely:
+            raise InputError(
+                where,
+                expected=f"a {partner} of the same name for each {kind}",
+                found=f"none for {_some(lonely)}",
+                remedy=f"Add it, or move the {kind} elsewhere.",
+            )
+
+
+# -- CSV ------------------------------------------------------------------------------------------------------------
+
+
+def _csv(path: Path) -> _Found:
+    columns, rows = _rows(path)
+    images = [name for name in columns if name == "image" or name.startswith("image:")]
+    missing = [name for name in ("case", "label") if name not in columns] + ([] if images else ["image"])
+    if missing:
+        raise InputError(
+            path,
+            expected="the columns case,image[,image:CHANNEL ...],label[,patient,group,split]",
+            found=f"no column {' and no column '.join(missing)} among {', '.join(columns) or 'none'}",
+            remedy="Correct the first line of the file.",
+        )
+    cases = [_case_of_row(path, number, row, images) for number, row in enumerate(rows, start=2)]
+    channels = () if images == ["image"] else tuple(name.partition(":")[2] or name for name in images)
+    name = path.resolve().parent.name if path.stem in ("cases", "dataset") else path.stem
+    return _Found(name, path.parent, cases, channels)
+
+
+def _rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(path, expected="CSV in UTF-8", found=str(error), remedy="Save it as UTF-8.") from error
+    first = text.partition("\n")[0]
+    # A spreadsheet in a country with decimal commas writes semicolons.
+    reader = csv.DictReader(text.splitlines(), delimiter=";" if ";" in first and "," not in first else ",")
+    columns = [name.strip() for name in reader.fieldnames or ()]
+    reader.fieldnames = columns
+    rows = [{key: (value or "").strip() for key, value in row.items() if isinstance(key, str)} for row in reader]
+    return columns, [row for row in rows if any(row.values())]
+
+
+def _case_of_row(path: Path, number: int, row: Mapping[str, str], images: Sequence[str]) -> Case:
+    empty = [name for name in ("case", *images, "label") if not row.get(name)]
+    if empty:
+        raise InputError(
+            path,
+            expected="a value in every column up to label",
+            found=f"none under {' and '.join(empty)} in line {number}",
+            remedy="Fill it in, or remove the line.",
+        )
+    files = tuple(path.parent / row[name] for name in images)
+    rest = {name: row.get(name, "") for name in ("patient", "group", "split")}
+    return Case(row["case"], files, path.parent / row["label"], **rest)
+
+
+# -- what every layout must hold ------------------------------------------------------------------------------------
+
+
+def _check_cases(found: _Found) -> None:
+    if not found.cases:
+        raise InputError(found.root, expected="cases", found="none", remedy="Add scans with their label maps.")
+    twice = [name for name, count in Counter(case.id for case in found.cases).items() if count > 1]
+    if twice:
+        raise _twice(found.root, twice[0])
+    files = [path for case in found.cases for path in (*case.images, case.label) if path is not None]
+    missing = [str(path) for path in files if not path.is_file()]
+    if missing:
+        raise InputError(
+            found.root,
+            expected="every image and label map that the dataset names",
+            found=f"{len(missing)} missing: {_some(missing)}",
+            remedy="Add the files or correct their paths, which count from the dataset's own folder.",
+        )
+
+
+def _twice(where: Path, name: str) -> InputError:
+    return InputError(
+        where, expected="a case id of its own for each case", found=f"{name!r} twice", remedy="Rename or remove one."
+    )
+
+
+def _check_channels(found: _Found, names: Sequence[str]) -> None:
+    """One file per case may hold several channels; several files are one channel each."""
+    counts = {len(case.images): case for case in found.cases}
+    if len(counts) > 1:
+        text = " and ".join(f"{count} in {counts[count].id}" for count in sorted(counts))
+        raise InputError(
+            found.root, expected="as many channels in every case", found=text, remedy="Add or remove channels."
+        )
+    files = next(iter(counts))
+    expected = files if files > 1 else len(found.channels)
+    if expected and names and len(names) != expected:
+        raise InputError(
+            found.root,
+            expected=f"{expected} channel names",
+            found=f"{len(names)}: {', '.join(names)}",
+            remedy="Correct dataset.channels, or the channel names in dataset.json.",
+        )
+
+
+def _some(names: Sequence[str], most: int = 3) -> str:
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,90 @@
+"""What a file's name says: its format by suffix, the id of its case, and its place in natural order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from segkit.errors import InputError
+
+NIFTI = (".nii.gz", ".nii")
+ITK = (".nrrd", ".nhdr", ".mha", ".mhd")
+PICTURE = (".png", ".tif", ".tiff", ".bmp")
+READABLE = (*NIFTI, *ITK, *PICTURE)
+WRITABLE = (*NIFTI, ".nrrd", ".mha", *PICTURE)
+
+
+def suffix_of(path: str | Path) -> str:
+    """The suffix in lower case, ``.nii.gz`` taken as one.
+
+    >>> suffix_of("a.b.NII.gz"), suffix_of("x.png")
+    ('.nii.gz', '.png')
+    """
+    name = Path(path).name.lower()
+    return ".nii.gz" if name.endswith(".nii.gz") else Path(name).suffix
+
+
+def case_id(path: str | Path) -> str:
+    """The file's name without its suffix; a ``.seg`` before the suffix, as 3D Slicer writes it, stays.
+
+    >>> case_id("scans/patient.7.nii.gz")
+    'patient.7'
+    """
+    name = Path(path).name
+    suffix = suffix_of(path)
+    return name[: -len(suffix)] if suffix in READABLE else Path(name).stem
+
+
+def natural_key(name: str | Path) -> tuple[tuple[int, int, str], ...]:
+    """Key that sorts numbers inside names by value.
+
+    >>> sorted(["a10", "a2", "b1"], key=natural_key)
+    ['a2', 'a10', 'b1']
+    """
+    # [0-9], not \d: int() refuses digits such as a superscript two.
+    parts = re.split(r"([0-9]+)", str(name))
+    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part)
+
+
+def readable_files(folder: Path) -> list[Path]:
+    """Files of a readable format directly inside ``folder``, in natural order; hidden files are left out."""
+    found = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
+    return sorted((path for path in found if suffix_of(path) in READABLE), key=lambda path: natural_key(path.name))
+
+
+def scan_paths(inputs: str | Path | Iterable[str | Path]) -> list[Path]:
+    """The scans among ``inputs``: a file stands for itself, a folder for its readable files in natural order.
+
+    Raises:
+        InputError: a path that does not exist, or a folder without any readable file.
+    """
+    given = [inputs] if isinstance(inputs, str | Path) else inputs
+    return [scan for path in given for scan in _scans(Path(path))]
+
+
+def _scans(path: Path) -> list[Path]:
+    if path.is_dir():
+        scans = readable_files(path)
+        if not scans:
+            raise InputError(
+                path,
+                expected=f"scans ({listed(READABLE)})",
+                found="none in this folder",
+                remedy="Is it the right folder?",
+            )
+        return scans
+    must_exist(path)
+    return [path]
+
+
+def must_exist(path: Path) -> None:
+    """Raise an InputError unless ``path`` is a file."""
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "no such file"
+        raise InputError(path, expected="a file", found=found, remedy="Check the path.")
+
+
+def listed(suffixes: Iterable[str]) -> str:
+    """The suffixes as they stand in a sentence."""
+    return " ".join(suffixes)

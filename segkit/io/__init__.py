@@ -1,0 +1,29 @@
+"""Scans and label maps, from and to files; a format's library is imported when the first file of that format comes."""
+
+from __future__ import annotations
+
+from segkit.file_names import case_id, scan_paths
+from segkit.io.formats import check_readable, check_writable
+from segkit.io.geometry import check_same_grid
+from segkit.io.labels import labels_in, read_labels, write_labels
+from segkit.io.limits import available_memory
+from segkit.io.named import named_labels
+from segkit.io.scans import from_object, open_source, read_case, read_volume, write_image
+
+__all__ = [
+    "available_memory",
+    "case_id",
+    "check_readable",
+    "check_same_grid",
+    "check_writable",
+    "from_object",
+    "labels_in",
+    "named_labels",
+    "open_source",
+    "read_case",
+    "read_labels",
+    "read_volume",
+    "scan_paths",
+    "write_image",
+    "write_labels",
+]

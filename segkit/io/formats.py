@@ -1,0 +1,39 @@
+"""Which module reads and writes which format. A format's library is imported when its first file comes."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from segkit.errors import InputError, UsageError
+from segkit.file_names import ITK, NIFTI, PICTURE, READABLE, WRITABLE, listed, suffix_of
+
+_MODULES = {
+    **dict.fromkeys(NIFTI, "segkit.io.nifti"),
+    **dict.fromkeys(ITK, "segkit.io.itk"),
+    **dict.fromkeys(PICTURE, "segkit.io.picture"),
+}
+
+
+def module_of(suffix: str) -> Any:
+    """The module for a suffix of the table: it has ``open_scan`` and ``save``."""
+    return importlib.import_module(_MODULES[suffix])
+
+
+def check_readable(path: Path) -> None:
+    """Raise an InputError unless the suffix names a format that can be read."""
+    suffix = suffix_of(path)
+    if suffix not in READABLE:
+        raise InputError(
+            path,
+            expected=f"one of the formats {listed(READABLE)}",
+            found=f"the suffix {suffix!r}" if suffix else "no suffix",
+            remedy="Convert the file, for example to .nii.gz." if path.exists() else "Check the path.",
+        )
+
+
+def check_writable(path: str | Path) -> None:
+    """Raise a UsageError unless the suffix names a format that can be written."""
+    if suffix_of(path) not in WRITABLE:
+        raise UsageError(f"{path}: cannot write this format; the suffix must be one of {listed(WRITABLE)}")

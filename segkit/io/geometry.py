@@ -1,0 +1,82 @@
+"""Is an affine one that can be worked with, and do two files lie on the same grid?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segkit.errors import InputError
+from segkit.volume import Grid
+
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_SHEAR = 1e-3
+"""Largest cosine between two voxel axes that still counts as a right angle (0.06 degrees)."""
+
+
+def checked_affine(where: str | Path, affine: NDArray[Any]) -> NDArray[np.float64]:
+    """``affine`` (4, 4) as float64 if it is finite, invertible and has voxel axes at right angles.
+
+    Raises:
+        InputError: otherwise.
+    """
+    matrix = np.array(affine, dtype=np.float64)
+    axes = matrix[:3, :3]
+    if not np.isfinite(matrix).all():
+        raise _unusable(where, "NaN or infinite numbers in it")
+    lengths = np.linalg.norm(axes, axis=0)
+    if not lengths.all():
+        raise _unusable(where, f"voxel edges of {_numbers(lengths)} mm")
+    cosines = np.abs((axes / lengths).T @ (axes / lengths) - np.eye(3))
+    if abs(np.linalg.det(axes / lengths)) < 1e-6:
+        raise _unusable(where, "two or three voxel axes that point the same way (it cannot be inverted)")
+    if cosines.max() > _SHEAR:
+        raise _sheared(where, float(np.degrees(np.arccos(min(1.0, cosines.max())))))
+    return matrix
+
+
+def _unusable(where: str | Path, found: str) -> InputError:
+    return InputError(
+        where,
+        expected="an affine that places every voxel",
+        found=found,
+        remedy="Correct the orientation in the header (sform, qform, pixdim) or convert the original scan again.",
+    )
+
+
+def _sheared(where: str | Path, angle: float) -> InputError:
+    return InputError(
+        where,
+        expected="voxel axes at right angles",
+        found=f"a shear: two axes meet at {angle:.1f} degrees (a tilted gantry, or a registration in the header)",
+        remedy="Resample the scan to a grid with right angles first; 3D Slicer and ANTs can do it.",
+    )
+
+
+def check_same_grid(image: Grid, other: Grid, where: str | Path, *, what: str = "label map") -> None:
+    """Raise an InputError naming the file ``where`` unless ``other`` lies on the grid of the scan."""
+    if image.matches(other):
+        return
+    raise InputError(
+        where,
+        expected=f"a {what} on the grid of the scan: {_described(image)}",
+        found=_difference(image, other),
+        remedy=f"Resample the {what} to the scan, or find the pair that belongs together.",
+    )
+
+
+def _difference(image: Grid, other: Grid) -> str:
+    if image.shape != other.shape:
+        return f"another grid: {_described(other)}"
+    apart = float(np.linalg.norm(image.corners() - other.corners(), axis=1).max())
+    return f"the same shape in another place: {_described(other)}, corners up to {apart:.3g} {image.unit} apart"
+
+
+def _described(grid: Grid) -> str:
+    return f"{' x '.join(map(str, grid.shape))} voxels of {_numbers(np.array(grid.spacing))} {grid.unit}"
+
+
+def _numbers(values: NDArray[Any]) -> str:
+    return " x ".join(f"{value:.3g}" for value in values)

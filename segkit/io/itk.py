@@ -1,0 +1,181 @@
+"""NRRD and MetaImage (.nrrd .nhdr .mha .mhd) by SimpleITK, whose world is LPS: x and y change their sign."""
+
+# mypy: allow-untyped-calls
+# (SimpleITK has no annotations)
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813  (the name its own manual uses)
+from numpy.typing import NDArray
+
+from segkit.errors import InputError
+from segkit.file_names import must_exist
+from segkit.files import atomic_path
+from segkit.io.geometry import LPS_TO_RAS, checked_affine
+from segkit.io.limits import check_finite, check_memory
+from segkit.volume import Grid, Volume
+
+
+@dataclass(frozen=True)
+class ItkSource:
+    """A file whose header was checked; ITK reads all voxels on the first call, and they are kept."""
+
+    path: Path
+    grid: Grid
+    channels: int
+    dtype: np.dtype[Any]
+
+    def planes(self, start: int, stop: int) -> NDArray[Any]:
+        """Voxels (C, X, Y, stop - start) of the planes ``start`` to ``stop`` along Z."""
+        return self._voxels[..., start:stop]
+
+    @cached_property
+    def _voxels(self) -> NDArray[Any]:
+        check_memory(self.path, self.grid.voxels * self.channels * self.dtype.itemsize)
+        reader = _reader(self.path)
+        voxels = voxels_of(_guarded(self.path, reader.Execute))
+        check_finite(self.path, voxels)
+        return voxels
+
+
+def open_scan(path: Path) -> ItkSource:
+    """Read and check the header.
+
+    Raises:
+        InputError: a file that ITK cannot read, complex numbers, more than four axes, or an unusable affine.
+    """
+    must_exist(path)
+    reader = _reader(path)
+    _guarded(path, reader.ReadImageInformation)
+    dtype = _dtype(path, reader.GetPixelID())
+    size = reader.GetSize()
+    shape, channels = _axes(path, size, reader.GetNumberOfComponents())
+    affine = _affine(reader.GetSpacing(), reader.GetDirection(), reader.GetOrigin())
+    return ItkSource(path, Grid(shape, checked_affine(path, affine)), channels, dtype)
+
+
+def volume_of(image: Any, where: str = "SimpleITK image") -> Volume:
+    """A SimpleITK image as a Volume."""
+    _dtype(where, image.GetPixelID())
+    _axes(where, image.GetSize(), image.GetNumberOfComponentsPerPixel())
+    affine = _affine(image.GetSpacing(), image.GetDirection(), image.GetOrigin())
+    voxels = voxels_of(image)
+    check_finite(where, voxels)
+    return Volume(voxels, checked_affine(where, affine))
+
+
+def voxels_of(image: Any) -> NDArray[Any]:
+    """Voxels (C, X, Y, Z): components of a pixel and a fourth axis are channels; a flat image has Z = 1."""
+    array = sitk.GetArrayFromImage(image)
+    if image.GetNumberOfComponentsPerPixel() > 1:
+        array = np.moveaxis(array, -1, 0)
+    elif image.GetDimension() < 4:
+        array = array[None]
+    if image.GetDimension() == 2:
+        array = array[:, None]
+    return np.asarray(array.transpose(0, 3, 2, 1))
+
+
+def _reader(path: Path) -> Any:
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)  # what matters is raised; the rest would litter the terminal
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    return reader
+
+
+def _guarded(path: Path, action: Any) -> Any:
+    try:
+        return action()
+    except RuntimeError as error:
+        raise InputError(
+            path,
+            expected="an image that ITK can read",
+            found=_first_useful_line(str(error)),
+            remedy="The file is incomplete, damaged or of a rare kind: copy it again or convert it to .nii.gz.",
+        ) from error
+
+
+def _first_useful_line(text: str) -> str:
+    """ITK puts its own source files and class addresses in front of what it has to say."""
+    lines = [re.sub(r"^(sitk|itk)::ERROR:\s*|\w+\(0x[0-9a-f]+\):\s*", "", line.strip()) for line in text.splitlines()]
+    useful = [line for line in lines if line and not line.startswith("Exception thrown") and ".cxx:" not in line]
+    return useful[0].rstrip(".") if useful else "an error without a message"
+
+
+def _dtype(where: str | Path, pixel: int) -> np.dtype[Any]:
+    name = sitk.GetPixelIDValueAsString(pixel)
+    numbers = re.search(r"(8|16|32|64)-bit (unsigned|signed|float)", name)
+    if numbers is None or "complex" in name:
+        raise InputError(
+            where,
+            expected="one real number per voxel and channel",
+            found=name,
+            remedy="Save the magnitude (or real and imaginary part as two channels) instead.",
+        )
+    kind = {"unsigned": "u", "signed": "i", "float": "f"}[numbers[2]]
+    return np.dtype(f"{kind}{int(numbers[1]) // 8}")
+
+
+def _axes(where: str | Path, size: tuple[int, ...], components: int) -> tuple[tuple[int, int, int], int]:
+    if len(size) not in (2, 3, 4) or (len(size) == 4 and components > 1):
+        raise InputError(
+            where,
+            expected="2 or 3 voxel axes and at most one axis of channels",
+            found=f"{len(size)} axes with {components} numbers per voxel",
+            remedy="Split the file so that at most one axis of channels is left.",
+        )
+    x, y, z = (*size, 1)[:3]
+    return (int(x), int(y), int(z)), int(size[3]) if len(size) == 4 else int(components)
+
+
+def _affine(spacing: tuple[float, ...], direction: tuple[float, ...], origin: tuple[float, ...]) -> NDArray[np.float64]:
+    """RAS+ affine from ITK's LPS geometry; a missing third axis is 1 mm long and points to the head."""
+    count = len(spacing)
+    space = min(count, 3)
+    affine = np.eye(4)
+    turned = np.reshape(direction, (count, count)) * np.asarray(spacing)
+    affine[:space, :space] = turned[:space, :space]
+    affine[:space, 3] = origin[:space]
+    return LPS_TO_RAS @ affine
+
+
+def save(path: Path, volume: Volume, *, names: Mapping[str, int] | None = None) -> None:
+    """Write atomically, packed; channels become the components of a pixel.
+
+    ``names`` (label -> value) are written into NRRD in the form in which 3D Slicer keeps the names of segments.
+    """
+    image = image_of(volume)
+    if names and path.suffix.lower() == ".nrrd":
+        _name_segments(image, names)
+    with atomic_path(path) as temporary:
+        sitk.WriteImage(image, str(temporary), useCompression=True)
+
+
+def image_of(volume: Volume) -> Any:
+    """The volume as a SimpleITK image (always three axes)."""
+    array = volume.array.transpose(0, 3, 2, 1)
+    array = array[0] if volume.channels == 1 else np.moveaxis(array, 0, -1)
+    if array.dtype == np.bool_:
+        array = array.astype(np.uint8)
+    image = sitk.GetImageFromArray(np.ascontiguousarray(array), isVector=volume.channels > 1)
+    affine = LPS_TO_RAS @ volume.affine
+    image.SetSpacing(volume.spacing)
+    image.SetDirection((affine[:3, :3] / np.array(volume.spacing)).ravel().tolist())
+    image.SetOrigin(affine[:3, 3].tolist())
+    return image
+
+
+def _name_segments(image: Any, names: Mapping[str, int]) -> None:
+    extent = " ".join(f"0 {size - 1}" for size in image.GetSize())
+    for number, (name, value) in enumerate(names.items()):
+        keys = {"ID": f"Segment_{value}", "Name": name, "LabelValue": str(value), "Layer": "0", "Extent": extent}
+        for key, content in keys.items():
+            image.SetMetaData(f"Segment{number}_{key}", content)

@@ -1,0 +1,103 @@
+"""Label maps: read as whole numbers, written in the smallest type, on the scan's own grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segkit.errors import InputError
+from segkit.file_names import ITK, NIFTI, PICTURE, suffix_of
+from segkit.io.formats import check_readable, check_writable, module_of
+from segkit.io.scans import whole
+from segkit.volume import Volume
+
+_ROUNDING = 1e-3
+"""How far a stored label may lie from an integer: a float32 slope makes 1 read as 0.99999997."""
+
+
+def read_labels(path: str | Path) -> Volume:
+    """Read a label map as a Volume of integers (1, X, Y, Z).
+
+    Raises:
+        InputError: an unusable file, several channels or layers, or values that are not whole numbers.
+    """
+    path = Path(path)
+    check_readable(path)
+    module = module_of(suffix_of(path))
+    source = module.open_scan(path, indices=True) if suffix_of(path) in PICTURE else module.open_scan(path)
+    if source.channels != 1:
+        raise InputError(
+            path,
+            expected="a label map with one value per voxel",
+            found=f"{source.channels} channels or layers",
+            remedy="Overlapping segments cannot be one label map: export a label map (3D Slicer: 'Export to "
+            "labelmap'), or save a coloured mask in grey.",
+        )
+    volume = whole(source)
+    return volume.with_array(_integers(path, volume.array))
+
+
+def _integers(path: Path, array: NDArray[Any]) -> NDArray[Any]:
+    if array.dtype.kind in "iu":
+        return array
+    rounded = np.rint(array)
+    wrong = np.abs(array - rounded) > _ROUNDING
+    if wrong.any():
+        raise InputError(
+            path,
+            expected="whole numbers as labels",
+            found=f"{np.count_nonzero(wrong)} voxels with others, for example {float(array[wrong][0]):.4g}",
+            remedy="Is this a scan, or was a label map resampled by interpolation? Use nearest neighbour.",
+        )
+    return _smallest(path, rounded)
+
+
+def _smallest(where: str | Path, array: NDArray[Any]) -> NDArray[Any]:
+    """The same whole numbers in the smallest type that files of labels use."""
+    low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
+    for dtype in (np.uint8, np.uint16, np.int16, np.int32):
+        if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
+            return array.astype(dtype, copy=False)
+    raise InputError(
+        where,
+        expected="labels that fit into 32 bits",
+        found=f"values from {low} to {high}",
+        remedy="Give the labels smaller numbers.",
+    )
+
+
+def write_labels(
+    path: str | Path, labels: Volume, *, like: str | Path | None = None, names: Mapping[str, int] | None = None
+) -> None:
+    """Write a label map (1, X, Y, Z) atomically in the format of the suffix, in the smallest integer type that fits.
+
+    ``like`` is the scan: a NIfTI file on the same grid gives its form codes and its affine to the last bit.
+    ``names`` (label -> value) are kept in NRRD files, where 3D Slicer finds them.
+
+    Raises:
+        UsageError: a suffix that cannot be written.
+        InputError: values or a shape that the format cannot hold.
+    """
+    path = Path(path)
+    check_writable(path)
+    smallest = labels.with_array(_smallest(path, labels.array))
+    suffix = suffix_of(path)
+    save = module_of(suffix).save
+    if suffix in NIFTI:
+        save(path, smallest, like=None if like is None else Path(like))
+    elif suffix in ITK:
+        save(path, smallest, names=names)
+    else:
+        save(path, smallest)
+
+
+def labels_in(paths: Iterable[Path]) -> list[int]:
+    """The values other than 0 in these label maps, sorted."""
+    found: set[int] = set()
+    for path in paths:
+        found.update(np.unique(read_labels(path).array).tolist())
+    return sorted(found - {0})

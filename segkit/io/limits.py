@@ -1,0 +1,71 @@
+"""What a file may ask of the machine, and what its voxels must be."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segkit.errors import InputError
+
+_MEMINFO = Path("/proc/meminfo")
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def available_memory() -> int | None:
+    """Bytes of memory that this process may still take; None where the system does not say."""
+    known = [amount for amount in (_system_memory(), _container_memory()) if amount is not None]
+    return min(known) if known else None
+
+
+def _system_memory() -> int | None:
+    try:
+        lines = _MEMINFO.read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError):
+        return _physical_memory()
+
+
+def _physical_memory() -> int | None:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # Windows has no sysconf
+        return None
+
+
+def _container_memory() -> int | None:
+    """What the container's own limit leaves (cgroup version 2)."""
+    try:
+        limit = int((_CGROUP / "memory.max").read_text(encoding="ascii"))
+        return limit - int((_CGROUP / "memory.current").read_text(encoding="ascii"))
+    except (OSError, ValueError):  # no such limit, or the word "max"
+        return None
+
+
+def check_memory(where: str | Path, needed: int) -> None:
+    """Raise an InputError when reading takes ``needed`` bytes and the machine does not have them."""
+    free = available_memory()
+    if free is not None and needed > free:
+        raise InputError(
+            where,
+            expected=f"a scan that fits into the {free / 1e9:.1f} GB of memory that are free",
+            found=f"a header that promises {needed / 1e9:.1f} GB of voxels",
+            remedy="A scan of that size needs a machine with more memory or must be cut; else the file is damaged.",
+        )
+
+
+def check_finite(where: str | Path, array: NDArray[Any]) -> None:
+    """Raise an InputError when a voxel is NaN or infinite."""
+    if array.dtype.kind != "f":
+        return
+    bad = array.size - int(np.count_nonzero(np.isfinite(array)))
+    if bad:
+        raise InputError(
+            where,
+            expected="finite voxels",
+            found=f"{bad} of {array.size} that are NaN or infinite",
+            remedy="Replace them, for example by the value of air, and save the scan again.",
+        )

@@ -1,0 +1,147 @@
+"""Reading NIfTI-1 and NIfTI-2 in one file (.nii, .nii.gz): header by nibabel, voxels by seek and read.
+
+The header is checked before any voxel is read, and never more is unpacked than it promises.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segkit.file_names import must_exist
+from segkit.io.geometry import checked_affine
+from segkit.io.gzip_stream import LARGEST_RATIO, is_gzip, too_short, unpack
+from segkit.io.limits import check_finite, check_memory
+from segkit.io.nifti_header import Layout, axes, read_layout, rgb, stored_type
+from segkit.io.nifti_writer import save
+from segkit.volume import Grid, Volume
+
+__all__ = ["NiftiSource", "open_scan", "save", "volume_of"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class NiftiSource:
+    """A NIfTI file whose header was checked; voxels (C, X, Y, Z) are read when asked for.
+
+    A plain file is read plane by plane. A gzip stream is unpacked once, on the first call, and kept.
+    """
+
+    path: Path
+    layout: Layout
+
+    @property
+    def grid(self) -> Grid:
+        return self.layout.grid
+
+    @property
+    def channels(self) -> int:
+        return self.layout.volumes * self._used_samples
+
+    @property
+    def _used_samples(self) -> int:
+        return min(self.layout.samples, 3)  # the fourth of RGBA is transparency
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the voxels that ``planes`` gives: the stored one, or float32 where the header scales."""
+        if self.layout.scale is not None:
+            return np.dtype(np.float32)
+        native = self.layout.stored.newbyteorder("=")
+        return np.dtype(np.float64) if native.kind == "f" and native.itemsize > 8 else native
+
+    def planes(self, start: int, stop: int) -> NDArray[Any]:
+        """Voxels (C, X, Y, stop - start) of the planes ``start`` to ``stop`` along Z.
+
+        Raises:
+            InputError: a truncated or damaged file, too little memory, NaN or infinite voxels.
+        """
+        width, height, depth = self.grid.shape
+        stop = min(stop, depth)
+        shape = (stop - start, height, width)
+        check_memory(self.path, self.channels * int(np.prod(shape)) * self.dtype.itemsize)
+        voxels = np.empty((self.channels, *shape), self.dtype)
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is reported as infinite
+            for channel in range(self.channels):
+                voxels[channel] = self._block(channel, start, stop).reshape(shape)
+        check_finite(self.path, voxels)
+        return voxels.transpose(0, 3, 2, 1)
+
+    def _block(self, channel: int, start: int, stop: int) -> NDArray[Any]:
+        """One channel's planes, flat, in the file's order, scaled."""
+        width, height, depth = self.grid.shape
+        volume, sample = divmod(channel, self._used_samples)
+        plane = width * height * self.layout.samples
+        numbers = self._numbers((volume * depth + start) * plane, (stop - start) * plane)
+        if self.layout.scale is None:
+            return numbers[sample :: self.layout.samples]
+        slope, intercept = self.layout.scale
+        return np.asarray(numbers * np.float64(slope) + intercept)
+
+    def _numbers(self, first: int, count: int) -> NDArray[Any]:
+        """``count`` numbers of the stored type, from the ``first`` on."""
+        start = self.layout.offset + first * self.layout.stored.itemsize
+        if self._unpacked is not None:
+            return np.frombuffer(self._unpacked, self.layout.stored, count, start)
+        numbers = np.fromfile(self.path, self.layout.stored, count, offset=start)
+        if numbers.size < count:
+            raise too_short(self.path, self.layout.end, str(start + numbers.nbytes))
+        return numbers
+
+    @cached_property
+    def _unpacked(self) -> NDArray[np.uint8] | None:
+        """The gzip stream up to the last voxel; None for a plain file."""
+        if not is_gzip(self.path):
+            return None
+        check_memory(self.path, self.layout.end)
+        return unpack(self.path, self.layout.end)
+
+
+def open_scan(path: Path) -> NiftiSource:
+    """Read and check the header.
+
+    Raises:
+        InputError: not NIfTI, a damaged header, an unusable affine, a type that is no real number per voxel, or a
+            header that promises more than the file can hold or the memory can take.
+    """
+    must_exist(path)
+    layout = read_layout(path)
+    _check_promise(path, layout.end)
+    if layout.samples == 4:
+        log.warning("%s: the fourth of the colour channels (transparency) is left out", path.name)
+    return NiftiSource(path, layout)
+
+
+def _check_promise(path: Path, promised: int) -> None:
+    size = path.stat().st_size
+    if not is_gzip(path):
+        if promised > size:
+            raise too_short(path, promised, str(size))
+    elif promised > size * LARGEST_RATIO:
+        raise too_short(path, promised, f"at most {size * LARGEST_RATIO}")
+    else:
+        check_memory(path, promised)
+
+
+def volume_of(image: Any, where: str = "nibabel image") -> Volume:
+    """A nibabel image, of whatever format, as a Volume.
+
+    Raises:
+        InputError: complex numbers, too many axes, an unusable affine, NaN or infinite voxels.
+    """
+    voxels = np.asanyarray(image.dataobj)
+    _, samples = stored_type(where, voxels.dtype)
+    shape, channels = axes(where, voxels.shape)
+    affine = checked_affine(where, image.affine)
+    if samples > 1:
+        voxels, channels = rgb(voxels), channels * 3
+    voxels = np.moveaxis(voxels.reshape(*shape, channels), -1, 0)
+    check_finite(where, voxels)
+    return Volume(voxels.astype(voxels.dtype.newbyteorder("="), copy=False), affine)

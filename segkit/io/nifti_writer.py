@@ -1,0 +1,85 @@
+"""Writing NIfTI in one file, with the geometry of the scan it belongs to."""
+
+# mypy: allow-untyped-calls
+# (nibabel has no annotations on the calls used here)
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from nibabel.nifti1 import Nifti1Header
+from nibabel.nifti2 import Nifti2Header
+from numpy.typing import NDArray
+
+from segkit.file_names import NIFTI, suffix_of
+from segkit.files import atomic_path
+from segkit.io.gzip_stream import packing
+from segkit.io.nifti_header import grid_of, read_header
+from segkit.volume import Grid, Volume
+
+_GEOMETRY = (
+    *("qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
+    *("srow_x", "srow_y", "srow_z", "xyzt_units"),
+)
+
+
+def save(path: Path, volume: Volume, *, like: Path | None = None) -> None:
+    """Write atomically; channels become the fourth axis.
+
+    Where ``like`` is a NIfTI file on the same grid, its form codes and geometry are copied as they are: the affine
+    is then the same to the last bit. Nothing else of its header is taken, for that may name the patient.
+    """
+    voxels = _storable(volume.array)
+    header = _header(volume.grid, like)
+    header.set_data_dtype(voxels.dtype)
+    header.set_data_shape(volume.grid.shape if volume.channels == 1 else (*volume.grid.shape, volume.channels))
+    header.set_slope_inter(1.0, 0.0)
+    start = header.single_vox_offset
+    header["vox_offset"] = start
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        if suffix_of(path) == ".nii.gz":
+            with packing(file) as packed:
+                _write(packed, header.binaryblock.ljust(start, b"\0"), voxels)
+        else:
+            _write(file, header.binaryblock.ljust(start, b"\0"), voxels)
+
+
+def _write(file: IO[bytes], start: bytes, voxels: NDArray[Any]) -> None:
+    file.write(start)
+    for channel in voxels:
+        file.write(np.ascontiguousarray(channel.T).data.cast("B"))
+
+
+def _storable(array: NDArray[Any]) -> NDArray[Any]:
+    """NIfTI knows no booleans and no half precision."""
+    if array.dtype == np.bool_:
+        return array.astype(np.uint8)
+    if array.dtype == np.float16:
+        return array.astype(np.float32)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _header(grid: Grid, like: Path | None) -> Any:
+    model = _fitting_header(grid, like)
+    large = max(grid.shape) > np.iinfo(np.int16).max  # NIfTI-1 counts voxels in 16 bits
+    header: Any = Nifti2Header() if large or isinstance(model, Nifti2Header) else Nifti1Header()
+    header.set_data_shape(grid.shape)
+    if model is None:
+        header.set_xyzt_units("mm")
+        header.set_qform(grid.affine, code=1)
+        header.set_sform(grid.affine, code=1)
+    else:
+        for field in _GEOMETRY:
+            header[field] = model[field]
+        header["pixdim"][:4] = model["pixdim"][:4]
+    return header
+
+
+def _fitting_header(grid: Grid, like: Path | None) -> Any:
+    """The header of ``like`` if that is a NIfTI file on this grid, else None."""
+    if like is None or suffix_of(like) not in NIFTI:
+        return None
+    header = read_header(like)
+    return header if grid_of(like, header).matches(grid, tolerance=1e-3) else None

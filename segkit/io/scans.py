@@ -1,0 +1,94 @@
+"""Scans: opened, read whole, put together from their channels, and written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from segkit.errors import InputError, UsageError
+from segkit.file_names import suffix_of
+from segkit.io.formats import check_readable, check_writable, module_of
+from segkit.io.geometry import check_same_grid, checked_affine
+from segkit.io.limits import check_finite
+from segkit.volume import Volume, VolumeSource
+
+
+def open_source(path: str | Path) -> VolumeSource:
+    """Open a scan: its header is read and checked now, its voxels when asked for.
+
+    Raises:
+        InputError: no such file, an unknown format, or a header that cannot be used.
+    """
+    path = Path(path)
+    check_readable(path)
+    source: VolumeSource = module_of(suffix_of(path)).open_scan(path)
+    return source
+
+
+def read_volume(path: str | Path) -> Volume:
+    """Read a scan with all its voxels, in the file's own voxel order.
+
+    Raises:
+        InputError: whatever makes the file unusable, with what to do about it.
+    """
+    return whole(open_source(path))
+
+
+def whole(source: VolumeSource) -> Volume:
+    """All planes of a source."""
+    grid = source.grid
+    return Volume(source.planes(0, grid.shape[2]), grid.affine, grid.unit)
+
+
+def read_case(paths: Sequence[str | Path]) -> Volume:
+    """Read the channels of one case: one file with all of them, or one file per channel on one grid.
+
+    Raises:
+        InputError: an unusable file, or a channel on another grid.
+    """
+    volumes = [read_volume(path) for path in paths]
+    if len(volumes) == 1:
+        return volumes[0]
+    for path, volume in zip(paths, volumes, strict=True):
+        check_same_grid(volumes[0].grid, volume.grid, path, what="channel")
+        if volume.channels != 1:
+            raise InputError(
+                path,
+                expected="one channel, because the case has a file per channel",
+                found=f"{volume.channels} channels",
+                remedy="Give either one file with all channels or one file for each.",
+            )
+    return volumes[0].with_array(np.concatenate([volume.array for volume in volumes]))
+
+
+def write_image(path: str | Path, volume: Volume) -> None:
+    """Write a scan atomically, in the format of the suffix and its own type."""
+    path = Path(path)
+    check_writable(path)
+    module_of(suffix_of(path)).save(path, volume)
+
+
+def from_object(scan: object) -> Volume:
+    """A Volume from a path, a nibabel image, a SimpleITK image or a Volume.
+
+    Raises:
+        InputError: voxels or geometry that cannot be used.
+        UsageError: something else.
+    """
+    if isinstance(scan, Volume):
+        check_finite("Volume", scan.array)
+        return Volume(scan.array, checked_affine("Volume", scan.affine), scan.unit)
+    if isinstance(scan, str | PathLike):
+        return read_volume(Path(scan))
+    if hasattr(scan, "dataobj") and hasattr(scan, "affine"):
+        volume: Volume = module_of(".nii").volume_of(scan)
+        return volume
+    if type(scan).__module__.startswith("SimpleITK"):
+        volume = module_of(".mha").volume_of(scan)
+        return volume
+    raise UsageError(
+        f"a scan must be a path, a nibabel image, a SimpleITK image or a Volume, not {type(scan).__name__}"
+    )
