@@ -45,7 +45,7 @@ def read_dataset(
 
     ``channels`` and ``labels`` (name -> value) replace the names of the layout; with ``labels`` the other values of
     the files count as background. Where neither has names, channels and labels stay empty until
-    ``segkit.io.named_labels`` has looked into the files.
+    ``segkit.io.named.named`` has looked into the files.
 
     Raises:
         InputError: no dataset, a damaged or incomplete description, or files that are missing.

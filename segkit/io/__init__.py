@@ -7,7 +7,6 @@ from segkit.io.formats import check_readable, check_writable
 from segkit.io.geometry import check_same_grid
 from segkit.io.labels import labels_in, read_labels, write_labels
 from segkit.io.limits import available_memory
-from segkit.io.named import named_labels
 from segkit.io.scans import from_object, open_source, read_case, read_volume, write_image
 
 __all__ = [
@@ -18,7 +17,6 @@ __all__ = [
     "check_writable",
     "from_object",
     "labels_in",
-    "named_labels",
     "open_source",
     "read_case",
     "read_labels",

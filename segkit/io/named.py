@@ -10,7 +10,7 @@ from segkit.io.labels import labels_in
 from segkit.io.scans import open_source
 
 
-def named_labels(dataset: Dataset) -> Dataset:
+def named(dataset: Dataset) -> Dataset:
     """The dataset with channels and labels named, as they are where the layout names them.
 
     One value becomes "foreground", several "label_VALUE". One channel becomes "image", three of a picture "red",
