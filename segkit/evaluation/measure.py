@@ -74,8 +74,11 @@ def measure_labels(
 
 def _positions(array: NDArray[Any], values: NDArray[Any]) -> NDArray[np.int32]:
     """1 + the place of every voxel in the sorted ``values``, 0 where its value is not among them."""
-    places = np.minimum(np.searchsorted(values, array), values.size - 1).astype(np.int32)
-    return np.where(values[places] == array, places + 1, 0).astype(np.int32)
+    found = np.empty(array.shape, np.int32)
+    for row, voxels in zip(found, array, strict=True):  # plane by plane, because searchsorted answers in 64 bits
+        places = np.minimum(np.searchsorted(values, voxels), values.size - 1)
+        row[...] = np.where(values[places] == voxels, places + 1, 0)
+    return found
 
 
 def _joined(first: Box | None, second: Box | None) -> Box | None:

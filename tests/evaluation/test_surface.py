@@ -92,6 +92,7 @@ def test_a_single_voxel_image() -> None:
     assert hd95(voxel, voxel, ONE) == 0
 
 
+@pytest.mark.filterwarnings("ignore:.*always_return_as_numpy:FutureWarning")
 @pytest.mark.parametrize(("shape", "spacing"), [((20, 24, 18), (0.7, 1.3, 2.5)), ((30, 26), (0.8, 1.7))])
 @pytest.mark.parametrize("seed", [0, 7])
 def test_agrees_with_monai(shape: tuple[int, ...], spacing: tuple[float, ...], seed: int) -> None:

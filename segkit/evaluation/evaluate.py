@@ -1,0 +1,107 @@
+"""Label maps against references -> rows of case, label, metric and value, and a summary."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segkit.errors import InputError, UsageError
+from segkit.evaluation.measure import LabelResult, measure_labels
+from segkit.evaluation.pairs import Pair, find_pairs
+from segkit.evaluation.summary import Row, rows_of, summarize
+from segkit.io import read_labels
+from segkit.volume import Grid, Volume
+
+log = logging.getLogger(__name__)
+MAX_WORKERS = 4
+"""Each holds two label maps and a few masks in memory."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Rows of every case and label, and the summary that becomes summary.json (see ``summarize``)."""
+
+    rows: tuple[Row, ...]
+    summary: dict[str, Any]
+
+
+def evaluate(
+    predictions: str | Path,
+    references: str | Path,
+    *,
+    labels: Mapping[str, int] | None = None,
+    tolerance_mm: float = 1.0,
+) -> Evaluation:
+    """Compare label maps with references, case by case and label by label.
+
+    ``predictions`` is a file or a folder; ``references`` a file, a folder, or a dataset, which then gives the names of
+    the labels and of whose cases only those with a prediction count. ``labels`` (name -> value) names the labels and
+    restricts the comparison to them. Without names a label is called after its value, such as ``label_5``.
+    ``tolerance_mm`` (px for pictures without spacing) belongs to ``surface_dice``.
+
+    A label in neither mask gives no rows. A label in one of them only has Dice 0, IoU 0, surface Dice 0 and an
+    infinite distance, which is counted but kept out of the mean.
+
+    Raises:
+        InputError: no case in both, a file that cannot be read, or two label maps on different grids.
+        UsageError: a tolerance below 0.
+    """
+    if not tolerance_mm >= 0:
+        raise UsageError(f"the tolerance of surface Dice must be 0 mm or more, not {tolerance_mm}")
+    found = find_pairs(predictions, references, labels)
+    with ThreadPoolExecutor(min(MAX_WORKERS, os.cpu_count() or 1)) as pool:
+        compared = list(
+            pool.map(lambda pair: _compare(pair, found.labels, labels is not None, tolerance_mm), found.pairs)
+        )
+    results = {pair.case: result for pair, (result, _) in zip(found.pairs, compared, strict=True)}
+    summary = summarize(results)
+    summary["tolerance"] = tolerance_mm
+    summary["unit"] = sorted({unit for _, unit in compared})
+    summary["references_without_prediction"] = list(found.without_prediction)
+    return Evaluation(tuple(rows_of(results)), summary)
+
+
+def _compare(
+    pair: Pair, names: Mapping[str, int] | None, only_named: bool, tolerance: float
+) -> tuple[dict[str, LabelResult], str]:
+    predicted, reference = read_labels(pair.prediction), read_labels(pair.reference)
+    if not predicted.grid.matches(reference.grid):
+        raise _on_another_grid(pair, predicted.grid, reference.grid)
+    labels = dict(names or {}) if only_named else _with_unnamed(names or {}, predicted, reference)
+    result = measure_labels(
+        predicted.array[0],
+        reference.array[0],
+        reference.spacing,
+        labels=labels,
+        unit=reference.unit,
+        tolerance=tolerance,
+    )
+    return result, reference.unit
+
+
+def _with_unnamed(names: Mapping[str, int], *volumes: Volume) -> dict[str, int]:
+    """The named labels, and ``label_5`` for every other value that occurs."""
+    values = {int(value) for volume in volumes for value in np.unique(volume.array)}
+    unnamed = sorted(values - {0} - set(names.values()))
+    return {**names, **{f"label_{value}": value for value in unnamed}}
+
+
+def _on_another_grid(pair: Pair, predicted: Grid, reference: Grid) -> InputError:
+    return InputError(
+        pair.prediction,
+        expected=f"the grid of {pair.reference} ({_described(reference)})",
+        found=_described(predicted) if predicted.shape != reference.shape else "the same shape placed differently",
+        remedy="Compare label maps of one scan; predict writes them on the scan's own grid.",
+    )
+
+
+def _described(grid: Grid) -> str:
+    edges = " x ".join(f"{edge:.3g}" for edge in grid.spacing)
+    return f"{' x '.join(map(str, grid.shape))} voxels of {edges} {grid.unit}"

@@ -1,0 +1,126 @@
+"""Which prediction belongs to which reference: by the id of the case, whatever the format."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from segkit.dataset import Dataset
+from segkit.dataset_layouts import read_dataset
+from segkit.errors import InputError
+from segkit.file_names import PICTURE, case_id, must_exist, readable_files, scan_paths, suffix_of
+
+log = logging.getLogger(__name__)
+ENDING = "_seg"
+"""What predict puts behind a scan's name when no output is named."""
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A case with the files of its prediction and its reference."""
+
+    case: str
+    prediction: Path
+    reference: Path
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """All cases to compare, the names of the labels where they are known, and references left over."""
+
+    pairs: tuple[Pair, ...]
+    labels: dict[str, int] | None
+    without_prediction: tuple[str, ...]
+
+
+def find_pairs(predictions: str | Path, references: str | Path, labels: Mapping[str, int] | None = None) -> Pairs:
+    """Match two files, two folders, or predictions with the labels of a dataset.
+
+    ``labels`` replaces the names that a dataset gives. A reference in a folder beside a ``dataset.json`` takes its
+    names from there. References of a folder without prediction are logged and counted; of a dataset they are not,
+    because most of its cases were trained on.
+
+    Raises:
+        InputError: a path that does not exist, or no case that is in both.
+    """
+    predictions, references = Path(predictions), Path(references)
+    if is_dataset(references):
+        dataset = read_dataset(references, labels=labels)
+        return Pairs(_of_dataset(predictions, dataset), dict(labels or dataset.labels), ())
+    names = dict(labels) if labels else _names_beside(references)
+    if predictions.is_file() and references.is_file():
+        return Pairs((Pair(case_id(references), predictions, references),), names, ())
+    found = {case_id(path): path for path in scan_paths(references)}
+    pairs = _matched(_by_case(predictions), found, predictions, references)
+    missing = tuple(case for case in found if case not in {pair.case for pair in pairs})
+    if missing and references.is_dir() and predictions.is_dir():
+        log.warning("%d of %d references have no prediction: %s", len(missing), len(found), _some(missing))
+    return Pairs(pairs, names, missing)
+
+
+def is_dataset(path: Path) -> bool:
+    """Whether ``path`` is one of the layouts of a dataset and not a folder or file of labels."""
+    if path.is_dir():
+        return (path / "dataset.json").is_file() or ((path / "images").is_dir() and (path / "labels").is_dir())
+    return path.suffix.lower() == ".csv"
+
+
+def _of_dataset(predictions: Path, dataset: Dataset) -> tuple[Pair, ...]:
+    labelled = {case.id: case.label for case in dataset.cases if case.label}
+    return _matched(_by_case(predictions), labelled, predictions, dataset.root)
+
+
+def _names_beside(references: Path) -> dict[str, int] | None:
+    """Names of a ``dataset.json`` in the folder above the label maps, as beside labelsTr and labelsTs."""
+    folder = references if references.is_dir() else references.parent
+    above = folder.resolve().parent
+    if not (above / "dataset.json").is_file():
+        return None
+    try:
+        return dict(read_dataset(above).labels)
+    except InputError as error:  # the names are a courtesy: the masks can be compared without
+        log.info("labels are called after their values: %s", error)
+        return None
+
+
+def _by_case(predictions: Path) -> dict[str, list[Path]]:
+    """Files of every id: a folder may hold previews beside the label maps."""
+    if not predictions.is_dir():
+        must_exist(predictions)
+    found: dict[str, list[Path]] = {}
+    for path in readable_files(predictions) if predictions.is_dir() else [predictions]:
+        found.setdefault(case_id(path), []).append(path)
+    return found
+
+
+def _matched(
+    predictions: Mapping[str, Sequence[Path]], references: Mapping[str, Path], ours: Path, theirs: Path
+) -> tuple[Pair, ...]:
+    pairs = []
+    for case, reference in references.items():
+        files = predictions.get(case) or predictions.get(case + ENDING)
+        if files:
+            pairs.append(Pair(case, _of_kind(files, reference), reference))
+    if not pairs:
+        raise InputError(
+            ours,
+            expected=f"predictions named as the cases of {theirs}: {_some(list(references))}",
+            found=_some(list(predictions)) or "no label map",
+            remedy="Rename the predictions to <case id> with any suffix, or give two single files.",
+        )
+    return tuple(pairs)
+
+
+def _of_kind(files: Sequence[Path], reference: Path) -> Path:
+    """The file with the reference's suffix, else a volume before a picture (which may be a preview)."""
+    same = [path for path in files if suffix_of(path) == suffix_of(reference)]
+    volumes = [path for path in files if suffix_of(path) not in PICTURE]
+    return [*same, *volumes, *files][0]
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {rest} more" if rest > 0 else "")

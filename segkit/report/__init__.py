@@ -1,0 +1,1 @@
+"""Rows and pictures for people: tables, pages, previews. Renders, computes nothing."""

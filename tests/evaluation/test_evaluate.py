@@ -1,0 +1,175 @@
+"""Evaluation of real small files."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import segkit
+from segkit.errors import InputError, UsageError
+from segkit.evaluation import evaluate
+from segkit.io import write_image, write_labels
+from segkit.volume import Volume
+
+
+def write(path: Path, start: int = 2, value: int = 1, spacing: float = 1.0) -> Path:
+    """A cube of 4 voxels from ``start`` in a grid of 10."""
+    array = np.zeros((1, 10, 10, 10), np.uint8)
+    array[0, start : start + 4, 3:7, 3:7] = value
+    write_labels(path, Volume(array, np.diag([spacing, spacing, spacing, 1.0])))
+    return path
+
+
+def picture(path: Path, rows: slice, value: int = 255) -> Path:
+    array = np.zeros((1, 12, 12, 1), np.uint8)
+    array[0, 2:6, rows] = value
+    write_labels(path, Volume(array, np.eye(4), "px"))
+    return path
+
+
+def value_of(evaluation, metric: str, label: str = "label_1") -> float:
+    (value,) = [row.value for row in evaluation.rows if (row.label, row.metric) == (label, metric)]
+    return value
+
+
+def test_two_files_a_voxel_apart(tmp_path: Path) -> None:
+    found = evaluate(write(tmp_path / "p.nii.gz", 3), write(tmp_path / "r.nii.gz", 2, spacing=1.0))
+    assert value_of(found, "dice") == 0.75
+    assert value_of(found, "iou") == 0.6
+    assert value_of(found, "hd95_mm") == 1.0
+    assert value_of(found, "surface_dice") == 1.0
+    assert value_of(found, "volume_difference_ml") == 0.0
+    assert {row.case for row in found.rows} == {"r"}
+
+
+def test_the_public_name_is_this_function() -> None:
+    assert segkit.evaluate is evaluate
+
+
+def test_tolerance(tmp_path: Path) -> None:
+    files = write(tmp_path / "p.nii.gz", 3, spacing=2.0), write(tmp_path / "r.nii.gz", 2, spacing=2.0)
+    assert value_of(evaluate(*files, tolerance_mm=1.0), "surface_dice") < 1
+    assert value_of(evaluate(*files, tolerance_mm=2.0), "surface_dice") == 1
+
+
+def test_a_negative_tolerance_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="tolerance of surface Dice must be 0 mm or more"):
+        evaluate(tmp_path, tmp_path, tolerance_mm=-1)
+
+
+def test_folders_match_by_case_whatever_the_suffix(tmp_path: Path) -> None:
+    for case in ("a", "b"):
+        write(tmp_path / "p" / f"{case}.nrrd")
+        write(tmp_path / "r" / f"{case}.nii.gz")
+    write(tmp_path / "p" / "not_in_the_references.nii.gz")
+    found = evaluate(tmp_path / "p", tmp_path / "r")
+    assert list(found.summary["cases"]) == ["a", "b"]
+    assert found.summary["mean"]["dice"] == 1
+
+
+def test_a_preview_beside_the_label_map_is_not_compared(tmp_path: Path) -> None:
+    write(tmp_path / "p" / "a_seg.nii.gz")
+    picture(tmp_path / "p" / "a_seg.png", slice(0, 3))
+    write(tmp_path / "r" / "a.nii.gz")
+    assert evaluate(tmp_path / "p", tmp_path / "r").summary["mean"]["dice"] == 1
+
+
+def test_references_without_prediction_are_said_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(tmp_path / "p" / "a.nii.gz")
+    for case in ("a", "b"):
+        write(tmp_path / "r" / f"{case}.nii.gz")
+    with caplog.at_level(logging.WARNING):
+        found = evaluate(tmp_path / "p", tmp_path / "r")
+    assert "1 of 2 references have no prediction: b" in caplog.text
+    assert found.summary["references_without_prediction"] == ["b"]
+
+
+def test_no_case_in_common(tmp_path: Path) -> None:
+    write(tmp_path / "p" / "x.nii.gz")
+    write(tmp_path / "r" / "a.nii.gz")
+    with pytest.raises(InputError, match=r"named as the cases of .*: a, found x"):
+        evaluate(tmp_path / "p", tmp_path / "r")
+
+
+def test_a_missing_path(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        evaluate(tmp_path / "p.nii.gz", write(tmp_path / "r.nii.gz"))
+
+
+def test_another_grid(tmp_path: Path) -> None:
+    files = write(tmp_path / "p.nii.gz", spacing=2.0), write(tmp_path / "r.nii.gz")
+    with pytest.raises(InputError, match=r"the grid of .*10 x 10 x 10 voxels of 1 x 1 x 1 mm.*placed differently"):
+        evaluate(*files)
+
+
+def test_another_shape(tmp_path: Path) -> None:
+    small = Volume(np.zeros((1, 4, 4, 4), np.uint8), np.eye(4))
+    write_labels(tmp_path / "p.nii.gz", small)
+    with pytest.raises(InputError, match="found 4 x 4 x 4 voxels"):
+        evaluate(tmp_path / "p.nii.gz", write(tmp_path / "r.nii.gz"))
+
+
+def test_a_label_that_only_one_has(tmp_path: Path) -> None:
+    found = evaluate(write(tmp_path / "p.nii.gz", value=2), write(tmp_path / "r.nii.gz", value=1))
+    for label in ("label_1", "label_2"):
+        assert value_of(found, "dice", label) == value_of(found, "surface_dice", label) == 0
+        assert value_of(found, "hd95_mm", label) == math.inf
+    assert found.summary["mean"]["hd95_mm"] is None
+    assert found.summary["counts"]["label_1"]["reference_only"] == 1
+    assert found.summary["counts"]["label_2"]["prediction_only"] == 1
+
+
+def test_named_labels_are_the_only_ones(tmp_path: Path) -> None:
+    files = write(tmp_path / "p.nii.gz", value=2), write(tmp_path / "r.nii.gz", value=1)
+    found = evaluate(*files, labels={"organ": 1, "absent": 9})
+    assert {row.label for row in found.rows} == {"organ"}
+    assert found.summary["labels"]["absent"]["dice"] is None
+
+
+def test_pictures_are_measured_in_px(tmp_path: Path) -> None:
+    found = evaluate(picture(tmp_path / "p.png", slice(3, 8)), picture(tmp_path / "r.tif", slice(2, 7)))
+    assert value_of(found, "hd95_px", "label_255") == 1
+    assert value_of(found, "volume_difference_px", "label_255") == 0
+    assert found.summary["unit"] == ["px"]
+
+
+def decathlon(folder: Path) -> Path:
+    for case in ("a", "b"):
+        write(folder / "labelsTr" / f"{case}.nii.gz", value=5)
+        scan = Volume(np.zeros((1, 10, 10, 10), np.int16), np.eye(4))
+        write_image(folder / "imagesTr" / f"{case}.nii.gz", scan)
+    pairs = [{"image": f"./imagesTr/{case}.nii.gz", "label": f"./labelsTr/{case}.nii.gz"} for case in ("a", "b")]
+    description = {"name": "d", "modality": {"0": "CT"}, "labels": {"0": "background", "5": "liver"}, "training": pairs}
+    (folder / "dataset.json").write_text(json.dumps(description))
+    return folder
+
+
+def test_a_dataset_gives_names_and_only_predicted_cases_count(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    dataset = decathlon(tmp_path / "d")
+    write(tmp_path / "p" / "b.nii.gz", value=5)
+    found = evaluate(tmp_path / "p", dataset)
+    assert found.summary["labels"]["liver"]["dice"] == 1
+    assert list(found.summary["cases"]) == ["b"]
+    assert not caplog.text
+
+
+def test_label_maps_beside_a_dataset_json_take_its_names(tmp_path: Path) -> None:
+    dataset = decathlon(tmp_path / "d")
+    assert evaluate(dataset / "labelsTr", dataset / "labelsTr").summary["labels"]["liver"]["dice"] == 1
+
+
+def test_a_broken_dataset_json_costs_only_the_names(tmp_path: Path) -> None:
+    dataset = decathlon(tmp_path / "d")
+    (dataset / "dataset.json").write_text("{")
+    assert evaluate(dataset / "labelsTr", dataset / "labelsTr").summary["labels"]["label_5"]["dice"] == 1
+
+
+def test_an_unknown_value_is_still_a_label(tmp_path: Path) -> None:
+    write(tmp_path / "p" / "a.nii.gz", value=3)
+    found = evaluate(tmp_path / "p", decathlon(tmp_path / "d"))
+    assert found.summary["labels"]["label_3"]["dice"] == found.summary["labels"]["liver"]["dice"] == 0

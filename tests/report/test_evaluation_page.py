@@ -1,0 +1,55 @@
+"""The three files of an evaluation."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from segkit.evaluation.evaluate import Evaluation
+from segkit.evaluation.measure import LabelResult
+from segkit.evaluation.summary import rows_of, summarize
+from segkit.report.evaluation_page import absence_rows, label_rows, page, write_evaluation
+
+RESULTS = {
+    "good": {"liver": LabelResult("both", {"dice": 0.9, "hd95_mm": 1.0}), "cyst": LabelResult("neither", {})},
+    "bad": {"liver": LabelResult("reference only", {"dice": 0.0, "hd95_mm": math.inf})},
+}
+
+
+@pytest.fixture
+def evaluation() -> Evaluation:
+    more = {"tolerance": 1.0, "unit": ["mm"], "references_without_prediction": ["ugly"]}
+    return Evaluation(tuple(rows_of(RESULTS)), {**summarize(RESULTS), **more})
+
+
+def test_files(tmp_path: Path, evaluation: Evaluation) -> None:
+    table, summary, report = write_evaluation(evaluation, tmp_path / "new")
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    assert rows[0] == {"case": "good", "label": "liver", "metric": "dice", "value": "0.9"}
+    assert rows[-1]["value"] == "inf"
+    assert json.loads(summary.read_text(), parse_constant=pytest.fail)["mean"]["hd95_mm"] == 1.0
+    assert report.read_text().startswith("<!doctype html>")
+    assert len(list((tmp_path / "new").iterdir())) == 3
+
+
+def test_the_page_loads_nothing_and_shows_the_worst_case_first(evaluation: Evaluation) -> None:
+    text = page(evaluation)
+    assert "http" not in text
+    assert "src=" not in text
+    assert text.index("<td>bad</td>") < text.index("<td>good</td>")
+    assert "References without a prediction: ugly" in text
+    assert "within 1 mm of the other surface" in text
+
+
+def test_label_rows_end_with_the_mean(evaluation: Evaluation) -> None:
+    header, rows = label_rows(evaluation)
+    assert header == ["label", "cases", "dice", "hd95_mm"]
+    assert rows == [["liver", 2, 0.45, 1.0], ["cyst", 0, None, None], ["mean", 2, 0.45, 1.0]]
+
+
+def test_absences(evaluation: Evaluation) -> None:
+    assert absence_rows(evaluation) == [["liver", 1, 0, 0], ["cyst", 0, 0, 2]]

@@ -1,0 +1,25 @@
+"""Cells as words."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from segkit.report.tables import cell_text, html_table, text_table
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [(None, "-"), (3, "3"), (0.5, "0.5000"), (1234.5, "1234"), (math.inf, "inf"), ("liver", "liver")],
+)
+def test_cells(cell, text: str) -> None:
+    assert cell_text(cell) == text
+
+
+def test_a_table_without_rows_is_its_header() -> None:
+    assert text_table(["a", "b"], []) == "a  b"
+
+
+def test_html_is_escaped() -> None:
+    assert "<td>&lt;b&gt;</td>" in html_table(["x"], [["<b>"]])
