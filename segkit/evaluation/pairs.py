@@ -11,6 +11,7 @@ from segkit.dataset import Dataset
 from segkit.dataset_layouts import read_dataset
 from segkit.errors import InputError
 from segkit.file_names import PICTURE, case_id, must_exist, readable_files, scan_paths, suffix_of
+from segkit.io.named import named
 
 log = logging.getLogger(__name__)
 ENDING = "_seg"
@@ -48,7 +49,7 @@ def find_pairs(predictions: str | Path, references: str | Path, labels: Mapping[
     """
     predictions, references = Path(predictions), Path(references)
     if is_dataset(references):
-        dataset = read_dataset(references, labels=labels)
+        dataset = named(read_dataset(references, labels=labels))
         return Pairs(_of_dataset(predictions, dataset), dict(labels or dataset.labels), ())
     names = dict(labels) if labels else _names_beside(references)
     if predictions.is_file() and references.is_file():
@@ -63,9 +64,9 @@ def find_pairs(predictions: str | Path, references: str | Path, labels: Mapping[
 
 def is_dataset(path: Path) -> bool:
     """Whether ``path`` is one of the layouts of a dataset and not a folder or file of labels."""
-    if path.is_dir():
-        return (path / "dataset.json").is_file() or ((path / "images").is_dir() and (path / "labels").is_dir())
-    return path.suffix.lower() == ".csv"
+    if not path.is_dir():
+        return path.suffix.lower() == ".csv" or path.name == "dataset.json"
+    return any((path / name).exists() for name in ("dataset.json", "imagesTr", "images"))
 
 
 def _of_dataset(predictions: Path, dataset: Dataset) -> tuple[Pair, ...]:

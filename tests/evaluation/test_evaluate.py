@@ -173,3 +173,10 @@ def test_an_unknown_value_is_still_a_label(tmp_path: Path) -> None:
     write(tmp_path / "p" / "a.nii.gz", value=3)
     found = evaluate(tmp_path / "p", decathlon(tmp_path / "d"))
     assert found.summary["labels"]["label_3"]["dice"] == found.summary["labels"]["liver"]["dice"] == 0
+
+
+def test_a_dataset_without_names_is_named_as_in_training(tmp_path: Path) -> None:
+    for folder in ("images", "labels"):
+        write(tmp_path / "d" / folder / "a.nii.gz", value=7)
+    found = evaluate(write(tmp_path / "a.nii.gz", value=7), tmp_path / "d")
+    assert found.summary["labels"]["foreground"]["dice"] == 1

@@ -1,0 +1,59 @@
+"""segkit evaluate, as typed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from segkit.cli import main
+from segkit.io import write_labels
+from segkit.volume import Volume
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[str]:
+    """Prediction and reference: a cube of 4 voxels, a voxel apart, labelled 5."""
+    paths = []
+    for name, start in (("p", 3), ("r", 2)):
+        array = np.zeros((1, 10, 10, 10), np.uint8)
+        array[0, start : start + 4, 3:7, 3:7] = 5
+        paths.append(str(tmp_path / f"{name}.nii.gz"))
+        write_labels(paths[-1], Volume(array, np.diag([2.0, 2.0, 2.0, 1.0])))
+    return paths
+
+
+def test_prints_a_table_and_writes_three_files(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", *files, "-o", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    assert "label_5      1  0.7500  0.6000   2.0000" in printed
+    assert str(tmp_path / "out" / "report.html") in printed
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["labels"]["label_5"]["dice"] == summary["mean"]["dice"] == 0.75
+
+
+def test_tolerance_and_labels(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", *files, "--tolerance-mm", "2", "--labels", "liver=5,none=9"]) == 0
+    printed = capsys.readouterr().out
+    assert "liver      1  0.7500  0.6000   2.0000        1.0000" in printed
+    assert "none                       0                       0           1" in printed
+
+
+@pytest.mark.parametrize("words", ["liver", "liver=x", "=3"])
+def test_labels_that_make_no_sense(words: str, files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", *files, "--labels", words]) == 2
+    assert "is not NAME=VALUE" in capsys.readouterr().err
+
+
+def test_a_missing_file_is_exit_3(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "nowhere.nii.gz", files[1]]) == 3
+    assert "nowhere.nii.gz: expected a file, found no such file" in capsys.readouterr().err
+
+
+def test_help_says_the_definitions(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "--help"]) == 0
+    assert "share a face with a voxel outside" in capsys.readouterr().out
