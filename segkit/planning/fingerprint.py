@@ -1,41 +1,29 @@
-"""What is measured about a dataset before anything is decided.
-
-Axes are X, Y, Z after each scan has been turned to the nearest RAS+ orientation; lengths are in the dataset's unit.
-"""
+"""What is measured about a dataset before anything is decided. Sampling is a pure function of a case's place in it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 
-from segkit.volume import Shape
+import numpy as np
+from numpy.typing import NDArray
 
-Point = tuple[float, float, float]
+from segkit.dataset import Dataset
+from segkit.errors import InputError
+from segkit.planning.case_facts import CaseFacts, MeasuredCase, case_warnings, measure_case
+from segkit.volume import Unit
 
+log = logging.getLogger(__name__)
 
-@dataclass(frozen=True)
-class LabelFacts:
-    """One label in one case; positions in mm (or px) from the scan's first voxel, per axis."""
+SAMPLES = 2_000_000
+"""Labelled voxels drawn from the whole dataset, with replacement, the same number from every case."""
+THREADS = 2
 
-    voxels: int
-    volume: float
-    """mm^3, or px."""
-    centroid: Point
-    deviation: Point
-    """Standard deviation of its voxels' positions."""
-
-
-@dataclass(frozen=True)
-class CaseFacts:
-    """Geometry of one case before and after its constant border is cut away."""
-
-    id: str
-    shape: Shape
-    spacing: Point
-    cropped: Shape
-    labels: dict[str, LabelFacts] = field(default_factory=dict)
-    outside: int = 0
-    """Labelled voxels in the constant border."""
+Progress = Callable[[int, int, str], None]
+"""(cases done, cases, id of the last)"""
 
 
 @dataclass(frozen=True)
@@ -57,7 +45,80 @@ class Intensity:
 class Fingerprint:
     """A measured dataset; `dataclasses.asdict` gives JSON types."""
 
-    unit: Literal["mm", "px"]
+    unit: Unit
     cases: tuple[CaseFacts, ...]
     intensities: tuple[Intensity, ...]
     """One per channel."""
+
+
+def measure(dataset: Dataset, progress: Progress | None = None) -> Fingerprint:
+    """Read every case once and measure it.
+
+    Args:
+        dataset: with the names of its channels and labels.
+        progress: called after each case.
+
+    Raises:
+        InputError: a case that cannot be used, no case, or no labelled voxel in any.
+    """
+    draws = max(1, SAMPLES // max(1, len(dataset.cases)))
+    measured: list[MeasuredCase] = []
+    # Unpacking and numpy's loops let the other thread run.
+    pool = ThreadPoolExecutor(THREADS)
+    try:
+        jobs = [pool.submit(measure_case, case, dataset, number, draws) for number, case in enumerate(dataset.cases)]
+        for job in jobs:
+            measured.append(job.result())
+            facts = measured[-1].facts
+            for warning in case_warnings(facts):
+                log.warning("%s: %s", facts.id, warning)
+            if progress:
+                progress(len(measured), len(jobs), facts.id)
+    finally:
+        # After an error, cases that still wait are not read.
+        pool.shutdown(cancel_futures=True)
+    return summarize(dataset, measured)
+
+
+def summarize(dataset: Dataset, measured: Sequence[MeasuredCase]) -> Fingerprint:
+    """The fingerprint of measured cases.
+
+    Raises:
+        InputError: no case, no labelled voxel, or pictures without voxel size among scans that have one.
+    """
+    if not measured:
+        raise _unusable(dataset.root, "at least one case", "none", "Compare the folder with the layouts in the README.")
+    unit = measured[0].unit
+    for case in measured:
+        if case.unit != unit:
+            first = f"{unit}, as the first case has it"
+            raise _unusable(case.facts.id, first, case.unit, "Train scans with and without voxel size apart.")
+    samples = np.concatenate([case.samples for case in measured], axis=1)
+    if not samples.shape[1]:
+        names = ", ".join(f"{name} {value}" for name, value in dataset.labels.items())
+        raise _unusable(
+            dataset.root,
+            f"voxels of the labels {names}",
+            "none in any case",
+            "Check the label maps and the label values.",
+        )
+    intensities = tuple(_intensity(channel) for channel in samples)
+    return Fingerprint(unit, tuple(case.facts for case in measured), intensities)
+
+
+def _unusable(where: str | Path, expected: str, found: str, remedy: str) -> InputError:
+    return InputError(where, expected=expected, found=found, remedy=remedy)
+
+
+def _intensity(values: NDArray[np.float32]) -> Intensity:
+    exact = values.astype(np.float64)
+    minimum, lower, median, upper, maximum = np.percentile(exact, (0, 0.5, 50, 99.5, 100))
+    return Intensity(
+        float(minimum),
+        float(lower),
+        float(median),
+        float(exact.mean()),
+        float(upper),
+        float(maximum),
+        float(exact.std()),
+    )

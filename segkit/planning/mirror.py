@@ -17,6 +17,15 @@ AGREEMENT = 0.95
 """Share of the cases in which two labels must stand in the same order."""
 SEPARATION = 0.25
 """Distance of their centroids, in standard deviations of the labels: less is the chance of a nearly symmetric pair."""
+FEW_CASES = 6
+"""Below this, all cases agree by chance in more than 5 % of pairs without any order: 2 * 0.5 ** cases."""
+FEW_SEPARATION = 0.5
+"""Needed then along the axis,"""
+FEW_DISTANCE = 2.0
+"""and in space: two organs are apart (measured on a CT: 3 and more), parts of one tumour are not (1.5 and less)."""
+
+TINY = 1e-9
+"""In place of the standard deviation of a label of one voxel."""
 
 AXIS_NAMES = "xyz"
 SIDES = {"mm": ("left of", "behind", "below"), "px": ("left of", "above", "in front of")}
@@ -80,7 +89,7 @@ def _automatic(fingerprint: Fingerprint, axes: Sequence[int]) -> tuple[tuple[int
             allowed.append(axis)
             sentences.append(f"{AXIS_NAMES[axis]} is mirrored: no two labels keep an order along it.")
             continue
-        more = f" (and {len(found) - 1} more pairs)" if len(found) > 1 else ""
+        more = {1: "", 2: " (and one more pair)"}.get(len(found), f" (and {len(found) - 1} more pairs)")
         sentences.append(f"{AXIS_NAMES[axis]} is not: {_sentence(found[0], fingerprint.unit)}{more}.")
     return tuple(allowed), " ".join(sentences)
 
@@ -103,15 +112,24 @@ def _positions(fingerprint: Fingerprint, names: Sequence[str], what: str) -> NDA
     return table
 
 
+def _distance(apart: NDArray[np.float64], size: NDArray[np.float64]) -> float:
+    """Median over the cases of the distance in space, each axis in standard deviations."""
+    return float(np.median(np.linalg.norm(apart / np.maximum(size, TINY), axis=1)))
+
+
 def _orders(first: str, second: str, apart: NDArray[np.float64], size: NDArray[np.float64]) -> list[Order]:
     """``apart`` and ``size`` are (cases, 3): second minus first, and the labels' mean standard deviation."""
     found = []
     cases = len(apart)
+    few = cases < FEW_CASES
+    if few and _distance(apart, size) <= FEW_DISTANCE:
+        return []
+    needed = FEW_SEPARATION if few else SEPARATION
     for axis in range(3):
         after, before = int((apart[:, axis] > 0).sum()), int((apart[:, axis] < 0).sum())
         agreeing = max(after, before)
         distance, scale = float(np.median(np.abs(apart[:, axis]))), float(np.median(size[:, axis]))
-        if agreeing >= AGREEMENT * cases and distance > SEPARATION * scale:
+        if agreeing >= AGREEMENT * cases and distance > needed * scale:
             names = (first, second) if after >= before else (second, first)
-            found.append(Order(axis, *names, agreeing, cases, distance / max(scale, 1e-9)))
+            found.append(Order(axis, *names, agreeing, cases, distance / max(scale, TINY)))
     return found

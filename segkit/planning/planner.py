@@ -52,10 +52,10 @@ class _Task:
 def make_plan(
     fingerprint: Fingerprint,
     dataset: Dataset,
-    *,
     network: NetworkConfig,
     plan: PlanConfig,
     batch_size: int,
+    *,
     mirror: Any = "auto",
 ) -> Plan:
     """Decide everything for a measured dataset.
@@ -143,8 +143,11 @@ def _slice_axis(fingerprint: Fingerprint, dims: int) -> int | None:
 
 def _slice_reason(task: _Task) -> str:
     if task.slice_axis is None:
-        return "3D: the network sees the whole depth of a patch."
-    return f"2D: slices are cut across {'xyz'[task.slice_axis]}, the axis with the coarsest voxels or the fewest."
+        return "The network sees depth, height and width at once (network.dims=3)."
+    axis = task.slice_axis
+    if all(case.shape[axis] == 1 for case in task.fingerprint.cases):
+        return "Every scan is a single slice."
+    return f"The network sees single slices (network.dims=2) across {'xyz'[axis]}, where voxels are coarsest or fewest."
 
 
 def _spacing(task: _Task) -> tuple[Spacing, str]:
@@ -199,7 +202,7 @@ def _patch_reason(task: _Task, size: Shape, elements: int, shrunk: bool) -> str:
     need = task.batch_size * elements * BYTES_PER_ELEMENT / 1e9
     whole = "cut down to fit the memory" if shrunk else "a whole typical scan"
     return (
-        f"Typical scan {_text(size)} voxels at this spacing; the patch is {whole}, rounded up so that it can be halved."
+        f"Typical scan {_text(size)} voxels at this spacing; the patch is {whole}, in edges that can be halved."
         f" A batch of {task.batch_size} needs about {need:.2g} GB."
     )
 
@@ -210,7 +213,9 @@ def _given_patch(task: _Task, edges: Sequence[float]) -> tuple[Topology, list[in
         raise UsageError(f"plan.patch={list(given)} needs three whole numbers of at least 1, for X, Y and Z.")
     wanted = [given[axis] if axis in task.axes else 1 for axis in range(3)]
     topology = _topology(task, wanted, edges)
-    rounded = "" if topology.patch == tuple(wanted) else f", rounded up from {_text(wanted)} so that it can be halved"
+    rounded = (
+        "" if topology.patch == tuple(wanted) else f", rounded up from {_text(wanted)} to edges that can be halved"
+    )
     return topology, _features(task, topology), f"As asked (plan.patch){rounded}."
 
 
@@ -275,7 +280,9 @@ def _cut(patch: Shape, axis: int, voxels: int) -> list[int]:
 def _network_reason(topology: Topology, network: NetworkConfig) -> str:
     count = len(topology.strides) - 1
     times = [sum(stride[axis] == 2 for stride in topology.strides) for axis in range(3)]
-    groups = "groups as small as 64 values per group allow" if network.norm == "group" else f"{network.norm} norm"
+    groups = (
+        "groups of channels as small as 64 values in each allow" if network.norm == "group" else f"{network.norm} norm"
+    )
     return (
         f"{count} downsamplings (x {times[0]}, y {times[1]}, z {times[2]}), none below {LEAST_EDGE} voxels; {groups}."
     )

@@ -32,6 +32,8 @@ def plan_crop(fingerprint: Fingerprint) -> tuple[bool, str]:
             f"Nothing is cut away: in {len(lost)} cases (such as {lost[0]}) labels lie in the constant border.",
         )
     kept = content_share(fingerprint)
+    if kept > 0.995:
+        return True, "These scans have no border of one constant value; in a new scan it would be cut away."
     return True, f"A border of one constant value is cut away; {kept:.0%} of a typical scan remain."
 
 
@@ -51,5 +53,7 @@ def _channel(name: str, facts: Intensity, masked: bool) -> tuple[ChannelPlan, st
         )
     if key in ("nonorm", "none"):
         return ChannelPlan(name, "none"), "Left as it is, as the channel's name asks."
-    where = "inside the content" if masked else "of the whole scan"
-    return ChannelPlan(name, "zscore", masked=masked), f"Every scan is brought to mean 0 and spread 1 {where}."
+    where = " inside its content" if masked else ""
+    return ChannelPlan(name, "zscore", masked=masked), (
+        f"Every scan is shifted and scaled so that{where} its mean is 0 and its standard deviation 1."
+    )

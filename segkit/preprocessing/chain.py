@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.errors import InputError
+from segkit.io.limits import check_finite
 from segkit.plans import Plan
 from segkit.preprocessing.crop import Box, content_mask, mask_box
 from segkit.preprocessing.intensity import normalize
@@ -79,19 +80,6 @@ def prepare_labels(labels: Volume, plan: Plan, way_back: WayBack) -> NDArray[np.
     return np.ascontiguousarray(resample_labels(indices, way_back.network_shape))
 
 
-def check_finite(volume: Volume, where: str | Path) -> None:
-    """Raise InputError for NaN or infinite voxels."""
-    if volume.array.dtype.kind != "f" or np.isfinite(volume.array).all():
-        return
-    bad = int(volume.array.size - np.isfinite(volume.array).sum())
-    raise InputError(
-        where,
-        expected="finite voxels",
-        found=f"{bad} that are NaN or infinite",
-        remedy="Export the scan again, or replace these voxels by the background's value.",
-    )
-
-
 def _check(volume: Volume, plan: Plan, where: str | Path) -> None:
     names = ", ".join(channel.name for channel in plan.channels)
     if volume.channels != len(plan.channels):
@@ -109,4 +97,4 @@ def _check(volume: Volume, plan: Plan, where: str | Path) -> None:
             found=kinds[volume.unit],
             remedy="Use a model that was trained on such images.",
         )
-    check_finite(volume, where)
+    check_finite(where, volume.array)

@@ -1,0 +1,43 @@
+"""What the norm of every layer of a plan amounts to, in whole numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from segkit.plans import LayerPlan, Plan
+
+
+@dataclass(frozen=True)
+class NormRow:
+    """One layer: ``pool`` is the number of values that share a mean and a variance on a training patch."""
+
+    name: str
+    channels: int
+    groups: int
+    channels_per_group: int
+    voxels: int
+    pool: int
+    equals: str
+
+
+def norm_report(plan: Plan) -> list[NormRow]:
+    """A row per normalised layer, in the order in which data passes them."""
+    return [_row(layer, plan.batch_size) for layer in plan.network.layers]
+
+
+def _row(layer: LayerPlan, batch_size: int) -> NormRow:
+    if layer.norm == "none":
+        return NormRow(layer.name, layer.channels, 0, 0, layer.voxels, 0, "no norm")
+    if layer.norm == "batch":
+        # A channel's statistics run over all patches of the batch.
+        pool = batch_size * layer.voxels
+        return NormRow(layer.name, layer.channels, layer.channels, 1, layer.voxels, pool, "batch norm")
+    per_group = layer.channels // layer.groups
+    pool = per_group * layer.voxels
+    return NormRow(layer.name, layer.channels, layer.groups, per_group, layer.voxels, pool, _equals(layer))
+
+
+def _equals(layer: LayerPlan) -> str:
+    if layer.groups == layer.channels:
+        return "instance norm"
+    return "layer norm" if layer.groups == 1 else "group norm"
