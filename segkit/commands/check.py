@@ -1,0 +1,60 @@
+"""segkit check: is this dataset sound?"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from segkit.commands.progress import CaseCounter
+from segkit.dataset import Dataset
+from segkit.dataset_check import Problem, check
+from segkit.dataset_layouts import read_dataset
+from segkit.errors import InputError
+from segkit.io.named import named
+from segkit.report.tables import text_table
+
+ALL = "(dataset)"
+"""Stands for the case in problems of the dataset as a whole."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Parse, check, print a table of problems; the exit code is 3 if one of them is an error."""
+    given = _parser().parse_args(arguments)
+    dataset = named(read_dataset(given.dataset))
+    with CaseCounter("checking") as counter:
+        problems = check(dataset, counter.show)
+    print(_described(dataset))
+    if problems:
+        rows = [[problem.case or ALL, problem.severity, problem.message] for problem in problems]
+        print(text_table(["case", "severity", "problem"], rows))
+    print(_verdict(problems))
+    return InputError.exit_code if any(problem.severity == "error" for problem in problems) else 0
+
+
+def _described(dataset: Dataset) -> str:
+    labelled = sum(case.label is not None for case in dataset.cases)
+    labels = ", ".join(f"{name}={value}" for name, value in dataset.labels.items())
+    return (
+        f"{dataset.name}: {len(dataset.cases)} cases, {labelled} with labels\n"
+        f"channels: {', '.join(dataset.channels)}\nlabels:   {labels}"
+    )
+
+
+def _verdict(problems: Sequence[Problem]) -> str:
+    if not problems:
+        return "No problems found."
+    found = Counter(problem.severity for problem in problems)
+    counts = ", ".join(f"{count} {severity}{'s' if count > 1 else ''}" for severity, count in sorted(found.items()))
+    return f"{counts}. Errors must be mended before training; the rest is worth a look."
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="segkit check",
+        description="Read every file of a dataset and say what is wrong. Exit code 3 if it cannot be trained on.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="a folder or CSV file, as for segkit train")
+    return parser

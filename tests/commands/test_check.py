@@ -1,0 +1,48 @@
+"""segkit check, as typed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from segkit.cli import main
+from segkit.io import write_labels
+from segkit.phantom import write_phantom
+from segkit.volume import Volume
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    return write_phantom(tmp_path / "d", 2)
+
+
+def test_a_sound_dataset(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(dataset)]) == 0
+    printed = capsys.readouterr().out
+    assert "phantom: 2 cases, 2 with labels" in printed
+    assert "labels:   liver=1, kidney_left=2, kidney_right=3, vessel=4" in printed
+    assert "No problems found." in printed
+
+
+def test_an_error_is_exit_3_and_names_the_case(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_labels(dataset / "labelsTr" / "phantom_A_001.nii.gz", Volume(np.ones((1, 4, 4, 4), np.uint8), np.eye(4)))
+    assert main(["check", str(dataset)]) == 3
+    printed = capsys.readouterr().out
+    assert "phantom_A_001  error" in printed
+    assert "1 error" in printed
+
+
+def test_a_warning_alone_is_exit_0(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (dataset / "dataset.json").read_text()
+    (dataset / "dataset.json").write_text(text.replace('"4": "vessel"', '"4": "vessel", "9": "spleen"'))
+    assert main(["check", str(dataset)]) == 0
+    printed = capsys.readouterr().out
+    assert "(dataset)  warning" in printed
+    assert "spleen" in printed
+
+
+def test_not_a_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(tmp_path / "nowhere")]) == 3
+    assert "no such file or folder" in capsys.readouterr().err
