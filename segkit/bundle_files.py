@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from segkit.errors import InputError, OutOfMemoryError
-from segkit.memory import available_bytes, size_text
+from segkit.io import available_memory
+from segkit.memory import size_text
 
 JSON_BYTES = 16 << 20
 """No JSON file of a bundle is larger."""
@@ -59,7 +60,8 @@ def _verify(where: Path, content: bytes, receipt: Mapping[str, Any]) -> None:
 
 def _read(place: Path, name: str, limit: int) -> bytes:
     _check_name(place, name)
-    if limit > available_bytes():
+    free = available_memory()
+    if free is not None and limit > free:
         raise OutOfMemoryError(f"{place / name}: {size_text(limit)} do not fit into the memory there is.")
     if place.is_dir():
         return _read_file(place / name, limit)

@@ -114,7 +114,7 @@ def test_not_json(folder: Path) -> None:
 def test_huge_json(folder: Path) -> None:
     with (folder / "bundle.json").open("wb") as file:
         file.truncate((16 << 20) + 1)
-    with pytest.raises(InputError, match=r"expected at most 16.0 MiB, found 16.0 MiB"):
+    with pytest.raises(InputError, match=r"expected at most 16.8 MB, found 16.8 MB"):
         read_bundle(folder)
 
 

@@ -1,0 +1,223 @@
+"""Predictor: networks, plan and device; a scan goes in, its label map comes out."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from segkit.bundle import Bundle
+from segkit.errors import InputError, OutOfMemoryError
+from segkit.inference.models import read_models, resolve_model
+from segkit.inference.restore import labels_of_scores
+from segkit.inference.scorer import WindowScorer, choose_device, choose_precision
+from segkit.io import available_memory, from_object
+from segkit.memory import size_text
+from segkit.plans import Plan
+from segkit.preprocessing.chain import Prepared, prepare
+from segkit.sliding_window import Network, predict_scores, window_starts
+from segkit.volume import Volume
+
+log = logging.getLogger(__name__)
+
+FAST_OVERLAP = 0.25
+_FREE: dict[str, Any] = {"name": "", "batch_size": 0, "reasons": {}, "network": None}
+"""What the plans of an ensemble need not have in common."""
+Progress = Callable[[int, int], None]
+"""Called with windows done and windows in all."""
+
+
+class Predictor:
+    """A model ready to predict; one for many scans.
+
+    The networks of several bundles, and of the folds of each, are averaged. They must agree on what a scan looks like
+    on its way in and on the labels.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle | Sequence[Bundle],
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        overlap: float = 0.5,
+        tta: bool = False,
+        threads: int | None = None,
+        fast: bool = False,
+        fold: str | None = None,
+        max_memory: int | None = None,
+    ) -> None:
+        """
+        Args:
+            bundle: one model, or several as an ensemble.
+            device: auto, cpu, cuda or cuda:N.
+            precision: auto, float32, bfloat16 or float16.
+            overlap: share of a window's edge that neighbouring windows have in common.
+            tta: also average over mirrored windows, along the axes that the plan allows.
+            threads: CPU threads of the whole process; None leaves them.
+            fast: overlap 0.25 and no mirroring, whatever else was asked.
+            fold: take this fold's network alone.
+            max_memory: bytes; a scan that needs more is refused.
+        """
+        self.bundles = [bundle] if isinstance(bundle, Bundle) else list(bundle)
+        self.plan = check_ensemble(self.bundles)
+        self.overlap = FAST_OVERLAP if fast else overlap
+        self.tta = tta and not fast
+        self.max_memory = max_memory
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self.device = choose_device(device)
+        self.precision = choose_precision(precision, self.device)
+        self.seconds: dict[str, float] = {}
+        """Of the last prediction: prepare, network, restore."""
+        networks = [network for each in self.bundles for network in each.networks(fold)]
+        self._scorer = WindowScorer(networks, self.plan, device=self.device, precision=self.precision, tta=self.tta)
+
+    def predict(
+        self, scan: object, *, where: str | PathLike[str] | None = None, progress: Progress | None = None
+    ) -> Volume:
+        """The label map (1, X, Y, Z) of a scan, on its own grid, in the values of the label files.
+
+        Args:
+            scan: a path, a nibabel image, a SimpleITK image or a Volume.
+            where: the scan's name in messages.
+            progress: called with windows done and windows in all.
+
+        Raises:
+            InputError: a scan that cannot be read, or is not what the model was trained for.
+            OutOfMemoryError: its scores do not fit into memory.
+        """
+        name = Path(where or (scan if isinstance(scan, str | PathLike) else "scan"))
+        volume = from_object(scan)
+        started = time.perf_counter()
+        prepared = prepare(volume, self.plan, where=name)
+        ready = time.perf_counter()
+        scores = self._scores(prepared, name, progress)
+        scored = time.perf_counter()
+        labels = labels_of_scores(scores, prepared.way_back, self.plan.label_values)
+        done = time.perf_counter()
+        self.seconds = {"prepare": ready - started, "network": scored - ready, "restore": done - scored}
+        return volume.with_array(labels[None])
+
+    def _scores(self, prepared: Prepared, where: Path, progress: Progress | None) -> NDArray[np.float32]:
+        """(K, X, Y, Z) on the network's grid; a GPU that is too small gives way step by step."""
+        self._check_memory(prepared, where)
+        image = torch.from_numpy(prepared.image)
+        last = ""
+        for place, batch in self._places():
+            try:
+                return self._score(image.to(place), batch, progress)
+            except torch.OutOfMemoryError as error:
+                log.warning("%s: the GPU's memory is too small; trying with less of it", where)
+                last = str(error)  # not the error itself: its traceback would hold the tensors
+                torch.cuda.empty_cache()
+        raise OutOfMemoryError(f"{where}: {last}")
+
+    def _score(self, image: Tensor, batch: int | None, progress: Progress | None) -> NDArray[np.float32]:
+        network: Network = self._scorer
+        if progress:
+            network = _Counted(network, progress, self._windows(image.shape[1:]))
+        with torch.inference_mode():
+            scores = predict_scores(
+                network,
+                image,
+                window=self.plan.patch,
+                overlap=self.overlap,
+                slice_axis=self.plan.slice_axis,
+                batch=batch,
+            )
+        return scores.cpu().numpy()
+
+    def _places(self) -> Iterator[tuple[torch.device, int | None]]:
+        """Where scores are summed and how many windows are computed at once, from fast to frugal."""
+        cpu = torch.device("cpu")
+        if self._scorer.device.type == "cuda":
+            yield self._scorer.device, None
+            yield self._scorer.device, 1
+            yield cpu, 1
+            log.warning("the network does not fit into the GPU's memory: going on with the CPU")
+            self._scorer.move(cpu)
+        yield cpu, None
+
+    def _windows(self, shape: Sequence[int]) -> int:
+        edges = [(max(size, edge), edge) for size, edge in zip(shape, self.plan.patch, strict=True)]
+        return math.prod(len(window_starts(size, edge, self.overlap)) for size, edge in edges)
+
+    def _check_memory(self, prepared: Prepared, where: Path) -> None:
+        """Refuse what would not fit before taking it: scores, their weights, and the labels of both grids."""
+        padded = math.prod(
+            max(size, edge) for size, edge in zip(prepared.image.shape[1:], self.plan.patch, strict=True)
+        )
+        needed = padded * 4 * (len(self.plan.label_values) + 1 + len(self.plan.channels))
+        needed += 4 * math.prod(prepared.way_back.source_shape)
+        limits = [limit for limit in (self.max_memory, available_memory()) if limit is not None]
+        if limits and needed > min(limits):
+            size = " x ".join(str(edge) for edge in prepared.way_back.network_shape)
+            raise OutOfMemoryError(
+                f"{where}: the scores of {len(self.plan.label_values)} classes on {size} voxels take "
+                f"{size_text(needed)}, and {size_text(min(limits))} may be used. "
+                "Take a machine with more memory, or cut the scan."
+            )
+
+
+class _Counted:
+    """A network that reports, after every batch of windows, how many are done of all."""
+
+    def __init__(self, network: Network, progress: Progress, total: int) -> None:
+        self.network, self.progress, self.total, self.done = network, progress, total, 0
+
+    def __call__(self, windows: Tensor) -> Tensor | list[Tensor]:
+        scores = self.network(windows)
+        self.done += windows.shape[0]
+        self.progress(self.done, self.total)
+        return scores
+
+
+def check_ensemble(bundles: Sequence[Bundle]) -> Plan:
+    """The plan of the first bundle, once all of them are known to see a scan in the same way.
+
+    Raises:
+        InputError: another plan for channels, labels, spacing, window or what mirrors.
+    """
+    first, *others = (dataclasses.replace(bundle.plan, **_FREE) for bundle in bundles)
+    for bundle, other in zip(bundles[1:], others, strict=True):
+        for field in dataclasses.fields(Plan):
+            here, there = getattr(first, field.name), getattr(other, field.name)
+            if here != there:
+                raise InputError(
+                    bundle.path,
+                    expected=f"the same {field.name} in every model of an ensemble ({here}, as {bundles[0].path} has)",
+                    found=str(there),
+                    remedy="Predict with one of them, or take models that were trained with one plan.",
+                )
+    return bundles[0].plan
+
+
+def load(
+    model: str | PathLike[str] | None = None,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    overlap: float = 0.5,
+    tta: bool = False,
+    fast: bool = False,
+) -> Predictor:
+    """A Predictor from a bundle or run folder, a .segkit file, a folder of several, or a model's name.
+
+    ``load(MODEL).predict(scan)`` returns the label map as a Volume. Without a model: $SEGKIT_MODEL or the newest run.
+
+    Raises:
+        InputError: no such model, or a damaged one.
+    """
+    bundles = read_models(resolve_model(model))
+    return Predictor(bundles, device=device, precision=precision, overlap=overlap, tta=tta, fast=fast)

@@ -1,0 +1,108 @@
+"""Scores of windows from one network or several, mirrored or not, in a precision and on a device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from itertools import combinations
+
+import torch
+from torch import Tensor, nn
+
+from segkit.errors import UsageError
+from segkit.plans import Plan
+
+PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class WindowScorer:
+    """What `predict_scores` calls: (B, C, X, Y[, Z]) to the mean scores of all networks and mirrorings, float32."""
+
+    def __init__(
+        self, networks: Sequence[nn.Module], plan: Plan, *, device: torch.device, precision: str, tta: bool
+    ) -> None:
+        self.networks = [_channels_last(network.to(device), plan.dims) for network in networks]
+        self.device = device
+        self.dtype = PRECISIONS[precision]
+        self.mirrorings = mirrorings(plan) if tta else [()]
+
+    def __call__(self, windows: Tensor) -> Tensor:
+        """See the class."""
+        windows = windows.to(self.device)
+        total: Tensor | None = None
+        with self._autocast():
+            for axes in self.mirrorings:
+                turned = windows.flip(axes).contiguous(memory_format=_memory_format(windows.ndim - 2))
+                for network in self.networks:
+                    scores = network(turned).float().flip(axes)
+                    total = scores if total is None else total.add_(scores)
+        if total is None:
+            raise ValueError("no network")
+        return total.div_(len(self.mirrorings) * len(self.networks))
+
+    def move(self, device: torch.device) -> None:
+        """Go on with another device."""
+        self.device = device
+        for network in self.networks:
+            network.to(device)
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        return nullcontext() if self.dtype is None else torch.autocast(self.device.type, self.dtype)
+
+
+def mirrorings(plan: Plan) -> list[tuple[int, ...]]:
+    """Every combination of the plan's mirror axes, as axes of a batch of windows; the first is no mirroring.
+
+    A 2D network's windows (B, C, and two axes) lack the slice axis.
+    """
+    seen = [axis for axis in range(3) if axis != plan.slice_axis]
+    axes = [2 + seen.index(axis) for axis in plan.mirror_axes if axis in seen]
+    return [chosen for count in range(len(axes) + 1) for chosen in combinations(axes, count)]
+
+
+def choose_device(name: str) -> torch.device:
+    """The device that ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` names.
+
+    Raises:
+        UsageError: another word, or a GPU that this machine does not have.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cpu":
+        return torch.device("cpu")
+    kind, _, number = name.partition(":")
+    if kind != "cuda" or (number and not number.isdecimal()):
+        raise UsageError(f"--device {name}: must be auto, cpu, cuda or cuda:N")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if int(number or 0) >= count:
+        raise UsageError(f"--device {name}: this machine has {count} GPUs that torch can use; take --device cpu")
+    return torch.device(name)
+
+
+def choose_precision(name: str, device: torch.device) -> str:
+    """``auto``: float32 on a CPU; bfloat16 on a GPU that computes it, else float32.
+
+    Raises:
+        UsageError: another word.
+    """
+    if name == "auto":
+        return "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+    if name not in PRECISIONS:
+        raise UsageError(f"--precision {name}: must be auto, {', '.join(PRECISIONS)}")
+    return name
+
+
+def _memory_format(dims: int) -> torch.memory_format:
+    return torch.channels_last if dims == 2 else torch.channels_last_3d
+
+
+def _channels_last(network: nn.Module, dims: int) -> nn.Module:
+    """Kernels in the layout in which windows come.
+
+    A fixed choice, not a timed one, so that the same scan gives the same label map every time. It was the faster one
+    for every network tried on two cores: 0.72 to 0.98 of the time with contiguous windows.
+    """
+    for parameter in network.parameters():
+        if parameter.ndim == dims + 2:
+            parameter.data = parameter.data.contiguous(memory_format=_memory_format(dims))
+    return network

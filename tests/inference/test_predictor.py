@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import SimpleITK
+import torch
+
+from segkit.bundle import Bundle
+from segkit.errors import InputError, OutOfMemoryError, UsageError
+from segkit.inference import Predictor, load
+from segkit.volume import Volume
+
+FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"
+Make = Callable[..., Bundle]
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+
+
+def scan(shape: tuple[int, ...] = (12, 9, 10), spacing: float = 1.0) -> Volume:
+    array = np.zeros((1, *shape), np.float32)
+    array[0, :5, :4, :3] = 100
+    return Volume(array, np.diag([spacing, spacing, spacing, 1]))
+
+
+def test_labels_are_where_the_threshold_says(make_bundle: Make) -> None:
+    labels = Predictor(make_bundle()).predict(scan())
+    assert labels.array.dtype == np.uint8
+    assert np.array_equal(labels.array, np.where(scan().array > 50, 7, 0))
+
+
+def test_frozen_bundle_predicts() -> None:
+    array = np.zeros((1, 30, 20, 3), np.int16)
+    array[:, 5:15, 5:15], array[:, 20:28, 5:15] = 100, -100
+    labels = load(FROZEN).predict(Volume(array, np.eye(4)))
+    assert np.array_equal(labels.array, np.select([array == 100, array == -100], [5, 300]))
+    assert labels.array.dtype == np.uint16
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_every_orientation_on_its_own_grid(make_bundle: Make, order: tuple[int, int, int]) -> None:
+    predictor = Predictor(make_bundle(), tta=True)
+    for signs in itertools.product((1, -1), repeat=3):
+        affine = np.eye(4)
+        affine[:3, :3] = np.eye(3)[:, list(order)] * signs
+        affine[:3, 3] = (5, -7, 11)
+        turned = Volume(scan().array, affine)
+        labels = predictor.predict(turned)
+        assert np.array_equal(labels.affine, affine)
+        assert np.array_equal(labels.array > 0, turned.array > 50)
+
+
+def test_oblique_affine_and_other_spacing(make_bundle: Make) -> None:
+    rotation = np.eye(4)
+    rotation[:2, :2] = [[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]]
+    coarse = Volume(scan((12, 9, 10)).array, rotation @ np.diag([2, 1.5, 3, 1]))
+    labels = Predictor(make_bundle()).predict(coarse)
+    assert labels.array.shape == coarse.array.shape
+    assert np.array_equal(labels.affine, coarse.affine)
+    assert np.mean((labels.array > 0) == (coarse.array > 50)) > 0.97
+    assert labels.array[0, 0, 0, 0] == 7
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 3), (1, 1, 1), (20, 20, 1), (1, 20, 20), (8, 8, 8)])
+@pytest.mark.parametrize("dims", [2, 3])
+def test_small_and_flat_scans(make_bundle: Make, shape: tuple[int, ...], dims: int) -> None:
+    labels = Predictor(make_bundle(dims)).predict(scan(shape))
+    assert np.array_equal(labels.array > 0, scan(shape).array > 50)
+
+
+def test_constant_scan_warns(make_bundle: Make, caplog: pytest.LogCaptureFixture) -> None:
+    bundle = make_bundle(channels=1, normalise="zscore")
+    labels = Predictor(bundle).predict(Volume(np.full((1, 9, 9, 9), 300), np.eye(4)), where="flat.nii")
+    assert not labels.array.any()
+    assert "flat.nii, channel channel0: the scan has one constant value" in caplog.text
+
+
+def test_paths_nibabel_and_simpleitk(make_bundle: Make, tmp_path: Path) -> None:
+    predictor = Predictor(make_bundle())
+    image = nibabel.Nifti1Image(scan().array[0], np.eye(4))
+    nibabel.save(image, tmp_path / "scan.nii.gz")
+    itk = SimpleITK.GetImageFromArray(scan().array[0].transpose(2, 1, 0))
+    expected = predictor.predict(scan()).array
+    for given in (tmp_path / "scan.nii.gz", str(tmp_path / "scan.nii.gz"), image, itk):
+        assert np.array_equal(predictor.predict(given).array, expected)
+
+
+def test_last_channel_of_two(make_bundle: Make) -> None:
+    two = scan().with_array(np.concatenate([np.zeros_like(scan().array), scan().array]))
+    assert np.array_equal(Predictor(make_bundle(channels=2)).predict(two).array > 0, scan().array > 50)
+
+
+def test_ensemble_averages_scores(make_bundle: Make) -> None:
+    # 100 - 120 < 0 in one, 100 - 40 > 0 in the other: their mean is above 0.
+    strict, loose = make_bundle(threshold=120, folder="a"), make_bundle(threshold=40, folder="b")
+    assert not Predictor(strict).predict(scan()).array.any()
+    assert np.array_equal(Predictor([strict, loose]).predict(scan()).array > 0, scan().array > 50)
+
+
+def test_ensemble_of_different_plans(make_bundle: Make) -> None:
+    bundles = [make_bundle(folder="a"), make_bundle(folder="b", spacing=(2.0, 2.0, 2.0))]
+    with pytest.raises(InputError, match=r"b: expected the same spacing in every model of an ensemble"):
+        Predictor(bundles)
+
+
+def test_channel_count(make_bundle: Make) -> None:
+    with pytest.raises(InputError, match=r"scan: expected 2 channels \(channel0, channel1\), found 1"):
+        Predictor(make_bundle(channels=2)).predict(scan())
+
+
+def test_a_scan_for_a_model_of_pictures(make_bundle: Make) -> None:
+    with pytest.raises(InputError, match="expected a picture without voxel sizes"):
+        Predictor(make_bundle(2, unit="px")).predict(scan())
+
+
+def test_a_picture_for_a_model_of_scans(make_bundle: Make) -> None:
+    with pytest.raises(InputError, match="expected a scan with voxel sizes in mm"):
+        Predictor(make_bundle(2)).predict(Volume(np.zeros((1, 9, 9, 1)), np.eye(4), "px"))
+
+
+def test_memory_is_checked_before_it_is_taken(make_bundle: Make) -> None:
+    with pytest.raises(OutOfMemoryError, match=r"scores of 2 classes on 12 x 9 x 10 voxels take .* KB, and 1.0 KB"):
+        Predictor(make_bundle(), max_memory=1000).predict(scan())
+
+
+def test_fast_means_less_overlap_and_no_mirroring(make_bundle: Make) -> None:
+    fast, slow = (Predictor(make_bundle(), fast=fast, tta=True) for fast in (True, False))
+    assert (fast.overlap, fast.tta, slow.overlap, slow.tta) == (0.25, False, 0.5, True)
+    done: list[tuple[int, int]] = []
+    fast.predict(scan((14, 8, 8)), progress=lambda *count: done.append(count))
+    assert done == [(2, 2)]
+    assert set(fast.seconds) == {"prepare", "network", "restore"}
+
+
+def test_bfloat16_gives_the_same_labels(make_bundle: Make) -> None:
+    assert np.array_equal(
+        Predictor(make_bundle(), precision="bfloat16").predict(scan()).array,
+        Predictor(make_bundle()).predict(scan()).array,
+    )
+
+
+def test_words_that_are_none(make_bundle: Make) -> None:
+    bundle = make_bundle()
+    with pytest.raises(UsageError, match="--precision half: must be auto, float32, bfloat16, float16"):
+        Predictor(bundle, precision="half")
+    with pytest.raises(UsageError, match="--device tpu: must be auto, cpu, cuda or cuda:N"):
+        Predictor(bundle, device="tpu")
+    with pytest.raises(UsageError, match=r"this machine has \d GPUs"):
+        Predictor(bundle, device="cuda:9")
+
+
+def test_predicting_imports_no_training_library() -> None:
+    code = f"""
+import sys, numpy, segkit
+from segkit.volume import Volume
+segkit.load({str(FROZEN)!r}).predict(Volume(numpy.zeros((1, 9, 9, 2)), numpy.eye(4)))
+import segkit.commands.predict
+print(sorted({{"lightning", "monai", "torchmetrics", "hydra", "matplotlib"}} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_threads(make_bundle: Make) -> None:
+    before = torch.get_num_threads()
+    try:
+        Predictor(make_bundle(), threads=1)
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.gpu
+@needs_cuda
+def test_gpu_agrees_with_cpu(make_bundle: Make) -> None:
+    gpu = Predictor(make_bundle(), device="cuda", precision="float32", tta=True).predict(scan())
+    assert np.array_equal(gpu.array, Predictor(make_bundle(), device="cpu").predict(scan()).array)
+
+
+@pytest.mark.gpu
+@needs_cuda
+def test_gpu_without_memory_falls_back_to_the_cpu(make_bundle: Make, caplog: pytest.LogCaptureFixture) -> None:
+    predictor = Predictor(make_bundle(), device="cuda")
+    torch.cuda.set_per_process_memory_fraction(0.0)
+    try:
+        labels = predictor.predict(scan((64, 64, 64)))
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert np.array_equal(labels.array > 0, scan((64, 64, 64)).array > 50)
+    assert "going on with the CPU" in caplog.text
