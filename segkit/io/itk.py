@@ -98,16 +98,29 @@ def _guarded(path: Path, action: Any) -> Any:
         raise InputError(
             path,
             expected="an image that ITK can read",
-            found=_first_useful_line(str(error)),
+            found=_in_words(str(error)),
             remedy="The file is incomplete, damaged or of a rare kind: copy it again or convert it to .nii.gz.",
         ) from error
 
 
-def _first_useful_line(text: str) -> str:
-    """ITK puts its own source files and class addresses in front of what it has to say."""
-    lines = [re.sub(r"^(sitk|itk)::ERROR:\s*|\w+\(0x[0-9a-f]+\):\s*", "", line.strip()) for line in text.splitlines()]
-    useful = [line for line in lines if line and not line.startswith("Exception thrown") and ".cxx:" not in line]
-    return useful[0].rstrip(".") if useful else "an error without a message"
+_WORDS = {
+    "Unable to determine ImageIO reader": "no header of this format",
+    "File cannot be read": "damaged voxels, or fewer than its header promises",
+    "bzip2 encoding not available": "voxels packed by bzip2, which ITK cannot unpack",
+    "couldn't skip bytes": "a 'byte skip' that leads out of the file",
+    "bad_alloc": "more voxels than the memory holds",
+    "number of domain axes": "a fourth axis that is not said to be one of channels (kinds: list)",
+}
+
+
+def _in_words(text: str) -> str:
+    """The line that says what is wrong: ITK puts addresses in front of it, and the causes of NRRD come last."""
+    for sign, words in _WORDS.items():
+        if sign in text:
+            return words
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    line = lines[-1] if lines[-1].startswith("[nrrd]") else lines[min(1, len(lines) - 1)]
+    return re.sub(r"^(\[nrrd\] \w+:|(sitk::|itk::|ITK )ERROR:|\w+\(0x[0-9a-f]+\):)\s*", "", line).rstrip(".")
 
 
 def _dtype(where: str | Path, pixel: int) -> np.dtype[Any]:
@@ -129,8 +142,8 @@ def _axes(where: str | Path, size: tuple[int, ...], components: int) -> tuple[tu
         raise InputError(
             where,
             expected="2 or 3 voxel axes and at most one axis of channels",
-            found=f"{len(size)} axes with {components} numbers per voxel",
-            remedy="Split the file so that at most one axis of channels is left.",
+            found=f"{len(size)} voxel {'axis' if len(size) == 1 else 'axes'} with {components} channels",
+            remedy="Save it as one image of 2 or 3 axes, with at most one further axis for channels.",
         )
     x, y, z = (*size, 1)[:3]
     return (int(x), int(y), int(z)), int(size[3]) if len(size) == 4 else int(components)
