@@ -31,9 +31,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "models": ("the models that predict -m finds by name", "segkit.commands.models"),
 }
 
-INTERRUPTED = 130
-PIPE_CLOSED = 141
-"""What shells report for a program that Ctrl-C or a closed pipe ended."""
+SIGNALS = 128
+INTERRUPTED = SIGNALS + 2
+PIPE_CLOSED = SIGNALS + 13
+"""What shells report for a program that a signal ended: Ctrl-C, a closed pipe."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -97,7 +98,7 @@ def _fail(message: str, code: int, json_lines: bool) -> int:
     if json_lines:
         message = _json_line("ERROR", "segkit", message, exit_code=code)
     else:
-        message = f"segkit: {'' if code == INTERRUPTED else 'error: '}{message}"
+        message = f"segkit: {'error: ' if code < SIGNALS else ''}{message}"
     print(message, file=sys.stderr, flush=True)
     return code
 

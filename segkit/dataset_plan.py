@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Callable
 from os import PathLike, fspath
 from pathlib import Path
 
@@ -13,13 +12,9 @@ from segkit.dataset import Dataset
 from segkit.dataset_layouts import read_dataset
 from segkit.errors import InputError, UsageError
 from segkit.io.named import named
-from segkit.planning.fingerprint import Fingerprint
-from segkit.planning.measure import measure
+from segkit.planning.fingerprint import Fingerprint, Progress, measure
 from segkit.planning.planner import make_plan
 from segkit.plans import Plan, read_plan
-
-Progress = Callable[[int, int, str], None]
-"""Called with cases done, cases in all, and the id of the last one."""
 
 
 def plan(dataset: str | PathLike[str], *overrides: str) -> Plan:

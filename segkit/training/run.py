@@ -13,9 +13,10 @@ from segkit.config_file import read_config
 from segkit.config_keys import get
 from segkit.config_words import given_keys
 from segkit.dataset import Dataset
-from segkit.dataset_plan import Progress, given_plan, measured_plan, open_dataset
+from segkit.dataset_plan import given_plan, measured_plan, open_dataset
 from segkit.errors import UsageError
 from segkit.files import write_text
+from segkit.planning.fingerprint import Progress
 from segkit.plans import Plan, plan_text
 from segkit.training.compute import default_memory, device_for
 from segkit.training.fit import fit
@@ -43,6 +44,8 @@ def train(*overrides: str, resume: bool = False, progress: Progress | None = Non
     dataset = open_dataset(config)
     split_cases(dataset, config.fold)
     plan = _plan(config, dataset, progress)
+    # An edited plan may ask for another batch than the configuration's default.
+    config = dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, batch_size=plan.batch_size))
     run_dir = Path(config.run_dir) if config.run_dir else default_run_dir(config, plan, dataset)
     if not config.run_dir and _is_done(run_dir, resume):
         return run_dir
