@@ -43,3 +43,11 @@ class SomeCasesFailed(SegkitError):
     """Some cases of many failed; the others are done and written."""
 
     exit_code = 5
+
+
+class Interrupted(SegkitError):
+    """A signal ended the work early; what was done is saved. The exit code is 128 + the signal's number."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number

@@ -91,7 +91,7 @@ def _write(case: Case, dataset: Dataset, plan: Plan, place: Path) -> None:
     volume = read_case(case.images)
     label_path = _label_path(case)
     labels = read_labels(label_path)
-    check_same_grid(volume, labels, label_path)
+    check_same_grid(volume.grid, labels.grid, label_path)
     if volume.channels != len(plan.channels):
         raise InputError(
             case.images[0],

@@ -40,7 +40,7 @@ class Placement:
 def draw_placement(plan: Plan, augment: AugmentConfig, random: np.random.Generator) -> Placement:
     """A rotation with probability ``rotate`` and a scaling with probability ``scale``; in-plane for a 2D network."""
     angles = np.radians(random.uniform(-augment.rotate_degrees, augment.rotate_degrees, 3))
-    factor = random.uniform(*augment.scale_range)
+    factor = _within(augment.scale_range, random)
     rotated, scaled = random.random() < augment.rotate, random.random() < augment.scale
     if not (rotated or scaled):
         return Placement()
@@ -85,9 +85,7 @@ def _grid(matrix: NDArray[np.float64], patch: Sequence[int], box: Sequence[int])
     return scaled.flip(-1)[None]
 
 
-def mirror(
-    image: Tensor, labels: Tensor, axes: Sequence[int], random: np.random.Generator
-) -> tuple[Tensor, Tensor]:
+def mirror(image: Tensor, labels: Tensor, axes: Sequence[int], random: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Flip each of ``axes`` with probability 1/2."""
     chosen = [axis for axis in axes if random.random() < 0.5]
     if not chosen:
@@ -101,16 +99,20 @@ def augment_intensity(
     """Noise, blur, brightness, contrast and gamma, each with its own probability, in nnU-Net's order."""
     steps: list[tuple[float, Callable[[Tensor], Tensor]]] = [
         (augment.noise, lambda x: add_noise(x, random.uniform(0, augment.noise_std), random)),
-        (augment.blur, lambda x: blur(x, random.uniform(*augment.blur_sigma), slice_axis)),
-        (augment.brightness, lambda x: x * random.uniform(*augment.brightness_range)),
-        (augment.contrast, lambda x: change_contrast(x, random.uniform(*augment.contrast_range))),
-        (augment.gamma_inverted, lambda x: -change_gamma(-x, random.uniform(*augment.gamma_range))),
-        (augment.gamma, lambda x: change_gamma(x, random.uniform(*augment.gamma_range))),
+        (augment.blur, lambda x: blur(x, _within(augment.blur_sigma, random), slice_axis)),
+        (augment.brightness, lambda x: x * _within(augment.brightness_range, random)),
+        (augment.contrast, lambda x: change_contrast(x, _within(augment.contrast_range, random))),
+        (augment.gamma_inverted, lambda x: -change_gamma(-x, _within(augment.gamma_range, random))),
+        (augment.gamma, lambda x: change_gamma(x, _within(augment.gamma_range, random))),
     ]
     for probability, change in steps:
         if random.random() < probability:
             image = change(image)
     return image
+
+
+def _within(limits: Sequence[float], random: np.random.Generator) -> float:
+    return float(random.uniform(limits[0], limits[1]))
 
 
 def add_noise(image: Tensor, std: float, random: np.random.Generator) -> Tensor:

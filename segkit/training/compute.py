@@ -7,8 +7,6 @@ import torch
 from segkit.config import TrainerConfig
 from segkit.errors import UsageError
 
-LIGHTNING_PRECISION = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}
-
 
 def device_for(name: str) -> torch.device:
     """The device of ``compute=name``; auto takes a GPU where there is one.

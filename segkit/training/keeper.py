@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -18,6 +18,7 @@ from segkit.plans import Plan
 from segkit.preprocessing.store import PreparedCase
 from segkit.sliding_window import window_starts
 from segkit.training.checkpoint import save_checkpoint
+from segkit.training.model_writer import ModelWriter
 from segkit.training.module import SegmentationModule
 from segkit.training.record import ProgressLine, Record, duration
 from segkit.training.schedule import steps_within
@@ -62,14 +63,14 @@ class Keeper(L.Callback):
         *,
         folder: Path,
         timing: Timing,
-        write_model: Callable[[SegmentationModule, dict[str, Any]], object],
+        writer: ModelWriter,
     ) -> None:
         self.plan = plan
         self.config = trainer_config
         self.cases = list(validation_cases)
         self.folder = folder
         self.timing = timing
-        self.write_model = write_model
+        self.writer = writer
         self.interrupted = 0
         """Number of the signal that asked the run to stop."""
         self.score: ValidationScore | None = None
@@ -171,9 +172,7 @@ class Keeper(L.Callback):
             return
         count = self._final_count(module) if final else min(INTERMEDIATE_CASES, len(self.cases))
         start = time.perf_counter()
-        self.score = validate(
-            module.average, self.cases[:count], self.plan, mode=module.mode, device=module.device
-        )
+        self.score = validate(module.average, self.cases[:count], self.plan, mode=module.mode, device=module.device)
         self.timing.validation_per_case = (time.perf_counter() - start) / count
 
     def _add_row(self, module: SegmentationModule, *, with_score: bool) -> None:
@@ -196,22 +195,23 @@ class Keeper(L.Callback):
     def save(self, trainer: L.Trainer, module: SegmentationModule) -> None:
         """Checkpoint, bundle, training.csv and progress.png, as of now."""
         save_checkpoint(trainer, self.folder / "checkpoints")
-        self.write_model(module, self._figures(module))
+        self.writer.write(module, self._training_figures(module), self._metrics())
         self.record.write()
         self.saved = time.monotonic()
 
-    def _figures(self, module: SegmentationModule) -> dict[str, Any]:
-        """What the bundle says about its training."""
-        training = {
+    def _training_figures(self, module: SegmentationModule) -> dict[str, Any]:
+        return {
             "steps": module.schedule.step,
             "minutes": round(self.timing.elapsed() / 60, 2),
             "seconds_per_step": round(self.timing.per_step, 4),
             "precision": module.mode.precision,
             "layout": module.mode.layout,
         }
-        score = self.score
-        metrics = {"dice": score.labels, "mean_dice": score.mean, "cases": score.cases} if score else {}
-        return {"training": training, "metrics": metrics}
+
+    def _metrics(self) -> dict[str, Any]:
+        if self.score is None:
+            return {}
+        return {"dice": self.score.labels, "mean_dice": self.score.mean, "cases": self.score.cases}
 
     def _show(self, module: SegmentationModule, *, last: bool) -> None:
         schedule = module.schedule

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
-from monai.losses import DiceLoss
+from monai.losses.dice import DiceLoss
 from torch import Tensor, nn
 
 
@@ -24,7 +24,7 @@ class PresentDice(nn.Module):
         )
 
     def forward(self, scores: Tensor, labels: Tensor) -> Tensor:
-        per_label = self.dice(scores, labels[:, None]).flatten()
+        per_label: Tensor = self.dice(scores, labels[:, None]).flatten()
         counts = torch.bincount(labels.flatten(), minlength=scores.shape[1])[1:]
         present = (counts > 0).to(per_label.dtype)
         return (per_label * present).sum() / present.sum().clamp_min(1)
@@ -39,7 +39,8 @@ class DiceCrossEntropy(nn.Module):
 
     def forward(self, scores: Tensor, labels: Tensor) -> Tensor:
         scores = scores.float()
-        return F.cross_entropy(scores, labels) + self.dice(scores, labels)
+        dice: Tensor = self.dice(scores, labels)
+        return F.cross_entropy(scores, labels) + dice
 
 
 class DeepSupervision(nn.Module):

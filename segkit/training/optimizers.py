@@ -19,7 +19,7 @@ def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
     """The nearest semi-orthogonal matrix of (rows, columns), roughly: singular values end near 1."""
     a, b, c = NEWTON_SCHULZ
     tall = matrix.shape[0] > matrix.shape[1]
-    x = matrix.T if tall else matrix
+    x: Tensor = matrix.T if tall else matrix
     x = x / (x.norm() + 1e-7)
     for _ in range(steps):
         gram = x @ x.T
@@ -40,7 +40,7 @@ class MuonAdamW(Optimizer):
         super().__init__(groups, defaults)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -49,32 +49,33 @@ class MuonAdamW(Optimizer):
             update = _muon_update if group["matrix"] else _adam_update
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                    parameter.add_(update(parameter, self.state[parameter], group), alpha=-group["lr"])
+                    change = update(parameter, parameter.grad, self.state[parameter], group)
+                    parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(change, alpha=-group["lr"])
         return loss
 
 
-def _muon_update(parameter: Tensor, state: dict[str, Any], group: dict[str, Any]) -> Tensor:
+def _muon_update(parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> Tensor:
     if not state:
         state["momentum"] = torch.zeros_like(parameter)
-    gradient, momentum = parameter.grad, state["momentum"]
+    momentum: Tensor = state["momentum"]
     momentum.lerp_(gradient, 1 - group["momentum"])
     matrix = torch.lerp(gradient, momentum, group["momentum"]).flatten(1)
-    scale = 0.2 * max(matrix.shape) ** 0.5
-    return orthogonalize(matrix).reshape(parameter.shape) * scale
+    scale: float = 0.2 * max(matrix.shape) ** 0.5
+    return orthogonalize(matrix).reshape(parameter.shape).mul_(scale)
 
 
-def _adam_update(parameter: Tensor, state: dict[str, Any], group: dict[str, Any]) -> Tensor:
+def _adam_update(parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> Tensor:
     if not state:
         state["step"] = 0
         state["first"], state["second"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
     state["step"] += 1
-    gradient, (beta1, beta2) = parameter.grad, group["betas"]
+    beta1, beta2 = group["betas"]
     state["first"].lerp_(gradient, 1 - beta1)
     state["second"].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
     first = state["first"] / (1 - beta1 ** state["step"])
     second = state["second"] / (1 - beta2 ** state["step"])
-    return first / (second.sqrt() + group["eps"])
+    change: Tensor = first / (second.sqrt() + group["eps"])
+    return change
 
 
 def _muon(network: nn.Module, config: TrainerConfig) -> Optimizer:

@@ -1,0 +1,54 @@
+"""Writes the run's bundle and its split: from the first checkpoint on there is a usable model."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segkit.bundle import write_bundle
+from segkit.config import TrainConfig
+from segkit.dataset import Dataset
+from segkit.files import write_text
+from segkit.plans import Plan
+from segkit.training.module import SegmentationModule
+from segkit.training.split import Split
+
+
+@dataclass(frozen=True)
+class ModelWriter:
+    """What a bundle says about its run, beside the weights and figures of the moment."""
+
+    config: TrainConfig
+    plan: Plan
+    dataset: Dataset
+    split: Split
+    folder: Path
+
+    def write(self, module: SegmentationModule, training: dict[str, Any], metrics: dict[str, Any]) -> None:
+        """Write folder/bundle with the averaged weights of ``module``."""
+        card = {
+            "name": self.folder.name,
+            "dataset": {"name": self.dataset.name, "hash": self.dataset.content_hash()},
+            "training": {
+                **training,
+                "seed": self.config.seed,
+                "fold": str(self.config.fold),
+                "cases": [case.id for case in self.split.training],
+                "validation_cases": [case.id for case in self.split.validation],
+            },
+            "metrics": metrics,
+        }
+        states = {str(self.config.fold): module.average.state_dict()}
+        write_bundle(self.folder / "bundle", self.plan, card, states, dataclasses.asdict(self.config))
+
+
+def write_split(folder: Path, split: Split) -> None:
+    """split.json: the ids of the training and the validation cases."""
+    content = {
+        "training": [case.id for case in split.training],
+        "validation": [case.id for case in split.validation],
+    }
+    write_text(folder / "split.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")

@@ -1,0 +1,53 @@
+"""Losses by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from segkit.training.losses import LOSSES, DeepSupervision, PresentDice
+
+
+def scores_for(labels: torch.Tensor, classes: int, confidence: float = 20.0) -> torch.Tensor:
+    return confidence * torch.nn.functional.one_hot(labels, classes).movedim(-1, 1).float()
+
+
+def test_dice_of_a_perfect_prediction_is_zero_and_of_a_wrong_one_is_one() -> None:
+    labels = torch.tensor([[[0, 1], [1, 2]]])
+    assert PresentDice()(scores_for(labels, 3), labels).item() == pytest.approx(0, abs=1e-4)
+    assert PresentDice()(scores_for((labels + 1) % 3, 3), labels).item() == pytest.approx(1, abs=1e-4)
+
+
+def test_dice_of_even_scores_by_hand() -> None:
+    labels = torch.tensor([[[0, 1]]])
+    # Both voxels have probability 1/2 for label 1: 2 * 1/2 / (1 + 1) = 1/2.
+    assert PresentDice()(torch.zeros(1, 2, 1, 2), labels).item() == pytest.approx(0.5, abs=1e-4)
+
+
+def test_an_absent_label_adds_nothing_to_dice() -> None:
+    labels = torch.tensor([[[0, 1], [1, 0]]])
+    # All probabilities are 1/3: 2 * 2/3 / (2 + 4/3) for the one label that is there.
+    assert PresentDice()(torch.zeros(1, 3, 2, 2), labels).item() == pytest.approx(1 - 0.4, abs=1e-4)
+
+
+def test_dice_without_any_label_is_zero_and_has_a_gradient_of_zero() -> None:
+    scores = torch.randn(1, 3, 4, 4, requires_grad=True)
+    loss = PresentDice()(scores, torch.zeros(1, 4, 4, dtype=torch.long))
+    loss.backward()
+    assert loss == 0
+    assert scores.grad.abs().max() == 0
+
+
+def test_dice_ce_adds_cross_entropy() -> None:
+    labels = torch.tensor([[[0, 1]]])
+    assert LOSSES["dice_ce"]()(torch.zeros(1, 2, 1, 2), labels).item() == pytest.approx(0.5 + math.log(2), abs=1e-4)
+
+
+def test_deep_supervision_weighs_halving() -> None:
+    labels = torch.tensor([[[0, 0, 1, 1]] * 4])
+    full, half = torch.zeros(1, 2, 4, 4), scores_for(torch.tensor([[[0, 1]] * 2]), 2)
+    loss = DeepSupervision(LOSSES["ce"]())
+    assert loss([full, half], labels).item() == pytest.approx(math.log(2) * 2 / 3, abs=1e-5)
+    assert loss(full, labels).item() == pytest.approx(math.log(2), abs=1e-5)

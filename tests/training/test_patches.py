@@ -1,0 +1,97 @@
+"""Patch i of epoch e depends on (seed, e, i) alone."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from segkit.config import AugmentConfig
+from segkit.dataset import Dataset
+from segkit.plans import Plan
+from segkit.preprocessing.store import PreparedCase, prepare_cases
+from segkit.training.patches import PatchDataset, PatchNumbers, PatchRules, draw_centre, stream
+
+
+@pytest.fixture(scope="module")
+def cases(balls: Dataset, plan_for_balls: Plan, tmp_path_factory: pytest.TempPathFactory) -> list[PreparedCase]:
+    return prepare_cases(balls.cases, balls, plan_for_balls, tmp_path_factory.mktemp("prepared"))
+
+
+def patches(cases: list[PreparedCase], plan: Plan, *, seed: int = 0, foreground: float = 0.5) -> PatchDataset:
+    return PatchDataset(cases, PatchRules(plan, AugmentConfig(), seed, foreground))
+
+
+def test_the_same_number_gives_the_same_patch_in_any_order(cases: list[PreparedCase], plan_for_balls: Plan) -> None:
+    first, second = patches(cases, plan_for_balls), patches(cases, plan_for_balls)
+    for number in (7, 0, 3, 7):
+        a, b = first[number], second[number]
+        assert torch.equal(a["image"], b["image"])
+        assert torch.equal(a["labels"], b["labels"])
+
+
+def test_seed_epoch_and_index_each_matter(cases: list[PreparedCase], plan_for_balls: Plan) -> None:
+    data = patches(cases, plan_for_balls)
+    base = data.patch(1, 2)["image"]
+    for other in (data.patch(2, 2), data.patch(1, 3), patches(cases, plan_for_balls, seed=1).patch(1, 2)):
+        assert not torch.equal(base, other["image"])
+
+
+def test_streams_do_not_repeat() -> None:
+    draws = {float(stream(s, e, i).random()) for s in range(4) for e in range(4) for i in range(4)}
+    assert len(draws) == 64
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_change_nothing(workers: int, cases: list[PreparedCase], plan_for_balls: Plan) -> None:
+    def batches(number: int) -> list[torch.Tensor]:
+        loader = DataLoader(patches(cases, plan_for_balls), batch_size=2, sampler=PatchNumbers(3), num_workers=number)
+        return [batch["image"] for batch, _ in zip(loader, range(4), strict=False)]
+
+    for ours, theirs in zip(batches(0), batches(workers), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_an_epoch_shows_every_case_once(cases: list[PreparedCase], plan_for_balls: Plan) -> None:
+    data = patches(cases, plan_for_balls)
+    for epoch in range(3):
+        assert sorted(data.patch(epoch, i)["case"] for i in range(4)) == [f"case_{i}" for i in range(4)]
+
+
+def test_a_patch_on_foreground_holds_its_label(cases: list[PreparedCase], plan_for_balls: Plan) -> None:
+    small = dataclasses.replace(plan_for_balls, patch=(4, 4, 4))
+    rules = PatchRules(small, AugmentConfig(), 0, foreground=1.0)
+    for index in range(30):
+        x, y, z = draw_centre(cases[0], rules, stream(0, 0, index))
+        assert cases[0].labels[x - 2 : x + 2, y - 2 : y + 2, z - 2 : z + 2].any()
+
+
+def test_patches_reach_every_corner_and_stay_inside(cases: list[PreparedCase], plan_for_balls: Plan) -> None:
+    small = dataclasses.replace(plan_for_balls, patch=(8, 8, 8))
+    rules = PatchRules(small, AugmentConfig(), 0, foreground=0.0)
+    starts = np.array([draw_centre(cases[0], rules, stream(0, 0, i)) - 4 for i in range(400)])
+    assert starts.min(0).tolist() == [0, 0, 0]
+    assert starts.max(0).tolist() == [n - 8 for n in cases[0].labels.shape]
+
+
+def test_a_scan_smaller_than_the_patch_is_surrounded_by_zeros(cases: list[PreparedCase], plan_for_balls: Plan) -> None:
+    large = dataclasses.replace(plan_for_balls, patch=(32, 32, 32))
+    none = AugmentConfig(rotate=0, scale=0, noise=0, blur=0, brightness=0, contrast=0, gamma=0, gamma_inverted=0)
+    sample = PatchDataset(cases, PatchRules(large, none, 0, 0.0)).patch(0, 0)
+    case = next(case for case in cases if case.id == sample["case"])
+    assert sample["image"].shape == (1, 32, 32, 32)
+    assert sample["image"].sum().item() == pytest.approx(float(case.image.sum()), abs=1e-2)
+    assert (sample["labels"] > 0).sum() == (case.labels > 0).sum()
+
+
+def test_a_store_is_never_served_stale(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+    prepare_cases(balls.cases[:1], balls, plan_for_balls, tmp_path)
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    prepare_cases(balls.cases[:1], balls, plan_for_balls, tmp_path)
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+    prepare_cases(balls.cases[:1], balls, dataclasses.replace(plan_for_balls, spacing=(2.0, 2.0, 2.0)), tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
