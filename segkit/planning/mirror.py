@@ -74,7 +74,7 @@ def mirror_axes(fingerprint: Fingerprint, axes: Sequence[int], choice: Any = "au
         return _automatic(fingerprint, axes)
     if choice is None or choice == "none":
         return (), "None, as asked (augment.mirror=none)."
-    if isinstance(choice, str) or not all(isinstance(axis, int) and axis in axes for axis in choice):
+    if not isinstance(choice, list | tuple) or not all(isinstance(axis, int) and axis in axes for axis in choice):
         raise UsageError(f"augment.mirror={choice} is not known. Use auto, none, or a list out of {list(axes)}.")
     chosen = tuple(sorted({int(axis) for axis in choice}))
     return chosen, f"As asked (augment.mirror={list(chosen)})."

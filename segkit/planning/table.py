@@ -77,18 +77,22 @@ def _decided(plan: Plan) -> list[str]:
     """Three columns: what, its value, why."""
     reasons = plan.reasons
     rows = [
-        ("slices", "3D" if plan.slice_axis is None else f"2D across {'xyz'[plan.slice_axis]}", reasons["slices"]),
-        ("voxel edges", f"{_times(plan.spacing)} {plan.unit}", reasons["spacing"]),
-        ("patch", f"{_times(plan.patch)}, batch {plan.batch_size}", reasons["patch"]),
-        ("border", "cut away" if plan.crop_to_content else "kept", reasons["crop"]),
-        *((f"channel {c.name}", _scheme(c), reasons[f"channel {c.name}"]) for c in plan.channels),
-        ("mirroring", ", ".join("xyz"[axis] for axis in plan.mirror_axes) or "none", reasons["mirror"]),
-        ("network", plan.network.name, reasons["network"]),
+        (
+            "slices",
+            "3D" if plan.slice_axis is None else f"2D across {'xyz'[plan.slice_axis]}",
+            reasons.get("slices", ""),
+        ),
+        ("voxel edges", f"{_times(plan.spacing)} {plan.unit}", reasons.get("spacing", "")),
+        ("patch", f"{_times(plan.patch)}, batch {plan.batch_size}", reasons.get("patch", "")),
+        ("border", "cut away" if plan.crop_to_content else "kept", reasons.get("crop", "")),
+        *((f"channel {c.name}", _scheme(c), reasons.get(f"channel {c.name}", "")) for c in plan.channels),
+        ("mirroring", ", ".join("xyz"[axis] for axis in plan.mirror_axes) or "none", reasons.get("mirror", "")),
+        ("network", plan.network.name, reasons.get("network", "")),
     ]
     first, second = (max(len(row[column]) for row in rows) + 2 for column in (0, 1))
     lines = []
     for what, value, why in rows:
-        for number, line in enumerate(textwrap.wrap(why, max(40, WIDTH - first - second))):
+        for number, line in enumerate(textwrap.wrap(why, max(40, WIDTH - first - second)) or [""]):
             left = f"{what:<{first}}{value:<{second}}" if number == 0 else " " * (first + second)
             lines.append(left + line)
     return lines

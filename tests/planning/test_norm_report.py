@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from segkit.planning.norm_report import NormRow, norm_report
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, (8, 2, 3456, "group norm")),
+        ({"norm": "instance"}, (16, 1, 1728, "instance norm")),
+        ({"num_groups": 16}, (16, 1, 1728, "instance norm")),
+        ({"norm": "layer"}, (1, 16, 27648, "layer norm")),
+        ({"norm": "batch"}, (16, 1, 3456, "batch norm")),
+        ({"norm": "none"}, (0, 0, 0, "no norm")),
+    ],
+)
+def test_pool_and_what_it_equals(fingerprint: Any, decide: Any, options: dict[str, Any], expected: Any) -> None:
+    plan = decide(fingerprint((12, 12, 12)), features=[16, 32], **options)
+    groups, per_group, pool, equals = expected
+    assert norm_report(plan)[0] == NormRow("encoder.0.0", 16, groups, per_group, 1728, pool, equals)
+    assert len(norm_report(plan)) == 6

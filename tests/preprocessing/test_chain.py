@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from itertools import permutations, product
+from typing import Any
+
+import numpy as np
+import pytest
+
+from segkit.errors import InputError
+from segkit.plans import ChannelPlan, NetworkPlan, Plan
+from segkit.preprocessing.chain import prepare, prepare_labels
+from segkit.volume import Volume
+
+MR = ChannelPlan("MR", "zscore")
+
+
+def plan(**changes: Any) -> Plan:
+    fields: dict[str, Any] = {
+        "name": "p",
+        "dims": 3,
+        "slice_axis": None,
+        "channels": (MR,),
+        "labels": {"a": 1, "b": 5},
+        "spacing": (1.0, 1.0, 2.0),
+        "unit": "mm",
+        "patch": (8, 8, 8),
+        "batch_size": 1,
+        "mirror_axes": (),
+        "crop_to_content": True,
+        "network": NetworkPlan("unet", "relu", (), ()),
+    }
+    return Plan(**(fields | changes))
+
+
+def scan(affine: np.ndarray | None = None, shape: tuple[int, int, int] = (8, 10, 12)) -> Volume:
+    array = np.zeros((1, *shape), dtype=np.float32)
+    array[0, 1:-1, 2:-2, 3:-3] = np.random.default_rng(0).normal(size=[n - 2 * i for i, n in enumerate(shape, start=1)])
+    return Volume(array, np.eye(4) if affine is None else affine)
+
+
+def test_crop_normalise_resample() -> None:
+    prepared = prepare(scan(), plan())
+    assert prepared.way_back.box == (slice(1, 7), slice(2, 8), slice(3, 9))
+    assert prepared.way_back.cropped_shape == (6, 6, 6)
+    assert prepared.image.shape == (1, 6, 6, 3)
+    assert prepared.image.dtype == np.float32
+    assert prepared.image.flags.c_contiguous
+    assert abs(prepared.image.mean()) < 0.05
+
+
+def test_without_crop_the_border_stays() -> None:
+    assert prepare(scan(), plan(crop_to_content=False)).image.shape == (1, 8, 10, 6)
+
+
+def test_none_leaves_an_axis_as_it_is() -> None:
+    assert prepare(scan(), plan(spacing=(None, 1.0, 1.0))).image.shape == (1, 6, 6, 6)
+
+
+def test_labels_take_the_same_way() -> None:
+    volume = scan()
+    labels = volume.with_array((volume.array != 0).astype(np.uint8) * 2)
+    prepared = prepare(volume, plan())
+    indices = prepare_labels(labels, plan(), prepared.way_back)
+    assert indices.shape == prepared.image.shape[1:]
+    assert (indices == 2).all()
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+@pytest.mark.parametrize("signs", list(product((1, -1), repeat=3)))
+def test_a_corner_of_the_content_comes_back_to_its_corner(order: tuple[int, ...], signs: tuple[int, ...]) -> None:
+    affine = np.eye(4)
+    affine[:3, :3] = np.eye(3)[:, list(order)] * signs
+    volume = scan(affine)
+    labels = np.zeros_like(volume.array, dtype=np.uint8)
+    labels[0, 1, 2, 3] = 1
+    way_back = prepare(volume, plan(spacing=(1.0, 1.0, 1.0))).way_back
+    turned = prepare_labels(volume.with_array(labels), plan(), way_back)
+    np.testing.assert_array_equal(way_back.restore(turned), labels[0])
+
+
+def test_restore_refuses_another_grid() -> None:
+    with pytest.raises(ValueError, match=r"labels have shape \(1, 1, 1\), the cropped grid has \(6, 6, 6\)"):
+        prepare(scan(), plan()).way_back.restore(np.zeros((1, 1, 1), dtype=np.uint8))
+
+
+def test_another_number_of_channels_is_refused() -> None:
+    with pytest.raises(InputError, match=r"s\.nii: expected 2 channels \(MR, MR\), found 1\. Give every channel"):
+        prepare(scan(), plan(channels=(MR, MR)), where="s.nii")
+
+
+def test_a_picture_is_refused_where_mm_are_needed() -> None:
+    picture = Volume(np.zeros((1, 4, 4, 1)), np.eye(4), "px")
+    with pytest.raises(InputError, match="expected a scan with voxel sizes in mm, found a picture without"):
+        prepare(picture, plan())
+
+
+def test_not_a_number_is_refused() -> None:
+    volume = scan()
+    volume.array[0, 0, 0, 0] = np.nan
+    with pytest.raises(InputError, match="expected finite voxels, found 1"):
+        prepare(volume, plan())
+
+
+def test_a_constant_scan_and_a_single_slice_work(caplog: pytest.LogCaptureFixture) -> None:
+    assert not prepare(Volume(np.ones((1, 4, 4, 4)), np.eye(4)), plan()).image.any()
+    assert "one constant value" in caplog.text
+    assert prepare(scan(shape=(8, 10, 7)), plan(spacing=(1.0, 1.0, 5.0))).image.shape == (1, 6, 6, 1)

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+
+from segkit.plans import ChannelPlan
+from segkit.preprocessing.intensity import normalize
+
+
+def column(*values: float) -> np.ndarray:
+    return np.array(values).reshape(1, -1, 1, 1)
+
+
+def test_ct_is_clipped_then_scaled() -> None:
+    plan = ChannelPlan("CT", "ct", lower=-100, upper=100, mean=50, std=25)
+    result = normalize(column(-1000, 50, 3000), [plan])
+    assert result.ravel().tolist() == [-6, 0, 2]
+    assert result.dtype == np.float32
+
+
+def test_zscore_of_the_whole_scan() -> None:
+    assert normalize(column(1, 3), [ChannelPlan("T1", "zscore")]).ravel().tolist() == [-1, 1]
+
+
+def test_masked_zscore_looks_inside_only_and_leaves_zero_outside() -> None:
+    mask = np.array([False, True, True]).reshape(3, 1, 1)
+    result = normalize(column(-99, 1, 3), [ChannelPlan("T1", "zscore", masked=True)], mask)
+    assert result.ravel().tolist() == [0, -1, 1]
+
+
+def test_none_is_left_as_it_is() -> None:
+    assert normalize(column(1, 3), [ChannelPlan("label", "none")]).ravel().tolist() == [1, 3]
+
+
+def test_large_values_keep_their_digits() -> None:
+    scan = (440_000 + np.arange(2_000_000) % 2).astype(np.float32).reshape(1, -1, 1, 1)
+    assert np.unique(normalize(scan, [ChannelPlan("MR", "zscore")])).tolist() == [-1, 1]
+
+
+def test_a_constant_scan_becomes_zero_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert not normalize(column(5, 5), [ChannelPlan("T1", "zscore")], where="a.nii.gz").any()
+    assert "a.nii.gz, channel T1: the scan has one constant value" in caplog.text
+
+
+def test_the_scan_is_not_written_into() -> None:
+    scan = column(1, 3).astype(np.float32)
+    normalize(scan, [ChannelPlan("T1", "zscore")])
+    assert scan.ravel().tolist() == [1, 3]

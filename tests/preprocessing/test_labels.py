@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from segkit.errors import InputError
+from segkit.preprocessing.labels import to_indices
+
+
+def test_values_become_indices_in_the_order_of_the_names() -> None:
+    values = np.array([[0, 255], [-3, 255]])
+    indices = to_indices(values, {"vessel": 255, "hole": -3}, False, "m.png")
+    assert indices.tolist() == [[0, 1], [2, 1]]
+    assert indices.dtype == np.uint8
+
+
+def test_many_labels_need_two_bytes() -> None:
+    labels = {f"l{value}": value for value in range(1, 300)}
+    indices = to_indices(np.array([299]), labels, False, "m.nii")
+    assert indices.dtype == np.uint16
+    assert indices.tolist() == [299]
+
+
+def test_unknown_values_name_file_values_and_voxels() -> None:
+    with pytest.raises(
+        InputError, match=r"m\.nii: expected only the values background 0, a 1, found also 7 \(2 voxels\)"
+    ):
+        to_indices(np.array([0, 1, 7, 7]), {"a": 1}, False, "m.nii")
+
+
+def test_many_unknown_values_are_cut_short() -> None:
+    with pytest.raises(InputError, match=r"9 \(1 voxels\) and 3 more"):
+        to_indices(np.arange(13), {"a": 1}, False, "m.nii")
+
+
+def test_in_a_subset_the_rest_is_background() -> None:
+    assert to_indices(np.array([0, 1, 7]), {"b": 7}, True, "m.nii").tolist() == [0, 0, 1]
