@@ -29,7 +29,7 @@ Mask = NDArray[np.bool_]
 LABELS = {"liver": 1, "kidney_left": 2, "kidney_right": 3, "vessel": 4}
 SPACINGS = ((1.4, 1.4, 2.0), (1.6, 1.6, 1.6), (1.25, 1.8, 1.8), (2.0, 1.5, 1.5))
 """mm, along the file's own axes."""
-FIELD_OF_VIEW = 78.0
+FIELD_OF_VIEW = 76.0
 """mm, along every axis."""
 BODY = (33.0, 28.0, 34.0)
 """Semi-axes of the body in mm."""
