@@ -8,13 +8,14 @@ import shutil
 import signal
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -95,7 +96,9 @@ def fit(
     loader = _loader(config, patches, checkpoint)
     with _signals(keeper), _quiet():
         trainer = _trainer(config, device, mode, [keeper, *callbacks])
-        trainer.fit(module, loader, ckpt_path=found[0] if found else None, weights_only=True)
+        # Lightning raises on SIGTERM once the step is over; the keeper has saved by then.
+        with suppress(SIGTERMException):
+            trainer.fit(module, loader, ckpt_path=found[0] if found else None, weights_only=True)
     if keeper.interrupted:
         raise Interrupted(
             f"stopped at step {module.schedule.step} of {module.schedule.total}; {folder / 'bundle'} is usable, "

@@ -1,0 +1,160 @@
+"""A whole training, small."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+
+from segkit.bundle import read_bundle
+from segkit.config import TrainConfig
+from segkit.dataset import Dataset
+from segkit.errors import InputError, Interrupted
+from segkit.plans import Plan
+from segkit.training.fit import fit, is_finished, is_started, take_over
+
+
+def config(**trainer: Any) -> TrainConfig:
+    made = TrainConfig()
+    made.compute.name = "cpu"
+    made.trainer.precision, made.trainer.layout, made.trainer.threads = "float32", "contiguous", 1
+    for name, value in {"max_steps": 6, "validations": 2, **trainer}.items():
+        setattr(made.trainer, name, value)
+    return made
+
+
+class StopAt(L.Callback):
+    """Sends this process a signal during a step."""
+
+    def __init__(self, step: int, number: int) -> None:
+        self.step = step
+        self.number = number
+
+    def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
+        if trainer.global_step == self.step:
+            os.kill(os.getpid(), self.number)
+
+
+@pytest.fixture(scope="module")
+def run(balls: Dataset, plan_for_balls: Plan, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    fit(config(), plan_for_balls, balls, folder)
+    return folder
+
+
+def state(run_dir: Path) -> dict[str, torch.Tensor]:
+    return read_bundle(run_dir / "bundle").state("0")
+
+
+def test_a_run_leaves_its_files(run: Path) -> None:
+    names = {path.name for path in run.iterdir()}
+    assert names >= {"training.csv", "progress.png", "checkpoints", "bundle", "finished.json", "split.json"}
+    assert "prepared" not in names
+    assert is_finished(run)
+    split = json.loads((run / "split.json").read_text())
+    assert len(split["training"]) + len(split["validation"]) == 4
+    assert not set(split["training"]) & set(split["validation"])
+
+
+def test_training_csv_has_steps_losses_and_dice(run: Path) -> None:
+    with (run / "training.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert all(float(row["loss"]) > 0 for row in rows)
+    assert [bool(row["dice"]) for row in rows] == [False, False, True, False, False, True]
+    assert {"dice_low", "dice_high"} <= set(rows[0])
+
+
+def test_the_bundle_says_how_it_was_trained(run: Path) -> None:
+    card = read_bundle(run / "bundle").card
+    assert card["training"]["steps"] == 6
+    assert card["training"]["precision"] == "float32"
+    assert len(card["training"]["validation_cases"]) == card["metrics"]["cases"]
+
+
+def test_two_runs_with_one_seed_agree_bitwise(run: Path, balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+    fit(config(), plan_for_balls, balls, tmp_path)
+    assert all(torch.equal(value, state(tmp_path)[name]) for name, value in state(run).items())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_is_usable_and_resumes_to_the_same_weights(
+    number: int, run: Path, balls: Dataset, plan_for_balls: Plan, tmp_path: Path
+) -> None:
+    with pytest.raises(Interrupted, match=r"stopped at step 3 of 6; .*bundle is usable.*--resume") as caught:
+        fit(config(), plan_for_balls, balls, tmp_path, callbacks=[StopAt(2, number)])
+    assert caught.value.exit_code == 128 + number
+    assert read_bundle(tmp_path / "bundle").card["training"]["steps"] == 3
+    assert is_started(tmp_path)
+    assert not is_finished(tmp_path)
+    fit(config(), plan_for_balls, balls, tmp_path)
+    assert all(torch.equal(value, state(tmp_path)[name]) for name, value in state(run).items())
+    with (tmp_path / "training.csv").open() as file:
+        assert [int(row["step"]) for row in csv.DictReader(file)] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(
+    run: Path, balls: Dataset, plan_for_balls: Plan, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(Interrupted):
+        fit(config(), plan_for_balls, balls, tmp_path, callbacks=[StopAt(4, signal.SIGTERM)])
+    (tmp_path / "checkpoints/last.ckpt").write_bytes(b"half")
+    fit(config(), plan_for_balls, balls, tmp_path)
+    assert "cannot be read" in caplog.text
+    assert all(torch.equal(value, state(tmp_path)[name]) for name, value in state(run).items())
+
+
+def test_accumulated_gradients_count_as_one_step(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+    fit(config(accumulate=2, batch_size=1, max_steps=3), plan_for_balls, balls, tmp_path)
+    assert read_bundle(tmp_path / "bundle").card["training"]["steps"] == 3
+
+
+def test_minutes_end_the_schedule(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+    fit(config(max_steps=None, max_minutes=0.001), plan_for_balls, balls, tmp_path)
+    card = read_bundle(tmp_path / "bundle").card
+    assert 1 <= card["training"]["steps"] <= 12
+
+
+def test_all_cases_train_without_validation(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+    made = config(max_steps=2)
+    made.fold = "all"
+    fit(made, plan_for_balls, balls, tmp_path)
+    card = read_bundle(tmp_path / "bundle").card
+    assert card["training"]["validation_cases"] == []
+    assert card["metrics"] == {}
+
+
+def test_training_starts_from_a_model(run: Path, balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+    made = config(max_steps=1, learning_rate=0.0, learning_rate_rest=0.0)
+    fit(made, plan_for_balls, balls, tmp_path, weights=read_bundle(run / "bundle"))
+    assert all(torch.allclose(value, state(tmp_path)[name]) for name, value in state(run).items())
+
+
+def test_take_over_names_what_does_not_fit() -> None:
+    network = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 1))
+    weights = {"0.weight": torch.ones(3, 2), "0.bias": torch.ones(3), "1.weight": torch.ones(5, 3)}
+    assert take_over(network, weights) == ["1.bias", "1.weight"]
+    assert network[0].weight.eq(1).all()
+
+
+def test_a_loss_that_is_not_finite_names_the_cases(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+    made = config(learning_rate=1e30, learning_rate_rest=1e30, gradient_clip=0.0, max_steps=50, warmup=0.0)
+    with pytest.raises(InputError, match=r"training step .*expected a finite loss, found .* on cases case_"):
+        fit(made, plan_for_balls, balls, tmp_path)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_mixed_precision_trains_on_a_gpu(precision: str, balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+    made = config(precision=precision)
+    made.compute.name = "gpu"
+    fit(made, plan_for_balls, balls, tmp_path)
+    assert all(torch.isfinite(value).all() for value in state(tmp_path).values())
