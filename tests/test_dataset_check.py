@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+
+from segkit.dataset import Case, Dataset
+from segkit.dataset_check import Problem, check
+
+
+@pytest.fixture
+def sound(tmp_path: Path) -> Dataset:
+    """Two cases with the labels a and b, all in order."""
+    image = np.random.default_rng(0).normal(size=(4, 5, 6)).astype(np.float32)
+    labels = np.zeros((4, 5, 6), dtype=np.uint8)
+    labels[1, 1, 1:3] = 1, 2
+    return Dataset("d", tmp_path, ("MR",), {"a": 1, "b": 2}, tuple(write(tmp_path, n, image, labels) for n in "xy"))
+
+
+def write(folder: Path, name: str, image: Any, labels: Any, edge: float = 1.0) -> Case:
+    affine = np.diag([edge, 1, 1, 1])
+    case = Case(name, (folder / f"{name}.nii",), folder / f"{name}_seg.nii")
+    nibabel.save(nibabel.Nifti1Image(image, affine), case.images[0])
+    nibabel.save(nibabel.Nifti1Image(labels, affine), case.label)
+    return case
+
+
+def test_a_sound_dataset_has_no_problems(sound: Dataset) -> None:
+    seen: list[str] = []
+    assert check(sound, lambda _done, _cases, name: seen.append(name)) == []
+    assert seen == ["x", "y"]
+
+
+def test_all_errors_are_collected(sound: Dataset) -> None:
+    sound.cases[0].images[0].unlink()
+    problems = check(replace(sound, labels={"a": 1}))
+    assert [(problem.case, problem.severity) for problem in problems] == [("x", "error"), ("y", "error")]
+    assert "x.nii" in problems[0].message
+    assert "found also 2 (1 voxels)" in problems[1].message
+
+
+def test_warnings_of_a_case(sound: Dataset) -> None:
+    case = write(sound.root, "y", np.ones((4, 5, 6), np.float32), np.zeros((4, 5, 6), np.uint8))
+    assert check(replace(sound, cases=(sound.cases[0], case))) == [
+        Problem("y", "warning", "channel MR has one constant value"),
+        Problem("y", "warning", "no voxel of any label (foreground) in the label map"),
+    ]
+
+
+def test_a_label_that_occurs_nowhere(sound: Dataset) -> None:
+    problems = check(replace(sound, labels={"a": 1, "b": 2, "c": 3}))
+    assert problems == [Problem("", "warning", "label c occurs in no case that could be read")]
+
+
+def test_an_id_used_twice(sound: Dataset) -> None:
+    problems = check(replace(sound, cases=(*sound.cases, sound.cases[0])))
+    assert problems == [Problem("x", "error", "2 cases have this id")]
+
+
+def test_unusual_voxels(sound: Dataset) -> None:
+    image, labels = np.eye(4, dtype=np.float32)[..., None], np.ones((4, 4, 1), np.uint8)
+    far = write(sound.root, "far", image, labels, edge=10.0)
+    (problem,) = check(replace(sound, cases=(*sound.cases, far)))
+    assert problem == Problem("far", "warning", "voxels of 10 x 1 x 1 where the median is 1 x 1 x 1")
+
+
+def test_nothing_to_learn_from(sound: Dataset) -> None:
+    (problem,) = check(replace(sound, cases=()))
+    assert problem.severity == "error"
+    assert "expected at least one case" in problem.message
+    bare = replace(sound.cases[0], label=None)
+    problems = check(replace(sound, cases=(bare,)))
+    assert [problem.severity for problem in problems] == ["warning", "error"]
+    assert "found none in any case" in problems[1].message

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from segkit.errors import InputError
+from segkit.plans import Plan, plan_text, read_plan
+
+V1 = Path(__file__).parent / "data" / "plan_v1.json"
+
+
+@pytest.fixture
+def content() -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(V1.read_text(encoding="utf-8"))
+    return loaded
+
+
+def test_the_first_format_always_loads() -> None:
+    plan = read_plan(V1)
+    assert (plan.name, plan.dims, plan.patch, plan.spacing) == ("frozen", 3, (16, 24, 12), (0.8, 0.8, 3))
+    assert plan.label_values == (0, 1, 255)
+    assert plan.network.divisor == (4, 4, 2)
+    assert len(plan.network.layers) == 10
+    assert plan.channels[0].scheme == "ct"
+    assert plan.mirror_axes == (0, 2)
+
+
+def test_a_plan_comes_back_from_its_text() -> None:
+    plan = read_plan(V1)
+    assert Plan.from_dict(json.loads(plan_text(plan))) == plan
+
+
+def test_the_hash_looks_at_everything_but_the_reasons(content: dict[str, Any]) -> None:
+    plan = Plan.from_dict(content)
+    assert Plan.from_dict(content | {"reasons": {}}).hash() == plan.hash()
+    assert Plan.from_dict(content | {"batch_size": 7}).hash() != plan.hash()
+
+
+def change(content: dict[str, Any], path: str, value: Any) -> None:
+    *parents, last = path.split(".")
+    for key in parents:
+        content = content[int(key) if isinstance(content, list) else key]
+    content[int(last) if isinstance(content, list) else last] = value
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("format_version", 2, "expected plan format 1 or older, found format 2. It was written by a newer segkit"),
+        ("format_version", None, "expected a whole number under 'format_version', found None"),
+        ("patch", [16, 24, 11], r"patch \(16, 24, 11\) must be a multiple of \(4, 4, 2\)"),
+        ("patch", [16, 24], "patch and spacing need three entries"),
+        ("dims", 4, "dims must be 2 or 3, not 4"),
+        ("dims", 2, "slice_axis must be given with dims 2, and only then"),
+        ("colour", 1, "expected the keys and types of a plan, found TypeError: .*'colour'"),
+        ("channels", 3, "expected the keys and types of a plan, found TypeError"),
+        ("channels.0.scheme", "magic", "channel 'CT': scheme must be one of"),
+        ("network.encoder.0.layers.0.norm", "magic", r"layer encoder\.0\.0: norm must be one of"),
+        ("network.encoder.0.layers.0.groups", 3, r"layer encoder\.0\.0: 8 channels do not divide into 3 groups"),
+    ],
+)
+def test_what_is_wrong_is_named(content: dict[str, Any], path: str, value: Any, message: str) -> None:
+    change(content, path, value)
+    with pytest.raises(InputError, match=message):
+        Plan.from_dict(content)
+
+
+@pytest.mark.parametrize("key", ["patch", "network", "labels", "channels"])
+def test_a_missing_key_is_named(content: dict[str, Any], key: str) -> None:
+    del content[key]
+    with pytest.raises(InputError, match=key):
+        Plan.from_dict(content)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "expected a plan as JSON"),
+        ("[1]", "expected a JSON object, found list"),
+        (None, "expected a plan as JSON"),
+    ],
+)
+def test_files_that_are_no_plan(tmp_path: Path, text: str | None, message: str) -> None:
+    path = tmp_path / "plan.json"
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=message):
+        read_plan(path)
