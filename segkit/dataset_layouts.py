@@ -73,7 +73,9 @@ def _find(path: Path) -> _Found:
         return _nnunet(folder, {})
     if (folder / "images").is_dir() and (folder / "labels").is_dir():
         return _two_folders(folder)
-    raise InputError(path, expected=_LAYOUTS, found="none of them in this folder", remedy="data/README.md shows each.")
+    raise InputError(
+        path, expected=_LAYOUTS, found="none of them in this folder", remedy="Arrange the files in one of these ways."
+    )
 
 
 # -- Medical Segmentation Decathlon ---------------------------------------------------------------------------------

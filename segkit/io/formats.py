@@ -6,6 +6,9 @@ import importlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from segkit.errors import InputError, UsageError
 from segkit.file_names import ITK, NIFTI, PICTURE, READABLE, WRITABLE, listed, suffix_of
 
@@ -37,3 +40,12 @@ def check_writable(path: str | Path) -> None:
     """Raise a UsageError unless the suffix names a format that can be written."""
     if suffix_of(path) not in WRITABLE:
         raise UsageError(f"{path}: cannot write this format; the suffix must be one of {listed(WRITABLE)}")
+
+
+def storable(array: NDArray[Any]) -> NDArray[Any]:
+    """In native byte order, and in a type that the formats know: they have no booleans and no half precision."""
+    if array.dtype == np.bool_:
+        return array.astype(np.uint8)
+    if array.dtype == np.float16:
+        return array.astype(np.float32)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)

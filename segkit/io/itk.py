@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from segkit.errors import InputError
 from segkit.file_names import must_exist
 from segkit.files import atomic_path
+from segkit.io.formats import storable
 from segkit.io.geometry import LPS_TO_RAS, checked_affine
 from segkit.io.limits import check_finite, check_memory
 from segkit.volume import Grid, Volume
@@ -174,10 +175,8 @@ def save(path: Path, volume: Volume, *, names: Mapping[str, int] | None = None) 
 
 def image_of(volume: Volume) -> Any:
     """The volume as a SimpleITK image (always three axes)."""
-    array = volume.array.transpose(0, 3, 2, 1)
+    array = storable(volume.array).transpose(0, 3, 2, 1)
     array = array[0] if volume.channels == 1 else np.moveaxis(array, 0, -1)
-    if array.dtype == np.bool_:
-        array = array.astype(np.uint8)
     image = sitk.GetImageFromArray(np.ascontiguousarray(array), isVector=volume.channels > 1)
     affine = LPS_TO_RAS @ volume.affine
     image.SetSpacing(volume.spacing)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.errors import InputError
+from segkit.memory import size_text
 
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")
@@ -51,8 +52,8 @@ def check_memory(where: str | Path, needed: int) -> None:
     if free is not None and needed > free:
         raise InputError(
             where,
-            expected=f"a scan that fits into the {free / 1e9:.1f} GB of memory that are free",
-            found=f"a header that promises {needed / 1e9:.1f} GB of voxels",
+            expected=f"a scan that fits into the {size_text(free)} of memory that are free",
+            found=f"a header that promises {size_text(needed)} of voxels",
             remedy="A scan of that size needs a machine with more memory or must be cut; else the file is damaged.",
         )
 

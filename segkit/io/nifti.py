@@ -54,8 +54,7 @@ class NiftiSource:
         """Type of the voxels that ``planes`` gives: the stored one, or float32 where the header scales."""
         if self.layout.scale is not None:
             return np.dtype(np.float32)
-        native = self.layout.stored.newbyteorder("=")
-        return np.dtype(np.float64) if native.kind == "f" and native.itemsize > 8 else native
+        return self.layout.stored.newbyteorder("=")
 
     def planes(self, start: int, stop: int) -> NDArray[Any]:
         """Voxels (C, X, Y, stop - start) of the planes ``start`` to ``stop`` along Z.

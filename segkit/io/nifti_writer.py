@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from segkit.file_names import NIFTI, suffix_of
 from segkit.files import atomic_path
+from segkit.io.formats import storable
 from segkit.io.gzip_stream import packing
 from segkit.io.nifti_header import grid_of, read_header
 from segkit.volume import Grid, Volume
@@ -31,7 +32,7 @@ def save(path: Path, volume: Volume, *, like: Path | None = None) -> None:
     Where ``like`` is a NIfTI file on the same grid, its form codes and geometry are copied as they are: the affine
     is then the same to the last bit. Nothing else of its header is taken, for that may name the patient.
     """
-    voxels = _storable(volume.array)
+    voxels = storable(volume.array)
     header = _header(volume.grid, like)
     header.set_data_dtype(voxels.dtype)
     header.set_data_shape(volume.grid.shape if volume.channels == 1 else (*volume.grid.shape, volume.channels))
@@ -50,15 +51,6 @@ def _write(file: IO[bytes], start: bytes, voxels: NDArray[Any]) -> None:
     file.write(start)
     for channel in voxels:
         file.write(np.ascontiguousarray(channel.T).data.cast("B"))
-
-
-def _storable(array: NDArray[Any]) -> NDArray[Any]:
-    """NIfTI knows no booleans and no half precision."""
-    if array.dtype == np.bool_:
-        return array.astype(np.uint8)
-    if array.dtype == np.float16:
-        return array.astype(np.float32)
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def _header(grid: Grid, like: Path | None) -> Any:

@@ -6,6 +6,7 @@ A picture has no place in the world: its affine is the identity and its unit "px
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
@@ -83,7 +84,7 @@ def open_scan(path: Path, *, indices: bool = False) -> PictureSource:
             with Image.open(path) as picture:
                 return PictureSource(path, _grid(picture), _mode(path, picture, indices))
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-            raise _too_large(path) from error
+            raise _too_large(path, str(error)) from error
         except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
             raise _unreadable(path, str(error)) from error
 
@@ -130,11 +131,12 @@ def _unreadable(path: Path, found: str) -> InputError:
     )
 
 
-def _too_large(path: Path) -> InputError:
+def _too_large(path: Path, message: str) -> InputError:
+    """Pillow's message names the number of pixels first."""
     return InputError(
         path,
-        expected=f"a picture of at most {(Image.MAX_IMAGE_PIXELS or 0) // 10**6} million pixels",
-        found="more",
+        expected=f"a picture of at most {Image.MAX_IMAGE_PIXELS} pixels",
+        found=f"{re.findall('[0-9]+', message)[0]} pixels",
         remedy="Cut it into tiles.",
     )
 

@@ -1,0 +1,49 @@
+"""Affines that cannot be used, and grids that do not fit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from segkit.errors import InputError
+from segkit.io import check_same_grid
+from segkit.io.geometry import checked_affine
+from segkit.volume import Grid
+
+
+def sheared(amount: float) -> NDArray[np.float64]:
+    affine = np.diag([2.0, 3.0, 4.0, 1.0])
+    affine[0, 1] = amount * 3
+    return affine
+
+
+@pytest.mark.parametrize(
+    ("affine", "message"),
+    [
+        (np.full((4, 4), np.nan), "NaN or infinite numbers"),
+        (np.diag([0.0, 1, 1, 1]), "voxel edges of 0 x 1 x 1 mm"),
+        (np.array([[1.0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]), "point the same way"),
+        (sheared(0.1), r"a shear: two axes meet at 84\.3 degrees .* Resample the scan"),
+    ],
+)
+def test_unusable(affine: NDArray[np.float64], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        checked_affine("scan", affine)
+
+
+def test_rounded_rotations_and_large_edges_are_fine() -> None:
+    np.testing.assert_array_equal(checked_affine("scan", sheared(0.0009)), sheared(0.0009))
+    checked_affine("scan", np.diag([1e-4, 1e3, 1, 1]))
+
+
+def test_grids_that_do_not_fit() -> None:
+    image, moved = Grid((2, 3, 4), np.eye(4)), np.eye(4)
+    moved[0, 3] = 5
+    check_same_grid(image, Grid((2, 3, 4), np.eye(4)), "a.nii")
+    with pytest.raises(
+        InputError, match=r"a\.nii: expected a label map on the grid .* found another grid: 2 x 3 x 5 voxels"
+    ):
+        check_same_grid(image, Grid((2, 3, 5), np.eye(4)), "a.nii")
+    with pytest.raises(InputError, match=r"the same shape in another place: .* corners up to 5 mm apart"):
+        check_same_grid(image, Grid((2, 3, 4), moved), "a.nii")

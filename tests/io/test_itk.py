@@ -1,0 +1,162 @@
+"""NRRD and MetaImage: geometry from LPS to RAS, channels, damaged files refused in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813
+
+from segkit.errors import InputError
+from segkit.io import from_object, open_source, read_labels, read_volume, write_image, write_labels
+from segkit.volume import Volume
+
+META = """ObjectType = Image
+NDims = 3
+BinaryData = True
+BinaryDataByteOrderMSB = False
+CompressedData = False
+TransformMatrix = {directions}
+Offset = 0 0 0
+ElementSpacing = {spacing}
+DimSize = {size}
+ElementType = MET_SHORT
+ElementDataFile = LOCAL
+"""
+
+
+def meta(path: Path, *, directions: str = "1 0 0 0 1 0 0 0 1", spacing: str = "1 1 1", size: str = "2 3 4") -> Path:
+    head = META.format(directions=directions, spacing=spacing, size=size)
+    path.write_bytes(head.encode() + np.arange(24, dtype="<i2").tobytes())
+    return path
+
+
+def ramp() -> Volume:
+    affine = np.array([[-2.0, 0, 0, 10], [0, -3, 0, 20], [0, 0, 4, 30], [0, 0, 0, 1]])
+    return Volume(np.arange(24, dtype=np.int16).reshape(1, 2, 3, 4), affine)
+
+
+@pytest.mark.parametrize("name", ["a.nrrd", "a.mha"])
+def test_itk_finds_the_same_place(tmp_path: Path, name: str) -> None:
+    write_image(tmp_path / name, ramp())
+    image = sitk.ReadImage(str(tmp_path / name))
+    assert image.GetOrigin() == (-10, -20, 30)
+    assert image.GetSpacing() == (2, 3, 4)
+    assert image.GetDirection() == (1, 0, 0, 0, 1, 0, 0, 0, 1)
+    assert image[1, 2, 3] == 23
+
+
+@pytest.mark.parametrize("name", ["a.nrrd", "a.mha", "a.mhd", "a.nhdr"])
+@pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i4", "u8", "f4", "f8"])
+def test_types(tmp_path: Path, name: str, dtype: str) -> None:
+    array = np.arange(24).reshape(4, 3, 2).astype(dtype)
+    sitk.WriteImage(sitk.GetImageFromArray(array), str(tmp_path / name))
+    source = open_source(tmp_path / name)
+    assert (source.grid.shape, source.channels, source.dtype) == ((2, 3, 4), 1, np.dtype(dtype))
+    np.testing.assert_array_equal(source.planes(1, 3)[0], array.T[..., 1:3])
+
+
+def test_components_of_a_pixel_are_channels(tmp_path: Path) -> None:
+    array = np.arange(48, dtype=np.uint8).reshape(4, 3, 2, 2)
+    sitk.WriteImage(sitk.GetImageFromArray(array, isVector=True), str(tmp_path / "a.nrrd"))
+    np.testing.assert_array_equal(read_volume(tmp_path / "a.nrrd").array, array.transpose(3, 2, 1, 0))
+
+
+def test_a_fourth_axis_is_channels(tmp_path: Path) -> None:
+    array = np.arange(48, dtype=np.uint8).reshape(2, 4, 3, 2)
+    sitk.WriteImage(sitk.GetImageFromArray(array, isVector=False), str(tmp_path / "a.mha"))
+    np.testing.assert_array_equal(read_volume(tmp_path / "a.mha").array, array.transpose(0, 3, 2, 1))
+
+
+def test_flat_image_has_one_plane_of_1_mm(tmp_path: Path) -> None:
+    image = sitk.GetImageFromArray(np.arange(6, dtype=np.uint8).reshape(3, 2))
+    image.SetSpacing((0.5, 0.7))
+    sitk.WriteImage(image, str(tmp_path / "a.mha"))
+    volume = read_volume(tmp_path / "a.mha")
+    assert volume.array.shape == (1, 2, 3, 1)
+    assert volume.spacing == (0.5, 0.7, 1.0)
+    assert volume.array[0, 1, 2, 0] == 5
+
+
+def test_flat_image_with_colours(tmp_path: Path) -> None:
+    array = np.arange(18, dtype=np.uint8).reshape(3, 2, 3)
+    sitk.WriteImage(sitk.GetImageFromArray(array, isVector=True), str(tmp_path / "a.mha"))
+    np.testing.assert_array_equal(read_volume(tmp_path / "a.mha").array[..., 0], array.transpose(2, 1, 0))
+
+
+def test_channels_are_written_as_components(tmp_path: Path) -> None:
+    volume = Volume(np.arange(48, dtype=np.float32).reshape(2, 2, 3, 4), np.eye(4))
+    write_image(tmp_path / "a.mha", volume)
+    np.testing.assert_array_equal(read_volume(tmp_path / "a.mha").array, volume.array)
+
+
+def test_layers_are_no_label_map(tmp_path: Path) -> None:
+    write_image(tmp_path / "a.nrrd", Volume(np.ones((2, 2, 3, 4), np.uint8), np.eye(4)))
+    with pytest.raises(InputError, match="expected a label map with one value per voxel, found 2 channels or layers"):
+        read_labels(tmp_path / "a.nrrd")
+
+
+def test_names_are_kept_as_3d_slicer_does(tmp_path: Path) -> None:
+    labels = Volume(np.zeros((1, 2, 3, 4), np.uint8), np.eye(4))
+    write_labels(tmp_path / "a.nrrd", labels, names={"liver": 5, "spleen": 300})
+    image = sitk.ReadImage(str(tmp_path / "a.nrrd"))
+    assert image.GetMetaData("Segment0_Name") == "liver"
+    assert image.GetMetaData("Segment1_LabelValue") == "300"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("a.nrrd", "Gzip_read: |expected 2000 bytes"), ("a.mha", "damaged voxels, or fewer than its header promises")],
+)
+def test_truncated(tmp_path: Path, name: str, message: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 99, (1, 10, 10, 10)).astype(np.int16)
+    write_image(tmp_path / name, Volume(noise, np.eye(4)))
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(content[:-200])
+    with pytest.raises(InputError, match=message):
+        read_volume(tmp_path / name)
+
+
+def test_header_promises_more_than_the_file_or_the_memory(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="damaged voxels, or fewer than its header promises"):
+        read_volume(meta(tmp_path / "a.mha", size="20 30 40"))
+    with pytest.raises(InputError, match=r"found a header that promises 2000000\.0 GB of voxels"):
+        read_volume(meta(tmp_path / "a.mha", size="100000 100000 100000"))
+
+
+def test_something_else_with_this_suffix(tmp_path: Path) -> None:
+    (tmp_path / "a.nrrd").write_text("nothing")
+    with pytest.raises(InputError, match="expected an image that ITK can read, found no header of this format"):
+        open_source(tmp_path / "a.nrrd")
+
+
+@pytest.mark.parametrize(
+    ("directions", "message"),
+    [("1 0 0 0.3 1 0 0 0 1", "found a shear: two axes meet at 73"), ("1 0 0 1 0 0 0 0 1", "found")],
+)
+def test_bad_geometry(tmp_path: Path, directions: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_volume(meta(tmp_path / "a.mha", directions=directions))
+
+
+def test_complex_numbers(tmp_path: Path) -> None:
+    sitk.WriteImage(sitk.Image(2, 3, sitk.sitkComplexFloat32), str(tmp_path / "a.nrrd"))
+    with pytest.raises(InputError, match="found complex of 32-bit float"):
+        open_source(tmp_path / "a.nrrd")
+
+
+def test_voxels_that_are_not_finite(tmp_path: Path) -> None:
+    write_image(tmp_path / "a.mha", Volume(np.full((1, 2, 2, 2), np.nan), np.eye(4)))
+    with pytest.raises(InputError, match="found 8 of 8 that are NaN or infinite"):
+        read_volume(tmp_path / "a.mha")
+
+
+def test_simpleitk_image_in_memory() -> None:
+    image = sitk.GetImageFromArray(np.arange(24).reshape(4, 3, 2))
+    image.SetSpacing((2, 3, 4))
+    volume = from_object(image)
+    np.testing.assert_array_equal(volume.affine, np.diag([-2.0, -3.0, 4.0, 1.0]))
+    assert volume.array[0, 1, 2, 3] == 23
+    with pytest.raises(InputError, match="found 5 voxel axes with 1 channels"):
+        from_object(sitk.Image([2, 2, 2, 2, 2], sitk.sitkUInt8))
