@@ -166,7 +166,7 @@ def load(overrides: Sequence[str] = ()) -> TrainConfig:
     for word in overrides:
         key, equals, text = word.partition("=")
         if equals and key in PATHS:
-            taken[PATHS[key]] = path_value(text)
+            taken[PATHS[key]] = path_value(text) or get(TrainConfig(), PATHS[key])
         elif equals and key in ("dataset.channels", "dataset.labels"):
             taken[key] = names_value(key, text)
         else:

@@ -21,6 +21,8 @@ PATHS = {
 }
 """Overrides whose value is a path, and their full keys. Hydra never sees them."""
 
+NONE = ("", "null")
+
 GROUPS = ("network", "compute")
 """Overrides whose value is the name of a file of configs/."""
 
@@ -37,7 +39,7 @@ def given_keys(overrides: Sequence[str]) -> set[str]:
 
 def path_value(text: str) -> str | None:
     """The path as typed; a leading ~ is the home folder, an empty word or null none."""
-    if text in ("", "null"):
+    if text in NONE:
         return None
     try:
         return str(Path(text).expanduser()) if text.startswith("~") else text
@@ -56,6 +58,8 @@ def names_value(key: str, text: str) -> Any:
     Raises:
         UsageError: neither of the two.
     """
+    if text in NONE:
+        return None
     try:
         value = yaml.load(text, Loader=yaml.BaseLoader)
         if key == "dataset.channels":

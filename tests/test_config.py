@@ -1,0 +1,204 @@
+"""From words of the command line to a checked configuration."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+from segkit import config_file
+from segkit.config import TrainConfig, check, choices, known_keys, load, to_yaml
+from segkit.config_file import read_config
+from segkit.config_keys import get
+from segkit.config_values import CHECKS
+from segkit.errors import InputError, UsageError
+from segkit.networks import NETWORKS
+from segkit.networks.blocks import ACTIVATIONS
+from segkit.planning.norm_groups import NORMS
+from segkit.training.losses import LOSSES
+from segkit.training.optimizers import OPTIMIZERS
+
+
+def test_nothing_given_is_the_dataclass_with_a_length() -> None:
+    expected = TrainConfig()
+    expected.trainer.max_steps = 2000
+    assert load() == expected
+
+
+@pytest.mark.parametrize(
+    ("word", "key", "value"),
+    [
+        ("network=residual_unet", "network.name", "residual_unet"),
+        ("network.name=residual_unet", "network.name", "residual_unet"),
+        ("network.features=[8,16]", "network.features", [8, 16]),
+        ("network.norm=none", "network.norm", "none"),
+        ("network.channels_per_group=4", "network.channels_per_group", 4),
+        ("network.num_groups=4", "network.num_groups", 4),
+        ("compute=gpu", "plan.memory", "8GB"),
+        ("compute=cpu", "plan.memory", "1GB"),
+        ("plan.spacing=[1,1,2.5]", "plan.spacing", [1.0, 1.0, 2.5]),
+        ("trainer.max_minutes=10", "trainer.max_minutes", 10.0),
+        ("trainer.precision=bfloat16", "trainer.precision", "bfloat16"),
+        ("augment.mirror=[0,2]", "augment.mirror", [0, 2]),
+        ("augment.mirror=none", "augment.mirror", "none"),
+        ("fold=all", "fold", "all"),
+        ("seed=7", "seed", 7),
+        ("dataset.channels=[CT]", "dataset.channels", ["CT"]),
+        ("dataset.channels=CT", "dataset.channels", ["CT"]),
+        ("dataset.labels={spleen:1,liver:5}", "dataset.labels", {"spleen": 1, "liver": 5}),
+        ("dataset.labels={left lung: 1, 'a, b': 2}", "dataset.labels", {"left lung": 1, "a, b": 2}),
+        ("dataset.labels={Nïere (li):3}", "dataset.labels", {"Nïere (li)": 3}),
+    ],
+)
+def test_override(word: str, key: str, value: object) -> None:
+    assert get(load([word]), key) == value
+
+
+@pytest.mark.parametrize(
+    ("word", "key"),
+    [("dataset", "dataset.path"), ("plan", "plan.file"), ("run_dir", "run_dir"), ("weights", "weights")],
+)
+@pytest.mark.parametrize(
+    "path",
+    ["a b", "a,b", "a=b", "a(1)", "[x]", "{x}", "Bücher/日本", "it's", '"q"', "${x", "C:\\data\\x", "null.d", "#x"],
+)
+def test_any_path_is_taken_as_typed(word: str, key: str, path: str) -> None:
+    assert get(load([f"{word}={path}"]), key) == path
+
+
+def test_leading_tilde_is_the_home_folder() -> None:
+    assert load(["dataset=~/scans"]).dataset.path == os.path.expanduser("~/scans")
+    assert load(["dataset=~no-such-user/x"]).dataset.path == "~no-such-user/x"
+
+
+def test_empty_path_is_none() -> None:
+    assert load(["weights=", "run_dir=null"]) == load()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["network.nrom=group"], r"unknown override 'network.nrom'. Did you mean network.norm"),
+        (["batch_size=2"], r"Did you mean trainer.batch_size\?"),
+        (["qqqqqqqq=2"], r"unknown override 'qqqqqqqq'. 'segkit train --help' lists"),
+        (["format_version=2"], "unknown override 'format_version'"),
+        (["trainer={max_steps:1}"], "unknown override 'trainer'"),
+        (["network=residual"], r"unknown choice network=residual. Did you mean residual_unet\? Choices: monai_dynunet"),
+        (["network=qqq"], "unknown choice network=qqq. Choices: monai_dynunet"),
+        (["compute=tpu"], "unknown choice compute=tpu"),
+        (["trainer.max_steps=abc"], "trainer.max_steps must be a whole number of at least 1, not 'abc'"),
+        (["trainer.max_steps=0"], "trainer.max_steps must be a whole number of at least 1, not 0"),
+        (["trainer.batch_size=null"], "trainer.batch_size must be a whole number of at least 1, not None"),
+        (["trainer.max_minutes=-1"], "trainer.max_minutes must be a number above 0"),
+        (["trainer.precision=half"], "trainer.precision must be auto, float32, bfloat16 or float16, not 'half'"),
+        (["trainer.learning_rate=nan"], "trainer.learning_rate must be a number above 0, not nan"),
+        (["network.dims=4"], "network.dims must be 2 or 3, not 4"),
+        (["network.norm=grup"], "network.norm must be group, instance, layer, batch or none"),
+        (["network.features=[]"], "network.features must be a list of one or more whole numbers"),
+        (["network.deep_supervision=maybe"], "network.deep_supervision=maybe.*lists the overrides"),
+        (["fold=-1"], "fold must be a whole number of at least 0, or all"),
+        (["fold=some"], "fold must be a whole number of at least 0, or all"),
+        (["fold=null"], "fold must be .*, not None"),
+        (["augment.rotate=1.5"], "augment.rotate must be a number from 0 to 1"),
+        (["augment.mirror=[3]"], "augment.mirror must be auto, none or a list"),
+        (["augment.mirror=[0,0]"], "augment.mirror must be auto, none or a list"),
+        (["augment.gamma_range=[2,1]"], r"augment.gamma_range must be a list \[from,to\]"),
+        (["plan.spacing=[1,1]"], "plan.spacing must be a list of 3 numbers above 0"),
+        (["plan.patch=[8,8,0]"], "plan.patch must be a list of 3 whole numbers"),
+        (["plan.memory=much"], "plan.memory must be a size such as 8GB, or auto"),
+        (["plan.memory=8"], "plan.memory must be a size such as 8GB, or auto, not 8"),
+        (["dataset.labels=[a]"], "dataset.labels must be names with different whole numbers"),
+        (["dataset.labels={a:b}"], "dataset.labels must be names with different whole numbers"),
+        (["dataset.labels={a:0}"], "dataset.labels must be names with different whole numbers other than 0"),
+        (["dataset.labels={a:1,b:1}"], "dataset.labels must be names with different whole numbers"),
+        (["dataset.channels=[a,a]"], "dataset.channels must be a list of different names"),
+        (["dataset.channels=["], "dataset.channels must be a list of different names"),
+        (["network.channels_per_group=2", "network.num_groups=4"], "network.num_groups, not both"),
+        (["network.norm=batch", "network.num_groups=4"], "groups go with network.norm=group only"),
+        (["trainer.max_steps=1", "trainer.max_minutes=1"], "trainer.max_minutes, not both"),
+        (["plan=p.json", "network.dims=2"], "plan=p.json has decided network.dims already"),
+        (["seed"], "cannot read the override 'seed': .*KEY=VALUE"),
+        (["+seed=1"], r"cannot use the override '\+seed=1'"),
+        (["~seed"], "cannot use the override '~seed'"),
+        (["seed=0,1"], "'seed=0,1' names several values"),
+    ],
+)
+def test_wrong_override(words: list[str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        load(words)
+
+
+def test_the_default_of_every_key_can_be_given() -> None:
+    words = [f"{key}={_typed(get(TrainConfig(), key))}" for key in known_keys() if not key.startswith("plan.file")]
+    assert load(words) == load()
+
+
+def _typed(value: object) -> str:
+    return "null" if value is None else str(value).replace(" ", "")
+
+
+def test_every_check_belongs_to_a_key() -> None:
+    assert set(CHECKS) <= set(known_keys())
+
+
+@pytest.mark.parametrize(
+    ("key", "table"),
+    [
+        ("network.activation", ACTIVATIONS),
+        ("network.norm", NORMS),
+        ("trainer.loss", LOSSES),
+        ("trainer.optimizer", OPTIMIZERS),
+    ],
+)
+def test_choices_are_those_of_the_table(key: str, table: object) -> None:
+    assert CHECKS[key][1].replace(" or ", ", ").split(", ") == list(table)  # type: ignore[call-overload]
+
+
+def test_network_files_are_those_of_the_table() -> None:
+    assert choices("network") == sorted(NETWORKS)
+
+
+def test_hydra_leaves_folder_files_and_log_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    handlers = list(logging.getLogger().handlers)
+    load(["network=residual_unet"])
+    assert Path.cwd() == tmp_path
+    assert not list(tmp_path.iterdir())
+    assert logging.getLogger().handlers == handlers
+
+
+def test_yaml_round_trip(tmp_path: Path) -> None:
+    config = load(["dataset=${x 'é'", "dataset.labels={left lung:3}", "augment.mirror=[0]", "fold=all"])
+    (tmp_path / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+    assert read_config(tmp_path / "config.yaml") == config
+
+
+def test_frozen_version_1_loads() -> None:
+    config = read_config(Path(__file__).parent / "data" / "config_v1.yaml")
+    assert (config.network.name, config.trainer.max_steps, config.format_version) == ("residual_unet", 500, 1)
+    check(config)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("format_version: 2", "format 2 of a newer segkit"),
+        ("format_version: 1\nnonsense: 3", "unknown keys nonsense"),
+        ("format_version: 1\nfold: x", "fold must be"),
+        ("format_version: 1\nnetwork: 3", "TypeError"),
+        ("- 1", "TypeError"),
+        ("{", "ParserError"),
+    ],
+)
+def test_bad_config_file(text: str, found: str, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(InputError, match=rf"(?s)config.yaml: expected a training's config.*{found}"):
+        read_config(tmp_path / "config.yaml")
+
+
+def test_older_formats_are_lifted_step_by_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(config_file.UPGRADES, 0, lambda old: {"seed": old["sead"], "format_version": 1})
+    (tmp_path / "config.yaml").write_text("format_version: 0\nsead: 5")
+    assert read_config(tmp_path / "config.yaml").seed == 5
