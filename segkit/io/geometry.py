@@ -12,6 +12,8 @@ from segkit.errors import InputError
 from segkit.volume import Grid
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_EDGES = (1e-9, 1e9)
+"""Voxel edges in mm beyond which an affine cannot be inverted well."""
 _SHEAR = 1e-3
 """Largest cosine between two voxel axes that still counts as a right angle (0.06 degrees)."""
 
@@ -26,8 +28,8 @@ def checked_affine(where: str | Path, affine: NDArray[Any]) -> NDArray[np.float6
     axes = matrix[:3, :3]
     if not np.isfinite(matrix).all():
         raise _unusable(where, "NaN or infinite numbers in it")
-    lengths = np.linalg.norm(axes, axis=0)
-    if not lengths.all():
+    lengths = np.hypot(np.hypot(axes[0], axes[1]), axes[2])  # a norm by squares overflows on damaged numbers
+    if lengths.min() < _EDGES[0] or lengths.max() > _EDGES[1]:
         raise _unusable(where, f"voxel edges of {_numbers(lengths)} mm")
     cosines = np.abs((axes / lengths).T @ (axes / lengths) - np.eye(3))
     if abs(np.linalg.det(axes / lengths)) < 1e-6:
