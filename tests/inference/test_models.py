@@ -46,7 +46,7 @@ def test_near_misses(here: Path) -> None:
 def test_no_model_at_all(here: Path) -> None:
     with pytest.raises(InputError, match="Train one with 'segkit train"):
         resolve_model("spleen", {})
-    with pytest.raises(UsageError, match="no model was named. Give one with -m MODEL"):
+    with pytest.raises(UsageError, match=r"no model was named\. Give one with -m MODEL"):
         resolve_model(None, {})
 
 

@@ -44,7 +44,7 @@ def test_background_outside_the_box() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "name"), [((0, 255), "uint8"), ((0, 256), "uint16"), ((0, -1), "int8"), ((0, 70000), "uint32")]
+    ("values", "name"), [((0, 255), "uint8"), ((0, 256), "uint16"), ((0, -1), "int16"), ((0, 70000), "uint32")]
 )
 def test_smallest_type(values: tuple[int, ...], name: str) -> None:
     assert label_dtype(values).name == name

@@ -1,0 +1,180 @@
+"""segkit predict: scans in, label maps out."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from segkit.bundle import Bundle
+from segkit.commands.scan_progress import ScanProgress
+from segkit.errors import SomeCasesFailed, UsageError
+from segkit.inference.batch import Finish, Outcome, predict_job, predict_jobs, write_outcomes
+from segkit.inference.inputs import Scan, find_scans, is_many, scan_of_channels
+from segkit.inference.models import read_models, resolve_model
+from segkit.inference.outputs import Job, check_jobs, plan_jobs
+from segkit.inference.predictor import Predictor, check_ensemble
+from segkit.memory import parse_size
+from segkit.plans import Plan
+
+log = logging.getLogger(__name__)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Parse, predict, write; returns the exit code."""
+    given = _parser().parse_intermixed_args(arguments)
+    bundles = read_models(resolve_model(given.model))
+    for bundle in bundles:
+        log.info("model %s of %s, hash %s (%s)", bundle.name, bundle.created, bundle.hash, bundle.path)
+    plan = check_ensemble(bundles)
+    finish = _finish(given, plan)
+    many = not given.channel and is_many(given.input)
+    jobs = plan_jobs(_scans(given, plan), given.output, many=many, unit=plan.unit)[_shard(given.shard)]
+    check_jobs(jobs, given.existing)
+    predictor = _predictor(given, bundles)
+    if many:
+        _predict_many(given, predictor, jobs, finish)
+    else:
+        _predict_one(given, predictor, jobs, finish)
+    return 0
+
+
+def _predict_one(given: argparse.Namespace, predictor: Predictor, jobs: Sequence[Job], finish: Finish) -> None:
+    for job in jobs:
+        if not (given.existing == "continue" and job.output.exists()):
+            with ScanProgress(1) as progress:
+                predict_job(predictor, job, finish, progress.of_scan(0))
+        print(job.output)
+
+
+def _predict_many(given: argparse.Namespace, predictor: Predictor, jobs: Sequence[Job], finish: Finish) -> None:
+    outcomes: list[Outcome] = []
+    record = (given.output or Path()) / _record_name(given.shard)
+    with ScanProgress(len(jobs)) as progress:
+        skip = given.existing == "continue"
+        for outcome in predict_jobs(predictor, jobs, finish, skip_existing=skip, progress=progress.of_scan):
+            outcomes.append(outcome)
+            write_outcomes(record, outcomes)
+            if outcome.output:
+                print(outcome.output, flush=True)
+    failed = sum(outcome.status == "failed" for outcome in outcomes)
+    if failed:
+        raise SomeCasesFailed(f"{failed} of {len(outcomes)} scans failed; {record} says why")
+
+
+def _predictor(given: argparse.Namespace, bundles: Sequence[Bundle]) -> Predictor:
+    return Predictor(
+        bundles,
+        device=given.device,
+        precision=given.precision,
+        overlap=given.overlap,
+        tta=given.tta,
+        threads=given.threads,
+        fast=given.fast,
+        max_memory=parse_size(given.max_memory) if given.max_memory else None,
+    )
+
+
+def _scans(given: argparse.Namespace, plan: Plan) -> list[Scan]:
+    channels = [channel.name for channel in plan.channels]
+    if given.channel and given.input:
+        raise UsageError("give either scans or --channel NAME=FILE, not both")
+    if given.channel:
+        return [scan_of_channels(given.channel, channels)]
+    if not given.input:
+        raise UsageError("no scan was given; 'segkit predict --help' shows how")
+    return find_scans(given.input, channels)
+
+
+def _finish(given: argparse.Namespace, plan: Plan) -> Finish:
+    names = given.roi.split(",") if given.roi else list(plan.labels)
+    unknown = [name for name in names if name not in plan.labels]
+    if unknown:
+        raise UsageError(f"--roi {', '.join(unknown)}: the model's labels are {', '.join(plan.labels)}")
+    labels = {name: plan.labels[name] for name in names}
+    return Finish(labels, given.remove_small_blobs, preview=given.preview, record=given.stats)
+
+
+def _shard(text: str | None) -> slice:
+    """``2/4`` is the second of four parts: every fourth scan from the second on."""
+    if text is None:
+        return slice(None)
+    part, _, parts = text.partition("/")
+    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+        raise UsageError(f"--shard {text}: write I/N with 1 <= I <= N, such as 1/4")
+    return slice(int(part) - 1, None, int(parts))
+
+
+def _record_name(shard: str | None) -> str:
+    return f"predictions-{shard.replace('/', '-of-')}.json" if shard else "predictions.json"
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return number
+
+
+def _share(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 0 and below 1")
+    return number
+
+
+def _volume(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a volume")
+    return number
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="segkit predict",
+        description="Segment scans with a trained model. Label maps lie on the scans' own grids.",
+        epilog="Paths of label maps go to standard output, progress to standard error.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "input", metavar="INPUT", nargs="*", type=Path, help="a scan, several scans, a folder of scans, or a CSV file"
+    )
+    parser.add_argument("-o", "--output", metavar="OUT", type=Path, help="file for one scan, folder for many")
+    parser.add_argument(
+        "-m", "--model", metavar="MODEL", help="bundle, run folder, .segkit file, folder of several, name"
+    )
+    parser.add_argument(
+        "--channel", metavar="NAME=FILE", nargs="+", action="extend", help="one scan, a file per channel"
+    )
+    _add_computing(parser)
+    _add_results(parser)
+    return parser
+
+
+def _add_computing(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("computing")
+    group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (auto)")
+    group.add_argument("--threads", metavar="N", type=_positive, help="CPU threads")
+    group.add_argument("--precision", default="auto", help="auto, float32, bfloat16 or float16 (auto)")
+    group.add_argument("--overlap", metavar="SHARE", type=_share, default=0.5, help="of neighbouring windows (0.5)")
+    group.add_argument("--tta", action="store_true", help="average over mirrored windows, where the model allows it")
+    group.add_argument("--fast", action="store_true", help="overlap 0.25 and no mirroring: sooner, a little less exact")
+    group.add_argument("--max-memory", metavar="SIZE", help="refuse a scan that needs more, such as 4GB")
+    group.add_argument("--shard", metavar="I/N", help="take the I-th of N parts of the scans")
+
+
+def _add_results(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("results")
+    group.add_argument("--preview", action="store_true", help="also a PNG with outlines, OUT_preview.png")
+    group.add_argument("--stats", action="store_true", help="also volumes and the run record, OUT.json")
+    group.add_argument("--roi", metavar="LABEL,...", help="keep these labels only")
+    group.add_argument(
+        "--remove-small-blobs", metavar="MM3", type=_volume, default=0.0, help="drop pieces below this volume"
+    )
+    existing = group.add_mutually_exclusive_group()
+    existing.add_argument("--overwrite", dest="existing", action="store_const", const="overwrite", default="refuse")
+    existing.add_argument(
+        "--continue", dest="existing", action="store_const", const="continue", help="skip what is done"
+    )

@@ -1,0 +1,128 @@
+"""From files to files: one scan, or many of which some may fail."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segkit.errors import SegkitError
+from segkit.files import write_text
+from segkit.inference.outputs import Job
+from segkit.inference.predictor import Predictor, Progress
+from segkit.inference.record import label_figures, run_record
+from segkit.io import write_labels
+from segkit.postprocessing import keep_labels, remove_small_blobs
+from segkit.report.preview import write_preview
+from segkit.volume import Volume
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Finish:
+    """What happens to a label map before and beside its writing."""
+
+    labels: Mapping[str, int]
+    """The labels that are kept: name to value."""
+    small_blobs: float = 0.0
+    """Pieces below this volume (mm3; for pictures px2) are removed."""
+    preview: bool = False
+    record: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one scan of many went; a line of predictions.json."""
+
+    case: str
+    status: str
+    """done, failed, or skipped because its output was there."""
+    message: str = ""
+    seconds: float = 0.0
+    output: str = field(default="")
+
+
+def predict_job(predictor: Predictor, job: Job, finish: Finish, progress: Progress | None = None) -> None:
+    """Read, predict and write one scan.
+
+    Raises:
+        InputError, OutOfMemoryError: as `Predictor.predict`.
+    """
+    started = time.perf_counter()
+    scan = job.scan.read()
+    read = time.perf_counter() - started
+    labels = _finished(predictor.predict(scan, where=job.scan.images[0], progress=progress), predictor, finish)
+    written = time.perf_counter()
+    write_labels(job.output, labels, like=job.scan.images[0], names=finish.labels)
+    seconds = {"read": read, **predictor.seconds, "write": time.perf_counter() - written}
+    if finish.record:
+        record = run_record(predictor, job.scan.images, seconds)
+        record["labels"] = label_figures(labels, finish.labels)
+        write_text(job.record, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+    if finish.preview:
+        write_preview(job.preview, scan, labels, finish.labels)
+
+
+def predict_jobs(
+    predictor: Predictor,
+    jobs: Sequence[Job],
+    finish: Finish,
+    *,
+    skip_existing: bool = False,
+    progress: Callable[[int], Progress] | None = None,
+) -> Iterator[Outcome]:
+    """Predict one scan after the other; one that fails is reported and the rest go on.
+
+    ``progress`` makes the progress of the scan with this index.
+    """
+    for index, job in enumerate(jobs):
+        if skip_existing and job.output.exists():
+            yield Outcome(job.scan.id, "skipped", "the output was there", output=str(job.output))
+        else:
+            yield _attempt(predictor, job, finish, progress(index) if progress else None)
+
+
+def write_outcomes(path: Path, outcomes: Sequence[Outcome]) -> None:
+    """predictions.json: per case its status, message, seconds and output."""
+    content = {outcome.case: _without_case(outcome) for outcome in outcomes}
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def _without_case(outcome: Outcome) -> dict[str, Any]:
+    return {key: value for key, value in dataclasses.asdict(outcome).items() if key != "case"}
+
+
+def _attempt(predictor: Predictor, job: Job, finish: Finish, progress: Progress | None) -> Outcome:
+    started = time.perf_counter()
+    try:
+        predict_job(predictor, job, finish, progress)
+    except SegkitError as error:
+        message = str(error)
+    except Exception as error:  # whatever one scan brings up, the others of a night's work go on
+        log.debug("unexpected", exc_info=True)
+        message = f"{type(error).__name__}: {error}"
+    else:
+        return Outcome(job.scan.id, "done", seconds=_since(started), output=str(job.output))
+    log.error("%s", message)
+    return Outcome(job.scan.id, "failed", message, _since(started))
+
+
+def _since(started: float) -> float:
+    return round(time.perf_counter() - started, 3)
+
+
+def _finished(labels: Volume, predictor: Predictor, finish: Finish) -> Volume:
+    array = labels.array[0]
+    if len(finish.labels) < len(predictor.plan.labels):
+        array = keep_labels(array, list(finish.labels.values()))
+    if finish.small_blobs > 0:
+        array = remove_small_blobs(array, labels.spacing, finish.small_blobs)
+    return labels.with_array(np.asarray(array)[None])

@@ -1,0 +1,148 @@
+"""Which files make up the scans that someone asked to predict."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from segkit.errors import InputError, UsageError
+from segkit.file_names import case_id, must_exist, readable_files
+from segkit.io import read_case
+from segkit.volume import Volume
+
+_NUMBERED = re.compile(r"(.+)_([0-9]{4})")
+_COLUMNS = "case,image or case,image:CHANNEL,image:CHANNEL ..."
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One scan to predict: a file, or a file per channel in the model's order."""
+
+    id: str
+    images: tuple[Path, ...]
+    numbered: bool = False
+    """The files are CASE_0000, CASE_0001 ..."""
+
+    def read(self) -> Volume:
+        """All channels.
+
+        Raises:
+            InputError: an unusable or missing file, or numbers of channels with a gap.
+        """
+        if self.numbered:
+            self._check_numbers()
+        for path in self.images:
+            must_exist(path)
+        return read_case(self.images)
+
+    def _check_numbers(self) -> None:
+        numbers = [case_id(path)[-4:] for path in self.images]
+        if numbers != [f"{index:04d}" for index in range(len(numbers))]:
+            raise InputError(
+                self.images[0].parent,
+                expected=f"the channels of {self.id} numbered from _0000 without a gap",
+                found=", ".join(f"_{number}" for number in numbers),
+                remedy="Add or rename the missing channel.",
+            )
+
+
+def is_many(inputs: Sequence[Path]) -> bool:
+    """Whether the output is a folder: several inputs, a folder, or a CSV file."""
+    return len(inputs) > 1 or any(path.is_dir() or path.suffix.lower() == ".csv" for path in inputs)
+
+
+def find_scans(inputs: Sequence[Path], channels: Sequence[str]) -> list[Scan]:
+    """Scans among files, folders of scans and CSV files, for a model with these channels.
+
+    Raises:
+        InputError: a path that does not exist, a folder without scans, or a CSV file without the right columns.
+        UsageError: two scans of one name, which would have one output.
+    """
+    scans = [scan for path in inputs for scan in _scans(path, channels)]
+    names = [scan.id for scan in scans]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f"two scans are called {twice!r} and would have the same output; predict them one by one")
+    return scans
+
+
+def scan_of_channels(given: Sequence[str], channels: Sequence[str]) -> Scan:
+    """One scan from words NAME=FILE, one for each of the model's channels in any order.
+
+    Raises:
+        UsageError: a word without =, an unknown or missing channel.
+    """
+    files = {}
+    for word in given:
+        name, equals, file = word.partition("=")
+        if not equals or not file:
+            raise UsageError(f"--channel {word}: write NAME=FILE")
+        files[name] = Path(file)
+    if set(files) != set(channels) or len(files) != len(given):
+        raise UsageError(
+            f"--channel: the model needs each of {', '.join(channels)} once, and got {', '.join(files) or 'none'}"
+        )
+    paths = tuple(files[name] for name in channels)
+    return Scan(case_id(paths[0]), paths)
+
+
+def _scans(path: Path, channels: Sequence[str]) -> list[Scan]:
+    if path.is_dir():
+        return _scans_of_folder(path, channels)
+    if path.suffix.lower() == ".csv":
+        return _scans_of_table(path, channels)
+    must_exist(path)
+    return [Scan(case_id(path), (path,))]
+
+
+def _scans_of_folder(folder: Path, channels: Sequence[str]) -> list[Scan]:
+    paths = readable_files(folder)
+    if not paths:
+        raise InputError(folder, expected="scans", found="none in this folder", remedy="Is it the right folder?")
+    matches = [_NUMBERED.fullmatch(case_id(path)) for path in paths]
+    if (len(channels) > 1 and any(matches)) or all(match and match[2] == "0000" for match in matches):
+        return _grouped(paths)
+    return [Scan(case_id(path), (path,)) for path in paths]
+
+
+def _grouped(paths: Sequence[Path]) -> list[Scan]:
+    """Files CASE_0000, CASE_0001 ... by case; a file without a number holds all channels itself."""
+    groups: dict[tuple[str, bool], list[Path]] = defaultdict(list)
+    for path in paths:
+        match = _NUMBERED.fullmatch(case_id(path))
+        groups[(match[1], True) if match else (case_id(path), False)].append(path)
+    return [Scan(name, tuple(files), numbered) for (name, numbered), files in groups.items()]
+
+
+def _scans_of_table(path: Path, channels: Sequence[str]) -> list[Scan]:
+    """The columns case and image, or image:CHANNEL for every channel of the model; other columns are left alone."""
+    try:
+        rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(path, expected="CSV in UTF-8", found=str(error), remedy="Check the path.") from error
+    columns = list(rows[0]) if rows else []
+    wanted = ["image"] if "image" in columns else [f"image:{name}" for name in channels]
+    if "case" not in columns or not set(wanted) <= set(columns):
+        raise InputError(
+            path,
+            expected=f"the columns {_COLUMNS}, with the channels {', '.join(channels)}",
+            found=", ".join(columns) or "no line below the first",
+            remedy="Correct the first line of the file.",
+        )
+    return [_scan_of_row(path, row, wanted) for row in rows]
+
+
+def _scan_of_row(path: Path, row: Mapping[str, str | None], columns: Sequence[str]) -> Scan:
+    name, *files = ((row[column] or "").strip() for column in ("case", *columns))
+    if not name or not all(files) or Path(name).name != name:
+        raise InputError(
+            path,
+            expected="a case id without slashes and a file in every image column",
+            found=f"case {name!r} with {', '.join(map(repr, files))}",
+            remedy="Correct this line.",
+        )
+    return Scan(name, tuple(path.parent / file for file in files))

@@ -1,0 +1,62 @@
+"""What was done to which scan by which model, and how large each label came out."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from segkit.bundle import segkit_version
+from segkit.inference.predictor import Predictor
+from segkit.volume import Volume
+
+
+def run_record(predictor: Predictor, images: Sequence[Path], seconds: Mapping[str, float]) -> dict[str, Any]:
+    """Everything that someone needs to repeat a prediction, in JSON types."""
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"segkit": segkit_version(), "torch": torch.__version__, "python": platform.python_version()},
+        "model": [
+            {"name": bundle.name, "created": bundle.created, "hash": bundle.hash, "path": str(bundle.path)}
+            for bundle in predictor.bundles
+        ],
+        "input": [{"file": str(path), "sha256": file_hash(path)} for path in images],
+        "device": str(predictor.device),
+        "threads": torch.get_num_threads(),
+        "precision": predictor.precision,
+        "overlap": predictor.overlap,
+        "tta": predictor.tta,
+        "seconds": {name: round(value, 3) for name, value in seconds.items()},
+    }
+
+
+def label_figures(labels: Volume, names: Mapping[str, int]) -> dict[str, dict[str, float]]:
+    """Per label its value, its voxels, and its volume in ml where the scan has a size in mm.
+
+    >>> cube = Volume(np.ones((1, 10, 10, 10), np.uint8), np.diag([2.0, 2.0, 2.0, 1.0]))
+    >>> label_figures(cube, {"organ": 1})
+    {'organ': {'value': 1, 'voxels': 1000, 'volume_ml': 8.0}}
+    """
+    values, counts = np.unique(labels.array, return_counts=True)
+    found = dict(zip(values.tolist(), counts.tolist(), strict=True))
+    return {name: _figures(value, found.get(value, 0), labels) for name, value in names.items()}
+
+
+def _figures(value: int, voxels: int, labels: Volume) -> dict[str, float]:
+    figures: dict[str, float] = {"value": value, "voxels": voxels}
+    if labels.unit == "mm":
+        figures["volume_ml"] = round(voxels * math.prod(labels.spacing) / 1000, 6)
+    return figures
+
+
+def file_hash(path: Path) -> str:
+    """sha256 of the file's bytes, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import SimpleITK
+from PIL import Image
+
+from segkit.bundle import read_bundle, write_bundle
+from segkit.cli import main
+from segkit.plans import ChannelPlan, Plan
+
+FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"
+MODEL = ["-m", str(FROZEN)]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def save(path: Path, size: int = 20, affine: object = None) -> Path:
+    """A scan with a bright square (label 5) of 8 x 8 and a dark one (label 300) of 6 x 8 voxels on two slices."""
+    array = np.zeros((size, size, 2), np.int16)
+    array[2:10, 2:10], array[12:18, 2:10] = 100, -100
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nibabel.save(nibabel.Nifti1Image(array, np.diag([1.0, 1.0, 5.0, 1.0]) if affine is None else affine), path)
+    return path
+
+
+def variant(folder: Path, plan: Plan) -> Path:
+    """The frozen network under another plan."""
+    write_bundle(folder, plan, {"name": "variant"}, {"0": read_bundle(FROZEN).state("0")})
+    return folder
+
+
+def counts(path: Path) -> dict[int, int]:
+    values, numbers = np.unique(np.asarray(nibabel.load(path).dataobj), return_counts=True)
+    return dict(zip(values.tolist(), numbers.tolist(), strict=True))
+
+
+def test_one_scan(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tilt = np.array([[1, 0, 0, 3], [0, 0.8, -0.6, 4], [0, 0.6, 0.8, 5], [0, 0, 0, 1]])
+    affine = tilt @ np.diag([-1.0, 1.0, 5.0, 1.0])
+    save(here / "patient.nii.gz", affine=affine)
+    assert main(["predict", "patient.nii.gz", *MODEL]) == 0
+    out, err = capsys.readouterr()
+    assert out == "patient_seg.nii.gz\n"
+    assert err.startswith("model fixture of 2026-11-24T11:35:45+00:00, hash ")
+    assert np.allclose(nibabel.load("patient_seg.nii.gz").affine, affine)
+    assert counts(here / "patient_seg.nii.gz") == {0: 576, 5: 128, 300: 96}
+
+
+@pytest.mark.parametrize("name", ["o.nii", "o.nrrd", "o.mha"])
+def test_formats(here: Path, name: str) -> None:
+    save(here / "a.nii")
+    assert main(["predict", "a.nii", "-o", name, *MODEL]) == 0
+    assert sorted(np.unique(SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(name)))) == [0, 5, 300]
+
+
+def test_stats_preview_roi_and_blobs(here: Path) -> None:
+    save(here / "a.nii")
+    # 96 voxels of 5 mm3 are 480 mm3, 128 are 640 mm3.
+    flags = ["--stats", "--preview", "--remove-small-blobs", "500", "--overlap", "0.3", "--threads", "1"]
+    assert main(["predict", "a.nii", "-o", "o.nii.gz", *flags, *MODEL]) == 0
+    record = json.loads((here / "o.nii.gz.json").read_text())
+    assert record["labels"] == {
+        "bright": {"value": 5, "voxels": 128, "volume_ml": 0.64},
+        "dark": {"value": 300, "voxels": 0, "volume_ml": 0.0},
+    }
+    assert record["model"][0]["hash"] == read_bundle(FROZEN).hash
+    assert record["input"][0]["file"] == "a.nii"
+    assert (record["overlap"], record["threads"], record["precision"], record["device"]) == (0.3, 1, "float32", "cpu")
+    assert set(record["seconds"]) == {"read", "prepare", "network", "restore", "write"}
+    with Image.open("o_preview.png") as preview:
+        assert preview.format == "PNG"
+    assert main(["predict", "a.nii", "-o", "dark.nii.gz", "--roi", "dark", "--fast", "--tta", *MODEL]) == 0
+    assert counts(here / "dark.nii.gz") == {0: 704, 300: 96}
+
+
+def test_folder_with_a_broken_scan(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("c10.nii", "c2.nii.gz"):
+        save(here / "in" / name)
+    (here / "in" / "c3.nii").write_bytes(b"no scan")
+    assert main(["predict", "in", "-o", "out", *MODEL]) == 5
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [str(Path("out/c2.nii.gz")), str(Path("out/c10.nii.gz"))]
+    assert "1 of 3 scans failed" in err
+    record = json.loads((here / "out" / "predictions.json").read_text())
+    assert {case: entry["status"] for case, entry in record.items()} == {"c2": "done", "c3": "failed", "c10": "done"}
+    assert "c3.nii: expected" in record["c3"]["message"]
+    assert not (here / "out" / "c3.nii.gz").exists()
+
+
+def test_a_single_broken_scan_has_its_own_code(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "a.nii").write_bytes(b"no scan")
+    assert main(["predict", "a.nii", *MODEL]) == 3
+    assert main(["predict", "missing.nii", *MODEL]) == 3
+    assert "missing.nii: expected a file, found no such file" in capsys.readouterr().err
+
+
+def test_existing_outputs(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(here / "in" / "a.nii")
+    save(here / "in" / "b.nii")
+    (here / "out").mkdir()
+    (here / "out" / "a.nii.gz").write_bytes(b"mine")
+    assert main(["predict", "in", "-o", "out", *MODEL]) == 2
+    assert "a.nii.gz exists already; --overwrite replaces it" in capsys.readouterr().err
+    assert main(["predict", "in", "-o", "out", "--continue", *MODEL]) == 0
+    assert (here / "out" / "a.nii.gz").read_bytes() == b"mine"
+    assert json.loads((here / "out" / "predictions.json").read_text())["a"]["status"] == "skipped"
+    assert main(["predict", "in", "-o", "out", "--overwrite", *MODEL]) == 0
+    assert counts(here / "out" / "a.nii.gz")[5] == 128
+    assert main(["predict", "in/a.nii", "-o", "out/a.nii.gz", "--continue", *MODEL]) == 0
+
+
+def test_an_input_is_never_overwritten(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(here / "a.nii.gz")
+    assert main(["predict", "a.nii.gz", "-o", "a.nii.gz", "--overwrite", *MODEL]) == 2
+    assert main(["predict", "a.nii.gz", "-o", ".", "--overwrite", *MODEL]) == 2
+    assert "is an input and is never overwritten" in capsys.readouterr().err
+
+
+def test_shards(here: Path) -> None:
+    for name in "abc":
+        save(here / "in" / f"{name}.nii")
+    assert main(["predict", "in", "-o", "out", "--shard", "2/2", *MODEL]) == 0
+    assert sorted(path.name for path in (here / "out").iterdir()) == ["b.nii.gz", "predictions-2-of-2.json"]
+
+
+def test_two_channels_by_name_folder_and_table(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = read_bundle(FROZEN).plan
+    two = Plan(**{**plan.__dict__, "channels": (ChannelPlan("A", "none"), *plan.channels)})
+    state = read_bundle(FROZEN).state("0")
+    kernel = state["encoder.0.0.conv.weight"]
+    state["encoder.0.0.conv.weight"] = kernel.new_zeros((4, 2, 3, 3))
+    state["encoder.0.0.conv.weight"][:, 1] = kernel[:, 0]
+    write_bundle(here / "two", two, {}, {"0": state})
+    save(here / "in" / "x_0001.nii")
+    nibabel.save(nibabel.Nifti1Image(np.zeros((20, 20, 2), np.int16), np.diag([1, 1, 5.0, 1])), here / "in/x_0000.nii")
+    save(here / "in" / "y_0001.nii")
+    given = ["--channel", "CT=in/x_0001.nii", "A=in/x_0000.nii", "-m", "two"]
+    assert main(["predict", *given, "-o", "one.nii.gz"]) == 0
+    assert counts(here / "one.nii.gz")[5] == 128
+    assert main(["predict", "in", "-m", "two", "-o", "out"]) == 5
+    assert counts(here / "out" / "x.nii.gz")[300] == 96
+    assert "the channels of y numbered from _0000 without a gap, found _0001" in capsys.readouterr().err
+    (here / "t.csv").write_text("case,image:CT,image:A\nz,in/x_0001.nii,in/x_0000.nii\n")
+    assert main(["predict", "t.csv", "-m", "two", "-o", "tab"]) == 0
+    assert counts(here / "tab" / "z.nii.gz")[5] == 128
+    assert main(["predict", "--channel", "A=in/x_0000.nii", "-m", "two"]) == 2
+    assert "the model needs each of A, CT once, and got A" in capsys.readouterr().err
+    assert main(["predict", "in/x_0000.nii", "-m", "two"]) == 3
+    assert "expected 2 channels (A, CT), found 1" in capsys.readouterr().err
+
+
+def test_numbers_of_a_single_channel_are_left_out(here: Path) -> None:
+    save(here / "in" / "x_0000.nii")
+    assert main(["predict", "in", "-o", "out", *MODEL]) == 0
+    assert (here / "out" / "x.nii.gz").is_file()
+
+
+def test_pictures(here: Path) -> None:
+    plan = read_bundle(FROZEN).plan
+    pixels = np.zeros((20, 30), np.uint8)
+    pixels[2:10, 12:20] = 100
+    Image.fromarray(pixels).save(here / "p.png")
+    model = variant(here / "flat", Plan(**{**plan.__dict__, "unit": "px", "labels": {"bright": 255, "dark": 7}}))
+    assert main(["predict", "p.png", "-m", str(model), "--preview", "--stats"]) == 0
+    with Image.open("p_seg.png") as labels:
+        assert np.array_equal(np.asarray(labels), np.where(pixels > 50, 255, 0))
+    assert "volume_ml" not in json.loads((here / "p_seg.png.json").read_text())["labels"]["bright"]
+    save(here / "a.nii")
+    assert main(["predict", "a.nii", "-m", str(model)]) == 3
+
+
+def test_without_a_model(here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    save(here / "a.nii")
+    monkeypatch.delenv("SEGKIT_MODEL", raising=False)
+    assert main(["predict", "a.nii"]) == 2
+    assert "no model was named. Give one with -m MODEL" in capsys.readouterr().err
+    monkeypatch.setenv("SEGKIT_MODEL", str(FROZEN))
+    assert main(["predict", "a.nii", "--json-log"]) == 0
+    assert "model fixture" in json.loads(capsys.readouterr().err.splitlines()[0])["message"]
+
+
+def test_out_of_memory(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(here / "a.nii")
+    assert main(["predict", "a.nii", "--max-memory", "1KB", *MODEL]) == 4
+    assert "and 1.0 KB may be used" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "no scan was given"),
+        (["a.nii", "--channel", "CT=a.nii"], "either scans or --channel"),
+        (["--channel", "CT"], "--channel CT: write NAME=FILE"),
+        (["a.nii", "--roi", "bone"], "--roi bone: the model's labels are bright, dark"),
+        (["a.nii", "--shard", "3/2"], "--shard 3/2: write I/N"),
+        (["a.nii", "-o", "x.dcm"], "-o x.dcm: this format cannot be written"),
+        (["a.nii", "b.nii", "-o", "x.nii.gz"], "-o x.nii.gz: give a folder"),
+        (["a.nii", "a.nii"], "two scans are called 'a'"),
+        (["a.nii", "--threads", "0"], "0 is not 1 or more"),
+        (["a.nii", "--overlap", "1"], "1 is not at least 0 and below 1"),
+        (["a.nii", "--remove-small-blobs", "-1"], "-1 is not a volume"),
+        (["a.nii", "--max-memory", "lots"], "'lots' is not a size"),
+        (["a.nii", "--device", "tpu"], "--device tpu"),
+        (["a.nii", "--precision", "int8"], "--precision int8"),
+        (["a.nii", "--overwrite", "--continue"], "not allowed with"),
+    ],
+)
+def test_usage(here: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str) -> None:
+    save(here / "a.nii")
+    save(here / "b.nii")
+    assert main(["predict", *words, *MODEL]) == 2
+    assert message in capsys.readouterr().err
+    assert not list(here.glob("*_seg*"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name,image\nz,a.nii\n", "expected the columns case,image or case,image:CHANNEL"),
+        ("case,image\n../z,a.nii\n", "expected a case id without slashes"),
+        ("case,image\n", "found no line below the first"),
+        ("case,image\nz,\n", "a file in every image column"),
+    ],
+)
+def test_bad_tables(here: Path, capsys: pytest.CaptureFixture[str], text: str, message: str) -> None:
+    (here / "t.csv").write_text(text)
+    assert main(["predict", "t.csv", *MODEL]) == 3
+    assert message in capsys.readouterr().err
+
+
+def test_an_empty_folder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "in").mkdir()
+    assert main(["predict", "in", *MODEL]) == 3
+    assert "expected scans, found none in this folder" in capsys.readouterr().err
+
+
+def test_real_ct_on_its_own_grid(here: Path, data_root: Path) -> None:
+    scan = data_root / "ct" / "example_ct_sm.nii.gz"
+    assert main(["predict", str(scan), "-o", "ct.nii.gz", "--preview", "--fast", *MODEL]) == 0
+    assert np.array_equal(nibabel.load("ct.nii.gz").affine, nibabel.load(scan).affine)
+    assert nibabel.load("ct.nii.gz").shape == nibabel.load(scan).shape

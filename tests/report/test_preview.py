@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from segkit.report.preview import LEGEND_ENTRIES, write_preview
+from segkit.volume import Volume
+
+RED, GREEN = (255, 80, 80), (80, 225, 80)
+
+
+def drawn(path: Path, scan: Volume, labels: NDArray[np.integer], names: dict[str, int]) -> NDArray[np.uint8]:
+    write_preview(path / "preview.png", scan, scan.with_array(labels[None]), names)
+    with Image.open(path / "preview.png") as image:
+        assert image.mode == "RGB"
+        return np.asarray(image)
+
+
+def centre(picture: NDArray[np.uint8], colour: tuple[int, int, int]) -> tuple[float, float]:
+    """Row and column of the middle of what is drawn in this colour, without the legend."""
+    rows, columns = np.nonzero((picture[:-40] == colour).all(axis=2))
+    return float(rows.mean()), float(columns.mean())
+
+
+def test_right_is_left_and_anterior_is_up_in_any_orientation(tmp_path: Path) -> None:
+    labels = np.zeros((20, 20, 1), np.uint8)
+    labels[14:18, 14:18] = 1  # right and anterior where the affine is the identity
+    for signs in ((1, 1, 1), (-1, 1, 1), (1, -1, 1), (-1, -1, 1)):
+        steps = tuple(slice(None, None, sign) for sign in signs)
+        scan = Volume(np.random.default_rng(0).normal(size=(1, 20, 20, 1)), np.diag([*signs, 1.0]))
+        row, column = centre(drawn(tmp_path, scan, labels[steps], {"a": 1}), RED)
+        assert row < 120 + 12
+        assert column < 120 + 12
+
+
+def test_three_planes_with_one_scale(tmp_path: Path) -> None:
+    scan = Volume(np.zeros((1, 10, 20, 4)), np.diag([2.0, 2.0, 5.0, 1.0]))
+    picture = drawn(tmp_path, scan, np.zeros((10, 20, 4), np.uint8), {"a": 1})
+    # 20 x 40 x 20 mm at 10 pixels a mm: axial 200 x 400, coronal 200 x 200, sagittal 400 x 200, and 4 margins of 12.
+    assert picture.shape == (400 + 24 + 12, 200 + 200 + 400 + 48, 3)
+
+
+def test_picture_keeps_its_rows_and_colours(tmp_path: Path) -> None:
+    array = np.zeros((3, 40, 20, 1), np.uint8)
+    array[2] = 200
+    labels = np.zeros((40, 20, 1), np.uint8)
+    labels[30:, :5], labels[:5, 15:] = 255, 7  # upper right, lower left
+    picture = drawn(tmp_path, Volume(array, np.eye(4), "px"), labels, {"a": 255, "b": 7})
+    assert picture[12 + 200, 12 + 400].tolist() == [0, 0, 200]
+    assert centre(picture, RED)[0] < 200 < centre(picture, GREEN)[0]
+    assert centre(picture, RED)[1] > 400 > centre(picture, GREEN)[1]
+
+
+def test_grey_picture_of_sixteen_bits(tmp_path: Path) -> None:
+    array = np.linspace(0, 60000, 400).astype(np.uint16).reshape(1, 20, 20, 1)
+    picture = drawn(tmp_path, Volume(array, np.eye(4), "px"), np.zeros((20, 20, 1), np.uint8), {})
+    assert (picture[..., 0] == picture[..., 1]).all()
+    assert picture[12:-12].min() < 20
+    assert picture.max() > 240
+
+
+def test_air_does_not_take_the_window_of_a_ct(tmp_path: Path) -> None:
+    array = np.full((1, 20, 20, 2), -1000.0)
+    array[0, 5:15, 5:15] = 40
+    array[0, 0, 0] = -990  # no constant border
+    picture = drawn(tmp_path, Volume(array, np.eye(4)), np.zeros((20, 20, 2), np.uint8), {})
+    assert picture[12 + 210, 12 + 210].tolist() == [127, 127, 127]
+
+
+def test_more_labels_than_the_legend_holds(tmp_path: Path) -> None:
+    count = LEGEND_ENTRIES + 5
+    labels = np.arange(count, dtype=np.uint8).reshape(count, 1, 1) + 1
+    names = {f"organ number {index}": index + 1 for index in range(count)}
+    scan = Volume(np.zeros((1, count, 1, 1)), np.eye(4))
+    few = drawn(tmp_path, scan, np.minimum(labels, 2), names)
+    assert drawn(tmp_path, scan, labels, names).shape[0] > few.shape[0]
