@@ -1,0 +1,65 @@
+"""The fastest mode is chosen by the clock."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import torch
+from torch import nn
+
+from segkit.config import TrainerConfig
+from segkit.training.calibrate import Mode, choose_mode, network_to_layout, to_layout
+
+CPU = torch.device("cpu")
+
+
+def test_the_fastest_layout_wins_and_its_time_is_kept() -> None:
+    def step(mode: Mode) -> None:
+        time.sleep(0.02 if mode.layout == "contiguous" else 0.06)
+
+    mode = choose_mode(TrainerConfig(precision="float32"), CPU, step)
+    assert (mode.precision, mode.layout) == ("float32", "contiguous")
+    assert 0.02 <= mode.seconds < 0.06
+
+
+def test_a_mode_much_slower_than_the_best_is_timed_once() -> None:
+    calls: list[str] = []
+
+    def step(mode: Mode) -> None:
+        calls.append(mode.layout)
+        time.sleep(0.01 if mode.layout == "channels_last" else 0.1)
+
+    assert choose_mode(TrainerConfig(precision="float32"), CPU, step).layout == "channels_last"
+    assert calls.count("contiguous") == 1
+
+
+def test_what_is_asked_for_is_not_questioned() -> None:
+    seen: list[Mode] = []
+    trainer = TrainerConfig(precision="bfloat16", layout="contiguous")
+    mode = choose_mode(trainer, CPU, seen.append)
+    assert (mode.precision, mode.layout) == ("bfloat16", "contiguous")
+    assert {(each.precision, each.layout) for each in seen} == {("bfloat16", "contiguous")}
+
+
+def test_layouts_keep_values() -> None:
+    network = nn.Conv3d(2, 4, 3)
+    before = network.weight.detach().clone()
+    assert network_to_layout(network, "channels_last").weight.is_contiguous(memory_format=torch.channels_last_3d)
+    assert torch.equal(network.weight, before)
+    assert to_layout(torch.ones(1, 2, 3, 4), "channels_last").is_contiguous(memory_format=torch.channels_last)
+
+
+def test_autocast_computes_in_bfloat16() -> None:
+    with Mode("bfloat16", "contiguous").autocast(CPU):
+        assert nn.Linear(2, 2)(torch.ones(1, 2)).dtype == torch.bfloat16
+    with Mode("float32", "contiguous").autocast(CPU):
+        assert nn.Linear(2, 2)(torch.ones(1, 2)).dtype == torch.float32
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_modes_are_timed_on_a_gpu() -> None:
+    x = torch.ones(64, 64, device="cuda")
+    mode = choose_mode(TrainerConfig(), torch.device("cuda"), lambda _: (x @ x).sum().item())
+    assert mode.precision in {"float32", "bfloat16", "float16"}

@@ -1,0 +1,53 @@
+"""training.csv, progress.png and the progress line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from segkit.training.record import ProgressLine, Record, duration
+
+
+def row(step: int, **more: float) -> dict[str, float | str]:
+    return {
+        "step": step,
+        "minutes": step / 10,
+        "loss": 1 / step,
+        "learning_rate": 0.1,
+        "seconds_per_step": 0.5,
+        "data_share": 0.01,
+        **more,
+    }
+
+
+def test_rows_are_written_and_read_back_up_to_the_checkpoint(tmp_path: Path) -> None:
+    record = Record(tmp_path, ("liver",))
+    for step in (1, 2, 3):
+        record.add(row(step, dice=0.5, dice_liver=0.5) if step == 2 else row(step))
+    record.write()
+    lines = (tmp_path / "training.csv").read_text().splitlines()
+    assert lines[0] == "step,minutes,loss,learning_rate,seconds_per_step,data_share,dice,dice_liver"
+    assert lines[2] == "2,0.2,0.5,0.1,0.5,0.01,0.5,0.5"
+    assert lines[3].endswith(",,")
+    assert [line["step"] for line in Record.resume(tmp_path, ("liver",), 2).rows] == ["1", "2"]
+    with Image.open(tmp_path / "progress.png") as picture:
+        assert picture.size == (800, 700)
+
+
+def test_a_new_run_starts_with_no_rows(tmp_path: Path) -> None:
+    assert Record.resume(tmp_path, (), 5).rows == []
+
+
+def test_the_line_shows_the_first_and_the_last(capsys: pytest.CaptureFixture[str]) -> None:
+    line = ProgressLine()
+    line.show("one")
+    line.show("two")
+    line.show("three", last=True)
+    assert capsys.readouterr().err == "one\nthree\n"
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(-1, "0 s"), (59.4, "59 s"), (61, "1 min 1 s"), (7500, "2 h 5 min")])
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

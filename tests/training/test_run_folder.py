@@ -1,0 +1,70 @@
+"""Where a run goes, what its folder says about it, and which run is the newest."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from segkit.config import load
+from segkit.dataset import Case, Dataset
+from segkit.errors import UsageError
+from segkit.plans import read_plan
+from segkit.training.run_folder import default_run_dir, point_latest, safe_name, state
+
+
+def test_a_folder_that_is_not_there_or_empty_is_new(tmp_path: Path) -> None:
+    assert state(tmp_path) == state(tmp_path / "none") == "new"
+
+
+def test_config_makes_it_unfinished_and_finished_json_finished(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").touch()
+    assert state(tmp_path) == "unfinished"
+    (tmp_path / "finished.json").touch()
+    assert state(tmp_path) == "finished"
+
+
+def test_a_folder_with_other_things_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "plan.json").touch()
+    with pytest.raises(UsageError, match=r"holds something else than a training. Give a new or an empty folder."):
+        state(tmp_path)
+    with pytest.raises(UsageError, match="holds something else"):
+        state(tmp_path / "plan.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"), [("Task04", "Task04"), ("a/b c", "a_b_c"), ("..", "dataset"), ("Höhe:1", "Höhe_1")]
+)
+def test_safe_name(name: str, safe: str) -> None:
+    assert safe_name(name) == safe
+
+
+def test_default_folder_depends_on_configuration_and_data_but_not_on_place(tmp_path: Path) -> None:
+    plan = read_plan(Path(__file__).parents[1] / "data" / "bundle_v1" / "plan.json")
+    (tmp_path / "image.nii").write_bytes(b"1")
+    dataset = Dataset("a b", tmp_path, ("CT",), {"x": 1}, (Case("1", (tmp_path / "image.nii",)),))
+    first = default_run_dir(load(["dataset=one", "seed=1"]), plan, dataset)
+    assert first.parent == Path("runs/a_b")
+    assert default_run_dir(load(["dataset=two", "seed=1"]), plan, dataset) == first
+    assert default_run_dir(load(["dataset=one", "seed=2"]), plan, dataset) != first
+    other = dataclasses.replace(dataset, labels={"y": 1})
+    assert default_run_dir(load(["dataset=one", "seed=1"]), plan, other) != first
+
+
+@pytest.mark.parametrize(("run_dir", "text"), [("runs/a/unet-1", "a/unet-1"), ("elsewhere", "../elsewhere")])
+def test_latest_is_a_text_file_relative_to_runs(
+    run_dir: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    point_latest(Path(run_dir))
+    assert (tmp_path / "runs" / "latest").read_text() == f"{text}\n"
+
+
+def test_latest_that_cannot_be_written_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").touch()
+    point_latest(Path("elsewhere"))
+    assert "runs/latest could not be written" in caplog.text

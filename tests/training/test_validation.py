@@ -1,0 +1,44 @@
+"""Dice on whole prepared volumes."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from segkit.plans import Plan
+from segkit.preprocessing.store import PreparedCase
+from segkit.training.calibrate import Mode
+from segkit.training.validation import validate
+
+MODE = Mode("float32", "contiguous")
+
+
+class Threshold(nn.Module):
+    """Label 1 where the image is above 0.5; label 2 nowhere."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([0.5 - x, x - 0.5, torch.full_like(x, -9)], 1)
+
+
+def case(name: str, image: list[float], labels: list[int]) -> PreparedCase:
+    array = np.array(image, np.float32).reshape(1, -1, 1, 1)
+    return PreparedCase(name, array, np.array(labels, np.uint8).reshape(-1, 1, 1), {})
+
+
+def test_dice_is_the_mean_over_cases_that_have_the_label(plan_for_balls: Plan) -> None:
+    plan = dataclasses.replace(plan_for_balls, patch=(4, 1, 1))
+    cases = [case("a", [1, 1, 0, 0], [1, 0, 0, 0]), case("b", [1, 0, 0, 0], [1, 0, 0, 0]), case("c", [0] * 4, [0] * 4)]
+    score = validate(Threshold(), cases, plan, mode=MODE, device=torch.device("cpu"))
+    assert score.labels == {"low": pytest.approx((2 / 3 + 1) / 2)}
+    assert score.mean == pytest.approx((2 / 3 + 1) / 2)
+    assert score.cases == 3
+
+
+def test_a_label_that_is_missed_counts_as_zero(plan_for_balls: Plan) -> None:
+    plan = dataclasses.replace(plan_for_balls, patch=(4, 1, 1))
+    score = validate(Threshold(), [case("a", [0] * 4, [0, 2, 2, 0])], plan, mode=MODE, device=torch.device("cpu"))
+    assert score.labels == {"high": 0.0}
