@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,9 @@ def save_checkpoint(trainer: L.Trainer, folder: Path) -> None:
 def newest_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]] | None:
     """Path and content of the newest checkpoint that can be read, or None."""
     for path in (folder / LAST, folder / PREVIOUS):
+        # A checkpoint is a zip whose index comes last: a file that was cut short is none.
+        if zipfile.is_zipfile(path):
+            return path, torch.load(path, map_location="cpu", weights_only=True)
         if path.is_file():
-            try:
-                return path, torch.load(path, map_location="cpu", weights_only=True)
-            except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-                log.warning("%s cannot be read (%s); the checkpoint before it is used", path, error)
+            log.warning("%s cannot be read; the checkpoint before it is used", path)
     return None

@@ -37,12 +37,12 @@ from segkit.training.module import SegmentationModule, batch_loss
 from segkit.training.optimizers import OPTIMIZERS
 from segkit.training.patches import PatchDataset, PatchNumbers, PatchRules
 from segkit.training.record import ProgressLine
+from segkit.training.run_folder import FINISHED
 from segkit.training.schedule import Schedule, steps_within
 from segkit.training.split import split_cases
 
 log = logging.getLogger(__name__)
 
-FINISHED = "finished.json"
 Checkpoint = Mapping[str, Any]
 
 
@@ -108,16 +108,6 @@ def fit(
     write_text(folder / FINISHED, json.dumps({"steps": module.schedule.step}) + "\n")
     shutil.rmtree(folder / "prepared", ignore_errors=True)
     return folder / "bundle"
-
-
-def is_finished(run_dir: str | Path) -> bool:
-    """Has a training in this folder come to its end?"""
-    return (Path(run_dir) / FINISHED).is_file()
-
-
-def is_started(run_dir: str | Path) -> bool:
-    """Does the folder hold a checkpoint to go on from?"""
-    return newest_checkpoint(Path(run_dir) / "checkpoints") is not None
 
 
 def take_over(network: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
