@@ -122,22 +122,27 @@ def _check_channels(volume: Volume, path: Path, dataset: Dataset) -> None:
 
 
 def _label_facts(indices: NDArray[Any], spacing: Point, names: list[str]) -> dict[str, LabelFacts]:
-    positions = np.nonzero(indices)
-    found = indices[positions]
-    count = np.bincount(found, minlength=len(names) + 1)
-    safe = np.maximum(count, 1)
     means, deviations = [], []
-    for axis, edge in zip(positions, spacing, strict=True):
-        mean = np.bincount(found, weights=axis, minlength=len(safe)) / safe
-        square = np.bincount(found, weights=(axis - mean[found]) ** 2, minlength=len(safe)) / safe
-        means.append(mean * edge)
-        deviations.append(np.sqrt(square) * edge)
+    count = np.zeros(0)
+    for axis, edge in enumerate(spacing):
+        # Voxels of every label per plane: all that centroids and spreads need, and small.
+        planes = np.stack([_counted(plane, len(names) + 1) for plane in np.moveaxis(indices, axis, 0)])
+        count = planes.sum(axis=0)
+        positions = (np.arange(len(planes)) * edge)[:, None]
+        mean = (planes * positions).sum(axis=0) / np.maximum(count, 1)
+        square = (planes * (positions - mean) ** 2).sum(axis=0) / np.maximum(count, 1)
+        means.append(mean)
+        deviations.append(np.sqrt(square))
     voxel = float(np.prod(spacing))
     return {
         name: LabelFacts(int(count[i]), float(count[i] * voxel), _point(means, i), _point(deviations, i))
         for i, name in enumerate(names, start=1)
         if count[i]
     }
+
+
+def _counted(plane: NDArray[Any], length: int) -> NDArray[np.intp]:
+    return np.bincount(plane.ravel(), minlength=length)
 
 
 def _point(axes: list[NDArray[np.float64]], index: int) -> Point:
@@ -154,11 +159,9 @@ def _constant_channels(array: NDArray[Any], names: Sequence[str]) -> tuple[str, 
 
 
 def _drawn(array: NDArray[Any], indices: NDArray[Any], number: int, draws: int) -> NDArray[np.float32]:
-    positions = np.nonzero(indices)
-    count = len(positions[0])
-    if not count:
+    labelled = np.flatnonzero(indices)
+    if not labelled.size:
         return np.empty((array.shape[0], 0), dtype=np.float32)
     random = np.random.Generator(np.random.Philox(key=[SEED, number]))
-    chosen = random.integers(count, size=draws)
-    x, y, z = (axis[chosen] for axis in positions)
+    x, y, z = np.unravel_index(labelled[random.integers(labelled.size, size=draws)], indices.shape)
     return np.asarray(array[:, x, y, z], dtype=np.float32)

@@ -79,6 +79,8 @@ def _norm(name: str, channels: int, voxels: int, *, config: NetworkConfig) -> tu
 def _build(
     topology: Topology, features: Sequence[int], inputs: int, config: NetworkConfig, choose: Chooser
 ) -> NetworkPlan:
+    if config.convs < 1:
+        raise UsageError(f"network.convs={config.convs} must be at least 1.")
     layers_of_encoder, layers_of_decoder = _family(config.name)
 
     def stage(place: _Stage, layers: Layers, kernel: int, stride: int) -> StagePlan:

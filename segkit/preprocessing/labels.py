@@ -27,20 +27,22 @@ def to_indices(
     Raises:
         InputError: a value that is not named, unless ``subset`` makes it background.
     """
-    found, inverse = np.unique(values, return_inverse=True)
     index_of = {0: 0, **{value: index + 1 for index, value in enumerate(labels.values())}}
-    unknown = [int(value) for value in found if int(value) not in index_of]
-    if unknown and not subset:
-        raise _unknown_values(values, unknown, labels, where)
-    table = np.array([index_of.get(int(value), 0) for value in found], dtype=index_dtype(len(labels)))
-    return np.asarray(table[inverse]).reshape(values.shape)
+    known = np.array(sorted(index_of))
+    table = np.array([index_of[int(value)] for value in known], dtype=index_dtype(len(labels)))
+    nearest = np.minimum(np.searchsorted(known, values), len(known) - 1)
+    unknown = known[nearest] != values
+    if not unknown.any():
+        return np.asarray(table[nearest])
+    if not subset:
+        raise _unknown_values(values[unknown], labels, where)
+    return np.where(unknown, 0, table[nearest]).astype(table.dtype)
 
 
-def _unknown_values(
-    values: NDArray[Any], unknown: list[int], labels: Mapping[str, int], where: str | Path
-) -> InputError:
-    counts = [f"{value} ({int((values == value).sum())} voxels)" for value in unknown[:LISTED]]
-    more = f" and {len(unknown) - LISTED} more" if len(unknown) > LISTED else ""
+def _unknown_values(unknown: NDArray[Any], labels: Mapping[str, int], where: str | Path) -> InputError:
+    values, voxels = np.unique(unknown, return_counts=True)
+    counts = [f"{value} ({count} voxels)" for value, count in zip(values[:LISTED], voxels[:LISTED], strict=True)]
+    more = f" and {len(values) - LISTED} more" if len(values) > LISTED else ""
     named = ", ".join(f"{name} {value}" for name, value in list(labels.items())[:LISTED])
     return InputError(
         where,

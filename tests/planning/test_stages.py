@@ -71,6 +71,11 @@ def test_widths_double_up_to_a_limit() -> None:
     assert default_features(7, 2) == [16, 32, 64, 128, 256, 512, 512]
 
 
+def test_a_stage_needs_a_convolution() -> None:
+    with pytest.raises(UsageError, match=r"network\.convs=0 must be at least 1"):
+        build([8, 16], convs=0)
+
+
 def test_unknown_network() -> None:
     with pytest.raises(
         UsageError, match=r"network=unett is not known\. Did you mean unet\? Choose one of: unet, residual"
