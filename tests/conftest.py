@@ -1,4 +1,4 @@
-"""What the tests share: where the real data is."""
+"""What the tests share: where the real data is, and a phantom of two cases."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
+
+from segkit.phantom import write_phantom
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +18,9 @@ def data_root() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data in {folder} (set SEGKIT_TEST_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset of two cases, written once; tests must not change it."""
+    return write_phantom(tmp_path_factory.mktemp("data") / "phantom", cases=2)

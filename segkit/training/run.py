@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from segkit.bundle import read_bundle
@@ -14,12 +16,12 @@ from segkit.config_keys import get
 from segkit.config_words import given_keys
 from segkit.dataset import Dataset
 from segkit.dataset_plan import given_plan, measured_plan, open_dataset
-from segkit.errors import UsageError
+from segkit.errors import InputError, UsageError
 from segkit.files import write_text
 from segkit.planning.fingerprint import Progress
 from segkit.plans import Plan, plan_text
 from segkit.training.compute import default_memory, device_for
-from segkit.training.fit import fit
+from segkit.training.fit import fit, is_started
 from segkit.training.run_folder import BUNDLE, CONFIG, PLAN, default_run_dir, point_latest, state
 from segkit.training.split import split_cases
 
@@ -49,8 +51,10 @@ def train(*overrides: str, resume: bool = False, progress: Progress | None = Non
     run_dir = Path(config.run_dir) if config.run_dir else default_run_dir(config, plan, dataset)
     if not config.run_dir and _is_done(run_dir, resume):
         return run_dir
-    _write_start(run_dir, config, plan)
-    return _fit(config, plan, dataset, run_dir)
+    weights = read_bundle(config.weights) if config.weights else None
+    with _started(run_dir, config, plan):
+        fit(config, plan, dataset, run_dir, weights=weights)
+    return run_dir
 
 
 def _as_started(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
@@ -93,17 +97,18 @@ def _plan(config: TrainConfig, dataset: Dataset, progress: Progress | None) -> P
     return measured_plan(config, dataset, progress=progress)[0]
 
 
-def _write_start(run_dir: Path, config: TrainConfig, plan: Plan) -> None:
+@contextmanager
+def _started(run_dir: Path, config: TrainConfig, plan: Plan) -> Iterator[None]:
+    """Write down what runs; leave nothing of a run that came to no checkpoint, else let runs/latest name it."""
     # config.yaml comes last: where it stands, the plan does too.
     write_text(run_dir / PLAN, plan_text(plan))
     write_text(run_dir / CONFIG, to_yaml(config))
-
-
-def _fit(config: TrainConfig, plan: Plan, dataset: Dataset, run_dir: Path) -> Path:
-    weights = read_bundle(Path(config.weights)) if config.weights else None
     try:
-        fit(config, plan, dataset, run_dir, weights=weights)
+        yield
+    except (UsageError, InputError):
+        if not is_started(run_dir):
+            shutil.rmtree(run_dir)
+        raise
     finally:
         if (run_dir / BUNDLE).is_dir():
             point_latest(run_dir)
-    return run_dir

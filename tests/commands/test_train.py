@@ -1,0 +1,161 @@
+"""segkit train, from words to a run folder, on a phantom of two cases and in two steps."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from segkit.cli import main
+from segkit.config_file import read_config
+
+SMALL = ["network.features=[4,8]", "plan.patch=[16,16,16]", "plan.spacing=[4,4,4]"]
+QUICK = ["trainer.max_steps=2", "trainer.precision=float32", "trainer.layout=contiguous"]
+
+
+@pytest.fixture(scope="module")
+def finished(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a finished run in ``run``."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert main(["train", f"dataset={phantom}", "run_dir=run", *SMALL, *QUICK]) == 0
+    return folder
+
+
+@pytest.fixture
+def here(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with a copy of the finished run in ``run``."""
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_run_folder_holds_what_the_documentation_says(finished: Path) -> None:
+    names = {path.name for path in (finished / "run").iterdir()}
+    assert {"config.yaml", "plan.json", "training.csv", "progress.png", "checkpoints", "bundle"} <= names
+    assert read_config(finished / "run" / "config.yaml").network.features == [4, 8]
+    assert (finished / "runs" / "latest").read_text() == "../run\n"
+
+
+def test_default_place_and_what_is_printed(
+    phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["train", f"dataset={phantom}", "fold=all", *SMALL, *QUICK]
+    assert main(words) == 0
+    latest = (tmp_path / "runs" / "latest").read_text().strip()
+    assert latest.startswith("phantom/unet-")
+    assert f"runs/{latest}/bundle" in capsys.readouterr().out
+    assert main(words) == 0
+    assert f"The training in runs/{latest} is finished and is not run again." in capsys.readouterr().err
+
+
+def test_a_finished_run_is_not_run_again(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (here / "run" / "bundle" / "bundle.json").stat().st_mtime_ns
+    assert main(["train", "run_dir=run"]) == 0
+    assert "The training in run is finished and is not run again." in capsys.readouterr().err
+    assert (here / "run" / "bundle" / "bundle.json").stat().st_mtime_ns == before
+
+
+def test_an_unfinished_run_needs_resume(here: Path, phantom: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "run" / "finished.json").unlink()
+    assert main(["train", f"dataset={phantom}", "run_dir=run"]) == 2
+    assert "segkit: error: the training in run is unfinished. Go on with --resume" in capsys.readouterr().err
+    assert main(["train", "run_dir=run", "--resume"]) == 0
+    assert (here / "run" / "finished.json").is_file()
+
+
+def test_a_run_is_not_mixed_with_other_overrides(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "run_dir=run", "seed=5"]) == 2
+    assert "the training in run was started with seed=0, not 5. Give another run_dir" in capsys.readouterr().err
+
+
+def test_a_folder_with_other_files_is_not_a_run(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "mine").mkdir()
+    (here / "mine" / "plan.json").write_text("mine")
+    assert main(["train", "dataset=x", "run_dir=mine"]) == 2
+    assert "run_dir=mine holds something else than a training" in capsys.readouterr().err
+    assert (here / "mine" / "plan.json").read_text() == "mine"
+
+
+def test_an_edited_plan_and_weights_are_taken(here: Path, phantom: Path) -> None:
+    plan = json.loads((here / "run" / "plan.json").read_text())
+    (here / "edited.json").write_text(json.dumps({**plan, "batch_size": 1}))
+    words = ["plan=edited.json", "weights=run/bundle", "run_dir=second"]
+    assert main(["train", f"dataset={phantom}", *words, *QUICK]) == 0
+    assert json.loads((here / "second" / "plan.json").read_text())["batch_size"] == 1
+    assert read_config(here / "second" / "config.yaml").trainer.batch_size == 1
+
+
+def test_a_plan_of_other_labels_is_refused(here: Path, phantom: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = json.loads((here / "run" / "plan.json").read_text())
+    (here / "other.json").write_text(json.dumps({**plan, "labels": {"spleen": 1}}))
+    assert main(["train", f"dataset={phantom}", "plan=other.json", "run_dir=second"]) == 3
+    assert "other.json: expected the dataset's labels liver=1, " in capsys.readouterr().err
+    assert not (here / "second").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ([], 2, "which dataset? Give dataset=PATH"),
+        (["dataset=nowhere"], 3, "nowhere: expected"),
+        (["network.nrom=batch"], 2, "unknown override 'network.nrom'. Did you mean network.norm"),
+        (["-m", "seed=0,1"], 2, "--multirun is not available in this version"),
+        (["dataset={phantom}", "fold=9"], 2, "fold=9: this dataset has the folds 0 to 1, or fold=all"),
+        (["dataset={phantom}", "weights=nowhere", *SMALL, *QUICK], 3, "nowhere"),
+    ],
+)
+def test_refused(
+    words: list[str],
+    code: int,
+    message: str,
+    phantom: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", *(word.replace("{phantom}", str(phantom)) for word in words)]) == code
+    err = capsys.readouterr().err
+    assert message in err
+    assert "Traceback" not in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_left_of_a_run_that_could_not_start(
+    here: Path, phantom: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(phantom, here / "broken")
+    for label in (here / "broken" / "labelsTr").iterdir():
+        label.write_bytes(label.read_bytes()[:500])
+    assert main(["train", "dataset=broken", "plan=run/plan.json", "run_dir=second"]) == 3
+    assert "labelsTr" in capsys.readouterr().err
+    assert not (here / "second").exists()
+
+
+def test_no_case_left_to_train_on(phantom: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    description = json.loads((phantom / "dataset.json").read_text())
+    shutil.copytree(phantom, tmp_path / "one")
+    (tmp_path / "one" / "dataset.json").write_text(
+        json.dumps({**description, "training": description["training"][:1], "numTraining": 1})
+    )
+    assert main(["train", f"dataset={tmp_path / 'one'}"]) == 3
+    assert "train on all of them with fold=all" in capsys.readouterr().err
+
+
+def test_show_prints_the_composed_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "network=residual_unet", "--show", "fold=all"]) == 0
+    out = capsys.readouterr().out
+    assert "name: residual_unet" in out
+    assert "fold: all" in out
+
+
+def test_help_lists_overrides_with_meaning_and_default(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--help"]) == 0
+    out = capsys.readouterr().out
+    assert "dataset.labels={spleen:1}" in out
+    assert "trainer.precision=auto" in out
