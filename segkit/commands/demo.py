@@ -1,0 +1,103 @@
+"""segkit demo: the whole way once, on phantom data: train, predict a scan that training never saw, evaluate."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from segkit.commands import evaluate, predict, train
+from segkit.errors import SegkitError, UsageError
+from segkit.file_names import case_id
+from segkit.phantom import case_name, write_phantom
+
+ENOUGH = 0.85
+"""Mean Dice that the demo must reach on the held-out scan."""
+MINUTES = 3.5
+CASES = 14
+VERBS: dict[str, Callable[[Sequence[str]], int]] = {
+    "train": train.run,
+    "predict": predict.run,
+    "evaluate": evaluate.run,
+}
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Parse, run the verbs, say where everything is; the exit code is 1 if the model is not good enough."""
+    given = _parser().parse_args(arguments)
+    length, name = _length(given)
+    out: Path = given.out
+    print(f"Writing phantom scans of two simulated scanners to {given.data} ...", flush=True)
+    write_phantom(given.data, given.cases)
+    scan = given.data / "imagesTs" / f"{case_name(given.cases)}.nii.gz"
+    model, labels, numbers = out / name, out / f"{case_id(scan)}_seg.nii.gz", out / "evaluation"
+    _verb("train", f"dataset={given.data}", f"run_dir={model}", length, "--resume")
+    _verb("predict", str(scan), "-m", str(model), "-o", str(labels), "--preview", "--overwrite")
+    _verb("evaluate", str(labels), str(given.data / "labelsTs" / scan.name), "-o", str(numbers))
+    summary = json.loads((numbers / "summary.json").read_text(encoding="utf-8"))
+    print(_where(labels, numbers, model))
+    return _verdict(summary)
+
+
+def _verb(verb: str, *words: str) -> None:
+    """Print what one would type, and do it."""
+    print(f"\n$ segkit {verb} {shlex.join(words)}", flush=True)
+    code = VERBS[verb](words)
+    if code:
+        raise SegkitError(f"segkit {verb} ended with exit code {code}")
+
+
+def _where(labels: Path, numbers: Path, model: Path) -> str:
+    picture = labels.with_name(f"{case_id(labels)}_preview.png")
+    rows = [
+        ("label map", labels),
+        ("picture", picture),
+        ("numbers", numbers / "metrics.csv"),
+        ("report", numbers / "report.html"),
+        ("model", model / "bundle"),
+    ]
+    return "\n".join(["\nThe demo is done. Here is what came out:", *(f"  {name:<11}{path}" for name, path in rows)])
+
+
+def _verdict(summary: dict[str, Any]) -> int:
+    """Print Dice per label and whether it is enough."""
+    mean = summary["mean"]["dice"]
+    for name, metrics in summary["labels"].items():
+        print(f"  Dice of {name:<14}{metrics['dice']:.3f}")
+    print(f"  mean Dice {'':<12}{mean:.3f}", flush=True)
+    if mean >= ENOUGH:
+        return 0
+    print(f"segkit demo: the mean Dice is below {ENOUGH}: try more --minutes", file=sys.stderr)
+    return 1
+
+
+def _length(given: argparse.Namespace) -> tuple[str, str]:
+    """The override that limits the training, and the name of its folder: another length is another training."""
+    minutes = MINUTES if given.minutes is None else given.minutes
+    if minutes <= 0 or (given.steps is not None and given.steps < 1) or given.cases < 2:
+        raise UsageError("--minutes and --steps must be above 0, and --cases at least 2")
+    if given.steps:
+        return f"trainer.max_steps={given.steps}", f"model_{given.cases}_cases_{given.steps}_steps"
+    return f"trainer.max_minutes={minutes:g}", f"model_{given.cases}_cases_{minutes:g}_minutes"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="segkit demo",
+        description="Write phantom scans, train on them, predict one that training never saw, and evaluate it. "
+        f"Exit code 1 if its mean Dice is below {ENOUGH}.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("out", nargs="?", type=Path, default=Path("runs/demo"), metavar="OUT", help="default runs/demo")
+    parser.add_argument(
+        "--data", type=Path, default=Path("data/phantom"), metavar="DIR", help="where the scans go (data/phantom)"
+    )
+    parser.add_argument("--cases", type=int, default=CASES, metavar="N", help=f"scans to train on ({CASES})")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--minutes", type=float, metavar="M", help=f"of training (default {MINUTES:g})")
+    length.add_argument("--steps", type=int, metavar="N", help="of training, instead of minutes")
+    return parser

@@ -1,0 +1,45 @@
+"""segkit demo: the verbs one after the other. The length that reaches the Dice is a slow test."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from segkit.cli import main
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder: the demo writes into data and runs."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_step_of_training_makes_every_file_and_is_not_good_enough(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["demo", "out", "--cases", "2", "--steps", "1"]) == 1
+    printed = capsys.readouterr()
+    labels, scan = Path("out/phantom_A_003_seg.nii.gz"), Path("data/phantom/imagesTs/phantom_A_003.nii.gz")
+    np.testing.assert_array_equal(nibabel.load(labels).affine, nibabel.load(scan).affine)
+    for path in (labels, "out/phantom_A_003_seg_preview.png", "out/evaluation/metrics.csv"):
+        assert Path(path).is_file()
+        assert str(path) in printed.out
+    names = {row["label"] for row in csv.DictReader(Path("out/evaluation/metrics.csv").read_text().splitlines())}
+    assert names == {"liver", "kidney_left", "kidney_right", "vessel"}
+    assert "the mean Dice is below 0.85" in printed.err
+
+
+@pytest.mark.parametrize("words", [["--minutes", "0"], ["--steps", "0"], ["--cases", "1"]])
+def test_a_length_that_makes_no_sense(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", *words]) == 2
+    assert "must be above 0, and --cases at least 2" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_demo_reaches_its_dice(here: Path) -> None:
+    assert main(["demo"]) == 0
