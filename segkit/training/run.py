@@ -21,8 +21,8 @@ from segkit.files import write_text
 from segkit.planning.fingerprint import Progress
 from segkit.plans import Plan, plan_text
 from segkit.training.compute import default_memory, device_for
-from segkit.training.fit import fit, is_started
-from segkit.training.run_folder import BUNDLE, CONFIG, PLAN, default_run_dir, point_latest, state
+from segkit.training.fit import fit
+from segkit.training.run_folder import BUNDLE, CHECKPOINTS, CONFIG, PLAN, default_run_dir, point_latest, state
 from segkit.training.split import split_cases
 
 log = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ def _started(run_dir: Path, config: TrainConfig, plan: Plan) -> Iterator[None]:
     try:
         yield
     except (UsageError, InputError):
-        if not is_started(run_dir):
+        if not (run_dir / CHECKPOINTS).exists():
             shutil.rmtree(run_dir)
         raise
     finally:

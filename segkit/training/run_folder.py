@@ -19,7 +19,8 @@ from segkit.plans import Plan
 
 log = logging.getLogger(__name__)
 
-CONFIG, PLAN, FINISHED, BUNDLE = "config.yaml", "plan.json", "finished.json", "bundle"
+CONFIG, PLAN, FINISHED = "config.yaml", "plan.json", "finished.json"
+BUNDLE, CHECKPOINTS = "bundle", "checkpoints"
 
 RUNS = Path("runs")
 LATEST = RUNS / "latest"
