@@ -174,7 +174,14 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
         "--remove-small-blobs", metavar="MM3", type=_volume, default=0.0, help="drop pieces below this volume"
     )
     existing = group.add_mutually_exclusive_group()
-    existing.add_argument("--overwrite", dest="existing", action="store_const", const="overwrite", default="refuse")
+    existing.add_argument(
+        "--overwrite",
+        dest="existing",
+        action="store_const",
+        const="overwrite",
+        default="refuse",
+        help="replace outputs",
+    )
     existing.add_argument(
         "--continue", dest="existing", action="store_const", const="continue", help="skip what is done"
     )

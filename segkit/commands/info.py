@@ -1,0 +1,155 @@
+"""segkit info: what is this model, plan or scan?"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from segkit.bundle import CARD, Bundle
+from segkit.file_names import READABLE, suffix_of
+from segkit.inference.models import read_models, resolve_model
+from segkit.io import open_source
+from segkit.planning.norm_report import norm_report
+from segkit.plans import Plan, read_plan
+from segkit.preprocessing.orient import to_ras
+from segkit.report.tables import text_table
+from segkit.volume import Volume
+
+NORM_COLUMNS = ("layer", "channels", "groups", "channels per group", "voxels", "pool", "equals")
+SIZES = ("shape", "spacing", "patch")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Parse, look, print; returns the exit code."""
+    given = _parser().parse_args(arguments)
+    facts = _facts(given.what)
+    if given.json:
+        print(json.dumps(facts[0] if len(facts) == 1 else facts, indent=2, ensure_ascii=False))
+    else:
+        print("\n\n".join(_text(each) for each in facts))
+    return 0
+
+
+def _facts(what: str) -> list[dict[str, Any]]:
+    """One entry, or one per model of an ensemble."""
+    path = Path(what)
+    if suffix_of(path) in READABLE and not path.is_dir():
+        return [scan_facts(path)]
+    if path.suffix.lower() == ".json" and path.name != CARD:
+        return [{"kind": "plan", "path": what, **plan_facts(read_plan(path)), "norms": norm_rows(read_plan(path))}]
+    place = path.parent if path.name == CARD else resolve_model(what)
+    return [model_facts(bundle) for bundle in read_models(place)]
+
+
+def scan_facts(path: Path) -> dict[str, Any]:
+    """Geometry, type and range of values of a scan, in JSON types.
+
+    Raises:
+        InputError: the scan cannot be read.
+    """
+    source = open_source(path)
+    grid = source.grid
+    voxels = source.planes(0, grid.shape[2])
+    return {
+        "kind": "scan" if grid.unit == "mm" else "picture",
+        "path": str(path),
+        "shape": list(grid.shape),
+        "channels": source.channels,
+        "spacing": [round(edge, 6) for edge in grid.spacing],
+        "unit": grid.unit,
+        "orientation": orientation(Volume(voxels, grid.affine, grid.unit)),
+        "dtype": str(source.dtype),
+        "lowest": float(voxels.min()),
+        "highest": float(voxels.max()),
+        "mean": float(voxels.mean()),
+    }
+
+
+def orientation(volume: Volume) -> str:
+    """Where the voxel axes point, such as ``LPS`` for left, posterior, superior; empty for a picture.
+
+    >>> import numpy as np
+    >>> orientation(Volume(np.zeros((1, 2, 2, 2)), np.diag([-1.0, -1.0, 1.0, 1.0])))
+    'LPS'
+    """
+    if volume.unit == "px":
+        return ""
+    axis_map = to_ras(volume)[1]
+    letters = [("LPI" if flip else "RAS")[axis] for axis, flip in enumerate(axis_map.flips)]
+    return "".join(letters[axis_map.order.index(axis)] for axis in range(3))
+
+
+def model_facts(bundle: Bundle) -> dict[str, Any]:
+    """Name, hashes, what goes in and comes out, and the figures of the training, in JSON types."""
+    card = bundle.card
+    known: dict[str, Any] = {key: card[key] for key in ("segkit", "dataset", "training", "metrics") if key in card}
+    facts = {key: value for key, value in plan_facts(bundle.plan).items() if key not in ("name", "hash")}
+    return {
+        "kind": "model",
+        "path": str(bundle.path),
+        "name": bundle.name,
+        "created": bundle.created,
+        "hash": bundle.hash,
+        "plan": bundle.plan.hash(),
+        "folds": list(bundle.folds),
+        **facts,
+        **known,
+    }
+
+
+def plan_facts(plan: Plan) -> dict[str, Any]:
+    """What a plan decides, in JSON types."""
+    return {
+        "name": plan.name,
+        "hash": plan.hash(),
+        "dims": plan.dims,
+        "channels": {channel.name: channel.scheme for channel in plan.channels},
+        "labels": plan.labels,
+        "spacing": list(plan.spacing),
+        "unit": plan.unit,
+        "patch": list(plan.patch),
+        "batch_size": plan.batch_size,
+        "mirror_axes": list(plan.mirror_axes),
+        "network": plan.network.name,
+        "features": [stage.layers[-1].channels for stage in plan.network.encoder],
+    }
+
+
+def norm_rows(plan: Plan) -> list[dict[str, Any]]:
+    """Every normalised layer: channels, groups, channels per group, voxels, pool size and what it equals."""
+    return [dataclasses.asdict(row) for row in norm_report(plan)]
+
+
+def _text(facts: Mapping[str, Any]) -> str:
+    lines = [
+        f"{key:<12} {_words(value, ' x ' if key in SIZES else ', ')}" for key, value in facts.items() if key != "norms"
+    ]
+    if "norms" in facts:
+        rows = [list(row.values()) for row in facts["norms"]]
+        lines += ["", text_table(NORM_COLUMNS, rows)]
+    return "\n".join(lines)
+
+
+def _words(value: Any, between: str = ", ") -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_words(inner)}" for key, inner in value.items())
+    if isinstance(value, list):
+        return between.join(_words(inner) for inner in value) or "none"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "as it is" if value is None else str(value)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="segkit info",
+        description="Say what a model, a plan or a scan is. A plan is shown with the norm of every layer.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("what", metavar="MODEL|PLAN|SCAN", help="a model or its name, a plan.json, or a scan")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    return parser

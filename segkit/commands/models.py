@@ -1,0 +1,32 @@
+"""segkit models: the models that predict -m finds by name."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Sequence
+
+from segkit.errors import InputError
+from segkit.inference.models import named_models, read_models
+from segkit.report.tables import text_table
+
+log = logging.getLogger(__name__)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Parse, list, print; returns the exit code."""
+    argparse.ArgumentParser(
+        prog="segkit models",
+        description="List the models in the folders of $SEGKIT_MODELS (by default: models, in the current folder).",
+        allow_abbrev=False,
+    ).parse_args(arguments)
+    rows = []
+    for name, path in named_models().items():
+        try:
+            bundles = read_models(path)
+        except InputError as error:
+            log.warning("%s cannot be used: %s", name, error)
+            continue
+        rows += [[name, bundle.created, bundle.hash, ", ".join(bundle.plan.labels)] for bundle in bundles]
+    print(text_table(["name", "created", "hash", "labels"], rows) if rows else "no models; 'segkit train' makes one")
+    return 0
