@@ -41,7 +41,8 @@ class NetworkConfig:
     """The network's family, sizes and norm. What is None is decided by the planner."""
 
     name: str = "unet"
-    dims: int = 3
+    dims: int | None = None
+    """2 or 3; None is 3, and 2 for pictures and single slices."""
     features: list[int] | None = None
     convs: int = 2
     activation: str = "leaky_relu"

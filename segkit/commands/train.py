@@ -23,7 +23,7 @@ overrides (KEY=VALUE), the ones that matter most:
   trainer.max_steps=N            or how many steps (2000 if neither is given)
   fold=0..k-1|all                the fold that validates; all trains on every case
   network=NAME                   {networks}
-  network.dims=2|3               2 cuts scans into slices; pictures need 2
+  network.dims=2|3               2 cuts scans into slices; the default for pictures is 2, else 3
   network.norm=NAME              group, instance, layer, batch or none
   network.channels_per_group=N   or network.num_groups=N, never both; auto sizes the groups to each layer
   plan=FILE                      follow an edited plan.json of 'segkit plan'

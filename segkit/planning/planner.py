@@ -125,12 +125,14 @@ def parse_memory(text: str) -> float:
     return float(match[1]) * MEMORY_UNITS[match[2].upper()]
 
 
-def _slice_axis(fingerprint: Fingerprint, dims: int) -> int | None:
+def _slice_axis(fingerprint: Fingerprint, dims: int | None) -> int | None:
     size = np.median([case.shape for case in fingerprint.cases], axis=0)
     edges = np.median([case.spacing for case in fingerprint.cases], axis=0)
+    if dims is None:
+        dims = 3 if size.min() > 1 else 2
     if dims == 3:
         if size.min() <= 1:
-            raise UsageError("The dataset holds single slices or pictures. Use network.dims=2.")
+            raise UsageError("network.dims=3: the dataset holds single slices or pictures. Use network.dims=2.")
         return None
     if dims != 2:
         raise UsageError(f"network.dims={dims} must be 2 or 3.")
@@ -239,7 +241,7 @@ def _topology(task: _Task, patch: Sequence[int], edges: Sequence[float]) -> Topo
 def _features(task: _Task, topology: Topology) -> list[int]:
     stages, given = len(topology.strides), task.network.features
     if given is None:
-        return default_features(stages, len(task.axes))
+        return default_features(stages)
     if len(given) < 2 or min(given) < 1:
         raise UsageError(f"network.features={list(given)} needs at least two stages of at least one channel.")
     if len(given) > stages:
@@ -252,7 +254,7 @@ def _features(task: _Task, topology: Topology) -> list[int]:
 
 def _elements(task: _Task, topology: Topology) -> int:
     stages = len(topology.strides)
-    features = (task.network.features or default_features(stages, len(task.axes)))[:stages]
+    features = (task.network.features or default_features(stages))[:stages]
     inputs, outputs = len(task.dataset.channels), len(task.dataset.labels) + 1
     return activation_elements(topology, features, inputs=inputs, outputs=outputs, config=task.network)
 

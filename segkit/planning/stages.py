@@ -15,7 +15,7 @@ from segkit.planning.topology import Topology
 from segkit.plans import LayerPlan, NetworkPlan, NormKind, StagePlan
 
 BASE_FEATURES = 16
-MOST_FEATURES = {2: 512, 3: 320}
+MOST_FEATURES = 256
 BYTES_PER_ELEMENT = 8e9 / 560e6
 """Of a convolution's output, with all that a training step keeps for it: nnU-Net plans 560e6 elements for 8 GB."""
 
@@ -34,13 +34,13 @@ class _Stage:
     strided: bool
 
 
-def default_features(stages: int, dims: int) -> list[int]:
-    """Widths that double from 16 on, up to 320 in 3D and 512 in 2D.
+def default_features(stages: int) -> list[int]:
+    """Widths that double from 16 on, up to 256.
 
-    >>> default_features(6, 3)
-    [16, 32, 64, 128, 256, 320]
+    >>> default_features(6)
+    [16, 32, 64, 128, 256, 256]
     """
-    return [min(BASE_FEATURES * 2**stage, MOST_FEATURES[dims]) for stage in range(stages)]
+    return [min(BASE_FEATURES * 2**stage, MOST_FEATURES) for stage in range(stages)]
 
 
 def build_stages(topology: Topology, features: Sequence[int], *, inputs: int, config: NetworkConfig) -> NetworkPlan:

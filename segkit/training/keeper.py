@@ -139,7 +139,7 @@ class Keeper(L.Callback):
 
     def _reserve(self, module: SegmentationModule) -> float:
         """Seconds to keep for the validations to come and for writing the model."""
-        to_come = self.config.validations - self.validated - 1
+        to_come = max(0, self.config.validations - self.validated - 1)
         between = to_come * min(INTERMEDIATE_CASES, len(self.cases)) * self._case_seconds(module)
         if not self._worth_validating(module):
             between = 0.0
@@ -168,7 +168,7 @@ class Keeper(L.Callback):
         return max(1, min(len(self.cases), int(affordable)))
 
     def _validate(self, module: SegmentationModule, *, final: bool) -> None:
-        if not self.cases:
+        if not self.cases or self.config.validations == 0:
             return
         count = self._final_count(module) if final else min(INTERMEDIATE_CASES, len(self.cases))
         start = time.perf_counter()

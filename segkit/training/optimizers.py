@@ -21,10 +21,16 @@ def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
     tall = matrix.shape[0] > matrix.shape[1]
     x: Tensor = matrix.T if tall else matrix
     x = x / (x.norm() + 1e-7)
+    # Each step multiplies x by a polynomial of its gram matrix. All of these commute, so they are gathered in a small
+    # square matrix and applied once: 4 to 5 times less work for kernels, which are much wider than tall.
+    gram = x @ x.T
+    factor = torch.eye(len(gram), dtype=x.dtype, device=x.device)
     for _ in range(steps):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.T if tall else x
+        polynomial = a * torch.eye(len(gram), dtype=x.dtype, device=x.device) + b * gram + c * gram @ gram
+        factor = polynomial @ factor
+        gram = polynomial @ gram @ polynomial
+    result = factor @ x
+    return result.T if tall else result
 
 
 class MuonAdamW(Optimizer):

@@ -137,8 +137,13 @@ def test_pictures(fingerprint: Any, decide: Any) -> None:
 
 
 def test_a_single_slice_needs_2d(fingerprint: Any, decide: Any) -> None:
-    with pytest.raises(UsageError, match=r"holds single slices or pictures\. Use network\.dims=2\."):
-        decide(fingerprint((200, 300, 1)))
+    with pytest.raises(UsageError, match=r"holds single slices or pictures"):
+        decide(fingerprint((200, 300, 1)), dims=3)
+
+
+def test_a_single_slice_is_2d_unasked(fingerprint: Any, decide: Any) -> None:
+    assert decide(fingerprint((200, 300, 1))).dims == 2
+    assert decide(fingerprint((200, 300, 40))).dims == 3
 
 
 def test_other_dimensions_are_refused(fingerprint: Any, decide: Any) -> None:

@@ -67,8 +67,7 @@ def test_elements_by_hand() -> None:
 
 
 def test_widths_double_up_to_a_limit() -> None:
-    assert default_features(7, 3) == [16, 32, 64, 128, 256, 320, 320]
-    assert default_features(7, 2) == [16, 32, 64, 128, 256, 512, 512]
+    assert default_features(7) == [16, 32, 64, 128, 256, 256, 256]
 
 
 def test_a_stage_needs_a_convolution() -> None:

@@ -18,6 +18,16 @@ def test_orthogonalize_brings_singular_values_near_one(shape: tuple[int, int]) -
     assert values.max() < 1.3
 
 
+def test_orthogonalize_equals_the_iteration_written_out() -> None:
+    torch.manual_seed(0)
+    matrix = torch.randn(16, 200)
+    x = matrix / matrix.norm()
+    for _ in range(5):
+        gram = x @ x.T
+        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+    assert torch.allclose(orthogonalize(matrix), x, atol=1e-4)
+
+
 def test_vectors_move_as_under_torch_adamw() -> None:
     ours, theirs = nn.Parameter(torch.tensor([1.0, -2.0])), nn.Parameter(torch.tensor([1.0, -2.0]))
     first = MuonAdamW([{"params": [ours], "matrix": False, "lr": 0.1, "weight_decay": 0.01}])
