@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,15 @@ MODULES = sorted((ROOT / "segkit").rglob("*.py"))
 
 def test_floors_and_doors() -> None:
     assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True) == EXIT_STATUS_SUCCESS
+
+
+def test_every_module_has_a_floor() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    floors = {name.strip() for layer in contracts[0]["layers"] for name in layer.split("|")}
+    inside = {f"segkit.{path.stem}" for path in (ROOT / "segkit").iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert inside - {"segkit.__init__", "segkit.__pycache__"} == floors
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
