@@ -27,7 +27,7 @@ Points = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 LABELS = {"liver": 1, "kidney_left": 2, "kidney_right": 3, "vessel": 4}
-SPACINGS = ((1.4, 1.4, 2.0), (1.6, 1.6, 1.6), (1.25, 1.8, 1.8), (2.0, 1.5, 1.5))
+SPACINGS = ((1.5, 1.5, 2.4), (1.9, 1.9, 1.9), (1.6, 2.1, 2.1), (2.4, 1.8, 1.8))
 """mm, along the file's own axes."""
 FIELD_OF_VIEW = 76.0
 """mm, along every axis."""
@@ -36,7 +36,7 @@ BODY = (33.0, 28.0, 34.0)
 FAT = 0.86
 """Fat lies between this share of the body's semi-axes and its skin."""
 TISSUE = 100.0
-BRIGHTNESS = {"liver": 142.0, "kidney_left": 154.0, "kidney_right": 154.0, "vessel": 162.0}
+BRIGHTNESS = {"liver": 142.0, "kidney_left": 154.0, "kidney_right": 154.0, "vessel": 166.0}
 FAT_BRIGHTNESS = 150.0
 
 
@@ -175,23 +175,23 @@ def _organs(random: np.random.Generator, points: Points) -> dict[str, Mask]:
 
 def _liver(random: np.random.Generator, points: Points) -> Mask:
     """A blob in front on the right, cut flat below."""
-    local = _placed(random, points, (11.0, 9.0, 9.0))
+    local = _placed(random, points, (11.0, 10.0, 10.0))
     return np.asarray((_ellipsoid(local, (14.0, 12.0, 14.0)) < 1) & (local[2] > -8.0 + 0.3 * local[0]))
 
 
 def _kidney(random: np.random.Generator, points: Points, *, side: float) -> Mask:
     """A bean behind, its hollow towards the middle; ``side`` is -1 on the left and 1 on the right."""
-    x, y, z = _placed(random, points, (side * 15.0, -8.0, -7.0))
-    bent = x * side + 0.04 * z * z - 1.5
-    return np.asarray(_ellipsoid(np.stack([bent, y, z]), (5.5, 6.5, 11.0)) < 1)
+    x, y, z = _placed(random, points, (side * 15.0, -7.0, -8.0))
+    bent = x * side + 0.03 * z * z - 1.5
+    return np.asarray(_ellipsoid(np.stack([bent, y, z]), (7.0, 8.0, 13.0)) < 1)
 
 
 def _vessel(random: np.random.Generator, points: Points) -> Mask:
     """A winding tube along the spine."""
-    x, y, z = _placed(random, points, (-2.0, -12.0, 0.0))
+    x, y, z = _placed(random, points, (-1.0, -14.0, 0.0))
     phase, swing = random.uniform(0, 2 * np.pi), random.uniform(1.0, 2.5)
     x = x - swing * np.sin(z / 9.0 + phase)
-    return np.asarray((np.hypot(x, y) < 4.0) & (np.abs(z) < 25.0))
+    return np.asarray((np.hypot(x, y) < 5.5) & (np.abs(z) < 25.0))
 
 
 def _tissue(random: np.random.Generator, points: Points, labels: NDArray[np.uint8]) -> NDArray[np.float32]:
