@@ -16,7 +16,7 @@ from scipy import sparse
 from segkit.preprocessing.chain import WayBack
 from segkit.preprocessing.resample import apply_matrix, axis_matrix
 
-SLAB_BYTES = 64 << 20
+SLAB_BYTES = 16 << 20
 """Scores that are held at the scan's resolution at a time."""
 
 

@@ -35,6 +35,11 @@ def test_labels_are_where_the_threshold_says(make_bundle: Make) -> None:
     assert np.array_equal(labels.array, np.where(scan().array > 50, 7, 0))
 
 
+def test_mirrored_windows_are_turned_back(make_bundle: Make) -> None:
+    bundle = make_bundle(mirror_axes=(0, 2))
+    assert np.array_equal(Predictor(bundle, tta=True).predict(scan()).array, Predictor(bundle).predict(scan()).array)
+
+
 def test_frozen_bundle_predicts() -> None:
     array = np.zeros((1, 30, 20, 3), np.int16)
     array[:, 5:15, 5:15], array[:, 20:28, 5:15] = 100, -100
@@ -45,7 +50,7 @@ def test_frozen_bundle_predicts() -> None:
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_every_orientation_on_its_own_grid(make_bundle: Make, order: tuple[int, int, int]) -> None:
-    predictor = Predictor(make_bundle(), tta=True)
+    predictor = Predictor(make_bundle())
     for signs in itertools.product((1, -1), repeat=3):
         affine = np.eye(4)
         affine[:3, :3] = np.eye(3)[:, list(order)] * signs
