@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Does the image do its job? Without network: the demo in a few steps, then predict with its model, as another user.
-# Usage: docker/smoke_test.sh [IMAGE]
+# Usage: [ENGINE=podman] docker/smoke_test.sh [IMAGE]
 set -euo pipefail
 image=${1:-segkit}
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-run() { docker run --rm --network none --user "$(id -u)" -v "$out:/out" -w /out "$image" "$@"; }
+run() { "${ENGINE:-docker}" run --rm --network none --user "$(id -u)" -v "$out:/out" -w /out "$image" "$@"; }
 
 run --version
 # Exit code 1 only says that so few steps do not make a good model.
