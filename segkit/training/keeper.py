@@ -28,6 +28,8 @@ ROWS = 100
 """About how many rows training.csv gets."""
 TIMED_STEPS = 10
 """Steps after which a budget of minutes is turned into a number of steps, for good."""
+SLOWER, FASTER = 0.95, 1.2
+"""Shares of the remaining steps between which that number stands; a quiet machine stays well inside."""
 INTERMEDIATE_CASES = 8
 """Validation cases that are predicted before the end of a run; the last validation takes all that time allows."""
 VALIDATION_SHARE = 0.1
@@ -123,16 +125,16 @@ class Keeper(L.Callback):
         trainer.should_stop = last
 
     def _keep_to_budget(self, module: SegmentationModule) -> None:
-        """Turn minutes into steps once; later only cut, when the machine became slower by more than a little."""
+        """Turn minutes into steps once; later only where the machine became much slower or faster than that."""
         schedule = module.schedule
         if self.config.max_minutes is None or schedule.step < TIMED_STEPS or schedule.remaining == 0:
             return
         possible = steps_within(self._seconds_left(), self.timing.per_step, self._reserve(module))
         if not self.length_stands:
-            schedule.total = schedule.step + possible
+            schedule.end_after(possible)
             self.length_stands = True
-        elif possible < 0.95 * schedule.remaining - 2:
-            schedule.shorten(possible)
+        elif not SLOWER * schedule.remaining - 2 <= possible <= FASTER * schedule.remaining + 2:
+            schedule.end_after(possible)
 
     def _seconds_left(self) -> float:
         return 60 * (self.config.max_minutes or 0) - self.timing.elapsed()

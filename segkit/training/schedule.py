@@ -12,8 +12,8 @@ from segkit.config import TrainerConfig
 class Schedule:
     """Progress from 0 to 1 over ``total`` steps.
 
-    With a budget of minutes the number of steps is found by timing (`plan_steps`) and then stands; it is cut short
-    only when the machine has become so slow that the budget would be broken.
+    With a budget of minutes the number of steps is found by timing and then stands, unless the machine becomes much
+    slower or faster.
     """
 
     total: int
@@ -29,8 +29,8 @@ class Schedule:
         self.progress += (1 - self.progress) / max(1, self.remaining)
         self.step += 1
 
-    def shorten(self, remaining: int) -> None:
-        """End after ``remaining`` more steps; the learning rate decays faster from here, without a jump."""
+    def end_after(self, remaining: int) -> None:
+        """End after ``remaining`` more steps; the learning rate goes on from here without a jump."""
         self.total = self.step + max(1, remaining)
 
     def state(self) -> dict[str, Any]:

@@ -18,11 +18,11 @@ def test_progress_is_linear_in_steps() -> None:
     assert schedule.remaining == 0
 
 
-def test_shortened_schedule_still_reaches_one_without_a_jump() -> None:
+def test_a_revised_schedule_still_reaches_one_without_a_jump() -> None:
     schedule = Schedule(total=100)
     for _ in range(50):
         schedule.advance()
-    schedule.shorten(10)
+    schedule.end_after(10)
     schedule.advance()
     assert schedule.progress == pytest.approx(0.55)
     for _ in range(9):
