@@ -176,12 +176,14 @@ def test_help_of_verbs_starts_without_torch(verb: str, unwanted: str) -> None:
 
 
 def test_help_is_at_once() -> None:
-    seconds = []
-    for _ in range(5):
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "segkit", "--help"], capture_output=True, check=True)
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 0.2
+    # Several tries, because other work on the machine only ever adds to the time.
+    assert any(_seconds_of_help() < 0.2 for _ in range(20))
+
+
+def _seconds_of_help() -> float:
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "segkit", "--help"], capture_output=True, check=True)
+    return time.perf_counter() - start
 
 
 def test_closed_pipe_is_quiet() -> None:
