@@ -6,7 +6,6 @@ import json
 import logging
 import subprocess
 import sys
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -176,14 +175,9 @@ def test_help_of_verbs_starts_without_torch(verb: str, unwanted: str) -> None:
 
 
 def test_help_is_at_once() -> None:
-    # Several tries, because other work on the machine only ever adds to the time.
-    assert any(_seconds_of_help() < 0.2 for _ in range(20))
-
-
-def _seconds_of_help() -> float:
-    start = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "segkit", "--help"], capture_output=True, check=True)
-    return time.perf_counter() - start
+    # The processor's time, from the start of the interpreter on: the wall clock would measure other work as well.
+    code = "import sys, time, segkit.cli as cli; cli.main(['--help']); print(time.process_time(), file=sys.stderr)"
+    assert min(float(_run(code).stderr) for _ in range(3)) < 0.2
 
 
 def test_closed_pipe_is_quiet() -> None:
