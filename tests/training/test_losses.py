@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from segkit.training.losses import LOSSES, DeepSupervision, PresentDice
+from segkit.training.losses import LOSSES, DeepSupervision, PresentDice, RootWeightedCrossEntropy
 
 
 def scores_for(labels: torch.Tensor, classes: int, confidence: float = 20.0) -> torch.Tensor:
@@ -38,6 +38,15 @@ def test_dice_without_any_label_is_zero_and_has_a_gradient_of_zero() -> None:
     loss.backward()
     assert loss == 0
     assert scores.grad.abs().max() == 0
+
+
+def test_cross_entropy_weighs_a_class_by_the_root_of_its_voxels() -> None:
+    labels = torch.tensor([[[0, 0, 0, 0, 1]]])
+    scores = torch.zeros(1, 2, 1, 5)
+    scores[0, 1] = math.log(3)
+    # -log(1/4) four times with weight 1/2, -log(3/4) once with weight 1.
+    expected = (2 * math.log(4) + math.log(4 / 3)) / 3
+    assert RootWeightedCrossEntropy()(scores, labels).item() == pytest.approx(expected, abs=1e-5)
 
 
 def test_dice_ce_adds_cross_entropy() -> None:
