@@ -61,7 +61,7 @@ class PlanConfig:
     spacing: list[float] | None = None
     patch: list[int] | None = None
     memory: str = "auto"
-    """Memory for the activations of one training step, such as 8GB; auto: 1GB on a CPU, 8GB on a GPU."""
+    """Memory for the activations of one training step, such as 8GB; auto: 500MB on a CPU, 8GB on a GPU."""
 
 
 @dataclass

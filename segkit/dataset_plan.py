@@ -92,11 +92,11 @@ def given_plan(path: str | Path, dataset: Dataset) -> Plan:
 
 
 def memory_budget(config: TrainConfig) -> str:
-    """What plan.memory=auto stands for: 8GB with a GPU, 1GB with a CPU, which wants many small steps."""
+    """What plan.memory=auto stands for: 8GB with a GPU, 500MB with a CPU, which wants many small steps."""
     if config.plan.memory != "auto":
         return config.plan.memory
     gpu = config.compute.name == "gpu" or (config.compute.name == "auto" and has_gpu())
-    return "8GB" if gpu else "1GB"
+    return "8GB" if gpu else "500MB"
 
 
 def has_gpu() -> bool:

@@ -37,7 +37,7 @@ def test_nothing_given_is_the_dataclass_with_a_length() -> None:
         ("network.channels_per_group=4", "network.channels_per_group", 4),
         ("network.num_groups=4", "network.num_groups", 4),
         ("compute=gpu", "plan.memory", "8GB"),
-        ("compute=cpu", "plan.memory", "1GB"),
+        ("compute=cpu", "plan.memory", "500MB"),
         ("plan.spacing=[1,1,2.5]", "plan.spacing", [1.0, 1.0, 2.5]),
         ("trainer.max_minutes=10", "trainer.max_minutes", 10.0),
         ("trainer.precision=bfloat16", "trainer.precision", "bfloat16"),

@@ -37,9 +37,9 @@ def test_a_plan_of_other_channels_is_refused(phantom: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("words", "gpu", "memory"),
     [
-        ([], False, "1GB"),
+        ([], False, "500MB"),
         ([], True, "8GB"),
-        (["compute=cpu"], True, "1GB"),
+        (["compute=cpu"], True, "500MB"),
         (["compute=gpu"], False, "8GB"),
         (["plan.memory=3GB"], True, "3GB"),
     ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from segkit.config import NetworkConfig, PlanConfig
 from segkit.dataset import Dataset
 from segkit.errors import UsageError
+from segkit.memory import parse_size
 from segkit.planning.fingerprint import Fingerprint
 from segkit.planning.mirror import mirror_axes
 from segkit.planning.schemes import plan_channels, plan_crop
@@ -26,8 +26,7 @@ ANISOTROPY = 3.0
 """A coarsest axis beyond this factor is treated apart."""
 LARGEST_PATCH = {2: 2048**2, 3: 256**3}
 """Voxels that a patch starts from."""
-DEFAULT_MEMORY = "1GB"
-MEMORY_UNITS = {"KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
+DEFAULT_MEMORY = "500MB"
 
 Spacing = tuple[float | None, float | None, float | None]
 
@@ -110,21 +109,6 @@ def median_size(fingerprint: Fingerprint, spacing: Spacing) -> Shape:
     return (x, y, z)
 
 
-def parse_memory(text: str) -> float:
-    """Bytes of a size such as 8GB or 512MB.
-
-    >>> parse_memory("8GB")
-    8000000000.0
-
-    Raises:
-        UsageError: not a size.
-    """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]B)\s*", text, re.IGNORECASE)
-    if match is None or float(match[1]) == 0:
-        raise UsageError(f"plan.memory={text} is not a size. Write it like 8GB or 512MB.")
-    return float(match[1]) * MEMORY_UNITS[match[2].upper()]
-
-
 def _slice_axis(fingerprint: Fingerprint, dims: int | None) -> int | None:
     size = np.median([case.shape for case in fingerprint.cases], axis=0)
     edges = np.median([case.spacing for case in fingerprint.cases], axis=0)
@@ -182,7 +166,7 @@ def _patch(task: _Task, spacing: Spacing, size: Shape) -> tuple[Topology, list[i
     edges = [edge or 1.0 for edge in spacing]
     if task.plan.patch is not None:
         return _given_patch(task, edges)
-    budget = parse_memory(DEFAULT_MEMORY if task.plan.memory == "auto" else task.plan.memory)
+    budget = parse_size(DEFAULT_MEMORY if task.plan.memory == "auto" else task.plan.memory)
     patch = _first_patch(edges, size, task.axes)
     topology = _topology(task, patch, edges)
     elements = _elements(task, topology)

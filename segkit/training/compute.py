@@ -23,7 +23,7 @@ def device_for(name: str) -> torch.device:
 
 def default_memory(device: torch.device) -> str:
     """What plan.memory=auto means for activations: a CPU wants many small steps rather than few large ones."""
-    return "8GB" if device.type == "cuda" else "1GB"
+    return "8GB" if device.type == "cuda" else "500MB"
 
 
 def set_threads(trainer: TrainerConfig) -> None:
