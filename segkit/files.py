@@ -8,22 +8,47 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from segkit.errors import InputError
+
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder, with the same suffixes; renamed to ``path`` when the block succeeds.
 
     The folder is made if it does not exist. When the block raises, the temporary file is removed.
+
+    Raises:
+        InputError: a folder that cannot be made or written, a full disk.
     """
     final = Path(path)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    # The unique part stands in front: writers choose the format by suffix.
-    temporary = final.with_name(f".{uuid.uuid4().hex[:8]}-{final.name}")
+    # Writers choose the format by suffix, and some know it in lower case only.
+    temporary = final.with_name(f".{uuid.uuid4().hex}{''.join(final.suffixes[-2:]).lower()}")
     try:
+        final.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         os.replace(temporary, final)
+    except OSError as error:
+        found = error.strerror or str(error)
+        raise unwritable(final, found[:1].lower() + found[1:]) from error
     finally:
+        _remove(temporary)
+
+
+def _remove(temporary: Path) -> None:
+    try:
         temporary.unlink(missing_ok=True)
+    except OSError:  # the folder itself is the trouble, and that is said already
+        return
+
+
+def unwritable(path: str | Path, found: str) -> InputError:
+    """The error for a file that cannot be written."""
+    return InputError(
+        path,
+        expected="a place that can be written to",
+        found=found,
+        remedy="Choose another place, or change its permissions or make room there.",
+    )
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from segkit.errors import InputError
+from segkit.file_names import readable_files
 from segkit.files import atomic_path, write_text
 
 
@@ -15,8 +20,8 @@ def test_text_is_written_as_utf8(tmp_path: Path) -> None:
 
 
 def test_temporary_file_keeps_the_suffixes(tmp_path: Path) -> None:
-    with atomic_path(tmp_path / "a.nii.gz") as temporary:
-        assert temporary.name.endswith("a.nii.gz")
+    with atomic_path(tmp_path / "name of a patient.NII.GZ") as temporary:
+        assert re.fullmatch(r"\.[0-9a-f]{32}\.nii\.gz", temporary.name)
         assert temporary.parent == tmp_path
         temporary.touch()
 
@@ -33,3 +38,34 @@ def test_failed_writing_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
         fail_half_way(tmp_path / "a.txt")
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
     assert (tmp_path / "a.txt").read_text() == "old"
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.txt", "old")
+    with pytest.raises(
+        InputError, match=r"b\.txt: expected a place that can be written to, found file exists\. Choose"
+    ):
+        write_text(tmp_path / "a.txt" / "b.txt", "new")
+    with pytest.raises(InputError, match="found file name too long"):
+        write_text(tmp_path / f"{'n' * 300}.txt", "new")
+    (tmp_path / "folder.txt").mkdir()
+    with pytest.raises(InputError, match="found is a directory"):
+        write_text(tmp_path / "folder.txt", "new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "folder.txt"]
+
+
+def test_a_killed_process_leaves_no_file_under_the_final_name(tmp_path: Path) -> None:
+    code = """
+import time
+from segkit.files import atomic_path
+with atomic_path("a.nii") as temporary:
+    temporary.write_bytes(b"half")
+    print("half", flush=True)
+    time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == b"half"
+        process.kill()
+    assert readable_files(tmp_path) == []
+    assert not (tmp_path / "a.nii").exists()

@@ -5,6 +5,7 @@ A picture has no place in the world: its affine is the identity and its unit "px
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 import warnings
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 _TYPES = {"1": "u1", "L": "u1", "I;16": "u2", "I;16B": "u2", "I;16L": "u2", "I": "i4", "F": "f4", "RGB": "u1"}
 _AS_READ = {"RGBA": "RGB", "RGBX": "RGB", "LA": "L", "P": "RGB", "PA": "RGB"}
 _WRITTEN = {".png": ("u1", "u2"), ".tif": ("u1", "u2", "i4", "f4"), ".tiff": ("u1", "u2", "i4", "f4"), ".bmp": ("u1",)}
+
+_FORMATS = {".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP"}
 
 
 @dataclass(frozen=True)
@@ -147,17 +150,25 @@ def save(path: Path, volume: Volume) -> None:
     Raises:
         InputError: several planes, another number of channels, or a type that the format cannot hold.
     """
-    allowed = _WRITTEN[path.suffix.lower()]
     array = volume.array.astype(np.uint8) if volume.dtype == np.bool_ else volume.array
-    kind = f"{array.dtype.kind}{array.dtype.itemsize}"
-    colour = volume.channels == 3 and kind == "u1"
-    if volume.grid.shape[2] != 1 or not (volume.channels == 1 or colour) or kind not in allowed:
+    check_fits(path, array.shape, array.dtype)
+    rows = np.ascontiguousarray(array[..., 0].transpose(2, 1, 0))
+    # By way of memory: Pillow itself takes no notice when a disk becomes full within a TIFF.
+    content = io.BytesIO()
+    Image.fromarray(rows if volume.channels == 3 else rows[..., 0]).save(content, _FORMATS[path.suffix.lower()])
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content.getvalue())
+
+
+def check_fits(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Raise an InputError unless a picture of this suffix holds ``shape`` (C, X, Y, Z) of ``dtype``."""
+    allowed = _WRITTEN[path.suffix.lower()]
+    kind = f"{dtype.kind}{dtype.itemsize}"
+    colour = shape[0] == 3 and kind == "u1"
+    if shape[3] != 1 or not (shape[0] == 1 or colour) or kind not in allowed:
         raise InputError(
             path,
-            expected=f"one plane, grey ({', '.join(allowed)}) or 8-bit RGB",
-            found=f"the shape {volume.array.shape} (C, X, Y, Z) of {array.dtype.name}",
+            expected=f"one plane, grey ({', '.join(np.dtype(each).name for each in allowed)}) or RGB of uint8",
+            found=f"the shape {' x '.join(map(str, shape))} (C, X, Y, Z) of {dtype.name}",
             remedy="Choose another suffix, for example .nii.gz.",
         )
-    rows = np.ascontiguousarray(array[..., 0].transpose(2, 1, 0))
-    with atomic_path(path) as temporary:
-        Image.fromarray(rows if colour else rows[..., 0]).save(temporary)
