@@ -18,11 +18,11 @@ from torch import Tensor
 
 from segkit.bundle import Bundle
 from segkit.errors import InputError, OutOfMemoryError
-from segkit.inference.models import read_models, resolve_model
+from segkit.inference.models import read_models
 from segkit.inference.restore import labels_of_scores
 from segkit.inference.scorer import WindowScorer, choose_device, choose_precision
-from segkit.io import available_memory, from_object
-from segkit.memory import size_text
+from segkit.io import from_object, require_memory
+from segkit.model_names import resolve_model
 from segkit.plans import Plan
 from segkit.preprocessing.chain import Prepared, prepare
 from segkit.sliding_window import Network, predict_scores, window_starts
@@ -95,12 +95,12 @@ class Predictor:
 
         Raises:
             InputError: a scan that cannot be read, or is not what the model was trained for.
-            OutOfMemoryError: its scores do not fit into memory.
+            OutOfMemoryError: it does not fit into memory at the plan's spacing, or its scores do not.
         """
         name = Path(where or (scan if isinstance(scan, str | PathLike) else "scan"))
         volume = from_object(scan)
         started = time.perf_counter()
-        prepared = prepare(volume, self.plan, where=name)
+        prepared = prepare(volume, self.plan, where=name, max_memory=self.max_memory)
         ready = time.perf_counter()
         scores = self._scores(prepared, name, progress)
         scored = time.perf_counter()
@@ -160,14 +160,9 @@ class Predictor:
         )
         needed = padded * 4 * (len(self.plan.label_values) + 1 + len(self.plan.channels))
         needed += 4 * math.prod(prepared.way_back.source_shape)
-        limits = [limit for limit in (self.max_memory, available_memory()) if limit is not None]
-        if limits and needed > min(limits):
-            size = " x ".join(str(edge) for edge in prepared.way_back.network_shape)
-            raise OutOfMemoryError(
-                f"{where}: the scores of {len(self.plan.label_values)} classes on {size} voxels take "
-                f"{size_text(needed)}, and {size_text(min(limits))} may be used. "
-                "Take a machine with more memory, or cut the scan."
-            )
+        size = " x ".join(str(edge) for edge in prepared.way_back.network_shape)
+        what = f"the scores of {len(self.plan.label_values)} classes on {size} voxels"
+        require_memory(where, needed, what, limit=self.max_memory)
 
 
 class _Counted:

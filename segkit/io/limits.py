@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.errors import InputError
+from segkit.errors import InputError, OutOfMemoryError
 from segkit.memory import size_text
 
 _MEMINFO = Path("/proc/meminfo")
@@ -38,12 +38,20 @@ def _physical_memory() -> int | None:
 
 
 def _container_memory() -> int | None:
-    """What the container's own limit leaves (cgroup version 2)."""
+    """What the container's own limit leaves (cgroup version 2); pages of files that can be dropped count as free."""
     try:
-        limit = int((_CGROUP / "memory.max").read_text(encoding="ascii"))
-        return limit - int((_CGROUP / "memory.current").read_text(encoding="ascii"))
+        limit, used = (int((_CGROUP / name).read_text(encoding="ascii")) for name in ("memory.max", "memory.current"))
     except (OSError, ValueError):  # no such limit, or the word "max"
         return None
+    return limit - used + min(used, _droppable_pages())
+
+
+def _droppable_pages() -> int:
+    try:
+        lines = (_CGROUP / "memory.stat").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
+    except (OSError, StopIteration, ValueError):
+        return 0
 
 
 def check_memory(where: str | Path, needed: int) -> None:
@@ -55,6 +63,16 @@ def check_memory(where: str | Path, needed: int) -> None:
             expected=f"a scan that fits into the {size_text(free)} of memory that are free",
             found=f"a header that promises {size_text(needed)} of voxels",
             remedy="A scan of that size needs a machine with more memory or must be cut; else the file is damaged.",
+        )
+
+
+def require_memory(where: str | Path, needed: int, what: str, *, limit: int | None = None) -> None:
+    """Raise an OutOfMemoryError when ``what`` takes ``needed`` bytes and the machine, or ``limit``, has less."""
+    known = [amount for amount in (limit, available_memory()) if amount is not None]
+    if known and needed > min(known):
+        raise OutOfMemoryError(
+            f"{where}: {what} take {size_text(needed)}, and {size_text(min(known))} may be used. "
+            "Take a machine with more memory, or cut the scan."
         )
 
 

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.errors import InputError
-from segkit.io.limits import check_finite
+from segkit.io.limits import check_finite, require_memory
 from segkit.plans import Plan
 from segkit.preprocessing.crop import Box, content_mask, mask_box
 from segkit.preprocessing.intensity import normalize
 from segkit.preprocessing.labels import index_dtype
 from segkit.preprocessing.orient import AxisMap, to_ras
-from segkit.preprocessing.resample import grid_shape, resample, resample_labels
+from segkit.preprocessing.resample import grid_shape, resample, resample_bytes, resample_labels
 from segkit.volume import Shape, Volume
 
 
@@ -50,25 +50,28 @@ class Prepared:
     way_back: WayBack
 
 
-def prepare(volume: Volume, plan: Plan, *, where: str | Path = "scan") -> Prepared:
+def prepare(volume: Volume, plan: Plan, *, where: str | Path = "scan", max_memory: int | None = None) -> Prepared:
     """Turn to RAS+, cut away the constant border, normalise, resample to the plan's spacing.
 
     Args:
         volume: the scan, any orientation.
         plan: says how.
         where: the scan's name in messages.
+        max_memory: bytes that resampling may take; None for what is free.
 
     Raises:
-        InputError: another number of channels or unit than the plan has, or voxels that are not finite.
+        InputError: another number of channels or unit than the plan has, or voxels that cannot be normalised.
+        OutOfMemoryError: a grid at the plan's spacing that is too large.
     """
     _check(volume, plan, where)
     turned, axis_map = to_ras(volume)
     mask = content_mask(turned.array) if plan.crop_to_content else None
     box = mask_box(mask, turned.array.shape[1:])
-    cropped = turned.array[(slice(None), *box)]
-    image = normalize(cropped, plan.channels, None if mask is None else mask[box], where=str(where))
-    shape = Volume(cropped, turned.affine).grid.shape
+    cropped = turned.with_array(turned.array[(slice(None), *box)])
+    shape = cropped.grid.shape
     network_shape = grid_shape(shape, turned.spacing, plan.spacing)
+    _check_memory(cropped, network_shape, where, max_memory)
+    image = normalize(cropped.array, plan.channels, None if mask is None else mask[box], where=where)
     image = np.ascontiguousarray(resample(image, network_shape, "cubic"))
     return Prepared(image, WayBack(axis_map, volume.grid.shape, box, shape, network_shape))
 
@@ -80,12 +83,23 @@ def prepare_labels(labels: Volume, plan: Plan, way_back: WayBack) -> NDArray[np.
     return np.ascontiguousarray(resample_labels(indices, way_back.network_shape))
 
 
+def _check_memory(cropped: Volume, network_shape: Shape, where: str | Path, limit: int | None) -> None:
+    """Before anything is taken: a coarse scan, or a header that lies about spacing, may become terabytes."""
+    if network_shape == cropped.grid.shape:
+        return
+    sizes = [" x ".join(map(str, shape)) for shape in (cropped.grid.shape, network_shape)]
+    edges = " x ".join(f"{edge:.3g}" for edge in cropped.spacing)
+    what = f"{sizes[0]} voxels of {edges} {cropped.unit}, resampled to the {sizes[1]} of the model's spacing,"
+    needed = resample_bytes(cropped.channels, cropped.grid.shape, network_shape)
+    require_memory(where, needed, what, limit=limit)
+
+
 def _check(volume: Volume, plan: Plan, where: str | Path) -> None:
     names = ", ".join(channel.name for channel in plan.channels)
     if volume.channels != len(plan.channels):
         raise InputError(
             where,
-            expected=f"{len(plan.channels)} channels ({names})",
+            expected=f"{len(plan.channels)} channel{'s' if len(plan.channels) > 1 else ''} ({names})",
             found=f"{volume.channels}",
             remedy="Give every channel that the model was trained on, in this order.",
         )
@@ -96,5 +110,9 @@ def _check(volume: Volume, plan: Plan, where: str | Path) -> None:
             expected=kinds[plan.unit],
             found=kinds[volume.unit],
             remedy="Use a model that was trained on such images.",
+        )
+    if not volume.array.size:
+        raise InputError(
+            where, expected="voxels", found=f"the shape {volume.array.shape}", remedy="Is this the whole scan?"
         )
     check_finite(where, volume.array)

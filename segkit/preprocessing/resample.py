@@ -57,12 +57,29 @@ def axis_matrix(n_in: int, n_out: int, kind: Kind) -> sparse.csr_array:
 def resample(array: NDArray[Any], shape: Sequence[int], kind: Kind) -> NDArray[np.float32]:
     """(C, X, Y, Z) to (C, *shape) as float32."""
     result: NDArray[np.float32] = np.asarray(array, dtype=np.float32)
-    sizes = list(zip(array.shape[1:], shape, strict=True))
-    # Shrinking axes first: the later ones then have less to do.
-    for axis in sorted(range(3), key=lambda a: sizes[a][1] / sizes[a][0]):
-        if sizes[axis][0] != sizes[axis][1]:
-            result = apply_matrix(axis_matrix(*sizes[axis], kind), result, axis + 1)
+    for axis in _changing_axes(array.shape[1:], shape):
+        result = apply_matrix(axis_matrix(array.shape[axis + 1], shape[axis], kind), result, axis + 1)
     return result
+
+
+def resample_bytes(channels: int, shape: Sequence[int], target: Sequence[int]) -> int:
+    """Memory that `resample` takes at its fullest: an axis' voxels before (twice: ordered for the product) and after.
+
+    >>> resample_bytes(1, (10, 10, 10), (20, 10, 5))  # Z first: 500 voxels; then X: twice 500 and 1000
+    10000
+    """
+    sizes, fullest = list(shape), 2 * math.prod(target)
+    for axis in _changing_axes(shape, target):
+        before = math.prod(sizes)
+        sizes[axis] = target[axis]
+        fullest = max(fullest, 2 * before + math.prod(sizes))
+    return 4 * channels * fullest
+
+
+def _changing_axes(shape: Sequence[int], target: Sequence[int]) -> list[int]:
+    """Shrinking axes first: the later ones then have less to do."""
+    order = sorted(range(3), key=lambda axis: target[axis] / shape[axis])
+    return [axis for axis in order if target[axis] != shape[axis]]
 
 
 def apply_matrix(matrix: sparse.csr_array, array: NDArray[np.float32], axis: int) -> NDArray[np.float32]:

@@ -92,15 +92,8 @@ def _write(case: Case, dataset: Dataset, plan: Plan, place: Path) -> None:
     label_path = _label_path(case)
     labels = read_labels(label_path)
     check_same_grid(volume.grid, labels.grid, label_path)
-    if volume.channels != len(plan.channels):
-        raise InputError(
-            case.images[0],
-            expected=f"{len(plan.channels)} channels, as the plan has",
-            found=f"{volume.channels}",
-            remedy="Give every case all channels, in the plan's order.",
-        )
     indices = to_indices(labels.array, plan.labels, dataset.subset, label_path)
-    prepared = prepare(volume, plan)
+    prepared = prepare(volume, plan, where=case.images[0])
     network_labels = prepare_labels(labels.with_array(indices), plan, prepared.way_back)
     temporary = place.with_name(f".{uuid.uuid4().hex[:8]}-{place.name}")
     temporary.mkdir(parents=True)

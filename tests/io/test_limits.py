@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from segkit.errors import InputError
+from segkit.errors import InputError, OutOfMemoryError
 from segkit.io import available_memory, limits, open_source
 
 
@@ -27,6 +27,10 @@ def test_the_smaller_of_system_and_container(tmp_path: Path, monkeypatch: pytest
     assert available_memory() == 5120
     (tmp_path / "memory.max").write_text("3000\n")
     assert available_memory() == 2000
+    (tmp_path / "memory.stat").write_text("anon 500\ninactive_file 400\nactive_file 100\n")
+    assert available_memory() == 2400
+    (tmp_path / "memory.stat").write_text("inactive_file 9000\n")
+    assert available_memory() == 3000
 
 
 def test_a_header_may_not_promise_more_than_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,6 +41,14 @@ def test_a_header_may_not_promise_more_than_the_memory(tmp_path: Path, monkeypat
         InputError, match=r"fits into the 1\.0 MB of memory that are free, found a header that promises 1\.9 MB"
     ):
         open_source(tmp_path / "a.nii.gz")
+
+
+def test_work_that_does_not_fit() -> None:
+    with pytest.raises(
+        OutOfMemoryError, match=r"a\.nii: the scores take 2\.0 KB, and 1\.0 KB may be used\. Take a machine"
+    ):
+        limits.require_memory("a.nii", 2000, "the scores", limit=1000)
+    limits.require_memory("a.nii", 1000, "the scores", limit=1000)
 
 
 def test_without_knowledge_there_is_no_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from segkit.errors import InputError
+from segkit.errors import InputError, OutOfMemoryError
 from segkit.plans import ChannelPlan, NetworkPlan, Plan
 from segkit.preprocessing.chain import prepare, prepare_labels
 from segkit.volume import Volume
@@ -92,6 +92,22 @@ def test_a_picture_is_refused_where_mm_are_needed() -> None:
     picture = Volume(np.zeros((1, 4, 4, 1)), np.eye(4), "px")
     with pytest.raises(InputError, match="expected a scan with voxel sizes in mm, found a picture without"):
         prepare(picture, plan())
+
+
+def test_memory_is_asked_for_before_it_is_taken() -> None:
+    message = (
+        r"s\.nii: 6 x 6 x 6 voxels of 1 x 1 x 1 mm, resampled to the 6 x 6 x 3 of .* take 2\.2 KB, and 1\.0 KB may"
+    )
+    with pytest.raises(OutOfMemoryError, match=message):
+        prepare(scan(), plan(), where="s.nii", max_memory=1000)
+    far = scan(np.diag([2e5, 2e5, 2e5, 1]))
+    with pytest.raises(OutOfMemoryError, match="resampled to the 1200000 x 1200000 x 600000 of the model's spacing"):
+        prepare(far, plan())
+
+
+def test_no_voxels() -> None:
+    with pytest.raises(InputError, match=r"scan: expected voxels, found the shape \(1, 0, 2, 2\)"):
+        prepare(Volume(np.zeros((1, 0, 2, 2)), np.eye(4)), plan())
 
 
 def test_not_a_number_is_refused() -> None:

@@ -5,7 +5,8 @@ import logging
 import numpy as np
 import pytest
 
-from segkit.plans import ChannelPlan
+from segkit.errors import InputError
+from segkit.plans import ChannelPlan, Scheme
 from segkit.preprocessing.intensity import normalize
 
 
@@ -43,6 +44,18 @@ def test_a_constant_scan_becomes_zero_with_a_warning(caplog: pytest.LogCaptureFi
     with caplog.at_level(logging.WARNING):
         assert not normalize(column(5, 5), [ChannelPlan("T1", "zscore")], where="a.nii.gz").any()
     assert "a.nii.gz, channel T1: the scan has one constant value" in caplog.text
+
+
+@pytest.mark.parametrize("scheme", ["none", "zscore"])
+@pytest.mark.parametrize("value", [1e300, 1e-320])
+def test_values_that_float32_cannot_hold(scheme: Scheme, value: float) -> None:
+    if scheme == "none" and value < 1:
+        assert not normalize(column(0, value), [ChannelPlan("T1", scheme)]).any()
+        return
+    with pytest.raises(
+        InputError, match=r"a\.nii, channel T1: expected intensities that 32-bit numbers can hold, found"
+    ):
+        normalize(column(0, value), [ChannelPlan("T1", scheme)], where="a.nii")
 
 
 def test_the_scan_is_not_written_into() -> None:
