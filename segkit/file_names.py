@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -64,13 +65,13 @@ def scan_paths(inputs: str | Path | Iterable[str | Path]) -> list[Path]:
 
 
 def _scans(path: Path) -> list[Path]:
-    if path.is_dir():
+    if os.path.isdir(path):
         scans = readable_files(path)
         if not scans:
             raise InputError(
                 path,
                 expected=f"scans ({listed(READABLE)})",
-                found="none in this folder",
+                found=f"none directly in this folder{_other_formats(path)}",
                 remedy="Is it the right folder?",
             )
         return scans
@@ -78,10 +79,16 @@ def _scans(path: Path) -> list[Path]:
     return [path]
 
 
+def _other_formats(folder: Path) -> str:
+    suffixes = sorted({suffix_of(path) or "no suffix" for path in folder.iterdir() if path.is_file()})
+    return f", only files with {listed(suffixes[:5])}" if suffixes else ""
+
+
 def must_exist(path: Path) -> None:
     """Raise an InputError unless ``path`` is a file."""
-    if not path.is_file():
-        found = "a folder" if path.is_dir() else "no such file"
+    # os.path and not pathlib, which raises OSError for names that are too long.
+    if not os.path.isfile(path):
+        found = "a folder" if os.path.isdir(path) else "no such file"
         raise InputError(path, expected="a file", found=found, remedy="Check the path.")
 
 

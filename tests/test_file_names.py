@@ -40,12 +40,18 @@ def test_folder_gives_its_readable_files(tmp_path: Path) -> None:
 
 
 def test_folder_without_scans_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"expected scans .* found none in this folder"):
+    with pytest.raises(InputError, match=r"expected scans .* found none directly in this folder\. Is it"):
+        scan_paths(tmp_path)
+    for name in ("1.dcm", "2.dcm", "README"):
+        (tmp_path / name).touch()
+    with pytest.raises(InputError, match=r"found none directly in this folder, only files with \.dcm no suffix\."):
         scan_paths(tmp_path)
 
 
 def test_missing_file_and_folder_in_place_of_a_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="found no such file"):
         scan_paths([tmp_path / "a.nii.gz"])
+    with pytest.raises(InputError, match="found no such file"):
+        scan_paths([tmp_path / ("n" * 300)])
     with pytest.raises(InputError, match="found a folder"):
         must_exist(tmp_path)

@@ -1,4 +1,8 @@
-"""NRRD and MetaImage (.nrrd .nhdr .mha .mhd) by SimpleITK, whose world is LPS: x and y change their sign."""
+"""NRRD and MetaImage (.nrrd .nhdr .mha .mhd) by SimpleITK, whose world is LPS: x and y change their sign.
+
+Complex numbers are refused where the file says so. MetaImage has no word for them: SimpleITK writes them as two
+channels, and no reader can tell them from two channels of a scan.
+"""
 
 # mypy: allow-untyped-calls
 # (SimpleITK has no annotations)
@@ -17,8 +21,8 @@ import SimpleITK as sitk  # noqa: N813  (the name its own manual uses)
 from numpy.typing import NDArray
 
 from segkit.errors import InputError
-from segkit.file_names import must_exist
-from segkit.files import atomic_path
+from segkit.file_names import ITK, must_exist, suffix_of
+from segkit.files import atomic_path, unwritable
 from segkit.io.formats import storable
 from segkit.io.geometry import LPS_TO_RAS, checked_affine
 from segkit.io.limits import check_finite, check_memory
@@ -47,6 +51,11 @@ class ItkSource:
         return voxels
 
 
+_IMAGE_IO = {".nrrd": "NrrdImageIO", ".nhdr": "NrrdImageIO", ".mha": "MetaImageIO", ".mhd": "MetaImageIO"}
+
+_DETACHED = (".nhdr", ".mhd")
+
+
 def open_scan(path: Path) -> ItkSource:
     """Read and check the header.
 
@@ -54,8 +63,7 @@ def open_scan(path: Path) -> ItkSource:
         InputError: a file that ITK cannot read, complex numbers, more than four axes, or an unusable affine.
     """
     must_exist(path)
-    reader = _reader(path)
-    _guarded(path, reader.ReadImageInformation)
+    reader = _read_header(path)
     dtype = _dtype(path, reader.GetPixelID())
     size = reader.GetSize()
     shape, channels = _axes(path, size, reader.GetNumberOfComponents())
@@ -89,6 +97,14 @@ def _reader(path: Path) -> Any:
     sitk.ProcessObject.SetGlobalWarningDisplay(False)  # what matters is raised; the rest would litter the terminal
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
+    if path.suffix not in _IMAGE_IO:  # ITK does not know suffixes in capitals
+        reader.SetImageIO(_IMAGE_IO[suffix_of(path)])
+    return reader
+
+
+def _read_header(path: Path) -> Any:
+    reader = _reader(path)
+    _guarded(path, reader.ReadImageInformation)
     return reader
 
 
@@ -96,17 +112,19 @@ def _guarded(path: Path, action: Any) -> Any:
     try:
         return action()
     except RuntimeError as error:
+        remedy = "The file is incomplete, damaged or of a rare kind: copy it again or convert it to .nii.gz."
+        if suffix_of(path) in _DETACHED:
+            remedy += " Its voxels are in another file, which must be copied with it."
         raise InputError(
-            path,
-            expected="an image that ITK can read",
-            found=_in_words(str(error)),
-            remedy="The file is incomplete, damaged or of a rare kind: copy it again or convert it to .nii.gz.",
+            path, expected="an image that ITK can read", found=_in_words(str(error)), remedy=remedy
         ) from error
 
 
 _WORDS = {
     "Unable to determine ImageIO reader": "no header of this format",
     "File cannot be read": "damaged voxels, or fewer than its header promises",
+    "bytes but received": "damaged voxels, or fewer than its header promises",
+    "fread got only": "fewer voxels than its header promises",
     "bzip2 encoding not available": "voxels packed by bzip2, which ITK cannot unpack",
     "couldn't skip bytes": "a 'byte skip' that leads out of the file",
     "bad_alloc": "more voxels than the memory holds",
@@ -139,11 +157,11 @@ def _dtype(where: str | Path, pixel: int) -> np.dtype[Any]:
 
 
 def _axes(where: str | Path, size: tuple[int, ...], components: int) -> tuple[tuple[int, int, int], int]:
-    if len(size) not in (2, 3, 4) or (len(size) == 4 and components > 1):
+    if len(size) not in (2, 3, 4) or (len(size) == 4 and components > 1) or min(size) < 1:
         raise InputError(
             where,
             expected="2 or 3 voxel axes and at most one axis of channels",
-            found=f"{len(size)} voxel {'axis' if len(size) == 1 else 'axes'} with {components} channels",
+            found=f"the shape {' x '.join(map(str, size))} with {components} channels",
             remedy="Save it as one image of 2 or 3 axes, with at most one further axis for channels.",
         )
     x, y, z = (*size, 1)[:3]
@@ -161,16 +179,22 @@ def _affine(spacing: tuple[float, ...], direction: tuple[float, ...], origin: tu
     return LPS_TO_RAS @ affine
 
 
-def save(path: Path, volume: Volume, *, names: Mapping[str, int] | None = None) -> None:
+def save(path: Path, volume: Volume, *, like: Path | None = None, names: Mapping[str, int] | None = None) -> None:
     """Write atomically, packed; channels become the components of a pixel.
 
-    ``names`` (label -> value) are written into NRRD in the form in which 3D Slicer keeps the names of segments.
+    Where ``like`` is a file of these formats with two axes, so is what is written. ``names`` (label -> value) are
+    written into NRRD in the form in which 3D Slicer keeps the names of segments.
     """
     image = image_of(volume)
+    if like is not None and suffix_of(like) in ITK and _read_header(like).GetDimension() == 2:
+        image = image[:, :, 0]
     if names and path.suffix.lower() == ".nrrd":
         _name_segments(image, names)
     with atomic_path(path) as temporary:
-        sitk.WriteImage(image, str(temporary), useCompression=True)
+        try:
+            sitk.WriteImage(image, str(temporary), useCompression=True)
+        except RuntimeError as error:
+            raise unwritable(path, "that ITK could not write all of it; the disk may be full") from error
 
 
 def image_of(volume: Volume) -> Any:

@@ -13,7 +13,7 @@ from segkit.errors import InputError
 from segkit.file_names import ITK, NIFTI, PICTURE, suffix_of
 from segkit.io.formats import check_readable, check_writable, module_of
 from segkit.io.scans import whole
-from segkit.volume import Volume
+from segkit.volume import Shape, Volume
 
 _ROUNDING = 1e-3
 """How far a stored label may lie from an integer: a float32 slope makes 1 read as 0.99999997."""
@@ -75,7 +75,8 @@ def write_labels(
 ) -> None:
     """Write a label map (1, X, Y, Z) atomically in the format of the suffix, in the smallest integer type that fits.
 
-    ``like`` is the scan: a NIfTI file on the same grid gives its form codes and its affine to the last bit.
+    ``like`` is the scan: a NIfTI file on the same grid gives its form codes and its affine to the last bit, and a scan
+    with two axes in a file of the same kind a label map with two.
     ``names`` (label -> value) are kept in NRRD files, where 3D Slicer finds them.
 
     Raises:
@@ -87,12 +88,24 @@ def write_labels(
     smallest = labels.with_array(_smallest(path, labels.array))
     suffix = suffix_of(path)
     save = module_of(suffix).save
+    scan = None if like is None else Path(like)
     if suffix in NIFTI:
-        save(path, smallest, like=None if like is None else Path(like))
+        save(path, smallest, like=scan)
     elif suffix in ITK:
-        save(path, smallest, names=names)
+        save(path, smallest, like=scan, names=names)
     else:
         save(path, smallest)
+
+
+def check_labels_fit(path: Path, shape: Shape, values: Iterable[int]) -> None:
+    """Raise before the work what `write_labels` would raise after it, for a map of ``shape`` with these values.
+
+    Raises:
+        InputError: a picture's suffix for a map of several planes, or for values that it cannot hold.
+    """
+    if suffix_of(path) in PICTURE:
+        dtype = _smallest(path, np.array([0, *values])).dtype
+        module_of(suffix_of(path)).check_fits(path, (1, *shape), dtype)
 
 
 def labels_in(paths: Iterable[Path]) -> list[int]:

@@ -6,14 +6,17 @@ The header is checked before any voxel is read, and never more is unpacked than 
 from __future__ import annotations
 
 import logging
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
+from segkit.errors import InputError
 from segkit.file_names import must_exist
 from segkit.io.geometry import checked_affine
 from segkit.io.gzip_stream import LARGEST_RATIO, is_gzip, too_short, unpack
@@ -133,9 +136,14 @@ def volume_of(image: Any, where: str = "nibabel image") -> Volume:
     """A nibabel image, of whatever format, as a Volume.
 
     Raises:
-        InputError: complex numbers, too many axes, an unusable affine, NaN or infinite voxels.
+        InputError: voxels that cannot be read, complex numbers, too many axes, an unusable affine, NaN or infinity.
     """
-    voxels = np.asanyarray(image.dataobj)
+    try:
+        voxels = np.asanyarray(image.dataobj)
+    except (OSError, EOFError, ValueError, zlib.error, HeaderDataError) as error:
+        raise InputError(
+            where, expected="voxels that nibabel can read", found=str(error), remedy="Copy the file again."
+        ) from error
     _, samples = stored_type(where, voxels.dtype)
     shape, channels = axes(where, voxels.shape)
     affine = checked_affine(where, image.affine)

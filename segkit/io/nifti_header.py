@@ -21,6 +21,8 @@ from segkit.io.geometry import checked_affine
 from segkit.io.gzip_stream import first_bytes
 from segkit.volume import Grid, Shape
 
+log = logging.getLogger(__name__)
+
 _HEADERS = {348: Nifti1Header, 540: Nifti2Header}
 _QUIET = logging.getLogger(f"{__name__}.nibabel")
 _QUIET.propagate = False
@@ -56,6 +58,7 @@ def read_layout(path: Path) -> Layout:
         InputError: not NIfTI, a damaged header, an unusable affine, or a type that is no real number per voxel.
     """
     header = read_header(path)
+    _warn_of_unit(path, header)
     stored, samples = stored_type(path, header.get_data_dtype())
     scale = _scale(path, header) if samples == 1 else None
     offset = int(header.get_data_offset())
@@ -120,6 +123,13 @@ def stored_type(where: str | Path, dtype: np.dtype[Any]) -> tuple[np.dtype[Any],
         found=f"complex numbers ({dtype.name})",
         remedy="Save the magnitude (or real and imaginary part as two channels) instead.",
     )
+
+
+def _warn_of_unit(path: Path, header: Any) -> None:
+    """Lengths are read as mm whatever the header calls them, as nibabel does: it is mostly the name that lies."""
+    unit = {1: "m", 3: "micrometres"}.get(int(header["xyzt_units"]) & 7)
+    if unit:
+        log.warning("%s: its header calls the lengths %s; they are read as mm", path.name, unit)
 
 
 def _scale(path: Path, header: Any) -> tuple[float, float] | None:

@@ -30,12 +30,14 @@ def save(path: Path, volume: Volume, *, like: Path | None = None) -> None:
     """Write atomically; channels become the fourth axis.
 
     Where ``like`` is a NIfTI file on the same grid, its form codes and geometry are copied as they are: the affine
-    is then the same to the last bit. Nothing else of its header is taken, for that may name the patient.
+    is then the same to the last bit, and a flat scan of two axes gets a flat label map. Nothing else of its header is
+    taken, for that may name the patient.
     """
     voxels = storable(volume.array)
     header = _header(volume.grid, like)
     header.set_data_dtype(voxels.dtype)
-    header.set_data_shape(volume.grid.shape if volume.channels == 1 else (*volume.grid.shape, volume.channels))
+    if volume.channels > 1:
+        header.set_data_shape((*volume.grid.shape, volume.channels))
     header.set_slope_inter(1.0, 0.0)
     start = header.single_vox_offset
     header["vox_offset"] = start
@@ -66,6 +68,7 @@ def _header(grid: Grid, like: Path | None) -> Any:
         for field in _GEOMETRY:
             header[field] = model[field]
         header["pixdim"][:4] = model["pixdim"][:4]
+        header.set_data_shape(grid.shape[: max(2, min(3, len(model.get_data_shape())))])
     return header
 
 

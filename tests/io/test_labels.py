@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from segkit.errors import InputError, UsageError
-from segkit.io import labels_in, read_labels, read_volume, write_image, write_labels
-from segkit.volume import Volume
+from segkit.io import check_labels_fit, labels_in, read_labels, read_volume, write_image, write_labels
+from segkit.volume import Shape, Volume
 
 
 def filled(*values: float, dtype: type = np.float32) -> Volume:
@@ -71,3 +71,22 @@ def test_values_of_several_files(tmp_path: Path) -> None:
     write_labels(tmp_path / "a.nii", filled(0, 7))
     write_labels(tmp_path / "b.nii", filled(-2, 7))
     assert labels_in([tmp_path / "a.nii", tmp_path / "b.nii"]) == [-2, 7]
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "values", "fits"),
+    [
+        ("a.nii.gz", (3, 4, 5), [300], True),
+        ("a.png", (3, 4, 1), [300], True),
+        ("a.png", (3, 4, 5), [1], False),
+        ("a.bmp", (3, 4, 1), [300], False),
+        ("a.png", (3, 4, 1), [-1], False),
+        ("a.tif", (3, 4, 1), [70000], True),
+    ],
+)
+def test_what_will_fit_is_known_before(name: str, shape: Shape, values: list[int], fits: bool) -> None:
+    if fits:
+        check_labels_fit(Path(name), shape, values)
+    else:
+        with pytest.raises(InputError, match=r"expected one plane, grey \(uint8.* Choose another suffix"):
+            check_labels_fit(Path(name), shape, values)

@@ -250,3 +250,27 @@ def test_nibabel_image_in_memory() -> None:
     assert from_object(nib.Nifti1Image(colours, AFFINE)).array.reshape(3, -1).max(axis=1).tolist() == [0, 0, 9]
     with pytest.raises(InputError, match="nibabel image: expected finite voxels"):
         from_object(nib.Nifti1Image(np.full((2, 2, 2), np.nan), AFFINE))
+
+
+def test_nibabel_image_that_cannot_be_read(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.nii", numbers(9, 9, 9))
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match="nibabel image: expected voxels that nibabel can read, found"):
+        from_object(nib.load(path))
+
+
+def test_lengths_of_another_name_are_read_as_mm(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    image = nib.Nifti1Image(numbers(2, 2, 2), AFFINE)
+    image.header.set_xyzt_units("micron")
+    nib.save(image, tmp_path / "a.nii")
+    np.testing.assert_array_equal(read_volume(tmp_path / "a.nii").affine, AFFINE)
+    assert "a.nii: its header calls the lengths micrometres; they are read as mm" in caplog.text
+
+
+def test_flat_scan_gets_a_flat_label_map(tmp_path: Path) -> None:
+    for shape, kept in (((3, 4), (3, 4)), ((3, 4, 1), (3, 4, 1)), ((3, 4, 1, 1), (3, 4, 1))):
+        scan = saved(tmp_path / "scan.nii", numbers(*shape))
+        volume = read_volume(scan)
+        write_labels(tmp_path / "out.nii", volume.with_array(np.ones((1, 3, 4, 1), np.uint8)), like=scan)
+        assert nib.load(tmp_path / "out.nii").shape == kept
+        np.testing.assert_array_equal(read_volume(tmp_path / "out.nii").affine, volume.affine)
