@@ -31,12 +31,12 @@ from torch import Tensor, nn
 from segkit.bundle_files import read_member, read_object
 from segkit.errors import InputError
 from segkit.files import atomic_path, write_text
+from segkit.model_names import CARD
 from segkit.networks import build_network
 from segkit.plans import Plan, plan_text
 
 FORMAT_VERSION = 1
 KIND = "segkit bundle"
-CARD = "bundle.json"
 PLAN = "plan.json"
 CONFIG = "config.json"
 _REMEDY = "Give a bundle or run folder, or a .segkit file, that segkit wrote; if this was one, copy it again."

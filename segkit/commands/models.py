@@ -7,7 +7,8 @@ import logging
 from collections.abc import Sequence
 
 from segkit.errors import InputError
-from segkit.inference.models import named_models, read_models
+from segkit.inference.models import read_models
+from segkit.model_names import named_models
 from segkit.report.tables import text_table
 
 log = logging.getLogger(__name__)
