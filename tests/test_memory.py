@@ -13,9 +13,10 @@ def test_sizes(text: str, size: float) -> None:
     assert parse_size(text) == size
 
 
-def test_no_size() -> None:
-    with pytest.raises(UsageError, match="'lots' is not a size"):
-        parse_size("lots")
+@pytest.mark.parametrize("text", ["lots", "GB", "-1GB", "1..5GB", ""])
+def test_no_size(text: str) -> None:
+    with pytest.raises(UsageError, match=f"'{text}' is not a size"):
+        parse_size(text)
 
 
 def test_sizes_in_words() -> None:

@@ -1,10 +1,11 @@
-"""The line that counts cases."""
+"""The lines that count cases and scans."""
 
 from __future__ import annotations
 
 import pytest
 
 from segkit.commands.progress import CaseCounter
+from segkit.commands.scan_progress import ScanProgress
 
 
 def test_rewrites_one_line_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -22,3 +23,14 @@ def test_writes_a_line_now_and_then_elsewhere(capsys: pytest.CaptureFixture[str]
         counter.shown -= 11
         counter.show(2, 9)
     assert capsys.readouterr().err == "checking: 2 of 9 cases\n"
+
+
+def test_the_time_left_for_all_scans(capsys: pytest.CaptureFixture[str]) -> None:
+    with ScanProgress(4) as progress:
+        show = progress.of_scan(1)
+        show(1, 2)
+        progress.started -= 90
+        progress.shown -= 11
+        show(1, 2)
+    # 1.5 of 4 scans took 90 s, so 2.5 take 150 s.
+    assert capsys.readouterr().err == "scan 2 of 4, 38% done, about 2 min 30 s left\n"
