@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from segkit.bundle import CARD, Bundle
+from segkit.bundle import Bundle
 from segkit.file_names import READABLE, suffix_of
-from segkit.inference.models import read_models, resolve_model
+from segkit.inference.models import read_models
 from segkit.io import open_source
+from segkit.model_names import CARD, resolve_model
 from segkit.planning.norm_report import norm_report
 from segkit.plans import Plan, read_plan
 from segkit.preprocessing.orient import to_ras
@@ -40,7 +41,8 @@ def _facts(what: str) -> list[dict[str, Any]]:
     if suffix_of(path) in READABLE and not path.is_dir():
         return [scan_facts(path)]
     if path.suffix.lower() == ".json" and path.name != CARD:
-        return [{"kind": "plan", "path": what, **plan_facts(read_plan(path)), "norms": norm_rows(read_plan(path))}]
+        plan = read_plan(path)
+        return [{"kind": "plan", "path": what, **plan_facts(plan), "norms": norm_rows(plan)}]
     place = path.parent if path.name == CARD else resolve_model(what)
     return [model_facts(bundle) for bundle in read_models(place)]
 
@@ -125,13 +127,19 @@ def norm_rows(plan: Plan) -> list[dict[str, Any]]:
 
 
 def _text(facts: Mapping[str, Any]) -> str:
-    lines = [
-        f"{key:<12} {_words(value, ' x ' if key in SIZES else ', ')}" for key, value in facts.items() if key != "norms"
-    ]
+    shown = {key: value for key, value in facts.items() if key != "norms"}
+    if isinstance(shown.get("training"), Mapping):
+        shown["training"] = _counted(shown["training"])
+    lines = [f"{key:<12} {_words(value, ' x ' if key in SIZES else ', ')}" for key, value in shown.items()]
     if "norms" in facts:
         rows = [list(row.values()) for row in facts["norms"]]
         lines += ["", text_table(NORM_COLUMNS, rows)]
     return "\n".join(lines)
+
+
+def _counted(training: Mapping[str, Any]) -> dict[str, Any]:
+    """How many cases, not which: their ids may name patients, and are many."""
+    return {key: len(value) if isinstance(value, list) else value for key, value in training.items()}
 
 
 def _words(value: Any, between: str = ", ") -> str:

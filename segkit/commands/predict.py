@@ -10,12 +10,13 @@ from pathlib import Path
 from segkit.bundle import Bundle
 from segkit.commands.scan_progress import ScanProgress
 from segkit.errors import SomeCasesFailed, UsageError
-from segkit.inference.batch import Finish, Outcome, predict_job, predict_jobs, write_outcomes
+from segkit.inference.batch import Finish, Outcome, predict_job, predict_jobs, skipped, write_outcomes
 from segkit.inference.inputs import Scan, find_scans, is_many, scan_of_channels
-from segkit.inference.models import read_models, resolve_model
+from segkit.inference.models import read_models
 from segkit.inference.outputs import Job, check_jobs, plan_jobs
 from segkit.inference.predictor import Predictor, check_ensemble
 from segkit.memory import parse_size
+from segkit.model_names import resolve_model
 from segkit.plans import Plan
 
 log = logging.getLogger(__name__)
@@ -30,30 +31,42 @@ def run(arguments: Sequence[str]) -> int:
     plan = check_ensemble(bundles)
     finish = _finish(given, plan)
     many = not given.channel and is_many(given.input)
-    jobs = plan_jobs(_scans(given, plan), given.output, many=many, unit=plan.unit)[_shard(given.shard)]
+    jobs = plan_jobs(
+        _scans(given, plan),
+        given.output,
+        many=many,
+        unit=plan.unit,
+        with_preview=given.preview,
+        with_record=given.stats,
+    )[_shard(given.shard)]
     check_jobs(jobs, given.existing)
+    done = [job for job in jobs if given.existing == "continue" and job.done]
+    todo = [job for job in jobs if not (given.existing == "continue" and job.done)]
+    for job in done:
+        print(job.output)
     predictor = _predictor(given, bundles)
     if many:
-        _predict_many(given, predictor, jobs, finish)
+        record = Path(given.output or "") / _record_name(given.shard)
+        _predict_many(predictor, todo, finish, outcomes=[skipped(job) for job in done], record=record)
     else:
-        _predict_one(given, predictor, jobs, finish)
+        _predict_one(predictor, todo, finish)
     return 0
 
 
-def _predict_one(given: argparse.Namespace, predictor: Predictor, jobs: Sequence[Job], finish: Finish) -> None:
+def _predict_one(predictor: Predictor, jobs: Sequence[Job], finish: Finish) -> None:
     for job in jobs:
-        if not (given.existing == "continue" and job.output.exists()):
-            with ScanProgress(1) as progress:
-                predict_job(predictor, job, finish, progress.of_scan(0))
+        with ScanProgress(1) as progress:
+            predict_job(predictor, job, finish, progress.of_scan(0))
         print(job.output)
 
 
-def _predict_many(given: argparse.Namespace, predictor: Predictor, jobs: Sequence[Job], finish: Finish) -> None:
-    outcomes: list[Outcome] = []
-    record = (given.output or Path()) / _record_name(given.shard)
+def _predict_many(
+    predictor: Predictor, jobs: Sequence[Job], finish: Finish, *, outcomes: list[Outcome], record: Path
+) -> None:
+    """``outcomes`` of what was done before come first in predictions.json, which is rewritten after every scan."""
+    write_outcomes(record, outcomes)
     with ScanProgress(len(jobs)) as progress:
-        skip = given.existing == "continue"
-        for outcome in predict_jobs(predictor, jobs, finish, skip_existing=skip, progress=progress.of_scan):
+        for outcome in predict_jobs(predictor, jobs, finish, progress.of_scan):
             outcomes.append(outcome)
             write_outcomes(record, outcomes)
             if outcome.output:
@@ -88,12 +101,11 @@ def _scans(given: argparse.Namespace, plan: Plan) -> list[Scan]:
 
 
 def _finish(given: argparse.Namespace, plan: Plan) -> Finish:
-    names = given.roi.split(",") if given.roi else list(plan.labels)
-    unknown = [name for name in names if name not in plan.labels]
+    names = list(plan.labels) if given.roi is None else [name.strip() for name in given.roi.split(",")]
+    unknown = [repr(name) for name in names if name not in plan.labels]
     if unknown:
         raise UsageError(f"--roi {', '.join(unknown)}: the model's labels are {', '.join(plan.labels)}")
-    labels = {name: plan.labels[name] for name in names}
-    return Finish(labels, given.remove_small_blobs, preview=given.preview, record=given.stats)
+    return Finish({name: plan.labels[name] for name in names}, given.remove_small_blobs)
 
 
 def _shard(text: str | None) -> slice:
@@ -108,6 +120,13 @@ def _shard(text: str | None) -> slice:
 
 def _record_name(shard: str | None) -> str:
     return f"predictions-{shard.replace('/', '-of-')}.json" if shard else "predictions.json"
+
+
+def _path(text: str) -> Path:
+    # An unset variable of a script must not stand for the current folder.
+    if not text:
+        raise argparse.ArgumentTypeError("the name of a scan is empty")
+    return Path(text)
 
 
 def _positive(text: str) -> int:
@@ -139,9 +158,9 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "input", metavar="INPUT", nargs="*", type=Path, help="a scan, several scans, a folder of scans, or a CSV file"
+        "input", metavar="INPUT", nargs="*", type=_path, help="a scan, several scans, a folder of scans, or a CSV file"
     )
-    parser.add_argument("-o", "--output", metavar="OUT", type=Path, help="file for one scan, folder for many")
+    parser.add_argument("-o", "--output", metavar="OUT", help="file for one scan, folder for many")
     parser.add_argument(
         "-m", "--model", metavar="MODEL", help="bundle, run folder, .segkit file, folder of several, name"
     )

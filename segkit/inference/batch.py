@@ -18,7 +18,7 @@ from segkit.files import write_text
 from segkit.inference.outputs import Job
 from segkit.inference.predictor import Predictor, Progress
 from segkit.inference.record import label_figures, run_record
-from segkit.io import write_labels
+from segkit.io import check_labels_fit, write_labels
 from segkit.postprocessing import keep_labels, remove_small_blobs
 from segkit.report.preview import write_preview
 from segkit.volume import Volume
@@ -28,14 +28,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Finish:
-    """What happens to a label map before and beside its writing."""
+    """What happens to a label map before its writing."""
 
     labels: Mapping[str, int]
     """The labels that are kept: name to value."""
     small_blobs: float = 0.0
     """Pieces below this volume (mm3; for pictures px2) are removed."""
-    preview: bool = False
-    record: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,20 +52,22 @@ def predict_job(predictor: Predictor, job: Job, finish: Finish, progress: Progre
     """Read, predict and write one scan.
 
     Raises:
-        InputError, OutOfMemoryError: as `Predictor.predict`.
+        InputError: as `Predictor.predict`; or a place or format that the label map cannot be written to.
+        OutOfMemoryError: as `Predictor.predict`.
     """
     started = time.perf_counter()
     scan = job.scan.read()
+    check_labels_fit(job.output, scan.grid.shape, finish.labels.values())
     read = time.perf_counter() - started
     labels = _finished(predictor.predict(scan, where=job.scan.images[0], progress=progress), predictor, finish)
     written = time.perf_counter()
     write_labels(job.output, labels, like=job.scan.images[0], names=finish.labels)
     seconds = {"read": read, **predictor.seconds, "write": time.perf_counter() - written}
-    if finish.record:
+    if job.with_record:
         record = run_record(predictor, job.scan.images, seconds)
         record["labels"] = label_figures(labels, finish.labels)
         write_text(job.record, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
-    if finish.preview:
+    if job.with_preview:
         write_preview(job.preview, scan, labels, finish.labels)
 
 
@@ -75,8 +75,6 @@ def predict_jobs(
     predictor: Predictor,
     jobs: Sequence[Job],
     finish: Finish,
-    *,
-    skip_existing: bool = False,
     progress: Callable[[int], Progress] | None = None,
 ) -> Iterator[Outcome]:
     """Predict one scan after the other; one that fails is reported and the rest go on.
@@ -84,10 +82,12 @@ def predict_jobs(
     ``progress`` makes the progress of the scan with this index.
     """
     for index, job in enumerate(jobs):
-        if skip_existing and job.output.exists():
-            yield Outcome(job.scan.id, "skipped", "the output was there", output=str(job.output))
-        else:
-            yield _attempt(predictor, job, finish, progress(index) if progress else None)
+        yield _attempt(predictor, job, finish, progress(index) if progress else None)
+
+
+def skipped(job: Job) -> Outcome:
+    """The outcome of a scan whose output was there."""
+    return Outcome(job.scan.id, "skipped", "the output was there", output=str(job.output))
 
 
 def write_outcomes(path: Path, outcomes: Sequence[Outcome]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+import os
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -10,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segkit.errors import InputError, UsageError
-from segkit.file_names import case_id, must_exist, readable_files
+from segkit.file_names import case_id, must_exist, scan_paths
 from segkit.io import read_case
 from segkit.volume import Volume
 
@@ -52,7 +54,7 @@ class Scan:
 
 def is_many(inputs: Sequence[Path]) -> bool:
     """Whether the output is a folder: several inputs, a folder, or a CSV file."""
-    return len(inputs) > 1 or any(path.is_dir() or path.suffix.lower() == ".csv" for path in inputs)
+    return len(inputs) > 1 or any(os.path.isdir(path) or path.suffix.lower() == ".csv" for path in inputs)
 
 
 def find_scans(inputs: Sequence[Path], channels: Sequence[str]) -> list[Scan]:
@@ -62,12 +64,15 @@ def find_scans(inputs: Sequence[Path], channels: Sequence[str]) -> list[Scan]:
         InputError: a path that does not exist, a folder without scans, or a CSV file without the right columns.
         UsageError: two scans of one name, which would have one output.
     """
-    scans = [scan for path in inputs for scan in _scans(path, channels)]
-    names = [scan.id for scan in scans]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise UsageError(f"two scans are called {twice!r} and would have the same output; predict them one by one")
-    return scans
+    scans: dict[str, Scan] = {}
+    for scan in (scan for path in inputs for scan in _scans(path, channels)):
+        other = scans.setdefault(scan.id, scan)
+        if other is not scan:
+            raise UsageError(
+                f"two scans are called {scan.id!r} and would have the same output: {other.images[0]} and "
+                f"{scan.images[0]}. Predict them one by one, or name them in a CSV file."
+            )
+    return list(scans.values())
 
 
 def scan_of_channels(given: Sequence[str], channels: Sequence[str]) -> Scan:
@@ -91,7 +96,7 @@ def scan_of_channels(given: Sequence[str], channels: Sequence[str]) -> Scan:
 
 
 def _scans(path: Path, channels: Sequence[str]) -> list[Scan]:
-    if path.is_dir():
+    if os.path.isdir(path):
         return _scans_of_folder(path, channels)
     if path.suffix.lower() == ".csv":
         return _scans_of_table(path, channels)
@@ -100,9 +105,7 @@ def _scans(path: Path, channels: Sequence[str]) -> list[Scan]:
 
 
 def _scans_of_folder(folder: Path, channels: Sequence[str]) -> list[Scan]:
-    paths = readable_files(folder)
-    if not paths:
-        raise InputError(folder, expected="scans", found="none in this folder", remedy="Is it the right folder?")
+    paths = scan_paths(folder)
     matches = [_NUMBERED.fullmatch(case_id(path)) for path in paths]
     if (len(channels) > 1 and any(matches)) or all(match and match[2] == "0000" for match in matches):
         return _grouped(paths)
@@ -120,10 +123,13 @@ def _grouped(paths: Sequence[Path]) -> list[Scan]:
 
 def _scans_of_table(path: Path, channels: Sequence[str]) -> list[Scan]:
     """The columns case and image, or image:CHANNEL for every channel of the model; other columns are left alone."""
+    must_exist(path)
     try:
-        rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(path, expected="CSV in UTF-8", found=str(error), remedy="Check the path.") from error
+        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline="")))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(
+            path, expected="CSV in UTF-8", found=str(error), remedy="Save it again as 'CSV UTF-8'."
+        ) from error
     columns = list(rows[0]) if rows else []
     wanted = ["image"] if "image" in columns else [f"image:{name}" for name in channels]
     if "case" not in columns or not set(wanted) <= set(columns):
@@ -138,11 +144,16 @@ def _scans_of_table(path: Path, channels: Sequence[str]) -> list[Scan]:
 
 def _scan_of_row(path: Path, row: Mapping[str, str | None], columns: Sequence[str]) -> Scan:
     name, *files = ((row[column] or "").strip() for column in ("case", *columns))
-    if not name or not all(files) or Path(name).name != name:
+    if not all(files) or not _names_a_file(name):
         raise InputError(
             path,
-            expected="a case id without slashes and a file in every image column",
+            expected="a case id that can be a file's name and a file in every image column",
             found=f"case {name!r} with {', '.join(map(repr, files))}",
             remedy="Correct this line.",
         )
     return Scan(name, tuple(path.parent / file for file in files))
+
+
+def _names_a_file(name: str) -> bool:
+    """No folder, on any system, and nothing that cannot be seen."""
+    return bool(name.strip(".")) and name.isprintable() and not {"/", "\\"} & set(name)

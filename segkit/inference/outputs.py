@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Literal
 
 from segkit.errors import UsageError
 from segkit.file_names import WRITABLE, listed, suffix_of
+from segkit.files import unwritable
 from segkit.inference.inputs import Scan
 from segkit.volume import Unit
 
@@ -18,10 +20,12 @@ SUFFIXES: dict[Unit, str] = {"mm": ".nii.gz", "px": ".png"}
 
 @dataclass(frozen=True)
 class Job:
-    """A scan and the file that its label map goes to."""
+    """A scan, the file that its label map goes to, and whether a picture and a run record go beside it."""
 
     scan: Scan
     output: Path
+    with_preview: bool = False
+    with_record: bool = False
 
     @property
     def preview(self) -> Path:
@@ -33,8 +37,27 @@ class Job:
         """The run record beside the output."""
         return self.output.with_name(f"{self.output.name}.json")
 
+    @property
+    def files(self) -> list[Path]:
+        """All that will be written."""
+        beside = [self.preview] * self.with_preview + [self.record] * self.with_record
+        return [self.output, *beside]
 
-def plan_jobs(scans: Sequence[Scan], output: Path | None, *, many: bool, unit: Unit) -> list[Job]:
+    @property
+    def done(self) -> bool:
+        """Whether all of it is there."""
+        return all(map(os.path.exists, self.files))
+
+
+def plan_jobs(
+    scans: Sequence[Scan],
+    output: str | None,
+    *,
+    many: bool,
+    unit: Unit,
+    with_preview: bool = False,
+    with_record: bool = False,
+) -> list[Job]:
     """Give every scan an output.
 
     Without ``output`` it is <id>_seg in the current folder; a file name is taken for a single scan; else ``output`` is
@@ -45,37 +68,58 @@ def plan_jobs(scans: Sequence[Scan], output: Path | None, *, many: bool, unit: U
     """
     suffix = SUFFIXES[unit]
     if output is None:
-        return [Job(scan, Path(f"{scan.id}_seg{suffix}")) for scan in scans]
-    if _is_folder(output, many):
-        return [Job(scan, output / f"{scan.id}{suffix}") for scan in scans]
-    return [Job(scans[0], output)]
+        paths = [Path(f"{scan.id}_seg{suffix}") for scan in scans]
+    elif _is_folder(output, many):
+        paths = [Path(output) / f"{scan.id}{suffix}" for scan in scans]
+    else:
+        paths = [Path(output)]
+    return [Job(scan, path, with_preview, with_record) for scan, path in zip(scans, paths, strict=True)]
 
 
 def check_jobs(jobs: Sequence[Job], existing: Existing) -> None:
-    """Refuse outputs that would overwrite a scan, or that exist already and were not meant to be replaced.
+    """Refuse, before any work, outputs that must not or cannot be written.
 
     Raises:
-        UsageError: naming the first such file.
+        UsageError: a file that would overwrite a scan or another output, or that exists and is not to be replaced.
+        InputError: a folder that cannot be written.
     """
-    inputs = {image.resolve() for job in jobs for image in job.scan.images}
-    for job in jobs:
-        for path in (job.output, job.preview, job.record):
-            if path.resolve() in inputs:
-                raise UsageError(f"{path} is an input and is never overwritten; choose another output with -o")
-        if existing == "refuse" and job.output.exists():
-            raise UsageError(f"{job.output} exists already; --overwrite replaces it, --continue leaves it as it is")
+    inputs = {os.path.realpath(image) for job in jobs for image in job.scan.images}
+    written: set[Path] = set()
+    for path in (path for job in jobs for path in job.files):
+        if os.path.realpath(path) in inputs:
+            raise UsageError(f"{path} is an input and is never overwritten; choose another output with -o")
+        if path in written:
+            raise UsageError(f"{path} would be written for two scans; predict them into different folders")
+        if existing == "refuse" and os.path.exists(path):
+            raise UsageError(f"{path} exists already; --overwrite replaces it, --continue leaves it as it is")
+        written.add(path)
+    for folder in {path.parent for path in written}:
+        _check_folder(folder)
 
 
-def _is_folder(output: Path, many: bool) -> bool:
-    suffix = suffix_of(output)
-    if output.is_dir() or not suffix:
+def _check_folder(folder: Path) -> None:
+    """Hours of work must not end at a folder that cannot be made; what happens later is found when writing."""
+    nearest = next(path for path in (folder, *folder.parents, Path()) if os.path.exists(path))
+    if not nearest.is_dir():
+        raise unwritable(folder, f"that {nearest} is a file")
+    if not os.access(nearest, os.W_OK):
+        raise unwritable(folder, f"that {nearest} may not be written to")
+
+
+def _is_folder(output: str, many: bool) -> bool:
+    if not output:
+        raise UsageError("-o: the name is empty")
+    path, suffix = Path(output), suffix_of(output)
+    if os.path.isdir(path) or not suffix or output.endswith(("/", os.sep)):
         return True
     if many:
-        if suffix in WRITABLE or output.is_file():
+        if suffix in WRITABLE or os.path.isfile(path):
             raise UsageError(f"-o {output}: give a folder, because the label maps of several scans go there")
         return True
     if suffix not in WRITABLE:
-        raise UsageError(f"-o {output}: this format cannot be written; take a folder or one of {listed(WRITABLE)}")
+        raise UsageError(
+            f"-o {output}: this format cannot be written; take one of {listed(WRITABLE)}, or a folder with / at its end"
+        )
     return False
 
 

@@ -103,35 +103,6 @@ def test_a_single_broken_scan_has_its_own_code(here: Path, capsys: pytest.Captur
     assert "missing.nii: expected a file, found no such file" in capsys.readouterr().err
 
 
-def test_existing_outputs(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    save(here / "in" / "a.nii")
-    save(here / "in" / "b.nii")
-    (here / "out").mkdir()
-    (here / "out" / "a.nii.gz").write_bytes(b"mine")
-    assert main(["predict", "in", "-o", "out", *MODEL]) == 2
-    assert "a.nii.gz exists already; --overwrite replaces it" in capsys.readouterr().err
-    assert main(["predict", "in", "-o", "out", "--continue", *MODEL]) == 0
-    assert (here / "out" / "a.nii.gz").read_bytes() == b"mine"
-    assert json.loads((here / "out" / "predictions.json").read_text())["a"]["status"] == "skipped"
-    assert main(["predict", "in", "-o", "out", "--overwrite", *MODEL]) == 0
-    assert counts(here / "out" / "a.nii.gz")[5] == 128
-    assert main(["predict", "in/a.nii", "-o", "out/a.nii.gz", "--continue", *MODEL]) == 0
-
-
-def test_an_input_is_never_overwritten(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    save(here / "a.nii.gz")
-    assert main(["predict", "a.nii.gz", "-o", "a.nii.gz", "--overwrite", *MODEL]) == 2
-    assert main(["predict", "a.nii.gz", "-o", ".", "--overwrite", *MODEL]) == 2
-    assert "is an input and is never overwritten" in capsys.readouterr().err
-
-
-def test_shards(here: Path) -> None:
-    for name in "abc":
-        save(here / "in" / f"{name}.nii")
-    assert main(["predict", "in", "-o", "out", "--shard", "2/2", *MODEL]) == 0
-    assert sorted(path.name for path in (here / "out").iterdir()) == ["b.nii.gz", "predictions-2-of-2.json"]
-
-
 def test_two_channels_by_name_folder_and_table(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plan = read_bundle(FROZEN).plan
     two = Plan(**{**plan.__dict__, "channels": (ChannelPlan("A", "none"), *plan.channels)})
@@ -200,11 +171,14 @@ def test_out_of_memory(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ([], "no scan was given"),
         (["a.nii", "--channel", "CT=a.nii"], "either scans or --channel"),
         (["--channel", "CT"], "--channel CT: write NAME=FILE"),
-        (["a.nii", "--roi", "bone"], "--roi bone: the model's labels are bright, dark"),
+        (["a.nii", "--roi", "bone"], "--roi 'bone': the model's labels are bright, dark"),
         (["a.nii", "--shard", "3/2"], "--shard 3/2: write I/N"),
         (["a.nii", "-o", "x.dcm"], "-o x.dcm: this format cannot be written"),
         (["a.nii", "b.nii", "-o", "x.nii.gz"], "-o x.nii.gz: give a folder"),
-        (["a.nii", "a.nii"], "two scans are called 'a'"),
+        (["a.nii", "a.nii"], "two scans are called 'a' and would have the same output: a.nii and a.nii"),
+        (["a.nii", ""], "the name of a scan is empty"),
+        (["a.nii", "-o", ""], "-o: the name is empty"),
+        (["a.nii", "--roi", ""], "--roi '': the model's labels are bright, dark"),
         (["a.nii", "--threads", "0"], "0 is not 1 or more"),
         (["a.nii", "--overlap", "1"], "1 is not at least 0 and below 1"),
         (["a.nii", "--remove-small-blobs", "-1"], "-1 is not a volume"),
@@ -226,7 +200,9 @@ def test_usage(here: Path, capsys: pytest.CaptureFixture[str], words: list[str],
     ("text", "message"),
     [
         ("name,image\nz,a.nii\n", "expected the columns case,image or case,image:CHANNEL"),
-        ("case,image\n../z,a.nii\n", "expected a case id without slashes"),
+        ("case,image\n../z,a.nii\n", "expected a case id that can be a file's name"),
+        ("case,image\n..,a.nii\n", "expected a case id that can be a file's name"),
+        ('case,image\n"z\nz",a.nii\n', "expected a case id that can be a file's name"),
         ("case,image\n", "found no line below the first"),
         ("case,image\nz,\n", "a file in every image column"),
     ],
@@ -240,7 +216,7 @@ def test_bad_tables(here: Path, capsys: pytest.CaptureFixture[str], text: str, m
 def test_an_empty_folder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "in").mkdir()
     assert main(["predict", "in", *MODEL]) == 3
-    assert "expected scans, found none in this folder" in capsys.readouterr().err
+    assert "in: expected scans (.nii.gz .nii .nrrd" in capsys.readouterr().err
 
 
 def test_real_ct_on_its_own_grid(here: Path, data_root: Path) -> None:
