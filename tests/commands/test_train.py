@@ -84,7 +84,8 @@ def test_a_folder_with_other_files_is_not_a_run(here: Path, capsys: pytest.Captu
 def test_an_edited_plan_and_weights_are_taken(here: Path, phantom: Path) -> None:
     plan = json.loads((here / "run" / "plan.json").read_text())
     (here / "edited.json").write_text(json.dumps({**plan, "batch_size": 1}))
-    words = ["plan=edited.json", "weights=run/bundle", "run_dir=second"]
+    shutil.copytree(here / "run", here / "models" / "known")
+    words = ["plan=edited.json", "weights=known", "run_dir=second"]  # a name in the folder of models
     assert main(["train", f"dataset={phantom}", *words, *QUICK]) == 0
     assert json.loads((here / "second" / "plan.json").read_text())["batch_size"] == 1
     assert read_config(here / "second" / "config.yaml").trainer.batch_size == 1
@@ -106,7 +107,7 @@ def test_a_plan_of_other_labels_is_refused(here: Path, phantom: Path, capsys: py
         (["network.nrom=batch"], 2, "unknown override 'network.nrom'. Did you mean network.norm"),
         (["-m", "seed=0,1"], 2, "--multirun is not available in this version"),
         (["dataset={phantom}", "fold=9"], 2, "fold=9: this dataset has the folds 0 to 1, or fold=all"),
-        (["dataset={phantom}", "weights=nowhere", *SMALL, *QUICK], 3, "nowhere"),
+        (["dataset={phantom}", "weights=nowhere", *SMALL, *QUICK], 3, "nowhere: expected a model: a bundle"),
     ],
 )
 def test_refused(
