@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from segkit.preprocessing.labels import index_dtype
 from segkit.preprocessing.orient import AxisMap, to_ras
 from segkit.preprocessing.resample import grid_shape, resample, resample_bytes, resample_labels
 from segkit.volume import Shape, Volume
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ def prepare(volume: Volume, plan: Plan, *, where: str | Path = "scan", max_memor
         OutOfMemoryError: a grid at the plan's spacing that is too large.
     """
     _check(volume, plan, where)
+    if plan.dims == 3 and min(volume.grid.shape) == 1:
+        log.warning("%s: the scan is one slice, and the model was trained on volumes; look at the result", where)
     turned, axis_map = to_ras(volume)
     mask = content_mask(turned.array) if plan.crop_to_content else None
     box = mask_box(mask, turned.array.shape[1:])

@@ -50,12 +50,23 @@ def _normalize_channel(
     mask: NDArray[np.bool_] | None,
     where: str | Path,
 ) -> None:
+    values = source if mask is None else source[mask]
+    constant = values.size == 0 or values.min() == values.max()
+    if constant:
+        log.warning(
+            "%s, channel %s: the scan has one constant value; nothing can be told apart in it", where, channel.name
+        )
     target[...] = source
     if channel.scheme == "ct":
         np.clip(target, channel.lower, channel.upper, out=target)
         _scale(target, channel.mean, channel.std)
+    elif channel.scheme == "zscore" and constant:
+        target[...] = 0  # there is no spread to divide by
     elif channel.scheme == "zscore":
-        _zscore(source, target, mask, f"{where}, channel {channel.name}")
+        # Sums of millions of float32 voxels lose digits; scans with values of 1e5 have been seen.
+        _scale(target, float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64)))
+        if mask is not None:
+            target[~mask] = 0
 
 
 def _out_of_range(source: NDArray[Any], where: str) -> InputError:
@@ -65,20 +76,6 @@ def _out_of_range(source: NDArray[Any], where: str) -> InputError:
         found=f"values from {float(source.min()):.3g} to {float(source.max()):.3g}",
         remedy="The file is damaged, or in a strange unit: scale it and save it again.",
     )
-
-
-def _zscore(source: NDArray[Any], target: NDArray[np.float32], mask: NDArray[np.bool_] | None, where: str) -> None:
-    """Fill ``target`` with z-scores; all zeros for a constant scan, which has no spread to divide by."""
-    values = source if mask is None else source[mask]
-    if values.size == 0 or values.min() == values.max():
-        log.warning("%s: the scan has one constant value; nothing can be told apart in it", where)
-        target[...] = 0
-        return
-    # Sums of millions of float32 voxels lose digits; scans with values of 1e5 have been seen.
-    mean, std = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
-    _scale(target, mean, std)
-    if mask is not None:
-        target[~mask] = 0
 
 
 def _scale(target: NDArray[np.float32], mean: float, std: float) -> None:

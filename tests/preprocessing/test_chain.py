@@ -121,3 +121,6 @@ def test_a_constant_scan_and_a_single_slice_work(caplog: pytest.LogCaptureFixtur
     assert not prepare(Volume(np.ones((1, 4, 4, 4)), np.eye(4)), plan()).image.any()
     assert "one constant value" in caplog.text
     assert prepare(scan(shape=(8, 10, 7)), plan(spacing=(1.0, 1.0, 5.0))).image.shape == (1, 6, 6, 1)
+    assert "one slice" not in caplog.text
+    assert prepare(Volume(np.eye(8)[None, :, None], np.eye(4)), plan(), where="s.nii").image.shape == (1, 8, 1, 4)
+    assert "s.nii: the scan is one slice, and the model was trained on volumes" in caplog.text

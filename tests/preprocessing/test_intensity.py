@@ -46,6 +46,12 @@ def test_a_constant_scan_becomes_zero_with_a_warning(caplog: pytest.LogCaptureFi
     assert "a.nii.gz, channel T1: the scan has one constant value" in caplog.text
 
 
+def test_a_constant_ct_is_scaled_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    plan = ChannelPlan("CT", "ct", lower=-100, upper=100, mean=50, std=25)
+    assert normalize(column(-1000, -1000), [plan]).ravel().tolist() == [-6, -6]
+    assert "scan, channel CT: the scan has one constant value" in caplog.text
+
+
 @pytest.mark.parametrize("scheme", ["none", "zscore"])
 @pytest.mark.parametrize("value", [1e300, 1e-320])
 def test_values_that_float32_cannot_hold(scheme: Scheme, value: float) -> None:
