@@ -1,12 +1,21 @@
-"""When this process began: a budget of minutes counts from there, imports and planning included."""
+"""When this process began, from where a budget of minutes counts, and durations in words."""
 
 from __future__ import annotations
 
 import time
 
 STARTED = time.monotonic()
+"""Of this process, by `time.monotonic`; the command line imports this module first."""
 
 
-def seconds_since_start() -> float:
-    """Seconds since the command line, or the first training of a Python session, began."""
-    return time.monotonic() - STARTED
+def duration(seconds: float) -> str:
+    """
+    >>> duration(42.4), duration(200), duration(7500)
+    ('42 s', '3 min 20 s', '2 h 5 min')
+    """
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 
 from segkit.commands.progress import CaseCounter
@@ -26,7 +27,7 @@ def run(arguments: Sequence[str]) -> int:
     print(plan_table(decided, fingerprint))
     write_text(given.output, plan_text(decided))
     print(f"\nThe plan is in {given.output}. Edit it if you want, and train with")
-    print(f"  segkit train dataset='{given.dataset}' plan='{given.output}'")
+    print(f"  segkit train {shlex.join([f'dataset={given.dataset}', f'plan={given.output}'])}")
     return 0
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 import segkit
+import segkit.clock
 from segkit.commands.progress import CaseCounter
 from segkit.config import TrainConfig, choices, known_keys, load, to_yaml
 from segkit.config_keys import get
@@ -30,7 +32,7 @@ overrides (KEY=VALUE), the ones that matter most:
   plan.spacing plan.patch        bend its rules: mm, and voxels, along X, Y and Z
   plan.memory=8GB                what one training step may take
   augment.mirror=auto|none|[0,2] axes to mirror; auto asks the labels' geometry
-  weights=MODEL                  start from a trained model: a bundle folder or .segkit file
+  weights=MODEL                  start from a trained model: a bundle or run folder, a .segkit file, or a name
   run_dir=PATH                   where the run goes; default runs/<dataset>/<network>-<hash>
   seed=N                         of the network's start and of every random draw
   compute=NAME                   {computes}
@@ -52,7 +54,9 @@ def run(arguments: Sequence[str]) -> int:
     load(given.overrides)
     with CaseCounter("measuring") as counter:
         # The public name is imported here, with torch and Lightning: --help and --show answer without them.
-        run_dir = segkit.train(*given.overrides, resume=given.resume, progress=counter.show)
+        run_dir = segkit.train(
+            *given.overrides, resume=given.resume, progress=counter.show, started=segkit.clock.STARTED
+        )
     print(_where(run_dir), end="")
     return 0
 
@@ -66,7 +70,8 @@ def _where(run_dir: Path) -> str:
         ("config", run_dir / "config.yaml"),
     ]
     lines = [f"  {name:<8} {path}\n" for name, path in rows if path.exists()]
-    return "".join(["Training is done:\n", *lines, f"Predict with: segkit predict SCAN -m '{run_dir}'\n"])
+    model = shlex.quote(str(run_dir))
+    return "".join(["Training is done:\n", *lines, f"Predict with: segkit predict SCAN -m {model}\n"])
 
 
 class _Help(argparse.Action):

@@ -7,6 +7,7 @@ Instructions announced do not tell which; a timed step does.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from segkit.config import TrainerConfig
+from segkit.errors import UsageError
 from segkit.sliding_window import Network
 
 log = logging.getLogger(__name__)
@@ -57,25 +59,45 @@ def network_to_layout(network: nn.Module, layout: str) -> nn.Module:
     return network
 
 
-def choose_mode(trainer: TrainerConfig, device: torch.device, step: Callable[[Mode], None]) -> Mode:
+def choose_mode(
+    trainer: TrainerConfig, device: torch.device, step: Callable[[Mode], None], *, limit: float = math.inf
+) -> Mode:
     """Time ``step`` in every mode that ``trainer`` leaves open and return the fastest.
 
-    A mode whose first, unwarmed step takes three times the best so far is dropped at once.
+    A mode whose first, unwarmed step takes three times the best so far is dropped at once. After ``limit`` seconds
+    no further mode is tried.
+
+    Raises:
+        UsageError: a precision that the device does not have.
     """
-    best: Mode | None = None
-    for mode in _candidates(trainer, device):
-        seconds = _seconds(step, mode, device)
-        if best is None or seconds < 3 * best.seconds:
-            seconds = min(seconds, *(_seconds(step, mode, device) for _ in range(2)))
-        log.info("%s %s: %.3f s a step", mode.precision, mode.layout, seconds)
-        if best is None or seconds < best.seconds:
-            best = Mode(mode.precision, mode.layout, seconds)
-    if best is None:
-        raise RuntimeError("no mode to choose from")
+    modes = _candidates(trainer, device)
+    if len(modes) == 1 and trainer.max_minutes is None:
+        return modes[0]
+    until = time.monotonic() + limit
+    best = _timed(step, modes[0], device, until=until)
+    for mode in modes[1:]:
+        if time.monotonic() > until:
+            log.info("%s %s: no time to try it", mode.precision, mode.layout)
+            continue
+        timed = _timed(step, mode, device, until=until, best=best.seconds)
+        best = min(best, timed, key=lambda each: each.seconds)
     return best
 
 
+def _timed(
+    step: Callable[[Mode], None], mode: Mode, device: torch.device, *, until: float, best: float = math.inf
+) -> Mode:
+    seconds = _seconds(step, mode, device)
+    for _ in range(2):
+        if seconds < 3 * best and time.monotonic() < until:
+            seconds = min(seconds, _seconds(step, mode, device))
+    log.info("%s %s: %.3f s a step", mode.precision, mode.layout, seconds)
+    return Mode(mode.precision, mode.layout, seconds)
+
+
 def _candidates(trainer: TrainerConfig, device: torch.device) -> list[Mode]:
+    if trainer.precision == "float16" and device.type == "cpu":
+        raise UsageError("trainer.precision=float16 is for GPUs: use bfloat16 or float32 here, or auto")
     # float16 on a CPU has no fast kernels, and on a GPU bfloat16 needs no loss scaling: never chosen unasked.
     precisions = [trainer.precision]
     if trainer.precision == "auto":

@@ -4,46 +4,50 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import shutil
-import signal
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from segkit.bundle import Bundle
 from segkit.config import TrainConfig
 from segkit.dataset import Dataset
-from segkit.errors import Interrupted
+from segkit.errors import InputError, Interrupted
 from segkit.files import write_text
 from segkit.networks import build_network
 from segkit.plans import Plan
 from segkit.preprocessing.store import prepare_cases
+from segkit.training.budget import Timing, first_length
 from segkit.training.calibrate import Mode, choose_mode, network_to_layout
 from segkit.training.checkpoint import newest_checkpoint
 from segkit.training.compute import device_for, set_threads
-from segkit.training.keeper import Keeper, Timing
+from segkit.training.keeper import Keeper
 from segkit.training.losses import LOSSES, DeepSupervision
 from segkit.training.model_writer import ModelWriter, write_split
 from segkit.training.module import SegmentationModule, batch_loss
 from segkit.training.optimizers import OPTIMIZERS
 from segkit.training.patches import PatchDataset, PatchNumbers, PatchRules
 from segkit.training.record import ProgressLine
-from segkit.training.run_folder import FINISHED
-from segkit.training.schedule import Schedule, steps_within
+from segkit.training.run_folder import BUNDLE, CHECKPOINTS, FINISHED
+from segkit.training.schedule import Schedule
 from segkit.training.split import split_cases
+from segkit.training.stop_signals import StopSignals, ignore_signals
 
 log = logging.getLogger(__name__)
 
 Checkpoint = Mapping[str, Any]
+
+TRIAL_SHARE = 0.05
+"""Of the minutes that are left, the most that the choice of precision and layout may take."""
 
 
 def fit(
@@ -54,82 +58,74 @@ def fit(
     *,
     weights: Bundle | None = None,
     callbacks: Sequence[L.Callback] = (),
+    started: float | None = None,
 ) -> Path:
     """Train the plan's network and return the folder of its bundle, run_dir/bundle.
 
     A run folder with a checkpoint is gone on with, from there. Tensors of ``weights`` (its first fold) are taken
-    over where name and shape agree.
+    over where name and shape agree. A budget of minutes counts from ``started`` (of `time.monotonic`), or from now.
 
     Raises:
         InputError: a case that cannot be used, or none left to train on.
         Interrupted: Ctrl-C or SIGTERM; checkpoint and bundle are written.
     """
-    folder = Path(run_dir)
+    folder, timing = Path(run_dir), Timing(time.monotonic() if started is None else started)
     device = device_for(config.compute.name)
     set_threads(config.trainer)
     split = split_cases(dataset, config.fold)
+    writer = ModelWriter(config, plan, dataset.name, dataset.content_hash(), split, folder)
     write_split(folder, split)
-    training = prepare_cases(split.training, dataset, plan, folder / "prepared", progress=_progress("prepare"))
+    training = prepare_cases(split.training, dataset, plan, folder / "prepared", progress=_progress())
     validation = prepare_cases(split.validation, dataset, plan, folder / "prepared")
     patches = PatchDataset(training, PatchRules(plan, config.augment, config.seed, config.trainer.foreground))
-
+    place, checkpoint = newest_checkpoint(folder / CHECKPOINTS) or (None, None)
+    timing.before = float(checkpoint["elapsed"]) if checkpoint else 0.0
     torch.manual_seed(config.seed)
     network = build_network(plan)
-    if weights is not None:
-        take_over(network, weights.state(weights.folds[0]))
+    if weights is not None and not checkpoint:
+        take_over(network, weights)
     network.to(device)
-    found = newest_checkpoint(folder / "checkpoints")
-    checkpoint = found[1] if found else None
-    mode = _mode(config, plan, patches, device, checkpoint)
+    mode = Mode(**checkpoint["mode"]) if checkpoint else _fastest_mode(config, plan, patches, device, timing)
     log.info("training in %s, %s layout, on %s", mode.precision, mode.layout, device)
     module = SegmentationModule(network, config.trainer, slice_axis=plan.slice_axis, mode=mode)
-    timing = Timing(before=float(checkpoint["elapsed"]) if checkpoint else 0.0)
-    module.schedule = _first_schedule(config, mode, timing)
-    keeper = Keeper(
-        plan,
-        config.trainer,
-        validation,
-        folder=folder,
-        timing=timing,
-        writer=ModelWriter(config, plan, dataset, split, folder),
-    )
-    loader = _loader(config, patches, checkpoint)
-    with _signals(keeper), _quiet():
-        trainer = _trainer(config, device, mode, [keeper, *callbacks])
-        # Lightning raises on SIGTERM once the step is over; the keeper has saved by then.
-        with suppress(SIGTERMException):
-            trainer.fit(module, loader, ckpt_path=found[0] if found else None, weights_only=True)
-    if keeper.interrupted:
-        raise Interrupted(
-            f"stopped at step {module.schedule.step} of {module.schedule.total}; {folder / 'bundle'} is usable, "
-            "and the same command with --resume goes on",
-            keeper.interrupted,
-        )
+    module.schedule = _schedule(config, mode, timing, checkpoint)
+    keeper = Keeper(plan, config.trainer, validation, folder=folder, timing=timing, writer=writer)
+    # A run that was killed between its last checkpoint and finished.json has no step left to do.
+    if module.schedule.remaining:
+        _train(module, keeper, _loader(config, patches, module.schedule.step), place, callbacks)
     write_text(folder / FINISHED, json.dumps({"steps": module.schedule.step}) + "\n")
     shutil.rmtree(folder / "prepared", ignore_errors=True)
-    return folder / "bundle"
+    return folder / BUNDLE
 
 
-def take_over(network: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
-    """Copy tensors of equal name and shape into ``network``; the names of its other tensors are logged and returned."""
-    own = network.state_dict()
-    fitting = {name: tensor for name, tensor in weights.items() if name in own and own[name].shape == tensor.shape}
+def take_over(network: nn.Module, weights: Bundle) -> list[str]:
+    """Copy tensors of equal name and shape into ``network``; the names of its other tensors are logged and returned.
+
+    Raises:
+        InputError: no tensor fits.
+    """
+    own, theirs = network.state_dict(), weights.state(weights.folds[0])
+    fitting = {name: tensor for name, tensor in theirs.items() if name in own and own[name].shape == tensor.shape}
+    if not fitting:
+        raise InputError(
+            weights.path,
+            expected="weights of a network like the plan's",
+            found="no tensor that agrees in name and shape",
+            remedy=f"Give its plan too: plan={weights.path / 'plan.json'}",
+        )
     network.load_state_dict(fitting, strict=False)
     left = sorted(own.keys() - fitting.keys())
     log.info("weights: %d tensors taken over, %d not: %s", len(fitting), len(left), ", ".join(left) or "none")
     return left
 
 
-def _mode(
-    config: TrainConfig, plan: Plan, patches: PatchDataset, device: torch.device, checkpoint: Checkpoint | None
-) -> Mode:
-    """The checkpoint's mode, else the fastest one."""
-    if checkpoint:
-        return Mode(**checkpoint["mode"])
+def _fastest_mode(config: TrainConfig, plan: Plan, patches: PatchDataset, device: torch.device, timing: Timing) -> Mode:
+    minutes = config.trainer.max_minutes
+    limit = math.inf if minutes is None else TRIAL_SHARE * (60 * minutes - timing.elapsed())
     batch = next(iter(DataLoader(patches, batch_size=config.trainer.batch_size, sampler=PatchNumbers())))
     batch = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        return choose_mode(config.trainer, device, _trial_step(config, plan, batch, device))
+        return choose_mode(config.trainer, device, _trial_step(config, plan, batch, device), limit=limit)
 
 
 def _trial_step(config: TrainConfig, plan: Plan, batch: dict[str, Any], device: torch.device) -> Callable[[Mode], None]:
@@ -147,38 +143,55 @@ def _trial_step(config: TrainConfig, plan: Plan, batch: dict[str, Any], device: 
     return step
 
 
-def _first_schedule(config: TrainConfig, mode: Mode, timing: Timing) -> Schedule:
-    """The steps asked for; or a first guess at those that fit the minutes, which the first steps replace."""
-    trainer = config.trainer
-    if trainer.max_minutes is None:
-        return Schedule(total=trainer.max_steps or 1)
-    left = 60 * trainer.max_minutes - timing.elapsed()
-    return Schedule(total=steps_within(left, max(mode.seconds, 1e-6) * trainer.accumulate, 0.0))
+def _schedule(config: TrainConfig, mode: Mode, timing: Timing, checkpoint: Checkpoint | None) -> Schedule:
+    if checkpoint:
+        return Schedule(**checkpoint["schedule"])
+    return Schedule(total=first_length(config.trainer, mode.seconds, timing.elapsed()))
 
 
-def _loader(config: TrainConfig, patches: PatchDataset, checkpoint: Checkpoint | None) -> DataLoader[dict[str, Any]]:
+def _train(
+    module: SegmentationModule,
+    keeper: Keeper,
+    loader: DataLoader[dict[str, Any]],
+    checkpoint: Path | None,
+    callbacks: Sequence[L.Callback],
+) -> None:
+    """Let Lightning run the steps, from ``checkpoint`` if there is one."""
+    with _quiet():
+        trainer = _trainer(module, [keeper, StopSignals(keeper), *callbacks])
+        trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=True)
+    schedule = module.schedule
+    if keeper.interrupted and schedule.remaining:
+        raise Interrupted(
+            f"stopped at step {schedule.step} of {schedule.total}; {keeper.folder / BUNDLE} is usable, "
+            "and the same command with --resume goes on",
+            keeper.interrupted,
+        )
+
+
+def _loader(config: TrainConfig, patches: PatchDataset, steps_done: int) -> DataLoader[dict[str, Any]]:
     trainer = config.trainer
-    steps_done = int(checkpoint["schedule"]["step"]) if checkpoint else 0
-    start = steps_done * trainer.accumulate * trainer.batch_size
     return DataLoader(
         patches,
         batch_size=trainer.batch_size,
-        sampler=PatchNumbers(start),
+        sampler=PatchNumbers(steps_done * trainer.accumulate * trainer.batch_size),
         num_workers=trainer.workers,
         persistent_workers=trainer.workers > 0,
+        worker_init_fn=ignore_signals,
     )
 
 
-def _trainer(config: TrainConfig, device: torch.device, mode: Mode, callbacks: list[L.Callback]) -> L.Trainer:
+def _trainer(module: SegmentationModule, callbacks: list[L.Callback]) -> L.Trainer:
+    device = next(module.network.parameters()).device
     return L.Trainer(
         accelerator="gpu" if device.type == "cuda" else "cpu",
         devices=1,
         # The autocast of the CPU and bfloat16 stand in the mode; Lightning adds loss scaling for float16.
-        precision="16-mixed" if mode.precision == "float16" else "32-true",
+        precision="16-mixed" if module.mode.precision == "float16" else "32-true",
         max_steps=-1,
         max_epochs=-1,
-        accumulate_grad_batches=config.trainer.accumulate,
-        gradient_clip_val=config.trainer.gradient_clip,
+        accumulate_grad_batches=module.trainer_config.accumulate,
+        gradient_clip_val=module.trainer_config.gradient_clip,
         callbacks=callbacks,
         logger=False,
         enable_checkpointing=False,
@@ -187,31 +200,14 @@ def _trainer(config: TrainConfig, device: torch.device, mode: Mode, callbacks: l
     )
 
 
-def _progress(verb: str) -> Callable[[int, int, str], None]:
+def _progress() -> Callable[[int, int, str], None]:
     line = ProgressLine()
-    return lambda done, count, name: line.show(f"{verb} {done} of {count}: {name}", last=done == count)
 
+    def show(done: int, count: int, _case: str) -> None:
+        if line.due(last=done == count):
+            line.write(f"preparing: {done} of {count} cases", last=done == count)
 
-@contextmanager
-def _signals(keeper: Keeper) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the run after the current step; a second one at once."""
-
-    def ask_to_stop(number: int, _frame: FrameType | None) -> None:
-        if keeper.interrupted:
-            raise KeyboardInterrupt
-        log.warning("stopping after this step; once more to stop at once")
-        keeper.interrupted = number
-
-    try:
-        before = {number: signal.signal(number, ask_to_stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:
-        # Not the main thread (a notebook's server, a study): signals are somebody else's there.
-        before = {}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return show
 
 
 @contextmanager

@@ -10,10 +10,10 @@ from typing import Any
 
 from segkit.bundle import write_bundle
 from segkit.config import TrainConfig
-from segkit.dataset import Dataset
 from segkit.files import write_text
 from segkit.plans import Plan
 from segkit.training.module import SegmentationModule
+from segkit.training.run_folder import BUNDLE
 from segkit.training.split import Split
 
 
@@ -23,7 +23,10 @@ class ModelWriter:
 
     config: TrainConfig
     plan: Plan
-    dataset: Dataset
+    dataset: str
+    """Its name."""
+    dataset_hash: str
+    """Of its content when the run began."""
     split: Split
     folder: Path
 
@@ -31,7 +34,7 @@ class ModelWriter:
         """Write folder/bundle with the averaged weights of ``module``."""
         card = {
             "name": self.folder.name,
-            "dataset": {"name": self.dataset.name, "hash": self.dataset.content_hash()},
+            "dataset": {"name": self.dataset, "hash": self.dataset_hash},
             "training": {
                 **training,
                 "seed": self.config.seed,
@@ -42,7 +45,7 @@ class ModelWriter:
             "metrics": metrics,
         }
         states = {str(self.config.fold): module.average.state_dict()}
-        write_bundle(self.folder / "bundle", self.plan, card, states, dataclasses.asdict(self.config))
+        write_bundle(self.folder / BUNDLE, self.plan, card, states, dataclasses.asdict(self.config))
 
 
 def write_split(folder: Path, split: Split) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import logging
+import math
 import sys
 import time
 from dataclasses import dataclass, field
@@ -12,8 +12,6 @@ from pathlib import Path
 
 from segkit.files import write_text
 from segkit.report.progress import write_progress_picture
-
-log = logging.getLogger(__name__)
 
 COLUMNS = ("step", "minutes", "loss", "learning_rate", "seconds_per_step", "data_share", "dice")
 Row = dict[str, float | str]
@@ -58,30 +56,18 @@ class ProgressLine:
 
     def __init__(self) -> None:
         self.terminal = sys.stderr.isatty()
-        self.shown = 0.0
+        self.shown = -math.inf
 
-    def show(self, text: str, *, last: bool = False) -> None:
-        """Show ``text`` if it is time to, or if it is the ``last``."""
-        now = time.monotonic()
-        interval = self.SECONDS_ON_TERMINAL if self.terminal else self.SECONDS_ELSEWHERE
-        if not last and now - self.shown < interval:
-            return
-        self.shown = now
+    def due(self, *, last: bool = False) -> bool:
+        """Whether it is time to show something; the last line always is."""
+        return last or time.monotonic() - self.shown >= (
+            self.SECONDS_ON_TERMINAL if self.terminal else self.SECONDS_ELSEWHERE
+        )
+
+    def write(self, text: str, *, last: bool = False) -> None:
+        """Show ``text``; nothing is written over the ``last``."""
+        self.shown = time.monotonic()
         end = "\n" if last or not self.terminal else ""
         start = "\r\x1b[K" if self.terminal else ""
         sys.stderr.write(f"{start}{text}{end}")
         sys.stderr.flush()
-
-
-def duration(seconds: float) -> str:
-    """45 s, 3 min 20 s, 2 h 5 min.
-
-    >>> duration(200)
-    '3 min 20 s'
-    """
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

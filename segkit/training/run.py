@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import logging
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from segkit.bundle import read_bundle
+from segkit.bundle import Bundle, read_bundle
 from segkit.config import TrainConfig, load, to_yaml
 from segkit.config_file import read_config
 from segkit.config_keys import get
@@ -18,6 +19,7 @@ from segkit.dataset import Dataset
 from segkit.dataset_plan import given_plan, measured_plan, open_dataset
 from segkit.errors import InputError, UsageError
 from segkit.files import write_text
+from segkit.model_names import resolve_model
 from segkit.planning.fingerprint import Progress
 from segkit.plans import Plan, plan_text
 from segkit.training.compute import default_memory, device_for
@@ -28,33 +30,45 @@ from segkit.training.split import split_cases
 log = logging.getLogger(__name__)
 
 
-def train(*overrides: str, resume: bool = False, progress: Progress | None = None) -> Path:
+def train(
+    *overrides: str, resume: bool = False, progress: Progress | None = None, started: float | None = None
+) -> Path:
     """Train and return the run's folder; its ``bundle`` is the model.
 
     ``segkit.train("dataset=scans", "trainer.max_minutes=10")`` does what ``segkit train`` does with the same words.
-    A finished run is not run again; an unfinished one goes on with ``resume``.
+    A finished run is not run again; an unfinished one goes on with ``resume``. Minutes count from ``started`` (of
+    `time.monotonic`), or from the call.
 
     Raises:
         UsageError: an override that makes no sense, or an unfinished run without ``resume``.
         InputError: a dataset, plan or case that cannot be used.
     """
+    started = time.monotonic() if started is None else started
     config = load(overrides)
     if config.run_dir:
         config = _as_started(config, overrides)
         if _is_done(Path(config.run_dir or ""), resume):
             return Path(config.run_dir or "")
+    device_for(config.compute.name)
     dataset = open_dataset(config)
     split_cases(dataset, config.fold)
+    weights = _weights(config)
     plan = _plan(config, dataset, progress)
     # An edited plan may ask for another batch than the configuration's default.
     config = dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, batch_size=plan.batch_size))
-    run_dir = Path(config.run_dir) if config.run_dir else default_run_dir(config, plan, dataset)
+    run_dir = Path(config.run_dir) if config.run_dir else default_run_dir(config, plan, dataset, weights)
     if not config.run_dir and _is_done(run_dir, resume):
         return run_dir
-    weights = read_bundle(config.weights) if config.weights else None
     with _started(run_dir, config, plan):
-        fit(config, plan, dataset, run_dir, weights=weights)
+        fit(config, plan, dataset, run_dir, weights=weights, started=started)
     return run_dir
+
+
+def _weights(config: TrainConfig) -> Bundle | None:
+    """The model to start from; a run that is gone on with does not need it any more."""
+    if not config.weights or (config.run_dir and (Path(config.run_dir) / CHECKPOINTS).exists()):
+        return None
+    return read_bundle(resolve_model(config.weights))
 
 
 def _as_started(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:

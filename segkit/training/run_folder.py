@@ -11,9 +11,10 @@ import re
 from pathlib import Path
 from typing import Literal
 
+from segkit.bundle import Bundle
 from segkit.config import TrainConfig
 from segkit.dataset import Dataset
-from segkit.errors import UsageError
+from segkit.errors import InputError, UsageError
 from segkit.files import write_text
 from segkit.plans import Plan
 
@@ -44,12 +45,14 @@ def state(run_dir: Path) -> State:
     return "new"
 
 
-def default_run_dir(config: TrainConfig, plan: Plan, dataset: Dataset) -> Path:
-    """runs/<dataset>/<network>-<hash>: the same configuration, plan and data lead to the same folder."""
+def default_run_dir(config: TrainConfig, plan: Plan, dataset: Dataset, weights: Bundle | None = None) -> Path:
+    """runs/<dataset>/<network>-<hash>: the same configuration, plan, data and weights lead to the same folder."""
     content = dataclasses.asdict(config)
-    # Where the run goes and where the data lies change nothing about the run.
+    # Where the run goes, and where data, plan and weights lie, changes nothing about it.
     content.pop("run_dir")
     content["dataset"].pop("path")
+    content["plan"].pop("file")
+    content["weights"] = weights.hash if weights else None
     text = json.dumps([content, plan.hash(), dataset.content_hash()], sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     return RUNS / safe_name(dataset.name) / f"{plan.network.name}-{digest}"
@@ -68,8 +71,8 @@ def point_latest(run_dir: Path) -> None:
     """Let runs/latest name ``run_dir``; a folder that cannot be written is only warned about."""
     try:
         write_text(LATEST, f"{_from_runs(run_dir)}\n")
-    except OSError as error:
-        log.warning("%s could not be written: %s", LATEST, error)
+    except InputError as error:
+        log.warning("runs/latest does not name this run: %s", error)
 
 
 def _from_runs(run_dir: Path) -> str:

@@ -31,7 +31,7 @@ class Schedule:
 
     def end_after(self, remaining: int) -> None:
         """End after ``remaining`` more steps; the learning rate goes on from here without a jump."""
-        self.total = self.step + max(1, remaining)
+        self.total = self.step + remaining
 
     def state(self) -> dict[str, Any]:
         return {"total": self.total, "step": self.step, "progress": self.progress}
@@ -41,9 +41,4 @@ def learning_rate_factor(progress: float, trainer: TrainerConfig) -> float:
     """Share of the full learning rate: linear warm-up, then polynomial decay to zero."""
     if progress < trainer.warmup:
         return (progress + 1e-3) / (trainer.warmup + 1e-3)
-    return float(((1 - progress) / (1 - trainer.warmup)) ** trainer.decay_power)
-
-
-def steps_within(seconds: float, seconds_per_step: float, reserve: float) -> int:
-    """How many steps fit into ``seconds`` when ``reserve`` of them are needed for validation and writing."""
-    return max(1, int((seconds - reserve) / seconds_per_step))
+    return float((max(0.0, 1 - progress) / (1 - trainer.warmup)) ** trainer.decay_power)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +12,11 @@ from torchmetrics import MeanMetric
 
 from segkit.plans import Plan
 from segkit.preprocessing.store import PreparedCase
-from segkit.sliding_window import predict_scores
+from segkit.sliding_window import predict_scores, window_starts
 from segkit.training.calibrate import Mode
+
+OVERLAP = 0.5
+"""Of neighbouring windows, in parts of their edge."""
 
 
 @dataclass(frozen=True)
@@ -30,22 +33,42 @@ class ValidationScore:
 
 @torch.inference_mode()
 def validate(
-    network: nn.Module, cases: Sequence[PreparedCase], plan: Plan, *, mode: Mode, device: torch.device
+    network: nn.Module,
+    cases: Sequence[PreparedCase],
+    plan: Plan,
+    *,
+    mode: Mode,
+    device: torch.device,
+    enough: Callable[[int], bool] = lambda _done: False,
 ) -> ValidationScore:
-    """Dice of ``network`` (in evaluation mode) on whole volumes, overlap 0.5, without test-time augmentation."""
+    """Dice of ``network`` (in evaluation mode) on whole volumes, without test-time augmentation.
+
+    ``enough`` is asked after every case, with the number of cases done, whether the others may be left out.
+    """
     means = {name: MeanMetric().to(device) for name in plan.labels}
-    for case in cases:
+    done = 0
+    for done, case in enumerate(cases, start=1):
         image = torch.from_numpy(np.array(case.image)).to(device)
         with mode.autocast(device):
-            scores = predict_scores(mode.wrap(network), image, window=plan.patch, slice_axis=plan.slice_axis)
+            scores = predict_scores(
+                mode.wrap(network), image, window=plan.patch, overlap=OVERLAP, slice_axis=plan.slice_axis
+            )
         predicted, reference = scores.argmax(0), torch.from_numpy(np.array(case.labels, dtype=np.int64)).to(device)
         for index, name in enumerate(plan.labels, start=1):
             dice = _dice(predicted == index, reference == index)
             if dice is not None:
                 means[name].update(dice)
-    return ValidationScore(
-        {name: float(mean.compute()) for name, mean in means.items() if mean.update_count}, len(cases)
-    )
+        if enough(done):
+            break
+    return ValidationScore({name: float(mean.compute()) for name, mean in means.items() if mean.update_count}, done)
+
+
+def count_windows(case: PreparedCase, plan: Plan) -> int:
+    """How many windows `validate` puts through the network for a case."""
+    count = 1
+    for size, edge in zip(case.labels.shape, plan.patch, strict=True):
+        count *= len(window_starts(max(size, edge), edge, OVERLAP))
+    return count
 
 
 def _dice(predicted: Tensor, reference: Tensor) -> Tensor | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from segkit.config import TrainerConfig
+from segkit.errors import UsageError
 from segkit.training.calibrate import Mode, choose_mode, network_to_layout, to_layout
 
 CPU = torch.device("cpu")
@@ -34,12 +36,33 @@ def test_a_mode_much_slower_than_the_best_is_timed_once() -> None:
     assert calls.count("contiguous") == 1
 
 
-def test_what_is_asked_for_is_not_questioned() -> None:
+def test_what_is_asked_for_is_timed_only_to_plan_minutes() -> None:
     seen: list[Mode] = []
-    trainer = TrainerConfig(precision="bfloat16", layout="contiguous")
+    trainer = TrainerConfig(precision="bfloat16", layout="contiguous", max_minutes=1)
     mode = choose_mode(trainer, CPU, seen.append)
     assert (mode.precision, mode.layout) == ("bfloat16", "contiguous")
     assert {(each.precision, each.layout) for each in seen} == {("bfloat16", "contiguous")}
+    seen.clear()
+    choose_mode(TrainerConfig(precision="bfloat16", layout="contiguous", max_steps=1), CPU, seen.append)
+    assert not seen
+
+
+def test_timing_ends_when_its_share_of_the_minutes_is_spent(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    seen: list[Mode] = []
+
+    def step(mode: Mode) -> None:
+        seen.append(mode)
+        time.sleep(0.01)
+
+    mode = choose_mode(TrainerConfig(precision="float32"), CPU, step, limit=0.005)
+    assert (mode.layout, len(seen)) == ("channels_last", 1)
+    assert "float32 contiguous: no time to try it" in caplog.text
+
+
+def test_half_precision_is_refused_on_a_cpu() -> None:
+    with pytest.raises(UsageError, match=r"trainer\.precision=float16 is for GPUs: use bfloat16 or float32"):
+        choose_mode(TrainerConfig(precision="float16"), CPU, lambda _: None)
 
 
 def test_layouts_keep_values() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
+import logging
 import os
 import signal
 from pathlib import Path
@@ -17,6 +19,7 @@ from segkit.bundle import read_bundle
 from segkit.config import TrainConfig
 from segkit.dataset import Dataset
 from segkit.errors import InputError, Interrupted
+from segkit.networks import build_network
 from segkit.plans import Plan
 from segkit.training.fit import fit, take_over
 
@@ -31,15 +34,23 @@ def config(**trainer: Any) -> TrainConfig:
 
 
 class StopAt(L.Callback):
-    """Sends this process a signal during a step."""
+    """Sends this process a signal in the first batch of a step, ``times`` over."""
 
-    def __init__(self, step: int, number: int) -> None:
+    def __init__(self, step: int, number: int, times: int = 1) -> None:
         self.step = step
         self.number = number
+        self.times = times
 
     def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
         if trainer.global_step == self.step:
-            os.kill(os.getpid(), self.number)
+            self.step = -1
+            for _ in range(self.times):
+                os.kill(os.getpid(), self.number)
+
+
+def rows(run_dir: Path) -> list[dict[str, str]]:
+    with (run_dir / "training.csv").open() as file:
+        return list(csv.DictReader(file))
 
 
 @pytest.fixture(scope="module")
@@ -63,12 +74,11 @@ def test_a_run_leaves_its_files(run: Path) -> None:
 
 
 def test_training_csv_has_steps_losses_and_dice(run: Path) -> None:
-    with (run / "training.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [int(row["step"]) for row in rows] == [1, 2, 3, 4, 5, 6]
-    assert all(float(row["loss"]) > 0 for row in rows)
-    assert [bool(row["dice"]) for row in rows] == [False, False, True, False, False, True]
-    assert {"dice_low", "dice_high"} <= set(rows[0])
+    found = rows(run)
+    assert [int(row["step"]) for row in found] == [1, 2, 3, 4, 5, 6]
+    assert all(float(row["loss"]) > 0 for row in found)
+    assert [bool(row["dice"]) for row in found] == [False, False, True, False, False, True]
+    assert {"dice_low", "dice_high"} <= set(found[0])
 
 
 def test_the_bundle_says_how_it_was_trained(run: Path) -> None:
@@ -95,8 +105,7 @@ def test_a_stopped_run_is_usable_and_resumes_to_the_same_weights(
     assert not (tmp_path / "finished.json").is_file()
     fit(config(), plan_for_balls, balls, tmp_path)
     assert all(torch.equal(value, state(tmp_path)[name]) for name, value in state(run).items())
-    with (tmp_path / "training.csv").open() as file:
-        assert [int(row["step"]) for row in csv.DictReader(file)] == [1, 2, 3, 4, 5, 6]
+    assert [int(row["step"]) for row in rows(tmp_path)] == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(
@@ -113,6 +122,51 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
 def test_accumulated_gradients_count_as_one_step(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
     fit(config(accumulate=2, batch_size=1, max_steps=3), plan_for_balls, balls, tmp_path)
     assert read_bundle(tmp_path / "bundle").card["training"]["steps"] == 3
+    fit(config(accumulate=2, batch_size=1, max_steps=1), plan_for_balls, balls, tmp_path / "same")
+    fit(config(batch_size=2, max_steps=1), plan_for_balls, balls, tmp_path / "as one")
+    # Dice is of a batch, so halves are not the whole; but not half of it either.
+    two, one = (float(rows(tmp_path / name)[0]["loss"]) for name in ("same", "as one"))
+    assert two == pytest.approx(one, rel=0.2)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_waits_for_all_batches_of_a_step(
+    number: int, balls: Dataset, plan_for_balls: Plan, tmp_path: Path
+) -> None:
+    with pytest.raises(Interrupted, match="stopped at step 2 of 6"):
+        fit(config(accumulate=2), plan_for_balls, balls, tmp_path, callbacks=[StopAt(1, number)])
+    assert read_bundle(tmp_path / "bundle").card["training"]["steps"] == 2
+
+
+def test_a_second_signal_ends_at_once(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(Interrupted, match="stopped at once; with --resume the last checkpoint goes on") as caught:
+        fit(config(), plan_for_balls, balls, tmp_path, callbacks=[StopAt(3, signal.SIGINT, times=2)])
+    assert caught.value.exit_code == 130
+    assert read_bundle(tmp_path / "bundle").card["training"]["steps"] == 3
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_signal_in_the_last_step_comes_too_late(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+    fit(config(max_steps=2), plan_for_balls, balls, tmp_path, callbacks=[StopAt(1, signal.SIGINT)])
+    assert json.loads((tmp_path / "finished.json").read_text()) == {"steps": 2}
+
+
+def test_a_run_killed_after_its_last_checkpoint_is_only_marked_as_finished(
+    balls: Dataset, plan_for_balls: Plan, tmp_path: Path
+) -> None:
+    fit(config(max_steps=2), plan_for_balls, balls, tmp_path)
+    before = state(tmp_path)
+    (tmp_path / "finished.json").unlink()
+    fit(config(max_steps=2), plan_for_balls, balls, tmp_path)
+    assert json.loads((tmp_path / "finished.json").read_text()) == {"steps": 2}
+    assert all(torch.equal(value, before[name]) for name, value in state(tmp_path).items())
+
+
+def test_no_validation_at_all(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+    fit(config(max_steps=2, validations=0), plan_for_balls, balls, tmp_path)
+    assert read_bundle(tmp_path / "bundle").card["metrics"] == {}
+    assert {row["dice"] for row in rows(tmp_path)} == {""}
 
 
 def test_minutes_end_the_schedule(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
@@ -136,11 +190,20 @@ def test_training_starts_from_a_model(run: Path, balls: Dataset, plan_for_balls:
     assert all(torch.allclose(value, state(tmp_path)[name]) for name, value in state(run).items())
 
 
-def test_take_over_names_what_does_not_fit() -> None:
-    network = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 1))
-    weights = {"0.weight": torch.ones(3, 2), "0.bias": torch.ones(3), "1.weight": torch.ones(5, 3)}
-    assert take_over(network, weights) == ["1.bias", "1.weight"]
-    assert network[0].weight.eq(1).all()
+def test_a_network_with_another_head_takes_the_rest_over(
+    run: Path, balls: Dataset, plan_for_balls: Plan, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    network = build_network(dataclasses.replace(plan_for_balls, labels={"low": 3}))
+    bundle = read_bundle(run / "bundle")
+    assert take_over(network, bundle) == ["head.bias", "head.weight"]
+    assert torch.equal(network.get_parameter("encoder.0.0.conv.weight"), bundle.state("0")["encoder.0.0.conv.weight"])
+    assert "not: head.bias, head.weight" in caplog.text
+
+
+def test_weights_of_which_none_fits_are_refused(run: Path) -> None:
+    with pytest.raises(InputError, match=r"no tensor that agrees in name and shape.*plan=.*plan\.json"):
+        take_over(torch.nn.Linear(2, 3), read_bundle(run / "bundle"))
 
 
 def test_a_loss_that_is_not_finite_names_the_cases(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:

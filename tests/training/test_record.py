@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from segkit.training.record import ProgressLine, Record, duration
+from segkit.training.record import ProgressLine, Record
 
 
 def row(step: int, **more: float) -> dict[str, float | str]:
@@ -42,12 +42,7 @@ def test_a_new_run_starts_with_no_rows(tmp_path: Path) -> None:
 
 def test_the_line_shows_the_first_and_the_last(capsys: pytest.CaptureFixture[str]) -> None:
     line = ProgressLine()
-    line.show("one")
-    line.show("two")
-    line.show("three", last=True)
+    for text, last in (("one", False), ("two", False), ("three", True)):
+        if line.due(last=last):
+            line.write(text, last=last)
     assert capsys.readouterr().err == "one\nthree\n"
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(-1, "0 s"), (59.4, "59 s"), (61, "1 min 1 s"), (7500, "2 h 5 min")])
-def test_durations(seconds: float, text: str) -> None:
-    assert duration(seconds) == text

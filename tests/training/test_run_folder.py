@@ -67,4 +67,4 @@ def test_latest_that_cannot_be_written_is_a_warning(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").touch()
     point_latest(Path("elsewhere"))
-    assert "runs/latest could not be written" in caplog.text
+    assert "runs/latest does not name this run: " in caplog.text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from segkit.config import TrainerConfig
-from segkit.training.schedule import Schedule, learning_rate_factor, steps_within
+from segkit.training.schedule import Schedule, learning_rate_factor
 
 
 def test_progress_is_linear_in_steps() -> None:
@@ -43,8 +43,3 @@ def test_learning_rate_warms_up_and_decays_to_zero() -> None:
     assert learning_rate_factor(0.1, trainer) == pytest.approx(1.0)
     assert learning_rate_factor(0.55, trainer) == pytest.approx(0.5)
     assert learning_rate_factor(1.0, trainer) == 0.0
-
-
-def test_steps_within_keeps_the_reserve() -> None:
-    assert steps_within(100, 2.0, 10) == 45
-    assert steps_within(1, 2.0, 10) == 1

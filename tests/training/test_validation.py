@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from segkit.plans import Plan
 from segkit.preprocessing.store import PreparedCase
 from segkit.training.calibrate import Mode
-from segkit.training.validation import validate
+from segkit.training.validation import count_windows, validate
 
 MODE = Mode("float32", "contiguous")
 
@@ -42,3 +42,16 @@ def test_a_label_that_is_missed_counts_as_zero(plan_for_balls: Plan) -> None:
     plan = dataclasses.replace(plan_for_balls, patch=(4, 1, 1))
     score = validate(Threshold(), [case("a", [0] * 4, [0, 2, 2, 0])], plan, mode=MODE, device=torch.device("cpu"))
     assert score.labels == {"high": 0.0}
+
+
+def test_enough_leaves_the_other_cases_out(plan_for_balls: Plan) -> None:
+    plan = dataclasses.replace(plan_for_balls, patch=(4, 1, 1))
+    cases = [case("a", [1, 0, 0, 0], [1, 0, 0, 0]), case("b", [0] * 4, [1] * 4)]
+    score = validate(Threshold(), cases, plan, mode=MODE, device=torch.device("cpu"), enough=lambda done: done == 1)
+    assert (score.cases, score.labels) == (1, {"low": 1.0})
+
+
+def test_windows_of_a_case(plan_for_balls: Plan) -> None:
+    plan = dataclasses.replace(plan_for_balls, patch=(2, 1, 1))
+    assert count_windows(case("a", [0] * 4, [0] * 4), plan) == 3
+    assert count_windows(case("a", [0], [0]), plan) == 1

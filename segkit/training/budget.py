@@ -1,0 +1,128 @@
+"""How long a training lasts when it was given minutes: the steps and validations that fit, from what was timed."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from statistics import median
+
+from segkit.config import TrainerConfig
+from segkit.training.schedule import Schedule
+
+TIMED_STEPS = 10
+"""Steps after which the number of steps is decided: the first ones are slower than the rest."""
+SLOWER, FASTER = 0.95, 1.2
+"""Shares of the remaining steps between which that number stands; a quiet machine stays well inside."""
+INTERMEDIATE_CASES = 8
+"""Validation cases that are predicted before the end of a run; the last validation takes all that time allows."""
+VALIDATION_SHARE = 0.1
+"""Of a budget of minutes, the most that validation may take: half before the end, with checkpoints, half at the end."""
+
+
+@dataclass
+class Timing:
+    """Seconds of the run so far, and of its parts."""
+
+    started: float = field(default_factory=time.monotonic)
+    """When this process began, by `time.monotonic`."""
+    before: float = 0.0
+    """Of the processes that this run was resumed from."""
+    recent: deque[float] = field(default_factory=lambda: deque(maxlen=50))
+    """Of the last steps."""
+    steps: int = 0
+    """How many steps this process has done, and how long it was busy with them, waiting for patches included."""
+    stepping: float = 0.0
+    waiting: float = 0.0
+    case: float = 0.0
+    """To predict one validation case; 0 before the first."""
+    saving: float = 2.0
+    """To write checkpoint, bundle and record."""
+
+    def elapsed(self) -> float:
+        return self.before + time.monotonic() - self.started
+
+    def add_step(self, seconds: float) -> None:
+        self.recent.append(seconds)
+        self.steps += 1
+        self.stepping += seconds
+
+    @property
+    def per_step(self) -> float:
+        """The median does not mind a single slow step."""
+        return median(self.recent) if self.recent else 0.0
+
+    @property
+    def data_share(self) -> float:
+        """Share of the steps' time that was spent on waiting for patches."""
+        return self.waiting / self.stepping if self.stepping else 0.0
+
+
+@dataclass
+class Budget:
+    """What fits into ``trainer.max_minutes``; without them everything does."""
+
+    trainer: TrainerConfig
+    timing: Timing
+    cases: int
+    """For validation."""
+    windows: int
+    """Of the sliding window, at most, in one of them."""
+    decided: bool = False
+    """Whether the number of steps has been decided by timing."""
+
+    @property
+    def seconds(self) -> float:
+        minutes = self.trainer.max_minutes
+        return math.inf if minutes is None else 60 * minutes
+
+    def left(self) -> float:
+        """Seconds until the model must have been written, less those that writing it takes."""
+        return self.seconds - self.timing.elapsed() - self.timing.saving - 0.5
+
+    def case_seconds(self) -> float:
+        """To predict one validation case: measured, or guessed from a third of a training step per patch."""
+        return self.timing.case or self.timing.per_step / 3 / self.trainer.batch_size * self.windows
+
+    def intermediate_cases(self) -> int:
+        """Cases of a validation before the end, which ends with a checkpoint; 0 where time does not allow any."""
+        share = self.seconds * VALIDATION_SHARE / 2 / max(1, self.trainer.validations) - self.timing.saving
+        fitting = max(0.0, share) / max(1e-9, self.case_seconds())
+        return int(min(INTERMEDIATE_CASES, self.cases, fitting))
+
+    def final_reserve(self) -> float:
+        """Seconds kept for the validation at the end; 0 where a single case would take too much of the time."""
+        one = self.case_seconds()
+        if one > self.seconds * VALIDATION_SHARE:
+            return 0.0
+        return min(self.cases * one, max(one, self.seconds * VALIDATION_SHARE / 2))
+
+    def reserve(self, to_come: int) -> float:
+        """Seconds kept for the validation at the end, and for ``to_come`` before it."""
+        count = self.intermediate_cases()
+        between = count * self.case_seconds() + self.timing.saving if count else 0.0
+        return to_come * between + self.final_reserve()
+
+    def set_length(self, schedule: Schedule, to_come: int) -> None:
+        """Turn minutes into steps once some are timed; later only where the machine became much slower or faster."""
+        if self.trainer.max_minutes is None or schedule.remaining == 0 or not self.timing.per_step:
+            return
+        possible = max(0, int((self.left() - self.reserve(to_come)) / self.timing.per_step))
+        untimed = TIMED_STEPS - self.timing.steps
+        if untimed > 0:
+            # Steps so slow that time, or what was left of the schedule, runs out before enough of them are timed.
+            if min(possible, schedule.remaining) <= untimed:
+                schedule.end_after(possible)
+        elif not self.decided or not int(SLOWER * schedule.remaining) <= possible <= FASTER * schedule.remaining + 2:
+            schedule.end_after(possible)
+            self.decided = True
+
+
+def first_length(trainer: TrainerConfig, seconds_per_batch: float, elapsed: float) -> int:
+    """Steps to begin with: those asked for; or a guess at those that fit, which the first steps replace."""
+    if trainer.max_minutes is None:
+        return trainer.max_steps or 1
+    fitting = (60 * trainer.max_minutes - elapsed) / max(1e-6, seconds_per_batch * trainer.accumulate)
+    # A guess that is too low would end the run, or decay the learning rate, before the timing can correct it.
+    return max(10 * TIMED_STEPS, int(fitting))
