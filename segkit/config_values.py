@@ -8,18 +8,9 @@ from typing import Any
 
 from segkit.errors import SegkitError
 from segkit.memory import parse_size
+from segkit.value_kinds import is_number, is_whole
 
 Check = Callable[[Any], bool]
-
-
-def is_number(value: Any) -> bool:
-    """A finite int or float; True and False are no numbers."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def is_whole(value: Any) -> bool:
-    """An int that is not a bool."""
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _among(*choices: Any) -> tuple[Check, str]:
@@ -27,10 +18,10 @@ def _among(*choices: Any) -> tuple[Check, str]:
     return lambda value: value in choices, f"{', '.join(words[:-1])} or {words[-1]}"
 
 
-def _whole(least: int, word: str | None = None) -> tuple[Check, str]:
-    text = f"a whole number of at least {least}"
+def _whole(least: int, word: str | None = None, *, most: float = math.inf) -> tuple[Check, str]:
+    text = f"a whole number of at least {least}" if math.isinf(most) else f"a whole number from {least} to {most}"
     return (
-        lambda value: value == word if isinstance(value, str) else is_whole(value) and value >= least,
+        lambda value: value == word if isinstance(value, str) else is_whole(value, least, most),
         f"{text}, or {word}" if word else text,
     )
 
@@ -107,7 +98,7 @@ CHECKS: dict[str, tuple[Check, str]] = {
     "trainer.learning_rate": _above(0),
     "trainer.learning_rate_rest": _above(0),
     "trainer.weight_decay": _between(0, 1),
-    "trainer.warmup": _PROBABILITY,
+    "trainer.warmup": _between(0, 0.9),
     "trainer.decay_power": _between(0, 10),
     "trainer.gradient_clip": _above(0),
     "trainer.ema": (lambda value: is_number(value) and 0 <= value < 1, "a number from 0 up to, not including, 1"),
@@ -125,7 +116,7 @@ CHECKS: dict[str, tuple[Check, str]] = {
     "augment.noise": _PROBABILITY,
     "augment.noise_std": _between(0, 10),
     "augment.blur": _PROBABILITY,
-    "augment.blur_sigma": _range(0),
+    "augment.blur_sigma": _range(0.01),
     "augment.brightness": _PROBABILITY,
     "augment.brightness_range": _range(0),
     "augment.contrast": _PROBABILITY,
@@ -133,7 +124,7 @@ CHECKS: dict[str, tuple[Check, str]] = {
     "augment.gamma": _PROBABILITY,
     "augment.gamma_range": _range(0.01),
     "augment.gamma_inverted": _PROBABILITY,
-    "seed": _whole(0),
+    "seed": _whole(0, most=2**63 - 1),
     "fold": _whole(0, "all"),
 }
 """Keys that are not here take any value of their type. None (a knob left alone) is never checked."""

@@ -13,14 +13,13 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from segkit.errors import InputError
+from segkit.plan_values import NormKind, Scheme, problems
 
 FORMAT_VERSION = 1
-
-NormKind = Literal["group", "batch", "none"]
-Scheme = Literal["ct", "zscore", "none"]
+REMEDY = "Compare it with what 'segkit plan DATASET' writes."
 
 
 @dataclass(frozen=True)
@@ -164,8 +163,8 @@ def read_plan(path: str | Path) -> Plan:
         InputError: no such file, not JSON, or not a plan.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             path, expected="a plan as JSON", found=str(error), remedy="'segkit plan DATASET' writes one."
         ) from error
@@ -203,14 +202,13 @@ def _plan(content: dict[str, Any], where: str | Path) -> Plan:
                 ),
             }
         )
-        _check(plan)
+        problem = next(problems(plan), None)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
-            where,
-            expected="the keys and types of a plan",
-            found=f"{type(error).__name__}: {error}",
-            remedy="Compare it with what 'segkit plan DATASET' writes.",
+            where, expected="the keys and types of a plan", found=f"{type(error).__name__}: {error}", remedy=REMEDY
         ) from error
+    if problem:
+        raise InputError(where, expected="values that can be followed", found=problem, remedy=REMEDY)
     return plan
 
 
@@ -223,26 +221,5 @@ def _stage(content: dict[str, Any]) -> StagePlan:
 
 
 def _three(values: list[int]) -> tuple[int, int, int]:
-    x, y, z = (int(value) for value in values)
+    x, y, z = values
     return (x, y, z)
-
-
-def _check(plan: Plan) -> None:
-    """Raise ValueError for a plan that no network could follow."""
-    if plan.dims not in (2, 3):
-        raise ValueError(f"dims must be 2 or 3, not {plan.dims}")
-    if len(plan.patch) != 3 or len(plan.spacing) != 3:
-        raise ValueError("patch and spacing need three entries, for X, Y and Z")
-    if (plan.dims == 2) != (plan.slice_axis is not None):
-        raise ValueError("slice_axis must be given with dims 2, and only then")
-    for edge, divisor in zip(plan.patch, plan.network.divisor, strict=True):
-        if edge < 1 or edge % divisor:
-            raise ValueError(f"patch {plan.patch} must be a multiple of {plan.network.divisor}")
-    for channel in plan.channels:
-        if channel.scheme not in get_args(Scheme):
-            raise ValueError(f"channel {channel.name!r}: scheme must be one of {get_args(Scheme)}")
-    for layer in plan.network.layers:
-        if layer.norm not in get_args(NormKind):
-            raise ValueError(f"layer {layer.name}: norm must be one of {get_args(NormKind)}")
-        if layer.norm == "group" and (layer.groups < 1 or layer.channels % layer.groups):
-            raise ValueError(f"layer {layer.name}: {layer.channels} channels do not divide into {layer.groups} groups")

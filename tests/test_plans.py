@@ -53,8 +53,28 @@ def change(content: dict[str, Any], path: str, value: Any) -> None:
         ("format_version", None, "expected a whole number under 'format_version', found None"),
         ("patch", [16, 24, 11], r"patch \(16, 24, 11\) must be a multiple of \(4, 4, 2\)"),
         ("patch", [16, 24], "patch and spacing need three entries"),
+        ("patch", [16, 24.5, 12], r"patch must be three whole numbers of at least 1, not \[16, 24.5, 12\]"),
+        ("patch", [10**9, 24, 12], "patch must be three whole numbers"),
+        ("spacing", [1, 0, 1], "spacing must be three numbers above 0, or null"),
+        ("spacing", [1, float("nan"), 1], "spacing must be three numbers above 0, or null"),
         ("dims", 4, "dims must be 2 or 3, not 4"),
-        ("dims", 2, "slice_axis must be given with dims 2, and only then"),
+        ("dims", 2, "slice_axis must be 0, 1 or 2 with dims 2, and null with dims 3, not None"),
+        ("slice_axis", 1, "slice_axis must be 0, 1 or 2 with dims 2, and null with dims 3, not 1"),
+        ("unit", "cm", "unit must be mm or px, not 'cm'"),
+        ("batch_size", 0, "batch_size must be a whole number of at least 1, not 0"),
+        ("batch_size", "2", "batch_size must be a whole number of at least 1, not '2'"),
+        ("mirror_axes", [3], r"mirror_axes must be different axes out of \[0, 1, 2\], not \[3\]"),
+        ("mirror_axes", [1, 1], "mirror_axes must be different axes"),
+        ("labels", {}, "labels must be names with whole numbers other than 0"),
+        ("labels", {"a": 0}, "labels must be names with whole numbers other than 0"),
+        ("labels", {"a": 1, "b": 1}, "labels must have different values"),
+        ("labels", ["a"], "expected the keys and types of a plan, found AttributeError"),
+        ("channels", [], "there must be a channel"),
+        ("channels.0.std", 0, "channel 'CT': lower, upper, mean and std .* make no range and no spread"),
+        ("network.encoder.1.stride", [0, 2, 2], r"stride \(0, 2, 2\) must be whole numbers of at least 1"),
+        ("network.encoder.0.kernel", [3, 3.5, 3], r"kernel \(3, 3.5, 3\) and stride"),
+        ("network.encoder.0.kernel", [3, 3], "found ValueError: not enough values"),
+        ("network.encoder.0.layers.0.channels", "8", "channels '8' and groups . must be whole numbers"),
         ("colour", 1, "expected the keys and types of a plan, found TypeError: .*'colour'"),
         ("channels", 3, "expected the keys and types of a plan, found TypeError"),
         ("channels.0.scheme", "magic", "channel 'CT': scheme must be one of"),
@@ -89,3 +109,17 @@ def test_files_that_are_no_plan(tmp_path: Path, text: str | None, message: str) 
         path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=message):
         read_plan(path)
+
+
+def test_a_plan_saved_by_a_windows_editor_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text(V1.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert read_plan(path) == read_plan(V1)
+
+
+def test_a_2d_patch_is_one_thick(content: dict[str, Any]) -> None:
+    for stage in (*content["network"]["encoder"], *content["network"]["decoder"]):
+        stage["stride"][2] = 1
+    content |= {"dims": 2, "slice_axis": 2, "patch": [16, 24, 5], "mirror_axes": [0]}
+    with pytest.raises(InputError, match=r"patch \(16, 24, 5\) must be 1 along the slice axis 2"):
+        Plan.from_dict(content)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from torch import nn
 
-from segkit.plans import LayerPlan, NormKind
+from segkit.plan_values import NormKind
+from segkit.plans import LayerPlan
 
 EPS = 1e-5
 

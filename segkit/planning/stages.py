@@ -10,9 +10,10 @@ from functools import partial
 
 from segkit.config import NetworkConfig
 from segkit.errors import UsageError
+from segkit.plan_values import NormKind
 from segkit.planning.norm_groups import groups_for
 from segkit.planning.topology import Topology
-from segkit.plans import LayerPlan, NetworkPlan, NormKind, StagePlan
+from segkit.plans import LayerPlan, NetworkPlan, StagePlan
 
 BASE_FEATURES = 16
 MOST_FEATURES = 256
