@@ -99,8 +99,9 @@ def _memory_format(dims: int) -> torch.memory_format:
 def _channels_last(network: nn.Module, dims: int) -> nn.Module:
     """Kernels in the layout in which windows come.
 
-    A fixed choice, not a timed one, so that the same scan gives the same label map every time. It was the faster one
-    for every network tried on two cores: 0.72 to 0.98 of the time with contiguous windows.
+    A fixed choice, not a timed one, so that the same scan gives the same label map every time. Measured on one core
+    with U-Nets from 16 channels on: 0.80 to 0.88 of the time with contiguous windows in 3D, 0.95 in 2D; a toy of 4 and
+    8 channels in 2D took 1.1 of it.
     """
     for parameter in network.parameters():
         if parameter.ndim == dims + 2:
