@@ -19,7 +19,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+import segkit
 from segkit.bundle_files import read_member, read_object
 from segkit.errors import InputError
 from segkit.files import atomic_path, write_text
@@ -212,17 +212,9 @@ def _heading(plan: Plan) -> dict[str, Any]:
         "kind": KIND,
         "name": plan.name,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "segkit": segkit_version(),
+        "segkit": segkit.__version__,
         "plan": plan.hash(),
     }
-
-
-def segkit_version() -> str:
-    """The installed version; ``source`` where segkit runs from a folder without having been installed."""
-    try:
-        return metadata.version("segkit")
-    except metadata.PackageNotFoundError:
-        return "source"
 
 
 def _receipt(content: bytes) -> dict[str, Any]:

@@ -31,15 +31,7 @@ def run(arguments: Sequence[str]) -> int:
     plan = check_ensemble(bundles)
     finish = _finish(given, plan)
     many = not given.channel and is_many(given.input)
-    jobs = plan_jobs(
-        _scans(given, plan),
-        given.output,
-        many=many,
-        unit=plan.unit,
-        with_preview=given.preview,
-        with_record=given.stats,
-    )[_shard(given.shard)]
-    check_jobs(jobs, given.existing)
+    jobs = _jobs(given, plan, many)
     done = [job for job in jobs if given.existing == "continue" and job.done]
     todo = [job for job in jobs if not (given.existing == "continue" and job.done)]
     for job in done:
@@ -51,6 +43,19 @@ def run(arguments: Sequence[str]) -> int:
     else:
         _predict_one(predictor, todo, finish)
     return 0
+
+
+def _jobs(given: argparse.Namespace, plan: Plan, many: bool) -> list[Job]:
+    jobs = plan_jobs(
+        _scans(given, plan),
+        given.output,
+        many=many,
+        unit=plan.unit,
+        with_preview=given.preview,
+        with_record=given.stats,
+    )
+    check_jobs(jobs[_shard(given.shard)], given.existing)
+    return jobs[_shard(given.shard)]
 
 
 def _predict_one(predictor: Predictor, jobs: Sequence[Job], finish: Finish) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from segkit.bundle import segkit_version
+import segkit
 from segkit.inference.predictor import Predictor
 from segkit.volume import Volume
 
@@ -22,7 +22,7 @@ def run_record(predictor: Predictor, images: Sequence[Path], seconds: Mapping[st
     """Everything that someone needs to repeat a prediction, in JSON types."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {"segkit": segkit_version(), "torch": torch.__version__, "python": platform.python_version()},
+        "versions": {"segkit": segkit.__version__, "torch": torch.__version__, "python": platform.python_version()},
         "model": [
             {"name": bundle.name, "created": bundle.created, "hash": bundle.hash, "path": str(bundle.path)}
             for bundle in predictor.bundles
