@@ -19,7 +19,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from segkit.config_keys import get, leaves, put
-from segkit.config_values import CHECKS
+from segkit.config_values import CHECKS, NEEDS
 from segkit.config_words import GROUPS, PATHS, given_keys, names_value, path_value
 from segkit.errors import UsageError
 
@@ -178,7 +178,7 @@ def load(overrides: Sequence[str] = ()) -> TrainConfig:
     if config.trainer.max_steps is None and config.trainer.max_minutes is None:
         config.trainer.max_steps = DEFAULT_STEPS
     check(config)
-    _check_plan_alone(config, given_keys(overrides))
+    _check_none_idle(config, given_keys(overrides))
     return config
 
 
@@ -214,13 +214,19 @@ def choices(group: str) -> list[str]:
     return sorted(file.stem for file in (_configs() / group).glob("*.yaml"))
 
 
-def _check_plan_alone(config: TrainConfig, given: set[str]) -> None:
-    """A plan that is given has decided already what these overrides would bend."""
+def _check_none_idle(config: TrainConfig, given: set[str]) -> None:
+    """An override that would change nothing is refused: whoever typed it expects that it does."""
     decided = [key for key in sorted(given) if key.startswith(PLANNED) and key != "plan.file"]
     if config.plan.file and decided:
         raise UsageError(
             f"plan={config.plan.file} has decided {', '.join(decided)} already: edit the plan, or leave it out"
         )
+    if config.plan.patch and config.plan.memory != "auto":
+        raise UsageError("plan.memory decides the patch: give plan.memory or plan.patch, not both")
+    for key, (other, values) in NEEDS.items():
+        if key in given and get(config, other) not in values:
+            name = other.removesuffix(".name")
+            raise UsageError(f"{key} changes nothing with {name}={get(config, other)}, only with {' or '.join(values)}")
 
 
 def _configs() -> Path:

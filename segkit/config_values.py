@@ -104,8 +104,8 @@ CHECKS: dict[str, tuple[Check, str]] = {
     "trainer.ema": (lambda value: is_number(value) and 0 <= value < 1, "a number from 0 up to, not including, 1"),
     "trainer.foreground": _PROBABILITY,
     "trainer.loss": _among("dice_ce", "dice", "ce"),
-    "trainer.workers": _whole(0),
-    "trainer.threads": _whole(1),
+    "trainer.workers": _whole(0, most=256),
+    "trainer.threads": _whole(1, most=1024),
     "trainer.validations": _whole(0),
     "trainer.checkpoint_minutes": _above(0),
     "augment.mirror": (_is_mirror, "auto, none or a list of different axes out of 0, 1 and 2 such as [0,2]"),
@@ -128,3 +128,10 @@ CHECKS: dict[str, tuple[Check, str]] = {
     "fold": _whole(0, "all"),
 }
 """Keys that are not here take any value of their type. None (a knob left alone) is never checked."""
+
+NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "network.convs": ("network.name", ("unet",)),
+    "network.deep_supervision": ("network.name", ("unet", "residual_unet", "monai_dynunet")),
+    "trainer.learning_rate_rest": ("trainer.optimizer", ("muon",)),
+}
+"""Keys that change nothing unless another key has one of these values."""

@@ -13,7 +13,7 @@ from segkit.dataset_layouts import read_dataset
 from segkit.errors import InputError, UsageError
 from segkit.io.named import named
 from segkit.planning.fingerprint import Fingerprint, Progress, measure
-from segkit.planning.planner import make_plan
+from segkit.planning.planner import DEFAULT_MEMORY, make_plan
 from segkit.plans import Plan, read_plan
 
 
@@ -48,16 +48,17 @@ def open_dataset(config: TrainConfig) -> Dataset:
 
 
 def measured_plan(
-    config: TrainConfig, dataset: Dataset, *, progress: Progress | None = None
+    config: TrainConfig, dataset: Dataset, *, gpu: bool | None = None, progress: Progress | None = None
 ) -> tuple[Plan, Fingerprint]:
-    """Measure the dataset and plan by the rules that ``config`` bends.
+    """Measure the dataset and plan by the rules that ``config`` bends, for a ``gpu`` or for what is found here.
 
     Raises:
         UsageError: a choice that does not fit the data.
         InputError: a case that cannot be used.
     """
     fingerprint = measure(dataset, progress=progress)
-    wanted = dataclasses.replace(config.plan, memory=memory_budget(config))
+    gpu = has_gpu(config.compute.name) if gpu is None else gpu
+    wanted = dataclasses.replace(config.plan, memory=memory_budget(config, gpu))
     decided = make_plan(
         fingerprint,
         dataset,
@@ -71,6 +72,8 @@ def measured_plan(
 
 def given_plan(path: str | Path, dataset: Dataset) -> Plan:
     """Read an edited plan and check that it is one for this dataset.
+
+    After an edit of the patch the voxels that each layer sees are counted anew; its groups stay as they are.
 
     Raises:
         InputError: not a plan, or one with other channels or labels.
@@ -88,19 +91,20 @@ def given_plan(path: str | Path, dataset: Dataset) -> Plan:
                 found=_words(planned),
                 remedy="Plan this dataset with 'segkit plan', or give dataset.channels and dataset.labels.",
             )
-    return decided
+    return dataclasses.replace(decided, network=decided.network.on(decided.patch))
 
 
-def memory_budget(config: TrainConfig) -> str:
+def memory_budget(config: TrainConfig, gpu: bool) -> str:
     """What plan.memory=auto stands for: 8GB with a GPU, 500MB with a CPU, which wants many small steps."""
     if config.plan.memory != "auto":
         return config.plan.memory
-    gpu = config.compute.name == "gpu" or (config.compute.name == "auto" and has_gpu())
-    return "8GB" if gpu else "500MB"
+    return "8GB" if gpu else DEFAULT_MEMORY
 
 
-def has_gpu() -> bool:
-    """Whether an NVIDIA driver is there, asked without importing torch."""
+def has_gpu(compute: str) -> bool:
+    """Whether ``compute=`` (auto, cpu, gpu) means a GPU here, asked without importing torch."""
+    if compute != "auto":
+        return compute == "gpu"
     return Path("/proc/driver/nvidia/gpus").is_dir() or shutil.which("nvidia-smi") is not None
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,6 +82,28 @@ class NetworkPlan:
         for stage in self.encoder:
             edges = [edge * stride for edge, stride in zip(edges, stage.stride, strict=True)]
         return (edges[0], edges[1], edges[2])
+
+    def sizes(self, patch: tuple[int, int, int]) -> list[tuple[int, int, int]]:
+        """Voxels (X, Y, Z) of every encoder stage, then of every decoder stage, on ``patch``."""
+        found, size = [], patch
+        for stage in self.encoder:
+            size = _three([edge // step for edge, step in zip(size, stage.stride, strict=True)])
+            found.append(size)
+        for stage in self.decoder:
+            size = _three([edge * step for edge, step in zip(size, stage.stride, strict=True)])
+            found.append(size)
+        return found
+
+    def on(self, patch: tuple[int, int, int]) -> NetworkPlan:
+        """The same network with every layer's ``voxels`` as they are on ``patch``; groups stay."""
+        stages = [
+            dataclasses.replace(
+                stage, layers=tuple(dataclasses.replace(layer, voxels=math.prod(size)) for layer in stage.layers)
+            )
+            for stage, size in zip((*self.encoder, *self.decoder), self.sizes(patch), strict=True)
+        ]
+        split = len(self.encoder)
+        return dataclasses.replace(self, encoder=tuple(stages[:split]), decoder=tuple(stages[split:]))
 
 
 @dataclass(frozen=True)

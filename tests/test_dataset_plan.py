@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 import segkit
-from segkit import dataset_plan
 from segkit.config import load
-from segkit.dataset_plan import given_plan, memory_budget, open_dataset
+from segkit.dataset_plan import given_plan, has_gpu, memory_budget, open_dataset
 from segkit.errors import InputError, UsageError
 from segkit.files import write_text
 from segkit.plans import plan_text
@@ -34,16 +34,23 @@ def test_a_plan_of_other_channels_is_refused(phantom: Path, tmp_path: Path) -> N
         given_plan(tmp_path / "plan.json", other)
 
 
+def test_an_edited_patch_changes_what_layers_see_and_not_their_groups(phantom: Path, tmp_path: Path) -> None:
+    plan = segkit.plan(phantom, "network.features=[4,8]", "plan.patch=[16,16,16]")
+    write_text(tmp_path / "plan.json", plan_text(dataclasses.replace(plan, patch=(32, 16, 16))))
+    edited = given_plan(tmp_path / "plan.json", open_dataset(load([f"dataset={phantom}"])))
+    pairs = list(zip(plan.network.layers, edited.network.layers, strict=True))
+    assert all(new.voxels == 2 * old.voxels and new.groups == old.groups for old, new in pairs)
+
+
 @pytest.mark.parametrize(
     ("words", "gpu", "memory"),
-    [
-        ([], False, "500MB"),
-        ([], True, "8GB"),
-        (["compute=cpu"], True, "500MB"),
-        (["compute=gpu"], False, "8GB"),
-        (["plan.memory=3GB"], True, "3GB"),
-    ],
+    [([], False, "500MB"), ([], True, "8GB"), (["plan.memory=3GB"], True, "3GB")],
 )
-def test_memory_budget(words: list[str], gpu: bool, memory: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dataset_plan, "has_gpu", lambda: gpu)
-    assert memory_budget(load(words)) == memory
+def test_memory_budget(words: list[str], gpu: bool, memory: str) -> None:
+    assert memory_budget(load(words), gpu) == memory
+
+
+def test_a_gpu_is_looked_for_only_where_none_is_named() -> None:
+    assert has_gpu("gpu")
+    assert not has_gpu("cpu")
+    assert has_gpu("auto") in (True, False)

@@ -27,6 +27,7 @@ ANISOTROPY = 3.0
 LARGEST_PATCH = {2: 2048**2, 3: 256**3}
 """Voxels that a patch starts from."""
 DEFAULT_MEMORY = "500MB"
+"""Of a CPU, which wants many small steps."""
 
 Spacing = tuple[float | None, float | None, float | None]
 

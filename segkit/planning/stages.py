@@ -61,7 +61,7 @@ def activation_elements(
     network = _build(topology, features, inputs, config, lambda _name, _channels, _voxels: ("none", 0))
     elements = sum(layer.channels * layer.voxels for layer in network.layers)
     for level, size in enumerate(topology.sizes[:-1]):
-        heads = outputs if config.deep_supervision or level == 0 else 0
+        heads = outputs if network.deep_supervision or level == 0 else 0
         elements += (features[level] + heads) * math.prod(size)
     return elements
 
@@ -82,7 +82,7 @@ def _build(
 ) -> NetworkPlan:
     if config.convs < 1:
         raise UsageError(f"network.convs={config.convs} must be at least 1.")
-    layers_of_encoder, layers_of_decoder = _family(config.name)
+    family = _family(config.name)
 
     def stage(place: _Stage, layers: Layers, kernel: int, stride: int) -> StagePlan:
         voxels = math.prod(topology.sizes[kernel])
@@ -100,12 +100,13 @@ def _build(
         name = "bottleneck" if level == last else f"encoder.{level}"
         strided = any(step > 1 for step in topology.strides[level])
         place = _Stage(name, level, features[level - 1] if level else inputs, channels, strided)
-        encoder.append(stage(place, layers_of_encoder, level, level))
+        encoder.append(stage(place, family.encoder, level, level))
     decoder = []
     for number, level in enumerate(range(last - 1, -1, -1)):
         place = _Stage(f"decoder.{number}", level, 2 * features[level], features[level], False)
-        decoder.append(stage(place, layers_of_decoder, level, level + 1))
-    return NetworkPlan(config.name, config.activation, tuple(encoder), tuple(decoder), config.deep_supervision)
+        decoder.append(stage(place, family.decoder, level, level + 1))
+    deep = config.deep_supervision and family.deep_supervision
+    return NetworkPlan(config.name, config.activation, tuple(encoder), tuple(decoder), deep)
 
 
 Layers = Callable[[_Stage, NetworkConfig], Iterator[str]]
@@ -128,16 +129,24 @@ def _residual_blocks(place: _Stage, _config: NetworkConfig) -> Iterator[str]:
             yield f"{block}.skip"
 
 
-FAMILIES: dict[str, tuple[Layers, Layers]] = {
-    "unet": (_convolutions, _convolutions),
-    "residual_unet": (_residual_blocks, _one_convolution),
-    "monai_dynunet": (_convolutions, _convolutions),
-    "monai_segresnet": (_convolutions, _one_convolution),
+@dataclass(frozen=True)
+class Family:
+    """Layer names of an encoder stage and of a decoder stage, and whether deeper stages can have heads."""
+
+    encoder: Layers
+    decoder: Layers
+    deep_supervision: bool = True
+
+
+FAMILIES: dict[str, Family] = {
+    "unet": Family(_convolutions, _convolutions),
+    "residual_unet": Family(_residual_blocks, _one_convolution),
+    "monai_dynunet": Family(_convolutions, _convolutions),
+    "monai_segresnet": Family(_convolutions, _one_convolution, deep_supervision=False),
 }
-"""Layer names of an encoder stage and of a decoder stage."""
 
 
-def _family(name: str) -> tuple[Layers, Layers]:
+def _family(name: str) -> Family:
     if name not in FAMILIES:
         near = get_close_matches(name, FAMILIES, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""

@@ -109,16 +109,11 @@ def _stage_rows(plan: Plan) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [
         ("stage", "voxels", "channels", "layers", "kernel", "stride", "norm", "groups x channels", "values per group")
     ]
-    size = plan.patch
-    sizes = []
-    for number, stage in enumerate(plan.network.encoder):
-        x, y, z = (edge // step for edge, step in zip(size, stage.stride, strict=True))
-        size = (x, y, z)
-        sizes.append(size)
-        name = "bottleneck" if number == len(plan.network.encoder) - 1 else f"encoder {number}"
+    network = plan.network
+    names = [f"encoder {number}" for number in range(len(network.encoder) - 1)]
+    names += ["bottleneck", *(f"decoder {number}" for number in range(len(network.decoder)))]
+    for name, size, stage in zip(names, network.sizes(plan.patch), (*network.encoder, *network.decoder), strict=True):
         rows.append(_stage_row(name, size, stage, groups))
-    for number, stage in enumerate(plan.network.decoder):
-        rows.append(_stage_row(f"decoder {number}", sizes[-2 - number], stage, groups))
     return rows
 
 

@@ -21,11 +21,6 @@ def device_for(name: str) -> torch.device:
     return torch.device("cuda", torch.cuda.current_device())
 
 
-def default_memory(device: torch.device) -> str:
-    """What plan.memory=auto means for activations: a CPU wants many small steps rather than few large ones."""
-    return "8GB" if device.type == "cuda" else "500MB"
-
-
 def set_threads(trainer: TrainerConfig) -> None:
     """Let torch use ``trainer.threads`` threads; None leaves its own choice."""
     if trainer.threads is not None:

@@ -52,7 +52,6 @@ class DiceCrossEntropy(nn.Module):
         self.cross_entropy = RootWeightedCrossEntropy()
 
     def forward(self, scores: Tensor, labels: Tensor) -> Tensor:
-        scores = scores.float()
         dice: Tensor = self.dice(scores, labels)
         cross_entropy: Tensor = self.cross_entropy(scores, labels)
         return cross_entropy + dice
@@ -61,7 +60,7 @@ class DiceCrossEntropy(nn.Module):
 class DeepSupervision(nn.Module):
     """A loss over scores at several resolutions, weighted 1, 1/2, 1/4 ... and normalised to sum 1.
 
-    The labels are brought to each resolution by nearest neighbour.
+    The labels are brought to each resolution by nearest neighbour; scores of any precision are summed in float32.
     """
 
     def __init__(self, loss: nn.Module) -> None:
@@ -71,7 +70,7 @@ class DeepSupervision(nn.Module):
     def forward(self, scores: Tensor | Sequence[Tensor], labels: Tensor) -> Tensor:
         heads = [scores] if isinstance(scores, Tensor) else list(scores)
         weights = [0.5**level for level in range(len(heads))]
-        losses = [self.loss(head, _at_resolution(labels, head.shape[2:])) for head in heads]
+        losses = [self.loss(head.float(), _at_resolution(labels, head.shape[2:])) for head in heads]
         total = sum(weight * loss for weight, loss in zip(weights, losses, strict=True)) / sum(weights)
         return torch.as_tensor(total)
 

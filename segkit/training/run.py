@@ -22,7 +22,7 @@ from segkit.files import write_text
 from segkit.model_names import resolve_model
 from segkit.planning.fingerprint import Progress
 from segkit.plans import Plan, plan_text
-from segkit.training.compute import default_memory, device_for
+from segkit.training.compute import device_for
 from segkit.training.fit import fit
 from segkit.training.run_folder import BUNDLE, CHECKPOINTS, CONFIG, PLAN, default_run_dir, point_latest, state
 from segkit.training.split import split_cases
@@ -105,10 +105,8 @@ def _plan(config: TrainConfig, dataset: Dataset, progress: Progress | None) -> P
         return given_plan(started, dataset)
     if config.plan.file:
         return given_plan(config.plan.file, dataset)
-    if config.plan.memory == "auto":
-        memory = default_memory(device_for(config.compute.name))
-        config = dataclasses.replace(config, plan=dataclasses.replace(config.plan, memory=memory))
-    return measured_plan(config, dataset, progress=progress)[0]
+    gpu = device_for(config.compute.name).type == "cuda"
+    return measured_plan(config, dataset, gpu=gpu, progress=progress)[0]
 
 
 @contextmanager
