@@ -82,6 +82,21 @@ def test_stats_preview_roi_and_blobs(here: Path) -> None:
     assert counts(here / "dark.nii.gz") == {0: 704, 300: 96}
 
 
+def test_how_it_is_computed_is_recorded(here: Path) -> None:
+    save(here / "a.nii")
+
+    def record(*flags: str) -> tuple[str, str, float, bool]:
+        assert main(["predict", "a.nii", "-o", "o.nii.gz", "--stats", "--overwrite", *flags, *MODEL]) == 0
+        assert counts(here / "o.nii.gz") == {0: 576, 5: 128, 300: 96}
+        content = json.loads((here / "o.nii.gz.json").read_text())
+        return content["device"], content["precision"], content["overlap"], content["tta"]
+
+    assert record() == ("cpu", "float32", 0.5, False)
+    assert record("--device", "cpu", "--precision", "bfloat16", "--tta") == ("cpu", "bfloat16", 0.5, True)
+    assert record("--max-memory", "4GB", "--overlap", "0") == ("cpu", "float32", 0.0, False)
+    assert record("--fast", "--tta") == ("cpu", "float32", 0.25, False)
+
+
 def test_folder_with_a_broken_scan(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("c10.nii", "c2.nii.gz"):
         save(here / "in" / name)

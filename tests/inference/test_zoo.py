@@ -1,0 +1,77 @@
+"""Every real file of the zoo, through `segkit predict`: predicted on its own grid, or refused in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813
+from numpy.typing import NDArray
+
+from segkit.bundle import Bundle
+from segkit.cli import main
+from segkit.file_names import NIFTI, READABLE, suffix_of
+
+REFUSED = {
+    "complex.nii.gz": "found complex numbers",
+    "shear.nii.gz": "found a shear",
+    "ct_perfusion.nii.gz": "expected 1 channel (channel0), found 3",
+    "nb_example4d.nii.gz": "found 2",
+    "nb_example_nifti2.nii.gz": "found 2",
+    "nb_functional.nii": "found 20",
+    "pcasl.nii.gz": "found 10",
+    "BallBinary30x30x30_bz2.nrrd": "packed by bzip2",
+    "BallBinary30x30x30_byteskip_minus_five.nhdr": "a 'byte skip' that leads out of the file",
+    "test1d_ascii.nrrd": "expected 2 or 3 voxel axes",
+    "test_customFields.nrrd": "expected 2 or 3 voxel axes",
+    "test_simple4d_raw.nrrd": "a fourth axis",
+}
+
+
+def grid(path: Path) -> tuple[tuple[int, ...], NDArray[np.float64]]:
+    """Shape and RAS+ affine as nibabel or SimpleITK itself gives them."""
+    if suffix_of(path) in NIFTI:
+        image = nib.load(path)
+        return (*image.shape, 1)[:3], image.affine
+    image = sitk.ReadImage(str(path))
+    count = image.GetDimension()
+    affine = np.eye(4)
+    affine[:count, :count] = np.reshape(image.GetDirection(), (count, count)) * image.GetSpacing()
+    affine[:count, 3] = image.GetOrigin()
+    return (*image.GetSize(), 1)[:3], np.diag([-1, -1, 1, 1]) @ affine
+
+
+def test_one_by_one(
+    make_bundle: Callable[..., Bundle], tmp_path: Path, data_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_bundle(patch=(64, 64, 64), spacing=(None, None, None))
+    scans = sorted(path for path in (data_root / "zoo").rglob("*") if path.is_file())
+    scans += sorted((data_root / "dicom").rglob("*.dcm"))[:1]
+    for scan in scans:
+        out = tmp_path / f"out{'.nii.gz' if suffix_of(scan) in NIFTI else '.nrrd'}"
+        words = [str(scan), "-m", str(tmp_path / "model"), "-o", str(out), "--overlap", "0", "--overwrite"]
+        code, err = main(["predict", *words]), capsys.readouterr().err
+        assert "Traceback" not in err
+        if scan.name in REFUSED or suffix_of(scan) not in READABLE:
+            assert code == 3, scan
+            assert REFUSED.get(scan.name, f"found the suffix '{suffix_of(scan)}'") in err
+        else:
+            assert code == 0, err
+            assert grid(out)[0] == grid(scan)[0], scan
+            np.testing.assert_allclose(grid(out)[1], grid(scan)[1], atol=1e-6, err_msg=str(scan))
+
+
+def test_as_a_folder(
+    make_bundle: Callable[..., Bundle], tmp_path: Path, data_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_bundle(patch=(64, 64, 64), spacing=(None, None, None))
+    words = ["-m", str(tmp_path / "model"), "-o", str(tmp_path / "out"), "--overlap", "0"]
+    assert main(["predict", str(data_root / "zoo" / "mha"), *words]) == 0
+    assert len(list((tmp_path / "out").glob("*.nii.gz"))) == 7
+    assert main(["predict", str(data_root / "zoo" / "nrrd"), *words]) == 2
+    assert "two scans are called 'BallBinary30x30x30' and would have the same output" in capsys.readouterr().err
+    assert main(["predict", str(data_root / "dicom"), *words]) == 3
+    assert "expected scans" in capsys.readouterr().err
