@@ -6,8 +6,9 @@ import math
 
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 
-from segkit.training.losses import LOSSES, DeepSupervision, PresentDice, RootWeightedCrossEntropy
+from segkit.training.losses import LOSSES, DeepSupervision, PresentDice, RareLabelCrossEntropy
 
 
 def scores_for(labels: torch.Tensor, classes: int, confidence: float = 20.0) -> torch.Tensor:
@@ -40,13 +41,23 @@ def test_dice_without_any_label_is_zero_and_has_a_gradient_of_zero() -> None:
     assert scores.grad.abs().max() == 0
 
 
-def test_cross_entropy_weighs_a_class_by_the_root_of_its_voxels() -> None:
-    labels = torch.tensor([[[0, 0, 0, 0, 1]]])
-    scores = torch.zeros(1, 2, 1, 5)
-    scores[0, 1] = math.log(3)
-    # -log(1/4) four times with weight 1/2, -log(3/4) once with weight 1.
-    expected = (2 * math.log(4) + math.log(4 / 3)) / 3
-    assert RootWeightedCrossEntropy()(scores, labels).item() == pytest.approx(expected, abs=1e-5)
+def test_a_rare_label_weighs_more_and_the_others_do_not() -> None:
+    # Label 1 has four voxels, label 2 one: the median of torch is the lower one, so nothing is rarer than it.
+    two = torch.tensor([[[0, 1, 1, 1, 1, 2]]])
+    scores = torch.randn(1, 3, 1, 6, generator=torch.Generator().manual_seed(0))
+    assert RareLabelCrossEntropy()(scores, two).item() == pytest.approx(cross_entropy(scores, two).item())
+    # With a third label of four voxels the median is 4, and the one voxel of label 2 weighs 2.
+    three = torch.tensor([[[0, 1, 1, 1, 1, 2, 3, 3, 3, 3]]])
+    scores = torch.randn(1, 4, 1, 10, generator=torch.Generator().manual_seed(0))
+    weights = torch.tensor([1.0, 1, 2, 1])
+    assert RareLabelCrossEntropy()(scores, three).item() == pytest.approx(
+        cross_entropy(scores, three, weight=weights).item()
+    )
+
+
+def test_cross_entropy_without_any_label_is_the_plain_one() -> None:
+    labels = torch.zeros(1, 2, 2, dtype=torch.long)
+    assert RareLabelCrossEntropy()(torch.zeros(1, 2, 2, 2), labels).item() == pytest.approx(math.log(2))
 
 
 def test_dice_ce_adds_cross_entropy() -> None:
