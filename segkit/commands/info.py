@@ -128,18 +128,11 @@ def norm_rows(plan: Plan) -> list[dict[str, Any]]:
 
 def _text(facts: Mapping[str, Any]) -> str:
     shown = {key: value for key, value in facts.items() if key != "norms"}
-    if isinstance(shown.get("training"), Mapping):
-        shown["training"] = _counted(shown["training"])
     lines = [f"{key:<12} {_words(value, ' x ' if key in SIZES else ', ')}" for key, value in shown.items()]
     if "norms" in facts:
         rows = [list(row.values()) for row in facts["norms"]]
         lines += ["", text_table(NORM_COLUMNS, rows)]
     return "\n".join(lines)
-
-
-def _counted(training: Mapping[str, Any]) -> dict[str, Any]:
-    """How many cases, not which: their ids may name patients, and are many."""
-    return {key: len(value) if isinstance(value, list) else value for key, value in training.items()}
 
 
 def _words(value: Any, between: str = ", ") -> str:

@@ -39,8 +39,9 @@ class ModelWriter:
                 **training,
                 "seed": self.config.seed,
                 "fold": str(self.config.fold),
-                "cases": [case.id for case in self.split.training],
-                "validation_cases": [case.id for case in self.split.validation],
+                # Counts only: a model is handed on, and a case's id may name a patient. split.json keeps them.
+                "cases": len(self.split.training),
+                "validation_cases": len(self.split.validation),
             },
             "metrics": metrics,
         }

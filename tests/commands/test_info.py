@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segkit.bundle import read_bundle, write_bundle
 from segkit.cli import main
 
 FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"
@@ -27,15 +26,6 @@ def test_model(capsys: pytest.CaptureFixture[str], what: Path) -> None:
     assert (model["kind"], model["name"], model["plan"]) == ("model", "fixture", "28e88a685bd9")
     assert model["labels"] == {"bright": 5, "dark": 300}
     assert (model["training"], model["metrics"]) == ({"steps": 1500}, {"dice": 1.0})
-
-
-def test_cases_are_counted_not_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    bundle = read_bundle(FROZEN)
-    card = {"training": {"steps": 9, "cases": ["patient_1", "patient_2"]}}
-    write_bundle(tmp_path / "model", bundle.plan, card, {"0": bundle.state("0")})
-    assert main(["info", str(tmp_path / "model")]) == 0
-    assert "training     steps 9, cases 2\n" in capsys.readouterr().out
-    assert facts(capsys, tmp_path / "model")["training"]["cases"] == ["patient_1", "patient_2"]
 
 
 def test_plan_lists_every_norm(capsys: pytest.CaptureFixture[str]) -> None:
