@@ -49,8 +49,17 @@ def natural_key(name: str | Path) -> tuple[tuple[int, int, str], ...]:
 
 
 def readable_files(folder: Path) -> list[Path]:
-    """Files of a readable format directly inside ``folder``, in natural order; hidden files are left out."""
-    found = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
+    """Files of a readable format directly inside ``folder``, in natural order; hidden files are left out.
+
+    Raises:
+        InputError: the folder cannot be read.
+    """
+    try:
+        found = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
+    except OSError as error:
+        raise InputError(
+            folder, expected="a folder that can be read", found=str(error.strerror), remedy="Check its permissions."
+        ) from error
     return sorted((path for path in found if suffix_of(path) in READABLE), key=lambda path: natural_key(path.name))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,3 +26,20 @@ def data_root() -> Path:
 def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset of two cases, written once; tests must not change it."""
     return write_phantom(tmp_path_factory.mktemp("data") / "phantom", cases=2)
+
+
+@pytest.fixture
+def full_disk() -> Callable[[int], AbstractContextManager[None]]:
+    """full_disk(bytes) stands in for a full disk: the system refuses to make any file longer."""
+    resource = pytest.importorskip("resource", reason="limits of file size are POSIX")
+
+    @contextmanager
+    def limited(size: int) -> Iterator[None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited

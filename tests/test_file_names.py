@@ -39,6 +39,11 @@ def test_folder_gives_its_readable_files(tmp_path: Path) -> None:
     assert scan_paths(tmp_path / "2.png") == [tmp_path / "2.png"]
 
 
+def test_folder_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected a folder that can be read, found No such file"):
+        readable_files(tmp_path / "gone")
+
+
 def test_folder_without_scans_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"expected scans .* found none directly in this folder\. Is it"):
         scan_paths(tmp_path)

@@ -76,12 +76,17 @@ class Predictor:
         self.max_memory = max_memory
         if threads is not None:
             torch.set_num_threads(threads)
-        self.device = choose_device(device)
-        self.precision = choose_precision(precision, self.device)
+        place = choose_device(device)
+        self.precision = choose_precision(precision, place)
         self.seconds: dict[str, float] = {}
         """Of the last prediction: prepare, network, restore."""
         networks = [network for each in self.bundles for network in each.networks(fold)]
-        self._scorer = WindowScorer(networks, self.plan, device=self.device, precision=self.precision, tta=self.tta)
+        self._scorer = WindowScorer(networks, self.plan, device=place, precision=self.precision, tta=self.tta)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are; a GPU whose memory is too small gives way to the CPU."""
+        return self._scorer.device
 
     def predict(
         self, scan: object, *, where: str | PathLike[str] | None = None, progress: Progress | None = None
@@ -141,9 +146,9 @@ class Predictor:
     def _places(self) -> Iterator[tuple[torch.device, int | None]]:
         """Where scores are summed and how many windows are computed at once, from fast to frugal."""
         cpu = torch.device("cpu")
-        if self._scorer.device.type == "cuda":
-            yield self._scorer.device, None
-            yield self._scorer.device, 1
+        if self.device.type == "cuda":
+            yield self.device, None
+            yield self.device, 1
             yield cpu, 1
             log.warning("the network does not fit into the GPU's memory: going on with the CPU")
             self._scorer.move(cpu)

@@ -7,10 +7,12 @@ never be served stale. It is renamed into place when complete.
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import shutil
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +24,7 @@ from numpy.typing import NDArray
 
 from segkit.dataset import Case, Dataset
 from segkit.errors import InputError
+from segkit.files import unwritable
 from segkit.io import check_same_grid, read_case, read_labels
 from segkit.plans import Plan
 from segkit.preprocessing.chain import prepare, prepare_labels
@@ -55,7 +58,7 @@ def prepare_cases(
     """Prepare the cases that ``folder`` does not hold yet and map all of them.
 
     Raises:
-        InputError: a case cannot be used; the message names its file.
+        InputError: a case cannot be used, or the folder not be written; the message names the file.
     """
     prepared = []
     # Reading waits for zlib and numpy, which let other threads run.
@@ -95,14 +98,23 @@ def _write(case: Case, dataset: Dataset, plan: Plan, place: Path) -> None:
     indices = to_indices(labels.array, plan.labels, dataset.subset, label_path)
     prepared = prepare(volume, plan, where=case.images[0])
     network_labels = prepare_labels(labels.with_array(indices), plan, prepared.way_back)
-    temporary = place.with_name(f".{uuid.uuid4().hex[:8]}-{place.name}")
-    temporary.mkdir(parents=True)
+    arrays = {f"voxels_{index}": found for index, found in _voxels(network_labels, len(plan.labels)).items()}
+    _save({"image": prepared.image, "labels": network_labels, **arrays}, place)
+
+
+def _save(arrays: Mapping[str, NDArray[Any]], place: Path) -> None:
+    temporary = place.with_name(f".{uuid.uuid4().hex}")
     try:
-        np.save(temporary / "image.npy", prepared.image)
-        np.save(temporary / "labels.npy", network_labels)
-        for index, positions in _voxels(network_labels, len(plan.labels)).items():
-            np.save(temporary / f"voxels_{index}.npy", positions)
+        temporary.mkdir(parents=True)
+        for name, array in arrays.items():
+            np.save(temporary / f"{name}.npy", array)
+            # numpy takes no notice when the last bytes find no room.
+            if (temporary / f"{name}.npy").stat().st_size < array.nbytes:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         temporary.rename(place)
+    except OSError as error:
+        if not place.is_dir():  # else another process was faster
+            raise unwritable(place, error.strerror or str(error)) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import nibabel
@@ -18,6 +18,7 @@ from segkit.cli import main
 from segkit.plans import Plan
 
 FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"
+FullDisk = Callable[[int], AbstractContextManager[None]]
 MODEL = ["-m", str(FROZEN)]
 
 
@@ -170,24 +171,12 @@ def test_a_folder_that_may_not_be_written_to(
     assert "found that locked may not be written to" in capsys.readouterr().err
 
 
-def test_a_full_disk_is_a_failed_case(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk_is_a_failed_case(here: Path, full_disk: FullDisk, capsys: pytest.CaptureFixture[str]) -> None:
     save("in/a.nii")
     noise = np.random.default_rng(0).integers(0, 2, (50, 50, 9)).astype(np.int16) * 200
     nibabel.save(nibabel.Nifti1Image(noise, np.eye(4)), "in/b.nii")
-    with file_size(1000):
+    with full_disk(1000):
         assert main(["predict", "in", "-o", "out", *MODEL]) == 5
     assert outcomes("out/predictions.json") == {"a": "done", "b": "failed"}
     assert "b.nii.gz: expected a place that can be written to, found file too large" in capsys.readouterr().err
     assert sorted(path.name for path in (here / "out").iterdir()) == ["a.nii.gz", "predictions.json"]
-
-
-@contextmanager
-def file_size(limit: int) -> Iterator[None]:
-    """A stand-in for a full disk: the system refuses to make any file longer."""
-    resource = pytest.importorskip("resource", reason="limits of file size are POSIX")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
