@@ -61,7 +61,8 @@ def find_scans(inputs: Sequence[Path], channels: Sequence[str]) -> list[Scan]:
     """Scans among files, folders of scans and CSV files, for a model with these channels.
 
     Raises:
-        InputError: a path that does not exist, a folder without scans, or a CSV file without the right columns.
+        InputError: a folder without scans, or a CSV file that does not exist or lacks a column. That a scan does not
+            exist is found when it is read: of many, the others go on.
         UsageError: two scans of one name, which would have one output.
     """
     scans: dict[str, Scan] = {}
@@ -100,7 +101,6 @@ def _scans(path: Path, channels: Sequence[str]) -> list[Scan]:
         return _scans_of_folder(path, channels)
     if path.suffix.lower() == ".csv":
         return _scans_of_table(path, channels)
-    must_exist(path)
     return [Scan(case_id(path), (path,))]
 
 

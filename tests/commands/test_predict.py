@@ -111,6 +111,13 @@ def test_folder_with_a_broken_scan(here: Path, capsys: pytest.CaptureFixture[str
     assert not (here / "out" / "c3.nii.gz").exists()
 
 
+def test_a_missing_scan_among_many(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(here / "a.nii")
+    assert main(["predict", "a.nii", "gone.nii", "-o", "out", *MODEL]) == 5
+    assert "gone.nii: expected a file, found no such file" in capsys.readouterr().err
+    assert counts(here / "out" / "a.nii.gz")[5] == 128
+
+
 def test_a_single_broken_scan_has_its_own_code(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "a.nii").write_bytes(b"no scan")
     assert main(["predict", "a.nii", *MODEL]) == 3
