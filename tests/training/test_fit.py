@@ -21,6 +21,7 @@ from segkit.dataset import Dataset
 from segkit.errors import InputError, Interrupted
 from segkit.networks import build_network
 from segkit.plans import Plan
+from segkit.training.checkpoint import newest_checkpoint
 from segkit.training.fit import fit, take_over
 
 
@@ -166,6 +167,19 @@ def test_a_run_killed_after_its_last_checkpoint_is_only_marked_as_finished(
     fit(config(max_steps=2), plan_for_balls, balls, tmp_path)
     assert json.loads((tmp_path / "finished.json").read_text()) == {"steps": 2}
     assert all(torch.equal(value, before[name]) for name, value in state(tmp_path).items())
+
+
+def test_workers_change_nothing(run: Path, balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+    fit(config(workers=2), plan_for_balls, balls, tmp_path)
+    assert all(torch.equal(value, state(tmp_path)[name]) for name, value in state(run).items())
+
+
+def test_checkpoints_between_validations(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+    fit(config(max_steps=3, validations=0, checkpoint_minutes=1e-9), plan_for_balls, balls, tmp_path)
+    steps = [newest_checkpoint(tmp_path / "checkpoints")[1]["schedule"]["step"]]  # type: ignore[index]
+    (tmp_path / "checkpoints/last.ckpt").unlink()
+    steps.append(newest_checkpoint(tmp_path / "checkpoints")[1]["schedule"]["step"])  # type: ignore[index]
+    assert steps == [3, 2]
 
 
 def test_no_validation_at_all(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:

@@ -1,0 +1,32 @@
+"""Where a training runs."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from segkit.config import TrainerConfig
+from segkit.errors import UsageError
+from segkit.training.compute import device_for, set_threads
+
+
+def test_the_cpu_can_be_asked_for() -> None:
+    assert device_for("cpu") == torch.device("cpu")
+    assert device_for("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there() -> None:
+    with pytest.raises(UsageError, match=r"compute=gpu: PyTorch sees no CUDA device here. Use compute=cpu"):
+        device_for("gpu")
+
+
+def test_threads() -> None:
+    before = torch.get_num_threads()
+    try:
+        set_threads(TrainerConfig(threads=3))
+        assert torch.get_num_threads() == 3
+        set_threads(TrainerConfig())
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,158 @@
+"""Every override changes something: a knob that turns nothing is a defect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+import torch
+from torch import Tensor
+
+from segkit.bundle import read_bundle
+from segkit.config import TrainConfig, known_keys, load
+from segkit.config_keys import get
+from segkit.dataset import Dataset
+from segkit.planning.fingerprint import measure
+from segkit.planning.planner import make_plan
+from segkit.plans import Plan
+from segkit.preprocessing.store import prepare_cases
+from segkit.training.fit import fit
+from segkit.training.patches import PatchDataset, PatchRules
+
+PLANNED = [
+    ("network.name", "network=residual_unet"),
+    ("network.dims", "network.dims=2"),
+    ("network.features", "network.features=[4,8]"),
+    ("network.convs", "network.convs=1"),
+    ("network.activation", "network.activation=relu"),
+    ("network.norm", "network.norm=instance"),
+    ("network.channels_per_group", "network.channels_per_group=8"),
+    ("network.num_groups", "network.num_groups=1"),
+    ("network.deep_supervision", "network.deep_supervision=false"),
+    ("plan.spacing", "plan.spacing=[2,2,2]"),
+    ("plan.patch", "plan.patch=[8,8,8]"),
+    ("plan.memory", "plan.memory=2MB"),
+    ("trainer.batch_size", "trainer.batch_size=1"),
+    ("augment.mirror", "augment.mirror=[2]"),
+]
+DRAWN = [
+    ("augment.rotate", "augment.rotate=1", ""),
+    ("augment.rotate_degrees", "augment.rotate_degrees=90", "augment.rotate=1"),
+    ("augment.scale", "augment.scale=1", ""),
+    ("augment.scale_range", "augment.scale_range=[2,2]", "augment.scale=1"),
+    ("augment.noise", "augment.noise=1", ""),
+    ("augment.noise_std", "augment.noise_std=2", "augment.noise=1"),
+    ("augment.blur", "augment.blur=1", ""),
+    ("augment.blur_sigma", "augment.blur_sigma=[2,2]", "augment.blur=1"),
+    ("augment.brightness", "augment.brightness=1", ""),
+    ("augment.brightness_range", "augment.brightness_range=[2,2]", "augment.brightness=1"),
+    ("augment.contrast", "augment.contrast=1", ""),
+    ("augment.contrast_range", "augment.contrast_range=[0.1,0.1]", "augment.contrast=1"),
+    ("augment.gamma", "augment.gamma=1", ""),
+    ("augment.gamma_range", "augment.gamma_range=[3,3]", "augment.gamma=1"),
+    ("augment.gamma_inverted", "augment.gamma_inverted=1", ""),
+    ("trainer.foreground", "trainer.foreground=1", "trainer.foreground=0"),
+    ("seed", "seed=1", ""),
+]
+TRAINED = [
+    ("trainer.max_steps", "trainer.max_steps=4"),
+    ("trainer.accumulate", "trainer.accumulate=2"),
+    ("trainer.precision", "trainer.precision=bfloat16"),
+    ("trainer.optimizer", "trainer.optimizer=adamw"),
+    ("trainer.learning_rate", "trainer.learning_rate=0.1"),
+    ("trainer.learning_rate_rest", "trainer.learning_rate_rest=0.1"),
+    ("trainer.weight_decay", "trainer.weight_decay=1"),
+    ("trainer.warmup", "trainer.warmup=0.9"),
+    ("trainer.decay_power", "trainer.decay_power=3"),
+    ("trainer.gradient_clip", "trainer.gradient_clip=0.001"),
+    ("trainer.ema", "trainer.ema=0"),
+    ("trainer.loss", "trainer.loss=ce"),
+    ("fold", "fold=1"),
+]
+ELSEWHERE = {
+    "dataset.path",
+    "dataset.channels",
+    "dataset.labels",
+    "plan.file",
+    "run_dir",
+    "weights",
+    "compute.name",
+    "trainer.max_minutes",
+    "trainer.layout",
+    "trainer.workers",
+    "trainer.threads",
+    "trainer.validations",
+    "trainer.checkpoint_minutes",
+}
+"""Keys that change no plan, patch or weight: tested in test_fit.py, test_calibrate.py and commands/test_train.py."""
+
+
+def test_no_key_is_forgotten() -> None:
+    keys = [*(row[0] for row in (*PLANNED, *DRAWN, *TRAINED)), *ELSEWHERE]
+    assert sorted(keys) == sorted(known_keys())
+
+
+@pytest.fixture(scope="module")
+def plan_under(balls: Dataset) -> Callable[..., Plan]:
+    """The plan under some overrides."""
+    measured = measure(balls)
+
+    def decide(*words: str) -> Plan:
+        config = load(words)
+        size, mirror = config.trainer.batch_size, config.augment.mirror
+        return make_plan(measured, balls, config.network, config.plan, size, mirror=mirror)
+
+    return cache(decide)
+
+
+@pytest.mark.parametrize(("key", "word"), PLANNED)
+def test_it_changes_the_plan(key: str, word: str, plan_under: Callable[..., Plan]) -> None:
+    assert get(load([word]), key) != get(TrainConfig(), key)
+    assert plan_under(word).hash() != plan_under().hash()
+
+
+@pytest.fixture(scope="module")
+def patches_under(
+    balls: Dataset, plan_for_balls: Plan, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Tensor]:
+    """The images of the first patches under some overrides."""
+    cases = prepare_cases(balls.cases, balls, plan_for_balls, tmp_path_factory.mktemp("prepared"))
+
+    def draw(*words: str) -> Tensor:
+        config = load(words)
+        rules = PatchRules(plan_for_balls, config.augment, config.seed, config.trainer.foreground)
+        dataset = PatchDataset(cases, rules)
+        return torch.stack([dataset[number]["image"] for number in range(6)])
+
+    return cache(draw)
+
+
+@pytest.mark.parametrize(("key", "word", "base"), DRAWN)
+def test_it_changes_the_patches(key: str, word: str, base: str, patches_under: Callable[..., Tensor]) -> None:
+    before = [base] if base else []
+    after = [word] if base.startswith(f"{key}=") else [*before, word]
+    assert get(load(after), key) != get(load(before), key)
+    assert not torch.equal(patches_under(*after), patches_under(*before))
+
+
+@pytest.fixture(scope="module")
+def weights_under(
+    balls: Dataset, plan_for_balls: Plan, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., dict[str, Tensor]]:
+    """The weights after three steps under some overrides."""
+
+    def train(*words: str) -> dict[str, Tensor]:
+        base = ["compute=cpu", "trainer.layout=contiguous", "trainer.threads=1", "trainer.validations=0"]
+        config = load([*base, "trainer.max_steps=3", "trainer.precision=float32", *words])
+        return read_bundle(fit(config, plan_for_balls, balls, tmp_path_factory.mktemp("run"))).state(str(config.fold))
+
+    return cache(train)
+
+
+@pytest.mark.parametrize(("key", "word"), TRAINED)
+def test_it_changes_the_weights(key: str, word: str, weights_under: Callable[..., dict[str, Tensor]]) -> None:
+    assert get(load([word]), key) != get(TrainConfig(), key)
+    before, after = weights_under(), weights_under(word)
+    assert any(not torch.equal(tensor, before[name]) for name, tensor in after.items())
+    assert all(torch.isfinite(tensor).all() for tensor in after.values())
