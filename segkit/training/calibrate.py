@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 
 from segkit.config import TrainerConfig
-from segkit.errors import UsageError
 from segkit.sliding_window import Network
 
 log = logging.getLogger(__name__)
@@ -66,9 +65,6 @@ def choose_mode(
 
     A mode whose first, unwarmed step takes three times the best so far is dropped at once. After ``limit`` seconds
     no further mode is tried.
-
-    Raises:
-        UsageError: a precision that the device does not have.
     """
     modes = _candidates(trainer, device)
     if len(modes) == 1 and trainer.max_minutes is None:
@@ -96,8 +92,6 @@ def _timed(
 
 
 def _candidates(trainer: TrainerConfig, device: torch.device) -> list[Mode]:
-    if trainer.precision == "float16" and device.type == "cpu":
-        raise UsageError("trainer.precision=float16 is for GPUs: use bfloat16 or float32 here, or auto")
     # float16 on a CPU has no fast kernels, and on a GPU bfloat16 needs no loss scaling: never chosen unasked.
     precisions = [trainer.precision]
     if trainer.precision == "auto":

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import torch
 
-from segkit.config import TrainerConfig
+from segkit.config import TrainConfig, TrainerConfig
 from segkit.errors import UsageError
 
 
-def device_for(name: str) -> torch.device:
-    """The device of ``compute=name``; auto takes a GPU where there is one.
+def device_for(config: TrainConfig) -> torch.device:
+    """The device that ``compute=`` means here; auto takes a GPU where there is one.
 
     Raises:
-        UsageError: gpu without CUDA.
+        UsageError: gpu without CUDA, or a precision that the device does not have.
     """
+    device = _device(config.compute.name)
+    if config.trainer.precision == "float16" and device.type == "cpu":
+        raise UsageError("trainer.precision=float16 is for GPUs: use bfloat16 or float32 here, or auto")
+    return device
+
+
+def _device(name: str) -> torch.device:
     if name == "gpu" and not torch.cuda.is_available():
         raise UsageError("compute=gpu: PyTorch sees no CUDA device here. Use compute=cpu, or look at nvidia-smi.")
     if name == "cpu" or not torch.cuda.is_available():

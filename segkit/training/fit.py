@@ -70,8 +70,10 @@ def fit(
         Interrupted: Ctrl-C or SIGTERM; checkpoint and bundle are written.
     """
     folder, timing = Path(run_dir), Timing(time.monotonic() if started is None else started)
-    device = device_for(config.compute.name)
+    device = device_for(config)
     set_threads(config.trainer)
+    torch.manual_seed(config.seed)
+    network = build_network(plan)
     split = split_cases(dataset, config.fold)
     writer = ModelWriter(config, plan, dataset.name, dataset.content_hash(), split, folder)
     write_split(folder, split)
@@ -80,8 +82,6 @@ def fit(
     patches = PatchDataset(training, PatchRules(plan, config.augment, config.seed, config.trainer.foreground))
     place, checkpoint = newest_checkpoint(folder / CHECKPOINTS) or (None, None)
     timing.before = float(checkpoint["elapsed"]) if checkpoint else 0.0
-    torch.manual_seed(config.seed)
-    network = build_network(plan)
     if weights is not None and not checkpoint:
         take_over(network, weights)
     network.to(device)

@@ -7,7 +7,7 @@ import logging
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from segkit.bundle import Bundle, read_bundle
@@ -17,7 +17,7 @@ from segkit.config_keys import get
 from segkit.config_words import given_keys
 from segkit.dataset import Dataset
 from segkit.dataset_plan import given_plan, measured_plan, open_dataset
-from segkit.errors import InputError, UsageError
+from segkit.errors import Interrupted, UsageError
 from segkit.files import write_text
 from segkit.model_names import resolve_model
 from segkit.planning.fingerprint import Progress
@@ -49,11 +49,11 @@ def train(
         config = _as_started(config, overrides)
         if _is_done(Path(config.run_dir or ""), resume):
             return Path(config.run_dir or "")
-    device_for(config.compute.name)
+    device = device_for(config)
     dataset = open_dataset(config)
     split_cases(dataset, config.fold)
     weights = _weights(config)
-    plan = _plan(config, dataset, progress)
+    plan = _plan(config, dataset, device.type == "cuda", progress)
     # An edited plan may ask for another batch than the configuration's default.
     config = dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, batch_size=plan.batch_size))
     run_dir = Path(config.run_dir) if config.run_dir else default_run_dir(config, plan, dataset, weights)
@@ -99,27 +99,30 @@ def _is_done(run_dir: Path, resume: bool) -> bool:
     return found == "finished"
 
 
-def _plan(config: TrainConfig, dataset: Dataset, progress: Progress | None) -> Plan:
+def _plan(config: TrainConfig, dataset: Dataset, gpu: bool, progress: Progress | None) -> Plan:
     started = Path(config.run_dir) / PLAN if config.run_dir else None
     if started and started.is_file():
         return given_plan(started, dataset)
     if config.plan.file:
         return given_plan(config.plan.file, dataset)
-    gpu = device_for(config.compute.name).type == "cuda"
     return measured_plan(config, dataset, gpu=gpu, progress=progress)[0]
 
 
 @contextmanager
 def _started(run_dir: Path, config: TrainConfig, plan: Plan) -> Iterator[None]:
     """Write down what runs; leave nothing of a run that came to no checkpoint, else let runs/latest name it."""
+    made = [folder for folder in run_dir.parents if not folder.exists()]
     # config.yaml comes last: where it stands, the plan does too.
     write_text(run_dir / PLAN, plan_text(plan))
     write_text(run_dir / CONFIG, to_yaml(config))
     try:
         yield
-    except (UsageError, InputError):
-        if not (run_dir / CHECKPOINTS).exists():
+    except Exception as error:
+        if not isinstance(error, Interrupted) and not (run_dir / CHECKPOINTS).exists():
             shutil.rmtree(run_dir)
+            with suppress(OSError):  # somebody else may have put something there meanwhile
+                for folder in made:
+                    folder.rmdir()
         raise
     finally:
         if (run_dir / BUNDLE).is_dir():

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from segkit.cli import main
 from segkit.config_file import read_config
@@ -91,6 +93,42 @@ def test_an_edited_plan_and_weights_are_taken(here: Path, phantom: Path) -> None
     assert read_config(here / "second" / "config.yaml").trainer.batch_size == 1
 
 
+def test_any_path_is_taken_as_typed(here: Path, phantom: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    odd = Path("räume, a=b (1) [x] {y} $z 'q'")
+    shutil.copytree(phantom, here / odd / "data")
+    shutil.copytree(here / "run", here / odd / "old run")
+    words = [f"dataset={odd}/data", f"plan={odd}/old run/plan.json", f"weights={odd}/old run", f"run_dir={odd}/new"]
+    assert main(["train", *words, *QUICK]) == 0
+    printed = capsys.readouterr()
+    assert "0 not: none" in printed.err
+    assert shlex.split(printed.out.splitlines()[-1])[-1] == f"{odd}/new"
+    (here / odd / "new" / "finished.json").unlink()
+    shutil.rmtree(here / odd / "old run")
+    assert main(["train", *words, *QUICK, "--resume"]) == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["network=residual_unet"],
+        ["network=monai_segresnet"],
+        ["network=monai_dynunet", "network.features=[4,8,8]"],
+        ["network.dims=2", "network.norm=batch", "trainer.batch_size=1"],
+        ["network.norm=none", "trainer.optimizer=sgd", "trainer.precision=bfloat16"],
+        ["network.norm=layer", "trainer.optimizer=adamw", "trainer.layout=channels_last", "augment.mirror=none"],
+    ],
+)
+def test_choices_train(words: list[str], phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", f"dataset={phantom}", "run_dir=run", *together(*SMALL, *QUICK, *words)]) == 0
+    assert json.loads(Path("run/finished.json").read_text()) == {"steps": 2}
+
+
+def together(*words: str) -> list[str]:
+    """The words, of those with one key the last."""
+    return [f"{key}={value}" for key, value in dict(word.split("=", 1) for word in words).items()]
+
+
 def test_a_plan_of_other_labels_is_refused(here: Path, phantom: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plan = json.loads((here / "run" / "plan.json").read_text())
     (here / "other.json").write_text(json.dumps({**plan, "labels": {"spleen": 1}}))
@@ -108,6 +146,14 @@ def test_a_plan_of_other_labels_is_refused(here: Path, phantom: Path, capsys: py
         (["-m", "seed=0,1"], 2, "--multirun is not available in this version"),
         (["dataset={phantom}", "fold=9"], 2, "fold=9: this dataset has the folds 0 to 1, or fold=all"),
         (["dataset={phantom}", "weights=nowhere", *SMALL, *QUICK], 3, "nowhere: expected a model: a bundle"),
+        (["dataset={phantom}", "plan=nowhere.json"], 3, "nowhere.json: expected a plan as JSON"),
+        (
+            ["dataset={phantom}", *SMALL, "network.num_groups=3"],
+            2,
+            "network.num_groups=3 does not divide its 4 channels",
+        ),
+        (["dataset={phantom}", *SMALL, "trainer.precision=float16", "compute=cpu"], 2, "float16 is for GPUs"),
+        (["dataset={phantom}", *SMALL, "network=monai_dynunet"], 3, "expected 3 stages or more for DynUNet"),
     ],
 )
 def test_refused(
@@ -125,6 +171,14 @@ def test_refused(
     assert message in err
     assert "Traceback" not in err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_no_gpu_is_said_before_anything_is_measured(phantom: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", f"dataset={phantom}", "compute=gpu"]) == 2
+    printed = capsys.readouterr().err
+    assert "compute=gpu: PyTorch sees no CUDA device here. Use compute=cpu" in printed
+    assert "measuring" not in printed
 
 
 def test_nothing_is_left_of_a_run_that_could_not_start(

@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from segkit.config import TrainerConfig
-from segkit.errors import UsageError
 from segkit.training.calibrate import Mode, choose_mode, network_to_layout, to_layout
 
 CPU = torch.device("cpu")
@@ -58,11 +57,6 @@ def test_timing_ends_when_its_share_of_the_minutes_is_spent(caplog: pytest.LogCa
     mode = choose_mode(TrainerConfig(precision="float32"), CPU, step, limit=0.005)
     assert (mode.layout, len(seen)) == ("channels_last", 1)
     assert "float32 contiguous: no time to try it" in caplog.text
-
-
-def test_half_precision_is_refused_on_a_cpu() -> None:
-    with pytest.raises(UsageError, match=r"trainer\.precision=float16 is for GPUs: use bfloat16 or float32"):
-        choose_mode(TrainerConfig(precision="float16"), CPU, lambda _: None)
 
 
 def test_layouts_keep_values() -> None:

@@ -5,20 +5,26 @@ from __future__ import annotations
 import pytest
 import torch
 
-from segkit.config import TrainerConfig
+from segkit.config import ComputeConfig, TrainConfig, TrainerConfig
 from segkit.errors import UsageError
 from segkit.training.compute import device_for, set_threads
 
 
 def test_the_cpu_can_be_asked_for() -> None:
-    assert device_for("cpu") == torch.device("cpu")
-    assert device_for("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert device_for(TrainConfig(compute=ComputeConfig("cpu"))) == torch.device("cpu")
+    assert device_for(TrainConfig()).type == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there() -> None:
     with pytest.raises(UsageError, match=r"compute=gpu: PyTorch sees no CUDA device here. Use compute=cpu"):
-        device_for("gpu")
+        device_for(TrainConfig(compute=ComputeConfig("gpu")))
+
+
+def test_half_precision_is_refused_on_a_cpu() -> None:
+    config = TrainConfig(compute=ComputeConfig("cpu"), trainer=TrainerConfig(precision="float16"))
+    with pytest.raises(UsageError, match=r"trainer\.precision=float16 is for GPUs: use bfloat16 or float32"):
+        device_for(config)
 
 
 def test_threads() -> None:
