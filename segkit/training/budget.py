@@ -17,8 +17,8 @@ SLOWER, FASTER = 0.95, 1.2
 """Shares of the remaining steps between which that number stands; a quiet machine stays well inside."""
 INTERMEDIATE_CASES = 8
 """Validation cases that are predicted before the end of a run; the last validation takes all that time allows."""
-VALIDATION_SHARE = 0.1
-"""Of a budget of minutes, the most that validation may take: half before the end, with checkpoints, half at the end."""
+SHARE_BETWEEN, SHARE_AT_THE_END = 0.1, 0.05
+"""Of a budget of minutes, the most that validation may take: before the end, checkpoints included, and at the end."""
 
 
 @dataclass
@@ -87,16 +87,16 @@ class Budget:
 
     def intermediate_cases(self) -> int:
         """Cases of a validation before the end, which ends with a checkpoint; 0 where time does not allow any."""
-        share = self.seconds * VALIDATION_SHARE / 2 / max(1, self.trainer.validations) - self.timing.saving
+        share = self.seconds * SHARE_BETWEEN / max(1, self.trainer.validations) - self.timing.saving
         fitting = max(0.0, share) / max(1e-9, self.case_seconds())
         return int(min(INTERMEDIATE_CASES, self.cases, fitting))
 
     def final_reserve(self) -> float:
         """Seconds kept for the validation at the end; 0 where a single case would take too much of the time."""
         one = self.case_seconds()
-        if one > self.seconds * VALIDATION_SHARE:
+        if one > 2 * self.seconds * SHARE_AT_THE_END:
             return 0.0
-        return min(self.cases * one, max(one, self.seconds * VALIDATION_SHARE / 2))
+        return min(self.cases * one, max(one, self.seconds * SHARE_AT_THE_END))
 
     def reserve(self, to_come: int) -> float:
         """Seconds kept for the validation at the end, and for ``to_come`` before it."""

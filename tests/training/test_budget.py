@@ -45,7 +45,7 @@ def test_validations_and_their_checkpoints_are_paid_for() -> None:
 
 
 def test_fewer_cases_are_validated_before_the_end_where_time_is_short() -> None:
-    assert budget(10, cases=20, case=1.0).intermediate_cases() == 5  # five times 6 seconds, half of one for writing
+    assert budget(10, cases=20, case=2.0).intermediate_cases() == 5  # five times 12 seconds, half of one for writing
     assert budget(0.5, cases=20, case=0.1).intermediate_cases() == 0
     assert budget(None, cases=20, case=1000.0).intermediate_cases() == 8
 
