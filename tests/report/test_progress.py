@@ -1,0 +1,34 @@
+"""progress.png is drawn whatever the labels are called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from segkit.report.progress import write_progress_picture
+
+Rows = list[dict[str, float | str]]
+
+
+def rows(labels: list[str]) -> Rows:
+    """Two rows, the second with Dice."""
+    first: dict[str, float | str] = {"step": 1, "loss": 2.0, "learning_rate": 0.1, "dice": ""}
+    scores: dict[str, float | str] = {"dice": 0.5, **{f"dice_{name}": 0.5 for name in labels}}
+    return [first, {**first, "step": 2, **scores}]
+
+
+@pytest.mark.parametrize(
+    "labels", [["liver"], ["$x$_{", "_hidden", "肝臓"], [f"organ {i}" for i in range(12)], [f"{i}" for i in range(117)]]
+)
+def test_any_labels(labels: list[str], tmp_path: Path) -> None:
+    write_progress_picture(tmp_path / "p.png", rows(labels), labels)
+    with Image.open(tmp_path / "p.png") as picture:
+        assert picture.size == (800, 700)
+
+
+def test_a_training_without_validation_says_so(tmp_path: Path) -> None:
+    write_progress_picture(tmp_path / "without.png", rows([])[:1], ["liver"])
+    write_progress_picture(tmp_path / "with.png", rows(["liver"]), ["liver"])
+    assert (tmp_path / "without.png").read_bytes() != (tmp_path / "with.png").read_bytes()
