@@ -57,13 +57,12 @@ def _labels(text: str | None) -> dict[str, int] | None:
         return None
     labels: dict[str, int] = {}
     for part in text.split(","):
-        name, _, value = part.rpartition("=")
-        try:
-            labels[name.strip()] = int(value)
-        except ValueError:
-            name = ""
-        if not name.strip():
+        name, _, value = (word.strip() for word in part.rpartition("="))
+        if not name or not value.removeprefix("-").isdecimal():
             raise UsageError(f"--labels: {part!r} is not NAME=VALUE. Write for example --labels spleen=1,liver=5")
+        if name in labels:
+            raise UsageError(f"--labels: {name} stands there twice. Give every label its own name")
+        labels[name] = int(value)
     return labels
 
 

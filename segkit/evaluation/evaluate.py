@@ -51,10 +51,12 @@ def evaluate(
 
     Raises:
         InputError: no case in both, a file that cannot be read, or two label maps on different grids.
-        UsageError: a tolerance below 0.
+        UsageError: a tolerance below 0, or labels with the value 0 or with equal values.
     """
     if not tolerance_mm >= 0:
         raise UsageError(f"the tolerance of surface Dice must be 0 mm or more, not {tolerance_mm}")
+    if labels is not None and (0 in labels.values() or len(set(labels.values())) < len(labels)):
+        raise UsageError(f"labels must have different values, none of them 0 (background), not {dict(labels)}")
     found = find_pairs(predictions, references, labels)
     with ThreadPoolExecutor(min(MAX_WORKERS, os.cpu_count() or 1)) as pool:
         compared = list(
@@ -62,6 +64,7 @@ def evaluate(
         )
     results = {pair.case: result for pair, (result, _) in zip(found.pairs, compared, strict=True)}
     summary = summarize(results)
+    summary["predictions"], summary["references"] = str(predictions), str(references)
     summary["tolerance"] = tolerance_mm
     summary["unit"] = sorted({unit for _, unit in compared})
     summary["references_without_prediction"] = list(found.without_prediction)

@@ -112,6 +112,14 @@ def _matched(
             found=_some(list(predictions)) or "no label map",
             remedy="Rename the predictions to <case id> with any suffix, or give two single files.",
         )
+    used = {pair.prediction for pair in pairs}
+    # A picture beside predicted volumes is a preview.
+    kinds = {suffix_of(path) in PICTURE for path in used}
+    alone = [
+        case for case, (path, *_) in predictions.items() if path not in used and (suffix_of(path) in PICTURE) in kinds
+    ]
+    if alone:
+        log.warning("predictions without a reference: %s", _some(alone))
     return tuple(pairs)
 
 

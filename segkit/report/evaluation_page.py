@@ -8,8 +8,9 @@ import io
 import json
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from segkit.evaluation.evaluate import Evaluation
 from segkit.files import write_text
@@ -74,7 +75,7 @@ def page(evaluation: Evaluation) -> str:
     header, rows = label_rows(evaluation)
     parts = [
         "<h1>Evaluation</h1>",
-        f"<p>{len(evaluation.summary['cases'])} cases, {len(evaluation.summary['labels'])} labels.</p>",
+        _paragraph(_compared(evaluation.summary)),
         _paragraph(_left_over(evaluation)),
         "<h2>Means per label</h2>",
         html_table(header, rows),
@@ -117,6 +118,11 @@ def definitions(evaluation: Evaluation) -> str:
 def _in_reference(counts: dict[str, int]) -> int:
     """Cases in which the label occurs in at least one of the two masks."""
     return counts["both"] + counts["reference_only"] + counts["prediction_only"]
+
+
+def _compared(summary: Mapping[str, Any]) -> str:
+    cases, labels = len(summary["cases"]), len(summary["labels"])
+    return f"{summary['predictions']} against {summary['references']}: {cases} cases, {labels} labels."
 
 
 def _left_over(evaluation: Evaluation) -> str:

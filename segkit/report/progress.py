@@ -37,13 +37,9 @@ def _draw_dice(axes: Axes, rows: Sequence[Mapping[str, float | str]], labels: Se
         return
     for number, label in enumerate(labels):
         named = len(labels) <= MOST_NAMED
-        style: dict[str, Any] = {
-            "color": None if named else "lightgray",
-            "linewidth": 1,
-            "linestyle": "-" if number < 10 else "--",
-        }
         text = _plain(label) if named else ("one label each" if number == 0 else None)
-        axes.plot(*_series(rows, f"dice_{label}"), marker="o", label=text, **style)
+        color, line = None if named else "lightgray", "o-" if number < 10 else "o--"  # there are ten colours
+        axes.plot(*_series(rows, f"dice_{label}"), line, label=text, linewidth=1, color=color)
     axes.plot(*_series(rows, "dice"), "o-", label="mean", linewidth=2, color="black")
     axes.legend(fontsize="small", ncols=2 if 6 < len(labels) <= MOST_NAMED else 1, loc="lower right")
 

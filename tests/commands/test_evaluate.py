@@ -43,10 +43,25 @@ def test_tolerance_and_labels(files: list[str], capsys: pytest.CaptureFixture[st
     assert "none                       0                       0           1" in printed
 
 
-@pytest.mark.parametrize("words", ["liver", "liver=x", "=3"])
+@pytest.mark.parametrize("words", ["", "liver", "liver=x", "=3", "liver=1.5"])
 def test_labels_that_make_no_sense(words: str, files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", *files, "--labels", words]) == 2
     assert "is not NAME=VALUE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("a=1,a=2", "--labels: a stands there twice"),
+        ("a=1,b=1", "labels must have different values, none of them 0"),
+        ("a=0", "labels must have different values, none of them 0"),
+    ],
+)
+def test_labels_that_contradict_each_other(
+    words: str, message: str, files: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", *files, "--labels", words]) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_a_missing_file_is_exit_3(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -89,6 +89,15 @@ def test_references_without_prediction_are_said_and_counted(tmp_path: Path, capl
     assert found.summary["references_without_prediction"] == ["b"]
 
 
+def test_predictions_without_reference_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(tmp_path / "r/a.nii.gz")
+    write(tmp_path / "p/a_seg.nii.gz")
+    write(tmp_path / "p/typo.nii.gz")
+    picture(tmp_path / "p/a_seg_preview.png", slice(2, 8))
+    evaluate(tmp_path / "p", tmp_path / "r")
+    assert "predictions without a reference: typo\n" in caplog.text
+
+
 def test_no_case_in_common(tmp_path: Path) -> None:
     write(tmp_path / "p" / "x.nii.gz")
     write(tmp_path / "r" / "a.nii.gz")

@@ -23,6 +23,7 @@ RESULTS = {
 @pytest.fixture
 def evaluation() -> Evaluation:
     more = {"tolerance": 1.0, "unit": ["mm"], "references_without_prediction": ["ugly"]}
+    more |= {"predictions": "ours", "references": "<theirs>"}
     return Evaluation(tuple(rows_of(RESULTS)), {**summarize(RESULTS), **more})
 
 
@@ -38,6 +39,7 @@ def test_files(tmp_path: Path, evaluation: Evaluation) -> None:
 
 def test_the_page_loads_nothing_and_shows_the_worst_case_first(evaluation: Evaluation) -> None:
     text = page(evaluation)
+    assert "<p>ours against &lt;theirs&gt;: 2 cases, 2 labels.</p>" in text
     assert "http" not in text
     assert "src=" not in text
     assert text.index("<td>bad</td>") < text.index("<td>good</td>")
