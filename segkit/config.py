@@ -18,8 +18,9 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from segkit.config_idle import check_none_idle, check_none_twice
 from segkit.config_keys import get, leaves, put
-from segkit.config_values import CHECKS, NEEDS
+from segkit.config_values import CHECKS
 from segkit.config_words import GROUPS, PATHS, given_keys, names_value, path_value
 from segkit.errors import UsageError
 
@@ -149,9 +150,6 @@ class TrainConfig:
 DEFAULT_STEPS = 2000
 """Length of a training that was given neither steps nor minutes."""
 
-PLANNED = ("network.", "plan.", "trainer.batch_size", "augment.mirror")
-"""Starts of the keys that the planner reads."""
-
 
 def load(overrides: Sequence[str] = ()) -> TrainConfig:
     """Compose the configuration from KEY=VALUE words; what comes back is plain dataclasses, checked.
@@ -164,6 +162,7 @@ def load(overrides: Sequence[str] = ()) -> TrainConfig:
         UsageError: an unknown key or choice, or a value of the wrong type or range; names it and near misses.
     """
     typed, taken = [], {}
+    check_none_twice(overrides)
     for word in overrides:
         key, equals, text = word.partition("=")
         if equals and key in PATHS:
@@ -178,7 +177,7 @@ def load(overrides: Sequence[str] = ()) -> TrainConfig:
     if config.trainer.max_steps is None and config.trainer.max_minutes is None:
         config.trainer.max_steps = DEFAULT_STEPS
     check(config)
-    _check_none_idle(config, given_keys(overrides))
+    check_none_idle(config, given_keys(overrides))
     return config
 
 
@@ -212,21 +211,6 @@ def known_keys() -> list[str]:
 def choices(group: str) -> list[str]:
     """What ``group=`` (network, compute) may be: the files of configs/GROUP."""
     return sorted(file.stem for file in (_configs() / group).glob("*.yaml"))
-
-
-def _check_none_idle(config: TrainConfig, given: set[str]) -> None:
-    """An override that would change nothing is refused: whoever typed it expects that it does."""
-    decided = [key for key in sorted(given) if key.startswith(PLANNED) and key != "plan.file"]
-    if config.plan.file and decided:
-        raise UsageError(
-            f"plan={config.plan.file} has decided {', '.join(decided)} already: edit the plan, or leave it out"
-        )
-    if config.plan.patch and config.plan.memory != "auto":
-        raise UsageError("plan.memory decides the patch: give plan.memory or plan.patch, not both")
-    for key, (other, values) in NEEDS.items():
-        if key in given and get(config, other) not in values:
-            name = other.removesuffix(".name")
-            raise UsageError(f"{key} changes nothing with {name}={get(config, other)}, only with {' or '.join(values)}")
 
 
 def _configs() -> Path:

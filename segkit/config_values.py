@@ -128,10 +128,3 @@ CHECKS: dict[str, tuple[Check, str]] = {
     "fold": _whole(0, "all"),
 }
 """Keys that are not here take any value of their type. None (a knob left alone) is never checked."""
-
-NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "network.convs": ("network.name", ("unet",)),
-    "network.deep_supervision": ("network.name", ("unet", "residual_unet", "monai_dynunet")),
-    "trainer.learning_rate_rest": ("trainer.optimizer", ("muon",)),
-}
-"""Keys that change nothing unless another key has one of these values."""

@@ -61,12 +61,23 @@ def names_value(key: str, text: str) -> Any:
     if text in NONE:
         return None
     try:
-        value = yaml.load(text, Loader=yaml.BaseLoader)
-        if key == "dataset.channels":
-            return [str(name) for name in value] if isinstance(value, list) else [str(value)]
-        return dict(_label(name, number) for name, number in value.items())
-    except (yaml.YAMLError, ValueError, AttributeError) as error:
-        raise UsageError(f"{key} must be {CHECKS[key][1]}, not {text!r}") from error
+        node = yaml.compose(text, Loader=yaml.BaseLoader)
+        return _channels(node) if key == "dataset.channels" else _labels(node)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UsageError(f"{key} must be {CHECKS[key][1]}, not {_short(text)}") from error
+
+
+def _channels(node: Any) -> list[str]:
+    return [_scalar(part) for part in (node.value if isinstance(node, yaml.SequenceNode) else [node])]
+
+
+def _labels(node: Any) -> dict[str, int]:
+    if not isinstance(node, yaml.MappingNode):
+        raise ValueError("not a mapping")
+    pairs = [_label(_scalar(name), _scalar(number)) for name, number in node.value]
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a name stands there twice")
+    return dict(pairs)
 
 
 def _label(name: str, number: str) -> tuple[str, int]:
@@ -74,3 +85,13 @@ def _label(name: str, number: str) -> tuple[str, int]:
     if not number:
         name, _, number = name.rpartition(":")
     return name.strip(), int(number)
+
+
+def _scalar(node: Any) -> str:
+    if not isinstance(node, yaml.ScalarNode):
+        raise ValueError("not a word")
+    return str(node.value)
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) < 200 else f"{text[:200]}...")

@@ -1,0 +1,43 @@
+"""Overrides that would change nothing: whoever typed one expects that it does, so it is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from segkit.config_keys import get
+from segkit.config_words import given_keys
+from segkit.errors import UsageError
+
+PLANNED = ("network.", "plan.", "trainer.batch_size", "augment.mirror")
+"""Starts of the keys that the planner reads."""
+
+NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "network.convs": ("network.name", ("unet",)),
+    "network.deep_supervision": ("network.name", ("unet", "residual_unet", "monai_dynunet")),
+    "trainer.learning_rate_rest": ("trainer.optimizer", ("muon",)),
+}
+"""Keys that change nothing unless another key has one of these values."""
+
+
+def check_none_twice(overrides: Sequence[str]) -> None:
+    """Of two values for one key, one would change nothing."""
+    keys = [key for word in overrides for key in given_keys([word])]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise UsageError(f"{key} stands there twice: give it one value")
+
+
+def check_none_idle(config: Any, given: set[str]) -> None:
+    """An override that would change nothing is refused: whoever typed it expects that it does."""
+    decided = [key for key in sorted(given) if key.startswith(PLANNED) and key != "plan.file"]
+    if config.plan.file and decided:
+        raise UsageError(
+            f"plan={config.plan.file} has decided {', '.join(decided)} already: edit the plan, or leave it out"
+        )
+    if config.plan.patch and config.plan.memory != "auto":
+        raise UsageError("plan.memory decides the patch: give plan.memory or plan.patch, not both")
+    for key, (other, values) in NEEDS.items():
+        if key in given and get(config, other) not in values:
+            name = other.removesuffix(".name")
+            raise UsageError(f"{key} changes nothing with {name}={get(config, other)}, only with {' or '.join(values)}")
