@@ -42,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Before torch is imported: threads that wait for each other by spinning make a step ten times slower as soon as
     # another program wants a core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if arguments is not None:
+        segkit.clock.restart()
     words = list(sys.argv[1:] if arguments is None else arguments)
     json_lines = "--json-log" in words
     with log_to_stderr(json_lines):

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import time
 
-STARTED = time.monotonic()
-"""Of this process, by `time.monotonic`; the command line imports this module first."""
+_started = time.monotonic()
+
+
+def started() -> float:
+    """When the program began, by `time.monotonic`: the command line imports this module first."""
+    return _started
+
+
+def restart() -> None:
+    """The program is called once more within the same process, as tests do: its time begins anew."""
+    global _started  # noqa: PLW0603
+    _started = time.monotonic()
 
 
 def duration(seconds: float) -> str:
