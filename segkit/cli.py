@@ -19,6 +19,7 @@ from typing import Any, TextIO
 import segkit
 import segkit.clock
 from segkit.errors import OutOfMemoryError, SegkitError, UsageError
+from segkit.status_line import WIPE
 
 VERBS: dict[str, tuple[str, str]] = {
     "demo": ("phantom data, train, predict, evaluate: see it work", "segkit.commands.demo"),
@@ -164,7 +165,9 @@ class _Words(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
-        return text if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {text}"
+        # A status line may stand there.
+        start = WIPE if sys.stderr.isatty() else ""
+        return start + (text if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {text}")
 
 
 @contextmanager

@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from segkit.commands.progress import CaseCounter
 from segkit.dataset import Dataset
 from segkit.dataset_check import Problem, check
 from segkit.dataset_layouts import read_dataset
 from segkit.errors import InputError
 from segkit.io.named import named
 from segkit.report.tables import text_table
+from segkit.status_line import CaseCounter
 
 ALL = "(dataset)"
 """Stands for the case in problems of the dataset as a whole."""

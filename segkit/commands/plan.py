@@ -6,13 +6,13 @@ import argparse
 import shlex
 from collections.abc import Sequence
 
-from segkit.commands.progress import CaseCounter
 from segkit.config import load
 from segkit.dataset_plan import measured_plan, open_dataset
 from segkit.errors import UsageError
 from segkit.files import write_text
 from segkit.planning.table import plan_table
 from segkit.plans import plan_text
+from segkit.status_line import CaseCounter
 
 
 def run(arguments: Sequence[str]) -> int:

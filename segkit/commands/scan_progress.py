@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from segkit.clock import duration
-from segkit.commands.status_line import StatusLine
 from segkit.inference.predictor import Progress
+from segkit.status_line import StatusLine
 
 
 class ScanProgress(StatusLine):

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import segkit
 import segkit.clock
-from segkit.commands.progress import CaseCounter
 from segkit.config import TrainConfig, choices, known_keys, load, to_yaml
 from segkit.config_keys import get
 from segkit.config_values import CHECKS
 from segkit.errors import UsageError
+from segkit.status_line import CaseCounter
 
 MEANINGS = """\
 overrides (KEY=VALUE), the ones that matter most:

@@ -26,6 +26,7 @@ from segkit.files import write_text
 from segkit.networks import build_network
 from segkit.plans import Plan
 from segkit.preprocessing.store import prepare_cases
+from segkit.status_line import CaseCounter
 from segkit.training.budget import Timing, first_length
 from segkit.training.calibrate import Mode, choose_mode, network_to_layout
 from segkit.training.checkpoint import newest_checkpoint
@@ -36,7 +37,6 @@ from segkit.training.model_writer import ModelWriter, write_split
 from segkit.training.module import SegmentationModule, batch_loss
 from segkit.training.optimizers import OPTIMIZERS
 from segkit.training.patches import PatchDataset, PatchNumbers, PatchRules
-from segkit.training.record import ProgressLine
 from segkit.training.run_folder import BUNDLE, CHECKPOINTS, FINISHED
 from segkit.training.schedule import Schedule
 from segkit.training.split import split_cases
@@ -77,8 +77,9 @@ def fit(
     split = split_cases(dataset, config.fold)
     writer = ModelWriter(config, plan, dataset.name, dataset.content_hash(), split, folder)
     write_split(folder, split)
-    training = prepare_cases(split.training, dataset, plan, folder / "prepared", progress=_progress())
-    validation = prepare_cases(split.validation, dataset, plan, folder / "prepared")
+    with CaseCounter("preparing") as counter:
+        training = prepare_cases(split.training, dataset, plan, folder / "prepared", progress=counter.show)
+        validation = prepare_cases(split.validation, dataset, plan, folder / "prepared", progress=counter.show)
     patches = PatchDataset(training, PatchRules(plan, config.augment, config.seed, config.trainer.foreground))
     place, checkpoint = newest_checkpoint(folder / CHECKPOINTS) or (None, None)
     timing.before = float(checkpoint["elapsed"]) if checkpoint else 0.0
@@ -198,16 +199,6 @@ def _trainer(module: SegmentationModule, callbacks: list[L.Callback]) -> L.Train
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-
-
-def _progress() -> Callable[[int, int, str], None]:
-    line = ProgressLine()
-
-    def show(done: int, count: int, _case: str) -> None:
-        if line.due(last=done == count):
-            line.write(f"preparing: {done} of {count} cases", last=done == count)
-
-    return show
 
 
 @contextmanager

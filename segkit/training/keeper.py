@@ -15,11 +15,12 @@ from segkit.clock import duration
 from segkit.config import TrainerConfig
 from segkit.plans import Plan
 from segkit.preprocessing.store import PreparedCase
+from segkit.status_line import StatusLine
 from segkit.training.budget import Budget, Timing
 from segkit.training.checkpoint import save_checkpoint
 from segkit.training.model_writer import ModelWriter
 from segkit.training.module import SegmentationModule
-from segkit.training.record import ProgressLine, Record
+from segkit.training.record import Record
 from segkit.training.run_folder import CHECKPOINTS
 from segkit.training.validation import ValidationScore, count_windows, validate
 
@@ -55,7 +56,7 @@ class Keeper(L.Callback):
         self.score: ValidationScore | None = None
         self.score_step = 0
         self.record = Record(folder, tuple(plan.labels))
-        self.line = ProgressLine()
+        self.line = StatusLine(elsewhere=30.0, at_once=True)
         self.losses: list[Tensor] = []
         """Of the batches since the last row."""
         self.loss = float("nan")
@@ -186,7 +187,7 @@ class Keeper(L.Callback):
         }
 
     def _show(self, module: SegmentationModule, *, last: bool) -> None:
-        if not self.line.due(last=last):
+        if not (self.line.due() or last):
             return
         schedule = module.schedule
         loss = self.losses[-1].item() if self.losses else self.loss

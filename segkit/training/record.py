@@ -1,12 +1,9 @@
-"""What a run writes down as it goes: training.csv, progress.png and the line that a user watches."""
+"""What a run writes down as it goes: training.csv and progress.png."""
 
 from __future__ import annotations
 
 import csv
 import io
-import math
-import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,28 +43,3 @@ class Record:
         writer.writerows(self.rows)
         write_text(self.folder / "training.csv", text.getvalue())
         write_progress_picture(self.folder / "progress.png", self.rows, self.labels)
-
-
-class ProgressLine:
-    """One line on standard error with the time left: rewritten on a terminal, now and then elsewhere."""
-
-    SECONDS_ON_TERMINAL = 0.5
-    SECONDS_ELSEWHERE = 30.0
-
-    def __init__(self) -> None:
-        self.terminal = sys.stderr.isatty()
-        self.shown = -math.inf
-
-    def due(self, *, last: bool = False) -> bool:
-        """Whether it is time to show something; the last line always is."""
-        return last or time.monotonic() - self.shown >= (
-            self.SECONDS_ON_TERMINAL if self.terminal else self.SECONDS_ELSEWHERE
-        )
-
-    def write(self, text: str, *, last: bool = False) -> None:
-        """Show ``text``; nothing is written over the ``last``."""
-        self.shown = time.monotonic()
-        end = "\n" if last or not self.terminal else ""
-        start = "\r\x1b[K" if self.terminal else ""
-        sys.stderr.write(f"{start}{text}{end}")
-        sys.stderr.flush()

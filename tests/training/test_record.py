@@ -1,13 +1,12 @@
-"""training.csv, progress.png and the progress line."""
+"""training.csv and progress.png."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from PIL import Image
 
-from segkit.training.record import ProgressLine, Record
+from segkit.training.record import Record
 
 
 def row(step: int, **more: float) -> dict[str, float | str]:
@@ -38,11 +37,3 @@ def test_rows_are_written_and_read_back_up_to_the_checkpoint(tmp_path: Path) -> 
 
 def test_a_new_run_starts_with_no_rows(tmp_path: Path) -> None:
     assert Record.resume(tmp_path, (), 5).rows == []
-
-
-def test_the_line_shows_the_first_and_the_last(capsys: pytest.CaptureFixture[str]) -> None:
-    line = ProgressLine()
-    for text, last in (("one", False), ("two", False), ("three", True)):
-        if line.due(last=last):
-            line.write(text, last=last)
-    assert capsys.readouterr().err == "one\nthree\n"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from segkit.commands.progress import CaseCounter
 from segkit.commands.scan_progress import ScanProgress
+from segkit.status_line import CaseCounter, StatusLine
 
 
 def test_rewrites_one_line_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -23,6 +23,15 @@ def test_writes_a_line_now_and_then_elsewhere(capsys: pytest.CaptureFixture[str]
         counter.shown -= 11
         counter.show(2, 9)
     assert capsys.readouterr().err == "checking: 2 of 9 cases\n"
+
+
+def test_a_line_at_once_and_the_last_stays(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    line = StatusLine(at_once=True)
+    assert (line.due(), line.due()) == (True, False)
+    line.write("one", last=True)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    StatusLine().write("two", last=True)
+    assert capsys.readouterr().err == "one\n\r\x1b[Ktwo\n"
 
 
 def test_the_time_left_for_all_scans(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,58 @@
+"""A line on standard error that says how far something is."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+WIPE = "\r\x1b[K"
+"""Empties the line on a terminal."""
+
+
+class StatusLine:
+    """Rewritten on a terminal and wiped at the end, elsewhere written every so many seconds."""
+
+    SECONDS_ON_TERMINAL = 0.2
+
+    def __init__(self, *, elsewhere: float = 10.0, at_once: bool = False) -> None:
+        self.terminal = sys.stderr.isatty()
+        self.interval = self.SECONDS_ON_TERMINAL if self.terminal else elsewhere
+        self.shown = -math.inf if at_once else time.monotonic()
+
+    def due(self) -> bool:
+        """Whether it is time to show something; from then on the time counts anew."""
+        now = time.monotonic()
+        if now - self.shown < self.interval:
+            return False
+        self.shown = now
+        return True
+
+    def write(self, text: str, *, last: bool = False) -> None:
+        """Show ``text``; the ``last`` one stays."""
+        sys.stderr.write(f"{WIPE if self.terminal else ''}{text}{'' if self.terminal and not last else chr(10)}")
+        sys.stderr.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.terminal:
+            sys.stderr.write(WIPE)
+
+
+class CaseCounter(StatusLine):
+    """Counts cases. Shows no case ids: they may name patients."""
+
+    def __init__(self, verb: str) -> None:
+        super().__init__()
+        self.verb = verb
+
+    def show(self, done: int, total: int, _case: str = "") -> None:
+        """Show that ``done`` of ``total`` cases are done, if it is time to."""
+        if self.due():
+            self.write(f"{self.verb}: {done} of {total} cases")
