@@ -65,10 +65,14 @@ def _is_mirror(value: Any) -> bool:
 
 
 def _are_names(value: Any) -> bool:
-    return bool(value) and len(set(value)) == len(value) and all(map(str.strip, value))
+    if not isinstance(value, list) or not all(isinstance(name, str) and name.strip() for name in value):
+        return False
+    return bool(value) and len(set(value)) == len(value)
 
 
 def _are_labels(value: Any) -> bool:
+    if not isinstance(value, dict) or not all(is_whole(number) for number in value.values()):
+        return False
     return bool(value) and len(set(value.values())) == len(value) and 0 not in value.values()
 
 

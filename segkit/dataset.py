@@ -70,7 +70,7 @@ class Dataset:
 
 
 def _folds_of_split_column(cases: tuple[Case, ...]) -> list[list[str]]:
-    if not cases or not all(case.split.isdigit() for case in cases):
+    if not cases or not all(case.split.isdecimal() for case in cases):
         return []
     numbers = sorted({int(case.split) for case in cases})
     return [sorted(case.id for case in cases if int(case.split) == number) for number in numbers]

@@ -8,7 +8,6 @@ CSV                               case,image[,image:CHANNEL ...],label[,patient,
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit.dataset import Case, Dataset
+from segkit.dataset_csv import read_table
 from segkit.dataset_json import channels_of_json, checked_labels, labels_of_json, read_json
 from segkit.errors import InputError
 from segkit.file_names import READABLE, case_id, listed, natural_key, readable_files
@@ -119,6 +119,13 @@ def _named(folder: Path, content: dict[str, Any], cases: Sequence[Case]) -> _Fou
 
 def _nnunet(folder: Path, content: dict[str, Any]) -> _Found:
     ending = content.get("file_ending", "")
+    if not isinstance(ending, str):
+        raise InputError(
+            folder / "dataset.json",
+            expected='a suffix such as ".nii.gz" under file_ending',
+            found=repr(ending),
+            remedy="Correct it, or leave it out.",
+        )
     scans = group_channels(path for path in _files(folder / "imagesTr") if path.name.endswith(ending))
     labels = {case_id(path): path for path in _files(folder / "labelsTr") if path.name.endswith(ending)}
     _check_pairs(folder / "labelsTr", scans, labels)
@@ -195,48 +202,9 @@ def _check_pairs(where: Path, images: Mapping[str, object], labels: Mapping[str,
 
 
 def _csv(path: Path) -> _Found:
-    columns, rows = _rows(path)
-    images = [name for name in columns if name == "image" or name.startswith("image:")]
-    missing = [name for name in ("case", "label") if name not in columns] + ([] if images else ["image"])
-    if missing:
-        raise InputError(
-            path,
-            expected="the columns case,image[,image:CHANNEL ...],label[,patient,group,split]",
-            found=f"no column {' and no column '.join(missing)} among {', '.join(columns) or 'none'}",
-            remedy="Correct the first line of the file.",
-        )
-    cases = [_case_of_row(path, number, row, images) for number, row in enumerate(rows, start=2)]
-    channels = () if images == ["image"] else tuple(name.partition(":")[2] or name for name in images)
+    cases, channels = read_table(path)
     name = path.resolve().parent.name if path.stem in ("cases", "dataset") else path.stem
     return _Found(name, path.parent, cases, channels)
-
-
-def _rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(path, expected="CSV in UTF-8", found=str(error), remedy="Save it as UTF-8.") from error
-    first = text.partition("\n")[0]
-    # A spreadsheet in a country with decimal commas writes semicolons.
-    reader = csv.DictReader(text.splitlines(), delimiter=";" if ";" in first and "," not in first else ",")
-    columns = [name.strip() for name in reader.fieldnames or ()]
-    reader.fieldnames = columns
-    rows = [{key: (value or "").strip() for key, value in row.items() if isinstance(key, str)} for row in reader]
-    return columns, [row for row in rows if any(row.values())]
-
-
-def _case_of_row(path: Path, number: int, row: Mapping[str, str], images: Sequence[str]) -> Case:
-    empty = [name for name in ("case", *images, "label") if not row.get(name)]
-    if empty:
-        raise InputError(
-            path,
-            expected="a value in every column up to label",
-            found=f"none under {' and '.join(empty)} in line {number}",
-            remedy="Fill it in, or remove the line.",
-        )
-    files = tuple(path.parent / row[name] for name in images)
-    rest = {name: row.get(name, "") for name in ("patient", "group", "split")}
-    return Case(row["case"], files, path.parent / row["label"], **rest)
 
 
 # -- what every layout must hold ------------------------------------------------------------------------------------

@@ -27,6 +27,14 @@ def _words(plan: Plan) -> Iterator[str]:
     for key, choices in (("dims", (2, 3)), ("unit", ("mm", "px")), ("crop_to_content", (True, False))):
         if getattr(plan, key) not in choices:
             yield f"{key} must be {' or '.join(map(str, choices))}, not {getattr(plan, key)!r}"
+    words: dict[str, object] = {
+        "name": plan.name,
+        "network.name": plan.network.name,
+        "network.activation": plan.network.activation,
+    }
+    for key, word in words.items():
+        if not isinstance(word, str):
+            yield f"{key} must be a word, not {word!r}"
     if not is_whole(plan.batch_size, 1, LONGEST):
         yield f"batch_size must be a whole number of at least 1, not {plan.batch_size!r}"
 

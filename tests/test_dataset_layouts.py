@@ -108,6 +108,24 @@ def test_table_with_byte_order_mark_spaces_and_semicolons(tmp_path: Path) -> Non
     assert (data.cases[0].id, data.cases[0].images, data.channels) == ("x", (tmp_path / "a.nii.gz",), ())
 
 
+def test_a_split_column_that_is_not_used_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    text = "case,image,label,split\nx,a.nii.gz,seg.nii.gz,0\ny,b.nii.gz,seg.nii.gz,train\n"
+    read_dataset(table(tmp_path, text))
+    assert "the column split is not used, because its values are not whole numbers in every line" in caplog.text
+
+
+def test_tables_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected columns of different names, found 'image:T1' twice"):
+        read_dataset(table(tmp_path, "case,image:T1,image:T1,label\nx,a.nii.gz,b.nii.gz,seg.nii.gz\n"))
+    with pytest.raises(InputError, match=r"expected CSV in UTF-8, found field larger than field limit"):
+        read_dataset(table(tmp_path, f"case,image,label\n{'x' * 200_000},a.nii.gz,seg.nii.gz\n"))
+
+
+def test_a_suffix_must_be_a_word(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"expected a suffix such as \"\.nii\.gz\" under file_ending, found 5"):
+        read_dataset(nnunet(tmp_path, file_ending=5))
+
+
 def test_given_labels_are_a_subset_and_given_channels_win(tmp_path: Path) -> None:
     data = read_dataset(decathlon(tmp_path), channels=["HU"], labels={"liver": 1})
     assert (data.channels, data.labels, data.subset) == (("HU",), {"liver": 1}, True)

@@ -60,6 +60,8 @@ def change(content: dict[str, Any], path: str, value: Any) -> None:
         ("dims", 4, "dims must be 2 or 3, not 4"),
         ("dims", 2, "slice_axis must be 0, 1 or 2 with dims 2, and null with dims 3, not None"),
         ("slice_axis", 1, "slice_axis must be 0, 1 or 2 with dims 2, and null with dims 3, not 1"),
+        ("name", 5, "name must be a word, not 5"),
+        ("network.activation", None, "network.activation must be a word, not None"),
         ("unit", "cm", "unit must be mm or px, not 'cm'"),
         ("batch_size", 0, "batch_size must be a whole number of at least 1, not 0"),
         ("batch_size", "2", "batch_size must be a whole number of at least 1, not '2'"),

@@ -1,0 +1,68 @@
+"""A dataset as a table: case,image[,image:CHANNEL ...],label[,patient,group,split]."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from segkit.dataset import Case
+from segkit.errors import InputError
+
+log = logging.getLogger(__name__)
+
+
+def read_table(path: Path) -> tuple[list[Case], tuple[str, ...]]:
+    """The cases of a CSV file, whose paths count from its folder, and the channels that its columns name.
+
+    Raises:
+        InputError: not a table in UTF-8, a column or a value that is missing.
+    """
+    columns, rows = _rows(path)
+    images = [name for name in columns if name == "image" or name.startswith("image:")]
+    missing = [name for name in ("case", "label") if name not in columns] + ([] if images else ["image"])
+    if missing:
+        raise InputError(
+            path,
+            expected="the columns case,image[,image:CHANNEL ...],label[,patient,group,split]",
+            found=f"no column {' and no column '.join(missing)} among {', '.join(columns) or 'none'}",
+            remedy="Correct the first line of the file.",
+        )
+    cases = [_case_of_row(path, number, row, images) for number, row in enumerate(rows, start=2)]
+    if any(case.split for case in cases) and not all(case.split.isdecimal() for case in cases):
+        log.warning("%s: the column split is not used, because its values are not whole numbers in every line", path)
+    channels = () if images == ["image"] else tuple(name.partition(":")[2] or name for name in images)
+    return cases, channels
+
+
+def _rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        first = text.partition("\n")[0]
+        # A spreadsheet in a country with decimal commas writes semicolons.
+        reader = csv.DictReader(text.splitlines(), delimiter=";" if ";" in first and "," not in first else ",")
+        columns = [name.strip() for name in reader.fieldnames or ()]
+        reader.fieldnames = columns
+        rows = [{key: (value or "").strip() for key, value in row.items() if isinstance(key, str)} for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(path, expected="CSV in UTF-8", found=str(error), remedy="Save it as UTF-8.") from error
+    twice = [name for name, count in Counter(columns).items() if name and count > 1]
+    if twice:
+        raise InputError(path, expected="columns of different names", found=f"{twice[0]!r} twice", remedy="Rename one.")
+    return columns, [row for row in rows if any(row.values())]
+
+
+def _case_of_row(path: Path, number: int, row: Mapping[str, str], images: Sequence[str]) -> Case:
+    empty = [name for name in ("case", *images, "label") if not row.get(name)]
+    if empty:
+        raise InputError(
+            path,
+            expected="a value in every column up to label",
+            found=f"none under {' and '.join(empty)} in line {number}",
+            remedy="Fill it in, or remove the line.",
+        )
+    files = tuple(path.parent / row[name] for name in images)
+    rest = {name: row.get(name, "") for name in ("patient", "group", "split")}
+    return Case(row["case"], files, path.parent / row["label"], **rest)
