@@ -27,7 +27,9 @@ def run(arguments: Sequence[str]) -> int:
     print(plan_table(decided, fingerprint))
     write_text(given.output, plan_text(decided))
     print(f"\nThe plan is in {given.output}. Edit it if you want, and train with")
-    print(f"  segkit train {shlex.join([f'dataset={given.dataset}', f'plan={given.output}'])}")
+    # The plan has decided the rest.
+    names = [word for word in given.overrides if word.startswith("dataset.")]
+    print(f"  segkit train {shlex.join([f'dataset={given.dataset}', *names, f'plan={given.output}'])}")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,17 @@ def test_output_and_overrides_in_any_order(phantom: Path, tmp_path: Path) -> Non
     out = tmp_path / "new" / "p.json"
     assert main(["plan", str(phantom), "-o", str(out), "network.features=[4,8]", "plan.spacing=[4,4,4]"]) == 0
     assert read_plan(out).spacing == (4.0, 4.0, 4.0)
+
+
+def test_the_command_that_it_suggests_fits_the_plan(
+    phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["dataset.labels={liver:1}", "network.features=[4,8]", "plan.spacing=[4,4,4]"]
+    assert main(["plan", str(phantom), *words, "-o", "my plan.json"]) == 0
+    command = shlex.split(capsys.readouterr().out.splitlines()[-1])
+    assert command == ["segkit", "train", f"dataset={phantom}", "dataset.labels={liver:1}", "plan=my plan.json"]
+    assert main([*command[1:], "trainer.max_steps=1", "trainer.precision=float32", "trainer.layout=contiguous"]) == 0
 
 
 @pytest.mark.parametrize(
