@@ -6,6 +6,7 @@ import logging
 import os
 import zipfile
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import lightning as L
@@ -29,9 +30,18 @@ def save_checkpoint(trainer: L.Trainer, folder: Path) -> None:
 def newest_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]] | None:
     """Path and content of the newest checkpoint that can be read, or None."""
     for path in (folder / LAST, folder / PREVIOUS):
-        # A checkpoint is a zip whose index comes last: a file that was cut short is none.
-        if zipfile.is_zipfile(path):
-            return path, torch.load(path, map_location="cpu", weights_only=True)
-        if path.is_file():
-            log.warning("%s cannot be read; the checkpoint before it is used", path)
+        if not path.is_file():
+            continue
+        try:
+            return path, _read(path)
+        except (OSError, EOFError, RuntimeError, UnpicklingError) as error:
+            log.warning("%s cannot be read and is left aside: %s", path, str(error).partition("\n")[0])
     return None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    # The index of a zip comes last. What is none torch would take for the format of old, and stumble anywhere in it.
+    if not zipfile.is_zipfile(path):
+        raise UnpicklingError("it was cut short")
+    content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return content

@@ -37,7 +37,7 @@ from segkit.training.model_writer import ModelWriter, write_split
 from segkit.training.module import SegmentationModule, batch_loss
 from segkit.training.optimizers import OPTIMIZERS
 from segkit.training.patches import PatchDataset, PatchNumbers, PatchRules
-from segkit.training.run_folder import BUNDLE, CHECKPOINTS, FINISHED
+from segkit.training.run_folder import BUNDLE, CHECKPOINTS, FINISHED, PLAN
 from segkit.training.schedule import Schedule
 from segkit.training.split import split_cases
 from segkit.training.stop_signals import StopSignals, ignore_signals
@@ -82,7 +82,9 @@ def fit(
         validation = prepare_cases(split.validation, dataset, plan, folder / "prepared", progress=counter.show)
     patches = PatchDataset(training, PatchRules(plan, config.augment, config.seed, config.trainer.foreground))
     place, checkpoint = newest_checkpoint(folder / CHECKPOINTS) or (None, None)
-    timing.before = float(checkpoint["elapsed"]) if checkpoint else 0.0
+    if checkpoint:
+        _check_plan(plan, checkpoint, folder)
+        timing.before = float(checkpoint["elapsed"])
     if weights is not None and not checkpoint:
         take_over(network, weights)
     network.to(device)
@@ -97,6 +99,16 @@ def fit(
     write_text(folder / FINISHED, json.dumps({"steps": module.schedule.step}) + "\n")
     shutil.rmtree(folder / "prepared", ignore_errors=True)
     return folder / BUNDLE
+
+
+def _check_plan(plan: Plan, checkpoint: Checkpoint, folder: Path) -> None:
+    if checkpoint["plan"] != plan.hash():
+        raise InputError(
+            folder / PLAN,
+            expected="the plan with which this run began",
+            found="another one",
+            remedy="Put the old one back, or begin another run with the new one: plan=FILE and another run_dir.",
+        )
 
 
 def take_over(network: nn.Module, weights: Bundle) -> list[str]:

@@ -87,6 +87,7 @@ class Keeper(L.Callback):
 
     def on_save_checkpoint(self, _trainer: L.Trainer, module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         mode = _module(module).mode
+        checkpoint["plan"] = self.plan.hash()
         checkpoint["elapsed"] = self.timing.elapsed()
         checkpoint["mode"] = {"precision": mode.precision, "layout": mode.layout, "seconds": mode.seconds}
 
@@ -152,7 +153,7 @@ class Keeper(L.Callback):
             "seconds_per_step": round(self.timing.per_step, 4),
             "data_share": round(self.timing.data_share, 4),
         }
-        if self.score and self._validated(module):
+        if self.score and self.score.mean is not None and self._validated(module):
             row["dice"] = round(self.score.mean, 5)
             row |= {f"dice_{name}": round(value, 5) for name, value in self.score.labels.items()}
         self.record.add(row)
@@ -191,7 +192,8 @@ class Keeper(L.Callback):
             return
         schedule = module.schedule
         loss = self.losses[-1].item() if self.losses else self.loss
-        dice = f", validation Dice {self.score.mean:.3f}" if self.score else ""
+        mean = self.score.mean if self.score else None
+        dice = "" if mean is None else f", validation Dice {mean:.3f}"
         expected = schedule.remaining * self.timing.per_step + self.budget.reserve(self._validations_to_come())
         left = f"{duration(min(expected, self.budget.left()))} left"
         ending = ("stopped" if schedule.remaining else "done") if last else left

@@ -21,14 +21,17 @@ OVERLAP = 0.5
 
 @dataclass(frozen=True)
 class ValidationScore:
-    """Mean Dice over cases of each label, and the mean over labels; a label that no case has is absent."""
+    """Mean Dice over cases of each label, and the mean over labels; a label that no case has is absent.
+
+    ``mean`` is None where no case has any.
+    """
 
     labels: dict[str, float]
     cases: int
 
     @property
-    def mean(self) -> float:
-        return float(np.mean(list(self.labels.values()))) if self.labels else float("nan")
+    def mean(self) -> float | None:
+        return float(np.mean(list(self.labels.values()))) if self.labels else None
 
 
 @torch.inference_mode()

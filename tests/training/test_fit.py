@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
 import pytest
 import torch
 
@@ -19,10 +20,12 @@ from segkit.bundle import read_bundle
 from segkit.config import TrainConfig
 from segkit.dataset import Dataset
 from segkit.errors import InputError, Interrupted
+from segkit.io import write_labels
 from segkit.networks import build_network
 from segkit.plans import Plan
 from segkit.training.checkpoint import newest_checkpoint
 from segkit.training.fit import fit, take_over
+from segkit.volume import Volume
 
 
 def config(**trainer: Any) -> TrainConfig:
@@ -123,6 +126,37 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     fit(config(), plan_for_balls, balls, tmp_path)
     assert "cannot be read" in caplog.text
     assert all(torch.equal(value, state(tmp_path)[name]) for name, value in state(run).items())
+
+
+@pytest.mark.parametrize("damage", [b"half", None])
+def test_without_a_checkpoint_that_can_be_read_a_run_begins_again(
+    damage: bytes | None, run: Path, balls: Dataset, plan_for_balls: Plan, tmp_path: Path
+) -> None:
+    with pytest.raises(Interrupted):
+        fit(config(), plan_for_balls, balls, tmp_path, callbacks=[StopAt(1, signal.SIGTERM)])
+    checkpoint = tmp_path / "checkpoints/last.ckpt"
+    checkpoint.write_bytes(damage or checkpoint.read_bytes()[:-1000])
+    fit(config(), plan_for_balls, balls, tmp_path)
+    assert all(torch.equal(value, state(tmp_path)[name]) for name, value in state(run).items())
+
+
+def test_a_run_does_not_go_on_with_another_plan(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        fit(config(), plan_for_balls, balls, tmp_path, callbacks=[StopAt(0, signal.SIGTERM)])
+    other = dataclasses.replace(plan_for_balls, mirror_axes=())
+    with pytest.raises(InputError, match=r"plan\.json: expected the plan with which this run began, found another one"):
+        fit(config(), other, balls, tmp_path)
+
+
+def test_validation_cases_without_any_label_have_no_dice(plan_for_balls: Plan, balls: Dataset, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.nii.gz"
+    write_labels(empty, Volume(np.zeros((1, 20, 18, 16), np.uint8), np.eye(4)))
+    held_out = balls.folds()[0]
+    cases = tuple(dataclasses.replace(case, label=empty) if case.id in held_out else case for case in balls.cases)
+    fit(config(max_steps=1), plan_for_balls, dataclasses.replace(balls, cases=cases), tmp_path / "run")
+    metrics = read_bundle(tmp_path / "run/bundle").card["metrics"]
+    assert metrics["mean_dice"] in (None, 0.0)  # a fresh network may find something
+    assert rows(tmp_path / "run")[0]["dice"] in ("", "0.0")
 
 
 def test_accumulated_gradients_count_as_one_step(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
