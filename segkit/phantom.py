@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from segkit.errors import UsageError
 from segkit.files import write_text
 from segkit.io import write_image, write_labels
 from segkit.volume import Volume
@@ -26,6 +27,7 @@ Points = NDArray[np.float32]
 """Coordinates (3, X, Y, Z) in mm, RAS+."""
 Mask = NDArray[np.bool_]
 
+DESCRIPTION = "Synthetic abdomen of two simulated scanners, written by segkit"
 LABELS = {"liver": 1, "kidney_left": 2, "kidney_right": 3, "vessel": 4}
 SPACINGS = ((1.5, 1.5, 2.4), (1.9, 1.9, 1.9), (1.6, 2.1, 2.1), (2.4, 1.8, 1.8))
 """mm, along the file's own axes."""
@@ -63,11 +65,31 @@ def write_phantom(folder: str | Path, cases: int = 14, *, seed: int = 0) -> Path
     """Write ``cases`` labelled scans for training and one more for testing; returns the folder.
 
     imagesTr, labelsTr and dataset.json make the dataset; imagesTs holds the scan to predict and labelsTs its reference.
+
+    Raises:
+        UsageError: a folder with other things in it.
     """
     folder = Path(folder)
-    names = [_write_case(folder, number, seed, "Ts" if number == cases else "Tr") for number in range(cases + 1)]
+    _check_free(folder)
+    names = [f"{case_name(number)}.nii.gz" for number in range(cases + 1)]
+    # First, because it says that the folder is ours, should the rest be interrupted.
     write_text(folder / "dataset.json", json.dumps(_description(names[:-1], names[-1]), indent=2) + "\n")
+    for number, name in enumerate(names):
+        image, labels = phantom_case(number, seed)
+        part = "Ts" if number == cases else "Tr"
+        write_image(folder / f"images{part}" / name, image)
+        write_labels(folder / f"labels{part}" / name, labels)
     return folder
+
+
+def _check_free(folder: Path) -> None:
+    """Only an older phantom may be written over."""
+    try:
+        free = DESCRIPTION in (folder / "dataset.json").read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    if not free:
+        raise UsageError(f"{folder} holds something else than a phantom: give a new or an empty folder")
 
 
 def phantom_case(number: int, seed: int = 0) -> tuple[Volume, Volume]:
@@ -94,18 +116,10 @@ def case_name(number: int) -> str:
     return f"phantom_{scanner_of(number).name}_{number + 1:03d}"
 
 
-def _write_case(folder: Path, number: int, seed: int, part: str) -> str:
-    image, labels = phantom_case(number, seed)
-    name = f"{case_name(number)}.nii.gz"
-    write_image(folder / f"images{part}" / name, image)
-    write_labels(folder / f"labels{part}" / name, labels)
-    return name
-
-
 def _description(training: list[str], test: str) -> dict[str, object]:
     return {
         "name": "phantom",
-        "description": "Synthetic abdomen of two simulated scanners, written by segkit",
+        "description": DESCRIPTION,
         "tensorImageSize": "3D",
         "modality": {"0": "MRI"},
         "labels": {"0": "background", **{str(value): name for name, value in LABELS.items()}},

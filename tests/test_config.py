@@ -133,7 +133,7 @@ def test_empty_path_is_none() -> None:
         (["network=unet", "network.name=unet"], "network.name stands there twice"),
         (["dataset.labels={a:1,a:2}"], r"dataset.labels must be names .*not '\{a:1,a:2\}'"),
         (["dataset.labels={a:{b:1}}"], "dataset.labels must be names"),
-        (["dataset.labels=" + "[" * 3000], r"dataset.labels must be names .*\[\.\.\.'"),
+        (["dataset.labels=" + "[" * 1100], r"dataset.labels must be names .*\[\.\.\.'"),
         (["dataset.channels=[[a]]"], "dataset.channels must be a list of different names"),
         (["seed"], "cannot read the override 'seed': .*KEY=VALUE"),
         (["+seed=1"], r"cannot use the override '\+seed=1'"),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from segkit.errors import UsageError
 from segkit.io import read_labels, read_volume
 from segkit.phantom import LABELS, phantom_case, write_phantom
 
@@ -85,3 +86,15 @@ def test_write_phantom_lays_out_a_decathlon_dataset(tmp_path: Path) -> None:
     np.testing.assert_array_equal(written.array, image.array)
     np.testing.assert_allclose(written.affine, image.affine, atol=1e-4)
     np.testing.assert_array_equal(read_labels(folder / "labelsTs" / "phantom_A_003.nii.gz").array, labels.array)
+
+
+def test_only_a_phantom_is_written_over(tmp_path: Path) -> None:
+    write_phantom(tmp_path / "mine", cases=1)
+    write_phantom(tmp_path / "mine", cases=1)
+    (tmp_path / "scans").mkdir()
+    write_phantom(tmp_path / "scans", cases=1)
+    (tmp_path / "scans" / "dataset.json").write_text('{"name": "real"}')
+    (tmp_path / "file").touch()
+    for name in ("scans", "file"):
+        with pytest.raises(UsageError, match=f"{name} holds something else than a phantom: give a new or an empty"):
+            write_phantom(tmp_path / name, cases=1)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from segkit.cli import main
+from segkit.commands import demo
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_step_of_training_makes_every_file_and_is_not_good_enough(
-    here: Path, capsys: pytest.CaptureFixture[str]
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["demo", "out", "--cases", "2", "--steps", "1"]) == 1
     printed = capsys.readouterr()
@@ -32,6 +33,9 @@ def test_a_step_of_training_makes_every_file_and_is_not_good_enough(
     names = {row["label"] for row in csv.DictReader(Path("out/evaluation/metrics.csv").read_text().splitlines())}
     assert names == {"liver", "kidney_left", "kidney_right", "vessel"}
     assert "the mean Dice is below 0.85" in printed.err
+    monkeypatch.setattr(demo, "ENOUGH", 0.0)
+    assert main(["demo", "out", "--cases", "2", "--steps", "1"]) == 0
+    assert "is finished and is not run again" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["--minutes", "0"], ["--steps", "0"], ["--cases", "1"]])

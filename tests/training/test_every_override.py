@@ -144,7 +144,11 @@ def weights_under(
 
     def train(*words: str) -> dict[str, Tensor]:
         base = ["compute=cpu", "trainer.layout=contiguous", "trainer.threads=1", "trainer.validations=0"]
-        config = load([*base, "trainer.max_steps=3", "trainer.precision=float32", *words])
+        given = {word.partition("=")[0] for word in words}
+        base += [
+            word for word in ("trainer.max_steps=3", "trainer.precision=float32") if word.split("=")[0] not in given
+        ]
+        config = load([*base, *words])
         return read_bundle(fit(config, plan_for_balls, balls, tmp_path_factory.mktemp("run"))).state(str(config.fold))
 
     return cache(train)

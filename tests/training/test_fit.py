@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -222,10 +223,26 @@ def test_no_validation_at_all(balls: Dataset, plan_for_balls: Plan, tmp_path: Pa
     assert {row["dice"] for row in rows(tmp_path)} == {""}
 
 
-def test_minutes_end_the_schedule(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
-    fit(config(max_steps=None, max_minutes=0.001), plan_for_balls, balls, tmp_path)
+def test_minutes_end_the_schedule(
+    balls: Dataset, plan_for_balls: Plan, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fit(config(max_steps=None, max_minutes=0.0001), plan_for_balls, balls, tmp_path)
     card = read_bundle(tmp_path / "bundle").card
-    assert 1 <= card["training"]["steps"] <= 12
+    assert card["training"]["steps"] == 1
+    assert card["metrics"] == {}
+    assert "no validation at the end: one case would take about" in caplog.text
+
+
+def test_the_last_validation_takes_the_time_that_is_left(
+    balls: Dataset, plan_for_balls: Plan, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    cases = tuple(dataclasses.replace(case, split=str(i % 2)) for i, case in enumerate(balls.cases))
+    halves = dataclasses.replace(balls, cases=cases)
+    long_ago = time.monotonic() - 3600
+    fit(config(max_steps=None, max_minutes=60), plan_for_balls, halves, tmp_path, started=long_ago)
+    assert read_bundle(tmp_path / "bundle").card["metrics"]["cases"] == 1
+    assert "validated on 1 of 2 cases, as time allowed" in caplog.text
 
 
 def test_all_cases_train_without_validation(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
