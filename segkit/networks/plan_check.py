@@ -77,6 +77,9 @@ def _slice_axis(plan: Plan) -> Findings:
     axis = plan.slice_axis
     if axis is None:
         return
+    if axis not in range(3):
+        yield "slice_axis", "0, 1 or 2", f"{axis}"
+        return
     for where, stage in _stages(plan):
         if stage.kernel[axis] != 1 or stage.stride[axis] != 1:
             yield where, f"kernel and stride 1 along slice axis {axis}", f"{stage.kernel} and {stage.stride}"
