@@ -51,7 +51,7 @@ def train(
             return Path(config.run_dir or "")
     device = device_for(config)
     dataset = open_dataset(config)
-    split_cases(dataset, config.fold)
+    split = split_cases(dataset, config.fold)
     weights = _weights(config)
     plan = _plan(config, dataset, device.type == "cuda", progress)
     # An edited plan may ask for another batch than the configuration's default.
@@ -59,6 +59,7 @@ def train(
     run_dir = Path(config.run_dir) if config.run_dir else default_run_dir(config, plan, dataset, weights)
     if not config.run_dir and _is_done(run_dir, resume):
         return run_dir
+    log.info("%d cases train, %d validate; the run is in %s", len(split.training), len(split.validation), run_dir)
     with _started(run_dir, config, plan):
         fit(config, plan, dataset, run_dir, weights=weights, started=started)
     return run_dir

@@ -50,7 +50,9 @@ def test_default_place_and_what_is_printed(
     assert main(words) == 0
     latest = (tmp_path / "runs" / "latest").read_text().strip()
     assert latest.startswith("phantom/unet-")
-    assert f"runs/{latest}/bundle" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert f"2 cases train, 0 validate; the run is in runs/{latest}\n" in printed.err
+    assert f"runs/{latest}/bundle" in printed.out
     assert main(words) == 0
     assert f"The training in runs/{latest} is finished and is not run again." in capsys.readouterr().err
 
