@@ -36,7 +36,7 @@ def read_config(path: str | Path) -> TrainConfig:
         raise InputError(
             path,
             expected=f"a training's config.yaml, format {FORMAT_VERSION} or older",
-            found=f"{type(error).__name__}: {error}",
+            found=f"{type(error).__name__}: {str(error).partition(chr(10))[0]}",
             remedy="Use the file as segkit wrote it, and a segkit at least as new.",
         ) from error
     return config

@@ -91,7 +91,7 @@ CHECKS: dict[str, tuple[Check, str]] = {
     "network.num_groups": _whole(1),
     "plan.spacing": _list_of(lambda edge: is_number(edge) and edge > 0, "numbers above 0 (X, Y, Z in mm)", 3),
     "plan.patch": _EDGES,
-    "plan.memory": (_is_size, "a size such as 8GB, or auto"),
+    "plan.memory": (_is_size, "a size such as 8GB, of at least 1MiB, or auto"),
     "trainer.max_steps": _whole(1),
     "trainer.max_minutes": _above(0),
     "trainer.batch_size": _whole(1),

@@ -107,8 +107,9 @@ def test_empty_path_is_none() -> None:
         (["augment.gamma_range=[2,1]"], r"augment.gamma_range must be a list \[from,to\]"),
         (["plan.spacing=[1,1]"], "plan.spacing must be a list of 3 numbers above 0"),
         (["plan.patch=[8,8,0]"], "plan.patch must be a list of 3 whole numbers"),
-        (["plan.memory=much"], "plan.memory must be a size such as 8GB, or auto"),
-        (["plan.memory=8"], "plan.memory must be a size such as 8GB, or auto, not 8"),
+        (["plan.memory=much"], "plan.memory must be a size such as 8GB, of at least 1MiB, or auto"),
+        (["plan.memory=1MB"], "plan.memory must be a size such as 8GB, of at least 1MiB, or auto, not '1MB'"),
+        (["plan.memory=8"], "plan.memory must be a size such as 8GB, of at least 1MiB, or auto, not 8"),
         (["dataset.labels=[a]"], "dataset.labels must be names with different whole numbers"),
         (["dataset.labels={a:b}"], "dataset.labels must be names with different whole numbers"),
         (["dataset.labels={a:0}"], "dataset.labels must be names with different whole numbers other than 0"),
@@ -208,7 +209,7 @@ def test_frozen_version_1_loads() -> None:
         ("format_version: 1\ndataset: {channels: [1]}", "dataset.channels must be a list"),
         ("format_version: 1\nnetwork: 3", "TypeError"),
         ("- 1", "TypeError"),
-        ("{", "ParserError"),
+        ("{", r"ParserError: while parsing a flow node\. Use"),
     ],
 )
 def test_bad_config_file(text: str, found: str, tmp_path: Path) -> None:
