@@ -46,6 +46,8 @@ _COLOURS = [
     (255, 150, 60),
     (180, 140, 255),
 ]
+_CYAN = 5
+"""Where colour pictures begin: a fundus or a stained slide is red, and a red outline is lost on it."""
 
 Colour = tuple[int, int, int]
 
@@ -73,7 +75,8 @@ def write_preview(path: Path, scan: Volume, labels: Volume, names: Mapping[str, 
     ``names`` (label -> value) stand in the legend, each with its colour. Of several channels the first is shown,
     except that the three of a picture are its colours.
     """
-    colours = {value: _colour(index) for index, value in enumerate(names.values())}
+    first = _CYAN if scan.unit == "px" and scan.channels > 1 else 0
+    colours = {value: _colour(index) for index, value in enumerate(names.values(), start=first)}
     planes = [_picture(scan, labels, colours)] if scan.unit == "px" else _planes(scan, labels, colours)
     present = set(np.unique(labels.array).tolist())
     legend = [(name, colours[value]) for name, value in names.items() if value in present]

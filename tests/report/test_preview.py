@@ -9,7 +9,9 @@ from PIL import Image
 from segkit.report.preview import LEGEND_ENTRIES, write_preview
 from segkit.volume import Volume
 
-RED, GREEN = (255, 80, 80), (80, 225, 80)
+RED = (255, 80, 80)
+CYAN, ORANGE = (60, 225, 225), (255, 150, 60)
+"""Of the first two labels on a colour picture, where red would be lost."""
 
 
 def drawn(path: Path, scan: Volume, labels: NDArray[np.integer], names: dict[str, int]) -> NDArray[np.uint8]:
@@ -50,8 +52,8 @@ def test_picture_keeps_its_rows_and_colours(tmp_path: Path) -> None:
     labels[30:, :5], labels[:5, 15:] = 255, 7  # upper right, lower left
     picture = drawn(tmp_path, Volume(array, np.eye(4), "px"), labels, {"a": 255, "b": 7})
     assert picture[12 + 200, 12 + 400].tolist() == [0, 0, 200]
-    assert centre(picture, RED)[0] < 200 < centre(picture, GREEN)[0]
-    assert centre(picture, RED)[1] > 400 > centre(picture, GREEN)[1]
+    assert centre(picture, CYAN)[0] < 200 < centre(picture, ORANGE)[0]
+    assert centre(picture, CYAN)[1] > 400 > centre(picture, ORANGE)[1]
 
 
 def test_grey_picture_of_sixteen_bits(tmp_path: Path) -> None:
