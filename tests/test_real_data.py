@@ -23,14 +23,15 @@ ORGANS = "{spleen:1,liver:5,stomach:6,kidney_right:2,kidney_left:3}"
 def validated(dataset: Path, run: Path, out: Path) -> dict[str, float]:
     """Predict the run's validation cases through the command line; Dice of each label on the scans' own grids."""
     held_out = set(json.loads((run / "split.json").read_text())["validation"])
-    cases = [case for case in read_dataset(dataset).cases if case.id in held_out]
+    data = read_dataset(dataset)
+    cases = data.select(sorted(held_out))
     table = out / "cases.csv"
     out.mkdir()
-    channels = ",".join(f"image:{number}" for number in range(len(cases[0].images)))
+    several = len(cases[0].images) > 1
+    channels = ",".join(f"image:{name}" for name in data.channels) if several else "image"
     rows = [",".join([case.id, *map(str, case.images)]) for case in cases]
     table.write_text("\n".join([f"case,{channels}", *rows]) + "\n")
     assert main(["predict", str(table), "-m", str(run), "-o", str(out / "maps")]) == 0
-    (out / "maps" / "predictions.json").unlink()
     labels = segkit.evaluate(out / "maps", dataset).summary["labels"]
     return {name: metrics["dice"] for name, metrics in labels.items()}
 
