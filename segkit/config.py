@@ -62,7 +62,7 @@ class PlanConfig:
     spacing: list[float] | None = None
     patch: list[int] | None = None
     memory: str = "auto"
-    """Memory for the activations of one training step, such as 8GB; auto: 500MB on a CPU, 8GB on a GPU."""
+    """Memory for the activations of one training step, such as 8GB; auto: 500MB on a CPU (2D 250MB), 8GB on a GPU."""
 
 
 @dataclass

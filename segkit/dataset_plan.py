@@ -13,7 +13,7 @@ from segkit.dataset_layouts import read_dataset
 from segkit.errors import InputError, UsageError
 from segkit.io.named import named
 from segkit.planning.fingerprint import Fingerprint, Progress, measure
-from segkit.planning.planner import DEFAULT_MEMORY, make_plan
+from segkit.planning.planner import make_plan
 from segkit.plans import Plan, read_plan
 
 
@@ -95,10 +95,8 @@ def given_plan(path: str | Path, dataset: Dataset) -> Plan:
 
 
 def memory_budget(config: TrainConfig, gpu: bool) -> str:
-    """What plan.memory=auto stands for: 8GB with a GPU, 500MB with a CPU, which wants many small steps."""
-    if config.plan.memory != "auto":
-        return config.plan.memory
-    return "8GB" if gpu else DEFAULT_MEMORY
+    """What plan.memory=auto stands for: 8GB with a GPU; on a CPU the planner's own budget, which is left as auto."""
+    return "8GB" if gpu and config.plan.memory == "auto" else config.plan.memory
 
 
 def has_gpu(compute: str) -> bool:

@@ -44,7 +44,7 @@ def test_an_edited_patch_changes_what_layers_see_and_not_their_groups(phantom: P
 
 @pytest.mark.parametrize(
     ("words", "gpu", "memory"),
-    [([], False, "500MB"), ([], True, "8GB"), (["plan.memory=3GB"], True, "3GB")],
+    [([], False, "auto"), ([], True, "8GB"), (["plan.memory=3GB"], True, "3GB")],
 )
 def test_memory_budget(words: list[str], gpu: bool, memory: str) -> None:
     assert memory_budget(load(words), gpu) == memory

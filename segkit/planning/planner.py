@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -26,7 +26,7 @@ ANISOTROPY = 3.0
 """A coarsest axis beyond this factor is treated apart."""
 LARGEST_PATCH = {2: 2048**2, 3: 256**3}
 """Voxels that a patch starts from."""
-DEFAULT_MEMORY = "500MB"
+DEFAULT_MEMORY = {2: "250MB", 3: "500MB"}
 """Of a CPU, which wants many small steps."""
 
 Spacing = tuple[float | None, float | None, float | None]
@@ -47,6 +47,10 @@ class _Task:
     def axes(self) -> tuple[int, ...]:
         """Axes that the network sees."""
         return tuple(axis for axis in range(3) if axis != self.slice_axis)
+
+    @property
+    def dims(self) -> Literal[2, 3]:
+        return 3 if self.slice_axis is None else 2
 
 
 def make_plan(
@@ -80,7 +84,7 @@ def make_plan(
     channels, channel_reasons = plan_channels(fingerprint, dataset.channels, crop=crop)
     return Plan(
         name=dataset.name,
-        dims=3 if task.slice_axis is None else 2,
+        dims=task.dims,
         slice_axis=task.slice_axis,
         channels=channels,
         labels=dict(dataset.labels),
@@ -167,7 +171,7 @@ def _patch(task: _Task, spacing: Spacing, size: Shape) -> tuple[Topology, list[i
     edges = [edge or 1.0 for edge in spacing]
     if task.plan.patch is not None:
         return _given_patch(task, edges)
-    budget = parse_size(DEFAULT_MEMORY if task.plan.memory == "auto" else task.plan.memory)
+    budget = parse_size(DEFAULT_MEMORY[task.dims] if task.plan.memory == "auto" else task.plan.memory)
     patch = _first_patch(edges, size, task.axes)
     topology = _topology(task, patch, edges)
     elements = _elements(task, topology)
@@ -226,7 +230,7 @@ def _topology(task: _Task, patch: Sequence[int], edges: Sequence[float]) -> Topo
 def _features(task: _Task, topology: Topology) -> list[int]:
     stages, given = len(topology.strides), task.network.features
     if given is None:
-        return default_features(stages)
+        return default_features(stages, task.dims)
     if len(given) < 2 or min(given) < 1:
         raise UsageError(f"network.features={list(given)} needs at least two stages of at least one channel.")
     if len(given) > stages:
@@ -239,7 +243,7 @@ def _features(task: _Task, topology: Topology) -> list[int]:
 
 def _elements(task: _Task, topology: Topology) -> int:
     stages = len(topology.strides)
-    features = (task.network.features or default_features(stages))[:stages]
+    features = (task.network.features or default_features(stages, task.dims))[:stages]
     inputs, outputs = len(task.dataset.channels), len(task.dataset.labels) + 1
     return activation_elements(topology, features, inputs=inputs, outputs=outputs, config=task.network)
 

@@ -16,7 +16,8 @@ from segkit.planning.topology import Topology
 from segkit.plans import LayerPlan, NetworkPlan, StagePlan
 
 BASE_FEATURES = 16
-MOST_FEATURES = 256
+MOST_FEATURES = {2: 128, 3: 256}
+"""Of 2D and 3D networks. Pictures halve six times and more: at 256 the deepest stages would take a third of a step."""
 BYTES_PER_ELEMENT = 8e9 / 560e6
 """Of a convolution's output, with all that a training step keeps for it: nnU-Net plans 560e6 elements for 8 GB."""
 
@@ -35,13 +36,13 @@ class _Stage:
     strided: bool
 
 
-def default_features(stages: int) -> list[int]:
-    """Widths that double from 16 on, up to 256.
+def default_features(stages: int, dims: int) -> list[int]:
+    """Widths that double from 16 on, up to 256, or 128 in 2D.
 
-    >>> default_features(6)
+    >>> default_features(6, dims=3)
     [16, 32, 64, 128, 256, 256]
     """
-    return [min(BASE_FEATURES * 2**stage, MOST_FEATURES) for stage in range(stages)]
+    return [min(BASE_FEATURES * 2**stage, MOST_FEATURES[dims]) for stage in range(stages)]
 
 
 def build_stages(topology: Topology, features: Sequence[int], *, inputs: int, config: NetworkConfig) -> NetworkPlan:

@@ -67,7 +67,8 @@ def test_elements_by_hand() -> None:
 
 
 def test_widths_double_up_to_a_limit() -> None:
-    assert default_features(7) == [16, 32, 64, 128, 256, 256, 256]
+    assert default_features(7, dims=3) == [16, 32, 64, 128, 256, 256, 256]
+    assert default_features(6, dims=2) == [16, 32, 64, 128, 128, 128]
 
 
 def test_a_stage_needs_a_convolution() -> None:
