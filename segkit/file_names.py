@@ -14,6 +14,8 @@ ITK = (".nrrd", ".nhdr", ".mha", ".mhd")
 PICTURE = (".png", ".tif", ".tiff", ".bmp")
 READABLE = (*NIFTI, *ITK, *PICTURE)
 WRITABLE = (*NIFTI, ".nrrd", ".mha", *PICTURE)
+PREVIEW = "_preview"
+"""Behind the name of a label map: the picture of it."""
 
 
 def suffix_of(path: str | Path) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from segkit.commands import evaluate, predict, train
 from segkit.errors import SegkitError, UsageError
-from segkit.file_names import case_id
+from segkit.file_names import PREVIEW, case_id
 from segkit.phantom import case_name, write_phantom
 
 ENOUGH = 0.85
@@ -52,7 +52,7 @@ def _verb(verb: str, *words: str) -> None:
 
 
 def _where(labels: Path, numbers: Path, model: Path) -> str:
-    picture = labels.with_name(f"{case_id(labels)}_preview.png")
+    picture = labels.with_name(f"{case_id(labels)}{PREVIEW}.png")
     rows = [
         ("label map", labels),
         ("picture", picture),

@@ -10,7 +10,7 @@ from pathlib import Path
 from segkit.dataset import Dataset
 from segkit.dataset_layouts import read_dataset
 from segkit.errors import InputError
-from segkit.file_names import PICTURE, case_id, must_exist, readable_files, scan_paths, suffix_of
+from segkit.file_names import PICTURE, PREVIEW, case_id, must_exist, readable_files, scan_paths, suffix_of
 from segkit.io.named import named
 
 log = logging.getLogger(__name__)
@@ -113,14 +113,15 @@ def _matched(
             remedy="Rename the predictions to <case id> with any suffix, or give two single files.",
         )
     used = {pair.prediction for pair in pairs}
-    # A picture beside predicted volumes is a preview.
-    kinds = {suffix_of(path) in PICTURE for path in used}
-    alone = [
-        case for case, (path, *_) in predictions.items() if path not in used and (suffix_of(path) in PICTURE) in kinds
-    ]
+    unused = [case for case, (path, *_) in predictions.items() if path not in used]
+    alone = [case for case in unused if not _is_preview(case, predictions)]
     if alone:
         log.warning("predictions without a reference: %s", _some(alone))
     return tuple(pairs)
+
+
+def _is_preview(case: str, predictions: Mapping[str, Sequence[Path]]) -> bool:
+    return case.endswith(PREVIEW) and case.removesuffix(PREVIEW) in predictions
 
 
 def _of_kind(files: Sequence[Path], reference: Path) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from segkit.errors import UsageError
-from segkit.file_names import WRITABLE, listed, suffix_of
+from segkit.file_names import PREVIEW, WRITABLE, listed, suffix_of
 from segkit.files import unwritable
 from segkit.inference.inputs import Scan
 from segkit.volume import Unit
@@ -30,7 +30,7 @@ class Job:
     @property
     def preview(self) -> Path:
         """The picture beside the output."""
-        return self.output.with_name(f"{_stem(self.output)}_preview.png")
+        return self.output.with_name(f"{_stem(self.output)}{PREVIEW}.png")
 
     @property
     def record(self) -> Path:

@@ -98,6 +98,13 @@ def test_predictions_without_reference_are_said(tmp_path: Path, caplog: pytest.L
     assert "predictions without a reference: typo\n" in caplog.text
 
 
+def test_previews_beside_masks_of_pictures_are_no_predictions(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("r/a.png", "p/a_seg.png", "p/a_seg_preview.png", "p/odd_preview.png"):
+        picture(tmp_path / name, slice(2, 8))
+    evaluate(tmp_path / "p", tmp_path / "r")
+    assert "predictions without a reference: odd_preview\n" in caplog.text
+
+
 def test_no_case_in_common(tmp_path: Path) -> None:
     write(tmp_path / "p" / "x.nii.gz")
     write(tmp_path / "r" / "a.nii.gz")
