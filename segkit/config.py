@@ -71,7 +71,8 @@ class TrainerConfig:
 
     max_steps: int | None = None
     max_minutes: float | None = None
-    batch_size: int = 2
+    batch_size: Any = "auto"
+    """Patches of a step; auto: 2 with a GPU or where a patch shows a whole scan, else 1."""
     accumulate: int = 1
     precision: str = "auto"
     """auto times what the machine can do and takes the fastest; or float32, bfloat16, float16."""

@@ -94,7 +94,7 @@ CHECKS: dict[str, tuple[Check, str]] = {
     "plan.memory": (_is_size, "a size such as 8GB, of at least 1MiB, or auto"),
     "trainer.max_steps": _whole(1),
     "trainer.max_minutes": _above(0),
-    "trainer.batch_size": _whole(1),
+    "trainer.batch_size": _whole(1, "auto"),
     "trainer.accumulate": _whole(1),
     "trainer.precision": _among("auto", "float32", "bfloat16", "float16"),
     "trainer.layout": _among("auto", "contiguous", "channels_last"),

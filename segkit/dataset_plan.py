@@ -64,7 +64,7 @@ def measured_plan(
         dataset,
         network=config.network,
         plan=wanted,
-        batch_size=config.trainer.batch_size,
+        batch_size=batch_size(config, gpu),
         mirror=config.augment.mirror,
     )
     return decided, fingerprint
@@ -97,6 +97,13 @@ def given_plan(path: str | Path, dataset: Dataset) -> Plan:
 def memory_budget(config: TrainConfig, gpu: bool) -> str:
     """What plan.memory=auto stands for: 8GB with a GPU; on a CPU the planner's own budget, which is left as auto."""
     return "8GB" if gpu and config.plan.memory == "auto" else config.plan.memory
+
+
+def batch_size(config: TrainConfig, gpu: bool) -> int | None:
+    """What trainer.batch_size=auto stands for: 2 with a GPU, which one patch might not fill; else the planner decides."""
+    if config.trainer.batch_size == "auto":
+        return 2 if gpu else None
+    return int(config.trainer.batch_size)
 
 
 def has_gpu(compute: str) -> bool:

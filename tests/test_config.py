@@ -90,7 +90,7 @@ def test_empty_path_is_none() -> None:
         (["compute=tpu"], "unknown choice compute=tpu"),
         (["trainer.max_steps=abc"], "trainer.max_steps must be a whole number of at least 1, not 'abc'"),
         (["trainer.max_steps=0"], "trainer.max_steps must be a whole number of at least 1, not 0"),
-        (["trainer.batch_size=null"], "trainer.batch_size must be a whole number of at least 1, not None"),
+        (["trainer.batch_size=null"], "trainer.batch_size must be a whole number of at least 1, or auto, not None"),
         (["trainer.max_minutes=-1"], "trainer.max_minutes must be a number above 0"),
         (["trainer.precision=half"], "trainer.precision must be auto, float32, bfloat16 or float16, not 'half'"),
         (["trainer.learning_rate=nan"], "trainer.learning_rate must be a number above 0, not nan"),

@@ -9,7 +9,7 @@ import pytest
 
 import segkit
 from segkit.config import load
-from segkit.dataset_plan import given_plan, has_gpu, memory_budget, open_dataset
+from segkit.dataset_plan import batch_size, given_plan, has_gpu, memory_budget, open_dataset
 from segkit.errors import InputError, UsageError
 from segkit.files import write_text
 from segkit.plans import plan_text
@@ -48,6 +48,13 @@ def test_an_edited_patch_changes_what_layers_see_and_not_their_groups(phantom: P
 )
 def test_memory_budget(words: list[str], gpu: bool, memory: str) -> None:
     assert memory_budget(load(words), gpu) == memory
+
+
+@pytest.mark.parametrize(
+    ("words", "gpu", "size"), [([], False, None), ([], True, 2), (["trainer.batch_size=3"], False, 3)]
+)
+def test_batch_size(words: list[str], gpu: bool, size: int | None) -> None:
+    assert batch_size(load(words), gpu) == size
 
 
 def test_a_gpu_is_looked_for_only_where_none_is_named() -> None:

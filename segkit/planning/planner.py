@@ -26,6 +26,8 @@ ANISOTROPY = 3.0
 """A coarsest axis beyond this factor is treated apart."""
 LARGEST_PATCH = {2: 2048**2, 3: 256**3}
 """Voxels that a patch starts from."""
+LARGEST_BATCH = 2
+"""That is planned unasked."""
 DEFAULT_MEMORY = {2: "250MB", 3: "500MB"}
 """Of a CPU, which wants many small steps."""
 
@@ -58,7 +60,7 @@ def make_plan(
     dataset: Dataset,
     network: NetworkConfig,
     plan: PlanConfig,
-    batch_size: int,
+    batch_size: int | None,
     *,
     mirror: Any = "auto",
 ) -> Plan:
@@ -69,16 +71,20 @@ def make_plan(
         dataset: names of channels and labels.
         network: the wanted network; None fields are decided here.
         plan: bends of the rules: spacing, patch, memory.
-        batch_size: patches per training step, which the memory must hold.
+        batch_size: patches per training step, which the memory must hold; None sizes the patch for 2 and decides
+            between 1 and 2.
         mirror: auto, none, or a list of axes.
 
     Raises:
         UsageError: a choice that does not fit the data; the message says what to choose instead.
     """
-    task = _Task(fingerprint, dataset, network, plan, batch_size, _slice_axis(fingerprint, network.dims))
+    task = _Task(
+        fingerprint, dataset, network, plan, batch_size or LARGEST_BATCH, _slice_axis(fingerprint, network.dims)
+    )
     spacing, spacing_reason = _spacing(task)
     size = median_size(fingerprint, spacing)
     topology, features, patch_reason = _patch(task, spacing, size)
+    batch, batch_reason = (batch_size, "") if batch_size else _batch_size(task, topology.patch, size)
     axes, mirror_reason = mirror_axes(fingerprint, task.axes, mirror)
     crop, crop_reason = plan_crop(fingerprint)
     channels, channel_reasons = plan_channels(fingerprint, dataset.channels, crop=crop)
@@ -91,14 +97,14 @@ def make_plan(
         spacing=spacing,
         unit=fingerprint.unit,
         patch=topology.patch,
-        batch_size=batch_size,
+        batch_size=batch,
         mirror_axes=axes,
         crop_to_content=crop,
         network=build_stages(topology, features, inputs=len(channels), config=network),
         reasons={
             "slices": _slice_reason(task),
             "spacing": spacing_reason,
-            "patch": patch_reason,
+            "patch": patch_reason + batch_reason,
             "crop": crop_reason,
             **channel_reasons,
             "mirror": mirror_reason,
@@ -167,16 +173,23 @@ def _without_slices(task: _Task, edges: Sequence[float]) -> Spacing:
     return (x, y, z)
 
 
+def _batch_size(task: _Task, patch: Shape, size: Shape) -> tuple[int, str]:
+    """Two patches a step where each shows a whole typical scan, else one, and twice as many steps.
+
+    GroupNorm treats every patch of a batch for itself and misses nothing; BatchNorm does.
+    """
+    if task.network.norm == "batch" or all(patch[axis] >= size[axis] for axis in task.axes):
+        return LARGEST_BATCH, ""
+    return 1, " A step takes one patch only: more steps learn more in the same time."
+
+
 def _patch(task: _Task, spacing: Spacing, size: Shape) -> tuple[Topology, list[int], str]:
-    edges = [edge or 1.0 for edge in spacing]
+    edges = _edges(spacing)
     if task.plan.patch is not None:
         return _given_patch(task, edges)
-    budget = parse_size(DEFAULT_MEMORY[task.dims] if task.plan.memory == "auto" else task.plan.memory)
-    patch = _first_patch(edges, size, task.axes)
-    topology = _topology(task, patch, edges)
-    elements = _elements(task, topology)
+    topology = _topology(task, _first_patch(edges, size, task.axes), edges)
     shrunk = False
-    while task.batch_size * elements * BYTES_PER_ELEMENT > budget:
+    while _needed(task, topology) > _budget(task):
         smaller = _shrink(task, topology, edges, size)
         if smaller is None:
             raise UsageError(
@@ -184,18 +197,20 @@ def _patch(task: _Task, spacing: Spacing, size: Shape) -> tuple[Topology, list[i
                 " Give more, a smaller trainer.batch_size, or smaller network.features."
             )
         topology = smaller
-        elements = _elements(task, topology)
         shrunk = True
-    return topology, _features(task, topology), _patch_reason(task, size, elements, shrunk)
+    return topology, _features(task, topology), _patch_reason(task, topology, size, shrunk)
 
 
-def _patch_reason(task: _Task, size: Shape, elements: int, shrunk: bool) -> str:
-    need = task.batch_size * elements * BYTES_PER_ELEMENT / 1e9
+def _patch_reason(task: _Task, topology: Topology, size: Shape, shrunk: bool) -> str:
     whole = "cut down to fit the memory" if shrunk else "a whole typical scan"
     return (
         f"Typical scan {_text(size)} voxels at this spacing; the patch is {whole}, in edges that can be halved."
-        f" A batch of {task.batch_size} needs about {need:.2g} GB."
+        f" A batch of {task.batch_size} needs about {_needed(task, topology) / 1e9:.2g} GB."
     )
+
+
+def _edges(spacing: Spacing) -> list[float]:
+    return [edge or 1.0 for edge in spacing]
 
 
 def _given_patch(task: _Task, edges: Sequence[float]) -> tuple[Topology, list[int], str]:
@@ -241,11 +256,17 @@ def _features(task: _Task, topology: Topology) -> list[int]:
     return list(given)
 
 
-def _elements(task: _Task, topology: Topology) -> int:
+def _budget(task: _Task) -> int:
+    return parse_size(DEFAULT_MEMORY[task.dims] if task.plan.memory == "auto" else task.plan.memory)
+
+
+def _needed(task: _Task, topology: Topology) -> float:
+    """Bytes that a training step takes."""
     stages = len(topology.strides)
     features = (task.network.features or default_features(stages, task.dims))[:stages]
     inputs, outputs = len(task.dataset.channels), len(task.dataset.labels) + 1
-    return activation_elements(topology, features, inputs=inputs, outputs=outputs, config=task.network)
+    elements = activation_elements(topology, features, inputs=inputs, outputs=outputs, config=task.network)
+    return task.batch_size * elements * BYTES_PER_ELEMENT
 
 
 def _shrink(task: _Task, topology: Topology, edges: Sequence[float], size: Shape) -> Topology | None:

@@ -69,6 +69,8 @@ class Budget:
     """For validation."""
     windows: int
     """Of the sliding window, at most, in one of them."""
+    batch_size: int
+    """Patches of a step."""
     decided: bool = False
     """Whether the number of steps has been decided by timing."""
 
@@ -83,7 +85,7 @@ class Budget:
 
     def case_seconds(self) -> float:
         """To predict one validation case: measured, or guessed from a third of a training step per patch."""
-        return self.timing.case or self.timing.per_step / 3 / self.trainer.batch_size * self.windows
+        return self.timing.case or self.timing.per_step / 3 / self.batch_size * self.windows
 
     def intermediate_cases(self) -> int:
         """Cases of a validation before the end, which ends with a checkpoint; 0 where time does not allow any."""

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from segkit.bundle import Bundle
-from segkit.config import TrainConfig
+from segkit.config import TrainConfig, TrainerConfig
 from segkit.dataset import Dataset
 from segkit.errors import InputError, Interrupted
 from segkit.files import write_text
@@ -95,7 +95,7 @@ def fit(
     keeper = Keeper(plan, config.trainer, validation, folder=folder, timing=timing, writer=writer)
     # A run that was killed between its last checkpoint and finished.json has no step left to do.
     if module.schedule.remaining:
-        _train(module, keeper, _loader(config, patches, module.schedule.step), place, callbacks)
+        _train(module, keeper, _loader(config.trainer, patches, module.schedule.step), place, callbacks)
     write_text(folder / FINISHED, json.dumps({"steps": module.schedule.step}) + "\n")
     shutil.rmtree(folder / "prepared", ignore_errors=True)
     return folder / BUNDLE
@@ -135,7 +135,7 @@ def take_over(network: nn.Module, weights: Bundle) -> list[str]:
 def _fastest_mode(config: TrainConfig, plan: Plan, patches: PatchDataset, device: torch.device, timing: Timing) -> Mode:
     minutes = config.trainer.max_minutes
     limit = math.inf if minutes is None else TRIAL_SHARE * (60 * minutes - timing.elapsed())
-    batch = next(iter(DataLoader(patches, batch_size=config.trainer.batch_size, sampler=PatchNumbers())))
+    batch = next(iter(DataLoader(patches, batch_size=plan.batch_size, sampler=PatchNumbers())))
     batch = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         return choose_mode(config.trainer, device, _trial_step(config, plan, batch, device), limit=limit)
@@ -182,12 +182,12 @@ def _train(
         )
 
 
-def _loader(config: TrainConfig, patches: PatchDataset, steps_done: int) -> DataLoader[dict[str, Any]]:
-    trainer = config.trainer
+def _loader(trainer: TrainerConfig, patches: PatchDataset, steps_done: int) -> DataLoader[dict[str, Any]]:
+    size = patches.rules.plan.batch_size
     return DataLoader(
         patches,
-        batch_size=trainer.batch_size,
-        sampler=PatchNumbers(steps_done * trainer.accumulate * trainer.batch_size),
+        batch_size=size,
+        sampler=PatchNumbers(steps_done * trainer.accumulate * size),
         num_workers=trainer.workers,
         persistent_workers=trainer.workers > 0,
         worker_init_fn=ignore_signals,

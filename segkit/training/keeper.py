@@ -50,7 +50,7 @@ class Keeper(L.Callback):
         self.timing = timing
         self.writer = writer
         windows = max((count_windows(case, plan) for case in self.cases), default=0)
-        self.budget = Budget(trainer_config, timing, cases=len(self.cases), windows=windows)
+        self.budget = Budget(trainer_config, timing, cases=len(self.cases), windows=windows, batch_size=plan.batch_size)
         self.interrupted = 0
         """Number of the signal that asked the run to stop."""
         self.score: ValidationScore | None = None

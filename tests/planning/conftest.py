@@ -49,7 +49,7 @@ def decide() -> Decide:
         measured: Fingerprint,
         *,
         channels: tuple[str, ...] = ("MR",),
-        batch_size: int = 2,
+        batch_size: int | None = 2,
         mirror: Any = "auto",
         **options: Any,
     ) -> Plan:

@@ -59,6 +59,15 @@ def test_memory_shrinks_the_patch(fingerprint: Any, decide: Any) -> None:
     assert decide(measured, memory="512MB", batch_size=1).patch == decide(measured, memory="1gb").patch
 
 
+def test_parts_of_scans_come_one_at_a_time(fingerprint: Any, decide: Any) -> None:
+    parts, whole = fingerprint((140, 170, 140)), fingerprint()
+    assert (decide(parts, batch_size=None).batch_size, decide(whole, batch_size=None).batch_size) == (1, 2)
+    assert decide(parts, batch_size=None).patch == decide(parts, batch_size=2).patch
+    assert "A step takes one patch only" in decide(parts, batch_size=None).reasons["patch"]
+    assert decide(parts, batch_size=None, norm="batch").batch_size == 2
+    assert decide(whole, batch_size=None, patch=[32, 56, 40]).batch_size == 1
+
+
 @pytest.mark.parametrize("text", ["1KB", "8", "0GB"])
 def test_too_little_memory(fingerprint: Any, decide: Any, text: str) -> None:
     with pytest.raises(UsageError, match=rf"plan\.memory={text} is too little for a batch of 2 of any patch\. Give"):

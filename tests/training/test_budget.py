@@ -17,7 +17,7 @@ def budget(minutes: float | None, *, step: float = 1.0, steps: int = 10, cases: 
     timing = Timing(case=case, saving=0.5)
     for _ in range(steps):
         timing.add_step(step)
-    return Budget(TrainerConfig(max_minutes=minutes), timing, cases=cases, windows=6)
+    return Budget(TrainerConfig(max_minutes=minutes), timing, cases=cases, windows=6, batch_size=2)
 
 
 def after(steps: int, total: int) -> Schedule:

@@ -100,7 +100,8 @@ def plan_under(balls: Dataset) -> Callable[..., Plan]:
 
     def decide(*words: str) -> Plan:
         config = load(words)
-        size, mirror = config.trainer.batch_size, config.augment.mirror
+        size = None if config.trainer.batch_size == "auto" else config.trainer.batch_size
+        mirror = config.augment.mirror
         return make_plan(measured, balls, config.network, config.plan, size, mirror=mirror)
 
     return cache(decide)

@@ -161,10 +161,11 @@ def test_validation_cases_without_any_label_have_no_dice(plan_for_balls: Plan, b
 
 
 def test_accumulated_gradients_count_as_one_step(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
-    fit(config(accumulate=2, batch_size=1, max_steps=3), plan_for_balls, balls, tmp_path)
+    halves = dataclasses.replace(plan_for_balls, batch_size=1)
+    fit(config(accumulate=2, max_steps=3), halves, balls, tmp_path)
     assert read_bundle(tmp_path / "bundle").card["training"]["steps"] == 3
-    fit(config(accumulate=2, batch_size=1, max_steps=1), plan_for_balls, balls, tmp_path / "same")
-    fit(config(batch_size=2, max_steps=1), plan_for_balls, balls, tmp_path / "as one")
+    fit(config(accumulate=2, max_steps=1), halves, balls, tmp_path / "same")
+    fit(config(max_steps=1), plan_for_balls, balls, tmp_path / "as one")
     # Dice is of a batch, so halves are not the whole; but not half of it either.
     two, one = (float(rows(tmp_path / name)[0]["loss"]) for name in ("same", "as one"))
     assert two == pytest.approx(one, rel=0.2)
