@@ -100,7 +100,7 @@ def memory_budget(config: TrainConfig, gpu: bool) -> str:
 
 
 def batch_size(config: TrainConfig, gpu: bool) -> int | None:
-    """What trainer.batch_size=auto stands for: 2 with a GPU, which one patch might not fill; else the planner decides."""
+    """What trainer.batch_size=auto stands for: 2 with a GPU, else the planner decides."""
     if config.trainer.batch_size == "auto":
         return 2 if gpu else None
     return int(config.trainer.batch_size)

@@ -73,6 +73,8 @@ class Budget:
     """Patches of a step."""
     decided: bool = False
     """Whether the number of steps has been decided by timing."""
+    settled: int = 0
+    """Cases of every validation before the end, once the first has settled it."""
 
     @property
     def seconds(self) -> float:
@@ -87,8 +89,15 @@ class Budget:
         """To predict one validation case: measured, or guessed from a third of a training step per patch."""
         return self.timing.case or self.timing.per_step / 3 / self.batch_size * self.windows
 
+    def settle_cases(self) -> int:
+        """Cases of the validation that is due. Later ones take as many: a curve over other cases would mean nothing."""
+        self.settled = self.intermediate_cases()
+        return self.settled
+
     def intermediate_cases(self) -> int:
         """Cases of a validation before the end, which ends with a checkpoint; 0 where time does not allow any."""
+        if self.settled:
+            return self.settled
         share = self.seconds * SHARE_BETWEEN / max(1, self.trainer.validations) - self.timing.saving
         fitting = max(0.0, share) / max(1e-9, self.case_seconds())
         return int(min(INTERMEDIATE_CASES, self.cases, fitting))

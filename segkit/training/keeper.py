@@ -100,7 +100,7 @@ class Keeper(L.Callback):
         if finished:
             self._validate_at_the_end(module)
         elif due and not last:
-            self._validate(module, self.cases[: self.budget.intermediate_cases()])
+            self._validate(module, self.cases[: self.budget.settle_cases()])
         self.due += due
         validated = self._validated(module)
         if last or validated or schedule.step % max(1, schedule.total // ROWS) == 0:

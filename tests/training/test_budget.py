@@ -50,6 +50,13 @@ def test_fewer_cases_are_validated_before_the_end_where_time_is_short() -> None:
     assert budget(None, cases=20, case=1000.0).intermediate_cases() == 8
 
 
+def test_later_validations_take_as_many_cases_as_the_first() -> None:
+    held = budget(10, cases=20, case=2.0)
+    assert held.settle_cases() == 5
+    held.timing.case = 4.0
+    assert (held.intermediate_cases(), held.settle_cases()) == (5, 5)
+
+
 def test_validations_that_cost_too_much_are_left_out() -> None:
     costly = budget(10, cases=20, case=20.0)
     assert costly.intermediate_cases() == 0
