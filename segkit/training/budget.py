@@ -17,6 +17,8 @@ SLOWER, FASTER = 0.95, 1.2
 """Shares of the remaining steps between which that number stands; a quiet machine stays well inside."""
 INTERMEDIATE_CASES = 8
 """Validation cases that are predicted before the end of a run; the last validation takes all that time allows."""
+MARGIN = 1.25
+"""More time than the cases of the last validation took before: without it the last case is often one too many."""
 SHARE_BETWEEN, SHARE_AT_THE_END = 0.1, 0.05
 """Of a budget of minutes, the most that validation may take: before the end, checkpoints included, and at the end."""
 
@@ -107,7 +109,7 @@ class Budget:
         one = self.case_seconds()
         if one > 2 * self.seconds * SHARE_AT_THE_END:
             return 0.0
-        return min(self.cases * one, max(one, self.seconds * SHARE_AT_THE_END))
+        return min(MARGIN * self.cases * one, max(one, self.seconds * SHARE_AT_THE_END))
 
     def reserve(self, to_come: int) -> float:
         """Seconds kept for the validation at the end, and for ``to_come`` before it."""

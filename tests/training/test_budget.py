@@ -39,9 +39,9 @@ def test_ten_steps_decide_how_many_there_will_be() -> None:
 def test_validations_and_their_checkpoints_are_paid_for() -> None:
     schedule = after(10, 1000)
     held = budget(10, cases=20, case=0.5)
-    assert (held.intermediate_cases(), held.final_reserve()) == (8, 10.0)
+    assert (held.intermediate_cases(), held.final_reserve()) == (8, 12.5)
     held.set_length(schedule, to_come=2)
-    assert schedule.remaining == 600 - 1 - 2 * (4 + 0.5) - 10 - 1
+    assert schedule.remaining == 577  # of 600: 1 second for writing, twice 4 + 0.5, 12.5 at the end
 
 
 def test_fewer_cases_are_validated_before_the_end_where_time_is_short() -> None:
