@@ -33,9 +33,7 @@ def validated(dataset: Path, run: Path, out: Path) -> dict[str, float]:
     table.write_text("\n".join([f"case,{channels}", *rows]) + "\n")
     assert main(["predict", str(table), "-m", str(run), "-o", str(out / "maps")]) == 0
     labels = segkit.evaluate(out / "maps", dataset).summary["labels"]
-    dice: dict[str, float] = {name: metrics["dice"] for name, metrics in labels.items()}
-    print(f"{dataset.name}: mean {np.mean(list(dice.values())):.4f}", dice)
-    return dice
+    return {name: metrics["dice"] for name, metrics in labels.items()}
 
 
 def trained(overrides: Sequence[str], run: Path) -> Path:

@@ -1,0 +1,149 @@
+"""The training patch, the depth and widths that it allows, and how many patches make a step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from segkit.errors import UsageError
+from segkit.memory import parse_size
+from segkit.planning.stages import BYTES_PER_ELEMENT, activation_elements, default_features
+from segkit.planning.task import Spacing, Task
+from segkit.planning.topology import LEAST_EDGE, Topology, find_topology
+from segkit.volume import Shape
+
+LARGEST_PATCH = {2: 2048**2, 3: 256**3}
+"""Voxels that a patch starts from."""
+LARGEST_BATCH = 2
+"""That is planned unasked."""
+DEFAULT_MEMORY = {2: "250MB", 3: "500MB"}
+"""Of a CPU, which wants many small steps."""
+
+
+def choose_batch(task: Task, patch: Shape, size: Shape) -> tuple[int, str]:
+    """Two patches a step where each shows a whole typical scan, else one, and twice as many steps.
+
+    GroupNorm treats every patch of a batch for itself and misses nothing; BatchNorm does.
+    """
+    if task.network.norm == "batch" or all(patch[axis] >= size[axis] for axis in task.axes):
+        return LARGEST_BATCH, ""
+    return 1, " A step takes one patch only: more steps learn more in the same time."
+
+
+def choose_patch(task: Task, spacing: Spacing, size: Shape) -> tuple[Topology, list[int], str]:
+    """The patch as asked, or the largest that the memory holds: its topology, the widths of the stages, the reason.
+
+    Args:
+        spacing: voxel edges of the network's grid.
+        size: of a typical scan on that grid (X, Y, Z).
+
+    Raises:
+        UsageError: a patch or widths that do not fit, or too little memory for any patch.
+    """
+    edges = _edges(spacing)
+    if task.plan.patch is not None:
+        return _given_patch(task, edges)
+    topology = _topology(task, _first_patch(edges, size, task.axes), edges)
+    shrunk = False
+    while _needed(task, topology) > _budget(task):
+        smaller = _shrink(task, topology, edges, size)
+        if smaller is None:
+            raise UsageError(
+                f"plan.memory={task.plan.memory} is too little for a batch of {task.batch_size} of any patch."
+                " Give more, a smaller trainer.batch_size, or smaller network.features."
+            )
+        topology = smaller
+        shrunk = True
+    return topology, _features(task, topology), _patch_reason(task, topology, size, shrunk)
+
+
+def _patch_reason(task: Task, topology: Topology, size: Shape, shrunk: bool) -> str:
+    whole = "cut down to fit the memory" if shrunk else "a whole typical scan"
+    return (
+        f"Typical scan {_text(size)} voxels at this spacing; the patch is {whole}, in edges that can be halved."
+        f" A batch of {task.batch_size} needs about {_needed(task, topology) / 1e9:.2g} GB."
+    )
+
+
+def _edges(spacing: Spacing) -> list[float]:
+    return [edge or 1.0 for edge in spacing]
+
+
+def _given_patch(task: Task, edges: Sequence[float]) -> tuple[Topology, list[int], str]:
+    given = task.plan.patch or []
+    if len(given) != 3 or min(given) < 1:
+        raise UsageError(f"plan.patch={list(given)} needs three whole numbers of at least 1, for X, Y and Z.")
+    wanted = [given[axis] if axis in task.axes else 1 for axis in range(3)]
+    topology = _topology(task, wanted, edges)
+    rounded = (
+        "" if topology.patch == tuple(wanted) else f", rounded up from {_text(wanted)} to edges that can be halved"
+    )
+    return topology, _features(task, topology), f"As asked (plan.patch){rounded}."
+
+
+def _first_patch(edges: Sequence[float], size: Shape, axes: Sequence[int]) -> list[int]:
+    """As long in mm along every axis, as many voxels as LARGEST_PATCH, but no longer than a typical scan."""
+    density = {axis: 1 / edges[axis] for axis in axes}
+    factor = (LARGEST_PATCH[len(axes)] / math.prod(density.values())) ** (1 / len(axes))
+    return [min(round(density[axis] * factor), size[axis]) if axis in axes else 1 for axis in range(3)]
+
+
+def _topology(task: Task, patch: Sequence[int], edges: Sequence[float]) -> Topology:
+    features = task.network.features
+    topology = find_topology(patch, edges, axes=task.axes, stages=len(features) if features else None)
+    if len(topology.strides) == 1:
+        # Too small to be halved even once: enlarge it, scans are padded.
+        enlarged = [max(patch[axis], 2 * LEAST_EDGE) if axis in task.axes else 1 for axis in range(3)]
+        topology = find_topology(enlarged, [1.0] * 3, axes=task.axes, stages=len(features) if features else None)
+    return topology
+
+
+def _features(task: Task, topology: Topology) -> list[int]:
+    stages, given = len(topology.strides), task.network.features
+    if given is None:
+        return default_features(stages, task.dims)
+    if len(given) < 2 or min(given) < 1:
+        raise UsageError(f"network.features={list(given)} needs at least two stages of at least one channel.")
+    if len(given) > stages:
+        raise UsageError(
+            f"network.features={list(given)} has {len(given)} stages, but the patch {_text(topology.patch)} can only be"
+            f" halved {stages - 1} times: give at most {stages} numbers, or a larger plan.patch."
+        )
+    return list(given)
+
+
+def _budget(task: Task) -> int:
+    return parse_size(DEFAULT_MEMORY[task.dims] if task.plan.memory == "auto" else task.plan.memory)
+
+
+def _needed(task: Task, topology: Topology) -> float:
+    """Bytes that a training step takes."""
+    stages = len(topology.strides)
+    features = (task.network.features or default_features(stages, task.dims))[:stages]
+    inputs, outputs = len(task.dataset.channels), len(task.dataset.labels) + 1
+    elements = activation_elements(topology, features, inputs=inputs, outputs=outputs, config=task.network)
+    return task.batch_size * elements * BYTES_PER_ELEMENT
+
+
+def _shrink(task: Task, topology: Topology, edges: Sequence[float], size: Shape) -> Topology | None:
+    """Cut the axis that covers most of a typical scan by the smallest step that helps; None at the end."""
+    patch = topology.patch
+    for axis in sorted(task.axes, key=lambda a: -patch[a] / size[a]):
+        step = topology.divisor[axis]
+        if patch[axis] - step < LEAST_EDGE:
+            continue
+        # One halving less may allow half the step (nnU-Net does the same).
+        fine = _topology(task, _cut(patch, axis, step), edges).divisor[axis]
+        for cut in (min(fine, step), step):
+            smaller = _topology(task, _cut(patch, axis, cut), edges)
+            if math.prod(smaller.patch) < math.prod(patch):
+                return smaller
+    return None
+
+
+def _cut(patch: Shape, axis: int, voxels: int) -> list[int]:
+    return [edge - voxels if a == axis else edge for a, edge in enumerate(patch)]
+
+
+def _text(shape: Sequence[int]) -> str:
+    return " x ".join(str(edge) for edge in shape)

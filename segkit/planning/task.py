@@ -1,0 +1,35 @@
+"""What the steps of planning share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from segkit.config import NetworkConfig, PlanConfig
+from segkit.dataset import Dataset
+from segkit.planning.fingerprint import Fingerprint
+
+Spacing = tuple[float | None, float | None, float | None]
+"""Voxel edges X, Y, Z; None along a 2D network's slice axis."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A measured dataset and what was asked for."""
+
+    fingerprint: Fingerprint
+    dataset: Dataset
+    network: NetworkConfig
+    plan: PlanConfig
+    batch_size: int
+    """Patches that the memory must hold."""
+    slice_axis: int | None
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """Axes that the network sees."""
+        return tuple(axis for axis in range(3) if axis != self.slice_axis)
+
+    @property
+    def dims(self) -> Literal[2, 3]:
+        return 3 if self.slice_axis is None else 2
