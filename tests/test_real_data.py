@@ -100,4 +100,5 @@ def test_two_channels_of_brain_tumours(data_root: Path, tmp_path: Path) -> None:
     dataset = data_root / "brain_tumour/cases.csv"
     run = trained([f"dataset={dataset}", "trainer.max_minutes=15"], tmp_path / "run")
     dice = validated(dataset, run, tmp_path / "out")
-    assert all(np.isfinite(value) for value in dice.values())
+    # Measured 0.82 for both after 599 steps; three cases do not teach the two small parts.
+    assert min(dice["label_2"], dice["label_4"]) >= 0.7
