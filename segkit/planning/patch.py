@@ -8,23 +8,23 @@ from collections.abc import Sequence
 from segkit.errors import UsageError
 from segkit.memory import parse_size
 from segkit.planning.stages import BYTES_PER_ELEMENT, activation_elements, default_features
-from segkit.planning.task import Spacing, Task
+from segkit.planning.task import LARGEST_BATCH, Spacing, Task
 from segkit.planning.topology import LEAST_EDGE, Topology, find_topology
 from segkit.volume import Shape
 
 LARGEST_PATCH = {2: 2048**2, 3: 256**3}
 """Voxels that a patch starts from."""
-LARGEST_BATCH = 2
-"""That is planned unasked."""
 DEFAULT_MEMORY = {2: "250MB", 3: "500MB"}
 """Of a CPU, which wants many small steps."""
 
 
 def choose_batch(task: Task, patch: Shape, size: Shape) -> tuple[int, str]:
-    """Two patches a step where each shows a whole typical scan, else one, and twice as many steps.
+    """As many as asked; else two patches a step where each shows a whole typical scan, or one, and twice the steps.
 
     GroupNorm treats every patch of a batch for itself and misses nothing; BatchNorm does.
     """
+    if task.batch_asked:
+        return task.batch_asked, ""
     if task.network.norm == "batch" or all(patch[axis] >= size[axis] for axis in task.axes):
         return LARGEST_BATCH, ""
     return 1, " A step takes one patch only: more steps learn more in the same time."

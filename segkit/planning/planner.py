@@ -12,7 +12,7 @@ from segkit.dataset import Dataset
 from segkit.errors import UsageError
 from segkit.planning.fingerprint import Fingerprint
 from segkit.planning.mirror import mirror_axes
-from segkit.planning.patch import LARGEST_BATCH, choose_batch, choose_patch
+from segkit.planning.patch import choose_batch, choose_patch
 from segkit.planning.schemes import plan_channels, plan_crop
 from segkit.planning.stages import build_stages
 from segkit.planning.task import Spacing, Task
@@ -48,12 +48,16 @@ def make_plan(
     Raises:
         UsageError: a choice that does not fit the data; the message says what to choose instead.
     """
-    slice_axis = _slice_axis(fingerprint, network.dims)
-    task = Task(fingerprint, dataset, network, plan, batch_size or LARGEST_BATCH, slice_axis)
+    task = Task(fingerprint, dataset, network, plan, batch_size, _slice_axis(fingerprint, network.dims))
+    return _decided(task, mirror)
+
+
+def _decided(task: Task, mirror: Any) -> Plan:
+    fingerprint, dataset, network = task.fingerprint, task.dataset, task.network
     spacing, spacing_reason = _spacing(task)
     size = median_size(fingerprint, spacing)
     topology, features, patch_reason = choose_patch(task, spacing, size)
-    batch, batch_reason = (batch_size, "") if batch_size else choose_batch(task, topology.patch, size)
+    batch_size, batch_reason = choose_batch(task, topology.patch, size)
     axes, mirror_reason = mirror_axes(fingerprint, task.axes, mirror)
     crop, crop_reason = plan_crop(fingerprint)
     channels, channel_reasons = plan_channels(fingerprint, dataset.channels, crop=crop)
@@ -66,7 +70,7 @@ def make_plan(
         spacing=spacing,
         unit=fingerprint.unit,
         patch=topology.patch,
-        batch_size=batch,
+        batch_size=batch_size,
         mirror_axes=axes,
         crop_to_content=crop,
         network=build_stages(topology, features, inputs=len(channels), config=network),

@@ -9,6 +9,9 @@ from segkit.config import NetworkConfig, PlanConfig
 from segkit.dataset import Dataset
 from segkit.planning.fingerprint import Fingerprint
 
+LARGEST_BATCH = 2
+"""That is planned unasked."""
+
 Spacing = tuple[float | None, float | None, float | None]
 """Voxel edges X, Y, Z; None along a 2D network's slice axis."""
 
@@ -21,9 +24,14 @@ class Task:
     dataset: Dataset
     network: NetworkConfig
     plan: PlanConfig
-    batch_size: int
-    """Patches that the memory must hold."""
+    batch_asked: int | None
+    """Patches of a step; None leaves it to the planner."""
     slice_axis: int | None
+
+    @property
+    def batch_size(self) -> int:
+        """Patches that the memory must hold."""
+        return self.batch_asked or LARGEST_BATCH
 
     @property
     def axes(self) -> tuple[int, ...]:
