@@ -92,14 +92,26 @@ def initialise(network: nn.Module) -> None:
     """Draw the kernels from He et al.'s normal distribution (arXiv 1502.01852, fan in); biases become zero.
 
     Upsampling is linear and each of its output voxels sees one input voxel: there the variance is 1 / channels in,
-    so that what comes from below enters a decoder stage as large as the skip beside it.
+    so that what comes from below enters a decoder stage as large as the skip beside it. See also :func:`_even_kernel`.
     """
     for module in network.modules():
         if isinstance(module, nn.ConvTranspose2d | nn.ConvTranspose3d):
-            nn.init.normal_(module.weight, std=module.in_channels**-0.5)
+            _even_kernel(module.weight, std=module.in_channels**-0.5)
         elif isinstance(module, nn.Conv2d | nn.Conv3d):
             nn.init.kaiming_normal_(module.weight, a=NEGATIVE_SLOPE)
         else:
             continue
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+@torch.no_grad()
+def _even_kernel(weight: Tensor, std: float) -> None:
+    """Draw one 1x1 kernel for all spatial positions of ``weight`` (in, out, x, y[, z]).
+
+    Upsampling then starts as that convolution with nearest-neighbour interpolation (ICNR, Aitken et al., arXiv
+    1707.02937). Positions drawn one by one print their differences on every output as a checkerboard, which a short
+    training does not unlearn.
+    """
+    kernel = weight.new_empty(*weight.shape[:2], *[1] * (weight.ndim - 2))
+    weight.copy_(nn.init.normal_(kernel, std=std))

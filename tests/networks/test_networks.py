@@ -258,3 +258,14 @@ def test_instance_norm_stays_instance_norm_in_monai_networks(make_plan: MakePlan
     norms = [module for module in network.modules() if isinstance(module, nn.InstanceNorm3d)]
     assert len(norms) == len(make_plan().network.layers)
     assert all(module.affine for module in norms)
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_upsampling_starts_without_a_checkerboard(make_plan: MakePlan, dims: int) -> None:
+    torch.manual_seed(0)
+    up = build_network(make_plan(dims=dims, widths=(16, 64))).decoder[0].up  # type: ignore[index, union-attr]
+    coarse = torch.randn(1, 64, *[3] * dims)
+    fine = up(coarse)
+    firsts = fine[(..., *(slice(None, None, edge) for edge in up.stride))]
+    assert torch.allclose(fine, nn.functional.interpolate(firsts, size=fine.shape[2:]))
+    assert fine.std().item() == pytest.approx(1, abs=0.2)
