@@ -34,16 +34,25 @@ class RareLabelCrossEntropy(nn.Module):
     """Cross-entropy in which a label rarer than the batch's median label, m voxels, weighs sqrt(m / n) for its n.
 
     In a plain mean over voxels a label of a thousandth of the voxels has a thousandth of the say, and of eight labels
-    the smallest was lost. Background and common labels keep the weight 1: weighing every class by its size made all
-    labels 13 % too large (docs/recipe.md has the figures).
+    the smallest was lost. Once it has been found, the weight only makes it too large, so the weights fade: the exponent
+    falls from 1/2 to 0 over the first half of the training, and the rest is the plain mean. Background and common
+    labels weigh 1 throughout (docs/recipe.md has the figures).
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.progress = 0.0
+        """Of the training, 0 to 1; see `tell_progress`."""
+
     def forward(self, scores: Tensor, labels: Tensor) -> Tensor:
+        exponent = max(0.0, 0.5 - self.progress)
+        if exponent == 0:
+            return F.cross_entropy(scores, labels)
         counts = torch.bincount(labels.flatten(), minlength=scores.shape[1])
         present = counts[1:][counts[1:] > 0]
         weights = torch.ones_like(scores[0].flatten(1)[:, 0])
         if len(present):
-            weights[1:] = (present.median() / counts[1:].clamp_min(1)).sqrt().clamp_min(1)
+            weights[1:] = (present.median() / counts[1:].clamp_min(1)).pow(exponent).clamp_min(1)
         return F.cross_entropy(scores, labels, weight=weights)
 
 
@@ -77,6 +86,13 @@ class DeepSupervision(nn.Module):
         losses = [self.loss(head.float(), _at_resolution(labels, head.shape[2:])) for head in heads]
         total = sum(weight * loss for weight, loss in zip(weights, losses, strict=True)) / sum(weights)
         return torch.as_tensor(total)
+
+
+def tell_progress(loss: nn.Module, progress: float) -> None:
+    """Let those parts of ``loss`` know the progress of the training, 0 to 1, that change with it."""
+    for part in loss.modules():
+        if isinstance(part, RareLabelCrossEntropy):
+            part.progress = progress
 
 
 def _at_resolution(labels: Tensor, shape: Sequence[int]) -> Tensor:

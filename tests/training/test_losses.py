@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from segkit.training.losses import LOSSES, DeepSupervision, PresentDice, RareLabelCrossEntropy
+from segkit.training.losses import LOSSES, DeepSupervision, PresentDice, RareLabelCrossEntropy, tell_progress
 
 
 def scores_for(labels: torch.Tensor, classes: int, confidence: float = 20.0) -> torch.Tensor:
@@ -53,6 +53,18 @@ def test_a_rare_label_weighs_more_and_the_others_do_not() -> None:
     assert RareLabelCrossEntropy()(scores, three).item() == pytest.approx(
         cross_entropy(scores, three, weight=weights).item()
     )
+
+
+def test_the_weight_of_a_rare_label_fades_over_the_first_half_of_a_training() -> None:
+    labels = torch.tensor([[[0, 1, 1, 1, 1, 2, 3, 3, 3, 3]]])
+    scores = torch.randn(1, 4, 1, 10, generator=torch.Generator().manual_seed(0))
+    for progress, weight in [(0, 2.0), (0.25, 2**0.5), (0.5, 1.0), (0.9, 1.0)]:
+        loss = DeepSupervision(LOSSES["dice_ce"]())
+        tell_progress(loss, progress)
+        expected = cross_entropy(scores, labels, weight=torch.tensor([1.0, 1, weight, 1])) + PresentDice()(
+            scores, labels
+        )
+        assert loss(scores, labels).item() == pytest.approx(expected.item())
 
 
 def test_cross_entropy_without_any_label_is_the_plain_one() -> None:
