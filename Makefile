@@ -45,7 +45,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else \
 	"segkit needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is %d.%d. Try: make PYTHON=python3.12 $(MAKECMDGOALS)" \
 	% sys.version_info[:2])'
-	@echo "Installing segkit into $(VENV), once: some minutes and 1.5 GB."
+	@echo "Installing segkit into $(VENV), once: some minutes and 1.5 GB, or 6 GB with CUDA."
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $(STAMP)

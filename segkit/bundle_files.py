@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -104,13 +105,21 @@ def _read_zipped(place: Path, name: str, limit: int) -> bytes:
                 raise _missing(place / name)
             if found[0].file_size > limit:
                 raise _too_large(place / name, limit, found[0].file_size)
-            _check_ratio(place, found[0])
-            return archive.read(found[0])
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+            _check_packing(place, found[0])
+            with archive.open(found[0]) as packed:
+                return packed.read(found[0].file_size)  # a size: without it more may be unpacked than was promised
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
         raise InputError(place, expected="a .segkit file (a zip)", found=str(error), remedy=_REMEDY) from error
 
 
-def _check_ratio(place: Path, member: zipfile.ZipInfo) -> None:
+def _check_packing(place: Path, member: zipfile.ZipInfo) -> None:
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise InputError(
+            place / member.filename,
+            expected="a zip member that is stored or deflated",
+            found=f"compression method {member.compress_type}",
+            remedy="Pack the model again as a plain zip.",
+        )
     if member.file_size > (1 << 20) + _RATIO * member.compress_size:
         raise InputError(
             place / member.filename,

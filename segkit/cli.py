@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import io
 import json
 import logging
 import os
@@ -19,7 +20,7 @@ from typing import Any, TextIO
 import segkit
 import segkit.clock
 from segkit.errors import OutOfMemoryError, SegkitError, UsageError
-from segkit.status_line import WIPE
+from segkit.status_line import WIPE, StatusLine
 
 VERBS: dict[str, tuple[str, str]] = {
     "demo": ("phantom data, train, predict, evaluate: see it work", "segkit.commands.demo"),
@@ -45,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if arguments is not None:
         segkit.clock.restart()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # a file's name goes out with the bytes that it has
     words = list(sys.argv[1:] if arguments is None else arguments)
     json_lines = "--json-log" in words
     with log_to_stderr(json_lines):
@@ -175,6 +178,7 @@ def log_to_stderr(json_lines: bool = False) -> Iterator[None]:
     """Send the log, and Python's warnings, to standard error: segkit from INFO on, libraries from WARNING on."""
     handler: logging.StreamHandler[TextIO] = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if json_lines else _Words())
+    StatusLine.as_log = json_lines
     root, own = logging.getLogger(), logging.getLogger("segkit")
     levels = root.level, own.level
     root.addHandler(handler)
@@ -185,6 +189,7 @@ def log_to_stderr(json_lines: bool = False) -> Iterator[None]:
         yield
     finally:
         logging.captureWarnings(False)
+        StatusLine.as_log = False
         root.removeHandler(handler)
         root.setLevel(levels[0])
         own.setLevel(levels[1])

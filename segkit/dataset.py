@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from segkit.file_names import files_behind
+
 
 @dataclass(frozen=True)
 class Case:
@@ -21,6 +23,12 @@ class Case:
     patient: str = ""
     group: str = ""
     split: str = ""
+
+    @property
+    def files(self) -> list[Path]:
+        """Every file of the case, those of voxels that stand apart from their header included."""
+        named = [*self.images, *([self.label] if self.label else [])]
+        return [file for path in named for file in files_behind(path)]
 
 
 @dataclass(frozen=True)
@@ -61,9 +69,9 @@ class Dataset:
 
     def content_hash(self) -> str:
         """Twelve hex digits over names, labels and every file's path, size and time of change."""
-        digest = hashlib.sha256(repr((self.channels, sorted(self.labels.items()))).encode())
+        digest = hashlib.sha256(repr((self.channels, list(self.labels.items()))).encode())
         for case in self.cases:
-            for path in (*case.images, *([case.label] if case.label else [])):
+            for path in case.files:
                 status = path.stat()
                 digest.update(f"{case.id}|{path.name}|{status.st_size}|{status.st_mtime_ns}\n".encode())
         return digest.hexdigest()[:12]

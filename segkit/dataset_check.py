@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -44,16 +43,10 @@ def check(dataset: Dataset, progress: Callable[[int, int, str], None] | None = N
     facts = [case.facts for case in measured]
     return [
         *problems,
-        *_repeated_ids(dataset),
         *_as_a_whole(dataset, measured),
         *_missing_labels(dataset, facts),
         *_unusual(facts),
     ]
-
-
-def _repeated_ids(dataset: Dataset) -> list[Problem]:
-    counts = Counter(case.id for case in dataset.cases)
-    return [Problem(name, "error", f"{count} cases have this id") for name, count in counts.items() if count > 1]
 
 
 def _as_a_whole(dataset: Dataset, measured: Sequence[MeasuredCase]) -> list[Problem]:

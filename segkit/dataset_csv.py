@@ -20,7 +20,7 @@ def read_table(path: Path) -> tuple[list[Case], tuple[str, ...]]:
     Raises:
         InputError: not a table in UTF-8, a column or a value that is missing.
     """
-    columns, rows = _rows(path)
+    columns, rows = read_rows(path)
     images = [name for name in columns if name == "image" or name.startswith("image:")]
     missing = [name for name in ("case", "label") if name not in columns] + ([] if images else ["image"])
     if missing:
@@ -31,13 +31,17 @@ def read_table(path: Path) -> tuple[list[Case], tuple[str, ...]]:
             remedy="Correct the first line of the file.",
         )
     cases = [_case_of_row(path, number, row, images) for number, row in enumerate(rows, start=2)]
-    if any(case.split for case in cases) and not all(case.split.isdecimal() for case in cases):
-        log.warning("%s: the column split is not used, because its values are not whole numbers in every line", path)
+    _check_split(path, cases)
     channels = () if images == ["image"] else tuple(name.partition(":")[2] or name for name in images)
     return cases, channels
 
 
-def _rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+def read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """The columns of a CSV file and its lines, without blanks around words; lines without any word are left out.
+
+    Raises:
+        InputError: not a table in UTF-8, or two columns of one name.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
         first = text.partition("\n")[0]
@@ -52,6 +56,32 @@ def _rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     if twice:
         raise InputError(path, expected="columns of different names", found=f"{twice[0]!r} twice", remedy="Rename one.")
     return columns, [row for row in rows if any(row.values())]
+
+
+def _check_split(path: Path, cases: Sequence[Case]) -> None:
+    """Whole numbers in every line are folds; else the column says something else, such as train and test."""
+    if not any(case.split for case in cases):
+        return
+    if not all(case.split.isdecimal() for case in cases):
+        log.warning("%s: the column split is not used, because its values are not whole numbers in every line", path)
+        return
+    found = {int(case.split) for case in cases}
+    if found != set(range(len(found))):
+        raise InputError(
+            path,
+            expected="folds from 0 on without a gap in the column split",
+            found=", ".join(map(str, sorted(found))),
+            remedy="Number them anew, so that fold=0 is the first.",
+        )
+    folds: dict[str, str] = {}
+    for case in cases:
+        if case.patient and folds.setdefault(case.patient, case.split) != case.split:
+            raise InputError(
+                path,
+                expected="all cases of a patient in one fold",
+                found=f"patient {case.patient} in the folds {folds[case.patient]} and {case.split}",
+                remedy="Correct the column split: a model must not be judged on a patient that it was trained on.",
+            )
 
 
 def _case_of_row(path: Path, number: int, row: Mapping[str, str], images: Sequence[str]) -> Case:

@@ -11,11 +11,19 @@ from segkit.errors import InputError
 
 NIFTI = (".nii.gz", ".nii")
 ITK = (".nrrd", ".nhdr", ".mha", ".mhd")
+DETACHED = (".nhdr", ".mhd")
+"""Headers of ITK whose voxels may stand in another file."""
 PICTURE = (".png", ".tif", ".tiff", ".bmp")
 READABLE = (*NIFTI, *ITK, *PICTURE)
 WRITABLE = (*NIFTI, ".nrrd", ".mha", *PICTURE)
+ENDING = "_seg"
+"""Behind the name of a scan: its label map, where predict was given no output."""
 PREVIEW = "_preview"
 """Behind the name of a label map: the picture of it."""
+
+
+_HEADER_BYTES = 1 << 16
+"""No text header is longer, unless it lists thousands of slices."""
 
 
 def suffix_of(path: str | Path) -> str:
@@ -93,6 +101,17 @@ def _scans(path: Path) -> list[Path]:
 def _other_formats(folder: Path) -> str:
     suffixes = sorted({suffix_of(path) or "no suffix" for path in folder.iterdir() if path.is_file()})
     return f", only files with {listed(suffixes[:5])}" if suffixes else ""
+
+
+def files_behind(path: Path) -> list[Path]:
+    """``path``, and where it is a header whose voxels stand apart (.mhd, .nhdr), the files that its lines name."""
+    if suffix_of(path) not in DETACHED or not os.path.isfile(path):
+        return [path]
+    with path.open("rb") as file:
+        lines = file.read(_HEADER_BYTES).decode("utf-8", errors="replace").splitlines()
+    words = (re.split(r"\s*[=:]\s*", line.strip(), maxsplit=1)[-1] for line in lines)
+    named = [path.parent / word for word in words if word and "\0" not in word]
+    return [path, *(data for data in dict.fromkeys(named) if os.path.isfile(data) and data != path)]
 
 
 def must_exist(path: Path) -> None:

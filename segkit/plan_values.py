@@ -24,9 +24,17 @@ def problems(plan: Plan) -> Iterator[str]:
 
 
 def _words(plan: Plan) -> Iterator[str]:
-    for key, choices in (("dims", (2, 3)), ("unit", ("mm", "px")), ("crop_to_content", (True, False))):
+    for key, choices in (("dims", (2, 3)), ("unit", ("mm", "px"))):
         if getattr(plan, key) not in choices:
             yield f"{key} must be {' or '.join(map(str, choices))}, not {getattr(plan, key)!r}"
+    switches: dict[str, object] = {
+        "crop_to_content": plan.crop_to_content,
+        "network.deep_supervision": plan.network.deep_supervision,
+        **{f"channel {channel.name!r}: masked": channel.masked for channel in plan.channels},
+    }
+    for key, value in switches.items():
+        if not isinstance(value, bool):
+            yield f"{key} must be true or false, not {value!r}"
     words: dict[str, object] = {
         "name": plan.name,
         "network.name": plan.network.name,

@@ -138,8 +138,9 @@ class Plan:
         return dataclasses.asdict(self)
 
     def hash(self) -> str:
-        """Twelve hex digits over everything but the reasons."""
-        content = {key: value for key, value in self.to_dict().items() if key != "reasons"}
+        """Twelve hex digits over everything but the reasons; the order of the labels, that of the outputs, counts."""
+        content = self.to_dict() | {"labels": list(self.labels.items())}
+        del content["reasons"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
     @staticmethod

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import sys
 import time
 from types import TracebackType
 from typing import Self
+
+log = logging.getLogger(__name__)
 
 WIPE = "\r\x1b[K"
 """Empties the line on a terminal."""
@@ -16,9 +19,11 @@ class StatusLine:
     """Rewritten on a terminal and wiped at the end, elsewhere written every so many seconds."""
 
     SECONDS_ON_TERMINAL = 0.2
+    as_log = False
+    """Whether the lines go through the log, as with --json-log."""
 
     def __init__(self, *, elsewhere: float = 10.0, at_once: bool = False) -> None:
-        self.terminal = sys.stderr.isatty()
+        self.terminal = sys.stderr.isatty() and not self.as_log
         self.interval = self.SECONDS_ON_TERMINAL if self.terminal else elsewhere
         self.shown = -math.inf if at_once else time.monotonic()
 
@@ -32,6 +37,9 @@ class StatusLine:
 
     def write(self, text: str, *, last: bool = False) -> None:
         """Show ``text``; the ``last`` one stays."""
+        if self.as_log:
+            log.info("%s", text)
+            return
         sys.stderr.write(f"{WIPE if self.terminal else ''}{text}{'' if self.terminal and not last else chr(10)}")
         sys.stderr.flush()
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -212,3 +213,46 @@ def test_truncated_zip(folder: Path, tmp_path: Path) -> None:
     packed.write_bytes(packed.read_bytes()[:-200])
     with pytest.raises(InputError, match=r"expected a \.segkit file"):
         read_bundle(packed)
+
+
+def deflated(folder: Path, place: Path, content: bytes) -> Path:
+    """The bundle as a zip whose bundle.json is ``content``, packed."""
+    with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bundle.json", content)
+        archive.write(folder / "plan.json", "plan.json")
+    return place
+
+
+def test_a_zip_packed_by_others_is_read_and_damage_is_found(folder: Path, tmp_path: Path) -> None:
+    packed = deflated(folder, tmp_path / "m.segkit", (folder / "bundle.json").read_bytes())
+    assert read_bundle(packed).card == read_bundle(folder).card
+    content = bytearray(packed.read_bytes())
+    start = 30 + len("bundle.json")
+    content[start : start + 40] = b"\xff" * 40
+    packed.write_bytes(content)
+    with pytest.raises(InputError, match=r"expected a \.segkit file"):
+        read_bundle(packed)
+
+
+def test_a_member_that_unpacks_to_more_than_it_promises(folder: Path, tmp_path: Path) -> None:
+    packed = deflated(folder, tmp_path / "m.segkit", b" " * (64 << 20) + b"{}")
+    # The size before packing stands in the local header and in the directory.
+    size = ((64 << 20) + 2).to_bytes(4, "little")
+    assert packed.read_bytes().count(size) == 2
+    packed.write_bytes(packed.read_bytes().replace(size, (1 << 10).to_bytes(4, "little")))
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="found Bad CRC-32 for file"):
+            read_bundle(packed)
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_other_ways_of_packing_are_refused(folder: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "m.segkit", "w", zipfile.ZIP_BZIP2) as archive:
+        archive.write(folder / "bundle.json", "bundle.json")
+    with pytest.raises(
+        InputError, match="expected a zip member that is stored or deflated, found compression method 12"
+    ):
+        read_bundle(tmp_path / "m.segkit")

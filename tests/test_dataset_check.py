@@ -56,11 +56,6 @@ def test_a_label_that_occurs_nowhere(sound: Dataset) -> None:
     assert problems == [Problem("", "warning", "label c occurs in no case that could be read")]
 
 
-def test_an_id_used_twice(sound: Dataset) -> None:
-    problems = check(replace(sound, cases=(*sound.cases, sound.cases[0])))
-    assert problems == [Problem("x", "error", "2 cases have this id")]
-
-
 def test_unusual_voxels(sound: Dataset) -> None:
     image, labels = np.eye(4, dtype=np.float32)[..., None], np.ones((4, 4, 1), np.uint8)
     far = write(sound.root, "far", image, labels, edge=10.0)

@@ -247,3 +247,18 @@ def test_real_layouts(data_root: Path) -> None:
     assert len(read_dataset(data_root / "fetal_brain").labels) == 8
     assert [case.id for case in read_dataset(data_root / "em_membrane").cases] == [str(i) for i in range(24)]
     assert read_dataset(data_root / "brain_tumour" / "cases.csv").channels == ("FLAIR", "T1c")
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("x,a.nii,s.nii,,1\ny,b.nii,s.nii,,2\n", "folds from 0 on without a gap in the column split, found 1, 2"),
+        (
+            "x,a.nii,s.nii,p,0\ny,b.nii,s.nii,p,1\n",
+            "all cases of a patient in one fold, found patient p in the folds 0",
+        ),
+    ],
+)
+def test_a_split_column_that_would_mislead_is_refused(lines: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        read_dataset(table(tmp_path, "case,image,label,patient,split\n" + lines))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from segkit.errors import InputError
-from segkit.file_names import case_id, must_exist, natural_key, readable_files, scan_paths, suffix_of
+from segkit.file_names import case_id, files_behind, must_exist, natural_key, readable_files, scan_paths, suffix_of
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,21 @@ def test_missing_file_and_folder_in_place_of_a_file(tmp_path: Path) -> None:
         scan_paths([tmp_path / ("n" * 300)])
     with pytest.raises(InputError, match="found a folder"):
         must_exist(tmp_path)
+
+
+def test_the_files_behind_a_header_are_those_that_it_names(tmp_path: Path) -> None:
+    for name in ("a.raw", "b.raw", "other.raw"):
+        (tmp_path / name).write_bytes(b"1")
+    (tmp_path / "a.mhd").write_text("ObjectType = Image\nElementDataFile = a.raw\n")
+    (tmp_path / "l.mhd").write_text("ElementDataFile = LIST\na.raw\nb.raw\n")
+    (tmp_path / "n.nhdr").write_text("NRRD0004\ndata file: b.raw\n")
+    (tmp_path / "own.mhd").write_text("ElementDataFile = LOCAL\n\0\0")
+    found = {path.name: [file.name for file in files_behind(path)] for path in sorted(tmp_path.glob("*.*hd*"))}
+    assert found == {
+        "a.mhd": ["a.mhd", "a.raw"],
+        "l.mhd": ["l.mhd", "a.raw", "b.raw"],
+        "n.nhdr": ["n.nhdr", "b.raw"],
+        "own.mhd": ["own.mhd"],
+    }
+    assert files_behind(tmp_path / "a.raw") == [tmp_path / "a.raw"]
+    assert files_behind(tmp_path / "gone.mhd") == [tmp_path / "gone.mhd"]

@@ -77,6 +77,9 @@ def change(content: dict[str, Any], path: str, value: Any) -> None:
         ("network.encoder.0.kernel", [3, 3.5, 3], r"kernel \(3, 3.5, 3\) and stride"),
         ("network.encoder.0.kernel", [3, 3], "found ValueError: not enough values"),
         ("network.encoder.0.layers.0.channels", "8", "channels '8' and groups . must be whole numbers"),
+        ("crop_to_content", "no", "crop_to_content must be true or false, not 'no'"),
+        ("network.deep_supervision", "false", "network.deep_supervision must be true or false, not 'false'"),
+        ("channels.0.masked", 1, "channel 'CT': masked must be true or false, not 1"),
         ("colour", 1, "expected the keys and types of a plan, found TypeError: .*'colour'"),
         ("channels", 3, "expected the keys and types of a plan, found TypeError"),
         ("channels.0.scheme", "magic", "channel 'CT': scheme must be one of"),
@@ -125,3 +128,12 @@ def test_a_2d_patch_is_one_thick(content: dict[str, Any]) -> None:
     content |= {"dims": 2, "slice_axis": 2, "patch": [16, 24, 5], "mirror_axes": [0]}
     with pytest.raises(InputError, match=r"patch \(16, 24, 5\) must be 1 along the slice axis 2"):
         Plan.from_dict(content)
+
+
+def test_the_order_of_labels_is_part_of_the_hash(content: dict[str, Any]) -> None:
+    labels = {"a": 1, "b": 2}
+    one, two = (
+        Plan.from_dict({**content, "labels": dict(order)}) for order in (labels.items(), reversed(labels.items()))
+    )
+    assert one.labels == two.labels
+    assert one.hash() != two.hash()

@@ -43,3 +43,13 @@ def test_the_time_left_for_all_scans(capsys: pytest.CaptureFixture[str]) -> None
         show(1, 2)
     # 1.5 of 4 scans took 90 s, so 2.5 take 150 s.
     assert capsys.readouterr().err == "scan 2 of 4, 38% done, about 2 min 30 s left\n"
+
+
+def test_as_log_every_line_goes_through_the_log(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(StatusLine, "as_log", True)
+    with caplog.at_level("INFO"):
+        StatusLine(at_once=True).write("step 1 of 2")
+    assert capsys.readouterr().err == ""
+    assert "step 1 of 2" in caplog.text

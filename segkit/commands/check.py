@@ -22,7 +22,7 @@ ALL = "(dataset)"
 def run(arguments: Sequence[str]) -> int:
     """Parse, check, print a table of problems; the exit code is 3 if one of them is an error."""
     given = _parser().parse_args(arguments)
-    dataset = named(read_dataset(given.dataset))
+    dataset = named(read_dataset(given.dataset), skip_unreadable=True)
     with CaseCounter("checking") as counter:
         problems = check(dataset, counter.show)
     print(_described(dataset))

@@ -7,6 +7,8 @@ import shlex
 from collections.abc import Sequence
 
 from segkit.config import load
+from segkit.config_idle import PLANNED
+from segkit.config_words import given_keys
 from segkit.dataset_plan import measured_plan, open_dataset
 from segkit.errors import UsageError
 from segkit.files import write_text
@@ -27,9 +29,8 @@ def run(arguments: Sequence[str]) -> int:
     print(plan_table(decided, fingerprint))
     write_text(given.output, plan_text(decided))
     print(f"\nThe plan is in {given.output}. Edit it if you want, and train with")
-    # The plan has decided the rest.
-    names = [word for word in given.overrides if word.startswith("dataset.")]
-    print(f"  segkit train {shlex.join([f'dataset={given.dataset}', *names, f'plan={given.output}'])}")
+    rest = [word for word in given.overrides if not all(key.startswith(PLANNED) for key in given_keys([word]))]
+    print(f"  segkit train {shlex.join([f'dataset={given.dataset}', *rest, f'plan={given.output}'])}")
     return 0
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from segkit.bundle import Bundle
 from segkit.commands.scan_progress import ScanProgress
 from segkit.errors import SomeCasesFailed, UsageError
-from segkit.inference.batch import Finish, Outcome, predict_job, predict_jobs, skipped, write_outcomes
+from segkit.inference.batch import Finish, Outcome, predict_job, predict_jobs, read_outcomes, skipped, write_outcomes
 from segkit.inference.inputs import Scan, find_scans, is_many, scan_of_channels
 from segkit.inference.models import read_models
 from segkit.inference.outputs import Job, check_jobs, plan_jobs
@@ -35,7 +35,7 @@ def run(arguments: Sequence[str]) -> int:
     done = [job for job in jobs if given.existing == "continue" and job.done]
     todo = [job for job in jobs if not (given.existing == "continue" and job.done)]
     for job in done:
-        print(job.output)
+        _leave(job)
     predictor = _predictor(given, bundles)
     if many:
         record = Path(given.output or "") / _record_name(given.shard)
@@ -43,6 +43,14 @@ def run(arguments: Sequence[str]) -> int:
     else:
         _predict_one(predictor, todo, finish)
     return 0
+
+
+def _leave(job: Job) -> None:
+    """Say that a finished label map stays as it is, and what it lacks of what was asked for."""
+    print(job.output)
+    if job.missing:
+        names = " and ".join(path.name for path in job.missing)
+        log.warning("%s is left as it is, without %s; --overwrite predicts it anew", job.output, names)
 
 
 def _jobs(given: argparse.Namespace, plan: Plan, many: bool) -> list[Job]:
@@ -69,11 +77,12 @@ def _predict_many(
     predictor: Predictor, jobs: Sequence[Job], finish: Finish, *, outcomes: list[Outcome], record: Path
 ) -> None:
     """``outcomes`` of what was done before come first in predictions.json, which is rewritten after every scan."""
-    write_outcomes(record, outcomes)
+    earlier = read_outcomes(record)
+    write_outcomes(record, earlier, outcomes)
     with ScanProgress(len(jobs)) as progress:
         for outcome in predict_jobs(predictor, jobs, finish, progress.of_scan):
             outcomes.append(outcome)
-            write_outcomes(record, outcomes)
+            write_outcomes(record, earlier, outcomes)
             if outcome.output:
                 print(outcome.output, flush=True)
     failed = sum(outcome.status == "failed" for outcome in outcomes)

@@ -10,12 +10,10 @@ from pathlib import Path
 from segkit.dataset import Dataset
 from segkit.dataset_layouts import read_dataset
 from segkit.errors import InputError
-from segkit.file_names import PICTURE, PREVIEW, case_id, must_exist, readable_files, scan_paths, suffix_of
+from segkit.file_names import ENDING, PICTURE, PREVIEW, case_id, must_exist, readable_files, scan_paths, suffix_of
 from segkit.io.named import named
 
 log = logging.getLogger(__name__)
-ENDING = "_seg"
-"""What predict puts behind a scan's name when no output is named."""
 SHOWN = 5
 
 
@@ -102,7 +100,8 @@ def _matched(
 ) -> tuple[Pair, ...]:
     pairs = []
     for case, reference in references.items():
-        files = predictions.get(case) or predictions.get(case + ENDING)
+        # Where predict named its output after the scan, the file with the scan's name is the scan.
+        files = predictions.get(case + ENDING) or predictions.get(case)
         if files:
             pairs.append(Pair(case, _of_kind(files, reference), reference))
     if not pairs:
@@ -114,7 +113,7 @@ def _matched(
         )
     used = {pair.prediction for pair in pairs}
     unused = [case for case, (path, *_) in predictions.items() if path not in used]
-    alone = [case for case in unused if not _is_preview(case, predictions)]
+    alone = [case for case in unused if not _is_preview(case, predictions) and case + ENDING not in predictions]
     if alone:
         log.warning("predictions without a reference: %s", _some(alone))
     return tuple(pairs)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from segkit.errors import SegkitError
+from segkit.errors import SegkitError, UsageError
 from segkit.files import write_text
 from segkit.inference.outputs import Job
 from segkit.inference.predictor import Predictor, Progress
@@ -60,15 +60,15 @@ def predict_job(predictor: Predictor, job: Job, finish: Finish, progress: Progre
     check_labels_fit(job.output, scan.grid.shape, finish.labels.values())
     read = time.perf_counter() - started
     labels = _finished(predictor.predict(scan, where=job.scan.images[0], progress=progress), predictor, finish)
+    if job.with_preview:  # first: a run that is killed in between leaves no label map that lacks its picture
+        write_preview(job.preview, scan, labels, finish.labels)
     written = time.perf_counter()
     write_labels(job.output, labels, like=job.scan.images[0], names=finish.labels)
     seconds = {"read": read, **predictor.seconds, "write": time.perf_counter() - written}
     if job.with_record:
         record = run_record(predictor, job.scan.images, seconds)
         record["labels"] = label_figures(labels, finish.labels)
-        write_text(job.record, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
-    if job.with_preview:
-        write_preview(job.preview, scan, labels, finish.labels)
+        write_text(job.record, json.dumps(record, indent=2) + "\n")
 
 
 def predict_jobs(
@@ -90,10 +90,29 @@ def skipped(job: Job) -> Outcome:
     return Outcome(job.scan.id, "skipped", "the output was there", output=str(job.output))
 
 
-def write_outcomes(path: Path, outcomes: Sequence[Outcome]) -> None:
-    """predictions.json: per case its status, message, seconds and output."""
-    content = {outcome.case: _without_case(outcome) for outcome in outcomes}
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+def read_outcomes(path: Path) -> dict[str, Any]:
+    """The content of a predictions.json of earlier scans, which the next ones are added to; empty without one.
+
+    Raises:
+        UsageError: another file of that name.
+    """
+    if not path.exists():
+        return {}
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        content = None
+    cases = content.values() if isinstance(content, dict) else [None]
+    if not all(isinstance(case, dict) and "status" in case for case in cases):
+        raise UsageError(f"{path} is there and no record of predictions; move it, or choose another folder with -o")
+    return dict(content)
+
+
+def write_outcomes(path: Path, earlier: Mapping[str, Any], outcomes: Sequence[Outcome]) -> None:
+    """predictions.json: per case its status, message, seconds and output; those of ``earlier`` scans stay."""
+    content = dict(earlier) | {outcome.case: _without_case(outcome) for outcome in outcomes}
+    # ASCII: the name of a file need not be one that UTF-8 can say.
+    write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def _without_case(outcome: Outcome) -> dict[str, Any]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import logging
 import os
 import re
 from collections import defaultdict
@@ -11,10 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from segkit.dataset_csv import read_rows
 from segkit.errors import InputError, UsageError
-from segkit.file_names import case_id, must_exist, scan_paths
+from segkit.file_names import ENDING, PREVIEW, case_id, must_exist, scan_paths
 from segkit.io import read_case
 from segkit.volume import Volume
+
+log = logging.getLogger(__name__)
 
 _NUMBERED = re.compile(r"(.+)_([0-9]{4})")
 _COLUMNS = "case,image or case,image:CHANNEL,image:CHANNEL ..."
@@ -105,11 +107,24 @@ def _scans(path: Path, channels: Sequence[str]) -> list[Scan]:
 
 
 def _scans_of_folder(folder: Path, channels: Sequence[str]) -> list[Scan]:
-    paths = scan_paths(folder)
-    matches = [_NUMBERED.fullmatch(case_id(path)) for path in paths]
-    if (len(channels) > 1 and any(matches)) or all(match and match[2] == "0000" for match in matches):
-        return _grouped(paths)
+    paths = _without_own_outputs(scan_paths(folder))
+    grouped = _grouped(paths)
+    numbers = [f"{index:04d}" for index in range(len(channels))]
+    complete = [scan.numbered and [case_id(path)[-4:] for path in scan.images] == numbers for scan in grouped]
+    # Names with four digits are those of nnU-Net where at least one case has just the model's channels.
+    if any(complete) if len(channels) > 1 else all(complete):
+        return grouped
     return [Scan(case_id(path), (path,)) for path in paths]
+
+
+def _without_own_outputs(paths: Sequence[Path]) -> list[Path]:
+    """Leave out the label maps and pictures that were made beside the scans when no output was named."""
+    ids = {case_id(path) for path in paths}
+    own = [path for path in paths if case_id(path).removesuffix(PREVIEW).removesuffix(ENDING) in ids - {case_id(path)}]
+    kept = [path for path in paths if path not in own]
+    if own:
+        log.info("%d label maps and pictures of earlier predictions are no scans: %s ...", len(own), own[0].name)
+    return kept
 
 
 def _grouped(paths: Sequence[Path]) -> list[Scan]:
@@ -122,28 +137,26 @@ def _grouped(paths: Sequence[Path]) -> list[Scan]:
 
 
 def _scans_of_table(path: Path, channels: Sequence[str]) -> list[Scan]:
-    """The columns case and image, or image:CHANNEL for every channel of the model; other columns are left alone."""
+    """The columns case and image, or image:CHANNEL for every channel of the model; other columns are left alone.
+
+    As in training, a plain image column beside others is the channel called image.
+    """
     must_exist(path)
-    try:
-        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline="")))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(
-            path, expected="CSV in UTF-8", found=str(error), remedy="Save it again as 'CSV UTF-8'."
-        ) from error
-    columns = list(rows[0]) if rows else []
-    wanted = ["image"] if "image" in columns else [f"image:{name}" for name in channels]
-    if "case" not in columns or not set(wanted) <= set(columns):
+    columns, rows = read_rows(path)
+    by_channel = [name if name == "image" else f"image:{name}" for name in channels]
+    wanted = by_channel if set(by_channel) <= set(columns) else ["image"]
+    if "case" not in columns or not set(wanted) <= set(columns) or not rows:
         raise InputError(
             path,
             expected=f"the columns {_COLUMNS}, with the channels {', '.join(channels)}",
-            found=", ".join(columns) or "no line below the first",
+            found=", ".join(columns) if rows else "no line below the first",
             remedy="Correct the first line of the file.",
         )
     return [_scan_of_row(path, row, wanted) for row in rows]
 
 
-def _scan_of_row(path: Path, row: Mapping[str, str | None], columns: Sequence[str]) -> Scan:
-    name, *files = ((row[column] or "").strip() for column in ("case", *columns))
+def _scan_of_row(path: Path, row: Mapping[str, str], columns: Sequence[str]) -> Scan:
+    name, *files = (row.get(column, "") for column in ("case", *columns))
     if not all(files) or not _names_a_file(name):
         raise InputError(
             path,

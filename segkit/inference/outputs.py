@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from segkit.errors import UsageError
-from segkit.file_names import PREVIEW, WRITABLE, listed, suffix_of
+from segkit.file_names import ENDING, PREVIEW, WRITABLE, listed, suffix_of
 from segkit.files import unwritable
 from segkit.inference.inputs import Scan
 from segkit.volume import Unit
@@ -45,8 +45,13 @@ class Job:
 
     @property
     def done(self) -> bool:
-        """Whether all of it is there."""
-        return all(map(os.path.exists, self.files))
+        """Whether the label map is there, which is never replaced unasked: someone may have corrected it."""
+        return os.path.exists(self.output)
+
+    @property
+    def missing(self) -> list[Path]:
+        """Files that would be written and are not there."""
+        return [path for path in self.files if not os.path.exists(path)]
 
 
 def plan_jobs(
@@ -68,7 +73,7 @@ def plan_jobs(
     """
     suffix = SUFFIXES[unit]
     if output is None:
-        paths = [Path(f"{scan.id}_seg{suffix}") for scan in scans]
+        paths = [Path(f"{scan.id}{ENDING}{suffix}") for scan in scans]
     elif _is_folder(output, many):
         paths = [Path(output) / f"{scan.id}{suffix}" for scan in scans]
     else:

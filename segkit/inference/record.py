@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 import segkit
+from segkit.file_names import files_behind
 from segkit.inference.predictor import Predictor
 from segkit.volume import Volume
 
@@ -27,7 +28,7 @@ def run_record(predictor: Predictor, images: Sequence[Path], seconds: Mapping[st
             {"name": bundle.name, "created": bundle.created, "hash": bundle.hash, "path": str(bundle.path)}
             for bundle in predictor.bundles
         ],
-        "input": [{"file": str(path), "sha256": file_hash(path)} for path in images],
+        "input": [{"file": str(path), "sha256": file_hash(path)} for image in images for path in files_behind(image)],
         "device": str(predictor.device),
         "threads": torch.get_num_threads(),
         "precision": predictor.precision,

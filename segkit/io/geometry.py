@@ -18,28 +18,31 @@ _SHEAR = 1e-3
 """Largest cosine between two voxel axes that still counts as a right angle (0.06 degrees)."""
 
 
-def checked_affine(where: str | Path, affine: NDArray[Any]) -> NDArray[np.float64]:
+def checked_affine(where: str | Path, affine: NDArray[Any] | None) -> NDArray[np.float64]:
     """``affine`` (4, 4) as float64 if it is finite, invertible and has voxel axes at right angles.
 
     Raises:
         InputError: otherwise.
     """
-    matrix = np.array(affine, dtype=np.float64)
+    matrix = np.array(np.nan if affine is None else affine, dtype=np.float64)
+    if matrix.shape != (4, 4):
+        raise unusable_affine(where, "none" if affine is None else f"numbers of shape {matrix.shape}")
     axes = matrix[:3, :3]
     if not np.isfinite(matrix).all():
-        raise _unusable(where, "NaN or infinite numbers in it")
+        raise unusable_affine(where, "NaN or infinite numbers in it")
     lengths = np.hypot(np.hypot(axes[0], axes[1]), axes[2])  # a norm by squares overflows on damaged numbers
     if lengths.min() < _EDGES[0] or lengths.max() > _EDGES[1]:
-        raise _unusable(where, f"voxel edges of {_numbers(lengths)} mm")
+        raise unusable_affine(where, f"voxel edges of {_numbers(lengths)} mm")
     cosines = np.abs((axes / lengths).T @ (axes / lengths) - np.eye(3))
     if abs(np.linalg.det(axes / lengths)) < 1e-6:
-        raise _unusable(where, "two or three voxel axes that point the same way (it cannot be inverted)")
+        raise unusable_affine(where, "two or three voxel axes that point the same way (it cannot be inverted)")
     if cosines.max() > _SHEAR:
         raise _sheared(where, float(np.degrees(np.arccos(min(1.0, cosines.max())))))
     return matrix
 
 
-def _unusable(where: str | Path, found: str) -> InputError:
+def unusable_affine(where: str | Path, found: str) -> InputError:
+    """The error for geometry that does not say where voxels are."""
     return InputError(
         where,
         expected="an affine that places every voxel",

@@ -21,7 +21,7 @@ import SimpleITK as sitk  # noqa: N813  (the name its own manual uses)
 from numpy.typing import NDArray
 
 from segkit.errors import InputError
-from segkit.file_names import ITK, must_exist, suffix_of
+from segkit.file_names import DETACHED, ITK, must_exist, suffix_of
 from segkit.files import atomic_path, unwritable
 from segkit.io.formats import storable
 from segkit.io.geometry import LPS_TO_RAS, checked_affine
@@ -52,8 +52,6 @@ class ItkSource:
 
 
 _IMAGE_IO = {".nrrd": "NrrdImageIO", ".nhdr": "NrrdImageIO", ".mha": "MetaImageIO", ".mhd": "MetaImageIO"}
-
-_DETACHED = (".nhdr", ".mhd")
 
 
 def open_scan(path: Path) -> ItkSource:
@@ -113,7 +111,7 @@ def _guarded(path: Path, action: Any) -> Any:
         return action()
     except RuntimeError as error:
         remedy = "The file is incomplete, damaged or of a rare kind: copy it again or convert it to .nii.gz."
-        if suffix_of(path) in _DETACHED:
+        if suffix_of(path) in DETACHED:
             remedy += " Its voxels are in another file, which must be copied with it."
         raise InputError(
             path, expected="an image that ITK can read", found=_in_words(str(error)), remedy=remedy

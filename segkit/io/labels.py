@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from segkit.errors import InputError
 from segkit.file_names import ITK, NIFTI, PICTURE, suffix_of
 from segkit.io.formats import check_readable, check_writable, module_of
+from segkit.io.limits import check_finite
 from segkit.io.scans import whole
 from segkit.volume import Shape, Volume
 
@@ -30,15 +31,19 @@ def read_labels(path: str | Path) -> Volume:
     module = module_of(suffix_of(path))
     source = module.open_scan(path, indices=True) if suffix_of(path) in PICTURE else module.open_scan(path)
     if source.channels != 1:
-        raise InputError(
-            path,
-            expected="a label map with one value per voxel",
-            found=f"{source.channels} channels or layers",
-            remedy="Overlapping segments cannot be one label map: export a label map (3D Slicer: 'Export to "
-            "labelmap'), or save a coloured mask in grey.",
-        )
+        raise _not_one_value(path, source.channels)
     volume = whole(source)
     return volume.with_array(_integers(path, volume.array))
+
+
+def _not_one_value(path: Path, channels: int) -> InputError:
+    return InputError(
+        path,
+        expected="a label map with one value per voxel",
+        found=f"{channels} channels or layers",
+        remedy="Overlapping segments cannot be one label map: export a label map (3D Slicer: 'Export to "
+        "labelmap'), or save a coloured mask in grey.",
+    )
 
 
 def _integers(path: Path, array: NDArray[Any]) -> NDArray[Any]:
@@ -81,11 +86,14 @@ def write_labels(
 
     Raises:
         UsageError: a suffix that cannot be written.
-        InputError: values or a shape that the format cannot hold.
+        InputError: several channels, values that are not whole numbers, values or a shape that the format cannot hold.
     """
     path = Path(path)
     check_writable(path)
-    smallest = labels.with_array(_smallest(path, labels.array))
+    if labels.channels != 1:
+        raise _not_one_value(path, labels.channels)
+    check_finite(path, labels.array)
+    smallest = labels.with_array(_smallest(path, _integers(path, labels.array)))
     suffix = suffix_of(path)
     save = module_of(suffix).save
     scan = None if like is None else Path(like)
@@ -108,9 +116,17 @@ def check_labels_fit(path: Path, shape: Shape, values: Iterable[int]) -> None:
         module_of(suffix_of(path)).check_fits(path, (1, *shape), dtype)
 
 
-def labels_in(paths: Iterable[Path]) -> list[int]:
-    """The values other than 0 in these label maps, sorted."""
+def labels_in(paths: Iterable[Path], *, skip_unreadable: bool = False) -> list[int]:
+    """The values other than 0 in these label maps, sorted.
+
+    Raises:
+        InputError: a file that cannot be read, unless those are skipped.
+    """
     found: set[int] = set()
     for path in paths:
-        found.update(np.unique(read_labels(path).array).tolist())
+        try:
+            found.update(np.unique(read_labels(path).array).tolist())
+        except InputError:
+            if not skip_unreadable:
+                raise
     return sorted(found - {0})

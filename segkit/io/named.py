@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
 
 from segkit.dataset import Dataset
 from segkit.errors import InputError
@@ -10,22 +12,25 @@ from segkit.io.labels import labels_in
 from segkit.io.scans import open_source
 
 
-def named(dataset: Dataset) -> Dataset:
+def named(dataset: Dataset, *, skip_unreadable: bool = False) -> Dataset:
     """The dataset with channels and labels named, as they are where the layout names them.
 
     One value becomes "foreground", several "label_VALUE". One channel becomes "image", three of a picture "red",
     "green" and "blue", others "channel_NUMBER".
 
+    ``skip_unreadable`` is for those who look at every file anyway: then only readable label maps count.
+
     Raises:
         InputError: label maps without any foreground, or files that cannot be read.
     """
-    labels = dataset.labels or _label_names(dataset)
-    channels = dataset.channels or _channel_names(dataset)
+    labels = dataset.labels or _label_names(dataset, skip_unreadable)
+    channels = dataset.channels or _channel_names(dataset, skip_unreadable)
     return dataclasses.replace(dataset, labels=labels, channels=channels)
 
 
-def _label_names(dataset: Dataset) -> dict[str, int]:
-    values = labels_in(case.label for case in dataset.cases if case.label is not None)
+def _label_names(dataset: Dataset, skip_unreadable: bool) -> dict[str, int]:
+    paths = (case.label for case in dataset.cases if case.label is not None)
+    values = labels_in(paths, skip_unreadable=skip_unreadable)
     if not values:
         raise InputError(
             dataset.root,
@@ -36,8 +41,17 @@ def _label_names(dataset: Dataset) -> dict[str, int]:
     return {"foreground": values[0]} if len(values) == 1 else {f"label_{value}": value for value in values}
 
 
-def _channel_names(dataset: Dataset) -> tuple[str, ...]:
-    images = dataset.cases[0].images
+def _channel_names(dataset: Dataset, skip_unreadable: bool) -> tuple[str, ...]:
+    for case in dataset.cases:
+        try:
+            return _channels_of(case.images)
+        except InputError:
+            if not skip_unreadable:
+                raise
+    return ("image",)
+
+
+def _channels_of(images: Sequence[Path]) -> tuple[str, ...]:
     first = open_source(images[0])
     count = first.channels if len(images) == 1 else len(images)
     if count == 1:

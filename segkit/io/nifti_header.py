@@ -17,7 +17,7 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from segkit.errors import InputError
-from segkit.io.geometry import checked_affine
+from segkit.io.geometry import checked_affine, unusable_affine
 from segkit.io.gzip_stream import first_bytes
 from segkit.volume import Grid, Shape
 
@@ -73,13 +73,24 @@ def read_header(path: Path) -> Any:
         raise _not_nifti(path, "no NIfTI header at its start" if block else "an empty file")
     try:
         header: Any = _HEADERS[size](block[:size], check=False)
+        _check_edges(path, header)
         header.check_fix(logger=_QUIET)
         header.get_data_offset()
     except (HeaderDataError, KeyError, ValueError, OverflowError) as error:
         raise _not_nifti(path, f"a damaged header ({error})") from error
     if not bytes(header["magic"]).startswith(b"n+"):
         raise _not_nifti(path, "the header of a .hdr and .img pair")
+    if header.get_data_offset() < size:
+        raise _not_nifti(path, f"voxels that begin inside the header (vox_offset {header.get_data_offset()})")
     return header
+
+
+def _check_edges(path: Path, header: Any) -> None:
+    """nibabel makes a voxel edge of 0 one of 1 mm, which is a guess where pixdim says how large a voxel is."""
+    sizes, edges = header["dim"][1:4], header["pixdim"][1:4]
+    count = min(3, int(header["dim"][0]))
+    if int(header["sform_code"]) <= 0 and any(edges[axis] == 0 and sizes[axis] > 1 for axis in range(count)):
+        raise unusable_affine(path, f"voxel edges of {' x '.join(f'{edge:.3g}' for edge in edges[:count])} mm")
 
 
 def grid_of(path: Path, header: Any) -> Grid:

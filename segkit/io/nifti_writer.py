@@ -67,8 +67,8 @@ def _header(grid: Grid, like: Path | None) -> Any:
     else:
         for field in _GEOMETRY:
             header[field] = model[field]
-        header["pixdim"][:4] = model["pixdim"][:4]
         header.set_data_shape(grid.shape[: max(2, min(3, len(model.get_data_shape())))])
+        header["pixdim"][:4] = model["pixdim"][:4]  # after the shape, which resets the edge of a third axis
     return header
 
 

@@ -26,14 +26,14 @@ def divisors(number: int) -> list[int]:
     return [d for d in range(1, number + 1) if number % d == 0]
 
 
-def channels_per_group(channels: int, voxels: int, minimum: int = 2) -> int | None:
-    """The smallest divisor d >= ``minimum`` of ``channels`` with d * voxels >= 64 and at least two groups, or None.
+def channels_per_group(channels: int, voxels: int) -> int | None:
+    """The smallest divisor d >= 2 of ``channels`` with d * voxels >= 64 and at least two groups, or None.
 
     >>> channels_per_group(64, 27), channels_per_group(64, 8), channels_per_group(64, 1), channels_per_group(7, 1000)
     (4, 8, None, None)
     """
     for d in divisors(channels):
-        if d >= minimum and d * voxels >= LEAST_VALUES and channels // d >= 2:
+        if d >= 2 and d * voxels >= LEAST_VALUES and channels // d >= 2:
             return d
     return None
 

@@ -149,9 +149,8 @@ def _without_slices(task: Task, edges: Sequence[float]) -> Spacing:
 def _network_reason(topology: Topology, network: NetworkConfig) -> str:
     count = len(topology.strides) - 1
     times = [sum(stride[axis] == 2 for stride in topology.strides) for axis in range(3)]
-    groups = (
-        "groups of channels as small as 64 values in each allow" if network.norm == "group" else f"{network.norm} norm"
-    )
+    by_rule = network.norm == "group" and network.channels_per_group == "auto" and network.num_groups is None
+    groups = "groups of channels as small as 64 values in each allow" if by_rule else f"{network.norm} norm as asked"
     return (
         f"{count} downsamplings (x {times[0]}, y {times[1]}, z {times[2]}), none below {LEAST_EDGE} voxels; {groups}."
     )

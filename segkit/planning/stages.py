@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
 
@@ -21,6 +22,8 @@ MOST_FEATURES = {2: 128, 3: 256}
 BYTES_PER_ELEMENT = 8e9 / 560e6
 """Of a convolution's output, with all that a training step keeps for it: nnU-Net plans 560e6 elements for 8 GB."""
 
+DYNUNET, SEGRESNET = "monai_dynunet", "monai_segresnet"
+
 Chooser = Callable[[str, int, int], tuple[NormKind, int]]
 """(layer, channels, voxels) -> norm and number of groups."""
 
@@ -36,13 +39,14 @@ class _Stage:
     strided: bool
 
 
-def default_features(stages: int, dims: int) -> list[int]:
-    """Widths that double from 16 on, up to 256, or 128 in 2D.
+def default_features(stages: int, dims: int, network: str = "unet") -> list[int]:
+    """Widths that double from 16 on, up to 256, or 128 in 2D; SegResNet knows no limit.
 
     >>> default_features(6, dims=3)
     [16, 32, 64, 128, 256, 256]
     """
-    return [min(BASE_FEATURES * 2**stage, MOST_FEATURES[dims]) for stage in range(stages)]
+    doubled = [BASE_FEATURES * 2**stage for stage in range(stages)]
+    return doubled if network == SEGRESNET else [min(width, MOST_FEATURES[dims]) for width in doubled]
 
 
 def build_stages(topology: Topology, features: Sequence[int], *, inputs: int, config: NetworkConfig) -> NetworkPlan:
@@ -52,7 +56,50 @@ def build_stages(topology: Topology, features: Sequence[int], *, inputs: int, co
         UsageError: an unknown network or norm, or a layer that the norm does not fit.
     """
     choose = partial(_norm, config=config)
-    return _build(topology, features, inputs, config, choose)
+    network = _build(topology, features, inputs, config, choose)
+    if config.name in (DYNUNET, SEGRESNET):
+        _check_monai(network, topology, features)
+        network = _one_norm(network)
+    return network
+
+
+def _check_monai(network: NetworkPlan, topology: Topology, features: Sequence[int]) -> None:
+    """Refuse what MONAI's networks cannot be told to be."""
+    if network.name == DYNUNET and len(features) < 3:
+        raise UsageError(f"network={DYNUNET} needs 3 stages or more, and the patch allows {len(features)}.")
+    if network.name != SEGRESNET:
+        return
+    if any(width != features[0] * 2**stage for stage, width in enumerate(features)):
+        raise UsageError(
+            f"network={SEGRESNET} doubles its width from stage to stage: network.features={list(features)} does not."
+        )
+    halvings = 2 ** (len(features) - 1)
+    if any(edge % halvings for edge in topology.patch if edge > 1):
+        raise UsageError(
+            f"network={SEGRESNET} halves every axis {len(features) - 1} times: give a plan.patch of multiples of "
+            f"{halvings}, or fewer network.features."
+        )
+
+
+def _one_norm(network: NetworkPlan) -> NetworkPlan:
+    """The norm and number of groups that most layers have, in all of them: MONAI's networks take one."""
+    if all(layer.groups == layer.channels for layer in network.layers):
+        return network
+    (norm, groups), _ = Counter((layer.norm, layer.groups) for layer in network.layers).most_common(1)[0]
+    unfit = next((layer for layer in network.layers if norm == "group" and layer.channels % groups), None)
+    if unfit:
+        raise UsageError(
+            f"network={network.name} takes one number of groups: the {unfit.channels} channels of {unfit.name} do not "
+            f"divide into {groups}. Give network.num_groups or other network.features."
+        )
+    encoder, decoder = (
+        tuple(
+            replace(stage, layers=tuple(replace(layer, norm=norm, groups=groups) for layer in stage.layers))
+            for stage in stages
+        )
+        for stages in (network.encoder, network.decoder)
+    )
+    return replace(network, encoder=encoder, decoder=decoder)
 
 
 def activation_elements(
@@ -142,8 +189,8 @@ class Family:
 FAMILIES: dict[str, Family] = {
     "unet": Family(_convolutions, _convolutions),
     "residual_unet": Family(_residual_blocks, _one_convolution),
-    "monai_dynunet": Family(_convolutions, _convolutions),
-    "monai_segresnet": Family(_convolutions, _one_convolution, deep_supervision=False),
+    DYNUNET: Family(_convolutions, _convolutions),
+    SEGRESNET: Family(_convolutions, _one_convolution, deep_supervision=False),
 }
 
 

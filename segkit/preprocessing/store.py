@@ -79,7 +79,7 @@ def _prepared(case: Case, *, dataset: Dataset, plan: Plan, folder: Path) -> Prep
 
 def _key(case: Case, dataset: Dataset, plan: Plan) -> str:
     digest = hashlib.sha256(f"{plan.hash()}|{dataset.subset}".encode())
-    for path in (*case.images, _label_path(case)):
+    for path in case.files:
         try:
             status = path.stat()
         except OSError as error:

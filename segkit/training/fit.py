@@ -33,13 +33,13 @@ from segkit.training.checkpoint import newest_checkpoint
 from segkit.training.compute import device_for, set_threads
 from segkit.training.keeper import Keeper
 from segkit.training.losses import LOSSES, DeepSupervision
-from segkit.training.model_writer import ModelWriter, write_split
+from segkit.training.model_writer import ModelWriter
 from segkit.training.module import SegmentationModule, batch_loss
 from segkit.training.optimizers import OPTIMIZERS
 from segkit.training.patches import PatchDataset, PatchNumbers, PatchRules
 from segkit.training.run_folder import BUNDLE, CHECKPOINTS, FINISHED, PLAN
 from segkit.training.schedule import Schedule
-from segkit.training.split import split_cases
+from segkit.training.split import Split, check_split, split_cases, write_split
 from segkit.training.stop_signals import StopSignals, ignore_signals
 
 log = logging.getLogger(__name__)
@@ -75,15 +75,13 @@ def fit(
     torch.manual_seed(config.seed)
     network = build_network(plan)
     split = split_cases(dataset, config.fold)
+    place, checkpoint = _to_go_on_with(folder, plan, split)
     writer = ModelWriter(config, plan, dataset.name, dataset.content_hash(), split, folder)
-    write_split(folder, split)
     with CaseCounter("preparing") as counter:
         training = prepare_cases(split.training, dataset, plan, folder / "prepared", progress=counter.show)
         validation = prepare_cases(split.validation, dataset, plan, folder / "prepared", progress=counter.show)
     patches = PatchDataset(training, PatchRules(plan, config.augment, config.seed, config.trainer.foreground))
-    place, checkpoint = newest_checkpoint(folder / CHECKPOINTS) or (None, None)
     if checkpoint:
-        _check_plan(plan, checkpoint, folder)
         timing.before = float(checkpoint["elapsed"])
     if weights is not None and not checkpoint:
         take_over(network, weights)
@@ -99,6 +97,17 @@ def fit(
     write_text(folder / FINISHED, json.dumps({"steps": module.schedule.step}) + "\n")
     shutil.rmtree(folder / "prepared", ignore_errors=True)
     return folder / BUNDLE
+
+
+def _to_go_on_with(folder: Path, plan: Plan, split: Split) -> tuple[Path, Checkpoint] | tuple[None, None]:
+    """The newest checkpoint of a run with this plan and these cases; of a new run the cases are written down."""
+    found = newest_checkpoint(folder / CHECKPOINTS)
+    if found is None:
+        write_split(folder, split)
+        return None, None
+    _check_plan(plan, found[1], folder)
+    check_split(folder, split)
+    return found
 
 
 def _check_plan(plan: Plan, checkpoint: Checkpoint, folder: Path) -> None:

@@ -159,11 +159,12 @@ class Keeper(L.Callback):
         self.record.add(row)
 
     def save(self, trainer: L.Trainer, module: SegmentationModule) -> None:
-        """Checkpoint, bundle, training.csv and progress.png, as of now."""
+        """Bundle, training.csv, progress.png and checkpoint, as of now."""
         start = time.monotonic()
-        save_checkpoint(trainer, self.folder / CHECKPOINTS)
         self.writer.write(module, self._training_figures(module), self._metrics())
         self.record.write()
+        # Last: a checkpoint without steps to do promises that the model of those steps is written.
+        save_checkpoint(trainer, self.folder / CHECKPOINTS)
         self.saved = time.monotonic()
         self.timing.saving = self.saved - start
 

@@ -1,16 +1,14 @@
-"""Writes the run's bundle and its split: from the first checkpoint on there is a usable model."""
+"""Writes the run's bundle: from the first checkpoint on there is a usable model."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from segkit.bundle import write_bundle
 from segkit.config import TrainConfig
-from segkit.files import write_text
 from segkit.plans import Plan
 from segkit.training.module import SegmentationModule
 from segkit.training.run_folder import BUNDLE
@@ -47,12 +45,3 @@ class ModelWriter:
         }
         states = {str(self.config.fold): module.average.state_dict()}
         write_bundle(self.folder / BUNDLE, self.plan, card, states, dataclasses.asdict(self.config))
-
-
-def write_split(folder: Path, split: Split) -> None:
-    """split.json: the ids of the training and the validation cases."""
-    content = {
-        "training": [case.id for case in split.training],
-        "validation": [case.id for case in split.validation],
-    }
-    write_text(folder / "split.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")

@@ -106,8 +106,10 @@ def cut_patch(
 def _cut(array: NDArray[Any], start: NDArray[np.int64], size: NDArray[np.int64]) -> Tensor:
     """Box (C, *size) from ``start``; zeros where it leaves the array. Labels become int64."""
     stop = start + size
+    # Both ends inside the array: a box beside a thin scan, which a patch larger than the scan may draw, holds zeros.
     inside = tuple(
-        slice(max(0, int(a)), max(0, min(int(b), n))) for a, b, n in zip(start, stop, array.shape[1:], strict=True)
+        slice(min(max(0, int(a)), n), min(max(0, int(b)), n))
+        for a, b, n in zip(start, stop, array.shape[1:], strict=True)
     )
     dtype = np.float32 if array.dtype.kind == "f" else np.int64
     box = np.zeros((array.shape[0], *(int(n) for n in size)), dtype=dtype)

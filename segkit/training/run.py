@@ -80,7 +80,8 @@ def _as_started(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
     stored = read_config(run_dir / CONFIG)
     moved = {"run_dir", "dataset.path"}
     for key in sorted(given_keys(overrides) - moved):
-        if get(config, key) != get(stored, key):
+        resolved = get(config, key) == "auto" and key == "trainer.batch_size"  # the plan's number was stored
+        if get(config, key) != get(stored, key) and not resolved:
             raise UsageError(
                 f"the training in {run_dir} was started with {key}={get(stored, key)}, not {get(config, key)}. "
                 "Give another run_dir, or leave the override out."
@@ -94,6 +95,8 @@ def _is_done(run_dir: Path, resume: bool) -> bool:
     found = state(run_dir)
     if found == "unfinished" and not resume:
         raise UsageError(f"the training in {run_dir} is unfinished. Go on with --resume, or give another run_dir=.")
+    if found == "new" and resume:
+        log.warning("nothing to go on with in %s: the training starts anew", run_dir)
     if found == "finished":
         log.info("The training in %s is finished and is not run again.", run_dir)
         point_latest(run_dir)

@@ -1,12 +1,17 @@
-"""Which cases train and which validate."""
+"""Which cases train and which validate, and split.json, which keeps it."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from segkit.dataset import Case, Dataset
 from segkit.errors import InputError, UsageError
+from segkit.files import write_text
+
+SPLIT = "split.json"
 
 
 @dataclass(frozen=True)
@@ -46,3 +51,38 @@ def _some(dataset: Dataset, ids: Sequence[str]) -> tuple[Case, ...]:
             remedy="Add cases, or train on all of them with fold=all.",
         )
     return dataset.select(ids)
+
+
+def split_ids(split: Split) -> dict[str, list[str]]:
+    """The ids of the training and the validation cases."""
+    return {
+        "training": [case.id for case in split.training],
+        "validation": [case.id for case in split.validation],
+    }
+
+
+def check_split(folder: Path, split: Split) -> None:
+    """A run that is gone on with must keep its cases: else it would validate on those that it was trained on.
+
+    Raises:
+        InputError: other cases than in the run's split.json.
+    """
+    path = folder / SPLIT
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            path, expected="the cases with which this run began", found=str(error), remedy="Begin another run."
+        ) from error
+    if before != split_ids(split):
+        raise InputError(
+            path,
+            expected="the cases with which this run began",
+            found="other ones: the dataset has changed, or it is another",
+            remedy="Give the dataset as it was, or begin another run with another run_dir.",
+        )
+
+
+def write_split(folder: Path, split: Split) -> None:
+    """Keep the ids of the cases in split.json."""
+    write_text(folder / SPLIT, json.dumps(split_ids(split), indent=2) + "\n")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from segkit.cli import main
-from segkit.io import write_labels
+from segkit.io import write_image, write_labels
 from segkit.phantom import write_phantom
 from segkit.volume import Volume
 
@@ -46,3 +46,21 @@ def test_a_warning_alone_is_exit_0(dataset: Path, capsys: pytest.CaptureFixture[
 def test_not_a_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(tmp_path / "nowhere")]) == 3
     assert "no such file or folder" in capsys.readouterr().err
+
+
+def test_every_damaged_label_map_is_named_where_labels_have_no_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in (("a", 1), ("b", 1), ("c", 1)):
+        image = Volume(np.random.default_rng(0).normal(size=(1, 8, 8, 8)).astype(np.float32), np.eye(4))
+        write_image(tmp_path / "images" / f"{name}.nii.gz", image)
+        labels = np.zeros((1, 8, 8, 8), np.uint8)
+        labels[0, 2:5] = value
+        write_labels(tmp_path / "labels" / f"{name}.nii.gz", Volume(labels, np.eye(4)))
+    for name in ("a", "b"):
+        (tmp_path / "labels" / f"{name}.nii.gz").write_bytes(b"half")
+    (tmp_path / "images" / "a.nii.gz").write_bytes(b"half")
+    assert main(["check", str(tmp_path)]) == 3
+    printed = capsys.readouterr().out
+    assert "labels:   foreground=1" in printed
+    assert "2 errors" in printed

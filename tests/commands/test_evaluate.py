@@ -72,3 +72,19 @@ def test_a_missing_file_is_exit_3(files: list[str], capsys: pytest.CaptureFixtur
 def test_help_says_the_definitions(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "--help"]) == 0
     assert "share a face with a voxel outside" in capsys.readouterr().out
+
+
+def test_of_a_scan_and_its_label_map_the_label_map_is_the_prediction(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # As 'segkit predict r.nii.gz' leaves them: the scan, and what was found in it, in one folder.
+    Path(tmp_path / "found").mkdir()
+    Path(files[0]).rename(tmp_path / "found" / "r_seg.nii.gz")
+    write_labels(tmp_path / "found" / "r.nii.gz", Volume(np.full((1, 10, 10, 10), 40), np.diag([2.0, 2.0, 2.0, 1.0])))
+    (tmp_path / "labels").mkdir()
+    Path(files[1]).rename(tmp_path / "labels" / "r.nii.gz")
+    assert main(["evaluate", str(tmp_path / "found"), str(tmp_path / "labels")]) == 0
+    printed = capsys.readouterr()
+    assert "label_5      1  0.7500" in printed.out
+    assert "label_40" not in printed.out
+    assert "without a reference" not in printed.err

@@ -23,7 +23,7 @@ def facts(capsys: pytest.CaptureFixture[str], what: object) -> dict[str, Any]:
 @pytest.mark.parametrize("what", [FROZEN, FROZEN / "bundle.json"])
 def test_model(capsys: pytest.CaptureFixture[str], what: Path) -> None:
     model = facts(capsys, what)
-    assert (model["kind"], model["name"], model["plan"]) == ("model", "fixture", "28e88a685bd9")
+    assert (model["kind"], model["name"], model["plan"]) == ("model", "fixture", "dbca7245694a")
     assert model["labels"] == {"bright": 5, "dark": 300}
     assert (model["training"], model["metrics"]) == ({"steps": 1500}, {"dice": 1.0})
 

@@ -32,10 +32,17 @@ def test_the_command_that_it_suggests_fits_the_plan(
     phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    words = ["dataset.labels={liver:1}", "network.features=[4,8]", "plan.spacing=[4,4,4]"]
+    words = ["dataset.labels={liver:1}", "network.features=[4,8]", "plan.spacing=[4,4,4]", "fold=1", "network=unet"]
     assert main(["plan", str(phantom), *words, "-o", "my plan.json"]) == 0
     command = shlex.split(capsys.readouterr().out.splitlines()[-1])
-    assert command == ["segkit", "train", f"dataset={phantom}", "dataset.labels={liver:1}", "plan=my plan.json"]
+    assert command == [
+        "segkit",
+        "train",
+        f"dataset={phantom}",
+        "dataset.labels={liver:1}",
+        "fold=1",
+        "plan=my plan.json",
+    ]
     assert main([*command[1:], "trainer.max_steps=1", "trainer.precision=float32", "trainer.layout=contiguous"]) == 0
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from segkit.bundle import read_bundle, write_bundle
 from segkit.cli import main
+from segkit.inference.inputs import find_scans
 from segkit.plans import ChannelPlan, Plan
 
 FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"
@@ -145,6 +146,10 @@ def test_two_channels_by_name_folder_and_table(here: Path, capsys: pytest.Captur
     (here / "t.csv").write_text("case,image:CT,image:A\nz,in/x_0001.nii,in/x_0000.nii\n")
     assert main(["predict", "t.csv", "-m", "two", "-o", "tab"]) == 0
     assert counts(here / "tab" / "z.nii.gz")[5] == 128
+    # As a spreadsheet writes it, and as training reads it.
+    (here / "t.csv").write_text("case ; image:CT;image:A;\nw ;in/x_0001.nii;in/x_0000.nii;\n;;;\n")
+    assert main(["predict", "t.csv", "-m", "two", "-o", "tab"]) == 0
+    assert counts(here / "tab" / "w.nii.gz")[5] == 128
     assert main(["predict", "--channel", "A=in/x_0000.nii", "-m", "two"]) == 2
     assert "the model needs each of A, CT once, and got A" in capsys.readouterr().err
     assert main(["predict", "in/x_0000.nii", "-m", "two"]) == 3
@@ -246,3 +251,23 @@ def test_real_ct_on_its_own_grid(here: Path, data_root: Path) -> None:
     assert main(["predict", str(scan), "-o", "ct.nii.gz", "--preview", "--fast", *MODEL]) == 0
     assert np.array_equal(nibabel.load("ct.nii.gz").affine, nibabel.load(scan).affine)
     assert nibabel.load("ct.nii.gz").shape == nibabel.load(scan).shape
+
+
+def test_a_column_called_image_is_the_channel_of_that_name(here: Path) -> None:
+    for name in ("a.nii", "b.nii"):
+        save(here / name)
+    (here / "t.csv").write_text("case,image,image:T1\nz,a.nii,b.nii\n")
+    assert [scan.images for scan in find_scans([here / "t.csv"], ["image", "T1"])] == [(here / "a.nii", here / "b.nii")]
+    assert [scan.images for scan in find_scans([here / "t.csv"], ["T1"])] == [(here / "b.nii",)]
+    assert [scan.images for scan in find_scans([here / "t.csv"], ["CT"])] == [(here / "a.nii",)]
+
+
+def test_names_with_four_digits_are_channels_only_where_a_case_has_all_of_them(here: Path) -> None:
+    for name in ("im_0001.png", "im_0002.png", "im_0003.png"):
+        (here / "in").mkdir(exist_ok=True)
+        (here / "in" / name).write_bytes(b"")
+    rgb = ["red", "green", "blue"]
+    assert [scan.id for scan in find_scans([here / "in"], rgb)] == ["im_0001", "im_0002", "im_0003"]
+    for number in range(3):
+        (here / "in" / f"x_000{number}.png").write_bytes(b"")
+    assert [(scan.id, len(scan.images)) for scan in find_scans([here / "in"], rgb)] == [("im", 3), ("x", 3)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -62,12 +63,50 @@ def test_existing_outputs(here: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["predict", "in/a.nii", "-o", "out/a.nii.gz", "--continue", *MODEL]) == 0
 
 
-def test_continue_makes_what_is_missing_beside_the_label_map(here: Path) -> None:
+def test_continue_never_replaces_a_label_map_for_what_is_missing_beside_it(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     save("in/a.nii")
     assert main(["predict", "in", "-o", "out", "--preview", *MODEL]) == 0
+    (here / "out" / "a.nii.gz").write_bytes(b"corrected by hand")
     assert main(["predict", "in", "-o", "out", "--continue", "--stats", "--preview", *MODEL]) == 0
-    assert outcomes("out/predictions.json") == {"a": "done"}
-    assert (here / "out" / "a.nii.gz.json").is_file()
+    assert (here / "out" / "a.nii.gz").read_bytes() == b"corrected by hand"
+    assert outcomes("out/predictions.json") == {"a": "skipped"}
+    said = f"{Path('out/a.nii.gz')} is left as it is, without a.nii.gz.json; --overwrite predicts it anew"
+    assert said in capsys.readouterr().err
+
+
+def test_label_maps_beside_their_scans_are_no_scans(here: Path) -> None:
+    for name in ("a.nii", "b.nii"):
+        save(name)
+    assert main(["predict", ".", "--shard", "1/2", "--preview", *MODEL]) == 0
+    assert main(["predict", ".", "--shard", "2/2", "--preview", *MODEL]) == 0
+    assert main(["predict", ".", "--continue", *MODEL]) == 0
+    assert sorted(path.name for path in here.glob("*.nii.gz")) == ["a_seg.nii.gz", "b_seg.nii.gz"]
+    assert outcomes("predictions.json") == {"a": "skipped", "b": "skipped"}
+
+
+def test_predictions_json_keeps_the_scans_of_before(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save("one/a.nii")
+    save("two/b.nii")
+    for folder in ("one", "two"):
+        assert main(["predict", folder, "-o", "out", *MODEL]) == 0
+    assert outcomes("out/predictions.json") == {"a": "done", "b": "done"}
+    for content in ("[]", "{", '{"a": 1}'):
+        (here / "out" / "predictions.json").write_text(content)
+        assert main(["predict", "two", "-o", "out", "--overwrite", *MODEL]) == 2
+        assert "predictions.json is there and no record of predictions; move it" in capsys.readouterr().err
+        assert (here / "out" / "predictions.json").read_text() == content
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of other systems are always text")
+def test_a_name_that_is_not_utf_8_does_not_end_the_batch(here: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    save("in/z.nii")
+    os.rename(b"in/z.nii", b"in/M\xfcller.nii")
+    save("in/z.nii")
+    assert main(["predict", "in", "-o", "out", "--stats", *MODEL]) == 0
+    assert b"out/M\xfcller.nii.gz\n" in capfdbinary.readouterr().out
+    assert list(outcomes("out/predictions.json").values()) == ["done", "done"]
 
 
 def test_existing_pictures_and_records_are_refused_too(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -72,6 +72,20 @@ def test_an_unfinished_run_needs_resume(here: Path, phantom: Path, capsys: pytes
     assert (here / "run" / "finished.json").is_file()
 
 
+def test_what_the_planner_decided_may_be_asked_for_again(here: Path) -> None:
+    assert main(["train", "run_dir=run", "trainer.batch_size=auto", "--resume"]) == 0
+
+
+def test_resume_without_anything_to_go_on_with_is_said(
+    phantom: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [f"dataset={phantom}", f"run_dir={tmp_path / 'other'}", *SMALL, *QUICK]
+    assert main(["train", *words, "--resume"]) == 0
+    assert (
+        f"warning: nothing to go on with in {tmp_path / 'other'}: the training starts anew" in capsys.readouterr().err
+    )
+
+
 def test_a_run_is_not_mixed_with_other_overrides(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "run_dir=run", "seed=5"]) == 2
     assert "the training in run was started with seed=0, not 5. Give another run_dir" in capsys.readouterr().err

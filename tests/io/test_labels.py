@@ -90,3 +90,17 @@ def test_what_will_fit_is_known_before(name: str, shape: Shape, values: list[int
     else:
         with pytest.raises(InputError, match=r"expected one plane, grey \(uint8.* Choose another suffix"):
             check_labels_fit(Path(name), shape, values)
+
+
+@pytest.mark.parametrize(
+    ("volume", "message"),
+    [
+        (filled(0, 0.25, 0.99), r"out\.nii: expected whole numbers as labels, found 2 voxels with others"),
+        (filled(0, np.nan), r"out\.nii: expected"),
+        (Volume(np.zeros((2, 3, 3, 3), np.uint8), np.eye(4)), "expected a label map with one value per voxel, found 2"),
+    ],
+)
+def test_what_is_no_label_map_is_not_written(volume: Volume, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        write_labels(tmp_path / "out.nii", volume)
+    assert not list(tmp_path.iterdir())

@@ -167,6 +167,9 @@ def test_file_cut_after_it_was_opened(tmp_path: Path) -> None:
         ({"magic": b"ni1"}, r"the header of a \.hdr and \.img pair"),
         ({"srow_x": 0, "srow_y": 0, "srow_z": 0}, "expected an affine that places every voxel"),
         ({"srow_x": np.nan}, "NaN or infinite numbers"),
+        ({"vox_offset": 0}, r"voxels that begin inside the header \(vox_offset 0\)"),
+        ({"sform_code": 0, "qform_code": 0, "pixdim": [1, 0, 0, 0, 1, 1, 1, 1]}, "voxel edges of 0 x 0 x 0 mm"),
+        ({"sform_code": 0, "qform_code": 1, "pixdim": [1, 2, 2, 0, 1, 1, 1, 1]}, "voxel edges of 2 x 2 x 0 mm"),
     ],
 )
 def test_damaged_headers(tmp_path: Path, fields: dict[str, Any], message: str) -> None:
@@ -274,3 +277,23 @@ def test_flat_scan_gets_a_flat_label_map(tmp_path: Path) -> None:
         write_labels(tmp_path / "out.nii", volume.with_array(np.ones((1, 3, 4, 1), np.uint8)), like=scan)
         assert nib.load(tmp_path / "out.nii").shape == kept
         np.testing.assert_array_equal(read_volume(tmp_path / "out.nii").affine, volume.affine)
+
+
+def test_an_edge_of_zero_along_a_single_slice_is_1_mm(tmp_path: Path) -> None:
+    fields = {"sform_code": 0, "qform_code": 1, "pixdim": [1, 2, 3, 0, 1, 1, 1, 1]}
+    for shape in ((4, 4), (4, 4, 1)):
+        assert read_volume(saved(tmp_path / "a.nii", numbers(*shape), **fields)).spacing == (2, 3, 1)
+
+
+def test_a_flat_label_map_keeps_the_edge_of_the_axis_it_does_not_have(tmp_path: Path) -> None:
+    fields = {"sform_code": 0, "qform_code": 1, "pixdim": [1, 2, 3, 5, 1, 1, 1, 1]}
+    scan = saved(tmp_path / "scan.nii", numbers(3, 4), **fields)
+    volume = read_volume(scan)
+    assert volume.spacing == (2, 3, 5)
+    write_labels(tmp_path / "out.nii", volume.with_array(np.ones((1, 3, 4, 1), np.uint8)), like=scan)
+    np.testing.assert_array_equal(read_volume(tmp_path / "out.nii").affine, volume.affine)
+
+
+def test_nibabel_image_without_an_affine() -> None:
+    with pytest.raises(InputError, match="nibabel image: expected an affine that places every voxel, found none"):
+        from_object(nib.Nifti1Image(numbers(2, 2, 2), None))

@@ -157,3 +157,9 @@ def test_scans_of_a_few_voxels_get_a_patch_that_can_be_halved(fingerprint: Any, 
 
 def test_the_size_after_cropping_counts(fingerprint: Any, decide: Any) -> None:
     assert decide(fingerprint((200, 200, 200), cropped=(35, 50, 36))).patch == (40, 56, 40)
+
+
+def test_the_reason_for_the_norm_is_the_true_one(fingerprint: Any, decide: Any) -> None:
+    reasons = [decide(fingerprint(), **options).reasons["network"] for options in ({}, {"num_groups": 4})]
+    assert "as small as 64 values in each allow" in reasons[0]
+    assert reasons[1].endswith("group norm as asked.")

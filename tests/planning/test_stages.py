@@ -83,3 +83,30 @@ def test_unknown_network() -> None:
         build([8, 16], name="unett")
     with pytest.raises(UsageError, match=r"network=transformer is not known\. Choose"):
         build([8, 16], name="transformer")
+
+
+def test_monai_networks_have_one_number_of_groups_and_the_plan_says_so() -> None:
+    layers = build([16, 32, 64], name="monai_dynunet").layers
+    assert len({layer.groups for layer in layers}) == 1
+    assert all(
+        layer.groups == layer.channels for layer in build([16, 32, 64], name="monai_dynunet", norm="instance").layers
+    )
+
+
+@pytest.mark.parametrize(
+    ("features", "name", "message"),
+    [
+        ([16, 32], "monai_dynunet", "needs 3 stages or more, and the patch allows 2"),
+        ([16, 24, 40], "monai_segresnet", "doubles its width from stage to stage"),
+        ([16, 18, 16], "monai_dynunet", "the 18 channels of encoder.1.0 do not divide into 8"),
+    ],
+)
+def test_what_monai_networks_cannot_be_is_refused_by_the_planner(features: list[int], name: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        build(features, name=name)
+
+
+def test_segresnet_halves_every_axis() -> None:
+    flat = find_topology((16, 16, 6), (1.0, 1.0, 4.0))
+    with pytest.raises(UsageError, match=r"halves every axis 2 times: give a plan\.patch of multiples of 4"):
+        build_stages(flat, [16, 32, 64], inputs=1, config=NetworkConfig(name="monai_segresnet"))

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import logging
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -291,3 +292,36 @@ def test_mixed_precision_trains_on_a_gpu(precision: str, balls: Dataset, plan_fo
     made.compute.name = "gpu"
     fit(made, plan_for_balls, balls, tmp_path)
     assert all(torch.isfinite(value).all() for value in state(tmp_path).values())
+
+
+def test_a_run_does_not_go_on_with_other_cases(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        fit(config(), plan_for_balls, balls, tmp_path, callbacks=[StopAt(0, signal.SIGTERM)])
+    before = (tmp_path / "split.json").read_bytes()
+    with pytest.raises(
+        InputError, match=r"split\.json: expected the cases with which this run began, found other ones"
+    ):
+        fit(config(), plan_for_balls, dataclasses.replace(balls, cases=balls.cases[1:]), tmp_path)
+    assert (tmp_path / "split.json").read_bytes() == before
+    (tmp_path / "split.json").unlink()
+    with pytest.raises(InputError, match=r"split\.json: expected the cases with which this run began, found"):
+        fit(config(), plan_for_balls, balls, tmp_path)
+
+
+def test_the_checkpoint_of_the_last_step_comes_after_its_model(
+    run: Path, balls: Dataset, plan_for_balls: Plan, tmp_path: Path
+) -> None:
+    class FullDiskAtTheEnd(L.Callback):
+        """The bundle's folder is taken by a file when the last step has been done."""
+
+        def on_before_optimizer_step(self, trainer: L.Trainer, *_: object) -> None:
+            if trainer.global_step == 5:
+                shutil.rmtree(tmp_path / "bundle", ignore_errors=True)
+                (tmp_path / "bundle").write_bytes(b"")
+
+    with pytest.raises(InputError):
+        fit(config(), plan_for_balls, balls, tmp_path, callbacks=[FullDiskAtTheEnd()])
+    (tmp_path / "bundle").unlink()
+    fit(config(), plan_for_balls, balls, tmp_path)
+    assert read_bundle(tmp_path / "bundle").card["training"]["steps"] == 6
+    assert all(torch.equal(value, state(tmp_path)[name]) for name, value in state(run).items())

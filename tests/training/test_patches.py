@@ -95,3 +95,15 @@ def test_a_store_is_never_served_stale(balls: Dataset, plan_for_balls: Plan, tmp
     assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
     prepare_cases(balls.cases[:1], balls, dataclasses.replace(plan_for_balls, spacing=(2.0, 2.0, 2.0)), tmp_path)
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_single_slice_among_volumes_can_be_drawn_from_anywhere(plan_for_balls: Plan) -> None:
+    plan = dataclasses.replace(plan_for_balls, patch=(40, 40, 40))
+    slices = np.ones((1, 60, 60, 1), np.float32)
+    case = PreparedCase("slice", slices, np.zeros((60, 60, 1), np.uint8), {})
+    augment = AugmentConfig(rotate=0, scale=1, scale_range=[1.4, 1.4], noise=0, blur=0)
+    drawn = PatchDataset([case], PatchRules(plan, augment, seed=0, foreground=0))
+    images = [drawn.patch(epoch, 0)["image"] for epoch in range(40)]
+    assert {tuple(image.shape) for image in images} == {(1, 40, 40, 40)}
+    assert any(image.any() for image in images)
+    assert not all(image.any() for image in images)  # the box lay beside the slice
