@@ -89,13 +89,13 @@ class Bundle:
             )
         return _tensors(self.path, *self._weights(fold))
 
-    def networks(self, fold: str | None = None) -> list[nn.Module]:
-        """The network of every fold (or of one), filled with its weights, in evaluation mode on the CPU.
+    def networks(self) -> list[nn.Module]:
+        """The network of every fold, filled with its weights, in evaluation mode on the CPU.
 
         Raises:
             InputError: as `state`; or tensors that do not fit the plan's network, or are not finite.
         """
-        return [fill_network(self.plan, self.state(name), self.path) for name in ([fold] if fold else self.folds)]
+        return [fill_network(self.plan, self.state(name), self.path) for name in self.folds]
 
     def _weights(self, fold: str) -> tuple[str, bytes]:
         try:

@@ -46,7 +46,8 @@ def read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
         text = path.read_text(encoding="utf-8-sig")
         first = text.partition("\n")[0]
         # A spreadsheet in a country with decimal commas writes semicolons.
-        reader = csv.DictReader(text.splitlines(keepends=True), delimiter=";" if ";" in first and "," not in first else ",")
+        comma = ";" if ";" in first and "," not in first else ","
+        reader = csv.DictReader(text.splitlines(keepends=True), delimiter=comma)
         columns = [name.strip() for name in reader.fieldnames or ()]
         reader.fieldnames = columns
         rows = [{key: (value or "").strip() for key, value in row.items() if isinstance(key, str)} for row in reader]

@@ -54,6 +54,12 @@ def window_starts(size: int, window: int, overlap: float) -> list[int]:
     return lower + [span - start for start in reversed(lower[: count // 2])]
 
 
+def count_windows(size: Sequence[int], window: Sequence[int], overlap: float) -> int:
+    """How many windows cover an image of ``size``, which is padded where it is smaller than the window."""
+    edges = zip(size, window, strict=True)
+    return math.prod(len(window_starts(max(voxels, edge), edge, overlap)) for voxels, edge in edges)
+
+
 def gaussian_weights(window: Sequence[int]) -> Tensor:
     """Weight of each voxel of a window's scores, float32 of shape ``window``, at most 1 and never 0."""
     weights = torch.ones(())

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from segkit.errors import InputError, UsageError
+from segkit.errors import UsageError
 from segkit.evaluation.measure import LabelResult, measure_labels
 from segkit.evaluation.pairs import Pair, find_pairs
 from segkit.evaluation.summary import Row, rows_of, summarize
-from segkit.io import read_labels
-from segkit.volume import Grid, Volume
+from segkit.io import check_same_grid, read_labels
+from segkit.volume import Volume
 
 log = logging.getLogger(__name__)
 MAX_WORKERS = 4
@@ -75,8 +75,9 @@ def _compare(
     pair: Pair, names: Mapping[str, int] | None, only_named: bool, tolerance: float
 ) -> tuple[dict[str, LabelResult], str]:
     predicted, reference = read_labels(pair.prediction), read_labels(pair.reference)
-    if not predicted.grid.matches(reference.grid):
-        raise _on_another_grid(pair, predicted.grid, reference.grid)
+    check_same_grid(
+        reference.grid, predicted.grid, pair.prediction, what="prediction", of=f"the reference {pair.reference}"
+    )
     labels = dict(names or {}) if only_named else _with_unnamed(names or {}, predicted, reference)
     result = measure_labels(
         predicted.array[0],
@@ -94,17 +95,3 @@ def _with_unnamed(names: Mapping[str, int], *volumes: Volume) -> dict[str, int]:
     values = {int(value) for volume in volumes for value in np.unique(volume.array)}
     unnamed = sorted(values - {0} - set(names.values()))
     return {**names, **{f"label_{value}": value for value in unnamed}}
-
-
-def _on_another_grid(pair: Pair, predicted: Grid, reference: Grid) -> InputError:
-    return InputError(
-        pair.prediction,
-        expected=f"the grid of {pair.reference} ({_described(reference)})",
-        found=_described(predicted) if predicted.shape != reference.shape else "the same shape placed differently",
-        remedy="Compare label maps of one scan; predict writes them on the scan's own grid.",
-    )
-
-
-def _described(grid: Grid) -> str:
-    edges = " x ".join(f"{edge:.3g}" for edge in grid.spacing)
-    return f"{' x '.join(map(str, grid.shape))} voxels of {edges} {grid.unit}"

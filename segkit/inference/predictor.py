@@ -25,7 +25,7 @@ from segkit.io import from_object, require_memory
 from segkit.model_names import resolve_model
 from segkit.plans import Plan
 from segkit.preprocessing.chain import Prepared, prepare
-from segkit.sliding_window import Network, predict_scores, window_starts
+from segkit.sliding_window import Network, count_windows, predict_scores
 from segkit.volume import Volume
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,6 @@ class Predictor:
         tta: bool = False,
         threads: int | None = None,
         fast: bool = False,
-        fold: str | None = None,
         max_memory: int | None = None,
     ) -> None:
         """
@@ -66,7 +65,6 @@ class Predictor:
             tta: also average over mirrored windows, along the axes that the plan allows.
             threads: CPU threads of the whole process; None leaves them.
             fast: overlap 0.25 and no mirroring, whatever else was asked.
-            fold: take this fold's network alone.
             max_memory: bytes; a scan that needs more is refused.
         """
         self.bundles = [bundle] if isinstance(bundle, Bundle) else list(bundle)
@@ -80,7 +78,7 @@ class Predictor:
         self.precision = choose_precision(precision, place)
         self.seconds: dict[str, float] = {}
         """Of the last prediction: prepare, network, restore."""
-        networks = [network for each in self.bundles for network in each.networks(fold)]
+        networks = [network for each in self.bundles for network in each.networks()]
         self._scorer = WindowScorer(networks, self.plan, device=place, precision=self.precision, tta=self.tta)
 
     @property
@@ -131,7 +129,8 @@ class Predictor:
     def _score(self, image: Tensor, batch: int | None, progress: Progress | None) -> NDArray[np.float32]:
         network: Network = self._scorer
         if progress:
-            network = _Counted(network, progress, self._windows(image.shape[1:]))
+            windows = count_windows(image.shape[1:], self.plan.patch, self.overlap)
+            network = _Counted(network, progress, windows)
         with torch.inference_mode():
             scores = predict_scores(
                 network,
@@ -153,10 +152,6 @@ class Predictor:
             log.warning("the network does not fit into the GPU's memory: going on with the CPU")
             self._scorer.move(cpu)
         yield cpu, None
-
-    def _windows(self, shape: Sequence[int]) -> int:
-        edges = [(max(size, edge), edge) for size, edge in zip(shape, self.plan.patch, strict=True)]
-        return math.prod(len(window_starts(size, edge, self.overlap)) for size, edge in edges)
 
     def _check_memory(self, prepared: Prepared, where: Path) -> None:
         """Refuse what would not fit before taking it: scores, their weights, and the labels of both grids."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from segkit.file_names import case_id, scan_paths
-from segkit.io.formats import check_readable, check_writable
 from segkit.io.geometry import check_same_grid
 from segkit.io.labels import check_labels_fit, labels_in, read_labels, write_labels
 from segkit.io.limits import available_memory, require_memory
@@ -11,11 +9,8 @@ from segkit.io.scans import from_object, open_source, read_case, read_volume, wr
 
 __all__ = [
     "available_memory",
-    "case_id",
     "check_labels_fit",
-    "check_readable",
     "check_same_grid",
-    "check_writable",
     "from_object",
     "labels_in",
     "open_source",
@@ -23,7 +18,6 @@ __all__ = [
     "read_labels",
     "read_volume",
     "require_memory",
-    "scan_paths",
     "write_image",
     "write_labels",
 ]

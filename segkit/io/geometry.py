@@ -60,15 +60,17 @@ def _sheared(where: str | Path, angle: float) -> InputError:
     )
 
 
-def check_same_grid(image: Grid, other: Grid, where: str | Path, *, what: str = "label map") -> None:
-    """Raise an InputError naming the file ``where`` unless ``other`` lies on the grid of the scan."""
+def check_same_grid(
+    image: Grid, other: Grid, where: str | Path, *, what: str = "label map", of: str = "the scan"
+) -> None:
+    """Raise an InputError naming the file ``where`` unless ``other`` lies on the grid ``image``, which is ``of``."""
     if image.matches(other):
         return
     raise InputError(
         where,
-        expected=f"a {what} on the grid of the scan: {_described(image)}",
+        expected=f"a {what} on the grid of {of}: {_described(image)}",
         found=_difference(image, other),
-        remedy=f"Resample the {what} to the scan, or find the pair that belongs together.",
+        remedy=f"Resample the {what} to {of}, or find the pair that belongs together.",
     )
 
 

@@ -53,7 +53,7 @@ def label_rows(evaluation: Evaluation) -> tuple[list[str], list[list[Cell]]]:
     summary = evaluation.summary
     metrics = list(summary["mean"])
     rows: list[list[Cell]] = [
-        [label, _in_reference(summary["counts"][label]), *(means.get(metric) for metric in metrics)]
+        [label, _in_either(summary["counts"][label]), *(means.get(metric) for metric in metrics)]
         for label, means in summary["labels"].items()
     ]
     cases = len(summary["cases"])
@@ -115,7 +115,7 @@ def definitions(evaluation: Evaluation) -> str:
     return f"<ul>\n{items}\n</ul>\n{_paragraph(rules)}"
 
 
-def _in_reference(counts: dict[str, int]) -> int:
+def _in_either(counts: dict[str, int]) -> int:
     """Cases in which the label occurs in at least one of the two masks."""
     return counts["both"] + counts["reference_only"] + counts["prediction_only"]
 

@@ -22,7 +22,7 @@ from segkit.training.model_writer import ModelWriter
 from segkit.training.module import SegmentationModule
 from segkit.training.record import Record
 from segkit.training.run_folder import CHECKPOINTS
-from segkit.training.validation import ValidationScore, count_windows, validate
+from segkit.training.validation import ValidationScore, validate, windows_of
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Keeper(L.Callback):
         self.folder = folder
         self.timing = timing
         self.writer = writer
-        windows = max((count_windows(case, plan) for case in self.cases), default=0)
+        windows = max((windows_of(case, plan) for case in self.cases), default=0)
         self.budget = Budget(trainer_config, timing, cases=len(self.cases), windows=windows, batch_size=plan.batch_size)
         self.interrupted = 0
         """Number of the signal that asked the run to stop."""

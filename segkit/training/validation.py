@@ -12,7 +12,7 @@ from torchmetrics import MeanMetric
 
 from segkit.plans import Plan
 from segkit.preprocessing.store import PreparedCase
-from segkit.sliding_window import predict_scores, window_starts
+from segkit.sliding_window import count_windows, predict_scores
 from segkit.training.calibrate import Mode
 
 OVERLAP = 0.5
@@ -66,12 +66,9 @@ def validate(
     return ValidationScore({name: float(mean.compute()) for name, mean in means.items() if mean.update_count}, done)
 
 
-def count_windows(case: PreparedCase, plan: Plan) -> int:
+def windows_of(case: PreparedCase, plan: Plan) -> int:
     """How many windows `validate` puts through the network for a case."""
-    count = 1
-    for size, edge in zip(case.labels.shape, plan.patch, strict=True):
-        count *= len(window_starts(max(size, edge), edge, OVERLAP))
-    return count
+    return count_windows(case.labels.shape, plan.patch, OVERLAP)
 
 
 def _dice(predicted: Tensor, reference: Tensor) -> Tensor | None:

@@ -151,6 +151,8 @@ def test_an_input_is_not_overwritten_by_a_picture(here: Path, capsys: pytest.Cap
     assert main([*words[:1], "in/p.png", "in/p_preview.png", "-o", "out", "--preview", "-m", "flat"]) == 2
     assert "would be written for two scans" in capsys.readouterr().err
     assert main([*words, "--preview"]) == 2  # it exists
+    assert main(["predict", "in/p_preview.png", "-o", "in/p.tif", "-m", "flat", "--preview", "--overwrite"]) == 2
+    assert "p_preview.png is an input and is never overwritten" in capsys.readouterr().err
     assert main(words) == 0
 
 

@@ -119,14 +119,17 @@ def test_a_missing_path(tmp_path: Path) -> None:
 
 def test_another_grid(tmp_path: Path) -> None:
     files = write(tmp_path / "p.nii.gz", spacing=2.0), write(tmp_path / "r.nii.gz")
-    with pytest.raises(InputError, match=r"the grid of .*10 x 10 x 10 voxels of 1 x 1 x 1 mm.*placed differently"):
+    with pytest.raises(
+        InputError,
+        match=r"a prediction on the grid of the reference .*10 x 10 x 10 voxels of 1 x 1 x 1 mm.*in another place",
+    ):
         evaluate(*files)
 
 
 def test_another_shape(tmp_path: Path) -> None:
     small = Volume(np.zeros((1, 4, 4, 4), np.uint8), np.eye(4))
     write_labels(tmp_path / "p.nii.gz", small)
-    with pytest.raises(InputError, match="found 4 x 4 x 4 voxels"):
+    with pytest.raises(InputError, match="found another grid: 4 x 4 x 4 voxels"):
         evaluate(tmp_path / "p.nii.gz", write(tmp_path / "r.nii.gz"))
 
 

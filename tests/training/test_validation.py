@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from segkit.plans import Plan
 from segkit.preprocessing.store import PreparedCase
 from segkit.training.calibrate import Mode
-from segkit.training.validation import count_windows, validate
+from segkit.training.validation import validate, windows_of
 
 MODE = Mode("float32", "contiguous")
 
@@ -53,5 +53,5 @@ def test_enough_leaves_the_other_cases_out(plan_for_balls: Plan) -> None:
 
 def test_windows_of_a_case(plan_for_balls: Plan) -> None:
     plan = dataclasses.replace(plan_for_balls, patch=(2, 1, 1))
-    assert count_windows(case("a", [0] * 4, [0] * 4), plan) == 3
-    assert count_windows(case("a", [0], [0]), plan) == 1
+    assert windows_of(case("a", [0] * 4, [0] * 4), plan) == 3
+    assert windows_of(case("a", [0], [0]), plan) == 1
