@@ -35,7 +35,8 @@ def run(arguments: Sequence[str]) -> int:
     write_phantom(given.data, given.cases)
     scan = given.data / "imagesTs" / f"{case_name(given.cases)}.nii.gz"
     model, labels, numbers = out / name, out / f"{case_id(scan)}_seg.nii.gz", out / "evaluation"
-    _verb("train", f"dataset={given.data}", f"run_dir={model}", length, "--resume")
+    resume = ["--resume"] if model.exists() else []
+    _verb("train", f"dataset={given.data}", f"run_dir={model}", length, *resume)
     _verb("predict", str(scan), "-m", str(model), "-o", str(labels), "--preview", "--overwrite")
     _verb("evaluate", str(labels), str(given.data / "labelsTs" / scan.name), "-o", str(numbers))
     summary = json.loads((numbers / "summary.json").read_text(encoding="utf-8"))

@@ -25,7 +25,7 @@ from segkit.plans import Plan, plan_text
 from segkit.training.compute import device_for
 from segkit.training.fit import fit
 from segkit.training.run_folder import BUNDLE, CHECKPOINTS, CONFIG, PLAN, default_run_dir, point_latest, state
-from segkit.training.split import split_cases
+from segkit.training.split import check_split, split_cases
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +59,8 @@ def train(
     run_dir = Path(config.run_dir) if config.run_dir else default_run_dir(config, plan, dataset, weights)
     if not config.run_dir and _is_done(run_dir, resume):
         return run_dir
+    if (run_dir / CHECKPOINTS).exists():  # before config.yaml names another dataset
+        check_split(run_dir, split)
     log.info("%d cases train, %d validate; the run is in %s", len(split.training), len(split.validation), run_dir)
     with _started(run_dir, config, plan):
         fit(config, plan, dataset, run_dir, weights=weights, started=started)

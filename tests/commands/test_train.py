@@ -12,6 +12,7 @@ import torch
 
 from segkit.cli import main
 from segkit.config_file import read_config
+from segkit.phantom import write_phantom
 
 SMALL = ["network.features=[4,8]", "plan.patch=[16,16,16]", "plan.spacing=[4,4,4]"]
 QUICK = ["trainer.max_steps=2", "trainer.precision=float32", "trainer.layout=contiguous"]
@@ -70,6 +71,18 @@ def test_an_unfinished_run_needs_resume(here: Path, phantom: Path, capsys: pytes
     assert "segkit: error: the training in run is unfinished. Go on with --resume" in capsys.readouterr().err
     assert main(["train", "run_dir=run", "--resume"]) == 0
     assert (here / "run" / "finished.json").is_file()
+
+
+def test_a_run_does_not_go_on_with_other_cases(
+    here: Path, phantom: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = write_phantom(tmp_path / "other", 4)
+    (here / "run" / "finished.json").unlink()
+    before = (here / "run" / "config.yaml").read_bytes()
+    assert main(["train", f"dataset={other}", "run_dir=run", "--resume"]) == 3
+    assert "split.json: expected the cases with which this run began, found other ones" in capsys.readouterr().err
+    assert (here / "run" / "config.yaml").read_bytes() == before
+    assert main(["train", f"dataset={phantom}", "run_dir=run", "--resume"]) == 0
 
 
 def test_what_the_planner_decided_may_be_asked_for_again(here: Path) -> None:
