@@ -33,15 +33,15 @@ def run(arguments: Sequence[str]) -> int:
     many = not given.channel and is_many(given.input)
     jobs = _jobs(given, plan, many)
     done = [job for job in jobs if given.existing == "continue" and job.done]
-    todo = [job for job in jobs if not (given.existing == "continue" and job.done)]
+    pending = [job for job in jobs if job not in done]
     for job in done:
         _leave(job)
     predictor = _predictor(given, bundles)
     if many:
         record = Path(given.output or "") / _record_name(given.shard)
-        _predict_many(predictor, todo, finish, outcomes=[skipped(job) for job in done], record=record)
+        _predict_many(predictor, pending, finish, outcomes=[skipped(job) for job in done], record=record)
     else:
-        _predict_one(predictor, todo, finish)
+        _predict_one(predictor, pending, finish)
     return 0
 
 

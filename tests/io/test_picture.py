@@ -144,3 +144,9 @@ def test_what_a_picture_cannot_hold(tmp_path: Path, name: str, array: Any) -> No
     with pytest.raises(InputError, match=r"expected one plane, grey .* Choose another suffix"):
         write_labels(tmp_path / name, flat(array))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_picture_of_two_channels_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"expected one plane, grey .* Choose another suffix"):
+        write_image(tmp_path / "a.png", flat(np.zeros((2, 3, 2, 1), np.uint8)))
+    assert list(tmp_path.iterdir()) == []
