@@ -1,6 +1,7 @@
 """Does GroupNorm by the rule learn as well as instance norm? Equal steps, same seeds, each at its best learning rate.
 
     python benchmarks/norms.py DATASET [--out runs/norms] [--steps 500 1500] [--seeds 0 1 2] [--norms group instance]
+                                        [--rates 2e-3 4e-3 8e-3]
 
 Every combination is a training of its own in its own folder, so the command can be stopped and given again: finished
 trainings are not repeated. The learning rate is chosen once per norm, with the first seed at the smaller number of
@@ -17,7 +18,6 @@ from statistics import mean
 import segkit
 from segkit.bundle import read_bundle
 
-RATES = (2e-3, 4e-3, 8e-3)
 Score = dict[str, float]
 
 
@@ -36,7 +36,7 @@ def main() -> None:
 
 def _best_rate(arguments: argparse.Namespace, norm: str) -> tuple[float, dict[float, float]]:
     tried = {}
-    for rate in RATES:
+    for rate in arguments.rates:
         score = _trained(arguments, norm, steps=min(arguments.steps), seed=arguments.seeds[0], rate=rate)
         tried[rate] = mean(score.values())
     return max(tried, key=lambda rate: tried[rate]), tried
@@ -84,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", default="runs/norms")
     parser.add_argument("--steps", type=int, nargs="+", default=[500, 1500])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--rates", type=float, nargs="+", default=[2e-3, 4e-3, 8e-3])
     parser.add_argument("--norms", nargs="+", default=["group", "instance"])
     return parser
 
