@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from segkit.networks.convolution import Conv2d, Conv3d, ConvTranspose2d, ConvTranspose3d
 from segkit.networks.norm import norm_layer
 from segkit.plans import LayerPlan
 
@@ -16,8 +17,8 @@ Edges = Sequence[int]
 
 NEGATIVE_SLOPE = 0.01
 
-CONVOLUTIONS: dict[int, Callable[..., nn.Module]] = {2: nn.Conv2d, 3: nn.Conv3d}
-TRANSPOSED_CONVOLUTIONS: dict[int, Callable[..., nn.Module]] = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+CONVOLUTIONS: dict[int, Callable[..., nn.Module]] = {2: Conv2d, 3: Conv3d}
+TRANSPOSED_CONVOLUTIONS: dict[int, Callable[..., nn.Module]] = {2: ConvTranspose2d, 3: ConvTranspose3d}
 
 # In place where the backward pass needs the output only: one kept tensor less per convolution.
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from torch import nn
 
+from segkit.networks.group_norm import GroupNorm
 from segkit.plan_values import NormKind
 from segkit.plans import LayerPlan
 
@@ -20,7 +21,7 @@ def norm_layer(layer: LayerPlan, dims: int) -> nn.Module:
 def _group(layer: LayerPlan, _dims: int) -> nn.Module:
     # Instance and layer norm come here too, as one group per channel and as one group: the same numbers, and on a CPU
     # several times faster than nn.InstanceNorm3d.
-    return nn.GroupNorm(layer.groups, layer.channels, eps=EPS)
+    return GroupNorm(layer.groups, layer.channels, eps=EPS)
 
 
 def _batch(layer: LayerPlan, dims: int) -> nn.Module:

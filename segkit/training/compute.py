@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
+
 import torch
 
 from segkit.config import TrainConfig, TrainerConfig
 from segkit.errors import UsageError
+
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+"""Of mallopt(3)."""
 
 
 def device_for(config: TrainConfig) -> torch.device:
@@ -32,3 +38,16 @@ def set_threads(trainer: TrainerConfig) -> None:
     """Let torch use ``trainer.threads`` threads; None leaves its own choice."""
     if trainer.threads is not None:
         torch.set_num_threads(trainer.threads)
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep the memory of freed tensors for the next ones; elsewhere nothing happens.
+
+    It gives tensors of more than 32 MB back to the system at once, which then clears every page of the next one: with
+    patches of 64 x 64 x 64 voxels that was a quarter of a step in float32.
+    """
+    if sys.platform.startswith("linux"):
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+        if mallopt is not None:
+            mallopt(_M_MMAP_MAX, 0)
+            mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)

@@ -30,7 +30,7 @@ from segkit.status_line import CaseCounter
 from segkit.training.budget import Timing, first_length
 from segkit.training.calibrate import Mode, choose_mode, network_to_layout
 from segkit.training.checkpoint import newest_checkpoint
-from segkit.training.compute import device_for, set_threads
+from segkit.training.compute import device_for, keep_freed_memory, set_threads
 from segkit.training.keeper import Keeper
 from segkit.training.losses import LOSSES, DeepSupervision
 from segkit.training.model_writer import ModelWriter
@@ -72,6 +72,8 @@ def fit(
     folder, timing = Path(run_dir), Timing(time.monotonic() if started is None else started)
     device = device_for(config)
     set_threads(config.trainer)
+    if device.type == "cpu":
+        keep_freed_memory()
     torch.manual_seed(config.seed)
     network = build_network(plan)
     split = split_cases(dataset, config.fold)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -36,3 +39,20 @@ def test_threads() -> None:
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="about glibc")
+def test_memory_of_freed_tensors_is_kept() -> None:
+    script = """
+import os, torch
+from pathlib import Path
+from segkit.training.compute import keep_freed_memory
+def resident(): return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+keep_freed_memory()
+before = resident()
+x = torch.ones(16 << 20)
+del x
+print(resident() - before > 60 << 20)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"

@@ -1,0 +1,68 @@
+"""The own backward pass of GroupNorm against PyTorch's and against finite differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from segkit.networks.group_norm import CHANNELS_LAST, GroupNorm, group_norm
+
+Norm = Callable[..., Tensor]
+SHAPES = [(2, 12, 5, 4, 3), (1, 12, 7, 6), (3, 4, 2, 3, 2)]
+
+
+def draw(shape: tuple[int, ...], seed: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
+    return x.contiguous(memory_format=CHANNELS_LAST[x.ndim]) if x.ndim in CHANNELS_LAST else x
+
+
+def gradients(norm: Norm, x: Tensor, groups: int) -> tuple[Tensor, ...]:
+    channels = x.shape[1]
+    leaves = [x.clone().requires_grad_(), *(draw((channels,), seed).requires_grad_() for seed in (1, 2))]
+    y = norm(*leaves, groups=groups, eps=1e-5)
+    return torch.autograd.grad(y, leaves, draw(x.shape, 3, x.dtype))
+
+
+def pytorchs(x: Tensor, weight: Tensor, bias: Tensor, *, groups: int, eps: float) -> Tensor:
+    return F.group_norm(x, groups, weight, bias, eps)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_gradients_are_those_of_pytorch(shape: tuple[int, ...], groups: int) -> None:
+    # An offset, as activations have it: means must be subtracted, not only squares.
+    x = draw(shape, 0) + 3
+    for own, theirs in zip(gradients(group_norm, x, groups), gradients(pytorchs, x, groups), strict=True):
+        torch.testing.assert_close(own, theirs, rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("groups", [2, 4])
+def test_gradients_in_bfloat16_are_as_near_to_float32_as_pytorchs(groups: int) -> None:
+    half = draw((2, 8, 9, 8, 7), 0, torch.bfloat16) + 1
+    exact = gradients(pytorchs, half.float(), groups)
+    own, theirs = gradients(group_norm, half, groups), gradients(pytorchs, half, groups)
+    for right, mine, other in zip(exact, own, theirs, strict=True):
+        assert (mine - right).norm() <= 2 * (other - right).norm() + 1e-3 * right.norm()
+
+
+def test_a_gradient_with_the_strides_of_a_larger_tensor() -> None:
+    x = draw((1, 4, 4, 4, 4), 0).requires_grad_()
+    weight, bias = torch.ones(4), torch.zeros(4)
+
+    def of(norm: Norm) -> Tensor:
+        joined = torch.cat((norm(x, weight, bias, groups=2, eps=1e-5), x), dim=1)
+        return torch.autograd.grad(joined, x, draw((1, 8, 4, 4, 4), 3))[0]
+
+    torch.testing.assert_close(of(group_norm), of(pytorchs))
+
+
+def test_the_layer_takes_it_for_large_channels_last_samples_only() -> None:
+    layer = GroupNorm(2, 8)
+    large, small = (torch.zeros(1, 8, edge, 32, 32).requires_grad_() for edge in (8, 4))
+    last = large.contiguous(memory_format=torch.channels_last_3d)
+    names = [type(layer(x).grad_fn).__name__ for x in (last, large, small)]
+    assert names == ["GroupNormFunctionBackward", "NativeGroupNormBackward0", "NativeGroupNormBackward0"]
