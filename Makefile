@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PEERS := .venv-peers
 
-.PHONY: help demo test test-slow lint format image clean
+.PHONY: help demo test test-slow lint format image peers clean
 
 help:
 	@echo "make demo       phantom data, train, predict, evaluate: see it work (a few minutes)"
@@ -13,6 +14,7 @@ help:
 	@echo "make lint       style, types and the floors of the imports"
 	@echo "make format     let ruff format the code"
 	@echo "make image      the container image, with docker"
+	@echo "make peers      an environment with segkit, nnU-Net and MONAI beside each other, for benchmarks/"
 	@echo "make clean      remove $(VENV) and what tests and builds left"
 
 demo: $(STAMP)
@@ -34,11 +36,13 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+peers: $(PEERS)/.installed
+
 image:
 	docker build -f docker/Dockerfile -t segkit .
 
 clean:
-	rm -rf $(VENV) build dist .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(PEERS) build dist .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 # Made anew when what is to be installed changes.
 $(STAMP): pyproject.toml constraints.txt
@@ -49,3 +53,9 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $(STAMP)
+
+# nnU-Net is no dependency of segkit: it is installed here only to be measured beside it.
+$(PEERS)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv --clear $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet -c constraints.txt -e . nnunetv2==2.8.1
+	@touch $@
