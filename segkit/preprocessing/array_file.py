@@ -31,6 +31,9 @@ WILL_NEED: int | None = getattr(mmap, "MADV_WILLNEED", None)
 SMALL = 1 << 20
 """Bytes of an array that the system reads ahead as a whole."""
 
+LONGEST_HEADER = 1 << 24
+"""Bytes; a line per label is far less."""
+
 Box = tuple[slice, ...]
 
 
@@ -83,9 +86,11 @@ def map_arrays(path: Path) -> ArrayFile | None:
     """The arrays of a file; None where it is not there or not whole, as after a loss of power."""
     try:
         with path.open("rb") as file:
+            # Not through the map: the system would read megabytes around the header.
+            size = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(min(size, LONGEST_HEADER)))
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        first = 8 + int.from_bytes(mapped[:8], "little")
-        header = json.loads(mapped[8:first])
+        first = 8 + size
         if first + max(entry["data_offsets"][1] for entry in header.values()) != len(mapped):
             return None
         starts = {name: first + entry["data_offsets"][0] for name, entry in header.items()}
