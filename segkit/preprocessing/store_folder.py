@@ -33,9 +33,9 @@ def mark_store(folder: Path) -> None:
 
 
 def store_size(folder: Path) -> int:
-    """Bytes of all files in it."""
+    """Bytes of all files in it, without those that another process is just writing."""
     with os.scandir(folder) as entries:
-        return sum(entry.stat().st_size for entry in entries)
+        return sum(entry.stat().st_size for entry in entries if not entry.name.startswith("."))
 
 
 def allow_open_files(count: int) -> None:

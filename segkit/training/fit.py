@@ -150,11 +150,14 @@ def take_over(network: nn.Module, weights: Bundle) -> list[str]:
 
 
 def _known_mode(config: TrainConfig, patches: PatchDataset, device: torch.device, timing: Timing, store: Path) -> Mode:
-    """The mode that an earlier run found the fastest, or the one that is now."""
+    """The mode that an earlier run found the fastest, or the one that is now.
+
+    A budget of minutes needs the seconds of a step, and the fastest mode, as the machine is now.
+    """
     minutes = config.trainer.max_minutes
     limit = math.inf if minutes is None else TRIAL_SHARE * (60 * minutes - timing.elapsed())
     path = mode_file(store, patches.rules.plan, config.trainer, device)
-    known = read_mode(path)
+    known = read_mode(path) if minutes is None else None
     if known:
         log.info("as timed before: %.3f s a step", known.seconds)
         return known

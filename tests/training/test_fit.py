@@ -343,6 +343,10 @@ def test_cases_and_mode_of_an_earlier_run_are_taken_from_the_store(
     fit(made, plan_for_balls, balls, tmp_path / "two")
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "shared").iterdir()} == before
     assert "as timed before" in caplog.text
+    caplog.clear()
+    made.trainer.max_steps, made.trainer.max_minutes = None, 0.0001
+    fit(made, plan_for_balls, balls, tmp_path / "three")
+    assert "as timed before" not in caplog.text
 
 
 @pytest.mark.parametrize("length", [{"max_steps": 2}, {"max_steps": None, "max_minutes": 0.0001}])
