@@ -35,6 +35,8 @@ class DatasetConfig:
     path: str = ""
     channels: list[str] | None = None
     labels: dict[str, int] | None = None
+    store: str | None = None
+    """Where prepared cases are kept and shared between runs; None: in ``prepared`` beside the run."""
 
 
 @dataclass

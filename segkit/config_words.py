@@ -14,6 +14,7 @@ from segkit.errors import UsageError
 PATHS = {
     "dataset": "dataset.path",
     "dataset.path": "dataset.path",
+    "dataset.store": "dataset.store",
     "plan": "plan.file",
     "plan.file": "plan.file",
     "run_dir": "run_dir",

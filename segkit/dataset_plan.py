@@ -13,6 +13,7 @@ from segkit.dataset_layouts import read_dataset
 from segkit.errors import InputError, UsageError
 from segkit.io.named import named
 from segkit.planning.fingerprint import Fingerprint, Progress, measure
+from segkit.planning.known_fingerprint import known_or_measured
 from segkit.planning.planner import make_plan
 from segkit.plans import Plan, read_plan
 
@@ -48,15 +49,23 @@ def open_dataset(config: TrainConfig) -> Dataset:
 
 
 def measured_plan(
-    config: TrainConfig, dataset: Dataset, *, gpu: bool | None = None, progress: Progress | None = None
+    config: TrainConfig,
+    dataset: Dataset,
+    *,
+    gpu: bool | None = None,
+    progress: Progress | None = None,
+    store: Path | None = None,
 ) -> tuple[Plan, Fingerprint]:
     """Measure the dataset and plan by the rules that ``config`` bends, for a ``gpu`` or for what is found here.
+
+    What is measured is kept in ``store``, or in dataset.store, if there is either.
 
     Raises:
         UsageError: a choice that does not fit the data.
         InputError: a case that cannot be used.
     """
-    fingerprint = measure(dataset, progress=progress)
+    kept = store or (Path(config.dataset.store) if config.dataset.store else None)
+    fingerprint = known_or_measured(dataset, kept, progress) if kept else measure(dataset, progress=progress)
     gpu = has_gpu(config.compute.name) if gpu is None else gpu
     wanted = dataclasses.replace(config.plan, memory=memory_budget(config, gpu))
     decided = make_plan(

@@ -22,8 +22,8 @@ PREVIEW = "_preview"
 """Behind the name of a label map: the picture of it."""
 
 
-_HEADER_BYTES = 1 << 16
-"""No text header is longer, unless it lists thousands of slices."""
+_HEADER_BYTES = 1 << 20
+"""No text header is longer, unless it lists tens of thousands of slices."""
 
 
 def suffix_of(path: str | Path) -> str:
@@ -110,8 +110,19 @@ def files_behind(path: Path) -> list[Path]:
     with path.open("rb") as file:
         lines = file.read(_HEADER_BYTES).decode("utf-8", errors="replace").splitlines()
     words = (re.split(r"\s*[=:]\s*", line.strip(), maxsplit=1)[-1] for line in lines)
-    named = [path.parent / word for word in words if word and "\0" not in word]
+    named = [file for word in words if word and "\0" not in word for file in _named(path.parent, word)]
     return [path, *(data for data in dict.fromkeys(named) if os.path.isfile(data) and data != path)]
+
+
+def _named(folder: Path, word: str) -> list[Path]:
+    """The file of this name; for a pattern of numbers, such as ``slice%03d.raw 1 20 1``, all that fit it."""
+    pattern = folder / word.split(" ", maxsplit=1)[0]
+    number = re.search(r"%\d*d", pattern.name)
+    if not number or not os.path.isdir(pattern.parent):
+        return [folder / word]
+    before, after = pattern.name[: number.start()], pattern.name[number.end() :]
+    name = re.compile(rf"{re.escape(before)}\d+{re.escape(after)}")
+    return sorted(file for file in pattern.parent.iterdir() if name.fullmatch(file.name))
 
 
 def must_exist(path: Path) -> None:

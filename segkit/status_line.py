@@ -6,8 +6,11 @@ import logging
 import math
 import sys
 import time
+from collections import deque
 from types import TracebackType
 from typing import Self
+
+from segkit.clock import duration
 
 log = logging.getLogger(__name__)
 
@@ -56,11 +59,20 @@ class StatusLine:
 class CaseCounter(StatusLine):
     """Counts cases. Shows no case ids: they may name patients."""
 
+    RECENT = 20
+    """Cases that say how long the others will take: those that are known already go by at once."""
+
     def __init__(self, verb: str) -> None:
         super().__init__()
         self.verb = verb
+        self.times: deque[float] = deque(maxlen=self.RECENT + 1)
 
     def show(self, done: int, total: int, _case: str = "") -> None:
-        """Show that ``done`` of ``total`` cases are done, if it is time to."""
+        """Show that ``done`` of ``total`` cases are done, and the time left, if it is time to."""
+        if done <= 1:
+            self.times.clear()
+        self.times.append(time.monotonic())
         if self.due():
-            self.write(f"{self.verb}: {done} of {total} cases")
+            per_case = (self.times[-1] - self.times[0]) / max(1, len(self.times) - 1)
+            left = per_case * (total - done)
+            self.write(f"{self.verb}: {done} of {total} cases{f', about {duration(left)} left' if left > 1 else ''}")

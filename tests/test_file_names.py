@@ -68,6 +68,9 @@ def test_the_files_behind_a_header_are_those_that_it_names(tmp_path: Path) -> No
     (tmp_path / "a.mhd").write_text("ObjectType = Image\nElementDataFile = a.raw\n")
     (tmp_path / "l.mhd").write_text("ElementDataFile = LIST\na.raw\nb.raw\n")
     (tmp_path / "n.nhdr").write_text("NRRD0004\ndata file: b.raw\n")
+    for name in ("s1.raw", "s02.raw", "sx.raw"):
+        (tmp_path / name).write_bytes(b"1")
+    (tmp_path / "p.nhdr").write_text("NRRD0004\ndata file: s%02d.raw 1 20 1\n")
     (tmp_path / "own.mhd").write_text("ElementDataFile = LOCAL\n\0\0")
     found = {path.name: [file.name for file in files_behind(path)] for path in sorted(tmp_path.glob("*.*hd*"))}
     assert found == {
@@ -75,6 +78,7 @@ def test_the_files_behind_a_header_are_those_that_it_names(tmp_path: Path) -> No
         "l.mhd": ["l.mhd", "a.raw", "b.raw"],
         "n.nhdr": ["n.nhdr", "b.raw"],
         "own.mhd": ["own.mhd"],
+        "p.nhdr": ["p.nhdr", "s02.raw", "s1.raw"],
     }
     assert files_behind(tmp_path / "a.raw") == [tmp_path / "a.raw"]
     assert files_behind(tmp_path / "gone.mhd") == [tmp_path / "gone.mhd"]

@@ -25,6 +25,17 @@ def test_writes_a_line_now_and_then_elsewhere(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().err == "checking: 2 of 9 cases\n"
 
 
+def test_the_time_left_follows_the_last_cases(capsys: pytest.CaptureFixture[str]) -> None:
+    with CaseCounter("preparing") as counter:
+        for done in range(1, 101):  # known already: they take no time
+            counter.show(done, 200)
+        for number in range(len(counter.times)):
+            counter.times[number] -= 2.0 * (len(counter.times) - number)
+        counter.shown -= 11
+        counter.show(101, 200)
+    assert capsys.readouterr().err == "preparing: 101 of 200 cases, about 3 min 18 s left\n"
+
+
 def test_a_line_at_once_and_the_last_stays(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     line = StatusLine(at_once=True)
     assert (line.due(), line.due()) == (True, False)

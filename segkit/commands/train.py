@@ -21,6 +21,7 @@ overrides (KEY=VALUE), the ones that matter most:
                                  images/ and labels/, or a CSV file
   dataset.channels=[FLAIR,T1]    names of channels where the layout has none
   dataset.labels={{spleen:1}}      names of labels, or a subset of them; other values become background
+  dataset.store=PATH             where prepared cases are kept for later runs; default 'prepared' beside the run
   trainer.max_minutes=M          how long, from the start of the process to the model written,
   trainer.max_steps=N            or how many steps (2000 if neither is given)
   fold=0..k-1|all                the fold that validates; all trains on every case

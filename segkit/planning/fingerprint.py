@@ -70,14 +70,19 @@ def measure(dataset: Dataset, progress: Progress | None = None) -> Fingerprint:
         for job in jobs:
             measured.append(job.result())
             facts = measured[-1].facts
-            for warning in case_warnings(facts):
-                log.warning("%s: %s", facts.id, warning)
+            warn_of(facts)
             if progress:
                 progress(len(measured), len(jobs), facts.id)
     finally:
         # After an error, cases that still wait are not read.
         pool.shutdown(cancel_futures=True)
     return summarize(dataset, measured)
+
+
+def warn_of(facts: CaseFacts) -> None:
+    """Log what is odd about a case."""
+    for warning in case_warnings(facts):
+        log.warning("%s: %s", facts.id, warning)
 
 
 def summarize(dataset: Dataset, measured: Sequence[MeasuredCase]) -> Fingerprint:

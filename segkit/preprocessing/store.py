@@ -1,18 +1,16 @@
 """Prepared cases on disk: each case is read and prepared once, and a patch later reads only a patch.
 
-A case is one folder of uncompressed arrays that are mapped into memory, so that workers share the pages. The folder's
-name is a hash over the plan and over path, size and time of change of the case's files: a changed file or plan can
-never be served stale. It is renamed into place when complete.
+A case is one file that is mapped into memory, so that workers and ranks share the pages. Runs share the folder. The
+file's name is a hash over the bytes of the case's files and over all of the plan that may decide how they are prepared:
+a changed file or plan can never be served stale. It is renamed into place when complete.
 """
 
 from __future__ import annotations
 
-import errno
+import dataclasses
 import hashlib
-import os
-import shutil
-import uuid
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -22,16 +20,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segkit import __version__
 from segkit.dataset import Case, Dataset
 from segkit.errors import InputError
-from segkit.files import unwritable
 from segkit.io import check_same_grid, read_case, read_labels
 from segkit.plans import Plan
+from segkit.preprocessing.array_file import ArrayFile, map_arrays, write_arrays
 from segkit.preprocessing.chain import prepare, prepare_labels
+from segkit.preprocessing.content import content_hash
 from segkit.preprocessing.labels import to_indices
+from segkit.preprocessing.store_folder import allow_open_files, mark_store
 
 VOXELS_PER_LABEL = 10_000
 """How many voxels of a label are kept for sampling; more are thinned evenly."""
+FORMAT = 1
+"""To be raised by whoever changes what is prepared from the same files and plan."""
+NOT_OF_PLAN = {"name", "patch", "batch_size", "mirror_axes", "network", "reasons", "format_version"}
+NOT_OF_DATASET = {"name", "root", "cases"}
+"""Fields that preparation never reads; all others, those yet to come too, are part of a case's key."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +51,25 @@ class PreparedCase:
     """(X, Y, Z), unsigned indices: 0 background, i + 1 the plan's i-th label."""
     voxels: dict[int, NDArray[np.int32]]
     """Positions (N, 3) of up to VOXELS_PER_LABEL voxels for every label index that the case has."""
+    file: ArrayFile | None = None
+    """Where the arrays are mapped from."""
+
+    def will_read(self, start: NDArray[Any], stop: NDArray[Any]) -> None:
+        """Tell the system that these voxels (X, Y, Z) are read next; what lies outside the case counts for nothing."""
+        if self.file:
+            low, high = np.maximum(start, 0), np.minimum(stop, self.labels.shape)
+            box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+            self.file.will_read("image", (slice(0, len(self.image)), *box))
+            self.file.will_read("labels", box)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A worker that is started, not forked, maps the file itself."""
+        return {"id": self.id, "place": self.file.path} if self.file else self.__dict__
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if "place" in state:
+            state = vars(_reopened(state["id"], state["place"]))
+        self.__dict__.update(state)
 
 
 def prepare_cases(
@@ -60,6 +85,8 @@ def prepare_cases(
     Raises:
         InputError: a case cannot be used, or the folder not be written; the message names the file.
     """
+    mark_store(folder)
+    allow_open_files(len(cases))
     prepared = []
     # Reading waits for zlib and numpy, which let other threads run.
     with ThreadPoolExecutor(2) as pool:
@@ -71,26 +98,25 @@ def prepare_cases(
 
 
 def _prepared(case: Case, *, dataset: Dataset, plan: Plan, folder: Path) -> PreparedCase:
-    place = folder / _key(case, dataset, plan)
-    if not place.is_dir():
-        _write(case, dataset, plan, place)
-    return _open(case.id, place)
+    content = content_hash(case)
+    place = folder / f"{case_key(content, dataset, plan)}.safetensors"
+    return _open(case.id, place) or _write(case, dataset, plan, content, place)
 
 
-def _key(case: Case, dataset: Dataset, plan: Plan) -> str:
-    digest = hashlib.sha256(f"{plan.hash()}|{dataset.subset}".encode())
-    for path in case.files:
-        try:
-            status = path.stat()
-        except OSError as error:
-            raise InputError(
-                path, expected="a file", found=error.strerror or "none", remedy="Put it back or drop the case."
-            ) from error
-        digest.update(f"|{path.resolve()}|{status.st_size}|{status.st_mtime_ns}".encode())
-    return digest.hexdigest()[:16]
+def case_key(content: str, dataset: Dataset, plan: Plan) -> str:
+    """What a case is kept under: 32 hex digits over its files' content and all else that decides how it is prepared."""
+    decides = [FORMAT, __version__, content, fields_but(plan, NOT_OF_PLAN), fields_but(dataset, NOT_OF_DATASET)]
+    # Unsorted: the order of the labels, that of the network's outputs, counts.
+    return hashlib.sha256(json.dumps(decides, default=dataclasses.asdict).encode()).hexdigest()[:32]
 
 
-def _write(case: Case, dataset: Dataset, plan: Plan, place: Path) -> None:
+def fields_but(item: Plan | Dataset, left_out: Collection[str]) -> dict[str, Any]:
+    """The fields of a dataclass by name, some left out."""
+    return {field.name: getattr(item, field.name) for field in dataclasses.fields(item) if field.name not in left_out}
+
+
+def _write(case: Case, dataset: Dataset, plan: Plan, content: str, place: Path) -> PreparedCase:
+    """Prepare a case whose files have this ``content`` and keep it."""
     volume = read_case(case.images)
     label_path = _label_path(case)
     labels = read_labels(label_path)
@@ -99,33 +125,50 @@ def _write(case: Case, dataset: Dataset, plan: Plan, place: Path) -> None:
     prepared = prepare(volume, plan, where=case.images[0])
     network_labels = prepare_labels(labels.with_array(indices), plan, prepared.way_back)
     arrays = {f"voxels_{index}": found for index, found in _voxels(network_labels, len(plan.labels)).items()}
-    _save({"image": prepared.image, "labels": network_labels, **arrays}, place)
+    if content_hash(case) != content:
+        raise _changed(case.images[0])
+    return _save(case.id, {"image": prepared.image, "labels": network_labels, **arrays}, place)
 
 
-def _save(arrays: Mapping[str, NDArray[Any]], place: Path) -> None:
-    temporary = place.with_name(f".{uuid.uuid4().hex}")
+def _changed(path: Path) -> InputError:
+    return InputError(
+        path,
+        expected="files that stay as they are while they are read",
+        found="that this one, its label map or another channel has changed meanwhile",
+        remedy="Try again when nothing writes to them any more.",
+    )
+
+
+def _save(case_id: str, arrays: Mapping[str, NDArray[Any]], place: Path) -> PreparedCase:
     try:
-        temporary.mkdir(parents=True)
-        for name, array in arrays.items():
-            np.save(temporary / f"{name}.npy", array)
-            # numpy takes no notice when the last bytes find no room.
-            if (temporary / f"{name}.npy").stat().st_size < array.nbytes:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        temporary.rename(place)
-    except OSError as error:
-        if not place.is_dir():  # else another process was faster
-            raise unwritable(place, error.strerror or str(error)) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        write_arrays(place, arrays)
+    except InputError:
+        if _open(case_id, place) is None:  # else another process was faster, and has it open on Windows
+            raise
+    return _reopened(case_id, place)
 
 
-def _open(case_id: str, place: Path) -> PreparedCase:
-    def load(name: str) -> NDArray[Any]:
-        array: NDArray[Any] = np.load(place / name, mmap_mode="r", allow_pickle=False)
-        return array
+def _reopened(case_id: str, place: Path) -> PreparedCase:
+    """A case that was there a moment ago."""
+    case = _open(case_id, place)
+    if case is None:
+        raise InputError(
+            place,
+            expected="a prepared case",
+            found="none that can be read, though there was one",
+            remedy="Leave the folder alone while a training uses it, and start again.",
+        )
+    return case
 
-    voxels = {int(path.stem.removeprefix("voxels_")): load(path.name) for path in sorted(place.glob("voxels_*.npy"))}
-    return PreparedCase(case_id, load("image.npy"), load("labels.npy"), voxels)
+
+def _open(case_id: str, place: Path) -> PreparedCase | None:
+    file = map_arrays(place)
+    if file is None:
+        return None
+    arrays = file.arrays
+    indices = sorted(int(name.removeprefix("voxels_")) for name in arrays if name.startswith("voxels_"))
+    voxels = {index: arrays[f"voxels_{index}"] for index in indices}
+    return PreparedCase(case_id, arrays["image"], arrays["labels"], voxels, file)
 
 
 def _voxels(labels: NDArray[Any], count: int) -> dict[int, NDArray[np.int32]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import shutil
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,21 +22,25 @@ from segkit.config import TrainConfig, TrainerConfig
 from segkit.dataset import Dataset
 from segkit.errors import InputError, Interrupted
 from segkit.files import write_text
+from segkit.memory import size_text
 from segkit.networks import build_network
 from segkit.plans import Plan
 from segkit.preprocessing.store import prepare_cases
+from segkit.preprocessing.store_folder import store_size
 from segkit.status_line import CaseCounter
 from segkit.training.budget import Timing, first_length
 from segkit.training.calibrate import Mode, choose_mode, network_to_layout
 from segkit.training.checkpoint import newest_checkpoint
 from segkit.training.compute import device_for, keep_freed_memory, set_threads
+from segkit.training.drawn_labels import warn_of_labels_never_drawn
 from segkit.training.keeper import Keeper
+from segkit.training.known_mode import mode_file, read_mode, write_mode
 from segkit.training.losses import LOSSES, DeepSupervision
 from segkit.training.model_writer import ModelWriter
 from segkit.training.module import SegmentationModule, batch_loss
 from segkit.training.optimizers import OPTIMIZERS
 from segkit.training.patches import PatchDataset, PatchNumbers, PatchRules
-from segkit.training.run_folder import BUNDLE, CHECKPOINTS, FINISHED, PLAN
+from segkit.training.run_folder import BUNDLE, CHECKPOINTS, FINISHED, PLAN, prepared_folder
 from segkit.training.schedule import Schedule
 from segkit.training.split import Split, check_split, split_cases, write_split
 from segkit.training.stop_signals import StopSignals, ignore_signals
@@ -79,25 +82,30 @@ def fit(
     split = split_cases(dataset, config.fold)
     place, checkpoint = _to_go_on_with(folder, plan, split)
     writer = ModelWriter(config, plan, dataset.name, dataset.content_hash(), split, folder)
+    store = prepared_folder(config, folder)
     with CaseCounter("preparing") as counter:
-        training = prepare_cases(split.training, dataset, plan, folder / "prepared", progress=counter.show)
-        validation = prepare_cases(split.validation, dataset, plan, folder / "prepared", progress=counter.show)
+        training = prepare_cases(split.training, dataset, plan, store, progress=counter.show)
+        validation = prepare_cases(split.validation, dataset, plan, store, progress=counter.show)
+    log.info("prepared cases are kept in %s (%s), which may be deleted", store, size_text(store_size(store)))
     patches = PatchDataset(training, PatchRules(plan, config.augment, config.seed, config.trainer.foreground))
     if checkpoint:
         timing.before = float(checkpoint["elapsed"])
     if weights is not None and not checkpoint:
         take_over(network, weights)
     network.to(device)
-    mode = Mode(**checkpoint["mode"]) if checkpoint else _fastest_mode(config, plan, patches, device, timing)
+    mode = Mode(**checkpoint["mode"]) if checkpoint else _known_mode(config, patches, device, timing, store)
     log.info("training in %s, %s layout, on %s", mode.precision, mode.layout, device)
     module = SegmentationModule(network, config.trainer, slice_axis=plan.slice_axis, mode=mode)
     module.schedule = _schedule(config, mode, timing, checkpoint)
+    if config.trainer.max_steps:
+        warn_of_labels_never_drawn(patches, module.schedule.total, config.trainer.accumulate * plan.batch_size)
     keeper = Keeper(plan, config.trainer, validation, folder=folder, timing=timing, writer=writer)
     # A run that was killed between its last checkpoint and finished.json has no step left to do.
     if module.schedule.remaining:
         _train(module, keeper, _loader(config.trainer, patches, module.schedule.step), place, callbacks)
+    if not config.trainer.max_steps:  # else it was said before the first step
+        warn_of_labels_never_drawn(patches, module.schedule.step, config.trainer.accumulate * plan.batch_size)
     write_text(folder / FINISHED, json.dumps({"steps": module.schedule.step}) + "\n")
-    shutil.rmtree(folder / "prepared", ignore_errors=True)
     return folder / BUNDLE
 
 
@@ -143,9 +151,27 @@ def take_over(network: nn.Module, weights: Bundle) -> list[str]:
     return left
 
 
-def _fastest_mode(config: TrainConfig, plan: Plan, patches: PatchDataset, device: torch.device, timing: Timing) -> Mode:
+def _known_mode(config: TrainConfig, patches: PatchDataset, device: torch.device, timing: Timing, store: Path) -> Mode:
+    """The mode that an earlier run found the fastest, or the one that is now.
+
+    A budget of minutes needs the seconds of a step, and the fastest mode, as the machine is now.
+    """
     minutes = config.trainer.max_minutes
     limit = math.inf if minutes is None else TRIAL_SHARE * (60 * minutes - timing.elapsed())
+    path = mode_file(store, patches.rules.plan, config.trainer, device)
+    known = read_mode(path) if minutes is None else None
+    if known:
+        log.info("as timed before: %.3f s a step", known.seconds)
+        return known
+    start = time.monotonic()
+    mode = _fastest_mode(config, patches, device, limit)
+    if time.monotonic() - start < limit:  # else not all modes were tried
+        write_mode(path, mode)
+    return mode
+
+
+def _fastest_mode(config: TrainConfig, patches: PatchDataset, device: torch.device, limit: float) -> Mode:
+    plan = patches.rules.plan
     batch = next(iter(DataLoader(patches, batch_size=plan.batch_size, sampler=PatchNumbers())))
     batch = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):

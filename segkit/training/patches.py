@@ -1,13 +1,16 @@
 """Training patches: patch i of epoch e is a pure function of (seed, e, i), whatever the number of workers.
 
-An epoch shows every case once, in an order drawn for that epoch. All random numbers of a patch come from a
-counter-based generator keyed by (seed, epoch, index), so nothing has to be remembered to resume.
+An epoch shows every case once, in an order drawn for that epoch; `sampling` moves some patches to labels that few cases
+have. All random numbers of a patch come from a counter-based generator keyed by (seed, epoch, index), so nothing has to
+be remembered to resume.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -21,9 +24,12 @@ from segkit.config import AugmentConfig
 from segkit.plans import Plan
 from segkit.preprocessing.store import PreparedCase
 from segkit.training.augment import augment_intensity, draw_placement, mirror, resample_patch
+from segkit.training.sampling import balance_labels
 
 ORDER_STREAM = 0xFFFF_FFFF
 """The index of the stream that shuffles an epoch's cases; no patch has it."""
+BALANCE_STREAMS = 0x8000_0000
+"""Added to a patch's index: the stream that says whether the patch is moved to another case."""
 
 
 def stream(seed: int, epoch: int, index: int) -> np.random.Generator:
@@ -49,44 +55,71 @@ class PatchDataset(TorchDataset[dict[str, Any]]):
     def __init__(self, cases: Sequence[PreparedCase], rules: PatchRules) -> None:
         self.cases = list(cases)
         self.rules = rules
+        self.balance = balance_labels([sorted(case.voxels) for case in self.cases], rules.foreground)
 
     def __getitem__(self, number: int) -> dict[str, Any]:
         return self.patch(number // len(self.cases), number % len(self.cases))
 
     def patch(self, epoch: int, index: int) -> dict[str, Any]:
         """Patch ``index`` of ``epoch``, with the id of its case."""
-        order = stream(self.rules.seed, epoch, ORDER_STREAM).permutation(len(self.cases))
-        case = self.cases[order[index]]
-        random = stream(self.rules.seed, epoch, index)
-        centre = draw_centre(case, self.rules, random)
+        case, centre, random = self.draw(epoch, index)
         image, labels = cut_patch(case, self.rules, centre, random)
         return {"image": image, "labels": labels, "case": case.id}
 
+    def draw(self, epoch: int, index: int) -> tuple[PreparedCase, NDArray[np.int64], np.random.Generator]:
+        """Case and centre of a patch, and the generator for the rest of what is random about it."""
+        random = stream(self.rules.seed, epoch, index)
+        moved = (
+            self.balance.draw(stream(self.rules.seed, epoch, BALANCE_STREAMS | index)) if self.balance.share else None
+        )
+        if moved:
+            case, label = self.cases[moved[0]], moved[1]
+            return case, centre_on(case, label, self.rules.plan, random), random
+        case = self.cases[_order(self.rules.seed, epoch, len(self.cases))[index]]
+        return case, draw_centre(case, self.rules, random), random
+
+
+@lru_cache(maxsize=2)
+def _order(seed: int, epoch: int, cases: int) -> NDArray[np.int64]:
+    """The cases of an epoch, shuffled."""
+    return stream(seed, epoch, ORDER_STREAM).permutation(cases)
+
 
 class PatchNumbers(Sampler[int]):
-    """Endless patch numbers from ``start``: a resumed run starts where it stopped."""
+    """Endless patch numbers from ``start``: a resumed run starts where it stopped.
 
-    def __init__(self, start: int = 0) -> None:
+    Of ``world_size`` processes the one with number ``rank`` takes every ``world_size``-th: batch k of all of them
+    together holds the patches that batch k of one process would hold, whose batches are as large as theirs together.
+    """
+
+    def __init__(self, start: int = 0, *, rank: int = 0, world_size: int = 1) -> None:
         self.start = start
+        self.rank = rank
+        self.world_size = world_size
 
     def __iter__(self) -> Iterator[int]:
-        number = self.start
-        while True:
-            yield number
-            number += 1
+        return itertools.count(self.start + self.rank, self.world_size)
 
 
 def draw_centre(case: PreparedCase, rules: PatchRules, random: np.random.Generator) -> NDArray[np.int64]:
-    """Index of the patch's first voxel plus half its edge; the patch covers no more outside than it must."""
-    shape, patch = np.array(case.labels.shape), np.array(rules.plan.patch)
-    low, high = np.minimum(0, shape - patch), np.maximum(0, shape - patch)
-    on_label = random.random() < rules.foreground and len(case.voxels) > 0
-    if on_label:
-        positions = case.voxels[sorted(case.voxels)[random.integers(len(case.voxels))]]
-        start = np.clip(positions[random.integers(len(positions))] - patch // 2, low, high)
-    else:
-        start = random.integers(low, high, endpoint=True)
-    return np.asarray(start + patch // 2, dtype=np.int64)
+    """Index of the patch's first voxel plus half its edge, on a label of the case or anywhere."""
+    if random.random() < rules.foreground and len(case.voxels) > 0:
+        return centre_on(case, sorted(case.voxels)[random.integers(len(case.voxels))], rules.plan, random)
+    low, high = _starts(case, rules.plan)
+    return np.asarray(random.integers(low, high, endpoint=True) + np.array(rules.plan.patch) // 2, dtype=np.int64)
+
+
+def centre_on(case: PreparedCase, label: int, plan: Plan, random: np.random.Generator) -> NDArray[np.int64]:
+    """The centre of a patch around a voxel of ``label``."""
+    positions, half = case.voxels[label], np.array(plan.patch) // 2
+    start = np.clip(positions[random.integers(len(positions))] - half, *_starts(case, plan))
+    return np.asarray(start + half, dtype=np.int64)
+
+
+def _starts(case: PreparedCase, plan: Plan) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The lowest and the highest index of a patch's first voxel: it covers no more outside than it must."""
+    room = np.array(case.labels.shape) - np.array(plan.patch)
+    return np.minimum(0, room), np.maximum(0, room)
 
 
 def cut_patch(
@@ -97,6 +130,7 @@ def cut_patch(
     placement = draw_placement(plan, rules.augment, random)
     reach = placement.reach(plan.patch)
     start = centre - reach // 2
+    case.will_read(start, start + reach)
     image, labels = _cut(case.image, start, reach), _cut(case.labels[None], start, reach)[0]
     image, labels = resample_patch(image, labels, placement, plan.patch)
     image, labels = mirror(image, labels, plan.mirror_axes, random)

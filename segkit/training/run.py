@@ -24,7 +24,18 @@ from segkit.planning.fingerprint import Progress
 from segkit.plans import Plan, plan_text
 from segkit.training.compute import device_for
 from segkit.training.fit import fit
-from segkit.training.run_folder import BUNDLE, CHECKPOINTS, CONFIG, PLAN, default_run_dir, point_latest, state
+from segkit.training.run_folder import (
+    BUNDLE,
+    CHECKPOINTS,
+    CONFIG,
+    PLAN,
+    RUNS,
+    default_run_dir,
+    point_latest,
+    prepared_folder,
+    safe_name,
+    state,
+)
 from segkit.training.split import check_split, split_cases
 
 log = logging.getLogger(__name__)
@@ -80,7 +91,7 @@ def _as_started(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
     if state(run_dir) == "new":
         return config
     stored = read_config(run_dir / CONFIG)
-    moved = {"run_dir", "dataset.path"}
+    moved = {"run_dir", "dataset.path", "dataset.store"}
     for key in sorted(given_keys(overrides) - moved):
         resolved = get(config, key) == "auto" and key == "trainer.batch_size"  # the plan's number was stored
         if get(config, key) != get(stored, key) and not resolved:
@@ -88,7 +99,10 @@ def _as_started(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
                 f"the training in {run_dir} was started with {key}={get(stored, key)}, not {get(config, key)}. "
                 "Give another run_dir, or leave the override out."
             )
-    where = dataclasses.replace(stored.dataset, path=config.dataset.path or stored.dataset.path)
+    given = config.dataset
+    where = dataclasses.replace(
+        stored.dataset, path=given.path or stored.dataset.path, store=given.store or stored.dataset.store
+    )
     return dataclasses.replace(stored, run_dir=config.run_dir, dataset=where)
 
 
@@ -111,7 +125,8 @@ def _plan(config: TrainConfig, dataset: Dataset, gpu: bool, progress: Progress |
         return given_plan(started, dataset)
     if config.plan.file:
         return given_plan(config.plan.file, dataset)
-    return measured_plan(config, dataset, gpu=gpu, progress=progress)[0]
+    run_dir = Path(config.run_dir) if config.run_dir else RUNS / safe_name(dataset.name) / "run"
+    return measured_plan(config, dataset, gpu=gpu, progress=progress, store=prepared_folder(config, run_dir))[0]
 
 
 @contextmanager

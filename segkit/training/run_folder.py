@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 CONFIG, PLAN, FINISHED = "config.yaml", "plan.json", "finished.json"
 BUNDLE, CHECKPOINTS = "bundle", "checkpoints"
+PREPARED = "prepared"
 
 RUNS = Path("runs")
 LATEST = RUNS / "latest"
@@ -40,7 +41,7 @@ def state(run_dir: Path) -> State:
         return "finished"
     if (run_dir / CONFIG).is_file():
         return "unfinished"
-    if run_dir.exists() and (not run_dir.is_dir() or any(run_dir.iterdir())):
+    if run_dir.exists() and (not run_dir.is_dir() or any(item.name != PREPARED for item in run_dir.iterdir())):
         raise UsageError(f"run_dir={run_dir} holds something else than a training. Give a new or an empty folder.")
     return "new"
 
@@ -48,14 +49,24 @@ def state(run_dir: Path) -> State:
 def default_run_dir(config: TrainConfig, plan: Plan, dataset: Dataset, weights: Bundle | None = None) -> Path:
     """runs/<dataset>/<network>-<hash>: the same configuration, plan, data and weights lead to the same folder."""
     content = dataclasses.asdict(config)
-    # Where the run goes, and where data, plan and weights lie, changes nothing about it.
+    # Where the run goes, and where data, prepared cases, plan and weights lie, changes nothing about it.
     content.pop("run_dir")
     content["dataset"].pop("path")
+    content["dataset"].pop("store")
     content["plan"].pop("file")
     content["weights"] = weights.hash if weights else None
     text = json.dumps([content, plan.hash(), dataset.content_hash()], sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     return RUNS / safe_name(dataset.name) / f"{plan.network.name}-{digest}"
+
+
+def prepared_folder(config: TrainConfig, run_dir: Path) -> Path:
+    """Where prepared cases are kept: dataset.store, else beside the run, or in it where only it can be written."""
+    if config.dataset.store:
+        return Path(config.dataset.store)
+    beside = run_dir.resolve().parent
+    inside = beside.is_dir() and not os.access(beside, os.W_OK)
+    return (run_dir if inside else run_dir.parent) / PREPARED
 
 
 def safe_name(name: str) -> str:

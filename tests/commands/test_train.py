@@ -58,6 +58,18 @@ def test_default_place_and_what_is_printed(
     assert f"The training in runs/{latest} is finished and is not run again." in capsys.readouterr().err
 
 
+def test_runs_share_one_store_and_a_resumed_run_may_move_it(phantom: Path, here: Path) -> None:
+    words = ["train", f"dataset={phantom}", *SMALL, *QUICK]
+    before = sorted(path.name for path in (here / "prepared").iterdir())
+    assert len(before) == 4  # two cases, what was measured, the tag
+    assert main([*words, "run_dir=other", "seed=1", "network.convs=1"]) == 0
+    assert sorted(path.name for path in (here / "prepared").iterdir()) == before
+    (here / "run" / "finished.json").unlink()
+    assert main(["train", "run_dir=run", "--resume", "dataset.store=a b/c"]) == 0
+    assert {path.name for path in (here / "a b/c").iterdir()} < set(before)
+    assert read_config(here / "run" / "config.yaml").dataset.store == "a b/c"
+
+
 def test_a_finished_run_is_not_run_again(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = (here / "run" / "bundle" / "bundle.json").stat().st_mtime_ns
     assert main(["train", "run_dir=run"]) == 0
@@ -199,7 +211,8 @@ def test_refused(
     err = capsys.readouterr().err
     assert message in err
     assert "Traceback" not in err
-    assert not list(tmp_path.iterdir())
+    # What was measured may stay, for the next try.
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.parent.name != "prepared"]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -74,6 +74,7 @@ ELSEWHERE = {
     "dataset.path",
     "dataset.channels",
     "dataset.labels",
+    "dataset.store",
     "plan.file",
     "run_dir",
     "weights",

@@ -74,6 +74,7 @@ def test_a_run_leaves_its_files(run: Path) -> None:
     names = {path.name for path in run.iterdir()}
     assert names >= {"training.csv", "progress.png", "checkpoints", "bundle", "finished.json", "split.json"}
     assert "prepared" not in names
+    assert len(list((run.parent / "prepared").glob("*.safetensors"))) >= 4
     split = json.loads((run / "split.json").read_text())
     assert len(split["training"]) + len(split["validation"]) == 4
     assert not set(split["training"]) & set(split["validation"])
@@ -325,3 +326,34 @@ def test_the_checkpoint_of_the_last_step_comes_after_its_model(
     fit(config(), plan_for_balls, balls, tmp_path)
     assert read_bundle(tmp_path / "bundle").card["training"]["steps"] == 6
     assert all(torch.equal(value, state(tmp_path)[name]) for name, value in state(run).items())
+
+
+def test_cases_and_mode_of_an_earlier_run_are_taken_from_the_store(
+    balls: Dataset, plan_for_balls: Plan, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    made = config(layout="auto", max_steps=1, validations=0)
+    made.dataset.store = str(tmp_path / "shared")
+    fit(made, plan_for_balls, balls, tmp_path / "one")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "shared").iterdir()}
+    assert len(before) == 6  # four cases, a mode, the tag
+    assert "as timed before" not in caplog.text
+    assert f"prepared cases are kept in {tmp_path / 'shared'} (" in caplog.text
+    made.seed = 1
+    fit(made, plan_for_balls, balls, tmp_path / "two")
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "shared").iterdir()} == before
+    assert "as timed before" in caplog.text
+    caplog.clear()
+    made.trainer.max_steps, made.trainer.max_minutes = None, 0.0001
+    fit(made, plan_for_balls, balls, tmp_path / "three")
+    assert "as timed before" not in caplog.text
+
+
+@pytest.mark.parametrize("length", [{"max_steps": 2}, {"max_steps": None, "max_minutes": 0.0001}])
+def test_a_label_that_no_patch_shows_is_named_once(
+    length: dict[str, Any], balls: Dataset, plan_for_balls: Plan, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    labels = {**balls.labels, "absent": 9}
+    plan, data = (dataclasses.replace(item, labels=labels) for item in (plan_for_balls, balls))
+    fit(config(validations=0, **length), plan, data, tmp_path)
+    assert caplog.text.count("shows absent: it cannot be learned") == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -14,7 +14,15 @@ from segkit.config import AugmentConfig
 from segkit.dataset import Dataset
 from segkit.plans import Plan
 from segkit.preprocessing.store import PreparedCase, prepare_cases
-from segkit.training.patches import PatchDataset, PatchNumbers, PatchRules, draw_centre, stream
+from segkit.training.patches import (
+    ORDER_STREAM,
+    PatchDataset,
+    PatchNumbers,
+    PatchRules,
+    cut_patch,
+    draw_centre,
+    stream,
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +54,68 @@ def test_streams_do_not_repeat() -> None:
     assert len(draws) == 64
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_workers_change_nothing(workers: int, cases: list[PreparedCase], plan_for_balls: Plan) -> None:
-    def batches(number: int) -> list[torch.Tensor]:
-        loader = DataLoader(patches(cases, plan_for_balls), batch_size=2, sampler=PatchNumbers(3), num_workers=number)
-        return [batch["image"] for batch, _ in zip(loader, range(4), strict=False)]
+def batches(data: PatchDataset, count: int, size: int, **numbers: int) -> list[torch.Tensor]:
+    workers = numbers.pop("workers", 0)
+    loader = DataLoader(data, batch_size=size, sampler=PatchNumbers(**numbers), num_workers=workers)
+    return [batch["image"] for batch, _ in zip(loader, range(count), strict=False)]
 
-    for ours, theirs in zip(batches(0), batches(workers), strict=True):
+
+@pytest.fixture(scope="module")
+def uneven(cases: list[PreparedCase]) -> list[PreparedCase]:
+    """One case of the four has two labels, the others one: some patches are moved."""
+    return [cases[0], *(dataclasses.replace(case, voxels={1: case.voxels[1]}, file=None) for case in cases[1:])]
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker processes")
+@pytest.mark.parametrize("workers", [1, 4])
+def test_workers_change_nothing(workers: int, uneven: list[PreparedCase], plan_for_balls: Plan) -> None:
+    data = patches(uneven, plan_for_balls)
+    assert data.balance.share > 0
+    for ours, theirs in zip(batches(data, 5, 2), batches(data, 5, 2, workers=workers), strict=True):
         assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_ranks_together_see_what_one_process_sees(ranks: int, uneven: list[PreparedCase], plan_for_balls: Plan) -> None:
+    data = patches(uneven, plan_for_balls)
+    parts = [batches(data, 3, 4 // ranks, start=8, rank=rank, world_size=ranks) for rank in range(ranks)]
+    for whole, *split in zip(batches(data, 3, 4, start=8), *parts, strict=True):
+        assert torch.equal(torch.stack(split, dim=1).flatten(0, 1), whole)
+
+
+def test_after_a_resume_the_same_patches_come(uneven: list[PreparedCase], plan_for_balls: Plan) -> None:
+    whole = batches(patches(uneven, plan_for_balls), 6, 2)
+    resumed = batches(patches(uneven, plan_for_balls), 3, 2, start=6)
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(whole[3:], resumed, strict=True))
+
+
+def test_where_every_case_has_every_label_the_stream_is_the_plain_one(
+    cases: list[PreparedCase], plan_for_balls: Plan
+) -> None:
+    data = patches(cases, plan_for_balls)
+    for number in range(12):
+        epoch, index = divmod(number, 4)
+        random = stream(0, epoch, index)
+        case = cases[stream(0, epoch, ORDER_STREAM).permutation(4)[index]]
+        image, _ = cut_patch(case, data.rules, draw_centre(case, data.rules, random), random)
+        assert torch.equal(data[number]["image"], image)
+
+
+def test_a_label_of_one_case_in_twenty_is_seen_about_as_often_as_the_others(
+    cases: list[PreparedCase], plan_for_balls: Plan
+) -> None:
+    """The second label has a voxel in the last case only, the first in all of them, far away."""
+    plan = dataclasses.replace(plan_for_balls, patch=(4, 4, 4))
+    near, far = np.full((1, 3), 2, np.int32), np.full((1, 3), 13, np.int32)
+    common = [dataclasses.replace(cases[0], id=str(number), voxels={1: near}, file=None) for number in range(19)]
+    data = patches([*common, dataclasses.replace(cases[0], id="rare", voxels={1: near, 2: far}, file=None)], plan)
+    drawn = [data.draw(*divmod(number, 20)) for number in range(4000)]
+    seen = Counter(int(centre[0]) for _, centre, _ in drawn if len(set(centre.tolist())) == 1)
+    # Of 20 patches per epoch 10 lie on labels: 9.75 on the first, a quarter on the second, which misses 4.75.
+    assert seen[13] / 4000 == pytest.approx((4.75 + 0.25) / 24.75, rel=0.1)
+    assert seen[2] / 4000 == pytest.approx(9.75 / 24.75, rel=0.1)
+    others = Counter(case.id for case, _, _ in drawn)
+    assert min(others.values()) > 0.7 * 4000 / 20
 
 
 def test_an_epoch_shows_every_case_once(cases: list[PreparedCase], plan_for_balls: Plan) -> None:
@@ -86,15 +148,6 @@ def test_a_scan_smaller_than_the_patch_is_surrounded_by_zeros(cases: list[Prepar
     assert sample["image"].shape == (1, 32, 32, 32)
     assert sample["image"].sum().item() == pytest.approx(float(case.image.sum()), abs=1e-2)
     assert (sample["labels"] > 0).sum() == (case.labels > 0).sum()
-
-
-def test_a_store_is_never_served_stale(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
-    prepare_cases(balls.cases[:1], balls, plan_for_balls, tmp_path)
-    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    prepare_cases(balls.cases[:1], balls, plan_for_balls, tmp_path)
-    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
-    prepare_cases(balls.cases[:1], balls, dataclasses.replace(plan_for_balls, spacing=(2.0, 2.0, 2.0)), tmp_path)
-    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_single_slice_among_volumes_can_be_drawn_from_anywhere(plan_for_balls: Plan) -> None:

@@ -11,7 +11,7 @@ from segkit.config import load
 from segkit.dataset import Case, Dataset
 from segkit.errors import UsageError
 from segkit.plans import read_plan
-from segkit.training.run_folder import default_run_dir, point_latest, safe_name, state
+from segkit.training.run_folder import default_run_dir, point_latest, prepared_folder, safe_name, state
 
 
 def test_a_folder_that_is_not_there_or_empty_is_new(tmp_path: Path) -> None:
@@ -48,6 +48,7 @@ def test_default_folder_depends_on_configuration_and_data_but_not_on_place(tmp_p
     assert first.parent == Path("runs/a_b")
     assert default_run_dir(load(["dataset=two", "seed=1"]), plan, dataset) == first
     assert default_run_dir(load(["dataset=one", "seed=2"]), plan, dataset) != first
+    assert default_run_dir(load(["dataset=one", "seed=1", "dataset.store=x"]), plan, dataset) == first
     other = dataclasses.replace(dataset, labels={"y": 1})
     assert default_run_dir(load(["dataset=one", "seed=1"]), plan, other) != first
 
@@ -68,3 +69,17 @@ def test_latest_that_cannot_be_written_is_a_warning(
     (tmp_path / "runs").touch()
     point_latest(Path("elsewhere"))
     assert "runs/latest does not name this run: " in caplog.text
+
+
+def test_prepared_cases_lie_beside_the_run_or_where_one_says(tmp_path: Path) -> None:
+    assert prepared_folder(load(), Path("runs/d/unet-1")) == Path("runs/d/prepared")
+    assert prepared_folder(load(), Path("run")) == Path("prepared")
+    assert prepared_folder(load(["dataset.store=big disk, 2"]), Path("run")) == Path("big disk, 2")
+
+
+def test_prepared_cases_lie_in_a_run_that_alone_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As with a container's mounted folder; permissions do not bind the root user that may run this.
+    monkeypatch.setattr("os.access", lambda _path, _mode: False)
+    assert prepared_folder(load(), tmp_path / "run") == tmp_path / "run" / "prepared"
+    (tmp_path / "run" / "prepared").mkdir(parents=True)
+    assert state(tmp_path / "run") == "new"

@@ -1,0 +1,80 @@
+"""What was measured before is not measured again while every byte of the dataset's files is as it was."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from segkit import __version__
+from segkit.dataset import Dataset
+from segkit.files import write_text
+from segkit.planning.case_facts import CaseFacts, LabelFacts
+from segkit.planning.fingerprint import SAMPLES, THREADS, Fingerprint, Intensity, Progress, measure, warn_of
+from segkit.preprocessing.content import content_hash
+from segkit.preprocessing.store import NOT_OF_DATASET, fields_but
+from segkit.preprocessing.store_folder import mark_store
+
+FORMAT = 1
+"""To be raised by whoever changes what is measured in the same files."""
+
+
+def known_or_measured(dataset: Dataset, store: Path, progress: Progress | None = None) -> Fingerprint:
+    """The dataset's fingerprint, from ``store`` if it holds that of these files, else measured and kept there.
+
+    Raises:
+        InputError: a case that cannot be used, or a store that cannot be written.
+    """
+    contents = _contents(dataset, progress)
+    place = store / f"fingerprint-{_key(dataset, contents)}.json"
+    fingerprint = _read(place, dataset)
+    if fingerprint:
+        for facts in fingerprint.cases:
+            warn_of(facts)
+        return fingerprint
+    fingerprint = measure(dataset, progress)
+    if _contents(dataset) == contents:  # else a file has changed since its content was taken
+        mark_store(store)
+        # Without the cases' ids, which may name patients.
+        nameless = [dataclasses.replace(facts, id="") for facts in fingerprint.cases]
+        write_text(place, json.dumps(dataclasses.asdict(dataclasses.replace(fingerprint, cases=tuple(nameless)))))
+    return fingerprint
+
+
+def _contents(dataset: Dataset, progress: Progress | None = None) -> list[str]:
+    contents = []
+    with ThreadPoolExecutor(THREADS) as pool:
+        for case, content in zip(dataset.cases, pool.map(content_hash, dataset.cases), strict=True):
+            contents.append(content)
+            if progress:
+                progress(len(contents), len(dataset.cases), case.id)
+    return contents
+
+
+def _key(dataset: Dataset, contents: Sequence[str]) -> str:
+    decides = [FORMAT, __version__, SAMPLES, fields_but(dataset, NOT_OF_DATASET), contents]
+    return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:32]
+
+
+def _read(place: Path, dataset: Dataset) -> Fingerprint | None:
+    """None where it is not there or damaged."""
+    try:
+        content = json.loads(place.read_text(encoding="utf-8"))
+        cases = [_case(facts, case.id) for facts, case in zip(content["cases"], dataset.cases, strict=True)]
+        intensities = tuple(Intensity(**channel) for channel in content["intensities"])
+        return Fingerprint(content["unit"], tuple(cases), intensities)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _case(facts: dict[str, Any], case_id: str) -> CaseFacts:
+    labels = {
+        name: LabelFacts(**{**label, "centroid": tuple(label["centroid"]), "deviation": tuple(label["deviation"])})
+        for name, label in facts["labels"].items()
+    }
+    tuples = {name: tuple(facts[name]) for name in ("shape", "spacing", "cropped", "constant")}
+    return CaseFacts(**{**facts, **tuples, "id": case_id, "labels": labels})

@@ -1,0 +1,105 @@
+"""Named arrays in one file that is mapped into memory: the layout of safetensors, which other programs read too.
+
+The arrays are neither packed nor cut into blocks: a patch is copied from mapped pages, which all processes share.
+Before that the system is told which pages it will be, else it would read ahead many times as much; measured by
+benchmarks/store.py against blocks and blosc2.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import mmap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segkit.files import atomic_path
+
+TYPES: dict[str, np.dtype[Any]] = {
+    "F32": np.dtype("<f4"),
+    "I32": np.dtype("<i4"),
+    "U16": np.dtype("<u2"),
+    "U8": np.dtype("u1"),
+}
+WILL_NEED: int | None = getattr(mmap, "MADV_WILLNEED", None)
+"""Windows does not take such advice."""
+SMALL = 1 << 20
+"""Bytes of an array that the system reads ahead as a whole."""
+
+LONGEST_HEADER = 1 << 24
+"""Bytes; a line per label is far less."""
+
+Box = tuple[slice, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayFile:
+    """Arrays of a file, read-only; they keep it mapped as long as one of them lives."""
+
+    path: Path
+    arrays: dict[str, NDArray[Any]]
+    starts: dict[str, int]
+    """Byte of the file at which an array begins."""
+    mapped: mmap.mmap
+
+    def will_read(self, name: str, box: Box) -> None:
+        """Tell the system that this box, a slice per axis (..., X, Y, Z), is read next: it then fetches it at once."""
+        array = self.arrays[name]
+        if WILL_NEED is None or array.nbytes < SMALL or any(edge.start >= edge.stop for edge in box):
+            return
+        *planes, y, z = box
+        length = ((y.stop - 1 - y.start) * array.shape[-1] + z.stop - z.start) * array.itemsize
+        for plane in np.ndindex(*(edge.stop - edge.start for edge in planes)):
+            first = (*(edge.start + step for edge, step in zip(planes, plane, strict=True)), y.start, z.start)
+            start = self.starts[name] + sum(n * stride for n, stride in zip(first, array.strides, strict=True))
+            before = start % mmap.PAGESIZE
+            self.mapped.madvise(WILL_NEED, start - before, before + length)
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write contiguous arrays atomically, those of larger numbers first.
+
+    Raises:
+        InputError: a folder that cannot be written, a full disk.
+    """
+    names = {dtype: name for name, dtype in TYPES.items()}
+    ordered = sorted(arrays.items(), key=lambda item: -item[1].itemsize)
+    header, end = {}, 0
+    for name, array in ordered:
+        offsets = [end, end + array.nbytes]
+        header[name] = {"dtype": names[array.dtype], "shape": list(array.shape), "data_offsets": offsets}
+        end += array.nbytes
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for _, array in ordered:
+            file.write(array.reshape(-1).view(np.uint8).data)
+
+
+def map_arrays(path: Path) -> ArrayFile | None:
+    """The arrays of a file; None where it is not there or not whole, as after a loss of power."""
+    try:
+        with path.open("rb") as file:
+            # Not through the map: the system would read megabytes around the header.
+            size = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(min(size, LONGEST_HEADER)))
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        first = 8 + size
+        if first + max(entry["data_offsets"][1] for entry in header.values()) != len(mapped):
+            return None
+        starts = {name: first + entry["data_offsets"][0] for name, entry in header.items()}
+        arrays = {name: _array(mapped, entry, starts[name]) for name, entry in header.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return ArrayFile(path, arrays, starts, mapped)
+
+
+def _array(mapped: mmap.mmap, entry: dict[str, Any], start: int) -> NDArray[Any]:
+    shape = entry["shape"]
+    return np.frombuffer(mapped, TYPES[entry["dtype"]], math.prod(shape), start).reshape(shape)
