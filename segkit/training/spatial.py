@@ -92,7 +92,7 @@ def _rotation(axis: int, angle: float) -> NDArray[np.float64]:
 def resample_patch(image: Tensor, labels: Tensor, placement: Placement, patch: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Sample the cut box at the placement's positions, which lie inside it: linear for the image, nearest for labels.
 
-    Voxels are gathered by index rather than by `torch.nn.functional.grid_sample`, which took four times as long.
+    Voxels are gathered by index rather than by `torch.nn.functional.grid_sample`, which took twice as long.
     """
     if placement.matrix is None:
         return image, labels
