@@ -107,6 +107,8 @@ class AugmentConfig:
 
     mirror: Any = "auto"
     """auto (the axes that the labels' geometry allows), none, or a list of axes such as [0,2]."""
+    dummy_2d: Any = "auto"
+    """auto (slabs, by nnU-Net's rule), none, or the axis along which only mirroring acts: 0, 1 or 2."""
     rotate: float = 0.35
     """Probability of a rotation; with it its angle."""
     rotate_degrees: float = 30.0
@@ -115,11 +117,17 @@ class AugmentConfig:
     noise: float = 0.1
     noise_std: float = 0.3
     blur: float = 0.2
+    blur_per_channel: float = 0.5
+    """Probability of each channel of a blurred patch."""
     blur_sigma: list[float] = field(default_factory=lambda: [0.5, 1.0])
     brightness: float = 0.15
     brightness_range: list[float] = field(default_factory=lambda: [0.75, 1.25])
     contrast: float = 0.15
     contrast_range: list[float] = field(default_factory=lambda: [0.75, 1.25])
+    lowres: float = 0.25
+    """Probability that a lower resolution is simulated."""
+    lowres_per_channel: float = 0.5
+    lowres_zoom: list[float] = field(default_factory=lambda: [0.5, 1.0])
     gamma: float = 0.3
     gamma_range: list[float] = field(default_factory=lambda: [0.7, 1.5])
     gamma_inverted: float = 0.1

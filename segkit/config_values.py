@@ -64,6 +64,10 @@ def _is_mirror(value: Any) -> bool:
     return value in ("auto", "none")
 
 
+def _is_zoom(value: Any) -> bool:
+    return _range(0.01)[0](value) and bool(value[1] <= 1)
+
+
 def _are_names(value: Any) -> bool:
     if not isinstance(value, list) or not all(isinstance(name, str) and name.strip() for name in value):
         return False
@@ -113,6 +117,7 @@ CHECKS: dict[str, tuple[Check, str]] = {
     "trainer.validations": _whole(0),
     "trainer.checkpoint_minutes": _above(0),
     "augment.mirror": (_is_mirror, "auto, none or a list of different axes out of 0, 1 and 2 such as [0,2]"),
+    "augment.dummy_2d": _among("auto", "none", 0, 1, 2),
     "augment.rotate": _PROBABILITY,
     "augment.rotate_degrees": _between(0, 180),
     "augment.scale": _PROBABILITY,
@@ -120,11 +125,15 @@ CHECKS: dict[str, tuple[Check, str]] = {
     "augment.noise": _PROBABILITY,
     "augment.noise_std": _between(0, 10),
     "augment.blur": _PROBABILITY,
+    "augment.blur_per_channel": _PROBABILITY,
     "augment.blur_sigma": _range(0.01),
     "augment.brightness": _PROBABILITY,
     "augment.brightness_range": _range(0),
     "augment.contrast": _PROBABILITY,
     "augment.contrast_range": _range(0),
+    "augment.lowres": _PROBABILITY,
+    "augment.lowres_per_channel": _PROBABILITY,
+    "augment.lowres_zoom": (_is_zoom, "a list [from,to] of two numbers from 0.01 to 1, the smaller first"),
     "augment.gamma": _PROBABILITY,
     "augment.gamma_range": _range(0.01),
     "augment.gamma_inverted": _PROBABILITY,

@@ -70,6 +70,9 @@ def _names(plan: Plan) -> Iterator[str]:
         yield f"labels must be names with whole numbers other than 0, not {plan.labels}"
     if len(set(plan.labels.values())) != len(plan.labels):
         yield f"labels must have different values, not {plan.labels}"
+    swapped = [name for pair in plan.mirror_swaps for name in pair]
+    if len(set(swapped)) != len(swapped) or not all(name in plan.labels for name in swapped):
+        yield f"mirror_swaps must be pairs of different labels out of {', '.join(plan.labels)}, not {swapped}"
     if not plan.channels:
         yield "there must be a channel"
 

@@ -21,6 +21,8 @@ from segkit.plan_values import NormKind, Scheme, problems
 
 FORMAT_VERSION = 1
 REMEDY = "Compare it with what 'segkit plan DATASET' writes."
+LEFT_RIGHT = 0
+"""The axis that mirrors left and right: X."""
 
 
 @dataclass(frozen=True)
@@ -127,11 +129,20 @@ class Plan:
     network: NetworkPlan
     reasons: dict[str, str] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
+    mirror_swaps: tuple[tuple[str, str], ...] = ()
+    """Pairs of labels, left and right of one thing, that change names where the axis LEFT_RIGHT is mirrored."""
 
     @property
     def label_values(self) -> tuple[int, ...]:
         """Value in the files of every network output: background first, then the labels in their order."""
         return (0, *self.labels.values())
+
+    @property
+    def mirrored_outputs(self) -> tuple[int, ...]:
+        """For every network output, the output that it is once left and right are mirrored."""
+        names = ["", *self.labels]
+        partner = {one: other for pair in self.mirror_swaps for one, other in (pair, pair[::-1])}
+        return tuple(names.index(partner.get(name, name)) for name in names)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -141,6 +152,8 @@ class Plan:
         """Twelve hex digits over everything but the reasons; the order of the labels, that of the outputs, counts."""
         content = self.to_dict() | {"labels": list(self.labels.items())}
         del content["reasons"]
+        if not self.mirror_swaps:  # a plan without keeps the hash that it had before there were any
+            del content["mirror_swaps"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
     @staticmethod
@@ -217,6 +230,7 @@ def _plan(content: dict[str, Any], where: str | Path) -> Plan:
                 "spacing": tuple(content["spacing"]),
                 "patch": tuple(content["patch"]),
                 "mirror_axes": tuple(content["mirror_axes"]),
+                "mirror_swaps": tuple(_pair(names) for names in content.get("mirror_swaps", ())),
                 "network": NetworkPlan(
                     **{
                         **network,
@@ -242,6 +256,11 @@ def _stage(content: dict[str, Any]) -> StagePlan:
         stride=_three(content["stride"]),
         layers=tuple(LayerPlan(**layer) for layer in content["layers"]),
     )
+
+
+def _pair(names: list[str]) -> tuple[str, str]:
+    one, other = names
+    return (one, other)
 
 
 def _three(values: list[int]) -> tuple[int, int, int]:

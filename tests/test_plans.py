@@ -67,6 +67,8 @@ def change(content: dict[str, Any], path: str, value: Any) -> None:
         ("batch_size", "2", "batch_size must be a whole number of at least 1, not '2'"),
         ("mirror_axes", [3], r"mirror_axes must be different axes out of \[0, 1, 2\], not \[3\]"),
         ("mirror_axes", [1, 1], "mirror_axes must be different axes"),
+        ("mirror_swaps", [["nothing", "liver"]], "mirror_swaps must be pairs of different labels out of"),
+        ("mirror_swaps", [["liver"]], "the keys and types of a plan"),
         ("labels", {}, "labels must be names with whole numbers other than 0"),
         ("labels", {"a": 0}, "labels must be names with whole numbers other than 0"),
         ("labels", {"a": 1, "b": 1}, "labels must have different values"),
@@ -137,3 +139,17 @@ def test_the_order_of_labels_is_part_of_the_hash(content: dict[str, Any]) -> Non
     )
     assert one.labels == two.labels
     assert one.hash() != two.hash()
+
+
+def test_sides_that_change_names_come_back_and_count(content: dict[str, Any]) -> None:
+    labels = {"left": 5, "spine": 6, "right": 7}
+    without = Plan.from_dict({**content, "labels": labels})
+    swapped = Plan.from_dict({**content, "labels": labels, "mirror_swaps": [["left", "right"]]})
+    assert Plan.from_dict(json.loads(plan_text(swapped))) == swapped
+    assert swapped.mirrored_outputs == (0, 3, 2, 1)
+    assert without.mirrored_outputs == (0, 1, 2, 3)
+    assert swapped.hash() != without.hash()
+
+
+def test_a_plan_without_sides_has_the_hash_that_it_had_before_they_were_known(content: dict[str, Any]) -> None:
+    assert Plan.from_dict(content).hash() == "8091539ce40c"

@@ -116,6 +116,7 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
         "patch": list(plan.patch),
         "batch_size": plan.batch_size,
         "mirror_axes": list(plan.mirror_axes),
+        "mirror_swaps": [" and ".join(pair) for pair in plan.mirror_swaps],
         "network": plan.network.name,
         "features": [stage.layers[-1].channels for stage in plan.network.encoder],
     }

@@ -32,7 +32,7 @@ overrides (KEY=VALUE), the ones that matter most:
   plan=FILE                      follow an edited plan.json of 'segkit plan'
   plan.spacing plan.patch        bend its rules: mm, and voxels, along X, Y and Z
   plan.memory=8GB                what one training step may take
-  augment.mirror=auto|none|[0,2] axes to mirror; auto asks the labels' geometry
+  augment.mirror=auto|none|[0,2] axes to mirror; auto asks the labels' geometry and sides
   weights=MODEL                  start from a trained model: a bundle or run folder, a .segkit file, or a name
   run_dir=PATH                   where the run goes; default runs/<dataset>/<network>-<hash>
   seed=N                         of the network's start and of every random draw

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from segkit.errors import UsageError
-from segkit.plans import Plan
+from segkit.plans import LEFT_RIGHT, Plan
 
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -25,6 +25,8 @@ class WindowScorer:
         self.device = device
         self.dtype = PRECISIONS[precision]
         self.mirrorings = mirrorings(plan) if tta else [()]
+        self.left_right = window_axis(plan, LEFT_RIGHT)
+        self.outputs = list(plan.mirrored_outputs) if plan.mirror_swaps else None
 
     def __call__(self, windows: Tensor) -> Tensor:
         """See the class."""
@@ -34,11 +36,16 @@ class WindowScorer:
             for axes in self.mirrorings:
                 turned = windows.flip(axes).contiguous(memory_format=_memory_format(windows.ndim - 2))
                 for network in self.networks:
-                    scores = network(turned).float().flip(axes)
+                    scores = self._turned_back(network(turned).float(), axes)
                     total = scores if total is None else total.add_(scores)
         if total is None:
             raise ValueError("no network")
         return total.div_(len(self.mirrorings) * len(self.networks))
+
+    def _turned_back(self, scores: Tensor, axes: tuple[int, ...]) -> Tensor:
+        if self.outputs and self.left_right in axes:
+            scores = scores[:, self.outputs]
+        return scores.flip(axes)
 
     def move(self, device: torch.device) -> None:
         """Go on with another device."""
@@ -55,9 +62,14 @@ def mirrorings(plan: Plan) -> list[tuple[int, ...]]:
 
     A 2D network's windows (B, C, and two axes) lack the slice axis.
     """
-    seen = [axis for axis in range(3) if axis != plan.slice_axis]
-    axes = [2 + seen.index(axis) for axis in plan.mirror_axes if axis in seen]
+    axes = [axis for axis in (window_axis(plan, axis) for axis in plan.mirror_axes) if axis is not None]
     return [chosen for count in range(len(axes) + 1) for chosen in combinations(axes, count)]
+
+
+def window_axis(plan: Plan, axis: int) -> int | None:
+    """The axis of a batch of windows that is ``axis`` of the scan; None for the slice axis."""
+    seen = [each for each in range(3) if each != plan.slice_axis]
+    return 2 + seen.index(axis) if axis in seen else None
 
 
 def choose_device(name: str) -> torch.device:

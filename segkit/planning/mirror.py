@@ -1,8 +1,13 @@
-"""Which axes may be mirrored: not those along which two labels keep their order in the patient."""
+"""Which axes may be mirrored: not those along which two labels keep their order in the patient.
+
+Labels that are the left and the right of one thing change names when left and right are mirrored; the axis is mirrored
+if the labels then stand as they do in the patient.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -12,6 +17,8 @@ from numpy.typing import NDArray
 
 from segkit.errors import UsageError
 from segkit.planning.fingerprint import Fingerprint
+from segkit.planning.lateral import lateral_pairs
+from segkit.plans import LEFT_RIGHT
 
 AGREEMENT = 0.95
 """Share of the cases in which two labels must stand in the same order."""
@@ -26,6 +33,9 @@ FEW_DISTANCE = 2.0
 
 TINY = 1e-9
 """In place of the standard deviation of a label of one voxel."""
+
+LIKENESS = 0.5
+"""Share of two labels' distance at which their partners must stand in the mirrored order."""
 
 AXIS_NAMES = "xyz"
 SIDES = {"mm": ("left of", "behind", "below"), "px": ("left of", "above", "in front of")}
@@ -47,23 +57,27 @@ class Order:
 
 def label_orders(fingerprint: Fingerprint) -> list[Order]:
     """All pairs of labels that keep their order along an axis, the farthest apart first."""
-    names = sorted({name for case in fingerprint.cases for name in case.labels})
-    centroids, deviations = (_positions(fingerprint, names, what) for what in ("centroid", "deviation"))
-    orders = []
-    for a, b in combinations(range(len(names)), 2):
-        both = ~np.isnan(centroids[:, a, 0] + centroids[:, b, 0])
-        if both.any():
-            apart = centroids[both, b] - centroids[both, a]
-            size = (deviations[both, a] + deviations[both, b]) / 2
-            orders += _orders(names[a], names[b], apart, size)
+    orders = [order for pair in _pairs(fingerprint) for order in _orders(*pair)]
     return sorted(orders, key=lambda order: -order.separation)
 
 
-def mirror_axes(fingerprint: Fingerprint, axes: Sequence[int], choice: Any = "auto") -> tuple[tuple[int, ...], str]:
-    """Axes to mirror out of ``axes``, and why.
+@dataclass(frozen=True)
+class Mirroring:
+    """Axes to mirror, the pairs of labels that change names when left and right are mirrored, and why."""
+
+    axes: tuple[int, ...]
+    swaps: tuple[tuple[str, str], ...]
+    reason: str
+
+
+def choose_mirroring(
+    fingerprint: Fingerprint, labels: Sequence[str], axes: Sequence[int], choice: Any = "auto"
+) -> Mirroring:
+    """Decide which of ``axes`` to mirror.
 
     Args:
         fingerprint: the measured dataset.
+        labels: the names of its labels.
         axes: the axes that the network sees.
         choice: auto, none, or a list of axes.
 
@@ -71,27 +85,69 @@ def mirror_axes(fingerprint: Fingerprint, axes: Sequence[int], choice: Any = "au
         UsageError: ``choice`` is none of these.
     """
     if choice == "auto":
-        return _automatic(fingerprint, axes)
+        return _automatic(fingerprint, labels, axes)
     if choice is None or choice == "none":
-        return (), "None, as asked (augment.mirror=none)."
+        return Mirroring((), (), "None, as asked (augment.mirror=none).")
     if not isinstance(choice, list | tuple) or not all(isinstance(axis, int) and axis in axes for axis in choice):
         raise UsageError(f"augment.mirror={choice} is not known. Use auto, none, or a list out of {list(axes)}.")
     chosen = tuple(sorted({int(axis) for axis in choice}))
-    return chosen, f"As asked (augment.mirror={list(chosen)})."
+    pairs, alone = lateral_pairs(labels) if LEFT_RIGHT in chosen else ((), ())
+    sentences = [f"As asked (augment.mirror={list(chosen)})."]
+    if pairs:
+        sentences.append(f"With x, {_change(pairs)}.")
+    if alone:
+        sentences.append(f"{', '.join(alone)}: no label is the other side, so the name stays.")
+    return Mirroring(chosen, pairs, " ".join(sentences))
 
 
-def _automatic(fingerprint: Fingerprint, axes: Sequence[int]) -> tuple[tuple[int, ...], str]:
-    orders = label_orders(fingerprint)
+def _automatic(fingerprint: Fingerprint, labels: Sequence[str], axes: Sequence[int]) -> Mirroring:
+    pairs, alone = lateral_pairs(labels)
+    orders, distances = label_orders(fingerprint), _distances(fingerprint) if pairs else {}
     allowed, sentences = [], []
     for axis in axes:
-        found = [order for order in orders if order.axis == axis]
-        if not found:
+        swaps = pairs if axis == LEFT_RIGHT else ()
+        against = [order for order in orders if not _holds(order, distances, axis=axis, swaps=swaps)]
+        if axis == LEFT_RIGHT and alone:
+            sentences.append(f"x is not: {alone[0]} has a side by its name, and no label is the other side.")
+        elif against:
+            sentences.append(f"{AXIS_NAMES[axis]} is not: {_contradiction(against, swaps, fingerprint.unit)}.")
+        else:
             allowed.append(axis)
-            sentences.append(f"{AXIS_NAMES[axis]} is mirrored: no two labels keep an order along it.")
-            continue
-        more = {1: "", 2: " (and one more pair)"}.get(len(found), f" (and {len(found) - 1} more pairs)")
-        sentences.append(f"{AXIS_NAMES[axis]} is not: {_sentence(found[0], fingerprint.unit)}{more}.")
-    return tuple(allowed), " ".join(sentences)
+            sentences.append(f"{AXIS_NAMES[axis]} is mirrored: {_consent(swaps)}.")
+    return Mirroring(tuple(allowed), pairs if LEFT_RIGHT in allowed else (), " ".join(sentences))
+
+
+def _holds(
+    order: Order, distances: dict[tuple[int, str, str], float], *, axis: int, swaps: Sequence[tuple[str, str]]
+) -> bool:
+    """Whether ``order`` is still one of the patient's once ``axis`` is mirrored and names have changed."""
+    if not swaps:
+        return order.axis != axis
+    partner = {one: other for pair in swaps for one, other in (pair, pair[::-1])}
+    first, second = partner.get(order.first, order.first), partner.get(order.second, order.second)
+    if order.axis == axis:
+        first, second = second, first
+    return distances.get((order.axis, first, second), math.inf) >= LIKENESS * order.separation
+
+
+def _consent(swaps: Sequence[tuple[str, str]]) -> str:
+    return f"{_change(swaps)} with it" if swaps else "no two labels keep an order along it"
+
+
+def _change(pairs: Sequence[tuple[str, str]]) -> str:
+    return f"{pairs[0][0]} and {pairs[0][1]} change names{_more(len(pairs))}"
+
+
+def _more(count: int) -> str:
+    return {1: "", 2: " (and one more pair)"}.get(count, f" (and {count - 1} more pairs)")
+
+
+def _contradiction(against: Sequence[Order], swaps: Sequence[tuple[str, str]], unit: str) -> str:
+    """The clearest of the orders that a mirrored patient would not have."""
+    order = against[0]
+    paired = {name for pair in swaps for name in pair}
+    sides = ", and the sides are no mirror images" if {order.first, order.second} & paired else ""
+    return f"{_sentence(order, unit)}{_more(len(against))}{sides}"
 
 
 def _sentence(order: Order, unit: str) -> str:
@@ -100,6 +156,29 @@ def _sentence(order: Order, unit: str) -> str:
         f"{order.first} lies {side} {order.second} along {AXIS_NAMES[order.axis]}"
         f" in {order.agreeing} of {order.cases} cases"
     )
+
+
+def _distances(fingerprint: Fingerprint) -> dict[tuple[int, str, str], float]:
+    """By axis and two labels: how far the second's centroid lies beyond the first's, as `Order.separation` counts."""
+    found = {}
+    for first, second, apart, size in _pairs(fingerprint):
+        distances = np.median(apart, axis=0) / np.maximum(np.median(size, axis=0), TINY)
+        for axis, distance in enumerate(distances.tolist()):
+            found[axis, first, second], found[axis, second, first] = distance, -distance
+    return found
+
+
+def _pairs(
+    fingerprint: Fingerprint,
+) -> Iterator[tuple[str, str, NDArray[np.float64], NDArray[np.float64]]]:
+    """Two labels, the second's centroid minus the first's and their mean standard deviation, (cases with both, 3)."""
+    names = sorted({name for case in fingerprint.cases for name in case.labels})
+    centroids, deviations = (_positions(fingerprint, names, what) for what in ("centroid", "deviation"))
+    for a, b in combinations(range(len(names)), 2):
+        both = ~np.isnan(centroids[:, a, 0] + centroids[:, b, 0])
+        if both.any():
+            apart = centroids[both, b] - centroids[both, a]
+            yield names[a], names[b], apart, (deviations[both, a] + deviations[both, b]) / 2
 
 
 def _positions(fingerprint: Fingerprint, names: Sequence[str], what: str) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from segkit.config import NetworkConfig, PlanConfig
 from segkit.dataset import Dataset
 from segkit.errors import UsageError
 from segkit.planning.fingerprint import Fingerprint
-from segkit.planning.mirror import mirror_axes
+from segkit.planning.mirror import choose_mirroring
 from segkit.planning.patch import choose_batch, choose_patch
 from segkit.planning.schemes import plan_channels, plan_crop
 from segkit.planning.stages import build_stages
@@ -58,7 +58,7 @@ def _decided(task: Task, mirror: Any) -> Plan:
     size = median_size(fingerprint, spacing)
     topology, features, patch_reason = choose_patch(task, spacing, size)
     batch_size, batch_reason = choose_batch(task, topology.patch, size)
-    axes, mirror_reason = mirror_axes(fingerprint, task.axes, mirror)
+    mirroring = choose_mirroring(fingerprint, list(dataset.labels), task.axes, mirror)
     crop, crop_reason = plan_crop(fingerprint)
     channels, channel_reasons = plan_channels(fingerprint, dataset.channels, crop=crop)
     return Plan(
@@ -71,7 +71,8 @@ def _decided(task: Task, mirror: Any) -> Plan:
         unit=fingerprint.unit,
         patch=topology.patch,
         batch_size=batch_size,
-        mirror_axes=axes,
+        mirror_axes=mirroring.axes,
+        mirror_swaps=mirroring.swaps,
         crop_to_content=crop,
         network=build_stages(topology, features, inputs=len(channels), config=network),
         reasons={
@@ -80,7 +81,7 @@ def _decided(task: Task, mirror: Any) -> Plan:
             "patch": patch_reason + batch_reason,
             "crop": crop_reason,
             **channel_reasons,
-            "mirror": mirror_reason,
+            "mirror": mirroring.reason,
             "network": _network_reason(topology, network),
         },
     )

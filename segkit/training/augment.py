@@ -1,153 +1,137 @@
-"""Random changes of a patch. Every random number comes from the generator that is passed in.
+"""Random changes of a patch's intensities. Every random number comes from the generator that is passed in.
 
-Images are (C, X, Y, Z) float32, labels (X, Y, Z) int64. The set and its ranges follow nnU-Net v2
-(batchgeneratorsv2); see docs/decisions.md for what differs.
+Images are (C, X, Y, Z) float32. The set, its order and its ranges follow nnU-Net v2 (batchgeneratorsv2); see
+docs/decisions.md for what differs. Functions of one channel take (X, Y, Z); those that end in _ write into it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 from segkit.config import AugmentConfig
-from segkit.plans import Plan
+
+TINY = 1e-7
+"""In place of the range or the spread of a constant channel."""
+
+Change = Callable[[Tensor], Tensor]
 
 
-@dataclass(frozen=True, eq=False)
-class Placement:
-    """Where a patch samples the scan: offset in voxels = matrix @ (offset in the patch)."""
-
-    matrix: NDArray[np.float64] | None = None
-    """(3, 3), None for a plain cut."""
-
-    def reach(self, patch: Sequence[int]) -> NDArray[np.int64]:
-        """Edges of the box that must be cut so that every sample lies inside it."""
-        size = np.array(patch, dtype=np.int64)
-        if self.matrix is None:
-            return size
-        half = np.abs(self.matrix) @ ((size - 1) / 2)
-        grown = 2 * np.ceil(half).astype(np.int64) + 2
-        # The same parity keeps the centre of the box on the centre of the patch; a single plane stays single.
-        return np.where(size == 1, 1, grown + (grown - size) % 2)
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Sums of floating-point numbers depend on how many threads share them: a patch is computed by one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
-def draw_placement(plan: Plan, augment: AugmentConfig, random: np.random.Generator) -> Placement:
-    """A rotation with probability ``rotate`` and a scaling with probability ``scale``; in-plane for a 2D network."""
-    angles = np.radians(random.uniform(-augment.rotate_degrees, augment.rotate_degrees, 3))
-    factor = _within(augment.scale_range, random)
-    rotated, scaled = random.random() < augment.rotate, random.random() < augment.scale
-    if not (rotated or scaled):
-        return Placement()
-    free = [axis for axis in range(3) if axis != plan.slice_axis]
-    matrix = np.eye(3)
-    if rotated:
-        for axis in range(3) if plan.slice_axis is None else [plan.slice_axis]:
-            matrix = _rotation(axis, angles[axis]) @ matrix
-    if scaled:
-        matrix[np.ix_(free, free)] /= factor
-    # Turning is rigid in mm, not in voxels.
-    spacing = np.array([1.0 if edge is None else edge for edge in plan.spacing])
-    return Placement(matrix * spacing[None, :] / spacing[:, None])
+def augment_intensity(image: Tensor, augment: AugmentConfig, flat: int | None, random: np.random.Generator) -> Tensor:
+    """Noise, blur, brightness, contrast, low resolution and gamma, each with its own probability; ``image`` is lost.
 
-
-def _rotation(axis: int, angle: float) -> NDArray[np.float64]:
-    first, second = [other for other in range(3) if other != axis]
-    matrix = np.eye(3)
-    matrix[first, first] = matrix[second, second] = np.cos(angle)
-    matrix[first, second], matrix[second, first] = -np.sin(angle), np.sin(angle)
-    return matrix
-
-
-def resample_patch(image: Tensor, labels: Tensor, placement: Placement, patch: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Sample the cut box at the placement's positions: linear for the image, nearest for the labels."""
-    if placement.matrix is None:
-        return image, labels
-    grid = _grid(placement.matrix, patch, image.shape[1:])
-    moved = F.grid_sample(image[None], grid, mode="bilinear", padding_mode="zeros", align_corners=False)[0]
-    nearest = F.grid_sample(
-        labels[None, None].float(), grid, mode="nearest", padding_mode="zeros", align_corners=False
-    )[0, 0]
-    return moved, nearest.long()
-
-
-def _grid(matrix: NDArray[np.float64], patch: Sequence[int], box: Sequence[int]) -> Tensor:
-    """Positions (1, X, Y, Z, 3) in grid_sample's units: -1 to 1 over the box, last axis first."""
-    axes = [torch.arange(n, dtype=torch.float32) - (n - 1) / 2 for n in patch]
-    offsets = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
-    positions = offsets @ torch.from_numpy(matrix.astype(np.float32)).T
-    scaled = positions * (2 / torch.tensor(list(box), dtype=torch.float32))
-    return scaled.flip(-1)[None]
-
-
-def mirror(image: Tensor, labels: Tensor, axes: Sequence[int], random: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Flip each of ``axes`` with probability 1/2."""
-    chosen = [axis for axis in axes if random.random() < 0.5]
-    if not chosen:
-        return image, labels
-    return image.flip([axis + 1 for axis in chosen]), labels.flip(chosen)
-
-
-def augment_intensity(
-    image: Tensor, augment: AugmentConfig, slice_axis: int | None, random: np.random.Generator
-) -> Tensor:
-    """Noise, blur, brightness, contrast and gamma, each with its own probability, in nnU-Net's order."""
-    steps: list[tuple[float, Callable[[Tensor], Tensor]]] = [
-        (augment.noise, lambda x: add_noise(x, random.uniform(0, augment.noise_std), random)),
-        (augment.blur, lambda x: blur(x, _within(augment.blur_sigma, random), slice_axis)),
-        (augment.brightness, lambda x: x * _within(augment.brightness_range, random)),
-        (augment.contrast, lambda x: change_contrast(x, _within(augment.contrast_range, random))),
-        (augment.gamma_inverted, lambda x: -change_gamma(-x, _within(augment.gamma_range, random))),
-        (augment.gamma, lambda x: change_gamma(x, _within(augment.gamma_range, random))),
+    Blur and low resolution do not act along the axis ``flat``. All but the noise draw anew for each channel.
+    """
+    sigma, zoom, gamma = augment.blur_sigma, augment.lowres_zoom, augment.gamma_range
+    steps: list[tuple[float, float, Change]] = [
+        (augment.blur, augment.blur_per_channel, lambda x: blur(x, _within(sigma, random, 3), flat)),
+        (augment.brightness, 1.0, lambda x: x.mul_(_factor(augment.brightness_range, random))),
+        (augment.contrast, 1.0, lambda x: change_contrast_(x, _factor(augment.contrast_range, random))),
+        (augment.lowres, augment.lowres_per_channel, lambda x: lower_resolution(x, _within(zoom, random), flat)),
+        (augment.gamma_inverted, 1.0, lambda x: change_gamma_(x.neg_(), _factor(gamma, random)).neg_()),
+        (augment.gamma, 1.0, lambda x: change_gamma_(x, _factor(gamma, random))),
     ]
-    for probability, change in steps:
+    if random.random() < augment.noise:
+        add_noise_(image, random.uniform(0, augment.noise_std), random)
+    for probability, per_channel, change in steps:
         if random.random() < probability:
-            image = change(image)
+            image = _each(image, per_channel, change, random)
     return image
 
 
-def _within(limits: Sequence[float], random: np.random.Generator) -> float:
-    return float(random.uniform(limits[0], limits[1]))
+def _each(image: Tensor, probability: float, change: Change, random: np.random.Generator) -> Tensor:
+    for channel in image:
+        if random.random() < probability:
+            channel.copy_(change(channel))
+    return image
 
 
-def add_noise(image: Tensor, std: float, random: np.random.Generator) -> Tensor:
+def _within(limits: Sequence[float], random: np.random.Generator, count: int | None = None) -> Any:
+    """One number between the limits, or ``count`` of them."""
+    return random.uniform(limits[0], limits[1], count)
+
+
+def _factor(limits: Sequence[float], random: np.random.Generator) -> float:
+    """Below 1 as often as above where both are within the limits, as nnU-Net draws its factors."""
+    low, high = limits
+    if low < 1 < high:
+        low, high = (low, 1) if random.random() < 0.5 else (1, high)
+    return random.uniform(low, high)
+
+
+def add_noise_(image: Tensor, std: float, random: np.random.Generator) -> Tensor:
     """Gaussian noise of standard deviation ``std``, the image being normalised to 1."""
-    return image + std * torch.from_numpy(random.standard_normal(tuple(image.shape), dtype=np.float32))
+    numbers = torch.Generator().manual_seed(int(random.integers(2**63)))
+    return image.add_(torch.empty_like(image).normal_(0, std, generator=numbers))
 
 
-def blur(image: Tensor, sigma: float, slice_axis: int | None = None) -> Tensor:
-    """Gaussian blur of ``sigma`` voxels along every axis but the slice axis; borders are repeated."""
-    radius = max(1, int(np.ceil(3 * sigma)))
-    offsets = torch.arange(-radius, radius + 1, dtype=torch.float32)
-    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
-    kernel = kernel / kernel.sum()
-    for axis in (axis for axis in range(3) if axis != slice_axis and image.shape[axis + 1] > 1):
-        padding = [0, 0, 0, 0, 0, 0]
-        padding[2 * (2 - axis)] = padding[2 * (2 - axis) + 1] = radius
-        shape = [1, 1, 1, 1, 1]
-        shape[axis + 2] = len(kernel)
-        image = F.conv3d(F.pad(image[:, None], padding, mode="replicate"), kernel.view(shape))[:, 0]
-    return image
+def blur(channel: Tensor, sigmas: Sequence[float], flat: int | None = None) -> Tensor:
+    """Gaussian blur of ``sigmas`` voxels along X, Y and Z, but for the axis ``flat``; borders are repeated."""
+    for axis, sigma in enumerate(sigmas):
+        if axis != flat and channel.shape[axis] > 1:
+            channel = _blur_along(channel, axis, sigma)
+    return channel
 
 
-def change_contrast(image: Tensor, factor: float) -> Tensor:
-    """Stretch each channel about its mean, clipped to its old range."""
-    mean = image.mean(dim=(1, 2, 3), keepdim=True)
-    low, high = image.amin(dim=(1, 2, 3), keepdim=True), image.amax(dim=(1, 2, 3), keepdim=True)
-    return ((image - mean) * factor + mean).clamp(low, high)
+def _blur_along(channel: Tensor, axis: int, sigma: float) -> Tensor:
+    """A sum of shifted copies, which for so short a kernel is several times as fast as a convolution."""
+    radius, edge = max(1, math.ceil(3 * sigma)), channel.shape[axis]
+    weights = [math.exp(-0.5 * (offset / sigma) ** 2) for offset in range(-radius, radius + 1)]
+    padding = [0] * 6
+    padding[2 * (2 - axis)] = padding[2 * (2 - axis) + 1] = radius
+    padded = F.pad(channel[None, None], padding, mode="replicate")[0, 0]
+    blurred = torch.zeros_like(channel)
+    for offset, weight in enumerate(weights):
+        blurred.add_(padded.narrow(axis, offset, edge), alpha=weight / sum(weights))
+    return blurred
 
 
-def change_gamma(image: Tensor, gamma: float) -> Tensor:
-    """Raise each channel, scaled to 0..1, to the power ``gamma``; its mean and standard deviation are restored."""
-    dims = (1, 2, 3)
-    mean, std = image.mean(dim=dims, keepdim=True), image.std(dim=dims, keepdim=True, correction=0)
-    low = image.amin(dim=dims, keepdim=True)
-    extent = (image.amax(dim=dims, keepdim=True) - low).clamp_min(1e-7)
-    bent = ((image - low) / extent).pow(gamma)
-    bent_std = bent.std(dim=dims, keepdim=True, correction=0).clamp_min(1e-7)
-    return (bent - bent.mean(dim=dims, keepdim=True)) / bent_std * std + mean
+def lower_resolution(channel: Tensor, zoom: float, flat: int | None = None) -> Tensor:
+    """As if ``zoom`` times as many voxels had been taken along each axis but ``flat``, with linear values between.
+
+    The same as torch's nearest-exact down and trilinear up, one axis after the other.
+    """
+    for axis, edge in enumerate(channel.shape):
+        kept = max(1, round(edge * zoom))
+        if axis == flat or kept == edge:
+            continue
+        position = ((torch.arange(edge) + 0.5) * (kept / edge) - 0.5).clamp_(0, kept - 1)
+        below = position.floor()
+        chosen = ((torch.arange(kept) + 0.5) * (edge / kept)).int()
+        before, after = chosen[below.int()], chosen[(below.int() + 1).clamp_max_(kept - 1)]
+        weight = (position - below).view([-1 if other == axis else 1 for other in range(3)])
+        channel = torch.lerp(channel.index_select(axis, before), channel.index_select(axis, after), weight)
+    return channel
+
+
+def change_contrast_(channel: Tensor, factor: float) -> Tensor:
+    """Stretch the values about their mean, clipped to their old range."""
+    mean, (low, high) = float(channel.mean()), channel.aminmax()
+    return channel.mul_(factor).add_(mean * (1 - factor)).clamp_(low, high)
+
+
+def change_gamma_(channel: Tensor, gamma: float) -> Tensor:
+    """Raise the values, scaled to 0..1, to the power ``gamma``; their mean and standard deviation are restored."""
+    mean, (low, high) = channel.mean(), channel.aminmax()
+    spread = torch.linalg.vector_norm(channel - mean)
+    channel.sub_(low).div_((high - low).clamp_min(TINY)).pow_(gamma)
+    channel.sub_(channel.mean())
+    return channel.mul_(spread / torch.linalg.vector_norm(channel).clamp_min(TINY)).add_(mean)

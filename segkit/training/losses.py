@@ -83,7 +83,7 @@ class DeepSupervision(nn.Module):
     def forward(self, scores: Tensor | Sequence[Tensor], labels: Tensor) -> Tensor:
         heads = [scores] if isinstance(scores, Tensor) else list(scores)
         weights = [0.5**level for level in range(len(heads))]
-        losses = [self.loss(head.float(), _at_resolution(labels, head.shape[2:])) for head in heads]
+        losses = [self.loss(head.float(), at_resolution(labels, head.shape[2:])) for head in heads]
         total = sum(weight * loss for weight, loss in zip(weights, losses, strict=True)) / sum(weights)
         return torch.as_tensor(total)
 
@@ -95,10 +95,13 @@ def tell_progress(loss: nn.Module, progress: float) -> None:
             part.progress = progress
 
 
-def _at_resolution(labels: Tensor, shape: Sequence[int]) -> Tensor:
-    if tuple(labels.shape[1:]) == tuple(shape):
-        return labels
-    return F.interpolate(labels[:, None].float(), size=tuple(shape), mode="nearest-exact")[:, 0].long()
+def at_resolution(labels: Tensor, shape: Sequence[int]) -> Tensor:
+    """Labels (B, ...) on a grid of ``shape``: of each cell the voxel at its middle, torch's nearest-exact."""
+    for axis, (edge, fewer) in enumerate(zip(labels.shape[1:], shape, strict=True), start=1):
+        if fewer != edge:
+            middle = (torch.arange(fewer, device=labels.device) + 0.5) * (edge / fewer)
+            labels = labels.index_select(axis, middle.int())
+    return labels
 
 
 LOSSES: dict[str, Callable[[], nn.Module]] = {

@@ -75,9 +75,9 @@ class SegmentationModule(L.LightningModule):
 def batch_loss(
     network: nn.Module, loss: nn.Module, batch: dict[str, Any], *, slice_axis: int | None, mode: Mode
 ) -> Tensor:
-    """Loss of a batch: images (B, C, X, Y, Z) and labels (B, X, Y, Z)."""
+    """Loss of a batch: images (B, C, X, Y, Z) and labels (B, X, Y, Z), integers of any size."""
     images: Tensor = batch["image"]
     with mode.autocast(images.device):
         scores = apply_network(mode.wrap(network), images, slice_axis)
-    result: Tensor = loss(scores, batch["labels"])
+    result: Tensor = loss(scores, batch["labels"].long())
     return result

@@ -23,8 +23,9 @@ from torch.utils.data import Sampler
 from segkit.config import AugmentConfig
 from segkit.plans import Plan
 from segkit.preprocessing.store import PreparedCase
-from segkit.training.augment import augment_intensity, draw_placement, mirror, resample_patch
+from segkit.training.augment import augment_intensity, one_thread
 from segkit.training.sampling import balance_labels
+from segkit.training.spatial import draw_placement, flat_axis, mirror, resample_patch
 
 ORDER_STREAM = 0xFFFF_FFFF
 """The index of the stream that shuffles an epoch's cases; no patch has it."""
@@ -50,7 +51,7 @@ class PatchRules:
 
 
 class PatchDataset(TorchDataset[dict[str, Any]]):
-    """Item n is patch n % cases of epoch n // cases: image (C, *patch) float32 and labels (*patch) int64."""
+    """Item n is patch n % cases of epoch n // cases: image (C, *patch) float32 and labels (*patch) as stored."""
 
     def __init__(self, cases: Sequence[PreparedCase], rules: PatchRules) -> None:
         self.cases = list(cases)
@@ -125,28 +126,34 @@ def _starts(case: PreparedCase, plan: Plan) -> tuple[NDArray[np.int64], NDArray[
 def cut_patch(
     case: PreparedCase, rules: PatchRules, centre: NDArray[np.int64], random: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Image (C, *patch) and labels (*patch) around ``centre``, rotated, scaled, mirrored and changed in intensity."""
-    plan = rules.plan
-    placement = draw_placement(plan, rules.augment, random)
+    """Image (C, *patch) float32 and labels (*patch) around ``centre``, after all random changes."""
+    plan, augment = rules.plan, rules.augment
+    placement = draw_placement(plan, augment, random)
     reach = placement.reach(plan.patch)
     start = centre - reach // 2
     case.will_read(start, start + reach)
-    image, labels = _cut(case.image, start, reach), _cut(case.labels[None], start, reach)[0]
-    image, labels = resample_patch(image, labels, placement, plan.patch)
-    image, labels = mirror(image, labels, plan.mirror_axes, random)
-    return augment_intensity(image, rules.augment, plan.slice_axis, random), labels
+    with one_thread():
+        image, labels = _cut(case.image, start, reach), _cut(case.labels[None], start, reach)[0]
+        image, labels = resample_patch(image, labels, placement, plan.patch)
+        image, labels = mirror(image, labels, plan, random)
+        return augment_intensity(image, augment, flat_axis(plan, augment.dummy_2d), random), labels
 
 
 def _cut(array: NDArray[Any], start: NDArray[np.int64], size: NDArray[np.int64]) -> Tensor:
-    """Box (C, *size) from ``start``; zeros where it leaves the array. Labels become int64."""
+    """Box (C, *size) from ``start``, float32 or labels as they are stored; zeros where it leaves the array."""
     stop = start + size
     # Both ends inside the array: a box beside a thin scan, which a patch larger than the scan may draw, holds zeros.
     inside = tuple(
         slice(min(max(0, int(a)), n), min(max(0, int(b)), n))
         for a, b, n in zip(start, stop, array.shape[1:], strict=True)
     )
-    dtype = np.float32 if array.dtype.kind == "f" else np.int64
-    box = np.zeros((array.shape[0], *(int(n) for n in size)), dtype=dtype)
+    # torch can do little with unsigned integers of more than 8 bits.
+    dtype = np.float32 if array.dtype.kind == "f" else np.uint8 if array.dtype == np.uint8 else np.int32
+    shape = (array.shape[0], *(int(n) for n in size))
+    found = np.array(array[(slice(None), *inside)], dtype=dtype)
+    if found.shape == shape:
+        return torch.from_numpy(found)
+    box = np.zeros(shape, dtype=dtype)
     target = tuple(slice(s.start - int(a), s.stop - int(a)) for s, a in zip(inside, start, strict=True))
-    box[(slice(None), *target)] = array[(slice(None), *inside)]
+    box[(slice(None), *target)] = found
     return torch.from_numpy(box)

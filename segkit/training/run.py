@@ -73,6 +73,8 @@ def train(
     if (run_dir / CHECKPOINTS).exists():  # before config.yaml names another dataset
         check_split(run_dir, split)
     log.info("%d cases train, %d validate; the run is in %s", len(split.training), len(split.validation), run_dir)
+    mirrored = ", ".join("xyz"[axis] for axis in plan.mirror_axes) or "none"
+    log.info("mirroring %s. %s", mirrored, plan.reasons.get("mirror", ""))
     with _started(run_dir, config, plan):
         fit(config, plan, dataset, run_dir, weights=weights, started=started)
     return run_dir

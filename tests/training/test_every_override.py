@@ -37,6 +37,7 @@ PLANNED = [
     ("augment.mirror", "augment.mirror=[2]"),
 ]
 DRAWN = [
+    ("augment.dummy_2d", "augment.dummy_2d=2", "augment.rotate=1"),
     ("augment.rotate", "augment.rotate=1", ""),
     ("augment.rotate_degrees", "augment.rotate_degrees=90", "augment.rotate=1"),
     ("augment.scale", "augment.scale=1", ""),
@@ -44,11 +45,15 @@ DRAWN = [
     ("augment.noise", "augment.noise=1", ""),
     ("augment.noise_std", "augment.noise_std=2", "augment.noise=1"),
     ("augment.blur", "augment.blur=1", ""),
+    ("augment.blur_per_channel", "augment.blur_per_channel=0", "augment.blur=1"),
     ("augment.blur_sigma", "augment.blur_sigma=[2,2]", "augment.blur=1"),
     ("augment.brightness", "augment.brightness=1", ""),
     ("augment.brightness_range", "augment.brightness_range=[2,2]", "augment.brightness=1"),
     ("augment.contrast", "augment.contrast=1", ""),
     ("augment.contrast_range", "augment.contrast_range=[0.1,0.1]", "augment.contrast=1"),
+    ("augment.lowres", "augment.lowres=1", ""),
+    ("augment.lowres_per_channel", "augment.lowres_per_channel=0", "augment.lowres=1"),
+    ("augment.lowres_zoom", "augment.lowres_zoom=[0.3,0.3]", "augment.lowres=1"),
     ("augment.gamma", "augment.gamma=1", ""),
     ("augment.gamma_range", "augment.gamma_range=[3,3]", "augment.gamma=1"),
     ("augment.gamma_inverted", "augment.gamma_inverted=1", ""),

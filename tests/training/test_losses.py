@@ -8,7 +8,14 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from segkit.training.losses import LOSSES, DeepSupervision, PresentDice, RareLabelCrossEntropy, tell_progress
+from segkit.training.losses import (
+    LOSSES,
+    DeepSupervision,
+    PresentDice,
+    RareLabelCrossEntropy,
+    at_resolution,
+    tell_progress,
+)
 
 
 def scores_for(labels: torch.Tensor, classes: int, confidence: float = 20.0) -> torch.Tensor:
@@ -83,3 +90,10 @@ def test_deep_supervision_weighs_halving() -> None:
     loss = DeepSupervision(LOSSES["ce"]())
     assert loss([full, half], labels).item() == pytest.approx(math.log(2) * 2 / 3, abs=1e-5)
     assert loss(full, labels).item() == pytest.approx(math.log(2), abs=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(4, 3, 8), (8, 1, 8), (5, 2, 3)])
+def test_labels_at_a_lower_resolution_are_the_nearest(shape: tuple[int, int, int]) -> None:
+    labels = torch.randint(0, 5, (2, 8, 6, 8), generator=torch.Generator().manual_seed(0))
+    expected = torch.nn.functional.interpolate(labels[:, None].double(), shape, mode="nearest-exact")[:, 0]
+    assert torch.equal(at_resolution(labels, shape), expected.long())

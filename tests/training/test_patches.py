@@ -118,6 +118,32 @@ def test_a_label_of_one_case_in_twenty_is_seen_about_as_often_as_the_others(
     assert min(others.values()) > 0.7 * 4000 / 20
 
 
+def test_threads_change_nothing(plan_for_balls: Plan) -> None:
+    """Sums over 200,000 voxels differ in their last bits where two threads share them."""
+    plan = dataclasses.replace(plan_for_balls, patch=(60, 60, 60))
+    image = stream(0, 0, 0).standard_normal((1, 90, 90, 90), dtype=np.float32)
+    case = PreparedCase("noise", image, (image[0] > 0).astype(np.uint8), {})
+    every = AugmentConfig(rotate=1, noise=1, blur=1, brightness=1, contrast=1, lowres=1, gamma=1, gamma_inverted=1)
+    drawn, threads = PatchDataset([case], PatchRules(plan, every, seed=0, foreground=0)), torch.get_num_threads()
+    found = []
+    for count in (1, 2, 3):
+        torch.set_num_threads(count)
+        found.append(drawn.patch(0, 0)["image"])
+    torch.set_num_threads(threads)
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
+def test_labels_stay_as_small_as_they_are_stored(plan_for_balls: Plan) -> None:
+    plan = dataclasses.replace(plan_for_balls, patch=(8, 8, 8))
+    for stored, drawn in ((np.uint8, torch.uint8), (np.uint16, torch.int32)):
+        labels = np.full((10, 10, 10), np.iinfo(stored).max, stored)
+        case = PreparedCase("full", np.zeros((1, 10, 10, 10), np.float32), labels, {})
+        found = PatchDataset([case], PatchRules(plan, AugmentConfig(rotate=0, scale=0), 0, 0.0)).patch(0, 0)["labels"]
+        assert found.dtype == drawn
+        assert (found == np.iinfo(stored).max).all()
+
+
 def test_an_epoch_shows_every_case_once(cases: list[PreparedCase], plan_for_balls: Plan) -> None:
     data = patches(cases, plan_for_balls)
     for epoch in range(3):
@@ -142,7 +168,8 @@ def test_patches_reach_every_corner_and_stay_inside(cases: list[PreparedCase], p
 
 def test_a_scan_smaller_than_the_patch_is_surrounded_by_zeros(cases: list[PreparedCase], plan_for_balls: Plan) -> None:
     large = dataclasses.replace(plan_for_balls, patch=(32, 32, 32))
-    none = AugmentConfig(rotate=0, scale=0, noise=0, blur=0, brightness=0, contrast=0, gamma=0, gamma_inverted=0)
+    none = AugmentConfig(rotate=0, scale=0, noise=0, blur=0, brightness=0, contrast=0, lowres=0, gamma=0)
+    none.gamma_inverted = 0
     sample = PatchDataset(cases, PatchRules(large, none, 0, 0.0)).patch(0, 0)
     case = next(case for case in cases if case.id == sample["case"])
     assert sample["image"].shape == (1, 32, 32, 32)
@@ -154,7 +181,7 @@ def test_a_single_slice_among_volumes_can_be_drawn_from_anywhere(plan_for_balls:
     plan = dataclasses.replace(plan_for_balls, patch=(40, 40, 40))
     slices = np.ones((1, 60, 60, 1), np.float32)
     case = PreparedCase("slice", slices, np.zeros((60, 60, 1), np.uint8), {})
-    augment = AugmentConfig(rotate=0, scale=1, scale_range=[1.4, 1.4], noise=0, blur=0)
+    augment = AugmentConfig(rotate=0, scale=1, scale_range=[1.4, 1.4], noise=0, blur=0, lowres=0)
     drawn = PatchDataset([case], PatchRules(plan, augment, seed=0, foreground=0))
     images = [drawn.patch(epoch, 0)["image"] for epoch in range(40)]
     assert {tuple(image.shape) for image in images} == {(1, 40, 40, 40)}
