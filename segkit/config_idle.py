@@ -37,6 +37,8 @@ def check_none_idle(config: Any, given: set[str]) -> None:
         )
     if config.plan.patch and config.plan.memory != "auto":
         raise UsageError("plan.memory decides the patch: give plan.memory or plan.patch, not both")
+    if config.weights and "plan.memory" in given:
+        raise UsageError("plan.memory changes nothing with weights: the patch is the model's. Give plan.patch instead")
     for key, (other, values) in NEEDS.items():
         if key in given and get(config, other) not in values:
             name = other.removesuffix(".name")

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Collection
 from os import PathLike, fspath
 from pathlib import Path
 
-from segkit.config import TrainConfig, load
+from segkit.bundle_card import bundle_place, card_and_plan
+from segkit.config import TrainConfig, known_keys, load
+from segkit.config_keys import get
+from segkit.config_words import given_keys
 from segkit.dataset import Dataset
 from segkit.dataset_layouts import read_dataset
 from segkit.errors import InputError, UsageError
 from segkit.io.named import named
+from segkit.model_names import resolve_model
+from segkit.planning.fine_tuning import check_network, tuned_plan
 from segkit.planning.fingerprint import Fingerprint, Progress, measure
 from segkit.planning.planner import make_plan
+from segkit.planning.task import Task
 from segkit.plans import Plan, read_plan
 
 
@@ -31,7 +38,7 @@ def plan(dataset: str | PathLike[str], *overrides: str) -> Plan:
         InputError: a dataset that cannot be used.
     """
     config = load([f"dataset={fspath(dataset)}", *overrides])
-    return measured_plan(config, open_dataset(config))[0]
+    return measured_plan(config, open_dataset(config), given=given_keys(overrides))[0]
 
 
 def open_dataset(config: TrainConfig) -> Dataset:
@@ -48,14 +55,24 @@ def open_dataset(config: TrainConfig) -> Dataset:
 
 
 def measured_plan(
-    config: TrainConfig, dataset: Dataset, *, gpu: bool | None = None, progress: Progress | None = None
+    config: TrainConfig,
+    dataset: Dataset,
+    *,
+    gpu: bool | None = None,
+    progress: Progress | None = None,
+    given: Collection[str] = (),
 ) -> tuple[Plan, Fingerprint]:
     """Measure the dataset and plan by the rules that ``config`` bends, for a ``gpu`` or for what is found here.
 
+    With ``weights`` the model's plan is followed, save where ``config`` differs from the defaults or ``given`` names
+    the key.
+
     Raises:
         UsageError: a choice that does not fit the data.
-        InputError: a case that cannot be used.
+        InputError: a case or a model that cannot be used.
     """
+    if config.weights:
+        return _tuned_plan(config, dataset, gpu, progress, given)
     fingerprint = measure(dataset, progress=progress)
     gpu = has_gpu(config.compute.name) if gpu is None else gpu
     wanted = dataclasses.replace(config.plan, memory=memory_budget(config, gpu))
@@ -68,6 +85,20 @@ def measured_plan(
         mirror=config.augment.mirror,
     )
     return decided, fingerprint
+
+
+def _tuned_plan(
+    config: TrainConfig, dataset: Dataset, gpu: bool | None, progress: Progress | None, given: Collection[str]
+) -> tuple[Plan, Fingerprint]:
+    """As `measured_plan`, from the plan of the model to start from."""
+    place = bundle_place(resolve_model(config.weights))
+    model = card_and_plan(place)[1]
+    asked = {*given, *(key for key in known_keys() if get(config, key) != get(TrainConfig(), key))}
+    check_network(config.network, model, asked, str(place))
+    fingerprint = measure(dataset, progress=progress)
+    gpu = has_gpu(config.compute.name) if gpu is None else gpu
+    task = Task(fingerprint, dataset, config.network, config.plan, batch_size(config, gpu), model.slice_axis)
+    return tuned_plan(task, model, mirror=config.augment.mirror, asked=asked, where=str(place)), fingerprint
 
 
 def given_plan(path: str | Path, dataset: Dataset) -> Plan:

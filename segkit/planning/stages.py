@@ -59,7 +59,7 @@ def build_stages(topology: Topology, features: Sequence[int], *, inputs: int, co
     network = _build(topology, features, inputs, config, choose)
     if config.name in (DYNUNET, SEGRESNET):
         _check_monai(network, topology, features)
-        network = _one_norm(network)
+        network = one_norm(network)
     return network
 
 
@@ -81,7 +81,7 @@ def _check_monai(network: NetworkPlan, topology: Topology, features: Sequence[in
         )
 
 
-def _one_norm(network: NetworkPlan) -> NetworkPlan:
+def one_norm(network: NetworkPlan) -> NetworkPlan:
     """The norm and number of groups that most layers have, in all of them: MONAI's networks take one."""
     if all(layer.groups == layer.channels for layer in network.layers):
         return network

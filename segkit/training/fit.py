@@ -15,7 +15,7 @@ from typing import Any
 
 import lightning as L
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from segkit.bundle import Bundle
@@ -41,6 +41,7 @@ from segkit.training.run_folder import BUNDLE, CHECKPOINTS, FINISHED, PLAN
 from segkit.training.schedule import Schedule
 from segkit.training.split import Split, check_split, split_cases, write_split
 from segkit.training.stop_signals import StopSignals, ignore_signals
+from segkit.training.take_over import start_from, started_from
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +63,8 @@ def fit(
 ) -> Path:
     """Train the plan's network and return the folder of its bundle, run_dir/bundle.
 
-    A run folder with a checkpoint is gone on with, from there. Tensors of ``weights`` (its first fold) are taken
-    over where name and shape agree. A budget of minutes counts from ``started`` (of `time.monotonic`), or from now.
+    A run folder with a checkpoint is gone on with, from there. What fits of ``weights`` is taken over (`take_over`).
+    A budget of minutes counts from ``started`` (of `time.monotonic`), or from now.
 
     Raises:
         InputError: a case that cannot be used, or none left to train on.
@@ -76,15 +77,17 @@ def fit(
     network = build_network(plan)
     split = split_cases(dataset, config.fold)
     place, checkpoint = _to_go_on_with(folder, plan, split)
-    writer = ModelWriter(config, plan, dataset.name, dataset.content_hash(), split, folder)
     with CaseCounter("preparing") as counter:
         training = prepare_cases(split.training, dataset, plan, folder / "prepared", progress=counter.show)
         validation = prepare_cases(split.validation, dataset, plan, folder / "prepared", progress=counter.show)
     patches = PatchDataset(training, PatchRules(plan, config.augment, config.seed, config.trainer.foreground))
     if checkpoint:
         timing.before = float(checkpoint["elapsed"])
-    if weights is not None and not checkpoint:
-        take_over(network, weights)
+    else:
+        start_from(network, plan, weights, folder)
+    writer = ModelWriter(
+        config, plan, dataset.name, dataset.content_hash(), split, folder, weights=started_from(folder)
+    )
     network.to(device)
     mode = Mode(**checkpoint["mode"]) if checkpoint else _fastest_mode(config, plan, patches, device, timing)
     log.info("training in %s, %s layout, on %s", mode.precision, mode.layout, device)
@@ -118,27 +121,6 @@ def _check_plan(plan: Plan, checkpoint: Checkpoint, folder: Path) -> None:
             found="another one",
             remedy="Put the old one back, or begin another run with the new one: plan=FILE and another run_dir.",
         )
-
-
-def take_over(network: nn.Module, weights: Bundle) -> list[str]:
-    """Copy tensors of equal name and shape into ``network``; the names of its other tensors are logged and returned.
-
-    Raises:
-        InputError: no tensor fits.
-    """
-    own, theirs = network.state_dict(), weights.state(weights.folds[0])
-    fitting = {name: tensor for name, tensor in theirs.items() if name in own and own[name].shape == tensor.shape}
-    if not fitting:
-        raise InputError(
-            weights.path,
-            expected="weights of a network like the plan's",
-            found="no tensor that agrees in name and shape",
-            remedy=f"Give its plan too: plan={weights.path / 'plan.json'}",
-        )
-    network.load_state_dict(fitting, strict=False)
-    left = sorted(own.keys() - fitting.keys())
-    log.info("weights: %d tensors taken over, %d not: %s", len(fitting), len(left), ", ".join(left) or "none")
-    return left
 
 
 def _fastest_mode(config: TrainConfig, plan: Plan, patches: PatchDataset, device: torch.device, timing: Timing) -> Mode:

@@ -27,6 +27,8 @@ class ModelWriter:
     """Of its content when the run began."""
     split: Split
     folder: Path
+    weights: dict[str, Any] | None = None
+    """What was taken over from a model when the run began."""
 
     def write(self, module: SegmentationModule, training: dict[str, Any], metrics: dict[str, Any]) -> None:
         """Write folder/bundle with the averaged weights of ``module``."""
@@ -40,6 +42,7 @@ class ModelWriter:
                 # Counts only: a model is handed on, and a case's id may name a patient. split.json keeps them.
                 "cases": len(self.split.training),
                 "validation_cases": len(self.split.validation),
+                **({"weights": self.weights} if self.weights else {}),
             },
             "metrics": metrics,
         }

@@ -22,6 +22,7 @@ from segkit.files import write_text
 from segkit.model_names import resolve_model
 from segkit.planning.fingerprint import Progress
 from segkit.plans import Plan, plan_text
+from segkit.training.checkpoint import newest_checkpoint
 from segkit.training.compute import device_for
 from segkit.training.fit import fit
 from segkit.training.run_folder import BUNDLE, CHECKPOINTS, CONFIG, PLAN, default_run_dir, point_latest, state
@@ -53,7 +54,7 @@ def train(
     dataset = open_dataset(config)
     split = split_cases(dataset, config.fold)
     weights = _weights(config)
-    plan = _plan(config, dataset, device.type == "cuda", progress)
+    plan = _plan(config, dataset, device.type == "cuda", progress, given_keys(overrides))
     # An edited plan may ask for another batch than the configuration's default.
     config = dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, batch_size=plan.batch_size))
     run_dir = Path(config.run_dir) if config.run_dir else default_run_dir(config, plan, dataset, weights)
@@ -69,7 +70,7 @@ def train(
 
 def _weights(config: TrainConfig) -> Bundle | None:
     """The model to start from; a run that is gone on with does not need it any more."""
-    if not config.weights or (config.run_dir and (Path(config.run_dir) / CHECKPOINTS).exists()):
+    if not config.weights or (config.run_dir and newest_checkpoint(Path(config.run_dir) / CHECKPOINTS)):
         return None
     return read_bundle(resolve_model(config.weights))
 
@@ -105,13 +106,13 @@ def _is_done(run_dir: Path, resume: bool) -> bool:
     return found == "finished"
 
 
-def _plan(config: TrainConfig, dataset: Dataset, gpu: bool, progress: Progress | None) -> Plan:
+def _plan(config: TrainConfig, dataset: Dataset, gpu: bool, progress: Progress | None, given: set[str]) -> Plan:
     started = Path(config.run_dir) / PLAN if config.run_dir else None
     if started and started.is_file():
         return given_plan(started, dataset)
     if config.plan.file:
         return given_plan(config.plan.file, dataset)
-    return measured_plan(config, dataset, gpu=gpu, progress=progress)[0]
+    return measured_plan(config, dataset, gpu=gpu, progress=progress, given=given)[0]
 
 
 @contextmanager
