@@ -22,6 +22,7 @@ from segkit.config_idle import check_none_idle, check_none_twice
 from segkit.config_keys import get, leaves, put
 from segkit.config_values import CHECKS
 from segkit.config_words import GROUPS, PATHS, given_keys, names_value, path_value
+from segkit.entry_points import NETWORKS, offered
 from segkit.errors import UsageError
 
 # OmegaConf composes into these classes: they must stay plain (not frozen) and typed with what OmegaConf knows.
@@ -210,8 +211,13 @@ def known_keys() -> list[str]:
 
 
 def choices(group: str) -> list[str]:
-    """What ``group=`` (network, compute) may be: the files of configs/GROUP."""
-    return sorted(file.stem for file in (_configs() / group).glob("*.yaml"))
+    """What ``group=`` (network, compute) may be: the files of configs/GROUP, and networks of other packages."""
+    own = _files(group)
+    return sorted([*own, *(offered(NETWORKS, own) if group == "network" else ())])
+
+
+def _files(group: str) -> list[str]:
+    return [file.stem for file in (_configs() / group).glob("*.yaml")]
 
 
 def _configs() -> Path:
@@ -236,7 +242,8 @@ def _checked_word(word: str) -> str:
     key = override.key_or_group
     for group in GROUPS:
         if key in (group, f"{group}.name"):
-            return f"{group}={_choice(group, str(override.value()))}"
+            name = _choice(group, str(override.value()))
+            return f"{group}={name}" if name in _files(group) else f"{group}.name={name}"
     if key not in known_keys():
         raise UsageError(f"unknown override {key!r}. {_near_keys(key)}")
     _check_value(key, override.value())
@@ -259,7 +266,7 @@ def _parse(word: str) -> Override:
 
 
 def _choice(group: str, name: str) -> str:
-    if name in choices(group):
+    if name in _files(group) or name in choices(group):  # looking into other packages takes a tenth of a second
         return name
     near = difflib.get_close_matches(name, choices(group), n=2, cutoff=0.5)
     hint = f"Did you mean {' or '.join(near)}? " if near else ""

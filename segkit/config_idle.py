@@ -7,6 +7,7 @@ from typing import Any
 
 from segkit.config_keys import get
 from segkit.config_words import given_keys
+from segkit.entry_points import NETWORKS, offered
 from segkit.errors import UsageError
 
 PLANNED = ("network.", "plan.", "trainer.batch_size", "augment.mirror")
@@ -40,6 +41,11 @@ def check_none_idle(config: Any, given: set[str]) -> None:
     if config.weights and "plan.memory" in given:
         raise UsageError("plan.memory changes nothing with weights: the patch is the model's. Give plan.patch instead")
     for key, (other, values) in NEEDS.items():
-        if key in given and get(config, other) not in values:
+        if key in given and get(config, other) not in values and not _foreign(other, get(config, other)):
             name = other.removesuffix(".name")
             raise UsageError(f"{key} changes nothing with {name}={get(config, other)}, only with {' or '.join(values)}")
+
+
+def _foreign(key: str, value: str) -> bool:
+    """Whether it is a network of another package, which may read every key."""
+    return key == "network.name" and value in offered(NETWORKS, ())

@@ -6,11 +6,14 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from segkit.entry_points import LOSSES, offered
 from segkit.errors import SegkitError
 from segkit.memory import parse_size
 from segkit.value_kinds import is_number, is_whole
 
 Check = Callable[[Any], bool]
+
+OWN_LOSSES = ("dice_ce", "dice", "ce")
 
 
 def _among(*choices: Any) -> tuple[Check, str]:
@@ -76,6 +79,13 @@ def _are_labels(value: Any) -> bool:
     return bool(value) and len(set(value.values())) == len(value) and 0 not in value.values()
 
 
+def _loss() -> tuple[Check, str]:
+    def check(value: Any) -> bool:
+        return isinstance(value, str) and (value in OWN_LOSSES or value in offered(LOSSES, OWN_LOSSES))
+
+    return check, f"{', '.join(OWN_LOSSES)} or one that an installed package offers"
+
+
 _PROBABILITY = _between(0, 1)
 _EDGES = _list_of(lambda edge: is_whole(edge) and edge >= 1, "whole numbers of at least 1 (X, Y, Z)", 3)
 
@@ -107,7 +117,7 @@ CHECKS: dict[str, tuple[Check, str]] = {
     "trainer.gradient_clip": _above(0),
     "trainer.ema": (lambda value: is_number(value) and 0 <= value < 1, "a number from 0 up to, not including, 1"),
     "trainer.foreground": _PROBABILITY,
-    "trainer.loss": _among("dice_ce", "dice", "ce"),
+    "trainer.loss": _loss(),
     "trainer.workers": _whole(0, most=256),
     "trainer.threads": _whole(1, most=1024),
     "trainer.validations": _whole(0),

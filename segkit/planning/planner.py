@@ -14,7 +14,7 @@ from segkit.planning.fingerprint import Fingerprint
 from segkit.planning.mirror import mirror_axes
 from segkit.planning.patch import choose_batch, choose_patch
 from segkit.planning.schemes import plan_channels, plan_crop
-from segkit.planning.stages import build_stages
+from segkit.planning.stages import build_stages, needs
 from segkit.planning.task import Spacing, Task
 from segkit.planning.topology import LEAST_EDGE, Topology
 from segkit.plans import Plan
@@ -74,6 +74,7 @@ def _decided(task: Task, mirror: Any) -> Plan:
         mirror_axes=axes,
         crop_to_content=crop,
         network=build_stages(topology, features, inputs=len(channels), config=network),
+        needs=needs(network.name),
         reasons={
             "slices": _slice_reason(task),
             "spacing": spacing_reason,

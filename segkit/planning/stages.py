@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from functools import partial
 
 from segkit.config import NetworkConfig
+from segkit.entry_points import NETWORKS, offered, package
 from segkit.errors import UsageError
 from segkit.plan_values import NormKind
 from segkit.planning.norm_groups import groups_for
@@ -194,7 +195,14 @@ FAMILIES: dict[str, Family] = {
 }
 
 
+def needs(network: str) -> dict[str, str]:
+    """The package that offers ``network``, as name==version, if it is not segkit's own."""
+    return {} if network in FAMILIES else {"network": package(offered(NETWORKS, FAMILIES)[network])}
+
+
 def _family(name: str) -> Family:
+    if name not in FAMILIES and name in offered(NETWORKS, FAMILIES):
+        return FAMILIES["unet"]
     if name not in FAMILIES:
         near = get_close_matches(name, FAMILIES, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""

@@ -23,7 +23,7 @@ from segkit.config import TrainConfig, TrainerConfig
 from segkit.dataset import Dataset
 from segkit.errors import InputError, Interrupted
 from segkit.files import write_text
-from segkit.networks import build_network
+from segkit.networks import build_network, new_network
 from segkit.plans import Plan
 from segkit.preprocessing.store import prepare_cases
 from segkit.status_line import CaseCounter
@@ -32,7 +32,7 @@ from segkit.training.calibrate import Mode, choose_mode, network_to_layout
 from segkit.training.checkpoint import newest_checkpoint
 from segkit.training.compute import device_for, set_threads
 from segkit.training.keeper import Keeper
-from segkit.training.losses import LOSSES, DeepSupervision
+from segkit.training.losses import DeepSupervision, loss_by_name
 from segkit.training.model_writer import ModelWriter
 from segkit.training.module import SegmentationModule, batch_loss
 from segkit.training.optimizers import OPTIMIZERS
@@ -74,7 +74,7 @@ def fit(
     device = device_for(config)
     set_threads(config.trainer)
     torch.manual_seed(config.seed)
-    network = build_network(plan)
+    network = new_network(plan)
     split = split_cases(dataset, config.fold)
     place, checkpoint = _to_go_on_with(folder, plan, split)
     with CaseCounter("preparing") as counter:
@@ -135,7 +135,7 @@ def _fastest_mode(config: TrainConfig, plan: Plan, patches: PatchDataset, device
 def _trial_step(config: TrainConfig, plan: Plan, batch: dict[str, Any], device: torch.device) -> Callable[[Mode], None]:
     """A whole training step on a network of its own, to be timed."""
     network = build_network(plan).to(device)
-    loss = DeepSupervision(LOSSES[config.trainer.loss]())
+    loss = DeepSupervision(loss_by_name(config.trainer.loss))
     optimizer = OPTIMIZERS[config.trainer.optimizer](network, config.trainer)
 
     def step(mode: Mode) -> None:

@@ -9,6 +9,10 @@ import torch.nn.functional as F
 from monai.losses.dice import DiceLoss
 from torch import Tensor, nn
 
+from segkit import entry_points
+from segkit.entry_points import load_part, offered, package
+from segkit.errors import InputError
+
 
 class PresentDice(nn.Module):
     """Soft Dice loss over the batch, averaged over those labels that the batch has.
@@ -106,3 +110,28 @@ LOSSES: dict[str, Callable[[], nn.Module]] = {
     "dice": PresentDice,
     "ce": nn.CrossEntropyLoss,
 }
+
+
+def loss_by_name(name: str) -> nn.Module:
+    """A loss of the table, or one that another package offers under the entry point segkit.losses.
+
+    Raises:
+        InputError: no such loss, or one that cannot be imported.
+    """
+    if name in LOSSES:
+        return LOSSES[name]()
+    found = offered(entry_points.LOSSES, LOSSES)
+    if name not in found:
+        raise InputError(
+            f"trainer.loss={name}",
+            expected=f"one of {', '.join([*LOSSES, *found])}",
+            found="no installed package that offers it",
+            remedy="Install the package that it is from.",
+        )
+    loss: nn.Module = load_part(found[name])()
+    return loss
+
+
+def loss_needs(name: str) -> dict[str, str]:
+    """The package that offers the loss, as name==version, if it is not segkit's own."""
+    return {} if name in LOSSES else {"loss": package(offered(entry_points.LOSSES, LOSSES)[name])}

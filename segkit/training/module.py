@@ -14,7 +14,7 @@ from segkit.errors import InputError
 from segkit.sliding_window import apply_network
 from segkit.training.averaging import averaged_copy, update_average
 from segkit.training.calibrate import Mode, network_to_layout
-from segkit.training.losses import LOSSES, DeepSupervision, tell_progress
+from segkit.training.losses import DeepSupervision, loss_by_name, tell_progress
 from segkit.training.optimizers import OPTIMIZERS
 from segkit.training.schedule import Schedule, learning_rate_factor
 
@@ -28,7 +28,7 @@ class SegmentationModule(L.LightningModule):
         super().__init__()
         self.network = network_to_layout(network, mode.layout)
         self.average = averaged_copy(self.network)
-        self.loss = DeepSupervision(LOSSES[trainer_config.loss]())
+        self.loss = DeepSupervision(loss_by_name(trainer_config.loss))
         self.trainer_config = trainer_config
         self.slice_axis = slice_axis
         self.mode = mode
