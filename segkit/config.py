@@ -129,6 +129,10 @@ class ComputeConfig:
     """Where to run."""
 
     name: str = "auto"
+    devices: Any = "auto"
+    """Processes of compute=ddp on a machine; auto: one per GPU."""
+    nodes: int = 1
+    """Machines of compute=ddp, on each of which the same command is started (docs/scaling.md)."""
 
 
 @dataclass

@@ -16,6 +16,8 @@ PLANNED = ("network.", "plan.", "trainer.batch_size", "augment.mirror")
 NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "network.convs": ("network.name", ("unet",)),
     "network.deep_supervision": ("network.name", ("unet", "residual_unet", "monai_dynunet")),
+    "compute.devices": ("compute.name", ("ddp",)),
+    "compute.nodes": ("compute.name", ("ddp",)),
     "trainer.learning_rate_rest": ("trainer.optimizer", ("muon",)),
 }
 """Keys that change nothing unless another key has one of these values."""

@@ -138,6 +138,8 @@ CHECKS: dict[str, tuple[Check, str]] = {
     "augment.gamma": _PROBABILITY,
     "augment.gamma_range": _range(0.01),
     "augment.gamma_inverted": _PROBABILITY,
+    "compute.devices": _whole(1, "auto", most=1024),
+    "compute.nodes": _whole(1, most=4096),
     "seed": _whole(0, most=2**63 - 1),
     "fold": _whole(0, "all"),
 }

@@ -138,8 +138,8 @@ def batch_size(config: TrainConfig, gpu: bool) -> int | None:
 
 
 def has_gpu(compute: str) -> bool:
-    """Whether ``compute=`` (auto, cpu, gpu) means a GPU here, asked without importing torch."""
-    if compute != "auto":
+    """Whether ``compute=`` means a GPU here, asked without importing torch."""
+    if compute in ("cpu", "gpu"):
         return compute == "gpu"
     return Path("/proc/driver/nvidia/gpus").is_dir() or shutil.which("nvidia-smi") is not None
 

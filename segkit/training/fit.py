@@ -10,12 +10,13 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from segkit.bundle import Bundle
@@ -31,14 +32,17 @@ from segkit.training.budget import Timing, first_length
 from segkit.training.calibrate import Mode, choose_mode, network_to_layout
 from segkit.training.checkpoint import newest_checkpoint
 from segkit.training.compute import device_for, set_threads
+from segkit.training.gathered import GatheredLoss
 from segkit.training.keeper import Keeper
 from segkit.training.losses import DeepSupervision, loss_by_name
 from segkit.training.model_writer import ModelWriter
 from segkit.training.module import SegmentationModule, batch_loss
 from segkit.training.optimizers import OPTIMIZERS
 from segkit.training.patches import PatchDataset, PatchNumbers, PatchRules
+from segkit.training.ranks import ALONE, Ranks
 from segkit.training.run_folder import BUNDLE, CHECKPOINTS, FINISHED, PLAN
 from segkit.training.schedule import Schedule
+from segkit.training.slurm import REQUEUE, requeue
 from segkit.training.split import Split, check_split, split_cases, write_split
 from segkit.training.stop_signals import StopSignals, ignore_signals
 from segkit.training.take_over import start_from, started_from
@@ -60,53 +64,69 @@ def fit(
     weights: Bundle | None = None,
     callbacks: Sequence[L.Callback] = (),
     started: float | None = None,
+    ranks: Ranks = ALONE,
 ) -> Path:
     """Train the plan's network and return the folder of its bundle, run_dir/bundle.
 
     A run folder with a checkpoint is gone on with, from there. What fits of ``weights`` is taken over (`take_over`).
-    A budget of minutes counts from ``started`` (of `time.monotonic`), or from now.
+    A budget of minutes counts from ``started`` (of `time.monotonic`), or from now. Several ``ranks`` (`start_ranks`)
+    call this together; rank 0 writes.
 
     Raises:
+        UsageError: a batch that does not divide among the ranks.
         InputError: a case that cannot be used, or none left to train on.
         Interrupted: Ctrl-C or SIGTERM; checkpoint and bundle are written.
     """
     folder, timing = Path(run_dir), Timing(time.monotonic() if started is None else started)
+    timing.started = time.monotonic() - ranks.share(timing.elapsed)  # other ranks started later
+    ranks.part_of(plan.batch_size)
     device = device_for(config)
     set_threads(config.trainer)
     torch.manual_seed(config.seed)
     network = new_network(plan)
     split = split_cases(dataset, config.fold)
-    place, checkpoint = _to_go_on_with(folder, plan, split)
+    place, checkpoint = _to_go_on_with(folder, plan, split, ranks)
     with CaseCounter("preparing") as counter:
-        training = prepare_cases(split.training, dataset, plan, folder / "prepared", progress=counter.show)
-        validation = prepare_cases(split.validation, dataset, plan, folder / "prepared", progress=counter.show)
+        prepared = partial(prepare_cases, dataset=dataset, plan=plan, folder=folder / "prepared", progress=counter.show)
+        training = ranks.in_turn(lambda: prepared(split.training))
+        validation = ranks.in_turn(lambda: prepared(split.validation))
     patches = PatchDataset(training, PatchRules(plan, config.augment, config.seed, config.trainer.foreground))
     if checkpoint:
         timing.before = float(checkpoint["elapsed"])
     else:
-        start_from(network, plan, weights, folder)
+        start_from(network, plan, weights, folder, ranks)
     writer = ModelWriter(
         config, plan, dataset.name, dataset.content_hash(), split, folder, weights=started_from(folder)
     )
     network.to(device)
-    mode = Mode(**checkpoint["mode"]) if checkpoint else _fastest_mode(config, plan, patches, device, timing)
+    mode = (
+        Mode(**checkpoint["mode"])
+        if checkpoint
+        else ranks.share(lambda: _fastest_mode(config, patches, device, timing, ranks))
+    )
     log.info("training in %s, %s layout, on %s", mode.precision, mode.layout, device)
-    module = SegmentationModule(network, config.trainer, slice_axis=plan.slice_axis, mode=mode)
-    module.schedule = _schedule(config, mode, timing, checkpoint)
-    keeper = Keeper(plan, config.trainer, validation, folder=folder, timing=timing, writer=writer)
+    loss: nn.Module = DeepSupervision(loss_by_name(config.trainer.loss))
+    loss = GatheredLoss(loss, ranks) if ranks.count > 1 else loss
+    module = SegmentationModule(network, config.trainer, loss=loss, slice_axis=plan.slice_axis, mode=mode)
+    module.schedule = ranks.share(lambda: _schedule(config, mode, timing, checkpoint))
+    keeper = Keeper(plan, config.trainer, validation, folder=folder, timing=timing, writer=writer, ranks=ranks)
     # A run that was killed between its last checkpoint and finished.json has no step left to do.
     if module.schedule.remaining:
-        _train(module, keeper, _loader(config.trainer, patches, module.schedule.step), place, callbacks)
-    write_text(folder / FINISHED, json.dumps({"steps": module.schedule.step}) + "\n")
-    shutil.rmtree(folder / "prepared", ignore_errors=True)
+        _train(module, keeper, _loader(config.trainer, patches, module.schedule.step, ranks), place, callbacks)
+    ranks.share(lambda: _finish(folder, module.schedule.step))
     return folder / BUNDLE
 
 
-def _to_go_on_with(folder: Path, plan: Plan, split: Split) -> tuple[Path, Checkpoint] | tuple[None, None]:
+def _finish(folder: Path, steps: int) -> None:
+    write_text(folder / FINISHED, json.dumps({"steps": steps}) + "\n")
+    shutil.rmtree(folder / "prepared", ignore_errors=True)
+
+
+def _to_go_on_with(folder: Path, plan: Plan, split: Split, ranks: Ranks) -> tuple[Path, Checkpoint] | tuple[None, None]:
     """The newest checkpoint of a run with this plan and these cases; of a new run the cases are written down."""
     found = newest_checkpoint(folder / CHECKPOINTS)
     if found is None:
-        write_split(folder, split)
+        ranks.share(lambda: write_split(folder, split))
         return None, None
     _check_plan(plan, found[1], folder)
     check_split(folder, split)
@@ -123,10 +143,14 @@ def _check_plan(plan: Plan, checkpoint: Checkpoint, folder: Path) -> None:
         )
 
 
-def _fastest_mode(config: TrainConfig, plan: Plan, patches: PatchDataset, device: torch.device, timing: Timing) -> Mode:
+def _fastest_mode(
+    config: TrainConfig, patches: PatchDataset, device: torch.device, timing: Timing, ranks: Ranks
+) -> Mode:
+    plan = patches.rules.plan
     minutes = config.trainer.max_minutes
     limit = math.inf if minutes is None else TRIAL_SHARE * (60 * minutes - timing.elapsed())
-    batch = next(iter(DataLoader(patches, batch_size=plan.batch_size, sampler=PatchNumbers())))
+    size = ranks.part_of(plan.batch_size)
+    batch = next(iter(DataLoader(patches, batch_size=size, sampler=PatchNumbers())))
     batch = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         return choose_mode(config.trainer, device, _trial_step(config, plan, batch, device), limit=limit)
@@ -162,34 +186,38 @@ def _train(
 ) -> None:
     """Let Lightning run the steps, from ``checkpoint`` if there is one."""
     with _quiet():
-        trainer = _trainer(module, [keeper, StopSignals(keeper), *callbacks])
+        trainer = _trainer(module, [keeper, StopSignals(keeper), *callbacks], keeper.ranks)
         trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=True)
     schedule = module.schedule
     if keeper.interrupted and schedule.remaining:
-        raise Interrupted(
-            f"stopped at step {schedule.step} of {schedule.total}; {keeper.folder / BUNDLE} is usable, "
-            "and the same command with --resume goes on",
-            keeper.interrupted,
-        )
+        how = "the same command with --resume goes on"
+        if keeper.interrupted == REQUEUE:
+            how = keeper.ranks.share(requeue)
+        stopped = f"stopped at step {schedule.step} of {schedule.total}; {keeper.folder / BUNDLE} is usable, and {how}"
+        raise Interrupted(stopped, keeper.interrupted)
 
 
-def _loader(trainer: TrainerConfig, patches: PatchDataset, steps_done: int) -> DataLoader[dict[str, Any]]:
+def _loader(trainer: TrainerConfig, patches: PatchDataset, steps_done: int, ranks: Ranks) -> DataLoader[dict[str, Any]]:
     size = patches.rules.plan.batch_size
     return DataLoader(
         patches,
-        batch_size=size,
-        sampler=PatchNumbers(steps_done * trainer.accumulate * size),
+        batch_size=ranks.part_of(size),
+        sampler=PatchNumbers(steps_done * trainer.accumulate * size, rank=ranks.number, world_size=ranks.count),
         num_workers=trainer.workers,
         persistent_workers=trainer.workers > 0,
         worker_init_fn=ignore_signals,
     )
 
 
-def _trainer(module: SegmentationModule, callbacks: list[L.Callback]) -> L.Trainer:
+def _trainer(module: SegmentationModule, callbacks: list[L.Callback], ranks: Ranks) -> L.Trainer:
     device = next(module.network.parameters()).device
     return L.Trainer(
         accelerator="gpu" if device.type == "cuda" else "cpu",
-        devices=1,
+        devices=ranks.per_node,
+        num_nodes=ranks.nodes,
+        strategy="ddp" if ranks.count > 1 else "auto",
+        plugins=[ranks.environment()],
+        use_distributed_sampler=False,
         # The autocast of the CPU and bfloat16 stand in the mode; Lightning adds loss scaling for float16.
         precision="16-mixed" if module.mode.precision == "float16" else "32-true",
         max_steps=-1,

@@ -6,6 +6,7 @@ counter-based generator keyed by (seed, epoch, index), so nothing has to be reme
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -64,16 +65,19 @@ class PatchDataset(TorchDataset[dict[str, Any]]):
 
 
 class PatchNumbers(Sampler[int]):
-    """Endless patch numbers from ``start``: a resumed run starts where it stopped."""
+    """Endless patch numbers from ``start``: a resumed run starts where it stopped.
 
-    def __init__(self, start: int = 0) -> None:
+    Of ``world_size`` processes the one with number ``rank`` takes every ``world_size``-th: batch k of all of them
+    together holds the patches that batch k of one process would hold, whose batches are as large as theirs together.
+    """
+
+    def __init__(self, start: int = 0, *, rank: int = 0, world_size: int = 1) -> None:
         self.start = start
+        self.rank = rank
+        self.world_size = world_size
 
     def __iter__(self) -> Iterator[int]:
-        number = self.start
-        while True:
-            yield number
-            number += 1
+        return itertools.count(self.start + self.rank, self.world_size)
 
 
 def draw_centre(case: PreparedCase, rules: PatchRules, random: np.random.Generator) -> NDArray[np.int64]:

@@ -7,7 +7,7 @@ import logging
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from segkit.bundle import Bundle, read_bundle
@@ -25,7 +25,9 @@ from segkit.plans import Plan, plan_text
 from segkit.training.checkpoint import newest_checkpoint
 from segkit.training.compute import device_for
 from segkit.training.fit import fit
+from segkit.training.ranks import Ranks, start_ranks
 from segkit.training.run_folder import BUNDLE, CHECKPOINTS, CONFIG, PLAN, default_run_dir, point_latest, state
+from segkit.training.slurm import was_requeued
 from segkit.training.split import check_split, split_cases
 
 log = logging.getLogger(__name__)
@@ -46,25 +48,42 @@ def train(
     """
     started = time.monotonic() if started is None else started
     config = load(overrides)
+    resume = resume or (config.compute.name == "slurm" and was_requeued())
     if config.run_dir:
         config = _as_started(config, overrides)
         if _is_done(Path(config.run_dir or ""), resume):
             return Path(config.run_dir or "")
+    ranks = start_ranks(config.compute)
+    with ranks.end_together():
+        return _train(config, overrides, ranks, resume=resume, progress=progress, started=started)
+
+
+def _train(
+    config: TrainConfig,
+    overrides: Sequence[str],
+    ranks: Ranks,
+    *,
+    resume: bool,
+    progress: Progress | None,
+    started: float,
+) -> Path:
+    """What every rank does: rank 0 plans and writes, all of them train."""
     device = device_for(config)
     dataset = open_dataset(config)
     split = split_cases(dataset, config.fold)
     weights = _weights(config)
-    plan = _plan(config, dataset, device.type == "cuda", progress, given_keys(overrides))
+    given = given_keys(overrides)
+    plan = ranks.share(lambda: _plan(config, dataset, device.type == "cuda", progress, given=given, ranks=ranks))
     # An edited plan may ask for another batch than the configuration's default.
     config = dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, batch_size=plan.batch_size))
     run_dir = Path(config.run_dir) if config.run_dir else default_run_dir(config, plan, dataset, weights)
-    if not config.run_dir and _is_done(run_dir, resume):
+    if not config.run_dir and ranks.share(lambda: _is_done(run_dir, resume)):
         return run_dir
     if (run_dir / CHECKPOINTS).exists():  # before config.yaml names another dataset
         check_split(run_dir, split)
     log.info("%d cases train, %d validate; the run is in %s", len(split.training), len(split.validation), run_dir)
-    with _started(run_dir, config, plan):
-        fit(config, plan, dataset, run_dir, weights=weights, started=started)
+    with _started(run_dir, config, plan) if ranks.number == 0 else nullcontext():
+        fit(config, plan, dataset, run_dir, weights=weights, started=started, ranks=ranks)
     return run_dir
 
 
@@ -106,13 +125,18 @@ def _is_done(run_dir: Path, resume: bool) -> bool:
     return found == "finished"
 
 
-def _plan(config: TrainConfig, dataset: Dataset, gpu: bool, progress: Progress | None, given: set[str]) -> Plan:
+def _plan(
+    config: TrainConfig, dataset: Dataset, gpu: bool, progress: Progress | None, *, given: set[str], ranks: Ranks
+) -> Plan:
     started = Path(config.run_dir) / PLAN if config.run_dir else None
     if started and started.is_file():
         return given_plan(started, dataset)
     if config.plan.file:
         return given_plan(config.plan.file, dataset)
-    return measured_plan(config, dataset, gpu=gpu, progress=progress, given=given)[0]
+    decided = measured_plan(config, dataset, gpu=gpu, progress=progress, given=given)[0]
+    # What was planned is for one device; a batch that was asked for is that of all of them.
+    count = ranks.count if config.trainer.batch_size == "auto" else 1
+    return dataclasses.replace(decided, batch_size=count * decided.batch_size)
 
 
 @contextmanager

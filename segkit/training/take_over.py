@@ -18,6 +18,7 @@ from segkit.errors import InputError
 from segkit.files import write_text
 from segkit.plans import Plan
 from segkit.sliding_window import apply_network
+from segkit.training.ranks import Ranks
 
 log = logging.getLogger(__name__)
 
@@ -32,11 +33,11 @@ Pairs = list[tuple[int, int]]
 """(index in the new network, index in the model)"""
 
 
-def start_from(network: nn.Module, plan: Plan, weights: Bundle | None, folder: Path) -> None:
+def start_from(network: nn.Module, plan: Plan, weights: Bundle | None, folder: Path, ranks: Ranks) -> None:
     """Take ``weights`` over, if there are any, and note in folder/weights.json what was taken and what not."""
     if weights is not None:
-        report = take_over(network, plan, weights)
-        write_text(folder / WEIGHTS, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+        report = json.dumps(take_over(network, plan, weights), indent=2, ensure_ascii=False)
+        ranks.share(lambda: write_text(folder / WEIGHTS, report + "\n"))
 
 
 def started_from(folder: Path) -> dict[str, Any] | None:
