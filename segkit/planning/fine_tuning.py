@@ -13,14 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from segkit.config import NetworkConfig
+from segkit.config import NetworkConfig, PlanConfig
 from segkit.errors import InputError
 from segkit.plan_values import NormKind
-from segkit.planning.mirror import mirror_axes
 from segkit.planning.norm_groups import groups_for
-from segkit.planning.patch import choose_batch
-from segkit.planning.planner import median_size
-from segkit.planning.schemes import plan_channels, plan_crop
+from segkit.planning.planner import decide
 from segkit.planning.stages import DYNUNET, SEGRESNET, one_norm
 from segkit.planning.task import Spacing, Task
 from segkit.plans import ChannelPlan, NetworkPlan, Plan
@@ -50,33 +47,28 @@ def tuned_plan(task: Task, model: Plan, *, mirror: Any, asked: Collection[str], 
     spacing, spacing_reason = _spacing(task, model)
     patch, patch_reason = _patch(task, model)
     network, network_reason = _network(task.network, model.network.on(patch), asked)
-    size = median_size(task.fingerprint, spacing)
-    batch_size, batch_reason = choose_batch(_with_norm_of(task, network), patch, size)
-    axes, mirror_reason = mirror_axes(task.fingerprint, task.axes, mirror)
-    crop, crop_reason = _crop(task, model)
-    channels, channel_reasons = _channels(task, model, crop)
+    own = _of_the_data(task, spacing, patch, network, mirror=mirror)
+    crop, crop_reason = _crop(own, model)
+    channels, channel_reasons = _channels(own, model)
     decided = {
+        **own.reasons,
         "slices": "As the model to start from sees them.",
         "spacing": spacing_reason,
-        "patch": patch_reason + batch_reason,
+        "patch": patch_reason,
         "crop": crop_reason,
         **channel_reasons,
-        "mirror": mirror_reason,
         "network": network_reason,
     }
     for what, reason in decided.items():
         log.info("%s: %s", what, reason)
     return dataclasses.replace(
-        model,
-        name=task.dataset.name,
+        own,
         channels=channels,
-        labels=dict(task.dataset.labels),
         spacing=spacing,
         patch=patch,
-        batch_size=batch_size,
-        mirror_axes=axes,
         crop_to_content=crop,
         network=network,
+        needs=model.needs,
         reasons=decided,
     )
 
@@ -187,26 +179,25 @@ def _renormed(network: NetworkPlan, config: NetworkConfig) -> NetworkPlan:
     return one_norm(changed) if network.name in (DYNUNET, SEGRESNET) else changed
 
 
-def _with_norm_of(task: Task, network: NetworkPlan) -> Task:
-    """BatchNorm alone decides on the batch."""
-    norm = "batch" if any(layer.norm == "batch" for layer in network.layers) else "group"
-    return dataclasses.replace(task, network=dataclasses.replace(task.network, norm=norm))
+def _of_the_data(task: Task, spacing: Spacing, patch: Shape, network: NetworkPlan, *, mirror: Any) -> Plan:
+    """What the planner decides for the data at this spacing and patch; its own network is of no interest."""
+    norm = "batch" if any(layer.norm == "batch" for layer in network.layers) else "none"  # batch decides on the batch
+    bends = PlanConfig(spacing=[edge or 1.0 for edge in spacing], patch=list(patch))
+    return decide(dataclasses.replace(task, network=NetworkConfig(norm=norm), plan=bends), mirror)
 
 
-def _crop(task: Task, model: Plan) -> tuple[bool, str]:
-    possible, reason = plan_crop(task.fingerprint)
-    if possible or not model.crop_to_content:
+def _crop(own: Plan, model: Plan) -> tuple[bool, str]:
+    if own.crop_to_content or not model.crop_to_content:
         return model.crop_to_content, "As the model to start from does it."
-    return False, f"{reason} The model to start from cuts it away."
+    return False, f"{own.reasons['crop']} The model to start from cuts it away."
 
 
-def _channels(task: Task, model: Plan, crop: bool) -> tuple[tuple[ChannelPlan, ...], dict[str, str]]:
+def _channels(own: Plan, model: Plan) -> tuple[tuple[ChannelPlan, ...], dict[str, str]]:
     """The model's normalisation for channels that it knows by name, the planner's for others."""
     known = {channel.name: channel for channel in model.channels}
-    planned, reasons = plan_channels(task.fingerprint, task.dataset.channels, crop=crop)
-    for name in known.keys() & set(task.dataset.channels):
-        reasons[f"channel {name}"] = "As the model to start from has it."
-    return tuple(known.get(channel.name, channel) for channel in planned), reasons
+    names = [channel.name for channel in own.channels if channel.name in known]
+    reasons = {f"channel {name}": "As the model to start from has it." for name in names}
+    return tuple(known.get(channel.name, channel) for channel in own.channels), reasons
 
 
 def _times(values: Any) -> str:

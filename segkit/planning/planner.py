@@ -49,10 +49,11 @@ def make_plan(
         UsageError: a choice that does not fit the data; the message says what to choose instead.
     """
     task = Task(fingerprint, dataset, network, plan, batch_size, _slice_axis(fingerprint, network.dims))
-    return _decided(task, mirror)
+    return decide(task, mirror)
 
 
-def _decided(task: Task, mirror: Any) -> Plan:
+def decide(task: Task, mirror: Any) -> Plan:
+    """As `make_plan`, for a task whose slice axis is known."""
     fingerprint, dataset, network = task.fingerprint, task.dataset, task.network
     spacing, spacing_reason = _spacing(task)
     size = median_size(fingerprint, spacing)

@@ -40,7 +40,7 @@ LONGEST_WAIT = timedelta(days=1)
 GRACE = 10.0
 """Seconds in which ranks that end in an error leave rank 0 the word, and rank 0 waits for those that end in order."""
 LAUNCHED = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-"""What Lightning leaves in the environment of the process that launched others."""
+"""What Lightning may put into the environment of the process that launches others; there, it would launch no more."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,9 @@ class Ranks:
     group: Any = None
     """For what is decided; gradients have a group of their own."""
     children: Sequence[subprocess.Popen[bytes]] = field(default=())
-    """Processes that this one launched."""
+    """Processes that this one launched,"""
+    variables: Sequence[str] = ()
+    """and what Lightning put into the environment for it."""
 
     @property
     def per_node(self) -> int:
@@ -136,20 +138,19 @@ class Ranks:
         if self.count == 1:
             return
         in_order = error is None or isinstance(error, Interrupted | SystemExit)
-        if self.number:
-            if isinstance(error, Interrupted):
-                raise SystemExit(0) from error  # rank 0 says it
-            time.sleep(0 if in_order else GRACE)
-            return
+        if self.number and not in_order:
+            time.sleep(GRACE)  # if it is an error of all ranks, rank 0 says it and ends this one
+        if in_order or torch.distributed.get_backend() == "gloo":  # NCCL would wait for ranks that are gone
+            torch.distributed.destroy_process_group()
+        if self.number and isinstance(error, Interrupted):
+            raise SystemExit(0) from error  # rank 0 says it
         until = time.monotonic() + (GRACE if in_order else 0)
         for child in self.children:
             try:
                 child.wait(max(0.0, until - time.monotonic()))
             except subprocess.TimeoutExpired:
                 child.kill()
-        if in_order:
-            torch.distributed.destroy_process_group()
-        for name in LAUNCHED if self.children else ():
+        for name in self.variables:
             os.environ.pop(name, None)
 
 
@@ -177,7 +178,9 @@ def start_ranks(compute: ComputeConfig) -> Ranks:
         strategy=DDPStrategy(),
         plugins=[alone.environment()],
     )
-    logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
+    new = tuple(name for name in LAUNCHED if name not in os.environ)
+    for part in ("fabric", "pytorch"):
+        logging.getLogger(f"lightning.{part}").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
         fabric.launch()
@@ -185,7 +188,7 @@ def start_ranks(compute: ComputeConfig) -> Ranks:
     if fabric.global_rank:
         _keep_quiet()
     children = getattr(fabric.strategy.launcher, "procs", ())
-    return Ranks(fabric.global_rank, fabric.world_size, nodes, slurm, group, tuple(children))
+    return Ranks(fabric.global_rank, fabric.world_size, nodes, slurm, group, tuple(children), new if children else ())
 
 
 def _devices(compute: ComputeConfig, gpu: bool) -> int:

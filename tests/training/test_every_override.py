@@ -78,6 +78,8 @@ ELSEWHERE = {
     "run_dir",
     "weights",
     "compute.name",
+    "compute.devices",
+    "compute.nodes",
     "trainer.max_minutes",
     "trainer.layout",
     "trainer.workers",
@@ -85,7 +87,7 @@ ELSEWHERE = {
     "trainer.validations",
     "trainer.checkpoint_minutes",
 }
-"""Keys that change no plan, patch or weight: tested in test_fit.py, test_calibrate.py and commands/test_train.py."""
+"""Keys that change no plan, patch or weight: tested in test_fit.py, test_calibrate.py, test_ranks.py, test_train.py."""
 
 
 def test_no_key_is_forgotten() -> None:
