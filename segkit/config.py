@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from segkit.config_idle import check_none_idle, check_none_twice
 from segkit.config_keys import get, leaves, put
 from segkit.config_values import CHECKS
-from segkit.config_words import GROUPS, PATHS, given_keys, names_value, path_value
+from segkit.config_words import GROUPS, PATHS, PRESET, given_keys, names_value, path_value
 from segkit.entry_points import NETWORKS, offered
 from segkit.errors import UsageError
 
@@ -46,6 +46,8 @@ class NetworkConfig:
     dims: int | None = None
     """2 or 3; None is 3, and 2 for pictures and single slices."""
     features: list[int] | None = None
+    widths: str = "default"
+    """The rule for features where none are given: default, or nnunet (32 doubled up to 320, in 2D up to 512)."""
     convs: int = 2
     activation: str = "leaky_relu"
     norm: str = "group"
@@ -93,6 +95,8 @@ class TrainerConfig:
     foreground: float = 0.5
     """Share of patches centred on a voxel of a label that is drawn evenly from those of the case."""
     loss: str = "dice_ce"
+    lowest_head: bool = True
+    """Whether the coarsest head of deep supervision counts in the loss; nnU-Net leaves it out."""
     workers: int = 0
     threads: int | None = None
     validations: int = 5
@@ -105,7 +109,7 @@ class AugmentConfig:
     """Probabilities and ranges of the random changes of a patch."""
 
     mirror: Any = "auto"
-    """auto (the axes that the labels' geometry allows), none, or a list of axes such as [0,2]."""
+    """auto (the axes that the labels' geometry allows), none, all, or a list of axes such as [0,2]."""
     rotate: float = 0.35
     """Probability of a rotation; with it its angle."""
     rotate_degrees: float = 30.0
@@ -150,6 +154,8 @@ class TrainConfig:
     fold: Any = 0
     """0 to k-1, or all to train on every case."""
     weights: str | None = None
+    preset: str = "default"
+    """Whose recipe the rest started from."""
     format_version: int = FORMAT_VERSION
 
 
@@ -167,6 +173,7 @@ def load(overrides: Sequence[str] = ()) -> TrainConfig:
     Raises:
         UsageError: an unknown key or choice, or a value of the wrong type or range; names it and near misses.
     """
+    given = given_keys(overrides)
     typed, taken = [], {}
     check_none_twice(overrides)
     for word in overrides:
@@ -182,8 +189,10 @@ def load(overrides: Sequence[str] = ()) -> TrainConfig:
         put(config, key, value)
     if config.trainer.max_steps is None and config.trainer.max_minutes is None:
         config.trainer.max_steps = DEFAULT_STEPS
+    if config.plan.patch and "plan.memory" not in given:
+        config.plan.memory = "auto"  # a preset's, which the patch replaces
     check(config)
-    check_none_idle(config, given_keys(overrides))
+    check_none_idle(config, given)
     return config
 
 
@@ -244,6 +253,8 @@ def _checked_word(word: str) -> str:
     """The override as Hydra shall see it, its key and value known to be good."""
     override = _parse(word)
     key = override.key_or_group
+    if key == PRESET:
+        return f"{key}={_choice(key, str(override.value()))}"
     for group in GROUPS:
         if key in (group, f"{group}.name"):
             name = _choice(group, str(override.value()))

@@ -14,6 +14,8 @@ PLANNED = ("network.", "plan.", "trainer.batch_size", "augment.mirror")
 """Starts of the keys that the planner reads."""
 
 NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "network.widths": ("network.name", ("unet", "residual_unet", "monai_dynunet")),
+    "trainer.lowest_head": ("network.name", ("unet", "residual_unet", "monai_dynunet")),
     "network.convs": ("network.name", ("unet",)),
     "network.deep_supervision": ("network.name", ("unet", "residual_unet", "monai_dynunet")),
     "compute.devices": ("compute.name", ("ddp",)),
@@ -40,6 +42,8 @@ def check_none_idle(config: Any, given: set[str]) -> None:
         )
     if config.plan.patch and config.plan.memory != "auto":
         raise UsageError("plan.memory decides the patch: give plan.memory or plan.patch, not both")
+    if config.network.features and "network.widths" in given:
+        raise UsageError("network.widths changes nothing with network.features: give one of them")
     if config.weights and "plan.memory" in given:
         raise UsageError("plan.memory changes nothing with weights: the patch is the model's. Give plan.patch instead")
     for key, (other, values) in NEEDS.items():

@@ -13,7 +13,7 @@ from segkit.value_kinds import is_number, is_whole
 
 Check = Callable[[Any], bool]
 
-OWN_LOSSES = ("dice_ce", "dice", "ce")
+OWN_LOSSES = ("dice_ce", "dice", "ce", "nnunet")
 
 
 def _among(*choices: Any) -> tuple[Check, str]:
@@ -64,7 +64,7 @@ def _is_size(value: Any) -> bool:
 def _is_mirror(value: Any) -> bool:
     if isinstance(value, list):
         return all(is_whole(axis) and 0 <= axis <= 2 for axis in value) and len(set(value)) == len(value)
-    return value in ("auto", "none")
+    return value in ("auto", "none", "all")
 
 
 def _are_names(value: Any) -> bool:
@@ -94,6 +94,7 @@ CHECKS: dict[str, tuple[Check, str]] = {
     "dataset.labels": (_are_labels, "names with different whole numbers other than 0 such as {spleen:1,liver:5}"),
     "network.dims": _among(2, 3),
     "network.features": _list_of(lambda width: is_whole(width) and width >= 1, "whole numbers of at least 1"),
+    "network.widths": _among("default", "nnunet"),
     "network.convs": _whole(1),
     "network.activation": _among("leaky_relu", "relu", "silu", "gelu"),
     "network.norm": _among("group", "instance", "layer", "batch", "none"),
@@ -122,7 +123,7 @@ CHECKS: dict[str, tuple[Check, str]] = {
     "trainer.threads": _whole(1, most=1024),
     "trainer.validations": _whole(0),
     "trainer.checkpoint_minutes": _above(0),
-    "augment.mirror": (_is_mirror, "auto, none or a list of different axes out of 0, 1 and 2 such as [0,2]"),
+    "augment.mirror": (_is_mirror, "auto, none, all or a list of different axes out of 0, 1 and 2 such as [0,2]"),
     "augment.rotate": _PROBABILITY,
     "augment.rotate_degrees": _between(0, 180),
     "augment.scale": _PROBABILITY,

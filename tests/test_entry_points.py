@@ -86,7 +86,7 @@ def test_the_documented_parts_train_and_predict(
     assert "If you trust the package: pip install my-parts==1.0" in err
     (tmp_path / "run" / "finished.json").unlink()
     assert main(["train", "run_dir=run", "--resume"]) == 3
-    assert "trainer.loss must be dice_ce, dice, ce or one that an installed package" in capsys.readouterr().err
+    assert "trainer.loss must be dice_ce, dice, ce, nnunet or one that an installed package" in capsys.readouterr().err
 
 
 def test_names_of_other_packages_are_choices(install: Install) -> None:
@@ -95,7 +95,7 @@ def test_names_of_other_packages_are_choices(install: Install) -> None:
     assert load(["network=plain", "trainer.loss=focal"]).network.name == "plain"
     with pytest.raises(UsageError, match=r"unknown choice network=plian. Did you mean plain"):
         load(["network=plian"])
-    with pytest.raises(UsageError, match=r"trainer.loss must be dice_ce, dice, ce or one that an installed package"):
+    with pytest.raises(UsageError, match=r"trainer.loss must be dice_ce, dice, ce, nnunet or one that an inst"):
         load(["trainer.loss=focla"])
 
 
@@ -136,7 +136,7 @@ def test_what_is_no_network_is_refused(code: str, message: str, install: Install
 
 
 def test_a_loss_that_is_missing_is_refused() -> None:
-    with pytest.raises(InputError, match=r"trainer.loss=focal: expected one of dice_ce, dice, ce, found no installed"):
+    with pytest.raises(InputError, match=r"trainer.loss=focal: expected one of dice_ce, dice, ce, nnunet, found no"):
         loss_by_name("focal")
     assert "focal" not in LOSSES
 

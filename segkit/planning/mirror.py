@@ -65,17 +65,19 @@ def mirror_axes(fingerprint: Fingerprint, axes: Sequence[int], choice: Any = "au
     Args:
         fingerprint: the measured dataset.
         axes: the axes that the network sees.
-        choice: auto, none, or a list of axes.
+        choice: auto, none, all, or a list of axes.
 
     Raises:
         UsageError: ``choice`` is none of these.
     """
+    if choice == "all":
+        return tuple(axes), "All, as asked (augment.mirror=all)."
     if choice == "auto":
         return _automatic(fingerprint, axes)
     if choice is None or choice == "none":
         return (), "None, as asked (augment.mirror=none)."
     if not isinstance(choice, list | tuple) or not all(isinstance(axis, int) and axis in axes for axis in choice):
-        raise UsageError(f"augment.mirror={choice} is not known. Use auto, none, or a list out of {list(axes)}.")
+        raise UsageError(f"augment.mirror={choice} is not known. Use auto, none, all, or a list out of {list(axes)}.")
     chosen = tuple(sorted({int(axis) for axis in choice}))
     return chosen, f"As asked (augment.mirror={list(chosen)})."
 

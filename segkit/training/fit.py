@@ -105,7 +105,7 @@ def fit(
         else ranks.share(lambda: _fastest_mode(config, patches, device, timing, ranks))
     )
     log.info("training in %s, %s layout, on %s", mode.precision, mode.layout, device)
-    loss: nn.Module = DeepSupervision(loss_by_name(config.trainer.loss))
+    loss: nn.Module = DeepSupervision(loss_by_name(config.trainer.loss), lowest=config.trainer.lowest_head)
     loss = GatheredLoss(loss, ranks) if ranks.count > 1 else loss
     module = SegmentationModule(network, config.trainer, loss=loss, slice_axis=plan.slice_axis, mode=mode)
     module.schedule = ranks.share(lambda: _schedule(config, mode, timing, checkpoint))
@@ -159,7 +159,7 @@ def _fastest_mode(
 def _trial_step(config: TrainConfig, plan: Plan, batch: dict[str, Any], device: torch.device) -> Callable[[Mode], None]:
     """A whole training step on a network of its own, to be timed."""
     network = build_network(plan).to(device)
-    loss = DeepSupervision(loss_by_name(config.trainer.loss))
+    loss = DeepSupervision(loss_by_name(config.trainer.loss), lowest=config.trainer.lowest_head)
     optimizer = OPTIMIZERS[config.trainer.optimizer](network, config.trainer)
 
     def step(mode: Mode) -> None:

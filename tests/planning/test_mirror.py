@@ -22,6 +22,10 @@ def test_an_order_forbids_its_axis_and_names_the_labels(fingerprint: Any) -> Non
     assert "x is mirrored" in reason
 
 
+def test_all_axes_as_asked(fingerprint: Any) -> None:
+    assert mirror_axes(fingerprint(), (0, 1), "all") == ((0, 1), "All, as asked (augment.mirror=all).")
+
+
 def test_one_case_is_enough_for_organs_that_lie_apart(fingerprint: Any) -> None:
     assert mirror_axes(fingerprint(spacings=ONE, centroids=APART), (0, 1, 2))[0] == (0, 2)
 
@@ -93,6 +97,6 @@ def test_the_user_overrides(fingerprint: Any, choice: Any, expected: tuple[int, 
 @pytest.mark.parametrize("choice", ["x", [3], [0], 7])
 def test_unknown_choices_are_refused(fingerprint: Any, choice: Any) -> None:
     with pytest.raises(
-        UsageError, match=r"augment\.mirror=.* is not known\. Use auto, none, or a list out of \[1, 2\]"
+        UsageError, match=r"augment\.mirror=.* is not known\. Use auto, none, all, or a list out of \[1, 2\]"
     ):
         mirror_axes(fingerprint(), (1, 2), choice)

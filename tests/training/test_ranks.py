@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import shutil
 import signal
@@ -136,7 +135,7 @@ def test_a_job_of_slurm_goes_back_to_the_queue_and_goes_on(
         **{"SLURM_NNODES": "1", "SLURM_NODEID": "0", "SLURM_NODELIST": "localhost"},
         **{"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "MASTER_ADDR": "127.0.0.1"},
     }
-    words = ["compute=slurm", "trainer.max_steps=200", "run_dir=queued"]
+    words = ["compute=slurm", "trainer.max_steps=100000", "run_dir=queued"]
 
     def start(**more: str) -> list[subprocess.Popen[str]]:
         ranks = [segkit(folder, *words, **slurm, **more, SLURM_PROCID=str(n), SLURM_LOCALID=str(n)) for n in (0, 1)]
@@ -144,18 +143,18 @@ def test_a_job_of_slurm_goes_back_to_the_queue_and_goes_on(
         return ranks
 
     first, second = start()
-    until(first, "step 1 of 200")
+    until(first, "step 1 of 100000")
     second.send_signal(signal.SIGUSR1)
     _, err = first.communicate()
     assert first.returncode == 128 + signal.SIGUSR1, err
-    assert "of 200; queued/bundle is usable, and job 77 goes back to the queue and then goes on" in err
+    assert "of 100000; queued/bundle is usable, and job 77 goes back to the queue and then goes on" in err
     assert second.wait() == 0
     assert (folder / "calls").read_text() == "requeue 77\n"
-    assert not (folder / "queued/finished.json").exists()
-    for rank in start(SLURM_RESTART_COUNT="1"):
-        _, err = rank.communicate()
-        assert rank.returncode == 0, err
-    assert json.loads((folder / "queued/finished.json").read_text()) == {"steps": 200}
+    steps = read_bundle(folder / "queued").card["training"]["steps"]
+    first, second = start(SLURM_RESTART_COUNT="1")
+    assert f"step {steps + 1} of 100000" in until(first, "step ")
+    first.terminate()
+    assert (first.wait(), second.wait()) == (128 + signal.SIGTERM, 0)
 
 
 def test_a_batch_of_all_processes_is_that_of_one() -> None:
