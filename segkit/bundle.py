@@ -28,6 +28,7 @@ import torch
 from torch import Tensor, nn
 
 import segkit
+from segkit.bundle_card import FORMAT_VERSION, KIND, PLAN, REMEDY, bundle_place, card_and_plan, read_card
 from segkit.bundle_files import read_member, read_object
 from segkit.errors import InputError
 from segkit.files import atomic_path, write_text
@@ -35,11 +36,7 @@ from segkit.model_names import CARD
 from segkit.networks import build_network
 from segkit.plans import Plan, plan_text
 
-FORMAT_VERSION = 1
-KIND = "segkit bundle"
-PLAN = "plan.json"
 CONFIG = "config.json"
-_REMEDY = "Give a bundle or run folder, or a .segkit file, that segkit wrote; if this was one, copy it again."
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +99,7 @@ class Bundle:
             return _weights_file(self.path, self.card, fold)
         except InputError:
             # A training may have rewritten the bundle after it was opened: its newest weights are as good.
-            card = _card(self.path)
+            card = read_card(self.path)
             if card["weights"] == self.card["weights"] or fold not in card["weights"]:
                 raise
             return _weights_file(self.path, card, fold)
@@ -114,11 +111,8 @@ def read_bundle(path: str | Path) -> Bundle:
     Raises:
         InputError: not a bundle, a newer format, or a damaged file.
     """
-    place = Path(path)
-    if place.is_dir() and not (place / CARD).is_file() and (place / "bundle" / CARD).is_file():
-        place = place / "bundle"
-    card = _card(place)
-    plan = Plan.from_dict(read_object(place, PLAN, card["files"][PLAN]), place / PLAN)
+    place = bundle_place(path)
+    card, plan = card_and_plan(place)
     return Bundle(place, plan, card)
 
 
@@ -177,7 +171,7 @@ def fill_network(plan: Plan, state: dict[str, Tensor], where: str | Path) -> nn.
     with torch.device("meta"):
         network = build_network(plan)
     for problem in _misfits(network.state_dict(), state):
-        raise InputError(where, expected="weights that fit the network of plan.json", found=problem, remedy=_REMEDY)
+        raise InputError(where, expected="weights that fit the network of plan.json", found=problem, remedy=REMEDY)
     network.load_state_dict(
         {name: value.float() if value.is_floating_point() else value for name, value in state.items()}, assign=True
     )
@@ -203,7 +197,7 @@ def _tensors(path: Path, name: str, content: bytes) -> dict[str, Tensor]:
     try:
         return safetensors.torch.load(content)
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
-        raise InputError(path / name, expected="a safetensors file", found=str(error), remedy=_REMEDY) from error
+        raise InputError(path / name, expected="a safetensors file", found=str(error), remedy=REMEDY) from error
 
 
 def _heading(plan: Plan) -> dict[str, Any]:
@@ -227,43 +221,3 @@ def _remove_old_weights(folder: Path, keep: set[str]) -> None:
             # On Windows a file that someone reads stays; the next write removes it.
             with suppress(OSError):
                 path.unlink()
-
-
-def _card(place: Path) -> dict[str, Any]:
-    """bundle.json, checked: kind, version, and a receipt for the plan and for every weights file."""
-    card = read_object(place, CARD)
-    if card.get("kind") != KIND:
-        raise InputError(
-            place / CARD, expected=f"the kind {KIND!r}", found=repr(card.get("kind")), remedy="Is this a model?"
-        )
-    version = card.get("format_version")
-    if not isinstance(version, int) or not 1 <= version <= FORMAT_VERSION:
-        raise InputError(
-            place / CARD,
-            expected=f"bundle format {FORMAT_VERSION} or older",
-            found=f"format {version}",
-            remedy="It was written by a newer segkit: update segkit to read it.",
-        )
-    _check_card(card, place / CARD)
-    return card
-
-
-def _check_card(card: dict[str, Any], where: Path) -> None:
-    files, weights = card.get("files"), card.get("weights")
-    named = [PLAN, *weights.values()] if isinstance(weights, dict) and weights else [None]
-    receipts = isinstance(files, dict) and all(isinstance(name, str) and name in files for name in named)
-    if not (
-        receipts
-        and all(_is_receipt(receipt) for receipt in card["files"].values())
-        and {"name", "created"} <= card.keys()
-    ):
-        raise InputError(
-            where,
-            expected="name, created, weights and files, with bytes and sha256 of each file",
-            found=f"the keys {', '.join(sorted(card))}",
-            remedy=_REMEDY,
-        )
-
-
-def _is_receipt(value: Any) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("bytes"), int) and isinstance(value.get("sha256"), str)

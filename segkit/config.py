@@ -21,7 +21,8 @@ from omegaconf.errors import OmegaConfBaseException
 from segkit.config_idle import check_none_idle, check_none_twice
 from segkit.config_keys import get, leaves, put
 from segkit.config_values import CHECKS
-from segkit.config_words import GROUPS, PATHS, given_keys, names_value, path_value
+from segkit.config_words import GROUPS, PATHS, PRESET, given_keys, names_value, path_value
+from segkit.entry_points import NETWORKS, offered
 from segkit.errors import UsageError
 
 # OmegaConf composes into these classes: they must stay plain (not frozen) and typed with what OmegaConf knows.
@@ -47,6 +48,8 @@ class NetworkConfig:
     dims: int | None = None
     """2 or 3; None is 3, and 2 for pictures and single slices."""
     features: list[int] | None = None
+    widths: str = "default"
+    """The rule for features where none are given: default, or nnunet (32 doubled up to 320, in 2D up to 512)."""
     convs: int = 2
     activation: str = "leaky_relu"
     norm: str = "group"
@@ -94,6 +97,8 @@ class TrainerConfig:
     foreground: float = 0.5
     """Share of patches centred on a voxel of a label that is drawn evenly from those of the case."""
     loss: str = "dice_ce"
+    lowest_head: bool = True
+    """Whether the coarsest head of deep supervision counts in the loss; nnU-Net leaves it out."""
     workers: int = 0
     threads: int | None = None
     validations: int = 5
@@ -106,7 +111,7 @@ class AugmentConfig:
     """Probabilities and ranges of the random changes of a patch."""
 
     mirror: Any = "auto"
-    """auto (the axes that the labels' geometry allows), none, or a list of axes such as [0,2]."""
+    """auto (the axes that the labels' geometry allows), none, all, or a list of axes such as [0,2]."""
     dummy_2d: Any = "auto"
     """auto (slabs, by nnU-Net's rule), none, or the axis along which only mirroring acts: 0, 1 or 2."""
     rotate: float = 0.35
@@ -138,6 +143,10 @@ class ComputeConfig:
     """Where to run."""
 
     name: str = "auto"
+    devices: Any = "auto"
+    """Processes of compute=ddp on a machine; auto: one per GPU."""
+    nodes: int = 1
+    """Machines of compute=ddp, on each of which the same command is started (docs/scaling.md)."""
 
 
 @dataclass
@@ -155,6 +164,8 @@ class TrainConfig:
     fold: Any = 0
     """0 to k-1, or all to train on every case."""
     weights: str | None = None
+    preset: str = "default"
+    """Whose recipe the rest started from."""
     format_version: int = FORMAT_VERSION
 
 
@@ -172,6 +183,7 @@ def load(overrides: Sequence[str] = ()) -> TrainConfig:
     Raises:
         UsageError: an unknown key or choice, or a value of the wrong type or range; names it and near misses.
     """
+    given = given_keys(overrides)
     typed, taken = [], {}
     check_none_twice(overrides)
     for word in overrides:
@@ -187,8 +199,10 @@ def load(overrides: Sequence[str] = ()) -> TrainConfig:
         put(config, key, value)
     if config.trainer.max_steps is None and config.trainer.max_minutes is None:
         config.trainer.max_steps = DEFAULT_STEPS
+    if config.plan.patch and "plan.memory" not in given:
+        config.plan.memory = "auto"  # a preset's, which the patch replaces
     check(config)
-    check_none_idle(config, given_keys(overrides))
+    check_none_idle(config, given)
     return config
 
 
@@ -220,8 +234,13 @@ def known_keys() -> list[str]:
 
 
 def choices(group: str) -> list[str]:
-    """What ``group=`` (network, compute) may be: the files of configs/GROUP."""
-    return sorted(file.stem for file in (_configs() / group).glob("*.yaml"))
+    """What ``group=`` (network, compute) may be: the files of configs/GROUP, and networks of other packages."""
+    own = _files(group)
+    return sorted([*own, *(offered(NETWORKS, own) if group == "network" else ())])
+
+
+def _files(group: str) -> list[str]:
+    return [file.stem for file in (_configs() / group).glob("*.yaml")]
 
 
 def _configs() -> Path:
@@ -244,9 +263,12 @@ def _checked_word(word: str) -> str:
     """The override as Hydra shall see it, its key and value known to be good."""
     override = _parse(word)
     key = override.key_or_group
+    if key == PRESET:
+        return f"{key}={_choice(key, str(override.value()))}"
     for group in GROUPS:
         if key in (group, f"{group}.name"):
-            return f"{group}={_choice(group, str(override.value()))}"
+            name = _choice(group, str(override.value()))
+            return f"{group}={name}" if name in _files(group) else f"{group}.name={name}"
     if key not in known_keys():
         raise UsageError(f"unknown override {key!r}. {_near_keys(key)}")
     _check_value(key, override.value())
@@ -269,7 +291,7 @@ def _parse(word: str) -> Override:
 
 
 def _choice(group: str, name: str) -> str:
-    if name in choices(group):
+    if name in _files(group) or name in choices(group):  # looking into other packages takes a tenth of a second
         return name
     near = difflib.get_close_matches(name, choices(group), n=2, cutoff=0.5)
     hint = f"Did you mean {' or '.join(near)}? " if near else ""

@@ -7,14 +7,19 @@ from typing import Any
 
 from segkit.config_keys import get
 from segkit.config_words import given_keys
+from segkit.entry_points import NETWORKS, offered
 from segkit.errors import UsageError
 
 PLANNED = ("network.", "plan.", "trainer.batch_size", "augment.mirror")
 """Starts of the keys that the planner reads."""
 
 NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "network.widths": ("network.name", ("unet", "residual_unet", "monai_dynunet")),
+    "trainer.lowest_head": ("network.name", ("unet", "residual_unet", "monai_dynunet")),
     "network.convs": ("network.name", ("unet",)),
     "network.deep_supervision": ("network.name", ("unet", "residual_unet", "monai_dynunet")),
+    "compute.devices": ("compute.name", ("ddp",)),
+    "compute.nodes": ("compute.name", ("ddp",)),
     "trainer.learning_rate_rest": ("trainer.optimizer", ("muon",)),
 }
 """Keys that change nothing unless another key has one of these values."""
@@ -37,7 +42,16 @@ def check_none_idle(config: Any, given: set[str]) -> None:
         )
     if config.plan.patch and config.plan.memory != "auto":
         raise UsageError("plan.memory decides the patch: give plan.memory or plan.patch, not both")
+    if config.network.features and "network.widths" in given:
+        raise UsageError("network.widths changes nothing with network.features: give one of them")
+    if config.weights and "plan.memory" in given:
+        raise UsageError("plan.memory changes nothing with weights: the patch is the model's. Give plan.patch instead")
     for key, (other, values) in NEEDS.items():
-        if key in given and get(config, other) not in values:
+        if key in given and get(config, other) not in values and not _foreign(other, get(config, other)):
             name = other.removesuffix(".name")
             raise UsageError(f"{key} changes nothing with {name}={get(config, other)}, only with {' or '.join(values)}")
+
+
+def _foreign(key: str, value: str) -> bool:
+    """Whether it is a network of another package, which may read every key."""
+    return key == "network.name" and value in offered(NETWORKS, ())

@@ -6,11 +6,14 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from segkit.entry_points import LOSSES, offered
 from segkit.errors import SegkitError
 from segkit.memory import parse_size
 from segkit.value_kinds import is_number, is_whole
 
 Check = Callable[[Any], bool]
+
+OWN_LOSSES = ("dice_ce", "dice", "ce", "nnunet")
 
 
 def _among(*choices: Any) -> tuple[Check, str]:
@@ -61,7 +64,7 @@ def _is_size(value: Any) -> bool:
 def _is_mirror(value: Any) -> bool:
     if isinstance(value, list):
         return all(is_whole(axis) and 0 <= axis <= 2 for axis in value) and len(set(value)) == len(value)
-    return value in ("auto", "none")
+    return value in ("auto", "none", "all")
 
 
 def _is_zoom(value: Any) -> bool:
@@ -80,6 +83,13 @@ def _are_labels(value: Any) -> bool:
     return bool(value) and len(set(value.values())) == len(value) and 0 not in value.values()
 
 
+def _loss() -> tuple[Check, str]:
+    def check(value: Any) -> bool:
+        return isinstance(value, str) and (value in OWN_LOSSES or value in offered(LOSSES, OWN_LOSSES))
+
+    return check, f"{', '.join(OWN_LOSSES)} or one that an installed package offers"
+
+
 _PROBABILITY = _between(0, 1)
 _EDGES = _list_of(lambda edge: is_whole(edge) and edge >= 1, "whole numbers of at least 1 (X, Y, Z)", 3)
 
@@ -88,6 +98,7 @@ CHECKS: dict[str, tuple[Check, str]] = {
     "dataset.labels": (_are_labels, "names with different whole numbers other than 0 such as {spleen:1,liver:5}"),
     "network.dims": _among(2, 3),
     "network.features": _list_of(lambda width: is_whole(width) and width >= 1, "whole numbers of at least 1"),
+    "network.widths": _among("default", "nnunet"),
     "network.convs": _whole(1),
     "network.activation": _among("leaky_relu", "relu", "silu", "gelu"),
     "network.norm": _among("group", "instance", "layer", "batch", "none"),
@@ -111,13 +122,13 @@ CHECKS: dict[str, tuple[Check, str]] = {
     "trainer.gradient_clip": _above(0),
     "trainer.ema": (lambda value: is_number(value) and 0 <= value < 1, "a number from 0 up to, not including, 1"),
     "trainer.foreground": _PROBABILITY,
-    "trainer.loss": _among("dice_ce", "dice", "ce"),
+    "trainer.loss": _loss(),
     "trainer.workers": _whole(0, most=256),
     "trainer.threads": _whole(1, most=1024),
     "trainer.validations": _whole(0),
     "trainer.checkpoint_minutes": _above(0),
-    "augment.mirror": (_is_mirror, "auto, none or a list of different axes out of 0, 1 and 2 such as [0,2]"),
     "augment.dummy_2d": _among("auto", "none", 0, 1, 2),
+    "augment.mirror": (_is_mirror, "auto, none, all or a list of different axes out of 0, 1 and 2 such as [0,2]"),
     "augment.rotate": _PROBABILITY,
     "augment.rotate_degrees": _between(0, 180),
     "augment.scale": _PROBABILITY,
@@ -137,6 +148,8 @@ CHECKS: dict[str, tuple[Check, str]] = {
     "augment.gamma": _PROBABILITY,
     "augment.gamma_range": _range(0.01),
     "augment.gamma_inverted": _PROBABILITY,
+    "compute.devices": _whole(1, "auto", most=1024),
+    "compute.nodes": _whole(1, most=4096),
     "seed": _whole(0, most=2**63 - 1),
     "fold": _whole(0, "all"),
 }

@@ -26,6 +26,8 @@ NONE = ("", "null")
 
 GROUPS = ("network", "compute")
 """Overrides whose value is the name of a file of configs/."""
+PRESET = "preset"
+"""One more of them, whose file sets keys of all kinds."""
 
 
 def given_keys(overrides: Sequence[str]) -> set[str]:

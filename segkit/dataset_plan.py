@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Collection
+from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
 
-from segkit.config import TrainConfig, load
+from segkit.bundle_card import bundle_place, card_and_plan
+from segkit.config import TrainConfig, known_keys, load
+from segkit.config_keys import get
+from segkit.config_words import given_keys
 from segkit.dataset import Dataset
 from segkit.dataset_layouts import read_dataset
 from segkit.errors import InputError, UsageError
 from segkit.io.named import named
+from segkit.model_names import resolve_model
+from segkit.planning.fine_tuning import check_network, tuned_plan
 from segkit.planning.fingerprint import Fingerprint, Progress, measure
 from segkit.planning.known_fingerprint import known_or_measured
 from segkit.planning.planner import make_plan
+from segkit.planning.task import Task
 from segkit.plans import Plan, read_plan
 
 
@@ -32,7 +40,7 @@ def plan(dataset: str | PathLike[str], *overrides: str) -> Plan:
         InputError: a dataset that cannot be used.
     """
     config = load([f"dataset={fspath(dataset)}", *overrides])
-    return measured_plan(config, open_dataset(config))[0]
+    return measured_plan(config, open_dataset(config), given=given_keys(overrides))[0]
 
 
 def open_dataset(config: TrainConfig) -> Dataset:
@@ -55,28 +63,52 @@ def measured_plan(
     gpu: bool | None = None,
     progress: Progress | None = None,
     store: Path | None = None,
+    given: Collection[str] = (),
 ) -> tuple[Plan, Fingerprint]:
     """Measure the dataset and plan by the rules that ``config`` bends, for a ``gpu`` or for what is found here.
 
-    What is measured is kept in ``store``, or in dataset.store, if there is either.
+    What is measured is kept in ``store``, or in dataset.store, if there is either. With ``weights`` the model's plan
+    is followed, save where ``config`` differs from the defaults or ``given`` names the key.
 
     Raises:
         UsageError: a choice that does not fit the data.
-        InputError: a case that cannot be used.
+        InputError: a case or a model that cannot be used.
     """
+    start = _start(config, given) if config.weights else None  # a model that cannot be used is said at once
     kept = store or (Path(config.dataset.store) if config.dataset.store else None)
     fingerprint = known_or_measured(dataset, kept, progress) if kept else measure(dataset, progress=progress)
     gpu = has_gpu(config.compute.name) if gpu is None else gpu
-    wanted = dataclasses.replace(config.plan, memory=memory_budget(config, gpu))
+    patches = batch_size(config, gpu)
+    if start:
+        task = Task(fingerprint, dataset, config.network, config.plan, patches, start.model.slice_axis)
+        mirror = config.augment.mirror
+        return tuned_plan(task, start.model, mirror=mirror, asked=start.asked, where=start.place), fingerprint
     decided = make_plan(
         fingerprint,
         dataset,
         network=config.network,
-        plan=wanted,
-        batch_size=batch_size(config, gpu),
+        plan=dataclasses.replace(config.plan, memory=memory_budget(config, gpu)),
+        batch_size=patches,
         mirror=config.augment.mirror,
     )
     return decided, fingerprint
+
+
+@dataclass(frozen=True)
+class _Start:
+    """The model to start from, and the keys of the configuration that win over it."""
+
+    place: str
+    model: Plan
+    asked: set[str]
+
+
+def _start(config: TrainConfig, given: Collection[str]) -> _Start:
+    place = bundle_place(resolve_model(config.weights))
+    model = card_and_plan(place)[1]
+    asked = {*given, *(key for key in known_keys() if get(config, key) != get(TrainConfig(), key))}
+    check_network(config.network, model, asked, str(place))
+    return _Start(str(place), model, asked)
 
 
 def given_plan(path: str | Path, dataset: Dataset) -> Plan:
@@ -116,8 +148,8 @@ def batch_size(config: TrainConfig, gpu: bool) -> int | None:
 
 
 def has_gpu(compute: str) -> bool:
-    """Whether ``compute=`` (auto, cpu, gpu) means a GPU here, asked without importing torch."""
-    if compute != "auto":
+    """Whether ``compute=`` means a GPU here, asked without importing torch."""
+    if compute in ("cpu", "gpu"):
         return compute == "gpu"
     return Path("/proc/driver/nvidia/gpus").is_dir() or shutil.which("nvidia-smi") is not None
 

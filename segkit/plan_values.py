@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -77,6 +78,16 @@ def _names(plan: Plan) -> Iterator[str]:
         yield "there must be a channel"
 
 
+def _needs(plan: Plan) -> Iterator[str]:
+    # The text ends up in a command that a message proposes.
+    good = isinstance(plan.needs, dict) and all(
+        isinstance(text, str) and re.fullmatch(r"[A-Za-z0-9][\w.-]*==[\w.+!-]+", text, re.ASCII)
+        for text in plan.needs.values()
+    )
+    if not good:
+        yield f"needs must name packages as name==version, not {plan.needs}"
+
+
 def _channels(plan: Plan) -> Iterator[str]:
     for channel in plan.channels:
         numbers = (channel.lower, channel.upper, channel.mean, channel.std)
@@ -106,4 +117,13 @@ def _divisible(plan: Plan) -> Iterator[str]:
         yield f"patch {plan.patch} must be 1 along the slice axis {plan.slice_axis}"
 
 
-CHECKS: tuple[Callable[[Plan], Iterator[str]], ...] = (_words, _axes, _edges, _names, _channels, _layers, _divisible)
+CHECKS: tuple[Callable[[Plan], Iterator[str]], ...] = (
+    _words,
+    _axes,
+    _edges,
+    _names,
+    _channels,
+    _layers,
+    _divisible,
+    _needs,
+)

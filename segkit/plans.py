@@ -128,6 +128,8 @@ class Plan:
     """Cut away the border where every channel has the constant value of the scan's corners."""
     network: NetworkPlan
     reasons: dict[str, str] = field(default_factory=dict)
+    needs: dict[str, str] = field(default_factory=dict)
+    """What must be installed beside segkit: {"network": "package==version"} where another package offers it."""
     format_version: int = FORMAT_VERSION
     mirror_swaps: tuple[tuple[str, str], ...] = ()
     """Pairs of labels, left and right of one thing, that change names where the axis LEFT_RIGHT is mirrored."""
@@ -149,9 +151,9 @@ class Plan:
         return dataclasses.asdict(self)
 
     def hash(self) -> str:
-        """Twelve hex digits over everything but the reasons; the order of the labels, that of the outputs, counts."""
+        """Twelve hex digits over all but reasons and needs; the order of the labels, that of the outputs, counts."""
         content = self.to_dict() | {"labels": list(self.labels.items())}
-        del content["reasons"]
+        del content["reasons"], content["needs"]
         if not self.mirror_swaps:  # a plan without keeps the hash that it had before there were any
             del content["mirror_swaps"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]

@@ -25,7 +25,8 @@ def run(arguments: Sequence[str]) -> int:
         raise UsageError(f"plan={config.plan.file} is for 'segkit train'; here -o PLAN says where the new plan goes")
     dataset = open_dataset(config)
     with CaseCounter("measuring") as counter:
-        decided, fingerprint = measured_plan(config, dataset, progress=counter.show)
+        given_words = given_keys(given.overrides)
+        decided, fingerprint = measured_plan(config, dataset, progress=counter.show, given=given_words)
     print(plan_table(decided, fingerprint))
     write_text(given.output, plan_text(decided))
     print(f"\nThe plan is in {given.output}. Edit it if you want, and train with")

@@ -32,7 +32,8 @@ overrides (KEY=VALUE), the ones that matter most:
   plan=FILE                      follow an edited plan.json of 'segkit plan'
   plan.spacing plan.patch        bend its rules: mm, and voxels, along X, Y and Z
   plan.memory=8GB                what one training step may take
-  augment.mirror=auto|none|[0,2] axes to mirror; auto asks the labels' geometry and sides
+  augment.mirror=auto|none|[0,2] axes to mirror; auto asks the labels' geometry and sides; or all
+  preset=NAME                    whose recipe to start from: {presets}
   weights=MODEL                  start from a trained model: a bundle or run folder, a .segkit file, or a name
   run_dir=PATH                   where the run goes; default runs/<dataset>/<network>-<hash>
   seed=N                         of the network's start and of every random draw
@@ -82,6 +83,7 @@ class _Help(argparse.Action):
         parser.epilog = MEANINGS.format(
             networks=", ".join(choices("network")),
             computes=", ".join(choices("compute")),
+            presets=", ".join(choices("preset")),
             keys="\n".join(_key_line(key) for key in known_keys()),
         )
         parser.print_help()

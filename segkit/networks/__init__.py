@@ -7,7 +7,8 @@ from importlib import import_module
 
 from torch import nn
 
-from segkit.networks.plan_check import check_network_plan, known
+from segkit.networks.foreign import check_scores, foreign_builder
+from segkit.networks.plan_check import check_network_plan
 from segkit.networks.residual_unet import ResidualUNet
 from segkit.networks.unet import UNet
 from segkit.plans import Plan
@@ -42,9 +43,21 @@ def build_network(plan: Plan) -> nn.Module:
     Raises:
         InputError: an unknown network or activation, or stages that do not fit together.
     """
-    known(plan.network.name, NETWORKS, where=f"plan {plan.name!r}, network.name")
+    builder = NETWORKS.get(plan.network.name) or foreign_builder(plan, NETWORKS)
     check_network_plan(plan)
-    return NETWORKS[plan.network.name](plan)
+    return builder(plan)
+
+
+def new_network(plan: Plan) -> nn.Module:
+    """As `build_network`, for a training: another package's network is tried on one patch.
+
+    Raises:
+        InputError: also where that network gives no scores of the plan's classes.
+    """
+    network = build_network(plan)
+    if plan.network.name not in NETWORKS:
+        check_scores(network, plan)
+    return network
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -79,17 +79,19 @@ def choose_mirroring(
         fingerprint: the measured dataset.
         labels: the names of its labels.
         axes: the axes that the network sees.
-        choice: auto, none, or a list of axes.
+        choice: auto, none, all, or a list of axes.
 
     Raises:
         UsageError: ``choice`` is none of these.
     """
+    if choice == "all":
+        return Mirroring(tuple(axes), (), "All, as asked (augment.mirror=all); labels keep their names, as in nnU-Net.")
     if choice == "auto":
         return _automatic(fingerprint, labels, axes)
     if choice is None or choice == "none":
         return Mirroring((), (), "None, as asked (augment.mirror=none).")
     if not isinstance(choice, list | tuple) or not all(isinstance(axis, int) and axis in axes for axis in choice):
-        raise UsageError(f"augment.mirror={choice} is not known. Use auto, none, or a list out of {list(axes)}.")
+        raise UsageError(f"augment.mirror={choice} is not known. Use auto, none, all, or a list out of {list(axes)}.")
     chosen = tuple(sorted({int(axis) for axis in choice}))
     pairs, alone = lateral_pairs(labels) if LEFT_RIGHT in chosen else ((), ())
     sentences = [f"As asked (augment.mirror={list(chosen)})."]

@@ -101,7 +101,7 @@ def _topology(task: Task, patch: Sequence[int], edges: Sequence[float]) -> Topol
 def _features(task: Task, topology: Topology) -> list[int]:
     stages, given = len(topology.strides), task.network.features
     if given is None:
-        return default_features(stages, task.dims, task.network.name)
+        return default_features(stages, task.dims, task.network.name, task.network.widths)
     if len(given) < 2 or min(given) < 1:
         raise UsageError(f"network.features={list(given)} needs at least two stages of at least one channel.")
     if len(given) > stages:
@@ -119,7 +119,8 @@ def _budget(task: Task) -> int:
 def _needed(task: Task, topology: Topology) -> float:
     """Bytes that a training step takes."""
     stages = len(topology.strides)
-    features = (task.network.features or default_features(stages, task.dims, task.network.name))[:stages]
+    network = task.network
+    features = (network.features or default_features(stages, task.dims, network.name, network.widths))[:stages]
     inputs, outputs = len(task.dataset.channels), len(task.dataset.labels) + 1
     elements = activation_elements(topology, features, inputs=inputs, outputs=outputs, config=task.network)
     return task.batch_size * elements * BYTES_PER_ELEMENT

@@ -14,7 +14,7 @@ from segkit.planning.fingerprint import Fingerprint
 from segkit.planning.mirror import choose_mirroring
 from segkit.planning.patch import choose_batch, choose_patch
 from segkit.planning.schemes import plan_channels, plan_crop
-from segkit.planning.stages import build_stages
+from segkit.planning.stages import build_stages, needs
 from segkit.planning.task import Spacing, Task
 from segkit.planning.topology import LEAST_EDGE, Topology
 from segkit.plans import Plan
@@ -49,10 +49,11 @@ def make_plan(
         UsageError: a choice that does not fit the data; the message says what to choose instead.
     """
     task = Task(fingerprint, dataset, network, plan, batch_size, _slice_axis(fingerprint, network.dims))
-    return _decided(task, mirror)
+    return decide(task, mirror)
 
 
-def _decided(task: Task, mirror: Any) -> Plan:
+def decide(task: Task, mirror: Any) -> Plan:
+    """As `make_plan`, for a task whose slice axis is known."""
     fingerprint, dataset, network = task.fingerprint, task.dataset, task.network
     spacing, spacing_reason = _spacing(task)
     size = median_size(fingerprint, spacing)
@@ -75,6 +76,7 @@ def _decided(task: Task, mirror: Any) -> Plan:
         mirror_swaps=mirroring.swaps,
         crop_to_content=crop,
         network=build_stages(topology, features, inputs=len(channels), config=network),
+        needs=needs(network.name),
         reasons={
             "slices": _slice_reason(task),
             "spacing": spacing_reason,

@@ -10,15 +10,19 @@ from difflib import get_close_matches
 from functools import partial
 
 from segkit.config import NetworkConfig
+from segkit.entry_points import NETWORKS, offered, package
 from segkit.errors import UsageError
 from segkit.plan_values import NormKind
 from segkit.planning.norm_groups import groups_for
 from segkit.planning.topology import Topology
 from segkit.plans import LayerPlan, NetworkPlan, StagePlan
 
-BASE_FEATURES = 16
-MOST_FEATURES = {2: 128, 3: 256}
-"""Of 2D and 3D networks. Pictures halve six times and more: at 256 the deepest stages would take a third of a step."""
+WIDTHS: dict[str, tuple[int, dict[int, int]]] = {
+    # Pictures halve six times and more: at 256 the deepest stages would take a third of a step.
+    "default": (16, {2: 128, 3: 256}),
+    "nnunet": (32, {2: 512, 3: 320}),
+}
+"""First width, and the most of 2D and of 3D networks, by `NetworkConfig.widths`."""
 BYTES_PER_ELEMENT = 8e9 / 560e6
 """Of a convolution's output, with all that a training step keeps for it: nnU-Net plans 560e6 elements for 8 GB."""
 
@@ -39,14 +43,15 @@ class _Stage:
     strided: bool
 
 
-def default_features(stages: int, dims: int, network: str = "unet") -> list[int]:
+def default_features(stages: int, dims: int, network: str = "unet", widths: str = "default") -> list[int]:
     """Widths that double from 16 on, up to 256, or 128 in 2D; SegResNet knows no limit.
 
-    >>> default_features(6, dims=3)
-    [16, 32, 64, 128, 256, 256]
+    >>> default_features(6, dims=3), default_features(6, dims=3, widths="nnunet")
+    ([16, 32, 64, 128, 256, 256], [32, 64, 128, 256, 320, 320])
     """
-    doubled = [BASE_FEATURES * 2**stage for stage in range(stages)]
-    return doubled if network == SEGRESNET else [min(width, MOST_FEATURES[dims]) for width in doubled]
+    first, most = WIDTHS[widths]
+    doubled = [first * 2**stage for stage in range(stages)]
+    return doubled if network == SEGRESNET else [min(width, most[dims]) for width in doubled]
 
 
 def build_stages(topology: Topology, features: Sequence[int], *, inputs: int, config: NetworkConfig) -> NetworkPlan:
@@ -59,7 +64,7 @@ def build_stages(topology: Topology, features: Sequence[int], *, inputs: int, co
     network = _build(topology, features, inputs, config, choose)
     if config.name in (DYNUNET, SEGRESNET):
         _check_monai(network, topology, features)
-        network = _one_norm(network)
+        network = one_norm(network)
     return network
 
 
@@ -81,7 +86,7 @@ def _check_monai(network: NetworkPlan, topology: Topology, features: Sequence[in
         )
 
 
-def _one_norm(network: NetworkPlan) -> NetworkPlan:
+def one_norm(network: NetworkPlan) -> NetworkPlan:
     """The norm and number of groups that most layers have, in all of them: MONAI's networks take one."""
     if all(layer.groups == layer.channels for layer in network.layers):
         return network
@@ -194,7 +199,14 @@ FAMILIES: dict[str, Family] = {
 }
 
 
+def needs(network: str) -> dict[str, str]:
+    """The package that offers ``network``, as name==version, if it is not segkit's own."""
+    return {} if network in FAMILIES else {"network": package(offered(NETWORKS, FAMILIES)[network])}
+
+
 def _family(name: str) -> Family:
+    if name not in FAMILIES and name in offered(NETWORKS, FAMILIES):
+        return FAMILIES["unet"]
     if name not in FAMILIES:
         near = get_close_matches(name, FAMILIES, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""

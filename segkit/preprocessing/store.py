@@ -35,7 +35,17 @@ VOXELS_PER_LABEL = 10_000
 """How many voxels of a label are kept for sampling; more are thinned evenly."""
 FORMAT = 1
 """To be raised by whoever changes what is prepared from the same files and plan."""
-NOT_OF_PLAN = {"name", "patch", "batch_size", "mirror_axes", "mirror_swaps", "network", "reasons", "format_version"}
+NOT_OF_PLAN = {
+    "name",
+    "patch",
+    "batch_size",
+    "mirror_axes",
+    "mirror_swaps",
+    "needs",
+    "network",
+    "reasons",
+    "format_version",
+}
 NOT_OF_DATASET = {"name", "root", "cases"}
 """Fields that preparation never reads; all others, those yet to come too, are part of a case's key."""
 

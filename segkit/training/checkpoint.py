@@ -20,7 +20,10 @@ LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 
 
 def save_checkpoint(trainer: L.Trainer, folder: Path) -> None:
-    """Write folder/last.ckpt; the one before stays as previous.ckpt."""
+    """Write folder/last.ckpt; the one before stays as previous.ckpt. Rank 0 writes, and the others wait for it."""
+    if not trainer.is_global_zero:
+        trainer.save_checkpoint(folder / LAST)
+        return
     with atomic_path(folder / LAST) as temporary:
         trainer.save_checkpoint(temporary)
         if (folder / LAST).is_file():

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader
 
 from segkit.bundle import Bundle
@@ -23,34 +23,34 @@ from segkit.dataset import Dataset
 from segkit.errors import InputError, Interrupted
 from segkit.files import write_text
 from segkit.memory import size_text
-from segkit.networks import build_network
+from segkit.networks import new_network
 from segkit.plans import Plan
 from segkit.preprocessing.store import prepare_cases
 from segkit.preprocessing.store_folder import store_size
 from segkit.status_line import CaseCounter
 from segkit.training.budget import Timing, first_length
-from segkit.training.calibrate import Mode, choose_mode, network_to_layout
+from segkit.training.calibrate import Mode
 from segkit.training.checkpoint import newest_checkpoint
 from segkit.training.compute import device_for, keep_freed_memory, set_threads
 from segkit.training.drawn_labels import warn_of_labels_never_drawn
+from segkit.training.gathered import GatheredLoss
 from segkit.training.keeper import Keeper
-from segkit.training.known_mode import mode_file, read_mode, write_mode
-from segkit.training.losses import LOSSES, DeepSupervision
+from segkit.training.known_mode import known_or_fastest_mode
+from segkit.training.losses import DeepSupervision, loss_by_name
 from segkit.training.model_writer import ModelWriter
-from segkit.training.module import SegmentationModule, batch_loss
-from segkit.training.optimizers import OPTIMIZERS
+from segkit.training.module import SegmentationModule
 from segkit.training.patches import PatchDataset, PatchNumbers, PatchRules
+from segkit.training.ranks import ALONE, Ranks
 from segkit.training.run_folder import BUNDLE, CHECKPOINTS, FINISHED, PLAN, prepared_folder
 from segkit.training.schedule import Schedule
+from segkit.training.slurm import REQUEUE, requeue
 from segkit.training.split import Split, check_split, split_cases, write_split
 from segkit.training.stop_signals import StopSignals, ignore_signals
+from segkit.training.take_over import start_from, started_from
 
 log = logging.getLogger(__name__)
 
 Checkpoint = Mapping[str, Any]
-
-TRIAL_SHARE = 0.05
-"""Of the minutes that are left, the most that the choice of precision and layout may take."""
 
 
 def fit(
@@ -62,58 +62,72 @@ def fit(
     weights: Bundle | None = None,
     callbacks: Sequence[L.Callback] = (),
     started: float | None = None,
+    ranks: Ranks = ALONE,
 ) -> Path:
     """Train the plan's network and return the folder of its bundle, run_dir/bundle.
 
-    A run folder with a checkpoint is gone on with, from there. Tensors of ``weights`` (its first fold) are taken
-    over where name and shape agree. A budget of minutes counts from ``started`` (of `time.monotonic`), or from now.
+    A run folder with a checkpoint is gone on with, from there. What fits of ``weights`` is taken over (`take_over`).
+    A budget of minutes counts from ``started`` (of `time.monotonic`), or from now. Several ``ranks`` (`start_ranks`)
+    call this together; rank 0 writes.
 
     Raises:
+        UsageError: a batch that does not divide among the ranks.
         InputError: a case that cannot be used, or none left to train on.
         Interrupted: Ctrl-C or SIGTERM; checkpoint and bundle are written.
     """
     folder, timing = Path(run_dir), Timing(time.monotonic() if started is None else started)
+    timing.started = time.monotonic() - ranks.share(timing.elapsed)  # other ranks started later
+    ranks.part_of(plan.batch_size)
     device = device_for(config)
     set_threads(config.trainer)
     if device.type == "cpu":
         keep_freed_memory()
     torch.manual_seed(config.seed)
-    network = build_network(plan)
+    network = new_network(plan)
     split = split_cases(dataset, config.fold)
-    place, checkpoint = _to_go_on_with(folder, plan, split)
-    writer = ModelWriter(config, plan, dataset.name, dataset.content_hash(), split, folder)
+    place, checkpoint = _to_go_on_with(folder, plan, split, ranks)
     store = prepared_folder(config, folder)
     with CaseCounter("preparing") as counter:
-        training = prepare_cases(split.training, dataset, plan, store, progress=counter.show)
-        validation = prepare_cases(split.validation, dataset, plan, store, progress=counter.show)
+        prepared = partial(prepare_cases, dataset=dataset, plan=plan, folder=store, progress=counter.show)
+        training = ranks.in_turn(lambda: prepared(split.training))
+        validation = ranks.in_turn(lambda: prepared(split.validation))
     log.info("prepared cases are kept in %s (%s), which may be deleted", store, size_text(store_size(store)))
     patches = PatchDataset(training, PatchRules(plan, config.augment, config.seed, config.trainer.foreground))
     if checkpoint:
         timing.before = float(checkpoint["elapsed"])
-    if weights is not None and not checkpoint:
-        take_over(network, weights)
+    else:
+        start_from(network, plan, weights, folder, ranks)
+    writer = ModelWriter(
+        config, plan, dataset.name, dataset.content_hash(), split, folder, weights=started_from(folder)
+    )
     network.to(device)
-    mode = Mode(**checkpoint["mode"]) if checkpoint else _known_mode(config, patches, device, timing, store)
+    mode = (
+        Mode(**checkpoint["mode"])
+        if checkpoint
+        else ranks.share(lambda: known_or_fastest_mode(config, patches, device, timing, store=store, ranks=ranks))
+    )
     log.info("training in %s, %s layout, on %s", mode.precision, mode.layout, device)
-    module = SegmentationModule(network, config.trainer, slice_axis=plan.slice_axis, mode=mode)
-    module.schedule = _schedule(config, mode, timing, checkpoint)
+    loss: nn.Module = DeepSupervision(loss_by_name(config.trainer.loss), lowest=config.trainer.lowest_head)
+    loss = GatheredLoss(loss, ranks) if ranks.count > 1 else loss
+    module = SegmentationModule(network, config.trainer, loss=loss, slice_axis=plan.slice_axis, mode=mode)
+    module.schedule = ranks.share(lambda: _schedule(config, mode, timing, checkpoint))
     if config.trainer.max_steps:
         warn_of_labels_never_drawn(patches, module.schedule.total, config.trainer.accumulate * plan.batch_size)
-    keeper = Keeper(plan, config.trainer, validation, folder=folder, timing=timing, writer=writer)
+    keeper = Keeper(plan, config.trainer, validation, folder=folder, timing=timing, writer=writer, ranks=ranks)
     # A run that was killed between its last checkpoint and finished.json has no step left to do.
     if module.schedule.remaining:
-        _train(module, keeper, _loader(config.trainer, patches, module.schedule.step), place, callbacks)
+        _train(module, keeper, _loader(config.trainer, patches, module.schedule.step, ranks), place, callbacks)
     if not config.trainer.max_steps:  # else it was said before the first step
         warn_of_labels_never_drawn(patches, module.schedule.step, config.trainer.accumulate * plan.batch_size)
-    write_text(folder / FINISHED, json.dumps({"steps": module.schedule.step}) + "\n")
+    ranks.share(lambda: write_text(folder / FINISHED, json.dumps({"steps": module.schedule.step}) + "\n"))
     return folder / BUNDLE
 
 
-def _to_go_on_with(folder: Path, plan: Plan, split: Split) -> tuple[Path, Checkpoint] | tuple[None, None]:
+def _to_go_on_with(folder: Path, plan: Plan, split: Split, ranks: Ranks) -> tuple[Path, Checkpoint] | tuple[None, None]:
     """The newest checkpoint of a run with this plan and these cases; of a new run the cases are written down."""
     found = newest_checkpoint(folder / CHECKPOINTS)
     if found is None:
-        write_split(folder, split)
+        ranks.share(lambda: write_split(folder, split))
         return None, None
     _check_plan(plan, found[1], folder)
     check_split(folder, split)
@@ -128,69 +142,6 @@ def _check_plan(plan: Plan, checkpoint: Checkpoint, folder: Path) -> None:
             found="another one",
             remedy="Put the old one back, or begin another run with the new one: plan=FILE and another run_dir.",
         )
-
-
-def take_over(network: nn.Module, weights: Bundle) -> list[str]:
-    """Copy tensors of equal name and shape into ``network``; the names of its other tensors are logged and returned.
-
-    Raises:
-        InputError: no tensor fits.
-    """
-    own, theirs = network.state_dict(), weights.state(weights.folds[0])
-    fitting = {name: tensor for name, tensor in theirs.items() if name in own and own[name].shape == tensor.shape}
-    if not fitting:
-        raise InputError(
-            weights.path,
-            expected="weights of a network like the plan's",
-            found="no tensor that agrees in name and shape",
-            remedy=f"Give its plan too: plan={weights.path / 'plan.json'}",
-        )
-    network.load_state_dict(fitting, strict=False)
-    left = sorted(own.keys() - fitting.keys())
-    log.info("weights: %d tensors taken over, %d not: %s", len(fitting), len(left), ", ".join(left) or "none")
-    return left
-
-
-def _known_mode(config: TrainConfig, patches: PatchDataset, device: torch.device, timing: Timing, store: Path) -> Mode:
-    """The mode that an earlier run found the fastest, or the one that is now.
-
-    A budget of minutes needs the seconds of a step, and the fastest mode, as the machine is now.
-    """
-    minutes = config.trainer.max_minutes
-    limit = math.inf if minutes is None else TRIAL_SHARE * (60 * minutes - timing.elapsed())
-    path = mode_file(store, patches.rules.plan, config.trainer, device)
-    known = read_mode(path) if minutes is None else None
-    if known:
-        log.info("as timed before: %.3f s a step", known.seconds)
-        return known
-    start = time.monotonic()
-    mode = _fastest_mode(config, patches, device, limit)
-    if time.monotonic() - start < limit:  # else not all modes were tried
-        write_mode(path, mode)
-    return mode
-
-
-def _fastest_mode(config: TrainConfig, patches: PatchDataset, device: torch.device, limit: float) -> Mode:
-    plan = patches.rules.plan
-    batch = next(iter(DataLoader(patches, batch_size=plan.batch_size, sampler=PatchNumbers())))
-    batch = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        return choose_mode(config.trainer, device, _trial_step(config, plan, batch, device), limit=limit)
-
-
-def _trial_step(config: TrainConfig, plan: Plan, batch: dict[str, Any], device: torch.device) -> Callable[[Mode], None]:
-    """A whole training step on a network of its own, to be timed."""
-    network = build_network(plan).to(device)
-    loss = DeepSupervision(LOSSES[config.trainer.loss]())
-    optimizer = OPTIMIZERS[config.trainer.optimizer](network, config.trainer)
-
-    def step(mode: Mode) -> None:
-        network_to_layout(network, mode.layout)
-        optimizer.zero_grad()
-        batch_loss(network, loss, batch, slice_axis=plan.slice_axis, mode=mode).backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-
-    return step
 
 
 def _schedule(config: TrainConfig, mode: Mode, timing: Timing, checkpoint: Checkpoint | None) -> Schedule:
@@ -208,34 +159,38 @@ def _train(
 ) -> None:
     """Let Lightning run the steps, from ``checkpoint`` if there is one."""
     with _quiet():
-        trainer = _trainer(module, [keeper, StopSignals(keeper), *callbacks])
+        trainer = _trainer(module, [keeper, StopSignals(keeper), *callbacks], keeper.ranks)
         trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=True)
     schedule = module.schedule
     if keeper.interrupted and schedule.remaining:
-        raise Interrupted(
-            f"stopped at step {schedule.step} of {schedule.total}; {keeper.folder / BUNDLE} is usable, "
-            "and the same command with --resume goes on",
-            keeper.interrupted,
-        )
+        how = "the same command with --resume goes on"
+        if keeper.interrupted == REQUEUE:
+            how = keeper.ranks.share(requeue)
+        stopped = f"stopped at step {schedule.step} of {schedule.total}; {keeper.folder / BUNDLE} is usable, and {how}"
+        raise Interrupted(stopped, keeper.interrupted)
 
 
-def _loader(trainer: TrainerConfig, patches: PatchDataset, steps_done: int) -> DataLoader[dict[str, Any]]:
+def _loader(trainer: TrainerConfig, patches: PatchDataset, steps_done: int, ranks: Ranks) -> DataLoader[dict[str, Any]]:
     size = patches.rules.plan.batch_size
     return DataLoader(
         patches,
-        batch_size=size,
-        sampler=PatchNumbers(steps_done * trainer.accumulate * size),
+        batch_size=ranks.part_of(size),
+        sampler=PatchNumbers(steps_done * trainer.accumulate * size, rank=ranks.number, world_size=ranks.count),
         num_workers=trainer.workers,
         persistent_workers=trainer.workers > 0,
         worker_init_fn=ignore_signals,
     )
 
 
-def _trainer(module: SegmentationModule, callbacks: list[L.Callback]) -> L.Trainer:
+def _trainer(module: SegmentationModule, callbacks: list[L.Callback], ranks: Ranks) -> L.Trainer:
     device = next(module.network.parameters()).device
     return L.Trainer(
         accelerator="gpu" if device.type == "cuda" else "cpu",
-        devices=1,
+        devices=ranks.per_node,
+        num_nodes=ranks.nodes,
+        strategy="ddp" if ranks.count > 1 else "auto",
+        plugins=[ranks.environment()],
+        use_distributed_sampler=False,
         # The autocast of the CPU and bfloat16 stand in the mode; Lightning adds loss scaling for float16.
         precision="16-mixed" if module.mode.precision == "float16" else "32-true",
         max_steps=-1,

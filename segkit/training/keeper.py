@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from segkit.training.budget import Budget, Timing
 from segkit.training.checkpoint import save_checkpoint
 from segkit.training.model_writer import ModelWriter
 from segkit.training.module import SegmentationModule
+from segkit.training.ranks import ALONE, Ranks
 from segkit.training.record import Record
 from segkit.training.run_folder import CHECKPOINTS
 from segkit.training.validation import ValidationScore, validate, windows_of
@@ -42,6 +44,7 @@ class Keeper(L.Callback):
         folder: Path,
         timing: Timing,
         writer: ModelWriter,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.plan = plan
         self.config = trainer_config
@@ -49,8 +52,11 @@ class Keeper(L.Callback):
         self.folder = folder
         self.timing = timing
         self.writer = writer
+        self.ranks = ranks
         windows = max((windows_of(case, plan) for case in self.cases), default=0)
-        self.budget = Budget(trainer_config, timing, cases=len(self.cases), windows=windows, batch_size=plan.batch_size)
+        # Of this rank.
+        cases, patches = math.ceil(len(self.cases) / ranks.count), ranks.part_of(plan.batch_size)
+        self.budget = Budget(trainer_config, timing, cases=cases, windows=windows, batch_size=patches)
         self.interrupted = 0
         """Number of the signal that asked the run to stop."""
         self.score: ValidationScore | None = None
@@ -94,18 +100,22 @@ class Keeper(L.Callback):
     def _after_step(self, trainer: L.Trainer, module: SegmentationModule) -> None:
         schedule = module.schedule
         self.budget.set_length(schedule, to_come=self._validations_to_come())
+        overdue = time.monotonic() - self.saved > 60 * self.config.checkpoint_minutes
+        # The clock of rank 0 decides, and a signal to any rank stops all.
+        schedule.total, late, self.interrupted = self.ranks.agree([schedule.total, overdue], self.interrupted)
         finished = schedule.remaining == 0
         last = finished or bool(self.interrupted)
         due = int(schedule.progress * self.config.validations) - self.due
         if finished:
             self._validate_at_the_end(module)
         elif due and not last:
-            self._validate(module, self.cases[: self.budget.settle_cases()])
+            cases, _ = self.ranks.agree([self.budget.settle_cases()], 0)
+            self._validate(module, self.cases[: self.ranks.count * cases])
         self.due += due
         validated = self._validated(module)
         if last or validated or schedule.step % max(1, schedule.total // ROWS) == 0:
             self._add_row(module)
-        if last or validated or time.monotonic() - self.saved > 60 * self.config.checkpoint_minutes:
+        if last or validated or late:
             self.save(trainer, module)
         self._show(module, last=last)
         trainer.should_stop = last
@@ -118,7 +128,8 @@ class Keeper(L.Callback):
         """All cases, or as many as there is time for."""
         if not self.cases:
             return
-        if not self.budget.final_reserve():
+        time_left, _ = self.ranks.agree([self.budget.final_reserve() > 0], 0)
+        if not time_left:
             seconds = duration(self.budget.case_seconds())
             log.warning("no validation at the end: one case would take about %s of the time there is", seconds)
             return
@@ -135,7 +146,15 @@ class Keeper(L.Callback):
             self.timing.case = (time.perf_counter() - start) / done
             return bool(self.interrupted) or self.budget.left() < self.timing.case
 
-        self.score = validate(module.average, cases, self.plan, mode=module.mode, device=module.device, enough=enough)
+        self.score = validate(
+            module.average,
+            cases,
+            self.plan,
+            mode=module.mode,
+            device=module.device,
+            enough=enough,
+            ranks=self.ranks,
+        )
         self.score_step = module.schedule.step
 
     def _validated(self, module: SegmentationModule) -> bool:
@@ -161,8 +180,9 @@ class Keeper(L.Callback):
     def save(self, trainer: L.Trainer, module: SegmentationModule) -> None:
         """Bundle, training.csv, progress.png and checkpoint, as of now."""
         start = time.monotonic()
-        self.writer.write(module, self._training_figures(module), self._metrics())
-        self.record.write()
+        if self.ranks.number == 0:
+            self.writer.write(module, self._training_figures(module), self._metrics())
+            self.record.write()
         # Last: a checkpoint without steps to do promises that the model of those steps is written.
         save_checkpoint(trainer, self.folder / CHECKPOINTS)
         self.saved = time.monotonic()

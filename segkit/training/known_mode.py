@@ -1,23 +1,40 @@
-"""The fastest mode that was found before for the same network on the same machine: it need not be timed again."""
+"""The mode of a training: found the fastest before, for the same network on the same machine, or timed now."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
+import logging
+import math
 import os
 import platform
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
 
-from segkit.config import TrainerConfig
+from segkit.config import TrainConfig, TrainerConfig
 from segkit.files import write_text
+from segkit.networks import build_network
 from segkit.plans import Plan
-from segkit.training.calibrate import AUTOCAST, LAYOUTS, Mode
+from segkit.training.budget import Timing
+from segkit.training.calibrate import AUTOCAST, LAYOUTS, Mode, choose_mode, network_to_layout
+from segkit.training.losses import DeepSupervision, loss_by_name
+from segkit.training.module import batch_loss
+from segkit.training.optimizers import OPTIMIZERS
+from segkit.training.patches import PatchDataset, PatchNumbers
+from segkit.training.ranks import Ranks
+
+log = logging.getLogger(__name__)
 
 FORMAT = 1
 """To be raised by whoever changes what is timed."""
+TRIAL_SHARE = 0.05
+"""Of the minutes that are left, the most that the choice may take."""
 
 
 def mode_file(store: Path, plan: Plan, trainer: TrainerConfig, device: torch.device) -> Path:
@@ -43,3 +60,46 @@ def write_mode(path: Path, mode: Mode) -> None:
     """Keep a mode that has been timed."""
     if mode.seconds > 0:
         write_text(path, json.dumps(dataclasses.asdict(mode)))
+
+
+def known_or_fastest_mode(
+    config: TrainConfig, patches: PatchDataset, device: torch.device, timing: Timing, *, store: Path, ranks: Ranks
+) -> Mode:
+    """The mode that an earlier run found the fastest, or the one that is now.
+
+    A budget of minutes needs the seconds of a step, and the fastest mode, as the machine is now.
+    """
+    minutes = config.trainer.max_minutes
+    limit = math.inf if minutes is None else TRIAL_SHARE * (60 * minutes - timing.elapsed())
+    path = mode_file(store, patches.rules.plan, config.trainer, device)
+    known = read_mode(path) if minutes is None else None
+    if known:
+        log.info("as timed before: %.3f s a step", known.seconds)
+        return known
+    start = time.monotonic()
+    # Forked, so that the numbers of the training are the same whether or not anything was timed.
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        mode = choose_mode(config.trainer, device, _trial_step(config, patches, device, ranks), limit=limit)
+    if time.monotonic() - start < limit:  # else not all modes were tried
+        write_mode(path, mode)
+    return mode
+
+
+def _trial_step(
+    config: TrainConfig, patches: PatchDataset, device: torch.device, ranks: Ranks
+) -> Callable[[Mode], None]:
+    """A whole training step on a network of its own, to be timed."""
+    plan = patches.rules.plan
+    batch = next(iter(DataLoader(patches, batch_size=ranks.part_of(plan.batch_size), sampler=PatchNumbers())))
+    batch = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}
+    network = build_network(plan).to(device)
+    loss = DeepSupervision(loss_by_name(config.trainer.loss), lowest=config.trainer.lowest_head)
+    optimizer = OPTIMIZERS[config.trainer.optimizer](network, config.trainer)
+
+    def step(mode: Mode) -> None:
+        network_to_layout(network, mode.layout)
+        optimizer.zero_grad()
+        batch_loss(network, loss, batch, slice_axis=plan.slice_axis, mode=mode).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+
+    return step

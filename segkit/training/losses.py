@@ -9,6 +9,10 @@ import torch.nn.functional as F
 from monai.losses.dice import DiceLoss
 from torch import Tensor, nn
 
+from segkit import entry_points
+from segkit.entry_points import load_part, offered, package
+from segkit.errors import InputError
+
 
 class PresentDice(nn.Module):
     """Soft Dice loss over the batch, averaged over those labels that the batch has.
@@ -70,19 +74,38 @@ class DiceCrossEntropy(nn.Module):
         return cross_entropy + dice
 
 
+class NnUNetLoss(nn.Module):
+    """nnU-Net's own: cross-entropy in the mean over voxels, and soft Dice over all labels, absent ones too.
+
+    Dice is of each sample, and of the batch in 2D (nnUNetTrainer, MemoryEfficientSoftDiceLoss). Larger by 1 than
+    nnU-Net prints it, which subtracts Dice from nothing.
+    """
+
+    def forward(self, scores: Tensor, labels: Tensor) -> Tensor:
+        probabilities, truth = scores.softmax(1)[:, 1:], F.one_hot(labels, scores.shape[1]).movedim(-1, 1)[:, 1:]
+        # Slices of a 2D network are 1 voxel thick.
+        summed = [*([0] if min(scores.shape[2:]) == 1 else []), *range(2, scores.ndim)]
+        overlap, sizes = (probabilities * truth).sum(summed), (probabilities + truth).sum(summed)
+        return F.cross_entropy(scores, labels) + 1 - ((2 * overlap + 1e-5) / (sizes + 1e-5)).mean()
+
+
 class DeepSupervision(nn.Module):
     """A loss over scores at several resolutions, weighted 1, 1/2, 1/4 ... and normalised to sum 1.
 
-    The labels are brought to each resolution by nearest neighbour; scores of any precision are summed in float32.
+    Without ``lowest`` the coarsest of several weighs nothing. The labels are brought to each resolution by nearest
+    neighbour; scores of any precision are summed in float32.
     """
 
-    def __init__(self, loss: nn.Module) -> None:
+    def __init__(self, loss: nn.Module, *, lowest: bool = True) -> None:
         super().__init__()
         self.loss = loss
+        self.lowest = lowest
 
     def forward(self, scores: Tensor | Sequence[Tensor], labels: Tensor) -> Tensor:
         heads = [scores] if isinstance(scores, Tensor) else list(scores)
         weights = [0.5**level for level in range(len(heads))]
+        if len(heads) > 1 and not self.lowest:
+            weights[-1] = 0.0  # and not left out: ranks wait for a gradient of every tensor
         losses = [self.loss(head.float(), at_resolution(labels, head.shape[2:])) for head in heads]
         total = sum(weight * loss for weight, loss in zip(weights, losses, strict=True)) / sum(weights)
         return torch.as_tensor(total)
@@ -108,4 +131,30 @@ LOSSES: dict[str, Callable[[], nn.Module]] = {
     "dice_ce": DiceCrossEntropy,
     "dice": PresentDice,
     "ce": nn.CrossEntropyLoss,
+    "nnunet": NnUNetLoss,
 }
+
+
+def loss_by_name(name: str) -> nn.Module:
+    """A loss of the table, or one that another package offers under the entry point segkit.losses.
+
+    Raises:
+        InputError: no such loss, or one that cannot be imported.
+    """
+    if name in LOSSES:
+        return LOSSES[name]()
+    found = offered(entry_points.LOSSES, LOSSES)
+    if name not in found:
+        raise InputError(
+            f"trainer.loss={name}",
+            expected=f"one of {', '.join([*LOSSES, *found])}",
+            found="no installed package that offers it",
+            remedy="Install the package that it is from.",
+        )
+    loss: nn.Module = load_part(found[name])()
+    return loss
+
+
+def loss_needs(name: str) -> dict[str, str]:
+    """The package that offers the loss, as name==version, if it is not segkit's own."""
+    return {} if name in LOSSES else {"loss": package(offered(entry_points.LOSSES, LOSSES)[name])}

@@ -10,6 +10,7 @@ from typing import Any
 from segkit.bundle import write_bundle
 from segkit.config import TrainConfig
 from segkit.plans import Plan
+from segkit.training.losses import loss_needs
 from segkit.training.module import SegmentationModule
 from segkit.training.run_folder import BUNDLE
 from segkit.training.split import Split
@@ -27,9 +28,12 @@ class ModelWriter:
     """Of its content when the run began."""
     split: Split
     folder: Path
+    weights: dict[str, Any] | None = None
+    """What was taken over from a model when the run began."""
 
     def write(self, module: SegmentationModule, training: dict[str, Any], metrics: dict[str, Any]) -> None:
         """Write folder/bundle with the averaged weights of ``module``."""
+        needs = {**self.plan.needs, **loss_needs(self.config.trainer.loss)}
         card = {
             "name": self.folder.name,
             "dataset": {"name": self.dataset, "hash": self.dataset_hash},
@@ -40,8 +44,10 @@ class ModelWriter:
                 # Counts only: a model is handed on, and a case's id may name a patient. split.json keeps them.
                 "cases": len(self.split.training),
                 "validation_cases": len(self.split.validation),
+                **({"weights": self.weights} if self.weights else {}),
             },
             "metrics": metrics,
+            **({"needs": needs} if needs else {}),
         }
         states = {str(self.config.fold): module.average.state_dict()}
         write_bundle(self.folder / BUNDLE, self.plan, card, states, dataclasses.asdict(self.config))

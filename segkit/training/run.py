@@ -7,7 +7,7 @@ import logging
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from segkit.bundle import Bundle, read_bundle
@@ -22,8 +22,10 @@ from segkit.files import write_text
 from segkit.model_names import resolve_model
 from segkit.planning.fingerprint import Progress
 from segkit.plans import Plan, plan_text
+from segkit.training.checkpoint import newest_checkpoint
 from segkit.training.compute import device_for
 from segkit.training.fit import fit
+from segkit.training.ranks import Ranks, start_ranks
 from segkit.training.run_folder import (
     BUNDLE,
     CHECKPOINTS,
@@ -36,6 +38,7 @@ from segkit.training.run_folder import (
     safe_name,
     state,
 )
+from segkit.training.slurm import was_requeued
 from segkit.training.split import check_split, split_cases
 
 log = logging.getLogger(__name__)
@@ -56,33 +59,50 @@ def train(
     """
     started = time.monotonic() if started is None else started
     config = load(overrides)
+    resume = resume or (config.compute.name == "slurm" and was_requeued())
     if config.run_dir:
         config = _as_started(config, overrides)
         if _is_done(Path(config.run_dir or ""), resume):
             return Path(config.run_dir or "")
+    ranks = start_ranks(config.compute)
+    with ranks.end_together():
+        return _train(config, overrides, ranks, resume=resume, progress=progress, started=started)
+
+
+def _train(
+    config: TrainConfig,
+    overrides: Sequence[str],
+    ranks: Ranks,
+    *,
+    resume: bool,
+    progress: Progress | None,
+    started: float,
+) -> Path:
+    """What every rank does: rank 0 plans and writes, all of them train."""
     device = device_for(config)
     dataset = open_dataset(config)
     split = split_cases(dataset, config.fold)
     weights = _weights(config)
-    plan = _plan(config, dataset, device.type == "cuda", progress)
+    given = given_keys(overrides)
+    plan = ranks.share(lambda: _plan(config, dataset, device.type == "cuda", progress, given=given, ranks=ranks))
     # An edited plan may ask for another batch than the configuration's default.
     config = dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, batch_size=plan.batch_size))
     run_dir = Path(config.run_dir) if config.run_dir else default_run_dir(config, plan, dataset, weights)
-    if not config.run_dir and _is_done(run_dir, resume):
+    if not config.run_dir and ranks.share(lambda: _is_done(run_dir, resume)):
         return run_dir
     if (run_dir / CHECKPOINTS).exists():  # before config.yaml names another dataset
         check_split(run_dir, split)
     log.info("%d cases train, %d validate; the run is in %s", len(split.training), len(split.validation), run_dir)
     mirrored = ", ".join("xyz"[axis] for axis in plan.mirror_axes) or "none"
     log.info("mirroring %s. %s", mirrored, plan.reasons.get("mirror", ""))
-    with _started(run_dir, config, plan):
-        fit(config, plan, dataset, run_dir, weights=weights, started=started)
+    with _started(run_dir, config, plan) if ranks.number == 0 else nullcontext():
+        fit(config, plan, dataset, run_dir, weights=weights, started=started, ranks=ranks)
     return run_dir
 
 
 def _weights(config: TrainConfig) -> Bundle | None:
     """The model to start from; a run that is gone on with does not need it any more."""
-    if not config.weights or (config.run_dir and (Path(config.run_dir) / CHECKPOINTS).exists()):
+    if not config.weights or (config.run_dir and newest_checkpoint(Path(config.run_dir) / CHECKPOINTS)):
         return None
     return read_bundle(resolve_model(config.weights))
 
@@ -121,14 +141,20 @@ def _is_done(run_dir: Path, resume: bool) -> bool:
     return found == "finished"
 
 
-def _plan(config: TrainConfig, dataset: Dataset, gpu: bool, progress: Progress | None) -> Plan:
+def _plan(
+    config: TrainConfig, dataset: Dataset, gpu: bool, progress: Progress | None, *, given: set[str], ranks: Ranks
+) -> Plan:
     started = Path(config.run_dir) / PLAN if config.run_dir else None
     if started and started.is_file():
         return given_plan(started, dataset)
     if config.plan.file:
         return given_plan(config.plan.file, dataset)
     run_dir = Path(config.run_dir) if config.run_dir else RUNS / safe_name(dataset.name) / "run"
-    return measured_plan(config, dataset, gpu=gpu, progress=progress, store=prepared_folder(config, run_dir))[0]
+    store = prepared_folder(config, run_dir)
+    decided = measured_plan(config, dataset, gpu=gpu, progress=progress, store=store, given=given)[0]
+    # What was planned is for one device; a batch that was asked for is that of all of them.
+    count = ranks.count if config.trainer.batch_size == "auto" else 1
+    return dataclasses.replace(decided, batch_size=count * decided.batch_size)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import lightning as L
 
 from segkit.errors import Interrupted
 from segkit.training.keeper import Keeper
+from segkit.training.slurm import REQUEUE
 
 log = logging.getLogger(__name__)
 
@@ -22,18 +23,22 @@ class StopSignals(L.Callback):
 
     def __init__(self, keeper: Keeper) -> None:
         self.keeper = keeper
+        self.signals = (*SIGNALS, *([REQUEUE] if keeper.ranks.slurm and REQUEUE else ()))
+        self.asked = False
+        """Whether this process got a signal; others of its training may have got theirs."""
 
     def on_train_start(self, _trainer: L.Trainer, _module: L.LightningModule) -> None:
         # Only now, because Lightning's own handler of SIGTERM, set just before, ends the run between the batches of
         # an accumulated step. When the run is over Lightning puts back what was there before both.
         if threading.current_thread() is threading.main_thread():
-            for number in SIGNALS:
+            for number in self.signals:
                 signal.signal(number, self._stop)
 
     def _stop(self, number: int, _frame: FrameType | None) -> None:
-        if self.keeper.interrupted:
+        if self.asked:
             raise Interrupted("stopped at once; with --resume the last checkpoint goes on", number)
         log.warning("stopping after this step; once more to stop at once")
+        self.asked = True
         self.keeper.interrupted = number
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from segkit.plans import Plan
 from segkit.preprocessing.store import PreparedCase
 from segkit.sliding_window import count_windows, predict_scores
 from segkit.training.calibrate import Mode
+from segkit.training.ranks import ALONE, Ranks
 
 OVERLAP = 0.5
 """Of neighbouring windows, in parts of their edge."""
@@ -43,14 +45,18 @@ def validate(
     mode: Mode,
     device: torch.device,
     enough: Callable[[int], bool] = lambda _done: False,
+    ranks: Ranks = ALONE,
 ) -> ValidationScore:
     """Dice of ``network`` (in evaluation mode) on whole volumes, without test-time augmentation.
 
-    ``enough`` is asked after every case, with the number of cases done, whether the others may be left out.
+    ``enough`` is asked after every case, with the number of cases done, whether the others may be left out. The
+    ``ranks`` of a training share the cases, and each gets the score of all.
     """
-    means = {name: MeanMetric().to(device) for name in plan.labels}
+    means = {name: MeanMetric(nan_strategy="ignore").to(device) for name in plan.labels}
+    for mean in means.values():
+        mean.update(torch.nan)  # counts for nothing, and so a rank without any case has a mean to give, too
     done = 0
-    for done, case in enumerate(cases, start=1):
+    for done, case in enumerate(cases[ranks.number :: ranks.count], start=1):
         image = torch.from_numpy(np.array(case.image)).to(device)
         with mode.autocast(device):
             scores = predict_scores(
@@ -63,7 +69,9 @@ def validate(
                 means[name].update(dice)
         if enough(done):
             break
-    return ValidationScore({name: float(mean.compute()) for name, mean in means.items() if mean.update_count}, done)
+    # torchmetrics sums over the ranks here, so all of them must come, with every label.
+    found = {name: float(mean.compute()) for name, mean in means.items()}
+    return ValidationScore({name: dice for name, dice in found.items() if not math.isnan(dice)}, ranks.total(done))
 
 
 def windows_of(case: PreparedCase, plan: Plan) -> int:

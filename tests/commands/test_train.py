@@ -134,6 +134,33 @@ def test_an_edited_plan_and_weights_are_taken(here: Path, phantom: Path) -> None
     assert read_config(here / "second" / "config.yaml").trainer.batch_size == 1
 
 
+def test_fine_tuning_follows_the_model(here: Path, phantom: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [f"dataset={phantom}", "dataset.labels={liver:1,kidneys:2}", "weights=run"]
+    assert main(["train", *words, "run_dir=tuned", *QUICK]) == 0
+    err = capsys.readouterr().err
+    assert "spacing: That of the model to start from." in err
+    assert "known labels: liver; new labels: kidneys; new channels: none" in err
+    before, after = (json.loads((here / run / "plan.json").read_text()) for run in ("run", "tuned"))
+    assert all(after[key] == before[key] for key in ("spacing", "patch", "channels", "network"))
+    assert main(["plan", str(phantom), *words[1:], "-o", "tuned.json"]) == 0
+    assert json.loads((here / "tuned.json").read_text()) == after
+
+
+@pytest.mark.parametrize(
+    ("word", "code", "message"),
+    [
+        ("network.features=[8,16]", 3, "run/bundle: expected a model with network.features=[8,16] to start from"),
+        ("plan.memory=1GB", 2, "plan.memory changes nothing with weights"),
+    ],
+)
+def test_fine_tuning_another_network_is_refused(
+    word: str, code: int, message: str, here: Path, phantom: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", f"dataset={phantom}", "weights=run", "run_dir=tuned", word]) == code
+    assert message in capsys.readouterr().err
+    assert not (here / "tuned").exists()
+
+
 def test_any_path_is_taken_as_typed(here: Path, phantom: Path, capsys: pytest.CaptureFixture[str]) -> None:
     odd = Path("räume, a=b (1) [x] {y} $z 'q'")
     shutil.copytree(phantom, here / odd / "data")
@@ -141,7 +168,7 @@ def test_any_path_is_taken_as_typed(here: Path, phantom: Path, capsys: pytest.Ca
     words = [f"dataset={odd}/data", f"plan={odd}/old run/plan.json", f"weights={odd}/old run", f"run_dir={odd}/new"]
     assert main(["train", *words, *QUICK]) == 0
     printed = capsys.readouterr()
-    assert "0 not: none" in printed.err
+    assert "tensors taken over, not: none; known labels: liver, " in printed.err
     assert shlex.split(printed.out.splitlines()[-1])[-1] == f"{odd}/new"
     (here / odd / "new" / "finished.json").unlink()
     shutil.rmtree(here / odd / "old run")

@@ -27,6 +27,12 @@ def test_an_order_forbids_its_axis_and_names_the_labels(fingerprint: Any) -> Non
     assert "x is mirrored" in found.reason
 
 
+def test_all_axes_as_asked(fingerprint: Any) -> None:
+    reason = "All, as asked (augment.mirror=all); labels keep their names, as in nnU-Net."
+    sides = fingerprint(centroids={"left": (20.0, 10.0, 20.0), "right": (30.0, 10.0, 20.0)})
+    assert mirroring(sides, (0, 1), "all") == Mirroring((0, 1), (), reason)
+
+
 def test_one_case_is_enough_for_organs_that_lie_apart(fingerprint: Any) -> None:
     assert mirroring(fingerprint(spacings=ONE, centroids=APART)).axes == (0, 2)
 
@@ -98,7 +104,7 @@ def test_the_user_overrides(fingerprint: Any, choice: Any, expected: tuple[int, 
 @pytest.mark.parametrize("choice", ["x", [3], [0], 7])
 def test_unknown_choices_are_refused(fingerprint: Any, choice: Any) -> None:
     with pytest.raises(
-        UsageError, match=r"augment\.mirror=.* is not known\. Use auto, none, or a list out of \[1, 2\]"
+        UsageError, match=r"augment\.mirror=.* is not known\. Use auto, none, all, or a list out of \[1, 2\]"
     ):
         mirroring(fingerprint(), (1, 2), choice)
 

@@ -24,6 +24,7 @@ PLANNED = [
     ("network.name", "network=residual_unet"),
     ("network.dims", "network.dims=2"),
     ("network.features", "network.features=[4,8]"),
+    ("network.widths", "network.widths=nnunet"),
     ("network.convs", "network.convs=1"),
     ("network.activation", "network.activation=relu"),
     ("network.norm", "network.norm=instance"),
@@ -83,7 +84,11 @@ ELSEWHERE = {
     "plan.file",
     "run_dir",
     "weights",
+    "preset",
+    "trainer.lowest_head",
     "compute.name",
+    "compute.devices",
+    "compute.nodes",
     "trainer.max_minutes",
     "trainer.layout",
     "trainer.workers",
@@ -91,7 +96,8 @@ ELSEWHERE = {
     "trainer.validations",
     "trainer.checkpoint_minutes",
 }
-"""Keys that change no plan, patch or weight: tested in test_fit.py, test_calibrate.py and commands/test_train.py."""
+"""Keys that change no plan, patch or weight: tested in test_fit.py, test_calibrate.py, test_ranks.py, test_preset.py,
+test_losses.py and test_train.py."""
 
 
 def test_no_key_is_forgotten() -> None:

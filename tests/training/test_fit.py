@@ -23,10 +23,9 @@ from segkit.config import TrainConfig
 from segkit.dataset import Dataset
 from segkit.errors import InputError, Interrupted
 from segkit.io import write_labels
-from segkit.networks import build_network
 from segkit.plans import Plan
 from segkit.training.checkpoint import newest_checkpoint
-from segkit.training.fit import fit, take_over
+from segkit.training.fit import fit
 from segkit.volume import Volume
 
 
@@ -261,22 +260,6 @@ def test_training_starts_from_a_model(run: Path, balls: Dataset, plan_for_balls:
     made = config(max_steps=1, learning_rate=0.0, learning_rate_rest=0.0)
     fit(made, plan_for_balls, balls, tmp_path, weights=read_bundle(run / "bundle"))
     assert all(torch.allclose(value, state(tmp_path)[name]) for name, value in state(run).items())
-
-
-def test_a_network_with_another_head_takes_the_rest_over(
-    run: Path, balls: Dataset, plan_for_balls: Plan, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO)
-    network = build_network(dataclasses.replace(plan_for_balls, labels={"low": 3}))
-    bundle = read_bundle(run / "bundle")
-    assert take_over(network, bundle) == ["head.bias", "head.weight"]
-    assert torch.equal(network.get_parameter("encoder.0.0.conv.weight"), bundle.state("0")["encoder.0.0.conv.weight"])
-    assert "not: head.bias, head.weight" in caplog.text
-
-
-def test_weights_of_which_none_fits_are_refused(run: Path) -> None:
-    with pytest.raises(InputError, match=r"no tensor that agrees in name and shape.*plan=.*plan\.json"):
-        take_over(torch.nn.Linear(2, 3), read_bundle(run / "bundle"))
 
 
 def test_a_loss_that_is_not_finite_names_the_cases(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 from segkit.training.losses import (
     LOSSES,
     DeepSupervision,
+    NnUNetLoss,
     PresentDice,
     RareLabelCrossEntropy,
     at_resolution,
@@ -97,3 +98,31 @@ def test_labels_at_a_lower_resolution_are_the_nearest(shape: tuple[int, int, int
     labels = torch.randint(0, 5, (2, 8, 6, 8), generator=torch.Generator().manual_seed(0))
     expected = torch.nn.functional.interpolate(labels[:, None].double(), shape, mode="nearest-exact")[:, 0]
     assert torch.equal(at_resolution(labels, shape), expected.long())
+
+
+def test_nnunet_loss_by_hand() -> None:
+    labels = torch.tensor([[[[0, 1], [1, 0]], [[0, 0], [0, 0]]]])
+    # Eight voxels, all probabilities 1/3. Label 1: 2 * 2/3 / (2 + 8/3); label 2, which is absent, counts with Dice 0.
+    expected = math.log(3) + 1 - (2 * 2 / 3 / (2 + 8 / 3)) / 2
+    assert NnUNetLoss()(torch.zeros(1, 3, 2, 2, 2), labels).item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_nnunet_loss_is_of_each_volume_but_of_all_slices() -> None:
+    labels = torch.tensor([[[[1]], [[1]]], [[[0]], [[0]]]])  # two slices (2, 1, 1), one of them empty
+    scores = torch.zeros(2, 2, 2, 1, 1)
+    together = 2 * 1 / (2 + 2)
+    assert NnUNetLoss()(scores, labels).item() == pytest.approx(math.log(2) + 1 - together, abs=1e-4)
+    labels, scores = labels.expand(2, 2, 2, 2), scores.expand(2, 2, 2, 2, 2)  # two volumes
+    apart = (2 * 4 / (8 + 4) + 0) / 2
+    assert NnUNetLoss()(scores, labels).item() == pytest.approx(math.log(2) + 1 - apart, abs=1e-4)
+
+
+def test_the_lowest_head_may_weigh_nothing() -> None:
+    labels = torch.zeros(1, 4, 4, 4, dtype=torch.long)
+    heads = [torch.randn(1, 2, edge, edge, edge, requires_grad=True) for edge in (4, 2)]
+    loss = DeepSupervision(LOSSES["ce"](), lowest=False)
+    loss(heads, labels).backward()
+    assert loss(heads, labels) == cross_entropy(heads[0], labels)
+    assert heads[1].grad is not None
+    assert not heads[1].grad.any()
+    assert loss(heads[1], labels) != 0  # the only one counts
