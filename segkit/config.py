@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from segkit.config_idle import check_none_idle, check_none_twice
 from segkit.config_keys import get, leaves, put
 from segkit.config_values import CHECKS
-from segkit.config_words import GROUPS, PATHS, given_keys, names_value, path_value
+from segkit.config_words import GROUPS, NAMES, PATHS, given_keys, names_value, path_value
 from segkit.errors import UsageError
 
 # OmegaConf composes into these classes: they must stay plain (not frozen) and typed with what OmegaConf knows.
@@ -30,11 +30,15 @@ FORMAT_VERSION = 1
 
 @dataclass
 class DatasetConfig:
-    """Where the cases are; names for layouts that carry none; a subset of labels."""
+    """Where the cases are; names for layouts that carry none; a subset of labels, or regions that overlap."""
 
     path: str = ""
     channels: list[str] | None = None
     labels: dict[str, int] | None = None
+    regions: dict[str, list[int]] | None = None
+    """Each made of these values of the label files; small ones after the large ones that hold them."""
+    ignore: int | None = None
+    """Value of voxels that nobody has annotated."""
 
 
 @dataclass
@@ -121,6 +125,8 @@ class AugmentConfig:
     gamma: float = 0.3
     gamma_range: list[float] = field(default_factory=lambda: [0.7, 1.5])
     gamma_inverted: float = 0.1
+    channel_dropout: float = 0.0
+    """Probability that one channel is left out of a patch, so that it may be missing at prediction."""
 
 
 @dataclass
@@ -168,7 +174,7 @@ def load(overrides: Sequence[str] = ()) -> TrainConfig:
         key, equals, text = word.partition("=")
         if equals and key in PATHS:
             taken[PATHS[key]] = path_value(text) or get(TrainConfig(), PATHS[key])
-        elif equals and key in ("dataset.channels", "dataset.labels"):
+        elif equals and key in NAMES:
             taken[key] = names_value(key, text)
         else:
             typed.append(_checked_word(word))
@@ -195,6 +201,8 @@ def check(config: TrainConfig) -> None:
         raise UsageError("give network.channels_per_group or network.num_groups, not both")
     if network.norm != "group" and (network.num_groups is not None or network.channels_per_group != "auto"):
         raise UsageError(f"groups go with network.norm=group only, not with network.norm={network.norm}")
+    if config.dataset.labels and config.dataset.regions:
+        raise UsageError("give dataset.labels or dataset.regions, not both")
     if trainer.max_steps is not None and trainer.max_minutes is not None:
         raise UsageError("give trainer.max_steps or trainer.max_minutes, not both")
 

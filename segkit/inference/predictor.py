@@ -31,7 +31,7 @@ from segkit.volume import Volume
 log = logging.getLogger(__name__)
 
 FAST_OVERLAP = 0.25
-_FREE: dict[str, Any] = {"name": "", "batch_size": 0, "reasons": {}, "network": None}
+_FREE: dict[str, Any] = {"name": "", "batch_size": 0, "reasons": {}, "network": None, "ignore": None}
 """What the plans of an ensemble need not have in common."""
 Progress = Callable[[int, int], None]
 """Called with windows done and windows in all."""
@@ -107,7 +107,7 @@ class Predictor:
         ready = time.perf_counter()
         scores = self._scores(prepared, name, progress)
         scored = time.perf_counter()
-        labels = labels_of_scores(scores, prepared.way_back, self.plan.label_values)
+        labels = labels_of_scores(scores, prepared.way_back, self.plan.label_values, regions=bool(self.plan.regions))
         done = time.perf_counter()
         self.seconds = {"prepare": ready - started, "network": scored - ready, "restore": done - scored}
         return volume.with_array(labels[None])

@@ -120,7 +120,7 @@ def _needed(task: Task, topology: Topology) -> float:
     """Bytes that a training step takes."""
     stages = len(topology.strides)
     features = (task.network.features or default_features(stages, task.dims, task.network.name))[:stages]
-    inputs, outputs = len(task.dataset.channels), len(task.dataset.labels) + 1
+    inputs, outputs = len(task.dataset.channels), len(task.dataset.labels) + (not task.dataset.regions)
     elements = activation_elements(topology, features, inputs=inputs, outputs=outputs, config=task.network)
     return task.batch_size * elements * BYTES_PER_ELEMENT
 

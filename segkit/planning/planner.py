@@ -67,6 +67,8 @@ def _decided(task: Task, mirror: Any) -> Plan:
         slice_axis=task.slice_axis,
         channels=channels,
         labels=dict(dataset.labels),
+        regions=dict(dataset.regions),
+        ignore=dataset.ignore,
         spacing=spacing,
         unit=fingerprint.unit,
         patch=topology.patch,

@@ -42,9 +42,12 @@ class PreparedCase:
     image: NDArray[np.float32]
     """(C, X, Y, Z)"""
     labels: NDArray[Any]
-    """(X, Y, Z), unsigned indices: 0 background, i + 1 the plan's i-th label."""
+    """(X, Y, Z), unsigned indices: 0 background, i + 1 the plan's i-th target value, then that of ignored voxels."""
     voxels: dict[int, NDArray[np.int32]]
-    """Positions (N, 3) of up to VOXELS_PER_LABEL voxels for every label index that the case has."""
+    """Positions (N, 3) of up to VOXELS_PER_LABEL voxels for every label index that the case has.
+
+    Where a plan ignores voxels, 0 stands for annotated background; else it is not there.
+    """
 
 
 def prepare_cases(
@@ -95,10 +98,10 @@ def _write(case: Case, dataset: Dataset, plan: Plan, place: Path) -> None:
     label_path = _label_path(case)
     labels = read_labels(label_path)
     check_same_grid(volume.grid, labels.grid, label_path)
-    indices = to_indices(labels.array, plan.labels, dataset.subset, label_path)
+    indices = to_indices(labels.array, plan.targets, dataset.subset, label_path, ignore=plan.ignore)
     prepared = prepare(volume, plan, where=case.images[0])
     network_labels = prepare_labels(labels.with_array(indices), plan, prepared.way_back)
-    arrays = {f"voxels_{index}": found for index, found in _voxels(network_labels, len(plan.labels)).items()}
+    arrays = {f"voxels_{index}": found for index, found in _voxels(network_labels, plan).items()}
     _save({"image": prepared.image, "labels": network_labels, **arrays}, place)
 
 
@@ -128,9 +131,10 @@ def _open(case_id: str, place: Path) -> PreparedCase:
     return PreparedCase(case_id, load("image.npy"), load("labels.npy"), voxels)
 
 
-def _voxels(labels: NDArray[Any], count: int) -> dict[int, NDArray[np.int32]]:
+def _voxels(labels: NDArray[Any], plan: Plan) -> dict[int, NDArray[np.int32]]:
     found = {}
-    for index in range(1, count + 1):
+    # Where not all voxels are annotated, background that is has to be found too.
+    for index in range(0 if plan.ignore is not None else 1, len(plan.targets) + 1):
         flat = np.flatnonzero(labels == index)
         if flat.size:
             # Evenly thinned rather than drawn: the same case gives the same positions everywhere.

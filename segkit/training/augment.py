@@ -96,7 +96,10 @@ def mirror(image: Tensor, labels: Tensor, axes: Sequence[int], random: np.random
 def augment_intensity(
     image: Tensor, augment: AugmentConfig, slice_axis: int | None, random: np.random.Generator
 ) -> Tensor:
-    """Noise, blur, brightness, contrast and gamma, each with its own probability, in nnU-Net's order."""
+    """Noise, blur, brightness, contrast and gamma, each with its own probability, in nnU-Net's order.
+
+    A channel is left out at the end, so that it stays 0.
+    """
     steps: list[tuple[float, Callable[[Tensor], Tensor]]] = [
         (augment.noise, lambda x: add_noise(x, random.uniform(0, augment.noise_std), random)),
         (augment.blur, lambda x: blur(x, _within(augment.blur_sigma, random), slice_axis)),
@@ -104,6 +107,7 @@ def augment_intensity(
         (augment.contrast, lambda x: change_contrast(x, _within(augment.contrast_range, random))),
         (augment.gamma_inverted, lambda x: -change_gamma(-x, _within(augment.gamma_range, random))),
         (augment.gamma, lambda x: change_gamma(x, _within(augment.gamma_range, random))),
+        (augment.channel_dropout, lambda x: drop_channel(x, random)),
     ]
     for probability, change in steps:
         if random.random() < probability:
@@ -151,3 +155,10 @@ def change_gamma(image: Tensor, gamma: float) -> Tensor:
     bent = ((image - low) / extent).pow(gamma)
     bent_std = bent.std(dim=dims, keepdim=True, correction=0).clamp_min(1e-7)
     return (bent - bent.mean(dim=dims, keepdim=True)) / bent_std * std + mean
+
+
+def drop_channel(image: Tensor, random: np.random.Generator) -> Tensor:
+    """One channel, drawn evenly, becomes 0, to which a channel that is missing at prediction is set."""
+    image = image.clone()
+    image[random.integers(len(image))] = 0
+    return image

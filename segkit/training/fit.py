@@ -32,7 +32,7 @@ from segkit.training.calibrate import Mode, choose_mode, network_to_layout
 from segkit.training.checkpoint import newest_checkpoint
 from segkit.training.compute import device_for, set_threads
 from segkit.training.keeper import Keeper
-from segkit.training.losses import LOSSES, DeepSupervision
+from segkit.training.losses import build_loss
 from segkit.training.model_writer import ModelWriter
 from segkit.training.module import SegmentationModule, batch_loss
 from segkit.training.optimizers import OPTIMIZERS
@@ -88,7 +88,8 @@ def fit(
     network.to(device)
     mode = Mode(**checkpoint["mode"]) if checkpoint else _fastest_mode(config, plan, patches, device, timing)
     log.info("training in %s, %s layout, on %s", mode.precision, mode.layout, device)
-    module = SegmentationModule(network, config.trainer, slice_axis=plan.slice_axis, mode=mode)
+    loss = build_loss(config.trainer.loss, plan)
+    module = SegmentationModule(network, config.trainer, loss=loss, slice_axis=plan.slice_axis, mode=mode)
     module.schedule = _schedule(config, mode, timing, checkpoint)
     keeper = Keeper(plan, config.trainer, validation, folder=folder, timing=timing, writer=writer)
     # A run that was killed between its last checkpoint and finished.json has no step left to do.
@@ -153,7 +154,7 @@ def _fastest_mode(config: TrainConfig, plan: Plan, patches: PatchDataset, device
 def _trial_step(config: TrainConfig, plan: Plan, batch: dict[str, Any], device: torch.device) -> Callable[[Mode], None]:
     """A whole training step on a network of its own, to be timed."""
     network = build_network(plan).to(device)
-    loss = DeepSupervision(LOSSES[config.trainer.loss]())
+    loss = build_loss(config.trainer.loss, plan).to(device)
     optimizer = OPTIMIZERS[config.trainer.optimizer](network, config.trainer)
 
     def step(mode: Mode) -> None:

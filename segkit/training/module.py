@@ -14,7 +14,7 @@ from segkit.errors import InputError
 from segkit.sliding_window import apply_network
 from segkit.training.averaging import averaged_copy, update_average
 from segkit.training.calibrate import Mode, network_to_layout
-from segkit.training.losses import LOSSES, DeepSupervision, tell_progress
+from segkit.training.losses import tell_progress
 from segkit.training.optimizers import OPTIMIZERS
 from segkit.training.schedule import Schedule, learning_rate_factor
 
@@ -23,12 +23,12 @@ class SegmentationModule(L.LightningModule):
     """Trains ``network`` and keeps ``average``, the moving average that validation and the bundle use."""
 
     def __init__(
-        self, network: nn.Module, trainer_config: TrainerConfig, *, slice_axis: int | None, mode: Mode
+        self, network: nn.Module, trainer_config: TrainerConfig, *, loss: nn.Module, slice_axis: int | None, mode: Mode
     ) -> None:
         super().__init__()
         self.network = network_to_layout(network, mode.layout)
         self.average = averaged_copy(self.network)
-        self.loss = DeepSupervision(LOSSES[trainer_config.loss]())
+        self.loss = loss
         self.trainer_config = trainer_config
         self.slice_axis = slice_axis
         self.mode = mode

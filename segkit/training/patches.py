@@ -80,9 +80,13 @@ def draw_centre(case: PreparedCase, rules: PatchRules, random: np.random.Generat
     """Index of the patch's first voxel plus half its edge; the patch covers no more outside than it must."""
     shape, patch = np.array(case.labels.shape), np.array(rules.plan.patch)
     low, high = np.minimum(0, shape - patch), np.maximum(0, shape - patch)
-    on_label = random.random() < rules.foreground and len(case.voxels) > 0
-    if on_label:
-        positions = case.voxels[sorted(case.voxels)[random.integers(len(case.voxels))]]
+    labels = sorted(index for index in case.voxels if index)
+    wanted = labels if random.random() < rules.foreground else []
+    if not wanted and rules.plan.ignore is not None:
+        # Of a case that is annotated in part, every patch is centred on an annotated voxel.
+        wanted = [0] if 0 in case.voxels else labels
+    if wanted:
+        positions = case.voxels[wanted[random.integers(len(wanted))]]
         start = np.clip(positions[random.integers(len(positions))] - patch // 2, low, high)
     else:
         start = random.integers(low, high, endpoint=True)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from segkit.bundle import read_bundle, write_bundle
 from segkit.cli import main
+from segkit.inference.channels import ModelChannels
 from segkit.inference.inputs import find_scans
 from segkit.plans import ChannelPlan, Plan
 
@@ -257,16 +258,18 @@ def test_a_column_called_image_is_the_channel_of_that_name(here: Path) -> None:
     for name in ("a.nii", "b.nii"):
         save(here / name)
     (here / "t.csv").write_text("case,image,image:T1\nz,a.nii,b.nii\n")
-    assert [scan.images for scan in find_scans([here / "t.csv"], ["image", "T1"])] == [(here / "a.nii", here / "b.nii")]
-    assert [scan.images for scan in find_scans([here / "t.csv"], ["T1"])] == [(here / "b.nii",)]
-    assert [scan.images for scan in find_scans([here / "t.csv"], ["CT"])] == [(here / "a.nii",)]
+    assert [scan.images for scan in find_scans([here / "t.csv"], ModelChannels(("image", "T1")))] == [
+        (here / "a.nii", here / "b.nii")
+    ]
+    assert [scan.images for scan in find_scans([here / "t.csv"], ModelChannels(("T1",)))] == [(here / "b.nii",)]
+    assert [scan.images for scan in find_scans([here / "t.csv"], ModelChannels(("CT",)))] == [(here / "a.nii",)]
 
 
 def test_names_with_four_digits_are_channels_only_where_a_case_has_all_of_them(here: Path) -> None:
     for name in ("im_0001.png", "im_0002.png", "im_0003.png"):
         (here / "in").mkdir(exist_ok=True)
         (here / "in" / name).write_bytes(b"")
-    rgb = ["red", "green", "blue"]
+    rgb = ModelChannels(("red", "green", "blue"))
     assert [scan.id for scan in find_scans([here / "in"], rgb)] == ["im_0001", "im_0002", "im_0003"]
     for number in range(3):
         (here / "in" / f"x_000{number}.png").write_bytes(b"")

@@ -52,6 +52,7 @@ DRAWN = [
     ("augment.gamma", "augment.gamma=1", ""),
     ("augment.gamma_range", "augment.gamma_range=[3,3]", "augment.gamma=1"),
     ("augment.gamma_inverted", "augment.gamma_inverted=1", ""),
+    ("augment.channel_dropout", "augment.channel_dropout=1", ""),
     ("trainer.foreground", "trainer.foreground=1", "trainer.foreground=0"),
     ("seed", "seed=1", ""),
 ]
@@ -74,6 +75,8 @@ ELSEWHERE = {
     "dataset.path",
     "dataset.channels",
     "dataset.labels",
+    "dataset.regions",
+    "dataset.ignore",
     "plan.file",
     "run_dir",
     "weights",
@@ -85,7 +88,8 @@ ELSEWHERE = {
     "trainer.validations",
     "trainer.checkpoint_minutes",
 }
-"""Keys that change no plan, patch or weight: tested in test_fit.py, test_calibrate.py and commands/test_train.py."""
+"""Keys that change no plan, patch or weight: tested in test_fit.py, test_any_labels.py,
+test_calibrate.py and commands/test_train.py."""
 
 
 def test_no_key_is_forgotten() -> None:
