@@ -45,7 +45,7 @@ def _channels(arguments: argparse.Namespace) -> str:
     for share in (0.0, arguments.dropout):
         words = [NAMES, "dataset.channels=[T1,T2]", f"augment.channel_dropout={share}"]
         run = _train(arguments, f"dropout_{share:g}", data, words)
-        scores = [_score(run, data, data, without=place) for place in (None, *range(len(names)))]
+        scores = [_score(run, data, without=place) for place in (None, *range(len(names)))]
         lines.append(f"| {share:g} | " + " | ".join(f"{score:.4f}" for score in scores) + " |")
     return "\n".join(lines)
 
@@ -54,10 +54,15 @@ def _annotation(arguments: argparse.Namespace) -> str:
     whole = _phantom(Path(arguments.out) / "channels", arguments.cases)
     sparse = _phantom(Path(arguments.out) / f"every_{arguments.every}", arguments.cases, every=arguments.every)
     lines = ["| annotated slices | Dice |", "| --- | --- |"]
-    for share, data, more in (("all", whole, []), (f"1 in {arguments.every}", sparse, [f"dataset.ignore={IGNORE}"])):
-        words = [NAMES, "dataset.channels=[T1,T2]", *more]
-        run = _train(arguments, f"annotated_{share.replace(' ', '_')}", data, words)
-        lines.append(f"| {share} | {_score(run, data, whole):.4f} |")
+    channels = "dataset.channels=[T1,T2]"
+    # The training of `_channels` without dropout is that on whole label maps.
+    runs = {
+        "all": _train(arguments, "dropout_0", whole, [NAMES, channels]),
+        f"1 in {arguments.every}": _train(
+            arguments, f"every_{arguments.every}_run", sparse, [NAMES, channels, f"dataset.ignore={IGNORE}"]
+        ),
+    }
+    lines += [f"| {share} | {_score(run, whole):.4f} |" for share, run in runs.items()]
     return "\n".join(lines)
 
 
@@ -85,8 +90,8 @@ def _train(arguments: argparse.Namespace, name: str, data: Path, words: list[str
     )
 
 
-def _score(run: Path, data: Path, reference: Path, *, without: int | None = None) -> float:
-    """Mean Dice of a run on its validation cases, with the whole label maps of ``reference``."""
+def _score(run: Path, data: Path, *, without: int | None = None) -> float:
+    """Mean Dice of a run on the validation cases of ``data``, which are the same in every phantom."""
     predictor = segkit.load(run)
     scores: dict[str, list[float]] = {name: [] for name in LABELS}
     for case in split_cases(read_dataset(data), 0).validation:
@@ -97,7 +102,7 @@ def _score(run: Path, data: Path, reference: Path, *, without: int | None = None
             scan = scan.with_array(array)
         predicted, truth = (
             predictor.predict(scan).array[0],
-            read_labels(reference / f"labels/{case.id}.nii.gz").array[0],
+            read_labels(data / f"labels/{case.id}.nii.gz").array[0],
         )
         for name, value in LABELS.items():
             scores[name].append(dice(predicted == value, truth == value, (1.0, 1.0, 1.0)))

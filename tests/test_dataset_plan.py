@@ -76,5 +76,5 @@ def test_a_plan_of_other_regions_or_another_ignore_value_is_refused(phantom: Pat
 
 
 def test_a_dataset_of_one_channel_has_none_to_leave_out(phantom: Path) -> None:
-    with pytest.raises(UsageError, match="channel_dropout leaves out one of several channels, and this dataset has one"):
+    with pytest.raises(UsageError, match="leaves out one of several channels, and this dataset has one"):
         segkit.plan(phantom, "augment.channel_dropout=0.1")

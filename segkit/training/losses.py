@@ -31,7 +31,7 @@ class PresentDice(nn.Module):
 
 
 def dice_of_softmax(probabilities: Tensor, labels: Tensor) -> Tensor:
-    """Dice loss of probabilities (B, K, V) and labels (B, V), without a mask per label: 45 labels would fill memory."""
+    """Dice loss of probabilities (B, K, V) and labels (B, V); as MONAI's where every voxel is annotated."""
     classes = probabilities.shape[1]
     annotated = labels < classes
     own = probabilities.gather(1, labels.clamp_max(classes - 1)[:, None])[:, 0]
