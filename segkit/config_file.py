@@ -8,8 +8,9 @@ from typing import Any, cast
 
 import yaml
 
-from segkit.config import FORMAT_VERSION, TrainConfig, check
+from segkit.config import check
 from segkit.config_keys import build
+from segkit.config_tree import FORMAT_VERSION, TrainConfig
 from segkit.errors import InputError, UsageError
 
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}

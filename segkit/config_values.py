@@ -9,6 +9,7 @@ from typing import Any
 from segkit.entry_points import LOSSES, offered
 from segkit.errors import SegkitError
 from segkit.memory import parse_size
+from segkit.regions import own_values
 from segkit.value_kinds import is_number, is_whole
 
 Check = Callable[[Any], bool]
@@ -90,12 +91,30 @@ def _loss() -> tuple[Check, str]:
     return check, f"{', '.join(OWN_LOSSES)} or one that an installed package offers"
 
 
+def _are_regions(value: Any) -> bool:
+    if not isinstance(value, dict) or not value:
+        return False
+    for values in value.values():
+        if not isinstance(values, list) or not values or not all(is_whole(number) and number for number in values):
+            return False
+    try:
+        return bool(own_values(value))
+    except ValueError:
+        return False
+
+
 _PROBABILITY = _between(0, 1)
 _EDGES = _list_of(lambda edge: is_whole(edge) and edge >= 1, "whole numbers of at least 1 (X, Y, Z)", 3)
 
 CHECKS: dict[str, tuple[Check, str]] = {
     "dataset.channels": (_are_names, "a list of different names such as [FLAIR,T1]"),
     "dataset.labels": (_are_labels, "names with different whole numbers other than 0 such as {spleen:1,liver:5}"),
+    "dataset.regions": (
+        _are_regions,
+        "regions with whole numbers other than 0, each with one that no later region has, such as"
+        " {tumour:[1,2,3],core:[2,3]}",
+    ),
+    "dataset.ignore": (lambda value: is_whole(value) and value != 0, "a whole number other than 0"),
     "network.dims": _among(2, 3),
     "network.features": _list_of(lambda width: is_whole(width) and width >= 1, "whole numbers of at least 1"),
     "network.widths": _among("default", "nnunet"),
@@ -150,6 +169,7 @@ CHECKS: dict[str, tuple[Check, str]] = {
     "augment.gamma_inverted": _PROBABILITY,
     "compute.devices": _whole(1, "auto", most=1024),
     "compute.nodes": _whole(1, most=4096),
+    "augment.channel_dropout": _PROBABILITY,
     "seed": _whole(0, most=2**63 - 1),
     "fold": _whole(0, "all"),
 }

@@ -22,6 +22,9 @@ PATHS = {
 }
 """Overrides whose value is a path, and their full keys. Hydra never sees them."""
 
+NAMES = ("dataset.channels", "dataset.labels", "dataset.regions")
+"""Overrides with names in any script. Hydra never sees them."""
+
 NONE = ("", "null")
 
 GROUPS = ("network", "compute")
@@ -51,7 +54,8 @@ def path_value(text: str) -> str | None:
 
 
 def names_value(key: str, text: str) -> Any:
-    """The value of dataset.channels (names) or dataset.labels (names with whole numbers), read as YAML.
+    """The value of dataset.channels (names), dataset.labels (names with whole numbers) or dataset.regions (names with
+    one or several), read as YAML.
 
     Quotes are needed only around a name that holds one of ``, : [ ] { }``.
 
@@ -59,13 +63,13 @@ def names_value(key: str, text: str) -> Any:
     {'left lung': 1, 'liver, right': 5}
 
     Raises:
-        UsageError: neither of the two.
+        UsageError: none of these.
     """
     if text in NONE:
         return None
     try:
         node = yaml.compose(text, Loader=yaml.BaseLoader)
-        return _channels(node) if key == "dataset.channels" else _labels(node)
+        return {"dataset.channels": _channels, "dataset.labels": _labels, "dataset.regions": _regions}[key](node)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UsageError(f"{key} must be {CHECKS[key][1]}, not {_short(text)}") from error
 
@@ -81,6 +85,22 @@ def _labels(node: Any) -> dict[str, int]:
     if len(dict(pairs)) < len(pairs):
         raise ValueError("a name stands there twice")
     return dict(pairs)
+
+
+def _regions(node: Any) -> dict[str, list[int]]:
+    if not isinstance(node, yaml.MappingNode):
+        raise ValueError("not a mapping")
+    pairs = [_region(name, values) for name, values in node.value]
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a name stands there twice")
+    return dict(pairs)
+
+
+def _region(name: Any, values: Any) -> tuple[str, list[int]]:
+    if isinstance(values, yaml.SequenceNode):
+        return _scalar(name).strip(), [int(_scalar(value)) for value in values.value]
+    word, value = _label(_scalar(name), _scalar(values))
+    return word, [value]
 
 
 def _label(name: str, number: str) -> tuple[str, int]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from segkit.file_names import files_behind
+from segkit.regions import target_values
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Dataset:
 
     ``labels`` maps a name to the value it has in the label files; any integer except ``background`` (0) is allowed.
     A value of the files that is not named counts as background where ``subset`` is true, else it is an error.
+    With ``regions`` (name -> the values that it is made of) ``labels`` says which value is written for each of them.
+    ``ignore`` is the value of voxels that nobody has annotated.
     """
 
     name: str
@@ -45,6 +48,13 @@ class Dataset:
     labels: dict[str, int]
     cases: tuple[Case, ...]
     subset: bool = False
+    regions: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    ignore: int | None = None
+
+    @property
+    def targets(self) -> dict[str, int]:
+        """Name and value of what is told apart in the label files; see `regions.target_values`."""
+        return target_values(self.labels, self.regions)
 
     def folds(self, count: int = 5, seed: int = 12345) -> list[list[str]]:
         """Ids of the validation cases of each fold; a patient is never split between folds.
@@ -69,7 +79,9 @@ class Dataset:
 
     def content_hash(self) -> str:
         """Twelve hex digits over names, labels and every file's path, size and time of change."""
-        digest = hashlib.sha256(repr((self.channels, list(self.labels.items()))).encode())
+        more = (list(self.regions.items()), self.ignore)
+        named = (self.channels, list(self.labels.items()), *(more if any(more) else ()))
+        digest = hashlib.sha256(repr(named).encode())
         for case in self.cases:
             for path in case.files:
                 status = path.stat()

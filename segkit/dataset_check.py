@@ -62,8 +62,10 @@ def _as_a_whole(dataset: Dataset, measured: Sequence[MeasuredCase]) -> list[Prob
 def _missing_labels(dataset: Dataset, facts: Sequence[CaseFacts]) -> list[Problem]:
     if not any(case.labels for case in facts):
         return []
-    missing = [name for name in dataset.labels if not any(name in case.labels for case in facts)]
-    return [Problem("", "warning", f"label {name} occurs in no case that could be read") for name in missing]
+    missing = [f"label {name}" for name in dataset.labels if not any(name in case.labels for case in facts)]
+    if dataset.ignore is not None and not any(case.ignored for case in facts):
+        missing.append(f"the ignore value {dataset.ignore}")
+    return [Problem("", "warning", f"{name} occurs in no case that could be read") for name in missing]
 
 
 def _unusual(facts: Sequence[CaseFacts]) -> list[Problem]:

@@ -7,9 +7,13 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from segkit.errors import InputError
+from segkit.regions import LabelScheme, own_values, target_values, values_apart
+from segkit.value_kinds import is_whole
+
+_T = TypeVar("_T")
 
 
 def channels_of_json(where: Path, channels: Any) -> tuple[str, ...]:
@@ -25,29 +29,66 @@ def channels_of_json(where: Path, channels: Any) -> tuple[str, ...]:
     )
 
 
-def labels_of_json(where: Path, labels: Any) -> dict[str, int]:
-    """Labels as {"1": "name"} (Decathlon) or {"name": 1} (nnU-Net), without background (0)."""
+def labels_of_json(where: Path, labels: Any, order: Any = None) -> LabelScheme:
+    """Labels as {"1": "name"} (Decathlon) or {"name": 1} (nnU-Net), without background (0).
+
+    The name ``ignore`` stands for voxels that nobody has annotated. Where a name has a list of values, all are regions;
+    ``order`` (nnU-Net's regions_class_order) then holds the value that is written for each.
+    """
     if not isinstance(labels, dict):
         raise _bad_labels(where, f"{type(labels).__name__} {labels!r}")
     if labels and all(_is_whole(key) for key in labels):
-        pairs = [(str(name), int(value)) for value, name in labels.items()]
+        pairs = [(str(name), _values(where, name, value)) for value, name in labels.items()]
     else:
-        pairs = [(str(name), _value(where, name, value)) for name, value in labels.items()]
-    return checked_labels(where, _without_doubles(where, [(name, value) for name, value in pairs if value != 0]))
+        pairs = [(str(name), _values(where, name, value)) for name, value in labels.items()]
+    found = _without_doubles(where, [(name, values) for name, values in pairs if name == "ignore" or values != (0,)])
+    if any(isinstance(value, list) for value in labels.values()):
+        return _regions(where, found, order)
+    plain = checked_labels(where, {name: values[0] for name, values in found.items()})
+    ignore = plain.pop("ignore", None)
+    return LabelScheme(plain, ignore=ignore)
 
 
-def _value(where: Path, name: str, value: Any) -> int:
-    if name == "ignore" or isinstance(value, list):
-        kind = "an ignore label" if name == "ignore" else f"the region {name!r} of several values"
+def check_ignore(where: str | Path, scheme: LabelScheme, ignore: int | None) -> None:
+    """Raise an InputError for an ignore value that is 0 or that a label or region has."""
+    taken = {"background": 0, **target_values(scheme.labels, scheme.regions)}
+    for name, value in taken.items():
+        if value == ignore:
+            raise InputError(
+                where,
+                expected="an ignore value that no label has",
+                found=f"{ignore}, which is {name}",
+                remedy="Give the value of the voxels that nobody has annotated.",
+            )
+
+
+def _values(where: Path, name: str, value: Any) -> tuple[int, ...]:
+    values = value if isinstance(value, list) and name != "ignore" else [value]
+    if not values or not all(_is_whole(str(each)) for each in values):
+        raise _bad_labels(where, f"{name!r}: {value!r}")
+    return tuple(int(each) for each in values)
+
+
+def _regions(where: Path, found: Mapping[str, tuple[int, ...]], order: Any) -> LabelScheme:
+    regions = {name: values for name, values in found.items() if name not in ("background", "ignore")}
+    return LabelScheme(_written(where, regions, order), regions, found.get("ignore", (None,))[0])
+
+
+def _written(where: Path, regions: Mapping[str, tuple[int, ...]], order: Any) -> dict[str, int]:
+    """The value that is written for each region: as ``order`` says, or by the rule of `regions.own_values`."""
+    try:
+        written = own_values(regions) if order is None else dict(zip(regions, order, strict=True))
+        good = all(is_whole(written[name]) and written[name] in own for name, own in values_apart(regions).items())
+    except (ValueError, TypeError):
+        good = False
+    if not good:
         raise InputError(
             where,
-            expected="one value for each label",
-            found=kind,
-            remedy="Regions and ignore labels are not supported yet: give the plain labels in the labels entry.",
+            expected="under regions_class_order, for each region one of its values that no later region has",
+            found=repr(order),
+            remedy="List the regions from large to small: small ones are written over the large ones that hold them.",
         )
-    if isinstance(value, bool) or not _is_whole(str(value)):
-        raise _bad_labels(where, f"{name!r}: {value!r}")
-    return int(value)
+    return written
 
 
 def _is_whole(text: str) -> bool:
@@ -63,7 +104,7 @@ def _bad_labels(where: Path, found: str) -> InputError:
     )
 
 
-def _without_doubles(where: str | Path, pairs: Sequence[tuple[str, int]]) -> dict[str, int]:
+def _without_doubles(where: str | Path, pairs: Sequence[tuple[str, _T]]) -> dict[str, _T]:
     """Raise an InputError where two values have the same name."""
     twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
     if twice:

@@ -11,15 +11,16 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from segkit.dataset import Case, Dataset
 from segkit.dataset_csv import read_table
-from segkit.dataset_json import channels_of_json, checked_labels, labels_of_json, read_json
+from segkit.dataset_json import channels_of_json, check_ignore, checked_labels, labels_of_json, read_json
 from segkit.errors import InputError
 from segkit.file_names import READABLE, case_id, listed, natural_key, readable_files
+from segkit.regions import LabelScheme, own_values
 
 _LAYOUTS = (
     "dataset.json (Medical Segmentation Decathlon), imagesTr and labelsTr (nnU-Net), images and labels, or a CSV file"
@@ -35,17 +36,23 @@ class _Found:
     root: Path
     cases: Sequence[Case]
     channels: tuple[str, ...] = ()
-    labels: Mapping[str, int] | None = None
+    scheme: LabelScheme = field(default_factory=lambda: LabelScheme({}))
 
 
 def read_dataset(
-    path: str | Path, channels: Sequence[str] | None = None, labels: Mapping[str, int] | None = None
+    path: str | Path,
+    channels: Sequence[str] | None = None,
+    labels: Mapping[str, int] | None = None,
+    *,
+    regions: Mapping[str, Sequence[int]] | None = None,
+    ignore: int | None = None,
 ) -> Dataset:
     """Read the dataset in a folder, a dataset.json or a CSV file.
 
     ``channels`` and ``labels`` (name -> value) replace the names of the layout; with ``labels`` the other values of
     the files count as background. Where neither has names, channels and labels stay empty until
-    ``segkit.io.named.named`` has looked into the files.
+    ``segkit.io.named.named`` has looked into the files. ``regions`` (name -> values, large ones first) replace the
+    labels likewise, and voxels with the value ``ignore`` count as not annotated.
 
     Raises:
         InputError: no dataset, a damaged or incomplete description, or files that are missing.
@@ -54,9 +61,37 @@ def read_dataset(
     _check_cases(found)
     names = tuple(channels) if channels else found.channels
     _check_channels(found, names)
-    named = checked_labels(path, labels) if labels else dict(found.labels or {})
+    ignore = found.scheme.ignore if ignore is None else ignore
+    scheme = _scheme(path, found.scheme, labels, regions, ignore)
     name = re.sub(r"[^\w.-]+", "_", found.name).strip("._") or "dataset"
-    return Dataset(name, found.root, names, named, tuple(found.cases), subset=bool(labels))
+    return Dataset(
+        name,
+        found.root,
+        names,
+        scheme.labels,
+        tuple(found.cases),
+        subset=bool(labels or regions),
+        regions=scheme.regions,
+        ignore=ignore,
+    )
+
+
+def _scheme(
+    path: str | Path,
+    found: LabelScheme,
+    labels: Mapping[str, int] | None,
+    regions: Mapping[str, Sequence[int]] | None,
+    ignore: int | None,
+) -> LabelScheme:
+    """The user's labels or regions, else those that the layout names, where ``ignore`` is no label."""
+    if regions:
+        scheme = LabelScheme(own_values(regions), {name: tuple(values) for name, values in regions.items()})
+    elif labels:
+        scheme = LabelScheme(checked_labels(path, labels))
+    else:
+        scheme = LabelScheme({n: value for n, value in found.labels.items() if value != ignore}, found.regions)
+    check_ignore(path, scheme, ignore)
+    return scheme
 
 
 def _find(path: Path) -> _Found:
@@ -104,13 +139,13 @@ def _named(folder: Path, content: dict[str, Any], cases: Sequence[Case]) -> _Fou
     where = folder / "dataset.json"
     name = content.get("name")
     channels = content.get("channel_names", content.get("modality", {}))
-    labels = labels_of_json(where, content.get("labels", {}))
+    scheme = labels_of_json(where, content.get("labels", {}), content.get("regions_class_order"))
     return _Found(
         name if isinstance(name, str) and name else folder.resolve().name,
         folder,
         cases,
         channels_of_json(where, channels),
-        labels,
+        scheme,
     )
 
 

@@ -47,13 +47,18 @@ def open_dataset(config: TrainConfig) -> Dataset:
     """The dataset of ``dataset=``, its channels and labels named.
 
     Raises:
-        UsageError: no dataset given.
+        UsageError: no dataset given, or a channel to be left out of one.
         InputError: a dataset that cannot be read.
     """
     wanted = config.dataset
     if not wanted.path:
         raise UsageError("which dataset? Give dataset=PATH, a folder or a CSV file.")
-    return named(read_dataset(Path(wanted.path), wanted.channels, wanted.labels))
+    dataset = named(
+        read_dataset(Path(wanted.path), wanted.channels, wanted.labels, regions=wanted.regions, ignore=wanted.ignore)
+    )
+    if config.augment.channel_dropout and len(dataset.channels) == 1:
+        raise UsageError("augment.channel_dropout leaves out one of several channels, and this dataset has one")
+    return dataset
 
 
 def measured_plan(
@@ -112,18 +117,20 @@ def _start(config: TrainConfig, given: Collection[str]) -> _Start:
 
 
 def given_plan(path: str | Path, dataset: Dataset) -> Plan:
-    """Read an edited plan and check that it is one for this dataset.
+    """Read an edited plan and check that it is one for this dataset: its channels, labels, regions and ignore value.
 
     After an edit of the patch the voxels that each layer sees are counted anew; its groups stay as they are.
 
     Raises:
-        InputError: not a plan, or one with other channels or labels.
+        InputError: not a plan, or one for another dataset.
     """
     decided = read_plan(path)
     names = tuple(channel.name for channel in decided.channels)
     for what, planned, found in (
         ("channels", names, dataset.channels),
         ("labels", decided.labels, dataset.labels),
+        ("regions", decided.regions, dataset.regions),
+        ("ignore", decided.ignore, dataset.ignore),
     ):
         if planned != found:
             raise InputError(
@@ -156,5 +163,5 @@ def has_gpu(compute: str) -> bool:
 
 def _words(names: object) -> str:
     if isinstance(names, dict):
-        return ", ".join(f"{name}={value}" for name, value in names.items())
+        return ", ".join(f"{name}={value}" for name, value in names.items()) or "none"
     return ", ".join(names) if isinstance(names, tuple) else str(names)

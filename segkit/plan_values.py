@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Literal, get_args
 
+from segkit.regions import values_apart
 from segkit.value_kinds import is_number, is_whole
 
 if TYPE_CHECKING:
@@ -88,6 +89,19 @@ def _needs(plan: Plan) -> Iterator[str]:
         yield f"needs must name packages as name==version, not {plan.needs}"
 
 
+def _regions(plan: Plan) -> Iterator[str]:
+    if plan.regions and list(plan.regions) != list(plan.labels):
+        yield f"regions must have the names of the labels, in their order, not {list(plan.regions)}"
+    for name, values in plan.regions.items():
+        if not values or not all(is_whole(value) and value for value in values):
+            yield f"region {name!r} must be made of whole numbers other than 0, not {list(values)}"
+    for name, own in values_apart(plan.regions).items():
+        if plan.labels[name] not in own:
+            yield f"region {name!r} must be written as a value that no later region has, not as {plan.labels[name]}"
+    if plan.ignore is not None and (not is_whole(plan.ignore) or plan.ignore in (0, *plan.targets.values())):
+        yield f"ignore must be a whole number other than 0 and the labels' values, not {plan.ignore!r}"
+
+
 def _channels(plan: Plan) -> Iterator[str]:
     for channel in plan.channels:
         numbers = (channel.lower, channel.upper, channel.mean, channel.std)
@@ -126,4 +140,8 @@ CHECKS: tuple[Callable[[Plan], Iterator[str]], ...] = (
     _layers,
     _divisible,
     _needs,
+    _regions,
+    _channels,
+    _layers,
+    _divisible,
 )

@@ -18,8 +18,11 @@ from typing import Any, Literal
 
 from segkit.errors import InputError
 from segkit.plan_values import NormKind, Scheme, problems
+from segkit.regions import membership, target_values
 
 FORMAT_VERSION = 1
+LATER = ("regions", "ignore", "mirror_swaps")
+"""Fields of a plan that older files lack: at their default they leave the hash as it was."""
 REMEDY = "Compare it with what 'segkit plan DATASET' writes."
 LEFT_RIGHT = 0
 """The axis that mirrors left and right: X."""
@@ -118,6 +121,7 @@ class Plan:
     """The axis across which a 2D network cuts; None in 3D. The patch is 1 voxel thick along it."""
     channels: tuple[ChannelPlan, ...]
     labels: dict[str, int]
+    """Every output of the network but background: its name, and the value that is written for it."""
     spacing: tuple[float | None, float | None, float | None]
     """Voxel edges of the network's grid; None leaves that axis as the scan has it."""
     unit: Literal["mm", "px"]
@@ -127,6 +131,10 @@ class Plan:
     crop_to_content: bool
     """Cut away the border where every channel has the constant value of the scan's corners."""
     network: NetworkPlan
+    regions: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Where the labels overlap: for each the values of the label files that it is made of. The outputs are sigmoids."""
+    ignore: int | None = None
+    """Value in the label files of voxels that nobody has annotated."""
     reasons: dict[str, str] = field(default_factory=dict)
     needs: dict[str, str] = field(default_factory=dict)
     """What must be installed beside segkit: {"network": "package==version"} where another package offers it."""
@@ -136,13 +144,29 @@ class Plan:
 
     @property
     def label_values(self) -> tuple[int, ...]:
-        """Value in the files of every network output: background first, then the labels in their order."""
-        return (0, *self.labels.values())
+        """Value in the files of every network output: background first, then the labels in their order.
+
+        Regions have no output for background.
+        """
+        return tuple(self.labels.values()) if self.regions else (0, *self.labels.values())
+
+    @property
+    def targets(self) -> dict[str, int]:
+        """Name and value of what is told apart in the label files, in the order of the indices 1, 2 ... of a target.
+
+        A voxel with the value ``ignore`` has the index after the last.
+        """
+        return target_values(self.labels, self.regions)
+
+    @property
+    def membership(self) -> list[list[bool]]:
+        """Which target indices (columns, background first) each label or region (rows) holds."""
+        return membership(self.labels, self.regions)
 
     @property
     def mirrored_outputs(self) -> tuple[int, ...]:
         """For every network output, the output that it is once left and right are mirrored."""
-        names = ["", *self.labels]
+        names = list(self.labels) if self.regions else ["", *self.labels]
         partner = {one: other for pair in self.mirror_swaps for one, other in (pair, pair[::-1])}
         return tuple(names.index(partner.get(name, name)) for name in names)
 
@@ -153,9 +177,8 @@ class Plan:
     def hash(self) -> str:
         """Twelve hex digits over all but reasons and needs; the order of the labels, that of the outputs, counts."""
         content = self.to_dict() | {"labels": list(self.labels.items())}
-        del content["reasons"], content["needs"]
-        if not self.mirror_swaps:  # a plan without keeps the hash that it had before there were any
-            del content["mirror_swaps"]
+        for name in ("reasons", "needs", *(name for name in LATER if not content[name])):
+            del content[name]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
     @staticmethod
@@ -233,6 +256,7 @@ def _plan(content: dict[str, Any], where: str | Path) -> Plan:
                 "patch": tuple(content["patch"]),
                 "mirror_axes": tuple(content["mirror_axes"]),
                 "mirror_swaps": tuple(_pair(names) for names in content.get("mirror_swaps", ())),
+                "regions": {name: tuple(values) for name, values in content.get("regions", {}).items()},
                 "network": NetworkPlan(
                     **{
                         **network,

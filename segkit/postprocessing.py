@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import cc3d
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 
 def keep_labels(labels: NDArray[Any], values: Sequence[int]) -> NDArray[Any]:
@@ -33,3 +33,16 @@ def remove_small_blobs(labels: NDArray[Any], spacing: Sequence[float], minimum: 
     small = sizes < minimum
     small[0] = False
     return np.where(small[pieces], np.zeros((), labels.dtype), labels)
+
+
+def merge_regions(masks: Iterable[NDArray[np.bool_]], values: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
+    """One label map from the masks of overlapping regions, each written with its value over those before it.
+
+    >>> whole, core = np.array([[True, True, False], [False, True, False]])
+    >>> merge_regions([whole, core], [1, 2], np.uint8).tolist()
+    [1, 2, 0]
+    """
+    merged = np.zeros((), dtype)
+    for mask, value in zip(masks, values, strict=True):
+        merged = np.where(mask, np.asarray(value, dtype), merged)
+    return merged

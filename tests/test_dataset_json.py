@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from segkit.dataset_json import channels_of_json, checked_labels, labels_of_json, read_json
+from segkit.dataset_json import channels_of_json, check_ignore, checked_labels, labels_of_json, read_json
 from segkit.errors import InputError
+from segkit.regions import LabelScheme
 
 WHERE = Path("dataset.json")
 
@@ -22,14 +23,17 @@ WHERE = Path("dataset.json")
     ],
 )
 def test_both_notations(labels: dict[str, Any], expected: dict[str, int]) -> None:
-    assert labels_of_json(WHERE, labels) == expected
+    assert labels_of_json(WHERE, labels) == LabelScheme(expected)
 
 
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ({"whole": [1, 2]}, "found the region 'whole' of several values. .* not supported yet"),
-        ({"a": 1, "ignore": 2}, "found an ignore label"),
+        ({"whole": [1, 1.5]}, r"found 'whole': \[1, 1.5\]"),
+        ({"whole": []}, r"found 'whole': \[\]"),
+        ({"a": 1, "ignore": [2]}, r"found 'ignore': \[2\]"),
+        ({"a": 2, "ignore": 2}, "found 2 for a and for ignore"),
+        ({"0": "ignore", "1": "a"}, "found ignore: 0. 0 is background"),
         ({"a": 1.5}, "found 'a': 1.5"),
         ({"a": True}, "found 'a': True"),
         (["a"], "found list"),
@@ -40,6 +44,40 @@ def test_both_notations(labels: dict[str, Any], expected: dict[str, int]) -> Non
 def test_unusable_labels(labels: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         labels_of_json(WHERE, labels)
+
+
+def test_the_name_ignore_is_no_label() -> None:
+    assert labels_of_json(WHERE, {"background": 0, "a": 1, "ignore": 9}) == LabelScheme({"a": 1}, {}, 9)
+    assert labels_of_json(WHERE, {"1": "a", "4": "ignore"}) == LabelScheme({"a": 1}, {}, 4)
+
+
+REGIONS = {"background": 0, "kidney": [1, 2, 3], "masses": [2, 3], "tumour": 2}
+
+
+def test_regions_are_written_as_regions_class_order_says_or_by_the_rule() -> None:
+    made_of = {"kidney": (1, 2, 3), "masses": (2, 3), "tumour": (2,)}
+    written = {"kidney": 1, "masses": 3, "tumour": 2}
+    assert labels_of_json(WHERE, {**REGIONS, "ignore": 4}, [1, 3, 2]) == LabelScheme(written, made_of, 4)
+    assert labels_of_json(WHERE, REGIONS) == LabelScheme(written, made_of)
+
+
+@pytest.mark.parametrize("order", [[1, 3], [1, 2, 2], [1, 3, 7], [1, True, 2], 5, [[1], [3], [2]]])
+def test_unusable_orders_of_regions(order: Any) -> None:
+    with pytest.raises(InputError, match=r"for each region one of its values that no later region has, found"):
+        labels_of_json(WHERE, REGIONS, order)
+
+
+def test_a_region_of_nothing_but_later_ones() -> None:
+    with pytest.raises(InputError, match="List the regions from large to small"):
+        labels_of_json(WHERE, {"core": [2], "whole": [1, 2]})
+
+
+@pytest.mark.parametrize(
+    ("scheme", "found"), [(LabelScheme({"a": 4}), "4, which is a"), (LabelScheme({"a": 1}, {"a": (1, 4)}), "4, which")]
+)
+def test_an_ignore_value_that_something_has(scheme: LabelScheme, found: str) -> None:
+    with pytest.raises(InputError, match=f"an ignore value that no label has, found {found}"):
+        check_ignore(WHERE, scheme, 4)
 
 
 def test_a_label_of_the_user_may_not_be_zero() -> None:

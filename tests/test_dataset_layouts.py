@@ -262,3 +262,35 @@ def test_real_layouts(data_root: Path) -> None:
 def test_a_split_column_that_would_mislead_is_refused(lines: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=message):
         read_dataset(table(tmp_path, "case,image,label,patient,split\n" + lines))
+
+
+NNUNET_REGIONS = {"background": 0, "whole": [1, 2, 3], "core": [2, 3], "enhancing": 3, "ignore": 4}
+
+
+def test_regions_and_the_ignore_label_of_nnunet(tmp_path: Path) -> None:
+    data = read_dataset(nnunet(tmp_path, labels=NNUNET_REGIONS, regions_class_order=[1, 2, 3]))
+    assert data.labels == {"whole": 1, "core": 2, "enhancing": 3}
+    assert data.regions == {"whole": (1, 2, 3), "core": (2, 3), "enhancing": (3,)}
+    assert (data.ignore, data.subset) == (4, False)
+
+
+def test_the_users_regions_and_ignore_value_replace_those_of_the_layout(tmp_path: Path) -> None:
+    data = read_dataset(decathlon(tmp_path), regions={"all": [1, 2], "tumour": [2]}, ignore=3)
+    assert (data.labels, data.regions) == ({"all": 1, "tumour": 2}, {"all": (1, 2), "tumour": (2,)})
+    assert (data.ignore, data.subset) == (3, True)
+    data = read_dataset(nnunet(tmp_path / "n", labels=NNUNET_REGIONS), labels={"a": 3})
+    assert (data.labels, data.regions, data.ignore) == ({"a": 3}, {}, 4)
+
+
+def test_an_ignore_value_of_the_user_is_no_label_any_more(tmp_path: Path) -> None:
+    data = read_dataset(decathlon(tmp_path), ignore=2)
+    assert (data.labels, data.ignore) == ({"liver": 1}, 2)
+    with pytest.raises(InputError, match="an ignore value that no label has, found 2, which is a"):
+        read_dataset(tmp_path, labels={"a": 2}, ignore=2)
+
+
+def test_regions_and_ignore_are_part_of_the_content(tmp_path: Path) -> None:
+    folder = decathlon(tmp_path)
+    plain = read_dataset(folder)
+    hashes = [data.content_hash() for data in (plain, read_dataset(folder, ignore=7), read_dataset(folder, ignore=8))]
+    assert len(set(hashes)) == 3

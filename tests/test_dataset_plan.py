@@ -61,3 +61,20 @@ def test_a_gpu_is_looked_for_only_where_none_is_named() -> None:
     assert has_gpu("gpu")
     assert not has_gpu("cpu")
     assert has_gpu("auto") in (True, False)
+
+
+def test_a_plan_of_other_regions_or_another_ignore_value_is_refused(phantom: Path, tmp_path: Path) -> None:
+    write_text(tmp_path / "plan.json", plan_text(segkit.plan(phantom, "network.features=[4,8]", "dataset.ignore=9")))
+    with pytest.raises(InputError, match=r"expected the dataset's ignore None, found 9\."):
+        given_plan(tmp_path / "plan.json", open_dataset(load([f"dataset={phantom}"])))
+    words = ["dataset.regions={kidneys:[2,3],right:3}", "dataset.regions={kidneys:[2,3,4],right:3}"]
+    write_text(tmp_path / "plan.json", plan_text(segkit.plan(phantom, "network.features=[4,8]", words[0])))
+    with pytest.raises(
+        InputError, match=r"expected the dataset's regions kidneys=\(2, 3, 4\), right=\(3,\), found kid"
+    ):
+        given_plan(tmp_path / "plan.json", open_dataset(load([f"dataset={phantom}", words[1]])))
+
+
+def test_a_dataset_of_one_channel_has_none_to_leave_out(phantom: Path) -> None:
+    with pytest.raises(UsageError, match="leaves out one of several channels, and this dataset has one"):
+        segkit.plan(phantom, "augment.channel_dropout=0.1")

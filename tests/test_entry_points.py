@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
 from segkit import entry_points
 from segkit.bundle import read_bundle
@@ -22,7 +21,7 @@ from segkit.entry_points import offered
 from segkit.errors import InputError, UsageError
 from segkit.networks import NETWORKS, new_network
 from segkit.plans import read_plan
-from segkit.training.losses import LOSSES, loss_by_name
+from segkit.training.losses import LOSSES, CrossEntropy, loss_by_name
 
 PAGE = Path(__file__).parents[1] / "docs" / "own_parts.md"
 SMALL = ["network.features=[4,8]", "plan.patch=[16,16,16]", "plan.spacing=[4,4,4]", "compute=cpu"]
@@ -103,7 +102,7 @@ def test_own_names_cannot_be_taken(install: Install, caplog: pytest.LogCaptureFi
     install(**{"segkit.networks": {"unet": "my_parts:Plain"}, "segkit.losses": {"ce": "my_parts:Focal"}})
     assert offered(entry_points.NETWORKS, NETWORKS) == {}
     assert "my-parts==1.0 offers unet in segkit.networks: not used, the name is segkit's own" in caplog.text
-    assert isinstance(loss_by_name("ce"), torch.nn.CrossEntropyLoss)
+    assert isinstance(loss_by_name("ce"), CrossEntropy)
 
 
 def test_of_two_packages_neither_is_used(install: Install) -> None:

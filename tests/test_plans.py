@@ -73,6 +73,10 @@ def change(content: dict[str, Any], path: str, value: Any) -> None:
         ("labels", {"a": 0}, "labels must be names with whole numbers other than 0"),
         ("labels", {"a": 1, "b": 1}, "labels must have different values"),
         ("labels", ["a"], "expected the keys and types of a plan, found AttributeError"),
+        ("ignore", 255, "ignore must be a whole number other than 0 and the labels' values, not 255"),
+        ("ignore", 0, "ignore must be a whole number other than 0"),
+        ("regions", {"other": [1]}, r"regions must have the names of the labels, in their order, not \['other'\]"),
+        ("regions", [1], "expected the keys and types of a plan, found AttributeError"),
         ("channels", [], "there must be a channel"),
         ("channels.0.std", 0, "channel 'CT': lower, upper, mean and std .* make no range and no spread"),
         ("network.encoder.1.stride", [0, 2, 2], r"stride \(0, 2, 2\) must be whole numbers of at least 1"),
@@ -153,3 +157,34 @@ def test_sides_that_change_names_come_back_and_count(content: dict[str, Any]) ->
 
 def test_a_plan_without_sides_has_the_hash_that_it_had_before_they_were_known(content: dict[str, Any]) -> None:
     assert Plan.from_dict(content).hash() == "8091539ce40c"
+
+
+def test_regions_and_ignore_at_their_default_leave_the_hash_of_a_plan_as_it_was(content: dict[str, Any]) -> None:
+    assert Plan.from_dict(content).hash() == "8091539ce40c"
+    assert Plan.from_dict(content | {"ignore": 7}).hash() != "8091539ce40c"
+
+
+def with_regions(content: dict[str, Any], **regions: list[int]) -> dict[str, Any]:
+    return content | {"labels": {"whole": 1, "core": 2}, "regions": regions}
+
+
+def test_regions_have_an_output_each_and_none_for_background(content: dict[str, Any]) -> None:
+    plan = Plan.from_dict(with_regions(content, whole=[1, 2, 5], core=[5, 2]) | {"ignore": 3})
+    assert plan.label_values == (1, 2)
+    assert plan.targets == {"label_1": 1, "label_2": 2, "label_5": 5}
+    assert plan.membership == [[False, True, True, True], [False, False, True, True]]
+    assert Plan.from_dict(json.loads(plan_text(plan))) == plan
+
+
+@pytest.mark.parametrize(
+    ("whole", "message"),
+    [
+        ([2, 3], "region 'whole' must be written as a value that no later region has, not as 1"),
+        ([1, 0], r"region 'whole' must be made of whole numbers other than 0, not \[1, 0\]"),
+        ([], r"region 'whole' must be made of whole numbers other than 0, not \[\]"),
+        (["1"], "region 'whole' must be made of whole numbers"),
+    ],
+)
+def test_what_is_wrong_with_regions_is_named(content: dict[str, Any], whole: list[Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Plan.from_dict(with_regions(content, whole=whole, core=[2]))

@@ -35,11 +35,17 @@ def run(arguments: Sequence[str]) -> int:
 
 def _described(dataset: Dataset) -> str:
     labelled = sum(case.label is not None for case in dataset.cases)
-    labels = ", ".join(f"{name}={value}" for name, value in dataset.labels.items())
+    labels = ", ".join(_label(dataset, name) for name in dataset.labels)
+    ignore = "" if dataset.ignore is None else f"\nignored:  {dataset.ignore}"
     return (
         f"{dataset.name}: {len(dataset.cases)} cases, {labelled} with labels\n"
-        f"channels: {', '.join(dataset.channels)}\nlabels:   {labels}"
+        f"channels: {', '.join(dataset.channels)}\nlabels:   {labels}{ignore}"
     )
+
+
+def _label(dataset: Dataset, name: str) -> str:
+    """A region with all its values."""
+    return f"{name}={'+'.join(map(str, dataset.regions.get(name, (dataset.labels[name],))))}"
 
 
 def _verdict(problems: Sequence[Problem]) -> str:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from segkit.errors import UsageError
 from segkit.evaluation import Evaluation, evaluate
+from segkit.evaluation.measure import Structure
 from segkit.report.evaluation_page import absence_rows, label_rows, write_evaluation
 from segkit.report.tables import text_table
 
 MEANINGS = """\
 REFERENCES is a label map, a folder of label maps, or a dataset: then its names are used, and of its cases only those
-that have a prediction count. Files belong together when their names agree up to the suffix; CASE_seg also fits CASE.
+that have a prediction count. Its regions are compared as regions, and voxels with its ignore label are left out. Files
+belong together when their names agree up to the suffix; CASE_seg also fits CASE.
 
 dice, iou             overlap in voxels; 1 is perfect
 hd95_mm               the larger of the two 95th percentiles of the distances from one surface to the other, in mm
@@ -30,7 +32,11 @@ def run(arguments: Sequence[str]) -> int:
     """Parse, evaluate, print the means per label; returns the exit code."""
     given = _parser().parse_args(arguments)
     evaluation = evaluate(
-        given.predictions, given.references, labels=_labels(given.labels), tolerance_mm=given.tolerance_mm
+        given.predictions,
+        given.references,
+        labels=_labels(given.labels),
+        ignore=given.ignore,
+        tolerance_mm=given.tolerance_mm,
     )
     print(table(evaluation))
     if given.output:
@@ -51,18 +57,22 @@ def table(evaluation: Evaluation) -> str:
     return "\n".join(parts)
 
 
-def _labels(text: str | None) -> dict[str, int] | None:
-    """``liver=5,spleen=1`` as a dict."""
+def _labels(text: str | None) -> dict[str, Structure] | None:
+    """``liver=5,spleen=1`` as a dict; the values of a region are ``tumour=1+2+3``."""
     if text is None:
         return None
-    labels: dict[str, int] = {}
+    labels: dict[str, Structure] = {}
     for part in text.split(","):
         name, _, value = (word.strip() for word in part.rpartition("="))
-        if not name or not value.removeprefix("-").isdecimal():
-            raise UsageError(f"--labels: {part!r} is not NAME=VALUE. Write for example --labels spleen=1,liver=5")
+        values = [word.strip() for word in value.split("+")]
+        if not name or not all(word.removeprefix("-").isdecimal() for word in values):
+            raise UsageError(
+                f"--labels: {part!r} is not NAME=VALUE. Write for example --labels spleen=1,liver=5, and a region of"
+                " several values as tumour=1+2+3"
+            )
         if name in labels:
             raise UsageError(f"--labels: {name} stands there twice. Give every label its own name")
-        labels[name] = int(value)
+        labels[name] = [int(word) for word in values] if len(values) > 1 else int(value)
     return labels
 
 
@@ -80,5 +90,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--tolerance-mm", type=float, default=1.0, metavar="T", help="of surface Dice (default 1; px for pictures)"
     )
-    parser.add_argument("--labels", metavar="NAME=VALUE,...", help="names, and only these labels")
+    parser.add_argument(
+        "--labels", metavar="NAME=VALUE,...", help="names, and only these labels; a region is NAME=VALUE+VALUE..."
+    )
+    parser.add_argument(
+        "--ignore", type=int, metavar="VALUE", help="leave out voxels that have this value in the reference"
+    )
     return parser

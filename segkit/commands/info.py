@@ -112,6 +112,8 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
         "dims": plan.dims,
         "channels": {channel.name: channel.scheme for channel in plan.channels},
         "labels": plan.labels,
+        **({"regions": {name: list(values) for name, values in plan.regions.items()}} if plan.regions else {}),
+        **({} if plan.ignore is None else {"ignore": plan.ignore}),
         "spacing": list(plan.spacing),
         "unit": plan.unit,
         "patch": list(plan.patch),

@@ -11,6 +11,7 @@ from segkit.bundle import Bundle
 from segkit.commands.scan_progress import ScanProgress
 from segkit.errors import SomeCasesFailed, UsageError
 from segkit.inference.batch import Finish, Outcome, predict_job, predict_jobs, read_outcomes, skipped, write_outcomes
+from segkit.inference.channels import ModelChannels, model_channels
 from segkit.inference.inputs import Scan, find_scans, is_many, scan_of_channels
 from segkit.inference.models import read_models
 from segkit.inference.outputs import Job, check_jobs, plan_jobs
@@ -31,7 +32,7 @@ def run(arguments: Sequence[str]) -> int:
     plan = check_ensemble(bundles)
     finish = _finish(given, plan)
     many = not given.channel and is_many(given.input)
-    jobs = _jobs(given, plan, many)
+    jobs = _jobs(given, bundles, many)
     done = [job for job in jobs if given.existing == "continue" and job.done]
     pending = [job for job in jobs if job not in done]
     for job in done:
@@ -53,12 +54,12 @@ def _leave(job: Job) -> None:
         log.warning("%s is left as it is, without %s; --overwrite predicts it anew", job.output, names)
 
 
-def _jobs(given: argparse.Namespace, plan: Plan, many: bool) -> list[Job]:
+def _jobs(given: argparse.Namespace, bundles: Sequence[Bundle], many: bool) -> list[Job]:
     jobs = plan_jobs(
-        _scans(given, plan),
+        _scans(given, model_channels(bundles)),
         given.output,
         many=many,
-        unit=plan.unit,
+        unit=bundles[0].plan.unit,
         with_preview=given.preview,
         with_record=given.stats,
     )
@@ -103,8 +104,7 @@ def _predictor(given: argparse.Namespace, bundles: Sequence[Bundle]) -> Predicto
     )
 
 
-def _scans(given: argparse.Namespace, plan: Plan) -> list[Scan]:
-    channels = [channel.name for channel in plan.channels]
+def _scans(given: argparse.Namespace, channels: ModelChannels) -> list[Scan]:
     if given.channel and given.input:
         raise UsageError("give either scans or --channel NAME=FILE, not both")
     if given.channel:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from segkit.errors import UsageError
-from segkit.evaluation.measure import LabelResult, measure_labels
-from segkit.evaluation.pairs import Pair, find_pairs
+from segkit.evaluation.measure import LabelResult, Structure, measure_labels, values_of
+from segkit.evaluation.pairs import Pair, Pairs, find_pairs
 from segkit.evaluation.summary import Row, rows_of, summarize
 from segkit.io import check_same_grid, read_labels
 from segkit.volume import Volume
@@ -36,15 +36,17 @@ def evaluate(
     predictions: str | Path,
     references: str | Path,
     *,
-    labels: Mapping[str, int] | None = None,
+    labels: Mapping[str, Structure] | None = None,
+    ignore: int | None = None,
     tolerance_mm: float = 1.0,
 ) -> Evaluation:
     """Compare label maps with references, case by case and label by label.
 
     ``predictions`` is a file or a folder; ``references`` a file, a folder, or a dataset, which then gives the names of
-    the labels and of whose cases only those with a prediction count. ``labels`` (name -> value) names the labels and
-    restricts the comparison to them. Without names a label is called after its value, such as ``label_5``.
-    ``tolerance_mm`` (px for pictures without spacing) belongs to ``surface_dice``.
+    the labels and of whose cases only those with a prediction count. ``labels`` (name -> value, or the values of a
+    region) names the labels and restricts the comparison to them. Without names a label is called after its value, such
+    as ``label_5``. Voxels that have in the reference the value ``ignore``, or else the ignore label of its dataset, are
+    left out. ``tolerance_mm`` (px for pictures without spacing) belongs to ``surface_dice``.
 
     A label in neither mask gives no rows. A label in one of them only has Dice 0, IoU 0, surface Dice 0 and an
     infinite distance, which is counted but kept out of the mean.
@@ -55,30 +57,36 @@ def evaluate(
     """
     if not tolerance_mm >= 0:
         raise UsageError(f"the tolerance of surface Dice must be 0 mm or more, not {tolerance_mm}")
-    if labels is not None and (0 in labels.values() or len(set(labels.values())) < len(labels)):
-        raise UsageError(f"labels must have different values, none of them 0 (background), not {dict(labels)}")
-    found = find_pairs(predictions, references, labels)
+    _check(labels)
+    found = find_pairs(predictions, references, labels, ignore)
     with ThreadPoolExecutor(min(MAX_WORKERS, os.cpu_count() or 1)) as pool:
-        compared = list(
-            pool.map(lambda pair: _compare(pair, found.labels, labels is not None, tolerance_mm), found.pairs)
-        )
+        compared = list(pool.map(lambda pair: _compare(pair, found, labels is not None, tolerance_mm), found.pairs))
     results = {pair.case: result for pair, (result, _) in zip(found.pairs, compared, strict=True)}
     summary = summarize(results)
     summary["predictions"], summary["references"] = str(predictions), str(references)
     summary["tolerance"] = tolerance_mm
+    summary["ignore"] = found.ignore
     summary["unit"] = sorted({unit for _, unit in compared})
     summary["references_without_prediction"] = list(found.without_prediction)
     return Evaluation(tuple(rows_of(results)), summary)
 
 
-def _compare(
-    pair: Pair, names: Mapping[str, int] | None, only_named: bool, tolerance: float
-) -> tuple[dict[str, LabelResult], str]:
+def _check(labels: Mapping[str, Structure] | None) -> None:
+    structures = [frozenset(values_of(structure)) for structure in (labels or {}).values()]
+    if any(0 in values or not values for values in structures) or len(set(structures)) < len(structures):
+        raise UsageError(f"labels must have different values, none of them 0 (background), not {dict(labels or {})}")
+
+
+def _compare(pair: Pair, pairs: Pairs, only_named: bool, tolerance: float) -> tuple[dict[str, LabelResult], str]:
     predicted, reference = read_labels(pair.prediction), read_labels(pair.reference)
     check_same_grid(
         reference.grid, predicted.grid, pair.prediction, what="prediction", of=f"the reference {pair.reference}"
     )
-    labels = dict(names or {}) if only_named else _with_unnamed(names or {}, predicted, reference)
+    if pairs.ignore is not None:
+        annotated = reference.array != pairs.ignore
+        predicted, reference = (each.with_array(each.array * annotated) for each in (predicted, reference))
+    names = pairs.labels or {}
+    labels = dict(names) if only_named else _with_unnamed(names, predicted, reference)
     result = measure_labels(
         predicted.array[0],
         reference.array[0],
@@ -90,8 +98,8 @@ def _compare(
     return result, reference.unit
 
 
-def _with_unnamed(names: Mapping[str, int], *volumes: Volume) -> dict[str, int]:
+def _with_unnamed(names: Mapping[str, Structure], *volumes: Volume) -> dict[str, Structure]:
     """The named labels, and ``label_5`` for every other value that occurs."""
     values = {int(value) for volume in volumes for value in np.unique(volume.array)}
-    unnamed = sorted(values - {0} - set(names.values()))
+    unnamed = sorted(values - {0} - {value for structure in names.values() for value in values_of(structure)})
     return {**names, **{f"label_{value}": value for value in unnamed}}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,6 +16,8 @@ from segkit.volume import Unit
 
 Mask = NDArray[np.bool_]
 Box = tuple[slice, ...]
+Structure = int | Sequence[int]
+"""A label is one value of a label map, a region several."""
 Presence = Literal["both", "reference only", "prediction only", "neither"]
 
 
@@ -54,22 +56,29 @@ def measure_labels(
     reference: NDArray[Any],
     spacing: Sequence[float],
     *,
-    labels: Mapping[str, int],
+    labels: Mapping[str, Structure],
     unit: Unit = "mm",
     tolerance: float = 1.0,
 ) -> dict[str, LabelResult]:
     """Metrics per label of two integer label maps (X, Y, Z). Each label is looked at only where it occurs."""
-    values = np.array(sorted({0, *labels.values()}))
+    made_of = {name: values_of(structure) for name, structure in labels.items()}
+    values = np.array(sorted({0, *(value for its in made_of.values() for value in its)}))
     ours, theirs = (_positions(array, values) for array in (predicted, reference))
     our_boxes, their_boxes = (ndimage.find_objects(array, values.size) for array in (ours, theirs))
     results = {}
-    for name, value in labels.items():
-        number = int(np.searchsorted(values, value))
-        box = _joined(our_boxes[number], their_boxes[number])
-        masks = (ours[box] == number + 1, theirs[box] == number + 1) if box else None
+    for name, its in made_of.items():
+        numbers = np.searchsorted(values, its)
+        our_box, their_box = (_around(boxes[number] for number in numbers) for boxes in (our_boxes, their_boxes))
+        box = _joined(our_box, their_box)
+        masks = (np.isin(ours[box], numbers + 1), np.isin(theirs[box], numbers + 1)) if box else None
         found = measure_masks(*masks, spacing, unit=unit, tolerance=tolerance) if masks else {}
-        results[name] = LabelResult(_presence(our_boxes[number], their_boxes[number]), found)
+        results[name] = LabelResult(_presence(our_box, their_box), found)
     return results
+
+
+def values_of(structure: Structure) -> tuple[int, ...]:
+    """The values of a label, which is one, or of a region."""
+    return (structure,) if isinstance(structure, int) else tuple(structure)
 
 
 def _positions(array: NDArray[Any], values: NDArray[Any]) -> NDArray[np.int32]:
@@ -83,12 +92,16 @@ def _positions(array: NDArray[Any], values: NDArray[Any]) -> NDArray[np.int32]:
 
 def _joined(first: Box | None, second: Box | None) -> Box | None:
     """The box around both, with a margin of one voxel so that the cut makes no surface of its own."""
-    boxes = [box for box in (first, second) if box]
-    if not boxes:
+    box = _around((first, second))
+    return box and tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in box)
+
+
+def _around(boxes: Iterable[Box | None]) -> Box | None:
+    found = [box for box in boxes if box]
+    if not found:
         return None
     return tuple(
-        slice(max(min(side.start for side in sides) - 1, 0), max(side.stop for side in sides) + 1)
-        for sides in zip(*boxes, strict=True)
+        slice(min(side.start for side in sides), max(side.stop for side in sides)) for sides in zip(*found, strict=True)
     )
 
 

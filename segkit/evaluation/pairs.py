@@ -10,6 +10,7 @@ from pathlib import Path
 from segkit.dataset import Dataset
 from segkit.dataset_layouts import read_dataset
 from segkit.errors import InputError
+from segkit.evaluation.measure import Structure
 from segkit.file_names import ENDING, PICTURE, PREVIEW, case_id, must_exist, readable_files, scan_paths, suffix_of
 from segkit.io.named import named
 
@@ -28,17 +29,24 @@ class Pair:
 
 @dataclass(frozen=True)
 class Pairs:
-    """All cases to compare, the names of the labels where they are known, and references left over."""
+    """All cases to compare, the names of the labels or regions where they are known, and references left over."""
 
     pairs: tuple[Pair, ...]
-    labels: dict[str, int] | None
+    labels: dict[str, Structure] | None
     without_prediction: tuple[str, ...]
+    ignore: int | None = None
+    """Value in the references of voxels that nobody has annotated."""
 
 
-def find_pairs(predictions: str | Path, references: str | Path, labels: Mapping[str, int] | None = None) -> Pairs:
+def find_pairs(
+    predictions: str | Path,
+    references: str | Path,
+    labels: Mapping[str, Structure] | None = None,
+    ignore: int | None = None,
+) -> Pairs:
     """Match two files, two folders, or predictions with the labels of a dataset.
 
-    ``labels`` replaces the names that a dataset gives. A reference in a folder beside a ``dataset.json`` takes its
+    ``labels`` and ``ignore`` replace what a dataset says. A reference in a folder beside a ``dataset.json`` takes its
     names from there. References of a folder without prediction are logged and counted; of a dataset they are not,
     because most of its cases were trained on.
 
@@ -47,17 +55,20 @@ def find_pairs(predictions: str | Path, references: str | Path, labels: Mapping[
     """
     predictions, references = Path(predictions), Path(references)
     if is_dataset(references):
-        dataset = named(read_dataset(references, labels=labels))
-        return Pairs(_of_dataset(predictions, dataset), dict(labels or dataset.labels), ())
-    names = dict(labels) if labels else _names_beside(references)
+        dataset = read_dataset(references, ignore=ignore)
+        dataset = dataset if labels else named(dataset)
+        return Pairs(_of_dataset(predictions, dataset), dict(labels or _structures(dataset)), (), dataset.ignore)
+    beside = _dataset_beside(references)
+    names = dict(labels) if labels else _structures(beside) if beside else None
+    ignore = beside.ignore if beside and ignore is None else ignore
     if predictions.is_file() and references.is_file():
-        return Pairs((Pair(case_id(references), predictions, references),), names, ())
+        return Pairs((Pair(case_id(references), predictions, references),), names, (), ignore)
     found = {case_id(path): path for path in scan_paths(references)}
     pairs = _matched(_by_case(predictions), found, predictions, references)
     missing = tuple(case for case in found if case not in {pair.case for pair in pairs})
     if missing and references.is_dir() and predictions.is_dir():
         log.warning("%d of %d references have no prediction: %s", len(missing), len(found), _some(missing))
-    return Pairs(pairs, names, missing)
+    return Pairs(pairs, names, missing, ignore)
 
 
 def is_dataset(path: Path) -> bool:
@@ -72,14 +83,19 @@ def _of_dataset(predictions: Path, dataset: Dataset) -> tuple[Pair, ...]:
     return _matched(_by_case(predictions), labelled, predictions, dataset.root)
 
 
-def _names_beside(references: Path) -> dict[str, int] | None:
-    """Names of a ``dataset.json`` in the folder above the label maps, as beside labelsTr and labelsTs."""
+def _structures(dataset: Dataset) -> dict[str, Structure]:
+    """Its regions, else its labels."""
+    return {**dataset.regions} or {**dataset.labels}
+
+
+def _dataset_beside(references: Path) -> Dataset | None:
+    """The dataset of a ``dataset.json`` in the folder above the label maps, as beside labelsTr and labelsTs."""
     folder = references if references.is_dir() else references.parent
     above = folder.resolve().parent
     if not (above / "dataset.json").is_file():
         return None
     try:
-        return dict(read_dataset(above).labels)
+        return read_dataset(above)
     except InputError as error:  # the names are a courtesy: the masks can be compared without
         log.info("labels are called after their values: %s", error)
         return None

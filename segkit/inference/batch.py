@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segkit.errors import SegkitError, UsageError
 from segkit.files import write_text
@@ -19,7 +20,7 @@ from segkit.inference.outputs import Job
 from segkit.inference.predictor import Predictor, Progress
 from segkit.inference.record import label_figures, run_record
 from segkit.io import check_labels_fit, write_labels
-from segkit.postprocessing import keep_labels, remove_small_blobs
+from segkit.postprocessing import keep_labels, merge_regions, remove_small_blobs
 from segkit.report.preview import write_preview
 from segkit.volume import Volume
 
@@ -67,7 +68,8 @@ def predict_job(predictor: Predictor, job: Job, finish: Finish, progress: Progre
     seconds = {"read": read, **predictor.seconds, "write": time.perf_counter() - written}
     if job.with_record:
         record = run_record(predictor, job.scan.images, seconds)
-        record["labels"] = label_figures(labels, finish.labels)
+        record["channels_left_out"] = [channel.name for channel in job.scan.missing]
+        record["labels"] = label_figures(labels, finish.labels, predictor.plan.regions)
         write_text(job.record, json.dumps(record, indent=2) + "\n")
 
 
@@ -140,8 +142,20 @@ def _since(started: float) -> float:
 
 def _finished(labels: Volume, predictor: Predictor, finish: Finish) -> Volume:
     array = labels.array[0]
+    if predictor.plan.regions:
+        return labels.with_array(_finished_regions(labels, predictor, finish)[None])
     if len(finish.labels) < len(predictor.plan.labels):
         array = keep_labels(array, list(finish.labels.values()))
     if finish.small_blobs > 0:
         array = remove_small_blobs(array, labels.spacing, finish.small_blobs)
     return labels.with_array(np.asarray(array)[None])
+
+
+def _finished_regions(labels: Volume, predictor: Predictor, finish: Finish) -> NDArray[Any]:
+    """The kept regions, each without its own small pieces: where one goes, the region around it comes back."""
+    array = labels.array[0]
+    kept = {name: value for name, value in predictor.plan.labels.items() if name in finish.labels}
+    masks = [np.isin(array, predictor.plan.regions[name]) for name in kept]
+    if finish.small_blobs > 0:
+        masks = [remove_small_blobs(mask, labels.spacing, finish.small_blobs) for mask in masks]
+    return merge_regions(masks, list(kept.values()), array.dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import re
@@ -10,9 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from segkit.dataset_csv import read_rows
 from segkit.errors import InputError, UsageError
 from segkit.file_names import ENDING, PREVIEW, case_id, must_exist, scan_paths
+from segkit.inference.channels import MissingChannel, ModelChannels
 from segkit.io import read_case
 from segkit.volume import Volume
 
@@ -30,9 +34,11 @@ class Scan:
     images: tuple[Path, ...]
     numbered: bool = False
     """The files are CASE_0000, CASE_0001 ..."""
+    missing: tuple[MissingChannel, ...] = ()
+    """Channels of the model that have no file."""
 
     def read(self) -> Volume:
-        """All channels.
+        """All channels; one that is missing has everywhere the value that normalisation turns into 0.
 
         Raises:
             InputError: an unusable or missing file, or numbers of channels with a gap.
@@ -41,7 +47,24 @@ class Scan:
             self._check_numbers()
         for path in self.images:
             must_exist(path)
-        return read_case(self.images)
+        volume = read_case(self.images)
+        return self._filled(volume) if self.missing else volume
+
+    def _filled(self, volume: Volume) -> Volume:
+        if volume.channels != len(self.images):
+            raise InputError(
+                self.images[0],
+                expected="one channel, because others of this scan are left out",
+                found=f"{volume.channels} channels",
+                remedy="Give a file for each channel that there is.",
+            )
+        channels = list(volume.array)
+        for channel in self.missing:
+            log.warning(
+                "%s: channel %s is left out and taken as 0 after normalisation, its mean", self.images[0], channel.name
+            )
+            channels.insert(channel.place, np.full(volume.grid.shape, channel.fill, np.float32))
+        return volume.with_array(np.stack(channels))
 
     def _check_numbers(self) -> None:
         numbers = [case_id(path)[-4:] for path in self.images]
@@ -59,7 +82,7 @@ def is_many(inputs: Sequence[Path]) -> bool:
     return len(inputs) > 1 or any(os.path.isdir(path) or path.suffix.lower() == ".csv" for path in inputs)
 
 
-def find_scans(inputs: Sequence[Path], channels: Sequence[str]) -> list[Scan]:
+def find_scans(inputs: Sequence[Path], channels: ModelChannels) -> list[Scan]:
     """Scans among files, folders of scans and CSV files, for a model with these channels.
 
     Raises:
@@ -78,11 +101,11 @@ def find_scans(inputs: Sequence[Path], channels: Sequence[str]) -> list[Scan]:
     return list(scans.values())
 
 
-def scan_of_channels(given: Sequence[str], channels: Sequence[str]) -> Scan:
+def scan_of_channels(given: Sequence[str], channels: ModelChannels) -> Scan:
     """One scan from words NAME=FILE, one for each of the model's channels in any order.
 
     Raises:
-        UsageError: a word without =, an unknown or missing channel.
+        UsageError: a word without =, an unknown channel, or one that is missing where the model needs all.
     """
     files = {}
     for word in given:
@@ -90,15 +113,17 @@ def scan_of_channels(given: Sequence[str], channels: Sequence[str]) -> Scan:
         if not equals or not file:
             raise UsageError(f"--channel {word}: write NAME=FILE")
         files[name] = Path(file)
-    if set(files) != set(channels) or len(files) != len(given):
+    there = [place for place, name in enumerate(channels.names) if name in files]
+    if len(there) != len(given) or (len(there) < len(channels.names) and channels.fills is None):
         raise UsageError(
-            f"--channel: the model needs each of {', '.join(channels)} once, and got {', '.join(files) or 'none'}"
+            f"--channel: the model needs each of {', '.join(channels.names)} once, and got {', '.join(files) or 'none'}"
+            " (only a model trained with augment.channel_dropout can do without one)"
         )
-    paths = tuple(files[name] for name in channels)
-    return Scan(case_id(paths[0]), paths)
+    paths = tuple(files[channels.names[place]] for place in there)
+    return Scan(case_id(paths[0]), paths, missing=channels.missing(there))
 
 
-def _scans(path: Path, channels: Sequence[str]) -> list[Scan]:
+def _scans(path: Path, channels: ModelChannels) -> list[Scan]:
     if os.path.isdir(path):
         return _scans_of_folder(path, channels)
     if path.suffix.lower() == ".csv":
@@ -106,15 +131,29 @@ def _scans(path: Path, channels: Sequence[str]) -> list[Scan]:
     return [Scan(case_id(path), (path,))]
 
 
-def _scans_of_folder(folder: Path, channels: Sequence[str]) -> list[Scan]:
+def _scans_of_folder(folder: Path, channels: ModelChannels) -> list[Scan]:
     paths = _without_own_outputs(scan_paths(folder))
     grouped = _grouped(paths)
-    numbers = [f"{index:04d}" for index in range(len(channels))]
-    complete = [scan.numbered and [case_id(path)[-4:] for path in scan.images] == numbers for scan in grouped]
+    places = list(range(len(channels.names)))
+    complete = [scan.numbered and _numbers(scan) == places for scan in grouped]
     # Names with four digits are those of nnU-Net where at least one case has just the model's channels.
-    if any(complete) if len(channels) > 1 else all(complete):
-        return grouped
+    if any(complete) if len(places) > 1 else all(complete):
+        return [_with_missing(scan, channels) for scan in grouped]
+    in_part = [scan.numbered and set(_numbers(scan)) <= set(places) for scan in grouped]
+    if channels.fills is not None and all(in_part):
+        return [_with_missing(scan, channels) for scan in grouped]
     return [Scan(case_id(path), (path,)) for path in paths]
+
+
+def _numbers(scan: Scan) -> list[int]:
+    return [int(case_id(path)[-4:]) for path in scan.images]
+
+
+def _with_missing(scan: Scan, channels: ModelChannels) -> Scan:
+    """A numbered scan of fewer channels than a model that can do without some of them."""
+    if not scan.numbered or channels.fills is None or max(_numbers(scan)) >= len(channels.names):
+        return scan
+    return dataclasses.replace(scan, numbered=False, missing=channels.missing(_numbers(scan)))
 
 
 def _without_own_outputs(paths: Sequence[Path]) -> list[Path]:
@@ -136,35 +175,42 @@ def _grouped(paths: Sequence[Path]) -> list[Scan]:
     return [Scan(name, tuple(files), numbered) for (name, numbered), files in groups.items()]
 
 
-def _scans_of_table(path: Path, channels: Sequence[str]) -> list[Scan]:
+def _scans_of_table(path: Path, channels: ModelChannels) -> list[Scan]:
     """The columns case and image, or image:CHANNEL for every channel of the model; other columns are left alone.
+
+    Where the model can do without a channel, its column or its value in a line may be missing.
 
     As in training, a plain image column beside others is the channel called image.
     """
     must_exist(path)
     columns, rows = read_rows(path)
-    by_channel = [name if name == "image" else f"image:{name}" for name in channels]
+    by_channel = [name if name == "image" else f"image:{name}" for name in channels.names]
+    if channels.fills is not None and set(by_channel) & set(columns):
+        columns = [*columns, *by_channel]
     wanted = by_channel if set(by_channel) <= set(columns) else ["image"]
     if "case" not in columns or not set(wanted) <= set(columns) or not rows:
         raise InputError(
             path,
-            expected=f"the columns {_COLUMNS}, with the channels {', '.join(channels)}",
+            expected=f"the columns {_COLUMNS}, with the channels {', '.join(channels.names)}",
             found=", ".join(columns) if rows else "no line below the first",
             remedy="Correct the first line of the file.",
         )
-    return [_scan_of_row(path, row, wanted) for row in rows]
+    return [_scan_of_row(path, row, wanted, channels) for row in rows]
 
 
-def _scan_of_row(path: Path, row: Mapping[str, str], columns: Sequence[str]) -> Scan:
+def _scan_of_row(path: Path, row: Mapping[str, str], columns: Sequence[str], channels: ModelChannels) -> Scan:
     name, *files = (row.get(column, "") for column in ("case", *columns))
-    if not all(files) or not _names_a_file(name):
+    there = [place for place, file in enumerate(files) if file]
+    optional = channels.fills is not None and len(columns) == len(channels.names)
+    if not (any(files) if optional else all(files)) or not _names_a_file(name):
         raise InputError(
             path,
             expected="a case id that can be a file's name and a file in every image column",
             found=f"case {name!r} with {', '.join(map(repr, files))}",
             remedy="Correct this line.",
         )
-    return Scan(name, tuple(path.parent / file for file in files))
+    missing = channels.missing(there) if optional else ()
+    return Scan(name, tuple(path.parent / files[place] for place in there), missing=missing)
 
 
 def _names_a_file(name: str) -> bool:

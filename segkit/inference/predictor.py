@@ -107,7 +107,7 @@ class Predictor:
         ready = time.perf_counter()
         scores = self._scores(prepared, name, progress)
         scored = time.perf_counter()
-        labels = labels_of_scores(scores, prepared.way_back, self.plan.label_values)
+        labels = labels_of_scores(scores, prepared.way_back, self.plan.label_values, regions=bool(self.plan.regions))
         done = time.perf_counter()
         self.seconds = {"prepare": ready - started, "network": scored - ready, "restore": done - scored}
         return volume.with_array(labels[None])

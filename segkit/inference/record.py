@@ -38,8 +38,12 @@ def run_record(predictor: Predictor, images: Sequence[Path], seconds: Mapping[st
     }
 
 
-def label_figures(labels: Volume, names: Mapping[str, int]) -> dict[str, dict[str, float]]:
+def label_figures(
+    labels: Volume, names: Mapping[str, int], regions: Mapping[str, Sequence[int]] | None = None
+) -> dict[str, dict[str, float]]:
     """Per label its value, its voxels, and its volume in ml where the scan has a size in mm.
+
+    A region (name -> values) has the voxels of all its values.
 
     >>> cube = Volume(np.ones((1, 10, 10, 10), np.uint8), np.diag([2.0, 2.0, 2.0, 1.0]))
     >>> label_figures(cube, {"organ": 1})
@@ -47,7 +51,9 @@ def label_figures(labels: Volume, names: Mapping[str, int]) -> dict[str, dict[st
     """
     values, counts = np.unique(labels.array, return_counts=True)
     found = dict(zip(values.tolist(), counts.tolist(), strict=True))
-    return {name: _figures(value, found.get(value, 0), labels) for name, value in names.items()}
+    made_of = {name: (regions or {}).get(name, (value,)) for name, value in names.items()}
+    counted = {name: sum(found.get(value, 0) for value in values) for name, values in made_of.items()}
+    return {name: _figures(value, counted[name], labels) for name, value in names.items()}
 
 
 def _figures(value: int, voxels: int, labels: Volume) -> dict[str, float]:

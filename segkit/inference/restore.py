@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from segkit.postprocessing import merge_regions
 from segkit.preprocessing.chain import WayBack
 from segkit.preprocessing.resample import apply_matrix, axis_matrix
 
@@ -30,7 +31,12 @@ def label_dtype(values: Sequence[int]) -> np.dtype[Any]:
 
 
 def labels_of_scores(
-    scores: NDArray[np.float32], way_back: WayBack, label_values: Sequence[int], *, slab_bytes: int = SLAB_BYTES
+    scores: NDArray[np.float32],
+    way_back: WayBack,
+    label_values: Sequence[int],
+    *,
+    regions: bool = False,
+    slab_bytes: int = SLAB_BYTES,
 ) -> NDArray[Any]:
     """Label values (X, Y, Z) on the scan's own grid; background outside the box that the network saw.
 
@@ -38,6 +44,8 @@ def labels_of_scores(
         scores: (K, X, Y, Z) on the network's grid.
         way_back: what `preprocessing.chain.prepare` kept of the scan's grid.
         label_values: the value of each of the K outputs.
+        regions: they may overlap: every output with a score above 0 (a probability above 1/2) is written, later ones
+            over earlier ones; else the output with the highest score is.
         slab_bytes: memory for scores at the scan's resolution.
     """
     table = np.asarray(label_values, dtype=label_dtype(label_values))
@@ -46,7 +54,10 @@ def labels_of_scores(
     matrices = [_matrix(n, wanted) for n, wanted in zip(way_back.network_shape, way_back.cropped_shape, strict=True)]
     for start in range(0, labels.shape[0], planes):
         stop = min(start + planes, labels.shape[0])
-        labels[start:stop] = table[np.argmax(_resampled(scores, matrices, start, stop), axis=0)]
+        slab = _resampled(scores, matrices, start, stop)
+        labels[start:stop] = (
+            merge_regions(slab > 0, label_values, table.dtype) if regions else table[np.argmax(slab, axis=0)]
+        )
     return way_back.restore(labels)
 
 

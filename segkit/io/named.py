@@ -30,7 +30,7 @@ def named(dataset: Dataset, *, skip_unreadable: bool = False) -> Dataset:
 
 def _label_names(dataset: Dataset, skip_unreadable: bool) -> dict[str, int]:
     paths = (case.label for case in dataset.cases if case.label is not None)
-    values = labels_in(paths, skip_unreadable=skip_unreadable)
+    values = [value for value in labels_in(paths, skip_unreadable=skip_unreadable) if value != dataset.ignore]
     if not values:
         raise InputError(
             dataset.root,

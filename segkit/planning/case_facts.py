@@ -5,6 +5,7 @@ Axes are X, Y, Z after the scan has been turned to the nearest RAS+ orientation;
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from segkit.io import check_same_grid, read_case, read_labels
 from segkit.preprocessing.crop import Box, content_box
 from segkit.preprocessing.labels import to_indices
 from segkit.preprocessing.orient import to_ras
+from segkit.regions import membership
 from segkit.volume import Shape, Unit, Volume
 
 SEED = 1234
@@ -54,6 +56,8 @@ class CaseFacts:
     """Channels that have one value everywhere."""
     labelled: bool = True
     """Whether the case has a label map."""
+    ignored: int = 0
+    """Voxels that nobody has annotated."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,16 +89,20 @@ def measure_case(case: Case, dataset: Dataset, number: int = 0, draws: int = 1) 
     if case.label is not None:
         labels = read_labels(case.label)
         check_same_grid(volume.grid, labels.grid, case.label)
-        indices = axis_map.apply(to_indices(labels.array, dataset.labels, dataset.subset, case.label))[0]
+        found = to_indices(labels.array, dataset.targets, dataset.subset, case.label, ignore=dataset.ignore)
+        indices = axis_map.apply(found)[0]
+    ignored = indices > len(dataset.targets)
+    indices = np.where(ignored, 0, indices)
     facts = CaseFacts(
         id=case.id,
         shape=turned.grid.shape,
         spacing=turned.spacing,
         cropped=turned.with_array(turned.array[(slice(None), *box)]).grid.shape,
-        labels=_label_facts(indices, turned.spacing, list(dataset.labels)),
+        labels=_label_facts(indices, turned.spacing, dataset),
         outside=_outside(indices, box),
         constant=_constant_channels(turned.array, dataset.channels),
         labelled=case.label is not None,
+        ignored=int(np.count_nonzero(ignored)),
     )
     return MeasuredCase(facts, volume.unit, _drawn(turned.array, indices, number, draws))
 
@@ -104,6 +112,8 @@ def case_warnings(facts: CaseFacts) -> list[str]:
     warnings = [f"channel {name} has one constant value" for name in facts.constant]
     if not facts.labelled:
         warnings.append("there is no label map")
+    elif facts.ignored == math.prod(facts.shape):
+        warnings.append("nothing is annotated: every voxel has the ignore value")
     elif not facts.labels:
         warnings.append("no voxel of any label (foreground) in the label map")
     if facts.outside:
@@ -121,12 +131,13 @@ def _check_channels(volume: Volume, path: Path, dataset: Dataset) -> None:
         )
 
 
-def _label_facts(indices: NDArray[Any], spacing: Point, names: list[str]) -> dict[str, LabelFacts]:
+def _label_facts(indices: NDArray[Any], spacing: Point, dataset: Dataset) -> dict[str, LabelFacts]:
+    holds = np.array(membership(dataset.labels, dataset.regions))
     means, deviations = [], []
     count = np.zeros(0)
     for axis, edge in enumerate(spacing):
         # Voxels of every label per plane: all that centroids and spreads need, and small.
-        planes = np.stack([_counted(plane, len(names) + 1) for plane in np.moveaxis(indices, axis, 0)])
+        planes = np.stack([_counted(plane, holds.shape[1]) for plane in np.moveaxis(indices, axis, 0)]) @ holds.T
         count = planes.sum(axis=0)
         positions = (np.arange(len(planes)) * edge)[:, None]
         mean = (planes * positions).sum(axis=0) / np.maximum(count, 1)
@@ -136,7 +147,7 @@ def _label_facts(indices: NDArray[Any], spacing: Point, names: list[str]) -> dic
     voxel = float(np.prod(spacing))
     return {
         name: LabelFacts(int(count[i]), float(count[i] * voxel), _point(means, i), _point(deviations, i))
-        for i, name in enumerate(names, start=1)
+        for i, name in enumerate(dataset.labels)
         if count[i]
     }
 

@@ -59,7 +59,9 @@ def decide(task: Task, mirror: Any) -> Plan:
     size = median_size(fingerprint, spacing)
     topology, features, patch_reason = choose_patch(task, spacing, size)
     batch_size, batch_reason = choose_batch(task, topology.patch, size)
-    mirroring = choose_mirroring(fingerprint, list(dataset.labels), task.axes, mirror)
+    # Regions overlap, so that a voxel has no one name to change.
+    names = [] if dataset.regions else list(dataset.labels)
+    mirroring = choose_mirroring(fingerprint, names, task.axes, mirror)
     crop, crop_reason = plan_crop(fingerprint)
     channels, channel_reasons = plan_channels(fingerprint, dataset.channels, crop=crop)
     return Plan(
@@ -68,6 +70,8 @@ def decide(task: Task, mirror: Any) -> Plan:
         slice_axis=task.slice_axis,
         channels=channels,
         labels=dict(dataset.labels),
+        regions=dict(dataset.regions),
+        ignore=dataset.ignore,
         spacing=spacing,
         unit=fingerprint.unit,
         patch=topology.patch,

@@ -84,6 +84,7 @@ def _decided(plan: Plan) -> list[str]:
         ),
         ("voxel edges", f"{_times(plan.spacing)} {plan.unit}", reasons.get("spacing", "")),
         ("patch", f"{_times(plan.patch)}, batch {plan.batch_size}", reasons.get("patch", "")),
+        *_label_decisions(plan),
         ("border", "cut away" if plan.crop_to_content else "kept", reasons.get("crop", "")),
         *((f"channel {c.name}", _scheme(c), reasons.get(f"channel {c.name}", "")) for c in plan.channels),
         ("mirroring", ", ".join("xyz"[axis] for axis in plan.mirror_axes) or "none", reasons.get("mirror", "")),
@@ -96,6 +97,16 @@ def _decided(plan: Plan) -> list[str]:
             left = f"{what:<{first}}{value:<{second}}" if number == 0 else " " * (first + second)
             lines.append(left + line)
     return lines
+
+
+def _label_decisions(plan: Plan) -> list[tuple[str, str, str]]:
+    rows = [
+        (f"region {name}", " + ".join(map(str, values)), f"Written as {plan.labels[name]}, over the regions before it.")
+        for name, values in plan.regions.items()
+    ]
+    if plan.ignore is not None:
+        rows.append(("ignored", str(plan.ignore), "Voxels with this value are taken as not annotated."))
+    return rows
 
 
 def _scheme(channel: ChannelPlan) -> str:

@@ -20,16 +20,19 @@ def index_dtype(labels: int) -> type[np.uint8] | type[np.uint16]:
 
 
 def to_indices(
-    values: NDArray[Any], labels: Mapping[str, int], subset: bool, where: str | Path
+    values: NDArray[Any], labels: Mapping[str, int], subset: bool, where: str | Path, *, ignore: int | None = None
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """Integers of a label file, any shape, to 0 for background and i + 1 for the i-th of ``labels``.
+
+    Voxels with the value ``ignore`` get the index after the last label's.
 
     Raises:
         InputError: a value that is not named, unless ``subset`` makes it background.
     """
-    index_of = {0: 0, **{value: index + 1 for index, value in enumerate(labels.values())}}
+    numbered = [*labels.values(), *([] if ignore is None else [ignore])]
+    index_of = {0: 0, **{value: index + 1 for index, value in enumerate(numbered)}}
     known = np.array(sorted(index_of))
-    table = np.array([index_of[int(value)] for value in known], dtype=index_dtype(len(labels)))
+    table = np.array([index_of[int(value)] for value in known], dtype=index_dtype(len(numbered)))
     nearest = np.minimum(np.searchsorted(known, values), len(known) - 1)
     unknown = known[nearest] != values
     if not unknown.any():

@@ -58,9 +58,12 @@ class PreparedCase:
     image: NDArray[np.float32]
     """(C, X, Y, Z)"""
     labels: NDArray[Any]
-    """(X, Y, Z), unsigned indices: 0 background, i + 1 the plan's i-th label."""
+    """(X, Y, Z), unsigned indices: 0 background, i + 1 the plan's i-th target value, then that of ignored voxels."""
     voxels: dict[int, NDArray[np.int32]]
-    """Positions (N, 3) of up to VOXELS_PER_LABEL voxels for every label index that the case has."""
+    """Positions (N, 3) of up to VOXELS_PER_LABEL voxels for every label index that the case has.
+
+    Where a plan ignores voxels, 0 stands for annotated background; else it is not there.
+    """
     file: ArrayFile | None = None
     """Where the arrays are mapped from."""
 
@@ -80,6 +83,11 @@ class PreparedCase:
         if "place" in state:
             state = vars(_reopened(state["id"], state["place"]))
         self.__dict__.update(state)
+
+    """Positions (N, 3) of up to VOXELS_PER_LABEL voxels for every label index that the case has.
+
+    Where a plan ignores voxels, 0 stands for annotated background; else it is not there.
+    """
 
 
 def prepare_cases(
@@ -131,10 +139,10 @@ def _write(case: Case, dataset: Dataset, plan: Plan, content: str, place: Path) 
     label_path = _label_path(case)
     labels = read_labels(label_path)
     check_same_grid(volume.grid, labels.grid, label_path)
-    indices = to_indices(labels.array, plan.labels, dataset.subset, label_path)
+    indices = to_indices(labels.array, plan.targets, dataset.subset, label_path, ignore=plan.ignore)
     prepared = prepare(volume, plan, where=case.images[0])
     network_labels = prepare_labels(labels.with_array(indices), plan, prepared.way_back)
-    arrays = {f"voxels_{index}": found for index, found in _voxels(network_labels, len(plan.labels)).items()}
+    arrays = {f"voxels_{index}": found for index, found in _voxels(network_labels, plan).items()}
     if content_hash(case) != content:
         raise _changed(case.images[0])
     return _save(case.id, {"image": prepared.image, "labels": network_labels, **arrays}, place)
@@ -181,9 +189,10 @@ def _open(case_id: str, place: Path) -> PreparedCase | None:
     return PreparedCase(case_id, arrays["image"], arrays["labels"], voxels, file)
 
 
-def _voxels(labels: NDArray[Any], count: int) -> dict[int, NDArray[np.int32]]:
+def _voxels(labels: NDArray[Any], plan: Plan) -> dict[int, NDArray[np.int32]]:
     found = {}
-    for index in range(1, count + 1):
+    # Where not all voxels are annotated, background that is has to be found too.
+    for index in range(0 if plan.ignore is not None else 1, len(plan.targets) + 1):
         flat = np.flatnonzero(labels == index)
         if flat.size:
             # Evenly thinned rather than drawn: the same case gives the same positions everywhere.

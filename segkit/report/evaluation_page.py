@@ -122,7 +122,9 @@ def _in_either(counts: dict[str, int]) -> int:
 
 def _compared(summary: Mapping[str, Any]) -> str:
     cases, labels = len(summary["cases"]), len(summary["labels"])
-    return f"{summary['predictions']} against {summary['references']}: {cases} cases, {labels} labels."
+    ignore = summary.get("ignore")
+    ignored = "" if ignore is None else f" Voxels with {ignore} in the reference are left out."
+    return f"{summary['predictions']} against {summary['references']}: {cases} cases, {labels} labels.{ignored}"
 
 
 def _left_over(evaluation: Evaluation) -> str:

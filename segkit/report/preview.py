@@ -28,7 +28,7 @@ PLANE_PIXELS = 400
 """The longest edge of a volume's planes."""
 PICTURE_PIXELS = 800
 OUTLINE_PIXELS = 2
-LEGEND_ENTRIES = 30
+LEGEND_ENTRIES = 60
 SOFT_TISSUE_HU = (-160.0, 240.0)
 CT_BELOW = -500
 """Only Hounsfield units have a hundredth of the voxels below this."""

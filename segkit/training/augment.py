@@ -54,6 +54,13 @@ def augment_intensity(image: Tensor, augment: AugmentConfig, flat: int | None, r
     for probability, per_channel, change in steps:
         if random.random() < probability:
             image = _each(image, per_channel, change, random)
+    # Last, so that the channel stays 0.
+    return drop_channel_(image, random) if random.random() < augment.channel_dropout else image
+
+
+def drop_channel_(image: Tensor, random: np.random.Generator) -> Tensor:
+    """One channel, drawn evenly, becomes 0, to which a channel that is missing at prediction is set."""
+    image[random.integers(len(image))] = 0
     return image
 
 

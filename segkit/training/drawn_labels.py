@@ -23,7 +23,7 @@ def labels_never_drawn(patches: PatchDataset, count: int) -> list[str]:
 
     Rotation and scaling are left out of account. Ends with the first patch after which no label is missing.
     """
-    unseen = dict(enumerate(patches.rules.plan.labels, start=1))
+    unseen = dict(enumerate(patches.rules.plan.targets, start=1))
     reachable = set().union(*(case.voxels for case in patches.cases))
     for number in range(count):
         if not unseen.keys() & reachable:

@@ -36,7 +36,7 @@ from segkit.training.drawn_labels import warn_of_labels_never_drawn
 from segkit.training.gathered import GatheredLoss
 from segkit.training.keeper import Keeper
 from segkit.training.known_mode import known_or_fastest_mode
-from segkit.training.losses import DeepSupervision, loss_by_name
+from segkit.training.losses import build_loss
 from segkit.training.model_writer import ModelWriter
 from segkit.training.module import SegmentationModule
 from segkit.training.patches import PatchDataset, PatchNumbers, PatchRules
@@ -107,7 +107,7 @@ def fit(
         else ranks.share(lambda: known_or_fastest_mode(config, patches, device, timing, store=store, ranks=ranks))
     )
     log.info("training in %s, %s layout, on %s", mode.precision, mode.layout, device)
-    loss: nn.Module = DeepSupervision(loss_by_name(config.trainer.loss), lowest=config.trainer.lowest_head)
+    loss: nn.Module = build_loss(config.trainer, plan)
     loss = GatheredLoss(loss, ranks) if ranks.count > 1 else loss
     module = SegmentationModule(network, config.trainer, loss=loss, slice_axis=plan.slice_axis, mode=mode)
     module.schedule = ranks.share(lambda: _schedule(config, mode, timing, checkpoint))

@@ -23,7 +23,7 @@ from segkit.networks import build_network
 from segkit.plans import Plan
 from segkit.training.budget import Timing
 from segkit.training.calibrate import AUTOCAST, LAYOUTS, Mode, choose_mode, network_to_layout
-from segkit.training.losses import DeepSupervision, loss_by_name
+from segkit.training.losses import build_loss
 from segkit.training.module import batch_loss
 from segkit.training.optimizers import OPTIMIZERS
 from segkit.training.patches import PatchDataset, PatchNumbers
@@ -93,7 +93,7 @@ def _trial_step(
     batch = next(iter(DataLoader(patches, batch_size=ranks.part_of(plan.batch_size), sampler=PatchNumbers())))
     batch = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}
     network = build_network(plan).to(device)
-    loss = DeepSupervision(loss_by_name(config.trainer.loss), lowest=config.trainer.lowest_head)
+    loss = build_loss(config.trainer, plan).to(device)
     optimizer = OPTIMIZERS[config.trainer.optimizer](network, config.trainer)
 
     def step(mode: Mode) -> None:

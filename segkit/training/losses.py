@@ -1,17 +1,26 @@
-"""Losses by name. Each takes scores (B, K, ...) and label indices (B, ...) and returns a scalar."""
+"""Losses by name. Each takes scores (B, K, ...) and target indices (B, ...) and returns a scalar.
+
+A softmax over K labels takes the indices 0 (background) to K - 1. A voxel with a higher index is annotated by nobody:
+it adds nothing to any sum, so its scores have a gradient of exactly 0. Without any annotated voxel the loss is 0.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
-from monai.losses.dice import DiceLoss
 from torch import Tensor, nn
 
 from segkit import entry_points
+from segkit.config import TrainerConfig
 from segkit.entry_points import load_part, offered, package
-from segkit.errors import InputError
+from segkit.errors import InputError, UsageError
+from segkit.plans import Plan
+
+SMOOTH = 1e-5
+"""Added to numerator and denominator of Dice, as MONAI does."""
 
 
 class PresentDice(nn.Module):
@@ -21,17 +30,46 @@ class PresentDice(nn.Module):
     label of an 8-label task altogether. Without any label in the batch the loss is 0.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.dice = DiceLoss(
-            include_background=False, to_onehot_y=True, softmax=True, batch=True, reduction="none", smooth_dr=1e-5
-        )
+    def forward(self, scores: Tensor, labels: Tensor) -> Tensor:
+        return dice_of_softmax(scores.flatten(2).softmax(1), labels.flatten(1))
+
+
+def dice_of_softmax(probabilities: Tensor, labels: Tensor) -> Tensor:
+    """Dice loss of probabilities (B, K, V) and labels (B, V); as MONAI's where every voxel is annotated."""
+    classes = probabilities.shape[1]
+    annotated = labels < classes
+    own = probabilities.gather(1, labels.clamp_max(classes - 1)[:, None])[:, 0]
+    # In float64: this sum runs voxel by voxel. The last place is that of voxels without annotation.
+    sums = torch.zeros(classes + 1, dtype=torch.float64, device=own.device)
+    overlap = sums.index_add(0, labels.clamp_max(classes).flatten(), own.flatten().double())[:classes].float()
+    predicted = torch.einsum("bkv,bv->k", probabilities, annotated.to(probabilities.dtype))
+    return _mean_of_present(overlap[1:], predicted[1:], _counts(labels, classes)[1:])
+
+
+def _mean_of_present(overlap: Tensor, predicted: Tensor, reference: Tensor) -> Tensor:
+    """1 - Dice from sums per label (K,), in the mean over the labels of which ``reference`` has voxels."""
+    losses = 1 - (2 * overlap + SMOOTH) / (predicted + reference + SMOOTH)
+    present = (reference > 0).to(losses.dtype)
+    return (losses * present).sum() / present.sum().clamp_min(1)
+
+
+def _counts(labels: Tensor, classes: int) -> Tensor:
+    """Voxels of each of ``classes`` labels."""
+    return torch.bincount(labels.flatten(), minlength=classes)[:classes]
+
+
+class CrossEntropy(nn.Module):
+    """Cross-entropy in the mean over the annotated voxels."""
 
     def forward(self, scores: Tensor, labels: Tensor) -> Tensor:
-        per_label: Tensor = self.dice(scores, labels[:, None]).flatten()
-        counts = torch.bincount(labels.flatten(), minlength=scores.shape[1])[1:]
-        present = (counts > 0).to(per_label.dtype)
-        return (per_label * present).sum() / present.sum().clamp_min(1)
+        return cross_entropy_of(scores.log_softmax(1), labels, scores.new_ones(scores.shape[1]))
+
+
+def cross_entropy_of(logarithms: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean of the negative logarithms (B, K, ...) of the labels' probabilities; ``weights`` (K,)."""
+    classes = logarithms.shape[1]
+    total = F.nll_loss(logarithms, labels.clamp_max(classes), weight=weights, ignore_index=classes, reduction="sum")
+    return total / (weights * _counts(labels, classes)).sum().clamp_min(1)
 
 
 class RareLabelCrossEntropy(nn.Module):
@@ -49,15 +87,17 @@ class RareLabelCrossEntropy(nn.Module):
         """Of the training, 0 to 1; see `tell_progress`."""
 
     def forward(self, scores: Tensor, labels: Tensor) -> Tensor:
+        return cross_entropy_of(scores.log_softmax(1), labels, self.weights(scores, labels))
+
+    def weights(self, scores: Tensor, labels: Tensor) -> Tensor:
+        """One per label (K,)."""
+        weights = scores.new_ones(scores.shape[1])
         exponent = max(0.0, 0.5 - self.progress)
-        if exponent == 0:
-            return F.cross_entropy(scores, labels)
-        counts = torch.bincount(labels.flatten(), minlength=scores.shape[1])
-        present = counts[1:][counts[1:] > 0]
-        weights = torch.ones_like(scores[0].flatten(1)[:, 0])
-        if len(present):
-            weights[1:] = (present.median() / counts[1:].clamp_min(1)).pow(exponent).clamp_min(1)
-        return F.cross_entropy(scores, labels, weight=weights)
+        counts = _counts(labels, scores.shape[1])[1:]
+        present = counts[counts > 0]
+        if exponent and len(present):
+            weights[1:] = (present.median() / counts.clamp_min(1)).pow(exponent).clamp_min(1)
+        return weights
 
 
 class DiceCrossEntropy(nn.Module):
@@ -65,13 +105,48 @@ class DiceCrossEntropy(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.dice = PresentDice()
         self.cross_entropy = RareLabelCrossEntropy()
 
     def forward(self, scores: Tensor, labels: Tensor) -> Tensor:
-        dice: Tensor = self.dice(scores, labels)
-        cross_entropy: Tensor = self.cross_entropy(scores, labels)
-        return cross_entropy + dice
+        scores, labels = scores.flatten(2), labels.flatten(1)
+        # One softmax serves both.
+        logarithms = scores.log_softmax(1)
+        cross_entropy = cross_entropy_of(logarithms, labels, self.cross_entropy.weights(scores, labels))
+        return cross_entropy + dice_of_softmax(logarithms.exp(), labels)
+
+
+class RegionLoss(nn.Module):
+    """Binary cross-entropy, Dice of the present regions, or their sum, for regions that overlap: one sigmoid each.
+
+    ``membership`` (R, N) says which target indices each region holds (`Plan.membership`); an index of N or more is
+    that of a voxel that nobody has annotated.
+    """
+
+    def __init__(self, membership: Sequence[Sequence[bool]], *, dice: bool = True, cross_entropy: bool = True) -> None:
+        super().__init__()
+        self.terms = [*[_region_dice] * dice, *[_region_cross_entropy] * cross_entropy]
+        # One more column, for voxels without annotation.
+        table = torch.tensor([[*row, False] for row in membership], dtype=torch.float32)
+        self.register_buffer("table", table, persistent=False)
+
+    def forward(self, scores: Tensor, labels: Tensor) -> Tensor:
+        table = self.get_buffer("table")
+        indices = labels.flatten(1).clamp_max(table.shape[1] - 1)
+        truth = table[:, indices].movedim(0, 1)
+        annotated = (indices < table.shape[1] - 1).to(scores.dtype)[:, None]
+        return torch.stack([term(scores.flatten(2), truth, annotated) for term in self.terms]).sum()
+
+
+def _region_dice(scores: Tensor, truth: Tensor, annotated: Tensor) -> Tensor:
+    """Scores and truth (B, R, V), annotated (B, 1, V)."""
+    probabilities = scores.sigmoid() * annotated
+    sums = [(probabilities * truth).sum((0, 2)), probabilities.sum((0, 2)), truth.sum((0, 2))]
+    return _mean_of_present(sums[0], sums[1], sums[2])
+
+
+def _region_cross_entropy(scores: Tensor, truth: Tensor, annotated: Tensor) -> Tensor:
+    losses = F.binary_cross_entropy_with_logits(scores, truth, reduction="none") * annotated
+    return losses.sum() / (annotated.sum() * scores.shape[1]).clamp_min(1)
 
 
 class NnUNetLoss(nn.Module):
@@ -82,11 +157,15 @@ class NnUNetLoss(nn.Module):
     """
 
     def forward(self, scores: Tensor, labels: Tensor) -> Tensor:
-        probabilities, truth = scores.softmax(1)[:, 1:], F.one_hot(labels, scores.shape[1]).movedim(-1, 1)[:, 1:]
+        classes = scores.shape[1]
+        annotated = (labels < classes)[:, None]
+        probabilities = scores.softmax(1)[:, 1:] * annotated
+        truth = F.one_hot(labels.clamp_max(classes - 1), classes).movedim(-1, 1)[:, 1:] * annotated
         # Slices of a 2D network are 1 voxel thick.
         summed = [*([0] if min(scores.shape[2:]) == 1 else []), *range(2, scores.ndim)]
         overlap, sizes = (probabilities * truth).sum(summed), (probabilities + truth).sum(summed)
-        return F.cross_entropy(scores, labels) + 1 - ((2 * overlap + 1e-5) / (sizes + 1e-5)).mean()
+        cross_entropy = cross_entropy_of(scores.log_softmax(1), labels, scores.new_ones(classes))
+        return cross_entropy + 1 - ((2 * overlap + 1e-5) / (sizes + 1e-5)).mean()
 
 
 class DeepSupervision(nn.Module):
@@ -130,9 +209,30 @@ def at_resolution(labels: Tensor, shape: Sequence[int]) -> Tensor:
 LOSSES: dict[str, Callable[[], nn.Module]] = {
     "dice_ce": DiceCrossEntropy,
     "dice": PresentDice,
-    "ce": nn.CrossEntropyLoss,
+    "ce": CrossEntropy,
     "nnunet": NnUNetLoss,
 }
+
+REGION_LOSSES: dict[str, Callable[[Sequence[Sequence[bool]]], nn.Module]] = {
+    "dice_ce": RegionLoss,
+    "dice": partial(RegionLoss, cross_entropy=False),
+    "ce": partial(RegionLoss, dice=False),
+}
+"""By the same names, from a plan's `membership`."""
+
+
+def build_loss(trainer: TrainerConfig, plan: Plan) -> DeepSupervision:
+    """The loss that ``trainer`` names for what the plan's network predicts: labels, or regions that overlap.
+
+    Raises:
+        InputError: no such loss, or one that cannot be imported.
+        UsageError: one that knows no regions.
+    """
+    if not plan.regions:
+        return DeepSupervision(loss_by_name(trainer.loss), lowest=trainer.lowest_head)
+    if trainer.loss not in REGION_LOSSES:
+        raise UsageError(f"trainer.loss={trainer.loss} knows no regions: take one of {', '.join(REGION_LOSSES)}")
+    return DeepSupervision(REGION_LOSSES[trainer.loss](plan.membership), lowest=trainer.lowest_head)
 
 
 def loss_by_name(name: str) -> nn.Module:

@@ -56,7 +56,7 @@ class PatchDataset(TorchDataset[dict[str, Any]]):
     def __init__(self, cases: Sequence[PreparedCase], rules: PatchRules) -> None:
         self.cases = list(cases)
         self.rules = rules
-        self.balance = balance_labels([sorted(case.voxels) for case in self.cases], rules.foreground)
+        self.balance = balance_labels([_labels_of(case) for case in self.cases], rules.foreground)
 
     def __getitem__(self, number: int) -> dict[str, Any]:
         return self.patch(number // len(self.cases), number % len(self.cases))
@@ -102,10 +102,20 @@ class PatchNumbers(Sampler[int]):
         return itertools.count(self.start + self.rank, self.world_size)
 
 
+def _labels_of(case: PreparedCase) -> list[int]:
+    """Indices of the labels that a case has, without background, which is there where voxels are ignored."""
+    return sorted(index for index in case.voxels if index)
+
+
 def draw_centre(case: PreparedCase, rules: PatchRules, random: np.random.Generator) -> NDArray[np.int64]:
     """Index of the patch's first voxel plus half its edge, on a label of the case or anywhere."""
-    if random.random() < rules.foreground and len(case.voxels) > 0:
-        return centre_on(case, sorted(case.voxels)[random.integers(len(case.voxels))], rules.plan, random)
+    labels = _labels_of(case)
+    wanted = labels if random.random() < rules.foreground else []
+    if not wanted and rules.plan.ignore is not None:
+        # Of a case that is annotated in part, every patch is centred on an annotated voxel.
+        wanted = [0] if 0 in case.voxels else labels
+    if wanted:
+        return centre_on(case, wanted[random.integers(len(wanted))], rules.plan, random)
     low, high = _starts(case, rules.plan)
     return np.asarray(random.integers(low, high, endpoint=True) + np.array(rules.plan.patch) // 2, dtype=np.int64)
 

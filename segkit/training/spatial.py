@@ -166,6 +166,7 @@ def mirror(image: Tensor, labels: Tensor, plan: Plan, random: np.random.Generato
         return image, labels
     image, labels = image.flip([axis + 1 for axis in chosen]), labels.flip(chosen)
     if LEFT_RIGHT in chosen and plan.mirror_swaps:
-        renamed = torch.tensor(plan.mirrored_outputs, dtype=labels.dtype)
+        # Voxels that nobody has annotated have the index after the last.
+        renamed = torch.tensor([*plan.mirrored_outputs, len(plan.mirrored_outputs)], dtype=labels.dtype)
         labels = _at(renamed, labels.int())
     return image, labels

@@ -62,10 +62,9 @@ def validate(
             scores = predict_scores(
                 mode.wrap(network), image, window=plan.patch, overlap=OVERLAP, slice_axis=plan.slice_axis
             )
-        predicted, reference = scores.argmax(0), torch.from_numpy(np.array(case.labels, dtype=np.int64)).to(device)
-        for index, name in enumerate(plan.labels, start=1):
-            dice = _dice(predicted == index, reference == index)
-            if dice is not None:
+        reference = torch.from_numpy(np.array(case.labels, dtype=np.int64)).to(device)
+        for name, dice in zip(plan.labels, dice_per_label(scores, reference, plan), strict=True):
+            if not dice.isnan():
                 means[name].update(dice)
         if enough(done):
             break
@@ -79,9 +78,29 @@ def windows_of(case: PreparedCase, plan: Plan) -> int:
     return count_windows(case.labels.shape, plan.patch, OVERLAP)
 
 
-def _dice(predicted: Tensor, reference: Tensor) -> Tensor | None:
-    """None where neither has a voxel."""
-    total = predicted.sum() + reference.sum()
-    if total == 0:
-        return None
-    return 2 * (predicted & reference).sum() / total
+def dice_per_label(scores: Tensor, reference: Tensor, plan: Plan) -> Tensor:
+    """Dice (labels or regions,) of scores (K, X, Y, Z) and target indices (X, Y, Z); NaN where neither has a voxel.
+
+    Voxels that nobody has annotated are left out.
+    """
+    annotated = reference <= len(plan.targets)
+    # A score above 0 is a probability above 1/2.
+    predicted = (scores > 0 if plan.regions else scores.argmax(0))[..., annotated]
+    reference = reference[annotated]
+    sizes, overlap = (_region_sums if plan.regions else _label_sums)(predicted, reference, plan)
+    return 2 * overlap / sizes
+
+
+def _label_sums(predicted: Tensor, reference: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
+    """Voxels of each label in prediction and reference together, and in both at once."""
+    ours, theirs, both = (
+        torch.bincount(labels, minlength=len(plan.labels) + 1)[1:]
+        for labels in (predicted, reference, reference[predicted == reference])
+    )
+    return ours + theirs, both
+
+
+def _region_sums(predicted: Tensor, reference: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
+    """The same for regions, predicted (R, N)."""
+    truth = torch.tensor(plan.membership, device=predicted.device)[:, reference]
+    return predicted.sum(1) + truth.sum(1), (predicted & truth).sum(1)

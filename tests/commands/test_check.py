@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -64,3 +65,16 @@ def test_every_damaged_label_map_is_named_where_labels_have_no_names(
     printed = capsys.readouterr().out
     assert "labels:   foreground=1" in printed
     assert "2 errors" in printed
+
+
+def test_regions_and_the_ignore_label_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels = np.zeros((1, 8, 8, 8), np.uint8)
+    labels[0, 2:5], labels[0, 3] = 1, 2
+    write_labels(tmp_path / "labelsTr/a.nii.gz", Volume(labels, np.eye(4)))
+    write_image(tmp_path / "imagesTr/a_0000.nii.gz", Volume(labels.astype(np.float32), np.eye(4)))
+    content = {"labels": {"background": 0, "whole": [1, 2], "core": [2], "ignore": 9}, "regions_class_order": [1, 2]}
+    (tmp_path / "dataset.json").write_text(json.dumps({**content, "channel_names": {"0": "MR"}}))
+    assert main(["check", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "labels:   whole=1+2, core=2\nignored:  9" in printed
+    assert "the ignore value 9 occurs in no case that could be read" in printed

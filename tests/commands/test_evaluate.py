@@ -43,7 +43,15 @@ def test_tolerance_and_labels(files: list[str], capsys: pytest.CaptureFixture[st
     assert "none                       0                       0           1" in printed
 
 
-@pytest.mark.parametrize("words", ["", "liver", "liver=x", "=3", "liver=1.5"])
+def test_regions_and_ignored_voxels(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", *files, "--labels", "both=5+9, a=5"]) == 0
+    assert "both       1  0.7500" in capsys.readouterr().out
+    assert main(["evaluate", *files, "--ignore", "5", "-o", str(Path(files[0]).parent / "r")]) == 0
+    assert "label_5      1  0.0000" in capsys.readouterr().out  # what is predicted beside the ignored voxels
+    assert "Voxels with 5 in the reference are left out." in (Path(files[0]).parent / "r/report.html").read_text()
+
+
+@pytest.mark.parametrize("words", ["", "liver", "liver=x", "=3", "liver=1.5", "liver=1+", "liver=1+x"])
 def test_labels_that_make_no_sense(words: str, files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", *files, "--labels", words]) == 2
     assert "is not NAME=VALUE" in capsys.readouterr().err

@@ -45,6 +45,15 @@ def test_plan_lists_every_norm(capsys: pytest.CaptureFixture[str]) -> None:
     assert "encoder.0.0         4       2                   2     256   512  group norm" in out
 
 
+def test_regions_and_the_ignore_value_of_a_plan(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    plan = json.loads((FROZEN / "plan.json").read_text())
+    plan |= {"regions": {"bright": [5, 300], "dark": [300]}, "ignore": 9}
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    found = facts(capsys, tmp_path / "plan.json")
+    assert (found["regions"], found["ignore"]) == ({"bright": [5, 300], "dark": [300]}, 9)
+    assert "regions" not in facts(capsys, FROZEN / "plan.json")
+
+
 def test_scan(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     array = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
     affine = np.array([[0, 0, 2.0, 0], [-1, 0, 0, 0], [0, 3, 0, 0], [0, 0, 0, 1]])

@@ -11,7 +11,8 @@ from PIL import Image
 
 from segkit.bundle import read_bundle, write_bundle
 from segkit.cli import main
-from segkit.inference.inputs import find_scans
+from segkit.inference.channels import ModelChannels, model_channels
+from segkit.inference.inputs import find_scans, scan_of_channels
 from segkit.plans import ChannelPlan, Plan
 
 FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"
@@ -126,17 +127,24 @@ def test_a_single_broken_scan_has_its_own_code(here: Path, capsys: pytest.Captur
     assert "missing.nii: expected a file, found no such file" in capsys.readouterr().err
 
 
-def test_two_channels_by_name_folder_and_table(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def two_channels(folder: Path, config: object = None) -> None:
+    """The frozen network, which looks at the second of the channels A and CT, and scans of x and (CT only) y."""
     plan = read_bundle(FROZEN).plan
     two = Plan(**{**plan.__dict__, "channels": (ChannelPlan("A", "none"), *plan.channels)})
     state = read_bundle(FROZEN).state("0")
     kernel = state["encoder.0.0.conv.weight"]
     state["encoder.0.0.conv.weight"] = kernel.new_zeros((4, 2, 3, 3))
     state["encoder.0.0.conv.weight"][:, 1] = kernel[:, 0]
-    write_bundle(here / "two", two, {}, {"0": state})
-    save(here / "in" / "x_0001.nii")
-    nibabel.save(nibabel.Nifti1Image(np.zeros((20, 20, 2), np.int16), np.diag([1, 1, 5.0, 1])), here / "in/x_0000.nii")
-    save(here / "in" / "y_0001.nii")
+    write_bundle(folder / "two", two, {}, {"0": state}, config)
+    save(folder / "in" / "x_0001.nii")
+    nibabel.save(
+        nibabel.Nifti1Image(np.zeros((20, 20, 2), np.int16), np.diag([1, 1, 5.0, 1])), folder / "in/x_0000.nii"
+    )
+    save(folder / "in" / "y_0001.nii")
+
+
+def test_two_channels_by_name_folder_and_table(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    two_channels(here)
     given = ["--channel", "CT=in/x_0001.nii", "A=in/x_0000.nii", "-m", "two"]
     assert main(["predict", *given, "-o", "one.nii.gz"]) == 0
     assert counts(here / "one.nii.gz")[5] == 128
@@ -154,6 +162,79 @@ def test_two_channels_by_name_folder_and_table(here: Path, capsys: pytest.Captur
     assert "the model needs each of A, CT once, and got A" in capsys.readouterr().err
     assert main(["predict", "in/x_0000.nii", "-m", "two"]) == 3
     assert "expected 2 channels (A, CT), found 1" in capsys.readouterr().err
+
+
+def test_a_channel_may_be_missing_if_the_model_was_trained_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    two_channels(here, {"augment": {"channel_dropout": 0.2}})
+    given = ["--channel", "CT=in/y_0001.nii", "-m", "two", "--stats"]
+    assert main(["predict", *given, "-o", "one.nii.gz"]) == 0
+    assert counts(here / "one.nii.gz") == {0: 576, 5: 128, 300: 96}
+    assert "channel A is left out and taken as 0 after normalisation, its mean" in capsys.readouterr().err
+    assert json.loads((here / "one.nii.gz.json").read_text())["channels_left_out"] == ["A"]
+    assert main(["predict", "in", "-m", "two", "-o", "out"]) == 0
+    assert [counts(here / f"out/{name}.nii.gz")[300] for name in "xy"] == [96, 96]
+    (here / "t.csv").write_text("case,image:A,image:CT\nz,in/x_0000.nii,in/x_0001.nii\nw,,in/y_0001.nii\n")
+    assert main(["predict", "t.csv", "-m", "two", "-o", "tab"]) == 0
+    (here / "u.csv").write_text("case,image:CT\nv,in/y_0001.nii\n")
+    assert main(["predict", "u.csv", "-m", "two", "-o", "tab"]) == 0
+    assert [counts(here / f"tab/{name}.nii.gz")[5] for name in "zwv"] == [128, 128, 128]
+
+
+def test_a_missing_ct_is_filled_with_the_mean_of_the_training(here: Path) -> None:
+    two_channels(here, {"augment": {"channel_dropout": 0.2}})
+    channels = model_channels([read_bundle(here / "two")])
+    (mean,) = [channel.mean for channel in read_bundle(FROZEN).plan.channels]
+    scan = scan_of_channels(["A=in/x_0000.nii"], channels)
+    assert scan.read().array[1].tolist() == np.full((20, 20, 2), mean, np.float32).tolist()
+    assert main(["predict", "--channel", "A=in/x_0000.nii", "-m", "two", "-o", "o.nii.gz"]) == 0
+
+
+def test_not_every_channel_may_be_missing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    two_channels(here, {"augment": {"channel_dropout": 0.2}})
+    (here / "t.csv").write_text("case,image:A,image:CT\nz,,\n")
+    assert main(["predict", "t.csv", "-m", "two", "-o", "tab"]) == 3
+    assert "and a file in every image column, found case 'z' with '', ''" in capsys.readouterr().err
+    assert main(["predict", "--channel", "B=in/x_0000.nii", "-m", "two"]) == 2
+    assert "needs each of A, CT once, and got B" in capsys.readouterr().err
+    nibabel.save(nibabel.Nifti1Image(np.zeros((9, 9, 2, 2), np.int16), np.eye(4)), here / "both.nii")
+    assert main(["predict", "--channel", "A=both.nii", "-m", "two"]) == 3
+    assert "one channel, because others of this scan are left out, found 2 channels" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("config", [None, {}, {"augment": {"channel_dropout": 0.0}}, {"augment": 1}])
+def test_other_models_need_every_channel(here: Path, config: object) -> None:
+    two_channels(here, config)
+    assert model_channels([read_bundle(here / "two")]).fills is None
+
+
+def test_files_that_are_channels_of_one_case_each_where_no_case_is_complete(here: Path) -> None:
+    channels = ModelChannels(("A", "CT"), (0.0, 40.0))
+    for name in ("x_0001.nii", "y_0000.nii"):
+        save(here / "in" / name)
+    assert [(scan.id, scan.missing[0].name) for scan in find_scans([here / "in"], channels)] == [
+        ("x", "A"),
+        ("y", "CT"),
+    ]
+
+
+def test_regions_are_kept_and_cleaned_one_by_one(here: Path) -> None:
+    # The network's output of background is dropped: dark voxels score low in the first region and high in the second.
+    bundle = read_bundle(FROZEN)
+    state = bundle.state("0")
+    state["head.weight"], state["head.bias"] = state["head.weight"][1:], state["head.bias"][1:]
+    regions = {"bright": (5, 300), "dark": (300,)}
+    write_bundle(here / "m", Plan(**{**bundle.plan.__dict__, "regions": regions}), {}, {"0": state})
+    save(here / "a.nii")
+    assert main(["predict", "a.nii", "-m", "m", "-o", "o.nii.gz", "--stats"]) == 0
+    found = counts(here / "o.nii.gz")
+    figures = json.loads((here / "o.nii.gz.json").read_text())["labels"]
+    assert figures["bright"]["voxels"] == found[5] + found[300]
+    assert figures["dark"]["voxels"] == found[300] > 0
+    assert main(["predict", "a.nii", "-m", "m", "-o", "b.nii.gz", "--roi", "bright"]) == 0
+    assert counts(here / "b.nii.gz")[5] == found[5] + found[300]
+    smallest = str(5 * found[300] + 1)
+    assert main(["predict", "a.nii", "-m", "m", "-o", "c.nii.gz", "--remove-small-blobs", smallest]) == 0
+    assert 300 not in counts(here / "c.nii.gz")
 
 
 def test_numbers_of_a_single_channel_are_left_out(here: Path) -> None:
@@ -257,16 +338,18 @@ def test_a_column_called_image_is_the_channel_of_that_name(here: Path) -> None:
     for name in ("a.nii", "b.nii"):
         save(here / name)
     (here / "t.csv").write_text("case,image,image:T1\nz,a.nii,b.nii\n")
-    assert [scan.images for scan in find_scans([here / "t.csv"], ["image", "T1"])] == [(here / "a.nii", here / "b.nii")]
-    assert [scan.images for scan in find_scans([here / "t.csv"], ["T1"])] == [(here / "b.nii",)]
-    assert [scan.images for scan in find_scans([here / "t.csv"], ["CT"])] == [(here / "a.nii",)]
+    assert [scan.images for scan in find_scans([here / "t.csv"], ModelChannels(("image", "T1")))] == [
+        (here / "a.nii", here / "b.nii")
+    ]
+    assert [scan.images for scan in find_scans([here / "t.csv"], ModelChannels(("T1",)))] == [(here / "b.nii",)]
+    assert [scan.images for scan in find_scans([here / "t.csv"], ModelChannels(("CT",)))] == [(here / "a.nii",)]
 
 
 def test_names_with_four_digits_are_channels_only_where_a_case_has_all_of_them(here: Path) -> None:
     for name in ("im_0001.png", "im_0002.png", "im_0003.png"):
         (here / "in").mkdir(exist_ok=True)
         (here / "in" / name).write_bytes(b"")
-    rgb = ["red", "green", "blue"]
+    rgb = ModelChannels(("red", "green", "blue"))
     assert [scan.id for scan in find_scans([here / "in"], rgb)] == ["im_0001", "im_0002", "im_0003"]
     for number in range(3):
         (here / "in" / f"x_000{number}.png").write_bytes(b"")

@@ -199,3 +199,46 @@ def test_a_dataset_without_names_is_named_as_in_training(tmp_path: Path) -> None
         write(tmp_path / "d" / folder / "a.nii.gz", value=7)
     found = evaluate(write(tmp_path / "a.nii.gz", value=7), tmp_path / "d")
     assert found.summary["labels"]["foreground"]["dice"] == 1
+
+
+def nested(path: Path, values: list[int]) -> Path:
+    """A row of voxels with these values, in a grid of 3 x 3."""
+    array = np.zeros((1, len(values), 3, 3), np.uint8)
+    array[0, :, 1, 1] = values
+    write_labels(path, Volume(array, np.eye(4)))
+    return path
+
+
+def test_regions_by_hand(tmp_path: Path) -> None:
+    files = nested(tmp_path / "p.nii.gz", [2, 2, 1, 0, 0]), nested(tmp_path / "r.nii.gz", [2, 1, 1, 1, 0])
+    found = evaluate(*files, labels={"whole": (1, 2), "core": 2})
+    assert value_of(found, "dice", "whole") == pytest.approx(2 * 3 / 7)
+    assert value_of(found, "dice", "core") == pytest.approx(2 / 3)
+    assert value_of(found, "volume_difference_ml", "whole") == pytest.approx(-0.001)
+
+
+def test_what_nobody_annotated_is_left_out_on_both_sides(tmp_path: Path) -> None:
+    files = nested(tmp_path / "p.nii.gz", [1, 1, 1, 1, 0]), nested(tmp_path / "r.nii.gz", [1, 1, 9, 9, 0])
+    found = evaluate(*files, ignore=9)
+    assert list(found.summary["labels"]) == ["label_1"]
+    assert (value_of(found, "dice"), found.summary["ignore"]) == (1, 9)
+    assert evaluate(*files).summary["labels"]["label_1"]["dice"] == pytest.approx(2 / 3)
+
+
+def test_a_dataset_says_what_its_regions_and_its_ignore_label_are(tmp_path: Path) -> None:
+    reference = nested(tmp_path / "d/labelsTr/c.nii.gz", [2, 1, 1, 9, 0])
+    write_image(tmp_path / "d/imagesTr/c_0000.nii.gz", Volume(np.zeros((1, 5, 3, 3), np.int16), np.eye(4)))
+    labels = {"background": 0, "whole": [1, 2], "core": 2, "ignore": 9}
+    content = {"channel_names": {"0": "MR"}, "labels": labels, "regions_class_order": [1, 2]}
+    (tmp_path / "d/dataset.json").write_text(json.dumps(content))
+    nested(tmp_path / "p/c.nii.gz", [2, 1, 1, 1, 0])
+    for references in (tmp_path / "d", reference.parent):
+        found = evaluate(tmp_path / "p", references)
+        assert list(found.summary["labels"]) == ["whole", "core"]
+        assert (found.summary["mean"]["dice"], found.summary["ignore"]) == (1, 9)
+
+
+@pytest.mark.parametrize("labels", [{"a": (1, 2), "b": (2, 1)}, {"a": (0, 1)}, {"a": ()}])
+def test_regions_that_make_no_sense(tmp_path: Path, labels: dict[str, tuple[int, ...]]) -> None:
+    with pytest.raises(UsageError, match="labels must have different values"):
+        evaluate(tmp_path, tmp_path, labels=labels)

@@ -48,3 +48,15 @@ def test_background_outside_the_box() -> None:
 )
 def test_smallest_type(values: tuple[int, ...], name: str) -> None:
     assert label_dtype(values).name == name
+
+
+def test_regions_are_written_where_their_score_is_above_zero_later_ones_over_earlier_ones() -> None:
+    scores = np.array([[1, 1, -1, -1], [-1, 9, 1, 0]], np.float32).reshape(2, 4, 1, 1)
+    labels = labels_of_scores(scores, way((4, 1, 1), (4, 1, 1)), (2, 1), regions=True)
+    assert labels.ravel().tolist() == [2, 1, 1, 0]
+
+
+def test_scores_of_regions_are_resampled_before_they_are_cut_off() -> None:
+    scores = np.array([-1, 3], np.float32).reshape(1, 2, 1, 1)
+    # Resampled to -1, 0, 2, 3.
+    assert labels_of_scores(scores, way((2, 1, 1), (4, 1, 1)), (5,), regions=True).ravel().tolist() == [0, 0, 5, 5]

@@ -14,7 +14,7 @@ from PIL import Image
 from segkit.config import NetworkConfig, PlanConfig
 from segkit.dataset import Case, Dataset
 from segkit.errors import InputError
-from segkit.planning.case_facts import measure_case
+from segkit.planning.case_facts import case_warnings, measure_case
 from segkit.planning.fingerprint import measure
 from segkit.planning.planner import make_plan
 
@@ -157,3 +157,23 @@ def test_two_channels_of_one_case_lie_on_one_grid(write_case: Write, tmp_path: P
     case = write_case("c", image)
     with pytest.raises(InputError, match=r"t2\.nii\.gz: expected a channel on the grid of the scan"):
         measure(dataset(replace(case, images=(*case.images, other)), channels=("T1", "T2")))
+
+
+def test_a_region_has_the_voxels_of_all_its_values(write_case: Write, image: np.ndarray, labels: np.ndarray) -> None:
+    data = dataset(labels={"both": 1, "b": 2}, regions={"both": (1, 2), "b": (2,)})
+    found = measure_case(write_case("c", image, labels), data).facts.labels
+    assert (found["both"].voxels, found["b"].voxels) == (4, 2)
+    assert found["both"].centroid == (1.25, 1.25, 1.5)
+
+
+def test_what_nobody_annotated_is_no_foreground(write_case: Write, image: np.ndarray, labels: np.ndarray) -> None:
+    data = dataset(labels={"a": 1}, ignore=2)
+    measured = measure_case(write_case("c", np.where(labels == 2, 7, image), labels), data, draws=50)
+    assert list(measured.facts.labels) == ["a"]
+    assert measured.facts.ignored == 2
+    assert set(measured.samples[0].tolist()) == {100.0}
+
+
+def test_a_case_without_any_annotation_is_warned_about(write_case: Write, image: np.ndarray) -> None:
+    facts = measure_case(write_case("c", image, np.full(image.shape, 9)), dataset(ignore=9)).facts
+    assert case_warnings(facts) == ["nothing is annotated: every voxel has the ignore value"]

@@ -146,6 +146,8 @@ CHANGES: dict[str, Any] = {
     "spacing": (1.0, 1.0, 2.0),
     "unit": "px",
     "crop_to_content": True,
+    "regions": {"organ": (5, 6)},
+    "ignore": 9,
 }
 
 

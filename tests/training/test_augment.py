@@ -162,7 +162,7 @@ def test_half_of_the_channels_are_changed(kind: str) -> None:
 )
 def test_the_defaults_are_applied_as_often_as_nnunet_does(kind: str, probability: float) -> None:
     config = dataclasses.replace(NONE, **{kind: getattr(AugmentConfig(), kind)})
-    image, random = noise_image(1, 4, 4, 4), generator()
+    image, random = noise_image(1, 32, 4, 4), generator()
     changed = [not torch.equal(augment_intensity(image.clone(), config, None, random), image) for _ in range(2000)]
     assert np.mean(changed) == pytest.approx(probability, abs=0.03)
 

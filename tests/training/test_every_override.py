@@ -58,6 +58,7 @@ DRAWN = [
     ("augment.gamma", "augment.gamma=1", ""),
     ("augment.gamma_range", "augment.gamma_range=[3,3]", "augment.gamma=1"),
     ("augment.gamma_inverted", "augment.gamma_inverted=1", ""),
+    ("augment.channel_dropout", "augment.channel_dropout=1", ""),
     ("trainer.foreground", "trainer.foreground=1", "trainer.foreground=0"),
     ("seed", "seed=1", ""),
 ]
@@ -81,6 +82,8 @@ ELSEWHERE = {
     "dataset.channels",
     "dataset.labels",
     "dataset.store",
+    "dataset.regions",
+    "dataset.ignore",
     "plan.file",
     "run_dir",
     "weights",

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from monai.losses.dice import DiceLoss
 from torch.nn.functional import cross_entropy
 
 from segkit.training.losses import (
@@ -126,3 +127,13 @@ def test_the_lowest_head_may_weigh_nothing() -> None:
     assert heads[1].grad is not None
     assert not heads[1].grad.any()
     assert loss(heads[1], labels) != 0  # the only one counts
+
+
+@pytest.mark.parametrize("classes", [2, 46])
+def test_dice_without_a_mask_per_label_is_that_of_monai(classes: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(0, classes, (2, 6, 5, 4), generator=generator)
+    scores = torch.randn(2, classes, 6, 5, 4, generator=generator).contiguous(memory_format=torch.channels_last_3d)
+    oracle = DiceLoss(include_background=False, to_onehot_y=True, softmax=True, batch=True, smooth_dr=1e-5)
+    assert len(labels.unique()) == classes
+    assert PresentDice()(scores, labels).item() == pytest.approx(oracle(scores, labels[:, None]).item(), rel=1e-5)
