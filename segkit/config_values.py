@@ -112,6 +112,7 @@ CHECKS: dict[str, tuple[Check, str]] = {
     "trainer.threads": _whole(1, most=1024),
     "trainer.validations": _whole(0),
     "trainer.checkpoint_minutes": _above(0),
+    "trainer.checkpoint_steps": _whole(1),
     "augment.mirror": (_is_mirror, "auto, none or a list of different axes out of 0, 1 and 2 such as [0,2]"),
     "augment.rotate": _PROBABILITY,
     "augment.rotate_degrees": _between(0, 180),
@@ -130,5 +131,6 @@ CHECKS: dict[str, tuple[Check, str]] = {
     "augment.gamma_inverted": _PROBABILITY,
     "seed": _whole(0, most=2**63 - 1),
     "fold": _whole(0, "all"),
+    "logger": _among("none", "tensorboard", "mlflow"),
 }
 """Keys that are not here take any value of their type. None (a knob left alone) is never checked."""

@@ -27,12 +27,14 @@ from segkit.networks import build_network
 from segkit.plans import Plan
 from segkit.preprocessing.store import prepare_cases
 from segkit.status_line import CaseCounter
-from segkit.training.budget import Timing, first_length
+from segkit.training.budget import CHOOSING, PREPARING, Timing, first_length
 from segkit.training.calibrate import Mode, choose_mode, network_to_layout
 from segkit.training.checkpoint import newest_checkpoint
 from segkit.training.compute import device_for, set_threads
 from segkit.training.keeper import Keeper
+from segkit.training.loggers import open_logger
 from segkit.training.losses import LOSSES, DeepSupervision
+from segkit.training.mode_memory import mode_key, recall_mode, remember_mode
 from segkit.training.model_writer import ModelWriter
 from segkit.training.module import SegmentationModule, batch_loss
 from segkit.training.optimizers import OPTIMIZERS
@@ -77,7 +79,7 @@ def fit(
     split = split_cases(dataset, config.fold)
     place, checkpoint = _to_go_on_with(folder, plan, split)
     writer = ModelWriter(config, plan, dataset.name, dataset.content_hash(), split, folder)
-    with CaseCounter("preparing") as counter:
+    with CaseCounter("preparing") as counter, timing.part(PREPARING):
         training = prepare_cases(split.training, dataset, plan, folder / "prepared", progress=counter.show)
         validation = prepare_cases(split.validation, dataset, plan, folder / "prepared", progress=counter.show)
     patches = PatchDataset(training, PatchRules(plan, config.augment, config.seed, config.trainer.foreground))
@@ -86,14 +88,18 @@ def fit(
     if weights is not None and not checkpoint:
         take_over(network, weights)
     network.to(device)
-    mode = Mode(**checkpoint["mode"]) if checkpoint else _fastest_mode(config, plan, patches, device, timing)
+    with timing.part(CHOOSING):
+        mode = Mode(**checkpoint["mode"]) if checkpoint else _mode(config, plan, patches, device, timing)
     log.info("training in %s, %s layout, on %s", mode.precision, mode.layout, device)
     module = SegmentationModule(network, config.trainer, slice_axis=plan.slice_axis, mode=mode)
     module.schedule = _schedule(config, mode, timing, checkpoint)
-    keeper = Keeper(plan, config.trainer, validation, folder=folder, timing=timing, writer=writer)
+    logger = open_logger(config, folder, module.schedule.step)
+    keeper = Keeper(plan, config.trainer, validation, folder=folder, timing=timing, writer=writer, logger=logger)
     # A run that was killed between its last checkpoint and finished.json has no step left to do.
     if module.schedule.remaining:
         _train(module, keeper, _loader(config.trainer, patches, module.schedule.step), place, callbacks)
+    if logger:
+        logger.finalize("success")
     write_text(folder / FINISHED, json.dumps({"steps": module.schedule.step}) + "\n")
     shutil.rmtree(folder / "prepared", ignore_errors=True)
     return folder / BUNDLE
@@ -141,12 +147,25 @@ def take_over(network: nn.Module, weights: Bundle) -> list[str]:
     return left
 
 
-def _fastest_mode(config: TrainConfig, plan: Plan, patches: PatchDataset, device: torch.device, timing: Timing) -> Mode:
-    minutes = config.trainer.max_minutes
+def _mode(config: TrainConfig, plan: Plan, patches: PatchDataset, device: torch.device, timing: Timing) -> Mode:
+    """The mode of a new run: as it was chosen before in this place, else the fastest, and then it is remembered."""
+    key = mode_key(config.trainer, plan, device)
+    minutes, is_open = config.trainer.max_minutes, "auto" in (config.trainer.precision, config.trainer.layout)
+    known = recall_mode(key) if is_open else None
+    if known:
+        return known
     limit = math.inf if minutes is None else TRIAL_SHARE * (60 * minutes - timing.elapsed())
-    batch = next(iter(DataLoader(patches, batch_size=plan.batch_size, sampler=PatchNumbers())))
-    batch = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}
+    mode = _fastest_mode(config, plan, patches, device, limit)
+    if is_open and minutes is None:  # with a limit some modes may not have been tried
+        remember_mode(key, mode)
+    return mode
+
+
+def _fastest_mode(config: TrainConfig, plan: Plan, patches: PatchDataset, device: torch.device, limit: float) -> Mode:
+    # Forked, so that the numbers of the training are the same whether or not anything was timed.
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        batch = next(iter(DataLoader(patches, batch_size=plan.batch_size, sampler=PatchNumbers())))
+        batch = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}
         return choose_mode(config.trainer, device, _trial_step(config, plan, batch, device), limit=limit)
 
 

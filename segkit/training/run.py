@@ -11,25 +11,37 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from segkit.bundle import Bundle, read_bundle
-from segkit.config import TrainConfig, load, to_yaml
+from segkit.config import TrainConfig, load
 from segkit.config_file import read_config
 from segkit.config_keys import get
 from segkit.config_words import given_keys
 from segkit.dataset import Dataset
 from segkit.dataset_plan import given_plan, measured_plan, open_dataset
-from segkit.errors import Interrupted, UsageError
-from segkit.files import write_text
+from segkit.errors import UsageError
 from segkit.model_names import resolve_model
 from segkit.planning.fingerprint import Progress
-from segkit.plans import Plan, plan_text
+from segkit.plans import Plan
+from segkit.training.checkpoint import has_checkpoint, newest_checkpoint
 from segkit.training.compute import device_for
 from segkit.training.fit import fit
-from segkit.training.run_folder import BUNDLE, CHECKPOINTS, CONFIG, PLAN, default_run_dir, point_latest, state
+from segkit.training.loggers import check_logger
+from segkit.training.run_folder import (
+    BUNDLE,
+    CHECKPOINTS,
+    CONFIG,
+    PLAN,
+    default_run_dir,
+    point_latest,
+    state,
+    write_start,
+)
 from segkit.training.split import check_split, split_cases
+from segkit.training.stop_signals import stoppable
 
 log = logging.getLogger(__name__)
 
 
+@stoppable()
 def train(
     *overrides: str, resume: bool = False, progress: Progress | None = None, started: float | None = None
 ) -> Path:
@@ -49,6 +61,7 @@ def train(
         config = _as_started(config, overrides)
         if _is_done(Path(config.run_dir or ""), resume):
             return Path(config.run_dir or "")
+    check_logger(config.logger)
     device = device_for(config)
     dataset = open_dataset(config)
     split = split_cases(dataset, config.fold)
@@ -59,7 +72,7 @@ def train(
     run_dir = Path(config.run_dir) if config.run_dir else default_run_dir(config, plan, dataset, weights)
     if not config.run_dir and _is_done(run_dir, resume):
         return run_dir
-    if (run_dir / CHECKPOINTS).exists():  # before config.yaml names another dataset
+    if has_checkpoint(run_dir / CHECKPOINTS):  # before config.yaml names another dataset
         check_split(run_dir, split)
     log.info("%d cases train, %d validate; the run is in %s", len(split.training), len(split.validation), run_dir)
     with _started(run_dir, config, plan):
@@ -69,7 +82,7 @@ def train(
 
 def _weights(config: TrainConfig) -> Bundle | None:
     """The model to start from; a run that is gone on with does not need it any more."""
-    if not config.weights or (config.run_dir and (Path(config.run_dir) / CHECKPOINTS).exists()):
+    if not config.weights or (config.run_dir and newest_checkpoint(Path(config.run_dir) / CHECKPOINTS)):
         return None
     return read_bundle(resolve_model(config.weights))
 
@@ -106,9 +119,8 @@ def _is_done(run_dir: Path, resume: bool) -> bool:
 
 
 def _plan(config: TrainConfig, dataset: Dataset, gpu: bool, progress: Progress | None) -> Plan:
-    started = Path(config.run_dir) / PLAN if config.run_dir else None
-    if started and started.is_file():
-        return given_plan(started, dataset)
+    if config.run_dir and state(Path(config.run_dir)) == "unfinished":
+        return given_plan(Path(config.run_dir) / PLAN, dataset)
     if config.plan.file:
         return given_plan(config.plan.file, dataset)
     return measured_plan(config, dataset, gpu=gpu, progress=progress)[0]
@@ -116,15 +128,14 @@ def _plan(config: TrainConfig, dataset: Dataset, gpu: bool, progress: Progress |
 
 @contextmanager
 def _started(run_dir: Path, config: TrainConfig, plan: Plan) -> Iterator[None]:
-    """Write down what runs; leave nothing of a run that came to no checkpoint, else let runs/latest name it."""
+    """Write down what runs; leave nothing of a run that came to no checkpoint; else let runs/latest name it."""
     made = [folder for folder in run_dir.parents if not folder.exists()]
-    # config.yaml comes last: where it stands, the plan does too.
-    write_text(run_dir / PLAN, plan_text(plan))
-    write_text(run_dir / CONFIG, to_yaml(config))
+    write_start(run_dir, plan, config)
     try:
-        yield
-    except Exception as error:
-        if not isinstance(error, Interrupted) and not (run_dir / CHECKPOINTS).exists():
+        with stoppable(run_dir):
+            yield
+    except BaseException:
+        if not has_checkpoint(run_dir / CHECKPOINTS):
             shutil.rmtree(run_dir)
             with suppress(OSError):  # somebody else may have put something there meanwhile
                 for folder in made:

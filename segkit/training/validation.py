@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
+from segkit.evaluation.confidence import half_width
 from segkit.plans import Plan
 from segkit.preprocessing.store import PreparedCase
 from segkit.sliding_window import count_windows, predict_scores
@@ -17,6 +18,13 @@ from segkit.training.calibrate import Mode
 
 OVERLAP = 0.5
 """Of neighbouring windows, in parts of their edge."""
+
+Seen = Callable[[PreparedCase, Tensor, dict[str, float]], None]
+"""Is shown a case, its predicted label indices (X, Y, Z), and its Dice by label."""
+
+
+def unseen(_case: PreparedCase, _predicted: Tensor, _dice: dict[str, float]) -> None:
+    """Looks at nothing."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,20 @@ class ValidationScore:
 
     labels: dict[str, float]
     cases: int
+    per_case: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Dice by case id and label."""
+
+    def half_widths(self) -> dict[str, float]:
+        """Half the 95 % confidence interval of each label's mean; a label of fewer than two cases is absent."""
+        widths = {
+            name: half_width([dice[name] for dice in self.per_case.values() if name in dice]) for name in self.labels
+        }
+        return {name: width for name, width in widths.items() if width is not None}
+
+    @property
+    def mean_half_width(self) -> float | None:
+        """The same of the cases' means over their labels."""
+        return half_width([float(np.mean(list(dice.values()))) for dice in self.per_case.values() if dice])
 
     @property
     def mean(self) -> float | None:
@@ -43,12 +65,15 @@ def validate(
     mode: Mode,
     device: torch.device,
     enough: Callable[[int], bool] = lambda _done: False,
+    seen: Seen = unseen,
 ) -> ValidationScore:
     """Dice of ``network`` (in evaluation mode) on whole volumes, without test-time augmentation.
 
-    ``enough`` is asked after every case, with the number of cases done, whether the others may be left out.
+    ``enough`` is asked after every case, with the number of cases done, whether the others may be left out. ``seen``
+    is shown every case.
     """
     means = {name: MeanMetric().to(device) for name in plan.labels}
+    per_case: dict[str, dict[str, float]] = {}
     done = 0
     for done, case in enumerate(cases, start=1):
         image = torch.from_numpy(np.array(case.image)).to(device)
@@ -57,13 +82,17 @@ def validate(
                 mode.wrap(network), image, window=plan.patch, overlap=OVERLAP, slice_axis=plan.slice_axis
             )
         predicted, reference = scores.argmax(0), torch.from_numpy(np.array(case.labels, dtype=np.int64)).to(device)
+        per_case[case.id] = found = {}
         for index, name in enumerate(plan.labels, start=1):
             dice = _dice(predicted == index, reference == index)
             if dice is not None:
                 means[name].update(dice)
+                found[name] = float(dice)
+        seen(case, predicted, found)
         if enough(done):
             break
-    return ValidationScore({name: float(mean.compute()) for name, mean in means.items() if mean.update_count}, done)
+    labels = {name: float(mean.compute()) for name, mean in means.items() if mean.update_count}
+    return ValidationScore(labels, done, per_case)
 
 
 def windows_of(case: PreparedCase, plan: Plan) -> int:

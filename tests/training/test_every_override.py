@@ -84,6 +84,8 @@ ELSEWHERE = {
     "trainer.threads",
     "trainer.validations",
     "trainer.checkpoint_minutes",
+    "trainer.checkpoint_steps",
+    "logger",
 }
 """Keys that change no plan, patch or weight: tested in test_fit.py, test_calibrate.py and commands/test_train.py."""
 

@@ -27,9 +27,9 @@ def test_rows_are_written_and_read_back_up_to_the_checkpoint(tmp_path: Path) -> 
         record.add(row(step, dice=0.5, dice_liver=0.5) if step == 2 else row(step))
     record.write()
     lines = (tmp_path / "training.csv").read_text().splitlines()
-    assert lines[0] == "step,minutes,loss,learning_rate,seconds_per_step,data_share,dice,dice_liver"
-    assert lines[2] == "2,0.2,0.5,0.1,0.5,0.01,0.5,0.5"
-    assert lines[3].endswith(",,")
+    assert lines[0] == "step,minutes,loss,learning_rate,seconds_per_step,data_share,dice,dice_liver,cases,ci95_dice,ci95_dice_liver"
+    assert lines[2] == "2,0.2,0.5,0.1,0.5,0.01,0.5,0.5,,,"
+    assert lines[3].endswith(",,,,,")
     assert [line["step"] for line in Record.resume(tmp_path, ("liver",), 2).rows] == ["1", "2"]
     with Image.open(tmp_path / "progress.png") as picture:
         assert picture.size == (800, 700)
