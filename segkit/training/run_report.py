@@ -47,7 +47,7 @@ class RunReport:
         write_text(folder / REPORT, training_page(page))
 
     def _facts(self) -> list[tuple[str, str]]:
-        threads = f", {torch.get_num_threads()} threads" if self.device == "cpu" else ""
+        threads = f", {_counted(torch.get_num_threads(), 'thread')}" if self.device == "cpu" else ""
         return [
             ("length", f"{self.steps} steps in {duration(self.timing.elapsed())}"),
             ("a step", f"{self._step_seconds():.3g} s, of which {self.timing.data_share:.1%} waiting for patches"),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import os
 import random
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -89,11 +92,32 @@ def test_killed_before_and_after_the_first_checkpoint(
     monkeypatch.chdir(place)
     run = place / "killed"
     assert killed(words(phantom, run), run, lambda run: (run / "config.yaml").is_file())
+    assert main(words(phantom, run)) == 2  # needs --resume
     assert not (run / "checkpoints/last.ckpt").exists()
     assert killed(words(phantom, run), run, lambda run: (run / "checkpoints/last.ckpt").is_file(), delay=0.2)
     assert not (run / "finished.json").exists()
     assert main([*words(phantom, run), "--resume"]) == 0
     check_finished(run, uninterrupted)
+
+
+def test_a_signal_before_the_first_step_leaves_nothing(
+    phantom: Path, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place)
+    run = place / "stopped"
+
+    def stop() -> None:
+        while not (run / "config.yaml").is_file():
+            time.sleep(0.001)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    stopper = threading.Thread(target=stop)
+    stopper.start()
+    assert main(words(phantom, run)) == 128 + signal.SIGTERM
+    stopper.join()
+    assert "stopped; nothing was saved, and the same command starts anew" in capsys.readouterr().err
+    assert not run.exists()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 @pytest.mark.slow
@@ -106,18 +130,19 @@ def test_killed_at_twenty_random_moments(
         number += 1
         run = place / f"random {number}"
         while not (run / "finished.json").is_file():
-            started, delay = time.monotonic(), draw.uniform(0, 2)
-            # Half of them from the first file of the run on, half from the next checkpoint on.
-            seen = (run / "plan.json").exists, _renewed(run / "checkpoints/last.ckpt")
-            moment = draw.choice(seen)
-            kills += killed(words(phantom, run), run, lambda _run, moment=moment: moment(), delay)  # type: ignore[misc]
-            print(f"run {number}, kill {kills}, {time.monotonic() - started:.1f} s, {sorted(p.name for p in run.rglob('*.ckpt'))}")
+            # Some while Python starts, some from the first file of the run on, some from the next checkpoint on.
+            moment = draw.choice([lambda _run: True, _has_plan, _renewed(run / "checkpoints/last.ckpt")])
+            kills += killed(words(phantom, run), run, moment, delay=draw.uniform(0, 2))
         check_finished(run, uninterrupted)
 
 
-def _renewed(path: Path) -> Callable[[], bool]:
+def _has_plan(run: Path) -> bool:
+    return (run / "plan.json").is_file()
+
+
+def _renewed(path: Path) -> Moment:
     def time_of() -> int:
         return path.stat().st_mtime_ns if path.is_file() else 0
 
     before = time_of()
-    return lambda: time_of() != before
+    return lambda _run: time_of() != before
