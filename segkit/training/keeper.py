@@ -223,6 +223,8 @@ class Keeper(L.Callback):
         with self.timing.part(SAVING):
             self.writer.write(module, self._training_figures(module), self._metrics())
             self.record.write()
+            if self.logger:
+                self.logger.save()
         if not module.schedule.remaining:
             self._write_report(module)
         # Last: a checkpoint without steps to do promises that the model of those steps is written, and its report.

@@ -5,10 +5,10 @@ Both packages are extras.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger
@@ -30,8 +30,12 @@ def check_logger(name: str) -> None:
     Raises:
         UsageError: it is not; says what to type.
     """
-    if name in LOGGERS and importlib.util.find_spec(name) is None:
-        raise UsageError(f"logger={name} needs the package {name}. Type: pip install 'segkit[{name}]'")
+    if name not in LOGGERS:
+        return
+    try:
+        distribution(name)  # find_spec would take a folder of this name, such as run_dir=mlflow, for the package
+    except PackageNotFoundError:
+        raise UsageError(f"logger={name} needs the package {name}. Type: pip install 'segkit[{name}]'") from None
 
 
 def open_logger(config: TrainConfig, folder: Path, step: int) -> Logger | None:

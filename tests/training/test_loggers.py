@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sqlite3
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from segkit.config import TrainConfig, load
+from segkit.dataset import Dataset
 from segkit.errors import UsageError
+from segkit.plans import Plan
+from segkit.training.fit import fit
 from segkit.training.loggers import LOGGERS, check_logger, log_row, open_logger
 
 ROW: dict[str, float | str] = {"step": 4, "loss": 0.5, "dice": 0.75, "dice_liver": 0.5, "ci95_dice_liver": 0.25}
@@ -23,9 +26,12 @@ def test_none_by_default(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", LOGGERS)
-def test_a_package_that_is_not_there_is_named(name: str) -> None:
-    if importlib.util.find_spec(name):
+def test_a_package_that_is_not_there_is_named(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if any(distributions(name=name)):
         pytest.skip(f"{name} is there")
+    (tmp_path / name).mkdir()  # Python would import a folder as a package
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(
         UsageError, match=rf"logger={name} needs the package {name}. Type: pip install 'segkit\[{name}\]'"
     ):
@@ -50,6 +56,15 @@ def test_tensorboard_drops_what_a_resumed_run_does_again(tmp_path: Path) -> None
     settings = (tmp_path / "tensorboard/hparams.yaml").read_text()
     assert "seed: '3'" in settings
     assert "jane" not in settings
+
+
+def test_a_run_logs_its_rows(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    words = ["compute=cpu", "trainer.precision=float32", "trainer.layout=contiguous", "trainer.max_steps=3"]
+    fit(load([*words, "logger=tensorboard"]), plan_for_balls, balls, tmp_path)
+    events = accumulator.EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("loss")] == [1, 2, 3]
 
 
 class Kept:
