@@ -187,7 +187,7 @@ def _outlined(
     colours: Mapping[int, Colour],
     filled: NDArray[Any] | None = None,
 ) -> Image.Image:
-    """Rows of RGB pixels, enlarged to ``size`` (width, height), with the outlines of ``labels`` over ``filled`` ones."""
+    """Rows of RGB pixels, enlarged to ``size`` (width, height), with the outlines of ``labels``, over ``filled``."""
     image = Image.fromarray(np.ascontiguousarray(pixels)).resize(size, Image.Resampling.BICUBIC)
     drawn = np.array(image)
     if filled is not None:

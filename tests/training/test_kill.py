@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,8 +32,8 @@ Moment = Callable[[Path], bool]
 """Whether the moment has come to kill the training in a run folder."""
 
 
-def words(phantom: Path, run: Path) -> list[str]:
-    return ["train", f"dataset={phantom}", f"run_dir={run}", *SMALL, *OFTEN]
+def words(phantom: Path, run: Path, length: list[str] = OFTEN) -> list[str]:
+    return ["train", f"dataset={phantom}", f"run_dir={run}", *SMALL, *length]
 
 
 def killed(arguments: list[str], run: Path, moment: Moment, delay: float = 0.0) -> bool:
@@ -134,6 +135,21 @@ def test_killed_at_twenty_random_moments(
             moment = draw.choice([lambda _run: True, _has_plan, _renewed(run / "checkpoints/last.ckpt")])
             kills += killed(words(phantom, run), run, moment, delay=draw.uniform(0, 2))
         check_finished(run, uninterrupted)
+
+
+@pytest.mark.slow
+def test_minutes_from_the_checkpoint_with_the_number_of_steps_on(
+    phantom: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
+    length = ["trainer.max_minutes=0.5", "trainer.validations=1", "trainer.checkpoint_minutes=0.05"]
+    first, other = place / "minutes", place / "minutes killed"
+    assert killed(words(phantom, first, length), first, _renewed(first / "checkpoints/last.ckpt"))
+    shutil.copytree(first, other)
+    assert main([*words(phantom, first, length), "--resume"]) == 0
+    assert killed(words(phantom, other, length), other, _renewed(other / "checkpoints/last.ckpt"), delay=1)
+    assert main([*words(phantom, other, length), "--resume"]) == 0
+    assert same_weights(first, other)
 
 
 def _has_plan(run: Path) -> bool:
