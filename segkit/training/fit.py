@@ -34,7 +34,6 @@ from segkit.training.compute import device_for, set_threads
 from segkit.training.keeper import Keeper
 from segkit.training.loggers import open_logger
 from segkit.training.losses import LOSSES, DeepSupervision
-from segkit.training.mode_memory import mode_key, recall_mode, remember_mode
 from segkit.training.model_writer import ModelWriter
 from segkit.training.module import SegmentationModule, batch_loss
 from segkit.training.optimizers import OPTIMIZERS
@@ -89,7 +88,7 @@ def fit(
         take_over(network, weights)
     network.to(device)
     with timing.part(CHOOSING):
-        mode = Mode(**checkpoint["mode"]) if checkpoint else _mode(config, plan, patches, device, timing)
+        mode = Mode(**checkpoint["mode"]) if checkpoint else _fastest_mode(config, plan, patches, device, timing)
     log.info("training in %s, %s layout, on %s", mode.precision, mode.layout, device)
     module = SegmentationModule(network, config.trainer, slice_axis=plan.slice_axis, mode=mode)
     module.schedule = _schedule(config, mode, timing, checkpoint)
@@ -147,22 +146,10 @@ def take_over(network: nn.Module, weights: Bundle) -> list[str]:
     return left
 
 
-def _mode(config: TrainConfig, plan: Plan, patches: PatchDataset, device: torch.device, timing: Timing) -> Mode:
-    """The mode of a new run: as it was chosen before in this place, else the fastest, and then it is remembered."""
-    key = mode_key(config.trainer, plan, device)
-    minutes, is_open = config.trainer.max_minutes, "auto" in (config.trainer.precision, config.trainer.layout)
-    known = recall_mode(key) if is_open else None
-    if known:
-        return known
+def _fastest_mode(config: TrainConfig, plan: Plan, patches: PatchDataset, device: torch.device, timing: Timing) -> Mode:
+    minutes = config.trainer.max_minutes
     limit = math.inf if minutes is None else TRIAL_SHARE * (60 * minutes - timing.elapsed())
-    mode = _fastest_mode(config, plan, patches, device, limit)
-    if is_open and minutes is None:  # with a limit some modes may not have been tried
-        remember_mode(key, mode)
-    return mode
-
-
-def _fastest_mode(config: TrainConfig, plan: Plan, patches: PatchDataset, device: torch.device, limit: float) -> Mode:
-    # Forked, so that the numbers of the training are the same whether or not anything was timed.
+    # Forked, so that the training's random numbers are the same whether or not anything was timed.
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         batch = next(iter(DataLoader(patches, batch_size=plan.batch_size, sampler=PatchNumbers())))
         batch = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}

@@ -26,7 +26,7 @@ class Gallery:
     plan: Plan
     pictures: list[CasePicture] = field(default_factory=list)
 
-    def offer(self, case: PreparedCase, predicted: Tensor, dice: dict[str, float]) -> None:
+    def offer(self, case: PreparedCase, predicted: Tensor, reference: Tensor, dice: dict[str, float]) -> None:
         """Draw the case if it is among the lowest or the highest so far; one without any label is not."""
         if not dice:
             return
@@ -34,11 +34,15 @@ class Gallery:
         full = len(self.pictures) == 2 * EACH
         if full and self.pictures[EACH - 1].mean <= mean <= self.pictures[EACH].mean:
             return
-        insort(self.pictures, CasePicture(case.id, mean, dice, self._draw(case, predicted)), key=lambda each: each.mean)
+        insort(
+            self.pictures,
+            CasePicture(case.id, mean, dice, self._draw(case, predicted, reference)),
+            key=lambda each: each.mean,
+        )
         if full:
             del self.pictures[EACH]
 
-    def _draw(self, case: PreparedCase, predicted: Tensor) -> bytes:
+    def _draw(self, case: PreparedCase, predicted: Tensor, reference: Tensor) -> bytes:
         spacing = [edge or 1.0 for edge in self.plan.spacing]
         scan = Volume(np.asarray(case.image), np.diag([*spacing, 1.0]), self.plan.unit)
         names = {name: index for index, name in enumerate(self.plan.labels, start=1)}
@@ -46,7 +50,7 @@ class Gallery:
         image = draw_comparison(
             scan,
             scan.with_array(predicted.cpu().numpy()[None]),
-            scan.with_array(np.asarray(case.labels)[None]),
+            scan.with_array(reference.cpu().numpy()[None]),
             names,
             across=self.plan.slice_axis,
         )

@@ -19,11 +19,11 @@ from segkit.training.calibrate import Mode
 OVERLAP = 0.5
 """Of neighbouring windows, in parts of their edge."""
 
-Seen = Callable[[PreparedCase, Tensor, dict[str, float]], None]
-"""Is shown a case, its predicted label indices (X, Y, Z), and its Dice by label."""
+Seen = Callable[[PreparedCase, Tensor, Tensor, dict[str, float]], None]
+"""Is shown a case, its predicted and its true label indices (X, Y, Z), and its Dice by label."""
 
 
-def unseen(_case: PreparedCase, _predicted: Tensor, _dice: dict[str, float]) -> None:
+def unseen(_case: PreparedCase, _predicted: Tensor, _reference: Tensor, _dice: dict[str, float]) -> None:
     """Looks at nothing."""
 
 
@@ -88,7 +88,7 @@ def validate(
             if dice is not None:
                 means[name].update(dice)
                 found[name] = float(dice)
-        seen(case, predicted, found)
+        seen(case, predicted, reference, found)
         if enough(done):
             break
     labels = {name: float(mean.compute()) for name, mean in means.items() if mean.update_count}

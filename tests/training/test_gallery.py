@@ -22,7 +22,8 @@ def case(balls: Dataset, plan_for_balls: Plan, tmp_path_factory: pytest.TempPath
 
 
 def offer(gallery: Gallery, case: PreparedCase, dice: float) -> None:
-    gallery.offer(case, torch.from_numpy(np.array(case.labels, dtype=np.int64)), {"low": dice, "high": dice})
+    labels = torch.from_numpy(np.array(case.labels, dtype=np.int64))
+    gallery.offer(case, labels, labels, {"low": dice, "high": dice})
 
 
 def test_the_two_lowest_and_the_two_highest_stay(case: PreparedCase, plan_for_balls: Plan) -> None:
@@ -34,7 +35,8 @@ def test_the_two_lowest_and_the_two_highest_stay(case: PreparedCase, plan_for_ba
 
 def test_few_cases_are_all_shown_and_one_without_labels_is_not(case: PreparedCase, plan_for_balls: Plan) -> None:
     gallery = Gallery(plan_for_balls)
-    gallery.offer(case, torch.zeros(case.labels.shape, dtype=torch.int64), {})
+    nothing = torch.zeros(case.labels.shape, dtype=torch.int64)
+    gallery.offer(case, nothing, nothing, {})
     for dice in (0.5, 0.4):
         offer(gallery, case, dice)
     assert [shown.mean for shown in gallery.pictures] == [0.4, 0.5]

@@ -23,6 +23,7 @@ from segkit.cli import main
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills are POSIX")
 
 SMALL = ["network.features=[4,8]", "plan.patch=[16,16,16]", "plan.spacing=[4,4,4]", "trainer.threads=1"]
+FIXED = ["trainer.precision=float32", "trainer.layout=contiguous"]  # timing could choose otherwise in another run
 OFTEN = ["trainer.max_steps=60", "trainer.accumulate=2", "trainer.validations=4", "trainer.checkpoint_steps=7"]
 TIMING = ("minutes", "seconds_per_step", "data_share")
 TIMEOUT = 300
@@ -33,7 +34,7 @@ Moment = Callable[[Path], bool]
 
 
 def words(phantom: Path, run: Path, length: list[str] = OFTEN) -> list[str]:
-    return ["train", f"dataset={phantom}", f"run_dir={run}", *SMALL, *length]
+    return ["train", f"dataset={phantom}", f"run_dir={run}", *SMALL, *FIXED, *length]
 
 
 def killed(arguments: list[str], run: Path, moment: Moment, delay: float = 0.0) -> bool:

@@ -49,16 +49,18 @@ def test_a_label_that_is_missed_counts_as_zero(plan_for_balls: Plan) -> None:
 
 def test_every_case_is_shown_with_its_prediction(plan_for_balls: Plan) -> None:
     plan = dataclasses.replace(plan_for_balls, patch=(4, 1, 1))
-    shown: list[tuple[str, list[int], dict[str, float]]] = []
+    shown: list[tuple[str, list[int], list[int], dict[str, float]]] = []
     validate(
         Threshold(),
-        [case("a", [1, 1, 0, 0], [1, 1, 0, 0])],
+        [case("a", [1, 1, 0, 0], [1, 0, 0, 0])],
         plan,
         mode=MODE,
         device=torch.device("cpu"),
-        seen=lambda each, predicted, dice: shown.append((each.id, predicted.flatten().tolist(), dice)),
+        seen=lambda each, ours, theirs, dice: shown.append(
+            (each.id, ours.flatten().tolist(), theirs.flatten().tolist(), dice)
+        ),
     )
-    assert shown == [("a", [1, 1, 0, 0], {"low": 1.0})]
+    assert shown == [("a", [1, 1, 0, 0], [1, 0, 0, 0], {"low": pytest.approx(2 / 3)})]
 
 
 def test_enough_leaves_the_other_cases_out(plan_for_balls: Plan) -> None:
