@@ -88,6 +88,8 @@ class TrainerConfig:
     validations: int = 5
     """How often the validation cases are predicted during a run, the last time at its end."""
     checkpoint_minutes: float = 5.0
+    checkpoint_steps: int | None = None
+    """A checkpoint after every so many steps, beside those by time and after validations."""
 
 
 @dataclass
@@ -150,6 +152,8 @@ class TrainConfig:
     fold: Any = 0
     """0 to k-1, or all to train on every case."""
     weights: str | None = None
+    logger: str = "none"
+    """A tracker that gets the rows of training.csv as well; tensorboard and mlflow are extras to install."""
     preset: str = "default"
     """Whose recipe the rest started from."""
     format_version: int = FORMAT_VERSION

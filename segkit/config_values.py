@@ -146,6 +146,7 @@ CHECKS: dict[str, tuple[Check, str]] = {
     "trainer.threads": _whole(1, most=1024),
     "trainer.validations": _whole(0),
     "trainer.checkpoint_minutes": _above(0),
+    "trainer.checkpoint_steps": _whole(1),
     "augment.dummy_2d": _among("auto", "none", 0, 1, 2),
     "augment.mirror": (_is_mirror, "auto, none, all or a list of different axes out of 0, 1 and 2 such as [0,2]"),
     "augment.rotate": _PROBABILITY,
@@ -172,5 +173,6 @@ CHECKS: dict[str, tuple[Check, str]] = {
     "augment.channel_dropout": _PROBABILITY,
     "seed": _whole(0, most=2**63 - 1),
     "fold": _whole(0, "all"),
+    "logger": _among("none", "tensorboard", "mlflow"),
 }
 """Keys that are not here take any value of their type. None (a knob left alone) is never checked."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,23 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         raise unwritable(final, found[:1].lower() + found[1:]) from error
     finally:
         _remove(temporary)
+
+
+TEMPORARY = re.compile(r"\.[0-9a-f]{32}(\..*)?")
+"""Names that `atomic_path` gives until a file is complete; a process that was killed leaves them behind."""
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether ``path`` has the name of a file that was not completed."""
+    return TEMPORARY.fullmatch(path.name) is not None
+
+
+def remove_leftovers(*folders: Path) -> None:
+    """Remove the files right in ``folders`` that killed processes did not complete."""
+    for folder in folders:
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if is_leftover(path) and path.is_file():
+                _remove(path)
 
 
 def _remove(temporary: Path) -> None:

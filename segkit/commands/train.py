@@ -36,6 +36,7 @@ overrides (KEY=VALUE), the ones that matter most:
   preset=NAME                    whose recipe to start from: {presets}
   weights=MODEL                  start from a trained model: a bundle or run folder, a .segkit file, or a name
   run_dir=PATH                   where the run goes; default runs/<dataset>/<network>-<hash>
+  logger=tensorboard|mlflow      rows of training.csv go there as well (pip install 'segkit[tensorboard]')
   seed=N                         of the network's start and of every random draw
   compute=NAME                   {computes}
 
@@ -66,6 +67,7 @@ def run(arguments: Sequence[str]) -> int:
 def _where(run_dir: Path) -> str:
     rows = [
         ("model", run_dir / "bundle"),
+        ("report", run_dir / "report.html"),
         ("curve", run_dir / "progress.png"),
         ("numbers", run_dir / "training.csv"),
         ("plan", run_dir / "plan.json"),

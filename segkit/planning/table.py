@@ -28,7 +28,7 @@ def plan_table(plan: Plan, fingerprint: Fingerprint) -> str:
         *_decided(plan),
         "",
         _heading("Network"),
-        *_columns(_stage_rows(plan)),
+        *_columns(stage_rows(plan)),
     ]
     return "\n".join(line.rstrip() for line in parts)
 
@@ -73,10 +73,10 @@ def _label_rows(plan: Plan, fingerprint: Fingerprint) -> list[tuple[str, ...]]:
     return rows
 
 
-def _decided(plan: Plan) -> list[str]:
-    """Three columns: what, its value, why."""
+def decided_rows(plan: Plan) -> list[tuple[str, str, str]]:
+    """What, its value, why."""
     reasons = plan.reasons
-    rows = [
+    return [
         (
             "slices",
             "3D" if plan.slice_axis is None else f"2D across {'xyz'[plan.slice_axis]}",
@@ -90,6 +90,10 @@ def _decided(plan: Plan) -> list[str]:
         ("mirroring", ", ".join("xyz"[axis] for axis in plan.mirror_axes) or "none", reasons.get("mirror", "")),
         ("network", plan.network.name, reasons.get("network", "")),
     ]
+
+
+def _decided(plan: Plan) -> list[str]:
+    rows = decided_rows(plan)
     first, second = (max(len(row[column]) for row in rows) + 2 for column in (0, 1))
     lines = []
     for what, value, why in rows:
@@ -114,8 +118,8 @@ def _scheme(channel: ChannelPlan) -> str:
     return names[channel.scheme] + (" inside the content" if channel.masked else "")
 
 
-def _stage_rows(plan: Plan) -> list[tuple[str, ...]]:
-    """One row per resolution on the way down, and one on the way up."""
+def stage_rows(plan: Plan) -> list[tuple[str, ...]]:
+    """A header, then one row per resolution on the way down, and one on the way up."""
     groups = {row.name: f"{row.groups} x {row.channels_per_group}" for row in norm_report(plan)}
     rows: list[tuple[str, ...]] = [
         ("stage", "voxels", "channels", "layers", "kernel", "stride", "norm", "groups x channels", "values per group")

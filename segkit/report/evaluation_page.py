@@ -14,15 +14,8 @@ from typing import Any
 
 from segkit.evaluation.evaluate import Evaluation
 from segkit.files import write_text
+from segkit.report.page import html_page, paragraph
 from segkit.report.tables import Cell, html_table
-
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
-table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; }
-th, td { padding: .25rem .75rem; border-bottom: 1px solid #ddd; text-align: left; }
-td.n { text-align: right; font-variant-numeric: tabular-nums; }
-thead th { border-bottom: 2px solid #888; }
-"""
 
 
 def write_evaluation(evaluation: Evaluation, folder: str | Path) -> tuple[Path, Path, Path]:
@@ -75,8 +68,8 @@ def page(evaluation: Evaluation) -> str:
     header, rows = label_rows(evaluation)
     parts = [
         "<h1>Evaluation</h1>",
-        _paragraph(_compared(evaluation.summary)),
-        _paragraph(_left_over(evaluation)),
+        paragraph(_compared(evaluation.summary)),
+        paragraph(_left_over(evaluation)),
         "<h2>Means per label</h2>",
         html_table(header, rows),
         _absences(evaluation),
@@ -87,13 +80,7 @@ def page(evaluation: Evaluation) -> str:
         "<h2>What the numbers mean</h2>",
         definitions(evaluation),
     ]
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width">\n<title>Evaluation</title>\n'
-        f"<style>{STYLE}</style>\n</head>\n<body>\n"
-        + "\n".join(part for part in parts if part)
-        + "\n</body>\n</html>\n"
-    )
+    return html_page("Evaluation", parts)
 
 
 def definitions(evaluation: Evaluation) -> str:
@@ -112,7 +99,7 @@ def definitions(evaluation: Evaluation) -> str:
         "centres. A label in neither mask gives no value; in one mask only Dice, IoU and surface Dice are 0 and the "
         "distance is infinite, which is counted above and kept out of the means."
     )
-    return f"<ul>\n{items}\n</ul>\n{_paragraph(rules)}"
+    return f"<ul>\n{items}\n</ul>\n{paragraph(rules)}"
 
 
 def _in_either(counts: dict[str, int]) -> int:
@@ -130,10 +117,6 @@ def _compared(summary: Mapping[str, Any]) -> str:
 def _left_over(evaluation: Evaluation) -> str:
     missing = evaluation.summary["references_without_prediction"]
     return f"References without a prediction: {', '.join(missing)}." if missing else ""
-
-
-def _paragraph(text: str) -> str:
-    return f"<p>{html.escape(text)}</p>" if text else ""
 
 
 def _absences(evaluation: Evaluation) -> str:

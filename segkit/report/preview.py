@@ -28,6 +28,8 @@ PLANE_PIXELS = 400
 """The longest edge of a volume's planes."""
 PICTURE_PIXELS = 800
 OUTLINE_PIXELS = 2
+TINT = 0.4
+"""How much of its colour a filled label has; the scan must show through."""
 LEGEND_ENTRIES = 60
 SOFT_TISSUE_HU = (-160.0, 240.0)
 CT_BELOW = -500
@@ -84,18 +86,47 @@ def write_preview(path: Path, scan: Volume, labels: Volume, names: Mapping[str, 
         _page(planes, legend).save(temporary, format="PNG")
 
 
-def _picture(scan: Volume, labels: Volume, colours: Mapping[int, Colour]) -> Image.Image:
+def draw_comparison(
+    scan: Volume, predicted: Volume, reference: Volume, names: Mapping[str, int], *, across: int | None = None
+) -> Image.Image:
+    """The outlines of ``predicted`` over ``reference``, filled, in the planes where the two differ most.
+
+    All are on one grid. With ``across`` only the plane across that axis (in RAS+ order) is shown.
+    """
+    first = _CYAN if scan.unit == "px" and scan.channels > 1 else 0
+    colours = {value: _colour(index) for index, value in enumerate(names.values(), start=first)}
+    if scan.unit == "px":
+        planes = [_picture(scan, predicted, colours, reference)]
+    else:
+        planes = _planes(scan, predicted, colours, reference, across=across)
+    present = {*np.unique(predicted.array).tolist(), *np.unique(reference.array).tolist()}
+    return _page(planes, [(name, colours[value]) for name, value in names.items() if value in present])
+
+
+def _picture(
+    scan: Volume, labels: Volume, colours: Mapping[int, Colour], reference: Volume | None = None
+) -> Image.Image:
     shown = scan.array if scan.channels == 3 else scan.array[:1]
     grey = shown if shown.dtype == np.uint8 else _grey(shown, _limits(shown))
     pixels = np.broadcast_to(grey[..., 0].transpose(2, 1, 0), (*grey.shape[2:0:-1], 3))
     factor = PICTURE_PIXELS / max(scan.grid.shape)
     size = (max(1, round(scan.grid.shape[0] * factor)), max(1, round(scan.grid.shape[1] * factor)))
-    return _outlined(pixels, labels.array[0, :, :, 0].T, size, colours)
+    filled = None if reference is None else reference.array[0, :, :, 0].T
+    return _outlined(pixels, labels.array[0, :, :, 0].T, size, colours, filled)
 
 
-def _planes(scan: Volume, labels: Volume, colours: Mapping[int, Colour]) -> list[Image.Image]:
+def _planes(
+    scan: Volume,
+    labels: Volume,
+    colours: Mapping[int, Colour],
+    reference: Volume | None = None,
+    *,
+    across: int | None = None,
+) -> list[Image.Image]:
     turned, _ = to_ras(scan)
     indices = to_ras(labels)[0].array[0]
+    filled = None if reference is None else to_ras(reference)[0].array[0]
+    telling = indices if filled is None or np.array_equal(filled, indices) else filled != indices
     spacing = turned.spacing
     lengths = [size * edge for size, edge in zip(indices.shape, spacing, strict=True)]
     factor = PLANE_PIXELS / max(lengths)
@@ -103,13 +134,16 @@ def _planes(scan: Volume, labels: Volume, colours: Mapping[int, Colour]) -> list
     # A scan of one slice has one plane; the others would be lines.
     limits = _limits(turned.array[:1])
     views = [view for view in _VIEWS if min(indices.shape[view.horizontal], indices.shape[view.vertical]) > 1]
+    if across is not None:
+        views = [view for view in _VIEWS if view.across == across]
     images = []
     for view in views or _VIEWS[:1]:
-        position = _fullest(indices, view.across)
+        position = _fullest(telling, view.across)
         grey = _grey(np.take(turned.array[0], position, axis=view.across), limits)
         shown = np.broadcast_to(_upright(grey)[..., None], (*grey.shape[::-1], 3))
         size = (pixels[view.horizontal], pixels[view.vertical])
-        image = _outlined(shown, _upright(np.take(indices, position, axis=view.across)), size, colours)
+        below = None if filled is None else _upright(np.take(filled, position, axis=view.across))
+        image = _outlined(shown, _upright(np.take(indices, position, axis=view.across)), size, colours, below)
         _write_letters(image, view.letters)
         images.append(image)
     return images
@@ -147,11 +181,17 @@ def _limits(whole: NDArray[Any]) -> tuple[float, float]:
 
 
 def _outlined(
-    pixels: NDArray[np.uint8], labels: NDArray[Any], size: tuple[int, int], colours: Mapping[int, Colour]
+    pixels: NDArray[np.uint8],
+    labels: NDArray[Any],
+    size: tuple[int, int],
+    colours: Mapping[int, Colour],
+    filled: NDArray[Any] | None = None,
 ) -> Image.Image:
-    """Rows of RGB pixels, enlarged to ``size`` (width, height), with the outline of every label."""
+    """Rows of RGB pixels, enlarged to ``size`` (width, height), with the outlines of ``labels``, over ``filled``."""
     image = Image.fromarray(np.ascontiguousarray(pixels)).resize(size, Image.Resampling.BICUBIC)
     drawn = np.array(image)
+    if filled is not None:
+        _fill(drawn, filled[_nearest(filled.shape[0], size[1])][:, _nearest(filled.shape[1], size[0])], colours)
     enlarged = labels[_nearest(labels.shape[0], size[1])][:, _nearest(labels.shape[1], size[0])]
     for value in np.unique(enlarged):
         if int(value) in colours:
@@ -159,6 +199,14 @@ def _outlined(
             inside = ndimage.binary_erosion(mask, iterations=OUTLINE_PIXELS, border_value=1)
             drawn[mask & ~inside] = colours[int(value)]
     return Image.fromarray(drawn)
+
+
+def _fill(drawn: NDArray[np.uint8], labels: NDArray[Any], colours: Mapping[int, Colour]) -> None:
+    """Tint ``drawn``, in place, where a label lies."""
+    for value in np.unique(labels):
+        if int(value) in colours:
+            mask = labels == value
+            drawn[mask] = (1 - TINT) * drawn[mask] + TINT * np.array(colours[int(value)])
 
 
 def _nearest(size: int, pixels: int) -> NDArray[np.int64]:

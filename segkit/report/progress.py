@@ -1,4 +1,4 @@
-"""progress.png: the loss, the validation Dice and the learning rate of a training."""
+"""progress.png: validation Dice, loss, learning rate and time of a training over its steps."""
 
 from __future__ import annotations
 
@@ -6,58 +6,111 @@ import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from segkit.files import atomic_path
 
-MOST_NAMED = 12
-"""Labels that get a colour and a name of their own; of more only the mean stands out."""
+MOST_NAMED = 8
+"""Labels that get a colour, a name and a band of their own; of more only the lowest."""
+LOWEST = 3
+"""Labels that are named where there are too many to name them all."""
+LONGEST_NAME = 40
+
+Rows = Sequence[Mapping[str, float | str]]
 
 
-def write_progress_picture(path: Path, rows: Sequence[Mapping[str, float | str]], labels: Sequence[str]) -> None:
+def write_progress_picture(path: Path, rows: Rows, labels: Sequence[str]) -> None:
     """Draw the rows of training.csv; needs no display server."""
-    figure = Figure(figsize=(8, 7), layout="constrained")
+    figure = Figure(figsize=(8, 9), layout="constrained")
     FigureCanvasAgg(figure)
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    upper, middle, lower = figure.subplots(3, 1, sharex=True, height_ratios=(4, 2, 1.5))
     _draw_dice(upper, rows, labels)
-    _draw_loss(lower, rows)
+    _draw_loss(middle, rows)
+    _draw_time(lower, rows)
     with atomic_path(path) as temporary, warnings.catch_warnings():
         # Names in scripts that the font lacks are drawn as boxes, which is no reason to disturb a training.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure.savefig(temporary, dpi=100, format="png")
 
 
-def _draw_dice(axes: Axes, rows: Sequence[Mapping[str, float | str]], labels: Sequence[str]) -> None:
+def _draw_dice(axes: Axes, rows: Rows, labels: Sequence[str]) -> None:
     axes.set(ylabel="Dice on validation cases", ylim=(0, 1))
     axes.grid(alpha=0.3)
     if not _series(rows, "dice")[0]:
         axes.text(0.5, 0.5, "no validation so far", transform=axes.transAxes, ha="center", color="gray")
         return
-    for number, label in enumerate(labels):
-        named = len(labels) <= MOST_NAMED
-        text = _plain(label) if named else ("one label each" if number == 0 else None)
-        color, line = None if named else "lightgray", "o-" if number < 10 else "o--"  # there are ten colours
-        axes.plot(*_series(rows, f"dice_{label}"), line, label=text, linewidth=1, color=color)
-    axes.plot(*_series(rows, "dice"), "o-", label="mean", linewidth=2, color="black")
-    axes.legend(fontsize="small", ncols=2 if 6 < len(labels) <= MOST_NAMED else 1, loc="lower right")
+    named, prefix = list(labels), ""
+    if len(labels) > MOST_NAMED:
+        named, prefix = _lowest(rows, labels), "lowest: "
+    for label in labels:
+        if label not in named:
+            axes.plot(*_series(rows, f"dice_{label}"), color="lightgray", linewidth=1, zorder=1)
+    for number, label in enumerate(named):
+        _draw_with_band(axes, rows, f"dice_{label}", label=_plain(prefix + label), color=f"C{number}", linewidth=1.5)
+    if len(labels) != 1:
+        _draw_with_band(axes, rows, "dice", label="mean over labels", color="black", linewidth=2.5)
+    handles = axes.get_legend_handles_labels()[0]
+    if len(named) < len(labels):
+        handles.append(Line2D([], [], color="lightgray", label=f"the other {len(labels) - len(named)} labels"))
+    if axes.collections:
+        handles.append(Patch(color="gray", alpha=0.3, label="band: 95 % interval of the mean over cases"))
+    axes.legend(handles=handles, fontsize="small", ncols=2 if len(handles) > 5 else 1, loc="lower right")
+
+
+def _lowest(rows: Rows, labels: Sequence[str]) -> list[str]:
+    """Those with the lowest Dice in the last validation that has them."""
+    last = {label: values[-1] for label in labels if (values := _series(rows, f"dice_{label}")[1])}
+    return sorted(last, key=last.__getitem__)[:LOWEST]
+
+
+def _draw_with_band(axes: Axes, rows: Rows, name: str, *, label: str, color: str, linewidth: float) -> None:
+    steps, values = _series(rows, name)
+    axes.plot(steps, values, "o-", label=label, linewidth=linewidth, markersize=4, color=color)
+    known = [row for row in rows if row.get(f"ci95_{name}", "") != ""]
+    if not known:
+        return
+    at, dice = _series(known, name)
+    half = np.array(_series(known, f"ci95_{name}")[1])
+    if len(at) == 1:  # a band needs two ends
+        axes.errorbar(at, dice, yerr=half, color=color, alpha=0.4, capsize=4)
+    else:
+        low, high = np.clip(dice - half, 0, 1), np.clip(dice + half, 0, 1)
+        axes.fill_between(at, low, high, color=color, alpha=0.12, linewidth=0)
 
 
 def _plain(name: str) -> str:
     """``name`` as it is written: matplotlib takes a dollar for the start of a formula, and hides a leading _."""
-    return (" " if name.startswith("_") else "") + name.replace("$", r"\$")
+    short = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+    return (" " if name.startswith("_") else "") + short.replace("$", r"\$")
 
 
-def _draw_loss(axes: Axes, rows: Sequence[Mapping[str, float | str]]) -> None:
-    axes.plot(*_series(rows, "loss"), color="tab:red", label="loss")
-    axes.set(xlabel="step", ylabel="training loss")
+def _draw_loss(axes: Axes, rows: Rows) -> None:
+    axes.plot(*_series(rows, "loss"), color="tab:red")
+    axes.set_ylabel("training loss", color="tab:red")
     axes.grid(alpha=0.3)
     rates = axes.twinx()
-    rates.plot(*_series(rows, "learning_rate"), color="tab:gray", linestyle="--")
-    rates.set_ylabel("learning rate (dashed)")
+    rates.plot(*_series(rows, "learning_rate"), color="dimgray", linestyle="--", linewidth=1)
+    rates.set_ylabel("learning rate (dashed)", color="dimgray")
 
 
-def _series(rows: Sequence[Mapping[str, float | str]], name: str) -> tuple[list[int], list[float]]:
+def _draw_time(axes: Axes, rows: Rows) -> None:
+    steps, seconds = _series(rows, "seconds_per_step")
+    axes.plot(steps, seconds, color="tab:blue")
+    axes.set_ylabel("seconds per step", color="tab:blue")
+    axes.set(xlabel="step", ylim=(0, 1.25 * max(seconds, default=1) or 1))
+    axes.grid(alpha=0.3)
+    waiting = axes.twinx()
+    steps, share = _series(rows, "data_share")
+    waiting.plot(steps, [100 * each for each in share], color="dimgray", linestyle="--", linewidth=1)
+    waiting.set(ylim=(0, max(5, 125 * max(share, default=0))))
+    waiting.set_ylabel("waiting for data, %\n(dashed)", color="dimgray")
+
+
+def _series(rows: Rows, name: str) -> tuple[list[int], list[float]]:
     present = [row for row in rows if row.get(name, "") != ""]
     return [int(row["step"]) for row in present], [float(row[name]) for row in present]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -15,12 +17,19 @@ TIMED_STEPS = 10
 """Steps after which the number of steps is decided: the first ones are slower than the rest."""
 SLOWER, FASTER = 0.95, 1.2
 """Shares of the remaining steps between which that number stands; a quiet machine stays well inside."""
+LATE = 0.02
+"""Share of all the time that a run may be late beyond that, so that the last few steps are not counted anew."""
 INTERMEDIATE_CASES = 8
 """Validation cases that are predicted before the end of a run; the last validation takes all that time allows."""
 MARGIN = 1.25
 """More time than the cases of the last validation took before: without it the last case is often one too many."""
 SHARE_BETWEEN, SHARE_AT_THE_END = 0.1, 0.05
 """Of a budget of minutes, the most that validation may take: before the end, checkpoints included, and at the end."""
+
+PREPARING, CHOOSING, STEPS = "preparing cases", "choosing precision and layout", "training steps"
+VALIDATING, SAVING = "validation", "saving"
+PARTS = (PREPARING, CHOOSING, STEPS, VALIDATING, SAVING)
+"""What the time of a run is spent on."""
 
 
 @dataclass
@@ -34,9 +43,11 @@ class Timing:
     recent: deque[float] = field(default_factory=lambda: deque(maxlen=50))
     """Of the last steps."""
     steps: int = 0
-    """How many steps this process has done, and how long it was busy with them, waiting for patches included."""
-    stepping: float = 0.0
+    """How many steps this process has done."""
     waiting: float = 0.0
+    """For patches, in the steps of the whole run."""
+    parts: dict[str, float] = field(default_factory=dict)
+    """Seconds of the whole run by what they were spent on; what is left of `elapsed` went into start and planning."""
     case: float = 0.0
     """To predict one validation case; 0 before the first."""
     saving: float = 2.0
@@ -48,7 +59,25 @@ class Timing:
     def add_step(self, seconds: float) -> None:
         self.recent.append(seconds)
         self.steps += 1
-        self.stepping += seconds
+        self._add(STEPS, seconds)
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Count the time of the block as ``name``."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._add(name, time.perf_counter() - start)
+
+    def add(self, parts: Mapping[str, float], waiting: float) -> None:
+        """Count what the processes before took, that this run was resumed from."""
+        self.waiting += waiting
+        for name, seconds in parts.items():
+            self._add(name, seconds)
+
+    def _add(self, name: str, seconds: float) -> None:
+        self.parts[name] = self.parts.get(name, 0.0) + seconds
 
     @property
     def per_step(self) -> float:
@@ -58,7 +87,8 @@ class Timing:
     @property
     def data_share(self) -> float:
         """Share of the steps' time that was spent on waiting for patches."""
-        return self.waiting / self.stepping if self.stepping else 0.0
+        stepping = self.parts.get(STEPS, 0.0)
+        return self.waiting / stepping if stepping else 0.0
 
 
 @dataclass
@@ -77,6 +107,8 @@ class Budget:
     """Whether the number of steps has been decided by timing."""
     settled: int = 0
     """Cases of every validation before the end, once the first has settled it."""
+    stands: bool = False
+    """Whether the number of steps stands whatever the time: so it does in a resumed run, once it had been decided."""
 
     @property
     def seconds(self) -> float:
@@ -117,19 +149,29 @@ class Budget:
         between = count * self.case_seconds() + self.timing.saving if count else 0.0
         return to_come * between + self.final_reserve()
 
-    def set_length(self, schedule: Schedule, to_come: int) -> None:
-        """Turn minutes into steps once some are timed; later only where the machine became much slower or faster."""
-        if self.trainer.max_minutes is None or schedule.remaining == 0 or not self.timing.per_step:
-            return
+    def set_length(self, schedule: Schedule, to_come: int) -> bool:
+        """Turn minutes into steps once some are timed; later only where the machine became much slower or faster.
+
+        Returns whether the number of steps was decided, for the first time or anew.
+        """
+        if self.trainer.max_minutes is None or self.stands or schedule.remaining == 0 or not self.timing.per_step:
+            return False
         possible = max(0, int((self.left() - self.reserve(to_come)) / self.timing.per_step))
         untimed = TIMED_STEPS - self.timing.steps
         if untimed > 0:
             # Steps so slow that time, or what was left of the schedule, runs out before enough of them are timed.
             if min(possible, schedule.remaining) <= untimed:
                 schedule.end_after(possible)
-        elif not self.decided or not int(SLOWER * schedule.remaining) <= possible <= FASTER * schedule.remaining + 2:
-            schedule.end_after(possible)
-            self.decided = True
+            return False
+        if self.decided and self._about_right(possible, schedule.remaining):
+            return False
+        schedule.end_after(possible)
+        self.decided = True
+        return True
+
+    def _about_right(self, possible: int, remaining: int) -> bool:
+        late = LATE * self.seconds / self.timing.per_step
+        return int(SLOWER * remaining) - late <= possible <= FASTER * remaining + 2
 
 
 def first_length(trainer: TrainerConfig, seconds_per_batch: float, elapsed: float) -> int:

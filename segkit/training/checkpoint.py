@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -17,6 +18,7 @@ from segkit.files import atomic_path
 log = logging.getLogger(__name__)
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
+UNREADABLE = "unreadable.ckpt"
 
 
 def save_checkpoint(trainer: L.Trainer, folder: Path) -> None:
@@ -30,8 +32,16 @@ def save_checkpoint(trainer: L.Trainer, folder: Path) -> None:
             os.replace(folder / LAST, folder / PREVIOUS)
 
 
+def has_checkpoint(folder: Path) -> bool:
+    """Whether there is one, readable or not; the folder is made before the first one is complete."""
+    return any((folder / name).is_file() for name in (LAST, PREVIOUS))
+
+
 def newest_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]] | None:
-    """Path and content of the newest checkpoint that can be read, or None."""
+    """Path and content of the newest checkpoint that can be read, or None.
+
+    One that cannot be read is renamed: the next `save_checkpoint` must not put it in the place of the last good one.
+    """
     for path in (folder / LAST, folder / PREVIOUS):
         if not path.is_file():
             continue
@@ -39,6 +49,8 @@ def newest_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]] | None:
             return path, _read(path)
         except (OSError, EOFError, RuntimeError, UnpicklingError) as error:
             log.warning("%s cannot be read and is left aside: %s", path, str(error).partition("\n")[0])
+            with suppress(OSError):
+                os.replace(path, folder / UNREADABLE)
     return None
 
 

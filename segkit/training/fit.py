@@ -28,7 +28,7 @@ from segkit.plans import Plan
 from segkit.preprocessing.store import prepare_cases
 from segkit.preprocessing.store_folder import store_size
 from segkit.status_line import CaseCounter
-from segkit.training.budget import Timing, first_length
+from segkit.training.budget import CHOOSING, PREPARING, Timing, first_length
 from segkit.training.calibrate import Mode
 from segkit.training.checkpoint import newest_checkpoint
 from segkit.training.compute import device_for, keep_freed_memory, set_threads
@@ -36,6 +36,7 @@ from segkit.training.drawn_labels import warn_of_labels_never_drawn
 from segkit.training.gathered import GatheredLoss
 from segkit.training.keeper import Keeper
 from segkit.training.known_mode import known_or_fastest_mode
+from segkit.training.loggers import open_logger
 from segkit.training.losses import build_loss
 from segkit.training.model_writer import ModelWriter
 from segkit.training.module import SegmentationModule
@@ -87,7 +88,7 @@ def fit(
     split = split_cases(dataset, config.fold)
     place, checkpoint = _to_go_on_with(folder, plan, split, ranks)
     store = prepared_folder(config, folder)
-    with CaseCounter("preparing") as counter:
+    with CaseCounter("preparing") as counter, timing.part(PREPARING):
         prepared = partial(prepare_cases, dataset=dataset, plan=plan, folder=store, progress=counter.show)
         training = ranks.in_turn(lambda: prepared(split.training))
         validation = ranks.in_turn(lambda: prepared(split.validation))
@@ -101,11 +102,12 @@ def fit(
         config, plan, dataset.name, dataset.content_hash(), split, folder, weights=started_from(folder)
     )
     network.to(device)
-    mode = (
-        Mode(**checkpoint["mode"])
-        if checkpoint
-        else ranks.share(lambda: known_or_fastest_mode(config, patches, device, timing, store=store, ranks=ranks))
-    )
+    with timing.part(CHOOSING):
+        mode = (
+            Mode(**checkpoint["mode"])
+            if checkpoint
+            else ranks.share(lambda: known_or_fastest_mode(config, patches, device, timing, store=store, ranks=ranks))
+        )
     log.info("training in %s, %s layout, on %s", mode.precision, mode.layout, device)
     loss: nn.Module = build_loss(config.trainer, plan)
     loss = GatheredLoss(loss, ranks) if ranks.count > 1 else loss
@@ -113,12 +115,17 @@ def fit(
     module.schedule = ranks.share(lambda: _schedule(config, mode, timing, checkpoint))
     if config.trainer.max_steps:
         warn_of_labels_never_drawn(patches, module.schedule.total, config.trainer.accumulate * plan.batch_size)
-    keeper = Keeper(plan, config.trainer, validation, folder=folder, timing=timing, writer=writer, ranks=ranks)
+    logger = open_logger(config, folder, module.schedule.step) if ranks.number == 0 else None
+    keeper = Keeper(
+        plan, config.trainer, validation, folder=folder, timing=timing, writer=writer, logger=logger, ranks=ranks
+    )
     # A run that was killed between its last checkpoint and finished.json has no step left to do.
     if module.schedule.remaining:
         _train(module, keeper, _loader(config.trainer, patches, module.schedule.step, ranks), place, callbacks)
     if not config.trainer.max_steps:  # else it was said before the first step
         warn_of_labels_never_drawn(patches, module.schedule.step, config.trainer.accumulate * plan.batch_size)
+    if logger:
+        logger.finalize("success")
     ranks.share(lambda: write_text(folder / FINISHED, json.dumps({"steps": module.schedule.step}) + "\n"))
     return folder / BUNDLE
 

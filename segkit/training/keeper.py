@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
+import torch
+from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
 from segkit.clock import duration
@@ -17,14 +20,18 @@ from segkit.config import TrainerConfig
 from segkit.plans import Plan
 from segkit.preprocessing.store import PreparedCase
 from segkit.status_line import StatusLine
-from segkit.training.budget import Budget, Timing
+from segkit.training.budget import SAVING, VALIDATING, Budget, Timing
 from segkit.training.checkpoint import save_checkpoint
+from segkit.training.gallery import Gallery
+from segkit.training.loggers import log_row
 from segkit.training.model_writer import ModelWriter
 from segkit.training.module import SegmentationModule
+from segkit.training.random_state import random_state, restore_random_state
 from segkit.training.ranks import ALONE, Ranks
-from segkit.training.record import Record
+from segkit.training.record import Record, Row, score_columns
 from segkit.training.run_folder import CHECKPOINTS
-from segkit.training.validation import ValidationScore, validate, windows_of
+from segkit.training.run_report import RunReport
+from segkit.training.validation import Seen, ValidationScore, unseen, validate, windows_of
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +51,7 @@ class Keeper(L.Callback):
         folder: Path,
         timing: Timing,
         writer: ModelWriter,
+        logger: Logger | None = None,
         ranks: Ranks = ALONE,
     ) -> None:
         self.plan = plan
@@ -57,11 +65,15 @@ class Keeper(L.Callback):
         # Of this rank.
         cases, patches = math.ceil(len(self.cases) / ranks.count), ranks.part_of(plan.batch_size)
         self.budget = Budget(trainer_config, timing, cases=cases, windows=windows, batch_size=patches)
+        self.asked = 0
+        """Number of the signal that asked this process to stop the run,"""
         self.interrupted = 0
-        """Number of the signal that asked the run to stop."""
+        """and of one to any of the ranks, once all of them know: they stop after the same step."""
         self.score: ValidationScore | None = None
         self.score_step = 0
+        self.gallery = Gallery(plan)
         self.record = Record(folder, tuple(plan.labels))
+        self.logger = logger
         self.line = StatusLine(elsewhere=30.0, at_once=True)
         self.losses: list[Tensor] = []
         """Of the batches since the last row."""
@@ -70,11 +82,43 @@ class Keeper(L.Callback):
         self.saved = time.monotonic()
         self.due = 0
         """How many validations were due so far."""
+        self.looked_at = True
+        """Whether validation and row of the current step are done, where it is one for them; a signal puts them off."""
+        self.random: dict[str, list[Tensor]] | None = None
+        """torch's random state in the checkpoint that the run goes on from."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs beside weights, optimizer and schedule to go on as if it had not been stopped."""
+        return {
+            "losses": [float(loss) for loss in self.losses],
+            "loss": self.loss,
+            "due": self.due,
+            "looked_at": self.looked_at,
+            "score": None if self.score is None else dataclasses.asdict(self.score),
+            "score_step": self.score_step,
+            "settled": self.budget.settled,
+            "decided": self.budget.decided,
+            "parts": self.timing.parts,
+            "waiting": self.timing.waiting,
+            "random": random_state(),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.losses = [torch.tensor(loss) for loss in state_dict["losses"]]
+        self.loss, self.due, self.looked_at = (state_dict[name] for name in ("loss", "due", "looked_at"))
+        self.score = ValidationScore(**state_dict["score"]) if state_dict["score"] else None
+        self.score_step = state_dict["score_step"]
+        self.budget.settled = state_dict["settled"]
+        self.budget.decided = self.budget.stands = state_dict["decided"]
+        self.timing.add(state_dict["parts"], state_dict["waiting"])
+        self.random = state_dict["random"]
 
     def on_train_start(self, _trainer: L.Trainer, module: L.LightningModule) -> None:
-        schedule = _module(module).schedule
-        self.record = Record.resume(self.folder, tuple(self.plan.labels), schedule.step)
-        self.due = int(schedule.progress * self.config.validations)
+        self.record = Record.resume(self.folder, tuple(self.plan.labels), _module(module).schedule.step)
+        if self.random:
+            restore_random_state(self.random)
+        if not self.looked_at:
+            self._look_at(_module(module))
         self.step_ended = self.batch_ended = time.perf_counter()
 
     def on_train_batch_start(self, _trainer: L.Trainer, _module: L.LightningModule, *_: Any) -> None:
@@ -99,26 +143,41 @@ class Keeper(L.Callback):
 
     def _after_step(self, trainer: L.Trainer, module: SegmentationModule) -> None:
         schedule = module.schedule
-        self.budget.set_length(schedule, to_come=self._validations_to_come())
-        overdue = time.monotonic() - self.saved > 60 * self.config.checkpoint_minutes
+        decided = self.budget.set_length(schedule, to_come=self._validations_to_come())
+        # The number of steps that was decided must be found by a run that is killed and resumed.
+        due = decided or self._checkpoint_is_due(schedule.step)
         # The clock of rank 0 decides, and a signal to any rank stops all.
-        schedule.total, late, self.interrupted = self.ranks.agree([schedule.total, overdue], self.interrupted)
-        finished = schedule.remaining == 0
-        last = finished or bool(self.interrupted)
-        due = int(schedule.progress * self.config.validations) - self.due
-        if finished:
-            self._validate_at_the_end(module)
-        elif due and not last:
-            cases, _ = self.ranks.agree([self.budget.settle_cases()], 0)
-            self._validate(module, self.cases[: self.ranks.count * cases])
-        self.due += due
-        validated = self._validated(module)
-        if last or validated or schedule.step % max(1, schedule.total // ROWS) == 0:
-            self._add_row(module)
-        if last or validated or late:
+        schedule.total, save, self.interrupted = self.ranks.agree([schedule.total, due], self.asked)
+        self.looked_at = False
+        if schedule.remaining == 0 or not self.interrupted:
+            self._look_at(module)
+        last = schedule.remaining == 0 or bool(self.interrupted)
+        if last or save or self._validated(module):
             self.save(trainer, module)
         self._show(module, last=last)
         trainer.should_stop = last
+
+    def _look_at(self, module: SegmentationModule) -> None:
+        """Validate, and add a row to training.csv, where this is the step for it."""
+        schedule = module.schedule
+        due = int(schedule.progress * self.config.validations) - self.due
+        if schedule.remaining == 0:
+            self._validate_at_the_end(module)
+        elif due:
+            cases, _ = self.ranks.agree([self.budget.settle_cases()], 0)
+            self._validate(module, self.cases[: self.ranks.count * cases])
+            (self.interrupted,) = self.ranks.agree([], self.asked)
+            if self.interrupted:
+                return  # cut short: the resumed run does it
+        self.due += due
+        self.looked_at = True
+        if schedule.remaining == 0 or self._validated(module) or schedule.step % max(1, schedule.total // ROWS) == 0:
+            self._add_row(module)
+
+    def _checkpoint_is_due(self, step: int) -> bool:
+        every = self.config.checkpoint_steps
+        by_time = time.monotonic() - self.saved > 60 * self.config.checkpoint_minutes
+        return by_time or bool(every and step % every == 0)
 
     def _validations_to_come(self) -> int:
         """Before the last one."""
@@ -133,28 +192,30 @@ class Keeper(L.Callback):
             seconds = duration(self.budget.case_seconds())
             log.warning("no validation at the end: one case would take about %s of the time there is", seconds)
             return
-        self._validate(module, self.cases)
+        self._validate(module, self.cases, self.gallery.offer)
         if self.score and self.score.cases < len(self.cases):
             log.info("validated on %d of %d cases, as time allowed", self.score.cases, len(self.cases))
 
-    def _validate(self, module: SegmentationModule, cases: Sequence[PreparedCase]) -> None:
+    def _validate(self, module: SegmentationModule, cases: Sequence[PreparedCase], seen: Seen = unseen) -> None:
         if not cases:
             return
         start = time.perf_counter()
 
         def enough(done: int) -> bool:
             self.timing.case = (time.perf_counter() - start) / done
-            return bool(self.interrupted) or self.budget.left() < self.timing.case
+            return bool(self.asked) or self.budget.left() < self.timing.case
 
-        self.score = validate(
-            module.average,
-            cases,
-            self.plan,
-            mode=module.mode,
-            device=module.device,
-            enough=enough,
-            ranks=self.ranks,
-        )
+        with self.timing.part(VALIDATING):
+            self.score = validate(
+                module.average,
+                cases,
+                self.plan,
+                mode=module.mode,
+                device=module.device,
+                enough=enough,
+                seen=seen,
+                ranks=self.ranks,
+            )
         self.score_step = module.schedule.step
 
     def _validated(self, module: SegmentationModule) -> bool:
@@ -164,7 +225,7 @@ class Keeper(L.Callback):
     def _add_row(self, module: SegmentationModule) -> None:
         self.loss = sum(loss.item() for loss in self.losses) / max(1, len(self.losses))
         self.losses.clear()
-        row: dict[str, float | str] = {
+        row: Row = {
             "step": module.schedule.step,
             "minutes": round(self.timing.elapsed() / 60, 3),
             "loss": round(self.loss, 5),
@@ -172,21 +233,33 @@ class Keeper(L.Callback):
             "seconds_per_step": round(self.timing.per_step, 4),
             "data_share": round(self.timing.data_share, 4),
         }
-        if self.score and self.score.mean is not None and self._validated(module):
-            row["dice"] = round(self.score.mean, 5)
-            row |= {f"dice_{name}": round(value, 5) for name, value in self.score.labels.items()}
+        if self.score and self._validated(module):
+            row |= score_columns(self.score)
         self.record.add(row)
+        if self.logger:
+            log_row(self.logger, row, self.plan.labels)
 
     def save(self, trainer: L.Trainer, module: SegmentationModule) -> None:
-        """Bundle, training.csv, progress.png and checkpoint, as of now."""
+        """Bundle, training.csv, progress.png and checkpoint, as of now; after the last step the report as well."""
         start = time.monotonic()
         if self.ranks.number == 0:
-            self.writer.write(module, self._training_figures(module), self._metrics())
-            self.record.write()
-        # Last: a checkpoint without steps to do promises that the model of those steps is written.
-        save_checkpoint(trainer, self.folder / CHECKPOINTS)
+            self._write(module)
+        # Last: a checkpoint without steps to do promises that the model of those steps is written, and its report.
+        with self.timing.part(SAVING):
+            save_checkpoint(trainer, self.folder / CHECKPOINTS)
         self.saved = time.monotonic()
         self.timing.saving = self.saved - start
+
+    def _write(self, module: SegmentationModule) -> None:
+        with self.timing.part(SAVING):
+            self.writer.write(module, self._training_figures(module), self._metrics())
+            self.record.write()
+            if self.logger:
+                self.logger.save()
+        if not module.schedule.remaining:
+            step = module.schedule.step
+            report = RunReport(self.plan, self.timing, module.mode, steps=step, device=str(module.device))
+            report.write(self.folder, self.score, self.score_step, self.gallery)
 
     def _training_figures(self, module: SegmentationModule) -> dict[str, Any]:
         return {
@@ -222,6 +295,4 @@ class Keeper(L.Callback):
 
 
 def _module(module: L.LightningModule) -> SegmentationModule:
-    if not isinstance(module, SegmentationModule):
-        raise TypeError(f"Keeper keeps a SegmentationModule, not a {type(module).__name__}")
-    return module
+    return cast(SegmentationModule, module)  # fit gives Lightning no other

@@ -98,6 +98,14 @@ class Ranks:
             torch.distributed.all_reduce(numbers, group=self.group)
         return int(numbers)
 
+    def merged(self, own: dict[str, T]) -> dict[str, T]:
+        """The entries of all ranks, those of rank 0 first."""
+        if self.count == 1:
+            return own
+        parts: list[Any] = [None] * self.count
+        torch.distributed.all_gather_object(parts, own, group=self.group)
+        return {key: value for part in parts for key, value in part.items()}
+
     def gather(self, tensor: Tensor) -> list[Tensor]:
         """``tensor`` of every rank, all of one shape, without gradients."""
         parts = [torch.empty_like(tensor, memory_format=torch.contiguous_format) for _ in range(self.count)]

@@ -9,9 +9,24 @@ from pathlib import Path
 
 from segkit.files import write_text
 from segkit.report.progress import write_progress_picture
+from segkit.training.validation import ValidationScore
 
 COLUMNS = ("step", "minutes", "loss", "learning_rate", "seconds_per_step", "data_share", "dice")
 Row = dict[str, float | str]
+
+
+def score_columns(score: ValidationScore) -> Row:
+    """Of a validation: cases, mean Dice over labels and of each label, and half their 95 % confidence intervals.
+
+    Without any label to find there is nothing to say.
+    """
+    if score.mean is None:
+        return {}
+    widths = {f"ci95_dice_{name}": width for name, width in score.half_widths().items()}
+    if score.mean_half_width is not None:
+        widths["ci95_dice"] = score.mean_half_width
+    dice = {"dice": score.mean, **{f"dice_{name}": value for name, value in score.labels.items()}}
+    return {"cases": score.cases, **{name: round(value, 5) for name, value in {**dice, **widths}.items()}}
 
 
 @dataclass
@@ -38,7 +53,9 @@ class Record:
     def write(self) -> None:
         """training.csv and progress.png."""
         text = io.StringIO()
-        writer = csv.DictWriter(text, [*COLUMNS, *(f"dice_{name}" for name in self.labels)], lineterminator="\n")
+        dice = [f"dice_{name}" for name in self.labels]
+        columns = [*COLUMNS, *dice, "cases", "ci95_dice", *(f"ci95_{name}" for name in dice)]
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
         write_text(self.folder / "training.csv", text.getvalue())

@@ -11,20 +11,20 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from segkit.bundle import Bundle, read_bundle
-from segkit.config import TrainConfig, load, to_yaml
+from segkit.config import TrainConfig, load
 from segkit.config_file import read_config
 from segkit.config_keys import get
 from segkit.config_words import given_keys
 from segkit.dataset import Dataset
 from segkit.dataset_plan import given_plan, measured_plan, open_dataset
-from segkit.errors import Interrupted, UsageError
-from segkit.files import write_text
+from segkit.errors import UsageError
 from segkit.model_names import resolve_model
 from segkit.planning.fingerprint import Progress
-from segkit.plans import Plan, plan_text
-from segkit.training.checkpoint import newest_checkpoint
+from segkit.plans import Plan
+from segkit.training.checkpoint import has_checkpoint, newest_checkpoint
 from segkit.training.compute import device_for
 from segkit.training.fit import fit
+from segkit.training.loggers import check_logger
 from segkit.training.ranks import Ranks, start_ranks
 from segkit.training.run_folder import (
     BUNDLE,
@@ -37,13 +37,16 @@ from segkit.training.run_folder import (
     prepared_folder,
     safe_name,
     state,
+    write_start,
 )
 from segkit.training.slurm import was_requeued
 from segkit.training.split import check_split, split_cases
+from segkit.training.stop_signals import stoppable
 
 log = logging.getLogger(__name__)
 
 
+@stoppable()
 def train(
     *overrides: str, resume: bool = False, progress: Progress | None = None, started: float | None = None
 ) -> Path:
@@ -64,6 +67,7 @@ def train(
         config = _as_started(config, overrides)
         if _is_done(Path(config.run_dir or ""), resume):
             return Path(config.run_dir or "")
+    check_logger(config.logger)
     ranks = start_ranks(config.compute)
     with ranks.end_together():
         return _train(config, overrides, ranks, resume=resume, progress=progress, started=started)
@@ -90,7 +94,7 @@ def _train(
     run_dir = Path(config.run_dir) if config.run_dir else default_run_dir(config, plan, dataset, weights)
     if not config.run_dir and ranks.share(lambda: _is_done(run_dir, resume)):
         return run_dir
-    if (run_dir / CHECKPOINTS).exists():  # before config.yaml names another dataset
+    if has_checkpoint(run_dir / CHECKPOINTS):  # before config.yaml names another dataset
         check_split(run_dir, split)
     log.info("%d cases train, %d validate; the run is in %s", len(split.training), len(split.validation), run_dir)
     mirrored = ", ".join("xyz"[axis] for axis in plan.mirror_axes) or "none"
@@ -144,9 +148,8 @@ def _is_done(run_dir: Path, resume: bool) -> bool:
 def _plan(
     config: TrainConfig, dataset: Dataset, gpu: bool, progress: Progress | None, *, given: set[str], ranks: Ranks
 ) -> Plan:
-    started = Path(config.run_dir) / PLAN if config.run_dir else None
-    if started and started.is_file():
-        return given_plan(started, dataset)
+    if config.run_dir and state(Path(config.run_dir)) == "unfinished":
+        return given_plan(Path(config.run_dir) / PLAN, dataset)
     if config.plan.file:
         return given_plan(config.plan.file, dataset)
     run_dir = Path(config.run_dir) if config.run_dir else RUNS / safe_name(dataset.name) / "run"
@@ -159,15 +162,14 @@ def _plan(
 
 @contextmanager
 def _started(run_dir: Path, config: TrainConfig, plan: Plan) -> Iterator[None]:
-    """Write down what runs; leave nothing of a run that came to no checkpoint, else let runs/latest name it."""
+    """Write down what runs; leave nothing of a run that came to no checkpoint; else let runs/latest name it."""
     made = [folder for folder in run_dir.parents if not folder.exists()]
-    # config.yaml comes last: where it stands, the plan does too.
-    write_text(run_dir / PLAN, plan_text(plan))
-    write_text(run_dir / CONFIG, to_yaml(config))
+    write_start(run_dir, plan, config)
     try:
-        yield
-    except Exception as error:
-        if not isinstance(error, Interrupted) and not (run_dir / CHECKPOINTS).exists():
+        with stoppable(run_dir):
+            yield
+    except BaseException:
+        if not has_checkpoint(run_dir / CHECKPOINTS):
             shutil.rmtree(run_dir)
             with suppress(OSError):  # somebody else may have put something there meanwhile
                 for folder in made:

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Literal
 
 from segkit.bundle import Bundle
-from segkit.config import TrainConfig
+from segkit.config import TrainConfig, to_yaml
 from segkit.dataset import Dataset
 from segkit.errors import InputError, UsageError
-from segkit.files import write_text
-from segkit.plans import Plan
+from segkit.files import atomic_path, is_leftover, remove_leftovers, write_text
+from segkit.plans import Plan, plan_text
 
 log = logging.getLogger(__name__)
 
@@ -41,9 +41,28 @@ def state(run_dir: Path) -> State:
         return "finished"
     if (run_dir / CONFIG).is_file():
         return "unfinished"
-    if run_dir.exists() and (not run_dir.is_dir() or any(item.name != PREPARED for item in run_dir.iterdir())):
+    if run_dir.exists() and not (run_dir.is_dir() and _is_unused(run_dir)):
         raise UsageError(f"run_dir={run_dir} holds something else than a training. Give a new or an empty folder.")
     return "new"
+
+
+def _is_unused(folder: Path) -> bool:
+    """Whether it is empty, or as a training leaves it that was killed while it wrote its first files."""
+    left = [path for path in folder.iterdir() if is_leftover(path)]
+    others = {path.name for path in folder.iterdir() if not is_leftover(path)} - {PREPARED}
+    return not others or (others == {PLAN} and any(path.suffix == Path(CONFIG).suffix for path in left))
+
+
+def write_start(run_dir: Path, plan: Plan, config: TrainConfig) -> None:
+    """Write plan.json and config.yaml, the files that make a folder the one of a run.
+
+    A kill at any moment leaves a folder that `state` calls new, or one with both files: config.yaml comes last, and
+    while plan.json stands alone there is the uncompleted config.yaml beside it.
+    """
+    with atomic_path(run_dir / CONFIG) as temporary:
+        temporary.write_text(to_yaml(config), encoding="utf-8")
+        write_text(run_dir / PLAN, plan_text(plan))
+    remove_leftovers(run_dir, run_dir / CHECKPOINTS, run_dir / BUNDLE, run_dir / BUNDLE / "weights")
 
 
 def default_run_dir(config: TrainConfig, plan: Plan, dataset: Dataset, weights: Bundle | None = None) -> Path:

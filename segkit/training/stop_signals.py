@@ -5,12 +5,17 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 import lightning as L
 
 from segkit.errors import Interrupted
+from segkit.training.checkpoint import has_checkpoint
 from segkit.training.keeper import Keeper
+from segkit.training.run_folder import CHECKPOINTS
 from segkit.training.slurm import REQUEUE
 
 log = logging.getLogger(__name__)
@@ -24,8 +29,6 @@ class StopSignals(L.Callback):
     def __init__(self, keeper: Keeper) -> None:
         self.keeper = keeper
         self.signals = (*SIGNALS, *([REQUEUE] if keeper.ranks.slurm and REQUEUE else ()))
-        self.asked = False
-        """Whether this process got a signal; others of its training may have got theirs."""
 
     def on_train_start(self, _trainer: L.Trainer, _module: L.LightningModule) -> None:
         # Only now, because Lightning's own handler of SIGTERM, set just before, ends the run between the batches of
@@ -35,11 +38,34 @@ class StopSignals(L.Callback):
                 signal.signal(number, self._stop)
 
     def _stop(self, number: int, _frame: FrameType | None) -> None:
-        if self.asked:
-            raise Interrupted("stopped at once; with --resume the last checkpoint goes on", number)
+        if self.keeper.asked:
+            raise Interrupted(f"stopped at once; {_what_now(self.keeper.folder)}", number)
         log.warning("stopping after this step; once more to stop at once")
-        self.asked = True
-        self.keeper.interrupted = number
+        self.keeper.asked = number
+
+
+@contextmanager
+def stoppable(run_dir: Path | None = None) -> Iterator[None]:
+    """Outside of the steps a signal ends the run at once, with a word on what is kept in ``run_dir``."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        raise Interrupted(f"stopped; {_what_now(run_dir)}", number)
+
+    before = {number: signal.signal(number, stop) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _what_now(run_dir: Path | None) -> str:
+    if run_dir and has_checkpoint(run_dir / CHECKPOINTS):
+        return "with --resume the last checkpoint goes on"
+    return "nothing was saved, and the same command starts anew"
 
 
 def ignore_signals(_worker: int) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
+from segkit.evaluation.confidence import half_width
 from segkit.plans import Plan
 from segkit.preprocessing.store import PreparedCase
 from segkit.sliding_window import count_windows, predict_scores
@@ -19,6 +20,13 @@ from segkit.training.ranks import ALONE, Ranks
 
 OVERLAP = 0.5
 """Of neighbouring windows, in parts of their edge."""
+
+Seen = Callable[[PreparedCase, Tensor, Tensor, dict[str, float]], None]
+"""Is shown a case, its predicted and its true label indices (X, Y, Z), and its Dice by label."""
+
+
+def unseen(_case: PreparedCase, _predicted: Tensor, _reference: Tensor, _dice: dict[str, float]) -> None:
+    """Looks at nothing."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,20 @@ class ValidationScore:
 
     labels: dict[str, float]
     cases: int
+    per_case: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Dice by case id and label."""
+
+    def half_widths(self) -> dict[str, float]:
+        """Half the 95 % confidence interval of each label's mean; a label of fewer than two cases is absent."""
+        widths = {
+            name: half_width([dice[name] for dice in self.per_case.values() if name in dice]) for name in self.labels
+        }
+        return {name: width for name, width in widths.items() if width is not None}
+
+    @property
+    def mean_half_width(self) -> float | None:
+        """The same of the cases' means over their labels."""
+        return half_width([float(np.mean(list(dice.values()))) for dice in self.per_case.values() if dice])
 
     @property
     def mean(self) -> float | None:
@@ -45,16 +67,18 @@ def validate(
     mode: Mode,
     device: torch.device,
     enough: Callable[[int], bool] = lambda _done: False,
+    seen: Seen = unseen,
     ranks: Ranks = ALONE,
 ) -> ValidationScore:
     """Dice of ``network`` (in evaluation mode) on whole volumes, without test-time augmentation.
 
-    ``enough`` is asked after every case, with the number of cases done, whether the others may be left out. The
-    ``ranks`` of a training share the cases, and each gets the score of all.
+    ``enough`` is asked after every case, with the number of cases done, whether the others may be left out. ``seen``
+    is shown every case. The ``ranks`` of a training share the cases, and each gets the score of all.
     """
     means = {name: MeanMetric(nan_strategy="ignore").to(device) for name in plan.labels}
     for mean in means.values():
         mean.update(torch.nan)  # counts for nothing, and so a rank without any case has a mean to give, too
+    per_case: dict[str, dict[str, float]] = {}
     done = 0
     for done, case in enumerate(cases[ranks.number :: ranks.count], start=1):
         image = torch.from_numpy(np.array(case.image)).to(device)
@@ -63,14 +87,18 @@ def validate(
                 mode.wrap(network), image, window=plan.patch, overlap=OVERLAP, slice_axis=plan.slice_axis
             )
         reference = torch.from_numpy(np.array(case.labels, dtype=np.int64)).to(device)
+        per_case[case.id] = found = {}
         for name, dice in zip(plan.labels, dice_per_label(scores, reference, plan), strict=True):
             if not dice.isnan():
                 means[name].update(dice)
+                found[name] = float(dice)
+        seen(case, *_shown(scores, reference, plan), found)
         if enough(done):
             break
     # torchmetrics sums over the ranks here, so all of them must come, with every label.
-    found = {name: float(mean.compute()) for name, mean in means.items()}
-    return ValidationScore({name: dice for name, dice in found.items() if not math.isnan(dice)}, ranks.total(done))
+    labels = {name: float(mean.compute()) for name, mean in means.items()}
+    labels = {name: dice for name, dice in labels.items() if not math.isnan(dice)}
+    return ValidationScore(labels, ranks.total(done), ranks.merged(per_case))
 
 
 def windows_of(case: PreparedCase, plan: Plan) -> int:
@@ -89,6 +117,23 @@ def dice_per_label(scores: Tensor, reference: Tensor, plan: Plan) -> Tensor:
     reference = reference[annotated]
     sizes, overlap = (_region_sums if plan.regions else _label_sums)(predicted, reference, plan)
     return 2 * overlap / sizes
+
+
+def _shown(scores: Tensor, reference: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
+    """Prediction and reference as one index of a label or region per voxel (X, Y, Z); later regions hide earlier ones.
+
+    Voxels that nobody has annotated are background in the reference.
+    """
+    if not plan.regions:
+        return scores.argmax(0), torch.where(reference <= len(plan.targets), reference, 0)
+    table = torch.tensor([[*row, False] for row in plan.membership], device=reference.device)
+    return _last(scores > 0), _last(table[:, reference])
+
+
+def _last(inside: Tensor) -> Tensor:
+    """(R, X, Y, Z) to the number, from 1 on, of the last that is true; 0 where none is."""
+    numbers = torch.arange(1, len(inside) + 1, device=inside.device).view(-1, 1, 1, 1)
+    return (inside * numbers).amax(0)
 
 
 def _label_sums(predicted: Tensor, reference: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:

@@ -85,6 +85,19 @@ def test_an_unfinished_run_needs_resume(here: Path, phantom: Path, capsys: pytes
     assert (here / "run" / "finished.json").is_file()
 
 
+def test_a_run_killed_before_its_first_checkpoint_starts_from_its_weights_again(
+    here: Path, phantom: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", f"dataset={phantom}", "weights=run", "plan=run/plan.json", "run_dir=second", *QUICK]
+    assert main(words) == 0
+    (here / "second/finished.json").unlink()
+    for path in (here / "second/checkpoints").iterdir():
+        path.unlink()  # the folder was made, and nothing in it was completed
+    capsys.readouterr()
+    assert main([*words, "--resume"]) == 0
+    assert "tensors taken over, not: none" in capsys.readouterr().err
+
+
 def test_a_run_does_not_go_on_with_other_cases(
     here: Path, phantom: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from segkit.report.preview import LEGEND_ENTRIES, write_preview
+from segkit.report.preview import LEGEND_ENTRIES, TINT, draw_comparison, write_preview
 from segkit.volume import Volume
 
-RED = (255, 80, 80)
+RED, GREEN = (255, 80, 80), (80, 225, 80)
 CYAN, ORANGE = (60, 225, 225), (255, 150, 60)
 """Of the first two labels on a colour picture, where red would be lost."""
 
@@ -79,3 +79,28 @@ def test_more_labels_than_the_legend_holds(tmp_path: Path) -> None:
     scan = Volume(np.zeros((1, count, 1, 1)), np.eye(4))
     few = drawn(tmp_path, scan, np.minimum(labels, 2), names)
     assert drawn(tmp_path, scan, labels, names).shape[0] > few.shape[0]
+
+
+def test_a_comparison_outlines_the_prediction_and_fills_the_reference() -> None:
+    scan = Volume(np.zeros((1, 20, 20, 1)), np.eye(4))
+    predicted, reference = np.zeros((1, 20, 20, 1), np.uint8), np.zeros((1, 20, 20, 1), np.uint8)
+    predicted[0, 12:18, 12:18], reference[0, 2:8, 2:8] = 1, 1  # right and anterior; left and posterior
+    image = draw_comparison(scan, scan.with_array(predicted), scan.with_array(reference), {"a": 1})
+    picture = np.asarray(image)
+    assert picture.shape[:2] == (400 + 24 + 20 + 12, 400 + 24)
+    assert tuple(picture[12 + 100, 12 + 100]) == (0, 0, 0)  # inside the outline
+    assert centre(picture, RED)[0] < 200
+    assert tuple(picture[12 + 300, 12 + 300]) == tuple(int(TINT * part) for part in RED)
+
+
+def test_a_comparison_shows_the_planes_that_differ_most() -> None:
+    scan = Volume(np.zeros((1, 10, 10, 10)), np.eye(4))
+    reference = np.zeros((1, 10, 10, 10), np.uint8)
+    reference[0, 2:8, 2:8, 2] = 1  # the fullest plane, which is found
+    predicted = reference.copy()
+    predicted[0, 4, 4, 8] = 2  # invented
+    volumes = scan.with_array(predicted), scan.with_array(reference)
+    picture = np.asarray(draw_comparison(scan, *volumes, {"a": 1, "b": 2}, across=2))
+    assert (picture[:-32] == GREEN).all(axis=2).any()
+    assert picture.shape[1] == 400 + 24  # one plane
+    assert draw_comparison(scan, *volumes, {"a": 1, "b": 2}).width == 3 * 400 + 48

@@ -15,6 +15,7 @@ Rows = list[dict[str, float | str]]
 def rows(labels: list[str]) -> Rows:
     """Two rows, the second with Dice."""
     first: dict[str, float | str] = {"step": 1, "loss": 2.0, "learning_rate": 0.1, "dice": ""}
+    first |= {"seconds_per_step": 0.5, "data_share": 0.01}
     scores: dict[str, float | str] = {"dice": 0.5, **{f"dice_{name}": 0.5 for name in labels}}
     return [first, {**first, "step": 2, **scores}]
 
@@ -25,7 +26,18 @@ def rows(labels: list[str]) -> Rows:
 def test_any_labels(labels: list[str], tmp_path: Path) -> None:
     write_progress_picture(tmp_path / "p.png", rows(labels), labels)
     with Image.open(tmp_path / "p.png") as picture:
-        assert picture.size == (800, 700)
+        assert picture.size == (800, 900)
+
+
+def test_the_band_is_drawn(tmp_path: Path) -> None:
+    drawn = []
+    for width in (0.0, 0.2):
+        for count in (1, 2):  # a bar, and a band
+            made = rows(["liver"])
+            scored = [{**made[1], "step": step, "ci95_dice_liver": width} for step in range(2, 2 + count)]
+            write_progress_picture(tmp_path / "p.png", [made[0], *scored], ["liver"])
+            drawn.append((tmp_path / "p.png").read_bytes())
+    assert len(set(drawn)) == 4
 
 
 def test_a_training_without_validation_says_so(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from segkit.config import TrainerConfig
-from segkit.training.budget import Budget, Timing, first_length
+from segkit.training.budget import SAVING, STEPS, Budget, Timing, first_length
 from segkit.training.schedule import Schedule
 
 
@@ -70,13 +70,36 @@ def test_a_case_is_guessed_from_a_step_until_one_is_measured() -> None:
     assert budget(10, step=3.0, cases=1, case=7.0).case_seconds() == 7.0
 
 
-@pytest.mark.parametrize(("before", "then"), [(63, 58), (62, 62), (47, 47), (46, 58)])
+@pytest.mark.parametrize(("before", "then"), [(64, 58), (63, 63), (47, 47), (46, 58)])
 def test_small_changes_of_speed_change_nothing_and_large_ones_do(before: int, then: int) -> None:
     schedule = after(10, 10 + before)
     decided = budget(1)
     decided.decided = True
     decided.set_length(schedule, to_come=0)
     assert schedule.remaining == then
+
+
+def test_a_number_that_stands_is_not_decided_again() -> None:
+    schedule, resumed = after(10, 1000), budget(1)
+    resumed.stands = True
+    assert not resumed.set_length(schedule, to_come=0)
+    assert schedule.total == 1000
+
+
+def test_whether_the_number_was_decided_is_said_once() -> None:
+    schedule, free = after(10, 1000), budget(1)
+    assert [free.set_length(schedule, to_come=0) for _ in range(3)] == [True, False, False]
+
+
+def test_what_time_is_spent_on_adds_up_over_processes() -> None:
+    timing = Timing()
+    timing.add_step(2.0)
+    with timing.part(SAVING):
+        pass
+    timing.add({STEPS: 4.0, SAVING: 1.0}, waiting=3.0)
+    assert timing.parts[STEPS] == 6.0
+    assert timing.parts[SAVING] >= 1.0
+    assert timing.data_share == 0.5
 
 
 def test_slow_steps_do_not_wait_for_ten_of_them() -> None:

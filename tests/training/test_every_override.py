@@ -98,6 +98,8 @@ ELSEWHERE = {
     "trainer.threads",
     "trainer.validations",
     "trainer.checkpoint_minutes",
+    "trainer.checkpoint_steps",
+    "logger",
 }
 """Keys that change no plan, patch or weight: tested in test_fit.py, test_calibrate.py, test_ranks.py, test_preset.py,
 test_losses.py and test_train.py."""

@@ -72,6 +72,7 @@ def state(run_dir: Path) -> dict[str, torch.Tensor]:
 def test_a_run_leaves_its_files(run: Path) -> None:
     names = {path.name for path in run.iterdir()}
     assert names >= {"training.csv", "progress.png", "checkpoints", "bundle", "finished.json", "split.json"}
+    assert "report.html" in names
     assert "prepared" not in names
     assert len(list((run.parent / "prepared").glob("*.safetensors"))) >= 4
     split = json.loads((run / "split.json").read_text())
@@ -127,6 +128,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     (tmp_path / "checkpoints/last.ckpt").write_bytes(b"half")
     fit(config(), plan_for_balls, balls, tmp_path)
     assert "cannot be read" in caplog.text
+    assert (tmp_path / "checkpoints/unreadable.ckpt").read_bytes() == b"half"
     assert all(torch.equal(value, state(tmp_path)[name]) for name, value in state(run).items())
 
 
@@ -209,6 +211,90 @@ def test_a_run_killed_after_its_last_checkpoint_is_only_marked_as_finished(
 def test_workers_change_nothing(run: Path, balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
     fit(config(workers=2), plan_for_balls, balls, tmp_path)
     assert all(torch.equal(value, state(tmp_path)[name]) for name, value in state(run).items())
+
+
+def test_a_stop_between_two_rows_leaves_no_trace(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+    made = config(max_steps=210, validations=0)  # a row every second step
+    fit(made, plan_for_balls, balls, tmp_path / "whole")
+    with pytest.raises(Interrupted, match="stopped at step 101 of 210"):
+        fit(made, plan_for_balls, balls, tmp_path / "stopped", callbacks=[StopAt(100, signal.SIGTERM)])
+    fit(made, plan_for_balls, balls, tmp_path / "stopped")
+    losses = [[(row["step"], row["loss"]) for row in rows(tmp_path / name)] for name in ("whole", "stopped")]
+    assert losses[0] == losses[1]
+
+
+def test_a_validation_that_a_signal_put_off_is_made_up_for(
+    run: Path, balls: Dataset, plan_for_balls: Plan, tmp_path: Path
+) -> None:
+    with pytest.raises(Interrupted):  # in the step that is to be followed by a validation
+        fit(config(), plan_for_balls, balls, tmp_path, callbacks=[StopAt(2, signal.SIGTERM)])
+    assert read_bundle(tmp_path / "bundle").card["metrics"] == {}
+    fit(config(), plan_for_balls, balls, tmp_path)
+    assert [row["dice"] for row in rows(tmp_path)] == [row["dice"] for row in rows(run)]
+
+
+class Drawing(L.Callback):
+    """Draws from torch's random numbers in every batch, as a network with dropout does."""
+
+    def __init__(self) -> None:
+        self.drawn: list[float] = []
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        self.drawn.append(float(torch.rand(())))
+
+
+def test_random_numbers_go_on_after_a_resume(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+    whole, first, second = Drawing(), Drawing(), Drawing()
+    fit(config(), plan_for_balls, balls, tmp_path / "whole", callbacks=[whole])
+    with pytest.raises(Interrupted):
+        fit(config(), plan_for_balls, balls, tmp_path / "run", callbacks=[StopAt(1, signal.SIGTERM), first])
+    fit(config(), plan_for_balls, balls, tmp_path / "run", callbacks=[second])
+    assert first.drawn + second.drawn == whole.drawn
+
+
+def test_the_last_validation_stays_in_the_model_of_a_resumed_run(
+    balls: Dataset, plan_for_balls: Plan, tmp_path: Path
+) -> None:
+    for step in (3, 4):  # the validation was before them
+        with pytest.raises(Interrupted):
+            fit(config(), plan_for_balls, balls, tmp_path, callbacks=[StopAt(step, signal.SIGTERM)])
+        assert read_bundle(tmp_path / "bundle").card["metrics"]["step"] == 3
+
+
+def test_the_number_of_steps_of_a_resumed_run_stands(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+    made = config(max_steps=None, max_minutes=0.1, validations=0)
+    with pytest.raises(Interrupted) as stopped:
+        fit(made, plan_for_balls, balls, tmp_path, callbacks=[StopAt(12, signal.SIGTERM)])
+    decided = newest_checkpoint(tmp_path / "checkpoints")[1]["schedule"]["total"]  # type: ignore[index]
+    assert f"stopped at step 13 of {decided}" in str(stopped.value)
+    long_ago = time.monotonic() - 3600
+    fit(made, plan_for_balls, balls, tmp_path, started=long_ago)
+    assert read_bundle(tmp_path / "bundle").card["training"]["steps"] == decided
+
+
+def test_the_number_of_steps_is_in_a_checkpoint_at_once(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+    class Totals(L.Callback):
+        """In a checkpoint as the steps begin, and of the run."""
+
+        def __init__(self) -> None:
+            self.seen: list[tuple[int, int]] = []
+
+        def on_train_batch_start(self, _trainer: L.Trainer, module: Any, *_: Any) -> None:
+            if found := newest_checkpoint(tmp_path / "checkpoints"):
+                self.seen.append((found[1]["schedule"]["total"], module.schedule.total))
+
+    totals = Totals()
+    made = config(max_steps=None, max_minutes=0.1, validations=0)
+    fit(made, plan_for_balls, balls, tmp_path, callbacks=[totals])
+    assert totals.seen
+    assert all(stored == current for stored, current in totals.seen)
+
+
+def test_checkpoints_by_steps(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+    fit(config(max_steps=5, validations=0, checkpoint_steps=2), plan_for_balls, balls, tmp_path)
+    assert newest_checkpoint(tmp_path / "checkpoints")[1]["schedule"]["step"] == 5  # type: ignore[index]
+    (tmp_path / "checkpoints/last.ckpt").unlink()
+    assert newest_checkpoint(tmp_path / "checkpoints")[1]["schedule"]["step"] == 4  # type: ignore[index]
 
 
 def test_checkpoints_between_validations(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from segkit.training.record import Record
+from segkit.training.record import Record, score_columns
+from segkit.training.validation import ValidationScore
 
 
 def row(step: int, **more: float) -> dict[str, float | str]:
@@ -27,12 +28,28 @@ def test_rows_are_written_and_read_back_up_to_the_checkpoint(tmp_path: Path) -> 
         record.add(row(step, dice=0.5, dice_liver=0.5) if step == 2 else row(step))
     record.write()
     lines = (tmp_path / "training.csv").read_text().splitlines()
-    assert lines[0] == "step,minutes,loss,learning_rate,seconds_per_step,data_share,dice,dice_liver"
-    assert lines[2] == "2,0.2,0.5,0.1,0.5,0.01,0.5,0.5"
-    assert lines[3].endswith(",,")
+    ours = "step,minutes,loss,learning_rate,seconds_per_step,data_share,dice,dice_liver"
+    assert lines[0] == f"{ours},cases,ci95_dice,ci95_dice_liver"
+    assert lines[2] == "2,0.2,0.5,0.1,0.5,0.01,0.5,0.5,,,"
+    assert lines[3].endswith(",,,,,")
     assert [line["step"] for line in Record.resume(tmp_path, ("liver",), 2).rows] == ["1", "2"]
     with Image.open(tmp_path / "progress.png") as picture:
-        assert picture.size == (800, 700)
+        assert picture.size == (800, 900)
+
+
+def test_a_validation_becomes_columns() -> None:
+    score = ValidationScore({"liver": 0.9, "spleen": 0.5}, 3, {"a": {"liver": 0.8}, "b": {"liver": 1.0, "spleen": 0.5}})
+    columns = score_columns(score)
+    # Of the liver s = 0.2 / sqrt(2) and t(1) = 12.706, over sqrt(2); the cases' means are 0.8 and 0.75.
+    assert columns == {
+        "cases": 3,
+        "dice": 0.7,
+        "dice_liver": 0.9,
+        "dice_spleen": 0.5,
+        "ci95_dice_liver": 1.27062,
+        "ci95_dice": 0.31766,
+    }
+    assert score_columns(ValidationScore({}, 2, {"a": {}, "b": {}})) == {}
 
 
 def test_a_new_run_starts_with_no_rows(tmp_path: Path) -> None:

@@ -11,7 +11,16 @@ from segkit.config import load
 from segkit.dataset import Case, Dataset
 from segkit.errors import UsageError
 from segkit.plans import read_plan
-from segkit.training.run_folder import default_run_dir, point_latest, prepared_folder, safe_name, state
+from segkit.training.run_folder import (
+    default_run_dir,
+    point_latest,
+    prepared_folder,
+    safe_name,
+    state,
+    write_start,
+)
+
+PLAN_V1 = Path(__file__).parents[1] / "data" / "bundle_v1" / "plan.json"
 
 
 def test_a_folder_that_is_not_there_or_empty_is_new(tmp_path: Path) -> None:
@@ -33,6 +42,17 @@ def test_a_folder_with_other_things_is_refused(tmp_path: Path) -> None:
         state(tmp_path / "plan.json")
 
 
+def test_a_start_that_was_killed_leaves_a_new_folder(tmp_path: Path) -> None:
+    config = tmp_path / f".{'0' * 32}.yaml"
+    config.write_text("seed: ")
+    assert state(tmp_path) == "new"
+    (tmp_path / "plan.json").touch()
+    assert state(tmp_path) == "new"
+    write_start(tmp_path, read_plan(PLAN_V1), load([]))
+    assert state(tmp_path) == "unfinished"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.yaml", "plan.json"]
+
+
 @pytest.mark.parametrize(
     ("name", "safe"), [("Task04", "Task04"), ("a/b c", "a_b_c"), ("..", "dataset"), ("Höhe:1", "Höhe_1")]
 )
@@ -41,7 +61,7 @@ def test_safe_name(name: str, safe: str) -> None:
 
 
 def test_default_folder_depends_on_configuration_and_data_but_not_on_place(tmp_path: Path) -> None:
-    plan = read_plan(Path(__file__).parents[1] / "data" / "bundle_v1" / "plan.json")
+    plan = read_plan(PLAN_V1)
     (tmp_path / "image.nii").write_bytes(b"1")
     dataset = Dataset("a b", tmp_path, ("CT",), {"x": 1}, (Case("1", (tmp_path / "image.nii",)),))
     first = default_run_dir(load(["dataset=one", "seed=1"]), plan, dataset)

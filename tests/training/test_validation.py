@@ -36,12 +36,31 @@ def test_dice_is_the_mean_over_cases_that_have_the_label(plan_for_balls: Plan) -
     assert score.labels == {"low": pytest.approx((2 / 3 + 1) / 2)}
     assert score.mean == pytest.approx((2 / 3 + 1) / 2)
     assert score.cases == 3
+    assert score.per_case == {"a": {"low": pytest.approx(2 / 3)}, "b": {"low": 1.0}, "c": {}}
+    # Of two values the half width is t(1) = 12.706 times half their difference.
+    assert score.half_widths() == {"low": pytest.approx(12.706 / 6, rel=1e-3)}
 
 
 def test_a_label_that_is_missed_counts_as_zero(plan_for_balls: Plan) -> None:
     plan = dataclasses.replace(plan_for_balls, patch=(4, 1, 1))
     score = validate(Threshold(), [case("a", [0] * 4, [0, 2, 2, 0])], plan, mode=MODE, device=torch.device("cpu"))
     assert score.labels == {"high": 0.0}
+
+
+def test_every_case_is_shown_with_its_prediction(plan_for_balls: Plan) -> None:
+    plan = dataclasses.replace(plan_for_balls, patch=(4, 1, 1))
+    shown: list[tuple[str, list[int], list[int], dict[str, float]]] = []
+    validate(
+        Threshold(),
+        [case("a", [1, 1, 0, 0], [1, 0, 0, 0])],
+        plan,
+        mode=MODE,
+        device=torch.device("cpu"),
+        seen=lambda each, ours, theirs, dice: shown.append(
+            (each.id, ours.flatten().tolist(), theirs.flatten().tolist(), dice)
+        ),
+    )
+    assert shown == [("a", [1, 1, 0, 0], [1, 0, 0, 0], {"low": pytest.approx(2 / 3)})]
 
 
 def test_enough_leaves_the_other_cases_out(plan_for_balls: Plan) -> None:

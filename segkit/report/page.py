@@ -1,0 +1,40 @@
+"""A page of HTML that loads nothing from anywhere."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Sequence
+
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
+table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; }
+th, td { padding: .25rem .75rem; border-bottom: 1px solid #ddd; text-align: left; }
+td.n { text-align: right; font-variant-numeric: tabular-nums; }
+thead th { border-bottom: 2px solid #888; }
+figure { margin: 1rem 0 1.5rem; }
+img { max-width: 100%; height: auto; }
+"""
+
+
+def html_page(title: str, parts: Sequence[str]) -> str:
+    """The whole page; empty parts are left out."""
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta name="viewport" content="width=device-width">\n<title>{html.escape(title)}</title>\n'
+        f"<style>{STYLE}</style>\n</head>\n<body>\n"
+        + "\n".join(part for part in parts if part)
+        + "\n</body>\n</html>\n"
+    )
+
+
+def paragraph(text: str) -> str:
+    """``text`` escaped; nothing for an empty one."""
+    return f"<p>{html.escape(text)}</p>" if text else ""
+
+
+def picture(png: bytes, caption: str) -> str:
+    """A PNG within the page, with words below it."""
+    encoded = base64.b64encode(png).decode("ascii")
+    words = html.escape(caption)
+    return f'<figure><img src="data:image/png;base64,{encoded}" alt="{words}"><figcaption>{words}</figcaption></figure>'

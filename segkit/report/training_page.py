@@ -1,0 +1,102 @@
+"""report.html of a training: curve, Dice, pictures of cases, time and plan on one page. Renders, computes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from segkit.planning.table import decided_rows, stage_rows
+from segkit.plans import Plan
+from segkit.report.page import html_page, paragraph, picture
+from segkit.report.tables import Cell, html_table
+
+Table = tuple[list[str], list[list[Cell]]]
+"""Header and rows."""
+
+LOWEST = 4
+"""Labels that a caption names, where there are more."""
+
+
+@dataclass(frozen=True)
+class CasePicture:
+    """A PNG of a case, with its Dice by label and their mean."""
+
+    case: str
+    mean: float
+    dice: dict[str, float]
+    png: bytes
+
+    def caption(self) -> str:
+        """Case and Dice, of many labels the lowest."""
+        ordered = sorted(self.dice.items(), key=lambda item: item[1])
+        named = ", ".join(f"{name} {value:.3f}" for name, value in ordered[:LOWEST])
+        words = f"{self.case}: Dice {self.mean:.3f}"
+        if len(ordered) == 1:
+            return words
+        return f"{words} ({'lowest: ' if len(ordered) > LOWEST else ''}{named})"
+
+
+@dataclass(frozen=True)
+class TrainingPage:
+    """What the page shows; a table that is None was not measured."""
+
+    name: str
+    facts: Sequence[tuple[str, str]]
+    curve: bytes
+    labels: Table | None
+    pictures: Mapping[str, Sequence[CasePicture]]
+    """By heading."""
+    cases: Table | None
+    time: Table
+    plan: Plan
+
+
+def training_page(page: TrainingPage) -> str:
+    """The page as HTML."""
+    title = f"Training {page.name}"
+    parts = [
+        f"<h1>{paragraph(title)[3:-4]}</h1>",
+        html_table(["", ""], page.facts),
+        picture(page.curve, "Dice on the validation cases, loss, learning rate and time over the steps."),
+        _dice(page),
+        *_gallery(page.pictures),
+        _cases(page),
+        "<h2>Where the time went</h2>",
+        html_table(*page.time),
+        paragraph("Of a run that was stopped and resumed, the time that led to this model."),
+        "<h2>The plan</h2>",
+        html_table(["decided", "", "because"], decided_rows(page.plan)),
+        html_table(*_network(page.plan)),
+    ]
+    return html_page(title, parts)
+
+
+def _dice(page: TrainingPage) -> str:
+    if page.labels is None:
+        return ""
+    words = (
+        "± is half the 95 % confidence interval of the mean over the cases (Student's t). A case in which neither "
+        "prediction nor reference has a label does not count for it. Predicted without test-time augmentation, "
+        "compared on the network's grid."
+    )
+    return f"<h2>Dice per label</h2>\n{html_table(*page.labels)}\n{paragraph(words)}"
+
+
+def _gallery(pictures: Mapping[str, Sequence[CasePicture]]) -> list[str]:
+    shown = {heading: cases for heading, cases in pictures.items() if cases}
+    if not shown:
+        return []
+    words = "Filled: the reference. Outlined: the prediction. The planes are those in which the two differ most."
+    parts = [paragraph(words)]
+    for heading, cases in shown.items():
+        parts += [f"<h2>{heading}</h2>", *(picture(case.png, case.caption()) for case in cases)]
+    return [parts[1], parts[0], *parts[2:]]
+
+
+def _cases(page: TrainingPage) -> str:
+    return f"<h2>Dice per case, worst first</h2>\n{html_table(*page.cases)}" if page.cases else ""
+
+
+def _network(plan: Plan) -> Table:
+    header, *rows = stage_rows(plan)
+    return list(header), [list(row) for row in rows]
