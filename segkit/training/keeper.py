@@ -57,8 +57,10 @@ class Keeper(L.Callback):
         # Of this rank.
         cases, patches = math.ceil(len(self.cases) / ranks.count), ranks.part_of(plan.batch_size)
         self.budget = Budget(trainer_config, timing, cases=cases, windows=windows, batch_size=patches)
+        self.asked = 0
+        """Number of the signal that asked this process to stop the run,"""
         self.interrupted = 0
-        """Number of the signal that asked the run to stop."""
+        """and of one to any of the ranks, once all of them know: they stop after the same step."""
         self.score: ValidationScore | None = None
         self.score_step = 0
         self.record = Record(folder, tuple(plan.labels))
@@ -102,7 +104,7 @@ class Keeper(L.Callback):
         self.budget.set_length(schedule, to_come=self._validations_to_come())
         overdue = time.monotonic() - self.saved > 60 * self.config.checkpoint_minutes
         # The clock of rank 0 decides, and a signal to any rank stops all.
-        schedule.total, late, self.interrupted = self.ranks.agree([schedule.total, overdue], self.interrupted)
+        schedule.total, late, self.interrupted = self.ranks.agree([schedule.total, overdue], self.asked)
         finished = schedule.remaining == 0
         last = finished or bool(self.interrupted)
         due = int(schedule.progress * self.config.validations) - self.due
@@ -144,7 +146,7 @@ class Keeper(L.Callback):
 
         def enough(done: int) -> bool:
             self.timing.case = (time.perf_counter() - start) / done
-            return bool(self.interrupted) or self.budget.left() < self.timing.case
+            return bool(self.asked) or self.budget.left() < self.timing.case
 
         self.score = validate(
             module.average,

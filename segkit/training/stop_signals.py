@@ -24,8 +24,6 @@ class StopSignals(L.Callback):
     def __init__(self, keeper: Keeper) -> None:
         self.keeper = keeper
         self.signals = (*SIGNALS, *([REQUEUE] if keeper.ranks.slurm and REQUEUE else ()))
-        self.asked = False
-        """Whether this process got a signal; others of its training may have got theirs."""
 
     def on_train_start(self, _trainer: L.Trainer, _module: L.LightningModule) -> None:
         # Only now, because Lightning's own handler of SIGTERM, set just before, ends the run between the batches of
@@ -35,11 +33,10 @@ class StopSignals(L.Callback):
                 signal.signal(number, self._stop)
 
     def _stop(self, number: int, _frame: FrameType | None) -> None:
-        if self.asked:
+        if self.keeper.asked:
             raise Interrupted("stopped at once; with --resume the last checkpoint goes on", number)
         log.warning("stopping after this step; once more to stop at once")
-        self.asked = True
-        self.keeper.interrupted = number
+        self.keeper.asked = number
 
 
 def ignore_signals(_worker: int) -> None:

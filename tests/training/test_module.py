@@ -9,7 +9,7 @@ from segkit.config import TrainerConfig
 from segkit.networks import build_network
 from segkit.plans import Plan
 from segkit.training.calibrate import Mode
-from segkit.training.losses import DeepSupervision, RareLabelCrossEntropy
+from segkit.training.losses import DeepSupervision, RareLabelCrossEntropy, loss_by_name
 from segkit.training.module import SegmentationModule
 from segkit.training.schedule import Schedule
 
@@ -17,10 +17,10 @@ from segkit.training.schedule import Schedule
 @pytest.mark.parametrize("progress", [0.0, 0.3])
 def test_a_step_tells_its_loss_how_far_the_training_is(plan_for_balls: Plan, progress: float) -> None:
     mode = Mode("float32", "contiguous")
-    module = SegmentationModule(build_network(plan_for_balls), TrainerConfig(), slice_axis=None, mode=mode)
+    loss = DeepSupervision(loss_by_name("dice_ce"))
+    module = SegmentationModule(build_network(plan_for_balls), TrainerConfig(), loss=loss, slice_axis=None, mode=mode)
     module.schedule = Schedule(total=10, step=3, progress=progress)
     labels = torch.zeros(1, *plan_for_balls.patch, dtype=torch.long)
     batch = {"image": torch.randn(1, 1, *plan_for_balls.patch), "labels": labels, "case": ["a"]}
     assert torch.isfinite(module.training_step(batch, 0))
-    assert isinstance(module.loss, DeepSupervision)
     assert [p.progress for p in module.loss.modules() if isinstance(p, RareLabelCrossEntropy)] == [progress]
