@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, cast
 
 import yaml
@@ -17,6 +16,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from segkit.config_choices import configs_folder, known_choice, own_choices
 from segkit.config_idle import check_none_idle, check_none_twice
 from segkit.config_keys import get, leaves, put
 from segkit.config_tree import (
@@ -30,7 +30,6 @@ from segkit.config_tree import (
 )
 from segkit.config_values import CHECKS
 from segkit.config_words import GROUPS, NAMES, PATHS, PRESET, given_keys, names_value, path_value
-from segkit.entry_points import NETWORKS, offered
 from segkit.errors import UsageError
 
 __all__ = [
@@ -43,7 +42,6 @@ __all__ = [
     "TrainConfig",
     "TrainerConfig",
     "check",
-    "choices",
     "known_keys",
     "load",
     "to_yaml",
@@ -115,26 +113,10 @@ def known_keys() -> list[str]:
     return [key for key in leaves(TrainConfig()) if key != "format_version"]
 
 
-def choices(group: str) -> list[str]:
-    """What ``group=`` (network, compute) may be: the files of configs/GROUP, and networks of other packages."""
-    own = _files(group)
-    return sorted([*own, *(offered(NETWORKS, own) if group == "network" else ())])
-
-
-def _files(group: str) -> list[str]:
-    return [file.stem for file in (_configs() / group).glob("*.yaml")]
-
-
-def _configs() -> Path:
-    """The wheel carries configs/ inside the package; a checkout has it beside."""
-    inside = Path(__file__).parent / "configs"
-    return inside if inside.is_dir() else Path(__file__).parents[1] / "configs"
-
-
 def _compose(words: list[str]) -> TrainConfig:
     ConfigStore.instance().store(name="schema", node=TrainConfig)
     try:
-        with initialize_config_dir(str(_configs().resolve()), version_base="1.3", job_name="segkit"):
+        with initialize_config_dir(str(configs_folder().resolve()), version_base="1.3", job_name="segkit"):
             return cast(TrainConfig, OmegaConf.to_object(compose("train", overrides=words)))
     except (HydraException, OmegaConfBaseException) as error:
         reasons = [str(reason).splitlines()[0] for reason in (error, error.__cause__) if str(reason or "")]
@@ -146,11 +128,11 @@ def _checked_word(word: str) -> str:
     override = _parse(word)
     key = override.key_or_group
     if key == PRESET:
-        return f"{key}={_choice(key, str(override.value()))}"
+        return f"{key}={known_choice(key, str(override.value()))}"
     for group in GROUPS:
         if key in (group, f"{group}.name"):
-            name = _choice(group, str(override.value()))
-            return f"{group}={name}" if name in _files(group) else f"{group}.name={name}"
+            name = known_choice(group, str(override.value()))
+            return f"{group}={name}" if name in own_choices(group) else f"{group}.name={name}"
     if key not in known_keys():
         raise UsageError(f"unknown override {key!r}. {_near_keys(key)}")
     _check_value(key, override.value())
@@ -170,14 +152,6 @@ def _parse(word: str) -> Override:
     if override.is_sweep_override():
         raise UsageError(f"{word!r} names several values: one training takes one; a list is written [a,b]")
     return override
-
-
-def _choice(group: str, name: str) -> str:
-    if name in _files(group) or name in choices(group):  # looking into other packages takes a tenth of a second
-        return name
-    near = difflib.get_close_matches(name, choices(group), n=2, cutoff=0.5)
-    hint = f"Did you mean {' or '.join(near)}? " if near else ""
-    raise UsageError(f"unknown choice {group}={name}. {hint}Choices: {', '.join(choices(group))}.")
 
 
 def _near_keys(key: str) -> str:

@@ -4,6 +4,7 @@ SegkitError                 1   never raised itself
 |-- UsageError              2   a flag, override or argument that makes no sense
 |-- InputError              3   a file or dataset that cannot be used as it is
 |-- OutOfMemoryError        4   the work does not fit into the memory there is
+|-- ProcessLost             1   another process of the same training has ended
 `-- SomeCasesFailed         5   some scans of many failed; the others are done
 """
 
@@ -43,6 +44,10 @@ class SomeCasesFailed(SegkitError):
     """Some cases of many failed; the others are done and written."""
 
     exit_code = 5
+
+
+class ProcessLost(SegkitError):
+    """Another process of the same training has ended, and its own message says why."""
 
 
 class Interrupted(SegkitError):

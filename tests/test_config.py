@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from segkit import config_file
-from segkit.config import TrainConfig, check, choices, known_keys, load, to_yaml
+from segkit.config import TrainConfig, check, known_keys, load, to_yaml
+from segkit.config_choices import choices
 from segkit.config_file import read_config
 from segkit.config_keys import get
 from segkit.config_values import CHECKS

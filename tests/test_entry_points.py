@@ -15,7 +15,8 @@ import pytest
 from segkit import entry_points
 from segkit.bundle import read_bundle
 from segkit.cli import main
-from segkit.config import choices, load
+from segkit.config import load
+from segkit.config_choices import choices
 from segkit.dataset_plan import plan
 from segkit.entry_points import offered
 from segkit.errors import InputError, UsageError

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import segkit
 import segkit.clock
-from segkit.config import TrainConfig, choices, known_keys, load, to_yaml
+from segkit.config import TrainConfig, known_keys, load, to_yaml
+from segkit.config_choices import choices
 from segkit.config_keys import get
 from segkit.config_values import CHECKS
 from segkit.errors import UsageError

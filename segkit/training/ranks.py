@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -29,7 +30,7 @@ from torch import Tensor
 from torch.distributed import ReduceOp
 
 from segkit.config import ComputeConfig
-from segkit.errors import Interrupted, UsageError
+from segkit.errors import Interrupted, ProcessLost, UsageError
 from segkit.status_line import StatusLine
 from segkit.training.slurm import in_job
 
@@ -135,6 +136,14 @@ class Ranks:
         """When the block ends on rank 0, the other ranks end; none of them goes on after it."""
         try:
             yield
+        except RuntimeError as error:
+            # So gloo says that another rank is gone.
+            if self.count == 1 or not re.search("closed by peer|reset by peer", str(error)):
+                self._end(error)
+                raise
+            lost = ProcessLost("another process of this training has ended; --resume goes on from the last checkpoint")
+            self._end(lost)
+            raise lost from error
         except BaseException as error:
             self._end(error)
             raise
@@ -146,11 +155,11 @@ class Ranks:
         if self.count == 1:
             return
         in_order = error is None or isinstance(error, Interrupted | SystemExit)
-        if self.number and not in_order:
+        if self.number and not in_order and not isinstance(error, ProcessLost):
             time.sleep(GRACE)  # if it is an error of all ranks, rank 0 says it and ends this one
         if in_order or torch.distributed.get_backend() == "gloo":  # NCCL would wait for ranks that are gone
             torch.distributed.destroy_process_group()
-        if self.number and isinstance(error, Interrupted):
+        if self.number and isinstance(error, Interrupted | ProcessLost):
             raise SystemExit(0) from error  # rank 0 says it
         until = time.monotonic() + (GRACE if in_order else 0)
         for child in self.children:

@@ -9,7 +9,7 @@ from segkit.config import TrainerConfig
 from segkit.networks import build_network
 from segkit.plans import Plan
 from segkit.training.calibrate import Mode
-from segkit.training.losses import DeepSupervision, RareLabelCrossEntropy, build_loss
+from segkit.training.losses import RareLabelCrossEntropy, build_loss
 from segkit.training.module import SegmentationModule
 from segkit.training.schedule import Schedule
 
@@ -23,5 +23,4 @@ def test_a_step_tells_its_loss_how_far_the_training_is(plan_for_balls: Plan, pro
     labels = torch.zeros(1, *plan_for_balls.patch, dtype=torch.long)
     batch = {"image": torch.randn(1, 1, *plan_for_balls.patch), "labels": labels, "case": ["a"]}
     assert torch.isfinite(module.training_step(batch, 0))
-    assert isinstance(module.loss, DeepSupervision)
     assert [p.progress for p in module.loss.modules() if isinstance(p, RareLabelCrossEntropy)] == [progress]

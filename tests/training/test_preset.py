@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from segkit.bundle import read_bundle
-from segkit.config import TrainConfig, choices, load
+from segkit.config import TrainConfig, load
+from segkit.config_choices import choices
 from segkit.config_keys import get, leaves
 from segkit.dataset import Dataset
 from segkit.planning.fingerprint import measure

@@ -109,6 +109,21 @@ def test_a_signal_to_one_process_ends_all(folder: Path, processes: list[subproce
     assert (folder / "stopped/checkpoints/last.ckpt").is_file()
 
 
+def test_when_one_process_is_killed_all_end(folder: Path, processes: list[subprocess.Popen[str]]) -> None:
+    run = segkit(folder, *TWO, "trainer.max_steps=100000", "run_dir=killed")
+    processes.append(run)
+    until(run, "step 1 of 100000")
+    children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
+    if not children.is_file():
+        pytest.skip("no list of children here")
+    os.kill(int(children.read_text().split()[0]), signal.SIGKILL)
+    _, err = run.communicate()
+    # Whichever comes first: the broken connection, or Lightning's look at its children every five seconds.
+    assert run.returncode in (1, -signal.SIGKILL)
+    assert run.returncode != 1 or "segkit: error: another process of this training has ended" in err
+    assert all_ended(run.pid)
+
+
 def test_an_error_of_the_first_process_is_said_once_and_ends_all(
     folder: Path, tmp_path: Path, processes: list[subprocess.Popen[str]]
 ) -> None:
