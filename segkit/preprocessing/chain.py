@@ -84,8 +84,9 @@ def prepare(volume: Volume, plan: Plan, *, where: str | Path = "scan", max_memor
 def prepare_labels(labels: Volume, plan: Plan, way_back: WayBack) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """Label indices (1, X, Y, Z) on the scan's grid to network space (X, Y, Z), as the scan itself went."""
     cropped = way_back.axis_map.apply(labels.array)[0][way_back.box]
-    indices = cropped.astype(index_dtype(len(plan.targets) + (plan.ignore is not None)))
-    return np.ascontiguousarray(resample_labels(indices, way_back.network_shape))
+    ignored = None if plan.ignore is None else len(plan.targets) + 1
+    indices = cropped.astype(index_dtype(ignored or len(plan.targets)))
+    return np.ascontiguousarray(resample_labels(indices, way_back.network_shape, ignored=ignored))
 
 
 def _check_memory(cropped: Volume, network_shape: Shape, where: str | Path, limit: int | None) -> None:

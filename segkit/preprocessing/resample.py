@@ -20,6 +20,8 @@ from segkit.volume import Shape
 Kind = Literal["cubic", "linear"]
 
 RADIUS = {"cubic": 2.0, "linear": 1.0}
+LEAST_ANNOTATED = 0.25
+"""The share that the nearest new slice has of an old one, at the least, when slices become twice as thick."""
 TIE = 1e-6
 """Sums of weights in float32 that differ by less are equal."""
 
@@ -89,19 +91,27 @@ def apply_matrix(matrix: sparse.csr_array, array: NDArray[np.float32], axis: int
     return np.moveaxis(flat.reshape(-1, *moved.shape[1:]), 0, axis)
 
 
-def resample_labels(labels: NDArray[Any], shape: Sequence[int]) -> NDArray[Any]:
-    """Label indices (X, Y, Z) to ``shape``: every label linearly, as a mask; the largest wins, in a tie the lower."""
+def resample_labels(labels: NDArray[Any], shape: Sequence[int], *, ignored: int | None = None) -> NDArray[Any]:
+    """Label indices (X, Y, Z) to ``shape``: every label linearly, as a mask; the largest wins, in a tie the lower.
+
+    Where more than LEAST_ANNOTATED of a voxel is not ``ignored``, the rest of it does not count: single annotated
+    slices would else vanish between the new ones.
+    """
     if labels.shape == tuple(shape):
         return labels
     matrices = [axis_matrix(*sizes, "linear") for sizes in zip(labels.shape, shape, strict=True)]
     result = np.zeros(tuple(shape), dtype=labels.dtype)
     best = np.zeros(tuple(shape), dtype=np.float32)
-    for index, box in enumerate(ndimage.find_objects(labels.astype(np.int32) + 1)):
-        if box is not None:
+    boxes = ndimage.find_objects(labels.astype(np.int32) + 1)
+    for index, box in enumerate(boxes):
+        if box is not None and index != ignored:
             place, weights = _resampled_mask(labels[box] == index, box, matrices)
             wins = weights > best[place] + TIE
             best[place][wins] = weights[wins]
             result[place][wins] = index
+    if ignored is not None and ignored < len(boxes):
+        place, weights = _resampled_mask(labels[boxes[ignored]] == ignored, boxes[ignored], matrices)
+        result[place][weights > 1 - LEAST_ANNOTATED - TIE] = ignored
     return result
 
 

@@ -93,3 +93,20 @@ def test_the_lower_label_wins_a_tie_from_either_side() -> None:
     assert resample_labels(labels, (3, 1, 1)).ravel().tolist() == [0, 0, 5]
     assert resample_labels(labels[::-1], (3, 1, 1)).ravel().tolist() == [5, 0, 0]
     assert resample_labels(labels, (1, 1, 1)).ravel().tolist() == [0]
+
+
+def test_a_single_annotated_slice_never_vanishes_between_thicker_ones() -> None:
+    for position in range(20):
+        labels = np.full((20, 4, 1), 2, np.uint8)
+        labels[position] = [[0], [0], [1], [1]]
+        for slices in (20, 17, 15, 11):
+            found = resample_labels(labels, (slices, 4, 1), ignored=2)
+            known = [index for index in range(slices) if (found[index] != 2).any()]
+            assert 1 <= len(known) <= 2
+            assert all(found[index].ravel().tolist() == [0, 0, 1, 1] for index in known)
+
+
+def test_ignored_voxels_stay_ignored_at_twice_the_resolution() -> None:
+    labels = np.array([2, 1, 2, 2], np.uint8).reshape(4, 1, 1)
+    assert resample_labels(labels, (8, 1, 1), ignored=2).ravel().tolist() == [2, 2, 1, 1, 2, 2, 2, 2]
+    assert resample_labels(np.zeros((4, 1, 1), np.uint8), (2, 1, 1), ignored=2).ravel().tolist() == [0, 0]
