@@ -16,6 +16,11 @@ NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "network.convs": ("network.name", ("unet",)),
     "network.deep_supervision": ("network.name", ("unet", "residual_unet", "monai_dynunet")),
     "trainer.learning_rate_rest": ("trainer.optimizer", ("muon",)),
+    "compute.partition": ("compute.name", ("slurm",)),
+    "compute.timeout": ("compute.name", ("slurm",)),
+    "compute.gpus": ("compute.name", ("slurm",)),
+    "compute.cpus": ("compute.name", ("slurm",)),
+    "compute.memory": ("compute.name", ("slurm",)),
 }
 """Keys that change nothing unless another key has one of these values."""
 

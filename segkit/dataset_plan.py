@@ -7,7 +7,7 @@ import shutil
 from os import PathLike, fspath
 from pathlib import Path
 
-from segkit.config import TrainConfig, load
+from segkit.config import ComputeConfig, TrainConfig, load
 from segkit.dataset import Dataset
 from segkit.dataset_layouts import read_dataset
 from segkit.errors import InputError, UsageError
@@ -57,7 +57,7 @@ def measured_plan(
         InputError: a case that cannot be used.
     """
     fingerprint = measure(dataset, progress=progress)
-    gpu = has_gpu(config.compute.name) if gpu is None else gpu
+    gpu = has_gpu(config.compute) if gpu is None else gpu
     wanted = dataclasses.replace(config.plan, memory=memory_budget(config, gpu))
     decided = make_plan(
         fingerprint,
@@ -106,10 +106,10 @@ def batch_size(config: TrainConfig, gpu: bool) -> int | None:
     return int(config.trainer.batch_size)
 
 
-def has_gpu(compute: str) -> bool:
-    """Whether ``compute=`` (auto, cpu, gpu) means a GPU here, asked without importing torch."""
-    if compute != "auto":
-        return compute == "gpu"
+def has_gpu(compute: ComputeConfig) -> bool:
+    """Whether ``compute=`` means a GPU, for auto here and for slurm in its jobs; asked without importing torch."""
+    if compute.name != "auto":
+        return compute.name == "gpu" or (compute.name == "slurm" and compute.gpus > 0)
     return Path("/proc/driver/nvidia/gpus").is_dir() or shutil.which("nvidia-smi") is not None
 
 

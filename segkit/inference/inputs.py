@@ -157,7 +157,7 @@ def _scans_of_table(path: Path, channels: Sequence[str]) -> list[Scan]:
 
 def _scan_of_row(path: Path, row: Mapping[str, str], columns: Sequence[str]) -> Scan:
     name, *files = (row.get(column, "") for column in ("case", *columns))
-    if not all(files) or not _names_a_file(name):
+    if not all(files) or not names_a_file(name):
         raise InputError(
             path,
             expected="a case id that can be a file's name and a file in every image column",
@@ -167,6 +167,6 @@ def _scan_of_row(path: Path, row: Mapping[str, str], columns: Sequence[str]) -> 
     return Scan(name, tuple(path.parent / file for file in files))
 
 
-def _names_a_file(name: str) -> bool:
+def names_a_file(name: str) -> bool:
     """No folder, on any system, and nothing that cannot be seen."""
     return bool(name.strip(".")) and name.isprintable() and not {"/", "\\"} & set(name)

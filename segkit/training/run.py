@@ -8,7 +8,9 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from segkit.bundle import Bundle, read_bundle
 from segkit.config import TrainConfig, load, to_yaml
@@ -24,20 +26,43 @@ from segkit.planning.fingerprint import Progress
 from segkit.plans import Plan, plan_text
 from segkit.training.compute import device_for
 from segkit.training.fit import fit
-from segkit.training.run_folder import BUNDLE, CHECKPOINTS, CONFIG, PLAN, default_run_dir, point_latest, state
+from segkit.training.run_folder import (
+    BUNDLE,
+    CHECKPOINTS,
+    CONFIG,
+    PLAN,
+    check_kind,
+    default_run_dir,
+    point_latest,
+    state,
+)
 from segkit.training.split import check_split, split_cases
 
 log = logging.getLogger(__name__)
 
+Resume = bool | Literal["auto"]
+"""Whether to go on with an unfinished run; auto: where there is one."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a training needs before its first step, and the folder that it goes to."""
+
+    config: TrainConfig
+    plan: Plan
+    dataset: Dataset
+    weights: Bundle | None
+    run_dir: Path
+
 
 def train(
-    *overrides: str, resume: bool = False, progress: Progress | None = None, started: float | None = None
+    *overrides: str, resume: Resume = False, progress: Progress | None = None, started: float | None = None
 ) -> Path:
     """Train and return the run's folder; its ``bundle`` is the model.
 
     ``segkit.train("dataset=scans", "trainer.max_minutes=10")`` does what ``segkit train`` does with the same words.
-    A finished run is not run again; an unfinished one goes on with ``resume``. Minutes count from ``started`` (of
-    `time.monotonic`), or from the call.
+    A finished run is not run again; an unfinished one goes on with ``resume``; with "auto" a new one may begin.
+    Minutes count from ``started`` (of `time.monotonic`), or from the call.
 
     Raises:
         UsageError: an override that makes no sense, or an unfinished run without ``resume``.
@@ -46,25 +71,45 @@ def train(
     started = time.monotonic() if started is None else started
     config = load(overrides)
     if config.run_dir:
-        config = _as_started(config, overrides)
-        if _is_done(Path(config.run_dir or ""), resume):
+        check_kind(Path(config.run_dir), study=False)
+        config = as_started(config, overrides)
+        if is_done(Path(config.run_dir or ""), resume):
             return Path(config.run_dir or "")
-    device = device_for(config)
     dataset = open_dataset(config)
     split = split_cases(dataset, config.fold)
-    weights = _weights(config)
-    plan = _plan(config, dataset, device.type == "cuda", progress)
-    # An edited plan may ask for another batch than the configuration's default.
-    config = dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, batch_size=plan.batch_size))
-    run_dir = Path(config.run_dir) if config.run_dir else default_run_dir(config, plan, dataset, weights)
-    if not config.run_dir and _is_done(run_dir, resume):
+    setup = set_up(config, dataset, progress=progress)
+    run_dir = setup.run_dir
+    if not config.run_dir and is_done(run_dir, resume):
         return run_dir
     if (run_dir / CHECKPOINTS).exists():  # before config.yaml names another dataset
         check_split(run_dir, split)
     log.info("%d cases train, %d validate; the run is in %s", len(split.training), len(split.validation), run_dir)
-    with _started(run_dir, config, plan):
-        fit(config, plan, dataset, run_dir, weights=weights, started=started)
+    start(setup, started=started)
     return run_dir
+
+
+def set_up(
+    config: TrainConfig, dataset: Dataset, *, kind: str | None = None, progress: Progress | None = None
+) -> Setup:
+    """Find or make the plan, open the weights to start from, and choose the folder (see `default_run_dir`).
+
+    Raises:
+        UsageError: a choice that does not fit the machine or the data.
+        InputError: a plan, a model or a case that cannot be used.
+    """
+    device = device_for(config)
+    weights = _weights(config)
+    plan = _plan(config, dataset, device.type == "cuda", progress)
+    # An edited plan may ask for another batch than the configuration's default.
+    config = dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, batch_size=plan.batch_size))
+    run_dir = Path(config.run_dir) if config.run_dir else default_run_dir(config, plan, dataset, weights, kind=kind)
+    return Setup(config, plan, dataset, weights, run_dir)
+
+
+def start(setup: Setup, *, started: float | None = None) -> Path:
+    """`fit` in a folder that says what runs there, from its newest checkpoint if it has one; returns the bundle."""
+    with _started(setup.run_dir, setup.config, setup.plan):
+        return fit(setup.config, setup.plan, setup.dataset, setup.run_dir, weights=setup.weights, started=started)
 
 
 def _weights(config: TrainConfig) -> Bundle | None:
@@ -74,7 +119,7 @@ def _weights(config: TrainConfig) -> Bundle | None:
     return read_bundle(resolve_model(config.weights))
 
 
-def _as_started(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
+def as_started(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
     """The configuration that the run in ``run_dir`` was started with, if there is one."""
     run_dir = Path(config.run_dir or "")
     if state(run_dir) == "new":
@@ -92,12 +137,12 @@ def _as_started(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
     return dataclasses.replace(stored, run_dir=config.run_dir, dataset=where)
 
 
-def _is_done(run_dir: Path, resume: bool) -> bool:
+def is_done(run_dir: Path, resume: Resume) -> bool:
     """Whether the run is finished; an unfinished one may only go on when asked to."""
     found = state(run_dir)
     if found == "unfinished" and not resume:
         raise UsageError(f"the training in {run_dir} is unfinished. Go on with --resume, or give another run_dir=.")
-    if found == "new" and resume:
+    if found == "new" and resume is True:
         log.warning("nothing to go on with in %s: the training starts anew", run_dir)
     if found == "finished":
         log.info("The training in %s is finished and is not run again.", run_dir)

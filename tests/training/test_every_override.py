@@ -78,6 +78,11 @@ ELSEWHERE = {
     "run_dir",
     "weights",
     "compute.name",
+    "compute.partition",
+    "compute.timeout",
+    "compute.gpus",
+    "compute.cpus",
+    "compute.memory",
     "trainer.max_minutes",
     "trainer.layout",
     "trainer.workers",
@@ -85,7 +90,7 @@ ELSEWHERE = {
     "trainer.validations",
     "trainer.checkpoint_minutes",
 }
-"""Keys that change no plan, patch or weight: tested in test_fit.py, test_calibrate.py and commands/test_train.py."""
+"""Keys that change no plan, patch or weight: tested in test_fit.py, test_calibrate.py, commands/test_train.py and studies/test_slurm.py."""
 
 
 def test_no_key_is_forgotten() -> None:
