@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from segkit.config import load, parse_override
+from segkit.config import TrainConfig, load, parse_override
 from segkit.config_idle import check_none_twice
 from segkit.config_words import PATHS
 from segkit.errors import UsageError
@@ -18,10 +18,11 @@ _DISCRETE = "write the values as a,b,c or range(start,stop,step)"
 
 @dataclass(frozen=True)
 class Combination:
-    """One training of a sweep: all its overrides, and the value of every swept key as text."""
+    """One training of a sweep: all its overrides, the value of every swept key as text, and what they compose."""
 
     words: tuple[str, ...]
     values: dict[str, str]
+    config: TrainConfig
 
     @property
     def described(self) -> str:
@@ -44,17 +45,14 @@ def combinations(overrides: Sequence[str]) -> list[Combination]:
     """
     check_none_twice(overrides)
     options = [_values(word) for word in overrides]
-    found = [_combined(chosen) for chosen in itertools.product(*options)]
-    if len(found) > 1 and any(word.startswith("run_dir=") for word in overrides):
+    if any(len(values) > 1 for values in options) and any(word.startswith("run_dir=") for word in overrides):
         raise UsageError("run_dir names the folder of one run: leave it out, every run of a sweep gets its own")
-    for each in found:
-        load(each.words)
-    return found
+    return [_combined(chosen) for chosen in itertools.product(*options)]
 
 
 def _combined(chosen: Sequence[tuple[str, dict[str, str]]]) -> Combination:
     words = tuple(word for word, _ in chosen)
-    return Combination(words, {key: value for _, swept in chosen for key, value in swept.items()})
+    return Combination(words, {key: value for _, swept in chosen for key, value in swept.items()}, load(words))
 
 
 def _values(word: str) -> list[tuple[str, dict[str, str]]]:

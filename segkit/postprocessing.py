@@ -41,8 +41,9 @@ def keep_largest(labels: NDArray[Any], value: int) -> NDArray[Any]:
 
     Voxels that touch at a corner are connected; of equally large pieces one stays, always the same.
     """
-    mask = labels == value
-    boxes = ndimage.find_objects(mask.view(np.uint8))
+    # Not as bool: cc3d 4.1 fails on a row of such voxels.
+    mask = (labels == value).view(np.uint8)
+    boxes = ndimage.find_objects(mask)
     if not boxes:
         return labels
     pieces = cc3d.connected_components(mask[boxes[0]], connectivity=26)

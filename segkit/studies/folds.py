@@ -19,7 +19,7 @@ def folds_of(dataset: Dataset) -> list[list[str]]:
         InputError: fewer than two folds, or a case whose id cannot be the name of its label map.
     """
     for case in dataset.cases:
-        if not names_a_file(case.id):
+        if not names_a_file(case.id) or case.id.startswith("."):
             raise InputError(
                 dataset.root, expected="case ids that can be files' names", found=repr(case.id), remedy="Rename it."
             )

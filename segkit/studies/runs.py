@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import segkit
 from segkit.clock import duration
-from segkit.config import load
 from segkit.config_sweep import Combination
 from segkit.errors import Interrupted, SegkitError
 
@@ -33,7 +32,7 @@ def train_here(combinations: Sequence[Combination]) -> Iterator[Outcome]:
     """One training after the other, in this process."""
     seconds: list[float] = []
     for number, each in enumerate(combinations):
-        left = time_left(len(combinations) - number, seconds, load(each.words).trainer.max_minutes)
+        left = time_left(len(combinations) - number, seconds, each.config.trainer.max_minutes)
         log.info("run %d of %d: %s%s", number + 1, len(combinations), each.described, left)
         started = time.monotonic()
         yield attempt(each.words)

@@ -12,7 +12,7 @@ from typing import Any
 from segkit.config import ComputeConfig
 from segkit.config_sweep import Combination
 from segkit.config_words import given_keys
-from segkit.errors import UsageError
+from segkit.errors import Interrupted, UsageError
 from segkit.memory import parse_size
 from segkit.studies.runs import Outcome, attempt
 
@@ -28,7 +28,10 @@ class Job:
     def __call__(self) -> Outcome:
         logging.basicConfig(format="%(message)s")
         logging.getLogger("segkit").setLevel(logging.INFO)
-        return attempt(self.words)
+        try:
+            return attempt(self.words)
+        except Interrupted as error:
+            return Outcome(None, str(error))
 
     def checkpoint(self) -> Any:
         """What submitit sends out again: the training's own checkpoint knows the rest."""
@@ -81,9 +84,7 @@ def slurm_executor(compute: ComputeConfig, folder: Path) -> Any:
     try:
         executor = submitit.AutoExecutor(folder=folder, cluster="slurm")
     except RuntimeError as error:
-        raise UsageError(
-            "compute=slurm: no srun here. Start it where SLURM's commands are, or leave it out."
-        ) from error
+        raise UsageError("compute=slurm: no srun here. Start this where SLURM's commands are.") from error
     wanted: dict[str, Any] = {
         "name": "segkit",
         "timeout_min": compute.timeout,
@@ -103,7 +104,6 @@ def _outcome(job: Any) -> Outcome:
     try:
         outcome: Outcome = job.result()
     except RuntimeError as error:  # submitit's errors of failed, cancelled and lost jobs
-        last = [line for line in str(error).splitlines() if line.strip()][-1]
-        outcome = Outcome(None, f"job {job.job_id}: {last.strip()} ({job.paths.stderr} says more)")
+        outcome = Outcome(None, f"{str(error).partition(chr(10))[0]} {job.paths.stderr} may say why")
         log.error("%s", outcome.message)
     return outcome

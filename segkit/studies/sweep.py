@@ -7,7 +7,6 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from segkit.config import load
 from segkit.config_sweep import Combination
 from segkit.config_words import PATHS
 from segkit.dataset_plan import open_dataset
@@ -42,7 +41,7 @@ def sweep(combinations: Sequence[Combination], trainer: Trainer | None = None) -
 
 def sweep_dir(combinations: Sequence[Combination]) -> Path:
     """runs/<dataset>/sweep-<hash>: the same words and data lead to the same folder."""
-    dataset = open_dataset(load(combinations[0].words))
+    dataset = open_dataset(combinations[0].config)
     words = [[word for word in each.words if not _is_dataset(word)] for each in combinations]
     text = json.dumps([sorted(map(sorted, words)), dataset.content_hash()])
     return RUNS / safe_name(dataset.name) / f"sweep-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
@@ -58,7 +57,7 @@ def trainer_for(combinations: Sequence[Combination], folder: Path) -> Trainer:
     Raises:
         UsageError: SLURM for some runs only, with different requests, or where it is not.
     """
-    first, *others = [load(each.words).compute for each in combinations]
+    first, *others = [each.config.compute for each in combinations]
     if "slurm" not in (first.name, *(other.name for other in others)):
         return train_here
     if any(other != first for other in others):

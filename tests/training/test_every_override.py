@@ -90,7 +90,8 @@ ELSEWHERE = {
     "trainer.validations",
     "trainer.checkpoint_minutes",
 }
-"""Keys that change no plan, patch or weight: tested in test_fit.py, test_calibrate.py, commands/test_train.py and studies/test_slurm.py."""
+"""Keys that change no plan, patch or weight: tested in test_fit.py, test_calibrate.py, commands/test_train.py and
+studies/test_slurm.py."""
 
 
 def test_no_key_is_forgotten() -> None:

@@ -11,7 +11,7 @@ from segkit.config import load
 from segkit.dataset import Case, Dataset
 from segkit.errors import UsageError
 from segkit.plans import read_plan
-from segkit.training.run_folder import default_run_dir, point_latest, safe_name, state
+from segkit.training.run_folder import check_kind, default_run_dir, point_latest, safe_name, state
 
 
 def test_a_folder_that_is_not_there_or_empty_is_new(tmp_path: Path) -> None:
@@ -33,6 +33,18 @@ def test_a_folder_with_other_things_is_refused(tmp_path: Path) -> None:
         state(tmp_path / "plan.json")
 
 
+def test_trainings_and_studies_keep_apart(tmp_path: Path) -> None:
+    check_kind(tmp_path, study=True)
+    (tmp_path / "config.yaml").touch()
+    check_kind(tmp_path, study=False)
+    with pytest.raises(UsageError, match=r"holds a training. Give another folder, or go on with 'segkit train'"):
+        check_kind(tmp_path, study=True)
+    (tmp_path / "folds.json").touch()
+    check_kind(tmp_path, study=True)
+    with pytest.raises(UsageError, match=r"holds a cross-validation. .* 'segkit study cross_validation'"):
+        check_kind(tmp_path, study=False)
+
+
 @pytest.mark.parametrize(
     ("name", "safe"), [("Task04", "Task04"), ("a/b c", "a_b_c"), ("..", "dataset"), ("Höhe:1", "Höhe_1")]
 )
@@ -48,6 +60,7 @@ def test_default_folder_depends_on_configuration_and_data_but_not_on_place(tmp_p
     assert first.parent == Path("runs/a_b")
     assert default_run_dir(load(["dataset=two", "seed=1"]), plan, dataset) == first
     assert default_run_dir(load(["dataset=one", "seed=2"]), plan, dataset) != first
+    assert default_run_dir(load(["seed=1"]), plan, dataset, kind="study").name == first.name.replace("unet", "study")
     other = dataclasses.replace(dataset, labels={"y": 1})
     assert default_run_dir(load(["dataset=one", "seed=1"]), plan, other) != first
 
