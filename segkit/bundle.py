@@ -35,6 +35,7 @@ from segkit.files import atomic_path, write_text
 from segkit.model_names import CARD
 from segkit.networks import build_network
 from segkit.plans import Plan, plan_text
+from segkit.postprocessing import RULES
 
 CONFIG = "config.json"
 
@@ -65,9 +66,15 @@ class Bundle:
 
     @property
     def hash(self) -> str:
-        """Twelve hex digits over the plan and all weights: what decides a prediction."""
+        """Twelve hex digits over the plan, all weights and the post-processing: what decides a prediction."""
         weights = sorted(str(self.card["files"][name]["sha256"]) for name in self.card["weights"].values())
-        return hashlib.sha256(" ".join([self.plan.hash(), *weights]).encode()).hexdigest()[:12]
+        rules = [f"{name}:{rule}" for name, rule in sorted(self.postprocessing.items())]
+        return hashlib.sha256(" ".join([self.plan.hash(), *weights, *rules]).encode()).hexdigest()[:12]
+
+    @property
+    def postprocessing(self) -> dict[str, str]:
+        """What is done to a label after prediction: its name -> a name in `segkit.postprocessing.RULES`."""
+        return dict(self.card.get("postprocessing", {}))
 
     @property
     def config(self) -> dict[str, Any] | None:
@@ -113,6 +120,7 @@ def read_bundle(path: str | Path) -> Bundle:
     """
     place = bundle_place(path)
     card, plan = card_and_plan(place)
+    _check_postprocessing(card.get("postprocessing", {}), plan, place / CARD)
     return Bundle(place, plan, card)
 
 
@@ -129,7 +137,8 @@ def write_bundle(
         folder: where; made if absent.
         plan: the plan that every fold's network was built from.
         card: ``name``, ``dataset`` (name and content hash), ``training``, ``metrics`` and whatever else is worth
-            keeping, in JSON types. Format, date, version, plan hash, weights and files are added.
+            keeping, in JSON types; ``postprocessing`` is what a Predictor does to labels. Format, date, version, plan
+            hash, weights and files are added.
         states: tensors by name, per fold.
         config: the composed configuration of the training, in JSON types.
     """
@@ -221,3 +230,14 @@ def _remove_old_weights(folder: Path, keep: set[str]) -> None:
             # On Windows a file that someone reads stays; the next write removes it.
             with suppress(OSError):
                 path.unlink()
+
+
+def _check_postprocessing(rules: Any, plan: Plan, where: Path) -> None:
+    known = isinstance(rules, dict) and rules.keys() <= plan.labels.keys()
+    if not known or not all(isinstance(rule, str) and rule in RULES for rule in rules.values()):
+        raise InputError(
+            where,
+            expected=f"postprocessing of the labels {', '.join(plan.labels)} by {', '.join(RULES)}",
+            found=str(rules),
+            remedy="It was written by a newer segkit, or changed: update segkit, or copy the model again.",
+        )

@@ -27,6 +27,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "check": ("is this dataset sound? a table of problems", "segkit.commands.check"),
     "plan": ("measure a dataset, decide, print the plan and write it", "segkit.commands.plan"),
     "train": ("train a model on a dataset", "segkit.commands.train"),
+    "study": ("many trainings and one answer, such as a cross-validation", "segkit.commands.study"),
     "predict": ("scans in, label maps out", "segkit.commands.predict"),
     "evaluate": ("compare label maps with references", "segkit.commands.evaluate"),
     "info": ("what is this model, plan or scan?", "segkit.commands.info"),

@@ -125,7 +125,9 @@ def _compose(words: list[str]) -> TrainConfig:
 
 def _checked_word(word: str) -> str:
     """The override as Hydra shall see it, its key and value known to be good."""
-    override = _parse(word)
+    override = parse_override(word)
+    if override.is_sweep_override():
+        raise UsageError(f"{word!r} names several values: write a list as [a,b], and for a run of each give --multirun")
     key = override.key_or_group
     if key == PRESET:
         return f"{key}={known_choice(key, str(override.value()))}"
@@ -139,7 +141,12 @@ def _checked_word(word: str) -> str:
     return word
 
 
-def _parse(word: str) -> Override:
+def parse_override(word: str) -> Override:
+    """KEY=VALUE, or several values to sweep over, by Hydra's grammar.
+
+    Raises:
+        UsageError: another form, or another operation.
+    """
     try:
         override = OverridesParser.create().parse_override(word)
     except HydraException as error:
@@ -149,8 +156,6 @@ def _parse(word: str) -> Override:
         ) from error
     if override.type is not OverrideType.CHANGE or override.package is not None:
         raise UsageError(f"cannot use the override {word!r}: write KEY=VALUE, without +, ~ or @")
-    if override.is_sweep_override():
-        raise UsageError(f"{word!r} names several values: one training takes one; a list is written [a,b]")
     return override
 
 

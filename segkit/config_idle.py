@@ -21,6 +21,11 @@ NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "compute.devices": ("compute.name", ("ddp",)),
     "compute.nodes": ("compute.name", ("ddp",)),
     "trainer.learning_rate_rest": ("trainer.optimizer", ("muon",)),
+    "compute.partition": ("compute.name", ("slurm",)),
+    "compute.timeout": ("compute.name", ("slurm",)),
+    "compute.gpus": ("compute.name", ("slurm",)),
+    "compute.cpus": ("compute.name", ("slurm",)),
+    "compute.memory": ("compute.name", ("slurm",)),
 }
 """Keys that change nothing unless another key has one of these values."""
 

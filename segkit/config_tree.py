@@ -128,13 +128,19 @@ class AugmentConfig:
 
 @dataclass
 class ComputeConfig:
-    """Where to run."""
+    """Where to run, with how many processes, and what is asked of SLURM for each training."""
 
     name: str = "auto"
     devices: Any = "auto"
     """Processes of compute=ddp on a machine; auto: one per GPU."""
     nodes: int = 1
     """Machines of compute=ddp, on each of which the same command is started (docs/scaling.md)."""
+    partition: str | None = None
+    timeout: int = 1440
+    """Minutes."""
+    gpus: int = 1
+    cpus: int = 8
+    memory: str = "32GB"
 
 
 @dataclass

@@ -62,6 +62,10 @@ def _is_size(value: Any) -> bool:
         return False
 
 
+def _is_size_in_bytes(value: Any) -> bool:
+    return value != "auto" and _is_size(value)
+
+
 def _is_mirror(value: Any) -> bool:
     if isinstance(value, list):
         return all(is_whole(axis) and 0 <= axis <= 2 for axis in value) and len(set(value)) == len(value)
@@ -171,6 +175,11 @@ CHECKS: dict[str, tuple[Check, str]] = {
     "compute.devices": _whole(1, "auto", most=1024),
     "compute.nodes": _whole(1, most=4096),
     "augment.channel_dropout": _PROBABILITY,
+    "compute.partition": (lambda name: isinstance(name, str) and name.strip() != "", "the name of a SLURM partition"),
+    "compute.timeout": _whole(1),
+    "compute.gpus": _among(0, 1),
+    "compute.cpus": _whole(1, most=1024),
+    "compute.memory": (_is_size_in_bytes, "a size such as 32GB, of at least 1MiB"),
     "seed": _whole(0, most=2**63 - 1),
     "fold": _whole(0, "all"),
     "logger": _among("none", "tensorboard", "mlflow"),

@@ -10,7 +10,7 @@ from os import PathLike, fspath
 from pathlib import Path
 
 from segkit.bundle_card import bundle_place, card_and_plan
-from segkit.config import TrainConfig, known_keys, load
+from segkit.config import ComputeConfig, TrainConfig, known_keys, load
 from segkit.config_keys import get
 from segkit.config_words import given_keys
 from segkit.dataset import Dataset
@@ -82,7 +82,7 @@ def measured_plan(
     start = _start(config, given) if config.weights else None  # a model that cannot be used is said at once
     kept = store or (Path(config.dataset.store) if config.dataset.store else None)
     fingerprint = known_or_measured(dataset, kept, progress) if kept else measure(dataset, progress=progress)
-    gpu = has_gpu(config.compute.name) if gpu is None else gpu
+    gpu = has_gpu(config.compute) if gpu is None else gpu
     patches = batch_size(config, gpu)
     if start:
         task = Task(fingerprint, dataset, config.network, config.plan, patches, start.model.slice_axis)
@@ -154,10 +154,12 @@ def batch_size(config: TrainConfig, gpu: bool) -> int | None:
     return int(config.trainer.batch_size)
 
 
-def has_gpu(compute: str) -> bool:
-    """Whether ``compute=`` means a GPU here, asked without importing torch."""
-    if compute in ("cpu", "gpu"):
-        return compute == "gpu"
+def has_gpu(compute: ComputeConfig) -> bool:
+    """Whether ``compute=`` means a GPU, for slurm in its jobs, else here; asked without importing torch."""
+    if compute.name in ("cpu", "gpu"):
+        return compute.name == "gpu"
+    if compute.name == "slurm":
+        return compute.gpus > 0
     return Path("/proc/driver/nvidia/gpus").is_dir() or shutil.which("nvidia-smi") is not None
 
 

@@ -256,3 +256,18 @@ def test_other_ways_of_packing_are_refused(folder: Path, tmp_path: Path) -> None
         InputError, match="expected a zip member that is stored or deflated, found compression method 12"
     ):
         read_bundle(tmp_path / "m.segkit")
+
+
+def test_postprocessing_belongs_to_what_decides_a_prediction(folder: Path) -> None:
+    plain = read_bundle(folder)
+    edit_card(folder, postprocessing={"bright": "largest"})
+    bundle = read_bundle(folder)
+    assert (plain.postprocessing, bundle.postprocessing) == ({}, {"bright": "largest"})
+    assert bundle.hash != plain.hash
+
+
+@pytest.mark.parametrize("rules", [{"unknown": "largest"}, {"bright": "run"}, {"bright": ["largest"]}, ["bright"], 3])
+def test_postprocessing_that_is_not_known(folder: Path, rules: object) -> None:
+    edit_card(folder, postprocessing=rules)
+    with pytest.raises(InputError, match=r"expected postprocessing of the labels bright, dark by largest, found"):
+        read_bundle(folder)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import segkit
-from segkit.config import load
+from segkit.config import ComputeConfig, load
 from segkit.dataset_plan import batch_size, given_plan, has_gpu, memory_budget, open_dataset
 from segkit.errors import InputError, UsageError
 from segkit.files import write_text
@@ -58,9 +58,11 @@ def test_batch_size(words: list[str], gpu: bool, size: int | None) -> None:
 
 
 def test_a_gpu_is_looked_for_only_where_none_is_named() -> None:
-    assert has_gpu("gpu")
-    assert not has_gpu("cpu")
-    assert has_gpu("auto") in (True, False)
+    assert has_gpu(ComputeConfig("gpu"))
+    assert not has_gpu(ComputeConfig("cpu"))
+    assert has_gpu(ComputeConfig("slurm"))
+    assert not has_gpu(ComputeConfig("slurm", gpus=0))
+    assert has_gpu(ComputeConfig("auto")) in (True, False)
 
 
 def test_a_plan_of_other_regions_or_another_ignore_value_is_refused(phantom: Path, tmp_path: Path) -> None:

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import segkit
 import segkit.clock
+from segkit.commands import multirun
 from segkit.config import TrainConfig, known_keys, load, to_yaml
 from segkit.config_choices import choices
 from segkit.config_keys import get
 from segkit.config_values import CHECKS
-from segkit.errors import UsageError
 from segkit.status_line import CaseCounter
+from segkit.training.slurm import in_job
 
 MEANINGS = """\
 overrides (KEY=VALUE), the ones that matter most:
@@ -39,7 +40,10 @@ overrides (KEY=VALUE), the ones that matter most:
   run_dir=PATH                   where the run goes; default runs/<dataset>/<network>-<hash>
   logger=tensorboard|mlflow      rows of training.csv go there as well (pip install 'segkit[tensorboard]')
   seed=N                         of the network's start and of every random draw
-  compute=NAME                   {computes}
+  compute=NAME                   {computes}; slurm sends the training out as a job
+
+several values, as in seed=0,1,2 network.norm=group,instance or seed=range(1,5), need --multirun (-m): every combination
+is trained, each in its own run folder; the table at the end has mean and spread over seeds and folds
 
 every key, its default, and what it may be:
 {keys}
@@ -50,12 +54,14 @@ def run(arguments: Sequence[str]) -> int:
     """Parse, train, and say where everything is; returns the exit code."""
     given = _parser().parse_intermixed_args(arguments)
     if given.multirun:
-        raise UsageError("--multirun is not available in this version: start one training for each combination")
-    if given.show:
-        print(to_yaml(load(given.overrides)), end="")
-        return 0
+        return multirun.run(given.overrides, show=given.show)
     # A wrong override is said at once, before the second that torch takes to import.
-    load(given.overrides)
+    config = load(given.overrides)
+    if given.show:
+        print(to_yaml(config), end="")
+        return 0
+    if config.compute.name == "slurm" and not in_job():
+        return multirun.run(given.overrides)
     with CaseCounter("measuring") as counter:
         # The public name is imported here, with torch and Lightning: --help and --show answer without them.
         run_dir = segkit.train(
@@ -87,10 +93,15 @@ class _Help(argparse.Action):
             networks=", ".join(choices("network")),
             computes=", ".join(choices("compute")),
             presets=", ".join(choices("preset")),
-            keys="\n".join(_key_line(key) for key in known_keys()),
+            keys=key_lines(),
         )
         parser.print_help()
         parser.exit()
+
+
+def key_lines(*, without: str = "") -> str:
+    """Every override, its default, and what it may be; one a line."""
+    return "\n".join(_key_line(key) for key in known_keys() if key != without)
 
 
 def _key_line(key: str) -> str:
@@ -102,7 +113,7 @@ def _key_line(key: str) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="segkit train",
-        usage="segkit train dataset=DATASET [KEY=VALUE ...] [--show] [--resume]",
+        usage="segkit train dataset=DATASET [KEY=VALUE ...] [--show] [--resume] [--multirun]",
         description="Plan, train and write a model. A finished run is not run again.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -112,5 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="see below")
     parser.add_argument("--show", action="store_true", help="print the composed configuration and end")
     parser.add_argument("--resume", action="store_true", help="go on with an unfinished run")
-    parser.add_argument("-m", "--multirun", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "-m", "--multirun", action="store_true", help="train every combination of values as in seed=0,1"
+    )
     return parser

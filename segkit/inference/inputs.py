@@ -202,7 +202,7 @@ def _scan_of_row(path: Path, row: Mapping[str, str], columns: Sequence[str], cha
     name, *files = (row.get(column, "") for column in ("case", *columns))
     there = [place for place, file in enumerate(files) if file]
     optional = channels.fills is not None and len(columns) == len(channels.names)
-    if not (any(files) if optional else all(files)) or not _names_a_file(name):
+    if not (any(files) if optional else all(files)) or not names_a_file(name):
         raise InputError(
             path,
             expected="a case id that can be a file's name and a file in every image column",
@@ -213,6 +213,6 @@ def _scan_of_row(path: Path, row: Mapping[str, str], columns: Sequence[str], cha
     return Scan(name, tuple(path.parent / files[place] for place in there), missing=missing)
 
 
-def _names_a_file(name: str) -> bool:
+def names_a_file(name: str) -> bool:
     """No folder, on any system, and nothing that cannot be seen."""
     return bool(name.strip(".")) and name.isprintable() and not {"/", "\\"} & set(name)

@@ -24,6 +24,7 @@ from segkit.inference.scorer import WindowScorer, choose_device, choose_precisio
 from segkit.io import from_object, require_memory
 from segkit.model_names import resolve_model
 from segkit.plans import Plan
+from segkit.postprocessing import apply_rules
 from segkit.preprocessing.chain import Prepared, prepare
 from segkit.sliding_window import Network, count_windows, predict_scores
 from segkit.volume import Volume
@@ -69,6 +70,8 @@ class Predictor:
         """
         self.bundles = [bundle] if isinstance(bundle, Bundle) else list(bundle)
         self.plan = check_ensemble(self.bundles)
+        rules = self.bundles[0].postprocessing
+        self._rules = {self.plan.labels[name]: rule for name, rule in rules.items()}
         self.overlap = FAST_OVERLAP if fast else overlap
         self.tta = tta and not fast
         self.max_memory = max_memory
@@ -108,6 +111,7 @@ class Predictor:
         scores = self._scores(prepared, name, progress)
         scored = time.perf_counter()
         labels = labels_of_scores(scores, prepared.way_back, self.plan.label_values, regions=bool(self.plan.regions))
+        labels = apply_rules(labels, self._rules)
         done = time.perf_counter()
         self.seconds = {"prepare": ready - started, "network": scored - ready, "restore": done - scored}
         return volume.with_array(labels[None])
@@ -182,20 +186,27 @@ def check_ensemble(bundles: Sequence[Bundle]) -> Plan:
     """The plan of the first bundle, once all of them are known to see a scan in the same way.
 
     Raises:
-        InputError: another plan for channels, labels, spacing, window or what mirrors.
+        InputError: another plan for channels, labels, spacing, window or what mirrors, or other post-processing.
     """
-    first, *others = (dataclasses.replace(bundle.plan, **_FREE) for bundle in bundles)
+    first, *others = (_shared(bundle) for bundle in bundles)
     for bundle, other in zip(bundles[1:], others, strict=True):
-        for field in dataclasses.fields(Plan):
-            here, there = getattr(first, field.name), getattr(other, field.name)
+        for name, here in first.items():
+            there = other[name]
             if here != there:
                 raise InputError(
                     bundle.path,
-                    expected=f"the same {field.name} in every model of an ensemble ({here}, as {bundles[0].path} has)",
+                    expected=f"the same {name} in every model of an ensemble ({here}, as {bundles[0].path} has)",
                     found=str(there),
                     remedy="Predict with one of them, or take models that were trained with one plan.",
                 )
     return bundles[0].plan
+
+
+def _shared(bundle: Bundle) -> dict[str, Any]:
+    """What the models of an ensemble must have in common, by name."""
+    plan = dataclasses.replace(bundle.plan, **_FREE)
+    values = {field.name: getattr(plan, field.name) for field in dataclasses.fields(Plan)}
+    return {**values, "postprocessing": bundle.postprocessing}
 
 
 def load(

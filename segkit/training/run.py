@@ -6,9 +6,11 @@ import dataclasses
 import logging
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from segkit.bundle import Bundle, read_bundle
 from segkit.config import TrainConfig, load
@@ -25,13 +27,14 @@ from segkit.training.checkpoint import has_checkpoint, newest_checkpoint
 from segkit.training.compute import device_for
 from segkit.training.fit import fit
 from segkit.training.loggers import check_logger
-from segkit.training.ranks import Ranks, start_ranks
+from segkit.training.ranks import ALONE, Ranks, start_ranks
 from segkit.training.run_folder import (
     BUNDLE,
     CHECKPOINTS,
     CONFIG,
     PLAN,
     RUNS,
+    check_kind,
     default_run_dir,
     point_latest,
     prepared_folder,
@@ -45,16 +48,31 @@ from segkit.training.stop_signals import stoppable
 
 log = logging.getLogger(__name__)
 
+Resume = bool | Literal["auto"]
+"""Whether to go on with an unfinished run; auto: where there is one."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a training needs before its first step, and the folder that it goes to."""
+
+    config: TrainConfig
+    plan: Plan
+    dataset: Dataset
+    weights: Bundle | None
+    run_dir: Path
+    ranks: Ranks = ALONE
+
 
 @stoppable()
 def train(
-    *overrides: str, resume: bool = False, progress: Progress | None = None, started: float | None = None
+    *overrides: str, resume: Resume = False, progress: Progress | None = None, started: float | None = None
 ) -> Path:
     """Train and return the run's folder; its ``bundle`` is the model.
 
     ``segkit.train("dataset=scans", "trainer.max_minutes=10")`` does what ``segkit train`` does with the same words.
-    A finished run is not run again; an unfinished one goes on with ``resume``. Minutes count from ``started`` (of
-    `time.monotonic`), or from the call.
+    A finished run is not run again; an unfinished one goes on with ``resume``; with "auto" a new one may begin.
+    Minutes count from ``started`` (of `time.monotonic`), or from the call.
 
     Raises:
         UsageError: an override that makes no sense, or an unfinished run without ``resume``.
@@ -64,8 +82,9 @@ def train(
     config = load(overrides)
     resume = resume or (config.compute.name == "slurm" and was_requeued())
     if config.run_dir:
-        config = _as_started(config, overrides)
-        if _is_done(Path(config.run_dir or ""), resume):
+        check_kind(Path(config.run_dir), study=False)
+        config = as_started(config, overrides)
+        if is_done(Path(config.run_dir or ""), resume):
             return Path(config.run_dir or "")
     check_logger(config.logger)
     ranks = start_ranks(config.compute)
@@ -78,30 +97,65 @@ def _train(
     overrides: Sequence[str],
     ranks: Ranks,
     *,
-    resume: bool,
+    resume: Resume,
     progress: Progress | None,
     started: float,
 ) -> Path:
     """What every rank does: rank 0 plans and writes, all of them train."""
-    device = device_for(config)
     dataset = open_dataset(config)
     split = split_cases(dataset, config.fold)
-    weights = _weights(config)
-    given = given_keys(overrides)
-    plan = ranks.share(lambda: _plan(config, dataset, device.type == "cuda", progress, given=given, ranks=ranks))
-    # An edited plan may ask for another batch than the configuration's default.
-    config = dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, batch_size=plan.batch_size))
-    run_dir = Path(config.run_dir) if config.run_dir else default_run_dir(config, plan, dataset, weights)
-    if not config.run_dir and ranks.share(lambda: _is_done(run_dir, resume)):
+    setup = set_up(config, dataset, given=given_keys(overrides), progress=progress, ranks=ranks)
+    run_dir, plan = setup.run_dir, setup.plan
+    if not config.run_dir and ranks.share(lambda: is_done(run_dir, resume)):
         return run_dir
     if has_checkpoint(run_dir / CHECKPOINTS):  # before config.yaml names another dataset
         check_split(run_dir, split)
     log.info("%d cases train, %d validate; the run is in %s", len(split.training), len(split.validation), run_dir)
     mirrored = ", ".join("xyz"[axis] for axis in plan.mirror_axes) or "none"
     log.info("mirroring %s. %s", mirrored, plan.reasons.get("mirror", ""))
-    with _started(run_dir, config, plan) if ranks.number == 0 else nullcontext():
-        fit(config, plan, dataset, run_dir, weights=weights, started=started, ranks=ranks)
+    start(setup, started=started)
     return run_dir
+
+
+def set_up(
+    config: TrainConfig,
+    dataset: Dataset,
+    *,
+    given: Collection[str],
+    kind: str | None = None,
+    progress: Progress | None = None,
+    ranks: Ranks = ALONE,
+) -> Setup:
+    """Find or make the plan, open the weights to start from, and choose the folder (see `default_run_dir`).
+
+    ``given`` names the keys that the user gave, ``kind`` the study that the runs in the folder belong to.
+
+    Raises:
+        UsageError: a choice that does not fit the machine or the data.
+        InputError: a plan, a model or a case that cannot be used.
+    """
+    gpu = device_for(config).type == "cuda"
+    weights = _weights(config)
+    plan = ranks.share(lambda: _plan(config, dataset, gpu, progress, given=given, ranks=ranks))
+    # An edited plan may ask for another batch than the configuration's default.
+    config = dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, batch_size=plan.batch_size))
+    run_dir = Path(config.run_dir) if config.run_dir else default_run_dir(config, plan, dataset, weights, kind=kind)
+    return Setup(config, plan, dataset, weights, run_dir, ranks)
+
+
+def start(setup: Setup, *, started: float | None = None) -> Path:
+    """`fit` in a folder that says what runs there, from its newest checkpoint if it has one; returns the bundle."""
+    first = setup.ranks.number == 0
+    with _started(setup.run_dir, setup.config, setup.plan) if first else nullcontext():
+        return fit(
+            setup.config,
+            setup.plan,
+            setup.dataset,
+            setup.run_dir,
+            weights=setup.weights,
+            started=started,
+            ranks=setup.ranks,
+        )
 
 
 def _weights(config: TrainConfig) -> Bundle | None:
@@ -111,7 +165,7 @@ def _weights(config: TrainConfig) -> Bundle | None:
     return read_bundle(resolve_model(config.weights))
 
 
-def _as_started(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
+def as_started(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
     """The configuration that the run in ``run_dir`` was started with, if there is one."""
     run_dir = Path(config.run_dir or "")
     if state(run_dir) == "new":
@@ -132,12 +186,12 @@ def _as_started(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
     return dataclasses.replace(stored, run_dir=config.run_dir, dataset=where)
 
 
-def _is_done(run_dir: Path, resume: bool) -> bool:
+def is_done(run_dir: Path, resume: Resume) -> bool:
     """Whether the run is finished; an unfinished one may only go on when asked to."""
     found = state(run_dir)
     if found == "unfinished" and not resume:
         raise UsageError(f"the training in {run_dir} is unfinished. Go on with --resume, or give another run_dir=.")
-    if found == "new" and resume:
+    if found == "new" and resume is True:
         log.warning("nothing to go on with in %s: the training starts anew", run_dir)
     if found == "finished":
         log.info("The training in %s is finished and is not run again.", run_dir)
@@ -146,7 +200,7 @@ def _is_done(run_dir: Path, resume: bool) -> bool:
 
 
 def _plan(
-    config: TrainConfig, dataset: Dataset, gpu: bool, progress: Progress | None, *, given: set[str], ranks: Ranks
+    config: TrainConfig, dataset: Dataset, gpu: bool, progress: Progress | None, *, given: Collection[str], ranks: Ranks
 ) -> Plan:
     if config.run_dir and state(Path(config.run_dir)) == "unfinished":
         return given_plan(Path(config.run_dir) / PLAN, dataset)

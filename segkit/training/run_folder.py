@@ -9,18 +9,22 @@ import logging
 import os
 import re
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from segkit.bundle import Bundle
 from segkit.config import TrainConfig, to_yaml
 from segkit.dataset import Dataset
 from segkit.errors import InputError, UsageError
 from segkit.files import atomic_path, is_leftover, remove_leftovers, write_text
 from segkit.plans import Plan, plan_text
 
+if TYPE_CHECKING:  # a sweep asks where runs go before torch is needed
+    from segkit.bundle import Bundle
+
 log = logging.getLogger(__name__)
 
 CONFIG, PLAN, FINISHED = "config.yaml", "plan.json", "finished.json"
+FOLDS = "folds.json"
+"""In the folder of a cross-validation, beside what a run has."""
 BUNDLE, CHECKPOINTS = "bundle", "checkpoints"
 PREPARED = "prepared"
 
@@ -65,18 +69,35 @@ def write_start(run_dir: Path, plan: Plan, config: TrainConfig) -> None:
     remove_leftovers(run_dir, run_dir / CHECKPOINTS, run_dir / BUNDLE, run_dir / BUNDLE / "weights")
 
 
-def default_run_dir(config: TrainConfig, plan: Plan, dataset: Dataset, weights: Bundle | None = None) -> Path:
-    """runs/<dataset>/<network>-<hash>: the same configuration, plan, data and weights lead to the same folder."""
+def check_kind(run_dir: Path, *, study: bool) -> None:
+    """A training does not go on in the folder of a cross-validation, nor the other way round.
+
+    Raises:
+        UsageError: the folder of the other kind.
+    """
+    if (run_dir / CONFIG).is_file() and (run_dir / FOLDS).is_file() is not study:
+        kind, verb = ("training", "train") if study else ("cross-validation", "study cross_validation")
+        raise UsageError(f"run_dir={run_dir} holds a {kind}. Give another folder, or go on with 'segkit {verb}'.")
+
+
+def default_run_dir(
+    config: TrainConfig, plan: Plan, dataset: Dataset, weights: Bundle | None = None, *, kind: str | None = None
+) -> Path:
+    """runs/<dataset>/<kind>-<hash>: the same configuration, plan, data and weights lead to the same folder.
+
+    ``kind`` is the network, or what study the runs in the folder belong to.
+    """
     content = dataclasses.asdict(config)
     # Where the run goes, and where data, prepared cases, plan and weights lie, changes nothing about it.
     content.pop("run_dir")
     content["dataset"].pop("path")
     content["dataset"].pop("store")
     content["plan"].pop("file")
+    content["compute"] = {"name": config.compute.name}
     content["weights"] = weights.hash if weights else None
     text = json.dumps([content, plan.hash(), dataset.content_hash()], sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-    return RUNS / safe_name(dataset.name) / f"{plan.network.name}-{digest}"
+    return RUNS / safe_name(dataset.name) / f"{kind or plan.network.name}-{digest}"
 
 
 def prepared_folder(config: TrainConfig, run_dir: Path) -> Path:

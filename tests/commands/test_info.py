@@ -97,3 +97,11 @@ def test_models_by_name(capsys: pytest.CaptureFixture[str], tmp_path: Path, monk
     assert "squares  2026-11-24T11:35:45+00:00" in out
     assert "bright, dark" in out
     assert "broken cannot be used" in err
+
+
+def test_postprocessing_is_shown(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    folder = shutil.copytree(FROZEN, tmp_path / "model")
+    card = json.loads((folder / "bundle.json").read_text())
+    (folder / "bundle.json").write_text(json.dumps({**card, "postprocessing": {"bright": "largest"}}))
+    assert main(["info", str(folder)]) == 0
+    assert "postprocessing bright largest" in capsys.readouterr().out

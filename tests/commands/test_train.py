@@ -224,7 +224,6 @@ def test_a_plan_of_other_labels_is_refused(here: Path, phantom: Path, capsys: py
         ([], 2, "which dataset? Give dataset=PATH"),
         (["dataset=nowhere"], 3, "nowhere: expected"),
         (["network.nrom=batch"], 2, "unknown override 'network.nrom'. Did you mean network.norm"),
-        (["-m", "seed=0,1"], 2, "--multirun is not available in this version"),
         (["dataset={phantom}", "fold=9"], 2, "fold=9: this dataset has the folds 0 to 1, or fold=all"),
         (["dataset={phantom}", "weights=nowhere", *SMALL, *QUICK], 3, "nowhere: expected a model: a bundle"),
         (["dataset={phantom}", "plan=nowhere.json"], 3, "nowhere.json: expected a plan as JSON"),

@@ -199,3 +199,15 @@ def test_gpu_without_memory_falls_back_to_the_cpu(make_bundle: Make, caplog: pyt
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert np.array_equal(labels.array > 0, scan((64, 64, 64)).array > 50)
     assert "going on with the CPU" in caplog.text
+
+
+def test_a_model_may_ask_for_the_largest_piece(make_bundle: Make) -> None:
+    bundle = make_bundle()
+    array = scan().array.copy()
+    array[0, 11, 8, 9] = 100
+    spotted = scan().with_array(array)
+    assert Predictor(bundle).predict(spotted).array[0, 11, 8, 9] == 7
+    strict = Bundle(bundle.path, bundle.plan, {**bundle.card, "postprocessing": {"bright": "largest"}})
+    assert np.array_equal(Predictor(strict).predict(spotted).array, Predictor(bundle).predict(scan()).array)
+    with pytest.raises(InputError, match="expected the same postprocessing in every model of an ensemble"):
+        Predictor([bundle, strict])

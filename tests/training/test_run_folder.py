@@ -12,6 +12,7 @@ from segkit.dataset import Case, Dataset
 from segkit.errors import UsageError
 from segkit.plans import read_plan
 from segkit.training.run_folder import (
+    check_kind,
     default_run_dir,
     point_latest,
     prepared_folder,
@@ -53,6 +54,18 @@ def test_a_start_that_was_killed_leaves_a_new_folder(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.yaml", "plan.json"]
 
 
+def test_trainings_and_studies_keep_apart(tmp_path: Path) -> None:
+    check_kind(tmp_path, study=True)
+    (tmp_path / "config.yaml").touch()
+    check_kind(tmp_path, study=False)
+    with pytest.raises(UsageError, match=r"holds a training. Give another folder, or go on with 'segkit train'"):
+        check_kind(tmp_path, study=True)
+    (tmp_path / "folds.json").touch()
+    check_kind(tmp_path, study=True)
+    with pytest.raises(UsageError, match=r"holds a cross-validation. .* 'segkit study cross_validation'"):
+        check_kind(tmp_path, study=False)
+
+
 @pytest.mark.parametrize(
     ("name", "safe"), [("Task04", "Task04"), ("a/b c", "a_b_c"), ("..", "dataset"), ("Höhe:1", "Höhe_1")]
 )
@@ -69,6 +82,7 @@ def test_default_folder_depends_on_configuration_and_data_but_not_on_place(tmp_p
     assert default_run_dir(load(["dataset=two", "seed=1"]), plan, dataset) == first
     assert default_run_dir(load(["dataset=one", "seed=2"]), plan, dataset) != first
     assert default_run_dir(load(["dataset=one", "seed=1", "dataset.store=x"]), plan, dataset) == first
+    assert default_run_dir(load(["seed=1"]), plan, dataset, kind="study").name == first.name.replace("unet", "study")
     other = dataclasses.replace(dataset, labels={"y": 1})
     assert default_run_dir(load(["dataset=one", "seed=1"]), plan, other) != first
 

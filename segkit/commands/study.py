@@ -1,0 +1,38 @@
+"""segkit study: many trainings and one answer. A table of studies; the module of one is imported when it is typed."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Sequence
+
+from segkit.errors import UsageError
+
+STUDIES: dict[str, tuple[str, str]] = {
+    "cross_validation": (
+        "a model per fold, every case predicted out of fold, an ensemble",
+        "segkit.commands.study_cross_validation",
+    ),
+}
+"""Name -> what it does, and the module whose ``run(arguments)`` does it."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """List the studies, or run one; returns the exit code."""
+    name, *rest = arguments or ["--help"]
+    if name in ("-h", "--help"):
+        print(help_text(), end="")
+        return 0
+    if name not in STUDIES:
+        near = difflib.get_close_matches(name, STUDIES, n=2, cutoff=0.5)
+        hint = f"Did you mean {' or '.join(near)}?" if near else f"Studies: {', '.join(STUDIES)}."
+        raise UsageError(f"unknown study {name!r}. {hint}")
+    return int(importlib.import_module(STUDIES[name][1]).run(rest))
+
+
+def help_text() -> str:
+    """What ``segkit study`` prints."""
+    rows = "".join(f"  {name:<18}{text}\n" for name, (text, _) in STUDIES.items())
+    return (
+        f"usage: segkit study NAME dataset=DATASET [KEY=VALUE ...]        segkit study NAME --help says more\n\n{rows}"
+    )

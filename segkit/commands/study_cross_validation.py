@@ -1,0 +1,83 @@
+"""segkit study cross_validation: overrides in, a folder with a report and an ensemble out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+import segkit.studies
+from segkit.commands.train import key_lines
+from segkit.config import load
+from segkit.report.tables import text_table
+from segkit.status_line import CaseCounter
+from segkit.studies.fold_table import fold_rows, gain_rows
+
+MEANINGS = """\
+Folds are made by patient: five, or fewer where there are fewer patients; a split column of a CSV file is taken as it
+is. All folds follow one plan, made from all cases. trainer.max_minutes (or trainer.max_steps) holds for each fold.
+The same command goes on with an unfinished study; finished folds are not run again.
+
+Every case is predicted by the model that did not see it, and evaluated as by 'segkit evaluate'. The folder's bundle is
+the ensemble of all folds; where keeping only the largest piece of a label improves its Dice, it does so from then on.
+
+overrides (KEY=VALUE), as of 'segkit train'; run_dir is the folder of the study:
+{keys}
+"""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Parse, train and predict, print Dice per fold and where everything is; returns the exit code."""
+    given = _parser().parse_args(arguments)
+    # A wrong override is said at once, before the second that torch takes to import.
+    load(given.overrides)
+    with CaseCounter("measuring") as counter:
+        folder = segkit.studies.cross_validate(*given.overrides, progress=counter.show)
+    print(_summary(folder))
+    return 0
+
+
+def _summary(folder: Path) -> str:
+    result = json.loads((folder / "cross_validation.json").read_text(encoding="utf-8"))
+    rows = [
+        ("ensemble", folder / "bundle"),
+        ("report", folder / "report.html"),
+        ("numbers", folder / "evaluation" / "metrics.csv"),
+        ("label maps", folder / "predictions"),
+    ]
+    return "\n".join(
+        [
+            f"Dice of {result['cases']} cases, each predicted by the model that did not see it:",
+            text_table(*fold_rows(result)),
+            "\nOnly the largest piece of a label, where that improves its mean over all cases:",
+            text_table(*gain_rows(result["largest_piece"])),
+            "",
+            *(f"  {name:<11}{path}" for name, path in rows),
+            f"Predict with: segkit predict SCAN -m {shlex.quote(str(folder))}",
+        ]
+    )
+
+
+class _Help(argparse.Action):
+    """Composes the list of keys only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        parser.epilog = MEANINGS.format(keys=key_lines(without="fold"))
+        parser.print_help()
+        parser.exit()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="segkit study cross_validation",
+        usage="segkit study cross_validation dataset=DATASET [KEY=VALUE ...]",
+        description="Train a model per fold, say how good they are on cases they did not see, and make one of them.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        add_help=False,
+    )
+    parser.add_argument("-h", "--help", action=_Help, nargs=0, help="this text")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="see below")
+    return parser

@@ -1,0 +1,57 @@
+"""Whether to keep the largest connected piece of a label only, asked of predictions that saw no training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from statistics import fmean
+
+import numpy as np
+
+from segkit.evaluation.overlap import dice
+from segkit.evaluation.pairs import Pair
+from segkit.io import read_labels
+from segkit.postprocessing import keep_largest
+
+THREADS = 2
+"""Each holds two label maps and a few masks in memory."""
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Mean Dice of a label over the cases that have it, as predicted and with its largest piece only."""
+
+    before: float
+    after: float
+
+    @property
+    def adopted(self) -> bool:
+        """Only where it improves. What is removed becomes background, so no other label can lose by it."""
+        return self.after > self.before
+
+
+def largest_component_gains(pairs: Sequence[Pair], labels: Mapping[str, int]) -> dict[str, Gain]:
+    """The gain of every label (name -> value) that occurs in a prediction or a reference."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        found = list(pool.map(partial(_case_gains, labels=labels), pairs))
+    gains = {}
+    for name in labels:
+        of_cases = [case[name] for case in found if name in case]
+        if of_cases:
+            gains[name] = Gain(fmean(gain.before for gain in of_cases), fmean(gain.after for gain in of_cases))
+    return gains
+
+
+def _case_gains(pair: Pair, labels: Mapping[str, int]) -> dict[str, Gain]:
+    """Of the labels that the case has."""
+    predicted, reference = read_labels(pair.prediction).array[0], read_labels(pair.reference)
+    gains = {}
+    for name, value in labels.items():
+        truth = reference.array[0] == value
+        before = dice(predicted == value, truth, reference.spacing)
+        if not np.isnan(before):
+            after = dice(keep_largest(predicted, value) == value, truth, reference.spacing)
+            gains[name] = Gain(before, after)
+    return gains

@@ -1,0 +1,65 @@
+"""A sweep: one training for every combination of overrides, and one table. No torch until the first one starts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from segkit.config_sweep import Combination
+from segkit.config_words import PATHS
+from segkit.dataset_plan import open_dataset
+from segkit.errors import UsageError
+from segkit.files import write_text
+from segkit.studies.runs import Trainer, train_here
+from segkit.studies.slurm import SlurmTrainer, slurm_executor
+from segkit.studies.sweep_table import Result, figures_of, sweep_csv
+from segkit.training.run_folder import RUNS, safe_name
+
+
+def sweep(combinations: Sequence[Combination], trainer: Trainer | None = None) -> tuple[Path, list[Result]]:
+    """Run every combination and write sweep.csv after each; returns its path and its rows.
+
+    Runs go to the folders that single trainings have: a finished one is not run again, an unfinished one goes on, and
+    one that fails is reported while the others go on. ``trainer`` is by default what ``compute=`` says.
+
+    Raises:
+        UsageError: no SLURM here, or different machines in one sweep.
+        InputError: a dataset that cannot be read.
+        Interrupted: Ctrl-C or SIGTERM; the same command goes on.
+    """
+    folder = sweep_dir(combinations)
+    trainer = trainer or trainer_for(combinations, folder)
+    results: list[Result] = []
+    for combination, outcome in zip(combinations, trainer(combinations), strict=True):
+        figures = figures_of(Path(outcome.run_dir)) if outcome.run_dir else None
+        results.append(Result(combination.values, outcome.run_dir, figures, outcome.message))
+        write_text(folder / "sweep.csv", sweep_csv(results))
+    return folder / "sweep.csv", results
+
+
+def sweep_dir(combinations: Sequence[Combination]) -> Path:
+    """runs/<dataset>/sweep-<hash>: the same words and data lead to the same folder."""
+    dataset = open_dataset(combinations[0].config)
+    words = [[word for word in each.words if not _is_dataset(word)] for each in combinations]
+    text = json.dumps([sorted(map(sorted, words)), dataset.content_hash()])
+    return RUNS / safe_name(dataset.name) / f"sweep-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def _is_dataset(word: str) -> bool:
+    return PATHS.get(word.partition("=")[0]) == "dataset.path"
+
+
+def trainer_for(combinations: Sequence[Combination], folder: Path) -> Trainer:
+    """This process, or SLURM with its jobs' files in ``folder``.
+
+    Raises:
+        UsageError: SLURM for some runs only, with different requests, or where it is not.
+    """
+    first, *others = [each.config.compute for each in combinations]
+    if "slurm" not in (first.name, *(other.name for other in others)):
+        return train_here
+    if any(other != first for other in others):
+        raise UsageError("with compute=slurm all runs of a sweep ask for the same: do not sweep over compute")
+    return SlurmTrainer(slurm_executor(first, folder / "jobs"))

@@ -1,0 +1,110 @@
+"""What a sweep came to: a row of sweep.csv per run, and a table with mean and spread over seeds and folds."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+
+from segkit.bundle_files import read_object
+from segkit.model_names import CARD
+from segkit.report.tables import Cell, cell_text
+from segkit.training.run_folder import BUNDLE
+
+REPEATS = ("seed", "fold")
+"""Keys whose values repeat a training instead of changing it."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What the bundle of a run says about it; Dice is None where nothing was validated."""
+
+    dice: float | None
+    labels: dict[str, float]
+    """Dice of each label that some validation case has."""
+    steps: int
+    minutes: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run of a sweep: the values of the swept keys, and its folder and figures or why there are none."""
+
+    values: Mapping[str, str]
+    run_dir: str | None
+    figures: Figures | None
+    message: str = ""
+
+
+def figures_of(run_dir: Path) -> Figures:
+    """Read from the card of the run's bundle.
+
+    Raises:
+        InputError: no bundle there.
+    """
+    card = read_object(run_dir / BUNDLE, CARD)
+    metrics, training = card.get("metrics", {}), card["training"]
+    return Figures(metrics.get("mean_dice"), metrics.get("dice", {}), training["steps"], training["minutes"])
+
+
+def sweep_csv(results: Sequence[Result]) -> str:
+    """The text of sweep.csv: swept values, status, Dice in the mean and per label, steps, minutes, folder, message."""
+    labels = list(dict.fromkeys(name for result in results if result.figures for name in result.figures.labels))
+    keys = list(results[0].values)
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    dice = [f"dice_{name}" for name in labels]
+    writer.writerow([*keys, "status", "dice", *dice, "steps", "minutes", "run", "message"])
+    for result in results:
+        figures = _figure_cells(result.figures, labels)
+        status = "done" if result.figures else "failed"
+        writer.writerow([*result.values.values(), status, *figures, result.run_dir or "", result.message])
+    return stream.getvalue()
+
+
+def _figure_cells(figures: Figures | None, labels: Sequence[str]) -> list[Cell]:
+    """As csv writes them: nothing for None."""
+    if figures is None:
+        return [None] * (len(labels) + 3)
+    return [figures.dice, *(figures.labels.get(name) for name in labels), figures.steps, figures.minutes]
+
+
+def table_rows(results: Sequence[Result]) -> tuple[list[str], list[list[Cell]]]:
+    """Header and rows: runs that differ in seed or fold only are one row, with the mean and the sample's sd of Dice."""
+    keys = list(results[0].values)
+    settings = [key for key in keys if key not in REPEATS]
+    if len(settings) == len(keys):
+        header = [*keys, "dice", "steps", "minutes", "run"]
+        return header, [[*each.values.values(), *_single(each)] for each in results]
+    groups: dict[tuple[str, ...], list[Result]] = {}
+    for result in results:
+        groups.setdefault(tuple(result.values[key] for key in settings), []).append(result)
+    header = [*settings, "runs", "failed", "dice", "lowest", "highest", "minutes"]
+    return header, [[*setting, *_repeated(group)] for setting, group in groups.items()]
+
+
+def _single(result: Result) -> list[Cell]:
+    if result.figures is None:
+        return [None, None, None, "failed"]
+    return [result.figures.dice, result.figures.steps, result.figures.minutes, result.run_dir]
+
+
+def _repeated(group: Sequence[Result]) -> list[Cell]:
+    done = [result.figures for result in group if result.figures]
+    dice = [figures.dice for figures in done if figures.dice is not None]
+    minutes = mean(figures.minutes for figures in done) if done else None
+    extremes: list[Cell] = [min(dice), max(dice)] if dice else [None, None]
+    return [len(group), len(group) - len(done), mean_and_sd(dice), *extremes, minutes]
+
+
+def mean_and_sd(values: Sequence[float]) -> str:
+    """
+    >>> mean_and_sd([0.9, 0.8]), mean_and_sd([0.9]), mean_and_sd([])
+    ('0.8500 +- 0.0707', '0.9000', '-')
+    """
+    if not values:
+        return cell_text(None)
+    return cell_text(mean(values)) + (f" +- {cell_text(stdev(values))}" if len(values) > 1 else "")
