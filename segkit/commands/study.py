@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import importlib
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ STUDIES: dict[str, tuple[str, str]] = {
 }
 """Name -> what it does, and the module whose ``run(arguments)`` does it."""
 
+USAGE = "segkit study NAME dataset=DATASET [KEY=VALUE ...]        segkit study NAME --help says more"
+
 
 def run(arguments: Sequence[str]) -> int:
     """List the studies, or run one; returns the exit code."""
@@ -23,6 +26,8 @@ def run(arguments: Sequence[str]) -> int:
     if name in ("-h", "--help"):
         print(help_text(), end="")
         return 0
+    if name.startswith("-"):
+        argparse.ArgumentParser("segkit study", USAGE, add_help=False).error(f"unrecognized arguments: {name}")
     if name not in STUDIES:
         near = difflib.get_close_matches(name, STUDIES, n=2, cutoff=0.5)
         hint = f"Did you mean {' or '.join(near)}?" if near else f"Studies: {', '.join(STUDIES)}."
@@ -33,6 +38,4 @@ def run(arguments: Sequence[str]) -> int:
 def help_text() -> str:
     """What ``segkit study`` prints."""
     rows = "".join(f"  {name:<18}{text}\n" for name, (text, _) in STUDIES.items())
-    return (
-        f"usage: segkit study NAME dataset=DATASET [KEY=VALUE ...]        segkit study NAME --help says more\n\n{rows}"
-    )
+    return f"usage: {USAGE}\n\n{rows}"
