@@ -267,8 +267,8 @@ def test_the_number_of_steps_of_a_resumed_run_stands(balls: Dataset, plan_for_ba
         fit(made, plan_for_balls, balls, tmp_path, callbacks=[StopAt(12, signal.SIGTERM)])
     decided = newest_checkpoint(tmp_path / "checkpoints")[1]["schedule"]["total"]  # type: ignore[index]
     assert decided > 13
+    long_ago = time.monotonic() - 3600  # no time is left at all
     with pytest.raises(Interrupted, match=f"stopped at step 25 of {decided};"):
-        long_ago = time.monotonic() - 3600  # no time is left at all
         fit(made, plan_for_balls, balls, tmp_path, started=long_ago, callbacks=[StopAt(24, signal.SIGTERM)])
 
 
