@@ -27,10 +27,6 @@ def device_for(config: TrainConfig) -> torch.device:
 
 
 def _device(name: str) -> torch.device:
-    if name == "slurm":
-        raise UsageError(
-            "compute=slurm is for 'segkit train' on the command line. Here take compute=auto, in a job of your own."
-        )
     if name == "gpu" and not torch.cuda.is_available():
         raise UsageError("compute=gpu: PyTorch sees no CUDA device here. Use compute=cpu, or look at nvidia-smi.")
     if name == "cpu" or not torch.cuda.is_available():

@@ -188,7 +188,11 @@ def write_plan(dataset: Path, folder: Path) -> Path:
         (["sede=1"], 2, "unknown override 'sede'"),
         (["seed=0,1"], 2, "'seed=0,1' names several values"),
         ([], 2, "which dataset?"),
-        (["dataset={phantom}", "compute=slurm"], 2, "compute=slurm is for 'segkit train'"),
+        (
+            ["dataset={phantom}", "compute=slurm"],
+            2,
+            "compute=slurm: a cross-validation trains its folds in this process",
+        ),
     ],
 )
 def test_refused(words: list[str], code: int, message: str, phantom: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,11 +24,6 @@ def test_a_gpu_that_is_not_there() -> None:
         device_for(TrainConfig(compute=ComputeConfig("gpu")))
 
 
-def test_slurm_is_for_the_command_line() -> None:
-    with pytest.raises(UsageError, match=r"compute=slurm is for 'segkit train' on the command line. Here take"):
-        device_for(TrainConfig(compute=ComputeConfig("slurm")))
-
-
 def test_half_precision_is_refused_on_a_cpu() -> None:
     config = TrainConfig(compute=ComputeConfig("cpu"), trainer=TrainerConfig(precision="float16"))
     with pytest.raises(UsageError, match=r"trainer\.precision=float16 is for GPUs: use bfloat16 or float32"):
