@@ -8,7 +8,7 @@ dropout and without, each predict with all channels and with each of them set to
 ``annotation``: one training on whole label maps, and one in which only every N-th slice is annotated and the rest has
 the ignore value.
 Dice is the mean over labels of the means over the validation cases, in whole label maps on the scans' own grids.
-Finished trainings are not repeated. Prints a table in Markdown.
+Finished trainings are not repeated; other numbers of steps or cases need another --out. Prints a table in Markdown.
 """
 
 from __future__ import annotations
