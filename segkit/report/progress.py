@@ -58,7 +58,7 @@ def _draw_dice(axes: Axes, rows: Rows, labels: Sequence[str]) -> None:
     if len(named) < len(labels):
         handles.append(Line2D([], [], color="lightgray", label=f"the other {len(labels) - len(named)} labels"))
     if axes.collections:
-        handles.append(Patch(color="gray", alpha=0.3, label="band: 95 % interval of the mean over cases"))
+        handles.append(Patch(color="gray", alpha=0.3, label="band or bar: 95 % interval of the mean over cases"))
     axes.legend(handles=handles, fontsize="small", ncols=2 if len(handles) > 5 else 1, loc="lower right")
 
 
