@@ -17,8 +17,9 @@ TIMED_STEPS = 10
 """Steps after which the number of steps is decided: the first ones are slower than the rest."""
 SLOWER, FASTER = 0.95, 1.2
 """Shares of the remaining steps between which that number stands; a quiet machine stays well inside."""
-LATE = 0.02
-"""Share of all the time that a run may be late beyond that, so that the last few steps are not counted anew."""
+LATE = 0.002
+"""Share of all the time that a run may be late beyond that, so that the last few steps are not counted anew. It is taken
+from the validation at the end, which has little more than the cases need."""
 INTERMEDIATE_CASES = 8
 """Validation cases that are predicted before the end of a run; the last validation takes all that time allows."""
 MARGIN = 1.25
