@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning.fabric.plugins.environments.lightning import find_free_network_port
 
 from segkit.bundle import read_bundle
 from segkit.cli import main
@@ -109,6 +110,7 @@ def test_a_signal_to_one_process_ends_all(folder: Path, processes: list[subproce
     assert (folder / "stopped/checkpoints/last.ckpt").is_file()
 
 
+@pytest.mark.slow
 def test_when_one_process_is_killed_all_end(folder: Path, processes: list[subprocess.Popen[str]]) -> None:
     run = segkit(folder, *TWO, "trainer.max_steps=100000", "run_dir=killed")
     processes.append(run)
@@ -153,6 +155,7 @@ def test_a_job_of_slurm_goes_back_to_the_queue_and_goes_on(
     words = ["compute=slurm", "trainer.max_steps=100000", "run_dir=queued"]
 
     def start(**more: str) -> list[subprocess.Popen[str]]:
+        more["MASTER_PORT"] = str(find_free_network_port())  # the one that goes by the job's number may be taken here
         ranks = [segkit(folder, *words, **slurm, **more, SLURM_PROCID=str(n), SLURM_LOCALID=str(n)) for n in (0, 1)]
         processes.extend(ranks)
         return ranks
