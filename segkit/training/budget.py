@@ -18,8 +18,10 @@ TIMED_STEPS = 10
 SLOWER, FASTER = 0.95, 1.2
 """Shares of the remaining steps between which that number stands; a quiet machine stays well inside."""
 LATE = 0.002
-"""Share of all the time that a run may be late beyond that, so that the last few steps are not counted anew. It is taken
-from the validation at the end, which has little more than the cases need."""
+"""Share of all the time that a run may be late beyond that, so that the last few steps are not counted anew.
+
+It is taken from the validation at the end, which has little more than the cases need.
+"""
 INTERMEDIATE_CASES = 8
 """Validation cases that are predicted before the end of a run; the last validation takes all that time allows."""
 MARGIN = 1.25
