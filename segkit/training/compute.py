@@ -34,10 +34,12 @@ def _device(name: str) -> torch.device:
     return torch.device("cuda", torch.cuda.current_device())
 
 
-def set_threads(trainer: TrainerConfig) -> None:
-    """Let torch use ``trainer.threads`` threads; None leaves its own choice."""
+def use_machine(trainer: TrainerConfig, device: torch.device) -> None:
+    """Let torch use ``trainer.threads`` threads, None leaves its own choice; and, on a CPU, keep memory."""
     if trainer.threads is not None:
         torch.set_num_threads(trainer.threads)
+    if device.type == "cpu":
+        keep_freed_memory()
 
 
 def keep_freed_memory() -> None:

@@ -31,7 +31,7 @@ from segkit.status_line import CaseCounter
 from segkit.training.budget import CHOOSING, PREPARING, Timing, first_length
 from segkit.training.calibrate import Mode
 from segkit.training.checkpoint import newest_checkpoint
-from segkit.training.compute import device_for, keep_freed_memory, set_threads
+from segkit.training.compute import device_for, use_machine
 from segkit.training.drawn_labels import warn_of_labels_never_drawn
 from segkit.training.gathered import GatheredLoss
 from segkit.training.keeper import Keeper
@@ -80,9 +80,7 @@ def fit(
     timing.started = time.monotonic() - ranks.share(timing.elapsed)  # other ranks started later
     ranks.part_of(plan.batch_size)
     device = device_for(config)
-    set_threads(config.trainer)
-    if device.type == "cpu":
-        keep_freed_memory()
+    use_machine(config.trainer, device)
     torch.manual_seed(config.seed)
     network = new_network(plan)
     split = split_cases(dataset, config.fold)
@@ -98,32 +96,28 @@ def fit(
         timing.before = float(checkpoint["elapsed"])
     else:
         start_from(network, plan, weights, folder, ranks)
+    network.to(device)
+    with timing.part(CHOOSING):
+        chosen = partial(known_or_fastest_mode, config, patches, device, timing, store=store, ranks=ranks)
+        mode = Mode(**checkpoint["mode"]) if checkpoint else ranks.share(chosen)
+    log.info("training in %s, %s layout, on %s", mode.precision, mode.layout, device)
+    module = _module(config, plan, network, mode, ranks)
+    module.schedule = ranks.share(lambda: _schedule(config, mode, timing, checkpoint))
+    logger = open_logger(config, folder, module.schedule.step) if ranks.number == 0 else None
     writer = ModelWriter(
         config, plan, dataset.name, dataset.content_hash(), split, folder, weights=started_from(folder)
     )
-    network.to(device)
-    with timing.part(CHOOSING):
-        mode = (
-            Mode(**checkpoint["mode"])
-            if checkpoint
-            else ranks.share(lambda: known_or_fastest_mode(config, patches, device, timing, store=store, ranks=ranks))
-        )
-    log.info("training in %s, %s layout, on %s", mode.precision, mode.layout, device)
-    loss: nn.Module = build_loss(config.trainer, plan)
-    loss = GatheredLoss(loss, ranks) if ranks.count > 1 else loss
-    module = SegmentationModule(network, config.trainer, loss=loss, slice_axis=plan.slice_axis, mode=mode)
-    module.schedule = ranks.share(lambda: _schedule(config, mode, timing, checkpoint))
-    if config.trainer.max_steps:
-        warn_of_labels_never_drawn(patches, module.schedule.total, config.trainer.accumulate * plan.batch_size)
-    logger = open_logger(config, folder, module.schedule.step) if ranks.number == 0 else None
     keeper = Keeper(
-        plan, config.trainer, validation, folder=folder, timing=timing, writer=writer, logger=logger, ranks=ranks
+        plan,
+        config.trainer,
+        validation,
+        folder=folder,
+        timing=timing,
+        writer=writer,
+        logger=logger,
+        ranks=ranks,
     )
-    # A run that was killed between its last checkpoint and finished.json has no step left to do.
-    if module.schedule.remaining:
-        _train(module, keeper, _loader(config.trainer, patches, module.schedule.step, ranks), place, callbacks)
-    if not config.trainer.max_steps:  # else it was said before the first step
-        warn_of_labels_never_drawn(patches, module.schedule.step, config.trainer.accumulate * plan.batch_size)
+    _train(module, keeper, patches, place, callbacks)
     if logger:
         logger.finalize("success")
     ranks.share(lambda: write_text(folder / FINISHED, json.dumps({"steps": module.schedule.step}) + "\n"))
@@ -157,18 +151,36 @@ def _schedule(config: TrainConfig, mode: Mode, timing: Timing, checkpoint: Check
     return Schedule(total=first_length(config.trainer, mode.seconds, timing.elapsed()))
 
 
+def _module(config: TrainConfig, plan: Plan, network: nn.Module, mode: Mode, ranks: Ranks) -> SegmentationModule:
+    loss: nn.Module = build_loss(config.trainer, plan)
+    loss = GatheredLoss(loss, ranks) if ranks.count > 1 else loss
+    return SegmentationModule(network, config.trainer, loss=loss, slice_axis=plan.slice_axis, mode=mode)
+
+
 def _train(
     module: SegmentationModule,
     keeper: Keeper,
-    loader: DataLoader[dict[str, Any]],
+    patches: PatchDataset,
     checkpoint: Path | None,
     callbacks: Sequence[L.Callback],
 ) -> None:
-    """Let Lightning run the steps, from ``checkpoint`` if there is one."""
-    with _quiet():
-        trainer = _trainer(module, [keeper, StopSignals(keeper), *callbacks], keeper.ranks)
-        trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=True)
-    schedule = module.schedule
+    """Let Lightning run the steps that are left, from ``checkpoint`` if there is one; name labels that none shows."""
+    trainer_config, per_step = keeper.config, keeper.config.accumulate * patches.rules.plan.batch_size
+    if trainer_config.max_steps:
+        warn_of_labels_never_drawn(patches, module.schedule.total, per_step)
+    # A run that was killed between its last checkpoint and finished.json has no step left to do.
+    if module.schedule.remaining:
+        with _quiet():
+            trainer = _trainer(module, [keeper, StopSignals(keeper), *callbacks], keeper.ranks)
+            loader = _loader(trainer_config, patches, module.schedule.step, keeper.ranks)
+            trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=True)
+        _say_if_stopped(module.schedule, keeper)
+    if not trainer_config.max_steps:  # else it was said before the first step
+        warn_of_labels_never_drawn(patches, module.schedule.step, per_step)
+
+
+def _say_if_stopped(schedule: Schedule, keeper: Keeper) -> None:
+    """Raise Interrupted if a signal ended the run before its last step."""
     if keeper.interrupted and schedule.remaining:
         how = "the same command with --resume goes on"
         if keeper.interrupted == REQUEUE:

@@ -10,7 +10,7 @@ import torch
 
 from segkit.config import ComputeConfig, TrainConfig, TrainerConfig
 from segkit.errors import UsageError
-from segkit.training.compute import device_for, set_threads
+from segkit.training.compute import device_for, use_machine
 
 
 def test_the_cpu_can_be_asked_for() -> None:
@@ -33,9 +33,9 @@ def test_half_precision_is_refused_on_a_cpu() -> None:
 def test_threads() -> None:
     before = torch.get_num_threads()
     try:
-        set_threads(TrainerConfig(threads=3))
+        use_machine(TrainerConfig(threads=3), torch.device("cpu"))
         assert torch.get_num_threads() == 3
-        set_threads(TrainerConfig())
+        use_machine(TrainerConfig(), torch.device("cpu"))
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
