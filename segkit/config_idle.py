@@ -14,7 +14,7 @@ PLANNED = ("network.", "plan.", "trainer.batch_size", "augment.mirror")
 """Starts of the keys that the planner reads."""
 
 NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "network.widths": ("network.name", ("unet", "residual_unet", "monai_dynunet")),
+    "network.widths": ("network.name", ("unet", "residual_unet", "monai_dynunet", "monai_segresnet")),
     "trainer.lowest_head": ("network.name", ("unet", "residual_unet", "monai_dynunet")),
     "network.convs": ("network.name", ("unet",)),
     "network.deep_supervision": ("network.name", ("unet", "residual_unet", "monai_dynunet")),
@@ -49,6 +49,12 @@ def check_none_idle(config: Any, given: set[str]) -> None:
         raise UsageError("plan.memory decides the patch: give plan.memory or plan.patch, not both")
     if config.network.features and "network.widths" in given:
         raise UsageError("network.widths changes nothing with network.features: give one of them")
+    if config.weights and "network.widths" in given:
+        raise UsageError("network.widths changes nothing with weights: the channels are the model's")
+    if not config.network.deep_supervision and "trainer.lowest_head" in given:
+        raise UsageError("trainer.lowest_head changes nothing with network.deep_supervision=false: there is one head")
+    if config.network.dims == 2 and "augment.dummy_2d" in given:
+        raise UsageError("augment.dummy_2d changes nothing with network.dims=2: slices are changed in-plane anyway")
     if config.weights and "plan.memory" in given:
         raise UsageError("plan.memory changes nothing with weights: the patch is the model's. Give plan.patch instead")
     for key, (other, values) in NEEDS.items():

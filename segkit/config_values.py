@@ -12,6 +12,8 @@ from segkit.memory import parse_size
 from segkit.regions import own_values
 from segkit.value_kinds import is_number, is_whole
 
+LOSSES_OF_REGIONS = ("dice_ce", "dice", "ce")
+"""Those of the own losses that regions, which overlap, can be trained with."""
 Check = Callable[[Any], bool]
 
 OWN_LOSSES = ("dice_ce", "dice", "ce", "nnunet")

@@ -12,6 +12,7 @@ from pathlib import Path
 from segkit.bundle_card import bundle_place, card_and_plan
 from segkit.config import ComputeConfig, TrainConfig, known_keys, load
 from segkit.config_keys import get
+from segkit.config_values import LOSSES_OF_REGIONS
 from segkit.config_words import given_keys
 from segkit.dataset import Dataset
 from segkit.dataset_layouts import read_dataset
@@ -58,6 +59,9 @@ def open_dataset(config: TrainConfig) -> Dataset:
     )
     if config.augment.channel_dropout and len(dataset.channels) == 1:
         raise UsageError("augment.channel_dropout leaves out one of several channels, and this dataset has one")
+    if dataset.regions and config.trainer.loss not in LOSSES_OF_REGIONS:
+        known = ", ".join(LOSSES_OF_REGIONS)
+        raise UsageError(f"trainer.loss={config.trainer.loss} knows no regions: give trainer.loss=, one of {known}")
     return dataset
 
 
@@ -111,7 +115,8 @@ class _Start:
 def _start(config: TrainConfig, given: Collection[str]) -> _Start:
     place = bundle_place(resolve_model(config.weights))
     model = card_and_plan(place)[1]
-    asked = {*given, *(key for key in known_keys() if get(config, key) != get(TrainConfig(), key))}
+    usual = load([f"preset={config.preset}"])  # what a preset brings nobody asked for
+    asked = {*given, *(key for key in known_keys() if get(config, key) != get(usual, key))}
     check_network(config.network, model, asked, str(place))
     return _Start(str(place), model, asked)
 

@@ -72,6 +72,8 @@ def _names(plan: Plan) -> Iterator[str]:
         yield f"labels must be names with whole numbers other than 0, not {plan.labels}"
     if len(set(plan.labels.values())) != len(plan.labels):
         yield f"labels must have different values, not {plan.labels}"
+    if plan.regions and plan.mirror_swaps:
+        yield "mirror_swaps do not go with regions: a voxel of several regions has no one name to change"
     swapped = [name for pair in plan.mirror_swaps for name in pair]
     if len(set(swapped)) != len(swapped) or not all(name in plan.labels for name in swapped):
         yield f"mirror_swaps must be pairs of different labels out of {', '.join(plan.labels)}, not {swapped}"
@@ -141,7 +143,4 @@ CHECKS: tuple[Callable[[Plan], Iterator[str]], ...] = (
     _divisible,
     _needs,
     _regions,
-    _channels,
-    _layers,
-    _divisible,
 )

@@ -166,7 +166,7 @@ class Plan:
     @property
     def mirrored_outputs(self) -> tuple[int, ...]:
         """For every network output, the output that it is once left and right are mirrored."""
-        names = list(self.labels) if self.regions else ["", *self.labels]
+        names = ["", *self.labels]
         partner = {one: other for pair in self.mirror_swaps for one, other in (pair, pair[::-1])}
         return tuple(names.index(partner.get(name, name)) for name in names)
 

@@ -38,6 +38,11 @@ def test_paths_and_names_are_taken_as_typed() -> None:
     assert (first.dataset.path, first.weights, first.dataset.labels) == ("a,b (1)=c", "x,y", {"a": 1, "b": 2})
 
 
+def test_regions_are_taken_as_a_single_training_takes_them() -> None:
+    found = combinations(["dataset=x", "dataset.regions={Tumör:[1,2],core:[2]}", "seed=0,1"])
+    assert [each.config.dataset.regions for each in found] == [{"Tumör": [1, 2], "core": [2]}] * 2
+
+
 def test_nothing_swept_is_one_training() -> None:
     (only,) = combinations(["run_dir=a", "seed=1"])
     assert (only.values, only.described) == ({}, "as given")

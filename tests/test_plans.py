@@ -176,6 +176,12 @@ def test_regions_have_an_output_each_and_none_for_background(content: dict[str, 
     assert Plan.from_dict(json.loads(plan_text(plan))) == plan
 
 
+def test_regions_do_not_change_names(content: dict[str, Any]) -> None:
+    sides = with_regions(content, whole=[1, 2], core=[2]) | {"mirror_swaps": [["whole", "core"]]}
+    with pytest.raises(InputError, match="mirror_swaps do not go with regions"):
+        Plan.from_dict(sides)
+
+
 @pytest.mark.parametrize(
     ("whole", "message"),
     [

@@ -84,11 +84,6 @@ class PreparedCase:
             state = vars(_reopened(state["id"], state["place"]))
         self.__dict__.update(state)
 
-    """Positions (N, 3) of up to VOXELS_PER_LABEL voxels for every label index that the case has.
-
-    Where a plan ignores voxels, 0 stands for annotated background; else it is not there.
-    """
-
 
 def prepare_cases(
     cases: Sequence[Case],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from bisect import insort
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -41,6 +42,11 @@ class Gallery:
         )
         if full:
             del self.pictures[EACH]
+
+    def take(self, pictures: Iterable[CasePicture]) -> None:
+        """Keep those of ``pictures`` with the lowest and the highest Dice."""
+        ordered = sorted(pictures, key=lambda each: each.mean)
+        self.pictures = [*ordered[:EACH], *ordered[EACH:][-EACH:]]
 
     def _draw(self, case: PreparedCase, predicted: Tensor, reference: Tensor) -> bytes:
         spacing = [edge or 1.0 for edge in self.plan.spacing]

@@ -193,8 +193,10 @@ class Keeper(L.Callback):
             log.warning("no validation at the end: one case would take about %s of the time there is", seconds)
             return
         self._validate(module, self.cases, self.gallery.offer)
+        self.gallery.take(self.ranks.merged({each.case: each for each in self.gallery.pictures}).values())
         if self.score and self.score.cases < len(self.cases):
-            log.info("validated on %d of %d cases, as time allowed", self.score.cases, len(self.cases))
+            why = "as it was stopped" if self.asked else "as time allowed"
+            log.info("validated on %d of %d cases, %s", self.score.cases, len(self.cases), why)
 
     def _validate(self, module: SegmentationModule, cases: Sequence[PreparedCase], seen: Seen = unseen) -> None:
         if not cases:

@@ -11,6 +11,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from segkit.config import TrainConfig, TrainerConfig
+from segkit.errors import InputError
 from segkit.files import write_text
 from segkit.networks import build_network
 from segkit.plans import Plan
@@ -81,7 +83,8 @@ def known_or_fastest_mode(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         mode = choose_mode(config.trainer, device, _trial_step(config, patches, device, ranks), limit=limit)
     if time.monotonic() - start < limit:  # else not all modes were tried
-        write_mode(path, mode)
+        with suppress(InputError):  # a store that others have filled may be read-only
+            write_mode(path, mode)
     return mode
 
 

@@ -17,7 +17,7 @@ from segkit.config import TrainConfig
 from segkit.config_keys import get, leaves
 from segkit.config_words import PATHS
 from segkit.errors import UsageError
-from segkit.files import write_text
+from segkit.files import unwritable, write_text
 from segkit.training.run_folder import RUNS
 
 MLFLOW_RUN = "mlflow_run.txt"
@@ -73,11 +73,18 @@ def _tensorboard(folder: Path, step: int) -> Logger:
     return TensorBoardLogger(folder / "tensorboard", name="", version="", purge_step=step + 1 if step else None)
 
 
+def _own_database() -> str:
+    try:
+        RUNS.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(RUNS, error.strerror or str(error)) from error
+    return f"sqlite:///{(RUNS / 'mlflow.db').absolute()}"
+
+
 def _mlflow(folder: Path, step: int) -> Logger:
     # README: no telemetry. MLflow reads this when it is imported, which the logger does.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    RUNS.mkdir(parents=True, exist_ok=True)
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(RUNS / 'mlflow.db').absolute()}"
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or _own_database()
     known = folder / MLFLOW_RUN
     run_id = known.read_text(encoding="utf-8").strip() if step and known.is_file() else None
     logger = MLFlowLogger("segkit", run_name=folder.name, tracking_uri=uri, run_id=run_id)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from segkit import entry_points
 from segkit.config import TrainerConfig
 from segkit.entry_points import load_part, offered, package
-from segkit.errors import InputError, UsageError
+from segkit.errors import InputError
 from segkit.plans import Plan
 
 SMOOTH = 1e-5
@@ -226,13 +226,9 @@ def build_loss(trainer: TrainerConfig, plan: Plan) -> DeepSupervision:
 
     Raises:
         InputError: no such loss, or one that cannot be imported.
-        UsageError: one that knows no regions.
     """
-    if not plan.regions:
-        return DeepSupervision(loss_by_name(trainer.loss), lowest=trainer.lowest_head)
-    if trainer.loss not in REGION_LOSSES:
-        raise UsageError(f"trainer.loss={trainer.loss} knows no regions: take one of {', '.join(REGION_LOSSES)}")
-    return DeepSupervision(REGION_LOSSES[trainer.loss](plan.membership), lowest=trainer.lowest_head)
+    loss = REGION_LOSSES[trainer.loss](plan.membership) if plan.regions else loss_by_name(trainer.loss)
+    return DeepSupervision(loss, lowest=trainer.lowest_head)
 
 
 def loss_by_name(name: str) -> nn.Module:

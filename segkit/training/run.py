@@ -224,7 +224,7 @@ def _started(run_dir: Path, config: TrainConfig, plan: Plan) -> Iterator[None]:
             yield
     except BaseException:
         if not has_checkpoint(run_dir / CHECKPOINTS):
-            shutil.rmtree(run_dir)
+            shutil.rmtree(run_dir, ignore_errors=True)  # its parent may not be ours to change
             with suppress(OSError):  # somebody else may have put something there meanwhile
                 for folder in made:
                     folder.rmdir()

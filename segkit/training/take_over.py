@@ -57,7 +57,7 @@ def take_over(network: nn.Module, plan: Plan, weights: Bundle) -> dict[str, Any]
     """
     _check_kind(plan, weights)
     own, theirs = network.state_dict(), weights.state(weights.folds[0])
-    classes = _pairs([BACKGROUND, *plan.labels], [BACKGROUND, *weights.plan.labels])
+    classes = _classes(plan, weights.plan)
     names, known = ([each.name for each in each_plan.channels] for each_plan in (plan, weights.plan))
     entrances = set() if names == known else input_kernels(network, plan)
     taken: dict[str, Tensor] = {}
@@ -118,6 +118,14 @@ def _merged(own: Tensor, theirs: Tensor, axis: int, pairs: Pairs) -> Tensor | No
     return own.index_copy(axis, here, theirs.index_select(axis, there).to(own.dtype))
 
 
+def _classes(plan: Plan, model: Plan) -> Pairs:
+    """Outputs of the same name; none between labels and regions, whose scores mean something else."""
+    if bool(plan.regions) != bool(model.regions):
+        return []
+    background = [] if plan.regions else [BACKGROUND]
+    return _pairs([*background, *plan.labels], [*background, *model.labels])
+
+
 def _pairs(names: Sequence[str], known: Sequence[str]) -> Pairs:
     return [(index, known.index(name)) for index, name in enumerate(names) if name in known]
 
@@ -144,6 +152,8 @@ def _nothing_fits(weights: Bundle) -> InputError:
 
 
 def _report(plan: Plan, weights: Bundle, *, taken: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Any]:
+    outputs = list(plan.labels) if plan.regions else [BACKGROUND, *plan.labels]
+    known_labels = {outputs[index] for index, _ in _classes(plan, weights.plan)}
     known_channels = {channel.name for channel in weights.plan.channels}
     report: dict[str, Any] = {
         "model": weights.name,
@@ -151,8 +161,8 @@ def _report(plan: Plan, weights: Bundle, *, taken: Mapping[str, Tensor], own: Ma
         "fold": weights.folds[0],
         "loaded": len(taken),
         "not_loaded": sorted(own.keys() - taken.keys()),
-        "labels": [name for name in plan.labels if name in weights.plan.labels],
-        "new_labels": [name for name in plan.labels if name not in weights.plan.labels],
+        "labels": [name for name in plan.labels if name in known_labels],
+        "new_labels": [name for name in plan.labels if name not in known_labels],
         "new_channels": [each.name for each in plan.channels if each.name not in known_channels],
     }
     lists = ("not_loaded", "labels", "new_labels", "new_channels")

@@ -13,9 +13,12 @@ import torch
 
 from segkit.bundle import read_bundle
 from segkit.cli import main
-from segkit.config import AugmentConfig, NetworkConfig, PlanConfig, TrainerConfig
+from segkit.config import AugmentConfig, NetworkConfig, PlanConfig, TrainerConfig, load
+from segkit.config_values import LOSSES_OF_REGIONS
 from segkit.dataset import Dataset
 from segkit.dataset_layouts import read_dataset
+from segkit.dataset_plan import open_dataset
+from segkit.errors import UsageError
 from segkit.io import read_labels, write_image, write_labels
 from segkit.planning.fingerprint import measure
 from segkit.planning.planner import make_plan
@@ -52,6 +55,12 @@ EVERY_LOSS = {
 def scores_of(name: str, classes: int = 3) -> torch.Tensor:
     channels = 2 if "regions" in name else classes
     return torch.randn(2, channels, 4, 4, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
+
+
+def test_a_loss_that_knows_no_regions_is_refused_before_anything_is_measured(balls: Dataset) -> None:
+    assert tuple(REGION_LOSSES) == LOSSES_OF_REGIONS
+    with pytest.raises(UsageError, match=r"trainer\.loss=nnunet knows no regions: give trainer.loss=, one of dice_ce"):
+        open_dataset(load([f"dataset={balls.root}", "dataset.regions={both:[3,7],high:7}", "trainer.loss=nnunet"]))
 
 
 @pytest.mark.parametrize("name", EVERY_LOSS)

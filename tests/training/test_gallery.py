@@ -13,6 +13,7 @@ from PIL import Image
 from segkit.dataset import Dataset
 from segkit.plans import Plan
 from segkit.preprocessing.store import PreparedCase, prepare_cases
+from segkit.report.training_page import CasePicture
 from segkit.training.gallery import Gallery
 
 
@@ -31,6 +32,13 @@ def test_the_two_lowest_and_the_two_highest_stay(case: PreparedCase, plan_for_ba
     for dice in (0.5, 0.9, 0.1, 0.6, 0.7, 0.2, 0.8):
         offer(gallery, case, dice)
     assert [shown.mean for shown in gallery.pictures] == [0.1, 0.2, 0.8, 0.9]
+
+
+def test_of_the_pictures_of_several_processes_the_extremes_stay(plan_for_balls: Plan) -> None:
+    gallery = Gallery(plan_for_balls)
+    for count, kept in ((7, [0, 1, 5, 6]), (3, [0, 1, 2]), (1, [0])):
+        gallery.take(CasePicture(str(dice), dice / 10, {}, b"") for dice in reversed(range(count)))
+        assert [each.case for each in gallery.pictures] == [str(dice) for dice in kept]
 
 
 def test_few_cases_are_all_shown_and_one_without_labels_is_not(case: PreparedCase, plan_for_balls: Plan) -> None:

@@ -58,6 +58,32 @@ def test_labels_in_another_order_keep_their_rows(model: Bundle) -> None:
     assert torch.equal(network.state_dict()["head.bias"], model.state("0")["head.bias"][[0, 2, 1]])
 
 
+def with_regions(plan: Plan, *names: str) -> Plan:
+    """Region n is made of the values from n on."""
+    regions = {name: tuple(range(value, len(names) + 1)) for value, name in enumerate(names, start=1)}
+    return dataclasses.replace(with_labels(plan, *names), regions=regions)
+
+
+def test_regions_have_no_row_for_background(model: Bundle, tmp_path: Path) -> None:
+    theirs = with_regions(model.plan, "a", "b", "c")
+    state = {name: torch.randn_like(value) for name, value in build_network(theirs).state_dict().items()}
+    of_regions = write_bundle(tmp_path, theirs, {}, {"0": state})
+    plan = with_regions(model.plan, "b", "new")
+    network = build_network(plan)
+    report = take_over(network, plan, of_regions)
+    assert torch.equal(network.state_dict()["head.bias"], torch.stack((state["head.bias"][1], torch.tensor(0.0))))
+    assert (report["labels"], report["new_labels"], report["not_loaded"]) == (["b"], ["new"], [])
+
+
+def test_scores_of_labels_do_not_start_those_of_regions(model: Bundle) -> None:
+    plan = with_regions(model.plan, "low", "high")
+    network = build_network(plan)
+    report = take_over(network, plan, model)
+    assert not network.state_dict()["head.bias"].any()
+    assert (report["labels"], report["new_labels"]) == ([], ["low", "high"])
+    assert "head.bias" in report["not_loaded"]
+
+
 def test_with_more_labels_the_known_ones_get_the_same_scores(model: Bundle) -> None:
     plan = with_labels(model.plan, "low", "new", "high")
     network = build_network(plan).eval()
