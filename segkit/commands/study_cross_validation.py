@@ -27,6 +27,8 @@ overrides (KEY=VALUE), as of 'segkit train'; run_dir is the folder of the study:
 {keys}
 """
 
+_PIECES = "\nOnly the largest piece of a label, where that improves its mean over all cases:"
+
 
 def run(arguments: Sequence[str]) -> int:
     """Parse, train and predict, print Dice per fold and where everything is; returns the exit code."""
@@ -47,12 +49,12 @@ def _summary(folder: Path) -> str:
         ("numbers", folder / "evaluation" / "metrics.csv"),
         ("label maps", folder / "predictions"),
     ]
+    pieces = gain_rows(result["largest_piece"])
     return "\n".join(
         [
             f"Dice of {result['cases']} cases, each predicted by the model that did not see it:",
             text_table(*fold_rows(result)),
-            "\nOnly the largest piece of a label, where that improves its mean over all cases:",
-            text_table(*gain_rows(result["largest_piece"])),
+            *([_PIECES, text_table(*pieces)] if pieces[1] else []),
             "",
             *(f"  {name:<11}{path}" for name, path in rows),
             f"Predict with: segkit predict SCAN -m {shlex.quote(str(folder))}",

@@ -73,7 +73,7 @@ class Scan:
                 self.images[0].parent,
                 expected=f"the channels of {self.id} numbered from _0000 without a gap",
                 found=", ".join(f"_{number}" for number in numbers),
-                remedy="Add or rename the missing channel.",
+                remedy="Add the missing channel.",
             )
 
 
@@ -112,9 +112,12 @@ def scan_of_channels(given: Sequence[str], channels: ModelChannels) -> Scan:
         name, equals, file = word.partition("=")
         if not equals or not file:
             raise UsageError(f"--channel {word}: write NAME=FILE")
+        if name not in channels.names or name in files:
+            found = "two files" if name in files else "no channel of the model"
+            raise UsageError(f"--channel {name}: {found}; its channels are {', '.join(channels.names)}, each once")
         files[name] = Path(file)
     there = [place for place, name in enumerate(channels.names) if name in files]
-    if len(there) != len(given) or (len(there) < len(channels.names) and channels.fills is None):
+    if len(there) < (len(channels.names) if channels.fills is None else 1):
         raise UsageError(
             f"--channel: the model needs each of {', '.join(channels.names)} once, and got {', '.join(files) or 'none'}"
             " (only a model trained with augment.channel_dropout can do without one)"

@@ -32,7 +32,7 @@ from segkit.volume import Volume
 log = logging.getLogger(__name__)
 
 FAST_OVERLAP = 0.25
-_FREE: dict[str, Any] = {"name": "", "batch_size": 0, "reasons": {}, "needs": {}, "network": None}
+_FREE: dict[str, Any] = {"name": "", "batch_size": 0, "reasons": {}, "needs": {}, "network": None, "ignore": None}
 """What the plans of an ensemble need not have in common."""
 Progress = Callable[[int, int], None]
 """Called with windows done and windows in all."""

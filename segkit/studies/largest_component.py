@@ -15,6 +15,8 @@ from segkit.evaluation.pairs import Pair
 from segkit.io import read_labels
 from segkit.postprocessing import keep_largest
 
+LEAST_GAIN = 0.0005
+"""Of mean Dice; less is chance."""
 THREADS = 2
 """Each holds two label maps and a few masks in memory."""
 
@@ -28,8 +30,8 @@ class Gain:
 
     @property
     def adopted(self) -> bool:
-        """Only where it improves. What is removed becomes background, so no other label can lose by it."""
-        return self.after > self.before
+        """Only where it improves by what a table shows. What is removed becomes background: no other label can lose."""
+        return self.after - self.before >= LEAST_GAIN
 
 
 def largest_component_gains(pairs: Sequence[Pair], labels: Mapping[str, int]) -> dict[str, Gain]:

@@ -195,7 +195,7 @@ def test_not_every_channel_may_be_missing(here: Path, capsys: pytest.CaptureFixt
     assert main(["predict", "t.csv", "-m", "two", "-o", "tab"]) == 3
     assert "and a file in every image column, found case 'z' with '', ''" in capsys.readouterr().err
     assert main(["predict", "--channel", "B=in/x_0000.nii", "-m", "two"]) == 2
-    assert "needs each of A, CT once, and got B" in capsys.readouterr().err
+    assert "--channel B: no channel of the model; its channels are A, CT, each once" in capsys.readouterr().err
     nibabel.save(nibabel.Nifti1Image(np.zeros((9, 9, 2, 2), np.int16), np.eye(4)), here / "both.nii")
     assert main(["predict", "--channel", "A=both.nii", "-m", "two"]) == 3
     assert "one channel, because others of this scan are left out, found 2 channels" in capsys.readouterr().err
