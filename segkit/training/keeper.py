@@ -136,10 +136,8 @@ class Keeper(L.Callback):
         self.batch_ended = time.perf_counter()
 
     def on_save_checkpoint(self, _trainer: L.Trainer, module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        mode = _module(module).mode
-        checkpoint["plan"] = self.plan.hash()
-        checkpoint["elapsed"] = self.timing.elapsed()
-        checkpoint["mode"] = {"precision": mode.precision, "layout": mode.layout, "seconds": mode.seconds}
+        mode = dataclasses.asdict(_module(module).mode)
+        checkpoint.update(plan=self.plan.hash(), elapsed=self.timing.elapsed(), mode=mode)
 
     def _after_step(self, trainer: L.Trainer, module: SegmentationModule) -> None:
         schedule = module.schedule
@@ -195,8 +193,8 @@ class Keeper(L.Callback):
         self._validate(module, self.cases, self.gallery.offer)
         self.gallery.take(self.ranks.merged({each.case: each for each in self.gallery.pictures}).values())
         if self.score and self.score.cases < len(self.cases):
-            why = "as it was stopped" if self.asked else "as time allowed"
-            log.info("validated on %d of %d cases, %s", self.score.cases, len(self.cases), why)
+            why = "it was stopped" if self.asked else "time allowed"
+            log.info("validated on %d of %d cases, as %s", self.score.cases, len(self.cases), why)
 
     def _validate(self, module: SegmentationModule, cases: Sequence[PreparedCase], seen: Seen = unseen) -> None:
         if not cases:

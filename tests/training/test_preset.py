@@ -32,7 +32,7 @@ NNUNET = {
     "augment.mirror": "all",
     "augment.rotate": 0.2,
     "augment.scale": 0.2,
-    "augment.noise_std": 0.316,
+    "augment.noise_std": 0.1,
     "preset": "nnunet",
 }
 
