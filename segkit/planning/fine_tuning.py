@@ -15,10 +15,8 @@ import numpy as np
 
 from segkit.config import NetworkConfig, PlanConfig
 from segkit.errors import InputError
-from segkit.plan_values import NormKind
-from segkit.planning.norm_groups import groups_for
 from segkit.planning.planner import decide
-from segkit.planning.stages import DYNUNET, SEGRESNET, one_norm
+from segkit.planning.stages import DYNUNET, SEGRESNET, norm_of, one_norm
 from segkit.planning.task import Spacing, Task
 from segkit.plans import ChannelPlan, NetworkPlan, Plan
 from segkit.volume import Shape
@@ -151,16 +149,6 @@ def _network(config: NetworkConfig, network: NetworkPlan, asked: Collection[str]
 
 
 def _renormed(network: NetworkPlan, config: NetworkConfig) -> NetworkPlan:
-    def norm(name: str, channels: int, voxels: int) -> tuple[NormKind, int]:
-        return groups_for(
-            channels,
-            voxels,
-            layer=name,
-            kind=config.norm,
-            per_group=config.channels_per_group,
-            num_groups=config.num_groups,
-        )
-
     encoder, decoder = (
         tuple(
             dataclasses.replace(
@@ -168,7 +156,7 @@ def _renormed(network: NetworkPlan, config: NetworkConfig) -> NetworkPlan:
                 layers=tuple(
                     dataclasses.replace(layer, norm=kind, groups=groups)
                     for layer in stage.layers
-                    for kind, groups in [norm(layer.name, layer.channels, layer.voxels)]
+                    for kind, groups in [norm_of(layer.name, layer.channels, layer.voxels, config=config)]
                 ),
             )
             for stage in stages

@@ -60,7 +60,7 @@ def build_stages(topology: Topology, features: Sequence[int], *, inputs: int, co
     Raises:
         UsageError: an unknown network or norm, or a layer that the norm does not fit.
     """
-    choose = partial(_norm, config=config)
+    choose = partial(norm_of, config=config)
     network = _build(topology, features, inputs, config, choose)
     if config.name in (DYNUNET, SEGRESNET):
         _check_monai(network, topology, features)
@@ -119,7 +119,8 @@ def activation_elements(
     return elements
 
 
-def _norm(name: str, channels: int, voxels: int, *, config: NetworkConfig) -> tuple[NormKind, int]:
+def norm_of(name: str, channels: int, voxels: int, *, config: NetworkConfig) -> tuple[NormKind, int]:
+    """Norm and number of groups of the layer ``name``, as ``config`` asks for them."""
     return groups_for(
         channels,
         voxels,

@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from segkit.files import write_text
 from segkit.memory import size_text
 from segkit.networks import new_network
 from segkit.plans import Plan
-from segkit.preprocessing.store import prepare_cases
+from segkit.preprocessing.store import PreparedCase, prepare_cases
 from segkit.preprocessing.store_folder import store_size
 from segkit.status_line import CaseCounter
 from segkit.training.budget import CHOOSING, PREPARING, Timing, first_length
@@ -76,52 +77,55 @@ def fit(
         InputError: a case that cannot be used, or none left to train on.
         Interrupted: Ctrl-C or SIGTERM; checkpoint and bundle are written.
     """
-    folder, timing = Path(run_dir), Timing(time.monotonic() if started is None else started)
+    timing = Timing(time.monotonic() if started is None else started)
     timing.started = time.monotonic() - ranks.share(timing.elapsed)  # other ranks started later
     ranks.part_of(plan.batch_size)
-    device = device_for(config)
-    use_machine(config.trainer, device)
+    run = _Run(config, plan, dataset, Path(run_dir), timing, ranks, device_for(config))
+    use_machine(config.trainer, run.device)
     torch.manual_seed(config.seed)
     network = new_network(plan)
     split = split_cases(dataset, config.fold)
-    place, checkpoint = _to_go_on_with(folder, plan, split, ranks)
-    store = prepared_folder(config, folder)
-    with CaseCounter("preparing") as counter, timing.part(PREPARING):
-        prepared = partial(prepare_cases, dataset=dataset, plan=plan, folder=store, progress=counter.show)
-        training = ranks.in_turn(lambda: prepared(split.training))
-        validation = ranks.in_turn(lambda: prepared(split.validation))
-    log.info("prepared cases are kept in %s (%s), which may be deleted", store, size_text(store_size(store)))
+    place, checkpoint = _to_go_on_with(run.folder, plan, split, ranks)
+    training, validation = _prepared(run, split)
     patches = PatchDataset(training, PatchRules(plan, config.augment, config.seed, config.trainer.foreground))
     if checkpoint:
         timing.before = float(checkpoint["elapsed"])
     else:
-        start_from(network, plan, weights, folder, ranks)
-    network.to(device)
-    with timing.part(CHOOSING):
-        chosen = partial(known_or_fastest_mode, config, patches, device, timing, store=store, ranks=ranks)
-        mode = Mode(**checkpoint["mode"]) if checkpoint else ranks.share(chosen)
-    log.info("training in %s, %s layout, on %s", mode.precision, mode.layout, device)
-    module = _module(config, plan, network, mode, ranks)
-    module.schedule = ranks.share(lambda: _schedule(config, mode, timing, checkpoint))
-    logger = open_logger(config, folder, module.schedule.step) if ranks.number == 0 else None
-    writer = ModelWriter(
-        config, plan, dataset.name, dataset.content_hash(), split, folder, weights=started_from(folder)
-    )
-    keeper = Keeper(
-        plan,
-        config.trainer,
-        validation,
-        folder=folder,
-        timing=timing,
-        writer=writer,
-        logger=logger,
-        ranks=ranks,
-    )
+        start_from(network, plan, weights, run.folder, ranks)
+    module = _module(run, network.to(run.device), patches, checkpoint)
+    keeper = _keeper(run, split, validation, module.schedule.step)
     _train(module, keeper, patches, place, callbacks)
-    if logger:
-        logger.finalize("success")
-    ranks.share(lambda: write_text(folder / FINISHED, json.dumps({"steps": module.schedule.step}) + "\n"))
-    return folder / BUNDLE
+    if keeper.logger:
+        keeper.logger.finalize("success")
+    ranks.share(lambda: write_text(run.folder / FINISHED, json.dumps({"steps": module.schedule.step}) + "\n"))
+    return run.folder / BUNDLE
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What every part of a fit needs to know."""
+
+    config: TrainConfig
+    plan: Plan
+    dataset: Dataset
+    folder: Path
+    timing: Timing
+    ranks: Ranks
+    device: torch.device
+
+    @property
+    def store(self) -> Path:
+        return prepared_folder(self.config, self.folder)
+
+
+def _prepared(run: _Run, split: Split) -> tuple[list[PreparedCase], list[PreparedCase]]:
+    """The training and the validation cases, rank 0 preparing them before the others map them."""
+    with CaseCounter("preparing") as counter, run.timing.part(PREPARING):
+        prepared = partial(prepare_cases, dataset=run.dataset, plan=run.plan, folder=run.store, progress=counter.show)
+        training = run.ranks.in_turn(lambda: prepared(split.training))
+        validation = run.ranks.in_turn(lambda: prepared(split.validation))
+    log.info("prepared cases are kept in %s (%s), which may be deleted", run.store, size_text(store_size(run.store)))
+    return training, validation
 
 
 def _to_go_on_with(folder: Path, plan: Plan, split: Split, ranks: Ranks) -> tuple[Path, Checkpoint] | tuple[None, None]:
@@ -145,16 +149,44 @@ def _check_plan(plan: Plan, checkpoint: Checkpoint, folder: Path) -> None:
         )
 
 
-def _schedule(config: TrainConfig, mode: Mode, timing: Timing, checkpoint: Checkpoint | None) -> Schedule:
-    if checkpoint:
-        return Schedule(**checkpoint["schedule"])
-    return Schedule(total=first_length(config.trainer, mode.seconds, timing.elapsed()))
-
-
-def _module(config: TrainConfig, plan: Plan, network: nn.Module, mode: Mode, ranks: Ranks) -> SegmentationModule:
-    loss: nn.Module = build_loss(config.trainer, plan)
+def _module(run: _Run, network: nn.Module, patches: PatchDataset, checkpoint: Checkpoint | None) -> SegmentationModule:
+    """The network with its loss, mode and schedule, as they stand in the checkpoint or are decided now."""
+    config, ranks = run.config, run.ranks
+    with run.timing.part(CHOOSING):
+        chosen = partial(known_or_fastest_mode, config, patches, run.device, run.timing, store=run.store, ranks=ranks)
+        mode = Mode(**checkpoint["mode"]) if checkpoint else ranks.share(chosen)
+    log.info("training in %s, %s layout, on %s", mode.precision, mode.layout, run.device)
+    loss: nn.Module = build_loss(config.trainer, run.plan)
     loss = GatheredLoss(loss, ranks) if ranks.count > 1 else loss
-    return SegmentationModule(network, config.trainer, loss=loss, slice_axis=plan.slice_axis, mode=mode)
+    module = SegmentationModule(network, config.trainer, loss=loss, slice_axis=run.plan.slice_axis, mode=mode)
+    if checkpoint:
+        module.schedule = Schedule(**checkpoint["schedule"])
+    else:
+        total = ranks.share(lambda: first_length(config.trainer, mode.seconds, run.timing.elapsed()))
+        module.schedule = Schedule(total=total)
+    return module
+
+
+def _keeper(run: _Run, split: Split, validation: Sequence[PreparedCase], step: int) -> Keeper:
+    writer = ModelWriter(
+        run.config,
+        run.plan,
+        run.dataset.name,
+        run.dataset.content_hash(),
+        split,
+        run.folder,
+        weights=started_from(run.folder),
+    )
+    return Keeper(
+        run.plan,
+        run.config.trainer,
+        validation,
+        folder=run.folder,
+        timing=run.timing,
+        writer=writer,
+        logger=open_logger(run.config, run.folder, step) if run.ranks.number == 0 else None,
+        ranks=run.ranks,
+    )
 
 
 def _train(
