@@ -83,7 +83,8 @@ class TrainerConfig:
     loss: str = "dice_ce"
     lowest_head: bool = True
     """Whether the coarsest head of deep supervision counts in the loss; nnU-Net leaves it out."""
-    workers: int = 0
+    workers: Any = "auto"
+    """Processes that cut patches; 0: a thread does it beside the training. auto: 0 on a CPU, up to 8 with a GPU."""
     threads: int | None = None
     validations: int = 5
     """How often the validation cases are predicted during a run, the last time at its end."""

@@ -148,7 +148,7 @@ CHECKS: dict[str, tuple[Check, str]] = {
     "trainer.ema": (lambda value: is_number(value) and 0 <= value < 1, "a number from 0 up to, not including, 1"),
     "trainer.foreground": _PROBABILITY,
     "trainer.loss": _loss(),
-    "trainer.workers": _whole(0, most=256),
+    "trainer.workers": _whole(0, "auto", most=256),
     "trainer.threads": _whole(1, most=1024),
     "trainer.validations": _whole(0),
     "trainer.checkpoint_minutes": _above(0),

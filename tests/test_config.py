@@ -149,7 +149,7 @@ def test_empty_path_is_none() -> None:
         (["trainer.warmup=1"], "trainer.warmup must be a number from 0 to 0.9"),
         (["augment.blur_sigma=[0,1]"], r"augment.blur_sigma must be a list \[from,to\] .* at least 0.01"),
         (["trainer.threads=5000"], "trainer.threads must be a whole number from 1 to 1024"),
-        (["trainer.workers=5000"], "trainer.workers must be a whole number from 0 to 256"),
+        (["trainer.workers=5000"], "trainer.workers must be a whole number from 0 to 256, or auto"),
         (["seed=1", "seed=2"], "seed stands there twice: give it one value"),
         (["dataset=a", "dataset.path=b"], "dataset.path stands there twice"),
         (["network=unet", "network.name=unet"], "network.name stands there twice"),

@@ -16,10 +16,9 @@ from typing import Any
 import lightning as L
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
 
 from segkit.bundle import Bundle
-from segkit.config import TrainConfig, TrainerConfig
+from segkit.config import TrainConfig
 from segkit.dataset import Dataset
 from segkit.errors import InputError, Interrupted
 from segkit.files import write_text
@@ -29,6 +28,7 @@ from segkit.plans import Plan
 from segkit.preprocessing.store import PreparedCase, prepare_cases
 from segkit.preprocessing.store_folder import store_size
 from segkit.status_line import CaseCounter
+from segkit.training.ahead import batches_ahead
 from segkit.training.budget import CHOOSING, PREPARING, Timing, first_length
 from segkit.training.calibrate import Mode
 from segkit.training.checkpoint import newest_checkpoint
@@ -41,13 +41,13 @@ from segkit.training.loggers import open_logger
 from segkit.training.losses import build_loss
 from segkit.training.model_writer import ModelWriter
 from segkit.training.module import SegmentationModule
-from segkit.training.patches import PatchDataset, PatchNumbers, PatchRules
+from segkit.training.patches import PatchDataset, PatchRules
 from segkit.training.ranks import ALONE, Ranks
 from segkit.training.run_folder import BUNDLE, CHECKPOINTS, FINISHED, PLAN, prepared_folder
 from segkit.training.schedule import Schedule
 from segkit.training.slurm import REQUEUE, requeue
 from segkit.training.split import Split, check_split, split_cases, write_split
-from segkit.training.stop_signals import StopSignals, ignore_signals
+from segkit.training.stop_signals import StopSignals
 from segkit.training.take_over import start_from, started_from
 
 log = logging.getLogger(__name__)
@@ -204,8 +204,9 @@ def _train(
     if module.schedule.remaining:
         with _quiet():
             trainer = _trainer(module, [keeper, StopSignals(keeper), *callbacks], keeper.ranks)
-            loader = _loader(trainer_config, patches, module.schedule.step, keeper.ranks)
-            trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=True)
+            done, device = module.schedule.step, next(module.network.parameters()).device
+            with batches_ahead(trainer_config, patches, steps_done=done, device=device, ranks=keeper.ranks) as loader:
+                trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=True)
         _say_if_stopped(module.schedule, keeper)
     if not trainer_config.max_steps:  # else it was said before the first step
         warn_of_labels_never_drawn(patches, module.schedule.step, per_step)
@@ -219,18 +220,6 @@ def _say_if_stopped(schedule: Schedule, keeper: Keeper) -> None:
             how = keeper.ranks.share(requeue)
         stopped = f"stopped at step {schedule.step} of {schedule.total}; {keeper.folder / BUNDLE} is usable, and {how}"
         raise Interrupted(stopped, keeper.interrupted)
-
-
-def _loader(trainer: TrainerConfig, patches: PatchDataset, steps_done: int, ranks: Ranks) -> DataLoader[dict[str, Any]]:
-    size = patches.rules.plan.batch_size
-    return DataLoader(
-        patches,
-        batch_size=ranks.part_of(size),
-        sampler=PatchNumbers(steps_done * trainer.accumulate * size, rank=ranks.number, world_size=ranks.count),
-        num_workers=trainer.workers,
-        persistent_workers=trainer.workers > 0,
-        worker_init_fn=ignore_signals,
-    )
 
 
 def _trainer(module: SegmentationModule, callbacks: list[L.Callback], ranks: Ranks) -> L.Trainer:
