@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
 import warnings
@@ -189,3 +190,17 @@ def test_closed_pipe_is_quiet() -> None:
     assert process.stderr is not None
     assert process.stderr.read() == b""
     process.stderr.close()
+
+
+def test_how_threads_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    def after_main(**given: str) -> tuple[str | None, str | None]:
+        for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in given.items():
+            monkeypatch.setenv(name, value)
+        cli.main(["--version"])
+        return os.environ.get("OMP_WAIT_POLICY"), os.environ.get("GOMP_SPINCOUNT")
+
+    assert after_main() == ("PASSIVE", "10000")
+    assert after_main(GOMP_SPINCOUNT="7") == ("PASSIVE", "7")
+    assert after_main(OMP_WAIT_POLICY="ACTIVE") == ("ACTIVE", None)

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from segkit.networks.transposed_convolution import enlarge, is_slow_backwards
+
 ONE_DNN_FROM = 20480
 """``use_mkldnn`` of PyTorch's aten/src/ATen/native/Convolution.cpp."""
 
@@ -36,22 +38,28 @@ class Conv3d(nn.Conv3d):
 
 
 class ConvTranspose2d(nn.ConvTranspose2d):
-    """nn.ConvTranspose2d, in halves where that is faster."""
+    """nn.ConvTranspose2d, in halves or with an own backward pass where that is faster."""
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         """(B, C, X, Y) to (B, out, X', Y')."""
-        if output_size is None and is_slow(self, input) and _apart(self):
-            return enlarge_halves(self, F.conv_transpose2d, input)
+        if output_size is None and _apart(self):
+            if is_slow(self, input):
+                return enlarge_halves(self, F.conv_transpose2d, input)
+            if is_slow_backwards(self, input):
+                return enlarge(input, self.weight, self.bias)
         return super().forward(input, output_size)
 
 
 class ConvTranspose3d(nn.ConvTranspose3d):
-    """nn.ConvTranspose3d, in halves where that is faster."""
+    """nn.ConvTranspose3d, in halves or with an own backward pass where that is faster."""
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         """(B, C, X, Y, Z) to (B, out, X', Y', Z')."""
-        if output_size is None and is_slow(self, input) and _apart(self):
-            return enlarge_halves(self, F.conv_transpose3d, input)
+        if output_size is None and _apart(self):
+            if is_slow(self, input):
+                return enlarge_halves(self, F.conv_transpose3d, input)
+            if is_slow_backwards(self, input):
+                return enlarge(input, self.weight, self.bias)
         return super().forward(input, output_size)
 
 
