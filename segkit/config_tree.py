@@ -84,7 +84,7 @@ class TrainerConfig:
     lowest_head: bool = True
     """Whether the coarsest head of deep supervision counts in the loss; nnU-Net leaves it out."""
     workers: Any = "auto"
-    """Processes that cut patches; 0: a thread does it beside the training. auto: 0 on a CPU, up to 8 with a GPU."""
+    """Processes that cut patches; 0: the training does it. auto: 0 on a CPU, up to 8 with a GPU."""
     threads: int | None = None
     validations: int = 5
     """How often the validation cases are predicted during a run, the last time at its end."""

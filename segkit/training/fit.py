@@ -28,12 +28,12 @@ from segkit.plans import Plan
 from segkit.preprocessing.store import PreparedCase, prepare_cases
 from segkit.preprocessing.store_folder import store_size
 from segkit.status_line import CaseCounter
-from segkit.training.ahead import batches_ahead
 from segkit.training.budget import CHOOSING, PREPARING, Timing, first_length
 from segkit.training.calibrate import Mode
 from segkit.training.checkpoint import newest_checkpoint
 from segkit.training.compute import device_for, use_machine
 from segkit.training.drawn_labels import warn_of_labels_never_drawn
+from segkit.training.feeding import batches_of
 from segkit.training.gathered import GatheredLoss
 from segkit.training.keeper import Keeper
 from segkit.training.known_mode import known_or_fastest_mode
@@ -205,8 +205,8 @@ def _train(
         with _quiet():
             trainer = _trainer(module, [keeper, StopSignals(keeper), *callbacks], keeper.ranks)
             done, device = module.schedule.step, next(module.network.parameters()).device
-            with batches_ahead(trainer_config, patches, steps_done=done, device=device, ranks=keeper.ranks) as loader:
-                trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=True)
+            with batches_of(trainer_config, patches, steps_done=done, device=device, ranks=keeper.ranks) as batches:
+                trainer.fit(module, batches, ckpt_path=checkpoint, weights_only=True)
         _say_if_stopped(module.schedule, keeper)
     if not trainer_config.max_steps:  # else it was said before the first step
         warn_of_labels_never_drawn(patches, module.schedule.step, per_step)
