@@ -1,7 +1,7 @@
 """Dice after some minutes: segkit and nnU-Net on the same training cases, on the same machine, one after the other.
 
     python benchmarks/minutes_to_dice.py DATASET [KEY=VALUE ...] [--minutes 20]
-        [--tools segkit nnunet nnunet_no_mirroring] [--seeds 0] [--threads 2]
+        [--tools segkit nnunet nnunet_no_mirroring] [--seeds 0] [--threads 2] [--samples 1]
         [--peer-python .venv-peers/bin/python] [--out runs/minutes_to_dice]
 
 Minutes of wall time run from the start of a tool's process until its model is written: planning, preprocessing and
@@ -12,8 +12,8 @@ augmentation, and `segkit evaluate` compares all of them with the references on 
 overrides of segkit. Models of one dataset belong into one --out, which holds nnU-Net's copy of it.
 
 A training that is done is not repeated, so the command can be stopped and given again with more tools or seeds. Beside
-the Dice it tells the peak memory of the training (PSS summed over the process tree, ten samples a second; Linux only).
-Prints a table in Markdown.
+the Dice it tells the peak memory of the training: PSS summed over the process tree (Linux only), one sample a second
+or --samples, which take time from the training. Prints a table in Markdown.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ SEGKIT = [sys.executable, "-m", "segkit"]
 def _segkit(job: Job, arguments: argparse.Namespace, dataset: Dataset, split: Split) -> dict[str, object]:
     train = [*SEGKIT, "train", f"dataset={arguments.dataset}", f"run_dir={job.folder / 'run'}", f"fold={FOLD}"]
     train += [f"dataset.store={job.folder / 'prepared'}", f"trainer.max_minutes={job.minutes}", f"seed={job.seed}"]
-    measured = _measured([*train, *arguments.overrides], job.folder / "train.log")
+    measured = _measured([*train, *arguments.overrides], job.folder / "train.log", arguments.samples)
     measured["steps"] = json.loads((job.folder / "run" / "finished.json").read_text(encoding="utf-8"))["steps"]
     table = job.folder / "cases.csv"
     _write_cases(table, dataset, split)
@@ -119,7 +119,7 @@ def _nnunet(job: Job, arguments: argparse.Namespace, dataset: Dataset, split: Sp
     command += ["--raw", str(raw), "--configuration", "2d" if picture else "3d_fullres"]
     train = [*command, "--minutes", str(job.minutes), "--seed", str(job.seed), "--threads", str(arguments.threads)]
     train += ["--no-mirroring"] if job.tool == "nnunet_no_mirroring" else []
-    measured = _measured(train, job.folder / "train.log")
+    measured = _measured(train, job.folder / "train.log", arguments.samples)
     measured["steps"] = json.loads((job.folder / "steps.json").read_text(encoding="utf-8"))
     _call([*command, "--predict", *(case.id for case in split.validation)])
     values = np.array([0, *_values(dataset)])
@@ -171,13 +171,13 @@ def _ending(picture: bool) -> str:
     return ".png" if picture else ".nii.gz"
 
 
-def _measured(command: Sequence[str], log: Path) -> dict[str, object]:
+def _measured(command: Sequence[str], log: Path, samples: float) -> dict[str, object]:
     """Run the command; its wall time and peak memory."""
     print("running", *command, file=sys.stderr, flush=True)
     started = time.monotonic()
     with log.open("w", encoding="utf-8") as file:
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
-        with PeakMemory(process.pid) as peak:
+        with PeakMemory(process.pid, per_second=samples) as peak:
             code = process.wait()
     if code:
         raise SystemExit(f"exit {code}; see {log}")
@@ -214,6 +214,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tools", nargs="+", choices=tools, default=tools)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--samples", type=float, default=1, help="of the memory, per second")
     parser.add_argument("--peer-python", default=".venv-peers/bin/python")
     parser.add_argument("--out", default="runs/minutes_to_dice")
     return parser
