@@ -1,15 +1,16 @@
-"""What trainer.recompute saves and costs: memory and time of a training step of segkit's U-Net, with and without.
+"""What recomputing norms and activations saves and costs: a training step of segkit's U-Net, with and without.
 
-    python benchmarks/recompute.py [--threads 1] [--rounds 5]
+    python benchmarks/recompute.py [--threads 1] [--rounds 3]
 
-Memory: the most that the second step of a process of its own holds above what it held before the first one (gradients
-and optimizer are there then), which is activations, their gradients and what the kernels work with. Time: medians of
-interleaved rounds in one process, which keeps freed memory as a training does. Prints a table in Markdown.
+Memory: the most that three steps in a process of its own hold resident above what was before the first one: once as a
+training keeps freed memory, once with freed memory given back at once. Gradients and momenta are in it. Time: medians
+of interleaved rounds in one process that keeps freed memory. Prints a table in Markdown.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import subprocess
 import sys
 import time
@@ -40,37 +41,50 @@ def main() -> None:
     """Measure every patch and mode; with --one only the memory of one of them, in this process."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--one", type=int, nargs=3, metavar=("CASE", "MODE", "RECOMPUTE"))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--one", type=int, nargs=3, metavar="N", help="CASE MODE RECOMPUTE")
+    parser.add_argument("--give-back", action="store_true", help="with --one")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     if arguments.one:
         case, mode, recompute = arguments.one
+        give_back() if arguments.give_back else keep_freed_memory()
         print(_peak(_step(case, MODES[mode], recompute=bool(recompute))))
         return
     keep_freed_memory()
-    print("| batch, patch | precision, layout | MB | MB, recomputed | | s | s, recomputed | |")
-    print("| --- " * 8 + "|")
+    print("| batch, patch | precision, layout | MB, kept | MB, given back | s |")
+    print("| --- " * 5 + "|")
     for case, (batch, patch, _) in enumerate(CASES):
         for number, mode in enumerate(MODES):
-            kept, less = (_peak_alone(case, number, recompute, arguments.threads) for recompute in (0, 1))
-            fast, slow = _times(case, mode, arguments.rounds)
+            cells = [
+                _pair([_peak_alone([case, number, recompute, *how], arguments.threads) for recompute in (0, 1)], 0)
+                for how in ([], ["--give-back"])
+            ]
+            cells.append(_pair(_times(case, mode, arguments.rounds), 2))
             place = f"{batch}, {' x '.join(map(str, patch))} | {mode.precision}, {mode.layout}"
-            memory = f"{kept:.0f} | {less:.0f} | {less / kept:.2f}"
-            print(f"| {place} | {memory} | {fast:.2f} | {slow:.2f} | {slow / fast:.3f} |", flush=True)
+            print(f"| {place} | {' | '.join(cells)} |", flush=True)
 
 
-def _peak_alone(case: int, mode: int, recompute: int, threads: int) -> float:
-    command = [sys.executable, __file__, "--threads", threads, "--one", case, mode, recompute]
+def give_back() -> None:
+    """Let glibc return every freed tensor of 1 MiB or more to the system."""
+    ctypes.CDLL(None).mallopt(-3, 1 << 20)  # M_MMAP_THRESHOLD
+
+
+def _pair(values: list[float], digits: int) -> str:
+    without, recomputed = values
+    return f"{without:.{digits}f}, {recomputed:.{digits}f}: {recomputed / without:.2f}"
+
+
+def _peak_alone(what: list[object], threads: int) -> float:
+    command = [sys.executable, __file__, "--threads", threads, "--one", *what]
     return float(subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True).stdout)
 
 
 def _peak(step: Callable[[], None]) -> float:
     """MB (Linux)."""
     before = _resident("VmRSS")
-    step()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    step()
+    for _ in range(3):
+        step()
     return (_resident("VmHWM") - before) / 1e6
 
 

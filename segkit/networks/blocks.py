@@ -101,14 +101,13 @@ class DecoderStage(nn.Module):
 
     def forward(self, below: Tensor, skip: Tensor) -> Tensor:
         """(B, below, x, y, z) and (B, skip, X, Y, Z) to (B, channels of the last layer, X, Y, Z)."""
-        features = derived(_beside, self.up(below), skip)
+        features = derived(self._beside, below, skip)
         for conv in self.convs:  # one by one, so that what a convolution has read is freed
             features = conv(features)
         return features
 
-
-def _beside(*parts: Tensor) -> Tensor:
-    return torch.cat(parts, dim=1)
+    def _beside(self, below: Tensor, skip: Tensor) -> Tensor:
+        return torch.cat((self.up(below), skip), dim=1)
 
 
 def initialise(network: nn.Module) -> None:

@@ -78,10 +78,7 @@ class _Finished:
         self.parts = [_source(part) for part in parts]
         self.in_place = getattr(block.activation, "inplace", False)
         self.kept: Tensor | None = None
-        device = parts[0].device.type
-        self.autocast = torch.autocast(
-            device, dtype=torch.get_autocast_dtype(device), enabled=torch.is_autocast_enabled(device)
-        )
+        self.autocast = _autocast_of(parts[0])
 
     @torch.no_grad()
     def __call__(self) -> Tensor:
@@ -112,10 +109,12 @@ class _Derived:
     def __init__(self, function: Callable[..., Tensor], parts: tuple[Tensor, ...]) -> None:
         self.function = function
         self.parts = [_source(part) for part in parts]
+        self.autocast = _autocast_of(parts[0])
 
     @torch.no_grad()
     def __call__(self) -> Tensor:
-        made = self.function(*[part() for part in self.parts])
+        with self.autocast:
+            made = self.function(*[part() for part in self.parts])
         for part in self.parts:
             if isinstance(part, _Finished):
                 part.kept = None
@@ -140,6 +139,12 @@ class _Cast:
 
     def __call__(self) -> Tensor:
         return self.recipe().to(self.dtype)
+
+
+def _autocast_of(tensor: Tensor) -> torch.autocast:
+    """The autocast that ``tensor`` is in now; autograd's backward pass is in none."""
+    device = tensor.device.type
+    return torch.autocast(device, dtype=torch.get_autocast_dtype(device), enabled=torch.is_autocast_enabled(device))
 
 
 def _source(part: Tensor) -> Recipe:
