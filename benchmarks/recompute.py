@@ -4,7 +4,7 @@
 
 Memory: the most that three steps in a process of its own hold resident above what was before the first one: once as a
 training keeps freed memory, once with freed memory given back at once. Gradients and momenta are in it. Time: medians
-of interleaved rounds in one process that keeps freed memory. Prints a table in Markdown.
+of interleaved rounds, CPU seconds of a process that keeps freed memory. Prints a table in Markdown.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def main() -> None:
         print(_peak(_step(case, MODES[mode], recompute=bool(recompute))))
         return
     keep_freed_memory()
-    print("| batch, patch | precision, layout | MB, kept | MB, given back | s |")
+    print("| batch, patch | precision, layout | MB, kept | MB, given back | CPU s |")
     print("| --- " * 5 + "|")
     for case, (batch, patch, _) in enumerate(CASES):
         for number, mode in enumerate(MODES):
@@ -100,10 +100,10 @@ def _times(case: int, mode: Mode, rounds: int) -> list[float]:
     found: list[list[float]] = [[] for _ in steps]
     for number in range(rounds + 1):
         for times, step in zip(found, steps, strict=True):
-            start = time.perf_counter()
+            start = time.process_time()
             step()
             if number:  # the first one warms up
-                times.append(time.perf_counter() - start)
+                times.append(time.process_time() - start)
     return [median(times) for times in found]
 
 
