@@ -137,13 +137,13 @@ def _step(network: nn.Module, mode: Mode, image: Tensor, labels: Tensor) -> Call
         optimizer.zero_grad()
         with mode.autocast(torch.device("cpu")):
             scores = mode.wrap(network)(image)
-        _loss(scores, labels).backward()
+        loss_of(scores, labels).backward()
         optimizer.step()
 
     return step
 
 
-def _loss(scores: Tensor | Sequence[Tensor], labels: Tensor) -> Tensor:
+def loss_of(scores: Tensor | Sequence[Tensor], labels: Tensor) -> Tensor:
     """Cross-entropy of every head, halved with every stage."""
     total = torch.zeros(())
     for number, score in enumerate([scores] if isinstance(scores, Tensor) else scores):

@@ -16,6 +16,7 @@ PLANNED = ("network.", "plan.", "trainer.batch_size", "augment.mirror")
 NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "network.widths": ("network.name", ("unet", "residual_unet", "monai_dynunet", "monai_segresnet")),
     "trainer.lowest_head": ("network.name", ("unet", "residual_unet", "monai_dynunet")),
+    "trainer.save_memory": ("network.name", ("unet", "residual_unet")),
     "network.convs": ("network.name", ("unet",)),
     "network.deep_supervision": ("network.name", ("unet", "residual_unet", "monai_dynunet")),
     "compute.devices": ("compute.name", ("ddp",)),

@@ -83,6 +83,8 @@ class TrainerConfig:
     loss: str = "dice_ce"
     lowest_head: bool = True
     """Whether the coarsest head of deep supervision counts in the loss; nnU-Net leaves it out."""
+    save_memory: bool = False
+    """Whether to compute activations anew in the backward pass, and on a CPU to give freed memory back at once."""
     workers: Any = "auto"
     """Processes that cut patches; 0: the training does it. auto: 0 on a CPU, up to 8 with a GPU."""
     threads: int | None = None

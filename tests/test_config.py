@@ -141,6 +141,10 @@ def test_empty_path_is_none() -> None:
         (["network.features=[8,16]", "network.widths=nnunet"], "network.widths changes nothing with network.features"),
         (["weights=m", "network.widths=nnunet"], "network.widths changes nothing with weights"),
         (["network.deep_supervision=false", "trainer.lowest_head=false"], "trainer.lowest_head changes nothing with"),
+        (
+            ["network=monai_dynunet", "trainer.save_memory=true"],
+            "trainer.save_memory changes nothing with network=monai",
+        ),
         (["network.dims=2", "augment.dummy_2d=0"], "augment.dummy_2d changes nothing with network.dims=2"),
         (["compute.devices=2"], "compute.devices changes nothing with compute=auto, only with ddp"),
         (["compute=cpu", "compute.nodes=2"], "compute.nodes changes nothing with compute=cpu, only with ddp"),

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from segkit.networks.convolution import Conv2d, Conv3d, ConvTranspose2d, ConvTranspose3d
 from segkit.networks.norm import norm_layer
+from segkit.networks.recompute import derived, finished
 from segkit.plans import LayerPlan
 
 Edges = Sequence[int]
@@ -49,6 +50,10 @@ def score_head(in_channels: int, classes: int, dims: int) -> nn.Module:
 class ConvBlock(nn.Sequential):
     """Convolution, norm, activation (left out for None). No bias before a norm, which would take it away again."""
 
+    conv: nn.Module
+    norm: nn.Module
+    activation: nn.Module
+
     def __init__(
         self, in_channels: int, layer: LayerPlan, *, kernel: Edges, stride: Edges, activation: str | None
     ) -> None:
@@ -60,6 +65,17 @@ class ConvBlock(nn.Sequential):
         if activation is not None:
             parts["activation"] = ACTIVATIONS[activation]()
         super().__init__(parts)
+        self.has_norm = layer.norm != "none"
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, in, X, Y[, Z]) to (B, channels, X / stride, ...)."""
+        return finished(self, self.conv(input))
+
+    def normed(self, *parts: Tensor) -> Tensor:
+        """The convolution's output, normed."""
+        (x,) = parts
+        normed: Tensor = self.norm(x)
+        return normed
 
 
 def plain_stage(
@@ -85,8 +101,13 @@ class DecoderStage(nn.Module):
 
     def forward(self, below: Tensor, skip: Tensor) -> Tensor:
         """(B, below, x, y, z) and (B, skip, X, Y, Z) to (B, channels of the last layer, X, Y, Z)."""
-        features: Tensor = self.convs(torch.cat((self.up(below), skip), dim=1))
+        features = derived(self._beside, below, skip)
+        for conv in self.convs:  # one by one, so that what a convolution has read is freed
+            features = conv(features)
         return features
+
+    def _beside(self, below: Tensor, skip: Tensor) -> Tensor:
+        return torch.cat((self.up(below), skip), dim=1)
 
 
 def initialise(network: nn.Module) -> None:

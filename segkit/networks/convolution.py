@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from segkit.networks.recompute import derived
 from segkit.networks.transposed_convolution import enlarge, is_slow_backwards
 
 ONE_DNN_FROM = 20480
@@ -95,10 +96,13 @@ def convolve_halves(layer: nn.Conv2d | nn.Conv3d, function: Callable[..., Tensor
     out = (size + 2 * padding - kernel) // stride + 1
     half = (out + 1) // 2
     edge = (half - 1) * stride + kernel
-    padded = _pad(x, axis, padding, half * stride + edge - padding - size)
-    halves = torch.cat([padded.narrow(2 + axis, start, edge) for start in (0, half * stride)])
+
+    def cut(x: Tensor) -> Tensor:
+        padded = _pad(x, axis, padding, half * stride + edge - padding - size)
+        return torch.cat([padded.narrow(2 + axis, start, edge) for start in (0, half * stride)])
+
     paddings: list[Any] = [0 if each == axis else value for each, value in enumerate(layer.padding)]
-    return _joined(function(halves, layer.weight, layer.bias, layer.stride, paddings), axis, out)
+    return _joined(function(derived(cut, x), layer.weight, layer.bias, layer.stride, paddings), axis, out)
 
 
 def enlarge_halves(
@@ -108,9 +112,11 @@ def enlarge_halves(
     axis = _longest(x)
     size = x.shape[2 + axis]
     half = (size + 1) // 2
-    padded = _pad(x, axis, 0, 2 * half - size)
-    halves = torch.cat(padded.chunk(2, dim=2 + axis))
-    return _joined(function(halves, layer.weight, layer.bias, layer.stride), axis, size * layer.stride[axis])
+
+    def cut(x: Tensor) -> Tensor:
+        return torch.cat(_pad(x, axis, 0, 2 * half - size).chunk(2, dim=2 + axis))
+
+    return _joined(function(derived(cut, x), layer.weight, layer.bias, layer.stride), axis, size * layer.stride[axis])
 
 
 def _longest(x: Tensor) -> int:

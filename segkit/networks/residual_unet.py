@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from segkit.networks.blocks import ACTIVATIONS, ConvBlock, Edges, convolution
 from segkit.networks.norm import norm_layer
 from segkit.networks.plan_check import unfit
+from segkit.networks.recompute import finished
 from segkit.networks.unet import UNet
 from segkit.plans import LayerPlan, Plan
 
@@ -46,13 +47,19 @@ class ResidualBlock(nn.Module):
         self.conv2 = ConvBlock(first.channels, second, kernel=kernel, stride=ones, activation=None)
         self.shortcut = nn.Sequential() if skip is None else _shortcut(in_channels, skip, stride)
         self.activation = ACTIVATIONS[activation]()
-        if second.norm != "none":
+        self.has_norm = second.norm != "none"
+        if self.has_norm:
             nn.init.zeros_(self.conv2.get_parameter("norm.weight"))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in, X, Y[, Z]) to (B, channels of conv2, X / stride, ...)."""
-        out: Tensor = self.activation(self.conv2(self.conv1(x)) + self.shortcut(x))
-        return out
+        return finished(self, self.conv2.conv(self.conv1(x)), self.shortcut[:-1](x))
+
+    def normed(self, *parts: Tensor) -> Tensor:
+        """The sum of what comes out of the second convolution and of the shortcut's, if it has one, both normed."""
+        second, shortcut = parts
+        summed: Tensor = self.conv2.norm(second) + self.shortcut[-1:](shortcut)
+        return summed
 
 
 def residual_stage(

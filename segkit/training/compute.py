@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
 from segkit.config import TrainConfig, TrainerConfig
 from segkit.errors import UsageError
+from segkit.networks.recompute import recomputing
 
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
 """Of mallopt(3)."""
 
 
@@ -35,21 +37,38 @@ def _device(name: str) -> torch.device:
 
 
 def use_machine(trainer: TrainerConfig, device: torch.device) -> None:
-    """Let torch use ``trainer.threads`` threads, None leaves its own choice; and, on a CPU, keep memory."""
+    """Let torch use ``trainer.threads`` threads, None leaves its own choice; on a CPU, say what becomes of memory."""
     if trainer.threads is not None:
         torch.set_num_threads(trainer.threads)
     if device.type == "cpu":
-        keep_freed_memory()
+        give_freed_memory_back() if trainer.save_memory else keep_freed_memory()
+
+
+def memory_saved(trainer: TrainerConfig) -> AbstractContextManager[None]:
+    """The context for a network's forward pass in training: with ``save_memory`` less is kept for the backward pass."""
+    return recomputing() if trainer.save_memory else nullcontext()
 
 
 def keep_freed_memory() -> None:
     """Let glibc keep the memory of freed tensors for the next ones; elsewhere nothing happens.
 
     It gives tensors of more than 32 MB back to the system at once, which then clears every page of the next one: with
-    patches of 64 x 64 x 64 voxels that was a quarter of a step in float32.
+    patches of 64 x 64 x 64 voxels that was a quarter of a step in float32. What is kept lies in pieces: a process holds
+    up to 1.6 times as much.
     """
+    _mallopt(_M_MMAP_MAX, 0)
+    _mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def give_freed_memory_back() -> None:
+    """Let glibc return tensors of 1 MiB or more to the system as soon as they are freed; elsewhere nothing happens."""
+    _mallopt(_M_MMAP_MAX, 2**16)
+    _mallopt(_M_MMAP_THRESHOLD, 2**20)
+    _mallopt(_M_TRIM_THRESHOLD, 2**20)
+
+
+def _mallopt(parameter: int, value: int) -> None:
     if sys.platform.startswith("linux"):
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
         if mallopt is not None:
-            mallopt(_M_MMAP_MAX, 0)
-            mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+            mallopt(parameter, value)

@@ -25,6 +25,7 @@ from segkit.networks import build_network
 from segkit.plans import Plan
 from segkit.training.budget import Timing
 from segkit.training.calibrate import AUTOCAST, LAYOUTS, Mode, choose_mode, network_to_layout
+from segkit.training.compute import memory_saved
 from segkit.training.losses import build_loss
 from segkit.training.module import batch_loss
 from segkit.training.optimizers import OPTIMIZERS
@@ -43,7 +44,7 @@ def mode_file(store: Path, plan: Plan, trainer: TrainerConfig, device: torch.dev
     """Where ``store`` keeps the mode for this network, these wishes and this machine."""
     chip = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
     machine = [platform.node(), os.cpu_count(), device.type, chip, torch.get_num_threads(), str(torch.__version__)]
-    asked = [trainer.precision, trainer.layout, trainer.optimizer, trainer.loss]
+    asked = [trainer.precision, trainer.layout, trainer.optimizer, trainer.loss, trainer.save_memory]
     digest = hashlib.sha256(json.dumps([FORMAT, plan.hash(), asked, machine]).encode())
     return store / f"mode-{digest.hexdigest()[:32]}.json"
 
@@ -102,7 +103,9 @@ def _trial_step(
     def step(mode: Mode) -> None:
         network_to_layout(network, mode.layout)
         optimizer.zero_grad()
-        batch_loss(network, loss, batch, slice_axis=plan.slice_axis, mode=mode).backward()  # type: ignore[no-untyped-call]
+        with memory_saved(config.trainer):
+            found = batch_loss(network, loss, batch, slice_axis=plan.slice_axis, mode=mode)
+        found.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
     return step

@@ -14,6 +14,7 @@ from segkit.errors import InputError
 from segkit.sliding_window import apply_network
 from segkit.training.averaging import averaged_copy, update_average
 from segkit.training.calibrate import Mode, network_to_layout
+from segkit.training.compute import memory_saved
 from segkit.training.losses import tell_progress
 from segkit.training.optimizers import OPTIMIZERS
 from segkit.training.schedule import Schedule, learning_rate_factor
@@ -36,7 +37,8 @@ class SegmentationModule(L.LightningModule):
 
     def training_step(self, batch: dict[str, Any], _batch_index: int) -> Tensor:
         tell_progress(self.loss, self.schedule.progress)
-        loss = batch_loss(self.network, self.loss, batch, slice_axis=self.slice_axis, mode=self.mode)
+        with memory_saved(self.trainer_config):
+            loss = batch_loss(self.network, self.loss, batch, slice_axis=self.slice_axis, mode=self.mode)
         if not torch.isfinite(loss):
             raise InputError(
                 f"training step {self.schedule.step}",

@@ -42,17 +42,19 @@ def test_threads() -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="about glibc")
-def test_memory_of_freed_tensors_is_kept() -> None:
-    script = """
+@pytest.mark.parametrize(("ways", "kept"), [("kept", True), ("given back", False), ("kept, given back", False)])
+def test_what_becomes_of_the_memory_of_freed_tensors(ways: str, kept: bool) -> None:
+    script = f"""
 import os, torch
 from pathlib import Path
-from segkit.training.compute import keep_freed_memory
+from segkit.training.compute import give_freed_memory_back, keep_freed_memory
 def resident(): return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-keep_freed_memory()
+for way in {ways.split(", ")}:
+    keep_freed_memory() if way == "kept" else give_freed_memory_back()
 before = resident()
 x = torch.ones(16 << 20)
 del x
 print(resident() - before > 60 << 20)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "True"
+    assert done.stdout.strip() == str(kept)

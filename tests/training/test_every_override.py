@@ -100,6 +100,7 @@ ELSEWHERE = {
     "trainer.max_minutes",
     "trainer.layout",
     "trainer.workers",
+    "trainer.save_memory",
     "trainer.threads",
     "trainer.validations",
     "trainer.checkpoint_minutes",

@@ -213,6 +213,11 @@ def test_workers_change_nothing(run: Path, balls: Dataset, plan_for_balls: Plan,
     assert all(torch.equal(value, state(tmp_path)[name]) for name, value in state(run).items())
 
 
+def test_saving_memory_changes_nothing(run: Path, balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+    fit(config(save_memory=True), plan_for_balls, balls, tmp_path)
+    assert all(torch.equal(value, state(tmp_path)[name]) for name, value in state(run).items())
+
+
 def test_a_stop_between_two_rows_leaves_no_trace(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
     made = config(max_steps=210, validations=0)  # a row every second step
     fit(made, plan_for_balls, balls, tmp_path / "whole")
