@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from segkit.config import TrainerConfig
 from segkit.training.patches import PatchDataset, PatchNumbers
-from segkit.training.ranks import Ranks
+from segkit.training.ranks import ALONE, Ranks
 from segkit.training.stop_signals import ignore_signals
 
 Batch = dict[str, Any]
@@ -29,13 +29,13 @@ def batches_of(
         patches,
         batch_size=ranks.part_of(size),
         sampler=PatchNumbers(steps_done * trainer.accumulate * size, rank=ranks.number, world_size=ranks.count),
-        num_workers=worker_count(trainer, device, ranks.per_node),
+        num_workers=worker_count(trainer, device, ranks),
         worker_init_fn=ignore_signals,
     )
     return Batches(loader)
 
 
-def worker_count(trainer: TrainerConfig, device: torch.device, ranks_per_node: int = 1) -> int:
+def worker_count(trainer: TrainerConfig, device: torch.device, ranks: Ranks = ALONE) -> int:
     """Processes that cut patches for one rank; with none the training cuts them between its steps.
 
     So it does on a CPU: cutting takes 3 % of a short step there, and whoever does it meanwhile takes a core from the
@@ -46,7 +46,9 @@ def worker_count(trainer: TrainerConfig, device: torch.device, ranks_per_node: i
         return int(trainer.workers)
     if device.type == "cpu":
         return 0
-    return max(0, min(MOST_WORKERS, available_cores() // ranks_per_node - 1))
+    # SLURM gives every process cores of its own; else the processes of a node share them.
+    sharing = 1 if ranks.slurm else ranks.per_node
+    return max(0, min(MOST_WORKERS, available_cores() // sharing - 1))
 
 
 def available_cores() -> int:

@@ -7,6 +7,7 @@ from torch.utils.data import DataLoader
 
 from segkit.config import TrainerConfig
 from segkit.training.feeding import MOST_WORKERS, Batches, available_cores, worker_count
+from segkit.training.ranks import Ranks
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
 
@@ -37,4 +38,7 @@ def test_workers() -> None:
     assert worker_count(TrainerConfig(), CPU) == 0
     assert worker_count(TrainerConfig(workers=3), CPU) == worker_count(TrainerConfig(workers=3), GPU) == 3
     assert worker_count(TrainerConfig(), GPU) == min(MOST_WORKERS, available_cores() - 1)
-    assert worker_count(TrainerConfig(), GPU, ranks_per_node=2 * available_cores()) == 0
+    many = 2 * available_cores()
+    assert worker_count(TrainerConfig(), GPU, Ranks(count=many)) == 0
+    assert worker_count(TrainerConfig(), GPU, Ranks(count=many, nodes=many)) == worker_count(TrainerConfig(), GPU)
+    assert worker_count(TrainerConfig(), GPU, Ranks(count=many, slurm=True)) == worker_count(TrainerConfig(), GPU)
