@@ -48,7 +48,7 @@ def score_head(in_channels: int, classes: int, dims: int) -> nn.Module:
 
 
 class ConvBlock(nn.Sequential):
-    """Convolution, norm, activation (left out for None). No bias before a norm, which would take it away again."""
+    """Convolution, norm, activation (none for None). No bias before a norm, which would take it away again."""
 
     conv: nn.Module
     norm: nn.Module
@@ -61,9 +61,8 @@ class ConvBlock(nn.Sequential):
         parts = OrderedDict(
             conv=convolution(in_channels, layer.channels, kernel=kernel, stride=stride, bias=bias),
             norm=norm_layer(layer, len(kernel)),
+            activation=nn.Identity() if activation is None else ACTIVATIONS[activation](),
         )
-        if activation is not None:
-            parts["activation"] = ACTIVATIONS[activation]()
         super().__init__(parts)
         self.has_norm = layer.norm != "none"
 

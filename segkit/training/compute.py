@@ -41,7 +41,10 @@ def use_machine(trainer: TrainerConfig, device: torch.device) -> None:
     if trainer.threads is not None:
         torch.set_num_threads(trainer.threads)
     if device.type == "cpu":
-        give_freed_memory_back() if trainer.save_memory else keep_freed_memory()
+        if trainer.save_memory:
+            give_freed_memory_back()
+        else:
+            keep_freed_memory()
 
 
 def memory_saved(trainer: TrainerConfig) -> AbstractContextManager[None]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from segkit.errors import InputError
 from segkit.networks import NETWORKS, build_network, count_parameters
-from segkit.networks.blocks import ACTIVATIONS
+from segkit.networks.blocks import ACTIVATIONS, ConvBlock
 from segkit.plans import Plan, StagePlan
 
 MakePlan = Callable[..., Plan]
@@ -269,3 +269,10 @@ def test_upsampling_starts_without_a_checkerboard(make_plan: MakePlan, dims: int
     firsts = fine[(..., *(slice(None, None, edge) for edge in up.stride))]
     assert torch.allclose(fine, nn.functional.interpolate(firsts, size=fine.shape[2:]))
     assert fine.std().item() == pytest.approx(1, abs=0.2)
+
+
+def test_a_block_without_activation_ends_in_its_norm(make_plan: MakePlan) -> None:
+    layer = make_plan(widths=(8, 8)).network.encoder[0].layers[0]
+    block = ConvBlock(2, layer, kernel=[3, 3, 3], stride=[1, 1, 1], activation=None)
+    x = torch.randn(1, 2, 4, 4, 4)
+    assert torch.equal(block(x), block.norm(block.conv(x)))
