@@ -1,4 +1,4 @@
-"""How fast a loader delivers, by the clock and by CPU time; for feeding.py and feeding_peers.py. Needs no package."""
+"""Seconds by the clock and of CPU time, for the benchmarks and the peers they start. Needs no package."""
 
 from __future__ import annotations
 
@@ -10,6 +10,21 @@ from processes import cpu_seconds
 
 WARM_UP = 1.5
 """Seconds until workers have started and caches are filled, with at least ten batches."""
+
+
+class Clock:
+    """Time since it was made."""
+
+    def __init__(self) -> None:
+        self._started, self._used = time.perf_counter(), _used()
+
+    def read(self) -> tuple[float, float]:
+        """Seconds by the clock, and of CPU by this process and by children that have ended."""
+        return time.perf_counter() - self._started, _used() - self._used
+
+
+def _used() -> float:
+    return sum(os.times()[:4])
 
 
 def count_patches(batches: Iterable[object], batch: int, seconds: float) -> tuple[float, float]:

@@ -1,15 +1,16 @@
-"""Dice after some minutes: segkit and nnU-Net on the same training cases, on the same machine, one after the other.
+"""Dice after some minutes: segkit, nnU-Net and MONAI on the same training cases and machine, one after the other.
 
     python benchmarks/minutes_to_dice.py DATASET [KEY=VALUE ...] [--minutes 20]
-        [--tools segkit nnunet nnunet_no_mirroring] [--seeds 0] [--threads 2] [--samples 1]
+        [--tools segkit nnunet nnunet_no_mirroring monai] [--seeds 0] [--threads 2] [--samples 1]
         [--peer-python .venv-peers/bin/python] [--out runs/minutes_to_dice]
 
 Minutes of wall time run from the start of a tool's process until its model is written: planning, preprocessing and
 whatever validation the tool does meanwhile are part of them. nnU-Net trains at batch size 2, its learning rate falling
-to the end of that time; nnunet_no_mirroring is its own trainer of that name. Its copy of the data is made beforehand
-and not counted. Then every model predicts the cases of fold 0 that it was not trained on, without test-time
-augmentation, and `segkit evaluate` compares all of them with the references on the scans' own grids. KEY=VALUE are
-overrides of segkit. Models of one dataset belong into one --out, which holds nnU-Net's copy of it.
+to the end of that time; nnunet_no_mirroring is its own trainer of that name. monai is the recipe of a tutorial of
+MONAI's (peer_monai.py tells), with segkit's voxel size and patch, since MONAI plans neither. The peers' copy of the
+data is made beforehand and not counted. Then every model predicts the cases of fold 0 that it was not trained on,
+without test-time augmentation, and `segkit evaluate` compares all of them with the references on the scans' own grids.
+KEY=VALUE are overrides of segkit. Models of one dataset belong into one --out, which holds the peers' copy of it.
 
 A training that is done is not repeated, so the command can be stopped and given again with more tools or seeds. Beside
 the Dice it tells the peak memory of the training: PSS summed over the process tree (Linux only), one sample a second
@@ -31,18 +32,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-import numpy as np
+from nnunet_copy import bring_back, file_ending, write_copy
 from processes import PeakMemory
 
+import segkit
 from segkit.config import load
 from segkit.dataset import Dataset
 from segkit.dataset_plan import open_dataset
-from segkit.io.labels import read_labels, write_labels
-from segkit.io.scans import read_case, write_image
-from segkit.training.split import Split, split_cases, split_ids
-from segkit.volume import Volume
+from segkit.training.split import Split, split_cases
 
-NNUNET_NAME = "Dataset001_segkit"
 FOLD = 0
 
 
@@ -81,7 +79,7 @@ def _run(job: Job, arguments: argparse.Namespace, dataset: Dataset, split: Split
     if job.tool == "segkit":
         measured = _segkit(job, arguments, dataset, split)
     else:
-        measured = _nnunet(job, arguments, dataset, split)
+        measured = _peer(job, arguments, dataset, split)
     _call([*SEGKIT, "evaluate", str(job.folder / "predicted"), arguments.dataset, "-o", str(job.folder / "scores")])
     scores = json.loads((job.folder / "scores" / "summary.json").read_text(encoding="utf-8"))["labels"]
     measured["dice"] = {name: score["dice"] for name, score in scores.items()}
@@ -111,64 +109,29 @@ def _write_cases(table: Path, dataset: Dataset, split: Split) -> None:
         writer.writerows([case.id, *(str(path.resolve()) for path in case.images)] for case in split.validation)
 
 
-def _nnunet(job: Job, arguments: argparse.Namespace, dataset: Dataset, split: Split) -> dict[str, object]:
-    """Train and predict with nnU-Net, and bring its labels back to the dataset's values and names."""
+def _peer(job: Job, arguments: argparse.Namespace, dataset: Dataset, split: Split) -> dict[str, object]:
+    """Train and predict with a peer, and bring its labels back to the dataset's values and names."""
     raw = Path(arguments.out).absolute() / "nnunet_raw"
-    picture = _write_raw(raw / NNUNET_NAME, dataset, split)
-    command = [arguments.peer_python, str(Path(__file__).with_name("minutes_to_dice_peer.py")), str(job.folder)]
-    command += ["--raw", str(raw), "--configuration", "2d" if picture else "3d_fullres"]
+    write_copy(raw, dataset, split)
+    name, *options = _monai(arguments) if job.tool == "monai" else _nnunet(job, dataset)
+    script = str(Path(__file__).with_name(name))
+    command = [arguments.peer_python, script, str(job.folder), "--raw", str(raw), *options]
     train = [*command, "--minutes", str(job.minutes), "--seed", str(job.seed), "--threads", str(arguments.threads)]
-    train += ["--no-mirroring"] if job.tool == "nnunet_no_mirroring" else []
     measured = _measured(train, job.folder / "train.log", arguments.samples)
     measured["steps"] = json.loads((job.folder / "steps.json").read_text(encoding="utf-8"))
     _call([*command, "--predict", *(case.id for case in split.validation)])
-    values = np.array([0, *_values(dataset)])
-    for case in split.validation:
-        found = read_labels(job.folder / "nnunet_predicted" / f"{case.id}{_ending(picture)}")
-        write_labels(job.folder / "predicted" / f"{case.id}{_ending(picture)}", found.with_array(values[found.array]))
+    bring_back(job.folder / "peer_predicted", job.folder / "predicted", dataset, split)
     return measured
 
 
-def _write_raw(folder: Path, dataset: Dataset, split: Split) -> bool:
-    """The dataset in nnU-Net's layout, unless it is there; returns whether it consists of pictures."""
-    cases, values = [*split.training, *split.validation], _values(dataset)
-    picture = read_case(cases[0].images).unit == "px"
-    if (folder / "dataset.json").is_file():
-        return picture
-    for part in ("imagesTr", "labelsTr"):
-        (folder / part).mkdir(parents=True, exist_ok=True)
-    for case in cases:
-        image = read_case(case.images)
-        for number, channels in enumerate([image.array] if picture else image.array[:, None]):
-            path = folder / "imagesTr" / f"{case.id}_{number:04d}{_ending(picture)}"
-            write_image(path, Volume(channels, image.affine, image.unit))
-        assert case.label is not None
-        labels = read_labels(case.label)
-        numbers = np.searchsorted([0, *values], labels.array).astype(np.uint8)
-        write_labels(folder / "labelsTr" / f"{case.id}{_ending(picture)}", labels.with_array(numbers))
-    names = sorted(dataset.labels, key=lambda name: dataset.labels[name])
-    about = {
-        "channel_names": {str(number): name for number, name in enumerate(dataset.channels)},
-        "labels": {"background": 0, **{name: number for number, name in enumerate(names, 1)}},
-        "numTraining": len(cases),
-        "file_ending": _ending(picture),
-    }
-    ids = split_ids(split)
-    folds = [{"train": ids["training"], "val": ids["validation"]}]
-    (folder / "splits_final.json").write_text(json.dumps(folds), encoding="utf-8")
-    (folder / "dataset.json").write_text(json.dumps(about), encoding="utf-8")
-    return picture
+def _nnunet(job: Job, dataset: Dataset) -> list[str]:
+    options = ["--configuration", "2d" if file_ending(dataset) == ".png" else "3d_fullres"]
+    return ["peer_nnunet.py", *options, *(["--no-mirroring"] if job.tool == "nnunet_no_mirroring" else [])]
 
 
-def _values(dataset: Dataset) -> list[int]:
-    """The label values in rising order; nnU-Net wants them numbered from 1 on."""
-    if dataset.regions or dataset.ignore is not None or dataset.subset:
-        raise SystemExit("this benchmark takes plain labels only: no regions, no ignore label, every value named")
-    return sorted(dataset.labels.values())
-
-
-def _ending(picture: bool) -> str:
-    return ".png" if picture else ".nii.gz"
+def _monai(arguments: argparse.Namespace) -> list[str]:
+    plan = segkit.plan(arguments.dataset, *arguments.overrides)
+    return ["peer_monai.py", "--spacing", *map(str, plan.spacing), "--patch", *map(str, plan.patch)]
 
 
 def _measured(command: Sequence[str], log: Path, samples: float) -> dict[str, object]:
@@ -210,7 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("dataset")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of segkit train")
     parser.add_argument("--minutes", type=float, default=20)
-    tools = ["segkit", "nnunet", "nnunet_no_mirroring"]
+    tools = ["segkit", "nnunet", "nnunet_no_mirroring", "monai"]
     parser.add_argument("--tools", nargs="+", choices=tools, default=tools)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--threads", type=int, default=2)

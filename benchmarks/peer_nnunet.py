@@ -1,7 +1,10 @@
-"""nnU-Net for minutes_to_dice.py, which starts this file with the interpreter of another environment.
+"""nnU-Net for minutes_to_dice.py and preprocessing.py, which start this file with another environment's interpreter.
 
-    python benchmarks/minutes_to_dice_peer.py FOLDER --raw RAW --configuration 3d_fullres --minutes 20
-    python benchmarks/minutes_to_dice_peer.py FOLDER --raw RAW --configuration 3d_fullres --predict CASE ...
+    python benchmarks/peer_nnunet.py FOLDER --raw RAW --configuration 3d_fullres
+    python benchmarks/peer_nnunet.py FOLDER --raw RAW --configuration 3d_fullres --minutes 20
+    python benchmarks/peer_nnunet.py FOLDER --raw RAW --configuration 3d_fullres --predict CASE ...
+
+The first prepares the cases only, and prints the seconds it took and those of CPU, less imports.
 
 nnU-Net's own planning, preprocessing, trainer and predictor; what is changed is the batch size (2) and the length of
 the training: as many short epochs as fit, the learning rate falling over them as it falls over its 1000 epochs of 250
@@ -18,6 +21,8 @@ import shutil
 import time
 from pathlib import Path
 from typing import Any
+
+from clock import Clock
 
 NAME, NUMBER = "Dataset001_segkit", 1
 BATCH = 2
@@ -40,7 +45,9 @@ def main() -> None:
     if arguments.predict:
         return _predict(arguments)
     _preprocess(arguments)
-    _train(arguments, started + 60 * arguments.minutes - WRITING)
+    if arguments.minutes is None:
+        return None
+    return _train(arguments, started + 60 * arguments.minutes - WRITING)
 
 
 def _let_torchvision_load() -> None:
@@ -62,7 +69,7 @@ def _preprocess(arguments: argparse.Namespace) -> None:
         preprocess,
     )
 
-    work = [NUMBER]
+    clock, work = Clock(), [NUMBER]
     extract_fingerprints(work, num_processes=arguments.threads)
     plans = plan_experiments(work)
     file = arguments.folder / "nnunet_preprocessed" / NAME / f"{plans}.json"
@@ -71,6 +78,7 @@ def _preprocess(arguments: argparse.Namespace) -> None:
     file.write_text(json.dumps(plan, indent=1), encoding="utf-8")
     preprocess(work, plans, (arguments.configuration,), (arguments.threads,))
     shutil.copy(arguments.raw / NAME / "splits_final.json", file.parent)
+    print(*clock.read())
 
 
 def _train(arguments: argparse.Namespace, deadline: float) -> None:
@@ -127,7 +135,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     import torch  # noqa: PLC0415
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor  # noqa: PLC0415
 
-    images, target = arguments.raw / NAME / "imagesTr", arguments.folder / "nnunet_predicted"
+    images, target = arguments.raw / NAME / "imagesTr", arguments.folder / "peer_predicted"
     target.mkdir(exist_ok=True)
     (model,) = (arguments.folder / "nnunet_results" / NAME).iterdir()
     predictor = nnUNetPredictor(use_mirroring=False, device=torch.device("cpu"))
