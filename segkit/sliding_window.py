@@ -1,182 +1,274 @@
-"""Scores of a whole scan from overlapping windows, for any network that maps windows to scores.
+"""Scores of a whole image from overlapping windows, slab by slab, for any network that maps windows to scores.
 
-Everything here follows the scan when an axis of it is reversed: window starts, padding and weights. So a network that
-treats both directions alike gives the reversed scores for the reversed scan.
+Windows are computed row by row along one axis. Once the windows of a row are done, the planes in front of the next row
+can no longer change: they are handed on, and their memory takes the sums of the planes to come. So memory depends on
+the window's edge along that axis, not on the image's. Scores do not depend on how much is held at a time, bit for bit,
+as long as axis and windows per call of the network are the same.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from itertools import product
+from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from segkit.errors import UsageError
+from segkit.windows import (
+    BATCH_VOXELS,
+    Box,
+    Edges,
+    Network,
+    PlanarImage,
+    WholeImage,
+    apply_network,
+    boxes,
+    gaussian_weights,
+    margins,
+    window_starts,
+)
 
-Box = tuple[slice, slice, slice]
-"""A part of a grid, along X, Y, Z."""
-
-Network = Callable[[Tensor], Tensor | list[Tensor]]
-
-BATCH_VOXELS = 2**18
-"""Windows are put through the network together up to this many voxels: more gains nothing on a CPU."""
-
-SIGMA = 1 / 8
-"""Standard deviation of the weights in window edges, as in nnU-Net and MONAI."""
-
-SMALLEST_WEIGHT = 1e-3
-"""Keeps a corner that only one window sees well above rounding; the same as MONAI's."""
-
-
-def window_starts(size: int, window: int, overlap: float) -> list[int]:
-    """First indices of the windows along one axis of ``size >= window`` voxels.
-
-    As few windows as reach from end to end with neighbours sharing at least ``overlap`` of an edge (less by up to one
-    voxel of rounding), spread evenly. Reversing the axis gives the same windows.
-
-    Raises:
-        UsageError: ``overlap`` outside [0, 1).
-    """
-    if not 0 <= overlap < 1:
-        raise UsageError(f"overlap must be at least 0 and below 1, not {overlap}")
-    span = size - window
-    count = math.ceil(span / max(1.0, window * (1 - overlap))) + 1
-    if count == 1:
-        return [0]
-    if count % 2 and span % 2:
-        # The middle one of an odd number of windows would have to start between two voxels.
-        count += 1
-    gaps = count - 1
-    lower = [(2 * index * span + gaps) // (2 * gaps) for index in range((count + 1) // 2)]
-    return lower + [span - start for start in reversed(lower[: count // 2])]
+Allocate = Callable[[Sequence[int]], Tensor]
+"""Makes float32 zeros of a shape, where the sums are to be."""
 
 
-def count_windows(size: Sequence[int], window: Sequence[int], overlap: float) -> int:
-    """How many windows cover an image of ``size``, which is padded where it is smaller than the window."""
-    edges = zip(size, window, strict=True)
-    return math.prod(len(window_starts(max(voxels, edge), edge, overlap)) for voxels, edge in edges)
+@dataclass(frozen=True)
+class Windows:
+    """How windows are laid over an image, and in which order and company they are computed."""
+
+    edges: Edges
+    """Voxels along X, Y, Z; an image that is smaller is padded with zeros."""
+    overlap: float = 0.5
+    """The least share of an edge that neighbours have in common."""
+    axis: int = 0
+    """Rows follow each other along it; 0 is X."""
+    batch: int | None = None
+    """Windows per call of the network; None chooses by their size."""
+    slice_axis: int | None = None
+    """The axis along which a window is 1 thick and which a 2D network does not get."""
+
+    @property
+    def together(self) -> int:
+        """Windows per call of the network."""
+        return self.batch or max(1, BATCH_VOXELS // math.prod(self.edges))
 
 
-def gaussian_weights(window: Sequence[int]) -> Tensor:
-    """Weight of each voxel of a window's scores, float32 of shape ``window``, at most 1 and never 0."""
-    weights = torch.ones(())
-    for edge in window:
-        distance = torch.arange(edge, dtype=torch.float64) - (edge - 1) / 2
-        profile = torch.exp(-0.5 * (distance / (SIGMA * edge)) ** 2)
-        weights = weights[..., None] * profile
-    return weights.clamp(min=SMALLEST_WEIGHT).float()
+def predict_scores(network: Network, image: Tensor, windows: Windows) -> Tensor:
+    """Scores (K, X, Y, Z), float32 and on the image's device, of ``image`` (C, X, Y, Z); see `score_slabs`."""
+    scores: Tensor | None = None
+    done = 0
+    for slab in score_slabs(network, WholeImage(image), windows, device=image.device):
+        if scores is None:
+            scores = torch.empty((slab.shape[0], *image.shape[1:]), device=image.device)
+        scores.narrow(1 + windows.axis, done, slab.shape[1 + windows.axis]).copy_(slab)
+        done += slab.shape[1 + windows.axis]
+    if scores is None:
+        raise ValueError("an image without planes")
+    return scores
 
 
-def pad_to(image: Tensor, window: Sequence[int]) -> tuple[Tensor, Box]:
-    """Surround ``image`` (C, X, Y, Z) with zeros where it is smaller than ``window``.
-
-    Returns the padded image and the box in which the image lies in it.
-    """
-    margins = [_margins(image, axis, edge) for axis, edge in enumerate(window)]
-    padded = functional.pad(image, [width for pair in reversed(margins) for width in pair])
-    x, y, z = (slice(lower, lower + size) for (lower, _), size in zip(margins, image.shape[1:], strict=True))
-    return padded, (x, y, z)
-
-
-def apply_network(network: Network, windows: Tensor, slice_axis: int | None) -> Tensor | list[Tensor]:
-    """Scores (B, K, X, Y, Z), or a list of them in training, of windows (B, C, X, Y, Z).
-
-    With a ``slice_axis`` the windows are 1 voxel thick along it, and the network gets (B, C, and the two other axes).
-    """
-    if slice_axis is None:
-        return network(windows)
-    axis = 2 + slice_axis
-    scores = network(windows.squeeze(axis))
-    if isinstance(scores, list):
-        return [each.unsqueeze(axis) for each in scores]
-    return scores.unsqueeze(axis)
-
-
-def predict_scores(
+def score_slabs(
     network: Network,
-    image: Tensor,
+    image: PlanarImage,
+    windows: Windows,
     *,
-    window: tuple[int, int, int],
-    overlap: float = 0.5,
-    slice_axis: int | None = None,
-    batch: int | None = None,
-) -> Tensor:
-    """Scores (K, X, Y, Z), float32 and on the image's device, of ``image`` (C, X, Y, Z).
+    device: torch.device,
+    allocate: Allocate | None = None,
+) -> Iterator[Tensor]:
+    """Scores of consecutive slabs of the image along ``windows.axis``, from its first plane to its last.
+
+    Each is (K, ...), float32 and on ``device``, and is overwritten when the next one is asked for.
 
     Args:
-        network: maps (B, C, *window) to (B, K, *window), in eval mode. Device, precision and memory layout are its own
-            business (wrap it), as `torch.inference_mode` is the caller's.
-        window: voxels along X, Y, Z; an image that is smaller is padded with zeros.
-        slice_axis: the axis along which the window is 1 thick and which a 2D network does not get.
-        batch: windows per call of the network; None chooses by their size.
+        network: maps (B, C, *windows.edges) to (B, K, *windows.edges), in eval mode. Its own device, precision and
+            memory layout are its business (wrap it), as `torch.inference_mode` is the caller's.
+        image: whatever it keeps in memory; a slab of it is held.
+        windows: see there.
+        device: where scores are summed.
+        allocate: makes the sums; None takes memory of ``device``.
     """
-    padded, inside = pad_to(image, window)
-    boxes = list(_boxes(padded.shape[1:], window, overlap))
-    batch = batch or max(1, BATCH_VOXELS // math.prod(window))
-    scored = _scored(network, padded, boxes, slice_axis=slice_axis, batch=batch)
-    if len(boxes) == 1:
-        _, scores = next(scored)
-        return scores[:, *inside]
-    return _weighted_mean(scored, gaussian_weights(window).to(image.device), padded.shape[1:])[:, *inside]
-
-
-def _weighted_mean(scored: Iterator[tuple[Box, Tensor]], weights: Tensor, shape: Sequence[int]) -> Tensor:
-    """Mean of the windows' scores at every voxel of a grid of ``shape``."""
-    total = torch.zeros(tuple(shape), device=weights.device)
-    sums: Tensor | None = None
-    for box, scores in scored:
+    rows = _Rows.over(image, windows)
+    feed = _Feed(image, windows.axis, rows.margins)
+    sums: _Sums | None = None
+    for group, done in rows.groups():
+        image_slab = feed.slab(group[0], group[-1] + rows.depth).to(device)
+        found = _scored(network, image_slab, rows.windows_of(group), windows)
+        if rows.single:
+            _, scores = next(found)
+            yield rows.inside(scores, 0, rows.length)
+            return
+        for box, scores in found:
+            if sums is None:
+                sums = _Sums.make(rows, scores.shape[0], allocate or _in_memory(device))
+            sums.add(box, scores)
         if sums is None:
-            sums = torch.zeros((scores.shape[0], *shape), device=weights.device)
+            raise ValueError("no windows")
+        yield rows.inside(sums.finished(group[0], done), group[0], done)
+        sums.move_on(done - group[0])
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The windows of a padded image, in rows along an axis."""
+
+    windows: Windows
+    margins: list[tuple[int, int]]
+    shape: list[int]
+    """Of the padded image."""
+    starts: list[list[int]]
+
+    @classmethod
+    def over(cls, image: PlanarImage, windows: Windows) -> _Rows:
+        around = margins(image, windows.edges)
+        shape = [lower + size + upper for size, (lower, upper) in zip(image.shape, around, strict=True)]
+        starts = [window_starts(size, edge, windows.overlap) for size, edge in zip(shape, windows.edges, strict=True)]
+        return cls(windows, around, shape, starts)
+
+    @property
+    def depth(self) -> int:
+        """Planes of a row."""
+        return self.windows.edges[self.windows.axis]
+
+    @property
+    def length(self) -> int:
+        """Planes of the padded image."""
+        return self.shape[self.windows.axis]
+
+    @property
+    def single(self) -> bool:
+        """Whether one window is all."""
+        return all(len(starts) == 1 for starts in self.starts)
+
+    @property
+    def per_group(self) -> int:
+        """Rows that are computed together: more than one where a row has fewer windows than a call of the network."""
+        in_row = math.prod(len(starts) for axis, starts in enumerate(self.starts) if axis != self.windows.axis)
+        return max(1, self.windows.together // in_row)
+
+    @property
+    def reach(self) -> int:
+        """Planes of the largest group."""
+        return max(group[-1] + self.depth - group[0] for group, _ in self.groups())
+
+    def groups(self) -> Iterator[tuple[list[int], int]]:
+        """The first planes of the rows of each group, and the plane before which all is finished afterwards."""
+        starts, many = self.starts[self.windows.axis], self.per_group
+        groups = [starts[first : first + many] for first in range(0, len(starts), many)]
+        for group, following in pairwise([*groups, [self.length]]):
+            yield group, following[0]
+
+    def windows_of(self, group: Sequence[int]) -> list[Box]:
+        """The windows of a group, in a slab that begins with it, row by row."""
+        found = []
+        for start in group:
+            layout: list[Sequence[int]] = list(self.starts)
+            layout[self.windows.axis] = [start - group[0]]
+            found += boxes(layout, self.windows.edges)
+        return found
+
+    def weights(self, weights: Tensor, start: int, stop: int) -> Tensor:
+        """Sum of the windows' weights at the voxels of the planes ``start`` to ``stop``."""
+        axis = self.windows.axis
+        shape = list(self.shape)
+        shape[axis] = stop - start
+        total = torch.zeros(shape, device=weights.device)
+        for row in self.starts[axis]:
+            first, last = max(row, start), min(row + self.depth, stop)
+            if first < last:
+                self._add_row(
+                    total.narrow(axis, first - start, last - first), weights.narrow(axis, first - row, last - first)
+                )
+        return total
+
+    def _add_row(self, total: Tensor, weights: Tensor) -> None:
+        """Add the weights of a row's windows, cut to the same planes as ``total``."""
+        layout: list[Sequence[int]] = list(self.starts)
+        layout[self.windows.axis] = [0]
+        for box in boxes(layout, weights.shape):
+            total[box] += weights
+
+    def inside(self, slab: Tensor, start: int, stop: int) -> Tensor:
+        """What of a slab (K, ...) of the padded planes ``start`` to ``stop`` is not padding."""
+        for axis, (lower, upper) in enumerate(self.margins):
+            first, last = lower, self.shape[axis] - upper
+            if axis == self.windows.axis:
+                first, last = max(first, start) - start, min(last, stop) - start
+            slab = slab.narrow(1 + axis, first, max(0, last - first))
+        return slab
+
+
+class _Sums:
+    """Weighted sums of scores over the planes that windows still reach, in a buffer that moves along the image."""
+
+    def __init__(self, rows: _Rows, sums: Tensor) -> None:
+        self.rows, self.sums = rows, sums
+        self.weights = gaussian_weights(rows.windows.edges).to(sums.device)
+        self._along = 1 + rows.windows.axis
+
+    @classmethod
+    def make(cls, rows: _Rows, classes: int, allocate: Allocate) -> _Sums:
+        shape = list(rows.shape)
+        shape[rows.windows.axis] = rows.reach
+        return cls(rows, allocate([classes, *shape]))
+
+    def add(self, box: Box, scores: Tensor) -> None:
         # One pass over memory: a product written out first takes 1.5 to 9 times as long.
-        sums[:, *box].addcmul_(scores, weights)
-        total[box] += weights
-    if sums is None:
-        raise ValueError("no windows")
-    return sums.div_(total)
+        self.sums[:, *box].addcmul_(scores, self.weights)
+
+    def finished(self, start: int, stop: int) -> Tensor:
+        """Mean scores of the planes ``start``, the buffer's first, to ``stop``, in place of their sums."""
+        found = self.sums.narrow(self._along, 0, stop - start)
+        return found.div_(self.rows.weights(self.weights, start, stop))
+
+    def move_on(self, planes: int) -> None:
+        """Drop the first planes, and have as many empty ones at the end."""
+        depth = self.sums.shape[self._along]
+        # No more at a time than have become free, so that nothing is read after it was written.
+        for first in range(planes, depth, planes):
+            count = min(planes, depth - first)
+            self.sums.narrow(self._along, first - planes, count).copy_(self.sums.narrow(self._along, first, count))
+        self.sums.narrow(self._along, max(0, depth - planes), min(depth, planes)).zero_()
 
 
-def _scored(
-    network: Network, image: Tensor, boxes: Sequence[Box], *, slice_axis: int | None, batch: int
-) -> Iterator[tuple[Box, Tensor]]:
+class _Feed:
+    """Slabs of the padded image, each plane of which is asked for once."""
+
+    def __init__(self, image: PlanarImage, axis: int, around: Sequence[tuple[int, int]]) -> None:
+        self.image, self.axis, self.margins = image, axis, around
+        self._held: Tensor | None = None
+        self._span = (0, 0)
+
+    def slab(self, start: int, stop: int) -> Tensor:
+        """The planes ``start`` to ``stop`` (C, ...); never before those of the last call."""
+        first, last = self._span
+        fresh = self._padded(max(start, last), stop)
+        if self._held is not None and start < last:
+            fresh = torch.cat([self._held.narrow(1 + self.axis, start - first, last - start), fresh], dim=1 + self.axis)
+        self._held, self._span = fresh, (start, stop)
+        return fresh
+
+    def _padded(self, start: int, stop: int) -> Tensor:
+        lower, size = self.margins[self.axis][0], self.image.shape[self.axis]
+        first, last = min(max(start - lower, 0), size), min(max(stop - lower, 0), size)
+        widths = list(self.margins)
+        widths[self.axis] = (first + lower - start, stop - lower - last)
+        planes = self.image.planes(self.axis, first, last)
+        return functional.pad(planes, [width for pair in reversed(widths) for width in pair])
+
+
+def _scored(network: Network, image: Tensor, places: Sequence[Box], windows: Windows) -> Iterator[tuple[Box, Tensor]]:
     """Every box with its scores (K, X, Y, Z), float32."""
-    for first in range(0, len(boxes), batch):
-        group = boxes[first : first + batch]
-        windows = torch.stack([image[:, *box] for box in group])
-        scores = apply_network(network, windows, slice_axis)
+    for first in range(0, len(places), windows.together):
+        group = places[first : first + windows.together]
+        cut = torch.stack([image[:, *box] for box in group])
+        scores = apply_network(network, cut, windows.slice_axis)
         if isinstance(scores, list):
             raise TypeError("a network in training mode: call its eval() before predicting")
         yield from zip(group, scores.to(image.device, torch.float32), strict=True)
 
 
-def _boxes(shape: Sequence[int], window: Sequence[int], overlap: float) -> Iterator[Box]:
-    starts = [window_starts(size, edge, overlap) for size, edge in zip(shape, window, strict=True)]
-    for corner in product(*starts):
-        x, y, z = (slice(start, start + edge) for start, edge in zip(corner, window, strict=True))
-        yield x, y, z
-
-
-def _margins(image: Tensor, axis: int, edge: int) -> tuple[int, int]:
-    """Voxels to add below and above along ``axis`` to reach ``edge``."""
-    missing = max(0, edge - image.shape[1 + axis])
-    lower, upper = missing // 2, missing - missing // 2
-    if missing % 2 and _darker_below(image, axis):
-        return upper, lower
-    return lower, upper
-
-
-def _darker_below(image: Tensor, axis: int) -> bool:
-    """Is the first of the outermost pairs of planes that differ in mean darker at the lower end?
-
-    The odd voxel of padding goes to the end where this says so, not always to the same one: reversing the axis then
-    reverses the padding with the scan, and the scores as well.
-    """
-    others = [other for other in range(4) if other != 1 + axis]
-    means = image.mean(dim=others, dtype=torch.float64)
-    differing = torch.nonzero(means != means.flip(0))
-    if not len(differing):
-        return False
-    first = int(differing[0])
-    return bool(means[first] < means[-1 - first])
+def _in_memory(device: torch.device) -> Allocate:
+    return lambda shape: torch.zeros(tuple(shape), device=device)

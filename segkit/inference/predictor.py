@@ -7,6 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,16 @@ from torch import Tensor
 from segkit.bundle import Bundle
 from segkit.errors import InputError, OutOfMemoryError
 from segkit.inference.models import read_models
-from segkit.inference.restore import labels_of_scores
+from segkit.inference.restore import decide_by, label_dtype, restore
 from segkit.inference.scorer import WindowScorer, choose_device, choose_precision
 from segkit.io import from_object, require_memory
 from segkit.model_names import resolve_model
 from segkit.plans import Plan
 from segkit.postprocessing import apply_rules
-from segkit.preprocessing.chain import Prepared, prepare
-from segkit.sliding_window import Network, count_windows, predict_scores
-from segkit.volume import Volume
+from segkit.preprocessing.chain import PreparedPlanes, prepare_planes
+from segkit.sliding_window import Windows, score_slabs
+from segkit.volume import Shape, Volume
+from segkit.windows import Network, count_windows
 
 log = logging.getLogger(__name__)
 
@@ -105,46 +107,67 @@ class Predictor:
         """
         name = Path(where or (scan if isinstance(scan, str | PathLike) else "scan"))
         volume = from_object(scan)
-        started = time.perf_counter()
-        prepared = prepare(volume, self.plan, where=name, max_memory=self.max_memory)
-        ready = time.perf_counter()
-        scores = self._scores(prepared, name, progress)
-        scored = time.perf_counter()
-        labels = labels_of_scores(scores, prepared.way_back, self.plan.label_values, regions=bool(self.plan.regions))
-        labels = apply_rules(labels, self._rules)
-        done = time.perf_counter()
-        self.seconds = {"prepare": ready - started, "network": scored - ready, "restore": done - scored}
+        self._stopwatch = _Stopwatch()
+        with self._stopwatch("prepare"):
+            planes = prepare_planes(volume, self.plan, where=name)
+        layout = self._layout(planes)
+        self._check_memory(planes, layout, name)
+        labels = apply_rules(self._labels(planes, layout, name, progress), self._rules)
+        self.seconds = self._stopwatch.seconds()
         return volume.with_array(labels[None])
 
-    def _scores(self, prepared: Prepared, where: Path, progress: Progress | None) -> NDArray[np.float32]:
-        """(K, X, Y, Z) on the network's grid; a GPU that is too small gives way step by step."""
-        self._check_memory(prepared, where)
-        image = torch.from_numpy(prepared.image)
+    def _layout(self, planes: PreparedPlanes) -> Windows:
+        """Rows of windows along the axis that needs the least memory for it."""
+        padded = [max(pair) for pair in zip(planes.shape, self.plan.patch, strict=True)]
+        # Memory is that of all voxels, cut down to a window's edge along the axis.
+        axis = min(range(3), key=lambda each: self.plan.patch[each] / padded[each])
+        return Windows(self.plan.patch, self.overlap, axis, slice_axis=self.plan.slice_axis)
+
+    def _labels(self, planes: PreparedPlanes, layout: Windows, where: Path, progress: Progress | None) -> NDArray[Any]:
+        """(X, Y, Z) on the scan's grid; a GPU that is too small gives way step by step."""
         last = ""
         for place, batch in self._places():
             try:
-                return self._score(image.to(place), batch, progress)
+                return self._predicted(planes, dataclasses.replace(layout, batch=batch), place, progress)
             except torch.OutOfMemoryError as error:
                 log.warning("%s: the GPU's memory is too small; trying with less of it", where)
                 last = str(error)  # not the error itself: its traceback would hold the tensors
                 torch.cuda.empty_cache()
         raise OutOfMemoryError(f"{where}: {last}")
 
-    def _score(self, image: Tensor, batch: int | None, progress: Progress | None) -> NDArray[np.float32]:
+    def _predicted(
+        self, planes: PreparedPlanes, layout: Windows, place: torch.device, progress: Progress | None
+    ) -> NDArray[Any]:
         network: Network = self._scorer
         if progress:
-            windows = count_windows(image.shape[1:], self.plan.patch, self.overlap)
-            network = _Counted(network, progress, windows)
+            network = _Counted(network, progress, count_windows(planes.shape, layout.edges, layout.overlap))
+        image = _Image(planes, self._stopwatch)
+        labels = np.zeros(planes.way_back.source_shape, label_dtype(self.plan.label_values))
         with torch.inference_mode():
-            scores = predict_scores(
-                network,
-                image,
-                window=self.plan.patch,
-                overlap=self.overlap,
-                slice_axis=self.plan.slice_axis,
-                batch=batch,
+            slabs = score_slabs(network, image, layout, device=place)
+            restore(
+                self._timed(slabs),
+                planes.way_back,
+                self._decide,
+                into=labels,
+                axis=layout.axis,
+                classes=self._scorer.classes,
             )
-        return scores.cpu().numpy()
+        return labels
+
+    def _timed(self, slabs: Iterator[Tensor]) -> Iterator[NDArray[np.float32]]:
+        while True:
+            with self._stopwatch("network"):
+                slab = next(slabs, None)
+                if slab is None:
+                    return
+                found = slab.cpu().numpy()
+            yield found
+
+    def _decide(self, averaged: NDArray[np.float32]) -> NDArray[Any]:
+        """Labels of what was averaged over windows, networks and mirrorings."""
+        scores = self._scorer.scores(torch.from_numpy(np.ascontiguousarray(averaged)))
+        return decide_by(self.plan.label_values, regions=bool(self.plan.regions))(scores.numpy())
 
     def _places(self) -> Iterator[tuple[torch.device, int | None]]:
         """Where scores are summed and how many windows are computed at once, from fast to frugal."""
@@ -157,16 +180,52 @@ class Predictor:
             self._scorer.move(cpu)
         yield cpu, None
 
-    def _check_memory(self, prepared: Prepared, where: Path) -> None:
-        """Refuse what would not fit before taking it: scores, their weights, and the labels of both grids."""
-        padded = math.prod(
-            max(size, edge) for size, edge in zip(prepared.image.shape[1:], self.plan.patch, strict=True)
-        )
-        needed = padded * 4 * (len(self.plan.label_values) + 1 + len(self.plan.channels))
-        needed += 4 * math.prod(prepared.way_back.source_shape)
-        size = " x ".join(str(edge) for edge in prepared.way_back.network_shape)
-        what = f"the scores of {len(self.plan.label_values)} classes on {size} voxels"
+    def _check_memory(self, planes: PreparedPlanes, layout: Windows, where: Path) -> None:
+        """Refuse what would not fit before taking it: a slab of sums and of the image, and the labels of the scan."""
+        padded = [max(pair) for pair in zip(planes.shape, layout.edges, strict=True)]
+        slab = math.prod(padded) // padded[layout.axis] * layout.edges[layout.axis]
+        needed = 4 * slab * (self._scorer.channels + 1 + 2 * len(self.plan.channels))
+        needed += math.prod(planes.way_back.source_shape) * label_dtype(self.plan.label_values).itemsize
+        size = " x ".join(str(edge) for edge in planes.shape)
+        what = f"the scores of {self._scorer.classes} classes on {size} voxels"
         require_memory(where, needed, what, limit=self.max_memory)
+
+
+class _Stopwatch:
+    """Seconds of the parts of a prediction; what a part spends inside another one counts for the inner one."""
+
+    def __init__(self) -> None:
+        self._started = time.perf_counter()
+        self._spent = {"prepare": 0.0, "network": 0.0}
+
+    @contextmanager
+    def __call__(self, part: str) -> Iterator[None]:
+        started, inner = time.perf_counter(), sum(self._spent.values())
+        try:
+            yield
+        finally:
+            inside = sum(self._spent.values()) - inner
+            self._spent[part] += time.perf_counter() - started - inside
+
+    def seconds(self) -> dict[str, float]:
+        """By part; ``restore`` is what no other part took."""
+        rest = time.perf_counter() - self._started - sum(self._spent.values())
+        return {**self._spent, "restore": rest}
+
+
+class _Image:
+    """Planes of a scan as tensors, for a sliding window."""
+
+    def __init__(self, planes: PreparedPlanes, stopwatch: _Stopwatch) -> None:
+        self._planes, self._stopwatch = planes, stopwatch
+
+    @property
+    def shape(self) -> Shape:
+        return self._planes.shape
+
+    def planes(self, axis: int, start: int, stop: int) -> Tensor:
+        with self._stopwatch("prepare"):
+            return torch.from_numpy(np.ascontiguousarray(self._planes.planes(axis, start, stop)))
 
 
 class _Counted:

@@ -1,12 +1,13 @@
-"""The way back: scores on the network's grid to labels on the scan's grid.
+"""The way back: scores on the network's grid to labels on the scan's grid, slab by slab as they come.
 
-Scores are resampled, not labels, which keeps borders smooth; slab by slab, because all scores on the scan's grid would
-take labels x voxels x 4 bytes.
+Scores are resampled, not labels, which keeps borders smooth. What is held at the scan's resolution is a few planes, and
+of the network's grid the planes that the next ones still need.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,11 @@ from scipy import sparse
 from segkit.postprocessing import merge_regions
 from segkit.preprocessing.chain import WayBack
 from segkit.preprocessing.resample import apply_matrix, axis_matrix
+
+Scores = NDArray[np.float32]
+"""(K, X, Y, Z) of some planes."""
+Decide = Callable[[Scores], NDArray[Any]]
+"""Scores to label values, without the first axis."""
 
 SLAB_BYTES = 16 << 20
 """Scores that are held at the scan's resolution at a time."""
@@ -30,59 +36,91 @@ def label_dtype(values: Sequence[int]) -> np.dtype[Any]:
     return np.result_type(*(np.min_scalar_type(value) for value in values))
 
 
-def labels_of_scores(
-    scores: NDArray[np.float32],
-    way_back: WayBack,
-    label_values: Sequence[int],
-    *,
-    regions: bool = False,
-    slab_bytes: int = SLAB_BYTES,
-) -> NDArray[Any]:
-    """Label values (X, Y, Z) on the scan's own grid; background outside the box that the network saw.
+def decide_by(label_values: Sequence[int], *, regions: bool = False) -> Decide:
+    """Labels of scores: the value of the highest score of a voxel.
 
-    Args:
-        scores: (K, X, Y, Z) on the network's grid.
-        way_back: what `preprocessing.chain.prepare` kept of the scan's grid.
-        label_values: the value of each of the K outputs.
-        regions: they may overlap: every output with a score above 0 (a probability above 1/2) is written, later ones
-            over earlier ones; else the output with the highest score is.
-        slab_bytes: memory for scores at the scan's resolution.
+    ``regions`` may overlap: every output with a score above 0 (a probability above 1/2) is written, later ones over
+    earlier ones.
     """
     table = np.asarray(label_values, dtype=label_dtype(label_values))
-    labels = np.empty(way_back.cropped_shape, dtype=table.dtype)
-    planes = _planes_per_slab(scores.shape[0], way_back, slab_bytes)
-    matrices = [_matrix(n, wanted) for n, wanted in zip(way_back.network_shape, way_back.cropped_shape, strict=True)]
-    for start in range(0, labels.shape[0], planes):
-        stop = min(start + planes, labels.shape[0])
-        slab = _resampled(scores, matrices, start, stop)
-        labels[start:stop] = (
-            merge_regions(slab > 0, label_values, table.dtype) if regions else table[np.argmax(slab, axis=0)]
-        )
-    return way_back.restore(labels)
+    if regions:
+        return lambda scores: merge_regions(scores > 0, label_values, table.dtype)
+    return lambda scores: table[np.argmax(scores, axis=0)]
 
 
-def _planes_per_slab(classes: int, way_back: WayBack, slab_bytes: int) -> int:
-    # The in-plane steps pass through grids of either resolution.
-    rows, columns = (max(way_back.network_shape[axis], way_back.cropped_shape[axis]) for axis in (1, 2))
-    return max(1, slab_bytes // (4 * classes * rows * columns))
+def restore(
+    slabs: Iterable[Scores],
+    way_back: WayBack,
+    decide: Decide,
+    *,
+    into: NDArray[Any],
+    axis: int = 0,
+    classes: int = 1,
+    slab_bytes: int = SLAB_BYTES,
+) -> None:
+    """Write the labels of consecutive slabs of scores on the network's grid, first to last, on the scan's own grid.
 
-
-def _matrix(n_in: int, n_out: int) -> sparse.csr_array | None:
-    return None if n_in == n_out else axis_matrix(n_in, n_out, "linear")
+    Args:
+        slabs: (K, ...) planes along ``axis`` of the network's grid; each is done with before the next is asked for.
+        way_back: what `preprocessing.chain` kept of the scan's grid.
+        decide: see `decide_by`.
+        into: zeros (X, Y, Z) of the scan's shape; outside the box that the network saw they stay.
+        axis: 0 is X of the network's grid.
+        classes: what ``decide`` makes K of the slabs into on its way, if that is more.
+        slab_bytes: memory for scores at the scan's resolution.
+    """
+    target = way_back.view(into)
+    done = 0
+    for scores in _resampled(slabs, way_back, axis, classes, slab_bytes):
+        count = scores.shape[1 + axis]
+        place = tuple(slice(done, done + count) if each == axis else slice(None) for each in range(3))
+        target[place] = decide(scores)
+        done += count
 
 
 def _resampled(
-    scores: NDArray[np.float32], matrices: Sequence[sparse.csr_array | None], start: int, stop: int
-) -> NDArray[np.float32]:
-    """Scores (K, stop - start, Y, Z) of the planes ``start`` to ``stop`` of the cropped grid."""
-    along_x, *in_plane = matrices
-    if along_x is None:
-        slab = scores[:, start:stop]
-    else:
-        rows = along_x[start:stop]
-        first, last = int(rows.indices.min()), int(rows.indices.max()) + 1
-        slab = apply_matrix(rows[:, first:last], scores[:, first:last], 1)
-    for axis, matrix in enumerate(in_plane, start=2):
-        if matrix is not None:
-            slab = apply_matrix(matrix, slab, axis)
-    return slab
+    slabs: Iterable[Scores], way_back: WayBack, axis: int, classes: int, slab_bytes: int
+) -> Iterator[Scores]:
+    """The same scores on the cropped grid, a few planes at a time."""
+    sizes = list(zip(way_back.network_shape, way_back.cropped_shape, strict=True))
+    matrices = [None if n_in == n_out else axis_matrix(n_in, n_out, "linear") for n_in, n_out in sizes]
+    # What one plane of the network's grid becomes; the in-plane steps pass through grids of either resolution.
+    voxels = math.prod(max(pair) for pair in sizes) / sizes[axis][0]
+    for planes in _along(_cut(slabs, axis, classes, int(slab_bytes / 4 / voxels)), matrices[axis], axis):
+        result = planes
+        for each, matrix in enumerate(matrices):
+            if matrix is not None and each != axis:
+                result = apply_matrix(matrix, result, 1 + each)
+        yield result
+
+
+def _cut(slabs: Iterable[Scores], axis: int, classes: int, planes: int) -> Iterator[Scores]:
+    """The same slabs in pieces of so many planes of one class, or fewer where there are more classes."""
+    for slab in slabs:
+        many = max(1, planes // max(classes, slab.shape[0]))
+        for start in range(0, slab.shape[1 + axis], many):
+            yield slab[
+                (slice(None), *(slice(start, start + many) if each == axis else slice(None) for each in range(3)))
+            ]
+
+
+def _along(pieces: Iterable[Scores], matrix: sparse.csr_array | None, axis: int) -> Iterator[Scores]:
+    """Planes of the other grid, as soon as those are there that they are made of."""
+    if matrix is None:
+        yield from pieces
+        return
+    needed = [(row.indices.min(), row.indices.max() + 1) for row in (matrix[[n]] for n in range(matrix.shape[0]))]
+    done = begin = 0
+    held: Scores | None = None
+    for piece in pieces:
+        held = piece if held is None else np.concatenate([held, piece], axis=1 + axis)
+        end = begin + held.shape[1 + axis]
+        stop = done
+        while stop < len(needed) and needed[stop][1] <= end:
+            stop += 1
+        if stop > done:
+            yield apply_matrix(matrix[done:stop][:, begin:end], held, 1 + axis)
+            done = stop
+        kept = needed[done][0] - begin if done < len(needed) else end - begin
+        # Copied: the slab that a piece is part of is overwritten.
+        held, begin = np.take(held, range(kept, end - begin), axis=1 + axis), begin + kept

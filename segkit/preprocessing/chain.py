@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from segkit.errors import InputError
 from segkit.io.limits import check_finite, require_memory
 from segkit.plans import Plan
 from segkit.preprocessing.crop import Box, content_mask, mask_box
-from segkit.preprocessing.intensity import normalize
+from segkit.preprocessing.intensity import Normalizer, apply_normalizers, normalizers
 from segkit.preprocessing.labels import index_dtype
 from segkit.preprocessing.orient import AxisMap, to_ras
-from segkit.preprocessing.resample import grid_shape, resample, resample_bytes, resample_labels
+from segkit.preprocessing.resample import (
+    apply_matrix,
+    axis_matrix,
+    changing_axes,
+    grid_shape,
+    resample_bytes,
+    resample_labels,
+)
 from segkit.volume import Shape, Volume
 
 log = logging.getLogger(__name__)
@@ -35,13 +44,9 @@ class WayBack:
     cropped_shape: Shape
     network_shape: Shape
 
-    def restore(self, labels: NDArray[Any]) -> NDArray[Any]:
-        """Labels (X, Y, Z) on the cropped RAS+ grid to the scan's grid; 0 outside the box."""
-        if labels.shape != self.cropped_shape:
-            raise ValueError(f"labels have shape {labels.shape}, the cropped grid has {self.cropped_shape}")
-        turned = np.zeros([self.source_shape[axis] for axis in self.axis_map.order], dtype=labels.dtype)
-        turned[self.box] = labels
-        return np.ascontiguousarray(self.axis_map.undo(turned[None])[0])
+    def view(self, array: NDArray[Any]) -> NDArray[Any]:
+        """What the network saw of an array (X, Y, Z) on the scan's grid, in RAS+ order; writing to it writes there."""
+        return self.axis_map.apply(array[None])[0][self.box]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +56,54 @@ class Prepared:
     image: NDArray[np.float32]
     """(C, X, Y, Z), contiguous."""
     way_back: WayBack
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedPlanes:
+    """A scan as the network sees it, of which planes are made when they are asked for.
+
+    Only the scan's own voxels are held. Planes are the same, bit for bit, however many are made at a time.
+    """
+
+    voxels: NDArray[Any]
+    """(C, X, Y, Z) of the cropped scan in RAS+ order, as the file has them."""
+    mask: NDArray[np.bool_] | None
+    """Of the voxels that count."""
+    normalizers: list[Normalizer]
+    way_back: WayBack
+
+    @property
+    def shape(self) -> Shape:
+        """Voxels along X, Y, Z."""
+        return self.way_back.network_shape
+
+    def planes(self, axis: int, start: int, stop: int) -> NDArray[np.float32]:
+        """The planes ``start`` to ``stop`` along ``axis`` (0 is X), float32 (C, and the axes of the scan).
+
+        Raises:
+            InputError: values that leave the range of float32.
+        """
+        part, rows = slice(start, stop), None
+        if axis in self._order:
+            rows = self._matrices[axis][start:stop]
+            part = slice(int(rows.indices.min()), int(rows.indices.max()) + 1)
+            rows = rows[:, part]
+        box = tuple(part if each == axis else slice(None) for each in range(3))
+        mask = None if self.mask is None else self.mask[box]
+        result = apply_normalizers(self.normalizers, self.voxels[:, *box], mask)
+        for each in self._order:
+            matrix = self._matrices[each] if rows is None or each != axis else rows
+            result = apply_matrix(matrix, result, 1 + each)
+        return result
+
+    @cached_property
+    def _order(self) -> list[int]:
+        return changing_axes(self.way_back.cropped_shape, self.shape)
+
+    @cached_property
+    def _matrices(self) -> dict[int, sparse.csr_array]:
+        shapes = list(zip(self.way_back.cropped_shape, self.shape, strict=True))
+        return {axis: axis_matrix(*shapes[axis], "cubic") for axis in self._order}
 
 
 def prepare(volume: Volume, plan: Plan, *, where: str | Path = "scan", max_memory: int | None = None) -> Prepared:
@@ -66,19 +119,28 @@ def prepare(volume: Volume, plan: Plan, *, where: str | Path = "scan", max_memor
         InputError: another number of channels or unit than the plan has, or voxels that cannot be normalised.
         OutOfMemoryError: a grid at the plan's spacing that is too large.
     """
+    planes = prepare_planes(volume, plan, where=where)
+    _check_memory(planes, volume, where, max_memory)
+    return Prepared(np.ascontiguousarray(planes.planes(0, 0, planes.shape[0])), planes.way_back)
+
+
+def prepare_planes(volume: Volume, plan: Plan, *, where: str | Path = "scan") -> PreparedPlanes:
+    """What `prepare` does, as far as it can be done before a plane is asked for.
+
+    Raises:
+        InputError: another number of channels or unit than the plan has.
+    """
     _check(volume, plan, where)
     if plan.dims == 3 and min(volume.grid.shape) == 1:
         log.warning("%s: the scan is one slice, and the model was trained on volumes; look at the result", where)
     turned, axis_map = to_ras(volume)
     mask = content_mask(turned.array) if plan.crop_to_content else None
     box = mask_box(mask, turned.array.shape[1:])
-    cropped = turned.with_array(turned.array[(slice(None), *box)])
-    shape = cropped.grid.shape
+    voxels, mask = turned.array[:, *box], None if mask is None else mask[box]
+    shape = turned.with_array(voxels).grid.shape
     network_shape = grid_shape(shape, turned.spacing, plan.spacing)
-    _check_memory(cropped, network_shape, where, max_memory)
-    image = normalize(cropped.array, plan.channels, None if mask is None else mask[box], where=where)
-    image = np.ascontiguousarray(resample(image, network_shape, "cubic"))
-    return Prepared(image, WayBack(axis_map, volume.grid.shape, box, shape, network_shape))
+    found = normalizers(voxels, plan.channels, mask, where=where)
+    return PreparedPlanes(voxels, mask, found, WayBack(axis_map, volume.grid.shape, box, shape, network_shape))
 
 
 def prepare_labels(labels: Volume, plan: Plan, way_back: WayBack) -> NDArray[np.uint8] | NDArray[np.uint16]:
@@ -89,14 +151,15 @@ def prepare_labels(labels: Volume, plan: Plan, way_back: WayBack) -> NDArray[np.
     return np.ascontiguousarray(resample_labels(indices, way_back.network_shape, ignored=ignored))
 
 
-def _check_memory(cropped: Volume, network_shape: Shape, where: str | Path, limit: int | None) -> None:
+def _check_memory(planes: PreparedPlanes, volume: Volume, where: str | Path, limit: int | None) -> None:
     """Before anything is taken: a coarse scan, or a header that lies about spacing, may become terabytes."""
-    if network_shape == cropped.grid.shape:
+    cropped_shape = planes.way_back.cropped_shape
+    if planes.shape == cropped_shape:
         return
-    sizes = [" x ".join(map(str, shape)) for shape in (cropped.grid.shape, network_shape)]
-    edges = " x ".join(f"{edge:.3g}" for edge in cropped.spacing)
-    what = f"{sizes[0]} voxels of {edges} {cropped.unit}, resampled to the {sizes[1]} of the model's spacing,"
-    needed = resample_bytes(cropped.channels, cropped.grid.shape, network_shape)
+    sizes = [" x ".join(map(str, shape)) for shape in (cropped_shape, planes.shape)]
+    edges = " x ".join(f"{volume.spacing[axis]:.3g}" for axis in planes.way_back.axis_map.order)
+    what = f"{sizes[0]} voxels of {edges} {volume.unit}, resampled to the {sizes[1]} of the model's spacing,"
+    needed = resample_bytes(volume.channels, cropped_shape, planes.shape)
     require_memory(where, needed, what, limit=limit)
 
 

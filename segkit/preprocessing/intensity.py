@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,71 @@ from segkit.plans import ChannelPlan
 
 log = logging.getLogger(__name__)
 
+BLOCK_VOXELS = 1 << 20
+"""Voxels that are turned into float64 at a time when a scan is measured."""
+
+
+@dataclass(frozen=True)
+class Normalizer:
+    """How the voxels of one channel of one scan are normalised, wherever in it they lie."""
+
+    channel: ChannelPlan
+    lowest: float
+    """Of the voxels that count, as is the highest."""
+    highest: float
+    mean: float
+    std: float
+    where: str
+
+    def __call__(self, voxels: NDArray[Any], mask: NDArray[np.bool_] | None, target: NDArray[np.float32]) -> None:
+        """Write the normalised ``voxels`` (X, Y, Z) of some part of the scan to ``target``.
+
+        Raises:
+            InputError: values that leave the range of float32.
+        """
+        with np.errstate(all="ignore"):  # what overflows is found below
+            target[...] = voxels
+            self._scale(mask, target)
+        if not np.isfinite(target).all():
+            raise self._out_of_range(voxels)
+
+    def _scale(self, mask: NDArray[np.bool_] | None, target: NDArray[np.float32]) -> None:
+        if self.channel.scheme == "ct":
+            np.clip(target, self.channel.lower, self.channel.upper, out=target)
+            _scale(target, self.channel.mean, self.channel.std)
+        elif self.channel.scheme == "zscore" and self.lowest == self.highest:
+            target[...] = 0  # there is no spread to divide by
+        elif self.channel.scheme == "zscore":
+            _scale(target, self.mean, self.std)
+            if mask is not None and self.channel.masked:
+                target[~mask] = 0
+
+    def _out_of_range(self, voxels: NDArray[Any]) -> InputError:
+        return InputError(
+            self.where,
+            expected="intensities that 32-bit numbers can hold",
+            found=f"values from {float(voxels.min()):.3g} to {float(voxels.max()):.3g}",
+            remedy="The file is damaged, or in a strange unit: scale it and save it again.",
+        )
+
+
+def normalizers(
+    array: NDArray[Any],
+    channels: Sequence[ChannelPlan],
+    mask: NDArray[np.bool_] | None = None,
+    *,
+    where: str | Path = "scan",
+) -> list[Normalizer]:
+    """Measure each channel of (C, X, Y, Z), block by block; see ChannelPlan for the schemes.
+
+    Args:
+        array: voxels of any real type.
+        channels: one entry per channel.
+        mask: (X, Y, Z) voxels that count where a channel is ``masked``; the others become 0. None: all count.
+        where: the scan's name in messages.
+    """
+    return [_measured(voxels, channel, mask, where) for voxels, channel in zip(array, channels, strict=True)]
+
 
 def normalize(
     array: NDArray[Any],
@@ -23,59 +90,54 @@ def normalize(
     *,
     where: str | Path = "scan",
 ) -> NDArray[np.float32]:
-    """Normalise each channel of (C, X, Y, Z) as planned; see ChannelPlan for the schemes.
+    """Normalise each channel of (C, X, Y, Z) as planned; arguments and errors as for `normalizers`."""
+    return apply_normalizers(normalizers(array, channels, mask, where=where), array, mask)
 
-    Args:
-        array: voxels of any real type.
-        channels: one entry per channel.
-        mask: (X, Y, Z) voxels that count where a channel is ``masked``; the others become 0. None: all count.
-        where: the scan's name in messages.
+
+def apply_normalizers(
+    found: Sequence[Normalizer], part: NDArray[Any], mask: NDArray[np.bool_] | None
+) -> NDArray[np.float32]:
+    """A part (C, X, Y, Z) of the scan that was measured, normalised.
 
     Raises:
         InputError: values that leave the range of float32.
     """
-    result = np.empty(array.shape, dtype=np.float32)
-    with np.errstate(all="ignore"):  # what overflows is found below
-        for source, target, channel in zip(array, result, channels, strict=True):
-            _normalize_channel(source, target, channel, mask if channel.masked else None, where)
-            if not np.isfinite(target).all():
-                raise _out_of_range(source, f"{where}, channel {channel.name}")
+    result = np.empty(part.shape, dtype=np.float32)
+    for normalizer, voxels, target in zip(found, part, result, strict=True):
+        normalizer(voxels, mask, target)
     return result
 
 
-def _normalize_channel(
-    source: NDArray[Any],
-    target: NDArray[np.float32],
-    channel: ChannelPlan,
-    mask: NDArray[np.bool_] | None,
-    where: str | Path,
-) -> None:
-    values = source if mask is None else source[mask]
-    constant = values.size == 0 or values.min() == values.max()
-    if constant:
+def _measured(
+    voxels: NDArray[Any], channel: ChannelPlan, mask: NDArray[np.bool_] | None, where: str | Path
+) -> Normalizer:
+    used = mask if channel.masked else None
+    parts = [part for part in _blocks(voxels, used) if part.size]
+    lowest = float(min((part.min() for part in parts), default=0))
+    highest = float(max((part.max() for part in parts), default=0))
+    if lowest == highest:
         log.warning(
             "%s, channel %s: the scan has one constant value; nothing can be told apart in it", where, channel.name
         )
-    target[...] = source
-    if channel.scheme == "ct":
-        np.clip(target, channel.lower, channel.upper, out=target)
-        _scale(target, channel.mean, channel.std)
-    elif channel.scheme == "zscore" and constant:
-        target[...] = 0  # there is no spread to divide by
-    elif channel.scheme == "zscore":
-        # Sums of millions of float32 voxels lose digits; scans with values of 1e5 have been seen.
-        _scale(target, float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64)))
-        if mask is not None:
-            target[~mask] = 0
+    mean, std = (0.0, 1.0) if lowest == highest or channel.scheme != "zscore" else _moments(voxels, used)
+    return Normalizer(channel, lowest, highest, mean, std, f"{where}, channel {channel.name}")
 
 
-def _out_of_range(source: NDArray[Any], where: str) -> InputError:
-    return InputError(
-        where,
-        expected="intensities that 32-bit numbers can hold",
-        found=f"values from {float(source.min()):.3g} to {float(source.max()):.3g}",
-        remedy="The file is damaged, or in a strange unit: scale it and save it again.",
-    )
+def _moments(voxels: NDArray[Any], mask: NDArray[np.bool_] | None) -> tuple[float, float]:
+    """Mean and standard deviation in float64: sums of millions of float32 voxels lose digits (values of 1e5 exist)."""
+    with np.errstate(all="ignore"):  # what overflows is found when it is used
+        count = sum(part.size for part in _blocks(voxels, mask))
+        mean = sum(float(part.sum(dtype=np.float64)) for part in _blocks(voxels, mask)) / count
+        squares = sum(float(np.square(part.astype(np.float64) - mean).sum()) for part in _blocks(voxels, mask))
+    return mean, math.sqrt(squares / count)
+
+
+def _blocks(voxels: NDArray[Any], mask: NDArray[np.bool_] | None) -> Iterator[NDArray[Any]]:
+    """The voxels (X, Y, Z) that count, some planes of X at a time."""
+    planes = max(1, BLOCK_VOXELS // max(1, math.prod(voxels.shape[1:])))
+    for start in range(0, voxels.shape[0], planes):
+        part = voxels[start : start + planes]
+        yield part if mask is None else part[mask[start : start + planes]]
 
 
 def _scale(target: NDArray[np.float32], mean: float, std: float) -> None:

@@ -1,4 +1,4 @@
-"""Turn a scan's axes to the nearest RAS+ order, and results back. Axes are swapped and flipped, never interpolated."""
+"""Turn a scan's axes to the nearest RAS+ order. Axes are swapped and flipped, never interpolated."""
 
 from __future__ import annotations
 
@@ -23,11 +23,6 @@ class AxisMap:
         """(K, X, Y, Z) in the source order to RAS+ order; a view."""
         turned = array.transpose(0, *(axis + 1 for axis in self.order))
         return turned[(slice(None), *self._steps())]
-
-    def undo(self, array: NDArray[Any]) -> NDArray[Any]:
-        """(K, X, Y, Z) in RAS+ order to the source order; a view."""
-        back = array[(slice(None), *self._steps())]
-        return back.transpose(0, *(self.order.index(axis) + 1 for axis in range(3)))
 
     def _steps(self) -> tuple[slice, ...]:
         return tuple(slice(None, None, -1) if flip else slice(None) for flip in self.flips)

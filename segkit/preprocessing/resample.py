@@ -59,7 +59,7 @@ def axis_matrix(n_in: int, n_out: int, kind: Kind) -> sparse.csr_array:
 def resample(array: NDArray[Any], shape: Sequence[int], kind: Kind) -> NDArray[np.float32]:
     """(C, X, Y, Z) to (C, *shape) as float32."""
     result: NDArray[np.float32] = np.asarray(array, dtype=np.float32)
-    for axis in _changing_axes(array.shape[1:], shape):
+    for axis in changing_axes(array.shape[1:], shape):
         result = apply_matrix(axis_matrix(array.shape[axis + 1], shape[axis], kind), result, axis + 1)
     return result
 
@@ -71,14 +71,14 @@ def resample_bytes(channels: int, shape: Sequence[int], target: Sequence[int]) -
     10000
     """
     sizes, fullest = list(shape), 2 * math.prod(target)
-    for axis in _changing_axes(shape, target):
+    for axis in changing_axes(shape, target):
         before = math.prod(sizes)
         sizes[axis] = target[axis]
         fullest = max(fullest, 2 * before + math.prod(sizes))
     return 4 * channels * fullest
 
 
-def _changing_axes(shape: Sequence[int], target: Sequence[int]) -> list[int]:
+def changing_axes(shape: Sequence[int], target: Sequence[int]) -> list[int]:
     """Shrinking axes first: the later ones then have less to do."""
     order = sorted(range(3), key=lambda axis: target[axis] / shape[axis])
     return [axis for axis in order if target[axis] != shape[axis]]

@@ -33,7 +33,7 @@ from segkit.preprocessing.store_folder import allow_open_files, mark_store
 
 VOXELS_PER_LABEL = 10_000
 """How many voxels of a label are kept for sampling; more are thinned evenly."""
-FORMAT = 1
+FORMAT = 2
 """To be raised by whoever changes what is prepared from the same files and plan."""
 NOT_OF_PLAN = {
     "name",

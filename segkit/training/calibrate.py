@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from segkit.config import TrainerConfig
-from segkit.sliding_window import Network
+from segkit.windows import Network
 
 log = logging.getLogger(__name__)
 

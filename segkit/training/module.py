@@ -11,13 +11,13 @@ from torch.optim import Optimizer
 
 from segkit.config import TrainerConfig
 from segkit.errors import InputError
-from segkit.sliding_window import apply_network
 from segkit.training.averaging import averaged_copy, update_average
 from segkit.training.calibrate import Mode, network_to_layout
 from segkit.training.compute import memory_saved
 from segkit.training.losses import tell_progress
 from segkit.training.optimizers import OPTIMIZERS
 from segkit.training.schedule import Schedule, learning_rate_factor
+from segkit.windows import apply_network
 
 
 class SegmentationModule(L.LightningModule):

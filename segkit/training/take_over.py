@@ -17,8 +17,8 @@ from segkit.bundle import Bundle
 from segkit.errors import InputError
 from segkit.files import write_text
 from segkit.plans import Plan
-from segkit.sliding_window import apply_network
 from segkit.training.ranks import Ranks
+from segkit.windows import apply_network
 
 log = logging.getLogger(__name__)
 

@@ -14,9 +14,10 @@ from torchmetrics import MeanMetric
 from segkit.evaluation.confidence import half_width
 from segkit.plans import Plan
 from segkit.preprocessing.store import PreparedCase
-from segkit.sliding_window import count_windows, predict_scores
+from segkit.sliding_window import Windows, predict_scores
 from segkit.training.calibrate import Mode
 from segkit.training.ranks import ALONE, Ranks
+from segkit.windows import count_windows
 
 OVERLAP = 0.5
 """Of neighbouring windows, in parts of their edge."""
@@ -83,9 +84,8 @@ def validate(
     for done, case in enumerate(cases[ranks.number :: ranks.count], start=1):
         image = torch.from_numpy(np.array(case.image)).to(device)
         with mode.autocast(device):
-            scores = predict_scores(
-                mode.wrap(network), image, window=plan.patch, overlap=OVERLAP, slice_axis=plan.slice_axis
-            )
+            windows = Windows(plan.patch, OVERLAP, slice_axis=plan.slice_axis)
+            scores = predict_scores(mode.wrap(network), image, windows)
         reference = torch.from_numpy(np.array(case.labels, dtype=np.int64)).to(device)
         per_case[case.id] = found = {}
         for name, dice in zip(plan.labels, dice_per_label(scores, reference, plan), strict=True):

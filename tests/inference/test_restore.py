@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import pytest
 
-from segkit.inference.restore import label_dtype, labels_of_scores
+from segkit.inference.restore import SLAB_BYTES, decide_by, label_dtype, restore
 from segkit.preprocessing.chain import WayBack
 from segkit.preprocessing.crop import Box
 from segkit.preprocessing.orient import AxisMap
@@ -18,14 +20,61 @@ def way(network: Shape, cropped: Shape, box: Box | None = None, source: Shape | 
     return WayBack(SAME, source or cropped, box or whole, cropped, network)
 
 
+def labels_of_scores(
+    scores: np.ndarray, way_back: WayBack, values: Sequence[int], *, regions: bool = False
+) -> np.ndarray:
+    labels = np.zeros(way_back.source_shape, label_dtype(values))
+    restore([scores], way_back, decide_by(values, regions=regions), into=labels)
+    return labels
+
+
+def slabs_of(scores: np.ndarray, axis: int, thickness: int) -> Iterator[np.ndarray]:
+    """Slabs in one buffer, as a sliding window gives them: each is overwritten by the next."""
+    buffer = np.empty_like(np.take(scores, range(min(thickness, scores.shape[1 + axis])), 1 + axis))
+    for start in range(0, scores.shape[1 + axis], thickness):
+        slab = np.take(scores, range(start, min(start + thickness, scores.shape[1 + axis])), 1 + axis)
+        place = tuple(slice(0, size) for size in slab.shape)
+        buffer[...] = np.nan
+        buffer[place] = slab
+        yield buffer[place]
+
+
 @pytest.mark.parametrize("cropped", [(7, 6, 5), (20, 9, 3), (4, 4, 4), (1, 6, 11)])
-@pytest.mark.parametrize("slab_bytes", [1, 2000, 1 << 20])
-def test_slabs_give_what_the_whole_gives(cropped: Shape, slab_bytes: int) -> None:
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize(("thickness", "slab_bytes"), [(1, 1), (2, 2000), (3, SLAB_BYTES), (9, 1)])
+def test_slabs_give_what_the_whole_gives(cropped: Shape, axis: int, thickness: int, slab_bytes: int) -> None:
     scores = np.random.default_rng(0).normal(size=(3, 7, 6, 5)).astype(np.float32)
-    labels = labels_of_scores(scores, way((7, 6, 5), cropped), (0, 5, 300), slab_bytes=slab_bytes)
+    way_back, decide = way((7, 6, 5), cropped), decide_by((0, 5, 300))
+    slabs, whole = np.zeros((2, *cropped), np.uint16)
+    restore(slabs_of(scores, axis, thickness), way_back, decide, into=slabs, axis=axis, slab_bytes=slab_bytes)
+    restore([scores], way_back, decide, into=whole, axis=axis, slab_bytes=1 << 40)
+    assert np.array_equal(slabs, whole)
     expected = np.array([0, 5, 300])[resample(scores, cropped, "linear").argmax(0)]
-    assert np.mean(labels == expected) > 0.99  # the order of the axes rounds differently
-    assert labels.shape == cropped
+    assert np.mean(slabs == expected) > 0.99  # the order of the axes rounds differently
+
+
+def test_a_slab_is_cut_for_what_it_becomes() -> None:
+    most = []
+
+    def decide(scores: np.ndarray) -> np.ndarray:
+        most.append(scores.shape[1])
+        return scores[0]
+
+    into = np.zeros((20, 4, 4), np.float32)
+    restore([np.ones((2, 10, 4, 4), np.float32)], way((10, 4, 4), (20, 4, 4)), decide, into=into, slab_bytes=1024)
+    # A plane of 16 voxels becomes two of 2 classes, 256 bytes: four of them, less what the next ones need.
+    assert max(most) <= 8
+    most.clear()
+    restore(
+        [np.ones((2, 10, 4, 4), np.float32)],
+        way((10, 4, 4), (20, 4, 4)),
+        decide,
+        into=into,
+        classes=8,
+        slab_bytes=1024,
+    )
+    assert max(most) <= 3
+    assert (into == 1).all()
 
 
 def test_border_lies_where_the_scores_cross() -> None:

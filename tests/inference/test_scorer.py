@@ -9,6 +9,8 @@ import torch
 
 from segkit.bundle import Bundle
 from segkit.inference.scorer import WindowScorer
+from segkit.networks import build_network
+from segkit.plans import Plan
 
 SIDES = {"labels": {"left": 1, "right": 2}, "mirror_axes": (0, 1)}
 
@@ -40,3 +42,42 @@ def test_mirrored_scores_change_sides_back(dims: int, make_bundle: Callable[...,
     assert torch.allclose(scores(tta=True, swaps=(("left", "right"),)), plain)
     assert torch.equal(scores(tta=True, swaps=(("left", "right"),)).argmax(1), plain.argmax(1))
     assert not torch.allclose(scores(tta=True, swaps=()), plain)
+
+
+@pytest.mark.parametrize("tta", [False, True])
+@pytest.mark.parametrize("dims", [2, 3])
+def test_features_are_averaged_where_they_are_fewer_than_labels(
+    dims: int, tta: bool, make_bundle: Callable[..., Bundle]
+) -> None:
+    torch.manual_seed(0)
+    plan = make_bundle(dims, 2, labels={f"label{value}": value for value in range(1, 9)}).plan
+    networks = [build_network(plan).eval() for _ in range(2)]
+    scorer = WindowScorer(networks, plan, device=torch.device("cpu"), precision="float32", tta=tta)
+    windows = torch.randn(3, 2, *[8] * dims)
+    with torch.inference_mode():
+        averaged = scorer(windows)
+        assert (scorer.channels, scorer.classes, averaged.shape[1]) == (4, 9, 4)
+        turned = [windows.flip(axes) for axes in scorer.mirrorings]
+        each = [
+            network(part).flip(axes)
+            for part, axes in zip(turned, scorer.mirrorings, strict=True)
+            for network in networks
+        ]
+        expected = torch.stack(each).mean(0)
+        found = torch.stack([scorer.scores(part) for part in averaged])
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_scores_are_averaged_where_features_would_be_more_or_change_sides(make_bundle: Callable[..., Bundle]) -> None:
+    few = make_bundle(channels=2).plan
+    many = make_bundle(channels=1, labels={"left": 1, "right": 2}, mirror_swaps=(("left", "right"),), folder="b").plan
+
+    def gives_features(plan: Plan, *, tta: bool = True, count: int = 1) -> bool:
+        networks = [build_network(plan).eval() for _ in range(count)]
+        return WindowScorer(networks, plan, device=torch.device("cpu"), precision="float32", tta=tta).gives_features
+
+    assert not gives_features(few)
+    assert not gives_features(many)
+    assert gives_features(many, tta=False)
+    assert gives_features(many, tta=False, count=2)
+    assert not gives_features(many, tta=False, count=3)

@@ -45,7 +45,9 @@ def test_all_48_orientations_come_to_ras_and_back(order: tuple[int, ...], signs:
     turned, axis_map = to_ras(volume)
     assert aff2axcodes(turned.affine) == ("R", "A", "S")
     np.testing.assert_allclose(world_of(turned), world_of(volume))
-    np.testing.assert_array_equal(axis_map.undo(turned.array), array)
+    back = np.zeros_like(array)
+    axis_map.apply(back)[...] = turned.array
+    np.testing.assert_array_equal(back, array)
 
 
 @settings(max_examples=50, deadline=None)
@@ -58,7 +60,7 @@ def test_oblique_scans_keep_every_voxel_where_it_is(
     volume = Volume(np.arange(24).reshape(1, 2, 3, 4), affine)
     turned, axis_map = to_ras(volume)
     np.testing.assert_allclose(world_of(turned), world_of(volume), atol=1e-9)
-    np.testing.assert_array_equal(axis_map.undo(turned.array), volume.array)
+    np.testing.assert_array_equal(axis_map.apply(volume.array), turned.array)
     cosines = np.diag(turned.affine[:3, :3] / np.linalg.norm(turned.affine[:3, :3], axis=0))
     assert cosines.sum() >= 1
 

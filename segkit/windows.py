@@ -1,0 +1,158 @@
+"""Windows of a network over an image: where they start, what their voxels weigh, and where they reach beyond it.
+
+Everything here follows the image when an axis of it is reversed: starts, weights and padding. So a network that treats
+both directions alike gives the reversed scores for the reversed image.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import product
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from segkit.errors import UsageError
+
+Box = tuple[slice, slice, slice]
+"""A part of a grid, along X, Y, Z."""
+
+Edges = tuple[int, int, int]
+"""Voxels along X, Y, Z."""
+
+Network = Callable[[Tensor], Tensor | list[Tensor]]
+
+BATCH_VOXELS = 2**18
+"""Windows are put through the network together up to this many voxels: more gains nothing on a CPU."""
+
+SIGMA = 1 / 8
+"""Standard deviation of the weights in window edges, as in nnU-Net and MONAI."""
+
+SMALLEST_WEIGHT = 1e-3
+"""Keeps a corner that only one window sees well above rounding; the same as MONAI's."""
+
+
+class PlanarImage(Protocol):
+    """An image (C, X, Y, Z) of which planes are made when they are asked for."""
+
+    @property
+    def shape(self) -> Edges:
+        """Voxels along X, Y, Z."""
+        ...
+
+    def planes(self, axis: int, start: int, stop: int) -> Tensor:
+        """The planes ``start`` to ``stop`` along ``axis`` (0 is X), float32 (C, and the axes of the image)."""
+        ...
+
+
+class WholeImage:
+    """A tensor (C, X, Y, Z) as a `PlanarImage`."""
+
+    def __init__(self, voxels: Tensor) -> None:
+        self.voxels = voxels
+
+    @property
+    def shape(self) -> Edges:
+        _, x, y, z = self.voxels.shape
+        return (x, y, z)
+
+    def planes(self, axis: int, start: int, stop: int) -> Tensor:
+        return self.voxels.narrow(1 + axis, start, stop - start)
+
+
+def window_starts(size: int, window: int, overlap: float) -> list[int]:
+    """First indices of the windows along one axis of ``size >= window`` voxels.
+
+    As few windows as reach from end to end with neighbours sharing at least ``overlap`` of an edge (less by up to one
+    voxel of rounding), spread evenly. Reversing the axis gives the same windows.
+
+    Raises:
+        UsageError: ``overlap`` outside [0, 1).
+    """
+    if not 0 <= overlap < 1:
+        raise UsageError(f"overlap must be at least 0 and below 1, not {overlap}")
+    span = size - window
+    count = math.ceil(span / max(1.0, window * (1 - overlap))) + 1
+    if count == 1:
+        return [0]
+    if count % 2 and span % 2:
+        # The middle one of an odd number of windows would have to start between two voxels.
+        count += 1
+    gaps = count - 1
+    lower = [(2 * index * span + gaps) // (2 * gaps) for index in range((count + 1) // 2)]
+    return lower + [span - start for start in reversed(lower[: count // 2])]
+
+
+def count_windows(size: Sequence[int], window: Sequence[int], overlap: float) -> int:
+    """How many windows cover an image of ``size``, which is padded where it is smaller than the window."""
+    edges = zip(size, window, strict=True)
+    return math.prod(len(window_starts(max(voxels, edge), edge, overlap)) for voxels, edge in edges)
+
+
+def gaussian_weights(window: Sequence[int]) -> Tensor:
+    """Weight of each voxel of a window's scores, float32 of shape ``window``, at most 1 and never 0."""
+    weights = torch.ones(())
+    for edge in window:
+        distance = torch.arange(edge, dtype=torch.float64) - (edge - 1) / 2
+        profile = torch.exp(-0.5 * (distance / (SIGMA * edge)) ** 2)
+        weights = weights[..., None] * profile
+    return weights.clamp(min=SMALLEST_WEIGHT).float()
+
+
+def apply_network(network: Network, windows: Tensor, slice_axis: int | None) -> Tensor | list[Tensor]:
+    """Scores (B, K, X, Y, Z), or a list of them in training, of windows (B, C, X, Y, Z).
+
+    With a ``slice_axis`` the windows are 1 voxel thick along it, and the network gets (B, C, and the two other axes).
+    """
+    if slice_axis is None:
+        return network(windows)
+    axis = 2 + slice_axis
+    scores = network(windows.squeeze(axis))
+    if isinstance(scores, list):
+        return [each.unsqueeze(axis) for each in scores]
+    return scores.unsqueeze(axis)
+
+
+def margins(image: PlanarImage, window: Sequence[int]) -> list[tuple[int, int]]:
+    """Voxels to add below and above along X, Y and Z where the image is smaller than the window."""
+    return [_margins(image, axis, edge) for axis, edge in enumerate(window)]
+
+
+def _margins(image: PlanarImage, axis: int, edge: int) -> tuple[int, int]:
+    missing = max(0, edge - image.shape[axis])
+    lower, upper = missing // 2, missing - missing // 2
+    if missing % 2 and _darker_below(image, axis):
+        return upper, lower
+    return lower, upper
+
+
+def _darker_below(image: PlanarImage, axis: int) -> bool:
+    """Is the first of the outermost pairs of planes that differ in mean darker at the lower end?
+
+    The odd voxel of padding goes to the end where this says so, not always to the same one: reversing the axis then
+    reverses the padding with the image, and the scores as well.
+    """
+    size = image.shape[axis]
+    for below in range(size // 2):
+        lower, upper = (_mean(image, axis, plane) for plane in (below, size - 1 - below))
+        if lower != upper:
+            return lower < upper
+    return False
+
+
+def _mean(image: PlanarImage, axis: int, plane: int) -> float:
+    # Copied, because the order of the sum, and with it the last digit, depends on how the voxels lie in memory.
+    return float(
+        image.planes(axis, plane, plane + 1).clone(memory_format=torch.contiguous_format).mean(dtype=torch.float64)
+    )
+
+
+def boxes(starts: Sequence[Sequence[int]], window: Sequence[int]) -> list[Box]:
+    """The windows that start at every combination of ``starts`` along X, Y and Z, Z running fastest."""
+    found = []
+    for corner in product(*starts):
+        x, y, z = (slice(start, start + edge) for start, edge in zip(corner, window, strict=True))
+        found.append((x, y, z))
+    return found
