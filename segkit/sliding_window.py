@@ -56,6 +56,19 @@ class Windows:
         return self.batch or max(1, BATCH_VOXELS // math.prod(self.edges))
 
 
+@dataclass(frozen=True)
+class Band:
+    """A part of an image that is scored for itself: the lines ``start`` to ``stop`` along ``axis``, not that of rows.
+
+    Scores are those of the whole image, bit for bit if the network does not care in which company its windows come;
+    windows across the border of two bands are computed for both.
+    """
+
+    axis: int
+    start: int
+    stop: int
+
+
 def predict_scores(network: Network, image: Tensor, windows: Windows) -> Tensor:
     """Scores (K, X, Y, Z), float32 and on the image's device, of ``image`` (C, X, Y, Z); see `score_slabs`."""
     scores: Tensor | None = None
@@ -76,9 +89,10 @@ def score_slabs(
     windows: Windows,
     *,
     device: torch.device,
+    band: Band | None = None,
     allocate: Allocate | None = None,
 ) -> Iterator[Tensor]:
-    """Scores of consecutive slabs of the image along ``windows.axis``, from its first plane to its last.
+    """Scores of consecutive slabs of the image, or a band of it, along ``windows.axis``, from first to last plane.
 
     Each is (K, ...), float32 and on ``device``, and is overwritten when the next one is asked for.
 
@@ -88,10 +102,11 @@ def score_slabs(
         image: whatever it keeps in memory; a slab of it is held.
         windows: see there.
         device: where scores are summed.
+        band: None is the whole image.
         allocate: makes the sums; None takes memory of ``device``.
     """
-    rows = _Rows.over(image, windows)
-    feed = _Feed(image, windows.axis, rows.margins)
+    rows = _Rows.over(image, windows, band)
+    feed = _Feed(image, rows)
     sums: _Sums | None = None
     for group, done in rows.groups():
         image_slab = feed.slab(group[0], group[-1] + rows.depth).to(device)
@@ -112,20 +127,41 @@ def score_slabs(
 
 @dataclass(frozen=True)
 class _Rows:
-    """The windows of a padded image, in rows along an axis."""
+    """The windows of a padded image, or of a band of it, in rows along an axis."""
 
     windows: Windows
     margins: list[tuple[int, int]]
-    shape: list[int]
-    """Of the padded image."""
+    """Padding below and above along X, Y, Z."""
     starts: list[list[int]]
+    """Along X, Y, Z, in the padded image."""
+    spans: list[tuple[int, int]]
+    """What of the padded image is scored, along X, Y, Z."""
+    single: bool
+    """Whether one window is all that the image has."""
 
     @classmethod
-    def over(cls, image: PlanarImage, windows: Windows) -> _Rows:
+    def over(cls, image: PlanarImage, windows: Windows, band: Band | None) -> _Rows:
         around = margins(image, windows.edges)
-        shape = [lower + size + upper for size, (lower, upper) in zip(image.shape, around, strict=True)]
-        starts = [window_starts(size, edge, windows.overlap) for size, edge in zip(shape, windows.edges, strict=True)]
-        return cls(windows, around, shape, starts)
+        sizes = [lower + size + upper for size, (lower, upper) in zip(image.shape, around, strict=True)]
+        starts = [window_starts(size, edge, windows.overlap) for size, edge in zip(sizes, windows.edges, strict=True)]
+        spans = [(lower, lower + size) for size, (lower, _) in zip(image.shape, around, strict=True)]
+        single = all(len(each) == 1 for each in starts)
+        if band:
+            first, last = (place + around[band.axis][0] for place in (band.start, band.stop))
+            spans[band.axis] = (first, last)
+            edge = windows.edges[band.axis]
+            starts[band.axis] = [start for start in starts[band.axis] if start < last and start + edge > first]
+        return cls(windows, around, starts, spans, single)
+
+    @property
+    def begin(self) -> list[int]:
+        """Where the first window begins along X, Y, Z."""
+        return [starts[0] for starts in self.starts]
+
+    @property
+    def shape(self) -> list[int]:
+        """Voxels along X, Y, Z that the windows cover."""
+        return [starts[-1] - starts[0] + edge for starts, edge in zip(self.starts, self.windows.edges, strict=True)]
 
     @property
     def depth(self) -> int:
@@ -135,12 +171,7 @@ class _Rows:
     @property
     def length(self) -> int:
         """Planes of the padded image."""
-        return self.shape[self.windows.axis]
-
-    @property
-    def single(self) -> bool:
-        """Whether one window is all."""
-        return all(len(starts) == 1 for starts in self.starts)
+        return self.shape[self.windows.axis]  # a band lies along another axis
 
     @property
     def per_group(self) -> int:
@@ -162,12 +193,13 @@ class _Rows:
 
     def windows_of(self, group: Sequence[int]) -> list[Box]:
         """The windows of a group, in a slab that begins with it, row by row."""
-        found = []
-        for start in group:
-            layout: list[Sequence[int]] = list(self.starts)
-            layout[self.windows.axis] = [start - group[0]]
-            found += boxes(layout, self.windows.edges)
-        return found
+        return [box for start in group for box in boxes(self._row(start - group[0]), self.windows.edges)]
+
+    def _row(self, start: int) -> list[Sequence[int]]:
+        """Starts of the windows of a row that begins at the plane ``start``, where the first window begins at 0."""
+        layout: list[Sequence[int]] = [[each - starts[0] for each in starts] for starts in self.starts]
+        layout[self.windows.axis] = [start]
+        return layout
 
     def weights(self, weights: Tensor, start: int, stop: int) -> Tensor:
         """Sum of the windows' weights at the voxels of the planes ``start`` to ``stop``."""
@@ -185,18 +217,17 @@ class _Rows:
 
     def _add_row(self, total: Tensor, weights: Tensor) -> None:
         """Add the weights of a row's windows, cut to the same planes as ``total``."""
-        layout: list[Sequence[int]] = list(self.starts)
-        layout[self.windows.axis] = [0]
-        for box in boxes(layout, weights.shape):
+        for box in boxes(self._row(0), weights.shape):
             total[box] += weights
 
     def inside(self, slab: Tensor, start: int, stop: int) -> Tensor:
-        """What of a slab (K, ...) of the padded planes ``start`` to ``stop`` is not padding."""
-        for axis, (lower, upper) in enumerate(self.margins):
-            first, last = lower, self.shape[axis] - upper
-            if axis == self.windows.axis:
-                first, last = max(first, start) - start, min(last, stop) - start
-            slab = slab.narrow(1 + axis, first, max(0, last - first))
+        """What of a slab (K, ...) of the padded planes ``start`` to ``stop`` is asked for, and no padding."""
+        begins, spans = self.begin, list(self.spans)
+        begins[self.windows.axis] = start
+        first, last = spans[self.windows.axis]
+        spans[self.windows.axis] = (max(first, start), min(last, stop))
+        for axis, (begin, (first, last)) in enumerate(zip(begins, spans, strict=True), start=1):
+            slab = slab.narrow(axis, first - begin, max(0, last - first))
         return slab
 
 
@@ -234,29 +265,34 @@ class _Sums:
 
 
 class _Feed:
-    """Slabs of the padded image, each plane of which is asked for once."""
+    """Slabs of what the windows cover of a padded image, each plane of which is asked for once."""
 
-    def __init__(self, image: PlanarImage, axis: int, around: Sequence[tuple[int, int]]) -> None:
-        self.image, self.axis, self.margins = image, axis, around
+    def __init__(self, image: PlanarImage, rows: _Rows) -> None:
+        self.image, self.rows, self.axis = image, rows, rows.windows.axis
         self._held: Tensor | None = None
         self._span = (0, 0)
 
     def slab(self, start: int, stop: int) -> Tensor:
         """The planes ``start`` to ``stop`` (C, ...); never before those of the last call."""
         first, last = self._span
-        fresh = self._padded(max(start, last), stop)
+        fresh = self._covered(max(start, last), stop)
         if self._held is not None and start < last:
             fresh = torch.cat([self._held.narrow(1 + self.axis, start - first, last - start), fresh], dim=1 + self.axis)
         self._held, self._span = fresh, (start, stop)
         return fresh
 
-    def _padded(self, start: int, stop: int) -> Tensor:
-        lower, size = self.margins[self.axis][0], self.image.shape[self.axis]
+    def _covered(self, start: int, stop: int) -> Tensor:
+        """Planes of the padded image, cut to what the windows cover."""
+        lower, size = self.rows.margins[self.axis][0], self.image.shape[self.axis]
         first, last = min(max(start - lower, 0), size), min(max(stop - lower, 0), size)
-        widths = list(self.margins)
+        widths = list(self.rows.margins)
         widths[self.axis] = (first + lower - start, stop - lower - last)
         planes = self.image.planes(self.axis, first, last)
-        return functional.pad(planes, [width for pair in reversed(widths) for width in pair])
+        padded = functional.pad(planes, [width for pair in reversed(widths) for width in pair])
+        for axis, (begin, count) in enumerate(zip(self.rows.begin, self.rows.shape, strict=True)):
+            if axis != self.axis:
+                padded = padded.narrow(1 + axis, begin, count)
+        return padded.contiguous()
 
 
 def _scored(network: Network, image: Tensor, places: Sequence[Box], windows: Windows) -> Iterator[tuple[Box, Tensor]]:

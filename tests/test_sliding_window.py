@@ -12,7 +12,7 @@ from monai.inferers import sliding_window_inference
 from torch import Tensor, nn
 from torch.nn import functional
 
-from segkit.sliding_window import Windows, predict_scores, score_slabs
+from segkit.sliding_window import Band, Windows, predict_scores, score_slabs
 from segkit.windows import WholeImage, apply_network, gaussian_weights, margins, window_starts
 
 AXES = [(0,), (1,), (2,), (0, 1, 2)]
@@ -163,6 +163,19 @@ def test_slab_by_slab_is_the_same_bit_for_bit(shape: tuple[int, ...], windows: W
     slabs = [slab.clone() for slab in score_slabs(place_network, WholeImage(image), windows, device=image.device)]
     assert torch.equal(torch.cat(slabs, dim=1 + windows.axis), expected)
     assert torch.equal(predict_scores(place_network, image, windows), expected)
+
+
+@settings(deadline=None)
+@given(st.tuples(st.integers(1, 2), *[st.integers(1, 14)] * 3), layouts, st.integers(1, 2), st.data())
+def test_a_band_is_a_part_of_the_whole_bit_for_bit(
+    shape: tuple[int, ...], windows: Windows, other: int, data: st.DataObject
+) -> None:
+    image, axis = draw(*shape), (windows.axis + other) % 3
+    start = data.draw(st.integers(0, shape[1 + axis] - 1))
+    band = Band(axis, start, data.draw(st.integers(start + 1, shape[1 + axis])))
+    slabs = score_slabs(place_network, WholeImage(image), windows, device=image.device, band=band)
+    found = torch.cat([slab.clone() for slab in slabs], dim=1 + windows.axis)
+    assert torch.equal(found, naive(image, windows).narrow(1 + axis, start, band.stop - start))
 
 
 class Counting(WholeImage):

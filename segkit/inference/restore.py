@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,28 @@ Decide = Callable[[Scores], NDArray[Any]]
 
 SLAB_BYTES = 16 << 20
 """Scores that are held at the scan's resolution at a time."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Lines of the cropped grid along ``axis``, and the lines of the network's grid that they are made of."""
+
+    axis: int
+    lines: slice
+    made_of: slice
+
+
+def parts_of(way_back: WayBack, axis: int, count: int) -> list[Part]:
+    """The cropped grid in ``count`` parts along ``axis``, fewer where it has fewer lines."""
+    size = way_back.cropped_shape[axis]
+    cuts = [round(number * size / count) for number in range(count + 1)]
+    matrix = _matrix(way_back, axis)
+    found = []
+    for start, stop in pairwise(cuts):
+        if start < stop:
+            needed = range(start, stop) if matrix is None else matrix[start:stop].indices
+            found.append(Part(axis, slice(start, stop), slice(int(min(needed)), int(max(needed)) + 1)))
+    return found
 
 
 def label_dtype(values: Sequence[int]) -> np.dtype[Any]:
@@ -55,6 +79,7 @@ def restore(
     *,
     into: NDArray[Any],
     axis: int = 0,
+    part: Part | None = None,
     classes: int = 1,
     slab_bytes: int = SLAB_BYTES,
 ) -> None:
@@ -66,27 +91,41 @@ def restore(
         decide: see `decide_by`.
         into: zeros (X, Y, Z) of the scan's shape; outside the box that the network saw they stay.
         axis: 0 is X of the network's grid.
+        part: what the slabs are of, along another axis; None is the whole.
         classes: what ``decide`` makes K of the slabs into on its way, if that is more.
         slab_bytes: memory for scores at the scan's resolution.
     """
-    target = way_back.view(into)
-    done = 0
-    for scores in _resampled(slabs, way_back, axis, classes, slab_bytes):
-        count = scores.shape[1 + axis]
-        place = tuple(slice(done, done + count) if each == axis else slice(None) for each in range(3))
-        target[place] = decide(scores)
-        done += count
-
-
-def _resampled(
-    slabs: Iterable[Scores], way_back: WayBack, axis: int, classes: int, slab_bytes: int
-) -> Iterator[Scores]:
-    """The same scores on the cropped grid, a few planes at a time."""
-    sizes = list(zip(way_back.network_shape, way_back.cropped_shape, strict=True))
-    matrices = [None if n_in == n_out else axis_matrix(n_in, n_out, "linear") for n_in, n_out in sizes]
+    place = [slice(None)] * 3
+    if part:
+        place[part.axis] = part.lines
+    target, done = way_back.view(into), 0
+    matrices = _matrices(way_back, part)
     # What one plane of the network's grid becomes; the in-plane steps pass through grids of either resolution.
+    sizes = list(zip(way_back.network_shape, way_back.cropped_shape, strict=True))
     voxels = math.prod(max(pair) for pair in sizes) / sizes[axis][0]
-    for planes in _along(_cut(slabs, axis, classes, int(slab_bytes / 4 / voxels)), matrices[axis], axis):
+    for scores in _resampled(_cut(slabs, axis, classes, int(slab_bytes / 4 / voxels)), matrices, axis):
+        place[axis] = slice(done, done + scores.shape[1 + axis])
+        target[tuple(place)] = decide(scores)
+        done += scores.shape[1 + axis]
+
+
+def _matrices(way_back: WayBack, part: Part | None) -> list[sparse.csr_array | None]:
+    """What resamples each axis; None where an axis stays."""
+    matrices = [_matrix(way_back, axis) for axis in range(3)]
+    if part:
+        whole = matrices[part.axis]
+        matrices[part.axis] = None if whole is None else whole[part.lines][:, part.made_of]
+    return matrices
+
+
+def _matrix(way_back: WayBack, axis: int) -> sparse.csr_array | None:
+    n_in, n_out = way_back.network_shape[axis], way_back.cropped_shape[axis]
+    return None if n_in == n_out else axis_matrix(n_in, n_out, "linear")
+
+
+def _resampled(pieces: Iterable[Scores], matrices: Sequence[sparse.csr_array | None], axis: int) -> Iterator[Scores]:
+    """The same scores on the cropped grid, a few planes at a time."""
+    for planes in _along(pieces, matrices[axis], axis):
         result = planes
         for each, matrix in enumerate(matrices):
             if matrix is not None and each != axis:

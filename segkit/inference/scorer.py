@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from segkit.errors import UsageError
+from segkit.inference.heads import Heads
 from segkit.plans import LEFT_RIGHT, Plan
 
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -18,9 +19,8 @@ PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.floa
 class WindowScorer:
     """What a sliding window calls: (B, C, X, Y[, Z]) to the mean of all networks and mirrorings, float32.
 
-    The last layer is a 1 x 1 convolution, and a mean and a linear resampling may as well be taken before it. So where
-    all networks together have fewer channels there than there are scores, those features are what is averaged, and
-    `scores` makes them into scores afterwards: the number of labels then costs no memory.
+    The mean is that of scores, or of the features that enter the last layers (`segkit.inference.heads`) where those are
+    fewer; `scores` makes either into scores.
     """
 
     def __init__(
@@ -33,32 +33,23 @@ class WindowScorer:
         self.left_right = window_axis(plan, LEFT_RIGHT)
         self.outputs = list(plan.mirrored_outputs) if plan.mirror_swaps else None
         self.classes = len(plan.label_values)
-        self.gives_features = self._fewer_features()
+        self.heads = self._fewer_features()
 
     @property
     def channels(self) -> int:
-        """Of what is averaged: features that enter the heads, or scores."""
-        return self._widths() if self.gives_features else self.classes
+        """Of what is averaged."""
+        return self.heads.width if self.heads else self.classes
 
     def scores(self, averaged: Tensor) -> Tensor:
-        """The mean scores (K, ...) of averaged features (F, ...); of scores, themselves."""
-        if not self.gives_features:
-            return averaged
-        flat = averaged.reshape(averaged.shape[0], -1)
-        kernel = torch.cat([network.head.weight.flatten(1) for network in self.networks], dim=1).float()
-        bias = torch.stack([network.head.bias for network in self.networks]).float().mean(0)
-        found = torch.addmm(bias[:, None], kernel.to(flat.device), flat, alpha=1 / len(self.networks))
-        return found.reshape(-1, *averaged.shape[1:])
+        """The mean scores (K, ...) of what was averaged (features or scores, ...), on the CPU."""
+        return self.heads.scores(averaged) if self.heads else averaged
 
-    def _fewer_features(self) -> bool:
-        swapped = self.outputs is not None and any(self.left_right in axes for axes in self.mirrorings)
-        known = all(
-            hasattr(network, "features") and _is_last(getattr(network, "head", None)) for network in self.networks
-        )
-        return known and not swapped and self._widths() < self.classes
-
-    def _widths(self) -> int:
-        return sum(network.head.in_channels for network in self.networks)
+    def _fewer_features(self) -> Heads | None:
+        """The heads, where their features are fewer than scores and know no left and right that change places."""
+        if self.outputs and any(self.left_right in axes for axes in self.mirrorings):
+            return None
+        heads = Heads.of(self.networks)
+        return heads if heads and heads.width < self.classes else None
 
     def __call__(self, windows: Tensor) -> Tensor:
         """See the class."""
@@ -67,22 +58,21 @@ class WindowScorer:
         with self._autocast():
             for axes in self.mirrorings:
                 turned = windows.flip(axes).contiguous(memory_format=_memory_format(windows.ndim - 2))
-                found = self._features(turned) if self.gives_features else self._mean_scores(turned)
-                found = self._turned_back(found, axes)
+                found = self._turned_back(self._averaged(turned), axes)
                 total = found if total is None else total.add_(found)
         if total is None:
             raise ValueError("no mirroring, not even none")
         return total.div_(len(self.mirrorings))
 
-    def _features(self, windows: Tensor) -> Tensor:
-        """Those of all networks, one network's after the other's."""
-        return torch.cat([network.features(windows).float() for network in self.networks], dim=1)
-
-    def _mean_scores(self, windows: Tensor) -> Tensor:
-        first, *others = (network(windows).float() for network in self.networks)
-        for scores in others:
-            first = first.add_(scores)
-        return first.div_(len(self.networks))
+    def _averaged(self, windows: Tensor) -> Tensor:
+        """What the networks have to say of windows, mirrored or not."""
+        if self.heads:
+            return self.heads.features(windows)
+        scores: list[Tensor] = [network(windows).float() for network in self.networks]
+        first, *others = scores
+        for other in others:
+            first = first.add_(other)
+        return first.div_(len(scores))
 
     def _turned_back(self, scores: Tensor, axes: tuple[int, ...]) -> Tensor:
         if self.outputs and self.left_right in axes:
@@ -144,13 +134,6 @@ def choose_precision(name: str, device: torch.device) -> str:
     if name not in PRECISIONS:
         raise UsageError(f"--precision {name}: must be auto, {', '.join(PRECISIONS)}")
     return name
-
-
-def _is_last(head: nn.Module | None) -> bool:
-    """Is it a convolution of one voxel, as `networks.blocks.score_head` makes it?"""
-    if not isinstance(head, nn.Conv2d | nn.Conv3d) or head.bias is None:
-        return False
-    return set(head.kernel_size) == {1} and set(head.stride) == {1} and head.groups == 1
 
 
 def _memory_format(dims: int) -> torch.memory_format:

@@ -46,7 +46,8 @@ class WayBack:
 
     def view(self, array: NDArray[Any]) -> NDArray[Any]:
         """What the network saw of an array (X, Y, Z) on the scan's grid, in RAS+ order; writing to it writes there."""
-        return self.axis_map.apply(array[None])[0][self.box]
+        turned: NDArray[Any] = self.axis_map.apply(array[None])[0]
+        return turned[self.box]
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 
-from segkit.inference.restore import SLAB_BYTES, decide_by, label_dtype, restore
+from segkit.inference.restore import SLAB_BYTES, decide_by, label_dtype, parts_of, restore
 from segkit.preprocessing.chain import WayBack
 from segkit.preprocessing.crop import Box
 from segkit.preprocessing.orient import AxisMap
@@ -51,6 +51,23 @@ def test_slabs_give_what_the_whole_gives(cropped: Shape, axis: int, thickness: i
     assert np.array_equal(slabs, whole)
     expected = np.array([0, 5, 300])[resample(scores, cropped, "linear").argmax(0)]
     assert np.mean(slabs == expected) > 0.99  # the order of the axes rounds differently
+
+
+@pytest.mark.parametrize("cropped", [(7, 6, 5), (20, 9, 3), (4, 4, 4), (1, 6, 11)])
+@pytest.mark.parametrize(("axis", "other"), [(0, 1), (1, 2), (2, 0)])
+@pytest.mark.parametrize("count", [1, 2, 3, 50])
+def test_parts_give_what_the_whole_gives(cropped: Shape, axis: int, other: int, count: int) -> None:
+    scores = np.random.default_rng(0).normal(size=(3, 7, 6, 5)).astype(np.float32)
+    way_back, decide = way((7, 6, 5), cropped), decide_by((0, 5, 300))
+    parts, whole = np.zeros((2, *cropped), np.uint16)
+    restore([scores], way_back, decide, into=whole, axis=axis)
+    found = parts_of(way_back, other, count)
+    assert [part.lines.start for part in found] == [0, *(part.lines.stop for part in found[:-1])]
+    assert found[-1].lines.stop == cropped[other]
+    for part in found:
+        needed = np.take(scores, range(part.made_of.start, part.made_of.stop), 1 + other)
+        restore(slabs_of(needed, axis, 2), way_back, decide, into=parts, axis=axis, part=part)
+    assert np.array_equal(parts, whole)
 
 
 def test_a_slab_is_cut_for_what_it_becomes() -> None:

@@ -72,12 +72,12 @@ def test_scores_are_averaged_where_features_would_be_more_or_change_sides(make_b
     few = make_bundle(channels=2).plan
     many = make_bundle(channels=1, labels={"left": 1, "right": 2}, mirror_swaps=(("left", "right"),), folder="b").plan
 
-    def gives_features(plan: Plan, *, tta: bool = True, count: int = 1) -> bool:
+    def averages_features(plan: Plan, *, tta: bool = True, count: int = 1) -> bool:
         networks = [build_network(plan).eval() for _ in range(count)]
-        return WindowScorer(networks, plan, device=torch.device("cpu"), precision="float32", tta=tta).gives_features
+        return WindowScorer(networks, plan, device=torch.device("cpu"), precision="float32", tta=tta).heads is not None
 
-    assert not gives_features(few)
-    assert not gives_features(many)
-    assert gives_features(many, tta=False)
-    assert gives_features(many, tta=False, count=2)
-    assert not gives_features(many, tta=False, count=3)
+    assert not averages_features(few)
+    assert not averages_features(many)
+    assert averages_features(many, tta=False)
+    assert averages_features(many, tta=False, count=2)
+    assert not averages_features(many, tta=False, count=3)
