@@ -194,7 +194,7 @@ def _add_computing(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--overlap", metavar="SHARE", type=_share, default=0.5, help="of neighbouring windows (0.5)")
     group.add_argument("--tta", action="store_true", help="average over mirrored windows, where the model allows it")
     group.add_argument("--fast", action="store_true", help="overlap 0.25 and no mirroring: sooner, a little less exact")
-    group.add_argument("--max-memory", metavar="SIZE", help="refuse a scan that needs more, such as 4GB")
+    group.add_argument("--max-memory", metavar="SIZE", help="of the process, such as 4GB: changes how, not what")
     group.add_argument("--shard", metavar="I/N", help="take the I-th of N parts of the scans")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,17 +18,18 @@ from torch import Tensor
 
 from segkit.bundle import Bundle
 from segkit.errors import InputError, OutOfMemoryError
+from segkit.inference.layout import Layout, band_of, choose_layout
 from segkit.inference.models import read_models
 from segkit.inference.restore import decide_by, label_dtype, restore
 from segkit.inference.scorer import WindowScorer, choose_device, choose_precision
-from segkit.io import from_object, require_memory
+from segkit.io import from_object
 from segkit.model_names import resolve_model
 from segkit.plans import Plan
 from segkit.postprocessing import apply_rules
 from segkit.preprocessing.chain import PreparedPlanes, prepare_planes
-from segkit.sliding_window import Windows, score_slabs
+from segkit.sliding_window import score_slabs
 from segkit.volume import Shape, Volume
-from segkit.windows import Network, count_windows
+from segkit.windows import Network
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Predictor:
             tta: also average over mirrored windows, along the axes that the plan allows.
             threads: CPU threads of the whole process; None leaves them.
             fast: overlap 0.25 and no mirroring, whatever else was asked.
-            max_memory: bytes; a scan that needs more is refused.
+            max_memory: bytes that the process may take; decides how a scan is gone through, never the result.
         """
         self.bundles = [bundle] if isinstance(bundle, Bundle) else list(bundle)
         self.plan = check_ensemble(self.bundles)
@@ -110,25 +110,19 @@ class Predictor:
         self._stopwatch = _Stopwatch()
         with self._stopwatch("prepare"):
             planes = prepare_planes(volume, self.plan, where=name)
-        layout = self._layout(planes)
-        self._check_memory(planes, layout, name)
+        layout = choose_layout(
+            planes, self.plan, self.overlap, channels=self._scorer.channels, limit=self.max_memory, where=name
+        )
         labels = apply_rules(self._labels(planes, layout, name, progress), self._rules)
         self.seconds = self._stopwatch.seconds()
         return volume.with_array(labels[None])
 
-    def _layout(self, planes: PreparedPlanes) -> Windows:
-        """Rows of windows along the axis that needs the least memory for it."""
-        padded = [max(pair) for pair in zip(planes.shape, self.plan.patch, strict=True)]
-        # Memory is that of all voxels, cut down to a window's edge along the axis.
-        axis = min(range(3), key=lambda each: self.plan.patch[each] / padded[each])
-        return Windows(self.plan.patch, self.overlap, axis, slice_axis=self.plan.slice_axis)
-
-    def _labels(self, planes: PreparedPlanes, layout: Windows, where: Path, progress: Progress | None) -> NDArray[Any]:
+    def _labels(self, planes: PreparedPlanes, layout: Layout, where: Path, progress: Progress | None) -> NDArray[Any]:
         """(X, Y, Z) on the scan's grid; a GPU that is too small gives way step by step."""
         last = ""
         for place, batch in self._places():
             try:
-                return self._predicted(planes, dataclasses.replace(layout, batch=batch), place, progress)
+                return self._predicted(planes, _with_batch(layout, batch), place, progress)
             except torch.OutOfMemoryError as error:
                 log.warning("%s: the GPU's memory is too small; trying with less of it", where)
                 last = str(error)  # not the error itself: its traceback would hold the tensors
@@ -136,23 +130,24 @@ class Predictor:
         raise OutOfMemoryError(f"{where}: {last}")
 
     def _predicted(
-        self, planes: PreparedPlanes, layout: Windows, place: torch.device, progress: Progress | None
+        self, planes: PreparedPlanes, layout: Layout, place: torch.device, progress: Progress | None
     ) -> NDArray[Any]:
         network: Network = self._scorer
         if progress:
-            network = _Counted(network, progress, count_windows(planes.shape, layout.edges, layout.overlap))
+            network = _Counted(network, progress, layout.count(planes.shape))
         image = _Image(planes, self._stopwatch)
         labels = np.zeros(planes.way_back.source_shape, label_dtype(self.plan.label_values))
         with torch.inference_mode():
-            slabs = score_slabs(network, image, layout, device=place)
-            restore(
-                self._timed(slabs),
-                planes.way_back,
-                self._decide,
-                into=labels,
-                axis=layout.axis,
-                classes=self._scorer.classes,
-            )
+            for part in layout.parts:
+                restore(
+                    self._timed(score_slabs(network, image, layout.windows, device=place, band=band_of(part))),
+                    planes.way_back,
+                    self._decide,
+                    into=labels,
+                    axis=layout.windows.axis,
+                    part=part,
+                    classes=self._scorer.classes,
+                )
         return labels
 
     def _timed(self, slabs: Iterator[Tensor]) -> Iterator[NDArray[np.float32]]:
@@ -180,15 +175,10 @@ class Predictor:
             self._scorer.move(cpu)
         yield cpu, None
 
-    def _check_memory(self, planes: PreparedPlanes, layout: Windows, where: Path) -> None:
-        """Refuse what would not fit before taking it: a slab of sums and of the image, and the labels of the scan."""
-        padded = [max(pair) for pair in zip(planes.shape, layout.edges, strict=True)]
-        slab = math.prod(padded) // padded[layout.axis] * layout.edges[layout.axis]
-        needed = 4 * slab * (self._scorer.channels + 1 + 2 * len(self.plan.channels))
-        needed += math.prod(planes.way_back.source_shape) * label_dtype(self.plan.label_values).itemsize
-        size = " x ".join(str(edge) for edge in planes.shape)
-        what = f"the scores of {self._scorer.classes} classes on {size} voxels"
-        require_memory(where, needed, what, limit=self.max_memory)
+
+def _with_batch(layout: Layout, batch: int | None) -> Layout:
+    windows = layout.windows
+    return layout if batch is None else dataclasses.replace(layout, windows=dataclasses.replace(windows, batch=batch))
 
 
 class _Stopwatch:

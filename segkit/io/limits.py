@@ -54,6 +54,15 @@ def _droppable_pages() -> int:
         return 0
 
 
+def resident_memory() -> int:
+    """Bytes that this process holds; 0 where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, AttributeError, ValueError):
+        return 0
+
+
 def check_memory(where: str | Path, needed: int) -> None:
     """Raise an InputError when reading takes ``needed`` bytes and the machine does not have them."""
     free = available_memory()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -43,6 +44,10 @@ class WayBack:
     """What was kept of it, in RAS+ order."""
     cropped_shape: Shape
     network_shape: Shape
+
+    @property
+    def source_voxels(self) -> int:
+        return math.prod(self.source_shape)
 
     def view(self, array: NDArray[Any]) -> NDArray[Any]:
         """What the network saw of an array (X, Y, Z) on the scan's grid, in RAS+ order; writing to it writes there."""
