@@ -8,65 +8,23 @@ as long as axis and windows per call of the network are the same.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from segkit.window_rows import Band, Rows, Windows
 from segkit.windows import (
-    BATCH_VOXELS,
     Box,
-    Edges,
+    Margins,
     Network,
     PlanarImage,
     WholeImage,
     apply_network,
-    boxes,
     gaussian_weights,
     margins,
-    window_starts,
 )
-
-Allocate = Callable[[Sequence[int]], Tensor]
-"""Makes float32 zeros of a shape, where the sums are to be."""
-
-
-@dataclass(frozen=True)
-class Windows:
-    """How windows are laid over an image, and in which order and company they are computed."""
-
-    edges: Edges
-    """Voxels along X, Y, Z; an image that is smaller is padded with zeros."""
-    overlap: float = 0.5
-    """The least share of an edge that neighbours have in common."""
-    axis: int = 0
-    """Rows follow each other along it; 0 is X."""
-    batch: int | None = None
-    """Windows per call of the network; None chooses by their size."""
-    slice_axis: int | None = None
-    """The axis along which a window is 1 thick and which a 2D network does not get."""
-
-    @property
-    def together(self) -> int:
-        """Windows per call of the network."""
-        return self.batch or max(1, BATCH_VOXELS // math.prod(self.edges))
-
-
-@dataclass(frozen=True)
-class Band:
-    """A part of an image that is scored for itself: the lines ``start`` to ``stop`` along ``axis``, not that of rows.
-
-    Scores are those of the whole image, bit for bit if the network does not care in which company its windows come;
-    windows across the border of two bands are computed for both.
-    """
-
-    axis: int
-    start: int
-    stop: int
 
 
 def predict_scores(network: Network, image: Tensor, windows: Windows) -> Tensor:
@@ -90,7 +48,7 @@ def score_slabs(
     *,
     device: torch.device,
     band: Band | None = None,
-    allocate: Allocate | None = None,
+    around: Margins | None = None,
 ) -> Iterator[Tensor]:
     """Scores of consecutive slabs of the image, or a band of it, along ``windows.axis``, from first to last plane.
 
@@ -103,9 +61,9 @@ def score_slabs(
         windows: see there.
         device: where scores are summed.
         band: None is the whole image.
-        allocate: makes the sums; None takes memory of ``device``.
+        around: what `margins` gives for the image, where it is known.
     """
-    rows = _Rows.over(image, windows, band)
+    rows = Rows.over(image.shape, around or margins(image, windows.edges), windows, band)
     feed = _Feed(image, rows)
     sums: _Sums | None = None
     for group, done in rows.groups():
@@ -117,7 +75,7 @@ def score_slabs(
             return
         for box, scores in found:
             if sums is None:
-                sums = _Sums.make(rows, scores.shape[0], allocate or _in_memory(device))
+                sums = _Sums(rows, torch.zeros((scores.shape[0], *rows.held), device=device))
             sums.add(box, scores)
         if sums is None:
             raise ValueError("no windows")
@@ -125,125 +83,13 @@ def score_slabs(
         sums.move_on(done - group[0])
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """The windows of a padded image, or of a band of it, in rows along an axis."""
-
-    windows: Windows
-    margins: list[tuple[int, int]]
-    """Padding below and above along X, Y, Z."""
-    starts: list[list[int]]
-    """Along X, Y, Z, in the padded image."""
-    spans: list[tuple[int, int]]
-    """What of the padded image is scored, along X, Y, Z."""
-    single: bool
-    """Whether one window is all that the image has."""
-
-    @classmethod
-    def over(cls, image: PlanarImage, windows: Windows, band: Band | None) -> _Rows:
-        around = margins(image, windows.edges)
-        sizes = [lower + size + upper for size, (lower, upper) in zip(image.shape, around, strict=True)]
-        starts = [window_starts(size, edge, windows.overlap) for size, edge in zip(sizes, windows.edges, strict=True)]
-        spans = [(lower, lower + size) for size, (lower, _) in zip(image.shape, around, strict=True)]
-        single = all(len(each) == 1 for each in starts)
-        if band:
-            first, last = (place + around[band.axis][0] for place in (band.start, band.stop))
-            spans[band.axis] = (first, last)
-            edge = windows.edges[band.axis]
-            starts[band.axis] = [start for start in starts[band.axis] if start < last and start + edge > first]
-        return cls(windows, around, starts, spans, single)
-
-    @property
-    def begin(self) -> list[int]:
-        """Where the first window begins along X, Y, Z."""
-        return [starts[0] for starts in self.starts]
-
-    @property
-    def shape(self) -> list[int]:
-        """Voxels along X, Y, Z that the windows cover."""
-        return [starts[-1] - starts[0] + edge for starts, edge in zip(self.starts, self.windows.edges, strict=True)]
-
-    @property
-    def depth(self) -> int:
-        """Planes of a row."""
-        return self.windows.edges[self.windows.axis]
-
-    @property
-    def length(self) -> int:
-        """Planes of the padded image."""
-        return self.shape[self.windows.axis]  # a band lies along another axis
-
-    @property
-    def per_group(self) -> int:
-        """Rows that are computed together: more than one where a row has fewer windows than a call of the network."""
-        in_row = math.prod(len(starts) for axis, starts in enumerate(self.starts) if axis != self.windows.axis)
-        return max(1, self.windows.together // in_row)
-
-    @property
-    def reach(self) -> int:
-        """Planes of the largest group."""
-        return max(group[-1] + self.depth - group[0] for group, _ in self.groups())
-
-    def groups(self) -> Iterator[tuple[list[int], int]]:
-        """The first planes of the rows of each group, and the plane before which all is finished afterwards."""
-        starts, many = self.starts[self.windows.axis], self.per_group
-        groups = [starts[first : first + many] for first in range(0, len(starts), many)]
-        for group, following in pairwise([*groups, [self.length]]):
-            yield group, following[0]
-
-    def windows_of(self, group: Sequence[int]) -> list[Box]:
-        """The windows of a group, in a slab that begins with it, row by row."""
-        return [box for start in group for box in boxes(self._row(start - group[0]), self.windows.edges)]
-
-    def _row(self, start: int) -> list[Sequence[int]]:
-        """Starts of the windows of a row that begins at the plane ``start``, where the first window begins at 0."""
-        layout: list[Sequence[int]] = [[each - starts[0] for each in starts] for starts in self.starts]
-        layout[self.windows.axis] = [start]
-        return layout
-
-    def weights(self, weights: Tensor, start: int, stop: int) -> Tensor:
-        """Sum of the windows' weights at the voxels of the planes ``start`` to ``stop``."""
-        axis = self.windows.axis
-        shape = list(self.shape)
-        shape[axis] = stop - start
-        total = torch.zeros(shape, device=weights.device)
-        for row in self.starts[axis]:
-            first, last = max(row, start), min(row + self.depth, stop)
-            if first < last:
-                self._add_row(
-                    total.narrow(axis, first - start, last - first), weights.narrow(axis, first - row, last - first)
-                )
-        return total
-
-    def _add_row(self, total: Tensor, weights: Tensor) -> None:
-        """Add the weights of a row's windows, cut to the same planes as ``total``."""
-        for box in boxes(self._row(0), weights.shape):
-            total[box] += weights
-
-    def inside(self, slab: Tensor, start: int, stop: int) -> Tensor:
-        """What of a slab (K, ...) of the padded planes ``start`` to ``stop`` is asked for, and no padding."""
-        begins, spans = self.begin, list(self.spans)
-        begins[self.windows.axis] = start
-        first, last = spans[self.windows.axis]
-        spans[self.windows.axis] = (max(first, start), min(last, stop))
-        for axis, (begin, (first, last)) in enumerate(zip(begins, spans, strict=True), start=1):
-            slab = slab.narrow(axis, first - begin, max(0, last - first))
-        return slab
-
-
 class _Sums:
     """Weighted sums of scores over the planes that windows still reach, in a buffer that moves along the image."""
 
-    def __init__(self, rows: _Rows, sums: Tensor) -> None:
+    def __init__(self, rows: Rows, sums: Tensor) -> None:
         self.rows, self.sums = rows, sums
         self.weights = gaussian_weights(rows.windows.edges).to(sums.device)
         self._along = 1 + rows.windows.axis
-
-    @classmethod
-    def make(cls, rows: _Rows, classes: int, allocate: Allocate) -> _Sums:
-        shape = list(rows.shape)
-        shape[rows.windows.axis] = rows.reach
-        return cls(rows, allocate([classes, *shape]))
 
     def add(self, box: Box, scores: Tensor) -> None:
         # One pass over memory: a product written out first takes 1.5 to 9 times as long.
@@ -267,7 +113,7 @@ class _Sums:
 class _Feed:
     """Slabs of what the windows cover of a padded image, each plane of which is asked for once."""
 
-    def __init__(self, image: PlanarImage, rows: _Rows) -> None:
+    def __init__(self, image: PlanarImage, rows: Rows) -> None:
         self.image, self.rows, self.axis = image, rows, rows.windows.axis
         self._held: Tensor | None = None
         self._span = (0, 0)
@@ -283,16 +129,17 @@ class _Feed:
 
     def _covered(self, start: int, stop: int) -> Tensor:
         """Planes of the padded image, cut to what the windows cover."""
-        lower, size = self.rows.margins[self.axis][0], self.image.shape[self.axis]
-        first, last = min(max(start - lower, 0), size), min(max(stop - lower, 0), size)
-        widths = list(self.rows.margins)
-        widths[self.axis] = (first + lower - start, stop - lower - last)
-        planes = self.image.planes(self.axis, first, last)
-        padded = functional.pad(planes, [width for pair in reversed(widths) for width in pair])
+        box, widths = [], []
         for axis, (begin, count) in enumerate(zip(self.rows.begin, self.rows.shape, strict=True)):
-            if axis != self.axis:
-                padded = padded.narrow(1 + axis, begin, count)
-        return padded.contiguous()
+            lower, size = self.rows.margins[axis][0], self.image.shape[axis]
+            first, last = (start, stop) if axis == self.axis else (begin, begin + count)
+            inside = slice(min(max(first - lower, 0), size), min(max(last - lower, 0), size))
+            box.append(inside)
+            widths.append((inside.start + lower - first, last - lower - inside.stop))
+        part = self.image.part((box[0], box[1], box[2]))
+        if any(map(any, widths)):
+            part = functional.pad(part, [width for pair in reversed(widths) for width in pair])
+        return part.contiguous()
 
 
 def _scored(network: Network, image: Tensor, places: Sequence[Box], windows: Windows) -> Iterator[tuple[Box, Tensor]]:
@@ -304,7 +151,3 @@ def _scored(network: Network, image: Tensor, places: Sequence[Box], windows: Win
         if isinstance(scores, list):
             raise TypeError("a network in training mode: call its eval() before predicting")
         yield from zip(group, scores.to(image.device, torch.float32), strict=True)
-
-
-def _in_memory(device: torch.device) -> Allocate:
-    return lambda shape: torch.zeros(tuple(shape), device=device)

@@ -34,16 +34,20 @@ SMALLEST_WEIGHT = 1e-3
 """Keeps a corner that only one window sees well above rounding; the same as MONAI's."""
 
 
+Margins = list[tuple[int, int]]
+"""Voxels added below and above along X, Y, Z."""
+
+
 class PlanarImage(Protocol):
-    """An image (C, X, Y, Z) of which planes are made when they are asked for."""
+    """An image (C, X, Y, Z) of which parts are made when they are asked for."""
 
     @property
     def shape(self) -> Edges:
         """Voxels along X, Y, Z."""
         ...
 
-    def planes(self, axis: int, start: int, stop: int) -> Tensor:
-        """The planes ``start`` to ``stop`` along ``axis`` (0 is X), float32 (C, and the axes of the image)."""
+    def part(self, box: Box) -> Tensor:
+        """The voxels of a box, float32 (C, and those along X, Y, Z)."""
         ...
 
 
@@ -58,8 +62,8 @@ class WholeImage:
         _, x, y, z = self.voxels.shape
         return (x, y, z)
 
-    def planes(self, axis: int, start: int, stop: int) -> Tensor:
-        return self.voxels.narrow(1 + axis, start, stop - start)
+    def part(self, box: Box) -> Tensor:
+        return self.voxels[:, *box]
 
 
 def window_starts(size: int, window: int, overlap: float) -> list[int]:
@@ -115,7 +119,7 @@ def apply_network(network: Network, windows: Tensor, slice_axis: int | None) -> 
     return scores.unsqueeze(axis)
 
 
-def margins(image: PlanarImage, window: Sequence[int]) -> list[tuple[int, int]]:
+def margins(image: PlanarImage, window: Sequence[int]) -> Margins:
     """Voxels to add below and above along X, Y and Z where the image is smaller than the window."""
     return [_margins(image, axis, edge) for axis, edge in enumerate(window)]
 
@@ -143,10 +147,10 @@ def _darker_below(image: PlanarImage, axis: int) -> bool:
 
 
 def _mean(image: PlanarImage, axis: int, plane: int) -> float:
+    x, y, z = (slice(plane, plane + 1) if each == axis else slice(0, size) for each, size in enumerate(image.shape))
     # Copied, because the order of the sum, and with it the last digit, depends on how the voxels lie in memory.
-    return float(
-        image.planes(axis, plane, plane + 1).clone(memory_format=torch.contiguous_format).mean(dtype=torch.float64)
-    )
+    voxels = image.part((x, y, z)).clone(memory_format=torch.contiguous_format)
+    return float(voxels.mean(dtype=torch.float64))
 
 
 def boxes(starts: Sequence[Sequence[int]], window: Sequence[int]) -> list[Box]:

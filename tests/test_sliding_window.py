@@ -12,8 +12,9 @@ from monai.inferers import sliding_window_inference
 from torch import Tensor, nn
 from torch.nn import functional
 
-from segkit.sliding_window import Band, Windows, predict_scores, score_slabs
-from segkit.windows import WholeImage, apply_network, gaussian_weights, margins, window_starts
+from segkit.sliding_window import predict_scores, score_slabs
+from segkit.window_rows import Band, Rows, Windows
+from segkit.windows import Box, WholeImage, apply_network, gaussian_weights, margins, window_starts
 
 AXES = [(0,), (1,), (2,), (0, 1, 2)]
 
@@ -186,25 +187,19 @@ class Counting(WholeImage):
         self.asked: list[int] = []
         self.most = 0
 
-    def planes(self, axis: int, start: int, stop: int) -> Tensor:
-        self.asked += range(start, stop)
-        self.most = max(self.most, stop - start)
-        return super().planes(axis, start, stop)
+    def part(self, box: Box) -> Tensor:
+        self.asked += range(box[0].start, box[0].stop)
+        self.most = max(self.most, box[0].stop - box[0].start)
+        return super().part(box)
 
 
 def test_every_plane_is_asked_for_once_and_sums_are_as_deep_as_a_window() -> None:
-    image, shapes = Counting(draw(1, 40, 9, 10)), []
-
-    def allocate(shape: tuple[int, ...]) -> Tensor:
-        shapes.append(tuple(shape))
-        return torch.zeros(tuple(shape))
-
-    windows = Windows((8, 8, 8), axis=0, batch=1)
-    slabs = list(score_slabs(place_network, image, windows, device=torch.device("cpu"), allocate=allocate))
-    assert shapes == [(1, 8, 9, 10)]
+    image, windows = Counting(draw(1, 40, 9, 10)), Windows((8, 8, 8), axis=0, batch=1)
+    slabs = list(score_slabs(place_network, image, windows, device=torch.device("cpu")))
     assert image.asked == list(range(40))
     assert image.most == 8
     assert [slab.shape[1] for slab in slabs] == [4] * 8 + [8]
+    assert {slab.untyped_storage().nbytes() for slab in slabs} == {4 * 8 * 9 * 10}
 
 
 def test_thin_rows_are_computed_together() -> None:
@@ -216,3 +211,14 @@ def test_thin_rows_are_computed_together() -> None:
 
     predict_scores(network, draw(1, 20, 8, 8), Windows((1, 8, 8), batch=8))
     assert sizes == [8, 8, 4]
+
+
+def test_what_is_held_is_known_before() -> None:
+    around = [(0, 0)] * 3
+    rows = Rows.over((40, 9, 10), around, Windows((8, 8, 8), axis=0, batch=1))
+    assert (rows.held, rows.count) == ([8, 9, 10], 9 * 2 * 2)
+    # Eight windows of a row of 2 x 2 fit into a call, so two rows are computed together.
+    assert Rows.over((40, 9, 10), around, Windows((8, 8, 8), axis=0, batch=8)).held == [12, 9, 10]
+    band = Rows.over((40, 60, 10), around, Windows((8, 8, 8), axis=0, batch=1), Band(1, 20, 24))
+    # Windows along Y start every 4 voxels: those from 16 (13 to 20 reach 20) to 20.
+    assert (band.held, band.starts[1]) == ([8, 12, 10], [16, 20])

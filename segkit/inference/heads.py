@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from segkit.networks.unet import UNet
+
 
 @dataclass(frozen=True)
 class Heads:
@@ -26,15 +28,16 @@ class Heads:
 
     @classmethod
     def of(cls, networks: Sequence[nn.Module]) -> Heads | None:
-        """None where a network does not tell its features, or ends in something else."""
-        features = [getattr(network, "features", None) for network in networks]
-        heads = [getattr(network, "head", None) for network in networks]
-        if not all(map(callable, features)) or not all(map(_is_pointwise, heads)):
+        """None where a network is not one of segkit's own, of which alone it is known what comes after its features."""
+        known = [network for network in networks if isinstance(network, UNet)]
+        if len(known) < len(networks):
             return None
-        kernels = torch.cat([head.weight.detach().flatten(1) for head in heads if head is not None], dim=1)
-        biases = torch.stack([head.bias.detach() for head in heads if head is not None])
-        kernel = kernels.float().cpu() / len(networks)
-        return cls([each for each in features if each is not None], kernel, biases.float().cpu().mean(0)[:, None])
+        layers = [network.head.state_dict() for network in known]
+        kernels = torch.cat([layer["weight"].flatten(1) for layer in layers], dim=1)
+        biases = torch.stack([layer["bias"] for layer in layers])
+        share = 1 / len(known)
+        bias = biases.float().cpu().sum(0)[:, None] * share
+        return cls([network.features for network in known], kernels.float().cpu() * share, bias)
 
     @property
     def width(self) -> int:
@@ -43,14 +46,9 @@ class Heads:
 
     def features(self, windows: Tensor) -> Tensor:
         """(B, F, X, Y[, Z]), float32: those of all networks, one network's after the other's."""
-        return torch.cat([features(windows).float() for features in self.features_of], dim=1)
+        found = [features(windows).float() for features in self.features_of]
+        return found[0] if len(found) == 1 else torch.cat(found, dim=1)
 
     def scores(self, features: Tensor) -> Tensor:
         """Mean scores (K, ...) of features (F, ...), on the CPU as they are."""
         return torch.addmm(self.bias, self.kernel, features.flatten(1)).reshape(-1, *features.shape[1:])
-
-
-def _is_pointwise(head: nn.Module | None) -> bool:
-    if not isinstance(head, nn.Conv2d | nn.Conv3d) or head.bias is None:
-        return False
-    return set(head.kernel_size) == {1} and set(head.stride) == {1} and head.groups == 1

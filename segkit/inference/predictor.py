@@ -18,7 +18,7 @@ from torch import Tensor
 
 from segkit.bundle import Bundle
 from segkit.errors import InputError, OutOfMemoryError
-from segkit.inference.layout import Layout, band_of, choose_layout
+from segkit.inference.layout import Layout, Work, band_of, choose_layout
 from segkit.inference.models import read_models
 from segkit.inference.restore import decide_by, label_dtype, restore
 from segkit.inference.scorer import WindowScorer, choose_device, choose_precision
@@ -26,10 +26,10 @@ from segkit.io import from_object
 from segkit.model_names import resolve_model
 from segkit.plans import Plan
 from segkit.postprocessing import apply_rules
-from segkit.preprocessing.chain import PreparedPlanes, prepare_planes
+from segkit.preprocessing.chain import ScanParts, prepare_parts
 from segkit.sliding_window import score_slabs
 from segkit.volume import Shape, Volume
-from segkit.windows import Network
+from segkit.windows import Box, Network, margins
 
 log = logging.getLogger(__name__)
 
@@ -107,41 +107,46 @@ class Predictor:
         """
         name = Path(where or (scan if isinstance(scan, str | PathLike) else "scan"))
         volume = from_object(scan)
-        self._stopwatch = _Stopwatch()
-        with self._stopwatch("prepare"):
-            planes = prepare_planes(volume, self.plan, where=name)
-        layout = choose_layout(
-            planes, self.plan, self.overlap, channels=self._scorer.channels, limit=self.max_memory, where=name
-        )
-        labels = apply_rules(self._labels(planes, layout, name, progress), self._rules)
-        self.seconds = self._stopwatch.seconds()
+        stopwatch = _Stopwatch()
+        with stopwatch("prepare"):
+            parts = prepare_parts(volume, self.plan, where=name)
+            image = _Image(parts, stopwatch, self.plan.patch)
+        layout = choose_layout(self._work(parts), limit=self.max_memory, where=name)
+        labels = apply_rules(self._labels(image, layout, name, progress), self._rules)
+        self.seconds = stopwatch.seconds()
         return volume.with_array(labels[None])
 
-    def _labels(self, planes: PreparedPlanes, layout: Layout, where: Path, progress: Progress | None) -> NDArray[Any]:
+    def _work(self, parts: ScanParts) -> Work:
+        elsewhere = self.device.type != "cpu"
+        networks = () if elsewhere else tuple(bundle.plan.network for bundle in self.bundles)
+        return Work(parts, self.plan, self._scorer.channels, self._scorer.classes, self.overlap, networks)
+
+    def _labels(self, image: _Image, layout: Layout, where: Path, progress: Progress | None) -> NDArray[Any]:
         """(X, Y, Z) on the scan's grid; a GPU that is too small gives way step by step."""
         last = ""
         for place, batch in self._places():
             try:
-                return self._predicted(planes, _with_batch(layout, batch), place, progress)
+                return self._predicted(image, _with_batch(layout, batch), place, progress)
             except torch.OutOfMemoryError as error:
                 log.warning("%s: the GPU's memory is too small; trying with less of it", where)
                 last = str(error)  # not the error itself: its traceback would hold the tensors
                 torch.cuda.empty_cache()
         raise OutOfMemoryError(f"{where}: {last}")
 
-    def _predicted(
-        self, planes: PreparedPlanes, layout: Layout, place: torch.device, progress: Progress | None
-    ) -> NDArray[Any]:
+    def _predicted(self, image: _Image, layout: Layout, place: torch.device, progress: Progress | None) -> NDArray[Any]:
         network: Network = self._scorer
         if progress:
-            network = _Counted(network, progress, layout.count(planes.shape))
-        image = _Image(planes, self._stopwatch)
-        labels = np.zeros(planes.way_back.source_shape, label_dtype(self.plan.label_values))
+            network = _Counted(network, progress, layout.count(image.shape))
+        way_back = image.scan.way_back
+        labels = np.zeros(way_back.source_shape, label_dtype(self.plan.label_values))
         with torch.inference_mode():
             for part in layout.parts:
+                slabs = score_slabs(
+                    network, image, layout.windows, device=place, band=band_of(part), around=image.margins
+                )
                 restore(
-                    self._timed(score_slabs(network, image, layout.windows, device=place, band=band_of(part))),
-                    planes.way_back,
+                    image.stopwatch.timed(slabs),
+                    way_back,
                     self._decide,
                     into=labels,
                     axis=layout.windows.axis,
@@ -149,15 +154,6 @@ class Predictor:
                     classes=self._scorer.classes,
                 )
         return labels
-
-    def _timed(self, slabs: Iterator[Tensor]) -> Iterator[NDArray[np.float32]]:
-        while True:
-            with self._stopwatch("network"):
-                slab = next(slabs, None)
-                if slab is None:
-                    return
-                found = slab.cpu().numpy()
-            yield found
 
     def _decide(self, averaged: NDArray[np.float32]) -> NDArray[Any]:
         """Labels of what was averaged over windows, networks and mirrorings."""
@@ -197,6 +193,16 @@ class _Stopwatch:
             inside = sum(self._spent.values()) - inner
             self._spent[part] += time.perf_counter() - started - inside
 
+    def timed(self, slabs: Iterator[Tensor]) -> Iterator[NDArray[np.float32]]:
+        """The same slabs, on the CPU; what the network needs for them is counted."""
+        while True:
+            with self("network"):
+                slab = next(slabs, None)
+                found = None if slab is None else slab.cpu().numpy()
+            if found is None:
+                return
+            yield found
+
     def seconds(self) -> dict[str, float]:
         """By part; ``restore`` is what no other part took."""
         rest = time.perf_counter() - self._started - sum(self._spent.values())
@@ -204,18 +210,19 @@ class _Stopwatch:
 
 
 class _Image:
-    """Planes of a scan as tensors, for a sliding window."""
+    """A scan in tensors, for a sliding window."""
 
-    def __init__(self, planes: PreparedPlanes, stopwatch: _Stopwatch) -> None:
-        self._planes, self._stopwatch = planes, stopwatch
+    def __init__(self, scan: ScanParts, stopwatch: _Stopwatch, window: Shape) -> None:
+        self.scan, self.stopwatch = scan, stopwatch
+        self.margins = margins(self, window)
 
     @property
     def shape(self) -> Shape:
-        return self._planes.shape
+        return self.scan.shape
 
-    def planes(self, axis: int, start: int, stop: int) -> Tensor:
-        with self._stopwatch("prepare"):
-            return torch.from_numpy(np.ascontiguousarray(self._planes.planes(axis, start, stop)))
+    def part(self, box: Box) -> Tensor:
+        with self.stopwatch("prepare"):
+            return torch.from_numpy(self.scan.part(box))
 
 
 class _Counted:

@@ -99,14 +99,23 @@ def restore(
     if part:
         place[part.axis] = part.lines
     target, done = way_back.view(into), 0
-    matrices = _matrices(way_back, part)
-    # What one plane of the network's grid becomes; the in-plane steps pass through grids of either resolution.
-    sizes = list(zip(way_back.network_shape, way_back.cropped_shape, strict=True))
-    voxels = math.prod(max(pair) for pair in sizes) / sizes[axis][0]
-    for scores in _resampled(_cut(slabs, axis, classes, int(slab_bytes / 4 / voxels)), matrices, axis):
+    # The in-plane steps pass through grids of either resolution.
+    sizes = zip(way_back.network_shape, way_back.cropped_shape, strict=True)
+    plane = math.prod(max(pair) for each, pair in enumerate(sizes) if each != axis)
+    for scores in _resampled(slabs, _matrices(way_back, part), axis, int(slab_bytes / 4 / plane)):
         place[axis] = slice(done, done + scores.shape[1 + axis])
-        target[tuple(place)] = decide(scores)
+        _write(scores, decide, target[tuple(place)], slab_bytes // (4 * max(classes, scores.shape[0])))
         done += scores.shape[1 + axis]
+
+
+def _write(scores: Scores, decide: Decide, into: NDArray[Any], voxels: int) -> None:
+    """Decide some lines of the longest axis at a time, which have so many voxels or are one."""
+    axis = int(np.argmax(into.shape))
+    many = max(1, voxels * into.shape[axis] // into.size)
+    for start in range(0, into.shape[axis], many):
+        lines = [slice(None)] * 3
+        lines[axis] = slice(start, start + many)
+        into[tuple(lines)] = decide(scores[:, *lines])
 
 
 def _matrices(way_back: WayBack, part: Part | None) -> list[sparse.csr_array | None]:
@@ -123,43 +132,44 @@ def _matrix(way_back: WayBack, axis: int) -> sparse.csr_array | None:
     return None if n_in == n_out else axis_matrix(n_in, n_out, "linear")
 
 
-def _resampled(pieces: Iterable[Scores], matrices: Sequence[sparse.csr_array | None], axis: int) -> Iterator[Scores]:
-    """The same scores on the cropped grid, a few planes at a time."""
-    for planes in _along(pieces, matrices[axis], axis):
-        result = planes
+def _resampled(
+    slabs: Iterable[Scores], matrices: Sequence[sparse.csr_array | None], axis: int, planes: int
+) -> Iterator[Scores]:
+    """The same scores on the cropped grid, at most so many planes of one class at a time, fewer of more classes."""
+    for scores in _along(_cut(slabs, axis, planes), matrices[axis], axis, planes):
+        result = scores
         for each, matrix in enumerate(matrices):
             if matrix is not None and each != axis:
                 result = apply_matrix(matrix, result, 1 + each)
         yield result
 
 
-def _cut(slabs: Iterable[Scores], axis: int, classes: int, planes: int) -> Iterator[Scores]:
-    """The same slabs in pieces of so many planes of one class, or fewer where there are more classes."""
+def _cut(slabs: Iterable[Scores], axis: int, planes: int) -> Iterator[Scores]:
     for slab in slabs:
-        many = max(1, planes // max(classes, slab.shape[0]))
+        many = max(1, planes // slab.shape[0])
         for start in range(0, slab.shape[1 + axis], many):
-            yield slab[
-                (slice(None), *(slice(start, start + many) if each == axis else slice(None) for each in range(3)))
-            ]
+            box = [slice(None)] * 3
+            box[axis] = slice(start, start + many)
+            yield slab[:, *box]
 
 
-def _along(pieces: Iterable[Scores], matrix: sparse.csr_array | None, axis: int) -> Iterator[Scores]:
+def _along(pieces: Iterable[Scores], matrix: sparse.csr_array | None, axis: int, planes: int) -> Iterator[Scores]:
     """Planes of the other grid, as soon as those are there that they are made of."""
     if matrix is None:
         yield from pieces
         return
-    needed = [(row.indices.min(), row.indices.max() + 1) for row in (matrix[[n]] for n in range(matrix.shape[0]))]
+    first = np.minimum.reduceat(matrix.indices, matrix.indptr[:-1])
+    last = np.maximum.reduceat(matrix.indices, matrix.indptr[:-1])
     done = begin = 0
     held: Scores | None = None
     for piece in pieces:
         held = piece if held is None else np.concatenate([held, piece], axis=1 + axis)
         end = begin + held.shape[1 + axis]
-        stop = done
-        while stop < len(needed) and needed[stop][1] <= end:
-            stop += 1
-        if stop > done:
-            yield apply_matrix(matrix[done:stop][:, begin:end], held, 1 + axis)
-            done = stop
-        kept = needed[done][0] - begin if done < len(needed) else end - begin
+        ready = int(np.searchsorted(last, end))  # rows whose last plane is there
+        many = max(1, planes // held.shape[0])
+        for start in range(done, ready, many):
+            yield apply_matrix(matrix[start : min(start + many, ready)][:, begin:end], held, 1 + axis)
+        done = ready
+        kept = int(first[done]) - begin if done < len(first) else end - begin
         # Copied: the slab that a piece is part of is overwritten.
         held, begin = np.take(held, range(kept, end - begin), axis=1 + axis), begin + kept

@@ -27,6 +27,8 @@ class WindowScorer:
         self, networks: Sequence[nn.Module], plan: Plan, *, device: torch.device, precision: str, tta: bool
     ) -> None:
         self.networks = [_channels_last(network.to(device), plan.dims) for network in networks]
+        if any(network.training for network in self.networks):
+            raise TypeError("a network in training mode: call its eval() before predicting")
         self.device = device
         self.dtype = PRECISIONS[precision]
         self.mirrorings = mirrorings(plan) if tta else [()]
@@ -68,11 +70,13 @@ class WindowScorer:
         """What the networks have to say of windows, mirrored or not."""
         if self.heads:
             return self.heads.features(windows)
-        scores: list[Tensor] = [network(windows).float() for network in self.networks]
-        first, *others = scores
-        for other in others:
-            first = first.add_(other)
-        return first.div_(len(scores))
+        total: Tensor | None = None
+        for network in self.networks:
+            scores = network(windows).float()
+            total = scores if total is None else total.add_(scores)
+        if total is None:
+            raise ValueError("no network")
+        return total.div_(len(self.networks))
 
     def _turned_back(self, scores: Tensor, axes: tuple[int, ...]) -> Tensor:
         if self.outputs and self.left_right in axes:

@@ -32,6 +32,9 @@ from segkit.volume import Shape, Volume
 
 log = logging.getLogger(__name__)
 
+ABSURD = 100
+"""Times as many voxels at the plan's spacing as there are: slices of 8 mm at 1 mm make 8 times as many."""
+
 
 @dataclass(frozen=True)
 class WayBack:
@@ -65,16 +68,16 @@ class Prepared:
 
 
 @dataclass(frozen=True, eq=False)
-class PreparedPlanes:
-    """A scan as the network sees it, of which planes are made when they are asked for.
+class ScanParts:
+    """A scan as the network sees it, parts of which are made when they are asked for.
 
-    Only the scan's own voxels are held. Planes are the same, bit for bit, however many are made at a time.
+    Only the scan's own voxels are held. A part has the same voxels as the whole, bit for bit.
     """
 
     voxels: NDArray[Any]
     """(C, X, Y, Z) of the cropped scan in RAS+ order, as the file has them."""
     mask: NDArray[np.bool_] | None
-    """Of the voxels that count."""
+    """Of the voxels that count, where a channel is masked."""
     normalizers: list[Normalizer]
     way_back: WayBack
 
@@ -83,33 +86,24 @@ class PreparedPlanes:
         """Voxels along X, Y, Z."""
         return self.way_back.network_shape
 
-    def planes(self, axis: int, start: int, stop: int) -> NDArray[np.float32]:
-        """The planes ``start`` to ``stop`` along ``axis`` (0 is X), float32 (C, and the axes of the scan).
-
-        Raises:
-            InputError: values that leave the range of float32.
-        """
-        part, rows = slice(start, stop), None
-        if axis in self._order:
-            rows = self._matrices[axis][start:stop]
-            part = slice(int(rows.indices.min()), int(rows.indices.max()) + 1)
-            rows = rows[:, part]
-        box = tuple(part if each == axis else slice(None) for each in range(3))
-        mask = None if self.mask is None else self.mask[box]
-        result = apply_normalizers(self.normalizers, self.voxels[:, *box], mask)
-        for each in self._order:
-            matrix = self._matrices[each] if rows is None or each != axis else rows
-            result = apply_matrix(matrix, result, 1 + each)
+    def part(self, box: Box) -> NDArray[np.float32]:
+        """The voxels of a box of the network's grid, float32 (C, and those along X, Y, Z)."""
+        needed, matrices = list(box), dict(self._matrices)
+        for axis, matrix in matrices.items():
+            rows = matrix[box[axis]]
+            needed[axis] = slice(int(rows.indices.min()), int(rows.indices.max()) + 1)
+            matrices[axis] = rows[:, needed[axis]]
+        mask = None if self.mask is None else self.mask[tuple(needed)]
+        result = apply_normalizers(self.normalizers, self.voxels[:, *needed], mask)
+        for axis, matrix in matrices.items():
+            result = apply_matrix(matrix, result, 1 + axis)
         return result
 
     @cached_property
-    def _order(self) -> list[int]:
-        return changing_axes(self.way_back.cropped_shape, self.shape)
-
-    @cached_property
     def _matrices(self) -> dict[int, sparse.csr_array]:
-        shapes = list(zip(self.way_back.cropped_shape, self.shape, strict=True))
-        return {axis: axis_matrix(*shapes[axis], "cubic") for axis in self._order}
+        """What resamples the axes that change, in the order of work."""
+        before, after = self.way_back.cropped_shape, self.shape
+        return {axis: axis_matrix(before[axis], after[axis], "cubic") for axis in changing_axes(before, after)}
 
 
 def prepare(volume: Volume, plan: Plan, *, where: str | Path = "scan", max_memory: int | None = None) -> Prepared:
@@ -125,16 +119,19 @@ def prepare(volume: Volume, plan: Plan, *, where: str | Path = "scan", max_memor
         InputError: another number of channels or unit than the plan has, or voxels that cannot be normalised.
         OutOfMemoryError: a grid at the plan's spacing that is too large.
     """
-    planes = prepare_planes(volume, plan, where=where)
-    _check_memory(planes, volume, where, max_memory)
-    return Prepared(np.ascontiguousarray(planes.planes(0, 0, planes.shape[0])), planes.way_back)
+    parts = prepare_parts(volume, plan, where=where)
+    if parts.shape != parts.way_back.cropped_shape:
+        _require_memory(parts, volume, where, max_memory)
+    x, y, z = (slice(0, size) for size in parts.shape)
+    return Prepared(np.ascontiguousarray(parts.part((x, y, z))), parts.way_back)
 
 
-def prepare_planes(volume: Volume, plan: Plan, *, where: str | Path = "scan") -> PreparedPlanes:
-    """What `prepare` does, as far as it can be done before a plane is asked for.
+def prepare_parts(volume: Volume, plan: Plan, *, where: str | Path = "scan") -> ScanParts:
+    """What `prepare` does, as far as it can be done before a part is asked for.
 
     Raises:
-        InputError: another number of channels or unit than the plan has.
+        InputError: another number of channels or unit than the plan has, or voxels that cannot be normalised.
+        OutOfMemoryError: a grid at the plan's spacing that is absurd and too large.
     """
     _check(volume, plan, where)
     if plan.dims == 3 and min(volume.grid.shape) == 1:
@@ -142,11 +139,15 @@ def prepare_planes(volume: Volume, plan: Plan, *, where: str | Path = "scan") ->
     turned, axis_map = to_ras(volume)
     mask = content_mask(turned.array) if plan.crop_to_content else None
     box = mask_box(mask, turned.array.shape[1:])
-    voxels, mask = turned.array[:, *box], None if mask is None else mask[box]
+    voxels = turned.array[:, *box]
+    masked = any(channel.masked for channel in plan.channels)
+    kept = mask[box].copy() if masked and mask is not None else None  # not a view: that would hold the whole mask
     shape = turned.with_array(voxels).grid.shape
-    network_shape = grid_shape(shape, turned.spacing, plan.spacing)
-    found = normalizers(voxels, plan.channels, mask, where=where)
-    return PreparedPlanes(voxels, mask, found, WayBack(axis_map, volume.grid.shape, box, shape, network_shape))
+    way_back = WayBack(axis_map, volume.grid.shape, box, shape, grid_shape(shape, turned.spacing, plan.spacing))
+    parts = ScanParts(voxels, kept, normalizers(voxels, plan.channels, kept, where=where), way_back)
+    if math.prod(parts.shape) > ABSURD * math.prod(shape):
+        _require_memory(parts, volume, where, None)
+    return parts
 
 
 def prepare_labels(labels: Volume, plan: Plan, way_back: WayBack) -> NDArray[np.uint8] | NDArray[np.uint16]:
@@ -157,16 +158,13 @@ def prepare_labels(labels: Volume, plan: Plan, way_back: WayBack) -> NDArray[np.
     return np.ascontiguousarray(resample_labels(indices, way_back.network_shape, ignored=ignored))
 
 
-def _check_memory(planes: PreparedPlanes, volume: Volume, where: str | Path, limit: int | None) -> None:
+def _require_memory(parts: ScanParts, volume: Volume, where: str | Path, limit: int | None) -> None:
     """Before anything is taken: a coarse scan, or a header that lies about spacing, may become terabytes."""
-    cropped_shape = planes.way_back.cropped_shape
-    if planes.shape == cropped_shape:
-        return
-    sizes = [" x ".join(map(str, shape)) for shape in (cropped_shape, planes.shape)]
-    edges = " x ".join(f"{volume.spacing[axis]:.3g}" for axis in planes.way_back.axis_map.order)
+    cropped_shape = parts.way_back.cropped_shape
+    sizes = [" x ".join(map(str, shape)) for shape in (cropped_shape, parts.shape)]
+    edges = " x ".join(f"{volume.spacing[axis]:.3g}" for axis in parts.way_back.axis_map.order)
     what = f"{sizes[0]} voxels of {edges} {volume.unit}, resampled to the {sizes[1]} of the model's spacing,"
-    needed = resample_bytes(volume.channels, cropped_shape, planes.shape)
-    require_memory(where, needed, what, limit=limit)
+    require_memory(where, resample_bytes(volume.channels, cropped_shape, parts.shape), what, limit=limit)
 
 
 def _check(volume: Volume, plan: Plan, where: str | Path) -> None:

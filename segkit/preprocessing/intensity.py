@@ -27,42 +27,41 @@ class Normalizer:
 
     channel: ChannelPlan
     lowest: float
-    """Of the voxels that count, as is the highest."""
+    """Of the voxels that count; the highest, their mean and their standard deviation are so, too."""
     highest: float
     mean: float
     std: float
     where: str
 
     def __call__(self, voxels: NDArray[Any], mask: NDArray[np.bool_] | None, target: NDArray[np.float32]) -> None:
-        """Write the normalised ``voxels`` (X, Y, Z) of some part of the scan to ``target``.
-
-        Raises:
-            InputError: values that leave the range of float32.
-        """
-        with np.errstate(all="ignore"):  # what overflows is found below
+        """Write the normalised ``voxels`` (X, Y, Z) of some part of the scan to ``target``."""
+        with np.errstate(all="ignore"):  # what overflows was found before, or is outside the mask
             target[...] = voxels
-            self._scale(mask, target)
-        if not np.isfinite(target).all():
-            raise self._out_of_range(voxels)
+            if self.channel.scheme == "ct":
+                np.clip(target, self.channel.lower, self.channel.upper, out=target)
+                _scale(target, self.channel.mean, self.channel.std)
+            elif self.channel.scheme == "zscore" and self.lowest == self.highest:
+                target[...] = 0  # there is no spread to divide by
+            elif self.channel.scheme == "zscore":
+                _scale(target, self.mean, self.std)
+                if mask is not None and self.channel.masked:
+                    target[~mask] = 0
 
-    def _scale(self, mask: NDArray[np.bool_] | None, target: NDArray[np.float32]) -> None:
-        if self.channel.scheme == "ct":
-            np.clip(target, self.channel.lower, self.channel.upper, out=target)
-            _scale(target, self.channel.mean, self.channel.std)
-        elif self.channel.scheme == "zscore" and self.lowest == self.highest:
-            target[...] = 0  # there is no spread to divide by
-        elif self.channel.scheme == "zscore":
-            _scale(target, self.mean, self.std)
-            if mask is not None and self.channel.masked:
-                target[~mask] = 0
+    def check(self) -> None:
+        """Raise an InputError unless 32-bit numbers can hold what the voxels that count become.
 
-    def _out_of_range(self, voxels: NDArray[Any]) -> InputError:
-        return InputError(
-            self.where,
-            expected="intensities that 32-bit numbers can hold",
-            found=f"values from {float(voxels.min()):.3g} to {float(voxels.max()):.3g}",
-            remedy="The file is damaged, or in a strange unit: scale it and save it again.",
-        )
+        All that is done to them rises or falls throughout, so the lowest and the highest tell it.
+        """
+        ends = np.array([self.lowest, self.highest]).reshape(2, 1, 1)
+        found = np.empty(ends.shape, np.float32)
+        self(ends, None, found)
+        if not np.isfinite(found).all():
+            raise InputError(
+                self.where,
+                expected="intensities that 32-bit numbers can hold",
+                found=f"values from {self.lowest:.3g} to {self.highest:.3g}",
+                remedy="The file is damaged, or in a strange unit: scale it and save it again.",
+            )
 
 
 def normalizers(
@@ -79,6 +78,9 @@ def normalizers(
         channels: one entry per channel.
         mask: (X, Y, Z) voxels that count where a channel is ``masked``; the others become 0. None: all count.
         where: the scan's name in messages.
+
+    Raises:
+        InputError: values that leave the range of float32.
     """
     return [_measured(voxels, channel, mask, where) for voxels, channel in zip(array, channels, strict=True)]
 
@@ -97,11 +99,7 @@ def normalize(
 def apply_normalizers(
     found: Sequence[Normalizer], part: NDArray[Any], mask: NDArray[np.bool_] | None
 ) -> NDArray[np.float32]:
-    """A part (C, X, Y, Z) of the scan that was measured, normalised.
-
-    Raises:
-        InputError: values that leave the range of float32.
-    """
+    """A part (C, X, Y, Z) of the scan that was measured, normalised."""
     result = np.empty(part.shape, dtype=np.float32)
     for normalizer, voxels, target in zip(found, part, result, strict=True):
         normalizer(voxels, mask, target)
@@ -111,16 +109,18 @@ def apply_normalizers(
 def _measured(
     voxels: NDArray[Any], channel: ChannelPlan, mask: NDArray[np.bool_] | None, where: str | Path
 ) -> Normalizer:
-    used = mask if channel.masked else None
-    parts = [part for part in _blocks(voxels, used) if part.size]
-    lowest = float(min((part.min() for part in parts), default=0))
-    highest = float(max((part.max() for part in parts), default=0))
+    # Voxels outside the mask become 0 where the others are made to z-scores, and count where they are clipped or kept.
+    used = mask if channel.masked and channel.scheme == "zscore" else None
+    ends = [(float(part.min()), float(part.max())) for part in _blocks(voxels, used) if part.size]
+    lowest, highest = (min(low for low, _ in ends), max(high for _, high in ends)) if ends else (0.0, 0.0)
     if lowest == highest:
         log.warning(
             "%s, channel %s: the scan has one constant value; nothing can be told apart in it", where, channel.name
         )
     mean, std = (0.0, 1.0) if lowest == highest or channel.scheme != "zscore" else _moments(voxels, used)
-    return Normalizer(channel, lowest, highest, mean, std, f"{where}, channel {channel.name}")
+    found = Normalizer(channel, lowest, highest, mean, std, f"{where}, channel {channel.name}")
+    found.check()
+    return found
 
 
 def _moments(voxels: NDArray[Any], mask: NDArray[np.bool_] | None) -> tuple[float, float]:

@@ -212,3 +212,16 @@ def test_a_model_may_ask_for_the_largest_piece(make_bundle: Make) -> None:
     assert np.array_equal(Predictor(strict).predict(spotted).array, Predictor(bundle).predict(scan()).array)
     with pytest.raises(InputError, match="expected the same postprocessing in every model of an ensemble"):
         Predictor([bundle, strict])
+
+
+def test_a_voxel_out_of_range_is_found_before_the_network_starts(make_bundle: Make) -> None:
+    array = scan((40, 9, 10)).array.astype(np.float64)
+    array[0, -1, -1, -1] = 1e200
+    done: list[int] = []
+    with pytest.raises(
+        InputError, match=r"expected intensities that 32-bit numbers can hold, found values from 0 to 1e\+200"
+    ):
+        Predictor(make_bundle(normalise="zscore")).predict(
+            Volume(array, np.eye(4)), progress=lambda count, _: done.append(count)
+        )
+    assert not done

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -70,28 +71,37 @@ def test_parts_give_what_the_whole_gives(cropped: Shape, axis: int, other: int, 
     assert np.array_equal(parts, whole)
 
 
-def test_a_slab_is_cut_for_what_it_becomes() -> None:
-    most = []
+@pytest.mark.parametrize(("network", "cropped"), [((6, 64, 64), (6, 64, 64)), ((3, 64, 64), (30, 64, 64))])
+def test_memory_is_as_asked_for_however_many_labels(network: Shape, cropped: Shape) -> None:
+    scores = np.random.default_rng(0).normal(size=(2, *network)).astype(np.float32)
+    into = np.zeros(cropped, np.uint8)
 
-    def decide(scores: np.ndarray) -> np.ndarray:
-        most.append(scores.shape[1])
-        return scores[0]
+    def decide(features: np.ndarray) -> np.ndarray:
+        return np.repeat(features, 50, axis=0).argmax(0).astype(np.uint8)
 
-    into = np.zeros((20, 4, 4), np.float32)
-    restore([np.ones((2, 10, 4, 4), np.float32)], way((10, 4, 4), (20, 4, 4)), decide, into=into, slab_bytes=1024)
-    # A plane of 16 voxels becomes two of 2 classes, 256 bytes: four of them, less what the next ones need.
-    assert max(most) <= 8
-    most.clear()
-    restore(
-        [np.ones((2, 10, 4, 4), np.float32)],
-        way((10, 4, 4), (20, 4, 4)),
-        decide,
-        into=into,
-        classes=8,
-        slab_bytes=1024,
-    )
-    assert max(most) <= 3
-    assert (into == 1).all()
+    tracemalloc.start()
+    restore([scores], way(network, cropped), decide, into=into, classes=100, slab_bytes=1 << 17)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # Everything at once would be 10 and 49 MB of scores.
+    assert peak < 6 * (1 << 17)
+    assert np.array_equal(into, decide(resample(scores, cropped, "linear")))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_turned_cropped_and_in_parts(axis: int) -> None:
+    scores = np.random.default_rng(0).normal(size=(3, 7, 6, 5)).astype(np.float32)
+    box = (slice(2, 12), slice(0, 9), slice(3, 6))
+    turned = WayBack(AxisMap((1, 2, 0), (True, False, True)), (8, 13, 10), box, (10, 9, 3), (7, 6, 5))
+    decide, into, expected = decide_by((0, 5, 300)), *np.zeros((2, 8, 13, 10), np.uint16)
+    plain = np.zeros((10, 9, 3), np.uint16)
+    restore([scores], way((7, 6, 5), (10, 9, 3)), decide, into=plain)
+    turned.view(expected)[...] = plain
+    for part in parts_of(turned, (axis + 1) % 3, 2):
+        needed = np.take(scores, range(part.made_of.start, part.made_of.stop), 1 + part.axis)
+        restore(slabs_of(needed, axis, 2), turned, decide, into=into, axis=axis, part=part)
+    assert np.mean(into == expected) > 0.99  # the order of the axes rounds differently
+    assert np.array_equal(turned.view(expected), plain)
 
 
 def test_border_lies_where_the_scores_cross() -> None:

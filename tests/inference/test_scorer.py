@@ -35,7 +35,7 @@ def test_mirrored_scores_change_sides_back(dims: int, make_bundle: Callable[...,
 
     def scores(tta: bool, swaps: tuple[tuple[str, str], ...]) -> torch.Tensor:
         plan = dataclasses.replace(sides, mirror_swaps=swaps)
-        scorer = WindowScorer([TellsSides()], plan, device=torch.device("cpu"), precision="float32", tta=tta)
+        scorer = WindowScorer([TellsSides().eval()], plan, device=torch.device("cpu"), precision="float32", tta=tta)
         return scorer(windows)
 
     plain = scores(tta=False, swaps=(("left", "right"),))
@@ -81,3 +81,29 @@ def test_scores_are_averaged_where_features_would_be_more_or_change_sides(make_b
     assert averages_features(many, tta=False)
     assert averages_features(many, tta=False, count=2)
     assert not averages_features(many, tta=False, count=3)
+
+
+class AddsSomething(torch.nn.Module):
+    """Has features and a head, and something beside them, as a network of another package may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features, self.head = torch.nn.Identity(), torch.nn.Conv3d(1, 9, 1)
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        return self.head(self.features(windows)) + windows
+
+
+def test_a_network_from_elsewhere_has_its_scores_averaged(make_bundle: Callable[..., Bundle]) -> None:
+    plan = make_bundle(labels={f"label{value}": value for value in range(1, 9)}).plan
+    network = AddsSomething().eval()
+    scorer = WindowScorer([network], plan, device=torch.device("cpu"), precision="float32", tta=False)
+    windows = torch.randn(1, 1, 8, 8, 8)
+    with torch.inference_mode():
+        assert torch.equal(scorer.scores(scorer(windows)[0]), network(windows)[0])
+
+
+def test_a_network_in_training_mode_is_refused(make_bundle: Callable[..., Bundle]) -> None:
+    plan = make_bundle().plan
+    with pytest.raises(TypeError, match="call its eval"):
+        WindowScorer([build_network(plan)], plan, device=torch.device("cpu"), precision="float32", tta=False)

@@ -8,7 +8,7 @@ import pytest
 
 from segkit.errors import InputError, OutOfMemoryError
 from segkit.plans import ChannelPlan, NetworkPlan, Plan
-from segkit.preprocessing.chain import prepare, prepare_labels, prepare_planes
+from segkit.preprocessing.chain import prepare, prepare_labels, prepare_parts
 from segkit.volume import Volume
 
 MR = ChannelPlan("MR", "zscore")
@@ -83,16 +83,31 @@ def test_a_corner_of_the_content_comes_back_to_its_corner(order: tuple[int, ...]
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.4, 2.0, 1.0), (2.0, 0.7, 0.5)])
 @pytest.mark.parametrize("scheme", ["zscore", "ct"])
-def test_planes_are_the_same_however_many_are_made(axis: int, spacing: tuple[float, float, float], scheme: str) -> None:
+def test_a_part_has_the_voxels_of_the_whole(axis: int, spacing: tuple[float, float, float], scheme: str) -> None:
     channel = MR if scheme == "zscore" else ChannelPlan("CT", "ct", lower=-1, upper=2, mean=0.5, std=2)
     wanted = plan(spacing=spacing, channels=(channel, MR))
     noise = np.random.default_rng(1).normal(size=(2, 9, 7, 8))
     volume = Volume(noise, np.diag([1, -1, 1, 1.0]))
     image = prepare(volume, wanted).image
-    planes = prepare_planes(volume, wanted)
+    parts = prepare_parts(volume, wanted)
     size = image.shape[1 + axis]
-    made = [planes.planes(axis, start, min(start + 2, size)) for start in range(0, size, 2)]
-    np.testing.assert_array_equal(np.concatenate(made, axis=1 + axis), image)
+    for start in range(0, size, 2):
+        box = [slice(1, image.shape[1]), slice(0, image.shape[2] - 1), slice(1, 2)]
+        box[axis] = slice(start, min(start + 2, size))
+        np.testing.assert_array_equal(parts.part((box[0], box[1], box[2])), image[:, *box])
+
+
+def test_a_mask_is_kept_where_a_channel_needs_it() -> None:
+    assert prepare_parts(scan(), plan()).mask is None
+    masked = prepare_parts(scan(), plan(channels=(ChannelPlan("MR", "zscore", masked=True),))).mask
+    assert masked is not None
+    assert masked.base is None  # no view of the whole scan's mask
+
+
+def test_an_absurd_spacing_is_refused_before_anything_is_made() -> None:
+    volume = scan(np.diag([1, 1, 5e9, 1]))
+    with pytest.raises(OutOfMemoryError, match=r"voxels of 1 x 1 x 5e\+09 mm, resampled to the 6 x 6 x 15000000000"):
+        prepare_parts(volume, plan())
 
 
 def test_another_number_of_channels_is_refused() -> None:

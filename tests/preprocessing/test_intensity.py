@@ -7,7 +7,7 @@ import pytest
 
 from segkit.errors import InputError
 from segkit.plans import ChannelPlan, Scheme
-from segkit.preprocessing.intensity import normalize
+from segkit.preprocessing.intensity import normalize, normalizers
 
 
 def column(*values: float) -> np.ndarray:
@@ -68,3 +68,20 @@ def test_the_scan_is_not_written_into() -> None:
     scan = column(1, 3).astype(np.float32)
     normalize(scan, [ChannelPlan("T1", "zscore")])
     assert scan.ravel().tolist() == [1, 3]
+
+
+def test_what_lies_outside_the_mask_may_be_out_of_range() -> None:
+    mask = np.array([False, True, True]).reshape(3, 1, 1)
+    result = normalize(column(1e300, 1, 3), [ChannelPlan("T1", "zscore", masked=True)], mask)
+    assert result.ravel().tolist() == [0, -1, 1]
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_blocks_measure_what_the_whole_does(masked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segkit.preprocessing.intensity.BLOCK_VOXELS", 100)
+    scan = np.random.default_rng(0).normal(50, 9, (1, 30, 8, 7)).astype(np.float32)
+    mask = scan[0] > 45
+    (found,) = normalizers(scan, [ChannelPlan("T1", "zscore", masked=masked)], mask)
+    values = (scan[0][mask] if masked else scan).astype(np.float64)
+    np.testing.assert_allclose([found.mean, found.std], [values.mean(), values.std()], rtol=1e-12)
+    assert (found.lowest, found.highest) == (values.min(), values.max())
