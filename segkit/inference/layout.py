@@ -68,10 +68,8 @@ def choose_layout(work: Work, *, limit: int | None = None, where: str | Path = "
     Raises:
         OutOfMemoryError: not even the smallest layout fits.
     """
-    available = available_memory()
-    known = [
-        amount for amount in (available, None if limit is None else limit - resident_memory()) if amount is not None
-    ]
+    free, held = available_memory(), resident_memory()
+    known = [amount for amount in (free, None if limit is None else limit - held) if amount is not None]
     smallest = None
     for layout in _layouts(work):
         if not known or layout.bytes <= min(known):
@@ -79,11 +77,14 @@ def choose_layout(work: Work, *, limit: int | None = None, where: str | Path = "
         smallest = min(smallest or layout, layout, key=lambda each: each.bytes)
     assert smallest is not None
     size = " x ".join(str(edge) for edge in work.parts.shape)
-    needed, held, usable = map(size_text, (smallest.bytes, resident_memory(), max(0, min(known))))
-    remedy = "Take a machine with more memory, or cut the scan."
+    needed = f"{where}: {size} voxels take at least {size_text(smallest.bytes)} of memory"
+    if limit is None or min(known) == free:
+        raise OutOfMemoryError(
+            f"{needed}, and {size_text(min(known))} are free. Take a machine with more memory, or cut the scan."
+        )
     raise OutOfMemoryError(
-        f"{where}: {size} voxels take at least {needed} of memory besides the {held} that are held already, and "
-        f"{usable} may be used. {remedy if limit is None or known[0] <= known[-1] else 'Allow more, or cut the scan.'}"
+        f"{needed} besides the {size_text(held)} that are held already, and {size_text(limit)} in all are allowed. "
+        "Allow more, or cut the scan."
     )
 
 

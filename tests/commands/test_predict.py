@@ -270,7 +270,9 @@ def test_without_a_model(here: Path, capsys: pytest.CaptureFixture[str], monkeyp
 def test_out_of_memory(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(here / "a.nii")
     assert main(["predict", "a.nii", "--max-memory", "1KB", *MODEL]) == 4
-    assert "and 1.0 KB may be used" in capsys.readouterr().err
+    assert (
+        "that are held already, and 1.0 KB in all are allowed. Allow more, or cut the scan." in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(

@@ -111,5 +111,5 @@ def test_what_a_gpu_holds_does_not_count(make_bundle: Make) -> None:
 
 
 def test_what_to_do_depends_on_who_set_the_limit(make_bundle: Make) -> None:
-    with pytest.raises(OutOfMemoryError, match=r"0 bytes may be used\. Allow more, or cut the scan\."):
+    with pytest.raises(OutOfMemoryError, match=r"and 1 bytes in all are allowed\. Allow more, or cut"):
         choose_layout(work(make_bundle(), scan(20, 20, 20)), limit=1)
