@@ -151,3 +151,4 @@ def _scored(network: Network, image: Tensor, places: Sequence[Box], windows: Win
         if isinstance(scores, list):
             raise TypeError("a network in training mode: call its eval() before predicting")
         yield from zip(group, scores.to(image.device, torch.float32), strict=True)
+        del cut, scores  # before the next ones are made

@@ -1,7 +1,7 @@
 """How a scan is gone through in the memory there is: along which axis, in how many parts, how many windows at once.
 
-What is chosen changes time and memory, not the result: scores of windows that are computed in another company, or parts
-of which are, agree up to rounding, and on most machines bit for bit.
+What is chosen changes time and memory, not the result, up to how a processor rounds when a network gets fewer windows at
+once: on those that were tried, not at all.
 """
 
 from __future__ import annotations
@@ -124,11 +124,12 @@ def _bytes(work: Work, windows: Windows, part: Part | None) -> int:
 
 def _restoring(work: Work, windows: Windows, part: Part | None) -> int:
     """What `restore` takes: planes that it still needs, a step of resampling and the next, and scores of some lines."""
-    way_back, axis = work.parts.way_back, windows.axis
-    rows = _rows(work.parts.shape, windows, part)
-    sizes = list(zip(rows.shape, way_back.cropped_shape, strict=True))
+    axis, after = windows.axis, list(work.parts.way_back.cropped_shape)
+    shrinks = max(1, work.parts.shape[axis] / after[axis])
+    if part:
+        after[part.axis] = part.lines.stop - part.lines.start
+    sizes = list(zip(_rows(work.parts.shape, windows, part).shape, after, strict=True))
     plane = math.prod(max(pair) for each, pair in enumerate(sizes) if each != axis)
-    shrinks = max(1, work.parts.shape[axis] / way_back.cropped_shape[axis])
     planes = max(SLAB_BYTES, 4 * work.channels * plane)
     longest = max(size for _, size in sizes)
     lines = max(SLAB_BYTES, 4 * work.classes * plane // longest)
