@@ -20,6 +20,10 @@ ENDING = "_seg"
 """Behind the name of a scan: its label map, where predict was given no output."""
 PREVIEW = "_preview"
 """Behind the name of a label map: the picture of it."""
+UNCERTAINTY = "_uncertainty"
+"""Behind the name of a label map: how uncertain each of its voxels is."""
+BESIDE = (PREVIEW, UNCERTAINTY)
+"""What predict writes beside a label map, by the end of its name."""
 
 
 _HEADER_BYTES = 1 << 20

@@ -14,13 +14,16 @@ from segkit.inference.batch import Finish, Outcome, predict_job, predict_jobs, r
 from segkit.inference.channels import ModelChannels, model_channels
 from segkit.inference.inputs import Scan, find_scans, is_many, scan_of_channels
 from segkit.inference.models import read_models
-from segkit.inference.outputs import Job, check_jobs, plan_jobs
+from segkit.inference.outputs import Extra, Job, check_jobs, plan_jobs
 from segkit.inference.predictor import Predictor, check_ensemble
 from segkit.memory import parse_size
 from segkit.model_names import resolve_model
 from segkit.plans import Plan
 
 log = logging.getLogger(__name__)
+
+_EXTRAS: dict[Extra, str] = {"preview": "preview", "uncertainty": "uncertainty", "record": "stats"}
+"""What goes beside a label map, and the flag that asks for it."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -60,8 +63,7 @@ def _jobs(given: argparse.Namespace, bundles: Sequence[Bundle], many: bool) -> l
         given.output,
         many=many,
         unit=bundles[0].plan.unit,
-        with_preview=given.preview,
-        with_record=given.stats,
+        extras=[extra for extra, wanted in _EXTRAS.items() if getattr(given, wanted)],
     )
     check_jobs(jobs[_shard(given.shard)], given.existing)
     return jobs[_shard(given.shard)]
@@ -201,6 +203,7 @@ def _add_computing(parser: argparse.ArgumentParser) -> None:
 def _add_results(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("results")
     group.add_argument("--preview", action="store_true", help="also a PNG with outlines, OUT_preview.png")
+    group.add_argument("--uncertainty", action="store_true", help="also a map of each voxel's, OUT_uncertainty")
     group.add_argument("--stats", action="store_true", help="also volumes and the run record, OUT.json")
     group.add_argument("--roi", metavar="LABEL,...", help="keep these labels only")
     group.add_argument(

@@ -11,7 +11,7 @@ from segkit.dataset import Dataset
 from segkit.dataset_layouts import read_dataset
 from segkit.errors import InputError
 from segkit.evaluation.measure import Structure
-from segkit.file_names import ENDING, PICTURE, PREVIEW, case_id, must_exist, readable_files, scan_paths, suffix_of
+from segkit.file_names import BESIDE, ENDING, PICTURE, case_id, must_exist, readable_files, scan_paths, suffix_of
 from segkit.io.named import named
 
 log = logging.getLogger(__name__)
@@ -129,14 +129,14 @@ def _matched(
         )
     used = {pair.prediction for pair in pairs}
     unused = [case for case, (path, *_) in predictions.items() if path not in used]
-    alone = [case for case in unused if not _is_preview(case, predictions) and case + ENDING not in predictions]
+    alone = [case for case in unused if not _is_beside(case, predictions) and case + ENDING not in predictions]
     if alone:
         log.warning("predictions without a reference: %s", _some(alone))
     return tuple(pairs)
 
 
-def _is_preview(case: str, predictions: Mapping[str, Sequence[Path]]) -> bool:
-    return case.endswith(PREVIEW) and case.removesuffix(PREVIEW) in predictions
+def _is_beside(case: str, predictions: Mapping[str, Sequence[Path]]) -> bool:
+    return any(case.endswith(end) and case.removesuffix(end) in predictions for end in BESIDE)
 
 
 def _of_kind(files: Sequence[Path], reference: Path) -> Path:

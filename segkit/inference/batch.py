@@ -19,7 +19,7 @@ from segkit.files import write_text
 from segkit.inference.outputs import Job
 from segkit.inference.predictor import Predictor, Progress
 from segkit.inference.record import label_figures, run_record
-from segkit.io import check_labels_fit, write_labels
+from segkit.io import check_labels_fit, write_image, write_labels
 from segkit.postprocessing import keep_labels, merge_regions, remove_small_blobs
 from segkit.report.preview import write_preview
 from segkit.volume import Volume
@@ -60,16 +60,25 @@ def predict_job(predictor: Predictor, job: Job, finish: Finish, progress: Progre
     scan = job.scan.read()
     check_labels_fit(job.output, scan.grid.shape, finish.labels.values())
     read = time.perf_counter() - started
-    labels = _finished(predictor.predict(scan, where=job.scan.images[0], progress=progress), predictor, finish)
-    if job.with_preview:  # first: a run that is killed in between leaves no label map that lacks its picture
-        write_preview(job.preview, scan, labels, finish.labels)
+    place = job.scan.images[0]
+    uncertainty = None
+    if "uncertainty" in job.extras:
+        labels, uncertainty = predictor.predict_with_uncertainty(scan, where=place, progress=progress)
+    else:
+        labels = predictor.predict(scan, where=place, progress=progress)
+    labels = _finished(labels, predictor, finish)
     written = time.perf_counter()
-    write_labels(job.output, labels, like=job.scan.images[0], names=finish.labels)
+    # The label map last: a run that is killed in between leaves none that lacks what goes beside it.
+    if "preview" in job.extras:
+        write_preview(job.preview, scan, labels, finish.labels)
+    if uncertainty is not None:
+        write_image(job.uncertainty, uncertainty, like=place)
+    write_labels(job.output, labels, like=place, names=finish.labels)
     seconds = {"read": read, **predictor.seconds, "write": time.perf_counter() - written}
-    if job.with_record:
+    if "record" in job.extras:
         record = run_record(predictor, job.scan.images, seconds)
         record["channels_left_out"] = [channel.name for channel in job.scan.missing]
-        record["labels"] = label_figures(labels, finish.labels, predictor.plan.regions)
+        record["labels"] = label_figures(labels, finish.labels, predictor.plan.regions, uncertainty)
         write_text(job.record, json.dumps(record, indent=2) + "\n")
 
 

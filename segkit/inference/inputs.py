@@ -15,7 +15,7 @@ import numpy as np
 
 from segkit.dataset_csv import read_rows
 from segkit.errors import InputError, UsageError
-from segkit.file_names import ENDING, PREVIEW, case_id, must_exist, scan_paths
+from segkit.file_names import BESIDE, ENDING, case_id, must_exist, scan_paths
 from segkit.inference.channels import MissingChannel, ModelChannels
 from segkit.io import read_case
 from segkit.volume import Volume
@@ -162,11 +162,18 @@ def _with_missing(scan: Scan, channels: ModelChannels) -> Scan:
 def _without_own_outputs(paths: Sequence[Path]) -> list[Path]:
     """Leave out the label maps and pictures that were made beside the scans when no output was named."""
     ids = {case_id(path) for path in paths}
-    own = [path for path in paths if case_id(path).removesuffix(PREVIEW).removesuffix(ENDING) in ids - {case_id(path)}]
+    own = [path for path in paths if _predicted_from(case_id(path)) in ids - {case_id(path)}]
     kept = [path for path in paths if path not in own]
     if own:
-        log.info("%d label maps and pictures of earlier predictions are no scans: %s ...", len(own), own[0].name)
+        log.info("%d files of earlier predictions are no scans: %s ...", len(own), own[0].name)
     return kept
+
+
+def _predicted_from(name: str) -> str:
+    """The scan's id, by the name of what was predicted from it."""
+    for end in BESIDE:
+        name = name.removesuffix(end)
+    return name.removesuffix(ENDING)
 
 
 def _grouped(paths: Sequence[Path]) -> list[Scan]:

@@ -1,7 +1,7 @@
 """How a scan is gone through in the memory there is: along which axis, in how many parts, how many windows at once.
 
-What is chosen changes time and memory, not the result, up to how a processor rounds when a network gets fewer windows at
-once: on those that were tried, not at all.
+What is chosen changes time and memory, not the result, but for how a processor rounds when a network gets fewer windows
+at once: those that were tried make no difference.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segkit.errors import OutOfMemoryError
-from segkit.inference.restore import SLAB_BYTES, Part, label_dtype, parts_of
+from segkit.inference.restore import SLAB_BYTES, Part, parts_of
 from segkit.io.limits import available_memory, resident_memory
 from segkit.memory import size_text
 from segkit.plans import NetworkPlan, Plan
@@ -55,6 +55,8 @@ class Work:
     overlap: float
     networks: tuple[NetworkPlan, ...]
     """One after the other; none where they compute elsewhere, in a GPU's memory, and sums are there as well."""
+    written: int
+    """Bytes for each of the scan's voxels."""
 
 
 def choose_layout(work: Work, *, limit: int | None = None, where: str | Path = "scan") -> Layout:
@@ -114,8 +116,7 @@ def _bytes(work: Work, windows: Windows, part: Part | None) -> int:
     image = 3 * channels * voxels
     if work.parts.shape != way_back.cropped_shape:
         image += 2 * channels * int(voxels * max(1, math.prod(way_back.cropped_shape) / math.prod(work.parts.shape)))
-    labels = way_back.source_voxels * label_dtype(work.plan.label_values).itemsize
-    found = 4 * image + labels + _restoring(work, windows, part)
+    found = 4 * image + work.written * way_back.source_voxels + _restoring(work, windows, part)
     if work.networks:
         found += 4 * (work.channels + 1) * voxels  # sums, and the windows' weights
         found += max(network_bytes(each, work, windows.together) for each in work.networks)

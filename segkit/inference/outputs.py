@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from segkit.errors import UsageError
-from segkit.file_names import ENDING, PREVIEW, WRITABLE, listed, suffix_of
+from segkit.file_names import ENDING, PICTURE, PREVIEW, UNCERTAINTY, WRITABLE, listed, suffix_of
 from segkit.files import unwritable
 from segkit.inference.inputs import Scan
 from segkit.volume import Unit
@@ -18,30 +18,36 @@ Existing = Literal["refuse", "overwrite", "continue"]
 SUFFIXES: dict[Unit, str] = {"mm": ".nii.gz", "px": ".png"}
 
 
+Extra = Literal["preview", "uncertainty", "record"]
+"""What goes beside a label map: a picture, a map of how uncertain each voxel is, volumes and the run record."""
+
+
 @dataclass(frozen=True)
 class Job:
-    """A scan, the file that its label map goes to, and whether a picture and a run record go beside it."""
+    """A scan, the file that its label map goes to, and what goes beside it."""
 
     scan: Scan
     output: Path
-    with_preview: bool = False
-    with_record: bool = False
+    extras: tuple[Extra, ...] = ()
 
     @property
     def preview(self) -> Path:
-        """The picture beside the output."""
         return self.output.with_name(f"{_stem(self.output)}{PREVIEW}.png")
 
     @property
+    def uncertainty(self) -> Path:
+        suffix = suffix_of(self.output)
+        return self.output.with_name(f"{_stem(self.output)}{UNCERTAINTY}{'.tif' if suffix in PICTURE else suffix}")
+
+    @property
     def record(self) -> Path:
-        """The run record beside the output."""
         return self.output.with_name(f"{self.output.name}.json")
 
     @property
     def files(self) -> list[Path]:
         """All that will be written."""
-        beside = [self.preview] * self.with_preview + [self.record] * self.with_record
-        return [self.output, *beside]
+        places = {"preview": self.preview, "uncertainty": self.uncertainty, "record": self.record}
+        return [self.output, *(places[extra] for extra in self.extras)]
 
     @property
     def done(self) -> bool:
@@ -60,8 +66,7 @@ def plan_jobs(
     *,
     many: bool,
     unit: Unit,
-    with_preview: bool = False,
-    with_record: bool = False,
+    extras: Sequence[Extra] = (),
 ) -> list[Job]:
     """Give every scan an output.
 
@@ -78,7 +83,7 @@ def plan_jobs(
         paths = [Path(output) / f"{scan.id}{suffix}" for scan in scans]
     else:
         paths = [Path(output)]
-    return [Job(scan, path, with_preview, with_record) for scan, path in zip(scans, paths, strict=True)]
+    return [Job(scan, path, tuple(extras)) for scan, path in zip(scans, paths, strict=True)]
 
 
 def check_jobs(jobs: Sequence[Job], existing: Existing) -> None:

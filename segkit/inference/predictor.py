@@ -7,6 +7,8 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,9 @@ from segkit.bundle import Bundle
 from segkit.errors import InputError, OutOfMemoryError
 from segkit.inference.layout import Layout, Work, band_of, choose_layout
 from segkit.inference.models import read_models
-from segkit.inference.restore import decide_by, label_dtype, restore
+from segkit.inference.restore import Decide, Output, decide_by, label_dtype, restore
 from segkit.inference.scorer import WindowScorer, choose_device, choose_precision
+from segkit.inference.uncertainty import entropy
 from segkit.io import from_object
 from segkit.model_names import resolve_model
 from segkit.plans import Plan
@@ -105,40 +108,71 @@ class Predictor:
             InputError: a scan that cannot be read, or is not what the model was trained for.
             OutOfMemoryError: it does not fit into memory at the plan's spacing, or its scores do not.
         """
+        return self._predict(scan, where, progress, with_uncertainty=False)[0]
+
+    def predict_with_uncertainty(
+        self, scan: object, *, where: str | PathLike[str] | None = None, progress: Progress | None = None
+    ) -> tuple[Volume, Volume]:
+        """As `predict`, and a map (1, X, Y, Z) of how uncertain each voxel is, float32 from 0 to 1.
+
+        See `segkit.inference.uncertainty.entropy`. What the network did not see, a constant border, is 0.
+        """
+        labels, uncertainty = self._predict(scan, where, progress, with_uncertainty=True)
+        return labels, uncertainty
+
+    def _predict(
+        self, scan: object, where: str | PathLike[str] | None, progress: Progress | None, *, with_uncertainty: bool
+    ) -> list[Volume]:
         name = Path(where or (scan if isinstance(scan, str | PathLike) else "scan"))
         volume = from_object(scan)
         stopwatch = _Stopwatch()
         with stopwatch("prepare"):
             parts = prepare_parts(volume, self.plan, where=name)
             image = _Image(parts, stopwatch, self.plan.patch)
-        layout = choose_layout(self._work(parts), limit=self.max_memory, where=name)
-        labels = apply_rules(self._labels(image, layout, name, progress), self._rules)
+        decisions = self._decisions(with_uncertainty)
+        layout = choose_layout(self._work(parts, decisions), limit=self.max_memory, where=name)
+        labels, *others = self._results(image, layout, decisions, name, progress)
         self.seconds = stopwatch.seconds()
-        return volume.with_array(labels[None])
+        return [volume.with_array(each[None]) for each in (apply_rules(labels, self._rules), *others)]
 
-    def _work(self, parts: ScanParts) -> Work:
+    def _decisions(self, with_uncertainty: bool) -> list[Decision]:
+        regions = bool(self.plan.regions)
+        labels = Decision(decide_by(self.plan.label_values, regions=regions), label_dtype(self.plan.label_values))
+        return [labels, Decision(partial(entropy, regions=regions), np.dtype(np.float32))][: 1 + with_uncertainty]
+
+    def _work(self, parts: ScanParts, decisions: Sequence[Decision]) -> Work:
         elsewhere = self.device.type != "cpu"
         networks = () if elsewhere else tuple(bundle.plan.network for bundle in self.bundles)
-        return Work(parts, self.plan, self._scorer.channels, self._scorer.classes, self.overlap, networks)
+        written = sum(decision.dtype.itemsize for decision in decisions)
+        return Work(parts, self.plan, self._scorer.channels, self._scorer.classes, self.overlap, networks, written)
 
-    def _labels(self, image: _Image, layout: Layout, where: Path, progress: Progress | None) -> NDArray[Any]:
-        """(X, Y, Z) on the scan's grid; a GPU that is too small gives way step by step."""
+    def _results(
+        self, image: _Image, layout: Layout, decisions: Sequence[Decision], where: Path, progress: Progress | None
+    ) -> list[NDArray[Any]]:
+        """(X, Y, Z) on the scan's grid of each decision; a GPU that is too small gives way step by step."""
         last = ""
         for place, batch in self._places():
             try:
-                return self._predicted(image, _with_batch(layout, batch), place, progress)
+                return self._decided(image, _with_batch(layout, batch), decisions, place, progress)
             except torch.OutOfMemoryError as error:
                 log.warning("%s: the GPU's memory is too small; trying with less of it", where)
                 last = str(error)  # not the error itself: its traceback would hold the tensors
                 torch.cuda.empty_cache()
         raise OutOfMemoryError(f"{where}: {last}")
 
-    def _predicted(self, image: _Image, layout: Layout, place: torch.device, progress: Progress | None) -> NDArray[Any]:
+    def _decided(
+        self,
+        image: _Image,
+        layout: Layout,
+        decisions: Sequence[Decision],
+        place: torch.device,
+        progress: Progress | None,
+    ) -> list[NDArray[Any]]:
         network: Network = self._scorer
         if progress:
             network = _Counted(network, progress, layout.count(image.shape))
         way_back = image.scan.way_back
-        labels = np.zeros(way_back.source_shape, label_dtype(self.plan.label_values))
+        outputs = [Output(each.decide, np.zeros(way_back.source_shape, each.dtype)) for each in decisions]
         with torch.inference_mode():
             for part in layout.parts:
                 slabs = score_slabs(
@@ -147,18 +181,17 @@ class Predictor:
                 restore(
                     image.stopwatch.timed(slabs),
                     way_back,
-                    self._decide,
-                    into=labels,
+                    outputs,
                     axis=layout.windows.axis,
                     part=part,
+                    scores_of=self._scores,
                     classes=self._scorer.classes,
                 )
-        return labels
+        return [output.into for output in outputs]
 
-    def _decide(self, averaged: NDArray[np.float32]) -> NDArray[Any]:
-        """Labels of what was averaged over windows, networks and mirrorings."""
-        scores = self._scorer.scores(torch.from_numpy(np.ascontiguousarray(averaged)))
-        return decide_by(self.plan.label_values, regions=bool(self.plan.regions))(scores.numpy())
+    def _scores(self, averaged: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scores of what was averaged over windows, networks and mirrorings."""
+        return self._scorer.scores(torch.from_numpy(np.ascontiguousarray(averaged))).numpy()
 
     def _places(self) -> Iterator[tuple[torch.device, int | None]]:
         """Where scores are summed and how many windows are computed at once, from fast to frugal."""
@@ -170,6 +203,14 @@ class Predictor:
             log.warning("the network does not fit into the GPU's memory: going on with the CPU")
             self._scorer.move(cpu)
         yield cpu, None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Something that is decided by the scores of a voxel, and the type that holds it."""
+
+    decide: Decide
+    dtype: np.dtype[Any]
 
 
 def _with_batch(layout: Layout, batch: int | None) -> Layout:

@@ -16,6 +16,7 @@ import torch
 import segkit
 from segkit.file_names import files_behind
 from segkit.inference.predictor import Predictor
+from segkit.inference.uncertainty import certainty
 from segkit.volume import Volume
 
 
@@ -39,11 +40,15 @@ def run_record(predictor: Predictor, images: Sequence[Path], seconds: Mapping[st
 
 
 def label_figures(
-    labels: Volume, names: Mapping[str, int], regions: Mapping[str, Sequence[int]] | None = None
+    labels: Volume,
+    names: Mapping[str, int],
+    regions: Mapping[str, Sequence[int]] | None = None,
+    uncertainty: Volume | None = None,
 ) -> dict[str, dict[str, float]]:
-    """Per label its value, its voxels, and its volume in ml where the scan has a size in mm.
+    """Per label its value, its voxels, its volume in ml where the scan has a size in mm, and how certain it is.
 
-    A region (name -> values) has the voxels of all its values.
+    A region (name -> values) has the voxels of all its values. ``certainty`` is 1 less the mean uncertainty of the
+    label's voxels; a label without voxels has none.
 
     >>> cube = Volume(np.ones((1, 10, 10, 10), np.uint8), np.diag([2.0, 2.0, 2.0, 1.0]))
     >>> label_figures(cube, {"organ": 1})
@@ -53,7 +58,11 @@ def label_figures(
     found = dict(zip(values.tolist(), counts.tolist(), strict=True))
     made_of = {name: (regions or {}).get(name, (value,)) for name, value in names.items()}
     counted = {name: sum(found.get(value, 0) for value in values) for name, values in made_of.items()}
-    return {name: _figures(value, counted[name], labels) for name, value in names.items()}
+    figures = {name: _figures(value, counted[name], labels) for name, value in names.items()}
+    if uncertainty is not None:
+        for name, value in certainty(labels.array, uncertainty.array, made_of).items():
+            figures[name]["certainty"] = value
+    return figures
 
 
 def _figures(value: int, voxels: int, labels: Volume) -> dict[str, float]:

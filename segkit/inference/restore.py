@@ -18,15 +18,25 @@ from scipy import sparse
 
 from segkit.postprocessing import merge_regions
 from segkit.preprocessing.chain import WayBack
+from segkit.preprocessing.crop import Box
 from segkit.preprocessing.resample import apply_matrix, axis_matrix
 
 Scores = NDArray[np.float32]
 """(K, X, Y, Z) of some planes."""
 Decide = Callable[[Scores], NDArray[Any]]
-"""Scores to label values, without the first axis."""
+"""Scores to something of a voxel, (X, Y, Z)."""
 
 SLAB_BYTES = 16 << 20
 """Scores that are held at the scan's resolution at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Output:
+    """Something that is decided by the scores of a voxel, and where it is written."""
+
+    decide: Decide
+    into: NDArray[Any]
+    """(X, Y, Z) on the scan's grid; outside the box that the network saw it stays as it is."""
 
 
 @dataclass(frozen=True)
@@ -75,47 +85,49 @@ def decide_by(label_values: Sequence[int], *, regions: bool = False) -> Decide:
 def restore(
     slabs: Iterable[Scores],
     way_back: WayBack,
-    decide: Decide,
+    outputs: Sequence[Output],
     *,
-    into: NDArray[Any],
     axis: int = 0,
     part: Part | None = None,
+    scores_of: Callable[[Scores], Scores] | None = None,
     classes: int = 1,
     slab_bytes: int = SLAB_BYTES,
 ) -> None:
-    """Write the labels of consecutive slabs of scores on the network's grid, first to last, on the scan's own grid.
+    """Write what follows from consecutive slabs of scores on the network's grid, first to last, on the scan's grid.
 
     Args:
         slabs: (K, ...) planes along ``axis`` of the network's grid; each is done with before the next is asked for.
         way_back: what `preprocessing.chain` kept of the scan's grid.
-        decide: see `decide_by`.
-        into: zeros (X, Y, Z) of the scan's shape; outside the box that the network saw they stay.
+        outputs: what is written.
         axis: 0 is X of the network's grid.
         part: what the slabs are of, along another axis; None is the whole.
-        classes: what ``decide`` makes K of the slabs into on its way, if that is more.
+        scores_of: makes what the slabs hold into scores, linearly; None where they hold scores.
+        classes: how many scores that makes of a voxel.
         slab_bytes: memory for scores at the scan's resolution.
     """
     place = [slice(None)] * 3
     if part:
         place[part.axis] = part.lines
-    target, done = way_back.view(into), 0
+    targets, done = [Output(output.decide, way_back.view(output.into)) for output in outputs], 0
     # The in-plane steps pass through grids of either resolution.
     sizes = zip(way_back.network_shape, way_back.cropped_shape, strict=True)
     plane = math.prod(max(pair) for each, pair in enumerate(sizes) if each != axis)
-    for scores in _resampled(slabs, _matrices(way_back, part), axis, int(slab_bytes / 4 / plane)):
-        place[axis] = slice(done, done + scores.shape[1 + axis])
-        _write(scores, decide, target[tuple(place)], slab_bytes // (4 * max(classes, scores.shape[0])))
-        done += scores.shape[1 + axis]
+    for found in _resampled(slabs, _matrices(way_back, part), axis, int(slab_bytes / 4 / plane)):
+        place[axis] = slice(done, done + found.shape[1 + axis])
+        done += found.shape[1 + axis]
+        for lines in _lines(found.shape[1:], slab_bytes // (4 * max(classes, found.shape[0]))):
+            scores = found[:, *lines] if scores_of is None else scores_of(found[:, *lines])
+            for target in targets:
+                target.into[tuple(place)][lines] = target.decide(scores)
 
 
-def _write(scores: Scores, decide: Decide, into: NDArray[Any], voxels: int) -> None:
-    """Decide some lines of the longest axis at a time, which have so many voxels or are one."""
-    axis = int(np.argmax(into.shape))
-    many = max(1, voxels * into.shape[axis] // into.size)
-    for start in range(0, into.shape[axis], many):
-        lines = [slice(None)] * 3
-        lines[axis] = slice(start, start + many)
-        into[tuple(lines)] = decide(scores[:, *lines])
+def _lines(shape: Sequence[int], voxels: int) -> Iterator[Box]:
+    """Some lines of the longest axis at a time, which have so many voxels or are one."""
+    axis = int(np.argmax(shape))
+    many = max(1, voxels * shape[axis] // math.prod(shape))
+    for start in range(0, shape[axis], many):
+        x, y, z = (slice(start, start + many) if each == axis else slice(None) for each in range(3))
+        yield x, y, z
 
 
 def _matrices(way_back: WayBack, part: Part | None) -> list[sparse.csr_array | None]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from segkit.errors import InputError, UsageError
-from segkit.file_names import suffix_of
+from segkit.file_names import PICTURE, suffix_of
 from segkit.io.formats import check_readable, check_writable, module_of
 from segkit.io.geometry import check_same_grid, checked_affine
 from segkit.io.limits import check_finite
@@ -64,11 +64,18 @@ def read_case(paths: Sequence[str | Path]) -> Volume:
     return volumes[0].with_array(np.concatenate([volume.array for volume in volumes]))
 
 
-def write_image(path: str | Path, volume: Volume) -> None:
-    """Write a scan atomically, in the format of the suffix and its own type."""
+def write_image(path: str | Path, volume: Volume, *, like: str | Path | None = None) -> None:
+    """Write a scan atomically, in the format of the suffix and its own type.
+
+    ``like`` is a scan on the same grid: as for `write_labels`.
+    """
     path = Path(path)
     check_writable(path)
-    module_of(suffix_of(path)).save(path, volume)
+    suffix, save = suffix_of(path), module_of(suffix_of(path)).save
+    if suffix in PICTURE:
+        save(path, volume)
+    else:
+        save(path, volume, like=None if like is None else Path(like))
 
 
 def from_object(scan: object) -> Volume:

@@ -237,6 +237,23 @@ def test_regions_are_kept_and_cleaned_one_by_one(here: Path) -> None:
     assert 300 not in counts(here / "c.nii.gz")
 
 
+def test_uncertainty_beside_the_label_map_and_in_the_record(here: Path) -> None:
+    save(here / "a.nii")
+    assert main(["predict", "a.nii", *MODEL, "--uncertainty", "--stats"]) == 0
+    image, labels = nibabel.load("a_seg_uncertainty.nii.gz"), nibabel.load("a_seg.nii.gz")
+    assert image.shape == labels.shape
+    assert np.array_equal(image.affine, nibabel.load("a.nii").affine)
+    found, mask = np.asarray(image.dataobj), np.asarray(labels.dataobj)
+    assert found.dtype == np.float32
+    assert 0 <= found.min() < found.max() <= 1
+    figures = json.loads(Path("a_seg.nii.gz.json").read_text())["labels"]
+    for figure in figures.values():
+        assert figure["certainty"] == pytest.approx(1 - found[mask == figure["value"]].mean(), abs=1e-5)
+    # Neither is a scan of the folder.
+    assert main(["predict", ".", *MODEL, "-o", "out"]) == 0
+    assert sorted(path.name for path in Path("out").iterdir()) == ["a.nii.gz", "predictions.json"]
+
+
 def test_numbers_of_a_single_channel_are_left_out(here: Path) -> None:
     save(here / "in" / "x_0000.nii")
     assert main(["predict", "in", "-o", "out", *MODEL]) == 0

@@ -99,7 +99,7 @@ def test_predictions_without_reference_are_said(tmp_path: Path, caplog: pytest.L
 
 
 def test_previews_beside_masks_of_pictures_are_no_predictions(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    for name in ("r/a.png", "p/a_seg.png", "p/a_seg_preview.png", "p/odd_preview.png"):
+    for name in ("r/a.png", "p/a_seg.png", "p/a_seg_preview.png", "p/a_seg_uncertainty.tif", "p/odd_preview.png"):
         picture(tmp_path / name, slice(2, 8))
     evaluate(tmp_path / "p", tmp_path / "r")
     assert "predictions without a reference: odd_preview\n" in caplog.text

@@ -28,7 +28,7 @@ def scan(*shape: int) -> Volume:
 
 def work(bundle: Bundle, volume: Volume, channels: int = 1) -> Work:
     plan = bundle.plan
-    return Work(prepare_parts(volume, plan), plan, channels, len(plan.label_values), 0.5, (plan.network,))
+    return Work(prepare_parts(volume, plan), plan, channels, len(plan.label_values), 0.5, (plan.network,), 1)
 
 
 def layout(work: Work, allowed: int | None = None) -> Layout:

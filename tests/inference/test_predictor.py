@@ -15,6 +15,7 @@ import torch
 from segkit.bundle import Bundle
 from segkit.errors import InputError, OutOfMemoryError, UsageError
 from segkit.inference import Predictor, load
+from segkit.inference.uncertainty import entropy
 from segkit.volume import Volume
 
 FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"
@@ -227,3 +228,30 @@ def test_a_voxel_out_of_range_is_found_before_the_network_starts(make_bundle: Ma
             Volume(array, np.eye(4)), progress=lambda count, _: done.append(count)
         )
     assert not done
+
+
+def test_uncertainty_by_hand(make_bundle: Make) -> None:
+    # Scores 0 and (voxel - 50): alike at 50, a probability of 3/4 at 50 + log 3.
+    array = np.full((1, 8, 8, 8), 50 + np.log(3), np.float32)
+    array[:, :4], array[:, 0] = 50, 1000
+    volume = Volume(array, np.diag([-1.0, 1, 1, 1]))
+    labels, uncertainty = Predictor(make_bundle()).predict_with_uncertainty(volume)
+    assert np.array_equal(labels.array, Predictor(make_bundle()).predict(volume).array)
+    expected = -(0.75 * np.log2(0.75) + 0.25 * np.log2(0.25))
+    assert uncertainty.array.dtype == np.float32
+    np.testing.assert_allclose(uncertainty.array[0, [0, 2, 6], 4, 4], [0, 1, expected], atol=1e-5)
+    assert np.array_equal(uncertainty.affine, volume.affine)
+
+
+def test_of_regions_the_least_certain_counts() -> None:
+    scores = np.array([[0, 50, np.log(3)], [50, 50, 50]], np.float32).reshape(2, 3, 1, 1)
+    expected = -(0.75 * np.log2(0.75) + 0.25 * np.log2(0.25))
+    np.testing.assert_allclose(entropy(scores, regions=True).ravel(), [1, 0, expected], atol=1e-5)
+
+
+def test_a_constant_border_is_certain(make_bundle: Make) -> None:
+    array = np.zeros((1, 20, 8, 8), np.float32)
+    array[0, 5:15] = 50.5 + np.arange(10).reshape(10, 1, 1)
+    _, uncertainty = Predictor(make_bundle(crop_to_content=True)).predict_with_uncertainty(Volume(array, np.eye(4)))
+    assert not uncertainty.array[0, :5].any()
+    assert (uncertainty.array[0, 5:8] > 0.2).all()

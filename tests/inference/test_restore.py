@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 
-from segkit.inference.restore import SLAB_BYTES, decide_by, label_dtype, parts_of, restore
+from segkit.inference.restore import SLAB_BYTES, Output, decide_by, label_dtype, parts_of, restore
 from segkit.preprocessing.chain import WayBack
 from segkit.preprocessing.crop import Box
 from segkit.preprocessing.orient import AxisMap
@@ -25,7 +25,7 @@ def labels_of_scores(
     scores: np.ndarray, way_back: WayBack, values: Sequence[int], *, regions: bool = False
 ) -> np.ndarray:
     labels = np.zeros(way_back.source_shape, label_dtype(values))
-    restore([scores], way_back, decide_by(values, regions=regions), into=labels)
+    restore([scores], way_back, [Output(decide_by(values, regions=regions), labels)])
     return labels
 
 
@@ -47,8 +47,8 @@ def test_slabs_give_what_the_whole_gives(cropped: Shape, axis: int, thickness: i
     scores = np.random.default_rng(0).normal(size=(3, 7, 6, 5)).astype(np.float32)
     way_back, decide = way((7, 6, 5), cropped), decide_by((0, 5, 300))
     slabs, whole = np.zeros((2, *cropped), np.uint16)
-    restore(slabs_of(scores, axis, thickness), way_back, decide, into=slabs, axis=axis, slab_bytes=slab_bytes)
-    restore([scores], way_back, decide, into=whole, axis=axis, slab_bytes=1 << 40)
+    restore(slabs_of(scores, axis, thickness), way_back, [Output(decide, slabs)], axis=axis, slab_bytes=slab_bytes)
+    restore([scores], way_back, [Output(decide, whole)], axis=axis, slab_bytes=1 << 40)
     assert np.array_equal(slabs, whole)
     expected = np.array([0, 5, 300])[resample(scores, cropped, "linear").argmax(0)]
     assert np.mean(slabs == expected) > 0.99  # the order of the axes rounds differently
@@ -61,13 +61,13 @@ def test_parts_give_what_the_whole_gives(cropped: Shape, axis: int, other: int, 
     scores = np.random.default_rng(0).normal(size=(3, 7, 6, 5)).astype(np.float32)
     way_back, decide = way((7, 6, 5), cropped), decide_by((0, 5, 300))
     parts, whole = np.zeros((2, *cropped), np.uint16)
-    restore([scores], way_back, decide, into=whole, axis=axis)
+    restore([scores], way_back, [Output(decide, whole)], axis=axis)
     found = parts_of(way_back, other, count)
     assert [part.lines.start for part in found] == [0, *(part.lines.stop for part in found[:-1])]
     assert found[-1].lines.stop == cropped[other]
     for part in found:
         needed = np.take(scores, range(part.made_of.start, part.made_of.stop), 1 + other)
-        restore(slabs_of(needed, axis, 2), way_back, decide, into=parts, axis=axis, part=part)
+        restore(slabs_of(needed, axis, 2), way_back, [Output(decide, parts)], axis=axis, part=part)
     assert np.array_equal(parts, whole)
 
 
@@ -76,16 +76,17 @@ def test_memory_is_as_asked_for_however_many_labels(network: Shape, cropped: Sha
     scores = np.random.default_rng(0).normal(size=(2, *network)).astype(np.float32)
     into = np.zeros(cropped, np.uint8)
 
-    def decide(features: np.ndarray) -> np.ndarray:
-        return np.repeat(features, 50, axis=0).argmax(0).astype(np.uint8)
+    def scores_of(features: np.ndarray) -> np.ndarray:
+        return np.repeat(features, 50, axis=0)
 
+    outputs = [Output(decide_by(range(100)), into)]
     tracemalloc.start()
-    restore([scores], way(network, cropped), decide, into=into, classes=100, slab_bytes=1 << 17)
+    restore([scores], way(network, cropped), outputs, scores_of=scores_of, classes=100, slab_bytes=1 << 17)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     # Everything at once would be 10 and 49 MB of scores.
     assert peak < 6 * (1 << 17)
-    assert np.array_equal(into, decide(resample(scores, cropped, "linear")))
+    assert np.array_equal(into, scores_of(resample(scores, cropped, "linear")).argmax(0))
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
@@ -95,11 +96,11 @@ def test_turned_cropped_and_in_parts(axis: int) -> None:
     turned = WayBack(AxisMap((1, 2, 0), (True, False, True)), (8, 13, 10), box, (10, 9, 3), (7, 6, 5))
     decide, into, expected = decide_by((0, 5, 300)), *np.zeros((2, 8, 13, 10), np.uint16)
     plain = np.zeros((10, 9, 3), np.uint16)
-    restore([scores], way((7, 6, 5), (10, 9, 3)), decide, into=plain)
+    restore([scores], way((7, 6, 5), (10, 9, 3)), [Output(decide, plain)])
     turned.view(expected)[...] = plain
     for part in parts_of(turned, (axis + 1) % 3, 2):
         needed = np.take(scores, range(part.made_of.start, part.made_of.stop), 1 + part.axis)
-        restore(slabs_of(needed, axis, 2), turned, decide, into=into, axis=axis, part=part)
+        restore(slabs_of(needed, axis, 2), turned, [Output(decide, into)], axis=axis, part=part)
     assert np.mean(into == expected) > 0.99  # the order of the axes rounds differently
     assert np.array_equal(turned.view(expected), plain)
 
