@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from segkit.clock import duration
-from segkit.inference.predictor import Progress
+from segkit.inference.watched import Progress
 from segkit.status_line import StatusLine
 
 

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from segkit.errors import SegkitError, UsageError
 from segkit.files import write_text
 from segkit.inference.outputs import Job
-from segkit.inference.predictor import Predictor, Progress
+from segkit.inference.predictor import Predictor
 from segkit.inference.record import label_figures, run_record
+from segkit.inference.watched import Progress
 from segkit.io import check_labels_fit, write_image, write_labels
 from segkit.postprocessing import keep_labels, merge_regions, remove_small_blobs
 from segkit.report.preview import write_preview

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
@@ -16,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from segkit.bundle import Bundle
 from segkit.errors import InputError, OutOfMemoryError
@@ -25,22 +22,21 @@ from segkit.inference.models import read_models
 from segkit.inference.restore import Decide, Output, decide_by, label_dtype, restore
 from segkit.inference.scorer import WindowScorer, choose_device, choose_precision
 from segkit.inference.uncertainty import entropy
+from segkit.inference.watched import CountedNetwork, Progress, Stopwatch, WatchedScan
 from segkit.io import from_object
 from segkit.model_names import resolve_model
 from segkit.plans import Plan
 from segkit.postprocessing import apply_rules
 from segkit.preprocessing.chain import ScanParts, prepare_parts
 from segkit.sliding_window import score_slabs
-from segkit.volume import Shape, Volume
-from segkit.windows import Box, Network, margins
+from segkit.volume import Volume
+from segkit.windows import Network
 
 log = logging.getLogger(__name__)
 
 FAST_OVERLAP = 0.25
 _FREE: dict[str, Any] = {"name": "", "batch_size": 0, "reasons": {}, "needs": {}, "network": None, "ignore": None}
 """What the plans of an ensemble need not have in common."""
-Progress = Callable[[int, int], None]
-"""Called with windows done and windows in all."""
 
 
 class Predictor:
@@ -125,10 +121,10 @@ class Predictor:
     ) -> list[Volume]:
         name = Path(where or (scan if isinstance(scan, str | PathLike) else "scan"))
         volume = from_object(scan)
-        stopwatch = _Stopwatch()
+        stopwatch = Stopwatch()
         with stopwatch("prepare"):
             parts = prepare_parts(volume, self.plan, where=name)
-            image = _Image(parts, stopwatch, self.plan.patch)
+            image = WatchedScan(parts, stopwatch, self.plan.patch)
         decisions = self._decisions(with_uncertainty)
         layout = choose_layout(self._work(parts, decisions), limit=self.max_memory, where=name)
         labels, *others = self._results(image, layout, decisions, name, progress)
@@ -147,7 +143,7 @@ class Predictor:
         return Work(parts, self.plan, self._scorer.channels, self._scorer.classes, self.overlap, networks, written)
 
     def _results(
-        self, image: _Image, layout: Layout, decisions: Sequence[Decision], where: Path, progress: Progress | None
+        self, image: WatchedScan, layout: Layout, decisions: Sequence[Decision], where: Path, progress: Progress | None
     ) -> list[NDArray[Any]]:
         """(X, Y, Z) on the scan's grid of each decision; a GPU that is too small gives way step by step."""
         last = ""
@@ -162,7 +158,7 @@ class Predictor:
 
     def _decided(
         self,
-        image: _Image,
+        image: WatchedScan,
         layout: Layout,
         decisions: Sequence[Decision],
         place: torch.device,
@@ -170,7 +166,7 @@ class Predictor:
     ) -> list[NDArray[Any]]:
         network: Network = self._scorer
         if progress:
-            network = _Counted(network, progress, layout.count(image.shape))
+            network = CountedNetwork(network, progress, layout.count(image.shape))
         way_back = image.scan.way_back
         outputs = [Output(each.decide, np.zeros(way_back.source_shape, each.dtype)) for each in decisions]
         with torch.inference_mode():
@@ -216,67 +212,6 @@ class Decision:
 def _with_batch(layout: Layout, batch: int | None) -> Layout:
     windows = layout.windows
     return layout if batch is None else dataclasses.replace(layout, windows=dataclasses.replace(windows, batch=batch))
-
-
-class _Stopwatch:
-    """Seconds of the parts of a prediction; what a part spends inside another one counts for the inner one."""
-
-    def __init__(self) -> None:
-        self._started = time.perf_counter()
-        self._spent = {"prepare": 0.0, "network": 0.0}
-
-    @contextmanager
-    def __call__(self, part: str) -> Iterator[None]:
-        started, inner = time.perf_counter(), sum(self._spent.values())
-        try:
-            yield
-        finally:
-            inside = sum(self._spent.values()) - inner
-            self._spent[part] += time.perf_counter() - started - inside
-
-    def timed(self, slabs: Iterator[Tensor]) -> Iterator[NDArray[np.float32]]:
-        """The same slabs, on the CPU; what the network needs for them is counted."""
-        while True:
-            with self("network"):
-                slab = next(slabs, None)
-                found = None if slab is None else slab.cpu().numpy()
-            if found is None:
-                return
-            yield found
-
-    def seconds(self) -> dict[str, float]:
-        """By part; ``restore`` is what no other part took."""
-        rest = time.perf_counter() - self._started - sum(self._spent.values())
-        return {**self._spent, "restore": rest}
-
-
-class _Image:
-    """A scan in tensors, for a sliding window."""
-
-    def __init__(self, scan: ScanParts, stopwatch: _Stopwatch, window: Shape) -> None:
-        self.scan, self.stopwatch = scan, stopwatch
-        self.margins = margins(self, window)
-
-    @property
-    def shape(self) -> Shape:
-        return self.scan.shape
-
-    def part(self, box: Box) -> Tensor:
-        with self.stopwatch("prepare"):
-            return torch.from_numpy(self.scan.part(box))
-
-
-class _Counted:
-    """A network that reports, after every batch of windows, how many are done of all."""
-
-    def __init__(self, network: Network, progress: Progress, total: int) -> None:
-        self.network, self.progress, self.total, self.done = network, progress, total, 0
-
-    def __call__(self, windows: Tensor) -> Tensor | list[Tensor]:
-        scores = self.network(windows)
-        self.done += windows.shape[0]
-        self.progress(self.done, self.total)
-        return scores
 
 
 def check_ensemble(bundles: Sequence[Bundle]) -> Plan:

@@ -17,7 +17,7 @@ def entropy(scores: NDArray[np.float32], *, regions: bool = False) -> NDArray[np
         scores: (K, X, Y, Z): logarithms of K labels' probabilities up to a constant, or of regions their logits.
         regions: they overlap, and each has an entropy of its own; the largest counts.
 
-    >>> entropy(np.array([[0, 50], [0, 0]], np.float32).reshape(2, 1, 1, 2)).ravel().tolist()
+    >>> entropy(np.array([[0, 200], [0, 0]], np.float32).reshape(2, 1, 1, 2)).ravel().tolist()
     [1.0, 0.0]
     """
     if regions:
