@@ -218,12 +218,13 @@ def _plan(
 def _started(run_dir: Path, config: TrainConfig, plan: Plan) -> Iterator[None]:
     """Write down what runs; leave nothing of a run that came to no checkpoint; else let runs/latest name it."""
     made = [folder for folder in run_dir.parents if not folder.exists()]
-    write_start(run_dir, plan, config)
     try:
+        write_start(run_dir, plan, config)
         with stoppable(run_dir):
             yield
     except BaseException:
-        if not has_checkpoint(run_dir / CHECKPOINTS):
+        # config.yaml makes the folder the one of a run: whatever stood there before is not ours to remove.
+        if (run_dir / CONFIG).is_file() and not has_checkpoint(run_dir / CHECKPOINTS):
             shutil.rmtree(run_dir, ignore_errors=True)  # its parent may not be ours to change
             with suppress(OSError):  # somebody else may have put something there meanwhile
                 for folder in made:
