@@ -112,10 +112,10 @@ def _write_cases(table: Path, dataset: Dataset, split: Split) -> None:
 def _peer(job: Job, arguments: argparse.Namespace, dataset: Dataset, split: Split) -> dict[str, object]:
     """Train and predict with a peer, and bring its labels back to the dataset's values and names."""
     raw = Path(arguments.out).absolute() / "nnunet_raw"
-    write_copy(raw, dataset, split)
+    data = write_copy(raw, dataset, split)
     name, *options = _monai(arguments) if job.tool == "monai" else _nnunet(job, dataset)
     script = str(Path(__file__).with_name(name))
-    command = [arguments.peer_python, script, str(job.folder), "--raw", str(raw), *options]
+    command = [arguments.peer_python, script, str(job.folder), "--data", str(data), *options]
     train = [*command, "--minutes", str(job.minutes), "--seed", str(job.seed), "--threads", str(arguments.threads)]
     measured = _measured(train, job.folder / "train.log", arguments.samples)
     measured["steps"] = json.loads((job.folder / "steps.json").read_text(encoding="utf-8"))

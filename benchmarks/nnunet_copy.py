@@ -13,14 +13,12 @@ from segkit.io.scans import read_case, write_image
 from segkit.training.split import Split, split_ids
 from segkit.volume import Volume
 
-NAME = "Dataset001_segkit"
 
-
-def write_copy(raw: Path, dataset: Dataset, split: Split) -> None:
-    """Images, labels numbered from 1 on, and the split as nnU-Net's only fold, unless they are there."""
-    folder, values, ending = raw / NAME, _values(dataset), file_ending(dataset)
+def write_copy(raw: Path, dataset: Dataset, split: Split) -> Path:
+    """Images, labels numbered from 1 on, and the split as nnU-Net's only fold, unless they are there; their folder."""
+    folder, values, ending = raw / "Dataset001_segkit", _values(dataset), file_ending(dataset)
     if (folder / "dataset.json").is_file():
-        return
+        return folder
     for part in ("imagesTr", "labelsTr"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     cases = [*split.training, *split.validation]
@@ -44,6 +42,7 @@ def write_copy(raw: Path, dataset: Dataset, split: Split) -> None:
     folds = [{"train": ids["training"], "val": ids["validation"]}]
     (folder / "splits_final.json").write_text(json.dumps(folds), encoding="utf-8")
     (folder / "dataset.json").write_text(json.dumps(about), encoding="utf-8")
+    return folder
 
 
 def bring_back(predicted: Path, folder: Path, dataset: Dataset, split: Split) -> None:

@@ -1,10 +1,11 @@
 """MONAI for minutes_to_dice.py and preprocessing.py, which start this file with another environment's interpreter.
 
-    python benchmarks/peer_monai.py FOLDER --raw RAW --spacing 1 1 1 --patch 40 56 40
-    python benchmarks/peer_monai.py FOLDER --raw RAW --spacing 1 1 1 --patch 40 56 40 --minutes 20
-    python benchmarks/peer_monai.py FOLDER --raw RAW --spacing 1 1 1 --patch 40 56 40 --predict CASE ...
+    python benchmarks/peer_monai.py FOLDER --data DATA --spacing 1 1 1 --patch 40 56 40
+    python benchmarks/peer_monai.py FOLDER --data DATA --spacing 1 1 1 --patch 40 56 40 --minutes 20
+    python benchmarks/peer_monai.py FOLDER --data DATA --spacing 1 1 1 --patch 40 56 40 --predict CASE ...
 
-The first prepares the cases only, and prints the seconds it took and those of CPU, less imports. RAW is nnU-Net's.
+The first prepares the cases only, and prints the seconds it took and those of CPU, less imports. DATA is in
+nnU-Net's raw layout.
 
 The recipe is that of the tutorial "dynunet_pipeline", in which MONAI shows this kind of network on the Medical
 Segmentation Decathlon: DynUNet with instance norm and deep supervision (one extra head), Dice and cross-entropy, SGD
@@ -32,7 +33,6 @@ from monai.losses import DiceCELoss
 from monai.networks.nets import DynUNet
 from monai.utils import set_determinism
 
-NAME = "Dataset001_segkit"
 BATCH = 2
 RATE, POWER = 1e-2, 0.9
 WRITING = 2.0
@@ -55,16 +55,16 @@ def main() -> None:
     return _train(arguments, data, started + 60 * arguments.minutes - WRITING)
 
 
-def _case(raw: Path, case: str) -> dict[str, Any]:
-    images = sorted(map(str, (raw / NAME / "imagesTr").glob(f"{case}_[0-9][0-9][0-9][0-9].nii.gz")))
-    return {"image": images, "label": str(raw / NAME / "labelsTr" / f"{case}.nii.gz")}
+def _case(data: Path, case: str) -> dict[str, Any]:
+    images = sorted(map(str, (data / "imagesTr").glob(f"{case}_[0-9][0-9][0-9][0-9].nii.gz")))
+    return {"image": images, "label": str(data / "labelsTr" / f"{case}.nii.gz")}
 
 
 def _cases(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """The training cases, or all of them where nothing is trained."""
-    (fold,) = json.loads((arguments.raw / NAME / "splits_final.json").read_text(encoding="utf-8"))
+    (fold,) = json.loads((arguments.data / "splits_final.json").read_text(encoding="utf-8"))
     ids = fold["train"] if arguments.minutes else [*fold["train"], *fold["val"]]
-    return [_case(arguments.raw, case) for case in ids]
+    return [_case(arguments.data, case) for case in ids]
 
 
 def _prepared(arguments: argparse.Namespace, keys: list[str]) -> list[Any]:
@@ -114,7 +114,7 @@ def _network(arguments: argparse.Namespace) -> DynUNet:
         strides.append(stride)
         sizes = [size // step for size, step in zip(sizes, stride, strict=True)]
         spacing = [value * step for value, step in zip(spacing, stride, strict=True)]
-    about = json.loads((arguments.raw / NAME / "dataset.json").read_text(encoding="utf-8"))
+    about = json.loads((arguments.data / "dataset.json").read_text(encoding="utf-8"))
     return DynUNet(
         3,
         len(about["channel_names"]),
@@ -158,7 +158,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     target = arguments.folder / "peer_predicted"
     target.mkdir(exist_ok=True)
     for case in arguments.predict:
-        files = _case(arguments.raw, case)["image"]
+        files = _case(arguments.data, case)["image"]
         data = prepare({"image": files})
         with torch.inference_mode():
             scores = sliding_window_inference(data["image"][None], arguments.patch, 2, network, 0.5, mode="gaussian")
@@ -170,7 +170,7 @@ def _predict(arguments: argparse.Namespace) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--raw", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--spacing", type=float, nargs=3, required=True)
     parser.add_argument("--patch", type=int, nargs=3, required=True)
     parser.add_argument("--minutes", type=float)

@@ -1,8 +1,8 @@
 """nnU-Net for minutes_to_dice.py and preprocessing.py, which start this file with another environment's interpreter.
 
-    python benchmarks/peer_nnunet.py FOLDER --raw RAW --configuration 3d_fullres
-    python benchmarks/peer_nnunet.py FOLDER --raw RAW --configuration 3d_fullres --minutes 20
-    python benchmarks/peer_nnunet.py FOLDER --raw RAW --configuration 3d_fullres --predict CASE ...
+    python benchmarks/peer_nnunet.py FOLDER --data DATA --configuration 3d_fullres
+    python benchmarks/peer_nnunet.py FOLDER --data DATA --configuration 3d_fullres --minutes 20
+    python benchmarks/peer_nnunet.py FOLDER --data DATA --configuration 3d_fullres --predict CASE ...
 
 The first prepares the cases only, and prints the seconds it took and those of CPU, less imports.
 
@@ -24,7 +24,8 @@ from typing import Any
 
 from clock import Clock
 
-NAME, NUMBER = "Dataset001_segkit", 1
+NUMBER = 1
+"""In the name of the data's folder."""
 BATCH = 2
 EPOCHS = 25
 """About as many as are made of the time: each ends with a plot and perhaps a checkpoint, which take a second."""
@@ -40,7 +41,7 @@ def main() -> None:
     arguments = _parser().parse_args()
     for part in ("preprocessed", "results"):
         os.environ[f"nnUNet_{part}"] = str(arguments.folder / f"nnunet_{part}")
-    os.environ.update(nnUNet_raw=str(arguments.raw), nnUNet_n_proc_DA="1")
+    os.environ.update(nnUNet_raw=str(arguments.data.parent), nnUNet_n_proc_DA="1")
     _let_torchvision_load()
     if arguments.predict:
         return _predict(arguments)
@@ -72,12 +73,12 @@ def _preprocess(arguments: argparse.Namespace) -> None:
     clock, work = Clock(), [NUMBER]
     extract_fingerprints(work, num_processes=arguments.threads)
     plans = plan_experiments(work)
-    file = arguments.folder / "nnunet_preprocessed" / NAME / f"{plans}.json"
+    file = arguments.folder / "nnunet_preprocessed" / arguments.data.name / f"{plans}.json"
     plan = json.loads(file.read_text(encoding="utf-8"))
     plan["configurations"][arguments.configuration]["batch_size"] = BATCH
     file.write_text(json.dumps(plan, indent=1), encoding="utf-8")
     preprocess(work, plans, (arguments.configuration,), (arguments.threads,))
-    shutil.copy(arguments.raw / NAME / "splits_final.json", file.parent)
+    shutil.copy(arguments.data / "splits_final.json", file.parent)
     print(*clock.read())
 
 
@@ -135,9 +136,9 @@ def _predict(arguments: argparse.Namespace) -> None:
     import torch  # noqa: PLC0415
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor  # noqa: PLC0415
 
-    images, target = arguments.raw / NAME / "imagesTr", arguments.folder / "peer_predicted"
+    images, target = arguments.data / "imagesTr", arguments.folder / "peer_predicted"
     target.mkdir(exist_ok=True)
-    (model,) = (arguments.folder / "nnunet_results" / NAME).iterdir()
+    (model,) = (arguments.folder / "nnunet_results" / arguments.data.name).iterdir()
     predictor = nnUNetPredictor(use_mirroring=False, device=torch.device("cpu"))
     predictor.initialize_from_trained_model_folder(str(model), (0,))
     files = [sorted(map(str, images.glob(f"{case}_[0-9][0-9][0-9][0-9].*"))) for case in arguments.predict]
@@ -147,7 +148,7 @@ def _predict(arguments: argparse.Namespace) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--raw", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--configuration", required=True)
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--seed", type=int, default=0)

@@ -59,9 +59,9 @@ def _prepare(arguments: argparse.Namespace) -> None:
 
 def _rounds(arguments: argparse.Namespace, work: Path) -> dict[str, list[Figures]]:
     dataset = open_dataset(load([f"dataset={arguments.dataset}"]))
-    write_copy(work / "raw", dataset, split_cases(dataset, FOLD))
+    data = write_copy(work / "raw", dataset, split_cases(dataset, FOLD))
     plan = segkit.plan(arguments.dataset, *arguments.overrides)
-    peer = [str(work / "peer"), "--raw", str(work / "raw"), "--threads", str(arguments.threads)]
+    peer = [str(work / "peer"), "--data", str(data), "--threads", str(arguments.threads)]
     here = Path(__file__)
     configuration = "2d" if file_ending(dataset) == ".png" else "3d_fullres"
     grid = ["--spacing", *map(str, plan.spacing), "--patch", *map(str, plan.patch)]

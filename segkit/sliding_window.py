@@ -17,9 +17,9 @@ from torch.nn import functional
 from segkit.window_rows import Band, Rows, Windows
 from segkit.windows import (
     Box,
+    LazyImage,
     Margins,
     Network,
-    PlanarImage,
     WholeImage,
     apply_network,
     gaussian_weights,
@@ -43,7 +43,7 @@ def predict_scores(network: Network, image: Tensor, windows: Windows) -> Tensor:
 
 def score_slabs(
     network: Network,
-    image: PlanarImage,
+    image: LazyImage,
     windows: Windows,
     *,
     device: torch.device,
@@ -113,7 +113,7 @@ class _Sums:
 class _Feed:
     """Slabs of what the windows cover of a padded image, each plane of which is asked for once."""
 
-    def __init__(self, image: PlanarImage, rows: Rows) -> None:
+    def __init__(self, image: LazyImage, rows: Rows) -> None:
         self.image, self.rows, self.axis = image, rows, rows.windows.axis
         self._held: Tensor | None = None
         self._span = (0, 0)

@@ -38,7 +38,7 @@ Margins = list[tuple[int, int]]
 """Voxels added below and above along X, Y, Z."""
 
 
-class PlanarImage(Protocol):
+class LazyImage(Protocol):
     """An image (C, X, Y, Z) of which parts are made when they are asked for."""
 
     @property
@@ -52,7 +52,7 @@ class PlanarImage(Protocol):
 
 
 class WholeImage:
-    """A tensor (C, X, Y, Z) as a `PlanarImage`."""
+    """A tensor (C, X, Y, Z) as a `LazyImage`."""
 
     def __init__(self, voxels: Tensor) -> None:
         self.voxels = voxels
@@ -119,12 +119,12 @@ def apply_network(network: Network, windows: Tensor, slice_axis: int | None) -> 
     return scores.unsqueeze(axis)
 
 
-def margins(image: PlanarImage, window: Sequence[int]) -> Margins:
+def margins(image: LazyImage, window: Sequence[int]) -> Margins:
     """Voxels to add below and above along X, Y and Z where the image is smaller than the window."""
     return [_margins(image, axis, edge) for axis, edge in enumerate(window)]
 
 
-def _margins(image: PlanarImage, axis: int, edge: int) -> tuple[int, int]:
+def _margins(image: LazyImage, axis: int, edge: int) -> tuple[int, int]:
     missing = max(0, edge - image.shape[axis])
     lower, upper = missing // 2, missing - missing // 2
     if missing % 2 and _darker_below(image, axis):
@@ -132,7 +132,7 @@ def _margins(image: PlanarImage, axis: int, edge: int) -> tuple[int, int]:
     return lower, upper
 
 
-def _darker_below(image: PlanarImage, axis: int) -> bool:
+def _darker_below(image: LazyImage, axis: int) -> bool:
     """Is the first of the outermost pairs of planes that differ in mean darker at the lower end?
 
     The odd voxel of padding goes to the end where this says so, not always to the same one: reversing the axis then
@@ -146,7 +146,7 @@ def _darker_below(image: PlanarImage, axis: int) -> bool:
     return False
 
 
-def _mean(image: PlanarImage, axis: int, plane: int) -> float:
+def _mean(image: LazyImage, axis: int, plane: int) -> float:
     x, y, z = (slice(plane, plane + 1) if each == axis else slice(0, size) for each, size in enumerate(image.shape))
     # Copied, because the order of the sum, and with it the last digit, depends on how the voxels lie in memory.
     voxels = image.part((x, y, z)).clone(memory_format=torch.contiguous_format)

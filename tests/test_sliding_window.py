@@ -110,18 +110,21 @@ def test_scores_are_summed_in_float32() -> None:
     assert scores.dtype == torch.float32
 
 
-def test_batches_are_as_asked_for() -> None:
+def batch_sizes(image: Tensor, windows: Windows) -> list[int]:
+    """Windows of each call of the network."""
     sizes = []
 
     def network(windows: Tensor) -> Tensor:
         sizes.append(len(windows))
         return windows
 
-    predict_scores(network, draw(1, 8, 8, 28), Windows((8, 8, 8), batch=4))
-    assert sizes == [4, 2]
-    sizes.clear()
-    predict_scores(network, draw(1, 8, 8, 28), Windows((8, 8, 8)))
-    assert sizes == [6]
+    predict_scores(network, image, windows)
+    return sizes
+
+
+def test_batches_are_as_asked_for() -> None:
+    assert batch_sizes(draw(1, 8, 8, 28), Windows((8, 8, 8), batch=4)) == [4, 2]
+    assert batch_sizes(draw(1, 8, 8, 28), Windows((8, 8, 8))) == [6]
 
 
 def naive(image: Tensor, windows: Windows) -> Tensor:
@@ -203,14 +206,7 @@ def test_every_plane_is_asked_for_once_and_sums_are_as_deep_as_a_window() -> Non
 
 
 def test_thin_rows_are_computed_together() -> None:
-    sizes = []
-
-    def network(windows: Tensor) -> Tensor:
-        sizes.append(len(windows))
-        return windows
-
-    predict_scores(network, draw(1, 20, 8, 8), Windows((1, 8, 8), batch=8))
-    assert sizes == [8, 8, 4]
+    assert batch_sizes(draw(1, 20, 8, 8), Windows((1, 8, 8), batch=8)) == [8, 8, 4]
 
 
 def test_what_is_held_is_known_before() -> None:

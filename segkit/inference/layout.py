@@ -47,7 +47,7 @@ class Layout:
 class Work:
     """What has to be done to a scan, as far as memory is concerned."""
 
-    parts: ScanParts
+    scan: ScanParts
     plan: Plan
     channels: int
     """Of what is averaged over windows."""
@@ -78,7 +78,7 @@ def choose_layout(work: Work, *, limit: int | None = None, where: str | Path = "
             return layout
         smallest = min(smallest or layout, layout, key=lambda each: each.bytes)
     assert smallest is not None
-    size = " x ".join(str(edge) for edge in work.parts.shape)
+    size = " x ".join(str(edge) for edge in work.scan.shape)
     needed = f"{where}: {size} voxels take at least {size_text(smallest.bytes)} of memory"
     if limit is None or min(known) == free:
         raise OutOfMemoryError(
@@ -92,9 +92,9 @@ def choose_layout(work: Work, *, limit: int | None = None, where: str | Path = "
 
 def _layouts(work: Work) -> Iterator[Layout]:
     """From fast to frugal."""
-    axis, other = _axes(work.parts.shape, work.plan)
-    for count in range(1, min(MOST_PARTS, work.parts.way_back.cropped_shape[other]) + 1):
-        parts: tuple[Part | None, ...] = tuple(parts_of(work.parts.way_back, other, count)) if count > 1 else (None,)
+    axis, other = _axes(work.scan.shape, work.plan)
+    for count in range(1, min(MOST_PARTS, work.scan.way_back.cropped_shape[other]) + 1):
+        parts: tuple[Part | None, ...] = tuple(parts_of(work.scan.way_back, other, count)) if count > 1 else (None,)
         for batch in (None, 1):
             windows = Windows(work.plan.patch, work.overlap, axis, batch, work.plan.slice_axis)
             yield Layout(windows, parts, max(_bytes(work, windows, part) for part in parts))
@@ -109,13 +109,13 @@ def _axes(shape: Shape, plan: Plan) -> tuple[int, int]:
 
 
 def _bytes(work: Work, windows: Windows, part: Part | None) -> int:
-    way_back, channels = work.parts.way_back, len(work.plan.channels)
-    rows = _rows(work.parts.shape, windows, part)
+    way_back, channels = work.scan.way_back, len(work.plan.channels)
+    rows = _rows(work.scan.shape, windows, part)
     voxels = math.prod(rows.held)
     # The image twice where it moves on, and before, from the scan's voxels on, a step of resampling and the next.
     image = 3 * channels * voxels
-    if work.parts.shape != way_back.cropped_shape:
-        image += 2 * channels * int(voxels * max(1, math.prod(way_back.cropped_shape) / math.prod(work.parts.shape)))
+    if work.scan.shape != way_back.cropped_shape:
+        image += 2 * channels * int(voxels * max(1, math.prod(way_back.cropped_shape) / math.prod(work.scan.shape)))
     found = 4 * image + work.written * way_back.source_voxels + _restoring(work, windows, part)
     if work.networks:
         found += 4 * (work.channels + 1) * voxels  # sums, and the windows' weights
@@ -125,11 +125,11 @@ def _bytes(work: Work, windows: Windows, part: Part | None) -> int:
 
 def _restoring(work: Work, windows: Windows, part: Part | None) -> int:
     """What `restore` takes: planes that it still needs, a step of resampling and the next, and scores of some lines."""
-    axis, after = windows.axis, list(work.parts.way_back.cropped_shape)
-    shrinks = max(1, work.parts.shape[axis] / after[axis])
+    axis, after = windows.axis, list(work.scan.way_back.cropped_shape)
+    shrinks = max(1, work.scan.shape[axis] / after[axis])
     if part:
         after[part.axis] = part.lines.stop - part.lines.start
-    sizes = list(zip(_rows(work.parts.shape, windows, part).shape, after, strict=True))
+    sizes = list(zip(_rows(work.scan.shape, windows, part).shape, after, strict=True))
     plane = math.prod(max(pair) for each, pair in enumerate(sizes) if each != axis)
     planes = max(SLAB_BYTES, 4 * work.channels * plane)
     longest = max(size for _, size in sizes)

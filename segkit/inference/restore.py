@@ -7,7 +7,7 @@ of the network's grid the planes that the next ones still need.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -19,7 +19,7 @@ from scipy import sparse
 from segkit.postprocessing import merge_regions
 from segkit.preprocessing.chain import WayBack
 from segkit.preprocessing.crop import Box
-from segkit.preprocessing.resample import apply_matrix, axis_matrix
+from segkit.preprocessing.resample import apply_matrix, axis_matrices, resample
 
 Scores = NDArray[np.float32]
 """(K, X, Y, Z) of some planes."""
@@ -52,7 +52,7 @@ def parts_of(way_back: WayBack, axis: int, count: int) -> list[Part]:
     """The cropped grid in ``count`` parts along ``axis``, fewer where it has fewer lines."""
     size = way_back.cropped_shape[axis]
     cuts = [round(number * size / count) for number in range(count + 1)]
-    matrix = _matrix(way_back, axis)
+    matrix = _matrices(way_back).get(axis)
     found = []
     for start, stop in pairwise(cuts):
         if start < stop:
@@ -130,30 +130,21 @@ def _lines(shape: Sequence[int], voxels: int) -> Iterator[Box]:
         yield x, y, z
 
 
-def _matrices(way_back: WayBack, part: Part | None) -> list[sparse.csr_array | None]:
-    """What resamples each axis; None where an axis stays."""
-    matrices = [_matrix(way_back, axis) for axis in range(3)]
-    if part:
-        whole = matrices[part.axis]
-        matrices[part.axis] = None if whole is None else whole[part.lines][:, part.made_of]
+def _matrices(way_back: WayBack, part: Part | None = None) -> dict[int, sparse.csr_array]:
+    """What resamples the axes that change."""
+    matrices = axis_matrices(way_back.network_shape, way_back.cropped_shape, "linear")
+    if part and part.axis in matrices:
+        matrices[part.axis] = matrices[part.axis][part.lines][:, part.made_of]
     return matrices
 
 
-def _matrix(way_back: WayBack, axis: int) -> sparse.csr_array | None:
-    n_in, n_out = way_back.network_shape[axis], way_back.cropped_shape[axis]
-    return None if n_in == n_out else axis_matrix(n_in, n_out, "linear")
-
-
 def _resampled(
-    slabs: Iterable[Scores], matrices: Sequence[sparse.csr_array | None], axis: int, planes: int
+    slabs: Iterable[Scores], matrices: Mapping[int, sparse.csr_array], axis: int, planes: int
 ) -> Iterator[Scores]:
     """The same scores on the cropped grid, at most so many planes of one class at a time, fewer of more classes."""
-    for scores in _along(_cut(slabs, axis, planes), matrices[axis], axis, planes):
-        result = scores
-        for each, matrix in enumerate(matrices):
-            if matrix is not None and each != axis:
-                result = apply_matrix(matrix, result, 1 + each)
-        yield result
+    in_plane = {each: matrix for each, matrix in matrices.items() if each != axis}
+    for scores in _along(_cut(slabs, axis, planes), matrices.get(axis), axis, planes):
+        yield resample(scores, in_plane)
 
 
 def _cut(slabs: Iterable[Scores], axis: int, planes: int) -> Iterator[Scores]:

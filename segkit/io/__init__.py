@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from segkit.io.geometry import check_same_grid
 from segkit.io.labels import check_labels_fit, labels_in, read_labels, write_labels
-from segkit.io.limits import available_memory, require_memory
+from segkit.io.limits import available_memory
 from segkit.io.scans import from_object, open_source, read_case, read_volume, write_image
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "read_case",
     "read_labels",
     "read_volume",
-    "require_memory",
     "write_image",
     "write_labels",
 ]

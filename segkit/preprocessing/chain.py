@@ -21,10 +21,9 @@ from segkit.preprocessing.intensity import Normalizer, apply_normalizers, normal
 from segkit.preprocessing.labels import index_dtype
 from segkit.preprocessing.orient import AxisMap, to_ras
 from segkit.preprocessing.resample import (
-    apply_matrix,
-    axis_matrix,
-    changing_axes,
+    axis_matrices,
     grid_shape,
+    resample,
     resample_bytes,
     resample_labels,
 )
@@ -94,16 +93,11 @@ class ScanParts:
             needed[axis] = slice(int(rows.indices.min()), int(rows.indices.max()) + 1)
             matrices[axis] = rows[:, needed[axis]]
         mask = None if self.mask is None else self.mask[tuple(needed)]
-        result = apply_normalizers(self.normalizers, self.voxels[:, *needed], mask)
-        for axis, matrix in matrices.items():
-            result = apply_matrix(matrix, result, 1 + axis)
-        return result
+        return resample(apply_normalizers(self.normalizers, self.voxels[:, *needed], mask), matrices)
 
     @cached_property
     def _matrices(self) -> dict[int, sparse.csr_array]:
-        """What resamples the axes that change, in the order of work."""
-        before, after = self.way_back.cropped_shape, self.shape
-        return {axis: axis_matrix(before[axis], after[axis], "cubic") for axis in changing_axes(before, after)}
+        return axis_matrices(self.way_back.cropped_shape, self.shape, "cubic")
 
 
 def prepare(volume: Volume, plan: Plan, *, where: str | Path = "scan", max_memory: int | None = None) -> Prepared:

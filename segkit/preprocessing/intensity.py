@@ -85,17 +85,6 @@ def normalizers(
     return [_measured(voxels, channel, mask, where) for voxels, channel in zip(array, channels, strict=True)]
 
 
-def normalize(
-    array: NDArray[Any],
-    channels: Sequence[ChannelPlan],
-    mask: NDArray[np.bool_] | None = None,
-    *,
-    where: str | Path = "scan",
-) -> NDArray[np.float32]:
-    """Normalise each channel of (C, X, Y, Z) as planned; arguments and errors as for `normalizers`."""
-    return apply_normalizers(normalizers(array, channels, mask, where=where), array, mask)
-
-
 def apply_normalizers(
     found: Sequence[Normalizer], part: NDArray[Any], mask: NDArray[np.bool_] | None
 ) -> NDArray[np.float32]:

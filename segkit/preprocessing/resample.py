@@ -8,7 +8,7 @@ skipping. Weights that would fall outside are dropped and the rest brought to su
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -56,12 +56,16 @@ def axis_matrix(n_in: int, n_out: int, kind: Kind) -> sparse.csr_array:
     return sparse.csr_array((weights[kept], (rows[kept], columns[kept])), shape=(n_out, n_in))
 
 
-def resample(array: NDArray[Any], shape: Sequence[int], kind: Kind) -> NDArray[np.float32]:
-    """(C, X, Y, Z) to (C, *shape) as float32."""
-    result: NDArray[np.float32] = np.asarray(array, dtype=np.float32)
-    for axis in changing_axes(array.shape[1:], shape):
-        result = apply_matrix(axis_matrix(array.shape[axis + 1], shape[axis], kind), result, axis + 1)
-    return result
+def axis_matrices(shape: Sequence[int], target: Sequence[int], kind: Kind) -> dict[int, sparse.csr_array]:
+    """What brings (C, *shape) to (C, *target): a matrix for every axis that changes, in the order of work."""
+    return {axis: axis_matrix(shape[axis], target[axis], kind) for axis in _changing_axes(shape, target)}
+
+
+def resample(array: NDArray[np.float32], matrices: Mapping[int, sparse.csr_array]) -> NDArray[np.float32]:
+    """(C, X, Y, Z) with the matrix of each axis multiplied into it, one after the other."""
+    for axis, matrix in matrices.items():
+        array = apply_matrix(matrix, array, 1 + axis)
+    return array
 
 
 def resample_bytes(channels: int, shape: Sequence[int], target: Sequence[int]) -> int:
@@ -71,14 +75,14 @@ def resample_bytes(channels: int, shape: Sequence[int], target: Sequence[int]) -
     10000
     """
     sizes, fullest = list(shape), 2 * math.prod(target)
-    for axis in changing_axes(shape, target):
+    for axis in _changing_axes(shape, target):
         before = math.prod(sizes)
         sizes[axis] = target[axis]
         fullest = max(fullest, 2 * before + math.prod(sizes))
     return 4 * channels * fullest
 
 
-def changing_axes(shape: Sequence[int], target: Sequence[int]) -> list[int]:
+def _changing_axes(shape: Sequence[int], target: Sequence[int]) -> list[int]:
     """Shrinking axes first: the later ones then have less to do."""
     order = sorted(range(3), key=lambda axis: target[axis] / shape[axis])
     return [axis for axis in order if target[axis] != shape[axis]]

@@ -10,7 +10,7 @@ from segkit.inference.restore import SLAB_BYTES, Output, decide_by, label_dtype,
 from segkit.preprocessing.chain import WayBack
 from segkit.preprocessing.crop import Box
 from segkit.preprocessing.orient import AxisMap
-from segkit.preprocessing.resample import resample
+from segkit.preprocessing.resample import axis_matrices, resample
 from segkit.volume import Shape
 
 SAME = AxisMap((0, 1, 2), (False, False, False))
@@ -50,7 +50,7 @@ def test_slabs_give_what_the_whole_gives(cropped: Shape, axis: int, thickness: i
     restore(slabs_of(scores, axis, thickness), way_back, [Output(decide, slabs)], axis=axis, slab_bytes=slab_bytes)
     restore([scores], way_back, [Output(decide, whole)], axis=axis, slab_bytes=1 << 40)
     assert np.array_equal(slabs, whole)
-    expected = np.array([0, 5, 300])[resample(scores, cropped, "linear").argmax(0)]
+    expected = np.array([0, 5, 300])[resample(scores, axis_matrices((7, 6, 5), cropped, "linear")).argmax(0)]
     assert np.mean(slabs == expected) > 0.99  # the order of the axes rounds differently
 
 
@@ -86,7 +86,7 @@ def test_memory_is_as_asked_for_however_many_labels(network: Shape, cropped: Sha
     tracemalloc.stop()
     # Everything at once would be 10 and 49 MB of scores.
     assert peak < 6 * (1 << 17)
-    assert np.array_equal(into, scores_of(resample(scores, cropped, "linear")).argmax(0))
+    assert np.array_equal(into, scores_of(resample(scores, axis_matrices(network, cropped, "linear"))).argmax(0))
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])

@@ -7,7 +7,13 @@ import pytest
 
 from segkit.errors import InputError
 from segkit.plans import ChannelPlan, Scheme
-from segkit.preprocessing.intensity import normalize, normalizers
+from segkit.preprocessing.intensity import apply_normalizers, normalizers
+
+
+def normalize(
+    array: np.ndarray, channels: list[ChannelPlan], mask: np.ndarray | None = None, where: str = "scan"
+) -> np.ndarray:
+    return apply_normalizers(normalizers(array, channels, mask, where=where), array, mask)
 
 
 def column(*values: float) -> np.ndarray:

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segkit.preprocessing.resample import apply_matrix, axis_matrix, grid_shape, resample, resample_labels
+from segkit.preprocessing.resample import (
+    apply_matrix,
+    axis_matrices,
+    axis_matrix,
+    grid_shape,
+    resample,
+    resample_labels,
+)
 
 SIZES = st.integers(1, 40)
 KINDS = pytest.mark.parametrize("kind", ["cubic", "linear"])
@@ -55,13 +62,17 @@ def test_any_slab_is_exact(kind: str) -> None:
 
 @KINDS
 def test_constants_stay(kind: str) -> None:
-    scan = np.full((2, 5, 1, 9), 3, dtype=np.int32)
-    np.testing.assert_allclose(resample(scan, (8, 3, 4), kind), 3, rtol=1e-6)  # type: ignore[arg-type]
+    scan = np.full((2, 5, 1, 9), 3, dtype=np.float32)
+    matrices = axis_matrices((5, 1, 9), (8, 3, 4), kind)  # type: ignore[arg-type]
+    assert list(matrices) == [2, 0, 1]  # the axis that shrinks first
+    result = resample(scan, matrices)
+    assert result.shape == (2, 8, 3, 4)
+    np.testing.assert_allclose(result, 3, rtol=1e-6)
 
 
 def test_resampling_equal_sizes_changes_nothing() -> None:
     scan = np.random.default_rng(0).normal(size=(1, 3, 4, 5)).astype(np.float32)
-    np.testing.assert_array_equal(resample(scan, (3, 4, 5), "cubic"), scan)
+    np.testing.assert_array_equal(resample(scan, axis_matrices((3, 4, 5), (3, 4, 5), "cubic")), scan)
 
 
 def test_grid_shape_keeps_the_field_of_view() -> None:
