@@ -131,9 +131,11 @@ def _restoring(work: Work, windows: Windows, part: Part | None) -> int:
         after[part.axis] = part.lines.stop - part.lines.start
     sizes = list(zip(_rows(work.scan.shape, windows, part).shape, after, strict=True))
     plane = math.prod(max(pair) for each, pair in enumerate(sizes) if each != axis)
-    planes = max(SLAB_BYTES, 4 * work.channels * plane)
+    # Slabs are as thick as SLAB_BYTES allows, but one plane, or one line of scores, at the least, and all at the most.
+    voxels = plane * max(sizes[axis])
+    planes = max(4 * work.channels * plane, min(SLAB_BYTES, 4 * work.channels * voxels))
     longest = max(size for _, size in sizes)
-    lines = max(SLAB_BYTES, 4 * work.classes * plane // longest)
+    lines = max(4 * work.classes * plane // longest, min(SLAB_BYTES, 4 * work.classes * voxels))
     matrices = 100 * sum(max(pair) for pair in sizes)
     return int((2 + 2 * shrinks) * planes + 3 * lines) + matrices
 

@@ -74,7 +74,7 @@ def test_labels_do_not_depend_on_memory(make_bundle: Make) -> None:
 
 def test_the_number_of_labels_hardly_counts_where_features_are_fewer(make_bundle: Make) -> None:
     few, many = make_bundle(), make_bundle(labels={f"label{value}": value for value in range(1, 118)}, folder="many")
-    volume = scan(64, 64, 64)
+    volume = scan(200, 200, 200)
     assert layout(work(many, volume, channels=118)).bytes > layout(work(many, volume)).bytes + (10 << 20)
     assert layout(work(many, volume)).bytes < layout(work(few, volume)).bytes + (2 << 20)
 

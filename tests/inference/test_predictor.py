@@ -132,7 +132,7 @@ def test_a_picture_for_a_model_of_scans(make_bundle: Make) -> None:
 
 def test_memory_is_checked_before_it_is_taken(make_bundle: Make) -> None:
     expected = (
-        r"12 x 9 x 10 voxels take at least .* MB of memory besides .* held already, and 1.0 KB in all are allowed\."
+        r"12 x 9 x 10 voxels take at least .* KB of memory besides .* held already, and 1.0 KB in all are allowed\."
     )
     with pytest.raises(OutOfMemoryError, match=expected):
         Predictor(make_bundle(), max_memory=1000).predict(scan())
