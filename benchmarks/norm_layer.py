@@ -1,8 +1,9 @@
 """A norm layer and its activation, forward and backward: segkit's GroupNorm, PyTorch's, and BatchNorm.
 
-    python benchmarks/norm_layer.py [--threads 1] [--rounds 9]
+    python benchmarks/norm_layer.py [--threads 1] [--rounds 9] [--device cuda]
 
-Milliseconds (medians of interleaved rounds) in channels-last layout, LeakyReLU in place. Prints a table in Markdown.
+Milliseconds (medians of interleaved rounds) in channels-last layout, LeakyReLU in place. On a GPU under autocast, as a
+training is; a time there is a hundredth of a hundred steps. Prints a table in Markdown.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from collections.abc import Callable
 from statistics import median
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segkit.networks.group_norm import GroupNorm
@@ -21,6 +21,8 @@ from segkit.training.compute import keep_freed_memory
 
 SHAPES = ((16, (40, 56, 40)), (32, (20, 28, 20)), (64, (10, 14, 10)), (32, (64, 64, 64)))
 Edges = tuple[int, int, int]
+Size = tuple[int, int, Edges]
+"""Batch, channels and voxels."""
 
 
 def main() -> None:
@@ -28,6 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     keep_freed_memory()
@@ -37,35 +40,50 @@ def main() -> None:
         for channels, edges in SHAPES:
             for dtype in (torch.float32, torch.bfloat16):
                 for per_group in (2, 8):
-                    times = _times((batch, channels, edges), dtype, per_group, arguments.rounds)
+                    size = (batch, channels, edges)
+                    times = _times(size, dtype, per_group, arguments.rounds, torch.device(arguments.device))
                     place = f"{batch}, {channels}, {' x '.join(map(str, edges))}"
                     cells = " | ".join(f"{1000 * seconds:.2f}" for seconds in times)
                     print(f"| {place} | {str(dtype).removeprefix('torch.')} | {per_group} | {cells} |", flush=True)
 
 
-def _times(size: tuple[int, int, Edges], dtype: torch.dtype, per_group: int, rounds: int) -> list[float]:
+def _times(size: Size, dtype: torch.dtype, per_group: int, rounds: int, device: torch.device) -> list[float]:
     batch, channels, edges = size
     layers = [kind(channels // per_group, channels) for kind in (nn.GroupNorm, GroupNorm)]
-    steps = [_step(layer, (batch, channels, *edges), dtype) for layer in (*layers, nn.BatchNorm3d(channels))]
+    shape = (batch, channels, *edges)
+    steps = [_step(layer.to(device), shape, dtype, device) for layer in (*layers, nn.BatchNorm3d(channels))]
     found: list[list[float]] = [[] for _ in steps]
     for number in range(rounds + 2):
         for times, step in zip(found, steps, strict=True):
-            start = time.perf_counter()
-            step()
+            seconds = _seconds(step, device)
             if number >= 2:  # the first ones warm up
-                times.append(time.perf_counter() - start)
+                times.append(seconds)
     return [median(times) for times in found]
 
 
-def _step(layer: nn.Module, shape: tuple[int, ...], dtype: torch.dtype) -> Callable[[], None]:
-    def draw() -> Tensor:
-        return torch.randn(shape).to(dtype).contiguous(memory_format=torch.channels_last_3d)
+def _seconds(step: Callable[[], None], device: torch.device) -> float:
+    repeats = 1 if device.type == "cpu" else 100
+    start = time.perf_counter()
+    for _ in range(repeats):
+        step()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return (time.perf_counter() - start) / repeats
 
+
+def _step(layer: nn.Module, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Callable[[], None]:
+    def draw() -> Tensor:
+        return torch.randn(shape, device=device).to(dtype).contiguous(memory_format=torch.channels_last_3d)
+
+    activation = nn.LeakyReLU(0.01, inplace=True)
     x, gradient = draw().requires_grad_(), draw()
+    half = device.type == "cuda" and dtype != torch.float32
 
     def step() -> None:
         x.grad = None
-        F.leaky_relu_(layer(x), 0.01).backward(gradient)
+        with torch.autocast(device.type, dtype, enabled=half):
+            y = layer.activated(x, activation) if isinstance(layer, GroupNorm) else activation(layer(x))
+        y.backward(gradient.to(y.dtype))
 
     return step
 

@@ -1,11 +1,17 @@
 """One training step, segkit's U-Net against nnU-Net's: equal channels, convolutions, strides, heads, loss, optimiser.
 
-    .venv-peers/bin/python benchmarks/train_step.py [--threads 2] [--rounds 5]      (`make peers` makes the environment)
+    .venv-peers/bin/python benchmarks/train_step.py [--threads 2] [--rounds 5] [--device cuda] [--compile]
+                                                                            (`make peers` makes the environment)
 
 Every network runs in float32 and in bfloat16 autocast, in both memory layouts, in interleaved rounds. Prints the
 median seconds of a step (forward, loss with deep supervision, backward, SGD) and its ratio to nnU-Net's network as
 nnU-Net runs it on a CPU: eager, float32, contiguous. Without nnU-Net the ratio is to segkit's with instance norm in
 that mode. Only the norm differs between segkit's networks: groups by the rule, 8 channels a group, instance, batch.
+
+On a GPU nnU-Net runs in float16 with a scaled loss, contiguous, and is compiled: with --compile that is a row of its
+own. cuDNN may try its algorithms (`torch.backends.cudnn.benchmark`) for all of them, and there is one more table: the
+share that the convolutions' operations of a step, counted forward and twice as many backward, have of what a matrix
+product of 8192 x 8192 bfloat16 numbers reaches on the same GPU.
 """
 
 from __future__ import annotations
@@ -18,6 +24,7 @@ from statistics import median
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from segkit.networks import build_network
 from segkit.planning.norm_groups import groups_for
@@ -35,24 +42,43 @@ NORMS: dict[str, dict[str, object]] = {
     "segkit, batch norm": {"kind": "batch"},
 }
 NNUNET = "nnU-Net"
-MODES = [Mode(precision, layout) for precision in ("float32", "bfloat16") for layout in reversed(LAYOUTS)]
-BASE = MODES[0]
+COMPILED = "nnU-Net, compiled"
+PRECISIONS = {"cpu": ("float32", "bfloat16"), "cuda": ("float32", "float16", "bfloat16")}
+OWN_MODE = {"cpu": Mode("float32", "contiguous"), "cuda": Mode("float16", "contiguous")}
+"""nnU-Net's."""
 
 
 def main() -> None:
     """Time all networks on each patch and print a table for each."""
+    arguments = _parser().parse_args()
+    torch.set_num_threads(arguments.threads)
+    torch.backends.cudnn.benchmark = True
+    keep_freed_memory()  # for all of them: it favours nobody
+    for patch, widths in CASES:
+        print(f"\npatch {patch}, channels {widths}, batch {BATCH}, {_machine(arguments)}\n")
+        builders = _builders(patch, widths, with_compiled=arguments.compile)
+        seconds = _timed(builders, patch, arguments)
+        _print_table(seconds, arguments.device)
+        if arguments.device == "cuda":
+            _print_shares(seconds, _operations(builders["segkit, instance norm"](), patch))
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    keep_freed_memory()  # for all of them: it favours nobody
-    for patch, widths in CASES:
-        print(f"\npatch {patch}, channels {widths}, batch {BATCH}, {arguments.threads} threads\n")
-        _print_table(_timed(_builders(patch, widths), patch, arguments.rounds))
+    parser.add_argument("--device", choices=list(OWN_MODE), default="cpu")
+    parser.add_argument("--compile", action="store_true", help="time nnU-Net's network compiled, too")
+    return parser
 
 
-def _builders(patch: tuple[int, int, int], widths: Sequence[int]) -> dict[str, Callable[[], nn.Module]]:
+def _machine(arguments: argparse.Namespace) -> str:
+    return torch.cuda.get_device_name() if arguments.device == "cuda" else f"{arguments.threads} threads"
+
+
+def _builders(
+    patch: tuple[int, int, int], widths: Sequence[int], *, with_compiled: bool
+) -> dict[str, Callable[[], nn.Module]]:
     builders: dict[str, Callable[[], nn.Module]] = {
         name: lambda norm=norm: build_network(plan_of(patch, widths, norm)) for name, norm in NORMS.items()
     }
@@ -74,7 +100,13 @@ def _builders(patch: tuple[int, int, int], widths: Sequence[int]) -> dict[str, C
         "deep_supervision": True,
     }
     count, features = len(widths), list(widths)
-    return {NNUNET: lambda: PlainConvUNet(1, count, features, num_classes=CLASSES, **options), **builders}
+
+    def nnunet() -> nn.Module:
+        network: nn.Module = PlainConvUNet(1, count, features, num_classes=CLASSES, **options)
+        return network
+
+    compiled = {COMPILED: lambda: torch.compile(nnunet())} if with_compiled else {}
+    return {NNUNET: nnunet, **compiled, **builders}
 
 
 def plan_of(patch: tuple[int, int, int], widths: Sequence[int], norm: dict[str, object]) -> Plan:
@@ -114,52 +146,108 @@ def plan_of(patch: tuple[int, int, int], widths: Sequence[int], norm: dict[str, 
 
 
 def _timed(
-    builders: dict[str, Callable[[], nn.Module]], patch: tuple[int, int, int], rounds: int
+    builders: dict[str, Callable[[], nn.Module]], patch: tuple[int, int, int], arguments: argparse.Namespace
 ) -> dict[tuple[str, Mode], float]:
-    image = torch.randn(BATCH, 1, *patch)
-    labels = torch.randint(CLASSES, (BATCH, *patch))
-    steps = {(name, mode): _step(build(), mode, image, labels) for name, build in builders.items() for mode in MODES}
+    """Median seconds of a step, of each network in each mode; what is compiled runs in nnU-Net's own mode only."""
+    device = torch.device(arguments.device)
+    image = torch.randn(BATCH, 1, *patch, device=device)
+    labels = torch.randint(CLASSES, (BATCH, *patch), device=device)
+    every = [Mode(precision, layout) for precision in PRECISIONS[device.type] for layout in reversed(LAYOUTS)]
+    steps = {
+        (name, mode): _step(build().to(device), mode, image, labels)
+        for name, build in builders.items()
+        for mode in ([OWN_MODE[device.type]] if name == COMPILED else every)
+    }
+    for step in steps.values():
+        _seconds_of(step, device)
+        _seconds_of(step, device)
     times: dict[tuple[str, Mode], list[float]] = {key: [] for key in steps}
-    for number in range(rounds + 1):
+    for _ in range(arguments.rounds):
         for key, step in steps.items():
-            start = time.perf_counter()
-            step()
-            if number:  # the first one warms up
-                times[key].append(time.perf_counter() - start)
+            times[key].append(_seconds_of(step, device))
     return {key: median(values) for key, values in times.items()}
+
+
+def _seconds_of(step: Callable[[], None], device: torch.device) -> float:
+    """Of one step; on a GPU, where one is short and the first after another network's is slow, a tenth of ten."""
+    repeats = 1 if device.type == "cpu" else 10
+    if device.type == "cuda":
+        step()
+        torch.cuda.synchronize(device)
+    start = time.perf_counter()
+    for _ in range(repeats):
+        step()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return (time.perf_counter() - start) / repeats
 
 
 def _step(network: nn.Module, mode: Mode, image: Tensor, labels: Tensor) -> Callable[[], None]:
     network = network_to_layout(network.train(), mode.layout)
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.99, nesterov=True)
+    scaler = torch.amp.GradScaler(image.device.type, enabled=mode.precision == "float16")
 
     def step() -> None:
         optimizer.zero_grad()
-        with mode.autocast(torch.device("cpu")):
+        with mode.autocast(image.device):
             scores = mode.wrap(network)(image)
-        loss_of(scores, labels).backward()
-        optimizer.step()
+        scaler.scale(loss_of(scores, labels)).backward()
+        scaler.step(optimizer)
+        scaler.update()
 
     return step
 
 
 def loss_of(scores: Tensor | Sequence[Tensor], labels: Tensor) -> Tensor:
     """Cross-entropy of every head, halved with every stage."""
-    total = torch.zeros(())
+    total = torch.zeros((), device=labels.device)
     for number, score in enumerate([scores] if isinstance(scores, Tensor) else scores):
         small = F.interpolate(labels[:, None].float(), score.shape[2:], mode="nearest-exact")[:, 0].long()
         total = total + 0.5**number * F.cross_entropy(score.float(), small)
     return total
 
 
-def _print_table(seconds: dict[tuple[str, Mode], float]) -> None:
-    names = list(dict.fromkeys(name for name, _ in seconds))
-    base = seconds[NNUNET if NNUNET in names else "segkit, instance norm", BASE]
-    print("| network | " + " | ".join(f"{mode.precision}, {mode.layout}" for mode in MODES) + " |")
-    print("| --- " * (1 + len(MODES)) + "|")
+def _print_table(seconds: dict[tuple[str, Mode], float], device: str) -> None:
+    names, modes = list(dict.fromkeys(name for name, _ in seconds)), list(dict.fromkeys(mode for _, mode in seconds))
+    base = seconds[NNUNET if NNUNET in names else "segkit, instance norm", OWN_MODE[device]]
+    print("| network | " + " | ".join(f"{mode.precision}, {mode.layout}" for mode in modes) + " |")
+    print("| --- " * (1 + len(modes)) + "|")
     for name in names:
-        cells = [f"{seconds[name, mode]:.3f} s, {seconds[name, mode] / base:.2f}" for mode in MODES]
-        print(f"| {name} | " + " | ".join(cells) + " |")
+        print(f"| {name} | " + " | ".join(_cell(seconds.get((name, mode)), base, device) for mode in modes) + " |")
+
+
+def _cell(seconds: float | None, base: float, device: str) -> str:
+    if seconds is None:
+        return ""
+    time_text = f"{1000 * seconds:.1f} ms" if device == "cuda" else f"{seconds:.3f} s"
+    return f"{time_text}, {seconds / base:.2f}"
+
+
+def _operations(network: nn.Module, patch: tuple[int, int, int]) -> float:
+    """Multiplications and additions of the convolutions in a step."""
+    with FlopCounterMode(display=False) as counter:
+        network.train()(torch.zeros(BATCH, 1, *patch))
+    return 3.0 * counter.get_total_flops()
+
+
+def _print_shares(seconds: dict[tuple[str, Mode], float], operations: float) -> None:
+    limit = _matrix_rate()
+    print(
+        f"\n{operations / 1e12:.3f} TFLOP a step; a matrix product runs at {limit / 1e12:.0f} TFLOP/s; share of it:\n"
+    )
+    fastest = {name: min(value for (other, _), value in seconds.items() if other == name) for name, _ in seconds}
+    for name, value in fastest.items():
+        print(f"- {name}: {operations / value / 1e12:.1f} TFLOP/s, {operations / value / limit:.1%}")
+
+
+def _matrix_rate() -> float:
+    """Operations per second of a large bfloat16 matrix product on random numbers."""
+    first, second = (torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+
+    def multiply() -> None:
+        torch.mm(first, second)
+
+    return 2 * 8192**3 / median(_seconds_of(multiply, torch.device("cuda")) for _ in range(5))
 
 
 if __name__ == "__main__":

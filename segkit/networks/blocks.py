@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from segkit.networks.convolution import Conv2d, Conv3d, ConvTranspose2d, ConvTranspose3d
+from segkit.networks.group_norm import GroupNorm
 from segkit.networks.norm import norm_layer
-from segkit.networks.recompute import derived, finished
+from segkit.networks.recompute import derived, finished, is_recomputing
 from segkit.plans import LayerPlan
 
 Edges = Sequence[int]
@@ -68,7 +69,10 @@ class ConvBlock(nn.Sequential):
 
     def forward(self, input: Tensor) -> Tensor:
         """(B, in, X, Y[, Z]) to (B, channels, X / stride, ...)."""
-        return finished(self, self.conv(input))
+        x = self.conv(input)
+        if isinstance(self.norm, GroupNorm) and not is_recomputing():
+            return self.norm.activated(x, self.activation)
+        return finished(self, x)
 
     def normed(self, *parts: Tensor) -> Tensor:
         """The convolution's output, normed."""

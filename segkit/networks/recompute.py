@@ -48,6 +48,11 @@ def recomputing() -> Iterator[None]:
         _ON.reset(token)
 
 
+def is_recomputing() -> bool:
+    """Whether `recomputing` is on."""
+    return _ON.get()
+
+
 def finished(block: Block, *parts: Tensor) -> Tensor:
     """The activation of ``block.normed(*parts)``, which is not kept while `recomputing`."""
     if not (_ON.get() and block.has_norm and torch.is_grad_enabled()):

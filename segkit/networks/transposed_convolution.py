@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from segkit.networks.group_norm import CHANNELS_LAST
+from segkit.networks.channels_last import CHANNELS_LAST
 
 FUNCTIONS: dict[int, Callable[..., Tensor]] = {4: F.conv_transpose2d, 5: F.conv_transpose3d}
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from segkit.config import TrainerConfig
+from segkit.networks.channels_last import CHANNELS_LAST
 from segkit.windows import Network
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ def to_layout(tensor: Tensor, layout: str) -> Tensor:
     """``tensor`` (B, C, ...) in the memory layout ``layout``."""
     if layout == "contiguous":
         return tensor.contiguous()
-    return tensor.contiguous(memory_format=torch.channels_last if tensor.ndim == 4 else torch.channels_last_3d)
+    return tensor.contiguous(memory_format=CHANNELS_LAST[tensor.ndim])
 
 
 def network_to_layout(network: nn.Module, layout: str) -> nn.Module:

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segkit.networks.group_norm import CHANNELS_LAST, GroupNorm, group_norm
+from segkit.networks.channels_last import CHANNELS_LAST
+from segkit.networks.group_norm import GroupNorm, group_norm
 
 Norm = Callable[..., Tensor]
 SHAPES = [(2, 12, 5, 4, 3), (1, 12, 7, 6), (3, 4, 2, 3, 2)]

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from segkit.networks.channels_last import CHANNELS_LAST
 from segkit.networks.convolution import ConvTranspose2d, ConvTranspose3d
-from segkit.networks.group_norm import CHANNELS_LAST
 from segkit.networks.transposed_convolution import is_slow_backwards
 
 LAYERS: dict[int, Callable[..., nn.Module]] = {2: ConvTranspose2d, 3: ConvTranspose3d}
