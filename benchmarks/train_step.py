@@ -1,7 +1,7 @@
 """One training step, segkit's U-Net against nnU-Net's: equal channels, convolutions, strides, heads, loss, optimiser.
 
-    .venv-peers/bin/python benchmarks/train_step.py [--threads 2] [--rounds 5] [--device cuda] [--compile]
-                                                                            (`make peers` makes the environment)
+    .venv-peers/bin/python benchmarks/train_step.py [--threads 2] [--rounds 5] [--cases 0 1]
+                                                    [--device cuda] [--compile]     (`make peers` makes the environment)
 
 Every network runs in float32 and in bfloat16 autocast, in both memory layouts, in interleaved rounds. Prints the
 median seconds of a step (forward, loss with deep supervision, backward, SGD) and its ratio to nnU-Net's network as
@@ -9,9 +9,10 @@ nnU-Net runs it on a CPU: eager, float32, contiguous. Without nnU-Net the ratio 
 that mode. Only the norm differs between segkit's networks: groups by the rule, 8 channels a group, instance, batch.
 
 On a GPU nnU-Net runs in float16 with a scaled loss, contiguous, and is compiled: with --compile that is a row of its
-own. cuDNN may try its algorithms (`torch.backends.cudnn.benchmark`) for all of them, and there is one more table: the
-share that the convolutions' operations of a step, counted forward and twice as many backward, have of what a matrix
-product of 8192 x 8192 bfloat16 numbers reaches on the same GPU.
+own. segkit records forward pass, loss and backward pass and replays them (`segkit.training.step_loss`), another row.
+cuDNN may try its algorithms (`torch.backends.cudnn.benchmark`) for all of them, and there is one more list: the share
+that the convolutions' operations of a step, counted forward and twice as many backward, have of what a matrix product
+of 8192 x 8192 bfloat16 numbers reaches on the same GPU.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from segkit.planning.norm_groups import groups_for
 from segkit.plans import ChannelPlan, LayerPlan, NetworkPlan, Plan, StagePlan
 from segkit.training.calibrate import LAYOUTS, Mode, network_to_layout
 from segkit.training.compute import keep_freed_memory
+from segkit.training.step_loss import Loss, StepLoss, recorded
 
 CASES = (((40, 56, 40), (32, 64, 128, 256)), ((64, 64, 64), (32, 64, 128, 256, 320)))
 """Patch and channels of the stages, as nnU-Net plans them."""
@@ -42,7 +44,7 @@ NORMS: dict[str, dict[str, object]] = {
     "segkit, batch norm": {"kind": "batch"},
 }
 NNUNET = "nnU-Net"
-COMPILED = "nnU-Net, compiled"
+COMPILED, RECORDED = "nnU-Net, compiled", "segkit, groups by the rule, recorded"
 PRECISIONS = {"cpu": ("float32", "bfloat16"), "cuda": ("float32", "float16", "bfloat16")}
 OWN_MODE = {"cpu": Mode("float32", "contiguous"), "cuda": Mode("float16", "contiguous")}
 """nnU-Net's."""
@@ -54,9 +56,11 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     torch.backends.cudnn.benchmark = True
     keep_freed_memory()  # for all of them: it favours nobody
-    for patch, widths in CASES:
+    for patch, widths in [CASES[number] for number in arguments.cases]:
         print(f"\npatch {patch}, channels {widths}, batch {BATCH}, {_machine(arguments)}\n")
         builders = _builders(patch, widths, with_compiled=arguments.compile)
+        if arguments.device == "cuda":
+            builders[RECORDED] = builders["segkit, groups by the rule"]
         seconds = _timed(builders, patch, arguments)
         _print_table(seconds, arguments.device)
         if arguments.device == "cuda":
@@ -67,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--cases", type=int, nargs="+", choices=[0, 1], default=[0, 1], help="small and large patch")
     parser.add_argument("--device", choices=list(OWN_MODE), default="cpu")
     parser.add_argument("--compile", action="store_true", help="time nnU-Net's network compiled, too")
     return parser
@@ -154,7 +159,7 @@ def _timed(
     labels = torch.randint(CLASSES, (BATCH, *patch), device=device)
     every = [Mode(precision, layout) for precision in PRECISIONS[device.type] for layout in reversed(LAYOUTS)]
     steps = {
-        (name, mode): _step(build().to(device), mode, image, labels)
+        (name, mode): _step(build().to(device), mode, image, labels, with_graph=name == RECORDED)
         for name, build in builders.items()
         for mode in ([OWN_MODE[device.type]] if name == COMPILED else every)
     }
@@ -182,24 +187,34 @@ def _seconds_of(step: Callable[[], None], device: torch.device) -> float:
     return (time.perf_counter() - start) / repeats
 
 
-def _step(network: nn.Module, mode: Mode, image: Tensor, labels: Tensor) -> Callable[[], None]:
+def _step(network: nn.Module, mode: Mode, image: Tensor, labels: Tensor, *, with_graph: bool) -> Callable[[], None]:
     network = network_to_layout(network.train(), mode.layout)
+    loss: Loss | None = StepLoss(network, HeadsLoss(), slice_axis=None, mode=mode)
+    if with_graph:
+        loss = recorded(loss, image, labels)
+    if loss is None:
+        raise RuntimeError("this step could not be recorded")
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.99, nesterov=True)
     scaler = torch.amp.GradScaler(image.device.type, enabled=mode.precision == "float16")
 
     def step() -> None:
         optimizer.zero_grad()
-        with mode.autocast(image.device):
-            scores = mode.wrap(network)(image)
-        scaler.scale(loss_of(scores, labels)).backward()
+        scaler.scale(loss(image, labels)).backward()
         scaler.step(optimizer)
         scaler.update()
 
     return step
 
 
-def loss_of(scores: Tensor | Sequence[Tensor], labels: Tensor) -> Tensor:
+class HeadsLoss(nn.Module):
     """Cross-entropy of every head, halved with every stage."""
+
+    def forward(self, scores: Tensor | Sequence[Tensor], labels: Tensor) -> Tensor:
+        return loss_of(scores, labels)
+
+
+def loss_of(scores: Tensor | Sequence[Tensor], labels: Tensor) -> Tensor:
+    """As `HeadsLoss`."""
     total = torch.zeros((), device=labels.device)
     for number, score in enumerate([scores] if isinstance(scores, Tensor) else scores):
         small = F.interpolate(labels[:, None].float(), score.shape[2:], mode="nearest-exact")[:, 0].long()

@@ -7,7 +7,9 @@ PyTorch's own layers compute the same, more slowly.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 
 import torch
@@ -22,12 +24,28 @@ PRECISIONS = (torch.float32, torch.bfloat16, torch.float16)
 TOLERANCE = 1e-4
 """Of the largest value: what float32 sums in another order may differ by, with a wide margin."""
 
+WORTH_IT = 1 << 22
+"""Values of a tensor from which the kernels are faster even when Python starts them one by one."""
+
+_ALWAYS: ContextVar[bool] = ContextVar("whatever_the_size", default=False)
+
 Kernel = Callable[..., Tensor]
+
+
+@contextmanager
+def whatever_the_size() -> Iterator[None]:
+    """In here the kernels are used for small tensors, too: for whom it costs nothing to start them."""
+    token = _ALWAYS.set(True)
+    try:
+        yield
+    finally:
+        _ALWAYS.reset(token)
 
 
 def kernel_for(x: Tensor) -> Kernel | None:
     """`group_norm_triton.norm_and_activate` if it computes the norm of ``x`` (B, C, ...) faster than PyTorch."""
-    return working_kernel(x.device) if x.is_cuda and x.dtype in PRECISIONS and is_channels_last(x) else None
+    fits = x.is_cuda and x.dtype in PRECISIONS and is_channels_last(x) and (x.numel() >= WORTH_IT or _ALWAYS.get())
+    return working_kernel(x.device) if fits else None
 
 
 def slope_of(activation: nn.Module) -> float | None:

@@ -21,9 +21,9 @@ def update_average(average: nn.Module, network: nn.Module, decay: float, step: i
     numbers are copied. Early on the decay is smaller, so that the random start is forgotten.
     """
     weight = 1 - min(decay, (1 + step) / (10 + step))
-    pairs = zip(average.state_dict().values(), network.state_dict().values(), strict=True)
+    pairs = list(zip(average.state_dict().values(), network.state_dict().values(), strict=True))
+    floating = [(kept, new.to(kept.dtype)) for kept, new in pairs if kept.is_floating_point()]
+    torch._foreach_lerp_([kept for kept, _ in floating], [new for _, new in floating], weight)
     for kept, new in pairs:
-        if kept.is_floating_point():
-            kept.lerp_(new.to(kept.dtype), weight)
-        else:
+        if not kept.is_floating_point():
             kept.copy_(new)

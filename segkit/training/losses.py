@@ -55,6 +55,8 @@ def _mean_of_present(overlap: Tensor, predicted: Tensor, reference: Tensor) -> T
 
 def _counts(labels: Tensor, classes: int) -> Tensor:
     """Voxels of each of ``classes`` labels."""
+    if labels.is_cuda:  # where bincount waits for the GPU to say how many labels there are
+        return torch.histc(labels.flatten().int(), classes + 1, min=0, max=classes + 1)[:classes].long()
     return torch.bincount(labels.flatten(), minlength=classes)[:classes]
 
 
@@ -83,21 +85,26 @@ class RareLabelCrossEntropy(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.progress = 0.0
-        """Of the training, 0 to 1; see `tell_progress`."""
+        # Of the training, 0 to 1; see `tell_progress`. A tensor, so that a recorded step reads it anew.
+        self.register_buffer("progress", torch.zeros(()), persistent=False)
 
     def forward(self, scores: Tensor, labels: Tensor) -> Tensor:
         return cross_entropy_of(scores.log_softmax(1), labels, self.weights(scores, labels))
 
     def weights(self, scores: Tensor, labels: Tensor) -> Tensor:
-        """One per label (K,)."""
+        """One per label (K,); that of a label without voxels means nothing."""
         weights = scores.new_ones(scores.shape[1])
-        exponent = max(0.0, 0.5 - self.progress)
         counts = _counts(labels, scores.shape[1])[1:]
-        present = counts[counts > 0]
-        if exponent and len(present):
-            weights[1:] = (present.median() / counts.clamp_min(1)).pow(exponent).clamp_min(1)
+        exponent = (0.5 - self.get_buffer("progress")).clamp_min(0)
+        weights[1:] = (_median_of_present(counts) / counts.clamp_min(1)).pow(exponent).clamp_min(1)
         return weights
+
+
+def _median_of_present(counts: Tensor) -> Tensor:
+    """The median (1,) of those of ``counts`` (N,) that are not 0, of two middle ones the lower; 0 without any."""
+    ordered, present = counts.sort().values, (counts > 0).sum()
+    place = len(counts) - present + (present - 1).clamp_min(0) // 2
+    return ordered.gather(0, place.clamp_max(len(counts) - 1)[None])
 
 
 class DiceCrossEntropy(nn.Module):
@@ -194,7 +201,7 @@ def tell_progress(loss: nn.Module, progress: float) -> None:
     """Let those parts of ``loss`` know the progress of the training, 0 to 1, that change with it."""
     for part in loss.modules():
         if isinstance(part, RareLabelCrossEntropy):
-            part.progress = progress
+            part.get_buffer("progress").fill_(progress)
 
 
 def at_resolution(labels: Tensor, shape: Sequence[int]) -> Tensor:

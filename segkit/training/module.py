@@ -17,7 +17,7 @@ from segkit.training.compute import memory_saved
 from segkit.training.losses import tell_progress
 from segkit.training.optimizers import OPTIMIZERS
 from segkit.training.schedule import Schedule, learning_rate_factor
-from segkit.windows import apply_network
+from segkit.training.step_loss import ReplayedLoss, StepLoss
 
 
 class SegmentationModule(L.LightningModule):
@@ -31,14 +31,15 @@ class SegmentationModule(L.LightningModule):
         self.average = averaged_copy(self.network)
         self.loss = loss
         self.trainer_config = trainer_config
-        self.slice_axis = slice_axis
         self.mode = mode
+        step = StepLoss(self.network, loss, slice_axis=slice_axis, mode=mode)
+        self.step_loss = ReplayedLoss(step, trainer_config)
         self.schedule = Schedule(total=1)
 
     def training_step(self, batch: dict[str, Any], _batch_index: int) -> Tensor:
         tell_progress(self.loss, self.schedule.progress)
         with memory_saved(self.trainer_config):
-            loss = batch_loss(self.network, self.loss, batch, slice_axis=self.slice_axis, mode=self.mode)
+            loss = self.step_loss(batch["image"], batch["labels"])
         if not torch.isfinite(loss):
             raise InputError(
                 f"training step {self.schedule.step}",
@@ -72,14 +73,3 @@ class SegmentationModule(L.LightningModule):
     def learning_rate(self) -> float:
         """Of the first group, as the next step will use it."""
         return learning_rate_factor(self.schedule.progress, self.trainer_config) * self.trainer_config.learning_rate
-
-
-def batch_loss(
-    network: nn.Module, loss: nn.Module, batch: dict[str, Any], *, slice_axis: int | None, mode: Mode
-) -> Tensor:
-    """Loss of a batch: images (B, C, X, Y, Z) and labels (B, X, Y, Z), integers of any size."""
-    images: Tensor = batch["image"]
-    with mode.autocast(images.device):
-        scores = apply_network(mode.wrap(network), images, slice_axis)
-    result: Tensor = loss(scores, batch["labels"].long())
-    return result

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -15,22 +15,40 @@ NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 """Coefficients of the quintic iteration (Jordan et al. 2024, Muon): they maximise the slope at zero."""
 
 
-def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
-    """The nearest semi-orthogonal matrix of (rows, columns), roughly: singular values end near 1."""
+def orthogonalize(matrices: Sequence[Tensor], steps: int = 5) -> list[Tensor]:
+    """The nearest semi-orthogonal matrix to each (rows, columns), roughly: singular values end near 1.
+
+    Matrices whose shorter sides agree are worked on together: a GPU gets a tenth of the small calls.
+    """
+    wide = [matrix.T if matrix.shape[0] > matrix.shape[1] else matrix for matrix in matrices]
+    places: dict[int, list[int]] = {}
+    for place, matrix in enumerate(wide):
+        places.setdefault(len(matrix), []).append(place)
+    found: list[Tensor] = list(wide)
+    for same in places.values():
+        factors = _newton_schulz(torch.stack([wide[place] @ wide[place].T for place in same]), steps)
+        for place, factor in zip(same, factors, strict=True):
+            found[place] = factor @ wide[place]
+    return [one.T if one.shape != matrix.shape else one for one, matrix in zip(found, matrices, strict=True)]
+
+
+def _newton_schulz(grams: Tensor, steps: int) -> Tensor:
+    """The factor that, from the left, makes each matrix x orthogonal whose x @ x.T is in ``grams`` (N, rows, rows).
+
+    Each step multiplies x by a polynomial of its gram matrix. All of these commute, so they are gathered in a small
+    square matrix and applied once: 4 to 5 times less work for kernels, which are much wider than tall.
+    """
     a, b, c = NEWTON_SCHULZ
-    tall = matrix.shape[0] > matrix.shape[1]
-    x: Tensor = matrix.T if tall else matrix
-    x = x / (x.norm() + 1e-7)
-    # Each step multiplies x by a polynomial of its gram matrix. All of these commute, so they are gathered in a small
-    # square matrix and applied once: 4 to 5 times less work for kernels, which are much wider than tall.
-    gram = x @ x.T
-    factor = torch.eye(len(gram), dtype=x.dtype, device=x.device)
+    # x begins with norm 1; the norm's square is the trace of the gram matrix.
+    norms = grams.diagonal(dim1=1, dim2=2).sum(1)[:, None, None].sqrt() + 1e-7
+    gram = grams / norms**2
+    unit = torch.eye(grams.shape[1], dtype=grams.dtype, device=grams.device)
+    factor = unit / norms
     for _ in range(steps):
-        polynomial = a * torch.eye(len(gram), dtype=x.dtype, device=x.device) + b * gram + c * gram @ gram
+        polynomial = torch.baddbmm(b * gram, gram, gram, alpha=c) + a * unit
         factor = polynomial @ factor
         gram = polynomial @ gram @ polynomial
-    result = factor @ x
-    return result.T if tall else result
+    return factor
 
 
 class MuonAdamW(Optimizer):
@@ -52,36 +70,52 @@ class MuonAdamW(Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            update = _muon_update if group["matrix"] else _adam_update
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    change = update(parameter, parameter.grad, self.state[parameter], group)
-                    parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(change, alpha=-group["lr"])
+            parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
+            if parameters:
+                update = _muon_update if group["matrix"] else _adam_update
+                changes = update(parameters, [self.state[parameter] for parameter in parameters], group)
+                torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+                torch._foreach_add_(parameters, changes, alpha=-group["lr"])
         return loss
 
 
-def _muon_update(parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> Tensor:
-    if not state:
-        state["momentum"] = torch.zeros_like(parameter)
-    momentum: Tensor = state["momentum"]
-    momentum.lerp_(gradient, 1 - group["momentum"])
-    matrix = torch.lerp(gradient, momentum, group["momentum"]).flatten(1)
-    scale: float = 0.2 * max(matrix.shape) ** 0.5
-    return orthogonalize(matrix).reshape(parameter.shape).mul_(scale)
+States = list[dict[str, Any]]
 
 
-def _adam_update(parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> Tensor:
-    if not state:
-        state["step"] = 0
-        state["first"], state["second"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
-    state["step"] += 1
+def _muon_update(parameters: list[Tensor], states: States, group: dict[str, Any]) -> list[Tensor]:
+    for parameter, state in zip(parameters, states, strict=True):
+        if not state:
+            state["momentum"] = torch.zeros_like(parameter)
+    momenta, gradients = [state["momentum"] for state in states], _gradients(parameters)
+    torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
+    matrices = [mixed.flatten(1) for mixed in torch._foreach_lerp(gradients, momenta, group["momentum"])]
+    pairs = zip(orthogonalize(matrices), parameters, strict=True)
+    changes = [matrix.reshape(parameter.shape) for matrix, parameter in pairs]
+    torch._foreach_mul_(changes, [0.2 * max(matrix.shape) ** 0.5 for matrix in matrices])
+    return changes
+
+
+def _adam_update(parameters: list[Tensor], states: States, group: dict[str, Any]) -> list[Tensor]:
+    for parameter, state in zip(parameters, states, strict=True):
+        if not state:
+            state["step"] = 0
+            state["first"], state["second"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
+        state["step"] += 1
     beta1, beta2 = group["betas"]
-    state["first"].lerp_(gradient, 1 - beta1)
-    state["second"].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-    first = state["first"] / (1 - beta1 ** state["step"])
-    second = state["second"] / (1 - beta2 ** state["step"])
-    change: Tensor = first / (second.sqrt() + group["eps"])
-    return change
+    firsts, seconds = ([state[name] for state in states] for name in ("first", "second"))
+    gradients = _gradients(parameters)
+    torch._foreach_lerp_(firsts, gradients, 1 - beta1)
+    torch._foreach_mul_(seconds, beta2)
+    torch._foreach_addcmul_(seconds, gradients, gradients, 1 - beta2)
+    sizes = torch._foreach_sqrt(torch._foreach_div(seconds, [1 - beta2 ** state["step"] for state in states]))
+    torch._foreach_add_(sizes, group["eps"])
+    changes = torch._foreach_div(firsts, [1 - beta1 ** state["step"] for state in states])
+    torch._foreach_div_(changes, sizes)
+    return list(changes)
+
+
+def _gradients(parameters: list[Tensor]) -> list[Tensor]:
+    return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
 
 def _muon(network: nn.Module, config: TrainerConfig) -> Optimizer:

@@ -27,8 +27,8 @@ from segkit.preprocessing.store import PreparedCase, prepare_cases
 from segkit.training.augment import augment_intensity, drop_channel_
 from segkit.training.calibrate import Mode
 from segkit.training.losses import LOSSES, REGION_LOSSES, build_loss
-from segkit.training.module import batch_loss
 from segkit.training.patches import PatchRules, draw_centre, stream
+from segkit.training.step_loss import StepLoss
 from segkit.training.validation import dice_per_label
 from segkit.volume import Volume
 
@@ -265,7 +265,6 @@ def test_44_labels_train_and_predict(many_labels: Path, tmp_path: Path) -> None:
 def test_bfloat16_scores_have_a_loss_in_float32(regions_plan: Plan) -> None:
     network = torch.nn.Conv3d(1, 2, 1)
     batch = {"image": torch.randn(1, 1, 4, 4, 4), "labels": torch.ones(1, 4, 4, 4, dtype=torch.long)}
-    loss = batch_loss(
-        network, build_loss(TrainerConfig(), regions_plan), batch, slice_axis=None, mode=Mode("bfloat16", "contiguous")
-    )
+    mode, loss_of = Mode("bfloat16", "contiguous"), build_loss(TrainerConfig(), regions_plan)
+    loss = StepLoss(network, loss_of, slice_axis=None, mode=mode)(batch["image"], batch["labels"])
     assert loss.dtype == torch.float32
