@@ -5,7 +5,7 @@
 
 Every network runs in float32 and in bfloat16 autocast, in both memory layouts, in interleaved rounds. Prints the
 median seconds of a step (forward, loss with deep supervision, backward, SGD) and its ratio to nnU-Net's network as
-nnU-Net runs it on a CPU: eager, float32, contiguous. Without nnU-Net the ratio is to segkit's with instance norm in
+nnU-Net runs it on a CPU: eager, float32, contiguous. Without nnU-Net the ratio is to the last row in
 that mode. Only the norm differs between segkit's networks: groups by the rule, 8 channels a group, instance, batch.
 
 On a GPU nnU-Net runs in float16 with a scaled loss, contiguous, and is compiled: with --compile that is a row of its
@@ -45,7 +45,16 @@ NORMS: dict[str, dict[str, object]] = {
 }
 NNUNET = "nnU-Net"
 COMPILED, RECORDED = "nnU-Net, compiled", "segkit, groups by the rule, recorded"
-PRECISIONS = {"cpu": ("float32", "bfloat16"), "cuda": ("float32", "float16", "bfloat16")}
+PAIRS = {
+    "cpu": [(precision, layout) for precision in ("float32", "bfloat16") for layout in reversed(LAYOUTS)],
+    "cuda": [
+        ("float32", "channels_last"),
+        ("float16", "contiguous"),
+        ("bfloat16", "contiguous"),
+        ("bfloat16", "channels_last"),
+    ],
+}
+MODES = {device: [Mode(*pair) for pair in pairs] for device, pairs in PAIRS.items()}
 OWN_MODE = {"cpu": Mode("float32", "contiguous"), "cuda": Mode("float16", "contiguous")}
 """nnU-Net's."""
 
@@ -61,10 +70,11 @@ def main() -> None:
         builders = _builders(patch, widths, with_compiled=arguments.compile)
         if arguments.device == "cuda":
             builders[RECORDED] = builders["segkit, groups by the rule"]
+            del builders["segkit, instance norm"], builders["segkit, 8 channels a group"]
         seconds = _timed(builders, patch, arguments)
         _print_table(seconds, arguments.device)
         if arguments.device == "cuda":
-            _print_shares(seconds, _operations(builders["segkit, instance norm"](), patch))
+            _print_shares(seconds, _operations(builders[RECORDED](), patch))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -157,11 +167,10 @@ def _timed(
     device = torch.device(arguments.device)
     image = torch.randn(BATCH, 1, *patch, device=device)
     labels = torch.randint(CLASSES, (BATCH, *patch), device=device)
-    every = [Mode(precision, layout) for precision in PRECISIONS[device.type] for layout in reversed(LAYOUTS)]
     steps = {
         (name, mode): _step(build().to(device), mode, image, labels, with_graph=name == RECORDED)
         for name, build in builders.items()
-        for mode in ([OWN_MODE[device.type]] if name == COMPILED else every)
+        for mode in ([OWN_MODE[device.type]] if name == COMPILED else MODES[device.type])
     }
     for step in steps.values():
         _seconds_of(step, device)
@@ -224,7 +233,7 @@ def loss_of(scores: Tensor | Sequence[Tensor], labels: Tensor) -> Tensor:
 
 def _print_table(seconds: dict[tuple[str, Mode], float], device: str) -> None:
     names, modes = list(dict.fromkeys(name for name, _ in seconds)), list(dict.fromkeys(mode for _, mode in seconds))
-    base = seconds[NNUNET if NNUNET in names else "segkit, instance norm", OWN_MODE[device]]
+    base = seconds[NNUNET if NNUNET in names else names[-1], OWN_MODE[device]]
     print("| network | " + " | ".join(f"{mode.precision}, {mode.layout}" for mode in modes) + " |")
     print("| --- " * (1 + len(modes)) + "|")
     for name in names:

@@ -31,6 +31,7 @@ def batches_of(
         sampler=PatchNumbers(steps_done * trainer.accumulate * size, rank=ranks.number, world_size=ranks.count),
         num_workers=worker_count(trainer, device, ranks),
         worker_init_fn=ignore_signals,
+        pin_memory=device.type == "cuda",  # a thread takes them from the workers, and the GPU fetches them itself
     )
     return Batches(loader)
 

