@@ -90,6 +90,11 @@ class Predictor:
         """Where the networks are; a GPU whose memory is too small gives way to the CPU."""
         return self._scorer.device
 
+    @property
+    def threads(self) -> int:
+        """CPU threads of the whole process."""
+        return torch.get_num_threads()
+
     def predict(
         self, scan: object, *, where: str | PathLike[str] | None = None, progress: Progress | None = None
     ) -> Volume:
