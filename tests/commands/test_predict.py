@@ -195,7 +195,7 @@ def test_a_missing_ct_is_filled_with_the_mean_of_the_training(here: Path) -> Non
 def test_not_every_channel_may_be_missing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     two_channels(here, {"augment": {"channel_dropout": 0.2}})
     (here / "t.csv").write_text("case,image:A,image:CT\nz,,\n")
-    assert main(["predict", "t.csv", "-m", "two", "-o", "tab"]) == 3
+    assert main(["predict", "t.csv", "-m", "two", "-o", "tab"]) == 5
     assert "and a file in every image column, found case 'z' with '', ''" in capsys.readouterr().err
     assert main(["predict", "--channel", "B=in/x_0000.nii", "-m", "two"]) == 2
     assert "--channel B: no channel of the model; its channels are A, CT, each once" in capsys.readouterr().err
@@ -332,17 +332,46 @@ def test_usage(here: Path, capsys: pytest.CaptureFixture[str], words: list[str],
     ("text", "message"),
     [
         ("name,image\nz,a.nii\n", "expected the columns case,image or case,image:CHANNEL"),
-        ("case,image\n../z,a.nii\n", "expected a case id that can be a file's name"),
-        ("case,image\n..,a.nii\n", "expected a case id that can be a file's name"),
-        ('case,image\n"z\nz",a.nii\n', "expected a case id that can be a file's name"),
         ("case,image\n", "found no line below the first"),
-        ("case,image\nz,\n", "a file in every image column"),
     ],
 )
 def test_bad_tables(here: Path, capsys: pytest.CaptureFixture[str], text: str, message: str) -> None:
     (here / "t.csv").write_text(text)
     assert main(["predict", "t.csv", *MODEL]) == 3
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "case", "message"),
+    [
+        ("../z,a.nii", "t.csv, line 4", "expected a case id that can be a file's name"),
+        ("..,a.nii", "t.csv, line 4", "expected a case id that can be a file's name"),
+        ('"z\nz",a.nii', "t.csv, line 5", "found case 'z\\nz' with 'a.nii' in line 5"),
+        ("z,", "z", "and a file in every image column, found case 'z' with '' in line 4"),
+        ("z", "z", "and a file in every image column, found case 'z' with '' in line 4"),
+        (",a.nii", "t.csv, line 4", "found case '' with 'a.nii' in line 4"),
+        ("z,gone.nii", "z", "gone.nii: expected a file, found no such file"),
+        ("z,t.csv", "z", "t.csv: expected one of the formats"),
+        ("first,a.nii", "t.csv, line 4", "expected a case id of its own in every line, found 'first' again in line 4"),
+    ],
+)
+def test_a_bad_line_of_a_table_fails_alone(
+    here: Path, capsys: pytest.CaptureFixture[str], line: str, case: str, message: str
+) -> None:
+    save(here / "a.nii")
+    (here / "t.csv").write_text(f"case,image\nfirst,a.nii\n\n{line}\nlast,a.nii\n")
+    assert main(["predict", "t.csv", "-o", "out", *MODEL]) == 5
+    out, err = capsys.readouterr()
+    assert message in err
+    assert out.splitlines() == [str(Path("out/first.nii.gz")), str(Path("out/last.nii.gz"))]
+    record = json.loads((here / "out" / "predictions.json").read_text())
+    assert {name: entry["status"] for name, entry in record.items()} == {
+        "first": "done",
+        case: "failed",
+        "last": "done",
+    }
+    assert message in record[case]["message"]
+    assert sorted(path.name for path in (here / "out").iterdir()) == ["first.nii.gz", "last.nii.gz", "predictions.json"]
 
 
 def test_an_empty_folder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
