@@ -22,6 +22,7 @@ from segkit.inference.models import read_models
 from segkit.inference.restore import Decide, Output, decide_by, label_dtype, restore
 from segkit.inference.scorer import WindowScorer, choose_device, choose_precision
 from segkit.inference.uncertainty import entropy
+from segkit.inference.value_range import odd_ranges
 from segkit.inference.watched import CountedNetwork, Progress, Stopwatch, WatchedScan
 from segkit.io import from_object
 from segkit.model_names import resolve_model
@@ -129,6 +130,8 @@ class Predictor:
         stopwatch = Stopwatch()
         with stopwatch("prepare"):
             parts = prepare_parts(volume, self.plan, where=name)
+            for problem in odd_ranges(parts.normalizers):
+                log.warning("%s, %s", name, problem)
             image = WatchedScan(parts, stopwatch, self.plan.patch)
         decisions = self._decisions(with_uncertainty)
         layout = choose_layout(self._work(parts, decisions), limit=self.max_memory, where=name)
