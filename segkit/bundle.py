@@ -17,7 +17,6 @@ import json
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,58 +27,27 @@ import torch
 from torch import Tensor, nn
 
 import segkit
-from segkit.bundle_card import FORMAT_VERSION, KIND, PLAN, REMEDY, bundle_place, card_and_plan, read_card
-from segkit.bundle_files import read_member, read_object
+from segkit.bundle_card import (
+    CONFIG,
+    FORMAT_VERSION,
+    KIND,
+    PLAN,
+    REMEDY,
+    ModelCard,
+    bundle_place,
+    card_and_plan,
+    read_card,
+)
+from segkit.bundle_files import read_member
 from segkit.errors import InputError
 from segkit.files import atomic_path, write_text
 from segkit.model_names import CARD
 from segkit.networks import build_network
 from segkit.plans import Plan, plan_text
-from segkit.postprocessing import RULES
-
-CONFIG = "config.json"
 
 
-@dataclass(frozen=True, eq=False)
-class Bundle:
-    """A trained model that was opened; its weights are read when asked for.
-
-    ``path`` is the folder that holds bundle.json, or the .segkit file; ``card`` is the content of bundle.json.
-    """
-
-    path: Path
-    plan: Plan
-    card: dict[str, Any]
-
-    @property
-    def name(self) -> str:
-        return str(self.card["name"])
-
-    @property
-    def created(self) -> str:
-        """Date and time in UTC, ISO 8601."""
-        return str(self.card["created"])
-
-    @property
-    def folds(self) -> tuple[str, ...]:
-        return tuple(self.card["weights"])
-
-    @property
-    def hash(self) -> str:
-        """Twelve hex digits over the plan, all weights and the post-processing: what decides a prediction."""
-        weights = sorted(str(self.card["files"][name]["sha256"]) for name in self.card["weights"].values())
-        rules = [f"{name}:{rule}" for name, rule in sorted(self.postprocessing.items())]
-        return hashlib.sha256(" ".join([self.plan.hash(), *weights, *rules]).encode()).hexdigest()[:12]
-
-    @property
-    def postprocessing(self) -> dict[str, str]:
-        """What is done to a label after prediction: its name -> a name in `segkit.postprocessing.RULES`."""
-        return dict(self.card.get("postprocessing", {}))
-
-    @property
-    def config(self) -> dict[str, Any] | None:
-        """The configuration of the training, where the bundle keeps one."""
-        return read_object(self.path, CONFIG, self.card["files"][CONFIG]) if CONFIG in self.card["files"] else None
+class Bundle(ModelCard):
+    """A trained model that was opened; its weights are read when asked for."""
 
     def state(self, fold: str) -> dict[str, Tensor]:
         """Tensors by name of one fold, on the CPU.
@@ -120,7 +88,6 @@ def read_bundle(path: str | Path) -> Bundle:
     """
     place = bundle_place(path)
     card, plan = card_and_plan(place)
-    _check_postprocessing(card.get("postprocessing", {}), plan, place / CARD)
     return Bundle(place, plan, card)
 
 
@@ -230,14 +197,3 @@ def _remove_old_weights(folder: Path, keep: set[str]) -> None:
             # On Windows a file that someone reads stays; the next write removes it.
             with suppress(OSError):
                 path.unlink()
-
-
-def _check_postprocessing(rules: Any, plan: Plan, where: Path) -> None:
-    known = isinstance(rules, dict) and rules.keys() <= plan.labels.keys()
-    if not known or not all(isinstance(rule, str) and rule in RULES for rule in rules.values()):
-        raise InputError(
-            where,
-            expected=f"postprocessing of the labels {', '.join(plan.labels)} by {', '.join(RULES)}",
-            found=str(rules),
-            remedy="It was written by a newer segkit, or changed: update segkit, or copy the model again.",
-        )

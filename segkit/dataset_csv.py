@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from segkit.dataset import Case
@@ -30,14 +30,16 @@ def read_table(path: Path) -> tuple[list[Case], tuple[str, ...]]:
             found=f"no column {' and no column '.join(missing)} among {', '.join(columns) or 'none'}",
             remedy="Correct the first line of the file.",
         )
-    cases = [_case_of_row(path, number, row, images) for number, row in enumerate(rows, start=2)]
+    cases = [_case_of_row(path, number, row, images) for number, row in rows.items()]
     _check_split(path, cases)
     channels = () if images == ["image"] else tuple(name.partition(":")[2] or name for name in images)
     return cases, channels
 
 
-def read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """The columns of a CSV file and its lines, without blanks around words; lines without any word are left out.
+def read_rows(path: Path) -> tuple[list[str], dict[int, dict[str, str]]]:
+    """The columns of a CSV file, and its lines by number (from 1, the columns' own line, on).
+
+    Words have no blanks around them; lines without any word are left out.
 
     Raises:
         InputError: not a table in UTF-8, or two columns of one name.
@@ -50,13 +52,19 @@ def read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
         reader = csv.DictReader(text.splitlines(keepends=True), delimiter=comma)
         columns = [name.strip() for name in reader.fieldnames or ()]
         reader.fieldnames = columns
-        rows = [{key: (value or "").strip() for key, value in row.items() if isinstance(key, str)} for row in reader]
+        rows = dict(_numbered(reader))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(path, expected="CSV in UTF-8", found=str(error), remedy="Save it as UTF-8.") from error
     twice = [name for name, count in Counter(columns).items() if name and count > 1]
     if twice:
         raise InputError(path, expected="columns of different names", found=f"{twice[0]!r} twice", remedy="Rename one.")
-    return columns, [row for row in rows if any(row.values())]
+    return columns, {number: row for number, row in rows.items() if any(row.values())}
+
+
+def _numbered(reader: csv.DictReader[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    for row in reader:
+        # What a line has too much stands under no column.
+        yield reader.line_num, {key: (value or "").strip() for key, value in row.items() if isinstance(key, str)}
 
 
 def _check_split(path: Path, cases: Sequence[Case]) -> None:

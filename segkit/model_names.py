@@ -65,6 +65,12 @@ def members(folder: Path) -> Iterator[Path]:
             yield path
 
 
+def ensemble(path: Path) -> list[Path]:
+    """The model at ``path``, or those inside a folder of several, in natural order; ``path`` where there is none."""
+    inside = members(path) if path.is_dir() and not is_model(path) else ()
+    return [place for member in inside for place in ensemble(member)] or [path]
+
+
 def _inside(path: Path) -> list[Path]:
     """What a folder holds; nothing where that may not be known."""
     try:

@@ -170,9 +170,19 @@ def test_help_imports_nothing_heavy(word: str) -> None:
     assert not {"torch", "hydra", "numpy", "yaml", "scipy", "nibabel"} & set(modules)
 
 
-@pytest.mark.parametrize(("verb", "unwanted"), [("train", "torch"), ("plan", "torch"), ("evaluate", "torch")])
-def test_help_of_verbs_starts_without_torch(verb: str, unwanted: str) -> None:
-    assert unwanted not in _run(IMPORTED, verb, "--help").stderr.split()
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("train", "--help"), ("plan", "--help"), ("evaluate", "--help"), ("predict", "--help")),
+        ("predict", "--overlap", "2"),
+        ("info", str(Path(__file__).parent / "data" / "bundle_v1")),
+        ("models",),
+    ],
+)
+def test_what_needs_no_network_starts_without_torch(words: tuple[str, ...]) -> None:
+    modules = _run(IMPORTED, *words).stderr.split()
+    assert cli.VERBS[words[0]][1] in modules
+    assert "torch" not in modules
 
 
 def test_help_is_at_once() -> None:

@@ -169,7 +169,7 @@ def test_many_missing_files_are_counted(tmp_path: Path) -> None:
         ("", "among none"),
         ("case,image,label\n", "expected cases, found none"),
         ("case,image,label\nx,,seg.nii.gz\n", "none under image in line 2"),
-        ("case,image,label\nx,a.nii.gz\n", "none under label in line 2"),
+        ("case,image,label\n\nx,a.nii.gz\n", "none under label in line 3"),
         ("case,image,label\nx,a.nii.gz,seg.nii.gz\nx,b.nii.gz,seg.nii.gz\n", "found 'x' twice"),
         ("case,image,label\nx,no.nii.gz,seg.nii.gz\n", "found 1 missing"),
     ],

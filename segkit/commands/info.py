@@ -9,11 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from segkit.bundle import Bundle
+from segkit.bundle_card import ModelCard, open_card
 from segkit.file_names import READABLE, suffix_of
-from segkit.inference.models import read_models
 from segkit.io import open_source
-from segkit.model_names import CARD, resolve_model
+from segkit.model_names import CARD, ensemble, resolve_model
 from segkit.planning.norm_report import norm_report
 from segkit.plans import Plan, read_plan
 from segkit.preprocessing.orient import to_ras
@@ -44,7 +43,7 @@ def _facts(what: str) -> list[dict[str, Any]]:
         plan = read_plan(path)
         return [{"kind": "plan", "path": what, **plan_facts(plan), "norms": norm_rows(plan)}]
     place = path.parent if path.name == CARD else resolve_model(what)
-    return [model_facts(bundle) for bundle in read_models(place)]
+    return [model_facts(open_card(each)) for each in ensemble(place)]
 
 
 def scan_facts(path: Path) -> dict[str, Any]:
@@ -85,20 +84,20 @@ def orientation(volume: Volume) -> str:
     return "".join(letters[axis_map.order.index(axis)] for axis in range(3))
 
 
-def model_facts(bundle: Bundle) -> dict[str, Any]:
+def model_facts(model: ModelCard) -> dict[str, Any]:
     """Name, hashes, what goes in and comes out, and the figures of the training, in JSON types."""
-    card = bundle.card
+    card = model.card
     keys = ("segkit", "dataset", "training", "metrics", "needs", "postprocessing")
     known: dict[str, Any] = {key: card[key] for key in keys if key in card}
-    facts = {key: value for key, value in plan_facts(bundle.plan).items() if key not in ("name", "hash")}
+    facts = {key: value for key, value in plan_facts(model.plan).items() if key not in ("name", "hash")}
     return {
         "kind": "model",
-        "path": str(bundle.path),
-        "name": bundle.name,
-        "created": bundle.created,
-        "hash": bundle.hash,
-        "plan": bundle.plan.hash(),
-        "folds": list(bundle.folds),
+        "path": str(model.path),
+        "name": model.name,
+        "created": model.created,
+        "hash": model.hash,
+        "plan": model.plan.hash(),
+        "folds": list(model.folds),
         **facts,
         **known,
     }

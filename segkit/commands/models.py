@@ -6,9 +6,9 @@ import argparse
 import logging
 from collections.abc import Sequence
 
+from segkit.bundle_card import open_card
 from segkit.errors import InputError
-from segkit.inference.models import read_models
-from segkit.model_names import named_models
+from segkit.model_names import ensemble, named_models
 from segkit.report.tables import text_table
 
 log = logging.getLogger(__name__)
@@ -24,10 +24,10 @@ def run(arguments: Sequence[str]) -> int:
     rows = []
     for name, path in named_models().items():
         try:
-            bundles = read_models(path)
+            cards = [open_card(place) for place in ensemble(path)]
         except InputError as error:
             log.warning("%s cannot be used: %s", name, error)
             continue
-        rows += [[name, bundle.created, bundle.hash, ", ".join(bundle.plan.labels)] for bundle in bundles]
+        rows += [[name, card.created, card.hash, ", ".join(card.plan.labels)] for card in cards]
     print(text_table(["name", "created", "hash", "labels"], rows) if rows else "no models; 'segkit train' makes one")
     return 0

@@ -6,19 +6,23 @@ import argparse
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from segkit.bundle import Bundle
+from segkit import inference
 from segkit.commands.scan_progress import ScanProgress
 from segkit.errors import SomeCasesFailed, UsageError
 from segkit.inference.batch import Finish, Outcome, predict_job, predict_jobs, read_outcomes, skipped, write_outcomes
 from segkit.inference.channels import ModelChannels, model_channels
 from segkit.inference.inputs import Scan, find_scans, is_many, scan_of_channels
-from segkit.inference.models import read_models
 from segkit.inference.outputs import Extra, Job, check_jobs, plan_jobs
-from segkit.inference.predictor import Predictor, check_ensemble
+from segkit.inference.stats_table import check_stats, write_stats
 from segkit.memory import parse_size
 from segkit.model_names import resolve_model
 from segkit.plans import Plan
+
+if TYPE_CHECKING:
+    from segkit.bundle import Bundle
+    from segkit.inference import Predictor
 
 log = logging.getLogger(__name__)
 
@@ -29,10 +33,11 @@ _EXTRAS: dict[Extra, str] = {"preview": "preview", "uncertainty": "uncertainty",
 def run(arguments: Sequence[str]) -> int:
     """Parse, predict, write; returns the exit code."""
     given = _parser().parse_intermixed_args(arguments)
-    bundles = read_models(resolve_model(given.model))
+    # Torch is imported here: --help and words that make no sense are answered without.
+    bundles = inference.read_models(resolve_model(given.model))
     for bundle in bundles:
         log.info("model %s of %s, hash %s (%s)", bundle.name, bundle.created, bundle.hash, bundle.path)
-    plan = check_ensemble(bundles)
+    plan = inference.check_ensemble(bundles)
     finish = _finish(given, plan)
     many = not given.channel and is_many(given.input)
     jobs = _jobs(given, bundles, many)
@@ -42,8 +47,10 @@ def run(arguments: Sequence[str]) -> int:
         _leave(job)
     predictor = _predictor(given, bundles)
     if many:
-        record = Path(given.output or "") / _record_name(given.shard)
-        _predict_many(predictor, pending, finish, outcomes=[skipped(job) for job in done], record=record)
+        record = Path(given.output or "") / _name("predictions.json", given.shard)
+        stats = record.with_name(_name("stats.csv", given.shard)) if given.stats else None
+        outcomes = [skipped(job) for job in done]
+        _predict_many(predictor, pending, finish, outcomes=outcomes, record=record, stats=stats)
     else:
         _predict_one(predictor, pending, finish)
     return 0
@@ -77,10 +84,18 @@ def _predict_one(predictor: Predictor, jobs: Sequence[Job], finish: Finish) -> N
 
 
 def _predict_many(
-    predictor: Predictor, jobs: Sequence[Job], finish: Finish, *, outcomes: list[Outcome], record: Path
+    predictor: Predictor,
+    jobs: Sequence[Job],
+    finish: Finish,
+    *,
+    outcomes: list[Outcome],
+    record: Path,
+    stats: Path | None,
 ) -> None:
     """``outcomes`` of what was done before come first in predictions.json, which is rewritten after every scan."""
     earlier = read_outcomes(record)
+    if stats:
+        check_stats(stats)
     write_outcomes(record, earlier, outcomes)
     with ScanProgress(len(jobs)) as progress:
         for outcome in predict_jobs(predictor, jobs, finish, progress.of_scan):
@@ -88,13 +103,15 @@ def _predict_many(
             write_outcomes(record, earlier, outcomes)
             if outcome.output:
                 print(outcome.output, flush=True)
+    if stats:
+        write_stats(stats, read_outcomes(record))
     failed = sum(outcome.status == "failed" for outcome in outcomes)
     if failed:
         raise SomeCasesFailed(f"{failed} of {len(outcomes)} scans failed; {record} says why")
 
 
 def _predictor(given: argparse.Namespace, bundles: Sequence[Bundle]) -> Predictor:
-    return Predictor(
+    return inference.Predictor(
         bundles,
         device=given.device,
         precision=given.precision,
@@ -134,8 +151,14 @@ def _shard(text: str | None) -> slice:
     return slice(int(part) - 1, None, int(parts))
 
 
-def _record_name(shard: str | None) -> str:
-    return f"predictions-{shard.replace('/', '-of-')}.json" if shard else "predictions.json"
+def _name(file: str, shard: str | None) -> str:
+    """Each part of a list has files of its own.
+
+    >>> _name("stats.csv", "1/4")
+    'stats-1-of-4.csv'
+    """
+    stem, _, suffix = file.partition(".")
+    return f"{stem}-{shard.replace('/', '-of-')}.{suffix}" if shard else file
 
 
 def _path(text: str) -> Path:
@@ -204,7 +227,11 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("results")
     group.add_argument("--preview", action="store_true", help="also a PNG with outlines, OUT_preview.png")
     group.add_argument("--uncertainty", action="store_true", help="also a map of each voxel's, OUT_uncertainty")
-    group.add_argument("--stats", action="store_true", help="also volumes and the run record, OUT.json")
+    group.add_argument(
+        "--stats",
+        action="store_true",
+        help="also figures of each label and the run record, OUT.json; of many, stats.csv",
+    )
     group.add_argument("--roi", metavar="LABEL,...", help="keep these labels only")
     group.add_argument(
         "--remove-small-blobs", metavar="MM3", type=_volume, default=0.0, help="drop pieces below this volume"

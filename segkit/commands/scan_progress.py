@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from segkit.clock import duration
-from segkit.inference.watched import Progress
 from segkit.status_line import StatusLine
+
+if TYPE_CHECKING:
+    from segkit.inference.watched import Progress
 
 
 class ScanProgress(StatusLine):

@@ -9,21 +9,24 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segkit.errors import SegkitError, UsageError
 from segkit.files import write_text
+from segkit.inference.label_figures import label_figures
 from segkit.inference.outputs import Job
-from segkit.inference.predictor import Predictor
-from segkit.inference.record import label_figures, run_record
-from segkit.inference.watched import Progress
+from segkit.inference.record import run_record
 from segkit.io import check_labels_fit, write_image, write_labels
 from segkit.postprocessing import keep_labels, merge_regions, remove_small_blobs
 from segkit.report.preview import write_preview
 from segkit.volume import Volume
+
+if TYPE_CHECKING:
+    from segkit.inference.predictor import Predictor
+    from segkit.inference.watched import Progress
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +57,8 @@ def predict_job(predictor: Predictor, job: Job, finish: Finish, progress: Progre
     """Read, predict and write one scan.
 
     Raises:
-        InputError: as `Predictor.predict`; or a place or format that the label map cannot be written to.
+        InputError: as `Predictor.predict`; a place or format that the label map cannot be written to; or figures of
+            a label that cannot be computed.
         OutOfMemoryError: as `Predictor.predict`.
     """
     started = time.perf_counter()
@@ -68,6 +72,9 @@ def predict_job(predictor: Predictor, job: Job, finish: Finish, progress: Progre
     else:
         labels = predictor.predict(scan, where=place, progress=progress)
     labels = _finished(labels, predictor, finish)
+    figures = {}
+    if "record" in job.extras:
+        figures = _figures(predictor, job, finish, scan, labels=labels, uncertainty=uncertainty)
     written = time.perf_counter()
     # The label map last: a run that is killed in between leaves none that lacks what goes beside it.
     if "preview" in job.extras:
@@ -79,8 +86,24 @@ def predict_job(predictor: Predictor, job: Job, finish: Finish, progress: Progre
     if "record" in job.extras:
         record = run_record(predictor, job.scan.images, seconds)
         record["channels_left_out"] = [channel.name for channel in job.scan.missing]
-        record["labels"] = label_figures(labels, finish.labels, predictor.plan.regions, uncertainty)
+        record["labels"] = figures
         write_text(job.record, json.dumps(record, indent=2) + "\n")
+
+
+def _figures(
+    predictor: Predictor, job: Job, finish: Finish, scan: Volume, *, labels: Volume, uncertainty: Volume | None
+) -> dict[str, Any]:
+    """Of each label; a channel that the scan lacks has no intensities."""
+    lacking = [channel.name for channel in job.scan.missing]
+    names = [channel.name for channel in predictor.plan.channels]
+    return label_figures(
+        labels,
+        finish.labels,
+        predictor.plan.regions,
+        channels={name: voxels for name, voxels in zip(names, scan.array, strict=True) if name not in lacking},
+        uncertainty=None if uncertainty is None else uncertainty.array[0],
+        where=job.scan.images[0],
+    )
 
 
 def predict_jobs(

@@ -36,13 +36,17 @@ class Scan:
     """The files are CASE_0000, CASE_0001 ..."""
     missing: tuple[MissingChannel, ...] = ()
     """Channels of the model that have no file."""
+    problem: InputError | None = None
+    """Why it cannot be read: a bad line of a table, which must not stop the other lines."""
 
     def read(self) -> Volume:
         """All channels; one that is missing has everywhere the value that normalisation turns into 0.
 
         Raises:
-            InputError: an unusable or missing file, or numbers of channels with a gap.
+            InputError: an unusable or missing file, numbers of channels with a gap, or a bad line of a table.
         """
+        if self.problem:
+            raise self.problem
         if self.numbered:
             self._check_numbers()
         for path in self.images:
@@ -87,7 +91,7 @@ def find_scans(inputs: Sequence[Path], channels: ModelChannels) -> list[Scan]:
 
     Raises:
         InputError: a folder without scans, or a CSV file that does not exist or lacks a column. That a scan does not
-            exist is found when it is read: of many, the others go on.
+            exist, or its line in a CSV file cannot be followed, is found when it is read: of many, the others go on.
         UsageError: two scans of one name, which would have one output.
     """
     scans: dict[str, Scan] = {}
@@ -205,10 +209,33 @@ def _scans_of_table(path: Path, channels: ModelChannels) -> list[Scan]:
             found=", ".join(columns) if rows else "no line below the first",
             remedy="Correct the first line of the file.",
         )
-    return [_scan_of_row(path, row, wanted, channels) for row in rows]
+    scans: dict[str, Scan] = {}
+    for number, row in rows.items():
+        try:
+            scan = _scan_of_row(path, number, row, wanted, channels)
+            _check_new(path, number, scan.id, scans)
+        except InputError as error:
+            name = row.get("case", "")
+            own = names_a_file(name) and name not in scans
+            scan = Scan(name if own else f"{path.name}, line {number}", (path,), problem=error)
+        scans[scan.id] = scan
+    return list(scans.values())
 
 
-def _scan_of_row(path: Path, row: Mapping[str, str], columns: Sequence[str], channels: ModelChannels) -> Scan:
+def _check_new(path: Path, number: int, name: str, scans: Mapping[str, Scan]) -> None:
+    """The first scan of a name is predicted; of the second nobody knows whether it is the same."""
+    if name in scans:
+        raise InputError(
+            path,
+            expected="a case id of its own in every line",
+            found=f"{name!r} again in line {number}",
+            remedy="Rename it, or remove the line.",
+        )
+
+
+def _scan_of_row(
+    path: Path, number: int, row: Mapping[str, str], columns: Sequence[str], channels: ModelChannels
+) -> Scan:
     name, *files = (row.get(column, "") for column in ("case", *columns))
     there = [place for place, file in enumerate(files) if file]
     optional = channels.fills is not None and len(columns) == len(channels.names)
@@ -216,7 +243,7 @@ def _scan_of_row(path: Path, row: Mapping[str, str], columns: Sequence[str], cha
         raise InputError(
             path,
             expected="a case id that can be a file's name and a file in every image column",
-            found=f"case {name!r} with {', '.join(map(repr, files))}",
+            found=f"case {name!r} with {', '.join(map(repr, files))} in line {number}",
             remedy="Correct this line.",
         )
     missing = channels.missing(there) if optional else ()

@@ -6,7 +6,7 @@ from os import PathLike
 from pathlib import Path
 
 from segkit.bundle import Bundle, read_bundle
-from segkit.model_names import is_model, members
+from segkit.model_names import ensemble
 
 
 def read_models(path: str | PathLike[str]) -> list[Bundle]:
@@ -15,6 +15,4 @@ def read_models(path: str | PathLike[str]) -> list[Bundle]:
     Raises:
         InputError: no bundle there, or one that cannot be read.
     """
-    place = Path(path)
-    inside = list(members(place)) if place.is_dir() and not is_model(place) else []
-    return [bundle for member in inside for bundle in read_models(member)] or [read_bundle(place)]
+    return [read_bundle(place) for place in ensemble(Path(path))]

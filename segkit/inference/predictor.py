@@ -22,6 +22,7 @@ from segkit.inference.models import read_models
 from segkit.inference.restore import Decide, Output, decide_by, label_dtype, restore
 from segkit.inference.scorer import WindowScorer, choose_device, choose_precision
 from segkit.inference.uncertainty import entropy
+from segkit.inference.value_range import odd_ranges
 from segkit.inference.watched import CountedNetwork, Progress, Stopwatch, WatchedScan
 from segkit.io import from_object
 from segkit.model_names import resolve_model
@@ -90,6 +91,11 @@ class Predictor:
         """Where the networks are; a GPU whose memory is too small gives way to the CPU."""
         return self._scorer.device
 
+    @property
+    def threads(self) -> int:
+        """CPU threads of the whole process."""
+        return torch.get_num_threads()
+
     def predict(
         self, scan: object, *, where: str | PathLike[str] | None = None, progress: Progress | None = None
     ) -> Volume:
@@ -124,6 +130,8 @@ class Predictor:
         stopwatch = Stopwatch()
         with stopwatch("prepare"):
             parts = prepare_parts(volume, self.plan, where=name)
+            for problem in odd_ranges(parts.normalizers):
+                log.warning("%s, %s", name, problem)
             image = WatchedScan(parts, stopwatch, self.plan.patch)
         decisions = self._decisions(with_uncertainty)
         layout = choose_layout(self._work(parts, decisions), limit=self.max_memory, where=name)

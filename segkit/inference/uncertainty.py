@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,19 +30,3 @@ def entropy(scores: NDArray[np.float32], *, regions: bool = False) -> NDArray[np
     bits: NDArray[np.float32] = np.log(total) - (weights * logs).sum(axis=0) / total
     share: NDArray[np.float32] = np.clip(bits / np.float32(math.log(len(scores))), 0, 1)
     return share
-
-
-def certainty(labels: NDArray[Any], uncertainty: NDArray[np.float32], names: Mapping[str, Any]) -> dict[str, float]:
-    """1 less the mean uncertainty of each label's voxels; none for a label without voxels.
-
-    Args:
-        labels: (X, Y, Z).
-        uncertainty: (X, Y, Z), as `entropy` gives it.
-        names: the values that make up each label.
-    """
-    found = {}
-    for name, values in names.items():
-        mask = np.isin(labels, values)
-        if mask.any():
-            found[name] = round(1 - float(uncertainty[mask].mean(dtype=np.float64)), 6)
-    return found

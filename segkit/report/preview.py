@@ -1,14 +1,13 @@
 """A PNG that shows a label map on its scan: three planes with outlines, or the picture itself. Needs no display.
 
 Planes are shown as radiologists see them: the patient's right on the viewer's left, anterior and superior up; in the
-sagittal plane anterior is left. Letters on the planes say so. The planes are those with the most labelled voxels, and
-have one scale in mm.
+sagittal plane anterior is left. Letters on the planes say so. The planes are those that show most of the labels, and
+have one scale in mm. Below them are slices in their order, each with its number along an axis of the file.
 """
 
 from __future__ import annotations
 
-import colorsys
-import math
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,41 +16,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from scipy import ndimage
 
 from segkit.files import atomic_path
-from segkit.preprocessing.crop import content_mask
-from segkit.preprocessing.orient import to_ras
+from segkit.preprocessing.orient import AxisMap, to_ras
+from segkit.report.outlines import (
+    OUTLINE_PIXELS,
+    Colour,
+    Colours,
+    grey_of,
+    label_colours,
+    limits_of,
+    outlined,
+)
 from segkit.volume import Volume
 
 PLANE_PIXELS = 400
 """The longest edge of a volume's planes."""
 PICTURE_PIXELS = 800
-OUTLINE_PIXELS = 2
-TINT = 0.4
-"""How much of its colour a filled label has; the scan must show through."""
+SHEET_PIXELS, SHEET_ROWS = 190, 2
+"""The same of the slices on the sheet, and how many rows of them there are."""
 LEGEND_ENTRIES = 60
-SOFT_TISSUE_HU = (-160.0, 240.0)
-CT_BELOW = -500
-"""Only Hounsfield units have a hundredth of the voxels below this."""
-SAMPLED_VOXELS = 4_000_000
-"""Of larger scans every n-th voxel along each axis says how bright the scan is."""
 _MARGIN, _LINE, _SWATCH, _FONT = 12, 20, 12, 14
 _BACKGROUND, _TEXT = (16, 16, 16), (240, 240, 240)
-_COLOURS = [
-    (255, 80, 80),
-    (80, 225, 80),
-    (95, 165, 255),
-    (255, 215, 60),
-    (240, 110, 240),
-    (60, 225, 225),
-    (255, 150, 60),
-    (180, 140, 255),
-]
-_CYAN = 5
-"""Where colour pictures begin: a fundus or a stained slide is red, and a red outline is lost on it."""
-
-Colour = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -75,15 +61,17 @@ def write_preview(path: Path, scan: Volume, labels: Volume, names: Mapping[str, 
     """Draw the outlines of ``labels`` (1, X, Y, Z) on ``scan`` (C, X, Y, Z), both on one grid, into a PNG.
 
     ``names`` (label -> value) stand in the legend, each with its colour. Of several channels the first is shown,
-    except that the three of a picture are its colours.
+    except that the three of a picture are its colours. A volume has its three planes, and below them a sheet of slices.
     """
-    first = _CYAN if scan.unit == "px" and scan.channels > 1 else 0
-    colours = {value: _colour(index) for index, value in enumerate(names.values(), start=first)}
-    planes = [_picture(scan, labels, colours)] if scan.unit == "px" else _planes(scan, labels, colours)
-    present = set(np.unique(labels.array).tolist())
-    legend = [(name, colours[value]) for name, value in names.items() if value in present]
+    colours = label_colours(names, coloured=_coloured(scan))
+    if scan.unit == "px":
+        rows = [[_picture(scan, labels, colours)]]
+    else:
+        scene = _scene(scan, labels, colours)
+        planes = _planes(scene)
+        rows = [planes, *_sheet(scene, _width(planes))]
     with atomic_path(path) as temporary:
-        _page(planes, legend).save(temporary, format="PNG")
+        _page(rows, _legend(names, colours, labels)).save(temporary, format="PNG")
 
 
 def draw_comparison(
@@ -93,156 +81,157 @@ def draw_comparison(
 
     All are on one grid. With ``across`` only the plane across that axis (in RAS+ order) is shown.
     """
-    first = _CYAN if scan.unit == "px" and scan.channels > 1 else 0
-    colours = {value: _colour(index) for index, value in enumerate(names.values(), start=first)}
+    colours = label_colours(names, coloured=_coloured(scan))
     if scan.unit == "px":
         planes = [_picture(scan, predicted, colours, reference)]
     else:
-        planes = _planes(scan, predicted, colours, reference, across=across)
-    present = {*np.unique(predicted.array).tolist(), *np.unique(reference.array).tolist()}
-    return _page(planes, [(name, colours[value]) for name, value in names.items() if value in present])
+        planes = _planes(_scene(scan, predicted, colours, reference), across)
+    return _page([planes], _legend(names, colours, predicted, reference))
 
 
-def _picture(
-    scan: Volume, labels: Volume, colours: Mapping[int, Colour], reference: Volume | None = None
-) -> Image.Image:
+def _coloured(scan: Volume) -> bool:
+    return scan.unit == "px" and scan.channels > 1
+
+
+def _legend(names: Mapping[str, int], colours: Colours, *maps: Volume) -> list[tuple[str, Colour]]:
+    """The labels that some of ``maps`` has."""
+    present = {value for each in maps for value in np.unique(each.array).tolist()}
+    return [(name, colours[value]) for name, value in names.items() if value in present]
+
+
+def _picture(scan: Volume, labels: Volume, colours: Colours, reference: Volume | None = None) -> Image.Image:
     shown = scan.array if scan.channels == 3 else scan.array[:1]
-    grey = shown if shown.dtype == np.uint8 else _grey(shown, _limits(shown))
+    grey = shown if shown.dtype == np.uint8 else grey_of(shown, limits_of(shown))
     pixels = np.broadcast_to(grey[..., 0].transpose(2, 1, 0), (*grey.shape[2:0:-1], 3))
     factor = PICTURE_PIXELS / max(scan.grid.shape)
     size = (max(1, round(scan.grid.shape[0] * factor)), max(1, round(scan.grid.shape[1] * factor)))
     filled = None if reference is None else reference.array[0, :, :, 0].T
-    return _outlined(pixels, labels.array[0, :, :, 0].T, size, colours, filled)
+    return outlined(pixels, labels.array[0, :, :, 0].T, size, colours, filled=filled)
 
 
-def _planes(
-    scan: Volume,
-    labels: Volume,
-    colours: Mapping[int, Colour],
-    reference: Volume | None = None,
-    *,
-    across: int | None = None,
-) -> list[Image.Image]:
-    turned, _ = to_ras(scan)
-    indices = to_ras(labels)[0].array[0]
+@dataclass(frozen=True, eq=False)
+class _Scene:
+    """What is drawn of a volume: arrays (X, Y, Z) in RAS+ order, and how."""
+
+    voxels: NDArray[Any]
+    labels: NDArray[Any]
+    filled: NDArray[Any] | None
+    lengths: tuple[float, float, float]
+    """Of the scan along X, Y and Z in mm."""
+    limits: tuple[float, float]
+    colours: Colours
+    axis_map: AxisMap
+
+    def draw(self, view: _View, position: int, longest: int, thickness: int = OUTLINE_PIXELS) -> Image.Image:
+        """The plane at ``position``, on a scale at which the longest edge of the scan has ``longest`` pixels."""
+        factor = longest / max(self.lengths)
+        width, height = (max(1, round(self.lengths[axis] * factor)) for axis in (view.horizontal, view.vertical))
+        voxels, labels, *filled = (
+            # A view: numpy's take would copy a whole scan whose voxels do not lie in the order of its axes.
+            np.moveaxis(each, view.across, 0)[position].T[::-1, ::-1]  # rows of an image: high indices left and up
+            for each in (self.voxels, self.labels, self.filled)
+            if each is not None
+        )
+        shown = np.broadcast_to(grey_of(voxels, self.limits)[..., None], (*voxels.shape, 3))
+        below = filled[0] if filled else None
+        return outlined(shown, labels, (width, height), self.colours, filled=below, thickness=thickness)
+
+    def name(self, view: _View, position: int) -> str:
+        """A slice as the file counts it: its own axis, from 0 on."""
+        axis, flip = self.axis_map.order[view.across], self.axis_map.flips[view.across]
+        return f"{'xyz'[axis]} {self.labels.shape[view.across] - 1 - position if flip else position}"
+
+
+def _scene(scan: Volume, labels: Volume, colours: Colours, reference: Volume | None = None) -> _Scene:
+    turned, axis_map = to_ras(scan)
+    x, y, z = (size * edge for size, edge in zip(turned.grid.shape, turned.spacing, strict=True))
     filled = None if reference is None else to_ras(reference)[0].array[0]
-    telling = indices if filled is None or np.array_equal(filled, indices) else filled != indices
-    spacing = turned.spacing
-    lengths = [size * edge for size, edge in zip(indices.shape, spacing, strict=True)]
-    factor = PLANE_PIXELS / max(lengths)
-    pixels = [max(1, round(length * factor)) for length in lengths]
-    # A scan of one slice has one plane; the others would be lines.
-    limits = _limits(turned.array[:1])
-    views = [view for view in _VIEWS if min(indices.shape[view.horizontal], indices.shape[view.vertical]) > 1]
+    indices = to_ras(labels)[0].array[0]
+    return _Scene(turned.array[0], indices, filled, (x, y, z), limits_of(turned.array[:1]), colours, axis_map)
+
+
+def _planes(scene: _Scene, across: int | None = None) -> list[Image.Image]:
+    """The planes where most is to be seen; of a scan of one slice only that, for the others would be lines."""
+    labels, filled = scene.labels, scene.filled
+    telling = labels if filled is None or np.array_equal(filled, labels) else filled != labels
+    views = [view for view in _VIEWS if min(labels.shape[view.horizontal], labels.shape[view.vertical]) > 1]
     if across is not None:
         views = [view for view in _VIEWS if view.across == across]
     images = []
     for view in views or _VIEWS[:1]:
-        position = _fullest(telling, view.across)
-        grey = _grey(np.take(turned.array[0], position, axis=view.across), limits)
-        shown = np.broadcast_to(_upright(grey)[..., None], (*grey.shape[::-1], 3))
-        size = (pixels[view.horizontal], pixels[view.vertical])
-        below = None if filled is None else _upright(np.take(filled, position, axis=view.across))
-        image = _outlined(shown, _upright(np.take(indices, position, axis=view.across)), size, colours, below)
-        _write_letters(image, view.letters)
-        images.append(image)
+        images.append(scene.draw(view, _fullest(telling, view.across), PLANE_PIXELS))
+        _write_letters(images[-1], view.letters)
     return images
 
 
-def _upright(plane: NDArray[Any]) -> NDArray[Any]:
-    """(horizontal, vertical) in RAS+ order to the rows of an image: high indices left and up."""
-    return plane.T[::-1, ::-1]
-
-
 def _fullest(labels: NDArray[Any], axis: int) -> int:
-    """The plane across ``axis`` with most labelled voxels; the middle one without any."""
-    others = tuple(other for other in range(3) if other != axis)
-    counts = np.count_nonzero(labels, axis=others)
-    return int(counts.argmax()) if counts.any() else labels.shape[axis] // 2
+    """The plane across ``axis`` that shows most of all labels, each as a share of its largest cross section.
+
+    So a lesion counts as much as the organ around it. The middle plane where nothing is labelled.
+    """
+    values = np.unique(labels)
+    counts = np.zeros((labels.shape[axis], values.size))
+    for count, plane in zip(counts, np.moveaxis(labels, axis, 0), strict=True):
+        count[:] = np.bincount(np.searchsorted(values, plane[plane != 0]), minlength=values.size)
+    largest = counts.max(axis=0)
+    return int((counts / np.maximum(largest, 1)).sum(axis=1).argmax()) if largest.any() else labels.shape[axis] // 2
 
 
-def _grey(shown: NDArray[Any], limits: tuple[float, float]) -> NDArray[np.uint8]:
-    low, high = limits
-    scaled = (shown.astype(np.float64) - low) / max(high - low, 1e-12)
-    return np.asarray(np.clip(scaled, 0, 1) * 255, dtype=np.uint8)
+def _sheet(scene: _Scene, width: int) -> list[list[Image.Image]]:
+    """Rows of slices from the first to the last labelled one, across the axis on which slices are the thickest.
 
-
-def _limits(whole: NDArray[Any]) -> tuple[float, float]:
-    """The 1st and 99th percentile inside a constant border; for a CT, whose air would take it all, soft tissue."""
-    mask = content_mask(whole)
-    step = math.ceil((whole.size / SAMPLED_VOXELS) ** (1 / 3))
-    some = (slice(None, None, step),) * 3
-    sampled = whole[:, *some]
-    inside = sampled if mask is None else sampled[:, mask[some]]
-    low, high = np.percentile(inside if inside.size else sampled, (1, 99))
-    if low < CT_BELOW:
-        return SOFT_TISSUE_HU
-    return (float(low), float(high)) if low < high else (float(whole.min()), float(whole.max()))
-
-
-def _outlined(
-    pixels: NDArray[np.uint8],
-    labels: NDArray[Any],
-    size: tuple[int, int],
-    colours: Mapping[int, Colour],
-    filled: NDArray[Any] | None = None,
-) -> Image.Image:
-    """Rows of RGB pixels, enlarged to ``size`` (width, height), with the outlines of ``labels``, over ``filled``."""
-    image = Image.fromarray(np.ascontiguousarray(pixels)).resize(size, Image.Resampling.BICUBIC)
-    drawn = np.array(image)
-    if filled is not None:
-        _fill(drawn, filled[_nearest(filled.shape[0], size[1])][:, _nearest(filled.shape[1], size[0])], colours)
-    enlarged = labels[_nearest(labels.shape[0], size[1])][:, _nearest(labels.shape[1], size[0])]
-    for value in np.unique(enlarged):
-        if int(value) in colours:
-            mask = enlarged == value
-            inside = ndimage.binary_erosion(mask, iterations=OUTLINE_PIXELS, border_value=1)
-            drawn[mask & ~inside] = colours[int(value)]
-    return Image.fromarray(drawn)
-
-
-def _fill(drawn: NDArray[np.uint8], labels: NDArray[Any], colours: Mapping[int, Colour]) -> None:
-    """Tint ``drawn``, in place, where a label lies."""
-    for value in np.unique(labels):
-        if int(value) in colours:
-            mask = labels == value
-            drawn[mask] = (1 - TINT) * drawn[mask] + TINT * np.array(colours[int(value)])
-
-
-def _nearest(size: int, pixels: int) -> NDArray[np.int64]:
-    """For each of ``pixels``, the voxel of ``size`` that it lies in."""
-    return np.arange(pixels) * size // pixels
+    Nothing where fewer than two slices are labelled.
+    """
+    edges = [length / size for length, size in zip(scene.lengths, scene.labels.shape, strict=True)]
+    view = max(_VIEWS, key=lambda each: round(edges[each.across], 3))  # of equal ones the first: axial
+    others = tuple(axis for axis in range(3) if axis != view.across)
+    labelled = np.flatnonzero(scene.labels.any(axis=others))
+    if labelled.size < 2:
+        return []
+    tile = scene.draw(view, int(labelled[0]), SHEET_PIXELS, 1).width + _MARGIN
+    columns = max(1, (width - _MARGIN) // tile)
+    count = min(SHEET_ROWS * columns, int(labelled[-1] - labelled[0]) + 1)
+    images = []
+    for position in np.linspace(labelled[0], labelled[-1], count).round().astype(int).tolist():
+        images.append(scene.draw(view, position, SHEET_PIXELS, 1))
+        _write(images[-1], scene.name(view, position), (3, 3), "lt")
+    return [images[start : start + columns] for start in range(0, count, columns)]
 
 
 def _write_letters(image: Image.Image, letters: tuple[str, str, str, str]) -> None:
     left, right, top, bottom = letters
-    draw = ImageDraw.Draw(image)
     width, height = image.size
-    places = [
-        (left, (4, height / 2), "lm"),
-        (right, (width - 4, height / 2), "rm"),
-        (top, (width / 2, 3), "mt"),
-        (bottom, (width / 2, height - 3), "mb"),
-    ]
-    for letter, place, anchor in places:
-        draw.text(place, letter, fill=_TEXT, font=_font(), anchor=anchor, stroke_width=2, stroke_fill=(0, 0, 0))
+    _write(image, left, (4, height / 2), "lm")
+    _write(image, right, (width - 4, height / 2), "rm")
+    _write(image, top, (width / 2, 3), "mt")
+    _write(image, bottom, (width / 2, height - 3), "mb")
 
 
-def _page(planes: Sequence[Image.Image], legend: Sequence[tuple[str, Colour]]) -> Image.Image:
-    """Planes side by side, the legend below."""
-    width = sum(plane.width for plane in planes) + _MARGIN * (len(planes) + 1)
-    top = max(plane.height for plane in planes) + 2 * _MARGIN
+def _write(image: Image.Image, text: str, place: tuple[float, float], anchor: str) -> None:
+    draw = ImageDraw.Draw(image)
+    draw.text(place, text, fill=_TEXT, font=_font(), anchor=anchor, stroke_width=2, stroke_fill=(0, 0, 0))
+
+
+def _width(row: Sequence[Image.Image]) -> int:
+    return sum(image.width for image in row) + _MARGIN * (len(row) + 1)
+
+
+def _page(rows: Sequence[Sequence[Image.Image]], legend: Sequence[tuple[str, Colour]]) -> Image.Image:
+    """Rows of images, the legend below."""
+    heights = [max(image.height for image in row) + _MARGIN for row in rows]
+    top = sum(heights) + _MARGIN
     entries = [*legend[:LEGEND_ENTRIES]]
     if len(legend) > LEGEND_ENTRIES:
         entries.append((f"and {len(legend) - LEGEND_ENTRIES} more", _BACKGROUND))
     column = _MARGIN + _SWATCH + 6 + max((int(_font().getlength(name)) for name, _ in entries), default=0)
-    width = max(width, column + _MARGIN)
+    width = max(*(_width(row) for row in rows), column + _MARGIN)
     columns = max(1, (width - _MARGIN) // column)
     page = Image.new("RGB", (width, top + _LINE * -(-len(entries) // columns) + _MARGIN), _BACKGROUND)
-    left = _MARGIN
-    for plane in planes:
-        page.paste(plane, (left, _MARGIN))
-        left += plane.width + _MARGIN
+    for row, upper in zip(rows, itertools.accumulate(heights, initial=_MARGIN), strict=False):
+        left = _MARGIN
+        for image in row:
+            page.paste(image, (left, upper))
+            left += image.width + _MARGIN
     for index, (name, colour) in enumerate(entries):
         _entry(page, name, colour, (_MARGIN + column * (index % columns), top + _LINE * (index // columns)))
     return page
@@ -257,12 +246,3 @@ def _entry(page: Image.Image, name: str, colour: Colour, place: tuple[int, int])
 
 def _font() -> Any:
     return ImageFont.load_default(size=_FONT)
-
-
-def _colour(index: int) -> Colour:
-    """A bright colour, different for each of many labels."""
-    if index < len(_COLOURS):
-        return _COLOURS[index]
-    # Steps of the golden ratio keep the hues of neighbours apart.
-    red, green, blue = colorsys.hsv_to_rgb(index * 0.618034 % 1, 0.55 + 0.4 * (index % 2), 1)
-    return (int(255 * red), int(255 * green), int(255 * blue))

@@ -70,10 +70,11 @@ def test_stats_preview_roi_and_blobs(here: Path) -> None:
     flags = ["--stats", "--preview", "--remove-small-blobs", "500", "--overlap", "0.3", "--threads", "1"]
     assert main(["predict", "a.nii", "-o", "o.nii.gz", *flags, *MODEL]) == 0
     record = json.loads((here / "o.nii.gz.json").read_text())
-    assert record["labels"] == {
-        "bright": {"value": 5, "voxels": 128, "volume_ml": 0.64},
-        "dark": {"value": 300, "voxels": 0, "volume_ml": 0.0},
-    }
+    bright, dark = record["labels"]["bright"], record["labels"]["dark"]
+    assert (bright["value"], bright["voxels"], bright["volume_ml"], bright["pieces"]) == (5, 128, 0.64, 1)
+    assert bright["intensity"] == {"CT": {"mean": 100.0, "std": 0.0}}
+    assert (dark["value"], dark["voxels"], dark["volume_ml"], dark["bounding_box"]) == (300, 0, 0.0, None)
+    assert not (here / "stats.csv").exists()  # one scan has its record
     assert record["model"][0]["hash"] == read_bundle(FROZEN).hash
     assert record["input"][0]["file"] == "a.nii"
     assert (record["overlap"], record["threads"], record["precision"], record["device"]) == (0.3, 1, "float32", "cpu")
@@ -170,7 +171,9 @@ def test_a_channel_may_be_missing_if_the_model_was_trained_so(here: Path, capsys
     assert main(["predict", *given, "-o", "one.nii.gz"]) == 0
     assert counts(here / "one.nii.gz") == {0: 576, 5: 128, 300: 96}
     assert "channel A is left out and taken as 0 after normalisation, its mean" in capsys.readouterr().err
-    assert json.loads((here / "one.nii.gz.json").read_text())["channels_left_out"] == ["A"]
+    record = json.loads((here / "one.nii.gz.json").read_text())
+    assert record["channels_left_out"] == ["A"]
+    assert record["labels"]["dark"]["intensity"] == {"CT": {"mean": -100.0, "std": 0.0}}
     assert main(["predict", "in", "-m", "two", "-o", "out"]) == 0
     assert [counts(here / f"out/{name}.nii.gz")[300] for name in "xy"] == [96, 96]
     (here / "t.csv").write_text("case,image:A,image:CT\nz,in/x_0000.nii,in/x_0001.nii\nw,,in/y_0001.nii\n")
@@ -192,7 +195,7 @@ def test_a_missing_ct_is_filled_with_the_mean_of_the_training(here: Path) -> Non
 def test_not_every_channel_may_be_missing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     two_channels(here, {"augment": {"channel_dropout": 0.2}})
     (here / "t.csv").write_text("case,image:A,image:CT\nz,,\n")
-    assert main(["predict", "t.csv", "-m", "two", "-o", "tab"]) == 3
+    assert main(["predict", "t.csv", "-m", "two", "-o", "tab"]) == 5
     assert "and a file in every image column, found case 'z' with '', ''" in capsys.readouterr().err
     assert main(["predict", "--channel", "B=in/x_0000.nii", "-m", "two"]) == 2
     assert "--channel B: no channel of the model; its channels are A, CT, each once" in capsys.readouterr().err
@@ -269,7 +272,9 @@ def test_pictures(here: Path) -> None:
     assert main(["predict", "p.png", "-m", str(model), "--preview", "--stats"]) == 0
     with Image.open("p_seg.png") as labels:
         assert np.array_equal(np.asarray(labels), np.where(pixels > 50, 255, 0))
-    assert "volume_ml" not in json.loads((here / "p_seg.png.json").read_text())["labels"]["bright"]
+    figures = json.loads((here / "p_seg.png.json").read_text())["labels"]["bright"]
+    assert (figures["volume_px"], figures["centroid_px"]) == (64, [15.5, 5.5])
+    assert not [key for key in figures if key.endswith(("_mm", "_ml"))]
     save(here / "a.nii")
     assert main(["predict", "a.nii", "-m", str(model)]) == 3
 
@@ -327,17 +332,46 @@ def test_usage(here: Path, capsys: pytest.CaptureFixture[str], words: list[str],
     ("text", "message"),
     [
         ("name,image\nz,a.nii\n", "expected the columns case,image or case,image:CHANNEL"),
-        ("case,image\n../z,a.nii\n", "expected a case id that can be a file's name"),
-        ("case,image\n..,a.nii\n", "expected a case id that can be a file's name"),
-        ('case,image\n"z\nz",a.nii\n', "expected a case id that can be a file's name"),
         ("case,image\n", "found no line below the first"),
-        ("case,image\nz,\n", "a file in every image column"),
     ],
 )
 def test_bad_tables(here: Path, capsys: pytest.CaptureFixture[str], text: str, message: str) -> None:
     (here / "t.csv").write_text(text)
     assert main(["predict", "t.csv", *MODEL]) == 3
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "case", "message"),
+    [
+        ("../z,a.nii", "t.csv, line 4", "expected a case id that can be a file's name"),
+        ("..,a.nii", "t.csv, line 4", "expected a case id that can be a file's name"),
+        ('"z\nz",a.nii', "t.csv, line 5", "found case 'z\\nz' with 'a.nii' in line 5"),
+        ("z,", "z", "and a file in every image column, found case 'z' with '' in line 4"),
+        ("z", "z", "and a file in every image column, found case 'z' with '' in line 4"),
+        (",a.nii", "t.csv, line 4", "found case '' with 'a.nii' in line 4"),
+        ("z,gone.nii", "z", "gone.nii: expected a file, found no such file"),
+        ("z,t.csv", "z", "t.csv: expected one of the formats"),
+        ("first,a.nii", "t.csv, line 4", "expected a case id of its own in every line, found 'first' again in line 4"),
+    ],
+)
+def test_a_bad_line_of_a_table_fails_alone(
+    here: Path, capsys: pytest.CaptureFixture[str], line: str, case: str, message: str
+) -> None:
+    save(here / "a.nii")
+    (here / "t.csv").write_text(f"case,image\nfirst,a.nii\n\n{line}\nlast,a.nii\n")
+    assert main(["predict", "t.csv", "-o", "out", *MODEL]) == 5
+    out, err = capsys.readouterr()
+    assert message in err
+    assert out.splitlines() == [str(Path("out/first.nii.gz")), str(Path("out/last.nii.gz"))]
+    record = json.loads((here / "out" / "predictions.json").read_text())
+    assert {name: entry["status"] for name, entry in record.items()} == {
+        "first": "done",
+        case: "failed",
+        "last": "done",
+    }
+    assert message in record[case]["message"]
+    assert sorted(path.name for path in (here / "out").iterdir()) == ["first.nii.gz", "last.nii.gz", "predictions.json"]
 
 
 def test_an_empty_folder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

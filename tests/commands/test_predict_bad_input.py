@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -51,6 +53,52 @@ def with_bytes(offset: int, content: bytes) -> Write:
     return patched
 
 
+def packed(write: Write) -> Write:
+    """The same bytes in a gzip stream."""
+
+    def written(path: Path) -> None:
+        plain = path.with_suffix("")
+        write(plain)
+        path.write_bytes(gzip.compress(plain.read_bytes()))
+        plain.unlink()
+
+    return written
+
+
+def large(write: Write) -> Write:
+    """A gzip stream and a hole behind it, which takes no room, so that the file could hold what its header promises."""
+
+    def written(path: Path) -> None:
+        plain = path.with_suffix("")
+        write(plain)
+        path.write_bytes(gzip.compress(plain.read_bytes() + np.random.default_rng(0).bytes(1 << 20)))
+        plain.unlink()
+        os.truncate(path, 8 << 30)
+
+    return written
+
+
+def text(header: str) -> Write:
+    """A header and a few voxels."""
+    return lambda path: path.write_bytes(header.encode() + bytes(2000))
+
+
+def mha(size: str, direction: str = "1") -> Write:
+    return text(
+        "ObjectType = Image\nNDims = 3\nBinaryData = True\nBinaryDataByteOrderMSB = False\nCompressedData = True\n"
+        f"TransformMatrix = {direction} 0 0 0 1 0 0 0 1\nOffset = 0 0 0\nElementSpacing = 1 1 1\nDimSize = {size}\n"
+        "ElementType = MET_SHORT\nElementDataFile = LOCAL\n"
+    )
+
+
+def nrrd(size: str, direction: str = "1") -> Write:
+    return text(
+        f"NRRD0004\ntype: short\ndimension: 3\nsizes: {size}\nspace: left-posterior-superior\n"
+        f"space directions: ({direction},0,0) (0,1,0) (0,0,1)\nspace origin: (0,0,0)\nendian: little\n"
+        "encoding: gzip\n\n"
+    )
+
+
 def with_nan(value: float) -> np.ndarray:
     array = NOISE.astype(np.float32)
     array[3, 4, 5] = value
@@ -70,11 +118,21 @@ BAD: list[tuple[str, Write, str]] = [
     ("layers.nii.gz", nifti(np.zeros((5, 5, 5, 2, 2), np.int16)), "found the shape 5 x 5 x 5 x 2 x 2"),
     ("picture.png", lambda path: Image.new("L", (9, 9)).save(path), "expected a scan with voxel sizes in mm"),
     ("promise.nii", with_bytes(42, b"\xff\x7f" * 3), "bytes as its header promises"),
+    ("promise.nii.gz", packed(with_bytes(42, b"\x40\x00")), "bytes as its header promises, found 7552 bytes"),
+    ("absurd.nii.gz", packed(with_bytes(42, b"\xff\x7f" * 3)), "bytes as its header promises, found at most"),
+    ("memory.nii.gz", large(with_bytes(42, b"\xff\x7f\xff\x7f\xb8\x0b")), "a header that promises 6442"),
+    ("memory.mha", mha("30000 30000 30000"), "a header that promises 54000.0 GB of voxels"),
+    ("memory.nrrd", nrrd("30000 30000 30000"), "a header that promises 54000.0 GB of voxels"),
+    ("direction.mha", mha("3 3 3", "nan"), "expected an affine that places every voxel"),
+    ("direction.nrrd", nrrd("3 3 3", "nan"), "expected an image that ITK can read"),
     ("negative.nii", with_bytes(42, b"\xfb\xff"), "found the shape -5 x 20 x 9"),
     ("kind.nii", with_bytes(70, b"\x0f\x27"), "found a damaged header"),
     ("zero.nii", with_bytes(280, bytes(48)), "expected an affine that places every voxel"),
     ("flat.nii", with_bytes(280, np.array([1, 1, 0, 0] * 2, "<f4").tobytes()), "voxel axes that point the same way"),
     ("nan_affine.nii", with_bytes(280, np.array([np.nan], "<f4").tobytes()), "found NaN or infinite numbers in it"),
+    ("inf_affine.nii", with_bytes(280, np.array([np.inf], "<f4").tobytes()), "found NaN or infinite numbers in it"),
+    ("one_axis.nii", nifti(np.zeros(9, np.int16)), "expected 2 or 3 voxel axes"),
+    ("no_voxel.nii", nifti(np.zeros((9, 9, 0), np.int16)), "found the shape 9 x 9 x 0"),
     ("shear.nii.gz", nifti(NOISE, np.array([[1, 0.5, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])), "a shear"),
     ("complex.nii.gz", nifti(np.zeros((4, 4, 4), np.complex64)), "found complex numbers"),
     ("complex.nrrd", itk(SimpleITK.Image([4, 4, 4], SimpleITK.sitkComplexFloat32)), "found complex of 32-bit float"),
@@ -99,6 +157,20 @@ def test_a_scan_that_cannot_be_used(
     assert "Traceback" not in err
     assert not out
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_gzip_stream_that_is_cut_anywhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nifti(NOISE)(tmp_path / "whole.nii.gz")
+    whole = (tmp_path / "whole.nii.gz").read_bytes()
+    lengths = [0, 1, 2, 9, 17, 18, 300, *range(500, len(whole), 500), len(whole) - 8, len(whole) - 1]
+    (tmp_path / "in").mkdir()
+    for length in lengths:
+        (tmp_path / "in" / f"{length}.nii.gz").write_bytes(whole[:length])
+    assert main(["predict", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "-m", str(FROZEN)]) == 5
+    assert f"{len(lengths)} of {len(lengths)} scans failed" in capsys.readouterr().err
+    record = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert all(": expected " in entry["message"] for entry in record.values())
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["predictions.json"]
 
 
 def edited(folder: Path, file: str, **changes: Any) -> None:

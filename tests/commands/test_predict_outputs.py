@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import sys
@@ -44,6 +45,12 @@ def bright(path: str) -> int:
 
 def outcomes(path: str) -> dict[str, str]:
     return {case: entry["status"] for case, entry in json.loads(Path(path).read_text()).items()}
+
+
+def stats(path: str) -> dict[str, int]:
+    """Voxels of the bright label by case."""
+    rows = csv.DictReader(Path(path).read_text().splitlines())
+    return {row["case"]: int(row["voxels"]) for row in rows if row["label"] == "bright"}
 
 
 def test_existing_outputs(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -99,6 +106,25 @@ def test_predictions_json_keeps_the_scans_of_before(here: Path, capsys: pytest.C
         assert (here / "out" / "predictions.json").read_text() == content
 
 
+def test_one_table_of_figures_for_many_scans(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("in/a.nii", "in/b.nii", "more/c.nii"):
+        save(name)
+    (here / "in" / "broken.nii").write_bytes(b"no scan")
+    words = ["--stats", "--continue", *MODEL]
+    assert main(["predict", "in/a.nii", "in/broken.nii", "-o", "out", *words]) == 5
+    assert stats("out/stats.csv") == {"a": 128}
+    assert main(["predict", "in", "-o", "out", *words]) == 5
+    assert main(["predict", "more", "-o", "out", *words]) == 0
+    assert stats("out/stats.csv") == {"a": 128, "b": 128, "c": 128}
+    assert main(["predict", "in", "-o", "parts", "--shard", "2/2", *words]) == 0
+    assert stats("parts/stats-2-of-2.csv") == {"b": 128}
+    (here / "out" / "stats.csv").write_text("mine")
+    capsys.readouterr()
+    assert main(["predict", "in", "-o", "out", *words]) == 2
+    assert "stats.csv is there and no table of label figures; move it" in capsys.readouterr().err
+    assert (here / "out" / "stats.csv").read_text() == "mine"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="names of other systems are always text")
 def test_a_name_that_is_not_utf_8_does_not_end_the_batch(here: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     save("in/z.nii")
@@ -107,6 +133,7 @@ def test_a_name_that_is_not_utf_8_does_not_end_the_batch(here: Path, capfdbinary
     assert main(["predict", "in", "-o", "out", "--stats", *MODEL]) == 0
     assert b"out/M\xfcller.nii.gz\n" in capfdbinary.readouterr().out
     assert list(outcomes("out/predictions.json").values()) == ["done", "done"]
+    assert stats("out/stats.csv") == {"M\\udcfcller": 128, "z": 128}
 
 
 def test_existing_pictures_and_records_are_refused_too(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

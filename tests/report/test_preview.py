@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from segkit.report.preview import LEGEND_ENTRIES, TINT, draw_comparison, write_preview
+from segkit.report.outlines import TINT
+from segkit.report.preview import LEGEND_ENTRIES, draw_comparison, write_preview
 from segkit.volume import Volume
 
 RED, GREEN = (255, 80, 80), (80, 225, 80)
@@ -43,6 +44,44 @@ def test_three_planes_with_one_scale(tmp_path: Path) -> None:
     picture = drawn(tmp_path, scan, np.zeros((10, 20, 4), np.uint8), {"a": 1})
     # 20 x 40 x 20 mm at 10 pixels a mm: axial 200 x 400, coronal 200 x 200, sagittal 400 x 200, and 4 margins of 12.
     assert picture.shape == (400 + 24 + 12, 200 + 200 + 400 + 48, 3)
+
+
+def lesion_and_organ() -> tuple[Volume, NDArray[np.uint8]]:
+    """A scan with slices of 5 mm along its third axis, which leads down; an organ on 2 to 9, a lesion on 3 and 4."""
+    labels = np.zeros((20, 20, 12), np.uint8)
+    labels[2:18, 2:18, 6:9] = 1
+    labels[4:16, 4:16, 2:6] = 1
+    labels[6:8, 6:8, 3:5] = 2
+    labels[10, 10, 9] = 1
+    return Volume(np.zeros((1, 20, 20, 12)), np.diag([1.0, 1.0, -5.0, 1.0])), labels
+
+
+def test_a_sheet_of_slices_below_the_planes(tmp_path: Path) -> None:
+    scan, labels = lesion_and_organ()
+    picture = drawn(tmp_path, scan, labels, {"organ": 1, "lesion": 2})
+    # 20 x 20 x 60 mm: planes of 133 x 133, 133 x 400 and 133 x 400; slices of 63 x 63, 5 in a row of 448, so 8 in two.
+    assert picture.shape == (12 + 400 + 12 + 2 * (63 + 12) + 20 + 12, 3 * 133 + 48, 3)
+    rows = [picture[424:487], picture[499:562]]
+    # The file counts from the top down, so its slices 9, 8, 7, 6, 5 come first; the lesion is on 4 and 3, not on 2.
+    tiles = [row[:, 12 + 75 * column :][:, :63] for row in rows for column in range(5)][:8]
+    assert [bool((tile == RED).all(axis=2).any()) for tile in tiles] == [True] * 8
+    assert [bool((tile == GREEN).all(axis=2).any()) for tile in tiles] == [False] * 5 + [True, True, False]
+
+
+def test_a_lesion_decides_as_much_as_the_organ_around_it(tmp_path: Path) -> None:
+    scan, labels = lesion_and_organ()
+    axial = drawn(tmp_path, scan, labels, {"organ": 1, "lesion": 2})[12:145, 12:145]
+    # 144 of 256 voxels of the organ and all 4 of the lesion are more than all of the organ and none of the lesion.
+    assert (axial == GREEN).all(axis=2).any()
+
+
+def test_slices_go_across_the_axis_on_which_they_are_thickest(tmp_path: Path) -> None:
+    scan = Volume(np.zeros((1, 6, 40, 40)), np.diag([8.0, 1.0, 1.0, 1.0]))  # as sagittal slices are taken
+    labels = np.zeros((6, 40, 40), np.uint8)
+    labels[2:5, 10:30, 10:20] = 1
+    picture = drawn(tmp_path, scan, labels, {"a": 1})
+    # 48 x 40 x 40 mm: three slices of 158 x 158 in one row.
+    assert picture.shape[0] == 12 + 333 + 12 + 158 + 12 + 20 + 12
 
 
 def test_picture_keeps_its_rows_and_colours(tmp_path: Path) -> None:

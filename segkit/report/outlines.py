@@ -1,0 +1,110 @@
+"""One plane of a scan in grey, and the outlines of labels on it."""
+
+from __future__ import annotations
+
+import colorsys
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from segkit.preprocessing.crop import content_mask
+
+OUTLINE_PIXELS = 2
+TINT = 0.4
+"""How much of its colour a filled label has; the scan must show through."""
+SOFT_TISSUE_HU = (-160.0, 240.0)
+CT_BELOW = -500
+"""Only Hounsfield units have a hundredth of the voxels below this."""
+SAMPLED_VOXELS = 4_000_000
+"""Of larger scans every n-th voxel along each axis says how bright the scan is."""
+_COLOURS = [
+    (255, 80, 80),
+    (80, 225, 80),
+    (95, 165, 255),
+    (255, 215, 60),
+    (240, 110, 240),
+    (60, 225, 225),
+    (255, 150, 60),
+    (180, 140, 255),
+]
+_CYAN = 5
+"""Where colour pictures begin: a fundus or a stained slide is red, and a red outline is lost on it."""
+
+Colour = tuple[int, int, int]
+Colours = Mapping[int, Colour]
+"""By the value of a label."""
+
+
+def label_colours(names: Mapping[str, int], *, coloured: bool) -> dict[int, Colour]:
+    """A colour for each of ``names`` (label -> value), other ones where the scan is ``coloured`` itself."""
+    return {value: _colour(index) for index, value in enumerate(names.values(), start=_CYAN if coloured else 0)}
+
+
+def _colour(index: int) -> Colour:
+    """A bright colour, different for each of many labels."""
+    if index < len(_COLOURS):
+        return _COLOURS[index]
+    # Steps of the golden ratio keep the hues of neighbours apart.
+    red, green, blue = colorsys.hsv_to_rgb(index * 0.618034 % 1, 0.55 + 0.4 * (index % 2), 1)
+    return (int(255 * red), int(255 * green), int(255 * blue))
+
+
+def grey_of(shown: NDArray[Any], limits: tuple[float, float]) -> NDArray[np.uint8]:
+    """8 bits, black at the lower and white at the upper of ``limits``."""
+    low, high = limits
+    scaled = (shown.astype(np.float64) - low) / max(high - low, 1e-12)
+    return np.asarray(np.clip(scaled, 0, 1) * 255, dtype=np.uint8)
+
+
+def limits_of(whole: NDArray[Any]) -> tuple[float, float]:
+    """The 1st and 99th percentile inside a constant border; for a CT, whose air would take it all, soft tissue."""
+    mask = content_mask(whole)
+    step = math.ceil((whole.size / SAMPLED_VOXELS) ** (1 / 3))
+    some = (slice(None, None, step),) * 3
+    sampled = whole[:, *some]
+    inside = sampled if mask is None else sampled[:, mask[some]]
+    low, high = np.percentile(inside if inside.size else sampled, (1, 99))
+    if low < CT_BELOW:
+        return SOFT_TISSUE_HU
+    return (float(low), float(high)) if low < high else (float(whole.min()), float(whole.max()))
+
+
+def outlined(
+    pixels: NDArray[np.uint8],
+    labels: NDArray[Any],
+    size: tuple[int, int],
+    colours: Colours,
+    *,
+    filled: NDArray[Any] | None = None,
+    thickness: int = OUTLINE_PIXELS,
+) -> Image.Image:
+    """Rows of RGB pixels, enlarged to ``size`` (width, height), with the outlines of ``labels``, over ``filled``."""
+    image = Image.fromarray(np.ascontiguousarray(pixels)).resize(size, Image.Resampling.BICUBIC)
+    drawn = np.array(image)
+    if filled is not None:
+        _fill(drawn, filled[_nearest(filled.shape[0], size[1])][:, _nearest(filled.shape[1], size[0])], colours)
+    enlarged = labels[_nearest(labels.shape[0], size[1])][:, _nearest(labels.shape[1], size[0])]
+    for value in np.unique(enlarged):
+        if int(value) in colours:
+            mask = enlarged == value
+            inside = ndimage.binary_erosion(mask, iterations=thickness, border_value=1)
+            drawn[mask & ~inside] = colours[int(value)]
+    return Image.fromarray(drawn)
+
+
+def _fill(drawn: NDArray[np.uint8], labels: NDArray[Any], colours: Colours) -> None:
+    """Tint ``drawn``, in place, where a label lies."""
+    for value in np.unique(labels):
+        if int(value) in colours:
+            mask = labels == value
+            drawn[mask] = (1 - TINT) * drawn[mask] + TINT * np.array(colours[int(value)])
+
+
+def _nearest(size: int, pixels: int) -> NDArray[np.int64]:
+    """For each of ``pixels``, the voxel of ``size`` that it lies in."""
+    return np.arange(pixels) * size // pixels

@@ -1,0 +1,87 @@
+"""A warning where a CT's values cannot be Hounsfield units; none for what a model was trained on."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from segkit.bundle import read_bundle
+from segkit.inference.predictor import Predictor
+from segkit.inference.value_range import odd_ranges
+from segkit.io import read_labels, read_volume
+from segkit.plans import ChannelPlan
+from segkit.preprocessing.intensity import normalizers
+from segkit.volume import Volume
+
+FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"
+SOFT = ChannelPlan("CT", "ct", lower=-80, upper=240, mean=60, std=40)
+BONE = ChannelPlan("CT", "ct", lower=100, upper=1500, mean=500, std=300)
+
+
+def between(low: float, high: float) -> NDArray[np.float32]:
+    return np.linspace(low, high, 64, dtype=np.float32).reshape(1, 4, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("channel", "low", "high", "said"),
+    [
+        (SOFT, 0, 255, "go from 0 to 255, and look like a picture of 8 bits; the model was trained on Hounsfield"),
+        (BONE, 0, 255, "look like a picture of 8 bits"),
+        (SOFT, 0, 4095, "none is below 0; .* from -80 to 240. Is an offset, such as -1024, missing"),
+        (SOFT, -30000, -1000, "go from -30000 to -1000, and none is in the range of the training"),
+        (BONE, 5000, 9000, "none is in the range of the training"),
+        (SOFT, -3, 4, "are scaled, it seems"),
+        (BONE, 0, 1, "8 bits"),
+    ],
+)
+def test_values_that_contradict_the_training(channel: ChannelPlan, low: float, high: float, said: str) -> None:
+    (problem,) = odd_ranges(normalizers(between(low, high), [channel]))
+    assert problem.startswith("channel CT: the values go from ")
+    assert re.search(said, problem)
+
+
+@pytest.mark.parametrize(
+    ("channel", "low", "high"),
+    [
+        (SOFT, -1024, 3071),
+        (SOFT, -3024, 1800),
+        (SOFT, -160, 240),  # cut off before
+        (SOFT, -20, 90),  # a crop inside the body
+        (BONE, -1000, 900),
+        (BONE, 0, 2000),  # cut off before
+        (ChannelPlan("MR", "zscore"), 0, 255),
+        (ChannelPlan("MR", "zscore"), 0, 1),
+        (ChannelPlan("noNorm", "none"), 0, 1),
+    ],
+)
+def test_values_that_may_be(channel: ChannelPlan, low: float, high: float) -> None:
+    assert odd_ranges(normalizers(between(low, high), [channel])) == []
+
+
+def test_a_constant_channel_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    assert odd_ranges(normalizers(between(9, 9), [SOFT], where="a.nii")) == []
+    assert "a.nii, channel CT: the scan has one constant value" in caplog.text
+
+
+def test_a_prediction_warns(caplog: pytest.LogCaptureFixture) -> None:
+    Predictor(read_bundle(FROZEN)).predict(Volume(between(0, 255), np.eye(4)), where="a.nii")
+    assert "a.nii, channel CT: the values go from 0 to 255, and look like a picture of 8 bits" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("scan", "labels"),
+    [
+        ("ct/example_ct_sm.nii.gz", "ct/example_seg.nii.gz"),
+        ("ct_chest/CTChest4.nrrd", "ct_chest/Segmentation.seg.nrrd"),
+    ],
+)
+def test_no_warning_for_what_a_model_was_trained_on(data_root: Path, scan: str, labels: str) -> None:
+    volume, array = read_volume(data_root / scan), read_labels(data_root / labels).array
+    for value in np.unique(array[array > 0]):
+        lower, upper = np.percentile(volume.array[array == value], (0.5, 99.5))
+        channel = ChannelPlan("CT", "ct", lower=float(lower), upper=float(upper))
+        assert odd_ranges(normalizers(volume.array, [channel])) == []
