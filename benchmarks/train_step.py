@@ -20,9 +20,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segkit.networks import build_network
+from segkit.networks.mode import LAYOUTS, Mode, network_to_layout
 from segkit.planning.norm_groups import groups_for
 from segkit.plans import ChannelPlan, LayerPlan, NetworkPlan, Plan, StagePlan
-from segkit.training.calibrate import LAYOUTS, Mode, network_to_layout
 from segkit.training.compute import keep_freed_memory
 
 CASES = (((40, 56, 40), (32, 64, 128, 256)), ((64, 64, 64), (32, 64, 128, 256, 320)))

@@ -28,6 +28,7 @@ import torch
 from torch import Tensor, nn
 
 import segkit
+from segkit.bundle_agreement import check_agreement
 from segkit.bundle_card import FORMAT_VERSION, KIND, PLAN, REMEDY, bundle_place, card_and_plan, read_card
 from segkit.bundle_files import read_member, read_object
 from segkit.errors import InputError
@@ -121,6 +122,7 @@ def read_bundle(path: str | Path) -> Bundle:
     place = bundle_place(path)
     card, plan = card_and_plan(place)
     _check_postprocessing(card.get("postprocessing", {}), plan, place / CARD)
+    check_agreement(card, plan, place / CARD)
     return Bundle(place, plan, card)
 
 

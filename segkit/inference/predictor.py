@@ -19,8 +19,9 @@ from segkit.bundle import Bundle
 from segkit.errors import InputError, OutOfMemoryError
 from segkit.inference.layout import Layout, Work, band_of, choose_layout
 from segkit.inference.models import read_models
+from segkit.inference.precision import choose_precision
 from segkit.inference.restore import Decide, Output, decide_by, label_dtype, restore
-from segkit.inference.scorer import WindowScorer, choose_device, choose_precision
+from segkit.inference.scorer import WindowScorer, choose_device
 from segkit.inference.uncertainty import entropy
 from segkit.inference.watched import CountedNetwork, Progress, Stopwatch, WatchedScan
 from segkit.io import from_object
@@ -79,7 +80,9 @@ class Predictor:
         if threads is not None:
             torch.set_num_threads(threads)
         place = choose_device(device)
-        self.precision = choose_precision(precision, place)
+        self.precision, self.precision_reason = choose_precision(precision, place, self.bundles)
+        if precision == "auto":
+            log.info("computing in %s: %s", self.precision, self.precision_reason)
         self.seconds: dict[str, float] = {}
         """Of the last prediction: prepare, network, restore."""
         networks = [network for each in self.bundles for network in each.networks()]

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from segkit.config import TrainerConfig
-from segkit.training.calibrate import Mode, choose_mode, network_to_layout, to_layout
+from segkit.networks.mode import Mode, network_to_layout, to_layout
+from segkit.training.calibrate import choose_mode
 
 CPU = torch.device("cpu")
 
