@@ -47,18 +47,18 @@ def choose_precision(name: str, device: torch.device, bundles: Sequence[Bundle])
         return ("bfloat16", "the GPU computes it") if known else ("float32", "the GPU has no bfloat16")
     if agreement is None:
         return "float32", "how well bfloat16 agrees with it is not known of the model"
-    return _faster(bundles[0].plan, agreement)
+    return by_time(bfloat16_share(*first_stage(bundles[0].plan)), agreement)
 
 
-def _faster(plan: Plan, agreement: float) -> tuple[str, str]:
-    share = bfloat16_share(*_first_stage(plan))
+def by_time(share: float, agreement: float) -> tuple[str, str]:
+    """As `choose_precision`, where bfloat16 is allowed and takes this share of float32's time."""
     timed = f"a convolution in bfloat16 takes {share:.2f} of its time in float32"
     if share > SHARE:
         return "float32", timed
     return "bfloat16", f"{timed}, and label maps agree to a Dice of {agreement:.4f}"
 
 
-def _first_stage(plan: Plan) -> tuple[nn.Module, torch.Tensor]:
+def first_stage(plan: Plan) -> tuple[nn.Module, torch.Tensor]:
     """A convolution as the network's first stage has it, where most of the time goes, and what it reads of a window."""
     channels = plan.network.encoder[0].layers[-1].channels
     edges = [plan.patch[axis] for axis in spatial_axes(plan)]

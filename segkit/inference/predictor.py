@@ -81,7 +81,7 @@ class Predictor:
             torch.set_num_threads(threads)
         place = choose_device(device)
         self.precision, self.precision_reason = choose_precision(precision, place, self.bundles)
-        if precision == "auto":
+        if self.precision != "float32":
             log.info("computing in %s: %s", self.precision, self.precision_reason)
         self.seconds: dict[str, float] = {}
         """Of the last prediction: prepare, network, restore."""
