@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 
 from segkit.plans import Plan
 from segkit.preprocessing.store import PreparedCase
-from segkit.training.agreement import agreement
+from segkit.training.agreement import agreement, parts_to_predict
 
 CPU = torch.device("cpu")
 
@@ -28,7 +27,7 @@ class Threshold(nn.Module):
 
 def case(values: list[float], labelled: int = 0) -> PreparedCase:
     """A line of voxels along X, the first ones with these values; the voxel ``labelled`` has label 1."""
-    image = np.zeros((1, 16, 8, 8), np.float32)
+    image = np.zeros((1, 32, 8, 8), np.float32)
     image[0, : len(values), 0, 0] = values
     labels = np.zeros(image.shape[1:], np.uint8)
     return PreparedCase("case", image, labels, {1: np.array([[labelled, 0, 0]], np.int32)})
@@ -53,10 +52,10 @@ def test_dice_of_the_voxels_that_both_find(plan: Plan) -> None:
     assert both == {"bfloat16": {"dice": {"low": 0.9, "high": 1.0}, "cases": 2}}
 
 
-def test_the_window_lies_around_the_labels(plan: Plan) -> None:
-    line = [1.001] + [0.0] * 14 + [1.5]
-    assert found(plan, case(line, labelled=15)) == {"bfloat16": {"dice": {"low": 1.0}, "cases": 1}}
-    assert found(plan, case(line, labelled=0)) == {"bfloat16": {"dice": {"low": 0.0}, "cases": 1}}
+def test_what_is_predicted_lies_around_the_labels_and_is_two_windows_wide(plan: Plan) -> None:
+    line = [1.001] + [0.0] * 14 + [1.5] + [0.0] * 15 + [1.5]
+    assert found(plan, case(line, labelled=31)) == {"bfloat16": {"dice": {"low": 1.0}, "cases": 1}}
+    assert found(plan, case(line, labelled=0)) == {"bfloat16": {"dice": {"low": round(2 / 3, 6)}, "cases": 1}}
 
 
 def test_regions_are_compared_each_for_itself(plan: Plan) -> None:
@@ -76,13 +75,16 @@ def test_no_label_and_no_case_say_nothing(plan: Plan) -> None:
     assert found(plan) == {}
 
 
-def test_no_more_cases_than_there_is_time_for(plan: Plan) -> None:
-    class Slow(Threshold):
-        def forward(self, windows: Tensor) -> Tensor:
-            time.sleep(0.05)
-            return super().forward(windows)
+def test_no_more_is_predicted_than_there_is_time_for(plan: Plan) -> None:
+    assert found(plan, *[case([1.5])] * 5) == {"bfloat16": {"dice": {"low": 1.0}, "cases": 3}}
+    assert found(plan, case([1.5]), seconds=1e-6) == {}
 
-    result = found(plan, *[case([1.5])] * 6, seconds=0.35, network=Slow())
-    assert isinstance(result, dict)
-    assert 1 <= result["bfloat16"]["cases"] <= 3
-    assert found(plan, case([1.5]), seconds=0.01, network=Slow()) == {}
+
+@pytest.mark.parametrize(
+    ("reach", "fitting", "edges"),
+    # Of an edge of 8: windows at 0, 4, 8 of 16 voxels; at 0, 4 of 12; at 0 of 8.
+    [(2.0, 6, [16, 16]), (2.0, 5, [16]), (1.5, 4, [12, 12]), (1.5, 1, []), (1.0, 2, [8, 8])],
+)
+def test_windows_are_counted_beforehand(plan: Plan, reach: float, fitting: int, edges: list[int]) -> None:
+    boxes = parts_to_predict([case([1.5])] * 2, plan, reach, fitting)
+    assert [box[0].stop - box[0].start for box in boxes] == edges
