@@ -42,7 +42,7 @@ def main() -> None:
     for part in ("preprocessed", "results"):
         os.environ[f"nnUNet_{part}"] = str(arguments.folder / f"nnunet_{part}")
     os.environ.update(nnUNet_raw=str(arguments.data.parent), nnUNet_n_proc_DA="1")
-    _let_torchvision_load()
+    let_torchvision_load()
     if arguments.predict:
         return _predict(arguments)
     _preprocess(arguments)
@@ -51,7 +51,7 @@ def main() -> None:
     return _train(arguments, started + 60 * arguments.minutes - WRITING)
 
 
-def _let_torchvision_load() -> None:
+def let_torchvision_load() -> None:
     """nnU-Net imports torchvision without using it; beside a torch for CPUs its wheel for GPUs misses two operators."""
     import torch  # noqa: PLC0415
 

@@ -22,8 +22,8 @@ import torch
 from train_step import CLASSES, loss_of, plan_of
 
 from segkit.networks import build_network
+from segkit.networks.mode import Mode, network_to_layout
 from segkit.networks.recompute import recomputing
-from segkit.training.calibrate import Mode, network_to_layout
 from segkit.training.compute import give_freed_memory_back, keep_freed_memory
 
 Edges = tuple[int, int, int]

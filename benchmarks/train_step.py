@@ -28,9 +28,9 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from segkit.networks import build_network
+from segkit.networks.mode import LAYOUTS, Mode, network_to_layout
 from segkit.planning.norm_groups import groups_for
 from segkit.plans import ChannelPlan, LayerPlan, NetworkPlan, Plan, StagePlan
-from segkit.training.calibrate import LAYOUTS, Mode, network_to_layout
 from segkit.training.compute import keep_freed_memory
 from segkit.training.step_loss import Loss, StepLoss, recorded
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from segkit.bundle_agreement import check_agreement
 from segkit.bundle_files import read_object
 from segkit.errors import InputError
 from segkit.model_names import CARD
@@ -90,6 +91,7 @@ def card_and_plan(place: Path) -> tuple[dict[str, Any], Plan]:
     card = read_card(place)
     plan = Plan.from_dict(read_object(place, PLAN, card["files"][PLAN]), place / PLAN)
     _check_postprocessing(card.get("postprocessing", {}), plan, place / CARD)
+    check_agreement(card, plan, place / CARD)
     return card, plan
 
 

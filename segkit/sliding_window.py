@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from segkit.tile_mismatch import TileMismatch, Tiles
 from segkit.window_rows import Band, Rows, Windows
 from segkit.windows import (
     Box,
@@ -49,6 +50,7 @@ def score_slabs(
     device: torch.device,
     band: Band | None = None,
     around: Margins | None = None,
+    mismatch: TileMismatch | None = None,
 ) -> Iterator[Tensor]:
     """Scores of consecutive slabs of the image, or a band of it, along ``windows.axis``, from first to last plane.
 
@@ -62,6 +64,7 @@ def score_slabs(
         device: where scores are summed.
         band: None is the whole image.
         around: what `margins` gives for the image, where it is known.
+        mismatch: counts where windows alone say something else than together.
     """
     rows = Rows.over(image.shape, around or margins(image, windows.edges), windows, band)
     feed = _Feed(image, rows)
@@ -75,7 +78,7 @@ def score_slabs(
             return
         for box, scores in found:
             if sums is None:
-                sums = _Sums(rows, torch.zeros((scores.shape[0], *rows.held), device=device))
+                sums = _Sums(rows, torch.zeros((scores.shape[0], *rows.held), device=device), mismatch)
             sums.add(box, scores)
         if sums is None:
             raise ValueError("no windows")
@@ -86,22 +89,30 @@ def score_slabs(
 class _Sums:
     """Weighted sums of scores over the planes that windows still reach, in a buffer that moves along the image."""
 
-    def __init__(self, rows: Rows, sums: Tensor) -> None:
+    def __init__(self, rows: Rows, sums: Tensor, mismatch: TileMismatch | None) -> None:
         self.rows, self.sums = rows, sums
+        self.tiles = Tiles(rows, mismatch) if mismatch else None
         self.weights = gaussian_weights(rows.windows.edges).to(sums.device)
         self._along = 1 + rows.windows.axis
 
     def add(self, box: Box, scores: Tensor) -> None:
         # One pass over memory: a product written out first takes 1.5 to 9 times as long.
         self.sums[:, *box].addcmul_(scores, self.weights)
+        if self.tiles:
+            self.tiles.add(box, scores)
 
     def finished(self, start: int, stop: int) -> Tensor:
         """Mean scores of the planes ``start``, the buffer's first, to ``stop``, in place of their sums."""
         found = self.sums.narrow(self._along, 0, stop - start)
-        return found.div_(self.rows.weights(self.weights, start, stop))
+        found.div_(self.rows.weights(self.weights, start, stop))
+        if self.tiles:
+            self.tiles.compare(found, start, stop)
+        return found
 
     def move_on(self, planes: int) -> None:
         """Drop the first planes, and have as many empty ones at the end."""
+        if self.tiles:
+            self.tiles.move_on(planes)
         depth = self.sums.shape[self._along]
         # No more at a time than have become free, so that nothing is read after it was written.
         for first in range(planes, depth, planes):

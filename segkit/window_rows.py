@@ -10,7 +10,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from segkit.windows import BATCH_VOXELS, Box, Edges, Margins, boxes, window_starts
+from segkit.windows import BATCH_VOXELS, Box, Edges, Margins, boxes, own_spans, window_starts
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,8 @@ class Rows:
     """What of the padded image is scored, along X, Y, Z."""
     single: bool
     """Whether one window is all that the image has."""
+    tiles: list[dict[int, tuple[int, int]]]
+    """Along X, Y, Z, windows that cover the image once and what is their own of it (`own_spans`)."""
 
     @classmethod
     def over(cls, shape: Edges, around: Margins, windows: Windows, band: Band | None = None) -> Rows:
@@ -67,12 +69,13 @@ class Rows:
         starts = [window_starts(size, edge, windows.overlap) for size, edge in zip(sizes, windows.edges, strict=True)]
         spans = [(lower, lower + size) for size, (lower, _) in zip(shape, around, strict=True)]
         single = all(len(each) == 1 for each in starts)
+        tiles = [own_spans(each, edge) for each, edge in zip(starts, windows.edges, strict=True)]
         if band:
             first, last = (place + around[band.axis][0] for place in (band.start, band.stop))
             spans[band.axis] = (first, last)
             edge = windows.edges[band.axis]
             starts[band.axis] = [start for start in starts[band.axis] if start < last and start + edge > first]
-        return cls(windows, around, starts, spans, single)
+        return cls(windows, around, starts, spans, single, tiles)
 
     @property
     def count(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from itertools import product
+from itertools import pairwise, product
 from typing import Protocol
 
 import torch
@@ -87,6 +87,22 @@ def window_starts(size: int, window: int, overlap: float) -> list[int]:
     gaps = count - 1
     lower = [(2 * index * span + gaps) // (2 * gaps) for index in range((count + 1) // 2)]
     return lower + [span - start for start in reversed(lower[: count // 2])]
+
+
+def own_spans(starts: Sequence[int], window: int) -> dict[int, tuple[int, int]]:
+    """As few of the windows at ``starts`` as still cover the axis: start -> first voxel of its own, and the one after.
+
+    Where two of them overlap they share what they have in common.
+
+    >>> own_spans([0, 3, 6, 8], 6)
+    {0: (0, 6), 6: (6, 10), 8: (10, 14)}
+    """
+    kept = [starts[0]]
+    for start, following in pairwise([*starts[1:], math.inf]):
+        if following > kept[-1] + window:
+            kept.append(int(start))
+    cuts = [kept[0], *((left + right + window) // 2 for left, right in pairwise(kept)), kept[-1] + window]
+    return dict(zip(kept, pairwise(cuts), strict=True))
 
 
 def count_windows(size: Sequence[int], window: Sequence[int], overlap: float) -> int:

@@ -271,3 +271,27 @@ def test_postprocessing_that_is_not_known(folder: Path, rules: object) -> None:
     edit_card(folder, postprocessing=rules)
     with pytest.raises(InputError, match=r"expected postprocessing of the labels bright, dark by largest, found"):
         read_bundle(folder)
+
+
+def test_agreement_of_bfloat16_belongs_to_the_card(folder: Path) -> None:
+    edit_card(folder, bfloat16={"dice": {"bright": 0.9998}, "cases": 3})
+    assert read_bundle(folder).card["bfloat16"]["dice"] == {"bright": 0.9998}
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {"dice": {"bright": 1.5}, "cases": 1},
+        {"dice": {"heart": 0.9}, "cases": 1},
+        {"dice": {"bright": True}, "cases": 1},
+        {"dice": {"bright": 0.9}},
+        {"dice": 1.0, "cases": 1},
+        {},
+        None,
+        "yes",
+    ],
+)
+def test_agreement_that_cannot_be(folder: Path, found: object) -> None:
+    edit_card(folder, bfloat16=found)
+    with pytest.raises(InputError, match=r"expected bfloat16 with the number of cases and the Dice, 0 to 1, of labels"):
+        read_bundle(folder)

@@ -87,7 +87,7 @@ def orientation(volume: Volume) -> str:
 def model_facts(model: ModelCard) -> dict[str, Any]:
     """Name, hashes, what goes in and comes out, and the figures of the training, in JSON types."""
     card = model.card
-    keys = ("segkit", "dataset", "training", "metrics", "needs", "postprocessing")
+    keys = ("segkit", "dataset", "training", "metrics", "needs", "postprocessing", "bfloat16")
     known: dict[str, Any] = {key: card[key] for key in keys if key in card}
     facts = {key: value for key, value in plan_facts(model.plan).items() if key not in ("name", "hash")}
     return {

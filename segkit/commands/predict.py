@@ -120,6 +120,7 @@ def _predictor(given: argparse.Namespace, bundles: Sequence[Bundle]) -> Predicto
         threads=given.threads,
         fast=given.fast,
         max_memory=parse_size(given.max_memory) if given.max_memory else None,
+        count_mismatch=given.stats,
     )
 
 

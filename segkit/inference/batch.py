@@ -86,6 +86,7 @@ def predict_job(predictor: Predictor, job: Job, finish: Finish, progress: Progre
     if "record" in job.extras:
         record = run_record(predictor, job.scan.images, seconds)
         record["channels_left_out"] = [channel.name for channel in job.scan.missing]
+        record["tile_mismatch"] = predictor.tile_mismatch
         record["labels"] = figures
         write_text(job.record, json.dumps(record, indent=2) + "\n")
 

@@ -57,6 +57,8 @@ class Work:
     """One after the other; none where they compute elsewhere, in a GPU's memory, and sums are there as well."""
     written: int
     """Bytes for each of the scan's voxels."""
+    kept: int = 0
+    """Bytes for each voxel of which sums are held, for labels of single windows."""
 
 
 def choose_layout(work: Work, *, limit: int | None = None, where: str | Path = "scan") -> Layout:
@@ -116,7 +118,7 @@ def _bytes(work: Work, windows: Windows, part: Part | None) -> int:
     image = 3 * channels * voxels
     if work.scan.shape != way_back.cropped_shape:
         image += 2 * channels * int(voxels * max(1, math.prod(way_back.cropped_shape) / math.prod(work.scan.shape)))
-    found = 4 * image + work.written * way_back.source_voxels + _restoring(work, windows, part)
+    found = 4 * image + work.written * way_back.source_voxels + work.kept * voxels + _restoring(work, windows, part)
     if work.networks:
         found += 4 * (work.channels + 1) * voxels  # sums, and the windows' weights
         found += max(network_bytes(each, work, windows.together) for each in work.networks)

@@ -19,8 +19,9 @@ from segkit.bundle import Bundle
 from segkit.errors import InputError, OutOfMemoryError
 from segkit.inference.layout import Layout, Work, band_of, choose_layout
 from segkit.inference.models import read_models
+from segkit.inference.precision import choose_precision
 from segkit.inference.restore import Decide, Output, decide_by, label_dtype, restore
-from segkit.inference.scorer import WindowScorer, choose_device, choose_precision
+from segkit.inference.scorer import WindowScorer, choose_device
 from segkit.inference.uncertainty import entropy
 from segkit.inference.value_range import odd_ranges
 from segkit.inference.watched import CountedNetwork, Progress, Stopwatch, WatchedScan
@@ -30,6 +31,7 @@ from segkit.plans import Plan
 from segkit.postprocessing import apply_rules
 from segkit.preprocessing.chain import ScanParts, prepare_parts
 from segkit.sliding_window import score_slabs
+from segkit.tile_mismatch import TileMismatch
 from segkit.volume import Volume
 from segkit.windows import Network
 
@@ -58,6 +60,7 @@ class Predictor:
         threads: int | None = None,
         fast: bool = False,
         max_memory: int | None = None,
+        count_mismatch: bool = False,
     ) -> None:
         """
         Args:
@@ -69,6 +72,7 @@ class Predictor:
             threads: CPU threads of the whole process; None leaves them.
             fast: overlap 0.25 and no mirroring, whatever else was asked.
             max_memory: bytes that the process may take; decides how a scan is gone through, never the result.
+            count_mismatch: count where windows alone say something else than together, for ``tile_mismatch``.
         """
         self.bundles = [bundle] if isinstance(bundle, Bundle) else list(bundle)
         self.plan = check_ensemble(self.bundles)
@@ -77,12 +81,17 @@ class Predictor:
         self.overlap = FAST_OVERLAP if fast else overlap
         self.tta = tta and not fast
         self.max_memory = max_memory
+        self.count_mismatch = count_mismatch
         if threads is not None:
             torch.set_num_threads(threads)
         place = choose_device(device)
-        self.precision = choose_precision(precision, place)
+        self.precision, self.precision_reason = choose_precision(precision, place, self.bundles)
+        if self.precision != "float32":
+            log.info("computing in %s: %s", self.precision, self.precision_reason)
         self.seconds: dict[str, float] = {}
         """Of the last prediction: prepare, network, restore."""
+        self.tile_mismatch: float | None = None
+        """Of the last prediction, where it was counted: see `segkit.tile_mismatch`, on the network's grid."""
         networks = [network for each in self.bundles for network in each.networks()]
         self._scorer = WindowScorer(networks, self.plan, device=place, precision=self.precision, tta=self.tta)
 
@@ -148,7 +157,10 @@ class Predictor:
         elsewhere = self.device.type != "cpu"
         networks = () if elsewhere else tuple(bundle.plan.network for bundle in self.bundles)
         written = sum(decision.dtype.itemsize for decision in decisions)
-        return Work(parts, self.plan, self._scorer.channels, self._scorer.classes, self.overlap, networks, written)
+        kept = decisions[0].dtype.itemsize if self.count_mismatch else 0
+        return Work(
+            parts, self.plan, self._scorer.channels, self._scorer.classes, self.overlap, networks, written, kept
+        )
 
     def _results(
         self, image: WatchedScan, layout: Layout, decisions: Sequence[Decision], where: Path, progress: Progress | None
@@ -177,10 +189,18 @@ class Predictor:
             network = CountedNetwork(network, progress, layout.count(image.shape))
         way_back = image.scan.way_back
         outputs = [Output(each.decide, np.zeros(way_back.source_shape, each.dtype)) for each in decisions]
+        labels = decisions[0].decide
+        mismatch = TileMismatch(lambda averaged: labels(self._scores(averaged.cpu().numpy())))
         with torch.inference_mode():
             for part in layout.parts:
                 slabs = score_slabs(
-                    network, image, layout.windows, device=place, band=band_of(part), around=image.margins
+                    network,
+                    image,
+                    layout.windows,
+                    device=place,
+                    band=band_of(part),
+                    around=image.margins,
+                    mismatch=mismatch if self.count_mismatch else None,
                 )
                 restore(
                     image.stopwatch.timed(slabs),
@@ -191,6 +211,7 @@ class Predictor:
                     scores_of=self._scores,
                     classes=self._scorer.classes,
                 )
+        self.tile_mismatch = mismatch.share if self.count_mismatch else None
         return [output.into for output in outputs]
 
     def _scores(self, averaged: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -30,6 +30,7 @@ def run_record(predictor: Predictor, images: Sequence[Path], seconds: Mapping[st
         "device": str(predictor.device),
         "threads": predictor.threads,
         "precision": predictor.precision,
+        "precision_reason": predictor.precision_reason,
         "overlap": predictor.overlap,
         "tta": predictor.tta,
         "seconds": {name: round(value, 3) for name, value in seconds.items()},

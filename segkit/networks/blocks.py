@@ -120,6 +120,8 @@ def initialise(network: nn.Module) -> None:
     so that what comes from below enters a decoder stage as large as the skip beside it. See also :func:`_even_kernel`.
     """
     for module in network.modules():
+        if any(parameter.is_meta for parameter in module.parameters(recurse=False)):
+            continue  # nothing to draw; to pretend to costs half a second of imports (torch._dynamo, sympy)
         if isinstance(module, nn.ConvTranspose2d | nn.ConvTranspose3d):
             _even_kernel(module.weight, std=module.in_channels**-0.5)
         elif isinstance(module, nn.Conv2d | nn.Conv3d):

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit.bundle import read_bundle, write_bundle
+from segkit.bundle_agreement import joint_agreement
 from segkit.config import load, to_yaml
 from segkit.config_words import given_keys
 from segkit.dataset_plan import open_dataset
@@ -181,6 +182,7 @@ def _write_ensemble(setup: Setup, runs: list[Setup], evaluation: Evaluation, gai
             "mean_dice": summary["mean"]["dice"],
             "cases": len(summary["cases"]),
         },
+        **joint_agreement([bundle.card for bundle in bundles]),
     }
     if rules := {name: "largest" for name, gain in gains.items() if gain.adopted}:
         card["postprocessing"] = rules

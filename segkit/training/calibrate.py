@@ -10,53 +10,14 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from segkit.config import TrainerConfig
-from segkit.networks.channels_last import CHANNELS_LAST
-from segkit.windows import Network
+from segkit.networks.mode import LAYOUTS, Mode, bfloat16_share
 
 log = logging.getLogger(__name__)
-
-AUTOCAST = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
-LAYOUTS = ("channels_last", "contiguous")
-
-
-@dataclass(frozen=True)
-class Mode:
-    """How the network computes, and the seconds one training step took when it was chosen."""
-
-    precision: str
-    layout: str
-    seconds: float = 0.0
-
-    def wrap(self, network: nn.Module) -> Network:
-        """``network`` fed in the mode's layout."""
-        return lambda windows: network(to_layout(windows, self.layout))
-
-    def autocast(self, device: torch.device) -> AbstractContextManager[object]:
-        """The context in which the network runs."""
-        dtype = AUTOCAST[self.precision]
-        return nullcontext() if dtype is None else torch.autocast(device.type, dtype)
-
-
-def to_layout(tensor: Tensor, layout: str) -> Tensor:
-    """``tensor`` (B, C, ...) in the memory layout ``layout``."""
-    if layout == "contiguous":
-        return tensor.contiguous()
-    return tensor.contiguous(memory_format=CHANNELS_LAST[tensor.ndim])
-
-
-def network_to_layout(network: nn.Module, layout: str) -> nn.Module:
-    """``network`` with its kernels in ``layout``; vectors have none."""
-    for parameter in network.parameters():
-        if parameter.ndim >= 4:
-            parameter.data = to_layout(parameter.data, layout)
-    return network
 
 
 def choose_mode(
@@ -109,19 +70,7 @@ def _bfloat16_keeps_up() -> bool:
 
     Where bfloat16 is emulated a whole step would take twelve times as long, which is too long even to be timed.
     """
-    convolution, image = nn.Conv3d(32, 32, 3), torch.zeros(1, 32, 12, 12, 12)
-    cpu = torch.device("cpu")
-
-    @torch.inference_mode()
-    def forward(mode: Mode) -> None:
-        with mode.autocast(cpu):
-            convolution(image)
-
-    times = {
-        precision: min(_seconds(forward, Mode(precision, "contiguous"), cpu) for _ in range(3))
-        for precision in ("float32", "bfloat16")
-    }
-    return times["bfloat16"] <= 2 * times["float32"]
+    return bfloat16_share(nn.Conv3d(32, 32, 3), torch.zeros(1, 32, 12, 12, 12)) <= 2
 
 
 def _seconds(step: Callable[[Mode], None], mode: Mode, device: torch.device) -> float:

@@ -24,12 +24,12 @@ from segkit.errors import InputError, Interrupted
 from segkit.files import write_text
 from segkit.memory import size_text
 from segkit.networks import new_network
+from segkit.networks.mode import Mode
 from segkit.plans import Plan
 from segkit.preprocessing.store import PreparedCase, prepare_cases
 from segkit.preprocessing.store_folder import store_size
 from segkit.status_line import CaseCounter
 from segkit.training.budget import CHOOSING, PREPARING, Timing, first_length
-from segkit.training.calibrate import Mode
 from segkit.training.checkpoint import newest_checkpoint
 from segkit.training.compute import device_for, use_machine
 from segkit.training.drawn_labels import warn_of_labels_never_drawn
@@ -93,7 +93,7 @@ def fit(
     else:
         start_from(network, plan, weights, run.folder, ranks)
     module = _module(run, network.to(run.device), patches, checkpoint)
-    keeper = _keeper(run, split, validation, module.schedule.step)
+    keeper = _keeper(run, split, (training, validation), module.schedule.step)
     _train(module, keeper, patches, place, callbacks)
     if keeper.logger:
         keeper.logger.finalize("success")
@@ -167,7 +167,9 @@ def _module(run: _Run, network: nn.Module, patches: PatchDataset, checkpoint: Ch
     return module
 
 
-def _keeper(run: _Run, split: Split, validation: Sequence[PreparedCase], step: int) -> Keeper:
+def _keeper(run: _Run, split: Split, cases: tuple[list[PreparedCase], list[PreparedCase]], step: int) -> Keeper:
+    """``cases`` train and validate."""
+    training, validation = cases
     writer = ModelWriter(
         run.config,
         run.plan,
@@ -176,6 +178,7 @@ def _keeper(run: _Run, split: Split, validation: Sequence[PreparedCase], step: i
         split,
         run.folder,
         weights=started_from(run.folder),
+        cases=validation or training,
     )
     return Keeper(
         run.plan,

@@ -22,9 +22,10 @@ from segkit.config import TrainConfig, TrainerConfig
 from segkit.errors import InputError
 from segkit.files import write_text
 from segkit.networks import build_network
+from segkit.networks.mode import AUTOCAST, LAYOUTS, Mode, network_to_layout
 from segkit.plans import Plan
 from segkit.training.budget import Timing
-from segkit.training.calibrate import AUTOCAST, LAYOUTS, Mode, choose_mode, network_to_layout
+from segkit.training.calibrate import choose_mode
 from segkit.training.compute import memory_saved
 from segkit.training.losses import build_loss
 from segkit.training.optimizers import OPTIMIZERS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,15 @@ from typing import Any
 from segkit.bundle import write_bundle
 from segkit.config import TrainConfig
 from segkit.plans import Plan
+from segkit.preprocessing.store import PreparedCase
+from segkit.training.agreement import agreement
 from segkit.training.losses import loss_needs
 from segkit.training.module import SegmentationModule
 from segkit.training.run_folder import BUNDLE
 from segkit.training.split import Split
+
+CHECK_SECONDS, CHECK_SHARE = 20.0, 0.02
+"""The most that it may take to compare precisions, the latter of the minutes that a training was given."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,8 @@ class ModelWriter:
     folder: Path
     weights: dict[str, Any] | None = None
     """What was taken over from a model when the run began."""
+    cases: Sequence[PreparedCase] = ()
+    """On which the finished model is asked what bfloat16 changes."""
 
     def write(self, module: SegmentationModule, training: dict[str, Any], metrics: dict[str, Any]) -> None:
         """Write folder/bundle with the averaged weights of ``module``."""
@@ -48,6 +56,12 @@ class ModelWriter:
             },
             "metrics": metrics,
             **({"needs": needs} if needs else {}),
+            **({} if module.schedule.remaining else self._agreement(module)),
         }
         states = {str(self.config.fold): module.average.state_dict()}
         write_bundle(self.folder / BUNDLE, self.plan, card, states, dataclasses.asdict(self.config))
+
+    def _agreement(self, module: SegmentationModule) -> dict[str, Any]:
+        minutes = self.config.trainer.max_minutes
+        seconds = CHECK_SECONDS if minutes is None else min(CHECK_SECONDS, CHECK_SHARE * 60 * minutes)
+        return agreement(module.average, self.cases, self.plan, device=module.device, seconds=seconds)

@@ -11,8 +11,8 @@ from torch.optim import Optimizer
 
 from segkit.config import TrainerConfig
 from segkit.errors import InputError
+from segkit.networks.mode import Mode, network_to_layout
 from segkit.training.averaging import averaged_copy, update_average
-from segkit.training.calibrate import Mode, network_to_layout
 from segkit.training.compute import memory_saved
 from segkit.training.losses import tell_progress
 from segkit.training.optimizers import OPTIMIZERS

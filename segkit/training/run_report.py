@@ -11,11 +11,11 @@ import torch
 from segkit.clock import duration
 from segkit.evaluation.confidence import half_width
 from segkit.files import write_text
+from segkit.networks.mode import Mode
 from segkit.plans import Plan
 from segkit.report.tables import Cell
 from segkit.report.training_page import CasePicture, Table, TrainingPage, training_page
 from segkit.training.budget import PARTS, STEPS, Timing
-from segkit.training.calibrate import Mode
 from segkit.training.gallery import EACH, Gallery
 from segkit.training.validation import ValidationScore
 

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from segkit.config import TrainerConfig
 from segkit.networks.cuda_norm import whatever_the_size
+from segkit.networks.mode import Mode
 from segkit.networks.unet import UNet
-from segkit.training.calibrate import Mode
 from segkit.training.losses import DeepSupervision, NnUNetLoss
 from segkit.windows import apply_network
 

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from segkit.evaluation.confidence import half_width
+from segkit.networks.mode import Mode
 from segkit.plans import Plan
 from segkit.preprocessing.store import PreparedCase
 from segkit.sliding_window import predict_scores
-from segkit.training.calibrate import Mode
 from segkit.training.ranks import ALONE, Ranks
 from segkit.window_rows import Windows
 from segkit.windows import count_windows

@@ -78,6 +78,8 @@ def test_stats_preview_roi_and_blobs(here: Path) -> None:
     assert record["model"][0]["hash"] == read_bundle(FROZEN).hash
     assert record["input"][0]["file"] == "a.nii"
     assert (record["overlap"], record["threads"], record["precision"], record["device"]) == (0.3, 1, "float32", "cpu")
+    assert record["precision_reason"] == "how well bfloat16 agrees with it is not known of the model"
+    assert record["tile_mismatch"] == 0
     assert set(record["seconds"]) == {"read", "prepare", "network", "restore", "write"}
     with Image.open("o_preview.png") as preview:
         assert preview.format == "PNG"

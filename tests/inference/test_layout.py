@@ -10,12 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from segkit.bundle import Bundle
+from segkit.bundle import Bundle, write_bundle
 from segkit.errors import OutOfMemoryError
 from segkit.inference import Predictor
 from segkit.inference.layout import Layout, Work, choose_layout, network_bytes
 from segkit.io.limits import resident_memory
+from segkit.networks import build_network
+from segkit.plans import LayerPlan
 from segkit.preprocessing.chain import prepare_parts
 from segkit.volume import Volume
 
@@ -70,6 +73,36 @@ def test_labels_do_not_depend_on_memory(make_bundle: Make) -> None:
     labels = frugal.predict(volume, progress=lambda *count: done.append(count)).array
     assert done[-1][0] == done[-1][1] > found[0].count(prepare_parts(volume, bundle.plan).shape)
     assert np.array_equal(labels, expected)
+
+
+def test_single_windows_are_counted_alike_in_less_memory(make_bundle: Make, tmp_path: Path) -> None:
+    # Normalised over each window, the same voxel is another one in every window.
+    layer = LayerPlan("layer", 2, "group", 1, 512)
+    plan = make_bundle(patch=PATCH).plan
+    stages = [dataclasses.replace(stage, layers=(layer,)) for stage in (*plan.network.encoder, *plan.network.decoder)]
+    network = dataclasses.replace(plan.network, encoder=tuple(stages[:2]), decoder=tuple(stages[2:]))
+    plan = dataclasses.replace(plan, network=network)
+    torch.manual_seed(0)
+    bundle = write_bundle(tmp_path / "normed", plan, {}, {"0": build_network(plan).state_dict()})
+    volume = scan(300, 200, 60)
+    found = layouts(dataclasses.replace(work(bundle, volume, channels=2), kept=1))
+    ample = Predictor(bundle, count_mismatch=True)
+    ample.predict(volume)
+    limit = resident_memory() + (found[1].bytes + found[-1].bytes) // 2
+    frugal = Predictor(bundle, max_memory=limit, count_mismatch=True)
+    frugal.predict(volume)
+    assert ample.tile_mismatch == frugal.tile_mismatch
+    assert 0 < (ample.tile_mismatch or 0) < 1
+    plain = Predictor(bundle)
+    plain.predict(scan(20, 20, 20))
+    assert plain.tile_mismatch is None
+
+
+def test_labels_of_single_windows_take_memory(make_bundle: Make) -> None:
+    without = work(make_bundle(patch=PATCH), scan(300, 200, 100))
+    kept = dataclasses.replace(without, kept=2)
+    # Rows lie along X, so 32 planes are held.
+    assert layout(kept).bytes - layout(without).bytes == 2 * 32 * 200 * 100
 
 
 def test_the_number_of_labels_hardly_counts_where_features_are_fewer(make_bundle: Make) -> None:

@@ -20,12 +20,12 @@ from segkit.dataset_layouts import read_dataset
 from segkit.dataset_plan import open_dataset
 from segkit.errors import UsageError
 from segkit.io import read_labels, write_image, write_labels
+from segkit.networks.mode import Mode
 from segkit.planning.fingerprint import measure
 from segkit.planning.planner import make_plan
 from segkit.plans import Plan, read_plan
 from segkit.preprocessing.store import PreparedCase, prepare_cases
 from segkit.training.augment import augment_intensity, drop_channel_
-from segkit.training.calibrate import Mode
 from segkit.training.losses import LOSSES, REGION_LOSSES, build_loss
 from segkit.training.patches import PatchRules, draw_centre, stream
 from segkit.training.step_loss import StepLoss

@@ -7,10 +7,10 @@ import time
 
 import pytest
 import torch
-from torch import nn
 
 from segkit.config import TrainerConfig
-from segkit.training.calibrate import Mode, choose_mode, network_to_layout, to_layout
+from segkit.networks.mode import Mode
+from segkit.training.calibrate import choose_mode
 
 CPU = torch.device("cpu")
 
@@ -57,21 +57,6 @@ def test_timing_ends_when_its_share_of_the_minutes_is_spent(caplog: pytest.LogCa
     mode = choose_mode(TrainerConfig(precision="float32"), CPU, step, limit=0.005)
     assert (mode.layout, len(seen)) == ("channels_last", 1)
     assert "float32 contiguous: no time to try it" in caplog.text
-
-
-def test_layouts_keep_values() -> None:
-    network = nn.Conv3d(2, 4, 3)
-    before = network.weight.detach().clone()
-    assert network_to_layout(network, "channels_last").weight.is_contiguous(memory_format=torch.channels_last_3d)
-    assert torch.equal(network.weight, before)
-    assert to_layout(torch.ones(1, 2, 3, 4), "channels_last").is_contiguous(memory_format=torch.channels_last)
-
-
-def test_autocast_computes_in_bfloat16() -> None:
-    with Mode("bfloat16", "contiguous").autocast(CPU):
-        assert nn.Linear(2, 2)(torch.ones(1, 2)).dtype == torch.bfloat16
-    with Mode("float32", "contiguous").autocast(CPU):
-        assert nn.Linear(2, 2)(torch.ones(1, 2)).dtype == torch.float32
 
 
 @pytest.mark.gpu

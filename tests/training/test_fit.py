@@ -69,6 +69,12 @@ def state(run_dir: Path) -> dict[str, torch.Tensor]:
     return read_bundle(run_dir / "bundle").state("0")
 
 
+def test_a_finished_bundle_says_how_well_bfloat16_agrees(run: Path) -> None:
+    found = read_bundle(run / "bundle").card["bfloat16"]
+    assert found["cases"] == 1
+    assert found["dice"].keys() <= {"low", "high"}
+
+
 def test_a_run_leaves_its_files(run: Path) -> None:
     names = {path.name for path in run.iterdir()}
     assert names >= {"training.csv", "progress.png", "checkpoints", "bundle", "finished.json", "split.json"}

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from segkit.config import TrainerConfig
+from segkit.networks.mode import Mode
 from segkit.plans import Plan
-from segkit.training.calibrate import Mode
 from segkit.training.known_mode import mode_file, read_mode, write_mode
 
 CPU = torch.device("cpu")

@@ -7,8 +7,8 @@ import torch
 
 from segkit.config import TrainerConfig
 from segkit.networks import build_network
+from segkit.networks.mode import Mode
 from segkit.plans import Plan
-from segkit.training.calibrate import Mode
 from segkit.training.losses import RareLabelCrossEntropy, build_loss
 from segkit.training.module import SegmentationModule
 from segkit.training.schedule import Schedule

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from segkit.networks.mode import Mode
 from segkit.plans import Plan
 from segkit.report.training_page import CasePicture
 from segkit.training.budget import PREPARING, STEPS, Timing
-from segkit.training.calibrate import Mode
 from segkit.training.gallery import Gallery
 from segkit.training.run_report import RunReport
 from segkit.training.validation import ValidationScore

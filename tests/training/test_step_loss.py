@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from segkit.config import TrainerConfig
 from segkit.networks import build_network
+from segkit.networks.mode import Mode, network_to_layout
 from segkit.plans import Plan
-from segkit.training.calibrate import Mode, network_to_layout
 from segkit.training.losses import build_loss, tell_progress
 from segkit.training.step_loss import ReplayedLoss, StepLoss, can_be_recorded
 

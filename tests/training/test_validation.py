@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from segkit.networks.mode import Mode
 from segkit.plans import Plan
 from segkit.preprocessing.store import PreparedCase
-from segkit.training.calibrate import Mode
 from segkit.training.validation import validate, windows_of
 
 MODE = Mode("float32", "contiguous")
