@@ -28,6 +28,7 @@ from segkit.model_names import resolve_model
 from segkit.plans import Plan
 from segkit.postprocessing import apply_rules
 from segkit.preprocessing.chain import ScanParts, prepare_parts
+from segkit.preprocessing.straighten import straightened
 from segkit.sliding_window import score_slabs
 from segkit.volume import Volume
 from segkit.windows import Network
@@ -123,13 +124,14 @@ class Predictor:
         volume = from_object(scan)
         stopwatch = Stopwatch()
         with stopwatch("prepare"):
-            parts = prepare_parts(volume, self.plan, where=name)
+            straight, lean = straightened(volume, name)
+            parts = prepare_parts(straight, self.plan, where=name)
             image = WatchedScan(parts, stopwatch, self.plan.patch)
         decisions = self._decisions(with_uncertainty)
         layout = choose_layout(self._work(parts, decisions), limit=self.max_memory, where=name)
         labels, *others = self._results(image, layout, decisions, name, progress)
         self.seconds = stopwatch.seconds()
-        return [volume.with_array(each[None]) for each in (apply_rules(labels, self._rules), *others)]
+        return [volume.with_array(lean.back(each[None])) for each in (apply_rules(labels, self._rules), *others)]
 
     def _decisions(self, with_uncertainty: bool) -> list[Decision]:
         regions = bool(self.plan.regions)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import platform
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -68,7 +67,7 @@ def label_figures(
 def _figures(value: int, voxels: int, labels: Volume) -> dict[str, float]:
     figures: dict[str, float] = {"value": value, "voxels": voxels}
     if labels.unit == "mm":
-        figures["volume_ml"] = round(voxels * math.prod(labels.spacing) / 1000, 6)
+        figures["volume_ml"] = round(voxels * labels.grid.voxel_volume / 1000, 6)
     return figures
 
 
