@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segkit.errors import UsageError
+from segkit.io.dicom.files import is_dicom_place
 
 if TYPE_CHECKING:
     from segkit.io.dicom.source import DicomSource
@@ -23,6 +26,45 @@ def open_place(place: Path, choice: str | None = None) -> DicomSource:
     """
     source: DicomSource = module_of("choice").open_place(place, choice)
     return source
+
+
+@dataclass(frozen=True)
+class DicomScan:
+    """A series that is a scan: its place, and what says which series, looked up when it is first needed."""
+
+    place: Path
+    choice: str | None = None
+    known: DicomSource | None = None
+    """The series itself, where it was looked up before."""
+
+    @cached_property
+    def source(self) -> DicomSource:
+        """As `open_place`."""
+        return self.known or open_place(self.place, self.choice)
+
+
+def dicom_scan(place: Path, choice: str | None = None) -> DicomScan | None:
+    """The scan of a place of DICOM; None for what is something else.
+
+    Raises:
+        UsageError: a series was chosen from something else.
+    """
+    if is_dicom_place(place):
+        return DicomScan(place, choice)
+    if choice is not None:
+        raise UsageError(f"--series {choice}: {place} is no DICOM, and has no series to choose from")
+    return None
+
+
+def dicom_scans(place: Path) -> dict[str, DicomScan]:
+    """All series of a place that are volumes, by names for files.
+
+    Raises:
+        InputError: no series is a volume.
+        UsageError: the extra is not installed.
+    """
+    found: dict[str, DicomSource] = module_of("choice").open_all(place)
+    return {name: DicomScan(place, source.series.uid, source) for name, source in found.items()}
 
 
 def module_of(name: str) -> Any:

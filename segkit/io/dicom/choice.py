@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from segkit.errors import InputError, UsageError
-from segkit.io.dicom.files import DicomFile
+from segkit.io.dicom.files import DicomFile, place_id
 from segkit.io.dicom.source import DicomSource, open_series
 from segkit.io.dicom.study import Series, read_study
 
@@ -106,9 +106,3 @@ def _below(place: Path, file: DicomFile) -> tuple[str, ...]:
     folder = PurePosixPath(file.folder)
     parts = folder.parts if file.member else folder.relative_to(place.as_posix()).parts
     return tuple(part for part in parts if part != ".")
-
-
-def place_id(place: Path) -> str:
-    """The name of a place without a suffix of DICOM or zip."""
-    name = place.resolve().name
-    return name[: -len(place.suffix)] if place.suffix.lower() in (".dcm", ".zip") and place.is_file() else name

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO
 
 from segkit.errors import InputError
-from segkit.file_names import READABLE, must_exist, natural_key, suffix_of
+from segkit.file_names import READABLE, case_id, must_exist, natural_key, suffix_of
 from segkit.io.limits import check_memory
 
 SUFFIX = ".dcm"
@@ -84,6 +84,13 @@ def is_dicom_place(path: Path) -> bool:
     if suffix_of(path) in (ZIP, SUFFIX):
         return True
     return suffix_of(path) not in READABLE and os.path.isfile(path) and _is_dicom_file(path)
+
+
+def place_id(place: Path) -> str:
+    """The name of a scan: of a folder its name, of a file its name without suffix."""
+    if os.path.isdir(place):
+        return place.resolve().name
+    return place.name[: -len(place.suffix)] if suffix_of(place) in (SUFFIX, ZIP) else case_id(place)
 
 
 def dicom_files(place: Path) -> list[DicomFile]:
