@@ -13,6 +13,7 @@ from segkit.bundle import Bundle
 from segkit.file_names import READABLE, suffix_of
 from segkit.inference.models import read_models
 from segkit.io import open_source
+from segkit.io.dicom.files import is_dicom_place
 from segkit.model_names import CARD, resolve_model
 from segkit.planning.norm_report import norm_report
 from segkit.plans import Plan, read_plan
@@ -38,7 +39,7 @@ def run(arguments: Sequence[str]) -> int:
 def _facts(what: str) -> list[dict[str, Any]]:
     """One entry, or one per model of an ensemble."""
     path = Path(what)
-    if suffix_of(path) in READABLE and not path.is_dir():
+    if (suffix_of(path) in READABLE and not path.is_dir()) or is_dicom_place(path):
         return [scan_facts(path)]
     if path.suffix.lower() == ".json" and path.name != CARD:
         plan = read_plan(path)

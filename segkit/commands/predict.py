@@ -22,7 +22,12 @@ from segkit.plans import Plan
 
 log = logging.getLogger(__name__)
 
-_EXTRAS: dict[Extra, str] = {"preview": "preview", "uncertainty": "uncertainty", "record": "stats"}
+_EXTRAS: dict[Extra, str] = {
+    "preview": "preview",
+    "uncertainty": "uncertainty",
+    "record": "stats",
+    "structures": "rtstruct",
+}
 """What goes beside a label map, and the flag that asks for it."""
 
 
@@ -34,7 +39,7 @@ def run(arguments: Sequence[str]) -> int:
         log.info("model %s of %s, hash %s (%s)", bundle.name, bundle.created, bundle.hash, bundle.path)
     plan = check_ensemble(bundles)
     finish = _finish(given, plan)
-    many = not given.channel and is_many(given.input)
+    many = not given.channel and is_many(given.input, given.series)
     jobs = _jobs(given, bundles, many)
     done = [job for job in jobs if given.existing == "continue" and job.done]
     pending = [job for job in jobs if job not in done]
@@ -110,10 +115,12 @@ def _scans(given: argparse.Namespace, channels: ModelChannels) -> list[Scan]:
     if given.channel and given.input:
         raise UsageError("give either scans or --channel NAME=FILE, not both")
     if given.channel:
+        if given.series:
+            raise UsageError("--series chooses among the series of one place; with --channel, give the folder of each")
         return [scan_of_channels(given.channel, channels)]
     if not given.input:
         raise UsageError("no scan was given; 'segkit predict --help' shows how")
-    return find_scans(given.input, channels)
+    return find_scans(given.input, channels, given.series)
 
 
 def _finish(given: argparse.Namespace, plan: Plan) -> Finish:
@@ -121,7 +128,7 @@ def _finish(given: argparse.Namespace, plan: Plan) -> Finish:
     unknown = [repr(name) for name in names if name not in plan.labels]
     if unknown:
         raise UsageError(f"--roi {', '.join(unknown)}: the model's labels are {', '.join(plan.labels)}")
-    return Finish({name: plan.labels[name] for name in names}, given.remove_small_blobs)
+    return Finish({name: plan.labels[name] for name in names}, given.remove_small_blobs, given.labelmap)
 
 
 def _shard(text: str | None) -> slice:
@@ -174,7 +181,11 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "input", metavar="INPUT", nargs="*", type=_path, help="a scan, several scans, a folder of scans, or a CSV file"
+        "input",
+        metavar="INPUT",
+        nargs="*",
+        type=_path,
+        help="a scan, several scans, a folder of scans, a DICOM folder or zip, or a CSV file",
     )
     parser.add_argument("-o", "--output", metavar="OUT", help="file for one scan, folder for many")
     parser.add_argument(
@@ -182,6 +193,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--channel", metavar="NAME=FILE", nargs="+", action="extend", help="one scan, a file per channel"
+    )
+    parser.add_argument(
+        "--series", metavar="N|UID|NAME|all", help="which series of a DICOM folder; all: each is a scan"
     )
     _add_computing(parser)
     _add_results(parser)
@@ -205,6 +219,8 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--preview", action="store_true", help="also a PNG with outlines, OUT_preview.png")
     group.add_argument("--uncertainty", action="store_true", help="also a map of each voxel's, OUT_uncertainty")
     group.add_argument("--stats", action="store_true", help="also volumes and the run record, OUT.json")
+    group.add_argument("--rtstruct", action="store_true", help="also an RT Structure Set of DICOM, OUT_rtstruct.dcm")
+    group.add_argument("--labelmap", action="store_true", help="-o x.dcm as the newer kind LABELMAP, not BINARY")
     group.add_argument("--roi", metavar="LABEL,...", help="keep these labels only")
     group.add_argument(
         "--remove-small-blobs", metavar="MM3", type=_volume, default=0.0, help="drop pieces below this volume"

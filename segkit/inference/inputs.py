@@ -44,6 +44,12 @@ class Scan:
     """The series that the first image is, where it is DICOM."""
 
     @property
+    def place_of_first(self) -> int:
+        """The place of the first image among the model's channels."""
+        left_out = {channel.place for channel in self.missing}
+        return next(place for place in range(len(left_out) + 1) if place not in left_out)
+
+    @property
     def where(self) -> Path:
         """Its name in messages."""
         return self.images[0]

@@ -17,8 +17,8 @@ log = logging.getLogger(__name__)
 def open_place(place: Path, choice: str | None = None) -> DicomSource:
     """The one series that is meant.
 
-    ``choice`` is a number of the list that the message shows, a SeriesInstanceUID or a description. Without it, a single
-    series is taken, or of several the only one that is a volume of more than one slice.
+    ``choice`` is a number of the list that the message shows, a SeriesInstanceUID or a description. Without it, a
+    single series is taken, or of several the only one that is a volume of more than one slice.
 
     Raises:
         InputError: no images, or the series is no volume.
@@ -31,7 +31,9 @@ def open_place(place: Path, choice: str | None = None) -> DicomSource:
         return open_series(study[0])
     volumes = [source for source in _opened(study) if source.grid.shape[2] > 1]
     if len(volumes) != 1:
-        raise UsageError(f"{place}: {len(study)} series, {_how_many(len(volumes))}; choose by --series:{_listed(study)}")
+        raise UsageError(
+            f"{place}: {len(study)} series, {_how_many(len(volumes))}; choose by --series:{_listed(study)}"
+        )
     log.info("%s: of %d series, one is a volume: %s", place, len(study), volumes[0].series)
     return volumes[0]
 

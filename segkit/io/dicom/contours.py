@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from contourpy import FillType, contour_generator
 from numpy.typing import NDArray
@@ -24,8 +26,8 @@ def outlines(mask: NDArray[np.bool_]) -> list[Polygon]:
     generator = contour_generator(z=part.T, name="serial", fill_type=FillType.OuterOffset)
     found = []
     for points, offsets in zip(*generator.filled(0.5, 2.0), strict=True):
-        rings = [points[start : stop - 1] for start, stop in zip(offsets[:-1], offsets[1:], strict=True)]
-        found.append(_with_keyholes(rings[0], rings[1:]) + (x - 1, y - 1))
+        rings = [points[start : stop - 1] for start, stop in pairwise(offsets)]
+        found.append(_with_keyholes(rings[0], rings[1:]) + np.array([x - 1, y - 1]))
     return found
 
 

@@ -1,4 +1,4 @@
-"""Which files are DICOM, in a folder, in a zip or alone. Told by their content, never by their names; no library needed.
+"""Which files are DICOM, in a folder, in a zip or alone: told by their content, never by their names.
 
 A zip is read member by member into memory and never unpacked to a disk.
 """
@@ -16,10 +16,9 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO
 
 from segkit.errors import InputError
-from segkit.file_names import READABLE, case_id, must_exist, natural_key, suffix_of
+from segkit.file_names import DICOM, READABLE, case_id, must_exist, natural_key, suffix_of
 from segkit.io.limits import check_memory
 
-SUFFIX = ".dcm"
 ZIP = ".zip"
 _PREAMBLE = 128
 _START = _PREAMBLE + 4
@@ -81,7 +80,7 @@ def is_dicom_place(path: Path) -> bool:
     """
     if os.path.isdir(path):
         return _is_dicom_folder(path)
-    if suffix_of(path) in (ZIP, SUFFIX):
+    if suffix_of(path) in (ZIP, DICOM):
         return True
     return suffix_of(path) not in READABLE and os.path.isfile(path) and _is_dicom_file(path)
 
@@ -90,7 +89,7 @@ def place_id(place: Path) -> str:
     """The name of a scan: of a folder its name, of a file its name without suffix."""
     if os.path.isdir(place):
         return place.resolve().name
-    return place.name[: -len(place.suffix)] if suffix_of(place) in (SUFFIX, ZIP) else case_id(place)
+    return place.name[: -len(place.suffix)] if suffix_of(place) in (DICOM, ZIP) else case_id(place)
 
 
 def dicom_files(place: Path) -> list[DicomFile]:

@@ -1,4 +1,4 @@
-"""Where the frames of an image lie and how their stored numbers become values, single-frame and enhanced files alike."""
+"""Where the frames of an image lie and how stored numbers become values, in single-frame and enhanced files alike."""
 
 from __future__ import annotations
 

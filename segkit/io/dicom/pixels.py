@@ -17,7 +17,7 @@ import pydicom
 import SimpleITK as sitk  # noqa: N813  (the name its own manual uses)
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.pixels import pixel_array
+from pydicom.pixels.utils import pixel_array
 from pydicom.uid import SecondaryCaptureImageStorage, generate_uid
 
 from segkit.errors import InputError

@@ -46,14 +46,8 @@ def complete_headers(source: DicomSource) -> list[Dataset]:
     Raises:
         InputError: images without a place in the patient.
     """
+    check_place(source)
     frames = source.stack.frames
-    if any(frame.position is None or frame.orientation is None for frame in frames):
-        raise InputError(
-            source.series.place,
-            expected="images with ImagePositionPatient and ImageOrientationPatient, for output as DICOM",
-            found="none",
-            remedy="Write another format, such as .nii.gz or .png.",
-        )
     known = {
         "FrameOfReferenceUID": _frame_of_reference(source),
         "StudyInstanceUID": generate_uid(),
@@ -62,6 +56,17 @@ def complete_headers(source: DicomSource) -> list[Dataset]:
     }
     first = {frame.instance: frame for frame in reversed(frames)}
     return [_complete(first[instance], known) for instance in dict.fromkeys(frame.instance for frame in frames)]
+
+
+def check_place(source: DicomSource) -> None:
+    """Raise an InputError unless every image has a place in the patient."""
+    if any(frame.position is None or frame.orientation is None for frame in source.stack.frames):
+        raise InputError(
+            source.series.place,
+            expected="images with ImagePositionPatient and ImageOrientationPatient, for output as DICOM",
+            found="none",
+            remedy="Write another format, such as .nii.gz or .png.",
+        )
 
 
 def _frame_of_reference(source: DicomSource) -> UID:
@@ -104,7 +109,7 @@ def _is_valid(element: DataElement) -> bool:
 
 def _shared_groups(header: Dataset) -> Dataset:
     """What holds for all frames, with the pixel sizes and directions of the first one, which all have in common."""
-    shared = copy.copy((header.get("SharedFunctionalGroupsSequence") or [Dataset()])[0])
+    shared: Dataset = copy.copy((header.get("SharedFunctionalGroupsSequence") or [Dataset()])[0])
     for keyword in ("PixelMeasuresSequence", "PlaneOrientationSequence"):
         if keyword not in shared:
             setattr(shared, keyword, header.PerFrameFunctionalGroupsSequence[0].get(keyword))

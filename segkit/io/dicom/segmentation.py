@@ -21,7 +21,7 @@ from pydicom.sr.codedict import codes
 from segkit.errors import InputError
 from segkit.files import atomic_path
 from segkit.io.dicom.codes import meaning_of
-from segkit.io.dicom.references import Maker, complete_headers
+from segkit.io.dicom.references import Maker, check_place, complete_headers
 from segkit.io.dicom.source import DicomSource
 from segkit.io.dicom.study import quiet
 from segkit.volume import Volume
@@ -53,21 +53,36 @@ def write_segmentation(
     Raises:
         InputError: images without a place, several multi-frame files, or labels that a LABELMAP cannot hold.
     """
+    check_fits(path, source, made_of, labelmap=labelmap)
     headers = complete_headers(source)
-    if len(headers) > 1 and any("NumberOfFrames" in header and header.NumberOfFrames > 1 for header in headers):
-        raise InputError(
-            source.series.place,
-            expected="one multi-frame file, or files of one frame, for output as DICOM-SEG",
-            found=f"{len(headers)} files, some with several frames",
-            remedy="Write another format, such as .nii.gz.",
-        )
     planes = _in_file_order(labels.array[0].transpose(2, 1, 0), source)
-    numbers = _numbers(path, made_of, labelmap)
+    numbers = _numbers(made_of, labelmap)
     pixels = _label_pixels(planes, made_of, numbers) if labelmap else _stacked_pixels(planes, made_of)
     descriptions = [_description(name, made_of[name], number, maker) for name, number in numbers.items()]
     kind = hd.seg.SegmentationTypeValues.LABELMAP if labelmap else hd.seg.SegmentationTypeValues.BINARY
     with quiet(), atomic_path(path) as temporary:
         _segmentation(headers, pixels, kind, descriptions, maker).save_as(temporary)
+
+
+def check_fits(path: Path, source: DicomSource, made_of: Mapping[str, Sequence[int]], *, labelmap: bool) -> None:
+    """Raise before the work what `write_segmentation` would raise after it."""
+    check_place(source)
+    files = source.series.instances
+    if len(files) > 1 and any(instance.frames > 1 for instance in files):
+        raise InputError(
+            source.series.place,
+            expected="one multi-frame file, or files of one frame, for output as DICOM-SEG",
+            found=f"{len(files)} files, some with several frames",
+            remedy="Write another format, such as .nii.gz.",
+        )
+    values = [value for values in made_of.values() for value in values]
+    if labelmap and (len(set(values)) < len(values) or not all(0 < value < 1 << 16 for value in values)):
+        raise InputError(
+            path,
+            expected="labels from 1 to 65535 that do not overlap, for the kind LABELMAP",
+            found=", ".join(f"{name} {' '.join(map(str, values))}" for name, values in made_of.items()),
+            remedy="Leave --labelmap out.",
+        )
 
 
 def _segmentation(
@@ -101,19 +116,11 @@ def _in_file_order(planes: NDArray[Any], source: DicomSource) -> NDArray[Any]:
     return planes[np.argsort([frame.index for frame in frames])]
 
 
-def _numbers(path: Path, made_of: Mapping[str, Sequence[int]], labelmap: bool) -> dict[str, int]:
+def _numbers(made_of: Mapping[str, Sequence[int]], labelmap: bool) -> dict[str, int]:
     """Segment numbers: 1, 2 ...; in a LABELMAP the label values themselves."""
-    if not labelmap:
-        return {name: number for number, name in enumerate(made_of, start=1)}
-    values = [value for values in made_of.values() for value in values]
-    if len(set(values)) < len(values) or not all(0 < value < 1 << 16 for value in values):
-        raise InputError(
-            path,
-            expected="labels from 1 to 65535 that do not overlap, for the kind LABELMAP",
-            found=", ".join(f"{name} {' '.join(map(str, values))}" for name, values in made_of.items()),
-            remedy="Leave --labelmap out.",
-        )
-    return {name: min(values) for name, values in made_of.items()}
+    if labelmap:
+        return {name: min(values) for name, values in made_of.items()}
+    return {name: number for number, name in enumerate(made_of, start=1)}
 
 
 def _label_pixels(

@@ -63,7 +63,11 @@ def _about(header: Dataset, maker: Maker) -> Dataset:
             made[keyword] = header[keyword]
     made.file_meta = FileMetaDataset()
     made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    made.SOPClassUID, made.SOPInstanceUID, made.SeriesInstanceUID = RTStructureSetStorage, generate_uid(), generate_uid()
+    made.SOPClassUID, made.SOPInstanceUID, made.SeriesInstanceUID = (
+        RTStructureSetStorage,
+        generate_uid(),
+        generate_uid(),
+    )
     made.Modality, made.SeriesNumber, made.InstanceNumber = "RTSTRUCT", SERIES_NUMBER, 1
     made.SeriesDescription = f"Structures by {maker.name}"[:64]
     made.Manufacturer, made.ManufacturerModelName = "segkit", f"segkit {maker.name}"[:64]
