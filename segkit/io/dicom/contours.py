@@ -32,13 +32,22 @@ def outlines(mask: NDArray[np.bool_]) -> list[Polygon]:
 
 
 def _with_keyholes(outer: Polygon, holes: list[Polygon]) -> Polygon:
-    """One polygon that runs around the outline and, by the shortest way, in and out of every hole."""
-    merged, left = outer, list(holes)
-    while left:
-        # The nearest hole first: the shortest way to it crosses no other one.
-        distances = [np.linalg.norm(merged[:, None] - hole[None], axis=2) for hole in left]
-        nearest = int(np.argmin([each.min() for each in distances]))
-        here, there = np.unravel_index(int(distances[nearest].argmin()), distances[nearest].shape)
-        hole = np.roll(left.pop(nearest), -int(there), axis=0)
-        merged = np.concatenate([merged[: here + 1], hole, hole[:1], merged[here:]])
+    """One polygon that runs around the outline and, by straight channels to the left, in and out of every hole."""
+    merged = outer
+    # What lies to the left of a hole's leftmost point begins further left, so it is a part of the polygon by then.
+    for hole in sorted(holes, key=lambda ring: float(ring[:, 0].min())):
+        start = int(hole[:, 0].argmin())
+        edge, door = _first_to_the_left(merged, hole[start])
+        ring = np.roll(hole, -start, axis=0)
+        merged = np.concatenate([merged[: edge + 1], door, ring, ring[:1], door, merged[edge + 1 :]])
     return merged
+
+
+def _first_to_the_left(polygon: Polygon, point: NDArray[np.float64]) -> tuple[int, Polygon]:
+    """The edge that a ray from ``point`` towards lower x meets first, and where, as (1, 2)."""
+    (x0, y0), (x1, y1) = polygon.T, np.roll(polygon, -1, axis=0).T
+    edges = np.flatnonzero((y0 <= point[1]) != (y1 <= point[1]))
+    share = (point[1] - y0[edges]) / (y1[edges] - y0[edges])
+    met = x0[edges] + share * (x1[edges] - x0[edges])
+    nearest = int(np.argmax(np.where(met < point[0], met, -np.inf)))
+    return int(edges[nearest]), np.array([[met[nearest], point[1]]])
