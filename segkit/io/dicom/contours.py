@@ -26,9 +26,15 @@ def outlines(mask: NDArray[np.bool_]) -> list[Polygon]:
     generator = contour_generator(z=part.T, name="serial", fill_type=FillType.OuterOffset)
     found = []
     for points, offsets in zip(*generator.filled(0.5, 2.0), strict=True):
-        rings = [points[start : stop - 1] for start, stop in pairwise(offsets)]
+        rings = [_corners(points[start : stop - 1]) for start, stop in pairwise(offsets)]
         found.append(_with_keyholes(rings[0], rings[1:]) + np.array([x - 1, y - 1]))
     return found
+
+
+def _corners(ring: Polygon) -> Polygon:
+    """The points at which a closed line turns."""
+    before, after = ring - np.roll(ring, 1, axis=0), np.roll(ring, -1, axis=0) - ring
+    return ring[before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]]
 
 
 def _with_keyholes(outer: Polygon, holes: list[Polygon]) -> Polygon:

@@ -18,6 +18,8 @@ from segkit.errors import InputError
 from segkit.io.dicom.frames import Frame
 from segkit.io.dicom.source import DicomSource
 
+UTF_8 = "ISO_IR 192"
+"""What is written is in it whatever the images are in: the names of labels may have any letters."""
 log = logging.getLogger(__name__)
 
 _MAY_BE_EMPTY = (

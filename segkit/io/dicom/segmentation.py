@@ -21,7 +21,7 @@ from pydicom.sr.codedict import codes
 from segkit.errors import InputError
 from segkit.files import atomic_path
 from segkit.io.dicom.codes import meaning_of
-from segkit.io.dicom.references import Maker, check_place, complete_headers
+from segkit.io.dicom.references import UTF_8, Maker, check_place, complete_headers
 from segkit.io.dicom.source import DicomSource
 from segkit.io.dicom.study import quiet
 from segkit.volume import Volume
@@ -61,7 +61,16 @@ def write_segmentation(
     descriptions = [_description(name, made_of[name], number, maker) for name, number in numbers.items()]
     kind = hd.seg.SegmentationTypeValues.LABELMAP if labelmap else hd.seg.SegmentationTypeValues.BINARY
     with quiet(), atomic_path(path) as temporary:
-        _segmentation(headers, pixels, kind, descriptions, maker).save_as(temporary)
+        try:
+            made = _segmentation(headers, pixels, kind, descriptions, maker)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:  # an element that nobody thought of
+            raise InputError(
+                source.series.place,
+                expected="headers that a DICOM-SEG can be made from",
+                found=f"{type(error).__name__}: {error}",
+                remedy="Correct that element, or write another format, such as .nii.gz.",
+            ) from error
+        made.save_as(temporary)
 
 
 def check_fits(path: Path, source: DicomSource, made_of: Mapping[str, Sequence[int]], *, labelmap: bool) -> None:
@@ -105,6 +114,7 @@ def _segmentation(
         content_label="SEGMENTATION",
         series_description=f"Segmentation by {maker.name}"[:64],
         omit_empty_frames=bool(pixels.any()),
+        specific_character_set=UTF_8,
     )
 
 

@@ -12,20 +12,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage, generate_uid
+from pydicom.tag import Tag
+from pydicom.uid import ImplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
 from segkit.files import atomic_path
 from segkit.io.dicom.contours import Polygon, outlines
 from segkit.io.dicom.frames import Frame
-from segkit.io.dicom.references import Maker, complete_headers
+from segkit.io.dicom.references import UTF_8, Maker, complete_headers
 from segkit.io.dicom.source import DicomSource
 from segkit.io.dicom.study import quiet
 from segkit.volume import Volume
 
 SERIES_NUMBER = 9002
+_CONTOUR_DATA = Tag("ContourData")
 _STUDY = (
-    *("SpecificCharacterSet", "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PatientAge"),
+    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PatientAge"),
     *("StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"),
     *("StudyDescription", "FrameOfReferenceUID", "PositionReferenceIndicator"),
 )
@@ -61,8 +64,9 @@ def _about(header: Dataset, maker: Maker) -> Dataset:
     for keyword in _STUDY:
         if keyword in header:
             made[keyword] = header[keyword]
+    made.SpecificCharacterSet = UTF_8
     made.file_meta = FileMetaDataset()
-    made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    made.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian  # the explicit one ends at 64 kB for a contour
     made.SOPClassUID, made.SOPInstanceUID, made.SeriesInstanceUID = (
         RTStructureSetStorage,
         generate_uid(),
@@ -135,8 +139,15 @@ def _contour(polygon: Polygon, frame: Frame) -> Dataset:
     item.ContourImageSequence = [image]
     item.ContourGeometricType = "CLOSED_PLANAR"
     item.NumberOfContourPoints = len(polygon)
-    item.ContourData = [f"{number:.5f}" for number in in_patient(polygon, frame).ravel()]
+    item[_CONTOUR_DATA] = _decimals(in_patient(polygon, frame).ravel())
     return item
+
+
+def _decimals(numbers: NDArray[np.float64]) -> RawDataElement:
+    """ContourData as it stands in the file: pydicom would look at each of what may be a million numbers."""
+    text = "\\".join(f"{number:.5f}" for number in numbers)
+    value = (text + " " * (len(text) % 2)).encode()
+    return RawDataElement(_CONTOUR_DATA, "DS", len(value), value, 0, True, True)
 
 
 def in_patient(points: Polygon, frame: Frame) -> NDArray[np.float64]:
