@@ -76,4 +76,5 @@ def module_of(name: str) -> Any:
     try:
         return importlib.import_module(f"segkit.io.dicom.{name}")
     except ModuleNotFoundError as error:
-        raise UsageError(f"reading and writing DICOM needs {error.name}, which is not installed: {INSTALL}") from error
+        package = str(error.name).partition(".")[0]
+        raise UsageError(f"reading and writing DICOM needs {package}, which is not installed: {INSTALL}") from error

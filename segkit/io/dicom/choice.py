@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from segkit.errors import InputError, UsageError
 from segkit.io.dicom.files import DicomFile, place_id
 from segkit.io.dicom.source import DicomSource, open_series
-from segkit.io.dicom.study import Series, read_study
+from segkit.io.dicom.study import Series, quiet, read_study
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,11 @@ def open_place(place: Path, choice: str | None = None) -> DicomSource:
         InputError: no images, or the series is no volume.
         UsageError: it is not clear which series is meant; the message lists all.
     """
-    study = read_study(place)
+    with quiet():
+        return _one_of(place, read_study(place), choice)
+
+
+def _one_of(place: Path, study: Sequence[Series], choice: str | None) -> DicomSource:
     if choice is not None:
         return open_series(_chosen(place, study, choice))
     if len(study) == 1:
@@ -47,7 +51,20 @@ def open_all(place: Path) -> dict[str, DicomSource]:
     Raises:
         InputError: no series is a volume.
     """
-    study = read_study(place)
+    with quiet():
+        study = read_study(place)
+        found = _volumes(place, study)
+    if not found:
+        raise InputError(
+            place,
+            expected="at least one series that is a volume",
+            found=f"none of {len(study)}",
+            remedy="The log says what is wrong with each.",
+        )
+    return found
+
+
+def _volumes(place: Path, study: Sequence[Series]) -> dict[str, DicomSource]:
     found = {}
     for number, series in enumerate(study, start=1):
         try:
@@ -56,13 +73,6 @@ def open_all(place: Path) -> dict[str, DicomSource]:
             log.warning("series %d is left out: %s", number, error)
         else:
             found[_name(place, series, study, number)] = source
-    if not found:
-        raise InputError(
-            place,
-            expected="at least one series that is a volume",
-            found=f"none of {len(study)}",
-            remedy="The log says what is wrong with each.",
-        )
     return found
 
 

@@ -131,7 +131,7 @@ def looks_like_dicom(start: bytes) -> bool:
 
 def _is_dicom_folder(folder: Path) -> bool:
     try:
-        files = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
+        files = [path for path in folder.iterdir() if path.is_file() and not _is_beside(path.name)]
     except OSError:
         return False  # that it cannot be read is said where its scans are looked for
     others = [path for path in files if suffix_of(path) not in READABLE]
@@ -141,12 +141,17 @@ def _is_dicom_folder(folder: Path) -> bool:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """Files at any depth, without hidden ones and DICOMDIR, which only lists the others."""
+    """Files at any depth."""
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
-            if not name.startswith(".") and name != "DICOMDIR":
+            if not _is_beside(name):
                 yield Path(place, name)
+
+
+def _is_beside(name: str) -> bool:
+    """Hidden files, and DICOMDIR, which only lists the others."""
+    return name.startswith(".") or name == "DICOMDIR"
 
 
 def _is_dicom_file(path: Path) -> bool:
@@ -201,7 +206,7 @@ def _check_members(path: Path, infos: list[zipfile.ZipInfo]) -> None:
 
 def _is_dicom_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bool:
     name = PurePosixPath(info.filename).name
-    if name.startswith(".") or name == "DICOMDIR" or "__MACOSX" in PurePosixPath(info.filename).parts:
+    if _is_beside(name) or "__MACOSX" in PurePosixPath(info.filename).parts:
         return False
     try:
         with archive.open(info) as file:

@@ -17,6 +17,7 @@ from pydicom.valuerep import validate_value
 from segkit.errors import InputError
 from segkit.io.dicom.frames import Frame
 from segkit.io.dicom.source import DicomSource
+from segkit.io.dicom.study import quiet
 
 UTF_8 = "ISO_IR 192"
 """What is written is in it whatever the images are in: the names of labels may have any letters."""
@@ -57,7 +58,8 @@ def complete_headers(source: DicomSource) -> list[Dataset]:
         "SliceThickness": f"{source.grid.voxel_volume / math.prod(source.grid.spacing[:2]):.6g}",
     }
     first = {frame.instance: frame for frame in reversed(frames)}
-    return [_complete(first[instance], known) for instance in dict.fromkeys(frame.instance for frame in frames)]
+    with quiet():
+        return [_complete(first[instance], known) for instance in dict.fromkeys(frame.instance for frame in frames)]
 
 
 def check_place(source: DicomSource) -> None:
