@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit.bundle import Bundle
+from segkit.bundle_card import bundle_place
 from segkit.file_names import READABLE, suffix_of
 from segkit.inference.models import read_models
 from segkit.io import open_source
@@ -39,13 +40,19 @@ def run(arguments: Sequence[str]) -> int:
 def _facts(what: str) -> list[dict[str, Any]]:
     """One entry, or one per model of an ensemble."""
     path = Path(what)
-    if (suffix_of(path) in READABLE and not path.is_dir()) or is_dicom_place(path):
+    if _is_scan(path):
         return [scan_facts(path)]
     if path.suffix.lower() == ".json" and path.name != CARD:
         plan = read_plan(path)
         return [{"kind": "plan", "path": what, **plan_facts(plan), "norms": norm_rows(plan)}]
     place = path.parent if path.name == CARD else resolve_model(what)
     return [model_facts(bundle) for bundle in read_models(place)]
+
+
+def _is_scan(path: Path) -> bool:
+    if path.is_dir():
+        return not (bundle_place(path) / CARD).is_file() and is_dicom_place(path)
+    return suffix_of(path) in READABLE or is_dicom_place(path)
 
 
 def scan_facts(path: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Nothing is interpolated: each slice lies within half a voxel of its place, and a
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 from segkit.io.geometry import SHEAR
 from segkit.io.limits import require_memory
 from segkit.volume import Shape, Volume
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ def straightened(volume: Volume, where: str | Path = "scan") -> tuple[Volume, Le
     cosines = [abs(z @ axis) / math.sqrt((z @ z) * (axis @ axis)) for axis in (x, y)]
     if volume.unit != "mm" or max(cosines) <= SHEAR:
         return volume, Lean(volume.grid.shape)
+    tilt = math.degrees(math.asin(min(1.0, math.hypot(*cosines))))
+    log.info("%s: its slices are tilted by %.1f degrees; the network sees them moved upright", where, tilt)
     steps = np.rint(np.arange(volume.grid.shape[2])[:, None] * lean).astype(int)
     lowest = steps.min(axis=0)
     shifts = tuple((int(right), int(up)) for right, up in steps - lowest)

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from segkit.errors import InputError, UsageError
 from segkit.io.dicom.files import DicomFile, place_id
 from segkit.io.dicom.source import DicomSource, open_series
-from segkit.io.dicom.study import Series, quiet, read_study
+from segkit.io.dicom.study import Series, guarded, read_study
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ def open_place(place: Path, choice: str | None = None) -> DicomSource:
         InputError: no images, or the series is no volume.
         UsageError: it is not clear which series is meant; the message lists all.
     """
-    with quiet():
+    with guarded(place):
         return _one_of(place, read_study(place), choice)
 
 
@@ -51,7 +51,7 @@ def open_all(place: Path) -> dict[str, DicomSource]:
     Raises:
         InputError: no series is a volume.
     """
-    with quiet():
+    with guarded(place):
         study = read_study(place)
         found = _volumes(place, study)
     if not found:
@@ -68,7 +68,8 @@ def _volumes(place: Path, study: Sequence[Series]) -> dict[str, DicomSource]:
     found = {}
     for number, series in enumerate(study, start=1):
         try:
-            source = open_series(series)
+            with guarded(place):
+                source = open_series(series)
         except InputError as error:
             log.warning("series %d is left out: %s", number, error)
         else:
@@ -80,7 +81,8 @@ def _opened(study: Sequence[Series]) -> list[DicomSource]:
     sources = []
     for series in study:
         try:
-            sources.append(open_series(series))
+            with guarded(series.place):
+                sources.append(open_series(series))
         except InputError as error:
             log.debug("%s", error)
     return sources

@@ -34,7 +34,8 @@ def outlines(mask: NDArray[np.bool_]) -> list[Polygon]:
 def _corners(ring: Polygon) -> Polygon:
     """The points at which a closed line turns."""
     before, after = ring - np.roll(ring, 1, axis=0), np.roll(ring, -1, axis=0) - ring
-    return ring[before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]]
+    turns = before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]
+    return np.asarray(ring[turns], dtype=np.float64)
 
 
 def _with_keyholes(outer: Polygon, holes: list[Polygon]) -> Polygon:

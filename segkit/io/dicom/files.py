@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,12 +17,14 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO
 
 from segkit.errors import InputError
-from segkit.file_names import DICOM, READABLE, case_id, must_exist, natural_key, suffix_of
+from segkit.file_names import DICOM, ENDING, READABLE, case_id, must_exist, natural_key, suffix_of
 from segkit.io.limits import check_memory
 
 ZIP = ".zip"
 _PREAMBLE = 128
 _START = _PREAMBLE + 4
+_DAMAGED = (zipfile.BadZipFile, zlib.error, NotImplementedError, OSError, EOFError, ValueError)
+"""What reading a zip can raise."""
 _LARGEST_RATIO = 1032
 """Of unpacked to packed bytes that DEFLATE can reach; a zip that promises more has members that overlap."""
 
@@ -63,13 +66,13 @@ class DicomFile:
         """
         if not self.member:
             return _opened(self.path)
-        with _zip(self.path) as archive:
+        archive = _zip(self.path, _stamp(self.path))
+        try:
             info = archive.getinfo(self.member)
             check_memory(str(self), info.file_size)
-            try:
-                return BytesIO(archive.read(info))
-            except (zipfile.BadZipFile, NotImplementedError, OSError, EOFError, ValueError) as error:
-                raise _bad_zip(self, str(error)) from error
+            return BytesIO(archive.read(info))
+        except (KeyError, *_DAMAGED) as error:
+            raise _bad_zip(self, str(error)) from error
 
 
 def is_dicom_place(path: Path) -> bool:
@@ -137,7 +140,10 @@ def _is_dicom_folder(folder: Path) -> bool:
     others = [path for path in files if suffix_of(path) not in READABLE]
     if any(_is_dicom_file(path) for path in others):
         return True
-    return len(others) == len(files) and any(_is_dicom_file(path) for path in _below(folder))
+    own = f"{place_id(folder)}{ENDING}"  # what predict wrote when it was called inside of the folder
+    return not any(suffix_of(path) in READABLE and not path.name.startswith(own) for path in files) and any(
+        _is_dicom_file(path) for path in _below(folder)
+    )
 
 
 def _below(folder: Path) -> Iterator[Path]:
@@ -170,26 +176,26 @@ def _opened(path: Path) -> IO[bytes]:
         raise InputError(path, expected="a file that can be read", found=found, remedy="Check the path.") from error
 
 
-def _zip(path: Path) -> zipfile.ZipFile:
+@lru_cache(maxsize=1)  # its directory is long, and read with every opening
+def _zip(path: Path, stamp: int) -> zipfile.ZipFile:  # noqa: ARG001 (the stamp tells a file that was replaced)
     try:
         return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except _DAMAGED as error:
         raise _bad_zip(path, str(error)) from error
 
 
-@lru_cache(maxsize=8)
-def _stamped_members(path: Path, stamp: int) -> tuple[DicomFile, ...]:  # noqa: ARG001 (the key of the cache)
-    with _zip(path) as archive:
-        infos = [info for info in archive.infolist() if not info.is_dir()]
-        _check_members(path, infos)
-        return tuple(DicomFile(path, info.filename) for info in infos if _is_dicom_member(archive, info))
+def _stamp(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError as error:
+        raise _bad_zip(path, str(error.strerror)) from error
 
 
 def _members(path: Path) -> list[DicomFile]:
-    try:
-        return list(_stamped_members(path, path.stat().st_mtime_ns))
-    except OSError as error:
-        raise _bad_zip(path, str(error.strerror)) from error
+    archive = _zip(path, _stamp(path))
+    infos = [info for info in archive.infolist() if not info.is_dir()]
+    _check_members(path, infos)
+    return [DicomFile(path, info.filename) for info in infos if _is_dicom_member(archive, info)]
 
 
 def _check_members(path: Path, infos: list[zipfile.ZipInfo]) -> None:
@@ -211,7 +217,7 @@ def _is_dicom_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bool:
     try:
         with archive.open(info) as file:
             return looks_like_dicom(file.read(_START))
-    except (zipfile.BadZipFile, NotImplementedError, OSError, EOFError, ValueError) as error:
+    except _DAMAGED as error:
         raise _bad_zip(f"{archive.filename}:{info.filename}", str(error)) from error
 
 

@@ -58,6 +58,13 @@ def frames_of(instance: Instance) -> list[Frame]:
     """
     shared = _items(instance.header, "SharedFunctionalGroupsSequence")
     own = _items(instance.header, "PerFrameFunctionalGroupsSequence")
+    if instance.frames > 1 and len(own) != instance.frames:
+        raise InputError(
+            str(instance.file),
+            expected=f"{instance.frames} frames with a place in PerFrameFunctionalGroupsSequence",
+            found=f"{len(own)}",
+            remedy="Frames without a place are no volume (a film, such as of ultrasound): give one image.",
+        )
     return [
         _frame(instance, index, [*own[index : index + 1], *shared[:1], instance.header])
         for index in range(instance.frames)

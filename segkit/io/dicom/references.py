@@ -63,13 +63,21 @@ def complete_headers(source: DicomSource) -> list[Dataset]:
 
 
 def check_place(source: DicomSource) -> None:
-    """Raise an InputError unless every image has a place in the patient."""
+    """Raise an InputError unless every image has a place in the patient, and UIDs to refer to."""
     if any(frame.position is None or frame.orientation is None for frame in source.stack.frames):
         raise InputError(
             source.series.place,
             expected="images with ImagePositionPatient and ImageOrientationPatient, for output as DICOM",
             found="none",
             remedy="Write another format, such as .nii.gz or .png.",
+        )
+    uids = ("SOPInstanceUID", "SeriesInstanceUID")
+    if not all(instance.header.get(uid) for instance in source.series.instances for uid in uids):
+        raise InputError(
+            source.series.place,
+            expected=f"images with {' and '.join(uids)}, for output as DICOM",
+            found="some without",
+            remedy="Write another format, such as .nii.gz.",
         )
 
 
@@ -98,7 +106,7 @@ def _complete(frame: Frame, known: Mapping[str, str]) -> Dataset:
     for keyword, value in known.items():
         if not made.get(keyword):
             setattr(made, keyword, value)
-    if frame.instance.frames > 1:
+    if "PerFrameFunctionalGroupsSequence" in made:
         made.SharedFunctionalGroupsSequence = [_shared_groups(made)]
     return made
 

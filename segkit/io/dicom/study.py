@@ -18,14 +18,14 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from segkit.errors import InputError
+from segkit.errors import InputError, SegkitError
 from segkit.io.dicom.files import DicomFile, dicom_files
 from segkit.io.limits import check_memory
 
 log = logging.getLogger(__name__)
 
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
-_DERIVED = {"SEG", "RTSTRUCT", "RTDOSE", "RTPLAN", "PR", "KO", "SR", "REG", "OT_MAP"}
+_DERIVED = {"SEG", "RTSTRUCT", "RTDOSE", "RTPLAN", "PR", "KO", "SR", "REG"}
 """Modalities of what was made from images; those with pixels are no scans either."""
 _META = 140
 """Where the length of the file meta group stands."""
@@ -120,16 +120,23 @@ def read_header(file: DicomFile) -> Dataset:
     Raises:
         InputError: not DICOM, or damaged.
     """
+    with guarded(file), file.open() as stream:
+        _check_inflated(file, stream)
+        return pydicom.dcmread(stream, defer_size=_LONG, force=True)
+
+
+@contextmanager
+def guarded(where: object) -> Iterator[None]:
+    """Turn whatever damaged headers bring up inside of pydicom into an InputError, and keep it `quiet`."""
     try:
-        with quiet(), file.open() as stream:
-            _check_inflated(file, stream)
-            return pydicom.dcmread(stream, defer_size=_LONG, force=True)
-    except InputError:
+        with quiet():
+            yield
+    except SegkitError:
         raise
-    except Exception as error:  # whatever a damaged file brings up inside the library
+    except Exception as error:
         raise InputError(
-            str(file),
-            expected="DICOM",
+            str(where),
+            expected="DICOM that follows its standard",
             found=f"{type(error).__name__}: {error}",
             remedy="The file is incomplete or damaged: copy it again, or leave it out.",
         ) from error

@@ -40,6 +40,8 @@ def test_places(dicom: Any, tmp_path: Path) -> None:
     assert is_dicom_place(tmp_path / "study" / "deep" / "000")
     assert not is_dicom_place(tmp_path / "study" / "notes.txt")
     assert not is_dicom_place(tmp_path / "nowhere")
+    (tmp_path / "study" / "study_seg.nii.gz").write_bytes(b"")
+    assert is_dicom_place(tmp_path / "study")
     (tmp_path / "study" / "scan.nii").write_bytes(b"")
     assert not is_dicom_place(tmp_path / "study")
     assert is_dicom_place(tmp_path / "study" / "deep")

@@ -130,6 +130,12 @@ def test_picture_has_no_place_for_segments(dicom: Any, tmp_path: Path) -> None:
         module_of("references").check_place(open_place(scan))
 
 
+def test_images_without_uids(dicom: Any, tmp_path: Path) -> None:
+    scan = dicom.file(tmp_path / "a", np.zeros((6, 8), np.int16), SeriesInstanceUID=None)
+    with pytest.raises(InputError, match="images with SOPInstanceUID and SeriesInstanceUID, for output as DICOM"):
+        module_of("references").check_place(open_place(scan))
+
+
 @pytest.mark.parametrize(
     "name", ["philips_enhanced_anatomical_001", "siemens_multiframe_anatomical_001", "failing_gantrytilting_001"]
 )

@@ -126,6 +126,11 @@ def test_place_without_spacing(dicom: Any, tmp_path: Path) -> None:
         open_source(dicom.series(tmp_path / "s", VOXELS, PixelSpacing=None))
 
 
+def test_film(dicom: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected 4 frames with a place in PerFrameFunctionalGroupsSequence, found 0"):
+        open_source(dicom.file(tmp_path / "a", np.zeros((4, 3, 2), np.int16)))
+
+
 def test_picture_without_place(dicom: Any, tmp_path: Path) -> None:
     top = {"ImagePositionPatient": None, "ImageOrientationPatient": None}
     scan = dicom.file(tmp_path / "a", VOXELS[..., 0].T.copy(), PixelSpacing=None, **top)
