@@ -10,6 +10,7 @@ from pathlib import Path
 from segkit.bundle import Bundle
 from segkit.commands.scan_progress import ScanProgress
 from segkit.errors import SomeCasesFailed, UsageError
+from segkit.file_names import DICOM, suffix_of
 from segkit.inference.batch import Finish, Outcome, predict_job, predict_jobs, read_outcomes, skipped, write_outcomes
 from segkit.inference.channels import ModelChannels, model_channels
 from segkit.inference.inputs import Scan, find_scans, is_many, scan_of_channels
@@ -70,6 +71,8 @@ def _jobs(given: argparse.Namespace, bundles: Sequence[Bundle], many: bool) -> l
         unit=bundles[0].plan.unit,
         extras=[extra for extra, wanted in _EXTRAS.items() if getattr(given, wanted)],
     )
+    if given.labelmap and not any(suffix_of(job.output) == DICOM for job in jobs):
+        raise UsageError("--labelmap is about DICOM-SEG, and none is written; name it with -o x.dcm")
     check_jobs(jobs[_shard(given.shard)], given.existing)
     return jobs[_shard(given.shard)]
 

@@ -149,6 +149,7 @@ def test_image_is_never_overwritten(dicom: Any, here: Path, capsys: pytest.Captu
     [
         (["scan.nii", "-o", "o.dcm"], "DICOM is written for scans that are DICOM, and scan.nii is not"),
         (["scan.nii", "--rtstruct"], "scan_seg_rtstruct.dcm: DICOM is written for scans that are DICOM"),
+        (["scan.nii", "--labelmap"], "--labelmap is about DICOM-SEG, and none is written"),
         (["scan.nii", "--series", "1"], "--series 1: scan.nii is no DICOM"),
         (["--channel", "image=scan.nii", "--series", "1"], "--series chooses among the series of one place"),
     ],

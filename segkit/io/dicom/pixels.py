@@ -21,7 +21,7 @@ from pydicom.pixels.utils import pixel_array
 from pydicom.uid import SecondaryCaptureImageStorage, generate_uid
 
 from segkit.errors import InputError
-from segkit.io.dicom.study import Instance, quiet
+from segkit.io.dicom.study import Instance, guarded
 
 _IMAGE = (
     *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames"),
@@ -48,20 +48,20 @@ def stored_pixels(instance: Instance) -> NDArray[Any]:
     Raises:
         InputError: a transfer syntax that cannot be decoded, or pixels that are damaged or too few.
     """
-    with quiet(), instance.file.open() as stream:
+    with guarded(instance.file), instance.file.open() as stream:
         dataset = pydicom.dcmread(stream, force=True)
         dataset.file_meta.TransferSyntaxUID = instance.syntax
         found = _decoded(instance, dataset)
-    shape = (instance.frames, int(instance.header.Rows), int(instance.header.Columns))
-    found = found.reshape(shape + found.shape[-1:] if int(instance.header.get("SamplesPerPixel", 1)) > 1 else shape)
-    return _used_bits(found.astype(found.dtype.newbyteorder("="), copy=False), instance.header)
+        shape = (instance.frames, int(instance.header.Rows), int(instance.header.Columns))
+        found = found.reshape(shape + found.shape[-1:] if int(instance.header.get("SamplesPerPixel", 1)) > 1 else shape)
+        return _used_bits(found.astype(found.dtype.newbyteorder("="), copy=False), instance.header)
 
 
 def _decoded(instance: Instance, dataset: Dataset) -> NDArray[Any]:
     try:
         return np.asarray(pixel_array(dataset))
     except Exception as error:  # each of its decoders raises errors of its own
-        if not instance.syntax.is_encapsulated:
+        if not (instance.syntax.is_transfer_syntax and instance.syntax.is_encapsulated):
             raise _undecodable(instance, str(error)) from error
     try:
         return _decoded_by_itk(dataset)

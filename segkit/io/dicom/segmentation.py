@@ -57,7 +57,7 @@ def write_segmentation(
     headers = complete_headers(source)
     planes = _in_file_order(labels.array[0].transpose(2, 1, 0), source)
     numbers = _numbers(made_of, labelmap)
-    pixels = _label_pixels(planes, made_of, numbers) if labelmap else _stacked_pixels(planes, made_of)
+    pixels = _stacked_pixels(planes, made_of) if _overlap(made_of) else _label_pixels(planes, made_of, numbers)
     descriptions = [_description(name, made_of[name], number, maker) for name, number in numbers.items()]
     kind = hd.seg.SegmentationTypeValues.LABELMAP if labelmap else hd.seg.SegmentationTypeValues.BINARY
     with quiet(), atomic_path(path) as temporary:
@@ -85,7 +85,7 @@ def check_fits(path: Path, source: DicomSource, made_of: Mapping[str, Sequence[i
             remedy="Write another format, such as .nii.gz.",
         )
     values = [value for values in made_of.values() for value in values]
-    if labelmap and (len(set(values)) < len(values) or not all(0 < value < 1 << 16 for value in values)):
+    if labelmap and (_overlap(made_of) or not all(0 < value < 1 << 16 for value in values)):
         raise InputError(
             path,
             expected="labels from 1 to 65535 that do not overlap, for the kind LABELMAP",
@@ -133,9 +133,15 @@ def _numbers(made_of: Mapping[str, Sequence[int]], labelmap: bool) -> dict[str, 
     return {name: number for number, name in enumerate(made_of, start=1)}
 
 
+def _overlap(made_of: Mapping[str, Sequence[int]]) -> bool:
+    values = [value for values in made_of.values() for value in values]
+    return len(set(values)) < len(values)
+
+
 def _label_pixels(
     planes: NDArray[Any], made_of: Mapping[str, Sequence[int]], numbers: Mapping[str, int]
 ) -> NDArray[np.uint16]:
+    """(Z, Y, X) of segment numbers: little memory where there are many segments."""
     pixels = np.zeros(planes.shape, np.uint16)
     for name, values in made_of.items():
         pixels[np.isin(planes, list(values))] = numbers[name]

@@ -80,6 +80,8 @@ def open_series(series: Series) -> DicomSource:
     """
     for instance in series.instances:
         check_photometric(instance)
+        if not (instance.header.Rows and instance.header.get("Columns")):
+            raise InputError(str(instance.file), expected="pixels", found="no Rows or Columns", remedy="Leave it out.")
     samples = {int(instance.header.get("SamplesPerPixel") or 1) for instance in series.instances}
     if len(samples) > 1:
         raise InputError(

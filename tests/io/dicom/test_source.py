@@ -95,6 +95,32 @@ def test_unknown_transfer_syntax(dicom: Any, tmp_path: Path) -> None:
         read_volume(scan)
 
 
+def test_transfer_syntax_that_nobody_knows(dicom: Any, tmp_path: Path) -> None:
+    scan = dicom.file(tmp_path / "a", PIXELS)
+    data = dicom.pydicom.dcmread(scan)
+    data.file_meta.TransferSyntaxUID = "1.2.3.4"
+    data.save_as(scan, implicit_vr=False, little_endian=True)
+    with pytest.raises(InputError, match=r"found the transfer syntax 1\.2\.3\.4 \(1\.2\.3\.4\)"):
+        read_volume(scan)
+
+
+def test_old_file_without_preamble(dicom: Any, tmp_path: Path) -> None:
+    data = dicom.pydicom.dcmread(dicom.file(tmp_path / "a", PIXELS))
+    del data.file_meta, data.preamble
+    data.save_as(tmp_path / "old", implicit_vr=True, little_endian=True)
+    (tmp_path / "a").unlink()
+    assert read_volume(tmp_path / "old").array[0, ..., 0].T.tolist() == PIXELS.tolist()
+
+
+def test_no_rows(dicom: Any, tmp_path: Path) -> None:
+    scan = dicom.file(tmp_path / "a", PIXELS)
+    data = dicom.pydicom.dcmread(scan)
+    data.Rows = 0
+    data.save_as(scan)
+    with pytest.raises(InputError, match="a: expected pixels, found no Rows or Columns"):
+        read_volume(scan)
+
+
 LOSSY = {
     "4.50": 65,  # 8 bits with a slope of 32
     "4.51": 36,
