@@ -15,7 +15,7 @@ import numpy as np
 
 from segkit.dataset_csv import read_rows
 from segkit.errors import InputError, UsageError
-from segkit.file_names import BESIDE, ENDING, case_id, must_exist, scan_paths
+from segkit.file_names import BESIDE, ENDING, case_id, must_exist, readable_files, scan_paths
 from segkit.inference.channels import MissingChannel, ModelChannels
 from segkit.io import read_case, whole
 from segkit.io.dicom import DicomScan, dicom_scan, dicom_scans
@@ -170,12 +170,22 @@ def _scans(path: Path, channels: ModelChannels, series: str | None) -> list[Scan
         return [Scan(name, (path,), dicom=dicom) for name, dicom in dicom_scans(path).items()]
     dicom = dicom_scan(path, series)
     if dicom is not None:
+        _note_other_formats(path)
         return [Scan(place_id(path), (path,), dicom=dicom)]
     if os.path.isdir(path):
         return _scans_of_folder(path, channels)
     if path.suffix.lower() == ".csv":
         return _scans_of_table(path, channels)
     return [Scan(case_id(path), (path,))]
+
+
+def _note_other_formats(place: Path) -> None:
+    """Say that scans of other formats, which are not what predict itself wrote, are left alone beside DICOM."""
+    own = f"{place_id(place)}{ENDING}"
+    files = readable_files(place) if os.path.isdir(place) else []
+    others = [path for path in files if not path.name.startswith(own)]
+    if others:
+        log.warning("%s is a folder of DICOM: files such as %s are left alone", place, others[0].name)
 
 
 def _scans_of_folder(folder: Path, channels: ModelChannels) -> list[Scan]:

@@ -51,6 +51,16 @@ def test_folder(dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]) -> N
     check(here / "study_seg.nii.gz", here / "study")
 
 
+def test_other_formats_beside_dicom(dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dicom.series(here / "study", voxels(), axes=AXES)
+    assert main(["predict", "study", "-o", "study/study_seg.nii.gz", *MODEL]) == 0
+    assert main(["predict", "study", *MODEL]) == 0
+    assert "warning" not in capsys.readouterr().err
+    nibabel.save(nibabel.Nifti1Image(voxels(), np.eye(4)), here / "study" / "a.nii")
+    assert main(["predict", "study", "-o", "o.nii", *MODEL]) == 0
+    assert "study is a folder of DICOM: files such as a.nii are left alone" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["o.nii", "o.nrrd", "o.mha"])
 def test_zip_to_other_formats(dicom: Any, here: Path, name: str) -> None:
     dicom.series(here / "study", voxels(), axes=AXES)

@@ -142,9 +142,13 @@ def _label_pixels(
     planes: NDArray[Any], made_of: Mapping[str, Sequence[int]], numbers: Mapping[str, int]
 ) -> NDArray[np.uint16]:
     """(Z, Y, X) of segment numbers: little memory where there are many segments."""
-    pixels = np.zeros(planes.shape, np.uint16)
-    for name, values in made_of.items():
-        pixels[np.isin(planes, list(values))] = numbers[name]
+    number_of = {value: numbers[name] for name, values in made_of.items() for value in values}
+    values = np.array(sorted(number_of))
+    found = np.array([number_of[value] for value in values.tolist()], np.uint16)
+    pixels = np.empty(planes.shape, np.uint16)
+    for target, plane in zip(pixels, planes, strict=True):
+        places = np.searchsorted(values, plane).clip(max=len(values) - 1)
+        target[...] = np.where(values[places] == plane, found[places], 0)
     return pixels
 
 

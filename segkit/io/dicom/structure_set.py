@@ -50,9 +50,10 @@ def write_structure_set(
     made = _about(headers[0], maker)
     made.ReferencedFrameOfReferenceSequence = [_frame_of_reference(headers)]
     made.StructureSetROISequence, made.ROIContourSequence, made.RTROIObservationsSequence = [], [], []
+    present = [set(np.unique(labels.array[..., place]).tolist()) for place in range(labels.array.shape[3])]
     for number, (name, values) in enumerate(made_of.items(), start=1):
         made.StructureSetROISequence.append(_roi(number, name, headers[0], maker))
-        made.ROIContourSequence.append(_contours(number, labels.array[0], source, values))
+        made.ROIContourSequence.append(_contours(number, labels.array[0], source, set(values), present))
         made.RTROIObservationsSequence.append(_observation(number))
     with quiet(), atomic_path(path) as temporary:
         made.save_as(temporary, enforce_file_format=True)
@@ -116,13 +117,17 @@ def _observation(number: int) -> Dataset:
     return item
 
 
-def _contours(number: int, labels: NDArray[Any], source: DicomSource, values: Sequence[int]) -> Dataset:
+def _contours(
+    number: int, labels: NDArray[Any], source: DicomSource, values: set[int], present: Sequence[set[int]]
+) -> Dataset:
+    """The contours of the voxels (X, Y, Z) with these values; ``present`` are those of each plane."""
     item = Dataset()
     item.ROIDisplayColor = list(_COLOURS[(number - 1) % len(_COLOURS)])
     item.ReferencedROINumber = number
     found = [
         _contour(polygon, frame)
         for place, frame in enumerate(source.stack.frames)
+        if values & present[place]
         for polygon in outlines(np.isin(labels[..., place], list(values)))
     ]
     if found:
