@@ -60,12 +60,14 @@ def stored_pixels(instance: Instance) -> NDArray[Any]:
 def _decoded(instance: Instance, dataset: Dataset) -> NDArray[Any]:
     try:
         return np.asarray(pixel_array(dataset))
+    except MemoryError:
+        raise
     except Exception as error:  # each of its decoders raises errors of its own
         if not (instance.syntax.is_transfer_syntax and instance.syntax.is_encapsulated):
             raise _undecodable(instance, str(error)) from error
     try:
         return _decoded_by_itk(dataset)
-    except Exception as error:
+    except (RuntimeError, ValueError) as error:
         raise _undecodable(instance, str(error)) from error
 
 

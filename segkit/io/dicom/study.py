@@ -131,7 +131,7 @@ def guarded(where: object) -> Iterator[None]:
     try:
         with quiet():
             yield
-    except SegkitError:
+    except (SegkitError, MemoryError):
         raise
     except Exception as error:
         raise InputError(

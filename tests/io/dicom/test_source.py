@@ -141,3 +141,17 @@ def test_transfer_syntaxes(dicom: Any, data_root: Path) -> None:
     for path in packed:
         allowed = next((most for sign, most in LOSSY.items() if path.name.removesuffix(".dcm").endswith(sign)), 0)
         assert np.abs(read_volume(path).array - plain.astype(float)).max() <= allowed, path.name
+
+
+def test_grey_and_colour_in_one_series(dicom: Any, tmp_path: Path) -> None:
+    dicom.file(tmp_path / "s" / "a", PIXELS)
+    data = dicom.pydicom.dcmread(dicom.file(tmp_path / "s" / "b", PIXELS, number=2, ImagePositionPatient=[0, 0, 1]))
+    data.SamplesPerPixel, data.PhotometricInterpretation = 3, "RGB"
+    data.save_as(tmp_path / "s" / "b")
+    with pytest.raises(InputError, match="expected images of one kind, found grey and coloured ones"):
+        open_source(tmp_path / "s")
+
+
+def test_colours_are_channels(dicom: Any, data_root: Path) -> None:
+    volume = read_volume(data_root / "dicom_hard" / "generic_rgb_001")
+    assert (volume.array.shape, volume.dtype) == ((3, 52, 77, 4), np.uint8)
