@@ -14,6 +14,8 @@ ITK = (".nrrd", ".nhdr", ".mha", ".mhd")
 DETACHED = (".nhdr", ".mhd")
 """Headers of ITK whose voxels may stand in another file."""
 PICTURE = (".png", ".tif", ".tiff", ".bmp")
+DICOM = ".dcm"
+"""Of DICOM objects that are written; what is read is told by its content."""
 READABLE = (*NIFTI, *ITK, *PICTURE)
 WRITABLE = (*NIFTI, ".nrrd", ".mha", *PICTURE)
 ENDING = "_seg"
@@ -22,6 +24,8 @@ PREVIEW = "_preview"
 """Behind the name of a label map: the picture of it."""
 UNCERTAINTY = "_uncertainty"
 """Behind the name of a label map: how uncertain each of its voxels is."""
+RTSTRUCT = "_rtstruct"
+"""Behind the name of a label map: its outlines as RT Structure Set."""
 BESIDE = (PREVIEW, UNCERTAINTY)
 """What predict writes beside a label map, by the end of its name."""
 

@@ -31,6 +31,11 @@ class Grid:
         return (float(edges[0]), float(edges[1]), float(edges[2]))
 
     @property
+    def voxel_volume(self) -> float:
+        """Of one voxel, in ``unit`` cubed."""
+        return abs(float(np.linalg.det(self.affine[:3, :3])))
+
+    @property
     def voxels(self) -> int:
         """Number of voxels of one channel."""
         return self.shape[0] * self.shape[1] * self.shape[2]

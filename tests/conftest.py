@@ -1,4 +1,4 @@
-"""What the tests share: where the real data is, and a phantom of two cases."""
+"""What the tests share: where the real data is, a phantom of two cases, and DICOM that is written for a test."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from segkit.phantom import write_phantom
 
@@ -43,3 +46,71 @@ def full_disk() -> Callable[[int], AbstractContextManager[None]]:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     return limited
+
+
+class WrittenDicom:
+    """Writes DICOM in which every number is known."""
+
+    def __init__(self, pydicom: Any) -> None:
+        self.pydicom = pydicom
+
+    def header(self, series: str = "1.2.3.1", number: int = 1, **elements: Any) -> Any:
+        """The header of one CT slice without pixels; ``elements`` replace or add, None removes."""
+        uid = self.pydicom.uid
+        made = self.pydicom.Dataset()
+        made.file_meta = self.pydicom.dataset.FileMetaDataset()
+        made.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
+        values = {"SOPClassUID": uid.CTImageStorage, "SOPInstanceUID": f"{series}.{number}"}
+        values |= {"SeriesInstanceUID": series, "StudyInstanceUID": "1.2.3", "FrameOfReferenceUID": "1.2.3.99"}
+        values |= {"PatientName": "Test^Case", "PatientID": "1", "Modality": "CT", "SeriesNumber": 1}
+        values |= {"ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "ImagePositionPatient": [0, 0, 0]}
+        values |= {"InstanceNumber": number, "PixelSpacing": [1, 1], "SliceThickness": 1}
+        for keyword, value in (values | elements).items():
+            if value is not None:
+                setattr(made, keyword, value)
+        return made
+
+    def file(self, path: Path, pixels: NDArray[Any], **elements: Any) -> Path:
+        """Pixels (rows, columns), or (frames, rows, columns), stored as they are."""
+        made = self.header(**elements)
+        made.Rows, made.Columns = pixels.shape[-2:]
+        if pixels.ndim == 3:
+            made.NumberOfFrames = len(pixels)
+        made.SamplesPerPixel, made.PixelRepresentation = 1, int(pixels.dtype.kind == "i")
+        made.PhotometricInterpretation = elements.get("PhotometricInterpretation", "MONOCHROME2")
+        made.BitsAllocated = pixels.dtype.itemsize * 8
+        made.BitsStored = elements.get("BitsStored", made.BitsAllocated)
+        made.HighBit = made.BitsStored - 1
+        made.PixelData = pixels.tobytes()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made.save_as(path, enforce_file_format=True)
+        return path
+
+    def series(
+        self,
+        folder: Path,
+        voxels: NDArray[Any],
+        *,
+        axes: NDArray[Any] | None = None,
+        origin: tuple[float, float, float] = (0, 0, 0),
+        names: list[int] | None = None,
+        **elements: Any,
+    ) -> Path:
+        """Voxels (X, Y, Z), a file per slice. ``axes``: steps in mm in LPS as columns; ``names``: instance numbers."""
+        steps = np.eye(3) if axes is None else axes
+        spacing = np.linalg.norm(steps, axis=0)
+        for place, name in enumerate(names or range(voxels.shape[2])):
+            own = {
+                "ImageOrientationPatient": [f"{value:.12f}" for value in (steps / spacing)[:, :2].T.ravel()],
+                "ImagePositionPatient": [f"{value:.8f}" for value in np.array(origin) + place * steps[:, 2]],
+                "PixelSpacing": [f"{spacing[1]:.10f}", f"{spacing[0]:.10f}"],
+            }
+            pixels = np.ascontiguousarray(voxels[..., place].T)
+            self.file(folder / f"{name:03d}", pixels, number=name + 1, **own | elements)
+        return folder
+
+
+@pytest.fixture(scope="session")
+def dicom() -> WrittenDicom:
+    """dicom.series(folder, voxels, ...) and dicom.file(path, pixels, ...) write DICOM."""
+    return WrittenDicom(pytest.importorskip("pydicom", reason="the extra [dicom] is not installed"))

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from segkit.bundle_card import ModelCard, open_card
+from segkit.bundle_card import ModelCard, bundle_place, open_card
 from segkit.file_names import READABLE, suffix_of
 from segkit.io import open_source
+from segkit.io.dicom.files import is_dicom_place
 from segkit.model_names import CARD, ensemble, resolve_model
 from segkit.planning.norm_report import norm_report
 from segkit.plans import Plan, read_plan
@@ -37,13 +38,19 @@ def run(arguments: Sequence[str]) -> int:
 def _facts(what: str) -> list[dict[str, Any]]:
     """One entry, or one per model of an ensemble."""
     path = Path(what)
-    if suffix_of(path) in READABLE and not path.is_dir():
+    if _is_scan(path):
         return [scan_facts(path)]
     if path.suffix.lower() == ".json" and path.name != CARD:
         plan = read_plan(path)
         return [{"kind": "plan", "path": what, **plan_facts(plan), "norms": norm_rows(plan)}]
     place = path.parent if path.name == CARD else resolve_model(what)
     return [model_facts(open_card(each)) for each in ensemble(place)]
+
+
+def _is_scan(path: Path) -> bool:
+    if path.is_dir():
+        return not (bundle_place(path) / CARD).is_file() and is_dicom_place(path)
+    return suffix_of(path) in READABLE or is_dicom_place(path)
 
 
 def scan_facts(path: Path) -> dict[str, Any]:

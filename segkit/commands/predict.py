@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from segkit import inference
 from segkit.commands.scan_progress import ScanProgress
 from segkit.errors import SomeCasesFailed, UsageError
+from segkit.file_names import DICOM, suffix_of
 from segkit.inference.batch import Finish, Outcome, predict_job, predict_jobs, read_outcomes, skipped, write_outcomes
 from segkit.inference.channels import ModelChannels, model_channels
 from segkit.inference.inputs import Scan, find_scans, is_many, scan_of_channels
@@ -26,7 +27,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_EXTRAS: dict[Extra, str] = {"preview": "preview", "uncertainty": "uncertainty", "record": "stats"}
+_EXTRAS: dict[Extra, str] = {
+    "preview": "preview",
+    "uncertainty": "uncertainty",
+    "record": "stats",
+    "structures": "rtstruct",
+}
 """What goes beside a label map, and the flag that asks for it."""
 
 
@@ -39,7 +45,7 @@ def run(arguments: Sequence[str]) -> int:
         log.info("model %s of %s, hash %s (%s)", bundle.name, bundle.created, bundle.hash, bundle.path)
     plan = inference.check_ensemble(bundles)
     finish = _finish(given, plan)
-    many = not given.channel and is_many(given.input)
+    many = not given.channel and is_many(given.input, given.series)
     jobs = _jobs(given, bundles, many)
     done = [job for job in jobs if given.existing == "continue" and job.done]
     pending = [job for job in jobs if job not in done]
@@ -72,6 +78,8 @@ def _jobs(given: argparse.Namespace, bundles: Sequence[Bundle], many: bool) -> l
         unit=bundles[0].plan.unit,
         extras=[extra for extra, wanted in _EXTRAS.items() if getattr(given, wanted)],
     )
+    if given.labelmap and not any(suffix_of(job.output) == DICOM for job in jobs):
+        raise UsageError("--labelmap is about DICOM-SEG, and none is written; name it with -o x.dcm")
     check_jobs(jobs[_shard(given.shard)], given.existing)
     return jobs[_shard(given.shard)]
 
@@ -128,10 +136,12 @@ def _scans(given: argparse.Namespace, channels: ModelChannels) -> list[Scan]:
     if given.channel and given.input:
         raise UsageError("give either scans or --channel NAME=FILE, not both")
     if given.channel:
+        if given.series:
+            raise UsageError("--series chooses among the series of one place; with --channel, give the folder of each")
         return [scan_of_channels(given.channel, channels)]
     if not given.input:
         raise UsageError("no scan was given; 'segkit predict --help' shows how")
-    return find_scans(given.input, channels)
+    return find_scans(given.input, channels, given.series)
 
 
 def _finish(given: argparse.Namespace, plan: Plan) -> Finish:
@@ -139,7 +149,7 @@ def _finish(given: argparse.Namespace, plan: Plan) -> Finish:
     unknown = [repr(name) for name in names if name not in plan.labels]
     if unknown:
         raise UsageError(f"--roi {', '.join(unknown)}: the model's labels are {', '.join(plan.labels)}")
-    return Finish({name: plan.labels[name] for name in names}, given.remove_small_blobs)
+    return Finish({name: plan.labels[name] for name in names}, given.remove_small_blobs, given.labelmap)
 
 
 def _shard(text: str | None) -> slice:
@@ -198,7 +208,11 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "input", metavar="INPUT", nargs="*", type=_path, help="a scan, several scans, a folder of scans, or a CSV file"
+        "input",
+        metavar="INPUT",
+        nargs="*",
+        type=_path,
+        help="a scan, several scans, a folder of scans, a DICOM folder or zip, or a CSV file",
     )
     parser.add_argument("-o", "--output", metavar="OUT", help="file for one scan, folder for many")
     parser.add_argument(
@@ -206,6 +220,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--channel", metavar="NAME=FILE", nargs="+", action="extend", help="one scan, a file per channel"
+    )
+    parser.add_argument(
+        "--series", metavar="N|UID|NAME|all", help="which series of a DICOM folder; all: each is a scan"
     )
     _add_computing(parser)
     _add_results(parser)
@@ -233,6 +250,8 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also figures of each label and the run record, OUT.json; of many, stats.csv",
     )
+    group.add_argument("--rtstruct", action="store_true", help="also an RT Structure Set of DICOM, OUT_rtstruct.dcm")
+    group.add_argument("--labelmap", action="store_true", help="-o x.dcm as the newer kind LABELMAP, not BINARY")
     group.add_argument("--roi", metavar="LABEL,...", help="keep these labels only")
     group.add_argument(
         "--remove-small-blobs", metavar="MM3", type=_volume, default=0.0, help="drop pieces below this volume"

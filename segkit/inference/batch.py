@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.errors import SegkitError, UsageError
+from segkit.file_names import DICOM, suffix_of
 from segkit.files import write_text
+from segkit.inference.dicom_outputs import check_dicom_output, warn_of_modality, write_segments, write_structures
 from segkit.inference.label_figures import label_figures
 from segkit.inference.outputs import Job
 from segkit.inference.record import run_record
@@ -39,6 +41,8 @@ class Finish:
     """The labels that are kept: name to value."""
     small_blobs: float = 0.0
     """Pieces below this volume (mm3; for pictures px2) are removed."""
+    labelmap: bool = False
+    """DICOM-SEG is written as the kind LABELMAP."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +68,10 @@ def predict_job(predictor: Predictor, job: Job, finish: Finish, progress: Progre
     started = time.perf_counter()
     scan = job.scan.read()
     check_labels_fit(job.output, scan.grid.shape, finish.labels.values())
+    check_dicom_output(job, predictor.plan, finish.labels, labelmap=finish.labelmap)
     read = time.perf_counter() - started
-    place = job.scan.images[0]
+    place = job.scan.where
+    warn_of_modality(job.scan, predictor.plan)
     uncertainty = None
     if "uncertainty" in job.extras:
         labels, uncertainty = predictor.predict_with_uncertainty(scan, where=place, progress=progress)
@@ -81,10 +87,15 @@ def predict_job(predictor: Predictor, job: Job, finish: Finish, progress: Progre
         write_preview(job.preview, scan, labels, finish.labels)
     if uncertainty is not None:
         write_image(job.uncertainty, uncertainty, like=place)
-    write_labels(job.output, labels, like=place, names=finish.labels)
+    if "structures" in job.extras:
+        write_structures(job, labels, predictor, finish.labels)
+    if suffix_of(job.output) == DICOM:
+        write_segments(job, labels, predictor, finish.labels, labelmap=finish.labelmap)
+    else:
+        write_labels(job.output, labels, like=place, names=finish.labels)
     seconds = {"read": read, **predictor.seconds, "write": time.perf_counter() - written}
     if "record" in job.extras:
-        record = run_record(predictor, job.scan.images, seconds)
+        record = run_record(predictor, job.scan.files, seconds)
         record["channels_left_out"] = [channel.name for channel in job.scan.missing]
         record["tile_mismatch"] = predictor.tile_mismatch
         record["labels"] = figures
@@ -103,7 +114,7 @@ def _figures(
         predictor.plan.regions,
         channels={name: voxels for name, voxels in zip(names, scan.array, strict=True) if name not in lacking},
         uncertainty=None if uncertainty is None else uncertainty.array[0],
-        where=job.scan.images[0],
+        where=job.scan.where,
     )
 
 

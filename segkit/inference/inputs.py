@@ -15,14 +15,18 @@ import numpy as np
 
 from segkit.dataset_csv import read_rows
 from segkit.errors import InputError, UsageError
-from segkit.file_names import BESIDE, ENDING, case_id, must_exist, scan_paths
+from segkit.file_names import BESIDE, ENDING, case_id, must_exist, readable_files, scan_paths
 from segkit.inference.channels import MissingChannel, ModelChannels
-from segkit.io import read_case
+from segkit.io import read_case, whole
+from segkit.io.dicom import DicomScan, dicom_scan, dicom_scans
+from segkit.io.dicom.files import dicom_files, is_dicom_place, place_id
 from segkit.volume import Volume
 
 log = logging.getLogger(__name__)
 
 _NUMBERED = re.compile(r"(.+)_([0-9]{4})")
+ALL_SERIES = "all"
+"""In place of one series: each of them is a scan of its own."""
 _COLUMNS = "case,image or case,image:CHANNEL,image:CHANNEL ..."
 
 
@@ -38,6 +42,31 @@ class Scan:
     """Channels of the model that have no file."""
     problem: InputError | None = None
     """Why it cannot be read: a bad line of a table, which must not stop the other lines."""
+    dicom: DicomScan | None = None
+    """The series that the first image is, where it is DICOM."""
+
+    @property
+    def place_of_first(self) -> int:
+        """The place of the first image among the model's channels."""
+        left_out = {channel.place for channel in self.missing}
+        return next(place for place in range(len(left_out) + 1) if place not in left_out)
+
+    @property
+    def where(self) -> Path:
+        """Its name in messages."""
+        return self.images[0]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All that it is read from; of DICOM, the images of its series.
+
+        Raises:
+            InputError: it is DICOM and no volume.
+            UsageError: it is DICOM, and not clear which series.
+        """
+        if self.dicom is None:
+            return self.images
+        return (*self.dicom.source.files, *(each for image in self.images[1:] for each in _files(image)))
 
     def read(self) -> Volume:
         """All channels; one that is missing has everywhere the value that normalisation turns into 0.
@@ -49,9 +78,13 @@ class Scan:
             raise self.problem
         if self.numbered:
             self._check_numbers()
-        for path in self.images:
-            must_exist(path)
-        volume = read_case(self.images)
+        if self.dicom and len(self.images) == 1:
+            volume = whole(self.dicom.source)
+        else:
+            for path in self.images:
+                if not is_dicom_place(path):
+                    must_exist(path)
+            volume = read_case(self.images)
         return self._filled(volume) if self.missing else volume
 
     def _filled(self, volume: Volume) -> Volume:
@@ -81,13 +114,19 @@ class Scan:
             )
 
 
-def is_many(inputs: Sequence[Path]) -> bool:
-    """Whether the output is a folder: several inputs, a folder, or a CSV file."""
-    return len(inputs) > 1 or any(os.path.isdir(path) or path.suffix.lower() == ".csv" for path in inputs)
+def is_many(inputs: Sequence[Path], series: str | None = None) -> bool:
+    """Whether the output is a folder: several inputs, a folder of scans, a CSV file, or all series of a study."""
+    return len(inputs) > 1 or series == ALL_SERIES or any(_holds_scans(path) for path in inputs)
 
 
-def find_scans(inputs: Sequence[Path], channels: ModelChannels) -> list[Scan]:
-    """Scans among files, folders of scans and CSV files, for a model with these channels.
+def _holds_scans(path: Path) -> bool:
+    return path.suffix.lower() == ".csv" or (os.path.isdir(path) and not is_dicom_place(path))
+
+
+def find_scans(inputs: Sequence[Path], channels: ModelChannels, series: str | None = None) -> list[Scan]:
+    """Scans among files, folders of scans, DICOM and CSV files, for a model with these channels.
+
+    ``series`` says which one of a place of DICOM, or ``all``: then each that is a volume is a scan.
 
     Raises:
         InputError: a folder without scans, or a CSV file that does not exist or lacks a column. That a scan does not
@@ -95,7 +134,7 @@ def find_scans(inputs: Sequence[Path], channels: ModelChannels) -> list[Scan]:
         UsageError: two scans of one name, which would have one output.
     """
     scans: dict[str, Scan] = {}
-    for scan in (scan for path in inputs for scan in _scans(path, channels)):
+    for scan in (scan for path in inputs for scan in _scans(path, channels, series)):
         other = scans.setdefault(scan.id, scan)
         if other is not scan:
             raise UsageError(
@@ -127,15 +166,30 @@ def scan_of_channels(given: Sequence[str], channels: ModelChannels) -> Scan:
             " (only a model trained with augment.channel_dropout can do without one)"
         )
     paths = tuple(files[channels.names[place]] for place in there)
-    return Scan(case_id(paths[0]), paths, missing=channels.missing(there))
+    return Scan(place_id(paths[0]), paths, missing=channels.missing(there), dicom=dicom_scan(paths[0]))
 
 
-def _scans(path: Path, channels: ModelChannels) -> list[Scan]:
+def _scans(path: Path, channels: ModelChannels, series: str | None) -> list[Scan]:
+    if series == ALL_SERIES and is_dicom_place(path):
+        return [Scan(name, (path,), dicom=dicom) for name, dicom in dicom_scans(path).items()]
+    dicom = dicom_scan(path, series)
+    if dicom is not None:
+        _note_other_formats(path)
+        return [Scan(place_id(path), (path,), dicom=dicom)]
     if os.path.isdir(path):
         return _scans_of_folder(path, channels)
     if path.suffix.lower() == ".csv":
         return _scans_of_table(path, channels)
     return [Scan(case_id(path), (path,))]
+
+
+def _note_other_formats(place: Path) -> None:
+    """Say that scans of other formats, which are not what predict itself wrote, are left alone beside DICOM."""
+    own = f"{place_id(place)}{ENDING}"
+    files = readable_files(place) if os.path.isdir(place) else []
+    others = [path for path in files if not path.name.startswith(own)]
+    if others:
+        log.warning("%s is a folder of DICOM: files such as %s are left alone", place, others[0].name)
 
 
 def _scans_of_folder(folder: Path, channels: ModelChannels) -> list[Scan]:
@@ -150,6 +204,11 @@ def _scans_of_folder(folder: Path, channels: ModelChannels) -> list[Scan]:
     if channels.fills is not None and all(in_part):
         return [_with_missing(scan, channels) for scan in grouped]
     return [Scan(case_id(path), (path,)) for path in paths]
+
+
+def _files(image: Path) -> list[Path]:
+    """The image, or all files of a folder of DICOM."""
+    return list(dict.fromkeys(file.path for file in dicom_files(image))) if os.path.isdir(image) else [image]
 
 
 def _numbers(scan: Scan) -> list[int]:
@@ -247,7 +306,8 @@ def _scan_of_row(
             remedy="Correct this line.",
         )
     missing = channels.missing(there) if optional else ()
-    return Scan(name, tuple(path.parent / files[place] for place in there), missing=missing)
+    images = tuple(path.parent / files[place] for place in there)
+    return Scan(name, images, missing=missing, dicom=dicom_scan(images[0]))
 
 
 def names_a_file(name: str) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from segkit.errors import UsageError
-from segkit.file_names import ENDING, PICTURE, PREVIEW, UNCERTAINTY, WRITABLE, listed, suffix_of
+from segkit.file_names import DICOM, ENDING, PICTURE, PREVIEW, RTSTRUCT, UNCERTAINTY, WRITABLE, listed, suffix_of
 from segkit.files import unwritable
 from segkit.inference.inputs import Scan
 from segkit.volume import Unit
@@ -18,8 +18,8 @@ Existing = Literal["refuse", "overwrite", "continue"]
 SUFFIXES: dict[Unit, str] = {"mm": ".nii.gz", "px": ".png"}
 
 
-Extra = Literal["preview", "uncertainty", "record"]
-"""What goes beside a label map: a picture, a map of how uncertain each voxel is, volumes and the run record."""
+Extra = Literal["preview", "uncertainty", "record", "structures"]
+"""What goes beside a label map: a picture, how uncertain each voxel is, volumes and the run record, an RTSTRUCT."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +37,26 @@ class Job:
     @property
     def uncertainty(self) -> Path:
         suffix = suffix_of(self.output)
-        return self.output.with_name(f"{_stem(self.output)}{UNCERTAINTY}{'.tif' if suffix in PICTURE else suffix}")
+        kind = ".tif" if suffix in PICTURE else ".nii.gz" if suffix == DICOM else suffix
+        return self.output.with_name(f"{_stem(self.output)}{UNCERTAINTY}{kind}")
 
     @property
     def record(self) -> Path:
         return self.output.with_name(f"{self.output.name}.json")
 
     @property
+    def structures(self) -> Path:
+        return self.output.with_name(f"{_stem(self.output)}{RTSTRUCT}{DICOM}")
+
+    @property
     def files(self) -> list[Path]:
         """All that will be written."""
-        places = {"preview": self.preview, "uncertainty": self.uncertainty, "record": self.record}
+        places = {
+            "preview": self.preview,
+            "uncertainty": self.uncertainty,
+            "record": self.record,
+            "structures": self.structures,
+        }
         return [self.output, *(places[extra] for extra in self.extras)]
 
     @property
@@ -95,8 +105,10 @@ def check_jobs(jobs: Sequence[Job], existing: Existing) -> None:
     """
     inputs = {os.path.realpath(image) for job in jobs for image in job.scan.images}
     written: set[Path] = set()
-    for path in (path for job in jobs for path in job.files):
-        if os.path.realpath(path) in inputs:
+    for scan, path in ((job.scan, path) for job in jobs for path in job.files):
+        if suffix_of(path) == DICOM:
+            _check_source(scan, path)
+        if os.path.realpath(path) in inputs or _holds(scan, path):
             raise UsageError(f"{path} is an input and is never overwritten; choose another output with -o")
         if path in written:
             raise UsageError(f"{path} would be written for two scans; predict them into different folders")
@@ -105,6 +117,18 @@ def check_jobs(jobs: Sequence[Job], existing: Existing) -> None:
         written.add(path)
     for folder in {path.parent for path in written}:
         _check_folder(folder)
+
+
+def _check_source(scan: Scan, path: Path) -> None:
+    if scan.dicom is None:
+        raise UsageError(f"{path}: DICOM is written for scans that are DICOM, and {scan.where} is not; write .nii.gz")
+
+
+def _holds(scan: Scan, path: Path) -> bool:
+    """Whether an output that is there is one of the images of a DICOM scan."""
+    if scan.dicom is None or not os.path.exists(path):
+        return False
+    return os.path.realpath(path) in {os.path.realpath(file) for file in scan.files}
 
 
 def _check_folder(folder: Path) -> None:
@@ -123,12 +147,13 @@ def _is_folder(output: str, many: bool) -> bool:
     if os.path.isdir(path) or not suffix or output.endswith(("/", os.sep)):
         return True
     if many:
-        if suffix in WRITABLE or os.path.isfile(path):
+        if suffix in (*WRITABLE, DICOM) or os.path.isfile(path):
             raise UsageError(f"-o {output}: give a folder, because the label maps of several scans go there")
         return True
-    if suffix not in WRITABLE:
+    formats = (*WRITABLE, DICOM)
+    if suffix not in formats:
         raise UsageError(
-            f"-o {output}: this format cannot be written; take one of {listed(WRITABLE)}, or a folder with / at its end"
+            f"-o {output}: this format cannot be written; take one of {listed(formats)}, or a folder with / at its end"
         )
     return False
 

@@ -30,6 +30,7 @@ from segkit.model_names import resolve_model
 from segkit.plans import Plan
 from segkit.postprocessing import apply_rules
 from segkit.preprocessing.chain import ScanParts, prepare_parts
+from segkit.preprocessing.straighten import straightened
 from segkit.sliding_window import score_slabs
 from segkit.tile_mismatch import TileMismatch
 from segkit.volume import Volume
@@ -138,7 +139,8 @@ class Predictor:
         volume = from_object(scan)
         stopwatch = Stopwatch()
         with stopwatch("prepare"):
-            parts = prepare_parts(volume, self.plan, where=name)
+            straight, lean = straightened(volume, name)
+            parts = prepare_parts(straight, self.plan, where=name)
             for problem in odd_ranges(parts.normalizers):
                 log.warning("%s, %s", name, problem)
             image = WatchedScan(parts, stopwatch, self.plan.patch)
@@ -146,7 +148,7 @@ class Predictor:
         layout = choose_layout(self._work(parts, decisions), limit=self.max_memory, where=name)
         labels, *others = self._results(image, layout, decisions, name, progress)
         self.seconds = stopwatch.seconds()
-        return [volume.with_array(each[None]) for each in (apply_rules(labels, self._rules), *others)]
+        return [volume.with_array(lean.back(each[None])) for each in (apply_rules(labels, self._rules), *others)]
 
     def _decisions(self, with_uncertainty: bool) -> list[Decision]:
         regions = bool(self.plan.regions)

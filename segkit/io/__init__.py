@@ -5,7 +5,7 @@ from __future__ import annotations
 from segkit.io.geometry import check_same_grid
 from segkit.io.labels import check_labels_fit, labels_in, read_labels, write_labels
 from segkit.io.limits import available_memory
-from segkit.io.scans import from_object, open_source, read_case, read_volume, write_image
+from segkit.io.scans import from_object, open_source, read_case, read_volume, whole, write_image
 
 __all__ = [
     "available_memory",
@@ -17,6 +17,7 @@ __all__ = [
     "read_case",
     "read_labels",
     "read_volume",
+    "whole",
     "write_image",
     "write_labels",
 ]

@@ -14,12 +14,14 @@ from segkit.volume import Grid
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _EDGES = (1e-9, 1e9)
 """Voxel edges in mm beyond which an affine cannot be inverted well."""
-_SHEAR = 1e-3
+SHEAR = 1e-3
 """Largest cosine between two voxel axes that still counts as a right angle (0.06 degrees)."""
 
 
-def checked_affine(where: str | Path, affine: NDArray[Any] | None) -> NDArray[np.float64]:
+def checked_affine(where: str | Path, affine: NDArray[Any] | None, *, tilt: bool = False) -> NDArray[np.float64]:
     """``affine`` (4, 4) as float64 if it is finite, invertible and has voxel axes at right angles.
+
+    With ``tilt`` the third axis may lean against the two others, as where a CT's gantry was tilted.
 
     Raises:
         InputError: otherwise.
@@ -36,7 +38,9 @@ def checked_affine(where: str | Path, affine: NDArray[Any] | None) -> NDArray[np
     cosines = np.abs((axes / lengths).T @ (axes / lengths) - np.eye(3))
     if abs(np.linalg.det(axes / lengths)) < 1e-6:
         raise unusable_affine(where, "two or three voxel axes that point the same way (it cannot be inverted)")
-    if cosines.max() > _SHEAR:
+    if tilt:
+        cosines = cosines[:2, :2]
+    if cosines.max() > SHEAR:
         raise _sheared(where, float(np.degrees(np.arccos(min(1.0, cosines.max())))))
     return matrix
 

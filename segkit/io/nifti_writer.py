@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from segkit.file_names import NIFTI, suffix_of
 from segkit.files import atomic_path
 from segkit.io.formats import storable
+from segkit.io.geometry import SHEAR
 from segkit.io.gzip_stream import packing
 from segkit.io.nifti_header import grid_of, read_header
 from segkit.volume import Grid, Volume
@@ -62,7 +63,7 @@ def _header(grid: Grid, like: Path | None) -> Any:
     header.set_data_shape(grid.shape)
     if model is None:
         header.set_xyzt_units("mm")
-        header.set_qform(grid.affine, code=1)
+        header.set_qform(grid.affine, code=1 if _right_angled(grid) else 0)
         header.set_sform(grid.affine, code=1)
     else:
         for field in _GEOMETRY:
@@ -70,6 +71,12 @@ def _header(grid: Grid, like: Path | None) -> Any:
         header.set_data_shape(grid.shape[: max(2, min(3, len(model.get_data_shape())))])
         header["pixdim"][:4] = model["pixdim"][:4]  # after the shape, which resets the edge of a third axis
     return header
+
+
+def _right_angled(grid: Grid) -> bool:
+    """Whether a qform, which knows no shear, can say where the voxels are."""
+    axes = grid.affine[:3, :3] / grid.spacing
+    return bool(np.abs(axes.T @ axes - np.eye(3)).max() <= SHEAR)
 
 
 def _fitting_header(grid: Grid, like: Path | None) -> Any:

@@ -10,6 +10,8 @@ import numpy as np
 
 from segkit.errors import InputError, UsageError
 from segkit.file_names import PICTURE, suffix_of
+from segkit.io.dicom import open_place
+from segkit.io.dicom.files import is_dicom_place
 from segkit.io.formats import check_readable, check_writable, module_of
 from segkit.io.geometry import check_same_grid, checked_affine
 from segkit.io.limits import check_finite
@@ -17,12 +19,15 @@ from segkit.volume import Volume, VolumeSource
 
 
 def open_source(path: str | Path) -> VolumeSource:
-    """Open a scan: its header is read and checked now, its voxels when asked for.
+    """Open a scan (a file, or a folder or zip of DICOM): its header is read and checked now, its voxels when asked for.
 
     Raises:
         InputError: no such file, an unknown format, or a header that cannot be used.
+        UsageError: several DICOM series, or DICOM without the extra that reads it.
     """
     path = Path(path)
+    if is_dicom_place(path):
+        return open_place(path)
     check_readable(path)
     source: VolumeSource = module_of(suffix_of(path)).open_scan(path)
     return source
@@ -87,7 +92,7 @@ def from_object(scan: object) -> Volume:
     """
     if isinstance(scan, Volume):
         check_finite("Volume", scan.array)
-        return Volume(scan.array, checked_affine("Volume", scan.affine), scan.unit)
+        return Volume(scan.array, checked_affine("Volume", scan.affine, tilt=True), scan.unit)
     if isinstance(scan, str | PathLike):
         return read_volume(Path(scan))
     if hasattr(scan, "dataobj") and hasattr(scan, "affine"):

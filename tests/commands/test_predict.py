@@ -307,7 +307,7 @@ def test_out_of_memory(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["--channel", "CT"], "--channel CT: write NAME=FILE"),
         (["a.nii", "--roi", "bone"], "--roi 'bone': the model's labels are bright, dark"),
         (["a.nii", "--shard", "3/2"], "--shard 3/2: write I/N"),
-        (["a.nii", "-o", "x.dcm"], "-o x.dcm: this format cannot be written"),
+        (["a.nii", "-o", "x.mgz"], "-o x.mgz: this format cannot be written"),
         (["a.nii", "b.nii", "-o", "x.nii.gz"], "-o x.nii.gz: give a folder"),
         (["a.nii", "a.nii"], "two scans are called 'a' and would have the same output: a.nii and a.nii"),
         (["a.nii", ""], "the name of a scan is empty"),

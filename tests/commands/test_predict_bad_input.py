@@ -137,7 +137,7 @@ BAD: list[tuple[str, Write, str]] = [
     ("complex.nii.gz", nifti(np.zeros((4, 4, 4), np.complex64)), "found complex numbers"),
     ("complex.nrrd", itk(SimpleITK.Image([4, 4, 4], SimpleITK.sitkComplexFloat32)), "found complex of 32-bit float"),
     ("complex.mha", itk(SimpleITK.Image([4, 4, 4], SimpleITK.sitkComplexFloat32)), "expected 1 channel (CT), found 2"),
-    ("scan.dcm", lambda path: path.touch(), "found the suffix '.dcm'"),
+    ("scan.dcm", lambda path: path.touch(), "found no file that begins as DICOM does"),
     ("scan.mgz", lambda path: path.touch(), "found the suffix '.mgz'"),
     ("noise", lambda path: path.touch(), "found no suffix"),
 ]

@@ -1,0 +1,80 @@
+"""DICOM in and out, as the optional extra ``segkit[dicom]``: pydicom and highdicom are imported when DICOM is met."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segkit.errors import UsageError
+from segkit.io.dicom.files import is_dicom_place
+
+if TYPE_CHECKING:
+    from segkit.io.dicom.source import DicomSource
+
+INSTALL = "pip install 'segkit[dicom]'"
+
+
+def open_place(place: Path, choice: str | None = None) -> DicomSource:
+    """Open the one series of a file, folder or zip; ``choice`` says which where there are several.
+
+    Raises:
+        InputError: no images, or a series that is no volume.
+        UsageError: several series and no choice, or a choice that fits none; the extra is not installed.
+    """
+    source: DicomSource = module_of("choice").open_place(place, choice)
+    return source
+
+
+@dataclass(frozen=True)
+class DicomScan:
+    """A series that is a scan: its place, and what says which series, looked up when it is first needed."""
+
+    place: Path
+    choice: str | None = None
+    known: DicomSource | None = None
+    """The series itself, where it was looked up before."""
+
+    @cached_property
+    def source(self) -> DicomSource:
+        """As `open_place`."""
+        return self.known or open_place(self.place, self.choice)
+
+
+def dicom_scan(place: Path, choice: str | None = None) -> DicomScan | None:
+    """The scan of a place of DICOM; None for what is something else.
+
+    Raises:
+        UsageError: a series was chosen from something else.
+    """
+    if is_dicom_place(place):
+        return DicomScan(place, choice)
+    if choice is not None:
+        raise UsageError(f"--series {choice}: {place} is no DICOM, and has no series to choose from")
+    return None
+
+
+def dicom_scans(place: Path) -> dict[str, DicomScan]:
+    """All series of a place that are volumes, by names for files.
+
+    Raises:
+        InputError: no series is a volume.
+        UsageError: the extra is not installed.
+    """
+    found: dict[str, DicomSource] = module_of("choice").open_all(place)
+    return {name: DicomScan(place, source.series.uid, source) for name, source in found.items()}
+
+
+def module_of(name: str) -> Any:
+    """The module of this package, once the extra is known to be installed.
+
+    Raises:
+        UsageError: it is not; the message has the command that installs it.
+    """
+    try:
+        return importlib.import_module(f"segkit.io.dicom.{name}")
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        raise UsageError(f"reading and writing DICOM needs {package}, which is not installed: {INSTALL}") from error

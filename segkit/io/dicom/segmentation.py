@@ -1,0 +1,179 @@
+"""DICOM Segmentation (SEG), made by highdicom: one frame for each source image and segment.
+
+BINARY is the usual kind, which every reader knows; LABELMAP, of supplement 243, is smaller where there are many labels.
+"""
+
+# mypy: allow-untyped-calls
+# (parts of highdicom and pydicom have no annotations)
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import highdicom as hd
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+
+from segkit.errors import InputError
+from segkit.files import atomic_path
+from segkit.io.dicom.codes import meaning_of
+from segkit.io.dicom.references import UTF_8, Maker, check_place, complete_headers
+from segkit.io.dicom.source import DicomSource
+from segkit.io.dicom.study import quiet
+from segkit.volume import Volume
+
+SERIES_NUMBER = 9001
+"""Far above those of scanners."""
+
+
+def write_segmentation(
+    path: Path,
+    labels: Volume,
+    source: DicomSource,
+    made_of: Mapping[str, Sequence[int]],
+    *,
+    maker: Maker,
+    labelmap: bool = False,
+) -> None:
+    """Write a label map (1, X, Y, Z) on the grid of ``source`` as DICOM Segmentation, atomically.
+
+    Args:
+        path: the file.
+        labels: the label map.
+        source: the series that it was predicted from.
+        made_of: for each segment, in order, the values of the label map that it has; two may share some.
+        maker: the model.
+        labelmap: the kind LABELMAP, whose pixels are the label values; only where no two segments share a value and
+            all values are from 1 to 65535.
+
+    Raises:
+        InputError: images without a place, several multi-frame files, or labels that a LABELMAP cannot hold.
+    """
+    check_fits(path, source, made_of, labelmap=labelmap)
+    headers = complete_headers(source)
+    planes = _in_file_order(labels.array[0].transpose(2, 1, 0), source)
+    numbers = _numbers(made_of, labelmap)
+    pixels = _stacked_pixels(planes, made_of) if _overlap(made_of) else _label_pixels(planes, made_of, numbers)
+    descriptions = [_description(name, made_of[name], number, maker) for name, number in numbers.items()]
+    kind = hd.seg.SegmentationTypeValues.LABELMAP if labelmap else hd.seg.SegmentationTypeValues.BINARY
+    with quiet(), atomic_path(path) as temporary:
+        try:
+            made = _segmentation(headers, pixels, kind, descriptions, maker)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:  # an element that nobody thought of
+            raise InputError(
+                source.series.place,
+                expected="headers that a DICOM-SEG can be made from",
+                found=f"{type(error).__name__}: {error}",
+                remedy="Correct that element, or write another format, such as .nii.gz.",
+            ) from error
+        made.save_as(temporary)
+
+
+def check_fits(path: Path, source: DicomSource, made_of: Mapping[str, Sequence[int]], *, labelmap: bool) -> None:
+    """Raise before the work what `write_segmentation` would raise after it."""
+    check_place(source)
+    files = source.series.instances
+    if len(files) > 1 and any(instance.frames > 1 for instance in files):
+        raise InputError(
+            source.series.place,
+            expected="one multi-frame file, or files of one frame, for output as DICOM-SEG",
+            found=f"{len(files)} files, some with several frames",
+            remedy="Write another format, such as .nii.gz.",
+        )
+    values = [value for values in made_of.values() for value in values]
+    if labelmap and (_overlap(made_of) or not all(0 < value < 1 << 16 for value in values)):
+        raise InputError(
+            path,
+            expected="labels from 1 to 65535 that do not overlap, for the kind LABELMAP",
+            found=", ".join(f"{name} {' '.join(map(str, values))}" for name, values in made_of.items()),
+            remedy="Leave --labelmap out.",
+        )
+
+
+def _segmentation(
+    headers: list[Dataset], pixels: NDArray[Any], kind: Any, descriptions: list[Any], maker: Maker
+) -> hd.seg.Segmentation:
+    return hd.seg.Segmentation(
+        source_images=headers,
+        pixel_array=pixels,
+        segmentation_type=kind,
+        segment_descriptions=descriptions,
+        series_instance_uid=hd.UID(),
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=hd.UID(),
+        instance_number=1,
+        manufacturer="segkit",
+        manufacturer_model_name=f"segkit {maker.name}"[:64],
+        software_versions=maker.software,
+        device_serial_number=maker.version,
+        content_description=f"Segmentation by {maker.name}"[:64],
+        content_label="SEGMENTATION",
+        series_description=f"Segmentation by {maker.name}"[:64],
+        omit_empty_frames=bool(pixels.any()),
+        specific_character_set=UTF_8,
+    )
+
+
+def _in_file_order(planes: NDArray[Any], source: DicomSource) -> NDArray[Any]:
+    """Planes (Z, Y, X) of the stack, those of a multi-frame file in the order of its frames."""
+    frames = source.stack.frames
+    if frames[0].instance.frames == 1:
+        return planes
+    return planes[np.argsort([frame.index for frame in frames])]
+
+
+def _numbers(made_of: Mapping[str, Sequence[int]], labelmap: bool) -> dict[str, int]:
+    """Segment numbers: 1, 2 ...; in a LABELMAP the label values themselves."""
+    if labelmap:
+        return {name: min(values) for name, values in made_of.items()}
+    return {name: number for number, name in enumerate(made_of, start=1)}
+
+
+def _overlap(made_of: Mapping[str, Sequence[int]]) -> bool:
+    values = [value for values in made_of.values() for value in values]
+    return len(set(values)) < len(values)
+
+
+def _label_pixels(
+    planes: NDArray[Any], made_of: Mapping[str, Sequence[int]], numbers: Mapping[str, int]
+) -> NDArray[np.uint16]:
+    """(Z, Y, X) of segment numbers: little memory where there are many segments."""
+    number_of = {value: numbers[name] for name, values in made_of.items() for value in values}
+    values = np.array(sorted(number_of))
+    found = np.array([number_of[value] for value in values.tolist()], np.uint16)
+    pixels = np.empty(planes.shape, np.uint16)
+    for target, plane in zip(pixels, planes, strict=True):
+        places = np.searchsorted(values, plane).clip(max=len(values) - 1)
+        target[...] = np.where(values[places] == plane, found[places], 0)
+    return pixels
+
+
+def _stacked_pixels(planes: NDArray[Any], made_of: Mapping[str, Sequence[int]]) -> NDArray[np.uint8]:
+    """(Z, Y, X, segments) of 0 and 1."""
+    pixels = np.empty((*planes.shape, len(made_of)), np.uint8)
+    for place, values in enumerate(made_of.values()):
+        pixels[..., place] = np.isin(planes, list(values))
+    return pixels
+
+
+def _description(name: str, values: Sequence[int], number: int, maker: Maker) -> hd.seg.SegmentDescription:
+    meaning = meaning_of(name)
+    made = hd.seg.SegmentDescription(
+        segment_number=number,
+        segment_label=name[:64],
+        segmented_property_category=meaning.category,
+        segmented_property_type=meaning.kind,
+        algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=hd.AlgorithmIdentificationSequence(
+            name=f"segkit {maker.name}"[:64], family=codes.DCM.ArtificialIntelligence, version=maker.version
+        ),
+    )
+    made.SegmentDescription = f"{name}, label value {' '.join(map(str, values))}"
+    if meaning.side is not None:
+        side = hd.sr.CodedConcept.from_code(meaning.side)
+        made.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [side]
+    return made

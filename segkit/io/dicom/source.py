@@ -1,0 +1,161 @@
+"""A DICOM series as a scan: its headers are read and checked now, its pixels when asked for."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segkit.errors import InputError
+from segkit.io.dicom.frames import Frame, frames_of
+from segkit.io.dicom.pixels import check_photometric, stored_pixels
+from segkit.io.dicom.stack import Stack, stack_of
+from segkit.io.dicom.study import Instance, Series
+from segkit.io.limits import check_finite, check_memory
+from segkit.volume import Grid
+
+_TYPES = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32)
+
+
+@dataclass(frozen=True, eq=False)
+class DicomSource:
+    """A series whose headers were checked. Its pixels are not kept: every call of ``planes`` reads all files."""
+
+    series: Series
+    stack: Stack
+    channels: int
+    dtype: np.dtype[Any]
+
+    @property
+    def grid(self) -> Grid:
+        return self.stack.grid
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that the series is read from, each once."""
+        return list(dict.fromkeys(instance.file.path for instance in self.series.instances))
+
+    def planes(self, start: int, stop: int) -> NDArray[Any]:
+        """Voxels (C, X, Y, stop - start) of the planes ``start`` to ``stop`` along Z."""
+        return self._voxels()[..., start:stop]
+
+    def _voxels(self) -> NDArray[Any]:
+        where, (x, y, z) = self.series.place, self.grid.shape
+        check_memory(where, self.grid.voxels * self.channels * self.dtype.itemsize + _largest_file(self.series))
+        found = np.empty((z, self.channels, y, x), self.dtype)
+        padded = {}
+        for instance, places in self._places().items():
+            pixels = stored_pixels(instance)
+            for place in places:
+                frame = self.stack.frames[place]
+                plane = pixels[frame.index]
+                padding = padding_mask(plane, instance)
+                if padding is not None:
+                    padded[place] = np.packbits(padding)
+                found[place] = values_of(plane, frame).reshape(y, x, self.channels).transpose(2, 0, 1)
+        _fill_padding(found, padded)
+        voxels = found.transpose(1, 3, 2, 0)
+        check_finite(where, voxels)
+        return voxels
+
+    def _places(self) -> dict[Instance, list[int]]:
+        """The planes along Z that each file holds."""
+        places: dict[Instance, list[int]] = defaultdict(list)
+        for place, frame in enumerate(self.stack.frames):
+            places[frame.instance].append(place)
+        return places
+
+
+def open_series(series: Series) -> DicomSource:
+    """Check that a series is a volume.
+
+    Raises:
+        InputError: it is not, with what stands in the way.
+    """
+    for instance in series.instances:
+        check_photometric(instance)
+        if not (instance.header.Rows and instance.header.get("Columns")):
+            raise InputError(str(instance.file), expected="pixels", found="no Rows or Columns", remedy="Leave it out.")
+    samples = {int(instance.header.get("SamplesPerPixel") or 1) for instance in series.instances}
+    if len(samples) > 1:
+        raise InputError(
+            series.place, expected="images of one kind", found="grey and coloured ones", remedy="Take them apart."
+        )
+    frames = [frame for instance in series.instances for frame in frames_of(instance)]
+    return DicomSource(series, stack_of(frames, series.place), samples.pop(), _value_type(frames))
+
+
+def _largest_file(series: Series) -> int:
+    """Bytes of the largest image, decoded; that much is held beside the volume."""
+    return max(
+        instance.frames
+        * int(instance.header.Rows)
+        * int(instance.header.Columns)
+        * int(instance.header.get("SamplesPerPixel") or 1)
+        * (int(instance.header.get("BitsAllocated") or 8) // 8)
+        for instance in series.instances
+    )
+
+
+def stored_range(instance: Instance) -> tuple[int, int]:
+    """The lowest and the highest number that the stored bits can say."""
+    bits = int(instance.header.get("BitsStored") or instance.header.get("BitsAllocated") or 16)
+    if int(instance.header.get("PixelRepresentation") or 0):
+        return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+    return 0, (1 << bits) - 1
+
+
+def _value_type(frames: list[Frame]) -> np.dtype[Any]:
+    """The smallest type for all values: a whole one where slopes and intercepts are whole, else float32."""
+    if any(frame.instance.pixels != "PixelData" for frame in frames):
+        return np.dtype(np.float32)
+    ends: set[float] = set()
+    for frame in frames:
+        if not (frame.slope.is_integer() and frame.intercept.is_integer()):
+            return np.dtype(np.float32)
+        ends |= {end * frame.slope + frame.intercept for end in stored_range(frame.instance)}
+    fitting = (each for each in _TYPES if np.iinfo(each).min <= min(ends) and max(ends) <= np.iinfo(each).max)
+    return np.dtype(next(fitting, np.float32))
+
+
+def values_of(plane: NDArray[Any], frame: Frame) -> NDArray[np.float64]:
+    """Stored numbers to values: MONOCHROME1 (bright is low) is turned around, then slope and intercept."""
+    values = plane.astype(np.float64)
+    if frame.instance.header.get("PhotometricInterpretation") == "MONOCHROME1":
+        values = sum(stored_range(frame.instance)) - values
+    return np.asarray(values * frame.slope + frame.intercept, dtype=np.float64)
+
+
+def padding_mask(plane: NDArray[Any], instance: Instance) -> NDArray[np.bool_] | None:
+    """Pixels that PixelPaddingValue, to PixelPaddingRangeLimit, marks as outside of what was scanned."""
+    header = instance.header
+    value = header.get("PixelPaddingValue")
+    if not isinstance(value, int) or plane.ndim != 2:
+        return None
+    limit = header.get("PixelPaddingRangeLimit")
+    ends = sorted((value, limit if isinstance(limit, int) else value))
+    mask = (plane >= ends[0]) & (plane <= ends[1])
+    return mask if mask.any() else None
+
+
+def _fill_padding(found: NDArray[Any], padded: Mapping[int, NDArray[np.uint8]]) -> None:
+    """Give padding, whose number means nothing, the lowest value that was measured; ``found`` is (Z, 1, Y, X)."""
+    if not padded:
+        return
+    lows = []
+    for place, (plane,) in enumerate(found):
+        measured = plane[~_unpacked(padded[place], plane.shape)] if place in padded else plane
+        if measured.size:
+            lows.append(measured.min())
+    for place, bits in padded.items() if lows else ():
+        found[place, 0][_unpacked(bits, found.shape[2:])] = min(lows)
+
+
+def _unpacked(bits: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    return np.unpackbits(bits, count=math.prod(shape)).reshape(shape).astype(bool)

@@ -1,0 +1,210 @@
+"""segkit predict from DICOM and to DICOM, with the frozen model: 100 becomes label 5, -100 label 300."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+import SimpleITK
+
+from segkit.bundle import read_bundle, write_bundle
+from segkit.cli import main
+from segkit.io import read_volume
+from segkit.plans import ChannelPlan, Scheme
+
+FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"
+MODEL = ["-m", str(FROZEN)]
+AXES = np.diag([1.0, 1.0, 5.0])
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def voxels() -> np.ndarray[Any, Any]:
+    """A bright square of 8 x 8 and a dark one of 6 x 8 voxels on two slices."""
+    array = np.zeros((20, 20, 2), np.int16)
+    array[2:10, 2:10], array[12:18, 2:10] = 100, -100
+    return array
+
+
+def check(path: Path, place: Path) -> None:
+    """The label map lies on the scan's grid and has what the model finds."""
+    found, scan = read_volume(path), read_volume(place)
+    np.testing.assert_allclose(found.affine, scan.affine, atol=1e-4)
+    np.testing.assert_array_equal(found.array == 5, scan.array == 100)
+    np.testing.assert_array_equal(found.array == 300, scan.array == -100)
+
+
+def test_folder(dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dicom.series(here / "study" / "deep", voxels(), axes=AXES, origin=(3, 4, 5), names=[1, 0])
+    assert main(["predict", "study", *MODEL]) == 0
+    assert capsys.readouterr().out == "study_seg.nii.gz\n"
+    check(here / "study_seg.nii.gz", here / "study")
+
+
+def test_other_formats_beside_dicom(dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dicom.series(here / "study", voxels(), axes=AXES)
+    assert main(["predict", "study", "-o", "study/study_seg.nii.gz", *MODEL]) == 0
+    assert main(["predict", "study", *MODEL]) == 0
+    assert "warning" not in capsys.readouterr().err
+    nibabel.save(nibabel.Nifti1Image(voxels(), np.eye(4)), here / "study" / "a.nii")
+    assert main(["predict", "study", "-o", "o.nii", *MODEL]) == 0
+    assert "study is a folder of DICOM: files such as a.nii are left alone" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["o.nii", "o.nrrd", "o.mha"])
+def test_zip_to_other_formats(dicom: Any, here: Path, name: str) -> None:
+    dicom.series(here / "study", voxels(), axes=AXES)
+    with zipfile.ZipFile("study.zip", "w") as archive:
+        for path in (here / "study").iterdir():
+            archive.write(path, path.name)
+    assert main(["predict", "study.zip", "-o", name, *MODEL]) == 0
+    check(here / name, here / "study")
+
+
+def test_segmentation_with_all_that_goes_beside_it(dicom: Any, here: Path) -> None:
+    hd = pytest.importorskip("highdicom")
+    dicom.series(here / "study", voxels(), axes=AXES)
+    flags = ["--rtstruct", "--stats", "--preview", "--uncertainty"]
+    assert main(["predict", "study", "-o", "o.dcm", *flags, *MODEL]) == 0
+    beside = ["o.dcm.json", "o_preview.png", "o_rtstruct.dcm", "o_uncertainty.nii.gz"]
+    assert all((here / name).is_file() for name in beside)
+    seg = hd.seg.segread("o.dcm")
+    assert [segment.SegmentLabel for segment in seg.SegmentSequence] == ["bright", "dark"]
+    assert seg.get_volume().array.sum(axis=(0, 1, 2)).tolist() == [128, 96]
+    record = json.loads((here / "o.dcm.json").read_text())
+    assert [Path(entry["file"]).name for entry in record["input"]] == ["000", "001"]
+    assert record["labels"]["bright"]["volume_ml"] == 0.64
+    rois = dicom.pydicom.dcmread("o_rtstruct.dcm").StructureSetROISequence
+    assert [roi.ROIName for roi in rois] == ["bright", "dark"]
+
+
+def test_labelmap_keeps_the_values(dicom: Any, here: Path) -> None:
+    hd = pytest.importorskip("highdicom")
+    dicom.series(here / "study", voxels(), axes=AXES)
+    assert main(["predict", "study", "-o", "o.dcm", "--labelmap", *MODEL]) == 0
+    seg = hd.seg.segread("o.dcm")
+    assert seg.SegmentationType == "LABELMAP"
+    assert sorted(np.unique(seg.pixel_array)) == [0, 5, 300]
+
+
+def test_tilted_gantry(dicom: Any, here: Path) -> None:
+    """15 degrees; slices are straightened for the network and lie askew again in every format."""
+    axes = AXES.copy()
+    axes[1, 2] = 5 * np.tan(np.radians(15))
+    dicom.series(here / "tilted", voxels(), axes=axes)
+    assert main(["predict", "tilted", "-o", "o.nii.gz", "--stats", *MODEL]) == 0
+    image = nibabel.load("o.nii.gz")
+    np.testing.assert_allclose(image.affine, read_volume(here / "tilted").affine, atol=1e-6)
+    assert int(image.header["qform_code"]) == 0
+    np.testing.assert_array_equal(np.asarray(image.dataobj) == 5, voxels() == 100)
+    # The volume counts 5 mm between slices, not the longer way along the tilt.
+    assert json.loads((here / "o.nii.gz.json").read_text())["labels"]["bright"]["volume_ml"] == 0.64
+    assert main(["predict", "tilted", "-o", "o.nrrd", *MODEL]) == 0
+    nrrd = SimpleITK.ReadImage("o.nrrd")
+    place = nrrd.TransformIndexToPhysicalPoint((1, 2, 1))
+    np.testing.assert_allclose(place, axes @ (1, 2, 1), atol=1e-5)
+
+
+def test_choice_of_series(dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dicom.series(here / "study" / "a", voxels(), axes=AXES, series="1.1", SeriesDescription="Early")
+    dicom.series(here / "study" / "b", voxels(), axes=AXES, series="1.2", SeriesDescription="Late", SeriesNumber=2)
+    assert main(["predict", "study", *MODEL]) == 2
+    assert "  2  CT, series 2, 'Late', 2 images of 20 x 20, 1.2" in capsys.readouterr().err
+    assert main(["predict", "study", "--series", "late", *MODEL]) == 0
+    capsys.readouterr()
+    assert main(["predict", "study", "--series", "all", "-o", "out", *MODEL]) == 0
+    assert capsys.readouterr().out.split() == ["out/a.nii.gz", "out/b.nii.gz"]
+    assert set(json.loads((here / "out" / "predictions.json").read_text())) == {"a", "b"}
+
+
+def test_several_folders_are_several_scans(dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dicom.series(here / "a", voxels(), axes=AXES)
+    dicom.series(here / "b", voxels(), axes=AXES, PixelSpacing=None)
+    assert main(["predict", "a", "b", "-o", "out", *MODEL]) == 5
+    out, err = capsys.readouterr()
+    assert out == "out/a.nii.gz\n"
+    assert "b: expected PixelSpacing, found none" in err
+
+
+def test_channels_from_folders(dicom: Any, here: Path) -> None:
+    dicom.series(here / "a", voxels(), axes=AXES)
+    channel = read_bundle(FROZEN).plan.channels[0].name
+    assert main(["predict", "--channel", f"{channel}=a", "-o", "o.dcm", "--stats", *MODEL]) == 0
+    assert len(json.loads((here / "o.dcm.json").read_text())["input"]) == 2
+
+
+def test_image_is_never_overwritten(dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dicom.series(here / "study", voxels(), axes=AXES)
+    image = (here / "study" / "000").rename(here / "study" / "x.dcm")
+    before = image.read_bytes()
+    assert main(["predict", "study", "-o", "study/x.dcm", "--overwrite", *MODEL]) == 2
+    assert "study/x.dcm is an input and is never overwritten" in capsys.readouterr().err
+    assert image.read_bytes() == before
+    assert main(["predict", "study", "-o", "study/seg.dcm", *MODEL]) == 0
+    assert main(["predict", "study", "-o", "study/seg.dcm", "--overwrite", *MODEL]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["scan.nii", "-o", "o.dcm"], "DICOM is written for scans that are DICOM, and scan.nii is not"),
+        (["scan.nii", "--rtstruct"], "scan_seg_rtstruct.dcm: DICOM is written for scans that are DICOM"),
+        (["scan.nii", "--labelmap"], "--labelmap is about DICOM-SEG, and none is written"),
+        (["scan.nii", "--series", "1"], "--series 1: scan.nii is no DICOM"),
+        (["--channel", "image=scan.nii", "--series", "1"], "--series chooses among the series of one place"),
+    ],
+)
+def test_dicom_words_for_other_scans(
+    here: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    nibabel.save(nibabel.Nifti1Image(voxels(), np.eye(4)), here / "scan.nii")
+    assert main(["predict", *words, *MODEL]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("scheme", "name", "modality", "lowest", "message"),
+    [
+        ("ct", "image", "MR", -100, "its modality is MR, and the model was trained on CT (channel image)"),
+        ("ct", "image", "CT", 0, "channel image: the values go from 0 to"),
+        ("ct", "image", "CT", -100, ""),
+        ("none", "T1w", "CT", -100, "its modality is CT, and the model was trained on MR (channel T1w)"),
+        ("none", "image", "PT", -100, ""),
+    ],
+)
+def test_modality_that_is_not_the_models(
+    dicom: Any,
+    here: Path,
+    capsys: pytest.CaptureFixture[str],
+    scheme: Scheme,
+    name: str,
+    modality: str,
+    lowest: int,
+    message: str,
+) -> None:
+    frozen = read_bundle(FROZEN)
+    channel = ChannelPlan(name, scheme, lower=-200.0, upper=200.0, mean=0.0, std=1.0)
+    plan = dataclasses.replace(frozen.plan, channels=(channel,))
+    write_bundle(here / "m", plan, {"name": "variant"}, {"0": frozen.state("0")})
+    dicom.series(here / "study", voxels().clip(lowest), axes=AXES, Modality=modality)
+    assert main(["predict", "study", "-m", "m"]) == 0
+    err = capsys.readouterr().err
+    assert message in err
+    assert ("warning" in err) == bool(message)
+
+
+def test_info(dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dicom.series(here / "study", voxels(), axes=AXES)
+    assert main(["info", "study", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["shape"], facts["spacing"], facts["orientation"]) == ([20, 20, 2], [1, 1, 5], "LPS")

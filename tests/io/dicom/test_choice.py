@@ -1,0 +1,122 @@
+"""Which of several series is meant."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from segkit.errors import InputError, UsageError
+from segkit.io.dicom import dicom_scan, dicom_scans, open_place
+
+VOXELS = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+
+
+@pytest.fixture
+def study(dicom: Any, tmp_path: Path) -> Path:
+    """Series 2 'Early' and 5 'Late', and a localizer of two directions."""
+    folder = tmp_path / "study"
+    dicom.series(folder / "b", VOXELS, series="1.5", SeriesNumber=5, SeriesDescription="Late")
+    dicom.series(folder / "a", VOXELS[..., :3], series="1.2", SeriesNumber=2, SeriesDescription="Early")
+    scout = {"series": "1.1", "SeriesNumber": 1, "SeriesDescription": "Scout"}
+    dicom.file(folder / "s" / "1", VOXELS[0], **scout)
+    dicom.file(folder / "s" / "2", VOXELS[0], number=2, ImageOrientationPatient=[0, 1, 0, 0, 0, 1], **scout)
+    return folder
+
+
+@pytest.mark.parametrize(("choice", "slices"), [("2", 3), ("3", 4), ("1.5", 4), ("Early", 3), ("late", 4)])
+def test_chosen_by_number_uid_or_description(study: Path, choice: str, slices: int) -> None:
+    assert open_place(study, choice).grid.shape == (2, 3, slices)
+
+
+def test_several_volumes_are_listed(study: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        open_place(study)
+    assert str(caught.value).splitlines() == [
+        f"{study}: 3 series, 2 of them volumes; choose by --series:",
+        "  1  CT, series 1, 'Scout', 2 images of 4 x 3, 1.1",
+        "  2  CT, series 2, 'Early', 3 images of 2 x 3, 1.2",
+        "  3  CT, series 5, 'Late', 4 images of 2 x 3, 1.5",
+    ]
+
+
+def test_the_only_volume_is_taken(study: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for path in (study / "b").iterdir():
+        path.unlink()
+    with caplog.at_level(logging.INFO):
+        assert open_place(study).series.description == "Early"
+    assert "of 2 series, one is a volume: CT, series 2, 'Early'" in caplog.text
+
+
+@pytest.mark.parametrize(("choice", "found"), [("4", "no series fits"), ("7.7", "no series fits")])
+def test_choice_that_fits_none(study: Path, choice: str, found: str) -> None:
+    with pytest.raises(UsageError, match=rf"--series {choice}: {found}; choose one of:\n  1  CT"):
+        open_place(study, choice)
+
+
+def test_description_of_two(dicom: Any, study: Path) -> None:
+    dicom.series(study / "c", VOXELS, series="1.6", SeriesNumber=6, SeriesDescription="Late")
+    with pytest.raises(UsageError, match="--series Late: 2 series fit"):
+        open_place(study, "Late")
+
+
+def test_no_volume_among_several(dicom: Any, tmp_path: Path) -> None:
+    for number in (1, 2):
+        dicom.file(tmp_path / "s" / str(number), VOXELS[0], series=f"1.{number}")
+    with pytest.raises(UsageError, match="2 series, none of them a volume of several slices"):
+        open_place(tmp_path / "s")
+
+
+def test_all_of_them(study: Path, caplog: pytest.LogCaptureFixture) -> None:
+    found = dicom_scans(study)
+    assert {name: scan.source.grid.shape[2] for name, scan in found.items()} == {"a": 3, "b": 4}
+    assert "series 1 is left out" in caplog.text
+
+
+def test_names_of_series_that_share_a_folder(dicom: Any, tmp_path: Path) -> None:
+    dicom.series(tmp_path / "s", VOXELS, series="1.2", names=[0, 1, 2, 3])
+    dicom.series(tmp_path / "s", VOXELS, series="1.3", names=[4, 5, 6, 7], SeriesNumber=3)
+    assert list(dicom_scans(tmp_path / "s")) == ["s_series1", "s_series2"]
+
+
+def test_nothing_that_is_a_volume(dicom: Any, tmp_path: Path) -> None:
+    dicom.series(tmp_path / "s", VOXELS, PixelSpacing=None)
+    with pytest.raises(InputError, match="expected at least one series that is a volume, found none of 1"):
+        dicom_scans(tmp_path / "s")
+
+
+def test_what_was_made_from_images_is_no_scan(dicom: Any, tmp_path: Path) -> None:
+    dicom.series(tmp_path / "s", VOXELS)
+    dicom.series(tmp_path / "s" / "seg", VOXELS, series="1.9", Modality="SEG")
+    assert open_place(tmp_path / "s").series.uid == "1.2.3.1"
+    with pytest.raises(InputError, match=r"expected images, found DICOM without any that could be a scan \(4 x SEG\)"):
+        open_place(tmp_path / "s" / "seg")
+
+
+def test_damaged_file(dicom: Any, tmp_path: Path) -> None:
+    dicom.series(tmp_path / "s", VOXELS)
+    (tmp_path / "s" / "x").write_bytes(bytes(128) + b"DICM" + b"\x02\x00\x00\x00XX" + b"\xff" * 40)
+    with pytest.raises(InputError, match="x: expected DICOM that follows its standard, found"):
+        open_place(tmp_path / "s")
+
+
+def test_choice_without_dicom(tmp_path: Path) -> None:
+    (tmp_path / "a.nii").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"--series 1: .*a\.nii is no DICOM"):
+        dicom_scan(tmp_path / "a.nii", "1")
+    assert dicom_scan(tmp_path / "a.nii") is None
+
+
+def test_without_the_extra(dicom: Any, tmp_path: Path) -> None:
+    """In a process that cannot import pydicom."""
+    dicom.series(tmp_path / "s", VOXELS)
+    code = "import sys; sys.modules['pydicom'] = None; from segkit.cli import main; sys.exit(main(sys.argv[1:]))"
+    run = [sys.executable, "-c", code, "info", str(tmp_path / "s")]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "needs pydicom, which is not installed: pip install 'segkit[dicom]'" in done.stderr

@@ -1,0 +1,139 @@
+"""Where voxels lie: affines come back, and what is no regular stack is refused in words."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from segkit.errors import InputError
+from segkit.io import open_source, read_volume
+
+VOXELS = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+ANGLE = st.floats(-3.1, 3.1)
+EDGE = st.floats(0.3, 9)
+RAS = np.diag([-1, -1, 1, 1])
+
+
+def affine(axes: NDArray[Any], origin: tuple[float, ...]) -> NDArray[Any]:
+    return RAS @ nib.affines.from_matvec(axes, origin)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    angles=st.tuples(ANGLE, ANGLE, ANGLE),
+    spacing=st.tuples(EDGE, EDGE, EDGE),
+    lean=st.sampled_from([0.0, 0.3]),
+    names=st.permutations(range(4)),
+)
+def test_affine_and_voxels_come_back(
+    dicom: Any, tmp_path: Path, angles: Any, spacing: Any, lean: float, names: list[int]
+) -> None:
+    """Any direction and spacing, files in any order, with and without a tilted gantry."""
+    axes = nib.eulerangles.euler2mat(*angles) * spacing
+    axes[:, 2] += lean * axes[:, 1]
+    shutil.rmtree(tmp_path / "s", ignore_errors=True)
+    volume = read_volume(dicom.series(tmp_path / "s", VOXELS, axes=axes, origin=(-12.5, 40.25, 7), names=names))
+    np.testing.assert_array_equal(volume.array[0], VOXELS)
+    np.testing.assert_allclose(volume.affine, affine(axes, (-12.5, 40.25, 7)), atol=1e-4)
+
+
+def test_slices_against_the_normal_are_turned_around(dicom: Any, tmp_path: Path) -> None:
+    volume = read_volume(dicom.series(tmp_path / "s", VOXELS, axes=np.diag([1, 1, -2.0])))
+    np.testing.assert_array_equal(volume.array[0], VOXELS[..., ::-1])
+    np.testing.assert_allclose(volume.affine, affine(np.diag([1, 1, 2.0]), (0, 0, -6)), atol=1e-6)
+
+
+def test_one_slice_is_as_thick_as_it_says(dicom: Any, tmp_path: Path) -> None:
+    scan = dicom.file(tmp_path / "one.dcm", VOXELS[..., 0].T.copy(), SliceThickness=3)
+    assert open_source(scan).grid.spacing == (1, 1, 3)
+
+
+def test_enhanced_file(dicom: Any, tmp_path: Path) -> None:
+    """Frames from last to first; positions per frame, the rest for all, a slope for each."""
+    groups = []
+    for place in (3, 2, 1, 0):
+        group, position, values = (dicom.pydicom.Dataset() for _ in range(3))
+        position.ImagePositionPatient, values.RescaleSlope, values.RescaleIntercept = [0, 0, 5 * place], place + 1, 1
+        group.PlanePositionSequence, group.PixelValueTransformationSequence = [position], [values]
+        groups.append(group)
+    shared, directions, measures = (dicom.pydicom.Dataset() for _ in range(3))
+    directions.ImageOrientationPatient, measures.PixelSpacing = [0, 1, 0, 1, 0, 0], [2, 3]
+    shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [directions], [measures]
+    frames = np.ones((4, 3, 2), np.int16) * 10
+    top = dict.fromkeys(("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"))
+    sequences = {"PerFrameFunctionalGroupsSequence": groups, "SharedFunctionalGroupsSequence": [shared]}
+    volume = read_volume(dicom.file(tmp_path / "e", frames, **top, **sequences))
+    # Rows point to posterior and columns to the left, so the normal points down and the first slice lies at 15 mm.
+    assert volume.array[0, 0, 0].tolist() == [41, 31, 21, 11]
+    expected = np.array([[0, -2, 0, 0], [-3, 0, 0, 0], [0, 0, -5, 15], [0, 0, 0, 1]])
+    np.testing.assert_allclose(volume.affine, expected, atol=1e-6)
+
+
+def test_copies_of_a_file_are_left_out(dicom: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    dicom.series(tmp_path / "s", VOXELS)
+    shutil.copy(tmp_path / "s" / "001", tmp_path / "s" / "001 copy")
+    assert read_volume(tmp_path / "s").grid.shape == (2, 3, 4)
+    assert "1 of 5 files are copies of others" in caplog.text
+
+
+def test_uneven_by_a_little_is_noted(dicom: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    dicom.series(tmp_path / "s", VOXELS)
+    dicom.file(tmp_path / "s" / "001", VOXELS[..., 1].T.copy(), number=2, ImagePositionPatient=[0, 0, 1.03])
+    assert read_volume(tmp_path / "s").spacing == (1, 1, 1)
+    assert "slices lie up to 0.03 mm beside their place" in caplog.text
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "missing": ({"ImagePositionPatient": [0, 0, 5]}, r"missing slices: 2 at 3, 4 mm .*, between 002 and 003"),
+    "gaps": ({"ImagePositionPatient": [0, 0, 3.4]}, r"distances from 1 to 1\.4 mm, usually 1"),
+    "aside": ({"ImagePositionPatient": [0.4, 0, 3]}, r"slices that lie up to 0\.\d+ mm beside a straight line"),
+    "same": ({"ImagePositionPatient": [0, 0, 2]}, r"4 images at 3 position\(s\), 2 of them at 2 mm .* \(002, 003\)"),
+    "turned": ({"ImageOrientationPatient": [0, 1, 0, 0, 0, 1]}, r"found 2: 3 image\(s\) such as 000 along \(0 0 1\)"),
+    "spacing": ({"PixelSpacing": [1, 2]}, r"images of one PixelSpacing, found 3 of 1\.0 x 1\.0, 1 of 1\.0 x 2\.0"),
+    "no place": ({"ImagePositionPatient": None}, r"for every image, found 4 images of 4 file\(s\), some without"),
+    "no unit": ({"ImageOrientationPatient": [2, 0, 0, 0, 1, 0]}, r"two unit vectors .* found 2 0 0 0 1 0"),
+    "edge": ({"PixelSpacing": [0, 1]}, r"two edges above 0 mm in PixelSpacing, found 0 and 1"),
+    "count": ({"ImagePositionPatient": [0, 3]}, r"3 numbers in ImagePositionPatient, found \[0\.0, 3\.0\]"),
+}
+
+
+@pytest.mark.parametrize(("elements", "message"), REFUSED.values(), ids=REFUSED)
+def test_refused(dicom: Any, tmp_path: Path, elements: dict[str, Any], message: str) -> None:
+    dicom.series(tmp_path / "s", VOXELS)
+    own = {"ImagePositionPatient": [0, 0, 3]} | elements
+    dicom.file(tmp_path / "s" / "003", VOXELS[..., 3].T.copy(), number=4, **own)
+    with pytest.raises(InputError, match=message):
+        open_source(tmp_path / "s")
+
+
+def test_other_size(dicom: Any, tmp_path: Path) -> None:
+    dicom.series(tmp_path / "s", VOXELS)
+    dicom.file(tmp_path / "s" / "003", np.zeros((5, 5), np.int16), number=4, ImagePositionPatient=[0, 0, 3])
+    with pytest.raises(InputError, match="images of one size, found 3 of 2 x 3, 1 of 5 x 5"):
+        open_source(tmp_path / "s")
+
+
+def test_place_without_spacing(dicom: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected PixelSpacing, found none"):
+        open_source(dicom.series(tmp_path / "s", VOXELS, PixelSpacing=None))
+
+
+def test_film(dicom: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected 4 frames with a place in PerFrameFunctionalGroupsSequence, found 0"):
+        open_source(dicom.file(tmp_path / "a", np.zeros((4, 3, 2), np.int16)))
+
+
+def test_picture_without_place(dicom: Any, tmp_path: Path) -> None:
+    top = {"ImagePositionPatient": None, "ImageOrientationPatient": None}
+    scan = dicom.file(tmp_path / "a", VOXELS[..., 0].T.copy(), PixelSpacing=None, **top)
+    assert open_source(scan).grid.unit == "px"
+    scan = dicom.file(tmp_path / "a", VOXELS[..., 0].T.copy(), PixelSpacing=[0.1, 0.2], **top)
+    assert open_source(scan).grid.spacing == (0.2, 0.1, 1)
