@@ -66,10 +66,27 @@ class ReplayedLoss:
         return loss
 
 
+class _Whole(nn.Module):
+    """What is recorded in place of ``step``: PyTorch changes the module that it is given, for batches of any shape."""
+
+    def __init__(self, step: StepLoss) -> None:
+        super().__init__()
+        self.step = step
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        loss: Tensor = self.step(images, labels)
+        return loss
+
+
 def can_be_recorded(step: StepLoss, images: Tensor) -> bool:
-    """Only what is known to run without waiting for the GPU: segkit's own U-Nets and losses."""
+    """Only what is known to run without waiting for the GPU: segkit's own U-Nets and losses.
+
+    Not inside of another autocast, as Lightning's for float16, whose copies of weights would be recorded.
+    """
+    if not images.is_cuda or torch.is_autocast_enabled(images.device.type):
+        return False
     own = isinstance(step.network, UNet) and isinstance(step.loss, DeepSupervision)
-    return images.is_cuda and own and not any(isinstance(part, NnUNetLoss) for part in step.loss.modules())
+    return own and not any(isinstance(part, NnUNetLoss) for part in step.loss.modules())
 
 
 def recorded(step: StepLoss, images: Tensor, labels: Tensor) -> Loss | None:
@@ -82,7 +99,7 @@ def recorded(step: StepLoss, images: Tensor, labels: Tensor) -> Loss | None:
     buffers = {name: buffer.clone() for name, buffer in step.named_buffers()}
     try:
         with torch.random.fork_rng(devices=[images.device]), whatever_the_size():
-            graphed = torch.cuda.make_graphed_callables(step, (images.clone(), labels.clone()))
+            graphed = torch.cuda.make_graphed_callables(_Whole(step), (images.clone(), labels.clone()))
     except RuntimeError as error:
         log.warning("steps are not recorded, which makes small ones slower: %s", error)
         torch.cuda.synchronize(images.device)
