@@ -5,9 +5,9 @@
 
 Makes in FOLDER a volume of size^3 int16 voxels, or a tiled TIFF of size^2 RGB pixels three quarters of which are white
 glass, and a U-Net of 3 stages (4, 8 and 16 features, windows of 64^3 or 512^2) whose weights are set so that its answer
-is known: label 0 to 5 by the intensity. Then `segkit predict` runs as a process of its own, with an overlap of 0.5. What
-is there of an earlier call is used again. Prints a line of a table in Markdown. Memory is the most that was resident of
-the process and its children: sampled ten times a second, and of the process as the system counts it (Linux).
+is known: label 0 to 5 by the intensity, glass 0. Then `segkit predict` runs as a process of its own, with an overlap of
+0.5. What is there of an earlier call is used again. Prints a line of a table in Markdown. Memory is the most that was
+resident of the process and its children: sampled ten times a second, and of the process as Linux counts it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+import tifffile
 import torch
 from isal import igzip
 from nibabel.nifti1 import Nifti1Header
@@ -85,7 +86,7 @@ def known_plan(kind: str) -> Plan:
         return StagePlan(wide if place else (1, 1, 1), step, (LayerPlan("layer", FEATURES[place], "none", 1, 1),))
 
     names = ("red", "green", "blue") if flat else ("scan",)
-    top = 6 * STEP[kind]
+    top = 10 * STEP[kind]
     return Plan(
         name=f"known_{kind}",
         dims=2 if flat else 3,
@@ -97,7 +98,7 @@ def known_plan(kind: str) -> Plan:
         patch=(512, 512, 1) if flat else (64, 64, 64),
         batch_size=2,
         mirror_axes=(0,),
-        crop_to_content=True,
+        crop_to_content=not flat,  # all of a slide is gone through
         network=NetworkPlan(
             "unet",
             "relu",
@@ -116,7 +117,9 @@ def known_weights(plan: Plan) -> dict[str, torch.Tensor]:
     for name in ("encoder.0.0.conv", last):
         state[f"{name}.weight"][0] = 0
         state[f"{name}.bias"][0] = 0
-    state["encoder.0.0.conv.weight"][0, 0] = 1
+    # In a slide white is 0, and the label is how much darker it is.
+    state["encoder.0.0.conv.weight"][0, 0] = 1 if plan.dims == 3 else -1
+    state["encoder.0.0.conv.bias"][0] = 0 if plan.dims == 3 else WHITE / STEP["slide"]
     state[f"{last}.weight"][0, FEATURES[0]] = 1
     numbers = torch.arange(LABELS + 1.0)
     state["head.weight"].zero_()
@@ -126,7 +129,7 @@ def known_weights(plan: Plan) -> dict[str, torch.Tensor]:
 
 
 def expected(x: NDArray[Any], y: NDArray[Any], z: int) -> NDArray[Any]:
-    """Labels of blocks of different lengths along each axis."""
+    """Labels of blocks whose edges along the axes differ."""
     return (x // 128 + y // 96 + z // 160) % (LABELS + 1)
 
 
@@ -165,6 +168,43 @@ def _wrong_voxels(path: Path, size: int) -> int:
         for z in range(size):
             plane = np.frombuffer(file.read(size * size), np.uint8).reshape(size, size)
             wrong += int(np.count_nonzero(plane != expected(x, y, z)))
+    return wrong
+
+
+def _bands(size: int) -> Iterator[NDArray[np.uint8]]:
+    """Bands (TILE, X, RGB): labels in red in the middle of the slide, white glass around."""
+    edge = size // 4
+    for start in range(0, size, TILE):
+        rows = np.full((min(TILE, size - start), size, 3), WHITE, np.uint8)
+        y, x = np.ogrid[start : start + len(rows), edge : size - edge]
+        noise = np.random.default_rng(start).integers(-15, 16, (len(rows), size - 2 * edge), dtype=np.int16)
+        inside = (y[:, 0] >= edge) & (y[:, 0] < size - edge)
+        red = WHITE - STEP["slide"] * expected(x, y, 0) + noise
+        rows[inside, edge : size - edge, 0] = np.clip(red, 0, WHITE).astype(np.uint8)[inside]
+        rows[inside, edge : size - edge, 1:] = 100
+        yield rows
+
+
+def _write_slide(path: Path, size: int) -> None:
+    tiles = (band[:, x : x + TILE] for band in _bands(size) for x in range(0, size, TILE))
+    tifffile.imwrite(
+        path,
+        tiles,
+        shape=(size, size, 3),
+        dtype=np.uint8,
+        tile=(TILE, TILE),
+        compression="zlib",
+        photometric="rgb",
+        metadata=None,
+    )
+
+
+def _wrong_pixels(path: Path, size: int) -> int:
+    found = tifffile.imread(path)
+    wrong = 0
+    for number, rows in enumerate(_bands(size)):
+        labels = np.rint((WHITE - rows[..., 0]) / STEP["slide"]).astype(np.uint8)
+        wrong += int(np.count_nonzero(found[number * TILE : number * TILE + len(rows)] != labels))
     return wrong
 
 

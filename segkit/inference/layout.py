@@ -135,6 +135,7 @@ def _bytes(work: Work, windows: Windows, part: Part | None) -> int:
     found += _restoring(work, windows, part)
     if work.networks:
         found += 4 * (work.channels + 1) * voxels  # sums, and the windows' weights
+        found += 4 * work.channels * math.prod(work.plan.patch)  # what was said of a blank window
         found += max(network_bytes(each, work, windows.together) for each in work.networks)
     return found
 
