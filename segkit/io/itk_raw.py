@@ -32,7 +32,7 @@ def raw_voxels(path: Path, grid: Grid, dtype: np.dtype[Any]) -> NDArray[Any] | N
     with path.open("rb") as file:
         start = file.read(_LONGEST_HEADER)
     end = re.search(_ENDS[suffix_of(path)], start)
-    if end is None or end.end() + promised != path.stat().st_size or end.end() % dtype.itemsize:
+    if end is None or end.end() + promised != path.stat().st_size:
         return None
     if not _is_plain(start[: end.start()].decode("latin-1"), dtype):
         return None
