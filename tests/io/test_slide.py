@@ -110,12 +110,12 @@ def test_damaged_tiles(tmp_path: Path) -> None:
 
 
 def test_tiles_larger_than_tiles_can_be(tmp_path: Path) -> None:
-    path = written(tmp_path / "a.tif")
+    path = written(tmp_path / "a.tif", ROWS[..., 0], tile=(16, 16))
     with tifffile.TiffFile(path, mode="r+b") as file:
         tag = file.pages[0].tags[325]
-        tag.overwrite([10**6, *tag.value[1:]])
+        tag.overwrite([60_000, *tag.value[1:]])
     with pytest.raises(
-        InputError, match=r"expected 15 tiles of at most 68\.6 KB, found 15 tiles, the largest of 1\.0 MB"
+        InputError, match=r"expected 30 tiles of at most 4\.6 KB, found 30 tiles, the largest of 60\.0 KB"
     ):
         read_volume(path)
 
