@@ -32,7 +32,8 @@ def content_mask(array: NDArray[Any]) -> NDArray[np.bool_] | None:
 def _border_values(array: NDArray[Any]) -> NDArray[Any] | None:
     """Of each channel of (C, X, Y, Z), the value in its corners; None where they differ."""
     # Only these voxels: a plane of X would touch every page of a mapped file.
-    corners = array[:, *np.ix_([0, -1], [0, -1], [0, -1])].reshape(array.shape[0], -1)
+    x, y, z = np.ix_([0, -1], [0, -1], [0, -1])
+    corners = array[:, x, y, z].reshape(array.shape[0], -1)
     values = corners[:, 0]
     return None if np.any(corners != values[:, None]) else values
 
