@@ -194,6 +194,7 @@ def _write_slide(path: Path, size: int) -> None:
         dtype=np.uint8,
         tile=(TILE, TILE),
         compression="zlib",
+        compressionargs={"level": 1},
         photometric="rgb",
         metadata=None,
     )
