@@ -82,13 +82,9 @@ def choose_layout(work: Work, *, limit: int | None = None, where: str | Path = "
     for layout in _layouts(work):
         if not known or layout.bytes <= min(known):
             if limit is not None:
-                log.info(
-                    "%s: in parts: %d; about %s of memory besides the %s that are held already",
-                    where,
-                    len(layout.parts),
-                    size_text(layout.bytes),
-                    size_text(held),
-                )
+                how = "in one go" if len(layout.parts) == 1 else f"in {len(layout.parts)} parts"
+                takes = f"about {size_text(layout.bytes)} besides the {size_text(held)} that are held already"
+                log.info("%s: gone through %s, which takes %s", where, how, takes)
             return layout
         smallest = min(smallest or layout, layout, key=lambda each: each.bytes)
     assert smallest is not None

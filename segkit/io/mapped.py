@@ -60,5 +60,8 @@ def blocks(array: NDArray[Any]) -> Iterator[tuple[slice, ...]]:
     plane = max(1, math.prod(array.shape) // max(1, array.shape[axis]))
     many = max(1, min(BLOCK_VOXELS // plane, BLOCK_SPAN // max(1, abs(array.strides[axis]))))
     for start in range(0, array.shape[axis], many):
-        yield tuple(slice(start, start + many) if each == axis else slice(None) for each in range(array.ndim))
-        drop_pages(array)
+        box = [slice(None)] * array.ndim
+        box[axis] = slice(start, start + many)
+        for part in blocks(array[tuple(box)]) if plane > BLOCK_VOXELS else [box]:
+            yield tuple(box[axis] if each == axis else span for each, span in enumerate(part))
+            drop_pages(array)

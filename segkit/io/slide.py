@@ -4,8 +4,6 @@ Tiles are unpacked one after the other into a temporary file of plain pixels, wh
 what is looked at. Of a pyramid the first, largest level is read. tifffile is imported when a slide is met.
 """
 
-# mypy: allow-untyped-calls
-
 from __future__ import annotations
 
 import importlib.util
@@ -25,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.errors import InputError
-from segkit.files import atomic_path
+from segkit.files import atomic_path, unwritable
 from segkit.io.limits import check_finite, check_memory
 from segkit.io.mapped import map_numbers
 from segkit.memory import size_text
@@ -38,8 +36,11 @@ SUFFIXES = (".tif", ".tiff")
 TILE = 512
 """Pixels along the edges of a tile that is written."""
 _KINDS = {"MINISBLACK", "RGB", "YCBCR"}
-_ERRORS = (OSError, ValueError, KeyError, IndexError, TypeError, RuntimeError, struct.error, zlib.error)
-"""What tifffile lets through when a file is damaged; its own error is a ValueError or none of these, by its version."""
+_ERRORS = (
+    *(OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError),
+    *(struct.error, zlib.error),
+)
+"""What tifffile lets through when a file is damaged."""
 
 
 def installed() -> bool:
@@ -75,37 +76,50 @@ class SlideSource:
         with tempfile.TemporaryDirectory(prefix="segkit-", ignore_cleanup_errors=True) as folder:
             _check_room(self.path, Path(folder), needed)
             plain = Path(folder) / "pixels"
-            try:
-                with plain.open("wb") as file:
-                    for first, rows in self._bands():
-                        for channel, band in enumerate(rows):
-                            file.seek((channel * height + first) * width * self.dtype.itemsize)
-                            file.write(np.ascontiguousarray(band).data)
-            except _ERRORS as error:
-                raise _unreadable(self.path, error) from error
+            self._write_plain(plain)
             pixels = map_numbers(plain, self.dtype, self.channels * width * height, 0)
         found = pixels.reshape(self.channels, height, width, 1).transpose(0, 2, 1, 3)
         check_finite(self.path, found)
         return found
+
+    def _write_plain(self, plain: Path) -> None:
+        """All pixels, channel by channel, row by row."""
+        width, height, _ = self.grid.shape
+        bands = self._bands()
+        try:
+            with plain.open("wb") as file:
+                for first, rows in bands:
+                    for channel, band in enumerate(rows):
+                        file.seek((channel * height + first) * width * self.dtype.itemsize)
+                        file.write(np.ascontiguousarray(band).data)
+        except OSError as error:
+            raise unwritable(plain.parent, f"{error.strerror}, while {self.path} was unpacked") from error
 
     def _bands(self) -> Iterator[tuple[int, NDArray[Any]]]:
         """Rows (C, some of Y, X) that share tiles, and the number of the first."""
         width, height, _ = self.grid.shape
         band = np.zeros((self.channels, self.tile_rows, width), self.dtype)
         held = 0
-        with _opened(self.path) as slide:
-            # One tile at a time: in a larger buffer tifffile (2026.3) mixes up tiles behind one that is left out.
-            for tile, place, _ in slide.pages[0].segments(maxworkers=1, buffersize=1):
-                _, _, y, x, _ = place
-                if y != held:
-                    yield held, band[:, : height - held]
-                    held = y
-                    band[:] = 0
-                if tile is not None:  # else the file leaves it out
-                    target = band[:, : height - y, x:]
-                    pixels = tile[0].transpose(2, 0, 1)[: self.channels, : target.shape[1], : target.shape[2]]
-                    target[:, : pixels.shape[1], : pixels.shape[2]] = pixels
+        for tile, (y, x) in self._tiles():
+            if y != held:
+                yield held, band[:, : height - held]
+                held = y
+                band[:] = 0
+            if tile is not None:
+                target = band[:, : height - y, x:]
+                pixels = tile.transpose(2, 0, 1)[: self.channels, : target.shape[1], : target.shape[2]]
+                target[:, : pixels.shape[1], : pixels.shape[2]] = pixels
         yield held, band[:, : height - held]
+
+    def _tiles(self) -> Iterator[tuple[NDArray[Any] | None, tuple[int, int]]]:
+        """Tiles (Y, X, samples), row by row, None for one that the file leaves out; each with its first y and x."""
+        try:
+            with _opened(self.path) as slide:
+                # One at a time: in a larger buffer tifffile (2026.3) mixes up tiles behind one that is left out.
+                for tile, (_, _, y, x, _), _ in slide.pages[0].segments(maxworkers=1, buffersize=1):
+                    yield None if tile is None else tile[0], (y, x)
+        except _ERRORS as error:
+            raise _unreadable(self.path, error) from error
 
 
 def open_slide(path: Path) -> SlideSource | None:
@@ -180,7 +194,7 @@ def _unreadable(path: Path, error: Exception) -> InputError:
 
 
 def save(path: Path, volume: Volume) -> None:
-    """Write a flat volume of one channel atomically as a TIFF of tiles packed by deflate, tile by tile."""
+    """Write a flat volume of one channel atomically, tile by tile: a TIFF of tiles packed by deflate."""
     import tifffile  # noqa: PLC0415
 
     rows = volume.array[0, ..., 0].T
@@ -194,6 +208,7 @@ def save(path: Path, volume: Volume) -> None:
             compression="zlib",
             photometric="minisblack",
             metadata=None,
+            maxworkers=1,
         )
 
 

@@ -64,7 +64,9 @@ def test_pages_of_a_mapped_scan_take_memory(
     with caplog.at_level(logging.INFO):
         layout = choose_layout(work(mapped), limit=resident_memory() + (1 << 30), where="a.nii")
     assert layout.bytes - read.bytes == BLOCK_SPAN
-    assert "a.nii: in parts: 1; about 8" in caplog.text  # MB: 67 of pages and 16 of scores at the scan's resolution
+    assert (
+        "a.nii: gone through in one go, which takes about 8" in caplog.text
+    )  # MB: 67 of pages and 16 of scores at the scan's resolution
 
 
 def test_a_slide(

@@ -48,6 +48,13 @@ def test_blocks_follow_memory_and_cover_all(monkeypatch: pytest.MonkeyPatch) -> 
     assert np.concatenate([array[box].ravel() for box in found]).sum() == array.sum()
 
 
+def test_blocks_of_large_planes_are_parts_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segkit.io.mapped.BLOCK_VOXELS", 10)
+    array = NUMBERS.reshape(2, 3, 4, 5)
+    assert [array[box].size for box in blocks(array)] == 12 * [10]
+    assert np.concatenate([array[box].ravel() for box in blocks(array)]).tolist() == NUMBERS.tolist()
+
+
 def test_blocks_are_bounded_by_what_they_span(monkeypatch: pytest.MonkeyPatch) -> None:
     array = np.zeros((6, 100), np.uint8)[:, :1]
     assert len(list(blocks(array))) == 1

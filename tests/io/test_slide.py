@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +129,15 @@ def test_a_codec_that_is_missing_is_named(tmp_path: Path) -> None:
     with tifffile.TiffFile(path, mode="r+b") as file:
         file.pages[0].tags[259].overwrite(7)  # JPEG
     with pytest.raises(InputError, match=r"Install the package that unpacks it: pip install imagecodecs"):
+        read_volume(path)
+
+
+def test_a_disk_that_is_full_all_the_same(
+    tmp_path: Path, full_disk: Callable[[int], AbstractContextManager[None]]
+) -> None:
+    path = written(tmp_path / "a.tif")
+    message = r"expected a place that can be written to, found File too large, while .*a\.tif was unpacked"
+    with full_disk(6000), pytest.raises(InputError, match=message):
         read_volume(path)
 
 
