@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -123,7 +124,7 @@ def test_tiles_larger_than_tiles_can_be(tmp_path: Path) -> None:
 
 
 def test_a_codec_that_is_missing_is_named(tmp_path: Path) -> None:
-    if pytest.importorskip("importlib.util").find_spec("imagecodecs"):
+    if importlib.util.find_spec("imagecodecs"):
         pytest.skip("imagecodecs is installed")
     path = written(tmp_path / "a.tif")
     with tifffile.TiffFile(path, mode="r+b") as file:
