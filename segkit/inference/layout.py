@@ -6,6 +6,7 @@ at once: those that were tried make no difference.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,11 +15,14 @@ from pathlib import Path
 from segkit.errors import OutOfMemoryError
 from segkit.inference.restore import SLAB_BYTES, Part, parts_of
 from segkit.io.limits import available_memory, resident_memory
+from segkit.io.mapped import BLOCK_SPAN, is_mapped
 from segkit.memory import size_text
 from segkit.plans import NetworkPlan, Plan
 from segkit.preprocessing.chain import ScanParts
 from segkit.volume import Shape
 from segkit.window_rows import Band, Rows, Windows
+
+log = logging.getLogger(__name__)
 
 LIVE = 6
 """Tensors as large as a stage's output that a forward pass holds at once: a skip, a concatenation of two, what becomes
@@ -77,6 +81,10 @@ def choose_layout(work: Work, *, limit: int | None = None, where: str | Path = "
     smallest = None
     for layout in _layouts(work):
         if not known or layout.bytes <= min(known):
+            if limit is not None:
+                how = "in one go" if len(layout.parts) == 1 else f"in {len(layout.parts)} parts"
+                takes = f"about {size_text(layout.bytes)} besides the {size_text(held)} that are held already"
+                log.info("%s: gone through %s, which takes %s", where, how, takes)
             return layout
         smallest = min(smallest or layout, layout, key=lambda each: each.bytes)
     assert smallest is not None
@@ -118,9 +126,12 @@ def _bytes(work: Work, windows: Windows, part: Part | None) -> int:
     image = 3 * channels * voxels
     if work.scan.shape != way_back.cropped_shape:
         image += 2 * channels * int(voxels * max(1, math.prod(way_back.cropped_shape) / math.prod(work.scan.shape)))
-    found = 4 * image + work.written * way_back.source_voxels + work.kept * voxels + _restoring(work, windows, part)
+    pages = BLOCK_SPAN if is_mapped(work.scan.voxels) else 0
+    found = pages + 4 * image + work.written * way_back.source_voxels + work.kept * voxels
+    found += _restoring(work, windows, part)
     if work.networks:
         found += 4 * (work.channels + 1) * voxels  # sums, and the windows' weights
+        found += 4 * work.channels * math.prod(work.plan.patch)  # what was said of a blank window
         found += max(network_bytes(each, work, windows.together) for each in work.networks)
     return found
 

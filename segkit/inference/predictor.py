@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from segkit.bundle import Bundle
 from segkit.errors import InputError, OutOfMemoryError
+from segkit.inference.blank import BlankOnce
 from segkit.inference.layout import Layout, Work, band_of, choose_layout
 from segkit.inference.models import read_models
 from segkit.inference.precision import choose_precision
@@ -186,7 +187,7 @@ class Predictor:
         place: torch.device,
         progress: Progress | None,
     ) -> list[NDArray[Any]]:
-        network: Network = self._scorer
+        network: Network = BlankOnce(self._scorer)
         if progress:
             network = CountedNetwork(network, progress, layout.count(image.shape))
         way_back = image.scan.way_back

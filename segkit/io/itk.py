@@ -25,13 +25,17 @@ from segkit.file_names import DETACHED, ITK, must_exist, suffix_of
 from segkit.files import atomic_path, unwritable
 from segkit.io.formats import storable
 from segkit.io.geometry import LPS_TO_RAS, checked_affine
+from segkit.io.itk_raw import raw_voxels
 from segkit.io.limits import check_finite, check_memory
 from segkit.volume import Grid, Volume
 
 
 @dataclass(frozen=True)
 class ItkSource:
-    """A file whose header was checked; ITK reads all voxels on the first call, and they are kept."""
+    """A file whose header was checked; ITK reads all voxels on the first call, and they are kept.
+
+    A large file that is not packed is mapped instead.
+    """
 
     path: Path
     grid: Grid
@@ -44,9 +48,10 @@ class ItkSource:
 
     @cached_property
     def _voxels(self) -> NDArray[Any]:
-        check_memory(self.path, self.grid.voxels * self.channels * self.dtype.itemsize)
-        reader = _reader(self.path)
-        voxels = voxels_of(_guarded(self.path, reader.Execute))
+        voxels = raw_voxels(self.path, self.grid, self.dtype) if self.channels == 1 else None
+        if voxels is None:
+            check_memory(self.path, self.grid.voxels * self.channels * self.dtype.itemsize)
+            voxels = voxels_of(_guarded(self.path, _reader(self.path).Execute))
         check_finite(self.path, voxels)
         return voxels
 

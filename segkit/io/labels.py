@@ -13,6 +13,7 @@ from segkit.errors import InputError
 from segkit.file_names import ITK, NIFTI, PICTURE, suffix_of
 from segkit.io.formats import check_readable, check_writable, module_of
 from segkit.io.limits import check_finite
+from segkit.io.mapped import is_mapped
 from segkit.io.scans import whole
 from segkit.volume import Shape, Volume
 
@@ -33,7 +34,9 @@ def read_labels(path: str | Path) -> Volume:
     if source.channels != 1:
         raise _not_one_value(path, source.channels)
     volume = whole(source)
-    return volume.with_array(_integers(path, volume.array))
+    # Not mapped: what finds pieces of labels takes no array that is read-only.
+    voxels = volume.array.copy(order="K") if is_mapped(volume.array) else volume.array
+    return volume.with_array(_integers(path, voxels))
 
 
 def _not_one_value(path: Path, channels: int) -> InputError:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.errors import InputError, OutOfMemoryError
+from segkit.io.mapped import blocks
 from segkit.memory import size_text
 
 _MEMINFO = Path("/proc/meminfo")
@@ -89,7 +90,7 @@ def check_finite(where: str | Path, array: NDArray[Any]) -> None:
     """Raise an InputError when a voxel is NaN or infinite."""
     if array.dtype.kind != "f":
         return
-    bad = array.size - int(np.count_nonzero(np.isfinite(array)))
+    bad = array.size - sum(int(np.count_nonzero(np.isfinite(array[box]))) for box in blocks(array))
     if bad:
         raise InputError(
             where,

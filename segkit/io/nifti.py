@@ -1,4 +1,5 @@
-"""Reading NIfTI-1 and NIfTI-2 in one file (.nii, .nii.gz): header by nibabel, voxels by seek and read.
+"""Reading NIfTI-1 and NIfTI-2 in one file (.nii, .nii.gz): header by nibabel, voxels by seek and read,
+or mapped where they are many.
 
 The header is checked before any voxel is read, and never more is unpacked than it promises.
 """
@@ -21,6 +22,7 @@ from segkit.file_names import must_exist
 from segkit.io.geometry import checked_affine
 from segkit.io.gzip_stream import LARGEST_RATIO, is_gzip, too_short, unpack
 from segkit.io.limits import check_finite, check_memory
+from segkit.io.mapped import MAPPED_FROM, map_numbers
 from segkit.io.nifti_header import Layout, axes, read_layout, rgb, stored_type
 from segkit.io.nifti_writer import save
 from segkit.volume import Grid, Volume
@@ -34,7 +36,8 @@ log = logging.getLogger(__name__)
 class NiftiSource:
     """A NIfTI file whose header was checked; voxels (C, X, Y, Z) are read when asked for.
 
-    A plain file is read plane by plane. A gzip stream is unpacked once, on the first call, and kept.
+    A plain file is read plane by plane, or mapped where it is large. A gzip stream is unpacked once, on the first call,
+    and kept; numbers that need no change are not copied out of it.
     """
 
     path: Path
@@ -65,16 +68,36 @@ class NiftiSource:
         Raises:
             InputError: a truncated or damaged file, too little memory, NaN or infinite voxels.
         """
-        width, height, depth = self.grid.shape
-        stop = min(stop, depth)
+        stop = min(stop, self.grid.shape[2])
+        voxels = self._copied(start, stop) if self._as_stored is None else self._as_stored[:, start:stop]
+        check_finite(self.path, voxels)
+        return voxels.transpose(0, 3, 2, 1)
+
+    @cached_property
+    def _as_stored(self) -> NDArray[Any] | None:
+        """All voxels (C, Z, Y, X), where memory or a large file has them as they are wanted; None elsewhere."""
+        layout, stored = self.layout, self.layout.stored
+        if layout.samples > 1 or layout.scale is not None or not stored.isnative or layout.offset % stored.itemsize:
+            return None
+        count = layout.grid.voxels * layout.volumes
+        if self._unpacked is not None:
+            numbers = np.frombuffer(self._unpacked, stored, count, layout.offset)
+        elif layout.end >= MAPPED_FROM:
+            numbers = map_numbers(self.path, stored, count, layout.offset)
+        else:
+            return None
+        return numbers.reshape(layout.volumes, *reversed(layout.grid.shape))
+
+    def _copied(self, start: int, stop: int) -> NDArray[Any]:
+        """Voxels (C, Z, Y, X) of some planes."""
+        width, height, _ = self.grid.shape
         shape = (stop - start, height, width)
         check_memory(self.path, self.channels * int(np.prod(shape)) * self.dtype.itemsize)
         voxels = np.empty((self.channels, *shape), self.dtype)
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is reported as infinite
             for channel in range(self.channels):
                 voxels[channel] = self._block(channel, start, stop).reshape(shape)
-        check_finite(self.path, voxels)
-        return voxels.transpose(0, 3, 2, 1)
+        return voxels
 
     def _block(self, channel: int, start: int, stop: int) -> NDArray[Any]:
         """One channel's planes, flat, in the file's order, scaled."""

@@ -21,6 +21,8 @@ from segkit.io.gzip_stream import packing
 from segkit.io.nifti_header import grid_of, read_header
 from segkit.volume import Grid, Volume
 
+_AT_ONCE = 64 << 20
+"""Bytes."""
 _GEOMETRY = (
     *("qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
     *("srow_x", "srow_y", "srow_z", "xyzt_units"),
@@ -52,8 +54,11 @@ def save(path: Path, volume: Volume, *, like: Path | None = None) -> None:
 
 def _write(file: IO[bytes], start: bytes, voxels: NDArray[Any]) -> None:
     file.write(start)
+    plane = voxels[0, ..., 0].nbytes
+    many = max(1, _AT_ONCE // plane)  # a copy of all, in the file's order, may be more than the memory holds
     for channel in voxels:
-        file.write(np.ascontiguousarray(channel.T).data.cast("B"))
+        for first in range(0, channel.shape[2], many):
+            file.write(np.ascontiguousarray(channel[..., first : first + many].T).data.cast("B"))
 
 
 def _header(grid: Grid, like: Path | None) -> Any:

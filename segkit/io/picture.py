@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import re
 import warnings
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from PIL import Image, UnidentifiedImageError
 from segkit.errors import InputError
 from segkit.file_names import must_exist
 from segkit.files import atomic_path
+from segkit.io import slide
 from segkit.io.limits import check_finite, check_memory
 from segkit.volume import Grid, Volume
 
@@ -73,8 +75,10 @@ class PictureSource:
                 raise _unreadable(self.path, str(error)) from error
 
 
-def open_scan(path: Path, *, indices: bool = False) -> PictureSource:
+def open_scan(path: Path, *, indices: bool = False) -> PictureSource | slide.SlideSource:
     """Read and check the picture's head. With ``indices`` a palette's indices are the values (a label map).
+
+    A tiled TIFF of more pixels than Pillow takes is a slide.
 
     Raises:
         InputError: no picture, several pages, too many pixels, or a kind of pixels such as CMYK.
@@ -87,7 +91,10 @@ def open_scan(path: Path, *, indices: bool = False) -> PictureSource:
             with Image.open(path) as picture:
                 return PictureSource(path, _grid(picture), _mode(path, picture, indices))
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-            raise _too_large(path, str(error)) from error
+            found = slide.open_slide(path)
+            if found is None:
+                raise _too_large(path, str(error)) from error
+            return found
         except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
             raise _unreadable(path, str(error)) from error
 
@@ -140,7 +147,9 @@ def _too_large(path: Path, message: str) -> InputError:
         path,
         expected=f"a picture of at most {Image.MAX_IMAGE_PIXELS} pixels",
         found=f"{re.findall('[0-9]+', message)[0]} pixels",
-        remedy="Cut it into tiles.",
+        remedy="Cut it into tiles."
+        if path.suffix.lower() not in slide.SUFFIXES
+        else f"Save it as a tiled TIFF, and have the extra that reads those installed: {slide.INSTALL}",
     )
 
 
@@ -152,12 +161,21 @@ def save(path: Path, volume: Volume) -> None:
     """
     array = volume.array.astype(np.uint8) if volume.dtype == np.bool_ else volume.array
     check_fits(path, array.shape, array.dtype)
+    if _is_slide(path, volume):
+        slide.save(path, volume)
+        return
     rows = np.ascontiguousarray(array[..., 0].transpose(2, 1, 0))
     # By way of memory: Pillow itself takes no notice when a disk becomes full within a TIFF.
     content = io.BytesIO()
     Image.fromarray(rows if volume.channels == 3 else rows[..., 0]).save(content, _FORMATS[path.suffix.lower()])
     with atomic_path(path) as temporary:
         temporary.write_bytes(content.getvalue())
+
+
+def _is_slide(path: Path, volume: Volume) -> bool:
+    """Whether a label map is one that Pillow would not read again, and can be written tile by tile."""
+    large = volume.grid.voxels > (Image.MAX_IMAGE_PIXELS or math.inf)
+    return large and volume.channels == 1 and path.suffix.lower() in slide.SUFFIXES and slide.installed()
 
 
 def check_fits(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:

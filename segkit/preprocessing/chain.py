@@ -16,7 +16,7 @@ from scipy import sparse
 from segkit.errors import InputError
 from segkit.io.limits import check_finite, require_memory
 from segkit.plans import Plan
-from segkit.preprocessing.crop import Box, content_mask, mask_box
+from segkit.preprocessing.crop import Box, content_box, content_mask, mask_box
 from segkit.preprocessing.intensity import Normalizer, apply_normalizers, normalizers
 from segkit.preprocessing.labels import index_dtype
 from segkit.preprocessing.orient import AxisMap, to_ras
@@ -131,17 +131,24 @@ def prepare_parts(volume: Volume, plan: Plan, *, where: str | Path = "scan") -> 
     if plan.dims == 3 and min(volume.grid.shape) == 1:
         log.warning("%s: the scan is one slice, and the model was trained on volumes; look at the result", where)
     turned, axis_map = to_ras(volume)
-    mask = content_mask(turned.array) if plan.crop_to_content else None
-    box = mask_box(mask, turned.array.shape[1:])
+    box, kept = _content(turned.array, plan)
     voxels = turned.array[:, *box]
-    masked = any(channel.masked for channel in plan.channels)
-    kept = mask[box].copy() if masked and mask is not None else None  # not a view: that would hold the whole mask
     shape = turned.with_array(voxels).grid.shape
     way_back = WayBack(axis_map, volume.grid.shape, box, shape, grid_shape(shape, turned.spacing, plan.spacing))
     parts = ScanParts(voxels, kept, normalizers(voxels, plan.channels, kept, where=where), way_back)
     if math.prod(parts.shape) > ABSURD * math.prod(shape):
         _require_memory(parts, volume, where, None)
     return parts
+
+
+def _content(array: NDArray[Any], plan: Plan) -> tuple[Box, NDArray[np.bool_] | None]:
+    """What is kept of (C, X, Y, Z), and which voxels of that count, where a channel is masked."""
+    shape = array.shape[1:]
+    if plan.crop_to_content and not any(channel.masked for channel in plan.channels):
+        return content_box(array), None
+    mask = content_mask(array) if plan.crop_to_content else None
+    box = mask_box(mask, shape)
+    return box, None if mask is None else mask[box].copy()  # not a view: that would hold the whole mask
 
 
 def prepare_labels(labels: Volume, plan: Plan, way_back: WayBack) -> NDArray[np.uint8] | NDArray[np.uint16]:

@@ -13,12 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.errors import InputError
+from segkit.io.mapped import blocks
 from segkit.plans import ChannelPlan
 
 log = logging.getLogger(__name__)
-
-BLOCK_VOXELS = 1 << 20
-"""Voxels that are turned into float64 at a time when a scan is measured."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,8 @@ def apply_normalizers(
     """A part (C, X, Y, Z) of the scan that was measured, normalised."""
     result = np.empty(part.shape, dtype=np.float32)
     for normalizer, voxels, target in zip(found, part, result, strict=True):
-        normalizer(voxels, mask, target)
+        for box in blocks(voxels):
+            normalizer(voxels[box], None if mask is None else mask[box], target[box])
     return result
 
 
@@ -122,11 +121,9 @@ def _moments(voxels: NDArray[Any], mask: NDArray[np.bool_] | None) -> tuple[floa
 
 
 def _blocks(voxels: NDArray[Any], mask: NDArray[np.bool_] | None) -> Iterator[NDArray[Any]]:
-    """The voxels (X, Y, Z) that count, some planes of X at a time."""
-    planes = max(1, BLOCK_VOXELS // max(1, math.prod(voxels.shape[1:])))
-    for start in range(0, voxels.shape[0], planes):
-        part = voxels[start : start + planes]
-        yield part if mask is None else part[mask[start : start + planes]]
+    """The voxels (X, Y, Z) that count, some at a time."""
+    for box in blocks(voxels):
+        yield voxels[box] if mask is None else voxels[box][mask[box]]
 
 
 def _scale(target: NDArray[np.float32], mean: float, std: float) -> None:

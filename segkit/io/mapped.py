@@ -1,0 +1,67 @@
+"""Large files of plain numbers are mapped, not read: a page comes when it is used and goes when that is done.
+
+So a scan may be larger than the memory. The pages that were dropped mostly stay in the system's cache of files, which
+gives way to whoever needs memory. A file must not be changed while it is mapped.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAPPED_FROM = 64 << 20
+"""Bytes of voxels; smaller files are read, and may then be changed."""
+BLOCK_VOXELS = 1 << 20
+"""Voxels that are looked at together."""
+BLOCK_SPAN = 64 << 20
+"""Bytes of a mapped file from the first to the last of them."""
+_DROP: int | None = getattr(mmap, "MADV_DONTNEED", None)
+"""Windows takes no such advice."""
+
+
+class _Mapping(mmap.mmap):
+    """A file, read-only: whatever is dropped of it can be had again, which is not so of every map."""
+
+
+def map_numbers(path: Path, dtype: np.dtype[Any], count: int, offset: int) -> NDArray[Any]:
+    """``count`` numbers from the byte ``offset`` of a file on, read-only; the file must be as long."""
+    with path.open("rb") as file:
+        return np.frombuffer(_Mapping(file.fileno(), 0, access=mmap.ACCESS_READ), dtype, count, offset)
+
+
+def is_mapped(array: NDArray[Any]) -> bool:
+    """Whether an array is, or is a view of, what `map_numbers` gives."""
+    return _mapping(array) is not None
+
+
+def drop_pages(array: NDArray[Any]) -> None:
+    """Give back the memory that holds a mapped file; nothing happens to other arrays."""
+    mapping = _mapping(array)
+    if mapping is not None and _DROP is not None:
+        mapping.madvise(_DROP)
+
+
+def _mapping(array: NDArray[Any]) -> _Mapping | None:
+    base: Any = array
+    while isinstance(base, np.ndarray | memoryview):
+        base = base.base if isinstance(base, np.ndarray) else base.obj
+    return base if isinstance(base, _Mapping) else None
+
+
+def blocks(array: NDArray[Any]) -> Iterator[tuple[slice, ...]]:
+    """Boxes that cover an array, one behind the other in memory; the pages of a mapped file are dropped after each."""
+    axis = max(range(array.ndim), key=lambda each: (array.shape[each] > 1, abs(array.strides[each])))
+    plane = max(1, math.prod(array.shape) // max(1, array.shape[axis]))
+    many = max(1, min(BLOCK_VOXELS // plane, BLOCK_SPAN // max(1, abs(array.strides[axis]))))
+    for start in range(0, array.shape[axis], many):
+        box = [slice(None)] * array.ndim
+        box[axis] = slice(start, start + many)
+        for part in blocks(array[tuple(box)]) if plane > BLOCK_VOXELS else [box]:
+            yield tuple(box[axis] if each == axis else span for each, span in enumerate(part))
+            drop_pages(array)
