@@ -14,8 +14,9 @@ from segkit.errors import SomeCasesFailed, UsageError
 from segkit.file_names import DICOM, suffix_of
 from segkit.inference.batch import Finish, Outcome, predict_job, predict_jobs, read_outcomes, skipped, write_outcomes
 from segkit.inference.channels import ModelChannels, model_channels
-from segkit.inference.inputs import Scan, find_scans, is_many, scan_of_channels
+from segkit.inference.inputs import find_scans, is_many, scan_of_channels
 from segkit.inference.outputs import Extra, Job, check_jobs, plan_jobs
+from segkit.inference.scan import Scan
 from segkit.inference.stats_table import check_stats, write_stats
 from segkit.memory import parse_size
 from segkit.model_names import resolve_model

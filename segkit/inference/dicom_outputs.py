@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import segkit
 from segkit.file_names import DICOM, suffix_of
-from segkit.inference.inputs import Scan
 from segkit.inference.outputs import Job
+from segkit.inference.scan import Scan
 from segkit.io.dicom import DicomScan, module_of
 from segkit.plans import ChannelPlan, Plan
 from segkit.volume import Volume

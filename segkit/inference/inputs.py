@@ -8,19 +8,15 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from segkit.dataset_csv import read_rows
 from segkit.errors import InputError, UsageError
 from segkit.file_names import BESIDE, ENDING, case_id, must_exist, readable_files, scan_paths
-from segkit.inference.channels import MissingChannel, ModelChannels
-from segkit.io import read_case, whole
-from segkit.io.dicom import DicomScan, dicom_scan, dicom_scans
-from segkit.io.dicom.files import dicom_files, is_dicom_place, place_id
-from segkit.volume import Volume
+from segkit.inference.channels import ModelChannels
+from segkit.inference.scan import Scan
+from segkit.io.dicom import dicom_scan, dicom_scans
+from segkit.io.dicom.files import is_dicom_place, place_id
 
 log = logging.getLogger(__name__)
 
@@ -28,90 +24,6 @@ _NUMBERED = re.compile(r"(.+)_([0-9]{4})")
 ALL_SERIES = "all"
 """In place of one series: each of them is a scan of its own."""
 _COLUMNS = "case,image or case,image:CHANNEL,image:CHANNEL ..."
-
-
-@dataclass(frozen=True)
-class Scan:
-    """One scan to predict: a file, or a file per channel in the model's order."""
-
-    id: str
-    images: tuple[Path, ...]
-    numbered: bool = False
-    """The files are CASE_0000, CASE_0001 ..."""
-    missing: tuple[MissingChannel, ...] = ()
-    """Channels of the model that have no file."""
-    problem: InputError | None = None
-    """Why it cannot be read: a bad line of a table, which must not stop the other lines."""
-    dicom: DicomScan | None = None
-    """The series that the first image is, where it is DICOM."""
-
-    @property
-    def place_of_first(self) -> int:
-        """The place of the first image among the model's channels."""
-        left_out = {channel.place for channel in self.missing}
-        return next(place for place in range(len(left_out) + 1) if place not in left_out)
-
-    @property
-    def where(self) -> Path:
-        """Its name in messages."""
-        return self.images[0]
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """All that it is read from; of DICOM, the images of its series.
-
-        Raises:
-            InputError: it is DICOM and no volume.
-            UsageError: it is DICOM, and not clear which series.
-        """
-        if self.dicom is None:
-            return self.images
-        return (*self.dicom.source.files, *(each for image in self.images[1:] for each in _files(image)))
-
-    def read(self) -> Volume:
-        """All channels; one that is missing has everywhere the value that normalisation turns into 0.
-
-        Raises:
-            InputError: an unusable or missing file, numbers of channels with a gap, or a bad line of a table.
-        """
-        if self.problem:
-            raise self.problem
-        if self.numbered:
-            self._check_numbers()
-        if self.dicom and len(self.images) == 1:
-            volume = whole(self.dicom.source)
-        else:
-            for path in self.images:
-                if not is_dicom_place(path):
-                    must_exist(path)
-            volume = read_case(self.images)
-        return self._filled(volume) if self.missing else volume
-
-    def _filled(self, volume: Volume) -> Volume:
-        if volume.channels != len(self.images):
-            raise InputError(
-                self.images[0],
-                expected="one channel, because others of this scan are left out",
-                found=f"{volume.channels} channels",
-                remedy="Give a file for each channel that there is.",
-            )
-        channels = list(volume.array)
-        for channel in self.missing:
-            log.warning(
-                "%s: channel %s is left out and taken as 0 after normalisation, its mean", self.images[0], channel.name
-            )
-            channels.insert(channel.place, np.full(volume.grid.shape, channel.fill, np.float32))
-        return volume.with_array(np.stack(channels))
-
-    def _check_numbers(self) -> None:
-        numbers = [case_id(path)[-4:] for path in self.images]
-        if numbers != [f"{index:04d}" for index in range(len(numbers))]:
-            raise InputError(
-                self.images[0].parent,
-                expected=f"the channels of {self.id} numbered from _0000 without a gap",
-                found=", ".join(f"_{number}" for number in numbers),
-                remedy="Add the missing channel.",
-            )
 
 
 def is_many(inputs: Sequence[Path], series: str | None = None) -> bool:
@@ -204,11 +116,6 @@ def _scans_of_folder(folder: Path, channels: ModelChannels) -> list[Scan]:
     if channels.fills is not None and all(in_part):
         return [_with_missing(scan, channels) for scan in grouped]
     return [Scan(case_id(path), (path,)) for path in paths]
-
-
-def _files(image: Path) -> list[Path]:
-    """The image, or all files of a folder of DICOM."""
-    return list(dict.fromkeys(file.path for file in dicom_files(image))) if os.path.isdir(image) else [image]
 
 
 def _numbers(scan: Scan) -> list[int]:

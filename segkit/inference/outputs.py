@@ -11,7 +11,7 @@ from typing import Literal
 from segkit.errors import UsageError
 from segkit.file_names import DICOM, ENDING, PICTURE, PREVIEW, RTSTRUCT, UNCERTAINTY, WRITABLE, listed, suffix_of
 from segkit.files import unwritable
-from segkit.inference.inputs import Scan
+from segkit.inference.scan import Scan
 from segkit.volume import Unit
 
 Existing = Literal["refuse", "overwrite", "continue"]
