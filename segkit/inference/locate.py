@@ -65,7 +65,7 @@ class Locator:
         Raises:
             OutOfMemoryError: the coarse model does not fit.
         """
-        labels = self._coarse.predict(scan, where=where).array[0]
+        labels = self._coarse.predict(scan, where=f"{where}, coarse model").array[0]
         found = pieces_box(way_back.view(labels))
         if found is None:
             log.warning("%s: the coarse model finds no label at all, so all of the scan is predicted", where)
