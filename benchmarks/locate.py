@@ -3,10 +3,10 @@
     python benchmarks/locate.py RUN COARSE [--rounds 1] [--threads 1] [--precision float32]
 
 RUN and COARSE are finished trainings on the same cases, whose dataset is still where it was; COARSE was trained with
-larger voxels (`plan.spacing=[4,4,4]`). Both ways take turns, in one process. Prints a table in Markdown: of each case the
-box's share of the scan's voxels; windows; seconds of CPU and of the clock, from the scan in memory to its label map,
-medians of the rounds; the mean Dice over labels; and the reference's labelled voxels that lie outside the box. Last comes
-the Dice of the coarse model alone.
+larger voxels (`plan.spacing=[4,4,4]`). Both ways take turns, in one process. Prints a table in Markdown: of each case
+the box's share of the scan's voxels; windows; seconds of CPU and of the clock, from the scan in memory to its label
+map, medians of the rounds; the mean Dice over labels; the reference's labelled voxels that lie outside the box. Last
+comes the Dice of the coarse model alone.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from segkit.evaluation.overlap import dice
 from segkit.inference import Predictor
 from segkit.io import read_case
 from segkit.io.labels import read_labels
+from segkit.plans import Plan
 from segkit.training.split import split_cases
 from segkit.volume import Volume
 
@@ -71,7 +72,7 @@ def _measure(arguments: argparse.Namespace, case: Case) -> None:
     rounds = [(_turn(whole, scan), _turn(located, scan)) for _ in range(arguments.rounds)]
     inside = np.zeros(scan.grid.shape, bool)
     inside[(located.locator and located.locator.box) or ...] = True
-    lost = int(np.count_nonzero(reference.array[0][~inside]))
+    lost = int(np.isin(reference.array[0][~inside], _values(run.plan)).sum())
     base = median(turn.cpu for turn, _ in rounds)
     for name, turns, share, missed in (
         ("whole", [turn for turn, _ in rounds], 1.0, 0),
@@ -83,6 +84,11 @@ def _measure(arguments: argparse.Namespace, case: Case) -> None:
         print(f"| {case.id} | {name} | {' | '.join(map(str, cells))} | {locating:.1f} | {score:.4f} | {missed} |")
     alone = Predictor(coarse, precision=arguments.precision, fast=True).predict(scan).array[0]
     print(f"| {case.id} | coarse alone | | | | | | | {_dice(alone, reference, coarse.plan.labels):.4f} | |", flush=True)
+
+
+def _values(plan: Plan) -> list[int]:
+    """What the plan's labels, or regions, have in the files of labels."""
+    return list(plan.targets.values())
 
 
 def _turn(predictor: Predictor, scan: Volume) -> Turn:

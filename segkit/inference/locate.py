@@ -32,9 +32,8 @@ SMALLEST_PIECE = 0.01
 """Share of a label's largest piece: smaller ones do not count. A lost part costs more than a box that is too large."""
 MARGIN_MM = 10.0
 MARGIN_COARSE = 2
-"""Voxels of the coarse model."""
-MARGIN_WINDOW = 1 / 8
-"""Of the window's edge. The largest of the three margins is added to each side."""
+"""Voxels of the coarse model. The larger of the two margins is added to each side; it makes up for what the coarse
+model does not see, not for what a window must see around a voxel: windows reach beyond the box."""
 
 
 class Locator:
@@ -50,7 +49,7 @@ class Locator:
             InputError: models of other labels, channels or kinds of images.
         """
         check_coarse(coarse.bundles, plan)
-        self._coarse, self._plan = coarse, plan
+        self._coarse = coarse
         self.box: Box | None = None
         """Of the last scan, along its own axes (after the straightening of a tilted one); None is all of it."""
 
@@ -71,24 +70,16 @@ class Locator:
             log.warning("%s: the coarse model finds no label at all, so all of the scan is predicted", where)
             self.box = None
             return None
-        windows = self._windows(way_back)
-        box = grown(found, way_back.cropped_shape, self._margins(scan, way_back, windows), windows)
+        box = grown(found, way_back.cropped_shape, self._margins(scan, way_back))
         self.box = on_scan(box, way_back)
         return box
 
-    def _windows(self, way_back: WayBack) -> list[float]:
-        """Edges of a window along X, Y, Z, in lines of the cropped grid."""
-        grids = zip(self._plan.patch, way_back.cropped_shape, way_back.network_shape, strict=True)
-        return [edge * lines / network_lines for edge, lines, network_lines in grids]
-
-    def _margins(self, scan: Volume, way_back: WayBack, windows: Sequence[float]) -> list[float]:
+    def _margins(self, scan: Volume, way_back: WayBack) -> list[float]:
         """In lines of the cropped grid along X, Y, Z."""
         spacing = [scan.spacing[axis] for axis in way_back.axis_map.order]
         fixed = MARGIN_MM if scan.unit == "mm" else 0.0
-        return [
-            max(fixed / edge, MARGIN_COARSE * (coarse or edge) / edge, MARGIN_WINDOW * window)
-            for edge, coarse, window in zip(spacing, self._coarse.plan.spacing, windows, strict=True)
-        ]
+        pairs = zip(spacing, self._coarse.plan.spacing, strict=True)
+        return [max(fixed / edge, MARGIN_COARSE * (coarse or edge) / edge) for edge, coarse in pairs]
 
 
 def check_coarse(coarse: Sequence[Bundle], plan: Plan) -> None:
@@ -141,21 +132,17 @@ def pieces_box(labels: NDArray[Any]) -> Box | None:
     return x, y, z
 
 
-def grown(box: Box, shape: Shape, margins: Sequence[float], least: Sequence[float]) -> Box:
-    """A box with margins on both sides and at least so long, moved and cut to lie in a grid of ``shape``.
+def grown(box: Box, shape: Shape, margins: Sequence[float]) -> Box:
+    """A box with so many lines more at either end of X, Y, Z, cut to a grid of ``shape``.
 
-    >>> grown((slice(5, 6), slice(5, 6), slice(1, 2)), (20, 20, 20), (1, 1, 1), (1, 7, 7))
-    (slice(4, 7, None), slice(2, 9, None), slice(0, 7, None))
+    >>> grown((slice(5, 6), slice(5, 6), slice(1, 2)), (20, 20, 20), (1, 2.5, 4))
+    (slice(4, 7, None), slice(2, 9, None), slice(0, 6, None))
     """
-    x, y, z = (_grown(*each) for each in zip(box, shape, margins, least, strict=True))
+    x, y, z = (
+        slice(max(0, lines.start - math.ceil(margin)), min(size, lines.stop + math.ceil(margin)))
+        for lines, size, margin in zip(box, shape, margins, strict=True)
+    )
     return x, y, z
-
-
-def _grown(lines: slice, size: int, margin: float, least: float) -> slice:
-    start, stop = max(0, lines.start - math.ceil(margin)), min(size, lines.stop + math.ceil(margin))
-    more = max(0, math.ceil((math.ceil(least) - (stop - start)) / 2))
-    below, above = max(0, more - start), max(0, stop + more - size)
-    return slice(max(0, start - more - above), min(size, stop + more + below))
 
 
 def on_scan(box: Box, way_back: WayBack) -> Box:

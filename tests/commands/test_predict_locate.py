@@ -33,10 +33,10 @@ def coarse(here: Path) -> Path:
 
 
 def save(name: str, *, bright: int = 100) -> None:
-    """A bright square of 8 x 8 voxels on two slices, and far from it a voxel that larger ones do not show."""
+    """A bright square of 8 x 8 voxels on two slices, and far from it a pale voxel that larger ones do not show."""
     array = np.zeros((60, 20, 2), np.int16)
     array[2:10, 2:10] = bright
-    array[59, 5, 0] = bright
+    array[59, 5, 0] = bright // 5
     Path(name).parent.mkdir(parents=True, exist_ok=True)
     nibabel.save(nibabel.Nifti1Image(array, np.diag([-1.0, 1.0, 5.0, 1.0])), name)
 

@@ -224,6 +224,14 @@ def test_small_pieces_do_not_count_and_parts_do() -> None:
     assert pieces_box(np.zeros((4, 4, 4), np.uint8)) is None
 
 
-def test_a_box_is_never_smaller_than_a_window_nor_outside_the_scan() -> None:
+def test_a_box_grows_by_whole_lines_and_not_out_of_the_scan() -> None:
     box = (slice(18, 20), slice(4, 6), slice(0, 3))
-    assert grown(box, (20, 20, 3), (1.2, 2, 1), (10, 0, 64)) == (slice(10, 20), slice(2, 8), slice(0, 3))
+    assert grown(box, (20, 20, 3), (1.2, 2, 1)) == (slice(16, 20), slice(2, 8), slice(0, 3))
+
+
+def test_two_voxels_of_the_coarse_model_are_more_than_10_mm_where_they_are_large(make_bundle: Make) -> None:
+    located = Predictor(make_bundle(), locate=make_bundle(spacing=(8.0, 4.0, 4.0), folder="coarse"))
+    array = np.zeros((1, 96, 64, 64), np.float32)
+    array[0, 40:56, 24:40, 24:40] = 200
+    located.predict(Volume(array, np.eye(4)))
+    assert [(part.start, part.stop) for part in inside(located)] == [(24, 72), (14, 50), (14, 50)]
