@@ -33,10 +33,9 @@ def coarse(here: Path) -> Path:
 
 
 def save(name: str, *, bright: int = 100) -> None:
-    """A bright square of 8 x 8 voxels on two slices, and far from it a pale voxel that larger ones do not show."""
+    """A bright square of 8 x 8 voxels on two slices, at the first of 60 lines."""
     array = np.zeros((60, 20, 2), np.int16)
     array[2:10, 2:10] = bright
-    array[59, 5, 0] = bright // 5
     Path(name).parent.mkdir(parents=True, exist_ok=True)
     nibabel.save(nibabel.Nifti1Image(array, np.diag([-1.0, 1.0, 5.0, 1.0])), name)
 
@@ -59,10 +58,9 @@ def test_the_record_names_the_coarse_model_and_the_box(
     # The labelled lines 2 to 9 with 10 mm around, in the file's own order.
     assert record["locate"] == {"model": [model], "box": {"first": [0, 0, 0], "last": [19, 19, 1]}}
     assert set(record["seconds"]) == {"read", "locate", "prepare", "network", "restore", "write"}
-    assert np.array_equal(np.unique(np.nonzero(voxels("o.nii.gz") == 5)[0]), range(2, 10))
     assert main(["predict", "a.nii", "-o", "whole.nii.gz", "--stats", *MODEL]) == 0
     assert json.loads((here / "whole.nii.gz.json").read_text())["locate"] is None
-    assert voxels("whole.nii.gz")[59].any()
+    assert np.array_equal(voxels("whole.nii.gz"), voxels("o.nii.gz"))
 
 
 def test_of_many_scans_one_without_labels_is_predicted_as_a_whole(
