@@ -60,7 +60,8 @@ class Work:
     kept: int = 0
     """Bytes for each voxel of which sums are held, for labels of single windows."""
     box: Box | None = None
-    """What of the cropped scan is gone through; None is all of it."""
+    """What of the cropped scan is gone through; None is all of it. The axis of rows does not depend on it, so that
+    scores are summed in one order whatever the box."""
 
 
 def choose_layout(work: Work, *, limit: int | None = None, where: str | Path = "scan") -> Layout:

@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SMALLEST_PIECE = 0.01
-"""Share of a label's largest piece: smaller ones do not count. A lost part costs more than a box that is too large."""
+OF_LABEL = 0.1
+"""Share of the label's largest piece from which a piece counts in any case: the largest of a small label always does."""
+OF_ALL = 0.01
+"""Share of all labels' largest piece from which a piece counts, too, if it has the size of a coarse voxel."""
 MARGIN_MM = 10.0
 MARGIN_COARSE = 2
 """Voxels of the coarse model. The larger of the two margins is added to each side; it makes up for what the coarse
@@ -65,7 +67,7 @@ class Locator:
             OutOfMemoryError: the coarse model does not fit.
         """
         labels = self._coarse.predict(scan, where=f"{where}, coarse model").array[0]
-        found = pieces_box(way_back.view(labels))
+        found = pieces_box(way_back.view(labels), least=math.prod(self._coarse_voxel(scan, way_back)))
         if found is None:
             log.warning("%s: the coarse model finds no label at all, so all of the scan is predicted", where)
             self.box = None
@@ -74,12 +76,17 @@ class Locator:
         self.box = on_scan(box, way_back)
         return box
 
+    def _coarse_voxel(self, scan: Volume, way_back: WayBack) -> list[float]:
+        """Edges of a voxel of the coarse model along X, Y, Z, in lines of the cropped grid."""
+        spacing = [scan.spacing[axis] for axis in way_back.axis_map.order]
+        return [(coarse or edge) / edge for edge, coarse in zip(spacing, self._coarse.plan.spacing, strict=True)]
+
     def _margins(self, scan: Volume, way_back: WayBack) -> list[float]:
         """In lines of the cropped grid along X, Y, Z."""
         spacing = [scan.spacing[axis] for axis in way_back.axis_map.order]
         fixed = MARGIN_MM if scan.unit == "mm" else 0.0
-        pairs = zip(spacing, self._coarse.plan.spacing, strict=True)
-        return [max(fixed / edge, MARGIN_COARSE * (coarse or edge) / edge) for edge, coarse in pairs]
+        pairs = zip(spacing, self._coarse_voxel(scan, way_back), strict=True)
+        return [max(fixed / edge, MARGIN_COARSE * coarse) for edge, coarse in pairs]
 
 
 def check_coarse(coarse: Sequence[Bundle], plan: Plan) -> None:
@@ -104,10 +111,11 @@ def check_coarse(coarse: Sequence[Bundle], plan: Plan) -> None:
         log.warning("%s has no larger voxels than the model that it locates for: are the two swapped?", coarse[0].path)
 
 
-def pieces_box(labels: NDArray[Any]) -> Box | None:
-    """The box (X, Y, Z) around the pieces of all labels, without those below SMALLEST_PIECE; None without labels.
+def pieces_box(labels: NDArray[Any], least: float = 0.0) -> Box | None:
+    """The box around the pieces of labels (X, Y, Z) that count; None without labels.
 
-    Voxels of one label that touch at a corner are connected.
+    A piece, voxels of one label that touch at a corner at least, counts if it has OF_LABEL of its label's largest
+    piece, or OF_ALL of the largest of all labels and ``least`` voxels. Others are taken for the coarse model's errors.
 
     >>> labels = np.zeros((9, 1, 1), np.uint8)
     >>> labels[2:5] = 3
@@ -119,15 +127,20 @@ def pieces_box(labels: NDArray[Any]) -> Box | None:
     around = mask_box(labels != 0, labels.shape)
     inside = np.ascontiguousarray(labels[around])
     pieces = cc3d.connected_components(inside, connectivity=26)
-    voxels = np.bincount(pieces.ravel())
+    figures = cc3d.statistics(pieces)
+    voxels = figures["voxel_counts"]
     values = np.zeros(len(voxels), inside.dtype)
-    values[pieces.ravel()] = inside.ravel()
+    for places, plane in zip(pieces, inside, strict=True):  # a plane at a time: numpy widens an index to 8 bytes
+        values[places] = plane
     largest = np.zeros(int(values.max()) + 1)
     np.maximum.at(largest, values, voxels)
-    counts = (values > 0) & (voxels >= SMALLEST_PIECE * largest[values])
+    largest[0] = 0  # the background is no label
+    large = (voxels >= OF_LABEL * largest[values]) | (voxels >= max(least, OF_ALL * largest.max()))
+    counts = np.flatnonzero((values > 0) & large)
+    boxes = [figures["bounding_boxes"][piece] for piece in counts]
     x, y, z = (
-        slice(outer.start + inner.start, outer.start + inner.stop)
-        for outer, inner in zip(around, mask_box(counts[pieces], inside.shape), strict=True)
+        slice(outer.start + min(part.start for part in parts), outer.start + max(part.stop for part in parts))
+        for outer, *parts in zip(around, *boxes, strict=True)
     )
     return x, y, z
 

@@ -219,8 +219,20 @@ def test_small_pieces_do_not_count_and_parts_do() -> None:
     assert pieces_box(labels) == (slice(10, 20), slice(10, 20), slice(10, 20))
     labels[39, 3, 0] = 300  # 10 of 1000
     assert pieces_box(labels) == (slice(10, 40), slice(0, 20), slice(0, 20))
-    labels[5, 30, 39] = 2  # all that there is of another label
-    assert pieces_box(labels) == (slice(5, 40), slice(0, 31), slice(0, 40))
+    assert pieces_box(labels, least=11) == (slice(10, 20), slice(10, 20), slice(10, 20))
+    labels[39, 0:10, 0:10] = 300  # a tenth of the largest
+    assert pieces_box(labels, least=101) == (slice(10, 40), slice(0, 20), slice(0, 20))
+
+
+def test_a_small_label_counts_and_its_crumbs_do_not() -> None:
+    labels = np.zeros((60, 40, 40), np.uint8)
+    labels[10:20, 10:20, 10:20] = 1
+    labels[5, 30, 39] = 2
+    assert pieces_box(labels) == (slice(5, 20), slice(10, 31), slice(10, 40))
+    labels[25:30, 12:14, 12] = 2  # 10 voxels, so that one is a tenth, and a hundredth of 1000
+    assert pieces_box(labels, least=2) == (slice(5, 30), slice(10, 31), slice(10, 40))
+    labels[30, 12:14, 12] = 2
+    assert pieces_box(labels, least=2) == (slice(10, 31), slice(10, 20), slice(10, 20))
     assert pieces_box(np.zeros((4, 4, 4), np.uint8)) is None
 
 
