@@ -1,12 +1,13 @@
 """Locate, then look: a run's validation cases predicted as a whole, and in the box that a coarse model finds.
 
-    python benchmarks/locate.py RUN COARSE [--rounds 1] [--threads 1] [--precision float32]
+    python benchmarks/locate.py RUN COARSE [--scan FILE] [--rounds 1] [--threads 1] [--precision float32]
 
 RUN and COARSE are finished trainings on the same cases, whose dataset is still where it was; COARSE was trained with
 larger voxels (`plan.spacing=[4,4,4]`). Both ways take turns, in one process. Prints a table in Markdown: of each case
 the box's share of the scan's voxels; windows; seconds of CPU and of the clock, from the scan in memory to its label
 map, medians of the rounds; the mean Dice over labels; the reference's labelled voxels that lie outside the box. Last
-comes the Dice of the coarse model alone.
+comes the Dice of the coarse model alone. With --scan that scan is predicted instead; what is found in all of it stands
+in for the reference.
 """
 
 from __future__ import annotations
@@ -52,15 +53,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("coarse", type=Path)
+    parser.add_argument("--scan", type=Path)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--precision", default="float32")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    config = read_config(arguments.run / "config.yaml")
     print(f"| {' | '.join(HEADINGS)} |\n{'| --- ' * len(HEADINGS)}|", flush=True)
-    for case in split_cases(open_dataset(config), config.fold).validation:
+    for case in _cases(arguments):
         _measure(arguments, case)
+
+
+def _cases(arguments: argparse.Namespace) -> list[Case]:
+    if arguments.scan:
+        return [Case(arguments.scan.name, (arguments.scan,))]
+    config = read_config(arguments.run / "config.yaml")
+    return list(split_cases(open_dataset(config), config.fold).validation)
 
 
 def _measure(arguments: argparse.Namespace, case: Case) -> None:
@@ -68,8 +76,9 @@ def _measure(arguments: argparse.Namespace, case: Case) -> None:
     run, coarse = read_bundle(arguments.run), read_bundle(arguments.coarse)
     whole = Predictor(run, precision=arguments.precision)
     located = Predictor(run, precision=arguments.precision, locate=coarse)
-    scan, reference = read_case(case.images), read_labels(case.label)
+    scan = read_case(case.images)
     rounds = [(_turn(whole, scan), _turn(located, scan)) for _ in range(arguments.rounds)]
+    reference = read_labels(case.label) if case.label else scan.with_array(rounds[0][0].labels[None])
     inside = np.zeros(scan.grid.shape, bool)
     inside[(located.locator and located.locator.box) or ...] = True
     lost = int(np.isin(reference.array[0][~inside], _values(run.plan)).sum())

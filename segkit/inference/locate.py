@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 OF_LABEL = 0.1
-"""Share of the label's largest piece from which a piece counts in any case: the largest of a small label always does."""
+"""Share of its label's largest piece from which a piece counts: the largest of a small label always does."""
 OF_ALL = 0.01
 """Share of all labels' largest piece from which a piece counts, too, if it has the size of a coarse voxel."""
 MARGIN_MM = 10.0

@@ -244,6 +244,6 @@ def test_a_box_grows_by_whole_lines_and_not_out_of_the_scan() -> None:
 def test_two_voxels_of_the_coarse_model_are_more_than_10_mm_where_they_are_large(make_bundle: Make) -> None:
     located = Predictor(make_bundle(), locate=make_bundle(spacing=(8.0, 4.0, 4.0), folder="coarse"))
     array = np.zeros((1, 96, 64, 64), np.float32)
-    array[0, 40:56, 24:40, 24:40] = 200
+    array[0, 40:56, 24:40, 24:40] = 100
     located.predict(Volume(array, np.eye(4)))
     assert [(part.start, part.stop) for part in inside(located)] == [(24, 72), (14, 50), (14, 50)]
