@@ -74,7 +74,7 @@ def score_slabs(
         found = _scored(network, image_slab, rows.windows_of(group), windows)
         if rows.single:
             _, scores = next(found)
-            yield rows.inside(scores, 0, rows.end)
+            yield rows.inside(scores, rows.begin[windows.axis], rows.end)
             return
         for box, scores in found:
             if sums is None:

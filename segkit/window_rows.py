@@ -10,7 +10,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from segkit.windows import BATCH_VOXELS, Box, Edges, Margins, boxes, own_spans, window_starts
+from segkit.windows import BATCH_VOXELS, Box, Edges, Margins, boxes, covering_starts, own_spans, window_starts
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class Windows:
     """Windows per call of the network; None chooses by their size."""
     slice_axis: int | None = None
     """The axis along which a window is 1 thick and which a 2D network does not get."""
+    cover: Box | None = None
+    """What of the image is wanted: only as many windows are laid as cover it. None is all of it."""
 
     @property
     def together(self) -> int:
@@ -53,12 +55,17 @@ class Rows:
     def over(cls, shape: Edges, around: Margins, windows: Windows, within: Box | None = None) -> Rows:
         """Those over an image of ``shape`` that is padded by ``around``, or over a box of it.
 
-        Scores in a box are those of the whole image, bit for bit if the network does not care in which company its
-        windows come; windows across the border of two boxes are computed for both.
+        Scores in the box ``within`` are those of all these windows, bit for bit if the network does not care in which
+        company its windows come; windows across the border of two boxes are computed for both.
         """
         sizes = [lower + size + upper for size, (lower, upper) in zip(shape, around, strict=True)]
         starts = [window_starts(size, edge, windows.overlap) for size, edge in zip(sizes, windows.edges, strict=True)]
-        inside = within or [slice(0, size) for size in shape]
+        inside = within or windows.cover or [slice(0, size) for size in shape]
+        if windows.cover:
+            starts = [
+                covering_starts(each, edge, lower + part.start, lower + part.stop)
+                for each, edge, (lower, _), part in zip(starts, windows.edges, around, windows.cover, strict=True)
+            ]
         spans = [(lower + part.start, lower + part.stop) for part, (lower, _) in zip(inside, around, strict=True)]
         single = all(len(each) == 1 for each in starts)
         tiles = [own_spans(each, edge) for each, edge in zip(starts, windows.edges, strict=True)]

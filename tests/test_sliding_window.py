@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import product
 
 import pytest
@@ -14,7 +15,15 @@ from torch.nn import functional
 
 from segkit.sliding_window import predict_scores, score_slabs
 from segkit.window_rows import Rows, Windows
-from segkit.windows import Box, WholeImage, apply_network, gaussian_weights, margins, window_starts
+from segkit.windows import (
+    Box,
+    WholeImage,
+    apply_network,
+    covering_starts,
+    gaussian_weights,
+    margins,
+    window_starts,
+)
 
 AXES = [(0,), (1,), (2,), (0, 1, 2)]
 
@@ -134,6 +143,11 @@ def naive(image: Tensor, windows: Windows) -> Tensor:
     starts = [
         window_starts(size, edge, windows.overlap) for size, edge in zip(padded.shape[1:], windows.edges, strict=True)
     ]
+    if windows.cover:
+        places = zip(starts, windows.edges, around, windows.cover, strict=True)
+        starts = [
+            covering_starts(each, n, lower + part.start, lower + part.stop) for each, n, (lower, _), part in places
+        ]
     order = [windows.axis, *(axis for axis in range(3) if axis != windows.axis)]
     weights = gaussian_weights(windows.edges)
     sums, total = torch.zeros_like(padded), torch.zeros(padded.shape[1:])
@@ -142,7 +156,7 @@ def naive(image: Tensor, windows: Windows) -> Tensor:
         box = tuple(slice(corner[axis], corner[axis] + windows.edges[axis]) for axis in range(3))
         scores = place_network(padded[:, *box][None])[0]
         if len(corners) == 1:
-            sums, total = scores, torch.ones(())
+            sums[:, *box], total = scores, torch.ones(())
             break
         sums[:, *box].addcmul_(scores, weights)
         total[box] += weights
@@ -182,6 +196,16 @@ def test_a_box_is_a_part_of_the_whole_bit_for_bit(
 ) -> None:
     image, x, y, z = draw(*shape), *(data.draw(spans(size)) for size in shape[1:])
     slabs = score_slabs(place_network, WholeImage(image), windows, device=image.device, within=(x, y, z))
+    found = torch.cat([slab.clone() for slab in slabs], dim=1 + windows.axis)
+    assert torch.equal(found, naive(image, windows)[:, x, y, z])
+
+
+@settings(deadline=None)
+@given(st.tuples(st.integers(1, 2), *[st.integers(1, 14)] * 3), layouts, st.data())
+def test_as_few_windows_as_cover_a_box(shape: tuple[int, ...], windows: Windows, data: st.DataObject) -> None:
+    image, x, y, z = draw(*shape), *(data.draw(spans(size)) for size in shape[1:])
+    windows = dataclasses.replace(windows, cover=(x, y, z))
+    slabs = score_slabs(place_network, WholeImage(image), windows, device=image.device)
     found = torch.cat([slab.clone() for slab in slabs], dim=1 + windows.axis)
     assert torch.equal(found, naive(image, windows)[:, x, y, z])
 

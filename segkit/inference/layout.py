@@ -98,10 +98,11 @@ def choose_layout(work: Work, *, limit: int | None = None, where: str | Path = "
 def _layouts(work: Work) -> Iterator[Layout]:
     """From fast to frugal."""
     axis, other = _axes(work.scan.shape, work.plan)
+    cover = parts_of(work.scan.way_back, other, 1, work.box)[0].made_of if work.box else None
     for count in range(1, min(MOST_PARTS, work.scan.way_back.cropped_shape[other]) + 1):
         parts = tuple(parts_of(work.scan.way_back, other, count, work.box))
         for batch in (None, 1):
-            windows = Windows(work.plan.patch, work.overlap, axis, batch, work.plan.slice_axis)
+            windows = Windows(work.plan.patch, work.overlap, axis, batch, work.plan.slice_axis, cover)
             yield Layout(windows, parts, max(_bytes(work, windows, part) for part in parts))
 
 

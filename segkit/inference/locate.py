@@ -1,7 +1,8 @@
 """Locate, then look: a coarse model finds the box of a scan that holds the labels, and the other one computes in it.
 
-The windows are those of the whole scan, without the ones that do not touch the box. So a voxel in the box has the
-scores, bit for bit, that it would have without a box; every other voxel is background.
+The windows are those of the whole scan, as few as cover the box. So a voxel that lies at least a window's edge inside
+the box has the scores, bit for bit, that it would have without a box; nearer to a face, fewer windows are averaged, as
+at a face of the scan. Outside the box all is background.
 """
 
 from __future__ import annotations
@@ -34,8 +35,10 @@ OF_ALL = 0.01
 """Share of all labels' largest piece from which a piece counts, too, if it has the size of a coarse voxel."""
 MARGIN_MM = 10.0
 MARGIN_COARSE = 2
-"""Voxels of the coarse model. The larger of the two margins is added to each side; it makes up for what the coarse
-model does not see, not for what a window must see around a voxel: windows reach beyond the box."""
+"""Voxels of the coarse model."""
+MARGIN_WINDOW = 1 / 8
+"""Of a window's edge: labels then do not lie at the very border of the only window. The largest of the three margins is
+added to each side."""
 
 
 class Locator:
@@ -51,7 +54,7 @@ class Locator:
             InputError: models of other labels, channels or kinds of images.
         """
         check_coarse(coarse.bundles, plan)
-        self._coarse = coarse
+        self._coarse, self._plan = coarse, plan
         self.box: Box | None = None
         """Of the last scan, along its own axes (after the straightening of a tilted one); None is all of it."""
 
@@ -85,8 +88,13 @@ class Locator:
         """In lines of the cropped grid along X, Y, Z."""
         spacing = [scan.spacing[axis] for axis in way_back.axis_map.order]
         fixed = MARGIN_MM if scan.unit == "mm" else 0.0
-        pairs = zip(spacing, self._coarse_voxel(scan, way_back), strict=True)
-        return [max(fixed / edge, MARGIN_COARSE * coarse) for edge, coarse in pairs]
+        coarse = self._coarse_voxel(scan, way_back)
+        grids = zip(self._plan.patch, way_back.cropped_shape, way_back.network_shape, strict=True)
+        windows = [edge * lines / network_lines for edge, lines, network_lines in grids]
+        return [
+            max(fixed / edge, MARGIN_COARSE * voxel, MARGIN_WINDOW * window)
+            for edge, voxel, window in zip(spacing, coarse, windows, strict=True)
+        ]
 
 
 def check_coarse(coarse: Sequence[Bundle], plan: Plan) -> None:
