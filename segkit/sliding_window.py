@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from segkit.tile_mismatch import TileMismatch, Tiles
-from segkit.window_rows import Band, Rows, Windows
+from segkit.window_rows import Rows, Windows
 from segkit.windows import (
     Box,
     LazyImage,
@@ -48,11 +48,11 @@ def score_slabs(
     windows: Windows,
     *,
     device: torch.device,
-    band: Band | None = None,
+    within: Box | None = None,
     around: Margins | None = None,
     mismatch: TileMismatch | None = None,
 ) -> Iterator[Tensor]:
-    """Scores of consecutive slabs of the image, or a band of it, along ``windows.axis``, from first to last plane.
+    """Scores of consecutive slabs of the image, or a box of it, along ``windows.axis``, from first to last plane.
 
     Each is (K, ...), float32 and on ``device``, and is overwritten when the next one is asked for.
 
@@ -62,11 +62,11 @@ def score_slabs(
         image: whatever it keeps in memory; a slab of it is held.
         windows: see there.
         device: where scores are summed.
-        band: None is the whole image.
+        within: a box of the image, of which only the windows that touch it are computed; None is the whole image.
         around: what `margins` gives for the image, where it is known.
         mismatch: counts where windows alone say something else than together.
     """
-    rows = Rows.over(image.shape, around or margins(image, windows.edges), windows, band)
+    rows = Rows.over(image.shape, around or margins(image, windows.edges), windows, within)
     feed = _Feed(image, rows)
     sums: _Sums | None = None
     for group, done in rows.groups():
@@ -74,7 +74,7 @@ def score_slabs(
         found = _scored(network, image_slab, rows.windows_of(group), windows)
         if rows.single:
             _, scores = next(found)
-            yield rows.inside(scores, 0, rows.length)
+            yield rows.inside(scores, rows.begin[windows.axis], rows.end)
             return
         for box, scores in found:
             if sums is None:

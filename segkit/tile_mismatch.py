@@ -24,7 +24,7 @@ Decide = Callable[[Tensor], NDArray[Any]]
 
 
 class TileMismatch:
-    """Counts over an image, or over its bands one after the other."""
+    """Counts over an image, or over boxes that make it up, one after the other."""
 
     def __init__(self, decide: Decide) -> None:
         self.decide = decide
@@ -70,6 +70,8 @@ class Tiles:
 
     def compare(self, scores: Tensor, start: int, stop: int) -> None:
         """Count the planes ``start``, the buffer's first, to ``stop``; ``scores`` (K, ...) are those of all windows."""
+        if self._labels is None:  # windows that reach into a box, and no plane of it yet
+            return
         planes = torch.from_numpy(self._labels)[None].narrow(1 + self._along, 0, stop - start)
         alone = self.rows.inside(planes, start, stop)[0].numpy()
         self.counts.add(alone, self.rows.inside(scores, start, stop))
@@ -77,5 +79,7 @@ class Tiles:
     def move_on(self, planes: int) -> None:
         """Drop the first planes."""
         self._begin[self._along] += planes
-        labels = np.moveaxis(np.asarray(self._labels), self._along, 0)
+        if self._labels is None:
+            return
+        labels = np.moveaxis(self._labels, self._along, 0)
         labels[: len(labels) - planes] = labels[planes:].copy()

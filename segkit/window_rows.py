@@ -10,7 +10,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from segkit.windows import BATCH_VOXELS, Box, Edges, Margins, boxes, own_spans, window_starts
+from segkit.windows import BATCH_VOXELS, Box, Edges, Margins, boxes, covering_starts, own_spans, window_starts
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class Windows:
     """Windows per call of the network; None chooses by their size."""
     slice_axis: int | None = None
     """The axis along which a window is 1 thick and which a 2D network does not get."""
+    cover: Box | None = None
+    """What of the image is wanted: only as many windows are laid as cover it. None is all of it."""
 
     @property
     def together(self) -> int:
@@ -35,21 +37,8 @@ class Windows:
 
 
 @dataclass(frozen=True)
-class Band:
-    """A part of an image that is scored for itself: the lines ``start`` to ``stop`` along ``axis``, not that of rows.
-
-    Scores are those of the whole image, bit for bit if the network does not care in which company its windows come;
-    windows across the border of two bands are computed for both.
-    """
-
-    axis: int
-    start: int
-    stop: int
-
-
-@dataclass(frozen=True)
 class Rows:
-    """The windows of a padded image, or of a band of it, in rows along an axis."""
+    """The windows of a padded image, or those that touch a box of it, in rows along an axis."""
 
     windows: Windows
     margins: Margins
@@ -63,18 +52,28 @@ class Rows:
     """Along X, Y, Z, windows that cover the image once and what is their own of it (`own_spans`)."""
 
     @classmethod
-    def over(cls, shape: Edges, around: Margins, windows: Windows, band: Band | None = None) -> Rows:
-        """Those over an image of ``shape`` that is padded by ``around``, or over a band of it."""
+    def over(cls, shape: Edges, around: Margins, windows: Windows, within: Box | None = None) -> Rows:
+        """Those over an image of ``shape`` that is padded by ``around``, or over a box of it.
+
+        Scores in the box ``within`` are those of all these windows, bit for bit if the network does not care in which
+        company its windows come; windows across the border of two boxes are computed for both.
+        """
         sizes = [lower + size + upper for size, (lower, upper) in zip(shape, around, strict=True)]
         starts = [window_starts(size, edge, windows.overlap) for size, edge in zip(sizes, windows.edges, strict=True)]
-        spans = [(lower, lower + size) for size, (lower, _) in zip(shape, around, strict=True)]
+        inside = within or windows.cover or [slice(0, size) for size in shape]
+        if windows.cover:
+            starts = [
+                covering_starts(each, edge, lower + part.start, lower + part.stop)
+                for each, edge, (lower, _), part in zip(starts, windows.edges, around, windows.cover, strict=True)
+            ]
+        spans = [(lower + part.start, lower + part.stop) for part, (lower, _) in zip(inside, around, strict=True)]
         single = all(len(each) == 1 for each in starts)
         tiles = [own_spans(each, edge) for each, edge in zip(starts, windows.edges, strict=True)]
-        if band:
-            first, last = (place + around[band.axis][0] for place in (band.start, band.stop))
-            spans[band.axis] = (first, last)
-            edge = windows.edges[band.axis]
-            starts[band.axis] = [start for start in starts[band.axis] if start < last and start + edge > first]
+        if within:
+            starts = [
+                [start for start in each if start < last and start + edge > first]
+                for each, edge, (first, last) in zip(starts, windows.edges, spans, strict=True)
+            ]
         return cls(windows, around, starts, spans, single, tiles)
 
     @property
@@ -98,9 +97,9 @@ class Rows:
         return self.windows.edges[self.windows.axis]
 
     @property
-    def length(self) -> int:
-        """Planes of the padded image."""
-        return self.shape[self.windows.axis]  # a band lies along another axis
+    def end(self) -> int:
+        """The plane of the padded image where the last row ends."""
+        return self.starts[self.windows.axis][-1] + self.depth
 
     @property
     def per_group(self) -> int:
@@ -119,7 +118,7 @@ class Rows:
         """The first planes of the rows of each group, and the plane before which all is finished afterwards."""
         starts, many = self.starts[self.windows.axis], self.per_group
         groups = [starts[first : first + many] for first in range(0, len(starts), many)]
-        for group, following in pairwise([*groups, [self.length]]):
+        for group, following in pairwise([*groups, [self.end]]):
             yield group, following[0]
 
     def windows_of(self, group: Sequence[int]) -> list[Box]:
@@ -156,7 +155,8 @@ class Rows:
         begins, spans = self.begin, list(self.spans)
         begins[self.windows.axis] = start
         first, last = spans[self.windows.axis]
-        spans[self.windows.axis] = (max(first, start), min(last, stop))
+        # Windows that reach into a box begin before it: of a slab before the box, nothing is asked for.
+        spans[self.windows.axis] = (min(max(first, start), stop), min(last, stop))
         for axis, (begin, (first, last)) in enumerate(zip(begins, spans, strict=True), start=1):
             slab = slab.narrow(axis, first - begin, max(0, last - first))
         return slab

@@ -105,6 +105,17 @@ def own_spans(starts: Sequence[int], window: int) -> dict[int, tuple[int, int]]:
     return dict(zip(kept, pairwise(cuts), strict=True))
 
 
+def covering_starts(starts: Sequence[int], window: int, first: int, stop: int) -> list[int]:
+    """The fewest neighbouring windows of those at ``starts`` that cover the voxels ``first`` to ``stop``.
+
+    >>> covering_starts([0, 4, 8, 12, 16], 8, 9, 15)  # 8 to 15
+    [8]
+    """
+    lowest = max(start for start in starts if start <= first)
+    highest = min(start for start in starts if start + window >= stop)
+    return [start for start in starts if lowest <= start <= max(lowest, highest)]
+
+
 def count_windows(size: Sequence[int], window: Sequence[int], overlap: float) -> int:
     """How many windows cover an image of ``size``, which is padded where it is smaller than the window."""
     edges = zip(size, window, strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import product
 
 import pytest
@@ -13,8 +14,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from segkit.sliding_window import predict_scores, score_slabs
-from segkit.window_rows import Band, Rows, Windows
-from segkit.windows import Box, WholeImage, apply_network, gaussian_weights, margins, window_starts
+from segkit.window_rows import Rows, Windows
+from segkit.windows import (
+    Box,
+    WholeImage,
+    apply_network,
+    covering_starts,
+    gaussian_weights,
+    margins,
+    window_starts,
+)
 
 AXES = [(0,), (1,), (2,), (0, 1, 2)]
 
@@ -134,6 +143,11 @@ def naive(image: Tensor, windows: Windows) -> Tensor:
     starts = [
         window_starts(size, edge, windows.overlap) for size, edge in zip(padded.shape[1:], windows.edges, strict=True)
     ]
+    if windows.cover:
+        places = zip(starts, windows.edges, around, windows.cover, strict=True)
+        starts = [
+            covering_starts(each, n, lower + part.start, lower + part.stop) for each, n, (lower, _), part in places
+        ]
     order = [windows.axis, *(axis for axis in range(3) if axis != windows.axis)]
     weights = gaussian_weights(windows.edges)
     sums, total = torch.zeros_like(padded), torch.zeros(padded.shape[1:])
@@ -142,7 +156,7 @@ def naive(image: Tensor, windows: Windows) -> Tensor:
         box = tuple(slice(corner[axis], corner[axis] + windows.edges[axis]) for axis in range(3))
         scores = place_network(padded[:, *box][None])[0]
         if len(corners) == 1:
-            sums, total = scores, torch.ones(())
+            sums[:, *box], total = scores, torch.ones(())
             break
         sums[:, *box].addcmul_(scores, weights)
         total[box] += weights
@@ -159,6 +173,12 @@ layouts = st.builds(
 )
 
 
+def spans(size: int) -> st.SearchStrategy[slice]:
+    """A part of an axis."""
+    pairs = st.tuples(st.integers(0, size - 1), st.integers(1, size)).filter(lambda pair: pair[0] < pair[1])
+    return pairs.map(lambda pair: slice(*pair))
+
+
 @settings(deadline=None)
 @given(st.tuples(st.integers(1, 2), *[st.integers(1, 14)] * 3), layouts)
 def test_slab_by_slab_is_the_same_bit_for_bit(shape: tuple[int, ...], windows: Windows) -> None:
@@ -170,16 +190,39 @@ def test_slab_by_slab_is_the_same_bit_for_bit(shape: tuple[int, ...], windows: W
 
 
 @settings(deadline=None)
-@given(st.tuples(st.integers(1, 2), *[st.integers(1, 14)] * 3), layouts, st.integers(1, 2), st.data())
-def test_a_band_is_a_part_of_the_whole_bit_for_bit(
-    shape: tuple[int, ...], windows: Windows, other: int, data: st.DataObject
+@given(st.tuples(st.integers(1, 2), *[st.integers(1, 14)] * 3), layouts, st.data())
+def test_a_box_is_a_part_of_the_whole_bit_for_bit(
+    shape: tuple[int, ...], windows: Windows, data: st.DataObject
 ) -> None:
-    image, axis = draw(*shape), (windows.axis + other) % 3
-    start = data.draw(st.integers(0, shape[1 + axis] - 1))
-    band = Band(axis, start, data.draw(st.integers(start + 1, shape[1 + axis])))
-    slabs = score_slabs(place_network, WholeImage(image), windows, device=image.device, band=band)
+    image, x, y, z = draw(*shape), *(data.draw(spans(size)) for size in shape[1:])
+    slabs = score_slabs(place_network, WholeImage(image), windows, device=image.device, within=(x, y, z))
     found = torch.cat([slab.clone() for slab in slabs], dim=1 + windows.axis)
-    assert torch.equal(found, naive(image, windows).narrow(1 + axis, start, band.stop - start))
+    assert torch.equal(found, naive(image, windows)[:, x, y, z])
+
+
+@settings(deadline=None)
+@given(st.tuples(st.integers(1, 2), *[st.integers(1, 14)] * 3), layouts, st.data())
+def test_as_few_windows_as_cover_a_box(shape: tuple[int, ...], windows: Windows, data: st.DataObject) -> None:
+    image, x, y, z = draw(*shape), *(data.draw(spans(size)) for size in shape[1:])
+    windows = dataclasses.replace(windows, cover=(x, y, z))
+    slabs = score_slabs(place_network, WholeImage(image), windows, device=image.device)
+    found = torch.cat([slab.clone() for slab in slabs], dim=1 + windows.axis)
+    assert torch.equal(found, naive(image, windows)[:, x, y, z])
+
+
+def test_of_a_box_only_the_windows_that_touch_it_are_computed() -> None:
+    # Windows start every 4 voxels: 8 and 12 touch the voxels 13 to 15, and 4 ends at 12.
+    sizes, image = [], draw(1, 40, 8, 8)
+
+    def network(windows: Tensor) -> Tensor:
+        sizes.append(len(windows))
+        return windows
+
+    box = (slice(13, 16), slice(0, 8), slice(0, 8))
+    slabs = score_slabs(network, WholeImage(image), Windows((8, 8, 8), batch=1), device=image.device, within=box)
+    found = torch.cat([slab.clone() for slab in slabs], dim=1)
+    assert sizes == [1, 1]
+    torch.testing.assert_close(found, image[:, *box])
 
 
 class Counting(WholeImage):
@@ -215,6 +258,7 @@ def test_what_is_held_is_known_before() -> None:
     assert (rows.held, rows.count) == ([8, 9, 10], 9 * 2 * 2)
     # Eight windows of a row of 2 x 2 fit into a call, so two rows are computed together.
     assert Rows.over((40, 9, 10), around, Windows((8, 8, 8), axis=0, batch=8)).held == [12, 9, 10]
-    band = Rows.over((40, 60, 10), around, Windows((8, 8, 8), axis=0, batch=1), Band(1, 20, 24))
+    box = (slice(0, 40), slice(20, 24), slice(0, 10))
+    part = Rows.over((40, 60, 10), around, Windows((8, 8, 8), axis=0, batch=1), box)
     # Windows along Y start every 4 voxels: those from 16 (13 to 20 reach 20) to 20.
-    assert (band.held, band.starts[1]) == ([8, 12, 10], [16, 20])
+    assert (part.held, part.starts[1]) == ([8, 12, 10], [16, 20])

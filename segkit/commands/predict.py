@@ -45,14 +45,15 @@ def run(arguments: Sequence[str]) -> int:
     for bundle in bundles:
         log.info("model %s of %s, hash %s (%s)", bundle.name, bundle.created, bundle.hash, bundle.path)
     plan = inference.check_ensemble(bundles)
+    coarse = _coarse(given)
     finish = _finish(given, plan)
     many = not given.channel and is_many(given.input, given.series)
-    jobs = _jobs(given, bundles, many)
+    jobs = _jobs(given, [*bundles, *coarse], many)
     done = [job for job in jobs if given.existing == "continue" and job.done]
     pending = [job for job in jobs if job not in done]
     for job in done:
         _leave(job)
-    predictor = _predictor(given, bundles)
+    predictor = _predictor(given, bundles, coarse)
     if many:
         record = Path(given.output or "") / _name("predictions.json", given.shard)
         stats = record.with_name(_name("stats.csv", given.shard)) if given.stats else None
@@ -119,7 +120,19 @@ def _predict_many(
         raise SomeCasesFailed(f"{failed} of {len(outcomes)} scans failed; {record} says why")
 
 
-def _predictor(given: argparse.Namespace, bundles: Sequence[Bundle]) -> Predictor:
+def _coarse(given: argparse.Namespace) -> list[Bundle]:
+    """The models of --locate; none without it."""
+    if given.locate is None:
+        return []
+    if not given.locate:
+        raise UsageError("--locate: the name of the coarse model is empty")
+    bundles = inference.read_models(resolve_model(given.locate))
+    for bundle in bundles:
+        log.info("coarse model %s of %s, hash %s (%s)", bundle.name, bundle.created, bundle.hash, bundle.path)
+    return bundles
+
+
+def _predictor(given: argparse.Namespace, bundles: Sequence[Bundle], coarse: Sequence[Bundle]) -> Predictor:
     return inference.Predictor(
         bundles,
         device=given.device,
@@ -130,6 +143,7 @@ def _predictor(given: argparse.Namespace, bundles: Sequence[Bundle]) -> Predicto
         fast=given.fast,
         max_memory=parse_size(given.max_memory) if given.max_memory else None,
         count_mismatch=given.stats,
+        locate=coarse or None,
     )
 
 
@@ -238,6 +252,9 @@ def _add_computing(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--overlap", metavar="SHARE", type=_share, default=0.5, help="of neighbouring windows (0.5)")
     group.add_argument("--tta", action="store_true", help="average over mirrored windows, where the model allows it")
     group.add_argument("--fast", action="store_true", help="overlap 0.25 and no mirroring: sooner, a little less exact")
+    group.add_argument(
+        "--locate", metavar="MODEL", help="a coarse model of the same labels: it finds the box to compute in"
+    )
     group.add_argument("--max-memory", metavar="SIZE", help="of the process, such as 4GB: changes how, not what")
     group.add_argument("--shard", metavar="I/N", help="take the I-th of N parts of the scans")
 

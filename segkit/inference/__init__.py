@@ -9,14 +9,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from segkit.inference.ensemble import check_ensemble
     from segkit.inference.models import read_models
-    from segkit.inference.predictor import Predictor, check_ensemble, load
+    from segkit.inference.predictor import Predictor, load
 
 __all__ = ["Predictor", "check_ensemble", "load", "read_models"]
 
 _HOMES = {
     "Predictor": "segkit.inference.predictor",
-    "check_ensemble": "segkit.inference.predictor",
+    "check_ensemble": "segkit.inference.ensemble",
     "load": "segkit.inference.predictor",
     "read_models": "segkit.inference.models",
 }

@@ -19,8 +19,9 @@ from segkit.io.mapped import BLOCK_SPAN, is_mapped
 from segkit.memory import size_text
 from segkit.plans import NetworkPlan, Plan
 from segkit.preprocessing.chain import ScanParts
+from segkit.preprocessing.crop import Box
 from segkit.volume import Shape
-from segkit.window_rows import Band, Rows, Windows
+from segkit.window_rows import Rows, Windows
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +38,7 @@ class Layout:
     """Rows of windows over a scan, perhaps part by part."""
 
     windows: Windows
-    parts: tuple[Part | None, ...]
-    """None is the whole scan."""
+    parts: tuple[Part, ...]
     bytes: int
     """About what it takes at its fullest, besides what is held already."""
 
@@ -63,6 +63,9 @@ class Work:
     """Bytes for each of the scan's voxels."""
     kept: int = 0
     """Bytes for each voxel of which sums are held, for labels of single windows."""
+    box: Box | None = None
+    """What of the cropped scan is gone through; None is all of it. The axis of rows does not depend on it, so that
+    scores are summed in one order whatever the box."""
 
 
 def choose_layout(work: Work, *, limit: int | None = None, where: str | Path = "scan") -> Layout:
@@ -103,10 +106,11 @@ def choose_layout(work: Work, *, limit: int | None = None, where: str | Path = "
 def _layouts(work: Work) -> Iterator[Layout]:
     """From fast to frugal."""
     axis, other = _axes(work.scan.shape, work.plan)
+    cover = parts_of(work.scan.way_back, other, 1, work.box)[0].made_of if work.box else None
     for count in range(1, min(MOST_PARTS, work.scan.way_back.cropped_shape[other]) + 1):
-        parts: tuple[Part | None, ...] = tuple(parts_of(work.scan.way_back, other, count)) if count > 1 else (None,)
+        parts = tuple(parts_of(work.scan.way_back, other, count, work.box))
         for batch in (None, 1):
-            windows = Windows(work.plan.patch, work.overlap, axis, batch, work.plan.slice_axis)
+            windows = Windows(work.plan.patch, work.overlap, axis, batch, work.plan.slice_axis, cover)
             yield Layout(windows, parts, max(_bytes(work, windows, part) for part in parts))
 
 
@@ -118,7 +122,7 @@ def _axes(shape: Shape, plan: Plan) -> tuple[int, int]:
     return axis, max((each for each in range(3) if each != axis), key=lambda each: padded[each])
 
 
-def _bytes(work: Work, windows: Windows, part: Part | None) -> int:
+def _bytes(work: Work, windows: Windows, part: Part) -> int:
     way_back, channels = work.scan.way_back, len(work.plan.channels)
     rows = _rows(work.scan.shape, windows, part)
     voxels = math.prod(rows.held)
@@ -136,12 +140,11 @@ def _bytes(work: Work, windows: Windows, part: Part | None) -> int:
     return found
 
 
-def _restoring(work: Work, windows: Windows, part: Part | None) -> int:
+def _restoring(work: Work, windows: Windows, part: Part) -> int:
     """What `restore` takes: planes that it still needs, a step of resampling and the next, and scores of some lines."""
-    axis, after = windows.axis, list(work.scan.way_back.cropped_shape)
-    shrinks = max(1, work.scan.shape[axis] / after[axis])
-    if part:
-        after[part.axis] = part.lines.stop - part.lines.start
+    axis = windows.axis
+    after: list[int] = [lines.stop - lines.start for lines in part.lines]
+    shrinks = max(1, work.scan.shape[axis] / work.scan.way_back.cropped_shape[axis])
     sizes = list(zip(_rows(work.scan.shape, windows, part).shape, after, strict=True))
     plane = math.prod(max(pair) for each, pair in enumerate(sizes) if each != axis)
     # Slabs are as thick as SLAB_BYTES allows, but one plane, or one line of scores, at the least, and all at the most.
@@ -161,12 +164,7 @@ def network_bytes(network: NetworkPlan, work: Work, windows: int) -> int:
     return 4 * windows * (LIVE * widest + SCORED * work.channels * math.prod(work.plan.patch))
 
 
-def _rows(shape: Shape, windows: Windows, part: Part | None) -> Rows:
+def _rows(shape: Shape, windows: Windows, part: Part) -> Rows:
     # To which side an image is padded makes no difference to how much there is.
     around = [(0, max(0, edge - size)) for size, edge in zip(shape, windows.edges, strict=True)]
-    return Rows.over(shape, around, windows, band_of(part))
-
-
-def band_of(part: Part | None) -> Band | None:
-    """The lines of the network's grid that a part needs."""
-    return None if part is None else Band(part.axis, part.made_of.start, part.made_of.stop)
+    return Rows.over(shape, around, windows, part.made_of)

@@ -16,9 +16,11 @@ import torch
 from numpy.typing import NDArray
 
 from segkit.bundle import Bundle
-from segkit.errors import InputError, OutOfMemoryError
+from segkit.errors import OutOfMemoryError
 from segkit.inference.blank import BlankOnce
-from segkit.inference.layout import Layout, Work, band_of, choose_layout
+from segkit.inference.ensemble import check_ensemble
+from segkit.inference.layout import Layout, Work, choose_layout
+from segkit.inference.locate import Locator, warn_of_cut
 from segkit.inference.models import read_models
 from segkit.inference.precision import choose_precision
 from segkit.inference.restore import Decide, Output, decide_by, label_dtype, restore
@@ -28,9 +30,9 @@ from segkit.inference.value_range import odd_ranges
 from segkit.inference.watched import CountedNetwork, Progress, Stopwatch, WatchedScan
 from segkit.io import from_object
 from segkit.model_names import resolve_model
-from segkit.plans import Plan
 from segkit.postprocessing import apply_rules
 from segkit.preprocessing.chain import ScanParts, prepare_parts
+from segkit.preprocessing.crop import Box
 from segkit.preprocessing.straighten import straightened
 from segkit.sliding_window import score_slabs
 from segkit.tile_mismatch import TileMismatch
@@ -40,8 +42,6 @@ from segkit.windows import Network
 log = logging.getLogger(__name__)
 
 FAST_OVERLAP = 0.25
-_FREE: dict[str, Any] = {"name": "", "batch_size": 0, "reasons": {}, "needs": {}, "network": None, "ignore": None}
-"""What the plans of an ensemble need not have in common."""
 
 
 class Predictor:
@@ -63,6 +63,7 @@ class Predictor:
         fast: bool = False,
         max_memory: int | None = None,
         count_mismatch: bool = False,
+        locate: Bundle | Sequence[Bundle] | None = None,
     ) -> None:
         """
         Args:
@@ -75,6 +76,7 @@ class Predictor:
             fast: overlap 0.25 and no mirroring, whatever else was asked.
             max_memory: bytes that the process may take; decides how a scan is gone through, never the result.
             count_mismatch: count where windows alone say something else than together, for ``tile_mismatch``.
+            locate: a coarse model, or several, which finds the box that the networks then compute in.
         """
         self.bundles = [bundle] if isinstance(bundle, Bundle) else list(bundle)
         self.plan = check_ensemble(self.bundles)
@@ -91,11 +93,16 @@ class Predictor:
         if self.precision != "float32":
             log.info("computing in %s: %s", self.precision, self.precision_reason)
         self.seconds: dict[str, float] = {}
-        """Of the last prediction: prepare, network, restore."""
+        """Of the last prediction: locate (where a coarse model did), prepare, network, restore."""
         self.tile_mismatch: float | None = None
         """Of the last prediction, where it was counted: see `segkit.tile_mismatch`, on the network's grid."""
         networks = [network for each in self.bundles for network in each.networks()]
         self._scorer = WindowScorer(networks, self.plan, device=place, precision=self.precision, tta=self.tta)
+        self.locator: Locator | None = None
+        if locate is not None:
+            # The box needs no exact border.
+            coarse = Predictor(locate, device=device, precision=precision, fast=True, max_memory=max_memory)
+            self.locator = Locator(coarse, self.plan)
 
     @property
     def device(self) -> torch.device:
@@ -145,25 +152,31 @@ class Predictor:
             for problem in odd_ranges(parts.normalizers):
                 log.warning("%s, %s", name, problem)
             image = WatchedScan(parts, stopwatch, self.plan.patch)
+        box = None
+        if self.locator:
+            with stopwatch("locate"):
+                box = self.locator.find(straight, parts.way_back, where=name)
         decisions = self._decisions(with_uncertainty)
-        layout = choose_layout(self._work(parts, decisions), limit=self.max_memory, where=name)
+        layout = choose_layout(self._work(parts, decisions, box), limit=self.max_memory, where=name)
         labels, *others = self._results(image, layout, decisions, name, progress)
+        labels = apply_rules(labels, self._rules)
+        if box:
+            warn_of_cut(labels, parts.way_back, box, self.plan.labels, where=name)
         self.seconds = stopwatch.seconds()
-        return [volume.with_array(lean.back(each[None])) for each in (apply_rules(labels, self._rules), *others)]
+        return [volume.with_array(lean.back(each[None])) for each in (labels, *others)]
 
     def _decisions(self, with_uncertainty: bool) -> list[Decision]:
         regions = bool(self.plan.regions)
         labels = Decision(decide_by(self.plan.label_values, regions=regions), label_dtype(self.plan.label_values))
         return [labels, Decision(partial(entropy, regions=regions), np.dtype(np.float32))][: 1 + with_uncertainty]
 
-    def _work(self, parts: ScanParts, decisions: Sequence[Decision]) -> Work:
+    def _work(self, parts: ScanParts, decisions: Sequence[Decision], box: Box | None) -> Work:
         elsewhere = self.device.type != "cpu"
         networks = () if elsewhere else tuple(bundle.plan.network for bundle in self.bundles)
         written = sum(decision.dtype.itemsize for decision in decisions)
         kept = decisions[0].dtype.itemsize if self.count_mismatch else 0
-        return Work(
-            parts, self.plan, self._scorer.channels, self._scorer.classes, self.overlap, networks, written, kept
-        )
+        channels, classes = self._scorer.channels, self._scorer.classes
+        return Work(parts, self.plan, channels, classes, self.overlap, networks, written, kept, box)
 
     def _results(
         self, image: WatchedScan, layout: Layout, decisions: Sequence[Decision], where: Path, progress: Progress | None
@@ -201,7 +214,7 @@ class Predictor:
                     image,
                     layout.windows,
                     device=place,
-                    band=band_of(part),
+                    within=part.made_of,
                     around=image.margins,
                     mismatch=mismatch if self.count_mismatch else None,
                 )
@@ -246,33 +259,6 @@ def _with_batch(layout: Layout, batch: int | None) -> Layout:
     return layout if batch is None else dataclasses.replace(layout, windows=dataclasses.replace(windows, batch=batch))
 
 
-def check_ensemble(bundles: Sequence[Bundle]) -> Plan:
-    """The plan of the first bundle, once all of them are known to see a scan in the same way.
-
-    Raises:
-        InputError: another plan for channels, labels, spacing, window or what mirrors, or other post-processing.
-    """
-    first, *others = (_shared(bundle) for bundle in bundles)
-    for bundle, other in zip(bundles[1:], others, strict=True):
-        for name, here in first.items():
-            there = other[name]
-            if here != there:
-                raise InputError(
-                    bundle.path,
-                    expected=f"the same {name} in every model of an ensemble ({here}, as {bundles[0].path} has)",
-                    found=str(there),
-                    remedy="Predict with one of them, or take models that were trained with one plan.",
-                )
-    return bundles[0].plan
-
-
-def _shared(bundle: Bundle) -> dict[str, Any]:
-    """What the models of an ensemble must have in common, by name."""
-    plan = dataclasses.replace(bundle.plan, **_FREE)
-    values = {field.name: getattr(plan, field.name) for field in dataclasses.fields(Plan)}
-    return {**values, "postprocessing": bundle.postprocessing}
-
-
 def load(
     model: str | PathLike[str] | None = None,
     *,
@@ -281,13 +267,16 @@ def load(
     overlap: float = 0.5,
     tta: bool = False,
     fast: bool = False,
+    locate: str | PathLike[str] | None = None,
 ) -> Predictor:
     """A Predictor from a bundle or run folder, a .segkit file, a folder of several, or a model's name.
 
     ``load(MODEL).predict(scan)`` returns the label map as a Volume. Without a model: $SEGKIT_MODEL or the newest run.
+    ``locate`` names a coarse model that first finds the box which the model then computes in.
 
     Raises:
-        InputError: no such model, or a damaged one.
+        InputError: no such model, a damaged one, or a coarse model of other labels or channels.
     """
     bundles = read_models(resolve_model(model))
-    return Predictor(bundles, device=device, precision=precision, overlap=overlap, tta=tta, fast=fast)
+    coarse = None if locate is None else read_models(resolve_model(locate))
+    return Predictor(bundles, device=device, precision=precision, overlap=overlap, tta=tta, fast=fast, locate=coarse)

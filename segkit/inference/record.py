@@ -14,6 +14,7 @@ import segkit
 from segkit.file_names import files_behind
 
 if TYPE_CHECKING:
+    from segkit.bundle import Bundle
     from segkit.inference.predictor import Predictor
 
 
@@ -22,10 +23,8 @@ def run_record(predictor: Predictor, images: Sequence[Path], seconds: Mapping[st
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"segkit": segkit.__version__, "torch": version("torch"), "python": platform.python_version()},
-        "model": [
-            {"name": bundle.name, "created": bundle.created, "hash": bundle.hash, "path": str(bundle.path)}
-            for bundle in predictor.bundles
-        ],
+        "model": _models(predictor.bundles),
+        "locate": _located(predictor),
         "input": [{"file": str(path), "sha256": file_hash(path)} for image in images for path in files_behind(image)],
         "device": str(predictor.device),
         "threads": predictor.threads,
@@ -35,6 +34,22 @@ def run_record(predictor: Predictor, images: Sequence[Path], seconds: Mapping[st
         "tta": predictor.tta,
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
     }
+
+
+def _models(bundles: Sequence[Bundle]) -> list[dict[str, str]]:
+    return [
+        {"name": bundle.name, "created": bundle.created, "hash": bundle.hash, "path": str(bundle.path)}
+        for bundle in bundles
+    ]
+
+
+def _located(predictor: Predictor) -> dict[str, Any] | None:
+    """Which coarse model found which box; its first and last voxel belong to it, and None is all of the scan."""
+    if predictor.locator is None:
+        return None
+    box = predictor.locator.box
+    voxels = box and {"first": [lines.start for lines in box], "last": [lines.stop - 1 for lines in box]}
+    return {"model": _models(predictor.locator.bundles), "box": voxels}
 
 
 def file_hash(path: Path) -> str:

@@ -20,6 +20,7 @@ from segkit.postprocessing import merge_regions
 from segkit.preprocessing.chain import WayBack
 from segkit.preprocessing.crop import Box
 from segkit.preprocessing.resample import apply_matrix, axis_matrices, resample
+from segkit.volume import Shape
 
 Scores = NDArray[np.float32]
 """(K, X, Y, Z) of some planes."""
@@ -41,24 +42,38 @@ class Output:
 
 @dataclass(frozen=True)
 class Part:
-    """Lines of the cropped grid along ``axis``, and the lines of the network's grid that they are made of."""
+    """A box of the cropped grid, and the box of the network's grid that it is made of."""
 
-    axis: int
-    lines: slice
-    made_of: slice
+    lines: Box
+    made_of: Box
 
 
-def parts_of(way_back: WayBack, axis: int, count: int) -> list[Part]:
-    """The cropped grid in ``count`` parts along ``axis``, fewer where it has fewer lines."""
-    size = way_back.cropped_shape[axis]
-    cuts = [round(number * size / count) for number in range(count + 1)]
-    matrix = _matrices(way_back).get(axis)
-    found = []
+def parts_of(way_back: WayBack, axis: int, count: int, box: Box | None = None) -> list[Part]:
+    """The cropped grid, or a box of it, in ``count`` parts along ``axis``, fewer where it has fewer lines."""
+    whole = box or whole_box(way_back.cropped_shape)
+    first, last = whole[axis].start, whole[axis].stop
+    cuts = [first + round(number * (last - first) / count) for number in range(count + 1)]
+    matrices, found = _matrices(way_back), []
     for start, stop in pairwise(cuts):
         if start < stop:
-            needed = range(start, stop) if matrix is None else matrix[start:stop].indices
-            found.append(Part(axis, slice(start, stop), slice(int(min(needed)), int(max(needed)) + 1)))
+            x, y, z = (slice(start, stop) if each == axis else lines for each, lines in enumerate(whole))
+            found.append(Part((x, y, z), _made_of((x, y, z), matrices)))
     return found
+
+
+def whole_box(shape: Shape) -> Box:
+    """All of a grid."""
+    x, y, z = (slice(0, size) for size in shape)
+    return x, y, z
+
+
+def _made_of(lines: Box, matrices: Mapping[int, sparse.csr_array]) -> Box:
+    needed = list(lines)
+    for axis, matrix in matrices.items():
+        columns = matrix[lines[axis]].indices
+        needed[axis] = slice(int(columns.min()), int(columns.max()) + 1)
+    x, y, z = needed
+    return x, y, z
 
 
 def label_dtype(values: Sequence[int]) -> np.dtype[Any]:
@@ -100,15 +115,13 @@ def restore(
         way_back: what `preprocessing.chain` kept of the scan's grid.
         outputs: what is written.
         axis: 0 is X of the network's grid.
-        part: what the slabs are of, along another axis; None is the whole.
+        part: what the slabs are of; None is the whole.
         scores_of: makes what the slabs hold into scores, linearly; None where they hold scores.
         classes: how many scores that makes of a voxel.
         slab_bytes: memory for scores at the scan's resolution.
     """
-    place = [slice(None)] * 3
-    if part:
-        place[part.axis] = part.lines
-    targets, done = [Output(output.decide, way_back.view(output.into)) for output in outputs], 0
+    place = list(part.lines if part else whole_box(way_back.cropped_shape))
+    targets, done = [Output(output.decide, way_back.view(output.into)) for output in outputs], place[axis].start
     # The in-plane steps pass through grids of either resolution.
     sizes = zip(way_back.network_shape, way_back.cropped_shape, strict=True)
     plane = math.prod(max(pair) for each, pair in enumerate(sizes) if each != axis)
@@ -133,9 +146,9 @@ def _lines(shape: Sequence[int], voxels: int) -> Iterator[Box]:
 def _matrices(way_back: WayBack, part: Part | None = None) -> dict[int, sparse.csr_array]:
     """What resamples the axes that change."""
     matrices = axis_matrices(way_back.network_shape, way_back.cropped_shape, "linear")
-    if part and part.axis in matrices:
-        matrices[part.axis] = matrices[part.axis][part.lines][:, part.made_of]
-    return matrices
+    if part is None:
+        return matrices
+    return {axis: matrix[part.lines[axis]][:, part.made_of[axis]] for axis, matrix in matrices.items()}
 
 
 def _resampled(

@@ -33,7 +33,7 @@ class Stopwatch:
             yield
         finally:
             inside = sum(self._spent.values()) - inner
-            self._spent[part] += time.perf_counter() - started - inside
+            self._spent[part] = self._spent.get(part, 0.0) + time.perf_counter() - started - inside
 
     def timed(self, slabs: Iterator[Tensor]) -> Iterator[NDArray[np.float32]]:
         """The same slabs, on the CPU; what the network needs for them is counted."""

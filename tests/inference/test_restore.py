@@ -63,11 +63,11 @@ def test_parts_give_what_the_whole_gives(cropped: Shape, axis: int, other: int, 
     parts, whole = np.zeros((2, *cropped), np.uint16)
     restore([scores], way_back, [Output(decide, whole)], axis=axis)
     found = parts_of(way_back, other, count)
-    assert [part.lines.start for part in found] == [0, *(part.lines.stop for part in found[:-1])]
-    assert found[-1].lines.stop == cropped[other]
+    lines = [part.lines[other] for part in found]
+    assert [each.start for each in lines] == [0, *(each.stop for each in lines[:-1])]
+    assert lines[-1].stop == cropped[other]
     for part in found:
-        needed = np.take(scores, range(part.made_of.start, part.made_of.stop), 1 + other)
-        restore(slabs_of(needed, axis, 2), way_back, [Output(decide, parts)], axis=axis, part=part)
+        restore(slabs_of(scores[:, *part.made_of], axis, 2), way_back, [Output(decide, parts)], axis=axis, part=part)
     assert np.array_equal(parts, whole)
 
 
@@ -99,8 +99,7 @@ def test_turned_cropped_and_in_parts(axis: int) -> None:
     restore([scores], way((7, 6, 5), (10, 9, 3)), [Output(decide, plain)])
     turned.view(expected)[...] = plain
     for part in parts_of(turned, (axis + 1) % 3, 2):
-        needed = np.take(scores, range(part.made_of.start, part.made_of.stop), 1 + part.axis)
-        restore(slabs_of(needed, axis, 2), turned, [Output(decide, into)], axis=axis, part=part)
+        restore(slabs_of(scores[:, *part.made_of], axis, 2), turned, [Output(decide, into)], axis=axis, part=part)
     assert np.mean(into == expected) > 0.99  # the order of the axes rounds differently
     assert np.array_equal(turned.view(expected), plain)
 

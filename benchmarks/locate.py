@@ -1,0 +1,117 @@
+"""Locate, then look: a run's validation cases predicted as a whole, and in the box that a coarse model finds.
+
+    python benchmarks/locate.py RUN COARSE [--scan FILE] [--rounds 1] [--threads 1] [--precision float32]
+
+RUN and COARSE are finished trainings on the same cases, whose dataset is still where it was; COARSE was trained with
+larger voxels (`plan.spacing=[4,4,4]`). Both ways take turns, in one process. Prints a table in Markdown: of each case
+the box's share of the scan's voxels; windows; seconds of CPU and of the clock, from the scan in memory to its label
+map, medians of the rounds; the mean Dice over labels; the reference's labelled voxels that lie outside the box. Last
+comes the Dice of the coarse model alone. With --scan that scan is predicted instead; what is found in all of it stands
+in for the reference.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from segkit.bundle import read_bundle
+from segkit.config_file import read_config
+from segkit.dataset import Case
+from segkit.dataset_plan import open_dataset
+from segkit.evaluation.overlap import dice
+from segkit.inference import Predictor
+from segkit.io import read_case
+from segkit.io.labels import read_labels
+from segkit.plans import Plan
+from segkit.training.split import split_cases
+from segkit.volume import Volume
+
+HEADINGS = ("case", "", "box", "windows", "CPU s", "of whole", "clock s", "of it locating", "Dice", "lost voxels")
+
+
+@dataclass
+class Turn:
+    """A prediction and what it took."""
+
+    labels: NDArray[np.integer]
+    windows: int
+    cpu: float
+    clock: float
+    locating: float
+
+
+def main() -> None:
+    """Predict and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("coarse", type=Path)
+    parser.add_argument("--scan", type=Path)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--precision", default="float32")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    print(f"| {' | '.join(HEADINGS)} |\n{'| --- ' * len(HEADINGS)}|", flush=True)
+    for case in _cases(arguments):
+        _measure(arguments, case)
+
+
+def _cases(arguments: argparse.Namespace) -> list[Case]:
+    if arguments.scan:
+        return [Case(arguments.scan.name, (arguments.scan,))]
+    config = read_config(arguments.run / "config.yaml")
+    return list(split_cases(open_dataset(config), config.fold).validation)
+
+
+def _measure(arguments: argparse.Namespace, case: Case) -> None:
+    """Print the lines of one case."""
+    run, coarse = read_bundle(arguments.run), read_bundle(arguments.coarse)
+    whole = Predictor(run, precision=arguments.precision)
+    located = Predictor(run, precision=arguments.precision, locate=coarse)
+    scan = read_case(case.images)
+    rounds = [(_turn(whole, scan), _turn(located, scan)) for _ in range(arguments.rounds)]
+    reference = read_labels(case.label) if case.label else scan.with_array(rounds[0][0].labels[None])
+    inside = np.zeros(scan.grid.shape, bool)
+    inside[(located.locator and located.locator.box) or ...] = True
+    lost = int(np.isin(reference.array[0][~inside], _values(run.plan)).sum())
+    base = median(turn.cpu for turn, _ in rounds)
+    for name, turns, share, missed in (
+        ("whole", [turn for turn, _ in rounds], 1.0, 0),
+        ("located", [turn for _, turn in rounds], float(inside.mean()), lost),
+    ):
+        cpu, clock, locating = (median(getattr(turn, what) for turn in turns) for what in ("cpu", "clock", "locating"))
+        score = _dice(turns[0].labels, reference, run.plan.labels)
+        cells = [f"{share:.3f}", turns[0].windows, f"{cpu:.1f}", f"{cpu / base:.2f}", f"{clock:.1f}"]
+        print(f"| {case.id} | {name} | {' | '.join(map(str, cells))} | {locating:.1f} | {score:.4f} | {missed} |")
+    alone = Predictor(coarse, precision=arguments.precision, fast=True).predict(scan).array[0]
+    print(f"| {case.id} | coarse alone | | | | | | | {_dice(alone, reference, coarse.plan.labels):.4f} | |", flush=True)
+
+
+def _values(plan: Plan) -> list[int]:
+    """What the plan's labels, or regions, have in the files of labels."""
+    return list(plan.targets.values())
+
+
+def _turn(predictor: Predictor, scan: Volume) -> Turn:
+    totals: list[int] = []
+    cpu, clock = time.process_time(), time.perf_counter()
+    labels = predictor.predict(scan, progress=lambda _, total: totals.append(total)).array[0]
+    cpu, clock = time.process_time() - cpu, time.perf_counter() - clock
+    return Turn(labels, totals[-1], cpu, clock, predictor.seconds.get("locate", 0.0))
+
+
+def _dice(labels: NDArray[np.integer], reference: Volume, names: dict[str, int]) -> float:
+    found = [dice(labels == value, reference.array[0] == value, reference.spacing) for value in names.values()]
+    return float(np.nanmean(found))
+
+
+if __name__ == "__main__":
+    main()
