@@ -31,9 +31,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def save(name: str) -> bytes:
-    """A scan with a bright square of 8 x 8 voxels on two slices; returns the file's content."""
+    """A scan with a bright square of 8 x 8 voxels on two slices, in Hounsfield units; returns the file's content."""
     array = np.zeros((20, 20, 2), np.int16)
     array[2:10, 2:10] = 100
+    array[15, 15] = -100
     Path(name).parent.mkdir(parents=True, exist_ok=True)
     nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), name)
     return Path(name).read_bytes()
