@@ -9,11 +9,11 @@ training is; a time there is a hundredth of a hundred steps. Prints a table in M
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 from statistics import median
 
 import torch
+from device_clock import seconds_of
 from torch import Tensor, nn
 
 from segkit.networks.group_norm import GroupNorm
@@ -55,20 +55,10 @@ def _times(size: Size, dtype: torch.dtype, per_group: int, rounds: int, device: 
     found: list[list[float]] = [[] for _ in steps]
     for number in range(rounds + 2):
         for times, step in zip(found, steps, strict=True):
-            seconds = _seconds(step, device)
+            seconds = seconds_of(step, device, on_gpu=100)
             if number >= 2:  # the first ones warm up
                 times.append(seconds)
     return [median(times) for times in found]
-
-
-def _seconds(step: Callable[[], None], device: torch.device) -> float:
-    repeats = 1 if device.type == "cpu" else 100
-    start = time.perf_counter()
-    for _ in range(repeats):
-        step()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return (time.perf_counter() - start) / repeats
 
 
 def _step(layer: nn.Module, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Callable[[], None]:

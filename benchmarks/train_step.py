@@ -18,12 +18,12 @@ of 8192 x 8192 bfloat16 numbers reaches on the same GPU.
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable, Sequence
 from statistics import median
 
 import torch
 import torch.nn.functional as F
+from device_clock import seconds_of
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -173,27 +173,13 @@ def _timed(
         for mode in ([OWN_MODE[device.type]] if name == COMPILED else MODES[device.type])
     }
     for step in steps.values():
-        _seconds_of(step, device)
-        _seconds_of(step, device)
+        seconds_of(step, device, on_gpu=10)
+        seconds_of(step, device, on_gpu=10)
     times: dict[tuple[str, Mode], list[float]] = {key: [] for key in steps}
     for _ in range(arguments.rounds):
         for key, step in steps.items():
-            times[key].append(_seconds_of(step, device))
+            times[key].append(seconds_of(step, device, on_gpu=10))
     return {key: median(values) for key, values in times.items()}
-
-
-def _seconds_of(step: Callable[[], None], device: torch.device) -> float:
-    """Of one step; on a GPU, where one is short and the first after another network's is slow, a tenth of ten."""
-    repeats = 1 if device.type == "cpu" else 10
-    if device.type == "cuda":
-        step()
-        torch.cuda.synchronize(device)
-    start = time.perf_counter()
-    for _ in range(repeats):
-        step()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return (time.perf_counter() - start) / repeats
 
 
 def _step(network: nn.Module, mode: Mode, image: Tensor, labels: Tensor, *, with_graph: bool) -> Callable[[], None]:
@@ -271,7 +257,7 @@ def _matrix_rate() -> float:
     def multiply() -> None:
         torch.mm(first, second)
 
-    return 2 * 8192**3 / median(_seconds_of(multiply, torch.device("cuda")) for _ in range(5))
+    return 2 * 8192**3 / median(seconds_of(multiply, torch.device("cuda"), on_gpu=10) for _ in range(5))
 
 
 if __name__ == "__main__":
