@@ -34,8 +34,7 @@ from segkit.bundle_card import (
     PLAN,
     REMEDY,
     ModelCard,
-    bundle_place,
-    card_and_plan,
+    open_card,
     read_card,
 )
 from segkit.bundle_files import read_member
@@ -86,9 +85,8 @@ def read_bundle(path: str | Path) -> Bundle:
     Raises:
         InputError: not a bundle, a newer format, or a damaged file.
     """
-    place = bundle_place(path)
-    card, plan = card_and_plan(place)
-    return Bundle(place, plan, card)
+    opened = open_card(path)
+    return Bundle(opened.path, opened.plan, opened.card)
 
 
 def write_bundle(

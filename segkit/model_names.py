@@ -34,6 +34,8 @@ def resolve_model(name: str | PathLike[str] | None = None, environment: Mapping[
     if not str(name):
         raise UsageError(_UNNAMED)
     path = Path(name)
+    if path.is_file() and path.name == LATEST.name:
+        name = path = _named_in(path)
     if path.exists():
         return path
     named = named_models(environment)
@@ -89,7 +91,11 @@ def is_model(path: Path) -> bool:
 def _latest() -> Path:
     """The run that runs/latest names: a text file with its path, or the run itself."""
     if LATEST.is_file():
-        return LATEST.parent / LATEST.read_text(encoding="utf-8").strip()
+        return _named_in(LATEST)
     if LATEST.is_dir():
         return LATEST
     raise UsageError(_UNNAMED)
+
+
+def _named_in(latest: Path) -> Path:
+    return latest.parent / latest.read_text(encoding="utf-8").strip()

@@ -59,7 +59,8 @@ def test_the_environment_names_one(here: Path) -> None:
 def test_the_newest_run(here: Path) -> None:
     shutil.copytree(FROZEN, here / "runs" / "data" / "unet-1" / "bundle")
     (here / "runs" / "latest").write_text("data/unet-1\n")
-    assert (resolve_model(None, {}) / "bundle" / "bundle.json").is_file()
+    for name in (None, "runs/latest", here / "runs" / "latest"):
+        assert (resolve_model(name, {}) / "bundle" / "bundle.json").is_file()
 
 
 def test_the_newest_run_was_moved_away(here: Path) -> None:
@@ -67,3 +68,5 @@ def test_the_newest_run_was_moved_away(here: Path) -> None:
     (here / "runs" / "latest").write_text("data/unet-1\n")
     with pytest.raises(InputError, match=r"unet-1: expected a model.* found neither such a path nor such a name"):
         resolve_model(None, {})
+    with pytest.raises(InputError, match=r"unet-1: expected a model"):
+        resolve_model("runs/latest", {})

@@ -5,8 +5,9 @@ What needs torch is imported when it is first used, so that a command line is ch
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from segkit.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from segkit.inference.ensemble import check_ensemble
@@ -15,16 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Predictor", "check_ensemble", "load", "read_models"]
 
-_HOMES = {
-    "Predictor": "segkit.inference.predictor",
-    "check_ensemble": "segkit.inference.ensemble",
-    "load": "segkit.inference.predictor",
-    "read_models": "segkit.inference.models",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name from its module on first use."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'segkit.inference' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "Predictor": "segkit.inference.predictor",
+        "check_ensemble": "segkit.inference.ensemble",
+        "load": "segkit.inference.predictor",
+        "read_models": "segkit.inference.models",
+    },
+)

@@ -81,15 +81,12 @@ def label_figures(
     found = {}
     for name, value in names.items():
         label = measured[name]
-        figures = {"value": value, **_sizes(label, labels), **_places(label, labels)}
-        figures |= _pieces(label, labels, made_of[name])
+        found[name] = {"value": value, **_sizes(label, labels), **_places(label, labels)}
+        found[name] |= _pieces(label, labels, made_of[name])
         if channels:
-            figures["intensity"] = {each: _intensity(label, each, f"{where}, {name}") for each in channels}
+            found[name]["intensity"] = {each: _intensity(label, each, f"{where}, {name}") for each in channels}
         if uncertainty is not None:
-            figures["certainty"] = (
-                round(1 - float(label.moments[_UNCERTAINTY].mean), DECIMALS) if label.voxels else None
-            )
-        found[name] = figures
+            found[name]["certainty"] = _certainty(label)
     return found
 
 
@@ -264,3 +261,7 @@ def _intensity(label: _Measured, channel: str, where: str) -> dict[str, float | 
             remedy="Replace NaN, infinite and absurd values in the scan, or leave out --stats.",
         )
     return {"mean": mean, "std": std}
+
+
+def _certainty(label: _Measured) -> float | None:
+    return round(1 - float(label.moments[_UNCERTAINTY].mean), DECIMALS) if label.voxels else None

@@ -98,11 +98,9 @@ class Predictor:
         """Of the last prediction, where it was counted: see `segkit.tile_mismatch`, on the network's grid."""
         networks = [network for each in self.bundles for network in each.networks()]
         self._scorer = WindowScorer(networks, self.plan, device=place, precision=self.precision, tta=self.tta)
-        self.locator: Locator | None = None
-        if locate is not None:
-            # The box needs no exact border.
-            coarse = Predictor(locate, device=device, precision=precision, fast=True, max_memory=max_memory)
-            self.locator = Locator(coarse, self.plan)
+        # The box needs no exact border.
+        coarse = locate and Predictor(locate, device=device, precision=precision, fast=True, max_memory=max_memory)
+        self.locator = Locator(coarse, self.plan) if coarse else None
 
     @property
     def device(self) -> torch.device:

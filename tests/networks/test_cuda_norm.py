@@ -34,6 +34,12 @@ def draw(shape: tuple[int, ...], dtype: torch.dtype, device: str = "cuda") -> Te
     return x.to(device, dtype, memory_format=CHANNELS_LAST[x.ndim])
 
 
+def block_of(activation: str) -> ConvBlock:
+    layer = LayerPlan("a", 16, "group", 8, 8000)
+    block = ConvBlock(4, layer, kernel=[3] * 3, stride=[1] * 3, activation=activation)
+    return block.cuda().to(memory_format=torch.channels_last_3d)
+
+
 @pytest.mark.gpu
 @needs_cuda
 @pytest.mark.parametrize(("shape", "groups"), SHAPES)
@@ -75,8 +81,7 @@ def test_a_large_mean_leaves_the_spread_right() -> None:
 @pytest.mark.gpu
 @needs_cuda
 def test_two_runs_agree_bit_for_bit() -> None:
-    block = ConvBlock(4, LayerPlan("a", 16, "group", 8, 8000), kernel=[3] * 3, stride=[1] * 3, activation="leaky_relu")
-    block = block.cuda().to(memory_format=torch.channels_last_3d)
+    block = block_of("leaky_relu")
     x = draw((2, 4, 30, 30, 30), torch.float32)
 
     def gradient() -> Tensor:
@@ -91,9 +96,7 @@ def test_two_runs_agree_bit_for_bit() -> None:
 @needs_cuda
 @pytest.mark.parametrize("activation", list(ACTIVATIONS))
 def test_a_block_under_autocast_is_as_near_to_float64_as_pytorchs(activation: str) -> None:
-    layer = LayerPlan("a", 16, "group", 8, 8000)
-    block = ConvBlock(4, layer, kernel=[3] * 3, stride=[1] * 3, activation=activation).cuda()
-    block = block.to(memory_format=torch.channels_last_3d)
+    block = block_of(activation)
     theirs = copy.deepcopy(block)
     theirs.norm = nn.GroupNorm(8, 16).cuda()
     exact = copy.deepcopy(theirs).double()
@@ -107,8 +110,7 @@ def test_a_block_under_autocast_is_as_near_to_float64_as_pytorchs(activation: st
 @pytest.mark.gpu
 @needs_cuda
 def test_recomputing_gives_the_same_gradients() -> None:
-    block = ConvBlock(4, LayerPlan("a", 16, "group", 8, 8000), kernel=[3] * 3, stride=[1] * 3, activation="leaky_relu")
-    block = block.cuda().to(memory_format=torch.channels_last_3d)
+    block = block_of("leaky_relu")
     x = draw((2, 4, 21, 20, 19), torch.float32)
 
     def gradient() -> Tensor:
