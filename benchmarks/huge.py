@@ -13,10 +13,7 @@ resident of the process and its children: sampled ten times a second, and of the
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -27,7 +24,7 @@ import torch
 from isal import igzip
 from nibabel.nifti1 import Nifti1Header
 from numpy.typing import NDArray
-from processes import PeakMemory, resident_memory
+from processes import resident_memory, run_measured
 
 from segkit.bundle import write_bundle
 from segkit.memory import parse_size
@@ -57,23 +54,14 @@ def main() -> None:
     output = given.folder / f"{given.kind}_{size}_seg{'.nii.gz' if given.kind == 'volume' else '.tif'}"
     words = ["predict", str(scan), "-o", str(output), "-m", str(model), "--overwrite", "--precision", "float32"]
     limit = ["--max-memory", given.max_memory] if given.max_memory else []
-    seconds, cpu, peak = measured([sys.executable, "-m", "segkit", *words, *limit, "--threads", str(given.threads)])
+    command = [sys.executable, "-m", "segkit", *words, *limit, "--threads", str(given.threads)]
+    run = run_measured(command, resident_memory)
+    if run.code:
+        raise SystemExit(f"{' '.join(command)}: exit {run.code}: {run.said}")
     wrong = (_wrong_voxels if given.kind == "volume" else _wrong_pixels)(output, size)
     allowed = parse_size(given.max_memory) / 1e9 if given.max_memory else float("nan")
     print("| scan | allowed, GB | most resident, GB | seconds | seconds of CPU | wrong labels |\n" + "| --- " * 6 + "|")
-    print(f"| {scan.name} | {allowed:.1f} | {peak / 1e9:.2f} | {seconds:.0f} | {cpu:.0f} | {wrong} |")
-
-
-def measured(command: list[str]) -> tuple[float, float, int]:
-    """Seconds, seconds of CPU, and the most bytes that were resident."""
-    started = time.perf_counter()
-    process = subprocess.Popen(command)
-    with PeakMemory(process.pid, per_second=10, measure=resident_memory) as peak:
-        _, status, used = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"{' '.join(command)}: exit {os.waitstatus_to_exitcode(status)}")
-    seconds = time.perf_counter() - started
-    return seconds, used.ru_utime + used.ru_stime, max(peak.bytes, used.ru_maxrss * 1024)
+    print(f"| {scan.name} | {allowed:.1f} | {run.peaks[0] / 1e9:.2f} | {run.seconds:.0f} | {run.cpu:.0f} | {wrong} |")
 
 
 def known_plan(kind: str) -> Plan:

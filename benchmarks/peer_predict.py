@@ -7,13 +7,15 @@ The first times one window in each tool's network, in turns, and prints JSON. Th
 IMAGES/CASE_0000.nii.gz, with a network as the bundle's plan has it (channels, convolutions, strides, two convolutions
 a stage) and its windows, and weights drawn at random: the time does not depend on them. nnU-Net's model lies in
 FOLDER, which is made if absent, and its own command predicts. MONAI has no command: here are its transforms,
-its DynUNet and its sliding window, scan by scan.
+its DynUNet (two convolutions a stage; nnU-Net's network where the plan has another number) and its sliding window, scan
+by scan.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import resource
 import sys
 import time
 from collections.abc import Callable
@@ -44,7 +46,10 @@ def main() -> None:
     parser.add_argument("--model", type=Path)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--limit", type=int, help="GiB of address space for this process, and for each it starts")
     arguments = parser.parse_args()
+    if arguments.limit:
+        resource.setrlimit(resource.RLIMIT_AS, (arguments.limit << 30, arguments.limit << 30))
     torch.set_num_threads(arguments.threads)
     let_torchvision_load()
     {"forward": _forward, "nnunet": _nnunet, "monai": _monai}[arguments.what](arguments)
@@ -170,6 +175,8 @@ def _monai_network(plan: Plan) -> nn.Module:
     from monai.networks.nets import DynUNet  # noqa: PLC0415
 
     stages = plan.network.encoder
+    if any(len(stage.layers) != 2 for stage in stages):
+        return _nnunet_network(plan)
     kernels, strides = [list(stage.kernel) for stage in stages], [list(stage.stride) for stage in stages]
     widths = [stage.layers[-1].channels for stage in stages]
     return DynUNet(

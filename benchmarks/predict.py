@@ -20,11 +20,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from statistics import median
 
-from processes import PeakMemory
+from processes import run_measured, shared_out_memory
 
 from segkit.file_names import case_id
 
@@ -84,15 +83,10 @@ def _windows(arguments: argparse.Namespace) -> dict[str, float]:
 
 def _measured(command: list[str], out: Path) -> Figures:
     shutil.rmtree(out, ignore_errors=True)
-    started, used = time.perf_counter(), os.times()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    with PeakMemory(process.pid, per_second=5) as peak:
-        _, said = process.communicate()
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)}: exit {process.returncode}\n{said}")
-    now = os.times()
-    cpu = now.children_user + now.children_system - used.children_user - used.children_system
-    return time.perf_counter() - started, cpu, peak.bytes / 2**30
+    run = run_measured(command, shared_out_memory, per_second=5)
+    if run.code:
+        raise SystemExit(f"{' '.join(command)}: exit {run.code}\n{run.said}")
+    return run.seconds, run.cpu, run.peaks[0] / 2**30
 
 
 def _window_table(windows: dict[str, list[float]]) -> str:

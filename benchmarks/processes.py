@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
+import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -27,9 +31,19 @@ def shared_out_memory(root: int) -> int:
 
 
 def resident_memory(root: int) -> int:
-    """Bytes of ``root`` and its descendants; a page that several processes share counts in each.."""
+    """Bytes of ``root`` and its descendants; a page that several processes share counts in each."""
+    return sum(resident for resident, _ in _pages(root)) * os.sysconf("SC_PAGE_SIZE")
+
+
+def anonymous_memory(root: int) -> int:
+    """What of it belongs to no file: pages of files lie in the page cache and can be dropped."""
+    return sum(resident - of_files for resident, of_files in _pages(root)) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _pages(root: int) -> list[tuple[int, int]]:
+    """Resident pages of each process, and those of them that belong to a file."""
     sizes = (_read(f"/proc/{process}/statm").split() for process in _family(root))
-    return sum(int(fields[1]) for fields in sizes if fields) * os.sysconf("SC_PAGE_SIZE")
+    return [(int(fields[1]), int(fields[2])) for fields in sizes if fields]
 
 
 class PeakMemory:
@@ -52,6 +66,35 @@ class PeakMemory:
     def _sample(self) -> None:
         while not self._ended.wait(self._interval):
             self.bytes = max(self.bytes, self._measure(self._root))
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one command took, and its exit code and last line of stderr."""
+
+    seconds: float
+    cpu: float
+    """Seconds of the process and of its children that it waited for."""
+    peaks: tuple[int, ...]
+    """Bytes, one for each measure."""
+    code: int
+    said: str
+
+
+def run_measured(command: list[str], *measures: Callable[[int], int], per_second: float = 10) -> Run:
+    """Run a command to its end, looking at its memory as often as asked."""
+    started = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    with ExitStack() as stack:
+        peaks = [
+            stack.enter_context(PeakMemory(process.pid, per_second=per_second, measure=measure)) for measure in measures
+        ]
+        said = process.stderr.read() if process.stderr else ""
+        _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    last = (said.strip().splitlines() or [""])[-1]
+    seconds = time.perf_counter() - started
+    return Run(seconds, used.ru_utime + used.ru_stime, tuple(peak.bytes for peak in peaks), process.returncode, last)
 
 
 def _family(root: int) -> list[int]:

@@ -64,7 +64,7 @@ class WindowScorer:
         total: Tensor | None = None
         with autocast(self.precision, self.device):
             for axes in self.mirrorings:
-                turned = to_layout(windows.flip(axes), LAYOUT)
+                turned = to_layout(_flipped(windows, axes), LAYOUT)
                 found = self._turned_back(self._averaged(turned), axes)
                 total = found if total is None else total.add_(found)
         if total is None:
@@ -86,13 +86,17 @@ class WindowScorer:
     def _turned_back(self, scores: Tensor, axes: tuple[int, ...]) -> Tensor:
         if self.outputs and self.left_right in axes:
             scores = scores[:, self.outputs]
-        return scores.flip(axes)
+        return _flipped(scores, axes)
 
     def move(self, device: torch.device) -> None:
         """Go on with another device."""
         self.device = device
         for network in self.networks:
             network.to(device)
+
+
+def _flipped(windows: Tensor, axes: tuple[int, ...]) -> Tensor:
+    return windows.flip(axes) if axes else windows  # flip copies, even along no axis
 
 
 def mirrorings(plan: Plan) -> list[tuple[int, ...]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 
-from segkit.inference.restore import SLAB_BYTES, Output, decide_by, label_dtype, parts_of, restore
+from segkit.inference.restore import SLAB_BYTES, Output, decide_by, highest, label_dtype, parts_of, restore
 from segkit.preprocessing.chain import WayBack
 from segkit.preprocessing.crop import Box
 from segkit.preprocessing.orient import AxisMap
@@ -136,3 +136,12 @@ def test_scores_of_regions_are_resampled_before_they_are_cut_off() -> None:
     scores = np.array([-1, 3], np.float32).reshape(1, 2, 1, 1)
     # Resampled to -1, 0, 2, 3.
     assert labels_of_scores(scores, way((2, 1, 1), (4, 1, 1)), (5,), regions=True).ravel().tolist() == [0, 0, 5, 5]
+
+
+@pytest.mark.parametrize("count", [1, 2, 15, 300])
+def test_the_first_of_the_highest_scores_wins_as_numpy_finds_it(count: int) -> None:
+    scores = np.random.default_rng(count).integers(-9, 9, (count, 7, 80, 90)).astype(np.float32)  # many are equal
+    found = highest(scores)
+    assert found.dtype == (np.uint16 if count > 256 else np.uint8)
+    np.testing.assert_array_equal(found, scores.argmax(0))
+    np.testing.assert_array_equal(highest(scores.transpose(0, 3, 1, 2)), found.transpose(2, 0, 1))
