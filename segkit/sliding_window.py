@@ -66,7 +66,7 @@ def score_slabs(
         around: what `margins` gives for the image, where it is known.
         mismatch: counts where windows alone say something else than together.
     """
-    rows = Rows.over(image.shape, around or margins(image, windows.edges), windows, within)
+    rows = Rows.over(image.shape, around or margins(image, windows.edges, windows.overlap), windows, within)
     feed = _Feed(image, rows)
     sums: _Sums | None = None
     for group, done in rows.groups():

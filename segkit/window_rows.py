@@ -18,7 +18,7 @@ class Windows:
     """How windows are laid over an image, and in which order and company they are computed."""
 
     edges: Edges
-    """Voxels along X, Y, Z; an image that is smaller is padded with zeros."""
+    """Voxels along X, Y, Z; the image is padded with zeros to fit (`missing`)."""
     overlap: float = 0.5
     """The least share of an edge that neighbours have in common."""
     axis: int = 0

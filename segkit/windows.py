@@ -70,23 +70,36 @@ def window_starts(size: int, window: int, overlap: float) -> list[int]:
     """First indices of the windows along one axis of ``size >= window`` voxels.
 
     As few windows as reach from end to end with neighbours sharing at least ``overlap`` of an edge (less by up to one
-    voxel of rounding), spread evenly. Reversing the axis gives the same windows.
+    voxel of rounding), spread evenly. Reversing the axis gives the same windows, if it is padded as `missing` says.
 
     Raises:
         UsageError: ``overlap`` outside [0, 1).
     """
-    if not 0 <= overlap < 1:
-        raise UsageError(f"overlap must be at least 0 and below 1, not {overlap}")
-    span = size - window
-    count = math.ceil(span / max(1.0, window * (1 - overlap))) + 1
+    span, count = size - window, _count(size, window, overlap)
     if count == 1:
         return [0]
-    if count % 2 and span % 2:
-        # The middle one of an odd number of windows would have to start between two voxels.
-        count += 1
     gaps = count - 1
     lower = [(2 * index * span + gaps) // (2 * gaps) for index in range((count + 1) // 2)]
     return lower + [span - start for start in reversed(lower[: count // 2])]
+
+
+def _count(size: int, window: int, overlap: float) -> int:
+    if not 0 <= overlap < 1:
+        raise UsageError(f"overlap must be at least 0 and below 1, not {overlap}")
+    return math.ceil((size - window) / max(1.0, window * (1 - overlap))) + 1
+
+
+def missing(size: int, window: int, overlap: float) -> int:
+    """Voxels to add to an axis so that windows fit, and begin at the same voxels when the axis is reversed.
+
+    One where the middle one of an odd number of windows would have to begin between two voxels.
+
+    >>> missing(5, 8, 0.5), missing(16, 8, 0.5), missing(15, 8, 0.5)
+    (3, 0, 1)
+    """
+    if size < window:
+        return window - size
+    return (size - window) % 2 if _count(size, window, overlap) % 2 else 0
 
 
 def own_spans(starts: Sequence[int], window: int) -> dict[int, tuple[int, int]]:
@@ -117,9 +130,9 @@ def covering_starts(starts: Sequence[int], window: int, first: int, stop: int) -
 
 
 def count_windows(size: Sequence[int], window: Sequence[int], overlap: float) -> int:
-    """How many windows cover an image of ``size``, which is padded where it is smaller than the window."""
+    """How many windows cover an image of ``size``, padded as `missing` says."""
     edges = zip(size, window, strict=True)
-    return math.prod(len(window_starts(max(voxels, edge), edge, overlap)) for voxels, edge in edges)
+    return math.prod(_count(voxels + missing(voxels, edge, overlap), edge, overlap) for voxels, edge in edges)
 
 
 def gaussian_weights(window: Sequence[int]) -> Tensor:
@@ -146,15 +159,14 @@ def apply_network(network: Network, windows: Tensor, slice_axis: int | None) -> 
     return scores.unsqueeze(axis)
 
 
-def margins(image: LazyImage, window: Sequence[int]) -> Margins:
-    """Voxels to add below and above along X, Y and Z where the image is smaller than the window."""
-    return [_margins(image, axis, edge) for axis, edge in enumerate(window)]
+def margins(image: LazyImage, window: Sequence[int], overlap: float) -> Margins:
+    """Voxels to add below and above along X, Y and Z: what is `missing` there."""
+    return [_margins(image, axis, missing(image.shape[axis], edge, overlap)) for axis, edge in enumerate(window)]
 
 
-def _margins(image: LazyImage, axis: int, edge: int) -> tuple[int, int]:
-    missing = max(0, edge - image.shape[axis])
-    lower, upper = missing // 2, missing - missing // 2
-    if missing % 2 and _darker_below(image, axis):
+def _margins(image: LazyImage, axis: int, added: int) -> tuple[int, int]:
+    lower, upper = added // 2, added - added // 2
+    if added % 2 and _darker_below(image, axis):
         return upper, lower
     return lower, upper
 

@@ -138,7 +138,7 @@ def test_batches_are_as_asked_for() -> None:
 
 def naive(image: Tensor, windows: Windows) -> Tensor:
     """Everything at once: all sums of the padded image, then all weights, then their quotient."""
-    around = margins(WholeImage(image), windows.edges)
+    around = margins(WholeImage(image), windows.edges, windows.overlap)
     padded = functional.pad(image, [width for pair in reversed(around) for width in pair])
     starts = [
         window_starts(size, edge, windows.overlap) for size, edge in zip(padded.shape[1:], windows.edges, strict=True)

@@ -63,7 +63,7 @@ def test_every_second_window_is_what_no_overlap_would_compute() -> None:
 
 def expected(image: Tensor, windows: Windows, threshold: float) -> tuple[int, int]:
     """The same with everything in memory."""
-    around = margins(WholeImage(image), windows.edges)
+    around = margins(WholeImage(image), windows.edges, windows.overlap)
     padded = functional.pad(image, [width for pair in reversed(around) for width in pair])
     spans = [
         own_spans(window_starts(size, edge, windows.overlap), edge)

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from segkit.errors import UsageError
-from segkit.windows import WholeImage, gaussian_weights, margins, window_starts
+from segkit.windows import WholeImage, count_windows, gaussian_weights, margins, missing, window_starts
 
 AXES = [(0,), (1,), (2,), (0, 1, 2)]
 
@@ -20,8 +20,8 @@ def draw(*shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(2))
 
 
-def pad(image: Tensor, window: tuple[int, int, int]) -> Tensor:
-    around = margins(WholeImage(image), window)
+def pad(image: Tensor, window: tuple[int, int, int], overlap: float = 0.5) -> Tensor:
+    around = margins(WholeImage(image), window, overlap)
     return functional.pad(image, [width for pair in reversed(around) for width in pair])
 
 
@@ -32,7 +32,7 @@ def pad(image: Tensor, window: tuple[int, int, int]) -> Tensor:
         (12, 8, 0.5, [0, 4]),
         (9, 8, 0.5, [0, 1]),
         (16, 8, 0.5, [0, 4, 8]),
-        (15, 8, 0.5, [0, 2, 5, 7]),
+        (15, 8, 0.5, [0, 4, 7]),
         (10, 3, 0.0, [0, 2, 5, 7]),
         (4, 1, 0.5, [0, 1, 2, 3]),
         (5, 1, 0.0, [0, 1, 2, 3, 4]),
@@ -46,10 +46,12 @@ def test_starts_by_hand(size: int, window: int, overlap: float, starts: list[int
 def test_starts_reach_from_end_to_end_and_back(overlap: float) -> None:
     for window in range(1, 12):
         for size in range(window, 60):
-            starts = window_starts(size, window, overlap)
+            padded = size + missing(size, window, overlap)
+            starts = window_starts(padded, window, overlap)
+            assert len(starts) == count_windows((size,), (window,), overlap)
             gaps = [after - before for before, after in pairwise(starts)]
-            assert starts == [size - window - start for start in reversed(starts)]
-            assert (starts[0], starts[-1]) == (0, size - window)
+            assert starts == [padded - window - start for start in reversed(starts)]
+            assert (starts[0], starts[-1]) == (0, padded - window)
             assert all(0 < gap < window * (1 - overlap) + 1 for gap in gaps)
             assert all(gap <= window for gap in gaps)
 
@@ -84,6 +86,14 @@ def test_padding_looks_further_in_where_both_ends_are_alike() -> None:
     assert pad(image, (1, 5, 1)).flatten().tolist() == [0, 5, 1, 2, 5]
     assert pad(image.flip(2), (1, 5, 1)).flatten().tolist() == [5, 2, 1, 5, 0]
     assert pad(torch.ones(1, 4, 1, 1), (5, 1, 1)).flatten().tolist() == [1, 1, 1, 1, 0]
+
+
+def test_an_odd_voxel_is_added_where_the_middle_window_would_begin_between_two() -> None:
+    image = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]).reshape(1, 7, 1, 1)
+    # Windows of 4 begin at 0, 1.5 and 3; with a voxel more at the darker end at 0, 2 and 4.
+    assert pad(image, (4, 1, 1)).flatten().tolist() == [0, 1, 2, 3, 4, 5, 6, 7]
+    assert pad(image.flip(1), (4, 1, 1)).flatten().tolist() == [7, 6, 5, 4, 3, 2, 1, 0]
+    assert pad(image, (4, 1, 1), overlap=0.25).flatten().tolist() == [1, 2, 3, 4, 5, 6, 7]
 
 
 @pytest.mark.parametrize("axes", AXES)

@@ -22,6 +22,7 @@ from segkit.preprocessing.chain import ScanParts
 from segkit.preprocessing.crop import Box
 from segkit.volume import Shape
 from segkit.window_rows import Rows, Windows
+from segkit.windows import missing
 
 log = logging.getLogger(__name__)
 
@@ -166,5 +167,5 @@ def network_bytes(network: NetworkPlan, work: Work, windows: int) -> int:
 
 def _rows(shape: Shape, windows: Windows, part: Part) -> Rows:
     # To which side an image is padded makes no difference to how much there is.
-    around = [(0, max(0, edge - size)) for size, edge in zip(shape, windows.edges, strict=True)]
+    around = [(0, missing(size, edge, windows.overlap)) for size, edge in zip(shape, windows.edges, strict=True)]
     return Rows.over(shape, around, windows, part.made_of)

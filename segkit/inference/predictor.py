@@ -149,7 +149,7 @@ class Predictor:
             parts = prepare_parts(straight, self.plan, where=name)
             for problem in odd_ranges(parts.normalizers):
                 log.warning("%s, %s", name, problem)
-            image = WatchedScan(parts, stopwatch, self.plan.patch)
+            image = WatchedScan(parts, stopwatch, self.plan.patch, self.overlap)
         box = None
         if self.locator:
             with stopwatch("locate"):
