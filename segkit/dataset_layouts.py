@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -138,15 +138,18 @@ def _named(folder: Path, content: dict[str, Any], cases: Sequence[Case]) -> _Fou
     """The names in a dataset.json, in either notation of channels and labels."""
     where = folder / "dataset.json"
     name = content.get("name")
-    channels = content.get("channel_names", content.get("modality", {}))
     scheme = labels_of_json(where, content.get("labels", {}), content.get("regions_class_order"))
     return _Found(
         name if isinstance(name, str) and name else folder.resolve().name,
         folder,
         cases,
-        channels_of_json(where, channels),
+        _channel_names(folder, content),
         scheme,
     )
+
+
+def _channel_names(folder: Path, content: dict[str, Any]) -> tuple[str, ...]:
+    return channels_of_json(folder / "dataset.json", content.get("channel_names", content.get("modality", {})))
 
 
 # -- nnU-Net v2 raw -------------------------------------------------------------------------------------------------
@@ -161,14 +164,17 @@ def _nnunet(folder: Path, content: dict[str, Any]) -> _Found:
             found=repr(ending),
             remedy="Correct it, or leave it out.",
         )
-    scans = group_channels(path for path in _files(folder / "imagesTr") if path.name.endswith(ending))
+    files = [path for path in _files(folder / "imagesTr") if path.name.endswith(ending)]
+    scans = group_channels(files, _channel_names(folder, content))
     labels = {case_id(path): path for path in _files(folder / "labelsTr") if path.name.endswith(ending)}
     _check_pairs(folder / "labelsTr", scans, labels)
     return _named(folder, content, [Case(name, images, labels[name]) for name, images in scans.items()])
 
 
-def group_channels(paths: Iterable[Path]) -> dict[str, tuple[Path, ...]]:
+def group_channels(paths: Iterable[Path], names: Sequence[str] = ()) -> dict[str, tuple[Path, ...]]:
     """Files CASE_0000, CASE_0001 ... by case, in the order of their channels; a name without number is a case itself.
+
+    ``names`` of the channels are for messages.
 
     Raises:
         InputError: a case whose numbers do not run from 0000 without a gap.
@@ -185,10 +191,17 @@ def group_channels(paths: Iterable[Path]) -> dict[str, tuple[Path, ...]]:
             raise InputError(
                 next(iter(files.values())).parent,
                 expected=f"the channels of {name} numbered from _0000 without a gap",
-                found=", ".join(f"_{number:04d}" for number in sorted(files)),
+                found=", ".join(f"_{number:04d}" for number in sorted(files)) + _without(files, names),
                 remedy="Add or rename the missing channel.",
             )
     return {name: tuple(files[number] for number in sorted(files)) for name, files in groups.items()}
+
+
+def _without(numbers: Collection[int], names: Sequence[str]) -> str:
+    """Which channels are missing below the last one that is there, and their names where there are some."""
+    missing = [number for number in range(max(numbers)) if number not in numbers]
+    named = [f"_{number:04d}" + (f" ({names[number]})" if number < len(names) else "") for number in missing]
+    return f", without {', '.join(named)}"
 
 
 # -- two folders ----------------------------------------------------------------------------------------------------
@@ -273,6 +286,8 @@ def _check_channels(found: _Found, names: Sequence[str]) -> None:
     counts = {len(case.images): case for case in found.cases}
     if len(counts) > 1:
         text = " and ".join(f"{count} in {counts[count].id}" for count in sorted(counts))
+        lacking = names[min(counts) : max(counts)]
+        text += f", without {', '.join(lacking)} in {counts[min(counts)].id}" if lacking else ""
         raise InputError(
             found.root, expected="as many channels in every case", found=text, remedy="Add or remove channels."
         )

@@ -222,8 +222,12 @@ def test_nothing_there(tmp_path: Path) -> None:
 
 def test_channels_must_be_numbered_without_a_gap(tmp_path: Path) -> None:
     (nnunet(tmp_path) / "imagesTr/c2_0000.nii.gz").unlink()
-    with pytest.raises(InputError, match="channels of c2 numbered from _0000 without a gap, found _0001"):
+    with pytest.raises(
+        InputError, match="channels of c2 numbered from _0000 without a gap, found _0001, without _0000"
+    ):
         read_dataset(tmp_path)
+    with pytest.raises(InputError, match=r"found _0000, _0003, without _0001 \(T1\), _0002\."):
+        group_channels([tmp_path / "a_0000.nii", tmp_path / "a_0003.nii"], ["FLAIR", "T1"])
 
 
 def test_channel_twice(tmp_path: Path) -> None:
@@ -233,7 +237,9 @@ def test_channel_twice(tmp_path: Path) -> None:
 
 def test_cases_with_different_numbers_of_channels(tmp_path: Path) -> None:
     (nnunet(tmp_path) / "imagesTr/c2_0001.nii.gz").unlink()
-    with pytest.raises(InputError, match="as many channels in every case, found 1 in c2 and 2 in c10"):
+    with pytest.raises(
+        InputError, match="as many channels in every case, found 1 in c2 and 2 in c10, without T2 in c2"
+    ):
         read_dataset(tmp_path)
 
 

@@ -17,7 +17,7 @@ from segkit.inference.channels import ModelChannels, model_channels
 from segkit.inference.inputs import find_scans, is_many, scan_of_channels
 from segkit.inference.outputs import Extra, Job, check_jobs, plan_jobs
 from segkit.inference.scan import Scan
-from segkit.inference.stats_table import check_stats, write_stats
+from segkit.inference.stats_table import check_stats, is_stats, write_stats
 from segkit.memory import parse_size
 from segkit.model_names import resolve_model
 from segkit.plans import Plan
@@ -56,7 +56,9 @@ def run(arguments: Sequence[str]) -> int:
     predictor = _predictor(given, bundles, coarse)
     if many:
         record = Path(given.output or "") / _name("predictions.json", given.shard)
-        stats = record.with_name(_name("stats.csv", given.shard)) if given.stats else None
+        table = record.with_name(_name("stats.csv", given.shard))
+        # Without --stats, too, a table that is there must not have the figures of label maps that are replaced.
+        stats = table if given.stats or is_stats(table) else None
         outcomes = [skipped(job) for job in done]
         _predict_many(predictor, pending, finish, outcomes=outcomes, record=record, stats=stats)
     else:

@@ -12,10 +12,13 @@ from segkit.errors import UsageError
 from segkit.file_names import DICOM, ENDING, PICTURE, PREVIEW, RTSTRUCT, UNCERTAINTY, WRITABLE, listed, suffix_of
 from segkit.files import unwritable
 from segkit.inference.scan import Scan
+from segkit.io import is_slide
 from segkit.volume import Unit
 
 Existing = Literal["refuse", "overwrite", "continue"]
 SUFFIXES: dict[Unit, str] = {"mm": ".nii.gz", "px": ".png"}
+SLIDE = ".tif"
+"""The suffix of a slide's label map, which is too large for a PNG."""
 
 
 Extra = Literal["preview", "uncertainty", "record", "structures"]
@@ -81,19 +84,22 @@ def plan_jobs(
     """Give every scan an output.
 
     Without ``output`` it is <id>_seg in the current folder; a file name is taken for a single scan; else ``output`` is
-    a folder for <id>. The suffix of a label map is .nii.gz, and .png for pictures.
+    a folder for <id>. The suffix of a label map is .nii.gz, for pictures .png, and for slides .tif.
 
     Raises:
         UsageError: a file name for several scans, or a suffix that cannot be written.
     """
-    suffix = SUFFIXES[unit]
     if output is None:
-        paths = [Path(f"{scan.id}{ENDING}{suffix}") for scan in scans]
+        paths = [Path(f"{scan.id}{ENDING}{_suffix(scan, unit)}") for scan in scans]
     elif _is_folder(output, many):
-        paths = [Path(output) / f"{scan.id}{suffix}" for scan in scans]
+        paths = [Path(output) / f"{scan.id}{_suffix(scan, unit)}" for scan in scans]
     else:
         paths = [Path(output)]
     return [Job(scan, path, tuple(extras)) for scan, path in zip(scans, paths, strict=True)]
+
+
+def _suffix(scan: Scan, unit: Unit) -> str:
+    return SLIDE if unit == "px" and is_slide(scan.where) else SUFFIXES[unit]
 
 
 def check_jobs(jobs: Sequence[Job], existing: Existing) -> None:
