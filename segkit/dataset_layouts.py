@@ -9,23 +9,24 @@ CSV                               case,image[,image:CHANNEL ...],label[,patient,
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from segkit.channel_files import case_twice, group_channels
 from segkit.dataset import Case, Dataset
 from segkit.dataset_csv import read_table
 from segkit.dataset_json import channels_of_json, check_ignore, checked_labels, labels_of_json, read_json
 from segkit.errors import InputError
 from segkit.file_names import READABLE, case_id, listed, natural_key, readable_files
 from segkit.regions import LabelScheme, own_values
+from segkit.segment_codes import SegmentCodes, segments_of_json
 
 _LAYOUTS = (
     "dataset.json (Medical Segmentation Decathlon), imagesTr and labelsTr (nnU-Net), images and labels, or a CSV file"
 )
-_CHANNEL = re.compile(r"(.+)_([0-9]{4})")
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class _Found:
     cases: Sequence[Case]
     channels: tuple[str, ...] = ()
     scheme: LabelScheme = field(default_factory=lambda: LabelScheme({}))
+    segments: Mapping[str, SegmentCodes] = field(default_factory=dict)
 
 
 def read_dataset(
@@ -73,6 +75,7 @@ def read_dataset(
         subset=bool(labels or regions),
         regions=scheme.regions,
         ignore=ignore,
+        segments={label: codes for label, codes in found.segments.items() if label in scheme.labels},
     )
 
 
@@ -145,6 +148,7 @@ def _named(folder: Path, content: dict[str, Any], cases: Sequence[Case]) -> _Fou
         cases,
         _channel_names(folder, content),
         scheme,
+        segments_of_json(f"{where}, segmentAttributes", content.get("segmentAttributes", {}), scheme.labels),
     )
 
 
@@ -171,39 +175,6 @@ def _nnunet(folder: Path, content: dict[str, Any]) -> _Found:
     return _named(folder, content, [Case(name, images, labels[name]) for name, images in scans.items()])
 
 
-def group_channels(paths: Iterable[Path], names: Sequence[str] = ()) -> dict[str, tuple[Path, ...]]:
-    """Files CASE_0000, CASE_0001 ... by case, in the order of their channels; a name without number is a case itself.
-
-    ``names`` of the channels are for messages.
-
-    Raises:
-        InputError: a case whose numbers do not run from 0000 without a gap.
-    """
-    groups: dict[str, dict[int, Path]] = defaultdict(dict)
-    for path in paths:
-        match = _CHANNEL.fullmatch(case_id(path))
-        name, number = (match[1], int(match[2])) if match else (case_id(path), 0)
-        if number in groups[name]:
-            raise _twice(path.parent, name)
-        groups[name][number] = path
-    for name, files in groups.items():
-        if sorted(files) != list(range(len(files))):
-            raise InputError(
-                next(iter(files.values())).parent,
-                expected=f"the channels of {name} numbered from _0000 without a gap",
-                found=", ".join(f"_{number:04d}" for number in sorted(files)) + _without(files, names),
-                remedy="Add or rename the missing channel.",
-            )
-    return {name: tuple(files[number] for number in sorted(files)) for name, files in groups.items()}
-
-
-def _without(numbers: Collection[int], names: Sequence[str]) -> str:
-    """Which channels are missing below the last one that is there, and their names where there are some."""
-    missing = [number for number in range(max(numbers)) if number not in numbers]
-    named = [f"_{number:04d}" + (f" ({names[number]})" if number < len(names) else "") for number in missing]
-    return f", without {', '.join(named)}"
-
-
 # -- two folders ----------------------------------------------------------------------------------------------------
 
 
@@ -218,7 +189,7 @@ def _by_id(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in _files(folder):
         if case_id(path) in found:
-            raise _twice(folder, case_id(path))
+            raise case_twice(folder, case_id(path))
         found[case_id(path)] = path
     return found
 
@@ -263,7 +234,7 @@ def _check_cases(found: _Found) -> None:
         raise InputError(found.root, expected="cases", found="none", remedy="Add scans with their label maps.")
     twice = [name for name, count in Counter(case.id for case in found.cases).items() if count > 1]
     if twice:
-        raise _twice(found.root, twice[0])
+        raise case_twice(found.root, twice[0])
     files = [path for case in found.cases for path in (*case.images, case.label) if path is not None]
     missing = [str(path) for path in files if not path.is_file()]
     if missing:
@@ -273,12 +244,6 @@ def _check_cases(found: _Found) -> None:
             found=f"{len(missing)} missing: {_some(missing)}",
             remedy="Add the files or correct their paths, which count from the dataset's own folder.",
         )
-
-
-def _twice(where: Path, name: str) -> InputError:
-    return InputError(
-        where, expected="a case id of its own for each case", found=f"{name!r} twice", remedy="Rename or remove one."
-    )
 
 
 def _check_channels(found: _Found, names: Sequence[str]) -> None:

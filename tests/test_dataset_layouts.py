@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from segkit.dataset_layouts import group_channels, read_dataset
+from segkit.dataset_layouts import read_dataset
 from segkit.errors import InputError
 
 
@@ -226,13 +226,6 @@ def test_channels_must_be_numbered_without_a_gap(tmp_path: Path) -> None:
         InputError, match="channels of c2 numbered from _0000 without a gap, found _0001, without _0000"
     ):
         read_dataset(tmp_path)
-    with pytest.raises(InputError, match=r"found _0000, _0003, without _0001 \(T1\), _0002\."):
-        group_channels([tmp_path / "a_0000.nii", tmp_path / "a_0003.nii"], ["FLAIR", "T1"])
-
-
-def test_channel_twice(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="found 'a' twice"):
-        group_channels([tmp_path / "a_0000.nii", tmp_path / "a_0000.mha"])
 
 
 def test_cases_with_different_numbers_of_channels(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
+import subprocess
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ import SimpleITK
 from segkit.bundle import read_bundle, write_bundle
 from segkit.cli import main
 from segkit.io import read_volume
-from segkit.plans import ChannelPlan, Scheme
+from segkit.plans import ChannelPlan, Plan, Scheme
 
 FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"
 MODEL = ["-m", str(FROZEN)]
@@ -86,6 +88,54 @@ def test_segmentation_with_all_that_goes_beside_it(dicom: Any, here: Path) -> No
     assert record["labels"]["bright"]["volume_ml"] == 0.64
     rois = dicom.pydicom.dcmread("o_rtstruct.dcm").StructureSetROISequence
     assert [roi.ROIName for roi in rois] == ["bright", "dark"]
+
+
+def coded(folder: Path) -> list[str]:
+    """The frozen model, whose label dark has codes and a colour; and how predict names it."""
+    anatomy = {"CodeValue": "49755003", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Morphologically Abnormal"}
+    tumour = {"CodeValue": "108369006", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Neoplasm"}
+    liver = {"CodeValue": "10200004", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Liver"}
+    right = {"CodeValue": "24028007", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Right"}
+    said = {"SegmentedPropertyCategoryCodeSequence": anatomy, "SegmentedPropertyTypeCodeSequence": tumour}
+    said |= {"SegmentedPropertyTypeModifierCodeSequence": right, "AnatomicRegionSequence": liver}
+    said |= {"AnatomicRegionModifierSequence": right, "recommendedDisplayRGBValue": [0, 0, 255]}
+    frozen = read_bundle(FROZEN)
+    plan = Plan.from_dict(frozen.plan.to_dict() | {"segments": {"dark": said}})
+    write_bundle(folder, plan, {"name": "coded"}, {"0": frozen.state("0")})
+    return ["-m", str(folder)]
+
+
+@pytest.mark.parametrize("kind", [[], ["--labelmap"]])
+def test_codes_and_colours_of_the_model(dicom: Any, here: Path, kind: list[str]) -> None:
+    hd = pytest.importorskip("highdicom")
+    dicom.series(here / "study", voxels(), axes=AXES)
+    assert main(["predict", "study", "-o", "o.dcm", "--rtstruct", *kind, *coded(here / "m")]) == 0
+    bright, dark = list(hd.seg.segread("o.dcm").SegmentSequence)[-2:]
+    assert bright.SegmentedPropertyTypeCodeSequence[0].CodeMeaning == "Tissue"
+    assert "RecommendedDisplayCIELabValue" not in bright
+    assert dark.SegmentedPropertyCategoryCodeSequence[0].CodeValue == "49755003"
+    kind_of = dark.SegmentedPropertyTypeCodeSequence[0]
+    assert (kind_of.CodeValue, kind_of.CodingSchemeDesignator, kind_of.CodeMeaning) == ("108369006", "SCT", "Neoplasm")
+    assert kind_of.SegmentedPropertyTypeModifierCodeSequence[0].CodeMeaning == "Right"
+    assert dark.AnatomicRegionSequence[0].CodeMeaning == "Liver"
+    assert dark.AnatomicRegionSequence[0].AnatomicRegionModifierSequence[0].CodeMeaning == "Right"
+    assert hd.color.CIELabColor.from_dicom_value(list(dark.RecommendedDisplayCIELabValue)).to_rgb() == (0, 0, 255)
+    colours = [roi.ROIDisplayColor for roi in dicom.pydicom.dcmread("o_rtstruct.dcm").ROIContourSequence]
+    assert colours == [[230, 60, 60], [0, 0, 255]]
+    if shutil.which("dciodvfy") and not kind:  # it knows no LABELMAP
+        done = subprocess.run(["dciodvfy", "o.dcm"], capture_output=True, text=True, check=False)
+        assert [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")] == []
+
+
+def test_codes_in_info_and_in_an_ensemble(dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    coded(here / "models" / "a")
+    frozen = read_bundle(FROZEN)
+    write_bundle(here / "models" / "b", frozen.plan, {"name": "bare"}, {"0": frozen.state("0")})
+    assert main(["info", "models/a", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["segments"]["dark"]["AnatomicRegionSequence"]["CodeMeaning"] == "Liver"
+    dicom.series(here / "study", voxels(), axes=AXES)
+    assert main(["predict", "study", "-m", "models"]) == 0
 
 
 def test_labelmap_keeps_the_values(dicom: Any, here: Path) -> None:

@@ -218,7 +218,7 @@ def test_a_plan_of_other_labels_is_refused(here: Path, phantom: Path, capsys: py
     assert not (here / "second").exists()
 
 
-@pytest.mark.parametrize("key", ["trainer.save_memory=true", "trainer.lowest_head=0.5"])
+@pytest.mark.parametrize("key", ["trainer.save_memory=true", "trainer.lowest_head=false"])
 def test_a_key_that_a_planned_network_does_not_read_is_refused(
     here: Path, phantom: Path, capsys: pytest.CaptureFixture[str], key: str
 ) -> None:
