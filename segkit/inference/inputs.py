@@ -15,8 +15,9 @@ from segkit.errors import InputError, UsageError
 from segkit.file_names import BESIDE, ENDING, case_id, must_exist, readable_files, scan_paths
 from segkit.inference.channels import ModelChannels
 from segkit.inference.scan import Scan
-from segkit.io.dicom import dicom_scan, dicom_scans
+from segkit.io.dicom import DicomScan, dicom_scan, dicom_scans
 from segkit.io.dicom.files import is_dicom_place, place_id
+from segkit.io.dicom.places import scan_places
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +33,16 @@ def is_many(inputs: Sequence[Path], series: str | None = None) -> bool:
 
 
 def _holds_scans(path: Path) -> bool:
-    return path.suffix.lower() == ".csv" or (os.path.isdir(path) and not is_dicom_place(path))
+    if path.suffix.lower() == ".csv":
+        return True
+    return os.path.isdir(path) and (not is_dicom_place(path) or bool(scan_places(path)))
 
 
 def find_scans(inputs: Sequence[Path], channels: ModelChannels, series: str | None = None) -> list[Scan]:
     """Scans among files, folders of scans, DICOM and CSV files, for a model with these channels.
 
-    ``series`` says which one of a place of DICOM, or ``all``: then each that is a volume is a scan.
+    ``series`` says which one of a place of DICOM, or ``all``: then each that is a volume is a scan. A folder of several
+    studies, or of zips, is taken apart: each of them is a place.
 
     Raises:
         InputError: a folder without scans, or a CSV file that does not exist or lacks a column. That a scan does not
@@ -83,6 +87,9 @@ def scan_of_channels(given: Sequence[str], channels: ModelChannels) -> Scan:
 
 
 def _scans(path: Path, channels: ModelChannels, series: str | None) -> list[Scan]:
+    places = scan_places(path)
+    if places:
+        return [scan for name, place in places.items() for scan in _scans_of_place(name, place, series)]
     if series == ALL_SERIES and is_dicom_place(path):
         return [Scan(name, (path,), dicom=dicom) for name, dicom in dicom_scans(path).items()]
     dicom = dicom_scan(path, series)
@@ -94,6 +101,16 @@ def _scans(path: Path, channels: ModelChannels, series: str | None) -> list[Scan
     if path.suffix.lower() == ".csv":
         return _scans_of_table(path, channels)
     return [Scan(case_id(path), (path,))]
+
+
+def _scans_of_place(name: str, place: Path, series: str | None) -> list[Scan]:
+    """The scans of one study of several, whose trouble is its own."""
+    if series != ALL_SERIES:
+        return [Scan(name, (place,), dicom=DicomScan(place, series))]
+    try:
+        return [Scan(each, (place,), dicom=dicom) for each, dicom in dicom_scans(place, name).items()]
+    except InputError as error:
+        return [Scan(name, (place,), problem=error)]
 
 
 def _note_other_formats(place: Path) -> None:

@@ -42,18 +42,18 @@ def _one_of(place: Path, study: Sequence[Series], choice: str | None) -> DicomSo
     return volumes[0]
 
 
-def open_all(place: Path) -> dict[str, DicomSource]:
+def open_all(place: Path, name: str = "") -> dict[str, DicomSource]:
     """Every series of a place that is a volume, by a name that can be a file's; the others are named in the log.
 
     The name is that of the folders it lies in, below the place, where no other series lies there, and else the place's
-    with the number that the series has in the list.
+    with the number that the series has in the list. ``name`` is what a place is called that is a part of a folder.
 
     Raises:
         InputError: no series is a volume.
     """
     with guarded(place):
         study = read_study(place)
-        found = _volumes(place, study)
+        found = _volumes(place, study, name)
     if not found:
         raise InputError(
             place,
@@ -64,7 +64,7 @@ def open_all(place: Path) -> dict[str, DicomSource]:
     return found
 
 
-def _volumes(place: Path, study: Sequence[Series]) -> dict[str, DicomSource]:
+def _volumes(place: Path, study: Sequence[Series], name: str) -> dict[str, DicomSource]:
     found = {}
     for number, series in enumerate(study, start=1):
         try:
@@ -73,7 +73,7 @@ def _volumes(place: Path, study: Sequence[Series]) -> dict[str, DicomSource]:
         except InputError as error:
             log.warning("series %d is left out: %s", number, error)
         else:
-            found[_name(place, series, study, number)] = source
+            found[_name(place, series, study, number, outer=name)] = source
     return found
 
 
@@ -107,13 +107,13 @@ def _listed(study: Sequence[Series]) -> str:
     return "".join(f"\n  {number}  {series}" for number, series in enumerate(study, start=1))
 
 
-def _name(place: Path, series: Series, study: Sequence[Series], number: int) -> str:
+def _name(place: Path, series: Series, study: Sequence[Series], number: int, *, outer: str) -> str:
     folders = {instance.file.folder for instance in series.instances}
     others = {instance.file.folder for each in study if each is not series for instance in each.instances}
-    below = _below(place, series.instances[0].file)
-    if len(folders) == 1 and not folders & others and below:
-        return "_".join(below)
-    return f"{place_id(place)}_series{number}"
+    inner = [*([outer] if outer else []), *_below(place, series.instances[0].file)]
+    if len(folders) == 1 and not folders & others and inner:
+        return "_".join(inner)
+    return f"{outer or place_id(place)}_series{number}"
 
 
 def _below(place: Path, file: DicomFile) -> tuple[str, ...]:
