@@ -10,6 +10,8 @@ from pathlib import Path
 from segkit.errors import InputError
 from segkit.file_names import case_id
 
+SHOWN = 4
+"""Missing channels that a message names."""
 _CHANNEL = re.compile(r"(.+)_([0-9]{4})")
 
 
@@ -42,8 +44,8 @@ def group_channels(paths: Iterable[Path], names: Sequence[str] = ()) -> dict[str
 def _without(numbers: Collection[int], names: Sequence[str]) -> str:
     """Which channels are missing below the last one that is there, and their names where there are some."""
     missing = [number for number in range(max(numbers)) if number not in numbers]
-    named = [f"_{number:04d}" + (f" ({names[number]})" if number < len(names) else "") for number in missing]
-    return f", without {', '.join(named)}"
+    named = [f"_{number:04d}" + (f" ({names[number]})" if number < len(names) else "") for number in missing[:SHOWN]]
+    return f", without {', '.join(named)}" + (f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else "")
 
 
 def case_twice(where: Path, name: str) -> InputError:

@@ -117,9 +117,7 @@ def _entries(where: str | Path, content: Any, labels: Mapping[str, int]) -> Iter
     for key, entry in pairs:
         if not isinstance(entry, dict):
             example = f'"{next(iter(labels), "liver")}": {{...}}'
-            raise _refused(
-                where, f"an object for each label, such as {example}", _short(entry), "See docs/prediction.md."
-            )
+            raise _refused(where, f"an object for each label, such as {example}", _short(entry), "See data/README.md.")
         if key not in known:
             raise _refused(
                 where, f"labels of this dataset ({', '.join(known)})", repr(key), "Correct the name or labelID."

@@ -130,8 +130,8 @@ def _label_files(references: Path) -> list[Path]:
 
 def _segmentations(folder: Path) -> list[Path]:
     """DICOM-SEG by their names; the RTSTRUCT that predict writes beside are none."""
-    found = [path for path in folder.glob(f"*{DICOM}") if not path.name.startswith(".")]
-    return sorted(path for path in found if not path.stem.endswith(RTSTRUCT))
+    found = [path for path in folder.iterdir() if suffix_of(path) == DICOM and path.is_file()]
+    return sorted(path for path in found if not path.name.startswith(".") and not path.stem.endswith(RTSTRUCT))
 
 
 def _matched(
