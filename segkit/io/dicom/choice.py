@@ -18,7 +18,7 @@ def open_place(place: Path, choice: str | None = None) -> DicomSource:
     """The one series that is meant.
 
     ``choice`` is a number of the list that the message shows, a SeriesInstanceUID or a description. Without it, a
-    single series is taken, or of several the only one that is a volume of more than one slice.
+    single series is taken, or of several of one study the only one that is a volume of more than one slice.
 
     Raises:
         InputError: no images, or the series is no volume.
@@ -34,9 +34,11 @@ def _one_of(place: Path, study: Sequence[Series], choice: str | None) -> DicomSo
     if len(study) == 1:
         return open_series(study[0])
     volumes = [source for source in _opened(study) if source.grid.shape[2] > 1]
-    if len(volumes) != 1:
+    studies = len({str(series.header.get("StudyInstanceUID")) for series in study})
+    if len(volumes) != 1 or studies > 1:
+        of = f" of {studies} studies" if studies > 1 else ""
         raise UsageError(
-            f"{place}: {len(study)} series, {_how_many(len(volumes))}; choose by --series:{_listed(study)}"
+            f"{place}: {len(study)} series{of}, {_how_many(len(volumes))}; choose by --series:{_listed(study)}"
         )
     log.info("%s: of %d series, one is a volume: %s", place, len(study), volumes[0].series)
     return volumes[0]
