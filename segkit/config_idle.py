@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from segkit.config_keys import get
@@ -58,10 +58,27 @@ def check_none_idle(config: Any, given: set[str]) -> None:
         raise UsageError("augment.dummy_2d changes nothing with network.dims=2: slices are changed in-plane anyway")
     if config.weights and "plan.memory" in given:
         raise UsageError("plan.memory changes nothing with weights: the patch is the model's. Give plan.patch instead")
-    for key, (other, values) in NEEDS.items():
-        if key in given and get(config, other) not in values and not _foreign(other, get(config, other)):
-            name = other.removesuffix(".name")
-            raise UsageError(f"{key} changes nothing with {name}={get(config, other)}, only with {' or '.join(values)}")
+    for key, (other, _) in NEEDS.items():
+        if key in given:
+            _check_needed(key, get(config, other))
+
+
+def check_none_idle_with_network(name: str, given: Collection[str]) -> None:
+    """As `check_none_idle`, for the network of a plan that a file or a model brings; the planner's keys are left out.
+
+    Raises:
+        UsageError: a key that changes nothing with this network.
+    """
+    for key, (other, _) in NEEDS.items():
+        if key in given and other == "network.name" and not key.startswith(PLANNED):
+            _check_needed(key, name)
+
+
+def _check_needed(key: str, found: Any) -> None:
+    other, values = NEEDS[key]
+    if found not in values and not _foreign(other, found):
+        name = other.removesuffix(".name")
+        raise UsageError(f"{key} changes nothing with {name}={found}, only with {' or '.join(values)}")
 
 
 def _foreign(key: str, value: str) -> bool:

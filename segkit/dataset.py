@@ -12,6 +12,7 @@ import numpy as np
 
 from segkit.file_names import files_behind
 from segkit.regions import target_values
+from segkit.segment_codes import SegmentCodes
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Dataset:
     ``labels`` maps a name to the value it has in the label files; any integer except ``background`` (0) is allowed.
     A value of the files that is not named counts as background where ``subset`` is true, else it is an error.
     With ``regions`` (name -> the values that it is made of) ``labels`` says which value is written for each of them.
-    ``ignore`` is the value of voxels that nobody has annotated.
+    ``ignore`` is the value of voxels that nobody has annotated. ``segments`` has coded terms and colours of labels.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Dataset:
     subset: bool = False
     regions: dict[str, tuple[int, ...]] = field(default_factory=dict)
     ignore: int | None = None
+    segments: dict[str, SegmentCodes] = field(default_factory=dict)
 
     @property
     def targets(self) -> dict[str, int]:
@@ -79,7 +81,7 @@ class Dataset:
 
     def content_hash(self) -> str:
         """Twelve hex digits over names, labels and every file's path, size and time of change."""
-        more = (list(self.regions.items()), self.ignore)
+        more = (list(self.regions.items()), self.ignore, *((list(self.segments.items()),) if self.segments else ()))
         named = (self.channels, list(self.labels.items()), *(more if any(more) else ()))
         digest = hashlib.sha256(repr(named).encode())
         for case in self.cases:

@@ -9,23 +9,24 @@ CSV                               case,image[,image:CHANNEL ...],label[,patient,
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from segkit.channel_files import case_twice, group_channels
 from segkit.dataset import Case, Dataset
 from segkit.dataset_csv import read_table
 from segkit.dataset_json import channels_of_json, check_ignore, checked_labels, labels_of_json, read_json
 from segkit.errors import InputError
 from segkit.file_names import READABLE, case_id, listed, natural_key, readable_files
 from segkit.regions import LabelScheme, own_values
+from segkit.segment_codes import SegmentCodes, segments_of_json
 
 _LAYOUTS = (
     "dataset.json (Medical Segmentation Decathlon), imagesTr and labelsTr (nnU-Net), images and labels, or a CSV file"
 )
-_CHANNEL = re.compile(r"(.+)_([0-9]{4})")
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class _Found:
     cases: Sequence[Case]
     channels: tuple[str, ...] = ()
     scheme: LabelScheme = field(default_factory=lambda: LabelScheme({}))
+    segments: Mapping[str, SegmentCodes] = field(default_factory=dict)
 
 
 def read_dataset(
@@ -73,6 +75,7 @@ def read_dataset(
         subset=bool(labels or regions),
         regions=scheme.regions,
         ignore=ignore,
+        segments={label: codes for label, codes in found.segments.items() if label in scheme.labels},
     )
 
 
@@ -138,15 +141,19 @@ def _named(folder: Path, content: dict[str, Any], cases: Sequence[Case]) -> _Fou
     """The names in a dataset.json, in either notation of channels and labels."""
     where = folder / "dataset.json"
     name = content.get("name")
-    channels = content.get("channel_names", content.get("modality", {}))
     scheme = labels_of_json(where, content.get("labels", {}), content.get("regions_class_order"))
     return _Found(
         name if isinstance(name, str) and name else folder.resolve().name,
         folder,
         cases,
-        channels_of_json(where, channels),
+        _channel_names(folder, content),
         scheme,
+        segments_of_json(f"{where}, segmentAttributes", content.get("segmentAttributes", {}), scheme.labels),
     )
+
+
+def _channel_names(folder: Path, content: dict[str, Any]) -> tuple[str, ...]:
+    return channels_of_json(folder / "dataset.json", content.get("channel_names", content.get("modality", {})))
 
 
 # -- nnU-Net v2 raw -------------------------------------------------------------------------------------------------
@@ -161,34 +168,11 @@ def _nnunet(folder: Path, content: dict[str, Any]) -> _Found:
             found=repr(ending),
             remedy="Correct it, or leave it out.",
         )
-    scans = group_channels(path for path in _files(folder / "imagesTr") if path.name.endswith(ending))
+    files = [path for path in _files(folder / "imagesTr") if path.name.endswith(ending)]
+    scans = group_channels(files, _channel_names(folder, content))
     labels = {case_id(path): path for path in _files(folder / "labelsTr") if path.name.endswith(ending)}
     _check_pairs(folder / "labelsTr", scans, labels)
     return _named(folder, content, [Case(name, images, labels[name]) for name, images in scans.items()])
-
-
-def group_channels(paths: Iterable[Path]) -> dict[str, tuple[Path, ...]]:
-    """Files CASE_0000, CASE_0001 ... by case, in the order of their channels; a name without number is a case itself.
-
-    Raises:
-        InputError: a case whose numbers do not run from 0000 without a gap.
-    """
-    groups: dict[str, dict[int, Path]] = defaultdict(dict)
-    for path in paths:
-        match = _CHANNEL.fullmatch(case_id(path))
-        name, number = (match[1], int(match[2])) if match else (case_id(path), 0)
-        if number in groups[name]:
-            raise _twice(path.parent, name)
-        groups[name][number] = path
-    for name, files in groups.items():
-        if sorted(files) != list(range(len(files))):
-            raise InputError(
-                next(iter(files.values())).parent,
-                expected=f"the channels of {name} numbered from _0000 without a gap",
-                found=", ".join(f"_{number:04d}" for number in sorted(files)),
-                remedy="Add or rename the missing channel.",
-            )
-    return {name: tuple(files[number] for number in sorted(files)) for name, files in groups.items()}
 
 
 # -- two folders ----------------------------------------------------------------------------------------------------
@@ -205,7 +189,7 @@ def _by_id(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in _files(folder):
         if case_id(path) in found:
-            raise _twice(folder, case_id(path))
+            raise case_twice(folder, case_id(path))
         found[case_id(path)] = path
     return found
 
@@ -250,7 +234,7 @@ def _check_cases(found: _Found) -> None:
         raise InputError(found.root, expected="cases", found="none", remedy="Add scans with their label maps.")
     twice = [name for name, count in Counter(case.id for case in found.cases).items() if count > 1]
     if twice:
-        raise _twice(found.root, twice[0])
+        raise case_twice(found.root, twice[0])
     files = [path for case in found.cases for path in (*case.images, case.label) if path is not None]
     missing = [str(path) for path in files if not path.is_file()]
     if missing:
@@ -262,17 +246,13 @@ def _check_cases(found: _Found) -> None:
         )
 
 
-def _twice(where: Path, name: str) -> InputError:
-    return InputError(
-        where, expected="a case id of its own for each case", found=f"{name!r} twice", remedy="Rename or remove one."
-    )
-
-
 def _check_channels(found: _Found, names: Sequence[str]) -> None:
     """One file per case may hold several channels; several files are one channel each."""
     counts = {len(case.images): case for case in found.cases}
     if len(counts) > 1:
         text = " and ".join(f"{count} in {counts[count].id}" for count in sorted(counts))
+        lacking = names[min(counts) : max(counts)]
+        text += f", without {', '.join(lacking)} in {counts[min(counts)].id}" if lacking else ""
         raise InputError(
             found.root, expected="as many channels in every case", found=text, remedy="Add or remove channels."
         )

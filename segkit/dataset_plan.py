@@ -124,7 +124,8 @@ def _start(config: TrainConfig, given: Collection[str]) -> _Start:
 def given_plan(path: str | Path, dataset: Dataset) -> Plan:
     """Read an edited plan and check that it is one for this dataset: its channels, labels, regions and ignore value.
 
-    After an edit of the patch the voxels that each layer sees are counted anew; its groups stay as they are.
+    After an edit of the patch the voxels that each layer sees are counted anew; its groups stay as they are. Where it
+    has no coded terms of labels, those of the dataset are taken.
 
     Raises:
         InputError: not a plan, or one for another dataset.
@@ -144,7 +145,9 @@ def given_plan(path: str | Path, dataset: Dataset) -> Plan:
                 found=_words(planned),
                 remedy="Plan this dataset with 'segkit plan', or give dataset.channels and dataset.labels.",
             )
-    return dataclasses.replace(decided, network=decided.network.on(decided.patch))
+    return dataclasses.replace(
+        decided, network=decided.network.on(decided.patch), segments=decided.segments or dict(dataset.segments)
+    )
 
 
 def memory_budget(config: TrainConfig, gpu: bool) -> str:

@@ -14,6 +14,8 @@ ITK = (".nrrd", ".nhdr", ".mha", ".mhd")
 DETACHED = (".nhdr", ".mhd")
 """Headers of ITK whose voxels may stand in another file."""
 PICTURE = (".png", ".tif", ".tiff", ".bmp")
+SLIDES = (".tif", ".tiff")
+"""Pictures that may be slides."""
 DICOM = ".dcm"
 """Of DICOM objects that are written; what is read is told by its content."""
 READABLE = (*NIFTI, *ITK, *PICTURE)

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from segkit.errors import InputError
 from segkit.plan_values import NormKind, Scheme, problems
 from segkit.regions import membership, target_values
+from segkit.segment_codes import SegmentCodes, segments_of_json
 
 FORMAT_VERSION = 1
 LATER = ("regions", "ignore", "mirror_swaps")
@@ -141,6 +142,8 @@ class Plan:
     format_version: int = FORMAT_VERSION
     mirror_swaps: tuple[tuple[str, str], ...] = ()
     """Pairs of labels, left and right of one thing, that change names where the axis LEFT_RIGHT is mirrored."""
+    segments: dict[str, SegmentCodes] = field(default_factory=dict)
+    """Coded terms and colours of labels, for DICOM; not of all of them, and decides nothing."""
 
     @property
     def label_values(self) -> tuple[int, ...]:
@@ -171,13 +174,16 @@ class Plan:
         return tuple(names.index(partner.get(name, name)) for name in names)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        return dataclasses.asdict(self)
+        """Plain JSON types; without ``segments`` where there are none, so that an older segkit reads the plan."""
+        content = dataclasses.asdict(self)
+        del content["segments"]
+        segments = {name: codes.to_json() for name, codes in self.segments.items()}
+        return content | ({"segments": segments} if segments else {})
 
     def hash(self) -> str:
-        """Twelve hex digits over all but reasons and needs; the order of the labels, that of the outputs, counts."""
-        content = self.to_dict() | {"labels": list(self.labels.items())}
-        for name in ("reasons", "needs", *(name for name in LATER if not content[name])):
+        """Twelve hex digits over what decides something; the order of the labels, that of the outputs, counts."""
+        content = dataclasses.asdict(self) | {"labels": list(self.labels.items())}
+        for name in ("reasons", "needs", "segments", *(name for name in LATER if not content[name])):
             del content[name]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -255,8 +261,9 @@ def _plan(content: dict[str, Any], where: str | Path) -> Plan:
                 "spacing": tuple(content["spacing"]),
                 "patch": tuple(content["patch"]),
                 "mirror_axes": tuple(content["mirror_axes"]),
-                "mirror_swaps": tuple(_pair(names) for names in content.get("mirror_swaps", ())),
+                "mirror_swaps": tuple((one, other) for one, other in content.get("mirror_swaps", ())),
                 "regions": {name: tuple(values) for name, values in content.get("regions", {}).items()},
+                "segments": segments_of_json(f"{where}, segments", content.get("segments", {}), content["labels"]),
                 "network": NetworkPlan(
                     **{
                         **network,
@@ -282,11 +289,6 @@ def _stage(content: dict[str, Any]) -> StagePlan:
         stride=_three(content["stride"]),
         layers=tuple(LayerPlan(**layer) for layer in content["layers"]),
     )
-
-
-def _pair(names: list[str]) -> tuple[str, str]:
-    one, other = names
-    return (one, other)
 
 
 def _three(values: list[int]) -> tuple[int, int, int]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from segkit.dataset_layouts import group_channels, read_dataset
+from segkit.dataset_layouts import read_dataset
 from segkit.errors import InputError
 
 
@@ -222,18 +222,17 @@ def test_nothing_there(tmp_path: Path) -> None:
 
 def test_channels_must_be_numbered_without_a_gap(tmp_path: Path) -> None:
     (nnunet(tmp_path) / "imagesTr/c2_0000.nii.gz").unlink()
-    with pytest.raises(InputError, match="channels of c2 numbered from _0000 without a gap, found _0001"):
+    with pytest.raises(
+        InputError, match="channels of c2 numbered from _0000 without a gap, found _0001, without _0000"
+    ):
         read_dataset(tmp_path)
-
-
-def test_channel_twice(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="found 'a' twice"):
-        group_channels([tmp_path / "a_0000.nii", tmp_path / "a_0000.mha"])
 
 
 def test_cases_with_different_numbers_of_channels(tmp_path: Path) -> None:
     (nnunet(tmp_path) / "imagesTr/c2_0001.nii.gz").unlink()
-    with pytest.raises(InputError, match="as many channels in every case, found 1 in c2 and 2 in c10"):
+    with pytest.raises(
+        InputError, match="as many channels in every case, found 1 in c2 and 2 in c10, without T2 in c2"
+    ):
         read_dataset(tmp_path)
 
 

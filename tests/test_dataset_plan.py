@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from segkit.config import ComputeConfig, load
 from segkit.dataset_plan import batch_size, given_plan, has_gpu, memory_budget, open_dataset
 from segkit.errors import InputError, UsageError
 from segkit.files import write_text
+from segkit.phantom import write_phantom
 from segkit.plans import plan_text
+from segkit.segment_codes import SegmentCodes
 
 
 def test_plan_in_python_takes_overrides(phantom: Path) -> None:
@@ -40,6 +43,26 @@ def test_an_edited_patch_changes_what_layers_see_and_not_their_groups(phantom: P
     edited = given_plan(tmp_path / "plan.json", open_dataset(load([f"dataset={phantom}"])))
     pairs = list(zip(plan.network.layers, edited.network.layers, strict=True))
     assert all(new.voxels == 2 * old.voxels and new.groups == old.groups for old, new in pairs)
+
+
+def test_codes_of_labels_go_from_the_dataset_into_a_plan(tmp_path: Path) -> None:
+    phantom = write_phantom(tmp_path / "d", cases=2)
+    words = [f"dataset={phantom}", "network.features=[4,8]"]
+    bare = segkit.plan(phantom, words[1])
+    write_text(tmp_path / "bare.json", plan_text(bare))
+    content = json.loads((phantom / "dataset.json").read_text())
+    content["segmentAttributes"] = {"liver": {"recommendedDisplayRGBValue": [1, 2, 3]}}
+    (phantom / "dataset.json").write_text(json.dumps(content))
+    coded = segkit.plan(phantom, words[1])
+    liver = {"liver": SegmentCodes(colour=(1, 2, 3))}
+    assert (bare.segments, coded.segments, coded.hash()) == ({}, liver, bare.hash())
+    assert "segments" not in bare.to_dict()
+    dataset = open_dataset(load(words))
+    assert given_plan(tmp_path / "bare.json", dataset).segments == liver
+    other = dataclasses.replace(coded, segments={"liver": SegmentCodes(colour=(9, 9, 9))})
+    write_text(tmp_path / "other.json", plan_text(other))
+    assert given_plan(tmp_path / "other.json", dataset) == other
+    assert open_dataset(load([*words, "dataset.labels={vessel:4}"])).segments == {}
 
 
 @pytest.mark.parametrize(

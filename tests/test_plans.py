@@ -37,6 +37,8 @@ def test_the_hash_looks_at_everything_but_the_reasons(content: dict[str, Any]) -
     plan = Plan.from_dict(content)
     assert Plan.from_dict(content | {"reasons": {}}).hash() == plan.hash()
     assert Plan.from_dict(content | {"batch_size": 7}).hash() != plan.hash()
+    colour = {"recommendedDisplayRGBValue": [1, 2, 3]}
+    assert Plan.from_dict(content | {"segments": {next(iter(plan.labels)): colour}}).hash() == plan.hash()
 
 
 def change(content: dict[str, Any], path: str, value: Any) -> None:

@@ -120,6 +120,7 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
         "labels": plan.labels,
         **({"regions": {name: list(values) for name, values in plan.regions.items()}} if plan.regions else {}),
         **({} if plan.ignore is None else {"ignore": plan.ignore}),
+        **({"segments": {name: codes.to_json() for name, codes in plan.segments.items()}} if plan.segments else {}),
         "spacing": list(plan.spacing),
         "unit": plan.unit,
         "patch": list(plan.patch),

@@ -17,7 +17,7 @@ from segkit.inference.channels import ModelChannels, model_channels
 from segkit.inference.inputs import find_scans, is_many, scan_of_channels
 from segkit.inference.outputs import Extra, Job, check_jobs, plan_jobs
 from segkit.inference.scan import Scan
-from segkit.inference.stats_table import check_stats, write_stats
+from segkit.inference.stats_table import check_stats, is_stats, write_stats
 from segkit.memory import parse_size
 from segkit.model_names import resolve_model
 from segkit.plans import Plan
@@ -56,7 +56,9 @@ def run(arguments: Sequence[str]) -> int:
     predictor = _predictor(given, bundles, coarse)
     if many:
         record = Path(given.output or "") / _name("predictions.json", given.shard)
-        stats = record.with_name(_name("stats.csv", given.shard)) if given.stats else None
+        table = record.with_name(_name("stats.csv", given.shard))
+        # Without --stats, too, a table that is there must not have the figures of label maps that are replaced.
+        stats = table if given.stats or is_stats(table) else None
         outcomes = [skipped(job) for job in done]
         _predict_many(predictor, pending, finish, outcomes=outcomes, record=record, stats=stats)
     else:
@@ -79,9 +81,12 @@ def _jobs(given: argparse.Namespace, bundles: Sequence[Bundle], many: bool) -> l
         many=many,
         unit=bundles[0].plan.unit,
         extras=[extra for extra, wanted in _EXTRAS.items() if getattr(given, wanted)],
+        dicom=given.dicom_seg,
     )
     if given.labelmap and not any(suffix_of(job.output) == DICOM for job in jobs):
-        raise UsageError("--labelmap is about DICOM-SEG, and none is written; name it with -o x.dcm")
+        raise UsageError(
+            "--labelmap is about DICOM-SEG, and none is written; give --dicom-seg, or name it with -o x.dcm"
+        )
     check_jobs(jobs[_shard(given.shard)], given.existing)
     return jobs[_shard(given.shard)]
 
@@ -227,7 +232,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="INPUT",
         nargs="*",
         type=_path,
-        help="a scan, several scans, a folder of scans, a DICOM folder or zip, or a CSV file",
+        help="a scan, several scans, a folder of scans or studies, a DICOM folder or zip, or a CSV file",
     )
     parser.add_argument("-o", "--output", metavar="OUT", help="file for one scan, folder for many")
     parser.add_argument(
@@ -269,7 +274,8 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
         help="also figures of each label and the run record, OUT.json; of many, stats.csv",
     )
     group.add_argument("--rtstruct", action="store_true", help="also an RT Structure Set of DICOM, OUT_rtstruct.dcm")
-    group.add_argument("--labelmap", action="store_true", help="-o x.dcm as the newer kind LABELMAP, not BINARY")
+    group.add_argument("--dicom-seg", action="store_true", help="label maps of DICOM as DICOM-SEG, as -o x.dcm does")
+    group.add_argument("--labelmap", action="store_true", help="DICOM-SEG as the newer kind LABELMAP, not BINARY")
     group.add_argument("--roi", metavar="LABEL,...", help="keep these labels only")
     group.add_argument(
         "--remove-small-blobs", metavar="MM3", type=_volume, default=0.0, help="drop pieces below this volume"

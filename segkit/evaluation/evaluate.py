@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from segkit.errors import UsageError
+from segkit.evaluation.label_maps import read_pair
 from segkit.evaluation.measure import LabelResult, Structure, measure_labels, values_of
 from segkit.evaluation.pairs import Pair, Pairs, find_pairs
 from segkit.evaluation.summary import Row, rows_of, summarize
-from segkit.io import check_same_grid, read_labels
 from segkit.volume import Volume
 
 log = logging.getLogger(__name__)
@@ -45,8 +45,9 @@ def evaluate(
     ``predictions`` is a file or a folder; ``references`` a file, a folder, or a dataset, which then gives the names of
     the labels and of whose cases only those with a prediction count. ``labels`` (name -> value, or the values of a
     region) names the labels and restricts the comparison to them. Without names a label is called after its value, such
-    as ``label_5``. Voxels that have in the reference the value ``ignore``, or else the ignore label of its dataset, are
-    left out. ``tolerance_mm`` (px for pictures without spacing) belongs to ``surface_dice``.
+    as ``label_5``, or as a DICOM-SEG calls it. Voxels that have in the reference the value ``ignore``, or else the
+    ignore label of its dataset, are left out. ``tolerance_mm`` (px for pictures without spacing) belongs to
+    ``surface_dice``.
 
     A label in neither mask gives no rows. A label in one of them only has Dice 0, IoU 0, surface Dice 0 and an
     infinite distance, which is counted but kept out of the mean.
@@ -78,14 +79,11 @@ def _check(labels: Mapping[str, Structure] | None) -> None:
 
 
 def _compare(pair: Pair, pairs: Pairs, only_named: bool, tolerance: float) -> tuple[dict[str, LabelResult], str]:
-    predicted, reference = read_labels(pair.prediction), read_labels(pair.reference)
-    check_same_grid(
-        reference.grid, predicted.grid, pair.prediction, what="prediction", of=f"the reference {pair.reference}"
-    )
+    predicted, reference, found = read_pair(pair, pairs.labels or {})
     if pairs.ignore is not None:
         annotated = reference.array != pairs.ignore
         predicted, reference = (each.with_array(each.array * annotated) for each in (predicted, reference))
-    names = pairs.labels or {}
+    names = pairs.labels or found
     labels = dict(names) if only_named else _with_unnamed(names, predicted, reference)
     result = measure_labels(
         predicted.array[0],

@@ -11,7 +11,18 @@ from segkit.dataset import Dataset
 from segkit.dataset_layouts import read_dataset
 from segkit.errors import InputError
 from segkit.evaluation.measure import Structure
-from segkit.file_names import BESIDE, ENDING, PICTURE, case_id, must_exist, readable_files, scan_paths, suffix_of
+from segkit.file_names import (
+    BESIDE,
+    DICOM,
+    ENDING,
+    PICTURE,
+    RTSTRUCT,
+    case_id,
+    must_exist,
+    readable_files,
+    scan_paths,
+    suffix_of,
+)
 from segkit.io.named import named
 
 log = logging.getLogger(__name__)
@@ -63,7 +74,7 @@ def find_pairs(
     ignore = beside.ignore if beside and ignore is None else ignore
     if predictions.is_file() and references.is_file():
         return Pairs((Pair(case_id(references), predictions, references),), names, (), ignore)
-    found = {case_id(path): path for path in scan_paths(references)}
+    found = {case_id(path): path for path in _label_files(references)}
     pairs = _matched(_by_case(predictions), found, predictions, references)
     missing = tuple(case for case in found if case not in {pair.case for pair in pairs})
     if missing and references.is_dir() and predictions.is_dir():
@@ -106,9 +117,21 @@ def _by_case(predictions: Path) -> dict[str, list[Path]]:
     if not predictions.is_dir():
         must_exist(predictions)
     found: dict[str, list[Path]] = {}
-    for path in readable_files(predictions) if predictions.is_dir() else [predictions]:
+    for path in (*readable_files(predictions), *_segmentations(predictions)) if predictions.is_dir() else [predictions]:
         found.setdefault(case_id(path), []).append(path)
     return found
+
+
+def _label_files(references: Path) -> list[Path]:
+    """The label maps of a folder, or the file."""
+    segmentations = _segmentations(references) if references.is_dir() else []
+    return [*(readable_files(references) if segmentations else scan_paths(references)), *segmentations]
+
+
+def _segmentations(folder: Path) -> list[Path]:
+    """DICOM-SEG by their names; the RTSTRUCT that predict writes beside are none."""
+    found = [path for path in folder.iterdir() if suffix_of(path) == DICOM and path.is_file()]
+    return sorted(path for path in found if not path.name.startswith(".") and not path.stem.endswith(RTSTRUCT))
 
 
 def _matched(
@@ -140,10 +163,11 @@ def _is_beside(case: str, predictions: Mapping[str, Sequence[Path]]) -> bool:
 
 
 def _of_kind(files: Sequence[Path], reference: Path) -> Path:
-    """The file with the reference's suffix, else a volume before a picture (which may be a preview)."""
+    """The file with the reference's suffix, else a volume before DICOM and a picture (which may be a preview)."""
     same = [path for path in files if suffix_of(path) == suffix_of(reference)]
-    volumes = [path for path in files if suffix_of(path) not in PICTURE]
-    return [*same, *volumes, *files][0]
+    volumes = [path for path in files if suffix_of(path) not in (*PICTURE, DICOM)]
+    dicom = [path for path in files if suffix_of(path) == DICOM]
+    return [*same, *volumes, *dicom, *files][0]
 
 
 def _some(names: Sequence[str]) -> str:

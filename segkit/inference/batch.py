@@ -20,7 +20,7 @@ from segkit.files import write_text
 from segkit.inference.dicom_outputs import check_dicom_output, warn_of_modality, write_segments, write_structures
 from segkit.inference.label_figures import label_figures
 from segkit.inference.outputs import Job
-from segkit.inference.record import run_record
+from segkit.inference.record import remove_record, run_record
 from segkit.io import check_labels_fit, write_image, write_labels
 from segkit.postprocessing import keep_labels, merge_regions, remove_small_blobs
 from segkit.report.preview import write_preview
@@ -89,6 +89,7 @@ def predict_job(predictor: Predictor, job: Job, finish: Finish, progress: Progre
         write_image(job.uncertainty, uncertainty, like=place)
     if "structures" in job.extras:
         write_structures(job, labels, predictor, finish.labels)
+    remove_record(job.record)
     if suffix_of(job.output) == DICOM:
         write_segments(job, labels, predictor, finish.labels, labelmap=finish.labelmap)
     else:

@@ -80,6 +80,7 @@ def write_segments(job: Job, labels: Volume, predictor: Predictor, names: Mappin
         _made_of(names, predictor.plan),
         maker=_maker(predictor),
         labelmap=labelmap,
+        codes=predictor.plan.segments,
     )
 
 
@@ -90,7 +91,12 @@ def write_structures(job: Job, labels: Volume, predictor: Predictor, names: Mapp
         InputError: images without a place in the patient.
     """
     module_of("structure_set").write_structure_set(
-        job.structures, labels, _dicom(job).source, _made_of(names, predictor.plan), maker=_maker(predictor)
+        job.structures,
+        labels,
+        _dicom(job).source,
+        _made_of(names, predictor.plan),
+        maker=_maker(predictor),
+        codes=predictor.plan.segments,
     )
 
 

@@ -10,7 +10,9 @@ from segkit.bundle import Bundle
 from segkit.errors import InputError
 from segkit.plans import Plan
 
-_FREE: dict[str, Any] = {"name": "", "batch_size": 0, "reasons": {}, "needs": {}, "network": None, "ignore": None}
+_FREE: dict[str, Any] = {
+    **{"name": "", "batch_size": 0, "reasons": {}, "needs": {}, "network": None, "ignore": None, "segments": {}}
+}
 """What the plans of an ensemble need not have in common."""
 
 

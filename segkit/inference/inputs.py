@@ -15,8 +15,9 @@ from segkit.errors import InputError, UsageError
 from segkit.file_names import BESIDE, ENDING, case_id, must_exist, readable_files, scan_paths
 from segkit.inference.channels import ModelChannels
 from segkit.inference.scan import Scan
-from segkit.io.dicom import dicom_scan, dicom_scans
+from segkit.io.dicom import DicomScan, dicom_scan, dicom_scans
 from segkit.io.dicom.files import is_dicom_place, place_id
+from segkit.io.dicom.places import scan_places
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +33,16 @@ def is_many(inputs: Sequence[Path], series: str | None = None) -> bool:
 
 
 def _holds_scans(path: Path) -> bool:
-    return path.suffix.lower() == ".csv" or (os.path.isdir(path) and not is_dicom_place(path))
+    if path.suffix.lower() == ".csv":
+        return True
+    return os.path.isdir(path) and (not is_dicom_place(path) or bool(scan_places(path)))
 
 
 def find_scans(inputs: Sequence[Path], channels: ModelChannels, series: str | None = None) -> list[Scan]:
     """Scans among files, folders of scans, DICOM and CSV files, for a model with these channels.
 
-    ``series`` says which one of a place of DICOM, or ``all``: then each that is a volume is a scan.
+    ``series`` says which one of a place of DICOM, or ``all``: then each that is a volume is a scan. A folder of several
+    studies, or of zips, is taken apart: each of them is a place.
 
     Raises:
         InputError: a folder without scans, or a CSV file that does not exist or lacks a column. That a scan does not
@@ -73,8 +77,9 @@ def scan_of_channels(given: Sequence[str], channels: ModelChannels) -> Scan:
         files[name] = Path(file)
     there = [place for place, name in enumerate(channels.names) if name in files]
     if len(there) < (len(channels.names) if channels.fills is None else 1):
+        missing = ", ".join(name for name in channels.names if name not in files)
         raise UsageError(
-            f"--channel: the model needs each of {', '.join(channels.names)} once, and got {', '.join(files) or 'none'}"
+            f"--channel: the model needs each of {', '.join(channels.names)} once, and {missing} is missing"
             " (only a model trained with augment.channel_dropout can do without one)"
         )
     paths = tuple(files[channels.names[place]] for place in there)
@@ -82,6 +87,9 @@ def scan_of_channels(given: Sequence[str], channels: ModelChannels) -> Scan:
 
 
 def _scans(path: Path, channels: ModelChannels, series: str | None) -> list[Scan]:
+    places = scan_places(path)
+    if places:
+        return [scan for name, place in places.items() for scan in _scans_of_place(name, place, series)]
     if series == ALL_SERIES and is_dicom_place(path):
         return [Scan(name, (path,), dicom=dicom) for name, dicom in dicom_scans(path).items()]
     dicom = dicom_scan(path, series)
@@ -93,6 +101,16 @@ def _scans(path: Path, channels: ModelChannels, series: str | None) -> list[Scan
     if path.suffix.lower() == ".csv":
         return _scans_of_table(path, channels)
     return [Scan(case_id(path), (path,))]
+
+
+def _scans_of_place(name: str, place: Path, series: str | None) -> list[Scan]:
+    """The scans of one study of several, whose trouble is its own."""
+    if series != ALL_SERIES:
+        return [Scan(name, (place,), dicom=DicomScan(place, series))]
+    try:
+        return [Scan(each, (place,), dicom=dicom) for each, dicom in dicom_scans(place, name).items()]
+    except InputError as error:
+        return [Scan(name, (place,), problem=error)]
 
 
 def _note_other_formats(place: Path) -> None:
@@ -111,10 +129,10 @@ def _scans_of_folder(folder: Path, channels: ModelChannels) -> list[Scan]:
     complete = [scan.numbered and _numbers(scan) == places for scan in grouped]
     # Names with four digits are those of nnU-Net where at least one case has just the model's channels.
     if any(complete) if len(places) > 1 else all(complete):
-        return [_with_missing(scan, channels) for scan in grouped]
+        return [_of_channels(scan, channels) for scan in grouped]
     in_part = [scan.numbered and set(_numbers(scan)) <= set(places) for scan in grouped]
     if channels.fills is not None and all(in_part):
-        return [_with_missing(scan, channels) for scan in grouped]
+        return [_of_channels(scan, channels) for scan in grouped]
     return [Scan(case_id(path), (path,)) for path in paths]
 
 
@@ -122,11 +140,28 @@ def _numbers(scan: Scan) -> list[int]:
     return [int(case_id(path)[-4:]) for path in scan.images]
 
 
-def _with_missing(scan: Scan, channels: ModelChannels) -> Scan:
-    """A numbered scan of fewer channels than a model that can do without some of them."""
-    if not scan.numbered or channels.fills is None or max(_numbers(scan)) >= len(channels.names):
+def _of_channels(scan: Scan, channels: ModelChannels) -> Scan:
+    """A numbered scan with what it lacks: channels that the model can do without, or else a problem."""
+    if not scan.numbered:
         return scan
-    return dataclasses.replace(scan, numbered=False, missing=channels.missing(_numbers(scan)))
+    numbers = set(_numbers(scan))
+    lacking = [place for place in range(len(channels.names)) if place not in numbers]
+    if max(numbers) >= len(channels.names) or (lacking and channels.fills is None):
+        return dataclasses.replace(scan, problem=_unlike(scan, channels, lacking))
+    return dataclasses.replace(scan, missing=channels.missing(list(numbers)))
+
+
+def _unlike(scan: Scan, channels: ModelChannels, lacking: Sequence[int]) -> InputError:
+    """The error for files whose numbers are not those of the model's channels."""
+    numbered = [f"_{place:04d} ({name})" for place, name in enumerate(channels.names)]
+    found = ", ".join(f"_{number:04d}" for number in _numbers(scan))
+    missing = "".join(f", without {numbered[place]}" for place in lacking)
+    return InputError(
+        scan.where.parent,
+        expected=f"the channels {', '.join(numbered)} of {scan.id}",
+        found=f"{found}{missing}",
+        remedy="Add the missing channel." if lacking else "Remove what is no channel of the model.",
+    )
 
 
 def _without_own_outputs(paths: Sequence[Path]) -> list[Path]:
@@ -209,12 +244,18 @@ def _scan_of_row(
         raise InputError(
             path,
             expected="a case id that can be a file's name and a file in every image column",
-            found=f"case {name!r} with {', '.join(map(repr, files))} in line {number}",
+            found=f"case {name!r} with {_named(files, columns)} in line {number}",
             remedy="Correct this line.",
         )
     missing = channels.missing(there) if optional else ()
     images = tuple(path.parent / files[place] for place in there)
     return Scan(name, images, missing=missing, dicom=dicom_scan(images[0]))
+
+
+def _named(files: Sequence[str], columns: Sequence[str]) -> str:
+    """The files of a line, and under which column there is none."""
+    pairs = zip(files, columns, strict=True)
+    return ", ".join(repr(file) if file else f"nothing under {column}" for file, column in pairs)
 
 
 def names_a_file(name: str) -> bool:

@@ -12,10 +12,13 @@ from segkit.errors import UsageError
 from segkit.file_names import DICOM, ENDING, PICTURE, PREVIEW, RTSTRUCT, UNCERTAINTY, WRITABLE, listed, suffix_of
 from segkit.files import unwritable
 from segkit.inference.scan import Scan
+from segkit.io import is_slide
 from segkit.volume import Unit
 
 Existing = Literal["refuse", "overwrite", "continue"]
 SUFFIXES: dict[Unit, str] = {"mm": ".nii.gz", "px": ".png"}
+SLIDE = ".tif"
+"""The suffix of a slide's label map, which is too large for a PNG."""
 
 
 Extra = Literal["preview", "uncertainty", "record", "structures"]
@@ -77,20 +80,28 @@ def plan_jobs(
     many: bool,
     unit: Unit,
     extras: Sequence[Extra] = (),
+    dicom: bool = False,
 ) -> list[Job]:
     """Give every scan an output.
 
     Without ``output`` it is <id>_seg in the current folder; a file name is taken for a single scan; else ``output`` is
-    a folder for <id>. The suffix of a label map is .nii.gz, and .png for pictures.
+    a folder for <id>. The suffix of a label map is .nii.gz, for pictures .png, for slides .tif, with ``dicom`` .dcm.
 
     Raises:
-        UsageError: a file name for several scans, or a suffix that cannot be written.
+        UsageError: a file name for several scans, or a suffix that cannot be written, or is not .dcm with ``dicom``.
     """
-    suffix = SUFFIXES[unit]
+
+    def suffix(scan: Scan) -> str:
+        if dicom:
+            return DICOM
+        return SLIDE if unit == "px" and is_slide(scan.where) else SUFFIXES[unit]
+
     if output is None:
-        paths = [Path(f"{scan.id}{ENDING}{suffix}") for scan in scans]
+        paths = [Path(f"{scan.id}{ENDING}{suffix(scan)}") for scan in scans]
     elif _is_folder(output, many):
-        paths = [Path(output) / f"{scan.id}{suffix}" for scan in scans]
+        paths = [Path(output) / f"{scan.id}{suffix(scan)}" for scan in scans]
+    elif dicom and suffix_of(output) != DICOM:
+        raise UsageError(f"-o {output}: with --dicom-seg its suffix is {DICOM}")
     else:
         paths = [Path(output)]
     return [Job(scan, path, tuple(extras)) for scan, path in zip(scans, paths, strict=True)]
@@ -120,7 +131,7 @@ def check_jobs(jobs: Sequence[Job], existing: Existing) -> None:
 
 
 def _check_source(scan: Scan, path: Path) -> None:
-    if scan.dicom is None:
+    if scan.dicom is None and scan.problem is None:
         raise UsageError(f"{path}: DICOM is written for scans that are DICOM, and {scan.where} is not; write .nii.gz")
 
 
@@ -128,7 +139,10 @@ def _holds(scan: Scan, path: Path) -> bool:
     """Whether an output that is there is one of the images of a DICOM scan."""
     if scan.dicom is None or not os.path.exists(path):
         return False
-    return os.path.realpath(path) in {os.path.realpath(file) for file in scan.files}
+    real, place = Path(os.path.realpath(path)), Path(os.path.realpath(scan.dicom.place))
+    if len(scan.images) == 1 and place not in (real, *real.parents):
+        return False  # a study that was predicted before need not be read again for this
+    return str(real) in {os.path.realpath(file) for file in scan.files}
 
 
 def _check_folder(folder: Path) -> None:

@@ -33,6 +33,7 @@ from segkit.model_names import resolve_model
 from segkit.postprocessing import apply_rules
 from segkit.preprocessing.chain import ScanParts, prepare_parts
 from segkit.preprocessing.crop import Box
+from segkit.preprocessing.remarks import remarks
 from segkit.preprocessing.straighten import straightened
 from segkit.sliding_window import score_slabs
 from segkit.tile_mismatch import TileMismatch
@@ -64,6 +65,7 @@ class Predictor:
         max_memory: int | None = None,
         count_mismatch: bool = False,
         locate: Bundle | Sequence[Bundle] | None = None,
+        quiet: bool = False,
     ) -> None:
         """
         Args:
@@ -77,6 +79,7 @@ class Predictor:
             max_memory: bytes that the process may take; decides how a scan is gone through, never the result.
             count_mismatch: count where windows alone say something else than together, for ``tile_mismatch``.
             locate: a coarse model, or several, which finds the box that the networks then compute in.
+            quiet: say nothing of what is odd about a scan: a coarse model leaves that to the one it locates for.
         """
         self.bundles = [bundle] if isinstance(bundle, Bundle) else list(bundle)
         self.plan = check_ensemble(self.bundles)
@@ -86,6 +89,7 @@ class Predictor:
         self.tta = tta and not fast
         self.max_memory = max_memory
         self.count_mismatch = count_mismatch
+        self._quiet = quiet
         if threads is not None:
             torch.set_num_threads(threads)
         place = choose_device(device)
@@ -99,7 +103,9 @@ class Predictor:
         networks = [network for each in self.bundles for network in each.networks()]
         self._scorer = WindowScorer(networks, self.plan, device=place, precision=self.precision, tta=self.tta)
         # The box needs no exact border.
-        coarse = locate and Predictor(locate, device=device, precision=precision, fast=True, max_memory=max_memory)
+        coarse = locate and Predictor(
+            locate, device=device, precision=precision, fast=True, max_memory=max_memory, quiet=True
+        )
         self.locator = Locator(coarse, self.plan) if coarse else None
 
     @property
@@ -147,8 +153,8 @@ class Predictor:
         with stopwatch("prepare"):
             straight, lean = straightened(volume, name)
             parts = prepare_parts(straight, self.plan, where=name)
-            for problem in odd_ranges(parts.normalizers):
-                log.warning("%s, %s", name, problem)
+            if not self._quiet:
+                self._remark(parts, name)
             image = WatchedScan(parts, stopwatch, self.plan.patch, self.overlap)
         box = None
         if self.locator:
@@ -162,6 +168,13 @@ class Predictor:
             warn_of_cut(labels, parts.way_back, box, self.plan.labels, where=name)
         self.seconds = stopwatch.seconds()
         return [volume.with_array(lean.back(each[None])) for each in (labels, *others)]
+
+    def _remark(self, parts: ScanParts, where: Path) -> None:
+        """Log what is odd about a scan."""
+        for remark in remarks(parts.grid, self.plan, parts.normalizers, where=where):
+            log.warning("%s", remark)
+        for problem in odd_ranges(parts.normalizers):
+            log.warning("%s, %s", where, problem)
 
     def _decisions(self, with_uncertainty: bool) -> list[Decision]:
         regions = bool(self.plan.regions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import segkit
 from segkit.file_names import files_behind
+from segkit.files import unwritable
 
 if TYPE_CHECKING:
     from segkit.bundle import Bundle
@@ -34,6 +36,24 @@ def run_record(predictor: Predictor, images: Sequence[Path], seconds: Mapping[st
         "tta": predictor.tta,
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
     }
+
+
+def remove_record(path: Path) -> None:
+    """Remove the record of an earlier prediction: it would be wrong beside a new label map. Other files stay."""
+    if is_record(path):
+        try:
+            path.unlink()
+        except OSError as error:
+            raise unwritable(path, str(error.strerror)) from error
+
+
+def is_record(path: Path) -> bool:
+    """Whether a file is what `run_record` made."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and {"versions", "model", "input", "precision"} <= content.keys()
 
 
 def _models(bundles: Sequence[Bundle]) -> list[dict[str, str]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from segkit.errors import InputError
-from segkit.file_names import case_id, must_exist
+from segkit.file_names import must_exist
 from segkit.inference.channels import MissingChannel
 from segkit.io import read_case, whole
 from segkit.io.dicom import DicomScan
@@ -31,7 +31,7 @@ class Scan:
     missing: tuple[MissingChannel, ...] = ()
     """Channels of the model that have no file."""
     problem: InputError | None = None
-    """Why it cannot be read: a bad line of a table, which must not stop the other lines."""
+    """Why it cannot be read: a bad line of a table, or a channel that is not there; other scans go on."""
     dicom: DicomScan | None = None
     """The series that the first image is, where it is DICOM."""
 
@@ -62,12 +62,10 @@ class Scan:
         """All channels; one that is missing has everywhere the value that normalisation turns into 0.
 
         Raises:
-            InputError: an unusable or missing file, numbers of channels with a gap, or a bad line of a table.
+            InputError: an unusable or missing file, other channels than the model's, or a bad line of a table.
         """
         if self.problem:
             raise self.problem
-        if self.numbered:
-            self._check_numbers()
         if self.dicom and len(self.images) == 1:
             volume = whole(self.dicom.source)
         else:
@@ -92,16 +90,6 @@ class Scan:
             )
             channels.insert(channel.place, np.full(volume.grid.shape, channel.fill, np.float32))
         return volume.with_array(np.stack(channels))
-
-    def _check_numbers(self) -> None:
-        numbers = [case_id(path)[-4:] for path in self.images]
-        if numbers != [f"{index:04d}" for index in range(len(numbers))]:
-            raise InputError(
-                self.images[0].parent,
-                expected=f"the channels of {self.id} numbered from _0000 without a gap",
-                found=", ".join(f"_{number}" for number in numbers),
-                remedy="Add the missing channel.",
-            )
 
 
 def _files(image: Path) -> list[Path]:

@@ -24,12 +24,17 @@ Row = dict[str, Any]
 
 def check_stats(path: Path) -> None:
     """Raise a UsageError where another file has the table's name: it is never overwritten."""
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        start = file.read(len(",".join(FIRST)))
-    if start != ",".join(FIRST).encode():
+    if path.exists() and not is_stats(path):
         raise UsageError(f"{path} is there and no table of label figures; move it, or choose another folder with -o")
+
+
+def is_stats(path: Path) -> bool:
+    """Whether ``path`` is such a table."""
+    start = ",".join(FIRST).encode()
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(start)) == start
 
 
 def write_stats(path: Path, outcomes: Mapping[str, Mapping[str, Any]]) -> None:

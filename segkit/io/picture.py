@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from segkit.errors import InputError
-from segkit.file_names import must_exist
+from segkit.file_names import SLIDES, must_exist
 from segkit.files import atomic_path
 from segkit.io import slide
 from segkit.io.limits import check_finite, check_memory
@@ -99,6 +99,20 @@ def open_scan(path: Path, *, indices: bool = False) -> PictureSource | slide.Sli
             raise _unreadable(path, str(error)) from error
 
 
+def is_slide(path: Path) -> bool:
+    """Whether `open_scan` takes a file for a slide; False for one that cannot be read, which is said when it is."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            Image.open(path).close()
+        except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+            return slide.installed()
+        except (OSError, SyntaxError, ValueError):
+            return False
+    return False
+
+
 def _grid(picture: Image.Image) -> Grid:
     return Grid((picture.width, picture.height, 1), np.eye(4), "px")
 
@@ -148,7 +162,7 @@ def _too_large(path: Path, message: str) -> InputError:
         expected=f"a picture of at most {Image.MAX_IMAGE_PIXELS} pixels",
         found=f"{re.findall('[0-9]+', message)[0]} pixels",
         remedy="Cut it into tiles."
-        if path.suffix.lower() not in slide.SUFFIXES
+        if path.suffix.lower() not in SLIDES
         else f"Save it as a tiled TIFF, and have the extra that reads those installed: {slide.INSTALL}",
     )
 
@@ -175,7 +189,7 @@ def save(path: Path, volume: Volume) -> None:
 def _is_slide(path: Path, volume: Volume) -> bool:
     """Whether a label map is one that Pillow would not read again, and can be written tile by tile."""
     large = volume.grid.voxels > (Image.MAX_IMAGE_PIXELS or math.inf)
-    return large and volume.channels == 1 and path.suffix.lower() in slide.SUFFIXES and slide.installed()
+    return large and volume.channels == 1 and path.suffix.lower() in SLIDES and slide.installed()
 
 
 def check_fits(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:

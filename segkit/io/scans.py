@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from segkit.errors import InputError, UsageError
-from segkit.file_names import PICTURE, suffix_of
+from segkit.file_names import PICTURE, SLIDES, suffix_of
 from segkit.io.dicom import open_place
 from segkit.io.dicom.files import is_dicom_place
 from segkit.io.formats import check_readable, check_writable, module_of
@@ -31,6 +31,12 @@ def open_source(path: str | Path) -> VolumeSource:
     check_readable(path)
     source: VolumeSource = module_of(suffix_of(path)).open_scan(path)
     return source
+
+
+def is_slide(path: str | Path) -> bool:
+    """Whether a scan is a slide: a TIFF of more pixels than a picture may have."""
+    path = Path(path)
+    return suffix_of(path) in SLIDES and bool(module_of(suffix_of(path)).is_slide(path))
 
 
 def read_volume(path: str | Path) -> Volume:

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.errors import InputError
+from segkit.file_names import SLIDES
 from segkit.files import atomic_path, unwritable
 from segkit.io.limits import check_finite, check_memory
 from segkit.io.mapped import map_numbers
@@ -32,7 +33,6 @@ from segkit.volume import Grid, Volume
 log = logging.getLogger(__name__)
 
 INSTALL = "pip install 'segkit[wsi]'"
-SUFFIXES = (".tif", ".tiff")
 TILE = 512
 """Pixels along the edges of a tile that is written."""
 _KINDS = {"MINISBLACK", "RGB", "YCBCR"}
@@ -128,7 +128,7 @@ def open_slide(path: Path) -> SlideSource | None:
     Raises:
         InputError: a damaged head, or a kind of pixels that is neither grey nor RGB.
     """
-    if path.suffix.lower() not in SUFFIXES or not installed():
+    if path.suffix.lower() not in SLIDES or not installed():
         return None
     try:
         with _opened(path) as slide:

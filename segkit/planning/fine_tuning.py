@@ -68,6 +68,7 @@ def tuned_plan(task: Task, model: Plan, *, mirror: Any, asked: Collection[str], 
         network=network,
         needs=model.needs,
         reasons=decided,
+        segments={name: codes for name, codes in model.segments.items() if name in own.labels} | own.segments,
     )
 
 

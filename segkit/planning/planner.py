@@ -71,6 +71,7 @@ def decide(task: Task, mirror: Any) -> Plan:
         channels=channels,
         labels=dict(dataset.labels),
         regions=dict(dataset.regions),
+        segments=dict(dataset.segments),
         ignore=dataset.ignore,
         spacing=spacing,
         unit=fingerprint.unit,

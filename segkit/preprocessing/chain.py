@@ -20,6 +20,7 @@ from segkit.preprocessing.crop import Box, content_box, content_mask, mask_box
 from segkit.preprocessing.intensity import Normalizer, apply_normalizers, normalizers
 from segkit.preprocessing.labels import index_dtype
 from segkit.preprocessing.orient import AxisMap, to_ras
+from segkit.preprocessing.remarks import remarks
 from segkit.preprocessing.resample import (
     axis_matrices,
     grid_shape,
@@ -27,7 +28,7 @@ from segkit.preprocessing.resample import (
     resample_bytes,
     resample_labels,
 )
-from segkit.volume import Shape, Volume
+from segkit.volume import Grid, Shape, Volume
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,8 @@ class ScanParts:
     """Of the voxels that count, where a channel is masked."""
     normalizers: list[Normalizer]
     way_back: WayBack
+    grid: Grid
+    """Of the scan before it was cropped, in RAS+ order."""
 
     @property
     def shape(self) -> Shape:
@@ -101,7 +104,7 @@ class ScanParts:
 
 
 def prepare(volume: Volume, plan: Plan, *, where: str | Path = "scan", max_memory: int | None = None) -> Prepared:
-    """Turn to RAS+, cut away the constant border, normalise, resample to the plan's spacing.
+    """Turn to RAS+, cut away the constant border, normalise, resample to the plan's spacing; log what is odd.
 
     Args:
         volume: the scan, any orientation.
@@ -114,6 +117,8 @@ def prepare(volume: Volume, plan: Plan, *, where: str | Path = "scan", max_memor
         OutOfMemoryError: a grid at the plan's spacing that is too large.
     """
     parts = prepare_parts(volume, plan, where=where)
+    for remark in remarks(parts.grid, plan, parts.normalizers, where=where):
+        log.warning("%s", remark)
     if parts.shape != parts.way_back.cropped_shape:
         _require_memory(parts, volume, where, max_memory)
     x, y, z = (slice(0, size) for size in parts.shape)
@@ -121,21 +126,19 @@ def prepare(volume: Volume, plan: Plan, *, where: str | Path = "scan", max_memor
 
 
 def prepare_parts(volume: Volume, plan: Plan, *, where: str | Path = "scan") -> ScanParts:
-    """What `prepare` does, as far as it can be done before a part is asked for.
+    """What `prepare` does, as far as it can be done before a part is asked for; nothing is logged.
 
     Raises:
         InputError: another number of channels or unit than the plan has, or voxels that cannot be normalised.
         OutOfMemoryError: a grid at the plan's spacing that is absurd and too large.
     """
     _check(volume, plan, where)
-    if plan.dims == 3 and min(volume.grid.shape) == 1:
-        log.warning("%s: the scan is one slice, and the model was trained on volumes; look at the result", where)
     turned, axis_map = to_ras(volume)
     box, kept = _content(turned.array, plan)
     voxels = turned.array[:, *box]
     shape = turned.with_array(voxels).grid.shape
     way_back = WayBack(axis_map, volume.grid.shape, box, shape, grid_shape(shape, turned.spacing, plan.spacing))
-    parts = ScanParts(voxels, kept, normalizers(voxels, plan.channels, kept, where=where), way_back)
+    parts = ScanParts(voxels, kept, normalizers(voxels, plan.channels, kept, where=where), way_back, turned.grid)
     if math.prod(parts.shape) > ABSURD * math.prod(shape):
         _require_memory(parts, volume, where, None)
     return parts

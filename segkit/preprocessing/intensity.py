@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,8 +14,6 @@ from numpy.typing import NDArray
 from segkit.errors import InputError
 from segkit.io.mapped import blocks
 from segkit.plans import ChannelPlan
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -101,10 +98,6 @@ def _measured(
     used = mask if channel.masked and channel.scheme == "zscore" else None
     ends = [(float(part.min()), float(part.max())) for part in _blocks(voxels, used) if part.size]
     lowest, highest = (min(low for low, _ in ends), max(high for _, high in ends)) if ends else (0.0, 0.0)
-    if lowest == highest:
-        log.warning(
-            "%s, channel %s: the scan has one constant value; nothing can be told apart in it", where, channel.name
-        )
     mean, std = (0.0, 1.0) if lowest == highest or channel.scheme != "zscore" else _moments(voxels, used)
     found = Normalizer(channel, lowest, highest, mean, std, f"{where}, channel {channel.name}")
     found.check()

@@ -44,9 +44,10 @@ NOT_OF_PLAN = {
     "needs",
     "network",
     "reasons",
+    "segments",
     "format_version",
 }
-NOT_OF_DATASET = {"name", "root", "cases"}
+NOT_OF_DATASET = {"name", "root", "cases", "segments"}
 """Fields that preparation never reads; all others, those yet to come too, are part of a case's key."""
 
 

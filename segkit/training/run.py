@@ -15,6 +15,7 @@ from typing import Literal
 from segkit.bundle import Bundle, read_bundle
 from segkit.config import TrainConfig, load
 from segkit.config_file import read_config
+from segkit.config_idle import check_none_idle_with_network
 from segkit.config_keys import get
 from segkit.config_words import given_keys
 from segkit.dataset import Dataset
@@ -137,6 +138,7 @@ def set_up(
     gpu = device_for(config).type == "cuda"
     weights = _weights(config)
     plan = ranks.share(lambda: _plan(config, dataset, gpu, progress, given=given, ranks=ranks))
+    check_none_idle_with_network(plan.network.name, given)
     # An edited plan may ask for another batch than the configuration's default.
     config = dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, batch_size=plan.batch_size))
     run_dir = Path(config.run_dir) if config.run_dir else default_run_dir(config, plan, dataset, weights, kind=kind)

@@ -44,6 +44,16 @@ def test_a_warning_alone_is_exit_0(dataset: Path, capsys: pytest.CaptureFixture[
     assert "spleen" in printed
 
 
+@pytest.mark.parametrize("verb", [["check"], ["plan"], ["train"]])
+def test_bad_codes_of_labels_are_exit_3(dataset: Path, capsys: pytest.CaptureFixture[str], verb: list[str]) -> None:
+    content = json.loads((dataset / "dataset.json").read_text())
+    content["segmentAttributes"] = {"Liver": {}}
+    (dataset / "dataset.json").write_text(json.dumps(content))
+    assert main([*verb, f"dataset={dataset}" if verb == ["train"] else str(dataset)]) == 3
+    said = "dataset.json, segmentAttributes: expected labels of this dataset (liver, kidney_left, "
+    assert said in capsys.readouterr().err
+
+
 def test_not_a_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(tmp_path / "nowhere")]) == 3
     assert "no such file or folder" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,6 +76,28 @@ def test_labels_that_contradict_each_other(
 def test_a_missing_file_is_exit_3(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "nowhere.nii.gz", files[1]]) == 3
     assert "nowhere.nii.gz: expected a file, found no such file" in capsys.readouterr().err
+
+
+def test_dicom_seg_on_either_side(dicom: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What predict writes of one series as DICOM-SEG and as NIfTI is the same."""
+    pytest.importorskip("highdicom", reason="the extra [dicom] is not installed")
+    voxels = np.zeros((20, 20, 2), np.int16)
+    voxels[2:10, 2:10], voxels[12:18, 2:10] = 100, -100
+    dicom.series(tmp_path / "p1", voxels, axes=np.diag([1.0, 1.0, 5.0]))
+    model = str(Path(__file__).parents[1] / "data" / "bundle_v1")
+    for folder, flags in (("seg", ["--dicom-seg", "--rtstruct", "--preview"]), ("nii", [])):
+        assert main(["predict", str(tmp_path / "p1"), "-o", f"{tmp_path / folder}/", "-m", model, *flags]) == 0
+    seg, nii = str(tmp_path / "seg"), str(tmp_path / "nii")
+    for pair in ([seg, nii], [nii, seg], [f"{seg}/p1.dcm", f"{nii}/p1.nii.gz"]):
+        capsys.readouterr()
+        assert main(["evaluate", *pair]) == 0
+        rows = [line.split()[:3] for line in capsys.readouterr().out.splitlines()]
+        assert ["bright", "1", "1.0000"] in rows
+        assert ["dark", "1", "1.0000"] in rows
+    assert main(["evaluate", seg, nii, "--labels", "dark=300"]) == 0
+    assert "bright" not in capsys.readouterr().out
+    assert main(["evaluate", seg, f"{seg}/p1.dcm"]) == 3
+    assert "p1.dcm: expected a label map with a grid, such as .nii.gz, beside the DICOM-SEG" in capsys.readouterr().err
 
 
 def test_help_says_the_definitions(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import nibabel
@@ -11,6 +12,7 @@ from PIL import Image
 
 from segkit.bundle import read_bundle, write_bundle
 from segkit.cli import main
+from segkit.errors import InputError
 from segkit.inference.channels import ModelChannels, model_channels
 from segkit.inference.inputs import find_scans, scan_of_channels
 from segkit.plans import ChannelPlan, Plan
@@ -153,7 +155,7 @@ def test_two_channels_by_name_folder_and_table(here: Path, capsys: pytest.Captur
     assert counts(here / "one.nii.gz")[5] == 128
     assert main(["predict", "in", "-m", "two", "-o", "out"]) == 5
     assert counts(here / "out" / "x.nii.gz")[300] == 96
-    assert "the channels of y numbered from _0000 without a gap, found _0001" in capsys.readouterr().err
+    assert "expected the channels _0000 (A), _0001 (CT) of y, found _0001, without _0000 (A)" in capsys.readouterr().err
     (here / "t.csv").write_text("case,image:CT,image:A\nz,in/x_0001.nii,in/x_0000.nii\n")
     assert main(["predict", "t.csv", "-m", "two", "-o", "tab"]) == 0
     assert counts(here / "tab" / "z.nii.gz")[5] == 128
@@ -162,7 +164,7 @@ def test_two_channels_by_name_folder_and_table(here: Path, capsys: pytest.Captur
     assert main(["predict", "t.csv", "-m", "two", "-o", "tab"]) == 0
     assert counts(here / "tab" / "w.nii.gz")[5] == 128
     assert main(["predict", "--channel", "A=in/x_0000.nii", "-m", "two"]) == 2
-    assert "the model needs each of A, CT once, and got A" in capsys.readouterr().err
+    assert "the model needs each of A, CT once, and CT is missing" in capsys.readouterr().err
     assert main(["predict", "in/x_0000.nii", "-m", "two"]) == 3
     assert "expected 2 channels (A, CT), found 1" in capsys.readouterr().err
 
@@ -198,7 +200,10 @@ def test_not_every_channel_may_be_missing(here: Path, capsys: pytest.CaptureFixt
     two_channels(here, {"augment": {"channel_dropout": 0.2}})
     (here / "t.csv").write_text("case,image:A,image:CT\nz,,\n")
     assert main(["predict", "t.csv", "-m", "two", "-o", "tab"]) == 5
-    assert "and a file in every image column, found case 'z' with '', ''" in capsys.readouterr().err
+    assert (
+        "and a file in every image column, found case 'z' with nothing under image:A, nothing under image:CT"
+        in capsys.readouterr().err
+    )
     assert main(["predict", "--channel", "B=in/x_0000.nii", "-m", "two"]) == 2
     assert "--channel B: no channel of the model; its channels are A, CT, each once" in capsys.readouterr().err
     nibabel.save(nibabel.Nifti1Image(np.zeros((9, 9, 2, 2), np.int16), np.eye(4)), here / "both.nii")
@@ -220,6 +225,21 @@ def test_files_that_are_channels_of_one_case_each_where_no_case_is_complete(here
         ("x", "A"),
         ("y", "CT"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        (["y_0000.nii"], "found _0000, without _0001 (CT). Add the missing channel."),
+        (["y_0000.nii", "y_0001.nii", "y_0002.nii"], "found _0000, _0001, _0002. Remove what is no channel"),
+    ],
+)
+def test_a_channel_too_few_or_too_many_is_named(here: Path, files: list[str], found: str) -> None:
+    for name in ("x_0000.nii", "x_0001.nii", *files):
+        save(here / "in" / name)
+    _, scan = find_scans([here / "in"], ModelChannels(("A", "CT")))
+    with pytest.raises(InputError, match=re.escape(f"in: expected the channels _0000 (A), _0001 (CT) of y, {found}")):
+        scan.read()
 
 
 def test_regions_are_kept_and_cleaned_one_by_one(here: Path) -> None:
@@ -349,8 +369,8 @@ def test_bad_tables(here: Path, capsys: pytest.CaptureFixture[str], text: str, m
         ("../z,a.nii", "t.csv, line 4", "expected a case id that can be a file's name"),
         ("..,a.nii", "t.csv, line 4", "expected a case id that can be a file's name"),
         ('"z\nz",a.nii', "t.csv, line 5", "found case 'z\\nz' with 'a.nii' in line 5"),
-        ("z,", "z", "and a file in every image column, found case 'z' with '' in line 4"),
-        ("z", "z", "and a file in every image column, found case 'z' with '' in line 4"),
+        ("z,", "z", "and a file in every image column, found case 'z' with nothing under image in line 4"),
+        ("z", "z", "and a file in every image column, found case 'z' with nothing under image in line 4"),
         (",a.nii", "t.csv, line 4", "found case '' with 'a.nii' in line 4"),
         ("z,gone.nii", "z", "gone.nii: expected a file, found no such file"),
         ("z,t.csv", "z", "t.csv: expected one of the formats"),

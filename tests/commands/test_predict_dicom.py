@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
+import subprocess
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ import SimpleITK
 from segkit.bundle import read_bundle, write_bundle
 from segkit.cli import main
 from segkit.io import read_volume
-from segkit.plans import ChannelPlan, Scheme
+from segkit.plans import ChannelPlan, Plan, Scheme
 
 FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"
 MODEL = ["-m", str(FROZEN)]
@@ -88,6 +90,54 @@ def test_segmentation_with_all_that_goes_beside_it(dicom: Any, here: Path) -> No
     assert [roi.ROIName for roi in rois] == ["bright", "dark"]
 
 
+def coded(folder: Path) -> list[str]:
+    """The frozen model, whose label dark has codes and a colour; and how predict names it."""
+    anatomy = {"CodeValue": "49755003", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Morphologically Abnormal"}
+    tumour = {"CodeValue": "108369006", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Neoplasm"}
+    liver = {"CodeValue": "10200004", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Liver"}
+    right = {"CodeValue": "24028007", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Right"}
+    said = {"SegmentedPropertyCategoryCodeSequence": anatomy, "SegmentedPropertyTypeCodeSequence": tumour}
+    said |= {"SegmentedPropertyTypeModifierCodeSequence": right, "AnatomicRegionSequence": liver}
+    said |= {"AnatomicRegionModifierSequence": right, "recommendedDisplayRGBValue": [0, 0, 255]}
+    frozen = read_bundle(FROZEN)
+    plan = Plan.from_dict(frozen.plan.to_dict() | {"segments": {"dark": said}})
+    write_bundle(folder, plan, {"name": "coded"}, {"0": frozen.state("0")})
+    return ["-m", str(folder)]
+
+
+@pytest.mark.parametrize("kind", [[], ["--labelmap"]])
+def test_codes_and_colours_of_the_model(dicom: Any, here: Path, kind: list[str]) -> None:
+    hd = pytest.importorskip("highdicom")
+    dicom.series(here / "study", voxels(), axes=AXES)
+    assert main(["predict", "study", "-o", "o.dcm", "--rtstruct", *kind, *coded(here / "m")]) == 0
+    bright, dark = list(hd.seg.segread("o.dcm").SegmentSequence)[-2:]
+    assert bright.SegmentedPropertyTypeCodeSequence[0].CodeMeaning == "Tissue"
+    assert "RecommendedDisplayCIELabValue" not in bright
+    assert dark.SegmentedPropertyCategoryCodeSequence[0].CodeValue == "49755003"
+    kind_of = dark.SegmentedPropertyTypeCodeSequence[0]
+    assert (kind_of.CodeValue, kind_of.CodingSchemeDesignator, kind_of.CodeMeaning) == ("108369006", "SCT", "Neoplasm")
+    assert kind_of.SegmentedPropertyTypeModifierCodeSequence[0].CodeMeaning == "Right"
+    assert dark.AnatomicRegionSequence[0].CodeMeaning == "Liver"
+    assert dark.AnatomicRegionSequence[0].AnatomicRegionModifierSequence[0].CodeMeaning == "Right"
+    assert hd.color.CIELabColor.from_dicom_value(list(dark.RecommendedDisplayCIELabValue)).to_rgb() == (0, 0, 255)
+    colours = [roi.ROIDisplayColor for roi in dicom.pydicom.dcmread("o_rtstruct.dcm").ROIContourSequence]
+    assert colours == [[230, 60, 60], [0, 0, 255]]
+    if shutil.which("dciodvfy") and not kind:  # it knows no LABELMAP
+        done = subprocess.run(["dciodvfy", "o.dcm"], capture_output=True, text=True, check=False)
+        assert [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")] == []
+
+
+def test_codes_in_info_and_in_an_ensemble(dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    coded(here / "models" / "a")
+    frozen = read_bundle(FROZEN)
+    write_bundle(here / "models" / "b", frozen.plan, {"name": "bare"}, {"0": frozen.state("0")})
+    assert main(["info", "models/a", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["segments"]["dark"]["AnatomicRegionSequence"]["CodeMeaning"] == "Liver"
+    dicom.series(here / "study", voxels(), axes=AXES)
+    assert main(["predict", "study", "-m", "models"]) == 0
+
+
 def test_labelmap_keeps_the_values(dicom: Any, here: Path) -> None:
     hd = pytest.importorskip("highdicom")
     dicom.series(here / "study", voxels(), axes=AXES)
@@ -136,6 +186,84 @@ def test_several_folders_are_several_scans(dicom: Any, here: Path, capsys: pytes
     assert "b: expected PixelSpacing, found none" in err
 
 
+def patients(dicom: Any, here: Path) -> None:
+    """Three in "in": p1 with a scan and a localizer, p2 without PixelSpacing, p3 as a zip."""
+    for number, name in enumerate(["p1/scan", "p1/scout", "p2", "p3"], start=1):
+        own = {"StudyInstanceUID": f"1.{name[1]}", "series": f"1.9.{number}"}
+        own |= {"PixelSpacing": None} if name == "p2" else {}
+        dicom.series(here / "in" / name, voxels()[..., : 1 if "scout" in name else 2], axes=AXES, **own)
+    with zipfile.ZipFile("in/p3.zip", "w") as archive:
+        for path in sorted((here / "in" / "p3").iterdir()):
+            archive.write(path, path.name)
+            path.unlink()
+    (here / "in" / "p3").rmdir()
+
+
+def outcomes(path: str) -> dict[str, str]:
+    return {case: entry["status"] for case, entry in json.loads(Path(path).read_text()).items()}
+
+
+def test_a_folder_of_patients_to_a_segmentation_each(
+    dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hd = pytest.importorskip("highdicom")
+    patients(dicom, here)
+    words = ["predict", "in", "-o", "out", "--dicom-seg", "--rtstruct", *MODEL]
+    assert main(words) == 5
+    out, err = capsys.readouterr()
+    assert out.split() == ["out/p1.dcm", "out/p3.dcm"]
+    assert f"{Path('in/p2')}: expected PixelSpacing, found none" in err
+    assert outcomes("out/predictions.json") == {"p1": "done", "p2": "failed", "p3": "done"}
+    for name, study in (("p1", "1.1"), ("p3", "1.3")):
+        seg = hd.seg.segread(f"out/{name}.dcm")
+        assert (seg.StudyInstanceUID, seg.get_volume().array.sum()) == (study, 224)
+        assert dicom.pydicom.dcmread(f"out/{name}_rtstruct.dcm").StudyInstanceUID == study
+    before = (here / "out" / "p1.dcm").read_bytes()
+    dicom.series(here / "in" / "p2", voxels(), axes=AXES, StudyInstanceUID="1.2", series="1.9.3")
+    assert main(words) == 2
+    assert f"{Path('out/p1.dcm')} exists already" in capsys.readouterr().err
+    assert main([*words, "--continue"]) == 0
+    assert outcomes("out/predictions.json") == {"p1": "skipped", "p2": "done", "p3": "skipped"}
+    assert (here / "out" / "p1.dcm").read_bytes() == before
+
+
+def test_a_folder_of_patients_without_an_output(
+    dicom: Any, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patients(dicom, here)
+    monkeypatch.chdir(here / "in")
+    for flags, ending in ([], ".nii.gz"), (["--dicom-seg"], ".dcm"):
+        assert main(["predict", ".", *flags, *MODEL]) == 5
+        assert capsys.readouterr().out.split() == [f"p1_seg{ending}", f"p3_seg{ending}"]
+    assert main(["predict", ".", "--continue", *MODEL]) == 5
+    assert outcomes("predictions.json") == {"p1": "skipped", "p2": "failed", "p3": "skipped"}
+
+
+def test_every_series_of_many_patients(dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    patients(dicom, here)
+    assert main(["predict", "in", "--series", "all", "-o", "out", "--dicom-seg", *MODEL]) == 5
+    assert capsys.readouterr().out.split() == ["out/p1_scan.dcm", "out/p1_scout.dcm", "out/p3.dcm"]
+    assert outcomes("out/predictions.json") == {"p1_scan": "done", "p1_scout": "done", "p2": "failed", "p3": "done"}
+
+
+def test_a_series_is_chosen_in_each_study(dicom: Any, here: Path) -> None:
+    for patient, names in (("p1", ("Early", "Late")), ("p2", ("Late", "Later")), ("p3", ("Early", "Later!"))):
+        for name in names:
+            own = {"StudyInstanceUID": f"1.{patient[1]}", "series": f"1.{patient[1]}.{len(name)}"}
+            dicom.series(here / "in" / patient / name, voxels(), axes=AXES, SeriesDescription=name, **own)
+    assert main(["predict", "in", "--series", "late", "-o", "out", *MODEL]) == 5
+    assert outcomes("out/predictions.json") == {"p1": "done", "p2": "done", "p3": "failed"}
+
+
+def test_one_series_as_dicom_seg_without_a_name(dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dicom.series(here / "study", voxels(), axes=AXES)
+    assert main(["predict", "study", "--dicom-seg", "--labelmap", *MODEL]) == 0
+    assert capsys.readouterr().out == "study_seg.dcm\n"
+    (here / "t.csv").write_text("case,image\na,study\nb,\n")
+    assert main(["predict", "t.csv", "--dicom-seg", "-o", "out", *MODEL]) == 5
+    assert outcomes("out/predictions.json") == {"a": "done", "b": "failed"}
+
+
 def test_channels_from_folders(dicom: Any, here: Path) -> None:
     dicom.series(here / "a", voxels(), axes=AXES)
     channel = read_bundle(FROZEN).plan.channels[0].name
@@ -160,6 +288,8 @@ def test_image_is_never_overwritten(dicom: Any, here: Path, capsys: pytest.Captu
         (["scan.nii", "-o", "o.dcm"], "DICOM is written for scans that are DICOM, and scan.nii is not"),
         (["scan.nii", "--rtstruct"], "scan_seg_rtstruct.dcm: DICOM is written for scans that are DICOM"),
         (["scan.nii", "--labelmap"], "--labelmap is about DICOM-SEG, and none is written"),
+        (["scan.nii", "--dicom-seg"], "scan_seg.dcm: DICOM is written for scans that are DICOM, and scan.nii is not"),
+        (["scan.nii", "--dicom-seg", "-o", "o.nii"], "-o o.nii: with --dicom-seg its suffix is .dcm"),
         (["scan.nii", "--series", "1"], "--series 1: scan.nii is no DICOM"),
         (["--channel", "image=scan.nii", "--series", "1"], "--series chooses among the series of one place"),
     ],

@@ -74,6 +74,17 @@ def test_of_many_scans_one_without_labels_is_predicted_as_a_whole(
     assert json.loads((here / "out" / "b.nii.gz.json").read_text())["locate"]["box"] is None
 
 
+def test_what_is_odd_about_a_scan_is_said_once(coarse: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save("a.nii", bright=0)
+    assert main(["predict", "a.nii", "-o", "o.nii.gz", "--locate", str(coarse), *MODEL]) == 0
+    assert capsys.readouterr().err.count("the scan has one constant value") == 1
+    array = np.full((20, 20, 2), 255, np.int16)
+    array[:2] = 0
+    nibabel.save(nibabel.Nifti1Image(array, np.diag([-1.0, 1.0, 5.0, 1.0])), "b.nii")
+    assert main(["predict", "b.nii", "-o", "p.nii.gz", "--locate", str(coarse), *MODEL]) == 0
+    assert capsys.readouterr().err.count("look like a picture of 8 bits") == 1
+
+
 def test_a_coarse_model_of_other_labels(here: Path, coarse: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bundle = read_bundle(coarse)
     plan = dataclasses.replace(bundle.plan, labels={"bright": 5, "liver": 300})

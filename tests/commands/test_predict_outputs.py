@@ -84,6 +84,29 @@ def test_continue_never_replaces_a_label_map_for_what_is_missing_beside_it(
     assert said in capsys.readouterr().err
 
 
+def test_the_record_of_an_earlier_label_map_goes_with_it(here: Path) -> None:
+    save("in/a.nii")
+    save("in/b.nii")
+    assert main(["predict", "in", "-o", "out", "--stats", *MODEL]) == 0
+    assert main(["predict", "in/a.nii", "-o", "out/a.nii.gz", "--overwrite", *MODEL]) == 0
+    assert not (here / "out" / "a.nii.gz.json").exists()
+    assert main(["predict", "in", "-o", "out", "--overwrite", "--shard", "1/2", *MODEL]) == 0
+    assert main(["predict", "in/a.nii", "-o", "out/", "--overwrite", *MODEL]) == 0
+    assert (here / "out" / "b.nii.gz.json").exists()
+    assert stats("out/stats.csv") == {"a": 128, "b": 128}
+    assert main(["predict", "in", "-o", "out", "--overwrite", *MODEL]) == 0
+    assert not (here / "out" / "b.nii.gz.json").exists()
+    assert stats("out/stats.csv") == {}
+
+
+@pytest.mark.parametrize("content", ['{"mine": 1}', "[]", "{"])
+def test_another_file_with_the_name_of_a_record_stays(here: Path, content: str) -> None:
+    save("a.nii")
+    (here / "o.nii.gz.json").write_text(content)
+    assert main(["predict", "a.nii", "-o", "o.nii.gz", *MODEL]) == 0
+    assert (here / "o.nii.gz.json").read_text() == content
+
+
 def test_label_maps_beside_their_scans_are_no_scans(here: Path) -> None:
     for name in ("a.nii", "b.nii"):
         save(name)

@@ -218,6 +218,19 @@ def test_a_plan_of_other_labels_is_refused(here: Path, phantom: Path, capsys: py
     assert not (here / "second").exists()
 
 
+@pytest.mark.parametrize("key", ["trainer.save_memory=true", "trainer.lowest_head=false"])
+def test_a_key_that_a_planned_network_does_not_read_is_refused(
+    here: Path, phantom: Path, capsys: pytest.CaptureFixture[str], key: str
+) -> None:
+    plan = json.loads((here / "run" / "plan.json").read_text())
+    plan["network"]["name"] = "monai_segresnet"
+    (here / "monai.json").write_text(json.dumps(plan))
+    assert main(["train", f"dataset={phantom}", "plan=monai.json", "run_dir=second", key]) == 2
+    name = key.partition("=")[0]
+    assert f"{name} changes nothing with network=monai_segresnet, only with unet or" in capsys.readouterr().err
+    assert not (here / "second").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [

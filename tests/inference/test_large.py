@@ -83,6 +83,15 @@ def test_a_slide(
     output = tmp_path / "slide_seg.tif"
     assert main(["predict", str(tmp_path / "slide.tif"), "-o", str(output), "-m", str(bundle.path)]) == 0
     assert capsys.readouterr().out.strip() == str(output)
+    monkeypatch.chdir(tmp_path)
+    words = ["predict", "slide.tif", "-m", str(bundle.path)]
+    assert main([*words, "--overwrite"]) == 0
+    assert main([*words, "-o", "out/"]) == 0
+    assert capsys.readouterr().out.split() == ["slide_seg.tif", str(Path("out/slide.tif"))]
+    assert Path("out/slide.tif").read_bytes() == output.read_bytes()
+    Image.new("RGB", (90, 90)).save("small.tif")
+    assert main(["predict", "small.tif", "-m", str(bundle.path)]) == 0
+    assert capsys.readouterr().out.strip() == "small_seg.png"
     with tifffile.TiffFile(output) as file:
         found = file.pages[0].asarray()
         assert file.pages[0].is_tiled

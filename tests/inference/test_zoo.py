@@ -73,7 +73,7 @@ REFUSED_DICOM = {
     "generic_rgb_001": (3, "expected 1 channel (channel0), found 3"),
     "US-YBR_FULL_422-EVRLE.dcm": (3, "expected 1 channel (channel0), found 3"),
     "no-pixel-data.dcm": (3, "expected images, found DICOM without any that could be a scan (1 x SR)"),
-    "no-pixel-spacing.dcm": (3, "found PALETTE COLOR"),
+    "no-pixel-spacing.dcm": (3, "expected 1 channel (channel0), found 3"),
     "createAllTransferSyntaxes.sh": (3, "found the suffix '.sh'"),
     "Study1": (2, "3 series, 3 of them volumes; choose by --series"),
 }

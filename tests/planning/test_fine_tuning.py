@@ -15,6 +15,7 @@ from segkit.planning.fine_tuning import tuned_plan
 from segkit.planning.fingerprint import Fingerprint
 from segkit.planning.task import Task
 from segkit.plans import Plan
+from segkit.segment_codes import SegmentCodes
 
 from .conftest import Decide, Print
 
@@ -30,7 +31,8 @@ def tuned(model: Plan, measured: Fingerprint, asked: Any = (), **options: Any) -
     """`tuned_plan` for channels CT and PET and the labels b and c."""
     bends = {key: options.pop(key) for key in ("spacing", "patch") if key in options}
     channels = options.pop("channels", ("PET", "CT"))
-    dataset = Dataset("new", Path("d"), channels, {"b": 1, "c": 2}, ())
+    segments = options.pop("segments", {})
+    dataset = Dataset("new", Path("d"), channels, {"b": 1, "c": 2}, (), segments=segments)
     task = Task(measured, dataset, NetworkConfig(**options), PlanConfig(**bends), None, model.slice_axis)
     return tuned_plan(task, model, mirror="auto", asked=asked, where="model")
 
@@ -54,6 +56,12 @@ def test_the_new_data_decide_the_rest(model: Plan, new_data: Fingerprint) -> Non
     plan = tuned(model, new_data)
     assert (plan.name, plan.labels, plan.mirror_axes) == ("new", {"b": 1, "c": 2}, (1, 2))
     assert plan.batch_size == 1  # half a typical scan of 35 x 50 x 18
+
+
+def test_codes_of_labels_that_the_model_knows_by_name_are_kept(model: Plan, new_data: Fingerprint) -> None:
+    red, blue = SegmentCodes(colour=(255, 0, 0)), SegmentCodes(colour=(0, 0, 255))
+    known = dataclasses.replace(model, segments={"a": red, "b": red, "c": red})
+    assert tuned(known, new_data, segments={"c": blue}).segments == {"b": red, "c": blue}
 
 
 def test_what_is_asked_for_wins_and_is_said(model: Plan, new_data: Fingerprint) -> None:

@@ -56,15 +56,15 @@ def dicom_scan(place: Path, choice: str | None = None) -> DicomScan | None:
     return None
 
 
-def dicom_scans(place: Path) -> dict[str, DicomScan]:
-    """All series of a place that are volumes, by names for files.
+def dicom_scans(place: Path, name: str = "") -> dict[str, DicomScan]:
+    """All series of a place that are volumes, by names for files, which begin with the ``name`` of the place.
 
     Raises:
         InputError: no series is a volume.
         UsageError: the extra is not installed.
     """
-    found: dict[str, DicomSource] = module_of("choice").open_all(place)
-    return {name: DicomScan(place, source.series.uid, source) for name, source in found.items()}
+    found: dict[str, DicomSource] = module_of("choice").open_all(place, name)
+    return {scan: DicomScan(place, source.series.uid, source) for scan, source in found.items()}
 
 
 def module_of(name: str) -> Any:

@@ -18,7 +18,7 @@ def open_place(place: Path, choice: str | None = None) -> DicomSource:
     """The one series that is meant.
 
     ``choice`` is a number of the list that the message shows, a SeriesInstanceUID or a description. Without it, a
-    single series is taken, or of several the only one that is a volume of more than one slice.
+    single series is taken, or of several of one study the only one that is a volume of more than one slice.
 
     Raises:
         InputError: no images, or the series is no volume.
@@ -34,26 +34,28 @@ def _one_of(place: Path, study: Sequence[Series], choice: str | None) -> DicomSo
     if len(study) == 1:
         return open_series(study[0])
     volumes = [source for source in _opened(study) if source.grid.shape[2] > 1]
-    if len(volumes) != 1:
+    studies = len({str(series.header.get("StudyInstanceUID")) for series in study})
+    if len(volumes) != 1 or studies > 1:
+        of = f" of {studies} studies" if studies > 1 else ""
         raise UsageError(
-            f"{place}: {len(study)} series, {_how_many(len(volumes))}; choose by --series:{_listed(study)}"
+            f"{place}: {len(study)} series{of}, {_how_many(len(volumes))}; choose by --series:{_listed(study)}"
         )
     log.info("%s: of %d series, one is a volume: %s", place, len(study), volumes[0].series)
     return volumes[0]
 
 
-def open_all(place: Path) -> dict[str, DicomSource]:
+def open_all(place: Path, name: str = "") -> dict[str, DicomSource]:
     """Every series of a place that is a volume, by a name that can be a file's; the others are named in the log.
 
     The name is that of the folders it lies in, below the place, where no other series lies there, and else the place's
-    with the number that the series has in the list.
+    with the number that the series has in the list. ``name`` is what a place is called that is a part of a folder.
 
     Raises:
         InputError: no series is a volume.
     """
     with guarded(place):
         study = read_study(place)
-        found = _volumes(place, study)
+        found = _volumes(place, study, name)
     if not found:
         raise InputError(
             place,
@@ -64,7 +66,7 @@ def open_all(place: Path) -> dict[str, DicomSource]:
     return found
 
 
-def _volumes(place: Path, study: Sequence[Series]) -> dict[str, DicomSource]:
+def _volumes(place: Path, study: Sequence[Series], name: str) -> dict[str, DicomSource]:
     found = {}
     for number, series in enumerate(study, start=1):
         try:
@@ -73,7 +75,7 @@ def _volumes(place: Path, study: Sequence[Series]) -> dict[str, DicomSource]:
         except InputError as error:
             log.warning("series %d is left out: %s", number, error)
         else:
-            found[_name(place, series, study, number)] = source
+            found[_name(place, series, study, number, outer=name)] = source
     return found
 
 
@@ -107,13 +109,13 @@ def _listed(study: Sequence[Series]) -> str:
     return "".join(f"\n  {number}  {series}" for number, series in enumerate(study, start=1))
 
 
-def _name(place: Path, series: Series, study: Sequence[Series], number: int) -> str:
+def _name(place: Path, series: Series, study: Sequence[Series], number: int, *, outer: str) -> str:
     folders = {instance.file.folder for instance in series.instances}
     others = {instance.file.folder for each in study if each is not series for instance in each.instances}
-    below = _below(place, series.instances[0].file)
-    if len(folders) == 1 and not folders & others and below:
-        return "_".join(below)
-    return f"{place_id(place)}_series{number}"
+    inner = [*([outer] if outer else []), *_below(place, series.instances[0].file)]
+    if len(folders) == 1 and not folders & others and inner:
+        return "_".join(inner)
+    return f"{outer or place_id(place)}_series{number}"
 
 
 def _below(place: Path, file: DicomFile) -> tuple[str, ...]:

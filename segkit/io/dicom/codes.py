@@ -1,4 +1,4 @@
-"""SNOMED CT codes for labels whose names say what they are; "tissue" for all others.
+"""The codes of segments: those that the dataset gives, else SNOMED CT's where a name says what it is, else "tissue".
 
 A name is taken for a code of DICOM's context groups of segmented properties only where the words are the same, so that
 ``left_kidney`` becomes Kidney (Left), and ``label_3`` nothing.
@@ -9,12 +9,15 @@ A name is taken for a code of DICOM's context groups of segmented properties onl
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from dataclasses import dataclass
 from functools import cache
 
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
+
+from segkit.segment_codes import UNKNOWN, SegmentCodes, Term
 
 _GROUPS = {
     "cid7192": codes.SCT.AnatomicalStructure,
@@ -29,19 +32,35 @@ _SIDES = {"left": codes.SCT.Left, "right": codes.SCT.Right}
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a segment is: category, type, and the side where the name has one."""
+    """What a segment is: category, type, its modifier (such as the side), and where in the body."""
 
     category: Code
     kind: Code
-    side: Code | None = None
+    modifier: Code | None = None
+    region: Code | None = None
+    region_modifier: Code | None = None
 
 
-def meaning_of(name: str) -> Meaning:
+def meaning_of(name: str, given: SegmentCodes = UNKNOWN) -> Meaning:
+    """The codes of a label: the given ones where there is a category and a type, else by its name."""
+    modifier, region, region_modifier = (
+        _code(term) if term else None for term in (given.kind_modifier, given.region, given.region_modifier)
+    )
+    if given.category and given.kind:
+        return Meaning(_code(given.category), _code(given.kind), modifier, region, region_modifier)
+    return dataclasses.replace(_by_name(name), region=region, region_modifier=region_modifier)
+
+
+def _code(term: Term) -> Code:
+    return Code(term.value, term.scheme, term.meaning)
+
+
+def _by_name(name: str) -> Meaning:
     """The codes of a label.
 
-    >>> meaning_of("left_kidney").kind.meaning, meaning_of("left_kidney").side.meaning
+    >>> _by_name("left_kidney").kind.meaning, _by_name("left_kidney").modifier.meaning
     ('Kidney', 'Left')
-    >>> meaning_of("label_3").kind.meaning
+    >>> _by_name("label_3").kind.meaning
     'Tissue'
     """
     words = frozenset(_SAME.get(word, word) for word in re.findall(r"[a-z0-9]+", _apart(name)))

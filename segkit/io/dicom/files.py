@@ -85,7 +85,7 @@ def is_dicom_place(path: Path) -> bool:
         return _is_dicom_folder(path)
     if suffix_of(path) in (ZIP, DICOM):
         return True
-    return suffix_of(path) not in READABLE and os.path.isfile(path) and _is_dicom_file(path)
+    return suffix_of(path) not in READABLE and os.path.isfile(path) and is_dicom_file(path)
 
 
 def place_id(place: Path) -> str:
@@ -104,7 +104,7 @@ def dicom_files(place: Path) -> list[DicomFile]:
     if not os.path.isdir(place):
         must_exist(place)
     if os.path.isdir(place):
-        found = [DicomFile(path) for path in _below(place) if _is_dicom_file(path)]
+        found = [DicomFile(path) for path in files_below(place) if is_dicom_file(path)]
     elif suffix_of(place) == ZIP:
         found = _members(place)
     else:
@@ -133,34 +133,51 @@ def looks_like_dicom(start: bytes) -> bool:
 
 
 def _is_dicom_folder(folder: Path) -> bool:
-    try:
-        files = [path for path in folder.iterdir() if path.is_file() and not _is_beside(path.name)]
-    except OSError:
-        return False  # that it cannot be read is said where its scans are looked for
-    others = [path for path in files if suffix_of(path) not in READABLE]
-    if any(_is_dicom_file(path) for path in others):
+    files = [path for path in children(folder) if path.is_file()]
+    if any(is_dicom_file(path) for path in files if suffix_of(path) not in READABLE):
         return True
-    own = f"{place_id(folder)}{ENDING}"  # what predict wrote when it was called inside of the folder
-    return not any(suffix_of(path) in READABLE and not path.name.startswith(own) for path in files) and any(
-        _is_dicom_file(path) for path in _below(folder)
+    return not holds_other_scans(folder) and any(is_dicom_file(path) for path in files_below(folder))
+
+
+def children(folder: Path) -> list[Path]:
+    """What lies right in a folder, in natural order, without what is no scan; nothing where it cannot be read."""
+    try:
+        found = [path for path in folder.iterdir() if not is_beside(path.name)]
+    except OSError:
+        return []  # that is said where its scans are looked for
+    return sorted(found, key=lambda path: natural_key(path.name))
+
+
+def holds_other_scans(folder: Path) -> bool:
+    """Whether scans of other formats lie right in a folder, which are not what predict wrote there."""
+    return any(
+        suffix_of(path) in READABLE and path.is_file() and not _is_own(path, folder) for path in children(folder)
     )
 
 
-def _below(folder: Path) -> Iterator[Path]:
+def _is_own(path: Path, folder: Path) -> bool:
+    """Whether predict wrote a file when it was called inside of the folder, for all of it or for one of its parts."""
+    parts = [folder, *(each for each in children(folder) if each.is_dir() or suffix_of(each) == ZIP)]
+    scan, ending, _ = path.name.rpartition(ENDING)
+    return bool(ending) and any(f"{scan}_".startswith(f"{place_id(part)}_") for part in parts)
+
+
+def files_below(folder: Path) -> Iterator[Path]:
     """Files at any depth."""
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
-            if not _is_beside(name):
+            if not is_beside(name):
                 yield Path(place, name)
 
 
-def _is_beside(name: str) -> bool:
-    """Hidden files, and DICOMDIR, which only lists the others."""
+def is_beside(name: str) -> bool:
+    """Whether a file is no scan: hidden files, and DICOMDIR, which only lists the others."""
     return name.startswith(".") or name == "DICOMDIR"
 
 
-def _is_dicom_file(path: Path) -> bool:
+def is_dicom_file(path: Path) -> bool:
+    """Whether a file begins as DICOM does; False for one that cannot be read."""
     try:
         with path.open("rb") as file:
             return looks_like_dicom(file.read(_START))
@@ -212,7 +229,7 @@ def _check_members(path: Path, infos: list[zipfile.ZipInfo]) -> None:
 
 def _is_dicom_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bool:
     name = PurePosixPath(info.filename).name
-    if _is_beside(name) or "__MACOSX" in PurePosixPath(info.filename).parts:
+    if is_beside(name) or "__MACOSX" in PurePosixPath(info.filename).parts:
         return False
     try:
         with archive.open(info) as file:

@@ -8,6 +8,7 @@ pydicom decodes what it can; SimpleITK, which is there anyway, the rest: JPEG lo
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ import pydicom
 import SimpleITK as sitk  # noqa: N813  (the name its own manual uses)
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
-from pydicom.uid import SecondaryCaptureImageStorage, generate_uid
+from pydicom.uid import HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL, SecondaryCaptureImageStorage, generate_uid
 
 from segkit.errors import InputError
 from segkit.io.dicom.study import Instance, guarded
@@ -27,11 +29,15 @@ _IMAGE = (
     *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames"),
     *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelData"),
 )
-_PHOTOMETRIC = {"MONOCHROME1", "MONOCHROME2", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"}
+_RGB = ("Red", "Green", "Blue")
+_PALETTE = "PALETTE COLOR"
+_PHOTOMETRIC = {"MONOCHROME1", "MONOCHROME2", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", _PALETTE}
+_VIDEO = re.compile(r"1\.2\.840\.10008\.1\.2\.(4\.10[0-8]|7\.)")
+"""How the transfer syntaxes of MPEG2, MPEG-4, HEVC and SMPTE ST 2110 begin."""
 
 
-def check_photometric(instance: Instance) -> None:
-    """Raise an InputError for pixels that are no grey values and no colours."""
+def check_pixels(instance: Instance) -> None:
+    """Raise an InputError for pixels that are no grey values and no colours, and for videos."""
     kind = str(instance.header.get("PhotometricInterpretation") or "none")
     if kind not in _PHOTOMETRIC:
         raise InputError(
@@ -40,10 +46,31 @@ def check_photometric(instance: Instance) -> None:
             found=kind,
             remedy="Convert it to RGB or grey values first.",
         )
+    if kind == _PALETTE and not all(f"{colour}PaletteColorLookupTableDescriptor" in instance.header for colour in _RGB):
+        raise InputError(
+            str(instance.file),
+            expected=f"tables of red, green and blue for the photometric interpretation {_PALETTE}",
+            found="none, or not all of them",
+            remedy="Convert it to RGB or grey values first.",
+        )
+    if _VIDEO.match(str(instance.syntax)):
+        raise InputError(
+            str(instance.file),
+            expected="images",
+            found=f"a video: the transfer syntax {instance.syntax.name} ({instance.syntax})",
+            remedy="Videos are not read: export the pictures that you need as DICOM or PNG.",
+        )
+
+
+def channels_of(instance: Instance) -> int:
+    """Of what `stored_pixels` gives: 3 for colours, whether they stand in the pixels or in a palette."""
+    if instance.header.get("PhotometricInterpretation") == _PALETTE:
+        return len(_RGB)
+    return int(instance.header.get("SamplesPerPixel") or 1)
 
 
 def stored_pixels(instance: Instance) -> NDArray[Any]:
-    """Stored numbers (frames, rows, columns[, samples]) in native byte order; colours as RGB.
+    """Stored numbers (frames, rows, columns[, samples]) in native byte order; colours as RGB, of a palette in 8 bits.
 
     Raises:
         InputError: a transfer syntax that cannot be decoded, or pixels that are damaged or too few.
@@ -54,7 +81,14 @@ def stored_pixels(instance: Instance) -> NDArray[Any]:
         found = _decoded(instance, dataset)
         shape = (instance.frames, int(instance.header.Rows), int(instance.header.Columns))
         found = found.reshape(shape + found.shape[-1:] if int(instance.header.get("SamplesPerPixel", 1)) > 1 else shape)
-        return _used_bits(found.astype(found.dtype.newbyteorder("="), copy=False), instance.header)
+        found = _used_bits(found.astype(found.dtype.newbyteorder("="), copy=False), instance.header)
+        return _looked_up(found, dataset) if instance.header.get("PhotometricInterpretation") == _PALETTE else found
+
+
+def _looked_up(indices: NDArray[Any], dataset: Dataset) -> NDArray[Any]:
+    """Colours (..., 3) of a palette; those of 16 bits without their lower half, which screens do not show either."""
+    colours = apply_color_lut(indices, dataset)
+    return colours if colours.dtype == np.uint8 else (colours >> 8).astype(np.uint8)
 
 
 def _decoded(instance: Instance, dataset: Dataset) -> NDArray[Any]:
@@ -95,6 +129,12 @@ def _used_bits(array: NDArray[Any], header: Dataset) -> NDArray[Any]:
     return (array << spare) >> spare
 
 
+def _first_remedy(syntax: Any) -> str:
+    if syntax in (HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL):
+        return "pip install pylibjpeg pylibjpeg-openjpeg, with which pydicom decodes it"
+    return "Copy the file again if it is damaged"
+
+
 def _undecodable(instance: Instance, found: str) -> InputError:
     syntax = instance.syntax
     lines = [line.strip() for line in found.splitlines() if line.strip()]
@@ -102,5 +142,5 @@ def _undecodable(instance: Instance, found: str) -> InputError:
         str(instance.file),
         expected="pixels that can be decoded",
         found=f"the transfer syntax {syntax.name} ({syntax}): {lines[-1] if lines else 'no reason given'}",
-        remedy="Copy the file again if it is damaged, or have it converted to Explicit VR Little Endian.",
+        remedy=f"{_first_remedy(syntax)}, or have it converted to Explicit VR Little Endian.",
     )

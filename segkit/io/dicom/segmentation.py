@@ -16,7 +16,7 @@ import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.sr.codedict import codes
+from pydicom.sr.codedict import codes as dictionary
 
 from segkit.errors import InputError
 from segkit.files import atomic_path
@@ -24,10 +24,12 @@ from segkit.io.dicom.codes import meaning_of
 from segkit.io.dicom.references import UTF_8, Maker, check_place, complete_headers
 from segkit.io.dicom.source import DicomSource
 from segkit.io.dicom.study import quiet
+from segkit.segment_codes import UNKNOWN, SegmentCodes
 from segkit.volume import Volume
 
 SERIES_NUMBER = 9001
 """Far above those of scanners."""
+ARTIFICIAL_INTELLIGENCE = dictionary.DCM.ArtificialIntelligence
 
 
 def write_segmentation(
@@ -38,6 +40,7 @@ def write_segmentation(
     *,
     maker: Maker,
     labelmap: bool = False,
+    codes: Mapping[str, SegmentCodes] | None = None,
 ) -> None:
     """Write a label map (1, X, Y, Z) on the grid of ``source`` as DICOM Segmentation, atomically.
 
@@ -49,6 +52,7 @@ def write_segmentation(
         maker: the model.
         labelmap: the kind LABELMAP, whose pixels are the label values; only where no two segments share a value and
             all values are from 1 to 65535.
+        codes: coded terms and colours of segments, as far as they are known.
 
     Raises:
         InputError: images without a place, several multi-frame files, or labels that a LABELMAP cannot hold.
@@ -58,7 +62,10 @@ def write_segmentation(
     planes = _in_file_order(labels.array[0].transpose(2, 1, 0), source)
     numbers = _numbers(made_of, labelmap)
     pixels = _stacked_pixels(planes, made_of) if _overlap(made_of) else _label_pixels(planes, made_of, numbers)
-    descriptions = [_description(name, made_of[name], number, maker) for name, number in numbers.items()]
+    descriptions = [
+        _description(name, made_of[name], number, maker, (codes or {}).get(name, UNKNOWN))
+        for name, number in numbers.items()
+    ]
     kind = hd.seg.SegmentationTypeValues.LABELMAP if labelmap else hd.seg.SegmentationTypeValues.BINARY
     with quiet(), atomic_path(path) as temporary:
         try:
@@ -160,8 +167,10 @@ def _stacked_pixels(planes: NDArray[Any], made_of: Mapping[str, Sequence[int]]) 
     return pixels
 
 
-def _description(name: str, values: Sequence[int], number: int, maker: Maker) -> hd.seg.SegmentDescription:
-    meaning = meaning_of(name)
+def _description(
+    name: str, values: Sequence[int], number: int, maker: Maker, given: SegmentCodes
+) -> hd.seg.SegmentDescription:
+    meaning = meaning_of(name, given)
     made = hd.seg.SegmentDescription(
         segment_number=number,
         segment_label=name[:64],
@@ -169,11 +178,16 @@ def _description(name: str, values: Sequence[int], number: int, maker: Maker) ->
         segmented_property_type=meaning.kind,
         algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=hd.AlgorithmIdentificationSequence(
-            name=f"segkit {maker.name}"[:64], family=codes.DCM.ArtificialIntelligence, version=maker.version
+            name=f"segkit {maker.name}"[:64], family=ARTIFICIAL_INTELLIGENCE, version=maker.version
         ),
+        anatomic_regions=[meaning.region] if meaning.region else None,
+        display_color=hd.color.CIELabColor.from_rgb(*given.colour) if given.colour else None,
     )
     made.SegmentDescription = f"{name}, label value {' '.join(map(str, values))}"
-    if meaning.side is not None:
-        side = hd.sr.CodedConcept.from_code(meaning.side)
-        made.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [side]
+    if meaning.modifier:
+        kind = made.SegmentedPropertyTypeCodeSequence[0]
+        kind.SegmentedPropertyTypeModifierCodeSequence = [hd.sr.CodedConcept.from_code(meaning.modifier)]
+    if meaning.region_modifier:
+        region = made.AnatomicRegionSequence[0]
+        region.AnatomicRegionModifierSequence = [hd.sr.CodedConcept.from_code(meaning.region_modifier)]
     return made

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from segkit.errors import InputError
 from segkit.io.dicom.frames import Frame, frames_of
-from segkit.io.dicom.pixels import check_photometric, stored_pixels
+from segkit.io.dicom.pixels import channels_of, check_pixels, stored_pixels
 from segkit.io.dicom.stack import Stack, stack_of
 from segkit.io.dicom.study import Instance, Series
 from segkit.io.limits import check_finite, check_memory
@@ -79,10 +79,10 @@ def open_series(series: Series) -> DicomSource:
         InputError: it is not, with what stands in the way.
     """
     for instance in series.instances:
-        check_photometric(instance)
+        check_pixels(instance)
         if not (instance.header.Rows and instance.header.get("Columns")):
             raise InputError(str(instance.file), expected="pixels", found="no Rows or Columns", remedy="Leave it out.")
-    samples = {int(instance.header.get("SamplesPerPixel") or 1) for instance in series.instances}
+    samples = {channels_of(instance) for instance in series.instances}
     if len(samples) > 1:
         raise InputError(
             series.place, expected="images of one kind", found="grey and coloured ones", remedy="Take them apart."
@@ -97,7 +97,7 @@ def _largest_file(series: Series) -> int:
         instance.frames
         * int(instance.header.Rows)
         * int(instance.header.Columns)
-        * int(instance.header.get("SamplesPerPixel") or 1)
+        * channels_of(instance)
         * (int(instance.header.get("BitsAllocated") or 8) // 8)
         for instance in series.instances
     )

@@ -23,6 +23,7 @@ from segkit.io.dicom.frames import Frame
 from segkit.io.dicom.references import UTF_8, Maker, complete_headers
 from segkit.io.dicom.source import DicomSource
 from segkit.io.dicom.study import quiet
+from segkit.segment_codes import UNKNOWN, SegmentCodes
 from segkit.volume import Volume
 
 SERIES_NUMBER = 9002
@@ -36,12 +37,18 @@ _COLOURS = ((230, 60, 60), (60, 180, 75), (65, 105, 225), (255, 200, 25), (145, 
 
 
 def write_structure_set(
-    path: Path, labels: Volume, source: DicomSource, made_of: Mapping[str, Sequence[int]], *, maker: Maker
+    path: Path,
+    labels: Volume,
+    source: DicomSource,
+    made_of: Mapping[str, Sequence[int]],
+    *,
+    maker: Maker,
+    codes: Mapping[str, SegmentCodes] | None = None,
 ) -> None:
     """Write a label map (1, X, Y, Z) on the grid of ``source`` as RT Structure Set, atomically.
 
     ``made_of`` has, for each structure, the values of the label map that belong to it. A structure without voxels is
-    there without contours.
+    there without contours. ``codes`` may have its colour.
 
     Raises:
         InputError: images without a place in the patient.
@@ -53,7 +60,10 @@ def write_structure_set(
     present = [set(np.unique(labels.array[..., place]).tolist()) for place in range(labels.array.shape[3])]
     for number, (name, values) in enumerate(made_of.items(), start=1):
         made.StructureSetROISequence.append(_roi(number, name, headers[0], maker))
-        made.ROIContourSequence.append(_contours(number, labels.array[0], source, set(values), present))
+        contours = _contours(number, labels.array[0], source, set(values), present)
+        known = (codes or {}).get(name, UNKNOWN).colour
+        contours.ROIDisplayColor = list(known or _COLOURS[(number - 1) % len(_COLOURS)])
+        made.ROIContourSequence.append(contours)
         made.RTROIObservationsSequence.append(_observation(number))
     with quiet(), atomic_path(path) as temporary:
         made.save_as(temporary, enforce_file_format=True)
@@ -122,7 +132,6 @@ def _contours(
 ) -> Dataset:
     """The contours of the voxels (X, Y, Z) with these values; ``present`` are those of each plane."""
     item = Dataset()
-    item.ROIDisplayColor = list(_COLOURS[(number - 1) % len(_COLOURS)])
     item.ReferencedROINumber = number
     found = [
         _contour(polygon, frame)

@@ -125,6 +125,16 @@ def read_header(file: DicomFile) -> Dataset:
         return pydicom.dcmread(stream, defer_size=_LONG, force=True)
 
 
+def study_uid(file: DicomFile) -> str | None:
+    """The StudyInstanceUID of a file that may be an image; None for others, and for one that cannot be read."""
+    try:
+        header = read_header(file)
+    except InputError:
+        return None  # it is said when the scan is read
+    is_derived = str(header.get("Modality") or "") in _DERIVED
+    return None if is_derived else str(header.get("StudyInstanceUID") or "no UID")
+
+
 @contextmanager
 def guarded(where: object) -> Iterator[None]:
     """Turn whatever damaged headers bring up inside of pydicom into an InputError, and keep it `quiet`."""

@@ -53,6 +53,14 @@ def test_the_only_volume_is_taken(study: Path, caplog: pytest.LogCaptureFixture)
     assert "of 2 series, one is a volume: CT, series 2, 'Early'" in caplog.text
 
 
+def test_the_only_volume_of_several_studies_is_not(dicom: Any, tmp_path: Path) -> None:
+    """Files of two patients in one folder."""
+    dicom.series(tmp_path / "d", VOXELS, series="1.1")
+    dicom.file(tmp_path / "d" / "x", VOXELS[0], series="1.2", StudyInstanceUID="9")
+    with pytest.raises(UsageError, match="d: 2 series of 2 studies, 1 of them volumes; choose by --series"):
+        open_place(tmp_path / "d")
+
+
 @pytest.mark.parametrize(("choice", "found"), [("4", "no series fits"), ("7.7", "no series fits")])
 def test_choice_that_fits_none(study: Path, choice: str, found: str) -> None:
     with pytest.raises(UsageError, match=rf"--series {choice}: {found}; choose one of:\n  1  CT"):

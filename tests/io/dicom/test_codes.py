@@ -4,7 +4,19 @@ import pytest
 
 pytest.importorskip("pydicom", reason="the extra [dicom] is not installed")
 
-from segkit.io.dicom.codes import meaning_of
+from pydicom.sr.coding import Code
+
+from segkit.io.dicom.codes import Meaning, meaning_of
+from segkit.segment_codes import SegmentCodes, Term
+
+
+def test_given_codes_come_first_and_a_region_goes_with_the_name() -> None:
+    tumour, anatomy, liver = Term("108369006", "SCT", "Neoplasm"), Term("49755003", "SCT", "x"), Term("1", "99A", "y")
+    found = meaning_of("spleen", SegmentCodes(anatomy, tumour, region=liver))
+    kind = Code("108369006", "SCT", "Neoplasm")
+    assert found == Meaning(Code("49755003", "SCT", "x"), kind, None, Code("1", "99A", "y"))
+    assert meaning_of("spleen", SegmentCodes(region=liver)).kind.meaning == "Spleen"
+    assert meaning_of("spleen", SegmentCodes(colour=(1, 2, 3))) == meaning_of("spleen")
 
 
 @pytest.mark.parametrize(
@@ -25,4 +37,4 @@ from segkit.io.dicom.codes import meaning_of
 def test_meaning(name: str, category: str, kind: str, side: str | None) -> None:
     found = meaning_of(name)
     assert (found.category.meaning, found.kind.value) == (category, kind)
-    assert (found.side.meaning if found.side else None) == side
+    assert (found.modifier.meaning if found.modifier else None) == side

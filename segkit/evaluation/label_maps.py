@@ -1,0 +1,60 @@
+"""The two label maps of a case on one grid, also where one of them is a DICOM-SEG."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from threading import Lock
+
+from segkit.errors import InputError
+from segkit.evaluation.measure import Structure
+from segkit.evaluation.pairs import Pair
+from segkit.file_names import DICOM, suffix_of
+from segkit.io import check_same_grid, read_labels
+from segkit.io.dicom import module_of
+from segkit.io.dicom.files import is_dicom_place
+from segkit.volume import Grid, Volume
+
+_ONE_AT_A_TIME = Lock()
+"""Cases are compared in threads, and what silences pydicom's warnings holds for the whole process."""
+
+
+def read_pair(pair: Pair, known: Mapping[str, Structure]) -> tuple[Volume, Volume, dict[str, int]]:
+    """The prediction, the reference, and the names of values that a DICOM-SEG brings.
+
+    A SEG is put on the grid of the other one; its segments have the values of their names in ``known``.
+
+    Raises:
+        InputError: a file that cannot be read, two grids, or two SEG.
+    """
+    ours, theirs = is_segmentation(pair.prediction), is_segmentation(pair.reference)
+    if ours and theirs:
+        raise InputError(
+            pair.reference,
+            expected=f"a label map with a grid, such as .nii.gz, beside the DICOM-SEG {pair.prediction}",
+            found="a DICOM-SEG as well, which leaves out planes without segments",
+            remedy="Convert one of the two to .nii.gz.",
+        )
+    if ours:
+        reference = read_labels(pair.reference)
+        predicted, names = _on_grid(pair.prediction, reference.grid, known, of=pair.reference)
+        return predicted, reference, names
+    predicted = read_labels(pair.prediction)
+    if theirs:
+        reference, names = _on_grid(pair.reference, predicted.grid, known, of=pair.prediction)
+        return predicted, reference, names
+    reference = read_labels(pair.reference)
+    what, of = "prediction", f"the reference {pair.reference}"
+    check_same_grid(reference.grid, predicted.grid, pair.prediction, what=what, of=of)
+    return predicted, reference, {}
+
+
+def _on_grid(path: Path, grid: Grid, known: Mapping[str, Structure], *, of: Path) -> tuple[Volume, dict[str, int]]:
+    with _ONE_AT_A_TIME:
+        found = module_of("segments").read_segments(path, grid, known, of=str(of))
+    return found.labels, found.names
+
+
+def is_segmentation(path: Path) -> bool:
+    """Whether a file is DICOM."""
+    return suffix_of(path) == DICOM or (path.is_file() and is_dicom_place(path))

@@ -1,0 +1,60 @@
+"""Which parts of a folder are scans of their own: several studies in subfolders, and zips."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from segkit.file_names import suffix_of
+from segkit.io.dicom import module_of
+from segkit.io.dicom.files import (
+    ZIP,
+    DicomFile,
+    children,
+    files_below,
+    holds_other_scans,
+    is_dicom_file,
+    is_dicom_place,
+    place_id,
+)
+
+
+def scan_places(folder: Path) -> dict[str, Path]:
+    """The parts of a folder that are places of DICOM, by names for files; nothing where it is one scan, or holds none.
+
+    A folder is taken apart where its subfolders hold more than one study, or where a zip lies in it or in one of them;
+    not where images of DICOM lie right in it, nor scans of another format. What was made from images, such as a SEG,
+    counts for nothing. Names are those of the folders below ``folder``, joined by _.
+
+    Raises:
+        UsageError: the extra is not installed.
+    """
+    if not os.path.isdir(folder) or holds_other_scans(folder):
+        return {}
+    if not is_dicom_place(folder) and not any(suffix_of(path) == ZIP for path in children(folder)):
+        return {}
+    parts = _parts(folder)
+    return {} if parts in ([], [folder]) else {_name(folder, part): part for part in parts}
+
+
+def _parts(place: Path) -> list[Path]:
+    """The place itself where it is one study, else its parts; nothing where no image is in it."""
+    if not os.path.isdir(place):
+        return [place]
+    inside = children(place)
+    if study_of(path for path in inside if path.is_file()):
+        return [place]
+    parts = [part for path in inside if path.is_dir() or suffix_of(path) == ZIP for part in _parts(path)]
+    apart = not all(part.is_dir() for part in parts) or len({study_of(files_below(part)) for part in parts}) > 1
+    return parts if apart or not parts else [place]
+
+
+def study_of(files: Iterable[Path]) -> str | None:
+    """The StudyInstanceUID of the first file that may be an image; None where there is none."""
+    found = (module_of("study").study_uid(DicomFile(path)) for path in files if is_dicom_file(path))
+    return next((uid for uid in found if uid), None)
+
+
+def _name(folder: Path, part: Path) -> str:
+    return "_".join([*part.relative_to(folder).parent.parts, place_id(part)])
