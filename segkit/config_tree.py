@@ -99,6 +99,8 @@ class TrainerConfig:
 class AugmentConfig:
     """Probabilities and ranges of the random changes of a patch."""
 
+    until: float = 0.7
+    """Share of the training after which patches are cut as they are, but for channel_dropout; 1: none is."""
     mirror: Any = "auto"
     """auto (the axes that the labels' geometry allows), none, all, or a list of axes such as [0,2]."""
     dummy_2d: Any = "auto"

@@ -155,6 +155,7 @@ CHECKS: dict[str, tuple[Check, str]] = {
     "trainer.checkpoint_steps": _whole(1),
     "augment.dummy_2d": _among("auto", "none", 0, 1, 2),
     "augment.mirror": (_is_mirror, "auto, none, all or a list of different axes out of 0, 1 and 2 such as [0,2]"),
+    "augment.until": _PROBABILITY,
     "augment.rotate": _PROBABILITY,
     "augment.rotate_degrees": _between(0, 180),
     "augment.scale": _PROBABILITY,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,13 @@ def augment_intensity(image: Tensor, augment: AugmentConfig, flat: int | None, r
             image = _each(image, per_channel, change, random)
     # Last, so that the channel stays 0.
     return drop_channel_(image, random) if random.random() < augment.channel_dropout else image
+
+
+def without_changes(augment: AugmentConfig) -> AugmentConfig:
+    """No rotation, no scaling, intensities as they are. A channel that may be missing goes on being left out."""
+    changes = ("rotate", "scale", "noise", "blur", "brightness", "contrast", "lowres", "gamma", "gamma_inverted")
+    never: dict[str, Any] = dict.fromkeys(changes, 0.0)
+    return replace(augment, **never)
 
 
 def drop_channel_(image: Tensor, random: np.random.Generator) -> Tensor:

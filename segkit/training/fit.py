@@ -42,6 +42,7 @@ from segkit.training.losses import build_loss
 from segkit.training.model_writer import ModelWriter
 from segkit.training.module import SegmentationModule
 from segkit.training.patches import PatchDataset, PatchRules
+from segkit.training.plain_end import PlainEnd
 from segkit.training.ranks import ALONE, Ranks
 from segkit.training.run_folder import BUNDLE, CHECKPOINTS, FINISHED, PLAN, prepared_folder
 from segkit.training.schedule import Schedule
@@ -163,7 +164,7 @@ def _module(run: _Run, network: nn.Module, patches: PatchDataset, checkpoint: Ch
         module.schedule = Schedule(**checkpoint["schedule"])
     else:
         total = ranks.share(lambda: first_length(config.trainer, mode.seconds, run.timing.elapsed()))
-        module.schedule = Schedule(total=total)
+        module.schedule = Schedule(total, augment_until=config.augment.until)
     return module
 
 
@@ -205,8 +206,9 @@ def _train(
         warn_of_labels_never_drawn(patches, module.schedule.total, per_step)
     # A run that was killed between its last checkpoint and finished.json has no step left to do.
     if module.schedule.remaining:
+        plain_end = PlainEnd(patches, module.schedule, per_step)
         with _quiet():
-            trainer = _trainer(module, [keeper, StopSignals(keeper), *callbacks], keeper.ranks)
+            trainer = _trainer(module, [keeper, StopSignals(keeper), plain_end, *callbacks], keeper.ranks)
             done, device = module.schedule.step, next(module.network.parameters()).device
             with batches_of(trainer_config, patches, steps_done=done, device=device, ranks=keeper.ranks) as batches:
                 trainer.fit(module, batches, ckpt_path=checkpoint, weights_only=True)

@@ -145,7 +145,8 @@ class Keeper(L.Callback):
         # The number of steps that was decided must be found by a run that is killed and resumed.
         due = decided or self._checkpoint_is_due(schedule.step)
         # The clock of rank 0 decides, and a signal to any rank stops all.
-        schedule.total, save, self.interrupted = self.ranks.agree([schedule.total, due], self.asked)
+        length = [schedule.total, schedule.plain_from]
+        schedule.total, schedule.plain_from, save, self.interrupted = self.ranks.agree([*length, due], self.asked)
         self.looked_at = False
         if schedule.remaining == 0 or not self.interrupted:
             self._look_at(module)

@@ -2,14 +2,14 @@
 
 An epoch shows every case once, in an order drawn for that epoch; `sampling` moves some patches to labels that few cases
 have. All random numbers of a patch come from a counter-based generator keyed by (seed, epoch, index), so nothing has to
-be remembered to resume.
+be remembered to resume. From some patch on none is changed at random any more, for the end of a training.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -23,12 +23,14 @@ from torch.utils.data import Sampler
 from segkit.config import AugmentConfig
 from segkit.plans import Plan
 from segkit.preprocessing.store import PreparedCase
-from segkit.training.augment import augment_intensity, one_thread
+from segkit.training.augment import augment_intensity, one_thread, without_changes
 from segkit.training.sampling import balance_labels
 from segkit.training.spatial import draw_placement, flat_axis, mirror, resample_patch
 
 ORDER_STREAM = 0xFFFF_FFFF
 """The index of the stream that shuffles an epoch's cases; no patch has it."""
+NO_PATCH = (1 << 63) - 1
+"""A number that no patch has."""
 BALANCE_STREAMS = 0x8000_0000
 """Added to a patch's index: the stream that says whether the patch is moved to another case."""
 
@@ -56,6 +58,10 @@ class PatchDataset(TorchDataset[dict[str, Any]]):
     def __init__(self, cases: Sequence[PreparedCase], rules: PatchRules) -> None:
         self.cases = list(cases)
         self.rules = rules
+        plain = replace(rules.plan, mirror_axes=())
+        self._plain = replace(rules, plan=plain, augment=without_changes(rules.augment))
+        # Shared, so that processes that cut patches hear of it.
+        self._plain_from: Tensor = torch.tensor(NO_PATCH).share_memory_()  # type: ignore[no-untyped-call]
         self.balance = balance_labels([_labels_of(case) for case in self.cases], rules.foreground)
 
     def __getitem__(self, number: int) -> dict[str, Any]:
@@ -64,8 +70,13 @@ class PatchDataset(TorchDataset[dict[str, Any]]):
     def patch(self, epoch: int, index: int) -> dict[str, Any]:
         """Patch ``index`` of ``epoch``, with the id of its case."""
         case, centre, random = self.draw(epoch, index)
-        image, labels = cut_patch(case, self.rules, centre, random)
+        plain = epoch * len(self.cases) + index >= int(self._plain_from)
+        image, labels = cut_patch(case, self._plain if plain else self.rules, centre, random)
         return {"image": image, "labels": labels, "case": case.id}
+
+    def plain_from(self, number: int) -> None:
+        """From patch ``number`` on nothing is changed at random, but for a channel that is left out."""
+        self._plain_from.fill_(number)
 
     def draw(self, epoch: int, index: int) -> tuple[PreparedCase, NDArray[np.int64], np.random.Generator]:
         """Case and centre of a patch, and the generator for the rest of what is random about it."""

@@ -1,11 +1,18 @@
-"""How long a training lasts, in steps or minutes, and the learning rate over that length."""
+"""How long a training lasts, in steps or minutes, and what changes over that length: learning rate and patches."""
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from segkit.config import TrainerConfig
+
+NEVER = 1 << 40
+"""A step that no training reaches."""
+AHEAD = 32
+"""Steps whose patches may have been cut already, by 8 processes that are 2 batches ahead, and some more."""
 
 
 @dataclass
@@ -19,6 +26,14 @@ class Schedule:
     total: int
     step: int = 0
     progress: float = 0.0
+    augment_until: float = 1.0
+    """Progress at which patches are no longer changed at random; at 1 they always are."""
+    plain_from: int = -1
+    """The step from which on they are not; below 0: to be found from the above."""
+
+    def __post_init__(self) -> None:
+        if self.plain_from < 0:
+            self.plain_from = self._plain_step()
 
     @property
     def remaining(self) -> int:
@@ -30,11 +45,22 @@ class Schedule:
         self.step += 1
 
     def end_after(self, remaining: int) -> None:
-        """End after ``remaining`` more steps; the learning rate goes on from here without a jump."""
+        """End after ``remaining`` more steps; the learning rate goes on from here without a jump.
+
+        What was said of patches that may have been cut stays, so that a resumed run cuts them as this one did.
+        """
         self.total = self.step + remaining
+        if self.plain_from > self.step + AHEAD:
+            self.plain_from = max(self.step + AHEAD, self._plain_step())
+
+    def _plain_step(self) -> int:
+        if self.augment_until >= 1:
+            return NEVER
+        share = (self.augment_until - self.progress) / (1 - self.progress) if self.progress < 1 else 0.0
+        return self.step + max(0, math.ceil(share * self.remaining - 1e-9))
 
     def state(self) -> dict[str, Any]:
-        return {"total": self.total, "step": self.step, "progress": self.progress}
+        return dataclasses.asdict(self)
 
 
 def learning_rate_factor(progress: float, trainer: TrainerConfig) -> float:

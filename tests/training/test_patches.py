@@ -66,6 +66,43 @@ def uneven(cases: list[PreparedCase]) -> list[PreparedCase]:
     return [cases[0], *(dataclasses.replace(case, voxels={1: case.voxels[1]}, file=None) for case in cases[1:])]
 
 
+def test_from_some_patch_on_nothing_is_changed_at_random(cases: list[PreparedCase], plan_for_balls: Plan) -> None:
+    data, changed = patches(cases, plan_for_balls), patches(cases, plan_for_balls)
+    data.plain_from(6)
+    for number in range(12):
+        found = data[number]
+        case, centre, _ = data.draw(*divmod(number, len(cases)))
+        box = tuple(slice(a - n // 2, a - n // 2 + n) for a, n in zip(centre, plan_for_balls.patch, strict=True))
+        plain = np.array_equal(found["image"], np.asarray(case.image, np.float32)[:, *box])
+        if number < 6:
+            assert torch.equal(found["image"], changed[number]["image"])
+        else:
+            assert plain
+            assert np.array_equal(found["labels"], case.labels[box])
+    assert any(not torch.equal(data[number]["image"], changed[number]["image"]) for number in range(6, 12))
+
+
+def test_a_channel_goes_on_being_left_out(cases: list[PreparedCase], plan_for_balls: Plan) -> None:
+    rules = PatchRules(plan_for_balls, AugmentConfig(channel_dropout=1.0), seed=0, foreground=0.5)
+    data = PatchDataset(cases, rules)
+    data.plain_from(0)
+    assert not data[3]["image"].any()  # of one channel
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_processes_that_cut_patches_hear_where_the_plain_end_begins(
+    workers: int, cases: list[PreparedCase], plan_for_balls: Plan
+) -> None:
+    data, expected = patches(cases, plan_for_balls), patches(cases, plan_for_balls)
+    expected.plain_from(40)
+    found = iter(DataLoader(data, batch_size=2, sampler=PatchNumbers(), num_workers=workers))
+    for step in range(24):
+        if step == 2:
+            data.plain_from(40)
+        batch = next(found)["image"]
+        assert torch.equal(batch, torch.stack([expected[2 * step]["image"], expected[2 * step + 1]["image"]]))
+
+
 @pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker processes")
 @pytest.mark.parametrize("workers", [1, 4])
 def test_workers_change_nothing(workers: int, uneven: list[PreparedCase], plan_for_balls: Plan) -> None:
