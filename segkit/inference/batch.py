@@ -192,7 +192,7 @@ def _finished(labels: Volume, predictor: Predictor, finish: Finish) -> Volume:
     if len(finish.labels) < len(predictor.plan.labels):
         array = keep_labels(array, list(finish.labels.values()))
     if finish.small_blobs > 0:
-        array = remove_small_blobs(array, labels.spacing, finish.small_blobs)
+        array = remove_small_blobs(array, labels.grid.voxel_volume, finish.small_blobs)
     return labels.with_array(np.asarray(array)[None])
 
 
@@ -202,5 +202,5 @@ def _finished_regions(labels: Volume, predictor: Predictor, finish: Finish) -> N
     kept = {name: value for name, value in predictor.plan.labels.items() if name in finish.labels}
     masks = [np.isin(array, predictor.plan.regions[name]) for name in kept]
     if finish.small_blobs > 0:
-        masks = [remove_small_blobs(mask, labels.spacing, finish.small_blobs) for mask in masks]
+        masks = [remove_small_blobs(mask, labels.grid.voxel_volume, finish.small_blobs) for mask in masks]
     return merge_regions(masks, list(kept.values()), array.dtype)

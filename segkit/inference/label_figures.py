@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
 from segkit.errors import InputError
+from segkit.pieces import find_pieces
 from segkit.volume import Volume
 
-BLOCK_VOXELS = 1 << 20
+BLOCK_VOXELS = 1 << 18
 """Voxels of the label map that are looked at at a time, but one plane across X at the least."""
 AXES = "xyz"
 DECIMALS = 6
@@ -186,8 +186,7 @@ def _volume_unit(labels: Volume) -> str:
 
 def _volume(voxels: int, labels: Volume) -> float:
     """In ml, by the determinant of the affine, which is right for oblique and sheared grids; in px for a picture."""
-    size = abs(float(np.linalg.det(labels.affine[:3, :3])))
-    return round(voxels * size / (1000 if labels.unit == "mm" else 1), DECIMALS)
+    return round(voxels * labels.grid.voxel_volume / (1000 if labels.unit == "mm" else 1), DECIMALS)
 
 
 def _places(label: _Measured, labels: Volume) -> dict[str, Any]:
@@ -239,13 +238,9 @@ def _pieces(label: _Measured, labels: Volume, values: Sequence[int]) -> dict[str
     count, largest = 0, 0
     if label.voxels:
         box = tuple(slice(first, last + 1) for first, last in label.ends)
-        # Not as bool: cc3d 4.1 fails on a row of such voxels.
-        inside = labels.array[0][box]
-        mask = functools.reduce(np.logical_or, (inside == value for value in values)).view(np.uint8)
-        pieces, count = cc3d.connected_components(mask, connectivity=26, return_N=True)
-        sizes = cc3d.statistics(pieces, no_slice_conversion=True)["voxel_counts"]
-        largest = int(sizes[1:].max())
-    return {"pieces": int(count), f"largest_piece_{_volume_unit(labels)}": _volume(largest, labels)}
+        sizes = find_pieces(labels.array[0][box], of=values).voxels
+        count, largest = sizes.size, int(sizes.max())
+    return {"pieces": count, f"largest_piece_{_volume_unit(labels)}": _volume(largest, labels)}
 
 
 def _intensity(label: _Measured, channel: str, where: str) -> dict[str, float | None]:
