@@ -1,7 +1,7 @@
 """Connected pieces of a label map, found slab by slab: what is held is a slab and a few numbers for each piece.
 
-A piece is voxels of one label that touch, at a corner at least (26 neighbours). A slab shares a plane with the next one;
-components that meet in it are one piece.
+A piece is voxels of one label that touch, at a corner at least (26 neighbours). A slab shares a plane with the next
+one; components that meet in it are one piece.
 """
 
 from __future__ import annotations
@@ -154,11 +154,11 @@ def _joined(parts: Sequence[_Part], links: NDArray[np.int64], of: Labels, axis: 
     )
     graph = sparse.coo_array((np.ones(links.shape[1], np.bool_), tuple(links)), shape=(len(values), len(values)))
     count, number = sparse.csgraph.connected_components(graph, directed=False) if len(values) else (0, np.empty(0, int))
-    sizes, first, last = np.zeros(count, np.int64), np.full((count, 3), np.iinfo(np.int64).max), np.zeros((count, 3), int)
-    label = np.zeros(count, values.dtype)
+    label, sizes = np.zeros(count, values.dtype), np.zeros(count, np.int64)
+    first, last = np.full((count, 3), np.iinfo(np.int64).max), np.zeros((count, 3), np.int64)
+    label[number] = values
     np.add.at(sizes, number, voxels)
     np.minimum.at(first, number, lowest)
     np.maximum.at(last, number, highest)
-    label[number] = values
     cuts = np.cumsum([len(part.values) for part in parts])[:-1]
     return Pieces(label, sizes, first, last, of, axis, tuple(np.split(number, cuts)))

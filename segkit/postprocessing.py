@@ -25,10 +25,14 @@ def present_values(labels: NDArray[Any]) -> list[int]:
 
 
 def _blocks(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """Some voxels at a time, flat; views of an array that lies in memory in the order of its axes, or of the reverse."""
-    flat = array.reshape(-1, order="A")
-    for start in range(0, flat.size, BLOCK_VOXELS):
-        yield flat[start : start + BLOCK_VOXELS]
+    """Views that cover an array, each of which lies together in memory."""
+    ordered = array.transpose(sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis])))
+    if ordered.size <= BLOCK_VOXELS:
+        yield ordered
+        return
+    many = BLOCK_VOXELS * len(ordered) // ordered.size
+    for start in range(0, len(ordered), max(1, many)):
+        yield from [ordered[start : start + many]] if many else _blocks(ordered[start])
 
 
 def keep_labels(labels: NDArray[Any], values: Sequence[int]) -> NDArray[Any]:
@@ -37,7 +41,7 @@ def keep_labels(labels: NDArray[Any], values: Sequence[int]) -> NDArray[Any]:
     >>> keep_labels(np.array([0, 1, 2, 3]), [2, 3]).tolist()
     [0, 0, 2, 3]
     """
-    kept = labels.copy(order="A")
+    kept = labels.copy(order="K")
     for block in _blocks(kept):
         block[~np.isin(block, values)] = 0
     return kept

@@ -19,11 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.errors import InputError
+from segkit.io.mapped import blocks
 from segkit.pieces import find_pieces
 from segkit.volume import Volume
 
-BLOCK_VOXELS = 1 << 18
-"""Voxels of the label map that are looked at at a time, but one plane across X at the least."""
 AXES = "xyz"
 DECIMALS = 6
 """Of lengths and volumes; intensities are not rounded, because their unit is not known."""
@@ -141,12 +140,13 @@ def _measure(array: NDArray[Any], made_of: Values, images: Images) -> dict[str, 
     planes = [np.zeros((len(values), size), np.int64) for size in array.shape]
     nothing = np.zeros(len(values))
     moments = dict.fromkeys(images, _Moments(nothing, nothing, nothing))
-    for which, places in _labelled(array, values):
+    # An image may be a mapped file, whose pages are then each needed once.
+    for which, places in _labelled(array, values, next(iter(images.values()), array)):
         for counts, place in zip(planes, places, strict=True):
             together = which * counts.shape[1] + place
             np.add(counts, np.bincount(together, minlength=counts.size).reshape(counts.shape), out=counts)
         for name, image in images.items():
-            moments[name] += _block_moments(image[places], which, len(values))
+            moments[name] += _block_moments(np.asarray(image[places]), which, len(values))
     found = {}
     for name, own in made_of.items():
         rows = [values.index(value) for value in own]
@@ -155,17 +155,22 @@ def _measure(array: NDArray[Any], made_of: Values, images: Images) -> dict[str, 
     return found
 
 
-def _labelled(array: NDArray[Any], values: Sequence[int]) -> Iterator[tuple[NDArray[Any], tuple[NDArray[Any], ...]]]:
-    """Block by block the voxels that have one of ``values`` (ascending): which one, and their indices x, y and z."""
+def _labelled(
+    array: NDArray[Any], values: Sequence[int], order: NDArray[Any]
+) -> Iterator[tuple[NDArray[Any], tuple[NDArray[Any], ...]]]:
+    """Block by block the voxels that have one of ``values`` (ascending): which one, and their indices x, y and z.
+
+    Blocks lie together in the memory of ``order``, another array of this shape.
+    """
     ordered = np.asarray(values, np.int64)
-    planes = max(1, BLOCK_VOXELS // max(1, math.prod(array.shape[1:])))
-    for start in range(0, array.shape[0], planes):
-        block = array[start : start + planes]
-        x, y, z = np.nonzero(block)
-        found = block[x, y, z].astype(np.int64)
+    for box in blocks(order):
+        block = array[box]
+        places = np.nonzero(block)
+        found = block[places].astype(np.int64)
         which = np.minimum(np.searchsorted(ordered, found), ordered.size - 1)
         known = ordered[which] == found
-        yield which[known], (x[known] + start, y[known], z[known])
+        x, y, z = (place[known] + (span.start or 0) for place, span in zip(places, box, strict=True))
+        yield which[known], (x, y, z)
 
 
 def _block_moments(voxels: NDArray[Any], which: NDArray[Any], length: int) -> _Moments:

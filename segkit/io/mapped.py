@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segkit.io.scaled import ScaledNumbers
+
 MAPPED_FROM = 64 << 20
 """Bytes of voxels; smaller files are read, and may then be changed."""
 BLOCK_VOXELS = 1 << 20
@@ -49,6 +51,8 @@ def drop_pages(array: NDArray[Any]) -> None:
 
 def _mapping(array: NDArray[Any]) -> _Mapping | None:
     base: Any = array
+    if isinstance(base, ScaledNumbers):
+        base = base.stored
     while isinstance(base, np.ndarray | memoryview):
         base = base.base if isinstance(base, np.ndarray) else base.obj
     return base if isinstance(base, _Mapping) else None
