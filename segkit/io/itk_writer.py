@@ -1,4 +1,4 @@
-"""The voxels of an NRRD or MetaImage file, written piece by piece; ITK, which would copy them all, writes the header."""
+"""The voxels of an NRRD or MetaImage file, written piece by piece; ITK, which would copy them, writes the header."""
 
 # mypy: allow-untyped-calls
 # (isal has no annotations on the calls used here)
