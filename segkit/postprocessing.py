@@ -47,6 +47,18 @@ def keep_labels(labels: NDArray[Any], values: Sequence[int]) -> NDArray[Any]:
     return kept
 
 
+def has_label(labels: NDArray[Any], values: Sequence[int]) -> NDArray[np.bool_]:
+    """Where a label map, any shape, has one of ``values``.
+
+    >>> has_label(np.array([0, 1, 2, 3]), [2, 3]).tolist()
+    [False, False, True, True]
+    """
+    mask = np.empty_like(labels, np.bool_)
+    for found, block in zip(_blocks(mask), _blocks(labels), strict=True):
+        found[...] = np.isin(block, values)
+    return mask
+
+
 def remove_small_blobs(labels: NDArray[Any], voxel_volume: float, minimum: float) -> NDArray[Any]:
     """A label map (X, Y, Z) without the connected pieces of a label that are smaller than ``minimum``.
 
@@ -68,9 +80,12 @@ def merge_regions(masks: Iterable[NDArray[np.bool_]], values: Sequence[int], dty
     >>> merge_regions([whole, core], [1, 2], np.uint8).tolist()
     [1, 2, 0]
     """
-    merged = np.zeros((), dtype)
+    merged: NDArray[Any] | None = None
     for mask, value in zip(masks, values, strict=True):
-        merged = np.where(mask, np.asarray(value, dtype), merged)
+        merged = np.zeros(mask.shape, dtype) if merged is None else merged
+        merged[mask] = value
+    if merged is None:
+        raise ValueError("no region")
     return merged
 
 
