@@ -23,6 +23,8 @@ from segkit.io.mapped import blocks
 from segkit.pieces import find_pieces
 from segkit.volume import Volume
 
+BLOCK_VOXELS = 1 << 18
+"""Voxels that are looked at together; an index of each takes 8 bytes, and there are several."""
 AXES = "xyz"
 DECIMALS = 6
 """Of lengths and volumes; intensities are not rounded, because their unit is not known."""
@@ -163,7 +165,7 @@ def _labelled(
     Blocks lie together in the memory of ``order``, another array of this shape.
     """
     ordered = np.asarray(values, np.int64)
-    for box in blocks(order):
+    for box in blocks(order, BLOCK_VOXELS):
         block = array[box]
         places = np.nonzero(block)
         found = block[places].astype(np.int64)

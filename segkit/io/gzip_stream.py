@@ -55,7 +55,8 @@ def unpack(path: Path, promised: int, *, start: int = 0) -> NDArray[np.uint8]:
     unpacked = np.empty(promised, np.uint8)
     held = 0
     with _reading(path, promised, start) as file:
-        while held < promised and (count := file.readinto(unpacked.data[held:])):
+        # Some at a time: isal's reader makes as much as it is asked for before it copies it.
+        while held < promised and (count := file.readinto(unpacked.data[held : held + _AT_ONCE])):
             held += count
         file.read(1)  # reaching the end is what makes isal compare the checksum
     if held < promised:

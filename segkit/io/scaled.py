@@ -72,7 +72,7 @@ class ScaledNumbers(NDArrayOperatorsMixin):
         if copy is False:
             raise ValueError("values that are computed cannot be had without a copy")
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is reported as infinite
-            values = (self.stored * np.float64(self.slope) + self.intercept).astype(self.dtype)
+            values = np.asarray(self.stored * np.float64(self.slope) + self.intercept).astype(self.dtype)
         return values if dtype is None else values.astype(dtype, copy=False)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:

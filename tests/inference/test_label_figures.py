@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import tracemalloc
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -154,7 +155,7 @@ def test_as_plain_numpy_has_it(shape: tuple[int, int, int], seed: int, block: in
     affine = np.eye(4)
     affine[:3] = random.normal(size=(3, 4))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("segkit.io.mapped.BLOCK_VOXELS", block)
+        patch.setattr("segkit.inference.label_figures.BLOCK_VOXELS", block)
         names = {"a": 1, "b": 2, "c": 3}
         found = label_figures(Volume(array[None], affine), names, channels={"T1": scan})
     for name, value in names.items():
@@ -190,3 +191,16 @@ def test_a_large_scan_is_not_copied() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < labels.nbytes  # 13 MB; one float64 copy of the scan is 105 MB
+
+
+def test_figures_look_at_blocks(peak_of: Callable[[str, str], int]) -> None:
+    prepare = """
+import numpy as np
+from segkit.inference.label_figures import label_figures
+from segkit.volume import Volume
+labels = Volume(np.zeros((1, 512, 512, 200), np.uint8), np.eye(4))
+labels.array[0, 1:, 1:, 1:] = 1
+scan = np.zeros((200, 512, 512), np.int16).T
+"""
+    # The pieces of the whole at once would be 262 MB.
+    assert peak_of(prepare, "label_figures(labels, {'a': 1}, channels={'CT': scan})") < 100e6

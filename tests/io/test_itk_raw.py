@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -108,3 +109,10 @@ def test_channels_are_read_by_itk(tmp_path: Path) -> None:
     volume = read_volume(tmp_path / "a.nrrd")
     assert not is_mapped(volume.array)
     assert volume.array.shape == (3, 2, 3, 4)
+
+
+@pytest.mark.parametrize("name", ["a.nrrd", "a.mha"])
+def test_a_packed_scan_is_held_once(tmp_path: Path, peak_of: Callable[[str, str], int], name: str) -> None:
+    sitk.WriteImage(sitk.Image((512, 512, 200), sitk.sitkInt16), str(tmp_path / name), useCompression=True)  # 105 MB
+    action = f"volume = read_volume({str(tmp_path / name)!r})"
+    assert 100e6 < peak_of("import segkit.io.itk; from segkit.io import read_volume", action) < 130e6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -47,3 +48,14 @@ def test_the_length_of_what_is_packed(tmp_path: Path) -> None:
     written = re.search(rb"CompressedDataSize = (\d+) *\n", content)
     assert written is not None
     assert int(written[1]) == len(content) - content.index(b"LOCAL\n") - len(b"LOCAL\n")
+
+
+@pytest.mark.parametrize("name", ["a.nrrd", "a.mha"])
+def test_a_label_map_is_not_copied(tmp_path: Path, peak_of: Callable[[str, str], int], name: str) -> None:
+    prepare = """
+import numpy, segkit.io.itk
+from segkit.io import write_labels
+from segkit.volume import Volume
+labels = Volume(numpy.ones((1, 512, 512, 300), numpy.uint8), numpy.eye(4))  # 79 MB
+"""
+    assert peak_of(prepare, f"write_labels({str(tmp_path / name)!r}, labels)") < 50e6

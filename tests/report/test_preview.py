@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -143,3 +144,16 @@ def test_a_comparison_shows_the_planes_that_differ_most() -> None:
     assert (picture[:-32] == GREEN).all(axis=2).any()
     assert picture.shape[1] == 400 + 24  # one plane
     assert draw_comparison(scan, *volumes, {"a": 1, "b": 2}).width == 3 * 400 + 48
+
+
+def test_a_preview_looks_at_blocks(tmp_path: Path, peak_of: Callable[[str, str], int]) -> None:
+    prepare = """
+import numpy as np
+from segkit.report.preview import write_preview
+from segkit.volume import Volume
+scan = Volume(np.zeros((1, 512, 512, 200), np.int16), np.eye(4))
+scan.array[0, 100:400, 100:400, 50:150] = 100
+labels = Volume((scan.array > 50).astype(np.uint8), np.eye(4))
+"""
+    # The map has 52 MB.
+    assert peak_of(prepare, f"write_preview({str(tmp_path / 'a.png')!r}, scan, labels, {{'a': 1}})") < 45e6
