@@ -17,8 +17,10 @@ from segkit.plans import Plan
 from segkit.postprocessing import has_label, keep_labels, merge_regions, remove_small_blobs
 from segkit.volume import Volume
 
-SEG_BYTES, LABELMAP_BYTES, STRUCTURES_BYTES = 0, 0, 0
-"""For each voxel, of what writes DICOM-SEG of either kind and an RT Structure Set (docs/performance.md)."""
+STRUCTURES_BYTES = 12
+"""For each voxel, of an RT Structure Set; measured on outlines that are ragged, and what smooth ones take is less."""
+LIBRARIES = 110 << 20
+"""Bytes of what writes DICOM, once it is imported."""
 PIECE = 32 << 20
 """Bytes of a file that is written in pieces, and of the pieces before they are packed."""
 
@@ -65,14 +67,15 @@ def bytes_after(plan: Plan, job: Job, finish: Finish, voxels: int) -> int:
     label, blobs = label_dtype(plan.label_values).itemsize, finish.small_blobs > 0
     copies = label + 1 + blobs if plan.regions else label * ((len(finish.labels) < len(plan.labels)) + blobs)
     blocks = block_bytes(voxels) if copies or {"record", "preview"} & set(job.extras) else 0
-    return max(copies * voxels + blocks, _writing(job, finish, label) * voxels, min(PIECE, label * voxels))
+    return max(copies * voxels + blocks, _writing(job, finish, label, voxels))
 
 
-def _writing(job: Job, finish: Finish, label: int) -> int:
-    """Bytes for each voxel."""
-    found = 0
-    if suffix_of(job.output) == DICOM:
-        found = LABELMAP_BYTES if finish.labelmap else SEG_BYTES
-    elif suffix_of(job.output) in PICTURE:
-        found = 2 * (4 if "uncertainty" in job.extras else label)
-    return max(found, STRUCTURES_BYTES if "structures" in job.extras else 0)
+def _writing(job: Job, finish: Finish, label: int, voxels: int) -> int:
+    suffix, found = suffix_of(job.output), [min(PIECE, label * voxels)]
+    if suffix == DICOM:
+        found.append(LIBRARIES + int((2 + len(finish.labels) / 4) * voxels))  # a bit of each label's frames, twice
+    if suffix in PICTURE:
+        found.append(2 * voxels * (4 if "uncertainty" in job.extras else label))
+    if "structures" in job.extras:
+        found.append(LIBRARIES + STRUCTURES_BYTES * voxels)
+    return max(found)
