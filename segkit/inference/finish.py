@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.file_names import DICOM, PICTURE, suffix_of
-from segkit.inference.layout import block_bytes
 from segkit.inference.outputs import Job
 from segkit.inference.restore import label_dtype
 from segkit.plans import Plan
 from segkit.postprocessing import has_label, keep_labels, merge_regions, remove_small_blobs
 from segkit.volume import Volume
 
+BLOCKS, BLOCK_BYTES = 96 << 20, 64
+"""Bytes that pieces, figures and pictures take for the blocks they look at: at the most, and for each voxel."""
 STRUCTURES_BYTES = 12
 """For each voxel, of an RT Structure Set; measured on outlines that are ragged, and what smooth ones take is less."""
 LIBRARIES = 110 << 20
@@ -60,6 +61,11 @@ def _regions(array: NDArray[Any], plan: Plan, finish: Finish, voxel: float) -> I
     for name in _kept(plan, finish):
         mask = has_label(array, plan.regions[name])
         yield remove_small_blobs(mask, voxel, finish.small_blobs) if finish.small_blobs > 0 else mask
+
+
+def block_bytes(voxels: int) -> int:
+    """About what is taken for blocks of a scan of so many voxels, whatever is done to it in blocks."""
+    return min(BLOCKS, BLOCK_BYTES * voxels)
 
 
 def bytes_after(plan: Plan, job: Job, finish: Finish, voxels: int) -> int:

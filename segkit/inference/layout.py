@@ -31,8 +31,6 @@ of it and the working memory of a convolution."""
 SCORED = 4
 """Times a window's scores: of this network, of those before, mirrored back, and of the windows before."""
 MOST_PARTS = 64
-BLOCKS, BLOCK_BYTES = 96 << 20, 64
-"""Bytes that pieces, figures and pictures take for the blocks they look at: at the most, and for each voxel."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +74,6 @@ class Work:
     """Sums over windows are held in this memory, not in a GPU's."""
     after: int = 0
     """Bytes that are taken besides those written, once the network is done."""
-
-
-def block_bytes(voxels: int) -> int:
-    """About what is taken for blocks of a scan of so many voxels, whatever is done to it in blocks."""
-    return min(BLOCKS, BLOCK_BYTES * voxels)
 
 
 def choose_layout(work: Work, *, limit: int | None = None, where: str | Path = "scan") -> Layout:

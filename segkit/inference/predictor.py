@@ -18,7 +18,8 @@ from segkit.errors import OutOfMemoryError
 from segkit.inference.blank import BlankOnce
 from segkit.inference.decisions import Decision, decisions_of
 from segkit.inference.ensemble import check_ensemble
-from segkit.inference.layout import Layout, Work, block_bytes, choose_layout
+from segkit.inference.finish import block_bytes
+from segkit.inference.layout import Layout, Work, choose_layout
 from segkit.inference.locate import Locator, warn_of_cut
 from segkit.inference.models import read_models
 from segkit.inference.precision import choose_precision
@@ -40,6 +41,8 @@ from segkit.windows import Network
 log = logging.getLogger(__name__)
 
 FAST_OVERLAP = 0.25
+Where = str | PathLike[str] | None
+"""A scan's name in messages."""
 
 
 class Predictor:
@@ -110,14 +113,7 @@ class Predictor:
         """CPU threads of the whole process."""
         return torch.get_num_threads()
 
-    def predict(
-        self,
-        scan: object,
-        *,
-        where: str | PathLike[str] | None = None,
-        progress: Progress | None = None,
-        after: int = 0,
-    ) -> Volume:
+    def predict(self, scan: object, *, where: Where = None, progress: Progress | None = None, after: int = 0) -> Volume:
         """The label map (1, X, Y, Z) of a scan, on its own grid, in the values of the label files.
 
         Args:
@@ -133,12 +129,7 @@ class Predictor:
         return self._predict(scan, where, progress, after=after, with_uncertainty=False)[0]
 
     def predict_with_uncertainty(
-        self,
-        scan: object,
-        *,
-        where: str | PathLike[str] | None = None,
-        progress: Progress | None = None,
-        after: int = 0,
+        self, scan: object, *, where: Where = None, progress: Progress | None = None, after: int = 0
     ) -> tuple[Volume, Volume]:
         """As `predict`, and a map (1, X, Y, Z) of how uncertain each voxel is, float32 from 0 to 1.
 
@@ -148,13 +139,7 @@ class Predictor:
         return labels, uncertainty
 
     def _predict(
-        self,
-        scan: object,
-        where: str | PathLike[str] | None,
-        progress: Progress | None,
-        *,
-        after: int,
-        with_uncertainty: bool,
+        self, scan: object, where: Where, progress: Progress | None, *, after: int, with_uncertainty: bool
     ) -> list[Volume]:
         name = Path(where or (scan if isinstance(scan, str | PathLike) else "scan"))
         volume = from_object(scan)
