@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import cc3d
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from scipy import ndimage
+
+from segkit.pieces import erase, find_pieces, label_box
+
+ROUNDING = 1e-9
+"""Share of a volume that the last digits of an affine may take from a piece."""
+BLOCK_VOXELS = 1 << 20
+
+
+def present_values(labels: NDArray[Any]) -> list[int]:
+    """The values in a label map of whole numbers, any shape, ascending.
+
+    >>> present_values(np.array([[3, 0], [3, 1]]))
+    [0, 1, 3]
+    """
+    return sorted({value for block in _blocks(labels) for value in np.unique(block).tolist()})
+
+
+def _blocks(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Views that cover an array, each of which lies together in memory."""
+    ordered = array.transpose(sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis])))
+    if ordered.size <= BLOCK_VOXELS:
+        yield ordered
+        return
+    many = BLOCK_VOXELS * len(ordered) // ordered.size
+    for start in range(0, len(ordered), max(1, many)):
+        yield from [ordered[start : start + many]] if many else _blocks(ordered[start])
 
 
 def keep_labels(labels: NDArray[Any], values: Sequence[int]) -> NDArray[Any]:
@@ -18,22 +41,36 @@ def keep_labels(labels: NDArray[Any], values: Sequence[int]) -> NDArray[Any]:
     >>> keep_labels(np.array([0, 1, 2, 3]), [2, 3]).tolist()
     [0, 0, 2, 3]
     """
-    return np.where(np.isin(labels, values), labels, np.zeros((), labels.dtype))
+    kept = labels.copy(order="K")
+    for block in _blocks(kept):
+        block[~np.isin(block, values)] = 0
+    return kept
 
 
-def remove_small_blobs(labels: NDArray[Any], spacing: Sequence[float], minimum: float) -> NDArray[Any]:
+def has_label(labels: NDArray[Any], values: Sequence[int]) -> NDArray[np.bool_]:
+    """Where a label map, any shape, has one of ``values``.
+
+    >>> has_label(np.array([0, 1, 2, 3]), [2, 3]).tolist()
+    [False, False, True, True]
+    """
+    mask = np.empty_like(labels, np.bool_)
+    for found, block in zip(_blocks(mask), _blocks(labels), strict=True):
+        found[...] = np.isin(block, values)
+    return mask
+
+
+def remove_small_blobs(labels: NDArray[Any], voxel_volume: float, minimum: float) -> NDArray[Any]:
     """A label map (X, Y, Z) without the connected pieces of a label that are smaller than ``minimum``.
 
     Args:
         labels: label values; voxels that touch at a corner are connected.
-        spacing: voxel edges in mm.
+        voxel_volume: of one voxel in mm3, by the determinant of the affine: where slices are tilted, the product of the
+            edges is too much.
         minimum: volume in mm3 from which a piece stays.
     """
-    pieces = cc3d.connected_components(labels, connectivity=26)
-    sizes = cc3d.statistics(pieces)["voxel_counts"] * math.prod(spacing)
-    small = sizes < minimum
-    small[0] = False
-    return np.where(small[pieces], np.zeros((), labels.dtype), labels)
+    pieces, kept = find_pieces(labels), labels.copy(order="K")
+    erase(kept, pieces, pieces.voxels * voxel_volume < minimum * (1 - ROUNDING))
+    return kept
 
 
 def merge_regions(masks: Iterable[NDArray[np.bool_]], values: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
@@ -43,9 +80,12 @@ def merge_regions(masks: Iterable[NDArray[np.bool_]], values: Sequence[int], dty
     >>> merge_regions([whole, core], [1, 2], np.uint8).tolist()
     [1, 2, 0]
     """
-    merged = np.zeros((), dtype)
+    merged: NDArray[Any] | None = None
     for mask, value in zip(masks, values, strict=True):
-        merged = np.where(mask, np.asarray(value, dtype), merged)
+        merged = np.zeros(mask.shape, dtype) if merged is None else merged
+        merged[mask] = value
+    if merged is None:
+        raise ValueError("no region")
     return merged
 
 
@@ -54,16 +94,12 @@ def keep_largest(labels: NDArray[Any], value: int) -> NDArray[Any]:
 
     Voxels that touch at a corner are connected; of equally large pieces one stays, always the same.
     """
-    # Not as bool: cc3d 4.1 fails on a row of such voxels.
-    mask = (labels == value).view(np.uint8)
-    boxes = ndimage.find_objects(mask)
-    if not boxes:
+    box = label_box(labels, value)
+    if box is None:
         return labels
-    pieces = cc3d.connected_components(mask[boxes[0]], connectivity=26)
-    sizes = cc3d.statistics(pieces)["voxel_counts"]
-    largest = 1 + int(np.argmax(sizes[1:]))
-    kept = labels.copy()
-    kept[boxes[0]][(pieces > 0) & (pieces != largest)] = 0
+    pieces = find_pieces(labels[box], of=[value])
+    kept = labels.copy(order="K")
+    erase(kept[box], pieces, np.arange(pieces.voxels.size) != np.argmax(pieces.voxels))
     return kept
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -46,6 +48,35 @@ def full_disk() -> Callable[[int], AbstractContextManager[None]]:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     return limited
+
+
+@pytest.fixture
+def peak_of() -> Callable[[str, str], int]:
+    """peak_of(prepare, action) runs two pieces of code in a process of its own: bytes that the action takes at most."""
+    if not Path("/proc/self/clear_refs").exists():
+        pytest.skip("needs Linux's count of the most memory held")
+
+    def measured(prepare: str, action: str) -> int:
+        done = subprocess.run(
+            [sys.executable, "-c", f"{_MEMORY}\n{prepare}\n{_BEFORE}\n{action}\n{_AFTER}"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return int(done.stdout)
+
+    return measured
+
+
+_MEMORY = """
+from pathlib import Path
+
+def memory(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name)) * 1024
+"""
+_BEFORE = 'before = memory("VmRSS"); Path("/proc/self/clear_refs").write_text("5")'
+_AFTER = 'print(memory("VmHWM") - before)'
 
 
 class WrittenDicom:

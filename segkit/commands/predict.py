@@ -12,8 +12,9 @@ from segkit import inference
 from segkit.commands.scan_progress import ScanProgress
 from segkit.errors import SomeCasesFailed, UsageError
 from segkit.file_names import DICOM, suffix_of
-from segkit.inference.batch import Finish, Outcome, predict_job, predict_jobs, read_outcomes, skipped, write_outcomes
+from segkit.inference.batch import Outcome, predict_job, predict_jobs, read_outcomes, skipped, write_outcomes
 from segkit.inference.channels import ModelChannels, model_channels
+from segkit.inference.finish import Finish
 from segkit.inference.inputs import find_scans, is_many, scan_of_channels
 from segkit.inference.outputs import Extra, Job, check_jobs, plan_jobs
 from segkit.inference.scan import Scan

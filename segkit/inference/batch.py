@@ -11,18 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from segkit.errors import SegkitError, UsageError
 from segkit.file_names import DICOM, suffix_of
 from segkit.files import write_text
 from segkit.inference.dicom_outputs import check_dicom_output, warn_of_modality, write_segments, write_structures
+from segkit.inference.finish import Finish, bytes_after, finished
 from segkit.inference.label_figures import label_figures
 from segkit.inference.outputs import Job
 from segkit.inference.record import remove_record, run_record
 from segkit.io import check_labels_fit, write_image, write_labels
-from segkit.postprocessing import keep_labels, merge_regions, remove_small_blobs
 from segkit.report.preview import write_preview
 from segkit.volume import Volume
 
@@ -31,18 +28,6 @@ if TYPE_CHECKING:
     from segkit.inference.watched import Progress
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Finish:
-    """What happens to a label map before its writing."""
-
-    labels: Mapping[str, int]
-    """The labels that are kept: name to value."""
-    small_blobs: float = 0.0
-    """Pieces below this volume (mm3; for pictures px2) are removed."""
-    labelmap: bool = False
-    """DICOM-SEG is written as the kind LABELMAP."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +57,12 @@ def predict_job(predictor: Predictor, job: Job, finish: Finish, progress: Progre
     read = time.perf_counter() - started
     place = job.scan.where
     warn_of_modality(job.scan, predictor.plan)
-    uncertainty = None
+    uncertainty, after = None, bytes_after(predictor.plan, job, finish, scan.grid.voxels)
     if "uncertainty" in job.extras:
-        labels, uncertainty = predictor.predict_with_uncertainty(scan, where=place, progress=progress)
+        labels, uncertainty = predictor.predict_with_uncertainty(scan, where=place, progress=progress, after=after)
     else:
-        labels = predictor.predict(scan, where=place, progress=progress)
-    labels = _finished(labels, predictor, finish)
+        labels = predictor.predict(scan, where=place, progress=progress, after=after)
+    labels = finished(labels, predictor.plan, finish)
     figures = {}
     if "record" in job.extras:
         figures = _figures(predictor, job, finish, scan, labels=labels, uncertainty=uncertainty)
@@ -184,24 +169,3 @@ def _attempt(predictor: Predictor, job: Job, finish: Finish, progress: Progress 
 
 def _since(started: float) -> float:
     return round(time.perf_counter() - started, 3)
-
-
-def _finished(labels: Volume, predictor: Predictor, finish: Finish) -> Volume:
-    array = labels.array[0]
-    if predictor.plan.regions:
-        return labels.with_array(_finished_regions(labels, predictor, finish)[None])
-    if len(finish.labels) < len(predictor.plan.labels):
-        array = keep_labels(array, list(finish.labels.values()))
-    if finish.small_blobs > 0:
-        array = remove_small_blobs(array, labels.spacing, finish.small_blobs)
-    return labels.with_array(np.asarray(array)[None])
-
-
-def _finished_regions(labels: Volume, predictor: Predictor, finish: Finish) -> NDArray[Any]:
-    """The kept regions, each without its own small pieces: where one goes, the region around it comes back."""
-    array = labels.array[0]
-    kept = {name: value for name, value in predictor.plan.labels.items() if name in finish.labels}
-    masks = [np.isin(array, predictor.plan.regions[name]) for name in kept]
-    if finish.small_blobs > 0:
-        masks = [remove_small_blobs(mask, labels.spacing, finish.small_blobs) for mask in masks]
-    return merge_regions(masks, list(kept.values()), array.dtype)

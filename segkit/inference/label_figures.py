@@ -15,15 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
 from segkit.errors import InputError
+from segkit.io.mapped import blocks
+from segkit.pieces import find_pieces
 from segkit.volume import Volume
 
-BLOCK_VOXELS = 1 << 20
-"""Voxels of the label map that are looked at at a time, but one plane across X at the least."""
+BLOCK_VOXELS = 1 << 18
+"""Voxels that are looked at together; an index of each takes 8 bytes, and there are several."""
 AXES = "xyz"
 DECIMALS = 6
 """Of lengths and volumes; intensities are not rounded, because their unit is not known."""
@@ -141,12 +142,13 @@ def _measure(array: NDArray[Any], made_of: Values, images: Images) -> dict[str, 
     planes = [np.zeros((len(values), size), np.int64) for size in array.shape]
     nothing = np.zeros(len(values))
     moments = dict.fromkeys(images, _Moments(nothing, nothing, nothing))
-    for which, places in _labelled(array, values):
+    # An image may be a mapped file, whose pages are then each needed once.
+    for which, places in _labelled(array, values, next(iter(images.values()), array)):
         for counts, place in zip(planes, places, strict=True):
             together = which * counts.shape[1] + place
             np.add(counts, np.bincount(together, minlength=counts.size).reshape(counts.shape), out=counts)
         for name, image in images.items():
-            moments[name] += _block_moments(image[places], which, len(values))
+            moments[name] += _block_moments(np.asarray(image[places]), which, len(values))
     found = {}
     for name, own in made_of.items():
         rows = [values.index(value) for value in own]
@@ -155,17 +157,22 @@ def _measure(array: NDArray[Any], made_of: Values, images: Images) -> dict[str, 
     return found
 
 
-def _labelled(array: NDArray[Any], values: Sequence[int]) -> Iterator[tuple[NDArray[Any], tuple[NDArray[Any], ...]]]:
-    """Block by block the voxels that have one of ``values`` (ascending): which one, and their indices x, y and z."""
+def _labelled(
+    array: NDArray[Any], values: Sequence[int], order: NDArray[Any]
+) -> Iterator[tuple[NDArray[Any], tuple[NDArray[Any], ...]]]:
+    """Block by block the voxels that have one of ``values`` (ascending): which one, and their indices x, y and z.
+
+    Blocks lie together in the memory of ``order``, another array of this shape.
+    """
     ordered = np.asarray(values, np.int64)
-    planes = max(1, BLOCK_VOXELS // max(1, math.prod(array.shape[1:])))
-    for start in range(0, array.shape[0], planes):
-        block = array[start : start + planes]
-        x, y, z = np.nonzero(block)
-        found = block[x, y, z].astype(np.int64)
+    for box in blocks(order, BLOCK_VOXELS):
+        block = array[box]
+        places = np.nonzero(block)
+        found = block[places].astype(np.int64)
         which = np.minimum(np.searchsorted(ordered, found), ordered.size - 1)
         known = ordered[which] == found
-        yield which[known], (x[known] + start, y[known], z[known])
+        x, y, z = (place[known] + (span.start or 0) for place, span in zip(places, box, strict=True))
+        yield which[known], (x, y, z)
 
 
 def _block_moments(voxels: NDArray[Any], which: NDArray[Any], length: int) -> _Moments:
@@ -186,8 +193,7 @@ def _volume_unit(labels: Volume) -> str:
 
 def _volume(voxels: int, labels: Volume) -> float:
     """In ml, by the determinant of the affine, which is right for oblique and sheared grids; in px for a picture."""
-    size = abs(float(np.linalg.det(labels.affine[:3, :3])))
-    return round(voxels * size / (1000 if labels.unit == "mm" else 1), DECIMALS)
+    return round(voxels * labels.grid.voxel_volume / (1000 if labels.unit == "mm" else 1), DECIMALS)
 
 
 def _places(label: _Measured, labels: Volume) -> dict[str, Any]:
@@ -239,13 +245,9 @@ def _pieces(label: _Measured, labels: Volume, values: Sequence[int]) -> dict[str
     count, largest = 0, 0
     if label.voxels:
         box = tuple(slice(first, last + 1) for first, last in label.ends)
-        # Not as bool: cc3d 4.1 fails on a row of such voxels.
-        inside = labels.array[0][box]
-        mask = functools.reduce(np.logical_or, (inside == value for value in values)).view(np.uint8)
-        pieces, count = cc3d.connected_components(mask, connectivity=26, return_N=True)
-        sizes = cc3d.statistics(pieces, no_slice_conversion=True)["voxel_counts"]
-        largest = int(sizes[1:].max())
-    return {"pieces": int(count), f"largest_piece_{_volume_unit(labels)}": _volume(largest, labels)}
+        sizes = find_pieces(labels.array[0][box], of=values).voxels
+        count, largest = sizes.size, int(sizes.max())
+    return {"pieces": count, f"largest_piece_{_volume_unit(labels)}": _volume(largest, labels)}
 
 
 def _intensity(label: _Measured, channel: str, where: str) -> dict[str, float | None]:

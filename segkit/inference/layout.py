@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segkit.errors import OutOfMemoryError
@@ -43,6 +43,10 @@ class Layout:
     bytes: int
     """About what it takes at its fullest, besides what is held already."""
 
+    def with_batch(self, batch: int | None) -> Layout:
+        """So many windows at once; None leaves them."""
+        return self if batch is None else replace(self, windows=replace(self.windows, batch=batch))
+
     def count(self, shape: Shape) -> int:
         """Windows that the network computes, those at the border of two parts twice."""
         return sum(_rows(shape, self.windows, part).count for part in self.parts)
@@ -59,7 +63,7 @@ class Work:
     classes: int
     overlap: float
     networks: tuple[NetworkPlan, ...]
-    """One after the other; none where they compute elsewhere, in a GPU's memory, and sums are there as well."""
+    """One after the other; none where they compute elsewhere, in a GPU's memory."""
     written: int
     """Bytes for each of the scan's voxels."""
     kept: int = 0
@@ -67,6 +71,10 @@ class Work:
     box: Box | None = None
     """What of the cropped scan is gone through; None is all of it. The axis of rows does not depend on it, so that
     scores are summed in one order whatever the box."""
+    sums: bool = True
+    """Sums over windows are held in this memory, not in a GPU's."""
+    after: int = 0
+    """Bytes that are taken besides those written, once the network is done."""
 
 
 def choose_layout(work: Work, *, limit: int | None = None, where: str | Path = "scan") -> Layout:
@@ -112,7 +120,9 @@ def _layouts(work: Work) -> Iterator[Layout]:
         parts = tuple(parts_of(work.scan.way_back, other, count, work.box))
         for batch in (None, 1):
             windows = Windows(work.plan.patch, work.overlap, axis, batch, work.plan.slice_axis, cover)
-            yield Layout(windows, parts, max(_bytes(work, windows, part) for part in parts))
+            most = max(_bytes(work, windows, part) for part in parts)
+            after = work.written * work.scan.way_back.source_voxels + work.after
+            yield Layout(windows, parts, max(most, after))
 
 
 def _axes(shape: Shape, plan: Plan) -> tuple[int, int]:
@@ -134,8 +144,9 @@ def _bytes(work: Work, windows: Windows, part: Part) -> int:
     pages = BLOCK_SPAN if is_mapped(work.scan.voxels) else 0
     found = pages + 4 * image + work.written * way_back.source_voxels + work.kept * voxels
     found += _restoring(work, windows, part)
-    if work.networks:
+    if work.sums:
         found += 4 * (work.channels + 1) * voxels  # sums, and the windows' weights
+    if work.networks:
         found += 4 * work.channels * math.prod(work.plan.patch)  # what was said of a blank window
         found += max(network_bytes(each, work, windows.together) for each in work.networks)
     return found

@@ -13,15 +13,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
 from segkit.bundle import Bundle
 from segkit.errors import InputError
+from segkit.pieces import find_pieces
 from segkit.plans import Plan
 from segkit.preprocessing.chain import WayBack
-from segkit.preprocessing.crop import Box, mask_box
+from segkit.preprocessing.crop import Box
 from segkit.volume import Shape, Volume
 
 if TYPE_CHECKING:
@@ -130,26 +130,16 @@ def pieces_box(labels: NDArray[Any], least: float = 0.0) -> Box | None:
     >>> pieces_box(labels)[0]
     slice(2, 5, None)
     """
-    if not labels.any():
+    pieces = find_pieces(labels)
+    if not pieces.voxels.size:
         return None
-    around = mask_box(labels != 0, labels.shape)
-    inside = np.ascontiguousarray(labels[around])
-    pieces = cc3d.connected_components(inside, connectivity=26)
-    figures = cc3d.statistics(pieces)
-    voxels = figures["voxel_counts"]
-    values = np.zeros(len(voxels), inside.dtype)
-    for places, plane in zip(pieces, inside, strict=True):  # a plane at a time: numpy widens an index to 8 bytes
-        values[places] = plane
-    largest = np.zeros(int(values.max()) + 1)
-    np.maximum.at(largest, values, voxels)
-    largest[0] = 0  # the background is no label
-    large = (voxels >= OF_LABEL * largest[values]) | (voxels >= max(least, OF_ALL * largest.max()))
-    counts = np.flatnonzero((values > 0) & large)
-    boxes = [figures["bounding_boxes"][piece] for piece in counts]
-    x, y, z = (
-        slice(outer.start + min(part.start for part in parts), outer.start + max(part.stop for part in parts))
-        for outer, *parts in zip(around, *boxes, strict=True)
+    largest = np.zeros(int(pieces.values.max()) + 1)
+    np.maximum.at(largest, pieces.values, pieces.voxels)
+    counts = (pieces.voxels >= OF_LABEL * largest[pieces.values]) | (
+        pieces.voxels >= max(least, OF_ALL * largest.max())
     )
+    ends = zip(pieces.first[counts].min(axis=0).tolist(), pieces.last[counts].max(axis=0).tolist(), strict=True)
+    x, y, z = (slice(first, last + 1) for first, last in ends)
     return x, y, z
 
 

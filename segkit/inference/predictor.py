@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -18,14 +16,15 @@ from numpy.typing import NDArray
 from segkit.bundle import Bundle
 from segkit.errors import OutOfMemoryError
 from segkit.inference.blank import BlankOnce
+from segkit.inference.decisions import Decision, decisions_of
 from segkit.inference.ensemble import check_ensemble
+from segkit.inference.finish import block_bytes
 from segkit.inference.layout import Layout, Work, choose_layout
 from segkit.inference.locate import Locator, warn_of_cut
 from segkit.inference.models import read_models
 from segkit.inference.precision import choose_precision
-from segkit.inference.restore import Decide, Output, decide_by, label_dtype, restore
+from segkit.inference.restore import Output, restore
 from segkit.inference.scorer import WindowScorer, choose_device
-from segkit.inference.uncertainty import entropy
 from segkit.inference.value_range import odd_ranges
 from segkit.inference.watched import CountedNetwork, Progress, Stopwatch, WatchedScan
 from segkit.io import from_object
@@ -43,6 +42,8 @@ from segkit.windows import Network
 log = logging.getLogger(__name__)
 
 FAST_OVERLAP = 0.25
+Where = str | PathLike[str] | None
+"""A scan's name in messages."""
 
 
 class Predictor:
@@ -118,34 +119,33 @@ class Predictor:
         """CPU threads of the whole process."""
         return torch.get_num_threads()
 
-    def predict(
-        self, scan: object, *, where: str | PathLike[str] | None = None, progress: Progress | None = None
-    ) -> Volume:
+    def predict(self, scan: object, *, where: Where = None, progress: Progress | None = None, after: int = 0) -> Volume:
         """The label map (1, X, Y, Z) of a scan, on its own grid, in the values of the label files.
 
         Args:
             scan: a path, a nibabel image, a SimpleITK image or a Volume.
             where: the scan's name in messages.
             progress: called with windows done and windows in all.
+            after: bytes that the caller takes once it has the label map; they count for ``max_memory``.
 
         Raises:
             InputError: a scan that cannot be read, or is not what the model was trained for.
             OutOfMemoryError: it does not fit into memory at the plan's spacing, or its scores do not.
         """
-        return self._predict(scan, where, progress, with_uncertainty=False)[0]
+        return self._predict(scan, where, progress, after=after, with_uncertainty=False)[0]
 
     def predict_with_uncertainty(
-        self, scan: object, *, where: str | PathLike[str] | None = None, progress: Progress | None = None
+        self, scan: object, *, where: Where = None, progress: Progress | None = None, after: int = 0
     ) -> tuple[Volume, Volume]:
         """As `predict`, and a map (1, X, Y, Z) of how uncertain each voxel is, float32 from 0 to 1.
 
         See `segkit.inference.uncertainty.entropy`. What the network did not see, a constant border, is 0.
         """
-        labels, uncertainty = self._predict(scan, where, progress, with_uncertainty=True)
+        labels, uncertainty = self._predict(scan, where, progress, after=after, with_uncertainty=True)
         return labels, uncertainty
 
     def _predict(
-        self, scan: object, where: str | PathLike[str] | None, progress: Progress | None, *, with_uncertainty: bool
+        self, scan: object, where: Where, progress: Progress | None, *, after: int, with_uncertainty: bool
     ) -> list[Volume]:
         name = Path(where or (scan if isinstance(scan, str | PathLike) else "scan"))
         volume = from_object(scan)
@@ -160,9 +160,9 @@ class Predictor:
         if self.locator:
             with stopwatch("locate"):
                 box = self.locator.find(straight, parts.way_back, where=name)
-        decisions = self._decisions(with_uncertainty)
-        layout = choose_layout(self._work(parts, decisions, box), limit=self.max_memory, where=name)
-        labels, *others = self._results(image, layout, decisions, name, progress)
+        decisions = decisions_of(self.plan, with_uncertainty=with_uncertainty)
+        work = self._work(parts, decisions, box, after, leans=bool(lean.shifts))
+        labels, *others = self._results(image, work, decisions, name, progress)
         labels = apply_rules(labels, self._rules)
         if box:
             warn_of_cut(labels, parts.way_back, box, self.plan.labels, where=name)
@@ -176,27 +176,45 @@ class Predictor:
         for problem in odd_ranges(parts.normalizers):
             log.warning("%s, %s", where, problem)
 
-    def _decisions(self, with_uncertainty: bool) -> list[Decision]:
-        regions = bool(self.plan.regions)
-        labels = Decision(decide_by(self.plan.label_values, regions=regions), label_dtype(self.plan.label_values))
-        return [labels, Decision(partial(entropy, regions=regions), np.dtype(np.float32))][: 1 + with_uncertainty]
+    def _work(
+        self, parts: ScanParts, decisions: Sequence[Decision], box: Box | None, after: int, *, leans: bool
+    ) -> Work:
+        """All of it in this machine's memory."""
+        label, written = decisions[0].dtype.itemsize, sum(decision.dtype.itemsize for decision in decisions)
+        voxels = parts.way_back.source_voxels
+        ruled = label * min(2, len(self._rules)) * voxels + block_bytes(voxels) if self._rules else 0
+        return Work(
+            parts,
+            self.plan,
+            self._scorer.channels,
+            self._scorer.classes,
+            self.overlap,
+            tuple(bundle.plan.network for bundle in self.bundles),
+            written,
+            label if self.count_mismatch else 0,
+            box,
+            # Copies by a rule, while that of the rule before is held, and on the way back to a tilted grid.
+            after=max(ruled, written * voxels if leans else 0, after),
+        )
 
-    def _work(self, parts: ScanParts, decisions: Sequence[Decision], box: Box | None) -> Work:
-        elsewhere = self.device.type != "cpu"
-        networks = () if elsewhere else tuple(bundle.plan.network for bundle in self.bundles)
-        written = sum(decision.dtype.itemsize for decision in decisions)
-        kept = decisions[0].dtype.itemsize if self.count_mismatch else 0
-        channels, classes = self._scorer.channels, self._scorer.classes
-        return Work(parts, self.plan, channels, classes, self.overlap, networks, written, kept, box)
+    def _layout(self, work: Work, sums: torch.device, where: Path) -> Layout:
+        """For networks that are where they are now, and sums there."""
+        networks = work.networks if self.device.type == "cpu" else ()
+        here = dataclasses.replace(work, networks=networks, sums=sums.type == "cpu")
+        return choose_layout(here, limit=self.max_memory, where=where)
 
     def _results(
-        self, image: WatchedScan, layout: Layout, decisions: Sequence[Decision], where: Path, progress: Progress | None
+        self, image: WatchedScan, work: Work, decisions: Sequence[Decision], where: Path, progress: Progress | None
     ) -> list[NDArray[Any]]:
-        """(X, Y, Z) on the scan's grid of each decision; a GPU that is too small gives way step by step."""
+        """(X, Y, Z) on the scan's grid of each decision; a GPU that is too small gives way step by step.
+
+        Each step asks again whether this machine's memory is enough, for it takes what the GPU gives up.
+        """
         last = ""
         for place, batch in self._places():
+            layout = self._layout(work, place, where).with_batch(batch)
             try:
-                return self._decided(image, _with_batch(layout, batch), decisions, place, progress)
+                return self._decided(image, layout, decisions, place, progress)
             except torch.OutOfMemoryError as error:
                 log.warning("%s: the GPU's memory is too small; trying with less of it", where)
                 last = str(error)  # not the error itself: its traceback would hold the tensors
@@ -255,19 +273,6 @@ class Predictor:
             log.warning("the network does not fit into the GPU's memory: going on with the CPU")
             self._scorer.move(cpu)
         yield cpu, None
-
-
-@dataclass(frozen=True)
-class Decision:
-    """Something that is decided by the scores of a voxel, and the type that holds it."""
-
-    decide: Decide
-    dtype: np.dtype[Any]
-
-
-def _with_batch(layout: Layout, batch: int | None) -> Layout:
-    windows = layout.windows
-    return layout if batch is None else dataclasses.replace(layout, windows=dataclasses.replace(windows, batch=batch))
 
 
 def load(

@@ -59,7 +59,7 @@ class Scan:
         return (*self.dicom.source.files, *(each for image in self.images[1:] for each in _files(image)))
 
     def read(self) -> Volume:
-        """All channels; one that is missing has everywhere the value that normalisation turns into 0.
+        """All channels, read frugally; one that is missing has everywhere the value that normalisation turns into 0.
 
         Raises:
             InputError: an unusable or missing file, other channels than the model's, or a bad line of a table.
@@ -72,7 +72,7 @@ class Scan:
             for path in self.images:
                 if not is_dicom_place(path):
                     must_exist(path)
-            volume = read_case(self.images)
+            volume = read_case(self.images, frugally=True)
         return self._filled(volume) if self.missing else volume
 
     def _filled(self, volume: Volume) -> Volume:

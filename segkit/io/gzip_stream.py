@@ -1,10 +1,11 @@
-"""Gzip by isal, three times as fast as the standard library, and never more unpacked than was asked for."""
+"""Gzip and zlib by isal, three times as fast as the standard library, and never more unpacked than was asked for."""
 
 # mypy: allow-untyped-calls
 # (isal has no annotations on the calls used here)
 
 from __future__ import annotations
 
+import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,13 +20,19 @@ from segkit.errors import InputError
 
 LARGEST_RATIO = 1032
 """Deflate cannot pack better than this (zlib's technical notes)."""
+_PACKED_RATIO, _PADDING = 2, 1 << 20
+"""Packed bytes that are read of a stream at the most: so many for each that is wanted, which no packer needs, and so
+many more for what stands around them."""
+_AT_ONCE = 1 << 20
+"""Bytes."""
 _DAMAGED = "The file is incomplete or damaged: copy or download it again."
 _ERRORS: tuple[Any, ...] = (EOFError, OSError, zlib.error, isal_zlib.error)  # isal types its error as a value
 
 
-def is_gzip(path: Path) -> bool:
-    """By content: a wrong suffix does no harm."""
+def is_gzip(path: Path, start: int = 0) -> bool:
+    """Whether such a stream begins at this byte: a wrong suffix does no harm."""
     with path.open("rb") as file:
+        file.seek(start)
         return file.read(2) == b"\x1f\x8b"
 
 
@@ -35,20 +42,21 @@ def first_bytes(path: Path, count: int) -> bytes:
     Raises:
         InputError: a damaged stream.
     """
-    with _reading(path) as file:
+    with _reading(path, count) as file:
         return cast(bytes, file.read(count))
 
 
-def unpack(path: Path, promised: int) -> NDArray[np.uint8]:
-    """The first ``promised`` bytes of the gzip stream; the checksum is compared where the stream ends there.
+def unpack(path: Path, promised: int, *, start: int = 0) -> NDArray[np.uint8]:
+    """The first ``promised`` bytes of the stream that begins at a byte of a file; at its end its checksum is compared.
 
     Raises:
         InputError: a damaged or shorter stream.
     """
     unpacked = np.empty(promised, np.uint8)
     held = 0
-    with _reading(path) as file:
-        while held < promised and (count := file.readinto(unpacked.data[held:])):
+    with _reading(path, promised, start) as file:
+        # Some at a time: isal's reader makes as much as it is asked for before it copies it.
+        while held < promised and (count := file.readinto(unpacked.data[held : held + _AT_ONCE])):
             held += count
         file.read(1)  # reaching the end is what makes isal compare the checksum
     if held < promised:
@@ -56,11 +64,53 @@ def unpack(path: Path, promised: int) -> NDArray[np.uint8]:
     return unpacked
 
 
+class _Limited(io.RawIOBase):
+    """The first bytes of a file. Zeros behind a gzip stream are skipped, and there may be gigabytes of them."""
+
+    def __init__(self, file: io.FileIO, count: int) -> None:
+        self._file, self._left = file, count
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count = self._file.readinto(memoryview(buffer)[: self._left]) or 0
+        self._left -= count
+        return count
+
+
+class _Inflated(io.RawIOBase):
+    """What a zlib stream holds, which unlike gzip has no reader in isal."""
+
+    def __init__(self, file: io.RawIOBase) -> None:
+        self._file, self._stream, self._packed = file, isal_zlib.decompressobj(), b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        found = b""
+        while not found and not self._stream.eof:
+            self._packed = self._packed or self._file.read(_AT_ONCE) or b""
+            if not self._packed:
+                raise EOFError("the stream ended before its end was marked")
+            found = self._stream.decompress(self._packed, min(len(buffer), _AT_ONCE))
+            self._packed = self._stream.unconsumed_tail
+        buffer[: len(found)] = found
+        return len(found)
+
+
 @contextmanager
-def _reading(path: Path) -> Iterator[Any]:
+def _reading(path: Path, wanted: int, start: int = 0) -> Iterator[Any]:
+    """A file from the byte ``start`` on, or the stream that begins there, of which ``wanted`` bytes will be read."""
     try:
-        with igzip.open(path, "rb") if is_gzip(path) else path.open("rb") as file:
-            yield file
+        with path.open("rb", buffering=0) as raw:
+            raw.seek(start)
+            packed = _Limited(raw, _PACKED_RATIO * wanted + _PADDING)
+            if is_gzip(path, start):
+                yield igzip.IGzipFile(fileobj=packed)
+            else:
+                yield _Inflated(packed) if start else raw
     except _ERRORS as error:
         raise InputError(path, expected="a file that can be read", found=str(error), remedy=_DAMAGED) from error
 

@@ -10,7 +10,7 @@ channels, and no reader can tell them from two channels of a scan.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,15 +26,16 @@ from segkit.files import atomic_path, unwritable
 from segkit.io.formats import storable
 from segkit.io.geometry import LPS_TO_RAS, checked_affine
 from segkit.io.itk_raw import raw_voxels
+from segkit.io.itk_writer import put_voxels
 from segkit.io.limits import check_finite, check_memory
 from segkit.volume import Grid, Volume
 
 
 @dataclass(frozen=True)
 class ItkSource:
-    """A file whose header was checked; ITK reads all voxels on the first call, and they are kept.
+    """A file whose header was checked; all voxels are read on the first call and kept, or, of a large file, mapped.
 
-    A large file that is not packed is mapped instead.
+    ITK reads small files and rare kinds, for which it needs the voxels twice.
     """
 
     path: Path
@@ -188,16 +189,19 @@ def save(path: Path, volume: Volume, *, like: Path | None = None, names: Mapping
     Where ``like`` is a file of these formats with two axes, so is what is written. ``names`` (label -> value) are
     written into NRRD in the form in which 3D Slicer keeps the names of segments.
     """
-    image = image_of(volume)
-    if like is not None and suffix_of(like) in ITK and _read_header(like).GetDimension() == 2:
+    image = image_of(volume.with_array(volume.array[:, :1, :1, :1]))
+    flat = like is not None and suffix_of(like) in ITK and _read_header(like).GetDimension() == 2
+    if flat:
         image = image[:, :, 0]
+    shape = volume.grid.shape[: image.GetDimension()]
     if names and path.suffix.lower() == ".nrrd":
-        _name_segments(image, names)
+        _name_segments(image, names, shape)
     with atomic_path(path) as temporary:
         try:
             sitk.WriteImage(image, str(temporary), useCompression=True)
         except RuntimeError as error:
             raise unwritable(path, "that ITK could not write all of it; the disk may be full") from error
+        put_voxels(temporary, storable(volume.array), shape)
 
 
 def image_of(volume: Volume) -> Any:
@@ -212,8 +216,8 @@ def image_of(volume: Volume) -> Any:
     return image
 
 
-def _name_segments(image: Any, names: Mapping[str, int]) -> None:
-    extent = " ".join(f"0 {size - 1}" for size in image.GetSize())
+def _name_segments(image: Any, names: Mapping[str, int], shape: Sequence[int]) -> None:
+    extent = " ".join(f"0 {size - 1}" for size in shape)
     for number, (name, value) in enumerate(names.items()):
         keys = {"ID": f"Segment_{value}", "Name": name, "LabelValue": str(value), "Layer": "0", "Extent": extent}
         for key, content in keys.items():

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segkit.io.scaled import ScaledNumbers
+
 MAPPED_FROM = 64 << 20
 """Bytes of voxels; smaller files are read, and may then be changed."""
 BLOCK_VOXELS = 1 << 20
@@ -49,19 +51,25 @@ def drop_pages(array: NDArray[Any]) -> None:
 
 def _mapping(array: NDArray[Any]) -> _Mapping | None:
     base: Any = array
+    if isinstance(base, ScaledNumbers):
+        base = base.stored
     while isinstance(base, np.ndarray | memoryview):
         base = base.base if isinstance(base, np.ndarray) else base.obj
     return base if isinstance(base, _Mapping) else None
 
 
-def blocks(array: NDArray[Any]) -> Iterator[tuple[slice, ...]]:
-    """Boxes that cover an array, one behind the other in memory; the pages of a mapped file are dropped after each."""
+def blocks(array: NDArray[Any], most: int | None = None) -> Iterator[tuple[slice, ...]]:
+    """Boxes that cover an array, one behind the other in memory; the pages of a mapped file are dropped after each.
+
+    Of ``most`` voxels, by default BLOCK_VOXELS.
+    """
+    most = BLOCK_VOXELS if most is None else most
     axis = max(range(array.ndim), key=lambda each: (array.shape[each] > 1, abs(array.strides[each])))
     plane = max(1, math.prod(array.shape) // max(1, array.shape[axis]))
-    many = max(1, min(BLOCK_VOXELS // plane, BLOCK_SPAN // max(1, abs(array.strides[axis]))))
+    many = max(1, min(most // plane, BLOCK_SPAN // max(1, abs(array.strides[axis]))))
     for start in range(0, array.shape[axis], many):
         box = [slice(None)] * array.ndim
         box[axis] = slice(start, start + many)
-        for part in blocks(array[tuple(box)]) if plane > BLOCK_VOXELS else [box]:
+        for part in blocks(array[tuple(box)], most) if plane > most else [box]:
             yield tuple(box[axis] if each == axis else span for each, span in enumerate(part))
             drop_pages(array)

@@ -11,7 +11,7 @@ import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from nibabel.spatialimages import HeaderDataError
@@ -25,6 +25,7 @@ from segkit.io.limits import check_finite, check_memory
 from segkit.io.mapped import MAPPED_FROM, map_numbers
 from segkit.io.nifti_header import Layout, axes, read_layout, rgb, stored_type
 from segkit.io.nifti_writer import save
+from segkit.io.scaled import ScaledNumbers
 from segkit.volume import Grid, Volume
 
 __all__ = ["NiftiSource", "open_scan", "save", "volume_of"]
@@ -37,7 +38,7 @@ class NiftiSource:
     """A NIfTI file whose header was checked; voxels (C, X, Y, Z) are read when asked for.
 
     A plain file is read plane by plane, or mapped where it is large. A gzip stream is unpacked once, on the first call,
-    and kept; numbers that need no change are not copied out of it.
+    and kept; numbers that need no change are not copied out of it, and with `scaled` neither are those to be scaled.
     """
 
     path: Path
@@ -69,15 +70,33 @@ class NiftiSource:
             InputError: a truncated or damaged file, too little memory, NaN or infinite voxels.
         """
         stop = min(stop, self.grid.shape[2])
-        voxels = self._copied(start, stop) if self._as_stored is None else self._as_stored[:, start:stop]
+        scaled = self.layout.scale is not None
+        voxels = self._copied(start, stop) if scaled or self._stored is None else self._stored[:, start:stop]
         check_finite(self.path, voxels)
         return voxels.transpose(0, 3, 2, 1)
 
+    def scaled(self) -> NDArray[Any] | None:
+        """All voxels (C, X, Y, Z) as `ScaledNumbers`, which stand for an array; None where numbers are not scaled.
+
+        Raises:
+            InputError: as `planes`.
+        """
+        if self.layout.scale is None:
+            return None
+        stored = self._stored
+        if stored is None:
+            check_memory(self.path, self.layout.end)
+            x, y, z = self.grid.shape
+            stored = self._numbers(0, self.channels * x * y * z).reshape(self.channels, z, y, x)
+        found = cast(NDArray[Any], ScaledNumbers(stored.transpose(0, 3, 2, 1), *self.layout.scale))
+        check_finite(self.path, found)
+        return found
+
     @cached_property
-    def _as_stored(self) -> NDArray[Any] | None:
-        """All voxels (C, Z, Y, X), where memory or a large file has them as they are wanted; None elsewhere."""
+    def _stored(self) -> NDArray[Any] | None:
+        """All numbers (C, Z, Y, X), where memory or a large file has them as they are wanted; None elsewhere."""
         layout, stored = self.layout, self.layout.stored
-        if layout.samples > 1 or layout.scale is not None or not stored.isnative or layout.offset % stored.itemsize:
+        if layout.samples > 1 or not stored.isnative or layout.offset % stored.itemsize:
             return None
         count = layout.grid.voxels * layout.volumes
         if self._unpacked is not None:

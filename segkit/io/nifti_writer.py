@@ -21,7 +21,7 @@ from segkit.io.gzip_stream import packing
 from segkit.io.nifti_header import grid_of, read_header
 from segkit.volume import Grid, Volume
 
-_AT_ONCE = 64 << 20
+_AT_ONCE = 16 << 20
 """Bytes."""
 _GEOMETRY = (
     *("qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),

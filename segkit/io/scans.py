@@ -54,12 +54,30 @@ def whole(source: VolumeSource) -> Volume:
     return Volume(source.planes(0, grid.shape[2]), grid.affine, grid.unit)
 
 
-def read_case(paths: Sequence[str | Path]) -> Volume:
+def read_frugally(path: str | Path) -> Volume:
+    """As `read_volume`, but where a header scales its numbers they stay as they are stored until they are looked at.
+
+    The array then is a `ScaledNumbers`, of which ``np.asarray`` makes values.
+    """
+    source = open_source(path)
+    scaled = source.scaled() if hasattr(source, "scaled") else None
+    if scaled is None:
+        return whole(source)
+    return Volume(scaled, source.grid.affine, source.grid.unit)
+
+
+def read_case(paths: Sequence[str | Path], *, frugally: bool = False) -> Volume:
     """Read the channels of one case: one file with all of them, or one file per channel on one grid.
+
+    Args:
+        paths: the files.
+        frugally: a single file is read as `read_frugally` does.
 
     Raises:
         InputError: an unusable file, or a channel on another grid.
     """
+    if frugally and len(paths) == 1:
+        return read_frugally(paths[0])
     volumes = [read_volume(path) for path in paths]
     if len(volumes) == 1:
         return volumes[0]
@@ -90,7 +108,7 @@ def write_image(path: str | Path, volume: Volume, *, like: str | Path | None = N
 
 
 def from_object(scan: object) -> Volume:
-    """A Volume from a path, a nibabel image, a SimpleITK image or a Volume.
+    """A Volume from a path (as `read_frugally`), a nibabel image, a SimpleITK image or a Volume.
 
     Raises:
         InputError: voxels or geometry that cannot be used.
@@ -100,7 +118,7 @@ def from_object(scan: object) -> Volume:
         check_finite("Volume", scan.array)
         return Volume(scan.array, checked_affine("Volume", scan.affine, tilt=True), scan.unit)
     if isinstance(scan, str | PathLike):
-        return read_volume(Path(scan))
+        return read_frugally(Path(scan))
     if hasattr(scan, "dataobj") and hasattr(scan, "affine"):
         volume: Volume = module_of(".nii").volume_of(scan)
         return volume

@@ -20,40 +20,40 @@ def content_mask(array: NDArray[Any]) -> NDArray[np.bool_] | None:
 
     There is no border where the eight corners of a channel differ.
     """
-    values = _border_values(array)
+    values = border_values(array)
     if values is None:
         return None
     mask = np.empty(array.shape[1:], np.bool_)
     for box in blocks(array[0]):
-        mask[box] = _differs(array, values, box)
+        mask[box] = differs(array[:, *box], values)
     return mask
 
 
-def _border_values(array: NDArray[Any]) -> NDArray[Any] | None:
+def border_values(array: NDArray[Any]) -> NDArray[Any] | None:
     """Of each channel of (C, X, Y, Z), the value in its corners; None where they differ."""
     # Only these voxels: a plane of X would touch every page of a mapped file.
     x, y, z = np.ix_([0, -1], [0, -1], [0, -1])
-    corners = array[:, x, y, z].reshape(array.shape[0], -1)
+    corners = np.asarray(array[:, x, y, z]).reshape(array.shape[0], -1)
     values = corners[:, 0]
     return None if np.any(corners != values[:, None]) else values
 
 
-def _differs(array: NDArray[Any], values: NDArray[Any], box: tuple[slice, ...]) -> NDArray[np.bool_]:
-    """Where any channel of a box of (C, X, Y, Z) is not the value of its border."""
-    mask: NDArray[np.bool_] = array[0][box] != values[0]
-    for channel, value in zip(array[1:], values[1:], strict=True):
-        mask |= channel[box] != value
+def differs(part: NDArray[Any], values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where (X, Y, Z) any channel of a part (C, X, Y, Z) of a scan is not the value of its border."""
+    mask: NDArray[np.bool_] = part[0] != values[0]
+    for channel, value in zip(part[1:], values[1:], strict=True):
+        mask |= channel != value
     return mask
 
 
 def content_box(array: NDArray[Any]) -> Box:
     """The box around `content_mask`; the whole grid without a border or without content."""
-    values = _border_values(array)
+    values = border_values(array)
     if values is None:
         return mask_box(None, array.shape[1:])
     lines = [np.zeros(size, np.bool_) for size in array.shape[1:]]
     for box in blocks(array[0]):
-        mask = _differs(array, values, box)
+        mask = differs(array[:, *box], values)
         for line, span, others in zip(lines, box, _OTHERS, strict=True):
             line[span] |= np.any(mask, axis=others)
     return _box(lines)

@@ -116,7 +116,8 @@ def _moments(voxels: NDArray[Any], mask: NDArray[np.bool_] | None) -> tuple[floa
 def _blocks(voxels: NDArray[Any], mask: NDArray[np.bool_] | None) -> Iterator[NDArray[Any]]:
     """The voxels (X, Y, Z) that count, some at a time."""
     for box in blocks(voxels):
-        yield voxels[box] if mask is None else voxels[box][mask[box]]
+        part = np.asarray(voxels[box])
+        yield part if mask is None else part[mask[box]]
 
 
 def _scale(target: NDArray[np.float32], mean: float, std: float) -> None:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from segkit.preprocessing.crop import content_mask
+from segkit.io.mapped import blocks, drop_pages
+from segkit.preprocessing.crop import border_values, differs
 
 OUTLINE_PIXELS = 2
 TINT = 0.4
@@ -57,21 +58,39 @@ def _colour(index: int) -> Colour:
 def grey_of(shown: NDArray[Any], limits: tuple[float, float]) -> NDArray[np.uint8]:
     """8 bits, black at the lower and white at the upper of ``limits``."""
     low, high = limits
-    scaled = (shown.astype(np.float64) - low) / max(high - low, 1e-12)
+    scaled = (np.asarray(shown).astype(np.float64) - low) / max(high - low, 1e-12)
     return np.asarray(np.clip(scaled, 0, 1) * 255, dtype=np.uint8)
 
 
 def limits_of(whole: NDArray[Any]) -> tuple[float, float]:
-    """The 1st and 99th percentile inside a constant border; for a CT, whose air would take it all, soft tissue."""
-    mask = content_mask(whole)
-    step = math.ceil((whole.size / SAMPLED_VOXELS) ** (1 / 3))
-    some = (slice(None, None, step),) * 3
-    sampled = whole[:, *some]
-    inside = sampled if mask is None else sampled[:, mask[some]]
+    """The 1st and 99th percentile inside a constant border; for a CT, whose air would take it all, soft tissue.
+
+    Of (C, X, Y, Z), of which only blocks are looked at.
+    """
+    border = border_values(whole)
+    sampled = _sampled(whole, math.ceil((whole.size / SAMPLED_VOXELS) ** (1 / 3)))
+    inside = sampled if border is None else sampled[:, differs(sampled, border)]
     low, high = np.percentile(inside if inside.size else sampled, (1, 99))
     if low < CT_BELOW:
         return SOFT_TISSUE_HU
-    return (float(low), float(high)) if low < high else (float(whole.min()), float(whole.max()))
+    return (float(low), float(high)) if low < high else _ends(whole)
+
+
+def _sampled(whole: NDArray[Any], step: int) -> NDArray[Any]:
+    """Every ``step``-th voxel of (C, X, Y, Z) along X, Y and Z, in another order of planes; a copy."""
+    axis = 1 + int(np.argmax(np.abs(whole.strides[1:])))
+    found = []
+    for start in range(0, whole.shape[axis], step):
+        plane = [slice(None), *[slice(None, None, step)] * 3]
+        plane[axis] = slice(start, start + 1)
+        found.append(np.array(whole[tuple(plane)]))
+        drop_pages(whole)
+    return np.concatenate(found, axis=axis)
+
+
+def _ends(whole: NDArray[Any]) -> tuple[float, float]:
+    ends = [(float(np.min(part)), float(np.max(part))) for part in (np.asarray(whole[box]) for box in blocks(whole))]
+    return min(low for low, _ in ends), max(high for _, high in ends)
 
 
 def outlined(

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from segkit.files import atomic_path
+from segkit.postprocessing import present_values
 from segkit.preprocessing.orient import AxisMap, to_ras
 from segkit.report.outlines import (
     OUTLINE_PIXELS,
@@ -95,7 +96,7 @@ def _coloured(scan: Volume) -> bool:
 
 def _legend(names: Mapping[str, int], colours: Colours, *maps: Volume) -> list[tuple[str, Colour]]:
     """The labels that some of ``maps`` has."""
-    present = {value for each in maps for value in np.unique(each.array).tolist()}
+    present = {value for each in maps for value in present_values(each.array)}
     return [(name, colours[value]) for name, value in names.items() if value in present]
 
 
@@ -169,7 +170,7 @@ def _fullest(labels: NDArray[Any], axis: int) -> int:
 
     So a lesion counts as much as the organ around it. The middle plane where nothing is labelled.
     """
-    values = np.unique(labels)
+    values = np.array(present_values(labels))
     counts = np.zeros((labels.shape[axis], values.size))
     for count, plane in zip(counts, np.moveaxis(labels, axis, 0), strict=True):
         count[:] = np.bincount(np.searchsorted(values, plane[plane != 0]), minlength=values.size)

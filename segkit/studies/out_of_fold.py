@@ -7,7 +7,8 @@ from pathlib import Path
 
 from segkit.bundle import read_bundle
 from segkit.dataset import Dataset
-from segkit.inference.batch import Finish, predict_job
+from segkit.inference.batch import predict_job
+from segkit.inference.finish import Finish
 from segkit.inference.outputs import plan_jobs
 from segkit.inference.predictor import Predictor
 from segkit.inference.scan import Scan

@@ -86,6 +86,11 @@ def test_segmentation_with_all_that_goes_beside_it(dicom: Any, here: Path) -> No
     record = json.loads((here / "o.dcm.json").read_text())
     assert [Path(entry["file"]).name for entry in record["input"]] == ["000", "001"]
     assert record["labels"]["bright"]["volume_ml"] == 0.64
+    # 640 mm3, though the product of the edges makes it 663.
+    for least, left in ((650, 0), (640, 128)):
+        words = ["--overwrite", "--remove-small-blobs", str(least)]
+        assert main(["predict", "tilted", "-o", "o.nii.gz", *words, *MODEL]) == 0
+        assert np.count_nonzero(np.asarray(nibabel.load("o.nii.gz").dataobj) == 5) == left
     rois = dicom.pydicom.dcmread("o_rtstruct.dcm").StructureSetROISequence
     assert [roi.ROIName for roi in rois] == ["bright", "dark"]
 
@@ -159,6 +164,11 @@ def test_tilted_gantry(dicom: Any, here: Path) -> None:
     np.testing.assert_array_equal(np.asarray(image.dataobj) == 5, voxels() == 100)
     # The volume counts 5 mm between slices, not the longer way along the tilt.
     assert json.loads((here / "o.nii.gz.json").read_text())["labels"]["bright"]["volume_ml"] == 0.64
+    # 640 mm3, though the product of the edges makes it 663.
+    for least, left in ((650, 0), (640, 128)):
+        words = ["--overwrite", "--remove-small-blobs", str(least)]
+        assert main(["predict", "tilted", "-o", "o.nii.gz", *words, *MODEL]) == 0
+        assert np.count_nonzero(np.asarray(nibabel.load("o.nii.gz").dataobj) == 5) == left
     assert main(["predict", "tilted", "-o", "o.nrrd", *MODEL]) == 0
     nrrd = SimpleITK.ReadImage("o.nrrd")
     place = nrrd.TransformIndexToPhysicalPoint((1, 2, 1))

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import itertools
 import tracemalloc
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from scipy import ndimage
 
 from segkit.errors import InputError
 from segkit.inference.label_figures import label_figures
+from segkit.io.scaled import ScaledNumbers
 from segkit.volume import Volume
 
 TILT = np.array([[1, 0, 0, 10], [0, 0.8, -0.6, 20], [0, 0.6, 0.8, 30], [0, 0, 0, 1.0]]) @ np.diag([-2.0, 5, 10, 1])
@@ -190,3 +193,24 @@ def test_a_large_scan_is_not_copied() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < labels.nbytes  # 13 MB; one float64 copy of the scan is 105 MB
+
+
+def test_intensities_of_numbers_that_are_scaled() -> None:
+    labels = Volume(np.ones((1, 2, 1, 1), np.uint8), np.eye(4))
+    scaled: Any = ScaledNumbers(np.array([2, 6], np.int16).reshape(2, 1, 1), 0.5, 10)
+    # 11 and 13.
+    intensity = label_figures(labels, {"a": 1}, channels={"CT": scaled})["a"]["intensity"]
+    assert intensity == {"CT": {"mean": 12.0, "std": 1.0}}
+
+
+def test_figures_look_at_blocks(peak_of: Callable[[str, str], int]) -> None:
+    prepare = """
+import numpy as np
+from segkit.inference.label_figures import label_figures
+from segkit.volume import Volume
+labels = Volume(np.zeros((1, 512, 512, 200), np.uint8), np.eye(4))
+labels.array[0, 1:, 1:, 1:] = 1
+scan = np.zeros((200, 512, 512), np.int16).T
+"""
+    # The pieces of the whole at once would be 262 MB.
+    assert peak_of(prepare, "label_figures(labels, {'a': 1}, channels={'CT': scan})") < 100e6

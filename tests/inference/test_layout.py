@@ -157,7 +157,17 @@ def test_a_wider_network_of_an_ensemble_counts(make_bundle: Make) -> None:
 
 def test_what_a_gpu_holds_does_not_count(make_bundle: Make) -> None:
     task = work(make_bundle(patch=PATCH), scan(100, 100, 100))
-    assert layout(dataclasses.replace(task, networks=())).bytes < layout(task).bytes
+    sums_here = dataclasses.replace(task, networks=())
+    nothing_here = dataclasses.replace(sums_here, sums=False)
+    # Of one channel, and of the weights, 32 planes are held.
+    assert layout(sums_here).bytes - layout(nothing_here).bytes == 2 * 4 * 32 * 100 * 100
+    assert layout(sums_here).bytes < layout(task).bytes
+
+
+def test_what_comes_after_the_network_counts(make_bundle: Make) -> None:
+    task = work(make_bundle(patch=PATCH), scan(100, 100, 100))
+    assert layout(dataclasses.replace(task, after=1000)).bytes == layout(task).bytes
+    assert layout(dataclasses.replace(task, after=1 << 30)).bytes == 100**3 + (1 << 30)
 
 
 def test_what_to_do_depends_on_who_set_the_limit(make_bundle: Make) -> None:

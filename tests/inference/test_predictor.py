@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -15,7 +17,12 @@ import torch
 from segkit.bundle import Bundle
 from segkit.errors import InputError, OutOfMemoryError, UsageError
 from segkit.inference import Predictor, load
+from segkit.inference.decisions import decisions_of
+from segkit.inference.layout import Layout, choose_layout
 from segkit.inference.uncertainty import entropy
+from segkit.io import read_volume
+from segkit.io.limits import resident_memory
+from segkit.preprocessing.chain import prepare_parts
 from segkit.volume import Volume
 
 FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"
@@ -136,6 +143,62 @@ def test_memory_is_checked_before_it_is_taken(make_bundle: Make) -> None:
     )
     with pytest.raises(OutOfMemoryError, match=expected):
         Predictor(make_bundle(), max_memory=1000).predict(scan())
+
+
+class SmallGPU(Predictor):
+    """Stands in for a GPU that is too small even for one window: wherever it has a part, its memory is exceeded."""
+
+    def __init__(self, bundle: Bundle, **options: Any) -> None:
+        super().__init__(bundle, device="cpu", **options)
+        self._scorer.device = torch.device("cuda")
+
+    def _decided(self, image: Any, layout: Layout, decisions: Any, place: torch.device, progress: Any) -> Any:
+        self.tried = [*getattr(self, "tried", []), (place.type, self.device.type, layout.windows.batch)]
+        if self.device.type == "cuda":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return super()._decided(image, layout, decisions, place, progress)
+
+
+def test_a_gpu_gives_way_step_by_step(make_bundle: Make) -> None:
+    bundle = make_bundle()
+    small = SmallGPU(bundle)
+    assert np.array_equal(small.predict(scan()).array, Predictor(bundle).predict(scan()).array)
+    assert small.tried == [("cuda", "cuda", None), ("cuda", "cuda", 1), ("cpu", "cuda", 1), ("cpu", "cpu", None)]
+
+
+def test_what_a_gpu_gives_up_must_fit_into_this_machine(make_bundle: Make) -> None:
+    # Sums of 64 planes, their weights and what a window takes, but one window is all that there is.
+    bundle, volume = make_bundle(patch=(64, 64, 64), labels={f"label{n}": n for n in range(1, 200)}), scan((64, 64, 64))
+    small = SmallGPU(bundle)
+    decisions = decisions_of(bundle.plan, with_uncertainty=False)
+    work = small._work(prepare_parts(volume, bundle.plan), decisions, None, 0, leans=False)
+    in_turn = [dataclasses.replace(work, networks=(), sums=False), dataclasses.replace(work, networks=()), work]
+    first, second, third = (choose_layout(each).bytes for each in in_turn)
+    assert first < second < third
+    for enough, tried in (((first + second) // 2, 2), ((second + third) // 2, 3)):
+        small = SmallGPU(bundle, max_memory=resident_memory() + enough)
+        with pytest.raises(
+            OutOfMemoryError, match=r"64 x 64 x 64 voxels take at least .* are allowed\. Allow more, or"
+        ):
+            small.predict(volume)
+        assert len(small.tried) == tried
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+@pytest.mark.parametrize("changes", [{}, {"normalise": "zscore", "threshold": 0.2, "spacing": (1.3, 0.7, 1.0)}])
+def test_scaled_numbers_give_the_same_labels(
+    make_bundle: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, changes: dict[str, Any]
+) -> None:
+    monkeypatch.setattr("segkit.io.mapped.BLOCK_VOXELS", 500)
+    image = nibabel.Nifti1Image(np.random.default_rng(0).integers(0, 2000, (20, 18, 16), np.int16), np.eye(4))
+    image.header.set_slope_inter(0.05, 0.3)
+    nibabel.save(image, tmp_path / name)
+    stored = nibabel.load(tmp_path / name).dataobj.slope
+    assert stored == np.float32(0.05)
+    bundle = make_bundle(crop_to_content=True, **changes)
+    labels = Predictor(bundle).predict(tmp_path / name).array
+    assert np.array_equal(labels, Predictor(bundle).predict(read_volume(tmp_path / name)).array)
+    assert 0 < np.count_nonzero(labels) < labels.size
 
 
 def test_fast_means_less_overlap_and_no_mirroring(make_bundle: Make) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+from isal import igzip
 
 from segkit.errors import InputError
 from segkit.io import open_source, read_labels, read_volume, write_labels
@@ -134,6 +136,35 @@ print(memory("VmHWM") - before)
     content, peak = done.stdout.splitlines()
     assert content == "[(0, 100), (100, 101), (0, 400)] 0.0 100.0"
     assert int(peak) < 120e6
+
+
+@pytest.mark.parametrize(("name", "most"), [("a.nii", 120e6), ("a.nii.gz", 105e6 + 60e6)])
+def test_numbers_that_are_scaled_take_no_more_memory(
+    tmp_path: Path, peak_of: Callable[[str, str], int], name: str, most: float
+) -> None:
+    header = nib.Nifti1Header()
+    header.set_data_dtype(np.int16)
+    header.set_data_shape((512, 512, 200))  # 105 MB, and 210 in float32
+    header["vox_offset"], header["scl_slope"], header["scl_inter"] = 352, 0.5, -1000
+    with igzip.open(tmp_path / name, "wb") if name.endswith("gz") else (tmp_path / name).open("wb") as file:
+        file.write(header.binaryblock.ljust(352, b"\0"))
+        for _ in range(200):
+            file.write(np.arange(512 * 512, dtype=np.int16).tobytes())
+    imports = """
+import nibabel, segkit.io.nifti
+from segkit.io.scans import read_frugally
+from segkit.plans import ChannelPlan
+from segkit.preprocessing.crop import content_box
+from segkit.preprocessing.intensity import apply_normalizers, normalizers
+"""
+    action = f"""
+volume = read_frugally({str(tmp_path / name)!r})
+content_box(volume.array)
+found = normalizers(volume.array, [ChannelPlan("scan", "zscore")])
+assert (found[0].lowest, found[0].highest) == (-17384, 15383.5)
+apply_normalizers(found, volume.array[:, :64, :64, :64], None)
+"""
+    assert peak_of(imports, action) < most
 
 
 def test_label_maps_are_not_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

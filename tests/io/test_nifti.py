@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from segkit.errors import InputError
 from segkit.io import from_object, open_source, read_volume, write_image, write_labels
 from segkit.io.nifti_header import read_header
+from segkit.io.scaled import ScaledNumbers
+from segkit.io.scans import read_frugally
 from segkit.volume import Volume
 
 AFFINE = np.array([[0, -2.0, 0, 10], [0, 0, 3.0, -20], [1.5, 0, 0, 30], [0, 0, 0, 1]])
@@ -68,6 +71,31 @@ def test_scale_gives_float32_as_nibabel_has_it(tmp_path: Path) -> None:
     assert volume.dtype == np.float32
     np.testing.assert_allclose(volume.array[0], nib.load(path).get_fdata())
     assert volume.array[0, 0, 0, 1] == -2.5
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+@pytest.mark.parametrize("dtype", ["u1", "i2", ">i2", "f4"])
+def test_scaled_numbers_stay_as_they_are_stored(tmp_path: Path, name: str, dtype: str) -> None:
+    array = numbers(2, 3, 4, 2, dtype=dtype)
+    header = nib.Nifti1Header(endianness=">" if dtype.startswith(">") else "<")
+    nib.save(nib.Nifti1Image(array, AFFINE, header, dtype=array.dtype), tmp_path / "a.nii")
+    content = bytearray((tmp_path / "a.nii").read_bytes())
+    header = nib.Nifti1Header(bytes(content[:348]), check=False)
+    header["scl_slope"], header["scl_inter"] = 0.1, -1024
+    content[:348] = header.binaryblock
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    found, expected = read_frugally(tmp_path / name).array, read_volume(tmp_path / name).array
+    assert isinstance(found, ScaledNumbers)
+    assert found.stored.dtype.itemsize == np.dtype(dtype).itemsize
+    assert found.dtype == expected.dtype == np.float32
+    assert np.array_equal(np.asarray(found), expected)
+    assert np.array_equal(np.asarray(found.T[1, ..., 0]), expected.T[1, ..., 0])
+
+
+def test_scaled_numbers_that_overflow(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.nii", numbers(2, 2, 2), scl_slope=1e38)
+    with pytest.raises(InputError, match="expected finite voxels, found 4 of 8 that are NaN or infinite"):
+        read_frugally(path)
 
 
 def test_slope_zero_means_no_scale(tmp_path: Path) -> None:
@@ -143,6 +171,33 @@ def test_gzip_stream_that_ends_early(tmp_path: Path) -> None:
     packed.write_bytes(gzip.compress(path.read_bytes()))
     with pytest.raises(InputError, match="expected 512 bytes as its header promises, found 480 bytes"):
         read_volume(packed)
+
+
+def padded(path: Path) -> Path:
+    """Four gigabytes of zeros behind a file, which take no room on the disk, and to read them half a minute."""
+    with path.open("r+b") as file:
+        file.truncate(1 << 32)
+    return path
+
+
+def test_zeros_behind_a_gzip_stream_are_left_alone(tmp_path: Path) -> None:
+    path = padded(saved(tmp_path / "a.nii.gz", numbers(4, 4, 4)))
+    started = time.process_time()
+    np.testing.assert_array_equal(read_volume(path).array[0], numbers(4, 4, 4))
+    assert time.process_time() - started < 5
+
+
+def test_zeros_behind_a_gzip_stream_that_ends_early(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.nii", numbers(4, 4, 4), dim=[3, 4, 4, 5, 1, 1, 1, 1])
+    packed = tmp_path / "a.nii.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    started = time.process_time()
+    with pytest.raises(InputError, match="expected 512 bytes as its header promises, found 480 bytes"):
+        read_volume(padded(packed))
+    packed.write_bytes(gzip.compress(path.read_bytes()[:300]))
+    with pytest.raises(InputError, match=r"a\.nii\.gz: expected NIfTI in one file, found no NIfTI header at its start"):
+        open_source(padded(packed))
+    assert time.process_time() - started < 5
 
 
 def test_file_cut_after_it_was_opened(tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from segkit.io.scaled import ScaledNumbers
 from segkit.report.outlines import TINT
 from segkit.report.preview import LEGEND_ENTRIES, draw_comparison, write_preview
 from segkit.volume import Volume
@@ -143,3 +146,25 @@ def test_a_comparison_shows_the_planes_that_differ_most() -> None:
     assert (picture[:-32] == GREEN).all(axis=2).any()
     assert picture.shape[1] == 400 + 24  # one plane
     assert draw_comparison(scan, *volumes, {"a": 1, "b": 2}).width == 3 * 400 + 48
+
+
+def test_numbers_that_are_scaled_look_the_same(tmp_path: Path) -> None:
+    stored = np.random.default_rng(0).integers(0, 1000, (1, 20, 18, 16)).astype(np.int16)
+    labels = (stored[0] > 900).astype(np.uint8)
+    scaled: Any = ScaledNumbers(stored, 0.25, -20)
+    expected = drawn(tmp_path, Volume(np.asarray(scaled), np.diag([1, -1, 2, 1.0])), labels, {"a": 1})
+    found = drawn(tmp_path, Volume(scaled, np.diag([1, -1, 2, 1.0])), labels, {"a": 1})
+    assert np.array_equal(found, expected)
+
+
+def test_a_preview_looks_at_blocks(tmp_path: Path, peak_of: Callable[[str, str], int]) -> None:
+    prepare = """
+import numpy as np
+from segkit.report.preview import write_preview
+from segkit.volume import Volume
+scan = Volume(np.zeros((1, 512, 512, 200), np.int16), np.eye(4))
+scan.array[0, 100:400, 100:400, 50:150] = 100
+labels = Volume((scan.array > 50).astype(np.uint8), np.eye(4))
+"""
+    # The map has 52 MB.
+    assert peak_of(prepare, f"write_preview({str(tmp_path / 'a.png')!r}, scan, labels, {{'a': 1}})") < 45e6

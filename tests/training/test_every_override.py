@@ -75,6 +75,7 @@ TRAINED = [
     ("trainer.gradient_clip", "trainer.gradient_clip=0.001"),
     ("trainer.ema", "trainer.ema=0"),
     ("trainer.loss", "trainer.loss=ce"),
+    ("augment.until", "augment.until=0"),
     ("fold", "fold=1"),
 ]
 ELSEWHERE = {

@@ -29,6 +29,7 @@ NNUNET = {
     "trainer.ema": 0.0,
     "trainer.loss": "nnunet",
     "trainer.lowest_head": False,
+    "augment.until": 1.0,
     "augment.mirror": "all",
     "augment.rotate": 0.2,
     "augment.scale": 0.2,

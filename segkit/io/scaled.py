@@ -1,0 +1,80 @@
+"""Numbers as a file stores them, and the slope and intercept of its header: values are made where they are looked at.
+
+So a scan of 16-bit numbers takes 2 bytes a voxel, or is mapped, though its values are float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+from numpy.typing import DTypeLike, NDArray
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ScaledNumbers(NDArrayOperatorsMixin):
+    """Stands for an array of float32, which ``np.asarray`` makes of it and of its parts.
+
+    What is cut out of it or turned is one as well. Any other computation of numpy makes values of all that it is given,
+    which is right everywhere and frugal where it is given a block.
+
+    >>> scaled = ScaledNumbers(np.array([[0, 2], [4, 6]], np.int16), 0.5, -1.0)
+    >>> np.asarray(scaled[1]).tolist(), (scaled > 0).tolist(), scaled.dtype.name
+    ([1.0, 2.0], [[False, False], [True, True]], 'float32')
+    """
+
+    stored: NDArray[Any]
+    slope: float
+    intercept: float
+
+    dtype = np.dtype(np.float32)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.stored.shape
+
+    @property
+    def ndim(self) -> int:
+        return self.stored.ndim
+
+    @property
+    def size(self) -> int:
+        return self.stored.size
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Bytes from one number to the next, of those that are stored."""
+        return self.stored.strides
+
+    @property
+    def T(self) -> ScaledNumbers:  # noqa: N802  (numpy's name)
+        return self.transpose()
+
+    def transpose(self, *axes: Any) -> ScaledNumbers:
+        return self._of(self.stored.transpose(*axes))
+
+    def __getitem__(self, key: Any) -> ScaledNumbers:
+        return self._of(np.asarray(self.stored[key]))
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    def __iter__(self) -> Iterator[ScaledNumbers]:
+        return map(self._of, self.stored)
+
+    def _of(self, stored: NDArray[Any]) -> ScaledNumbers:
+        return ScaledNumbers(stored, self.slope, self.intercept)
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError("values that are computed cannot be had without a copy")
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is reported as infinite
+            values = np.asarray(self.stored * np.float64(self.slope) + self.intercept).astype(self.dtype)
+        return values if dtype is None else values.astype(dtype, copy=False)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        values = (np.asarray(each) if isinstance(each, ScaledNumbers) else each for each in inputs)
+        return getattr(ufunc, method)(*values, **options)
