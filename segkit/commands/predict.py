@@ -143,6 +143,7 @@ def _predictor(given: argparse.Namespace, bundles: Sequence[Bundle], coarse: Seq
         bundles,
         device=given.device,
         precision=given.precision,
+        engine=given.engine,
         overlap=given.overlap,
         tta=given.tta,
         threads=given.threads,
@@ -255,6 +256,9 @@ def _add_computing(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (auto)")
     group.add_argument("--threads", metavar="N", type=_positive, help="CPU threads")
     group.add_argument("--precision", default="auto", help="auto, float32, bfloat16 or float16 (auto)")
+    group.add_argument(
+        "--engine", default="torch", help="auto, torch or openvino, which needs its extra and computes on a CPU (torch)"
+    )
     group.add_argument("--overlap", metavar="SHARE", type=_share, default=0.5, help="of neighbouring windows (0.5)")
     group.add_argument("--tta", action="store_true", help="average over mirrored windows, where the model allows it")
     group.add_argument("--fast", action="store_true", help="overlap 0.25 and no mirroring: sooner, a little less exact")

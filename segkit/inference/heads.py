@@ -6,7 +6,7 @@ as well be taken before it. Its features are then what has to be kept, however m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,10 +17,8 @@ from segkit.networks.unet import UNet
 
 @dataclass(frozen=True)
 class Heads:
-    """What enters the last layers of networks that agree on their outputs, and the last layers as one."""
+    """The last layers of networks that agree on their outputs, as one."""
 
-    features_of: list[Callable[[Tensor], Tensor]]
-    """Of each network: windows (B, C, X, Y[, Z]) to what enters its last layer."""
     kernel: Tensor
     """(K, F): the kernels of all, beside each other, each divided by the number of networks."""
     bias: Tensor
@@ -37,18 +35,13 @@ class Heads:
         biases = torch.stack([layer["bias"] for layer in layers])
         share = 1 / len(known)
         bias = biases.float().cpu().sum(0)[:, None] * share
-        return cls([network.features for network in known], kernels.float().cpu() * share, bias)
+        return cls(kernels.float().cpu() * share, bias)
 
     @property
     def width(self) -> int:
         """Features of all networks."""
         return self.kernel.shape[1]
 
-    def features(self, windows: Tensor) -> Tensor:
-        """(B, F, X, Y[, Z]), float32: those of all networks, one network's after the other's."""
-        found = [features(windows).float() for features in self.features_of]
-        return found[0] if len(found) == 1 else torch.cat(found, dim=1)
-
     def scores(self, features: Tensor) -> Tensor:
-        """Mean scores (K, ...) of features (F, ...), on the CPU as they are."""
+        """Mean scores (K, ...) of features (F, ...), one network's after the other's, on the CPU as they are."""
         return torch.addmm(self.bias, self.kernel, features.flatten(1)).reshape(-1, *features.shape[1:])

@@ -17,6 +17,7 @@ from segkit.bundle import Bundle
 from segkit.errors import OutOfMemoryError
 from segkit.inference.blank import BlankOnce
 from segkit.inference.decisions import Decision, decisions_of
+from segkit.inference.engine import choose_engine, make_engine
 from segkit.inference.ensemble import check_ensemble
 from segkit.inference.finish import block_bytes
 from segkit.inference.layout import Layout, Work, choose_layout
@@ -59,6 +60,7 @@ class Predictor:
         *,
         device: str = "auto",
         precision: str = "auto",
+        engine: str = "torch",
         overlap: float = 0.5,
         tta: bool = False,
         threads: int | None = None,
@@ -73,6 +75,7 @@ class Predictor:
             bundle: one model, or several as an ensemble.
             device: auto, cpu, cuda or cuda:N.
             precision: auto, float32, bfloat16 or float16.
+            engine: auto, torch or openvino, which computes on a CPU.
             overlap: share of a window's edge that neighbouring windows have in common.
             tta: also average over mirrored windows, along the axes that the plan allows.
             threads: CPU threads of the whole process; None leaves them.
@@ -102,10 +105,18 @@ class Predictor:
         self.tile_mismatch: float | None = None
         """Of the last prediction, where it was counted: see `segkit.tile_mismatch`, on the network's grid."""
         networks = [network for each in self.bundles for network in each.networks()]
-        self._scorer = WindowScorer(networks, self.plan, device=place, precision=self.precision, tta=self.tta)
+        self.engine = choose_engine(engine, device=place, precision=self.precision, networks=networks)
+        self._scorer = WindowScorer(
+            networks,
+            self.plan,
+            device=place,
+            precision=self.precision,
+            tta=self.tta,
+            engine=make_engine(self.engine, self.plan, self.precision),
+        )
         # The box needs no exact border.
         coarse = locate and Predictor(
-            locate, device=device, precision=precision, fast=True, max_memory=max_memory, quiet=True
+            locate, device=device, precision=precision, engine=engine, fast=True, max_memory=max_memory, quiet=True
         )
         self.locator = Locator(coarse, self.plan) if coarse else None
 
@@ -280,6 +291,7 @@ def load(
     *,
     device: str = "auto",
     precision: str = "auto",
+    engine: str = "torch",
     overlap: float = 0.5,
     tta: bool = False,
     fast: bool = False,
@@ -295,4 +307,6 @@ def load(
     """
     bundles = read_models(resolve_model(model))
     coarse = None if locate is None else read_models(resolve_model(locate))
-    return Predictor(bundles, device=device, precision=precision, overlap=overlap, tta=tta, fast=fast, locate=coarse)
+    return Predictor(
+        bundles, device=device, precision=precision, engine=engine, overlap=overlap, tta=tta, fast=fast, locate=coarse
+    )

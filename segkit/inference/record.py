@@ -24,12 +24,13 @@ def run_record(predictor: Predictor, images: Sequence[Path], seconds: Mapping[st
     """Everything that someone needs to repeat a prediction, in JSON types."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {"segkit": segkit.__version__, "torch": version("torch"), "python": platform.python_version()},
+        "versions": _versions(predictor.engine),
         "model": _models(predictor.bundles),
         "locate": _located(predictor),
         "input": [{"file": str(path), "sha256": file_hash(path)} for image in images for path in files_behind(image)],
         "device": str(predictor.device),
         "threads": predictor.threads,
+        "engine": predictor.engine,
         "precision": predictor.precision,
         "precision_reason": predictor.precision_reason,
         "overlap": predictor.overlap,
@@ -54,6 +55,11 @@ def is_record(path: Path) -> bool:
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(content, dict) and {"versions", "model", "input", "precision"} <= content.keys()
+
+
+def _versions(engine: str) -> dict[str, str]:
+    known = {"segkit": segkit.__version__, "torch": version("torch"), "python": platform.python_version()}
+    return {**known, engine: version(engine)}
 
 
 def _models(bundles: Sequence[Bundle]) -> list[dict[str, str]]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from segkit.errors import UsageError
+from segkit.inference.engine import Engine, torch_engine
 from segkit.inference.heads import Heads
 from segkit.networks.mode import autocast, network_to_layout, to_layout
 from segkit.plans import LEFT_RIGHT, Plan
@@ -29,7 +30,14 @@ class WindowScorer:
     """
 
     def __init__(
-        self, networks: Sequence[nn.Module], plan: Plan, *, device: torch.device, precision: str, tta: bool
+        self,
+        networks: Sequence[nn.Module],
+        plan: Plan,
+        *,
+        device: torch.device,
+        precision: str,
+        tta: bool,
+        engine: Engine = torch_engine,
     ) -> None:
         self.networks = [network_to_layout(network.to(device), LAYOUT) for network in networks]
         if any(network.training for network in self.networks):
@@ -41,6 +49,7 @@ class WindowScorer:
         self.outputs = list(plan.mirrored_outputs) if plan.mirror_swaps else None
         self.classes = len(plan.label_values)
         self.heads = self._fewer_features()
+        self._forwards = [engine(network, self.heads is None) for network in self.networks]
 
     @property
     def channels(self) -> int:
@@ -74,10 +83,11 @@ class WindowScorer:
     def _averaged(self, windows: Tensor) -> Tensor:
         """What the networks have to say of windows, mirrored or not."""
         if self.heads:
-            return self.heads.features(windows)
+            features = [forward(windows).float() for forward in self._forwards]
+            return features[0] if len(features) == 1 else torch.cat(features, dim=1)
         total: Tensor | None = None
-        for network in self.networks:
-            scores = network(windows).float()
+        for forward in self._forwards:
+            scores = forward(windows).float()
             total = scores if total is None else total.add_(scores)
         if total is None:
             raise ValueError("no network")

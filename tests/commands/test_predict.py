@@ -89,6 +89,16 @@ def test_stats_preview_roi_and_blobs(here: Path) -> None:
     assert counts(here / "dark.nii.gz") == {0: 704, 300: 96}
 
 
+def test_an_engine_that_cannot_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(here / "a.nii")
+    words = ["predict", "a.nii", "-o", "o.nii.gz", "--precision", "float16", *MODEL]
+    assert main([*words, "--engine", "openvino"]) == 2
+    assert "--engine openvino computes in float32 or bfloat16, not in float16" in capsys.readouterr().err
+    assert main([*words, "--engine", "onnx"]) == 2
+    assert "--engine onnx: must be auto, torch, openvino" in capsys.readouterr().err
+    assert not (here / "o.nii.gz").exists()
+
+
 def test_how_it_is_computed_is_recorded(here: Path) -> None:
     save(here / "a.nii")
 

@@ -1,0 +1,133 @@
+"""A U-Net as a graph of OpenVINO's operations, made layer by layer: nothing is traced, exported or written.
+
+OpenVINO itself is not imported here: its operations are given, so that this module can be read without the extra.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from segkit.errors import UsageError
+from segkit.networks.residual_unet import ResidualBlock, ResidualUNet
+from segkit.networks.unet import UNet
+
+KNOWN_NETWORKS = (UNet, ResidualUNet)
+"""Exactly these: a class of another package that derives from them may compute something else."""
+
+Node = Any
+"""A node of OpenVINO's graph, whose package has no types."""
+
+
+class GraphBuilder:
+    """Layers in evaluation mode to operations, with the layers' present weights in float32."""
+
+    def __init__(self, operations: Any) -> None:
+        """``operations``: one of OpenVINO's sets of operations, from ``openvino.opset14`` on."""
+        self.operations = operations
+        self._layers: dict[type[nn.Module], Callable[[Any, Node], Node]] = {
+            nn.Sequential: self._sequence,  # convolution blocks and stages, too
+            ResidualBlock: self._residual,
+            nn.Conv2d: self._convolution,
+            nn.Conv3d: self._convolution,
+            nn.ConvTranspose2d: self._upsampling,
+            nn.ConvTranspose3d: self._upsampling,
+            nn.AvgPool2d: self._pool,
+            nn.AvgPool3d: self._pool,
+            nn.GroupNorm: self._group_norm,
+            nn.BatchNorm2d: self._batch_norm,
+            nn.BatchNorm3d: self._batch_norm,
+            nn.Identity: lambda _, x: x,
+            nn.LeakyReLU: lambda layer, x: operations.prelu(x, _constant(operations, [layer.negative_slope])),
+            nn.ReLU: lambda _, x: operations.relu(x),
+            nn.SiLU: lambda _, x: operations.swish(x),
+            nn.GELU: lambda _, x: operations.gelu(x, "erf"),
+        }
+
+    def unet(self, network: UNet, shape: Sequence[int], *, head: bool) -> tuple[Node, Node]:
+        """Input and output of the graph for windows of ``shape`` (B, C, X, Y[, Z]).
+
+        Args:
+            network: one of KNOWN_NETWORKS.
+            shape: of what is put in; a graph is made for one shape.
+            head: whether scores come out, or what enters the last layer.
+        """
+        windows = self.operations.parameter(list(shape), np.float32)
+        x, skips = windows, []
+        for stage in network.encoder:
+            x = self.layer(stage, x)
+            skips.append(x)
+        skips.pop()
+        for stage in network.decoder:
+            x = self._decoder_stage(stage, x, skips.pop())
+        return windows, self.layer(network.head, x) if head else x
+
+    def layer(self, layer: nn.Module, x: Node) -> Node:
+        """``layer`` of ``x``.
+
+        Raises:
+            UsageError: a layer that is none of segkit's own networks'.
+        """
+        for kind, made in self._layers.items():
+            if isinstance(layer, kind):
+                return made(layer, x)
+        raise UsageError(f"--engine openvino does not know the layer {type(layer).__name__}: take --engine torch")
+
+    def _sequence(self, layers: nn.Sequential, x: Node) -> Node:
+        for layer in layers:
+            x = self.layer(layer, x)
+        return x
+
+    def _decoder_stage(self, stage: Any, below: Node, skip: Node) -> Node:
+        """Of a `segkit.networks.blocks.DecoderStage`."""
+        return self.layer(stage.convs, self.operations.concat([self.layer(stage.up, below), skip], 1))
+
+    def _residual(self, block: ResidualBlock, x: Node) -> Node:
+        summed = self.operations.add(self.layer(block.conv2, self.layer(block.conv1, x)), self.layer(block.shortcut, x))
+        return self.layer(block.activation, summed)
+
+    def _convolution(self, layer: nn.Conv2d | nn.Conv3d, x: Node) -> Node:
+        padding = [int(edge) for edge in layer.padding]
+        weight = _constant(self.operations, layer.weight)
+        made = self.operations.convolution(x, weight, layer.stride, padding, padding, layer.dilation)
+        return self._with_bias(layer, made)
+
+    def _upsampling(self, layer: nn.ConvTranspose2d | nn.ConvTranspose3d, x: Node) -> Node:
+        weight = _constant(self.operations, layer.weight)
+        return self._with_bias(layer, self.operations.convolution_backprop_data(x, weight, layer.stride))
+
+    def _with_bias(self, layer: nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d, x: Node) -> Node:
+        if layer.bias is None:
+            return x
+        wide = layer.bias.reshape(1, -1, *[1] * (layer.weight.ndim - 2))
+        return self.operations.add(x, _constant(self.operations, wide))
+
+    def _pool(self, layer: nn.AvgPool2d | nn.AvgPool3d, x: Node) -> Node:
+        edges = layer.kernel_size
+        none = [0] * len(edges)  # type: ignore[arg-type]  # segkit gives a tuple
+        return self.operations.avg_pool(x, edges, none, none, edges, exclude_pad=True)
+
+    def _group_norm(self, layer: nn.GroupNorm, x: Node) -> Node:
+        # OpenVINO (2026.4.1) has an operation for it, as fast, that ends the process in residual blocks.
+        operations, shape = self.operations, list(x.shape)
+        groups = operations.reshape(x, [shape[0], layer.num_groups, -1], False)
+        normed = operations.reshape(operations.mvn(groups, [2], True, layer.eps, "inside_sqrt"), shape, False)
+        wide = [1, -1, *[1] * (len(shape) - 2)]
+        weight, bias = (_constant(operations, each.reshape(wide)) for each in (layer.weight, layer.bias))
+        return operations.add(operations.multiply(normed, weight), bias)
+
+    def _batch_norm(self, layer: nn.BatchNorm2d | nn.BatchNorm3d, x: Node) -> Node:
+        numbers = (layer.weight, layer.bias, layer.running_mean, layer.running_var)
+        return self.operations.batch_norm_inference(
+            x, *(_constant(self.operations, each) for each in numbers), layer.eps
+        )
+
+
+def _constant(operations: Any, values: Tensor | Sequence[float] | None) -> Node:
+    if values is None:
+        raise TypeError("a norm without weights")
+    return operations.constant(torch.as_tensor(values).detach().cpu().float().contiguous().numpy())
