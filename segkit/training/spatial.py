@@ -124,14 +124,14 @@ def _turned(image: Tensor, labels: Tensor, matrix: NDArray[np.float64], patch: S
 def _stretched(
     image: Tensor, labels: Tensor, matrix: NDArray[np.float64], patch: Sequence[int]
 ) -> tuple[Tensor, Tensor]:
-    """What `_turned` finds, bit for bit, for a diagonal matrix: one axis after the other, which is 4 times as fast."""
+    """What `_turned` finds, bit for bit, for a diagonal matrix: axis by axis, with fewer passes."""
     positions, nearest = _positions(matrix, patch, labels.shape, slice(None)), {}
     for axis in (axis for axis in (2, 1, 0) if _moved(matrix)[axis]):
         last, position = labels.shape[axis] - 1, positions[axis]
         low = position.floor().clamp_(0, max(0, last - 1))
         index, weight = low.flatten().int(), position - low
         after = (index + 1).clamp_max_(last)
-        image = torch.lerp(along(image, axis + 1, index), along(image, axis + 1, after), weight)
+        image = along(image, axis + 1, index).lerp_(along(image, axis + 1, after), weight)
         nearest[axis] = torch.where(weight.flatten() >= 0.5, after, index)
     for axis, index in reversed(nearest.items()):  # the last axis last: fewer voxels are left, and it is the slowest
         labels = along(labels, axis, index)
@@ -173,7 +173,7 @@ def _interpolated(values: Tensor, index: Tensor, steps: Sequence[Step]) -> Tenso
     if not steps:
         return at(values, index)
     (stride, weight), *rest = steps
-    return torch.lerp(_interpolated(values, index, rest), _interpolated(values[stride:], index, rest), weight)
+    return _interpolated(values, index, rest).lerp_(_interpolated(values[stride:], index, rest), weight)
 
 
 def _nearest(index: Tensor, steps: Sequence[Step]) -> Tensor:
