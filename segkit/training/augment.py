@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segkit.config import AugmentConfig
+from segkit.training.gathering import along
 
 TINY = 1e-7
 """In place of the range or the spread of a constant channel."""
@@ -133,7 +134,7 @@ def lower_resolution(channel: Tensor, zoom: float, flat: int | None = None) -> T
         chosen = ((torch.arange(kept) + 0.5) * (edge / kept)).int()
         before, after = chosen[below.int()], chosen[(below.int() + 1).clamp_max_(kept - 1)]
         weight = (position - below).view([-1 if other == axis else 1 for other in range(3)])
-        channel = torch.lerp(channel.index_select(axis, before), channel.index_select(axis, after), weight)
+        channel = torch.lerp(along(channel, axis, before), along(channel, axis, after), weight)
     return channel
 
 

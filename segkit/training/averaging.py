@@ -14,23 +14,31 @@ def averaged_copy(network: nn.Module) -> nn.Module:
     return copy.deepcopy(network).requires_grad_(False).eval()
 
 
-@torch.no_grad()
-def update_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
-    """Move ``average`` towards ``network``.
+class RunningAverage:
+    """Moves ``average``, a copy of ``network``, towards it.
 
-    Floating buffers are averaged as well (else a BatchNorm network would predict from its first statistics), whole
-    numbers are copied. Early on the decay is smaller, so that the random start is forgotten.
+    Their values are looked up once, for walking through all modules took longer than averaging a small network: whoever
+    moves them to another device, which gives them other buffers, makes this anew.
     """
-    weight = 1 - min(decay, (1 + step) / (10 + step))
-    pairs = list(zip(_values(average), _values(network), strict=True))
-    floating = [(kept, new.to(kept.dtype)) for kept, new in pairs if kept.is_floating_point()]
-    torch._foreach_lerp_([kept for kept, _ in floating], [new for _, new in floating], weight)
-    for kept, new in pairs:
-        if not kept.is_floating_point():
+
+    def __init__(self, average: nn.Module, network: nn.Module) -> None:
+        pairs = list(zip(_values(average), _values(network), strict=True))
+        self._floating = [pair for pair in pairs if pair[0].is_floating_point()]
+        self._whole = [pair for pair in pairs if not pair[0].is_floating_point()]
+
+    @torch.no_grad()
+    def update(self, decay: float, step: int) -> None:
+        """One step. Early on the decay is smaller, so that the random start is forgotten.
+
+        Floating buffers are averaged as well (else a BatchNorm network would predict from its first statistics), whole
+        numbers are copied.
+        """
+        weight = 1 - min(decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_([kept for kept, _ in self._floating], [new for _, new in self._floating], weight)
+        for kept, new in self._whole:
             kept.copy_(new)
 
 
 def _values(network: nn.Module) -> Iterator[Tensor]:
-    """Parameters and buffers; a dictionary of them would be made anew in every step."""
     yield from network.parameters()
     yield from network.buffers()

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from segkit.config import TrainerConfig
 from segkit.errors import InputError
 from segkit.networks.mode import Mode, network_to_layout
-from segkit.training.averaging import averaged_copy, update_average
+from segkit.training.averaging import RunningAverage, averaged_copy
 from segkit.training.compute import memory_saved
 from segkit.training.losses import tell_progress
 from segkit.training.optimizers import OPTIMIZERS
@@ -22,6 +22,8 @@ from segkit.training.step_loss import ReplayedLoss, StepLoss
 
 class SegmentationModule(L.LightningModule):
     """Trains ``network`` and keeps ``average``, the moving average that validation and the bundle use."""
+
+    running_average: RunningAverage
 
     def __init__(
         self, network: nn.Module, trainer_config: TrainerConfig, *, loss: nn.Module, slice_axis: int | None, mode: Mode
@@ -55,12 +57,15 @@ class SegmentationModule(L.LightningModule):
             group["full_lr"] = group["lr"]
         return optimizer
 
+    def on_train_start(self) -> None:
+        self.running_average = RunningAverage(self.average, self.network)  # now that both are on their device
+
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
         factor = learning_rate_factor(self.schedule.progress, self.trainer_config)
         for group in optimizer.param_groups:
             group["lr"] = factor * group["full_lr"]
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
-        update_average(self.average, self.network, self.trainer_config.ema, self.schedule.step)
+        self.running_average.update(self.trainer_config.ema, self.schedule.step)
         self.schedule.advance()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -43,11 +43,12 @@ def _newton_schulz(grams: Tensor, steps: int) -> Tensor:
     norms = grams.diagonal(dim1=1, dim2=2).sum(1)[:, None, None].sqrt() + 1e-7
     gram = grams / norms**2
     unit = torch.eye(grams.shape[1], dtype=grams.dtype, device=grams.device)
-    factor = unit / norms
-    for _ in range(steps):
-        polynomial = torch.baddbmm(b * gram, gram, gram, alpha=c) + a * unit
+    factor, constant = unit / norms, a * unit
+    for left in reversed(range(steps)):
+        polynomial = (b * gram).baddbmm_(gram, gram, alpha=c).add_(constant)
         factor = polynomial @ factor
-        gram = polynomial @ gram @ polynomial
+        if left:
+            gram = polynomial @ gram @ polynomial
     return factor
 
 
@@ -74,7 +75,8 @@ class MuonAdamW(Optimizer):
             if parameters:
                 update = _muon_update if group["matrix"] else _adam_update
                 changes = update(parameters, [self.state[parameter] for parameter in parameters], group)
-                torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+                if group["weight_decay"]:
+                    torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
                 torch._foreach_add_(parameters, changes, alpha=-group["lr"])
         return loss
 
@@ -107,7 +109,8 @@ def _adam_update(parameters: list[Tensor], states: States, group: dict[str, Any]
     torch._foreach_lerp_(firsts, gradients, 1 - beta1)
     torch._foreach_mul_(seconds, beta2)
     torch._foreach_addcmul_(seconds, gradients, gradients, 1 - beta2)
-    sizes = torch._foreach_sqrt(torch._foreach_div(seconds, [1 - beta2 ** state["step"] for state in states]))
+    sizes = torch._foreach_div(seconds, [1 - beta2 ** state["step"] for state in states])
+    torch._foreach_sqrt_(sizes)
     torch._foreach_add_(sizes, group["eps"])
     changes = torch._foreach_div(firsts, [1 - beta1 ** state["step"] for state in states])
     torch._foreach_div_(changes, sizes)

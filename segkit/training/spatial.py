@@ -15,6 +15,7 @@ from torch import Tensor
 
 from segkit.config import AugmentConfig
 from segkit.plans import LEFT_RIGHT, Plan
+from segkit.training.gathering import along, at
 
 SLAB = 3.0
 """A patch whose longest edge is more than this many times that across the thickest slices is a slab (nnU-Net)."""
@@ -35,7 +36,7 @@ class Placement:
     @property
     def moved(self) -> NDArray[np.bool_]:
         """(3,): along which axes of the scan voxels are sampled elsewhere than in a plain cut."""
-        return np.zeros(3, dtype=bool) if self.matrix is None else (self.matrix != np.eye(3)).any(axis=1)
+        return np.zeros(3, dtype=bool) if self.matrix is None else _moved(self.matrix)
 
     def reach(self, patch: Sequence[int]) -> NDArray[np.int64]:
         """Edges of the box that must be cut so that every sample lies inside it."""
@@ -45,6 +46,10 @@ class Placement:
         grown = 2 * np.ceil(np.abs(self.matrix) @ ((size - 1) / 2)).astype(np.int64) + 2
         # The same parity keeps the centre of the box on the centre of the patch.
         return np.where(self.moved, grown + (grown - size) % 2, size)
+
+
+def _moved(matrix: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return np.asarray((matrix != np.eye(3)).any(axis=1))
 
 
 def flat_axis(plan: Plan, dummy_2d: str | int) -> int | None:
@@ -94,20 +99,43 @@ def resample_patch(image: Tensor, labels: Tensor, placement: Placement, patch: S
 
     Voxels are gathered by index rather than by `torch.nn.functional.grid_sample`, which took twice as long.
     """
-    if placement.matrix is None:
+    matrix = placement.matrix
+    if matrix is None:
         return image, labels
+    turned = (matrix != np.diag(matrix.diagonal())).any()
+    return (_turned if turned else _stretched)(image, labels, matrix, patch)
+
+
+def _turned(image: Tensor, labels: Tensor, matrix: NDArray[np.float64], patch: Sequence[int]) -> tuple[Tensor, Tensor]:
     moved = torch.empty((len(image), *patch), dtype=image.dtype)
     nearest = torch.empty(tuple(patch), dtype=labels.dtype)
     channels, values = image.flatten(1), labels.flatten()
     planes = max(1, BLOCK // (patch[1] * patch[2]))
     for start in range(0, patch[0], planes):
         rows = slice(start, start + planes)
-        positions = _positions(placement.matrix, patch, labels.shape, rows)
-        index, steps = _lower_corner(positions, labels.shape, placement.moved)
+        positions = _positions(matrix, patch, labels.shape, rows)
+        index, steps = _lower_corner(positions, labels.shape, _moved(matrix))
         for channel, target in zip(channels, moved, strict=True):
             target[rows] = _interpolated(channel, index, steps)
-        nearest[rows] = _at(values, _nearest(index, steps))
+        nearest[rows] = at(values, _nearest(index, steps))
     return moved, nearest
+
+
+def _stretched(
+    image: Tensor, labels: Tensor, matrix: NDArray[np.float64], patch: Sequence[int]
+) -> tuple[Tensor, Tensor]:
+    """What `_turned` finds, bit for bit, for a diagonal matrix: axis by axis, with fewer passes."""
+    positions, nearest = _positions(matrix, patch, labels.shape, slice(None)), {}
+    for axis in (axis for axis in (2, 1, 0) if _moved(matrix)[axis]):
+        last, position = labels.shape[axis] - 1, positions[axis]
+        low = position.floor().clamp_(0, max(0, last - 1))
+        index, weight = low.flatten().int(), position - low
+        after = (index + 1).clamp_max_(last)
+        image = along(image, axis + 1, index).lerp_(along(image, axis + 1, after), weight)
+        nearest[axis] = torch.where(weight.flatten() >= 0.5, after, index)
+    for axis, index in reversed(nearest.items()):  # the last axis last: fewer voxels are left, and it is the slowest
+        labels = along(labels, axis, index)
+    return image, labels
 
 
 def _positions(matrix: NDArray[np.float64], patch: Sequence[int], box: Sequence[int], rows: slice) -> list[Tensor]:
@@ -134,7 +162,7 @@ def _lower_corner(
     for axis, position in enumerate(positions):
         stride = int(np.prod(box[axis + 1 :]))
         low = position.floor().clamp_(0, max(0, box[axis] - 2 if moved[axis] else box[axis] - 1))
-        index = index + low.int() * stride
+        index = torch.add(index, low.int(), alpha=stride)
         if moved[axis] and box[axis] > 1:
             steps.append((stride, position - low))
     return index, steps
@@ -143,20 +171,16 @@ def _lower_corner(
 def _interpolated(values: Tensor, index: Tensor, steps: Sequence[Step]) -> Tensor:
     """Linear along each of ``steps``, one after the other."""
     if not steps:
-        return _at(values, index)
+        return at(values, index)
     (stride, weight), *rest = steps
-    return torch.lerp(_interpolated(values, index, rest), _interpolated(values, index + stride, rest), weight)
+    return _interpolated(values, index, rest).lerp_(_interpolated(values[stride:], index, rest), weight)
 
 
 def _nearest(index: Tensor, steps: Sequence[Step]) -> Tensor:
     """Index of the nearest of the eight voxels; half-way it is the next one."""
     for stride, weight in steps:
-        index = index + (weight >= 0.5).int() * stride
+        index = torch.add(index, (weight >= 0.5).int(), alpha=stride)
     return index
-
-
-def _at(values: Tensor, index: Tensor) -> Tensor:
-    return values.index_select(0, index.flatten()).view(index.shape)
 
 
 def mirror(image: Tensor, labels: Tensor, plan: Plan, random: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -168,5 +192,5 @@ def mirror(image: Tensor, labels: Tensor, plan: Plan, random: np.random.Generato
     if LEFT_RIGHT in chosen and plan.mirror_swaps:
         # Voxels that nobody has annotated have the index after the last.
         renamed = torch.tensor([*plan.mirrored_outputs, len(plan.mirrored_outputs)], dtype=labels.dtype)
-        labels = _at(renamed, labels.int())
+        labels = at(renamed, labels.int())
     return image, labels

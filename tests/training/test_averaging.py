@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from segkit.training.averaging import averaged_copy, update_average
+from segkit.training.averaging import RunningAverage, averaged_copy
 
 
 def test_average_follows_weights_and_buffers() -> None:
@@ -17,7 +17,7 @@ def test_average_follows_weights_and_buffers() -> None:
         average[0].weight.fill_(0.0)
     network[1].running_mean.fill_(4.0)
     network[1].num_batches_tracked.fill_(7)
-    update_average(average, network, decay=0.5, step=1000)
+    RunningAverage(average, network).update(decay=0.5, step=1000)
     assert average[0].weight.flatten().tolist() == [0.5, 0.5]
     assert average[1].running_mean.tolist() == [2.0, 2.0]
     assert average[1].num_batches_tracked == 7
@@ -30,5 +30,5 @@ def test_the_random_start_is_forgotten_quickly() -> None:
     with torch.no_grad():
         network.weight.fill_(1.0)
         average.weight.fill_(0.0)
-    update_average(average, network, decay=0.999, step=0)
+    RunningAverage(average, network).update(decay=0.999, step=0)
     assert average.weight.item() == pytest.approx(0.9)

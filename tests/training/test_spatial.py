@@ -12,7 +12,7 @@ from torch.nn.functional import affine_grid, grid_sample
 
 from segkit.config import AugmentConfig
 from segkit.plans import Plan
-from segkit.training.spatial import Placement, draw_placement, flat_axis, mirror, resample_patch
+from segkit.training.spatial import Placement, _stretched, _turned, draw_placement, flat_axis, mirror, resample_patch
 
 TURNED = AugmentConfig(rotate=1, scale=0)
 SCALED = AugmentConfig(rotate=0, scale=1)
@@ -162,6 +162,18 @@ def test_it_samples_as_torch_does(flat: Any, plan_for_balls: Plan) -> None:
     found, found_labels = resample_patch(image, labels, placement, patch)
     assert torch.allclose(found, linear, atol=1e-4)
     assert (found_labels == nearest).float().mean() > 0.99
+
+
+@pytest.mark.parametrize("diagonal", [(1.25, 1.25, 1.25), (0.8, 0.7, 0.6), (1.0, 1.3, 1.3), (1.0, 1.0, 0.9)])
+def test_one_axis_after_the_other_is_the_same_bit_for_bit(diagonal: tuple[float, float, float]) -> None:
+    matrix, patch = np.diag(diagonal), (21, 18, 37)
+    numbers = torch.Generator().manual_seed(0)
+    box = [int(edge) for edge in Placement(matrix).reach(patch)]
+    image, labels = torch.randn(2, *box, generator=numbers), torch.randint(3, box, generator=numbers, dtype=torch.uint8)
+    for found, expected in zip(
+        _stretched(image, labels, matrix, patch), _turned(image, labels, matrix, patch), strict=True
+    ):
+        assert torch.equal(found, expected)
 
 
 def test_labels_stay_integers_that_go_with_the_image(plan_for_balls: Plan) -> None:
