@@ -1,8 +1,12 @@
-"""GroupNorm that is fast in channels-last layout: by own kernels on a GPU (`cuda_norm`), on a CPU as follows.
+"""GroupNorm that is fast and accurate in channels-last layout: by own kernels on a GPU (`cuda_norm`), on a CPU so:
 
 PyTorch's own backward pass (2.13) takes 2 to 8 times as long there as that of BatchNorm, and with bfloat16 more time
 than the convolution before it. BatchNorm's kernels are fast and can do the work: a sample's group statistics are given
 to them as if they were running statistics of its channels.
+
+PyTorch's own forward pass adds up all values of a group one after the other: over 128^3 voxels the result is off by
+4e-3, otherwise for another number of threads. That is less than a training notices; a prediction in float32 takes
+statistics of a few thousand voxels at a time, to 1e-5.
 """
 
 from __future__ import annotations
@@ -19,6 +23,8 @@ from segkit.networks.cuda_norm import kernel_for, slope_of
 
 WORTH_IT = 1 << 16
 """Values of a sample from which the own backward pass is faster; below it PyTorch's many small calls cost more."""
+IN_CACHE = 1 << 17
+"""Values of which statistics are taken at a time: half a megabyte."""
 
 
 class GroupNorm(nn.GroupNorm):
@@ -38,18 +44,48 @@ class GroupNorm(nn.GroupNorm):
         kernel = kernel_for(input)
         if kernel:
             return kernel(input, self.weight, self.bias, groups=self.num_groups, eps=self.eps, slope=None)
-        if not (torch.is_grad_enabled() and self.weight.dtype == torch.float32 and _is_slow(input)):
-            return super().forward(input)
-        return group_norm(input, self.weight, self.bias, groups=self.num_groups, eps=self.eps)
+        if self.weight.dtype == torch.float32 and _is_large(input):
+            if torch.is_grad_enabled():
+                return group_norm(input, self.weight, self.bias, groups=self.num_groups, eps=self.eps)
+            if input.dtype == torch.float32:
+                return accurate_group_norm(input, self.weight, self.bias, groups=self.num_groups, eps=self.eps)
+        return super().forward(input)
 
 
-def _is_slow(x: Tensor) -> bool:
+def _is_large(x: Tensor) -> bool:
+    """And in a layout in which PyTorch is slow, and inaccurate."""
     return (
         x.device.type == "cpu"
         and x.dtype in (torch.float32, torch.bfloat16)
         and x.numel() >= WORTH_IT * x.shape[0]
         and is_channels_last(x)
     )
+
+
+def accurate_group_norm(x: Tensor, weight: Tensor, bias: Tensor, *, groups: int, eps: float) -> Tensor:
+    """F.group_norm of a float32 ``x`` (B, C, ...) in channels-last layout, without a backward pass."""
+    y, unused = torch.empty_like(x), torch.empty(0)
+    for sample, target in zip(torch.split(x, 1), torch.split(y, 1), strict=True):
+        mean, var = (each.repeat_interleave(x.shape[1] // groups) for each in _statistics(sample, groups))
+        torch.native_batch_norm(sample, weight, bias, mean, var, False, 0.0, eps, out=(target, unused, unused))
+    return y
+
+
+def _statistics(sample: Tensor, groups: int) -> tuple[Tensor, Tensor]:
+    """Mean and variance (groups,) of a sample (1, C, ...): those of parts that fit into a cache, put together.
+
+    With n_k of n voxels in part k: mean = sum(n_k mean_k) / n, var = sum(n_k (var_k + (mean_k - mean)^2)) / n.
+    """
+    channels = sample.shape[1]
+    rows = sample.movedim(1, -1).reshape(-1, channels)
+    parts = torch.split(rows, max(1, IN_CACHE // channels))
+    none = torch.zeros(channels)  # running statistics, which stay as they are
+    found = [torch.ops.aten.batch_norm_update_stats(part.T[None, :, :, None], none, none, 0.0) for part in parts]
+    means, variances = (torch.stack(each).double().view(len(parts), groups, -1) for each in zip(*found, strict=True))
+    shares = torch.tensor([len(part) / len(rows) for part in parts], dtype=torch.float64)
+    mean = shares @ means.mean(2)
+    var = shares @ (variances + (means - mean[:, None]) ** 2).mean(2)
+    return mean.float(), var.float()
 
 
 def group_norm(x: Tensor, weight: Tensor, bias: Tensor, *, groups: int, eps: float) -> Tensor:

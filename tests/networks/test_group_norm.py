@@ -67,3 +67,39 @@ def test_the_layer_takes_it_for_large_channels_last_samples_only() -> None:
     last = large.contiguous(memory_format=torch.channels_last_3d)
     names = [type(layer(x).grad_fn).__name__ for x in (last, large, small)]
     assert names == ["GroupNormFunctionBackward", "NativeGroupNormBackward0", "NativeGroupNormBackward0"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "groups"),
+    [((2, 4, 65, 64, 63), 2), ((1, 6, 50, 70, 30), 3), ((1, 2, 400, 500), 1), ((3, 64, 9, 11, 13), 8)],
+)
+def test_a_prediction_in_float32_has_statistics_to_the_last_digits(shape: tuple[int, ...], groups: int) -> None:
+    x = draw(shape, 0) + 3
+    norm = GroupNorm(groups, shape[1])
+    with torch.no_grad():
+        norm.weight.copy_(draw((shape[1],), 1))
+        norm.bias.copy_(draw((shape[1],), 2))
+        exact = F.group_norm(x.double(), groups, norm.weight.double(), norm.bias.double())
+        # PyTorch's is off by 1e-4 to 5e-3 in the first three.
+        torch.testing.assert_close(norm(x).double(), exact, rtol=1e-5, atol=2e-5)
+
+
+def test_a_constant_group_has_no_variance() -> None:
+    x = torch.full((1, 4, 40, 40, 40), 7.0).contiguous(memory_format=torch.channels_last_3d)
+    with torch.no_grad():
+        assert torch.equal(GroupNorm(2, 4)(x), torch.zeros_like(x))
+
+
+def test_threads_change_no_more_than_the_last_digits() -> None:
+    x, norm = draw((1, 4, 96, 96, 96), 0) + 3, GroupNorm(2, 4)
+    before = torch.get_num_threads()
+    try:
+        found = []
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            with torch.no_grad():
+                found.append(norm(x))
+    finally:
+        torch.set_num_threads(before)
+    for other in found[1:]:
+        torch.testing.assert_close(other, found[0], rtol=0, atol=1e-5)
