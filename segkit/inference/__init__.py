@@ -11,8 +11,9 @@ from segkit.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from segkit.inference.ensemble import check_ensemble
+    from segkit.inference.loading import load
     from segkit.inference.models import read_models
-    from segkit.inference.predictor import Predictor, load
+    from segkit.inference.predictor import Predictor
 
 __all__ = ["Predictor", "check_ensemble", "load", "read_models"]
 
@@ -21,7 +22,7 @@ __getattr__ = lazy_names(
     {
         "Predictor": "segkit.inference.predictor",
         "check_ensemble": "segkit.inference.ensemble",
-        "load": "segkit.inference.predictor",
+        "load": "segkit.inference.loading",
         "read_models": "segkit.inference.models",
     },
 )

@@ -22,14 +22,12 @@ from segkit.inference.ensemble import check_ensemble
 from segkit.inference.finish import block_bytes
 from segkit.inference.layout import Layout, Work, choose_layout
 from segkit.inference.locate import Locator, warn_of_cut
-from segkit.inference.models import read_models
 from segkit.inference.precision import choose_precision
 from segkit.inference.restore import Output, restore
 from segkit.inference.scorer import WindowScorer, choose_device
 from segkit.inference.value_range import odd_ranges
 from segkit.inference.watched import CountedNetwork, Progress, Stopwatch, WatchedScan
 from segkit.io import from_object
-from segkit.model_names import resolve_model
 from segkit.postprocessing import apply_rules
 from segkit.preprocessing.chain import ScanParts, prepare_parts
 from segkit.preprocessing.crop import Box
@@ -284,29 +282,3 @@ class Predictor:
             log.warning("the network does not fit into the GPU's memory: going on with the CPU")
             self._scorer.move(cpu)
         yield cpu, None
-
-
-def load(
-    model: str | PathLike[str] | None = None,
-    *,
-    device: str = "auto",
-    precision: str = "auto",
-    engine: str = "torch",
-    overlap: float = 0.5,
-    tta: bool = False,
-    fast: bool = False,
-    locate: str | PathLike[str] | None = None,
-) -> Predictor:
-    """A Predictor from a bundle or run folder, a .segkit file, a folder of several, or a model's name.
-
-    ``load(MODEL).predict(scan)`` returns the label map as a Volume. Without a model: $SEGKIT_MODEL or the newest run.
-    ``locate`` names a coarse model that first finds the box which the model then computes in.
-
-    Raises:
-        InputError: no such model, a damaged one, or a coarse model of other labels or channels.
-    """
-    bundles = read_models(resolve_model(model))
-    coarse = None if locate is None else read_models(resolve_model(locate))
-    return Predictor(
-        bundles, device=device, precision=precision, engine=engine, overlap=overlap, tta=tta, fast=fast, locate=coarse
-    )

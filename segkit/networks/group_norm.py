@@ -45,7 +45,8 @@ class GroupNorm(nn.GroupNorm):
         if kernel:
             return kernel(input, self.weight, self.bias, groups=self.num_groups, eps=self.eps, slope=None)
         if self.weight.dtype == torch.float32 and _is_large(input):
-            if torch.is_grad_enabled():
+            # In training also where gradients are off, because the activations are computed anew for them.
+            if self.training or torch.is_grad_enabled():
                 return group_norm(input, self.weight, self.bias, groups=self.num_groups, eps=self.eps)
             if input.dtype == torch.float32:
                 return accurate_group_norm(input, self.weight, self.bias, groups=self.num_groups, eps=self.eps)

@@ -75,7 +75,7 @@ def test_the_layer_takes_it_for_large_channels_last_samples_only() -> None:
 )
 def test_a_prediction_in_float32_has_statistics_to_the_last_digits(shape: tuple[int, ...], groups: int) -> None:
     x = draw(shape, 0) + 3
-    norm = GroupNorm(groups, shape[1])
+    norm = GroupNorm(groups, shape[1]).eval()
     with torch.no_grad():
         norm.weight.copy_(draw((shape[1],), 1))
         norm.bias.copy_(draw((shape[1],), 2))
@@ -87,11 +87,11 @@ def test_a_prediction_in_float32_has_statistics_to_the_last_digits(shape: tuple[
 def test_a_constant_group_has_no_variance() -> None:
     x = torch.full((1, 4, 40, 40, 40), 7.0).contiguous(memory_format=torch.channels_last_3d)
     with torch.no_grad():
-        assert torch.equal(GroupNorm(2, 4)(x), torch.zeros_like(x))
+        assert torch.equal(GroupNorm(2, 4).eval()(x), torch.zeros_like(x))
 
 
 def test_threads_change_no_more_than_the_last_digits() -> None:
-    x, norm = draw((1, 4, 96, 96, 96), 0) + 3, GroupNorm(2, 4)
+    x, norm = draw((1, 4, 96, 96, 96), 0) + 3, GroupNorm(2, 4).eval()
     before = torch.get_num_threads()
     try:
         found = []
@@ -103,3 +103,10 @@ def test_threads_change_no_more_than_the_last_digits() -> None:
         torch.set_num_threads(before)
     for other in found[1:]:
         torch.testing.assert_close(other, found[0], rtol=0, atol=1e-5)
+
+
+def test_in_training_numbers_do_not_depend_on_whether_gradients_are_on() -> None:
+    x, norm = draw((1, 4, 64, 64, 64), 0) + 3, GroupNorm(2, 4)
+    with torch.no_grad():
+        off = norm(x)
+    assert torch.equal(off, norm(x))
