@@ -31,6 +31,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "predict": ("scans in, label maps out", "segkit.commands.predict"),
     "evaluate": ("compare label maps with references", "segkit.commands.evaluate"),
     "info": ("what is this model, plan or scan?", "segkit.commands.info"),
+    "export": ("a model as one file to share, or for OpenVINO", "segkit.commands.export"),
     "models": ("the models that predict -m finds by name", "segkit.commands.models"),
 }
 

@@ -54,14 +54,20 @@ def _obstacle(device: torch.device, precision: str, networks: Sequence[nn.Module
         return f"computes on a CPU, not on {device}: add --device cpu"
     if precision not in PRECISIONS:
         return f"computes in {' or '.join(PRECISIONS)}, not in {precision}"
-    foreign = [type(network).__name__ for network in networks if type(network) not in KNOWN_NETWORKS]
-    if foreign:
-        return f"knows segkit's own U-Nets, not the network {foreign[0]}: take --engine torch"
-    if not installed():
-        return f"needs the package openvino. Type: {INSTALL}"
+    obstacle = network_obstacle(networks)
+    if obstacle:
+        return obstacle
     if precision == "bfloat16" and "BF16" not in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         return "has no bfloat16 on this processor: take --precision float32"
     return None
+
+
+def network_obstacle(networks: Sequence[nn.Module]) -> str | None:
+    """Why OpenVINO cannot have these networks, in words that follow its name."""
+    foreign = [type(network).__name__ for network in networks if type(network) not in KNOWN_NETWORKS]
+    if foreign:
+        return f"knows segkit's own U-Nets, not the network {foreign[0]}, which PyTorch alone computes"
+    return None if installed() else f"needs the package openvino. Type: {INSTALL}"
 
 
 def installed() -> bool:
@@ -98,16 +104,20 @@ class OpenVinoEngine:
         """See Engine."""
         if not isinstance(network, UNet):
             raise TypeError(f"{type(network).__name__} is not a U-Net")
-        openvino = load_openvino()
-        windows, found = GraphBuilder(openvino.opset14).unet(network, self._shape, head=scores)
         options = {
             "INFERENCE_PRECISION_HINT": PRECISIONS[self.precision],  # else bfloat16 wherever the processor has it
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "NUM_STREAMS": 1,
             "ENABLE_CPU_PINNING": False,  # cores are the scheduler's to give
         }
-        compiled = _core().compile_model(openvino.Model([found], [windows], "unet"), "CPU", options)
+        compiled = _core().compile_model(self.graph(network, scores=scores), "CPU", options)
         return CompiledNetwork(compiled.create_infer_request())
+
+    def graph(self, network: UNet, *, scores: bool) -> Any:
+        """The network as OpenVINO's model of one window."""
+        openvino = load_openvino()
+        windows, found = GraphBuilder(openvino.opset14).unet(network, self._shape, head=scores)
+        return openvino.Model([found], [windows], "unet")
 
 
 class CompiledNetwork:

@@ -1,0 +1,84 @@
+"""segkit export: what is written elsewhere computes what the model computes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from segkit.bundle import read_bundle, write_bundle
+from segkit.cli import main
+from segkit.networks import build_network
+from segkit.networks.unet import spatial_axes
+from segkit.plans import Plan
+
+FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A model of two folds with weights drawn at random."""
+    monkeypatch.chdir(tmp_path)
+    plan = read_bundle(FROZEN).plan
+    states = {}
+    for fold in ("0", "1"):
+        torch.manual_seed(int(fold))
+        states[fold] = build_network(plan).state_dict()
+    write_bundle(tmp_path / "liver", plan, {"name": "liver"}, states)
+    return tmp_path / "liver"
+
+
+def test_one_file_to_share(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", "liver", "out/liver.segkit"]) == 0
+    assert capsys.readouterr().out == "out/liver.segkit\n"
+    packed, folder = read_bundle("out/liver.segkit"), read_bundle(model)
+    assert packed.hash == folder.hash
+    for name, tensor in packed.state("1").items():
+        assert torch.equal(tensor, folder.state("1")[name])
+    assert main(["export", "liver", "out/liver.segkit"]) == 2
+    assert "out/liver.segkit exists already; --overwrite replaces it" in capsys.readouterr().err
+    assert main(["export", "out/liver.segkit", "out/liver.segkit", "--overwrite"]) == 0
+    assert read_bundle("out/liver.segkit").hash == folder.hash
+
+
+def test_a_graph_gives_the_scores_of_the_network(model: Path) -> None:
+    pytest.importorskip("openvino", reason="the extra [openvino] is not installed")
+    from segkit.inference.engine import load_openvino  # noqa: PLC0415
+
+    assert main(["export", "liver", "out/liver.xml", "--fold", "1"]) == 0
+    assert sorted(path.name for path in Path("out").iterdir()) == ["liver.bin", "liver.xml"]
+    core = load_openvino().Core()
+    graph = core.read_model("out/liver.xml")
+    plan = read_bundle(model).plan
+    assert Plan.from_dict(json.loads(graph.get_rt_info(["segkit", "plan"]).astype(str))) == plan
+    window = torch.randn(1, len(plan.channels), *(plan.patch[axis] for axis in spatial_axes(plan)))
+    compiled = core.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    with torch.no_grad():
+        scores = read_bundle(model).networks()[1](window)
+    torch.testing.assert_close(torch.from_numpy(compiled([window.numpy()])[0]), scores, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["liver.onnx"], "liver.onnx: must end with .segkit or .xml"),
+        (["liver.xml"], "holds the networks of the folds 0, 1: choose one with --fold"),
+        (["liver.xml", "--fold", "7"], "--fold 7: "),
+        (["liver.segkit", "--fold", "1"], "--fold is for .xml"),
+    ],
+)
+def test_what_cannot_be_meant_is_said(
+    words: list[str], message: str, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", str(model), *words]) == 2
+    assert message in capsys.readouterr().err
+    assert not Path(words[0]).exists()
+
+
+def test_of_several_models_one_is_named(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a", "b"):
+        assert main(["export", str(model), f"two/{name}.segkit"]) == 0
+    assert main(["export", "two", "two.segkit"]) == 2
+    assert "two holds 2 models: give the name of one of them" in capsys.readouterr().err
