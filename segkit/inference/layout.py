@@ -22,7 +22,7 @@ from segkit.preprocessing.chain import ScanParts
 from segkit.preprocessing.crop import Box
 from segkit.volume import Shape
 from segkit.window_rows import Rows, Windows
-from segkit.windows import missing
+from segkit.windows import Margins
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,7 @@ class Layout:
 
     windows: Windows
     parts: tuple[Part, ...]
+    around: Margins
     bytes: int
     """About what it takes at its fullest, besides what is held already."""
 
@@ -49,7 +50,7 @@ class Layout:
 
     def count(self, shape: Shape) -> int:
         """Windows that the network computes, those at the border of two parts twice."""
-        return sum(_rows(shape, self.windows, part).count for part in self.parts)
+        return sum(Rows.over(shape, self.around, self.windows, part.made_of).count for part in self.parts)
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class Work:
     """Of what is averaged over windows."""
     classes: int
     overlap: float
+    around: Margins
+    """Voxels that the scan is padded by so that windows fit."""
     networks: tuple[NetworkPlan, ...]
     """One after the other; none where they compute elsewhere, in a GPU's memory."""
     written: int
@@ -122,7 +125,7 @@ def _layouts(work: Work) -> Iterator[Layout]:
             windows = Windows(work.plan.patch, work.overlap, axis, batch, work.plan.slice_axis, cover)
             most = max(_bytes(work, windows, part) for part in parts)
             after = work.written * work.scan.way_back.source_voxels + work.after
-            yield Layout(windows, parts, max(most, after))
+            yield Layout(windows, parts, work.around, max(most, after))
 
 
 def _axes(shape: Shape, plan: Plan) -> tuple[int, int]:
@@ -135,7 +138,7 @@ def _axes(shape: Shape, plan: Plan) -> tuple[int, int]:
 
 def _bytes(work: Work, windows: Windows, part: Part) -> int:
     way_back, channels = work.scan.way_back, len(work.plan.channels)
-    rows = _rows(work.scan.shape, windows, part)
+    rows = Rows.over(work.scan.shape, work.around, windows, part.made_of)
     voxels = math.prod(rows.held)
     # The image twice where it moves on, and before, from the scan's voxels on, a step of resampling and the next.
     image = 3 * channels * voxels
@@ -157,7 +160,8 @@ def _restoring(work: Work, windows: Windows, part: Part) -> int:
     axis = windows.axis
     after: list[int] = [lines.stop - lines.start for lines in part.lines]
     shrinks = max(1, work.scan.shape[axis] / work.scan.way_back.cropped_shape[axis])
-    sizes = list(zip(_rows(work.scan.shape, windows, part).shape, after, strict=True))
+    rows = Rows.over(work.scan.shape, work.around, windows, part.made_of)
+    sizes = list(zip(rows.shape, after, strict=True))
     plane = math.prod(max(pair) for each, pair in enumerate(sizes) if each != axis)
     # Slabs are as thick as SLAB_BYTES allows, but one plane, or one line of scores, at the least, and all at the most.
     voxels = plane * max(sizes[axis])
@@ -174,9 +178,3 @@ def network_bytes(network: NetworkPlan, work: Work, windows: int) -> int:
     stages = zip(network.encoder, sizes, strict=False)
     widest = max(stage.layers[-1].channels * math.prod(size) for stage, size in stages)
     return 4 * windows * (LIVE * widest + SCORED * work.channels * math.prod(work.plan.patch))
-
-
-def _rows(shape: Shape, windows: Windows, part: Part) -> Rows:
-    # To which side an image is padded makes no difference to how much there is.
-    around = [(0, missing(size, edge, windows.overlap)) for size, edge in zip(shape, windows.edges, strict=True)]
-    return Rows.over(shape, around, windows, part.made_of)

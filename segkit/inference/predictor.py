@@ -170,7 +170,7 @@ class Predictor:
             with stopwatch("locate"):
                 box = self.locator.find(straight, parts.way_back, where=name)
         decisions = decisions_of(self.plan, with_uncertainty=with_uncertainty)
-        work = self._work(parts, decisions, box, after, leans=bool(lean.shifts))
+        work = self._work(image, decisions, box, after, leans=bool(lean.shifts))
         labels, *others = self._results(image, work, decisions, name, progress)
         labels = apply_rules(labels, self._rules)
         if box:
@@ -186,9 +186,10 @@ class Predictor:
             log.warning("%s, %s", where, problem)
 
     def _work(
-        self, parts: ScanParts, decisions: Sequence[Decision], box: Box | None, after: int, *, leans: bool
+        self, image: WatchedScan, decisions: Sequence[Decision], box: Box | None, after: int, *, leans: bool
     ) -> Work:
         """All of it in this machine's memory."""
+        parts = image.scan
         label, written = decisions[0].dtype.itemsize, sum(decision.dtype.itemsize for decision in decisions)
         voxels = parts.way_back.source_voxels
         ruled = label * min(2, len(self._rules)) * voxels + block_bytes(voxels) if self._rules else 0
@@ -198,6 +199,7 @@ class Predictor:
             self._scorer.channels,
             self._scorer.classes,
             self.overlap,
+            image.margins,
             tuple(bundle.plan.network for bundle in self.bundles),
             written,
             label if self.count_mismatch else 0,

@@ -16,6 +16,7 @@ from segkit.bundle import Bundle
 from segkit.cli import main
 from segkit.inference import Predictor
 from segkit.inference.layout import Work, choose_layout
+from segkit.inference.watched import Stopwatch, WatchedScan
 from segkit.io import read_volume
 from segkit.io.limits import resident_memory
 from segkit.io.mapped import BLOCK_SPAN, is_mapped
@@ -58,7 +59,8 @@ def test_pages_of_a_mapped_scan_take_memory(
     plan = make_bundle().plan
 
     def work(volume: Volume) -> Work:
-        return Work(prepare_parts(volume, plan), plan, 1, 2, 0.5, (plan.network,), 1)
+        image = WatchedScan(prepare_parts(volume, plan), Stopwatch(), plan.patch, 0.5)
+        return Work(image.scan, plan, 1, 2, 0.5, image.margins, (plan.network,), 1)
 
     read = choose_layout(work(mapped.with_array(mapped.array.copy())))
     with caplog.at_level(logging.INFO):

@@ -16,6 +16,7 @@ from segkit.bundle import Bundle, write_bundle
 from segkit.errors import OutOfMemoryError
 from segkit.inference import Predictor
 from segkit.inference.layout import Layout, Work, choose_layout, network_bytes
+from segkit.inference.watched import Stopwatch, WatchedScan
 from segkit.io.limits import resident_memory
 from segkit.networks import build_network
 from segkit.plans import LayerPlan
@@ -33,7 +34,9 @@ def scan(*shape: int) -> Volume:
 
 def work(bundle: Bundle, volume: Volume, channels: int = 1) -> Work:
     plan = bundle.plan
-    return Work(prepare_parts(volume, plan), plan, channels, len(plan.label_values), 0.5, (plan.network,), 1)
+    image = WatchedScan(prepare_parts(volume, plan), Stopwatch(), plan.patch, 0.5)
+    counts = channels, len(plan.label_values)
+    return Work(image.scan, plan, *counts, 0.5, image.margins, (plan.network,), 1)
 
 
 def layout(work: Work, allowed: int | None = None) -> Layout:
@@ -73,6 +76,20 @@ def test_labels_do_not_depend_on_memory(make_bundle: Make) -> None:
     labels = frugal.predict(volume, progress=lambda *count: done.append(count)).array
     assert done[-1][0] == done[-1][1] > found[0].count(prepare_parts(volume, bundle.plan).shape)
     assert np.array_equal(labels, expected)
+
+
+@pytest.mark.parametrize("dark", [0, -1])
+def test_windows_are_foreseen_on_whichever_side_the_odd_voxel_is_padded(make_bundle: Make, dark: int) -> None:
+    # Along the first two axes an odd number of windows of 32 has no middle: 159 - 32 and 95 - 32 are odd.
+    bundle, volume = make_bundle(patch=PATCH), scan(159, 95, 64)
+    volume.array[:] += 1  # nothing is cropped
+    volume.array[:, dark], volume.array[:, :, dark] = 1, 1
+    found = layouts(work(bundle, volume))
+    frugal = Predictor(bundle, max_memory=resident_memory() + (found[1].bytes + found[-1].bytes) // 2)
+    done: list[tuple[int, int]] = []
+    labels = frugal.predict(volume, progress=lambda *count: done.append(count)).array
+    assert done[-1][0] == done[-1][1] > found[0].count(volume.grid.shape)
+    assert np.array_equal(labels, Predictor(bundle).predict(volume).array)
 
 
 def test_single_windows_are_counted_alike_in_less_memory(make_bundle: Make, tmp_path: Path) -> None:
