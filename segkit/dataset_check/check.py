@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from segkit.dataset import Dataset
 from segkit.dataset_check.geometry import unusual_spacing
 from segkit.dataset_check.label_maps import missing_labels
+from segkit.dataset_check.measured_dataset import MeasuredDataset
 from segkit.dataset_check.problem import Problem
 from segkit.errors import InputError
 from segkit.planning.case_facts import CaseFacts, MeasuredCase, case_warnings, measure_case
 from segkit.planning.fingerprint import summarize
 
-CHECKS: tuple[Callable[[Dataset, Sequence[CaseFacts]], Iterator[Problem]], ...] = (
+CHECKS: tuple[Callable[[MeasuredDataset], Iterator[Problem]], ...] = (
     missing_labels,
     unusual_spacing,
 )
@@ -36,7 +37,7 @@ def check(dataset: Dataset, progress: Callable[[int, int, str], None] | None = N
 
 def compare_cases(dataset: Dataset, facts: Sequence[CaseFacts]) -> list[Problem]:
     """Problems that show when the cases of a dataset are compared with each other."""
-    return [problem for compare in CHECKS for problem in compare(dataset, facts)]
+    return [problem for compare in CHECKS for problem in compare(MeasuredDataset(dataset, facts))]
 
 
 def _as_a_whole(dataset: Dataset, measured: Sequence[MeasuredCase]) -> list[Problem]:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
-from segkit.dataset import Dataset
+from segkit.dataset_check.measured_dataset import MeasuredDataset
 from segkit.dataset_check.problem import Problem
-from segkit.planning.case_facts import CaseFacts
 
 UNUSUAL = 3.0
 """A voxel edge this many times larger or smaller than the median is worth a look."""
 
 
-def unusual_spacing(dataset: Dataset, facts: Sequence[CaseFacts]) -> Iterator[Problem]:
+def unusual_spacing(measured: MeasuredDataset) -> Iterator[Problem]:
     """Cases whose voxel edges are far from the median."""
-    if not facts:
+    if not measured.cases:
         return
-    median = np.median([case.spacing for case in facts], axis=0)
-    for case in facts:
+    median = np.median([case.spacing for case in measured.cases], axis=0)
+    for case in measured.cases:
         ratio = np.array(case.spacing) / median
         if ratio.max() > UNUSUAL or ratio.min() < 1 / UNUSUAL:
             edges, usual = (" x ".join(f"{edge:.3g}" for edge in edges) for edges in (case.spacing, median))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from segkit.dataset import Dataset
+from segkit.dataset_check.measured_dataset import MeasuredDataset
 from segkit.dataset_check.problem import Problem
-from segkit.planning.case_facts import CaseFacts
 
 
-def missing_labels(dataset: Dataset, facts: Sequence[CaseFacts]) -> Iterator[Problem]:
+def missing_labels(measured: MeasuredDataset) -> Iterator[Problem]:
     """Labels, and an ignore value, that occur in no case."""
+    dataset, facts = measured.dataset, measured.cases
     if not any(case.labels for case in facts):
         return
     missing = [f"label {name}" for name in dataset.labels if not any(name in case.labels for case in facts)]
