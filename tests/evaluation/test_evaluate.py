@@ -256,7 +256,7 @@ def test_a_cut_through_a_scan_is_no_surface(tmp_path: Path) -> None:
     reference = np.zeros((1, 10, 10, 9), np.uint8)
     reference[:, 5:7, 3:5] = 1  # a quarter of the prediction
     reference[:, :, 5:] = 9
-    # In each of 7 inner slices 6 of the 8 known voxels of the prediction have a known neighbor outside, and all 4 of the
+    # In each of 7 inner slices 6 of 8 known voxels of the prediction have a known neighbor outside, and all 4 of the
     # reference; 4 of those 6 lie within 1 mm. In both end slices all 8 count, 6 of them near.
     assert value_of(blocks(reference, tmp_path), "surface_dice") == pytest.approx((7 * 8 + 2 * 10) / (7 * 10 + 2 * 12))
     assert value_of(blocks(reference, tmp_path), "hd95_mm") == 2.0
