@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 _EXTRAS: dict[Extra, str] = {
     "preview": "preview",
     "uncertainty": "uncertainty",
+    "probabilities": "probabilities",
     "record": "stats",
     "structures": "rtstruct",
 }
@@ -171,7 +172,12 @@ def _finish(given: argparse.Namespace, plan: Plan) -> Finish:
     unknown = [repr(name) for name in names if name not in plan.labels]
     if unknown:
         raise UsageError(f"--roi {', '.join(unknown)}: the model's labels are {', '.join(plan.labels)}")
-    return Finish({name: plan.labels[name] for name in names}, given.remove_small_blobs, given.labelmap)
+    return Finish(
+        {name: plan.labels[name] for name in names},
+        given.remove_small_blobs,
+        labelmap=given.labelmap,
+        probabilities=given.probability_type,
+    )
 
 
 def _shard(text: str | None) -> slice:
@@ -274,9 +280,18 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--preview", action="store_true", help="also a PNG with outlines, OUT_preview.png")
     group.add_argument("--uncertainty", action="store_true", help="also a map of each voxel's, OUT_uncertainty")
     group.add_argument(
+        "--probabilities", action="store_true", help="also a map of all labels' probabilities, OUT_probabilities"
+    )
+    group.add_argument(
+        "--probability-type",
+        choices=("uint8", "float32"),
+        default="uint8",
+        help="of --probabilities: steps of 1/255, which pack well, or real numbers of four times the size (uint8)",
+    )
+    group.add_argument(
         "--stats",
         action="store_true",
-        help="also figures of each label and the run record, OUT.json; of many, stats.csv",
+        help="also figures of each label and the run record: OUT.json, in a folder CASE.json and stats.csv",
     )
     group.add_argument("--rtstruct", action="store_true", help="also an RT Structure Set of DICOM, OUT_rtstruct.dcm")
     group.add_argument("--dicom-seg", action="store_true", help="label maps of DICOM as DICOM-SEG, as -o x.dcm does")

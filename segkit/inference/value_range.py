@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from pathlib import Path
 
-from segkit.plans import ChannelPlan
+from segkit.plans import ChannelPlan, Plan
+from segkit.preprocessing.chain import ScanParts
 from segkit.preprocessing.intensity import Normalizer
+from segkit.preprocessing.remarks import remarks
+
+log = logging.getLogger(__name__)
 
 EIGHT_BITS = 255
 NARROW = 10
 """A scan has air, and so more than this part of the range that the labelled voxels of the training had."""
+
+
+def log_remarks(parts: ScanParts, plan: Plan, *, where: str | Path) -> None:
+    """Log what is odd about a scan."""
+    for remark in remarks(parts.grid, plan, parts.normalizers, where=where):
+        log.warning("%s", remark)
+    for problem in odd_ranges(parts.normalizers):
+        log.warning("%s, %s", where, problem)
 
 
 def odd_ranges(found: Sequence[Normalizer]) -> list[str]:
