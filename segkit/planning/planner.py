@@ -10,6 +10,7 @@ import numpy as np
 from segkit.config import NetworkConfig, PlanConfig
 from segkit.dataset import Dataset
 from segkit.errors import UsageError
+from segkit.planning.data_ranges import ranges_of
 from segkit.planning.fingerprint import Fingerprint
 from segkit.planning.mirror import choose_mirroring
 from segkit.planning.patch import choose_batch, choose_patch
@@ -82,6 +83,7 @@ def decide(task: Task, mirror: Any) -> Plan:
         crop_to_content=crop,
         network=build_stages(topology, features, inputs=len(channels), config=network),
         needs=needs(network.name),
+        training=ranges_of(fingerprint.cases),
         reasons={
             "slices": _slice_reason(task),
             "spacing": spacing_reason,
