@@ -63,7 +63,7 @@ def stack_of(frames: Sequence[Frame], where: str | Path) -> Stack:
     order = np.argsort(places @ np.cross(*directions), kind="stable")
     sorted_frames, places = tuple(frames[index] for index in order), places[order]
     even = _is_regular(sorted_frames, places, directions, where)
-    planes = np.arange(len(places)) * 1.0 if even else even_places(places @ np.cross(*directions))
+    planes = np.arange(len(places), dtype=np.float64) if even else even_places(places @ np.cross(*directions))
     return Stack(sorted_frames, _grid(sorted_frames, places, directions, planes=planes, where=where), planes)
 
 
