@@ -1,4 +1,4 @@
-"""Is an affine one that can be worked with, and do two files lie on the same grid?"""
+"""Is an affine one that can be worked with, and how do two grids differ?"""
 
 from __future__ import annotations
 
@@ -64,28 +64,38 @@ def _sheared(where: str | Path, angle: float) -> InputError:
     )
 
 
-def check_same_grid(
-    image: Grid, other: Grid, where: str | Path, *, what: str = "label map", of: str = "the scan"
-) -> None:
-    """Raise an InputError naming the file ``where`` unless ``other`` lies on the grid ``image``, which is ``of``."""
-    if image.matches(other):
-        return
-    raise InputError(
+def other_grid(
+    image: Grid, other: Grid, where: str | Path, *, what: str = "label map", of: str = "the scan", disagreement: str = ""
+) -> InputError:
+    """Return the error for the file ``where``, a ``what`` that does not lie on the grid ``image``, which is ``of``."""
+    return InputError(
         where,
-        expected=f"a {what} on the grid of {of}: {_described(image)}",
-        found=_difference(image, other),
-        remedy=f"Resample the {what} to {of}, or find the pair that belongs together.",
+        expected=f"a {what} on the grid of {of}: {described(image)}",
+        found=_difference(image, other) + (f" ({disagreement})" if disagreement else ""),
+        remedy=_remedy(image, other, what, of),
     )
+
+
+def _remedy(image: Grid, other: Grid, what: str, of: str) -> str:
+    if image.shape == other.shape and np.allclose(image.spacing, other.spacing, rtol=0.01):
+        return (
+            f"If the {what} belongs to {of} voxel for voxel, copy the header of {of} to it; "
+            "else find the pair that belongs together."
+        )
+    if np.allclose(image.affine, other.affine, rtol=1e-3, atol=1e-3):
+        return f"Find the pair that belongs together; if this is it and it was cropped, pad the {what} with zeros."
+    return f"Resample the {what} to {of}, or find the pair that belongs together."
 
 
 def _difference(image: Grid, other: Grid) -> str:
     if image.shape != other.shape:
-        return f"another grid: {_described(other)}"
-    apart = float(np.linalg.norm(image.corners() - other.corners(), axis=1).max())
-    return f"the same shape in another place: {_described(other)}, corners up to {apart:.3g} {image.unit} apart"
+        return f"another grid: {described(other)}"
+    apart = image.distance(other)
+    return f"the same shape in another place: {described(other)}, corners up to {apart:.3g} {image.unit} apart"
 
 
-def _described(grid: Grid) -> str:
+def described(grid: Grid) -> str:
+    """Return shape and voxel edges in words."""
     return f"{' x '.join(map(str, grid.shape))} voxels of {_numbers(np.array(grid.spacing))} {grid.unit}"
 
 
