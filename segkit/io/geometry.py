@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import math
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +14,19 @@ from numpy.typing import NDArray
 from segkit.errors import InputError
 from segkit.volume import Grid
 
+log = logging.getLogger(__name__)
+
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _EDGES = (1e-9, 1e9)
 """Voxel edges in mm beyond which an affine cannot be inverted well."""
 SHEAR = 1e-3
 """Largest cosine between two voxel axes that still counts as a right angle (0.06 degrees)."""
+SMALL_SHEAR = math.sin(math.radians(1.0))
+"""Largest cosine that is taken for one, with a warning: what a registration leaves in a header."""
 
 
 def checked_affine(where: str | Path, affine: NDArray[Any] | None, *, tilt: bool = False) -> NDArray[np.float64]:
-    """``affine`` (4, 4) as float64 if it is finite, invertible and has voxel axes at right angles.
+    """``affine`` (4, 4) as float64 if it is finite, invertible and has voxel axes at right angles, or nearly.
 
     With ``tilt`` the third axis may lean against the two others, as where a CT's gantry was tilted.
 
@@ -40,9 +47,30 @@ def checked_affine(where: str | Path, affine: NDArray[Any] | None, *, tilt: bool
         raise unusable_affine(where, "two or three voxel axes that point the same way (it cannot be inverted)")
     if tilt:
         cosines = cosines[:2, :2]
-    if cosines.max() > SHEAR:
-        raise _sheared(where, float(np.degrees(np.arccos(min(1.0, cosines.max())))))
+    if cosines.max() > SMALL_SHEAR:
+        raise _sheared(where, _angle(cosines))
     return matrix
+
+
+def warn_of_shear(where: str | Path, grid: Grid) -> None:
+    """Say once for a file that its voxel axes meet at almost, but not quite, right angles."""
+    axes = grid.affine[:3, :3] / grid.spacing
+    cosines = np.abs(axes.T @ axes - np.eye(3))
+    if cosines.max() > SHEAR:
+        warn_once(
+            f"{where}: two voxel axes meet at {_angle(cosines):.1f} degrees (a small shear in the header); they are "
+            "taken as at right angles"
+        )
+
+
+@lru_cache(maxsize=4096)
+def warn_once(message: str) -> None:
+    """Log a warning that many reads of one file would repeat."""
+    log.warning("%s", message)
+
+
+def _angle(cosines: NDArray[Any]) -> float:
+    return float(np.degrees(np.arccos(min(1.0, cosines.max()))))
 
 
 def unusable_affine(where: str | Path, found: str) -> InputError:
@@ -65,7 +93,13 @@ def _sheared(where: str | Path, angle: float) -> InputError:
 
 
 def other_grid(
-    image: Grid, other: Grid, where: str | Path, *, what: str = "label map", of: str = "the scan", disagreement: str = ""
+    image: Grid,
+    other: Grid,
+    where: str | Path,
+    *,
+    what: str = "label map",
+    of: str = "the scan",
+    disagreement: str = "",
 ) -> InputError:
     """Return the error for the file ``where``, a ``what`` that does not lie on the grid ``image``, which is ``of``."""
     return InputError(

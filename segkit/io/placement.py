@@ -6,9 +6,7 @@ the same voxels in the place that other programs give to the scan, where its NIf
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.errors import InputError
-from segkit.io.formats import module_of
 from segkit.file_names import NIFTI, suffix_of
-from segkit.io.geometry import described, other_grid
+from segkit.io.formats import module_of
+from segkit.io.geometry import other_grid, warn_once
 from segkit.volume import Grid, Shape, Volume
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -87,12 +83,32 @@ def placed(
     if volume.grid.shape == grid.shape:
         reading = _common_reading(volume.grid, grid, Path(where), None if scan is None else Path(scan))
         if reading:
-            _say_once(f"{where}: {reading}; this {what} and {of} are taken voxel for voxel")
+            warn_once(f"{where}: {reading}; this {what} and {of} are taken voxel for voxel")
             return Volume(volume.array, grid.affine, grid.unit)
     array = _on_lattice(volume, grid, where, what=what, padded=padded)
     if array is None:
         raise other_grid(grid, volume.grid, where, what=what, of=of, disagreement=_disagreement(where, scan))
     return Volume(array, grid.affine, grid.unit)
+
+
+def as_itk_reads(volume: Volume, scan: Path | None, where: Path) -> Volume:
+    """Return the volume where ITK's programs put its NIfTI ``scan``, which may be elsewhere than segkit puts it.
+
+    A label map ``where`` in a format of ITK then lies on the scan in 3D Slicer and ITK-SNAP.
+    """
+    if scan is None or suffix_of(scan) not in NIFTI or not scan.is_file():
+        return volume
+    module = module_of(suffix_of(scan))
+    own: Grid = module.open_scan(scan).grid
+    itk: Grid | None = module.itk_grid(scan)
+    if itk is None or itk.matches(own, tolerance=1e-3) or not own.matches(volume.grid):
+        return volume
+    far = own.distance(itk)
+    warn_once(
+        f"{where}: written where ITK's programs (3D Slicer, ITK-SNAP) put {scan.name}, {far:.3g} mm from where its "
+        "header has it for nibabel; as .nii.gz it lies on the scan in either"
+    )
+    return Volume(volume.array, itk.affine, volume.unit)
 
 
 def find_placement(grid: Grid, other: Grid) -> Placement | None:
@@ -130,7 +146,7 @@ def _on_lattice(volume: Volume, grid: Grid, where: str | Path, *, what: str, pad
     if inside.shape[1:] == grid.shape:
         return inside
     covered, whole = (" x ".join(map(str, each)) for each in (inside.shape[1:], grid.shape))
-    _say_once(f"{where}: the {what} covers {covered} of {whole} voxels; the others are taken as background")
+    warn_once(f"{where}: the {what} covers {covered} of {whole} voxels; the others are taken as background")
     array = np.zeros((volume.channels, *grid.shape), volume.dtype)
     array[:, *onto] = inside
     return array
@@ -178,8 +194,3 @@ def _disagreement(*paths: str | Path | None) -> str:
             far = grids["sform"].distance(grids["qform"])
             found.append(f"qform and sform of {path.name} are {far:.3g} mm apart")
     return "; ".join(found)
-
-
-@lru_cache(maxsize=4096)
-def _say_once(message: str) -> None:
-    log.warning("%s", message)

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from segkit.errors import InputError, UsageError
-from segkit.file_names import PICTURE, SLIDES, suffix_of
+from segkit.file_names import ITK, PICTURE, SLIDES, suffix_of
 from segkit.io.dicom import open_place
 from segkit.io.dicom.files import is_dicom_place
 from segkit.io.formats import check_readable, check_writable, module_of
 from segkit.io.geometry import checked_affine
 from segkit.io.limits import check_finite
-from segkit.io.placement import placed
+from segkit.io.placement import as_itk_reads, placed
 from segkit.volume import Volume, VolumeSource
 
 
@@ -92,7 +92,7 @@ def read_case(paths: Sequence[str | Path], *, frugally: bool = False) -> Volume:
             )
     first, grid = Path(paths[0]), volumes[0].grid
     channels = [
-        placed(volume, grid, path, scan=first, what="channel", of="the first channel", padded=False).array
+        placed(volume, grid, path, scan=first, what="channel", padded=False).array
         for path, volume in zip(paths, volumes, strict=True)
     ]
     return volumes[0].with_array(np.concatenate(channels))
@@ -106,10 +106,11 @@ def write_image(path: str | Path, volume: Volume, *, like: str | Path | None = N
     path = Path(path)
     check_writable(path)
     suffix, save = suffix_of(path), module_of(suffix_of(path)).save
+    scan = None if like is None else Path(like)
     if suffix in PICTURE:
         save(path, volume)
     else:
-        save(path, volume, like=None if like is None else Path(like))
+        save(path, as_itk_reads(volume, scan, path) if suffix in ITK else volume, like=scan)
 
 
 def from_object(scan: object) -> Volume:
