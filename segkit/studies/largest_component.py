@@ -48,7 +48,7 @@ def largest_component_gains(pairs: Sequence[Pair], labels: Mapping[str, int]) ->
 
 def _case_gains(pair: Pair, labels: Mapping[str, int]) -> dict[str, Gain]:
     """Of the labels that the case has."""
-    predicted, reference = read_labels(pair.prediction).array[0], read_labels(pair.reference)
+    predicted, reference = read_labels(pair.prediction).array[0], read_labels(pair.reference, labels, subset=True)
     gains = {}
     for name, value in labels.items():
         truth = reference.array[0] == value
