@@ -21,7 +21,7 @@ _ONE_AT_A_TIME = Lock()
 
 
 def read_pair(
-    pair: Pair, known: Mapping[str, Structure], *, ignore: int | None = None, only_known: bool = False
+    pair: Pair, known: Mapping[str, Structure], *, only_known: bool = False
 ) -> tuple[Volume, Volume, dict[str, int]]:
     """Return the prediction, the reference, and the names of values that the files bring beside the ``known`` ones.
 
@@ -51,7 +51,7 @@ def read_pair(
     reference = read_labels(pair.reference)
     what, of = "prediction", f"the reference {pair.reference}"
     check_same_grid(reference.grid, predicted.grid, pair.prediction, what=what, of=of)
-    return _by_name(pair, predicted, reference, _values(known, ignore), only_known=only_known)
+    return _by_name(pair, predicted, reference, _values(known, pair.ignore), only_known=only_known)
 
 
 def _values(known: Mapping[str, Structure], ignore: int | None) -> dict[str, int]:

@@ -131,8 +131,24 @@ def _frames(file: DicomFile, header: Dataset, order: Sequence[int]) -> Iterator[
     indices = sorted(range(len(frames)), key=lambda index: order.index(numbers[index]) if numbers[index] else 0)
     with file.open() as stream:
         dataset = pydicom.dcmread(stream, force=True)
-        for index, pixels in zip(indices, iter_pixels(dataset, indices=indices), strict=True):
+        for index, pixels in zip(indices, _pixels(dataset, indices), strict=True):
             yield frames[index], numbers[index], pixels
+
+
+def _pixels(dataset: Dataset, indices: Sequence[int]) -> Iterator[NDArray[Any]]:
+    """The frames (rows, columns) with these indices.
+
+    Frames of one bit a pixel follow each other without a gap, and those of a number of pixels that 8 does not divide
+    begin in the middle of a byte, where pydicom 3.0 gives up.
+    """
+    if int(dataset.BitsAllocated) != 1 or dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        yield from iter_pixels(dataset, indices=indices)
+        return
+    size, packed = int(dataset.Rows) * int(dataset.Columns), np.frombuffer(dataset.PixelData, np.uint8)
+    for index in indices:
+        first = index * size
+        bits = np.unpackbits(packed[first // 8 : (first + size + 7) // 8], bitorder="little")
+        yield bits[first % 8 :][:size].reshape(int(dataset.Rows), int(dataset.Columns))
 
 
 def _segment_number(header: Dataset, index: int) -> int | None:
