@@ -36,7 +36,10 @@ class Placement:
         return array.transpose(0, *(axis + 1 for axis in self.order))[(slice(None), *steps)]
 
     def spans(self, size: Shape, shape: Shape) -> tuple[tuple[slice, ...], tuple[slice, ...]] | None:
-        """Return what of voxels of this ``size`` lies on a grid of this ``shape``, and where there; None for nothing."""
+        """Return what of voxels of this ``size`` lies on a grid of this ``shape``, and where.
+
+        None where nothing does.
+        """
         low = [max(0, first) for first in self.start]
         high = [min(n, first + m) for n, first, m in zip(shape, self.start, size, strict=True)]
         if any(b <= a for a, b in zip(low, high, strict=True)):

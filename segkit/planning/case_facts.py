@@ -87,7 +87,8 @@ def measure_case(case: Case, dataset: Dataset, number: int = 0, draws: int = 1) 
     box = content_box(turned.array)
     indices = np.zeros(turned.array.shape[1:], dtype=np.uint8)
     if case.label is not None:
-        labels = placed(read_labels(case.label), volume.grid, case.label, scan=case.images[0])
+        labels = read_labels(case.label, dataset.value_names, subset=dataset.subset)
+        labels = placed(labels, volume.grid, case.label, scan=case.images[0])
         found = to_indices(labels.array, dataset.targets, dataset.subset, case.label, ignore=dataset.ignore)
         indices = axis_map.apply(found)[0]
     ignored = indices > len(dataset.targets)
