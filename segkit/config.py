@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import yaml
 from hydra import compose, initialize_config_dir
@@ -17,8 +17,8 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from segkit.config_choices import configs_folder, known_choice, own_choices
 from segkit.config_check import check, check_value, known_keys
+from segkit.config_choices import configs_folder, known_choice, own_choices
 from segkit.config_file import read_config
 from segkit.config_idle import PLANNED, check_none_idle, check_none_twice, replaced
 from segkit.config_keys import get, put
@@ -49,7 +49,15 @@ __all__ = [
     "to_yaml",
 ]
 
-DECIDES = (*PLANNED, "dataset.path", "dataset.channels", "dataset.labels", "dataset.regions", "dataset.ignore", "weights")
+DECIDES = (
+    *PLANNED,
+    "dataset.path",
+    "dataset.channels",
+    "dataset.labels",
+    "dataset.regions",
+    "dataset.ignore",
+    "weights",
+)
 """Starts of the keys that a plan follows from."""
 DEFAULT_STEPS = 2000
 """Length of a training that was given neither steps nor minutes."""
@@ -106,7 +114,7 @@ def _run_config(overrides: Sequence[str]) -> tuple[str, TrainConfig] | None:
 
 
 def _start_as(config: TrainConfig, run: TrainConfig, file: str, overrides: Sequence[str]) -> None:
-    """Take over from a run what no word gives, save its folder; and the plan beside it, if it still decides the same."""
+    """Set every key but run_dir as in a run, where no word sets it; follow the plan beside it if it still applies."""
     given = given_values(overrides)
     for key in known_keys():
         if key != "run_dir" and not replaced(key, given):

@@ -67,9 +67,7 @@ def run(arguments: Sequence[str]) -> int:
         return multirun.run(words)
     with CaseCounter("measuring") as counter:
         # The public name is imported here, with torch and Lightning: --help and --show answer without them.
-        run_dir = segkit.train(
-            *words, resume=given.resume, progress=counter.show, started=segkit.clock.started()
-        )
+        run_dir = segkit.train(*words, resume=given.resume, progress=counter.show, started=segkit.clock.started())
     print(_where(run_dir), end="")
     return 0
 
