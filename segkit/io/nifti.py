@@ -25,7 +25,7 @@ from segkit.io.limits import check_finite, check_memory
 from segkit.io.mapped import MAPPED_FROM, map_numbers
 from segkit.io.nifti_header import Layout, axes, read_layout, rgb, stored_type
 from segkit.io.nifti_writer import save
-from segkit.io.scaled import ScaledNumbers
+from segkit.io.scaled import ScaledNumbers, scaled_type
 from segkit.volume import Grid, Volume
 
 __all__ = ["NiftiSource", "open_scan", "save", "volume_of"]
@@ -58,9 +58,9 @@ class NiftiSource:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Type of the voxels that ``planes`` gives: the stored one, or float32 where the header scales."""
+        """Type of the voxels that ``planes`` gives: the stored one, or a real one where the header scales."""
         if self.layout.scale is not None:
-            return np.dtype(np.float32)
+            return scaled_type(self.layout.stored, *self.layout.scale)
         return self.layout.stored.newbyteorder("=")
 
     def planes(self, start: int, stop: int) -> NDArray[Any]:
