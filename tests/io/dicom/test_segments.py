@@ -78,7 +78,10 @@ def test_numbers_are_the_values_of_other_makers(dicom: Any, source: Any, tmp_pat
     content.Manufacturer = "somebody"
     content.save_as(path)
     assert read(path, source.grid).names == {"left_kidney": 1, "thing": 2}
-    with pytest.raises(InputError, match="a value of its own for each segment, found 2 for left_kidney and for thing"):
+    assert read(path, source.grid, {"left_kidney": 2}).names == {"left_kidney": 2, "thing": 3}
+    content.SegmentSequence[1].SegmentLabel = "Segment_2"
+    content.save_as(path)
+    with pytest.raises(InputError, match="a value of its own for each segment, found 2 for left_kidney and for Segm"):
         read(path, source.grid, {"left_kidney": 2})
 
 
