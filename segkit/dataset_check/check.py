@@ -11,9 +11,11 @@ from segkit.dataset_check.intensities import ct_values, unnamed_ct
 from segkit.dataset_check.label_maps import blurred_edges, inverted_masks, missing_labels, two_encodings
 from segkit.dataset_check.measured_dataset import MeasuredDataset
 from segkit.dataset_check.problem import Problem
+from segkit.dataset_check.resampling import lost_labels, planned_spacing
 from segkit.errors import InputError
 from segkit.planning.case_facts import MeasuredCase, case_warnings, measure_case
 from segkit.planning.fingerprint import summarize
+from segkit.planning.target_spacing import Spacing
 
 CHECKS: tuple[Callable[[MeasuredDataset], Iterator[Problem]], ...] = (
     missing_labels,
@@ -49,9 +51,14 @@ def check(dataset: Dataset, progress: Callable[[int, int, str], None] | None = N
     return [*problems, *_as_a_whole(dataset, measured), *compare_cases(MeasuredDataset(dataset, facts, unit))]
 
 
-def compare_cases(measured: MeasuredDataset) -> list[Problem]:
-    """Problems that show when the cases of a dataset are compared with each other."""
-    return [problem for compare in CHECKS for problem in compare(measured)]
+def compare_cases(measured: MeasuredDataset, spacing: Spacing | None = None) -> list[Problem]:
+    """Problems that show when the cases of a dataset are compared with each other.
+
+    ``spacing`` is that to which they are resampled; None takes what would be planned.
+    """
+    spacing = spacing or planned_spacing(measured)
+    compared = [problem for compare in CHECKS for problem in compare(measured)]
+    return [*compared, *(lost_labels(measured, spacing) if spacing else ())]
 
 
 def _as_a_whole(dataset: Dataset, measured: Sequence[MeasuredCase]) -> list[Problem]:

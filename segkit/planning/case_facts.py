@@ -22,7 +22,7 @@ from segkit.preprocessing.crop import Box, content_box
 from segkit.preprocessing.labels import to_indices
 from segkit.preprocessing.orient import to_ras
 from segkit.regions import membership
-from segkit.volume import Shape, Unit, Volume
+from segkit.volume import Grid, Shape, Unit, Volume
 
 SEED = 1234
 
@@ -83,12 +83,7 @@ def measure_case(case: Case, dataset: Dataset, number: int = 0, draws: int = 1) 
     _check_channels(volume, case.images[0], dataset)
     turned, axis_map = to_ras(volume)
     box = content_box(turned.array)
-    indices = np.zeros(turned.array.shape[1:], dtype=np.uint8)
-    if case.label is not None:
-        labels = read_labels(case.label, dataset.value_names, subset=dataset.subset)
-        labels = placed(labels, volume.grid, case.label, scan=case.images[0])
-        found = to_indices(labels.array, dataset.targets, dataset.subset, case.label, ignore=dataset.ignore)
-        indices = axis_map.apply(found)[0]
+    indices = axis_map.apply(read_indices(case, dataset, volume.grid).array)[0]
     ignored = indices > len(dataset.targets)
     indices = np.where(ignored, 0, indices)
     samples, which = _drawn(turned.array, indices, number, draws)
@@ -110,6 +105,16 @@ def measure_case(case: Case, dataset: Dataset, number: int = 0, draws: int = 1) 
         voxels_hash=voxels_hash(turned.array),
     )
     return MeasuredCase(facts, volume.unit, samples)
+
+
+def read_indices(case: Case, dataset: Dataset, grid: Grid) -> Volume:
+    """Return the label map of a case on the ``grid`` of its scan as indices, see `to_indices`; zeros without one."""
+    if case.label is None:
+        return Volume(np.zeros((1, *grid.shape), dtype=np.uint8), grid.affine, grid.unit)
+    labels = read_labels(case.label, dataset.value_names, subset=dataset.subset)
+    labels = placed(labels, grid, case.label, scan=case.images[0])
+    found = to_indices(labels.array, dataset.targets, dataset.subset, case.label, ignore=dataset.ignore)
+    return labels.with_array(found)
 
 
 def case_warnings(facts: CaseFacts) -> list[str]:
