@@ -278,6 +278,7 @@ class Keeper(L.Callback):
         return {
             "dice": self.score.labels,
             "mean_dice": self.score.mean,
+            "sd_over_cases": self.score.sd_over_cases,
             "cases": self.score.cases,
             "step": self.score_step,
         }
@@ -288,11 +289,15 @@ class Keeper(L.Callback):
         schedule = module.schedule
         loss = self.losses[-1].item() if self.losses else self.loss
         mean = self.score.mean if self.score else None
-        dice = "" if mean is None else f", validation Dice {mean:.3f}"
+        dice = "" if mean is None or not self.score else f", validation Dice {mean:.3f} over {_cases(self.score.cases)}"
         expected = schedule.remaining * self.timing.per_step + self.budget.reserve(self._validations_to_come())
         left = f"{duration(min(expected, self.budget.left()))} left"
         ending = ("stopped" if schedule.remaining else "done") if last else left
         self.line.write(f"step {schedule.step} of {schedule.total}, loss {loss:.3f}{dice}, {ending}", last=last)
+
+
+def _cases(count: int) -> str:
+    return f"{count} case{'' if count == 1 else 's'}"
 
 
 def _module(module: L.LightningModule) -> SegmentationModule:
