@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import logging
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from segkit.dataset import Case
+from segkit.dataset_paths import located
 from segkit.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -102,6 +104,6 @@ def _case_of_row(path: Path, number: int, row: Mapping[str, str], images: Sequen
             found=f"none under {' and '.join(empty)} in line {number}",
             remedy="Fill it in, or remove the line.",
         )
-    files = tuple(path.parent / row[name] for name in images)
+    files = tuple(located(path.parent, row[name]) for name in images)
     rest = {name: row.get(name, "") for name in ("patient", "group", "split")}
-    return Case(row["case"], files, path.parent / row["label"], **rest)
+    return Case(unicodedata.normalize("NFC", row["case"]), files, located(path.parent, row["label"]), **rest)
