@@ -56,7 +56,9 @@ def read_rows(path: Path) -> tuple[list[str], dict[int, dict[str, str]]]:
         reader.fieldnames = columns
         rows = dict(_numbered(reader))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(path, expected="CSV in UTF-8", found=str(error), remedy="Save it as UTF-8.") from error
+        raise InputError(
+            path, expected="CSV in UTF-8", found=str(error), remedy="Save it as UTF-8 (in Excel: 'CSV UTF-8')."
+        ) from error
     twice = [name for name, count in Counter(columns).items() if name and count > 1]
     if twice:
         raise InputError(path, expected="columns of different names", found=f"{twice[0]!r} twice", remedy="Rename one.")

@@ -154,7 +154,7 @@ def _other_number(promised: Any, count: int) -> list[str]:
     """Return a notice where the numTraining of a dataset.json is not the number of cases."""
     if not str(promised).isdecimal() or int(promised) == count:
         return []
-    return [f"dataset.json promises {promised} cases (numTraining), and {count} are there"]
+    return [f"dataset.json promises {promised} cases (numTraining), found {count}"]
 
 
 def _channel_names(folder: Path, content: dict[str, Any]) -> tuple[str, ...]:

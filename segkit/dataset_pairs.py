@@ -38,9 +38,9 @@ def paired(
     _check_partners(where, images, labels, not_taken=list(not_taken))
     cases = [Case(name, files, labels[name]) for name, files in images.items()]
     empty = {case.id: [path for path in _files(case) if why_unfetched(path)] for case in cases}
-    for case in cases:
-        if 0 < len(empty[case.id]) < len(_files(case)):
-            raise _in_part(case, empty[case.id])
+    in_part = [case for case in cases if 0 < len(empty[case.id]) < len(_files(case))]
+    if in_part:
+        raise _in_part([path for case in in_part for path in empty[case.id]], [case.id for case in in_part])
     return [case for case in cases if not empty[case.id]], _notices([case for case in cases if empty[case.id]])
 
 
@@ -48,13 +48,13 @@ def _files(case: Case) -> list[Path]:
     return [*case.images, *([case.label] if case.label else [])]
 
 
-def _in_part(case: Case, empty: Sequence[Path]) -> InputError:
+def _in_part(empty: Sequence[Path], cases: Sequence[str]) -> InputError:
     found = why_unfetched(empty[0])
     return InputError(
         empty[0],
-        expected=f"all files of the case {case.id} with their content",
-        found=found,
-        remedy=f"{fetch(found)} Or remove all files of the case.",
+        expected=f"all files of a case with their content, or none ({some(cases)})",
+        found=f"{found}; {counted(empty)} like that: {named(empty)}" if len(empty) > 1 else found,
+        remedy=f"{fetch(found)} Or remove all files of these cases.",
     )
 
 

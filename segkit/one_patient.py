@@ -20,7 +20,7 @@ _PARTS = (
     (re.compile(r"(.+?)[-_. ](left|right|l|r|od|os)", re.IGNORECASE), "two sides of one patient"),
     (re.compile(r"(.*[0-9])[LR]"), "two sides of one patient"),
     (
-        re.compile(r"(.+?)(?:[-_ ](?:copy|kopie|copie|copia)(?:[-_ ]?\(?[0-9]+\)?)?| ?\([0-9]\))", re.IGNORECASE),
+        re.compile(r"(.+?)(?:[-_ ]+(?:copy|kopie|copie|copia)(?:[-_ ]?\(?[0-9]+\)?)?| ?\([0-9]\))", re.IGNORECASE),
         "copies",
     ),
     (re.compile(r"(?:copy of|kopie von|copie de|copia de) (.+)", re.IGNORECASE), "copies"),
