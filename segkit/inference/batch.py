@@ -14,13 +14,20 @@ from typing import TYPE_CHECKING, Any
 from segkit.errors import SegkitError, UsageError
 from segkit.file_names import DICOM, suffix_of
 from segkit.files import write_text
-from segkit.inference.dicom_outputs import check_dicom_output, warn_of_modality, write_segments, write_structures
+from segkit.inference.dicom_outputs import (
+    check_dicom_output,
+    warn_of_modality,
+    warn_of_uneven_slices,
+    write_segments,
+    write_structures,
+)
 from segkit.inference.finish import Finish, bytes_after, finished
 from segkit.inference.label_figures import label_figures
 from segkit.inference.outputs import Job
 from segkit.inference.record import remove_record, run_record
 from segkit.io import check_labels_fit, write_image, write_labels
 from segkit.report.preview import write_preview
+from segkit.segment_codes import colors_of
 from segkit.volume import Volume
 
 if TYPE_CHECKING:
@@ -55,8 +62,9 @@ def predict_job(predictor: Predictor, job: Job, finish: Finish, progress: Progre
     check_labels_fit(job.output, scan.grid.shape, finish.labels.values())
     check_dicom_output(job, predictor.plan, finish.labels, labelmap=finish.labelmap)
     read = time.perf_counter() - started
-    place = job.scan.where
+    place, plan = job.scan.where, predictor.plan
     warn_of_modality(job.scan, predictor.plan)
+    warn_of_uneven_slices(job)
     uncertainty, after = None, bytes_after(predictor.plan, job, finish, scan.grid.voxels)
     if "uncertainty" in job.extras:
         labels, uncertainty = predictor.predict_with_uncertainty(scan, where=place, progress=progress, after=after)
@@ -69,7 +77,7 @@ def predict_job(predictor: Predictor, job: Job, finish: Finish, progress: Progre
     written = time.perf_counter()
     # The label map last: a run that is killed in between leaves none that lacks what goes beside it.
     if "preview" in job.extras:
-        write_preview(job.preview, scan, labels, finish.labels)
+        write_preview(job.preview, scan, labels, finish.labels, colors=colors_of(plan.labels, plan.segments))
     if uncertainty is not None:
         write_image(job.uncertainty, uncertainty, like=place)
     if "structures" in job.extras:
