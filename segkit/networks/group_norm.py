@@ -74,7 +74,7 @@ def accurate_group_norm(
 
 
 def _statistics(sample: Tensor, groups: int) -> tuple[Tensor, Tensor]:
-    """Return mean and variance (groups,) of a sample (1, C, ...), put together from those of parts that fit into a cache.
+    """Return mean and variance (groups,) of a sample (1, C, ...), put together from those of parts that fit into cache.
 
     With n_k of n voxels in part k: mean = sum(n_k mean_k) / n, var = sum(n_k (var_k + (mean_k - mean)^2)) / n.
     """
