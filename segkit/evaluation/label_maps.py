@@ -10,7 +10,7 @@ from segkit.errors import InputError
 from segkit.evaluation.measure import Structure
 from segkit.evaluation.pairs import Pair
 from segkit.file_names import DICOM, suffix_of
-from segkit.io import check_same_grid, read_labels
+from segkit.io import placed, read_labels
 from segkit.io.dicom import module_of
 from segkit.io.dicom.files import is_dicom_place
 from segkit.io.segment_names import Extra, names_in, renumbered
@@ -48,9 +48,7 @@ def read_pair(
     if theirs:
         reference, names = _on_grid(pair.reference, predicted.grid, known, of=pair.prediction)
         return predicted, reference, names
-    reference = read_labels(pair.reference)
-    what, of = "prediction", f"the reference {pair.reference}"
-    check_same_grid(reference.grid, predicted.grid, pair.prediction, what=what, of=of)
+    predicted, reference = on_one_grid(pair, predicted, read_labels(pair.reference))
     return _by_name(pair, predicted, reference, _values(known, pair.ignore), only_known=only_known)
 
 
@@ -73,6 +71,17 @@ def _by_name(
     rest = "background" if only_known else "keep"
     array, kept = renumbered(pair.prediction, predicted.array, ours, known, extra=rest)
     return predicted.with_array(array), reference.with_array(truth), kept
+
+
+def on_one_grid(pair: Pair, predicted: Volume, reference: Volume) -> tuple[Volume, Volume]:
+    """Return both on the larger of the two grids: where one of them was cropped, nothing of the other is lost."""
+    if predicted.grid.voxels > reference.grid.voxels:
+        of = f"the prediction {pair.prediction}"
+        grid = predicted.grid
+        return predicted, placed(reference, grid, pair.reference, scan=pair.prediction, what="reference", of=of)
+    of = f"the reference {pair.reference}"
+    grid = reference.grid
+    return placed(predicted, grid, pair.prediction, scan=pair.reference, what="prediction", of=of), reference
 
 
 def _on_grid(path: Path, grid: Grid, known: Mapping[str, Structure], *, of: Path) -> tuple[Volume, dict[str, int]]:

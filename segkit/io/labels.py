@@ -14,6 +14,7 @@ from segkit.file_names import ITK, NIFTI, PICTURE, suffix_of
 from segkit.io.formats import check_readable, check_writable, module_of
 from segkit.io.limits import check_finite
 from segkit.io.mapped import is_mapped
+from segkit.io.placement import as_itk_reads
 from segkit.io.scans import whole
 from segkit.io.segment_names import names_in, renumbered
 from segkit.volume import Shape, Volume
@@ -98,7 +99,7 @@ def write_labels(
     """Write a label map (1, X, Y, Z) atomically in the format of the suffix, in the smallest integer type that fits.
 
     ``like`` is the scan: a NIfTI file on the same grid gives its form codes and its affine to the last bit, and a scan
-    with two axes in a file of the same kind a label map with two.
+    with two axes in a file of the same kind a label map with two. NRRD and MetaImage lie where ITK puts that scan.
     ``names`` (label -> value) are kept in NRRD files, where 3D Slicer finds them.
 
     Raises:
@@ -115,9 +116,9 @@ def write_labels(
     save = module_of(suffix).save
     scan = None if like is None else Path(like)
     if suffix in NIFTI:
-        save(path, smallest, like=scan)
+        save(path, smallest, like=scan, labels=True)
     elif suffix in ITK:
-        save(path, smallest, like=scan, names=names)
+        save(path, as_itk_reads(smallest, scan, path), like=scan, names=names)
     else:
         save(path, smallest)
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from segkit import __version__
 from segkit.dataset import Case, Dataset
 from segkit.errors import InputError
-from segkit.io import check_same_grid, read_case, read_labels
+from segkit.io import placed, read_case, read_labels
 from segkit.plans import Plan
 from segkit.preprocessing.array_file import ArrayFile, map_arrays, write_arrays
 from segkit.preprocessing.chain import prepare, prepare_labels
@@ -134,7 +134,7 @@ def _write(case: Case, dataset: Dataset, plan: Plan, content: str, place: Path) 
     volume = read_case(case.images)
     label_path = _label_path(case)
     labels = read_labels(label_path, dataset.value_names, subset=dataset.subset)
-    check_same_grid(volume.grid, labels.grid, label_path)
+    labels = placed(labels, volume.grid, label_path, scan=case.images[0])
     indices = to_indices(labels.array, plan.targets, dataset.subset, label_path, ignore=plan.ignore)
     prepared = prepare(volume, plan, where=case.images[0])
     network_labels = prepare_labels(labels.with_array(indices), plan, prepared.way_back)
