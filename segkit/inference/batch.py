@@ -27,6 +27,7 @@ from segkit.inference.outputs import Job
 from segkit.inference.record import remove_record, run_record
 from segkit.io import check_labels_fit, write_image, write_labels
 from segkit.report.preview import write_preview
+from segkit.segment_codes import colors_of
 from segkit.volume import Volume
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def predict_job(predictor: Predictor, job: Job, finish: Finish, progress: Progre
     check_labels_fit(job.output, scan.grid.shape, finish.labels.values())
     check_dicom_output(job, predictor.plan, finish.labels, labelmap=finish.labelmap)
     read = time.perf_counter() - started
-    place = job.scan.where
+    place, plan = job.scan.where, predictor.plan
     warn_of_modality(job.scan, predictor.plan)
     warn_of_uneven_slices(job)
     uncertainty, after = None, bytes_after(predictor.plan, job, finish, scan.grid.voxels)
@@ -76,7 +77,7 @@ def predict_job(predictor: Predictor, job: Job, finish: Finish, progress: Progre
     written = time.perf_counter()
     # The label map last: a run that is killed in between leaves none that lacks what goes beside it.
     if "preview" in job.extras:
-        write_preview(job.preview, scan, labels, finish.labels)
+        write_preview(job.preview, scan, labels, finish.labels, colors=colors_of(plan.labels, plan.segments))
     if uncertainty is not None:
         write_image(job.uncertainty, uncertainty, like=place)
     if "structures" in job.extras:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from segkit.io.dicom.references import UTF_8, Maker, check_place, complete_heade
 from segkit.io.dicom.source import DicomSource
 from segkit.io.dicom.study import quiet
 from segkit.io.dicom.uneven import slice_thicknesses
-from segkit.segment_codes import UNKNOWN, SegmentCodes
+from segkit.segment_codes import UNKNOWN, SegmentCodes, colors_of
 from segkit.volume import Volume
 
 SERIES_NUMBER = 9001
@@ -64,8 +65,9 @@ def write_segmentation(
     planes = _in_file_order(source.on_slices(labels.array[0]).transpose(2, 1, 0), source)
     numbers = _numbers(made_of, labelmap)
     pixels = _stacked_pixels(planes, made_of) if _overlap(made_of) else _label_pixels(planes, made_of, numbers)
+    colors = colors_of(made_of, codes)
     descriptions = [
-        _description(name, made_of[name], number, maker, (codes or {}).get(name, UNKNOWN))
+        _description(name, made_of[name], number, maker, replace((codes or {}).get(name, UNKNOWN), colour=colors[name]))
         for name, number in numbers.items()
     ]
     kind = hd.seg.SegmentationTypeValues.LABELMAP if labelmap else hd.seg.SegmentationTypeValues.BINARY
