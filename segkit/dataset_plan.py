@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from segkit.planning.planner import make_plan
 from segkit.planning.task import Task
 from segkit.plans import Plan, read_plan
 
+log = logging.getLogger(__name__)
+
 
 def plan(dataset: str | PathLike[str], *overrides: str) -> Plan:
     """Measure ``dataset`` and decide how to train on it.
@@ -45,7 +48,7 @@ def plan(dataset: str | PathLike[str], *overrides: str) -> Plan:
 
 
 def open_dataset(config: TrainConfig) -> Dataset:
-    """The dataset of ``dataset=``, its channels and labels named.
+    """Return the dataset of ``dataset=``, its channels and labels named, and log what was left out of it.
 
     Raises:
         UsageError: no dataset given, or a channel to be left out of one.
@@ -57,6 +60,8 @@ def open_dataset(config: TrainConfig) -> Dataset:
     dataset = named(
         read_dataset(Path(wanted.path), wanted.channels, wanted.labels, regions=wanted.regions, ignore=wanted.ignore)
     )
+    for notice in dataset.notices:
+        log.warning("%s: %s", wanted.path, notice)
     if config.augment.channel_dropout and len(dataset.channels) == 1:
         raise UsageError("augment.channel_dropout leaves out one of several channels, and this dataset has one")
     if dataset.regions and config.trainer.loss not in LOSSES_OF_REGIONS:

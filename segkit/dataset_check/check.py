@@ -32,7 +32,9 @@ def check(dataset: Dataset, progress: Callable[[int, int, str], None] | None = N
             problems.append(Problem(case.id, "error", str(error)))
         if progress:
             progress(number + 1, len(dataset.cases), case.id)
-    return [*problems, *_as_a_whole(dataset, measured), *compare_cases(dataset, [case.facts for case in measured])]
+    notices = [Problem("", "warning", notice) for notice in dataset.notices]
+    facts = [case.facts for case in measured]
+    return [*problems, *notices, *_as_a_whole(dataset, measured), *compare_cases(dataset, facts)]
 
 
 def compare_cases(dataset: Dataset, facts: Sequence[CaseFacts]) -> list[Problem]:
