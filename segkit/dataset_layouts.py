@@ -19,8 +19,13 @@ from segkit.channel_files import case_twice, group_channels
 from segkit.dataset import Case, Dataset
 from segkit.dataset_csv import read_table
 from segkit.dataset_json import channels_of_json, check_ignore, checked_labels, labels_of_json, read_json
+from segkit.dataset_json_cases import listed_cases, training_cases
+from segkit.dataset_pairs import check_running_numbers, paired
+from segkit.dataset_paths import unreachable
 from segkit.errors import InputError
-from segkit.file_names import READABLE, case_id, listed, natural_key, readable_files
+from segkit.file_names import READABLE, case_id, listed, readable_files
+from segkit.left_out import foreign_files, left_out_notices
+from segkit.one_patient import one_patient_hints
 from segkit.regions import LabelScheme, own_values
 from segkit.segment_codes import SegmentCodes, segments_of_json
 
@@ -39,6 +44,7 @@ class _Found:
     channels: tuple[str, ...] = ()
     scheme: LabelScheme = field(default_factory=lambda: LabelScheme({}))
     segments: Mapping[str, SegmentCodes] = field(default_factory=dict)
+    notices: Sequence[str] = ()
 
 
 def read_dataset(
@@ -76,6 +82,7 @@ def read_dataset(
         regions=scheme.regions,
         ignore=ignore,
         segments={label: codes for label, codes in found.segments.items() if label in scheme.labels},
+        notices=(*found.notices, *one_patient_hints(found.cases)),
     )
 
 
@@ -105,39 +112,29 @@ def _find(path: Path) -> _Found:
         found = "another file" if path.exists() else "no such file or folder"
         raise InputError(path, expected=_LAYOUTS, found=found, remedy="Check the path.")
     if (folder / "dataset.json").is_file():
-        content = read_json(folder / "dataset.json")
-        return _decathlon(folder, content) if "training" in content else _nnunet(folder, content)
+        return _of_json(folder, read_json(folder / "dataset.json"))
     if (folder / "imagesTr").is_dir():
         return _nnunet(folder, {})
     if (folder / "images").is_dir() and (folder / "labels").is_dir():
         return _two_folders(folder)
+    _refuse_mask_per_class(folder)
     raise InputError(
         path, expected=_LAYOUTS, found="none of them in this folder", remedy="Arrange the files in one of these ways."
     )
 
 
-# -- Medical Segmentation Decathlon ---------------------------------------------------------------------------------
+# -- dataset.json ---------------------------------------------------------------------------------------------------
 
 
-def _decathlon(folder: Path, content: dict[str, Any]) -> _Found:
-    pairs = content["training"]
-    where = folder / "dataset.json"
-    if not isinstance(pairs, list) or not all(_is_pair(pair) for pair in pairs):
-        raise InputError(
-            where,
-            expected="a list of pairs {image, label} under 'training'",
-            found="other entries",
-            remedy='Write each as {"image": "imagesTr/a.nii.gz", "label": "labelsTr/a.nii.gz"}.',
-        )
-    cases = [Case(case_id(pair["image"]), (folder / pair["image"],), folder / pair["label"]) for pair in pairs]
-    return _named(folder, content, cases)
+def _of_json(folder: Path, content: dict[str, Any]) -> _Found:
+    if "training" in content:
+        return _named(folder, content, *training_cases(folder, content["training"]))
+    if "dataset" in content:
+        return _named(folder, content, listed_cases(folder, content["dataset"]))
+    return _nnunet(folder, content)
 
 
-def _is_pair(entry: Any) -> bool:
-    return isinstance(entry, dict) and all(isinstance(entry.get(key), str) for key in ("image", "label"))
-
-
-def _named(folder: Path, content: dict[str, Any], cases: Sequence[Case]) -> _Found:
+def _named(folder: Path, content: dict[str, Any], cases: Sequence[Case], notices: Sequence[str] = ()) -> _Found:
     """The names in a dataset.json, in either notation of channels and labels."""
     where = folder / "dataset.json"
     name = content.get("name")
@@ -149,7 +146,15 @@ def _named(folder: Path, content: dict[str, Any], cases: Sequence[Case]) -> _Fou
         _channel_names(folder, content),
         scheme,
         segments_of_json(f"{where}, segmentAttributes", content.get("segmentAttributes", {}), scheme.labels),
+        [*notices, *_other_number(content.get("numTraining"), len(cases))],
     )
+
+
+def _other_number(promised: Any, count: int) -> list[str]:
+    """Return a notice where the numTraining of a dataset.json is not the number of cases."""
+    if not str(promised).isdecimal() or int(promised) == count:
+        return []
+    return [f"dataset.json promises {promised} cases (numTraining), found {count}"]
 
 
 def _channel_names(folder: Path, content: dict[str, Any]) -> tuple[str, ...]:
@@ -168,28 +173,49 @@ def _nnunet(folder: Path, content: dict[str, Any]) -> _Found:
             found=repr(ending),
             remedy="Correct it, or leave it out.",
         )
-    files = [path for path in _files(folder / "imagesTr") if path.name.endswith(ending)]
-    scans = group_channels(files, _channel_names(folder, content))
-    labels = {case_id(path): path for path in _files(folder / "labelsTr") if path.name.endswith(ending)}
-    _check_pairs(folder / "labelsTr", scans, labels)
-    return _named(folder, content, [Case(name, images, labels[name]) for name, images in scans.items()])
+    images, others = _of_ending(folder / "imagesTr", ending)
+    maps, more = _of_ending(folder / "labelsTr", ending)
+    labels = _by_id(folder / "labelsTr", maps)
+    check_running_numbers(folder / "imagesTr", images, labels)
+    scans = group_channels(images, _channel_names(folder, content))
+    cases, notices = _paired(folder / "labelsTr", scans, labels, [*others, *more])
+    for place, excluded in ((folder / "imagesTr", others), (folder / "labelsTr", more)):
+        notices += left_out_notices(place, excluded=excluded, ending=ending)
+    return _named(folder, content, cases, notices)
+
+
+def _of_ending(folder: Path, ending: str) -> tuple[list[Path], list[Path]]:
+    """Return the files of a folder that end in ``ending``, in small or capital letters, and the others."""
+    files = _files(folder)
+    kept = [path for path in files if path.name.lower().endswith(ending.lower())]
+    return kept, [path for path in files if path not in kept]
 
 
 # -- two folders ----------------------------------------------------------------------------------------------------
 
 
 def _two_folders(folder: Path) -> _Found:
-    images, labels = _by_id(folder / "images"), _by_id(folder / "labels")
-    _check_pairs(folder / "labels", images, labels)
-    cases = [Case(name, (image,), labels[name]) for name, image in images.items()]
-    return _Found(folder.resolve().name, folder, cases)
+    images, labels = (_by_id(place, _files(place)) for place in (folder / "images", folder / "labels"))
+    cases, notices = _paired(folder / "labels", {name: (image,) for name, image in images.items()}, labels)
+    notices += left_out_notices(folder / "images") + left_out_notices(folder / "labels")
+    return _Found(folder.resolve().name, folder, cases, notices=notices)
 
 
-def _by_id(folder: Path) -> dict[str, Path]:
+def _paired(
+    where: Path, scans: Mapping[str, tuple[Path, ...]], labels: Mapping[str, Path], excluded: Sequence[Path] = ()
+) -> tuple[list[Case], list[str]]:
+    """Return the cases, and notices of those left out; ``excluded`` files may be missing partners."""
+    folders = {path.parent for files in scans.values() for path in files} | {where}
+    return paired(
+        where, scans, labels, not_taken=[*excluded, *(path for each in folders for path in foreign_files(each))]
+    )
+
+
+def _by_id(folder: Path, files: Sequence[Path]) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for path in _files(folder):
+    for path in files:
         if case_id(path) in found:
-            raise case_twice(folder, case_id(path))
+            raise case_twice(folder, case_id(path), (found[case_id(path)], path))
         found[case_id(path)] = path
     return found
 
@@ -202,21 +228,6 @@ def _files(folder: Path) -> list[Path]:
     return found
 
 
-def _check_pairs(where: Path, images: Mapping[str, object], labels: Mapping[str, object]) -> None:
-    """Every image needs its label map, and no label map may be left over."""
-    for lonely, kind, partner in (
-        (sorted(images.keys() - labels.keys(), key=natural_key), "scan", "label map"),
-        (sorted(labels.keys() - images.keys(), key=natural_key), "label map", "scan"),
-    ):
-        if lonely:
-            raise InputError(
-                where,
-                expected=f"a {partner} of the same name for each {kind}",
-                found=f"none for {_some(lonely)}",
-                remedy=f"Add it, or move the {kind} elsewhere.",
-            )
-
-
 # -- CSV ------------------------------------------------------------------------------------------------------------
 
 
@@ -226,24 +237,37 @@ def _csv(path: Path) -> _Found:
     return _Found(name, path.parent, cases, channels)
 
 
+# -- one mask per class -----------------------------------------------------------------------------------------------
+
+
+def _refuse_mask_per_class(folder: Path) -> None:
+    """Say what to do about TotalSegmentator's layout: CASE/ct.nii.gz and CASE/segmentations/STRUCTURE.nii.gz."""
+    for place in sorted(folder.glob("*/segmentations"))[:1]:
+        masks = readable_files(place) if place.is_dir() else []
+        if masks:
+            raise InputError(
+                folder,
+                expected=_LAYOUTS,
+                found=f"one mask per structure, such as {place.parent.name}/{place.name}/{masks[0].name}",
+                remedy="Join the masks of each case in one label map: data/README.md shows how, in a few lines.",
+            )
+
+
 # -- what every layout must hold ------------------------------------------------------------------------------------
 
 
 def _check_cases(found: _Found) -> None:
     if not found.cases:
-        raise InputError(found.root, expected="cases", found="none", remedy="Add scans with their label maps.")
+        left_out = f": {found.notices[0]}" if found.notices else ""
+        raise InputError(
+            found.root, expected="cases", found=f"none{left_out}", remedy="Add scans with their label maps."
+        )
     twice = [name for name, count in Counter(case.id for case in found.cases).items() if count > 1]
     if twice:
         raise case_twice(found.root, twice[0])
-    files = [path for case in found.cases for path in (*case.images, case.label) if path is not None]
-    missing = [str(path) for path in files if not path.is_file()]
-    if missing:
-        raise InputError(
-            found.root,
-            expected="every image and label map that the dataset names",
-            found=f"{len(missing)} missing: {_some(missing)}",
-            remedy="Add the files or correct their paths, which count from the dataset's own folder.",
-        )
+    error = unreachable(found.root, [path for case in found.cases for path in (*case.images, case.label) if path])
+    if error:
+        raise error
 
 
 def _check_channels(found: _Found, names: Sequence[str]) -> None:
@@ -265,8 +289,3 @@ def _check_channels(found: _Found, names: Sequence[str]) -> None:
             found=f"{len(names)}: {', '.join(names)}",
             remedy="Correct dataset.channels, or the channel names in dataset.json.",
         )
-
-
-def _some(names: Sequence[str], most: int = 3) -> str:
-    rest = len(names) - most
-    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")

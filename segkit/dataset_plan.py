@@ -50,7 +50,7 @@ def plan(dataset: str | PathLike[str], *overrides: str) -> Plan:
 
 
 def open_dataset(config: TrainConfig) -> Dataset:
-    """The dataset of ``dataset=``, its channels and labels named.
+    """Return the dataset of ``dataset=``, its channels and labels named, and log what was left out of it.
 
     Raises:
         UsageError: no dataset given, or a channel to be left out of one.
@@ -62,6 +62,8 @@ def open_dataset(config: TrainConfig) -> Dataset:
     dataset = named(
         read_dataset(Path(wanted.path), wanted.channels, wanted.labels, regions=wanted.regions, ignore=wanted.ignore)
     )
+    for notice in dataset.notices:
+        log.warning("%s: %s", wanted.path, notice)
     if config.augment.channel_dropout and len(dataset.channels) == 1:
         raise UsageError("augment.channel_dropout leaves out one of several channels, and this dataset has one")
     if dataset.regions and config.trainer.loss not in LOSSES_OF_REGIONS:

@@ -46,9 +46,10 @@ def check(dataset: Dataset, progress: Callable[[int, int, str], None] | None = N
             problems.append(Problem(case.id, "error", str(error)))
         if progress:
             progress(number + 1, len(dataset.cases), case.id)
-    facts = [case.facts for case in measured]
+    notices = [Problem("", "warning", notice) for notice in dataset.notices]
     unit = measured[0].unit if measured else "mm"
-    return [*problems, *_as_a_whole(dataset, measured), *compare_cases(MeasuredDataset(dataset, facts, unit))]
+    compared = compare_cases(MeasuredDataset(dataset, [case.facts for case in measured], unit))
+    return [*problems, *notices, *_as_a_whole(dataset, measured), *compared]
 
 
 def compare_cases(measured: MeasuredDataset, spacing: Spacing | None = None) -> list[Problem]:

@@ -107,10 +107,10 @@ def _train(
 ) -> Path:
     """What every rank does: rank 0 plans and writes, all of them train."""
     dataset = open_dataset(config)
-    split_cases(dataset, config.fold)  # a fold that does not exist is said before anything is measured
+    split_cases(dataset, config.fold, config.folds)  # a fold that does not exist is said before anything is measured
     setup = set_up(config, dataset, given=given_keys(overrides), progress=progress, ranks=ranks)
     run_dir, plan = setup.run_dir, setup.plan
-    split = split_cases(setup.dataset, config.fold)
+    split = split_cases(setup.dataset, config.fold, config.folds)
     if not config.run_dir and ranks.share(lambda: is_done(run_dir, resume)):
         return run_dir
     if has_checkpoint(run_dir / CHECKPOINTS):  # before config.yaml names another dataset
