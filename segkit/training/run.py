@@ -104,7 +104,7 @@ def _train(
 ) -> Path:
     """What every rank does: rank 0 plans and writes, all of them train."""
     dataset = open_dataset(config)
-    split = split_cases(dataset, config.fold)
+    split = split_cases(dataset, config.fold, config.folds)
     setup = set_up(config, dataset, given=given_keys(overrides), progress=progress, ranks=ranks)
     run_dir, plan = setup.run_dir, setup.plan
     if not config.run_dir and ranks.share(lambda: is_done(run_dir, resume)):
