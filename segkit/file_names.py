@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
 from segkit.errors import InputError
+from segkit.unfetched import unfetched_error, why_unfetched
 
 NIFTI = (".nii.gz", ".nii")
 ITK = (".nrrd", ".nhdr", ".mha", ".mhd")
@@ -22,6 +24,8 @@ READABLE = (*NIFTI, *ITK, *PICTURE)
 WRITABLE = (*NIFTI, ".nrrd", ".mha", *PICTURE)
 ENDING = "_seg"
 """Behind the name of a scan: its label map, where predict was given no output."""
+SEGMENTATION = ".seg.nrrd"
+"""As 3D Slicer ends the names of its segmentations."""
 PREVIEW = "_preview"
 """Behind the name of a label map: the picture of it."""
 UNCERTAINTY = "_uncertainty"
@@ -49,14 +53,22 @@ def suffix_of(path: str | Path) -> str:
 
 
 def case_id(path: str | Path) -> str:
-    """The file's name without its suffix; a ``.seg`` before the suffix, as 3D Slicer writes it, stays.
+    """Return the file's name without its suffix, and without the ``.seg`` of a segmentation of 3D Slicer.
 
-    >>> case_id("scans/patient.7.nii.gz")
-    'patient.7'
+    Letters are composed (NFC): macOS writes the accents of a name apart from their letters, others do not.
+
+    >>> case_id("scans/patient.7.nii.gz"), case_id("p1.seg.nrrd")
+    ('patient.7', 'p1')
     """
     name = Path(path).name
-    suffix = suffix_of(path)
-    return name[: -len(suffix)] if suffix in READABLE else Path(name).stem
+    suffix = SEGMENTATION if is_segmentation_file(path) else suffix_of(path)
+    stem = name[: -len(suffix)] if suffix in (*READABLE, SEGMENTATION) else Path(name).stem
+    return unicodedata.normalize("NFC", stem)
+
+
+def is_segmentation_file(path: str | Path) -> bool:
+    """Whether the name is that of a segmentation of 3D Slicer, ``CASE.seg.nrrd``, which is never a scan."""
+    return Path(path).name.lower().endswith(SEGMENTATION)
 
 
 def records_of(label_map: str | Path) -> tuple[Path, Path]:
@@ -81,13 +93,15 @@ def natural_key(name: str | Path) -> tuple[tuple[int, int, str], ...]:
 
 
 def readable_files(folder: Path) -> list[Path]:
-    """Files of a readable format directly inside ``folder``, in natural order; hidden files are left out.
+    """Return the files of a readable format directly inside ``folder``, in natural order, without hidden ones.
+
+    Files whose content is not there (`unfetched`) are among them: whoever reads them says so.
 
     Raises:
         InputError: the folder cannot be read.
     """
     try:
-        found = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
+        found = [path for path in folder.iterdir() if not path.is_dir() and not path.name.startswith(".")]
     except OSError as error:
         raise InputError(
             folder, expected="a folder that can be read", found=str(error.strerror), remedy="Check its permissions."
@@ -148,7 +162,9 @@ def _named(folder: Path, word: str) -> list[Path]:
 
 
 def must_exist(path: Path) -> None:
-    """Raise an InputError unless ``path`` is a file."""
+    """Raise an InputError unless ``path`` is a file, and its content is there."""
+    if why_unfetched(path):
+        raise unfetched_error(path)
     # os.path and not pathlib, which raises OSError for names that are too long.
     if not os.path.isfile(path):
         found = "a folder" if os.path.isdir(path) else "no such file"

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any
 from segkit.errors import SegkitError, UsageError
 from segkit.file_names import DICOM, suffix_of
 from segkit.files import write_text
-from segkit.inference.dicom_outputs import check_dicom_output, warn_of_modality, write_segments, write_structures
+from segkit.inference.dicom_outputs import (
+    check_dicom_output,
+    warn_of_modality,
+    warn_of_uneven_slices,
+    write_segments,
+    write_structures,
+)
 from segkit.inference.finish import Finish, bytes_after, finished
 from segkit.inference.label_figures import label_figures
 from segkit.inference.outputs import Job
@@ -23,6 +29,7 @@ from segkit.inference.probability_file import say_size, write_probabilities
 from segkit.inference.record import remove_record, run_record
 from segkit.io import check_labels_fit, write_image, write_labels
 from segkit.report.preview import write_preview
+from segkit.segment_codes import colors_of
 from segkit.volume import Volume
 
 if TYPE_CHECKING:
@@ -59,6 +66,7 @@ def predict_job(predictor: Predictor, job: Job, finish: Finish, progress: Progre
     read = time.perf_counter() - started
     place = job.scan.where
     warn_of_modality(job.scan, predictor.plan)
+    warn_of_uneven_slices(job)
     wanted = _wanted(job, finish)
     say_size(job, predictor.plan, scan.grid, finish.probabilities)
     after = bytes_after(predictor.plan, job, finish, scan.grid.voxels)
@@ -79,6 +87,7 @@ def predict_job(predictor: Predictor, job: Job, finish: Finish, progress: Progre
         record = run_record(predictor, job.scan.files, seconds, box=prediction.box)
         record["channels_left_out"] = [channel.name for channel in job.scan.missing]
         record["tile_mismatch"] = prediction.tile_mismatch
+        record["scan_warnings"] = list(prediction.scan_warnings)
         record["labels"] = figures
         regions = {name: list(values) for name, values in predictor.plan.regions.items() if name in finish.labels}
         if regions:
@@ -94,7 +103,8 @@ def _wanted(job: Job, finish: Finish) -> Wanted:
 def _write_beside(predictor: Predictor, job: Job, finish: Finish, scan: Volume, prediction: Prediction) -> None:
     """Write what goes beside the label map, except for the record."""
     if "preview" in job.extras:
-        write_preview(job.preview, scan, prediction.labels, finish.labels)
+        colors = colors_of(predictor.plan.labels, predictor.plan.segments)
+        write_preview(job.preview, scan, prediction.labels, finish.labels, colors=colors)
     if prediction.uncertainty is not None:
         write_image(job.uncertainty, prediction.uncertainty, like=job.scan.where)
     if prediction.probabilities is not None:
@@ -107,7 +117,7 @@ def _figures(predictor: Predictor, job: Job, finish: Finish, scan: Volume, predi
     """Return those of each label; a channel that the scan lacks has no intensities."""
     lacking = [channel.name for channel in job.scan.missing]
     names = [channel.name for channel in predictor.plan.channels]
-    return label_figures(
+    figures = label_figures(
         prediction.labels,
         finish.labels,
         predictor.plan.regions,
@@ -115,6 +125,7 @@ def _figures(predictor: Predictor, job: Job, finish: Finish, scan: Volume, predi
         uncertainty=None if prediction.uncertainty is None else prediction.uncertainty.array[0],
         where=job.scan.where,
     )
+    return {name: {**label, "warning": prediction.label_warnings.get(name, "")} for name, label in figures.items()}
 
 
 def predict_jobs(

@@ -55,6 +55,11 @@ class Prediction:
     tile_mismatch: float | None = None
     """Share of voxels as in `segkit.tile_mismatch`, where it was counted."""
 
+    scan_warnings: tuple[str, ...] = ()
+    """What is unusual about the scan."""
+    label_warnings: Mapping[str, str] = field(default_factory=dict)
+    """Labels that are far from those of the training data."""
+
     def probability(self, name: str) -> Volume:
         """Return the probability (1, X, Y, Z) of a label, a region, or ``background``.
 

@@ -18,18 +18,19 @@ from segkit.inference.decisions import Decision, decisions_of
 from segkit.inference.engine import choose_engine, make_engine
 from segkit.inference.ensemble import check_ensemble
 from segkit.inference.finish import block_bytes
+from segkit.inference.label_warnings import label_warnings
 from segkit.inference.layout import Layout, Work, choose_layout
 from segkit.inference.locate import Locator, on_scan, warn_of_cut
 from segkit.inference.precision import choose_precision
 from segkit.inference.prediction import Options, Prediction, Wanted, channel_names, volumes_of
 from segkit.inference.scan_scores import score_scan
 from segkit.inference.scorer import WindowScorer, choose_device
-from segkit.inference.value_range import log_remarks
 from segkit.inference.watched import Progress, Stopwatch, WatchedScan
 from segkit.io import from_object
 from segkit.postprocessing import apply_rules
 from segkit.preprocessing.chain import prepare_parts
 from segkit.preprocessing.crop import Box
+from segkit.preprocessing.scan_warnings import scan_warnings
 from segkit.preprocessing.straighten import straightened
 from segkit.volume import Volume
 
@@ -118,10 +119,7 @@ class Predictor:
         """Where the networks are; a GPU whose memory is too small gives way to the CPU."""
         return self._scorer.device
 
-    @property
-    def threads(self) -> int:
-        """CPU threads of the whole process."""
-        return torch.get_num_threads()
+    threads = property(lambda _: torch.get_num_threads(), doc="CPU threads of the whole process.")
 
     @overload
     def predict(self, scan: object, *, probabilities: Literal[False] = False, **options: Unpack[Options]) -> Volume: ...
@@ -187,8 +185,8 @@ class Predictor:
         with stopwatch("prepare"):
             straight, lean = straightened(volume, name)
             parts = prepare_parts(straight, plan, where=name)
-            if not self._quiet:
-                log_remarks(parts, plan, where=name)
+            unusual = scan_warnings(parts.grid, plan, parts.normalizers, plan.training)
+            self._warn(unusual, name)
             image = WatchedScan(parts, stopwatch, plan.patch, self.overlap)
         box = None
         if self.locator:
@@ -200,6 +198,8 @@ class Predictor:
         arrays[0] = apply_rules(arrays[0][0], self._rules)[None]
         if box:
             warn_of_cut(arrays[0][0], parts.way_back, box, plan.labels, where=name)
+        odd_labels = {} if self._quiet else label_warnings(straight.with_array(arrays[0]), plan)
+        self._warn([f"{label}: {text}" for label, text in odd_labels.items()], name)
         leaned = [each.leaned(array, lean) for each, array in zip(decisions, arrays, strict=True)]
         self.seconds, self.tile_mismatch = stopwatch.seconds(), mismatch
         return Prediction(
@@ -208,8 +208,14 @@ class Predictor:
             seconds=self.seconds,
             box=on_scan(box, parts.way_back) if box else None,
             tile_mismatch=mismatch,
+            scan_warnings=tuple(unusual),
+            label_warnings=odd_labels,
             **volumes_of(volume, leaned, wanted),
         )
+
+    def _warn(self, warnings: Sequence[str], where: Path) -> None:
+        for warning in warnings if not self._quiet else ():
+            log.warning("%s: %s", where, warning)
 
     def _work(
         self, image: WatchedScan, decisions: Sequence[Decision], box: Box | None, after: int, *, leans: bool
@@ -237,12 +243,6 @@ class Predictor:
             mapped=sum(each.bytes for each in mapped),
         )
 
-    def _layout(self, work: Work, sums: torch.device, where: Path) -> Layout:
-        """For networks that are where they are now, and sums there."""
-        networks = work.networks if self.device.type == "cpu" else ()
-        here = dataclasses.replace(work, networks=networks, sums=sums.type == "cpu")
-        return choose_layout(here, limit=self.max_memory, where=where)
-
     def _results(
         self, image: WatchedScan, work: Work, decisions: Sequence[Decision], where: Path, progress: Progress | None
     ) -> tuple[list[NDArray[Any]], float | None]:
@@ -254,7 +254,9 @@ class Predictor:
         """
         last = ""
         for place, batch in self._places():
-            layout = self._layout(work, place, where).with_batch(batch)
+            networks = work.networks if self.device.type == "cpu" else ()
+            here = dataclasses.replace(work, networks=networks, sums=place.type == "cpu")
+            layout = choose_layout(here, limit=self.max_memory, where=where).with_batch(batch)
             try:
                 return self._decided(image, layout, decisions, place, where=where, progress=progress)
             except torch.OutOfMemoryError as error:

@@ -15,8 +15,9 @@ from segkit.io.arrays import volume_of_array
 from segkit.io.dicom import open_place
 from segkit.io.dicom.files import is_dicom_place
 from segkit.io.formats import check_readable, check_writable, module_of
-from segkit.io.geometry import check_same_grid, checked_affine
+from segkit.io.geometry import checked_affine
 from segkit.io.limits import check_finite
+from segkit.io.placement import as_itk_reads, placed
 from segkit.volume import Unit, Volume, VolumeSource
 
 
@@ -84,7 +85,6 @@ def read_case(paths: Sequence[str | Path], *, frugally: bool = False) -> Volume:
     if len(volumes) == 1:
         return volumes[0]
     for path, volume in zip(paths, volumes, strict=True):
-        check_same_grid(volumes[0].grid, volume.grid, path, what="channel")
         if volume.channels != 1:
             raise InputError(
                 path,
@@ -92,7 +92,12 @@ def read_case(paths: Sequence[str | Path], *, frugally: bool = False) -> Volume:
                 found=f"{volume.channels} channels",
                 remedy="Give either one file with all channels or one file for each.",
             )
-    return volumes[0].with_array(np.concatenate([volume.array for volume in volumes]))
+    first, grid = Path(paths[0]), volumes[0].grid
+    channels = [
+        placed(volume, grid, path, scan=first, what="channel", padded=False).array
+        for path, volume in zip(paths, volumes, strict=True)
+    ]
+    return volumes[0].with_array(np.concatenate(channels))
 
 
 def write_image(
@@ -109,7 +114,7 @@ def write_image(
     if suffix in PICTURE:
         save(path, volume)
     elif suffix in ITK:
-        save(path, volume, like=scan, channels=channels)
+        save(path, as_itk_reads(volume, scan, path), like=scan, channels=channels)
     else:
         save(path, volume, like=scan)
 

@@ -10,6 +10,7 @@ from statistics import fmean
 
 import numpy as np
 
+from segkit.evaluation.label_maps import on_one_grid
 from segkit.evaluation.overlap import dice
 from segkit.evaluation.pairs import Pair
 from segkit.io import read_labels
@@ -52,7 +53,11 @@ def largest_component_gains(pairs: Sequence[Pair], labels: Mapping[str, int]) ->
 
 def _case_gains(pair: Pair, labels: Mapping[str, int]) -> dict[str, Gain]:
     """Return the gains of the labels that the case has."""
-    predicted, reference = read_labels(pair.prediction).array[0], read_labels(pair.reference)
+    names = labels if pair.ignore is None else {**labels, "ignore": pair.ignore}
+    prediction, reference = on_one_grid(
+        pair, read_labels(pair.prediction), read_labels(pair.reference, names, subset=True)
+    )
+    predicted = prediction.array[0]
     annotated = np.ones(predicted.shape, bool) if pair.ignore is None else reference.array[0] != pair.ignore
     gains = {}
     for name, value in labels.items():
