@@ -42,6 +42,8 @@ class Frame:
     thickness: float
     slope: float
     intercept: float
+    places: tuple[Dataset, ...]
+    """Where its elements may stand, the first that has one counts: its own group, the shared one, the top."""
 
     @property
     def name(self) -> str:
@@ -85,6 +87,7 @@ def _frame(instance: Instance, index: int, places: Sequence[Dataset]) -> Frame:
         abs(thickness[0]) if thickness and thickness[0] else 1.0,
         slope[0] if slope else 1.0,
         intercept[0] if intercept else 0.0,
+        tuple(places),
     )
 
 

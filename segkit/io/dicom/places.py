@@ -9,7 +9,6 @@ from pathlib import Path
 from segkit.file_names import suffix_of
 from segkit.io.dicom import module_of
 from segkit.io.dicom.files import (
-    ZIP,
     DicomFile,
     children,
     files_below,
@@ -18,6 +17,7 @@ from segkit.io.dicom.files import (
     is_dicom_place,
     place_id,
 )
+from segkit.io.dicom.zips import ZIP
 
 
 def scan_places(folder: Path) -> dict[str, Path]:

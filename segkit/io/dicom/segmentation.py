@@ -21,9 +21,9 @@ from pydicom.sr.codedict import codes as dictionary
 from segkit.errors import InputError
 from segkit.files import atomic_path
 from segkit.io.dicom.codes import meaning_of
+from segkit.io.dicom.headers import quiet
 from segkit.io.dicom.references import UTF_8, Maker, check_place, complete_headers
 from segkit.io.dicom.source import DicomSource
-from segkit.io.dicom.study import quiet
 from segkit.segment_codes import UNKNOWN, SegmentCodes
 from segkit.volume import Volume
 
@@ -126,11 +126,17 @@ def _segmentation(
 
 
 def _in_file_order(planes: NDArray[Any], source: DicomSource) -> NDArray[Any]:
-    """Planes (Z, Y, X) of the stack, those of a multi-frame file in the order of its frames."""
+    """Planes (Z, Y, X) of the stack, those of a multi-frame file in the order of its frames.
+
+    Frames of the file that are not in the stack are empty.
+    """
     frames = source.stack.frames
-    if frames[0].instance.frames == 1:
+    count = frames[0].instance.frames
+    if count == 1:
         return planes
-    return planes[np.argsort([frame.index for frame in frames])]
+    made = np.zeros((count, *planes.shape[1:]), planes.dtype)
+    made[[frame.index for frame in frames]] = planes
+    return made
 
 
 def _numbers(made_of: Mapping[str, Sequence[int]], labelmap: bool) -> dict[str, int]:
