@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 NormKind = Literal["group", "batch", "none"]
 Scheme = Literal["ct", "zscore", "none"]
 
+LABEL_VALUES = range(-(2**31), 2**31)
+"""Values that a label map can hold in every format that it may be written to: no format has more than 32 bits."""
 LONGEST = 10**6
 """Voxels along an edge, channels of a layer, patches of a batch: more is a slip of the hand."""
 
@@ -70,6 +72,8 @@ def _edges(plan: Plan) -> Iterator[str]:
 def _names(plan: Plan) -> Iterator[str]:
     if not plan.labels or not all(is_whole(value) and value for value in plan.labels.values()):
         yield f"labels must be names with whole numbers other than 0, not {plan.labels}"
+    elif not all(value in LABEL_VALUES for value in plan.labels.values()):
+        yield f"labels must have values that fit into 32 bits, not {plan.labels}"
     if len(set(plan.labels.values())) != len(plan.labels):
         yield f"labels must have different values, not {plan.labels}"
     if plan.regions and plan.mirror_swaps:

@@ -50,8 +50,11 @@ class Grid:
         """Same shape, and every corner voxel within ``tolerance`` of a voxel edge of its counterpart."""
         if self.shape != other.shape:
             return False
-        apart = np.linalg.norm(self.corners() - other.corners(), axis=1).max()
-        return bool(apart <= tolerance * min(self.spacing))
+        return self.distance(other) <= tolerance * min(self.spacing)
+
+    def distance(self, other: Grid) -> float:
+        """How far the corner voxels of two grids lie apart at the most, in ``unit``."""
+        return float(np.linalg.norm(self.corners() - other.corners(), axis=1).max())
 
 
 @dataclass(frozen=True, eq=False)

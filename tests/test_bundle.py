@@ -167,7 +167,11 @@ def test_more_weights_than_memory(folder: Path) -> None:
         (lambda state: state.pop("head.bias"), "no tensor head.bias"),
         (lambda state: state.update(extra=torch.zeros(1)), "an unknown tensor extra"),
         (lambda state: state.update({"head.bias": torch.zeros(2)}), r"head.bias of shape \(2,\) instead of \(3,\)"),
-        (lambda state: state["head.bias"].fill_(np.nan), "values in head.bias that are not finite"),
+        (lambda state: state["head.bias"].fill_(np.nan), "values in head.bias that are not finite in 32 bits"),
+        (
+            lambda state: state.update({"head.bias": torch.full((3,), 1e300, dtype=torch.float64)}),
+            "values in head.bias that are not finite in 32 bits",
+        ),
     ],
 )
 def test_weights_of_another_network(change: object, message: str) -> None:

@@ -74,6 +74,7 @@ def change(content: dict[str, Any], path: str, value: Any) -> None:
         ("labels", {}, "labels must be names with whole numbers other than 0"),
         ("labels", {"a": 0}, "labels must be names with whole numbers other than 0"),
         ("labels", {"a": 1, "b": 1}, "labels must have different values"),
+        ("labels", {"a": 2**31}, "labels must have values that fit into 32 bits"),
         ("labels", ["a"], "expected the keys and types of a plan, found AttributeError"),
         ("ignore", 255, "ignore must be a whole number other than 0 and the labels' values, not 255"),
         ("ignore", 0, "ignore must be a whole number other than 0"),

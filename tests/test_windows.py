@@ -102,3 +102,13 @@ def test_padding_turns_with_the_image(axes: tuple[int, ...]) -> None:
     padded = pad(image, (8, 8, 8))
     assert padded.shape == (2, 8, 8, 9)
     assert torch.equal(pad(image.flip(flipped), (8, 8, 8)), padded.flip(flipped))
+
+
+@pytest.mark.parametrize(
+    ("size", "window", "overlap", "count"), [(120, 40, 0.8, 11), (192, 96, 0.9, 11), (128, 80, 0.7, 3)]
+)
+def test_rounding_adds_no_window(size: int, window: int, overlap: float, count: int) -> None:
+    # (120 - 40) / (40 * 0.2) = 10 steps, though 40 * (1 - 0.8) is 7.999999999999998.
+    starts = window_starts(size, window, overlap)
+    assert len(starts) == count
+    assert starts[-1] + window == size

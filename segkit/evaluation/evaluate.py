@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,8 @@ from segkit.evaluation.label_maps import read_pair
 from segkit.evaluation.measure import LabelResult, Structure, measure_labels, values_of
 from segkit.evaluation.pairs import Pair, Pairs, find_pairs
 from segkit.evaluation.summary import Row, rows_of, summarize
-from segkit.volume import Volume
+from segkit.evaluation.surface import SLACK
+from segkit.volume import Grid, Volume
 
 log = logging.getLogger(__name__)
 MAX_WORKERS = 4
@@ -62,12 +63,13 @@ def evaluate(
     found = find_pairs(predictions, references, labels, ignore)
     with ThreadPoolExecutor(min(MAX_WORKERS, os.cpu_count() or 1)) as pool:
         compared = list(pool.map(lambda pair: _compare(pair, found, labels is not None, tolerance_mm), found.pairs))
+    _warn_of_tolerance(tolerance_mm, [grid for _, grid in compared])
     results = {pair.case: result for pair, (result, _) in zip(found.pairs, compared, strict=True)}
     summary = summarize(results)
     summary["predictions"], summary["references"] = str(predictions), str(references)
     summary["tolerance"] = tolerance_mm
     summary["ignore"] = found.ignore
-    summary["unit"] = sorted({unit for _, unit in compared})
+    summary["unit"] = sorted({grid.unit for _, grid in compared})
     summary["references_without_prediction"] = list(found.without_prediction)
     return Evaluation(tuple(rows_of(results)), summary)
 
@@ -78,13 +80,31 @@ def _check(labels: Mapping[str, Structure] | None) -> None:
         raise UsageError(f"labels must have different values, none of them 0 (background), not {dict(labels or {})}")
 
 
-def _compare(pair: Pair, pairs: Pairs, only_named: bool, tolerance: float) -> tuple[dict[str, LabelResult], str]:
-    predicted, reference, found = read_pair(pair, pairs.labels or {})
-    if pairs.ignore is not None:
-        annotated = reference.array != pairs.ignore
+def _warn_of_tolerance(tolerance: float, grids: Sequence[Grid]) -> None:
+    """Say where even a surface that is one voxel off lies outside the tolerance, whatever the direction."""
+    edges = [min(grid.spacing) for grid in grids]
+    coarse = [edge for edge in edges if edge > tolerance * (1 + SLACK)]
+    if coarse:
+        log.warning(
+            "surface_dice: the tolerance of %g %s is smaller than a voxel in %d of %d cases, with edges of %.3g or "
+            "more: there only surface voxels that coincide count. Give a larger --tolerance-mm.",
+            tolerance,
+            grids[0].unit,
+            len(coarse),
+            len(grids),
+            min(coarse),
+        )
+
+
+def _compare(pair: Pair, pairs: Pairs, only_named: bool, tolerance: float) -> tuple[dict[str, LabelResult], Grid]:
+    predicted, reference, found = read_pair(pair, pairs.labels or {}, only_known=only_named)
+    annotated = None
+    if pair.ignore is not None:
+        annotated = reference.array != pair.ignore
         predicted, reference = (each.with_array(each.array * annotated) for each in (predicted, reference))
-    names = pairs.labels or found
-    labels = dict(names) if only_named else _with_unnamed(names, predicted, reference)
+    known = pairs.labels or {}
+    beside = {name: value for name, value in found.items() if name not in known}
+    labels = dict(known) if only_named else _with_unnamed({**known, **beside}, predicted, reference)
     result = measure_labels(
         predicted.array[0],
         reference.array[0],
@@ -92,8 +112,9 @@ def _compare(pair: Pair, pairs: Pairs, only_named: bool, tolerance: float) -> tu
         labels=labels,
         unit=reference.unit,
         tolerance=tolerance,
+        annotated=None if annotated is None else annotated[0],
     )
-    return result, reference.unit
+    return result, reference.grid
 
 
 def _with_unnamed(names: Mapping[str, Structure], *volumes: Volume) -> dict[str, Structure]:

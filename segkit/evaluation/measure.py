@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -36,10 +37,20 @@ def metric_names(unit: Unit) -> tuple[str, ...]:
 
 
 def measure_masks(
-    predicted: Mask, reference: Mask, spacing: Sequence[float], *, unit: Unit = "mm", tolerance: float = 1.0
+    predicted: Mask,
+    reference: Mask,
+    spacing: Sequence[float],
+    *,
+    unit: Unit = "mm",
+    tolerance: float = 1.0,
+    annotated: Mask | None = None,
 ) -> dict[str, float]:
-    """Every metric of two masks (X, Y, Z); ``spacing`` and ``tolerance`` in ``unit``. All NaN where both are empty."""
-    distances = surface_distances(predicted, reference, spacing)
+    """Return every metric of two masks (X, Y, Z); ``spacing`` and ``tolerance`` in ``unit``.
+
+    All are NaN where both masks are empty. ``annotated`` are the voxels that are known, if not all are; both masks lie
+    within them. Surface metrics are NaN where a mask has no surface that is known.
+    """
+    distances = surface_distances(predicted, reference, spacing, annotated=annotated)
     difference = volume_difference_ml if unit == "mm" else volume_difference_px
     values = (
         dice(predicted, reference, spacing),
@@ -59,8 +70,13 @@ def measure_labels(
     labels: Mapping[str, Structure],
     unit: Unit = "mm",
     tolerance: float = 1.0,
+    annotated: Mask | None = None,
 ) -> dict[str, LabelResult]:
-    """Metrics per label of two integer label maps (X, Y, Z). Each label is looked at only where it occurs."""
+    """Return the metrics per label of two integer label maps (X, Y, Z). Each label is measured in its bounding box.
+
+    ``annotated`` are the voxels that somebody has annotated, if not all are; the others must be 0 in both label maps.
+    A metric that cannot be measured, see `measure_masks`, is left out.
+    """
     made_of = {name: values_of(structure) for name, structure in labels.items()}
     values = np.array(sorted({0, *(value for its in made_of.values() for value in its)}))
     ours, theirs = (_positions(array, values) for array in (predicted, reference))
@@ -70,9 +86,18 @@ def measure_labels(
         numbers = np.searchsorted(values, its)
         our_box, their_box = (_around(boxes[number] for number in numbers) for boxes in (our_boxes, their_boxes))
         box = _joined(our_box, their_box)
-        masks = (np.isin(ours[box], numbers + 1), np.isin(theirs[box], numbers + 1)) if box else None
-        found = measure_masks(*masks, spacing, unit=unit, tolerance=tolerance) if masks else {}
-        results[name] = LabelResult(_presence(our_box, their_box), found)
+        found = {}
+        if box:
+            found = measure_masks(
+                np.isin(ours[box], numbers + 1),
+                np.isin(theirs[box], numbers + 1),
+                spacing,
+                unit=unit,
+                tolerance=tolerance,
+                annotated=None if annotated is None else annotated[box],
+            )
+        known = {metric: value for metric, value in found.items() if not math.isnan(value)}
+        results[name] = LabelResult(_presence(our_box, their_box), known)
     return results
 
 

@@ -36,6 +36,8 @@ class Pair:
     case: str
     prediction: Path
     reference: Path
+    ignore: int | None = None
+    """Value in the reference of voxels that nobody has annotated."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +70,15 @@ def find_pairs(
     if is_dataset(references):
         dataset = read_dataset(references, ignore=ignore)
         dataset = dataset if labels else named(dataset)
-        return Pairs(_of_dataset(predictions, dataset), dict(labels or _structures(dataset)), (), dataset.ignore)
+        pairs = _of_dataset(predictions, dataset)
+        return Pairs(pairs, dict(labels or _structures(dataset)), (), dataset.ignore)
     beside = _dataset_beside(references)
     names = dict(labels) if labels else _structures(beside) if beside else None
     ignore = beside.ignore if beside and ignore is None else ignore
     if predictions.is_file() and references.is_file():
-        return Pairs((Pair(case_id(references), predictions, references),), names, (), ignore)
+        return Pairs((Pair(case_id(references), predictions, references, ignore),), names, (), ignore)
     found = {case_id(path): path for path in _label_files(references)}
-    pairs = _matched(_by_case(predictions), found, predictions, references)
+    pairs = _matched(_by_case(predictions), found, predictions, references, ignore=ignore)
     missing = tuple(case for case in found if case not in {pair.case for pair in pairs})
     if missing and references.is_dir() and predictions.is_dir():
         log.warning("%d of %d references have no prediction: %s", len(missing), len(found), _some(missing))
@@ -91,7 +94,7 @@ def is_dataset(path: Path) -> bool:
 
 def _of_dataset(predictions: Path, dataset: Dataset) -> tuple[Pair, ...]:
     labelled = {case.id: case.label for case in dataset.cases if case.label}
-    return _matched(_by_case(predictions), labelled, predictions, dataset.root)
+    return _matched(_by_case(predictions), labelled, predictions, dataset.root, ignore=dataset.ignore)
 
 
 def _structures(dataset: Dataset) -> dict[str, Structure]:
@@ -135,14 +138,19 @@ def _segmentations(folder: Path) -> list[Path]:
 
 
 def _matched(
-    predictions: Mapping[str, Sequence[Path]], references: Mapping[str, Path], ours: Path, theirs: Path
+    predictions: Mapping[str, Sequence[Path]],
+    references: Mapping[str, Path],
+    ours: Path,
+    theirs: Path,
+    *,
+    ignore: int | None,
 ) -> tuple[Pair, ...]:
     pairs = []
     for case, reference in references.items():
         # Where predict named its output after the scan, the file with the scan's name is the scan.
         files = predictions.get(case + ENDING) or predictions.get(case)
         if files:
-            pairs.append(Pair(case, _of_kind(files, reference), reference))
+            pairs.append(Pair(case, _of_kind(files, reference), reference, ignore))
     if not pairs:
         raise InputError(
             ours,

@@ -4,6 +4,10 @@ Surface: the voxels of a mask that share a face with a voxel outside it; what li
 Along an axis with one voxel only there are no faces, so a picture has a contour, not two flat sides.
 Distances run between voxel centres, in the unit of ``spacing``. These are the definitions of MONAI (without
 subvoxels); surface areas weigh nothing, unlike in DeepMind's surface-distance, whose values differ a little.
+
+Where only part of an image is annotated, a surface voxel counts only if it shares a face with an annotated voxel
+outside the mask: what lies behind a cut is not known. The border of the image counts where the voxel's neighbor on the
+other side is annotated, so slices that are annotated one by one have contours and no flat sides.
 """
 
 from __future__ import annotations
@@ -75,17 +79,50 @@ def surface_dice(predicted: Mask, reference: Mask, spacing: Sequence[float], *, 
     return surface_distances(predicted, reference, spacing).within(tolerance)
 
 
-def surface_distances(predicted: Mask, reference: Mask, spacing: Sequence[float]) -> SurfaceDistances:
-    """Distances in both directions; infinite where the other mask is empty."""
-    predicted, reference, spacing = _without_flat_axes(predicted, reference, spacing)
+def surface_distances(
+    predicted: Mask, reference: Mask, spacing: Sequence[float], *, annotated: Mask | None = None
+) -> SurfaceDistances:
+    """Return the distances in both directions; infinite where the other mask is empty.
+
+    Both masks lie within ``annotated``, if it is given. Where one of them has voxels but no surface voxel that counts,
+    because all its neighbors are in it or not annotated, there is nothing to measure and no distance is returned.
+    """
+    kept = _long_axes(predicted.shape)
+    predicted, reference, *known = (
+        mask.reshape([mask.shape[axis] for axis in kept])
+        for mask in (predicted, reference, annotated)
+        if mask is not None
+    )
+    spacing = tuple(spacing[axis] for axis in kept)
     box = _union_box(predicted, reference)
-    ours, theirs = surface(predicted[box]), surface(reference[box])
+    both = predicted.any() and reference.any()
+    within = known[0][box] if both and known else None
+    ours, theirs = surface(predicted[box], within), surface(reference[box], within)
+    if both and not (ours.any() and theirs.any()):
+        ours, theirs = np.zeros_like(ours), np.zeros_like(theirs)
     return SurfaceDistances(_distances(ours, theirs, spacing), _distances(theirs, ours, spacing))
 
 
-def surface(mask: Mask) -> Mask:
-    """The voxels of ``mask`` that share a face with a voxel outside it or with the edge of the array."""
-    return np.asarray(mask & ~ndimage.binary_erosion(mask))
+def surface(mask: Mask, annotated: Mask | None = None) -> Mask:
+    """Return the voxels of ``mask`` that share a face with a voxel outside it or with the edge of the array.
+
+    With ``annotated`` only annotated voxels count as outside, and the edge of the array only behind a voxel whose
+    neighbor on the other side is annotated.
+
+    >>> surface(np.ones((3, 3), bool)).sum(), surface(np.ones((3, 3), bool), np.eye(3) > 0).sum()
+    (8, 0)
+    """
+    if annotated is None:
+        return np.asarray(mask & ~ndimage.binary_erosion(mask))
+    found = np.zeros_like(mask)
+    for axis in range(mask.ndim):
+        known, inside, exposed = (np.moveaxis(each, axis, 0) for each in (annotated, mask, found))
+        exposed[1:] |= known[:-1] & ~inside[:-1]
+        exposed[:-1] |= known[1:] & ~inside[1:]
+        if len(known) > 1:
+            exposed[0] |= known[1]
+            exposed[-1] |= known[-2]
+    return found & mask
 
 
 def _distances(of: Mask, to: Mask, spacing: Sequence[float]) -> NDArray[np.float32]:
@@ -97,12 +134,9 @@ def _distances(of: Mask, to: Mask, spacing: Sequence[float]) -> NDArray[np.float
     return np.asarray(field[of], dtype=np.float32)
 
 
-def _without_flat_axes(
-    predicted: Mask, reference: Mask, spacing: Sequence[float]
-) -> tuple[Mask, Mask, tuple[float, ...]]:
-    kept = [axis for axis, size in enumerate(predicted.shape) if size > 1] or [0]
-    shape = tuple(predicted.shape[axis] for axis in kept)
-    return predicted.reshape(shape), reference.reshape(shape), tuple(spacing[axis] for axis in kept)
+def _long_axes(shape: Sequence[int]) -> list[int]:
+    """Return the axes with more than one voxel, or the first one if there is none."""
+    return [axis for axis, size in enumerate(shape) if size > 1] or [0]
 
 
 def _union_box(predicted: Mask, reference: Mask) -> tuple[slice, ...]:

@@ -14,13 +14,20 @@ from typing import TYPE_CHECKING, Any
 from segkit.errors import SegkitError, UsageError
 from segkit.file_names import DICOM, suffix_of
 from segkit.files import write_text
-from segkit.inference.dicom_outputs import check_dicom_output, warn_of_modality, write_segments, write_structures
+from segkit.inference.dicom_outputs import (
+    check_dicom_output,
+    warn_of_modality,
+    warn_of_uneven_slices,
+    write_segments,
+    write_structures,
+)
 from segkit.inference.finish import Finish, bytes_after, finished
 from segkit.inference.label_figures import label_figures
 from segkit.inference.outputs import Job
 from segkit.inference.record import remove_record, run_record
 from segkit.io import check_labels_fit, write_image, write_labels
 from segkit.report.preview import write_preview
+from segkit.segment_codes import colors_of
 from segkit.volume import Volume
 
 if TYPE_CHECKING:
@@ -40,6 +47,8 @@ class Outcome:
     message: str = ""
     seconds: float = 0.0
     output: str = field(default="")
+    notes: tuple[str, ...] = ()
+    """Sentences on what a user should know of a scan that is done, such as files that were left out."""
 
 
 def predict_job(predictor: Predictor, job: Job, finish: Finish, progress: Progress | None = None) -> None:
@@ -55,8 +64,9 @@ def predict_job(predictor: Predictor, job: Job, finish: Finish, progress: Progre
     check_labels_fit(job.output, scan.grid.shape, finish.labels.values())
     check_dicom_output(job, predictor.plan, finish.labels, labelmap=finish.labelmap)
     read = time.perf_counter() - started
-    place = job.scan.where
+    place, plan = job.scan.where, predictor.plan
     warn_of_modality(job.scan, predictor.plan)
+    warn_of_uneven_slices(job)
     uncertainty, after = None, bytes_after(predictor.plan, job, finish, scan.grid.voxels)
     if "uncertainty" in job.extras:
         labels, uncertainty = predictor.predict_with_uncertainty(scan, where=place, progress=progress, after=after)
@@ -69,7 +79,7 @@ def predict_job(predictor: Predictor, job: Job, finish: Finish, progress: Progre
     written = time.perf_counter()
     # The label map last: a run that is killed in between leaves none that lacks what goes beside it.
     if "preview" in job.extras:
-        write_preview(job.preview, scan, labels, finish.labels)
+        write_preview(job.preview, scan, labels, finish.labels, colors=colors_of(plan.labels, plan.segments))
     if uncertainty is not None:
         write_image(job.uncertainty, uncertainty, like=place)
     if "structures" in job.extras:
@@ -84,6 +94,8 @@ def predict_job(predictor: Predictor, job: Job, finish: Finish, progress: Progre
         record = run_record(predictor, job.scan.files, seconds)
         record["channels_left_out"] = [channel.name for channel in job.scan.missing]
         record["tile_mismatch"] = predictor.tile_mismatch
+        record |= {"notes": list(job.scan.notes)} if job.scan.notes else {}
+        record |= {"series": job.scan.series} if job.scan.series else {}
         record["labels"] = figures
         write_text(job.record, json.dumps(record, indent=2) + "\n")
 
@@ -149,7 +161,10 @@ def write_outcomes(path: Path, earlier: Mapping[str, Any], outcomes: Sequence[Ou
 
 
 def _without_case(outcome: Outcome) -> dict[str, Any]:
-    return {key: value for key, value in dataclasses.asdict(outcome).items() if key != "case"}
+    kept = {key: value for key, value in dataclasses.asdict(outcome).items() if key != "case"}
+    if not outcome.notes:
+        del kept["notes"]
+    return kept
 
 
 def _attempt(predictor: Predictor, job: Job, finish: Finish, progress: Progress | None) -> Outcome:
@@ -162,7 +177,8 @@ def _attempt(predictor: Predictor, job: Job, finish: Finish, progress: Progress 
         log.debug("unexpected", exc_info=True)
         message = f"{type(error).__name__}: {error}"
     else:
-        return Outcome(job.scan.id, "done", seconds=_since(started), output=str(job.output))
+        notes = job.scan.notes
+        return Outcome(job.scan.id, "done", seconds=_since(started), output=str(job.output), notes=notes)
     log.error("%s", message)
     return Outcome(job.scan.id, "failed", message, _since(started))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import re
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from segkit.inference.outputs import Job
 from segkit.inference.scan import Scan
 from segkit.io.dicom import DicomScan, module_of
 from segkit.plans import ChannelPlan, Plan
+from segkit.segment_codes import UNKNOWN, SegmentCodes, colors_of
 from segkit.volume import Volume
 
 if TYPE_CHECKING:
@@ -38,6 +40,21 @@ def warn_of_modality(scan: Scan, plan: Plan) -> None:
         log.warning(
             "%s: its modality is %s, and the model was trained on %s (channel %s); the result may mean nothing",
             *(scan.where, modality, expected, channel.name),
+        )
+
+
+def warn_of_uneven_slices(job: Job) -> None:
+    """Log that a label map in another format than DICOM lies on even planes, and not on the slices of the scan."""
+    if job.scan.dicom is None or job.scan.dicom.source.stack.is_even:
+        return
+    source = job.scan.dicom.source
+    others = [path.name for path in job.files if suffix_of(path) != DICOM and path not in (job.record, job.preview)]
+    if others:
+        log.warning(
+            "%s: its %d slices are of more than one thickness, which %s cannot hold: it has %d planes, %.4g mm apart. "
+            "DICOM-SEG (-o NAME.dcm) and RTSTRUCT lie on the slices themselves",
+            *(job.scan.where, len(source.stack.frames), " and ".join(others)),
+            *(source.grid.shape[2], source.plane_distance),
         )
 
 
@@ -80,7 +97,7 @@ def write_segments(job: Job, labels: Volume, predictor: Predictor, names: Mappin
         _made_of(names, predictor.plan),
         maker=_maker(predictor),
         labelmap=labelmap,
-        codes=predictor.plan.segments,
+        codes=_codes(predictor.plan),
     )
 
 
@@ -96,8 +113,14 @@ def write_structures(job: Job, labels: Volume, predictor: Predictor, names: Mapp
         _dicom(job).source,
         _made_of(names, predictor.plan),
         maker=_maker(predictor),
-        codes=predictor.plan.segments,
+        codes=_codes(predictor.plan),
     )
+
+
+def _codes(plan: Plan) -> dict[str, SegmentCodes]:
+    """What the plan knows of each label, with the color of every picture: that of its place among all labels."""
+    colors = colors_of(plan.labels, plan.segments)
+    return {name: dataclasses.replace(plan.segments.get(name, UNKNOWN), colour=colors[name]) for name in plan.labels}
 
 
 def _dicom(job: Job) -> DicomScan:

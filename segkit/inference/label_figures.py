@@ -27,7 +27,9 @@ BLOCK_VOXELS = 1 << 18
 """Voxels that are looked at together; an index of each takes 8 bytes, and there are several."""
 AXES = "xyz"
 DECIMALS = 6
-"""Of lengths and volumes; intensities are not rounded, because their unit is not known."""
+"""Decimals of lengths; intensities are not rounded, because their unit is not known."""
+DIGITS = 9
+"""Significant digits of volumes: voxels of micro-CT have millionths of a milliliter."""
 
 Values = Mapping[str, Sequence[int]]
 """Of each label or region the values of the label map that it is made of."""
@@ -192,8 +194,9 @@ def _volume_unit(labels: Volume) -> str:
 
 
 def _volume(voxels: int, labels: Volume) -> float:
-    """In ml, by the determinant of the affine, which is right for oblique and sheared grids; in px for a picture."""
-    return round(voxels * labels.grid.voxel_volume / (1000 if labels.unit == "mm" else 1), DECIMALS)
+    """Return ml, by the determinant of the affine, which is right for oblique and sheared grids; px for a picture."""
+    volume = voxels * labels.grid.voxel_volume / (1000 if labels.unit == "mm" else 1)
+    return float(f"{volume:.{DIGITS}g}")
 
 
 def _places(label: _Measured, labels: Volume) -> dict[str, Any]:

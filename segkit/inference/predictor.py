@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Iterator, Sequence
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from segkit.bundle import Bundle
 from segkit.errors import OutOfMemoryError
 from segkit.inference.blank import BlankOnce
-from segkit.inference.decisions import Decision, decisions_of
+from segkit.inference.decisions import Decision, check_finite_scores, decisions_of
 from segkit.inference.engine import choose_engine, make_engine
 from segkit.inference.ensemble import check_ensemble
 from segkit.inference.finish import block_bytes
@@ -225,7 +226,7 @@ class Predictor:
         for place, batch in self._places():
             layout = self._layout(work, place, where).with_batch(batch)
             try:
-                return self._decided(image, layout, decisions, place, progress)
+                return self._decided(image, layout, decisions, place, where=where, progress=progress)
             except torch.OutOfMemoryError as error:
                 log.warning("%s: the GPU's memory is too small; trying with less of it", where)
                 last = str(error)  # not the error itself: its traceback would hold the tensors
@@ -238,6 +239,8 @@ class Predictor:
         layout: Layout,
         decisions: Sequence[Decision],
         place: torch.device,
+        *,
+        where: Path,
         progress: Progress | None,
     ) -> list[NDArray[Any]]:
         network: Network = BlankOnce(self._scorer)
@@ -246,7 +249,8 @@ class Predictor:
         way_back = image.scan.way_back
         outputs = [Output(each.decide, np.zeros(way_back.source_shape, each.dtype)) for each in decisions]
         labels = decisions[0].decide
-        mismatch = TileMismatch(lambda averaged: labels(self._scores(averaged.cpu().numpy())))
+        scores_of = partial(self._scores, where)
+        mismatch = TileMismatch(lambda averaged: labels(scores_of(averaged.cpu().numpy())))
         with torch.inference_mode():
             for part in layout.parts:
                 slabs = score_slabs(
@@ -264,15 +268,17 @@ class Predictor:
                     outputs,
                     axis=layout.windows.axis,
                     part=part,
-                    scores_of=self._scores,
+                    scores_of=scores_of,
                     classes=self._scorer.classes,
                 )
         self.tile_mismatch = mismatch.share if self.count_mismatch else None
         return [output.into for output in outputs]
 
-    def _scores(self, averaged: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Scores of what was averaged over windows, networks and mirrorings."""
-        return self._scorer.scores(torch.from_numpy(np.ascontiguousarray(averaged))).numpy()
+    def _scores(self, where: Path, averaged: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the scores of what was averaged over windows, networks and mirrorings."""
+        scores = self._scorer.scores(torch.from_numpy(np.ascontiguousarray(averaged))).numpy()
+        check_finite_scores(scores, where, self.precision)
+        return scores
 
     def _places(self) -> Iterator[tuple[torch.device, int | None]]:
         """Where scores are summed and how many windows are computed at once, from fast to frugal."""

@@ -23,18 +23,20 @@ from segkit.volume import Grid, Volume
 
 _AT_ONCE = 16 << 20
 """Bytes."""
+_LABEL = 1002
+"""NIFTI_INTENT_LABEL."""
 _GEOMETRY = (
     *("qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
     *("srow_x", "srow_y", "srow_z", "xyzt_units"),
 )
 
 
-def save(path: Path, volume: Volume, *, like: Path | None = None) -> None:
+def save(path: Path, volume: Volume, *, like: Path | None = None, labels: bool = False) -> None:
     """Write atomically; channels become the fourth axis.
 
     Where ``like`` is a NIfTI file on the same grid, its form codes and geometry are copied as they are: the affine
     is then the same to the last bit, and a flat scan of two axes gets a flat label map. Nothing else of its header is
-    taken, for that may name the patient.
+    taken, for that may name the patient. ``labels`` are marked as such, so that viewers color them.
     """
     voxels = storable(volume.array)
     header = _header(volume.grid, like)
@@ -42,6 +44,8 @@ def save(path: Path, volume: Volume, *, like: Path | None = None) -> None:
     if volume.channels > 1:
         header.set_data_shape((*volume.grid.shape, volume.channels))
     header.set_slope_inter(1.0, 0.0)
+    if labels:
+        header["intent_code"] = _LABEL
     start = header.single_vox_offset
     header["vox_offset"] = start
     with atomic_path(path) as temporary, temporary.open("wb") as file:

@@ -13,10 +13,26 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import DTypeLike, NDArray
 
+DISTINCT = 2**24
+"""float32 tells whole numbers of up to this size apart."""
+
+
+def scaled_type(stored: np.dtype[Any], slope: float, intercept: float) -> np.dtype[Any]:
+    """Return the type of ``stored * slope + intercept``: float32 if it tells neighboring numbers apart, else float64.
+
+    >>> scaled_type(np.dtype("int16"), 0.5, -1000.0).name, scaled_type(np.dtype("int16"), 1.0, 1e8).name
+    ('float32', 'float64')
+    """
+    if stored.kind not in "iu":
+        return np.dtype(np.float64 if stored.itemsize > 4 else np.float32)
+    ends = np.iinfo(stored)
+    largest = max(abs(end * slope + intercept) for end in (int(ends.min), int(ends.max)))
+    return np.dtype(np.float32 if largest <= DISTINCT * abs(slope) else np.float64)
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ScaledNumbers(NDArrayOperatorsMixin):
-    """Stands for an array of float32, which ``np.asarray`` makes of it and of its parts.
+    """Stands for an array of real numbers of `scaled_type`, which ``np.asarray`` makes of it and of its parts.
 
     What is cut out of it or turned is one as well. Any other computation of numpy makes values of all that it is given,
     which is right everywhere and frugal where it is given a block.
@@ -30,7 +46,10 @@ class ScaledNumbers(NDArrayOperatorsMixin):
     slope: float
     intercept: float
 
-    dtype = np.dtype(np.float32)
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values."""
+        return scaled_type(self.stored.dtype, self.slope, self.intercept)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from segkit.errors import InputError, UsageError
-from segkit.file_names import PICTURE, SLIDES, suffix_of
+from segkit.file_names import ITK, PICTURE, SLIDES, suffix_of
 from segkit.io.dicom import open_place
 from segkit.io.dicom.files import is_dicom_place
 from segkit.io.formats import check_readable, check_writable, module_of
-from segkit.io.geometry import check_same_grid, checked_affine
+from segkit.io.geometry import checked_affine
 from segkit.io.limits import check_finite
+from segkit.io.placement import as_itk_reads, placed
 from segkit.volume import Volume, VolumeSource
 
 
@@ -82,7 +83,6 @@ def read_case(paths: Sequence[str | Path], *, frugally: bool = False) -> Volume:
     if len(volumes) == 1:
         return volumes[0]
     for path, volume in zip(paths, volumes, strict=True):
-        check_same_grid(volumes[0].grid, volume.grid, path, what="channel")
         if volume.channels != 1:
             raise InputError(
                 path,
@@ -90,7 +90,12 @@ def read_case(paths: Sequence[str | Path], *, frugally: bool = False) -> Volume:
                 found=f"{volume.channels} channels",
                 remedy="Give either one file with all channels or one file for each.",
             )
-    return volumes[0].with_array(np.concatenate([volume.array for volume in volumes]))
+    first, grid = Path(paths[0]), volumes[0].grid
+    channels = [
+        placed(volume, grid, path, scan=first, what="channel", padded=False).array
+        for path, volume in zip(paths, volumes, strict=True)
+    ]
+    return volumes[0].with_array(np.concatenate(channels))
 
 
 def write_image(path: str | Path, volume: Volume, *, like: str | Path | None = None) -> None:
@@ -101,10 +106,11 @@ def write_image(path: str | Path, volume: Volume, *, like: str | Path | None = N
     path = Path(path)
     check_writable(path)
     suffix, save = suffix_of(path), module_of(suffix_of(path)).save
+    scan = None if like is None else Path(like)
     if suffix in PICTURE:
         save(path, volume)
     else:
-        save(path, volume, like=None if like is None else Path(like))
+        save(path, as_itk_reads(volume, scan, path) if suffix in ITK else volume, like=scan)
 
 
 def from_object(scan: object) -> Volume:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from segkit.dataset import Case, Dataset
 from segkit.errors import InputError
-from segkit.io import check_same_grid, read_case, read_labels
+from segkit.io import placed, read_case, read_labels
 from segkit.preprocessing.crop import Box, content_box
 from segkit.preprocessing.labels import to_indices
 from segkit.preprocessing.orient import to_ras
@@ -87,8 +87,8 @@ def measure_case(case: Case, dataset: Dataset, number: int = 0, draws: int = 1) 
     box = content_box(turned.array)
     indices = np.zeros(turned.array.shape[1:], dtype=np.uint8)
     if case.label is not None:
-        labels = read_labels(case.label)
-        check_same_grid(volume.grid, labels.grid, case.label)
+        labels = read_labels(case.label, dataset.value_names, subset=dataset.subset)
+        labels = placed(labels, volume.grid, case.label, scan=case.images[0])
         found = to_indices(labels.array, dataset.targets, dataset.subset, case.label, ignore=dataset.ignore)
         indices = axis_map.apply(found)[0]
     ignored = indices > len(dataset.targets)

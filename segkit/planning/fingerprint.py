@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from segkit.dataset import Dataset
 from segkit.errors import InputError
+from segkit.plan_values import LABEL_VALUES
 from segkit.planning.case_facts import CaseFacts, MeasuredCase, case_warnings, measure_case
 from segkit.volume import Unit
 
@@ -89,8 +90,10 @@ def summarize(dataset: Dataset, measured: Sequence[MeasuredCase]) -> Fingerprint
     """The fingerprint of measured cases.
 
     Raises:
-        InputError: no case, no labelled voxel, or pictures without voxel size among scans that have one.
+        InputError: no case, no labelled voxel, label values that no label map can hold, or pictures without voxel
+            size among scans that have one.
     """
+    _check_label_values(dataset)
     if not measured:
         raise _unusable(dataset.root, "at least one case", "none", "Compare the folder with the layouts in the README.")
     unit = measured[0].unit
@@ -109,6 +112,18 @@ def summarize(dataset: Dataset, measured: Sequence[MeasuredCase]) -> Fingerprint
         )
     intensities = tuple(_intensity(channel) for channel in samples)
     return Fingerprint(unit, tuple(case.facts for case in measured), intensities)
+
+
+def _check_label_values(dataset: Dataset) -> None:
+    """Refuse before training what could not be written after a prediction."""
+    too_large = [f"{name} = {value}" for name, value in dataset.labels.items() if value not in LABEL_VALUES]
+    if too_large:
+        raise _unusable(
+            dataset.root,
+            f"label values from {LABEL_VALUES[0]} to {LABEL_VALUES[-1]}, which label maps can hold",
+            ", ".join(too_large),
+            "Give these labels smaller values in the label maps.",
+        )
 
 
 def _unusable(where: str | Path, expected: str, found: str, remedy: str) -> InputError:

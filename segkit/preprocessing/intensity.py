@@ -31,16 +31,23 @@ class Normalizer:
     def __call__(self, voxels: NDArray[Any], mask: NDArray[np.bool_] | None, target: NDArray[np.float32]) -> None:
         """Write the normalised ``voxels`` (X, Y, Z) of some part of the scan to ``target``."""
         with np.errstate(all="ignore"):  # what overflows was found before, or is outside the mask
-            target[...] = voxels
+            if self.channel.scheme == "zscore":
+                self._standardize(voxels, target)
+            else:
+                target[...] = voxels
             if self.channel.scheme == "ct":
                 np.clip(target, self.channel.lower, self.channel.upper, out=target)
                 _scale(target, self.channel.mean, self.channel.std)
-            elif self.channel.scheme == "zscore" and self.lowest == self.highest:
-                target[...] = 0  # there is no spread to divide by
-            elif self.channel.scheme == "zscore":
-                _scale(target, self.mean, self.std)
-                if mask is not None and self.channel.masked:
-                    target[~mask] = 0
+            elif self.channel.scheme == "zscore" and mask is not None and self.channel.masked:
+                target[~mask] = 0
+
+    def _standardize(self, voxels: NDArray[Any], target: NDArray[np.float32]) -> None:
+        """Write (voxels - mean) / std; the difference is taken in float64, before a large offset costs digits."""
+        if self.lowest == self.highest:
+            target[...] = 0  # there is no spread to divide by
+            return
+        np.subtract(np.asarray(voxels), self.mean, out=target, dtype=np.float64, casting="unsafe")
+        target /= np.float32(self.std)
 
     def check(self) -> None:
         """Raise an InputError unless 32-bit numbers can hold what the voxels that count become.

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from segkit import __version__
 from segkit.dataset import Case, Dataset
 from segkit.errors import InputError
-from segkit.io import check_same_grid, read_case, read_labels
+from segkit.io import placed, read_case, read_labels
 from segkit.plans import Plan
 from segkit.preprocessing.array_file import ArrayFile, map_arrays, write_arrays
 from segkit.preprocessing.chain import prepare, prepare_labels
@@ -33,7 +33,7 @@ from segkit.preprocessing.store_folder import allow_open_files, mark_store
 
 VOXELS_PER_LABEL = 10_000
 """How many voxels of a label are kept for sampling; more are thinned evenly."""
-FORMAT = 2
+FORMAT = 3
 """To be raised by whoever changes what is prepared from the same files and plan."""
 NOT_OF_PLAN = {
     "name",
@@ -47,7 +47,7 @@ NOT_OF_PLAN = {
     "segments",
     "format_version",
 }
-NOT_OF_DATASET = {"name", "root", "cases", "segments"}
+NOT_OF_DATASET = {"name", "root", "cases", "segments", "notices"}
 """Fields that preparation never reads; all others, those yet to come too, are part of a case's key."""
 
 
@@ -133,8 +133,8 @@ def _write(case: Case, dataset: Dataset, plan: Plan, content: str, place: Path) 
     """Prepare a case whose files have this ``content`` and keep it."""
     volume = read_case(case.images)
     label_path = _label_path(case)
-    labels = read_labels(label_path)
-    check_same_grid(volume.grid, labels.grid, label_path)
+    labels = read_labels(label_path, dataset.value_names, subset=dataset.subset)
+    labels = placed(labels, volume.grid, label_path, scan=case.images[0])
     indices = to_indices(labels.array, plan.targets, dataset.subset, label_path, ignore=plan.ignore)
     prepared = prepare(volume, plan, where=case.images[0])
     network_labels = prepare_labels(labels.with_array(indices), plan, prepared.way_back)

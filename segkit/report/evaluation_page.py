@@ -50,7 +50,13 @@ def label_rows(evaluation: Evaluation) -> tuple[list[str], list[list[Cell]]]:
         for label, means in summary["labels"].items()
     ]
     cases = len(summary["cases"])
-    return ["label", "cases", *metrics], [*rows, ["mean", cases, *summary["mean"].values()]]
+    return ["label", "cases", *_titles(summary)], [*rows, ["mean", cases, *summary["mean"].values()]]
+
+
+def _titles(summary: Mapping[str, Any]) -> list[str]:
+    """Return the metrics as heads of columns: surface Dice means nothing without its tolerance."""
+    tolerance = f"{summary['tolerance']:g} {' or '.join(summary['unit'])}"
+    return [f"{metric} ({tolerance})" if metric == "surface_dice" else metric for metric in summary["mean"]]
 
 
 def absence_rows(evaluation: Evaluation) -> list[list[Cell]]:
@@ -147,7 +153,8 @@ def _case_rows(evaluation: Evaluation) -> tuple[list[str], Sequence[Sequence[Cel
         values[row.case, row.label][row.metric] = row.value
     means = evaluation.summary["cases"]
     order = sorted(values, key=lambda key: (_low_first(means[key[0]]["dice"]), key[0], values[key]["dice"]))
-    return ["case", "label", *metrics], [[*key, *(values[key].get(metric) for metric in metrics)] for key in order]
+    rows = [[*key, *(values[key].get(metric) for metric in metrics)] for key in order]
+    return ["case", "label", *_titles(evaluation.summary)], rows
 
 
 def _low_first(value: float | None) -> float:

@@ -27,7 +27,7 @@ from segkit.bundle_agreement import joint_agreement
 from segkit.config import load, to_yaml
 from segkit.config_words import given_keys
 from segkit.dataset_plan import open_dataset
-from segkit.errors import Interrupted, UsageError
+from segkit.errors import Interrupted
 from segkit.evaluation import Evaluation, evaluate
 from segkit.evaluation.pairs import find_pairs
 from segkit.files import write_text
@@ -36,7 +36,7 @@ from segkit.plans import plan_text
 from segkit.report.cross_validation_page import cross_validation_page
 from segkit.report.evaluation_page import write_evaluation
 from segkit.studies.fold_table import fold_dice, fold_rows, gain_rows, over_folds
-from segkit.studies.folds import folds_of, keep_folds
+from segkit.studies.folds import check_overrides, folds_of, keep_folds
 from segkit.studies.largest_component import Gain, largest_component_gains
 from segkit.studies.out_of_fold import predict_out_of_fold
 from segkit.studies.runs import time_left
@@ -62,10 +62,7 @@ def cross_validate(*overrides: str, progress: Progress | None = None) -> Path:
         Interrupted: Ctrl-C or SIGTERM; the same call goes on.
     """
     config = load(overrides)
-    if config.compute.name in ("ddp", "slurm"):
-        raise UsageError(f"compute={config.compute.name}: a cross-validation trains its folds in this process")
-    if "fold" in given_keys(overrides):
-        raise UsageError("fold: a cross-validation trains all folds; leave it out")
+    check_overrides(config, overrides)
     if config.run_dir:
         check_kind(Path(config.run_dir), study=True)
         config = as_started(config, overrides)

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
+from segkit.config import TrainConfig
+from segkit.config_words import given_keys
 from segkit.dataset import Dataset
-from segkit.errors import InputError
+from segkit.errors import InputError, UsageError
 from segkit.files import write_text
 from segkit.inference.inputs import names_a_file
 from segkit.training.run_folder import FOLDS
+
+
+def check_overrides(config: TrainConfig, overrides: Sequence[str]) -> None:
+    """Refuse what a cross-validation cannot follow.
+
+    Raises:
+        UsageError: a fold, or trainings in other processes.
+    """
+    if config.compute.name in ("ddp", "slurm"):
+        raise UsageError(f"compute={config.compute.name}: a cross-validation trains its folds in this process")
+    if "fold" in given_keys(overrides):
+        raise UsageError("fold: a cross-validation trains all folds; leave it out")
 
 
 def folds_of(dataset: Dataset) -> list[list[str]]:

@@ -10,6 +10,7 @@ from statistics import fmean
 
 import numpy as np
 
+from segkit.evaluation.label_maps import on_one_grid
 from segkit.evaluation.overlap import dice
 from segkit.evaluation.pairs import Pair
 from segkit.io import read_labels
@@ -35,7 +36,11 @@ class Gain:
 
 
 def largest_component_gains(pairs: Sequence[Pair], labels: Mapping[str, int]) -> dict[str, Gain]:
-    """The gain of every label (name -> value) that occurs in a prediction or a reference."""
+    """Return the gain of every label (name -> value) that occurs in a prediction or a reference.
+
+    Dice is that of the annotated voxels, as in an evaluation. Which component is the largest is asked of the whole
+    prediction, as the rule will be applied to new scans, of which nothing is annotated.
+    """
     with ThreadPoolExecutor(THREADS) as pool:
         found = list(pool.map(partial(_case_gains, labels=labels), pairs))
     gains = {}
@@ -47,13 +52,19 @@ def largest_component_gains(pairs: Sequence[Pair], labels: Mapping[str, int]) ->
 
 
 def _case_gains(pair: Pair, labels: Mapping[str, int]) -> dict[str, Gain]:
-    """Of the labels that the case has."""
-    predicted, reference = read_labels(pair.prediction).array[0], read_labels(pair.reference)
+    """Return the gains of the labels that the case has."""
+    names = labels if pair.ignore is None else {**labels, "ignore": pair.ignore}
+    prediction, reference = on_one_grid(
+        pair, read_labels(pair.prediction), read_labels(pair.reference, names, subset=True)
+    )
+    predicted = prediction.array[0]
+    annotated = np.ones(predicted.shape, bool) if pair.ignore is None else reference.array[0] != pair.ignore
     gains = {}
     for name, value in labels.items():
         truth = reference.array[0] == value
-        before = dice(predicted == value, truth, reference.spacing)
+        before = dice(annotated & (predicted == value), truth, reference.spacing)
         if not np.isnan(before):
-            after = dice(keep_largest(predicted, value) == value, truth, reference.spacing)
+            largest = keep_largest(predicted, value) == value
+            after = dice(annotated & largest, truth, reference.spacing)
             gains[name] = Gain(before, after)
     return gains

@@ -72,7 +72,7 @@ class Keeper(L.Callback):
         self.score: ValidationScore | None = None
         self.score_step = 0
         self.gallery = Gallery(plan)
-        self.record = Record(folder, tuple(plan.labels))
+        self.record = Record.of(folder, plan)
         self.logger = logger
         self.line = StatusLine(elsewhere=30.0, at_once=True)
         self.losses: list[Tensor] = []
@@ -114,7 +114,7 @@ class Keeper(L.Callback):
         self.random = state_dict["random"]
 
     def on_train_start(self, _trainer: L.Trainer, module: L.LightningModule) -> None:
-        self.record = Record.resume(self.folder, tuple(self.plan.labels), _module(module).schedule.step)
+        self.record = Record.resume(self.folder, self.plan, _module(module).schedule.step)
         if self.random:
             restore_random_state(self.random)
         if not self.looked_at:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
+from segkit.errors import InputError
 from segkit.evaluation.confidence import half_width
 from segkit.networks.mode import Mode
 from segkit.plans import Plan
@@ -87,6 +88,7 @@ def validate(
         with mode.autocast(device):
             windows = Windows(plan.patch, OVERLAP, slice_axis=plan.slice_axis)
             scores = predict_scores(mode.wrap(network), image, windows)
+        _check_finite(scores, case.id)
         reference = torch.from_numpy(np.array(case.labels, dtype=np.int64)).to(device)
         per_case[case.id] = found = {}
         for name, dice in zip(plan.labels, dice_per_label(scores, reference, plan), strict=True):
@@ -100,6 +102,17 @@ def validate(
     labels = {name: float(mean.compute()) for name, mean in means.items()}
     labels = {name: dice for name, dice in labels.items() if not math.isnan(dice)}
     return ValidationScore(labels, ranks.total(done), ranks.merged(per_case))
+
+
+def _check_finite(scores: Tensor, case: str) -> None:
+    """Raise an error where scores are NaN or infinite: the highest of them would be background everywhere."""
+    if not torch.isfinite(scores.sum()) and not torch.isfinite(scores).all():
+        raise InputError(
+            f"validation of case {case}",
+            expected="finite scores of the network",
+            found="scores that are NaN or infinite",
+            remedy="Train with a lower trainer.learning_rate, or with trainer.precision=float32.",
+        )
 
 
 def windows_of(case: PreparedCase, plan: Plan) -> int:

@@ -40,7 +40,8 @@ def test_prints_a_table_and_writes_three_files(
 def test_tolerance_and_labels(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", *files, "--tolerance-mm", "2", "--labels", "liver=5,none=9"]) == 0
     printed = capsys.readouterr().out
-    assert "liver      1  0.7500  0.6000   2.0000        1.0000" in printed
+    assert "label  cases    dice     iou  hd95_mm  surface_dice (2 mm)" in printed
+    assert "liver      1  0.7500  0.6000   2.0000               1.0000" in printed
     assert "none                       0                       0           1" in printed
 
 

@@ -12,7 +12,7 @@ import pytest
 
 import segkit
 from segkit.errors import InputError, UsageError
-from segkit.evaluation import evaluate
+from segkit.evaluation import Evaluation, evaluate
 from segkit.io import write_image, write_labels
 from segkit.volume import Volume
 
@@ -55,6 +55,15 @@ def test_tolerance(tmp_path: Path) -> None:
     files = write(tmp_path / "p.nii.gz", 3, spacing=2.0), write(tmp_path / "r.nii.gz", 2, spacing=2.0)
     assert value_of(evaluate(*files, tolerance_mm=1.0), "surface_dice") < 1
     assert value_of(evaluate(*files, tolerance_mm=2.0), "surface_dice") == 1
+
+
+@pytest.mark.parametrize(("spacing", "warned"), [(1.0, False), (1.00005, False), (1.5, True)])
+def test_a_tolerance_below_the_voxel_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, spacing: float, warned: bool
+) -> None:
+    evaluate(write(tmp_path / "p.nii.gz", spacing=spacing), write(tmp_path / "r.nii.gz", spacing=spacing))
+    message = "the tolerance of 1 mm is smaller than a voxel in 1 of 1 cases, with edges of 1.5 or more"
+    assert (message in caplog.text) is warned
 
 
 def test_a_negative_tolerance_is_refused(tmp_path: Path) -> None:
@@ -223,6 +232,43 @@ def test_what_nobody_annotated_is_left_out_on_both_sides(tmp_path: Path) -> None
     assert list(found.summary["labels"]) == ["label_1"]
     assert (value_of(found, "dice"), found.summary["ignore"]) == (1, 9)
     assert evaluate(*files).summary["labels"]["label_1"]["dice"] == pytest.approx(2 / 3)
+
+
+def blocks(reference: np.ndarray, folder: Path) -> Evaluation:
+    """Evaluate a prediction of 4 x 4 x 9 voxels in the middle of 10 x 10 x 9 against ``reference``."""
+    predicted = np.zeros((1, 10, 10, 9), np.uint8)
+    predicted[:, 3:7, 3:7] = 1
+    for name, array in (("p", predicted), ("r", reference)):
+        write_labels(folder / f"{name}.nii.gz", Volume(array, np.diag([1.0, 1.0, 3.0, 1.0])))
+    return evaluate(folder / "p.nii.gz", folder / "r.nii.gz", labels={"label_1": 1}, ignore=9)
+
+
+@pytest.mark.parametrize("annotated", [slice(0, 9, 2), slice(0, 9, 4), slice(4, 5)])
+def test_slices_that_are_annotated_one_by_one_have_contours(tmp_path: Path, annotated: slice) -> None:
+    reference = np.full((1, 10, 10, 9), 9, np.uint8)
+    reference[..., annotated] = 0
+    reference[:, 2:8, 2:8, annotated] = 1  # one voxel larger all round
+    # Contours of 12 and 20 voxels: all 12 have a neighbor in the other one, of the 20 all but the 4 corners.
+    assert value_of(blocks(reference, tmp_path), "surface_dice") == 28 / 32
+
+
+def test_a_cut_through_a_scan_is_no_surface(tmp_path: Path) -> None:
+    reference = np.zeros((1, 10, 10, 9), np.uint8)
+    reference[:, 5:7, 3:5] = 1  # a quarter of the prediction
+    reference[:, :, 5:] = 9
+    # In each of 7 inner slices 6 of 8 known voxels of the prediction have a known neighbor outside, and all 4 of the
+    # reference; 4 of those 6 lie within 1 mm. In both end slices all 8 count, 6 of them near.
+    assert value_of(blocks(reference, tmp_path), "surface_dice") == pytest.approx((7 * 8 + 2 * 10) / (7 * 10 + 2 * 12))
+    assert value_of(blocks(reference, tmp_path), "hd95_mm") == 2.0
+
+
+def test_a_surface_that_nobody_annotated_has_no_distance(tmp_path: Path) -> None:
+    reference = np.full((1, 10, 10, 9), 9, np.uint8)
+    reference[:, 4:6, 4:6, 4:6] = 1  # inside the prediction
+    found = blocks(reference, tmp_path)
+    assert {row.metric for row in found.rows} == {"dice", "iou", "volume_difference_ml"}
+    reference[reference == 1] = 0  # now the reference is empty
+    assert value_of(blocks(reference, tmp_path), "hd95_mm") == np.inf
 
 
 def test_a_dataset_says_what_its_regions_and_its_ignore_label_are(tmp_path: Path) -> None:

@@ -214,3 +214,10 @@ scan = np.zeros((200, 512, 512), np.int16).T
 """
     # The pieces of the whole at once would be 262 MB.
     assert peak_of(prepare, "label_figures(labels, {'a': 1}, channels={'CT': scan})") < 100e6
+
+
+@pytest.mark.parametrize(("edge", "voxels", "volume"), [(0.02, 4, 5.12e-7), (0.01, 7, 3.43e-7), (0.001, 10, 1e-9)])
+def test_volumes_of_small_voxels(edge: float, voxels: int, volume: float) -> None:
+    cube = Volume(np.ones((1, voxels, voxels, voxels), np.uint8), np.diag([edge, edge, edge, 1]))
+    figures = label_figures(cube, {"cell": 1})["cell"]
+    assert (figures["volume_ml"], figures["largest_piece_ml"]) == (volume, volume)

@@ -14,12 +14,13 @@ import pytest
 import SimpleITK
 import torch
 
-from segkit.bundle import Bundle
+from segkit.bundle import Bundle, write_bundle
 from segkit.errors import InputError, OutOfMemoryError, UsageError
 from segkit.inference import Predictor, load
 from segkit.inference.decisions import decisions_of
 from segkit.inference.layout import Layout, choose_layout
 from segkit.inference.uncertainty import entropy
+from segkit.inference.watched import Stopwatch, WatchedScan
 from segkit.io import read_volume
 from segkit.io.limits import resident_memory
 from segkit.preprocessing.chain import prepare_parts
@@ -46,6 +47,25 @@ def test_labels_are_where_the_threshold_says(make_bundle: Make) -> None:
 def test_mirrored_windows_are_turned_back(make_bundle: Make) -> None:
     bundle = make_bundle(mirror_axes=(0, 2))
     assert np.array_equal(Predictor(bundle, tta=True).predict(scan()).array, Predictor(bundle).predict(scan()).array)
+
+
+def with_head(bundle: Bundle, weight: float) -> Bundle:
+    """The same model, whose last layer multiplies the scan by ``weight``."""
+    state = bundle.state("0")
+    state["head.weight"][1] = weight
+    return write_bundle(bundle.path, bundle.plan, {}, {"0": state})
+
+
+def test_scores_that_are_not_finite_are_an_error(make_bundle: Make) -> None:
+    with pytest.raises(InputError, match=r"c1\.nii: expected finite scores .*computed in float32.*train it again"):
+        Predictor(with_head(make_bundle(), 3e38)).predict(scan(), where="c1.nii")
+    with pytest.raises(InputError, match=r"in bfloat16.*predict with --precision float32"):
+        Predictor(with_head(make_bundle(), 3e38), precision="bfloat16").predict(scan())
+
+
+def test_large_scores_are_no_error(make_bundle: Make) -> None:
+    # 60 voxels of 1e38 each: their sum is infinite, none of them is.
+    assert np.array_equal(Predictor(with_head(make_bundle(), 1e36)).predict(scan()).array == 7, scan().array > 0)
 
 
 def test_frozen_bundle_predicts() -> None:
@@ -152,11 +172,11 @@ class SmallGPU(Predictor):
         super().__init__(bundle, device="cpu", **options)
         self._scorer.device = torch.device("cuda")
 
-    def _decided(self, image: Any, layout: Layout, decisions: Any, place: torch.device, progress: Any) -> Any:
+    def _decided(self, image: Any, layout: Layout, decisions: Any, place: torch.device, **more: Any) -> Any:
         self.tried = [*getattr(self, "tried", []), (place.type, self.device.type, layout.windows.batch)]
         if self.device.type == "cuda":
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return super()._decided(image, layout, decisions, place, progress)
+        return super()._decided(image, layout, decisions, place, **more)
 
 
 def test_a_gpu_gives_way_step_by_step(make_bundle: Make) -> None:
@@ -171,7 +191,8 @@ def test_what_a_gpu_gives_up_must_fit_into_this_machine(make_bundle: Make) -> No
     bundle, volume = make_bundle(patch=(64, 64, 64), labels={f"label{n}": n for n in range(1, 200)}), scan((64, 64, 64))
     small = SmallGPU(bundle)
     decisions = decisions_of(bundle.plan, with_uncertainty=False)
-    work = small._work(prepare_parts(volume, bundle.plan), decisions, None, 0, leans=False)
+    image = WatchedScan(prepare_parts(volume, bundle.plan), Stopwatch(), bundle.plan.patch, small.overlap)
+    work = small._work(image, decisions, None, 0, leans=False)
     in_turn = [dataclasses.replace(work, networks=(), sums=False), dataclasses.replace(work, networks=()), work]
     first, second, third = (choose_layout(each).bytes for each in in_turn)
     assert first < second < third

@@ -59,3 +59,9 @@ def test_blocks_cover_all(monkeypatch: pytest.MonkeyPatch) -> None:
     found = np.concatenate([np.asarray(SCALED[box]).ravel() for box in blocks(SCALED)])  # type: ignore[arg-type]
     assert found.tolist() == VALUES.ravel().tolist()
     check_finite("a.nii", SCALED)  # type: ignore[arg-type]
+
+
+def test_numbers_that_float32_would_confuse_become_float64() -> None:
+    scaled = ScaledNumbers(np.array([0, 2**25 + 2, 2**24 + 3], np.int32), 1.0, 1.0)
+    assert np.asarray(scaled).tolist() == [1, 2**25 + 3, 2**24 + 4]
+    assert np.asarray(ScaledNumbers(np.array([1, 2], np.int16), 1.0, 1e8)).tolist() == [100000001, 100000002]

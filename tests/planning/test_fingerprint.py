@@ -177,3 +177,9 @@ def test_what_nobody_annotated_is_no_foreground(write_case: Write, image: np.nda
 def test_a_case_without_any_annotation_is_warned_about(write_case: Write, image: np.ndarray) -> None:
     facts = measure_case(write_case("c", image, np.full(image.shape, 9)), dataset(ignore=9)).facts
     assert case_warnings(facts) == ["nothing is annotated: every voxel has the ignore value"]
+
+
+@pytest.mark.parametrize("value", [2**31, -(2**31) - 1, 2**40])
+def test_label_values_that_no_label_map_can_hold(write_case: Write, image: np.ndarray, value: int) -> None:
+    with pytest.raises(InputError, match=rf"expected label values from -2147483648 to 2147483647.*b = {value}\b"):
+        measure(dataset(write_case("c", image, image), labels={"a": 100, "b": value}))

@@ -86,3 +86,17 @@ def test_blocks_measure_what_the_whole_does(masked: bool, monkeypatch: pytest.Mo
     values = (scan[0][mask] if masked else scan).astype(np.float64)
     np.testing.assert_allclose([found.mean, found.std], [values.mean(), values.std()], rtol=1e-12)
     assert (found.lowest, found.highest) == (values.min(), values.max())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
+def test_a_large_offset_costs_no_contrast(dtype: str) -> None:
+    # 2**27 and its neighbors in float32 are 16 apart.
+    scan = np.array([0, 16, 32, 48], dtype).reshape(1, 4, 1, 1) + np.array(2**27, dtype)
+    found = apply_normalizers(normalizers(scan, [ChannelPlan("a", "zscore")]), scan, None)
+    assert found.ravel() == pytest.approx(np.array([-1.5, -0.5, 0.5, 1.5]) / np.sqrt(1.25), abs=1e-6)
+
+
+def test_contrast_below_the_steps_of_float32_is_kept() -> None:
+    scan = np.array([0.0, 1.0, 2.0, 3.0]).reshape(1, 4, 1, 1) + 1e9
+    found = apply_normalizers(normalizers(scan, [ChannelPlan("a", "zscore")]), scan, None)
+    assert found.ravel() == pytest.approx(np.array([-1.5, -0.5, 0.5, 1.5]) / np.sqrt(1.25), abs=1e-6)

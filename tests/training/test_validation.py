@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from segkit.errors import InputError
 from segkit.networks.mode import Mode
 from segkit.plans import Plan
 from segkit.preprocessing.store import PreparedCase
@@ -45,6 +46,13 @@ def test_a_label_that_is_missed_counts_as_zero(plan_for_balls: Plan) -> None:
     plan = dataclasses.replace(plan_for_balls, patch=(4, 1, 1))
     score = validate(Threshold(), [case("a", [0] * 4, [0, 2, 2, 0])], plan, mode=MODE, device=torch.device("cpu"))
     assert score.labels == {"high": 0.0}
+
+
+def test_scores_that_are_not_finite_are_an_error(plan_for_balls: Plan) -> None:
+    plan = dataclasses.replace(plan_for_balls, patch=(4, 1, 1))
+    cases = [case("a", [float("inf")] * 4, [0] * 4)]
+    with pytest.raises(InputError, match=r"validation of case a: expected finite scores .*trainer\.learning_rate"):
+        validate(Threshold(), cases, plan, mode=MODE, device=torch.device("cpu"))
 
 
 def test_every_case_is_shown_with_its_prediction(plan_for_balls: Plan) -> None:

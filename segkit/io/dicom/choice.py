@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from segkit.errors import InputError, SegkitError, UsageError
 from segkit.io.dicom.files import DicomFile, place_id
 from segkit.io.dicom.headers import guarded
 from segkit.io.dicom.image_groups import ALL, MixedImages, Selection, looks_like_selection, selection_of
-from segkit.io.dicom.left_out import left_out_text
 from segkit.io.dicom.source import DicomSource, open_series
 from segkit.io.dicom.study import LostSlices, Series, read_study
 
@@ -30,7 +29,7 @@ def open_place(place: Path, choice: str | None = None) -> DicomSource:
     """
     with guarded(place):
         source = _one_of(place, read_study(place), choice)
-    _say_what_is_left_out(place, source.series)
+    _say(place, source.notes)
     return source
 
 
@@ -50,10 +49,9 @@ def _one_of(place: Path, study: Sequence[Series], choice: str | None) -> DicomSo
     raise UsageError(f"{place}: {len(study)} series{of}, {_how_many(count)}; choose by --series:{_listed(study)}")
 
 
-def _say_what_is_left_out(place: Path, series: Series) -> None:
-    """Warn of files that cannot be read and are no part of the series that is read."""
-    if series.left_out:
-        log.warning("%s: %s", place, left_out_text(series.left_out))
+def _say(place: Path, notes: Iterable[str]) -> None:
+    for note in notes:
+        log.warning("%s: %s", place, note)
 
 
 def open_all(place: Path, name: str = "") -> dict[str, DicomSource | InputError]:
@@ -76,7 +74,8 @@ def open_all(place: Path, name: str = "") -> dict[str, DicomSource | InputError]
             found=f"none of {len(study)}",
             remedy="The log says what is wrong with each.",
         )
-    _say_what_is_left_out(place, study[0])
+    notes = (note for source in found.values() if isinstance(source, DicomSource) for note in source.notes)
+    _say(place, dict.fromkeys(notes))
     return found
 
 

@@ -7,7 +7,6 @@ passes may share it, one image at each position, and would make a regular stack 
 from __future__ import annotations
 
 import itertools
-import logging
 import re
 import shlex
 from collections import Counter, defaultdict
@@ -22,8 +21,6 @@ from segkit.errors import InputError, UsageError
 from segkit.io.dicom.elements import Value
 from segkit.io.dicom.frames import Frame
 from segkit.io.dicom.properties import PROPERTIES, Property
-
-log = logging.getLogger(__name__)
 
 ANY = "any"
 """In place of a value: the property is not looked at."""
@@ -107,8 +104,8 @@ def _text(value: Value) -> str:
         return f"{value:.6g}"
     if isinstance(value, tuple):
         return "/".join(_text(each) for each in value)
-    # A comma would end the value on the command line.
-    return "none" if value is None else str(value).replace(",", ";")
+    # Signs that would end the value on the command line, and those that a terminal would act on.
+    return "none" if value is None else re.sub(r"[,=:]|[^ -~\w]", ";", str(value))
 
 
 def selected(frames: Sequence[Frame], selection: Selection, where: str | Path) -> list[Frame]:
@@ -145,8 +142,8 @@ def _number(text: str) -> float | str:
         return text
 
 
-def check_alike(frames: Sequence[Frame], where: str | Path, number: int, selection: Selection) -> None:
-    """Raise MixedImages unless all frames can be of one volume; log what may differ and does.
+def check_alike(frames: Sequence[Frame], where: str | Path, number: int, selection: Selection) -> tuple[str, ...]:
+    """Raise MixedImages unless all frames can be of one volume; return sentences on what may change and does.
 
     ``number`` is that of the series in the list of its place.
     """
@@ -161,10 +158,11 @@ def check_alike(frames: Sequence[Frame], where: str | Path, number: int, selecti
         wrong = [column for column in wrong if column.of.word != "flags"]
     if wrong:
         raise _mixed(frames, wrong, where, number, selection)
-    for column in varied:
-        if column.of.rule == "in order":
-            texts = list(dict.fromkeys(column.texts()))
-            log.warning("%s: the %s changes along the scan (%s)", where, column.of.title, _some(texts, 4))
+    return tuple(_change(column) for column in varied if column.of.rule == "in order")
+
+
+def _change(column: _Column) -> str:
+    return f"the {column.of.title} changes along the scan ({_some(list(dict.fromkeys(column.texts())), 4)})"
 
 
 def _splits(column: _Column, order: NDArray[np.intp], shared: Sequence[Sequence[int]]) -> bool:

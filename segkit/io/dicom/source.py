@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from segkit.errors import InputError
 from segkit.io.dicom.frames import Frame, frames_of
 from segkit.io.dicom.image_groups import ALL, Selection, check_alike, selected
+from segkit.io.dicom.left_out import left_out_text
 from segkit.io.dicom.pixels import channels_of, check_pixels, stored_pixels
 from segkit.io.dicom.stack import Stack, stack_of
 from segkit.io.dicom.study import Instance, Series, check_complete
+from segkit.io.dicom.uneven import nearest_planes, on_even_planes
 from segkit.io.limits import check_finite, check_memory
 from segkit.volume import Grid
 
@@ -35,10 +37,17 @@ class DicomSource:
     dtype: np.dtype[Any]
     selection: str = ""
     """What was chosen of the series, where that is not all of it."""
+    notes: tuple[str, ...] = ()
+    """Sentences on what a user should know of the series and of files beside it."""
 
     @property
     def grid(self) -> Grid:
         return self.stack.grid
+
+    @property
+    def plane_distance(self) -> float:
+        """Between planes of the grid along their normal, in mm; a tilted gantry's steps are longer."""
+        return self.grid.voxel_volume / math.prod(self.grid.spacing[:2])
 
     @property
     def files(self) -> list[Path]:
@@ -49,10 +58,15 @@ class DicomSource:
         """Voxels (C, X, Y, stop - start) of the planes ``start`` to ``stop`` along Z."""
         return self._voxels()[..., start:stop]
 
+    def on_slices(self, labels: NDArray[Any]) -> NDArray[Any]:
+        """Labels (X, Y, Z) of the grid on the planes of the series' own slices: of the plane nearest to each."""
+        return labels if self.stack.is_even else labels[..., nearest_planes(self.stack.places)]
+
     def _voxels(self) -> NDArray[Any]:
         where, (x, y, z) = self.series.place, self.grid.shape
-        check_memory(where, self.grid.voxels * self.channels * self.dtype.itemsize + _largest_file(self.series))
-        found = np.empty((z, self.channels, y, x), self.dtype)
+        planes = z if self.stack.is_even else z + len(self.stack.frames)
+        check_memory(where, planes * x * y * self.channels * self.dtype.itemsize + _largest_file(self.series))
+        found = np.empty((len(self.stack.frames), self.channels, y, x), self.dtype)
         padded = {}
         for instance, places in self._places().items():
             pixels = stored_pixels(instance)
@@ -64,12 +78,14 @@ class DicomSource:
                     padded[place] = np.packbits(padding)
                 found[place] = values_of(plane, frame).reshape(y, x, self.channels).transpose(2, 0, 1)
         _fill_padding(found, padded)
+        if not self.stack.is_even:
+            found = on_even_planes(found, self.stack.places)
         voxels = found.transpose(1, 3, 2, 0)
         check_finite(where, voxels)
         return voxels
 
     def _places(self) -> dict[Instance, list[int]]:
-        """The planes along Z that each file holds."""
+        """The slices, counted along Z, that each file holds."""
         places: dict[Instance, list[int]] = defaultdict(list)
         for place, frame in enumerate(self.stack.frames):
             places[frame.instance].append(place)
@@ -98,8 +114,11 @@ def open_series(series: Series, selection: Selection = ALL) -> DicomSource:
         raise InputError(
             series.place, expected="images of one kind", found="grey and coloured ones", remedy="Take them apart."
         )
-    check_alike(frames, series.place, series.number, selection)
-    return DicomSource(series, stack_of(frames, series.place), samples.pop(), _value_type(frames), str(selection))
+    notes = check_alike(frames, series.place, series.number, selection)
+    if series.left_out:
+        notes = (*notes, left_out_text(series.left_out))
+    stack, dtype = stack_of(frames, series.place), _value_type(frames)
+    return DicomSource(series, stack, samples.pop(), dtype, str(selection), notes)
 
 
 def _largest_file(series: Series) -> int:
