@@ -8,12 +8,13 @@ An element is read where a single-frame file has it, and where an enhanced file 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 
 from segkit.io.dicom.frames import Frame
 
@@ -54,7 +55,7 @@ def plain(value: Any) -> Value:
         return None if value is None else float(value)
     if isinstance(value, str):
         return value.strip() or None
-    if isinstance(value, Iterable) and not isinstance(value, bytes):
+    if isinstance(value, MultiValue | list | tuple):
         items = tuple(plain(each) for each in value)
         return items[0] if len(items) == 1 else items or None
     return str(value).strip() or None

@@ -225,7 +225,7 @@ def _mixed(
         rest = [f"{wrong[place].of.word} {key[place]}" for place in range(len(wrong)) if place not in told]
         lines.append(_line(number, Selection(tuple(words)), [frames[index] for index in indices], rest))
     more = f"\n  and {len(groups) - _LISTED} more" if len(groups) > _LISTED else ""
-    titles = _some([column.of.title for column in wrong], 5)
+    titles = " and ".join(_some([column.of.title for column in wrong], 5).rsplit(", ", 1))
     error = MixedImages(
         where,
         expected="images that make up one volume",
