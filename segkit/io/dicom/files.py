@@ -31,6 +31,9 @@ _KINDS = {
     stat.S_IFDIR: "a link to a folder, which is not followed",
 }
 """What a name in a folder may stand for that is no file; opening a pipe would wait for ever."""
+CLOSED = "a folder that cannot be read"
+NO_FILES = {*_KINDS.values(), CLOSED}
+OTHER_CONTENT = "no DICOM"
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ def is_dicom_place(path: Path) -> bool:
     """Whether ``path`` is a DICOM file, a zip, or a folder of DICOM files.
 
     A folder is one of DICOM where a DICOM file lies right in it, or where it holds no scan of another format and a
-    DICOM file lies anywhere below.
+    DICOM file, or one that is called so, lies anywhere below.
     """
     if os.path.isdir(path):
         return _is_dicom_folder(path)
@@ -142,7 +145,7 @@ def _looked_at(folder: Path) -> Iterator[tuple[Path, str]]:
         for path in (Path(place, name) for name in [*names, *links] if not is_beside(name)):
             yield path, problem_of(path)
     for error in unread:
-        yield Path(error.filename), f"a folder that cannot be read: {error.strerror}"
+        yield Path(error.filename), CLOSED
 
 
 def problem_of(path: Path) -> str:
@@ -150,7 +153,7 @@ def problem_of(path: Path) -> str:
     try:
         kind = stat.S_IFMT(path.stat().st_mode)
         if kind != stat.S_IFREG:
-            return _KINDS.get(kind, "no file")
+            return _KINDS.get(kind, OTHER_CONTENT)
         with path.open("rb") as file:
             return _problem_of_start(file.read(_LOOKED_AT))
     except OSError as error:
@@ -165,7 +168,7 @@ def _problem_of_start(start: bytes) -> str:
     if re.match(rb"\s*<(!doctype|html)", start, re.IGNORECASE):
         return "an HTML page"
     pointer = start.startswith((b"version https://git-lfs", b"/annex/objects/"))
-    return "a pointer to a file that was not downloaded" if pointer else "no DICOM"
+    return "a pointer to a file that was not downloaded" if pointer else OTHER_CONTENT
 
 
 def looks_like_dicom(start: bytes) -> bool:
@@ -184,7 +187,8 @@ def _is_dicom_folder(folder: Path) -> bool:
     files = [path for path in children(folder) if path.is_file()]
     if any(is_dicom_file(path) for path in files if suffix_of(path) not in READABLE):
         return True
-    return not holds_other_scans(folder) and any(is_dicom_file(path) for path in files_below(folder))
+    below = files_below(folder)
+    return not holds_other_scans(folder) and any(suffix_of(path) == DICOM or is_dicom_file(path) for path in below)
 
 
 def children(folder: Path) -> list[Path]:

@@ -47,7 +47,7 @@ class ImageHeader:
     pixels: str | None
     """The element that holds the pixels, None where there is none."""
     whole: bool
-    """The file is as long as that element says."""
+    """The file is as long as that element and the header say."""
 
 
 def read_header(file: DicomFile) -> Dataset:
@@ -69,7 +69,7 @@ def read_image_header(file: DicomFile) -> ImageHeader:
     with guarded(file), file.open(_HEADER_BYTES) as packed:
         stream = _unpacked(file, packed, _HEADER_BYTES, exactly=False)
         header = read_partial(cast(BinaryIO, stream), stop, defer_size=_LONG, force=True)
-        whole = stream is not packed or stop.length is None or _is_whole(stream, stop, file.size)
+        whole = stream is not packed or stop.length is None or _is_whole(stream, stop, header, file.size)
     return ImageHeader(header, stop.pixels, whole)
 
 
@@ -102,11 +102,12 @@ class _Stop:
         return self.pixels is not None
 
 
-def _is_whole(stream: IO[bytes], stop: _Stop, size: int) -> bool:
-    """Whether the value in front of which a stream stands ends within the file; of fragments, the last one."""
+def _is_whole(stream: IO[bytes], stop: _Stop, header: Dataset, size: int) -> bool:
+    """Whether the pixels in front of which a stream stands end within the file; of fragments, the last one."""
     place = stream.tell() + stop.start
     if stop.length != _UNDEFINED:
-        return place + (stop.length or 0) <= size
+        length = stop.length or 0
+        return place + min(length, _promised(header) or length) <= size
     while place + 8 <= size:
         stream.seek(place)
         start = stream.read(8)
@@ -114,7 +115,7 @@ def _is_whole(stream: IO[bytes], stop: _Stop, size: int) -> bool:
             # What is no fragment is for the decoder to judge; what could not be read lies behind the part in memory.
             return start[:4] == _END or len(start) == 8 or size > _HEADER_BYTES
         place += 8 + int.from_bytes(start[4:], "little")
-    return False
+    return place == size
 
 
 def _promised(header: Dataset) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from segkit.io.dicom.files import DicomFile
+from segkit.io.dicom.files import NO_FILES, OTHER_CONTENT, DicomFile
 
 _SLICES = {".dcm", ".dicom", ".ima"}
 """Suffixes of slices, in lower case."""
@@ -50,14 +50,20 @@ def shape(name: str) -> str:
     return re.sub(r"[0-9](?:[0-9._-]*[0-9])?", "#", stem) + suffix
 
 
+def is_called_slice(name: str) -> bool:
+    """Whether a file has the suffix of a slice."""
+    return PurePosixPath(name).suffix.casefold() in _SLICES
+
+
 def looks_like_slice(name: str) -> bool:
     """Whether a file has the name of a slice, whatever is in it.
 
     >>> looks_like_slice("a.dcm"), looks_like_slice("IM_0001"), looks_like_slice("README"), looks_like_slice("a1.txt")
     (True, True, False, False)
     """
-    suffix = PurePosixPath(name).suffix.casefold()
-    return suffix in _SLICES or (not suffix[1:].strip("0123456789") and re.search(r"[0-9]", name) is not None)
+    suffix = PurePosixPath(name).suffix
+    numbered = not suffix[1:].strip("0123456789") and re.search(r"[0-9]", name) is not None
+    return numbered or is_called_slice(name)
 
 
 def suspicious(files: Mapping[DicomFile, str]) -> list[LeftOut]:
@@ -72,8 +78,9 @@ def suspicious(files: Mapping[DicomFile, str]) -> list[LeftOut]:
 
 
 def _may_be_slice(file: DicomFile, problem: str, shapes: set[tuple[str, str]]) -> bool:
-    is_no_file = problem.startswith(("a pipe", "a socket", "a device", "a folder", "a link to a folder"))
-    return is_no_file or looks_like_slice(file.name) or (file.folder, shape(file.name)) in shapes
+    if (file.folder, shape(file.name)) in shapes or problem in NO_FILES:
+        return True
+    return is_called_slice(file.name) if problem == OTHER_CONTENT else looks_like_slice(file.name)
 
 
 def _whole_name(name: str) -> str:

@@ -161,10 +161,10 @@ def echoes(dicom: Any, tmp_path: Path) -> Path:
 
 
 def test_several_criteria(echoes: Path) -> None:
-    with pytest.raises(InputError, match="found 4 groups .* differ in image type and echo number") as error:
+    with pytest.raises(InputError, match=r"found 4 groups .* differ in image type and echo number") as error:
         open_place(echoes)
     assert "--series 1:type=P,echo=2  3 images such as 9" in str(error.value)
-    with pytest.raises(InputError, match="found 2 groups .* differ in image type") as error:
+    with pytest.raises(InputError, match=r"found 2 groups .* differ in image type") as error:
         open_place(echoes, "echo=2")
     assert "--series 1:echo=2,type=P  3 images such as 9" in str(error.value)
     assert open_place(echoes, "1:echo=2,type=p").planes(0, 3)[0, 0, 0].tolist() == [9, 10, 11]
@@ -256,10 +256,10 @@ def test_segments_of_some_frames_refer_to_these(dicom: Any, tmp_path: Path) -> N
     np.testing.assert_array_equal(found.labels.array, labels)
     made = dicom.pydicom.dcmread(tmp_path / "seg.dcm")
     frames = [
-        group.DerivationImageSequence[0].SourceImageSequence[0].ReferencedFrameNumber
+        int(group.DerivationImageSequence[0].SourceImageSequence[0].ReferencedFrameNumber)
         for group in made.PerFrameFunctionalGroupsSequence
     ]
-    assert frames == [4, 6]
+    assert sorted(frames) == [4, 6]
 
 
 def test_a_mixture_is_never_passed_over_for_another_series(dicom: Any, mixed: Mixed) -> None:

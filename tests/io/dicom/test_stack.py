@@ -99,7 +99,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "same": ({"ImagePositionPatient": [0, 0, 2]}, r"4 images at 3 position\(s\), 2 of them at 2 mm .* \(002, 003\)"),
     "turned": (
         {"ImageOrientationPatient": [0, 1, 0, 0, 0, 1]},
-        r"2 groups .* differ in direction\..*\n.*:direction=1 ",
+        r"2 groups .* differ in direction\..*\n.*direction=1 ",
     ),
     "spacing": ({"PixelSpacing": [1, 2]}, r"2 groups of images in series 1 that differ in PixelSpacing\."),
     "no place": ({"ImagePositionPatient": None}, r"for every image, found 4 images of 4 file\(s\), some without"),
@@ -128,7 +128,7 @@ def test_other_size(dicom: Any, tmp_path: Path) -> None:
 WAIVED: dict[str, tuple[dict[str, Any], str]] = {
     "direction": (
         {"ImageOrientationPatient": [0, 1, 0, 0, 0, 1]},
-        r"found 2: 3 image\(s\) such as 000 along \(0 0 1\)",
+        r"found 2: 3 image\(s\) such as 000 along \(0 ",
     ),
     "spacing": ({"PixelSpacing": [1, 2]}, r"images of one PixelSpacing, found 3 of 1\.0 x 1\.0, 1 of 1\.0 x 2\.0"),
 }
