@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from segkit.errors import InputError
+from segkit.unfetched import unfetched_error, why_unfetched
 
 NIFTI = (".nii.gz", ".nii")
 ITK = (".nrrd", ".nhdr", ".mha", ".mhd")
@@ -80,13 +81,15 @@ def natural_key(name: str | Path) -> tuple[tuple[int, int, str], ...]:
 
 
 def readable_files(folder: Path) -> list[Path]:
-    """Files of a readable format directly inside ``folder``, in natural order; hidden files are left out.
+    """Return the files of a readable format directly inside ``folder``, in natural order, without hidden ones.
+
+    Files whose content is not there (`unfetched`) are among them: whoever reads them says so.
 
     Raises:
         InputError: the folder cannot be read.
     """
     try:
-        found = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
+        found = [path for path in folder.iterdir() if not path.is_dir() and not path.name.startswith(".")]
     except OSError as error:
         raise InputError(
             folder, expected="a folder that can be read", found=str(error.strerror), remedy="Check its permissions."
@@ -147,7 +150,9 @@ def _named(folder: Path, word: str) -> list[Path]:
 
 
 def must_exist(path: Path) -> None:
-    """Raise an InputError unless ``path`` is a file."""
+    """Raise an InputError unless ``path`` is a file, and its content is there."""
+    if why_unfetched(path):
+        raise unfetched_error(path)
     # os.path and not pathlib, which raises OSError for names that are too long.
     if not os.path.isfile(path):
         found = "a folder" if os.path.isdir(path) else "no such file"

@@ -162,6 +162,8 @@ def test_empty_path_is_none() -> None:
         (["dataset.labels=" + "[" * 1100], r"dataset.labels must be names .*\[\.\.\.'"),
         (["dataset.channels=[[a]]"], "dataset.channels must be a list of different names"),
         (["seed"], "cannot read the override 'seed': .*KEY=VALUE"),
+        (["fold=all", "folds=3"], "folds changes nothing with fold=all"),
+        (["folds=1"], "folds must be a whole number from 2 to 1000"),
         (["+seed=1"], r"cannot use the override '\+seed=1'"),
         (["~seed"], "cannot use the override '~seed'"),
         (["seed=0,1"], "'seed=0,1' names several values: write a list as .*, and for a run of each give --multirun"),

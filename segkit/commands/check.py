@@ -37,6 +37,7 @@ def _described(dataset: Dataset) -> str:
     labelled = sum(case.label is not None for case in dataset.cases)
     labels = ", ".join(_label(dataset, name) for name in dataset.labels)
     ignore = "" if dataset.ignore is None else f"\nignored:  {dataset.ignore}"
+    labels = labels or "none, because no label map can be read"
     return (
         f"{dataset.name}: {len(dataset.cases)} cases, {labelled} with labels\n"
         f"channels: {', '.join(dataset.channels)}\nlabels:   {labels}{ignore}"

@@ -14,12 +14,13 @@ from segkit.commands.train_words import add_words, training_words
 from segkit.config import load, to_yaml
 from segkit.report.tables import text_table
 from segkit.status_line import CaseCounter
-from segkit.studies.fold_table import fold_rows, gain_rows
+from segkit.studies.fold_table import fold_rows, gain_rows, in_common
 from segkit.studies.folds import check_overrides
 
 MEANINGS = """\
-Folds are made by patient: five, or fewer where there are fewer patients; a split column of a CSV file is taken as it
-is. All folds follow one plan, made from all cases. trainer.max_minutes (or trainer.max_steps) holds for each fold.
+Folds are made by patient: five (folds=N for N), or fewer where there are fewer patients; a split column of a CSV file
+is taken as it is. All folds follow one plan, made from all cases, and have the same precision, memory layout and number
+of steps, measured once. trainer.max_minutes (or trainer.max_steps) holds for each fold.
 The same command goes on with an unfinished study; finished folds are not run again.
 
 Every case is predicted by the model that did not see it, and evaluated as by 'segkit evaluate'. The folder's bundle is
@@ -61,6 +62,7 @@ def _summary(folder: Path) -> str:
         [
             f"Dice of {result['cases']} cases, each predicted by the model that did not see it:",
             text_table(*fold_rows(result)),
+            *filter(None, [in_common(result.get("trainings", []))]),
             *([_PIECES, text_table(*pieces)] if pieces[1] else []),
             "",
             *(f"  {name:<11}{path}" for name, path in rows),

@@ -29,6 +29,7 @@ overrides (KEY=VALUE), the ones that matter most:
   trainer.max_minutes=M          how long, from the start of the process to the model written,
   trainer.max_steps=N            or how many steps (2000 if neither is given)
   fold=0..k-1|all                the fold that validates; all trains on every case
+  folds=N                        into how many folds the patients are divided; default 5, fewer for few patients
   network=NAME                   {networks}
   network.dims=2|3               2 cuts scans into slices; the default for pictures is 2, else 3
   network.norm=NAME              group, instance, layer, batch or none

@@ -96,6 +96,7 @@ def predict_job(predictor: Predictor, job: Job, finish: Finish, progress: Progre
         record["tile_mismatch"] = predictor.tile_mismatch
         record |= {"notes": list(job.scan.notes)} if job.scan.notes else {}
         record |= {"series": job.scan.series} if job.scan.series else {}
+        record["scan_warnings"] = predictor.scan_warnings
         record["labels"] = figures
         write_text(job.record, json.dumps(record, indent=2) + "\n")
 
@@ -106,7 +107,7 @@ def _figures(
     """Of each label; a channel that the scan lacks has no intensities."""
     lacking = [channel.name for channel in job.scan.missing]
     names = [channel.name for channel in predictor.plan.channels]
-    return label_figures(
+    figures = label_figures(
         labels,
         finish.labels,
         predictor.plan.regions,
@@ -114,6 +115,7 @@ def _figures(
         uncertainty=None if uncertainty is None else uncertainty.array[0],
         where=job.scan.where,
     )
+    return {name: {**label, "warning": predictor.label_warnings.get(name, "")} for name, label in figures.items()}
 
 
 def predict_jobs(

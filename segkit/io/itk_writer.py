@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 
 from segkit.file_names import suffix_of
 from segkit.io.gzip_stream import packing
-from segkit.io.itk_raw import ENDS
+from segkit.io.meta_header import END as META_END
+from segkit.io.nrrd_header import END as NRRD_END
 
+_ENDS = {".nrrd": NRRD_END, ".mha": META_END}
 _AT_ONCE = 16 << 20
 """Bytes."""
 _LENGTH, _DIGITS = rb"(?m)^CompressedDataSize = .*$", 20
@@ -27,7 +29,7 @@ _LENGTH, _DIGITS = rb"(?m)^CompressedDataSize = .*$", 20
 def put_voxels(path: Path, voxels: NDArray[Any], shape: Sequence[int]) -> None:
     """Replace the one voxel of a packed file that ITK wrote by ``voxels`` (C, X, Y, Z), of the ``shape`` X, Y[, Z]."""
     content = path.read_bytes()
-    end = re.search(ENDS[suffix_of(path)], content)
+    end = re.search(_ENDS[suffix_of(path)], content)
     if end is None:
         raise ValueError(f"{path}: ITK wrote another header than its format has")
     sizes = " ".join(map(str, shape)).encode()

@@ -13,6 +13,7 @@ from segkit.errors import InputError, UsageError
 from segkit.files import write_text
 from segkit.inference.inputs import names_a_file
 from segkit.training.run_folder import FOLDS
+from segkit.training.split import dataset_folds
 
 
 def check_overrides(config: TrainConfig, overrides: Sequence[str]) -> None:
@@ -27,10 +28,11 @@ def check_overrides(config: TrainConfig, overrides: Sequence[str]) -> None:
         raise UsageError("fold: a cross-validation trains all folds; leave it out")
 
 
-def folds_of(dataset: Dataset) -> list[list[str]]:
-    """Ids of the cases that each fold holds out; five folds, fewer where there are fewer patients.
+def folds_of(dataset: Dataset, count: int | None = None) -> list[list[str]]:
+    """Return the ids of the cases that each of ``count`` folds holds out; None: five, fewer where patients are fewer.
 
     Raises:
+        UsageError: a number of folds that the dataset cannot have.
         InputError: fewer than two folds, or a case whose id cannot be the name of its label map.
     """
     for case in dataset.cases:
@@ -38,7 +40,7 @@ def folds_of(dataset: Dataset) -> list[list[str]]:
             raise InputError(
                 dataset.root, expected="case ids that can be files' names", found=repr(case.id), remedy="Rename it."
             )
-    folds = dataset.folds() if dataset.cases else []
+    folds = dataset_folds(dataset, count) if dataset.cases else []
     if len(folds) < 2:
         raise InputError(
             dataset.root,

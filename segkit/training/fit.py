@@ -85,7 +85,7 @@ def fit(
     use_machine(config.trainer, run.device)
     torch.manual_seed(config.seed)
     network = new_network(plan)
-    split = split_cases(dataset, config.fold)
+    split = split_cases(dataset, config.fold, config.folds)
     place, checkpoint = _to_go_on_with(run.folder, plan, split, ranks)
     training, validation = _prepared(run, split)
     patches = PatchDataset(training, PatchRules(plan, config.augment, config.seed, config.trainer.foreground))
