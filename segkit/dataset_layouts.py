@@ -4,6 +4,8 @@ Medical Segmentation Decathlon    dataset.json with pairs under "training"
 nnU-Net v2 raw                    imagesTr/CASE_0000.nii.gz, labelsTr/CASE.nii.gz, names in dataset.json
 two folders                       images/ and labels/ with files of equal names
 CSV                               case,image[,image:CHANNEL ...],label[,patient,group,split]
+
+A dataset.yaml beside them gives names to those that have no place for them.
 """
 
 from __future__ import annotations
@@ -11,20 +13,20 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from segkit.channel_files import case_twice, group_channels
+from segkit.channel_files import case_twice
 from segkit.dataset import Case, Dataset
 from segkit.dataset_csv import read_table
+from segkit.dataset_folders import nnunet_cases, two_folder_cases
 from segkit.dataset_json import channels_of_json, check_ignore, checked_labels, labels_of_json, read_json
 from segkit.dataset_json_cases import listed_cases, training_cases
-from segkit.dataset_pairs import check_running_numbers, paired
 from segkit.dataset_paths import unreachable
+from segkit.dataset_yaml import find_yaml, read_names
 from segkit.errors import InputError
-from segkit.file_names import READABLE, case_id, listed, readable_files
-from segkit.left_out import foreign_files, left_out_notices
+from segkit.file_names import readable_files
 from segkit.one_patient import one_patient_hints
 from segkit.regions import LabelScheme, own_values
 from segkit.segment_codes import SegmentCodes, segments_of_json
@@ -65,7 +67,7 @@ def read_dataset(
     Raises:
         InputError: no dataset, a damaged or incomplete description, or files that are missing.
     """
-    found = _find(Path(path))
+    found = _with_yaml(_find(Path(path)))
     _check_cases(found)
     names = tuple(channels) if channels else found.channels
     _check_channels(found, names)
@@ -84,6 +86,29 @@ def read_dataset(
         segments={label: codes for label, codes in found.segments.items() if label in scheme.labels},
         notices=(*found.notices, *one_patient_hints(found.cases)),
     )
+
+
+def _with_yaml(found: _Found) -> _Found:
+    """Return what is found with the names of a dataset.yaml beside it, which must not contradict the layout's own."""
+    path = find_yaml(found.root)
+    if path is None:
+        return found
+    given = read_names(path)
+    ours, theirs = found.scheme, given.scheme
+    for key, mine, its in (
+        ("channels", found.channels, given.channels),
+        ("labels", ours.labels and ours, theirs.labels and theirs),
+        ("ignore", ours.ignore, theirs.ignore),
+    ):
+        if mine and its and mine != its:
+            raise InputError(
+                path,
+                expected=f"no {key}, or what the dataset says itself",
+                found=f"other {key} than in its dataset.json or its columns",
+                remedy=f"Remove {key} from one of the two.",
+            )
+    scheme = theirs if theirs.labels else replace(ours, ignore=ours.ignore if theirs.ignore is None else theirs.ignore)
+    return replace(found, channels=given.channels or found.channels, scheme=scheme)
 
 
 def _scheme(
@@ -173,59 +198,15 @@ def _nnunet(folder: Path, content: dict[str, Any]) -> _Found:
             found=repr(ending),
             remedy="Correct it, or leave it out.",
         )
-    images, others = _of_ending(folder / "imagesTr", ending)
-    maps, more = _of_ending(folder / "labelsTr", ending)
-    labels = _by_id(folder / "labelsTr", maps)
-    check_running_numbers(folder / "imagesTr", images, labels)
-    scans = group_channels(images, _channel_names(folder, content))
-    cases, notices = _paired(folder / "labelsTr", scans, labels, [*others, *more])
-    for place, excluded in ((folder / "imagesTr", others), (folder / "labelsTr", more)):
-        notices += left_out_notices(place, excluded=excluded, ending=ending)
-    return _named(folder, content, cases, notices)
-
-
-def _of_ending(folder: Path, ending: str) -> tuple[list[Path], list[Path]]:
-    """Return the files of a folder that end in ``ending``, in small or capital letters, and the others."""
-    files = _files(folder)
-    kept = [path for path in files if path.name.lower().endswith(ending.lower())]
-    return kept, [path for path in files if path not in kept]
+    return _named(folder, content, *nnunet_cases(folder, _channel_names(folder, content), ending))
 
 
 # -- two folders ----------------------------------------------------------------------------------------------------
 
 
 def _two_folders(folder: Path) -> _Found:
-    images, labels = (_by_id(place, _files(place)) for place in (folder / "images", folder / "labels"))
-    cases, notices = _paired(folder / "labels", {name: (image,) for name, image in images.items()}, labels)
-    notices += left_out_notices(folder / "images") + left_out_notices(folder / "labels")
+    cases, notices = two_folder_cases(folder)
     return _Found(folder.resolve().name, folder, cases, notices=notices)
-
-
-def _paired(
-    where: Path, scans: Mapping[str, tuple[Path, ...]], labels: Mapping[str, Path], excluded: Sequence[Path] = ()
-) -> tuple[list[Case], list[str]]:
-    """Return the cases, and notices of those left out; ``excluded`` files may be missing partners."""
-    folders = {path.parent for files in scans.values() for path in files} | {where}
-    return paired(
-        where, scans, labels, not_taken=[*excluded, *(path for each in folders for path in foreign_files(each))]
-    )
-
-
-def _by_id(folder: Path, files: Sequence[Path]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in files:
-        if case_id(path) in found:
-            raise case_twice(folder, case_id(path), (found[case_id(path)], path))
-        found[case_id(path)] = path
-    return found
-
-
-def _files(folder: Path) -> list[Path]:
-    found = readable_files(folder) if folder.is_dir() else []
-    if not found:
-        reason = f"no file with one of the suffixes {listed(READABLE)}" if folder.is_dir() else "no such folder"
-        raise InputError(folder, expected="images or label maps", found=reason, remedy="Add or convert the files.")
-    return found
 
 
 # -- CSV ------------------------------------------------------------------------------------------------------------

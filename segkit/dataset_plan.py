@@ -16,6 +16,8 @@ from segkit.config_keys import get
 from segkit.config_values import LOSSES_OF_REGIONS
 from segkit.config_words import given_keys
 from segkit.dataset import Dataset
+from segkit.dataset_check.check import compare_cases
+from segkit.dataset_check.measured_dataset import MeasuredDataset
 from segkit.dataset_layouts import read_dataset
 from segkit.errors import InputError, UsageError
 from segkit.io.named import named
@@ -95,17 +97,25 @@ def measured_plan(
     patches = batch_size(config, gpu)
     if start:
         task = Task(fingerprint, dataset, config.network, config.plan, patches, start.model.slice_axis)
-        mirror = config.augment.mirror
-        return tuned_plan(task, start.model, mirror=mirror, asked=start.asked, where=start.place), fingerprint
-    decided = make_plan(
-        fingerprint,
-        dataset,
-        network=config.network,
-        plan=dataclasses.replace(config.plan, memory=memory_budget(config, gpu)),
-        batch_size=patches,
-        mirror=config.augment.mirror,
-    )
+        decided = tuned_plan(task, start.model, mirror=config.augment.mirror, asked=start.asked, where=start.place)
+    else:
+        decided = make_plan(
+            fingerprint,
+            dataset,
+            network=config.network,
+            plan=dataclasses.replace(config.plan, memory=memory_budget(config, gpu)),
+            batch_size=patches,
+            mirror=config.augment.mirror,
+        )
+    warn_of_dataset(dataset, fingerprint, decided)
     return decided, fingerprint
+
+
+def warn_of_dataset(dataset: Dataset, fingerprint: Fingerprint, plan: Plan) -> None:
+    """Log what 'segkit check' finds when it compares the cases with each other."""
+    measured = MeasuredDataset(dataset, fingerprint.cases, fingerprint.unit)
+    for problem in compare_cases(measured, plan.spacing):
+        log.warning("%s: %s", problem.case or dataset.name, problem.message)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from segkit.dataset import Dataset
 from segkit.dataset_layouts import read_dataset
+from segkit.dataset_yaml import find_yaml, read_names
 from segkit.errors import InputError
 from segkit.evaluation.measure import Structure
 from segkit.file_names import (
@@ -24,6 +25,7 @@ from segkit.file_names import (
     suffix_of,
 )
 from segkit.io.named import named
+from segkit.regions import LabelScheme
 
 log = logging.getLogger(__name__)
 SHOWN = 5
@@ -59,9 +61,9 @@ def find_pairs(
 ) -> Pairs:
     """Match two files, two folders, or predictions with the labels of a dataset.
 
-    ``labels`` and ``ignore`` replace what a dataset says. A reference in a folder beside a ``dataset.json`` takes its
-    names from there. References of a folder without prediction are logged and counted; of a dataset they are not,
-    because most of its cases were trained on.
+    ``labels`` and ``ignore`` replace what a dataset says. References in a folder beside a ``dataset.json`` or
+    ``dataset.yaml`` take their names from there. References of a folder without prediction are logged and counted; of
+    a dataset they are not, because most of its cases were trained on.
 
     Raises:
         InputError: a path that does not exist, or no case that is in both.
@@ -72,9 +74,9 @@ def find_pairs(
         dataset = dataset if labels else named(dataset)
         pairs = _of_dataset(predictions, dataset)
         return Pairs(pairs, dict(labels or _structures(dataset)), (), dataset.ignore)
-    beside = _dataset_beside(references)
-    names = dict(labels) if labels else _structures(beside) if beside else None
-    ignore = beside.ignore if beside and ignore is None else ignore
+    beside = _scheme_beside(references)
+    names = dict(labels or _structures(beside)) or None
+    ignore = beside.ignore if ignore is None else ignore
     if predictions.is_file() and references.is_file():
         return Pairs((Pair(case_id(references), predictions, references, ignore),), names, (), ignore)
     found = {case_id(path): path for path in _label_files(references)}
@@ -97,22 +99,26 @@ def _of_dataset(predictions: Path, dataset: Dataset) -> tuple[Pair, ...]:
     return _matched(_by_case(predictions), labelled, predictions, dataset.root, ignore=dataset.ignore)
 
 
-def _structures(dataset: Dataset) -> dict[str, Structure]:
+def _structures(dataset: Dataset | LabelScheme) -> dict[str, Structure]:
     """Its regions, else its labels."""
     return {**dataset.regions} or {**dataset.labels}
 
 
-def _dataset_beside(references: Path) -> Dataset | None:
-    """The dataset of a ``dataset.json`` in the folder above the label maps, as beside labelsTr and labelsTs."""
+def _scheme_beside(references: Path) -> LabelScheme:
+    """Return what a dataset.yaml or dataset.json above the label maps says of them, as beside labelsTr and labelsTs."""
     folder = references if references.is_dir() else references.parent
     above = folder.resolve().parent
+    described = find_yaml(above)
+    if described:
+        return read_names(described).scheme
     if not (above / "dataset.json").is_file():
-        return None
+        return LabelScheme({})
     try:
-        return read_dataset(above)
+        dataset = read_dataset(above)
     except InputError as error:  # the names are a courtesy: the masks can be compared without
         log.info("labels are called after their values: %s", error)
-        return None
+        return LabelScheme({})
+    return LabelScheme(dataset.labels, dataset.regions, dataset.ignore)
 
 
 def _by_case(predictions: Path) -> dict[str, list[Path]]:

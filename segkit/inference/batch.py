@@ -92,6 +92,7 @@ def predict_job(predictor: Predictor, job: Job, finish: Finish, progress: Progre
         record = run_record(predictor, job.scan.files, seconds)
         record["channels_left_out"] = [channel.name for channel in job.scan.missing]
         record["tile_mismatch"] = predictor.tile_mismatch
+        record["scan_warnings"] = predictor.scan_warnings
         record["labels"] = figures
         write_text(job.record, json.dumps(record, indent=2) + "\n")
 
@@ -102,7 +103,7 @@ def _figures(
     """Of each label; a channel that the scan lacks has no intensities."""
     lacking = [channel.name for channel in job.scan.missing]
     names = [channel.name for channel in predictor.plan.channels]
-    return label_figures(
+    figures = label_figures(
         labels,
         finish.labels,
         predictor.plan.regions,
@@ -110,6 +111,7 @@ def _figures(
         uncertainty=None if uncertainty is None else uncertainty.array[0],
         where=job.scan.where,
     )
+    return {name: {**label, "warning": predictor.label_warnings.get(name, "")} for name, label in figures.items()}
 
 
 def predict_jobs(

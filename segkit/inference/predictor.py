@@ -21,18 +21,18 @@ from segkit.inference.decisions import Decision, check_finite_scores, decisions_
 from segkit.inference.engine import choose_engine, make_engine
 from segkit.inference.ensemble import check_ensemble
 from segkit.inference.finish import block_bytes
+from segkit.inference.label_warnings import label_warnings
 from segkit.inference.layout import Layout, Work, choose_layout
 from segkit.inference.locate import Locator, warn_of_cut
 from segkit.inference.precision import choose_precision
 from segkit.inference.restore import Output, restore
 from segkit.inference.scorer import WindowScorer, choose_device
-from segkit.inference.value_range import odd_ranges
 from segkit.inference.watched import CountedNetwork, Progress, Stopwatch, WatchedScan
 from segkit.io import from_object
 from segkit.postprocessing import apply_rules
-from segkit.preprocessing.chain import ScanParts, prepare_parts
+from segkit.preprocessing.chain import prepare_parts
 from segkit.preprocessing.crop import Box
-from segkit.preprocessing.remarks import remarks
+from segkit.preprocessing.scan_warnings import scan_warnings
 from segkit.preprocessing.straighten import straightened
 from segkit.sliding_window import score_slabs
 from segkit.tile_mismatch import TileMismatch
@@ -103,6 +103,10 @@ class Predictor:
         """Of the last prediction: locate (where a coarse model did), prepare, network, restore."""
         self.tile_mismatch: float | None = None
         """Of the last prediction, where it was counted: see `segkit.tile_mismatch`, on the network's grid."""
+        self.scan_warnings: list[str] = []
+        """What was unusual about the last scan."""
+        self.label_warnings: dict[str, str] = {}
+        """Labels of the last result that are far from those of the training data."""
         networks = [network for each in self.bundles for network in each.networks()]
         self.engine = choose_engine(engine, device=place, precision=self.precision, networks=networks)
         self._scorer = WindowScorer(
@@ -163,8 +167,8 @@ class Predictor:
         with stopwatch("prepare"):
             straight, lean = straightened(volume, name)
             parts = prepare_parts(straight, self.plan, where=name)
-            if not self._quiet:
-                self._remark(parts, name)
+            self.scan_warnings = scan_warnings(parts.grid, self.plan, parts.normalizers, self.plan.training)
+            self._warn(self.scan_warnings, name)
             image = WatchedScan(parts, stopwatch, self.plan.patch, self.overlap)
         box = None
         if self.locator:
@@ -176,15 +180,15 @@ class Predictor:
         labels = apply_rules(labels, self._rules)
         if box:
             warn_of_cut(labels, parts.way_back, box, self.plan.labels, where=name)
+        if not self._quiet:
+            self.label_warnings = label_warnings(straight.with_array(labels[None]), self.plan)
+            self._warn([f"{label}: {text}" for label, text in self.label_warnings.items()], name)
         self.seconds = stopwatch.seconds()
         return [volume.with_array(lean.back(each[None])) for each in (labels, *others)]
 
-    def _remark(self, parts: ScanParts, where: Path) -> None:
-        """Log what is odd about a scan."""
-        for remark in remarks(parts.grid, self.plan, parts.normalizers, where=where):
-            log.warning("%s", remark)
-        for problem in odd_ranges(parts.normalizers):
-            log.warning("%s, %s", where, problem)
+    def _warn(self, warnings: Sequence[str], where: Path) -> None:
+        for warning in warnings if not self._quiet else ():
+            log.warning("%s: %s", where, warning)
 
     def _work(
         self, image: WatchedScan, decisions: Sequence[Decision], box: Box | None, after: int, *, leans: bool

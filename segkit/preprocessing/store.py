@@ -45,6 +45,7 @@ NOT_OF_PLAN = {
     "network",
     "reasons",
     "segments",
+    "training",
     "format_version",
 }
 NOT_OF_DATASET = {"name", "root", "cases", "segments", "notices"}

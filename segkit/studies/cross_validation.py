@@ -72,10 +72,11 @@ def cross_validate(*overrides: str, progress: Progress | None = None) -> Path:
         if is_done(Path(config.run_dir or ""), "auto"):
             return Path(config.run_dir or "")
     dataset = open_dataset(config)
-    folds = folds_of(dataset, config.folds)
+    folds_of(dataset, config.folds)  # too few cases are said before anything is measured
     setup = set_up(config, dataset, given=given_keys(overrides), kind=KIND, progress=progress)
     if not config.run_dir and is_done(setup.run_dir, "auto"):
         return setup.run_dir
+    folds = folds_of(setup.dataset, config.folds)
     log.info("%d cases in %d folds; the study is in %s", len(dataset.cases), len(folds), setup.run_dir)
     with _written_down(setup, folds):
         trained = dataclasses.replace(setup, config=_comparable(setup))

@@ -111,7 +111,7 @@ def test_constant_scan_warns(make_bundle: Make, caplog: pytest.LogCaptureFixture
     bundle = make_bundle(channels=1, normalise="zscore")
     labels = Predictor(bundle).predict(Volume(np.full((1, 9, 9, 9), 300), np.eye(4)), where="flat.nii")
     assert not labels.array.any()
-    assert "flat.nii, channel channel0: the scan has one constant value" in caplog.text
+    assert "flat.nii: channel channel0: the scan has one constant value" in caplog.text
 
 
 def test_paths_nibabel_and_simpleitk(make_bundle: Make, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from segkit.plans import ChannelPlan, Plan, read_plan
 from segkit.preprocessing.chain import prepare_parts
-from segkit.preprocessing.remarks import remarks
+from segkit.preprocessing.scan_warnings import scan_warnings
 from segkit.volume import Volume
 
 PLAN = Path(__file__).parents[1] / "data" / "plan_v1.json"
@@ -27,17 +27,17 @@ def said(shape: Shape, edges: tuple[float, float, float], its: Plan, low: int = 
     array = np.full((1, *shape), 9)
     array.flat[0] = low
     parts = prepare_parts(Volume(array, np.diag([*edges, 1.0])), its, where="s.nii")
-    return list(remarks(parts.grid, its, parts.normalizers, where="s.nii"))
+    return scan_warnings(parts.grid, its, parts.normalizers)
 
 
 def test_a_constant_channel() -> None:
-    expected = "s.nii, channel MR: the scan has one constant value; nothing can be told apart in it"
+    expected = "channel MR: the scan has one constant value; nothing can be told apart in it"
     assert said((4, 4, 4), (1, 1, 1), plan(), low=9) == [expected]
 
 
 def test_one_slice_for_a_model_of_volumes() -> None:
     (found,) = said((8, 1, 8), (1, 1, 1), plan())
-    assert found == "s.nii: the scan is one slice, and the model was trained on volumes; look at the result"
+    assert found == "the scan is one slice, and the model was trained on volumes; look at the result"
     assert said((8, 2, 8), (1, 1, 1), plan()) == []
 
 
@@ -45,7 +45,7 @@ def test_one_slice_for_a_model_of_volumes() -> None:
 def test_slices_across_another_axis_than_those_of_the_model(shape: Shape, edges: tuple[float, float, float]) -> None:
     (found,) = said(shape, edges, plan(2, (1.0, 1.0, None)))
     assert found == (
-        "s.nii: its slices, 5 mm thick, lie across y (coronal), and the model, which was trained on slices across"
+        "its slices, 5 mm thick, lie across y (coronal), and the model, which was trained on slices across"
         " z (axial), cuts it across that; look at the result"
     )
 
@@ -70,5 +70,5 @@ def test_a_scan_is_turned_before_its_axes_are_named() -> None:
     affine = np.array([[0, 0, 4, 0], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1.0]])
     its = plan(2, (1.0, 1.0, None))
     parts = prepare_parts(Volume(np.arange(5 * 5 * 5).reshape(1, 5, 5, 5), affine), its)
-    (found,) = remarks(parts.grid, its, parts.normalizers, where="s.nii")
+    (found,) = scan_warnings(parts.grid, its, parts.normalizers)
     assert "its slices, 4 mm thick, lie across x (sagittal)" in found
