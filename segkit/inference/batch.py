@@ -49,6 +49,8 @@ class Outcome:
     message: str = ""
     seconds: float = 0.0
     output: str = field(default="")
+    notes: tuple[str, ...] = ()
+    """Sentences on what a user should know of a scan that is done, such as files that were left out."""
 
 
 def predict_job(predictor: Predictor, job: Job, finish: Finish, progress: Progress | None = None) -> None:
@@ -84,15 +86,22 @@ def predict_job(predictor: Predictor, job: Job, finish: Finish, progress: Progre
         write_labels(job.output, prediction.labels, like=place, names=finish.labels)
     if "record" in job.extras:
         seconds = {"read": read, **prediction.seconds, "write": time.perf_counter() - written}
-        record = run_record(predictor, job.scan.files, seconds, box=prediction.box)
-        record["channels_left_out"] = [channel.name for channel in job.scan.missing]
-        record["tile_mismatch"] = prediction.tile_mismatch
-        record["scan_warnings"] = list(prediction.scan_warnings)
-        record["labels"] = figures
-        regions = {name: list(values) for name, values in predictor.plan.regions.items() if name in finish.labels}
-        if regions:
-            record["regions"] = regions
-        write_text(job.record, json.dumps(record, indent=2) + "\n")
+        write_text(job.record, json.dumps(_record(predictor, job, prediction, seconds, figures), indent=2) + "\n")
+
+
+def _record(
+    predictor: Predictor, job: Job, prediction: Prediction, seconds: Mapping[str, float], figures: Mapping[str, Any]
+) -> dict[str, Any]:
+    record = run_record(predictor, job.scan.files, seconds, box=prediction.box)
+    record["channels_left_out"] = [channel.name for channel in job.scan.missing]
+    record["tile_mismatch"] = prediction.tile_mismatch
+    record |= {"notes": list(job.scan.notes)} if job.scan.notes else {}
+    record |= {"series": job.scan.series} if job.scan.series else {}
+    record["scan_warnings"] = list(prediction.scan_warnings)
+    record["labels"] = dict(figures)
+    regions = {name: list(values) for name, values in predictor.plan.regions.items() if name in figures}
+    record |= {"regions": regions} if regions else {}
+    return record
 
 
 def _wanted(job: Job, finish: Finish) -> Wanted:
@@ -173,7 +182,10 @@ def write_outcomes(path: Path, earlier: Mapping[str, Any], outcomes: Sequence[Ou
 
 
 def _without_case(outcome: Outcome) -> dict[str, Any]:
-    return {key: value for key, value in dataclasses.asdict(outcome).items() if key != "case"}
+    kept = {key: value for key, value in dataclasses.asdict(outcome).items() if key != "case"}
+    if not outcome.notes:
+        del kept["notes"]
+    return kept
 
 
 def _attempt(predictor: Predictor, job: Job, finish: Finish, progress: Progress | None) -> Outcome:
@@ -186,7 +198,8 @@ def _attempt(predictor: Predictor, job: Job, finish: Finish, progress: Progress 
         log.debug("unexpected", exc_info=True)
         message = f"{type(error).__name__}: {error}"
     else:
-        return Outcome(job.scan.id, "done", seconds=_since(started), output=str(job.output))
+        notes = job.scan.notes
+        return Outcome(job.scan.id, "done", seconds=_since(started), output=str(job.output), notes=notes)
     log.error("%s", message)
     return Outcome(job.scan.id, "failed", message, _since(started))
 
