@@ -20,7 +20,8 @@ from pydicom.pixels.utils import iter_pixels
 from segkit.errors import InputError
 from segkit.io.dicom.files import DicomFile
 from segkit.io.dicom.frames import Frame, frames_of
-from segkit.io.dicom.study import Instance, guarded, read_header
+from segkit.io.dicom.headers import guarded, opened, read_header
+from segkit.io.dicom.study import Instance
 from segkit.io.geometry import LPS_TO_RAS
 from segkit.io.limits import check_memory
 from segkit.io.segment_names import says_nothing
@@ -129,7 +130,7 @@ def _frames(file: DicomFile, header: Dataset, order: Sequence[int]) -> Iterator[
     frames = frames_of(Instance(file, header, "PixelData"))
     numbers = [_segment_number(header, index) for index in range(len(frames))]
     indices = sorted(range(len(frames)), key=lambda index: order.index(numbers[index]) if numbers[index] else 0)
-    with file.open() as stream:
+    with opened(file, header) as stream:
         dataset = pydicom.dcmread(stream, force=True)
         for index, pixels in zip(indices, _pixels(dataset, indices), strict=True):
             yield frames[index], numbers[index], pixels
