@@ -154,6 +154,13 @@ def test_what_is_no_dicom_is_no_case(root: Path) -> None:
         read_dataset(root)
 
 
+def test_two_series_in_the_place_of_a_case(root: Path, dicom: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    series(dicom, root / "images/p.1/more", "1.2.9", [20.0, 21, 22])
+    assert main(["check", str(root)]) == 3
+    said = capsys.readouterr()
+    assert "p.1: expected one series that is a volume in the place of each case, found" in said.out + said.err
+
+
 def test_every_slice_counts_for_the_content(root: Path) -> None:
     case = read_dataset(root).cases[2]
     before = content_hash(case)

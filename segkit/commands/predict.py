@@ -244,7 +244,7 @@ def _parser() -> argparse.ArgumentParser:
         "--channel", metavar="NAME=FILE", nargs="+", action="extend", help="one scan, a file per channel"
     )
     parser.add_argument(
-        "--series", metavar="N|UID|NAME|all", help="which series of a DICOM folder; all: each is a scan"
+        "--series", metavar="N|UID|NAME|all", help="which series of DICOM, or images of it (3:echo=2); all: each series"
     )
     _add_computing(parser)
     _add_results(parser)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from threading import Lock
 
 from segkit.errors import InputError
 from segkit.evaluation.measure import Structure
@@ -15,9 +14,6 @@ from segkit.io.dicom import module_of, open_place, places_of_slices
 from segkit.io.dicom.files import is_dicom_place
 from segkit.io.segment_names import Extra, names_in, renumbered
 from segkit.volume import Grid, Volume
-
-_ONE_AT_A_TIME = Lock()
-"""Cases are compared in threads, and what silences pydicom's warnings holds for the whole process."""
 
 
 def read_pair(
@@ -88,8 +84,7 @@ def _on_scan(pair: Pair, known: Mapping[str, Structure]) -> tuple[Volume, Volume
             found="a DICOM-SEG as well, which leaves out planes without segments",
             remedy="Convert one of the two to .nii.gz, or give a dataset whose scans are the DICOM images.",
         )
-    with _ONE_AT_A_TIME:
-        grid = open_place(pair.scan).grid
+    grid = open_place(pair.scan).grid
     reference, names = _on_grid(pair.reference, grid, known, of=pair.scan, scan=pair.scan)
     predicted, more = _on_grid(pair.prediction, grid, {**names, **known}, of=pair.scan, scan=pair.scan)
     return predicted, reference, {**names, **more}
@@ -99,9 +94,8 @@ def _on_grid(
     path: Path, grid: Grid, known: Mapping[str, Structure], *, of: Path, scan: Path | None
 ) -> tuple[Volume, dict[str, int]]:
     """Return the labels of a DICOM-SEG on a grid; of two slice thicknesses only where the scan is DICOM as well."""
-    with _ONE_AT_A_TIME:
-        slices = places_of_slices(scan) if scan and is_dicom_place(scan) else None
-        found = module_of("segments").read_segments(path, grid, known, of=str(of), slices=slices)
+    slices = places_of_slices(scan) if scan and is_dicom_place(scan) else None
+    found = module_of("segments").read_segments(path, grid, known, of=str(of), slices=slices)
     return found.labels, found.names
 
 

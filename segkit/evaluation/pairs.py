@@ -25,6 +25,8 @@ from segkit.file_names import (
     suffix_of,
 )
 from segkit.io.named import named
+from segkit.left_out import counted, foreign_scans
+from segkit.left_out import named as paths_in_words
 from segkit.regions import LabelScheme
 
 log = logging.getLogger(__name__)
@@ -71,6 +73,7 @@ def find_pairs(
         InputError: a path that does not exist, or no case that is in both.
     """
     predictions, references = Path(predictions), Path(references)
+    _note_foreign(predictions, references)
     if is_dataset(references):
         dataset = read_dataset(references, ignore=ignore)
         dataset = dataset if labels else named(dataset)
@@ -87,6 +90,14 @@ def find_pairs(
     if missing and references.is_dir() and predictions.is_dir():
         log.warning("%d of %d references have no prediction: %s", len(missing), len(found), _some(missing))
     return Pairs(pairs, names, missing, ignore)
+
+
+def _note_foreign(*places: Path) -> None:
+    """Say which files that look like label maps are not read."""
+    for folder in [place for place in places if place.is_dir()]:
+        others = foreign_scans(folder, readable_files(folder))
+        if others:
+            log.warning("%s left out, because the format is not read: %s", counted(others), paths_in_words(others))
 
 
 def is_dataset(path: Path) -> bool:

@@ -47,6 +47,8 @@ class Outcome:
     message: str = ""
     seconds: float = 0.0
     output: str = field(default="")
+    notes: tuple[str, ...] = ()
+    """Sentences on what a user should know of a scan that is done, such as files that were left out."""
 
 
 def predict_job(predictor: Predictor, job: Job, finish: Finish, progress: Progress | None = None) -> None:
@@ -92,6 +94,8 @@ def predict_job(predictor: Predictor, job: Job, finish: Finish, progress: Progre
         record = run_record(predictor, job.scan.files, seconds)
         record["channels_left_out"] = [channel.name for channel in job.scan.missing]
         record["tile_mismatch"] = predictor.tile_mismatch
+        record |= {"notes": list(job.scan.notes)} if job.scan.notes else {}
+        record |= {"series": job.scan.series} if job.scan.series else {}
         record["scan_warnings"] = predictor.scan_warnings
         record["labels"] = figures
         write_text(job.record, json.dumps(record, indent=2) + "\n")
@@ -159,7 +163,10 @@ def write_outcomes(path: Path, earlier: Mapping[str, Any], outcomes: Sequence[Ou
 
 
 def _without_case(outcome: Outcome) -> dict[str, Any]:
-    return {key: value for key, value in dataclasses.asdict(outcome).items() if key != "case"}
+    kept = {key: value for key, value in dataclasses.asdict(outcome).items() if key != "case"}
+    if not outcome.notes:
+        del kept["notes"]
+    return kept
 
 
 def _attempt(predictor: Predictor, job: Job, finish: Finish, progress: Progress | None) -> Outcome:
@@ -172,7 +179,8 @@ def _attempt(predictor: Predictor, job: Job, finish: Finish, progress: Progress 
         log.debug("unexpected", exc_info=True)
         message = f"{type(error).__name__}: {error}"
     else:
-        return Outcome(job.scan.id, "done", seconds=_since(started), output=str(job.output))
+        notes = job.scan.notes
+        return Outcome(job.scan.id, "done", seconds=_since(started), output=str(job.output), notes=notes)
     log.error("%s", message)
     return Outcome(job.scan.id, "failed", message, _since(started))
 

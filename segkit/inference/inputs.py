@@ -89,7 +89,7 @@ def _scans(path: Path, channels: ModelChannels, series: str | None) -> list[Scan
     if places:
         return [scan for name, place in places.items() for scan in _scans_of_place(name, place, series)]
     if series == ALL_SERIES and is_dicom_place(path):
-        return [Scan(name, (path,), dicom=dicom) for name, dicom in dicom_scans(path).items()]
+        return _scans_of_series(path, dicom_scans(path))
     dicom = dicom_scan(path, series)
     if dicom is not None:
         _note_other_formats(path)
@@ -106,9 +106,16 @@ def _scans_of_place(name: str, place: Path, series: str | None) -> list[Scan]:
     if series != ALL_SERIES:
         return [Scan(name, (place,), dicom=DicomScan(place, series))]
     try:
-        return [Scan(each, (place,), dicom=dicom) for each, dicom in dicom_scans(place, name).items()]
+        return _scans_of_series(place, dicom_scans(place, name))
     except InputError as error:
         return [Scan(name, (place,), problem=error)]
+
+
+def _scans_of_series(place: Path, found: Mapping[str, DicomScan | InputError]) -> list[Scan]:
+    return [
+        Scan(name, (place,), problem=each) if isinstance(each, InputError) else Scan(name, (place,), dicom=each)
+        for name, each in found.items()
+    ]
 
 
 def _note_other_formats(place: Path) -> None:

@@ -1,16 +1,35 @@
-"""The label map of a case on the grid of its scan, whatever format either has."""
+"""The scan of a case, and the label map on its grid, whatever format either has."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from segkit.errors import InputError, SeveralSeries
 from segkit.io.dicom import module_of, places_of_slices
 from segkit.io.dicom.files import is_dicom_place
 from segkit.io.labels import read_labels
 from segkit.io.placement import placed
+from segkit.io.scans import read_case
 from segkit.io.segment_names import names_in, renumbered
 from segkit.volume import Grid, Volume
+
+
+def case_scan(images: Sequence[Path]) -> Volume:
+    """Return the channels of a case of a dataset, which has no words that choose a series.
+
+    Raises:
+        InputError: as `read_case`, or a place of DICOM with several series.
+    """
+    try:
+        return read_case(images)
+    except SeveralSeries as error:
+        raise InputError(
+            images[0],
+            expected="one series that is a volume in the place of each case",
+            found=str(error),
+            remedy="Leave the images of one series there, and move the others elsewhere.",
+        ) from error
 
 
 def case_labels(

@@ -49,14 +49,22 @@ def _read(path: Path) -> Volume:
     module = module_of(suffix_of(path))
     source = module.open_scan(path, indices=True) if suffix_of(path) in PICTURE else module.open_scan(path)
     if source.channels != 1:
-        raise _not_one_value(path, source.channels)
+        raise _not_one_value(path, source.channels, source.grid.shape)
     volume = whole(source)
     # Not mapped: what finds pieces of labels takes no array that is read-only.
     voxels = volume.array.copy(order="K") if is_mapped(volume.array) else volume.array
     return volume.with_array(_integers(path, voxels))
 
 
-def _not_one_value(path: Path, channels: int) -> InputError:
+def _not_one_value(path: Path, channels: int, shape: Shape) -> InputError:
+    if shape[0] == 1 and channels > 1:
+        axes = " x ".join(map(str, (*shape, channels)))
+        return InputError(
+            path,
+            expected="a label map with the axes X, Y, Z",
+            found=f"the axes {axes}, of which the first is one long, as a program writes that puts channels first",
+            remedy="Save the array without that axis, for example numpy.squeeze(array, 0).",
+        )
     return InputError(
         path,
         expected="a label map with one value per voxel",
@@ -111,7 +119,7 @@ def write_labels(
     path = Path(path)
     check_writable(path)
     if labels.channels != 1:
-        raise _not_one_value(path, labels.channels)
+        raise _not_one_value(path, labels.channels, labels.grid.shape)
     check_finite(path, labels.array)
     smallest = labels.with_array(_smallest(path, _integers(path, labels.array)))
     suffix = suffix_of(path)

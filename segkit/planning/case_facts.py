@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from segkit.dataset import Case, Dataset
 from segkit.errors import InputError
-from segkit.io import read_case
-from segkit.io.case_labels import case_labels
+from segkit.io.case_labels import case_labels, case_scan
 from segkit.planning.channel_facts import ChannelFacts, channel_facts, voxels_hash
 from segkit.planning.label_facts import LabelFacts, Point, border_share, label_facts
 from segkit.preprocessing.crop import Box, content_box
@@ -80,7 +79,7 @@ def measure_case(case: Case, dataset: Dataset, number: int = 0, draws: int = 1) 
     Raises:
         InputError: unusable files, channels or labels on different grids, unknown label values.
     """
-    volume = read_case(case.images)
+    volume = case_scan(case.images)
     _check_channels(volume, case.images[0], dataset)
     turned, axis_map = to_ras(volume)
     box = content_box(turned.array)

@@ -30,6 +30,7 @@ from segkit.preprocessing.store import PreparedCase, prepare_cases
 from segkit.preprocessing.store_folder import store_size
 from segkit.status_line import CaseCounter
 from segkit.training.budget import CHOOSING, PREPARING, Timing, first_length
+from segkit.training.busy_machine import BusyMachine
 from segkit.training.checkpoint import newest_checkpoint
 from segkit.training.compute import device_for, use_machine
 from segkit.training.drawn_labels import warn_of_labels_never_drawn
@@ -208,7 +209,9 @@ def _train(
     if module.schedule.remaining:
         plain_end = PlainEnd(patches, module.schedule, per_step)
         with _quiet():
-            trainer = _trainer(module, [keeper, StopSignals(keeper), plain_end, *callbacks], keeper.ranks)
+            trainer = _trainer(
+                module, [keeper, StopSignals(keeper), plain_end, BusyMachine(), *callbacks], keeper.ranks
+            )
             done, device = module.schedule.step, next(module.network.parameters()).device
             with batches_of(trainer_config, patches, steps_done=done, device=device, ranks=keeper.ranks) as batches:
                 trainer.fit(module, batches, ckpt_path=checkpoint, weights_only=True)

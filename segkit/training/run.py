@@ -45,6 +45,7 @@ from segkit.training.run_folder import (
     state,
     write_start,
 )
+from segkit.training.run_log import early_messages, run_log
 from segkit.training.slurm import was_requeued
 from segkit.training.split import check_split, split_cases
 from segkit.training.stop_signals import stoppable
@@ -69,6 +70,7 @@ class Setup:
 
 
 @stoppable()
+@early_messages()
 def train(
     *overrides: str, resume: Resume = False, progress: Progress | None = None, started: float | None = None
 ) -> Path:
@@ -238,7 +240,7 @@ def _started(run_dir: Path, config: TrainConfig, plan: Plan) -> Iterator[None]:
     made = [folder for folder in run_dir.parents if not folder.exists()]
     try:
         write_start(run_dir, plan, config)
-        with stoppable(run_dir):
+        with run_log(run_dir), stoppable(run_dir):
             yield
     except BaseException:
         # config.yaml makes the folder the one of a run: whatever stood there before is not ours to remove.

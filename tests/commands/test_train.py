@@ -40,7 +40,11 @@ def here(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 def test_a_run_folder_holds_what_the_documentation_says(finished: Path) -> None:
     names = {path.name for path in (finished / "run").iterdir()}
-    assert {"config.yaml", "plan.json", "training.csv", "progress.png", "checkpoints", "bundle"} <= names
+    assert {"config.yaml", "plan.json", "training.csv", "progress.png", "checkpoints", "bundle", "train.log"} <= names
+    said = (finished / "run" / "train.log").read_text()
+    assert "1 cases train, 1 validate; the run is in run\n" in said
+    assert "step 2 of 2, loss" in said
+    assert "over 1 case, done\n" in said
     assert read_config(finished / "run" / "config.yaml").network.features == [4, 8]
     assert (finished / "runs" / "latest").read_text() == "../run\n"
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segkit.errors import UsageError
+from segkit.errors import InputError, UsageError
 from segkit.io.dicom.files import is_dicom_place
 
 if TYPE_CHECKING:
@@ -70,15 +70,20 @@ def dicom_scan(place: Path, choice: str | None = None) -> DicomScan | None:
     return None
 
 
-def dicom_scans(place: Path, name: str = "") -> dict[str, DicomScan]:
+def dicom_scans(place: Path, name: str = "") -> dict[str, DicomScan | InputError]:
     """All series of a place that are volumes, by names for files, which begin with the ``name`` of the place.
+
+    A series that would be a volume and cannot be used, because it is a mixture or has lost slices, is there as error.
 
     Raises:
         InputError: no series is a volume.
         UsageError: the extra is not installed.
     """
-    found: dict[str, DicomSource] = module_of("choice").open_all(place, name)
-    return {scan: DicomScan(place, source.series.uid, source) for scan, source in found.items()}
+    found: dict[str, DicomSource | InputError] = module_of("choice").open_all(place, name)
+    return {
+        scan: source if isinstance(source, InputError) else DicomScan(place, source.series.uid, source)
+        for scan, source in found.items()
+    }
 
 
 def module_of(name: str) -> Any:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from segkit.errors import InputError
 from segkit.file_names import READABLE, suffix_of
-from segkit.io.dicom.files import ZIP, children, dicom_files, is_dicom_file, is_dicom_place
+from segkit.io.dicom.files import children, dicom_files, is_dicom_file, is_dicom_place
+from segkit.io.dicom.zips import ZIP
 
 
 def case_places(folder: Path) -> list[Path]:

@@ -23,7 +23,8 @@ from pydicom.pixels.utils import pixel_array
 from pydicom.uid import HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL, SecondaryCaptureImageStorage, generate_uid
 
 from segkit.errors import InputError
-from segkit.io.dicom.study import Instance, guarded
+from segkit.io.dicom.headers import guarded, opened
+from segkit.io.dicom.study import Instance
 
 _IMAGE = (
     *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames"),
@@ -75,7 +76,7 @@ def stored_pixels(instance: Instance) -> NDArray[Any]:
     Raises:
         InputError: a transfer syntax that cannot be decoded, or pixels that are damaged or too few.
     """
-    with guarded(instance.file), instance.file.open() as stream:
+    with guarded(instance.file), opened(instance.file, instance.header) as stream:
         dataset = pydicom.dcmread(stream, force=True)
         dataset.file_meta.TransferSyntaxUID = instance.syntax
         found = _decoded(instance, dataset)

@@ -20,9 +20,9 @@ from pydicom.uid import ImplicitVRLittleEndian, RTStructureSetStorage, generate_
 from segkit.files import atomic_path
 from segkit.io.dicom.contours import Polygon, outlines
 from segkit.io.dicom.frames import Frame
+from segkit.io.dicom.headers import quiet
 from segkit.io.dicom.references import UTF_8, Maker, complete_headers
 from segkit.io.dicom.source import DicomSource
-from segkit.io.dicom.study import quiet
 from segkit.segment_codes import SegmentCodes, colors_of
 from segkit.volume import Volume
 
