@@ -32,7 +32,9 @@ UNCERTAINTY = "_uncertainty"
 """Behind the name of a label map: how uncertain each of its voxels is."""
 RTSTRUCT = "_rtstruct"
 """Behind the name of a label map: its outlines as RT Structure Set."""
-BESIDE = (PREVIEW, UNCERTAINTY)
+PROBABILITIES = "_probabilities"
+"""Behind the name of a label map: how probable each label is at each of its voxels."""
+BESIDE = (PREVIEW, UNCERTAINTY, PROBABILITIES)
 """What predict writes beside a label map, by the end of its name."""
 
 
@@ -67,6 +69,16 @@ def case_id(path: str | Path) -> str:
 def is_segmentation_file(path: str | Path) -> bool:
     """Whether the name is that of a segmentation of 3D Slicer, ``CASE.seg.nrrd``, which is never a scan."""
     return Path(path).name.lower().endswith(SEGMENTATION)
+
+
+def records_of(label_map: str | Path) -> tuple[Path, Path]:
+    """Return where the record of a label map may be: ``CASE.json``, or ``CASE.nii.gz.json``.
+
+    >>> [path.name for path in records_of("out/a.nii.gz")]
+    ['a.json', 'a.nii.gz.json']
+    """
+    path = Path(label_map)
+    return path.with_name(f"{path.name[: -len(suffix_of(path)) or None]}.json"), path.with_name(f"{path.name}.json")
 
 
 def natural_key(name: str | Path) -> tuple[tuple[int, int, str], ...]:

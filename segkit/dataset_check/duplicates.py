@@ -8,7 +8,6 @@ from segkit.dataset_check.measured_dataset import MeasuredDataset
 from segkit.dataset_check.problem import Problem
 from segkit.planning.case_facts import CaseFacts
 from segkit.planning.copies import copies_of
-from segkit.planning.label_facts import Point
 
 
 def copies(measured: MeasuredDataset) -> Iterator[Problem]:
@@ -17,15 +16,12 @@ def copies(measured: MeasuredDataset) -> Iterator[Problem]:
     facts = {case.id: case for case in measured.cases}
     for group in copies_of(measured.cases):
         first, *others = group
-        differ = any(_places(facts[other]) != _places(facts[first]) for other in others)
+        differ = any(_voxels(facts[other]) != _voxels(facts[first]) for other in others)
         named = len({patients[case] for case in group}) == 1 and patients[first]
-        consequence = (
-            "" if named else ": they count as one patient, so that no fold trains on one and validates on another"
-        )
-        labels = "; their label maps differ" if differ else ""
+        labels = ", with different label maps" if differ else ""
+        consequence = "" if named else ": they count as one patient, which no fold splits"
         yield Problem("", "warning", f"{', '.join(group)} are the same scan, voxel for voxel{labels}{consequence}")
 
 
-def _places(facts: CaseFacts) -> dict[str, tuple[int, Point]]:
-    """Return where each label is. Its intensities do not count: they are drawn anew for every case."""
-    return {name: (label.voxels, label.centroid) for name, label in facts.labels.items()}
+def _voxels(facts: CaseFacts) -> dict[str, int]:
+    return {name: label.voxels for name, label in facts.labels.items()}

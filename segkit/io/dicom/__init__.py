@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from segkit.io.dicom.source import DicomSource
 
 INSTALL = "pip install 'segkit[dicom]'"
+NEEDED = "reading and writing DICOM needs"
+WITHOUT_PYJPEGLS = (3, 14)
+"""From this Python on there is no wheel of pyjpegls (1.5.1), without which pip does not install highdicom."""
 
 
 def open_place(place: Path, choice: str | None = None) -> DicomSource:
@@ -82,4 +86,12 @@ def module_of(name: str) -> Any:
         return importlib.import_module(f"segkit.io.dicom.{name}")
     except ModuleNotFoundError as error:
         package = str(error.name).partition(".")[0]
-        raise UsageError(f"reading and writing DICOM needs {package}, which is not installed: {INSTALL}") from error
+        raise UsageError(f"{NEEDED} {package}, which is not installed: {how_to_install(package)}") from error
+
+
+def how_to_install(package: str, version: tuple[int, ...] = sys.version_info[:2]) -> str:
+    """Return the command that installs what the extra has left out for want of wheels, or the extra."""
+    if package == "highdicom" and version >= WITHOUT_PYJPEGLS:
+        python = ".".join(map(str, version))
+        return f"pip install --no-deps highdicom (it asks for pyjpegls, which has no wheel for Python {python})"
+    return INSTALL
