@@ -32,7 +32,7 @@ def cases(*names: str) -> list[Case]:
         (["sub-1_ses-1", "sub-1_ses-2", "sub-2_ses-1"], "time points"),
         (["Image_01L", "Image_01R", "Image_02L"], "two sides of one patient"),
         (["p1_slice_004", "p1_slice_005", "p2_slice_004"], "slices of one patient"),
-        (["p1", "p1 (1)", "p2"], "2 cases look like copies, by their names: p1 .1., p1"),
+        (["p1", "p1 (1)", "p2"], "2 cases look like copies, by their names: p1, p1 .1."),
         (["p1", "p1 - Copy", "p2"], "copies"),
     ],
 )

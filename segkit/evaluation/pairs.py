@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segkit.dataset import Dataset
@@ -44,6 +44,8 @@ class Pair:
     reference: Path
     ignore: int | None = None
     """Value in the reference of voxels that nobody has annotated."""
+    scan: Path | None = None
+    """The first image of the case, where the references are those of a dataset."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,9 @@ def is_dataset(path: Path) -> bool:
 
 def _of_dataset(predictions: Path, dataset: Dataset) -> tuple[Pair, ...]:
     labelled = {case.id: case.label for case in dataset.cases if case.label}
-    return _matched(_by_case(predictions), labelled, predictions, dataset.root, ignore=dataset.ignore)
+    pairs = _matched(_by_case(predictions), labelled, predictions, dataset.root, ignore=dataset.ignore)
+    scans = {case.id: case.images[0] for case in dataset.cases}
+    return tuple(replace(pair, scan=scans[pair.case]) for pair in pairs)
 
 
 def _structures(dataset: Dataset | LabelScheme) -> dict[str, Structure]:
