@@ -23,6 +23,7 @@ from pydicom.pixels.utils import pixel_array
 from pydicom.uid import HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL, SecondaryCaptureImageStorage, generate_uid
 
 from segkit.errors import InputError
+from segkit.io.dicom.codestreams import wrong_size
 from segkit.io.dicom.headers import guarded, opened
 from segkit.io.dicom.study import Instance
 
@@ -93,6 +94,8 @@ def _looked_up(indices: NDArray[Any], dataset: Dataset) -> NDArray[Any]:
 
 
 def _decoded(instance: Instance, dataset: Dataset) -> NDArray[Any]:
+    if wrong := wrong_size(dataset):
+        raise _undecodable(instance, wrong)
     try:
         return np.asarray(pixel_array(dataset))
     except MemoryError:
