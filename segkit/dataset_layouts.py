@@ -5,6 +5,7 @@ nnU-Net v2 raw                    imagesTr/CASE_0000.nii.gz, labelsTr/CASE.nii.g
 two folders                       images/ and labels/ with files of equal names
 CSV                               case,image[,image:CHANNEL ...],label[,patient,group,split]
 
+In each of them a scan may be a folder or zip of DICOM, and a label map a DICOM-SEG.
 A dataset.yaml beside them gives names to those that have no place for them.
 """
 
@@ -27,6 +28,7 @@ from segkit.dataset_paths import unreachable
 from segkit.dataset_yaml import find_yaml, read_names
 from segkit.errors import InputError
 from segkit.file_names import readable_files
+from segkit.io.dicom.files import is_dicom_place
 from segkit.one_patient import one_patient_hints
 from segkit.regions import LabelScheme, own_values
 from segkit.segment_codes import SegmentCodes, segments_of_json
@@ -246,7 +248,8 @@ def _check_cases(found: _Found) -> None:
     twice = [name for name, count in Counter(case.id for case in found.cases).items() if count > 1]
     if twice:
         raise case_twice(found.root, twice[0])
-    error = unreachable(found.root, [path for case in found.cases for path in (*case.images, case.label) if path])
+    paths = [path for case in found.cases for path in (*case.images, case.label) if path]
+    error = unreachable(found.root, [path for path in paths if not (path.is_dir() and is_dicom_place(path))])
     if error:
         raise error
 

@@ -30,7 +30,7 @@ CHECKS: tuple[Callable[[MeasuredDataset], Iterator[Problem]], ...] = (
     time_points,
 )
 """Checks that compare all cases that could be read, in the order of their problems."""
-DRAWN = 2000
+DRAWN = 500
 """Labelled voxels of a case whose values are looked at."""
 
 

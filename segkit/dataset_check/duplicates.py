@@ -23,12 +23,10 @@ def copies(measured: MeasuredDataset) -> Iterator[Problem]:
     facts = {case.id: case for case in measured.cases}
     for group in copies_of(measured.cases):
         first, *others = group
-        differ = any(facts[other].labels != facts[first].labels for other in others)
+        differ = any(_voxels(facts[other]) != _voxels(facts[first]) for other in others)
         named = len({patients[case] for case in group}) == 1 and patients[first]
-        consequence = (
-            "" if named else ": they count as one patient, so that no fold trains on one and validates on another"
-        )
-        labels = "; their label maps differ" if differ else ""
+        labels = ", with different label maps" if differ else ""
+        consequence = "" if named else ": they count as one patient, which no fold splits"
         yield Problem("", "warning", f"{', '.join(group)} are the same scan, voxel for voxel{labels}{consequence}")
 
 

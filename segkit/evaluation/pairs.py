@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segkit.dataset import Dataset
@@ -25,6 +25,8 @@ from segkit.file_names import (
     suffix_of,
 )
 from segkit.io.named import named
+from segkit.left_out import counted, foreign_scans
+from segkit.left_out import named as paths_in_words
 from segkit.regions import LabelScheme
 
 log = logging.getLogger(__name__)
@@ -40,6 +42,8 @@ class Pair:
     reference: Path
     ignore: int | None = None
     """Value in the reference of voxels that nobody has annotated."""
+    scan: Path | None = None
+    """The first image of the case, where the references are those of a dataset."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ def find_pairs(
         InputError: a path that does not exist, or no case that is in both.
     """
     predictions, references = Path(predictions), Path(references)
+    _note_foreign(predictions, references)
     if is_dataset(references):
         dataset = read_dataset(references, ignore=ignore)
         dataset = dataset if labels else named(dataset)
@@ -87,6 +92,14 @@ def find_pairs(
     return Pairs(pairs, names, missing, ignore)
 
 
+def _note_foreign(*places: Path) -> None:
+    """Say which files that look like label maps are not read."""
+    for folder in [place for place in places if place.is_dir()]:
+        others = foreign_scans(folder, readable_files(folder))
+        if others:
+            log.warning("%s left out, because the format is not read: %s", counted(others), paths_in_words(others))
+
+
 def is_dataset(path: Path) -> bool:
     """Whether ``path`` is one of the layouts of a dataset and not a folder or file of labels."""
     if not path.is_dir():
@@ -96,7 +109,9 @@ def is_dataset(path: Path) -> bool:
 
 def _of_dataset(predictions: Path, dataset: Dataset) -> tuple[Pair, ...]:
     labelled = {case.id: case.label for case in dataset.cases if case.label}
-    return _matched(_by_case(predictions), labelled, predictions, dataset.root, ignore=dataset.ignore)
+    pairs = _matched(_by_case(predictions), labelled, predictions, dataset.root, ignore=dataset.ignore)
+    scans = {case.id: case.images[0] for case in dataset.cases}
+    return tuple(replace(pair, scan=scans[pair.case]) for pair in pairs)
 
 
 def _structures(dataset: Dataset | LabelScheme) -> dict[str, Structure]:
