@@ -13,6 +13,9 @@ from segkit.errors import InputError, UsageError
 from segkit.io.dicom.files import is_dicom_place
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from segkit.io.dicom.source import DicomSource
 
 INSTALL = "pip install 'segkit[dicom]'"
@@ -30,6 +33,17 @@ def open_place(place: Path, choice: str | None = None) -> DicomSource:
     """
     source: DicomSource = module_of("choice").open_place(place, choice)
     return source
+
+
+def places_of_slices(place: Path) -> NDArray[np.float64] | None:
+    """Where the slices of a scan of two slice thicknesses lie among the planes of its grid; None for an even one.
+
+    Raises:
+        InputError: as `open_place`.
+        UsageError: as `open_place`.
+    """
+    stack = open_place(place).stack
+    return None if stack.is_even else stack.places
 
 
 @dataclass(frozen=True)

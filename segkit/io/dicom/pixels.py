@@ -32,6 +32,7 @@ from pydicom.uid import (
 )
 
 from segkit.errors import InputError
+from segkit.io.dicom.codestreams import wrong_size
 from segkit.io.dicom.headers import guarded, opened
 from segkit.io.dicom.study import Instance
 
@@ -102,6 +103,8 @@ def _looked_up(indices: NDArray[Any], dataset: Dataset) -> NDArray[Any]:
 
 
 def _decoded(instance: Instance, dataset: Dataset) -> NDArray[Any]:
+    if wrong := wrong_size(dataset):
+        raise _undecodable(instance, wrong)
     try:
         return np.asarray(pixel_array(dataset))
     except MemoryError:
