@@ -55,14 +55,18 @@ def suffix_of(path: str | Path) -> str:
 def case_id(path: str | Path) -> str:
     """Return the file's name without its suffix, and without the ``.seg`` of a segmentation of 3D Slicer.
 
-    Letters are composed (NFC): macOS writes the accents of a name apart from their letters, others do not.
+    Letters are composed (NFC): macOS writes the accents of a name apart from their letters, others do not. The name of
+    a folder that is there has no suffix.
 
     >>> case_id("scans/patient.7.nii.gz"), case_id("p1.seg.nrrd")
     ('patient.7', 'p1')
     """
     name = Path(path).name
     suffix = SEGMENTATION if is_segmentation_file(path) else suffix_of(path)
-    stem = name[: -len(suffix)] if suffix in (*READABLE, SEGMENTATION) else Path(name).stem
+    if os.path.isdir(path):
+        stem = Path(path).resolve().name
+    else:
+        stem = name[: -len(suffix)] if suffix in (*READABLE, SEGMENTATION) else Path(name).stem
     return unicodedata.normalize("NFC", stem)
 
 
@@ -140,7 +144,13 @@ def _other_formats(folder: Path) -> str:
 
 
 def files_behind(path: Path) -> list[Path]:
-    """``path``, and where it is a header whose voxels stand apart (.mhd, .nhdr), the files that its lines name."""
+    """``path``, and where it is a header whose voxels stand apart (.mhd, .nhdr), the files that its lines name.
+
+    Of a folder (of DICOM) all files below it.
+    """
+    if os.path.isdir(path):
+        below = (Path(place, name) for place, _, names in os.walk(path) for name in names)
+        return sorted(file for file in below if os.path.isfile(file))
     if suffix_of(path) not in DETACHED or not os.path.isfile(path):
         return [path]
     with path.open("rb") as file:

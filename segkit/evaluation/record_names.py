@@ -39,7 +39,7 @@ def names_beside(paths: Iterable[Path]) -> dict[str, Structure]:
 
 def warn_of_other_names(known: Mapping[str, Structure], beside: Mapping[str, Structure]) -> None:
     """Say where records beside predictions give a name another value than the references do."""
-    other = [name for name in beside if name in known and beside[name] != known[name]]
+    other = [name for name in beside if name in known and values_of(beside[name]) != values_of(known[name])]
     if other:
         named = ", ".join(f"{name} ({beside[name]}, and {known[name]} in the references)" for name in other)
         log.warning("the records beside the predictions give other values to %s: are they of another dataset?", named)

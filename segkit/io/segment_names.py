@@ -1,7 +1,7 @@
 """Label files that name their values: the names decide, because each file may number them in its own way.
 
-3D Slicer writes the segments of a ``.seg.nrrd`` as ``Segment0_Name:=liver`` and ``Segment0_LabelValue:=1``; segkit
-writes its own NRRD files likewise.
+A DICOM-SEG names its segments. 3D Slicer writes those of a ``.seg.nrrd`` as ``Segment0_Name:=liver`` and
+``Segment0_LabelValue:=1``; segkit writes its own NRRD files likewise.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from segkit.errors import InputError
 from segkit.file_names import must_exist, suffix_of
+from segkit.io.dicom import module_of
+from segkit.io.dicom.files import is_dicom_place
 from segkit.io.itk_header import LONGEST_HEADER
 from segkit.io.nrrd_header import END
 
@@ -36,6 +38,8 @@ def names_in(path: Path) -> dict[str, int]:
     Raises:
         InputError: no such file, one name for two values, or two names for one.
     """
+    if is_dicom_place(path):
+        return checked_names(path, module_of("segments").values_of_segments(path))
     reader = _READERS.get(suffix_of(path))
     if reader is None:
         return {}
