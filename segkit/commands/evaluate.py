@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from segkit.commands.flags import Parser
 from segkit.errors import UsageError
 from segkit.evaluation import Evaluation, evaluate
 from segkit.evaluation.measure import Structure
@@ -77,13 +78,12 @@ def _labels(text: str | None) -> dict[str, Structure] | None:
     return labels
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="segkit evaluate",
         description="Compare label maps with references, per case and label.",
         epilog=MEANINGS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("predictions", type=Path, metavar="PREDICTIONS", help="a label map, or a folder of them")
     parser.add_argument("references", type=Path, metavar="REFERENCES", help="what they should be")
