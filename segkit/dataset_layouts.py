@@ -21,12 +21,13 @@ from segkit.channel_files import case_twice
 from segkit.dataset import Case, Dataset
 from segkit.dataset_csv import read_table
 from segkit.dataset_folders import nnunet_cases, two_folder_cases
-from segkit.dataset_json import channels_of_json, check_ignore, checked_labels, labels_of_json, read_json
+from segkit.dataset_json import channels_of_json, check_ignore, checked_labels, labels_of_json
 from segkit.dataset_json_cases import listed_cases, training_cases
 from segkit.dataset_paths import unreachable
 from segkit.dataset_yaml import find_yaml, read_names
 from segkit.errors import InputError
 from segkit.file_names import readable_files
+from segkit.files import read_json
 from segkit.one_patient import one_patient_hints
 from segkit.regions import LabelScheme, own_values
 from segkit.segment_codes import SegmentCodes, segments_of_json

@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from segkit.bundle_card import ModelCard, bundle_place, open_card
-from segkit.file_names import READABLE, suffix_of
+from segkit.errors import InputError, printable
+from segkit.file_names import READABLE, listed, suffix_of
 from segkit.io import open_source
 from segkit.io.dicom.files import is_dicom_place
-from segkit.model_names import CARD, ensemble, resolve_model
+from segkit.model_names import CARD, SUFFIX, ensemble, resolve_model
 from segkit.planning.norm_report import norm_report
 from segkit.plans import Plan, read_plan
 from segkit.preprocessing.orient import to_ras
@@ -44,7 +46,19 @@ def _facts(what: str) -> list[dict[str, Any]]:
         plan = read_plan(path)
         return [{"kind": "plan", "path": what, **plan_facts(plan), "norms": norm_rows(plan)}]
     place = path.parent if path.name == CARD else resolve_model(what)
+    if place.is_file() and place.suffix != SUFFIX and not zipfile.is_zipfile(place):
+        raise _unknown(place)
     return [model_facts(open_card(each)) for each in ensemble(place)]
+
+
+def _unknown(path: Path) -> InputError:
+    return InputError(
+        path,
+        expected=f"a model (a folder or {SUFFIX}), a plan (.json), DICOM, or a scan in one of the formats "
+        f"{listed(READABLE)}",
+        found=f"the suffix {suffix_of(path)!r}" if suffix_of(path) else "no suffix",
+        remedy="Convert a scan of another format, for example to .nii.gz.",
+    )
 
 
 def _is_scan(path: Path) -> bool:
@@ -153,7 +167,7 @@ def _words(value: Any, between: str = ", ") -> str:
         return between.join(_words(inner) for inner in value) or "none"
     if isinstance(value, float):
         return f"{value:.6g}"
-    return "as it is" if value is None else str(value)
+    return "as it is" if value is None else printable(str(value))
 
 
 def _parser() -> argparse.ArgumentParser:
