@@ -1,4 +1,4 @@
-# Two commands do all the set-up: `make demo` and `make test`. Python 3.11, 3.12 or 3.13 and make must be there.
+# Two commands do all the set-up: `make demo` and `make test`. Python 3.11 to 3.14 and make must be there.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -53,8 +53,8 @@ clean:
 
 # Made anew when what is to be installed changes.
 $(STAMP): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else \
-	"segkit needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is %d.%d. Try: make PYTHON=python3.12 $(MAKECMDGOALS)" \
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 14) else \
+	"segkit needs Python 3.11, 3.12, 3.13 or 3.14, and $(PYTHON) is %d.%d. Try: make PYTHON=python3.12 $(MAKECMDGOALS)" \
 	% sys.version_info[:2])'
 	@echo "Installing segkit into $(VENV), once: some minutes and 1.5 GB, or 6 GB with CUDA."
 	$(PYTHON) -m venv --clear $(VENV)

@@ -9,7 +9,8 @@ from segkit.channel_files import case_twice, group_channels
 from segkit.dataset import Case
 from segkit.dataset_pairs import check_running_numbers, paired
 from segkit.errors import InputError
-from segkit.file_names import READABLE, case_id, listed, readable_files
+from segkit.file_names import READABLE, case_id, listed, readable_files, suffix_of
+from segkit.io.dicom.case_places import case_places
 from segkit.left_out import foreign_files, left_out_notices
 
 
@@ -44,7 +45,8 @@ def two_folder_cases(folder: Path) -> tuple[list[Case], list[str]]:
 def _of_ending(folder: Path, ending: str) -> tuple[list[Path], list[Path]]:
     """Return the files of a folder that end in ``ending``, in small or capital letters, and the others."""
     files = _files(folder)
-    kept = [path for path in files if path.name.lower().endswith(ending.lower())]
+    # A folder or zip of DICOM has an ending that says nothing.
+    kept = [path for path in files if path.name.lower().endswith(ending.lower()) or suffix_of(path) not in READABLE]
     return kept, [path for path in files if path not in kept]
 
 
@@ -68,8 +70,9 @@ def _by_id(folder: Path, files: Sequence[Path]) -> dict[str, Path]:
 
 
 def _files(folder: Path) -> list[Path]:
-    found = readable_files(folder) if folder.is_dir() else []
+    found = [*readable_files(folder), *case_places(folder)] if folder.is_dir() else []
     if not found:
-        reason = f"no file with one of the suffixes {listed(READABLE)}" if folder.is_dir() else "no such folder"
+        none = f"no file with one of the suffixes {listed(READABLE)}, and no DICOM"
+        reason = none if folder.is_dir() else "no such folder"
         raise InputError(folder, expected="images or label maps", found=reason, remedy="Add or convert the files.")
     return found

@@ -72,7 +72,9 @@ def unwritable(path: str | Path, found: str) -> InputError:
     )
 
 
-def read_bytes(path: str | Path, *, limit: int, expected: str = "a file to read", remedy: str = "Check the path.") -> bytes:
+def read_bytes(
+    path: str | Path, *, limit: int, expected: str = "a file to read", remedy: str = "Check the path."
+) -> bytes:
     """Return the content of an ordinary file of at most ``limit`` bytes.
 
     Raises:
@@ -98,7 +100,9 @@ def read_json(path: str | Path, *, expected: str = "JSON", remedy: str = "Correc
     Raises:
         InputError: as `read_bytes`; no JSON, or nested or with digits beyond measure; or no object.
     """
-    return json_object(path, read_bytes(path, limit=JSON_BYTES, expected=expected, remedy=remedy), expected=expected, remedy=remedy)
+    return json_object(
+        path, read_bytes(path, limit=JSON_BYTES, expected=expected, remedy=remedy), expected=expected, remedy=remedy
+    )
 
 
 def json_object(where: str | Path, content: bytes, *, expected: str, remedy: str) -> dict[str, Any]:

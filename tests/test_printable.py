@@ -50,7 +50,7 @@ def test_formulas_are_quoted(word: str) -> None:
 
 
 def test_numbers_are_not() -> None:
-    assert csv_text(["a"], [["-0.5"], [-0.5], ["+3"], ["-inf"], [None]]) == "a\n-0.5\n-0.5\n+3\n-inf\n\"\"\n"
+    assert csv_text(["a"], [["-0.5"], [-0.5], ["+3"], ["-inf"], [None]]) == 'a\n-0.5\n-0.5\n+3\n-inf\n""\n'
 
 
 def test_closed_standard_output(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,9 +64,7 @@ class _FullDisk(io.StringIO):
         raise OSError(28, "No space left on device")
 
 
-def test_full_disk_behind_standard_output(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_full_disk_behind_standard_output(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "stdout", _FullDisk())
     assert main(["--version"]) == 3
     assert "the system says: No space left on device" in capsys.readouterr().err
@@ -84,7 +82,9 @@ def test_long_paths(words: list[str], name: str, capsys: pytest.CaptureFixture[s
 def test_files_that_may_never_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     os.mkfifo(tmp_path / "plan.json")
     assert main(["info", str(tmp_path / "plan.json")]) == 3
-    assert "expected an ordinary file of at most 16777216 bytes, found a folder, pipe or device" in capsys.readouterr().err
+    assert (
+        "expected an ordinary file of at most 16777216 bytes, found a folder, pipe or device" in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(

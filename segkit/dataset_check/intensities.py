@@ -67,10 +67,10 @@ def ct_values(measured: MeasuredDataset) -> Iterator[Problem]:
 
 
 def _other_modality(name: str, values: dict[str, ChannelFacts]) -> dict[str, str]:
-    reference = Reference(OTHERS, scans=_usual(list(values.values())))
+    references = _references(list(values.values()))
     found = {}
-    for case, facts in values.items():
-        warning = other_modality_warning(facts.lowest, facts.highest, reference, whole=facts.whole)
+    for (case, facts), others in zip(values.items(), references, strict=True):
+        warning = other_modality_warning(facts.lowest, facts.highest, others, whole=facts.whole)
         if warning:
             found[case] = f"channel {name}: {warning}"
     return found
@@ -78,12 +78,11 @@ def _other_modality(name: str, values: dict[str, ChannelFacts]) -> dict[str, str
 
 def _ct_warnings(channels: Sequence[ChannelFacts], cases: Sequence[CaseFacts]) -> dict[str, str]:
     """By the id of a case. What can be no CT is said first, then what differs from the others."""
-    others = Reference(OTHERS, scans=_usual(channels)) if len(cases) >= LEAST_CASES else NOTHING
     found = {}
-    for case, facts in zip(cases, channels, strict=True):
+    for case, facts, others in zip(cases, channels, _references(channels), strict=True):
         absolute = ct_warning(facts.lowest, facts.highest)
-        warning = absolute and (ct_warning(facts.lowest, facts.highest, others) or absolute)
-        warning = warning or ct_warning(facts.lowest, facts.highest, others) or _without_air(facts, others)
+        relative = ct_warning(facts.lowest, facts.highest, others)
+        warning = relative or absolute or _without_air(facts, others)
         if warning:
             found[case.id] = warning
     return found
@@ -122,10 +121,16 @@ def _drawn(case: CaseFacts, name: str) -> bool:
     return name in case.labels and bool(case.labels[name].medians)
 
 
-def _usual(channels: Sequence[ChannelFacts]) -> ChannelRange:
-    lowest = np.percentile([each.lowest for each in channels], MIDDLE)
-    highest = np.percentile([each.highest for each in channels], MIDDLE)
-    return ChannelRange((float(lowest[0]), float(lowest[1])), (float(highest[0]), float(highest[1])))
+def _references(channels: Sequence[ChannelFacts]) -> Iterator[Reference]:
+    """What is usual in the other cases, for each case."""
+    ends = np.array([(each.lowest, each.highest) for each in channels])
+    for case in range(len(channels)):
+        if len(channels) < LEAST_CASES:
+            yield NOTHING
+            continue
+        (low, low_highest), (high_lowest, high) = np.percentile(np.delete(ends, case, axis=0), MIDDLE, axis=0)
+        lowest, highest = (float(low), float(high_lowest)), (float(low_highest), float(high))
+        yield Reference(OTHERS, scans=ChannelRange(lowest, highest))
 
 
 def _like_ct(facts: ChannelFacts) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segkit.dataset import Dataset
@@ -25,6 +25,10 @@ from segkit.file_names import (
     suffix_of,
 )
 from segkit.io.named import named
+from segkit.io.names_of_files import common_names, joint_names
+from segkit.io.segment_names import names_in
+from segkit.left_out import counted, foreign_scans
+from segkit.left_out import named as paths_in_words
 from segkit.regions import LabelScheme
 
 log = logging.getLogger(__name__)
@@ -40,6 +44,8 @@ class Pair:
     reference: Path
     ignore: int | None = None
     """Value in the reference of voxels that nobody has annotated."""
+    scan: Path | None = None
+    """The first image of the case, where the references are those of a dataset."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,7 @@ def find_pairs(
         InputError: a path that does not exist, or no case that is in both.
     """
     predictions, references = Path(predictions), Path(references)
+    _note_foreign(predictions, references)
     if is_dataset(references):
         dataset = read_dataset(references, ignore=ignore)
         dataset = dataset if labels else named(dataset)
@@ -81,10 +88,19 @@ def find_pairs(
         return Pairs((Pair(case_id(references), predictions, references, ignore),), names, (), ignore)
     found = {case_id(path): path for path in _label_files(references)}
     pairs = _matched(_by_case(predictions), found, predictions, references, ignore=ignore)
+    names = names or _names_of_references(references, pairs)
     missing = tuple(case for case in found if case not in {pair.case for pair in pairs})
     if missing and references.is_dir() and predictions.is_dir():
         log.warning("%d of %d references have no prediction: %s", len(missing), len(found), _some(missing))
     return Pairs(pairs, names, missing, ignore)
+
+
+def _note_foreign(*places: Path) -> None:
+    """Say which files that look like label maps are not read."""
+    for folder in [place for place in places if place.is_dir()]:
+        others = foreign_scans(folder, readable_files(folder))
+        if others:
+            log.warning("%s left out, because the format is not read: %s", counted(others), paths_in_words(others))
 
 
 def is_dataset(path: Path) -> bool:
@@ -96,7 +112,9 @@ def is_dataset(path: Path) -> bool:
 
 def _of_dataset(predictions: Path, dataset: Dataset) -> tuple[Pair, ...]:
     labelled = {case.id: case.label for case in dataset.cases if case.label}
-    return _matched(_by_case(predictions), labelled, predictions, dataset.root, ignore=dataset.ignore)
+    pairs = _matched(_by_case(predictions), labelled, predictions, dataset.root, ignore=dataset.ignore)
+    scans = {case.id: case.images[0] for case in dataset.cases}
+    return tuple(replace(pair, scan=scans[pair.case]) for pair in pairs)
 
 
 def _structures(dataset: Dataset | LabelScheme) -> dict[str, Structure]:
@@ -119,6 +137,22 @@ def _scheme_beside(references: Path) -> LabelScheme:
         log.info("labels are called after their values: %s", error)
         return LabelScheme({})
     return LabelScheme(dataset.labels, dataset.regions, dataset.ignore)
+
+
+def _names_of_references(references: Path, pairs: Sequence[Pair]) -> dict[str, Structure] | None:
+    """Return the names that reference files give their values, where nothing else names them.
+
+    Raises:
+        InputError: they contradict each other, or number their names differently beside files without names.
+    """
+    files = {pair.reference: names_in(pair.reference) for pair in pairs}
+    if not any(files.values()):
+        return None
+    common = common_names(references, files)
+    others = [path for pair in pairs for path in (pair.prediction, pair.reference) if suffix_of(path) != DICOM]
+    if not all(names_in(path) for path in others):
+        joint_names(references, files, common)
+    return {name: value for name, value in common.items() if name != "background"}
 
 
 def _by_case(predictions: Path) -> dict[str, list[Path]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit.errors import UsageError
+from segkit.file_names import records_of
 from segkit.files import write_text
 from segkit.report.tables import csv_text
 
@@ -47,7 +48,8 @@ def write_stats(path: Path, outcomes: Mapping[str, Mapping[str, Any]]) -> None:
     for case, outcome in outcomes.items():
         if not outcome.get("output"):
             continue
-        record = _record(path.parent / f"{Path(outcome['output']).name}.json")
+        found = map(_record, records_of(path.parent / Path(outcome["output"]).name))
+        record = next((each for each in found if each is not None), None)
         if record is None:
             lacking.append(case)
         else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.dataset import Dataset
-from segkit.pieces import find_pieces
+from segkit.pieces import find_pieces, pieces_per_label
 from segkit.preprocessing.crop import mask_box
 from segkit.regions import membership
 
@@ -89,7 +88,7 @@ def count_pieces(indices: NDArray[Any], dataset: Dataset, names: list[str]) -> d
         targets = list(dataset.targets.values())
         of = {name: [targets.index(value) + 1 for value in dataset.regions[name]] for name in names}
         return {name: len(find_pieces(indices, of=of[name]).values) for name in names}
-    counts = Counter(find_pieces(indices).values.tolist())
+    counts = pieces_per_label(indices)
     index = {name: i + 1 for i, name in enumerate(dataset.labels)}
     return {name: counts[index[name]] for name in names}
 

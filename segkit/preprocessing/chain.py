@@ -53,9 +53,12 @@ class WayBack:
         return math.prod(self.source_shape)
 
     def view(self, array: NDArray[Any]) -> NDArray[Any]:
-        """What the network saw of an array (X, Y, Z) on the scan's grid, in RAS+ order; writing to it writes there."""
-        turned: NDArray[Any] = self.axis_map.apply(array[None])[0]
-        return turned[self.box]
+        """Return what the network saw of an array (X, Y, Z) or (K, X, Y, Z) on the scan's grid, in RAS+ order.
+
+        It is a view: writing to it writes to the array.
+        """
+        turned: NDArray[Any] = self.axis_map.apply(array.reshape(-1, *array.shape[-3:]))[:, *self.box]
+        return turned if array.ndim == 4 else np.asarray(turned[0])
 
 
 @dataclass(frozen=True, eq=False)

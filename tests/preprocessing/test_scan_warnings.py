@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from segkit.plan_ranges import ChannelRange, DataRanges
 from segkit.plans import ChannelPlan, Plan, read_plan
 from segkit.preprocessing.chain import prepare_parts
 from segkit.preprocessing.scan_warnings import scan_warnings
@@ -72,3 +75,55 @@ def test_a_scan_is_turned_before_its_axes_are_named() -> None:
     parts = prepare_parts(Volume(np.arange(5 * 5 * 5).reshape(1, 5, 5, 5), affine), its)
     (found,) = scan_warnings(parts.grid, its, parts.normalizers)
     assert "its slices, 4 mm thick, lie across x (sagittal)" in found
+
+
+def data_ranges(edges: Any = ((1.0, 1.0),) * 3, low: Any = (0.0, 0.0), high: Any = (900.0, 1000.0)) -> DataRanges:
+    """12 cases of 40 to 60 mm."""
+    return DataRanges(12, edges, ((40.0, 60.0),) * 3, (ChannelRange(low, high),), {})  # type: ignore[arg-type]
+
+
+def compared(array: Any, edges: tuple[float, float, float], training: DataRanges, its: Plan | None = None) -> list[str]:
+    its = its or plan()
+    parts = prepare_parts(Volume(array, np.diag([*edges, 1.0])), its)
+    return scan_warnings(parts.grid, its, parts.normalizers, training)
+
+
+def ramp(low: float, high: float, shape: Shape = (50, 50, 50)) -> Any:
+    return np.linspace(low, high, int(np.prod(shape))).reshape(1, *shape)
+
+
+def test_a_scan_like_the_training_data() -> None:
+    assert compared(ramp(0, 5000), (1, 1, 1), data_ranges()) == []
+    assert compared(ramp(0, 1, (60, 20, 30)), (0.9, 2.5, 1.2), data_ranges()) == []
+
+
+def test_voxels_and_field_of_view_far_from_the_training() -> None:
+    assert compared(ramp(0, 9, (50, 50, 10)), (1, 1, 5), data_ranges()) == [
+        "voxels of 1 x 1 x 5 mm; the training data have 1 x 1 x 1 mm"
+    ]
+    assert compared(ramp(0, 9, (50, 50, 19)), (1, 1, 1), data_ranges()) == [
+        "the field of view is 50 x 50 x 19 mm; the training data have 40 to 60 x 40 to 60 x 40 to 60 mm"
+    ]
+    assert len(compared(ramp(0, 9, (130, 50, 50)), (1, 1, 1), data_ranges())) == 1
+
+
+def test_along_the_slice_axis_of_a_2d_model_nothing_is_compared() -> None:
+    its = plan(2, (1.0, 1.0, None))
+    assert compared(ramp(0, 9, (50, 50, 1)), (1, 1, 1), data_ranges(), its) == []
+
+
+def test_a_ct_for_a_model_of_mr() -> None:
+    assert compared(ramp(-1024, 3071), (1, 1, 1), data_ranges()) == [
+        "channel MR: the values go from -1024 to 3071 and look like CT; the training data go from 0 to 1000"
+    ]
+    assert compared(ramp(-1024, 3071), (1, 1, 1), data_ranges(low=(-1024.0, -900.0))) == []
+
+
+def test_a_ct_without_its_offset_for_a_model_of_bones() -> None:
+    """Its labels have no value below 0, but its scans do."""
+    its = replace(plan(), channels=(ChannelPlan("CT", "ct", lower=100, upper=1500, mean=500, std=300),))
+    (warning,) = compared(ramp(0, 4095), (1, 1, 1), data_ranges(low=(-1024.0, -1000.0)), its)
+    assert warning.startswith("channel CT: the values go from 0 to 4095, and none is below 0; the labelled voxels of")
+    assert compared(ramp(0, 4095), (1, 1, 1), data_ranges(low=(0.0, 0.0)), its) == []
+    (warning,) = compared(ramp(-1024, 3071), (1, 1, 1), data_ranges(low=(0.0, 0.0)), its)
+    assert "but the training data have no value below 0" in warning

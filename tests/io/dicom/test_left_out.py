@@ -165,3 +165,21 @@ def test_a_folder_that_cannot_be_entered(place: Path) -> None:
     (place / "closed").chmod(0o700)
     assert found == (set() if os.geteuid() == 0 else {"closed (a folder that cannot be read)"})
     assert files_of(place)[DicomFile(place / "IM0.dcm")] == ""
+
+
+@pytest.mark.parametrize(
+    ("elements", "note"),
+    [
+        ({"ImagesInAcquisition": 6}, "4 of the 6 images are there that its headers count (ImagesInAcquisition)"),
+        ({"ImagesInAcquisition": 4}, ""),
+        ({"ImagesInAcquisition": 6, "ImageType": ["DERIVED", "SECONDARY", "AXIAL"]}, ""),
+        (
+            {"NumberOfSlices": 5, "Modality": "PT"},
+            "4 of the 5 images are there that its headers count",
+        ),
+    ],
+)
+def test_headers_count_the_images(dicom: Any, tmp_path: Path, elements: dict[str, Any], note: str) -> None:
+    notes = open_place(dicom.series(tmp_path / "s", VOXELS, **elements)).notes
+    assert bool(notes) == bool(note)
+    assert all(each.startswith(note) for each in notes)

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from segkit.dataset_check.duplicates import copies
+
+from .conftest import facts, label
+
+
+def test_copies_are_named(measured: Callable) -> None:
+    cases = [facts("p1"), facts("p2"), facts("p3", voxels_hash="p1")]
+    (problem,) = copies(measured(cases))
+    assert problem.message == (
+        "p1, p3 are the same scan, voxel for voxel: they count as one patient, which no fold splits"
+    )
+    assert list(copies(measured(cases[:2]))) == []
+
+
+def test_copies_with_other_labels_and_of_one_patient(measured: Callable) -> None:
+    cases = [facts("p1"), facts("p2", voxels_hash="p1", labels={"a": label(7)})]
+    (problem,) = copies(measured(cases, patients={"p1": "A", "p2": "A"}))
+    assert problem.message == "p1, p2 are the same scan, voxel for voxel, with different label maps"
+
+
+def test_constant_images_are_no_copies(measured: Callable) -> None:
+    assert list(copies(measured([facts(name, voxels_hash="0", constant=("MR",)) for name in "xy"]))) == []
