@@ -100,9 +100,8 @@ def read_json(path: str | Path, *, expected: str = "JSON", remedy: str = "Correc
     Raises:
         InputError: as `read_bytes`; no JSON, or nested or with digits beyond measure; or no object.
     """
-    return json_object(
-        path, read_bytes(path, limit=JSON_BYTES, expected=expected, remedy=remedy), expected=expected, remedy=remedy
-    )
+    content = read_bytes(path, limit=JSON_BYTES, expected=expected, remedy=remedy)
+    return json_object(path, content, expected=expected, remedy=remedy)
 
 
 def json_object(where: str | Path, content: bytes, *, expected: str, remedy: str) -> dict[str, Any]:
