@@ -10,7 +10,7 @@ from typing import Literal
 
 from segkit.errors import UsageError
 from segkit.file_names import DICOM, ENDING, PICTURE, PREVIEW, RTSTRUCT, UNCERTAINTY, WRITABLE, listed, suffix_of
-from segkit.files import unwritable
+from segkit.files import remove_leftovers_of_ended, unwritable
 from segkit.inference.scan import Scan
 from segkit.io import is_slide
 from segkit.volume import Unit
@@ -108,7 +108,7 @@ def plan_jobs(
 
 
 def check_jobs(jobs: Sequence[Job], existing: Existing) -> None:
-    """Refuse, before any work, outputs that must not or cannot be written.
+    """Refuse, before any work, outputs that must not or cannot be written; remove what killed processes left there.
 
     Raises:
         UsageError: a file that would overwrite a scan or another output, or that exists and is not to be replaced.
@@ -126,8 +126,10 @@ def check_jobs(jobs: Sequence[Job], existing: Existing) -> None:
         if existing == "refuse" and os.path.exists(path):
             raise UsageError(f"{path} exists already; --overwrite replaces it, --continue leaves it as it is")
         written.add(path)
-    for folder in {path.parent for path in written}:
+    folders = {path.parent for path in written}
+    for folder in folders:
         _check_folder(folder)
+    remove_leftovers_of_ended(*folders)
 
 
 def _check_source(scan: Scan, path: Path) -> None:

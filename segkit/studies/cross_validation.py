@@ -15,34 +15,33 @@ import dataclasses
 import gc
 import json
 import logging
-import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from segkit.bundle import read_bundle, write_bundle
 from segkit.bundle_agreement import joint_agreement
-from segkit.config import load, to_yaml
+from segkit.config import load
 from segkit.config_words import given_keys
 from segkit.dataset_plan import open_dataset
 from segkit.errors import Interrupted, UsageError
 from segkit.evaluation import Evaluation, evaluate
 from segkit.evaluation.pairs import find_pairs
-from segkit.files import write_text
+from segkit.files import remove_leftovers, write_text
+from segkit.locks import check_free, sole_use
 from segkit.planning.fingerprint import Progress
-from segkit.plans import plan_text
 from segkit.report.cross_validation_page import cross_validation_page
 from segkit.report.evaluation_page import write_evaluation
 from segkit.studies.fold_table import fold_dice, fold_rows, gain_rows, over_folds
-from segkit.studies.folds import folds_of, keep_folds
+from segkit.studies.folds import check_folds, folds_of, folds_text
 from segkit.studies.largest_component import Gain, largest_component_gains
 from segkit.studies.out_of_fold import predict_out_of_fold
 from segkit.studies.runs import time_left
 from segkit.training.compute import device_for
-from segkit.training.run import Setup, as_started, is_done, set_up, start
-from segkit.training.run_folder import BUNDLE, CONFIG, FINISHED, PLAN, check_kind, point_latest, prepared_folder, state
+from segkit.training.failed_start import undone_without_result
+from segkit.training.resume import as_started
+from segkit.training.run import Setup, is_done, set_up, start
+from segkit.training.run_folder import BUNDLE, FINISHED, check_kind, point_latest, prepared_folder, state, write_start
 
 log = logging.getLogger(__name__)
 
@@ -68,35 +67,33 @@ def cross_validate(*overrides: str, progress: Progress | None = None) -> Path:
         raise UsageError("fold: a cross-validation trains all folds; leave it out")
     if config.run_dir:
         check_kind(Path(config.run_dir), study=True)
+        if state(Path(config.run_dir)) == "unfinished":
+            check_free(Path(config.run_dir))
         config = as_started(config, overrides)
         if is_done(Path(config.run_dir or ""), "auto"):
             return Path(config.run_dir or "")
     dataset = open_dataset(config)
     folds = folds_of(dataset)
     setup = set_up(config, dataset, given=given_keys(overrides), kind=KIND, progress=progress)
-    if not config.run_dir and is_done(setup.run_dir, "auto"):
+    if is_done(setup.run_dir, "auto"):
         return setup.run_dir
-    log.info("%d cases in %d folds; the study is in %s", len(dataset.cases), len(folds), setup.run_dir)
-    with _written_down(setup, folds):
-        runs = [_fold_setup(setup, number) for number in range(len(folds))]
-        _train_folds(runs)
-    _conclude(setup, runs, folds)
+    with sole_use(setup.run_dir):
+        if not is_done(setup.run_dir, "auto"):
+            log.info("%d cases in %d folds; the study is in %s", len(dataset.cases), len(folds), setup.run_dir)
+            _study(setup, folds)
     return setup.run_dir
 
 
-@contextmanager
-def _written_down(setup: Setup, folds: list[list[str]]) -> Iterator[None]:
-    """Keep what runs; leave nothing where not even the first fold came to a checkpoint."""
+def _study(setup: Setup, folds: list[list[str]]) -> None:
+    """Train what is left to train, and conclude; a study without a fold that has begun leaves nothing."""
     folder = setup.run_dir
-    keep_folds(folder, folds)
-    write_text(folder / PLAN, plan_text(setup.plan))
-    write_text(folder / CONFIG, to_yaml(setup.config))
-    try:
-        yield
-    except Exception:
-        if not any(folder.glob("fold_*")):
-            shutil.rmtree(folder)
-        raise
+    check_folds(folder, folds)
+    with undone_without_result(folder, lambda: any(folder.glob("fold_*"))):
+        write_start(folder, setup.plan, setup.config, folds=folds_text(folds))
+        runs = [_fold_setup(setup, number) for number in range(len(folds))]
+        _train_folds(runs)
+    remove_leftovers(folder / PREDICTIONS, folder / EVALUATION)
+    _conclude(setup, runs, folds)
 
 
 def _fold_setup(setup: Setup, number: int) -> Setup:
@@ -124,7 +121,8 @@ def _train_fold(run: Setup, number: int, count: int) -> float:
     """Returns the seconds that it took."""
     started = time.monotonic()
     try:
-        start(run)
+        with sole_use(run.run_dir):
+            start(run)
     except Interrupted as error:
         raise Interrupted(
             f"stopped in fold {number} of {count}; the same command goes on", error.exit_code - 128
