@@ -41,6 +41,8 @@ class Dataset:
     A value of the files that is not named counts as background where ``subset`` is true, else it is an error.
     With ``regions`` (name -> the values that it is made of) ``labels`` says which value is written for each of them.
     ``ignore`` is the value of voxels that nobody has annotated. ``segments`` has coded terms and colours of labels.
+    ``value_names`` (name -> value) is what the names inside label files stand for, where such files name their values;
+    it is empty where none does. ``notices`` say what looks like an input and was left out, and what is odd about names.
     """
 
     name: str
@@ -52,6 +54,8 @@ class Dataset:
     regions: dict[str, tuple[int, ...]] = field(default_factory=dict)
     ignore: int | None = None
     segments: dict[str, SegmentCodes] = field(default_factory=dict)
+    value_names: dict[str, int] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
 
     @property
     def targets(self) -> dict[str, int]:

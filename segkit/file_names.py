@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -22,6 +23,8 @@ READABLE = (*NIFTI, *ITK, *PICTURE)
 WRITABLE = (*NIFTI, ".nrrd", ".mha", *PICTURE)
 ENDING = "_seg"
 """Behind the name of a scan: its label map, where predict was given no output."""
+SEGMENTATION = ".seg.nrrd"
+"""As 3D Slicer ends the names of its segmentations."""
 PREVIEW = "_preview"
 """Behind the name of a label map: the picture of it."""
 UNCERTAINTY = "_uncertainty"
@@ -47,14 +50,22 @@ def suffix_of(path: str | Path) -> str:
 
 
 def case_id(path: str | Path) -> str:
-    """The file's name without its suffix; a ``.seg`` before the suffix, as 3D Slicer writes it, stays.
+    """Return the file's name without its suffix, and without the ``.seg`` of a segmentation of 3D Slicer.
 
-    >>> case_id("scans/patient.7.nii.gz")
-    'patient.7'
+    Letters are composed (NFC): macOS writes the accents of a name apart from their letters, others do not.
+
+    >>> case_id("scans/patient.7.nii.gz"), case_id("p1.seg.nrrd")
+    ('patient.7', 'p1')
     """
     name = Path(path).name
-    suffix = suffix_of(path)
-    return name[: -len(suffix)] if suffix in READABLE else Path(name).stem
+    suffix = SEGMENTATION if is_segmentation_file(path) else suffix_of(path)
+    stem = name[: -len(suffix)] if suffix in (*READABLE, SEGMENTATION) else Path(name).stem
+    return unicodedata.normalize("NFC", stem)
+
+
+def is_segmentation_file(path: str | Path) -> bool:
+    """Whether the name is that of a segmentation of 3D Slicer, ``CASE.seg.nrrd``, which is never a scan."""
+    return Path(path).name.lower().endswith(SEGMENTATION)
 
 
 def natural_key(name: str | Path) -> tuple[tuple[int, int, str], ...]:

@@ -97,13 +97,14 @@ def _warn_of_tolerance(tolerance: float, grids: Sequence[Grid]) -> None:
 
 
 def _compare(pair: Pair, pairs: Pairs, only_named: bool, tolerance: float) -> tuple[dict[str, LabelResult], Grid]:
-    predicted, reference, found = read_pair(pair, pairs.labels or {})
+    predicted, reference, found = read_pair(pair, pairs.labels or {}, only_known=only_named)
     annotated = None
     if pair.ignore is not None:
         annotated = reference.array != pair.ignore
         predicted, reference = (each.with_array(each.array * annotated) for each in (predicted, reference))
-    names = pairs.labels or found
-    labels = dict(names) if only_named else _with_unnamed(names, predicted, reference)
+    known = pairs.labels or {}
+    beside = {name: value for name, value in found.items() if name not in known}
+    labels = dict(known) if only_named else _with_unnamed({**known, **beside}, predicted, reference)
     result = measure_labels(
         predicted.array[0],
         reference.array[0],

@@ -13,19 +13,24 @@ from segkit.file_names import DICOM, suffix_of
 from segkit.io import check_same_grid, read_labels
 from segkit.io.dicom import module_of
 from segkit.io.dicom.files import is_dicom_place
+from segkit.io.segment_names import Extra, names_in, renumbered
 from segkit.volume import Grid, Volume
 
 _ONE_AT_A_TIME = Lock()
 """Cases are compared in threads, and what silences pydicom's warnings holds for the whole process."""
 
 
-def read_pair(pair: Pair, known: Mapping[str, Structure]) -> tuple[Volume, Volume, dict[str, int]]:
-    """The prediction, the reference, and the names of values that a DICOM-SEG brings.
+def read_pair(
+    pair: Pair, known: Mapping[str, Structure], *, only_known: bool = False
+) -> tuple[Volume, Volume, dict[str, int]]:
+    """Return the prediction, the reference, and the names of values that the files bring beside the ``known`` ones.
 
-    A SEG is put on the grid of the other one; its segments have the values of their names in ``known``.
+    A file that names its values (DICOM-SEG, NRRD of 3D Slicer) is taken by its names: they get the values that they
+    have in ``known``, or else in the reference. With ``only_known``, other names become background. A SEG is put on
+    the grid of the other file.
 
     Raises:
-        InputError: a file that cannot be read, two grids, or two SEG.
+        InputError: a file that cannot be read, two grids, two SEG, or names that contradict each other.
     """
     ours, theirs = is_segmentation(pair.prediction), is_segmentation(pair.reference)
     if ours and theirs:
@@ -46,7 +51,28 @@ def read_pair(pair: Pair, known: Mapping[str, Structure]) -> tuple[Volume, Volum
     reference = read_labels(pair.reference)
     what, of = "prediction", f"the reference {pair.reference}"
     check_same_grid(reference.grid, predicted.grid, pair.prediction, what=what, of=of)
-    return predicted, reference, {}
+    return _by_name(pair, predicted, reference, _values(known, pair.ignore), only_known=only_known)
+
+
+def _values(known: Mapping[str, Structure], ignore: int | None) -> dict[str, int]:
+    """Return what names inside label files stand for; regions have several values and cannot be told by name."""
+    names = {name: value for name, value in known.items() if isinstance(value, int)}
+    return {**names, "ignore": ignore} if names and ignore is not None else names
+
+
+def _by_name(
+    pair: Pair, predicted: Volume, reference: Volume, known: Mapping[str, int], *, only_known: bool
+) -> tuple[Volume, Volume, dict[str, int]]:
+    """Return both label maps in the values of ``known``, or else of the names in the reference."""
+    ours, theirs = names_in(pair.prediction), names_in(pair.reference)
+    if not known:
+        array, kept = renumbered(pair.prediction, predicted.array, ours, theirs, extra="keep")
+        return predicted.with_array(array), reference, {**(theirs or ours), **kept}
+    rest: Extra = "background" if only_known else "error"
+    truth, _ = renumbered(pair.reference, reference.array, theirs, known, extra=rest)
+    rest = "background" if only_known else "keep"
+    array, kept = renumbered(pair.prediction, predicted.array, ours, known, extra=rest)
+    return predicted.with_array(array), reference.with_array(truth), kept
 
 
 def _on_grid(path: Path, grid: Grid, known: Mapping[str, Structure], *, of: Path) -> tuple[Volume, dict[str, int]]:

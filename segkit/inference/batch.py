@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any
 from segkit.errors import SegkitError, UsageError
 from segkit.file_names import DICOM, suffix_of
 from segkit.files import write_text
-from segkit.inference.dicom_outputs import check_dicom_output, warn_of_modality, write_segments, write_structures
+from segkit.inference.dicom_outputs import (
+    check_dicom_output,
+    warn_of_modality,
+    warn_of_uneven_slices,
+    write_segments,
+    write_structures,
+)
 from segkit.inference.finish import Finish, bytes_after, finished
 from segkit.inference.label_figures import label_figures
 from segkit.inference.outputs import Job
@@ -57,6 +63,7 @@ def predict_job(predictor: Predictor, job: Job, finish: Finish, progress: Progre
     read = time.perf_counter() - started
     place = job.scan.where
     warn_of_modality(job.scan, predictor.plan)
+    warn_of_uneven_slices(job)
     uncertainty, after = None, bytes_after(predictor.plan, job, finish, scan.grid.voxels)
     if "uncertainty" in job.extras:
         labels, uncertainty = predictor.predict_with_uncertainty(scan, where=place, progress=progress, after=after)

@@ -41,6 +41,21 @@ def warn_of_modality(scan: Scan, plan: Plan) -> None:
         )
 
 
+def warn_of_uneven_slices(job: Job) -> None:
+    """Log that a label map in another format than DICOM lies on even planes, and not on the slices of the scan."""
+    if job.scan.dicom is None or job.scan.dicom.source.stack.is_even:
+        return
+    source = job.scan.dicom.source
+    others = [path.name for path in job.files if suffix_of(path) != DICOM and path not in (job.record, job.preview)]
+    if others:
+        log.warning(
+            "%s: its %d slices are of more than one thickness, which %s cannot hold: it has %d planes, %.4g mm apart. "
+            "DICOM-SEG (-o NAME.dcm) and RTSTRUCT lie on the slices themselves",
+            *(job.scan.where, len(source.stack.frames), " and ".join(others)),
+            *(source.grid.shape[2], source.plane_distance),
+        )
+
+
 def modality_of(channel: ChannelPlan) -> str | None:
     """CT, MR or PT, where the channel's normalisation or name says it.
 

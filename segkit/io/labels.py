@@ -15,19 +15,33 @@ from segkit.io.formats import check_readable, check_writable, module_of
 from segkit.io.limits import check_finite
 from segkit.io.mapped import is_mapped
 from segkit.io.scans import whole
+from segkit.io.segment_names import names_in, renumbered
 from segkit.volume import Shape, Volume
 
 _ROUNDING = 1e-3
 """How far a stored label may lie from an integer: a float32 slope makes 1 read as 0.99999997."""
 
 
-def read_labels(path: str | Path) -> Volume:
+def read_labels(path: str | Path, names: Mapping[str, int] | None = None, *, subset: bool = False) -> Volume:
     """Read a label map as a Volume of integers (1, X, Y, Z).
 
+    With ``names`` (name -> value), a file that names its own values is brought to the values that these names have
+    here; what it names otherwise is an error, or background with ``subset``.
+
     Raises:
-        InputError: an unusable file, several channels or layers, or values that are not whole numbers.
+        InputError: an unusable file, several channels or layers, values that are not whole numbers, or names that
+            contradict ``names``.
     """
     path = Path(path)
+    labels = _read(path)
+    own = names_in(path) if names else {}
+    if not own or not names:
+        return labels
+    values, _ = renumbered(path, labels.array, own, names, extra="background" if subset else "error")
+    return labels.with_array(values)
+
+
+def _read(path: Path) -> Volume:
     check_readable(path)
     module = module_of(suffix_of(path))
     source = module.open_scan(path, indices=True) if suffix_of(path) in PICTURE else module.open_scan(path)

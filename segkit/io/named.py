@@ -1,44 +1,118 @@
-"""Names for a dataset whose layout has none: they are found by looking into the files."""
+"""Names for a dataset whose layout has none, and what the names inside its label files stand for.
+
+Names come from the label files where these name their values (see `segment_names`), else they are made up.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from segkit.dataset import Dataset
 from segkit.errors import InputError
 from segkit.io.labels import labels_in
+from segkit.io.names_of_files import common_names, joint_names, unnamed_notices
 from segkit.io.scans import open_source
+from segkit.io.segment_names import names_in
 
 
 def named(dataset: Dataset, *, skip_unreadable: bool = False) -> Dataset:
-    """The dataset with channels and labels named, as they are where the layout names them.
+    """Return the dataset with channels and labels named, as they are where the layout names them.
 
-    One value becomes "foreground", several "label_VALUE". One channel becomes "image", three of a picture "red",
-    "green" and "blue", others "channel_NUMBER".
+    Names of labels are those of the label files. Without any, one value becomes "foreground", several "label_VALUE".
+    One channel becomes "image", three of a picture "red", "green" and "blue", others "channel_NUMBER".
 
-    ``skip_unreadable`` is for those who look at every file anyway: then only readable label maps count.
+    ``skip_unreadable`` is for those who look at every file anyway: then only readable label maps count, and the labels
+    stay empty where there is none.
 
     Raises:
-        InputError: label maps without any foreground, or files that cannot be read.
+        InputError: label maps without any foreground, names that contradict each other, or files that cannot be read.
     """
-    labels = dataset.labels or _label_names(dataset, skip_unreadable)
+    names = _names_of_files(dataset, skip_unreadable)
+    if any(names.values()):
+        dataset = _by_names(dataset, names, skip_unreadable)
+    labels = dataset.labels or _made_up(dataset, skip_unreadable)
     channels = dataset.channels or _channel_names(dataset, skip_unreadable)
     return dataclasses.replace(dataset, labels=labels, channels=channels)
 
 
-def _label_names(dataset: Dataset, skip_unreadable: bool) -> dict[str, int]:
-    paths = (case.label for case in dataset.cases if case.label is not None)
-    values = [value for value in labels_in(paths, skip_unreadable=skip_unreadable) if value != dataset.ignore]
-    if not values:
+def _names_of_files(dataset: Dataset, skip_unreadable: bool) -> dict[Path, dict[str, int]]:
+    """Return for each label file the names that it gives; a file that cannot be read is left out if asked."""
+    found = {}
+    for path in _label_files(dataset):
+        try:
+            found[path] = names_in(path)
+        except InputError:
+            if not skip_unreadable:
+                raise
+    return found
+
+
+def _label_files(dataset: Dataset) -> list[Path]:
+    return [case.label for case in dataset.cases if case.label is not None]
+
+
+def _by_names(dataset: Dataset, files: Mapping[Path, Mapping[str, int]], skip_unreadable: bool) -> Dataset:
+    """Return the dataset with the values that names inside its label files stand for."""
+    common = common_names(dataset.root, files)
+    if dataset.regions:  # they are made of values, for which the files must number their names alike
+        joint_names(dataset.root, files, common)
+        return dataset
+    if dataset.labels:
+        return _of_known_labels(dataset, files, common)
+    others = labels_in([path for path, names in files.items() if not names], skip_unreadable=skip_unreadable)
+    values = joint_names(dataset.root, files, common) if others else common
+    ignore = values.get("ignore", dataset.ignore)
+    labels = {name: value for name, value in values.items() if name not in ("ignore", "background")}
+    notices = (*dataset.notices, *unnamed_notices(files, labels))
+    more = [value for value in others if value not in (*values.values(), ignore)]
+    return dataclasses.replace(
+        dataset,
+        labels={**labels, **{f"label_{value}": value for value in more}},
+        ignore=ignore,
+        value_names={**labels, **_special(ignore)},
+        notices=notices,
+    )
+
+
+def _of_known_labels(dataset: Dataset, files: Mapping[Path, Mapping[str, int]], common: Mapping[str, int]) -> Dataset:
+    """Return the dataset whose labels the user or the layout names; each must be known to files that name all."""
+    absent = [name for name in dataset.labels if name not in common]
+    if absent and dataset.subset and all(files.values()):
+        raise InputError(
+            dataset.root,
+            expected=f"labels with the names that the label files give: {', '.join(common)}",
+            found=", ".join(absent),
+            remedy="Correct the names in dataset.labels; names decide, whatever number a file gives them.",
+        )
+    values = {**dataset.labels, **_special(dataset.ignore)}
+    notices = (*dataset.notices, *unnamed_notices(files, dataset.labels))
+    return dataclasses.replace(dataset, value_names=values, notices=notices)
+
+
+def _special(ignore: int | None) -> dict[str, int]:
+    return {"background": 0, **({} if ignore is None else {"ignore": ignore})}
+
+
+def _made_up(dataset: Dataset, skip_unreadable: bool) -> dict[str, int]:
+    values, unreadable = set[int](), False
+    for path in _label_files(dataset):
+        try:
+            values.update(labels_in([path]))
+        except InputError:
+            if not skip_unreadable:
+                raise
+            unreadable = True
+    values -= {dataset.ignore}
+    if not values and not unreadable:
         raise InputError(
             dataset.root,
             expected="label maps with foreground",
             found="only 0 in all of them",
             remedy="Draw the structures to be learned, or check which files are the label maps.",
         )
-    return {"foreground": values[0]} if len(values) == 1 else {f"label_{value}": value for value in values}
+    return {"foreground": min(values)} if len(values) == 1 else {f"label_{value}": value for value in sorted(values)}
 
 
 def _channel_names(dataset: Dataset, skip_unreadable: bool) -> tuple[str, ...]:

@@ -87,7 +87,7 @@ def measure_case(case: Case, dataset: Dataset, number: int = 0, draws: int = 1) 
     box = content_box(turned.array)
     indices = np.zeros(turned.array.shape[1:], dtype=np.uint8)
     if case.label is not None:
-        labels = read_labels(case.label)
+        labels = read_labels(case.label, dataset.value_names, subset=dataset.subset)
         check_same_grid(volume.grid, labels.grid, case.label)
         found = to_indices(labels.array, dataset.targets, dataset.subset, case.label, ignore=dataset.ignore)
         indices = axis_map.apply(found)[0]

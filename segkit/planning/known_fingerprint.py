@@ -20,7 +20,7 @@ from segkit.preprocessing.content import content_hash
 from segkit.preprocessing.store import NOT_OF_DATASET, fields_but
 from segkit.preprocessing.store_folder import mark_store
 
-FORMAT = 1
+FORMAT = 2
 """To be raised by whoever changes what is measured in the same files."""
 
 

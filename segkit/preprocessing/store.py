@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 VOXELS_PER_LABEL = 10_000
 """How many voxels of a label are kept for sampling; more are thinned evenly."""
-FORMAT = 2
+FORMAT = 3
 """To be raised by whoever changes what is prepared from the same files and plan."""
 NOT_OF_PLAN = {
     "name",
@@ -52,7 +52,7 @@ NOT_OF_PLAN = {
     "segments",
     "format_version",
 }
-NOT_OF_DATASET = {"name", "root", "cases", "segments"}
+NOT_OF_DATASET = {"name", "root", "cases", "segments", "notices"}
 """Fields that preparation never reads; all others, those yet to come too, are part of a case's key."""
 
 
@@ -153,7 +153,7 @@ def _write(case: Case, dataset: Dataset, plan: Plan, content: str, place: Path) 
     """Prepare a case whose files have this ``content`` and keep it."""
     volume = read_case(case.images)
     label_path = _label_path(case)
-    labels = read_labels(label_path)
+    labels = read_labels(label_path, dataset.value_names, subset=dataset.subset)
     check_same_grid(volume.grid, labels.grid, label_path)
     indices = to_indices(labels.array, plan.targets, dataset.subset, label_path, ignore=plan.ignore)
     prepared = prepare(volume, plan, where=case.images[0])

@@ -52,7 +52,8 @@ def largest_component_gains(pairs: Sequence[Pair], labels: Mapping[str, int]) ->
 
 def _case_gains(pair: Pair, labels: Mapping[str, int]) -> dict[str, Gain]:
     """Return the gains of the labels that the case has."""
-    predicted, reference = read_labels(pair.prediction).array[0], read_labels(pair.reference)
+    names = labels if pair.ignore is None else {**labels, "ignore": pair.ignore}
+    predicted, reference = read_labels(pair.prediction).array[0], read_labels(pair.reference, names, subset=True)
     annotated = np.ones(predicted.shape, bool) if pair.ignore is None else reference.array[0] != pair.ignore
     gains = {}
     for name, value in labels.items():

@@ -343,3 +343,31 @@ def test_info(dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["info", "study", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert (facts["shape"], facts["spacing"], facts["orientation"]) == ([20, 20, 2], [1, 1, 5], "LPS")
+
+
+def test_two_slice_thicknesses(dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Slices of 1 mm, then of 4 mm, tilted: DICOM on the slices; NIfTI on even planes, which is said."""
+    heights, tan = [0, 1, 2, 3, 7, 11, 15], np.tan(np.radians(15))
+    for number, height in enumerate(heights):
+        pixels = np.zeros((20, 20), np.int16)
+        pixels[4:16, 3:9] = 100
+        dicom.file(here / "head" / f"{number}", pixels, number=number, ImagePositionPatient=[0, tan * height, height])
+    assert main(["predict", "head", "-o", "o.nii.gz", "--stats", *MODEL]) == 0
+    said = capsys.readouterr().err
+    assert (
+        "its 7 slices are of more than one thickness, which o.nii.gz cannot hold: it has 16 planes, 1 mm apart" in said
+    )
+    image = nibabel.load("o.nii.gz")
+    assert image.shape == (20, 20, 16)
+    assert (np.asarray(image.dataobj)[3:9, 4:16] == 5).all()
+    # 6 x 12 pixels of 1 mm2 on 16 planes of 1 mm.
+    assert json.loads((here / "o.nii.gz.json").read_text())["labels"]["bright"]["volume_ml"] == 1.152
+    assert main(["predict", "head", "-o", "o.dcm", "--rtstruct", *MODEL]) == 0
+    assert "more than one thickness" not in capsys.readouterr().err
+    seg = dicom.pydicom.dcmread("o.dcm")
+    assert seg.pixel_array[:, 4:16, 3:9].all()
+    assert np.count_nonzero(seg.pixel_array) == 7 * 6 * 12
+    at = sorted(
+        frame.PlanePositionSequence[0].ImagePositionPatient[2] for frame in seg.PerFrameFunctionalGroupsSequence
+    )
+    assert at == heights

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from segkit.dataset import Dataset
 from segkit.dataset_layouts import read_dataset
 from segkit.errors import InputError
-from segkit.io import write_image, write_labels
+from segkit.io import read_labels, write_image, write_labels
 from segkit.io.named import named
 from segkit.volume import Unit, Volume
 
@@ -48,3 +49,84 @@ def test_given_names_stay(tmp_path: Path) -> None:
 def test_no_foreground_anywhere(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected label maps with foreground, found only 0"):
         named(read_dataset(folders(tmp_path, 0, 0)))
+
+
+def segmentations(root: Path, *names: dict[str, int] | None, ending: str = ".seg.nrrd") -> Path:
+    """A case for each of ``names``; its voxels are 0 and the values of the names, or 1 and 2."""
+    for number, each in enumerate(names):
+        values = [0, *(each.values() if each else (1, 2))]
+        scan = np.zeros((1, len(values), 1, 1), np.uint8)
+        write_image(root / f"images/p{number}.nrrd", Volume(scan, np.eye(4)))
+        (root / "labels").mkdir(exist_ok=True)
+        labels = Volume(np.array(values).reshape(1, -1, 1, 1), np.eye(4))
+        write_labels(root / f"labels/p{number}{ending}", labels, names=each)
+    return root
+
+
+ONE, OTHER = {"organ": 1, "core": 2}, {"core": 1, "organ": 2}
+
+
+def values_of_cases(data: Dataset) -> list[list[int]]:
+    labels = [read_labels(case.label, data.value_names, subset=data.subset) for case in data.cases if case.label]
+    return [each.array.ravel().tolist() for each in labels]
+
+
+def test_names_of_segments_become_the_labels_whatever_their_numbers(tmp_path: Path) -> None:
+    data = named(read_dataset(segmentations(tmp_path, ONE, OTHER)))
+    assert (data.labels, data.subset, data.notices) == (ONE, False, ())
+    assert values_of_cases(data) == [[0, 1, 2], [0, 2, 1]]
+
+
+def test_one_of_the_segments_alone(tmp_path: Path) -> None:
+    data = named(read_dataset(segmentations(tmp_path, ONE, OTHER), labels={"core": 9}))
+    assert values_of_cases(data) == [[0, 0, 9], [0, 9, 0]]
+
+
+def test_names_that_the_user_gives_must_be_those_of_the_files(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="with the names that the label files give: organ, core, found liver"):
+        named(read_dataset(segmentations(tmp_path, ONE, OTHER), labels={"liver": 1}))
+
+
+def test_files_without_names_are_taken_by_number(tmp_path: Path) -> None:
+    data = named(read_dataset(segmentations(tmp_path, ONE, None, ONE)))
+    assert (data.labels, values_of_cases(data)) == (ONE, [[0, 1, 2]] * 3)
+
+
+def test_numbers_of_files_without_names_must_mean_something(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"p1\.seg\.nrrd: expected core to be 2, as in p0\.seg\.nrrd, found 1"):
+        named(read_dataset(segmentations(tmp_path, ONE, OTHER, None)))
+
+
+def test_regions_are_made_of_numbers(tmp_path: Path) -> None:
+    regions = {"whole": [1, 2], "inner": [2]}
+    assert named(read_dataset(segmentations(tmp_path / "a", ONE, ONE), regions=regions)).value_names == {}
+    with pytest.raises(InputError, match="expected core to be 2"):
+        named(read_dataset(segmentations(tmp_path / "b", ONE, OTHER), regions=regions))
+
+
+def test_a_segment_called_ignore_is_not_annotated(tmp_path: Path) -> None:
+    data = named(read_dataset(segmentations(tmp_path, {"organ": 1, "ignore": 2}, {"organ": 2, "ignore": 1})))
+    assert (data.labels, data.ignore) == ({"organ": 1}, 2)
+    assert values_of_cases(data) == [[0, 1, 2], [0, 1, 2]]
+
+
+def test_a_name_that_is_missing_somewhere_is_said(tmp_path: Path) -> None:
+    data = named(read_dataset(segmentations(tmp_path, ONE, {"organ": 5}, ONE)))
+    assert data.notices == (
+        "core is not named in 1 of 3 label maps that name their values (p1.seg.nrrd): it counts as absent there",
+    )
+
+
+def test_names_that_contradict_each_other(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"expected one way .* found 'core' in p0\.seg\.nrrd and 'Core' in p1\.seg"):
+        named(read_dataset(segmentations(tmp_path / "a", ONE, {"organ": 1, "Core": 2})))
+    with pytest.raises(InputError, match=r"p2\.seg\.nrrd: expected .* such as 'core', found 'kore', which no other"):
+        named(read_dataset(segmentations(tmp_path / "b", ONE, ONE, {"organ": 1, "kore": 2})))
+
+
+def test_label_maps_of_which_none_can_be_read(tmp_path: Path) -> None:
+    data = read_dataset(folders(tmp_path, 0, 1))
+    (tmp_path / "labels/a.nii").write_bytes(b"nothing")
+    with pytest.raises(InputError, match=r"labels/a\.nii: expected"):
+        named(data)
+    assert named(data, skip_unreadable=True).labels == {}

@@ -40,6 +40,9 @@ class Frame:
     spacing: tuple[float, float] | None
     """Between rows, between columns."""
     thickness: float
+    """What a single slice reaches across: SpacingBetweenSlices, else SliceThickness, else 1."""
+    slice_thickness: float | None
+    """SliceThickness, where it is a number above 0."""
     slope: float
     intercept: float
 
@@ -83,9 +86,19 @@ def _frame(instance: Instance, index: int, places: Sequence[Dataset]) -> Frame:
         _orientation(instance, _numbers(instance, places, "ImageOrientationPatient", 6)),
         None if spacing is None else _positive(instance, spacing),
         abs(thickness[0]) if thickness and thickness[0] else 1.0,
+        _thickness(places),
         slope[0] if slope else 1.0,
         intercept[0] if intercept else 0.0,
     )
+
+
+def _thickness(places: Sequence[Dataset]) -> float | None:
+    """SliceThickness as further evidence: where it is no number it is none, and no error."""
+    try:
+        thickness = float(_value(places, "SliceThickness") or 0)
+    except (TypeError, ValueError):
+        return None
+    return thickness if 0 < thickness < math.inf else None
 
 
 def _orientation(instance: Instance, numbers: tuple[float, ...] | None) -> NDArray[np.float64] | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -55,7 +54,7 @@ def complete_headers(source: DicomSource) -> list[Dataset]:
         "FrameOfReferenceUID": _frame_of_reference(source),
         "StudyInstanceUID": generate_uid(),
         "SOPClassUID": SecondaryCaptureImageStorage,
-        "SliceThickness": f"{source.grid.voxel_volume / math.prod(source.grid.spacing[:2]):.6g}",
+        "SliceThickness": f"{source.plane_distance:.6g}",
     }
     first = {frame.instance: frame for frame in reversed(frames)}
     with quiet():

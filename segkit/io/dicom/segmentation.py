@@ -8,6 +8,7 @@ BINARY is the usual kind, which every reader knows; LABELMAP, of supplement 243,
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from segkit.io.dicom.codes import meaning_of
 from segkit.io.dicom.references import UTF_8, Maker, check_place, complete_headers
 from segkit.io.dicom.source import DicomSource
 from segkit.io.dicom.study import quiet
+from segkit.io.dicom.uneven import slice_thicknesses
 from segkit.segment_codes import UNKNOWN, SegmentCodes
 from segkit.volume import Volume
 
@@ -59,7 +61,7 @@ def write_segmentation(
     """
     check_fits(path, source, made_of, labelmap=labelmap)
     headers = complete_headers(source)
-    planes = _in_file_order(labels.array[0].transpose(2, 1, 0), source)
+    planes = _in_file_order(source.on_slices(labels.array[0]).transpose(2, 1, 0), source)
     numbers = _numbers(made_of, labelmap)
     pixels = _stacked_pixels(planes, made_of) if _overlap(made_of) else _label_pixels(planes, made_of, numbers)
     descriptions = [
@@ -77,6 +79,8 @@ def write_segmentation(
                 found=f"{type(error).__name__}: {error}",
                 remedy="Correct that element, or write another format, such as .nii.gz.",
             ) from error
+        if not source.stack.is_even:
+            _measure_frames(made, source)
         made.save_as(temporary)
 
 
@@ -123,6 +127,21 @@ def _segmentation(
         omit_empty_frames=bool(pixels.any()),
         specific_character_set=UTF_8,
     )
+
+
+def _measure_frames(made: Dataset, source: DicomSource) -> None:
+    """Give each frame the SliceThickness of its own slice; highdicom gives that of the first image to all."""
+    shared = made.SharedFunctionalGroupsSequence[0]
+    measures = shared.PixelMeasuresSequence[0]
+    del shared.PixelMeasuresSequence
+    positions = np.array([frame.position for frame in source.stack.frames])
+    thicknesses = slice_thicknesses(source.stack.frames, source.stack.places, source.plane_distance)
+    for group in made.PerFrameFunctionalGroupsSequence:
+        place = np.asarray(group.PlanePositionSequence[0].ImagePositionPatient, np.float64)
+        nearest = int(np.linalg.norm(positions - place, axis=1).argmin())
+        own = copy.deepcopy(measures)
+        own.SliceThickness = f"{thicknesses[nearest]:.6g}"
+        group.PixelMeasuresSequence = [own]
 
 
 def _in_file_order(planes: NDArray[Any], source: DicomSource) -> NDArray[Any]:

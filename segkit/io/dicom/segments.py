@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from segkit.io.dicom.frames import Frame, frames_of
 from segkit.io.dicom.study import Instance, guarded, read_header
 from segkit.io.geometry import LPS_TO_RAS
 from segkit.io.limits import check_memory
+from segkit.io.segment_names import says_nothing
 from segkit.regions import own_values
 from segkit.volume import Grid, Volume
 
@@ -98,6 +99,7 @@ def _segments(path: Path, header: Dataset, known: Mapping[str, int | Sequence[in
         own = int(described[1]) if described and header.get("Manufacturer") == "segkit" else number
         if number:
             found[number] = _Segment(name, written.get(name, own), name in regions)
+    found = _apart_from(found, {name: value for name, value in written.items() if not says_nothing(name)})
     by_value = {segment.value: segment for segment in found.values()}
     for segment in found.values():
         if by_value[segment.value] is not segment:
@@ -111,6 +113,17 @@ def _segments(path: Path, header: Dataset, known: Mapping[str, int | Sequence[in
     return dict(sorted(found.items(), key=lambda each: order.index(each[1].name) if each[1].is_region else -1))
 
 
+def _apart_from(segments: Mapping[int, _Segment], known: Mapping[str, int]) -> dict[int, _Segment]:
+    """Give segments of other names a free value where their own number is the value of a known name."""
+    free = max([*known.values(), *(segment.value for segment in segments.values())], default=0)
+    apart = dict(segments)
+    for number, segment in segments.items():
+        if segment.name not in known and segment.value in known.values() and not says_nothing(segment.name):
+            free += 1
+            apart[number] = replace(segment, value=free)
+    return apart
+
+
 def _frames(file: DicomFile, header: Dataset, order: Sequence[int]) -> Iterator[tuple[Frame, int | None, NDArray[Any]]]:
     """Each frame, the number of its segment (None where its pixels are numbers) and its pixels (rows, columns)."""
     frames = frames_of(Instance(file, header, "PixelData"))
@@ -118,8 +131,24 @@ def _frames(file: DicomFile, header: Dataset, order: Sequence[int]) -> Iterator[
     indices = sorted(range(len(frames)), key=lambda index: order.index(numbers[index]) if numbers[index] else 0)
     with file.open() as stream:
         dataset = pydicom.dcmread(stream, force=True)
-        for index, pixels in zip(indices, iter_pixels(dataset, indices=indices), strict=True):
+        for index, pixels in zip(indices, _pixels(dataset, indices), strict=True):
             yield frames[index], numbers[index], pixels
+
+
+def _pixels(dataset: Dataset, indices: Sequence[int]) -> Iterator[NDArray[Any]]:
+    """The frames (rows, columns) with these indices.
+
+    Frames of one bit a pixel follow each other without a gap, and those of a number of pixels that 8 does not divide
+    begin in the middle of a byte, where pydicom 3.0 gives up.
+    """
+    if int(dataset.BitsAllocated) != 1 or dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        yield from iter_pixels(dataset, indices=indices)
+        return
+    size, packed = int(dataset.Rows) * int(dataset.Columns), np.frombuffer(dataset.PixelData, np.uint8)
+    for index in indices:
+        first = index * size
+        bits = np.unpackbits(packed[first // 8 : (first + size + 7) // 8], bitorder="little")
+        yield bits[first % 8 :][:size].reshape(int(dataset.Rows), int(dataset.Columns))
 
 
 def _segment_number(header: Dataset, index: int) -> int | None:

@@ -17,6 +17,7 @@ from segkit.io.dicom.frames import Frame, frames_of
 from segkit.io.dicom.pixels import channels_of, check_pixels, stored_pixels
 from segkit.io.dicom.stack import Stack, stack_of
 from segkit.io.dicom.study import Instance, Series
+from segkit.io.dicom.uneven import nearest_planes, on_even_planes
 from segkit.io.limits import check_finite, check_memory
 from segkit.volume import Grid
 
@@ -37,6 +38,11 @@ class DicomSource:
         return self.stack.grid
 
     @property
+    def plane_distance(self) -> float:
+        """Between planes of the grid along their normal, in mm; a tilted gantry's steps are longer."""
+        return self.grid.voxel_volume / math.prod(self.grid.spacing[:2])
+
+    @property
     def files(self) -> list[Path]:
         """The files that the series is read from, each once."""
         return list(dict.fromkeys(instance.file.path for instance in self.series.instances))
@@ -45,10 +51,15 @@ class DicomSource:
         """Voxels (C, X, Y, stop - start) of the planes ``start`` to ``stop`` along Z."""
         return self._voxels()[..., start:stop]
 
+    def on_slices(self, labels: NDArray[Any]) -> NDArray[Any]:
+        """Labels (X, Y, Z) of the grid on the planes of the series' own slices: of the plane nearest to each."""
+        return labels if self.stack.is_even else labels[..., nearest_planes(self.stack.places)]
+
     def _voxels(self) -> NDArray[Any]:
         where, (x, y, z) = self.series.place, self.grid.shape
-        check_memory(where, self.grid.voxels * self.channels * self.dtype.itemsize + _largest_file(self.series))
-        found = np.empty((z, self.channels, y, x), self.dtype)
+        planes = z if self.stack.is_even else z + len(self.stack.frames)
+        check_memory(where, planes * x * y * self.channels * self.dtype.itemsize + _largest_file(self.series))
+        found = np.empty((len(self.stack.frames), self.channels, y, x), self.dtype)
         padded = {}
         for instance, places in self._places().items():
             pixels = stored_pixels(instance)
@@ -60,12 +71,14 @@ class DicomSource:
                     padded[place] = np.packbits(padding)
                 found[place] = values_of(plane, frame).reshape(y, x, self.channels).transpose(2, 0, 1)
         _fill_padding(found, padded)
+        if not self.stack.is_even:
+            found = on_even_planes(found, self.stack.places)
         voxels = found.transpose(1, 3, 2, 0)
         check_finite(where, voxels)
         return voxels
 
     def _places(self) -> dict[Instance, list[int]]:
-        """The planes along Z that each file holds."""
+        """The slices, counted along Z, that each file holds."""
         places: dict[Instance, list[int]] = defaultdict(list)
         for place, frame in enumerate(self.stack.frames):
             places[frame.instance].append(place)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from segkit.errors import InputError
 from segkit.io.dicom.frames import Frame
+from segkit.io.dicom.uneven import even_places, unexplained_steps
 from segkit.io.geometry import LPS_TO_RAS, checked_affine
 from segkit.volume import Grid
 
@@ -37,6 +38,13 @@ class Stack:
 
     frames: tuple[Frame, ...]
     grid: Grid
+    places: NDArray[np.float64]
+    """Where each frame lies along Z of the grid, in planes: 0, 1, 2 ... unless there are two slice thicknesses."""
+
+    @property
+    def is_even(self) -> bool:
+        """Whether there is a frame for each plane of the grid; else the grid has even planes between the frames."""
+        return bool((self.places == np.arange(len(self.places))).all())
 
 
 def stack_of(frames: Sequence[Frame], where: str | Path) -> Stack:
@@ -46,7 +54,7 @@ def stack_of(frames: Sequence[Frame], where: str | Path) -> Stack:
         InputError: frames of several sizes or directions, in one place, with gaps, or without a place.
     """
     if any(frame.position is None or frame.orientation is None for frame in frames):
-        return Stack(tuple(frames), _placeless(frames, where))
+        return Stack(tuple(frames), _placeless(frames, where), np.zeros(1))
     _check_one_direction(frames, where)
     _check_one_size(frames, where)
     _check_spacing(frames, where)
@@ -54,20 +62,26 @@ def stack_of(frames: Sequence[Frame], where: str | Path) -> Stack:
     places = np.array([frame.position for frame in frames])
     order = np.argsort(places @ np.cross(*directions), kind="stable")
     sorted_frames, places = tuple(frames[index] for index in order), places[order]
-    _check_regular(sorted_frames, places, directions, where)
-    return Stack(sorted_frames, _grid(sorted_frames, places, directions, where))
+    even = _is_regular(sorted_frames, places, directions, where)
+    planes = np.arange(len(places), dtype=np.float64) if even else even_places(places @ np.cross(*directions))
+    return Stack(sorted_frames, _grid(sorted_frames, places, directions, planes=planes, where=where), planes)
 
 
 def _grid(
-    frames: Sequence[Frame], places: NDArray[np.float64], directions: NDArray[np.float64], where: str | Path
+    frames: Sequence[Frame],
+    places: NDArray[np.float64],
+    directions: NDArray[np.float64],
+    *,
+    planes: NDArray[np.float64],
+    where: str | Path,
 ) -> Grid:
-    first = frames[0]
+    first, count = frames[0], round(float(planes[-1])) + 1
     between_rows, between_columns = first.spacing or (1.0, 1.0)
     affine = np.eye(4)
     affine[:3, 0], affine[:3, 1] = directions[0] * between_columns, directions[1] * between_rows
-    affine[:3, 2] = np.cross(*directions) * first.thickness if len(frames) == 1 else _step(places)
+    affine[:3, 2] = np.cross(*directions) * first.thickness if count == 1 else (places[-1] - places[0]) / (count - 1)
     affine[:3, 3] = places[0]
-    return Grid((*_size(first), len(frames)), checked_affine(where, LPS_TO_RAS @ affine, tilt=True))
+    return Grid((*_size(first), count), checked_affine(where, LPS_TO_RAS @ affine, tilt=True))
 
 
 def _placeless(frames: Sequence[Frame], where: str | Path) -> Grid:
@@ -141,26 +155,50 @@ def _mixed(where: str | Path, expected: str, found: str) -> InputError:
     )
 
 
-def _step(places: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray((places[-1] - places[0]) / (len(places) - 1), dtype=np.float64)
-
-
-def _check_regular(
+def _is_regular(
     frames: Sequence[Frame], places: NDArray[np.float64], directions: NDArray[np.float64], where: str | Path
-) -> None:
-    """Every slice where a regular stack has it; else the most telling reason why not."""
+) -> bool:
+    """Whether every slice is where a regular stack has it, or else the stack is one of two slice thicknesses.
+
+    Raises:
+        InputError: neither, with the most telling reason why not.
+    """
     if len(frames) == 1:
-        return
+        return True
     heights = places @ np.cross(*directions)
     gaps = np.diff(heights)
     usual = float(np.median(gaps[gaps > _SAME_PLACE * gaps.max()])) if gaps.max() > 1e-6 else 0.0
     if usual == 0 or gaps.min() <= _SAME_PLACE * usual:
         raise _same_place(frames, heights, usual, where)
-    off = np.linalg.norm(places - places[0] - np.arange(len(places))[:, None] * _step(places), axis=1)
-    if off.max() > _OFF * usual:
-        raise _irregular(frames, heights, usual, float(off.max()), where)
-    if off.max() > _OFF_NOTED * usual:
-        log.warning("%s: slices lie up to %.3g mm beside their place in a regular stack", where, off.max())
+    off = _off_line(places, np.arange(len(places)) / (len(places) - 1))
+    if off > _OFF * usual:
+        _check_uneven(frames, places, heights, usual, where)
+        return False
+    if off > _OFF_NOTED * usual:
+        log.warning("%s: slices lie up to %.3g mm beside their place in a regular stack", where, off)
+    return True
+
+
+def _off_line(places: NDArray[np.float64], shares: NDArray[np.float64]) -> float:
+    """How far in mm a slice lies from its share of the way from the first slice to the last, at the most."""
+    expected = places[0] + shares[:, None] * (places[-1] - places[0])
+    return float(np.linalg.norm(places - expected, axis=1).max())
+
+
+def _check_uneven(
+    frames: Sequence[Frame], places: NDArray[np.float64], heights: NDArray[np.float64], usual: float, where: str | Path
+) -> None:
+    """Raise an InputError for slices beside a straight line, and for distances that are no change of thickness."""
+    gaps = np.diff(heights)
+    risen = (heights - heights[0]) / (heights[-1] - heights[0])
+    aside = _off_line(places, risen)
+    if aside > _OFF * usual:
+        remedy = "Resample the scan to one regular stack."
+        raise _refused(where, f"slices that lie up to {aside:.3g} mm beside a straight line", remedy)
+    unexplained = unexplained_steps(frames, heights)
+    if unexplained:
+        raise _irregular(frames, heights, usual, unexplained, where)
+    log.info("%s: distances of slices from %.4g to %.4g mm, by design", where, gaps.min(), gaps.max())
 
 
 def _same_place(frames: Sequence[Frame], heights: NDArray[np.float64], usual: float, where: str | Path) -> InputError:
@@ -178,22 +216,22 @@ def _same_place(frames: Sequence[Frame], heights: NDArray[np.float64], usual: fl
 
 
 def _irregular(
-    frames: Sequence[Frame], heights: NDArray[np.float64], usual: float, off: float, where: str | Path
+    frames: Sequence[Frame],
+    heights: NDArray[np.float64],
+    usual: float,
+    unexplained: Mapping[int, float],
+    where: str | Path,
 ) -> InputError:
     gaps = np.diff(heights)
-    wide = np.flatnonzero(gaps > 1.5 * usual)
-    if wide.size and np.abs(gaps / usual - np.rint(gaps / usual)).max() < 0.1:
-        places = [_missing(frames, heights, usual, int(index)) for index in wide[:5]]
-        more = f" and {wide.size - 5} more gaps" if wide.size > 5 else ""
+    ratios = np.array([gaps[index] / expected for index, expected in unexplained.items()])
+    if ratios.min() > 1.5 and np.abs(ratios - np.rint(ratios)).max() < 0.1:
+        places = [_missing(frames, heights, step, index) for index, step in list(unexplained.items())[:5]]
+        more = f" and {len(unexplained) - 5} more gaps" if len(unexplained) > 5 else ""
         return _refused(where, f"missing slices: {'; '.join(places)}{more}", "Add the missing files.")
-    if gaps.max() - gaps.min() > _OFF * usual:
-        return _refused(
-            where,
-            f"distances from {gaps.min():.4g} to {gaps.max():.4g} mm, usually {usual:.4g}",
-            "Take a reconstruction with equal distances, or resample the scan first.",
-        )
     return _refused(
-        where, f"slices that lie up to {off:.3g} mm beside a straight line", "Resample the scan to one regular stack."
+        where,
+        f"distances from {gaps.min():.4g} to {gaps.max():.4g} mm, usually {usual:.4g}",
+        "Take a reconstruction with equal distances, or resample the scan first.",
     )
 
 

@@ -57,10 +57,11 @@ def write_structure_set(
     made = _about(headers[0], maker)
     made.ReferencedFrameOfReferenceSequence = [_frame_of_reference(headers)]
     made.StructureSetROISequence, made.ROIContourSequence, made.RTROIObservationsSequence = [], [], []
-    present = [set(np.unique(labels.array[..., place]).tolist()) for place in range(labels.array.shape[3])]
+    slices = source.on_slices(labels.array[0])
+    present = [set(np.unique(slices[..., place]).tolist()) for place in range(slices.shape[2])]
     for number, (name, values) in enumerate(made_of.items(), start=1):
         made.StructureSetROISequence.append(_roi(number, name, headers[0], maker))
-        contours = _contours(number, labels.array[0], source, set(values), present)
+        contours = _contours(number, slices, source, set(values), present)
         known = (codes or {}).get(name, UNKNOWN).colour
         contours.ROIDisplayColor = list(known or _COLOURS[(number - 1) % len(_COLOURS)])
         made.ROIContourSequence.append(contours)
@@ -130,7 +131,7 @@ def _observation(number: int) -> Dataset:
 def _contours(
     number: int, labels: NDArray[Any], source: DicomSource, values: set[int], present: Sequence[set[int]]
 ) -> Dataset:
-    """The contours of the voxels (X, Y, Z) with these values; ``present`` are those of each plane."""
+    """The contours of the voxels (X, Y, slices) with these values; ``present`` are those of each slice."""
     item = Dataset()
     item.ReferencedROINumber = number
     found = [

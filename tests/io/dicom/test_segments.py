@@ -78,7 +78,10 @@ def test_numbers_are_the_values_of_other_makers(dicom: Any, source: Any, tmp_pat
     content.Manufacturer = "somebody"
     content.save_as(path)
     assert read(path, source.grid).names == {"left_kidney": 1, "thing": 2}
-    with pytest.raises(InputError, match="a value of its own for each segment, found 2 for left_kidney and for thing"):
+    assert read(path, source.grid, {"left_kidney": 2}).names == {"left_kidney": 2, "thing": 3}
+    content.SegmentSequence[1].SegmentLabel = "Segment_2"
+    content.save_as(path)
+    with pytest.raises(InputError, match="a value of its own for each segment, found 2 for left_kidney and for Segm"):
         read(path, source.grid, {"left_kidney": 2})
 
 
@@ -131,3 +134,11 @@ def test_damage(source: Any, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(InputError, match=r"o.dcm: expected DICOM that follows its standard"):
         read(path, source.grid)
+
+
+@pytest.mark.parametrize("labelmap", [False, True])
+def test_frames_that_do_not_fill_whole_bytes(dicom: Any, tmp_path: Path, labelmap: bool) -> None:
+    """7 x 5 pixels are 35 bits: the second frame begins in the middle of a byte."""
+    odd = open_place(dicom.series(tmp_path / "odd", np.zeros((7, 5, 5), np.int16), axes=AXES))
+    found = read(written(odd, tmp_path, labelmap=labelmap), odd.grid)
+    assert np.array_equal(found.labels.array, labels_on(odd.grid).array)
