@@ -33,7 +33,7 @@ from segkit.planning.fingerprint import Progress
 from segkit.report.cross_validation_page import cross_validation_page
 from segkit.report.evaluation_page import write_evaluation
 from segkit.studies.fold_table import fold_dice, fold_rows, gain_rows, over_folds
-from segkit.studies.folds import check_folds, folds_of, folds_text
+from segkit.studies.folds import folds_of, keep_folds
 from segkit.studies.largest_component import Gain, largest_component_gains
 from segkit.studies.out_of_fold import predict_out_of_fold
 from segkit.studies.runs import time_left
@@ -87,9 +87,9 @@ def cross_validate(*overrides: str, progress: Progress | None = None) -> Path:
 def _study(setup: Setup, folds: list[list[str]]) -> None:
     """Train what is left to train, and conclude; a study without a fold that has begun leaves nothing."""
     folder = setup.run_dir
-    check_folds(folder, folds)
     with undone_without_result(folder, lambda: any(folder.glob("fold_*"))):
-        write_start(folder, setup.plan, setup.config, folds=folds_text(folds))
+        keep_folds(folder, folds)
+        write_start(folder, setup.plan, setup.config)
         runs = [_fold_setup(setup, number) for number in range(len(folds))]
         _train_folds(runs)
     remove_leftovers(folder / PREDICTIONS, folder / EVALUATION)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from segkit.dataset import Dataset
 from segkit.errors import InputError
+from segkit.files import write_text
 from segkit.inference.inputs import names_a_file
 from segkit.training.run_folder import FOLDS
 
@@ -33,19 +34,15 @@ def folds_of(dataset: Dataset) -> list[list[str]]:
     return folds
 
 
-def folds_text(folds: list[list[str]]) -> str:
-    """Return what folds.json holds."""
-    return json.dumps(folds, indent=2) + "\n"
-
-
-def check_folds(folder: Path, folds: list[list[str]]) -> None:
-    """Check that a study that goes on has the folds with which it began.
+def keep_folds(folder: Path, folds: list[list[str]]) -> None:
+    """Write them down, or check that they are those with which the study began.
 
     Raises:
         InputError: other folds, because the dataset has changed, or a file that cannot be read.
     """
     path = folder / FOLDS
     if not path.is_file():
+        write_text(path, json.dumps(folds, indent=2) + "\n")
         return
     try:
         before = json.loads(path.read_text(encoding="utf-8"))

@@ -42,6 +42,17 @@ _DAMAGE = (
 """What reading a damaged or foreign file may raise."""
 
 
+KINDS: dict[str, tuple[type, ...]] = {
+    "plan": (str,),
+    "elapsed": (int, float),
+    "mode": (dict,),
+    "schedule": (dict,),
+    "state_dict": (dict,),
+    "callbacks": (dict,),
+}
+"""What a checkpoint holds at least."""
+
+
 class Checkpoints:
     """The checkpoints of a run that is being trained."""
 
@@ -165,7 +176,14 @@ def _check(content: Any) -> None:
     """Raise ValueError unless this is a checkpoint of segkit."""
     if not isinstance(content, Mapping):
         raise ValueError("it is no checkpoint of a training")
-    kinds = {"plan": str, "elapsed": (int, float), "mode": dict, "schedule": dict, "state_dict": Mapping, "callbacks": dict}
+    kinds = {
+        "plan": (str,),
+        "elapsed": (int, float),
+        "mode": (dict,),
+        "schedule": (dict,),
+        "state_dict": (dict,),
+        "callbacks": (dict,),
+    }
     for name, kind in kinds.items():
         if not isinstance(content.get(name), kind):
             raise ValueError(f"it is no checkpoint of segkit: {name} is missing or of another kind")

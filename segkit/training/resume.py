@@ -101,7 +101,9 @@ def _contradiction(
     key: str, config: TrainConfig, stored: TrainConfig, overrides: Sequence[str], *, finished: bool
 ) -> str:
     run_dir = config.run_dir or ""
-    started = f"the training in {run_dir} was started with {key}={_word(get(stored, key))}, not {_word(get(config, key))}"
+    started = (
+        f"the training in {run_dir} was started with {key}={_word(get(stored, key))}, not {_word(get(config, key))}"
+    )
     if key not in LENGTH or not _is_longer(key, config, stored):
         return f"{started}. Give another run_dir, or leave the override out."
     command = longer_command(config, stored, overrides)

@@ -52,24 +52,22 @@ def state(run_dir: Path) -> State:
 
 
 def _is_unused(folder: Path) -> bool:
-    """Whether it is empty, or as a training leaves it that was killed while it wrote its first files."""
+    """Whether it is empty, or as a training or a study leaves it that was killed while it wrote its first files."""
     left = [path for path in folder.iterdir() if is_leftover(path)]
     others = {path.name for path in folder.iterdir() if not is_leftover(path)} - {PREPARED, LOCK, HOLDER}
     begun = others <= {PLAN, FOLDS} and any(path.suffix == Path(CONFIG).suffix for path in left)
-    return not others or begun
+    return not others or others == {FOLDS} or begun
 
 
-def write_start(run_dir: Path, plan: Plan, config: TrainConfig, *, folds: str | None = None) -> None:
-    """Write plan.json and config.yaml, the files that make a folder the one of a run; of a study ``folds`` as well.
+def write_start(run_dir: Path, plan: Plan, config: TrainConfig) -> None:
+    """Write plan.json and config.yaml, the files that make a folder the one of a run.
 
-    A kill at any moment leaves a folder that `state` calls new, or one with all files: config.yaml comes last, and
-    while another stands alone there is the uncompleted config.yaml beside it. The caller has the folder's sole use.
+    A kill at any moment leaves a folder that `state` calls new, or one with both files: config.yaml comes last, and
+    while plan.json stands alone there is the uncompleted config.yaml beside it. The caller has the folder's sole use.
     """
-    contents = {PLAN: plan_text(plan)} | ({FOLDS: folds} if folds else {})
     with atomic_path(run_dir / CONFIG) as temporary:
         temporary.write_text(to_yaml(config), encoding="utf-8")
-        for name, text in contents.items():
-            write_text(run_dir / name, text)
+        write_text(run_dir / PLAN, plan_text(plan))
     remove_leftovers(run_dir, run_dir / CHECKPOINTS, run_dir / BUNDLE, run_dir / BUNDLE / "weights")
 
 
