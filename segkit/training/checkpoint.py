@@ -104,7 +104,7 @@ def check_nothing_lost(run_dir: Path) -> None:
     if not (has_model or has_checkpoint(folder)):
         return
     model = f"The model in {bundle} is complete and stays: " if has_model else ""
-    start = f"start from it with weights={run_dir} and" if has_model else "train anew with"
+    start = f"start from it with weights={run_dir} and" if has_model else "Train anew with"
     raise InputError(
         folder,
         expected="a checkpoint from which this training can go on",
@@ -170,6 +170,8 @@ def _check_zip(path: Path) -> None:
         # torch packs nothing; a file that is packed could take any amount of memory.
         if sum(member.file_size for member in archive.infolist()) > path.stat().st_size:
             raise UnpicklingError("it unpacks to more than its size")
+        if changed := archive.testzip():  # torch does not compare checksums
+            raise UnpicklingError(f"its part {changed} has changed")
 
 
 def _check(content: Any) -> None:
