@@ -73,7 +73,7 @@ def as_started(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
             raise UsageError(_contradiction(key, config, stored, overrides, finished=found == "finished"))
         put(resumed, key, now)
         if found == "unfinished":
-            log.info("resumed with %s=%s, begun with %s: the training stays the same", key, _word(now), _word(before))
+            _say(key, before, now)
     return resumed
 
 
@@ -81,16 +81,26 @@ def begun_before(config: TrainConfig, plan: Plan, dataset: Dataset, weights: Bun
     """Return the unfinished run in its default folder that differs from this training in neutral settings only."""
     own = default_run_dir(config, plan, dataset, weights)
     for folder in sorted(own.parent.glob(f"{plan.network.name}-*")):
-        if (folder / CONFIG).is_file() and not (folder / FINISHED).exists():
-            stored = read_config(folder / CONFIG)
-            as_there = copy.deepcopy(config)
-            different = [key for key in leaves(config) if get(config, key) != get(stored, key)]
-            for key in different:
-                if _is_neutral(key, get(stored, key), get(config, key)):
-                    put(as_there, key, get(stored, key))
-            if default_run_dir(as_there, plan, dataset, weights).name == folder.name:
-                return folder
+        if not (folder / CONFIG).is_file() or (folder / FINISHED).exists():
+            continue
+        stored = read_config(folder / CONFIG)
+        different = [
+            (key, get(stored, key), get(config, key))
+            for key in leaves(config)
+            if get(stored, key) != get(config, key) and _is_neutral(key, get(stored, key), get(config, key))
+        ]
+        as_there = copy.deepcopy(config)
+        for key, before, _ in different:
+            put(as_there, key, before)
+        if default_run_dir(as_there, plan, dataset, weights).name == folder.name:
+            for each in different:
+                _say(*each)
+            return folder
     return None
+
+
+def _say(key: str, before: Any, now: Any) -> None:
+    log.info("resumed with %s=%s, begun with %s=%s: the training stays the same", key, _word(now), key, _word(before))
 
 
 def _is_neutral(key: str, before: Any, now: Any) -> bool:
