@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import signal
-import socket
 import sys
 import threading
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -22,7 +21,7 @@ ENDING = ("SIGTERM", "SIGHUP")
 
 def host_name() -> str:
     """Name of this machine, as it is shown to the user."""
-    return socket.gethostname()
+    return os.environ.get("COMPUTERNAME", "") if sys.platform == "win32" else os.uname().nodename
 
 
 @cache
@@ -86,8 +85,7 @@ def _text(path: Path) -> str:
 
 
 def _digits(text: str) -> str:
-    digits = hashlib.sha256(text.encode()).hexdigest()[:8]
-    return "1" * 8 if digits == UNKNOWN else digits
+    return f"{zlib.crc32(text.encode()) or 1:08x}"  # a hash of another kind would cost every verb its import
 
 
 @contextmanager
