@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from segkit.errors import InputError
-from segkit.file_names import case_id
+from segkit.file_names import case_id, suffix_of
 
 SHOWN = 4
 """Missing channels that a message names."""
@@ -28,7 +30,7 @@ def group_channels(paths: Iterable[Path], names: Sequence[str] = ()) -> dict[str
         match = _CHANNEL.fullmatch(case_id(path))
         name, number = (match[1], int(match[2])) if match else (case_id(path), 0)
         if number in groups[name]:
-            raise case_twice(path.parent, name)
+            raise case_twice(path.parent, name, (groups[name][number], path))
         groups[name][number] = path
     for name, files in groups.items():
         if sorted(files) != list(range(len(files))):
@@ -48,8 +50,22 @@ def _without(numbers: Collection[int], names: Sequence[str]) -> str:
     return f", without {', '.join(named)}" + (f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else "")
 
 
-def case_twice(where: Path, name: str) -> InputError:
-    """The error for two files, or two sets of files, of one case."""
+def channel_files(image: Path) -> tuple[Path, ...]:
+    """Return the files of the channels of ``image``: itself, or, where it is not there, IMAGE_0000, IMAGE_0001 ..."""
+    if os.path.lexists(image):
+        return (image,)
+    suffix = suffix_of(image)
+    stem = image.name[: len(image.name) - len(suffix)]
+    found = sorted(image.parent.glob(f"{glob.escape(stem)}_[0-9][0-9][0-9][0-9]{glob.escape(suffix)}"))
+    return group_channels(found).get(case_id(image), (image,))
+
+
+def case_twice(where: Path, name: str, files: Sequence[Path] = ()) -> InputError:
+    """Return the error for two files, or two sets of files, of one case."""
+    which = f" ({' and '.join(path.name for path in files)})" if files else ""
     return InputError(
-        where, expected="a case id of its own for each case", found=f"{name!r} twice", remedy="Rename or remove one."
+        where,
+        expected="a case id of its own for each case",
+        found=f"{name!r} twice{which}",
+        remedy="Rename or remove one.",
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Sequence
-from typing import Any, cast
+from pathlib import Path
+from typing import cast
 
 import yaml
 from hydra import compose, initialize_config_dir
@@ -16,9 +17,11 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from segkit.config_check import check, check_value, known_keys
 from segkit.config_choices import configs_folder, known_choice, own_choices
-from segkit.config_idle import check_none_idle, check_none_twice
-from segkit.config_keys import get, leaves, put
+from segkit.config_file import read_config
+from segkit.config_idle import PLANNED, check_none_idle, check_none_twice, replaced
+from segkit.config_keys import get, put
 from segkit.config_tree import (
     AugmentConfig,
     ComputeConfig,
@@ -28,8 +31,7 @@ from segkit.config_tree import (
     TrainConfig,
     TrainerConfig,
 )
-from segkit.config_values import CHECKS
-from segkit.config_words import GROUPS, NAMES, PATHS, PRESET, given_keys, names_value, path_value
+from segkit.config_words import CONFIG, GROUPS, NAMES, PATHS, PRESET, given_keys, given_values, names_value, path_value
 from segkit.errors import UsageError
 
 __all__ = [
@@ -47,6 +49,16 @@ __all__ = [
     "to_yaml",
 ]
 
+DECIDES = (
+    *PLANNED,
+    "dataset.path",
+    "dataset.channels",
+    "dataset.labels",
+    "dataset.regions",
+    "dataset.ignore",
+    "weights",
+)
+"""Starts of the keys that a plan follows from."""
 DEFAULT_STEPS = 2000
 """Length of a training that was given neither steps nor minutes."""
 
@@ -70,11 +82,13 @@ def load(overrides: Sequence[str] = ()) -> TrainConfig:
             taken[PATHS[key]] = path_value(text) or get(TrainConfig(), PATHS[key])
         elif equals and key in NAMES:
             taken[key] = names_value(key, text)
-        else:
+        elif key != CONFIG:
             typed.append(_checked_word(word))
     config = _compose(typed)
     for key, value in taken.items():
         put(config, key, value)
+    if run := _run_config(overrides):
+        _start_as(config, run[1], run[0], overrides)
     if config.trainer.max_steps is None and config.trainer.max_minutes is None:
         config.trainer.max_steps = DEFAULT_STEPS
     if config.plan.patch and "plan.memory" not in given:
@@ -84,33 +98,36 @@ def load(overrides: Sequence[str] = ()) -> TrainConfig:
     return config
 
 
-def check(config: TrainConfig) -> None:
-    """Check every value, and those that exclude each other.
+def _run_config(overrides: Sequence[str]) -> tuple[str, TrainConfig] | None:
+    """The file of ``config=FILE``, the config.yaml of a run, and what it holds; None without the word.
 
     Raises:
-        UsageError: names the key, what it may be, and what it is.
+        InputError: no config.yaml of a run.
+        UsageError: a preset beside it, which would change nothing.
     """
+    words = dict(word.partition("=")[::2] for word in overrides)
+    if CONFIG not in words:
+        return None
+    if PRESET in words:
+        raise UsageError(f"{PRESET} changes nothing with config={words[CONFIG]}, which has every key: leave one out")
+    return words[CONFIG], read_config(words[CONFIG])
+
+
+def _start_as(config: TrainConfig, run: TrainConfig, file: str, overrides: Sequence[str]) -> None:
+    """Set every key but run_dir as in a run, where no word sets it; follow the plan beside it if it still applies."""
+    given = given_values(overrides)
     for key in known_keys():
-        _check_value(key, get(config, key))
-    network, trainer = config.network, config.trainer
-    if network.num_groups is not None and network.channels_per_group != "auto":
-        raise UsageError("give network.channels_per_group or network.num_groups, not both")
-    if network.norm != "group" and (network.num_groups is not None or network.channels_per_group != "auto"):
-        raise UsageError(f"groups go with network.norm=group only, not with network.norm={network.norm}")
-    if config.dataset.labels and config.dataset.regions:
-        raise UsageError("give dataset.labels or dataset.regions, not both")
-    if trainer.max_steps is not None and trainer.max_minutes is not None:
-        raise UsageError("give trainer.max_steps or trainer.max_minutes, not both")
+        if key != "run_dir" and not replaced(key, given):
+            put(config, key, get(run, key))
+    plan = Path(file).parent / "plan.json"
+    planned = [key for key in known_keys() if key.startswith(DECIDES) and key != "plan.file"]
+    if plan.is_file() and "plan.file" not in given and all(get(config, key) == get(run, key) for key in planned):
+        config.plan.file = str(plan)
 
 
 def to_yaml(config: TrainConfig) -> str:
     """The text of config.yaml: every knob, in the order of the dataclasses."""
     return str(yaml.safe_dump(dataclasses.asdict(config), sort_keys=False, allow_unicode=True))
-
-
-def known_keys() -> list[str]:
-    """Every dotted key that an override can set, in the order of the dataclasses."""
-    return [key for key in leaves(TrainConfig()) if key != "format_version"]
 
 
 def _compose(words: list[str]) -> TrainConfig:
@@ -137,7 +154,7 @@ def _checked_word(word: str) -> str:
             return f"{group}={name}" if name in own_choices(group) else f"{group}.name={name}"
     if key not in known_keys():
         raise UsageError(f"unknown override {key!r}. {_near_keys(key)}")
-    _check_value(key, override.value())
+    check_value(key, override.value())
     return word
 
 
@@ -165,11 +182,3 @@ def _near_keys(key: str) -> str:
     near = [*same_end, *difflib.get_close_matches(key, keys, n=3, cutoff=0.6)]
     hint = f"Did you mean {' or '.join(dict.fromkeys(near))}? " if near else ""
     return f"{hint}'segkit train --help' lists the overrides."
-
-
-def _check_value(key: str, value: Any) -> None:
-    if key not in CHECKS or (value is None and get(TrainConfig(), key) is None):
-        return
-    good, words = CHECKS[key]
-    if value is None or not good(value):
-        raise UsageError(f"{key} must be {words}, not {value!r}")

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import yaml
 
-from segkit.config import check
+from segkit.config_check import check
 from segkit.config_keys import build
 from segkit.config_tree import FORMAT_VERSION, TrainConfig
 from segkit.errors import InputError, UsageError

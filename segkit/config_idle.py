@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from segkit.config_keys import get
-from segkit.config_words import given_keys
+from segkit.config_words import PATHS, check_braces, given_keys
 from segkit.entry_points import NETWORKS, offered
 from segkit.errors import UsageError
 
@@ -31,12 +31,46 @@ NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
 """Keys that change nothing unless another key has one of these values."""
 
 
+RIVALS: tuple[tuple[str, ...], ...] = (
+    ("trainer.max_steps", "trainer.max_minutes"),
+    ("network.channels_per_group", "network.num_groups"),
+    ("dataset.labels", "dataset.regions"),
+    ("plan.patch", "plan.memory"),
+    ("network.features", "network.widths"),
+)
+"""Keys of which one run has at most one; the command line's replaces the other of a file."""
+
+
+def replaced(key: str, given: Mapping[str, str]) -> bool:
+    """Whether ``key`` of a file gives way to what the command line has ``given`` (value by full key)."""
+    if key in given or any(key in group and any(other in given for other in group) for group in RIVALS):
+        return True
+    if "plan.file" in given and key.startswith(PLANNED):
+        return True
+    other, values = NEEDS.get(key, ("", ()))
+    return other in given and given[other] not in values and not _foreign(other, given[other])
+
+
 def check_none_twice(overrides: Sequence[str]) -> None:
-    """Of two values for one key, one would change nothing."""
+    """Of two values for one key, one would change nothing.
+
+    Raises:
+        UsageError: names the key; for names of labels that the shell took apart, shows how to quote them.
+    """
+    check_braces(overrides)
     keys = [key for word in overrides for key in given_keys([word])]
     for key in keys:
         if keys.count(key) > 1:
-            raise UsageError(f"{key} stands there twice: give it one value")
+            raise UsageError(f"{key} is given twice: give it one value{_sweep_hint(key, overrides)}")
+
+
+def _sweep_hint(key: str, overrides: Sequence[str]) -> str:
+    """What to type where the shell may have expanded {0,1,2}; paths have commas of their own."""
+    words = [word for word in overrides if given_keys([word]) == {key}]
+    if key in PATHS.values():
+        return ""
+    name, values = words[0].partition("=")[0], ",".join(word.partition("=")[2] for word in words)
+    return f", or with --multirun several as {name}={values}"
 
 
 def check_none_idle(config: Any, given: set[str]) -> None:
@@ -58,6 +92,8 @@ def check_none_idle(config: Any, given: set[str]) -> None:
         raise UsageError("augment.dummy_2d changes nothing with network.dims=2: slices are changed in-plane anyway")
     if config.weights and "plan.memory" in given:
         raise UsageError("plan.memory changes nothing with weights: the patch is the model's. Give plan.patch instead")
+    if config.fold == "all" and config.folds is not None:
+        raise UsageError("folds changes nothing with fold=all, which trains on every case: give one of them")
     for key, (other, _) in NEEDS.items():
         if key in given:
             _check_needed(key, get(config, other))

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from segkit.config import TrainConfig, load, parse_override
 from segkit.config_idle import check_none_twice
-from segkit.config_words import NAMES, PATHS
+from segkit.config_words import CONFIG, NAMES, PATHS
 from segkit.errors import UsageError
 
-AS_TYPED = (*PATHS, *NAMES)
+AS_TYPED = (*PATHS, *NAMES, CONFIG)
 """Keys whose commas belong to the value."""
 _DISCRETE = "write the values as a,b,c or range(start,stop,step)"
 

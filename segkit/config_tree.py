@@ -162,6 +162,8 @@ class TrainConfig:
     seed: int = 0
     fold: Any = 0
     """0 to k-1, or all to train on every case."""
+    folds: int | None = None
+    """Into how many folds the patients are divided; None: 5, fewer for few patients, or a CSV's own (column split)."""
     weights: str | None = None
     logger: str = "none"
     """A tracker that gets the rows of training.csv as well; tensorboard and mlflow are extras to install."""

@@ -185,6 +185,7 @@ CHECKS: dict[str, tuple[Check, str]] = {
     "compute.memory": (_is_size_in_bytes, "a size such as 32GB, of at least 1MiB"),
     "seed": _whole(0, most=2**63 - 1),
     "fold": _whole(0, "all"),
+    "folds": _whole(2, most=1000),
     "logger": _among("none", "tensorboard", "mlflow"),
 }
 """Keys that are not here take any value of their type. None (a knob left alone) is never checked."""

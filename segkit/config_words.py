@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import shlex
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,9 @@ PATHS = {
 }
 """Overrides whose value is a path, and their full keys. Hydra never sees them."""
 
+CONFIG = "config"
+"""Override that names the config.yaml of a run, whose values the others change. Hydra never sees it."""
+
 NAMES = ("dataset.channels", "dataset.labels", "dataset.regions")
 """Overrides with names in any script. Hydra never sees them."""
 
@@ -40,7 +45,60 @@ def given_keys(overrides: Sequence[str]) -> set[str]:
     ['dataset.path', 'network.name', 'seed']
     """
     keys = [word.partition("=")[0] for word in overrides]
-    return {PATHS.get(key, f"{key}.name" if key in GROUPS else key) for key in keys}
+    return {PATHS.get(key, f"{key}.name" if key in GROUPS else key) for key in keys if key != CONFIG}
+
+
+def given_values(overrides: Sequence[str]) -> dict[str, str]:
+    """Full dotted key to value, as typed, of KEY=VALUE words."""
+    return {key: word.partition("=")[2] for word in overrides for key in given_keys([word])}
+
+
+def check_braces(overrides: Sequence[str]) -> None:
+    """Refuse names that an unquoted brace or space made the shell take apart.
+
+    Raises:
+        UsageError: shows the override in quotes.
+    """
+    for key in NAMES:
+        words = [word for word in overrides if word.partition("=")[0] == key]
+        if len(words) > 1:
+            raise UsageError(_quoted(f"the shell has expanded the braces of {key}", key, _unexpanded(key, words)))
+        for whole in _closed_later(words, overrides):
+            raise UsageError(_quoted(f"the shell has split {key} at a space", key, whole.partition("=")[2]))
+
+
+def _closed_later(words: Sequence[str], overrides: Sequence[str]) -> Iterator[str]:
+    """What a word with an open bracket was before the shell split it, if a later word closes the bracket."""
+    for word in filter(_is_open, words):
+        rest = list(overrides[list(overrides).index(word) :])
+        joined = (" ".join(rest[:count]) for count in range(2, len(rest) + 1))
+        yield from itertools.islice((whole for whole in joined if not _is_open(whole)), 1)
+
+
+def _quoted(what: str, key: str, value: str) -> str:
+    return f"{what}: put the whole override in quotes, as in {shlex.quote(f'{key}={value}')}"
+
+
+def _is_open(word: str) -> bool:
+    """Whether a bracket of the value is never closed."""
+    return any(word.count(left) > word.count(right) for left, right in ("{}", "[]"))
+
+
+def _unexpanded(key: str, words: Sequence[str]) -> str:
+    """The value that bash has expanded to ``words``.
+
+    >>> _unexpanded("dataset.regions", ["dataset.regions=whole:1", "dataset.regions=whole:2", "dataset.regions=core:2"])
+    '{whole:[1,2],core:2}'
+    """
+    values = [word.partition("=")[2] for word in words]
+    if key == "dataset.channels":
+        return f"[{','.join(values)}]"
+    parts: dict[str, list[str]] = {}
+    for value in values:
+        name, _, number = value.strip("{}").rpartition(":") if "[" not in value else value.partition(":")
+        parts.setdefault(name, []).append(number)
+    many = {name: numbers[0] if len(numbers) == 1 else f"[{','.join(numbers)}]" for name, numbers in parts.items()}
+    return "{" + ",".join(f"{name}:{number}" for name, number in many.items()) + "}"
 
 
 def path_value(text: str) -> str | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import logging
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from segkit.dataset import Case
+from segkit.dataset_paths import located
 from segkit.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -54,7 +56,9 @@ def read_rows(path: Path) -> tuple[list[str], dict[int, dict[str, str]]]:
         reader.fieldnames = columns
         rows = dict(_numbered(reader))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(path, expected="CSV in UTF-8", found=str(error), remedy="Save it as UTF-8.") from error
+        raise InputError(
+            path, expected="CSV in UTF-8", found=str(error), remedy="Save it as UTF-8 (in Excel: 'CSV UTF-8')."
+        ) from error
     twice = [name for name, count in Counter(columns).items() if name and count > 1]
     if twice:
         raise InputError(path, expected="columns of different names", found=f"{twice[0]!r} twice", remedy="Rename one.")
@@ -102,6 +106,6 @@ def _case_of_row(path: Path, number: int, row: Mapping[str, str], images: Sequen
             found=f"none under {' and '.join(empty)} in line {number}",
             remedy="Fill it in, or remove the line.",
         )
-    files = tuple(path.parent / row[name] for name in images)
+    files = tuple(located(path.parent, row[name]) for name in images)
     rest = {name: row.get(name, "") for name in ("patient", "group", "split")}
-    return Case(row["case"], files, path.parent / row["label"], **rest)
+    return Case(unicodedata.normalize("NFC", row["case"]), files, located(path.parent, row["label"]), **rest)

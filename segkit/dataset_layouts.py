@@ -4,6 +4,9 @@ Medical Segmentation Decathlon    dataset.json with pairs under "training"
 nnU-Net v2 raw                    imagesTr/CASE_0000.nii.gz, labelsTr/CASE.nii.gz, names in dataset.json
 two folders                       images/ and labels/ with files of equal names
 CSV                               case,image[,image:CHANNEL ...],label[,patient,group,split]
+
+In each of them a scan may be a folder or zip of DICOM, and a label map a DICOM-SEG.
+A dataset.yaml beside them gives names to those that have no place for them.
 """
 
 from __future__ import annotations
@@ -11,16 +14,22 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from segkit.channel_files import case_twice, group_channels
+from segkit.channel_files import case_twice
 from segkit.dataset import Case, Dataset
 from segkit.dataset_csv import read_table
+from segkit.dataset_folders import nnunet_cases, two_folder_cases
 from segkit.dataset_json import channels_of_json, check_ignore, checked_labels, labels_of_json, read_json
+from segkit.dataset_json_cases import listed_cases, training_cases
+from segkit.dataset_paths import unreachable
+from segkit.dataset_yaml import find_yaml, read_names
 from segkit.errors import InputError
-from segkit.file_names import READABLE, case_id, listed, natural_key, readable_files
+from segkit.file_names import readable_files
+from segkit.io.dicom.files import is_dicom_place
+from segkit.one_patient import one_patient_hints
 from segkit.regions import LabelScheme, own_values
 from segkit.segment_codes import SegmentCodes, segments_of_json
 
@@ -39,6 +48,7 @@ class _Found:
     channels: tuple[str, ...] = ()
     scheme: LabelScheme = field(default_factory=lambda: LabelScheme({}))
     segments: Mapping[str, SegmentCodes] = field(default_factory=dict)
+    notices: Sequence[str] = ()
 
 
 def read_dataset(
@@ -59,7 +69,7 @@ def read_dataset(
     Raises:
         InputError: no dataset, a damaged or incomplete description, or files that are missing.
     """
-    found = _find(Path(path))
+    found = _with_yaml(_find(Path(path)))
     _check_cases(found)
     names = tuple(channels) if channels else found.channels
     _check_channels(found, names)
@@ -76,7 +86,31 @@ def read_dataset(
         regions=scheme.regions,
         ignore=ignore,
         segments={label: codes for label, codes in found.segments.items() if label in scheme.labels},
+        notices=(*found.notices, *one_patient_hints(found.cases)),
     )
+
+
+def _with_yaml(found: _Found) -> _Found:
+    """Return what is found with the names of a dataset.yaml beside it, which must not contradict the layout's own."""
+    path = find_yaml(found.root)
+    if path is None:
+        return found
+    given = read_names(path)
+    ours, theirs = found.scheme, given.scheme
+    for key, mine, its in (
+        ("channels", found.channels, given.channels),
+        ("labels", ours.labels and ours, theirs.labels and theirs),
+        ("ignore", ours.ignore, theirs.ignore),
+    ):
+        if mine and its and mine != its:
+            raise InputError(
+                path,
+                expected=f"no {key}, or what the dataset says itself",
+                found=f"other {key} than in its dataset.json or its columns",
+                remedy=f"Remove {key} from one of the two.",
+            )
+    scheme = theirs if theirs.labels else replace(ours, ignore=ours.ignore if theirs.ignore is None else theirs.ignore)
+    return replace(found, channels=given.channels or found.channels, scheme=scheme)
 
 
 def _scheme(
@@ -105,39 +139,29 @@ def _find(path: Path) -> _Found:
         found = "another file" if path.exists() else "no such file or folder"
         raise InputError(path, expected=_LAYOUTS, found=found, remedy="Check the path.")
     if (folder / "dataset.json").is_file():
-        content = read_json(folder / "dataset.json")
-        return _decathlon(folder, content) if "training" in content else _nnunet(folder, content)
+        return _of_json(folder, read_json(folder / "dataset.json"))
     if (folder / "imagesTr").is_dir():
         return _nnunet(folder, {})
     if (folder / "images").is_dir() and (folder / "labels").is_dir():
         return _two_folders(folder)
+    _refuse_mask_per_class(folder)
     raise InputError(
         path, expected=_LAYOUTS, found="none of them in this folder", remedy="Arrange the files in one of these ways."
     )
 
 
-# -- Medical Segmentation Decathlon ---------------------------------------------------------------------------------
+# -- dataset.json ---------------------------------------------------------------------------------------------------
 
 
-def _decathlon(folder: Path, content: dict[str, Any]) -> _Found:
-    pairs = content["training"]
-    where = folder / "dataset.json"
-    if not isinstance(pairs, list) or not all(_is_pair(pair) for pair in pairs):
-        raise InputError(
-            where,
-            expected="a list of pairs {image, label} under 'training'",
-            found="other entries",
-            remedy='Write each as {"image": "imagesTr/a.nii.gz", "label": "labelsTr/a.nii.gz"}.',
-        )
-    cases = [Case(case_id(pair["image"]), (folder / pair["image"],), folder / pair["label"]) for pair in pairs]
-    return _named(folder, content, cases)
+def _of_json(folder: Path, content: dict[str, Any]) -> _Found:
+    if "training" in content:
+        return _named(folder, content, *training_cases(folder, content["training"]))
+    if "dataset" in content:
+        return _named(folder, content, listed_cases(folder, content["dataset"]))
+    return _nnunet(folder, content)
 
 
-def _is_pair(entry: Any) -> bool:
-    return isinstance(entry, dict) and all(isinstance(entry.get(key), str) for key in ("image", "label"))
-
-
-def _named(folder: Path, content: dict[str, Any], cases: Sequence[Case]) -> _Found:
+def _named(folder: Path, content: dict[str, Any], cases: Sequence[Case], notices: Sequence[str] = ()) -> _Found:
     """The names in a dataset.json, in either notation of channels and labels."""
     where = folder / "dataset.json"
     name = content.get("name")
@@ -149,7 +173,15 @@ def _named(folder: Path, content: dict[str, Any], cases: Sequence[Case]) -> _Fou
         _channel_names(folder, content),
         scheme,
         segments_of_json(f"{where}, segmentAttributes", content.get("segmentAttributes", {}), scheme.labels),
+        [*notices, *_other_number(content.get("numTraining"), len(cases))],
     )
+
+
+def _other_number(promised: Any, count: int) -> list[str]:
+    """Return a notice where the numTraining of a dataset.json is not the number of cases."""
+    if not str(promised).isdecimal() or int(promised) == count:
+        return []
+    return [f"dataset.json promises {promised} cases (numTraining), found {count}"]
 
 
 def _channel_names(folder: Path, content: dict[str, Any]) -> tuple[str, ...]:
@@ -168,53 +200,15 @@ def _nnunet(folder: Path, content: dict[str, Any]) -> _Found:
             found=repr(ending),
             remedy="Correct it, or leave it out.",
         )
-    files = [path for path in _files(folder / "imagesTr") if path.name.endswith(ending)]
-    scans = group_channels(files, _channel_names(folder, content))
-    labels = {case_id(path): path for path in _files(folder / "labelsTr") if path.name.endswith(ending)}
-    _check_pairs(folder / "labelsTr", scans, labels)
-    return _named(folder, content, [Case(name, images, labels[name]) for name, images in scans.items()])
+    return _named(folder, content, *nnunet_cases(folder, _channel_names(folder, content), ending))
 
 
 # -- two folders ----------------------------------------------------------------------------------------------------
 
 
 def _two_folders(folder: Path) -> _Found:
-    images, labels = _by_id(folder / "images"), _by_id(folder / "labels")
-    _check_pairs(folder / "labels", images, labels)
-    cases = [Case(name, (image,), labels[name]) for name, image in images.items()]
-    return _Found(folder.resolve().name, folder, cases)
-
-
-def _by_id(folder: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in _files(folder):
-        if case_id(path) in found:
-            raise case_twice(folder, case_id(path))
-        found[case_id(path)] = path
-    return found
-
-
-def _files(folder: Path) -> list[Path]:
-    found = readable_files(folder) if folder.is_dir() else []
-    if not found:
-        reason = f"no file with one of the suffixes {listed(READABLE)}" if folder.is_dir() else "no such folder"
-        raise InputError(folder, expected="images or label maps", found=reason, remedy="Add or convert the files.")
-    return found
-
-
-def _check_pairs(where: Path, images: Mapping[str, object], labels: Mapping[str, object]) -> None:
-    """Every image needs its label map, and no label map may be left over."""
-    for lonely, kind, partner in (
-        (sorted(images.keys() - labels.keys(), key=natural_key), "scan", "label map"),
-        (sorted(labels.keys() - images.keys(), key=natural_key), "label map", "scan"),
-    ):
-        if lonely:
-            raise InputError(
-                where,
-                expected=f"a {partner} of the same name for each {kind}",
-                found=f"none for {_some(lonely)}",
-                remedy=f"Add it, or move the {kind} elsewhere.",
-            )
+    cases, notices = two_folder_cases(folder)
+    return _Found(folder.resolve().name, folder, cases, notices=notices)
 
 
 # -- CSV ------------------------------------------------------------------------------------------------------------
@@ -226,24 +220,38 @@ def _csv(path: Path) -> _Found:
     return _Found(name, path.parent, cases, channels)
 
 
+# -- one mask per class -----------------------------------------------------------------------------------------------
+
+
+def _refuse_mask_per_class(folder: Path) -> None:
+    """Say what to do about TotalSegmentator's layout: CASE/ct.nii.gz and CASE/segmentations/STRUCTURE.nii.gz."""
+    for place in sorted(folder.glob("*/segmentations"))[:1]:
+        masks = readable_files(place) if place.is_dir() else []
+        if masks:
+            raise InputError(
+                folder,
+                expected=_LAYOUTS,
+                found=f"one mask per structure, such as {place.parent.name}/{place.name}/{masks[0].name}",
+                remedy="Join the masks of each case in one label map: data/README.md shows how, in a few lines.",
+            )
+
+
 # -- what every layout must hold ------------------------------------------------------------------------------------
 
 
 def _check_cases(found: _Found) -> None:
     if not found.cases:
-        raise InputError(found.root, expected="cases", found="none", remedy="Add scans with their label maps.")
+        left_out = f": {found.notices[0]}" if found.notices else ""
+        raise InputError(
+            found.root, expected="cases", found=f"none{left_out}", remedy="Add scans with their label maps."
+        )
     twice = [name for name, count in Counter(case.id for case in found.cases).items() if count > 1]
     if twice:
         raise case_twice(found.root, twice[0])
-    files = [path for case in found.cases for path in (*case.images, case.label) if path is not None]
-    missing = [str(path) for path in files if not path.is_file()]
-    if missing:
-        raise InputError(
-            found.root,
-            expected="every image and label map that the dataset names",
-            found=f"{len(missing)} missing: {_some(missing)}",
-            remedy="Add the files or correct their paths, which count from the dataset's own folder.",
-        )
+    paths = [path for case in found.cases for path in (*case.images, case.label) if path]
+    error = unreachable(found.root, [path for path in paths if not (path.is_dir() and is_dicom_place(path))])
+    if error:
+        raise error
 
 
 def _check_channels(found: _Found, names: Sequence[str]) -> None:
@@ -265,8 +273,3 @@ def _check_channels(found: _Found, names: Sequence[str]) -> None:
             found=f"{len(names)}: {', '.join(names)}",
             remedy="Correct dataset.channels, or the channel names in dataset.json.",
         )
-
-
-def _some(names: Sequence[str], most: int = 3) -> str:
-    rest = len(names) - most
-    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from segkit.config_keys import get
 from segkit.config_values import LOSSES_OF_REGIONS
 from segkit.config_words import given_keys
 from segkit.dataset import Dataset
+from segkit.dataset_check.check import compare_cases
+from segkit.dataset_check.measured_dataset import MeasuredDataset
 from segkit.dataset_layouts import read_dataset
 from segkit.errors import InputError, UsageError
 from segkit.io.named import named
@@ -25,6 +28,8 @@ from segkit.planning.known_fingerprint import known_or_measured
 from segkit.planning.planner import make_plan
 from segkit.planning.task import Task
 from segkit.plans import Plan, read_plan
+
+log = logging.getLogger(__name__)
 
 
 def plan(dataset: str | PathLike[str], *overrides: str) -> Plan:
@@ -45,7 +50,7 @@ def plan(dataset: str | PathLike[str], *overrides: str) -> Plan:
 
 
 def open_dataset(config: TrainConfig) -> Dataset:
-    """The dataset of ``dataset=``, its channels and labels named.
+    """Return the dataset of ``dataset=``, its channels and labels named, and log what was left out of it.
 
     Raises:
         UsageError: no dataset given, or a channel to be left out of one.
@@ -57,6 +62,8 @@ def open_dataset(config: TrainConfig) -> Dataset:
     dataset = named(
         read_dataset(Path(wanted.path), wanted.channels, wanted.labels, regions=wanted.regions, ignore=wanted.ignore)
     )
+    for notice in dataset.notices:
+        log.warning("%s: %s", wanted.path, notice)
     if config.augment.channel_dropout and len(dataset.channels) == 1:
         raise UsageError("augment.channel_dropout leaves out one of several channels, and this dataset has one")
     if dataset.regions and config.trainer.loss not in LOSSES_OF_REGIONS:
@@ -90,17 +97,25 @@ def measured_plan(
     patches = batch_size(config, gpu)
     if start:
         task = Task(fingerprint, dataset, config.network, config.plan, patches, start.model.slice_axis)
-        mirror = config.augment.mirror
-        return tuned_plan(task, start.model, mirror=mirror, asked=start.asked, where=start.place), fingerprint
-    decided = make_plan(
-        fingerprint,
-        dataset,
-        network=config.network,
-        plan=dataclasses.replace(config.plan, memory=memory_budget(config, gpu)),
-        batch_size=patches,
-        mirror=config.augment.mirror,
-    )
+        decided = tuned_plan(task, start.model, mirror=config.augment.mirror, asked=start.asked, where=start.place)
+    else:
+        decided = make_plan(
+            fingerprint,
+            dataset,
+            network=config.network,
+            plan=dataclasses.replace(config.plan, memory=memory_budget(config, gpu)),
+            batch_size=patches,
+            mirror=config.augment.mirror,
+        )
+    warn_of_dataset(dataset, fingerprint, decided)
     return decided, fingerprint
+
+
+def warn_of_dataset(dataset: Dataset, fingerprint: Fingerprint, plan: Plan) -> None:
+    """Log what 'segkit check' finds when it compares the cases with each other."""
+    measured = MeasuredDataset(dataset, fingerprint.cases, fingerprint.unit)
+    for problem in compare_cases(measured, plan.spacing):
+        log.warning("%s: %s", problem.case or dataset.name, problem.message)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 SegkitError                 1   never raised itself
 |-- UsageError              2   a flag, override or argument that makes no sense
+|   `-- SeveralSeries           DICOM of several series, of which one is to be chosen
 |-- InputError              3   a file or dataset that cannot be used as it is
 |-- OutOfMemoryError        4   the work does not fit into the memory there is
 |-- ProcessLost             1   another process of the same training has ended
@@ -23,6 +24,10 @@ class UsageError(SegkitError):
     """A flag, override or argument that makes no sense; the message says what to type instead."""
 
     exit_code = 2
+
+
+class SeveralSeries(UsageError):
+    """A place of DICOM has several series, and none was chosen; the message lists them."""
 
 
 class InputError(SegkitError):

@@ -6,6 +6,7 @@ one; components that meet in it are one piece.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -70,6 +71,20 @@ def find_pieces(labels: NDArray[Any], of: Labels = None) -> Pieces:
         parts.append(_part(slab, components, box, axis, last=box[axis].stop == labels.shape[axis]))
         count += len(parts[-1].values)
     return _joined(parts, np.concatenate(links, axis=1), of, axis)
+
+
+def pieces_per_label(labels: NDArray[Any]) -> Counter[int]:
+    """Number of pieces of each label of a label map (X, Y, Z); as `find_pieces`, but faster for a small map.
+
+    >>> pieces_per_label(np.array([1, 1, 0, 2, 1], np.uint8).reshape(5, 1, 1))
+    Counter({1: 2, 2: 1})
+    """
+    if labels.size > SLAB_VOXELS:
+        return Counter(find_pieces(labels).values.tolist())
+    components, count = cc3d.connected_components(_looked_at(labels, None), connectivity=26, return_N=True)
+    values = np.zeros(count + 1, labels.dtype)
+    values[components] = labels
+    return Counter(values[1:].tolist())
 
 
 def erase(labels: NDArray[Any], pieces: Pieces, gone: NDArray[np.bool_]) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from segkit.errors import InputError
+from segkit.plan_ranges import DataRanges, ranges_of_json
 from segkit.plan_values import NormKind, Scheme, problems
 from segkit.regions import membership, target_values
 from segkit.segment_codes import SegmentCodes, segments_of_json
@@ -24,7 +25,10 @@ from segkit.segment_codes import SegmentCodes, segments_of_json
 FORMAT_VERSION = 1
 LATER = ("regions", "ignore", "mirror_swaps")
 """Fields of a plan that older files lack: at their default they leave the hash as it was."""
+OPTIONAL = ("segments", "training")
+"""Fields that decide nothing, so that they are no part of the hash."""
 REMEDY = "Compare it with what 'segkit plan DATASET' writes."
+WRITER = "'segkit plan DATASET' writes one."
 LEFT_RIGHT = 0
 """The axis that mirrors left and right: X."""
 
@@ -144,6 +148,8 @@ class Plan:
     """Pairs of labels, left and right of one thing, that change names where the axis LEFT_RIGHT is mirrored."""
     segments: dict[str, SegmentCodes] = field(default_factory=dict)
     """Coded terms and colours of labels, for DICOM; not of all of them, and decides nothing."""
+    training: DataRanges | None = None
+    """Ranges over the training data; older plans lack them, and they decide nothing."""
 
     @property
     def label_values(self) -> tuple[int, ...]:
@@ -174,16 +180,15 @@ class Plan:
         return tuple(names.index(partner.get(name, name)) for name in names)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types; without ``segments`` where there are none, so that an older segkit reads the plan."""
+        """Plain JSON types. Optional fields are left out where they are empty."""
         content = dataclasses.asdict(self)
-        del content["segments"]
-        segments = {name: codes.to_json() for name, codes in self.segments.items()}
-        return content | ({"segments": segments} if segments else {})
+        content["segments"] = {name: codes.to_json() for name, codes in self.segments.items()}
+        return {name: value for name, value in content.items() if value or name not in OPTIONAL}
 
     def hash(self) -> str:
         """Twelve hex digits over what decides something; the order of the labels, that of the outputs, counts."""
         content = dataclasses.asdict(self) | {"labels": list(self.labels.items())}
-        for name in ("reasons", "needs", "segments", *(name for name in LATER if not content[name])):
+        for name in ("reasons", "needs", *OPTIONAL, *(name for name in LATER if not content[name])):
             del content[name]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -233,16 +238,9 @@ def read_plan(path: str | Path) -> Plan:
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(
-            path, expected="a plan as JSON", found=str(error), remedy="'segkit plan DATASET' writes one."
-        ) from error
+        raise InputError(path, expected="a plan as JSON", found=str(error), remedy=WRITER) from error
     if not isinstance(content, dict):
-        raise InputError(
-            path,
-            expected="a JSON object",
-            found=type(content).__name__,
-            remedy="'segkit plan DATASET' writes one.",
-        )
+        raise InputError(path, expected="a JSON object", found=type(content).__name__, remedy=WRITER)
     return Plan.from_dict(content, path)
 
 
@@ -263,6 +261,7 @@ def _plan(content: dict[str, Any], where: str | Path) -> Plan:
                 "mirror_axes": tuple(content["mirror_axes"]),
                 "mirror_swaps": tuple((one, other) for one, other in content.get("mirror_swaps", ())),
                 "regions": {name: tuple(values) for name, values in content.get("regions", {}).items()},
+                "training": ranges_of_json(content.get("training")),
                 "segments": segments_of_json(f"{where}, segments", content.get("segments", {}), content["labels"]),
                 "network": NetworkPlan(
                     **{

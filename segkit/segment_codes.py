@@ -14,7 +14,7 @@ dcmqi's own list, in which a labelID stands for the name, is understood as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import chain
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit.errors import InputError
+from segkit.labels.colors import Color, label_colors
 from segkit.value_kinds import is_whole
 
 _TERM = {"CodeValue": 64, "CodingSchemeDesignator": 16, "CodeMeaning": 64}
@@ -87,6 +88,11 @@ class SegmentCodes:
 
 
 UNKNOWN = SegmentCodes()
+
+
+def colors_of(names: Iterable[str], codes: Mapping[str, SegmentCodes] | None) -> dict[str, Color]:
+    """Return a color for each of the labels of a model: the one that its codes give, else that of its place."""
+    return label_colors(names, {name: known.colour for name, known in (codes or {}).items()})
 
 
 def segments_of_json(where: str | Path, content: Any, labels: Mapping[str, int]) -> dict[str, SegmentCodes]:

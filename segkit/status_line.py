@@ -13,6 +13,12 @@ from typing import Self
 from segkit.clock import duration
 
 log = logging.getLogger(__name__)
+PROGRESS = logging.getLogger("segkit.progress")
+"""Gets the lines that are shown, where they are rewritten one in KEPT_EVERY seconds; nobody listens by default."""
+PROGRESS.propagate = False
+PROGRESS.setLevel(logging.INFO)
+PROGRESS.addHandler(logging.NullHandler())
+KEPT_EVERY = 30.0
 
 WIPE = "\r\x1b[K"
 """Empties the line on a terminal."""
@@ -29,6 +35,7 @@ class StatusLine:
         self.terminal = sys.stderr.isatty() and not self.as_log
         self.interval = self.SECONDS_ON_TERMINAL if self.terminal else elsewhere
         self.shown = -math.inf if at_once else time.monotonic()
+        self.kept = -math.inf
 
     def due(self) -> bool:
         """Whether it is time to show something; from then on the time counts anew."""
@@ -43,6 +50,9 @@ class StatusLine:
         if self.as_log:
             log.info("%s", text)
             return
+        if not self.terminal or last or time.monotonic() - self.kept >= KEPT_EVERY:
+            self.kept = time.monotonic()
+            PROGRESS.info("%s", text)
         sys.stderr.write(f"{WIPE if self.terminal else ''}{text}{'' if self.terminal and not last else chr(10)}")
         sys.stderr.flush()
 

@@ -55,7 +55,7 @@ def test_nothing_swept_is_one_training() -> None:
         (["sede=0,1"], "unknown override 'sede'. Did you mean seed"),
         (["network=unet,unte"], "unknown choice network=unte. Did you mean unet"),
         (["network.norm=group,none", "network.num_groups=2"], "groups go with network.norm=group only"),
-        (["seed=0,1", "seed=2"], "seed stands there twice"),
+        (["seed=0,1", "seed=2"], "seed is given twice"),
         (["seed=0,1", "run_dir=a"], "run_dir names the folder of one run: leave it out"),
         (["seed=1,1"], "'seed=1,1' names a value twice: write the values as a,b,c"),
         (["seed=range(3,3)"], r"'seed=range\(3,3\)' names no value"),

@@ -5,24 +5,27 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
+from segkit.config import load
+from segkit.config_words import given_keys
 from segkit.dataset import Dataset
 from segkit.dataset_check import Problem, check
 from segkit.dataset_layouts import read_dataset
-from segkit.errors import InputError
+from segkit.errors import InputError, UsageError
 from segkit.io.named import named
 from segkit.report.tables import text_table
 from segkit.status_line import CaseCounter
 
 ALL = "(dataset)"
 """Stands for the case in problems of the dataset as a whole."""
+NAMING = {"dataset.channels", "dataset.labels", "dataset.regions", "dataset.ignore"}
+"""Overrides that say what is in the files."""
 
 
 def run(arguments: Sequence[str]) -> int:
     """Parse, check, print a table of problems; the exit code is 3 if one of them is an error."""
-    given = _parser().parse_args(arguments)
-    dataset = named(read_dataset(given.dataset), skip_unreadable=True)
+    given = _parser().parse_intermixed_args(arguments)
+    dataset = _dataset(given.dataset, given.overrides)
     with CaseCounter("checking") as counter:
         problems = check(dataset, counter.show)
     print(_described(dataset))
@@ -33,10 +36,21 @@ def run(arguments: Sequence[str]) -> int:
     return InputError.exit_code if any(problem.severity == "error" for problem in problems) else 0
 
 
+def _dataset(path: str, overrides: Sequence[str]) -> Dataset:
+    """Return the dataset, with the names that ``overrides`` give it as in a training."""
+    others = [key for key in given_keys(overrides) if key not in NAMING]
+    if others:
+        raise UsageError(f"{others[0]} changes nothing about a dataset; check reads {', '.join(sorted(NAMING))}")
+    wanted = load([f"dataset={path}", *overrides]).dataset
+    dataset = read_dataset(path, wanted.channels, wanted.labels, regions=wanted.regions, ignore=wanted.ignore)
+    return named(dataset, skip_unreadable=True)
+
+
 def _described(dataset: Dataset) -> str:
     labelled = sum(case.label is not None for case in dataset.cases)
     labels = ", ".join(_label(dataset, name) for name in dataset.labels)
     ignore = "" if dataset.ignore is None else f"\nignored:  {dataset.ignore}"
+    labels = labels or "none, because no label map can be read"
     return (
         f"{dataset.name}: {len(dataset.cases)} cases, {labelled} with labels\n"
         f"channels: {', '.join(dataset.channels)}\nlabels:   {labels}{ignore}"
@@ -62,5 +76,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Read every file of a dataset and say what is wrong. Exit code 3 if it cannot be trained on.",
         allow_abbrev=False,
     )
-    parser.add_argument("dataset", type=Path, metavar="DATASET", help="a folder or CSV file, as for segkit train")
+    parser.add_argument("dataset", metavar="DATASET", help="a folder or CSV file, as for segkit train")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="KEY=VALUE", help="names as for segkit train, such as dataset.channels=[CT]"
+    )
     return parser

@@ -9,7 +9,12 @@ from segkit.config_sweep import combinations
 from segkit.errors import SomeCasesFailed
 from segkit.report.tables import text_table
 from segkit.studies.sweep import sweep
-from segkit.studies.sweep_table import table_rows
+from segkit.studies.sweep_table import in_common, table_rows
+
+_LEGEND = (
+    "Dice is that of each run's validation cases. Standard deviations are those of the sample. 'sd over cases' is\n"
+    "that of the mean Dice of each case within a run (in a row of several runs, the root mean square of theirs)."
+)
 
 
 def run(overrides: Sequence[str], *, show: bool = False) -> int:
@@ -25,7 +30,7 @@ def run(overrides: Sequence[str], *, show: bool = False) -> int:
         return 0
     path, results = sweep(found)
     print(text_table(*table_rows(results)))
-    print(f"Dice is that of each run's validation cases. All runs: {path}")
+    print("\n".join(filter(None, [_LEGEND, in_common(results), f"Every run is a row of {path}"])))
     failed = sum(result.figures is None for result in results)
     if failed:
         raise SomeCasesFailed(f"{failed} of {len(results)} trainings failed; {path} says why")

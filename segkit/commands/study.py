@@ -17,7 +17,7 @@ STUDIES: dict[str, tuple[str, str]] = {
 }
 """Name -> what it does, and the module whose ``run(arguments)`` does it."""
 
-USAGE = "segkit study NAME dataset=DATASET [KEY=VALUE ...]        segkit study NAME --help says more"
+USAGE = "segkit study NAME DATASET [KEY=VALUE ...]        segkit study NAME --help says more"
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -10,14 +10,17 @@ from pathlib import Path
 
 import segkit.studies
 from segkit.commands.train import key_lines
-from segkit.config import load
+from segkit.commands.train_words import add_words, training_words
+from segkit.config import load, to_yaml
 from segkit.report.tables import text_table
 from segkit.status_line import CaseCounter
-from segkit.studies.fold_table import fold_rows, gain_rows
+from segkit.studies.fold_table import fold_rows, gain_rows, in_common
+from segkit.studies.folds import check_overrides
 
 MEANINGS = """\
-Folds are made by patient: five, or fewer where there are fewer patients; a split column of a CSV file is taken as it
-is. All folds follow one plan, made from all cases. trainer.max_minutes (or trainer.max_steps) holds for each fold.
+Folds are made by patient: five (folds=N for N), or fewer where there are fewer patients; a split column of a CSV file
+is taken as it is. All folds follow one plan, made from all cases, and have the same precision, memory layout and number
+of steps, measured once. trainer.max_minutes (or trainer.max_steps) holds for each fold.
 The same command goes on with an unfinished study; finished folds are not run again.
 
 Every case is predicted by the model that did not see it, and evaluated as by 'segkit evaluate'. The folder's bundle is
@@ -32,11 +35,16 @@ _PIECES = "\nOnly the largest piece of a label, where that improves its mean ove
 
 def run(arguments: Sequence[str]) -> int:
     """Parse, train and predict, print Dice per fold and where everything is; returns the exit code."""
-    given = _parser().parse_args(arguments)
+    given = _parser().parse_intermixed_args(arguments)
+    words = training_words(given)
     # A wrong override is said at once, before the second that torch takes to import.
-    load(given.overrides)
+    config = load(words)
+    check_overrides(config, words)
+    if given.show:
+        print(to_yaml(config), end="")
+        return 0
     with CaseCounter("measuring") as counter:
-        folder = segkit.studies.cross_validate(*given.overrides, progress=counter.show)
+        folder = segkit.studies.cross_validate(*words, progress=counter.show)
     print(_summary(folder))
     return 0
 
@@ -54,6 +62,7 @@ def _summary(folder: Path) -> str:
         [
             f"Dice of {result['cases']} cases, each predicted by the model that did not see it:",
             text_table(*fold_rows(result)),
+            *filter(None, [in_common(result.get("trainings", []))]),
             *([_PIECES, text_table(*pieces)] if pieces[1] else []),
             "",
             *(f"  {name:<11}{path}" for name, path in rows),
@@ -74,12 +83,13 @@ class _Help(argparse.Action):
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="segkit study cross_validation",
-        usage="segkit study cross_validation dataset=DATASET [KEY=VALUE ...]",
+        usage="segkit study cross_validation DATASET [KEY=VALUE ...] [--config YAML] [--show]",
         description="Train a model per fold, say how good they are on cases they did not see, and make one of them.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
         add_help=False,
     )
     parser.add_argument("-h", "--help", action=_Help, nargs=0, help="this text")
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="see below")
+    add_words(parser)
+    parser.add_argument("--show", action="store_true", help="print the composed configuration and end")
     return parser

@@ -10,6 +10,7 @@ from pathlib import Path
 import segkit
 import segkit.clock
 from segkit.commands import multirun
+from segkit.commands.train_words import add_words, training_words
 from segkit.config import TrainConfig, known_keys, load, to_yaml
 from segkit.config_choices import choices
 from segkit.config_keys import get
@@ -19,14 +20,16 @@ from segkit.training.slurm import in_job
 
 MEANINGS = """\
 overrides (KEY=VALUE), the ones that matter most:
-  dataset=PATH                   labelled scans: a Decathlon folder, an nnU-Net raw folder, a folder with
+  DATASET, or dataset=PATH       labelled scans: a Decathlon folder, an nnU-Net raw folder, a folder with
                                  images/ and labels/, or a CSV file
   dataset.channels=[FLAIR,T1]    names of channels where the layout has none
-  dataset.labels={{spleen:1}}      names of labels, or a subset of them; other values become background
+  'dataset.labels={{spleen:1,liver:5}}'  in quotes, for the shell changes braces: names of labels, or a subset of them;
+                                 other values become background
   dataset.store=PATH             where prepared cases are kept for later runs; default 'prepared' beside the run
   trainer.max_minutes=M          how long, from the start of the process to the model written,
   trainer.max_steps=N            or how many steps (2000 if neither is given)
   fold=0..k-1|all                the fold that validates; all trains on every case
+  folds=N                        into how many folds the patients are divided; default 5, fewer for few patients
   network=NAME                   {networks}
   network.dims=2|3               2 cuts scans into slices; the default for pictures is 2, else 3
   network.norm=NAME              group, instance, layer, batch or none
@@ -53,20 +56,19 @@ every key, its default, and what it may be:
 def run(arguments: Sequence[str]) -> int:
     """Parse, train, and say where everything is; returns the exit code."""
     given = _parser().parse_intermixed_args(arguments)
+    words = training_words(given)
     if given.multirun:
-        return multirun.run(given.overrides, show=given.show)
+        return multirun.run(words, show=given.show)
     # A wrong override is said at once, before the second that torch takes to import.
-    config = load(given.overrides)
+    config = load(words)
     if given.show:
         print(to_yaml(config), end="")
         return 0
     if config.compute.name == "slurm" and not in_job():
-        return multirun.run(given.overrides)
+        return multirun.run(words)
     with CaseCounter("measuring") as counter:
         # The public name is imported here, with torch and Lightning: --help and --show answer without them.
-        run_dir = segkit.train(
-            *given.overrides, resume=given.resume, progress=counter.show, started=segkit.clock.started()
-        )
+        run_dir = segkit.train(*words, resume=given.resume, progress=counter.show, started=segkit.clock.started())
     print(_where(run_dir), end="")
     return 0
 
@@ -113,14 +115,14 @@ def _key_line(key: str) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="segkit train",
-        usage="segkit train dataset=DATASET [KEY=VALUE ...] [--show] [--resume] [--multirun]",
+        usage="segkit train DATASET [KEY=VALUE ...] [--config YAML] [--show] [--resume] [--multirun]",
         description="Plan, train and write a model. A finished run is not run again.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
         add_help=False,
     )
     parser.add_argument("-h", "--help", action=_Help, nargs=0, help="this text")
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="see below")
+    add_words(parser)
     parser.add_argument("--show", action="store_true", help="print the composed configuration and end")
     parser.add_argument("--resume", action="store_true", help="go on with an unfinished run")
     parser.add_argument(

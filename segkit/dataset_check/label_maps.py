@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
+
+import numpy as np
 
 from segkit.dataset_check.measured_dataset import MeasuredDataset
 from segkit.dataset_check.problem import Problem
+from segkit.planning.case_facts import CaseFacts
+
+MANY_VALUES = 10
+"""Label values from which on they may be the shades of blurred edges."""
+THIN = 2.0
+"""Voxels; the mean length of the runs of a label that is only an edge of another is below this."""
+THIN_LABELS = 2 / 3
+"""Share of the labels that must be thin for all of them to be shades."""
+FULL = 100
+"""Masks have 1, or a value from this on such as 255, for the foreground."""
+BORDER_LABELLED, BORDER_FREE = 0.8, 0.2
+"""Shares of an image's border: one that is labelled as far as this, where it is free in other cases, is inverted."""
+LEAST_CASES = 3
+RESAVE = (
+    "Save the masks again without lossy compression and smoothing, values below the middle as 0 and the others as 1"
+)
 
 
 def missing_labels(measured: MeasuredDataset) -> Iterator[Problem]:
@@ -18,3 +37,62 @@ def missing_labels(measured: MeasuredDataset) -> Iterator[Problem]:
         missing.append(f"the ignore value {dataset.ignore}")
     for name in missing:
         yield Problem("", "warning", f"{name} occurs in no case that could be read")
+
+
+def blurred_edges(measured: MeasuredDataset) -> Iterator[Problem]:
+    """Many label values of which most are thin seams: masks with smoothed edges or after lossy compression."""
+    voxels: dict[str, float] = defaultdict(float)
+    runs: dict[str, float] = defaultdict(float)
+    for case in measured.cases:
+        for name, label in case.labels.items():
+            voxels[name] += label.voxels
+            runs[name] += label.voxels / _thinnest(case, name)
+    thin = [name for name in voxels if voxels[name] < THIN * runs[name]]
+    if len(voxels) < MANY_VALUES or len(thin) < THIN_LABELS * len(voxels):
+        return
+    yield Problem(
+        "",
+        "warning",
+        f"the label maps hold {len(voxels)} values, {len(thin)} of which are only seams of 1 or 2 voxels along others,"
+        f" as smoothed (anti-aliased) edges or JPEG compression leave them. {RESAVE}",
+    )
+
+
+def two_encodings(measured: MeasuredDataset) -> Iterator[Problem]:
+    """Masks of 0 and 255 beside masks of 0 and 1: one structure under two values."""
+    dataset = measured.dataset
+    if dataset.regions or len(dataset.labels) != 2:
+        return
+    (low, small), (high, large) = sorted(dataset.labels.items(), key=lambda item: item[1])
+    with_low = [case.id for case in measured.cases if low in case.labels]
+    with_high = [case.id for case in measured.cases if high in case.labels]
+    if small == 1 and large >= FULL and with_low and with_high and not set(with_low) & set(with_high):
+        yield Problem(
+            "",
+            "warning",
+            f"{len(with_low)} label maps (such as {with_low[0]}) have only the value {small} and {len(with_high)}"
+            f" (such as {with_high[0]}) only {large}: is it one structure, saved in two ways? It would be learned"
+            " as two labels. Save all masks with the same value",
+        )
+
+
+def inverted_masks(measured: MeasuredDataset) -> Iterator[Problem]:
+    """Cases whose border is labelled where it is background in the others."""
+    labelled = [case for case in measured.cases if case.labels]
+    if len(labelled) < LEAST_CASES or np.median([case.border for case in labelled]) > BORDER_FREE:
+        return
+    for case in labelled:
+        if case.border >= BORDER_LABELLED:
+            yield Problem(
+                case.id,
+                "warning",
+                f"{case.border:.0%} of the image's border are labelled, where it is background in the other cases: are"
+                " foreground and background exchanged? Invert this label map",
+            )
+
+
+def _thinnest(case: CaseFacts, name: str) -> float:
+    """Mean length in voxels of a label's runs along the axis where they are shortest; at least 1."""
+    thickness = case.labels[name].thickness
+    axes = [axis for axis in range(3) if case.shape[axis] > 1] or [0]
+    return max(1.0, min(thickness[axis] / case.spacing[axis] for axis in axes))

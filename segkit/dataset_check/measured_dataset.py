@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from segkit.dataset import Dataset
 from segkit.planning.case_facts import CaseFacts
+from segkit.volume import Unit
 
 
 @dataclass(frozen=True)
@@ -15,3 +16,4 @@ class MeasuredDataset:
 
     dataset: Dataset
     cases: Sequence[CaseFacts]
+    unit: Unit = "mm"

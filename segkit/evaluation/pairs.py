@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segkit.dataset import Dataset
 from segkit.dataset_layouts import read_dataset
+from segkit.dataset_yaml import find_yaml, read_names
 from segkit.errors import InputError
 from segkit.evaluation.measure import Structure
 from segkit.file_names import (
@@ -24,6 +25,9 @@ from segkit.file_names import (
     suffix_of,
 )
 from segkit.io.named import named
+from segkit.left_out import counted, foreign_scans
+from segkit.left_out import named as paths_in_words
+from segkit.regions import LabelScheme
 
 log = logging.getLogger(__name__)
 SHOWN = 5
@@ -38,6 +42,8 @@ class Pair:
     reference: Path
     ignore: int | None = None
     """Value in the reference of voxels that nobody has annotated."""
+    scan: Path | None = None
+    """The first image of the case, where the references are those of a dataset."""
 
 
 @dataclass(frozen=True)
@@ -59,22 +65,23 @@ def find_pairs(
 ) -> Pairs:
     """Match two files, two folders, or predictions with the labels of a dataset.
 
-    ``labels`` and ``ignore`` replace what a dataset says. A reference in a folder beside a ``dataset.json`` takes its
-    names from there. References of a folder without prediction are logged and counted; of a dataset they are not,
-    because most of its cases were trained on.
+    ``labels`` and ``ignore`` replace what a dataset says. References in a folder beside a ``dataset.json`` or
+    ``dataset.yaml`` take their names from there. References of a folder without prediction are logged and counted; of
+    a dataset they are not, because most of its cases were trained on.
 
     Raises:
         InputError: a path that does not exist, or no case that is in both.
     """
     predictions, references = Path(predictions), Path(references)
+    _note_foreign(predictions, references)
     if is_dataset(references):
         dataset = read_dataset(references, ignore=ignore)
         dataset = dataset if labels else named(dataset)
         pairs = _of_dataset(predictions, dataset)
         return Pairs(pairs, dict(labels or _structures(dataset)), (), dataset.ignore)
-    beside = _dataset_beside(references)
-    names = dict(labels) if labels else _structures(beside) if beside else None
-    ignore = beside.ignore if beside and ignore is None else ignore
+    beside = _scheme_beside(references)
+    names = dict(labels or _structures(beside)) or None
+    ignore = beside.ignore if ignore is None else ignore
     if predictions.is_file() and references.is_file():
         return Pairs((Pair(case_id(references), predictions, references, ignore),), names, (), ignore)
     found = {case_id(path): path for path in _label_files(references)}
@@ -83,6 +90,14 @@ def find_pairs(
     if missing and references.is_dir() and predictions.is_dir():
         log.warning("%d of %d references have no prediction: %s", len(missing), len(found), _some(missing))
     return Pairs(pairs, names, missing, ignore)
+
+
+def _note_foreign(*places: Path) -> None:
+    """Say which files that look like label maps are not read."""
+    for folder in [place for place in places if place.is_dir()]:
+        others = foreign_scans(folder, readable_files(folder))
+        if others:
+            log.warning("%s left out, because the format is not read: %s", counted(others), paths_in_words(others))
 
 
 def is_dataset(path: Path) -> bool:
@@ -94,25 +109,31 @@ def is_dataset(path: Path) -> bool:
 
 def _of_dataset(predictions: Path, dataset: Dataset) -> tuple[Pair, ...]:
     labelled = {case.id: case.label for case in dataset.cases if case.label}
-    return _matched(_by_case(predictions), labelled, predictions, dataset.root, ignore=dataset.ignore)
+    pairs = _matched(_by_case(predictions), labelled, predictions, dataset.root, ignore=dataset.ignore)
+    scans = {case.id: case.images[0] for case in dataset.cases}
+    return tuple(replace(pair, scan=scans[pair.case]) for pair in pairs)
 
 
-def _structures(dataset: Dataset) -> dict[str, Structure]:
+def _structures(dataset: Dataset | LabelScheme) -> dict[str, Structure]:
     """Its regions, else its labels."""
     return {**dataset.regions} or {**dataset.labels}
 
 
-def _dataset_beside(references: Path) -> Dataset | None:
-    """The dataset of a ``dataset.json`` in the folder above the label maps, as beside labelsTr and labelsTs."""
+def _scheme_beside(references: Path) -> LabelScheme:
+    """Return what a dataset.yaml or dataset.json above the label maps says of them, as beside labelsTr and labelsTs."""
     folder = references if references.is_dir() else references.parent
     above = folder.resolve().parent
+    described = find_yaml(above)
+    if described:
+        return read_names(described).scheme
     if not (above / "dataset.json").is_file():
-        return None
+        return LabelScheme({})
     try:
-        return read_dataset(above)
+        dataset = read_dataset(above)
     except InputError as error:  # the names are a courtesy: the masks can be compared without
         log.info("labels are called after their values: %s", error)
-        return None
+        return LabelScheme({})
+    return LabelScheme(dataset.labels, dataset.regions, dataset.ignore)
 
 
 def _by_case(predictions: Path) -> dict[str, list[Path]]:

@@ -24,9 +24,12 @@ from segkit.inference.dicom_outputs import (
 from segkit.inference.finish import Finish, bytes_after, finished
 from segkit.inference.label_figures import label_figures
 from segkit.inference.outputs import Job
+from segkit.inference.prediction import Prediction, Wanted
+from segkit.inference.probability_file import say_size, write_probabilities
 from segkit.inference.record import remove_record, run_record
 from segkit.io import check_labels_fit, write_image, write_labels
 from segkit.report.preview import write_preview
+from segkit.segment_codes import colors_of
 from segkit.volume import Volume
 
 if TYPE_CHECKING:
@@ -46,6 +49,8 @@ class Outcome:
     message: str = ""
     seconds: float = 0.0
     output: str = field(default="")
+    notes: tuple[str, ...] = ()
+    """Sentences on what a user should know of a scan that is done, such as files that were left out."""
 
 
 def predict_job(predictor: Predictor, job: Job, finish: Finish, progress: Progress | None = None) -> None:
@@ -64,51 +69,72 @@ def predict_job(predictor: Predictor, job: Job, finish: Finish, progress: Progre
     place = job.scan.where
     warn_of_modality(job.scan, predictor.plan)
     warn_of_uneven_slices(job)
-    uncertainty, after = None, bytes_after(predictor.plan, job, finish, scan.grid.voxels)
-    if "uncertainty" in job.extras:
-        labels, uncertainty = predictor.predict_with_uncertainty(scan, where=place, progress=progress, after=after)
-    else:
-        labels = predictor.predict(scan, where=place, progress=progress, after=after)
-    labels = finished(labels, predictor.plan, finish)
-    figures = {}
-    if "record" in job.extras:
-        figures = _figures(predictor, job, finish, scan, labels=labels, uncertainty=uncertainty)
+    wanted = _wanted(job, finish)
+    say_size(job, predictor.plan, scan.grid, finish.probabilities)
+    after = bytes_after(predictor.plan, job, finish, scan.grid.voxels)
+    prediction = predictor.prediction(scan, wanted, where=place, progress=progress, after=after)
+    prediction = dataclasses.replace(prediction, labels=finished(prediction.labels, predictor.plan, finish))
+    figures = _figures(predictor, job, finish, scan, prediction) if "record" in job.extras else {}
     written = time.perf_counter()
+    _write_beside(predictor, job, finish, scan, prediction)
+    for path in job.records:
+        remove_record(path)
     # The label map last: a run that is killed in between leaves none that lacks what goes beside it.
-    if "preview" in job.extras:
-        write_preview(job.preview, scan, labels, finish.labels)
-    if uncertainty is not None:
-        write_image(job.uncertainty, uncertainty, like=place)
-    if "structures" in job.extras:
-        write_structures(job, labels, predictor, finish.labels)
-    remove_record(job.record)
     if suffix_of(job.output) == DICOM:
-        write_segments(job, labels, predictor, finish.labels, labelmap=finish.labelmap)
+        write_segments(job, prediction.labels, predictor, finish.labels, labelmap=finish.labelmap)
     else:
-        write_labels(job.output, labels, like=place, names=finish.labels)
-    seconds = {"read": read, **predictor.seconds, "write": time.perf_counter() - written}
+        write_labels(job.output, prediction.labels, like=place, names=finish.labels)
     if "record" in job.extras:
-        record = run_record(predictor, job.scan.files, seconds)
-        record["channels_left_out"] = [channel.name for channel in job.scan.missing]
-        record["tile_mismatch"] = predictor.tile_mismatch
-        record["labels"] = figures
-        write_text(job.record, json.dumps(record, indent=2) + "\n")
+        seconds = {"read": read, **prediction.seconds, "write": time.perf_counter() - written}
+        write_text(job.record, json.dumps(_record(predictor, job, prediction, seconds, figures), indent=2) + "\n")
 
 
-def _figures(
-    predictor: Predictor, job: Job, finish: Finish, scan: Volume, *, labels: Volume, uncertainty: Volume | None
+def _record(
+    predictor: Predictor, job: Job, prediction: Prediction, seconds: Mapping[str, float], figures: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Of each label; a channel that the scan lacks has no intensities."""
+    record = run_record(predictor, job.scan.files, seconds, box=prediction.box)
+    record["channels_left_out"] = [channel.name for channel in job.scan.missing]
+    record["tile_mismatch"] = prediction.tile_mismatch
+    record |= {"notes": list(job.scan.notes)} if job.scan.notes else {}
+    record |= {"series": job.scan.series} if job.scan.series else {}
+    record["scan_warnings"] = list(prediction.scan_warnings)
+    record["labels"] = dict(figures)
+    regions = {name: list(values) for name, values in predictor.plan.regions.items() if name in figures}
+    record |= {"regions": regions} if regions else {}
+    return record
+
+
+def _wanted(job: Job, finish: Finish) -> Wanted:
+    kind = finish.probabilities if "probabilities" in job.extras else None
+    return Wanted("uncertainty" in job.extras, kind, scratch=job.output.parent)
+
+
+def _write_beside(predictor: Predictor, job: Job, finish: Finish, scan: Volume, prediction: Prediction) -> None:
+    """Write what goes beside the label map, except for the record."""
+    if "preview" in job.extras:
+        colors = colors_of(predictor.plan.labels, predictor.plan.segments)
+        write_preview(job.preview, scan, prediction.labels, finish.labels, colors=colors)
+    if prediction.uncertainty is not None:
+        write_image(job.uncertainty, prediction.uncertainty, like=job.scan.where)
+    if prediction.probabilities is not None:
+        write_probabilities(job, prediction, predictor.plan, finish.probabilities)
+    if "structures" in job.extras:
+        write_structures(job, prediction.labels, predictor, finish.labels)
+
+
+def _figures(predictor: Predictor, job: Job, finish: Finish, scan: Volume, prediction: Prediction) -> dict[str, Any]:
+    """Return those of each label; a channel that the scan lacks has no intensities."""
     lacking = [channel.name for channel in job.scan.missing]
     names = [channel.name for channel in predictor.plan.channels]
-    return label_figures(
-        labels,
+    figures = label_figures(
+        prediction.labels,
         finish.labels,
         predictor.plan.regions,
         channels={name: voxels for name, voxels in zip(names, scan.array, strict=True) if name not in lacking},
-        uncertainty=None if uncertainty is None else uncertainty.array[0],
+        uncertainty=None if prediction.uncertainty is None else prediction.uncertainty.array[0],
         where=job.scan.where,
     )
+    return {name: {**label, "warning": prediction.label_warnings.get(name, "")} for name, label in figures.items()}
 
 
 def predict_jobs(
@@ -156,7 +182,10 @@ def write_outcomes(path: Path, earlier: Mapping[str, Any], outcomes: Sequence[Ou
 
 
 def _without_case(outcome: Outcome) -> dict[str, Any]:
-    return {key: value for key, value in dataclasses.asdict(outcome).items() if key != "case"}
+    kept = {key: value for key, value in dataclasses.asdict(outcome).items() if key != "case"}
+    if not outcome.notes:
+        del kept["notes"]
+    return kept
 
 
 def _attempt(predictor: Predictor, job: Job, finish: Finish, progress: Progress | None) -> Outcome:
@@ -169,7 +198,8 @@ def _attempt(predictor: Predictor, job: Job, finish: Finish, progress: Progress 
         log.debug("unexpected", exc_info=True)
         message = f"{type(error).__name__}: {error}"
     else:
-        return Outcome(job.scan.id, "done", seconds=_since(started), output=str(job.output))
+        notes = job.scan.notes
+        return Outcome(job.scan.id, "done", seconds=_since(started), output=str(job.output), notes=notes)
     log.error("%s", message)
     return Outcome(job.scan.id, "failed", message, _since(started))
 

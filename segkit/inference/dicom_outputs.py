@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import re
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from segkit.inference.outputs import Job
 from segkit.inference.scan import Scan
 from segkit.io.dicom import DicomScan, module_of
 from segkit.plans import ChannelPlan, Plan
+from segkit.segment_codes import UNKNOWN, SegmentCodes, colors_of
 from segkit.volume import Volume
 
 if TYPE_CHECKING:
@@ -95,7 +97,7 @@ def write_segments(job: Job, labels: Volume, predictor: Predictor, names: Mappin
         _made_of(names, predictor.plan),
         maker=_maker(predictor),
         labelmap=labelmap,
-        codes=predictor.plan.segments,
+        codes=_codes(predictor.plan),
     )
 
 
@@ -111,8 +113,14 @@ def write_structures(job: Job, labels: Volume, predictor: Predictor, names: Mapp
         _dicom(job).source,
         _made_of(names, predictor.plan),
         maker=_maker(predictor),
-        codes=predictor.plan.segments,
+        codes=_codes(predictor.plan),
     )
+
+
+def _codes(plan: Plan) -> dict[str, SegmentCodes]:
+    """What the plan knows of each label, with the color of every picture: that of its place among all labels."""
+    colors = colors_of(plan.labels, plan.segments)
+    return {name: dataclasses.replace(plan.segments.get(name, UNKNOWN), colour=colors[name]) for name in plan.labels}
 
 
 def _dicom(job: Job) -> DicomScan:

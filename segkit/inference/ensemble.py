@@ -11,7 +11,8 @@ from segkit.errors import InputError
 from segkit.plans import Plan
 
 _FREE: dict[str, Any] = {
-    **{"name": "", "batch_size": 0, "reasons": {}, "needs": {}, "network": None, "ignore": None, "segments": {}}
+    **{"name": "", "batch_size": 0, "reasons": {}, "needs": {}, "network": None, "ignore": None, "segments": {}},
+    "training": None,
 }
 """What the plans of an ensemble need not have in common."""
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
-import re
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from segkit.dataset_csv import read_rows
 from segkit.errors import InputError, UsageError
-from segkit.file_names import BESIDE, ENDING, case_id, must_exist, readable_files, scan_paths
+from segkit.file_names import ENDING, case_id, must_exist, readable_files
 from segkit.inference.channels import ModelChannels
+from segkit.inference.folder_scans import scans_of_folder
 from segkit.inference.scan import Scan
 from segkit.io.dicom import DicomScan, dicom_scan, dicom_scans
 from segkit.io.dicom.files import is_dicom_place, place_id
@@ -21,7 +19,6 @@ from segkit.io.dicom.places import scan_places
 
 log = logging.getLogger(__name__)
 
-_NUMBERED = re.compile(r"(.+)_([0-9]{4})")
 ALL_SERIES = "all"
 """In place of one series: each of them is a scan of its own."""
 _COLUMNS = "case,image or case,image:CHANNEL,image:CHANNEL ..."
@@ -51,11 +48,12 @@ def find_scans(inputs: Sequence[Path], channels: ModelChannels, series: str | No
     """
     scans: dict[str, Scan] = {}
     for scan in (scan for path in inputs for scan in _scans(path, channels, series)):
-        other = scans.setdefault(scan.id, scan)
+        other = scans.setdefault(scan.id.casefold(), scan)
         if other is not scan:
+            where = "" if other.id == scan.id else " on disks of Windows and macOS, which do not tell capitals apart"
             raise UsageError(
-                f"two scans are called {scan.id!r} and would have the same output: {other.images[0]} and "
-                f"{scan.images[0]}. Predict them one by one, or name them in a CSV file."
+                f"two scans are called {scan.id!r} and would have the same output{where}: {other.images[0]} and "
+                f"{scan.images[0]}. Rename one, predict them one by one, or give them other names in a CSV file."
             )
     return list(scans.values())
 
@@ -91,13 +89,13 @@ def _scans(path: Path, channels: ModelChannels, series: str | None) -> list[Scan
     if places:
         return [scan for name, place in places.items() for scan in _scans_of_place(name, place, series)]
     if series == ALL_SERIES and is_dicom_place(path):
-        return [Scan(name, (path,), dicom=dicom) for name, dicom in dicom_scans(path).items()]
+        return _scans_of_series(path, dicom_scans(path))
     dicom = dicom_scan(path, series)
     if dicom is not None:
         _note_other_formats(path)
         return [Scan(place_id(path), (path,), dicom=dicom)]
     if os.path.isdir(path):
-        return _scans_of_folder(path, channels)
+        return scans_of_folder(path, channels)
     if path.suffix.lower() == ".csv":
         return _scans_of_table(path, channels)
     return [Scan(case_id(path), (path,))]
@@ -108,9 +106,16 @@ def _scans_of_place(name: str, place: Path, series: str | None) -> list[Scan]:
     if series != ALL_SERIES:
         return [Scan(name, (place,), dicom=DicomScan(place, series))]
     try:
-        return [Scan(each, (place,), dicom=dicom) for each, dicom in dicom_scans(place, name).items()]
+        return _scans_of_series(place, dicom_scans(place, name))
     except InputError as error:
         return [Scan(name, (place,), problem=error)]
+
+
+def _scans_of_series(place: Path, found: Mapping[str, DicomScan | InputError]) -> list[Scan]:
+    return [
+        Scan(name, (place,), problem=each) if isinstance(each, InputError) else Scan(name, (place,), dicom=each)
+        for name, each in found.items()
+    ]
 
 
 def _note_other_formats(place: Path) -> None:
@@ -120,74 +125,6 @@ def _note_other_formats(place: Path) -> None:
     others = [path for path in files if not path.name.startswith(own)]
     if others:
         log.warning("%s is a folder of DICOM: files such as %s are left alone", place, others[0].name)
-
-
-def _scans_of_folder(folder: Path, channels: ModelChannels) -> list[Scan]:
-    paths = _without_own_outputs(scan_paths(folder))
-    grouped = _grouped(paths)
-    places = list(range(len(channels.names)))
-    complete = [scan.numbered and _numbers(scan) == places for scan in grouped]
-    # Names with four digits are those of nnU-Net where at least one case has just the model's channels.
-    if any(complete) if len(places) > 1 else all(complete):
-        return [_of_channels(scan, channels) for scan in grouped]
-    in_part = [scan.numbered and set(_numbers(scan)) <= set(places) for scan in grouped]
-    if channels.fills is not None and all(in_part):
-        return [_of_channels(scan, channels) for scan in grouped]
-    return [Scan(case_id(path), (path,)) for path in paths]
-
-
-def _numbers(scan: Scan) -> list[int]:
-    return [int(case_id(path)[-4:]) for path in scan.images]
-
-
-def _of_channels(scan: Scan, channels: ModelChannels) -> Scan:
-    """A numbered scan with what it lacks: channels that the model can do without, or else a problem."""
-    if not scan.numbered:
-        return scan
-    numbers = set(_numbers(scan))
-    lacking = [place for place in range(len(channels.names)) if place not in numbers]
-    if max(numbers) >= len(channels.names) or (lacking and channels.fills is None):
-        return dataclasses.replace(scan, problem=_unlike(scan, channels, lacking))
-    return dataclasses.replace(scan, missing=channels.missing(list(numbers)))
-
-
-def _unlike(scan: Scan, channels: ModelChannels, lacking: Sequence[int]) -> InputError:
-    """The error for files whose numbers are not those of the model's channels."""
-    numbered = [f"_{place:04d} ({name})" for place, name in enumerate(channels.names)]
-    found = ", ".join(f"_{number:04d}" for number in _numbers(scan))
-    missing = "".join(f", without {numbered[place]}" for place in lacking)
-    return InputError(
-        scan.where.parent,
-        expected=f"the channels {', '.join(numbered)} of {scan.id}",
-        found=f"{found}{missing}",
-        remedy="Add the missing channel." if lacking else "Remove what is no channel of the model.",
-    )
-
-
-def _without_own_outputs(paths: Sequence[Path]) -> list[Path]:
-    """Leave out the label maps and pictures that were made beside the scans when no output was named."""
-    ids = {case_id(path) for path in paths}
-    own = [path for path in paths if _predicted_from(case_id(path)) in ids - {case_id(path)}]
-    kept = [path for path in paths if path not in own]
-    if own:
-        log.info("%d files of earlier predictions are no scans: %s ...", len(own), own[0].name)
-    return kept
-
-
-def _predicted_from(name: str) -> str:
-    """The scan's id, by the name of what was predicted from it."""
-    for end in BESIDE:
-        name = name.removesuffix(end)
-    return name.removesuffix(ENDING)
-
-
-def _grouped(paths: Sequence[Path]) -> list[Scan]:
-    """Files CASE_0000, CASE_0001 ... by case; a file without a number holds all channels itself."""
-    groups: dict[tuple[str, bool], list[Path]] = defaultdict(list)
-    for path in paths:
-        match = _NUMBERED.fullmatch(case_id(path))
-        groups[(match[1], True) if match else (case_id(path), False)].append(path)
-    return [Scan(name, tuple(files), numbered) for (name, numbered), files in groups.items()]
 
 
 def _scans_of_table(path: Path, channels: ModelChannels) -> list[Scan]:

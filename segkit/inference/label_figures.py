@@ -80,7 +80,7 @@ def label_figures(
     images = dict(channels or {})
     if uncertainty is not None:
         images[_UNCERTAINTY] = uncertainty
-    measured = _measure(labels.array[0], made_of, images)
+    measured = measure_labels(labels.array[0], made_of, images)
     found = {}
     for name, value in names.items():
         label = measured[name]
@@ -115,7 +115,7 @@ class _Moments:
 
 
 @dataclass(frozen=True)
-class _Measured:
+class MeasuredLabel:
     """One label: its voxels on every plane across X, Y and Z, and its moments by the name of an image."""
 
     planes: tuple[NDArray[np.int64], ...]
@@ -138,7 +138,7 @@ class _Measured:
 
 
 @np.errstate(all="ignore")  # what overflows is found when it is used
-def _measure(array: NDArray[Any], made_of: Values, images: Images) -> dict[str, _Measured]:
+def measure_labels(array: NDArray[Any], made_of: Values, images: Images) -> dict[str, MeasuredLabel]:
     """Each label of ``array`` (X, Y, Z). Voxels are counted by value, and values are added up to labels or regions."""
     values = sorted({value for each in made_of.values() for value in each})
     planes = [np.zeros((len(values), size), np.int64) for size in array.shape]
@@ -155,7 +155,7 @@ def _measure(array: NDArray[Any], made_of: Values, images: Images) -> dict[str, 
     for name, own in made_of.items():
         rows = [values.index(value) for value in own]
         joined = {each: functools.reduce(_Moments.__add__, map(those.of, rows)) for each, those in moments.items()}
-        found[name] = _Measured(tuple(counts[rows].sum(axis=0) for counts in planes), joined)
+        found[name] = MeasuredLabel(tuple(counts[rows].sum(axis=0) for counts in planes), joined)
     return found
 
 
@@ -185,7 +185,7 @@ def _block_moments(voxels: NDArray[Any], which: NDArray[Any], length: int) -> _M
     return _Moments(count, mean, squares)
 
 
-def _sizes(label: _Measured, labels: Volume) -> dict[str, Any]:
+def _sizes(label: MeasuredLabel, labels: Volume) -> dict[str, Any]:
     return {"voxels": label.voxels, f"volume_{_volume_unit(labels)}": _volume(label.voxels, labels)}
 
 
@@ -199,7 +199,7 @@ def _volume(voxels: int, labels: Volume) -> float:
     return float(f"{volume:.{DIGITS}g}")
 
 
-def _places(label: _Measured, labels: Volume) -> dict[str, Any]:
+def _places(label: MeasuredLabel, labels: Volume) -> dict[str, Any]:
     unit, ends = labels.unit, label.ends
     if not ends:
         return {"bounding_box": None, f"centroid_{unit}": None, "touches_border": []}
@@ -244,7 +244,7 @@ def _border(ends: Sequence[tuple[int, int]], labels: Volume) -> list[str]:
     return faces
 
 
-def _pieces(label: _Measured, labels: Volume, values: Sequence[int]) -> dict[str, Any]:
+def _pieces(label: MeasuredLabel, labels: Volume, values: Sequence[int]) -> dict[str, Any]:
     count, largest = 0, 0
     if label.voxels:
         box = tuple(slice(first, last + 1) for first, last in label.ends)
@@ -253,7 +253,7 @@ def _pieces(label: _Measured, labels: Volume, values: Sequence[int]) -> dict[str
     return {"pieces": count, f"largest_piece_{_volume_unit(labels)}": _volume(largest, labels)}
 
 
-def _intensity(label: _Measured, channel: str, where: str) -> dict[str, float | None]:
+def _intensity(label: MeasuredLabel, channel: str, where: str) -> dict[str, float | None]:
     if not label.voxels:
         return {"mean": None, "std": None}
     moments = label.moments[channel]
@@ -268,5 +268,5 @@ def _intensity(label: _Measured, channel: str, where: str) -> dict[str, float | 
     return {"mean": mean, "std": std}
 
 
-def _certainty(label: _Measured) -> float | None:
+def _certainty(label: MeasuredLabel) -> float | None:
     return round(1 - float(label.moments[_UNCERTAINTY].mean), DECIMALS) if label.voxels else None

@@ -1,8 +1,8 @@
 """Locate, then look: a coarse model finds the box of a scan that holds the labels, and the other one computes in it.
 
 The windows are those of the whole scan, as few as cover the box. So a voxel that lies at least a window's edge inside
-the box has the scores, bit for bit, that it would have without a box; nearer to a face, fewer windows are averaged, as
-at a face of the scan. Outside the box all is background.
+the box has the scores that it would have without a box, up to rounding where the network gets its windows in other
+batches; nearer to a face, fewer windows are averaged, as at a face of the scan. Outside the box all is background.
 """
 
 from __future__ import annotations

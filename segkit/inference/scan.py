@@ -6,6 +6,7 @@ import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -57,6 +58,19 @@ class Scan:
         if self.dicom is None:
             return self.images
         return (*self.dicom.source.files, *(each for image in self.images[1:] for each in _files(image)))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what a user should know of a scan that can be read; of DICOM, what is left out beside it."""
+        return self.dicom.source.notes if self.dicom else ()
+
+    @property
+    def series(self) -> dict[str, Any] | None:
+        """The series that was read of a place of DICOM, and which of its images, in JSON types."""
+        if self.dicom is None:
+            return None
+        source = self.dicom.source
+        return {"uid": source.series.uid, "selection": source.selection, "images": len(source.stack.frames)}
 
     def read(self) -> Volume:
         """All channels, read frugally; one that is missing has everywhere the value that normalisation turns into 0.

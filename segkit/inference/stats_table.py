@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit.errors import UsageError
+from segkit.file_names import records_of
 from segkit.files import write_text
 
 log = logging.getLogger(__name__)
@@ -48,11 +49,13 @@ def write_stats(path: Path, outcomes: Mapping[str, Mapping[str, Any]]) -> None:
     for case, outcome in outcomes.items():
         if not outcome.get("output"):
             continue
-        labels = _labels(path.parent / f"{Path(outcome['output']).name}.json")
-        if labels is None:
+        found = map(_record, records_of(path.parent / Path(outcome["output"]).name))
+        record = next((each for each in found if each is not None), None)
+        if record is None:
             lacking.append(case)
         else:
-            rows += [_row(case, label, figures) for label, figures in labels.items()]
+            warnings = "; ".join(record.get("scan_warnings", ()))
+            rows += [_row(case, label, figures, warnings) for label, figures in record["labels"].items()]
     if lacking:
         log.warning("%s: cases without figures: %d, such as %s", path, len(lacking), lacking[0])
     text = io.StringIO()
@@ -65,18 +68,19 @@ def write_stats(path: Path, outcomes: Mapping[str, Mapping[str, Any]]) -> None:
     write_text(path, text.getvalue().encode("utf-8", "backslashreplace").decode())
 
 
-def _labels(record: Path) -> dict[str, dict[str, Any]] | None:
-    """The figures that a record holds; None where there is none."""
+def _record(path: Path) -> dict[str, Any] | None:
+    """The record of a prediction with figures of labels; None where there is none."""
     try:
-        labels = json.loads(record.read_bytes())["labels"]
+        record = json.loads(path.read_bytes())
+        labels = record["labels"]
     except (OSError, ValueError, RecursionError, TypeError, KeyError):
         return None
     sound = isinstance(labels, dict) and all(isinstance(figures, dict) for figures in labels.values())
-    return labels if sound else None
+    return record if sound else None
 
 
-def _row(case: str, label: str, figures: Mapping[str, Any]) -> Row:
-    return {"case": case, "label": label, **dict(_cells(figures))}
+def _row(case: str, label: str, figures: Mapping[str, Any], scan_warnings: str) -> Row:
+    return {"case": case, "label": label, **dict(_cells(figures)), "scan_warnings": scan_warnings}
 
 
 def _cells(figures: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -1,7 +1,10 @@
-"""Is an affine one that can be worked with, and do two files lie on the same grid?"""
+"""Is an affine one that can be worked with, and how do two grids differ?"""
 
 from __future__ import annotations
 
+import logging
+import math
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +14,19 @@ from numpy.typing import NDArray
 from segkit.errors import InputError
 from segkit.volume import Grid
 
+log = logging.getLogger(__name__)
+
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _EDGES = (1e-9, 1e9)
 """Voxel edges in mm beyond which an affine cannot be inverted well."""
 SHEAR = 1e-3
 """Largest cosine between two voxel axes that still counts as a right angle (0.06 degrees)."""
+SMALL_SHEAR = math.sin(math.radians(1.0))
+"""Largest cosine that is taken for one, with a warning: what a registration leaves in a header."""
 
 
 def checked_affine(where: str | Path, affine: NDArray[Any] | None, *, tilt: bool = False) -> NDArray[np.float64]:
-    """``affine`` (4, 4) as float64 if it is finite, invertible and has voxel axes at right angles.
+    """``affine`` (4, 4) as float64 if it is finite, invertible and has voxel axes at right angles, or nearly.
 
     With ``tilt`` the third axis may lean against the two others, as where a CT's gantry was tilted.
 
@@ -40,9 +47,30 @@ def checked_affine(where: str | Path, affine: NDArray[Any] | None, *, tilt: bool
         raise unusable_affine(where, "two or three voxel axes that point the same way (it cannot be inverted)")
     if tilt:
         cosines = cosines[:2, :2]
-    if cosines.max() > SHEAR:
-        raise _sheared(where, float(np.degrees(np.arccos(min(1.0, cosines.max())))))
+    if cosines.max() > SMALL_SHEAR:
+        raise _sheared(where, _angle(cosines))
     return matrix
+
+
+def warn_of_shear(where: str | Path, grid: Grid) -> None:
+    """Say once for a file that its voxel axes meet at almost, but not quite, right angles."""
+    axes = grid.affine[:3, :3] / grid.spacing
+    cosines = np.abs(axes.T @ axes - np.eye(3))
+    if cosines.max() > SHEAR:
+        warn_once(
+            f"{where}: two voxel axes meet at {_angle(cosines):.1f} degrees (a small shear in the header); they are "
+            "taken as at right angles"
+        )
+
+
+@lru_cache(maxsize=4096)
+def warn_once(message: str) -> None:
+    """Log a warning that many reads of one file would repeat."""
+    log.warning("%s", message)
+
+
+def _angle(cosines: NDArray[Any]) -> float:
+    return float(np.degrees(np.arccos(min(1.0, cosines.max()))))
 
 
 def unusable_affine(where: str | Path, found: str) -> InputError:
@@ -64,28 +92,44 @@ def _sheared(where: str | Path, angle: float) -> InputError:
     )
 
 
-def check_same_grid(
-    image: Grid, other: Grid, where: str | Path, *, what: str = "label map", of: str = "the scan"
-) -> None:
-    """Raise an InputError naming the file ``where`` unless ``other`` lies on the grid ``image``, which is ``of``."""
-    if image.matches(other):
-        return
-    raise InputError(
+def other_grid(
+    image: Grid,
+    other: Grid,
+    where: str | Path,
+    *,
+    what: str = "label map",
+    of: str = "the scan",
+    disagreement: str = "",
+) -> InputError:
+    """Return the error for the file ``where``, a ``what`` that does not lie on the grid ``image``, which is ``of``."""
+    return InputError(
         where,
-        expected=f"a {what} on the grid of {of}: {_described(image)}",
-        found=_difference(image, other),
-        remedy=f"Resample the {what} to {of}, or find the pair that belongs together.",
+        expected=f"a {what} on the grid of {of}: {described(image)}",
+        found=_difference(image, other) + (f" ({disagreement})" if disagreement else ""),
+        remedy=_remedy(image, other, what, of),
     )
+
+
+def _remedy(image: Grid, other: Grid, what: str, of: str) -> str:
+    if image.shape == other.shape and np.allclose(image.spacing, other.spacing, rtol=0.01):
+        return (
+            f"If the {what} belongs to {of} voxel for voxel, copy the header of {of} to it; "
+            "else find the pair that belongs together."
+        )
+    if np.allclose(image.affine, other.affine, rtol=1e-3, atol=1e-3):
+        return f"Find the pair that belongs together; if this is it and it was cropped, pad the {what} with zeros."
+    return f"Resample the {what} to {of}, or find the pair that belongs together."
 
 
 def _difference(image: Grid, other: Grid) -> str:
     if image.shape != other.shape:
-        return f"another grid: {_described(other)}"
-    apart = float(np.linalg.norm(image.corners() - other.corners(), axis=1).max())
-    return f"the same shape in another place: {_described(other)}, corners up to {apart:.3g} {image.unit} apart"
+        return f"another grid: {described(other)}"
+    apart = image.distance(other)
+    return f"the same shape in another place: {described(other)}, corners up to {apart:.3g} {image.unit} apart"
 
 
-def _described(grid: Grid) -> str:
+def described(grid: Grid) -> str:
+    """Return shape and voxel edges in words."""
     return f"{' x '.join(map(str, grid.shape))} voxels of {_numbers(np.array(grid.spacing))} {grid.unit}"
 
 

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import bz2
 import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import numpy as np
 from isal import igzip, isal_zlib
@@ -36,17 +37,20 @@ def is_gzip(path: Path, start: int = 0) -> bool:
         return file.read(2) == b"\x1f\x8b"
 
 
-def first_bytes(path: Path, count: int) -> bytes:
-    """At most ``count`` bytes from the start of a file or of the gzip stream in it.
+def first_bytes(path: Path, count: int, *, start: int = 0, form: str = "") -> bytes:
+    """At most ``count`` bytes of a file from the byte ``start`` on, or of the stream that begins there.
 
     Raises:
         InputError: a damaged stream.
     """
-    with _reading(path, count) as file:
-        return cast(bytes, file.read(count))
+    with _reading(path, count, start, form) as file:
+        found = bytearray()
+        while len(found) < count and (piece := file.read(min(count - len(found), _AT_ONCE))):
+            found += piece
+        return bytes(found)
 
 
-def unpack(path: Path, promised: int, *, start: int = 0) -> NDArray[np.uint8]:
+def unpack(path: Path, promised: int, *, start: int = 0, form: str = "") -> NDArray[np.uint8]:
     """The first ``promised`` bytes of the stream that begins at a byte of a file; at its end its checksum is compared.
 
     Raises:
@@ -54,7 +58,7 @@ def unpack(path: Path, promised: int, *, start: int = 0) -> NDArray[np.uint8]:
     """
     unpacked = np.empty(promised, np.uint8)
     held = 0
-    with _reading(path, promised, start) as file:
+    with _reading(path, promised, start, form) as file:
         # Some at a time: isal's reader makes as much as it is asked for before it copies it.
         while held < promised and (count := file.readinto(unpacked.data[held : held + _AT_ONCE])):
             held += count
@@ -79,11 +83,12 @@ class _Limited(io.RawIOBase):
         return count
 
 
-class _Inflated(io.RawIOBase):
-    """What a zlib stream holds, which unlike gzip has no reader in isal."""
+class _Unpacked(io.RawIOBase):
+    """What a stream of zlib or bzip2 holds."""
 
-    def __init__(self, file: io.RawIOBase) -> None:
-        self._file, self._stream, self._packed = file, isal_zlib.decompressobj(), b""
+    def __init__(self, file: io.RawIOBase, form: str) -> None:
+        self._file, self._packed = file, b""
+        self._stream: Any = bz2.BZ2Decompressor() if form == "bzip2" else isal_zlib.decompressobj()
 
     def readable(self) -> bool:
         return True
@@ -91,26 +96,30 @@ class _Inflated(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         found = b""
         while not found and not self._stream.eof:
-            self._packed = self._packed or self._file.read(_AT_ONCE) or b""
-            if not self._packed:
-                raise EOFError("the stream ended before its end was marked")
+            if not self._packed and getattr(self._stream, "needs_input", True):
+                self._packed = self._file.read(_AT_ONCE) or b""
+                if not self._packed:
+                    raise EOFError("the stream ended before its end was marked")
             found = self._stream.decompress(self._packed, min(len(buffer), _AT_ONCE))
-            self._packed = self._stream.unconsumed_tail
+            self._packed = getattr(self._stream, "unconsumed_tail", b"")  # bzip2 keeps what is left
         buffer[: len(found)] = found
         return len(found)
 
 
 @contextmanager
-def _reading(path: Path, wanted: int, start: int = 0) -> Iterator[Any]:
-    """A file from the byte ``start`` on, or the stream that begins there, of which ``wanted`` bytes will be read."""
+def _reading(path: Path, wanted: int, start: int = 0, form: str = "") -> Iterator[Any]:
+    """A file from the byte ``start`` on, or the stream that begins there, of which ``wanted`` bytes will be read.
+
+    ``form`` is zlib, gzip or bzip2; without it the file itself is read unless gzip begins there.
+    """
     try:
         with path.open("rb", buffering=0) as raw:
             raw.seek(start)
             packed = _Limited(raw, _PACKED_RATIO * wanted + _PADDING)
-            if is_gzip(path, start):
+            if form != "bzip2" and is_gzip(path, start):
                 yield igzip.IGzipFile(fileobj=packed)
             else:
-                yield _Inflated(packed) if start else raw
+                yield _Unpacked(packed, form) if form else raw
     except _ERRORS as error:
         raise InputError(path, expected="a file that can be read", found=str(error), remedy=_DAMAGED) from error
 

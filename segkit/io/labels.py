@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 
 from segkit.errors import InputError
 from segkit.file_names import ITK, NIFTI, PICTURE, suffix_of
+from segkit.io.dicom import module_of as dicom_module
+from segkit.io.dicom.files import is_dicom_place
 from segkit.io.formats import check_readable, check_writable, module_of
 from segkit.io.limits import check_finite
 from segkit.io.mapped import is_mapped
+from segkit.io.placement import as_itk_reads
 from segkit.io.scans import whole
 from segkit.io.segment_names import names_in, renumbered
 from segkit.volume import Shape, Volume
@@ -46,14 +49,22 @@ def _read(path: Path) -> Volume:
     module = module_of(suffix_of(path))
     source = module.open_scan(path, indices=True) if suffix_of(path) in PICTURE else module.open_scan(path)
     if source.channels != 1:
-        raise _not_one_value(path, source.channels)
+        raise _not_one_value(path, source.channels, source.grid.shape)
     volume = whole(source)
     # Not mapped: what finds pieces of labels takes no array that is read-only.
     voxels = volume.array.copy(order="K") if is_mapped(volume.array) else volume.array
     return volume.with_array(_integers(path, voxels))
 
 
-def _not_one_value(path: Path, channels: int) -> InputError:
+def _not_one_value(path: Path, channels: int, shape: Shape) -> InputError:
+    if shape[0] == 1 and channels > 1:
+        axes = " x ".join(map(str, (*shape, channels)))
+        return InputError(
+            path,
+            expected="a label map with the axes X, Y, Z",
+            found=f"the axes {axes}, of which the first is one long, as a program writes that puts channels first",
+            remedy="Save the array without that axis, for example numpy.squeeze(array, 0).",
+        )
     return InputError(
         path,
         expected="a label map with one value per voxel",
@@ -98,7 +109,7 @@ def write_labels(
     """Write a label map (1, X, Y, Z) atomically in the format of the suffix, in the smallest integer type that fits.
 
     ``like`` is the scan: a NIfTI file on the same grid gives its form codes and its affine to the last bit, and a scan
-    with two axes in a file of the same kind a label map with two.
+    with two axes in a file of the same kind a label map with two. NRRD and MetaImage lie where ITK puts that scan.
     ``names`` (label -> value) are kept in NRRD files, where 3D Slicer finds them.
 
     Raises:
@@ -108,16 +119,16 @@ def write_labels(
     path = Path(path)
     check_writable(path)
     if labels.channels != 1:
-        raise _not_one_value(path, labels.channels)
+        raise _not_one_value(path, labels.channels, labels.grid.shape)
     check_finite(path, labels.array)
     smallest = labels.with_array(_smallest(path, _integers(path, labels.array)))
     suffix = suffix_of(path)
     save = module_of(suffix).save
     scan = None if like is None else Path(like)
     if suffix in NIFTI:
-        save(path, smallest, like=scan)
+        save(path, smallest, like=scan, labels=True)
     elif suffix in ITK:
-        save(path, smallest, like=scan, names=names)
+        save(path, as_itk_reads(smallest, scan, path), like=scan, names=names)
     else:
         save(path, smallest)
 
@@ -133,6 +144,14 @@ def check_labels_fit(path: Path, shape: Shape, values: Iterable[int]) -> None:
         module_of(suffix_of(path)).check_fits(path, (1, *shape), dtype)
 
 
+def _values_in(path: Path) -> list[int]:
+    """The values in a label map; of a DICOM-SEG those of its segments, whether voxels have them or not."""
+    if is_dicom_place(path):
+        return [value for _, value in dicom_module("segments").values_of_segments(path)]
+    found: list[int] = np.unique(read_labels(path).array).tolist()
+    return found
+
+
 def labels_in(paths: Iterable[Path], *, skip_unreadable: bool = False) -> list[int]:
     """The values other than 0 in these label maps, sorted.
 
@@ -142,7 +161,7 @@ def labels_in(paths: Iterable[Path], *, skip_unreadable: bool = False) -> list[i
     found: set[int] = set()
     for path in paths:
         try:
-            found.update(np.unique(read_labels(path).array).tolist())
+            found.update(_values_in(path))
         except InputError:
             if not skip_unreadable:
                 raise

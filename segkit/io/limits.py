@@ -96,5 +96,5 @@ def check_finite(where: str | Path, array: NDArray[Any]) -> None:
             where,
             expected="finite voxels",
             found=f"{bad} of {array.size} that are NaN or infinite",
-            remedy="Replace them, for example by the value of air, and save the scan again.",
+            remedy="Replace them (in a scan by the value of air, in a label map by 0) and save the file again.",
         )

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from segkit.errors import InputError
 from segkit.io.segment_names import folded
+from segkit.left_out import some
 
 Names = Mapping[Path, Mapping[str, int]]
 """Of each label file, name -> value; empty for one that names nothing."""
-SHOWN = 3
 LEAST = 3
 """Label maps of which one can be called the odd one out."""
 
@@ -100,9 +100,3 @@ def _check_slips(root: Path, files: Names, in_files: Mapping[str, Sequence[Path]
                 found=f"{name!r}, which no other has",
                 remedy="Rename the segment in this file, or leave the case out.",
             )
-
-
-def some(names: Sequence[str], most: int = SHOWN) -> str:
-    """Return the first names, and how many more there are."""
-    rest = len(names) - most
-    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")

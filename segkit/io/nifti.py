@@ -14,21 +14,23 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from nibabel.nifti1 import Nifti1Header
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from segkit.errors import InputError
 from segkit.file_names import must_exist
-from segkit.io.geometry import checked_affine
+from segkit.io.geometry import checked_affine, warn_of_shear
 from segkit.io.gzip_stream import LARGEST_RATIO, is_gzip, too_short, unpack
 from segkit.io.limits import check_finite, check_memory
 from segkit.io.mapped import MAPPED_FROM, map_numbers
-from segkit.io.nifti_header import Layout, axes, read_layout, rgb, stored_type
-from segkit.io.nifti_writer import save
+from segkit.io.nifti_header import Layout, axes, read_layout, rgb, stored_type, unit_in_mm
+from segkit.io.nifti_readings import itk_grid, readings
+from segkit.io.nifti_writer import image_of, save
 from segkit.io.scaled import ScaledNumbers, scaled_type
 from segkit.volume import Grid, Volume
 
-__all__ = ["NiftiSource", "open_scan", "save", "volume_of"]
+__all__ = ["NiftiSource", "image_of", "itk_grid", "open_scan", "readings", "save", "volume_of"]
 
 log = logging.getLogger(__name__)
 
@@ -157,6 +159,7 @@ def open_scan(path: Path) -> NiftiSource:
     """
     must_exist(path)
     layout = read_layout(path)
+    warn_of_shear(path, layout.grid)
     _check_promise(path, layout.end)
     if layout.samples == 4:
         log.warning("%s: the fourth of the colour channels (transparency) is left out", path.name)
@@ -189,6 +192,8 @@ def volume_of(image: Any, where: str = "nibabel image") -> Volume:
     _, samples = stored_type(where, voxels.dtype)
     shape, channels = axes(where, voxels.shape)
     affine = checked_affine(where, image.affine)
+    if isinstance(image.header, Nifti1Header):  # NIfTI-2's is one as well
+        affine[:3] *= unit_in_mm(image.header)
     if samples > 1:
         voxels, channels = rgb(voxels), channels * 3
     voxels = np.moveaxis(voxels.reshape(*shape, channels), -1, 0)

@@ -17,12 +17,15 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from segkit.errors import InputError
-from segkit.io.geometry import checked_affine, unusable_affine
+from segkit.io.geometry import checked_affine, unusable_affine, warn_once
 from segkit.io.gzip_stream import first_bytes
 from segkit.volume import Grid, Shape
 
-log = logging.getLogger(__name__)
-
+_LENGTH, _METRE = 7, 1
+"""The bits of ``xyzt_units`` that name the unit of length, and the name of the metre."""
+_MM = {_METRE: 1000.0, 3: 0.001}
+_LONGEST_EDGE = 0.1
+"""Metres."""
 _HEADERS = {348: Nifti1Header, 540: Nifti2Header}
 _QUIET = logging.getLogger(f"{__name__}.nibabel")
 _QUIET.propagate = False
@@ -58,7 +61,7 @@ def read_layout(path: Path) -> Layout:
         InputError: not NIfTI, a damaged header, an unusable affine, or a type that is no real number per voxel.
     """
     header = read_header(path)
-    _warn_of_unit(path, header)
+    _warn_of_metres(path, header)
     stored, samples = stored_type(path, header.get_data_dtype())
     scale = _scale(path, header) if samples == 1 else None
     offset = int(header.get_data_offset())
@@ -97,10 +100,26 @@ def grid_of(path: Path, header: Any) -> Grid:
     """The voxel grid: sform, else qform, else the voxel edges alone (nibabel's order)."""
     shape, _ = axes(path, header.get_data_shape())
     try:
-        affine = np.asarray(header.get_best_affine())
+        affine = np.array(header.get_best_affine(), np.float64)
     except (HeaderDataError, ValueError) as error:
         raise _not_nifti(path, f"a qform that is no rotation ({error})") from error
+    affine[:3] *= unit_in_mm(header)
     return Grid(shape, checked_affine(path, affine))
+
+
+def unit_in_mm(header: Any) -> float:
+    """Return the length in mm of the unit of ``xyzt_units``: metre, mm or micrometre, and mm where it says nothing."""
+    unit = int(header["xyzt_units"]) & _LENGTH
+    if unit == _METRE and np.linalg.norm(header.get_best_affine()[:3, :3], axis=0).max() >= _LONGEST_EDGE:
+        return 1.0  # no scanner has voxels of 100 mm: it is the name of the unit that is wrong
+    return _MM.get(unit, 1.0)
+
+
+def _warn_of_metres(path: Path, header: Any) -> None:
+    if int(header["xyzt_units"]) & _LENGTH == _METRE and unit_in_mm(header) == 1.0:
+        warn_once(
+            f"{path}: its header calls the lengths metres, which voxels of that size cannot be; they are read as mm"
+        )
 
 
 def axes(where: str | Path, shape: tuple[int, ...]) -> tuple[Shape, int]:
@@ -134,13 +153,6 @@ def stored_type(where: str | Path, dtype: np.dtype[Any]) -> tuple[np.dtype[Any],
         found=f"complex numbers ({dtype.name})",
         remedy="Save the magnitude (or real and imaginary part as two channels) instead.",
     )
-
-
-def _warn_of_unit(path: Path, header: Any) -> None:
-    """Lengths are read as mm whatever the header calls them, as nibabel does: it is mostly the name that lies."""
-    unit = {1: "m", 3: "micrometres"}.get(int(header["xyzt_units"]) & 7)
-    if unit:
-        log.warning("%s: its header calls the lengths %s; they are read as mm", path.name, unit)
 
 
 def _scale(path: Path, header: Any) -> tuple[float, float] | None:

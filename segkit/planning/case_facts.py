@@ -6,8 +6,7 @@ Axes are X, Y, Z after the scan has been turned to the nearest RAS+ orientation;
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,28 +15,16 @@ from numpy.typing import NDArray
 
 from segkit.dataset import Case, Dataset
 from segkit.errors import InputError
-from segkit.io import check_same_grid, read_case, read_labels
+from segkit.io.case_labels import case_labels, case_scan
+from segkit.planning.channel_facts import ChannelFacts, channel_facts, voxels_hash
+from segkit.planning.label_facts import LabelFacts, Point, border_share, label_facts
 from segkit.preprocessing.crop import Box, content_box
 from segkit.preprocessing.labels import to_indices
 from segkit.preprocessing.orient import to_ras
 from segkit.regions import membership
-from segkit.volume import Shape, Unit, Volume
+from segkit.volume import Grid, Shape, Unit, Volume
 
 SEED = 1234
-
-Point = tuple[float, float, float]
-
-
-@dataclass(frozen=True)
-class LabelFacts:
-    """One label in one case; positions in mm (or px) from the scan's first voxel, per axis."""
-
-    voxels: int
-    volume: float
-    """mm^3, or px."""
-    centroid: Point
-    deviation: Point
-    """Standard deviation of its voxels' positions."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +45,17 @@ class CaseFacts:
     """Whether the case has a label map."""
     ignored: int = 0
     """Voxels that nobody has annotated."""
+    channels: tuple[ChannelFacts, ...] = ()
+    border: float = 0.0
+    """Share of the voxels on the faces of the scan that are labelled."""
+    voxels_hash: str = ""
+    """Equal for two cases whose images have the same voxels, however they are stored."""
+
+    @property
+    def size(self) -> Point:
+        """Edges of the field of view."""
+        x, y, z = (number * edge for number, edge in zip(self.shape, self.spacing, strict=True))
+        return (x, y, z)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,30 +79,41 @@ def measure_case(case: Case, dataset: Dataset, number: int = 0, draws: int = 1) 
     Raises:
         InputError: unusable files, channels or labels on different grids, unknown label values.
     """
-    volume = read_case(case.images)
+    volume = case_scan(case.images)
     _check_channels(volume, case.images[0], dataset)
     turned, axis_map = to_ras(volume)
     box = content_box(turned.array)
-    indices = np.zeros(turned.array.shape[1:], dtype=np.uint8)
-    if case.label is not None:
-        labels = read_labels(case.label, dataset.value_names, subset=dataset.subset)
-        check_same_grid(volume.grid, labels.grid, case.label)
-        found = to_indices(labels.array, dataset.targets, dataset.subset, case.label, ignore=dataset.ignore)
-        indices = axis_map.apply(found)[0]
+    indices = axis_map.apply(read_indices(case, dataset, volume.grid).array)[0]
     ignored = indices > len(dataset.targets)
     indices = np.where(ignored, 0, indices)
+    samples, which = _drawn(turned.array, indices, number, draws)
+    channels = channel_facts(turned.array, samples)
     facts = CaseFacts(
         id=case.id,
         shape=turned.grid.shape,
         spacing=turned.spacing,
         cropped=turned.with_array(turned.array[(slice(None), *box)]).grid.shape,
-        labels=_label_facts(indices, turned.spacing, dataset),
+        labels=_with_medians(label_facts(indices, turned.spacing, dataset), samples, which, dataset),
         outside=_outside(indices, box),
-        constant=_constant_channels(turned.array, dataset.channels),
+        constant=tuple(
+            name for name, facts in zip(dataset.channels, channels, strict=True) if facts.lowest == facts.highest
+        ),
         labelled=case.label is not None,
         ignored=int(np.count_nonzero(ignored)),
+        channels=channels,
+        border=border_share(indices),
+        voxels_hash=voxels_hash(turned.array),
     )
-    return MeasuredCase(facts, volume.unit, _drawn(turned.array, indices, number, draws))
+    return MeasuredCase(facts, volume.unit, samples)
+
+
+def read_indices(case: Case, dataset: Dataset, grid: Grid) -> Volume:
+    """Return the label map of a case on the ``grid`` of its scan as indices, see `to_indices`; zeros without one."""
+    if case.label is None:
+        return Volume(np.zeros((1, *grid.shape), dtype=np.uint8), grid.affine, grid.unit)
+    labels = case_labels(case.label, case.images[0], grid, dataset.value_names, subset=dataset.subset)
+    found = to_indices(labels.array, dataset.targets, dataset.subset, case.label, ignore=dataset.ignore)
+    return labels.with_array(found)
 
 
 def case_warnings(facts: CaseFacts) -> list[str]:
@@ -131,48 +140,30 @@ def _check_channels(volume: Volume, path: Path, dataset: Dataset) -> None:
         )
 
 
-def _label_facts(indices: NDArray[Any], spacing: Point, dataset: Dataset) -> dict[str, LabelFacts]:
-    holds = np.array(membership(dataset.labels, dataset.regions))
-    means, deviations = [], []
-    count = np.zeros(0)
-    for axis, edge in enumerate(spacing):
-        # Voxels of every label per plane: all that centroids and spreads need, and small.
-        planes = np.stack([_counted(plane, holds.shape[1]) for plane in np.moveaxis(indices, axis, 0)]) @ holds.T
-        count = planes.sum(axis=0)
-        positions = (np.arange(len(planes)) * edge)[:, None]
-        mean = (planes * positions).sum(axis=0) / np.maximum(count, 1)
-        square = (planes * (positions - mean) ** 2).sum(axis=0) / np.maximum(count, 1)
-        means.append(mean)
-        deviations.append(np.sqrt(square))
-    voxel = float(np.prod(spacing))
-    return {
-        name: LabelFacts(int(count[i]), float(count[i] * voxel), _point(means, i), _point(deviations, i))
-        for i, name in enumerate(dataset.labels)
-        if count[i]
-    }
-
-
-def _counted(plane: NDArray[Any], length: int) -> NDArray[np.intp]:
-    return np.bincount(plane.ravel(), minlength=length)
-
-
-def _point(axes: list[NDArray[np.float64]], index: int) -> Point:
-    x, y, z = (float(axis[index]) for axis in axes)
-    return (x, y, z)
-
-
 def _outside(indices: NDArray[Any], box: Box) -> int:
     return int(np.count_nonzero(indices) - np.count_nonzero(indices[box]))
 
 
-def _constant_channels(array: NDArray[Any], names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(name for name, channel in zip(names, array, strict=True) if channel.min() == channel.max())
-
-
-def _drawn(array: NDArray[Any], indices: NDArray[Any], number: int, draws: int) -> NDArray[np.float32]:
+def _drawn(
+    array: NDArray[Any], indices: NDArray[Any], number: int, draws: int
+) -> tuple[NDArray[np.float32], NDArray[Any]]:
+    """Values (C, N) and indices (N) of labelled voxels; N is 0 without any."""
     labelled = np.flatnonzero(indices)
     if not labelled.size:
-        return np.empty((array.shape[0], 0), dtype=np.float32)
+        return np.empty((array.shape[0], 0), dtype=np.float32), np.empty(0, indices.dtype)
     random = np.random.Generator(np.random.Philox(key=[SEED, number]))
     x, y, z = np.unravel_index(labelled[random.integers(labelled.size, size=draws)], indices.shape)
-    return np.asarray(array[:, x, y, z], dtype=np.float32)
+    return np.asarray(array[:, x, y, z], dtype=np.float32), indices[x, y, z]
+
+
+def _with_medians(
+    facts: dict[str, LabelFacts], samples: NDArray[Any], which: NDArray[Any], dataset: Dataset
+) -> dict[str, LabelFacts]:
+    """The facts of labels with the medians of the samples (C, N) that lie in them."""
+    held = dict(zip(dataset.labels, np.array(membership(dataset.labels, dataset.regions)), strict=True))
+    found = {}
+    for name, label in facts.items():
+        inside = samples[:, held[name][which]]
+        medians = tuple(float(each) for each in np.median(inside, axis=1)) if inside.size else ()
+        found[name] = replace(label, medians=medians)
+    return found

@@ -17,7 +17,8 @@ from segkit.config import NetworkConfig, PlanConfig
 from segkit.errors import InputError
 from segkit.planning.planner import decide
 from segkit.planning.stages import DYNUNET, SEGRESNET, norm_of, one_norm
-from segkit.planning.task import Spacing, Task
+from segkit.planning.target_spacing import Spacing
+from segkit.planning.task import Task
 from segkit.plans import ChannelPlan, NetworkPlan, Plan
 from segkit.volume import Shape
 

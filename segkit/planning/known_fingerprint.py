@@ -14,8 +14,10 @@ from segkit import __version__
 from segkit.dataset import Dataset
 from segkit.files import write_text
 from segkit.locks import turn
-from segkit.planning.case_facts import CaseFacts, LabelFacts
+from segkit.planning.case_facts import CaseFacts
+from segkit.planning.channel_facts import ChannelFacts
 from segkit.planning.fingerprint import SAMPLES, THREADS, Fingerprint, Intensity, Progress, measure, warn_of
+from segkit.planning.label_facts import LabelFacts
 from segkit.preprocessing.content import content_hash
 from segkit.preprocessing.store import NOT_OF_DATASET, fields_but
 from segkit.preprocessing.store_folder import mark_store
@@ -81,9 +83,16 @@ def _read(place: Path, dataset: Dataset) -> Fingerprint | None:
 
 
 def _case(facts: dict[str, Any], case_id: str) -> CaseFacts:
+    points = ("centroid", "deviation", "thickness", "medians")
     labels = {
-        name: LabelFacts(**{**label, "centroid": tuple(label["centroid"]), "deviation": tuple(label["deviation"])})
+        name: LabelFacts(**{**label, **{point: tuple(label[point]) for point in points}})
         for name, label in facts["labels"].items()
     }
     tuples = {name: tuple(facts[name]) for name in ("shape", "spacing", "cropped", "constant")}
-    return CaseFacts(**{**facts, **tuples, "id": case_id, "labels": labels})
+    channels = tuple(_channel(channel) for channel in facts["channels"])
+    return CaseFacts(**{**facts, **tuples, "id": case_id, "labels": labels, "channels": channels})
+
+
+def _channel(facts: dict[str, Any]) -> ChannelFacts:
+    labelled = facts["labelled"]
+    return ChannelFacts(**{**facts, "labelled": None if labelled is None else tuple(labelled)})

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from segkit.errors import UsageError
 from segkit.memory import parse_size
 from segkit.planning.stages import BYTES_PER_ELEMENT, activation_elements, default_features
-from segkit.planning.task import LARGEST_BATCH, Spacing, Task
+from segkit.planning.target_spacing import Spacing
+from segkit.planning.task import LARGEST_BATCH, Task
 from segkit.planning.topology import LEAST_EDGE, Topology, find_topology
 from segkit.volume import Shape
 

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from segkit.config import NetworkConfig, PlanConfig
 from segkit.dataset import Dataset
 from segkit.errors import UsageError
+from segkit.planning.data_ranges import ranges_of
 from segkit.planning.fingerprint import Fingerprint
 from segkit.planning.mirror import choose_mirroring
 from segkit.planning.patch import choose_batch, choose_patch
 from segkit.planning.schemes import plan_channels, plan_crop
 from segkit.planning.stages import build_stages, needs
-from segkit.planning.task import Spacing, Task
+from segkit.planning.target_spacing import Spacing, choose_slice_axis, median_size, usual_spacing, without_slices
+from segkit.planning.task import Task
 from segkit.planning.topology import LEAST_EDGE, Topology
 from segkit.plans import Plan
-from segkit.preprocessing.resample import grid_shape
-from segkit.volume import Shape
-
-ANISOTROPY = 3.0
-"""A coarsest axis beyond this factor is treated apart."""
 
 
 def make_plan(
@@ -48,7 +42,7 @@ def make_plan(
     Raises:
         UsageError: a choice that does not fit the data; the message says what to choose instead.
     """
-    task = Task(fingerprint, dataset, network, plan, batch_size, _slice_axis(fingerprint, network.dims))
+    task = Task(fingerprint, dataset, network, plan, batch_size, choose_slice_axis(fingerprint.cases, network.dims))
     return decide(task, mirror)
 
 
@@ -56,7 +50,7 @@ def decide(task: Task, mirror: Any) -> Plan:
     """As `make_plan`, for a task whose slice axis is known."""
     fingerprint, dataset, network = task.fingerprint, task.dataset, task.network
     spacing, spacing_reason = _spacing(task)
-    size = median_size(fingerprint, spacing)
+    size = median_size(fingerprint.cases, spacing)
     topology, features, patch_reason = choose_patch(task, spacing, size)
     batch_size, batch_reason = choose_batch(task, topology.patch, size)
     # Regions overlap, so that a voxel has no one name to change.
@@ -82,6 +76,7 @@ def decide(task: Task, mirror: Any) -> Plan:
         crop_to_content=crop,
         network=build_stages(topology, features, inputs=len(channels), config=network),
         needs=needs(network.name),
+        training=ranges_of(fingerprint.cases),
         reasons={
             "slices": _slice_reason(task),
             "spacing": spacing_reason,
@@ -92,31 +87,6 @@ def decide(task: Task, mirror: Any) -> Plan:
             "network": _network_reason(topology, network),
         },
     )
-
-
-def median_size(fingerprint: Fingerprint, spacing: Spacing) -> Shape:
-    """Per-axis median size in voxels of the cropped cases once they are resampled to ``spacing``."""
-    sizes = [grid_shape(case.cropped, case.spacing, spacing) for case in fingerprint.cases]
-    x, y, z = (max(1, round(float(edge))) for edge in np.median(sizes, axis=0))
-    return (x, y, z)
-
-
-def _slice_axis(fingerprint: Fingerprint, dims: int | None) -> int | None:
-    size = np.median([case.shape for case in fingerprint.cases], axis=0)
-    edges = np.median([case.spacing for case in fingerprint.cases], axis=0)
-    if dims is None:
-        dims = 3 if size.min() > 1 else 2
-    if dims == 3:
-        if size.min() <= 1:
-            raise UsageError("network.dims=3: the dataset holds single slices or pictures. Use network.dims=2.")
-        return None
-    if dims != 2:
-        raise UsageError(f"network.dims={dims} must be 2 or 3.")
-    single = [axis for axis in range(3) if size[axis] <= 1]
-    if single:
-        return single[-1]
-    coarsest = [axis for axis in range(3) if edges[axis] >= 0.99 * edges.max()]
-    return min(reversed(coarsest), key=lambda axis: size[axis])
 
 
 def _slice_reason(task: Task) -> str:
@@ -130,28 +100,11 @@ def _slice_reason(task: Task) -> str:
 
 def _spacing(task: Task) -> tuple[Spacing, str]:
     given = task.plan.spacing
-    if given is not None:
-        if len(given) != 3 or min(given[axis] for axis in task.axes) <= 0:
-            raise UsageError(f"plan.spacing={list(given)} needs three positive numbers, for X, Y and Z.")
-        return _without_slices(task, [float(edge) for edge in given]), "As asked (plan.spacing)."
-    edges = np.array([case.spacing for case in task.fingerprint.cases])
-    target = [float(f"{edge:.5g}") for edge in np.median(edges, axis=0)]
-    reason = "The median of the scans along each axis."
-    coarse = int(np.argmax(target))
-    others = [axis for axis in range(3) if axis != coarse]
-    size = median_size(task.fingerprint, (target[0], target[1], target[2]))
-    finest_other = max(target[axis] for axis in others)
-    thin = size[coarse] * ANISOTROPY < min(size[axis] for axis in others)
-    if task.slice_axis is None and target[coarse] > ANISOTROPY * finest_other and thin:
-        tenth = float(f"{np.percentile(edges[:, coarse], 10):.5g}")
-        target[coarse] = max(tenth, finest_other)
-        reason += f" Slices are thick along {'xyz'[coarse]}: there the finest tenth of the scans counts."
-    return _without_slices(task, target), reason
-
-
-def _without_slices(task: Task, edges: Sequence[float]) -> Spacing:
-    x, y, z = (None if axis == task.slice_axis else edges[axis] for axis in range(3))
-    return (x, y, z)
+    if given is None:
+        return usual_spacing(task.fingerprint.cases, task.slice_axis)
+    if len(given) != 3 or min(given[axis] for axis in task.axes) <= 0:
+        raise UsageError(f"plan.spacing={list(given)} needs three positive numbers, for X, Y and Z.")
+    return without_slices([float(edge) for edge in given], task.slice_axis), "As asked (plan.spacing)."
 
 
 def _network_reason(topology: Topology, network: NetworkConfig) -> str:

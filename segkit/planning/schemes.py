@@ -7,8 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from segkit.plan_values import Scheme
 from segkit.planning.fingerprint import Fingerprint, Intensity
 from segkit.plans import ChannelPlan
+
+SCHEMES: dict[str, Scheme] = {"ct": "ct", "nonorm": "none", "none": "none"}
+"""By the name of a channel in lower case; all others are z-scored."""
 
 MASKED_BELOW = 3 / 4
 """Where the content is less than this share of a typical scan, z-scores are taken inside it only (nnU-Net's rule)."""
@@ -43,15 +47,24 @@ def content_share(fingerprint: Fingerprint) -> float:
     return float(np.median(shares))
 
 
+def scheme_of(name: str) -> Scheme:
+    """Return how a channel of this name is normalized.
+
+    >>> scheme_of("CT"), scheme_of("noNorm"), scheme_of("T1")
+    ('ct', 'none', 'zscore')
+    """
+    return SCHEMES.get(name.strip().lower(), "zscore")
+
+
 def _channel(name: str, facts: Intensity, masked: bool) -> tuple[ChannelPlan, str]:
-    key = name.strip().lower()
-    if key == "ct":
+    scheme = scheme_of(name)
+    if scheme == "ct":
         planned = ChannelPlan(name, "ct", facts.lower, facts.upper, facts.mean, facts.std or 1.0)
         return planned, (
             f"CT values mean the same in every scan: cut off at {facts.lower:.0f} and {facts.upper:.0f}, the range of"
             " 99 % of the labelled voxels, then scaled by their mean and spread."
         )
-    if key in ("nonorm", "none"):
+    if scheme == "none":
         return ChannelPlan(name, "none"), "Left as it is, as the channel's name asks."
     where = " inside its content" if masked else ""
     return ChannelPlan(name, "zscore", masked=masked), (

@@ -12,9 +12,6 @@ from segkit.planning.fingerprint import Fingerprint
 LARGEST_BATCH = 2
 """That is planned unasked."""
 
-Spacing = tuple[float | None, float | None, float | None]
-"""Voxel edges X, Y, Z; None along a 2D network's slice axis."""
-
 
 @dataclass(frozen=True)
 class Task:

@@ -20,7 +20,6 @@ from segkit.preprocessing.crop import Box, content_box, content_mask, mask_box
 from segkit.preprocessing.intensity import Normalizer, apply_normalizers, normalizers
 from segkit.preprocessing.labels import index_dtype
 from segkit.preprocessing.orient import AxisMap, to_ras
-from segkit.preprocessing.remarks import remarks
 from segkit.preprocessing.resample import (
     axis_matrices,
     grid_shape,
@@ -28,6 +27,7 @@ from segkit.preprocessing.resample import (
     resample_bytes,
     resample_labels,
 )
+from segkit.preprocessing.scan_warnings import scan_warnings
 from segkit.volume import Grid, Shape, Volume
 
 log = logging.getLogger(__name__)
@@ -53,9 +53,12 @@ class WayBack:
         return math.prod(self.source_shape)
 
     def view(self, array: NDArray[Any]) -> NDArray[Any]:
-        """What the network saw of an array (X, Y, Z) on the scan's grid, in RAS+ order; writing to it writes there."""
-        turned: NDArray[Any] = self.axis_map.apply(array[None])[0]
-        return turned[self.box]
+        """Return what the network saw of an array (X, Y, Z) or (K, X, Y, Z) on the scan's grid, in RAS+ order.
+
+        It is a view: writing to it writes to the array.
+        """
+        turned: NDArray[Any] = self.axis_map.apply(array.reshape(-1, *array.shape[-3:]))[:, *self.box]
+        return turned if array.ndim == 4 else np.asarray(turned[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +120,8 @@ def prepare(volume: Volume, plan: Plan, *, where: str | Path = "scan", max_memor
         OutOfMemoryError: a grid at the plan's spacing that is too large.
     """
     parts = prepare_parts(volume, plan, where=where)
-    for remark in remarks(parts.grid, plan, parts.normalizers, where=where):
-        log.warning("%s", remark)
+    for warning in scan_warnings(parts.grid, plan, parts.normalizers):
+        log.warning("%s: %s", where, warning)
     if parts.shape != parts.way_back.cropped_shape:
         _require_memory(parts, volume, where, max_memory)
     x, y, z = (slice(0, size) for size in parts.shape)

@@ -52,5 +52,5 @@ def _unknown_values(unknown: NDArray[Any], labels: Mapping[str, int], where: str
         expected=f"only the values background 0, {named}{', ...' if len(labels) > LISTED else ''}",
         found=f"also {', '.join(counts)}{more}",
         remedy="Name these values in the dataset, or choose labels with dataset.labels={NAME:VALUE,...}, which makes"
-        " the others background.",
+        f" the others background. Where such voxels are not annotated, give dataset.ignore={values[0]}.",
     )

@@ -25,7 +25,7 @@ from segkit import __version__
 from segkit.dataset import Case, Dataset
 from segkit.errors import InputError
 from segkit.files import remove_leftovers_of_ended
-from segkit.io import check_same_grid, read_case, read_labels
+from segkit.io.case_labels import case_labels, case_scan
 from segkit.locks import turn
 from segkit.plans import Plan
 from segkit.preprocessing.array_file import ArrayFile, map_arrays, write_arrays
@@ -50,6 +50,7 @@ NOT_OF_PLAN = {
     "network",
     "reasons",
     "segments",
+    "training",
     "format_version",
 }
 NOT_OF_DATASET = {"name", "root", "cases", "segments", "notices"}
@@ -151,10 +152,9 @@ def fields_but(item: Plan | Dataset, left_out: Collection[str]) -> dict[str, Any
 
 def _write(case: Case, dataset: Dataset, plan: Plan, content: str, place: Path) -> PreparedCase:
     """Prepare a case whose files have this ``content`` and keep it."""
-    volume = read_case(case.images)
+    volume = case_scan(case.images)
     label_path = _label_path(case)
-    labels = read_labels(label_path, dataset.value_names, subset=dataset.subset)
-    check_same_grid(volume.grid, labels.grid, label_path)
+    labels = case_labels(label_path, case.images[0], volume.grid, dataset.value_names, subset=dataset.subset)
     indices = to_indices(labels.array, plan.targets, dataset.subset, label_path, ignore=plan.ignore)
     prepared = prepare(volume, plan, where=case.images[0])
     network_labels = prepare_labels(labels.with_array(indices), plan, prepared.way_back)

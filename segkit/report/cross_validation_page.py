@@ -5,19 +5,20 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
-from segkit.report.page import html_page
+from segkit.report.page import html_page, paragraph
 from segkit.report.tables import Cell, html_table
 
 Table = tuple[Sequence[str], Sequence[Sequence[Cell]]]
 
 
-def cross_validation_page(dataset: str, folds: Table, pieces: Table) -> str:
+def cross_validation_page(dataset: str, folds: Table, pieces: Table, trainings: str = "") -> str:
     """The page, to be written into the study's folder: its links and pictures are those of the files there.
 
     Args:
         dataset: its name.
-        folds: header and rows of Dice per label; the columns from the fourth on are the folds.
+        folds: header and rows of Dice per label; the columns from the fifth on are the folds.
         pieces: header and rows of Dice with all pieces of a label and with the largest only.
+        trainings: what the trainings of the folds have in common.
     """
     parts = [
         f"<h1>Cross-validation on {html.escape(dataset)}</h1>",
@@ -25,10 +26,12 @@ def cross_validation_page(dataset: str, folds: Table, pieces: Table) -> str:
         '<a href="evaluation/report.html">All metrics, case by case</a>.</p>',
         "<h2>Dice per fold</h2>",
         html_table(*folds),
-        "<p>Of a fold: the mean over its cases that have the label. Mean and sd (of the sample) are over folds.</p>",
+        "<p>Of a fold: the mean over its cases that have the label. The mean is that of the folds; "
+        "the standard deviations, of the sample, are over the means of the folds and over all cases.</p>",
+        paragraph(trainings),
         *(_pieces(pieces) if pieces[1] else []),
         "<h2>Curves</h2>",
-        *(_curve(number, name) for number, name in enumerate(folds[0][3:])),
+        *(_curve(number, name) for number, name in enumerate(folds[0][4:])),
     ]
     return html_page("Cross-validation", parts)
 

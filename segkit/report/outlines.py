@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +12,7 @@ from PIL import Image
 from scipy import ndimage
 
 from segkit.io.mapped import blocks, drop_pages
+from segkit.labels.colors import Color
 from segkit.preprocessing.crop import border_values, differs
 
 OUTLINE_PIXELS = 2
@@ -23,36 +23,9 @@ CT_BELOW = -500
 """Only Hounsfield units have a hundredth of the voxels below this."""
 SAMPLED_VOXELS = 4_000_000
 """Of larger scans every n-th voxel along each axis says how bright the scan is."""
-_COLOURS = [
-    (255, 80, 80),
-    (80, 225, 80),
-    (95, 165, 255),
-    (255, 215, 60),
-    (240, 110, 240),
-    (60, 225, 225),
-    (255, 150, 60),
-    (180, 140, 255),
-]
-_CYAN = 5
-"""Where colour pictures begin: a fundus or a stained slide is red, and a red outline is lost on it."""
 
-Colour = tuple[int, int, int]
-Colours = Mapping[int, Colour]
+Colours = Mapping[int, Color]
 """By the value of a label."""
-
-
-def label_colours(names: Mapping[str, int], *, coloured: bool) -> dict[int, Colour]:
-    """A colour for each of ``names`` (label -> value), other ones where the scan is ``coloured`` itself."""
-    return {value: _colour(index) for index, value in enumerate(names.values(), start=_CYAN if coloured else 0)}
-
-
-def _colour(index: int) -> Colour:
-    """A bright colour, different for each of many labels."""
-    if index < len(_COLOURS):
-        return _COLOURS[index]
-    # Steps of the golden ratio keep the hues of neighbours apart.
-    red, green, blue = colorsys.hsv_to_rgb(index * 0.618034 % 1, 0.55 + 0.4 * (index % 2), 1)
-    return (int(255 * red), int(255 * green), int(255 * blue))
 
 
 def grey_of(shown: NDArray[Any], limits: tuple[float, float]) -> NDArray[np.uint8]:

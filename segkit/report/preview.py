@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from segkit.files import atomic_path
+from segkit.labels.colors import Color, label_colors
 from segkit.postprocessing import present_values
 from segkit.preprocessing.orient import AxisMap, to_ras
 from segkit.report.outlines import (
     OUTLINE_PIXELS,
-    Colour,
     Colours,
     grey_of,
-    label_colours,
     limits_of,
     outlined,
 )
@@ -58,13 +57,16 @@ _VIEWS = (
 )
 
 
-def write_preview(path: Path, scan: Volume, labels: Volume, names: Mapping[str, int]) -> None:
+def write_preview(
+    path: Path, scan: Volume, labels: Volume, names: Mapping[str, int], *, colors: Mapping[str, Color] | None = None
+) -> None:
     """Draw the outlines of ``labels`` (1, X, Y, Z) on ``scan`` (C, X, Y, Z), both on one grid, into a PNG.
 
-    ``names`` (label -> value) stand in the legend, each with its colour. Of several channels the first is shown,
-    except that the three of a picture are its colours. A volume has its three planes, and below them a sheet of slices.
+    ``names`` (label -> value) stand in the legend, each with its color (of ``colors``, or by its place). Of several
+    channels the first is shown, except that the three of a picture are its colours. A volume has its three planes, and
+    below them a sheet of slices.
     """
-    colours = label_colours(names, coloured=_coloured(scan))
+    colours = _by_value(names, colors)
     if scan.unit == "px":
         rows = [[_picture(scan, labels, colours)]]
     else:
@@ -76,13 +78,19 @@ def write_preview(path: Path, scan: Volume, labels: Volume, names: Mapping[str, 
 
 
 def draw_comparison(
-    scan: Volume, predicted: Volume, reference: Volume, names: Mapping[str, int], *, across: int | None = None
+    scan: Volume,
+    predicted: Volume,
+    reference: Volume,
+    names: Mapping[str, int],
+    *,
+    across: int | None = None,
+    colors: Mapping[str, Color] | None = None,
 ) -> Image.Image:
     """The outlines of ``predicted`` over ``reference``, filled, in the planes where the two differ most.
 
     All are on one grid. With ``across`` only the plane across that axis (in RAS+ order) is shown.
     """
-    colours = label_colours(names, coloured=_coloured(scan))
+    colours = _by_value(names, colors)
     if scan.unit == "px":
         planes = [_picture(scan, predicted, colours, reference)]
     else:
@@ -90,11 +98,12 @@ def draw_comparison(
     return _page([planes], _legend(names, colours, predicted, reference))
 
 
-def _coloured(scan: Volume) -> bool:
-    return scan.unit == "px" and scan.channels > 1
+def _by_value(names: Mapping[str, int], colors: Mapping[str, Color] | None) -> Colours:
+    known = label_colors(names, colors)
+    return {value: known[name] for name, value in names.items()}
 
 
-def _legend(names: Mapping[str, int], colours: Colours, *maps: Volume) -> list[tuple[str, Colour]]:
+def _legend(names: Mapping[str, int], colours: Colours, *maps: Volume) -> list[tuple[str, Color]]:
     """The labels that some of ``maps`` has."""
     present = {value for each in maps for value in present_values(each.array)}
     return [(name, colours[value]) for name, value in names.items() if value in present]
@@ -217,7 +226,7 @@ def _width(row: Sequence[Image.Image]) -> int:
     return sum(image.width for image in row) + _MARGIN * (len(row) + 1)
 
 
-def _page(rows: Sequence[Sequence[Image.Image]], legend: Sequence[tuple[str, Colour]]) -> Image.Image:
+def _page(rows: Sequence[Sequence[Image.Image]], legend: Sequence[tuple[str, Color]]) -> Image.Image:
     """Rows of images, the legend below."""
     heights = [max(image.height for image in row) + _MARGIN for row in rows]
     top = sum(heights) + _MARGIN
@@ -238,7 +247,7 @@ def _page(rows: Sequence[Sequence[Image.Image]], legend: Sequence[tuple[str, Col
     return page
 
 
-def _entry(page: Image.Image, name: str, colour: Colour, place: tuple[int, int]) -> None:
+def _entry(page: Image.Image, name: str, colour: Color, place: tuple[int, int]) -> None:
     draw = ImageDraw.Draw(page)
     x, y = place
     draw.rectangle((x, y + 2, x + _SWATCH, y + 2 + _SWATCH), fill=colour)

@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from segkit.files import atomic_path
+from segkit.labels.colors import Color, label_colors
 
 MOST_NAMED = 8
 """Labels that get a colour, a name and a band of their own; of more only the lowest."""
@@ -24,12 +25,14 @@ LONGEST_NAME = 40
 Rows = Sequence[Mapping[str, float | str]]
 
 
-def write_progress_picture(path: Path, rows: Rows, labels: Sequence[str]) -> None:
-    """Draw the rows of training.csv; needs no display server."""
+def write_progress_picture(
+    path: Path, rows: Rows, labels: Sequence[str], *, colors: Mapping[str, Color] | None = None
+) -> None:
+    """Draw the rows of training.csv, each label in its color as in every other picture; needs no display server."""
     figure = Figure(figsize=(8, 9), layout="constrained")
     FigureCanvasAgg(figure)
     upper, middle, lower = figure.subplots(3, 1, sharex=True, height_ratios=(4, 2, 1.5))
-    _draw_dice(upper, rows, labels)
+    _draw_dice(upper, rows, label_colors(labels, colors))
     _draw_loss(middle, rows)
     _draw_time(lower, rows)
     with atomic_path(path) as temporary, warnings.catch_warnings():
@@ -38,7 +41,7 @@ def write_progress_picture(path: Path, rows: Rows, labels: Sequence[str]) -> Non
         figure.savefig(temporary, dpi=100, format="png")
 
 
-def _draw_dice(axes: Axes, rows: Rows, labels: Sequence[str]) -> None:
+def _draw_dice(axes: Axes, rows: Rows, labels: Mapping[str, Color]) -> None:
     axes.set(ylabel="Dice on validation cases", ylim=(0, 1))
     axes.grid(alpha=0.3)
     if not _series(rows, "dice")[0]:
@@ -46,12 +49,14 @@ def _draw_dice(axes: Axes, rows: Rows, labels: Sequence[str]) -> None:
         return
     named, prefix = list(labels), ""
     if len(labels) > MOST_NAMED:
-        named, prefix = _lowest(rows, labels), "lowest: "
+        named, prefix = _lowest(rows, list(labels)), "lowest: "
     for label in labels:
         if label not in named:
             axes.plot(*_series(rows, f"dice_{label}"), color="lightgray", linewidth=1, zorder=1)
-    for number, label in enumerate(named):
-        _draw_with_band(axes, rows, f"dice_{label}", label=_plain(prefix + label), color=f"C{number}", linewidth=1.5)
+    for label in named:
+        red, green, blue = labels[label]
+        color = f"#{red:02x}{green:02x}{blue:02x}"
+        _draw_with_band(axes, rows, f"dice_{label}", label=_plain(prefix + label), color=color, linewidth=1.5)
     if len(labels) != 1:
         _draw_with_band(axes, rows, "dice", label="mean over labels", color="black", linewidth=2.5)
     handles = axes.get_legend_handles_labels()[0]

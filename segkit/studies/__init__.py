@@ -11,7 +11,10 @@ from segkit.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from segkit.studies.cross_validation import cross_validate
+    from segkit.studies.measuring import measured_here
 
-__all__ = ["cross_validate"]
+__all__ = ["cross_validate", "measured_here"]
 
-__getattr__ = lazy_names(__name__, {"cross_validate": "segkit.studies.cross_validation"})
+__getattr__ = lazy_names(
+    __name__, {"cross_validate": "segkit.studies.cross_validation", "measured_here": "segkit.studies.measuring"}
+)

@@ -21,10 +21,10 @@ from typing import Any
 
 from segkit.bundle import read_bundle, write_bundle
 from segkit.bundle_agreement import joint_agreement
-from segkit.config import load
+from segkit.config import TrainConfig, load
 from segkit.config_words import given_keys
 from segkit.dataset_plan import open_dataset
-from segkit.errors import Interrupted, UsageError
+from segkit.errors import Interrupted
 from segkit.evaluation import Evaluation, evaluate
 from segkit.evaluation.pairs import find_pairs
 from segkit.files import remove_leftovers, write_text
@@ -32,13 +32,16 @@ from segkit.locks import check_free, sole_use
 from segkit.planning.fingerprint import Progress
 from segkit.report.cross_validation_page import cross_validation_page
 from segkit.report.evaluation_page import write_evaluation
-from segkit.studies.fold_table import fold_dice, fold_rows, gain_rows, over_folds
-from segkit.studies.folds import folds_of, keep_folds
+from segkit.studies.comparable import MEASURED, described, is_open, measured_once
+from segkit.studies.fold_table import case_dice, fold_dice, fold_rows, gain_rows, in_common, over_folds
+from segkit.studies.folds import check_overrides, folds_of, keep_folds
 from segkit.studies.largest_component import Gain, largest_component_gains
+from segkit.studies.measuring import measured
 from segkit.studies.out_of_fold import predict_out_of_fold
 from segkit.studies.runs import time_left
 from segkit.training.compute import device_for
-from segkit.training.failed_start import undone_without_result
+from segkit.training.failed_start import START_FILES, undone_without_result
+from segkit.training.measured_mode import mode_of
 from segkit.training.resume import as_started
 from segkit.training.run import Setup, is_done, set_up, start
 from segkit.training.run_folder import BUNDLE, FINISHED, check_kind, point_latest, prepared_folder, state, write_start
@@ -61,10 +64,7 @@ def cross_validate(*overrides: str, progress: Progress | None = None) -> Path:
         Interrupted: Ctrl-C or SIGTERM; the same call goes on.
     """
     config = load(overrides)
-    if config.compute.name in ("ddp", "slurm"):
-        raise UsageError(f"compute={config.compute.name}: a cross-validation trains its folds in this process")
-    if "fold" in given_keys(overrides):
-        raise UsageError("fold: a cross-validation trains all folds; leave it out")
+    check_overrides(config, overrides)
     if config.run_dir:
         check_kind(Path(config.run_dir), study=True)
         if state(Path(config.run_dir)) == "unfinished":
@@ -73,10 +73,11 @@ def cross_validate(*overrides: str, progress: Progress | None = None) -> Path:
         if is_done(Path(config.run_dir or ""), "auto"):
             return Path(config.run_dir or "")
     dataset = open_dataset(config)
-    folds = folds_of(dataset)
+    folds_of(dataset, config.folds)  # too few cases are said before anything is measured
     setup = set_up(config, dataset, given=given_keys(overrides), kind=KIND, progress=progress)
     if is_done(setup.run_dir, "auto"):
         return setup.run_dir
+    folds = folds_of(setup.dataset, config.folds)
     with sole_use(setup.run_dir):
         if not is_done(setup.run_dir, "auto"):
             log.info("%d cases in %d folds; the study is in %s", len(dataset.cases), len(folds), setup.run_dir)
@@ -87,13 +88,29 @@ def cross_validate(*overrides: str, progress: Progress | None = None) -> Path:
 def _study(setup: Setup, folds: list[list[str]]) -> None:
     """Train what is left to train, and conclude; a study without a fold that has begun leaves nothing."""
     folder = setup.run_dir
-    with undone_without_result(folder, lambda: any(folder.glob("fold_*"))):
+    written = (*START_FILES, MEASURED)
+    with undone_without_result(folder, lambda: any(folder.glob("fold_*")), files=written):
         keep_folds(folder, folds)
         write_start(folder, setup.plan, setup.config)
-        runs = [_fold_setup(setup, number) for number in range(len(folds))]
+        trained = dataclasses.replace(setup, config=_comparable(setup))
+        runs = [_fold_setup(trained, number) for number in range(len(folds))]
         _train_folds(runs)
     remove_leftovers(folder / PREDICTIONS, folder / EVALUATION)
     _conclude(setup, runs, folds)
+
+
+def _comparable(setup: Setup) -> TrainConfig:
+    """The configuration with precision, layout and number of steps fixed for all folds (see `comparable`)."""
+    folder = setup.run_dir
+    begun = any(folder.glob("fold_*")) and not (folder / MEASURED).is_file()  # by an older segkit
+    if begun or not is_open(setup.config.trainer):
+        return setup.config
+    first = _fold_setup(setup, 0)
+    found = measured_once(folder, [lambda: measured(mode_of(first), first.config)])
+    if found is None:
+        return setup.config
+    log.info("all folds: %s", described(found))
+    return found.applied_to(setup.config)
 
 
 def _fold_setup(setup: Setup, number: int) -> Setup:
@@ -143,18 +160,27 @@ def _conclude(setup: Setup, runs: list[Setup], folds: list[list[str]]) -> None:
     # A region is no label of a label map, of which pieces could be taken away.
     gains = {} if dataset.regions else largest_component_gains(pairs, labels)
     result = {
-        **over_folds(fold_dice(evaluation.rows, folds)),
+        **over_folds(fold_dice(evaluation.rows, folds), case_dice(evaluation.rows)),
         "cases": len(dataset.cases),
+        "trainings": _in_common(runs),
         "largest_piece": _json(gains),
     }
     write_text(folder / RESULT, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     _write_ensemble(setup, runs, evaluation, gains)
     write_text(
         folder / "report.html",
-        cross_validation_page(dataset.name, fold_rows(result), gain_rows(result["largest_piece"])),
+        cross_validation_page(
+            dataset.name, fold_rows(result), gain_rows(result["largest_piece"]), in_common(result["trainings"])
+        ),
     )
     write_text(folder / FINISHED, json.dumps({"folds": len(folds)}) + "\n")
     point_latest(folder)
+
+
+def _in_common(runs: list[Setup]) -> list[dict[str, Any]]:
+    """Precision, layout and number of steps of every fold, as its bundle says."""
+    cards = [read_bundle(run.run_dir).card["training"] for run in runs]
+    return [{key: card.get(key) for key in ("precision", "layout", "steps")} for card in cards]
 
 
 def _json(gains: dict[str, Gain]) -> dict[str, Any]:

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
+from segkit.config import TrainConfig
+from segkit.config_words import given_keys
 from segkit.dataset import Dataset
-from segkit.errors import InputError
+from segkit.errors import InputError, UsageError
 from segkit.files import write_text
 from segkit.inference.inputs import names_a_file
 from segkit.training.run_folder import FOLDS
+from segkit.training.split import dataset_folds
 
 
-def folds_of(dataset: Dataset) -> list[list[str]]:
-    """Ids of the cases that each fold holds out; five folds, fewer where there are fewer patients.
+def check_overrides(config: TrainConfig, overrides: Sequence[str]) -> None:
+    """Refuse what a cross-validation cannot follow.
 
     Raises:
+        UsageError: a fold, or trainings in other processes.
+    """
+    if config.compute.name in ("ddp", "slurm"):
+        raise UsageError(f"compute={config.compute.name}: a cross-validation trains its folds in this process")
+    if "fold" in given_keys(overrides):
+        raise UsageError("fold: a cross-validation trains all folds; leave it out")
+
+
+def folds_of(dataset: Dataset, count: int | None = None) -> list[list[str]]:
+    """Return the ids of the cases that each of ``count`` folds holds out; None: five, fewer where patients are fewer.
+
+    Raises:
+        UsageError: a number of folds that the dataset cannot have.
         InputError: fewer than two folds, or a case whose id cannot be the name of its label map.
     """
     for case in dataset.cases:
@@ -23,7 +40,7 @@ def folds_of(dataset: Dataset) -> list[list[str]]:
             raise InputError(
                 dataset.root, expected="case ids that can be files' names", found=repr(case.id), remedy="Rename it."
             )
-    folds = dataset.folds() if dataset.cases else []
+    folds = dataset_folds(dataset, count) if dataset.cases else []
     if len(folds) < 2:
         raise InputError(
             dataset.root,

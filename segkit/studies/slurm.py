@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import segkit.studies
 from segkit.config import ComputeConfig
 from segkit.config_sweep import Combination
 from segkit.config_words import given_keys
-from segkit.errors import Interrupted, UsageError
+from segkit.errors import Interrupted, SegkitError, UsageError
 from segkit.memory import parse_size
+from segkit.studies.comparable import Measured
 from segkit.studies.runs import Outcome, attempt
 
 log = logging.getLogger(__name__)
@@ -39,11 +41,44 @@ class Job:
 
 
 @dataclass(frozen=True)
+class MeasuringJob:
+    """What a job does that times the step of a training; the message of an error if it could not begin."""
+
+    words: tuple[str, ...]
+
+    def __call__(self) -> Measured | str:
+        logging.basicConfig(format="%(message)s")
+        try:
+            return segkit.studies.measured_here(self.words)
+        except SegkitError as error:
+            return str(error)
+
+
+@dataclass(frozen=True)
 class SlurmTrainer:
     """Sends every training out at once and waits for all; on Ctrl-C they are cancelled."""
 
     executor: Any
     """Of submitit."""
+
+    def measured(self, words: Sequence[str]) -> Measured:
+        """Measure in a job, on a machine like those that will train.
+
+        Raises:
+            UsageError: the training could not begin, or the job was lost.
+        """
+        job = self.executor.submit(MeasuringJob(job_words(words)))
+        log.info("job %s measures precision, layout and steps for all", job.job_id)
+        try:
+            found: Measured | str = job.result()
+        except RuntimeError as error:  # submitit's errors of failed, cancelled and lost jobs
+            found = f"{str(error).partition(chr(10))[0]} {job.paths.stderr} may say why"
+        finally:
+            if not job.done():
+                job.cancel()
+        if isinstance(found, str):
+            raise UsageError(found)
+        return found
 
     def __call__(self, combinations: Sequence[Combination]) -> Iterator[Outcome]:
         """Yield how the trainings went, in their order."""

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+import segkit.studies
+from segkit.config import load
 from segkit.config_sweep import Combination
 from segkit.config_words import PATHS
 from segkit.dataset_plan import open_dataset
 from segkit.errors import UsageError
 from segkit.files import remove_leftovers, write_text
 from segkit.locks import sole_use
+from segkit.studies.comparable import MEASURED, described, is_open, measured_once
 from segkit.studies.runs import Trainer, train_here
 from segkit.studies.slurm import SlurmTrainer, slurm_executor
 from segkit.studies.sweep_table import Result, figures_of, sweep_csv
 from segkit.training.run_folder import RUNS, safe_name
+
+log = logging.getLogger(__name__)
+
+TABLE = "sweep.csv"
 
 
 def sweep(combinations: Sequence[Combination], trainer: Trainer | None = None) -> tuple[Path, list[Result]]:
@@ -35,11 +45,30 @@ def sweep(combinations: Sequence[Combination], trainer: Trainer | None = None) -
     results: list[Result] = []
     with sole_use(folder):
         remove_leftovers(folder)
+        combinations = _comparable(combinations, folder, trainer)
         for combination, outcome in zip(combinations, trainer(combinations), strict=True):
             figures = figures_of(Path(outcome.run_dir)) if outcome.run_dir else None
             results.append(Result(combination.values, outcome.run_dir, figures, outcome.message))
-            write_text(folder / "sweep.csv", sweep_csv(results))
-    return folder / "sweep.csv", results
+            write_text(folder / TABLE, sweep_csv(results))
+    return folder / TABLE, results
+
+
+def _comparable(combinations: Sequence[Combination], folder: Path, trainer: Trainer) -> Sequence[Combination]:
+    """The same combinations, with precision, layout and number of steps the same in all of them (see `comparable`)."""
+    if len(combinations) == 1 or not any(is_open(each.config.trainer) for each in combinations):
+        return combinations
+    if (folder / TABLE).is_file() and not (folder / MEASURED).is_file():
+        log.info("this sweep was begun by an older segkit: each of its trainings measures for itself")
+        return combinations
+    measure = trainer.measured if isinstance(trainer, SlurmTrainer) else segkit.studies.measured_here
+    found = measured_once(folder, [partial(measure, each.words) for each in combinations])
+    if found is None:
+        return combinations  # none of them can begin, and each says why
+    log.info("all trainings of this sweep: %s", described(found))
+    words = [found.words(each) for each in combinations]
+    return [
+        dataclasses.replace(each, words=own, config=load(own)) for each, own in zip(combinations, words, strict=True)
+    ]
 
 
 def sweep_dir(combinations: Sequence[Combination]) -> Path:

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import sqrt
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -14,8 +15,10 @@ from segkit.model_names import CARD
 from segkit.report.tables import Cell, cell_text
 from segkit.training.run_folder import BUNDLE
 
-REPEATS = ("seed", "fold")
-"""Keys whose values repeat a training instead of changing it."""
+REPEATS = {"seed": "seeds", "fold": "folds"}
+"""Keys whose values repeat a training instead of changing it, and what their values are."""
+MORE = ("dice_sd_over_cases", "steps", "minutes", "precision", "layout")
+CASES = "sd over cases"
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,10 @@ class Figures:
     """Dice of each label that some validation case has."""
     steps: int
     minutes: float
+    precision: str = ""
+    layout: str = ""
+    sd_over_cases: float | None = None
+    """Standard deviation of the cases' mean Dice; None in runs of older versions."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,15 @@ def figures_of(run_dir: Path) -> Figures:
     """
     card = read_object(run_dir / BUNDLE, CARD)
     metrics, training = card.get("metrics", {}), card["training"]
-    return Figures(metrics.get("mean_dice"), metrics.get("dice", {}), training["steps"], training["minutes"])
+    return Figures(
+        metrics.get("mean_dice"),
+        metrics.get("dice", {}),
+        training["steps"],
+        training["minutes"],
+        training.get("precision", ""),
+        training.get("layout", ""),
+        metrics.get("sd_over_cases"),
+    )
 
 
 def sweep_csv(results: Sequence[Result]) -> str:
@@ -57,7 +72,7 @@ def sweep_csv(results: Sequence[Result]) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     dice = [f"dice_{name}" for name in labels]
-    writer.writerow([*keys, "status", "dice", *dice, "steps", "minutes", "run", "message"])
+    writer.writerow([*keys, "status", "dice", *dice, *MORE, "run", "message"])
     for result in results:
         figures = _figure_cells(result.figures, labels)
         status = "done" if result.figures else "failed"
@@ -68,8 +83,9 @@ def sweep_csv(results: Sequence[Result]) -> str:
 def _figure_cells(figures: Figures | None, labels: Sequence[str]) -> list[Cell]:
     """As csv writes them: nothing for None."""
     if figures is None:
-        return [None] * (len(labels) + 3)
-    return [figures.dice, *(figures.labels.get(name) for name in labels), figures.steps, figures.minutes]
+        return [None] * (len(labels) + 1 + len(MORE))
+    own: list[Cell] = [figures.sd_over_cases, figures.steps, figures.minutes, figures.precision, figures.layout]
+    return [figures.dice, *(figures.labels.get(name) for name in labels), *own]
 
 
 def table_rows(results: Sequence[Result]) -> tuple[list[str], list[list[Cell]]]:
@@ -77,19 +93,25 @@ def table_rows(results: Sequence[Result]) -> tuple[list[str], list[list[Cell]]]:
     keys = list(results[0].values)
     settings = [key for key in keys if key not in REPEATS]
     if len(settings) == len(keys):
-        header = [*keys, "dice", "steps", "minutes", "run"]
+        header = [*keys, "dice", CASES, "steps", "minutes", "run"]
         return header, [[*each.values.values(), *_single(each)] for each in results]
     groups: dict[tuple[str, ...], list[Result]] = {}
     for result in results:
         groups.setdefault(tuple(result.values[key] for key in settings), []).append(result)
-    header = [*settings, "runs", "failed", "dice", "lowest", "highest", "minutes"]
+    header = [*settings, "runs", "failed", f"dice +- sd over {repeats(keys)}", "lowest", "highest", CASES, "minutes"]
     return header, [[*setting, *_repeated(group)] for setting, group in groups.items()]
 
 
 def _single(result: Result) -> list[Cell]:
     if result.figures is None:
-        return [None, None, None, "failed"]
-    return [result.figures.dice, result.figures.steps, result.figures.minutes, result.run_dir]
+        return [None, None, None, None, "failed"]
+    return [
+        result.figures.dice,
+        result.figures.sd_over_cases,
+        result.figures.steps,
+        result.figures.minutes,
+        result.run_dir,
+    ]
 
 
 def _repeated(group: Sequence[Result]) -> list[Cell]:
@@ -97,7 +119,34 @@ def _repeated(group: Sequence[Result]) -> list[Cell]:
     dice = [figures.dice for figures in done if figures.dice is not None]
     minutes = mean(figures.minutes for figures in done) if done else None
     extremes: list[Cell] = [min(dice), max(dice)] if dice else [None, None]
-    return [len(group), len(group) - len(done), mean_and_sd(dice), *extremes, minutes]
+    return [len(group), len(group) - len(done), mean_and_sd(dice), *extremes, _within(done), minutes]
+
+
+def _within(done: Sequence[Figures]) -> float | None:
+    """The spread of cases within a run: the root mean square of the runs' standard deviations."""
+    spreads = [figures.sd_over_cases for figures in done if figures.sd_over_cases is not None]
+    return sqrt(mean(spread**2 for spread in spreads)) if spreads else None
+
+
+def repeats(keys: Sequence[str]) -> str:
+    """Name what the runs of a row differ in.
+
+    >>> repeats(["network.norm", "seed", "fold"])
+    'seeds and folds'
+    """
+    return " and ".join(REPEATS[key] for key in keys if key in REPEATS)
+
+
+def in_common(results: Sequence[Result]) -> str:
+    """Say in which precision and layout, and for how many steps, the runs were trained."""
+    done = [result.figures for result in results if result.figures]
+    modes = sorted({f"{figures.precision} {figures.layout}" for figures in done})
+    steps = sorted({figures.steps for figures in done})
+    if not done:
+        return ""
+    if len(modes) == len(steps) == 1:
+        return f"All runs: {done[0].precision}, {done[0].layout} layout, {steps[0]} steps."
+    return f"The runs differ in {' and '.join(modes)}, and have {', '.join(map(str, steps))} steps."
 
 
 def mean_and_sd(values: Sequence[float]) -> str:

@@ -14,13 +14,14 @@ from segkit.model_names import CARD
 from segkit.training.checkpoint import LAST
 from segkit.training.loggers import MLFLOW_RUN, TENSORBOARD
 from segkit.training.run_folder import BUNDLE, CHECKPOINTS, CONFIG, FOLDS, PLAN
+from segkit.training.run_log import LOG
 from segkit.training.split import SPLIT
 from segkit.training.take_over import WEIGHTS
 
 log = logging.getLogger(__name__)
 
-START_FILES = (CONFIG, PLAN, FOLDS, SPLIT, WEIGHTS, MLFLOW_RUN)
-"""Files that a run writes before its first step."""
+START_FILES = (CONFIG, PLAN, FOLDS, SPLIT, WEIGHTS, MLFLOW_RUN, LOG)
+"""Files that a run writes before its first step; of these a log that was there keeps what was added to it."""
 START_FOLDERS = (f"{BUNDLE}/weights", BUNDLE, CHECKPOINTS, TENSORBOARD)
 """Folders that a run makes, each before the one that holds it."""
 RESULTS = (f"{BUNDLE}/{CARD}", f"{CHECKPOINTS}/{LAST}")
@@ -28,7 +29,9 @@ RESULTS = (f"{BUNDLE}/{CARD}", f"{CHECKPOINTS}/{LAST}")
 
 
 @contextmanager
-def undone_without_result(folder: Path, results: Callable[[], object] | None = None) -> Iterator[None]:
+def undone_without_result(
+    folder: Path, results: Callable[[], object] | None = None, *, files: Sequence[str] = START_FILES
+) -> Iterator[None]:
     """If the block fails before ``results`` change, put the files of the start back to what they were.
 
     Files that were there keep their bytes, those that were not are removed, and so are folders that are left empty.
@@ -37,9 +40,10 @@ def undone_without_result(folder: Path, results: Callable[[], object] | None = N
     Args:
         folder: of a run or study, of which the caller has the sole use.
         results: what says whether the block has given something; by default the bundle and the checkpoint.
+        files: names of the files of the start.
     """
     results = results or (lambda: [_signature(folder / name) for name in RESULTS])
-    before = {folder / name: _content(folder / name) for name in START_FILES}
+    before = {folder / name: _content(folder / name) for name in files}
     missing = [folder / name for name in START_FOLDERS if not (folder / name).exists()]
     events = set(_own_events(folder))
     given = results()
@@ -74,7 +78,7 @@ def _put_back(path: Path, content: bytes | None) -> None:
     try:
         if content is None:
             path.unlink(missing_ok=True)
-        elif _content(path) != content:
+        elif path.name != LOG and _content(path) != content:
             with atomic_path(path) as temporary:
                 temporary.write_bytes(content)
     except (OSError, InputError) as error:

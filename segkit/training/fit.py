@@ -30,6 +30,7 @@ from segkit.preprocessing.store import PreparedCase, prepare_cases
 from segkit.preprocessing.store_folder import store_size
 from segkit.status_line import CaseCounter
 from segkit.training.budget import CHOOSING, PREPARING, Timing, first_length
+from segkit.training.busy_machine import BusyMachine
 from segkit.training.checkpoint import Restoring, check_nothing_lost, newest_checkpoint
 from segkit.training.compute import device_for, use_machine
 from segkit.training.drawn_labels import warn_of_labels_never_drawn
@@ -86,7 +87,7 @@ def fit(
     use_machine(config.trainer, run.device)
     torch.manual_seed(config.seed)
     network = new_network(plan)
-    split = split_cases(dataset, config.fold)
+    split = split_cases(dataset, config.fold, config.folds)
     place, checkpoint = _to_go_on_with(run.folder, plan, split, ranks)
     training, validation = _prepared(run, split)
     patches = PatchDataset(training, PatchRules(plan, config.augment, config.seed, config.trainer.foreground))
@@ -220,7 +221,7 @@ def _train(
         plain_end = PlainEnd(patches, module.schedule, per_step)
         with _quiet():
             restoring = Restoring()
-            own = [keeper, StopSignals(keeper), plain_end, restoring]
+            own = [keeper, StopSignals(keeper), plain_end, restoring, BusyMachine()]
             trainer = _trainer(module, [*own, *callbacks], keeper.ranks)
             done, device = module.schedule.step, next(module.network.parameters()).device
             restored = restoring.of(checkpoint if keeper.ranks.count == 1 else None)

@@ -14,6 +14,7 @@ from segkit.plans import Plan
 from segkit.preprocessing.store import PreparedCase
 from segkit.report.preview import draw_comparison
 from segkit.report.training_page import CasePicture
+from segkit.segment_codes import colors_of
 from segkit.volume import Volume
 
 EACH = 2
@@ -59,6 +60,7 @@ class Gallery:
             scan.with_array(reference.cpu().numpy()[None]),
             names,
             across=self.plan.slice_axis,
+            colors=colors_of(self.plan.labels, self.plan.segments),
         )
         image.save(png, format="PNG")
         return png.getvalue()

@@ -26,6 +26,7 @@ from segkit.training.gallery import Gallery
 from segkit.training.loggers import log_row
 from segkit.training.model_writer import ModelWriter
 from segkit.training.module import SegmentationModule
+from segkit.training.progress_text import progress_text
 from segkit.training.random_state import random_state, restore_random_state
 from segkit.training.ranks import ALONE, Ranks
 from segkit.training.record import Record, Row, score_columns
@@ -72,7 +73,7 @@ class Keeper(L.Callback):
         self.score: ValidationScore | None = None
         self.score_step = 0
         self.gallery = Gallery(plan)
-        self.record = Record(folder, tuple(plan.labels))
+        self.record = Record.of(folder, plan)
         self.logger = logger
         self.line = StatusLine(elsewhere=30.0, at_once=True)
         self.losses: list[Tensor] = []
@@ -114,7 +115,7 @@ class Keeper(L.Callback):
         self.random = state_dict["random"]
 
     def on_train_start(self, _trainer: L.Trainer, module: L.LightningModule) -> None:
-        self.record = Record.resume(self.folder, tuple(self.plan.labels), _module(module).schedule.step)
+        self.record = Record.resume(self.folder, self.plan, _module(module).schedule.step)
         if self.random:
             restore_random_state(self.random)
         if not self.looked_at:
@@ -278,6 +279,7 @@ class Keeper(L.Callback):
         return {
             "dice": self.score.labels,
             "mean_dice": self.score.mean,
+            "sd_over_cases": self.score.sd_over_cases,
             "cases": self.score.cases,
             "step": self.score_step,
         }
@@ -287,12 +289,9 @@ class Keeper(L.Callback):
             return
         schedule = module.schedule
         loss = self.losses[-1].item() if self.losses else self.loss
-        mean = self.score.mean if self.score else None
-        dice = "" if mean is None else f", validation Dice {mean:.3f}"
         expected = schedule.remaining * self.timing.per_step + self.budget.reserve(self._validations_to_come())
-        left = f"{duration(min(expected, self.budget.left()))} left"
-        ending = ("stopped" if schedule.remaining else "done") if last else left
-        self.line.write(f"step {schedule.step} of {schedule.total}, loss {loss:.3f}{dice}, {ending}", last=last)
+        left = None if last else min(expected, self.budget.left())
+        self.line.write(progress_text(schedule, loss, self.score, seconds_left=left), last=last)
 
 
 def _module(module: L.LightningModule) -> SegmentationModule:

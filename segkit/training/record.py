@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from segkit.files import write_text
+from segkit.labels.colors import Color
+from segkit.plans import Plan
 from segkit.report.progress import write_progress_picture
+from segkit.segment_codes import colors_of
 from segkit.training.validation import ValidationScore
 
 COLUMNS = ("step", "minutes", "loss", "learning_rate", "seconds_per_step", "data_share", "dice")
@@ -36,11 +40,18 @@ class Record:
     folder: Path
     labels: tuple[str, ...]
     rows: list[Row] = field(default_factory=list)
+    colors: Mapping[str, Color] = field(default_factory=dict)
+    """Of labels to which the plan gives one; the others have that of their place."""
 
     @staticmethod
-    def resume(folder: Path, labels: tuple[str, ...], step: int) -> Record:
-        """The rows of an earlier part of the run, up to the checkpoint's ``step``."""
-        record = Record(folder, labels)
+    def of(folder: Path, plan: Plan) -> Record:
+        """Return an empty record of the plan's labels, in the colors of every other picture of them."""
+        return Record(folder, tuple(plan.labels), colors=colors_of(plan.labels, plan.segments))
+
+    @staticmethod
+    def resume(folder: Path, plan: Plan, step: int) -> Record:
+        """Return the rows of an earlier part of the run, up to the checkpoint's ``step``."""
+        record = Record.of(folder, plan)
         path = folder / "training.csv"
         if path.is_file():
             with path.open(encoding="utf-8", newline="") as file:
@@ -59,4 +70,4 @@ class Record:
         writer.writeheader()
         writer.writerows(self.rows)
         write_text(self.folder / "training.csv", text.getvalue())
-        write_progress_picture(self.folder / "progress.png", self.rows, self.labels)
+        write_progress_picture(self.folder / "progress.png", self.rows, self.labels, colors=self.colors)

@@ -19,7 +19,7 @@ from segkit.config_idle import PLANNED
 from segkit.config_keys import get, leaves, put
 from segkit.config_words import PATHS, given_keys
 from segkit.dataset import Dataset
-from segkit.errors import UsageError
+from segkit.errors import InputError, UsageError
 from segkit.plans import Plan
 from segkit.training.run_folder import CONFIG, FINISHED, PLAN, default_run_dir, state
 
@@ -83,7 +83,10 @@ def begun_before(config: TrainConfig, plan: Plan, dataset: Dataset, weights: Bun
     for folder in sorted(own.parent.glob(f"{plan.network.name}-*")):
         if not (folder / CONFIG).is_file() or (folder / FINISHED).exists():
             continue
-        stored = read_config(folder / CONFIG)
+        try:
+            stored = read_config(folder / CONFIG)
+        except InputError:  # which is for a training in that folder to say
+            continue
         different = [
             (key, get(stored, key), get(config, key))
             for key in leaves(config)

@@ -16,11 +16,13 @@ from segkit.config import TrainConfig, load
 from segkit.config_idle import check_none_idle_with_network
 from segkit.config_words import given_keys
 from segkit.dataset import Dataset
-from segkit.dataset_plan import given_plan, measured_plan, open_dataset
+from segkit.dataset_plan import given_plan, measured_plan, open_dataset, warn_of_dataset
 from segkit.errors import UsageError
 from segkit.locks import check_free, sole_use
 from segkit.model_names import resolve_model
+from segkit.planning.copies import copies_as_one_patient, copies_of
 from segkit.planning.fingerprint import Progress
+from segkit.planning.known_fingerprint import known_or_measured
 from segkit.plans import Plan
 from segkit.training.checkpoint import has_checkpoint, newest_checkpoint
 from segkit.training.compute import device_for
@@ -42,12 +44,14 @@ from segkit.training.run_folder import (
     state,
     write_start,
 )
+from segkit.training.run_log import early_messages, run_log
 from segkit.training.slurm import was_requeued
 from segkit.training.split import check_split, split_cases
 from segkit.training.stop_signals import stoppable
 
 log = logging.getLogger(__name__)
 
+NORMALIZED = {"ct": "normalized as CT", "zscore": "normalized by z-score", "none": "not normalized"}
 Resume = bool | Literal["auto"]
 """Whether to go on with an unfinished run; auto: where there is one."""
 
@@ -65,6 +69,7 @@ class Setup:
 
 
 @stoppable()
+@early_messages()
 def train(
     *overrides: str, resume: Resume = False, progress: Progress | None = None, started: float | None = None
 ) -> Path:
@@ -108,18 +113,20 @@ def _train(
     if config.run_dir and ranks.share(lambda: _is_done_once_locked(Path(config.run_dir or ""), resume, used)):
         return Path(config.run_dir)
     dataset = open_dataset(config)
-    split = split_cases(dataset, config.fold)
+    split_cases(dataset, config.fold, config.folds)  # a fold that does not exist is said before anything is measured
     setup = set_up(config, dataset, given=given_keys(overrides), progress=progress, ranks=ranks)
     if not config.run_dir:
         setup = _resumed_setup(setup) if resume else setup
         if ranks.share(lambda: _is_done_once_locked(setup.run_dir, resume, used)):
             return setup.run_dir
     run_dir, plan = setup.run_dir, setup.plan
+    split = split_cases(setup.dataset, config.fold, config.folds)
     if has_checkpoint(run_dir / CHECKPOINTS):  # before config.yaml names another dataset
         check_split(run_dir, split)
     log.info("%d cases train, %d validate; the run is in %s", len(split.training), len(split.validation), run_dir)
     mirrored = ", ".join("xyz"[axis] for axis in plan.mirror_axes) or "none"
     log.info("mirroring %s. %s", mirrored, plan.reasons.get("mirror", ""))
+    _log_normalization(plan)
     start(setup, started=started)
     return run_dir
 
@@ -162,7 +169,7 @@ def set_up(
     """
     gpu = device_for(config).type == "cuda"
     weights = _weights(config)
-    plan = ranks.share(lambda: _plan(config, dataset, gpu, progress, given=given, ranks=ranks))
+    plan, dataset = ranks.share(lambda: _plan(config, dataset, gpu, progress, given=given, ranks=ranks))
     check_none_idle_with_network(plan.network.name, given)
     # An edited plan may ask for another batch than the configuration's default.
     config = dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, batch_size=plan.batch_size))
@@ -205,17 +212,28 @@ def is_done(run_dir: Path, resume: Resume) -> bool:
 
 def _plan(
     config: TrainConfig, dataset: Dataset, gpu: bool, progress: Progress | None, *, given: Collection[str], ranks: Ranks
-) -> Plan:
-    if config.run_dir and state(Path(config.run_dir)) == "unfinished":
-        return given_plan(Path(config.run_dir) / PLAN, dataset)
-    if config.plan.file:
-        return given_plan(config.plan.file, dataset)
+) -> tuple[Plan, Dataset]:
+    """The plan, and the dataset in which cases with the same voxels are one patient."""
     run_dir = Path(config.run_dir) if config.run_dir else RUNS / safe_name(dataset.name) / "run"
     store = prepared_folder(config, run_dir)
-    decided = measured_plan(config, dataset, gpu=gpu, progress=progress, store=store, given=given)[0]
-    # What was planned is for one device; a batch that was asked for is that of all of them.
-    count = ranks.count if config.trainer.batch_size == "auto" else 1
-    return dataclasses.replace(decided, batch_size=count * decided.batch_size)
+    unfinished = config.run_dir and state(run_dir) == "unfinished"
+    file = run_dir / PLAN if unfinished else config.plan.file
+    if file:
+        plan = given_plan(file, dataset)
+        fingerprint = known_or_measured(dataset, store, progress)
+        warn_of_dataset(dataset, fingerprint, plan)
+    else:
+        plan, fingerprint = measured_plan(config, dataset, gpu=gpu, progress=progress, store=store, given=given)
+        # What was planned is for one device; a batch that was asked for is that of all of them.
+        count = ranks.count if config.trainer.batch_size == "auto" else 1
+        plan = dataclasses.replace(plan, batch_size=count * plan.batch_size)
+    return plan, copies_as_one_patient(dataset, copies_of(fingerprint.cases))
+
+
+def _log_normalization(plan: Plan) -> None:
+    for channel in plan.channels:
+        reason = plan.reasons.get(f"channel {channel.name}", "")
+        log.info("channel %s is %s. %s", channel.name, NORMALIZED[channel.scheme], reason)
 
 
 @contextmanager
@@ -224,7 +242,7 @@ def _started(run_dir: Path, config: TrainConfig, plan: Plan) -> Iterator[None]:
     try:
         with undone_without_result(run_dir):
             write_start(run_dir, plan, config)
-            with stoppable(run_dir):
+            with run_log(run_dir), stoppable(run_dir):
                 yield
     finally:
         if (run_dir / BUNDLE).is_dir():

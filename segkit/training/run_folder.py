@@ -95,6 +95,8 @@ def default_run_dir(
     content["dataset"].pop("path")
     content["dataset"].pop("store")
     content["plan"].pop("file")
+    if config.folds is None:
+        content.pop("folds")  # the folders of older runs keep their names
     content["compute"] = {"name": config.compute.name}
     content["weights"] = weights.hash if weights else None
     text = json.dumps([content, plan.hash(), dataset.content_hash()], sort_keys=True)

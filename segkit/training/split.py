@@ -12,6 +12,7 @@ from segkit.errors import InputError, UsageError
 from segkit.files import write_text
 
 SPLIT = "split.json"
+USUAL_FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,22 @@ class Split:
     validation: tuple[Case, ...]
 
 
-def split_cases(dataset: Dataset, fold: int | str) -> Split:
-    """The cases of ``fold``; "all" trains on every case and validates on none.
+def dataset_folds(dataset: Dataset, count: int | None = None) -> list[list[str]]:
+    """Return the ids of the validation cases of each of ``count`` folds, by patient; None: five, or what there is.
+
+    Raises:
+        UsageError: more folds than patients, or another number than the column split of a CSV file has.
+    """
+    folds = dataset.folds(count or USUAL_FOLDS)
+    if count not in (None, len(folds)):
+        fixed = all(case.split.isdecimal() for case in dataset.cases)
+        why = f"its column split makes {len(folds)}" if fixed else f"it has {len(folds)} patients"
+        raise UsageError(f"folds={count} is not possible for {dataset.name}: {why}. Give folds={len(folds)}, or none")
+    return folds
+
+
+def split_cases(dataset: Dataset, fold: int | str, folds: int | None = None) -> Split:
+    """Return the cases of ``fold`` of ``folds``; "all" trains on every case and validates on none.
 
     Raises:
         UsageError: a fold that the dataset does not have.
@@ -32,10 +47,10 @@ def split_cases(dataset: Dataset, fold: int | str) -> Split:
     labelled = [case.id for case in dataset.cases if case.label is not None]
     if fold == "all":
         return Split(_some(dataset, labelled), ())
-    folds = dataset.folds()
-    if not 0 <= int(fold) < len(folds):
-        raise UsageError(f"fold={fold}: this dataset has the folds 0 to {len(folds) - 1}, or fold=all")
-    held_out = set(folds[int(fold)])
+    found = dataset_folds(dataset, folds)
+    if not 0 <= int(fold) < len(found):
+        raise UsageError(f"fold={fold}: this dataset has the folds 0 to {len(found) - 1}, or fold=all")
+    held_out = set(found[int(fold)])
     return Split(
         _some(dataset, [case for case in labelled if case not in held_out]),
         dataset.select([case for case in labelled if case in held_out]),

@@ -57,6 +57,12 @@ class ValidationScore:
         return half_width([float(np.mean(list(dice.values()))) for dice in self.per_case.values() if dice])
 
     @property
+    def sd_over_cases(self) -> float | None:
+        """Standard deviation of the sample of the cases' means over their labels; None for fewer than two cases."""
+        means = [float(np.mean(list(dice.values()))) for dice in self.per_case.values() if dice]
+        return float(np.std(means, ddof=1)) if len(means) > 1 else None
+
+    @property
     def mean(self) -> float | None:
         return float(np.mean(list(self.labels.values()))) if self.labels else None
 

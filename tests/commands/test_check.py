@@ -88,3 +88,30 @@ def test_regions_and_the_ignore_label_are_shown(tmp_path: Path, capsys: pytest.C
     printed = capsys.readouterr().out
     assert "labels:   whole=1+2, core=2\nignored:  9" in printed
     assert "the ignore value 9 occurs in no case that could be read" in printed
+
+
+def test_overrides_name_what_is_in_the_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values = np.array([0, 1, -1]).reshape(1, -1, 1, 1)
+    write_image(tmp_path / "images/a.nii", Volume(np.arange(3.0).reshape(values.shape), np.eye(4)))
+    write_labels(tmp_path / "labels/a.nii", Volume(values, np.eye(4)))
+    (tmp_path / "dataset.yaml").write_text("labels: {organ: 1}")
+    assert main(["check", str(tmp_path)]) == 3
+    assert "are not annotated, give dataset.ignore=-1." in capsys.readouterr().out
+    main(["check", str(tmp_path), "dataset.ignore=-1", "dataset.channels=[MR]"])
+    printed = capsys.readouterr().out
+    assert "channels: MR\nlabels:   organ=1\nignored:  -1\n" in printed
+    assert " error " not in printed
+    assert main(["check", str(tmp_path), "network=unet"]) == 2
+    assert "network.name changes nothing about a dataset; check reads dataset.channels" in capsys.readouterr().err
+
+
+def test_every_file_that_cannot_be_read_is_a_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in "ab":
+        write_image(tmp_path / f"images/{name}.nii", Volume(np.arange(3.0).reshape(1, 3, 1, 1), np.eye(4)))
+    write_image(tmp_path / "labels/a.nii", Volume(np.array([0, 0.5, 1]).reshape(1, 3, 1, 1), np.eye(4)))
+    write_image(tmp_path / "labels/b.nii", Volume(np.ones((4, 1, 3, 1), np.uint8), np.eye(4)))
+    assert main(["check", str(tmp_path)]) == 3
+    printed = capsys.readouterr().out
+    assert "labels:   none, because no label map can be read\n" in printed
+    assert "expected whole numbers as labels, found 1 voxels with others" in printed
+    assert "the axes 1 x 3 x 1 x 4, of which the first is one long" in printed

@@ -50,6 +50,22 @@ def test_every_combination_is_trained_once(here: Path, phantom: Path, capsys: py
     assert rows() == found
 
 
+def test_all_arms_have_one_precision_layout_and_number_of_steps(
+    here: Path, phantom: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "-m", str(phantom), "network.norm=group,instance", "trainer.max_minutes=0.02", *SMALL]
+    assert main(words) == 0
+    first = capsys.readouterr()
+    assert first.err.count("measured once for all of them") == 1
+    found = rows()
+    for key in ("precision", "layout", "steps"):
+        assert len({row[key] for row in found}) == 1
+    assert f"All runs: {found[0]['precision']}, {found[0]['layout']} layout, {found[0]['steps']} steps." in first.out
+    assert main(words) == 0  # what was measured is kept, so that the same command finds its runs
+    assert capsys.readouterr().err.count("is finished and is not run again") == 2
+    assert rows() == found
+
+
 def test_a_single_training_has_the_folder_of_its_run_in_a_sweep(here: Path, phantom: Path) -> None:
     words = [f"dataset={phantom}", *SMALL, *QUICK]
     assert main(["train", "--multirun", *words, "seed=4"]) == 0

@@ -14,6 +14,7 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK
+from PIL import Image
 
 from segkit.bundle import read_bundle, write_bundle
 from segkit.cli import main
@@ -23,6 +24,8 @@ from segkit.plans import ChannelPlan, Plan, Scheme
 FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"
 MODEL = ["-m", str(FROZEN)]
 AXES = np.diag([1.0, 1.0, 5.0])
+SKY_BLUE, ORANGE = (86, 180, 233), (230, 159, 0)
+"""The colors of a model's first and second label in every picture."""
 
 
 @pytest.fixture(autouse=True)
@@ -112,16 +115,17 @@ def test_codes_and_colours_of_the_model(dicom: Any, here: Path, kind: list[str])
     assert main(["predict", "study", "-o", "o.dcm", "--rtstruct", *kind, *coded(here / "m")]) == 0
     bright, dark = list(hd.seg.segread("o.dcm").SegmentSequence)[-2:]
     assert bright.SegmentedPropertyTypeCodeSequence[0].CodeMeaning == "Tissue"
-    assert "RecommendedDisplayCIELabValue" not in bright
+    shown = [hd.color.CIELabColor.from_dicom_value(list(each.RecommendedDisplayCIELabValue)) for each in (bright, dark)]
+    np.testing.assert_allclose(shown[0].to_rgb(), SKY_BLUE, atol=1)  # L*a*b* of 16 bits is rounded
     assert dark.SegmentedPropertyCategoryCodeSequence[0].CodeValue == "49755003"
     kind_of = dark.SegmentedPropertyTypeCodeSequence[0]
     assert (kind_of.CodeValue, kind_of.CodingSchemeDesignator, kind_of.CodeMeaning) == ("108369006", "SCT", "Neoplasm")
     assert kind_of.SegmentedPropertyTypeModifierCodeSequence[0].CodeMeaning == "Right"
     assert dark.AnatomicRegionSequence[0].CodeMeaning == "Liver"
     assert dark.AnatomicRegionSequence[0].AnatomicRegionModifierSequence[0].CodeMeaning == "Right"
-    assert hd.color.CIELabColor.from_dicom_value(list(dark.RecommendedDisplayCIELabValue)).to_rgb() == (0, 0, 255)
+    assert shown[1].to_rgb() == (0, 0, 255)
     colours = [roi.ROIDisplayColor for roi in dicom.pydicom.dcmread("o_rtstruct.dcm").ROIContourSequence]
-    assert colours == [[230, 60, 60], [0, 0, 255]]
+    assert colours == [[*SKY_BLUE], [0, 0, 255]]
     if shutil.which("dciodvfy") and not kind:  # it knows no LABELMAP
         done = subprocess.run(["dciodvfy", "o.dcm"], capture_output=True, text=True, check=False)
         assert [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")] == []
@@ -371,3 +375,16 @@ def test_two_slice_thicknesses(dicom: Any, here: Path, capsys: pytest.CaptureFix
         frame.PlanePositionSequence[0].ImagePositionPatient[2] for frame in seg.PerFrameFunctionalGroupsSequence
     )
     assert at == heights
+
+
+def test_a_label_keeps_its_color_when_others_are_left_out(dicom: Any, here: Path) -> None:
+    """The second label of the model is orange in DICOM-SEG, RTSTRUCT and preview, also alone."""
+    hd = pytest.importorskip("highdicom")
+    dicom.series(here / "study", voxels(), axes=AXES)
+    assert main(["predict", "study", "-o", "o.dcm", "--rtstruct", "--preview", "--roi", "dark", *MODEL]) == 0
+    (dark,) = hd.seg.segread("o.dcm").SegmentSequence
+    shown = hd.color.CIELabColor.from_dicom_value(list(dark.RecommendedDisplayCIELabValue)).to_rgb()
+    np.testing.assert_allclose(shown, ORANGE, atol=1)
+    assert dicom.pydicom.dcmread("o_rtstruct.dcm").ROIContourSequence[0].ROIDisplayColor == [*ORANGE]
+    with Image.open("o_preview.png") as picture:
+        assert (np.asarray(picture) == ORANGE).all(axis=2).any()

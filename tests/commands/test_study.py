@@ -33,3 +33,15 @@ def test_help_says_what_the_overrides_mean(capsys: pytest.CaptureFixture[str]) -
     assert "trainer.max_minutes (or trainer.max_steps) holds for each fold" in out
     assert "  trainer.foreground=0.5" in out
     assert "\n  fold=" not in out
+
+
+def test_show_prints_the_composed_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["study", "cross_validation", "scans, new", "seed=3", "--show"]) == 0
+    out = capsys.readouterr().out
+    assert "  path: scans, new\n" in out
+    assert "seed: 3\n" in out
+
+
+def test_a_fold_is_refused_before_torch(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["study", "cross_validation", "scans", "fold=1", "--show"]) == 2
+    assert "fold: a cross-validation trains all folds" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shlex
 import shutil
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from segkit.cli import main
 from segkit.config_file import read_config
@@ -38,7 +40,11 @@ def here(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 def test_a_run_folder_holds_what_the_documentation_says(finished: Path) -> None:
     names = {path.name for path in (finished / "run").iterdir()}
-    assert {"config.yaml", "plan.json", "training.csv", "progress.png", "checkpoints", "bundle"} <= names
+    assert {"config.yaml", "plan.json", "training.csv", "progress.png", "checkpoints", "bundle", "train.log"} <= names
+    said = (finished / "run" / "train.log").read_text()
+    assert "1 cases train, 1 validate; the run is in run\n" in said
+    assert "step 2 of 2, loss" in said
+    assert "over 1 case, done\n" in said
     assert read_config(finished / "run" / "config.yaml").network.features == [4, 8]
     assert (finished / "runs" / "latest").read_text() == "../run\n"
 
@@ -66,7 +72,7 @@ def test_runs_share_one_store_and_a_resumed_run_may_move_it(phantom: Path, here:
     assert sorted(path.name for path in (here / "prepared").iterdir()) == before
     (here / "run" / "finished.json").unlink()
     assert main(["train", "run_dir=run", "--resume", "dataset.store=a b/c"]) == 0
-    assert {path.name for path in (here / "a b/c").iterdir()} < set(before)
+    assert {path.name for path in (here / "a b/c").iterdir()} == set(before)
     assert read_config(here / "run" / "config.yaml").dataset.store == "a b/c"
 
 
@@ -304,8 +310,52 @@ def test_show_prints_the_composed_configuration(capsys: pytest.CaptureFixture[st
     assert "fold: all" in out
 
 
+def test_dataset_is_a_word_of_its_own(here: Path, phantom: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", f"{phantom}", *SMALL, *QUICK, "run_dir=run"]) == 0
+    assert "The training in run is finished and is not run again." in capsys.readouterr().err
+
+
+def test_the_configuration_of_a_run_starts_the_same_training_anew(here: Path, phantom: Path) -> None:
+    assert main(["train", "--config", "run/config.yaml", "run_dir=again"]) == 0
+    for name in ("plan.json", "split.json"):
+        assert (here / "again" / name).read_bytes() == (here / "run" / name).read_bytes()
+    first, again = (read_config(here / name / "config.yaml") for name in ("run", "again"))
+    assert again == dataclasses.replace(
+        first, run_dir="again", plan=dataclasses.replace(first.plan, file="run/plan.json")
+    )
+    assert weights_of(here / "again") == weights_of(here / "run")
+
+
+def weights_of(run: Path) -> list[bytes]:
+    return [path.read_bytes() for path in sorted((run / "bundle" / "weights").iterdir())]
+
+
+def test_the_default_folder_is_that_of_the_run_that_the_configuration_is_from(
+    phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    # A memory for which one patch of a batch of two is smaller than one of a batch of one.
+    words = ["network.features=[4,8]", "plan.memory=2MB", "plan.spacing=[4,4,4]", *QUICK]
+    assert main(["train", str(phantom), *words]) == 0
+    (config,) = Path("runs/phantom").glob("*/config.yaml")
+    assert main(["train", "--config", str(config)]) == 0
+    assert f"The training in {config.parent} is finished and is not run again." in capsys.readouterr().err
+    assert main(["train", "--config", str(config), "seed=3"]) == 0
+    assert len({path.read_bytes() for path in Path("runs/phantom").glob("*/plan.json")}) == 1
+    assert len(list(Path("runs/phantom").glob("*/plan.json"))) == 2
+
+
+def test_a_file_holds_differences_and_the_command_line_wins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "my.yaml").write_text("preset: nnunet\ntrainer:\n  max_minutes: 60\n  learning_rate: 1e-3\nseed: 4\n")
+    assert main(["train", "scans", "--config", str(tmp_path / "my.yaml"), "trainer.max_steps=7", "--show"]) == 0
+    shown = yaml.safe_load(capsys.readouterr().out)
+    trainer = shown["trainer"]
+    assert (shown["dataset"]["path"], shown["seed"], trainer["optimizer"]) == ("scans", 4, "sgd")
+    assert (trainer["max_steps"], trainer["max_minutes"], trainer["learning_rate"]) == (7, None, 0.001)
+
+
 def test_help_lists_overrides_with_meaning_and_default(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--help"]) == 0
     out = capsys.readouterr().out
-    assert "dataset.labels={spleen:1}" in out
+    assert "'dataset.labels={spleen:1,liver:5}'  in quotes" in out
     assert "trainer.precision=auto" in out

@@ -15,10 +15,11 @@ from segkit.dataset_check import Problem, check
 @pytest.fixture
 def sound(tmp_path: Path) -> Dataset:
     """Two cases with the labels a and b, all in order."""
-    image = np.random.default_rng(0).normal(size=(4, 5, 6)).astype(np.float32)
+    images = np.random.default_rng(0).normal(size=(2, 4, 5, 6)).astype(np.float32)
     labels = np.zeros((4, 5, 6), dtype=np.uint8)
     labels[1, 1, 1:3] = 1, 2
-    return Dataset("d", tmp_path, ("MR",), {"a": 1, "b": 2}, tuple(write(tmp_path, n, image, labels) for n in "xy"))
+    cases = tuple(write(tmp_path, name, image, labels) for name, image in zip("xy", images, strict=True))
+    return Dataset("d", tmp_path, ("MR",), {"a": 1, "b": 2}, cases)
 
 
 def write(folder: Path, name: str, image: Any, labels: Any, edge: float = 1.0) -> Case:
@@ -57,7 +58,8 @@ def test_a_label_that_occurs_nowhere(sound: Dataset) -> None:
 
 
 def test_unusual_voxels(sound: Dataset) -> None:
-    image, labels = np.eye(4, dtype=np.float32)[..., None], np.ones((4, 4, 1), np.uint8)
+    image = np.eye(4, dtype=np.float32)[..., None]
+    labels = image.astype(np.uint8)
     far = write(sound.root, "far", image, labels, edge=10.0)
     (problem,) = check(replace(sound, cases=(*sound.cases, far)))
     assert problem == Problem("far", "warning", "voxels of 10 x 1 x 1 where the median is 1 x 1 x 1")

@@ -117,5 +117,5 @@ def test_a_constant_scan_warns(make_bundle: Make, tmp_path: Path, capsys: pytest
     write(tmp_path / "flat.nii.gz", np.full((9, 9, 9), 300, np.int16), np.eye(4))
     words = [str(tmp_path / "flat.nii.gz"), "-o", str(tmp_path / "o.nii.gz"), "-m", str(tmp_path / "model")]
     assert main(["predict", *words]) == 0
-    assert "flat.nii.gz, channel channel0: the scan has one constant value" in capsys.readouterr().err
+    assert "flat.nii.gz: channel channel0: the scan has one constant value" in capsys.readouterr().err
     assert not read(tmp_path / "o.nii.gz")[0].any()

@@ -19,6 +19,7 @@ from segkit.errors import InputError, OutOfMemoryError, UsageError
 from segkit.inference import Predictor, load
 from segkit.inference.decisions import decisions_of
 from segkit.inference.layout import Layout, choose_layout
+from segkit.inference.prediction import Wanted
 from segkit.inference.uncertainty import entropy
 from segkit.inference.watched import Stopwatch, WatchedScan
 from segkit.io import read_volume
@@ -111,7 +112,7 @@ def test_constant_scan_warns(make_bundle: Make, caplog: pytest.LogCaptureFixture
     bundle = make_bundle(channels=1, normalise="zscore")
     labels = Predictor(bundle).predict(Volume(np.full((1, 9, 9, 9), 300), np.eye(4)), where="flat.nii")
     assert not labels.array.any()
-    assert "flat.nii, channel channel0: the scan has one constant value" in caplog.text
+    assert "flat.nii: channel channel0: the scan has one constant value" in caplog.text
 
 
 def test_paths_nibabel_and_simpleitk(make_bundle: Make, tmp_path: Path) -> None:
@@ -190,7 +191,7 @@ def test_what_a_gpu_gives_up_must_fit_into_this_machine(make_bundle: Make) -> No
     # Sums of 64 planes, their weights and what a window takes, but one window is all that there is.
     bundle, volume = make_bundle(patch=(64, 64, 64), labels={f"label{n}": n for n in range(1, 200)}), scan((64, 64, 64))
     small = SmallGPU(bundle)
-    decisions = decisions_of(bundle.plan, with_uncertainty=False)
+    decisions = decisions_of(bundle.plan, Wanted())
     image = WatchedScan(prepare_parts(volume, bundle.plan), Stopwatch(), bundle.plan.patch, small.overlap)
     work = small._work(image, decisions, None, 0, leans=False)
     in_turn = [dataclasses.replace(work, networks=(), sums=False), dataclasses.replace(work, networks=()), work]

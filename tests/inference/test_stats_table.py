@@ -48,7 +48,7 @@ def test_a_line_per_case_and_label(tmp_path: Path) -> None:
         **{"first_x": "0", "first_y": "1", "first_z": "0", "last_x": "2", "last_y": "1", "last_z": "0"},
         **{"centroid_x_mm": "1.0", "centroid_y_mm": "1.0", "centroid_z_mm": "0.0"},
         **{"touches_border": "first x; first z", "pieces": "1", "largest_piece_ml": "0.003"},
-        **{"mean:T1, Gd": "1.0", "std:T1, Gd": "0.0"},
+        **{"mean:T1, Gd": "1.0", "std:T1, Gd": "0.0", "scan_warnings": ""},
     }
     absent = found[1]
     assert (absent["volume_ml"], absent["first_x"], absent["centroid_x_mm"], absent["mean:T1, Gd"]) == (

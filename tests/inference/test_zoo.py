@@ -25,7 +25,6 @@ REFUSED = {
     "nb_example_nifti2.nii.gz": "found 2",
     "nb_functional.nii": "found 20",
     "pcasl.nii.gz": "found 10",
-    "BallBinary30x30x30_bz2.nrrd": "packed by bzip2",
     "BallBinary30x30x30_byteskip_minus_five.nhdr": "a 'byte skip' that leads out of the file",
     "test1d_ascii.nrrd": "expected 2 or 3 voxel axes",
     "test_customFields.nrrd": "expected 2 or 3 voxel axes",

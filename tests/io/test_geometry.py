@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from segkit.errors import InputError
-from segkit.io import check_same_grid
-from segkit.io.geometry import checked_affine
+from segkit.io.geometry import checked_affine, warn_of_shear
 from segkit.volume import Grid
 
 
@@ -38,13 +39,11 @@ def test_rounded_rotations_and_large_edges_are_fine() -> None:
     checked_affine("scan", np.diag([1e-4, 1e3, 1, 1]))
 
 
-def test_grids_that_do_not_fit() -> None:
-    image, moved = Grid((2, 3, 4), np.eye(4)), np.eye(4)
-    moved[0, 3] = 5
-    check_same_grid(image, Grid((2, 3, 4), np.eye(4)), "a.nii")
-    with pytest.raises(
-        InputError, match=r"a\.nii: expected a label map on the grid .* found another grid: 2 x 3 x 5 voxels"
-    ):
-        check_same_grid(image, Grid((2, 3, 5), np.eye(4)), "a.nii")
-    with pytest.raises(InputError, match=r"the same shape in another place: .* corners up to 5 mm apart"):
-        check_same_grid(image, Grid((2, 3, 4), moved), "a.nii")
+def test_a_small_shear_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    affine = checked_affine("scan", sheared(math.tan(math.radians(0.3))))
+    for _ in range(2):
+        warn_of_shear("small shear", Grid((4, 4, 4), affine))
+    assert [record.message for record in caplog.records] == [
+        "small shear: two voxel axes meet at 89.7 degrees (a small shear in the header); they are taken as at right "
+        "angles"
+    ]

@@ -107,7 +107,7 @@ def test_names_are_kept_as_3d_slicer_does(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("a.nrrd", "Gzip_read: |damaged voxels"), ("a.mha", "damaged voxels, or fewer than its header promises")],
+    [("a.nrrd", "Compressed file ended before|expected 2000 bytes"), ("a.mha", "the stream ended before its end")],
 )
 def test_truncated(tmp_path: Path, name: str, message: str) -> None:
     noise = np.random.default_rng(0).integers(0, 99, (1, 10, 10, 10)).astype(np.int16)
@@ -121,15 +121,18 @@ def test_truncated(tmp_path: Path, name: str, message: str) -> None:
 def test_truncated_without_packing(tmp_path: Path) -> None:
     sitk.WriteImage(sitk.Image([9, 9, 9], sitk.sitkInt16), str(tmp_path / "a.nrrd"), useCompression=False)
     (tmp_path / "a.nrrd").write_bytes((tmp_path / "a.nrrd").read_bytes()[:-200])
-    with pytest.raises(InputError, match="found fewer voxels than its header promises"):
+    with pytest.raises(InputError, match=r"found fewer voxels than its header promises \(1258 of 1458 bytes\)"):
         read_volume(tmp_path / "a.nrrd")
 
 
 def test_header_promises_more_than_the_file_or_the_memory(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="damaged voxels, or fewer than its header promises"):
-        read_volume(meta(tmp_path / "a.mha", size="20 30 40"))
-    with pytest.raises(InputError, match=r"found a header that promises 2000000\.0 GB of voxels"):
-        read_volume(meta(tmp_path / "a.mha", size="100000 100000 100000"))
+    for size in ("20 30 40", "100000 100000 100000"):
+        with pytest.raises(InputError, match="fewer voxels than its header promises"):
+            open_source(meta(tmp_path / "a.mha", size=size))
+    text = (tmp_path / "a.mha").read_bytes().replace(b"BinaryData = True", b"BinaryData = False")
+    (tmp_path / "a.mha").write_bytes(text)
+    with pytest.raises(InputError, match=r"found a header that promises 100000000\.0 GB of voxels"):
+        open_source(tmp_path / "a.mha")
 
 
 def test_no_voxels_at_all(tmp_path: Path) -> None:
@@ -146,7 +149,7 @@ def test_voxels_in_a_file_that_is_gone(tmp_path: Path) -> None:
 
 def test_something_else_with_this_suffix(tmp_path: Path) -> None:
     (tmp_path / "a.nrrd").write_text("nothing")
-    with pytest.raises(InputError, match="expected an image that ITK can read, found no header of this format"):
+    with pytest.raises(InputError, match="expected a sound NRRD file, found no header of this format"):
         open_source(tmp_path / "a.nrrd")
 
 

@@ -317,12 +317,35 @@ def test_nibabel_image_that_cannot_be_read(tmp_path: Path) -> None:
         from_object(nib.load(path))
 
 
-def test_lengths_of_another_name_are_read_as_mm(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(("unit", "factor"), [("micron", 1e3), ("meter", 1e-3)])
+def test_unit_of_the_header(unit: str, factor: float, tmp_path: Path) -> None:
+    affine = AFFINE.copy()
+    affine[:3] *= factor
+    image = nib.Nifti1Image(numbers(2, 2, 2), affine)
+    image.header.set_xyzt_units(unit)
+    nib.save(image, tmp_path / "a.nii")
+    np.testing.assert_allclose(read_volume(tmp_path / "a.nii").affine, AFFINE, rtol=1e-6)
+    np.testing.assert_allclose(from_object(image).affine, AFFINE, rtol=1e-6)
+    write_labels(tmp_path / "b.nii", read_volume(tmp_path / "a.nii"), like=tmp_path / "a.nii")
+    written = nib.load(tmp_path / "b.nii")
+    np.testing.assert_array_equal(written.affine, nib.load(tmp_path / "a.nii").affine)
+    assert written.header.get_xyzt_units()[0] == unit
+
+
+def test_metres_that_cannot_be(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     image = nib.Nifti1Image(numbers(2, 2, 2), AFFINE)
-    image.header.set_xyzt_units("micron")
+    image.header.set_xyzt_units("meter")
     nib.save(image, tmp_path / "a.nii")
     np.testing.assert_array_equal(read_volume(tmp_path / "a.nii").affine, AFFINE)
-    assert "a.nii: its header calls the lengths micrometres; they are read as mm" in caplog.text
+    assert "a.nii: its header calls the lengths metres, which voxels of that size cannot be" in caplog.text
+
+
+def test_label_maps_are_marked_as_such(tmp_path: Path) -> None:
+    labels = Volume(np.ones((1, 2, 2, 2), np.uint8), np.eye(4))
+    write_labels(tmp_path / "a.nii.gz", labels)
+    write_image(tmp_path / "b.nii.gz", labels)
+    codes = [int(nib.load(tmp_path / name).header["intent_code"]) for name in ("a.nii.gz", "b.nii.gz")]
+    assert codes == [1002, 0]
 
 
 def test_flat_scan_gets_a_flat_label_map(tmp_path: Path) -> None:

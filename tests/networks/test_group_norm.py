@@ -69,6 +69,22 @@ def test_the_layer_takes_it_for_large_channels_last_samples_only() -> None:
     assert names == ["GroupNormFunctionBackward", "NativeGroupNormBackward0", "NativeGroupNormBackward0"]
 
 
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize(("mean", "deviation"), [(-2.5, 0.01), (100, 0.1), (1000, 1)])
+@pytest.mark.parametrize(
+    ("shape", "groups"), [((1, 8, 64, 64, 64), 8), ((1, 8, 64, 64, 64), 4), ((2, 8, 6, 5, 7), 8), ((1, 8, 200, 300), 8)]
+)
+def test_low_contrast_far_from_zero(
+    shape: tuple[int, ...], groups: int, mean: float, deviation: float, training: bool
+) -> None:
+    # Air behind a convolution. PyTorch's own kernel is off by up to 100 here.
+    x = draw(shape, 0) * deviation + mean
+    with torch.set_grad_enabled(training):
+        found = GroupNorm(groups, shape[1]).train(training)(x)
+    assert found.is_contiguous(memory_format=CHANNELS_LAST[x.ndim])
+    torch.testing.assert_close(found.double(), F.group_norm(x.double(), groups), rtol=0, atol=1e-3)
+
+
 @pytest.mark.parametrize(
     ("shape", "groups"),
     [((2, 4, 65, 64, 63), 2), ((1, 6, 50, 70, 30), 3), ((1, 2, 400, 500), 1), ((3, 64, 9, 11, 13), 8)],

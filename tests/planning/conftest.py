@@ -12,8 +12,9 @@ import pytest
 
 from segkit.config import NetworkConfig, PlanConfig
 from segkit.dataset import Case, Dataset
-from segkit.planning.case_facts import CaseFacts, LabelFacts
+from segkit.planning.case_facts import CaseFacts
 from segkit.planning.fingerprint import Fingerprint, Intensity
+from segkit.planning.label_facts import LabelFacts
 from segkit.planning.planner import make_plan
 from segkit.plans import Plan
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from segkit.errors import UsageError
-from segkit.planning.case_facts import LabelFacts
 from segkit.planning.fingerprint import Fingerprint
+from segkit.planning.label_facts import LabelFacts
 from segkit.planning.mirror import Mirroring, choose_mirroring, label_orders
 
 APART = {"a": (20.0, 10.0, 20.0), "b": (20.0, 30.0, 20.0)}

@@ -101,7 +101,7 @@ def test_a_constant_case_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     image, labels = cube()
     data = dataset(tmp_path, image.with_array(np.ones_like(image.array)), labels)
     prepare_cases(data.cases, data, PLAN, tmp_path / "prepared")
-    assert "scan.nii.gz, channel MR: the scan has one constant value" in caplog.text
+    assert "scan.nii.gz: channel MR: the scan has one constant value" in caplog.text
 
 
 def prepared_files(folder: Path) -> dict[str, int]:

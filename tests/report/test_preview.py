@@ -13,9 +13,8 @@ from segkit.report.outlines import TINT
 from segkit.report.preview import LEGEND_ENTRIES, draw_comparison, write_preview
 from segkit.volume import Volume
 
-RED, GREEN = (255, 80, 80), (80, 225, 80)
-CYAN, ORANGE = (60, 225, 225), (255, 150, 60)
-"""Of the first two labels on a colour picture, where red would be lost."""
+FIRST, SECOND = (86, 180, 233), (230, 159, 0)
+"""The colors of the first two labels."""
 
 
 def drawn(path: Path, scan: Volume, labels: NDArray[np.integer], names: dict[str, int]) -> NDArray[np.uint8]:
@@ -37,7 +36,7 @@ def test_right_is_left_and_anterior_is_up_in_any_orientation(tmp_path: Path) -> 
     for signs in ((1, 1, 1), (-1, 1, 1), (1, -1, 1), (-1, -1, 1)):
         steps = tuple(slice(None, None, sign) for sign in signs)
         scan = Volume(np.random.default_rng(0).normal(size=(1, 20, 20, 1)), np.diag([*signs, 1.0]))
-        row, column = centre(drawn(tmp_path, scan, labels[steps], {"a": 1}), RED)
+        row, column = centre(drawn(tmp_path, scan, labels[steps], {"a": 1}), FIRST)
         assert row < 120 + 12
         assert column < 120 + 12
 
@@ -67,15 +66,15 @@ def test_a_sheet_of_slices_below_the_planes(tmp_path: Path) -> None:
     rows = [picture[424:487], picture[499:562]]
     # The file counts from the top down, so its slices 9, 8, 7, 6, 5 come first; the lesion is on 4 and 3, not on 2.
     tiles = [row[:, 12 + 75 * column :][:, :63] for row in rows for column in range(5)][:8]
-    assert [bool((tile == RED).all(axis=2).any()) for tile in tiles] == [True] * 8
-    assert [bool((tile == GREEN).all(axis=2).any()) for tile in tiles] == [False] * 5 + [True, True, False]
+    assert [bool((tile == FIRST).all(axis=2).any()) for tile in tiles] == [True] * 8
+    assert [bool((tile == SECOND).all(axis=2).any()) for tile in tiles] == [False] * 5 + [True, True, False]
 
 
 def test_a_lesion_decides_as_much_as_the_organ_around_it(tmp_path: Path) -> None:
     scan, labels = lesion_and_organ()
     axial = drawn(tmp_path, scan, labels, {"organ": 1, "lesion": 2})[12:145, 12:145]
     # 144 of 256 voxels of the organ and all 4 of the lesion are more than all of the organ and none of the lesion.
-    assert (axial == GREEN).all(axis=2).any()
+    assert (axial == SECOND).all(axis=2).any()
 
 
 def test_slices_go_across_the_axis_on_which_they_are_thickest(tmp_path: Path) -> None:
@@ -94,8 +93,8 @@ def test_picture_keeps_its_rows_and_colours(tmp_path: Path) -> None:
     labels[30:, :5], labels[:5, 15:] = 255, 7  # upper right, lower left
     picture = drawn(tmp_path, Volume(array, np.eye(4), "px"), labels, {"a": 255, "b": 7})
     assert picture[12 + 200, 12 + 400].tolist() == [0, 0, 200]
-    assert centre(picture, CYAN)[0] < 200 < centre(picture, ORANGE)[0]
-    assert centre(picture, CYAN)[1] > 400 > centre(picture, ORANGE)[1]
+    assert centre(picture, FIRST)[0] < 200 < centre(picture, SECOND)[0]
+    assert centre(picture, FIRST)[1] > 400 > centre(picture, SECOND)[1]
 
 
 def test_grey_picture_of_sixteen_bits(tmp_path: Path) -> None:
@@ -131,8 +130,8 @@ def test_a_comparison_outlines_the_prediction_and_fills_the_reference() -> None:
     picture = np.asarray(image)
     assert picture.shape[:2] == (400 + 24 + 20 + 12, 400 + 24)
     assert tuple(picture[12 + 100, 12 + 100]) == (0, 0, 0)  # inside the outline
-    assert centre(picture, RED)[0] < 200
-    assert tuple(picture[12 + 300, 12 + 300]) == tuple(int(TINT * part) for part in RED)
+    assert centre(picture, FIRST)[0] < 200
+    assert tuple(picture[12 + 300, 12 + 300]) == tuple(int(TINT * part) for part in FIRST)
 
 
 def test_a_comparison_shows_the_planes_that_differ_most() -> None:
@@ -143,7 +142,7 @@ def test_a_comparison_shows_the_planes_that_differ_most() -> None:
     predicted[0, 4, 4, 8] = 2  # invented
     volumes = scan.with_array(predicted), scan.with_array(reference)
     picture = np.asarray(draw_comparison(scan, *volumes, {"a": 1, "b": 2}, across=2))
-    assert (picture[:-32] == GREEN).all(axis=2).any()
+    assert (picture[:-32] == SECOND).all(axis=2).any()
     assert picture.shape[1] == 400 + 24  # one plane
     assert draw_comparison(scan, *volumes, {"a": 1, "b": 2}).width == 3 * 400 + 48
 

@@ -18,6 +18,7 @@ import torch
 
 from segkit.bundle import read_bundle
 from segkit.cli import main
+from segkit.config_file import read_config
 from segkit.dataset_layouts import read_dataset
 from segkit.inference import load
 from segkit.io import read_labels
@@ -151,6 +152,19 @@ def test_nothing_of_a_fold_stays_in_memory(phantom: Path, tmp_path: Path, monkey
     assert not [each for each in gc.get_objects() if type(each) is SegmentationModule]
 
 
+def test_all_folds_train_alike(phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = cross_validate(f"dataset={phantom}", "folds=2", *SMALL, "trainer.max_steps=1", "trainer.threads=1")
+    measured = json.loads((folder / "measured.json").read_text())
+    for fold in (0, 1):
+        trainer = read_config(folder / f"fold_{fold}" / "config.yaml").trainer
+        assert (trainer.precision, trainer.layout) == (measured["precision"], measured["layout"])
+    assert read_config(folder / "config.yaml").trainer.precision == "auto"
+    assert read_config(folder / "config.yaml").folds == 2
+    first, second = json.loads((folder / "cross_validation.json").read_text())["trainings"]
+    assert first == second == {"precision": measured["precision"], "layout": measured["layout"], "steps": 1}
+
+
 def test_ctrl_c_says_how_to_go_on(
     phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -184,6 +198,7 @@ def write_plan(dataset: Path, folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
+        (["dataset={phantom}", "folds=3"], 2, "folds=3 is not possible for phantom: it has 2 patients. Give folds=2"),
         (["fold=1"], 2, "fold: a cross-validation trains all folds; leave it out"),
         (["sede=1"], 2, "unknown override 'sede'"),
         (["seed=0,1"], 2, "'seed=0,1' names several values"),

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
 
+from segkit.plans import Plan
+from segkit.segment_codes import SegmentCodes
 from segkit.training.record import Record, score_columns
 from segkit.training.validation import ValidationScore
+
+FROZEN = json.loads((Path(__file__).parents[1] / "data" / "plan_v1.json").read_text())
+PLAN = replace(Plan.from_dict(FROZEN), labels={"liver": 1})
 
 
 def row(step: int, **more: float) -> dict[str, float | str]:
@@ -32,7 +39,7 @@ def test_rows_are_written_and_read_back_up_to_the_checkpoint(tmp_path: Path) -> 
     assert lines[0] == f"{ours},cases,ci95_dice,ci95_dice_liver"
     assert lines[2] == "2,0.2,0.5,0.1,0.5,0.01,0.5,0.5,,,"
     assert lines[3].endswith(",,,,,")
-    assert [line["step"] for line in Record.resume(tmp_path, ("liver",), 2).rows] == ["1", "2"]
+    assert [line["step"] for line in Record.resume(tmp_path, PLAN, 2).rows] == ["1", "2"]
     with Image.open(tmp_path / "progress.png") as picture:
         assert picture.size == (800, 900)
 
@@ -53,4 +60,9 @@ def test_a_validation_becomes_columns() -> None:
 
 
 def test_a_new_run_starts_with_no_rows(tmp_path: Path) -> None:
-    assert Record.resume(tmp_path, (), 5).rows == []
+    assert Record.resume(tmp_path, PLAN, 5).rows == []
+
+
+def test_curves_have_the_colors_of_the_plan() -> None:
+    plan = replace(PLAN, labels={"liver": 1, "tumour": 2}, segments={"tumour": SegmentCodes(colour=(1, 2, 3))})
+    assert Record.of(Path(), plan).colors == {"liver": (86, 180, 233), "tumour": (1, 2, 3)}

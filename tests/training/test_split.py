@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,25 @@ def test_unlabelled_cases_do_not_train() -> None:
     bare = Dataset("d", Path("d"), ("MR",), {"organ": 1}, (Case("c", (Path("c.nii"),)),))
     with pytest.raises(InputError, match="a labelled case to train on"):
         split_cases(bare, "all")
+
+
+def test_folds_by_patient_as_many_as_asked() -> None:
+    data = dataset(*"abcdefgh")
+    splits = [split_cases(data, fold, 8) for fold in range(8)]
+    assert sorted(split.validation[0].id for split in splits) == [f"case{i}" for i in range(8)]
+    assert len(split_cases(data, 1, 2).validation) == 4
+
+
+def test_more_folds_than_patients() -> None:
+    with pytest.raises(UsageError, match=r"folds=4 is not possible for d: it has 3 patients. Give folds=3, or none"):
+        split_cases(dataset("a", "b", "c", "c"), 0, 4)
+
+
+def test_a_column_decides_on_the_folds() -> None:
+    data = dataset("a", "b", "c")
+    cases = tuple(dataclasses.replace(case, split=str(i % 2)) for i, case in enumerate(data.cases))
+    with pytest.raises(UsageError, match="folds=3 is not possible for d: its column split makes 2"):
+        split_cases(dataclasses.replace(data, cases=cases), 0, 3)
 
 
 def test_a_fold_that_does_not_exist() -> None:

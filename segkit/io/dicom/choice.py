@@ -3,52 +3,64 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from segkit.errors import InputError, UsageError
+from segkit.errors import InputError, SegkitError, SeveralSeries, UsageError
 from segkit.io.dicom.files import DicomFile, place_id
+from segkit.io.dicom.headers import guarded
+from segkit.io.dicom.image_groups import ALL, MixedImages, Selection, looks_like_selection, selection_of
 from segkit.io.dicom.source import DicomSource, open_series
-from segkit.io.dicom.study import Series, guarded, read_study
+from segkit.io.dicom.study import LostSlices, Series, read_study
 
 log = logging.getLogger(__name__)
 
 
 def open_place(place: Path, choice: str | None = None) -> DicomSource:
-    """The one series that is meant.
+    """The one series that is meant, or the part of it.
 
-    ``choice`` is a number of the list that the message shows, a SeriesInstanceUID or a description. Without it, a
-    single series is taken, or of several of one study the only one that is a volume of more than one slice.
+    ``choice`` is a number of the list that the message shows, a SeriesInstanceUID or a description; behind it, after a
+    colon, or alone may stand which of its images, as in ``3:echo=2,type=M`` (`image_groups`). Without a series, a
+    single one is taken, or of several of one study the only one that is a volume of more than one slice.
 
     Raises:
         InputError: no images, or the series is no volume.
-        UsageError: it is not clear which series is meant; the message lists all.
+        SeveralSeries: it is not clear which series is meant; the message lists all.
+        UsageError: a choice that fits none.
     """
     with guarded(place):
-        return _one_of(place, read_study(place), choice)
+        source = _one_of(place, read_study(place), choice)
+    _say(place, source.notes)
+    return source
 
 
 def _one_of(place: Path, study: Sequence[Series], choice: str | None) -> DicomSource:
-    if choice is not None:
-        return open_series(_chosen(place, study, choice))
-    if len(study) == 1:
-        return open_series(study[0])
-    volumes = [source for source in _opened(study) if source.grid.shape[2] > 1]
+    series, selection = _chosen(place, study, choice) if choice is not None else (None, ALL)
+    if series or len(study) == 1:
+        return open_series(series or study[0], selection)
+    volumes, refused = _opened(study, selection)
     studies = len({str(series.header.get("StudyInstanceUID")) for series in study})
-    if len(volumes) != 1 or studies > 1:
-        of = f" of {studies} studies" if studies > 1 else ""
-        raise UsageError(
-            f"{place}: {len(study)} series{of}, {_how_many(len(volumes))}; choose by --series:{_listed(study)}"
-        )
-    log.info("%s: of %d series, one is a volume: %s", place, len(study), volumes[0].series)
-    return volumes[0]
+    if studies == 1 and len(volumes) + len(refused) == 1:
+        if refused:
+            raise refused[0]
+        log.info("%s: of %d series, one is a volume: %s", place, len(study), volumes[0].series)
+        return volumes[0]
+    of = f" of {studies} studies" if studies > 1 else ""
+    count = len(volumes) + len(refused)
+    raise SeveralSeries(f"{place}: {len(study)} series{of}, {_how_many(count)}; choose by --series:{_listed(study)}")
 
 
-def open_all(place: Path, name: str = "") -> dict[str, DicomSource]:
+def _say(place: Path, notes: Iterable[str]) -> None:
+    for note in notes:
+        log.warning("%s: %s", place, note)
+
+
+def open_all(place: Path, name: str = "") -> dict[str, DicomSource | InputError]:
     """Every series of a place that is a volume, by a name that can be a file's; the others are named in the log.
 
     The name is that of the folders it lies in, below the place, where no other series lies there, and else the place's
     with the number that the series has in the list. ``name`` is what a place is called that is a part of a folder.
+    A series that would be a volume, but is a mixture or has lost slices, is there with what is wrong with it.
 
     Raises:
         InputError: no series is a volume.
@@ -63,42 +75,66 @@ def open_all(place: Path, name: str = "") -> dict[str, DicomSource]:
             found=f"none of {len(study)}",
             remedy="The log says what is wrong with each.",
         )
+    notes = (note for source in found.values() if isinstance(source, DicomSource) for note in source.notes)
+    _say(place, dict.fromkeys(notes))
     return found
 
 
-def _volumes(place: Path, study: Sequence[Series], name: str) -> dict[str, DicomSource]:
-    found = {}
-    for number, series in enumerate(study, start=1):
+def _volumes(place: Path, study: Sequence[Series], name: str) -> dict[str, DicomSource | InputError]:
+    found: dict[str, DicomSource | InputError] = {}
+    for series in study:
         try:
             with guarded(place):
-                source = open_series(series)
+                found[_name(place, series, study, outer=name)] = open_series(series)
         except InputError as error:
-            log.warning("series %d is left out: %s", number, error)
-        else:
-            found[_name(place, series, study, number, outer=name)] = source
+            if _would_be_volume(error):
+                found[_name(place, series, study, outer=name)] = error
+                continue
+            log.warning("series %d is left out: %s", series.number, error)
     return found
 
 
-def _opened(study: Sequence[Series]) -> list[DicomSource]:
-    sources = []
+def _opened(study: Sequence[Series], selection: Selection) -> tuple[list[DicomSource], list[SegkitError]]:
+    """The series that are volumes of several slices, and what is wrong with those that would be one."""
+    sources: list[DicomSource] = []
+    refused: list[SegkitError] = []
     for series in study:
         try:
             with guarded(series.place):
-                sources.append(open_series(series))
-        except InputError as error:
+                sources.append(open_series(series, selection))
+        except (InputError, UsageError) as error:
+            refused += [error] if _would_be_volume(error) else []
             log.debug("%s", error)
-    return sources
+    return [source for source in sources if source.grid.shape[2] > 1], refused
 
 
-def _chosen(place: Path, study: Sequence[Series], choice: str) -> Series:
-    if choice.isdecimal() and 1 <= int(choice) <= len(study):
-        return study[int(choice) - 1]
-    fitting = [series for series in study if choice in (series.uid, series.description)]
-    fitting = fitting or [series for series in study if choice.casefold() == series.description.casefold()]
+def _would_be_volume(error: SegkitError) -> bool:
+    """Whether a series that cannot be used is a scan that someone may want, and no localizer or picture."""
+    return isinstance(error, LostSlices) or (isinstance(error, MixedImages) and error.is_scan)
+
+
+def _chosen(place: Path, study: Sequence[Series], choice: str) -> tuple[Series | None, Selection]:
+    """The series that a choice names, None where it says only which images; and the selection of images."""
+    fitting = _fitting(study, choice)
+    selection = ALL
+    if not fitting and looks_like_selection(choice.rpartition(":")[2]):
+        first, colon, rest = choice.rpartition(":")
+        selection = selection_of(rest)
+        if not colon:
+            return None, selection
+        fitting = _fitting(study, first)
     if len(fitting) != 1:
         found = f"{len(fitting)} series fit" if fitting else "no series fits"
         raise UsageError(f"{place}: --series {choice}: {found}; choose one of:{_listed(study)}")
-    return fitting[0]
+    return fitting[0], selection
+
+
+def _fitting(study: Sequence[Series], choice: str) -> list[Series]:
+    """The series of this number, UID or description."""
+    if choice.isdecimal() and 1 <= int(choice) <= len(study):
+        return [study[int(choice) - 1]]
+    fitting = [series for series in study if choice in (series.uid, series.description)]
+    return fitting or [series for series in study if choice.casefold() == series.description.casefold()]
 
 
 def _how_many(count: int) -> str:
@@ -106,16 +142,16 @@ def _how_many(count: int) -> str:
 
 
 def _listed(study: Sequence[Series]) -> str:
-    return "".join(f"\n  {number}  {series}" for number, series in enumerate(study, start=1))
+    return "".join(f"\n  {series.number}  {series}" for series in study)
 
 
-def _name(place: Path, series: Series, study: Sequence[Series], number: int, *, outer: str) -> str:
+def _name(place: Path, series: Series, study: Sequence[Series], *, outer: str) -> str:
     folders = {instance.file.folder for instance in series.instances}
     others = {instance.file.folder for each in study if each is not series for instance in each.instances}
     inner = [*([outer] if outer else []), *_below(place, series.instances[0].file)]
     if len(folders) == 1 and not folders & others and inner:
         return "_".join(inner)
-    return f"{outer or place_id(place)}_series{number}"
+    return f"{outer or place_id(place)}_series{series.number}"
 
 
 def _below(place: Path, file: DicomFile) -> tuple[str, ...]:

@@ -7,26 +7,33 @@ from __future__ import annotations
 
 import os
 import re
-import zipfile
-import zlib
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
 from io import BytesIO
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import IO
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
 
 from segkit.errors import InputError
 from segkit.file_names import DICOM, ENDING, READABLE, case_id, must_exist, natural_key, suffix_of
-from segkit.io.limits import check_memory
+from segkit.io.dicom.zips import ZIP, member_size, members, unpacked
 
-ZIP = ".zip"
 _PREAMBLE = 128
 _START = _PREAMBLE + 4
-_DAMAGED = (zipfile.BadZipFile, zlib.error, NotImplementedError, OSError, EOFError, ValueError)
-"""What reading a zip can raise."""
-_LARGEST_RATIO = 1032
-"""Of unpacked to packed bytes that DEFLATE can reach; a zip that promises more has members that overlap."""
+_LOOKED_AT = 512
+"""Bytes at the start of a file that tell what it is."""
+_KINDS = {
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a link to a folder, which is not followed",
+}
+"""What a name in a folder may stand for that is no file; opening a pipe would wait for ever."""
+CLOSED = "a folder that cannot be read"
+NO_FILES = {*_KINDS.values(), CLOSED}
+OTHER_CONTENT = "no DICOM"
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,11 @@ class DicomFile:
         """Where it lies, with / between the folders."""
         return str(PurePosixPath(self.member).parent) if self.member else self.path.parent.as_posix()
 
+    @cached_property
+    def key(self) -> tuple[Any, Any]:
+        """Its place in natural order, folder by folder."""
+        return natural_key(self.folder), natural_key(self.name)
+
     def read(self) -> bytes:
         """All bytes.
 
@@ -58,28 +70,25 @@ class DicomFile:
         with self.open() as file:
             return file.read()
 
-    def open(self) -> IO[bytes]:
-        """The file for reading, with seek; a member is read into memory, once its size is known to fit.
+    def open(self, limit: int | None = None) -> IO[bytes]:
+        """The file for reading, with seek; a member is read into memory, up to ``limit`` bytes of it.
 
         Raises:
             InputError: as `read`.
         """
-        if not self.member:
-            return _opened(self.path)
-        archive = _zip(self.path, _stamp(self.path))
-        try:
-            info = archive.getinfo(self.member)
-            check_memory(str(self), info.file_size)
-            return BytesIO(archive.read(info))
-        except (KeyError, *_DAMAGED) as error:
-            raise _bad_zip(self, str(error)) from error
+        return BytesIO(unpacked(self.path, self.member, limit)) if self.member else _opened(self.path)
+
+    @property
+    def size(self) -> int:
+        """Bytes, of a member as the zip promises them unpacked."""
+        return member_size(self.path, self.member) if self.member else self.path.stat().st_size
 
 
 def is_dicom_place(path: Path) -> bool:
     """Whether ``path`` is a DICOM file, a zip, or a folder of DICOM files.
 
     A folder is one of DICOM where a DICOM file lies right in it, or where it holds no scan of another format and a
-    DICOM file lies anywhere below.
+    DICOM file, or one that is called so, lies anywhere below.
     """
     if os.path.isdir(path):
         return _is_dicom_folder(path)
@@ -101,15 +110,7 @@ def dicom_files(place: Path) -> list[DicomFile]:
     Raises:
         InputError: no such file, none of DICOM, or a zip that cannot be trusted.
     """
-    if not os.path.isdir(place):
-        must_exist(place)
-    if os.path.isdir(place):
-        found = [DicomFile(path) for path in files_below(place) if is_dicom_file(path)]
-    elif suffix_of(place) == ZIP:
-        found = _members(place)
-    else:
-        with _opened(place) as file:
-            found = [DicomFile(place)] if looks_like_dicom(file.read(_START)) else []
+    found = [file for file, problem in files_of(place).items() if not problem]
     if not found:
         raise InputError(
             place,
@@ -117,7 +118,57 @@ def dicom_files(place: Path) -> list[DicomFile]:
             found="no file that begins as DICOM does",
             remedy="Is it the right file or folder, and complete?",
         )
-    return sorted(found, key=lambda file: (natural_key(file.folder), natural_key(file.name)))
+    return found
+
+
+def files_of(place: Path) -> dict[DicomFile, str]:
+    """All files of a place in natural order, each with why it is no DICOM: nothing where it is.
+
+    Raises:
+        InputError: no such file, or a zip that cannot be trusted.
+    """
+    if os.path.isdir(place):
+        found = {DicomFile(path): problem for path, problem in _looked_at(place)}
+    else:
+        must_exist(place)
+        found = _members(place) if suffix_of(place) == ZIP else {DicomFile(place): problem_of(place)}
+    order = sorted(found, key=lambda file: file.key)
+    return {file: found[file] for file in order}
+
+
+def _looked_at(folder: Path) -> Iterator[tuple[Path, str]]:
+    """What stands at any depth of a folder, and why it is no DICOM."""
+    unread: list[OSError] = []
+    for place, folders, names in os.walk(folder, onerror=unread.append):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        links = [name for name in folders if os.path.islink(os.path.join(place, name))]
+        for path in (Path(place, name) for name in [*names, *links] if not is_beside(name)):
+            yield path, problem_of(path)
+    for error in unread:
+        yield Path(error.filename), CLOSED
+
+
+def problem_of(path: Path) -> str:
+    """Why a file is no DICOM; empty where it is."""
+    try:
+        kind = stat.S_IFMT(path.stat().st_mode)
+        if kind != stat.S_IFREG:
+            return _KINDS.get(kind, OTHER_CONTENT)
+        with path.open("rb") as file:
+            return _problem_of_start(file.read(_LOOKED_AT))
+    except OSError as error:
+        return "a link to nothing" if path.is_symlink() and not path.exists() else f"unreadable: {error.strerror}"
+
+
+def _problem_of_start(start: bytes) -> str:
+    if looks_like_dicom(start[:_START]):
+        return ""
+    if not start:
+        return "empty"
+    if re.match(rb"\s*<(!doctype|html)", start, re.IGNORECASE):
+        return "an HTML page"
+    pointer = start.startswith((b"version https://git-lfs", b"/annex/objects/"))
+    return "a pointer to a file that was not downloaded" if pointer else OTHER_CONTENT
 
 
 def looks_like_dicom(start: bytes) -> bool:
@@ -136,7 +187,8 @@ def _is_dicom_folder(folder: Path) -> bool:
     files = [path for path in children(folder) if path.is_file()]
     if any(is_dicom_file(path) for path in files if suffix_of(path) not in READABLE):
         return True
-    return not holds_other_scans(folder) and any(is_dicom_file(path) for path in files_below(folder))
+    below = files_below(folder)
+    return not holds_other_scans(folder) and any(suffix_of(path) == DICOM or is_dicom_file(path) for path in below)
 
 
 def children(folder: Path) -> list[Path]:
@@ -178,11 +230,7 @@ def is_beside(name: str) -> bool:
 
 def is_dicom_file(path: Path) -> bool:
     """Whether a file begins as DICOM does; False for one that cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return looks_like_dicom(file.read(_START))
-    except OSError:
-        return False
+    return not problem_of(path)
 
 
 def _opened(path: Path) -> IO[bytes]:
@@ -193,55 +241,10 @@ def _opened(path: Path) -> IO[bytes]:
         raise InputError(path, expected="a file that can be read", found=found, remedy="Check the path.") from error
 
 
-@lru_cache(maxsize=1)  # its directory is long, and read with every opening
-def _zip(path: Path, stamp: int) -> zipfile.ZipFile:  # noqa: ARG001 (the stamp tells a file that was replaced)
-    try:
-        return zipfile.ZipFile(path)
-    except _DAMAGED as error:
-        raise _bad_zip(path, str(error)) from error
+def _members(path: Path) -> dict[DicomFile, str]:
+    kept = [DicomFile(path, info.filename) for info in members(path) if not _is_beside_member(info.filename)]
+    return {file: _problem_of_start(unpacked(path, file.member, _LOOKED_AT)) for file in kept}
 
 
-def _stamp(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError as error:
-        raise _bad_zip(path, str(error.strerror)) from error
-
-
-def _members(path: Path) -> list[DicomFile]:
-    archive = _zip(path, _stamp(path))
-    infos = [info for info in archive.infolist() if not info.is_dir()]
-    _check_members(path, infos)
-    return [DicomFile(path, info.filename) for info in infos if _is_dicom_member(archive, info)]
-
-
-def _check_members(path: Path, infos: list[zipfile.ZipInfo]) -> None:
-    for info in infos:
-        name = info.filename
-        if name.startswith(("/", "\\")) or PureWindowsPath(name).drive or ".." in PureWindowsPath(name).parts:
-            raise _bad_zip(path, f"the member {name!r}, which leads out of it")
-        if info.flag_bits & 1:
-            raise _bad_zip(path, f"the member {name!r}, which is encrypted")
-    promised = sum(info.file_size for info in infos)
-    if promised > _LARGEST_RATIO * path.stat().st_size:
-        raise _bad_zip(path, f"{promised} bytes promised by a file of {path.stat().st_size}")
-
-
-def _is_dicom_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bool:
-    name = PurePosixPath(info.filename).name
-    if is_beside(name) or "__MACOSX" in PurePosixPath(info.filename).parts:
-        return False
-    try:
-        with archive.open(info) as file:
-            return looks_like_dicom(file.read(_START))
-    except _DAMAGED as error:
-        raise _bad_zip(f"{archive.filename}:{info.filename}", str(error)) from error
-
-
-def _bad_zip(where: object, found: str) -> InputError:
-    return InputError(
-        str(where),
-        expected="a plain zip of DICOM files",
-        found=found or "a damaged one",
-        remedy="Unpack it yourself if you trust it, and give the folder; or copy it again.",
-    )
+def _is_beside_member(name: str) -> bool:
+    return is_beside(PurePosixPath(name).name) or "__MACOSX" in PurePosixPath(name).parts

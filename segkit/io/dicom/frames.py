@@ -45,6 +45,8 @@ class Frame:
     """SliceThickness, where it is a number above 0."""
     slope: float
     intercept: float
+    places: tuple[Dataset, ...]
+    """Where its elements may stand, the first that has one counts: its own group, the shared one, the top."""
 
     @property
     def name(self) -> str:
@@ -89,6 +91,7 @@ def _frame(instance: Instance, index: int, places: Sequence[Dataset]) -> Frame:
         _thickness(places),
         slope[0] if slope else 1.0,
         intercept[0] if intercept else 0.0,
+        tuple(places),
     )
 
 

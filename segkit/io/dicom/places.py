@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from segkit.file_names import suffix_of
 from segkit.io.dicom import module_of
 from segkit.io.dicom.files import (
-    ZIP,
     DicomFile,
     children,
     files_below,
@@ -17,7 +16,10 @@ from segkit.io.dicom.files import (
     is_dicom_file,
     is_dicom_place,
     place_id,
+    problem_of,
 )
+from segkit.io.dicom.left_out import is_called_slice, looks_like_slice
+from segkit.io.dicom.zips import ZIP
 
 
 def scan_places(folder: Path) -> dict[str, Path]:
@@ -39,15 +41,30 @@ def scan_places(folder: Path) -> dict[str, Path]:
 
 
 def _parts(place: Path) -> list[Path]:
-    """The place itself where it is one study, else its parts; nothing where no image is in it."""
+    """The place itself where it is one study, else its parts; nothing where no image is in it.
+
+    A folder without any image that has files which look like some is a part as well: it has lost all that it had.
+    """
     if not os.path.isdir(place):
         return [place]
     inside = children(place)
     if study_of(path for path in inside if path.is_file()):
         return [place]
     parts = [part for path in inside if path.is_dir() or suffix_of(path) == ZIP for part in _parts(path)]
-    apart = not all(part.is_dir() for part in parts) or len({study_of(files_below(part)) for part in parts}) > 1
-    return parts if apart or not parts else [place]
+    apart = (
+        not all(part.is_dir() for part in parts) or len({study_of(files_below(part)) for part in parts} - {None}) > 1
+    )
+    if parts:
+        return parts if apart else [place]
+    return [place] if _has_lost_images(inside) else []
+
+
+def _has_lost_images(paths: Sequence[Path]) -> bool:
+    """Whether a folder without images has files with the suffix of one, or only files with names as slices have."""
+    files = [path for path in paths if not path.is_dir() and problem_of(path)]
+    return any(is_called_slice(path.name) for path in files) or (
+        bool(files) and all(looks_like_slice(path.name) for path in files)
+    )
 
 
 def study_of(files: Iterable[Path]) -> str | None:

@@ -15,8 +15,8 @@ from pydicom.valuerep import validate_value
 
 from segkit.errors import InputError
 from segkit.io.dicom.frames import Frame
+from segkit.io.dicom.headers import quiet
 from segkit.io.dicom.source import DicomSource
-from segkit.io.dicom.study import quiet
 
 UTF_8 = "ISO_IR 192"
 """What is written is in it whatever the images are in: the names of labels may have any letters."""

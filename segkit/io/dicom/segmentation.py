@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,11 @@ from pydicom.sr.codedict import codes as dictionary
 from segkit.errors import InputError
 from segkit.files import atomic_path
 from segkit.io.dicom.codes import meaning_of
+from segkit.io.dicom.headers import quiet
 from segkit.io.dicom.references import UTF_8, Maker, check_place, complete_headers
 from segkit.io.dicom.source import DicomSource
-from segkit.io.dicom.study import quiet
 from segkit.io.dicom.uneven import slice_thicknesses
-from segkit.segment_codes import UNKNOWN, SegmentCodes
+from segkit.segment_codes import UNKNOWN, SegmentCodes, colors_of
 from segkit.volume import Volume
 
 SERIES_NUMBER = 9001
@@ -60,12 +61,14 @@ def write_segmentation(
         InputError: images without a place, several multi-frame files, or labels that a LABELMAP cannot hold.
     """
     check_fits(path, source, made_of, labelmap=labelmap)
-    headers = complete_headers(source)
+    headers, kept = complete_headers(source), _kept_frames(source)
+    headers = headers if kept is None else [_of_frames(headers[0], kept)]
     planes = _in_file_order(source.on_slices(labels.array[0]).transpose(2, 1, 0), source)
     numbers = _numbers(made_of, labelmap)
     pixels = _stacked_pixels(planes, made_of) if _overlap(made_of) else _label_pixels(planes, made_of, numbers)
+    colors = colors_of(made_of, codes)
     descriptions = [
-        _description(name, made_of[name], number, maker, (codes or {}).get(name, UNKNOWN))
+        _description(name, made_of[name], number, maker, replace((codes or {}).get(name, UNKNOWN), colour=colors[name]))
         for name, number in numbers.items()
     ]
     kind = hd.seg.SegmentationTypeValues.LABELMAP if labelmap else hd.seg.SegmentationTypeValues.BINARY
@@ -79,6 +82,8 @@ def write_segmentation(
                 found=f"{type(error).__name__}: {error}",
                 remedy="Correct that element, or write another format, such as .nii.gz.",
             ) from error
+        if kept is not None:
+            _refer_to_frames(made, kept)
         if not source.stack.is_even:
             _measure_frames(made, source)
         made.save_as(temporary)
@@ -150,6 +155,29 @@ def _in_file_order(planes: NDArray[Any], source: DicomSource) -> NDArray[Any]:
     if frames[0].instance.frames == 1:
         return planes
     return planes[np.argsort([frame.index for frame in frames])]
+
+
+def _kept_frames(source: DicomSource) -> list[int] | None:
+    """The frames of a multi-frame file that are in the stack, in the order of the file; None where all are."""
+    frames = source.stack.frames
+    all_there = len(frames) == sum(instance.frames for instance in source.series.instances)
+    return None if all_there else sorted(frame.index for frame in frames)
+
+
+def _of_frames(header: Dataset, kept: Sequence[int]) -> Dataset:
+    """The header of a multi-frame file as if it had some of its frames only."""
+    made = copy.copy(header)
+    made.PerFrameFunctionalGroupsSequence = [header.PerFrameFunctionalGroupsSequence[index] for index in kept]
+    made.NumberOfFrames = len(kept)
+    return made
+
+
+def _refer_to_frames(made: Dataset, kept: Sequence[int]) -> None:
+    """Turn references to frames of `_of_frames` into those to frames of the file."""
+    for group in made.PerFrameFunctionalGroupsSequence:
+        for derivation in group.DerivationImageSequence:
+            for source in derivation.SourceImageSequence:
+                source.ReferencedFrameNumber = kept[int(source.ReferencedFrameNumber) - 1] + 1
 
 
 def _numbers(made_of: Mapping[str, Sequence[int]], labelmap: bool) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections import defaultdict
 from collections.abc import Mapping
@@ -14,9 +15,11 @@ from numpy.typing import NDArray
 
 from segkit.errors import InputError
 from segkit.io.dicom.frames import Frame, frames_of
+from segkit.io.dicom.image_groups import ALL, Selection, check_alike, selected
+from segkit.io.dicom.left_out import left_out_text
 from segkit.io.dicom.pixels import channels_of, check_pixels, stored_pixels
 from segkit.io.dicom.stack import Stack, stack_of
-from segkit.io.dicom.study import Instance, Series
+from segkit.io.dicom.study import Instance, Series, check_complete, fewer_than_counted
 from segkit.io.dicom.uneven import nearest_planes, on_even_planes
 from segkit.io.limits import check_finite, check_memory
 from segkit.volume import Grid
@@ -32,6 +35,10 @@ class DicomSource:
     stack: Stack
     channels: int
     dtype: np.dtype[Any]
+    selection: str = ""
+    """What was chosen of the series, where that is not all of it."""
+    notes: tuple[str, ...] = ()
+    """Sentences on what a user should know of the series and of files beside it."""
 
     @property
     def grid(self) -> Grid:
@@ -85,23 +92,35 @@ class DicomSource:
         return places
 
 
-def open_series(series: Series) -> DicomSource:
-    """Check that a series is a volume.
+def open_series(series: Series, selection: Selection = ALL) -> DicomSource:
+    """Check that a series, or the part of it that is selected, is a volume.
 
     Raises:
-        InputError: it is not, with what stands in the way.
+        MixedImages: it is more than one.
+        LostSlices: files of it cannot be read.
+        InputError: it is none, with what stands in the way.
+        UsageError: a selection that no image fits.
     """
     for instance in series.instances:
         check_pixels(instance)
         if not (instance.header.Rows and instance.header.get("Columns")):
             raise InputError(str(instance.file), expected="pixels", found="no Rows or Columns", remedy="Leave it out.")
+    frames = [frame for instance in series.instances for frame in frames_of(instance)]
+    frames = selected(frames, selection, series.place)
+    series = dataclasses.replace(series, instances=tuple(dict.fromkeys(frame.instance for frame in frames)))
+    check_complete(series)
     samples = {channels_of(instance) for instance in series.instances}
     if len(samples) > 1:
         raise InputError(
             series.place, expected="images of one kind", found="grey and coloured ones", remedy="Take them apart."
         )
-    frames = [frame for instance in series.instances for frame in frames_of(instance)]
-    return DicomSource(series, stack_of(frames, series.place), samples.pop(), _value_type(frames))
+    notes = [*check_alike(frames, series.place, series.number, selection)]
+    if not selection.criteria and (note := fewer_than_counted(series)):
+        notes.append(note)
+    if series.left_out:
+        notes.append(left_out_text(series.left_out))
+    stack, dtype = stack_of(frames, series.place), _value_type(frames)
+    return DicomSource(series, stack, samples.pop(), dtype, str(selection), tuple(notes))
 
 
 def _largest_file(series: Series) -> int:

@@ -20,10 +20,10 @@ from pydicom.uid import ImplicitVRLittleEndian, RTStructureSetStorage, generate_
 from segkit.files import atomic_path
 from segkit.io.dicom.contours import Polygon, outlines
 from segkit.io.dicom.frames import Frame
+from segkit.io.dicom.headers import quiet
 from segkit.io.dicom.references import UTF_8, Maker, complete_headers
 from segkit.io.dicom.source import DicomSource
-from segkit.io.dicom.study import quiet
-from segkit.segment_codes import UNKNOWN, SegmentCodes
+from segkit.segment_codes import SegmentCodes, colors_of
 from segkit.volume import Volume
 
 SERIES_NUMBER = 9002
@@ -33,7 +33,6 @@ _STUDY = (
     *("StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"),
     *("StudyDescription", "FrameOfReferenceUID", "PositionReferenceIndicator"),
 )
-_COLOURS = ((230, 60, 60), (60, 180, 75), (65, 105, 225), (255, 200, 25), (145, 30, 180), (70, 220, 220))
 
 
 def write_structure_set(
@@ -48,7 +47,7 @@ def write_structure_set(
     """Write a label map (1, X, Y, Z) on the grid of ``source`` as RT Structure Set, atomically.
 
     ``made_of`` has, for each structure, the values of the label map that belong to it. A structure without voxels is
-    there without contours. ``codes`` may have its colour.
+    there without contours. ``codes`` may have its color.
 
     Raises:
         InputError: images without a place in the patient.
@@ -57,13 +56,13 @@ def write_structure_set(
     made = _about(headers[0], maker)
     made.ReferencedFrameOfReferenceSequence = [_frame_of_reference(headers)]
     made.StructureSetROISequence, made.ROIContourSequence, made.RTROIObservationsSequence = [], [], []
+    colors = colors_of(made_of, codes)
     slices = source.on_slices(labels.array[0])
     present = [set(np.unique(slices[..., place]).tolist()) for place in range(slices.shape[2])]
     for number, (name, values) in enumerate(made_of.items(), start=1):
         made.StructureSetROISequence.append(_roi(number, name, headers[0], maker))
         contours = _contours(number, slices, source, set(values), present)
-        known = (codes or {}).get(name, UNKNOWN).colour
-        contours.ROIDisplayColor = list(known or _COLOURS[(number - 1) % len(_COLOURS)])
+        contours.ROIDisplayColor = list(colors[name])
         made.ROIContourSequence.append(contours)
         made.RTROIObservationsSequence.append(_observation(number))
     with quiet(), atomic_path(path) as temporary:

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import logging
-import warnings
-import zlib
+import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-import pydicom
 from pydicom.dataset import Dataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID, ImplicitVRLittleEndian
 
-from segkit.errors import InputError, SegkitError
-from segkit.io.dicom.files import DicomFile, dicom_files
-from segkit.io.limits import check_memory
+from segkit.errors import InputError
+from segkit.io.dicom.files import DicomFile, files_of
+from segkit.io.dicom.headers import ImageHeader, guarded, read_header, read_image_header
+from segkit.io.dicom.left_out import LeftOut, left_out_text, named, owners_of, suspicious
 
 log = logging.getLogger(__name__)
 
-_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _DERIVED = {"SEG", "RTSTRUCT", "RTDOSE", "RTPLAN", "PR", "KO", "SR", "REG"}
 """Modalities of what was made from images; those with pixels are no scans either."""
-_META = 140
-"""Where the length of the file meta group stands."""
-_LONG = 1 << 16
-"""Bytes from which on an element is left in the file while headers are read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +53,12 @@ class Series:
     uid: str
     place: Path
     instances: tuple[Instance, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    """All files of the place that cannot be read and look like images."""
+    lost: tuple[LeftOut, ...] = ()
+    """Those of them that probably were slices of this series."""
+    number: int = 1
+    """In the list of its place."""
 
     @property
     def header(self) -> Dataset:
@@ -90,23 +90,70 @@ def read_study(place: Path) -> list[Series]:
     """The series of images, by series number and then by UID.
 
     Raises:
-        InputError: no image, or a file that is not the DICOM it looks like.
+        InputError: no image, or a single file that is not the DICOM it looks like.
     """
+    files = files_of(place)
+    left_out = suspicious(files)
     groups: dict[str, list[Instance]] = defaultdict(list)
-    left_out: Counter[str] = Counter()
-    for file in dicom_files(place):
-        header = read_header(file)
-        pixels = next((name for name in _PIXELS if name in header), None)
-        modality = str(header.get("Modality") or "no modality")
-        if pixels is None or "Rows" not in header or modality in _DERIVED:
-            left_out[modality] += 1
-            continue
-        del header[pixels]
-        groups[str(header.get("SeriesInstanceUID") or "no UID")].append(Instance(file, header, pixels))
+    others: Counter[str] = Counter()
+    for file in (file for file, problem in files.items() if not problem):
+        found = _image(file, alone=len(files) == 1)
+        if isinstance(found, Instance):
+            groups[str(found.header.get("SeriesInstanceUID") or "no UID")].append(found)
+        elif isinstance(found, LeftOut):
+            left_out.append(found)
+        else:
+            others[found] += 1
     if not groups:
-        raise _no_image(place, left_out)
-    found = [Series(uid, place, _without_copies(instances)) for uid, instances in groups.items()]
-    return sorted(found, key=_rank)
+        raise _no_image(place, others, left_out)
+    known = {str(each.header.get("SOPInstanceUID")) for instances in groups.values() for each in instances}
+    left_out = [each for each in left_out if each.image not in known]  # a damaged copy of what is there is no loss
+    images = {instance.file: uid for uid, instances in groups.items() for instance in instances}
+    owners = owners_of(left_out, dict(sorted(images.items(), key=lambda image: image[0].key)))
+    found_series = [
+        Series(
+            *(uid, place, _without_copies(instances)),
+            left_out=tuple(left_out),
+            lost=tuple(each for each in left_out if uid in owners[each]),
+        )
+        for uid, instances in groups.items()
+    ]
+    ranked = sorted(found_series, key=_rank)
+    return [dataclasses.replace(series, number=number) for number, series in enumerate(ranked, start=1)]
+
+
+def _image(file: DicomFile, *, alone: bool) -> Instance | LeftOut | str:
+    """The image of a file; else why there is none: a file that may be a slice, or the modality of what is no image.
+
+    Raises:
+        InputError: a header that cannot be read, of a file that stands ``alone``.
+    """
+    try:
+        with guarded(file):
+            return _image_of(file, read_image_header(file), alone=alone)
+    except InputError:
+        if alone:
+            raise
+        return LeftOut(file, "DICOM that cannot be read", is_dicom=True)
+
+
+def _image_of(file: DicomFile, found: ImageHeader, *, alone: bool) -> Instance | LeftOut | str:
+    header, modality = found.header, str(found.header.get("Modality") or "no modality")
+    if modality in _DERIVED:
+        return modality
+    if found.pixels and "Rows" in header and (found.whole or alone):
+        return Instance(file, header, found.pixels)
+    if found.pixels is None and not _says_image(header):
+        return modality
+    uid = str(header.get("SeriesInstanceUID") or "")
+    problem = "DICOM that is cut short" if found.pixels is None or not found.whole else "an image without a size"
+    return LeftOut(file, problem, uid, str(header.get("SOPInstanceUID") or ""), is_dicom=True)
+
+
+def _says_image(header: Dataset) -> bool:
+    """Whether a header without pixels is that of an image, or too short to say what it is."""
+    known = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID")
+    return known is None or re.search(r"(?<!Non-)Image Storage$", UID(str(known)).name) is not None
 
 
 def _rank(series: Series) -> tuple[float, str]:
@@ -114,15 +161,33 @@ def _rank(series: Series) -> tuple[float, str]:
     return (float("inf") if number is None else float(number), series.uid)
 
 
-def read_header(file: DicomFile) -> Dataset:
-    """All elements but long ones, which stay in the file.
+class LostSlices(InputError):
+    """A series of which some files cannot be read."""
 
-    Raises:
-        InputError: not DICOM, or damaged.
-    """
-    with guarded(file), file.open() as stream:
-        _check_inflated(file, stream)
-        return pydicom.dcmread(stream, defer_size=_LONG, force=True)
+
+def check_complete(series: Series) -> None:
+    """Raise LostSlices where files that cannot be read probably were slices of the series."""
+    if series.lost:
+        count = f"{len(series.lost)} file{'s' if len(series.lost) > 1 else ''}"
+        raise LostSlices(
+            series.place,
+            expected=f"all slices of series {series.number}",
+            found=f"{count} that cannot be read and probably belong to it: {named(series.lost)}",
+            remedy="Copy them again; or move them elsewhere if they are no part of the scan.",
+        )
+
+
+def fewer_than_counted(series: Series) -> str:
+    """A sentence where original images of one acquisition are fewer than their headers count; else nothing."""
+    headers = [instance.header for instance in series.instances]
+    key = "NumberOfSlices" if series.modality == "PT" else "ImagesInAcquisition"
+    counts = {(header.get(key), header.get("AcquisitionNumber")) for header in headers}
+    count, _ = next(iter(counts))
+    images = sum(instance.frames for instance in series.instances)
+    derived = "DERIVED" in (series.header.get("ImageType") or ())
+    if len(counts) > 1 or derived or not isinstance(count, int) or images >= count:
+        return ""
+    return f"{images} of the {count} images are there that its headers count ({key}): the first or last may be missing"
 
 
 def study_uid(file: DicomFile) -> str | None:
@@ -133,49 +198,6 @@ def study_uid(file: DicomFile) -> str | None:
         return None  # it is said when the scan is read
     is_derived = str(header.get("Modality") or "") in _DERIVED
     return None if is_derived else str(header.get("StudyInstanceUID") or "no UID")
-
-
-@contextmanager
-def guarded(where: object) -> Iterator[None]:
-    """Turn whatever damaged headers bring up inside of pydicom into an InputError, and keep it `quiet`."""
-    try:
-        with quiet():
-            yield
-    except (SegkitError, MemoryError):
-        raise
-    except Exception as error:
-        raise InputError(
-            str(where),
-            expected="DICOM that follows its standard",
-            found=f"{type(error).__name__}: {error}",
-            remedy="The file is incomplete or damaged: copy it again, or leave it out.",
-        ) from error
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep what pydicom warns of and logs from the terminal: what matters is raised."""
-    logger = logging.getLogger("pydicom")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
-
-
-def _check_inflated(file: DicomFile, stream: IO[bytes]) -> None:
-    """Raise an InputError where a file in the deflated transfer syntax unpacks to more than the memory holds."""
-    start = stream.read(_META + 4)
-    meta = stream.read(int.from_bytes(start[_META:], "little")) if start[128:136] == b"DICM\x02\0\0\0" else b""
-    if str(DeflatedExplicitVRLittleEndian).encode() in meta:
-        unpacker, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
-        while packed := unpacker.unconsumed_tail or stream.read(1 << 16):
-            size += len(unpacker.decompress(packed, 1 << 20))
-            check_memory(str(file), size)
-    stream.seek(0)
 
 
 def _without_copies(instances: Sequence[Instance]) -> tuple[Instance, ...]:
@@ -193,11 +215,15 @@ def _different(instances: Sequence[Instance]) -> list[Instance]:
     return list({hashlib.sha256(instance.file.read()).digest(): instance for instance in reversed(instances)}.values())
 
 
-def _no_image(place: Path, left_out: Counter[str]) -> InputError:
-    found = ", ".join(f"{count} x {modality}" for modality, count in sorted(left_out.items()))
+def _no_image(place: Path, others: Counter[str], left_out: Sequence[LeftOut]) -> InputError:
+    unread = f", and {left_out_text(left_out)}" if left_out else ""
+    if not others:
+        found = f"no file that begins as DICOM does{unread}"
+        return InputError(place, expected="DICOM", found=found, remedy="Is it the right file or folder, and complete?")
+    found = ", ".join(f"{count} x {modality}" for modality, count in sorted(others.items()))
     return InputError(
         place,
         expected="images",
-        found=f"DICOM without any that could be a scan ({found})",
+        found=f"DICOM without any that could be a scan ({found}){unread}",
         remedy="Give the files of the scan itself.",
     )

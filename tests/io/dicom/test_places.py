@@ -90,6 +90,17 @@ def test_a_damaged_file_says_nothing_of_its_study(study: Any, tmp_path: Path) ->
     assert found(tmp_path / "d") == {}
 
 
+def test_a_study_that_has_lost_all_its_images_is_one(study: Any, tmp_path: Path) -> None:
+    for name, number in (("p1", 1), ("p2", 2), ("p3", 3)):
+        study(name, number)
+    for path in (tmp_path / "d" / "p3").iterdir():
+        path.write_bytes(b"")
+    (tmp_path / "d" / "logs").mkdir()
+    (tmp_path / "d" / "logs" / "log.1").write_text("done")
+    (tmp_path / "d" / "logs" / "notes.txt").write_text("done")
+    assert found(tmp_path / "d") == {"p1": "p1", "p2": "p2", "p3": "p3"}
+
+
 @pytest.mark.parametrize("kind", ["file", "nothing", "empty"])
 def test_no_folder_of_dicom(tmp_path: Path, kind: str) -> None:
     (tmp_path / "empty").mkdir()

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from segkit.errors import InputError
 from segkit.io import open_source, read_volume
+from segkit.io.dicom import open_place
 
 VOXELS = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
 ANGLE = st.floats(-3.1, 3.1)
@@ -96,8 +97,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "gaps": ({"ImagePositionPatient": [0, 0, 3.4]}, r"distances from 1 to 1\.4 mm, usually 1"),
     "aside": ({"ImagePositionPatient": [0.4, 0, 3]}, r"slices that lie up to 0\.\d+ mm beside a straight line"),
     "same": ({"ImagePositionPatient": [0, 0, 2]}, r"4 images at 3 position\(s\), 2 of them at 2 mm .* \(002, 003\)"),
-    "turned": ({"ImageOrientationPatient": [0, 1, 0, 0, 0, 1]}, r"found 2: 3 image\(s\) such as 000 along \(0 0 1\)"),
-    "spacing": ({"PixelSpacing": [1, 2]}, r"images of one PixelSpacing, found 3 of 1\.0 x 1\.0, 1 of 1\.0 x 2\.0"),
+    "turned": (
+        {"ImageOrientationPatient": [0, 1, 0, 0, 0, 1]},
+        r"2 groups .* differ in direction\..*\n.*direction=1 ",
+    ),
+    "spacing": ({"PixelSpacing": [1, 2]}, r"2 groups of images in series 1 that differ in PixelSpacing\."),
     "no place": ({"ImagePositionPatient": None}, r"for every image, found 4 images of 4 file\(s\), some without"),
     "no unit": ({"ImageOrientationPatient": [2, 0, 0, 0, 1, 0]}, r"two unit vectors .* found 2 0 0 0 1 0"),
     "edge": ({"PixelSpacing": [0, 1]}, r"two edges above 0 mm in PixelSpacing, found 0 and 1"),
@@ -117,8 +121,28 @@ def test_refused(dicom: Any, tmp_path: Path, elements: dict[str, Any], message: 
 def test_other_size(dicom: Any, tmp_path: Path) -> None:
     dicom.series(tmp_path / "s", VOXELS)
     dicom.file(tmp_path / "s" / "003", np.zeros((5, 5), np.int16), number=4, ImagePositionPatient=[0, 0, 3])
-    with pytest.raises(InputError, match="images of one size, found 3 of 2 x 3, 1 of 5 x 5"):
+    with pytest.raises(InputError, match=r"differ in size\..*\n  --series 1:size=2x3  3 images such as 000\n"):
         open_source(tmp_path / "s")
+
+
+WAIVED: dict[str, tuple[dict[str, Any], str]] = {
+    "direction": (
+        {"ImageOrientationPatient": [0, 1, 0, 0, 0, 1]},
+        r"found 2: 3 image\(s\) such as 000 along \(0 ",
+    ),
+    "spacing": ({"PixelSpacing": [1, 2]}, r"images of one PixelSpacing, found 3 of 1\.0 x 1\.0, 1 of 1\.0 x 2\.0"),
+}
+
+
+@pytest.mark.parametrize(("word", "elements", "message"), [(word, *each) for word, each in WAIVED.items()], ids=WAIVED)
+def test_geometry_cannot_be_waived(
+    dicom: Any, tmp_path: Path, word: str, elements: dict[str, Any], message: str
+) -> None:
+    dicom.series(tmp_path / "s", VOXELS)
+    own = {"ImagePositionPatient": [0, 0, 3]} | elements
+    dicom.file(tmp_path / "s" / "003", VOXELS[..., 3].T.copy(), number=4, **own)
+    with pytest.raises(InputError, match=message):
+        open_place(tmp_path / "s", f"{word}=any")
 
 
 def test_place_without_spacing(dicom: Any, tmp_path: Path) -> None:

@@ -1,0 +1,83 @@
+"""Words of a command that trains, as typed: DATASET, KEY=VALUE words, and the file of --config; all become overrides.
+
+Precedence: defaults < preset < the file of --config < the command line.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from segkit.config import known_keys
+from segkit.config_difference import file_words, is_of_a_run
+from segkit.config_idle import check_none_twice, replaced
+from segkit.config_words import CONFIG, GROUPS, PATHS, PRESET, check_braces, given_keys, given_values
+from segkit.errors import UsageError
+
+DATASET = "dataset"
+DATASET_HELP = "a folder or CSV file with labelled scans; dataset=PATH says the same"
+CONFIG_HELP = "a YAML file with overrides, or the config.yaml of a run; the command line wins over it"
+
+
+def add_words(parser: argparse.ArgumentParser) -> None:
+    """Let ``parser`` take DATASET, KEY=VALUE words and --config; `training_words` makes overrides of them."""
+    parser.add_argument("words", nargs="*", metavar="DATASET | KEY=VALUE", help=f"{DATASET_HELP}; and overrides")
+    parser.add_argument("--config", metavar="YAML", help=CONFIG_HELP)
+
+
+def training_words(given: argparse.Namespace) -> list[str]:
+    """Return the overrides that the parsed words of a command stand for.
+
+    Raises:
+        UsageError: two datasets, a key given twice, or a wrong key in the file.
+        InputError: a file that cannot be read.
+    """
+    check_braces(given.words)
+    words = with_dataset(given.words)
+    check_none_twice(words)
+    if given.config is None:
+        return words
+    if is_of_a_run(given.config):
+        return [f"{CONFIG}={given.config}", *words]
+    values = given_values(words)
+    kept = [word for word in file_words(given.config) if not any(replaced(key, values) for key in given_keys([word]))]
+    return [*kept, *words]
+
+
+def with_dataset(words: Sequence[str]) -> list[str]:
+    """Return the words with ``dataset=`` in front of the one that is a path; the others are overrides.
+
+    >>> with_dataset(["my scans (a=b), new", "seed=1"])
+    ['dataset=my scans (a=b), new', 'seed=1']
+
+    Raises:
+        UsageError: two datasets.
+    """
+    places = [number for number, word in enumerate(words) if _is_path(word)]
+    named = [word for word in words if PATHS.get(word.partition("=")[0]) == "dataset.path"]
+    if not places and not named and words and Path(words[0]).exists():
+        places = [0]  # a folder named like an override, such as seed=1
+    found = [*named, *(words[number] for number in places)]
+    if len(found) > 1:
+        raise UsageError(_two_datasets(found))
+    return [_dataset(word) if number in places else word for number, word in enumerate(words)]
+
+
+def _dataset(path: str) -> str:
+    return f"{DATASET}={'./' if path == 'null' else ''}{path}"  # dataset=null means none
+
+
+def _two_datasets(found: Sequence[str]) -> str:
+    named = " and ".join(map(repr, found))
+    return f"two datasets: {named}. Give one; a path with spaces needs quotes, and an override is KEY=VALUE."
+
+
+def _is_path(word: str) -> bool:
+    """Whether a word cannot be an override: it has no KEY= in front, or it exists and its KEY is unknown."""
+    key, equals, _ = word.partition("=")
+    name = key.lstrip("+~").partition("@")[0]
+    if name in (*known_keys(), *GROUPS, *PATHS, PRESET, CONFIG):
+        return not equals and Path(word).exists()
+    could_be_key = equals and all(part.isidentifier() for part in name.split("."))
+    return not could_be_key or Path(word).exists()

@@ -1,0 +1,258 @@
+"""Groups of images within one series that make up volumes of their own: found, named and chosen.
+
+Nothing in a SeriesInstanceUID says that all its images belong into one volume: echoes, phase images, b-values or two
+passes may share it, one image at each position, and would make a regular stack that is no scan.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shlex
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segkit.errors import InputError, UsageError
+from segkit.io.dicom.elements import Value
+from segkit.io.dicom.frames import Frame
+from segkit.io.dicom.properties import PROPERTIES, Property
+
+ANY = "any"
+"""In place of a value: the property is not looked at."""
+_SAME_PLACE = 0.01
+"""mm."""
+_LISTED = 12
+"""Groups that a message lists."""
+_WORDS = {each.word: each for each in PROPERTIES}
+
+
+class MixedImages(InputError):
+    """A series whose images make up more than one volume."""
+
+    is_scan: bool = True
+    """Most images have one direction: it is more than a localizer."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The images of a series that have certain values, by the words of `PROPERTIES`."""
+
+    criteria: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        return ",".join(f"{word}={value}" for word, value in self.criteria)
+
+    @property
+    def waived(self) -> set[str]:
+        """The words of properties that are not looked at."""
+        return {word for word, value in self.criteria if value.casefold() == ANY}
+
+
+ALL = Selection()
+
+
+def selection_of(text: str) -> Selection:
+    """Read ``echo=2,type=M``.
+
+    Raises:
+        UsageError: another form, or a word that is no property.
+    """
+    criteria = tuple(_criterion(text, part) for part in text.split(","))
+    return Selection(criteria)
+
+
+def _criterion(text: str, part: str) -> tuple[str, str]:
+    word, equals, value = (each.strip() for each in part.partition("="))
+    if not equals or not value or word not in _WORDS:
+        raise UsageError(f"--series {text}: write WORD=VALUE,... with the words {', '.join(_WORDS)}")
+    return word, value
+
+
+def looks_like_selection(text: str) -> bool:
+    """Whether a text has the form of `selection_of`, whatever its words are.
+
+    >>> looks_like_selection("echo=2"), looks_like_selection("T1 post")
+    (True, False)
+    """
+    return re.fullmatch(r"\s*[a-z]+\s*=[^=]+(,\s*[a-z]+\s*=[^=]+)*", text) is not None
+
+
+@dataclass(frozen=True, eq=False)
+class _Column:
+    """The values of all images of one property."""
+
+    of: Property
+    values: list[Value]
+
+    @property
+    def varies(self) -> bool:
+        return len(set(self.values)) > 1
+
+    def texts(self) -> list[str]:
+        """The values as they are shown and typed."""
+        order = {value: str(number) for number, value in enumerate(dict.fromkeys(self.values), start=1)}
+        return [_text(value) if self.of.shown else order[value] for value in self.values]
+
+
+def _text(value: Value) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, tuple):
+        return "/".join(_text(each) for each in value)
+    # Signs that would end the value on the command line, and those that a terminal would act on.
+    return "none" if value is None else re.sub(r"[,=:]|[^ -~\w]", ";", str(value))
+
+
+def selected(frames: Sequence[Frame], selection: Selection, where: str | Path) -> list[Frame]:
+    """The frames that have all the values of a selection.
+
+    Raises:
+        UsageError: none has, with the values that there are.
+    """
+    kept = np.ones(len(frames), bool)
+    for word, value in selection.criteria:
+        if word in selection.waived:
+            continue
+        texts = _Column(_WORDS[word], _WORDS[word].values(frames)).texts()
+        fits = np.array([_fits(text, value, whole=value in texts) for text in texts])
+        if not (kept & fits).any():
+            found = ", ".join(f"{text} ({count})" for text, count in Counter(texts).most_common(_LISTED))
+            raise UsageError(f"{where}: --series {selection}: no image fits {word}={value}; {word} is {found}")
+        kept &= fits
+    return [frame for frame, keep in zip(frames, kept, strict=True) if keep]
+
+
+def _fits(text: str, value: str, *, whole: bool) -> bool:
+    """Whether a value is meant: as it is shown, or one of its parts where no value is shown so, or the same number."""
+    if text == value:
+        return True
+    text, value = text.casefold(), value.casefold()
+    return not whole and (text == value or value in text.split("/") or _number(text) == _number(value))
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def check_alike(frames: Sequence[Frame], where: str | Path, number: int, selection: Selection) -> tuple[str, ...]:
+    """Raise MixedImages unless all frames can be of one volume; return sentences on what may change and does.
+
+    ``number`` is that of the series in the list of its place.
+    """
+    columns = [_Column(each, each.values(frames)) for each in PROPERTIES if each.word not in selection.waived]
+    varied = [column for column in columns if column.varies]
+    order = _along_normal(frames)
+    shared = _sharing_a_place(frames)
+    wrong = [column for column in varied if _splits(column, order, shared)]
+    if not _apart(wrong, shared):
+        wrong += [column for column in varied if column.of.rule == "free" and _differs(column, shared)]
+    if any(column.of.word == "type" for column in wrong):
+        wrong = [column for column in wrong if column.of.word != "flags"]
+    if wrong:
+        raise _mixed(frames, wrong, where, number, selection)
+    return tuple(_change(column) for column in varied if column.of.rule == "in order")
+
+
+def _change(column: _Column) -> str:
+    return f"the {column.of.title} changes along the scan ({_some(list(dict.fromkeys(column.texts())), 4)})"
+
+
+def _splits(column: _Column, order: NDArray[np.intp], shared: Sequence[Sequence[int]]) -> bool:
+    """Whether images with different values of this property cannot be one volume."""
+    if column.of.rule in ("equal", "free"):
+        return column.of.rule == "equal"
+    return _differs(column, shared) or _alternates([column.values[index] for index in order])
+
+
+def _differs(column: _Column, shared: Sequence[Sequence[int]]) -> bool:
+    """Whether images in one place have different values."""
+    return any(len({column.values[index] for index in group}) > 1 for group in shared)
+
+
+def _apart(columns: Sequence[_Column], shared: Sequence[Sequence[int]]) -> bool:
+    """Whether these properties tell all images in one place from each other."""
+    keys = [{tuple(column.values[index] for column in columns) for index in group} for group in shared]
+    return all(len(key) == len(group) for key, group in zip(keys, shared, strict=True))
+
+
+def _alternates(values: Sequence[Value]) -> bool:
+    """Whether a value comes back after another one.
+
+    >>> _alternates([1, 1, 2]), _alternates([1, 2, 1])
+    (False, True)
+    """
+    runs = 1 + sum(before != after for before, after in itertools.pairwise(values))
+    return runs > len(set(values))
+
+
+def _along_normal(frames: Sequence[Frame]) -> NDArray[np.intp]:
+    first = frames[0]
+    if first.orientation is None or any(frame.position is None for frame in frames):
+        return np.arange(len(frames))
+    places = np.array([frame.position for frame in frames])
+    return np.argsort(places @ np.cross(*first.orientation), kind="stable")
+
+
+def _sharing_a_place(frames: Sequence[Frame]) -> list[list[int]]:
+    """The images of each position that has several."""
+    groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for index, frame in enumerate(frames):
+        if frame.position is not None:
+            groups[tuple(np.rint(frame.position / _SAME_PLACE).astype(int).tolist())].append(index)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _mixed(
+    frames: Sequence[Frame], wrong: Sequence[_Column], where: str | Path, number: int, selection: Selection
+) -> MixedImages:
+    texts = [column.texts() for column in wrong]
+    groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for index, key in enumerate(zip(*texts, strict=True)):
+        groups[key].append(index)
+    told = _telling(list(groups))
+    directions = Counter(_WORDS["direction"].values(frames))
+    lines = []
+    for key, indices in list(groups.items())[:_LISTED]:
+        words = [*selection.criteria, *((wrong[place].of.word, key[place]) for place in told)]
+        rest = [f"{wrong[place].of.word} {key[place]}" for place in range(len(wrong)) if place not in told]
+        lines.append(_line(number, Selection(tuple(words)), [frames[index] for index in indices], rest))
+    more = f"\n  and {len(groups) - _LISTED} more" if len(groups) > _LISTED else ""
+    titles = " and ".join(_some([column.of.title for column in wrong], 5).rsplit(", ", 1))
+    error = MixedImages(
+        where,
+        expected="images that make up one volume",
+        found=f"{len(groups)} groups of images in series {number} that differ in {titles}",
+        remedy=f"Choose one by --series, or put its images into a folder of their own:{''.join(lines)}{more}",
+    )
+    error.is_scan = max(directions.values()) > len(frames) / 2
+    return error
+
+
+def _telling(keys: Sequence[tuple[str, ...]]) -> list[int]:
+    """The places of the first properties that tell all groups from each other."""
+    told: list[int] = []
+    for place in range(len(keys[0])):
+        if len({tuple(key[each] for each in [*told, place]) for key in keys}) > len(
+            {tuple(key[each] for each in told) for key in keys}
+        ):
+            told.append(place)
+    return told
+
+
+def _line(number: int, selection: Selection, frames: Sequence[Frame], rest: Sequence[str]) -> str:
+    images = f"{len(frames)} image{'s' if len(frames) > 1 else ''}"
+    more = f", {_some(rest, 4)}" if rest else ""
+    return f"\n  --series {shlex.quote(f'{number}:{selection}')}  {images} such as {frames[0].name}{more}"
+
+
+def _some(texts: Sequence[str], count: int) -> str:
+    more = f" and {len(texts) - count} more" if len(texts) > count else ""
+    return f"{', '.join(texts[:count])}{more}"

@@ -1,0 +1,1 @@
+"""What labels are, apart from any file: so far their colors."""

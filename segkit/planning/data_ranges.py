@@ -1,0 +1,41 @@
+"""Ranges over the measured cases of a dataset, for the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from segkit.plan_ranges import ChannelRange, DataRanges, LabelRange, Range
+from segkit.planning.case_facts import CaseFacts
+from segkit.planning.label_facts import LabelFacts, Point
+
+
+def ranges_of(cases: Sequence[CaseFacts]) -> DataRanges | None:
+    """Return the ranges over at least one case; None without any."""
+    if not cases:
+        return None
+    channels = zip(*(case.channels for case in cases), strict=True)
+    names = dict.fromkeys(name for case in cases for name in case.labels)
+    return DataRanges(
+        cases=sum(case.labelled for case in cases),
+        spacing=_per_axis([case.spacing for case in cases]),
+        size=_per_axis([case.size for case in cases]),
+        channels=tuple(
+            ChannelRange(_range(each.lowest for each in channel), _range(each.highest for each in channel))
+            for channel in channels
+        ),
+        labels={name: _label([case.labels[name] for case in cases if name in case.labels]) for name in names},
+    )
+
+
+def _label(facts: Sequence[LabelFacts]) -> LabelRange:
+    return LabelRange(len(facts), _range(each.volume for each in facts), _range(each.pieces for each in facts))
+
+
+def _per_axis(points: Sequence[Point]) -> tuple[Range, Range, Range]:
+    x, y, z = (_range(axis) for axis in zip(*points, strict=True))
+    return (x, y, z)
+
+
+def _range(values: Iterable[float]) -> Range:
+    listed = list(values)
+    return (min(listed), max(listed))

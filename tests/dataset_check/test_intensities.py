@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from segkit.dataset_check.intensities import ct_values, unnamed_ct
+from segkit.planning.case_facts import CaseFacts
+
+from .conftest import facts, label
+
+SCAN = (-1024.0, 3071.0)
+
+
+def scans(*ends: tuple[float, float]) -> list[CaseFacts]:
+    return [facts(f"c{number}", *each) for number, each in enumerate(ends)]
+
+
+def test_a_ct_without_its_name(measured: Callable) -> None:
+    (problem,) = unnamed_ct(measured(scans(SCAN, SCAN, (0, 255)), channel="image"))
+    assert problem.case == ""
+    assert problem.message.startswith("channel image looks like CT in 2 of 3 cases (-1024 to 3071), but its name")
+    assert problem.message.endswith("If it is CT, give dataset.channels=[CT]")
+
+
+def test_interpolated_ct_has_no_whole_numbers(measured: Callable) -> None:
+    cases = [facts("c", -1012.5, 1400.2, whole=False)]
+    assert len(list(unnamed_ct(measured(cases)))) == 1
+
+
+def test_a_ct_among_mr(measured: Callable) -> None:
+    (problem,) = unnamed_ct(measured(scans((0, 900), (0, 900), (0, 900), SCAN)))
+    assert problem.case == "c3"
+    assert problem.message == (
+        "channel MR: the values go from -1024 to 3071 and look like CT; the other cases go from 0 to 900"
+    )
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 4095), (-5.1, 8.0), (-300, 400), (-32768, 32767)])
+def test_other_values_do_not_look_like_ct(measured: Callable, low: float, high: float) -> None:
+    assert list(unnamed_ct(measured(scans((low, high), (low, high))))) == []
+
+
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [
+        ((0, 4095), "none is below 0; the other cases go from -1024 to 3071. Is an offset, such as -1024, missing"),
+        ((-1.024, 3.071), "too narrow for Hounsfield units: they seem to be scaled"),
+        ((0, 255), "as in a picture of 8 bits"),
+        ((-102.4, 307.1), "Are they scaled or cut off"),
+        ((-10240, 30710), "lower than any Hounsfield unit"),
+    ],
+)
+def test_one_ct_with_other_values(measured: Callable, ends: tuple[float, float], said: str) -> None:
+    (problem,) = ct_values(measured(scans(SCAN, SCAN, ends, SCAN, SCAN), channel="CT"))
+    assert problem.case == "c2"
+    assert re.search(said, problem.message)
+
+
+def test_an_offset_in_all_cases_is_said_once(measured: Callable) -> None:
+    (problem,) = ct_values(measured(scans((0, 4095), (0, 3000), (24, 2000)), channel="CT"))
+    assert problem.case == ""
+    assert problem.message.startswith("in 3 of 3 cases, such as c0: channel CT: the values go from 0 to 4095, and none")
+
+
+def test_labels_with_other_values_than_in_the_other_cases(measured: Callable) -> None:
+    cases = [facts(f"c{n}", *SCAN, labels={"a": label(median=50 + n)}) for n in range(4)]
+    cases.append(facts("odd", *SCAN, labels={"a": label(median=-974)}))
+    (problem,) = ct_values(measured(cases, channel="CT"))
+    assert problem.case == "odd"
+    assert "the median of label a is -974 HU; in the other cases it is about 51 HU" in problem.message
+
+
+def test_a_label_that_differs_in_many_cases_is_sound(measured: Callable) -> None:
+    """Such as a bowel, which is filled with gas or not."""
+    medians = (40, -850, 30, -900, 60, -870)
+    cases = [facts(f"c{n}", *SCAN, labels={"a": label(median=each)}) for n, each in enumerate(medians)]
+    assert list(ct_values(measured(cases, channel="CT"))) == []
+
+
+def test_sound_ct(measured: Callable) -> None:
+    ends = (SCAN, (-3024, 1800), (-1000, 900), (-1024, 1500))
+    assert list(ct_values(measured(scans(*ends), channel="CT"))) == []
+    assert list(ct_values(measured(scans(SCAN, (-160, 240)), channel="CT"))) == []
+    assert list(ct_values(measured(scans((0, 4095)), channel="MR"))) == []

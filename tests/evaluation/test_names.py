@@ -1,0 +1,68 @@
+"""Label maps that name their values are compared by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from segkit.errors import InputError
+from segkit.evaluation import Evaluation, evaluate
+from segkit.io import write_labels
+from segkit.volume import Volume
+
+OURS = {"organ": 1, "core": 2}
+THEIRS = {"core": 1, "organ": 2}
+
+
+def written(path: Path, names: dict[str, int] | None, *values: int) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    write_labels(path, Volume(np.array(values).reshape(1, -1, 1, 1), np.eye(4)), names=names)
+    return path
+
+
+def dice(evaluation: Evaluation) -> dict[str, float]:
+    return {row.label: row.value for row in evaluation.rows if row.metric == "dice"}
+
+
+def test_two_files_that_number_their_names_differently(tmp_path: Path) -> None:
+    predicted = written(tmp_path / "a.nrrd", THEIRS, 0, 1, 2, 2)
+    reference = written(tmp_path / "b.seg.nrrd", OURS, 0, 2, 1, 1)
+    assert dice(evaluate(predicted, reference)) == {"organ": 1.0, "core": 1.0}
+
+
+def test_a_folder_pairs_with_segmentations_of_slicer(tmp_path: Path) -> None:
+    for number, names in enumerate((OURS, THEIRS)):
+        written(tmp_path / f"predicted/p{number}.nrrd", OURS, 0, 1, 2, 2)
+        written(tmp_path / f"true/p{number}.seg.nrrd", names, 0, names["organ"], names["core"], names["core"])
+    assert dice(evaluate(tmp_path / "predicted", tmp_path / "true")) == {"organ": 1.0, "core": 1.0}
+
+
+def test_names_that_are_given(tmp_path: Path) -> None:
+    predicted = written(tmp_path / "a.nii.gz", None, 0, 9, 9, 9)
+    reference = written(tmp_path / "b.seg.nrrd", THEIRS, 0, 2, 2, 1)
+    assert dice(evaluate(predicted, reference, labels={"organ": 9})) == {"organ": 0.8}
+    with pytest.raises(InputError, match=r"b\.seg\.nrrd: .* found 'organ' \(value 2\)"):
+        evaluate(predicted, reference, labels={"Organ": 9})
+
+
+def test_what_only_the_prediction_names_keeps_its_name(tmp_path: Path) -> None:
+    predicted = written(tmp_path / "a.nrrd", {"cyst": 1, "organ": 2}, 0, 1, 2)
+    reference = written(tmp_path / "b.nrrd", {"organ": 1}, 0, 0, 1)
+    assert dice(evaluate(predicted, reference)) == {"organ": 1.0, "cyst": 0.0}
+
+
+def test_no_name_in_common(tmp_path: Path) -> None:
+    predicted = written(tmp_path / "a.nrrd", {"liver": 1}, 0, 1)
+    reference = written(tmp_path / "b.nrrd", {"organ": 1}, 0, 1)
+    with pytest.raises(InputError, match=r"a\.nrrd: expected values named as elsewhere: organ, found 'liver'"):
+        evaluate(predicted, reference)
+
+
+def test_label_maps_of_other_formats_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for folder in ("predicted", "true"):
+        written(tmp_path / folder / "a.nii", None, 0, 1)
+    (tmp_path / "true/b.mgz").touch()
+    evaluate(tmp_path / "predicted", tmp_path / "true")
+    assert "1 file is left out, because the format is not read: true/b.mgz" in caplog.text
