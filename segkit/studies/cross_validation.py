@@ -3,7 +3,7 @@
 config.yaml, plan.json, folds.json  what all folds have in common: one plan, made from all cases
 fold_0, fold_1, ...                 the run of each fold
 predictions/                        label maps, each by the model that did not see the case
-evaluation/                         metrics.csv, summary.json, report.html of these
+evaluation/                         metrics.csv, cases.csv, summary.json, report.html of these
 cross_validation.json, report.html  Dice per fold, mean and spread; what post-processing does
 bundle/                             one model with the weights of all folds
 finished.json                       written at the end

@@ -66,3 +66,13 @@ def test_label_maps_of_other_formats_are_said(tmp_path: Path, caplog: pytest.Log
     (tmp_path / "true/b.mgz").touch()
     evaluate(tmp_path / "predicted", tmp_path / "true")
     assert "1 file is left out, because the format is not read: true/b.mgz" in caplog.text
+
+
+def test_references_that_number_their_names_differently_need_names_in_the_predictions(tmp_path: Path) -> None:
+    for number, names in enumerate((OURS, THEIRS)):
+        written(tmp_path / f"predicted/p{number}.nii.gz", None, 0, 1, 2, 2)
+        written(tmp_path / f"true/p{number}.seg.nrrd", names, 0, names["organ"], names["core"], names["core"])
+    with pytest.raises(InputError, match=r"p1\.seg\.nrrd: expected core to be 2, as in p0\.seg\.nrrd, found 1"):
+        evaluate(tmp_path / "predicted", tmp_path / "true")
+    found = evaluate(tmp_path / "predicted", tmp_path / "true", labels=OURS)
+    assert dice(found) == {"organ": 1.0, "core": 1.0}
