@@ -21,6 +21,7 @@ from typing import Any, TextIO
 import segkit
 import segkit.clock
 from segkit.errors import InputError, OutOfMemoryError, SegkitError, UsageError, printable
+from segkit.processes import SIGNAL_CODES, ended_in_order
 from segkit.status_line import WIPE, StatusLine
 
 VERBS: dict[str, tuple[str, str]] = {
@@ -38,29 +39,12 @@ VERBS: dict[str, tuple[str, str]] = {
 
 SPINS = "10000"
 """Some tens of microseconds."""
-NOT_OURS = {
-    getattr(errno, name)
-    for name in [
-        "EACCES",
-        "EPERM",
-        "EROFS",
-        "ENOSPC",
-        "EDQUOT",
-        "EFBIG",
-        "EIO",
-        "ENAMETOOLONG",
-        "ENOTDIR",
-        "ELOOP",
-        "EMFILE",
-        "ENFILE",
-    ]
-    if hasattr(errno, name)
-}
-"""Errors of the system that say something about a path, a disk or a limit."""
+_OF_THE_SYSTEM = ("EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "EFBIG", "EIO", "ENAMETOOLONG", "ENOTDIR", "ELOOP")
+NOT_OURS = {getattr(errno, name) for name in _OF_THE_SYSTEM if hasattr(errno, name)}
+"""Errors of the system that say something about a path or a disk."""
 LONGEST_NAME = 200
-SIGNALS = 128
-INTERRUPTED = SIGNALS + 2
-PIPE_CLOSED = SIGNALS + 13
+INTERRUPTED = SIGNAL_CODES + 2
+PIPE_CLOSED = SIGNAL_CODES + 13
 """What shells report for a program that a signal ended: Ctrl-C, a closed pipe."""
 
 
@@ -74,12 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="surrogateescape")  # a file's name goes out with the bytes that it has
     words = list(sys.argv[1:] if arguments is None else arguments)
     json_lines = "--json-log" in words
-    with log_to_stderr(json_lines):
+    with log_to_stderr(json_lines), ended_in_order():
         try:
             code = _dispatch([word for word in words if word != "--json-log"])
             sys.stdout.flush()
         except SystemExit as stop:
             code = _code_of(stop)
+            if code > SIGNAL_CODES:
+                _fail("stopped", code, json_lines)
         except BrokenPipeError:
             code = _pipe_closed()
         except KeyboardInterrupt:
@@ -152,7 +138,7 @@ def _fail(message: str, code: int, json_lines: bool) -> int:
     if json_lines:
         message = _json_line("ERROR", "segkit", message, exit_code=code)
     else:
-        message = printable(f"segkit: {'error: ' if code < SIGNALS else ''}{message}", lines=True)
+        message = printable(f"segkit: {'error: ' if code < SIGNAL_CODES else ''}{message}", lines=True)
     print(message, file=sys.stderr, flush=True)
     return code
 
