@@ -97,7 +97,7 @@ def _warn_of_tolerance(tolerance: float, grids: Sequence[Grid]) -> None:
 
 
 def _compare(pair: Pair, pairs: Pairs, only_named: bool, tolerance: float) -> tuple[dict[str, LabelResult], Grid]:
-    predicted, reference, found = read_pair(pair, pairs.labels or {}, only_known=only_named)
+    predicted, reference, found = read_pair(pair, pairs.labels or {}, values=pairs.values, only_known=only_named)
     annotated = None
     if pair.ignore is not None:
         annotated = reference.array != pair.ignore

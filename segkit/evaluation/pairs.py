@@ -57,6 +57,8 @@ class Pairs:
     without_prediction: tuple[str, ...]
     ignore: int | None = None
     """Value in the references of voxels that nobody has annotated."""
+    values: dict[str, int] | None = None
+    """What names inside label files stand for, where a dataset says it; see `Dataset.value_names`."""
 
 
 def find_pairs(
@@ -77,10 +79,12 @@ def find_pairs(
     predictions, references = Path(predictions), Path(references)
     _note_foreign(predictions, references)
     if is_dataset(references):
-        dataset = read_dataset(references, ignore=ignore)
-        dataset = dataset if labels else named(dataset)
+        plain = {name: value for name, value in (labels or {}).items() if isinstance(value, int)}
+        dataset = read_dataset(references, labels=plain, ignore=ignore)
+        # With labels no voxel is read here, and a scan that cannot be read is none of evaluation's business.
+        dataset = named(dataset, skip_unreadable=bool(labels)) if plain or not labels else dataset
         pairs = _of_dataset(predictions, dataset)
-        return Pairs(pairs, dict(labels or _structures(dataset)), (), dataset.ignore)
+        return Pairs(pairs, dict(labels or _structures(dataset)), (), dataset.ignore, dataset.value_names)
     beside = _scheme_beside(references)
     names = dict(labels or _structures(beside)) or None
     ignore = beside.ignore if ignore is None else ignore
