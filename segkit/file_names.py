@@ -177,7 +177,8 @@ def must_exist(path: Path) -> None:
         raise unfetched_error(path)
     # os.path and not pathlib, which raises OSError for names that are too long.
     if not os.path.isfile(path):
-        found = "a folder" if os.path.isdir(path) else "no such file"
+        kind = "a folder" if os.path.isdir(path) else "a pipe or a device"
+        found = kind if os.path.exists(path) else "no such file"
         raise InputError(path, expected="a file", found=found, remedy="Check the path.")
 
 

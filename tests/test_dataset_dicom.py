@@ -33,6 +33,7 @@ def series(dicom: Any, folder: Path, uid: str, heights: list[float]) -> Path:
         pixels = np.full((7, 9), -100, np.int16)
         pixels[2:5, 3:7] = 100
         own = {"series": uid, "StudyInstanceUID": f"{uid}.0", "ImagePositionPatient": [0, 0, height]}
+        own["SliceThickness"] = 4 if height > 3 else 1
         dicom.file(folder / f"{number:02d}", pixels, number=number + 1, **own)
     return folder
 
@@ -194,3 +195,10 @@ def test_check_train_and_evaluate(
         (c, n) for c in ("p.1", "p2", "p3") for n in ("organ", "core")
     }
     assert {float(value) for _, _, metric, value in rows if metric == "dice"} == {1.0}
+
+
+def test_two_slice_thicknesses_on_another_grid(root: Path) -> None:
+    """Beside even planes without the DICOM images, planes between thick slices would count as background."""
+    grid = open_place(root / "images/p2").grid
+    with pytest.raises(InputError, match="for each plane of r, found slices of 1 to 4 mm, between which planes are"):
+        module_of("segments").read_segments(root / "labels/p2.dcm", grid, {}, of="r")

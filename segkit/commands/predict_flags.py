@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from segkit.commands.flags import Parser
+
 
 def _path(text: str) -> Path:
     # An unset variable of a script must not stand for the current folder.
@@ -34,13 +36,12 @@ def _volume(text: str) -> float:
     return number
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Return the parser of the command line."""
-    found = argparse.ArgumentParser(
+    found = Parser(
         prog="segkit predict",
         description="Segment scans with a trained model. Label maps lie on the scans' own grids.",
         epilog="Paths of label maps go to standard output, progress to standard error.",
-        allow_abbrev=False,
     )
     found.add_argument(
         "input",
@@ -64,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
     return found
 
 
-def _add_computing(parser: argparse.ArgumentParser) -> None:
+def _add_computing(parser: Parser) -> None:
     group = parser.add_argument_group("computing")
     group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (auto)")
     group.add_argument("--threads", metavar="N", type=_positive, help="CPU threads")
@@ -82,7 +83,7 @@ def _add_computing(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--shard", metavar="I/N", help="take the I-th of N parts of the scans")
 
 
-def _add_results(parser: argparse.ArgumentParser) -> None:
+def _add_results(parser: Parser) -> None:
     group = parser.add_argument_group("results")
     group.add_argument("--preview", action="store_true", help="also a PNG with outlines, OUT_preview.png")
     group.add_argument("--uncertainty", action="store_true", help="also a map of each voxel's, OUT_uncertainty")

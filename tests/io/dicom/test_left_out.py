@@ -45,8 +45,11 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "cut in the pixels": (lambda path: path.write_bytes(path.read_bytes()[:-4]), "DICOM that is cut short"),
     "text": (lambda path: path.write_text("<html>504 Gateway Time-out</html>"), "an HTML page"),
     "noise": (lambda path: path.write_bytes(b"\xff" * 900), "no DICOM"),
-    "pointer": (lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\n"), "a pointer to a file"),
-    "link": (link_to_nothing, "a link to nothing"),
+    "pointer": (
+        lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\n"),
+        "a pointer of Git LFS without content",
+    ),
+    "link": (link_to_nothing, "a link to /nowhere/at/all, which is not there"),
     "pipe": (pipe, "a pipe"),
     "device": (lambda path: (path.unlink(), path.symlink_to("/dev/zero")), "a device"),
 }
