@@ -16,7 +16,7 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ from segkit.bundle_card import (
 )
 from segkit.bundle_files import read_member
 from segkit.errors import InputError
-from segkit.files import atomic_path, write_text
+from segkit.files import atomic_path
 from segkit.model_names import CARD
 from segkit.networks import build_network
 from segkit.plans import Plan, plan_text
@@ -116,13 +116,19 @@ def write_bundle(
         content = safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()})
         weights[fold] = f"weights/fold_{fold}-{hashlib.sha256(content).hexdigest()[:8]}.safetensors"
         contents[weights[fold]] = content
-    for name, content in contents.items():
-        with atomic_path(place / name) as temporary:
-            temporary.write_bytes(content)
     full = {**_heading(plan), **card, "weights": weights, "files": {n: _receipt(c) for n, c in contents.items()}}
-    write_text(place / CARD, json.dumps(full, indent=2, ensure_ascii=False) + "\n")
+    _write_all(place, {CARD: (json.dumps(full, indent=2, ensure_ascii=False) + "\n").encode(), **contents})
     _remove_old_weights(place, set(weights.values()))
     return read_bundle(place)
+
+
+def _write_all(place: Path, contents: Mapping[str, bytes]) -> None:
+    """Write every file before the first one is renamed, so that a full disk leaves the old bundle; rename the first
+    file last.
+    """
+    with ExitStack() as renamed:
+        for name, content in contents.items():
+            renamed.enter_context(atomic_path(place / name)).write_bytes(content)
 
 
 def pack_bundle(folder: str | Path, file: str | Path) -> Path:

@@ -20,6 +20,7 @@ from typing import Any, TextIO
 import segkit
 import segkit.clock
 from segkit.errors import OutOfMemoryError, SegkitError, UsageError
+from segkit.processes import SIGNAL_CODES, ended_in_order
 from segkit.status_line import WIPE, StatusLine
 
 VERBS: dict[str, tuple[str, str]] = {
@@ -37,9 +38,8 @@ VERBS: dict[str, tuple[str, str]] = {
 
 SPINS = "10000"
 """Some tens of microseconds."""
-SIGNALS = 128
-INTERRUPTED = SIGNALS + 2
-PIPE_CLOSED = SIGNALS + 13
+INTERRUPTED = SIGNAL_CODES + 2
+PIPE_CLOSED = SIGNAL_CODES + 13
 """What shells report for a program that a signal ended: Ctrl-C, a closed pipe."""
 
 
@@ -52,12 +52,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="surrogateescape")  # a file's name goes out with the bytes that it has
     words = list(sys.argv[1:] if arguments is None else arguments)
     json_lines = "--json-log" in words
-    with log_to_stderr(json_lines):
+    with log_to_stderr(json_lines), ended_in_order():
         try:
             code = _dispatch([word for word in words if word != "--json-log"])
             sys.stdout.flush()
         except SystemExit as stop:
             code = _code_of(stop)
+            if code > SIGNAL_CODES:
+                _fail("stopped", code, json_lines)
         except BrokenPipeError:
             code = _pipe_closed()
         except KeyboardInterrupt:
@@ -121,7 +123,7 @@ def _fail(message: str, code: int, json_lines: bool) -> int:
     if json_lines:
         message = _json_line("ERROR", "segkit", message, exit_code=code)
     else:
-        message = f"segkit: {'error: ' if code < SIGNALS else ''}{message}"
+        message = f"segkit: {'error: ' if code < SIGNAL_CODES else ''}{message}"
     print(message, file=sys.stderr, flush=True)
     return code
 
