@@ -149,3 +149,30 @@ def test_contours_on_the_source_planes(dicom: Any, tmp_path: Path) -> None:
     assert heights == [[7], [11], [15]]
     images = [contour.ContourImageSequence[0].ReferencedSOPInstanceUID for contour in contours]
     assert images == ["1.2.3.1.5", "1.2.3.1.6", "1.2.3.1.7"]
+
+
+def test_enhanced_file_of_two_thicknesses(dicom: Any, tmp_path: Path) -> None:
+    """Frames from the highest to the lowest; what is written refers to each by its number in the file."""
+    heights, groups = [15.0, 11, 7, 3, 2, 1, 0], []
+    for height in heights:
+        group, position, measures, direction = (dicom.pydicom.Dataset() for _ in range(4))
+        position.ImagePositionPatient, measures.PixelSpacing = [0, 0, height], [1, 1]
+        measures.SliceThickness = 4 if height > 3 else 1
+        direction.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+        group.PlanePositionSequence, group.PixelMeasuresSequence = [position], [measures]
+        group.PlaneOrientationSequence = [direction]
+        groups.append(group)
+    frames = np.array(heights, np.int16)[:, None, None] * np.full((3, 5), 10, np.int16)
+    top = dict.fromkeys(("ImagePositionPatient", "PixelSpacing", "SliceThickness"))
+    top["SOPClassUID"] = dicom.pydicom.uid.EnhancedCTImageStorage
+    source = open_place(dicom.file(tmp_path / "e", frames, **top, PerFrameFunctionalGroupsSequence=groups))
+    assert source.planes(0, 16)[0, 0, 0].tolist() == list(range(0, 160, 10))
+    labels, maker = Volume(labels_of(source), source.grid.affine), module_of("references").Maker("model", "abc", "1")
+    module_of("segmentation").write_segmentation(tmp_path / "o.dcm", labels, source, {"a": (1,)}, maker=maker)
+    made = dicom.pydicom.dcmread(tmp_path / "o.dcm")
+    found = {}
+    for frame in made.PerFrameFunctionalGroupsSequence:
+        number = int(frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedFrameNumber)
+        found[number] = float(frame.PlanePositionSequence[0].ImagePositionPatient[2])
+        assert frame.PixelMeasuresSequence[0].SliceThickness == 4
+    assert found == {1: 15, 2: 11, 3: 7}
