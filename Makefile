@@ -1,4 +1,4 @@
-# Two commands do all the set-up: `make demo` and `make test`. Python 3.11, 3.12 or 3.13 and make must be there.
+# Two commands do all the set-up: `make demo` and `make test`. Python 3.11 to 3.14 and make must be there.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -13,7 +13,7 @@ help:
 	@echo "make demo       phantom data, train, predict, evaluate: see it work (a few minutes)"
 	@echo "make test       the tests, with coverage (under 10 minutes on 2 cores)"
 	@echo "make test-slow  the tests that take minutes: the wheel, trainings on real data"
-	@echo "make test-tools what segkit writes, read by dcmqi, NiiVue, SimpleITK, dciodvfy and storescu"
+	@echo "make test-tools what segkit writes, read by dcmqi, NiiVue, SimpleITK, dciodvfy, storescu ..."
 	@echo "make lint       style, types and the floors of the imports"
 	@echo "make format     let ruff format the code"
 	@echo "make image      the container image, with docker"
@@ -29,7 +29,7 @@ test: $(STAMP)
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow
 
-# dciodvfy and storescu come with apt-get install dicom3tools dcmtk; what is not there is skipped, and the reason said.
+# apt-get install dicom3tools dcmtk plastimatch has dciodvfy, storescu and plastimatch; what is not there is skipped, and the reason said.
 test-tools: $(STAMP) $(TOOLS)/.installed
 	SEGKIT_TOOLS=$(abspath $(TOOLS)) $(BIN)/python -m pytest -m slow -rs tests/tools
 
@@ -53,8 +53,8 @@ clean:
 
 # Made anew when what is to be installed changes.
 $(STAMP): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else \
-	"segkit needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is %d.%d. Try: make PYTHON=python3.12 $(MAKECMDGOALS)" \
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 14) else \
+	"segkit needs Python 3.11, 3.12, 3.13 or 3.14, and $(PYTHON) is %d.%d. Try: make PYTHON=python3.12 $(MAKECMDGOALS)" \
 	% sys.version_info[:2])'
 	@echo "Installing segkit into $(VENV), once: some minutes and 1.5 GB, or 6 GB with CUDA."
 	$(PYTHON) -m venv --clear $(VENV)

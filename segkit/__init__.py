@@ -4,7 +4,7 @@ The public names are imported when they are first used, so that ``import segkit`
 
 >>> import segkit
 >>> sorted(segkit.__all__)
-['evaluate', 'load', 'plan', 'read_volume', 'train', 'write_labels']
+['Prediction', 'Volume', 'evaluate', 'load', 'plan', 'read_volume', 'train', 'write_labels']
 """
 
 from __future__ import annotations
@@ -16,14 +16,18 @@ if TYPE_CHECKING:
     from segkit.dataset_plan import plan
     from segkit.evaluation import evaluate
     from segkit.inference import load
+    from segkit.inference.prediction import Prediction
     from segkit.io import read_volume, write_labels
     from segkit.training.run import train
+    from segkit.volume import Volume
 
 __version__ = "0.1.0"
 
-__all__ = ["evaluate", "load", "plan", "read_volume", "train", "write_labels"]
+__all__ = ["Prediction", "Volume", "evaluate", "load", "plan", "read_volume", "train", "write_labels"]
 
 _HOMES = {
+    "Prediction": "segkit.inference.prediction",
+    "Volume": "segkit.volume",
     "evaluate": "segkit.evaluation",
     "load": "segkit.inference",
     "plan": "segkit.dataset_plan",

@@ -46,6 +46,7 @@ __all__ = [
     "check",
     "known_keys",
     "load",
+    "near_keys",
     "to_yaml",
 ]
 
@@ -153,7 +154,7 @@ def _checked_word(word: str) -> str:
             name = known_choice(group, str(override.value()))
             return f"{group}={name}" if name in own_choices(group) else f"{group}.name={name}"
     if key not in known_keys():
-        raise UsageError(f"unknown override {key!r}. {_near_keys(key)}")
+        raise UsageError(f"unknown override {key!r}. {near_keys(key)}")
     check_value(key, override.value())
     return word
 
@@ -176,9 +177,34 @@ def parse_override(word: str) -> Override:
     return override
 
 
-def _near_keys(key: str) -> str:
+SHORT = {
+    "lr": "trainer.learning_rate",
+    "wd": "trainer.weight_decay",
+    "steps": "trainer.max_steps",
+    "iterations": "trainer.max_steps",
+    "epochs": "trainer.max_steps",
+    "minutes": "trainer.max_minutes",
+    "hours": "trainer.max_minutes",
+    "num_workers": "trainer.workers",
+    "clip": "trainer.gradient_clip",
+    "device": "compute",
+    "gpus": "compute.devices",
+    "model": "network",
+    "output": "run_dir",
+    "pretrained": "weights",
+}
+"""Names of other programs for keys, by their last part."""
+
+
+def near_keys(key: str) -> str:
+    """Return what to say about an unknown key: those that it may have meant."""
     keys = [*known_keys(), *GROUPS]
-    same_end = [known for known in keys if known.rpartition(".")[2] == key.rpartition(".")[2]]
-    near = [*same_end, *difflib.get_close_matches(key, keys, n=3, cutoff=0.6)]
+    last = key.rpartition(".")[2]
+    same_end = [known for known in keys if known.rpartition(".")[2] == last]
+    near = [
+        *([SHORT[last]] if last in SHORT else []),
+        *same_end,
+        *difflib.get_close_matches(key, keys, n=3, cutoff=0.6),
+    ]
     hint = f"Did you mean {' or '.join(dict.fromkeys(near))}? " if near else ""
     return f"{hint}'segkit train --help' lists the overrides."

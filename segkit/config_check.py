@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Any
 
 from segkit.config_keys import get, leaves
 from segkit.config_tree import TrainConfig
-from segkit.config_values import CHECKS
+from segkit.config_values import CHECKS, OWN_LOSSES
+from segkit.entry_points import LOSSES, offered
 from segkit.errors import UsageError
 
 
@@ -44,4 +46,14 @@ def check_value(key: str, value: Any) -> None:
         return
     good, words = CHECKS[key]
     if value is None or not good(value):
-        raise UsageError(f"{key} must be {words}, not {value!r}")
+        raise UsageError(f"{key} must be {words}, not {value!r}{_hint(key, value)}")
+
+
+def _hint(key: str, value: Any) -> str:
+    """What to do about the name of a loss that no installed package offers."""
+    if key != "trainer.loss" or not isinstance(value, str):
+        return ""
+    near = difflib.get_close_matches(value, [*OWN_LOSSES, *offered(LOSSES, OWN_LOSSES)], n=2)
+    if near:
+        return f". Did you mean {' or '.join(near)}?"
+    return f". If {value} is a loss of a package of your own, install that package here (docs/own_parts.md)."

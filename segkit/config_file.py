@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +13,7 @@ from segkit.config_check import check
 from segkit.config_keys import build
 from segkit.config_tree import FORMAT_VERSION, TrainConfig
 from segkit.errors import InputError, UsageError
+from segkit.model_names import CARD
 
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 """From format n of config.yaml to n + 1, each a pure function of a dict."""
@@ -38,6 +40,17 @@ def read_config(path: str | Path) -> TrainConfig:
             path,
             expected=f"a training's config.yaml, format {FORMAT_VERSION} or older",
             found=f"{type(error).__name__}: {str(error).partition(chr(10))[0]}",
-            remedy="Use the file as segkit wrote it, and a segkit at least as new.",
+            remedy=_remedy(Path(path), str(error)),
         ) from error
     return config
+
+
+def _remedy(path: Path, problem: str) -> str:
+    """What to do; the model of the run says which package its loss is from."""
+    if "trainer.loss" not in problem:
+        return "Use the file as segkit wrote it, and a segkit at least as new."
+    try:
+        card = json.loads((path.parent / "bundle" / CARD).read_text(encoding="utf-8"))
+        return f"If you trust the package: pip install {card['needs']['loss']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "Install the package that offers this loss."

@@ -9,7 +9,8 @@ from segkit.channel_files import case_twice, group_channels
 from segkit.dataset import Case
 from segkit.dataset_pairs import check_running_numbers, paired
 from segkit.errors import InputError
-from segkit.file_names import READABLE, case_id, listed, readable_files
+from segkit.file_names import READABLE, case_id, listed, readable_files, suffix_of
+from segkit.io.dicom.case_places import case_places
 from segkit.left_out import foreign_files, left_out_notices
 
 
@@ -25,8 +26,8 @@ def nnunet_cases(folder: Path, channels: Sequence[str], ending: str) -> tuple[li
     check_running_numbers(folder / "imagesTr", images, labels)
     scans = group_channels(images, channels)
     cases, notices = _paired(folder / "labelsTr", scans, labels, [*others, *more])
-    for place, excluded in ((folder / "imagesTr", others), (folder / "labelsTr", more)):
-        notices += left_out_notices(place, excluded=excluded, ending=ending)
+    for place, taken, excluded in ((folder / "imagesTr", images, others), (folder / "labelsTr", maps, more)):
+        notices += left_out_notices(place, excluded=excluded, ending=ending, taken=taken)
     return cases, notices
 
 
@@ -38,13 +39,16 @@ def two_folder_cases(folder: Path) -> tuple[list[Case], list[str]]:
     """
     images, labels = (_by_id(place, _files(place)) for place in (folder / "images", folder / "labels"))
     cases, notices = _paired(folder / "labels", {name: (image,) for name, image in images.items()}, labels)
-    return cases, notices + left_out_notices(folder / "images") + left_out_notices(folder / "labels")
+    for place, taken in ((folder / "images", images), (folder / "labels", labels)):
+        notices += left_out_notices(place, taken=list(taken.values()))
+    return cases, notices
 
 
 def _of_ending(folder: Path, ending: str) -> tuple[list[Path], list[Path]]:
     """Return the files of a folder that end in ``ending``, in small or capital letters, and the others."""
     files = _files(folder)
-    kept = [path for path in files if path.name.lower().endswith(ending.lower())]
+    # A folder or zip of DICOM has an ending that says nothing.
+    kept = [path for path in files if path.name.lower().endswith(ending.lower()) or suffix_of(path) not in READABLE]
     return kept, [path for path in files if path not in kept]
 
 
@@ -68,8 +72,9 @@ def _by_id(folder: Path, files: Sequence[Path]) -> dict[str, Path]:
 
 
 def _files(folder: Path) -> list[Path]:
-    found = readable_files(folder) if folder.is_dir() else []
+    found = [*readable_files(folder), *case_places(folder)] if folder.is_dir() else []
     if not found:
-        reason = f"no file with one of the suffixes {listed(READABLE)}" if folder.is_dir() else "no such folder"
+        none = f"no file with one of the suffixes {listed(READABLE)}, and no DICOM"
+        reason = none if folder.is_dir() else "no such folder"
         raise InputError(folder, expected="images or label maps", found=reason, remedy="Add or convert the files.")
     return found

@@ -29,8 +29,8 @@ def training_cases(folder: Path, pairs: Any) -> tuple[list[Case], list[str]]:
             remedy='Write each as {"image": "imagesTr/a.nii.gz", "label": "labelsTr/a.nii.gz"}.',
         )
     cases = [
-        Case(case_id(pair["image"]), channel_files(located(folder, pair["image"])), located(folder, pair["label"]))
-        for pair in pairs
+        Case(case_id(image), channel_files(image), located(folder, pair["label"]))
+        for pair, image in ((pair, located(folder, pair["image"])) for pair in pairs)
     ]
     return cases, unlisted_notice(folder / "imagesTr", [path for case in cases for path in case.images])
 

@@ -5,6 +5,7 @@ nnU-Net v2 raw                    imagesTr/CASE_0000.nii.gz, labelsTr/CASE.nii.g
 two folders                       images/ and labels/ with files of equal names
 CSV                               case,image[,image:CHANNEL ...],label[,patient,group,split]
 
+In each of them a scan may be a folder or zip of DICOM, and a label map a DICOM-SEG.
 A dataset.yaml beside them gives names to those that have no place for them.
 """
 
@@ -21,19 +22,17 @@ from segkit.channel_files import case_twice
 from segkit.dataset import Case, Dataset
 from segkit.dataset_csv import read_table
 from segkit.dataset_folders import nnunet_cases, two_folder_cases
-from segkit.dataset_json import channels_of_json, check_ignore, checked_labels, labels_of_json, read_json
+from segkit.dataset_json import channels_of_json, check_ignore, checked_labels, labels_of_json
 from segkit.dataset_json_cases import listed_cases, training_cases
 from segkit.dataset_paths import unreachable
-from segkit.dataset_yaml import find_yaml, read_names
+from segkit.dataset_yaml import FILES, find_yaml, read_names
 from segkit.errors import InputError
-from segkit.file_names import readable_files
+from segkit.files import read_json
+from segkit.io.dicom.files import is_dicom_place
+from segkit.no_dataset import LAYOUTS, no_dataset
 from segkit.one_patient import one_patient_hints
 from segkit.regions import LabelScheme, own_values
 from segkit.segment_codes import SegmentCodes, segments_of_json
-
-_LAYOUTS = (
-    "dataset.json (Medical Segmentation Decathlon), imagesTr and labelsTr (nnU-Net), images and labels, or a CSV file"
-)
 
 
 @dataclass(frozen=True)
@@ -132,20 +131,17 @@ def _scheme(
 def _find(path: Path) -> _Found:
     if path.is_file() and path.suffix.lower() == ".csv":
         return _csv(path)
-    folder = path.parent if path.is_file() and path.name == "dataset.json" else path
+    folder = path.parent if path.is_file() and path.name in ("dataset.json", *FILES) else path
     if not folder.is_dir():
         found = "another file" if path.exists() else "no such file or folder"
-        raise InputError(path, expected=_LAYOUTS, found=found, remedy="Check the path.")
+        raise InputError(path, expected=LAYOUTS, found=found, remedy="Check the path.")
     if (folder / "dataset.json").is_file():
         return _of_json(folder, read_json(folder / "dataset.json"))
     if (folder / "imagesTr").is_dir():
         return _nnunet(folder, {})
     if (folder / "images").is_dir() and (folder / "labels").is_dir():
         return _two_folders(folder)
-    _refuse_mask_per_class(folder)
-    raise InputError(
-        path, expected=_LAYOUTS, found="none of them in this folder", remedy="Arrange the files in one of these ways."
-    )
+    raise no_dataset(folder)
 
 
 # -- dataset.json ---------------------------------------------------------------------------------------------------
@@ -218,22 +214,6 @@ def _csv(path: Path) -> _Found:
     return _Found(name, path.parent, cases, channels)
 
 
-# -- one mask per class -----------------------------------------------------------------------------------------------
-
-
-def _refuse_mask_per_class(folder: Path) -> None:
-    """Say what to do about TotalSegmentator's layout: CASE/ct.nii.gz and CASE/segmentations/STRUCTURE.nii.gz."""
-    for place in sorted(folder.glob("*/segmentations"))[:1]:
-        masks = readable_files(place) if place.is_dir() else []
-        if masks:
-            raise InputError(
-                folder,
-                expected=_LAYOUTS,
-                found=f"one mask per structure, such as {place.parent.name}/{place.name}/{masks[0].name}",
-                remedy="Join the masks of each case in one label map: data/README.md shows how, in a few lines.",
-            )
-
-
 # -- what every layout must hold ------------------------------------------------------------------------------------
 
 
@@ -246,7 +226,8 @@ def _check_cases(found: _Found) -> None:
     twice = [name for name, count in Counter(case.id for case in found.cases).items() if count > 1]
     if twice:
         raise case_twice(found.root, twice[0])
-    error = unreachable(found.root, [path for case in found.cases for path in (*case.images, case.label) if path])
+    paths = [path for case in found.cases for path in (*case.images, case.label) if path]
+    error = unreachable(found.root, [path for path in paths if not (path.is_dir() and is_dicom_place(path))])
     if error:
         raise error
 

@@ -2,6 +2,7 @@
 
 SegkitError                 1   never raised itself
 |-- UsageError              2   a flag, override or argument that makes no sense
+|   `-- SeveralSeries           DICOM of several series, of which one is to be chosen
 |-- InputError              3   a file or dataset that cannot be used as it is
 |-- OutOfMemoryError        4   the work does not fit into the memory there is
 |-- ProcessLost             1   another process of the same training has ended
@@ -10,7 +11,19 @@ SegkitError                 1   never raised itself
 
 from __future__ import annotations
 
+import re
 from os import PathLike
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""What moves the cursor, changes colors, ends a line or turns the direction of writing."""
+
+
+def printable(text: str, *, lines: bool = False) -> str:
+    """Return ``text`` with control characters as ``\\u001b``, so that a file's name cannot act on a terminal.
+
+    With ``lines`` ends of lines and tabs are left as they are.
+    """
+    return _CONTROL.sub(lambda found: found[0] if lines and found[0] in "\n\t" else f"\\u{ord(found[0]):04x}", text)
 
 
 class SegkitError(Exception):
@@ -25,13 +38,17 @@ class UsageError(SegkitError):
     exit_code = 2
 
 
+class SeveralSeries(UsageError):
+    """A place of DICOM has several series, and none was chosen; the message lists them."""
+
+
 class InputError(SegkitError):
     """A file or dataset that cannot be used: names it, what was expected, what was found and what to do."""
 
     exit_code = 3
 
     def __init__(self, where: str | PathLike[str], *, expected: str, found: str, remedy: str) -> None:
-        super().__init__(f"{where}: expected {expected}, found {found}. {remedy}")
+        super().__init__(f"{printable(str(where))}: expected {expected}, found {found}. {remedy}")
 
 
 class OutOfMemoryError(SegkitError):

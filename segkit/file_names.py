@@ -32,7 +32,9 @@ UNCERTAINTY = "_uncertainty"
 """Behind the name of a label map: how uncertain each of its voxels is."""
 RTSTRUCT = "_rtstruct"
 """Behind the name of a label map: its outlines as RT Structure Set."""
-BESIDE = (PREVIEW, UNCERTAINTY)
+PROBABILITIES = "_probabilities"
+"""Behind the name of a label map: how probable each label is at each of its voxels."""
+BESIDE = (PREVIEW, UNCERTAINTY, PROBABILITIES)
 """What predict writes beside a label map, by the end of its name."""
 
 
@@ -53,20 +55,34 @@ def suffix_of(path: str | Path) -> str:
 def case_id(path: str | Path) -> str:
     """Return the file's name without its suffix, and without the ``.seg`` of a segmentation of 3D Slicer.
 
-    Letters are composed (NFC): macOS writes the accents of a name apart from their letters, others do not.
+    Letters are composed (NFC): macOS writes the accents of a name apart from their letters, others do not. The name of
+    a folder that is there has no suffix.
 
     >>> case_id("scans/patient.7.nii.gz"), case_id("p1.seg.nrrd")
     ('patient.7', 'p1')
     """
     name = Path(path).name
     suffix = SEGMENTATION if is_segmentation_file(path) else suffix_of(path)
-    stem = name[: -len(suffix)] if suffix in (*READABLE, SEGMENTATION) else Path(name).stem
+    if os.path.isdir(path):
+        stem = Path(path).resolve().name
+    else:
+        stem = name[: -len(suffix)] if suffix in (*READABLE, SEGMENTATION) else Path(name).stem
     return unicodedata.normalize("NFC", stem)
 
 
 def is_segmentation_file(path: str | Path) -> bool:
     """Whether the name is that of a segmentation of 3D Slicer, ``CASE.seg.nrrd``, which is never a scan."""
     return Path(path).name.lower().endswith(SEGMENTATION)
+
+
+def records_of(label_map: str | Path) -> tuple[Path, Path]:
+    """Return where the record of a label map may be: ``CASE.json``, or ``CASE.nii.gz.json``.
+
+    >>> [path.name for path in records_of("out/a.nii.gz")]
+    ['a.json', 'a.nii.gz.json']
+    """
+    path = Path(label_map)
+    return path.with_name(f"{path.name[: -len(suffix_of(path)) or None]}.json"), path.with_name(f"{path.name}.json")
 
 
 def natural_key(name: str | Path) -> tuple[tuple[int, int, str], ...]:
@@ -128,7 +144,13 @@ def _other_formats(folder: Path) -> str:
 
 
 def files_behind(path: Path) -> list[Path]:
-    """``path``, and where it is a header whose voxels stand apart (.mhd, .nhdr), the files that its lines name."""
+    """``path``, and where it is a header whose voxels stand apart (.mhd, .nhdr), the files that its lines name.
+
+    Of a folder (of DICOM) all files below it.
+    """
+    if os.path.isdir(path):
+        below = (Path(place, name) for place, _, names in os.walk(path) for name in names)
+        return sorted(file for file in below if os.path.isfile(file))
     if suffix_of(path) not in DETACHED or not os.path.isfile(path):
         return [path]
     with path.open("rb") as file:
@@ -155,7 +177,8 @@ def must_exist(path: Path) -> None:
         raise unfetched_error(path)
     # os.path and not pathlib, which raises OSError for names that are too long.
     if not os.path.isfile(path):
-        found = "a folder" if os.path.isdir(path) else "no such file"
+        kind = "a folder" if os.path.isdir(path) else "a pipe or a device"
+        found = kind if os.path.exists(path) else "no such file"
         raise InputError(path, expected="a file", found=found, remedy="Check the path.")
 
 

@@ -6,6 +6,7 @@ RAS+ (right, anterior, superior). A picture is a volume with Z = 1; without a ph
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -57,13 +58,15 @@ class Grid:
         return float(np.linalg.norm(self.corners() - other.corners(), axis=1).max())
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Volume:
     """Voxels (C, X, Y, Z) with the affine of their grid. Never holds a path, a header or a tensor.
 
     >>> scan = Volume(np.zeros((1, 4, 5, 6)), np.diag([1.0, 1.0, 2.5, 1.0]))
     >>> scan.spacing
     (1.0, 1.0, 2.5)
+    >>> scan
+    Volume(4 x 5 x 6 voxels of 1 x 1 x 2.5 mm, 1 channel, float64)
     """
 
     array: NDArray[Any]
@@ -98,9 +101,28 @@ class Volume:
         """Voxels (C, X, Y, stop - start) of the planes ``start`` to ``stop`` along Z."""
         return self.array[..., start:stop]
 
+    def __repr__(self) -> str:
+        sizes = " x ".join(map(str, self.grid.shape))
+        edges = " x ".join(f"{edge:.4g}" for edge in self.spacing)
+        many = "" if self.channels == 1 else "s"
+        return f"Volume({sizes} voxels of {edges} {self.unit}, {self.channels} channel{many}, {self.dtype})"
+
+    def to_nibabel(self) -> Any:
+        """Return a nibabel image (X, Y, Z), or (X, Y, Z, C) of several channels, with this affine."""
+        return _conversions("nifti").image_of(self)
+
+    def to_sitk(self) -> Any:
+        """Return a SimpleITK image on the same grid in ITK's LPS+ world; several channels become a vector per voxel."""
+        return _conversions("itk").image_of(self)
+
     def with_array(self, array: NDArray[Any]) -> Volume:
         """The same geometry with other voxels (C, X, Y, Z)."""
         return Volume(array, self.affine, self.unit)
+
+
+def _conversions(name: str) -> Any:
+    """Return the module of a format when it is needed: what holds voxels must not import libraries of files."""
+    return importlib.import_module(f"segkit.io.{name}")
 
 
 class VolumeSource(Protocol):

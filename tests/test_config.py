@@ -86,6 +86,14 @@ def test_empty_path_is_none() -> None:
     ("words", "message"),
     [
         (["network.nrom=group"], r"unknown override 'network.nrom'. Did you mean network.norm"),
+        (
+            ["trainer.loss=focal"],
+            r"not 'focal'. If focal is a loss of a package of your own, install that package here",
+        ),
+        (["trainer.loss=dice_cee"], r"not 'dice_cee'. Did you mean dice_ce"),
+        (["trainer.lr=1"], r"unknown override 'trainer.lr'. Did you mean trainer.learning_rate"),
+        (["lr=1"], r"unknown override 'lr'. Did you mean trainer.learning_rate"),
+        (["epochs=1"], r"Did you mean trainer.max_steps"),
         (["batch_size=2"], r"Did you mean trainer.batch_size\?"),
         (["qqqqqqqq=2"], r"unknown override 'qqqqqqqq'. 'segkit train --help' lists"),
         (["format_version=2"], "unknown override 'format_version'"),
@@ -249,6 +257,16 @@ def test_frozen_version_1_loads() -> None:
 def test_bad_config_file(text: str, found: str, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(InputError, match=rf"(?s)config.yaml: expected a training's config.*{found}"):
+        read_config(tmp_path / "config.yaml")
+
+
+def test_a_run_with_a_loss_of_a_package_that_is_not_here(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("format_version: 1\ntrainer: {loss: focal}")
+    with pytest.raises(InputError, match=r"not 'focal'.*Install the package that offers this loss"):
+        read_config(tmp_path / "config.yaml")
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "bundle.json").write_text('{"needs": {"loss": "my-parts==1.0"}}')
+    with pytest.raises(InputError, match=r"If you trust the package: pip install my-parts==1.0"):
         read_config(tmp_path / "config.yaml")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,12 @@ def test_missing_file_and_folder_in_place_of_a_file(tmp_path: Path) -> None:
         scan_paths([tmp_path / ("n" * 300)])
     with pytest.raises(InputError, match="found a folder"):
         must_exist(tmp_path)
+
+
+def test_a_pipe_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.nii")
+    with pytest.raises(InputError, match="expected a file, found a pipe or a device"):
+        must_exist(tmp_path / "a.nii")
 
 
 def test_the_files_behind_a_header_are_those_that_it_names(tmp_path: Path) -> None:

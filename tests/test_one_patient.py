@@ -24,12 +24,15 @@ def cases(*names: str) -> list[Case]:
             "2 cases look like time points of one patient, by .* pat1_tp1, pat1_tp2",
         ),
         (["a_baseline", "a_followup1", "b_baseline"], "time points"),
+        (["pat1_tp1", "pat1_tp2"], "time points"),
+        (["A-visit1", "A-visit2"], "time points"),
+        (["a_t1", "a_t2", "b_t1"], "time points"),
         (["a_20200131", "a_20210131", "b_20200131"], "time points"),
         (["BraTS-GLI-00001-000", "BraTS-GLI-00001-001", "BraTS-GLI-00002-000"], "time points"),
         (["sub-1_ses-1", "sub-1_ses-2", "sub-2_ses-1"], "time points"),
         (["Image_01L", "Image_01R", "Image_02L"], "two sides of one patient"),
         (["p1_slice_004", "p1_slice_005", "p2_slice_004"], "slices of one patient"),
-        (["p1", "p1 (1)", "p2"], "2 cases look like copies, by their names: p1 .1., p1"),
+        (["p1", "p1 (1)", "p2"], "2 cases look like copies, by their names: p1, p1 .1."),
         (["p1", "p1 - Copy", "p2"], "copies"),
     ],
 )
@@ -49,6 +52,7 @@ def test_hints(names: list[str], words: str) -> None:
         ["1", "2", "3"],
         ["2_T1", "3_T1"],
         ["p1_left", "p2_right"],
+        ["a_tp1", "b_tp1"],
     ],
 )
 def test_no_hint(names: list[str]) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
 from collections.abc import Sequence
 
+from segkit.commands.flags import Parser
 from segkit.config import load
 from segkit.config_words import given_keys
 from segkit.dataset import Dataset
@@ -70,11 +70,10 @@ def _verdict(problems: Sequence[Problem]) -> str:
     return f"{counts}. Errors must be mended before training; the rest is worth a look."
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="segkit check",
         description="Read every file of a dataset and say what is wrong. Exit code 3 if it cannot be trained on.",
-        allow_abbrev=False,
     )
     parser.add_argument("dataset", metavar="DATASET", help="a folder or CSV file, as for segkit train")
     parser.add_argument(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit.commands import evaluate, predict, train
+from segkit.commands.flags import Parser
 from segkit.errors import SegkitError, UsageError
 from segkit.file_names import PREVIEW, case_id
 from segkit.phantom import case_name, write_phantom
@@ -86,12 +87,11 @@ def _length(given: argparse.Namespace) -> tuple[str, str]:
     return f"trainer.max_minutes={minutes:g}", f"model_{given.cases}_cases_{minutes:g}_minutes"
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="segkit demo",
         description="Write phantom scans, train on them, predict one that training never saw, and evaluate it. "
         f"Exit code 1 if its mean Dice is below {ENOUGH}.",
-        allow_abbrev=False,
     )
     parser.add_argument("out", nargs="?", type=Path, default=Path("runs/demo"), metavar="OUT", help="default runs/demo")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""segkit evaluate: label maps and references in, a table and three files out."""
+"""segkit evaluate: label maps and references in, a table and four files out."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from segkit.errors import UsageError
+from segkit.commands.flags import Parser
+from segkit.errors import SomeCasesFailed, UsageError
 from segkit.evaluation import Evaluation, evaluate
 from segkit.evaluation.measure import Structure
+from segkit.evaluation.mix_ups import some
 from segkit.report.evaluation_page import absence_rows, label_rows, write_evaluation
 from segkit.report.tables import text_table
 
 MEANINGS = """\
 REFERENCES is a label map, a folder of label maps, or a dataset: then its names are used, and of its cases only those
-that have a prediction count. Its regions are compared as regions, and voxels with its ignore label are left out. Files
+that have a prediction count. Without such names those in the label maps or in the records beside them (predict --stats)
+are used. Its regions are compared as regions, and voxels with its ignore label are left out. Files
 belong together when their names agree up to the suffix; CASE_seg also fits CASE. One of the two may be a DICOM-SEG,
-which is put on the grid of the other: its segments have the values of their names.
+which is put on the grid of the other. Segments of DICOM-SEG and of 3D Slicer (.seg.nrrd) are compared by their names.
 
 dice, iou             overlap in voxels; 1 is perfect
 hd95_mm               the larger of the two 95th percentiles of the distances from one surface to the other, in mm
@@ -41,16 +44,23 @@ def run(arguments: Sequence[str]) -> int:
     )
     print(table(evaluation))
     if given.output:
-        names = ("numbers", "means", "report")
+        names = ("numbers", "cases", "means", "report")
         for name, path in zip(names, write_evaluation(evaluation, given.output), strict=True):
             print(f"{name + ':':<9}{path}")
+    missing = evaluation.summary["references_without_prediction"]
+    if missing and given.predictions.is_dir() and not given.allow_missing:
+        raise SomeCasesFailed(
+            f"{len(missing)} references have no prediction: {some(missing)}. With --allow-missing that is accepted"
+        )
     return 0
 
 
 def table(evaluation: Evaluation) -> str:
     """Means per label, then what was missing where."""
     cases = len(evaluation.summary["cases"])
-    parts = [f"{cases} case{'s' if cases != 1 else ''}; means over the cases:", text_table(*label_rows(evaluation))]
+    total = evaluation.summary.get("references_in_all", cases)
+    many = f"{cases} case{'s' if cases != 1 else ''}" if total == cases else f"{cases} of {total} cases"
+    parts = [f"{many}; means over the cases:", text_table(*label_rows(evaluation))]
     absences = absence_rows(evaluation)
     if absences:
         header = ["label", "in the reference only", "in the prediction only", "in neither"]
@@ -77,17 +87,18 @@ def _labels(text: str | None) -> dict[str, Structure] | None:
     return labels
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="segkit evaluate",
         description="Compare label maps with references, per case and label.",
         epilog=MEANINGS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("predictions", type=Path, metavar="PREDICTIONS", help="a label map, or a folder of them")
     parser.add_argument("references", type=Path, metavar="REFERENCES", help="what they should be")
-    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="write metrics.csv, summary.json, report.html")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="DIR", help="write metrics.csv, cases.csv, summary.json, report.html"
+    )
     parser.add_argument(
         "--tolerance-mm", type=float, default=1.0, metavar="T", help="of surface Dice (default 1; px for pictures)"
     )
@@ -96,5 +107,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--ignore", type=int, metavar="VALUE", help="leave out voxels that have this value in the reference"
+    )
+    parser.add_argument(
+        "--allow-missing", action="store_true", help="exit code 0 though references have no prediction (else 5)"
     )
     return parser

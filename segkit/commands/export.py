@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from segkit.bundle_card import ModelCard, open_card
-from segkit.errors import UsageError
+from segkit.commands.flags import Parser
+from segkit.errors import UsageError, printable
 from segkit.model_names import ensemble, resolve_model
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ def run(arguments: Sequence[str]) -> int:
         if path.exists() and not given.overwrite:
             raise UsageError(f"{path} exists already; --overwrite replaces it")
     writer(cards[0], given.out, given.fold)
-    print(given.out)
+    print(printable(str(given.out)))
     return 0
 
 
@@ -53,13 +53,12 @@ def _write_graph(card: ModelCard, out: Path, fold: str | None) -> None:
     log.info("%s computes the scores of one window; its runtime information holds the plan (segkit, plan)", out)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="segkit export",
         description="Write a model for elsewhere. By the suffix of OUT: .segkit, one file that 'segkit predict -m' "
         "takes; .xml, the network of one fold for OpenVINO, its weights in a .bin beside it (needs the extra "
         "[openvino]).",
-        allow_abbrev=False,
     )
     parser.add_argument("model", metavar="MODEL", help="bundle or run folder, .segkit file, or a model's name")
     parser.add_argument("out", metavar="OUT", type=Path, help="the file to write")

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from segkit.bundle_card import ModelCard, bundle_place, open_card
-from segkit.file_names import READABLE, suffix_of
+from segkit.commands.flags import Parser
+from segkit.commands.info_study import CROSS_VALIDATION, SWEEP, study_facts, study_text
+from segkit.errors import InputError, printable
+from segkit.file_names import READABLE, listed, suffix_of
 from segkit.io import open_source
 from segkit.io.dicom.files import is_dicom_place
-from segkit.model_names import CARD, ensemble, resolve_model
+from segkit.model_names import CARD, SUFFIX, ensemble, is_model, resolve_model
 from segkit.planning.norm_report import norm_report
 from segkit.plans import Plan, read_plan
 from segkit.preprocessing.orient import to_ras
@@ -44,7 +47,23 @@ def _facts(what: str) -> list[dict[str, Any]]:
         plan = read_plan(path)
         return [{"kind": "plan", "path": what, **plan_facts(plan), "norms": norm_rows(plan)}]
     place = path.parent if path.name == CARD else resolve_model(what)
-    return [model_facts(open_card(each)) for each in ensemble(place)]
+    if place.is_file() and place.suffix != SUFFIX and not zipfile.is_zipfile(place):
+        raise _unknown(place)
+    study = study_facts(place)
+    if study and not is_model(place):
+        return [study]
+    facts = [model_facts(open_card(each)) for each in ensemble(place)]
+    return [{**each, "study": study} for each in facts] if study else facts
+
+
+def _unknown(path: Path) -> InputError:
+    return InputError(
+        path,
+        expected=f"a model (a folder or {SUFFIX}), a plan (.json), DICOM, or a scan in one of the formats "
+        f"{listed(READABLE)}",
+        found=f"the suffix {suffix_of(path)!r}" if suffix_of(path) else "no suffix",
+        remedy="Convert a scan of another format, for example to .nii.gz.",
+    )
 
 
 def _is_scan(path: Path) -> bool:
@@ -138,11 +157,15 @@ def norm_rows(plan: Plan) -> list[dict[str, Any]]:
 
 
 def _text(facts: Mapping[str, Any]) -> str:
-    shown = {key: value for key, value in facts.items() if key != "norms"}
+    if facts["kind"] in (CROSS_VALIDATION, SWEEP):
+        return study_text(facts)
+    shown = {key: value for key, value in facts.items() if key not in ("norms", "study")}
     lines = [f"{key:<12} {_words(value, ' x ' if key in SIZES else ', ')}" for key, value in shown.items()]
     if "norms" in facts:
         rows = [list(row.values()) for row in facts["norms"]]
         lines += ["", text_table(NORM_COLUMNS, rows)]
+    if "study" in facts:
+        lines += ["", study_text(facts["study"])]
     return "\n".join(lines)
 
 
@@ -153,15 +176,18 @@ def _words(value: Any, between: str = ", ") -> str:
         return between.join(_words(inner) for inner in value) or "none"
     if isinstance(value, float):
         return f"{value:.6g}"
-    return "as it is" if value is None else str(value)
+    return "as it is" if value is None else printable(str(value))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="segkit info",
-        description="Say what a model, a plan or a scan is. A plan is shown with the norm of every layer.",
-        allow_abbrev=False,
+        description="Say what a model, a study, a plan or a scan is. A plan is shown with the norm of every layer.",
     )
-    parser.add_argument("what", metavar="MODEL|PLAN|SCAN", help="a model or its name, a plan.json, or a scan")
+    parser.add_argument(
+        "what",
+        metavar="MODEL|STUDY|PLAN|SCAN",
+        help="a model or its name, a study's folder, a plan.json, or a scan",
+    )
     parser.add_argument("--json", action="store_true", help="as JSON")
     return parser

@@ -2,32 +2,48 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 from segkit.bundle_card import open_card
-from segkit.errors import InputError
-from segkit.model_names import ensemble, named_models
+from segkit.commands.flags import Parser
+from segkit.errors import InputError, SegkitError
+from segkit.model_names import LATEST, ensemble, named_models, resolve_model
 from segkit.report.tables import text_table
+
+PATHS = "-m takes a path as well: a run, study or bundle folder, a .segkit file, or a folder of models (an ensemble)."
 
 log = logging.getLogger(__name__)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Parse, list, print; returns the exit code."""
-    argparse.ArgumentParser(
+    Parser(
         prog="segkit models",
-        description="List the models in the folders of $SEGKIT_MODELS (by default: models, in the current folder).",
-        allow_abbrev=False,
+        description="List what predict -m finds by name: the models in the folders of $SEGKIT_MODELS (by default: "
+        "models, in the current folder), and the newest run.",
     ).parse_args(arguments)
     rows = []
-    for name, path in named_models().items():
+    for name, path in {**named_models(), **_newest()}.items():
         try:
             cards = [open_card(place) for place in ensemble(path)]
         except InputError as error:
             log.warning("%s cannot be used: %s", name, error)
             continue
         rows += [[name, card.created, card.hash, ", ".join(card.plan.labels)] for card in cards]
-    print(text_table(["name", "created", "hash", "labels"], rows) if rows else "no models; 'segkit train' makes one")
+    if not rows:
+        print(f"no models; 'segkit train' makes one. {PATHS}")
+        return 0
+    print(text_table(["name", "created", "hash", "labels"], rows))
+    print(f"Predict with one of these names: segkit predict SCAN -m {shlex.quote(str(rows[0][0]))}\n{PATHS}")
     return 0
+
+
+def _newest() -> dict[str, Path]:
+    """The newest run by the name that -m takes, if there is one."""
+    try:
+        return {str(LATEST): resolve_model(LATEST)} if LATEST.exists() else {}
+    except SegkitError:
+        return {}

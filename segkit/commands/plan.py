@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
 from collections.abc import Sequence
 
+from segkit.commands.flags import Parser
 from segkit.commands.train_words import add_words, training_words
 from segkit.config import load
 from segkit.config_idle import PLANNED
@@ -36,13 +36,12 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="segkit plan",
         usage="segkit plan DATASET [KEY=VALUE ...] [--config YAML] [-o PLAN]",
         description="Measure a dataset, decide how to train on it, print the plan with its reasons and write it.",
         epilog="Overrides are those of 'segkit train', such as network.dims=2 plan.memory=4GB plan.spacing=[1,1,2].",
-        allow_abbrev=False,
     )
     add_words(parser)
     parser.add_argument("-o", "--output", metavar="PLAN", default="plan.json", help="where to write it (plan.json)")

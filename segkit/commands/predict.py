@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segkit import inference
+from segkit.commands.predict_flags import parser
 from segkit.commands.scan_progress import ScanProgress
-from segkit.errors import SomeCasesFailed, UsageError
+from segkit.errors import SomeCasesFailed, UsageError, printable
 from segkit.file_names import DICOM, suffix_of
 from segkit.inference.batch import Outcome, predict_job, predict_jobs, read_outcomes, skipped, write_outcomes
 from segkit.inference.channels import ModelChannels, model_channels
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 _EXTRAS: dict[Extra, str] = {
     "preview": "preview",
     "uncertainty": "uncertainty",
+    "probabilities": "probabilities",
     "record": "stats",
     "structures": "rtstruct",
 }
@@ -40,7 +42,7 @@ _EXTRAS: dict[Extra, str] = {
 
 def run(arguments: Sequence[str]) -> int:
     """Parse, predict, write; returns the exit code."""
-    given = _parser().parse_intermixed_args(arguments)
+    given = parser().parse_intermixed_args(arguments)
     # Torch is imported here: --help and words that make no sense are answered without.
     bundles = inference.read_models(resolve_model(given.model))
     for bundle in bundles:
@@ -69,7 +71,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _leave(job: Job) -> None:
     """Say that a finished label map stays as it is, and what it lacks of what was asked for."""
-    print(job.output)
+    print(printable(str(job.output)))
     if job.missing:
         names = " and ".join(path.name for path in job.missing)
         log.warning("%s is left as it is, without %s; --overwrite predicts it anew", job.output, names)
@@ -96,7 +98,7 @@ def _predict_one(predictor: Predictor, jobs: Sequence[Job], finish: Finish) -> N
     for job in jobs:
         with ScanProgress(1) as progress:
             predict_job(predictor, job, finish, progress.of_scan(0))
-        print(job.output)
+        print(printable(str(job.output)))
 
 
 def _predict_many(
@@ -118,7 +120,7 @@ def _predict_many(
             outcomes.append(outcome)
             write_outcomes(record, earlier, outcomes)
             if outcome.output:
-                print(outcome.output, flush=True)
+                print(printable(outcome.output), flush=True)
     if stats:
         write_stats(stats, read_outcomes(record))
     failed = sum(outcome.status == "failed" for outcome in outcomes)
@@ -171,7 +173,12 @@ def _finish(given: argparse.Namespace, plan: Plan) -> Finish:
     unknown = [repr(name) for name in names if name not in plan.labels]
     if unknown:
         raise UsageError(f"--roi {', '.join(unknown)}: the model's labels are {', '.join(plan.labels)}")
-    return Finish({name: plan.labels[name] for name in names}, given.remove_small_blobs, given.labelmap)
+    return Finish(
+        {name: plan.labels[name] for name in names},
+        given.remove_small_blobs,
+        labelmap=given.labelmap,
+        probabilities=given.probability_type,
+    )
 
 
 def _shard(text: str | None) -> slice:
@@ -192,108 +199,3 @@ def _name(file: str, shard: str | None) -> str:
     """
     stem, _, suffix = file.partition(".")
     return f"{stem}-{shard.replace('/', '-of-')}.{suffix}" if shard else file
-
-
-def _path(text: str) -> Path:
-    # An unset variable of a script must not stand for the current folder.
-    if not text:
-        raise argparse.ArgumentTypeError("the name of a scan is empty")
-    return Path(text)
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
-    return number
-
-
-def _share(text: str) -> float:
-    number = float(text)
-    if not 0 <= number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 0 and below 1")
-    return number
-
-
-def _volume(text: str) -> float:
-    number = float(text)
-    if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a volume")
-    return number
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="segkit predict",
-        description="Segment scans with a trained model. Label maps lie on the scans' own grids.",
-        epilog="Paths of label maps go to standard output, progress to standard error.",
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "input",
-        metavar="INPUT",
-        nargs="*",
-        type=_path,
-        help="a scan, several scans, a folder of scans or studies, a DICOM folder or zip, or a CSV file",
-    )
-    parser.add_argument("-o", "--output", metavar="OUT", help="file for one scan, folder for many")
-    parser.add_argument(
-        "-m", "--model", metavar="MODEL", help="bundle, run folder, .segkit file, folder of several, name"
-    )
-    parser.add_argument(
-        "--channel", metavar="NAME=FILE", nargs="+", action="extend", help="one scan, a file per channel"
-    )
-    parser.add_argument(
-        "--series", metavar="N|UID|NAME|all", help="which series of DICOM, or images of it (3:echo=2); all: each series"
-    )
-    _add_computing(parser)
-    _add_results(parser)
-    return parser
-
-
-def _add_computing(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("computing")
-    group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (auto)")
-    group.add_argument("--threads", metavar="N", type=_positive, help="CPU threads")
-    group.add_argument("--precision", default="auto", help="auto, float32, bfloat16 or float16 (auto)")
-    group.add_argument(
-        "--engine", default="torch", help="auto, torch or openvino, which needs its extra and computes on a CPU (torch)"
-    )
-    group.add_argument("--overlap", metavar="SHARE", type=_share, default=0.5, help="of neighbouring windows (0.5)")
-    group.add_argument("--tta", action="store_true", help="average over mirrored windows, where the model allows it")
-    group.add_argument("--fast", action="store_true", help="overlap 0.25 and no mirroring: sooner, a little less exact")
-    group.add_argument(
-        "--locate", metavar="MODEL", help="a coarse model of the same labels: it finds the box to compute in"
-    )
-    group.add_argument("--max-memory", metavar="SIZE", help="of the process, such as 4GB: changes how, not what")
-    group.add_argument("--shard", metavar="I/N", help="take the I-th of N parts of the scans")
-
-
-def _add_results(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("results")
-    group.add_argument("--preview", action="store_true", help="also a PNG with outlines, OUT_preview.png")
-    group.add_argument("--uncertainty", action="store_true", help="also a map of each voxel's, OUT_uncertainty")
-    group.add_argument(
-        "--stats",
-        action="store_true",
-        help="also figures of each label and the run record, OUT.json; of many, stats.csv",
-    )
-    group.add_argument("--rtstruct", action="store_true", help="also an RT Structure Set of DICOM, OUT_rtstruct.dcm")
-    group.add_argument("--dicom-seg", action="store_true", help="label maps of DICOM as DICOM-SEG, as -o x.dcm does")
-    group.add_argument("--labelmap", action="store_true", help="DICOM-SEG as the newer kind LABELMAP, not BINARY")
-    group.add_argument("--roi", metavar="LABEL,...", help="keep these labels only")
-    group.add_argument(
-        "--remove-small-blobs", metavar="MM3", type=_volume, default=0.0, help="drop pieces below this volume"
-    )
-    existing = group.add_mutually_exclusive_group()
-    existing.add_argument(
-        "--overwrite",
-        dest="existing",
-        action="store_const",
-        const="overwrite",
-        default="refuse",
-        help="replace outputs",
-    )
-    existing.add_argument(
-        "--continue", dest="existing", action="store_const", const="continue", help="skip what is done"
-    )

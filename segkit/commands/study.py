@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import difflib
 import importlib
 from collections.abc import Sequence
 
+from segkit.commands.flags import Parser
 from segkit.errors import UsageError
 
 STUDIES: dict[str, tuple[str, str]] = {
@@ -27,7 +27,7 @@ def run(arguments: Sequence[str]) -> int:
         print(help_text(), end="")
         return 0
     if name.startswith("-"):
-        argparse.ArgumentParser("segkit study", USAGE, add_help=False).error(f"unrecognized arguments: {name}")
+        Parser("segkit study", USAGE, add_help=False).error(f"unrecognized arguments: {name}")
     if name not in STUDIES:
         near = difflib.get_close_matches(name, STUDIES, n=2, cutoff=0.5)
         hint = f"Did you mean {' or '.join(near)}?" if near else f"Studies: {', '.join(STUDIES)}."

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import segkit.studies
+from segkit.commands.flags import Parser
 from segkit.commands.train import key_lines
 from segkit.commands.train_words import add_words, training_words
 from segkit.config import load, to_yaml
@@ -80,13 +81,12 @@ class _Help(argparse.Action):
         parser.exit()
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="segkit study cross_validation",
         usage="segkit study cross_validation DATASET [KEY=VALUE ...] [--config YAML] [--show]",
         description="Train a model per fold, say how good they are on cases they did not see, and make one of them.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
         add_help=False,
     )
     parser.add_argument("-h", "--help", action=_Help, nargs=0, help="this text")

@@ -10,6 +10,7 @@ from pathlib import Path
 import segkit
 import segkit.clock
 from segkit.commands import multirun
+from segkit.commands.flags import Parser
 from segkit.commands.train_words import add_words, training_words
 from segkit.config import TrainConfig, known_keys, load, to_yaml
 from segkit.config_choices import choices
@@ -112,13 +113,12 @@ def _key_line(key: str) -> str:
     return f"  {start:<36} {CHECKS[key][1]}" if key in CHECKS else f"  {start}"
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="segkit train",
         usage="segkit train DATASET [KEY=VALUE ...] [--config YAML] [--show] [--resume] [--multirun]",
         description="Plan, train and write a model. A finished run is not run again.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
         add_help=False,
     )
     parser.add_argument("-h", "--help", action=_Help, nargs=0, help="this text")

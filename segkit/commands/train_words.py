@@ -9,7 +9,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from segkit.config import known_keys
+from segkit.commands.flags import Parser
+from segkit.config import known_keys, near_keys
 from segkit.config_difference import file_words, is_of_a_run
 from segkit.config_idle import check_none_twice, replaced
 from segkit.config_words import CONFIG, GROUPS, PATHS, PRESET, check_braces, given_keys, given_values
@@ -20,8 +21,9 @@ DATASET_HELP = "a folder or CSV file with labelled scans; dataset=PATH says the 
 CONFIG_HELP = "a YAML file with overrides, or the config.yaml of a run; the command line wins over it"
 
 
-def add_words(parser: argparse.ArgumentParser) -> None:
+def add_words(parser: Parser) -> None:
     """Let ``parser`` take DATASET, KEY=VALUE words and --config; `training_words` makes overrides of them."""
+    parser.override_hint = near_keys
     parser.add_argument("words", nargs="*", metavar="DATASET | KEY=VALUE", help=f"{DATASET_HELP}; and overrides")
     parser.add_argument("--config", metavar="YAML", help=CONFIG_HELP)
 

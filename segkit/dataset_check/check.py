@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from segkit.dataset import Dataset
-from segkit.dataset_check.duplicates import copies, time_points
+from segkit.dataset_check.duplicates import copies
 from segkit.dataset_check.geometry import tiny_voxels, unusual_spacing
 from segkit.dataset_check.intensities import ct_values, unnamed_ct
 from segkit.dataset_check.label_maps import blurred_edges, inverted_masks, missing_labels, two_encodings
@@ -27,7 +27,6 @@ CHECKS: tuple[Callable[[MeasuredDataset], Iterator[Problem]], ...] = (
     unnamed_ct,
     ct_values,
     copies,
-    time_points,
 )
 """Checks that compare all cases that could be read, in the order of their problems."""
 DRAWN = 500
@@ -63,7 +62,8 @@ def compare_cases(measured: MeasuredDataset, spacing: Spacing | None = None) -> 
 
 
 def _as_a_whole(dataset: Dataset, measured: Sequence[MeasuredCase]) -> list[Problem]:
-    if dataset.cases and not measured:
+    # Without labels no label map could be read, which stands there already: that is not the same as empty ones.
+    if dataset.cases and (not measured or not dataset.labels):
         return []
     try:
         summarize(dataset, measured)

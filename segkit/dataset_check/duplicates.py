@@ -1,20 +1,13 @@
-"""Checks for cases of one patient that are not marked as such."""
+"""Checks for copies of cases. Names that look like one patient are noticed where a dataset is read."""
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
 from collections.abc import Iterator
 
 from segkit.dataset_check.measured_dataset import MeasuredDataset
 from segkit.dataset_check.problem import Problem
 from segkit.planning.case_facts import CaseFacts
 from segkit.planning.copies import copies_of
-
-TIME_POINT = re.compile(
-    r"[-_. ]?(?:tp|time[-_]?point|time|ses(?:sion)?|visit|scan|exam|follow[-_]?up|fu|baseline|bl)[-_]?\d*$",
-    re.IGNORECASE,
-)
 
 
 def copies(measured: MeasuredDataset) -> Iterator[Problem]:
@@ -32,22 +25,3 @@ def copies(measured: MeasuredDataset) -> Iterator[Problem]:
 
 def _voxels(facts: CaseFacts) -> dict[str, int]:
     return {name: label.voxels for name, label in facts.labels.items()}
-
-
-def time_points(measured: MeasuredDataset) -> Iterator[Problem]:
-    """Cases whose names differ in a time point only, where no patients are named."""
-    if any(case.patient for case in measured.dataset.cases):
-        return
-    groups = defaultdict(list)
-    for case in measured.dataset.cases:
-        if TIME_POINT.search(case.id):
-            groups[TIME_POINT.sub("", case.id)].append(case.id)
-    found = [group for stem, group in groups.items() if stem and len(group) > 1]
-    if found:
-        more = f", and {len(found) - 1} more groups like them" if len(found) > 1 else ""
-        yield Problem(
-            "",
-            "warning",
-            f"by their names, {' and '.join(found[0])} are time points of one patient{more}: one may train while the"
-            " other validates. Name patients in the column 'patient' of a CSV file",
-        )

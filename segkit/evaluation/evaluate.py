@@ -15,6 +15,7 @@ import numpy as np
 from segkit.errors import UsageError
 from segkit.evaluation.label_maps import read_pair
 from segkit.evaluation.measure import LabelResult, Structure, measure_labels, values_of
+from segkit.evaluation.mix_ups import warn_of_ignored
 from segkit.evaluation.pairs import Pair, Pairs, find_pairs
 from segkit.evaluation.summary import Row, rows_of, summarize
 from segkit.evaluation.surface import SLACK
@@ -33,6 +34,16 @@ class Evaluation:
     summary: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class _Compared:
+    """One case."""
+
+    results: dict[str, LabelResult]
+    grid: Grid
+    predicts_ignore: bool
+    """The prediction has the value of what nobody has annotated."""
+
+
 def evaluate(
     predictions: str | Path,
     references: str | Path,
@@ -45,10 +56,10 @@ def evaluate(
 
     ``predictions`` is a file or a folder; ``references`` a file, a folder, or a dataset, which then gives the names of
     the labels and of whose cases only those with a prediction count. ``labels`` (name -> value, or the values of a
-    region) names the labels and restricts the comparison to them. Without names a label is called after its value, such
-    as ``label_5``, or as a DICOM-SEG calls it. Voxels that have in the reference the value ``ignore``, or else the
-    ignore label of its dataset, are left out. ``tolerance_mm`` (px for pictures without spacing) belongs to
-    ``surface_dice``.
+    region) names the labels and restricts the comparison to them. Without them, names come from the label maps
+    themselves, or from the records beside them (``CASE.json`` of segkit predict --stats); else a label is called after
+    its value, such as ``label_5``. Voxels that have in the reference the value ``ignore``, or else the ignore label of
+    its dataset, are left out. ``tolerance_mm`` (px for pictures without spacing) belongs to ``surface_dice``.
 
     A label in neither mask gives no rows. A label in one of them only has Dice 0, IoU 0, surface Dice 0 and an
     infinite distance, which is counted but kept out of the mean.
@@ -63,13 +74,18 @@ def evaluate(
     found = find_pairs(predictions, references, labels, ignore)
     with ThreadPoolExecutor(min(MAX_WORKERS, os.cpu_count() or 1)) as pool:
         compared = list(pool.map(lambda pair: _compare(pair, found, labels is not None, tolerance_mm), found.pairs))
-    _warn_of_tolerance(tolerance_mm, [grid for _, grid in compared])
-    results = {pair.case: result for pair, (result, _) in zip(found.pairs, compared, strict=True)}
+    grids = [each.grid for each in compared]
+    _warn_of_tolerance(tolerance_mm, grids)
+    if found.ignore is not None:
+        odd = [pair.case for pair, each in zip(found.pairs, compared, strict=True) if each.predicts_ignore]
+        warn_of_ignored(odd, found.ignore)
+    results = {pair.case: each.results for pair, each in zip(found.pairs, compared, strict=True)}
     summary = summarize(results)
     summary["predictions"], summary["references"] = str(predictions), str(references)
     summary["tolerance"] = tolerance_mm
     summary["ignore"] = found.ignore
-    summary["unit"] = sorted({grid.unit for _, grid in compared})
+    summary["unit"] = sorted({grid.unit for grid in grids})
+    summary["references_in_all"] = found.total
     summary["references_without_prediction"] = list(found.without_prediction)
     return Evaluation(tuple(rows_of(results)), summary)
 
@@ -96,13 +112,14 @@ def _warn_of_tolerance(tolerance: float, grids: Sequence[Grid]) -> None:
         )
 
 
-def _compare(pair: Pair, pairs: Pairs, only_named: bool, tolerance: float) -> tuple[dict[str, LabelResult], Grid]:
-    predicted, reference, found = read_pair(pair, pairs.labels or {}, only_known=only_named)
-    annotated = None
+def _compare(pair: Pair, pairs: Pairs, only_named: bool, tolerance: float) -> _Compared:
+    predicted, reference, found = read_pair(pair, pairs.labels or {}, values=pairs.values, only_known=only_named)
+    annotated, predicts_ignore = None, False
     if pair.ignore is not None:
+        predicts_ignore = bool((predicted.array == pair.ignore).any())
         annotated = reference.array != pair.ignore
         predicted, reference = (each.with_array(each.array * annotated) for each in (predicted, reference))
-    known = pairs.labels or {}
+    known = pairs.labels or ({} if found else pairs.in_records)
     beside = {name: value for name, value in found.items() if name not in known}
     labels = dict(known) if only_named else _with_unnamed({**known, **beside}, predicted, reference)
     result = measure_labels(
@@ -114,7 +131,7 @@ def _compare(pair: Pair, pairs: Pairs, only_named: bool, tolerance: float) -> tu
         tolerance=tolerance,
         annotated=None if annotated is None else annotated[0],
     )
-    return result, reference.grid
+    return _Compared(result, reference.grid, predicts_ignore)
 
 
 def _with_unnamed(names: Mapping[str, Structure], *volumes: Volume) -> dict[str, Structure]:

@@ -4,52 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from threading import Lock
 
 from segkit.errors import InputError
 from segkit.evaluation.measure import Structure
 from segkit.evaluation.pairs import Pair
 from segkit.file_names import DICOM, suffix_of
 from segkit.io import placed, read_labels
-from segkit.io.dicom import module_of
+from segkit.io.dicom import module_of, open_place, places_of_slices
 from segkit.io.dicom.files import is_dicom_place
 from segkit.io.segment_names import Extra, names_in, renumbered
 from segkit.volume import Grid, Volume
 
-_ONE_AT_A_TIME = Lock()
-"""Cases are compared in threads, and what silences pydicom's warnings holds for the whole process."""
-
 
 def read_pair(
-    pair: Pair, known: Mapping[str, Structure], *, only_known: bool = False
+    pair: Pair, known: Mapping[str, Structure], *, values: Mapping[str, int] | None = None, only_known: bool = False
 ) -> tuple[Volume, Volume, dict[str, int]]:
     """Return the prediction, the reference, and the names of values that the files bring beside the ``known`` ones.
 
     A file that names its values (DICOM-SEG, NRRD of 3D Slicer) is taken by its names: they get the values that they
     have in ``known``, or else in the reference. With ``only_known``, other names become background. A SEG is put on
-    the grid of the other file.
+    the grid of the other file, and two on that of the scan, where that is DICOM.
 
     Raises:
         InputError: a file that cannot be read, two grids, two SEG, or names that contradict each other.
     """
     ours, theirs = is_segmentation(pair.prediction), is_segmentation(pair.reference)
     if ours and theirs:
-        raise InputError(
-            pair.reference,
-            expected=f"a label map with a grid, such as .nii.gz, beside the DICOM-SEG {pair.prediction}",
-            found="a DICOM-SEG as well, which leaves out planes without segments",
-            remedy="Convert one of the two to .nii.gz.",
-        )
+        return _on_scan(pair, known)
     if ours:
         reference = read_labels(pair.reference)
-        predicted, names = _on_grid(pair.prediction, reference.grid, known, of=pair.reference)
+        predicted, names = _on_grid(pair.prediction, reference.grid, known, of=pair.reference, scan=pair.scan)
         return predicted, reference, names
     predicted = read_labels(pair.prediction)
     if theirs:
-        reference, names = _on_grid(pair.reference, predicted.grid, known, of=pair.prediction)
+        reference, names = _on_grid(pair.reference, predicted.grid, known, of=pair.prediction, scan=pair.scan)
         return predicted, reference, names
     predicted, reference = on_one_grid(pair, predicted, read_labels(pair.reference))
-    return _by_name(pair, predicted, reference, _values(known, pair.ignore), only_known=only_known)
+    return _by_name(pair, predicted, reference, values or _values(known, pair.ignore), only_known=only_known)
 
 
 def _values(known: Mapping[str, Structure], ignore: int | None) -> dict[str, int]:
@@ -84,12 +75,30 @@ def on_one_grid(pair: Pair, predicted: Volume, reference: Volume) -> tuple[Volum
     return placed(predicted, grid, pair.prediction, scan=pair.reference, what="prediction", of=of), reference
 
 
-def _on_grid(path: Path, grid: Grid, known: Mapping[str, Structure], *, of: Path) -> tuple[Volume, dict[str, int]]:
-    with _ONE_AT_A_TIME:
-        found = module_of("segments").read_segments(path, grid, known, of=str(of))
+def _on_scan(pair: Pair, known: Mapping[str, Structure]) -> tuple[Volume, Volume, dict[str, int]]:
+    """Return two DICOM-SEG on the grid of their scan."""
+    if pair.scan is None or not is_dicom_place(pair.scan):
+        raise InputError(
+            pair.reference,
+            expected=f"a label map with a grid, such as .nii.gz, beside the DICOM-SEG {pair.prediction}",
+            found="a DICOM-SEG as well, which leaves out planes without segments",
+            remedy="Convert one of the two to .nii.gz, or give a dataset whose scans are the DICOM images.",
+        )
+    grid = open_place(pair.scan).grid
+    reference, names = _on_grid(pair.reference, grid, known, of=pair.scan, scan=pair.scan)
+    predicted, more = _on_grid(pair.prediction, grid, {**names, **known}, of=pair.scan, scan=pair.scan)
+    return predicted, reference, {**names, **more}
+
+
+def _on_grid(
+    path: Path, grid: Grid, known: Mapping[str, Structure], *, of: Path, scan: Path | None
+) -> tuple[Volume, dict[str, int]]:
+    """Return the labels of a DICOM-SEG on a grid; of two slice thicknesses only where the scan is DICOM as well."""
+    slices = places_of_slices(scan) if scan and is_dicom_place(scan) else None
+    found = module_of("segments").read_segments(path, grid, known, of=str(of), slices=slices)
     return found.labels, found.names
 
 
 def is_segmentation(path: Path) -> bool:
     """Whether a file is DICOM."""
-    return suffix_of(path) == DICOM or (path.is_file() and is_dicom_place(path))
+    return suffix_of(path) == DICOM or is_dicom_place(path)

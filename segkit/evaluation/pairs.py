@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from segkit.dataset import Dataset
@@ -12,6 +12,8 @@ from segkit.dataset_layouts import read_dataset
 from segkit.dataset_yaml import find_yaml, read_names
 from segkit.errors import InputError
 from segkit.evaluation.measure import Structure
+from segkit.evaluation.mix_ups import check_order, failed_cases, some, warn_of_missing
+from segkit.evaluation.record_names import names_beside, warn_of_other_names
 from segkit.file_names import (
     BESIDE,
     DICOM,
@@ -25,12 +27,13 @@ from segkit.file_names import (
     suffix_of,
 )
 from segkit.io.named import named
+from segkit.io.names_of_files import common_names, joint_names
+from segkit.io.segment_names import names_in
 from segkit.left_out import counted, foreign_scans
 from segkit.left_out import named as paths_in_words
 from segkit.regions import LabelScheme
 
 log = logging.getLogger(__name__)
-SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class Pair:
     reference: Path
     ignore: int | None = None
     """Value in the reference of voxels that nobody has annotated."""
+    scan: Path | None = None
+    """The first image of the case, where the references are those of a dataset."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,12 @@ class Pairs:
     without_prediction: tuple[str, ...]
     ignore: int | None = None
     """Value in the references of voxels that nobody has annotated."""
+    total: int = 0
+    """Number of references, with and without a prediction."""
+    in_records: Mapping[str, Structure] = field(default_factory=dict)
+    """Names that count where neither ``labels`` nor the label maps themselves have any."""
+    values: Mapping[str, int] | None = None
+    """What names inside label files stand for, where a dataset says it; see `Dataset.value_names`."""
 
 
 def find_pairs(
@@ -65,29 +76,56 @@ def find_pairs(
 
     ``labels`` and ``ignore`` replace what a dataset says. References in a folder beside a ``dataset.json`` or
     ``dataset.yaml`` take their names from there. References of a folder without prediction are logged and counted; of
-    a dataset they are not, because most of its cases were trained on.
+    a dataset only those that failed to be predicted are, because most of its cases were trained on.
 
     Raises:
-        InputError: a path that does not exist, or no case that is in both.
+        InputError: a path that does not exist, no case that is in both, or a dataset in the place of predictions.
     """
     predictions, references = Path(predictions), Path(references)
+    whole = is_dataset(references)
+    check_order(predictions, references, references_are_dataset=whole)
     _note_foreign(predictions, references)
-    if is_dataset(references):
-        dataset = read_dataset(references, ignore=ignore)
-        dataset = dataset if labels else named(dataset)
+    if whole:
+        dataset = _named_dataset(references, labels, ignore)
         pairs = _of_dataset(predictions, dataset)
-        return Pairs(pairs, dict(labels or _structures(dataset)), (), dataset.ignore)
+        names = dict(labels or _structures(dataset))
+        _names_in_records(names, pairs)
+        known = {case.id for case in dataset.cases if case.label}
+        missing = tuple(sorted(known.intersection(failed_cases(predictions)) - {pair.case for pair in pairs}))
+        if missing:
+            log.warning("cases of the dataset that failed to be predicted: %s", some(missing))
+        return Pairs(pairs, names, missing, dataset.ignore, total=len(known), values=dataset.value_names)
     beside = _scheme_beside(references)
-    names = dict(labels or _structures(beside)) or None
+    names = dict(labels or _structures(beside))
     ignore = beside.ignore if ignore is None else ignore
     if predictions.is_file() and references.is_file():
-        return Pairs((Pair(case_id(references), predictions, references, ignore),), names, (), ignore)
+        pair = Pair(case_id(references), predictions, references, ignore)
+        return Pairs((pair,), names or None, (), ignore, total=1, in_records=_names_in_records(names, [pair]))
     found = {case_id(path): path for path in _label_files(references)}
+    found = {case: path for case, path in found.items() if not _is_beside(case, found)}
     pairs = _matched(_by_case(predictions), found, predictions, references, ignore=ignore)
-    missing = tuple(case for case in found if case not in {pair.case for pair in pairs})
-    if missing and references.is_dir() and predictions.is_dir():
-        log.warning("%d of %d references have no prediction: %s", len(missing), len(found), _some(missing))
-    return Pairs(pairs, names, missing, ignore)
+    names = names or _names_of_references(references, pairs)
+    paired = {pair.case for pair in pairs}
+    missing = tuple(case for case in found if case not in paired)
+    if references.is_dir() and predictions.is_dir():
+        warn_of_missing(missing, len(pairs), references)
+    in_records = _names_in_records(names, pairs)
+    return Pairs(pairs, names or None, missing, ignore, total=len(found), in_records=in_records)
+
+
+def _named_dataset(references: Path, labels: Mapping[str, Structure] | None, ignore: int | None) -> Dataset:
+    """Return the dataset of the references; with ``labels`` no voxel is read to name it."""
+    plain = {name: value for name, value in (labels or {}).items() if isinstance(value, int)}
+    dataset = read_dataset(references, labels=plain, ignore=ignore)
+    # A scan that cannot be read is none of evaluation's business.
+    return named(dataset, skip_unreadable=bool(labels)) if plain or not labels else dataset
+
+
+def _names_in_records(names: Mapping[str, Structure], pairs: Sequence[Pair]) -> dict[str, Structure]:
+    """Return the names in the records beside the predictions, or else beside the references."""
+    beside = names_beside(pair.prediction for pair in pairs)
+    warn_of_other_names(names, beside)
+    return beside or names_beside(pair.reference for pair in pairs)
 
 
 def _note_foreign(*places: Path) -> None:
@@ -107,7 +145,9 @@ def is_dataset(path: Path) -> bool:
 
 def _of_dataset(predictions: Path, dataset: Dataset) -> tuple[Pair, ...]:
     labelled = {case.id: case.label for case in dataset.cases if case.label}
-    return _matched(_by_case(predictions), labelled, predictions, dataset.root, ignore=dataset.ignore)
+    pairs = _matched(_by_case(predictions), labelled, predictions, dataset.root, ignore=dataset.ignore)
+    scans = {case.id: case.images[0] for case in dataset.cases}
+    return tuple(replace(pair, scan=scans[pair.case]) for pair in pairs)
 
 
 def _structures(dataset: Dataset | LabelScheme) -> dict[str, Structure]:
@@ -130,6 +170,28 @@ def _scheme_beside(references: Path) -> LabelScheme:
         log.info("labels are called after their values: %s", error)
         return LabelScheme({})
     return LabelScheme(dataset.labels, dataset.regions, dataset.ignore)
+
+
+def _names_of_references(references: Path, pairs: Sequence[Pair]) -> dict[str, Structure]:
+    """Return the names that reference files give their values, in the values that the predictions have for them.
+
+    Raises:
+        InputError: they contradict each other, or number their names differently beside files without names.
+    """
+    files = {pair.reference: names_in(pair.reference) for pair in pairs}
+    if not any(files.values()):
+        return {}
+    common = common_names(references, files)
+    beside = names_beside(pair.prediction for pair in pairs).items()
+    predicted = {name: value for name, value in beside if isinstance(value, int)}
+    if predicted:
+        free = max([*predicted.values(), *common.values()]) + 1
+        others = [name for name in common if name not in (*predicted, "background")]
+        return {**predicted, **{name: free + place for place, name in enumerate(others)}}
+    others = [str(path) for pair in pairs for path in (pair.prediction, pair.reference) if not names_in(path)]
+    if others:
+        joint_names(references, files, common)
+    return {name: value for name, value in common.items() if name != "background"}
 
 
 def _by_case(predictions: Path) -> dict[str, list[Path]]:
@@ -171,20 +233,23 @@ def _matched(
     if not pairs:
         raise InputError(
             ours,
-            expected=f"predictions named as the cases of {theirs}: {_some(list(references))}",
-            found=_some(list(predictions)) or "no label map",
+            expected=f"predictions named as the cases of {theirs}: {some(list(references))}",
+            found=some(list(predictions)) or "no label map",
             remedy="Rename the predictions to <case id> with any suffix, or give two single files.",
         )
     used = {pair.prediction for pair in pairs}
     unused = [case for case, (path, *_) in predictions.items() if path not in used]
     alone = [case for case in unused if not _is_beside(case, predictions) and case + ENDING not in predictions]
     if alone:
-        log.warning("predictions without a reference: %s", _some(alone))
+        log.warning("predictions without a reference: %s", some(alone))
+    if len(alone) > len(pairs):
+        log.warning("most predictions in %s have no reference in %s: are both of one set of cases?", ours, theirs)
     return tuple(pairs)
 
 
-def _is_beside(case: str, predictions: Mapping[str, Sequence[Path]]) -> bool:
-    return any(case.endswith(end) and case.removesuffix(end) in predictions for end in BESIDE)
+def _is_beside(case: str, cases: Collection[str]) -> bool:
+    """Return whether a file was written beside the label map of another case, by its name."""
+    return any(case.endswith(end) and case.removesuffix(end) in cases for end in BESIDE)
 
 
 def _of_kind(files: Sequence[Path], reference: Path) -> Path:
@@ -193,8 +258,3 @@ def _of_kind(files: Sequence[Path], reference: Path) -> Path:
     volumes = [path for path in files if suffix_of(path) not in (*PICTURE, DICOM)]
     dicom = [path for path in files if suffix_of(path) == DICOM]
     return [*same, *volumes, *dicom, *files][0]
-
-
-def _some(names: Sequence[str]) -> str:
-    rest = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {rest} more" if rest > 0 else "")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segkit.errors import SegkitError, UsageError
+from segkit.errors import SegkitError, UsageError, printable
 from segkit.file_names import DICOM, suffix_of
 from segkit.files import write_text
 from segkit.inference.dicom_outputs import (
@@ -24,6 +24,8 @@ from segkit.inference.dicom_outputs import (
 from segkit.inference.finish import Finish, bytes_after, finished
 from segkit.inference.label_figures import label_figures
 from segkit.inference.outputs import Job
+from segkit.inference.prediction import Prediction, Wanted
+from segkit.inference.probability_file import say_size, write_probabilities
 from segkit.inference.record import remove_record, run_record
 from segkit.io import check_labels_fit, write_image, write_labels
 from segkit.report.preview import write_preview
@@ -64,58 +66,75 @@ def predict_job(predictor: Predictor, job: Job, finish: Finish, progress: Progre
     check_labels_fit(job.output, scan.grid.shape, finish.labels.values())
     check_dicom_output(job, predictor.plan, finish.labels, labelmap=finish.labelmap)
     read = time.perf_counter() - started
-    place, plan = job.scan.where, predictor.plan
+    place = job.scan.where
     warn_of_modality(job.scan, predictor.plan)
     warn_of_uneven_slices(job)
-    uncertainty, after = None, bytes_after(predictor.plan, job, finish, scan.grid.voxels)
-    if "uncertainty" in job.extras:
-        labels, uncertainty = predictor.predict_with_uncertainty(scan, where=place, progress=progress, after=after)
-    else:
-        labels = predictor.predict(scan, where=place, progress=progress, after=after)
-    labels = finished(labels, predictor.plan, finish)
-    figures = {}
-    if "record" in job.extras:
-        figures = _figures(predictor, job, finish, scan, labels=labels, uncertainty=uncertainty)
+    wanted = _wanted(job, finish)
+    say_size(job, predictor.plan, scan.grid, finish.probabilities)
+    after = bytes_after(predictor.plan, job, finish, scan.grid.voxels)
+    prediction = predictor.prediction(scan, wanted, where=place, progress=progress, after=after)
+    prediction = dataclasses.replace(prediction, labels=finished(prediction.labels, predictor.plan, finish))
+    figures = _figures(predictor, job, finish, scan, prediction) if "record" in job.extras else {}
     written = time.perf_counter()
+    _write_beside(predictor, job, finish, scan, prediction)
+    for path in job.records:
+        remove_record(path)
     # The label map last: a run that is killed in between leaves none that lacks what goes beside it.
-    if "preview" in job.extras:
-        write_preview(job.preview, scan, labels, finish.labels, colors=colors_of(plan.labels, plan.segments))
-    if uncertainty is not None:
-        write_image(job.uncertainty, uncertainty, like=place)
-    if "structures" in job.extras:
-        write_structures(job, labels, predictor, finish.labels)
-    remove_record(job.record)
     if suffix_of(job.output) == DICOM:
-        write_segments(job, labels, predictor, finish.labels, labelmap=finish.labelmap)
+        write_segments(job, prediction.labels, predictor, finish.labels, labelmap=finish.labelmap)
     else:
-        write_labels(job.output, labels, like=place, names=finish.labels)
-    seconds = {"read": read, **predictor.seconds, "write": time.perf_counter() - written}
+        write_labels(job.output, prediction.labels, like=place, names=finish.labels)
     if "record" in job.extras:
-        record = run_record(predictor, job.scan.files, seconds)
-        record["channels_left_out"] = [channel.name for channel in job.scan.missing]
-        record["tile_mismatch"] = predictor.tile_mismatch
-        record |= {"notes": list(job.scan.notes)} if job.scan.notes else {}
-        record |= {"series": job.scan.series} if job.scan.series else {}
-        record["scan_warnings"] = predictor.scan_warnings
-        record["labels"] = figures
-        write_text(job.record, json.dumps(record, indent=2) + "\n")
+        seconds = {"read": read, **prediction.seconds, "write": time.perf_counter() - written}
+        write_text(job.record, json.dumps(_record(predictor, job, prediction, seconds, figures), indent=2) + "\n")
 
 
-def _figures(
-    predictor: Predictor, job: Job, finish: Finish, scan: Volume, *, labels: Volume, uncertainty: Volume | None
+def _record(
+    predictor: Predictor, job: Job, prediction: Prediction, seconds: Mapping[str, float], figures: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Of each label; a channel that the scan lacks has no intensities."""
+    record = run_record(predictor, job.scan.files, seconds, box=prediction.box)
+    record["channels_left_out"] = [channel.name for channel in job.scan.missing]
+    record["tile_mismatch"] = prediction.tile_mismatch
+    record |= {"notes": list(job.scan.notes)} if job.scan.notes else {}
+    record |= {"series": job.scan.series} if job.scan.series else {}
+    record["scan_warnings"] = list(prediction.scan_warnings)
+    record["labels"] = dict(figures)
+    regions = {name: list(values) for name, values in predictor.plan.regions.items() if name in figures}
+    record |= {"regions": regions} if regions else {}
+    return record
+
+
+def _wanted(job: Job, finish: Finish) -> Wanted:
+    kind = finish.probabilities if "probabilities" in job.extras else None
+    return Wanted("uncertainty" in job.extras, kind, scratch=job.output.parent)
+
+
+def _write_beside(predictor: Predictor, job: Job, finish: Finish, scan: Volume, prediction: Prediction) -> None:
+    """Write what goes beside the label map, except for the record."""
+    if "preview" in job.extras:
+        colors = colors_of(predictor.plan.labels, predictor.plan.segments)
+        write_preview(job.preview, scan, prediction.labels, finish.labels, colors=colors)
+    if prediction.uncertainty is not None:
+        write_image(job.uncertainty, prediction.uncertainty, like=job.scan.where)
+    if prediction.probabilities is not None:
+        write_probabilities(job, prediction, predictor.plan, finish.probabilities)
+    if "structures" in job.extras:
+        write_structures(job, prediction.labels, predictor, finish.labels)
+
+
+def _figures(predictor: Predictor, job: Job, finish: Finish, scan: Volume, prediction: Prediction) -> dict[str, Any]:
+    """Return those of each label; a channel that the scan lacks has no intensities."""
     lacking = [channel.name for channel in job.scan.missing]
     names = [channel.name for channel in predictor.plan.channels]
     figures = label_figures(
-        labels,
+        prediction.labels,
         finish.labels,
         predictor.plan.regions,
         channels={name: voxels for name, voxels in zip(names, scan.array, strict=True) if name not in lacking},
-        uncertainty=None if uncertainty is None else uncertainty.array[0],
+        uncertainty=None if prediction.uncertainty is None else prediction.uncertainty.array[0],
         where=job.scan.where,
     )
-    return {name: {**label, "warning": predictor.label_warnings.get(name, "")} for name, label in figures.items()}
+    return {name: {**label, "warning": prediction.label_warnings.get(name, "")} for name, label in figures.items()}
 
 
 def predict_jobs(
@@ -177,7 +196,10 @@ def _attempt(predictor: Predictor, job: Job, finish: Finish, progress: Progress 
         message = str(error)
     except Exception as error:  # whatever one scan brings up, the others of a night's work go on
         log.debug("unexpected", exc_info=True)
-        message = f"{type(error).__name__}: {error}"
+        message = (
+            f"{printable(str(job.scan.where))}: this scan cannot be predicted ({type(error).__name__}: {error}). It is "
+            "damaged in a way that segkit does not know, or segkit has a bug: please report it"
+        )
     else:
         notes = job.scan.notes
         return Outcome(job.scan.id, "done", seconds=_since(started), output=str(job.output), notes=notes)

@@ -48,12 +48,16 @@ def warn_of_uneven_slices(job: Job) -> None:
     if job.scan.dicom is None or job.scan.dicom.source.stack.is_even:
         return
     source = job.scan.dicom.source
-    others = [path.name for path in job.files if suffix_of(path) != DICOM and path not in (job.record, job.preview)]
+    others = [path.name for path in job.files if suffix_of(path) != DICOM and path != job.preview]
     if others:
         log.warning(
-            "%s: its %d slices are of more than one thickness, which %s cannot hold: it has %d planes, %.4g mm apart. "
+            "%s: its %d slices are of more than one thickness; %s instead on %d even planes, %.4g mm apart. "
             "DICOM-SEG (-o NAME.dcm) and RTSTRUCT lie on the slices themselves",
-            *(job.scan.where, len(source.stack.frames), " and ".join(others)),
+            *(
+                job.scan.where,
+                len(source.stack.frames),
+                f"{' and '.join(others)} {'lies' if len(others) == 1 else 'lie'}",
+            ),
             *(source.grid.shape[2], source.plane_distance),
         )
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, distribution
+from threading import Lock
 from typing import Any
 
 import torch
@@ -125,6 +126,8 @@ class CompiledNetwork:
 
     def __init__(self, request: Any) -> None:
         self._request = request
+        self._one_at_a_time = Lock()
+        """Several threads may predict with one model, and a request has one set of buffers."""
 
     def __call__(self, windows: Tensor) -> Tensor:
         """(B, C, X, Y[, Z]), float32, to what the network says of them."""
@@ -133,7 +136,8 @@ class CompiledNetwork:
 
     def _one(self, window: Tensor) -> Tensor:
         # Outputs are copied: their memory is written again with the next window.
-        return torch.from_numpy(self._request.infer([window.numpy()], share_inputs=True)[0])
+        with self._one_at_a_time:
+            return torch.from_numpy(self._request.infer([window.numpy()], share_inputs=True)[0])
 
 
 @lru_cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ from segkit.bundle import Bundle
 from segkit.errors import InputError
 from segkit.plans import Plan
 
+MOST_NAMED = 10
+"""Models that are named where they do not belong together."""
 _FREE: dict[str, Any] = {
     **{"name": "", "batch_size": 0, "reasons": {}, "needs": {}, "network": None, "ignore": None, "segments": {}},
     "training": None,
@@ -32,9 +35,28 @@ def check_ensemble(bundles: Sequence[Bundle]) -> Plan:
                     bundle.path,
                     expected=f"the same {name} in every model of an ensemble ({here}, as {bundles[0].path} has)",
                     found=str(there),
-                    remedy="Predict with one of them, or take models that were trained with one plan.",
+                    remedy=_choice(bundles),
                 )
     return bundles[0].plan
+
+
+def _choice(bundles: Sequence[Bundle]) -> str:
+    """Name the models that were found, newest first, and what to type."""
+    newest = sorted(bundles, key=lambda bundle: bundle.created, reverse=True)
+    lines = [
+        f"  {_typed(bundle)}  ({', '.join(bundle.plan.labels)}; {bundle.created})" for bundle in newest[:MOST_NAMED]
+    ]
+    more = f"\n  and {len(newest) - MOST_NAMED} more" if len(newest) > MOST_NAMED else ""
+    return (
+        "These models do not belong together. Choose one of them with -m, or a folder of models that were trained "
+        "with one plan, such as a cross-validation:\n" + "\n".join(lines) + more
+    )
+
+
+def _typed(bundle: Bundle) -> str:
+    """The path of a model as -m takes it: the run folder of a bundle in one."""
+    path = bundle.path
+    return shlex.quote(str(path.parent if path.name == "bundle" else path))
 
 
 def _shared(bundle: Bundle) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from segkit.file_names import DICOM, PICTURE, suffix_of
 from segkit.inference.outputs import Job
+from segkit.inference.probabilities import Kind
 from segkit.inference.restore import label_dtype
 from segkit.plans import Plan
 from segkit.postprocessing import has_label, keep_labels, merge_regions, remove_small_blobs
@@ -26,6 +27,11 @@ PIECE = 32 << 20
 """Bytes of a file that is written in pieces, and of the pieces before they are packed."""
 
 
+PROBABILITIES, PROBABILITY_BYTES = 192 << 20, 24
+"""Bytes of what writes probabilities, in pieces and by way of numbers of 64 bits: at the most, and for each voxel and
+label."""
+
+
 @dataclass(frozen=True)
 class Finish:
     """What happens to a label map before its writing."""
@@ -36,6 +42,8 @@ class Finish:
     """Pieces below this volume (mm3; for pictures px2) are removed."""
     labelmap: bool = False
     """DICOM-SEG is written as the kind LABELMAP."""
+    probabilities: Kind = "uint8"
+    """The type of numbers of probabilities, where they are written."""
 
 
 def finished(labels: Volume, plan: Plan, finish: Finish) -> Volume:
@@ -73,7 +81,8 @@ def bytes_after(plan: Plan, job: Job, finish: Finish, voxels: int) -> int:
     label, blobs = label_dtype(plan.label_values).itemsize, finish.small_blobs > 0
     copies = label + 1 + blobs if plan.regions else label * ((len(finish.labels) < len(plan.labels)) + blobs)
     blocks = block_bytes(voxels) if copies or {"record", "preview"} & set(job.extras) else 0
-    return max(copies * voxels + blocks, _writing(job, finish, label, voxels))
+    shares = PROBABILITY_BYTES * len(plan.label_values) * voxels if "probabilities" in job.extras else 0
+    return max(copies * voxels + blocks, min(PROBABILITIES, shares), _writing(job, finish, label, voxels))
 
 
 def _writing(job: Job, finish: Finish, label: int, voxels: int) -> int:

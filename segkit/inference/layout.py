@@ -78,6 +78,8 @@ class Work:
     """Sums over windows are held in this memory, not in a GPU's."""
     after: int = 0
     """Bytes that are taken besides those written, once the network is done."""
+    mapped: int = 0
+    """Bytes for each of the scan's voxels that go to a temporary file, of which a few planes are held."""
 
 
 def choose_layout(work: Work, *, limit: int | None = None, where: str | Path = "scan") -> Layout:
@@ -169,7 +171,10 @@ def _restoring(work: Work, windows: Windows, part: Part) -> int:
     longest = max(size for _, size in sizes)
     lines = max(4 * work.classes * plane // longest, min(SLAB_BYTES, 4 * work.classes * voxels))
     matrices = 100 * sum(max(pair) for pair in sizes)
-    return int((2 + 2 * shrinks) * planes + 3 * lines) + matrices
+    # Pages of a temporary file are given back after some planes, or else some lines, of whatever planes these are.
+    together = SLAB_BYTES // (4 * plane * (work.classes if 4 * work.classes * plane <= SLAB_BYTES else work.channels))
+    pages = work.mapped * plane * max(1, min(max(sizes[axis]), together))
+    return int((2 + 2 * shrinks) * planes + 3 * lines) + pages + matrices
 
 
 def network_bytes(network: NetworkPlan, work: Work, windows: int) -> int:

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from segkit.errors import UsageError
-from segkit.file_names import DICOM, ENDING, PICTURE, PREVIEW, RTSTRUCT, UNCERTAINTY, WRITABLE, listed, suffix_of
-from segkit.files import unwritable
+from segkit.file_names import (
+    DICOM,
+    ENDING,
+    ITK,
+    NIFTI,
+    PICTURE,
+    PREVIEW,
+    PROBABILITIES,
+    RTSTRUCT,
+    UNCERTAINTY,
+    WRITABLE,
+    listed,
+    records_of,
+    suffix_of,
+)
+from segkit.files import remove_leftovers_of_ended, unwritable
+from segkit.inference.record import is_record
 from segkit.inference.scan import Scan
 from segkit.io import is_slide
 from segkit.volume import Unit
@@ -21,8 +37,11 @@ SLIDE = ".tif"
 """The suffix of a slide's label map, which is too large for a PNG."""
 
 
-Extra = Literal["preview", "uncertainty", "record", "structures"]
-"""What goes beside a label map: a picture, how uncertain each voxel is, volumes and the run record, an RTSTRUCT."""
+Extra = Literal["preview", "uncertainty", "probabilities", "record", "structures"]
+"""What goes beside a label map: a picture, how uncertain each voxel is, the probabilities of all labels, figures and
+the run record, an RTSTRUCT."""
+OWN_JSON = re.compile(r"predictions(-\d+-of-\d+)?")
+"""Stems of files that list many scans: the record of a scan of this name keeps the suffix of its label map."""
 
 
 @dataclass(frozen=True)
@@ -32,35 +51,61 @@ class Job:
     scan: Scan
     output: Path
     extras: tuple[Extra, ...] = ()
+    tidy: bool = False
+    """The output is one of a folder, where all that belongs to a case is named after the case."""
+
+    def beside(self, ending: str, suffix: str) -> Path:
+        """Return the place of a file that is named after the label map."""
+        return self.output.with_name(f"{_stem(self.output)}{ending}{suffix}")
 
     @property
     def preview(self) -> Path:
-        return self.output.with_name(f"{_stem(self.output)}{PREVIEW}.png")
+        return self.beside(PREVIEW, ".png")
 
     @property
     def uncertainty(self) -> Path:
         suffix = suffix_of(self.output)
-        kind = ".tif" if suffix in PICTURE else ".nii.gz" if suffix == DICOM else suffix
-        return self.output.with_name(f"{_stem(self.output)}{UNCERTAINTY}{kind}")
+        return self.beside(UNCERTAINTY, ".tif" if suffix in PICTURE else ".nii.gz" if suffix == DICOM else suffix)
+
+    @property
+    def probabilities(self) -> Path:
+        suffix = suffix_of(self.output)
+        return self.beside(PROBABILITIES, suffix if suffix in (*NIFTI, *ITK) else ".nii.gz")
+
+    @property
+    def probability_names(self) -> Path:
+        return self.beside(PROBABILITIES, ".json")
 
     @property
     def record(self) -> Path:
-        return self.output.with_name(f"{self.output.name}.json")
+        """``CASE.json`` in a folder of results, beside a single output ``<output>.json``."""
+        return self.records[0 if self.tidy and not OWN_JSON.fullmatch(_stem(self.output)) else 1]
+
+    @property
+    def records(self) -> tuple[Path, Path]:
+        """Both names that a record may have: earlier versions wrote the second one in folders, too."""
+        return records_of(self.output)
+
+    @property
+    def has_foreign_record(self) -> bool:
+        """Whether something else has the short name of the record, such as a file that describes the scan."""
+        return self.tidy and os.path.exists(self.record) and not is_record(self.record)
 
     @property
     def structures(self) -> Path:
-        return self.output.with_name(f"{_stem(self.output)}{RTSTRUCT}{DICOM}")
+        return self.beside(RTSTRUCT, DICOM)
 
     @property
     def files(self) -> list[Path]:
         """All that will be written."""
-        places = {
-            "preview": self.preview,
-            "uncertainty": self.uncertainty,
-            "record": self.record,
-            "structures": self.structures,
+        places: dict[Extra, list[Path]] = {
+            "preview": [self.preview],
+            "uncertainty": [self.uncertainty],
+            "probabilities": [self.probabilities, self.probability_names],
+            "record": [self.record],
+            "structures": [self.structures],
         }
-        return [self.output, *(places[extra] for extra in self.extras)]
+        return [self.output, *(path for extra in self.extras for path in places[extra])]
 
     @property
     def done(self) -> bool:
@@ -69,8 +114,10 @@ class Job:
 
     @property
     def missing(self) -> list[Path]:
-        """Files that would be written and are not there."""
-        return [path for path in self.files if not os.path.exists(path)]
+        """Files that would be written and are not there; a record may have either name."""
+        recorded = any(is_record(path) for path in self.records)
+        absent = [path for path in self.files if not os.path.exists(path)]
+        return [path for path in absent if not (recorded and path == self.record)]
 
 
 def plan_jobs(
@@ -96,19 +143,20 @@ def plan_jobs(
             return DICOM
         return SLIDE if unit == "px" and is_slide(scan.where) else SUFFIXES[unit]
 
+    tidy = many
     if output is None:
         paths = [Path(f"{scan.id}{ENDING}{suffix(scan)}") for scan in scans]
     elif _is_folder(output, many):
-        paths = [Path(output) / f"{scan.id}{suffix(scan)}" for scan in scans]
+        paths, tidy = [Path(output) / f"{scan.id}{suffix(scan)}" for scan in scans], True
     elif dicom and suffix_of(output) != DICOM:
         raise UsageError(f"-o {output}: with --dicom-seg its suffix is {DICOM}")
     else:
         paths = [Path(output)]
-    return [Job(scan, path, tuple(extras)) for scan, path in zip(scans, paths, strict=True)]
+    return [Job(scan, path, tuple(extras), tidy) for scan, path in zip(scans, paths, strict=True)]
 
 
 def check_jobs(jobs: Sequence[Job], existing: Existing) -> None:
-    """Refuse, before any work, outputs that must not or cannot be written.
+    """Refuse, before any work, outputs that must not or cannot be written; remove what killed processes left there.
 
     Raises:
         UsageError: a file that would overwrite a scan or another output, or that exists and is not to be replaced.
@@ -116,18 +164,23 @@ def check_jobs(jobs: Sequence[Job], existing: Existing) -> None:
     """
     inputs = {os.path.realpath(image) for job in jobs for image in job.scan.images}
     written: set[Path] = set()
-    for scan, path in ((job.scan, path) for job in jobs for path in job.files):
+    for job, path in [(each, path) for each in jobs for path in each.files]:
+        scan = job.scan
         if suffix_of(path) == DICOM:
             _check_source(scan, path)
         if os.path.realpath(path) in inputs or _holds(scan, path):
             raise UsageError(f"{path} is an input and is never overwritten; choose another output with -o")
         if path in written:
             raise UsageError(f"{path} would be written for two scans; predict them into different folders")
+        if path == job.record and not (existing == "continue" and job.done) and job.has_foreign_record:
+            raise UsageError(f"{path} is no record of segkit and is not replaced; choose another output with -o")
         if existing == "refuse" and os.path.exists(path):
             raise UsageError(f"{path} exists already; --overwrite replaces it, --continue leaves it as it is")
         written.add(path)
-    for folder in {path.parent for path in written}:
+    folders = {path.parent for path in written}
+    for folder in folders:
         _check_folder(folder)
+    remove_leftovers_of_ended(*folders)
 
 
 def _check_source(scan: Scan, path: Path) -> None:

@@ -4,40 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Unpack, cast, overload
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from segkit.bundle import Bundle
 from segkit.errors import OutOfMemoryError
-from segkit.inference.blank import BlankOnce
-from segkit.inference.decisions import Decision, check_finite_scores, decisions_of
+from segkit.inference.decisions import Decision, decisions_of
 from segkit.inference.engine import choose_engine, make_engine
 from segkit.inference.ensemble import check_ensemble
 from segkit.inference.finish import block_bytes
 from segkit.inference.label_warnings import label_warnings
 from segkit.inference.layout import Layout, Work, choose_layout
-from segkit.inference.locate import Locator, warn_of_cut
+from segkit.inference.locate import Locator, on_scan, warn_of_cut
 from segkit.inference.precision import choose_precision
-from segkit.inference.restore import Output, restore
+from segkit.inference.prediction import Options, Prediction, Wanted, channel_names, volumes_of
+from segkit.inference.scan_scores import score_scan
 from segkit.inference.scorer import WindowScorer, choose_device
-from segkit.inference.watched import CountedNetwork, Progress, Stopwatch, WatchedScan
+from segkit.inference.watched import Progress, Stopwatch, WatchedScan
 from segkit.io import from_object
 from segkit.postprocessing import apply_rules
 from segkit.preprocessing.chain import prepare_parts
 from segkit.preprocessing.crop import Box
 from segkit.preprocessing.scan_warnings import scan_warnings
 from segkit.preprocessing.straighten import straightened
-from segkit.sliding_window import score_slabs
-from segkit.tile_mismatch import TileMismatch
 from segkit.volume import Volume
-from segkit.windows import Network
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +77,7 @@ class Predictor:
             max_memory: bytes that the process may take; decides how a scan is gone through, never the result.
             count_mismatch: count where windows alone say something else than together, for ``tile_mismatch``.
             locate: a coarse model, or several, which finds the box that the networks then compute in.
-            quiet: say nothing of what is odd about a scan: a coarse model leaves that to the one it locates for.
+            quiet: log nothing odd about a scan, as a coarse model does.
         """
         self.bundles = [bundle] if isinstance(bundle, Bundle) else list(bundle)
         self.plan = check_ensemble(self.bundles)
@@ -99,14 +94,10 @@ class Predictor:
         self.precision, self.precision_reason = choose_precision(precision, place, self.bundles)
         if self.precision != "float32":
             log.info("computing in %s: %s", self.precision, self.precision_reason)
-        self.seconds: dict[str, float] = {}
-        """Of the last prediction: locate (where a coarse model did), prepare, network, restore."""
+        self.seconds: Mapping[str, float] = {}
+        """Seconds of the last prediction that ended; a `Prediction` has its own."""
         self.tile_mismatch: float | None = None
-        """Of the last prediction, where it was counted: see `segkit.tile_mismatch`, on the network's grid."""
-        self.scan_warnings: list[str] = []
-        """What was unusual about the last scan."""
-        self.label_warnings: dict[str, str] = {}
-        """Labels of the last result that are far from those of the training data."""
+        """That of the last prediction that ended; a `Prediction` has its own."""
         networks = [network for each in self.bundles for network in each.networks()]
         self.engine = choose_engine(engine, device=place, precision=self.precision, networks=networks)
         self._scorer = WindowScorer(
@@ -128,63 +119,99 @@ class Predictor:
         """Where the networks are; a GPU whose memory is too small gives way to the CPU."""
         return self._scorer.device
 
-    @property
-    def threads(self) -> int:
-        """CPU threads of the whole process."""
-        return torch.get_num_threads()
+    threads = property(lambda _: torch.get_num_threads(), doc="CPU threads of the whole process.")
 
-    def predict(self, scan: object, *, where: Where = None, progress: Progress | None = None, after: int = 0) -> Volume:
-        """The label map (1, X, Y, Z) of a scan, on its own grid, in the values of the label files.
+    @overload
+    def predict(self, scan: object, *, probabilities: Literal[False] = False, **options: Unpack[Options]) -> Volume: ...
+
+    @overload
+    def predict(self, scan: object, *, probabilities: Literal[True], **options: Unpack[Options]) -> Prediction: ...
+
+    def predict(self, scan: object, *, probabilities: bool = False, **options: Unpack[Options]) -> Volume | Prediction:
+        """Return the label map (1, X, Y, Z) of a scan, on its own grid, in the values of the label files.
+
+        Several threads may call this at once.
 
         Args:
-            scan: a path, a nibabel image, a SimpleITK image or a Volume.
-            where: the scan's name in messages.
-            progress: called with windows done and windows in all.
-            after: bytes that the caller takes once it has the label map; they count for ``max_memory``.
+            scan: a path, a nibabel image, a SimpleITK image, a Volume, or a numpy array (X, Y, Z) or (C, X, Y, Z).
+            probabilities: return a `Prediction`, which has the probabilities of all labels as well, in float32.
+            options: ``spacing`` or ``affine`` of a numpy array, and what else `prediction` takes.
 
         Raises:
             InputError: a scan that cannot be read, or is not what the model was trained for.
             OutOfMemoryError: it does not fit into memory at the plan's spacing, or its scores do not.
+            UsageError: a numpy array without a geometry, or a geometry for another scan.
         """
-        return self._predict(scan, where, progress, after=after, with_uncertainty=False)[0]
+        found = self.prediction(scan, Wanted(probabilities="float32" if probabilities else None), **options)
+        return found if probabilities else found.labels
 
-    def predict_with_uncertainty(
-        self, scan: object, *, where: Where = None, progress: Progress | None = None, after: int = 0
-    ) -> tuple[Volume, Volume]:
+    def predict_with_uncertainty(self, scan: object, **options: Unpack[Options]) -> tuple[Volume, Volume]:
         """As `predict`, and a map (1, X, Y, Z) of how uncertain each voxel is, float32 from 0 to 1.
 
         See `segkit.inference.uncertainty.entropy`. What the network did not see, a constant border, is 0.
         """
-        labels, uncertainty = self._predict(scan, where, progress, after=after, with_uncertainty=True)
-        return labels, uncertainty
+        found = self.prediction(scan, Wanted(uncertainty=True), **options)
+        return found.labels, cast(Volume, found.uncertainty)
 
-    def _predict(
-        self, scan: object, where: Where, progress: Progress | None, *, after: int, with_uncertainty: bool
-    ) -> list[Volume]:
+    def prediction(
+        self,
+        scan: object,
+        wanted: Wanted = Wanted(),  # noqa: B008 - frozen
+        *,
+        spacing: Sequence[float] | None = None,
+        affine: ArrayLike | None = None,
+        where: Where = None,
+        progress: Progress | None = None,
+        after: int = 0,
+    ) -> Prediction:
+        """Return the label map of a scan and what else is ``wanted``.
+
+        Args:
+            scan: as for `predict`.
+            wanted: what is computed besides the label map.
+            spacing: edge lengths of a voxel of a numpy array in mm, along X, Y, Z (right, anterior, superior).
+            affine: (4, 4), voxel index of a numpy array to mm in RAS+.
+            where: the scan's name in messages.
+            progress: called with windows done and windows in all.
+            after: bytes that the caller takes once it has the result; they count for ``max_memory``.
+
+        Raises:
+            InputError, OutOfMemoryError, UsageError: as `predict`.
+        """
         name = Path(where or (scan if isinstance(scan, str | PathLike) else "scan"))
-        volume = from_object(scan)
+        plan = self.plan
+        volume = from_object(scan, spacing=spacing, affine=affine, channels=len(plan.channels), unit=plan.unit)
         stopwatch = Stopwatch()
         with stopwatch("prepare"):
             straight, lean = straightened(volume, name)
-            parts = prepare_parts(straight, self.plan, where=name)
-            self.scan_warnings = scan_warnings(parts.grid, self.plan, parts.normalizers, self.plan.training)
-            self._warn(self.scan_warnings, name)
-            image = WatchedScan(parts, stopwatch, self.plan.patch, self.overlap)
+            parts = prepare_parts(straight, plan, where=name)
+            unusual = scan_warnings(parts.grid, plan, parts.normalizers, plan.training)
+            self._warn(unusual, name)
+            image = WatchedScan(parts, stopwatch, plan.patch, self.overlap)
         box = None
         if self.locator:
             with stopwatch("locate"):
                 box = self.locator.find(straight, parts.way_back, where=name)
-        decisions = decisions_of(self.plan, with_uncertainty=with_uncertainty)
+        decisions = decisions_of(plan, wanted)
         work = self._work(image, decisions, box, after, leans=bool(lean.shifts))
-        labels, *others = self._results(image, work, decisions, name, progress)
-        labels = apply_rules(labels, self._rules)
+        arrays, mismatch = self._results(image, work, decisions, name, progress)
+        arrays[0] = apply_rules(arrays[0][0], self._rules)[None]
         if box:
-            warn_of_cut(labels, parts.way_back, box, self.plan.labels, where=name)
-        if not self._quiet:
-            self.label_warnings = label_warnings(straight.with_array(labels[None]), self.plan)
-            self._warn([f"{label}: {text}" for label, text in self.label_warnings.items()], name)
-        self.seconds = stopwatch.seconds()
-        return [volume.with_array(lean.back(each[None])) for each in (labels, *others)]
+            warn_of_cut(arrays[0][0], parts.way_back, box, plan.labels, where=name)
+        odd_labels = {} if self._quiet else label_warnings(straight.with_array(arrays[0]), plan)
+        self._warn([f"{label}: {text}" for label, text in odd_labels.items()], name)
+        leaned = [each.leaned(array, lean) for each, array in zip(decisions, arrays, strict=True)]
+        self.seconds, self.tile_mismatch = stopwatch.seconds(), mismatch
+        return Prediction(
+            label_names=plan.labels,
+            channel_names=channel_names(plan),
+            seconds=self.seconds,
+            box=on_scan(box, parts.way_back) if box else None,
+            tile_mismatch=mismatch,
+            scan_warnings=tuple(unusual),
+            label_warnings=odd_labels,
+            **volumes_of(volume, leaned, wanted),
+        )
 
     def _warn(self, warnings: Sequence[str], where: Path) -> None:
         for warning in warnings if not self._quiet else ():
@@ -195,8 +222,10 @@ class Predictor:
     ) -> Work:
         """All of it in this machine's memory."""
         parts = image.scan
-        label, written = decisions[0].dtype.itemsize, sum(decision.dtype.itemsize for decision in decisions)
         voxels = parts.way_back.source_voxels
+        label, mapped = decisions[0].bytes, [each for each in decisions if each.is_mapped(voxels)]
+        written = sum(each.bytes for each in decisions if each not in mapped)
+        copied = written + max((each.dtype.itemsize for each in mapped), default=0)
         ruled = label * min(2, len(self._rules)) * voxels + block_bytes(voxels) if self._rules else 0
         return Work(
             parts,
@@ -210,25 +239,24 @@ class Predictor:
             label if self.count_mismatch else 0,
             box,
             # Copies by a rule, while that of the rule before is held, and on the way back to a tilted grid.
-            after=max(ruled, written * voxels if leans else 0, after),
+            after=max(ruled, copied * voxels if leans else 0, after),
+            mapped=sum(each.bytes for each in mapped),
         )
-
-    def _layout(self, work: Work, sums: torch.device, where: Path) -> Layout:
-        """For networks that are where they are now, and sums there."""
-        networks = work.networks if self.device.type == "cpu" else ()
-        here = dataclasses.replace(work, networks=networks, sums=sums.type == "cpu")
-        return choose_layout(here, limit=self.max_memory, where=where)
 
     def _results(
         self, image: WatchedScan, work: Work, decisions: Sequence[Decision], where: Path, progress: Progress | None
-    ) -> list[NDArray[Any]]:
-        """(X, Y, Z) on the scan's grid of each decision; a GPU that is too small gives way step by step.
+    ) -> tuple[list[NDArray[Any]], float | None]:
+        """Return (K, X, Y, Z) on the scan's grid of each decision, and the tile mismatch where it is counted.
+
+        A GPU that is too small gives way step by step.
 
         Each step asks again whether this machine's memory is enough, for it takes what the GPU gives up.
         """
         last = ""
         for place, batch in self._places():
-            layout = self._layout(work, place, where).with_batch(batch)
+            networks = work.networks if self.device.type == "cpu" else ()
+            here = dataclasses.replace(work, networks=networks, sums=place.type == "cpu")
+            layout = choose_layout(here, limit=self.max_memory, where=where).with_batch(batch)
             try:
                 return self._decided(image, layout, decisions, place, where=where, progress=progress)
             except torch.OutOfMemoryError as error:
@@ -246,43 +274,17 @@ class Predictor:
         *,
         where: Path,
         progress: Progress | None,
-    ) -> list[NDArray[Any]]:
-        network: Network = BlankOnce(self._scorer)
-        if progress:
-            network = CountedNetwork(network, progress, layout.count(image.shape))
-        way_back = image.scan.way_back
-        outputs = [Output(each.decide, np.zeros(way_back.source_shape, each.dtype)) for each in decisions]
-        labels = decisions[0].decide
-        scores_of = partial(self._scores, where)
-        mismatch = TileMismatch(lambda averaged: labels(scores_of(averaged.cpu().numpy())))
-        with torch.inference_mode():
-            for part in layout.parts:
-                slabs = score_slabs(
-                    network,
-                    image,
-                    layout.windows,
-                    device=place,
-                    within=part.made_of,
-                    around=image.margins,
-                    mismatch=mismatch if self.count_mismatch else None,
-                )
-                restore(
-                    image.stopwatch.timed(slabs),
-                    way_back,
-                    outputs,
-                    axis=layout.windows.axis,
-                    part=part,
-                    scores_of=scores_of,
-                    classes=self._scorer.classes,
-                )
-        self.tile_mismatch = mismatch.share if self.count_mismatch else None
-        return [output.into for output in outputs]
-
-    def _scores(self, where: Path, averaged: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the scores of what was averaged over windows, networks and mirrorings."""
-        scores = self._scorer.scores(torch.from_numpy(np.ascontiguousarray(averaged))).numpy()
-        check_finite_scores(scores, where, self.precision)
-        return scores
+    ) -> tuple[list[NDArray[Any]], float | None]:
+        return score_scan(
+            self._scorer,
+            image,
+            layout,
+            decisions,
+            sums=place,
+            where=where,
+            progress=progress,
+            count_mismatch=self.count_mismatch,
+        )
 
     def _places(self) -> Iterator[tuple[torch.device, int | None]]:
         """Where scores are summed and how many windows are computed at once, from fast to frugal."""

@@ -18,15 +18,21 @@ from segkit.files import unwritable
 if TYPE_CHECKING:
     from segkit.bundle import Bundle
     from segkit.inference.predictor import Predictor
+    from segkit.preprocessing.crop import Box
 
 
-def run_record(predictor: Predictor, images: Sequence[Path], seconds: Mapping[str, float]) -> dict[str, Any]:
-    """Everything that someone needs to repeat a prediction, in JSON types."""
+def run_record(
+    predictor: Predictor, images: Sequence[Path], seconds: Mapping[str, float], *, box: Box | None = None
+) -> dict[str, Any]:
+    """Return everything that someone needs to repeat a prediction, in JSON types.
+
+    ``box`` is what a coarse model left of the scan.
+    """
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": _versions(predictor.engine),
         "model": _models(predictor.bundles),
-        "locate": _located(predictor),
+        "locate": _located(predictor, box),
         "input": [{"file": str(path), "sha256": file_hash(path)} for image in images for path in files_behind(image)],
         "device": str(predictor.device),
         "threads": predictor.threads,
@@ -69,11 +75,10 @@ def _models(bundles: Sequence[Bundle]) -> list[dict[str, str]]:
     ]
 
 
-def _located(predictor: Predictor) -> dict[str, Any] | None:
+def _located(predictor: Predictor, box: Box | None) -> dict[str, Any] | None:
     """Which coarse model found which box; its first and last voxel belong to it, and None is all of the scan."""
     if predictor.locator is None:
         return None
-    box = predictor.locator.box
     voxels = box and {"first": [lines.start for lines in box], "last": [lines.stop - 1 for lines in box]}
     return {"model": _models(predictor.locator.bundles), "box": voxels}
 

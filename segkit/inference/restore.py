@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from segkit.io.mapped import drop_pages
 from segkit.postprocessing import merge_regions
 from segkit.preprocessing.chain import WayBack
 from segkit.preprocessing.crop import Box
@@ -25,7 +26,7 @@ from segkit.volume import Shape
 Scores = NDArray[np.float32]
 """(K, X, Y, Z) of some planes."""
 Decide = Callable[[Scores], NDArray[Any]]
-"""Scores to something of a voxel, (X, Y, Z)."""
+"""Scores to one value of a voxel, (X, Y, Z), or to several, (K, X, Y, Z)."""
 
 SLAB_BYTES = 16 << 20
 """Scores that are held at the scan's resolution at a time."""
@@ -39,7 +40,7 @@ class Output:
 
     decide: Decide
     into: NDArray[Any]
-    """(X, Y, Z) on the scan's grid; outside the box that the network saw it stays as it is."""
+    """(X, Y, Z) or (K, X, Y, Z) on the scan's grid; outside the box that the network saw it stays as it is."""
 
 
 @dataclass(frozen=True)
@@ -159,15 +160,25 @@ def restore(
     for found in _resampled(slabs, _matrices(way_back, part), axis, int(slab_bytes / 4 / plane)):
         place[axis] = slice(done, done + found.shape[1 + axis])
         done += found.shape[1 + axis]
-        for lines in _lines(found.shape[1:], slab_bytes // (4 * max(classes, found.shape[0]))):
+        for lines in _lines(found.shape[1:], slab_bytes // (4 * max(classes, found.shape[0])), axis):
             scores = found[:, *lines] if scores_of is None else scores_of(found[:, *lines])
             for target in targets:
-                target.into[tuple(place)][lines] = target.decide(scores)
+                written: NDArray[Any] = target.into[_of_all(place)]
+                written[_of_all(lines)] = target.decide(scores)
+                drop_pages(target.into)
 
 
-def _lines(shape: Sequence[int], voxels: int) -> Iterator[Box]:
-    """Some lines of the longest axis at a time, which have so many voxels or are one."""
-    axis = int(np.argmax(shape))
+def _of_all(box: Sequence[slice]) -> Any:
+    """Return the index of a box in an array (X, Y, Z) or (K, X, Y, Z)."""
+    return (..., *box)
+
+
+def _lines(shape: Sequence[int], voxels: int, along: int) -> Iterator[Box]:
+    """Yield some planes ``along`` an axis at a time that have so many voxels, or else some lines of the longest axis.
+
+    Whole planes lie together in a temporary file, of which fewer pages are then touched at a time.
+    """
+    axis = along if math.prod(shape) <= voxels * shape[along] else int(np.argmax(shape))
     many = max(1, voxels * shape[axis] // math.prod(shape))
     for start in range(0, shape[axis], many):
         x, y, z = (slice(start, start + many) if each == axis else slice(None) for each in range(3))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from segkit.errors import InputError, UsageError
 from segkit.file_names import ITK, NIFTI, PICTURE, READABLE, WRITABLE, listed, suffix_of
+from segkit.io.scaled import is_scaled
 
 _MODULES = {
     **dict.fromkeys(NIFTI, "segkit.io.nifti"),
@@ -43,7 +44,12 @@ def check_writable(path: str | Path) -> None:
 
 
 def storable(array: NDArray[Any]) -> NDArray[Any]:
-    """In native byte order, and in a type that the formats know: they have no booleans and no half precision."""
+    """Return the array in native byte order, and in a type that the formats know: no booleans and no half precision.
+
+    `ScaledNumbers` stay what they are.
+    """
+    if is_scaled(array):
+        return array
     if array.dtype == np.bool_:
         return array.astype(np.uint8)
     if array.dtype == np.float16:

@@ -117,11 +117,19 @@ def _affine(spacing: tuple[float, ...], direction: tuple[float, ...], origin: tu
     return lps_affine(np.reshape(direction, (count, count)) * np.asarray(spacing), np.asarray(origin))
 
 
-def save(path: Path, volume: Volume, *, like: Path | None = None, names: Mapping[str, int] | None = None) -> None:
+def save(
+    path: Path,
+    volume: Volume,
+    *,
+    like: Path | None = None,
+    names: Mapping[str, int] | None = None,
+    channels: Sequence[str] = (),
+) -> None:
     """Write atomically, packed; channels become the components of a pixel.
 
     Where ``like`` is a file of these formats with two axes, so is what is written. ``names`` (label -> value) are
-    written into NRRD in the form in which 3D Slicer keeps the names of segments.
+    written into NRRD in the form in which 3D Slicer keeps the names of segments, and ``channels``, the name of each
+    channel, as Channel0_Name and so on.
     """
     image = image_of(volume.with_array(volume.array[:, :1, :1, :1]))
     flat = like is not None and suffix_of(like) in ITK and _HEADERS[suffix_of(like)](like).flat
@@ -130,6 +138,8 @@ def save(path: Path, volume: Volume, *, like: Path | None = None, names: Mapping
     shape = volume.grid.shape[: image.GetDimension()]
     if names and path.suffix.lower() == ".nrrd":
         _name_segments(image, names, shape)
+    for number, name in enumerate(channels if path.suffix.lower() == ".nrrd" else ()):
+        image.SetMetaData(f"Channel{number}_Name", name)
     with atomic_path(path) as temporary:
         try:
             sitk.WriteImage(image, str(temporary), useCompression=True)
@@ -140,7 +150,7 @@ def save(path: Path, volume: Volume, *, like: Path | None = None, names: Mapping
 
 def image_of(volume: Volume) -> Any:
     """The volume as a SimpleITK image (always three axes)."""
-    array = storable(volume.array).transpose(0, 3, 2, 1)
+    array = storable(np.asarray(volume.array)).transpose(0, 3, 2, 1)
     array = array[0] if volume.channels == 1 else np.moveaxis(array, 0, -1)
     image = sitk.GetImageFromArray(np.ascontiguousarray(array), isVector=volume.channels > 1)
     affine = LPS_TO_RAS @ volume.affine

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from segkit.file_names import suffix_of
 from segkit.io.gzip_stream import packing
+from segkit.io.mapped import drop_pages
 from segkit.io.meta_header import END as META_END
 from segkit.io.nrrd_header import END as NRRD_END
 
@@ -63,8 +65,11 @@ def _with(head: bytes, line: bytes, new: bytes) -> bytes:
 
 
 def _pieces(voxels: NDArray[Any]) -> Iterator[memoryview]:
-    """(C, X, Y, Z) in the order of the file: the components of a pixel, then X, Y, Z."""
-    plane = voxels[..., 0].nbytes
-    many = max(1, _AT_ONCE // plane)
-    for first in range(0, voxels.shape[3], many):
-        yield np.ascontiguousarray(voxels[..., first : first + many].T).data.cast("B")
+    """Yield (C, X, Y, Z) in the order of the file: the components of a pixel, then X, Y, Z."""
+    channels, width, height, depth = voxels.shape
+    line = channels * width * voxels.dtype.itemsize
+    planes = max(1, _AT_ONCE // (line * height))
+    lines = height if planes > 1 else max(1, _AT_ONCE // line)
+    for z, y in itertools.product(range(0, depth, planes), range(0, height, lines)):
+        yield np.ascontiguousarray(voxels[:, :, y : y + lines, z : z + planes].T).data.cast("B")
+        drop_pages(voxels)

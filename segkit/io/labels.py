@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from segkit.errors import InputError
 from segkit.file_names import ITK, NIFTI, PICTURE, suffix_of
+from segkit.io.dicom import module_of as dicom_module
+from segkit.io.dicom.files import is_dicom_place
 from segkit.io.formats import check_readable, check_writable, module_of
 from segkit.io.limits import check_finite
 from segkit.io.mapped import is_mapped
@@ -142,6 +144,14 @@ def check_labels_fit(path: Path, shape: Shape, values: Iterable[int]) -> None:
         module_of(suffix_of(path)).check_fits(path, (1, *shape), dtype)
 
 
+def _values_in(path: Path) -> list[int]:
+    """The values in a label map; of a DICOM-SEG those of its segments, whether voxels have them or not."""
+    if is_dicom_place(path):
+        return [value for _, value in dicom_module("segments").values_of_segments(path)]
+    found: list[int] = np.unique(read_labels(path).array).tolist()
+    return found
+
+
 def labels_in(paths: Iterable[Path], *, skip_unreadable: bool = False) -> list[int]:
     """The values other than 0 in these label maps, sorted.
 
@@ -151,7 +161,7 @@ def labels_in(paths: Iterable[Path], *, skip_unreadable: bool = False) -> list[i
     found: set[int] = set()
     for path in paths:
         try:
-            found.update(np.unique(read_labels(path).array).tolist())
+            found.update(_values_in(path))
         except InputError:
             if not skip_unreadable:
                 raise

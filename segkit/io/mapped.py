@@ -6,16 +6,21 @@ gives way to whoever needs memory. A file must not be changed while it is mapped
 
 from __future__ import annotations
 
+import errno
 import math
 import mmap
-from collections.abc import Iterator
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segkit.files import unwritable
 from segkit.io.scaled import ScaledNumbers
+from segkit.memory import size_text
 
 MAPPED_FROM = 64 << 20
 """Bytes of voxels; smaller files are read, and may then be changed."""
@@ -28,13 +33,43 @@ _DROP: int | None = getattr(mmap, "MADV_DONTNEED", None)
 
 
 class _Mapping(mmap.mmap):
-    """A file, read-only: whatever is dropped of it can be had again, which is not so of every map."""
+    """A shared map of a file: whatever is dropped of it can be had again, which is not so of every map."""
 
 
 def map_numbers(path: Path, dtype: np.dtype[Any], count: int, offset: int) -> NDArray[Any]:
     """``count`` numbers from the byte ``offset`` of a file on, read-only; the file must be as long."""
     with path.open("rb") as file:
         return np.frombuffer(_Mapping(file.fileno(), 0, access=mmap.ACCESS_READ), dtype, count, offset)
+
+
+def map_scratch(folder: Path, shape: Sequence[int], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return zeros of this shape in a mapped file in ``folder`` that has no name and is gone when the array is.
+
+    The space on the disk is reserved now: writing into a mapped file for which a disk has no room ends the process.
+
+    Raises:
+        InputError: the folder cannot be made or written to, or its disk has too little room.
+    """
+    size = max(1, math.prod(shape) * dtype.itemsize)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            _reserve(file.fileno(), size)
+            mapping = _Mapping(file.fileno(), size, access=mmap.ACCESS_WRITE)
+    except OSError as error:
+        room = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+        found = f"no room for {size_text(size)} of temporary data" if room else str(error.strerror or error)
+        raise unwritable(folder, found) from error
+    return np.frombuffer(mapping, dtype, math.prod(shape)).reshape(shape)
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+        return
+    zeros = bytes(min(size, 1 << 20))  # macOS and Windows reserve space only for what is written
+    for start in range(0, size, len(zeros)):
+        os.write(descriptor, zeros[: size - start])
 
 
 def is_mapped(array: NDArray[Any]) -> bool:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from nibabel.nifti1 import Nifti1Header
-from nibabel.nifti2 import Nifti2Header
+from nibabel.nifti1 import Nifti1Header, Nifti1Image
+from nibabel.nifti2 import Nifti2Header, Nifti2Image
 from numpy.typing import NDArray
 
 from segkit.file_names import NIFTI, suffix_of
@@ -18,7 +18,9 @@ from segkit.files import atomic_path
 from segkit.io.formats import storable
 from segkit.io.geometry import SHEAR
 from segkit.io.gzip_stream import packing
+from segkit.io.mapped import drop_pages
 from segkit.io.nifti_header import grid_of, read_header
+from segkit.io.scaled import as_stored
 from segkit.volume import Grid, Volume
 
 _AT_ONCE = 16 << 20
@@ -32,18 +34,19 @@ _GEOMETRY = (
 
 
 def save(path: Path, volume: Volume, *, like: Path | None = None, labels: bool = False) -> None:
-    """Write atomically; channels become the fourth axis.
+    """Write atomically; channels become the fourth axis, and `ScaledNumbers` stay as stored, with slope and intercept.
 
     Where ``like`` is a NIfTI file on the same grid, its form codes and geometry are copied as they are: the affine
     is then the same to the last bit, and a flat scan of two axes gets a flat label map. Nothing else of its header is
     taken, for that may name the patient. ``labels`` are marked as such, so that viewers color them.
     """
-    voxels = storable(volume.array)
+    stored, *scale = as_stored(volume.array)
+    voxels = storable(stored)
     header = _header(volume.grid, like)
     header.set_data_dtype(voxels.dtype)
     if volume.channels > 1:
         header.set_data_shape((*volume.grid.shape, volume.channels))
-    header.set_slope_inter(1.0, 0.0)
+    header.set_slope_inter(*scale)
     if labels:
         header["intent_code"] = _LABEL
     start = header.single_vox_offset
@@ -56,6 +59,15 @@ def save(path: Path, volume: Volume, *, like: Path | None = None, labels: bool =
             _write(file, header.binaryblock.ljust(start, b"\0"), voxels)
 
 
+def image_of(volume: Volume) -> Any:
+    """Return a nibabel image with the voxels and the affine of the volume; channels become its fourth axis."""
+    header = _header(volume.grid)
+    voxels = storable(np.asarray(volume.array))
+    voxels = voxels[0] if volume.channels == 1 else np.moveaxis(voxels, 0, -1)
+    kind = Nifti2Image if isinstance(header, Nifti2Header) else Nifti1Image
+    return kind(voxels, volume.affine, header, dtype=voxels.dtype)
+
+
 def _write(file: IO[bytes], start: bytes, voxels: NDArray[Any]) -> None:
     file.write(start)
     plane = voxels[0, ..., 0].nbytes
@@ -63,15 +75,16 @@ def _write(file: IO[bytes], start: bytes, voxels: NDArray[Any]) -> None:
     for channel in voxels:
         for first in range(0, channel.shape[2], many):
             file.write(np.ascontiguousarray(channel[..., first : first + many].T).data.cast("B"))
+            drop_pages(voxels)
 
 
-def _header(grid: Grid, like: Path | None) -> Any:
+def _header(grid: Grid, like: Path | None = None) -> Any:
     model = _fitting_header(grid, like)
     large = max(grid.shape) > np.iinfo(np.int16).max  # NIfTI-1 counts voxels in 16 bits
     header: Any = Nifti2Header() if large or isinstance(model, Nifti2Header) else Nifti1Header()
     header.set_data_shape(grid.shape)
     if model is None:
-        header.set_xyzt_units("mm")
+        header.set_xyzt_units("mm" if grid.unit == "mm" else "unknown")
         header.set_qform(grid.affine, code=1 if _right_angled(grid) else 0)
         header.set_sform(grid.affine, code=1)
     else:

@@ -30,6 +30,18 @@ def scaled_type(stored: np.dtype[Any], slope: float, intercept: float) -> np.dty
     return np.dtype(np.float32 if largest <= DISTINCT * abs(slope) else np.float64)
 
 
+def as_stored(array: object) -> tuple[NDArray[Any], float, float]:
+    """Return numbers, and the slope and intercept that make them the values of an array or of `ScaledNumbers`."""
+    if isinstance(array, ScaledNumbers):
+        return array.stored, array.slope, array.intercept
+    return np.asarray(array), 1.0, 0.0
+
+
+def is_scaled(array: object) -> bool:
+    """Return whether something that is called an array is `ScaledNumbers`."""
+    return isinstance(array, ScaledNumbers)
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class ScaledNumbers(NDArrayOperatorsMixin):
     """Stands for an array of real numbers of `scaled_type`, which ``np.asarray`` makes of it and of its parts.
@@ -91,7 +103,9 @@ class ScaledNumbers(NDArrayOperatorsMixin):
         if copy is False:
             raise ValueError("values that are computed cannot be had without a copy")
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is reported as infinite
-            values = np.asarray(self.stored * np.float64(self.slope) + self.intercept).astype(self.dtype)
+            exact = np.asarray(self.stored * np.float64(self.slope))
+            exact += self.intercept
+            values = exact.astype(self.dtype, copy=False)
         return values if dtype is None else values.astype(dtype, copy=False)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:

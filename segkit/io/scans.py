@@ -7,16 +7,18 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from segkit.errors import InputError, UsageError
 from segkit.file_names import ITK, PICTURE, SLIDES, suffix_of
+from segkit.io.arrays import volume_of_array
 from segkit.io.dicom import open_place
 from segkit.io.dicom.files import is_dicom_place
 from segkit.io.formats import check_readable, check_writable, module_of
 from segkit.io.geometry import checked_affine
 from segkit.io.limits import check_finite
 from segkit.io.placement import as_itk_reads, placed
-from segkit.volume import Volume, VolumeSource
+from segkit.volume import Unit, Volume, VolumeSource
 
 
 def open_source(path: str | Path) -> VolumeSource:
@@ -98,10 +100,12 @@ def read_case(paths: Sequence[str | Path], *, frugally: bool = False) -> Volume:
     return volumes[0].with_array(np.concatenate(channels))
 
 
-def write_image(path: str | Path, volume: Volume, *, like: str | Path | None = None) -> None:
+def write_image(
+    path: str | Path, volume: Volume, *, like: str | Path | None = None, channels: Sequence[str] = ()
+) -> None:
     """Write a scan atomically, in the format of the suffix and its own type.
 
-    ``like`` is a scan on the same grid: as for `write_labels`.
+    ``like`` is a scan on the same grid: as for `write_labels`. ``channels`` are their names, which NRRD keeps.
     """
     path = Path(path)
     check_writable(path)
@@ -109,17 +113,33 @@ def write_image(path: str | Path, volume: Volume, *, like: str | Path | None = N
     scan = None if like is None else Path(like)
     if suffix in PICTURE:
         save(path, volume)
+    elif suffix in ITK:
+        save(path, as_itk_reads(volume, scan, path), like=scan, channels=channels)
     else:
-        save(path, as_itk_reads(volume, scan, path) if suffix in ITK else volume, like=scan)
+        save(path, volume, like=scan)
 
 
-def from_object(scan: object) -> Volume:
-    """A Volume from a path (as `read_frugally`), a nibabel image, a SimpleITK image or a Volume.
+def from_object(
+    scan: object,
+    *,
+    spacing: Sequence[float] | None = None,
+    affine: ArrayLike | None = None,
+    channels: int = 1,
+    unit: Unit = "mm",
+) -> Volume:
+    """Return a Volume of a path (as `read_frugally`), a nibabel or SimpleITK image, a numpy array or a Volume.
+
+    ``spacing`` or ``affine`` say where a numpy array lies, of which ``channels`` and ``unit`` are expected (see
+    `segkit.io.arrays.volume_of_array`).
 
     Raises:
         InputError: voxels or geometry that cannot be used.
-        UsageError: something else.
+        UsageError: something else, or a geometry for a scan that has its own.
     """
+    if isinstance(scan, np.ndarray):
+        return volume_of_array(scan, spacing=spacing, affine=affine, channels=channels, unit=unit)
+    if spacing is not None or affine is not None:
+        raise UsageError(f"spacing= and affine= are for numpy arrays; a {type(scan).__name__} has its own geometry")
     if isinstance(scan, Volume):
         check_finite("Volume", scan.array)
         return Volume(scan.array, checked_affine("Volume", scan.affine, tilt=True), scan.unit)
@@ -132,5 +152,6 @@ def from_object(scan: object) -> Volume:
         volume = module_of(".mha").volume_of(scan)
         return volume
     raise UsageError(
-        f"a scan must be a path, a nibabel image, a SimpleITK image or a Volume, not {type(scan).__name__}"
+        "a scan must be a path, a nibabel image, a SimpleITK image, a numpy array or a Volume, "
+        f"not {type(scan).__name__}"
     )

@@ -11,6 +11,7 @@ from segkit.networks.foreign import check_scores, foreign_builder
 from segkit.networks.plan_check import check_network_plan
 from segkit.networks.residual_unet import ResidualUNet
 from segkit.networks.unet import UNet
+from segkit.networks.user_name import user_name
 from segkit.plans import Plan
 
 Builder = Callable[[Plan], nn.Module]
@@ -20,7 +21,9 @@ def _monai(builder: str) -> Builder:
     """A builder of `monai_networks`; MONAI takes seconds to import, so only when one of its networks is built."""
 
     def build(plan: Plan) -> nn.Module:
-        network: nn.Module = getattr(import_module("segkit.networks.monai_networks"), builder)(plan)
+        with user_name():
+            module = import_module("segkit.networks.monai_networks")
+        network: nn.Module = getattr(module, builder)(plan)
         return network
 
     return build

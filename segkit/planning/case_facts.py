@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from segkit.dataset import Case, Dataset
 from segkit.errors import InputError
-from segkit.io import placed, read_case, read_labels
+from segkit.io.case_labels import case_labels, case_scan
 from segkit.planning.channel_facts import ChannelFacts, channel_facts, voxels_hash
 from segkit.planning.label_facts import LabelFacts, Point, border_share, label_facts
 from segkit.preprocessing.crop import Box, content_box
@@ -79,7 +79,7 @@ def measure_case(case: Case, dataset: Dataset, number: int = 0, draws: int = 1) 
     Raises:
         InputError: unusable files, channels or labels on different grids, unknown label values.
     """
-    volume = read_case(case.images)
+    volume = case_scan(case.images)
     _check_channels(volume, case.images[0], dataset)
     turned, axis_map = to_ras(volume)
     box = content_box(turned.array)
@@ -111,8 +111,7 @@ def read_indices(case: Case, dataset: Dataset, grid: Grid) -> Volume:
     """Return the label map of a case on the ``grid`` of its scan as indices, see `to_indices`; zeros without one."""
     if case.label is None:
         return Volume(np.zeros((1, *grid.shape), dtype=np.uint8), grid.affine, grid.unit)
-    labels = read_labels(case.label, dataset.value_names, subset=dataset.subset)
-    labels = placed(labels, grid, case.label, scan=case.images[0])
+    labels = case_labels(case.label, case.images[0], grid, dataset.value_names, subset=dataset.subset)
     found = to_indices(labels.array, dataset.targets, dataset.subset, case.label, ignore=dataset.ignore)
     return labels.with_array(found)
 

@@ -22,9 +22,14 @@ def content_hash(case: Case) -> str:
     digest = hashlib.sha256()
     for path in (*case.images, case.label):
         # The suffix chooses the reader; no label is another case than an empty one.
-        parts = [] if path is None else [suffix_of(path), *(_file_hash(file) for file in files_behind(path))]
+        parts = [] if path is None else [_kind(path), *(_file_hash(file) for file in files_behind(path))]
         digest.update(f"{len(parts)}|{'|'.join(parts)}\n".encode())
     return digest.hexdigest()
+
+
+def _kind(path: Path) -> str:
+    """The suffix; a folder of DICOM has none, whatever dots its name has."""
+    return "folder" if path.is_dir() else suffix_of(path)
 
 
 def _file_hash(path: Path) -> str:

@@ -1,10 +1,8 @@
-"""An evaluation as files: metrics.csv, summary.json and report.html. Renders, computes nothing."""
+"""An evaluation as files: metrics.csv, cases.csv, summary.json and report.html. Renders, computes nothing."""
 
 from __future__ import annotations
 
-import csv
 import html
-import io
 import json
 import math
 from collections import defaultdict
@@ -15,15 +13,16 @@ from typing import Any
 from segkit.evaluation.evaluate import Evaluation
 from segkit.files import write_text
 from segkit.report.page import html_page, paragraph
-from segkit.report.tables import Cell, html_table
+from segkit.report.tables import Cell, csv_text, html_table
 
 
-def write_evaluation(evaluation: Evaluation, folder: str | Path) -> tuple[Path, Path, Path]:
-    """Write the three files into ``folder`` and return their paths: the csv, the json, the page."""
+def write_evaluation(evaluation: Evaluation, folder: str | Path) -> tuple[Path, Path, Path, Path]:
+    """Write the four files into ``folder`` and return their paths: all values, a row per case, the means, the page."""
     folder = Path(folder)
-    paths = folder / "metrics.csv", folder / "summary.json", folder / "report.html"
+    paths = folder / "metrics.csv", folder / "cases.csv", folder / "summary.json", folder / "report.html"
     texts = (
         metrics_csv(evaluation),
+        cases_csv(evaluation),
         json.dumps(evaluation.summary, indent=2, ensure_ascii=False) + "\n",
         page(evaluation),
     )
@@ -34,11 +33,24 @@ def write_evaluation(evaluation: Evaluation, folder: str | Path) -> tuple[Path, 
 
 def metrics_csv(evaluation: Evaluation) -> str:
     """Tidy rows; an infinite distance is written as inf."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["case", "label", "metric", "value"])
-    writer.writerows([row.case, row.label, row.metric, f"{row.value:.6g}"] for row in evaluation.rows)
-    return stream.getvalue()
+    rows = ([row.case, row.label, row.metric, f"{row.value:.6g}"] for row in evaluation.rows)
+    return csv_text(["case", "label", "metric", "value"], rows)
+
+
+def cases_csv(evaluation: Evaluation) -> str:
+    """Return a row per case: the mean of each metric over its labels, and the Dice of each label.
+
+    What has no value is empty: a label that is in neither mask, and a mean of infinite distances.
+    """
+    summary = evaluation.summary
+    metrics, labels = list(summary["mean"]), list(summary["labels"])
+    dice = {(row.case, row.label): row.value for row in evaluation.rows if row.metric == "dice"}
+    columns = ["case", *(f"mean_{metric}" for metric in metrics), *(f"dice:{label}" for label in labels)]
+    rows = []
+    for case, means in summary["cases"].items():
+        values = [*(means[metric] for metric in metrics), *(dice.get((case, label)) for label in labels)]
+        rows.append([case, *("" if value is None else f"{value:.6g}" for value in values)])
+    return csv_text(columns, rows)
 
 
 def label_rows(evaluation: Evaluation) -> tuple[list[str], list[list[Cell]]]:

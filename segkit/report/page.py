@@ -11,6 +11,14 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto
 table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; }
 th, td { padding: .25rem .75rem; border-bottom: 1px solid #ddd; text-align: left; }
 td.n { text-align: right; font-variant-numeric: tabular-nums; }
+th, td.n { white-space: nowrap; }
+td { min-width: 4rem; }
+body { overflow-wrap: break-word; -webkit-text-size-adjust: 100%; }
+@media (max-width: 40rem) {
+  body { margin: 1rem auto; }
+  th, td { padding: .25rem .5rem; }
+  th:first-child, td:first-child { position: sticky; left: 0; background: #fff; }
+}
 thead th { border-bottom: 2px solid #888; }
 figure { margin: 1rem 0 1.5rem; }
 img { max-width: 100%; height: auto; }
@@ -21,7 +29,7 @@ def html_page(title: str, parts: Sequence[str]) -> str:
     """The whole page; empty parts are left out."""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta name="viewport" content="width=device-width">\n<title>{html.escape(title)}</title>\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{html.escape(title)}</title>\n'
         f"<style>{STYLE}</style>\n</head>\n<body>\n"
         + "\n".join(part for part in parts if part)
         + "\n</body>\n</html>\n"

@@ -10,10 +10,9 @@ from statistics import fmean
 
 import numpy as np
 
-from segkit.evaluation.label_maps import on_one_grid
+from segkit.evaluation.label_maps import read_pair
 from segkit.evaluation.overlap import dice
 from segkit.evaluation.pairs import Pair
-from segkit.io import read_labels
 from segkit.postprocessing import keep_largest
 
 LEAST_GAIN = 0.0005
@@ -53,10 +52,7 @@ def largest_component_gains(pairs: Sequence[Pair], labels: Mapping[str, int]) ->
 
 def _case_gains(pair: Pair, labels: Mapping[str, int]) -> dict[str, Gain]:
     """Return the gains of the labels that the case has."""
-    names = labels if pair.ignore is None else {**labels, "ignore": pair.ignore}
-    prediction, reference = on_one_grid(
-        pair, read_labels(pair.prediction), read_labels(pair.reference, names, subset=True)
-    )
+    prediction, reference, _ = read_pair(pair, labels, only_known=True)
     predicted = prediction.array[0]
     annotated = np.ones(predicted.shape, bool) if pair.ignore is None else reference.array[0] != pair.ignore
     gains = {}

@@ -16,7 +16,8 @@ from segkit.config_sweep import Combination
 from segkit.config_words import PATHS
 from segkit.dataset_plan import open_dataset
 from segkit.errors import UsageError
-from segkit.files import write_text
+from segkit.files import remove_leftovers, write_text
+from segkit.locks import sole_use
 from segkit.studies.comparable import MEASURED, described, is_open, measured_once
 from segkit.studies.runs import Trainer, train_here
 from segkit.studies.slurm import SlurmTrainer, slurm_executor
@@ -35,18 +36,20 @@ def sweep(combinations: Sequence[Combination], trainer: Trainer | None = None) -
     one that fails is reported while the others go on. ``trainer`` is by default what ``compute=`` says.
 
     Raises:
-        UsageError: no SLURM here, or different machines in one sweep.
+        UsageError: no SLURM here, different machines in one sweep, or the same sweep runs already.
         InputError: a dataset that cannot be read.
         Interrupted: Ctrl-C or SIGTERM; the same command goes on.
     """
     folder = sweep_dir(combinations)
     trainer = trainer or trainer_for(combinations, folder)
-    combinations = _comparable(combinations, folder, trainer)
     results: list[Result] = []
-    for combination, outcome in zip(combinations, trainer(combinations), strict=True):
-        figures = figures_of(Path(outcome.run_dir)) if outcome.run_dir else None
-        results.append(Result(combination.values, outcome.run_dir, figures, outcome.message))
-        write_text(folder / TABLE, sweep_csv(results))
+    with sole_use(folder):
+        remove_leftovers(folder)
+        combinations = _comparable(combinations, folder, trainer)
+        for combination, outcome in zip(combinations, trainer(combinations), strict=True):
+            figures = figures_of(Path(outcome.run_dir)) if outcome.run_dir else None
+            results.append(Result(combination.values, outcome.run_dir, figures, outcome.message))
+            write_text(folder / TABLE, sweep_csv(results))
     return folder / TABLE, results
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from segkit.cli import main
-from segkit.io import write_labels
+from segkit.io import write_image, write_labels
 from segkit.volume import Volume
 
 
@@ -26,13 +26,14 @@ def files(tmp_path: Path) -> list[str]:
     return paths
 
 
-def test_prints_a_table_and_writes_three_files(
+def test_prints_a_table_and_writes_four_files(
     files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["evaluate", *files, "-o", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
     assert "label_5      1  0.7500  0.6000   2.0000" in printed
     assert str(tmp_path / "out" / "report.html") in printed
+    assert str(tmp_path / "out" / "cases.csv") in printed
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["labels"]["label_5"]["dice"] == summary["mean"]["dice"] == 0.75
 
@@ -120,3 +121,40 @@ def test_of_a_scan_and_its_label_map_the_label_map_is_the_prediction(
     assert "label_5      1  0.7500" in printed.out
     assert "label_40" not in printed.out
     assert "without a reference" not in printed.err
+
+
+def cube(path: Path, value: int = 5) -> Path:
+    array = np.zeros((1, 10, 10, 10), np.uint8)
+    array[0, 3:7, 3:7, 3:7] = value
+    write_labels(path, Volume(array, np.eye(4)))
+    return path
+
+
+def test_references_without_prediction_are_exit_5(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for case in "abc":
+        cube(tmp_path / "r" / f"{case}.nii.gz")
+    cube(tmp_path / "p" / "a.nii.gz")
+    words = ["evaluate", str(tmp_path / "p"), str(tmp_path / "r"), "-o", str(tmp_path / "out")]
+    assert main(words) == 5
+    printed = capsys.readouterr()
+    assert "1 of 3 cases; means over the cases" in printed.out
+    assert "2 references have no prediction: b, c. With --allow-missing that is accepted" in printed.err
+    assert f"most cases of {tmp_path / 'r'} are missing among the predictions" in printed.err
+    assert (tmp_path / "out" / "cases.csv").is_file()
+    assert main([*words, "--allow-missing"]) == 0
+    assert main(["evaluate", str(tmp_path / "p" / "a.nii.gz"), str(tmp_path / "r")]) == 0  # one file was meant
+
+
+def test_names_come_from_the_records_of_predict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = str(Path(__file__).parents[1] / "data" / "bundle_v1")
+    voxels = np.zeros((1, 20, 20, 2), np.int16)
+    voxels[0, 2:10, 2:10], voxels[0, 12:18, 2:10] = 100, -100
+    write_image(tmp_path / "in" / "a.nii", Volume(voxels, np.eye(4)))
+    for output in ("out/", "one.nii.gz"):
+        place = f"{tmp_path}/{output}"
+        assert main(["predict", str(tmp_path / "in" / "a.nii"), "-o", place, "-m", model, "--stats"]) == 0
+        capsys.readouterr()
+        assert main(["evaluate", place, place]) == 0
+        rows = [line.split()[:3] for line in capsys.readouterr().out.splitlines()]
+        assert ["bright", "1", "1.0000"] in rows
+        assert ["dark", "1", "1.0000"] in rows

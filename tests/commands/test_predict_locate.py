@@ -71,7 +71,7 @@ def test_of_many_scans_one_without_labels_is_predicted_as_a_whole(
     assert main(["predict", "in", "-o", "out", "--stats", "--locate", str(coarse), *MODEL]) == 0
     said = f"{Path('in/b.nii')}: the coarse model finds no label at all, so all of the scan is predicted"
     assert said in capsys.readouterr().err
-    assert json.loads((here / "out" / "b.nii.gz.json").read_text())["locate"]["box"] is None
+    assert json.loads((here / "out" / "b.json").read_text())["locate"]["box"] is None
 
 
 def test_what_is_odd_about_a_scan_is_said_once(coarse: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -80,7 +80,7 @@ def test_continue_never_replaces_a_label_map_for_what_is_missing_beside_it(
     assert main(["predict", "in", "-o", "out", "--continue", "--stats", "--preview", *MODEL]) == 0
     assert (here / "out" / "a.nii.gz").read_bytes() == b"corrected by hand"
     assert outcomes("out/predictions.json") == {"a": "skipped"}
-    said = f"{Path('out/a.nii.gz')} is left as it is, without a.nii.gz.json; --overwrite predicts it anew"
+    said = f"{Path('out/a.nii.gz')} is left as it is, without a.json; --overwrite predicts it anew"
     assert said in capsys.readouterr().err
 
 
@@ -89,13 +89,13 @@ def test_the_record_of_an_earlier_label_map_goes_with_it(here: Path) -> None:
     save("in/b.nii")
     assert main(["predict", "in", "-o", "out", "--stats", *MODEL]) == 0
     assert main(["predict", "in/a.nii", "-o", "out/a.nii.gz", "--overwrite", *MODEL]) == 0
-    assert not (here / "out" / "a.nii.gz.json").exists()
+    assert not (here / "out" / "a.json").exists()
     assert main(["predict", "in", "-o", "out", "--overwrite", "--shard", "1/2", *MODEL]) == 0
     assert main(["predict", "in/a.nii", "-o", "out/", "--overwrite", *MODEL]) == 0
-    assert (here / "out" / "b.nii.gz.json").exists()
+    assert (here / "out" / "b.json").exists()
     assert stats("out/stats.csv") == {"a": 128, "b": 128}
     assert main(["predict", "in", "-o", "out", "--overwrite", *MODEL]) == 0
-    assert not (here / "out" / "b.nii.gz.json").exists()
+    assert not (here / "out" / "b.json").exists()
     assert stats("out/stats.csv") == {}
 
 

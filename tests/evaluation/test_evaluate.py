@@ -288,3 +288,125 @@ def test_a_dataset_says_what_its_regions_and_its_ignore_label_are(tmp_path: Path
 def test_regions_that_make_no_sense(tmp_path: Path, labels: dict[str, tuple[int, ...]]) -> None:
     with pytest.raises(UsageError, match="labels must have different values"):
         evaluate(tmp_path, tmp_path, labels=labels)
+
+
+def record(path: Path, labels: dict[str, int], regions: dict[str, list[int]] | None = None) -> None:
+    content: dict[str, object] = {"versions": {}, "labels": {name: {"value": value} for name, value in labels.items()}}
+    path.write_text(json.dumps({**content, "regions": regions} if regions else content))
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.nii.gz.json"])
+def test_names_of_the_records_beside_the_predictions(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "p/a.nii.gz", value=5)
+    write(tmp_path / "r/a.nii.gz", value=5)
+    record(tmp_path / "p" / name, {"liver": 5, "cyst": 7})
+    found = evaluate(tmp_path / "p", tmp_path / "r").summary["labels"]
+    assert (list(found), found["liver"]["dice"]) == (["liver", "cyst"], 1)
+    assert list(evaluate(tmp_path / "r", tmp_path / "p").summary["labels"]) == ["liver", "cyst"]
+    assert list(evaluate(tmp_path / "p", tmp_path / "r", labels={"five": 5}).summary["labels"]) == ["five"]
+
+
+def test_regions_of_the_records(tmp_path: Path) -> None:
+    nested(tmp_path / "p/a.nii.gz", [2, 2, 1, 0])
+    nested(tmp_path / "r/a.nii.gz", [2, 1, 1, 1])
+    record(tmp_path / "p/a.json", {"whole": 1, "core": 2}, {"whole": [1, 2], "core": [2]})
+    labels = evaluate(tmp_path / "p", tmp_path / "r").summary["labels"]
+    assert labels["whole"]["dice"] == pytest.approx(2 * 3 / 7)
+    assert labels["core"]["dice"] == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        ({"liver": 5}, {"liver": 7}, "name different values 'liver'"),
+        ({"liver": 5}, {"spleen": 5}, "give one value two names"),
+    ],
+)
+def test_records_of_different_models(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, first: dict[str, int], second: dict[str, int], message: str
+) -> None:
+    for case, labels in (("a", first), ("b", second)):
+        write(tmp_path / "p" / f"{case}.nii.gz", value=5)
+        write(tmp_path / "r" / f"{case}.nii.gz", value=5)
+        record(tmp_path / "p" / f"{case}.json", labels)
+    assert list(evaluate(tmp_path / "p", tmp_path / "r").summary["labels"]) == ["label_5"]
+    assert message in caplog.text
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"labels": {"liver": {"value": 5}}}', '{"versions": 1, "labels": [5]}']
+)
+def test_another_json_is_no_record(tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str) -> None:
+    write(tmp_path / "p/a.nii.gz", value=5)
+    write(tmp_path / "r/a.nii.gz", value=5)
+    (tmp_path / "p/a.json").write_text(content)
+    assert list(evaluate(tmp_path / "p", tmp_path / "r").summary["labels"]) == ["label_5"]
+    assert not caplog.text
+
+
+def test_records_that_name_otherwise_than_the_dataset(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(tmp_path / "p/b.nii.gz", value=5)
+    record(tmp_path / "p/b.json", {"spleen": 5, "liver": 6})
+    for references in (decathlon(tmp_path / "d"), tmp_path / "d/labelsTr"):
+        caplog.clear()
+        assert "liver" in evaluate(tmp_path / "p", references).summary["labels"]
+        assert "give other values to liver (6, and 5 in the references)" in caplog.text
+
+
+def test_a_dataset_in_the_place_of_predictions(tmp_path: Path) -> None:
+    dataset = decathlon(tmp_path / "d")
+    write(tmp_path / "p/b.nii.gz", value=5)
+    with pytest.raises(InputError, match=r"found a dataset.*The order is PREDICTIONS REFERENCES\. Swap the two"):
+        evaluate(dataset, tmp_path / "p")
+    with pytest.raises(InputError, match=r"found a dataset.*Give the folder of what was predicted"):
+        evaluate(dataset, dataset)
+
+
+def test_swapped_folders_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    dataset = decathlon(tmp_path / "d")
+    write(tmp_path / "p/b.nii.gz", value=5)
+    evaluate(dataset / "labelsTr", tmp_path / "p")
+    assert f"{dataset / 'labelsTr'} lies in a dataset: are predictions and references swapped?" in caplog.text
+    caplog.clear()
+    write(tmp_path / "r/b.nii.gz", value=5)
+    (tmp_path / "p/predictions.json").write_text("{}")
+    evaluate(tmp_path / "r", tmp_path / "p")
+    assert f"{tmp_path / 'p'} holds results of a prediction: are predictions and references swapped?" in caplog.text
+    caplog.clear()
+    evaluate(tmp_path / "p", tmp_path / "r")
+    evaluate(dataset / "labelsTr", dataset / "labelsTr")
+    assert "swapped" not in caplog.text
+
+
+def test_the_ignore_label_in_predictions_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    files = nested(tmp_path / "p.nii.gz", [1, 9, 9, 0]), nested(tmp_path / "r.nii.gz", [1, 1, 1, 0])
+    evaluate(*files, ignore=9)
+    assert "1 predictions have the ignore label 9, which no model predicts (r)" in caplog.text
+    caplog.clear()
+    evaluate(*reversed(files), ignore=9)
+    assert not caplog.text
+
+
+def test_most_predictions_without_a_reference(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for case in "abc":
+        write(tmp_path / "p" / f"{case}.nii.gz")
+    write(tmp_path / "r/a.nii.gz")
+    evaluate(tmp_path / "p", tmp_path / "r")
+    assert "predictions without a reference: b, c" in caplog.text
+    assert "most predictions in" in caplog.text
+
+
+def test_what_lies_beside_references_is_no_reference(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("p/a.nii.gz", "r/a.nii.gz", "r/a_uncertainty.nii.gz", "r/a_probabilities.nii.gz"):
+        write(tmp_path / name)
+    assert evaluate(tmp_path / "p", tmp_path / "r").summary["references_without_prediction"] == []
+    assert not caplog.text
+
+
+def test_cases_of_a_dataset_that_failed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(tmp_path / "p/b.nii.gz", value=5)
+    outcomes = {"a": {"status": "failed"}, "b": {"status": "done"}, "other": {"status": "failed"}}
+    (tmp_path / "p/predictions.json").write_text(json.dumps(outcomes))
+    found = evaluate(tmp_path / "p", decathlon(tmp_path / "d")).summary
+    assert (found["references_without_prediction"], found["references_in_all"]) == (["a"], 2)
+    assert "cases of the dataset that failed to be predicted: a" in caplog.text

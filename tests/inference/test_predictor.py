@@ -19,6 +19,7 @@ from segkit.errors import InputError, OutOfMemoryError, UsageError
 from segkit.inference import Predictor, load
 from segkit.inference.decisions import decisions_of
 from segkit.inference.layout import Layout, choose_layout
+from segkit.inference.prediction import Wanted
 from segkit.inference.uncertainty import entropy
 from segkit.inference.watched import Stopwatch, WatchedScan
 from segkit.io import read_volume
@@ -138,7 +139,9 @@ def test_ensemble_averages_scores(make_bundle: Make) -> None:
 
 def test_ensemble_of_different_plans(make_bundle: Make) -> None:
     bundles = [make_bundle(folder="a"), make_bundle(folder="b", spacing=(2.0, 2.0, 2.0))]
-    with pytest.raises(InputError, match=r"b: expected the same spacing in every model of an ensemble"):
+    with pytest.raises(
+        InputError, match=r"(?s)b: expected the same spacing in every model .*Choose one of them with -m.*\n  .*a  \("
+    ):
         Predictor(bundles)
 
 
@@ -190,7 +193,7 @@ def test_what_a_gpu_gives_up_must_fit_into_this_machine(make_bundle: Make) -> No
     # Sums of 64 planes, their weights and what a window takes, but one window is all that there is.
     bundle, volume = make_bundle(patch=(64, 64, 64), labels={f"label{n}": n for n in range(1, 200)}), scan((64, 64, 64))
     small = SmallGPU(bundle)
-    decisions = decisions_of(bundle.plan, with_uncertainty=False)
+    decisions = decisions_of(bundle.plan, Wanted())
     image = WatchedScan(prepare_parts(volume, bundle.plan), Stopwatch(), bundle.plan.patch, small.overlap)
     work = small._work(image, decisions, None, 0, leans=False)
     in_turn = [dataclasses.replace(work, networks=(), sums=False), dataclasses.replace(work, networks=()), work]

@@ -1,4 +1,4 @@
-"""The three files of an evaluation."""
+"""The four files of an evaluation."""
 
 from __future__ import annotations
 
@@ -28,13 +28,17 @@ def evaluation() -> Evaluation:
 
 
 def test_files(tmp_path: Path, evaluation: Evaluation) -> None:
-    table, summary, report = write_evaluation(evaluation, tmp_path / "new")
+    table, cases, summary, report = write_evaluation(evaluation, tmp_path / "new")
     rows = list(csv.DictReader(table.read_text().splitlines()))
     assert rows[0] == {"case": "good", "label": "liver", "metric": "dice", "value": "0.9"}
     assert rows[-1]["value"] == "inf"
     assert json.loads(summary.read_text(), parse_constant=pytest.fail)["mean"]["hd95_mm"] == 1.0
     assert report.read_text().startswith("<!doctype html>")
-    assert len(list((tmp_path / "new").iterdir())) == 3
+    assert list(csv.DictReader(cases.read_text().splitlines())) == [
+        {"case": "good", "mean_dice": "0.9", "mean_hd95_mm": "1", "dice:liver": "0.9", "dice:cyst": ""},
+        {"case": "bad", "mean_dice": "0", "mean_hd95_mm": "", "dice:liver": "0", "dice:cyst": ""},
+    ]
+    assert len(list((tmp_path / "new").iterdir())) == 4
 
 
 def test_the_page_loads_nothing_and_shows_the_worst_case_first(evaluation: Evaluation) -> None:

@@ -139,15 +139,17 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
 
 
 @pytest.mark.parametrize("damage", [b"half", None])
-def test_without_a_checkpoint_that_can_be_read_a_run_begins_again(
-    damage: bytes | None, run: Path, balls: Dataset, plan_for_balls: Plan, tmp_path: Path
+def test_a_model_whose_checkpoint_cannot_be_read_is_not_replaced_by_a_new_training(
+    damage: bytes | None, balls: Dataset, plan_for_balls: Plan, tmp_path: Path
 ) -> None:
     with pytest.raises(Interrupted):
         fit(config(), plan_for_balls, balls, tmp_path, callbacks=[StopAt(1, signal.SIGTERM)])
     checkpoint = tmp_path / "checkpoints/last.ckpt"
     checkpoint.write_bytes(damage or checkpoint.read_bytes()[:-1000])
-    fit(config(), plan_for_balls, balls, tmp_path)
-    assert all(torch.equal(value, state(tmp_path)[name]) for name, value in state(run).items())
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(InputError, match=r"found none that can be read\. The model in .*bundle is complete and stays"):
+        fit(config(), plan_for_balls, balls, tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def test_a_run_does_not_go_on_with_another_plan(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,9 +13,15 @@ from segkit.errors import InputError, UsageError
 from segkit.io.dicom.files import is_dicom_place
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from segkit.io.dicom.source import DicomSource
 
 INSTALL = "pip install 'segkit[dicom]'"
+NEEDED = "reading and writing DICOM needs"
+WITHOUT_PYJPEGLS = (3, 14)
+"""From this Python on there is no wheel of pyjpegls (1.5.1), without which pip does not install highdicom."""
 
 
 def open_place(place: Path, choice: str | None = None) -> DicomSource:
@@ -26,6 +33,17 @@ def open_place(place: Path, choice: str | None = None) -> DicomSource:
     """
     source: DicomSource = module_of("choice").open_place(place, choice)
     return source
+
+
+def places_of_slices(place: Path) -> NDArray[np.float64] | None:
+    """Where the slices of a scan of two slice thicknesses lie among the planes of its grid; None for an even one.
+
+    Raises:
+        InputError: as `open_place`.
+        UsageError: as `open_place`.
+    """
+    stack = open_place(place).stack
+    return None if stack.is_even else stack.places
 
 
 @dataclass(frozen=True)
@@ -82,4 +100,12 @@ def module_of(name: str) -> Any:
         return importlib.import_module(f"segkit.io.dicom.{name}")
     except ModuleNotFoundError as error:
         package = str(error.name).partition(".")[0]
-        raise UsageError(f"reading and writing DICOM needs {package}, which is not installed: {INSTALL}") from error
+        raise UsageError(f"{NEEDED} {package}, which is not installed: {how_to_install(package)}") from error
+
+
+def how_to_install(package: str, version: tuple[int, ...] = sys.version_info[:2]) -> str:
+    """Return the command that installs what the extra has left out for want of wheels, or the extra."""
+    if package == "highdicom" and version >= WITHOUT_PYJPEGLS:
+        python = ".".join(map(str, version))
+        return f"pip install --no-deps highdicom (it asks for pyjpegls, which has no wheel for Python {python})"
+    return INSTALL

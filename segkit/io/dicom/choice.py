@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from segkit.errors import InputError, SegkitError, UsageError
+from segkit.errors import InputError, SegkitError, SeveralSeries, UsageError
 from segkit.io.dicom.files import DicomFile, place_id
 from segkit.io.dicom.headers import guarded
 from segkit.io.dicom.image_groups import ALL, MixedImages, Selection, looks_like_selection, selection_of
@@ -25,7 +25,8 @@ def open_place(place: Path, choice: str | None = None) -> DicomSource:
 
     Raises:
         InputError: no images, or the series is no volume.
-        UsageError: it is not clear which series is meant; the message lists all.
+        SeveralSeries: it is not clear which series is meant; the message lists all.
+        UsageError: a choice that fits none.
     """
     with guarded(place):
         source = _one_of(place, read_study(place), choice)
@@ -46,7 +47,7 @@ def _one_of(place: Path, study: Sequence[Series], choice: str | None) -> DicomSo
         return volumes[0]
     of = f" of {studies} studies" if studies > 1 else ""
     count = len(volumes) + len(refused)
-    raise UsageError(f"{place}: {len(study)} series{of}, {_how_many(count)}; choose by --series:{_listed(study)}")
+    raise SeveralSeries(f"{place}: {len(study)} series{of}, {_how_many(count)}; choose by --series:{_listed(study)}")
 
 
 def _say(place: Path, notes: Iterable[str]) -> None:

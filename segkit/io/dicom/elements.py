@@ -9,12 +9,13 @@ An element is read where a single-frame file has it, and where an enhanced file 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
-from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
+from pydicom.tag import BaseTag, Tag
 
 from segkit.io.dicom.frames import Frame
 
@@ -24,29 +25,27 @@ Value = Hashable
 
 def value_of(frame: Frame, *paths: str) -> Value:
     """The first value there is: paths are keywords, with the sequences in front of them, as ``Sequence.Keyword``."""
+    tags = [_tags(path) for path in paths]
     for place in frame.places:
-        for path in paths:
-            value = plain(_at(place, path.split(".")))
+        for path in tags:
+            value = plain(_at(place, path))
             if value is not None:
                 return value
     return None
 
 
-def _at(place: Dataset, path: Sequence[str]) -> Any:
+def _at(place: Dataset, path: tuple[BaseTag, ...]) -> Any:
     for sequence in path[:-1]:
-        items = place.get(_tag(sequence))
-        if items is None or not items.value:
+        items = place[sequence].value if sequence in place else None
+        if not items:
             return None
-        place = items.value[0]
-    element = place.get(_tag(path[-1]))
-    return None if element is None else element.value
+        place = items[0]
+    return place[path[-1]].value if path[-1] in place else None
 
 
-def _tag(keyword: str) -> int:
-    tag = tag_for_keyword(keyword)
-    if tag is None:
-        raise ValueError(f"{keyword} is no keyword of DICOM")
-    return int(tag)
+@cache
+def _tags(path: str) -> tuple[BaseTag, ...]:
+    return tuple(Tag(keyword) for keyword in path.split("."))
 
 
 def plain(value: Any) -> Value:

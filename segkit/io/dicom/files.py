@@ -18,6 +18,7 @@ from typing import IO, Any
 from segkit.errors import InputError
 from segkit.file_names import DICOM, ENDING, READABLE, case_id, must_exist, natural_key, suffix_of
 from segkit.io.dicom.zips import ZIP, member_size, members, unpacked
+from segkit.unfetched import why_unfetched
 
 _PREAMBLE = 128
 _START = _PREAMBLE + 4
@@ -155,9 +156,10 @@ def problem_of(path: Path) -> str:
         if kind != stat.S_IFREG:
             return _KINDS.get(kind, OTHER_CONTENT)
         with path.open("rb") as file:
-            return _problem_of_start(file.read(_LOOKED_AT))
+            problem = _problem_of_start(file.read(_LOOKED_AT))
     except OSError as error:
-        return "a link to nothing" if path.is_symlink() and not path.exists() else f"unreadable: {error.strerror}"
+        return why_unfetched(path) or f"unreadable: {error.strerror}"
+    return why_unfetched(path) or problem if problem == OTHER_CONTENT else problem
 
 
 def _problem_of_start(start: bytes) -> str:
@@ -165,10 +167,7 @@ def _problem_of_start(start: bytes) -> str:
         return ""
     if not start:
         return "empty"
-    if re.match(rb"\s*<(!doctype|html)", start, re.IGNORECASE):
-        return "an HTML page"
-    pointer = start.startswith((b"version https://git-lfs", b"/annex/objects/"))
-    return "a pointer to a file that was not downloaded" if pointer else OTHER_CONTENT
+    return "an HTML page" if re.match(rb"\s*<(!doctype|html)", start, re.IGNORECASE) else OTHER_CONTENT
 
 
 def looks_like_dicom(start: bytes) -> bool:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
+from threading import RLock
 from typing import IO, BinaryIO, cast
 
 from pydicom.dataset import Dataset
@@ -36,6 +37,7 @@ _HEADER_BYTES = 64 << 20
 _BESIDE_PIXELS = 64 << 20
 """Bytes that a file may have beside the pixels that its header promises."""
 _UNDEFINED = 0xFFFFFFFF
+_ONE_AT_A_TIME = RLock()
 _ITEM, _END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 
 
@@ -196,13 +198,17 @@ def guarded(where: object) -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep what pydicom warns of and logs from the terminal: what matters is raised."""
+    """Keep what pydicom warns of and logs from the terminal: what matters is raised.
+
+    One thread at a time: filters of warnings and levels of loggers are those of the whole process.
+    """
     logger = logging.getLogger("pydicom")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
+    with _ONE_AT_A_TIME:
+        level = logger.level
+        logger.setLevel(logging.CRITICAL + 1)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                yield
+        finally:
+            logger.setLevel(level)

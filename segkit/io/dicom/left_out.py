@@ -6,7 +6,9 @@ The last slices of a scan leave no gap when they are lost: a file that is named 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -80,6 +82,8 @@ def suspicious(files: Mapping[DicomFile, str]) -> list[LeftOut]:
 def _may_be_slice(file: DicomFile, problem: str, shapes: set[tuple[str, str]]) -> bool:
     if (file.folder, shape(file.name)) in shapes or problem in NO_FILES:
         return True
+    if problem.startswith("a link to ") and not file.path.suffix:
+        return True  # it may have been one to a folder
     return is_called_slice(file.name) if problem == OTHER_CONTENT else looks_like_slice(file.name)
 
 
@@ -89,35 +93,45 @@ def _whole_name(name: str) -> str:
     return next((name.removesuffix(suffix) for suffix in _PARTIAL if name.endswith(suffix)), name)
 
 
-def lost(left_out: Sequence[LeftOut], uid: str, images: Mapping[DicomFile, str]) -> list[LeftOut]:
-    """Those of a place that were probably slices of the series with this UID.
+def owners_of(left_out: Sequence[LeftOut], images: Mapping[DicomFile, str]) -> dict[LeftOut, set[str]]:
+    """The UIDs of the series that have probably lost a file as one of their slices; often none, and two at the most.
 
     ``images`` are all images of the place in natural order, each with the UID of its series. A file that does not say
     its series belongs to those of its neighbours: the nearest images before and after it in its folder, by name.
     """
-    return [each for each in left_out if _belongs(each, uid, images)]
+    folders: dict[str, list[DicomFile]] = {each.file.folder: [] for each in left_out}
+    for file in images:
+        if file.folder in folders:
+            folders[file.folder].append(file)
+    groups = {folder: _by_shape(files) for folder, files in folders.items()}
+    uids = set(images.values())
+    found = {}
+    for each in left_out:
+        if each.series:
+            found[each] = {uid for uid in uids if uid.startswith(each.series)}
+        else:
+            alike = folders[each.file.folder] if each.is_dicom else groups[each.file.folder](each.file.name)
+            found[each] = {images[file] for file in _neighbours(each.file, alike)}
+    return found
 
 
-def _belongs(each: LeftOut, uid: str, images: Mapping[DicomFile, str]) -> bool:
-    if each.series:
-        return uid.startswith(each.series)
-    beside = [file for file in images if file.folder == each.file.folder]
-    alike = beside if each.is_dicom else _named_alike(each.file.name, beside)
-    return uid in {images[file] for file in _neighbours(each.file, alike)}
+def _by_shape(files: Sequence[DicomFile]) -> Callable[[str], Sequence[DicomFile]]:
+    """Which of the files are named as another one is: with the same shape.
+
+    Where hardly two have one, as names that are hashes, those with the same suffix.
+    """
+    shapes = defaultdict(list)
+    for file in files:
+        shapes[shape(file.name)].append(file)
+    if len(files) <= 2 or len(shapes) <= len(files) / 2:
+        return lambda name: shapes.get(shape(name), [])
+    return lambda name: [file for file in files if PurePosixPath(file.name).suffix == PurePosixPath(name).suffix]
 
 
-def _named_alike(name: str, others: Sequence[DicomFile]) -> list[DicomFile]:
-    """Files of the same shape; where hardly two have one, as names that are hashes, those of the same suffix."""
-    shapes = {shape(other.name) for other in others}
-    if len(others) > 2 and len(shapes) > len(others) / 2:
-        return [other for other in others if PurePosixPath(other.name).suffix == PurePosixPath(name).suffix]
-    return [other for other in others if shape(other.name) == shape(name)]
-
-
-def _neighbours(file: DicomFile, others: Sequence[DicomFile]) -> Iterable[DicomFile]:
-    before = [other for other in others if other.key < file.key]
-    after = [other for other in others if other.key > file.key]
-    return [*before[-1:], *after[:1]]
+def _neighbours(file: DicomFile, others: Sequence[DicomFile]) -> Sequence[DicomFile]:
+    """Those before and after a file; ``others`` are in natural order."""
+    place = bisect_left(others, file.key, key=lambda other: other.key)
+    return others[max(0, place - 1) : place + 1]
 
 
 def named(left_out: Sequence[LeftOut]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,18 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
-from pydicom.uid import HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL, SecondaryCaptureImageStorage, generate_uid
+from pydicom.uid import (
+    HTJ2K,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    SecondaryCaptureImageStorage,
+    generate_uid,
+)
 
 from segkit.errors import InputError
+from segkit.io.dicom.codestreams import wrong_size
 from segkit.io.dicom.headers import guarded, opened
 from segkit.io.dicom.study import Instance
 
@@ -93,6 +103,8 @@ def _looked_up(indices: NDArray[Any], dataset: Dataset) -> NDArray[Any]:
 
 
 def _decoded(instance: Instance, dataset: Dataset) -> NDArray[Any]:
+    if wrong := wrong_size(dataset):
+        raise _undecodable(instance, wrong)
     try:
         return np.asarray(pixel_array(dataset))
     except MemoryError:
@@ -133,6 +145,8 @@ def _used_bits(array: NDArray[Any], header: Dataset) -> NDArray[Any]:
 def _first_remedy(syntax: Any) -> str:
     if syntax in (HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL):
         return "pip install pylibjpeg pylibjpeg-openjpeg, with which pydicom decodes it"
+    if syntax in (JPEGLSLossless, JPEGLSNearLossless) and find_spec("jpeg_ls") is None:
+        return "pip install pyjpegls, with which pydicom decodes it (Python 3.14 has no wheel of it: take Python 3.13)"
     return "Copy the file again if it is damaged"
 
 

@@ -98,7 +98,7 @@ def _whole_type(frame: Frame) -> Value:
 def _complex(frame: Frame) -> Value:
     paths = [f"{sequence}.ComplexImageComponent" for sequence in _FRAME_TYPES]
     standard = value_of(frame, *paths, "ComplexImageComponent")
-    if standard is not None:
+    if standard is not None or value_of(frame, "Modality") != "MR":
         return standard
     number = private(frame, *_GE_COMPONENT)
     return _COMPONENTS.get(number) if isinstance(number, float) else None
@@ -119,7 +119,9 @@ def _person(frame: Frame) -> Value:
 
 def _b_value(frame: Frame) -> Value:
     standard = value_of(frame, f"{_DIFFUSION}.DiffusionBValue", "DiffusionBValue")
-    return standard if standard is not None else _private_b_value(frame)
+    if standard is not None or value_of(frame, "Modality") != "MR":
+        return standard
+    return _private_b_value(frame)
 
 
 def _private_b_value(frame: Frame) -> Value:
@@ -173,12 +175,16 @@ PROPERTIES = (
     Property("units", "units", _of("Units")),
     Property("suv", "kind of SUV", _of("SUVType")),
     Property("correction", "corrections", _of("CorrectedImage"), shown=False),
+    Property("decay", "decay correction", _of("DecayCorrection")),
+    Property("counts", "source of counts", _of("CountsSource")),
     Property("rescale", "rescaling of numbers", _rescaled),
     Property("echo", "echo number", _of("EchoNumbers")),
-    Property("te", "echo time", _numbers("MREchoSequence.EffectiveEchoTime", "EchoTime", tolerance=0.01)),
+    Property("te", "echo time", _numbers("MREchoSequence.EffectiveEchoTime", "EchoTime", tolerance=0.001)),
     Property(
         "flip", "flip angle", _numbers("MRTimingAndRelatedParametersSequence.FlipAngle", "FlipAngle", tolerance=0.5)
     ),
+    Property("sequence", "scanning sequence", _of("ScanningSequence")),
+    Property("label", "spin label", _of("MRArterialSpinLabelingSequence.ASLContext")),
     Property("b", "b-value", _each_number(_b_value, 2)),
     Property("gradient", "diffusion gradient", _vectors(_gradient, 0.05), shown=False),
     Property(
@@ -214,8 +220,10 @@ PROPERTIES = (
     ),
     Property("kvp", "tube voltage", _of("CTXRayDetailsSequence.KVP", "KVP"), "in order"),
     Property("contrast", "contrast agent", _of("ContrastBolusAgent"), "in order", shown=False),
+    Property("description", "series description", _of("SeriesDescription"), "in order", shown=False),
     Property("flags", "whole image type", _each(_whole_type), "in order"),
-    Property("phase", "cardiac phase", _of("NominalPercentageOfCardiacPhase"), "free"),
+    Property("phase", "cardiac phase", _numbers("NominalPercentageOfCardiacPhase", tolerance=2), "in order"),
+    Property("reftime", "frame reference time", _numbers("FrameReferenceTime", tolerance=1), "quiet"),
     Property(
         "trigger",
         "trigger time",
@@ -223,6 +231,5 @@ PROPERTIES = (
         "free",
     ),
     Property("tr", "repetition time", _of("RepetitionTime"), "free"),
-    Property("description", "description", _of("SeriesDescription"), "free", shown=False),
 )
 """In the order in which words are offered. A property that is not listed, such as the window, may differ."""

@@ -18,18 +18,19 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.utils import iter_pixels
 
 from segkit.errors import InputError
-from segkit.io.dicom.files import DicomFile
+from segkit.file_names import suffix_of
+from segkit.io.dicom.files import DicomFile, dicom_files
+from segkit.io.dicom.frame_view import view_of_frame
 from segkit.io.dicom.frames import Frame, frames_of
 from segkit.io.dicom.headers import guarded, opened, read_header
 from segkit.io.dicom.study import Instance
-from segkit.io.geometry import LPS_TO_RAS
+from segkit.io.dicom.uneven import EQUAL, nearest_slices
+from segkit.io.dicom.zips import ZIP
 from segkit.io.limits import check_memory
 from segkit.io.segment_names import says_nothing
 from segkit.regions import own_values
 from segkit.volume import Grid, Volume
 
-_OFF = 0.05
-"""How far a frame's corners may lie from voxels, as a share of a voxel's edge: what `Grid.matches` allows."""
 _VALUE = re.compile(r", label value (-?[0-9]+)$")
 """How `segmentation` ends the description of a segment that is one value."""
 
@@ -51,7 +52,12 @@ class _Segment:
 
 
 def read_segments(
-    path: Path, grid: Grid, known: Mapping[str, int | Sequence[int]], *, of: str = "the reference"
+    path: Path,
+    grid: Grid,
+    known: Mapping[str, int | Sequence[int]],
+    *,
+    of: str = "the reference",
+    slices: NDArray[np.float64] | None = None,
 ) -> Segments:
     """Put the segments of a file on the ``grid`` of ``of``; its frames must lie on voxels of it.
 
@@ -59,22 +65,75 @@ def read_segments(
     number. Regions in ``known`` (several values) are written in their order, one over the other, with a value that is
     their own (`regions.own_values`).
 
+    ``path`` may also be a folder or zip that holds one SEG. ``slices`` are the places of the scan's slices among the
+    planes of ``grid`` where the scan has two slice thicknesses (`Stack.places`): each plane of the grid then has the
+    labels of the slice nearest to it. Without them a SEG of two slice thicknesses is refused.
+
     Raises:
         InputError: no DICOM-SEG, a FRACTIONAL one, frames beside the grid, segments that overlap, or damage.
     """
-    file = DicomFile(path)
+    file = segmentation_file(path)
     with guarded(path):
         header = read_header(file)
         _check_kind(path, header)
         segments = _segments(path, header, known)
-        check_memory(path, path.stat().st_size + 4 * grid.voxels)
-        labels = np.zeros(grid.shape, np.int32)
+        check_memory(path, file.path.stat().st_size + 4 * grid.voxels)
+        labels = np.zeros(grid.shape if slices is None else (*grid.shape[:2], len(slices)), np.int32)
+        thicknesses = set()
         for frame, segment, pixels in _frames(file, header, list(segments)):
+            thicknesses.add(frame.slice_thickness or 0)
             of_frame = segments if segment is None else {1: segments[segment]}
-            _write(_view(labels, frame, grid, path, of), pixels, of_frame, path)
+            _write(view_of_frame(labels, frame, grid, path, of=of, slices=slices), pixels, of_frame, path)
+    if slices is not None:
+        labels = labels[..., nearest_slices(slices)]
+    elif max(thicknesses, default=0) > (1 + EQUAL) * min(thicknesses, default=0):
+        raise _of_two_thicknesses(path, sorted(thicknesses), of)
     return Segments(
         Volume(labels[None], grid.affine, grid.unit), {segment.name: segment.value for segment in segments.values()}
     )
+
+
+def _of_two_thicknesses(path: Path, found: Sequence[float], of: str) -> InputError:
+    """Planes of the grid between its thick slices would count as background."""
+    return InputError(
+        path,
+        expected=f"a frame for each plane of {of}",
+        found=f"slices of {found[0]:.4g} to {found[-1]:.4g} mm, between which planes are empty",
+        remedy="Compare it with a dataset whose scans are the DICOM images, or write the label map as .nii.gz.",
+    )
+
+
+def segmentation_file(place: Path) -> DicomFile:
+    """Return the one DICOM-SEG of a folder or zip, or a file as it is.
+
+    Raises:
+        InputError: none in the folder, or several.
+    """
+    if not place.is_dir() and suffix_of(place) != ZIP:
+        return DicomFile(place)
+    found = [file for file in dicom_files(place) if read_header(file).get("Modality") == "SEG"]
+    if len(found) != 1:
+        names = ", ".join(file.name for file in found[:3])
+        raise InputError(
+            place,
+            expected="one DICOM-SEG",
+            found=f"{len(found)}: {names}" if found else "DICOM without any",
+            remedy="Keep the one that is meant, or name its file.",
+        )
+    return found[0]
+
+
+def values_of_segments(place: Path) -> list[tuple[str, int]]:
+    """Return name and value of each segment of a DICOM-SEG, from its header alone, as `read_segments` takes them.
+
+    Raises:
+        InputError: no DICOM-SEG, or damage.
+    """
+    file = segmentation_file(place)
+    with guarded(place):
+        header = read_header(file)
+        _check_kind(place, header)
+        return [(segment.name, segment.value) for segment in _segments(place, header, {}).values()]
 
 
 def _check_kind(path: Path, header: Dataset) -> None:
@@ -173,64 +232,3 @@ def _write(view: NDArray[Any], pixels: NDArray[Any], segments: Mapping[int, _Seg
                 remedy="Compare them one by one as .nii.gz, or give the dataset with its regions as the reference.",
             )
         view[mask] = segment.value
-
-
-@dataclass(frozen=True, eq=False)
-class _Plane:
-    """Voxels of a grid, as indices: the first pixel of a frame, and the steps along its rows and along its columns."""
-
-    first: NDArray[Any]
-    along_row: NDArray[Any]
-    along_column: NDArray[Any]
-
-    def corners(self, rows: int, columns: int) -> NDArray[Any]:
-        """(4, 3), of the pixels at the corners of a frame of this size."""
-        ends = [(x, y) for x in (0, columns - 1) for y in (0, rows - 1)]
-        return np.array([self.first + x * self.along_row + y * self.along_column for x, y in ends])
-
-    def nearest(self) -> _Plane:
-        """In whole voxels."""
-        first, row, column = (np.rint(each).astype(int) for each in (self.first, self.along_row, self.along_column))
-        return _Plane(first, row, column)
-
-
-def _view(labels: NDArray[Any], frame: Frame, grid: Grid, path: Path, of: str) -> NDArray[Any]:
-    """The voxels (rows, columns) of ``labels`` (X, Y, Z) that a frame is about; writing to it writes there."""
-    if frame.position is None or frame.orientation is None or frame.spacing is None or grid.unit != "mm":
-        raise _beside(path, frame, of, "no place in mm")
-    to_grid = np.linalg.inv(LPS_TO_RAS @ grid.affine)
-    steps = to_grid[:3, :3] @ frame.orientation.T * frame.spacing[::-1]
-    exact = _Plane(to_grid[:3, :3] @ frame.position + to_grid[:3, 3], steps[:, 0], steps[:, 1])
-    near = exact.nearest()
-    if sorted(np.abs(near.along_row) + 2 * np.abs(near.along_column)) != [0, 1, 2]:
-        edges = " x ".join(f"{edge:.4g}" for edge in frame.spacing)
-        raise _beside(path, frame, of, f"pixels of {edges} mm or rows in another direction")
-    size = int(frame.instance.header.Rows), int(frame.instance.header.Columns)
-    corners = near.corners(*size)
-    if corners.min() < 0 or (corners >= grid.shape).any():
-        raise _beside(path, frame, of, "a place that reaches out of it")
-    off = np.linalg.norm((exact.corners(*size) - corners) @ grid.affine[:3, :3].T, axis=1).max()
-    if off > _OFF * min(grid.spacing):
-        raise _beside(path, frame, of, f"corners up to {off:.3g} mm beside them")
-    return _cut(labels, near, size)
-
-
-def _cut(labels: NDArray[Any], plane: _Plane, size: tuple[int, int]) -> NDArray[Any]:
-    """The plane (rows, columns) of this size, whose steps are one voxel long and along one axis each."""
-    index: list[Any] = plane.first.tolist()
-    down, across = (int(np.flatnonzero(step)[0]) for step in (plane.along_column, plane.along_row))
-    for axis, step, count in ((down, plane.along_column, size[0]), (across, plane.along_row, size[1])):
-        start, way = index[axis], int(step[axis])
-        stop = start + way * count
-        index[axis] = slice(start, None if stop < 0 else stop, way)
-    found: NDArray[Any] = labels[tuple(index)]
-    return found.T if across < down else found
-
-
-def _beside(path: Path, frame: Frame, of: str, found: str) -> InputError:
-    return InputError(
-        path,
-        expected=f"frames that lie on the voxels of {of}",
-        found=f"{found}, for {frame.name}",
-        remedy="Compare it with a label map of the images that it was made for.",
-    )

@@ -19,7 +19,7 @@ from segkit.io.dicom.image_groups import ALL, Selection, check_alike, selected
 from segkit.io.dicom.left_out import left_out_text
 from segkit.io.dicom.pixels import channels_of, check_pixels, stored_pixels
 from segkit.io.dicom.stack import Stack, stack_of
-from segkit.io.dicom.study import Instance, Series, check_complete
+from segkit.io.dicom.study import Instance, Series, check_complete, fewer_than_counted
 from segkit.io.dicom.uneven import nearest_planes, on_even_planes
 from segkit.io.limits import check_finite, check_memory
 from segkit.volume import Grid
@@ -114,11 +114,13 @@ def open_series(series: Series, selection: Selection = ALL) -> DicomSource:
         raise InputError(
             series.place, expected="images of one kind", found="grey and coloured ones", remedy="Take them apart."
         )
-    notes = check_alike(frames, series.place, series.number, selection)
+    notes = [*check_alike(frames, series.place, series.number, selection)]
+    if not selection.criteria and (note := fewer_than_counted(series)):
+        notes.append(note)
     if series.left_out:
-        notes = (*notes, left_out_text(series.left_out))
+        notes.append(left_out_text(series.left_out))
     stack, dtype = stack_of(frames, series.place), _value_type(frames)
-    return DicomSource(series, stack, samples.pop(), dtype, str(selection), notes)
+    return DicomSource(series, stack, samples.pop(), dtype, str(selection), tuple(notes))
 
 
 def _largest_file(series: Series) -> int:

@@ -18,8 +18,8 @@ from pydicom.uid import UID, ImplicitVRLittleEndian
 
 from segkit.errors import InputError
 from segkit.io.dicom.files import DicomFile, files_of
-from segkit.io.dicom.headers import read_header, read_image_header
-from segkit.io.dicom.left_out import LeftOut, left_out_text, lost, named, suspicious
+from segkit.io.dicom.headers import ImageHeader, guarded, read_header, read_image_header
+from segkit.io.dicom.left_out import LeftOut, left_out_text, named, owners_of, suspicious
 
 log = logging.getLogger(__name__)
 
@@ -108,10 +108,14 @@ def read_study(place: Path) -> list[Series]:
         raise _no_image(place, others, left_out)
     known = {str(each.header.get("SOPInstanceUID")) for instances in groups.values() for each in instances}
     left_out = [each for each in left_out if each.image not in known]  # a damaged copy of what is there is no loss
-    owners = {instance.file: uid for uid, instances in groups.items() for instance in instances}
-    owners = dict(sorted(owners.items(), key=lambda owner: owner[0].key))
+    images = {instance.file: uid for uid, instances in groups.items() for instance in instances}
+    owners = owners_of(left_out, dict(sorted(images.items(), key=lambda image: image[0].key)))
     found_series = [
-        Series(uid, place, _without_copies(instances), tuple(left_out), tuple(lost(left_out, uid, owners)))
+        Series(
+            *(uid, place, _without_copies(instances)),
+            left_out=tuple(left_out),
+            lost=tuple(each for each in left_out if uid in owners[each]),
+        )
         for uid, instances in groups.items()
     ]
     ranked = sorted(found_series, key=_rank)
@@ -125,11 +129,15 @@ def _image(file: DicomFile, *, alone: bool) -> Instance | LeftOut | str:
         InputError: a header that cannot be read, of a file that stands ``alone``.
     """
     try:
-        found = read_image_header(file)
+        with guarded(file):
+            return _image_of(file, read_image_header(file), alone=alone)
     except InputError:
         if alone:
             raise
         return LeftOut(file, "DICOM that cannot be read", is_dicom=True)
+
+
+def _image_of(file: DicomFile, found: ImageHeader, *, alone: bool) -> Instance | LeftOut | str:
     header, modality = found.header, str(found.header.get("Modality") or "no modality")
     if modality in _DERIVED:
         return modality
@@ -167,6 +175,19 @@ def check_complete(series: Series) -> None:
             found=f"{count} that cannot be read and probably belong to it: {named(series.lost)}",
             remedy="Copy them again; or move them elsewhere if they are no part of the scan.",
         )
+
+
+def fewer_than_counted(series: Series) -> str:
+    """A sentence where original images of one acquisition are fewer than their headers count; else nothing."""
+    headers = [instance.header for instance in series.instances]
+    key = "NumberOfSlices" if series.modality == "PT" else "ImagesInAcquisition"
+    counts = {(header.get(key), header.get("AcquisitionNumber")) for header in headers}
+    count, _ = next(iter(counts))
+    images = sum(instance.frames for instance in series.instances)
+    derived = "DERIVED" in (series.header.get("ImageType") or ())
+    if len(counts) > 1 or derived or not isinstance(count, int) or images >= count:
+        return ""
+    return f"{images} of the {count} images are there that its headers count ({key}): the first or last may be missing"
 
 
 def study_uid(file: DicomFile) -> str | None:

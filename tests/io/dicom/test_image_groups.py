@@ -210,15 +210,16 @@ def test_a_screenshot_among_the_images(dicom: Any, tmp_path: Path) -> None:
     assert open_place(tmp_path / "s", "class=CT").grid.shape == (2, 3, 6)
 
 
-def enhanced(dicom: Any, path: Path) -> Path:
-    """Two echoes of three positions in one multi-frame file, the frames taking turns."""
+def enhanced(dicom: Any, path: Path, sequence: str = "MREchoSequence", values: Elements | None = None) -> Path:
+    """Frames at three positions, two at each, that take turns; ``values`` has a pair for each keyword of a sequence."""
     groups = []
     for index in range(6):
-        group, position, echo, content = (dicom.pydicom.Dataset() for _ in range(4))
+        group, position, item = (dicom.pydicom.Dataset() for _ in range(3))
         position.ImagePositionPatient = [0, 0, 5 * (index // 2)]
-        echo.EffectiveEchoTime, content.StackID = [10.0, 30.0][index % 2], "1"
-        group.PlanePositionSequence, group.MREchoSequence = [position], [echo]
-        group.FrameContentSequence = [content]
+        for keyword, pair in (values or {"EffectiveEchoTime": (10.0, 30.0)}).items():
+            setattr(item, keyword, pair[index % 2])
+        group.PlanePositionSequence = [position]
+        setattr(group, sequence, [item])
         groups.append(group)
     shared, directions, measures = (dicom.pydicom.Dataset() for _ in range(3))
     directions.ImageOrientationPatient, measures.PixelSpacing = [1, 0, 0, 0, 1, 0], [2, 3]
@@ -229,6 +230,39 @@ def enhanced(dicom: Any, path: Path) -> Path:
     frames = np.repeat(np.arange(6, dtype=np.int16), 12).reshape(6, 3, 4)
     kind = {"Modality": "MR", "SOPClassUID": dicom.pydicom.uid.EnhancedMRImageStorage}
     return Path(dicom.file(path, frames, **top, **sequences, **kind))
+
+
+MAGNITUDE, PHASE = (["ORIGINAL", "PRIMARY", word, "NONE"] for word in "MP")
+
+
+@pytest.mark.parametrize(
+    ("sequence", "values", "choice"),
+    [
+        ("MREchoSequence", {"EffectiveEchoTime": (10.0, 30.0)}, "te=30"),
+        ("MRImageFrameTypeSequence", {"FrameType": (MAGNITUDE, PHASE)}, "type=P"),
+        ("MRImageFrameTypeSequence", {"ComplexImageComponent": ("MAGNITUDE", "PHASE")}, "complex=PHASE"),
+        ("MRDiffusionSequence", {"DiffusionBValue": (0.0, 1000.0)}, "b=1000"),
+        ("FrameContentSequence", {"TemporalPositionIndex": (1, 2)}, "time=2"),
+        ("FrameContentSequence", {"StackID": ("1", "2")}, "stack=2"),
+        ("FrameContentSequence", {"FrameAcquisitionNumber": (1, 2)}, "acquisition=2"),
+        ("MRModifierSequence", {"InversionTimes": (300.0, 900.0)}, "ti=900"),
+        ("MRTimingAndRelatedParametersSequence", {"FlipAngle": (5.0, 20.0)}, "flip=20"),
+        ("MRArterialSpinLabelingSequence", {"ASLContext": ("LABEL", "CONTROL")}, "label=CONTROL"),
+        ("CTReconstructionSequence", {"ConvolutionKernel": ("B30f", "B70f")}, "kernel=B70f"),
+        ("CTXRayDetailsSequence", {"KVP": (80.0, 140.0)}, "kvp=140"),
+        ("CardiacSynchronizationSequence", {"NominalCardiacTriggerDelayTime": (40.0, 80.0)}, "trigger=80"),
+        (
+            "PixelValueTransformationSequence",
+            {"RescaleSlope": (2, None), "RescaleIntercept": (0, None)},
+            "rescale=none",
+        ),
+    ],
+)
+def test_places_in_an_enhanced_file(dicom: Any, tmp_path: Path, sequence: str, values: Elements, choice: str) -> None:
+    scan = enhanced(dicom, tmp_path / "e.dcm", sequence, values)
+    with pytest.raises(InputError, match=rf"found 2 groups of images .*\n.*\n  --series 1:{choice}  3 images"):
+        open_place(scan)
+    assert open_place(scan, choice).planes(0, 3)[0, 0, 0].tolist() == [1, 3, 5]
 
 
 def test_frames_of_an_enhanced_file(dicom: Any, tmp_path: Path) -> None:
@@ -260,6 +294,30 @@ def test_segments_of_some_frames_refer_to_these(dicom: Any, tmp_path: Path) -> N
         for group in made.PerFrameFunctionalGroupsSequence
     ]
     assert sorted(frames) == [4, 6]
+
+
+PRIVATE = {
+    "Siemens": (0x0019, "SIEMENS MR HEADER", 0x0C, "IS", 1000, "b=1000"),
+    "Philips": (0x2001, "Philips Imaging DD 001", 0x03, "FL", 1000.0, "b=1000"),
+    "GE": (0x0043, "GEMS_PARM_01", 0x39, "IS", [1_000_001_000, 8, 0, 0], "b=1000"),
+    "GE, a part of a complex number": (0x0043, "GEMS_PARM_01", 0x2F, "SS", 1, "complex=PHASE"),
+}
+
+
+@pytest.mark.parametrize(("group", "creator", "element", "kind", "value", "choice"), PRIVATE.values(), ids=PRIVATE)
+def test_places_that_vendors_have(
+    dicom: Any, mixed: Mixed, group: int, creator: str, element: int, kind: str, value: Any, choice: str
+) -> None:
+    place = mixed({}, {})
+    for path in sorted(place.iterdir()):
+        image = dicom.pydicom.dcmread(path)
+        first = [0, *value[1:]] if isinstance(value, list) else type(value)(0)
+        own = value if path.name in ("IM4", "IM5") else first
+        image.private_block(group, creator, create=True).add_new(element, kind, own)
+        image.save_as(path)
+    with pytest.raises(InputError, match=f"--series 1:{choice}  2 images such as IM4"):
+        open_place(place)
+    assert open_place(place, choice).grid.shape == (2, 3, 2)
 
 
 def test_a_mixture_is_never_passed_over_for_another_series(dicom: Any, mixed: Mixed) -> None:

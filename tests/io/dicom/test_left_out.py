@@ -45,8 +45,11 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "cut in the pixels": (lambda path: path.write_bytes(path.read_bytes()[:-4]), "DICOM that is cut short"),
     "text": (lambda path: path.write_text("<html>504 Gateway Time-out</html>"), "an HTML page"),
     "noise": (lambda path: path.write_bytes(b"\xff" * 900), "no DICOM"),
-    "pointer": (lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\n"), "a pointer to a file"),
-    "link": (link_to_nothing, "a link to nothing"),
+    "pointer": (
+        lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\n"),
+        "a pointer of Git LFS without content",
+    ),
+    "link": (link_to_nothing, "a link to /nowhere/at/all, which is not there"),
     "pipe": (pipe, "a pipe"),
     "device": (lambda path: (path.unlink(), path.symlink_to("/dev/zero")), "a device"),
 }
@@ -165,3 +168,21 @@ def test_a_folder_that_cannot_be_entered(place: Path) -> None:
     (place / "closed").chmod(0o700)
     assert found == (set() if os.geteuid() == 0 else {"closed (a folder that cannot be read)"})
     assert files_of(place)[DicomFile(place / "IM0.dcm")] == ""
+
+
+@pytest.mark.parametrize(
+    ("elements", "note"),
+    [
+        ({"ImagesInAcquisition": 6}, "4 of the 6 images are there that its headers count (ImagesInAcquisition)"),
+        ({"ImagesInAcquisition": 4}, ""),
+        ({"ImagesInAcquisition": 6, "ImageType": ["DERIVED", "SECONDARY", "AXIAL"]}, ""),
+        (
+            {"NumberOfSlices": 5, "Modality": "PT"},
+            "4 of the 5 images are there that its headers count",
+        ),
+    ],
+)
+def test_headers_count_the_images(dicom: Any, tmp_path: Path, elements: dict[str, Any], note: str) -> None:
+    notes = open_place(dicom.series(tmp_path / "s", VOXELS, **elements)).notes
+    assert bool(notes) == bool(note)
+    assert all(each.startswith(note) for each in notes)

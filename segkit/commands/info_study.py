@@ -1,0 +1,104 @@
+"""What segkit info says of the folder of a study: a cross-validation, or a sweep."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from segkit.errors import InputError
+from segkit.report.tables import Cell, text_table
+
+CROSS_VALIDATION, SWEEP = "cross_validation", "sweep"
+FOLDS, RESULT, TABLE, FINISHED, BEGUN = (
+    "folds.json",
+    "cross_validation.json",
+    "sweep.csv",
+    "finished.json",
+    "config.yaml",
+)
+"""Files of a study and of its runs."""
+LEFT_OUT = ("message", "precision", "layout")
+"""Columns of sweep.csv that the text leaves out."""
+
+
+def study_facts(folder: Path) -> dict[str, Any] | None:
+    """Return what the study in ``folder`` is, in JSON types; None for a folder of something else.
+
+    Raises:
+        InputError: a study whose files are damaged.
+    """
+    try:
+        if (folder / FOLDS).is_file():
+            return _cross_validation(folder)
+        if (folder / TABLE).is_file():
+            return _sweep(folder)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(
+            folder,
+            expected="the files of a study as segkit wrote them",
+            found=f"{type(error).__name__}: {error}",
+            remedy="The same command that began the study writes them anew.",
+        ) from error
+    return None
+
+
+def _cross_validation(folder: Path) -> dict[str, Any]:
+    folds = [
+        {"fold": number, "state": _state(folder / f"fold_{number}"), "cases": len(cases)}
+        for number, cases in enumerate(json.loads((folder / FOLDS).read_text(encoding="utf-8")))
+    ]
+    facts = {"kind": CROSS_VALIDATION, "path": str(folder), "state": _state(folder), "folds": folds}
+    if not (folder / RESULT).is_file():
+        return facts
+    result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    dice = {name: _spread(values) for name, values in [*result["labels"].items(), ("mean", result["mean"])]}
+    return {**facts, "cases": result["cases"], "dice": dice}
+
+
+def _spread(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "mean": values["mean"],
+        "sd_over_folds": values["sd"],
+        "sd_over_cases": values.get("sd_over_cases"),
+    }
+
+
+def _sweep(folder: Path) -> dict[str, Any]:
+    with (folder / TABLE).open(encoding="utf-8", newline="") as file:
+        runs = [dict(row) for row in csv.DictReader(file)]
+    done = sum(run["status"] == "done" for run in runs)
+    return {"kind": SWEEP, "path": str(folder), "done": done, "failed": len(runs) - done, "runs": runs}
+
+
+def _state(run: Path) -> str:
+    if (run / FINISHED).is_file():
+        return "finished"
+    return "unfinished" if (run / BEGUN).is_file() else "not begun"
+
+
+def study_text(facts: Mapping[str, Any]) -> str:
+    """Return the facts as words and tables."""
+    head = f"{facts['kind'].replace('_', '-')} in {facts['path']}"
+    if facts["kind"] == SWEEP:
+        return f"{head}: {facts['done']} trainings done, {facts['failed']} failed\n{_sweep_table(facts)}"
+    folds = text_table(["fold", "state", "cases held out"], [list(fold.values()) for fold in facts["folds"]])
+    lines = [f"{head}: {facts['state']}", folds]
+    if "dice" in facts:
+        rows = [[name, *values.values()] for name, values in facts["dice"].items()]
+        table = text_table(["label", "mean", "sd over folds", "sd over cases"], rows)
+        lines += ["", f"Dice of {facts['cases']} cases, each predicted by the model that did not see it:", table]
+    return "\n".join(lines)
+
+
+def _sweep_table(facts: Mapping[str, Any]) -> str:
+    header = [name for name in (facts["runs"] or [{}])[0] if name not in LEFT_OUT]
+    return text_table(header, [[_cell(name, run[name]) for name in header] for run in facts["runs"]])
+
+
+def _cell(name: str, value: str) -> Cell:
+    if not value:
+        return None
+    return float(value) if name.startswith("dice") else value

@@ -1,0 +1,32 @@
+"""Folders that are no dataset get the way on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from segkit.dataset_layouts import read_dataset
+from segkit.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (
+            ["a/ct.nii.gz", "a/segmentations/liver.nii.gz"],
+            "found one mask per structure, such as a/segmentations/liver",
+        ),
+        (["image/a.nii", "masks/a.nii"], "found the folders image and masks. Call them images and labels"),
+        (["Dataset001/imagesTr/a.nii"], "found a dataset in the folder Dataset001. Give .*Dataset001"),
+        (["cases.csv", "a.nii"], r"found the CSV file cases.csv. Give the file: .*cases\.csv"),
+        (["p1/t1.nii", "p1/seg.nii"], r"files in folders below, such as p1/seg\.nii. List the files in a CSV file"),
+        ([], "found none of them in this folder. Arrange the files in one of these ways"),
+    ],
+)
+def test_way_on(tmp_path: Path, files: list[str], message: str) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.raises(InputError, match=message):
+        read_dataset(tmp_path)
