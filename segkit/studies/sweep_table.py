@@ -65,6 +65,14 @@ def figures_of(run_dir: Path) -> Figures:
     )
 
 
+def has_finished_runs(table: Path) -> bool:
+    """Whether a sweep.csv names a training that is done."""
+    if not table.is_file():
+        return False
+    with table.open(encoding="utf-8", newline="") as file:
+        return any(row.get("status") == "done" for row in csv.DictReader(file))
+
+
 def sweep_csv(results: Sequence[Result]) -> str:
     """The text of sweep.csv: swept values, status, Dice in the mean and per label, steps, minutes, folder, message."""
     labels = list(dict.fromkeys(name for result in results if result.figures for name in result.figures.labels))
