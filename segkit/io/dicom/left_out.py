@@ -82,6 +82,8 @@ def suspicious(files: Mapping[DicomFile, str]) -> list[LeftOut]:
 def _may_be_slice(file: DicomFile, problem: str, shapes: set[tuple[str, str]]) -> bool:
     if (file.folder, shape(file.name)) in shapes or problem in NO_FILES:
         return True
+    if problem.startswith("a link to ") and not file.path.suffix:
+        return True  # it may have been one to a folder
     return is_called_slice(file.name) if problem == OTHER_CONTENT else looks_like_slice(file.name)
 
 
