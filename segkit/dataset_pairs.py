@@ -62,8 +62,12 @@ def _notices(cases: Sequence[Case]) -> list[str]:
     if not cases:
         return []
     found = why_unfetched(cases[0].images[0])
-    count = "1 case is" if len(cases) == 1 else f"{len(cases)} cases are"
-    return [f"{count} left out, because their files are {found}: {some([case.id for case in cases])}. {fetch(found)}"]
+    count = (
+        "1 case is left out, because its files have"
+        if len(cases) == 1
+        else (f"{len(cases)} cases are left out, because their files have")
+    )
+    return [f"{count} no content: {some([case.id for case in cases])}. The first is {found}. {fetch(found)}"]
 
 
 def _check_partners(
@@ -90,7 +94,7 @@ def _instead(lonely: Sequence[str], rest: Sequence[str], partner: str, not_taken
     beside = [path for path in not_taken if {case_id(path), _without_channel(case_id(path))} & set(lonely)]
     if beside:
         return f"; {counted(beside)} there but not read: {named(beside)}"
-    return f"; without partner is also the {partner} of {some(rest)}" if rest else ""
+    return f", and none for the {partner} of {some(rest)}" if rest else ""
 
 
 def _remedy(scans: Sequence[str], labels: Sequence[str], kind: str) -> str:
