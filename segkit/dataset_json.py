@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -134,13 +133,3 @@ def checked_labels(where: str | Path, labels: Mapping[str, int]) -> dict[str, in
             found = f"{value} for {name} and for {others[0]}"
             raise InputError(where, expected="a value of its own for each label", found=found, remedy="Correct one.")
     return kept
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, OSError, RecursionError) as error:
-        raise InputError(path, expected="JSON", found=str(error), remedy="Correct the file.") from error
-    if not isinstance(content, dict):
-        raise InputError(path, expected="a JSON object", found=type(content).__name__, remedy="Correct the file.")
-    return content

@@ -22,11 +22,12 @@ from segkit.channel_files import case_twice
 from segkit.dataset import Case, Dataset
 from segkit.dataset_csv import read_table
 from segkit.dataset_folders import nnunet_cases, two_folder_cases
-from segkit.dataset_json import channels_of_json, check_ignore, checked_labels, labels_of_json, read_json
+from segkit.dataset_json import channels_of_json, check_ignore, checked_labels, labels_of_json
 from segkit.dataset_json_cases import listed_cases, training_cases
 from segkit.dataset_paths import unreachable
 from segkit.dataset_yaml import FILES, find_yaml, read_names
 from segkit.errors import InputError
+from segkit.files import read_json
 from segkit.io.dicom.files import is_dicom_place
 from segkit.no_dataset import LAYOUTS, no_dataset
 from segkit.one_patient import one_patient_hints

@@ -62,12 +62,9 @@ def _notices(cases: Sequence[Case]) -> list[str]:
     if not cases:
         return []
     found = why_unfetched(cases[0].images[0])
-    count = (
-        "1 case is left out, because its files have"
-        if len(cases) == 1
-        else (f"{len(cases)} cases are left out, because their files have")
-    )
-    return [f"{count} no content: {some([case.id for case in cases])}. The first is {found}. {fetch(found)}"]
+    count, their = ("1 case is", "its") if len(cases) == 1 else (f"{len(cases)} cases are", "their")
+    names = some([case.id for case in cases])
+    return [f"{count} left out, because {their} files have no content: {names}. The first is {found}. {fetch(found)}"]
 
 
 def _check_partners(
@@ -100,7 +97,7 @@ def _instead(lonely: Sequence[str], rest: Sequence[str], partner: str, not_taken
 def _remedy(scans: Sequence[str], labels: Sequence[str], kind: str) -> str:
     if scans and all(name != _without_channel(name) for name in scans) and {*map(_without_channel, scans)} <= {*labels}:
         return "These scans have numbers of channels: call the folders imagesTr and labelsTr, as in nnU-Net's layout."
-    owners = [scan for scan in scans if sum(label.startswith(scan) for label in labels) > 1]
+    owners = [scan for scan in scans[:100] if sum(label.startswith((f"{scan}_", f"{scan}-")) for label in labels) > 1]
     if owners:
         return (
             f"{owners[0]} has several label maps: one mask per structure is not read. Join the masks of a case in one"

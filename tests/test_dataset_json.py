@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from segkit.dataset_json import channels_of_json, check_ignore, checked_labels, labels_of_json, read_json
+from segkit.dataset_json import channels_of_json, check_ignore, checked_labels, labels_of_json
 from segkit.dataset_layouts import read_dataset
 from segkit.errors import InputError
+from segkit.files import read_json
 from segkit.regions import LabelScheme
 
 WHERE = Path("dataset.json")
