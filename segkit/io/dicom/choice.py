@@ -8,8 +8,9 @@ from pathlib import Path, PurePosixPath
 
 from segkit.errors import InputError, SegkitError, SeveralSeries, UsageError
 from segkit.io.dicom.files import DicomFile, place_id
+from segkit.io.dicom.frames import frames_of
 from segkit.io.dicom.headers import guarded
-from segkit.io.dicom.image_groups import ALL, MixedImages, Selection, looks_like_selection, selection_of
+from segkit.io.dicom.image_groups import ALL, Selection, are_scan, looks_like_selection, selection_of
 from segkit.io.dicom.source import DicomSource, open_series
 from segkit.io.dicom.study import LostSlices, Series, read_study
 
@@ -60,10 +61,10 @@ def open_all(place: Path, name: str = "") -> dict[str, DicomSource | InputError]
 
     The name is that of the folders it lies in, below the place, where no other series lies there, and else the place's
     with the number that the series has in the list. ``name`` is what a place is called that is a part of a folder.
-    A series that would be a volume, but is a mixture or has lost slices, is there with what is wrong with it.
+    A scan that is no volume, because it is a mixture or has lost slices, is there with what is wrong with it.
 
     Raises:
-        InputError: no series is a volume.
+        InputError: no series is a scan.
     """
     with guarded(place):
         study = read_study(place)
@@ -87,7 +88,7 @@ def _volumes(place: Path, study: Sequence[Series], name: str) -> dict[str, Dicom
             with guarded(place):
                 found[_name(place, series, study, outer=name)] = open_series(series)
         except InputError as error:
-            if _would_be_volume(error):
+            if _is_scan(series, error):
                 found[_name(place, series, study, outer=name)] = error
                 continue
             log.warning("series %d is left out: %s", series.number, error)
@@ -103,14 +104,19 @@ def _opened(study: Sequence[Series], selection: Selection) -> tuple[list[DicomSo
             with guarded(series.place):
                 sources.append(open_series(series, selection))
         except (InputError, UsageError) as error:
-            refused += [error] if _would_be_volume(error) else []
+            refused += [error] if _is_scan(series, error) else []
             log.debug("%s", error)
     return [source for source in sources if source.grid.shape[2] > 1], refused
 
 
-def _would_be_volume(error: SegkitError) -> bool:
+def _is_scan(series: Series, error: SegkitError) -> bool:
     """Whether a series that cannot be used is a scan that someone may want, and no localizer or picture."""
-    return isinstance(error, LostSlices) or (isinstance(error, MixedImages) and error.is_scan)
+    if isinstance(error, UsageError):
+        return False
+    try:
+        return isinstance(error, LostSlices) or are_scan([f for each in series.instances for f in frames_of(each)])
+    except InputError:
+        return len(series.instances) > 2
 
 
 def _chosen(place: Path, study: Sequence[Series], choice: str) -> tuple[Series | None, Selection]:

@@ -26,6 +26,8 @@ ANY = "any"
 """In place of a value: the property is not looked at."""
 _SAME_PLACE = 0.01
 """mm."""
+_LEAST_PLACES = 3
+"""Positions of a scan that cannot be used, by which it is told from a localizer."""
 _LISTED = 12
 """Groups that a message lists."""
 _WORDS = {each.word: each for each in PROPERTIES}
@@ -33,9 +35,6 @@ _WORDS = {each.word: each for each in PROPERTIES}
 
 class MixedImages(InputError):
     """A series whose images make up more than one volume."""
-
-    is_scan: bool = True
-    """Most images have one direction: it is more than a localizer."""
 
 
 @dataclass(frozen=True)
@@ -206,8 +205,21 @@ def _sharing_a_place(frames: Sequence[Frame]) -> list[list[int]]:
     groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for index, frame in enumerate(frames):
         if frame.position is not None:
-            groups[tuple(np.rint(frame.position / _SAME_PLACE).astype(int).tolist())].append(index)
+            groups[_place(frame)].append(index)
     return [group for group in groups.values() if len(group) > 1]
+
+
+def _place(frame: Frame) -> tuple[int, ...]:
+    return tuple(np.rint(np.asarray(frame.position) / _SAME_PLACE).astype(int).tolist())
+
+
+def are_scan(frames: Sequence[Frame]) -> bool:
+    """Whether most images have one direction, at three positions or more, as those of a localizer do not."""
+    placed = [frame for frame in frames if frame.position is not None and frame.orientation is not None]
+    directions = _WORDS["direction"].values(placed)
+    usual, count = next(iter(Counter(directions).most_common(1)), (None, 0))
+    places = {_place(frame) for frame, direction in zip(placed, directions, strict=True) if direction == usual}
+    return count > len(frames) / 2 and len(places) >= _LEAST_PLACES
 
 
 def _mixed(
@@ -218,7 +230,6 @@ def _mixed(
     for index, key in enumerate(zip(*texts, strict=True)):
         groups[key].append(index)
     told = _telling(list(groups))
-    directions = Counter(_WORDS["direction"].values(frames))
     lines = []
     for key, indices in list(groups.items())[:_LISTED]:
         words = [*selection.criteria, *((wrong[place].of.word, key[place]) for place in told)]
@@ -226,14 +237,12 @@ def _mixed(
         lines.append(_line(number, Selection(tuple(words)), [frames[index] for index in indices], rest))
     more = f"\n  and {len(groups) - _LISTED} more" if len(groups) > _LISTED else ""
     titles = " and ".join(_some([column.of.title for column in wrong], 5).rsplit(", ", 1))
-    error = MixedImages(
+    return MixedImages(
         where,
         expected="images that make up one volume",
         found=f"{len(groups)} groups of images in series {number} that differ in {titles}",
         remedy=f"Choose one by --series, or put its images into a folder of their own:{''.join(lines)}{more}",
     )
-    error.is_scan = max(directions.values()) > len(frames) / 2
-    return error
 
 
 def _telling(keys: Sequence[tuple[str, ...]]) -> list[int]:
