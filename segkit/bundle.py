@@ -18,7 +18,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import safetensors
@@ -110,7 +110,7 @@ def write_bundle(
     place = Path(folder)
     contents = {PLAN: plan_text(plan).encode()}
     if config is not None:
-        contents[CONFIG] = (json.dumps(config, indent=2, ensure_ascii=False) + "\n").encode()
+        contents[CONFIG] = json_bytes(config)
     weights = {}
     for fold, state in states.items():
         content = safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()})
@@ -132,13 +132,39 @@ def _write_all(place: Path, contents: Mapping[str, bytes]) -> None:
 
 
 def pack_bundle(folder: str | Path, file: str | Path) -> Path:
-    """Zip a bundle folder into one .segkit file, without compressing: weights do not shrink."""
+    """Zip a bundle folder into one .segkit file, without compressing: weights do not shrink.
+
+    Paths in config.json are reduced to their last name: where someone's data are is nobody else's business.
+    """
     bundle = read_bundle(folder)
+    config = None if bundle.config is None else json_bytes(without_folders(bundle.config))
+    changed = {} if config is None else {CONFIG: config}
+    files = {**bundle.card["files"], **{name: _receipt(content) for name, content in changed.items()}}
     with atomic_path(file) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(CARD, json.dumps(bundle.card, indent=2, ensure_ascii=False) + "\n")
+        archive.writestr(CARD, json_bytes({**bundle.card, "files": files}))
         for name, receipt in bundle.card["files"].items():
-            archive.writestr(name, read_member(bundle.path, name, receipt))
+            archive.writestr(name, changed[name] if name in changed else read_member(bundle.path, name, receipt))
     return Path(file)
+
+
+def without_folders(value: Any) -> Any:
+    """Return JSON in which of each word that looks like a path only the last name is left.
+
+    >>> without_folders({"path": "/home/me/Task04/", "patch": [16, 16]})
+    {'path': 'Task04', 'patch': [16, 16]}
+    """
+    if isinstance(value, Mapping):
+        return {key: without_folders(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [without_folders(inner) for inner in value]
+    if isinstance(value, str) and {"/", "\\"} & set(value):
+        return PureWindowsPath(value).name  # knows both separators
+    return value
+
+
+def json_bytes(value: Mapping[str, Any]) -> bytes:
+    """Return the content of a JSON file of a bundle."""
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def fill_network(plan: Plan, state: dict[str, Tensor], where: str | Path) -> nn.Module:

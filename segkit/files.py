@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import stat
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from segkit.errors import InputError
 from segkit.processes import has_ended, process_token
@@ -106,6 +109,55 @@ def unwritable(path: str | Path, found: str) -> InputError:
         found=found,
         remedy="Choose another place, or change its permissions or make room there.",
     )
+
+
+def read_bytes(
+    path: str | Path, *, limit: int, expected: str = "a file to read", remedy: str = "Check the path."
+) -> bytes:
+    """Return the content of an ordinary file of at most ``limit`` bytes.
+
+    Raises:
+        InputError: no such file, a pipe or a device, which may never end, or one that is too large.
+    """
+    try:
+        found = os.stat(path)
+        if stat.S_ISREG(found.st_mode) and found.st_size <= limit:
+            return Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(path, expected=expected, found=error.strerror or str(error), remedy=remedy) from error
+    what = f"{found.st_size} bytes" if stat.S_ISREG(found.st_mode) else "a folder, pipe or device"
+    raise InputError(path, expected=f"an ordinary file of at most {limit} bytes", found=what, remedy="Check the path.")
+
+
+JSON_BYTES = 16 << 20
+"""No JSON file that segkit reads is larger."""
+
+
+def read_json(path: str | Path, *, expected: str = "JSON", remedy: str = "Correct the file.") -> dict[str, Any]:
+    """Return the JSON object in a file.
+
+    Raises:
+        InputError: as `read_bytes`; no JSON, or nested or with digits beyond measure; or no object.
+    """
+    content = read_bytes(path, limit=JSON_BYTES, expected=expected, remedy=remedy)
+    return json_object(path, content, expected=expected, remedy=remedy)
+
+
+def json_object(where: str | Path, content: bytes, *, expected: str, remedy: str) -> dict[str, Any]:
+    """Return the JSON object in ``content``, which was read from ``where``.
+
+    Raises:
+        InputError: as `read_json`.
+    """
+    try:
+        value = json.loads(content.decode("utf-8-sig"))
+    except RecursionError as error:
+        raise InputError(where, expected=expected, found="brackets nested beyond measure", remedy=remedy) from error
+    except ValueError as error:
+        raise InputError(where, expected=expected, found=str(error).partition(";")[0], remedy=remedy) from error
+    if not isinstance(value, dict):
+        raise InputError(where, expected="a JSON object", found=type(value).__name__, remedy=remedy)
+    return value
 
 
 def write_text(path: str | Path, text: str) -> None:
