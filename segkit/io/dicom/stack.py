@@ -199,7 +199,8 @@ def _check_uneven(
     unexplained = unexplained_steps(frames, heights)
     if unexplained:
         raise _irregular(frames, heights, usual, unexplained, where)
-    log.info("%s: distances of slices from %.4g to %.4g mm, by design", where, gaps.min(), gaps.max())
+    words = "%s: slices of more than one thickness, from %.4g to %.4g mm apart, are read on even planes"
+    log.info(words, where, gaps.min(), gaps.max())
 
 
 def _same_place(frames: Sequence[Frame], heights: NDArray[np.float64], usual: float, where: str | Path) -> InputError:
