@@ -13,7 +13,7 @@ help:
 	@echo "make demo       phantom data, train, predict, evaluate: see it work (a few minutes)"
 	@echo "make test       the tests, with coverage (under 10 minutes on 2 cores)"
 	@echo "make test-slow  the tests that take minutes: the wheel, trainings on real data"
-	@echo "make test-tools what segkit writes, read by dcmqi, NiiVue, SimpleITK, dciodvfy and storescu"
+	@echo "make test-tools what segkit writes, read by dcmqi, NiiVue, SimpleITK, dciodvfy, storescu ..."
 	@echo "make lint       style, types and the floors of the imports"
 	@echo "make format     let ruff format the code"
 	@echo "make image      the container image, with docker"
@@ -29,7 +29,7 @@ test: $(STAMP)
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow
 
-# dciodvfy and storescu come with apt-get install dicom3tools dcmtk; what is not there is skipped, and the reason said.
+# apt-get install dicom3tools dcmtk plastimatch has dciodvfy, storescu and plastimatch; what is not there is skipped, and the reason said.
 test-tools: $(STAMP) $(TOOLS)/.installed
 	SEGKIT_TOOLS=$(abspath $(TOOLS)) $(BIN)/python -m pytest -m slow -rs tests/tools
 

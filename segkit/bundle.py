@@ -16,9 +16,9 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import safetensors
@@ -39,7 +39,7 @@ from segkit.bundle_card import (
 )
 from segkit.bundle_files import read_member
 from segkit.errors import InputError
-from segkit.files import atomic_path, write_text
+from segkit.files import atomic_path
 from segkit.model_names import CARD
 from segkit.networks import build_network
 from segkit.plans import Plan, plan_text
@@ -110,29 +110,61 @@ def write_bundle(
     place = Path(folder)
     contents = {PLAN: plan_text(plan).encode()}
     if config is not None:
-        contents[CONFIG] = (json.dumps(config, indent=2, ensure_ascii=False) + "\n").encode()
+        contents[CONFIG] = json_bytes(config)
     weights = {}
     for fold, state in states.items():
         content = safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()})
         weights[fold] = f"weights/fold_{fold}-{hashlib.sha256(content).hexdigest()[:8]}.safetensors"
         contents[weights[fold]] = content
-    for name, content in contents.items():
-        with atomic_path(place / name) as temporary:
-            temporary.write_bytes(content)
     full = {**_heading(plan), **card, "weights": weights, "files": {n: _receipt(c) for n, c in contents.items()}}
-    write_text(place / CARD, json.dumps(full, indent=2, ensure_ascii=False) + "\n")
+    _write_all(place, {CARD: (json.dumps(full, indent=2, ensure_ascii=False) + "\n").encode(), **contents})
     _remove_old_weights(place, set(weights.values()))
     return read_bundle(place)
 
 
+def _write_all(place: Path, contents: Mapping[str, bytes]) -> None:
+    """Write every file before the first one is renamed, so that a full disk leaves the old bundle; rename the first
+    file last.
+    """
+    with ExitStack() as renamed:
+        for name, content in contents.items():
+            renamed.enter_context(atomic_path(place / name)).write_bytes(content)
+
+
 def pack_bundle(folder: str | Path, file: str | Path) -> Path:
-    """Zip a bundle folder into one .segkit file, without compressing: weights do not shrink."""
+    """Zip a bundle folder into one .segkit file, without compressing: weights do not shrink.
+
+    Paths in config.json are reduced to their last name: where someone's data are is nobody else's business.
+    """
     bundle = read_bundle(folder)
+    config = None if bundle.config is None else json_bytes(without_folders(bundle.config))
+    changed = {} if config is None else {CONFIG: config}
+    files = {**bundle.card["files"], **{name: _receipt(content) for name, content in changed.items()}}
     with atomic_path(file) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(CARD, json.dumps(bundle.card, indent=2, ensure_ascii=False) + "\n")
+        archive.writestr(CARD, json_bytes({**bundle.card, "files": files}))
         for name, receipt in bundle.card["files"].items():
-            archive.writestr(name, read_member(bundle.path, name, receipt))
+            archive.writestr(name, changed[name] if name in changed else read_member(bundle.path, name, receipt))
     return Path(file)
+
+
+def without_folders(value: Any) -> Any:
+    """Return JSON in which of each word that looks like a path only the last name is left.
+
+    >>> without_folders({"path": "/home/me/Task04/", "patch": [16, 16]})
+    {'path': 'Task04', 'patch': [16, 16]}
+    """
+    if isinstance(value, Mapping):
+        return {key: without_folders(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [without_folders(inner) for inner in value]
+    if isinstance(value, str) and {"/", "\\"} & set(value):
+        return PureWindowsPath(value).name  # knows both separators
+    return value
+
+
+def json_bytes(value: Mapping[str, Any]) -> bytes:
+    """Return the content of a JSON file of a bundle."""
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def fill_network(plan: Plan, state: dict[str, Tensor], where: str | Path) -> nn.Module:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import os
+import stat
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -11,11 +12,10 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from segkit.errors import InputError, OutOfMemoryError
+from segkit.files import JSON_BYTES, json_object
 from segkit.io import available_memory
 from segkit.memory import size_text
 
-JSON_BYTES = 16 << 20
-"""No JSON file of a bundle is larger."""
 _RATIO = 100
 """A zip member that unpacks to more than this many times its size is no model; weights hardly shrink at all."""
 _REMEDY = "The model is damaged or was changed: copy or export it again."
@@ -30,13 +30,7 @@ def read_object(place: Path, name: str, receipt: Mapping[str, Any] | None = None
     content = _read(place, name, JSON_BYTES)
     if receipt is not None:
         _verify(place / name, content, receipt)
-    try:
-        value = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise InputError(place / name, expected="JSON", found=str(error), remedy=_REMEDY) from error
-    if not isinstance(value, dict):
-        raise InputError(place / name, expected="a JSON object", found=type(value).__name__, remedy=_REMEDY)
-    return value
+    return json_object(place / name, content, expected="JSON", remedy=_REMEDY)
 
 
 def read_member(place: Path, name: str, receipt: Mapping[str, Any]) -> bytes:
@@ -65,7 +59,7 @@ def _read(place: Path, name: str, limit: int) -> bytes:
     if free is not None and limit > free:
         raise OutOfMemoryError(f"{place / name}: {size_text(limit)} do not fit into the memory there is.")
     if place.is_dir():
-        return _read_file(place / name, limit)
+        return _read_file(place, name, limit)
     if not place.is_file():
         raise InputError(
             place,
@@ -82,9 +76,15 @@ def _check_name(place: Path, name: str) -> None:
         raise InputError(place, expected="file names inside the bundle", found=repr(name), remedy="Do not use it.")
 
 
-def _read_file(path: Path, limit: int) -> bytes:
+def _read_file(place: Path, name: str, limit: int) -> bytes:
+    path = place / name
     try:
-        size = path.stat().st_size
+        if os.path.realpath(path) != os.path.join(os.path.realpath(place), os.path.normpath(name)):
+            raise _no_file(path, "a link")
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode):
+            raise _no_file(path, "a folder, pipe or device")
+        size = found.st_size
         if size > limit:
             raise _too_large(path, limit, size)
         return path.read_bytes()
@@ -92,6 +92,12 @@ def _read_file(path: Path, limit: int) -> bytes:
         raise _missing(path) from error
     except OSError as error:
         raise InputError(path, expected="a file to read", found=str(error), remedy=_REMEDY) from error
+
+
+def _no_file(path: Path, found: str) -> InputError:
+    return InputError(
+        path, expected="an ordinary file inside the bundle", found=found, remedy="Copy the model with its files."
+    )
 
 
 def _read_zipped(place: Path, name: str, limit: int) -> bytes:

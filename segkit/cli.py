@@ -6,6 +6,7 @@ A verb's module is imported when the verb is typed; nothing else in the package 
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib
 import io
 import json
@@ -14,12 +15,13 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 import segkit
 import segkit.clock
-from segkit.errors import OutOfMemoryError, SegkitError, UsageError
+from segkit.errors import InputError, OutOfMemoryError, SegkitError, UsageError, printable
+from segkit.processes import SIGNAL_CODES, ended_in_order
 from segkit.status_line import WIPE, StatusLine
 
 VERBS: dict[str, tuple[str, str]] = {
@@ -37,9 +39,12 @@ VERBS: dict[str, tuple[str, str]] = {
 
 SPINS = "10000"
 """Some tens of microseconds."""
-SIGNALS = 128
-INTERRUPTED = SIGNALS + 2
-PIPE_CLOSED = SIGNALS + 13
+_OF_THE_SYSTEM = ("EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "EFBIG", "EIO", "ENAMETOOLONG", "ENOTDIR", "ELOOP")
+NOT_OURS = {getattr(errno, name) for name in _OF_THE_SYSTEM if hasattr(errno, name)}
+"""Errors of the system that say something about a path or a disk."""
+LONGEST_NAME = 200
+INTERRUPTED = SIGNAL_CODES + 2
+PIPE_CLOSED = SIGNAL_CODES + 13
 """What shells report for a program that a signal ended: Ctrl-C, a closed pipe."""
 
 
@@ -48,25 +53,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _let_threads_wait()
     if arguments is not None:
         segkit.clock.restart()
+    _open_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # a file's name goes out with the bytes that it has
     words = list(sys.argv[1:] if arguments is None else arguments)
     json_lines = "--json-log" in words
-    with log_to_stderr(json_lines):
+    with log_to_stderr(json_lines), ended_in_order():
         try:
             code = _dispatch([word for word in words if word != "--json-log"])
             sys.stdout.flush()
         except SystemExit as stop:
             code = _code_of(stop)
+            if code > SIGNAL_CODES:
+                _fail("stopped", code, json_lines)
         except BrokenPipeError:
             code = _pipe_closed()
         except KeyboardInterrupt:
             code = _fail("stopped", INTERRUPTED, json_lines)
         except SegkitError as error:
             code = _fail(str(error), error.exit_code, json_lines)
+        except OSError as error:
+            code = _refused_by_system(error, json_lines)
         except Exception as error:
             code = _unexpected(error, json_lines)
     return code
+
+
+def _open_streams() -> None:
+    """Open what the caller has closed (``>&-``), so that no file of ours gets the number of standard output."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r+", encoding="utf-8"))  # noqa: SIM115
 
 
 def _let_threads_wait() -> None:
@@ -121,7 +138,7 @@ def _fail(message: str, code: int, json_lines: bool) -> int:
     if json_lines:
         message = _json_line("ERROR", "segkit", message, exit_code=code)
     else:
-        message = f"segkit: {'error: ' if code < SIGNALS else ''}{message}"
+        message = printable(f"segkit: {'error: ' if code < SIGNAL_CODES else ''}{message}", lines=True)
     print(message, file=sys.stderr, flush=True)
     return code
 
@@ -135,6 +152,22 @@ def _unexpected(error: Exception, json_lines: bool) -> int:
         return _fail(f"a bug in segkit, please report it: {trace}", 1, json_lines)
     sys.stderr.write(trace)
     return _fail("this is a bug in segkit: please report it with the lines above", 1, json_lines)
+
+
+def _refused_by_system(error: OSError, json_lines: bool) -> int:
+    """Say what the system said of a path or a disk, which is nothing to report; other errors are."""
+    if error.errno not in NOT_OURS:
+        return _unexpected(error, json_lines)
+    if error.filename is None:
+        _drop_output()  # it may be standard output that cannot be written
+    name = printable(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else ""
+    short = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
+    place, found = f"{short}: " if short else "", error.strerror or str(error)
+    return _fail(
+        f"{place}the system says: {found}. Check the path, its permissions and the disk.",
+        InputError.exit_code,
+        json_lines,
+    )
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -158,9 +191,14 @@ def _code_of(stop: SystemExit) -> int:
 
 
 def _pipe_closed() -> int:
-    # Python flushes standard output once more at exit and would complain about the same pipe.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _drop_output()
     return PIPE_CLOSED
+
+
+def _drop_output() -> None:
+    """Python flushes standard output once more at exit and would complain about the same pipe or disk."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class JsonLines(logging.Formatter):
@@ -181,10 +219,22 @@ class _Words(logging.Formatter):
     """The bare message; warnings and errors say what they are."""
 
     def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
+        text = printable(super().format(_with_names_in_one_line(record)), lines=True)
         # A status line may stand there.
         start = WIPE if sys.stderr.isatty() else ""
         return start + (text if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {text}")
+
+
+def _with_names_in_one_line(record: logging.LogRecord) -> logging.LogRecord:
+    """Return the record with control characters, ends of lines too, escaped in the names that a message was given.
+
+    A whole message that is passed on as ``%s`` may have several lines.
+    """
+    if not isinstance(record.args, tuple) or record.msg == "%s":
+        return record
+    copy = logging.makeLogRecord(record.__dict__)
+    copy.args = tuple(printable(str(each)) if isinstance(each, str | os.PathLike) else each for each in record.args)
+    return copy
 
 
 @contextmanager

@@ -26,8 +26,8 @@ def nnunet_cases(folder: Path, channels: Sequence[str], ending: str) -> tuple[li
     check_running_numbers(folder / "imagesTr", images, labels)
     scans = group_channels(images, channels)
     cases, notices = _paired(folder / "labelsTr", scans, labels, [*others, *more])
-    for place, excluded in ((folder / "imagesTr", others), (folder / "labelsTr", more)):
-        notices += left_out_notices(place, excluded=excluded, ending=ending)
+    for place, taken, excluded in ((folder / "imagesTr", images, others), (folder / "labelsTr", maps, more)):
+        notices += left_out_notices(place, excluded=excluded, ending=ending, taken=taken)
     return cases, notices
 
 
@@ -39,7 +39,9 @@ def two_folder_cases(folder: Path) -> tuple[list[Case], list[str]]:
     """
     images, labels = (_by_id(place, _files(place)) for place in (folder / "images", folder / "labels"))
     cases, notices = _paired(folder / "labels", {name: (image,) for name, image in images.items()}, labels)
-    return cases, notices + left_out_notices(folder / "images") + left_out_notices(folder / "labels")
+    for place, taken in ((folder / "images", images), (folder / "labels", labels)):
+        notices += left_out_notices(place, taken=list(taken.values()))
+    return cases, notices
 
 
 def _of_ending(folder: Path, ending: str) -> tuple[list[Path], list[Path]]:

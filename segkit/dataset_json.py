@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ _T = TypeVar("_T")
 def channels_of_json(where: Path, channels: Any) -> tuple[str, ...]:
     if isinstance(channels, list):
         return tuple(str(name) for name in channels)
-    if isinstance(channels, dict) and all(key.isdecimal() for key in channels):
+    if isinstance(channels, dict) and all(re.fullmatch(r"[0-9]{1,9}", key) for key in channels):
         return tuple(str(channels[key]) for key in sorted(channels, key=int))
     raise InputError(
         where,
@@ -92,7 +91,7 @@ def _written(where: Path, regions: Mapping[str, tuple[int, ...]], order: Any) ->
 
 
 def _is_whole(text: str) -> bool:
-    return re.fullmatch(r"[+-]?[0-9]+", text) is not None
+    return re.fullmatch(r"[+-]?[0-9]{1,19}", text) is not None
 
 
 def _bad_labels(where: Path, found: str) -> InputError:
@@ -134,13 +133,3 @@ def checked_labels(where: str | Path, labels: Mapping[str, int]) -> dict[str, in
             found = f"{value} for {name} and for {others[0]}"
             raise InputError(where, expected="a value of its own for each label", found=found, remedy="Correct one.")
     return kept
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, OSError) as error:
-        raise InputError(path, expected="JSON", found=str(error), remedy="Correct the file.") from error
-    if not isinstance(content, dict):
-        raise InputError(path, expected="a JSON object", found=type(content).__name__, remedy="Correct the file.")
-    return content

@@ -22,11 +22,12 @@ from segkit.channel_files import case_twice
 from segkit.dataset import Case, Dataset
 from segkit.dataset_csv import read_table
 from segkit.dataset_folders import nnunet_cases, two_folder_cases
-from segkit.dataset_json import channels_of_json, check_ignore, checked_labels, labels_of_json, read_json
+from segkit.dataset_json import channels_of_json, check_ignore, checked_labels, labels_of_json
 from segkit.dataset_json_cases import listed_cases, training_cases
 from segkit.dataset_paths import unreachable
 from segkit.dataset_yaml import FILES, find_yaml, read_names
 from segkit.errors import InputError
+from segkit.files import read_json
 from segkit.io.dicom.files import is_dicom_place
 from segkit.no_dataset import LAYOUTS, no_dataset
 from segkit.one_patient import one_patient_hints
@@ -172,9 +173,10 @@ def _named(folder: Path, content: dict[str, Any], cases: Sequence[Case], notices
 
 def _other_number(promised: Any, count: int) -> list[str]:
     """Return a notice where the numTraining of a dataset.json is not the number of cases."""
-    if not str(promised).isdecimal() or int(promised) == count:
+    text = str(promised)
+    if not text.isdecimal() or text.lstrip("0") == str(count):
         return []
-    return [f"dataset.json promises {promised} cases (numTraining), found {count}"]
+    return [f"dataset.json promises {text[:20]} cases (numTraining), found {count}"]
 
 
 def _channel_names(folder: Path, content: dict[str, Any]) -> tuple[str, ...]:

@@ -11,7 +11,19 @@ SegkitError                 1   never raised itself
 
 from __future__ import annotations
 
+import re
 from os import PathLike
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""What moves the cursor, changes colors, ends a line or turns the direction of writing."""
+
+
+def printable(text: str, *, lines: bool = False) -> str:
+    """Return ``text`` with control characters as ``\\u001b``, so that a file's name cannot act on a terminal.
+
+    With ``lines`` ends of lines and tabs are left as they are.
+    """
+    return _CONTROL.sub(lambda found: found[0] if lines and found[0] in "\n\t" else f"\\u{ord(found[0]):04x}", text)
 
 
 class SegkitError(Exception):
@@ -36,7 +48,7 @@ class InputError(SegkitError):
     exit_code = 3
 
     def __init__(self, where: str | PathLike[str], *, expected: str, found: str, remedy: str) -> None:
-        super().__init__(f"{where}: expected {expected}, found {found}. {remedy}")
+        super().__init__(f"{printable(str(where))}: expected {expected}, found {found}. {remedy}")
 
 
 class OutOfMemoryError(SegkitError):

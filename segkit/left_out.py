@@ -44,10 +44,13 @@ def folders_with_scans(folder: Path) -> list[Path]:
     return [path for path in inside if os.access(path, os.R_OK | os.X_OK) and readable_files(path)]
 
 
-def left_out_notices(folder: Path, *, excluded: Sequence[Path] = (), ending: str = "") -> list[str]:
+def left_out_notices(
+    folder: Path, *, excluded: Sequence[Path] = (), ending: str = "", taken: Sequence[Path] = ()
+) -> list[str]:
     """Return a sentence for each kind of input in ``folder`` that is not read.
 
-    ``excluded`` are files that do not end in ``ending``, the file_ending of a dataset.json.
+    ``excluded`` are files that do not end in ``ending``, the file_ending of a dataset.json; ``taken`` are read, among
+    them folders of DICOM.
     """
     notices = []
     if excluded:
@@ -61,7 +64,7 @@ def left_out_notices(folder: Path, *, excluded: Sequence[Path] = (), ending: str
             f"{counted(foreign)} left out, because the format is not read: {named(foreign)}."
             " Convert, for example to .nii.gz."
         )
-    nested = folders_with_scans(folder)
+    nested = [path for path in folders_with_scans(folder) if path not in taken]
     if nested:
         notices.append(
             f"files in subfolders are left out: {named(nested)}. Move them up, or name every file in a CSV file."

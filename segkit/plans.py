@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from segkit.errors import InputError
+from segkit.files import read_json
 from segkit.plan_ranges import DataRanges, ranges_of_json
 from segkit.plan_values import NormKind, Scheme, problems
 from segkit.regions import membership, target_values
@@ -235,13 +236,7 @@ def read_plan(path: str | Path) -> Plan:
     Raises:
         InputError: no such file, not JSON, or not a plan.
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(path, expected="a plan as JSON", found=str(error), remedy=WRITER) from error
-    if not isinstance(content, dict):
-        raise InputError(path, expected="a JSON object", found=type(content).__name__, remedy=WRITER)
-    return Plan.from_dict(content, path)
+    return Plan.from_dict(read_json(path, expected="a plan as JSON", remedy=WRITER), path)
 
 
 def plan_text(plan: Plan) -> str:

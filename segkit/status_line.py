@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from segkit.clock import duration
+from segkit.errors import printable
 
 log = logging.getLogger(__name__)
 PROGRESS = logging.getLogger("segkit.progress")
@@ -47,6 +48,7 @@ class StatusLine:
 
     def write(self, text: str, *, last: bool = False) -> None:
         """Show ``text``; the ``last`` one stays."""
+        text = printable(text, lines=True)
         if self.as_log:
             log.info("%s", text)
             return

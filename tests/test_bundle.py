@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import tracemalloc
 import zipfile
@@ -299,3 +300,30 @@ def test_agreement_that_cannot_be(folder: Path, found: object) -> None:
     edit_card(folder, bfloat16=found)
     with pytest.raises(InputError, match=r"expected bfloat16 with the number of cases and the Dice, 0 to 1, of labels"):
         read_bundle(folder)
+
+
+@pytest.mark.parametrize("name", ["bundle.json", "plan.json", "weights"])
+def test_links_and_pipes_in_a_bundle_are_refused(folder: Path, tmp_path: Path, name: str) -> None:
+    (folder / name).rename(tmp_path / "elsewhere")
+    (folder / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="expected an ordinary file inside the bundle, found a link"):
+        read_bundle(folder).networks()
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(InputError, match=r"found a folder, pipe or device|Not a directory"):
+        read_bundle(folder).networks()
+
+
+def test_a_bundle_in_a_linked_folder_is_read(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(folder, target_is_directory=True)
+    assert read_bundle(tmp_path / "link").networks()
+
+
+def test_an_exported_model_names_no_folder_of_its_maker(folder: Path, tmp_path: Path) -> None:
+    bundle = read_bundle(folder)
+    config = {"dataset": {"path": "/home/me/Task04/"}, "run_dir": r"C:\Users\me\runs\a", "patch": [8, 8], "none": None}
+    write_bundle(folder, bundle.plan, bundle.card, {name: bundle.state(name) for name in bundle.folds}, config)
+    packed = read_bundle(pack_bundle(folder, tmp_path / "a.segkit"))
+    assert packed.config == {"dataset": {"path": "Task04"}, "run_dir": "a", "patch": [8, 8], "none": None}
+    assert packed.hash == read_bundle(folder).hash
+    assert packed.networks()

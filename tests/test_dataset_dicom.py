@@ -100,6 +100,12 @@ def test_two_folders(root: Path) -> None:
     check(dataset)
 
 
+def test_a_picture_among_the_slices_is_no_reason_for_a_notice(root: Path) -> None:
+    (root / "images/p.1/screenshot.png").write_bytes(b"")
+    dataset = read_dataset(root)
+    assert (len(dataset.cases), dataset.notices) == (3, ())
+
+
 def test_csv_names_folders_zips_and_files(root: Path) -> None:
     lines = ["case,image,label", "a,images/p.1,labels/p.1.dcm", "b,images/p3.zip,labels/p3.dcm"]
     (root / "t.csv").write_text("\n".join(lines))

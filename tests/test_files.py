@@ -11,7 +11,7 @@ import pytest
 
 from segkit.errors import InputError
 from segkit.file_names import readable_files
-from segkit.files import atomic_path, write_text
+from segkit.files import atomic_path, make_folder, remove_leftovers, remove_leftovers_of_ended, write_text
 
 
 def test_text_is_written_as_utf8(tmp_path: Path) -> None:
@@ -66,6 +66,23 @@ with atomic_path("a.nii") as temporary:
     with subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline().strip() == b"half"
+        (left,) = tmp_path.iterdir()
+        remove_leftovers_of_ended(tmp_path)
+        assert left.exists()  # its writer runs
         process.kill()
     assert readable_files(tmp_path) == []
     assert not (tmp_path / "a.nii").exists()
+    (tmp_path / f".{'0' * 32}.nii").touch()  # of another machine, or of an older version
+    (tmp_path / ".mine").touch()
+    remove_leftovers_of_ended(tmp_path, tmp_path / "none")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".00000000000000000000000000000000.nii", ".mine"]
+    remove_leftovers(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".mine"]
+
+
+def test_folders_that_were_made_are_named(tmp_path: Path) -> None:
+    assert make_folder(tmp_path / "a/b") == [tmp_path / "a/b", tmp_path / "a"]
+    assert make_folder(tmp_path / "a/b") == []
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file: expected a place that can be written to, found file exists"):
+        make_folder(tmp_path / "file")

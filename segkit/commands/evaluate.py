@@ -19,7 +19,7 @@ REFERENCES is a label map, a folder of label maps, or a dataset: then its names 
 that have a prediction count. Without such names those in the label maps or in the records beside them (predict --stats)
 are used. Its regions are compared as regions, and voxels with its ignore label are left out. Files
 belong together when their names agree up to the suffix; CASE_seg also fits CASE. One of the two may be a DICOM-SEG,
-which is put on the grid of the other: its segments have the values of their names.
+which is put on the grid of the other. Segments of DICOM-SEG and of 3D Slicer (.seg.nrrd) are compared by their names.
 
 dice, iou             overlap in voxels; 1 is perfect
 hd95_mm               the larger of the two 95th percentiles of the distances from one surface to the other, in mm

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from segkit.bundle_card import ModelCard, open_card
 from segkit.commands.flags import Parser
-from segkit.errors import UsageError
+from segkit.errors import UsageError, printable
 from segkit.model_names import ensemble, resolve_model
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ def run(arguments: Sequence[str]) -> int:
         if path.exists() and not given.overwrite:
             raise UsageError(f"{path} exists already; --overwrite replaces it")
     writer(cards[0], given.out, given.fold)
-    print(given.out)
+    print(printable(str(given.out)))
     return 0
 
 

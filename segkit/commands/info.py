@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ from typing import Any
 from segkit.bundle_card import ModelCard, bundle_place, open_card
 from segkit.commands.flags import Parser
 from segkit.commands.info_study import CROSS_VALIDATION, SWEEP, study_facts, study_text
-from segkit.file_names import READABLE, suffix_of
+from segkit.errors import InputError, printable
+from segkit.file_names import READABLE, listed, suffix_of
 from segkit.io import open_source
 from segkit.io.dicom.files import is_dicom_place
-from segkit.model_names import CARD, ensemble, is_model, resolve_model
+from segkit.model_names import CARD, SUFFIX, ensemble, is_model, resolve_model
 from segkit.planning.norm_report import norm_report
 from segkit.plans import Plan, read_plan
 from segkit.preprocessing.orient import to_ras
@@ -45,11 +47,23 @@ def _facts(what: str) -> list[dict[str, Any]]:
         plan = read_plan(path)
         return [{"kind": "plan", "path": what, **plan_facts(plan), "norms": norm_rows(plan)}]
     place = path.parent if path.name == CARD else resolve_model(what)
+    if place.is_file() and place.suffix != SUFFIX and not zipfile.is_zipfile(place):
+        raise _unknown(place)
     study = study_facts(place)
     if study and not is_model(place):
         return [study]
     facts = [model_facts(open_card(each)) for each in ensemble(place)]
     return [{**each, "study": study} for each in facts] if study else facts
+
+
+def _unknown(path: Path) -> InputError:
+    return InputError(
+        path,
+        expected=f"a model (a folder or {SUFFIX}), a plan (.json), DICOM, or a scan in one of the formats "
+        f"{listed(READABLE)}",
+        found=f"the suffix {suffix_of(path)!r}" if suffix_of(path) else "no suffix",
+        remedy="Convert a scan of another format, for example to .nii.gz.",
+    )
 
 
 def _is_scan(path: Path) -> bool:
@@ -162,7 +176,7 @@ def _words(value: Any, between: str = ", ") -> str:
         return between.join(_words(inner) for inner in value) or "none"
     if isinstance(value, float):
         return f"{value:.6g}"
-    return "as it is" if value is None else str(value)
+    return "as it is" if value is None else printable(str(value))
 
 
 def _parser() -> Parser:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from segkit import inference
 from segkit.commands.predict_flags import parser
 from segkit.commands.scan_progress import ScanProgress
-from segkit.errors import SomeCasesFailed, UsageError
+from segkit.errors import SomeCasesFailed, UsageError, printable
 from segkit.file_names import DICOM, suffix_of
 from segkit.inference.batch import Outcome, predict_job, predict_jobs, read_outcomes, skipped, write_outcomes
 from segkit.inference.channels import ModelChannels, model_channels
@@ -71,7 +71,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _leave(job: Job) -> None:
     """Say that a finished label map stays as it is, and what it lacks of what was asked for."""
-    print(job.output)
+    print(printable(str(job.output)))
     if job.missing:
         names = " and ".join(path.name for path in job.missing)
         log.warning("%s is left as it is, without %s; --overwrite predicts it anew", job.output, names)
@@ -98,7 +98,7 @@ def _predict_one(predictor: Predictor, jobs: Sequence[Job], finish: Finish) -> N
     for job in jobs:
         with ScanProgress(1) as progress:
             predict_job(predictor, job, finish, progress.of_scan(0))
-        print(job.output)
+        print(printable(str(job.output)))
 
 
 def _predict_many(
@@ -120,7 +120,7 @@ def _predict_many(
             outcomes.append(outcome)
             write_outcomes(record, earlier, outcomes)
             if outcome.output:
-                print(outcome.output, flush=True)
+                print(printable(outcome.output), flush=True)
     if stats:
         write_stats(stats, read_outcomes(record))
     failed = sum(outcome.status == "failed" for outcome in outcomes)

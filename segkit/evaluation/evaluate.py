@@ -113,7 +113,7 @@ def _warn_of_tolerance(tolerance: float, grids: Sequence[Grid]) -> None:
 
 
 def _compare(pair: Pair, pairs: Pairs, only_named: bool, tolerance: float) -> _Compared:
-    predicted, reference, found = read_pair(pair, pairs.labels or {}, only_known=only_named)
+    predicted, reference, found = read_pair(pair, pairs.labels or {}, values=pairs.values, only_known=only_named)
     annotated, predicts_ignore = None, False
     if pair.ignore is not None:
         predicts_ignore = bool((predicted.array == pair.ignore).any())

@@ -17,7 +17,7 @@ from segkit.volume import Grid, Volume
 
 
 def read_pair(
-    pair: Pair, known: Mapping[str, Structure], *, only_known: bool = False
+    pair: Pair, known: Mapping[str, Structure], *, values: Mapping[str, int] | None = None, only_known: bool = False
 ) -> tuple[Volume, Volume, dict[str, int]]:
     """Return the prediction, the reference, and the names of values that the files bring beside the ``known`` ones.
 
@@ -40,7 +40,7 @@ def read_pair(
         reference, names = _on_grid(pair.reference, predicted.grid, known, of=pair.prediction, scan=pair.scan)
         return predicted, reference, names
     predicted, reference = on_one_grid(pair, predicted, read_labels(pair.reference))
-    return _by_name(pair, predicted, reference, _values(known, pair.ignore), only_known=only_known)
+    return _by_name(pair, predicted, reference, values or _values(known, pair.ignore), only_known=only_known)
 
 
 def _values(known: Mapping[str, Structure], ignore: int | None) -> dict[str, int]:

@@ -62,6 +62,8 @@ class Pairs:
     """Number of references, with and without a prediction."""
     in_records: Mapping[str, Structure] = field(default_factory=dict)
     """Names that count where neither ``labels`` nor the label maps themselves have any."""
+    values: Mapping[str, int] | None = None
+    """What names inside label files stand for, where a dataset says it; see `Dataset.value_names`."""
 
 
 def find_pairs(
@@ -84,8 +86,7 @@ def find_pairs(
     check_order(predictions, references, references_are_dataset=whole)
     _note_foreign(predictions, references)
     if whole:
-        dataset = read_dataset(references, ignore=ignore)
-        dataset = dataset if labels else named(dataset)
+        dataset = _named_dataset(references, labels, ignore)
         pairs = _of_dataset(predictions, dataset)
         names = dict(labels or _structures(dataset))
         _names_in_records(names, pairs)
@@ -93,7 +94,7 @@ def find_pairs(
         missing = tuple(sorted(known.intersection(failed_cases(predictions)) - {pair.case for pair in pairs}))
         if missing:
             log.warning("cases of the dataset that failed to be predicted: %s", some(missing))
-        return Pairs(pairs, names, missing, dataset.ignore, total=len(known))
+        return Pairs(pairs, names, missing, dataset.ignore, total=len(known), values=dataset.value_names)
     beside = _scheme_beside(references)
     names = dict(labels or _structures(beside))
     ignore = beside.ignore if ignore is None else ignore
@@ -103,13 +104,21 @@ def find_pairs(
     found = {case_id(path): path for path in _label_files(references)}
     found = {case: path for case, path in found.items() if not _is_beside(case, found)}
     pairs = _matched(_by_case(predictions), found, predictions, references, ignore=ignore)
-    names = names or _names_of_references(references, pairs) or {}
+    names = names or _names_of_references(references, pairs)
     paired = {pair.case for pair in pairs}
     missing = tuple(case for case in found if case not in paired)
     if references.is_dir() and predictions.is_dir():
         warn_of_missing(missing, len(pairs), references)
     in_records = _names_in_records(names, pairs)
     return Pairs(pairs, names or None, missing, ignore, total=len(found), in_records=in_records)
+
+
+def _named_dataset(references: Path, labels: Mapping[str, Structure] | None, ignore: int | None) -> Dataset:
+    """Return the dataset of the references; with ``labels`` no voxel is read to name it."""
+    plain = {name: value for name, value in (labels or {}).items() if isinstance(value, int)}
+    dataset = read_dataset(references, labels=plain, ignore=ignore)
+    # A scan that cannot be read is none of evaluation's business.
+    return named(dataset, skip_unreadable=bool(labels)) if plain or not labels else dataset
 
 
 def _names_in_records(names: Mapping[str, Structure], pairs: Sequence[Pair]) -> dict[str, Structure]:
@@ -163,18 +172,24 @@ def _scheme_beside(references: Path) -> LabelScheme:
     return LabelScheme(dataset.labels, dataset.regions, dataset.ignore)
 
 
-def _names_of_references(references: Path, pairs: Sequence[Pair]) -> dict[str, Structure] | None:
-    """Return the names that reference files give their values, where nothing else names them.
+def _names_of_references(references: Path, pairs: Sequence[Pair]) -> dict[str, Structure]:
+    """Return the names that reference files give their values, in the values that the predictions have for them.
 
     Raises:
         InputError: they contradict each other, or number their names differently beside files without names.
     """
     files = {pair.reference: names_in(pair.reference) for pair in pairs}
     if not any(files.values()):
-        return None
+        return {}
     common = common_names(references, files)
-    others = [path for pair in pairs for path in (pair.prediction, pair.reference) if suffix_of(path) != DICOM]
-    if not all(names_in(path) for path in others):
+    beside = names_beside(pair.prediction for pair in pairs).items()
+    predicted = {name: value for name, value in beside if isinstance(value, int)}
+    if predicted:
+        free = max([*predicted.values(), *common.values()]) + 1
+        others = [name for name in common if name not in (*predicted, "background")]
+        return {**predicted, **{name: free + place for place, name in enumerate(others)}}
+    others = [str(path) for pair in pairs for path in (pair.prediction, pair.reference) if not names_in(path)]
+    if others:
         joint_names(references, files, common)
     return {name: value for name, value in common.items() if name != "background"}
 

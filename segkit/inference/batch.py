@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segkit.errors import SegkitError, UsageError
+from segkit.errors import SegkitError, UsageError, printable
 from segkit.file_names import DICOM, suffix_of
 from segkit.files import write_text
 from segkit.inference.dicom_outputs import (
@@ -196,7 +196,10 @@ def _attempt(predictor: Predictor, job: Job, finish: Finish, progress: Progress 
         message = str(error)
     except Exception as error:  # whatever one scan brings up, the others of a night's work go on
         log.debug("unexpected", exc_info=True)
-        message = f"{type(error).__name__}: {error}"
+        message = (
+            f"{printable(str(job.scan.where))}: this scan cannot be predicted ({type(error).__name__}: {error}). It is "
+            "damaged in a way that segkit does not know, or segkit has a bug: please report it"
+        )
     else:
         notes = job.scan.notes
         return Outcome(job.scan.id, "done", seconds=_since(started), output=str(job.output), notes=notes)

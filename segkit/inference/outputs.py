@@ -25,7 +25,7 @@ from segkit.file_names import (
     records_of,
     suffix_of,
 )
-from segkit.files import unwritable
+from segkit.files import remove_leftovers_of_ended, unwritable
 from segkit.inference.record import is_record
 from segkit.inference.scan import Scan
 from segkit.io import is_slide
@@ -156,7 +156,7 @@ def plan_jobs(
 
 
 def check_jobs(jobs: Sequence[Job], existing: Existing) -> None:
-    """Refuse, before any work, outputs that must not or cannot be written.
+    """Refuse, before any work, outputs that must not or cannot be written; remove what killed processes left there.
 
     Raises:
         UsageError: a file that would overwrite a scan or another output, or that exists and is not to be replaced.
@@ -177,8 +177,10 @@ def check_jobs(jobs: Sequence[Job], existing: Existing) -> None:
         if existing == "refuse" and os.path.exists(path):
             raise UsageError(f"{path} exists already; --overwrite replaces it, --continue leaves it as it is")
         written.add(path)
-    for folder in {path.parent for path in written}:
+    folders = {path.parent for path in written}
+    for folder in folders:
         _check_folder(folder)
+    remove_leftovers_of_ended(*folders)
 
 
 def _check_source(scan: Scan, path: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import logging
 from collections.abc import Iterator, Mapping
@@ -13,6 +11,7 @@ from typing import Any
 from segkit.errors import UsageError
 from segkit.file_names import records_of
 from segkit.files import write_text
+from segkit.report.tables import csv_text
 
 log = logging.getLogger(__name__)
 
@@ -58,14 +57,10 @@ def write_stats(path: Path, outcomes: Mapping[str, Mapping[str, Any]]) -> None:
             rows += [_row(case, label, figures, warnings) for label, figures in record["labels"].items()]
     if lacking:
         log.warning("%s: cases without figures: %d, such as %s", path, len(lacking), lacking[0])
-    text = io.StringIO()
-    table = csv.DictWriter(
-        text, list(dict.fromkeys([*FIRST, *(key for row in rows for key in row)])), lineterminator="\n"
-    )
-    table.writeheader()
-    table.writerows(rows)
+    columns = list(dict.fromkeys([*FIRST, *(key for row in rows for key in row)]))
+    text = csv_text(columns, ([row.get(name) for name in columns] for row in rows))
     # The name of a file need not be one that UTF-8 can say.
-    write_text(path, text.getvalue().encode("utf-8", "backslashreplace").decode())
+    write_text(path, text.encode("utf-8", "backslashreplace").decode())
 
 
 def _record(path: Path) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.errors import InputError
+from segkit.errors import InputError, printable
 from segkit.volume import Grid
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def warn_of_shear(where: str | Path, grid: Grid) -> None:
 @lru_cache(maxsize=4096)
 def warn_once(message: str) -> None:
     """Log a warning that many reads of one file would repeat."""
-    log.warning("%s", message)
+    log.warning("%s", printable(message))
 
 
 def _angle(cosines: NDArray[Any]) -> float:

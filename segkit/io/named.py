@@ -64,15 +64,14 @@ def _by_names(dataset: Dataset, files: Mapping[Path, Mapping[str, int]], skip_un
     others = labels_in([path for path, names in files.items() if not names], skip_unreadable=skip_unreadable)
     values = joint_names(dataset.root, files, common) if others else common
     ignore = values.get("ignore", dataset.ignore)
-    labels = {name: value for name, value in values.items() if name not in ("ignore", "background")}
-    notices = (*dataset.notices, *unnamed_notices(files, labels))
+    labels = {name: value for name, value in values.items() if name != "background" and value != ignore}
     more = [value for value in others if value not in (*values.values(), ignore)]
     return dataclasses.replace(
         dataset,
         labels={**labels, **{f"label_{value}": value for value in more}},
         ignore=ignore,
-        value_names={**labels, **_special(ignore)},
-        notices=notices,
+        value_names={**values, **_special(ignore)},
+        notices=(*dataset.notices, *unnamed_notices(files, labels)),
     )
 
 
@@ -86,9 +85,17 @@ def _of_known_labels(dataset: Dataset, files: Mapping[Path, Mapping[str, int]], 
             found=", ".join(absent),
             remedy="Correct the names in dataset.labels; names decide, whatever number a file gives them.",
         )
-    values = {**dataset.labels, **_special(dataset.ignore)}
-    notices = (*dataset.notices, *unnamed_notices(files, dataset.labels))
-    return dataclasses.replace(dataset, value_names=values, notices=notices)
+    ignore = dataset.ignore
+    if ignore is None and "ignore" in common:
+        ignore = max([*common.values(), *dataset.labels.values()]) + 1  # whatever it is in the files, no label has this
+    # What is not annotated must not become background, whatever the files call it.
+    not_annotated = {name: value for name, value in common.items() if value == ignore and name not in dataset.labels}
+    return dataclasses.replace(
+        dataset,
+        ignore=ignore,
+        value_names={**not_annotated, **dataset.labels, **_special(ignore)},
+        notices=(*dataset.notices, *unnamed_notices(files, dataset.labels)),
+    )
 
 
 def _special(ignore: int | None) -> dict[str, int]:

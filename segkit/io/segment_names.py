@@ -25,6 +25,7 @@ from segkit.io.nrrd_header import END
 Extra = Literal["error", "background", "keep"]
 """What becomes of a name in a file that is not among the known ones."""
 
+_USUAL_HEADER = 1 << 16
 _ENTRY = re.compile(r"Segment([0-9]{1,6})_(Name|LabelValue):=(.*)")
 _SAYS_NOTHING = re.compile(r"((segment|label|region|value)?[\s_-]*[0-9]+|foreground)", re.IGNORECASE)
 """Names that 3D Slicer (Segment_1) and segkit (label_1, foreground) make up where nobody gave one."""
@@ -51,12 +52,14 @@ def _names_in_nrrd(path: Path) -> dict[str, int]:
     entries: dict[str, dict[str, str]] = {}
     try:
         with path.open("rb") as file:
-            header = re.split(END, file.read(LONGEST_HEADER), maxsplit=1)[0]
+            header = file.read(_USUAL_HEADER)
+            if not re.search(END, header):
+                header += file.read(LONGEST_HEADER - _USUAL_HEADER)
     except OSError as error:
         raise InputError(
             path, expected="a file that can be read", found=str(error.strerror), remedy="Check its permissions."
         ) from error
-    for line in header.decode("utf-8", errors="replace").splitlines():
+    for line in re.split(END, header, maxsplit=1)[0].decode("utf-8", errors="replace").splitlines():
         match = _ENTRY.fullmatch(line.rstrip())
         if match:
             entries.setdefault(match[1], {})[match[2]] = match[3].strip()

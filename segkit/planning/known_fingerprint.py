@@ -13,6 +13,7 @@ from typing import Any
 from segkit import __version__
 from segkit.dataset import Dataset
 from segkit.files import write_text
+from segkit.locks import turn
 from segkit.planning.case_facts import CaseFacts
 from segkit.planning.channel_facts import ChannelFacts
 from segkit.planning.fingerprint import SAMPLES, THREADS, Fingerprint, Intensity, Progress, measure, warn_of
@@ -34,13 +35,21 @@ def known_or_measured(dataset: Dataset, store: Path, progress: Progress | None =
     contents = _contents(dataset, progress)
     place = store / f"fingerprint-{_key(dataset, contents)}.json"
     fingerprint = _read(place, dataset)
-    if fingerprint:
-        for facts in fingerprint.cases:
-            warn_of(facts)
-        return fingerprint
+    if fingerprint is None:
+        with turn(place):
+            fingerprint = _read(place, dataset)  # another process may have measured it meanwhile
+            if fingerprint is None:
+                return _measured(dataset, contents, place, progress)
+    for facts in fingerprint.cases:
+        warn_of(facts)
+    return fingerprint
+
+
+def _measured(dataset: Dataset, contents: list[str], place: Path, progress: Progress | None) -> Fingerprint:
+    """Measure, and keep what was measured."""
     fingerprint = measure(dataset, progress)
     if _contents(dataset) == contents:  # else a file has changed since its content was taken
-        mark_store(store)
+        mark_store(place.parent)
         # Without the cases' ids, which may name patients.
         nameless = [dataclasses.replace(facts, id="") for facts in fingerprint.cases]
         write_text(place, json.dumps(dataclasses.asdict(dataclasses.replace(fingerprint, cases=tuple(nameless)))))

@@ -13,9 +13,10 @@ import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
+from isal import isal_zlib
 from numpy.typing import NDArray
 
 from segkit.files import atomic_path
@@ -33,6 +34,11 @@ SMALL = 1 << 20
 
 LONGEST_HEADER = 1 << 24
 """Bytes; a line per label is far less."""
+
+METADATA, CHECKSUM = "__metadata__", "crc32"
+"""Where the header keeps the checksum; safetensors allows any text there."""
+AT_ONCE = 1 << 20
+"""Bytes that are read at once."""
 
 Box = tuple[slice, ...]
 
@@ -69,26 +75,44 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """
     names = {dtype: name for name, dtype in TYPES.items()}
     ordered = sorted(arrays.items(), key=lambda item: -item[1].itemsize)
-    header, end = {}, 0
+    header: dict[str, Any] = {}
+    end = checksum = 0
     for name, array in ordered:
         offsets = [end, end + array.nbytes]
         header[name] = {"dtype": names[array.dtype], "shape": list(array.shape), "data_offsets": offsets}
         end += array.nbytes
-    text = json.dumps(header).encode()
+        checksum = isal_zlib.crc32(_bytes(array), checksum)
+    text = json.dumps({METADATA: {CHECKSUM: _with_header(checksum, header)}, **header}).encode()
     text += b" " * (-len(text) % 8)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for _, array in ordered:
-            file.write(array.reshape(-1).view(np.uint8).data)
+            file.write(_bytes(array))
 
 
-def map_arrays(path: Path) -> ArrayFile | None:
-    """The arrays of a file; None where it is not there or not whole, as after a loss of power."""
+def _bytes(array: NDArray[Any]) -> memoryview:
+    return array.reshape(-1).view(np.uint8).data
+
+
+def _with_header(checksum: int, header: Mapping[str, Any]) -> str:
+    """The checksum of the arrays and of what the header says of them, as 8 hex digits."""
+    return f"{isal_zlib.crc32(json.dumps(header).encode(), checksum):08x}"
+
+
+def map_arrays(path: Path, *, verify: bool = False) -> ArrayFile | None:
+    """The arrays of a file; None where it is not there or not whole, as after a loss of power.
+
+    With ``verify`` every byte is read, and None returned where one has changed; files of older versions have no
+    checksum to compare with.
+    """
     try:
         with path.open("rb") as file:
             # Not through the map: the system would read megabytes around the header.
             size = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(min(size, LONGEST_HEADER)))
+            written = header.pop(METADATA)[CHECKSUM] if METADATA in header else None
+            if verify and written is not None and written != _with_header(_checksum(file), header):
+                return None
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         first = 8 + size
         if first + max(entry["data_offsets"][1] for entry in header.values()) != len(mapped):
@@ -98,6 +122,14 @@ def map_arrays(path: Path) -> ArrayFile | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return ArrayFile(path, arrays, starts, mapped)
+
+
+def _checksum(file: BinaryIO) -> int:
+    """CRC-32 of the rest of a file."""
+    buffer, checksum = bytearray(AT_ONCE), 0
+    while count := file.readinto(buffer):  # type: ignore[attr-defined]
+        checksum = isal_zlib.crc32(memoryview(buffer)[:count], checksum)
+    return checksum
 
 
 def _array(mapped: mmap.mmap, entry: dict[str, Any], start: int) -> NDArray[Any]:

@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 ABSURD = 100
 """Times as many voxels at the plan's spacing as there are: slices of 8 mm at 1 mm make 8 times as many."""
+TOO_MANY, FEW = 1000, 10_000_000
+"""Edges ten times as long along each axis; and voxels that take no time all the same."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,7 @@ def prepare_parts(volume: Volume, plan: Plan, *, where: str | Path = "scan") -> 
     parts = ScanParts(voxels, kept, normalizers(voxels, plan.channels, kept, where=where), way_back, turned.grid)
     if math.prod(parts.shape) > ABSURD * math.prod(shape):
         _require_memory(parts, volume, where, None)
+        _check_number(parts, volume, where)
     return parts
 
 
@@ -172,6 +175,19 @@ def _require_memory(parts: ScanParts, volume: Volume, where: str | Path, limit: 
     edges = " x ".join(f"{volume.spacing[axis]:.3g}" for axis in parts.way_back.axis_map.order)
     what = f"{sizes[0]} voxels of {edges} {volume.unit}, resampled to the {sizes[1]} of the model's spacing,"
     require_memory(where, resample_bytes(volume.channels, cropped_shape, parts.shape), what, limit=limit)
+
+
+def _check_number(parts: ScanParts, volume: Volume, where: str | Path) -> None:
+    """A result that would take days is no better than one that does not fit."""
+    times = math.prod(parts.shape) / math.prod(parts.way_back.cropped_shape)
+    if times > TOO_MANY and math.prod(parts.shape) > FEW:
+        shape, edges = " x ".join(map(str, parts.shape)), " x ".join(f"{edge:.3g}" for edge in volume.spacing)
+        raise InputError(
+            where,
+            expected="voxels of about the size that the plan was made for",
+            found=f"voxels of {edges} {volume.unit}, which become {shape}, {times:.0f} times as many",
+            remedy="Check the voxel size in the scan's header, and the spacing of the plan.",
+        )
 
 
 def _check(volume: Volume, plan: Plan, where: str | Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,13 +24,17 @@ from numpy.typing import NDArray
 from segkit import __version__
 from segkit.dataset import Case, Dataset
 from segkit.errors import InputError
+from segkit.files import remove_leftovers_of_ended
 from segkit.io.case_labels import case_labels, case_scan
+from segkit.locks import turn
 from segkit.plans import Plan
 from segkit.preprocessing.array_file import ArrayFile, map_arrays, write_arrays
 from segkit.preprocessing.chain import prepare, prepare_labels
 from segkit.preprocessing.content import content_hash
 from segkit.preprocessing.labels import to_indices
 from segkit.preprocessing.store_folder import allow_open_files, mark_store
+
+log = logging.getLogger(__name__)
 
 VOXELS_PER_LABEL = 10_000
 """How many voxels of a label are kept for sampling; more are thinned evenly."""
@@ -94,28 +99,43 @@ def prepare_cases(
     folder: Path,
     *,
     progress: Callable[[int, int, str], None] | None = None,
+    verify: bool = True,
 ) -> list[PreparedCase]:
     """Prepare the cases that ``folder`` does not hold yet and map all of them.
+
+    With ``verify`` every byte of those that it holds is compared with their checksums, and a damaged case is prepared
+    anew.
 
     Raises:
         InputError: a case cannot be used, or the folder not be written; the message names the file.
     """
     mark_store(folder)
+    remove_leftovers_of_ended(folder)
     allow_open_files(len(cases))
     prepared = []
+    prepare_one = partial(_prepared, dataset=dataset, plan=plan, folder=folder, verify=verify)
     # Reading waits for zlib and numpy, which let other threads run.
     with ThreadPoolExecutor(2) as pool:
-        for number, case in enumerate(pool.map(partial(_prepared, dataset=dataset, plan=plan, folder=folder), cases)):
+        for number, case in enumerate(pool.map(prepare_one, cases)):
             prepared.append(case)
             if progress:
                 progress(number + 1, len(cases), case.id)
     return prepared
 
 
-def _prepared(case: Case, *, dataset: Dataset, plan: Plan, folder: Path) -> PreparedCase:
+def _prepared(case: Case, *, dataset: Dataset, plan: Plan, folder: Path, verify: bool) -> PreparedCase:
     content = content_hash(case)
     place = folder / f"{case_key(content, dataset, plan)}.safetensors"
-    return _open(case.id, place) or _write(case, dataset, plan, content, place)
+    prepared = _open(case.id, place, verify=verify)
+    if prepared:
+        return prepared
+    with turn(place):
+        prepared = _open(case.id, place, verify=verify)  # another process may have made it meanwhile
+        if prepared:
+            return prepared
+        if place.exists():
+            log.warning("%s is damaged: the case %s is prepared anew", place, case.id)
+        return _write(case, dataset, plan, content, place)
 
 
 def case_key(content: str, dataset: Dataset, plan: Plan) -> str:
@@ -175,9 +195,9 @@ def _reopened(case_id: str, place: Path) -> PreparedCase:
     return case
 
 
-def _open(case_id: str, place: Path) -> PreparedCase | None:
-    file = map_arrays(place)
-    if file is None:
+def _open(case_id: str, place: Path, *, verify: bool = False) -> PreparedCase | None:
+    file = map_arrays(place, verify=verify)
+    if file is None or not {"image", "labels"} <= file.arrays.keys():
         return None
     arrays = file.arrays
     indices = sorted(int(name.removeprefix("voxels_")) for name in arrays if name.startswith("voxels_"))

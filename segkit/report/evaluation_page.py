@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import html
-import io
 import json
 import math
 from collections import defaultdict
@@ -15,7 +13,7 @@ from typing import Any
 from segkit.evaluation.evaluate import Evaluation
 from segkit.files import write_text
 from segkit.report.page import html_page, paragraph
-from segkit.report.tables import Cell, html_table
+from segkit.report.tables import Cell, csv_text, html_table
 
 
 def write_evaluation(evaluation: Evaluation, folder: str | Path) -> tuple[Path, Path, Path, Path]:
@@ -35,11 +33,8 @@ def write_evaluation(evaluation: Evaluation, folder: str | Path) -> tuple[Path, 
 
 def metrics_csv(evaluation: Evaluation) -> str:
     """Tidy rows; an infinite distance is written as inf."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["case", "label", "metric", "value"])
-    writer.writerows([row.case, row.label, row.metric, f"{row.value:.6g}"] for row in evaluation.rows)
-    return stream.getvalue()
+    rows = ([row.case, row.label, row.metric, f"{row.value:.6g}"] for row in evaluation.rows)
+    return csv_text(["case", "label", "metric", "value"], rows)
 
 
 def cases_csv(evaluation: Evaluation) -> str:
@@ -50,13 +45,12 @@ def cases_csv(evaluation: Evaluation) -> str:
     summary = evaluation.summary
     metrics, labels = list(summary["mean"]), list(summary["labels"])
     dice = {(row.case, row.label): row.value for row in evaluation.rows if row.metric == "dice"}
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["case", *(f"mean_{metric}" for metric in metrics), *(f"dice:{label}" for label in labels)])
+    columns = ["case", *(f"mean_{metric}" for metric in metrics), *(f"dice:{label}" for label in labels)]
+    rows = []
     for case, means in summary["cases"].items():
         values = [*(means[metric] for metric in metrics), *(dice.get((case, label)) for label in labels)]
-        writer.writerow([case, *("" if value is None else f"{value:.6g}" for value in values)])
-    return stream.getvalue()
+        rows.append([case, *("" if value is None else f"{value:.6g}" for value in values)])
+    return csv_text(columns, rows)
 
 
 def label_rows(evaluation: Evaluation) -> tuple[list[str], list[list[Cell]]]:

@@ -14,7 +14,11 @@ td.n { text-align: right; font-variant-numeric: tabular-nums; }
 th, td.n { white-space: nowrap; }
 td { min-width: 4rem; }
 body { overflow-wrap: break-word; -webkit-text-size-adjust: 100%; }
-@media (max-width: 40rem) { body { margin: 1rem auto; } th, td { padding: .25rem .5rem; } }
+@media (max-width: 40rem) {
+  body { margin: 1rem auto; }
+  th, td { padding: .25rem .5rem; }
+  th:first-child, td:first-child { position: sticky; left: 0; background: #fff; }
+}
 thead th { border-bottom: 2px solid #888; }
 figure { margin: 1rem 0 1.5rem; }
 img { max-width: 100%; height: auto; }

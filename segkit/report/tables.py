@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import html
+import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+from segkit.errors import printable
 
 Cell = str | float | int | None
 
@@ -42,10 +46,34 @@ def cell_text(cell: Cell) -> str:
     if cell is None:
         return "-"
     if isinstance(cell, str | int):
-        return str(cell)
+        return printable(str(cell), lines=True)
     if not math.isfinite(cell):
         return str(cell)
     return f"{cell:.4g}" if abs(cell) >= 100 else f"{cell:.4f}"
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
+    """Return CSV, nothing for None; words that a spreadsheet would take for a formula get an apostrophe in front.
+
+    >>> print(csv_text(["case", "dice"], [["=1+1", -0.5]]), end="")
+    case,dice
+    '=1+1,-0.5
+    """
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow([_no_formula(name) for name in columns])
+    writer.writerows([_no_formula(cell) for cell in row] for row in rows)
+    return stream.getvalue()
+
+
+def _no_formula(cell: Cell) -> Cell:
+    if not isinstance(cell, str) or not cell.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
 
 
 def _html_cell(cell: Cell) -> str:

@@ -15,24 +15,21 @@ import dataclasses
 import gc
 import json
 import logging
-import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from segkit.bundle import read_bundle, write_bundle
 from segkit.bundle_agreement import joint_agreement
-from segkit.config import TrainConfig, load, to_yaml
+from segkit.config import TrainConfig, load
 from segkit.config_words import given_keys
 from segkit.dataset_plan import open_dataset
 from segkit.errors import Interrupted
 from segkit.evaluation import Evaluation, evaluate
 from segkit.evaluation.pairs import find_pairs
-from segkit.files import write_text
+from segkit.files import remove_leftovers, write_text
+from segkit.locks import check_free, sole_use
 from segkit.planning.fingerprint import Progress
-from segkit.plans import plan_text
 from segkit.report.cross_validation_page import cross_validation_page
 from segkit.report.evaluation_page import write_evaluation
 from segkit.studies.comparable import MEASURED, described, is_open, measured_once
@@ -43,9 +40,11 @@ from segkit.studies.measuring import measured
 from segkit.studies.out_of_fold import predict_out_of_fold
 from segkit.studies.runs import time_left
 from segkit.training.compute import device_for
+from segkit.training.failed_start import START_FILES, undone_without_result
 from segkit.training.measured_mode import mode_of
-from segkit.training.run import Setup, as_started, is_done, set_up, start
-from segkit.training.run_folder import BUNDLE, CONFIG, FINISHED, PLAN, check_kind, point_latest, prepared_folder, state
+from segkit.training.resume import as_started
+from segkit.training.run import Setup, is_done, set_up, start
+from segkit.training.run_folder import BUNDLE, FINISHED, check_kind, point_latest, prepared_folder, state, write_start
 
 log = logging.getLogger(__name__)
 
@@ -68,37 +67,36 @@ def cross_validate(*overrides: str, progress: Progress | None = None) -> Path:
     check_overrides(config, overrides)
     if config.run_dir:
         check_kind(Path(config.run_dir), study=True)
+        if state(Path(config.run_dir)) == "unfinished":
+            check_free(Path(config.run_dir))
         config = as_started(config, overrides)
         if is_done(Path(config.run_dir or ""), "auto"):
             return Path(config.run_dir or "")
     dataset = open_dataset(config)
     folds_of(dataset, config.folds)  # too few cases are said before anything is measured
     setup = set_up(config, dataset, given=given_keys(overrides), kind=KIND, progress=progress)
-    if not config.run_dir and is_done(setup.run_dir, "auto"):
+    if is_done(setup.run_dir, "auto"):
         return setup.run_dir
     folds = folds_of(setup.dataset, config.folds)
-    log.info("%d cases in %d folds; the study is in %s", len(dataset.cases), len(folds), setup.run_dir)
-    with _written_down(setup, folds):
-        trained = dataclasses.replace(setup, config=_comparable(setup))
-        runs = [_fold_setup(trained, number) for number in range(len(folds))]
-        _train_folds(runs)
-    _conclude(setup, runs, folds)
+    with sole_use(setup.run_dir):
+        if not is_done(setup.run_dir, "auto"):
+            log.info("%d cases in %d folds; the study is in %s", len(dataset.cases), len(folds), setup.run_dir)
+            _study(setup, folds)
     return setup.run_dir
 
 
-@contextmanager
-def _written_down(setup: Setup, folds: list[list[str]]) -> Iterator[None]:
-    """Keep what runs; leave nothing where not even the first fold came to a checkpoint."""
+def _study(setup: Setup, folds: list[list[str]]) -> None:
+    """Train what is left to train, and conclude; a study without a fold that has begun leaves nothing."""
     folder = setup.run_dir
-    keep_folds(folder, folds)
-    write_text(folder / PLAN, plan_text(setup.plan))
-    write_text(folder / CONFIG, to_yaml(setup.config))
-    try:
-        yield
-    except Exception:
-        if not any(folder.glob("fold_*")):
-            shutil.rmtree(folder)
-        raise
+    written = (*START_FILES, MEASURED)
+    with undone_without_result(folder, lambda: any(folder.glob("fold_*")), files=written):
+        keep_folds(folder, folds)
+        write_start(folder, setup.plan, setup.config)
+        trained = dataclasses.replace(setup, config=_comparable(setup))
+        runs = [_fold_setup(trained, number) for number in range(len(folds))]
+        _train_folds(runs)
+    remove_leftovers(folder / PREDICTIONS, folder / EVALUATION)
+    _conclude(setup, runs, folds)
 
 
 def _comparable(setup: Setup) -> TrainConfig:
@@ -140,7 +138,8 @@ def _train_fold(run: Setup, number: int, count: int) -> float:
     """Returns the seconds that it took."""
     started = time.monotonic()
     try:
-        start(run)
+        with sole_use(run.run_dir):
+            start(run)
     except Interrupted as error:
         raise Interrupted(
             f"stopped in fold {number} of {count}; the same command goes on", error.exit_code - 128

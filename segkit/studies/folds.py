@@ -55,12 +55,19 @@ def keep_folds(folder: Path, folds: list[list[str]]) -> None:
     """Write them down, or check that they are those with which the study began.
 
     Raises:
-        InputError: other folds, because the dataset has changed.
+        InputError: other folds, because the dataset has changed, or a file that cannot be read.
     """
     path = folder / FOLDS
     if not path.is_file():
         write_text(path, json.dumps(folds, indent=2) + "\n")
-    elif json.loads(path.read_text(encoding="utf-8")) != folds:
+        return
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(
+            path, expected="the folds with which this study began", found=str(error), remedy="Begin another study."
+        ) from error
+    if before != folds:
         raise InputError(
             path,
             expected="the cases with which this study began",

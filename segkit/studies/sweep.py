@@ -16,11 +16,12 @@ from segkit.config_sweep import Combination
 from segkit.config_words import PATHS
 from segkit.dataset_plan import open_dataset
 from segkit.errors import UsageError
-from segkit.files import write_text
+from segkit.files import remove_leftovers, write_text
+from segkit.locks import sole_use
 from segkit.studies.comparable import MEASURED, described, is_open, measured_once
 from segkit.studies.runs import Trainer, train_here
 from segkit.studies.slurm import SlurmTrainer, slurm_executor
-from segkit.studies.sweep_table import Result, figures_of, sweep_csv
+from segkit.studies.sweep_table import Result, figures_of, has_finished_runs, sweep_csv
 from segkit.training.run_folder import RUNS, safe_name
 
 log = logging.getLogger(__name__)
@@ -35,18 +36,20 @@ def sweep(combinations: Sequence[Combination], trainer: Trainer | None = None) -
     one that fails is reported while the others go on. ``trainer`` is by default what ``compute=`` says.
 
     Raises:
-        UsageError: no SLURM here, or different machines in one sweep.
+        UsageError: no SLURM here, different machines in one sweep, or the same sweep runs already.
         InputError: a dataset that cannot be read.
         Interrupted: Ctrl-C or SIGTERM; the same command goes on.
     """
     folder = sweep_dir(combinations)
     trainer = trainer or trainer_for(combinations, folder)
-    combinations = _comparable(combinations, folder, trainer)
     results: list[Result] = []
-    for combination, outcome in zip(combinations, trainer(combinations), strict=True):
-        figures = figures_of(Path(outcome.run_dir)) if outcome.run_dir else None
-        results.append(Result(combination.values, outcome.run_dir, figures, outcome.message))
-        write_text(folder / TABLE, sweep_csv(results))
+    with sole_use(folder):
+        remove_leftovers(folder)
+        combinations = _comparable(combinations, folder, trainer)
+        for combination, outcome in zip(combinations, trainer(combinations), strict=True):
+            figures = figures_of(Path(outcome.run_dir)) if outcome.run_dir else None
+            results.append(Result(combination.values, outcome.run_dir, figures, outcome.message))
+            write_text(folder / TABLE, sweep_csv(results))
     return folder / TABLE, results
 
 
@@ -54,7 +57,7 @@ def _comparable(combinations: Sequence[Combination], folder: Path, trainer: Trai
     """The same combinations, with precision, layout and number of steps the same in all of them (see `comparable`)."""
     if len(combinations) == 1 or not any(is_open(each.config.trainer) for each in combinations):
         return combinations
-    if (folder / TABLE).is_file() and not (folder / MEASURED).is_file():
+    if has_finished_runs(folder / TABLE) and not (folder / MEASURED).is_file():
         log.info("this sweep was begun by an older segkit: each of its trainings measures for itself")
         return combinations
     measure = trainer.measured if isinstance(trainer, SlurmTrainer) else segkit.studies.measured_here

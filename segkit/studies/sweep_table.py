@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
@@ -12,7 +11,7 @@ from statistics import mean, stdev
 
 from segkit.bundle_files import read_object
 from segkit.model_names import CARD
-from segkit.report.tables import Cell, cell_text
+from segkit.report.tables import Cell, cell_text, csv_text
 from segkit.training.run_folder import BUNDLE
 
 REPEATS = {"seed": "seeds", "fold": "folds"}
@@ -65,19 +64,25 @@ def figures_of(run_dir: Path) -> Figures:
     )
 
 
+def has_finished_runs(table: Path) -> bool:
+    """Whether a sweep.csv names a training that is done."""
+    if not table.is_file():
+        return False
+    with table.open(encoding="utf-8", newline="") as file:
+        return any(row.get("status") == "done" for row in csv.DictReader(file))
+
+
 def sweep_csv(results: Sequence[Result]) -> str:
     """The text of sweep.csv: swept values, status, Dice in the mean and per label, steps, minutes, folder, message."""
     labels = list(dict.fromkeys(name for result in results if result.figures for name in result.figures.labels))
     keys = list(results[0].values)
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
     dice = [f"dice_{name}" for name in labels]
-    writer.writerow([*keys, "status", "dice", *dice, *MORE, "run", "message"])
+    rows: list[list[Cell]] = []
     for result in results:
         figures = _figure_cells(result.figures, labels)
         status = "done" if result.figures else "failed"
-        writer.writerow([*result.values.values(), status, *figures, result.run_dir or "", result.message])
-    return stream.getvalue()
+        rows.append([*result.values.values(), status, *figures, result.run_dir or "", result.message])
+    return csv_text([*keys, "status", "dice", *dice, *MORE, "run", "message"], rows)
 
 
 def _figure_cells(figures: Figures | None, labels: Sequence[str]) -> list[Cell]:

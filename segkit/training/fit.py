@@ -20,7 +20,7 @@ from torch import nn
 from segkit.bundle import Bundle
 from segkit.config import TrainConfig
 from segkit.dataset import Dataset
-from segkit.errors import InputError, Interrupted
+from segkit.errors import InputError, Interrupted, UsageError
 from segkit.files import write_text
 from segkit.memory import size_text
 from segkit.networks import new_network
@@ -31,7 +31,7 @@ from segkit.preprocessing.store_folder import store_size
 from segkit.status_line import CaseCounter
 from segkit.training.budget import CHOOSING, PREPARING, Timing, first_length
 from segkit.training.busy_machine import BusyMachine
-from segkit.training.checkpoint import newest_checkpoint
+from segkit.training.checkpoint import Restoring, check_nothing_lost, newest_checkpoint
 from segkit.training.compute import device_for, use_machine
 from segkit.training.drawn_labels import warn_of_labels_never_drawn
 from segkit.training.feeding import batches_of
@@ -76,7 +76,8 @@ def fit(
 
     Raises:
         UsageError: a batch that does not divide among the ranks.
-        InputError: a case that cannot be used, or none left to train on.
+        InputError: a case that cannot be used, or none left to train on; or a run folder with a model and without a
+            checkpoint to go on from.
         Interrupted: Ctrl-C or SIGTERM; checkpoint and bundle are written.
     """
     timing = Timing(time.monotonic() if started is None else started)
@@ -123,7 +124,14 @@ class _Run:
 def _prepared(run: _Run, split: Split) -> tuple[list[PreparedCase], list[PreparedCase]]:
     """The training and the validation cases, rank 0 preparing them before the others map them."""
     with CaseCounter("preparing") as counter, run.timing.part(PREPARING):
-        prepared = partial(prepare_cases, dataset=run.dataset, plan=run.plan, folder=run.store, progress=counter.show)
+        prepared = partial(
+            prepare_cases,
+            dataset=run.dataset,
+            plan=run.plan,
+            folder=run.store,
+            progress=counter.show,
+            verify=run.ranks.number % run.ranks.per_node == 0,  # one rank reads every byte, not each of a machine
+        )
         training = run.ranks.in_turn(lambda: prepared(split.training))
         validation = run.ranks.in_turn(lambda: prepared(split.validation))
     log.info("prepared cases are kept in %s (%s), which may be deleted", run.store, size_text(store_size(run.store)))
@@ -134,6 +142,7 @@ def _to_go_on_with(folder: Path, plan: Plan, split: Split, ranks: Ranks) -> tupl
     """The newest checkpoint of a run with this plan and these cases; of a new run the cases are written down."""
     found = newest_checkpoint(folder / CHECKPOINTS)
     if found is None:
+        ranks.share(lambda: check_nothing_lost(folder))
         ranks.share(lambda: write_split(folder, split))
         return None, None
     _check_plan(plan, found[1], folder)
@@ -157,6 +166,8 @@ def _module(run: _Run, network: nn.Module, patches: PatchDataset, checkpoint: Ch
     with run.timing.part(CHOOSING):
         chosen = partial(known_or_fastest_mode, config, patches, run.device, run.timing, store=run.store, ranks=ranks)
         mode = Mode(**checkpoint["mode"]) if checkpoint else ranks.share(chosen)
+    if mode.precision == "float16" and run.device.type == "cpu":
+        raise UsageError(f"the training in {run.folder} is in float16, which is for GPUs: go on with it on a GPU")
     log.info("training in %s, %s layout, on %s", mode.precision, mode.layout, run.device)
     loss: nn.Module = build_loss(config.trainer, run.plan)
     loss = GatheredLoss(loss, ranks) if ranks.count > 1 else loss
@@ -209,11 +220,15 @@ def _train(
     if module.schedule.remaining:
         plain_end = PlainEnd(patches, module.schedule, per_step)
         with _quiet():
-            trainer = _trainer(
-                module, [keeper, StopSignals(keeper), plain_end, BusyMachine(), *callbacks], keeper.ranks
-            )
+            restoring = Restoring()
+            own = [keeper, StopSignals(keeper), plain_end, restoring, BusyMachine()]
+            trainer = _trainer(module, [*own, *callbacks], keeper.ranks)
             done, device = module.schedule.step, next(module.network.parameters()).device
-            with batches_of(trainer_config, patches, steps_done=done, device=device, ranks=keeper.ranks) as batches:
+            restored = restoring.of(checkpoint if keeper.ranks.count == 1 else None)
+            with (
+                batches_of(trainer_config, patches, steps_done=done, device=device, ranks=keeper.ranks) as batches,
+                restored,
+            ):
                 trainer.fit(module, batches, ckpt_path=checkpoint, weights_only=True)
         _say_if_stopped(module.schedule, keeper)
     if not trainer_config.max_steps:  # else it was said before the first step

@@ -21,7 +21,7 @@ from segkit.plans import Plan
 from segkit.preprocessing.store import PreparedCase
 from segkit.status_line import StatusLine
 from segkit.training.budget import SAVING, VALIDATING, Budget, Timing
-from segkit.training.checkpoint import save_checkpoint
+from segkit.training.checkpoint import Checkpoints
 from segkit.training.gallery import Gallery
 from segkit.training.loggers import log_row
 from segkit.training.model_writer import ModelWriter
@@ -58,7 +58,7 @@ class Keeper(L.Callback):
         self.plan = plan
         self.config = trainer_config
         self.cases = list(validation_cases) if trainer_config.validations else []
-        self.folder = folder
+        self.folder, self.checkpoints = folder, Checkpoints(folder / CHECKPOINTS)
         self.timing = timing
         self.writer = writer
         self.ranks = ranks
@@ -248,7 +248,7 @@ class Keeper(L.Callback):
             self._write(module)
         # Last: a checkpoint without steps to do promises that the model of those steps is written, and its report.
         with self.timing.part(SAVING):
-            save_checkpoint(trainer, self.folder / CHECKPOINTS)
+            self.checkpoints.save(trainer)
         self.saved = time.monotonic()
         self.timing.saving = self.saved - start
 

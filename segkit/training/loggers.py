@@ -22,6 +22,8 @@ from segkit.training.run_folder import RUNS
 
 MLFLOW_RUN = "mlflow_run.txt"
 """In the run folder: the id under which MLflow knows the run, for a resume to go on with."""
+TENSORBOARD = "tensorboard"
+"""In the run folder: the folder of TensorBoard's files."""
 
 
 def check_logger(name: str) -> None:
@@ -70,7 +72,7 @@ def _settings(config: TrainConfig) -> dict[str, str]:
 
 def _tensorboard(folder: Path, step: int) -> Logger:
     # A run that was killed has logged steps that are done again: those after the checkpoint are dropped.
-    return TensorBoardLogger(folder / "tensorboard", name="", version="", purge_step=step + 1 if step else None)
+    return TensorBoardLogger(folder / TENSORBOARD, name="", version="", purge_step=step + 1 if step else None)
 
 
 def _own_database() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from segkit.files import write_text
 from segkit.labels.colors import Color
 from segkit.plans import Plan
 from segkit.report.progress import write_progress_picture
+from segkit.report.tables import csv_text
 from segkit.segment_codes import colors_of
 from segkit.training.validation import ValidationScore
 
@@ -63,11 +63,8 @@ class Record:
 
     def write(self) -> None:
         """training.csv and progress.png."""
-        text = io.StringIO()
         dice = [f"dice_{name}" for name in self.labels]
         columns = [*COLUMNS, *dice, "cases", "ci95_dice", *(f"ci95_{name}" for name in dice)]
-        writer = csv.DictWriter(text, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        write_text(self.folder / "training.csv", text.getvalue())
+        rows = ([row.get(name) for name in columns] for row in self.rows)
+        write_text(self.folder / "training.csv", csv_text(columns, rows))
         write_progress_picture(self.folder / "progress.png", self.rows, self.labels, colors=self.colors)

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import shutil
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from segkit.bundle import Bundle, read_bundle
 from segkit.config import TrainConfig, load
-from segkit.config_file import read_config
 from segkit.config_idle import check_none_idle_with_network
-from segkit.config_keys import get
 from segkit.config_words import given_keys
 from segkit.dataset import Dataset
 from segkit.dataset_plan import given_plan, measured_plan, open_dataset, warn_of_dataset
 from segkit.errors import UsageError
+from segkit.locks import check_free, sole_use
 from segkit.model_names import resolve_model
 from segkit.planning.copies import copies_as_one_patient, copies_of
 from segkit.planning.fingerprint import Progress
@@ -28,13 +26,14 @@ from segkit.planning.known_fingerprint import known_or_measured
 from segkit.plans import Plan
 from segkit.training.checkpoint import has_checkpoint, newest_checkpoint
 from segkit.training.compute import device_for
+from segkit.training.failed_start import undone_without_result
 from segkit.training.fit import fit
 from segkit.training.loggers import check_logger
 from segkit.training.ranks import ALONE, Ranks, start_ranks
+from segkit.training.resume import as_started, begun_before
 from segkit.training.run_folder import (
     BUNDLE,
     CHECKPOINTS,
-    CONFIG,
     PLAN,
     RUNS,
     check_kind,
@@ -89,32 +88,39 @@ def train(
     resume = resume or (config.compute.name == "slurm" and was_requeued())
     if config.run_dir:
         check_kind(Path(config.run_dir), study=False)
+        if state(Path(config.run_dir)) == "unfinished":
+            check_free(Path(config.run_dir))
         config = as_started(config, overrides)
         if is_done(Path(config.run_dir or ""), resume):
             return Path(config.run_dir or "")
     check_logger(config.logger)
     ranks = start_ranks(config.compute)
-    with ranks.end_together():
-        return _train(config, overrides, ranks, resume=resume, progress=progress, started=started)
+    with ranks.end_together(), ExitStack() as used:
+        return _train(config, overrides, ranks, used, resume=resume, progress=progress, started=started)
 
 
 def _train(
     config: TrainConfig,
     overrides: Sequence[str],
     ranks: Ranks,
+    used: ExitStack,
     *,
     resume: Resume,
     progress: Progress | None,
     started: float,
 ) -> Path:
-    """What every rank does: rank 0 plans and writes, all of them train."""
+    """What every rank does: rank 0 plans and writes, all of them train. ``used`` holds the lock of the run folder."""
+    if config.run_dir and ranks.share(lambda: _is_done_once_locked(Path(config.run_dir or ""), resume, used)):
+        return Path(config.run_dir)
     dataset = open_dataset(config)
     split_cases(dataset, config.fold, config.folds)  # a fold that does not exist is said before anything is measured
     setup = set_up(config, dataset, given=given_keys(overrides), progress=progress, ranks=ranks)
+    if not config.run_dir:
+        setup = _resumed_setup(setup) if resume else setup
+        if ranks.share(lambda: _is_done_once_locked(setup.run_dir, resume, used)):
+            return setup.run_dir
     run_dir, plan = setup.run_dir, setup.plan
     split = split_cases(setup.dataset, config.fold, config.folds)
-    if not config.run_dir and ranks.share(lambda: is_done(run_dir, resume)):
-        return run_dir
     if has_checkpoint(run_dir / CHECKPOINTS):  # before config.yaml names another dataset
         check_split(run_dir, split)
     log.info("%d cases train, %d validate; the run is in %s", len(split.training), len(split.validation), run_dir)
@@ -123,6 +129,29 @@ def _train(
     _log_normalization(plan)
     start(setup, started=started)
     return run_dir
+
+
+def _is_done_once_locked(run_dir: Path, resume: Resume, used: ExitStack) -> bool:
+    """As `is_done`, asked again when the folder is locked; it stays so until ``used`` is closed."""
+    if is_done(run_dir, resume):
+        return True
+    used.enter_context(sole_use(run_dir))
+    done = is_done(run_dir, resume)
+    if resume is True and state(run_dir) == "new":
+        log.warning("nothing to go on with in %s: the training starts anew", run_dir)
+    return done
+
+
+def _resumed_setup(setup: Setup) -> Setup:
+    """The same in the folder of an unfinished run that was begun with other threads, say."""
+
+    def begun() -> Path | None:
+        if state(setup.run_dir) != "new":
+            return None
+        return begun_before(setup.config, setup.plan, setup.dataset, setup.weights)
+
+    found = setup.ranks.share(begun)
+    return dataclasses.replace(setup, run_dir=found) if found else setup
 
 
 def set_up(
@@ -174,34 +203,11 @@ def _weights(config: TrainConfig) -> Bundle | None:
     return read_bundle(resolve_model(config.weights))
 
 
-def as_started(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
-    """The configuration that the run in ``run_dir`` was started with, if there is one."""
-    run_dir = Path(config.run_dir or "")
-    if state(run_dir) == "new":
-        return config
-    stored = read_config(run_dir / CONFIG)
-    moved = {"run_dir", "dataset.path", "dataset.store"}
-    for key in sorted(given_keys(overrides) - moved):
-        resolved = get(config, key) == "auto" and key == "trainer.batch_size"  # the plan's number was stored
-        if get(config, key) != get(stored, key) and not resolved:
-            raise UsageError(
-                f"the training in {run_dir} was started with {key}={get(stored, key)}, not {get(config, key)}. "
-                "Give another run_dir, or leave the override out."
-            )
-    given = config.dataset
-    where = dataclasses.replace(
-        stored.dataset, path=given.path or stored.dataset.path, store=given.store or stored.dataset.store
-    )
-    return dataclasses.replace(stored, run_dir=config.run_dir, dataset=where)
-
-
 def is_done(run_dir: Path, resume: Resume) -> bool:
     """Whether the run is finished; an unfinished one may only go on when asked to."""
     found = state(run_dir)
     if found == "unfinished" and not resume:
         raise UsageError(f"the training in {run_dir} is unfinished. Go on with --resume, or give another run_dir=.")
-    if found == "new" and resume is True:
-        log.warning("nothing to go on with in %s: the training starts anew", run_dir)
     if found == "finished":
         log.info("The training in %s is finished and is not run again.", run_dir)
         point_latest(run_dir)
@@ -236,20 +242,12 @@ def _log_normalization(plan: Plan) -> None:
 
 @contextmanager
 def _started(run_dir: Path, config: TrainConfig, plan: Plan) -> Iterator[None]:
-    """Write down what runs; leave nothing of a run that came to no checkpoint; else let runs/latest name it."""
-    made = [folder for folder in run_dir.parents if not folder.exists()]
+    """Write down what runs; a run that gives nothing leaves nothing, else let runs/latest name it."""
     try:
-        write_start(run_dir, plan, config)
-        with run_log(run_dir), stoppable(run_dir):
-            yield
-    except BaseException:
-        # config.yaml makes the folder the one of a run: whatever stood there before is not ours to remove.
-        if (run_dir / CONFIG).is_file() and not has_checkpoint(run_dir / CHECKPOINTS):
-            shutil.rmtree(run_dir, ignore_errors=True)  # its parent may not be ours to change
-            with suppress(OSError):  # somebody else may have put something there meanwhile
-                for folder in made:
-                    folder.rmdir()
-        raise
+        with undone_without_result(run_dir):
+            write_start(run_dir, plan, config)
+            with run_log(run_dir), stoppable(run_dir):
+                yield
     finally:
         if (run_dir / BUNDLE).is_dir():
             point_latest(run_dir)

@@ -15,6 +15,7 @@ from segkit.config import TrainConfig, to_yaml
 from segkit.dataset import Dataset
 from segkit.errors import InputError, UsageError
 from segkit.files import atomic_path, is_leftover, remove_leftovers, write_text
+from segkit.locks import HOLDER, LOCK
 from segkit.plans import Plan, plan_text
 
 if TYPE_CHECKING:  # a sweep asks where runs go before torch is needed
@@ -51,17 +52,18 @@ def state(run_dir: Path) -> State:
 
 
 def _is_unused(folder: Path) -> bool:
-    """Whether it is empty, or as a training leaves it that was killed while it wrote its first files."""
+    """Whether it is empty, or as a training or a study leaves it that was killed while it wrote its first files."""
     left = [path for path in folder.iterdir() if is_leftover(path)]
-    others = {path.name for path in folder.iterdir() if not is_leftover(path)} - {PREPARED}
-    return not others or (others == {PLAN} and any(path.suffix == Path(CONFIG).suffix for path in left))
+    others = {path.name for path in folder.iterdir() if not is_leftover(path)} - {PREPARED, LOCK, HOLDER}
+    begun = others <= {PLAN, FOLDS} and any(path.suffix == Path(CONFIG).suffix for path in left)
+    return not others or others == {FOLDS} or begun
 
 
 def write_start(run_dir: Path, plan: Plan, config: TrainConfig) -> None:
     """Write plan.json and config.yaml, the files that make a folder the one of a run.
 
     A kill at any moment leaves a folder that `state` calls new, or one with both files: config.yaml comes last, and
-    while plan.json stands alone there is the uncompleted config.yaml beside it.
+    while plan.json stands alone there is the uncompleted config.yaml beside it. The caller has the folder's sole use.
     """
     with atomic_path(run_dir / CONFIG) as temporary:
         temporary.write_text(to_yaml(config), encoding="utf-8")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from segkit.errors import SegkitError
+from segkit.errors import SegkitError, printable
 from segkit.status_line import PROGRESS
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class _Timed(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802, logging's name
         kind = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
-        return f"{record.asctime} {kind}{record.message}"
+        return f"{record.asctime} {kind}{printable(record.message, lines=True)}"
 
 
 @contextmanager

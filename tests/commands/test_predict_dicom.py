@@ -368,7 +368,7 @@ def test_two_slice_thicknesses(dicom: Any, here: Path, capsys: pytest.CaptureFix
     # 6 x 12 pixels of 1 mm2 on 16 planes of 1 mm.
     assert json.loads((here / "o.nii.gz.json").read_text())["labels"]["bright"]["volume_ml"] == 1.152
     assert main(["predict", "head", "-o", "o.dcm", "--rtstruct", *MODEL]) == 0
-    assert "more than one thickness" not in capsys.readouterr().err
+    assert "even planes, 1 mm" not in capsys.readouterr().err
     seg = dicom.pydicom.dcmread("o.dcm")
     assert seg.pixel_array[:, 4:16, 3:9].all()
     assert np.count_nonzero(seg.pixel_array) == 7 * 6 * 12

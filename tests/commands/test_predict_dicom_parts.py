@@ -103,7 +103,7 @@ def test_what_is_left_out_is_recorded(dicom: Any, here: Path, capsys: pytest.Cap
     outcomes = json.loads(Path("out/predictions.json").read_text())
     assert outcomes["p1"]["notes"] == [note]
     assert "notes" not in outcomes["p2"]
-    records = [json.loads(Path(f"out/p{number}.nii.gz.json").read_text()) for number in (1, 2)]
+    records = [json.loads(Path(f"out/p{number}.json").read_text()) for number in (1, 2)]
     assert [record.get("notes") for record in records] == [[note], None]
 
 
@@ -113,3 +113,14 @@ def test_files_with_names_of_dicom_that_cannot_be_read(here: Path, capsys: pytes
         (here / "study" / f"IM{number}.dcm").write_bytes(b"")
     assert main(["predict", "study", *MODEL]) == 3
     assert "3 files that cannot be read are left out: IM0.dcm (empty)" in capsys.readouterr().err
+
+
+def test_a_link_to_a_study_that_is_not_there(dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in (1, 2):
+        own = {"StudyInstanceUID": f"1.{number}", "series": f"1.{number}.1"}
+        dicom.series(here / "in" / f"p{number}", voxels(), **own)
+    (here / "in" / "anna").symlink_to("/nowhere/anna")
+    assert main(["predict", "in", "-o", "out", *MODEL]) == 5
+    outcomes = json.loads(Path("out/predictions.json").read_text())
+    assert {case: each["status"] for case, each in outcomes.items()} == {"anna": "failed", "p1": "done", "p2": "done"}
+    assert "a link to /nowhere/anna, which is not there" in outcomes["anna"]["message"]

@@ -97,6 +97,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_from_its_weights_again(
     words = ["train", f"dataset={phantom}", "weights=run", "plan=run/plan.json", "run_dir=second", *QUICK]
     assert main(words) == 0
     (here / "second/finished.json").unlink()
+    shutil.rmtree(here / "second/bundle")  # which is written just before the first checkpoint
     for path in (here / "second/checkpoints").iterdir():
         path.unlink()  # the folder was made, and nothing in it was completed
     capsys.readouterr()

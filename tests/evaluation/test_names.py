@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -76,3 +77,23 @@ def test_references_that_number_their_names_differently_need_names_in_the_predic
         evaluate(tmp_path / "predicted", tmp_path / "true")
     found = evaluate(tmp_path / "predicted", tmp_path / "true", labels=OURS)
     assert dice(found) == {"organ": 1.0, "core": 1.0}
+
+
+def test_ignored_segments_of_a_dataset_are_left_out_whatever_their_number(tmp_path: Path) -> None:
+    for number, unsure in enumerate((2, 1)):
+        written(tmp_path / f"predicted/p{number}.nii.gz", None, 0, 1, 1)
+        names = {"organ": 3 - unsure, "ignore": unsure}
+        (tmp_path / "set/labels").mkdir(parents=True, exist_ok=True)
+        written(tmp_path / f"set/labels/p{number}.seg.nrrd", names, 0, 3 - unsure, unsure)
+        written(tmp_path / f"set/images/p{number}.nrrd", None, 0, 1, 1)
+    for labels in (None, {"organ": 1}):
+        assert dice(evaluate(tmp_path / "predicted", tmp_path / "set", labels=labels)) == {"organ": 1.0}
+
+
+def test_records_beside_predictions_say_which_value_each_name_has(tmp_path: Path) -> None:
+    for number, names in enumerate((OURS, {"core": 1, "organ": 2, "cyst": 3})):
+        written(tmp_path / f"predicted/p{number}.nii.gz", None, 0, 9, 8, 8)
+        record = {"versions": {}, "labels": {"organ": {"value": 9}, "core": {"value": 8}}}
+        (tmp_path / f"predicted/p{number}.json").write_text(json.dumps(record))
+        written(tmp_path / f"true/p{number}.seg.nrrd", names, 0, names["organ"], names["core"], names["core"])
+    assert dice(evaluate(tmp_path / "predicted", tmp_path / "true")) == {"organ": 1.0, "core": 1.0}

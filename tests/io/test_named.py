@@ -130,3 +130,14 @@ def test_label_maps_of_which_none_can_be_read(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"labels/a\.nii: expected"):
         named(data)
     assert named(data, skip_unreadable=True).labels == {}
+
+
+def test_what_is_not_annotated_never_becomes_background(tmp_path: Path) -> None:
+    unsure = {"organ": 1, "unsure": 3}, {"organ": 3, "unsure": 1}
+    data = read_dataset(segmentations(tmp_path / "a", *unsure), ignore=3)
+    assert (named(data).labels, values_of_cases(named(data))) == ({"organ": 1}, [[0, 1, 3], [0, 1, 3]])
+    subset = named(read_dataset(tmp_path / "a", labels={"organ": 7}, ignore=3))
+    assert values_of_cases(subset) == [[0, 7, 3], [0, 7, 3]]
+    ignored = segmentations(tmp_path / "b", {"organ": 1, "ignore": 2}, {"organ": 2, "ignore": 1})
+    data = named(read_dataset(ignored, labels={"organ": 2}))
+    assert (data.ignore, values_of_cases(data)) == (3, [[0, 2, 3], [0, 2, 3]])

@@ -64,3 +64,19 @@ def test_arrays_are_closed_only_when_the_last_is_gone(tmp_path: Path) -> None:
     (tmp_path / "a").unlink()
     assert np.array_equal(image, ARRAYS["image"])
     assert pickle.dumps(image)
+
+
+def test_every_changed_byte_is_noticed(tmp_path: Path) -> None:
+    write_arrays(tmp_path / "a", ARRAYS)
+    content = (tmp_path / "a").read_bytes()
+    assert map_arrays(tmp_path / "a", verify=True) is not None
+    for place in range(len(content)):
+        (tmp_path / "a").write_bytes(bytes([*content[:place], content[place] ^ 1, *content[place + 1 :]]))
+        assert map_arrays(tmp_path / "a", verify=True) is None, place
+
+
+def test_a_file_of_an_older_version_has_no_checksum(tmp_path: Path) -> None:
+    safetensors.numpy.save_file(ARRAYS, tmp_path / "a")
+    file = map_arrays(tmp_path / "a", verify=True)
+    assert file is not None
+    assert np.array_equal(file.arrays["image"], ARRAYS["image"])

@@ -151,3 +151,9 @@ def test_a_constant_scan_and_a_single_slice_work(caplog: pytest.LogCaptureFixtur
     assert "one slice" not in caplog.text
     assert prepare(Volume(np.eye(8)[None, :, None], np.eye(4)), plan(), where="s.nii").image.shape == (1, 8, 1, 4)
     assert "s.nii: the scan is one slice, and the model was trained on volumes" in caplog.text
+
+
+def test_more_voxels_than_anyone_waits_for() -> None:
+    volume = Volume(np.ones((1, 20, 20, 20), np.float32), np.diag([20.0, 20.0, 20.0, 1.0]))
+    with pytest.raises(InputError, match=r"found voxels of 20 x 20 x 20 mm, which become 400 x 400 x 400, 8000 times"):
+        prepare_parts(volume, plan(spacing=(1.0, 1.0, 1.0), crop_to_content=False), where="a.nii")

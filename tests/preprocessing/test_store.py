@@ -209,6 +209,34 @@ def test_several_may_prepare_one_case_at_once(tmp_path: Path) -> None:
     assert len(list((tmp_path / "prepared").iterdir())) == 2
 
 
+@pytest.mark.parametrize("damage", ["changed", "cut short", "a name"])
+def test_a_damaged_case_is_prepared_anew(tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture) -> None:
+    data = dataset(tmp_path, *cube())
+    (case,) = prepare_cases(data.cases, data, PLAN, tmp_path / "prepared")
+    (place,) = (tmp_path / "prepared").glob("*.safetensors")
+    whole = place.read_bytes()
+    changed = whole[:-1] + bytes([whole[-1] ^ 64])
+    place.unlink()  # `case` keeps its own
+    place.write_bytes(
+        {"changed": changed, "cut short": whole[:-1], "a name": whole.replace(b"image", b"imagx")}[damage]
+    )
+    (anew,) = prepare_cases(data.cases, data, PLAN, tmp_path / "prepared")
+    assert np.array_equal(anew.image, case.image)
+    assert np.array_equal(anew.labels, case.labels)
+    assert place.read_bytes() == whole
+    assert f"{place} is damaged: the case c is prepared anew" in caplog.text
+
+
+def test_bytes_are_read_only_where_they_are_to_be_verified(tmp_path: Path) -> None:
+    data = dataset(tmp_path, *cube())
+    prepare_cases(data.cases, data, PLAN, tmp_path / "prepared")
+    (place,) = (tmp_path / "prepared").glob("*.safetensors")
+    changed = place.read_bytes()[:-1] + b"!"
+    place.write_bytes(changed)
+    prepare_cases(data.cases, data, PLAN, tmp_path / "prepared", verify=False)
+    assert place.read_bytes() == changed
+
+
 def test_a_worker_that_is_started_maps_the_file_itself(tmp_path: Path) -> None:
     data = dataset(tmp_path, *cube())
     (case,) = prepare_cases(data.cases, data, PLAN, tmp_path / "prepared")

@@ -95,6 +95,7 @@ class Tools:
         "segimage2itkimage": "make test-tools installs dcmqi",
         "dciodvfy": "apt-get install dicom3tools",
         "node": "install Node.js 20 or later",
+        "plastimatch": "apt-get install plastimatch",
     }
 
     def find(self, name: str) -> str:

@@ -77,7 +77,7 @@ def dicom_scan(place: Path, choice: str | None = None) -> DicomScan | None:
 def dicom_scans(place: Path, name: str = "") -> dict[str, DicomScan | InputError]:
     """All series of a place that are volumes, by names for files, which begin with the ``name`` of the place.
 
-    A series that would be a volume and cannot be used, because it is a mixture or has lost slices, is there as error.
+    A scan that cannot be used, because it is a mixture or has lost slices, is there as error.
 
     Raises:
         InputError: no series is a volume.

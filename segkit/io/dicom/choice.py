@@ -8,8 +8,9 @@ from pathlib import Path, PurePosixPath
 
 from segkit.errors import InputError, SegkitError, SeveralSeries, UsageError
 from segkit.io.dicom.files import DicomFile, place_id
+from segkit.io.dicom.frames import frames_of
 from segkit.io.dicom.headers import guarded
-from segkit.io.dicom.image_groups import ALL, MixedImages, Selection, looks_like_selection, selection_of
+from segkit.io.dicom.image_groups import ALL, Selection, are_scan, looks_like_selection, selection_of
 from segkit.io.dicom.source import DicomSource, open_series
 from segkit.io.dicom.study import LostSlices, Series, read_study
 
@@ -60,10 +61,10 @@ def open_all(place: Path, name: str = "") -> dict[str, DicomSource | InputError]
 
     The name is that of the folders it lies in, below the place, where no other series lies there, and else the place's
     with the number that the series has in the list. ``name`` is what a place is called that is a part of a folder.
-    A series that would be a volume, but is a mixture or has lost slices, is there with what is wrong with it.
+    A scan that is no volume, because it is a mixture or has lost slices, is there with what is wrong with it.
 
     Raises:
-        InputError: no series is a volume.
+        InputError: no series is a scan.
     """
     with guarded(place):
         study = read_study(place)
@@ -87,7 +88,7 @@ def _volumes(place: Path, study: Sequence[Series], name: str) -> dict[str, Dicom
             with guarded(place):
                 found[_name(place, series, study, outer=name)] = open_series(series)
         except InputError as error:
-            if _would_be_volume(error):
+            if _is_scan(series, error):
                 found[_name(place, series, study, outer=name)] = error
                 continue
             log.warning("series %d is left out: %s", series.number, error)
@@ -95,7 +96,7 @@ def _volumes(place: Path, study: Sequence[Series], name: str) -> dict[str, Dicom
 
 
 def _opened(study: Sequence[Series], selection: Selection) -> tuple[list[DicomSource], list[SegkitError]]:
-    """The series that are volumes of several slices, and what is wrong with those that would be one."""
+    """Return the series that are volumes of several slices, and what is wrong with those that would be one."""
     sources: list[DicomSource] = []
     refused: list[SegkitError] = []
     for series in study:
@@ -103,18 +104,23 @@ def _opened(study: Sequence[Series], selection: Selection) -> tuple[list[DicomSo
             with guarded(series.place):
                 sources.append(open_series(series, selection))
         except (InputError, UsageError) as error:
-            refused += [error] if _would_be_volume(error) else []
+            refused += [error] if _is_scan(series, error) else []
             log.debug("%s", error)
     return [source for source in sources if source.grid.shape[2] > 1], refused
 
 
-def _would_be_volume(error: SegkitError) -> bool:
-    """Whether a series that cannot be used is a scan that someone may want, and no localizer or picture."""
-    return isinstance(error, LostSlices) or (isinstance(error, MixedImages) and error.is_scan)
+def _is_scan(series: Series, error: SegkitError) -> bool:
+    """Return whether a series that cannot be used is a scan that someone may want, and no localizer or picture."""
+    if isinstance(error, UsageError):
+        return False
+    try:
+        return isinstance(error, LostSlices) or are_scan([f for each in series.instances for f in frames_of(each)])
+    except InputError:
+        return len(series.instances) > 2
 
 
 def _chosen(place: Path, study: Sequence[Series], choice: str) -> tuple[Series | None, Selection]:
-    """The series that a choice names, None where it says only which images; and the selection of images."""
+    """Return the series that a choice names, None where it says only which images; and the selection of images."""
     fitting = _fitting(study, choice)
     selection = ALL
     if not fitting and looks_like_selection(choice.rpartition(":")[2]):
@@ -130,7 +136,7 @@ def _chosen(place: Path, study: Sequence[Series], choice: str) -> tuple[Series |
 
 
 def _fitting(study: Sequence[Series], choice: str) -> list[Series]:
-    """The series of this number, UID or description."""
+    """Return the series of this number, UID or description."""
     if choice.isdecimal() and 1 <= int(choice) <= len(study):
         return [study[int(choice) - 1]]
     fitting = [series for series in study if choice in (series.uid, series.description)]

@@ -26,6 +26,8 @@ ANY = "any"
 """In place of a value: the property is not looked at."""
 _SAME_PLACE = 0.01
 """mm."""
+_LEAST_PLACES = 3
+"""Positions of a scan that cannot be used, by which it is told from a localizer."""
 _LISTED = 12
 """Groups that a message lists."""
 _WORDS = {each.word: each for each in PROPERTIES}
@@ -33,9 +35,6 @@ _WORDS = {each.word: each for each in PROPERTIES}
 
 class MixedImages(InputError):
     """A series whose images make up more than one volume."""
-
-    is_scan: bool = True
-    """Most images have one direction: it is more than a localizer."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Selection:
 
     @property
     def waived(self) -> set[str]:
-        """The words of properties that are not looked at."""
+        """Return the words of properties that are not looked at."""
         return {word for word, value in self.criteria if value.casefold() == ANY}
 
 
@@ -74,7 +73,7 @@ def _criterion(text: str, part: str) -> tuple[str, str]:
 
 
 def looks_like_selection(text: str) -> bool:
-    """Whether a text has the form of `selection_of`, whatever its words are.
+    """Return whether a text has the form of `selection_of`, whatever its words are.
 
     >>> looks_like_selection("echo=2"), looks_like_selection("T1 post")
     (True, False)
@@ -94,7 +93,7 @@ class _Column:
         return len(set(self.values)) > 1
 
     def texts(self) -> list[str]:
-        """The values as they are shown and typed."""
+        """Return the values as they are shown and typed."""
         order = {value: str(number) for number, value in enumerate(dict.fromkeys(self.values), start=1)}
         return [_text(value) if self.of.shown else order[value] for value in self.values]
 
@@ -109,7 +108,7 @@ def _text(value: Value) -> str:
 
 
 def selected(frames: Sequence[Frame], selection: Selection, where: str | Path) -> list[Frame]:
-    """The frames that have all the values of a selection.
+    """Return the frames that have all the values of a selection.
 
     Raises:
         UsageError: none has, with the values that there are.
@@ -128,7 +127,7 @@ def selected(frames: Sequence[Frame], selection: Selection, where: str | Path) -
 
 
 def _fits(text: str, value: str, *, whole: bool) -> bool:
-    """Whether a value is meant: as it is shown, or one of its parts where no value is shown so, or the same number."""
+    """Return whether a value is meant: as it is shown, or where none is shown so, a part of it or the same number."""
     if text == value:
         return True
     text, value = text.casefold(), value.casefold()
@@ -166,25 +165,25 @@ def _change(column: _Column) -> str:
 
 
 def _splits(column: _Column, order: NDArray[np.intp], shared: Sequence[Sequence[int]]) -> bool:
-    """Whether images with different values of this property cannot be one volume."""
+    """Return whether images with different values of this property cannot be one volume."""
     if column.of.rule in ("equal", "free"):
         return column.of.rule == "equal"
     return _differs(column, shared) or _alternates([column.values[index] for index in order])
 
 
 def _differs(column: _Column, shared: Sequence[Sequence[int]]) -> bool:
-    """Whether images in one place have different values."""
+    """Return whether images in one place have different values."""
     return any(len({column.values[index] for index in group}) > 1 for group in shared)
 
 
 def _apart(columns: Sequence[_Column], shared: Sequence[Sequence[int]]) -> bool:
-    """Whether these properties tell all images in one place from each other."""
+    """Return whether these properties tell all images in one place from each other."""
     keys = [{tuple(column.values[index] for column in columns) for index in group} for group in shared]
     return all(len(key) == len(group) for key, group in zip(keys, shared, strict=True))
 
 
 def _alternates(values: Sequence[Value]) -> bool:
-    """Whether a value comes back after another one.
+    """Return whether a value comes back after another one.
 
     >>> _alternates([1, 1, 2]), _alternates([1, 2, 1])
     (False, True)
@@ -202,12 +201,25 @@ def _along_normal(frames: Sequence[Frame]) -> NDArray[np.intp]:
 
 
 def _sharing_a_place(frames: Sequence[Frame]) -> list[list[int]]:
-    """The images of each position that has several."""
+    """Return the images of each position that has several."""
     groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for index, frame in enumerate(frames):
         if frame.position is not None:
-            groups[tuple(np.rint(frame.position / _SAME_PLACE).astype(int).tolist())].append(index)
+            groups[_place(frame)].append(index)
     return [group for group in groups.values() if len(group) > 1]
+
+
+def _place(frame: Frame) -> tuple[int, ...]:
+    return tuple(np.rint(np.asarray(frame.position) / _SAME_PLACE).astype(int).tolist())
+
+
+def are_scan(frames: Sequence[Frame]) -> bool:
+    """Return whether most images have one direction, at three positions or more, as those of a localizer do not."""
+    placed = [frame for frame in frames if frame.position is not None and frame.orientation is not None]
+    directions = _WORDS["direction"].values(placed)
+    usual, count = next(iter(Counter(directions).most_common(1)), (None, 0))
+    places = {_place(frame) for frame, direction in zip(placed, directions, strict=True) if direction == usual}
+    return count > len(frames) / 2 and len(places) >= _LEAST_PLACES
 
 
 def _mixed(
@@ -218,7 +230,6 @@ def _mixed(
     for index, key in enumerate(zip(*texts, strict=True)):
         groups[key].append(index)
     told = _telling(list(groups))
-    directions = Counter(_WORDS["direction"].values(frames))
     lines = []
     for key, indices in list(groups.items())[:_LISTED]:
         words = [*selection.criteria, *((wrong[place].of.word, key[place]) for place in told)]
@@ -226,18 +237,16 @@ def _mixed(
         lines.append(_line(number, Selection(tuple(words)), [frames[index] for index in indices], rest))
     more = f"\n  and {len(groups) - _LISTED} more" if len(groups) > _LISTED else ""
     titles = " and ".join(_some([column.of.title for column in wrong], 5).rsplit(", ", 1))
-    error = MixedImages(
+    return MixedImages(
         where,
         expected="images that make up one volume",
         found=f"{len(groups)} groups of images in series {number} that differ in {titles}",
         remedy=f"Choose one by --series, or put its images into a folder of their own:{''.join(lines)}{more}",
     )
-    error.is_scan = max(directions.values()) > len(frames) / 2
-    return error
 
 
 def _telling(keys: Sequence[tuple[str, ...]]) -> list[int]:
-    """The places of the first properties that tell all groups from each other."""
+    """Return the places of the first properties that tell all groups from each other."""
     told: list[int] = []
     for place in range(len(keys[0])):
         if len({tuple(key[each] for each in [*told, place]) for key in keys}) > len(

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from segkit.errors import UsageError
 from segkit.file_names import suffix_of
 from segkit.io.dicom import module_of
 from segkit.io.dicom.files import (
@@ -20,6 +21,7 @@ from segkit.io.dicom.files import (
 )
 from segkit.io.dicom.left_out import is_called_slice, looks_like_slice
 from segkit.io.dicom.zips import ZIP
+from segkit.unfetched import why_unfetched
 
 
 def scan_places(folder: Path) -> dict[str, Path]:
@@ -29,15 +31,29 @@ def scan_places(folder: Path) -> dict[str, Path]:
     not where images of DICOM lie right in it, nor scans of another format. What was made from images, such as a SEG,
     counts for nothing. Names are those of the folders below ``folder``, joined by _.
 
+    What lies beside such parts and looks like one that cannot be read, as a link to nothing, is a part as well.
+
     Raises:
-        UsageError: the extra is not installed.
+        UsageError: the extra is not installed; or two parts of one name, which would have the same output.
     """
     if not os.path.isdir(folder) or holds_other_scans(folder):
         return {}
     if not is_dicom_place(folder) and not any(suffix_of(path) == ZIP for path in children(folder)):
         return {}
     parts = _parts(folder)
-    return {} if parts in ([], [folder]) else {_name(folder, part): part for part in parts}
+    return {} if parts in ([], [folder]) else _named(folder, parts)
+
+
+def _named(folder: Path, parts: Sequence[Path]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for part in parts:
+        other = found.setdefault(_name(folder, part), part)
+        if other is not part:
+            raise UsageError(
+                f"two scans are called {_name(folder, part)!r} and would have the same output: {other} and {part}. "
+                "Rename one, or predict them one by one."
+            )
+    return found
 
 
 def _parts(place: Path) -> list[Path]:
@@ -51,12 +67,21 @@ def _parts(place: Path) -> list[Path]:
     if study_of(path for path in inside if path.is_file()):
         return [place]
     parts = [part for path in inside if path.is_dir() or suffix_of(path) == ZIP for part in _parts(path)]
-    apart = (
-        not all(part.is_dir() for part in parts) or len({study_of(files_below(part)) for part in parts} - {None}) > 1
-    )
-    if parts:
-        return parts if apart else [place]
-    return [place] if _has_lost_images(inside) else []
+    if not parts:
+        return [place] if _has_lost_images(inside) else []
+    studies = {study_of(files_below(part)) for part in parts} - {None}
+    apart = len(studies) > 1 or not all(part.is_dir() for part in parts)
+    return [*parts, *filter(_is_lost, inside)] if apart else [place]
+
+
+def _is_lost(path: Path) -> bool:
+    """Whether a name beside studies stands for a folder that is not there, or for an image that cannot be read."""
+    if path.is_dir() or suffix_of(path) == ZIP:
+        return False  # parts or none by what is in them
+    if why_unfetched(path) and not path.suffix:
+        return True
+    problem = problem_of(path)
+    return (bool(problem) and is_called_slice(path.name)) or (problem == "empty" and looks_like_slice(path.name))
 
 
 def _has_lost_images(paths: Sequence[Path]) -> bool:

@@ -139,6 +139,7 @@ def _measure_frames(made: Dataset, source: DicomSource) -> None:
     shared = made.SharedFunctionalGroupsSequence[0]
     measures = shared.PixelMeasuresSequence[0]
     del shared.PixelMeasuresSequence
+    measures.pop("SpacingBetweenSlices", None)
     positions = np.array([frame.position for frame in source.stack.frames])
     thicknesses = slice_thicknesses(source.stack.frames, source.stack.places, source.plane_distance)
     for group in made.PerFrameFunctionalGroupsSequence:

@@ -28,6 +28,7 @@ _DIRECTION = 1e-3
 _OFF = 0.05
 """How far a slice may lie from its place in a regular stack, as a share of the step: what `Grid.matches` allows."""
 _OFF_NOTED = 0.01
+_ADD = "Add the missing files; if the scanner made thicker slices there, resample the scan to even ones first."
 _SAME_PLACE = 0.01
 """Slices nearer to each other than this share of the usual step are in one place."""
 
@@ -198,7 +199,8 @@ def _check_uneven(
     unexplained = unexplained_steps(frames, heights)
     if unexplained:
         raise _irregular(frames, heights, usual, unexplained, where)
-    log.info("%s: distances of slices from %.4g to %.4g mm, by design", where, gaps.min(), gaps.max())
+    words = "%s: slices of more than one thickness, from %.4g to %.4g mm apart, are read on even planes"
+    log.info(words, where, gaps.min(), gaps.max())
 
 
 def _same_place(frames: Sequence[Frame], heights: NDArray[np.float64], usual: float, where: str | Path) -> InputError:
@@ -227,7 +229,7 @@ def _irregular(
     if ratios.min() > 1.5 and np.abs(ratios - np.rint(ratios)).max() < 0.1:
         places = [_missing(frames, heights, step, index) for index, step in list(unexplained.items())[:5]]
         more = f" and {len(unexplained) - 5} more gaps" if len(unexplained) > 5 else ""
-        return _refused(where, f"missing slices: {'; '.join(places)}{more}", "Add the missing files.")
+        return _refused(where, f"missing slices: {'; '.join(places)}{more}", _ADD)
     return _refused(
         where,
         f"distances from {gaps.min():.4g} to {gaps.max():.4g} mm, usually {usual:.4g}",

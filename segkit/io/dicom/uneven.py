@@ -3,11 +3,12 @@
 Steps between neighbouring slices that are equal form a block. A block that is wider than the blocks beside it is a
 thickness of its own where
 
-* it has at least 3 steps, unless the instance numbers jump in it as if slices had been taken out, or
+* it has at least 3 steps, or
 * SliceThickness explains each of its steps: a slice at its end is thicker than those of the blocks beside it, and at
   least as thick as the step is wide.
 
-Otherwise slices are missing there. Steps that are not wider than all beside them are a change of thickness.
+Otherwise slices are missing there, and so they are wherever instance numbers jump as much as the step is wider than
+the thinnest ones. Other steps that are not wider than all beside them are a change of thickness.
 """
 
 from __future__ import annotations
@@ -71,25 +72,32 @@ def unexplained_steps(frames: Sequence[Frame], heights: NDArray[np.float64]) -> 
     Empty for a stack of two or more thicknesses, by the rule above.
     """
     blocks = blocks_of(np.diff(heights))
-    narrowest = min(blocks, key=lambda block: block.step)
+    thinnest = _thinnest(blocks)
     found: dict[int, float] = {}
     for place, block in enumerate(blocks):
         beside = [*blocks[max(place - 1, 0) : place], *blocks[place + 1 : place + 2]]
-        if not beside or block.step <= max(each.step for each in beside):
-            continue
-        if block.count >= LEAST_STEPS and not _taken_out(frames, block, narrowest):
-            continue
-        if block.count < LEAST_STEPS and _explained(frames, heights, block, beside):
-            continue
-        expected = narrowest.step if block.count >= LEAST_STEPS else max(each.step for each in beside)
-        found |= dict.fromkeys(range(block.start, block.stop), expected)
+        if _taken_out(frames, block, thinnest):
+            found |= dict.fromkeys(range(block.start, block.stop), thinnest.step)
+        elif _is_widest(block, beside) and not _explained(frames, heights, block, beside):
+            found |= dict.fromkeys(range(block.start, block.stop), max(each.step for each in beside))
     return found
 
 
-def _taken_out(frames: Sequence[Frame], block: Block, narrowest: Block) -> bool:
-    """Whether instance numbers rise by one in the narrowest block, and here by as much as the step is wider."""
-    jumps, usual = _jumps(frames, block), _jumps(frames, narrowest)
-    ratio = block.step / narrowest.step
+def _thinnest(blocks: Sequence[Block]) -> Block:
+    """The block of the smallest steps, of those that are a thickness by themselves where there are any."""
+    long = [block for block in blocks if block.count >= LEAST_STEPS] or blocks
+    return min(long, key=lambda block: block.step)
+
+
+def _is_widest(block: Block, beside: Sequence[Block]) -> bool:
+    """Whether a block is too short for a thickness by itself, and wider than those beside it."""
+    return block.count < LEAST_STEPS and bool(beside) and block.step > max(each.step for each in beside)
+
+
+def _taken_out(frames: Sequence[Frame], block: Block, thinnest: Block) -> bool:
+    """Whether instance numbers change by one in the thinnest block, and here by as much as the step is wider."""
+    jumps, usual = _jumps(frames, block), _jumps(frames, thinnest)
+    ratio = block.step / thinnest.step
     return usual == {1} and len(jumps) == 1 and jumps != {1} and abs(ratio - jumps.pop()) < EQUAL * ratio
 
 
@@ -122,9 +130,7 @@ def even_places(heights: NDArray[np.float64]) -> NDArray[np.float64]:
     >>> even_places(np.array([0.0, 3.0, 6.0, 9.0, 14.0, 21.0, 28.0])).tolist()
     [0.0, 3.0, 6.0, 9.0, 14.0, 21.0, 28.0]
     """
-    blocks = blocks_of(np.diff(heights))
-    long = [block for block in blocks if block.count >= LEAST_STEPS] or blocks
-    thinnest = min(block.step for block in long)
+    thinnest = _thinnest(blocks_of(np.diff(heights))).step
     risen = heights - heights[0]
     counts = [max(1, round(float(risen[-1]) * finer / thinnest)) for finer in range(1, FINEST + 1)]
     choices = [risen / risen[-1] * count for count in counts]

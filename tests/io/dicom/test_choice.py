@@ -92,8 +92,21 @@ def test_names_of_series_that_share_a_folder(dicom: Any, tmp_path: Path) -> None
     assert list(dicom_scans(tmp_path / "s")) == ["s_series1", "s_series2"]
 
 
-def test_nothing_that_is_a_volume(dicom: Any, tmp_path: Path) -> None:
-    dicom.series(tmp_path / "s", VOXELS, PixelSpacing=None)
+def test_a_scan_that_cannot_be_used_is_not_passed_over(dicom: Any, study: Path) -> None:
+    for path in (study / "a").iterdir():
+        path.unlink()
+    dicom.series(study / "a", VOXELS, series="1.2", SeriesNumber=2, PixelSpacing=None)
+    assert "expected PixelSpacing" in str(dicom_scans(study)["a"])
+    with pytest.raises(UsageError, match="3 series, 2 of them volumes"):
+        open_place(study)
+    for path in (study / "b").iterdir():
+        path.unlink()
+    with pytest.raises(InputError, match="expected PixelSpacing"):
+        open_place(study)
+
+
+def test_nothing_that_is_a_scan(dicom: Any, tmp_path: Path) -> None:
+    dicom.series(tmp_path / "s", VOXELS[..., :2], PixelSpacing=None)
     with pytest.raises(InputError, match="expected at least one series that is a volume, found none of 1"):
         dicom_scans(tmp_path / "s")
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from segkit.errors import UsageError
 from segkit.io.dicom.places import scan_places
 
 VOXELS = np.zeros((4, 4, 2), np.int16)
@@ -99,6 +100,22 @@ def test_a_study_that_has_lost_all_its_images_is_one(study: Any, tmp_path: Path)
     (tmp_path / "d" / "logs" / "log.1").write_text("done")
     (tmp_path / "d" / "logs" / "notes.txt").write_text("done")
     assert found(tmp_path / "d") == {"p1": "p1", "p2": "p2", "p3": "p3"}
+
+
+def test_links_to_studies_that_are_not_there_are_parts(study: Any, tmp_path: Path) -> None:
+    for name, number in (("p1", 1), ("p2", 2)):
+        study(name, number)
+    (tmp_path / "d" / "anna").symlink_to("/nowhere/anna")
+    (tmp_path / "d" / "single.dcm").write_bytes(b"")
+    (tmp_path / "d" / "VERSION").write_bytes(b"")
+    assert found(tmp_path / "d") == {"anna": "anna", "p1": "p1", "p2": "p2", "single": "single.dcm"}
+
+
+def test_two_parts_of_one_name(study: Any, tmp_path: Path) -> None:
+    zipped(study("p1", 1))
+    study("p1", 2)
+    with pytest.raises(UsageError, match=r"two scans are called 'p1' .*: \S*/p1 and \S*/p1\.zip\. Rename one"):
+        scan_places(tmp_path / "d")
 
 
 @pytest.mark.parametrize("kind", ["file", "nothing", "empty"])

@@ -76,6 +76,16 @@ MISSING: dict[str, tuple[list[float], dict[str, list[Any]], str]] = {
         {"InstanceNumber": [1, 2, 3, 4, 6, 8, 10, 12]},
         "missing slices: 1 at 4 mm",
     ),
+    "a number is skipped where thicknesses change": (
+        [0, 1, 2, 3, 5, 9, 13, 17],
+        {"InstanceNumber": [1, 2, 3, 4, 6, 7, 8, 9]},
+        "missing slices: 1 at 4 mm",
+    ),
+    "numbers jump between thin and thick": (
+        [0, 1, 2, 3, 5, 7, 9, 14, 19, 24],
+        {"InstanceNumber": [1, 2, 3, 4, 6, 8, 10, 11, 12, 13]},
+        "missing slices: 1 at 4 mm",
+    ),
     "one thickness, overlapping": (REGULAR[:5] + REGULAR[6:], {"SliceThickness": [2.0] * 11}, "missing slices"),
     "uneven": ([0, 1, 2, 3, 4.5, 5.5, 6.5], {}, r"distances from 1 to 1\.5 mm"),
 }
@@ -117,7 +127,7 @@ def labels_of(source: Any) -> NDArray[np.uint8]:
 @pytest.mark.parametrize("labelmap", [False, True])
 def test_segmentation_on_the_source_planes(dicom: Any, tmp_path: Path, lean: float, labelmap: bool) -> None:
     heights = [0.0, 1, 2, 3, 7, 11, 15]
-    thick = {"SliceThickness": [1, 1, 1, 1, 4, 4, 4]}
+    thick = {"SliceThickness": [1, 1, 1, 1, 4, 4, 4], "SpacingBetweenSlices": [1, 1, 1, 4, 4, 4, 4]}
     source = open_place(stack(dicom, tmp_path / "s", heights, lean=lean, **thick))
     maker = module_of("references").Maker("model", "abc", "1")
     labels = Volume(labels_of(source), source.grid.affine)
@@ -129,11 +139,11 @@ def test_segmentation_on_the_source_planes(dicom: Any, tmp_path: Path, lean: flo
     for frame in made.PerFrameFunctionalGroupsSequence:
         places.append([float(number) for number in frame.PlanePositionSequence[0].ImagePositionPatient])
         thicknesses.append(float(frame.PixelMeasuresSequence[0].SliceThickness))
+        assert "SpacingBetweenSlices" not in frame.PixelMeasuresSequence[0]
     np.testing.assert_allclose(sorted(places), [[0, lean * height, height] for height in (7, 11, 15)], atol=1e-4)
     assert thicknesses == [4, 4, 4]
     assert "PixelMeasuresSequence" not in made.SharedFunctionalGroupsSequence[0]
     assert made.pixel_array.tolist() == [[[1, 1, 0, 0, 0]] * 3] * 3
-    assert float(made.SharedFunctionalGroupsSequence[0].get("SpacingBetweenSlices") or 0) == 0
     if shutil.which("dciodvfy") and not labelmap:  # it knows no LABELMAP
         done = subprocess.run(["dciodvfy", str(tmp_path / "o.dcm")], capture_output=True, text=True, check=False)
         assert [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")] == []
@@ -149,3 +159,30 @@ def test_contours_on_the_source_planes(dicom: Any, tmp_path: Path) -> None:
     assert heights == [[7], [11], [15]]
     images = [contour.ContourImageSequence[0].ReferencedSOPInstanceUID for contour in contours]
     assert images == ["1.2.3.1.5", "1.2.3.1.6", "1.2.3.1.7"]
+
+
+def test_enhanced_file_of_two_thicknesses(dicom: Any, tmp_path: Path) -> None:
+    """Frames from the highest to the lowest; what is written refers to each by its number in the file."""
+    heights, groups = [15.0, 11, 7, 3, 2, 1, 0], []
+    for height in heights:
+        group, position, measures, direction = (dicom.pydicom.Dataset() for _ in range(4))
+        position.ImagePositionPatient, measures.PixelSpacing = [0, 0, height], [1, 1]
+        measures.SliceThickness = 4 if height > 3 else 1
+        direction.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+        group.PlanePositionSequence, group.PixelMeasuresSequence = [position], [measures]
+        group.PlaneOrientationSequence = [direction]
+        groups.append(group)
+    frames = np.array(heights, np.int16)[:, None, None] * np.full((3, 5), 10, np.int16)
+    top = dict.fromkeys(("ImagePositionPatient", "PixelSpacing", "SliceThickness"))
+    top["SOPClassUID"] = dicom.pydicom.uid.EnhancedCTImageStorage
+    source = open_place(dicom.file(tmp_path / "e", frames, **top, PerFrameFunctionalGroupsSequence=groups))
+    assert source.planes(0, 16)[0, 0, 0].tolist() == list(range(0, 160, 10))
+    labels, maker = Volume(labels_of(source), source.grid.affine), module_of("references").Maker("model", "abc", "1")
+    module_of("segmentation").write_segmentation(tmp_path / "o.dcm", labels, source, {"a": (1,)}, maker=maker)
+    made = dicom.pydicom.dcmread(tmp_path / "o.dcm")
+    found = {}
+    for frame in made.PerFrameFunctionalGroupsSequence:
+        number = int(frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedFrameNumber)
+        found[number] = float(frame.PlanePositionSequence[0].ImagePositionPatient[2])
+        assert frame.PixelMeasuresSequence[0].SliceThickness == 4
+    assert found == {1: 15, 2: 11, 3: 7}

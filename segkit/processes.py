@@ -1,0 +1,111 @@
+"""Identity of this process, whether another process of this machine has ended, and ending in order on a signal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from types import FrameType
+
+SIGNAL_CODES = 128
+"""Exit code of a program that signal n ended: this plus n, as shells report it."""
+ENDING = ("SIGTERM", "SIGHUP")
+"""Signals that end a process; Windows has no SIGHUP. Ctrl-C raises KeyboardInterrupt already."""
+
+
+def host_name() -> str:
+    """Name of this machine, as it is shown to the user."""
+    return os.environ.get("COMPUTERNAME", "") if sys.platform == "win32" else os.uname().nodename
+
+
+@cache
+def boot_id() -> str:
+    """Identifier of this start of the operating system; empty where the system has none (only Linux does)."""
+    return _text(Path("/proc/sys/kernel/random/boot_id")).strip()
+
+
+def process_token() -> str:
+    """24 hex digits that stand for this process: machine, process number and time of its start.
+
+    The token is part of the names of temporary files, so that a later process can tell whether their writer still runs.
+    """
+    number = os.getpid()
+    return f"{_machine()}{number:08x}{_start_of(number)}"
+
+
+def has_ended(token: str) -> bool:
+    """Return whether the process of a `process_token` has ended for certain.
+
+    A process of another machine or container cannot be seen from here, so the answer for it is False.
+    """
+    machine, number, start = token[:8], int(token[8:16], 16), token[16:]
+    return machine == _machine() and _start_of(number) not in (start, UNKNOWN)
+
+
+UNKNOWN = "0" * 8
+"""Start of a process that runs, where the system does not say when it began."""
+
+
+@cache
+def _machine() -> str:
+    """8 hex digits of the host's name and its process namespace: containers of one host number their own processes."""
+    with suppress(OSError):
+        return _digits(host_name() + os.readlink("/proc/self/ns/pid"))
+    return _digits(host_name())
+
+
+def _start_of(number: int) -> str | None:
+    """8 hex digits for the time at which the process with this number began; None if there is no such process."""
+    if sys.platform == "win32":  # where asking with os.kill would end the process
+        return UNKNOWN
+    try:
+        os.kill(number, 0)
+    except (ProcessLookupError, OverflowError):
+        return None
+    except PermissionError:  # it belongs to another user
+        pass
+    # The name of the program, in parentheses, may hold anything. See proc_pid_stat(5).
+    fields = _text(Path(f"/proc/{number}/stat")).rpartition(")")[2].split()
+    if len(fields) < 20:
+        return UNKNOWN
+    return None if fields[0] in "ZX" else _digits(boot_id() + fields[19])
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _digits(text: str) -> str:
+    return f"{zlib.crc32(text.encode()) or 1:08x}"  # a hash of another kind would cost every verb its import
+
+
+@contextmanager
+def ended_in_order() -> Iterator[None]:
+    """Turn signals that would end the process at once into SystemExit, so that temporary files are removed.
+
+    A signal that is ignored (as under nohup) or handled already stays as it is.
+    """
+    numbers = [getattr(signal, name) for name in ENDING if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []  # only the main thread may set handlers
+    changed = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    for number in changed:
+        signal.signal(number, _exit)
+    try:
+        yield
+    finally:
+        for number in changed:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _exit(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(SIGNAL_CODES + number)
