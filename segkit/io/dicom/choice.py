@@ -96,7 +96,7 @@ def _volumes(place: Path, study: Sequence[Series], name: str) -> dict[str, Dicom
 
 
 def _opened(study: Sequence[Series], selection: Selection) -> tuple[list[DicomSource], list[SegkitError]]:
-    """The series that are volumes of several slices, and what is wrong with those that would be one."""
+    """Return the series that are volumes of several slices, and what is wrong with those that would be one."""
     sources: list[DicomSource] = []
     refused: list[SegkitError] = []
     for series in study:
@@ -110,7 +110,7 @@ def _opened(study: Sequence[Series], selection: Selection) -> tuple[list[DicomSo
 
 
 def _is_scan(series: Series, error: SegkitError) -> bool:
-    """Whether a series that cannot be used is a scan that someone may want, and no localizer or picture."""
+    """Return whether a series that cannot be used is a scan that someone may want, and no localizer or picture."""
     if isinstance(error, UsageError):
         return False
     try:
@@ -120,7 +120,7 @@ def _is_scan(series: Series, error: SegkitError) -> bool:
 
 
 def _chosen(place: Path, study: Sequence[Series], choice: str) -> tuple[Series | None, Selection]:
-    """The series that a choice names, None where it says only which images; and the selection of images."""
+    """Return the series that a choice names, None where it says only which images; and the selection of images."""
     fitting = _fitting(study, choice)
     selection = ALL
     if not fitting and looks_like_selection(choice.rpartition(":")[2]):
@@ -136,7 +136,7 @@ def _chosen(place: Path, study: Sequence[Series], choice: str) -> tuple[Series |
 
 
 def _fitting(study: Sequence[Series], choice: str) -> list[Series]:
-    """The series of this number, UID or description."""
+    """Return the series of this number, UID or description."""
     if choice.isdecimal() and 1 <= int(choice) <= len(study):
         return [study[int(choice) - 1]]
     fitting = [series for series in study if choice in (series.uid, series.description)]
