@@ -21,8 +21,10 @@ NULL = ("", "~", "null", "Null", "NULL")
 FORMAT = "format_version"
 
 
-def file_words(path: str | Path) -> list[str]:
+def file_words(path: str | Path) -> list[str] | None:
     """Return the overrides of a YAML file: nested keys, or dotted ones, each with its value.
+
+    None stands for the config.yaml that a run has written, which holds every key and the version of its format.
 
     Values mean what they mean on the command line, so that 1e-3 is a number and 8GB a size; names of labels need no
     quotes for the shell. A relative path starts in the current folder.
@@ -31,7 +33,10 @@ def file_words(path: str | Path) -> list[str]:
         InputError: not a YAML file of keys and values.
         UsageError: an unknown key, with near misses, or a value of the wrong type or range; names the file.
     """
-    words = [_word(key, node) for key, node in _leaves(path, _root(path))]
+    root = _root(path)
+    if root is not None and any(key.value == FORMAT for key, _ in root.value):
+        return None
+    words = [_word(key, node) for key, node in _leaves(path, root)]
     keys = [word.partition("=")[0] for word in words]
     for key in keys:
         if key == CONFIG:
@@ -43,16 +48,6 @@ def file_words(path: str | Path) -> list[str]:
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
     return words
-
-
-def is_of_a_run(path: str | Path) -> bool:
-    """Whether a YAML file is the config.yaml that a run has written: it holds every key and the format's version.
-
-    Raises:
-        InputError: not a YAML file of keys and values.
-    """
-    root = _root(path)
-    return root is not None and any(key.value == FORMAT for key, _ in root.value)
 
 
 def _root(path: str | Path) -> yaml.MappingNode | None:

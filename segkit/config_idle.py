@@ -92,7 +92,7 @@ def check_none_idle(config: Any, given: set[str]) -> None:
         raise UsageError("augment.dummy_2d changes nothing with network.dims=2: slices are changed in-plane anyway")
     if config.weights and "plan.memory" in given:
         raise UsageError("plan.memory changes nothing with weights: the patch is the model's. Give plan.patch instead")
-    if config.fold == "all" and config.folds is not None:
+    if config.fold == "all" and "folds" in given:
         raise UsageError("folds changes nothing with fold=all, which trains on every case: give one of them")
     for key, (other, _) in NEEDS.items():
         if key in given:

@@ -14,6 +14,9 @@ from segkit.file_names import files_behind
 from segkit.regions import target_values
 from segkit.segment_codes import SegmentCodes
 
+LONGEST_FOLD = 9
+"""Digits of a fold's number; more are a number of something else."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -95,8 +98,13 @@ class Dataset:
         return digest.hexdigest()[:12]
 
 
+def is_fold(text: str) -> bool:
+    """Whether the text of a split column is the number of a fold."""
+    return text.isdecimal() and len(text) <= LONGEST_FOLD
+
+
 def _folds_of_split_column(cases: tuple[Case, ...]) -> list[list[str]]:
-    if not cases or not all(case.split.isdecimal() for case in cases):
+    if not cases or not all(is_fold(case.split) for case in cases):
         return []
     numbers = sorted({int(case.split) for case in cases})
     return [sorted(case.id for case in cases if int(case.split) == number) for number in numbers]

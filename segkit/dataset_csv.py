@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from segkit.dataset import Case
+from segkit.dataset import Case, is_fold
 from segkit.dataset_paths import located
 from segkit.errors import InputError
 
@@ -75,7 +75,7 @@ def _check_split(path: Path, cases: Sequence[Case]) -> None:
     """Whole numbers in every line are folds; else the column says something else, such as train and test."""
     if not any(case.split for case in cases):
         return
-    if not all(case.split.isdecimal() for case in cases):
+    if not all(is_fold(case.split) for case in cases):
         log.warning("%s: the column split is not used, because its values are not whole numbers in every line", path)
         return
     found = {int(case.split) for case in cases}

@@ -18,7 +18,7 @@ _T = TypeVar("_T")
 def channels_of_json(where: Path, channels: Any) -> tuple[str, ...]:
     if isinstance(channels, list):
         return tuple(str(name) for name in channels)
-    if isinstance(channels, dict) and all(key.isdecimal() for key in channels):
+    if isinstance(channels, dict) and all(re.fullmatch(r"[0-9]{1,9}", key) for key in channels):
         return tuple(str(channels[key]) for key in sorted(channels, key=int))
     raise InputError(
         where,
@@ -91,7 +91,7 @@ def _written(where: Path, regions: Mapping[str, tuple[int, ...]], order: Any) ->
 
 
 def _is_whole(text: str) -> bool:
-    return re.fullmatch(r"[+-]?[0-9]+", text) is not None
+    return re.fullmatch(r"[+-]?[0-9]{1,19}", text) is not None
 
 
 def _bad_labels(where: Path, found: str) -> InputError:

@@ -173,9 +173,10 @@ def _named(folder: Path, content: dict[str, Any], cases: Sequence[Case], notices
 
 def _other_number(promised: Any, count: int) -> list[str]:
     """Return a notice where the numTraining of a dataset.json is not the number of cases."""
-    if not str(promised).isdecimal() or int(promised) == count:
+    text = str(promised)
+    if not text.isdecimal() or text.lstrip("0") == str(count):
         return []
-    return [f"dataset.json promises {promised} cases (numTraining), found {count}"]
+    return [f"dataset.json promises {text[:20]} cases (numTraining), found {count}"]
 
 
 def _channel_names(folder: Path, content: dict[str, Any]) -> tuple[str, ...]:

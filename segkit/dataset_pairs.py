@@ -62,8 +62,9 @@ def _notices(cases: Sequence[Case]) -> list[str]:
     if not cases:
         return []
     found = why_unfetched(cases[0].images[0])
-    count = "1 case is" if len(cases) == 1 else f"{len(cases)} cases are"
-    return [f"{count} left out, because their files are {found}: {some([case.id for case in cases])}. {fetch(found)}"]
+    count, their = ("1 case is", "its") if len(cases) == 1 else (f"{len(cases)} cases are", "their")
+    names = some([case.id for case in cases])
+    return [f"{count} left out, because {their} files have no content: {names}. The first is {found}. {fetch(found)}"]
 
 
 def _check_partners(
@@ -90,13 +91,13 @@ def _instead(lonely: Sequence[str], rest: Sequence[str], partner: str, not_taken
     beside = [path for path in not_taken if {case_id(path), _without_channel(case_id(path))} & set(lonely)]
     if beside:
         return f"; {counted(beside)} there but not read: {named(beside)}"
-    return f"; without partner is also the {partner} of {some(rest)}" if rest else ""
+    return f", and none for the {partner} of {some(rest)}" if rest else ""
 
 
 def _remedy(scans: Sequence[str], labels: Sequence[str], kind: str) -> str:
     if scans and all(name != _without_channel(name) for name in scans) and {*map(_without_channel, scans)} <= {*labels}:
         return "These scans have numbers of channels: call the folders imagesTr and labelsTr, as in nnU-Net's layout."
-    owners = [scan for scan in scans if sum(label.startswith(scan) for label in labels) > 1]
+    owners = [scan for scan in scans[:100] if sum(label.startswith((f"{scan}_", f"{scan}-")) for label in labels) > 1]
     if owners:
         return (
             f"{owners[0]} has several label maps: one mask per structure is not read. Join the masks of a case in one"

@@ -38,7 +38,7 @@ def unfetched_error(path: Path, others: int = 0) -> InputError:
 def fetch(found: str) -> str:
     """Return what to do about a file that was ``found`` without content."""
     if "annex" in found:
-        return "Its content was not fetched: run 'datalad get' or 'git annex get' in its folder."
+        return "The content was not fetched: run 'datalad get' or 'git annex get' in its folder."
     if "LFS" in found:
-        return "Its content was not fetched: run 'git lfs pull' in its folder."
+        return "The content was not fetched: run 'git lfs pull' in its folder."
     return "Copy the file to where the link leads, or replace the link by the file."

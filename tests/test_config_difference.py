@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from segkit.config import TrainConfig, load, to_yaml
-from segkit.config_difference import LARGEST_FILE, file_words, is_of_a_run
+from segkit.config_difference import LARGEST_FILE, file_words
 from segkit.config_keys import get
 from segkit.errors import InputError, UsageError
 
@@ -37,7 +38,7 @@ from segkit.errors import InputError, UsageError
 )
 def test_a_value_means_what_it_means_on_the_command_line(text: str, key: str, value: object, tmp_path: Path) -> None:
     (tmp_path / "my.yaml").write_text(text, encoding="utf-8")
-    assert get(load(file_words(tmp_path / "my.yaml")), key) == value
+    assert get(load(file_words(tmp_path / "my.yaml") or []), key) == value
 
 
 @pytest.mark.parametrize("text", ["", "# nothing yet\n"])
@@ -95,8 +96,17 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_run_is_known_by_its_format_version(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(to_yaml(TrainConfig()))
     (tmp_path / "my.yaml").write_text("seed: 1")
-    assert is_of_a_run(tmp_path / "config.yaml")
-    assert not is_of_a_run(tmp_path / "my.yaml")
+    assert file_words(tmp_path / "config.yaml") is None
+    assert file_words(tmp_path / "my.yaml") == ["seed=1"]
+
+
+@pytest.mark.skipif(not Path("/dev/fd").is_dir(), reason="no files of descriptors here")
+def test_a_pipe_is_read_once() -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b"seed: 1")
+    os.close(writer)
+    assert file_words(f"/dev/fd/{reader}") == ["seed=1"]
+    os.close(reader)
 
 
 def test_a_run_gives_every_key_but_its_folder(tmp_path: Path) -> None:

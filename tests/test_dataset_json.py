@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from segkit.dataset_json import channels_of_json, check_ignore, checked_labels, labels_of_json
+from segkit.dataset_layouts import read_dataset
 from segkit.errors import InputError
 from segkit.files import read_json
 from segkit.regions import LabelScheme
@@ -99,3 +100,17 @@ def test_unreadable_json(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "dataset.json").write_text(text)
     with pytest.raises(InputError, match=message):
         read_json(tmp_path / "dataset.json")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"labels": {"a": "' + "9" * 5000 + '"}, "training": []}',
+        '{"labels": {}, "channel_names": {"' + "9" * 5000 + '": "CT"}, "training": []}',
+    ],
+)
+def test_hostile_descriptions_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "dataset.json").write_text(text)
+    with pytest.raises(InputError, match=r"dataset\.json: expected"):
+        read_dataset(tmp_path)

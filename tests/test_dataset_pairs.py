@@ -50,7 +50,9 @@ def test_links_without_content_are_named(tmp_path: Path) -> None:
     data = read_dataset(tmp_path)
     assert [case.id for case in data.cases] == ["a"]
     (notice,) = data.notices
-    assert notice.startswith(f"1 case is left out, because their files are a link to {ANNEX}, which is not there: b.")
+    assert notice.startswith(
+        f"1 case is left out, because its files have no content: b. The first is a link to {ANNEX}, which is not there."
+    )
     assert "datalad get" in notice
 
 
@@ -72,7 +74,9 @@ def test_no_case_with_content(tmp_path: Path) -> None:
     folders(tmp_path, "a")
     link(tmp_path / "images/a.nii.gz")
     link(tmp_path / "labels/a.nii.gz")
-    with pytest.raises(InputError, match="expected cases, found none: 1 case is left out, because their files are"):
+    with pytest.raises(
+        InputError, match="expected cases, found none: 1 case is left out, because its files have no content"
+    ):
         read_dataset(tmp_path)
 
 
@@ -179,7 +183,10 @@ def total_segmentator(root: Path) -> None:
     ("make", "message"),
     [
         (running_numbers, "found a running number: p_0000 is a scan and a label map. Append the channel's number"),
-        (channel_numbers, "found none for a_0000; .* call the folders imagesTr and labelsTr"),
+        (
+            channel_numbers,
+            "found none for a_0000, and none for the label map of a\\. .* call the folders imagesTr and labelsTr",
+        ),
         (mask_per_class, "a has several label maps: one mask per structure is not read. Join the masks"),
         (total_segmentator, r"found one mask per structure, such as a/segmentations/core\.nii\.gz\. Join the masks"),
     ],

@@ -6,15 +6,18 @@ Precedence: defaults < preset < the file of --config < the command line.
 from __future__ import annotations
 
 import argparse
+import logging
+import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from segkit.commands.flags import Parser
 from segkit.config import known_keys, near_keys
-from segkit.config_difference import file_words, is_of_a_run
+from segkit.config_difference import file_words
 from segkit.config_idle import check_none_twice, replaced
 from segkit.config_words import CONFIG, GROUPS, PATHS, PRESET, check_braces, given_keys, given_values
 from segkit.errors import UsageError
+
+log = logging.getLogger(__name__)
 
 DATASET = "dataset"
 DATASET_HELP = "a folder or CSV file with labelled scans; dataset=PATH says the same"
@@ -40,11 +43,14 @@ def training_words(given: argparse.Namespace) -> list[str]:
     check_none_twice(words)
     if given.config is None:
         return words
-    if is_of_a_run(given.config):
+    of_file = file_words(given.config)
+    if of_file is None:  # of a run
         return [f"{CONFIG}={given.config}", *words]
     values = given_values(words)
-    kept = [word for word in file_words(given.config) if not any(replaced(key, values) for key in given_keys([word]))]
-    return [*kept, *words]
+    dropped = [word for word in of_file if any(replaced(key, values) for key in given_keys([word]))]
+    if dropped:
+        log.info("the command line takes the place of %s in %s", ", ".join(dropped), given.config)
+    return [*(word for word in of_file if word not in dropped), *words]
 
 
 def with_dataset(words: Sequence[str]) -> list[str]:
@@ -58,7 +64,7 @@ def with_dataset(words: Sequence[str]) -> list[str]:
     """
     places = [number for number, word in enumerate(words) if _is_path(word)]
     named = [word for word in words if PATHS.get(word.partition("=")[0]) == "dataset.path"]
-    if not places and not named and words and Path(words[0]).exists():
+    if not places and not named and words and os.path.exists(words[0]):
         places = [0]  # a folder named like an override, such as seed=1
     found = [*named, *(words[number] for number in places)]
     if len(found) > 1:
@@ -80,6 +86,6 @@ def _is_path(word: str) -> bool:
     key, equals, _ = word.partition("=")
     name = key.lstrip("+~").partition("@")[0]
     if name in (*known_keys(), *GROUPS, *PATHS, PRESET, CONFIG):
-        return not equals and Path(word).exists()
+        return not equals and os.path.exists(word)
     could_be_key = equals and all(part.isidentifier() for part in name.split("."))
-    return not could_be_key or Path(word).exists()
+    return not could_be_key or os.path.exists(word)  # False for what is too long for a path

@@ -226,7 +226,8 @@ class Predictor:
         label, mapped = decisions[0].bytes, [each for each in decisions if each.is_mapped(voxels)]
         written = sum(each.bytes for each in decisions if each not in mapped)
         copied = written + max((each.dtype.itemsize for each in mapped), default=0)
-        ruled = label * min(2, len(self._rules)) * voxels + block_bytes(voxels) if self._rules else 0
+        blocks = block_bytes(voxels) if self._rules or self.plan.training else 0
+        ruled = label * min(2, len(self._rules)) * voxels + blocks
         return Work(
             parts,
             self.plan,

@@ -21,7 +21,7 @@ from segkit.locks import sole_use
 from segkit.studies.comparable import MEASURED, described, is_open, measured_once
 from segkit.studies.runs import Trainer, train_here
 from segkit.studies.slurm import SlurmTrainer, slurm_executor
-from segkit.studies.sweep_table import Result, figures_of, sweep_csv
+from segkit.studies.sweep_table import Result, figures_of, has_finished_runs, sweep_csv
 from segkit.training.run_folder import RUNS, safe_name
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ def _comparable(combinations: Sequence[Combination], folder: Path, trainer: Trai
     """The same combinations, with precision, layout and number of steps the same in all of them (see `comparable`)."""
     if len(combinations) == 1 or not any(is_open(each.config.trainer) for each in combinations):
         return combinations
-    if (folder / TABLE).is_file() and not (folder / MEASURED).is_file():
+    if has_finished_runs(folder / TABLE) and not (folder / MEASURED).is_file():
         log.info("this sweep was begun by an older segkit: each of its trainings measures for itself")
         return combinations
     measure = trainer.measured if isinstance(trainer, SlurmTrainer) else segkit.studies.measured_here

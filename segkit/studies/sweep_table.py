@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
@@ -61,6 +62,14 @@ def figures_of(run_dir: Path) -> Figures:
         training.get("layout", ""),
         metrics.get("sd_over_cases"),
     )
+
+
+def has_finished_runs(table: Path) -> bool:
+    """Whether a sweep.csv names a training that is done."""
+    if not table.is_file():
+        return False
+    with table.open(encoding="utf-8", newline="") as file:
+        return any(row.get("status") == "done" for row in csv.DictReader(file))
 
 
 def sweep_csv(results: Sequence[Result]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from segkit.dataset import Case, Dataset
+from segkit.dataset import Case, Dataset, is_fold
 from segkit.errors import InputError, UsageError
 from segkit.files import write_text
 
@@ -31,7 +31,7 @@ def dataset_folds(dataset: Dataset, count: int | None = None) -> list[list[str]]
     """
     folds = dataset.folds(count or USUAL_FOLDS)
     if count not in (None, len(folds)):
-        fixed = all(case.split.isdecimal() for case in dataset.cases)
+        fixed = all(is_fold(case.split) for case in dataset.cases)
         why = f"its column split makes {len(folds)}" if fixed else f"it has {len(folds)} patients"
         raise UsageError(f"folds={count} is not possible for {dataset.name}: {why}. Give folds={len(folds)}, or none")
     return folds

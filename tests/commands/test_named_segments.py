@@ -96,4 +96,7 @@ def test_what_is_left_out_is_said(
     rest = {"check": [], "plan": [SMALL[0], "-o", str(tmp_path / "p.json")]}
     assert main([verb, str(root), *rest[verb]]) == 0
     printed = capsys.readouterr()
-    assert "1 case is left out, because their files are a link to ../.git/annex" in printed.out + printed.err
+    assert (
+        "1 case is left out, because its files have no content: p9. The first is a link to ../.git/annex"
+        in printed.out + printed.err
+    )

@@ -79,8 +79,14 @@ def test_what_the_shell_took_apart_is_recognised(words: list[str], message: str)
     assert message in str(error.value)
 
 
-def test_the_command_line_replaces_what_the_file_says(tmp_path: Path) -> None:
+def test_a_word_too_long_for_a_path_is_no_path() -> None:
+    assert with_dataset(["a=" + "x" * 5000]) == ["a=" + "x" * 5000]
+
+
+def test_the_command_line_replaces_what_the_file_says(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="segkit")
     file = tmp_path / "my.yaml"
     file.write_text("network: {name: unet, convs: 3}\nseed: 1\ndataset: {path: old, labels: {a: 1}}\n")
     words = training_words(given("new", "network=residual_unet", "dataset.regions={b:2}", config=file))
     assert words == ["seed=1", "dataset=new", "network=residual_unet", "dataset.regions={b:2}"]
+    assert "the command line takes the place of network.name=unet, network.convs=3, dataset.path=old" in caplog.text

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+from pathlib import Path
 
 import pytest
 
-from segkit.studies.sweep_table import Figures, Result, in_common, sweep_csv, table_rows
+from segkit.studies.sweep_table import Figures, Result, has_finished_runs, in_common, sweep_csv, table_rows
 
 
 def result(dice: float | None, minutes: float = 1.0, **values: str) -> Result:
@@ -60,6 +61,15 @@ def test_what_the_runs_have_in_common() -> None:
     words = "The runs differ in bfloat16 contiguous and float32 contiguous, and have 10, 20 steps."
     assert in_common([result(0.8), other]) == words
     assert in_common([failed()]) == ""
+
+
+def test_a_table_with_finished_runs(tmp_path: Path) -> None:
+    table = tmp_path / "sweep.csv"
+    assert not has_finished_runs(table)
+    table.write_text(sweep_csv([failed(seed="0")]))
+    assert not has_finished_runs(table)
+    table.write_text(sweep_csv([failed(seed="0"), result(0.8, seed="1")]))
+    assert has_finished_runs(table)
 
 
 def test_csv_has_every_run() -> None:
