@@ -55,8 +55,13 @@ class Decision:
             return self._empty((1, *way_back.source_shape), way_back.source_voxels)
         along = way_back.axis_map.order[axis]
         order = [along, *(each for each in (2, 1, 0) if each != along)]  # that of the file for the rest
-        shape = (self.channels, *(way_back.source_shape[each] for each in order))
-        return self._empty(shape, way_back.source_voxels).transpose(0, *(1 + order.index(each) for each in range(3)))
+        first, *rest = (way_back.source_shape[each] for each in order)
+        # What is written together lies together: see `segkit.io.mapped.gathered`.
+        planes = self._empty((first, self.channels, *rest), way_back.source_voxels)
+        found = planes.transpose(1, *((0, 2, 3)[order.index(each)] for each in range(3)))
+        for box in blocks(found[0]) if self.elsewhere else ():
+            found[0][box] = self.elsewhere
+        return found
 
     def leaned(self, array: NDArray[Any], lean: Lean) -> NDArray[Any]:
         """Return the values (K, X, Y, Z) of a straightened scan on the scan's own grid, channel by channel."""
@@ -74,9 +79,6 @@ class Decision:
             found = map_scratch(self.scratch, shape, self.dtype)
         else:
             found = np.zeros(shape, self.dtype)
-        if self.elsewhere:
-            for box in blocks(found[0]):
-                found[0][box] = self.elsewhere
         return found
 
 
