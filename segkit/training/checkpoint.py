@@ -18,7 +18,7 @@ import torch
 from segkit.errors import InputError
 from segkit.files import atomic_path
 from segkit.model_names import CARD
-from segkit.networks.mode import Mode
+from segkit.networks.mode import AUTOCAST, LAYOUTS, Mode
 from segkit.training.run_folder import BUNDLE, CHECKPOINTS
 from segkit.training.schedule import Schedule
 
@@ -48,6 +48,8 @@ KINDS: dict[str, tuple[type, ...]] = {
     "mode": (dict,),
     "schedule": (dict,),
     "state_dict": (dict,),
+    "optimizer_states": (list,),
+    "loops": (dict,),
     "callbacks": (dict,),
 }
 """What a checkpoint holds at least."""
@@ -178,17 +180,11 @@ def _check(content: Any) -> None:
     """Raise ValueError unless this is a checkpoint of segkit."""
     if not isinstance(content, Mapping):
         raise ValueError("it is no checkpoint of a training")
-    kinds = {
-        "plan": (str,),
-        "elapsed": (int, float),
-        "mode": (dict,),
-        "schedule": (dict,),
-        "state_dict": (dict,),
-        "callbacks": (dict,),
-    }
-    for name, kind in kinds.items():
+    for name, kind in KINDS.items():
         if not isinstance(content.get(name), kind):
             raise ValueError(f"it is no checkpoint of segkit: {name} is missing or of another kind")
     mode, schedule = Mode(**content["mode"]), Schedule(**content["schedule"])
+    if mode.precision not in AUTOCAST or mode.layout not in LAYOUTS:
+        raise ValueError(f"its precision {mode.precision} or layout {mode.layout} is unknown")
     if not (math.isfinite(content["elapsed"]) and mode.seconds >= 0 and 0 <= schedule.step <= schedule.total):
         raise ValueError("its numbers of steps or seconds make no sense")

@@ -144,10 +144,14 @@ def _is_done_once_locked(run_dir: Path, resume: Resume, used: ExitStack) -> bool
 
 def _resumed_setup(setup: Setup) -> Setup:
     """The same in the folder of an unfinished run that was begun with other threads, say."""
-    if state(setup.run_dir) != "new":
-        return setup
-    begun = setup.ranks.share(lambda: begun_before(setup.config, setup.plan, setup.dataset, setup.weights))
-    return dataclasses.replace(setup, run_dir=begun) if begun else setup
+
+    def begun() -> Path | None:
+        if state(setup.run_dir) != "new":
+            return None
+        return begun_before(setup.config, setup.plan, setup.dataset, setup.weights)
+
+    found = setup.ranks.share(begun)
+    return dataclasses.replace(setup, run_dir=found) if found else setup
 
 
 def set_up(

@@ -22,6 +22,7 @@ from segkit.config_file import read_config
 from segkit.dataset_layouts import read_dataset
 from segkit.inference import load
 from segkit.io import read_labels
+from segkit.locks import sole_use
 from segkit.phantom import write_phantom
 from segkit.studies import cross_validate
 from segkit.training.module import SegmentationModule
@@ -213,3 +214,15 @@ def write_plan(dataset: Path, folder: Path) -> Path:
 def test_refused(words: list[str], code: int, message: str, phantom: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*STUDY, *(word.replace("{phantom}", str(phantom)) for word in words)]) == code
     assert message in capsys.readouterr().err
+
+
+def test_a_study_that_runs_is_not_run_twice(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    unfinish(here / "cv", 1)
+    before = {path: path.read_bytes() for path in (here / "cv").rglob("*") if path.is_file()}
+    with sole_use(here / "cv"):
+        assert main([*STUDY, "run_dir=cv"]) == 2
+        assert f"cv is in use by process {os.getpid()} on " in capsys.readouterr().err
+    with sole_use(here / "cv/fold_1"):
+        assert main([*STUDY, "run_dir=cv"]) == 2
+        assert f"cv/fold_1 is in use by process {os.getpid()} on " in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in (here / "cv").rglob("*") if path.is_file()} == before

@@ -26,6 +26,8 @@ CONTENT = {
     "mode": {"precision": "float32", "layout": "contiguous", "seconds": 0.1},
     "schedule": {"total": 5, "step": 1, "progress": 0.2, "augment_until": 1.0, "plain_from": 9},
     "state_dict": {"weight": torch.ones(2)},
+    "optimizer_states": [],
+    "loops": {},
     "callbacks": {},
 }
 
@@ -65,6 +67,10 @@ FOREIGN: dict[str, tuple[Callable[[Path], object], str]] = {
     "a key is missing": (
         lambda path: torch.save({**CONTENT, "schedule": {}}, path),
         "missing 1 required positional argument: 'total'",
+    ),
+    "a precision that is unknown": (
+        lambda path: torch.save({**CONTENT, "mode": {"precision": "float8", "layout": "contiguous"}}, path),
+        "its precision float8 or layout contiguous is unknown",
     ),
     "steps that cannot be": (
         lambda path: torch.save({**CONTENT, "schedule": {"total": 1, "step": 9}}, path),

@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,39 @@ def test_a_model_whose_checkpoint_cannot_be_read_is_not_replaced_by_a_new_traini
     with pytest.raises(InputError, match=r"found none that can be read\. The model in .*bundle is complete and stays"):
         fit(config(), plan_for_balls, balls, tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+MISFITS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "other weights": lambda content: content["state_dict"].clear(),
+    "another shape": lambda content: content["state_dict"].update({next(iter(content["state_dict"])): torch.ones(1)}),
+    "another optimizer": lambda content: content.update(optimizer_states=[{"x": 1}]),
+    "no loops": lambda content: content.pop("loops"),
+    "another callback": lambda content: content["callbacks"].update(Keeper={"losses": 1}),
+}
+
+
+@pytest.mark.parametrize("name", MISFITS)
+def test_a_checkpoint_that_does_not_fit_is_named(
+    name: str, stopped: Path, balls: Dataset, plan_for_balls: Plan, tmp_path: Path
+) -> None:
+    shutil.copytree(stopped, tmp_path / "run")
+    path = tmp_path / "run/checkpoints/last.ckpt"
+    content = torch.load(path, weights_only=True)
+    MISFITS[name](content)
+    torch.save(content, path)
+    before = {file: file.read_bytes() for file in (tmp_path / "run").rglob("*") if file.is_file()}
+    with pytest.raises(InputError, match=r"last\.ckpt: expected a checkpoint of this training|found none that can be"):
+        fit(config(), plan_for_balls, balls, tmp_path / "run")
+    assert {file: file.read_bytes() for file in (tmp_path / "run").rglob("*") if file.is_file()} == before
+
+
+@pytest.fixture(scope="module")
+def stopped(balls: Dataset, plan_for_balls: Plan, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("stopped")
+    with pytest.raises(Interrupted):
+        fit(config(), plan_for_balls, balls, folder, callbacks=[StopAt(1, signal.SIGTERM)])
+    (folder / "checkpoints/previous.ckpt").unlink(missing_ok=True)
+    return folder
 
 
 def test_a_run_does_not_go_on_with_another_plan(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:

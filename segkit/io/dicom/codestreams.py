@@ -20,7 +20,7 @@ _RLE_SLACK = 1 << 16
 
 
 def wrong_size(dataset: Dataset) -> str:
-    """What a compressed frame says of its size where that is not what the header says; else nothing."""
+    """Return what a compressed frame says of its size where that is not what the header says; else nothing."""
     rows, columns = int(dataset.Rows), int(dataset.Columns)
     syntax = dataset.file_meta.TransferSyntaxUID
     for frame in _frames(dataset) if syntax in _SIZED else ():
@@ -40,7 +40,7 @@ def _frames(dataset: Dataset) -> Iterator[bytes]:
 
 
 def size_of(frame: bytes) -> tuple[int, int] | None:
-    """Rows and columns by the first bytes of a JPEG, JPEG-LS or JPEG 2000 stream; None where they do not say.
+    """Return rows and columns by the first bytes of a JPEG, JPEG-LS or JPEG 2000 stream; None where they do not say.
 
     >>> size_of(bytes.fromhex("ffd8 ffc0 000b 08 0002 0003 01"))
     (2, 3)

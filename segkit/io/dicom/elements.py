@@ -24,7 +24,7 @@ Value = Hashable
 
 
 def value_of(frame: Frame, *paths: str) -> Value:
-    """The first value there is: paths are keywords, with the sequences in front of them, as ``Sequence.Keyword``."""
+    """Return the first value there is; paths are keywords behind their sequences, as ``Sequence.Keyword``."""
     tags = [_tags(path) for path in paths]
     for place in frame.places:
         for path in tags:
@@ -49,7 +49,7 @@ def _tags(path: str) -> tuple[BaseTag, ...]:
 
 
 def plain(value: Any) -> Value:
-    """A number, a text or a tuple of them; None for what is empty."""
+    """Return a number, a text or a tuple of them; None for what is empty."""
     if value is None or isinstance(value, int | float):
         return None if value is None else float(value)
     if isinstance(value, str):
@@ -61,7 +61,7 @@ def plain(value: Any) -> Value:
 
 
 def private(frame: Frame, creator: str, group: int, element: int) -> Value:
-    """The first value of a private element; None where there is none."""
+    """Return the first value of a private element; None where there is none."""
     for place in frame.places:
         try:
             value = plain(place.private_block(group, creator)[element].value)
@@ -72,7 +72,7 @@ def private(frame: Frame, creator: str, group: int, element: int) -> Value:
 
 
 def clustered(values: Sequence[Value], tolerance: float) -> list[Value]:
-    """Numbers that differ from the next lower one by the tolerance or 1 % at most become that one.
+    """Replace numbers that differ from the next lower one by the tolerance or 1 % at most by that one.
 
     >>> clustered([4.92, 7.38, 4.93, None], 0.01)
     [4.92, 7.38, 4.92, None]
@@ -87,7 +87,7 @@ def clustered(values: Sequence[Value], tolerance: float) -> list[Value]:
 
 
 def nearest(vector: Any, firsts: list[Any], tolerance: float) -> Value:
-    """The place of the first vector from which this one differs by less than the tolerance; a new one is added."""
+    """Return the place of the first vector that agrees up to the tolerance; a new one is added."""
     if vector is None:
         return None
     for number, first in enumerate(firsts):

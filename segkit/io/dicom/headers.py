@@ -105,7 +105,7 @@ class _Stop:
 
 
 def _is_whole(stream: IO[bytes], stop: _Stop, header: Dataset, size: int) -> bool:
-    """Whether the pixels in front of which a stream stands end within the file; of fragments, the last one."""
+    """Return whether the pixels in front of which a stream stands end within the file; of fragments, the last one."""
     place = stream.tell() + stop.start
     if stop.length != _UNDEFINED:
         length = stop.length or 0
@@ -121,7 +121,7 @@ def _is_whole(stream: IO[bytes], stop: _Stop, header: Dataset, size: int) -> boo
 
 
 def _promised(header: Dataset) -> int:
-    """Bytes of the pixels that a header announces, unpacked."""
+    """Return bytes of the pixels that a header announces, unpacked."""
     edges = [int(header.get(name) or 0) for name in ("Rows", "Columns")]
     depths = [int(header.get(name) or 1) for name in ("NumberOfFrames", "SamplesPerPixel")]
     bits = int(header.get("BitsAllocated") or 8)
@@ -129,7 +129,7 @@ def _promised(header: Dataset) -> int:
 
 
 def _unpacked(file: DicomFile, stream: IO[bytes], limit: int, *, exactly: bool) -> IO[bytes]:
-    """A stream of a file whose dataset is not deflated; with ``exactly`` more than the limit is an error."""
+    """Return a stream of a file whose dataset is not deflated; with ``exactly`` more than the limit is an error."""
     start = _deflated_from(stream)
     stream.seek(0)
     if start is None:
@@ -155,7 +155,7 @@ def _unpacked(file: DicomFile, stream: IO[bytes], limit: int, *, exactly: bool) 
 
 
 def _deflated_from(stream: IO[bytes]) -> int | None:
-    """Where the deflated part of a file begins; None where it has none. Read as pydicom reads it."""
+    """Return where the deflated part of a file begins; None where it has none. Read as pydicom reads it."""
     binary = cast(BinaryIO, stream)
     read_preamble(binary, force=True)
     start = stream.tell()

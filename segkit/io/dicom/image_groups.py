@@ -48,7 +48,7 @@ class Selection:
 
     @property
     def waived(self) -> set[str]:
-        """The words of properties that are not looked at."""
+        """Return the words of properties that are not looked at."""
         return {word for word, value in self.criteria if value.casefold() == ANY}
 
 
@@ -73,7 +73,7 @@ def _criterion(text: str, part: str) -> tuple[str, str]:
 
 
 def looks_like_selection(text: str) -> bool:
-    """Whether a text has the form of `selection_of`, whatever its words are.
+    """Return whether a text has the form of `selection_of`, whatever its words are.
 
     >>> looks_like_selection("echo=2"), looks_like_selection("T1 post")
     (True, False)
@@ -93,7 +93,7 @@ class _Column:
         return len(set(self.values)) > 1
 
     def texts(self) -> list[str]:
-        """The values as they are shown and typed."""
+        """Return the values as they are shown and typed."""
         order = {value: str(number) for number, value in enumerate(dict.fromkeys(self.values), start=1)}
         return [_text(value) if self.of.shown else order[value] for value in self.values]
 
@@ -108,7 +108,7 @@ def _text(value: Value) -> str:
 
 
 def selected(frames: Sequence[Frame], selection: Selection, where: str | Path) -> list[Frame]:
-    """The frames that have all the values of a selection.
+    """Return the frames that have all the values of a selection.
 
     Raises:
         UsageError: none has, with the values that there are.
@@ -127,7 +127,7 @@ def selected(frames: Sequence[Frame], selection: Selection, where: str | Path) -
 
 
 def _fits(text: str, value: str, *, whole: bool) -> bool:
-    """Whether a value is meant: as it is shown, or one of its parts where no value is shown so, or the same number."""
+    """Return whether a value is meant: as it is shown, or where none is shown so, a part of it or the same number."""
     if text == value:
         return True
     text, value = text.casefold(), value.casefold()
@@ -165,25 +165,25 @@ def _change(column: _Column) -> str:
 
 
 def _splits(column: _Column, order: NDArray[np.intp], shared: Sequence[Sequence[int]]) -> bool:
-    """Whether images with different values of this property cannot be one volume."""
+    """Return whether images with different values of this property cannot be one volume."""
     if column.of.rule in ("equal", "free"):
         return column.of.rule == "equal"
     return _differs(column, shared) or _alternates([column.values[index] for index in order])
 
 
 def _differs(column: _Column, shared: Sequence[Sequence[int]]) -> bool:
-    """Whether images in one place have different values."""
+    """Return whether images in one place have different values."""
     return any(len({column.values[index] for index in group}) > 1 for group in shared)
 
 
 def _apart(columns: Sequence[_Column], shared: Sequence[Sequence[int]]) -> bool:
-    """Whether these properties tell all images in one place from each other."""
+    """Return whether these properties tell all images in one place from each other."""
     keys = [{tuple(column.values[index] for column in columns) for index in group} for group in shared]
     return all(len(key) == len(group) for key, group in zip(keys, shared, strict=True))
 
 
 def _alternates(values: Sequence[Value]) -> bool:
-    """Whether a value comes back after another one.
+    """Return whether a value comes back after another one.
 
     >>> _alternates([1, 1, 2]), _alternates([1, 2, 1])
     (False, True)
@@ -201,7 +201,7 @@ def _along_normal(frames: Sequence[Frame]) -> NDArray[np.intp]:
 
 
 def _sharing_a_place(frames: Sequence[Frame]) -> list[list[int]]:
-    """The images of each position that has several."""
+    """Return the images of each position that has several."""
     groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for index, frame in enumerate(frames):
         if frame.position is not None:
@@ -214,7 +214,7 @@ def _place(frame: Frame) -> tuple[int, ...]:
 
 
 def are_scan(frames: Sequence[Frame]) -> bool:
-    """Whether most images have one direction, at three positions or more, as those of a localizer do not."""
+    """Return whether most images have one direction, at three positions or more, as those of a localizer do not."""
     placed = [frame for frame in frames if frame.position is not None and frame.orientation is not None]
     directions = _WORDS["direction"].values(placed)
     usual, count = next(iter(Counter(directions).most_common(1)), (None, 0))
@@ -246,7 +246,7 @@ def _mixed(
 
 
 def _telling(keys: Sequence[tuple[str, ...]]) -> list[int]:
-    """The places of the first properties that tell all groups from each other."""
+    """Return the places of the first properties that tell all groups from each other."""
     told: list[int] = []
     for place in range(len(keys[0])):
         if len({tuple(key[each] for each in [*told, place]) for key in keys}) > len(

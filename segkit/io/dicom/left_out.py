@@ -40,7 +40,7 @@ class LeftOut:
 
 
 def shape(name: str) -> str:
-    """The name of a file without its numbers: those of one series mostly have one shape.
+    """Return the name of a file without its numbers: those of one series mostly have one shape.
 
     >>> shape("IM0023.dcm"), shape("1.2.840.5"), shape("IM0024.dcm.part")
     ('im#.dcm', '#', 'im#.dcm')
@@ -53,12 +53,12 @@ def shape(name: str) -> str:
 
 
 def is_called_slice(name: str) -> bool:
-    """Whether a file has the suffix of a slice."""
+    """Return whether a file has the suffix of a slice."""
     return PurePosixPath(name).suffix.casefold() in _SLICES
 
 
 def looks_like_slice(name: str) -> bool:
-    """Whether a file has the name of a slice, whatever is in it.
+    """Return whether a file has the name of a slice, whatever is in it.
 
     >>> looks_like_slice("a.dcm"), looks_like_slice("IM_0001"), looks_like_slice("README"), looks_like_slice("a1.txt")
     (True, True, False, False)
@@ -69,7 +69,7 @@ def looks_like_slice(name: str) -> bool:
 
 
 def suspicious(files: Mapping[DicomFile, str]) -> list[LeftOut]:
-    """Those of a place that are no DICOM and may be lost slices, by their names or by what they are."""
+    """Return those of a place that are no DICOM and may be lost slices, by their names or by what they are."""
     shapes = {(file.folder, shape(file.name)) for file, problem in files.items() if not problem}
     names = {(file.folder, file.name.casefold()) for file, problem in files.items() if not problem}
     return [
@@ -88,13 +88,13 @@ def _may_be_slice(file: DicomFile, problem: str, shapes: set[tuple[str, str]]) -
 
 
 def _whole_name(name: str) -> str:
-    """Of a file that was not copied to its end, the name that it would have had."""
+    """Return the whole name of a file that was not copied to its end."""
     name = name.casefold()
     return next((name.removesuffix(suffix) for suffix in _PARTIAL if name.endswith(suffix)), name)
 
 
 def owners_of(left_out: Sequence[LeftOut], images: Mapping[DicomFile, str]) -> dict[LeftOut, set[str]]:
-    """The UIDs of the series that have probably lost a file as one of their slices; often none, and two at the most.
+    """Return the UIDs of the series that have probably lost each file as a slice; often none, two at the most.
 
     ``images`` are all images of the place in natural order, each with the UID of its series. A file that does not say
     its series belongs to those of its neighbours: the nearest images before and after it in its folder, by name.
@@ -116,7 +116,7 @@ def owners_of(left_out: Sequence[LeftOut], images: Mapping[DicomFile, str]) -> d
 
 
 def _by_shape(files: Sequence[DicomFile]) -> Callable[[str], Sequence[DicomFile]]:
-    """Which of the files are named as another one is: with the same shape.
+    """Return which of the files are named as another one is: with the same shape.
 
     Where hardly two have one, as names that are hashes, those with the same suffix.
     """
@@ -129,19 +129,19 @@ def _by_shape(files: Sequence[DicomFile]) -> Callable[[str], Sequence[DicomFile]
 
 
 def _neighbours(file: DicomFile, others: Sequence[DicomFile]) -> Sequence[DicomFile]:
-    """Those before and after a file; ``others`` are in natural order."""
+    """Return those before and after a file; ``others`` are in natural order."""
     place = bisect_left(others, file.key, key=lambda other: other.key)
     return others[max(0, place - 1) : place + 1]
 
 
 def named(left_out: Sequence[LeftOut]) -> str:
-    """The first of them with what is wrong, and how many more there are."""
+    """Return the first of them with what is wrong, and how many more there are."""
     more = f" and {len(left_out) - _NAMED} more" if len(left_out) > _NAMED else ""
     return f"{', '.join(map(str, left_out[:_NAMED]))}{more}"
 
 
 def left_out_text(left_out: Sequence[LeftOut]) -> str:
-    """A sentence on files of a place that are left out.
+    """Return a sentence on files of a place that are left out.
 
     >>> left_out_text([LeftOut(DicomFile(Path("x/a.dcm")), "empty")])
     '1 file that cannot be read is left out: a.dcm (empty)'

@@ -70,7 +70,7 @@ def _each_number(read: Callable[[Frame], Value], tolerance: float) -> Values:
 
 
 def _vectors(read: Callable[[Frame], Any], tolerance: float) -> Values:
-    """Vectors become the first one from which no element differs by more than the tolerance."""
+    """Replace vectors by the first one from which no element differs by more than the tolerance."""
 
     def values(frames: Sequence[Frame]) -> list[Value]:
         firsts: list[Any] = []
@@ -80,7 +80,7 @@ def _vectors(read: Callable[[Frame], Any], tolerance: float) -> Values:
 
 
 def _type(frame: Frame) -> Value:
-    """The third value of the frame's or the image's type, and the words behind it that say what the pixels are."""
+    """Return the third value of a frame's type, and the words behind it that say what the pixels are."""
     words = _image_type(frame)
     kept = [word for word in words[3:] if word in _CONTRASTS and word != words[2]]
     return "/".join([*words[2:3], *kept]) or None
@@ -110,7 +110,7 @@ def _class(frame: Frame) -> Value:
 
 
 def _person(frame: Frame) -> Value:
-    """Number and name, however the name is spaced."""
+    """Return number and name of the patient, however the name is spaced."""
     return tuple(
         re.sub(r"[\s^]+", " ", str(value_of(frame, keyword) or "")).strip().casefold()
         for keyword in ("PatientID", "PatientName")
@@ -149,7 +149,7 @@ def _spacing(frame: Frame) -> Value:
 
 
 def _rescaled(frames: Sequence[Frame]) -> list[Value]:
-    """Whether numbers are rescaled; a slope of 1 and an intercept of 0 agree with those that have none."""
+    """Return whether numbers are rescaled; a slope of 1 and an intercept of 0 agree with those that have none."""
     there = [
         value_of(frame, _scale("Slope"), "RescaleSlope", _scale("Intercept"), "RescaleIntercept") for frame in frames
     ]
@@ -178,6 +178,7 @@ PROPERTIES = (
     Property("decay", "decay correction", _of("DecayCorrection")),
     Property("counts", "source of counts", _of("CountsSource")),
     Property("rescale", "rescaling of numbers", _rescaled),
+    Property("values", "type of rescaled values", _of("RescaleType")),
     Property("echo", "echo number", _of("EchoNumbers")),
     Property("te", "echo time", _numbers("MREchoSequence.EffectiveEchoTime", "EchoTime", tolerance=0.001)),
     Property(

@@ -123,7 +123,7 @@ def read_study(place: Path) -> list[Series]:
 
 
 def _image(file: DicomFile, *, alone: bool) -> Instance | LeftOut | str:
-    """The image of a file; else why there is none: a file that may be a slice, or the modality of what is no image.
+    """Return the image of a file; else a file that may be a slice, or the modality of what is no image.
 
     Raises:
         InputError: a header that cannot be read, of a file that stands ``alone``.
@@ -151,7 +151,7 @@ def _image_of(file: DicomFile, found: ImageHeader, *, alone: bool) -> Instance |
 
 
 def _says_image(header: Dataset) -> bool:
-    """Whether a header without pixels is that of an image, or too short to say what it is."""
+    """Return whether a header without pixels is that of an image, or too short to say what it is."""
     known = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID")
     return known is None or re.search(r"(?<!Non-)Image Storage$", UID(str(known)).name) is not None
 
@@ -178,7 +178,7 @@ def check_complete(series: Series) -> None:
 
 
 def fewer_than_counted(series: Series) -> str:
-    """A sentence where original images of one acquisition are fewer than their headers count; else nothing."""
+    """Return a sentence where original images of one acquisition are fewer than their headers count; else nothing."""
     headers = [instance.header for instance in series.instances]
     key = "NumberOfSlices" if series.modality == "PT" else "ImagesInAcquisition"
     counts = {(header.get(key), header.get("AcquisitionNumber")) for header in headers}

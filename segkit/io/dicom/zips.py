@@ -20,7 +20,7 @@ _STEP, _SHORT_STEP = 1 << 20, 1 << 12
 
 
 def members(path: Path) -> list[zipfile.ZipInfo]:
-    """The files in a zip.
+    """Return the files in a zip.
 
     Raises:
         InputError: no zip, or one with members that cannot be trusted.
@@ -39,12 +39,12 @@ def members(path: Path) -> list[zipfile.ZipInfo]:
 
 
 def member_size(path: Path, name: str) -> int:
-    """Bytes of a member, unpacked, as the zip promises them."""
+    """Return bytes of a member, unpacked, as the zip promises them."""
     return _zip(path, _stamp(path)).getinfo(name).file_size
 
 
 def unpacked(path: Path, name: str, limit: int | None = None) -> bytes:
-    """The first ``limit`` bytes of a member, or all of it.
+    """Return the first ``limit`` bytes of a member, or all of it.
 
     Raises:
         InputError: a member that does not exist, is damaged or does not fit into the memory.
