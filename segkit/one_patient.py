@@ -10,7 +10,7 @@ from segkit.dataset import Case
 from segkit.left_out import some
 
 _SURE = "tp|timepoint|ses|session|visit|followup|follow[-_ ]up|fu"
-_VAGUE = "time|day|week|month|year|t|v"
+_VAGUE = "time|day|week|month|year|frame|phase|t|v"
 _POINTS, _SIDES, _SLICES = "time points of one patient", "two sides of one patient", "slices of one patient"
 _PARTS = (
     (re.compile(rf"(.+?)[-_. ](({_SURE})[-_. ]?[0-9]{{0,4}}|baseline|bl|pre|post)", re.IGNORECASE), _POINTS, True),

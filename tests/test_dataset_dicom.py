@@ -189,7 +189,13 @@ def test_check_train_and_evaluate(
     monkeypatch.chdir(root.parent)
     assert main(["check", "d"]) == 0
     assert "organ" in capsys.readouterr().out
-    words = ["network.features=[4,8]", "plan.patch=[8,8,8]", "trainer.max_steps=2", "trainer.precision=float32"]
+    words = [
+        "network.features=[4,8]",
+        "plan.patch=[8,8,8]",
+        "trainer.max_steps=2",
+        "trainer.precision=float32",
+        "fold=all",
+    ]
     assert main(["train", "d", "run_dir=run", "trainer.layout=contiguous", *words]) == 0
     assert main(["predict", "d/images", "-o", "nifti", "-m", "run"]) == 0
     assert main(["evaluate", "nifti", "d"]) == 0

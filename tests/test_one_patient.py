@@ -27,6 +27,7 @@ def cases(*names: str) -> list[Case]:
         (["pat1_tp1", "pat1_tp2"], "time points"),
         (["A-visit1", "A-visit2"], "time points"),
         (["a_t1", "a_t2", "b_t1"], "time points"),
+        (["patient001_frame01", "patient001_frame12", "patient002_frame01"], "time points"),
         (["a_20200131", "a_20210131", "b_20200131"], "time points"),
         (["BraTS-GLI-00001-000", "BraTS-GLI-00001-001", "BraTS-GLI-00002-000"], "time points"),
         (["sub-1_ses-1", "sub-1_ses-2", "sub-2_ses-1"], "time points"),
@@ -52,6 +53,7 @@ def test_hints(names: list[str], words: str) -> None:
         ["1", "2", "3"],
         ["2_T1", "3_T1"],
         ["p1_left", "p2_right"],
+        ["FLARE22_Tr_0001", "FLARE22_Tr_0002", "amos_0001", "s0001", "case_00000", "IXI002-Guys-0828-T1"],
         ["a_tp1", "b_tp1"],
     ],
 )

@@ -8,7 +8,7 @@ from segkit.dataset import Dataset
 from segkit.dataset_check.duplicates import copies
 from segkit.dataset_check.geometry import tiny_voxels, unusual_spacing
 from segkit.dataset_check.intensities import ct_values, unnamed_ct
-from segkit.dataset_check.label_maps import blurred_edges, inverted_masks, missing_labels, two_encodings
+from segkit.dataset_check.label_maps import blurred_edges, inverted_masks, missing_labels, rare_labels, two_encodings
 from segkit.dataset_check.measured_dataset import MeasuredDataset
 from segkit.dataset_check.problem import Problem
 from segkit.dataset_check.resampling import lost_labels, planned_spacing
@@ -19,6 +19,7 @@ from segkit.planning.target_spacing import Spacing
 
 CHECKS: tuple[Callable[[MeasuredDataset], Iterator[Problem]], ...] = (
     missing_labels,
+    rare_labels,
     blurred_edges,
     two_encodings,
     inverted_masks,

@@ -9,17 +9,24 @@ from segkit.dataset_check.problem import Problem
 from segkit.planning.case_facts import CaseFacts
 from segkit.planning.copies import copies_of
 
+SPLIT_APART = ", and the column 'split' lets one train while the other validates: correct it"
+
 
 def copies(measured: MeasuredDataset) -> Iterator[Problem]:
     """Cases whose images have the same voxels."""
-    patients = {case.id: case.patient for case in measured.dataset.cases}
+    cases = {case.id: case for case in measured.dataset.cases}
     facts = {case.id: case for case in measured.cases}
     for group in copies_of(measured.cases):
         first, *others = group
         differ = any(_voxels(facts[other]) != _voxels(facts[first]) for other in others)
-        named = len({patients[case] for case in group}) == 1 and patients[first]
+        named = len({cases[case].patient for case in group}) == 1 and cases[first].patient
         labels = ", with different label maps" if differ else ""
         consequence = "" if named else ": they count as one patient, which no fold splits"
+        if all(each.split.isdecimal() for each in cases.values()):  # then that column decides
+            apart = len({cases[case].split for case in group}) > 1
+            consequence = (
+                ", and the column 'split' lets one train while the other validates: correct it" if apart else ""
+            )
         yield Problem("", "warning", f"{', '.join(group)} are the same scan, voxel for voxel{labels}{consequence}")
 
 

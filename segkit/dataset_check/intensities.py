@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -40,9 +40,7 @@ def unnamed_ct(measured: MeasuredDataset) -> Iterator[Problem]:
         if scheme_of(name) != "zscore":
             continue
         values = {case.id: case.channels[number] for case in measured.cases}
-        alike = [
-            case for case, found in values.items() if looks_like_ct(found.lowest, found.highest, whole=found.whole)
-        ]
+        alike = [case for case, facts in values.items() if _like_ct(facts)]
         if 2 * len(alike) > len(values):
             channels = ["CT" if each == name else each for each in measured.dataset.channels]
             yield Problem(
@@ -53,7 +51,7 @@ def unnamed_ct(measured: MeasuredDataset) -> Iterator[Problem]:
                 f" units are lost. If it is CT, give dataset.channels=[{','.join(channels)}]",
             )
         elif alike:
-            yield from warnings_of(_other_modality(name, values), len(values))
+            yield from warnings_of(_other_modality(name, values, alike), len(values))
 
 
 def ct_values(measured: MeasuredDataset) -> Iterator[Problem]:
@@ -66,11 +64,15 @@ def ct_values(measured: MeasuredDataset) -> Iterator[Problem]:
             yield from warnings_of(named, len(measured.cases))
 
 
-def _other_modality(name: str, values: dict[str, ChannelFacts]) -> dict[str, str]:
-    references = _references(list(values.values()))
+def _other_modality(name: str, values: Mapping[str, ChannelFacts], alike: Sequence[str]) -> dict[str, str]:
+    """The cases that look like CT, against those that do not."""
+    others = [facts for case, facts in values.items() if case not in alike]
+    lowest, highest = [each.lowest for each in others], [each.highest for each in others]
+    scans = ChannelRange((min(lowest), max(lowest)), (min(highest), max(highest)))
     found = {}
-    for (case, facts), others in zip(values.items(), references, strict=True):
-        warning = other_modality_warning(facts.lowest, facts.highest, others, whole=facts.whole)
+    for case in alike:
+        facts, reference = values[case], Reference(OTHERS, scans=scans)
+        warning = other_modality_warning(facts.lowest, facts.highest, reference, whole=facts.whole)
         if warning:
             found[case] = f"channel {name}: {warning}"
     return found

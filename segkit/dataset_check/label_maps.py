@@ -10,9 +10,8 @@ import numpy as np
 from segkit.dataset_check.measured_dataset import MeasuredDataset
 from segkit.dataset_check.problem import Problem
 from segkit.planning.case_facts import CaseFacts
+from segkit.preprocessing.labels import MANY_VALUES
 
-MANY_VALUES = 10
-"""Label values from which on they may be the shades of blurred edges."""
 THIN = 2.0
 """Voxels; the mean length of the runs of a label that is only an edge of another is below this."""
 THIN_LABELS = 2 / 3
@@ -37,6 +36,20 @@ def missing_labels(measured: MeasuredDataset) -> Iterator[Problem]:
         missing.append(f"the ignore value {dataset.ignore}")
     for name in missing:
         yield Problem("", "warning", f"{name} occurs in no case that could be read")
+
+
+def rare_labels(measured: MeasuredDataset) -> Iterator[Problem]:
+    """Labels in a single case, which can either train or validate."""
+    annotated = [case for case in measured.cases if case.labels]
+    for name in measured.dataset.labels:
+        having = [case.id for case in annotated if name in case.labels]
+        if len(having) == 1 and len(annotated) >= LEAST_CASES:
+            yield Problem(
+                "",
+                "warning",
+                f"label {name} occurs in 1 of {len(annotated)} cases ({having[0]}): a fold that validates on it cannot"
+                " learn it. Add cases that have it, leave the label out, or train with fold=all",
+            )
 
 
 def blurred_edges(measured: MeasuredDataset) -> Iterator[Problem]:

@@ -190,7 +190,8 @@ def _names_of_references(references: Path, pairs: Sequence[Pair]) -> dict[str, S
         return {**predicted, **{name: free + place for place, name in enumerate(others)}}
     others = [str(path) for pair in pairs for path in (pair.prediction, pair.reference) if not names_in(path)]
     if others:
-        joint_names(references, files, common)
+        what_else = ", or say with --labels NAME=VALUE,... what the predictions mean"
+        joint_names(references, files, common, or_else=what_else)
     return {name: value for name, value in common.items() if name != "background"}
 
 

@@ -17,7 +17,7 @@ from segkit.inference.prediction import Wanted
 from segkit.inference.probabilities import MAKERS, STEPS
 from segkit.inference.restore import Decide, decide_by, label_dtype
 from segkit.inference.uncertainty import entropy
-from segkit.io.mapped import MAPPED_FROM, blocks, drop_pages, map_scratch
+from segkit.io.mapped import MAPPED_FROM, blocks, drop_pages, gathered, map_scratch
 from segkit.plans import Plan
 from segkit.preprocessing.chain import WayBack
 from segkit.preprocessing.straighten import Lean
@@ -55,8 +55,13 @@ class Decision:
             return self._empty((1, *way_back.source_shape), way_back.source_voxels)
         along = way_back.axis_map.order[axis]
         order = [along, *(each for each in (2, 1, 0) if each != along)]  # that of the file for the rest
-        shape = (self.channels, *(way_back.source_shape[each] for each in order))
-        return self._empty(shape, way_back.source_voxels).transpose(0, *(1 + order.index(each) for each in range(3)))
+        first, *rest = (way_back.source_shape[each] for each in order)
+        # What is written together lies together: see `segkit.io.mapped.gathered`.
+        planes = self._empty((first, self.channels, *rest), way_back.source_voxels)
+        found = planes.transpose(1, *((0, 2, 3)[order.index(each)] for each in range(3)))
+        for box in blocks(found[0]) if self.elsewhere else ():
+            found[0][box] = self.elsewhere
+        return found
 
     def leaned(self, array: NDArray[Any], lean: Lean) -> NDArray[Any]:
         """Return the values (K, X, Y, Z) of a straightened scan on the scan's own grid, channel by channel."""
@@ -64,20 +69,14 @@ class Decision:
             return array
         found = self._empty((self.channels, *lean.shape), math.prod(lean.shape))
         for channel, values in enumerate(array):
-            found[channel] = lean.back(values[None])[0]
+            found[channel] = lean.back(gathered(values)[None])[0]
             drop_pages(found)
-            drop_pages(array)
         return found
 
     def _empty(self, shape: Sequence[int], voxels: int) -> NDArray[Any]:
         if self.scratch and self.is_mapped(voxels):
-            found = map_scratch(self.scratch, shape, self.dtype)
-        else:
-            found = np.zeros(shape, self.dtype)
-        if self.elsewhere:
-            for box in blocks(found[0]):
-                found[0][box] = self.elsewhere
-        return found
+            return map_scratch(self.scratch, shape, self.dtype)
+        return np.zeros(shape, self.dtype)
 
 
 def check_finite_scores(scores: NDArray[np.float32], where: Path, precision: str) -> None:

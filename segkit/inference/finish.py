@@ -27,7 +27,7 @@ PIECE = 32 << 20
 """Bytes of a file that is written in pieces, and of the pieces before they are packed."""
 
 
-PROBABILITIES, PROBABILITY_BYTES = 192 << 20, 24
+PROBABILITIES, PROBABILITY_BYTES = 320 << 20, 24
 """Bytes of what writes probabilities, in pieces and by way of numbers of 64 bits: at the most, and for each voxel and
 label."""
 

@@ -6,9 +6,10 @@ import math
 
 from segkit.inference.label_figures import MeasuredLabel, measure_labels
 from segkit.pieces import find_pieces
-from segkit.plan_ranges import LabelRange, Range
+from segkit.plan_ranges import DataRanges, LabelRange, Range
 from segkit.plans import Plan
-from segkit.preprocessing.scan_warnings import is_far, range_text
+from segkit.preprocessing.orient import to_ras
+from segkit.preprocessing.scan_warnings import SIZES_APART, is_far, range_text
 from segkit.volume import Unit, Volume
 
 VOLUMES_APART = 3.0
@@ -26,10 +27,10 @@ counted where the volume is unusual."""
 def label_warnings(labels: Volume, plan: Plan) -> dict[str, str]:
     """Return the labels of a label map (1, X, Y, Z) that are far from the training data, with what is unusual.
 
-    There is nothing to compare with in a plan of an older version, and in one of partly annotated data, whose
-    volumes are only those of the annotated part.
+    There is nothing to compare with in a plan of an older version, in one of partly annotated data, whose volumes are
+    only those of the annotated part, and where a model of slices or of parts of pictures gets more of them at once.
     """
-    if plan.training is None or plan.ignore is not None:
+    if plan.training is None or plan.ignore is not None or _of_other_extent(labels, plan, plan.training):
         return {}
     made_of = {name: plan.regions.get(name, (value,)) for name, value in plan.labels.items()}
     measured = measure_labels(labels.array[0], made_of, {})
@@ -61,6 +62,13 @@ def label_warning(volume: float, pieces: int | None, usual: LabelRange, *, cases
         return None
     counted = "" if pieces is None else f" in {_count(str(pieces))}"
     return f"{_volumes((volume, volume), unit)}{counted}; {had}"
+
+
+def _of_other_extent(labels: Volume, plan: Plan, training: DataRanges) -> bool:
+    """Whether the number of slices, or the size of a picture, is far from that of the training data."""
+    grid = to_ras(labels)[0].grid
+    axes = range(3) if plan.unit == "px" else [axis for axis in range(3) if axis == plan.slice_axis]
+    return any(is_far(grid.shape[axis] * grid.spacing[axis], training.size[axis], SIZES_APART) for axis in axes)
 
 
 def _volumes(volumes: Range, unit: Unit) -> str:

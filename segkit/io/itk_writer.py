@@ -17,13 +17,15 @@ from numpy.typing import NDArray
 
 from segkit.file_names import suffix_of
 from segkit.io.gzip_stream import packing
-from segkit.io.mapped import drop_pages
+from segkit.io.mapped import gathered
 from segkit.io.meta_header import END as META_END
 from segkit.io.nrrd_header import END as NRRD_END
 
 _ENDS = {".nrrd": NRRD_END, ".mha": META_END}
 _AT_ONCE = 16 << 20
 """Bytes."""
+_GATHERED = 128 << 20
+"""Bytes of numbers that are taken from a temporary file together, where they may lie far apart."""
 _LENGTH, _DIGITS = rb"(?m)^CompressedDataSize = .*$", 20
 """Room in a MetaImage's header for the length of what is packed, which is known last."""
 
@@ -70,6 +72,8 @@ def _pieces(voxels: NDArray[Any]) -> Iterator[memoryview]:
     line = channels * width * voxels.dtype.itemsize
     planes = max(1, _AT_ONCE // (line * height))
     lines = height if planes > 1 else max(1, _AT_ONCE // line)
-    for z, y in itertools.product(range(0, depth, planes), range(0, height, lines)):
-        yield np.ascontiguousarray(voxels[:, :, y : y + lines, z : z + planes].T).data.cast("B")
-        drop_pages(voxels)
+    together = planes * max(1, _GATHERED // (planes * line * height))
+    for first in range(0, depth, together):
+        held = gathered(voxels[..., first : first + together])
+        for z, y in itertools.product(range(0, held.shape[3], planes), range(0, height, lines)):
+            yield np.ascontiguousarray(held[:, :, y : y + lines, z : z + planes].T).data.cast("B")

@@ -38,8 +38,10 @@ def common_names(root: Path, files: Names) -> dict[str, int]:
     return dict(sorted(common.items(), key=lambda item: item[1]))
 
 
-def joint_names(root: Path, files: Names, common: Mapping[str, int]) -> dict[str, int]:
+def joint_names(root: Path, files: Names, common: Mapping[str, int], *, or_else: str = "") -> dict[str, int]:
     """Return ``common`` where all files that name their values number them alike.
+
+    ``or_else`` is another thing to do about it, for the message.
 
     Raises:
         InputError: they do not, so that the values of files without names, or of regions, mean nothing certain.
@@ -52,7 +54,8 @@ def joint_names(root: Path, files: Names, common: Mapping[str, int]) -> dict[str
                     path,
                     expected=f"{name} to be {common[name]}, as in {first.name}",
                     found=f"{value}, while other label maps name nothing, or regions are made of numbers",
-                    remedy=f"Number the segments alike in all label maps of {root}, or name the values in all of them.",
+                    remedy=f"Number the segments alike in all label maps of {root}, or name the values in all of"
+                    f" them{or_else}.",
                 )
     return dict(common)
 

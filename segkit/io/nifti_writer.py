@@ -18,7 +18,7 @@ from segkit.files import atomic_path
 from segkit.io.formats import storable
 from segkit.io.geometry import SHEAR
 from segkit.io.gzip_stream import packing
-from segkit.io.mapped import drop_pages
+from segkit.io.mapped import gathered
 from segkit.io.nifti_header import grid_of, read_header
 from segkit.io.scaled import as_stored
 from segkit.volume import Grid, Volume
@@ -74,8 +74,7 @@ def _write(file: IO[bytes], start: bytes, voxels: NDArray[Any]) -> None:
     many = max(1, _AT_ONCE // plane)  # a copy of all, in the file's order, may be more than the memory holds
     for channel in voxels:
         for first in range(0, channel.shape[2], many):
-            file.write(np.ascontiguousarray(channel[..., first : first + many].T).data.cast("B"))
-            drop_pages(voxels)
+            file.write(np.ascontiguousarray(gathered(channel[..., first : first + many]).T).data.cast("B"))
 
 
 def _header(grid: Grid, like: Path | None = None) -> Any:

@@ -19,6 +19,8 @@ BELOW_MR = -500.0
 """Lower values are rare in other modalities than CT."""
 LEAST_HU = -5000.0
 """Scanners write values such as -1024, -2000, -3024 or -4095 outside the field of view."""
+MR_PHASE = 4000.0
+"""Phase images of MR have whole numbers from -4096 to 4095."""
 OFFSET = "Is an offset, such as -1024, missing?"
 
 
@@ -52,7 +54,7 @@ def looks_like_ct(lowest: float, highest: float, *, whole: bool) -> bool:
     >>> looks_like_ct(-1024, 3071, whole=True), looks_like_ct(-3.2, 5.0, whole=False)
     (True, False)
     """
-    if not LEAST_HU <= lowest < BELOW_MR or highest <= 0:
+    if not LEAST_HU <= lowest < BELOW_MR or highest <= 0 or (lowest < -MR_PHASE and highest > MR_PHASE):
         return False
     return whole or NEAR_AIR[0] <= lowest <= NEAR_AIR[1]
 

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from segkit.errors import InputError
 
 LISTED = 8
+MANY_VALUES = 10
+"""Label values from which on they may be the shades of blurred edges."""
 
 
 def index_dtype(labels: int) -> type[np.uint8] | type[np.uint16]:
@@ -46,11 +48,13 @@ def _unknown_values(unknown: NDArray[Any], labels: Mapping[str, int], where: str
     values, voxels = np.unique(unknown, return_counts=True)
     counts = [f"{value} ({count} voxels)" for value, count in zip(values[:LISTED], voxels[:LISTED], strict=True)]
     more = f" and {len(values) - LISTED} more" if len(values) > LISTED else ""
+    blurred = " So many values are the mark of smoothed (anti-aliased) or JPEG masks: save them again without either."
+    shades = blurred if len(values) >= MANY_VALUES else ""
     named = ", ".join(f"{name} {value}" for name, value in list(labels.items())[:LISTED])
     return InputError(
         where,
         expected=f"only the values background 0, {named}{', ...' if len(labels) > LISTED else ''}",
         found=f"also {', '.join(counts)}{more}",
         remedy="Name these values in the dataset, or choose labels with dataset.labels={NAME:VALUE,...}, which makes"
-        f" the others background. Where such voxels are not annotated, give dataset.ignore={values[0]}.",
+        f" the others background. Where such voxels are not annotated, give dataset.ignore={values[0]}.{shades}",
     )

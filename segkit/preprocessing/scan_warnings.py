@@ -52,7 +52,8 @@ def _geometry(grid: Grid, plan: Plan, training: DataRanges) -> Iterator[str | No
     size = [number * edge for number, edge in zip(grid.shape, grid.spacing, strict=True)]
     axes = [axis for axis in range(3) if axis != plan.slice_axis]
     yield edges_warning(grid.spacing, training.spacing, axes, plan.unit)
-    yield size_warning(size, training.size, axes, plan.unit)
+    if plan.unit == "mm":  # a model of pictures may be trained on tiles of them
+        yield size_warning(size, training.size, axes, plan.unit)
 
 
 def _values(found: Sequence[Normalizer], training: DataRanges | None) -> Iterator[str]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from segkit.dataset_check.duplicates import copies
 
@@ -24,3 +25,10 @@ def test_copies_with_other_labels_and_of_one_patient(measured: Callable) -> None
 
 def test_constant_images_are_no_copies(measured: Callable) -> None:
     assert list(copies(measured([facts(name, voxels_hash="0", constant=("MR",)) for name in "xy"]))) == []
+
+
+def test_a_split_column_that_parts_copies(measured: Callable) -> None:
+    found = measured([facts("p1"), facts("p2", voxels_hash="p1")])
+    cases = [replace(case, split=str(number)) for number, case in enumerate(found.dataset.cases)]
+    (problem,) = copies(replace(found, dataset=replace(found.dataset, cases=tuple(cases))))
+    assert "the column 'split' lets one train while the other validates: correct it" in problem.message

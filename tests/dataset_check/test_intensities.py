@@ -37,7 +37,12 @@ def test_a_ct_among_mr(measured: Callable) -> None:
     )
 
 
-@pytest.mark.parametrize(("low", "high"), [(0, 4095), (-5.1, 8.0), (-300, 400), (-32768, 32767)])
+def test_as_many_ct_as_mr(measured: Callable) -> None:
+    problems = list(unnamed_ct(measured(scans((0, 900), SCAN, (5, 800), SCAN))))
+    assert [problem.case for problem in problems] == ["c1", "c3"]
+
+
+@pytest.mark.parametrize(("low", "high"), [(-4096, 4095), (0, 4095), (-5.1, 8.0), (-300, 400), (-32768, 32767)])
 def test_other_values_do_not_look_like_ct(measured: Callable, low: float, high: float) -> None:
     assert list(unnamed_ct(measured(scans((low, high), (low, high))))) == []
 

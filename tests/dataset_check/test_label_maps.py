@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from segkit.dataset_check.label_maps import blurred_edges, inverted_masks, two_encodings
+from segkit.dataset_check.label_maps import blurred_edges, inverted_masks, rare_labels, two_encodings
 
 from .conftest import facts, label
 
@@ -42,3 +42,12 @@ def test_an_inverted_mask(measured: Callable) -> None:
 
 def test_masks_that_all_reach_the_border(measured: Callable) -> None:
     assert list(inverted_masks(measured([facts(name, border=0.9) for name in "xyz"]))) == []
+
+
+def test_a_label_in_one_case(measured: Callable) -> None:
+    both = {"a": label(), "b": label()}
+    cases = [facts("x", labels=both), facts("y"), facts("z")]
+    (problem,) = rare_labels(measured(cases, labels={"b": 2}))
+    assert problem.message.startswith("label b occurs in 1 of 3 cases (x): a fold that validates on it")
+    assert list(rare_labels(measured([facts("x", labels=both), *cases], labels={"b": 2}))) == []
+    assert list(rare_labels(measured(cases[:2], labels={"b": 2}))) == []

@@ -71,3 +71,16 @@ def test_a_label_map() -> None:
 def test_nothing_to_compare_with() -> None:
     assert label_warnings(cubes(2), replace(plan(organ=ORGAN), training=None)) == {}
     assert label_warnings(cubes(2), replace(plan(organ=ORGAN), ignore=9)) == {}
+
+
+def test_a_stack_for_a_model_of_single_slices() -> None:
+    slices = replace(plan(organ=ORGAN), dims=2, slice_axis=2)
+    assert label_warnings(cubes(2), slices) == {}
+    assert slices.training is not None
+    short = replace(slices.training, size=(*slices.training.size[:2], (1.0, 3.0)))
+    assert list(label_warnings(cubes(2), replace(slices, training=short))) == ["organ"]
+
+
+def test_a_slide_for_a_model_of_tiles() -> None:
+    tiles = replace(plan(organ=ORGAN), unit="px")
+    assert label_warnings(Volume(np.ones((1, 500, 50, 1), np.uint8), np.eye(4), "px"), tiles) == {}

@@ -33,5 +33,12 @@ def test_many_unknown_values_are_cut_short() -> None:
         to_indices(np.arange(13), {"a": 1}, False, "m.nii")
 
 
+def test_shades_of_grey_are_no_labels() -> None:
+    with pytest.raises(InputError, match="mark of smoothed"):
+        to_indices(np.arange(13), {"a": 1}, False, "m.nii")
+    with pytest.raises(InputError, match=r"give dataset\.ignore=7\.$"):
+        to_indices(np.array([0, 7]), {"a": 1}, False, "m.nii")
+
+
 def test_in_a_subset_the_rest_is_background() -> None:
     assert to_indices(np.array([0, 1, 7]), {"b": 7}, True, "m.nii").tolist() == [0, 0, 1]

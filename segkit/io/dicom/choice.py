@@ -6,6 +6,8 @@ import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
 from segkit.errors import InputError, SegkitError, SeveralSeries, UsageError
 from segkit.io.dicom.files import DicomFile, place_id
 from segkit.io.dicom.frames import frames_of
@@ -13,8 +15,12 @@ from segkit.io.dicom.headers import guarded
 from segkit.io.dicom.image_groups import ALL, Selection, are_scan, looks_like_selection, selection_of
 from segkit.io.dicom.source import DicomSource, open_series
 from segkit.io.dicom.study import LostSlices, Series, read_study
+from segkit.volume import Grid
 
 log = logging.getLogger(__name__)
+
+_NEXT = 0.05
+"""How far the next slice of a volume may lie from its place, in voxels."""
 
 
 def open_place(place: Path, choice: str | None = None) -> DicomSource:
@@ -39,9 +45,10 @@ def _one_of(place: Path, study: Sequence[Series], choice: str | None) -> DicomSo
     series, selection = _chosen(place, study, choice) if choice is not None else (None, ALL)
     if series or len(study) == 1:
         return open_series(series or study[0], selection)
-    volumes, refused = _opened(study, selection)
+    sources, refused = _opened(study, selection)
+    volumes = [source for source in sources if source.grid.shape[2] > 1]
     studies = len({str(series.header.get("StudyInstanceUID")) for series in study})
-    if studies == 1 and len(volumes) + len(refused) == 1:
+    if studies == 1 and len(volumes) + len(refused) == 1 and not _is_continued(volumes, sources):
         if refused:
             raise refused[0]
         log.info("%s: of %d series, one is a volume: %s", place, len(study), volumes[0].series)
@@ -96,7 +103,7 @@ def _volumes(place: Path, study: Sequence[Series], name: str) -> dict[str, Dicom
 
 
 def _opened(study: Sequence[Series], selection: Selection) -> tuple[list[DicomSource], list[SegkitError]]:
-    """Return the series that are volumes of several slices, and what is wrong with those that would be one."""
+    """Return the series that are volumes or single slices, and what is wrong with other scans."""
     sources: list[DicomSource] = []
     refused: list[SegkitError] = []
     for series in study:
@@ -106,7 +113,21 @@ def _opened(study: Sequence[Series], selection: Selection) -> tuple[list[DicomSo
         except (InputError, UsageError) as error:
             refused += [error] if _is_scan(series, error) else []
             log.debug("%s", error)
-    return [source for source in sources if source.grid.shape[2] > 1], refused
+    return sources, refused
+
+
+def _is_continued(volumes: Sequence[DicomSource], others: Sequence[DicomSource]) -> bool:
+    """Return whether a single image of another series lies where the slice before or behind a volume would lie."""
+    return any(_lies_next(other.grid, volume.grid) for volume in volumes for other in others if other is not volume)
+
+
+def _lies_next(image: Grid, volume: Grid) -> bool:
+    if image.unit != volume.unit or (*image.shape[:2], 1) != (*volume.shape[:2], image.shape[2]):
+        return False
+    to_volume = np.linalg.inv(volume.affine) @ image.affine
+    in_plane = np.abs(to_volume[:3, :2] - np.eye(3)[:, :2]).max() < _NEXT
+    places = [np.abs(to_volume[:3, 3] - (0, 0, index)).max() < _NEXT for index in (-1, volume.shape[2])]
+    return bool(in_plane) and any(places)
 
 
 def _is_scan(series: Series, error: SegkitError) -> bool:

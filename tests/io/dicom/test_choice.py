@@ -105,6 +105,18 @@ def test_a_scan_that_cannot_be_used_is_not_passed_over(dicom: Any, study: Path) 
         open_place(study)
 
 
+def test_a_slice_that_continues_the_volume_is_asked_for(dicom: Any, tmp_path: Path) -> None:
+    """The last slice has a SeriesInstanceUID of its own."""
+    dicom.series(tmp_path / "s", VOXELS[..., :3], series="1.1")
+    last = {"series": "1.2", "number": 4}
+    dicom.file(tmp_path / "s" / "3", VOXELS[..., 3].T.copy(), ImagePositionPatient=[0, 0, 3], **last)
+    with pytest.raises(UsageError, match="2 series, 1 of them volumes; choose by --series"):
+        open_place(tmp_path / "s")
+    assert open_place(tmp_path / "s", "1").grid.shape == (2, 3, 3)
+    dicom.file(tmp_path / "s" / "3", VOXELS[..., 3].T.copy(), ImagePositionPatient=[0, 0, 1], **last)
+    assert open_place(tmp_path / "s").grid.shape == (2, 3, 3)
+
+
 def test_nothing_that_is_a_scan(dicom: Any, tmp_path: Path) -> None:
     dicom.series(tmp_path / "s", VOXELS[..., :2], PixelSpacing=None)
     with pytest.raises(InputError, match="expected at least one series that is a volume, found none of 1"):
