@@ -160,6 +160,8 @@ def test_a_full_disk_at_the_last_write_keeps_the_model(
     assert Path("other/config.yaml").is_file()
     assert read_bundle("other").networks()
     assert not list(Path("other").rglob(".*"))
+    assert main(["train", "run_dir=other", "--resume"]) == 0  # when there is room again
+    assert sorted(path.name for path in Path("other/checkpoints").iterdir()) == ["last.ckpt"]
 
 
 def test_a_full_disk_leaves_the_old_bundle_whole(trained: Path, tmp_path: Path, full_disk: FullDisk) -> None:
