@@ -37,7 +37,9 @@ def grid(path: Path) -> tuple[tuple[int, ...], NDArray[np.float64]]:
     if suffix_of(path) in NIFTI:
         image = nib.load(path)
         return (*image.shape, 1)[:3], image.affine
-    image = sitk.ReadImage(str(path))
+    image = sitk.ImageFileReader()  # the header alone: ITK does not unpack bzip2
+    image.SetFileName(str(path))
+    image.ReadImageInformation()
     count = image.GetDimension()
     affine = np.eye(4)
     affine[:count, :count] = np.reshape(image.GetDirection(), (count, count)) * image.GetSpacing()
