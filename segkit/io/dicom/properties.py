@@ -16,8 +16,8 @@ from segkit.io.dicom.frames import Frame
 Values = Callable[[Sequence[Frame]], list[Value]]
 Rule = Literal["equal", "in order", "quiet", "free"]
 """What a volume may have: one value; values that follow one another along the normal, which is said; the same without a
-word; or any, so that the property only tells images in one place from each other, and is said where `SEVERAL` images or more
-have each value."""
+word; or any, so that the property only tells images in one place from each other, and is said where `SEVERAL` images or
+more have each value."""
 
 _CONTRASTS = {
     *("M", "P", "R", "I", "MAGNITUDE", "PHASE", "REAL", "IMAGINARY", "W", "F", "WATER", "FAT", "IP", "OP", "IN", "OUT"),
