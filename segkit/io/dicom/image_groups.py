@@ -119,7 +119,9 @@ def selected(frames: Sequence[Frame], selection: Selection, where: str | Path) -
             continue
         texts = _Column(_WORDS[word], _WORDS[word].values(frames)).texts()
         fits = np.array([_fits(text, value, whole=value in texts) for text in texts])
-        if not (kept & fits).any():
+        if fits.any() and not (kept & fits).any():
+            raise UsageError(f"{where}: --series {selection}: no image fits all of it; {fits.sum()} fit {word}={value}")
+        if not fits.any():
             found = ", ".join(f"{text} ({count})" for text, count in Counter(texts).most_common(_LISTED))
             raise UsageError(f"{where}: --series {selection}: no image fits {word}={value}; {word} is {found}")
         kept &= fits
