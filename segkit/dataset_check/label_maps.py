@@ -10,14 +10,12 @@ import numpy as np
 from segkit.dataset_check.measured_dataset import MeasuredDataset
 from segkit.dataset_check.problem import Problem
 from segkit.planning.case_facts import CaseFacts
-from segkit.preprocessing.labels import MANY_VALUES
+from segkit.preprocessing.labels import FULL, MANY_VALUES
 
 THIN = 2.0
 """Voxels; the mean length of the runs of a label that is only an edge of another is below this."""
 THIN_LABELS = 2 / 3
 """Share of the labels that must be thin for all of them to be shades."""
-FULL = 100
-"""Masks have 1, or a value from this on such as 255, for the foreground."""
 BORDER_LABELLED, BORDER_FREE = 0.8, 0.2
 """Shares of an image's border: one that is labelled as far as this, where it is free in other cases, is inverted."""
 LEAST_CASES = 3
