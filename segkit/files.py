@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit.errors import InputError
-from segkit.processes import has_ended, process_token
+from segkit.processes import has_ended, is_running, process_token
 
 
 @contextmanager
@@ -53,13 +53,21 @@ def is_leftover(path: Path) -> bool:
 
 
 def remove_leftovers(*folders: Path) -> None:
-    """Remove the incomplete files right in ``folders``, to which no other process may be writing."""
-    _remove_files(folders, is_leftover)
+    """Remove the incomplete files right in ``folders``, which the caller has to itself.
+
+    Those of a process that is seen to run stay all the same: it may be a prediction into the same folder.
+    """
+    _remove_files(folders, lambda path: is_leftover(path) and not _is_being_written(path))
 
 
 def remove_leftovers_of_ended(*folders: Path) -> None:
     """Remove the incomplete files right in ``folders`` whose writers, processes of this machine, have ended."""
     _remove_files(folders, _is_abandoned)
+
+
+def _is_being_written(path: Path) -> bool:
+    named = TEMPORARY.fullmatch(path.name)
+    return named is not None and is_running(named[1])
 
 
 def _is_abandoned(path: Path) -> bool:

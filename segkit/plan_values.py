@@ -18,7 +18,9 @@ Scheme = Literal["ct", "zscore", "none"]
 LABEL_VALUES = range(-(2**31), 2**31)
 """Values that a label map can hold in every format that it may be written to: no format has more than 32 bits."""
 LONGEST = 10**6
-"""Voxels along an edge, channels of a layer, patches of a batch: more is a slip of the hand."""
+"""Voxels along an edge, channels of a layer: more is a slip of the hand."""
+MOST_PATCHES, MOST_LABELS = 10_000, 10_000
+"""Patches of a batch; labels and regions."""
 
 
 def problems(plan: Plan) -> Iterator[str]:
@@ -47,8 +49,8 @@ def _words(plan: Plan) -> Iterator[str]:
     for key, word in words.items():
         if not isinstance(word, str):
             yield f"{key} must be a word, not {word!r}"
-    if not is_whole(plan.batch_size, 1, LONGEST):
-        yield f"batch_size must be a whole number of at least 1, not {plan.batch_size!r}"
+    if not is_whole(plan.batch_size, 1, MOST_PATCHES):
+        yield f"batch_size must be a whole number from 1 to {MOST_PATCHES}, not {plan.batch_size!r}"
 
 
 def _axes(plan: Plan) -> Iterator[str]:
@@ -74,6 +76,8 @@ def _names(plan: Plan) -> Iterator[str]:
         yield f"labels must be names with whole numbers other than 0, not {plan.labels}"
     elif not all(value in LABEL_VALUES for value in plan.labels.values()):
         yield f"labels must have values that fit into 32 bits, not {plan.labels}"
+    if len(plan.labels) > MOST_LABELS:
+        yield f"there must be at most {MOST_LABELS} labels, not {len(plan.labels)}"
     if len(set(plan.labels.values())) != len(plan.labels):
         yield f"labels must have different values, not {plan.labels}"
     if plan.regions and plan.mirror_swaps:

@@ -44,8 +44,19 @@ def has_ended(token: str) -> bool:
 
     A process of another machine or container cannot be seen from here, so the answer for it is False.
     """
-    machine, number, start = token[:8], int(token[8:16], 16), token[16:]
+    machine, number, start = _parts(token)
     return machine == _machine() and _start_of(number) not in (start, UNKNOWN)
+
+
+def is_running(token: str) -> bool:
+    """Return whether the process of a `process_token` runs for certain: it is of this machine, and can be seen."""
+    machine, number, start = _parts(token)
+    return machine == _machine() and _start_of(number) in (start, UNKNOWN)
+
+
+def _parts(token: str) -> tuple[str, int, str]:
+    """Machine, process number and start."""
+    return token[:8], int(token[8:16], 16), token[16:]
 
 
 UNKNOWN = "0" * 8

@@ -68,6 +68,7 @@ with atomic_path("a.nii") as temporary:
         assert process.stdout.readline().strip() == b"half"
         (left,) = tmp_path.iterdir()
         remove_leftovers_of_ended(tmp_path)
+        remove_leftovers(tmp_path)
         assert left.exists()  # its writer runs
         process.kill()
     assert readable_files(tmp_path) == []

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from segkit.processes import ended_in_order, has_ended, process_token
+from segkit.processes import ended_in_order, has_ended, is_running, process_token
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and process numbers are POSIX")
 
@@ -20,6 +20,7 @@ PRINT_TOKEN = "from segkit.processes import process_token; print(process_token()
 def test_this_process_runs() -> None:
     assert len(process_token()) == 24
     assert not has_ended(process_token())
+    assert is_running(process_token())
 
 
 def test_another_process_runs_until_it_is_killed() -> None:
@@ -30,6 +31,7 @@ def test_another_process_runs_until_it_is_killed() -> None:
         assert not has_ended(token)
         process.kill()
     assert has_ended(token)
+    assert not is_running(token)
 
 
 def test_a_number_that_another_process_has_now_is_not_the_same_process() -> None:
@@ -40,7 +42,9 @@ def test_a_number_that_another_process_has_now_is_not_the_same_process() -> None
 
 
 def test_a_process_of_another_machine_cannot_be_seen() -> None:
-    assert not has_ended(f"{'ab' * 4}{'f' * 8}{'0' * 8}")
+    token = f"{'ab' * 4}{'f' * 8}{'0' * 8}"
+    assert not has_ended(token)
+    assert not is_running(token)
 
 
 def test_a_signal_that_would_end_the_process_unwinds_it() -> None:

@@ -61,9 +61,14 @@ def warn_of_ignored(cases: Sequence[str], ignore: int) -> None:
 
 
 def failed_cases(predictions: Path) -> set[str]:
-    """Return the cases that a predictions.json in a folder says failed."""
+    """Return the cases that a predictions.json in a folder, or those of parts of a list, say failed."""
+    records = sorted(predictions.glob("predictions*.json")) if predictions.is_dir() else []
+    return {case for record in records for case in _failed_in(record)}
+
+
+def _failed_in(record: Path) -> set[str]:
     try:
-        content = json.loads((predictions / "predictions.json").read_bytes())
+        content = json.loads(record.read_bytes())
     except (OSError, ValueError, RecursionError):
         return set()
     cases = content.items() if isinstance(content, dict) else ()

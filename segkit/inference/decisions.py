@@ -17,7 +17,7 @@ from segkit.inference.prediction import Wanted
 from segkit.inference.probabilities import MAKERS, STEPS
 from segkit.inference.restore import Decide, decide_by, label_dtype
 from segkit.inference.uncertainty import entropy
-from segkit.io.mapped import MAPPED_FROM, blocks, drop_pages, map_scratch
+from segkit.io.mapped import MAPPED_FROM, blocks, drop_pages, gathered, map_scratch
 from segkit.plans import Plan
 from segkit.preprocessing.chain import WayBack
 from segkit.preprocessing.straighten import Lean
@@ -69,17 +69,14 @@ class Decision:
             return array
         found = self._empty((self.channels, *lean.shape), math.prod(lean.shape))
         for channel, values in enumerate(array):
-            found[channel] = lean.back(values[None])[0]
+            found[channel] = lean.back(gathered(values)[None])[0]
             drop_pages(found)
-            drop_pages(array)
         return found
 
     def _empty(self, shape: Sequence[int], voxels: int) -> NDArray[Any]:
         if self.scratch and self.is_mapped(voxels):
-            found = map_scratch(self.scratch, shape, self.dtype)
-        else:
-            found = np.zeros(shape, self.dtype)
-        return found
+            return map_scratch(self.scratch, shape, self.dtype)
+        return np.zeros(shape, self.dtype)
 
 
 def check_finite_scores(scores: NDArray[np.float32], where: Path, precision: str) -> None:

@@ -119,7 +119,10 @@ class Predictor:
         """Where the networks are; a GPU whose memory is too small gives way to the CPU."""
         return self._scorer.device
 
-    threads = property(lambda _: torch.get_num_threads(), doc="CPU threads of the whole process.")
+    @property
+    def threads(self) -> int:
+        """CPU threads of the whole process."""
+        return torch.get_num_threads()
 
     @overload
     def predict(self, scan: object, *, probabilities: Literal[False] = False, **options: Unpack[Options]) -> Volume: ...
@@ -174,9 +177,6 @@ class Predictor:
             where: the scan's name in messages.
             progress: called with windows done and windows in all.
             after: bytes that the caller takes once it has the result; they count for ``max_memory``.
-
-        Raises:
-            InputError, OutOfMemoryError, UsageError: as `predict`.
         """
         name = Path(where or (scan if isinstance(scan, str | PathLike) else "scan"))
         plan = self.plan
@@ -225,7 +225,7 @@ class Predictor:
         voxels = parts.way_back.source_voxels
         label, mapped = decisions[0].bytes, [each for each in decisions if each.is_mapped(voxels)]
         written = sum(each.bytes for each in decisions if each not in mapped)
-        copied = written + max((each.dtype.itemsize for each in mapped), default=0)
+        copied = written + max((2 * each.dtype.itemsize for each in mapped), default=0)  # a channel, and it moved
         blocks = block_bytes(voxels) if self._rules or self.plan.training else 0
         ruled = label * min(2, len(self._rules)) * voxels + blocks
         return Work(

@@ -21,10 +21,12 @@ from segkit.io.dicom import module_of
 from segkit.io.dicom.files import is_dicom_place
 from segkit.io.itk_header import LONGEST_HEADER
 from segkit.io.nrrd_header import END
+from segkit.left_out import some
 
 Extra = Literal["error", "background", "keep"]
 """What becomes of a name in a file that is not among the known ones."""
 
+SHOWN = 8
 _USUAL_HEADER = 1 << 16
 _ENTRY = re.compile(r"Segment([0-9]{1,6})_(Name|LabelValue):=(.*)")
 _SAYS_NOTHING = re.compile(r"((segment|label|region|value)?[\s_-]*[0-9]+|foreground)", re.IGNORECASE)
@@ -134,11 +136,24 @@ def renumbered(
         return values, {}
     present = set(np.unique(values).tolist())
     unknown = {name: value for name, value in own.items() if name not in known and value in present}
+    _check_one_name_each(path, own, present)
     _check_unknown(path, unknown, own, known, extra=extra)
     _check_unnamed(path, present - {0, *own.values()}, own, known)
     kept = _free_values(unknown, {*known.values(), *present}) if extra == "keep" else {}
     wanted = {own[name]: {**known, **kept}.get(name, 0) for name in own if own[name] in present}
     return _replaced(values, {value: new for value, new in wanted.items() if value != new}), kept
+
+
+def _check_one_name_each(path: Path, own: Mapping[str, int], present: set[int]) -> None:
+    for value in present & {*own.values()}:
+        names = [name for name, its in own.items() if its == value]
+        if len(names) > 1:
+            raise InputError(
+                path,
+                expected="one name for each value",
+                found=f"{' and '.join(map(repr, names))} for the value {value}",
+                remedy="Export the segments anew as one label map, so that each has a value of its own.",
+            )
 
 
 def _check_unknown(
@@ -151,8 +166,8 @@ def _check_unknown(
     if wrong:
         raise InputError(
             path,
-            expected=f"values named as elsewhere: {', '.join(known)}",
-            found=", ".join(f"{name!r} (value {own[name]})" for name in wrong),
+            expected=f"values named as elsewhere: {some([name for name in known if name != 'background'], SHOWN)}",
+            found=some([f"{name!r} (value {own[name]})" for name in wrong], SHOWN),
             remedy="Rename the segments in the file (3D Slicer, module Segmentations), or correct the names of the"
             " labels.",
         )

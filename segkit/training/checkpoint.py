@@ -16,7 +16,7 @@ import lightning as L
 import torch
 
 from segkit.errors import InputError
-from segkit.files import atomic_path
+from segkit.files import atomic_path, write_text
 from segkit.model_names import CARD
 from segkit.networks.mode import AUTOCAST, LAYOUTS, Mode
 from segkit.training.run_folder import BUNDLE, CHECKPOINTS
@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 UNREADABLE = "unreadable.ckpt"
+NONE_YET = "none_yet"
+"""An empty file beside them from just before the first model is written until the first checkpoint is complete."""
 
 _DAMAGE = (
     ArithmeticError,
@@ -63,6 +65,11 @@ class Checkpoints:
         self.own = False
         """Whether last.ckpt was written by this process."""
 
+    def announce(self) -> None:
+        """Note that the model that is written next may stand without a checkpoint, if the process is killed."""
+        if not has_checkpoint(self.folder):
+            write_text(self.folder / NONE_YET, "")
+
     def save(self, trainer: L.Trainer) -> None:
         """Write last.ckpt; the one before stays as previous.ckpt. Rank 0 writes, and the others wait for it."""
         last = self.folder / LAST
@@ -75,6 +82,7 @@ class Checkpoints:
                 # One that cannot be read must not take the place of the last good one.
                 sound = self.own or _problem(last) is None
                 os.replace(last, self.folder / (PREVIOUS if sound else UNREADABLE))
+        (self.folder / NONE_YET).unlink(missing_ok=True)
         self.own = True
 
 
@@ -98,12 +106,14 @@ def newest_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]] | None:
 def check_nothing_lost(run_dir: Path) -> None:
     """Refuse to start anew where a run has a model, or checkpoints, but none that it could go on from.
 
+    A run that was killed between its first model and its first checkpoint may start anew: it comes to that model again.
+
     Raises:
         InputError: says how to use the model that is there.
     """
     folder, bundle = run_dir / CHECKPOINTS, run_dir / BUNDLE
     has_model = (bundle / CARD).is_file()
-    if not (has_model or has_checkpoint(folder)):
+    if not has_checkpoint(folder) and (not has_model or (folder / NONE_YET).exists()):
         return
     model = f"The model in {bundle} is complete and stays: " if has_model else ""
     start = f"start from it with weights={run_dir} and" if has_model else "Train anew with"

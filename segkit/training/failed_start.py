@@ -11,7 +11,7 @@ from pathlib import Path
 from segkit.errors import InputError
 from segkit.files import atomic_path
 from segkit.model_names import CARD
-from segkit.training.checkpoint import LAST
+from segkit.training.checkpoint import LAST, NONE_YET
 from segkit.training.loggers import MLFLOW_RUN, TENSORBOARD
 from segkit.training.run_folder import BUNDLE, CHECKPOINTS, CONFIG, FOLDS, PLAN
 from segkit.training.run_log import LOG
@@ -20,7 +20,7 @@ from segkit.training.take_over import WEIGHTS
 
 log = logging.getLogger(__name__)
 
-START_FILES = (CONFIG, PLAN, FOLDS, SPLIT, WEIGHTS, MLFLOW_RUN, LOG)
+START_FILES = (CONFIG, PLAN, FOLDS, SPLIT, WEIGHTS, MLFLOW_RUN, LOG, f"{CHECKPOINTS}/{NONE_YET}")
 """Files that a run writes before its first step; of these a log that was there keeps what was added to it."""
 START_FOLDERS = (f"{BUNDLE}/weights", BUNDLE, CHECKPOINTS, TENSORBOARD)
 """Folders that a run makes, each before the one that holds it."""
@@ -43,7 +43,8 @@ def undone_without_result(
         files: names of the files of the start.
     """
     results = results or (lambda: [_signature(folder / name) for name in RESULTS])
-    before = {folder / name: _content(folder / name) for name in files}
+    paths = [folder / name for name in files]
+    before = {path: _content(path) for path in paths if not path.exists() or os.access(path, os.R_OK)}
     missing = [folder / name for name in START_FOLDERS if not (folder / name).exists()]
     events = set(_own_events(folder))
     given = results()

@@ -245,6 +245,7 @@ class Keeper(L.Callback):
         """Bundle, training.csv, progress.png and checkpoint, as of now; after the last step the report as well."""
         start = time.monotonic()
         if self.ranks.number == 0:
+            self.checkpoints.announce()
             self._write(module)
         # Last: a checkpoint without steps to do promises that the model of those steps is written, and its report.
         with self.timing.part(SAVING):

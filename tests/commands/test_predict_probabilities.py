@@ -6,6 +6,7 @@ import dataclasses
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -139,3 +140,15 @@ def test_the_size_of_a_large_map_is_said_before_the_work(caplog: pytest.LogCaptu
         with caplog.at_level(logging.INFO):
             say_size(Job(Scan("a", (Path("a.nii"),)), Path(output), ("probabilities",)), plan, grid, "uint8")
         assert f"118 channels take 9.3 GB of temporary data in this folder, and {size} as a file" in caplog.text
+
+
+def test_dicom_in_and_dicom_seg_out(dicom: Any, here: Path) -> None:
+    pytest.importorskip("highdicom", reason="the extra [dicom] is not installed")
+    voxels = np.zeros((20, 20, 3), np.int16)
+    voxels[2:10, 2:10], voxels[12:18, 2:10] = 100, -100
+    dicom.series(here / "p1", voxels, axes=np.diag([1.0, 1.0, 5.0]))
+    assert main(["predict", "p1", "-o", "o.dcm", "--probabilities", *MODEL]) == 0
+    assert main(["predict", "p1", "-o", "o2.nii.gz", "--probabilities", *MODEL]) == 0
+    shares, label_map = nibabel.load("o_probabilities.nii.gz"), nibabel.load("o2.nii.gz")
+    assert np.allclose(shares.affine, label_map.affine)
+    assert np.array_equal(VALUES[shares.get_fdata().argmax(axis=-1)], np.asarray(label_map.dataobj))

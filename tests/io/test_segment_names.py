@@ -88,3 +88,14 @@ def test_names_that_are_not_known(extra: Extra, values: list[int], kept: dict[st
 def test_no_name_in_common() -> None:
     with pytest.raises(InputError, match=r"found 'liver' \(value 1\)"):
         renumbered(Path("a.nrrd"), np.array([0, 1]), {"liver": 1}, OURS, extra="keep")
+
+
+def test_two_names_for_one_value(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.nrrd", [0, 1], {"organ": 1, "core": 1})
+    with pytest.raises(InputError, match="expected one name for each value, found 'organ' and 'core' for the value 1"):
+        read(path, OURS)
+
+
+def test_names_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a\.nrrd: expected a file, found no such file"):
+        names_in(tmp_path / "a.nrrd")

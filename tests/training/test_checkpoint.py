@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from segkit.errors import InputError
-from segkit.training.checkpoint import check_nothing_lost, has_checkpoint, newest_checkpoint
+from segkit.training.checkpoint import Checkpoints, check_nothing_lost, has_checkpoint, newest_checkpoint
 
 
 def test_a_folder_without_a_complete_file_has_none(tmp_path: Path) -> None:
@@ -107,6 +107,17 @@ def test_a_model_without_a_checkpoint_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "bundle").mkdir()
     (tmp_path / "bundle/bundle.json").touch()
     with pytest.raises(InputError, match=rf"found none\. The model in .* start from it with weights={tmp_path} and"):
+        check_nothing_lost(tmp_path)
+
+
+def test_a_run_killed_between_its_first_model_and_its_first_checkpoint_starts_anew(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    checkpoints.announce()
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle/bundle.json").touch()
+    check_nothing_lost(tmp_path)
+    (tmp_path / "checkpoints/last.ckpt").touch()
+    with pytest.raises(InputError, match="found none that can be read"):
         check_nothing_lost(tmp_path)
 
 

@@ -79,6 +79,7 @@ TRAINED = [
     ("fold", "fold=1"),
 ]
 ELSEWHERE = {
+    "folds",
     "dataset.path",
     "dataset.channels",
     "dataset.labels",
@@ -109,7 +110,7 @@ ELSEWHERE = {
     "logger",
 }
 """Keys that change no plan, patch or weight: tested in test_fit.py, test_calibrate.py, test_ranks.py, test_preset.py,
-test_losses.py and test_train.py."""
+test_losses.py, test_split.py and test_train.py."""
 
 
 def test_no_key_is_forgotten() -> None:

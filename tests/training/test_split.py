@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import pytest
 
+from segkit.config import load
 from segkit.dataset import Case, Dataset
+from segkit.dataset_plan import open_dataset
 from segkit.errors import InputError, UsageError
+from segkit.training.run import set_up
 from segkit.training.split import split_cases
 
 
@@ -67,3 +71,15 @@ def test_a_column_decides_on_the_folds() -> None:
 def test_a_fold_that_does_not_exist() -> None:
     with pytest.raises(UsageError, match="fold=3: this dataset has the folds 0 to 2"):
         split_cases(dataset("a", "b", "c"), 3)
+
+
+def test_a_copy_of_a_scan_stays_on_its_side(phantom: Path, tmp_path: Path) -> None:
+    for folder, source in (("images", "imagesTr"), ("labels", "labelsTr")):
+        (tmp_path / "d" / folder).mkdir(parents=True)
+        for number, path in enumerate([*sorted((phantom / source).iterdir())] * 2):
+            shutil.copy(path, tmp_path / "d" / folder / f"c{number}.nii.gz")
+    config = load([f"dataset={tmp_path / 'd'}", f"dataset.store={tmp_path / 'store'}", f"run_dir={tmp_path / 'run'}"])
+    opened = open_dataset(config)
+    assert len(opened.folds()) == 4
+    folds = set_up(config, opened, given=()).dataset.folds()
+    assert sorted(folds) == [["c0", "c2"], ["c1", "c3"]]

@@ -1,6 +1,7 @@
 """The pixels of a DICOM file as the stored numbers, whatever transfer syntax they are packed in.
 
-pydicom decodes what it can; SimpleITK, which is there anyway, the rest: JPEG lossless, and JPEG of 12 bits.
+pydicom decodes what it can; SimpleITK, which is there anyway, the rest: JPEG lossless, and JPEG of 12 bits. It does so
+in a process of its own.
 """
 
 # mypy: allow-untyped-calls
@@ -16,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import pydicom
-import SimpleITK as sitk  # noqa: N813  (the name its own manual uses)
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.pixels.processing import apply_color_lut
@@ -33,6 +33,7 @@ from pydicom.uid import (
 
 from segkit.errors import InputError
 from segkit.io.dicom.codestreams import wrong_size
+from segkit.io.dicom.decoder_process import decode
 from segkit.io.dicom.headers import guarded, opened
 from segkit.io.dicom.study import Instance
 
@@ -130,8 +131,7 @@ def _decoded_by_itk(dataset: Dataset) -> NDArray[Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "pixels.dcm")
         plain.save_as(path, enforce_file_format=True)
-        sitk.ProcessObject.SetGlobalWarningDisplay(False)
-        return np.asarray(sitk.GetArrayFromImage(sitk.ReadImage(str(path), imageIO="GDCMImageIO")))
+        return decode(path)
 
 
 def _used_bits(array: NDArray[Any], header: Dataset) -> NDArray[Any]:
