@@ -15,6 +15,8 @@ from segkit.errors import InputError, UsageError
 
 LARGEST_FILE = 256 * 1024
 """Bytes; every key with its default takes 3 KiB."""
+DEEPEST = 50
+"""Levels of keys and lists; the configuration has three."""
 PLAIN = re.compile(r"[\w.+-]+")
 """Words that Hydra's grammar takes unquoted."""
 NULL = ("", "~", "null", "Null", "NULL")
@@ -58,8 +60,7 @@ def _root(path: str | Path) -> yaml.MappingNode | None:
         if len(content) > LARGEST_FILE:
             raise ValueError(f"more than {LARGEST_FILE // 1024} KiB")
         text = content.decode("utf-8-sig")
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
-            raise ValueError("an alias (*name)")
+        _check_events(text)
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         if root is not None and not isinstance(root, yaml.MappingNode):
             raise ValueError("something else than keys with values")
@@ -72,6 +73,21 @@ def _root(path: str | Path) -> yaml.MappingNode | None:
             remedy="'segkit train --help' lists the keys.",
         ) from error
     return root
+
+
+def _check_events(text: str) -> None:
+    """Refuse, as soon as it comes, what makes a small file slow or large to read.
+
+    Raises:
+        ValueError: an alias, or brackets in brackets without end.
+    """
+    depth = 0
+    for event in yaml.parse(text):
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError("an alias (*name)")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise ValueError("brackets nested beyond measure")
 
 
 def _leaves(path: str | Path, node: yaml.MappingNode | None, prefix: str = "") -> Iterator[tuple[str, Any]]:

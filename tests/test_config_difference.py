@@ -125,3 +125,9 @@ def test_a_preset_beside_a_run_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(to_yaml(load(["dataset=x"])))
     with pytest.raises(UsageError, match=r"preset changes nothing with config=.*, which has every key"):
         load([f"config={tmp_path / 'config.yaml'}", "preset=nnunet"])
+
+
+def test_brackets_without_end(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("seed: " + "[" * 100_000)
+    with pytest.raises(InputError, match="brackets nested beyond measure"):
+        file_words(tmp_path / "a.yaml")

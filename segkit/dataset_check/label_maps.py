@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from segkit.dataset_check.measured_dataset import MeasuredDataset
 from segkit.dataset_check.problem import Problem
 from segkit.planning.case_facts import CaseFacts
-from segkit.preprocessing.labels import MANY_VALUES
+from segkit.preprocessing.labels import FULL, MANY_VALUES
 
 THIN = 2.0
 """Voxels; the mean length of the runs of a label that is only an edge of another is below this."""
 THIN_LABELS = 2 / 3
 """Share of the labels that must be thin for all of them to be shades."""
-FULL = 100
-"""Masks have 1, or a value from this on such as 255, for the foreground."""
+WHITE = 255
+MOST_THIN_LABELS = 64
+"""There are anatomical label maps of thin structures, such as vessels, but none with so many."""
 BORDER_LABELLED, BORDER_FREE = 0.8, 0.2
 """Shares of an image's border: one that is labelled as far as this, where it is free in other cases, is inverted."""
 LEAST_CASES = 3
@@ -41,15 +42,16 @@ def missing_labels(measured: MeasuredDataset) -> Iterator[Problem]:
 def rare_labels(measured: MeasuredDataset) -> Iterator[Problem]:
     """Labels in a single case, which can either train or validate."""
     annotated = [case for case in measured.cases if case.labels]
-    for name in measured.dataset.labels:
-        having = [case.id for case in annotated if name in case.labels]
-        if len(having) == 1 and len(annotated) >= LEAST_CASES:
-            yield Problem(
-                "",
-                "warning",
-                f"label {name} occurs in 1 of {len(annotated)} cases ({having[0]}): a fold that validates on it cannot"
-                " learn it. Add cases that have it, leave the label out, or train with fold=all",
-            )
+    having = {name: [case.id for case in annotated if name in case.labels] for name in measured.dataset.labels}
+    rare = [name for name, cases in having.items() if len(cases) == 1]
+    if rare and len(annotated) >= LEAST_CASES:
+        more = f", and {len(rare) - 1} more labels in one case each" if len(rare) > 1 else ""
+        yield Problem(
+            "",
+            "warning",
+            f"label {rare[0]} occurs in 1 of {len(annotated)} cases ({having[rare[0]][0]}){more}: a fold that validates"
+            " on it cannot learn it. Add cases that have it, leave the label out, or train with fold=all",
+        )
 
 
 def blurred_edges(measured: MeasuredDataset) -> Iterator[Problem]:
@@ -61,7 +63,8 @@ def blurred_edges(measured: MeasuredDataset) -> Iterator[Problem]:
             voxels[name] += label.voxels
             runs[name] += label.voxels / _thinnest(case, name)
     thin = [name for name in voxels if voxels[name] < THIN * runs[name]]
-    if len(voxels) < MANY_VALUES or len(thin) < THIN_LABELS * len(voxels):
+    greys = _could_be_greys([measured.dataset.labels[name] for name in voxels])
+    if not greys or len(thin) < THIN_LABELS * len(voxels):
         return
     yield Problem(
         "",
@@ -69,6 +72,12 @@ def blurred_edges(measured: MeasuredDataset) -> Iterator[Problem]:
         f"the label maps hold {len(voxels)} values, {len(thin)} of which are only seams of 1 or 2 voxels along others,"
         f" as smoothed (anti-aliased) edges or JPEG compression leave them. {RESAVE}",
     )
+
+
+def _could_be_greys(values: Sequence[int]) -> bool:
+    """Whether label values may be shades of an 8-bit picture: they reach far, while anatomical labels are numbered."""
+    many = len(values) >= MANY_VALUES and max(values) <= WHITE
+    return many and (len(values) > MOST_THIN_LABELS or max(values) > 2 * len(values))
 
 
 def two_encodings(measured: MeasuredDataset) -> Iterator[Problem]:

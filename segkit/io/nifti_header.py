@@ -61,11 +61,12 @@ def read_layout(path: Path) -> Layout:
         InputError: not NIfTI, a damaged header, an unusable affine, or a type that is no real number per voxel.
     """
     header = read_header(path)
-    _warn_of_metres(path, header)
     stored, samples = stored_type(path, header.get_data_dtype())
     scale = _scale(path, header) if samples == 1 else None
     offset = int(header.get_data_offset())
-    return Layout(grid_of(path, header), axes(path, header.get_data_shape())[1], stored, samples, offset, scale)
+    grid = grid_of(path, header)
+    _warn_of_metres(path, header)
+    return Layout(grid, axes(path, header.get_data_shape())[1], stored, samples, offset, scale)
 
 
 def read_header(path: Path) -> Any:

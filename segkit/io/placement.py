@@ -47,14 +47,20 @@ class Placement:
         ours = tuple(slice(a - first, b - first) for a, b, first in zip(low, high, self.start, strict=True))
         return ours, tuple(slice(a, b) for a, b in zip(low, high, strict=True))
 
-    def says_nothing(self, size: Shape, shape: Shape) -> bool:
-        """Return whether all that speaks for a crop is a common first voxel, which scans of two patients may have."""
-        differs = [axis for axis in range(3) if size[axis] != shape[axis]]
-        return (
-            bool(differs)
-            and self.order == (0, 1, 2)
-            and all(self.start[axis] == 0 and not self.flips[axis] for axis in differs)
+    def is_crop(self, size: Shape, shape: Shape) -> bool:
+        """Return whether one of two grids was cut out of the other, as far as their places can tell.
+
+        Not so where both have one size but another place, where one juts out of the other, and where all that speaks
+        for it is a common first voxel: the scans of two patients may have that.
+        """
+        if size == shape:
+            return self.start == (0, 0, 0)
+        nested = all(
+            (a >= 0 and a + m <= n) or (a <= 0 and a + m >= n) for a, m, n in zip(self.start, size, shape, strict=True)
         )
+        differs = [axis for axis in range(3) if size[axis] != shape[axis]]
+        moved = self.order != (0, 1, 2) or any(self.start[axis] or self.flips[axis] for axis in differs)
+        return moved and nested
 
 
 def placed(
@@ -136,7 +142,7 @@ def _on_lattice(volume: Volume, grid: Grid, where: str | Path, *, what: str, pad
     turned = placement.turned(volume.array)
     size: Shape = (turned.shape[1], turned.shape[2], turned.shape[3])
     spans = placement.spans(size, grid.shape)
-    if spans is None or placement.says_nothing(size, grid.shape):
+    if spans is None or not placement.is_crop(size, grid.shape):
         return None
     inside, onto = turned[:, *spans[0]], spans[1]
     if inside.shape[1:] == grid.shape and not padded:

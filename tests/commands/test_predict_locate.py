@@ -82,7 +82,7 @@ def test_what_is_odd_about_a_scan_is_said_once(coarse: Path, capsys: pytest.Capt
     array[:2] = 0
     nibabel.save(nibabel.Nifti1Image(array, np.diag([-1.0, 1.0, 5.0, 1.0])), "b.nii")
     assert main(["predict", "b.nii", "-o", "p.nii.gz", "--locate", str(coarse), *MODEL]) == 0
-    assert capsys.readouterr().err.count("look like a picture of 8 bits") == 1
+    assert capsys.readouterr().err.count("as in a picture of 8 bits") == 1
 
 
 def test_a_coarse_model_of_other_labels(here: Path, coarse: Path, capsys: pytest.CaptureFixture[str]) -> None:

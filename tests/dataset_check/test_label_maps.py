@@ -1,25 +1,37 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from segkit.dataset_check.label_maps import blurred_edges, inverted_masks, rare_labels, two_encodings
+from segkit.planning.case_facts import CaseFacts
 
 from .conftest import facts, label
 
 
-def shades(thickness: float) -> list:
-    labels = {f"label_{value}": label(30, thickness) for value in range(1, 12)} | {"label_255": label(5000)}
-    return [facts("c", labels=labels)]
+def numbered(values: Iterable[int]) -> dict[str, int]:
+    return {f"label_{value}": value for value in values}
+
+
+def shades(thickness: float, values: Iterable[int]) -> list[CaseFacts]:
+    return [facts("c", labels={name: label(30, thickness) for name in numbered(values)} | {"label_255": label(5000)})]
 
 
 def test_shades_at_the_edge_of_a_mask(measured: Callable) -> None:
-    (problem,) = blurred_edges(measured(shades(1.2)))
+    values = range(1, 12)
+    (problem,) = blurred_edges(measured(shades(1.2, values), labels=numbered([*values, 255])))
     assert problem.message.startswith("the label maps hold 12 values, 11 of which are only seams of 1 or 2 voxels")
     assert "Save the masks again" in problem.message
 
 
 def test_many_labels_that_are_no_seams(measured: Callable) -> None:
-    assert list(blurred_edges(measured(shades(3.0)))) == []
+    values = range(1, 12)
+    assert list(blurred_edges(measured(shades(3.0, values), labels=numbered([*values, 255])))) == []
+
+
+def test_numbered_vessels_are_thin(measured: Callable) -> None:
+    vessels = numbered(range(1, 14))
+    cases = [facts("c", labels={name: label(300, 1.5) for name in vessels})]
+    assert list(blurred_edges(measured(cases, labels=vessels))) == []
 
 
 def test_masks_of_255_beside_masks_of_1(measured: Callable) -> None:
@@ -50,4 +62,7 @@ def test_a_label_in_one_case(measured: Callable) -> None:
     (problem,) = rare_labels(measured(cases, labels={"b": 2}))
     assert problem.message.startswith("label b occurs in 1 of 3 cases (x): a fold that validates on it")
     assert list(rare_labels(measured([facts("x", labels=both), *cases], labels={"b": 2}))) == []
+    three = [facts("x", labels=both | {"c": label()}), *cases[1:]]
+    (problem,) = rare_labels(measured(three, labels={"b": 2, "c": 3}))
+    assert "label b occurs in 1 of 3 cases (x), and 1 more labels in one case each: " in problem.message
     assert list(rare_labels(measured(cases[:2], labels={"b": 2}))) == []

@@ -37,7 +37,9 @@ def grid(path: Path) -> tuple[tuple[int, ...], NDArray[np.float64]]:
     if suffix_of(path) in NIFTI:
         image = nib.load(path)
         return (*image.shape, 1)[:3], image.affine
-    image = sitk.ReadImage(str(path))
+    image = sitk.ImageFileReader()  # of bzip2 SimpleITK reads the header only
+    image.SetFileName(str(path))
+    image.ReadImageInformation()
     count = image.GetDimension()
     affine = np.eye(4)
     affine[:count, :count] = np.reshape(image.GetDirection(), (count, count)) * image.GetSpacing()
@@ -65,10 +67,10 @@ def test_one_by_one(
 
 
 REFUSED_DICOM = {
-    "failing_notavolume_001": (3, "4 images at 1 position(s)"),
+    "failing_notavolume_001": (3, "4 groups of images in series 1 that differ in acquisition"),
     "failing_sliceincrement_001": (3, "missing slices: 1 at 33.11 mm along the normal, between IM-0001-0009"),
     "failing_sliceincrement_002": (3, "missing slices: 1 at -133 mm along the normal, between IM-0001-0003"),
-    "failing_sliceorientation_001": (3, "images of one direction, found 2"),
+    "failing_sliceorientation_001": (3, "groups of images in series 1 that differ in"),
     "generic_rgb_001": (3, "expected 1 channel (channel0), found 3"),
     "US-YBR_FULL_422-EVRLE.dcm": (3, "expected 1 channel (channel0), found 3"),
     "no-pixel-data.dcm": (3, "expected images, found DICOM without any that could be a scan (1 x SR)"),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from segkit.errors import InputError
 from segkit.io import placed, read_case, read_labels, read_volume, write_image, write_labels
-from segkit.io.placement import find_placement
+from segkit.io.placement import Placement, find_placement
 from segkit.volume import Grid, Volume
 
 SHAPE = (4, 5, 6)
@@ -169,3 +169,35 @@ def test_usual_scan_has_one_place(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     write_labels(tmp_path / "out.nrrd", read_volume(scan).with_array(labels()[None]), like=scan)
     np.testing.assert_allclose(read_labels(tmp_path / "out.nrrd").affine, AFFINE, atol=1e-6)
     assert not caplog.records
+
+
+@pytest.mark.parametrize("shift", [(2, 0, 0), (0, 3, 4)])
+def test_the_same_size_in_another_place_is_no_crop(shift: tuple[int, int, int]) -> None:
+    affine = AFFINE.copy()
+    affine[:3, 3] += np.array(shift)
+    with pytest.raises(InputError, match="the same shape in another place"):
+        placed(Volume(np.zeros((1, *SHAPE), np.uint8), affine), Grid(SHAPE, AFFINE), "l.nrrd")
+
+
+def test_what_juts_out_of_the_scan_is_no_crop() -> None:
+    affine = AFFINE.copy()
+    affine[0, 3] += 2 * 2
+    with pytest.raises(InputError, match="another grid: 3 x 5 x 6"):
+        placed(Volume(np.zeros((1, 3, 5, 6), np.uint8), affine), Grid(SHAPE, AFFINE), "l.nrrd")
+
+
+@pytest.mark.parametrize(
+    ("start", "size", "crop"),
+    [
+        ((1, 2, 3), (2, 2, 2), True),
+        ((0, 0, 4), (4, 5, 2), True),
+        ((-1, 0, -2), (9, 5, 8), True),
+        ((-1, 0, 1), (5, 5, 2), True),
+        ((0, 0, 0), (4, 5, 6), True),
+        ((0, 0, 0), (4, 5, 3), False),
+        ((-1, 0, 0), (3, 5, 6), False),
+        ((1, 1, 0), (2, 5, 6), False),
+    ],
+)
+def test_what_counts_as_a_crop(start: tuple[int, int, int], size: tuple[int, int, int], crop: bool) -> None:
+    assert Placement((0, 1, 2), (False, False, False), start).is_crop(size, SHAPE) is crop
