@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from segkit.errors import InputError, UsageError
 from segkit.io.dicom.elements import Value
 from segkit.io.dicom.frames import Frame
-from segkit.io.dicom.properties import PROPERTIES, Property
+from segkit.io.dicom.properties import PROPERTIES, SEVERAL, Property
 
 ANY = "any"
 """In place of a value: the property is not looked at."""
@@ -157,7 +157,13 @@ def check_alike(frames: Sequence[Frame], where: str | Path, number: int, selecti
         wrong = [column for column in wrong if column.of.word != "flags"]
     if wrong:
         raise _mixed(frames, wrong, where, number, selection)
-    return tuple(_change(column) for column in varied if column.of.rule == "in order")
+    return tuple(_change(column) for column in varied if _is_said(column))
+
+
+def _is_said(column: _Column) -> bool:
+    """Return whether a user should know that the values of this property change."""
+    shared = min(Counter(column.values).values()) >= SEVERAL
+    return column.of.rule == "in order" or (column.of.rule == "free" and shared)
 
 
 def _change(column: _Column) -> str:
