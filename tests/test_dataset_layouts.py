@@ -104,7 +104,7 @@ def test_table(tmp_path: Path) -> None:
 
 
 def test_table_with_byte_order_mark_spaces_and_semicolons(tmp_path: Path) -> None:
-    data = read_dataset(table(tmp_path, "\ufeffcase; image; label\nx; a.nii.gz; seg.nii.gz\n"))
+    data = read_dataset(table(tmp_path, "\ufeffcase; image; label\r\nx; a.nii.gz; seg.nii.gz\r\n"))
     assert (data.cases[0].id, data.cases[0].images, data.channels) == ("x", (tmp_path / "a.nii.gz",), ())
 
 
