@@ -76,7 +76,7 @@ def read_rows(path: Path) -> tuple[list[str], dict[int, dict[str, str]]]:
 
 def _numbered(path: Path, reader: csv.DictReader[str]) -> Iterator[tuple[int, dict[str, str]]]:
     for row in reader:
-        more: Sequence[str] = row.get(None, ())  # type: ignore[call-overload]  # where csv puts what has no column
+        more: Sequence[str] = row.get(None, ())  # where csv puts what has no column
         if any(value.strip() for value in more):
             raise InputError(
                 path,
