@@ -30,3 +30,10 @@ def test_way_on(tmp_path: Path, files: list[str], message: str) -> None:
         (tmp_path / name).touch()
     with pytest.raises(InputError, match=message):
         read_dataset(tmp_path)
+
+
+def test_a_folder_that_is_a_link_to_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "labels").symlink_to("gone")
+    with pytest.raises(InputError, match="found labels, a link to gone, which is not there"):
+        read_dataset(tmp_path)
