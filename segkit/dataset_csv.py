@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,13 @@ from segkit.dataset_paths import located
 from segkit.errors import InputError
 
 log = logging.getLogger(__name__)
+
+_MEANT = {
+    "patient": ("patient", "patients", "patientid", "patientname", "pid", "subject", "subjects", "subjectid"),
+    "group": ("group", "groups"),
+    "split": ("split", "splits", "fold", "folds"),
+}
+"""Columns that may be left out, and names that people give them, without case and signs."""
 
 
 def read_table(path: Path) -> tuple[list[Case], tuple[str, ...]]:
@@ -32,6 +40,7 @@ def read_table(path: Path) -> tuple[list[Case], tuple[str, ...]]:
             found=f"no column {' and no column '.join(missing)} among {', '.join(columns) or 'none'}",
             remedy="Correct the first line of the file.",
         )
+    _warn_of_unused(path, columns)
     cases = [_case_of_row(path, number, row, images) for number, row in rows.items()]
     _check_split(path, cases)
     channels = () if images == ["image"] else tuple(name.partition(":")[2] or name for name in images)
@@ -54,7 +63,7 @@ def read_rows(path: Path) -> tuple[list[str], dict[int, dict[str, str]]]:
         reader = csv.DictReader(text.splitlines(keepends=True), delimiter=comma)
         columns = [name.strip() for name in reader.fieldnames or ()]
         reader.fieldnames = columns
-        rows = dict(_numbered(reader))
+        rows = dict(_numbered(path, reader))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(
             path, expected="CSV in UTF-8", found=str(error), remedy="Save it as UTF-8 (in Excel: 'CSV UTF-8')."
@@ -65,10 +74,25 @@ def read_rows(path: Path) -> tuple[list[str], dict[int, dict[str, str]]]:
     return columns, {number: row for number, row in rows.items() if any(row.values())}
 
 
-def _numbered(reader: csv.DictReader[str]) -> Iterator[tuple[int, dict[str, str]]]:
+def _numbered(path: Path, reader: csv.DictReader[str]) -> Iterator[tuple[int, dict[str, str]]]:
     for row in reader:
-        # What a line has too much stands under no column.
+        more: Sequence[str] = row.get(None, ())  # where csv puts what has no column
+        if any(value.strip() for value in more):
+            raise InputError(
+                path,
+                expected="as many values as columns in every line",
+                found=f"{len(more)} more in line {reader.line_num}",
+                remedy="Put a value that holds a comma in quotation marks, or name its column in the first line.",
+            )
         yield reader.line_num, {key: (value or "").strip() for key, value in row.items() if isinstance(key, str)}
+
+
+def _warn_of_unused(path: Path, columns: Sequence[str]) -> None:
+    """Say which columns may be meant as one that keeps cases together or apart, and are not read."""
+    for known, words in _MEANT.items():
+        others = [name for name in columns if name != known and re.sub(r"[\W_]", "", name).casefold() in words]
+        if others and known not in columns:
+            log.warning("%s: the column %r is not read; call it %r if it is meant as that", path, others[0], known)
 
 
 def _check_split(path: Path, cases: Sequence[Case]) -> None:

@@ -13,6 +13,10 @@ from segkit.regions import LabelScheme, own_values, target_values, values_apart
 from segkit.value_kinds import is_whole
 
 _T = TypeVar("_T")
+_BACKGROUND = re.compile(
+    r"\s*(back|bg\b|clear|un|none|no\b|not|nothing|other|rest|ext|void|air|empty|0|$)", re.IGNORECASE
+)
+"""Beginnings of names that people give to the value 0."""
 
 
 def channels_of_json(where: Path, channels: Any) -> tuple[str, ...]:
@@ -40,12 +44,48 @@ def labels_of_json(where: Path, labels: Any, order: Any = None) -> LabelScheme:
         pairs = [(str(name), _values(where, name, value)) for value, name in labels.items()]
     else:
         pairs = [(str(name), _values(where, name, value)) for name, value in labels.items()]
+    _check_background(where, pairs)
     found = _without_doubles(where, [(name, values) for name, values in pairs if name == "ignore" or values != (0,)])
     if any(isinstance(value, list) for value in labels.values()):
         return _regions(where, found, order)
     plain = checked_labels(where, {name: values[0] for name, values in found.items()})
     ignore = plain.pop("ignore", None)
     return LabelScheme(plain, ignore=ignore)
+
+
+def _check_background(where: Path, pairs: Sequence[tuple[str, tuple[int, ...]]]) -> None:
+    """Raise an InputError where background is not 0, or 0 has a second name, as where labels are counted from 0."""
+    zero = [name for name, values in pairs if values == (0,)]
+    other = [values for name, values in pairs if name.lower() == "background" and values != (0,)]
+    if other or len(zero) > 1:
+        found = f"background: {other[0][0]}" if other else f"0 for {' and '.join(zero)}"
+        raise InputError(
+            where, expected="0 for background, and for nothing else", found=found, remedy="Correct the entry 'labels'."
+        )
+
+
+def background_notices(labels: Any) -> list[str]:
+    """Return a notice where the value 0 has a name that may be one of a structure, which would never be learned."""
+    pairs = labels.items() if isinstance(labels, dict) else ()
+    names = [name if str(value) == "0" else value for name, value in pairs if "0" in (str(name), str(value))]
+    return [
+        f"{name!r} has the value 0 and is taken as background. If it is a structure, number the labels from 1"
+        for name in names
+        if not _BACKGROUND.match(str(name))
+    ]
+
+
+def channel_notices(content: Mapping[str, Any]) -> list[str]:
+    """Return a notice where a dataset.json calls a channel CT in one of its two notations and not in the other."""
+    names, other = content.get("channel_names"), content.get("modality")
+    if not isinstance(names, dict) or not isinstance(other, dict):
+        return []
+    return [
+        f"dataset.json calls channel {key} {names[key]!r} under channel_names and {other[key]!r} under modality; the"
+        " former is taken. Correct one, or give dataset.channels=[...]"
+        for key in names
+        if key in other and (str(names[key]).upper() == "CT") is not (str(other[key]).upper() == "CT")
+    ]
 
 
 def check_ignore(where: str | Path, scheme: LabelScheme, ignore: int | None) -> None:

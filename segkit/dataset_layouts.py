@@ -22,7 +22,14 @@ from segkit.channel_files import case_twice
 from segkit.dataset import Case, Dataset
 from segkit.dataset_csv import read_table
 from segkit.dataset_folders import nnunet_cases, two_folder_cases
-from segkit.dataset_json import channels_of_json, check_ignore, checked_labels, labels_of_json
+from segkit.dataset_json import (
+    background_notices,
+    channel_notices,
+    channels_of_json,
+    check_ignore,
+    checked_labels,
+    labels_of_json,
+)
 from segkit.dataset_json_cases import listed_cases, training_cases
 from segkit.dataset_paths import unreachable
 from segkit.dataset_yaml import FILES, find_yaml, read_names
@@ -167,7 +174,12 @@ def _named(folder: Path, content: dict[str, Any], cases: Sequence[Case], notices
         _channel_names(folder, content),
         scheme,
         segments_of_json(f"{where}, segmentAttributes", content.get("segmentAttributes", {}), scheme.labels),
-        [*notices, *_other_number(content.get("numTraining"), len(cases))],
+        [
+            *notices,
+            *_other_number(content.get("numTraining"), len(cases)),
+            *background_notices(content.get("labels")),
+            *channel_notices(content),
+        ],
     )
 
 
@@ -220,7 +232,7 @@ def _csv(path: Path) -> _Found:
 
 def _check_cases(found: _Found) -> None:
     if not found.cases:
-        left_out = f": {found.notices[0]}" if found.notices else ""
+        left_out = f": {found.notices[0].removesuffix('.')}" if found.notices else ""
         raise InputError(
             found.root, expected="cases", found=f"none{left_out}", remedy="Add scans with their label maps."
         )

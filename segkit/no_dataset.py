@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from shlex import quote
@@ -59,6 +60,14 @@ def _folders_of_other_names(folder: Path) -> Look | None:
     return (f"the folders {images[0]} and {labels[0]}", "Call them images and labels.") if images and labels else None
 
 
+def _dangling_folder(folder: Path) -> Look | None:
+    links = [path for path in sorted(folder.iterdir()) if path.is_symlink() and not path.exists()]
+    named = [path for path in links if path.name in ("imagesTr", "labelsTr", "images", "labels")]
+    if not named:
+        return None
+    return f"{named[0].name}, a link to {os.readlink(named[0])}, which is not there", "Correct or replace the link."
+
+
 def _dataset_below(folder: Path) -> Look | None:
     places = [path for path in _folders(folder) if any((path / sign).exists() for sign in _SIGNS)]
     return (f"a dataset in the folder {places[0].name}", f"Give {places[0]}.") if places else None
@@ -85,6 +94,7 @@ def _folders(folder: Path) -> list[Path]:
 _LOOKS: tuple[Callable[[Path], Look | None], ...] = (
     _run,
     _part_of_dataset,
+    _dangling_folder,
     _masks_per_structure,
     _folders_of_other_names,
     _dataset_below,

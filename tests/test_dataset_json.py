@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from segkit.dataset_json import channels_of_json, check_ignore, checked_labels, labels_of_json
+from segkit.dataset_json import (
+    background_notices,
+    channel_notices,
+    channels_of_json,
+    check_ignore,
+    checked_labels,
+    labels_of_json,
+)
 from segkit.dataset_layouts import read_dataset
 from segkit.errors import InputError
 from segkit.files import read_json
@@ -21,6 +28,7 @@ WHERE = Path("dataset.json")
     [
         ({"0": "clear", "1": "a", "-5": "b"}, {"a": 1, "b": -5}),
         ({"background": 0, "a": 7, "b": "8"}, {"a": 7, "b": 8}),
+        ({"background": "0", "a": "1"}, {"a": 1}),
         ({}, {}),
     ],
 )
@@ -114,3 +122,31 @@ def test_hostile_descriptions_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "dataset.json").write_text(text)
     with pytest.raises(InputError, match=r"dataset\.json: expected"):
         read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("labels", "found"),
+    [
+        ({"background": 1, "organ": 2}, "found background: 1"),
+        ({"background": 1, "organ": 0}, "found background: 1"),
+        ({"background": 0, "organ": 0, "core": 1}, "found 0 for background and organ"),
+    ],
+)
+def test_background_is_0_and_alone_there(labels: dict[str, int], found: str) -> None:
+    with pytest.raises(InputError, match=found):
+        labels_of_json(WHERE, labels)
+
+
+def test_a_structure_with_the_value_0_is_said() -> None:
+    (notice,) = background_notices({"organ": 0, "core": 1})
+    assert notice.startswith("'organ' has the value 0 and is taken as background")
+    assert background_notices({"0": "liver", "1": "core"})
+    for name in ("background", "Background", "BG", "Clear Label", "unlabelled", "no label"):
+        assert not background_notices({name: 0, "core": 1}) + background_notices({"0": name, "1": "core"})
+
+
+def test_a_channel_that_is_ct_in_one_of_two_notations() -> None:
+    (notice,) = channel_notices({"channel_names": {"0": "T1"}, "modality": {"0": "CT"}})
+    assert "calls channel 0 'T1' under channel_names and 'CT' under modality" in notice
+    assert not channel_notices({"channel_names": {"0": "T1"}, "modality": {"0": "MRI"}})
+    assert not channel_notices({"channel_names": {"0": "CT"}, "modality": {"0": "ct"}})

@@ -104,7 +104,7 @@ def test_table(tmp_path: Path) -> None:
 
 
 def test_table_with_byte_order_mark_spaces_and_semicolons(tmp_path: Path) -> None:
-    data = read_dataset(table(tmp_path, "\ufeffcase; image; label\nx; a.nii.gz; seg.nii.gz\n"))
+    data = read_dataset(table(tmp_path, "\ufeffcase; image; label\r\nx; a.nii.gz; seg.nii.gz\r\n"))
     assert (data.cases[0].id, data.cases[0].images, data.channels) == ("x", (tmp_path / "a.nii.gz",), ())
 
 
@@ -239,6 +239,18 @@ def test_cases_with_different_numbers_of_channels(tmp_path: Path) -> None:
 def test_wrong_number_of_channel_names(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected 2 channel names, found 1: T1"):
         read_dataset(nnunet(tmp_path), channels=["T1"])
+
+
+def test_a_line_with_more_values_than_columns(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="as many values as columns in every line, found 1 more in line 2"):
+        read_dataset(table(tmp_path, "case,image,label\nx,a.nii.gz,seg.nii.gz,b\n"))
+    assert read_dataset(table(tmp_path, "case,image,label,,\nx,a.nii.gz,seg.nii.gz,,,,\n")).cases
+
+
+def test_a_column_that_may_be_meant_as_patient_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    read_dataset(table(tmp_path, "case,image,label,Patient_ID,age\nx,a.nii.gz,seg.nii.gz,A,50\n"))
+    assert "column 'Patient_ID' is not read; call it 'patient' if it is meant as that" in caplog.text
+    assert "age" not in caplog.text
 
 
 def test_real_layouts(data_root: Path) -> None:

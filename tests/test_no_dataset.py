@@ -42,3 +42,10 @@ def test_half_of_a_dataset(tmp_path: Path, name: str) -> None:
     (tmp_path / "scans" / name / "a.nii").touch()
     with pytest.raises(InputError, match=r"Give the folder that holds both: .*scans\.$"):
         read_dataset(tmp_path / "scans" / name)
+
+
+def test_a_folder_that_is_a_link_to_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "labels").symlink_to("gone")
+    with pytest.raises(InputError, match="found labels, a link to gone, which is not there"):
+        read_dataset(tmp_path)

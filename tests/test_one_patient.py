@@ -43,6 +43,16 @@ def test_hints(names: list[str], words: str) -> None:
     assert "column 'patient'" in hint
 
 
+def test_all_ways_to_name_a_time_point_are_counted() -> None:
+    (hint,) = one_patient_hints(cases("a_baseline", "a_followup", "b_t1", "b_t2", "c_20200131", "c_20210131"))
+    assert hint.startswith("6 cases look like time points")
+
+
+def test_copies_may_be_one_patient_by_their_voxels() -> None:
+    (hint,) = one_patient_hints(cases("p1", "p1 (1)"))
+    assert "Those that differ in a voxel count as patients of their own" in hint
+
+
 @pytest.mark.parametrize(
     "names",
     [

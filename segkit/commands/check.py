@@ -11,7 +11,7 @@ from segkit.config_words import given_keys
 from segkit.dataset import Dataset
 from segkit.dataset_check import Problem, check
 from segkit.dataset_layouts import read_dataset
-from segkit.errors import InputError, UsageError
+from segkit.errors import InputError, UsageError, printable
 from segkit.io.named import named
 from segkit.report.tables import text_table
 from segkit.status_line import CaseCounter
@@ -28,7 +28,7 @@ def run(arguments: Sequence[str]) -> int:
     dataset = _dataset(given.dataset, given.overrides)
     with CaseCounter("checking") as counter:
         problems = check(dataset, counter.show)
-    print(_described(dataset))
+    print(printable(_described(dataset), lines=True))
     if problems:
         rows = [[problem.case or ALL, problem.severity, problem.message] for problem in problems]
         print(text_table(["case", "severity", "problem"], rows))

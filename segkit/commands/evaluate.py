@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from segkit.commands.flags import Parser
-from segkit.errors import SomeCasesFailed, UsageError
+from segkit.errors import SomeCasesFailed, UsageError, printable
 from segkit.evaluation import Evaluation, evaluate
 from segkit.evaluation.measure import Structure
 from segkit.evaluation.mix_ups import some
@@ -42,7 +42,7 @@ def run(arguments: Sequence[str]) -> int:
         ignore=given.ignore,
         tolerance_mm=given.tolerance_mm,
     )
-    print(table(evaluation))
+    print(printable(table(evaluation), lines=True))
     if given.output:
         names = ("numbers", "cases", "means", "report")
         for name, path in zip(names, write_evaluation(evaluation, given.output), strict=True):

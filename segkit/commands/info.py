@@ -34,7 +34,7 @@ def run(arguments: Sequence[str]) -> int:
     if given.json:
         print(json.dumps(facts[0] if len(facts) == 1 else facts, indent=2, ensure_ascii=False))
     else:
-        print("\n\n".join(_text(each) for each in facts))
+        print(printable("\n\n".join(_text(each) for each in facts), lines=True))
     return 0
 
 

@@ -11,7 +11,7 @@ from segkit.config import load
 from segkit.config_idle import PLANNED
 from segkit.config_words import given_keys
 from segkit.dataset_plan import measured_plan, open_dataset
-from segkit.errors import UsageError
+from segkit.errors import UsageError, printable
 from segkit.files import write_text
 from segkit.planning.table import plan_table
 from segkit.plans import plan_text
@@ -28,7 +28,7 @@ def run(arguments: Sequence[str]) -> int:
     dataset = open_dataset(config)
     with CaseCounter("measuring") as counter:
         decided, fingerprint = measured_plan(config, dataset, progress=counter.show, given=given_keys(words))
-    print(plan_table(decided, fingerprint))
+    print(printable(plan_table(decided, fingerprint), lines=True))
     write_text(given.output, plan_text(decided))
     print(f"\nThe plan is in {given.output}. Edit it if you want, and train with")
     rest = [word for word in words if not all(key.startswith(PLANNED) for key in given_keys([word]))]

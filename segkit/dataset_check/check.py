@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from segkit.dataset import Dataset
-from segkit.dataset_check.duplicates import copies
+from segkit.dataset_check.duplicates import copies, shared_label_maps
 from segkit.dataset_check.geometry import tiny_voxels, unusual_spacing
 from segkit.dataset_check.intensities import ct_values, unnamed_ct
 from segkit.dataset_check.label_maps import blurred_edges, inverted_masks, missing_labels, rare_labels, two_encodings
@@ -28,6 +28,7 @@ CHECKS: tuple[Callable[[MeasuredDataset], Iterator[Problem]], ...] = (
     unnamed_ct,
     ct_values,
     copies,
+    shared_label_maps,
 )
 """Checks that compare all cases that could be read, in the order of their problems."""
 DRAWN = 500

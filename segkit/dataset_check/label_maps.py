@@ -10,7 +10,7 @@ import numpy as np
 from segkit.dataset_check.measured_dataset import MeasuredDataset
 from segkit.dataset_check.problem import Problem
 from segkit.planning.case_facts import CaseFacts
-from segkit.preprocessing.labels import MANY_VALUES
+from segkit.preprocessing.labels import FULL, MANY_VALUES
 
 THIN = 2.0
 """Voxels; the mean length of the runs of a label that is only an edge of another is below this."""
@@ -19,8 +19,6 @@ THIN_LABELS = 2 / 3
 WHITE = 255
 MOST_THIN_LABELS = 64
 """There are anatomical label maps of thin structures, such as vessels, but none with so many."""
-FULL = 100
-"""Masks have 1, or a value from this on such as 255, for the foreground."""
 BORDER_LABELLED, BORDER_FREE = 0.8, 0.2
 """Shares of an image's border: one that is labelled as far as this, where it is free in other cases, is inverted."""
 LEAST_CASES = 3

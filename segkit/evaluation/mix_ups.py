@@ -19,7 +19,7 @@ SHOWN = 5
 
 
 def check_order(predictions: Path, references: Path, *, references_are_dataset: bool) -> None:
-    """Refuse a dataset in the place of predictions, and warn where the two look swapped.
+    """Refuse a dataset in the place of predictions, and warn where the two look swapped or are one.
 
     Raises:
         InputError: ``predictions`` is a dataset.
@@ -32,6 +32,8 @@ def check_order(predictions: Path, references: Path, *, references_are_dataset: 
             found="a dataset, which can only be the references",
             remedy=f"The order is PREDICTIONS REFERENCES. {swap}",
         )
+    if predictions.resolve() == references.resolve():
+        log.warning("%s is given as predictions and as references: it is compared with itself", predictions)
     ours, theirs = _folder(predictions), _folder(references)
     annotated = not references_are_dataset and _is_annotated(ours) and not _is_annotated(theirs)
     predicted = not references_are_dataset and _is_predicted(theirs) and not _is_predicted(ours)

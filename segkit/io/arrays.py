@@ -72,7 +72,7 @@ def _affine(unit: Unit, spacing: Sequence[float] | None, affine: ArrayLike | Non
     if spacing is not None and affine is not None:
         raise UsageError("give either spacing= or affine= with a numpy array, not both")
     if affine is not None:
-        return checked_affine("affine", np.asarray(affine), tilt=True)
+        return checked_affine("affine", _numbers(affine), tilt=True)
     if spacing is None:
         if unit == "px":
             return np.eye(4)
@@ -80,7 +80,7 @@ def _affine(unit: Unit, spacing: Sequence[float] | None, affine: ArrayLike | Non
             "a numpy array does not say how large its voxels are: "
             "give spacing=(x, y, z) in mm, or affine= (4 x 4, to mm in RAS+)"
         )
-    edges = np.asarray(spacing, dtype=np.float64)
+    edges = _numbers(spacing)
     if edges.shape != (3,) or not np.all(edges > 0):
         raise InputError(
             "spacing",
@@ -89,3 +89,11 @@ def _affine(unit: Unit, spacing: Sequence[float] | None, affine: ArrayLike | Non
             remedy="Give spacing=(x, y, z) in the order of the array's axes.",
         )
     return checked_affine("spacing", np.diag([*edges, 1.0]))
+
+
+def _numbers(values: ArrayLike) -> NDArray[np.float64]:
+    """Return an array; one without elements, which is no geometry, where not all values are real numbers."""
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        return np.empty(0)

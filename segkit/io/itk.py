@@ -93,6 +93,18 @@ def volume_of(image: Any, where: str = "SimpleITK image") -> Volume:
     return Volume(voxels, checked_affine(where, affine))
 
 
+def place_of(path: Path) -> NDArray[np.float64] | None:
+    """RAS+ affine in mm by which ITK places a file whose header was checked; None for one that it refuses."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        return None
+    affine = _affine(reader.GetSpacing(), reader.GetDirection(), reader.GetOrigin())
+    return checked_affine(path, affine)
+
+
 def voxels_of(image: Any) -> NDArray[Any]:
     """Voxels (C, X, Y, Z): components of a pixel and a fourth axis are channels; a flat image has Z = 1."""
     array = sitk.GetArrayFromImage(image)

@@ -61,9 +61,16 @@ def joint_names(root: Path, files: Names, common: Mapping[str, int], *, or_else:
 
 
 def unnamed_notices(files: Names, labels: Iterable[str]) -> list[str]:
-    """Return a notice for each label that some of the files that name their values do not name."""
+    """Return notices of files that name nothing beside others, and of each label that some of those do not name."""
+    labels = list(labels)
     telling = {path: names for path, names in files.items() if names}
+    silent = [path.name for path, names in files.items() if not names]
     notices = []
+    if silent and telling:
+        notices.append(
+            f"{len(silent)} of {len(files)} label maps name no values ({some(silent)}): theirs are taken by number, as"
+            f" the others have {some(labels)}"
+        )
     for label in labels:
         lacking = [path.name for path, names in telling.items() if label not in names]
         if lacking and len(lacking) < len(telling):

@@ -18,6 +18,7 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from segkit.file_names import NIFTI, suffix_of
+from segkit.io.formats import module_of
 from segkit.io.nifti_header import grid_of, read_header, unit_in_mm
 from segkit.volume import Grid
 
@@ -49,8 +50,12 @@ def itk_grid(path: Path) -> Grid | None:
     if suffix_of(path) not in NIFTI:
         return None
     header = read_header(path)
+    shape = grid_of(path, header).shape
+    if _mirrored(_sform(header), _qform(header)):
+        place = module_of(".nrrd").place_of(path)
+        return None if place is None else Grid(shape, place)
     affine = _itk(header)
-    return None if affine is None else Grid(grid_of(path, header).shape, affine * _mm(header))
+    return None if affine is None else Grid(shape, affine * _mm(header))
 
 
 def _mm(header: Any) -> Affine:
@@ -86,6 +91,19 @@ def _prefers_sform(header: Any, sform: Affine, qform: Affine | None) -> bool:
     if np.abs(axes @ axes.T - np.eye(3)).max() > _ORTHONORMAL:
         return False
     return qform is None or int(header["sform_code"]) == _SCANNER or bool(np.abs(sform - qform).max() <= _SIMILAR)
+
+
+def _mirrored(sform: Affine | None, qform: Affine | None) -> bool:
+    """Return whether the two differ only in signs and order of the axes, as where a program forgot the qform's qfac.
+
+    ITK compares what a singular value decomposition has on the left, which is the same then up to rounding errors and
+    the signs of its columns. So which of the two ITK takes cannot be told without ITK.
+    """
+    if sform is None or qform is None or np.abs(sform - qform).max() <= _SIMILAR:
+        return False
+    squares = [axes @ axes.T for axes in (sform[:3, :3], qform[:3, :3])]
+    spread = np.abs(squares[0] - squares[1]).max() / np.abs(squares[0]).max()
+    return bool(spread < 1e-3 and np.abs(sform[:3, 3] - qform[:3, 3]).max() < 1e-3)
 
 
 def _sform(header: Any) -> Affine | None:

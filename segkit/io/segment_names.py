@@ -174,12 +174,13 @@ def _check_unknown(
 
 
 def _check_unnamed(path: Path, unnamed: set[int], own: Mapping[str, int], known: Mapping[str, int]) -> None:
-    """Refuse a value without name whose number belongs to a name to which the file gives another."""
+    """Refuse a value without name in a file that names others, if elsewhere its number belongs to a name."""
     for name, value in known.items():
-        if value in unnamed and name in own:
+        if value in unnamed:
+            here = f"{own[name]} here" if name in own else "not named here"
             raise InputError(
                 path,
-                expected=f"a name for every value, because {name} is {value} elsewhere and {own[name]} here",
+                expected=f"a name for every value, because {name} is {value} elsewhere and {here}",
                 found=f"no name for the value {value}",
                 remedy="Give that segment a name in the file, or remove it.",
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from segkit.errors import InputError
 LISTED = 8
 MANY_VALUES = 10
 """Label values from which on they may be the shades of blurred edges."""
+FULL = 100
+"""Masks have 1, or a value from this on such as 255, for the foreground."""
 
 
 def index_dtype(labels: int) -> type[np.uint8] | type[np.uint16]:
@@ -40,21 +42,37 @@ def to_indices(
     if not unknown.any():
         return np.asarray(table[nearest])
     if not subset:
-        raise _unknown_values(values[unknown], labels, where)
+        raise _unknown_values(values, unknown, labels, where)
     return np.where(unknown, 0, table[nearest]).astype(table.dtype)
 
 
-def _unknown_values(unknown: NDArray[Any], labels: Mapping[str, int], where: str | Path) -> InputError:
-    values, voxels = np.unique(unknown, return_counts=True)
-    counts = [f"{value} ({count} voxels)" for value, count in zip(values[:LISTED], voxels[:LISTED], strict=True)]
+def _unknown_values(
+    voxels: NDArray[Any], unknown: NDArray[np.bool_], labels: Mapping[str, int], where: str | Path
+) -> InputError:
+    values, numbers = np.unique(voxels[unknown], return_counts=True)
+    counts = [f"{value} ({count} voxels)" for value, count in zip(values[:LISTED], numbers[:LISTED], strict=True)]
     more = f" and {len(values) - LISTED} more" if len(values) > LISTED else ""
-    blurred = " So many values are the mark of smoothed (anti-aliased) or JPEG masks: save them again without either."
-    shades = blurred if len(values) >= MANY_VALUES else ""
     named = ", ".join(f"{name} {value}" for name, value in list(labels.items())[:LISTED])
     return InputError(
         where,
         expected=f"only the values background 0, {named}{', ...' if len(labels) > LISTED else ''}",
         found=f"also {', '.join(counts)}{more}",
-        remedy="Name these values in the dataset, or choose labels with dataset.labels={NAME:VALUE,...}, which makes"
-        f" the others background. Where such voxels are not annotated, give dataset.ignore={values[0]}.{shades}",
+        remedy=_remedy(voxels, [int(value) for value in values], labels),
     )
+
+
+def _remedy(voxels: NDArray[Any], unknown: Sequence[int], labels: Mapping[str, int]) -> str:
+    choose = "choose labels with dataset.labels={NAME:VALUE,...}, which makes the others background"
+    if len(unknown) >= MANY_VALUES:
+        return (
+            "So many values are the mark of smoothed (anti-aliased) or JPEG masks: save them again without either, "
+            f"values below the middle as 0. If they are labels, name them in the dataset, or {choose}."
+        )
+    not_annotated = f"Where such voxels are not annotated, give dataset.ignore={unknown[0]}."
+    name, value = next(iter(labels.items()), ("", 0))
+    if len(labels) == len(unknown) == 1 and unknown[0] >= FULL and not (voxels == value).any():
+        return (
+            f"If {unknown[0]} is {name} here, save this mask with {value} in its place; if all masks are so, give "
+            f"dataset.labels={{{name}:{unknown[0]}}}. {not_annotated}"
+        )
+    return f"Name these values in the dataset, or {choose}. {not_annotated}"

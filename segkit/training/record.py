@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from segkit.errors import InputError
 from segkit.files import write_text
 from segkit.labels.colors import Color
 from segkit.plans import Plan
@@ -50,12 +51,24 @@ class Record:
 
     @staticmethod
     def resume(folder: Path, plan: Plan, step: int) -> Record:
-        """Return the rows of an earlier part of the run, up to the checkpoint's ``step``."""
+        """Return the rows of an earlier part of the run, up to the checkpoint's ``step``.
+
+        Raises:
+            InputError: a table that cannot be read.
+        """
         record = Record.of(folder, plan)
         path = folder / "training.csv"
         if path.is_file():
-            with path.open(encoding="utf-8", newline="") as file:
-                record.rows = [dict(row) for row in csv.DictReader(file) if int(row["step"]) <= step]
+            try:
+                with path.open(encoding="utf-8", newline="") as file:
+                    record.rows = [dict(row) for row in csv.DictReader(file) if int(row["step"]) <= step]
+            except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+                raise InputError(
+                    path,
+                    expected="the rows of this training so far",
+                    found=f"a table that cannot be read ({error})",
+                    remedy="Put it back, or move it away: the training then goes on without those rows.",
+                ) from error
         return record
 
     def add(self, row: Row) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from segkit.dataset import Case, Dataset, is_fold
 from segkit.errors import InputError, UsageError
-from segkit.files import write_text
+from segkit.files import read_json, write_text
 
 SPLIT = "split.json"
 USUAL_FOLDS = 5
@@ -83,16 +83,12 @@ def check_split(folder: Path, split: Split) -> None:
         InputError: other cases than in the run's split.json.
     """
     path = folder / SPLIT
-    try:
-        before = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            path, expected="the cases with which this run began", found=str(error), remedy="Begin another run."
-        ) from error
+    began = "the cases with which this run began"
+    before = read_json(path, expected=began, remedy="Put the file back, or begin another run with another run_dir.")
     if before != split_ids(split):
         raise InputError(
             path,
-            expected="the cases with which this run began",
+            expected=began,
             found="other ones: the dataset has changed, or it is another",
             remedy="Give the dataset as it was, or begin another run with another run_dir.",
         )

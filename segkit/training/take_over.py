@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from segkit.bundle import Bundle
 from segkit.errors import InputError
-from segkit.files import write_text
+from segkit.files import read_json, write_text
 from segkit.plans import Plan
 from segkit.training.ranks import Ranks
 from segkit.windows import apply_network
@@ -41,9 +41,15 @@ def start_from(network: nn.Module, plan: Plan, weights: Bundle | None, folder: P
 
 
 def started_from(folder: Path) -> dict[str, Any] | None:
-    """What `start_from` noted when the run in ``folder`` began; None where it began with nothing."""
+    """What `start_from` noted when the run in ``folder`` began; None where it began with nothing.
+
+    Raises:
+        InputError: a file that cannot be read.
+    """
     path = folder / WEIGHTS
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    if not path.is_file():
+        return None
+    return read_json(path, expected="what this run took over from a model", remedy="Put the file back, or remove it.")
 
 
 def take_over(network: nn.Module, plan: Plan, weights: Bundle) -> dict[str, Any]:

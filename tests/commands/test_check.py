@@ -35,6 +35,19 @@ def test_an_error_is_exit_3_and_names_the_case(dataset: Path, capsys: pytest.Cap
     assert "1 error" in printed
 
 
+@pytest.mark.parametrize("verb", ["check", "plan"])
+def test_names_do_not_act_on_a_terminal(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    text = (dataset / "dataset.json").read_text()
+    (dataset / "dataset.json").write_text(text.replace("vessel", r"ves\u001b[31msel"))
+    out = ["-o", str(tmp_path / "plan.json")] if verb == "plan" else []
+    assert main([verb, str(dataset), *out]) == 0
+    printed = capsys.readouterr().out
+    assert r"ves\u001b[31msel" in printed
+    assert "\x1b" not in printed
+
+
 def test_a_warning_alone_is_exit_0(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = (dataset / "dataset.json").read_text()
     (dataset / "dataset.json").write_text(text.replace('"4": "vessel"', '"4": "vessel", "9": "spleen"'))

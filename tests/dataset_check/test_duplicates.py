@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
-from segkit.dataset_check.duplicates import copies
+from segkit.dataset_check.duplicates import copies, shared_label_maps
 
 from .conftest import facts, label
 
@@ -32,3 +33,16 @@ def test_a_split_column_that_parts_copies(measured: Callable) -> None:
     cases = [replace(case, split=str(number)) for number, case in enumerate(found.dataset.cases)]
     (problem,) = copies(replace(found, dataset=replace(found.dataset, cases=tuple(cases))))
     assert "the column 'split' lets one train while the other validates: correct it" in problem.message
+
+
+def test_a_label_map_of_two_scans(measured: Callable) -> None:
+    found = measured([facts("p1"), facts("p2"), facts("p3")])
+    files = [("a", "l"), ("b", "l"), ("c", "m")]
+    cases = [
+        replace(case, images=(Path(image),), label=Path(map_))
+        for case, (image, map_) in zip(found.dataset.cases, files, strict=True)
+    ]
+    (problem,) = shared_label_maps(replace(found, dataset=replace(found.dataset, cases=tuple(cases))))
+    assert problem.message.startswith("l is the label map of p1, p2, which count as patients of their own")
+    of_one = tuple(replace(case, patient="A") for case in cases)
+    assert not list(shared_label_maps(replace(found, dataset=replace(found.dataset, cases=of_one))))

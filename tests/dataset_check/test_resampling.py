@@ -4,8 +4,10 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+import pytest
 
 from segkit.dataset import Case, Dataset
+from segkit.dataset_check import resampling
 from segkit.dataset_check.measured_dataset import MeasuredDataset
 from segkit.dataset_check.resampling import lost_labels, planned_spacing
 from segkit.planning.case_facts import measure_case
@@ -42,3 +44,11 @@ def test_labels_that_survive(tmp_path: Path) -> None:
     assert list(lost_labels(thin, (1.0, 1.0, 1.0))) == []
     assert list(lost_labels(thin, (1.0, 1.0, None))) == []
     assert list(lost_labels(measured(written(tmp_path, "thick", 8)), (1.0, 1.0, 4.0))) == []
+
+
+def test_of_many_cases_the_thinnest_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resampling, "LOOKED_AT", 1)
+    (problem,) = lost_labels(measured(written(tmp_path, "two", 2), written(tmp_path, "one", 1)), (1.0, 1.0, 8.0))
+    assert "erases it in 1 and more than halves it in 0 of the 1 cases with the thinnest labels (such as one:" in (
+        problem.message
+    )

@@ -362,6 +362,16 @@ def test_a_dataset_in_the_place_of_predictions(tmp_path: Path) -> None:
         evaluate(dataset, dataset)
 
 
+def test_a_folder_compared_with_itself_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("a", "b"):
+        write(tmp_path / name / "case.nii.gz", value=5)
+    evaluate(tmp_path / "a", tmp_path / "b")
+    assert "itself" not in caplog.text
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    evaluate(tmp_path / "a", tmp_path / "link")
+    assert f"{tmp_path / 'a'} is given as predictions and as references: it is compared with itself" in caplog.text
+
+
 def test_swapped_folders_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     dataset = decathlon(tmp_path / "d")
     write(tmp_path / "p/b.nii.gz", value=5)
@@ -375,7 +385,7 @@ def test_swapped_folders_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     caplog.clear()
     evaluate(tmp_path / "p", tmp_path / "r")
     evaluate(dataset / "labelsTr", dataset / "labelsTr")
-    assert "swapped" not in caplog.text
+    assert "swapped?" not in caplog.text
 
 
 def test_the_ignore_label_in_predictions_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -46,6 +46,8 @@ def test_a_picture_needs_no_geometry() -> None:
         (np.full((2, 2, 2), np.nan), {}, "numpy array: expected finite voxels, found 8 of 8"),
         (SCAN, {"spacing": (1, 1)}, "spacing: expected three edge lengths in mm above 0, along X, Y and Z"),
         (SCAN, {"spacing": (1, 0, 1)}, "three edge lengths"),
+        (SCAN, {"spacing": "x"}, "three edge lengths .* found x"),
+        (SCAN, {"spacing": None, "affine": [["x"]]}, "affine: expected an affine"),
         (SCAN, {"spacing": None, "affine": np.zeros((4, 4))}, "affine: expected an affine that places every voxel"),
         (SCAN, {"spacing": None, "affine": np.eye(3)}, r"found numbers of shape \(3, 3\)"),
     ],

@@ -29,6 +29,21 @@ def test_integers_stay_as_they_are(tmp_path: Path) -> None:
     assert read_labels(tmp_path / "a.nii").dtype == np.int32
 
 
+@pytest.mark.parametrize(
+    ("dtype", "slope", "intercept"),
+    [("u8", 1, 0), ("i8", 1, 0), ("f8", 1, 0), ("u1", np.nan, np.nan), ("u1", 0, 5), ("u1", 1 / 255, 0)],
+)
+def test_however_a_program_stores_them(tmp_path: Path, dtype: str, slope: float, intercept: float) -> None:
+    """NIfTI: a slope of 0 or NaN means none; (X, Y, Z, 1) is one map; 255 / 255 is next to a whole number."""
+    stored = np.array([0, 255 if slope == 1 / 255 else 1], dtype).reshape(2, 1, 1, 1)
+    image = nib.Nifti1Image(stored, np.eye(4), dtype=stored.dtype)
+    nib.save(image, tmp_path / "a.nii")
+    content = bytearray((tmp_path / "a.nii").read_bytes())
+    content[112:120] = np.array([slope, intercept], "<f4").tobytes()
+    (tmp_path / "a.nii").write_bytes(content)
+    assert read_labels(tmp_path / "a.nii").array.tolist() == [[[[0]], [[1]]]]
+
+
 def test_a_scan_is_no_label_map(tmp_path: Path) -> None:
     write_image(tmp_path / "a.nii", filled(0, 0.5, 0.25, 1))
     with pytest.raises(

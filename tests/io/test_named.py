@@ -117,6 +117,13 @@ def test_a_name_that_is_missing_somewhere_is_said(tmp_path: Path) -> None:
     )
 
 
+def test_a_file_that_names_nothing_beside_others_is_said(tmp_path: Path) -> None:
+    data = named(read_dataset(segmentations(tmp_path, ONE, {}, ONE)))
+    assert data.notices == (
+        "1 of 3 label maps name no values (p1.seg.nrrd): theirs are taken by number, as the others have organ, core",
+    )
+
+
 def test_names_that_contradict_each_other(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"expected one way .* found 'core' in p0\.seg\.nrrd and 'Core' in p1\.seg"):
         named(read_dataset(segmentations(tmp_path / "a", ONE, {"organ": 1, "Core": 2})))

@@ -53,6 +53,25 @@ def test_where_itk_puts_a_file(codes: tuple[int, int], unit: str, tmp_path: Path
         np.testing.assert_allclose(found.affine, itk_reads(tmp_path / "a.nii"), atol=5e-3)
 
 
+@pytest.mark.parametrize("signs", [(1, 1, -1), (-1, 1, 1), (-1, -1, 1)])
+def test_where_itk_puts_a_file_whose_forms_differ_in_the_direction_of_axes(
+    signs: tuple[int, int, int], tmp_path: Path
+) -> None:
+    """As where a program mirrors the sform and forgets the qfac: which form ITK takes depends on the numbers."""
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    for seed in range(4):
+        qform = np.eye(4)
+        qform[:3, :3] = rotation(np.random.default_rng(seed)) * [3.0, 2.0, 1.0]
+        qform[:3, 3] = 3, -4, 5
+        image = nib.Nifti1Image(np.zeros(SHAPE, np.uint8), None)
+        image.set_sform(qform @ np.diag([*signs, 1]), 2)
+        image.set_qform(qform, 1)
+        nib.save(image, tmp_path / "a.nii")
+        found = itk_grid(tmp_path / "a.nii")
+        assert found is not None
+        np.testing.assert_allclose(found.affine, itk_reads(tmp_path / "a.nii"), atol=5e-3)
+
+
 def test_other_formats_have_one_reading(tmp_path: Path) -> None:
     assert readings(tmp_path / "a.nrrd") == {}
     assert itk_grid(tmp_path / "a.nrrd") is None

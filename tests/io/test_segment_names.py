@@ -64,7 +64,11 @@ def test_a_value_without_name_whose_number_is_anothers(tmp_path: Path) -> None:
     path = written(tmp_path / "a.nrrd", [0, 1, 2], {"organ": 2})
     with pytest.raises(InputError, match="because organ is 1 elsewhere and 2 here, found no name for the value 1"):
         read(path, OURS)
-    assert read(written(tmp_path / "b.nrrd", [0, 3, 2], {"organ": 3}), OURS) == [0, 1, 2]
+    with pytest.raises(
+        InputError, match="because core is 2 elsewhere and not named here, found no name for the value 2"
+    ):
+        read(written(tmp_path / "b.nrrd", [0, 3, 2], {"organ": 3}), OURS)
+    assert read(written(tmp_path / "c.nrrd", [0, 3], {"organ": 3}), OURS) == [0, 1]
 
 
 def test_one_name_for_two_values(tmp_path: Path) -> None:

@@ -40,5 +40,13 @@ def test_shades_of_grey_are_no_labels() -> None:
         to_indices(np.array([0, 7]), {"a": 1}, False, "m.nii")
 
 
+def test_a_mask_of_0_and_255_is_told_the_value_of_its_label_first() -> None:
+    first = r"If 255 is a here, save this mask with 1 in its place; if all masks are so, give dataset\.labels={a:255}"
+    with pytest.raises(InputError, match=first):
+        to_indices(np.array([0, 255]), {"a": 1}, False, "m.nii")
+    with pytest.raises(InputError, match="Name these values"):
+        to_indices(np.array([0, 1, 255]), {"a": 1}, False, "m.nii")
+
+
 def test_in_a_subset_the_rest_is_background() -> None:
     assert to_indices(np.array([0, 1, 7]), {"b": 7}, True, "m.nii").tolist() == [0, 0, 1]

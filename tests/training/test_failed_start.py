@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+import torch
 
 from segkit.bundle import read_bundle, write_bundle
 from segkit.cli import main
@@ -145,6 +146,35 @@ def test_nothing_is_changed_by_a_start_that_fails(
     err = capsys.readouterr().err
     assert code in (2, 3, 128 + signal.SIGINT, 128 + signal.SIGTERM), err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "plan.json", "split.json", "weights.json", "training.csv"])
+@pytest.mark.parametrize("damage", [b"", b"[" * 100_000])
+def test_a_damaged_file_of_a_run_is_named(
+    name: str,
+    damage: bytes,
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shutil.copytree(trained, tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    Path("run", name).write_bytes(damage)
+    longer_schedule(Path("run/checkpoints/last.ckpt"))
+    code = main(["train", "dataset=data", "run_dir=run", *SMALL, *QUICK, "--resume"])
+    err = capsys.readouterr().err
+    assert code == 3 or (code == 0 and name == "training.csv"), err  # a table without rows is a table
+    assert code == 0 or f"run/{name}: expected " in err
+    assert "Traceback" not in err
+    assert Path("run", name).read_bytes() == damage or code == 0
+
+
+def longer_schedule(checkpoint: Path) -> None:
+    """Let a finished run have one step to do."""
+    content = torch.load(checkpoint, weights_only=True)
+    content["schedule"]["total"] += 1
+    torch.save(content, checkpoint)
 
 
 def test_a_full_disk_at_the_last_write_keeps_the_model(

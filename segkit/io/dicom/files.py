@@ -35,6 +35,7 @@ _KINDS = {
 CLOSED = "a folder that cannot be read"
 NO_FILES = {*_KINDS.values(), CLOSED}
 OTHER_CONTENT = "no DICOM"
+EMPTY = "empty"
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,7 @@ def _problem_of_start(start: bytes) -> str:
     if looks_like_dicom(start[:_START]):
         return ""
     if not start:
-        return "empty"
+        return EMPTY
     return "an HTML page" if re.match(rb"\s*<(!doctype|html)", start, re.IGNORECASE) else OTHER_CONTENT
 
 

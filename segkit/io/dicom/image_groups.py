@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from segkit.errors import InputError, UsageError
 from segkit.io.dicom.elements import Value
 from segkit.io.dicom.frames import Frame
-from segkit.io.dicom.properties import PROPERTIES, Property
+from segkit.io.dicom.properties import PROPERTIES, SEVERAL, Property
 
 ANY = "any"
 """In place of a value: the property is not looked at."""
@@ -119,7 +119,9 @@ def selected(frames: Sequence[Frame], selection: Selection, where: str | Path) -
             continue
         texts = _Column(_WORDS[word], _WORDS[word].values(frames)).texts()
         fits = np.array([_fits(text, value, whole=value in texts) for text in texts])
-        if not (kept & fits).any():
+        if fits.any() and not (kept & fits).any():
+            raise UsageError(f"{where}: --series {selection}: no image fits all of it; {fits.sum()} fit {word}={value}")
+        if not fits.any():
             found = ", ".join(f"{text} ({count})" for text, count in Counter(texts).most_common(_LISTED))
             raise UsageError(f"{where}: --series {selection}: no image fits {word}={value}; {word} is {found}")
         kept &= fits
@@ -157,7 +159,13 @@ def check_alike(frames: Sequence[Frame], where: str | Path, number: int, selecti
         wrong = [column for column in wrong if column.of.word != "flags"]
     if wrong:
         raise _mixed(frames, wrong, where, number, selection)
-    return tuple(_change(column) for column in varied if column.of.rule == "in order")
+    return tuple(_change(column) for column in varied if _is_said(column))
+
+
+def _is_said(column: _Column) -> bool:
+    """Return whether a user should know that the values of this property change."""
+    shared = min(Counter(column.values).values()) >= SEVERAL
+    return column.of.rule == "in order" or (column.of.rule == "free" and shared)
 
 
 def _change(column: _Column) -> str:

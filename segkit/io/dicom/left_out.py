@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from segkit.io.dicom.files import NO_FILES, OTHER_CONTENT, DicomFile
+from segkit.io.dicom.files import EMPTY, NO_FILES, OTHER_CONTENT, DicomFile
 
 _SLICES = {".dcm", ".dicom", ".ima"}
 """Suffixes of slices, in lower case."""
@@ -71,15 +71,19 @@ def looks_like_slice(name: str) -> bool:
 def suspicious(files: Mapping[DicomFile, str]) -> list[LeftOut]:
     """Return those of a place that are no DICOM and may be lost slices, by their names or by what they are."""
     shapes = {(file.folder, shape(file.name)) for file, problem in files.items() if not problem}
+    bare = {file.folder for file, problem in files.items() if not problem and not PurePosixPath(file.name).suffix}
     names = {(file.folder, file.name.casefold()) for file, problem in files.items() if not problem}
     return [
         LeftOut(file, problem)
         for file, problem in files.items()
-        if problem and _may_be_slice(file, problem, shapes) and (file.folder, _whole_name(file.name)) not in names
+        if problem and _may_be_slice(file, problem, shapes, bare) and (file.folder, _whole_name(file.name)) not in names
     ]
 
 
-def _may_be_slice(file: DicomFile, problem: str, shapes: set[tuple[str, str]]) -> bool:
+def _may_be_slice(file: DicomFile, problem: str, shapes: set[tuple[str, str]], bare: set[str]) -> bool:
+    """``bare`` are the folders in which images have names without a suffix, whatever words these are."""
+    if problem == EMPTY and file.folder in bare and not PurePosixPath(file.name).suffix:
+        return True
     if (file.folder, shape(file.name)) in shapes or problem in NO_FILES:
         return True
     if problem.startswith("a link to ") and not file.path.suffix:

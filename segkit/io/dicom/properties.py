@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,7 +16,8 @@ from segkit.io.dicom.frames import Frame
 Values = Callable[[Sequence[Frame]], list[Value]]
 Rule = Literal["equal", "in order", "quiet", "free"]
 """What a volume may have: one value; values that follow one another along the normal, which is said; the same without a
-word; or any, so that the property only tells images in one place from each other."""
+word; or any, so that the property only tells images in one place from each other, and is said where `SEVERAL` images or
+more have each value."""
 
 _CONTRASTS = {
     *("M", "P", "R", "I", "MAGNITUDE", "PHASE", "REAL", "IMAGINARY", "W", "F", "WATER", "FAT", "IP", "OP", "IN", "OUT"),
@@ -25,6 +27,7 @@ _CONTRASTS = {
 """Words behind the third value of ImageType that say what the pixels are; others there are steps of processing."""
 _FRAME_TYPES = tuple(f"{kind}FrameTypeSequence" for kind in ("MRImage", "CTImage", "PET"))
 _DIFFUSION = "MRDiffusionSequence"
+_HEART = "CardiacSynchronizationSequence"
 _B_VALUES = (
     ("SIEMENS MR HEADER", 0x0019, 0x0C),
     ("GEMS_PARM_01", 0x0043, 0x39),
@@ -36,6 +39,8 @@ _COMPONENTS = {0.0: "MAGNITUDE", 1.0: "PHASE", 2.0: "REAL", 3.0: "IMAGINARY"}
 """Where GE says what a pixel is of a complex number, and its codes."""
 _GE_OFFSET = 10**9
 """What GE adds to some b-values."""
+SEVERAL = 3
+"""Images that share a value, from which on the value is not of a single image."""
 _DIRECTION = 1e-3
 """How far direction cosines of one volume may differ: 0.06 degrees."""
 
@@ -92,7 +97,18 @@ def _image_type(frame: Frame) -> tuple[str, ...]:
 
 
 def _whole_type(frame: Frame) -> Value:
-    return "/".join(_image_type(frame)) or None
+    """Return all words of a frame's type; the order of those behind the third means nothing."""
+    words = _image_type(frame)
+    return "/".join([*words[:3], *sorted(words[3:])]) or None
+
+
+def _ct_times(frames: Sequence[Frame]) -> list[Value]:
+    """Return the time of acquisition where each is that of several images of a CT; that of one image tells nothing.
+
+    Slices of an MR are taken in any order, so that their times say nothing of passes.
+    """
+    times = [value_of(frame, "AcquisitionTime") if value_of(frame, "Modality") == "CT" else None for frame in frames]
+    return times if min(Counter(times).values(), default=0) >= SEVERAL else [None] * len(frames)
 
 
 def _complex(frame: Frame) -> Value:
@@ -135,7 +151,15 @@ def _private_b_value(frame: Frame) -> Value:
 
 def _gradient(frame: Frame) -> Value:
     nested = f"{_DIFFUSION}.DiffusionGradientDirectionSequence.DiffusionGradientOrientation"
-    found = value_of(frame, nested, "DiffusionGradientOrientation")
+    return _vector(frame, nested, "DiffusionGradientOrientation")
+
+
+def _velocity(frame: Frame) -> Value:
+    return _vector(frame, "MRVelocityEncodingSequence.VelocityEncodingDirection")
+
+
+def _vector(frame: Frame, *paths: str) -> Value:
+    found = value_of(frame, *paths)
     return found if isinstance(found, tuple) and all(isinstance(each, float) for each in found) else None
 
 
@@ -172,13 +196,14 @@ PROPERTIES = (
     Property("stack", "stack", _of("FrameContentSequence.StackID", "StackID")),
     Property("type", "image type", _each(_type)),
     Property("complex", "complex component", _each(_complex)),
+    Property("photometric", "photometric interpretation", _of("PhotometricInterpretation")),
     Property("units", "units", _of("Units")),
     Property("suv", "kind of SUV", _of("SUVType")),
     Property("correction", "corrections", _of("CorrectedImage"), shown=False),
     Property("decay", "decay correction", _of("DecayCorrection")),
     Property("counts", "source of counts", _of("CountsSource")),
     Property("rescale", "rescaling of numbers", _rescaled),
-    Property("values", "type of rescaled values", _of("RescaleType")),
+    Property("values", "type of rescaled values", _of(_scale("Type"), "RescaleType")),
     Property("echo", "echo number", _of("EchoNumbers")),
     Property("te", "echo time", _numbers("MREchoSequence.EffectiveEchoTime", "EchoTime", tolerance=0.001)),
     Property(
@@ -189,13 +214,17 @@ PROPERTIES = (
     Property("b", "b-value", _each_number(_b_value, 2)),
     Property("gradient", "diffusion gradient", _vectors(_gradient, 0.05), shown=False),
     Property(
+        "diffusion", "diffusion directionality", _of(f"{_DIFFUSION}.DiffusionDirectionality", "DiffusionDirectionality")
+    ),
+    Property("velocity", "velocity encoding", _vectors(_velocity, 0.05), shown=False),
+    Property(
         "time",
         "temporal position",
         _of(
-            "TemporalPositionSequence.TemporalPositionIndex",
             "FrameContentSequence.TemporalPositionIndex",
             "TemporalPositionIndex",
             "TemporalPositionIdentifier",
+            "TemporalPositionSequence.TemporalPositionTimeOffset",
         ),
     ),
     Property("direction", "direction", _vectors(lambda frame: frame.orientation, _DIRECTION), shown=False),
@@ -207,6 +236,7 @@ PROPERTIES = (
         _of("FrameContentSequence.FrameAcquisitionNumber", "AcquisitionNumber"),
         "quiet",
     ),
+    Property("acqtime", "acquisition time", _ct_times, "quiet"),
     Property(
         "ti",
         "inversion time",
@@ -223,12 +253,17 @@ PROPERTIES = (
     Property("contrast", "contrast agent", _of("ContrastBolusAgent"), "in order", shown=False),
     Property("description", "series description", _of("SeriesDescription"), "in order", shown=False),
     Property("flags", "whole image type", _each(_whole_type), "in order"),
-    Property("phase", "cardiac phase", _numbers("NominalPercentageOfCardiacPhase", tolerance=2), "in order"),
+    Property(
+        "phase",
+        "cardiac phase",
+        _numbers(f"{_HEART}.NominalPercentageOfCardiacPhase", "NominalPercentageOfCardiacPhase", tolerance=2),
+        "in order",
+    ),
     Property("reftime", "frame reference time", _numbers("FrameReferenceTime", tolerance=1), "quiet"),
     Property(
         "trigger",
         "trigger time",
-        _numbers("CardiacSynchronizationSequence.NominalCardiacTriggerDelayTime", "TriggerTime", tolerance=0.01),
+        _numbers(f"{_HEART}.NominalCardiacTriggerDelayTime", "TriggerTime", tolerance=0.01),
         "free",
     ),
     Property("tr", "repetition time", _of("RepetitionTime"), "free"),

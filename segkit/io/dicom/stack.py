@@ -199,8 +199,17 @@ def _check_uneven(
     unexplained = unexplained_steps(frames, heights)
     if unexplained:
         raise _irregular(frames, heights, usual, unexplained, where)
+    _warn_of_one_thickness(frames, gaps, where)
     words = "%s: slices of more than one thickness, from %.4g to %.4g mm apart, are read on even planes"
     log.info(words, where, gaps.min(), gaps.max())
+
+
+def _warn_of_one_thickness(frames: Sequence[Frame], gaps: NDArray[np.float64], where: str | Path) -> None:
+    """Say where headers give all slices of several distances one thickness, as they do where slices were lost."""
+    thicknesses = {frame.slice_thickness for frame in frames}
+    if len(thicknesses) == 1 and None not in thicknesses:
+        words = "%s: slices lie %.4g to %.4g mm apart, but all are %.4g mm thick by their headers: some may be missing"
+        log.warning(words, where, gaps.min(), gaps.max(), *thicknesses)
 
 
 def _same_place(frames: Sequence[Frame], heights: NDArray[np.float64], usual: float, where: str | Path) -> InputError:

@@ -100,7 +100,7 @@ def test_no_name_or_number_of_a_patient_is_said(mixed: Mixed) -> None:
 
 SAME: dict[str, tuple[Elements, Elements]] = {
     "rounding of echo times": ({"EchoTime": 4.92}, {"EchoTime": 4.93}),
-    "steps of processing": (typed("M", "ND"), typed("M", "ND")),
+    "steps of processing": (typed("M", "ND", "NORM"), typed("M", "NORM", "ND")),
     "window": ({"WindowCenter": 40}, {"WindowCenter": 300}),
     "slopes": ({"RescaleSlope": 2, "RescaleIntercept": 0}, {"RescaleSlope": 3, "RescaleIntercept": 0}),
     "a rescaling that changes nothing": ({"RescaleSlope": 1, "RescaleIntercept": 0}, {}),
@@ -150,6 +150,31 @@ def test_changes_along_a_scan_are_said(
         open_place(mixed(one, other))
 
 
+@pytest.mark.parametrize(
+    ("word", "keyword"), [("trigger", "TriggerTime"), ("repetition", "RepetitionTime")], ids=["trigger", "repetition"]
+)
+def test_times_that_several_slices_share_are_said(mixed: Mixed, word: str, keyword: str) -> None:
+    """They are those of phases of the heart, where those of single slices only tell of its rhythm."""
+    (note,) = open_place(mixed({keyword: 20}, {keyword: 400}, second=(1, 3, 5))).notes
+    assert note == f"the {word} time changes along the scan (20, 400)"
+
+
+def test_inverted_images_among_others(mixed: Mixed) -> None:
+    place = mixed({}, {"PhotometricInterpretation": "MONOCHROME1"})
+    with pytest.raises(
+        InputError, match=r"differ in photometric interpretation(.|\n)*photometric=MONOCHROME1  2 images"
+    ):
+        open_place(place)
+
+
+def test_two_passes_of_a_ct_are_told_by_their_times(mixed: Mixed) -> None:
+    one, other = ({"Modality": "CT", "AcquisitionTime": time} for time in ("101500", "101530"))
+    place = mixed(one, other, second=(1, 3, 5))
+    with pytest.raises(InputError, match="differ in acquisition time"):
+        open_place(place)
+    np.testing.assert_array_equal(open_place(place, "acqtime=101530").planes(0, 3)[0], VOXELS[..., 1::2])
+
+
 @pytest.fixture
 def echoes(dicom: Any, tmp_path: Path) -> Path:
     """Two echoes, of each a magnitude and a phase image, at three positions."""
@@ -174,7 +199,7 @@ def test_several_criteria(echoes: Path) -> None:
     ("choice", "message"),
     [
         ("1:echo=3", r"--series echo=3: no image fits echo=3; echo is 1 \(6\), 2 \(6\)"),
-        ("echo=1,echo=2", "no image fits echo=2"),
+        ("echo=1,echo=2", "no image fits all of it; 6 fit echo=2"),
         ("1:color=red", "--series color=red: write WORD=VALUE,... with the words patient, study"),
         ("2:echo=1", "--series 2:echo=1: no series fits; choose one of:"),
     ],
@@ -251,6 +276,11 @@ MAGNITUDE, PHASE = (["ORIGINAL", "PRIMARY", word, "NONE"] for word in "MP")
         ("CTReconstructionSequence", {"ConvolutionKernel": ("B30f", "B70f")}, "kernel=B70f"),
         ("CTXRayDetailsSequence", {"KVP": (80.0, 140.0)}, "kvp=140"),
         ("CardiacSynchronizationSequence", {"NominalCardiacTriggerDelayTime": (40.0, 80.0)}, "trigger=80"),
+        ("CardiacSynchronizationSequence", {"NominalPercentageOfCardiacPhase": (40.0, 80.0)}, "phase=80"),
+        ("TemporalPositionSequence", {"TemporalPositionTimeOffset": (0.0, 1.5)}, "time=1.5"),
+        ("MRDiffusionSequence", {"DiffusionDirectionality": ("ISOTROPIC", "DIRECTIONAL")}, "diffusion=DIRECTIONAL"),
+        ("MRVelocityEncodingSequence", {"VelocityEncodingDirection": ([1, 0, 0], [0, 1, 0])}, "velocity=2"),
+        ("PixelValueTransformationSequence", {"RescaleType": ("US", "HU")}, "values=HU"),
         (
             "PixelValueTransformationSequence",
             {"RescaleSlope": (2, None), "RescaleIntercept": (0, None)},

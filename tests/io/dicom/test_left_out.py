@@ -72,6 +72,14 @@ def test_what_is_no_slice_is_not(place: Path, caplog: pytest.LogCaptureFixture) 
     assert not caplog.text
 
 
+def test_an_empty_file_among_names_of_words(place: Path) -> None:
+    for index, word in enumerate(("apple", "banana", "cherry", "date")):
+        (place / f"IM{index}.dcm").rename(place / word)
+    (place / "date").write_bytes(b"")
+    with pytest.raises(InputError, match=r"1 file that cannot be read and probably belong to it: date \(empty\)"):
+        open_place(place)
+
+
 def test_another_name_is_said(place: Path, caplog: pytest.LogCaptureFixture) -> None:
     (place / "other.dcm").write_bytes(b"")
     (place / "elsewhere").mkdir()

@@ -36,6 +36,21 @@ def test_signed_pixels(dicom: Any, tmp_path: Path) -> None:
     assert values(dicom, tmp_path, np.array([[-5, 7]], np.int16)).tolist() == [[-5, 7]]
 
 
+def test_signed_and_unsigned_slices_in_one_series(dicom: Any, tmp_path: Path) -> None:
+    dicom.file(tmp_path / "s" / "a", np.array([[-5, 7]], np.int16), RescaleSlope=1, RescaleIntercept=0)
+    own = {"number": 2, "ImagePositionPatient": [0, 0, 1], "RescaleSlope": 1, "RescaleIntercept": -1024}
+    dicom.file(tmp_path / "s" / "b", np.array([[1019, 65000]], np.uint16), **own)
+    assert read_volume(tmp_path / "s").array[0, :, 0].T.tolist() == [[-5, 7], [-5, 63976]]
+
+
+def test_every_slice_has_its_own_slope(dicom: Any, tmp_path: Path) -> None:
+    """As PET has it."""
+    for place, slope in enumerate((0.5, 3)):
+        own = {"number": place + 1, "ImagePositionPatient": [0, 0, place], "RescaleSlope": slope, "RescaleIntercept": 0}
+        dicom.file(tmp_path / "s" / f"{place}", np.array([[10, 20]], np.int16), Units="BQML", **own)
+    assert read_volume(tmp_path / "s").array[0, :, 0].T.tolist() == [[5, 10], [30, 60]]
+
+
 def test_monochrome1_is_turned_around(dicom: Any, tmp_path: Path) -> None:
     found = values(dicom, tmp_path, BitsStored=12, PhotometricInterpretation="MONOCHROME1")
     assert found.tolist() == [[4095, 4094, 4093], [3995, 3895, 0]]

@@ -46,6 +46,15 @@ def test_affine_and_voxels_come_back(
     np.testing.assert_allclose(volume.affine, affine(axes, (-12.5, 40.25, 7)), atol=1e-4)
 
 
+def test_positions_decide_over_numbers_and_thickness(dicom: Any, tmp_path: Path) -> None:
+    """InstanceNumber runs against the position; slices of 5 mm lie 2.5 mm apart, though the header says 5."""
+    thick = {"SliceThickness": 5, "SpacingBetweenSlices": 5}
+    axes, names = np.diag([1, 1, 2.5]), [3, 2, 1, 0]
+    volume = read_volume(dicom.series(tmp_path / "s", VOXELS, axes=axes, names=names, **thick))
+    np.testing.assert_array_equal(volume.array[0], VOXELS)
+    assert volume.spacing == (1, 1, 2.5)
+
+
 def test_slices_against_the_normal_are_turned_around(dicom: Any, tmp_path: Path) -> None:
     volume = read_volume(dicom.series(tmp_path / "s", VOXELS, axes=np.diag([1, 1, -2.0])))
     np.testing.assert_array_equal(volume.array[0], VOXELS[..., ::-1])
@@ -83,6 +92,14 @@ def test_copies_of_a_file_are_left_out(dicom: Any, tmp_path: Path, caplog: pytes
     shutil.copy(tmp_path / "s" / "001", tmp_path / "s" / "001 copy")
     assert read_volume(tmp_path / "s").grid.shape == (2, 3, 4)
     assert "1 of 5 files are copies of others" in caplog.text
+
+
+def test_a_series_that_was_sent_twice_is_refused(dicom: Any, tmp_path: Path) -> None:
+    """The second time with other SOPInstanceUIDs."""
+    dicom.series(tmp_path / "s", VOXELS)
+    dicom.series(tmp_path / "s", VOXELS, names=[10, 11, 12, 13])
+    with pytest.raises(InputError, match=r"8 images at 4 position\(s\), 2 of them at 0 mm .* \(000, 010\)"):
+        open_source(tmp_path / "s")
 
 
 def test_uneven_by_a_little_is_noted(dicom: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

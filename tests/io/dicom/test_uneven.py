@@ -36,6 +36,15 @@ def test_two_thicknesses_become_even_planes(dicom: Any, tmp_path: Path) -> None:
     assert volume.array[0, 1, 1].tolist() == list(range(0, 160, 10))
 
 
+def test_headers_of_one_thickness_are_said(dicom: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Every second of six slices lost, and the others numbered anew, looks like a second thickness."""
+    heights = [0.0, 1, 2, 3, 5, 7, 9]
+    open_place(stack(dicom, tmp_path / "two", heights, SliceThickness=[1, 1, 1, 1, 2, 2, 2]))
+    assert not caplog.text
+    open_place(stack(dicom, tmp_path / "one", heights, SliceThickness=[1] * 7))
+    assert "slices lie 1 to 2 mm apart, but all are 1 mm thick by their headers: some may be missing" in caplog.text
+
+
 def test_finer_planes_where_slices_lie_between(dicom: Any, tmp_path: Path) -> None:
     """3 mm and 7 mm with 5 mm between them have planes of 1 mm in common."""
     source = open_place(stack(dicom, tmp_path / "s", [0, 3, 6, 9, 14, 21, 28, 35]))
