@@ -18,6 +18,10 @@ from segkit.memory import size_text
 
 _RATIO = 100
 """A zip member that unpacks to more than this many times its size is no model; weights hardly shrink at all."""
+_NO_MODEL = (
+    "Is this a model? Give the folder of a run or bundle, or a .segkit file. "
+    "A dataset is looked at by 'segkit check', a damaged model must be copied or exported again."
+)
 _REMEDY = "The model is damaged or was changed: copy or export it again."
 
 
@@ -136,7 +140,9 @@ def _check_packing(place: Path, member: zipfile.ZipInfo) -> None:
 
 
 def _missing(path: Path) -> InputError:
-    return InputError(path, expected="a file of the bundle", found="none", remedy="Is this a model? " + _REMEDY)
+    # Without the card it is more likely another folder, such as a dataset, than a damaged model.
+    remedy = _NO_MODEL if path.name == "bundle.json" else f"Is this a model? {_REMEDY}"
+    return InputError(path, expected="a file of the bundle", found="none", remedy=remedy)
 
 
 def _too_large(path: Path, limit: int, size: int) -> InputError:

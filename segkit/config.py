@@ -169,9 +169,8 @@ def parse_override(word: str) -> Override:
         override = OverridesParser.create().parse_override(word)
     except HydraException as error:
         problem = str(error).splitlines()[0]
-        raise UsageError(
-            f"cannot read the override {word!r}: {problem}. Write KEY=VALUE, quoting the value."
-        ) from error
+        remedy = "Write KEY=VALUE, quoting the value; the dataset is dataset=PATH."
+        raise UsageError(f"cannot read the override {word!r}: {problem}. {remedy}") from error
     if override.type is not OverrideType.CHANGE or override.package is not None:
         raise UsageError(f"cannot use the override {word!r}: write KEY=VALUE, without +, ~ or @")
     return override

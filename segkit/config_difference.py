@@ -17,6 +17,7 @@ LARGEST_FILE = 256 * 1024
 """Bytes; every key with its default takes 3 KiB."""
 DEEPEST = 50
 """Levels of keys and lists; the configuration has three."""
+_EXPECTED = "a YAML file of overrides, such as 'trainer: {max_minutes: 60}'"
 PLAIN = re.compile(r"[\w.+-]+")
 """Words that Hydra's grammar takes unquoted."""
 NULL = ("", "~", "null", "Null", "NULL")
@@ -64,11 +65,13 @@ def _root(path: str | Path) -> yaml.MappingNode | None:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         if root is not None and not isinstance(root, yaml.MappingNode):
             raise ValueError("something else than keys with values")
+    except FileNotFoundError as error:
+        raise InputError(path, expected=_EXPECTED, found="no such file", remedy="Check the path.") from error
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         found = str(error).replace("\n", " ") if isinstance(error, yaml.MarkedYAMLError) else f"{error}"
         raise InputError(
             path,
-            expected="a YAML file of overrides, such as 'trainer: {max_minutes: 60}'",
+            expected=_EXPECTED,
             found=found or type(error).__name__,
             remedy="'segkit train --help' lists the keys.",
         ) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 
 from segkit.errors import InputError
 from segkit.file_names import readable_files
@@ -25,6 +26,21 @@ def no_dataset(folder: Path) -> InputError:
     nothing = "none of them in this folder", "Arrange the files in one of these ways."
     found, remedy = next((look for look in looks if look), nothing)
     return InputError(folder, expected=LAYOUTS, found=found, remedy=remedy)
+
+
+def _run(folder: Path) -> Look | None:
+    """Look for what a training or a study writes: its folder is given with ``run_dir=``."""
+    if not all((folder / name).is_file() for name in ("config.yaml", "plan.json")):
+        return None
+    resume = f"segkit train {quote(f'run_dir={folder}')} --resume"
+    remedy = f"To go on with it: {resume}. To predict with it: segkit predict SCAN -m {quote(str(folder))}."
+    return "the folder of a training or a study", remedy
+
+
+def _part_of_dataset(folder: Path) -> Look | None:
+    if folder.name not in ("images", "labels", "imagesTr", "labelsTr") or not readable_files(folder):
+        return None
+    return "one of the two folders of a dataset", f"Give the folder that holds both: {folder.parent}."
 
 
 def _masks_per_structure(folder: Path) -> Look | None:
@@ -76,6 +92,8 @@ def _folders(folder: Path) -> list[Path]:
 
 
 _LOOKS: tuple[Callable[[Path], Look | None], ...] = (
+    _run,
+    _part_of_dataset,
     _dangling_folder,
     _masks_per_structure,
     _folders_of_other_names,

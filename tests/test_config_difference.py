@@ -89,7 +89,9 @@ def test_no_file_of_overrides(content: bytes, found: str, tmp_path: Path) -> Non
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"nowhere.yaml: expected a YAML file of overrides"):
+    with pytest.raises(
+        InputError, match=r"nowhere.yaml: expected a YAML file of overrides.* found no such file\. Check the path\.$"
+    ):
         file_words(tmp_path / "nowhere.yaml")
 
 

@@ -21,6 +21,10 @@ from segkit.errors import InputError
         (["Dataset001/imagesTr/a.nii"], "found a dataset in the folder Dataset001. Give .*Dataset001"),
         (["cases.csv", "a.nii"], r"found the CSV file cases.csv. Give the file: .*cases\.csv"),
         (["p1/t1.nii", "p1/seg.nii"], r"files in folders below, such as p1/seg\.nii. List the files in a CSV file"),
+        (
+            ["config.yaml", "plan.json", "training.csv"],
+            r"found the folder of a training or a study. To go on with it: segkit train run_dir=\S+ --resume",
+        ),
         ([], "found none of them in this folder. Arrange the files in one of these ways"),
     ],
 )
@@ -30,6 +34,14 @@ def test_way_on(tmp_path: Path, files: list[str], message: str) -> None:
         (tmp_path / name).touch()
     with pytest.raises(InputError, match=message):
         read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["images", "labelsTr"])
+def test_half_of_a_dataset(tmp_path: Path, name: str) -> None:
+    (tmp_path / "scans" / name).mkdir(parents=True)
+    (tmp_path / "scans" / name / "a.nii").touch()
+    with pytest.raises(InputError, match=r"Give the folder that holds both: .*scans\.$"):
+        read_dataset(tmp_path / "scans" / name)
 
 
 def test_a_folder_that_is_a_link_to_nowhere(tmp_path: Path) -> None:

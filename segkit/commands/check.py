@@ -73,10 +73,15 @@ def _verdict(problems: Sequence[Problem]) -> str:
 def _parser() -> Parser:
     parser = Parser(
         prog="segkit check",
+        usage="segkit check DATASET [KEY=VALUE ...]",
         description="Read every file of a dataset and say what is wrong. Exit code 3 if it cannot be trained on.",
     )
     parser.add_argument("dataset", metavar="DATASET", help="a folder or CSV file, as for segkit train")
     parser.add_argument(
-        "overrides", nargs="*", metavar="KEY=VALUE", help="names as for segkit train, such as dataset.channels=[CT]"
+        "overrides",
+        nargs="*",
+        default=[],
+        metavar="KEY=VALUE",
+        help="names as for segkit train, such as dataset.channels=[CT]",
     )
     return parser

@@ -16,6 +16,7 @@ from segkit.config import TrainConfig, known_keys, load, to_yaml
 from segkit.config_choices import choices
 from segkit.config_keys import get
 from segkit.config_values import CHECKS
+from segkit.errors import UsageError
 from segkit.status_line import CaseCounter
 from segkit.training.slurm import in_job
 
@@ -65,6 +66,8 @@ def run(arguments: Sequence[str]) -> int:
     if given.show:
         print(to_yaml(config), end="")
         return 0
+    if given.resume and not (config.dataset.path or config.run_dir):
+        raise UsageError("which run? Give run_dir=PATH, the folder of the run, or the words that it was started with.")
     if config.compute.name == "slurm" and not in_job():
         return multirun.run(words)
     with CaseCounter("measuring") as counter:

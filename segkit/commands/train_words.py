@@ -68,12 +68,21 @@ def with_dataset(words: Sequence[str]) -> list[str]:
         places = [0]  # a folder named like an override, such as seed=1
     found = [*named, *(words[number] for number in places)]
     if len(found) > 1:
-        raise UsageError(_two_datasets(found))
+        raise UsageError(_split_override(words) or _two_datasets(found))
     return [_dataset(word) if number in places else word for number, word in enumerate(words)]
 
 
 def _dataset(path: str) -> str:
     return f"{DATASET}={'./' if path == 'null' else ''}{path}"  # dataset=null means none
+
+
+def _split_override(words: Sequence[str]) -> str:
+    """Return the error for KEY = VALUE or KEY VALUE in several words, or "" where no such words are there."""
+    for key, *rest in zip(words, words[1:], [*words[2:], ""], strict=False):
+        value = rest[1] if rest[0] == "=" else rest[0].removeprefix("=")
+        if key.removesuffix("=") in known_keys() and value and "=" not in value:
+            return f"an override is one word without spaces: write {key.removesuffix('=')}={value}"
+    return ""
 
 
 def _two_datasets(found: Sequence[str]) -> str:

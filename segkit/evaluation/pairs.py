@@ -235,8 +235,9 @@ def _matched(
         raise InputError(
             ours,
             expected=f"predictions named as the cases of {theirs}: {some(list(references))}",
-            found=some(list(predictions)) or "no label map",
-            remedy="Rename the predictions to <case id> with any suffix, or give two single files.",
+            found=some([case for case in predictions if not _is_beside(case, predictions)]) or "no label map",
+            remedy="Give the references of these cases, rename the predictions to <case id> with any suffix, "
+            "or give two single files.",
         )
     used = {pair.prediction for pair in pairs}
     unused = [case for case, (path, *_) in predictions.items() if path not in used]

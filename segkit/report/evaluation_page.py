@@ -129,7 +129,8 @@ def _compared(summary: Mapping[str, Any]) -> str:
     cases, labels = len(summary["cases"]), len(summary["labels"])
     ignore = summary.get("ignore")
     ignored = "" if ignore is None else f" Voxels with {ignore} in the reference are left out."
-    return f"{summary['predictions']} against {summary['references']}: {cases} cases, {labels} labels.{ignored}"
+    counts = f"{cases} {'case' if cases == 1 else 'cases'}, {labels} {'label' if labels == 1 else 'labels'}"
+    return f"{summary['predictions']} against {summary['references']}: {counts}.{ignored}"
 
 
 def _left_over(evaluation: Evaluation) -> str:

@@ -128,3 +128,10 @@ def test_every_file_that_cannot_be_read_is_a_problem(tmp_path: Path, capsys: pyt
     assert "labels:   none, because no label map can be read\n" in printed
     assert "expected whole numbers as labels, found 1 voxels with others" in printed
     assert "the axes 1 x 3 x 1 x 4, of which the first is one long" in printed
+
+
+def test_only_the_dataset_is_required(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check"]) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith("usage: segkit check DATASET [KEY=VALUE ...]\n")
+    assert printed.endswith("required: DATASET\n")

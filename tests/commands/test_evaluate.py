@@ -158,3 +158,12 @@ def test_names_come_from_the_records_of_predict(tmp_path: Path, capsys: pytest.C
         rows = [line.split()[:3] for line in capsys.readouterr().out.splitlines()]
         assert ["bright", "1", "1.0000"] in rows
         assert ["dark", "1", "1.0000"] in rows
+
+
+def test_what_lies_beside_predictions_is_not_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    volume = Volume(np.ones((1, 4, 4, 4), np.uint8), np.eye(4))
+    for name in ("ours/a", "ours/a_uncertainty", "ours/a_probabilities", "theirs/b"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_labels(tmp_path / f"{name}.nii.gz", volume)
+    assert main(["evaluate", str(tmp_path / "ours"), str(tmp_path / "theirs")]) == 3
+    assert "theirs: b, found a. Give the references of these cases, rename" in capsys.readouterr().err

@@ -131,6 +131,11 @@ def test_resume_without_anything_to_go_on_with_is_said(
     )
 
 
+def test_resume_without_a_run_asks_which(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--resume"]) == 2
+    assert "which run? Give run_dir=PATH, the folder of the run, or the words" in capsys.readouterr().err
+
+
 def test_a_run_is_not_mixed_with_other_overrides(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "run_dir=run", "seed=5"]) == 2
     assert "the training in run was started with seed=0, not 5. Give another run_dir" in capsys.readouterr().err

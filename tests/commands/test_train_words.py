@@ -44,6 +44,12 @@ def test_two_datasets_are_refused(words: list[str]) -> None:
         with_dataset(words)
 
 
+@pytest.mark.parametrize("split", ["trainer.max_minutes 1", "trainer.max_minutes = 1", "trainer.max_minutes= 1"])
+def test_an_override_with_spaces(split: str) -> None:
+    with pytest.raises(UsageError, match=r"^an override is one word without spaces: write trainer\.max_minutes=1$"):
+        with_dataset(["scans", *split.split()])
+
+
 def given(*words: str, config: Path | None = None) -> argparse.Namespace:
     return argparse.Namespace(words=list(words), config=None if config is None else str(config))
 

@@ -12,7 +12,7 @@ import pytest
 from segkit.evaluation.evaluate import Evaluation
 from segkit.evaluation.measure import LabelResult
 from segkit.evaluation.summary import rows_of, summarize
-from segkit.report.evaluation_page import absence_rows, label_rows, page, write_evaluation
+from segkit.report.evaluation_page import _compared, absence_rows, label_rows, page, write_evaluation
 
 RESULTS = {
     "good": {"liver": LabelResult("both", {"dice": 0.9, "hd95_mm": 1.0}), "cyst": LabelResult("neither", {})},
@@ -49,6 +49,11 @@ def test_the_page_loads_nothing_and_shows_the_worst_case_first(evaluation: Evalu
     assert text.index("<td>bad</td>") < text.index("<td>good</td>")
     assert "References without a prediction: ugly" in text
     assert "within 1 mm of the other surface" in text
+
+
+def test_one_case_and_one_label_are_no_plurals() -> None:
+    summary = {"predictions": "a", "references": "b", "cases": {"c": {}}, "labels": {"liver": {}}}
+    assert _compared(summary) == "a against b: 1 case, 1 label."
 
 
 def test_label_rows_end_with_the_mean(evaluation: Evaluation) -> None:
