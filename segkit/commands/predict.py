@@ -173,11 +173,13 @@ def _finish(given: argparse.Namespace, plan: Plan) -> Finish:
     unknown = [repr(name) for name in names if name not in plan.labels]
     if unknown:
         raise UsageError(f"--roi {', '.join(unknown)}: the model's labels are {', '.join(plan.labels)}")
+    if given.probability_type and not given.probabilities:
+        raise UsageError(f"--probability-type {given.probability_type} changes nothing without --probabilities")
     return Finish(
         {name: plan.labels[name] for name in names},
         given.remove_small_blobs,
         labelmap=given.labelmap,
-        probabilities=given.probability_type,
+        probabilities=given.probability_type or "uint8",
     )
 
 

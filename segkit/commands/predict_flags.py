@@ -93,7 +93,6 @@ def _add_results(parser: Parser) -> None:
     group.add_argument(
         "--probability-type",
         choices=("uint8", "float32"),
-        default="uint8",
         help="of --probabilities: steps of 1/255, which pack well, or real numbers of four times the size (uint8)",
     )
     group.add_argument(

@@ -15,13 +15,16 @@ import numpy as np
 from segkit.errors import UsageError
 from segkit.evaluation.label_maps import read_pair
 from segkit.evaluation.measure import LabelResult, Structure, measure_labels, values_of
-from segkit.evaluation.mix_ups import warn_of_ignored
+from segkit.evaluation.mix_ups import warn_of_ignored, warn_of_other_numbers
+from segkit.evaluation.overlap import dice
 from segkit.evaluation.pairs import Pair, Pairs, find_pairs
 from segkit.evaluation.summary import Row, rows_of, summarize
 from segkit.evaluation.surface import SLACK
 from segkit.volume import Grid, Volume
 
 log = logging.getLogger(__name__)
+OVERLAP = 0.5
+"""Dice of all labelled voxels together, from which on two label maps mark one place."""
 MAX_WORKERS = 4
 """Each holds two label maps and a few masks in memory."""
 
@@ -42,6 +45,8 @@ class _Compared:
     grid: Grid
     predicts_ignore: bool
     """The prediction has the value of what nobody has annotated."""
+    other_numbers: bool
+    """Both mark one place, but with different labels."""
 
 
 def evaluate(
@@ -79,6 +84,8 @@ def evaluate(
     if found.ignore is not None:
         odd = [pair.case for pair, each in zip(found.pairs, compared, strict=True) if each.predicts_ignore]
         warn_of_ignored(odd, found.ignore)
+    otherwise = [pair.case for pair, each in zip(found.pairs, compared, strict=True) if each.other_numbers]
+    warn_of_other_numbers(otherwise, len(compared))
     results = {pair.case: each.results for pair, each in zip(found.pairs, compared, strict=True)}
     summary = summarize(results)
     summary["predictions"], summary["references"] = str(predictions), str(references)
@@ -131,7 +138,15 @@ def _compare(pair: Pair, pairs: Pairs, only_named: bool, tolerance: float) -> _C
         tolerance=tolerance,
         annotated=None if annotated is None else annotated[0],
     )
-    return _Compared(result, reference.grid, predicts_ignore)
+    return _Compared(
+        result, reference.grid, predicts_ignore, not only_named and _numbered_otherwise(predicted, reference, result)
+    )
+
+
+def _numbered_otherwise(predicted: Volume, reference: Volume, results: Mapping[str, LabelResult]) -> bool:
+    if any(result.metrics.get("dice", 0) > 0 for result in results.values()):
+        return False
+    return dice(predicted.array[0] > 0, reference.array[0] > 0, reference.spacing) >= OVERLAP
 
 
 def _with_unnamed(names: Mapping[str, Structure], *volumes: Volume) -> dict[str, Structure]:

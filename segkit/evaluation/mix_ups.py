@@ -62,6 +62,16 @@ def warn_of_ignored(cases: Sequence[str], ignore: int) -> None:
         )
 
 
+def warn_of_other_numbers(cases: Sequence[str], total: int) -> None:
+    """Say which predictions mark the place of their reference and share no label with it."""
+    if cases:
+        log.warning(
+            "%d of %d predictions overlap with their reference, but no label does (%s): do both number the labels "
+            "alike? Save one of them with the values of the other.",
+            *(len(cases), total, some(cases)),
+        )
+
+
 def failed_cases(predictions: Path) -> set[str]:
     """Return the cases that a predictions.json in a folder, or those of parts of a list, say failed."""
     records = sorted(predictions.glob("predictions*.json")) if predictions.is_dir() else []

@@ -80,6 +80,13 @@ def test_formats_of_itk_hold_real_numbers(here: Path, suffix: str) -> None:
         assert [image.GetMetaData(f"Channel{n}_Name") for n in range(3)] == ["background", "bright", "dark"]
 
 
+def test_their_type_alone_writes_none(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save("scan.nii.gz")
+    assert main(["predict", "scan.nii.gz", "-o", "out.nii.gz", "--probability-type", "float32", *MODEL]) == 2
+    assert "--probability-type float32 changes nothing without --probabilities" in capsys.readouterr().err
+    assert not Path("out.nii.gz").exists()
+
+
 def test_dicom_and_pictures_have_theirs_as_nifti(here: Path) -> None:
     plan = read_bundle(FROZEN).plan
     flat = Plan(**{**plan.__dict__, "unit": "px", "labels": {"bright": 255, "dark": 7}})

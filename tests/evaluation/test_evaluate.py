@@ -420,3 +420,14 @@ def test_cases_of_a_dataset_that_failed(tmp_path: Path, caplog: pytest.LogCaptur
     found = evaluate(tmp_path / "p", decathlon(tmp_path / "d")).summary
     assert (found["references_without_prediction"], found["references_in_all"]) == (["a"], 2)
     assert "cases of the dataset that failed to be predicted: a" in caplog.text
+
+
+def test_labels_that_are_numbered_otherwise_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(tmp_path / "p/a.nii.gz", 3, value=255)
+    write(tmp_path / "r/a.nii.gz", 2)
+    evaluate(tmp_path / "p", tmp_path / "r")
+    assert "1 of 1 predictions overlap with their reference, but no label does (a)" in caplog.text
+    caplog.clear()
+    evaluate(tmp_path / "p", tmp_path / "r", labels={"a": 1})
+    evaluate(write(tmp_path / "far.nii.gz", 6, value=255), tmp_path / "r/a.nii.gz")
+    assert "no label does" not in caplog.text

@@ -143,10 +143,13 @@ def _number(text: str) -> float | str:
         return text
 
 
-def check_alike(frames: Sequence[Frame], where: str | Path, number: int, selection: Selection) -> tuple[str, ...]:
+def check_alike(
+    frames: Sequence[Frame], series: Sequence[Frame], where: str | Path, number: int, selection: Selection
+) -> tuple[str, ...]:
     """Raise MixedImages unless all frames can be of one volume; return sentences on what may change and does.
 
-    ``number`` is that of the series in the list of its place.
+    ``series`` are all frames from which these were selected: numbers that stand for values count all of them, so that
+    they mean the same whatever else is selected. ``number`` is that of the series in the list of its place.
     """
     columns = [_Column(each, each.values(frames)) for each in PROPERTIES if each.word not in selection.waived]
     varied = [column for column in columns if column.varies]
@@ -158,8 +161,14 @@ def check_alike(frames: Sequence[Frame], where: str | Path, number: int, selecti
     if any(column.of.word == "type" for column in wrong):
         wrong = [column for column in wrong if column.of.word != "flags"]
     if wrong:
-        raise _mixed(frames, wrong, where, number, selection)
+        raise _mixed(frames, [_shown(column.of, frames, series) for column in wrong], where, number, selection)
     return tuple(_change(column) for column in varied if _is_said(column))
+
+
+def _shown(of: Property, frames: Sequence[Frame], series: Sequence[Frame]) -> tuple[Property, list[str]]:
+    """Return the values of some frames of a series as they are shown and typed."""
+    texts = dict(zip(series, _Column(of, of.values(series)).texts(), strict=True))
+    return of, [texts[frame] for frame in frames]
 
 
 def _is_said(column: _Column) -> bool:
@@ -231,20 +240,24 @@ def are_scan(frames: Sequence[Frame]) -> bool:
 
 
 def _mixed(
-    frames: Sequence[Frame], wrong: Sequence[_Column], where: str | Path, number: int, selection: Selection
+    frames: Sequence[Frame],
+    wrong: Sequence[tuple[Property, list[str]]],
+    where: str | Path,
+    number: int,
+    selection: Selection,
 ) -> MixedImages:
-    texts = [column.texts() for column in wrong]
+    properties, texts = zip(*wrong, strict=True)
     groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for index, key in enumerate(zip(*texts, strict=True)):
         groups[key].append(index)
     told = _telling(list(groups))
     lines = []
     for key, indices in list(groups.items())[:_LISTED]:
-        words = [*selection.criteria, *((wrong[place].of.word, key[place]) for place in told)]
-        rest = [f"{wrong[place].of.word} {key[place]}" for place in range(len(wrong)) if place not in told]
+        words = [*selection.criteria, *((properties[place].word, key[place]) for place in told)]
+        rest = [f"{properties[place].word} {key[place]}" for place in range(len(wrong)) if place not in told]
         lines.append(_line(number, Selection(tuple(words)), [frames[index] for index in indices], rest))
     more = f"\n  and {len(groups) - _LISTED} more" if len(groups) > _LISTED else ""
-    titles = " and ".join(_some([column.of.title for column in wrong], 5).rsplit(", ", 1))
+    titles = " and ".join(_some([each.title for each in properties], 5).rsplit(", ", 1))
     return MixedImages(
         where,
         expected="images that make up one volume",

@@ -106,7 +106,7 @@ def open_series(series: Series, selection: Selection = ALL) -> DicomSource:
         if not (instance.header.Rows and instance.header.get("Columns")):
             raise InputError(str(instance.file), expected="pixels", found="no Rows or Columns", remedy="Leave it out.")
     frames = [frame for instance in series.instances for frame in frames_of(instance)]
-    frames = selected(frames, selection, series.place)
+    whole, frames = frames, selected(frames, selection, series.place)
     series = dataclasses.replace(series, instances=tuple(dict.fromkeys(frame.instance for frame in frames)))
     check_complete(series)
     samples = {channels_of(instance) for instance in series.instances}
@@ -114,7 +114,7 @@ def open_series(series: Series, selection: Selection = ALL) -> DicomSource:
         raise InputError(
             series.place, expected="images of one kind", found="grey and coloured ones", remedy="Take them apart."
         )
-    notes = [*check_alike(frames, series.place, series.number, selection)]
+    notes = [*check_alike(frames, whole, series.place, series.number, selection)]
     if not selection.criteria and (note := fewer_than_counted(series)):
         notes.append(note)
     if series.left_out:

@@ -185,6 +185,19 @@ def echoes(dicom: Any, tmp_path: Path) -> Path:
     return tmp_path / "e"
 
 
+def test_numbers_mean_the_same_whatever_else_is_selected(dicom: Any, tmp_path: Path) -> None:
+    """Of b=1000 the gradient is the second and the third of the series, not the first and the second of its own."""
+    kinds: list[Elements] = [{"DiffusionBValue": 0.0}]
+    kinds += [{"DiffusionBValue": 1000.0, "DiffusionGradientOrientation": way} for way in ([1, 0, 0], [0, 1, 0])]
+    for index in range(9):
+        own = {**kinds[index // 3], "ImagePositionPatient": [0, 0, index % 3]}
+        dicom.file(tmp_path / "d" / f"{index}", np.full((3, 2), index, np.int16), number=index + 1, **own)
+    for choice in (None, "b=1000"):
+        with pytest.raises(InputError, match=r"gradient=2  3 images such as 3(.|\n)*gradient=3  3 images such as 6"):
+            open_place(tmp_path / "d", choice)
+    assert open_place(tmp_path / "d", "b=1000,gradient=3").planes(0, 3)[0, 0, 0].tolist() == [6, 7, 8]
+
+
 def test_several_criteria(echoes: Path) -> None:
     with pytest.raises(InputError, match=r"found 4 groups .* differ in image type and echo number") as error:
         open_place(echoes)
