@@ -189,6 +189,7 @@ SHORT = {
     "device": "compute",
     "gpus": "compute.devices",
     "model": "network",
+    "data": "dataset",
     "output": "run_dir",
     "pretrained": "weights",
 }

@@ -123,6 +123,12 @@ def scan_paths(inputs: str | Path | Iterable[str | Path]) -> list[Path]:
     return [scan for path in given for scan in _scans(Path(path))]
 
 
+def _folder_below(path: Path) -> str:
+    """Return where the scans of a dataset's folder lie, or "" where it is none."""
+    places = [path / name for name in ("images", "imagesTs", "imagesTr") if (path / name).is_dir()]
+    return f"Give the folder of the scans, such as {places[0]}." if places else ""
+
+
 def _scans(path: Path) -> list[Path]:
     if os.path.isdir(path):
         scans = readable_files(path)
@@ -131,7 +137,7 @@ def _scans(path: Path) -> list[Path]:
                 path,
                 expected=f"scans ({listed(READABLE)})",
                 found=f"none directly in this folder{_other_formats(path)}",
-                remedy="Is it the right folder?",
+                remedy=_folder_below(path) or "Is it the right folder?",
             )
         return scans
     must_exist(path)

@@ -92,6 +92,7 @@ def test_empty_path_is_none() -> None:
         ),
         (["trainer.loss=dice_cee"], r"not 'dice_cee'. Did you mean dice_ce"),
         (["trainer.lr=1"], r"unknown override 'trainer.lr'. Did you mean trainer.learning_rate"),
+        (["data=scans"], r"unknown override 'data'. Did you mean dataset\?"),
         (["lr=1"], r"unknown override 'lr'. Did you mean trainer.learning_rate"),
         (["epochs=1"], r"Did you mean trainer.max_steps"),
         (["batch_size=2"], r"Did you mean trainer.batch_size\?"),

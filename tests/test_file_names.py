@@ -92,3 +92,9 @@ def test_the_files_behind_a_header_are_those_that_it_names(tmp_path: Path) -> No
     }
     assert files_behind(tmp_path / "a.raw") == [tmp_path / "a.raw"]
     assert files_behind(tmp_path / "gone.mhd") == [tmp_path / "gone.mhd"]
+
+
+def test_the_folder_of_a_dataset_says_where_its_scans_are(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    with pytest.raises(InputError, match=r"Give the folder of the scans, such as .*images\.$"):
+        scan_paths(tmp_path)

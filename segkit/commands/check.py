@@ -38,6 +38,12 @@ def run(arguments: Sequence[str]) -> int:
 
 def _dataset(path: str, overrides: Sequence[str]) -> Dataset:
     """Return the dataset, with the names that ``overrides`` give it as in a training."""
+    paths = [word for word in overrides if "=" not in word]
+    if paths:
+        raise UsageError(
+            f"check takes one dataset, not also {paths[0]!r}. Give the folder that holds both images and labels; "
+            "a path with spaces needs quotes, and an override is KEY=VALUE."
+        )
     others = [key for key in given_keys(overrides) if key not in NAMING]
     if others:
         raise UsageError(f"{others[0]} changes nothing about a dataset; check reads {', '.join(sorted(NAMING))}")

@@ -197,7 +197,8 @@ def _check(volume: Volume, plan: Plan, where: str | Path) -> None:
             where,
             expected=f"{len(plan.channels)} channel{'s' if len(plan.channels) > 1 else ''} ({names})",
             found=f"{volume.channels}",
-            remedy="Give every channel that the model was trained on, in this order.",
+            remedy="Give every channel that the model was trained on, in this order: a file of them all, or one each "
+            "('segkit predict --channel NAME=FILE ...', or a CSV file with a column image:NAME each).",
         )
     if volume.unit != plan.unit:
         kinds = {"mm": "a scan with voxel sizes in mm", "px": "a picture without voxel sizes"}

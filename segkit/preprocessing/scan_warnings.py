@@ -118,11 +118,16 @@ def _ranges(ranges: Sequence[Range]) -> str:
 def range_text(values: Range) -> str:
     """A range in words.
 
-    >>> range_text((1.0, 1.0)), range_text((0.8, 1.2))
-    ('1', '0.8 to 1.2')
+    >>> range_text((1.0, 1.0)), range_text((0.8, 1.2)), range_text((0.8, 3141.6))
+    ('1', '0.8 to 1.2', '0.8 to 3142')
     """
-    low, high = (f"{value:.3g}" for value in values)
+    low, high = map(_number, values)
     return low if low == high else f"{low} to {high}"
+
+
+def _number(value: float) -> str:
+    """Three digits, or whole numbers up to a million: 3142 ml is read sooner than 3.14e+03."""
+    return f"{value:.0f}" if 1000 <= abs(value) < 1_000_000 else f"{value:.3g}"
 
 
 def _times(values: Sequence[float]) -> str:

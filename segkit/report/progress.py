@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from segkit.files import atomic_path
 from segkit.labels.colors import Color, label_colors
@@ -108,6 +109,7 @@ def _draw_time(axes: Axes, rows: Rows) -> None:
     axes.plot(steps, seconds, color="tab:blue")
     axes.set_ylabel("seconds per step", color="tab:blue")
     axes.set(xlabel="step", ylim=(0, 1.25 * max(seconds, default=1) or 1))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # there is no half step
     axes.grid(alpha=0.3)
     waiting = axes.twinx()
     steps, share = _series(rows, "data_share")

@@ -125,12 +125,12 @@ def _fold_setup(setup: Setup, number: int) -> Setup:
 def _train_folds(runs: list[Setup]) -> None:
     left = [run for run in runs if state(run.run_dir) != "finished"]
     seconds: list[float] = []
-    for number, run in enumerate(runs, start=1):
+    for number, run in enumerate(runs):
         if run not in left:
-            log.info("fold %d of %d is finished and is not run again", number, len(runs))
+            log.info("fold %d (of %d folds) is finished and is not run again", number, len(runs))
             continue
         words = time_left(len(left) - len(seconds), seconds, run.config.trainer.max_minutes)
-        log.info("fold %d of %d%s", number, len(runs), words)
+        log.info("fold %d (of %d folds)%s", number, len(runs), words)
         seconds.append(_train_fold(run, number, len(runs)))
 
 
@@ -142,7 +142,7 @@ def _train_fold(run: Setup, number: int, count: int) -> float:
             start(run)
     except Interrupted as error:
         raise Interrupted(
-            f"stopped in fold {number} of {count}; the same command goes on", error.exit_code - 128
+            f"stopped in fold {number} (of {count} folds); the same command goes on", error.exit_code - 128
         ) from error
     gc.collect()  # network, optimiser and workers of a run hang in cycles
     return time.monotonic() - started

@@ -135,3 +135,8 @@ def test_only_the_dataset_is_required(capsys: pytest.CaptureFixture[str]) -> Non
     printed = capsys.readouterr().err
     assert printed.startswith("usage: segkit check DATASET [KEY=VALUE ...]\n")
     assert printed.endswith("required: DATASET\n")
+
+
+def test_two_paths_are_refused(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(dataset / "imagesTr"), str(dataset / "labelsTr")]) == 2
+    assert "labelsTr'. Give the folder that holds both images and labels" in capsys.readouterr().err

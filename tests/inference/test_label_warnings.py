@@ -57,7 +57,7 @@ def test_a_label_that_some_training_cases_lack_may_be_missing() -> None:
 
 def test_pictures_have_px() -> None:
     assert label_warning(9000, 1, ORGAN, cases=12, unit="px") == (
-        "9e+03 px in 1 piece; training had 1.2e+03 to 2.3e+03 px in 1 to 2 pieces"
+        "9000 px in 1 piece; training had 1200 to 2300 px in 1 to 2 pieces"
     )
 
 

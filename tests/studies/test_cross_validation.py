@@ -119,7 +119,7 @@ def test_an_unfinished_study_goes_on_with_the_unfinished_folds(
     before = (here / "cv" / "fold_0" / "bundle" / "bundle.json").stat().st_mtime_ns
     assert main([*STUDY, f"dataset={phantom}", "run_dir=cv", *SMALL, *QUICK]) == 0
     printed = capsys.readouterr().err
-    assert "fold 1 of 2 is finished and is not run again\nfold 2 of 2\n" in printed
+    assert "fold 0 (of 2 folds) is finished and is not run again\nfold 1 (of 2 folds)\n" in printed
     assert (here / "cv" / "fold_0" / "bundle" / "bundle.json").stat().st_mtime_ns == before
     assert read_bundle("cv").folds == ("0", "1")
 
@@ -179,7 +179,7 @@ def test_ctrl_c_says_how_to_go_on(
 
     threading.Thread(target=stop, daemon=True).start()
     assert main([*STUDY, f"dataset={phantom}", "run_dir=cv", *words]) == 130
-    assert "segkit: stopped in fold 1 of 2; the same command goes on" in capsys.readouterr().err
+    assert "segkit: stopped in fold 0 (of 2 folds); the same command goes on" in capsys.readouterr().err
 
 
 def test_nothing_is_left_of_a_study_that_could_not_start(phantom: Path, tmp_path: Path) -> None:
