@@ -180,6 +180,7 @@ def _names_of_references(references: Path, pairs: Sequence[Pair]) -> dict[str, S
     """
     files = {pair.reference: names_in(pair.reference) for pair in pairs}
     if not any(files.values()):
+        _check_numbered_alike(pairs)
         return {}
     common = common_names(references, files)
     beside = names_beside(pair.prediction for pair in pairs).items()
@@ -193,6 +194,17 @@ def _names_of_references(references: Path, pairs: Sequence[Pair]) -> dict[str, S
         what_else = ", or say with --labels NAME=VALUE,... what the predictions mean"
         joint_names(references, files, common, or_else=what_else)
     return {name: value for name, value in common.items() if name != "background"}
+
+
+def _check_numbered_alike(pairs: Sequence[Pair]) -> None:
+    """Raise InputError where predictions number one name differently, beside references that have numbers only."""
+    files = {pair.prediction: names_in(pair.prediction) for pair in pairs}
+    first: dict[str, int] = {}
+    for names in files.values():
+        first = {**names, **first}
+    what_else = ", or say with --labels NAME=VALUE,... what the references mean"
+    if first:
+        joint_names(pairs[0].prediction.parent, files, first, or_else=what_else)
 
 
 def _by_case(predictions: Path) -> dict[str, list[Path]]:

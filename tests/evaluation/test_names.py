@@ -99,3 +99,14 @@ def test_records_beside_predictions_say_which_value_each_name_has(tmp_path: Path
         (tmp_path / f"predicted/p{number}.json").write_text(json.dumps(record))
         written(tmp_path / f"true/p{number}.seg.nrrd", names, 0, names["organ"], names["core"], names["core"])
     assert dice(evaluate(tmp_path / "predicted", tmp_path / "true")) == {"organ": 1.0, "core": 1.0}
+
+
+def test_predictions_that_number_one_name_differently(tmp_path: Path) -> None:
+    """Beside references that have numbers only, nothing says which of them is meant."""
+    for number, names in enumerate((OURS, THEIRS)):
+        written(tmp_path / f"p/p{number}.seg.nrrd", names, 0, names["organ"], names["core"], names["core"])
+        written(tmp_path / f"true/p{number}.nrrd", None, 0, OURS["organ"], OURS["core"], OURS["core"])
+    with pytest.raises(InputError, match=r"p1\.seg\.nrrd: expected .* as in p0\.seg\.nrrd.*or say with --labels"):
+        evaluate(tmp_path / "p", tmp_path / "true")
+    found = evaluate(tmp_path / "p", tmp_path / "true", labels=OURS)
+    assert dice(found) == {"organ": 1.0, "core": 1.0}
