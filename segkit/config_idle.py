@@ -10,6 +10,9 @@ from segkit.config_words import PATHS, check_braces, given_keys
 from segkit.entry_points import NETWORKS, offered
 from segkit.errors import UsageError
 
+LISTS = ("network.features", "plan.spacing", "plan.patch", "augment.mirror")
+"""Keys whose value is a list."""
+
 PLANNED = ("network.", "plan.", "trainer.batch_size", "augment.mirror")
 """Starts of the keys that the planner reads."""
 
@@ -70,6 +73,8 @@ def _sweep_hint(key: str, overrides: Sequence[str]) -> str:
     if key in PATHS.values():
         return ""
     name, values = words[0].partition("=")[0], ",".join(word.partition("=")[2] for word in words)
+    if key in LISTS:  # the shell makes two words of {4,8}
+        return f", such as {name}=[{values}]"
     return f", or with --multirun several as {name}={values}"
 
 

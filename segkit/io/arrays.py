@@ -35,10 +35,18 @@ def volume_of_array(
         affine: (4, 4), voxel index (x, y, z) to mm in RAS+.
 
     Raises:
-        InputError: another number of axes or channels, no real numbers, or a geometry that cannot be used.
+        InputError: another number of axes or channels, no real numbers, masked voxels, or a geometry that cannot be
+            used.
         UsageError: neither ``spacing`` nor ``affine`` for a scan, or both.
     """
-    voxels = _with_channels(array, channels)
+    if np.ma.is_masked(array):
+        raise InputError(
+            WHERE,
+            expected="a value of each voxel",
+            found=f"{np.ma.count_masked(array)} masked ones",
+            remedy="Say what stands there, for example array.filled(0).",
+        )
+    voxels = _with_channels(np.asarray(array), channels)
     check_finite(WHERE, voxels)
     return Volume(voxels, _affine(unit, spacing, affine), unit)
 

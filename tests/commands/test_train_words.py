@@ -76,6 +76,7 @@ def given(*words: str, config: Path | None = None) -> argparse.Namespace:
             "the shell has split dataset.labels at a space: put the whole override in quotes, as in "
             "'dataset.labels={left lung:1,liver:5}'",
         ),
+        (["network.features=4", "network.features=8"], "give it one value, such as network.features=[4,8]"),
         (["x", "seed=0", "seed=1"], "seed is given twice: give it one value, or with --multirun several as seed=0,1"),
     ],
 )

@@ -43,6 +43,7 @@ def test_a_picture_needs_no_geometry() -> None:
         (SCAN, {"channels": 2}, r"expected 2 channels .* found 1 channel: .*\. Give all channels, in their order"),
         (SCAN * 1j, {}, "expected real numbers, found the type complex128"),
         (np.full((2, 2, 2), "a"), {}, "expected real numbers"),
+        (np.ma.masked_equal(np.arange(8).reshape(2, 2, 2), 3), {}, r"found 1 masked ones\. .*array\.filled\(0\)"),
         (np.full((2, 2, 2), np.nan), {}, "numpy array: expected finite voxels, found 8 of 8"),
         (SCAN, {"spacing": (1, 1)}, "spacing: expected three edge lengths in mm above 0, along X, Y and Z"),
         (SCAN, {"spacing": (1, 0, 1)}, "three edge lengths"),
