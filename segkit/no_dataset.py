@@ -16,6 +16,7 @@ LAYOUTS = (
 _SIGNS = ("dataset.json", "imagesTr", "images")
 _IMAGES = ("image", "imgs", "img", "scans", "images")
 _LABELS = ("label", "masks", "mask", "segmentations", "segs", "annotations", "labels")
+_PARTS = {"images": "labels", "labels": "images", "imagesTr": "labelsTr", "labelsTr": "imagesTr"}
 Look = tuple[str, str]
 """What was found, and what to do about it."""
 
@@ -29,18 +30,22 @@ def no_dataset(folder: Path) -> InputError:
 
 
 def _run(folder: Path) -> Look | None:
-    """Look for what a training or a study writes: its folder is given with ``run_dir=``."""
+    """Look for what a training or a study writes."""
     if not all((folder / name).is_file() for name in ("config.yaml", "plan.json")):
         return None
+    predict = f"To predict with it: segkit predict SCAN -m {quote(str(folder))}."
+    if (folder / "folds.json").is_file():
+        return "the folder of a study", f"To go on with it, repeat the command that started it. {predict}"
     resume = f"segkit train {quote(f'run_dir={folder}')} --resume"
-    remedy = f"To go on with it: {resume}. To predict with it: segkit predict SCAN -m {quote(str(folder))}."
-    return "the folder of a training or a study", remedy
+    return "the folder of a training", f"To go on with it: {resume}. {predict}"
 
 
 def _part_of_dataset(folder: Path) -> Look | None:
-    if folder.name not in ("images", "labels", "imagesTr", "labelsTr") or not readable_files(folder):
+    place = Path(os.path.abspath(folder))
+    if place.name not in _PARTS or not (place.parent / _PARTS[place.name]).is_dir():
         return None
-    return "one of the two folders of a dataset", f"Give the folder that holds both: {folder.parent}."
+    both = folder.parent if len(folder.parts) > 1 else place.parent  # "." is the parent of "."
+    return "one of the two folders of a dataset", f"Give the folder that holds both: {both}."
 
 
 def _masks_per_structure(folder: Path) -> Look | None:

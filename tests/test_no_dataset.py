@@ -23,7 +23,11 @@ from segkit.errors import InputError
         (["p1/t1.nii", "p1/seg.nii"], r"files in folders below, such as p1/seg\.nii. List the files in a CSV file"),
         (
             ["config.yaml", "plan.json", "training.csv"],
-            r"found the folder of a training or a study. To go on with it: segkit train run_dir=\S+ --resume",
+            r"found the folder of a training. To go on with it: segkit train run_dir=\S+ --resume",
+        ),
+        (
+            ["config.yaml", "plan.json", "folds.json"],
+            "found the folder of a study. To go on with it, repeat the command that started it",
         ),
         ([], "found none of them in this folder. Arrange the files in one of these ways"),
     ],
@@ -39,7 +43,7 @@ def test_way_on(tmp_path: Path, files: list[str], message: str) -> None:
 @pytest.mark.parametrize("name", ["images", "labelsTr"])
 def test_half_of_a_dataset(tmp_path: Path, name: str) -> None:
     (tmp_path / "scans" / name).mkdir(parents=True)
-    (tmp_path / "scans" / name / "a.nii").touch()
+    (tmp_path / "scans" / {"images": "labels", "labelsTr": "imagesTr"}[name]).mkdir()
     with pytest.raises(InputError, match=r"Give the folder that holds both: .*scans\.$"):
         read_dataset(tmp_path / "scans" / name)
 
