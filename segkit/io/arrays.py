@@ -43,7 +43,7 @@ def volume_of_array(
         raise InputError(
             WHERE,
             expected="a value of each voxel",
-            found=f"{np.ma.count_masked(array)} masked ones",
+            found=f"{np.count_nonzero(np.ma.getmaskarray(array))} masked ones",
             remedy="Say what stands there, for example array.filled(0).",
         )
     voxels = _with_channels(np.asarray(array), channels)
