@@ -106,11 +106,12 @@ def surface_distances(
 def surface(mask: Mask, annotated: Mask | None = None) -> Mask:
     """Return the voxels of ``mask`` that share a face with a voxel outside it or with the edge of the array.
 
-    With ``annotated`` only annotated voxels count as outside, and the edge of the array only behind a voxel whose
-    neighbor on the other side is annotated.
+    With ``annotated``, within which ``mask`` lies, only annotated voxels count as outside, and the edge of the array
+    only behind a voxel whose neighbor on the other side is annotated.
 
-    >>> surface(np.ones((3, 3), bool)).sum(), surface(np.ones((3, 3), bool), np.eye(3) > 0).sum()
-    (8, 0)
+    >>> row = np.array([[False] * 3, [True] * 3, [False] * 3])
+    >>> np.argwhere(surface(row)).tolist(), np.argwhere(surface(row, annotated=row)).tolist()
+    ([[1, 0], [1, 1], [1, 2]], [[1, 0], [1, 2]])
     """
     if annotated is None:
         return np.asarray(mask & ~ndimage.binary_erosion(mask))
