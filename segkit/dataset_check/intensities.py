@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segkit.dataset_check.measured_dataset import MeasuredDataset
 from segkit.dataset_check.problem import Problem, warnings_of
@@ -15,6 +16,7 @@ from segkit.planning.schemes import scheme_of
 from segkit.preprocessing.ct_values import (
     NOTHING,
     Reference,
+    air_warning,
     ct_warning,
     looks_like_ct,
     other_modality_warning,
@@ -29,9 +31,6 @@ APART_HU = 500.0
 """Between the medians of one label in two CT scans; a wrong offset makes about 1024."""
 SPREADS = 5
 """Median absolute deviations over the cases that a label's median must be apart, too."""
-SHARED_AIR = -800.0
-"""HU; where most cases reach lower, one that stays above NO_AIR is cut off or scaled."""
-NO_AIR = -200.0
 
 
 def unnamed_ct(measured: MeasuredDataset) -> Iterator[Problem]:
@@ -84,18 +83,10 @@ def _ct_warnings(channels: Sequence[ChannelFacts], cases: Sequence[CaseFacts]) -
     for case, facts, others in zip(cases, channels, _references(channels), strict=True):
         absolute = ct_warning(facts.lowest, facts.highest)
         relative = ct_warning(facts.lowest, facts.highest, others)
-        warning = relative or absolute or _without_air(facts, others)
+        warning = relative or absolute or air_warning(facts.lowest, facts.highest, others)
         if warning:
             found[case.id] = warning
     return found
-
-
-def _without_air(facts: ChannelFacts, others: Reference) -> str | None:
-    if not others.scans or facts.lowest == facts.highest:
-        return None
-    if facts.lowest <= NO_AIR or others.scans.lowest[1] > SHARED_AIR:
-        return None
-    return f"the values go from {_values(facts)}{others.words}. Are they scaled or cut off?"
 
 
 def _odd_labels(cases: Sequence[CaseFacts], channel: int) -> dict[str, str]:
@@ -130,9 +121,18 @@ def _references(channels: Sequence[ChannelFacts]) -> Iterator[Reference]:
         if len(channels) < LEAST_CASES:
             yield NOTHING
             continue
-        (low, low_highest), (high_lowest, high) = np.percentile(np.delete(ends, case, axis=0), MIDDLE, axis=0)
+        (low, low_highest), (high_lowest, high) = _middle(np.delete(ends, case, axis=0))
         lowest, highest = (float(low), float(high_lowest)), (float(low_highest), float(high))
         yield Reference(OTHERS, scans=ChannelRange(lowest, highest))
+
+
+def _middle(ends: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the percentiles MIDDLE (2, 2) of the lowest and highest values (N, 2), each the value of some case.
+
+    Interpolation would give an end between a CT and another modality, which no case has.
+    """
+    middle: NDArray[np.float64] = np.percentile(ends, MIDDLE, axis=0, method="inverted_cdf")
+    return middle
 
 
 def _like_ct(facts: ChannelFacts) -> bool:

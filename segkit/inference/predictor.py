@@ -185,7 +185,7 @@ class Predictor:
         with stopwatch("prepare"):
             straight, lean = straightened(volume, name)
             parts = prepare_parts(straight, plan, where=name)
-            unusual = scan_warnings(parts.grid, plan, parts.normalizers, plan.training)
+            unusual = scan_warnings(parts.grid, plan, parts.normalizers, plan.training, corner=parts.corner)
             self._warn(unusual, name)
             image = WatchedScan(parts, stopwatch, plan.patch, self.overlap)
         box = None

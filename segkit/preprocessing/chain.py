@@ -87,6 +87,8 @@ class ScanParts:
     way_back: WayBack
     grid: Grid
     """Of the scan before it was cropped, in RAS+ order."""
+    corner: tuple[float, ...]
+    """Value of each channel in a corner of that scan: that of the constant border, where one was cut away."""
 
     @property
     def shape(self) -> Shape:
@@ -122,7 +124,7 @@ def prepare(volume: Volume, plan: Plan, *, where: str | Path = "scan", max_memor
         OutOfMemoryError: a grid at the plan's spacing that is too large.
     """
     parts = prepare_parts(volume, plan, where=where)
-    for warning in scan_warnings(parts.grid, plan, parts.normalizers):
+    for warning in scan_warnings(parts.grid, plan, parts.normalizers, corner=parts.corner):
         log.warning("%s: %s", where, warning)
     if parts.shape != parts.way_back.cropped_shape:
         _require_memory(parts, volume, where, max_memory)
@@ -143,7 +145,9 @@ def prepare_parts(volume: Volume, plan: Plan, *, where: str | Path = "scan") -> 
     voxels = turned.array[:, *box]
     shape = turned.with_array(voxels).grid.shape
     way_back = WayBack(axis_map, volume.grid.shape, box, shape, grid_shape(shape, turned.spacing, plan.spacing))
-    parts = ScanParts(voxels, kept, normalizers(voxels, plan.channels, kept, where=where), way_back, turned.grid)
+    measured = normalizers(voxels, plan.channels, kept, where=where)
+    corner = tuple(float(value) for value in np.asarray(turned.array[:, 0, 0, 0]))
+    parts = ScanParts(voxels, kept, measured, way_back, turned.grid, corner)
     if math.prod(parts.shape) > ABSURD * math.prod(shape):
         _require_memory(parts, volume, where, None)
         _check_number(parts, volume, where)

@@ -15,6 +15,10 @@ BELOW_WATER = -100.0
 """HU; a CT that reaches lower holds fat or air."""
 NEAR_AIR = (-1200.0, -800.0)
 """HU; air has -1000."""
+SHOWS_AIR = -500.0
+"""HU; the lowest value of a CT that shows air is not above it, although interpolation and noise raise it."""
+NO_AIR = -200.0
+"""HU; a CT whose lowest value is above it shows no air: fat, the next in line, has about -100."""
 BELOW_MR = -500.0
 """Lower values are rare in other modalities than CT."""
 LEAST_HU = -5000.0
@@ -77,6 +81,23 @@ def ct_warning(lowest: float, highest: float, reference: Reference = NOTHING) ->
     if labelled and (highest < labelled[0] or lowest > labelled[1]):
         return f"{found}, and none is in the range of {reference.source}{reference.words}"
     return _unlike_scans(lowest, found, reference)
+
+
+def air_warning(lowest: float, highest: float, reference: Reference) -> str | None:
+    """Return a question where a scan has no value as low as air and all scans of the reference have; else None.
+
+    The scan may be a CT that was cropped inside the body, or another modality: the values do not tell which.
+    Return None for a constant channel, which other warnings are about.
+    """
+    scans = reference.scans
+    if scans is None or scans.lowest[1] > SHOWS_AIR or lowest <= NO_AIR or lowest == highest:
+        return None
+    low, high = scans.lowest
+    usual = f"{low:.6g}" if low == high else _to(low, high)
+    return (
+        f"the lowest value is {lowest:.6g}; {reference.source} reach {usual}."
+        " Is this scan a CT in Hounsfield units, and does it show air?"
+    )
 
 
 def other_modality_warning(lowest: float, highest: float, reference: Reference, *, whole: bool) -> str | None:

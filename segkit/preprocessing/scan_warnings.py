@@ -7,7 +7,7 @@ from itertools import zip_longest
 
 from segkit.plan_ranges import ChannelRange, DataRanges, Range
 from segkit.plans import Plan
-from segkit.preprocessing.ct_values import Reference, ct_warning, other_modality_warning
+from segkit.preprocessing.ct_values import Reference, air_warning, ct_warning, other_modality_warning
 from segkit.preprocessing.intensity import Normalizer
 from segkit.volume import Grid
 
@@ -21,13 +21,21 @@ TRAINING = "the training data"
 _PLANES = ("x (sagittal)", "y (coronal)", "z (axial)")
 
 
-def scan_warnings(grid: Grid, plan: Plan, found: Sequence[Normalizer], training: DataRanges | None = None) -> list[str]:
+def scan_warnings(
+    grid: Grid,
+    plan: Plan,
+    found: Sequence[Normalizer],
+    training: DataRanges | None = None,
+    *,
+    corner: Sequence[float] = (),
+) -> list[str]:
     """Everything that is unusual about a scan for a plan, and against the ``training`` data where it is given.
 
-    ``grid`` is the scan's, turned to RAS+.
+    ``grid`` is the scan's, turned to RAS+. ``corner`` holds the value of each channel in the scan's corner, which is
+    that of its constant border where one was cut away; without it, a scan is taken to have no such border.
     """
     geometry = _geometry(grid, plan, training) if training else ()
-    warnings = [*_slices(grid, plan), *_constant_channels(found), *geometry, *_values(found, training)]
+    warnings = [*_slices(grid, plan), *_constant_channels(found), *geometry, *_values(found, training, corner)]
     return [warning for warning in warnings if warning]
 
 
@@ -56,10 +64,10 @@ def _geometry(grid: Grid, plan: Plan, training: DataRanges) -> Iterator[str | No
         yield size_warning(size, training.size, axes, plan.unit)
 
 
-def _values(found: Sequence[Normalizer], training: DataRanges | None) -> Iterator[str]:
+def _values(found: Sequence[Normalizer], training: DataRanges | None, corner: Sequence[float]) -> Iterator[str]:
     ranges = training.channels if training else ()
-    for each, scans in zip_longest(found, ranges[: len(found)]):
-        warning = values_warning(each, scans)
+    for each, scans, value in zip_longest(found, ranges[: len(found)], corner):
+        warning = values_warning(each, scans, corner=value)
         if warning:
             yield f"channel {each.channel.name}: {warning}"
 
@@ -101,11 +109,17 @@ def own_slice_axis(grid: Grid, plan: Plan) -> int | None:
     return coarsest if thick else None
 
 
-def values_warning(found: Normalizer, scans: ChannelRange | None) -> str | None:
-    """Say how the values of a channel differ from those of the training data; None if they may belong to it."""
+def values_warning(found: Normalizer, scans: ChannelRange | None, *, corner: float | None = None) -> str | None:
+    """Say how the values of a channel differ from those of the training data; None if they may belong to it.
+
+    ``corner`` is the channel's value in the scan's corner.
+    """
     channel = found.channel
     if channel.scheme == "ct":
-        return ct_warning(found.lowest, found.highest, Reference(TRAINING, (channel.lower, channel.upper), scans))
+        reference = Reference(TRAINING, (channel.lower, channel.upper), scans)
+        # The training scans were measured with the constant border that is cut away before a scan is normalized.
+        lowest = found.lowest if corner is None else min(found.lowest, corner)
+        return ct_warning(found.lowest, found.highest, reference) or air_warning(lowest, found.highest, reference)
     if channel.scheme == "zscore":
         return other_modality_warning(found.lowest, found.highest, Reference(TRAINING, scans=scans), whole=True)
     return None

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -17,6 +18,7 @@ from PIL import Image
 
 from segkit.bundle import read_bundle, write_bundle
 from segkit.cli import main
+from segkit.plan_ranges import ChannelRange, DataRanges
 from segkit.plans import Plan
 
 FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"
@@ -189,6 +191,23 @@ def test_an_input_is_never_overwritten(
             assert main(["predict", scan, "-o", output, "--overwrite", *MODEL]) == 2
             assert "is an input and is never overwritten" in capsys.readouterr().err
     assert Path("a.nii.gz").read_bytes() == content
+
+
+def test_an_mr_for_a_model_of_ct_is_said_in_the_log_the_record_and_the_table(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frozen = read_bundle(FROZEN)
+    air, anything = ChannelRange((-1024.0, -990.0), (100.0, 3071.0)), ((1.0, 1000.0),) * 3
+    training = DataRanges(12, anything, anything, (air,), {})  # type: ignore[arg-type]
+    write_bundle("ct", replace(frozen.plan, training=training), {"name": "ct"}, {"0": frozen.state("0")})
+    save("in/a.nii")
+    assert main(["predict", "in", "-o", "out", "--stats", "-m", "ct"]) == 0
+    expected = "channel CT: the lowest value is -100; the training data reach -1024 to -990. Is this scan a CT"
+    assert expected in capsys.readouterr().err
+    (warning,) = json.loads(Path("out/a.nii.gz.json").read_text())["scan_warnings"]
+    assert warning.startswith(expected)
+    rows = list(csv.DictReader(Path("out/stats.csv").read_text().splitlines()))
+    assert {row["scan_warnings"] for row in rows} == {warning}
 
 
 def test_an_input_is_not_overwritten_by_a_picture(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -53,7 +53,8 @@ def test_other_values_do_not_look_like_ct(measured: Callable, low: float, high: 
         ((0, 4095), "none is below 0; the other cases go from -1024 to 3071. Is an offset, such as -1024, missing"),
         ((-1.024, 3.071), "too narrow for Hounsfield units: they seem to be scaled"),
         ((0, 255), "as in a picture of 8 bits"),
-        ((-102.4, 307.1), "Are they scaled or cut off"),
+        ((-102.4, 307.1), "the lowest value is -102.4; the other cases reach -1024. Is this scan a CT"),
+        ((-47, 833), "the lowest value is -47; the other cases reach -1024. Is this scan a CT"),
         ((-10240, 30710), "lower than any Hounsfield unit"),
     ],
 )
@@ -61,6 +62,19 @@ def test_one_ct_with_other_values(measured: Callable, ends: tuple[float, float],
     (problem,) = ct_values(measured(scans(SCAN, SCAN, ends, SCAN, SCAN), channel="CT"))
     assert problem.case == "c2"
     assert re.search(said, problem.message)
+
+
+def test_two_mr_among_ct(measured: Callable) -> None:
+    """A quarter of the other cases may be wrong as well."""
+    ends = (SCAN, (-47, 833), (-990, 1500), (-31.5, 700), (-1000, 1800))
+    problems = list(ct_values(measured(scans(*ends), channel="CT")))
+    assert [problem.case for problem in problems] == ["c1", "c3"]
+    assert "the lowest value is -47; the other cases reach -1024 to -990. Is this scan a CT" in problems[0].message
+
+
+def test_ct_of_which_many_show_no_air(measured: Callable) -> None:
+    assert list(ct_values(measured(scans(SCAN, (-150, 900), SCAN, (-120, 1100)), channel="CT"))) == []
+    assert list(ct_values(measured(scans(SCAN, (-480, 900), (-300, 900), (-120, 1100)), channel="CT"))) == []
 
 
 def test_an_offset_in_all_cases_is_said_once(measured: Callable) -> None:

@@ -130,8 +130,14 @@ def as_ct(made: Made, random: Random) -> Made:
     return generated.ct(random, made.id)
 
 
+def as_mr_values(image: np.ndarray) -> np.ndarray:
+    """From -47, as interpolation leaves it, to about 800."""
+    return (image + 1024) * np.float32(0.7) - 47
+
+
 FAULTS: dict[str, Fault] = {
     "a CT without its name": Fault(changed("ct", lambda made, _: made, channel="image"), r"dataset\.channels=\[CT\]"),
+    "an MR among CT": Fault(changed("ct", values(as_mr_values)), "Is this scan a CT in Hounsfield units"),
     "a CT among MR": Fault(changed("mr", as_ct), "look like CT"),
     "one CT without its offset": Fault(changed("ct", values(lambda a: a + 1024)), "none is below 0"),
     "all CT without their offset": Fault(changed("ct", values(lambda a: a + 1024), every=True), "none is below 0"),
@@ -281,6 +287,7 @@ def voxels_of(path: Path) -> np.ndarray:
 SCAN_FAULTS: dict[str, tuple[str, Callable[[Made, Random], Made], str]] = {
     "a CT without its offset": ("ct", values(lambda a: a + 1024), "none is below 0"),
     "a scaled CT": ("ct", values(lambda a: a / np.float32(1000)), "too narrow"),
+    "an MR for a model of CT": ("ct", values(as_mr_values), "the training data reach .* Is this scan a CT"),
     "a CT for a model of MR": ("mr", as_ct, "look like CT"),
     "edges about 10 times too long": ("mr", scaled_edges(8.5), "voxels of"),
     "a scan in metres": ("mr", scaled_edges(0.001), "voxels of"),

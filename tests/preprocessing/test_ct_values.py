@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from segkit.bundle import read_bundle
 from segkit.inference.predictor import Predictor
 from segkit.io import read_labels, read_volume
+from segkit.plan_ranges import ChannelRange
 from segkit.plans import ChannelPlan
 from segkit.preprocessing.intensity import Normalizer, normalizers
 from segkit.preprocessing.scan_warnings import values_warning
@@ -96,3 +97,14 @@ def test_no_warning_for_what_a_model_was_trained_on(data_root: Path, scan: str, 
         lower, upper = np.percentile(volume.array[array == value], (0.5, 99.5))
         channel = ChannelPlan("CT", "ct", lower=float(lower), upper=float(upper))
         assert warned(normalizers(volume.array, [channel])) == []
+
+
+@pytest.mark.parametrize(
+    ("scan", "odd"),
+    [("ct/example_ct.nii.gz", False), ("ct_chest/CTChest4.nrrd", False), ("ct/example_mr_sm.nii.gz", True)],
+)
+def test_an_mr_is_told_from_ct(data_root: Path, scan: str, odd: bool) -> None:
+    (found,) = normalizers(read_volume(data_root / scan).array, [SOFT])
+    warning = values_warning(found, ChannelRange((-1100.0, -990.0), (1207.0, 3071.0)))
+    assert ("the lowest value is -47; the training data reach -1100 to -990" in (warning or "")) == odd
+    assert (warning is None) != odd

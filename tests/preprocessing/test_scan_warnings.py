@@ -85,7 +85,7 @@ def data_ranges(edges: Any = ((1.0, 1.0),) * 3, low: Any = (0.0, 0.0), high: Any
 def compared(array: Any, edges: tuple[float, float, float], training: DataRanges, its: Plan | None = None) -> list[str]:
     its = its or plan()
     parts = prepare_parts(Volume(array, np.diag([*edges, 1.0])), its)
-    return scan_warnings(parts.grid, its, parts.normalizers, training)
+    return scan_warnings(parts.grid, its, parts.normalizers, training, corner=parts.corner)
 
 
 def ramp(low: float, high: float, shape: Shape = (50, 50, 50)) -> Any:
@@ -127,3 +127,29 @@ def test_a_ct_without_its_offset_for_a_model_of_bones() -> None:
     assert compared(ramp(0, 4095), (1, 1, 1), data_ranges(low=(0.0, 0.0)), its) == []
     (warning,) = compared(ramp(-1024, 3071), (1, 1, 1), data_ranges(low=(0.0, 0.0)), its)
     assert "but the training data have no value below 0" in warning
+
+
+def organs() -> Plan:
+    return replace(plan(), channels=(ChannelPlan("CT", "ct", lower=-80, upper=240, mean=60, std=40),))
+
+
+def test_an_mr_for_a_model_of_ct() -> None:
+    """Interpolation leaves an MR a few values below 0, so it is not the lack of these that tells it."""
+    assert compared(ramp(-47, 833), (1, 1, 1), data_ranges(low=(-1024.0, -990.0)), organs()) == [
+        "channel CT: the lowest value is -47; the training data reach -1024 to -990."
+        " Is this scan a CT in Hounsfield units, and does it show air?"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lowest", "usual"), [(-1000, -500), (-450, -990), (-200, -990), (-47, -499)], ids=["air", "noise", "gas", "crops"]
+)
+def test_ct_that_may_belong_to_the_training(lowest: float, usual: float) -> None:
+    assert compared(ramp(lowest, 833), (1, 1, 1), data_ranges(low=(-1024.0, usual)), organs()) == []
+
+
+def test_a_border_of_air_that_is_cut_away_counts() -> None:
+    """The training data were measured with theirs."""
+    array = np.full((1, 52, 52, 52), -1024.0)
+    array[:, 1:-1, 1:-1, 1:-1] = ramp(-47, 833)
+    assert compared(array, (1, 1, 1), data_ranges(low=(-1024.0, -990.0)), replace(organs(), crop_to_content=True)) == []
