@@ -204,7 +204,7 @@ def test_an_mr_for_a_model_of_ct_is_said_in_the_log_the_record_and_the_table(
     assert main(["predict", "in", "-o", "out", "--stats", "-m", "ct"]) == 0
     expected = "channel CT: the lowest value is -100; the training data reach -1024 to -990. Is this scan a CT"
     assert expected in capsys.readouterr().err
-    (warning,) = json.loads(Path("out/a.nii.gz.json").read_text())["scan_warnings"]
+    (warning,) = json.loads(Path("out/a.json").read_text())["scan_warnings"]
     assert warning.startswith(expected)
     rows = list(csv.DictReader(Path("out/stats.csv").read_text().splitlines()))
     assert {row["scan_warnings"] for row in rows} == {warning}

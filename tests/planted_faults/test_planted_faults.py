@@ -236,7 +236,9 @@ def test_check_says_each_fault(name: str, tmp_path: Path) -> None:
     assert said(FAULTS[name].said, checked(data))
 
 
-@pytest.mark.parametrize("name", ["a CT without its name", "masks of 255 and of 1", "an unknown label"])
+@pytest.mark.parametrize(
+    "name", ["an MR among CT", "a CT without its name", "masks of 255 and of 1", "an unknown label"]
+)
 def test_training_says_a_fault(name: str, tmp_path: Path, trained: Callable) -> None:
     found_by_check_and_training(name, 2, tmp_path, trained)
 
