@@ -76,6 +76,15 @@ def frames_of(instance: Instance) -> list[Frame]:
     ]
 
 
+def along_normal(frames: Sequence[Frame]) -> NDArray[np.intp]:
+    """Return the order of frames along the normal of the first; as they are where some have no place."""
+    first = frames[0]
+    if first.orientation is None or any(frame.position is None for frame in frames):
+        return np.arange(len(frames))
+    places = np.array([frame.position for frame in frames])
+    return np.argsort(places @ np.cross(*first.orientation), kind="stable")
+
+
 def _frame(instance: Instance, index: int, places: Sequence[Dataset]) -> Frame:
     position = _numbers(instance, places, "ImagePositionPatient", 3)
     spacing = _numbers(instance, places, "PixelSpacing", 2)

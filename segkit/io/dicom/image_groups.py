@@ -6,7 +6,6 @@ passes may share it, one image at each position, and would make a regular stack 
 
 from __future__ import annotations
 
-import itertools
 import re
 import shlex
 from collections import Counter, defaultdict
@@ -19,8 +18,9 @@ from numpy.typing import NDArray
 
 from segkit.errors import InputError, UsageError
 from segkit.io.dicom.elements import Value
-from segkit.io.dicom.frames import Frame
+from segkit.io.dicom.frames import Frame, along_normal
 from segkit.io.dicom.properties import PROPERTIES, SEVERAL, Property
+from segkit.io.dicom.repeats import REPEAT, alternates
 
 ANY = "any"
 """In place of a value: the property is not looked at."""
@@ -30,7 +30,7 @@ _LEAST_PLACES = 3
 """Positions of a scan that cannot be used, by which it is told from a localizer."""
 _LISTED = 12
 """Groups that a message lists."""
-_WORDS = {each.word: each for each in PROPERTIES}
+_WORDS = {each.word: each for each in (*PROPERTIES, REPEAT)}
 
 
 class MixedImages(InputError):
@@ -39,7 +39,7 @@ class MixedImages(InputError):
 
 @dataclass(frozen=True)
 class Selection:
-    """The images of a series that have certain values, by the words of `PROPERTIES`."""
+    """The images of a series that have certain values, by the words of `PROPERTIES` and `REPEAT`."""
 
     criteria: tuple[tuple[str, str], ...] = ()
 
@@ -153,16 +153,43 @@ def check_alike(
     """
     columns = [_Column(each, each.values(frames)) for each in PROPERTIES if each.word not in selection.waived]
     varied = [column for column in columns if column.varies]
-    order = _along_normal(frames)
+    order = along_normal(frames)
     shared = _sharing_a_place(frames)
     wrong = [column for column in varied if _splits(column, order, shared)]
     if not _apart(wrong, shared):
-        wrong += [column for column in varied if column.of.rule == "free" and _differs(column, shared)]
+        free = [column for column in varied if column.of.rule == "free" and _differs(column, shared)]
+        repeat = [] if REPEAT.word in selection.waived else _repeat(frames, series)
+        wrong += _fewer_groups(wrong, free, repeat, shared)
     if any(column.of.word == "type" for column in wrong):
         wrong = [column for column in wrong if column.of.word != "flags"]
     if wrong:
         raise _mixed(frames, [_shown(column.of, frames, series) for column in wrong], where, number, selection)
     return tuple(_change(column) for column in varied if _is_said(column))
+
+
+def _repeat(frames: Sequence[Frame], series: Sequence[Frame]) -> list[_Column]:
+    """Return the numbers in time of images in one place, where all are known and there are several."""
+    numbers = dict(zip(series, REPEAT.values(series), strict=True))
+    column = _Column(REPEAT, [numbers[frame] for frame in frames])
+    return [column] if column.varies and None not in column.values else []
+
+
+def _fewer_groups(
+    wrong: list[_Column], free: list[_Column], repeat: list[_Column], shared: Sequence[Sequence[int]]
+) -> list[_Column]:
+    """Return what tells images in one place from each other: properties that may differ, or their order in time.
+
+    Where times differ from slice to slice, each image would be a group of its own by them.
+    """
+    if not repeat or not _apart([*wrong, *repeat], shared):
+        return free
+    fewer = _count([*wrong, *repeat]) < _count([*wrong, *free])
+    return repeat if fewer or not _apart([*wrong, *free], shared) else free
+
+
+def _count(columns: Sequence[_Column]) -> int:
+    """Return the number of groups that these properties make."""
+    return len(set(zip(*(column.values for column in columns), strict=True)))
 
 
 def _shown(of: Property, frames: Sequence[Frame], series: Sequence[Frame]) -> tuple[Property, list[str]]:
@@ -185,7 +212,7 @@ def _splits(column: _Column, order: NDArray[np.intp], shared: Sequence[Sequence[
     """Return whether images with different values of this property cannot be one volume."""
     if column.of.rule in ("equal", "free"):
         return column.of.rule == "equal"
-    return _differs(column, shared) or _alternates([column.values[index] for index in order])
+    return _differs(column, shared) or alternates([column.values[index] for index in order])
 
 
 def _differs(column: _Column, shared: Sequence[Sequence[int]]) -> bool:
@@ -197,24 +224,6 @@ def _apart(columns: Sequence[_Column], shared: Sequence[Sequence[int]]) -> bool:
     """Return whether these properties tell all images in one place from each other."""
     keys = [{tuple(column.values[index] for column in columns) for index in group} for group in shared]
     return all(len(key) == len(group) for key, group in zip(keys, shared, strict=True))
-
-
-def _alternates(values: Sequence[Value]) -> bool:
-    """Return whether a value comes back after another one.
-
-    >>> _alternates([1, 1, 2]), _alternates([1, 2, 1])
-    (False, True)
-    """
-    runs = 1 + sum(before != after for before, after in itertools.pairwise(values))
-    return runs > len(set(values))
-
-
-def _along_normal(frames: Sequence[Frame]) -> NDArray[np.intp]:
-    first = frames[0]
-    if first.orientation is None or any(frame.position is None for frame in frames):
-        return np.arange(len(frames))
-    places = np.array([frame.position for frame in frames])
-    return np.argsort(places @ np.cross(*first.orientation), kind="stable")
 
 
 def _sharing_a_place(frames: Sequence[Frame]) -> list[list[int]]:

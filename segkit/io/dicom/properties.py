@@ -28,6 +28,7 @@ _CONTRASTS = {
 _FRAME_TYPES = tuple(f"{kind}FrameTypeSequence" for kind in ("MRImage", "CTImage", "PET"))
 _DIFFUSION = "MRDiffusionSequence"
 _HEART = "CardiacSynchronizationSequence"
+TRIGGER_TIME = (f"{_HEART}.NominalCardiacTriggerDelayTime", "TriggerTime")
 _B_VALUES = (
     ("SIEMENS MR HEADER", 0x0019, 0x0C),
     ("GEMS_PARM_01", 0x0043, 0x39),
@@ -260,12 +261,7 @@ PROPERTIES = (
         "in order",
     ),
     Property("reftime", "frame reference time", _numbers("FrameReferenceTime", tolerance=1), "quiet"),
-    Property(
-        "trigger",
-        "trigger time",
-        _numbers(f"{_HEART}.NominalCardiacTriggerDelayTime", "TriggerTime", tolerance=0.01),
-        "free",
-    ),
+    Property("trigger", "trigger time", _numbers(*TRIGGER_TIME, tolerance=0.01), "free"),
     Property("tr", "repetition time", _of("RepetitionTime"), "free"),
 )
 """In the order in which words are offered. A property that is not listed, such as the window, may differ."""

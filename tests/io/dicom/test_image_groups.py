@@ -282,6 +282,7 @@ MAGNITUDE, PHASE = (["ORIGINAL", "PRIMARY", word, "NONE"] for word in "MP")
         ("MRDiffusionSequence", {"DiffusionBValue": (0.0, 1000.0)}, "b=1000"),
         ("FrameContentSequence", {"TemporalPositionIndex": (1, 2)}, "time=2"),
         ("FrameContentSequence", {"StackID": ("1", "2")}, "stack=2"),
+        ("FrameContentSequence", {"FrameAcquisitionDateTime": ("20260101235959", "20260102000001")}, "repeat=2"),
         ("FrameContentSequence", {"FrameAcquisitionNumber": (1, 2)}, "acquisition=2"),
         ("MRModifierSequence", {"InversionTimes": (300.0, 900.0)}, "ti=900"),
         ("MRTimingAndRelatedParametersSequence", {"FlipAngle": (5.0, 20.0)}, "flip=20"),
