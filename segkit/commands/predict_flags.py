@@ -79,7 +79,11 @@ def _add_computing(parser: Parser) -> None:
     group.add_argument(
         "--locate", metavar="MODEL", help="a coarse model of the same labels: it finds the box to compute in"
     )
-    group.add_argument("--max-memory", metavar="SIZE", help="of the process, such as 4GB: changes how, not what")
+    group.add_argument(
+        "--max-memory",
+        metavar="SIZE",
+        help="of the process, such as 4GB: changes how it is computed; results agree up to rounding",
+    )
     group.add_argument("--shard", metavar="I/N", help="take the I-th of N parts of the scans")
 
 

@@ -10,9 +10,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from segkit.errors import InputError
-from segkit.file_names import BESIDE, ENDING, READABLE, case_id, is_segmentation_file, listed, scan_paths, suffix_of
+from segkit.file_names import (
+    BESIDE,
+    ENDING,
+    READABLE,
+    case_id,
+    is_segmentation_file,
+    listed,
+    natural_key,
+    scan_paths,
+    suffix_of,
+)
 from segkit.inference.channels import ModelChannels
 from segkit.inference.scan import Scan
+from segkit.io.dicom.files import is_dicom_place
+from segkit.io.dicom.zips import ZIP
 from segkit.left_out import counted, folders_with_scans, foreign_scans, named
 
 log = logging.getLogger(__name__)
@@ -30,7 +42,29 @@ def scans_of_folder(folder: Path, channels: ModelChannels) -> list[Scan]:
     """
     paths = _without_segmentations(_without_own_outputs(scan_paths(folder)))
     _note_subfolders(folder)
-    return [*_by_channels(paths, channels), *(_foreign(path) for path in foreign_scans(folder, paths))]
+    foreign = [_foreign(path) for path in foreign_scans(folder, paths)]
+    return [*_by_channels(paths, channels), *foreign, *(_dicom(path) for path in _dicom_places(folder))]
+
+
+def _dicom_places(folder: Path) -> list[Path]:
+    """Return the zips and folders of DICOM beside scans of other formats, and the first of loose DICOM files."""
+    entries = sorted(
+        (path for path in folder.iterdir() if not path.name.startswith(".")), key=lambda path: natural_key(path.name)
+    )
+    places = [path for path in entries if is_dicom_place(path) and not list(path.glob("predictions*.json"))]
+    apart = [path for path in places if path.is_dir() or suffix_of(path) == ZIP]
+    return [*apart, *[path for path in places if path not in apart][:1]]
+
+
+def _dicom(path: Path) -> Scan:
+    """Return DICOM that is not read beside scans of other formats, counted and named like every other failure."""
+    problem = InputError(
+        path,
+        expected="scans of one kind in a folder: files such as .nii.gz, or DICOM",
+        found="DICOM beside scans of other formats",
+        remedy="Put DICOM folders, files and zips into a folder of their own.",
+    )
+    return Scan(path.name, (path,), problem=problem)
 
 
 def _foreign(path: Path) -> Scan:

@@ -48,6 +48,14 @@ def test_links_without_content_and_other_formats_fail_and_the_rest_goes_on(tmp_p
     assert "found the suffix '.mgz'. Convert the file" in outcomes["c.mgz"]["message"]
 
 
+def test_dicom_beside_scans_of_other_formats_fails_by_name(tmp_path: Path) -> None:
+    touch(tmp_path, "a.nii.gz", "study.zip", "slice1.dcm", "slice2.dcm", "notes.txt")
+    touch(tmp_path / "series", "slice1.dcm")
+    scans = {scan.id: scan.problem for scan in scans_of_folder(tmp_path, ONE)}
+    assert [name for name, problem in scans.items() if problem] == ["series", "study.zip", "slice1.dcm"]
+    assert "found DICOM beside scans of other formats" in str(scans["study.zip"])
+
+
 def test_a_pointer_of_git_annex_is_no_scan(tmp_path: Path) -> None:
     (tmp_path / "a.nii.gz").write_text("/annex/objects/MD5E-s1--a.nii.gz\n")
     with pytest.raises(InputError, match="found a pointer of git-annex without content"):
