@@ -21,11 +21,11 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
-from segkit.bundle import read_bundle
-from segkit.inference.engine import load_openvino, make_engine
-from segkit.inference.scorer import WindowScorer
+from segkit.bundle.bundle import read_bundle
+from segkit.inference.scoring.engine import load_openvino, make_engine
+from segkit.inference.scoring.window_scorer import WindowScorer
 from segkit.networks import build_network
-from segkit.plans import ChannelPlan, LayerPlan, NetworkPlan, Plan, StagePlan
+from segkit.plans.plan import ChannelPlan, LayerPlan, NetworkPlan, Plan, StagePlan
 
 CPU = torch.device("cpu")
 LABELS = 8

@@ -27,13 +27,13 @@ from clock import count_patches
 from torch.utils.data import DataLoader
 
 import segkit
-from segkit.config import AugmentConfig
-from segkit.dataset import Dataset
-from segkit.dataset_layouts import read_dataset
-from segkit.plans import plan_text, read_plan
-from segkit.preprocessing.store import PreparedCase, prepare_cases
-from segkit.training.losses import at_resolution
-from segkit.training.patches import PatchDataset, PatchNumbers, PatchRules
+from segkit.config.schema import AugmentConfig
+from segkit.dataset.dataset import Dataset
+from segkit.dataset.layouts import read_dataset
+from segkit.plans.plan import plan_text, read_plan
+from segkit.preprocessing.case_store import PreparedCase, prepare_cases
+from segkit.training.data.patches import PatchDataset, PatchNumbers, PatchRules
+from segkit.training.optimization.losses import at_resolution
 
 BATCH = 2
 FOREGROUND = 0.33

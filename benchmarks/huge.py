@@ -26,10 +26,10 @@ from nibabel.nifti1 import Nifti1Header
 from numpy.typing import NDArray
 from processes import resident_memory, run_measured
 
-from segkit.bundle import write_bundle
-from segkit.memory import parse_size
+from segkit.bundle.bundle import write_bundle
 from segkit.networks import build_network
-from segkit.plans import ChannelPlan, LayerPlan, NetworkPlan, Plan, StagePlan
+from segkit.plans.plan import ChannelPlan, LayerPlan, NetworkPlan, Plan, StagePlan
+from segkit.units import parse_size
 
 FEATURES = (4, 8, 16)
 LABELS = 5

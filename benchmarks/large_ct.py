@@ -28,10 +28,10 @@ import torch
 from processes import Run, anonymous_memory, resident_memory, run_measured
 from scipy import ndimage
 
-from segkit.bundle import write_bundle
+from segkit.bundle.bundle import write_bundle
 from segkit.io import read_volume, write_image
 from segkit.networks import build_network
-from segkit.plans import ChannelPlan, LayerPlan, NetworkPlan, Plan, StagePlan
+from segkit.plans.plan import ChannelPlan, LayerPlan, NetworkPlan, Plan, StagePlan
 from segkit.volume import Grid, Volume
 
 PEER = Path(__file__).with_name("peer_predict.py")

@@ -22,16 +22,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from segkit.bundle import read_bundle
-from segkit.config_file import read_config
-from segkit.dataset import Case
-from segkit.dataset_plan import open_dataset
+from segkit.bundle.bundle import read_bundle
+from segkit.config.run_file import read_config
+from segkit.dataset.dataset import Case
 from segkit.evaluation.overlap import dice
 from segkit.inference import Predictor
 from segkit.io import read_case
 from segkit.io.labels import read_labels
-from segkit.plans import Plan
-from segkit.training.split import split_cases
+from segkit.planning.plan_dataset import open_dataset
+from segkit.plans.plan import Plan
+from segkit.training.data.split import split_cases
 from segkit.volume import Volume
 
 HEADINGS = ("case", "", "box", "windows", "CPU s", "of whole", "clock s", "of it locating", "Dice", "lost voxels")

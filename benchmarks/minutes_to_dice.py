@@ -36,10 +36,10 @@ from nnunet_copy import bring_back, file_ending, write_copy
 from processes import PeakMemory
 
 import segkit
-from segkit.config import load
-from segkit.dataset import Dataset
-from segkit.dataset_plan import open_dataset
-from segkit.training.split import Split, split_cases
+from segkit.config.compose import load
+from segkit.dataset.dataset import Dataset
+from segkit.planning.plan_dataset import open_dataset
+from segkit.training.data.split import Split, split_cases
 
 FOLD = 0
 

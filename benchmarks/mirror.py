@@ -16,8 +16,8 @@ from pathlib import Path
 from statistics import mean
 
 import segkit
-from segkit.bundle import read_bundle
-from segkit.plans import Plan
+from segkit.bundle.bundle import read_bundle
+from segkit.plans.plan import Plan
 
 Score = dict[str, float]
 

@@ -16,8 +16,8 @@ import torch
 from device_clock import seconds_of
 from torch import Tensor, nn
 
-from segkit.networks.group_norm import GroupNorm
-from segkit.training.compute import keep_freed_memory
+from segkit.networks.kernels.group_norm import GroupNorm
+from segkit.training.compute.device import keep_freed_memory
 
 SHAPES = ((16, (40, 56, 40)), (32, (20, 28, 20)), (64, (10, 14, 10)), (32, (64, 64, 64)))
 Edges = tuple[int, int, int]

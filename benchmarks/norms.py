@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import mean
 
 import segkit
-from segkit.bundle import read_bundle
+from segkit.bundle.bundle import read_bundle
 
 Score = dict[str, float]
 

@@ -20,11 +20,11 @@ from statistics import mean
 import numpy as np
 
 import segkit
-from segkit.dataset_layouts import read_dataset
+from segkit.dataset.layouts import read_dataset
+from segkit.dataset.phantom import LABELS, phantom_case
 from segkit.evaluation.overlap import dice
 from segkit.io import read_labels, read_volume, write_image, write_labels
-from segkit.phantom import LABELS, phantom_case
-from segkit.training.split import split_cases
+from segkit.training.data.split import split_cases
 from segkit.volume import Volume
 
 IGNORE = 9

@@ -27,9 +27,9 @@ import torch
 from peer_nnunet import let_torchvision_load
 from torch import Tensor, nn
 
-from segkit.bundle import read_bundle
-from segkit.networks.mode import LAYOUTS, Mode, network_to_layout
-from segkit.plans import Plan
+from segkit.bundle.bundle import read_bundle
+from segkit.networks.precision import LAYOUTS, Mode, network_to_layout
+from segkit.plans.plan import Plan
 
 OVERLAP = 0.5
 FOLD, CONFIGURATION, TRAINER = 0, "3d_fullres", "nnUNetTrainer"

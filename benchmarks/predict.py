@@ -25,7 +25,7 @@ from statistics import median
 
 from processes import run_measured, shared_out_memory
 
-from segkit.file_names import case_id
+from segkit.files.names import case_id
 
 PEER = Path(__file__).with_name("peer_predict.py")
 NNUNET = "nnU-Net"

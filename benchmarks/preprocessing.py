@@ -25,10 +25,10 @@ from nnunet_copy import file_ending, write_copy
 from processes import PeakMemory
 
 import segkit
-from segkit.config import load
-from segkit.dataset_plan import measured_plan, open_dataset
-from segkit.preprocessing.store import prepare_cases
-from segkit.training.split import split_cases
+from segkit.config.compose import load
+from segkit.planning.plan_dataset import measured_plan, open_dataset
+from segkit.preprocessing.case_store import prepare_cases
+from segkit.training.data.split import split_cases
 
 FOLD = 0
 Figures = tuple[float, float, float]

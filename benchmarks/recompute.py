@@ -22,9 +22,9 @@ import torch
 from train_step import CLASSES, loss_of, plan_of
 
 from segkit.networks import build_network
-from segkit.networks.mode import Mode, network_to_layout
-from segkit.networks.recompute import recomputing
-from segkit.training.compute import give_freed_memory_back, keep_freed_memory
+from segkit.networks.kernels.recompute import recomputing
+from segkit.networks.precision import Mode, network_to_layout
+from segkit.training.compute.device import give_freed_memory_back, keep_freed_memory
 
 Edges = tuple[int, int, int]
 CASES: tuple[tuple[int, Edges, tuple[int, ...]], ...] = (

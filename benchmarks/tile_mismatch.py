@@ -19,16 +19,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-import segkit.sliding_window
-from segkit.bundle import read_bundle
-from segkit.config_file import read_config
-from segkit.dataset import Case
-from segkit.dataset_plan import open_dataset
+import segkit.sliding_window.scores
+from segkit.bundle.bundle import read_bundle
+from segkit.config.run_file import read_config
+from segkit.dataset.dataset import Case
 from segkit.inference.predictor import Predictor
 from segkit.io import read_case
 from segkit.io.labels import read_labels
-from segkit.training.split import split_cases
-from segkit.windows import gaussian_weights
+from segkit.planning.plan_dataset import open_dataset
+from segkit.sliding_window.windows import gaussian_weights
+from segkit.training.data.split import split_cases
 
 OVERLAPS = (0.0, 0.25, 0.5, 0.75)
 WEIGHTS = {"constant": lambda edges: torch.ones(*edges), "Gaussian": gaussian_weights}
@@ -47,7 +47,7 @@ def main() -> None:
     cases = split_cases(open_dataset(config), config.fold).validation
     print(f"| {' | '.join(HEADINGS)} |\n{'| --- ' * len(HEADINGS)}|", flush=True)
     for name, weights in WEIGHTS.items():
-        segkit.sliding_window.gaussian_weights = weights
+        segkit.sliding_window.scores.gaussian_weights = weights
         alone: dict[str, NDArray[np.integer]] = {}
         for overlap in OVERLAPS:
             rows = [_row(arguments, case, overlap, alone) for case in cases]

@@ -9,7 +9,8 @@ nnU-Net runs it on a CPU: eager, float32, contiguous. Without nnU-Net the ratio 
 that mode. Only the norm differs between segkit's networks: groups by the rule, 8 channels a group, instance, batch.
 
 On a GPU nnU-Net runs in float16 with a scaled loss, contiguous, and is compiled: with --compile that is a row of its
-own. segkit records forward pass, loss and backward pass and replays them (`segkit.training.step_loss`), another row.
+own. segkit records forward pass, loss and backward pass and replays them
+(`segkit.training.optimization.cuda_graph`), another row.
 cuDNN may try its algorithms (`torch.backends.cudnn.benchmark`) for all of them, and there is one more list: the share
 that the convolutions' operations of a step, counted forward and twice as many backward, have of what a matrix product
 of 8192 x 8192 bfloat16 numbers reaches on the same GPU.
@@ -28,11 +29,11 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from segkit.networks import build_network
-from segkit.networks.mode import LAYOUTS, Mode, network_to_layout
+from segkit.networks.precision import LAYOUTS, Mode, network_to_layout
 from segkit.planning.norm_groups import groups_for
-from segkit.plans import ChannelPlan, LayerPlan, NetworkPlan, Plan, StagePlan
-from segkit.training.compute import keep_freed_memory
-from segkit.training.step_loss import Loss, StepLoss, recorded
+from segkit.plans.plan import ChannelPlan, LayerPlan, NetworkPlan, Plan, StagePlan
+from segkit.training.compute.device import keep_freed_memory
+from segkit.training.optimization.cuda_graph import Loss, StepLoss, recorded
 
 CASES = (((40, 56, 40), (32, 64, 128, 256)), ((64, 64, 64), (32, 64, 128, 256, 320)))
 """Patch and channels of the stages, as nnU-Net plans them."""

@@ -12,16 +12,16 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from segkit._version import __version__ as __version__
+
 if TYPE_CHECKING:
-    from segkit.dataset_plan import plan
     from segkit.evaluation import evaluate
     from segkit.inference import load
     from segkit.inference.prediction import Prediction
     from segkit.io import read_volume, write_labels
+    from segkit.planning.plan_dataset import plan
     from segkit.training.run import train
     from segkit.volume import Volume
-
-__version__ = "0.1.0"
 
 __all__ = ["Prediction", "Volume", "evaluate", "load", "plan", "read_volume", "train", "write_labels"]
 
@@ -30,7 +30,7 @@ _HOMES = {
     "Volume": "segkit.volume",
     "evaluate": "segkit.evaluation",
     "load": "segkit.inference",
-    "plan": "segkit.dataset_plan",
+    "plan": "segkit.planning.plan_dataset",
     "read_volume": "segkit.io",
     "train": "segkit.training.run",
     "write_labels": "segkit.io",

@@ -18,11 +18,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
-import segkit
-import segkit.clock
+import segkit.progress
+from segkit._version import __version__
 from segkit.errors import InputError, OutOfMemoryError, SegkitError, UsageError, printable
-from segkit.processes import SIGNAL_CODES, ended_in_order
-from segkit.status_line import WIPE, StatusLine
+from segkit.files.processes import SIGNAL_CODES, ended_in_order
+from segkit.progress import WIPE, StatusLine
 
 VERBS: dict[str, tuple[str, str]] = {
     "demo": ("phantom data, train, predict, evaluate: see it work", "segkit.commands.demo"),
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code (see ``segkit.errors``)."""
     _let_threads_wait()
     if arguments is not None:
-        segkit.clock.restart()
+        segkit.progress.restart()
     _open_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # a file's name goes out with the bytes that it has
@@ -107,7 +107,7 @@ def _dispatch(words: list[str]) -> int:
         print(help_text(), end="")
         return 0
     if verb == "--version":
-        print(f"segkit {segkit.__version__}")
+        print(f"segkit {__version__}")
         return 0
     if verb not in VERBS:
         raise UsageError(_unknown_verb(verb))

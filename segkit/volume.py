@@ -109,11 +109,11 @@ class Volume:
 
     def to_nibabel(self) -> Any:
         """Return a nibabel image (X, Y, Z), or (X, Y, Z, C) of several channels, with this affine."""
-        return _conversions("nifti").image_of(self)
+        return _conversions("nifti.writer").image_of(self)
 
     def to_sitk(self) -> Any:
         """Return a SimpleITK image on the same grid in ITK's LPS+ world; several channels become a vector per voxel."""
-        return _conversions("itk").image_of(self)
+        return _conversions("itk.reader").image_of(self)
 
     def with_array(self, array: NDArray[Any]) -> Volume:
         """The same geometry with other voxels (C, X, Y, Z)."""

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from segkit.phantom import write_phantom
+from segkit.dataset.phantom import write_phantom
 
 
 @pytest.fixture(scope="session")

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 from segkit.cli import main
-from segkit.dataset import Dataset
-from segkit.dataset_layouts import read_dataset
+from segkit.dataset.case_files import case_labels
+from segkit.dataset.dataset import Dataset
+from segkit.dataset.layouts import read_dataset
+from segkit.dataset.names_from_files import named
 from segkit.errors import InputError
 from segkit.io import open_source, read_case
-from segkit.io.case_labels import case_labels
 from segkit.io.dicom import module_of, open_place
-from segkit.io.named import named
-from segkit.preprocessing.content import content_hash
+from segkit.preprocessing.content_hash import content_hash
 from segkit.volume import Volume
 
 ONE, OTHER = {"organ": (1,), "core": (2,)}, {"core": (2,), "organ": (1,)}
@@ -47,10 +47,10 @@ def labels_of(source: Any) -> np.ndarray:
 
 
 def segmentation(source: Any, path: Path, names: Any) -> None:
-    maker = module_of("references").Maker("model", "abc", "1")
+    maker = module_of("results.references").Maker("model", "abc", "1")
     path.parent.mkdir(parents=True, exist_ok=True)
     labels = Volume(labels_of(source), source.grid.affine)
-    module_of("segmentation").write_segmentation(path, labels, source, names, maker=maker)
+    module_of("results.segmentation").write_segmentation(path, labels, source, names, maker=maker)
     _as_of_another_maker(path)
 
 

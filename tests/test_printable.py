@@ -12,7 +12,7 @@ import pytest
 
 from segkit.cli import log_to_stderr, main
 from segkit.errors import InputError, printable
-from segkit.files import read_json
+from segkit.files.atomic import read_json
 from segkit.report.tables import csv_text, text_table
 
 TITLE = "\x1b]0;PWNED\x07\x1b[31mred"

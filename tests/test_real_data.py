@@ -12,7 +12,7 @@ import pytest
 
 import segkit
 from segkit.cli import main
-from segkit.dataset_layouts import read_dataset
+from segkit.dataset.layouts import read_dataset
 from segkit.io import read_volume
 
 pytestmark = pytest.mark.slow

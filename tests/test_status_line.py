@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from segkit.commands.scan_progress import ScanProgress
-from segkit.status_line import CaseCounter, StatusLine
+from segkit.progress import CaseCounter, ScanProgress, StatusLine
 
 
 def test_rewrites_one_line_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

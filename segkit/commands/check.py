@@ -6,15 +6,15 @@ from collections import Counter
 from collections.abc import Sequence
 
 from segkit.commands.flags import Parser
-from segkit.config import load
-from segkit.config_words import given_keys
-from segkit.dataset import Dataset
+from segkit.config.compose import load
+from segkit.config.overrides import given_keys
+from segkit.dataset.dataset import Dataset
+from segkit.dataset.layouts import read_dataset
+from segkit.dataset.names_from_files import named
 from segkit.dataset_check import Problem, check
-from segkit.dataset_layouts import read_dataset
 from segkit.errors import InputError, UsageError, printable
-from segkit.io.named import named
+from segkit.progress import CaseCounter
 from segkit.report.tables import text_table
-from segkit.status_line import CaseCounter
 
 ALL = "(dataset)"
 """Stands for the case in problems of the dataset as a whole."""

@@ -12,9 +12,9 @@ from typing import Any
 
 from segkit.commands import evaluate, predict, train
 from segkit.commands.flags import Parser
+from segkit.dataset.phantom import case_name, write_phantom
 from segkit.errors import SegkitError, UsageError
-from segkit.file_names import PREVIEW, case_id
-from segkit.phantom import case_name, write_phantom
+from segkit.files.names import PREVIEW, case_id
 
 ENOUGH = 0.85
 """Mean Dice that the demo must reach on the held-out scan."""

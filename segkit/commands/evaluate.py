@@ -10,7 +10,7 @@ from segkit.commands.flags import Parser
 from segkit.errors import SomeCasesFailed, UsageError, printable
 from segkit.evaluation import Evaluation, evaluate
 from segkit.evaluation.measure import Structure
-from segkit.evaluation.mix_ups import some
+from segkit.evaluation.swapped_folders import some
 from segkit.report.evaluation_page import absence_rows, label_rows, write_evaluation
 from segkit.report.tables import text_table
 

@@ -6,10 +6,10 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from segkit.bundle_card import ModelCard, open_card
+from segkit.bundle.card import ModelCard, open_card
+from segkit.bundle.lookup import ensemble, resolve_model
 from segkit.commands.flags import Parser
 from segkit.errors import UsageError, printable
-from segkit.model_names import ensemble, resolve_model
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _pack(card: ModelCard, out: Path, fold: str | None) -> None:
     # Opens weights, and so needs torch.
-    from segkit.bundle import pack_bundle  # noqa: PLC0415
+    from segkit.bundle.bundle import pack_bundle  # noqa: PLC0415
 
     if fold is not None:
         raise UsageError("--fold is for .xml: a .segkit file holds the networks of all folds")
@@ -42,7 +42,7 @@ def _pack(card: ModelCard, out: Path, fold: str | None) -> None:
 
 
 def _write_graph(card: ModelCard, out: Path, fold: str | None) -> None:
-    from segkit.inference.openvino_file import write_openvino  # noqa: PLC0415
+    from segkit.inference.scoring.openvino_file import write_openvino  # noqa: PLC0415
 
     folds = card.folds
     if fold is None and len(folds) > 1:

@@ -9,16 +9,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from segkit.bundle_card import ModelCard, bundle_place, open_card
+from segkit.bundle.card import ModelCard, bundle_place, open_card
+from segkit.bundle.lookup import SUFFIX, ensemble, is_model, resolve_model
 from segkit.commands.flags import Parser
 from segkit.commands.info_study import CROSS_VALIDATION, SWEEP, study_facts, study_text
 from segkit.errors import InputError, printable
-from segkit.file_names import READABLE, listed, suffix_of
+from segkit.files.names import CARD, READABLE, listed, suffix_of
 from segkit.io import open_source
-from segkit.io.dicom.files import is_dicom_place
-from segkit.model_names import CARD, SUFFIX, ensemble, is_model, resolve_model
+from segkit.io.dicom.places.files import is_dicom_place
 from segkit.planning.norm_report import norm_report
-from segkit.plans import Plan, read_plan
+from segkit.plans.plan import Plan, read_plan
 from segkit.preprocessing.orient import to_ras
 from segkit.report.tables import text_table
 from segkit.volume import Volume

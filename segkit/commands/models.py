@@ -7,10 +7,10 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from segkit.bundle_card import open_card
+from segkit.bundle.card import open_card
+from segkit.bundle.lookup import LATEST, ensemble, named_models, resolve_model
 from segkit.commands.flags import Parser
 from segkit.errors import InputError, SegkitError
-from segkit.model_names import LATEST, ensemble, named_models, resolve_model
 from segkit.report.tables import text_table
 
 PATHS = "-m takes a path as well: a run, study or bundle folder, a .segkit file, or a folder of models (an ensemble)."

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 
 from segkit.commands.flags import Parser
 from segkit.commands.train_words import add_words, training_words
-from segkit.config import load
-from segkit.config_idle import PLANNED
-from segkit.config_words import given_keys
-from segkit.dataset_plan import measured_plan, open_dataset
+from segkit.config.compose import load
+from segkit.config.no_effect import PLANNED
+from segkit.config.overrides import given_keys
 from segkit.errors import UsageError, printable
-from segkit.files import write_text
-from segkit.planning.table import plan_table
-from segkit.plans import plan_text
-from segkit.status_line import CaseCounter
+from segkit.files.atomic import write_text
+from segkit.planning.plan_dataset import measured_plan, open_dataset
+from segkit.planning.plan_table import plan_table
+from segkit.plans.plan import plan_text
+from segkit.progress import CaseCounter
 
 
 def run(arguments: Sequence[str]) -> int:

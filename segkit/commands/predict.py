@@ -9,23 +9,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segkit import inference
+from segkit.bundle.lookup import resolve_model
 from segkit.commands.predict_flags import parser
-from segkit.commands.scan_progress import ScanProgress
 from segkit.errors import SomeCasesFailed, UsageError, printable
-from segkit.file_names import DICOM, suffix_of
-from segkit.inference.batch import Outcome, predict_job, predict_jobs, read_outcomes, skipped, write_outcomes
-from segkit.inference.channels import ModelChannels, model_channels
-from segkit.inference.finish import Finish
-from segkit.inference.inputs import find_scans, is_many, scan_of_channels
-from segkit.inference.outputs import Extra, Job, check_jobs, plan_jobs
-from segkit.inference.scan import Scan
-from segkit.inference.stats_table import check_stats, is_stats, write_stats
-from segkit.memory import parse_size
-from segkit.model_names import resolve_model
-from segkit.plans import Plan
+from segkit.files.names import DICOM, suffix_of
+from segkit.inference.files.channels import ModelChannels, model_channels
+from segkit.inference.files.finalize import Finish
+from segkit.inference.files.inputs import find_scans, is_many, scan_of_channels
+from segkit.inference.files.outputs import Extra, Job, check_jobs, plan_jobs
+from segkit.inference.files.scan import Scan
+from segkit.inference.files.statistics_table import check_stats, is_stats, write_stats
+from segkit.inference.predict_files import Outcome, predict_job, predict_jobs, read_outcomes, skipped, write_outcomes
+from segkit.plans.plan import Plan
+from segkit.progress import ScanProgress
+from segkit.units import parse_size
 
 if TYPE_CHECKING:
-    from segkit.bundle import Bundle
+    from segkit.bundle.bundle import Bundle
     from segkit.inference import Predictor
 
 log = logging.getLogger(__name__)

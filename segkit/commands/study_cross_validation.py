@@ -12,11 +12,11 @@ import segkit.studies
 from segkit.commands.flags import Parser
 from segkit.commands.train import key_lines
 from segkit.commands.train_words import add_words, training_words
-from segkit.config import load, to_yaml
+from segkit.config.compose import load, to_yaml
+from segkit.progress import CaseCounter
 from segkit.report.tables import text_table
-from segkit.status_line import CaseCounter
-from segkit.studies.fold_table import fold_rows, gain_rows, in_common
-from segkit.studies.folds import check_overrides
+from segkit.studies.cross_validation.folds import check_overrides
+from segkit.studies.cross_validation.table import fold_rows, gain_rows, in_common
 
 MEANINGS = """\
 Folds are made by patient: five (folds=N for N), or fewer where there are fewer patients; a split column of a CSV file

@@ -8,17 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import segkit
-import segkit.clock
-from segkit.commands import multirun
+import segkit.progress
+from segkit.commands import train_multirun
 from segkit.commands.flags import Parser
 from segkit.commands.train_words import add_words, training_words
-from segkit.config import TrainConfig, known_keys, load, to_yaml
-from segkit.config_choices import choices
-from segkit.config_keys import get
-from segkit.config_values import CHECKS
+from segkit.config.choices import choices
+from segkit.config.compose import known_keys, load, to_yaml
+from segkit.config.keys import get
+from segkit.config.rules import CHECKS
+from segkit.config.schema import TrainConfig
 from segkit.errors import UsageError
-from segkit.status_line import CaseCounter
-from segkit.training.slurm import in_job
+from segkit.progress import CaseCounter
+from segkit.training.compute.slurm import in_job
 
 MEANINGS = """\
 overrides (KEY=VALUE), the ones that matter most:
@@ -60,7 +61,7 @@ def run(arguments: Sequence[str]) -> int:
     given = _parser().parse_intermixed_args(arguments)
     words = training_words(given)
     if given.multirun:
-        return multirun.run(words, show=given.show)
+        return train_multirun.run(words, show=given.show)
     # A wrong override is said at once, before the second that torch takes to import.
     config = load(words)
     if given.show:
@@ -69,10 +70,10 @@ def run(arguments: Sequence[str]) -> int:
     if given.resume and not (config.dataset.path or config.run_dir):
         raise UsageError("which run? Give run_dir=PATH, the folder of the run, or the words that it was started with.")
     if config.compute.name == "slurm" and not in_job():
-        return multirun.run(words)
+        return train_multirun.run(words)
     with CaseCounter("measuring") as counter:
         # The public name is imported here, with torch and Lightning: --help and --show answer without them.
-        run_dir = segkit.train(*words, resume=given.resume, progress=counter.show, started=segkit.clock.started())
+        run_dir = segkit.train(*words, resume=given.resume, progress=counter.show, started=segkit.progress.started())
     print(_where(run_dir), end="")
     return 0
 

@@ -11,10 +11,10 @@ import os
 from collections.abc import Sequence
 
 from segkit.commands.flags import Parser
-from segkit.config import known_keys, near_keys
-from segkit.config_difference import file_words
-from segkit.config_idle import check_none_twice, replaced
-from segkit.config_words import CONFIG, GROUPS, PATHS, PRESET, check_braces, given_keys, given_values
+from segkit.config.compose import known_keys, near_keys
+from segkit.config.no_effect import check_none_twice, replaced
+from segkit.config.override_file import file_words
+from segkit.config.overrides import CONFIG, GROUPS, PATHS, PRESET, check_braces, given_keys, given_values
 from segkit.errors import UsageError
 
 log = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from segkit.dataset import Dataset
+from segkit.dataset.dataset import Dataset
 from segkit.dataset_check.duplicates import copies, shared_label_maps
 from segkit.dataset_check.geometry import tiny_voxels, unusual_spacing
 from segkit.dataset_check.intensities import ct_values, unnamed_ct
@@ -13,9 +13,9 @@ from segkit.dataset_check.measured_dataset import MeasuredDataset
 from segkit.dataset_check.problem import Problem
 from segkit.dataset_check.resampling import lost_labels, planned_spacing
 from segkit.errors import InputError
-from segkit.planning.case_facts import MeasuredCase, case_warnings, measure_case
-from segkit.planning.fingerprint import summarize
-from segkit.planning.target_spacing import Spacing
+from segkit.fingerprint.case_facts import MeasuredCase, case_warnings, measure_case
+from segkit.fingerprint.fingerprint import summarize
+from segkit.fingerprint.usual_spacing import Spacing
 
 CHECKS: tuple[Callable[[MeasuredDataset], Iterator[Problem]], ...] = (
     missing_labels,

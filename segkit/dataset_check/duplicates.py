@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from segkit.dataset import Case
+from segkit.dataset.dataset import Case
 from segkit.dataset_check.measured_dataset import MeasuredDataset
 from segkit.dataset_check.problem import Problem
-from segkit.left_out import some
-from segkit.planning.case_facts import CaseFacts
-from segkit.planning.copies import copies_of
+from segkit.files.left_out import some
+from segkit.fingerprint.case_facts import CaseFacts
+from segkit.fingerprint.identical_images import copies_of
 
 SPLIT_APART = ", and the column 'split' lets one train while the other validates: correct it"
 

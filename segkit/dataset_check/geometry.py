@@ -9,7 +9,7 @@ import numpy as np
 
 from segkit.dataset_check.measured_dataset import MeasuredDataset
 from segkit.dataset_check.problem import Problem
-from segkit.planning.label_facts import Point
+from segkit.fingerprint.label_facts import Point
 from segkit.preprocessing.scan_warnings import EDGES_APART, is_far
 
 LEAST_EDGE_MM = 0.01

@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 
 from segkit.dataset_check.measured_dataset import MeasuredDataset
 from segkit.dataset_check.problem import Problem, warnings_of
-from segkit.plan_ranges import ChannelRange
-from segkit.planning.case_facts import CaseFacts
-from segkit.planning.channel_facts import ChannelFacts
-from segkit.planning.schemes import scheme_of
+from segkit.fingerprint.case_facts import CaseFacts
+from segkit.fingerprint.channel_facts import ChannelFacts
+from segkit.plans.ranges import ChannelRange
 from segkit.preprocessing.ct_values import (
     NOTHING,
     Reference,
@@ -21,6 +20,7 @@ from segkit.preprocessing.ct_values import (
     looks_like_ct,
     other_modality_warning,
 )
+from segkit.preprocessing.intensity import scheme_of
 
 OTHERS = "the other cases"
 MIDDLE = (25, 75)

@@ -9,7 +9,7 @@ import numpy as np
 
 from segkit.dataset_check.measured_dataset import MeasuredDataset
 from segkit.dataset_check.problem import Problem
-from segkit.planning.case_facts import CaseFacts
+from segkit.fingerprint.case_facts import CaseFacts
 from segkit.preprocessing.labels import FULL, MANY_VALUES
 
 THIN = 2.0

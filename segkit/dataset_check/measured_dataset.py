@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from segkit.dataset import Dataset
-from segkit.planning.case_facts import CaseFacts
+from segkit.dataset.dataset import Dataset
+from segkit.fingerprint.case_facts import CaseFacts
 from segkit.volume import Unit
 
 

@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.dataset import Case, Dataset
+from segkit.dataset.dataset import Case, Dataset
 from segkit.dataset_check.measured_dataset import MeasuredDataset
 from segkit.dataset_check.problem import Problem
+from segkit.fingerprint.case_facts import CaseFacts, read_indices
+from segkit.fingerprint.label_facts import LabelFacts
+from segkit.fingerprint.usual_spacing import Spacing, choose_slice_axis, usual_spacing
 from segkit.io import open_source
-from segkit.planning.case_facts import CaseFacts, read_indices
-from segkit.planning.label_facts import LabelFacts
-from segkit.planning.target_spacing import Spacing, choose_slice_axis, usual_spacing
+from segkit.labels.scheme import membership
 from segkit.preprocessing.orient import to_ras
 from segkit.preprocessing.resample import grid_shape, resample_labels
-from segkit.regions import membership
 from segkit.volume import Unit
 
 COARSER = 1.1

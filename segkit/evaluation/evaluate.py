@@ -15,11 +15,11 @@ import numpy as np
 from segkit.errors import UsageError
 from segkit.evaluation.label_maps import read_pair
 from segkit.evaluation.measure import LabelResult, Structure, measure_labels, values_of
-from segkit.evaluation.mix_ups import warn_of_ignored, warn_of_other_numbers
 from segkit.evaluation.overlap import dice
 from segkit.evaluation.pairs import Pair, Pairs, find_pairs
 from segkit.evaluation.summary import Row, rows_of, summarize
 from segkit.evaluation.surface import SLACK
+from segkit.evaluation.swapped_folders import warn_of_ignored, warn_of_other_numbers
 from segkit.volume import Grid, Volume
 
 log = logging.getLogger(__name__)

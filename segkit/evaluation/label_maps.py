@@ -8,10 +8,10 @@ from pathlib import Path
 from segkit.errors import InputError
 from segkit.evaluation.measure import Structure
 from segkit.evaluation.pairs import Pair
-from segkit.file_names import DICOM, suffix_of
+from segkit.files.names import DICOM, suffix_of
 from segkit.io import placed, read_labels
 from segkit.io.dicom import module_of, open_place, places_of_slices
-from segkit.io.dicom.files import is_dicom_place
+from segkit.io.dicom.places.files import is_dicom_place
 from segkit.io.segment_names import Extra, names_in, renumbered
 from segkit.volume import Grid, Volume
 

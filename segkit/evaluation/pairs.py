@@ -7,14 +7,17 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from segkit.dataset import Dataset
-from segkit.dataset_layouts import read_dataset
-from segkit.dataset_yaml import find_yaml, read_names
+from segkit.dataset.dataset import Dataset
+from segkit.dataset.dataset_yaml import find_yaml, read_names
+from segkit.dataset.layouts import read_dataset
+from segkit.dataset.names_from_files import common_names, joint_names, named
 from segkit.errors import InputError
 from segkit.evaluation.measure import Structure
-from segkit.evaluation.mix_ups import check_order, failed_cases, some, warn_of_missing
 from segkit.evaluation.record_names import names_beside, warn_of_other_names
-from segkit.file_names import (
+from segkit.evaluation.swapped_folders import check_order, failed_cases, some, warn_of_missing
+from segkit.files.left_out import counted, foreign_scans
+from segkit.files.left_out import named as paths_in_words
+from segkit.files.names import (
     BESIDE,
     DICOM,
     ENDING,
@@ -26,12 +29,8 @@ from segkit.file_names import (
     scan_paths,
     suffix_of,
 )
-from segkit.io.named import named
-from segkit.io.names_of_files import common_names, joint_names
 from segkit.io.segment_names import names_in
-from segkit.left_out import counted, foreign_scans
-from segkit.left_out import named as paths_in_words
-from segkit.regions import LabelScheme
+from segkit.labels.scheme import LabelScheme
 
 log = logging.getLogger(__name__)
 

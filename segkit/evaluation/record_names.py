@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit.evaluation.measure import Structure, values_of
-from segkit.file_names import records_of
+from segkit.files.names import records_of
 
 log = logging.getLogger(__name__)
 LARGEST_RECORD = 16 << 20

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from segkit.lazy_names import lazy_names
+from segkit.lazy_import import lazy_names
 
 if TYPE_CHECKING:
     from segkit.inference.ensemble import check_ensemble
-    from segkit.inference.loading import load
-    from segkit.inference.models import read_models
+    from segkit.inference.loading import load, read_models
     from segkit.inference.predictor import Predictor
 
 __all__ = ["Predictor", "check_ensemble", "load", "read_models"]
@@ -23,6 +22,6 @@ __getattr__ = lazy_names(
         "Predictor": "segkit.inference.predictor",
         "check_ensemble": "segkit.inference.ensemble",
         "load": "segkit.inference.loading",
-        "read_models": "segkit.inference.models",
+        "read_models": "segkit.inference.loading",
     },
 )

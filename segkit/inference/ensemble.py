@@ -7,9 +7,9 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from segkit.bundle import Bundle
+from segkit.bundle.bundle import Bundle
 from segkit.errors import InputError
-from segkit.plans import Plan
+from segkit.plans.plan import Plan
 
 MOST_NAMED = 10
 """Models that are named where they do not belong together."""

@@ -1,12 +1,13 @@
-"""From the name of a model to a Predictor."""
+"""From the path or name of a model to its bundles and to a Predictor."""
 
 from __future__ import annotations
 
 from os import PathLike
+from pathlib import Path
 
-from segkit.inference.models import read_models
+from segkit.bundle.bundle import Bundle, read_bundle
+from segkit.bundle.lookup import ensemble, resolve_model
 from segkit.inference.predictor import Predictor
-from segkit.model_names import resolve_model
 
 
 def load(
@@ -33,3 +34,12 @@ def load(
     return Predictor(
         bundles, device=device, precision=precision, engine=engine, overlap=overlap, tta=tta, fast=fast, locate=coarse
     )
+
+
+def read_models(path: str | PathLike[str]) -> list[Bundle]:
+    """The bundle at ``path``, or the bundles inside a folder of several (an ensemble), in natural order.
+
+    Raises:
+        InputError: no bundle there, or one that cannot be read.
+    """
+    return [read_bundle(place) for place in ensemble(Path(path))]

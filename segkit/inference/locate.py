@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.bundle import Bundle
+from segkit.bundle.bundle import Bundle
 from segkit.errors import InputError
-from segkit.pieces import find_pieces
-from segkit.plans import Plan
+from segkit.labels.components import find_pieces
+from segkit.plans.plan import Plan
 from segkit.preprocessing.chain import WayBack
 from segkit.preprocessing.crop import Box
 from segkit.volume import Shape, Volume

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 from numpy.typing import ArrayLike, NDArray
 
 from segkit.errors import UsageError
-from segkit.inference.probabilities import STEPS, Kind
+from segkit.inference.scoring.probabilities import STEPS, Kind
 from segkit.io.scaled import ScaledNumbers
-from segkit.plans import Plan
+from segkit.plans.plan import Plan
 from segkit.preprocessing.crop import Box
 from segkit.volume import Volume
 
 if TYPE_CHECKING:
-    from segkit.inference.watched import Progress
+    from segkit.inference.scoring.timing import Progress
 
 BACKGROUND = "background"
 
@@ -53,7 +53,7 @@ class Prediction:
     box: Box | None = None
     """Voxels of the scan that a coarse model left to the model; None is all of them."""
     tile_mismatch: float | None = None
-    """Share of voxels as in `segkit.tile_mismatch`, where it was counted."""
+    """Share of voxels as in `segkit.sliding_window.disagreement`, where it was counted."""
 
     scan_warnings: tuple[str, ...] = ()
     """What is unusual about the scan."""

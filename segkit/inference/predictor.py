@@ -12,26 +12,26 @@ from typing import Any, Literal, Unpack, cast, overload
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from segkit.bundle import Bundle
+from segkit.bundle.bundle import Bundle
 from segkit.errors import OutOfMemoryError
-from segkit.inference.decisions import Decision, decisions_of
-from segkit.inference.engine import choose_engine, make_engine
 from segkit.inference.ensemble import check_ensemble
-from segkit.inference.finish import block_bytes
-from segkit.inference.label_warnings import label_warnings
-from segkit.inference.layout import Layout, Work, choose_layout
+from segkit.inference.files.finalize import block_bytes
+from segkit.inference.files.label_warnings import label_warnings
 from segkit.inference.locate import Locator, on_scan, warn_of_cut
-from segkit.inference.precision import choose_precision
 from segkit.inference.prediction import Options, Prediction, Wanted, channel_names, volumes_of
-from segkit.inference.scan_scores import score_scan
-from segkit.inference.scorer import WindowScorer, choose_device
-from segkit.inference.watched import Progress, Stopwatch, WatchedScan
+from segkit.inference.scoring.decisions import Decision, decisions_of
+from segkit.inference.scoring.engine import choose_engine, make_engine
+from segkit.inference.scoring.memory_plan import Layout, Work, choose_layout
+from segkit.inference.scoring.precision import choose_precision
+from segkit.inference.scoring.scan_scores import score_scan
+from segkit.inference.scoring.timing import Progress, Stopwatch, WatchedScan
+from segkit.inference.scoring.window_scorer import WindowScorer, choose_device
 from segkit.io import from_object
-from segkit.postprocessing import apply_rules
+from segkit.labels.postprocessing import apply_rules
 from segkit.preprocessing.chain import prepare_parts
 from segkit.preprocessing.crop import Box
+from segkit.preprocessing.gantry_tilt import straightened
 from segkit.preprocessing.scan_warnings import scan_warnings
-from segkit.preprocessing.straighten import straightened
 from segkit.volume import Volume
 
 log = logging.getLogger(__name__)
@@ -151,7 +151,7 @@ class Predictor:
     def predict_with_uncertainty(self, scan: object, **options: Unpack[Options]) -> tuple[Volume, Volume]:
         """As `predict`, and a map (1, X, Y, Z) of how uncertain each voxel is, float32 from 0 to 1.
 
-        See `segkit.inference.uncertainty.entropy`. What the network did not see, a constant border, is 0.
+        See `segkit.inference.scoring.decisions.entropy`. What the network did not see, a constant border, is 0.
         """
         found = self.prediction(scan, Wanted(uncertainty=True), **options)
         return found.labels, cast(Volume, found.uncertainty)

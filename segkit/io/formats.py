@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.errors import InputError, UsageError
-from segkit.file_names import ITK, NIFTI, PICTURE, READABLE, WRITABLE, listed, suffix_of
+from segkit.files.names import ITK, NIFTI, PICTURE, READABLE, WRITABLE, listed, suffix_of
 from segkit.io.scaled import is_scaled
 
 _MODULES = {
-    **dict.fromkeys(NIFTI, "segkit.io.nifti"),
-    **dict.fromkeys(ITK, "segkit.io.itk"),
+    **dict.fromkeys(NIFTI, "segkit.io.nifti.reader"),
+    **dict.fromkeys(ITK, "segkit.io.itk.reader"),
     **dict.fromkeys(PICTURE, "segkit.io.picture"),
 }
 

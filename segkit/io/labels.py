@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.errors import InputError
-from segkit.file_names import ITK, NIFTI, PICTURE, suffix_of
+from segkit.files.names import ITK, NIFTI, PICTURE, suffix_of
 from segkit.io.dicom import module_of as dicom_module
-from segkit.io.dicom.files import is_dicom_place
+from segkit.io.dicom.places.files import is_dicom_place
 from segkit.io.formats import check_readable, check_writable, module_of
 from segkit.io.limits import check_finite
-from segkit.io.mapped import is_mapped
+from segkit.io.memory_map import is_mapped
 from segkit.io.placement import as_itk_reads
 from segkit.io.scans import whole
 from segkit.io.segment_names import names_in, renumbered

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.errors import InputError, OutOfMemoryError
-from segkit.io.mapped import blocks
-from segkit.memory import size_text
+from segkit.io.memory_map import blocks
+from segkit.units import size_text
 
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from segkit.errors import InputError
-from segkit.file_names import SLIDES, must_exist
-from segkit.files import atomic_path
+from segkit.files.atomic import atomic_path
+from segkit.files.names import SLIDES, must_exist
 from segkit.io import slide
 from segkit.io.limits import check_finite, check_memory
 from segkit.volume import Grid, Volume

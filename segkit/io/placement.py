@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.errors import InputError
-from segkit.file_names import NIFTI, suffix_of
+from segkit.files.names import NIFTI, suffix_of
 from segkit.io.formats import module_of
 from segkit.io.geometry import other_grid, warn_once
 from segkit.volume import Grid, Shape, Volume

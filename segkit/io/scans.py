@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from segkit.errors import InputError, UsageError
-from segkit.file_names import ITK, PICTURE, SLIDES, suffix_of
+from segkit.files.names import ITK, PICTURE, SLIDES, suffix_of
 from segkit.io.arrays import volume_of_array
 from segkit.io.dicom import open_place
-from segkit.io.dicom.files import is_dicom_place
+from segkit.io.dicom.places.files import is_dicom_place
 from segkit.io.formats import check_readable, check_writable, module_of
 from segkit.io.geometry import checked_affine
 from segkit.io.limits import check_finite

@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.errors import InputError
-from segkit.file_names import must_exist, suffix_of
+from segkit.files.left_out import some
+from segkit.files.names import must_exist, suffix_of
 from segkit.io.dicom import module_of
-from segkit.io.dicom.files import is_dicom_place
-from segkit.io.itk_header import LONGEST_HEADER
-from segkit.io.nrrd_header import END
-from segkit.left_out import some
+from segkit.io.dicom.places.files import is_dicom_place
+from segkit.io.itk.header import LONGEST_HEADER
+from segkit.io.itk.nrrd_header import END
 
 Extra = Literal["error", "background", "keep"]
 """What becomes of a name in a file that is not among the known ones."""

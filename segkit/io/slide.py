@@ -23,11 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.errors import InputError
-from segkit.file_names import SLIDES
-from segkit.files import atomic_path, unwritable
+from segkit.files.atomic import atomic_path, unwritable
+from segkit.files.names import SLIDES
 from segkit.io.limits import check_finite, check_memory
-from segkit.io.mapped import map_numbers
-from segkit.memory import size_text
+from segkit.io.memory_map import map_numbers
+from segkit.units import size_text
 from segkit.volume import Grid, Volume
 
 log = logging.getLogger(__name__)

@@ -7,12 +7,12 @@ from importlib import import_module
 
 from torch import nn
 
-from segkit.networks.foreign import check_scores, foreign_builder
 from segkit.networks.plan_check import check_network_plan
+from segkit.networks.plugin_networks import check_scores, foreign_builder
 from segkit.networks.residual_unet import ResidualUNet
 from segkit.networks.unet import UNet
 from segkit.networks.user_name import user_name
-from segkit.plans import Plan
+from segkit.plans.plan import Plan
 
 Builder = Callable[[Plan], nn.Module]
 

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from segkit.networks.convolution import Conv2d, Conv3d, ConvTranspose2d, ConvTranspose3d
-from segkit.networks.group_norm import GroupNorm
+from segkit.networks.kernels.convolution import Conv2d, Conv3d, ConvTranspose2d, ConvTranspose3d
+from segkit.networks.kernels.group_norm import GroupNorm
+from segkit.networks.kernels.recompute import derived, finished, is_recomputing
 from segkit.networks.norm import norm_layer
-from segkit.networks.recompute import derived, finished, is_recomputing
-from segkit.plans import LayerPlan
+from segkit.plans.plan import LayerPlan
 
 Edges = Sequence[int]
 """Kernel edges or strides, one per spatial axis."""

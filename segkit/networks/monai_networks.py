@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from segkit.networks.plan_check import unfit
 from segkit.networks.unet import spatial_axes
-from segkit.plans import Plan
+from segkit.plans.plan import Plan
 
 ACTIVATIONS: dict[str, Any] = {
     "leaky_relu": ("leakyrelu", {"inplace": True, "negative_slope": 0.01}),

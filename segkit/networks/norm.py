@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from torch import nn
 
-from segkit.networks.group_norm import GroupNorm
-from segkit.plan_values import NormKind
-from segkit.plans import LayerPlan
+from segkit.networks.kernels.group_norm import GroupNorm
+from segkit.plans.plan import LayerPlan
+from segkit.plans.rules import NormKind
 
 EPS = 1e-5
 

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 from segkit.errors import InputError
 from segkit.networks.blocks import ACTIVATIONS
-from segkit.plans import Plan, StagePlan
+from segkit.plans.plan import Plan, StagePlan
 
 
 def known(name: str, names: Iterable[str], *, where: str) -> None:

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from torch import Tensor, nn
 
 from segkit.networks.blocks import ACTIVATIONS, ConvBlock, Edges, convolution
+from segkit.networks.kernels.recompute import finished
 from segkit.networks.norm import norm_layer
 from segkit.networks.plan_check import unfit
-from segkit.networks.recompute import finished
 from segkit.networks.unet import UNet
-from segkit.plans import LayerPlan, Plan
+from segkit.plans.plan import LayerPlan, Plan
 
 Block = tuple[LayerPlan, LayerPlan, LayerPlan | None]
 """Both convolutions, and the one in the shortcut where the shortcut needs one."""

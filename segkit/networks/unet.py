@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from torch import Tensor, nn
 
 from segkit.networks.blocks import DecoderStage, initialise, plain_stage, score_head
-from segkit.plans import Plan
+from segkit.plans.plan import Plan
 
 Stage = Callable[..., nn.Module]
 """Builds an encoder stage: (in_channels, layers, *, kernel, stride, activation), as `plain_stage` does."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from segkit.plan_ranges import ChannelRange, DataRanges, LabelRange, Range
-from segkit.planning.case_facts import CaseFacts
-from segkit.planning.label_facts import LabelFacts, Point
+from segkit.fingerprint.case_facts import CaseFacts
+from segkit.fingerprint.label_facts import LabelFacts, Point
+from segkit.plans.ranges import ChannelRange, DataRanges, LabelRange, Range
 
 
 def ranges_of(cases: Sequence[CaseFacts]) -> DataRanges | None:

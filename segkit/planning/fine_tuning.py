@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from segkit.config import NetworkConfig, PlanConfig
+from segkit.config.schema import NetworkConfig, PlanConfig
 from segkit.errors import InputError
+from segkit.fingerprint.usual_spacing import Spacing
+from segkit.planning.network_stages import DYNUNET, SEGRESNET, norm_of, one_norm
 from segkit.planning.planner import decide
-from segkit.planning.stages import DYNUNET, SEGRESNET, norm_of, one_norm
-from segkit.planning.target_spacing import Spacing
 from segkit.planning.task import Task
-from segkit.plans import ChannelPlan, NetworkPlan, Plan
+from segkit.plans.plan import ChannelPlan, NetworkPlan, Plan
 from segkit.volume import Shape
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from segkit.errors import UsageError
-from segkit.plan_values import NormKind
+from segkit.plans.rules import NormKind
 
 LEAST_VALUES = 64
 """Values a group must at least see: nnU-Net lets no feature map fall below 4 x 4 x 4 voxels."""

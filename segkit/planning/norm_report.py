@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from segkit.plans import LayerPlan, Plan
+from segkit.plans.plan import LayerPlan, Plan
 
 
 @dataclass(frozen=True)

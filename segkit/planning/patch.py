@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 
 from segkit.errors import UsageError
-from segkit.memory import parse_size
-from segkit.planning.stages import BYTES_PER_ELEMENT, activation_elements, default_features
-from segkit.planning.target_spacing import Spacing
+from segkit.fingerprint.usual_spacing import Spacing
+from segkit.planning.network_stages import BYTES_PER_ELEMENT, activation_elements, default_features
 from segkit.planning.task import LARGEST_BATCH, Task
 from segkit.planning.topology import LEAST_EDGE, Topology, find_topology
+from segkit.units import parse_size
 from segkit.volume import Shape
 
 LARGEST_PATCH = {2: 2048**2, 3: 256**3}

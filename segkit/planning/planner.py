@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from segkit.config import NetworkConfig, PlanConfig
-from segkit.dataset import Dataset
+from segkit.config.schema import NetworkConfig, PlanConfig
+from segkit.dataset.dataset import Dataset
 from segkit.errors import UsageError
+from segkit.fingerprint.fingerprint import Fingerprint
+from segkit.fingerprint.usual_spacing import Spacing, choose_slice_axis, median_size, usual_spacing, without_slices
 from segkit.planning.data_ranges import ranges_of
-from segkit.planning.fingerprint import Fingerprint
-from segkit.planning.mirror import choose_mirroring
+from segkit.planning.mirroring import choose_mirroring
+from segkit.planning.network_stages import build_stages, needs
+from segkit.planning.normalization import plan_channels, plan_crop
 from segkit.planning.patch import choose_batch, choose_patch
-from segkit.planning.schemes import plan_channels, plan_crop
-from segkit.planning.stages import build_stages, needs
-from segkit.planning.target_spacing import Spacing, choose_slice_axis, median_size, usual_spacing, without_slices
 from segkit.planning.task import Task
 from segkit.planning.topology import LEAST_EDGE, Topology
-from segkit.plans import Plan
+from segkit.plans.plan import Plan
 
 
 def make_plan(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from segkit.config import NetworkConfig, PlanConfig
-from segkit.dataset import Dataset
-from segkit.planning.fingerprint import Fingerprint
+from segkit.config.schema import NetworkConfig, PlanConfig
+from segkit.dataset.dataset import Dataset
+from segkit.fingerprint.fingerprint import Fingerprint
 
 LARGEST_BATCH = 2
 """That is planned unasked."""

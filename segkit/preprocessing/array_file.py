@@ -19,7 +19,7 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-from segkit.files import atomic_path
+from segkit.files.atomic import atomic_path
 
 TYPES: dict[str, np.dtype[Any]] = {
     "F32": np.dtype("<f4"),

@@ -15,7 +15,7 @@ from scipy import sparse
 
 from segkit.errors import InputError
 from segkit.io.limits import check_finite, require_memory
-from segkit.plans import Plan
+from segkit.plans.plan import Plan
 from segkit.preprocessing.crop import Box, content_box, content_mask, mask_box
 from segkit.preprocessing.intensity import Normalizer, apply_normalizers, normalizers
 from segkit.preprocessing.labels import index_dtype

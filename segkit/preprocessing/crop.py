@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.io.mapped import blocks
+from segkit.io.memory_map import blocks
 
 Box = tuple[slice, slice, slice]
 _OTHERS = ((1, 2), (0, 2), (0, 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from segkit.plan_ranges import ChannelRange, Range
+from segkit.plans.ranges import ChannelRange, Range
 
 EIGHT_BITS = 255
 NARROW = 10

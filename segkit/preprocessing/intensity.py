@@ -12,8 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.errors import InputError
-from segkit.io.mapped import blocks
-from segkit.plans import ChannelPlan
+from segkit.io.memory_map import blocks
+from segkit.plans.plan import ChannelPlan
+from segkit.plans.rules import Scheme
+
+SCHEMES: dict[str, Scheme] = {"ct": "ct", "nonorm": "none", "none": "none"}
+"""Normalization by the name of a channel in lower case; channels of other names are z-scored."""
+
+
+def scheme_of(name: str) -> Scheme:
+    """Return how a channel of this name is normalized.
+
+    >>> scheme_of("CT"), scheme_of("noNorm"), scheme_of("T1")
+    ('ct', 'none', 'zscore')
+    """
+    return SCHEMES.get(name.strip().lower(), "zscore")
 
 
 @dataclass(frozen=True)

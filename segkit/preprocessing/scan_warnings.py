@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
-from segkit.plan_ranges import ChannelRange, DataRanges, Range
-from segkit.plans import Plan
+from segkit.plans.plan import Plan
+from segkit.plans.ranges import ChannelRange, DataRanges, Range
 from segkit.preprocessing.ct_values import Reference, air_warning, ct_warning, other_modality_warning
 from segkit.preprocessing.intensity import Normalizer
 from segkit.volume import Grid

@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from segkit.files import write_text
+from segkit.files.atomic import write_text
 
 if sys.platform != "win32":  # which has no such limit
     import resource

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit.evaluation.evaluate import Evaluation
-from segkit.files import write_text
+from segkit.files.atomic import write_text
 from segkit.report.page import html_page, paragraph
 from segkit.report.tables import Cell, csv_text, html_table
 

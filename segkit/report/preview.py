@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from segkit.files import atomic_path
+from segkit.files.atomic import atomic_path
 from segkit.labels.colors import Color, label_colors
-from segkit.postprocessing import present_values
+from segkit.labels.postprocessing import present_values
 from segkit.preprocessing.orient import AxisMap, to_ras
 from segkit.report.outlines import (
     OUTLINE_PIXELS,

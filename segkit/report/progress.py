@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from segkit.files import atomic_path
+from segkit.files.atomic import atomic_path
 from segkit.labels.colors import Color, label_colors
 
 MOST_NAMED = 8

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from segkit.planning.table import decided_rows, stage_rows
-from segkit.plans import Plan
+from segkit.planning.plan_table import decided_rows, stage_rows
+from segkit.plans.plan import Plan
 from segkit.report.page import html_page, paragraph, picture
 from segkit.report.tables import Cell, html_table
 

@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from segkit.config import TrainConfig, TrainerConfig
-from segkit.config_keys import put
-from segkit.config_sweep import Combination
-from segkit.config_words import given_keys
+from segkit.config.keys import put
+from segkit.config.overrides import given_keys
+from segkit.config.schema import TrainConfig, TrainerConfig
+from segkit.config.sweep import Combination
 from segkit.errors import InputError, SegkitError
-from segkit.files import write_text
+from segkit.files.atomic import write_text
 
 log = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import segkit
-from segkit.clock import duration
-from segkit.config_sweep import Combination
+from segkit.config.sweep import Combination
 from segkit.errors import Interrupted, SegkitError
+from segkit.progress import duration
 
 log = logging.getLogger(__name__)
 

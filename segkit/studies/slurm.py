@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import segkit.studies
-from segkit.config import ComputeConfig
-from segkit.config_sweep import Combination
-from segkit.config_words import given_keys
+from segkit.config.overrides import given_keys
+from segkit.config.schema import ComputeConfig
+from segkit.config.sweep import Combination
 from segkit.errors import Interrupted, SegkitError, UsageError
-from segkit.memory import parse_size
 from segkit.studies.comparable import Measured
 from segkit.studies.runs import Outcome, attempt
+from segkit.units import parse_size
 
 log = logging.getLogger(__name__)
 

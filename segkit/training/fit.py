@@ -17,40 +17,40 @@ import lightning as L
 import torch
 from torch import nn
 
-from segkit.bundle import Bundle
-from segkit.config import TrainConfig
-from segkit.dataset import Dataset
+from segkit.bundle.bundle import Bundle
+from segkit.config.schema import TrainConfig
+from segkit.dataset.dataset import Dataset
 from segkit.errors import InputError, Interrupted, UsageError
-from segkit.files import write_text
-from segkit.memory import size_text
+from segkit.files.atomic import write_text
 from segkit.networks import new_network
-from segkit.networks.mode import Mode
-from segkit.plans import Plan
-from segkit.preprocessing.store import PreparedCase, prepare_cases
+from segkit.networks.precision import Mode
+from segkit.plans.plan import Plan
+from segkit.preprocessing.case_store import PreparedCase, prepare_cases
 from segkit.preprocessing.store_folder import store_size
-from segkit.status_line import CaseCounter
-from segkit.training.budget import CHOOSING, PREPARING, Timing, first_length
-from segkit.training.busy_machine import BusyMachine
-from segkit.training.checkpoint import Restoring, check_nothing_lost, newest_checkpoint
-from segkit.training.compute import device_for, use_machine
-from segkit.training.drawn_labels import warn_of_labels_never_drawn
-from segkit.training.feeding import batches_of
-from segkit.training.gathered import GatheredLoss
-from segkit.training.keeper import Keeper
-from segkit.training.known_mode import known_or_fastest_mode
-from segkit.training.loggers import open_logger
-from segkit.training.losses import build_loss
-from segkit.training.model_writer import ModelWriter
-from segkit.training.module import SegmentationModule
-from segkit.training.patches import PatchDataset, PatchRules
-from segkit.training.plain_end import PlainEnd
-from segkit.training.ranks import ALONE, Ranks
-from segkit.training.run_folder import BUNDLE, CHECKPOINTS, FINISHED, PLAN, prepared_folder
-from segkit.training.schedule import Schedule
-from segkit.training.slurm import REQUEUE, requeue
-from segkit.training.split import Split, check_split, split_cases, write_split
-from segkit.training.stop_signals import StopSignals
-from segkit.training.take_over import start_from, started_from
+from segkit.progress import CaseCounter
+from segkit.training.callbacks.augmentation_end import PlainEnd
+from segkit.training.callbacks.keeper import Keeper
+from segkit.training.compute.busy_machine import BusyMachine
+from segkit.training.compute.device import device_for, use_machine
+from segkit.training.compute.distributed import ALONE, Ranks
+from segkit.training.compute.slurm import REQUEUE, requeue
+from segkit.training.data.label_coverage import warn_of_labels_never_drawn
+from segkit.training.data.loader import batches_of
+from segkit.training.data.patches import PatchDataset, PatchRules
+from segkit.training.data.split import Split, check_split, split_cases, write_split
+from segkit.training.optimization.distributed_loss import GatheredLoss
+from segkit.training.optimization.lightning_module import SegmentationModule
+from segkit.training.optimization.losses import build_loss
+from segkit.training.optimization.schedule import Schedule
+from segkit.training.outputs.bundle_writer import ModelWriter
+from segkit.training.outputs.checkpoint import Restoring, check_nothing_lost, newest_checkpoint
+from segkit.training.outputs.run_folder import BUNDLE, CHECKPOINTS, FINISHED, PLAN, prepared_folder
+from segkit.training.outputs.trackers import open_logger
+from segkit.training.precision import known_or_fastest_mode
+from segkit.training.signals import StopSignals
+from segkit.training.time_budget import CHOOSING, PREPARING, Timing, first_length
+from segkit.training.transfer import start_from, started_from
+from segkit.units import size_text
 
 log = logging.getLogger(__name__)
 

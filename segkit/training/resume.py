@@ -12,16 +12,17 @@ from typing import Any
 
 import yaml
 
-from segkit.bundle import Bundle
-from segkit.config import TrainConfig, load
-from segkit.config_file import read_config
-from segkit.config_idle import PLANNED
-from segkit.config_keys import get, leaves, put
-from segkit.config_words import PATHS, given_keys
-from segkit.dataset import Dataset
+from segkit.bundle.bundle import Bundle
+from segkit.config.compose import load
+from segkit.config.keys import get, leaves, put
+from segkit.config.no_effect import PLANNED
+from segkit.config.overrides import PATHS, given_keys
+from segkit.config.run_file import read_config
+from segkit.config.schema import TrainConfig
+from segkit.dataset.dataset import Dataset
 from segkit.errors import InputError, UsageError
-from segkit.plans import Plan
-from segkit.training.run_folder import CONFIG, FINISHED, PLAN, default_run_dir, state
+from segkit.plans.plan import Plan
+from segkit.training.outputs.run_folder import CONFIG, FINISHED, PLAN, default_run_dir, state
 
 log = logging.getLogger(__name__)
 

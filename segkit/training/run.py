@@ -11,27 +11,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from segkit.bundle import Bundle, read_bundle
-from segkit.config import TrainConfig, load
-from segkit.config_idle import check_none_idle_with_network
-from segkit.config_words import given_keys
-from segkit.dataset import Dataset
-from segkit.dataset_plan import given_plan, measured_plan, open_dataset, warn_of_dataset
+from segkit.bundle.bundle import Bundle, read_bundle
+from segkit.bundle.lookup import resolve_model
+from segkit.config.compose import load
+from segkit.config.no_effect import check_none_idle_with_network
+from segkit.config.overrides import given_keys
+from segkit.config.schema import TrainConfig
+from segkit.dataset.dataset import Dataset
 from segkit.errors import UsageError
-from segkit.locks import check_free, sole_use
-from segkit.model_names import resolve_model
-from segkit.planning.copies import copies_as_one_patient, copies_of
-from segkit.planning.fingerprint import Progress
-from segkit.planning.known_fingerprint import known_or_measured
-from segkit.plans import Plan
-from segkit.training.checkpoint import has_checkpoint, newest_checkpoint
-from segkit.training.compute import device_for
-from segkit.training.failed_start import undone_without_result
+from segkit.files.locks import check_free, sole_use
+from segkit.fingerprint.cache import known_or_measured
+from segkit.fingerprint.fingerprint import Progress
+from segkit.fingerprint.identical_images import copies_as_one_patient, copies_of
+from segkit.planning.plan_dataset import given_plan, measured_plan, open_dataset, warn_of_dataset
+from segkit.plans.plan import Plan
+from segkit.training.compute.device import device_for
+from segkit.training.compute.distributed import ALONE, Ranks, start_ranks
+from segkit.training.compute.slurm import was_requeued
+from segkit.training.data.split import check_split, split_cases
 from segkit.training.fit import fit
-from segkit.training.loggers import check_logger
-from segkit.training.ranks import ALONE, Ranks, start_ranks
-from segkit.training.resume import as_started, begun_before
-from segkit.training.run_folder import (
+from segkit.training.outputs.checkpoint import has_checkpoint, newest_checkpoint
+from segkit.training.outputs.failed_start import undone_without_result
+from segkit.training.outputs.run_folder import (
     BUNDLE,
     CHECKPOINTS,
     PLAN,
@@ -44,10 +45,10 @@ from segkit.training.run_folder import (
     state,
     write_start,
 )
-from segkit.training.run_log import early_messages, run_log
-from segkit.training.slurm import was_requeued
-from segkit.training.split import check_split, split_cases
-from segkit.training.stop_signals import stoppable
+from segkit.training.outputs.run_log import early_messages, run_log
+from segkit.training.outputs.trackers import check_logger
+from segkit.training.resume import as_started, begun_before
+from segkit.training.signals import stoppable
 
 log = logging.getLogger(__name__)
 

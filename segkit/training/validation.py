@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from segkit.errors import InputError
-from segkit.evaluation.confidence import half_width
-from segkit.networks.mode import Mode
-from segkit.plans import Plan
-from segkit.preprocessing.store import PreparedCase
-from segkit.sliding_window import predict_scores
-from segkit.training.ranks import ALONE, Ranks
-from segkit.window_rows import Windows
-from segkit.windows import count_windows
+from segkit.evaluation.intervals import half_width
+from segkit.networks.precision import Mode
+from segkit.plans.plan import Plan
+from segkit.preprocessing.case_store import PreparedCase
+from segkit.sliding_window.rows import Windows
+from segkit.sliding_window.scores import predict_scores
+from segkit.sliding_window.windows import count_windows
+from segkit.training.compute.distributed import ALONE, Ranks
 
 OVERLAP = 0.5
 """Of neighbouring windows, in parts of their edge."""

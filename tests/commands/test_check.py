@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from segkit.cli import main
+from segkit.dataset.phantom import write_phantom
 from segkit.io import write_image, write_labels
-from segkit.phantom import write_phantom
 from segkit.volume import Volume
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from segkit.bundle import read_bundle, write_bundle
+from segkit.bundle.bundle import read_bundle, write_bundle
 from segkit.cli import main
 from segkit.networks import build_network
 from segkit.networks.unet import spatial_axes
-from segkit.plans import Plan
+from segkit.plans.plan import Plan
 
 FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"
 
@@ -45,7 +45,7 @@ def test_one_file_to_share(model: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 def test_a_graph_gives_the_scores_of_the_network(model: Path) -> None:
     pytest.importorskip("openvino", reason="the extra [openvino] is not installed")
-    from segkit.inference.engine import load_openvino  # noqa: PLC0415
+    from segkit.inference.scoring.engine import load_openvino  # noqa: PLC0415
 
     assert main(["export", "liver", "out/liver.xml", "--fold", "1"]) == 0
     assert sorted(path.name for path in Path("out").iterdir()) == ["liver.bin", "liver.xml"]

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from segkit.cli import main
-from segkit.config import load
-from segkit.dataset_plan import measured_plan, open_dataset
+from segkit.config.compose import load
 from segkit.evaluation import evaluate
 from segkit.io import write_image, write_labels
-from segkit.preprocessing.store import prepare_cases
+from segkit.planning.plan_dataset import measured_plan, open_dataset
+from segkit.preprocessing.case_store import prepare_cases
 from segkit.volume import Volume
 
 SMALL = ["network.features=[4,8]", "plan.patch=[12,12,12]", "trainer.max_steps=2", "trainer.precision=float32"]

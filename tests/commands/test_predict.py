@@ -10,12 +10,12 @@ import pytest
 import SimpleITK
 from PIL import Image
 
-from segkit.bundle import read_bundle, write_bundle
+from segkit.bundle.bundle import read_bundle, write_bundle
 from segkit.cli import main
 from segkit.errors import InputError
-from segkit.inference.channels import ModelChannels, model_channels
-from segkit.inference.inputs import find_scans, scan_of_channels
-from segkit.plans import ChannelPlan, Plan
+from segkit.inference.files.channels import ModelChannels, model_channels
+from segkit.inference.files.inputs import find_scans, scan_of_channels
+from segkit.plans.plan import ChannelPlan, Plan
 
 FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"
 MODEL = ["-m", str(FROZEN)]

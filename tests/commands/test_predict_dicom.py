@@ -16,10 +16,10 @@ import pytest
 import SimpleITK
 from PIL import Image
 
-from segkit.bundle import read_bundle, write_bundle
+from segkit.bundle.bundle import read_bundle, write_bundle
 from segkit.cli import main
 from segkit.io import read_volume
-from segkit.plans import ChannelPlan, Plan, Scheme
+from segkit.plans.plan import ChannelPlan, Plan, Scheme
 
 FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"
 MODEL = ["-m", str(FROZEN)]

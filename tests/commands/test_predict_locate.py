@@ -10,7 +10,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from segkit.bundle import read_bundle, write_bundle
+from segkit.bundle.bundle import read_bundle, write_bundle
 from segkit.cli import main
 
 FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segkit.bundle import read_bundle, write_bundle
+from segkit.bundle.bundle import read_bundle, write_bundle
 from segkit.cli import main
-from segkit.plan_ranges import ChannelRange, DataRanges
-from segkit.plans import Plan
+from segkit.plans.plan import Plan
+from segkit.plans.ranges import ChannelRange, DataRanges
 
 FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"
 FullDisk = Callable[[int], AbstractContextManager[None]]

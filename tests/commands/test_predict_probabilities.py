@@ -14,13 +14,13 @@ import pytest
 import SimpleITK
 from PIL import Image
 
-from segkit.bundle import read_bundle, write_bundle
+from segkit.bundle.bundle import read_bundle, write_bundle
 from segkit.cli import main
-from segkit.inference.outputs import Job
-from segkit.inference.probability_file import say_size
-from segkit.inference.scan import Scan
+from segkit.inference.files.outputs import Job
+from segkit.inference.files.probability_file import say_size
+from segkit.inference.files.scan import Scan
 from segkit.io import read_volume
-from segkit.plans import Plan
+from segkit.plans.plan import Plan
 from segkit.volume import Grid
 
 FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"

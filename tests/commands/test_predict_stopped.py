@@ -20,7 +20,7 @@ MODEL = ["-m", str(FROZEN)]
 
 WRITING = """
 import sys
-from segkit import files
+from segkit.files import atomic
 from segkit.cli import main
 
 class Slow(type(files.Path())):

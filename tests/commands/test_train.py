@@ -13,8 +13,8 @@ import torch
 import yaml
 
 from segkit.cli import main
-from segkit.config_file import read_config
-from segkit.phantom import write_phantom
+from segkit.config.run_file import read_config
+from segkit.dataset.phantom import write_phantom
 
 SMALL = ["network.features=[4,8]", "plan.patch=[16,16,16]", "plan.spacing=[4,4,4]"]
 QUICK = ["trainer.max_steps=2", "trainer.precision=float32", "trainer.layout=contiguous"]

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from segkit.dataset import Case, Dataset
+from segkit.dataset.dataset import Case, Dataset
 from segkit.dataset_check.measured_dataset import MeasuredDataset
-from segkit.planning.case_facts import CaseFacts
-from segkit.planning.channel_facts import ChannelFacts
-from segkit.planning.label_facts import LabelFacts
+from segkit.fingerprint.case_facts import CaseFacts
+from segkit.fingerprint.channel_facts import ChannelFacts
+from segkit.fingerprint.label_facts import LabelFacts
 
 Measured = Callable[..., MeasuredDataset]
 

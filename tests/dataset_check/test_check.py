@@ -8,7 +8,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from segkit.dataset import Case, Dataset
+from segkit.dataset.dataset import Case, Dataset
 from segkit.dataset_check import Problem, check
 
 

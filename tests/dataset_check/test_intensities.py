@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from segkit.dataset_check.intensities import ct_values, unnamed_ct
-from segkit.planning.case_facts import CaseFacts
+from segkit.fingerprint.case_facts import CaseFacts
 
 from .conftest import facts, label
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from segkit.dataset_check.label_maps import blurred_edges, inverted_masks, rare_labels, two_encodings
-from segkit.planning.case_facts import CaseFacts
+from segkit.fingerprint.case_facts import CaseFacts
 
 from .conftest import facts, label
 

@@ -6,11 +6,11 @@ import nibabel
 import numpy as np
 import pytest
 
-from segkit.dataset import Case, Dataset
+from segkit.dataset.dataset import Case, Dataset
 from segkit.dataset_check import resampling
 from segkit.dataset_check.measured_dataset import MeasuredDataset
 from segkit.dataset_check.resampling import lost_labels, planned_spacing
-from segkit.planning.case_facts import measure_case
+from segkit.fingerprint.case_facts import measure_case
 
 
 def written(folder: Path, name: str, thickness: int) -> Case:

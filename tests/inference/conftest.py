@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from segkit.bundle import Bundle, write_bundle
+from segkit.bundle.bundle import Bundle, write_bundle
 from segkit.networks import build_network
-from segkit.plans import ChannelPlan, LayerPlan, NetworkPlan, Plan, Scheme, StagePlan
+from segkit.plans.plan import ChannelPlan, LayerPlan, NetworkPlan, Plan, Scheme, StagePlan
 
 Make = Callable[..., Bundle]
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from segkit.errors import InputError
-from segkit.files import write_text
-from segkit.inference.batch import Outcome, write_outcomes
-from segkit.inference.stats_table import write_stats
+from segkit.files.atomic import write_text
+from segkit.inference.files.statistics_table import write_stats
+from segkit.inference.predict_files import Outcome, write_outcomes
 from segkit.io.dicom import module_of, open_place
 from segkit.report.preview import write_preview
 from segkit.volume import Volume
@@ -83,7 +83,7 @@ def test_the_table_of_figures(tmp_path: Path, full_disk: FullDisk) -> None:
 def test_dicom(tmp_path: Path, dicom: Any, full_disk: FullDisk, kind: str) -> None:
     pytest.importorskip("highdicom", reason="the extra [dicom] is not installed")
     source = open_place(dicom.series(tmp_path / "s", np.zeros(NOISE.shape[1:], np.int16)))
-    labels, maker = Volume(NOISE, source.grid.affine), module_of("references").Maker("model", "abc123", "0.1.0")
+    labels, maker = Volume(NOISE, source.grid.affine), module_of("results.references").Maker("model", "abc123", "0.1.0")
     write = getattr(module_of(kind), f"write_{kind}")
     out = tmp_path / "out"
     out.mkdir()

@@ -12,7 +12,7 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 from numpy.typing import NDArray
 
-from segkit.bundle import Bundle
+from segkit.bundle.bundle import Bundle
 from segkit.cli import main
 
 Make = Callable[..., Bundle]

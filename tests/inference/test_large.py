@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segkit.bundle import Bundle
+from segkit.bundle.bundle import Bundle
 from segkit.cli import main
 from segkit.inference import Predictor
-from segkit.inference.layout import Work, choose_layout
-from segkit.inference.watched import Stopwatch, WatchedScan
+from segkit.inference.scoring.memory_plan import Work, choose_layout
+from segkit.inference.scoring.timing import Stopwatch, WatchedScan
 from segkit.io import read_volume
 from segkit.io.limits import resident_memory
-from segkit.io.mapped import BLOCK_SPAN, is_mapped
+from segkit.io.memory_map import BLOCK_SPAN, is_mapped
 from segkit.preprocessing.chain import prepare_parts
 from segkit.volume import Volume
 
@@ -33,8 +33,8 @@ def mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Volume:
     array = np.full((50, 40, 30), -9, np.int16)
     array[3:-4, 2:, :-5] = RNG.integers(0, 100, (43, 38, 25))
     nib.save(nib.Nifti1Image(array, np.diag([-1.0, 2, 1.5, 1])), tmp_path / "a.nii")
-    monkeypatch.setattr("segkit.io.nifti.MAPPED_FROM", 0)
-    monkeypatch.setattr("segkit.io.mapped.BLOCK_VOXELS", 6000)
+    monkeypatch.setattr("segkit.io.nifti.reader.MAPPED_FROM", 0)
+    monkeypatch.setattr("segkit.io.memory_map.BLOCK_VOXELS", 6000)
     volume = read_volume(tmp_path / "a.nii")
     assert is_mapped(volume.array)
     return volume

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from segkit.bundle import Bundle, write_bundle
+from segkit.bundle.bundle import Bundle, write_bundle
 from segkit.errors import InputError, OutOfMemoryError
 from segkit.inference import Predictor, load
 from segkit.inference.locate import grown, pieces_box
 from segkit.io.limits import resident_memory
 from segkit.networks import build_network
-from segkit.plans import LayerPlan
+from segkit.plans.plan import LayerPlan
 from segkit.preprocessing.crop import Box
 from segkit.volume import Volume
 

@@ -14,14 +14,13 @@ import pytest
 import SimpleITK
 import torch
 
-from segkit.bundle import Bundle, write_bundle
+from segkit.bundle.bundle import Bundle, write_bundle
 from segkit.errors import InputError, OutOfMemoryError, UsageError
 from segkit.inference import Predictor, load
-from segkit.inference.decisions import decisions_of
-from segkit.inference.layout import Layout, choose_layout
 from segkit.inference.prediction import Wanted
-from segkit.inference.uncertainty import entropy
-from segkit.inference.watched import Stopwatch, WatchedScan
+from segkit.inference.scoring.decisions import decisions_of, entropy
+from segkit.inference.scoring.memory_plan import Layout, choose_layout
+from segkit.inference.scoring.timing import Stopwatch, WatchedScan
 from segkit.io import read_volume
 from segkit.io.limits import resident_memory
 from segkit.preprocessing.chain import prepare_parts
@@ -213,7 +212,7 @@ def test_what_a_gpu_gives_up_must_fit_into_this_machine(make_bundle: Make) -> No
 def test_scaled_numbers_give_the_same_labels(
     make_bundle: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, changes: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr("segkit.io.mapped.BLOCK_VOXELS", 500)
+    monkeypatch.setattr("segkit.io.memory_map.BLOCK_VOXELS", 500)
     image = nibabel.Nifti1Image(np.random.default_rng(0).integers(0, 2000, (20, 18, 16), np.int16), np.eye(4))
     image.header.set_slope_inter(0.05, 0.3)
     nibabel.save(image, tmp_path / name)

@@ -11,9 +11,9 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 from numpy.typing import NDArray
 
-from segkit.bundle import Bundle
+from segkit.bundle.bundle import Bundle
 from segkit.cli import main
-from segkit.file_names import NIFTI, READABLE, suffix_of
+from segkit.files.names import NIFTI, READABLE, suffix_of
 from segkit.io import read_volume
 from segkit.volume import Grid
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segkit.files import is_leftover
+from segkit.files.atomic import is_leftover
 from segkit.io import read_labels
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills are POSIX")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from segkit.errors import InputError
-from segkit.file_names import NIFTI, READABLE, suffix_of
+from segkit.files.names import NIFTI, READABLE, suffix_of
 from segkit.io import read_labels, read_volume
 
 REFUSED = {

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from segkit.plans import ChannelPlan, LayerPlan, NetworkPlan, NormKind, Plan, StagePlan
+from segkit.plans.plan import ChannelPlan, LayerPlan, NetworkPlan, NormKind, Plan, StagePlan
 
 MakePlan = Callable[..., Plan]
 

@@ -14,7 +14,7 @@ from segkit.errors import UsageError
 from segkit.networks import build_network
 from segkit.networks.norm import norm_layer
 from segkit.planning.norm_groups import groups_for
-from segkit.plans import LayerPlan, Plan
+from segkit.plans.plan import LayerPlan, Plan
 
 MakePlan = Callable[..., Plan]
 

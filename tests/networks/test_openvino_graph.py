@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 from segkit.errors import UsageError
-from segkit.inference.engine import installed, load_openvino
+from segkit.inference.scoring.engine import installed, load_openvino
 from segkit.networks import build_network
 from segkit.networks.blocks import ACTIVATIONS
 from segkit.networks.openvino_graph import GraphBuilder
 from segkit.networks.unet import UNet
-from segkit.plans import Plan
+from segkit.plans.plan import Plan
 
 MakePlan = Callable[..., Plan]
 

@@ -10,13 +10,13 @@ import nibabel
 import numpy as np
 import pytest
 
-from segkit.config import NetworkConfig, PlanConfig
-from segkit.dataset import Case, Dataset
-from segkit.planning.case_facts import CaseFacts
-from segkit.planning.fingerprint import Fingerprint, Intensity
-from segkit.planning.label_facts import LabelFacts
+from segkit.config.schema import NetworkConfig, PlanConfig
+from segkit.dataset.dataset import Case, Dataset
+from segkit.fingerprint.case_facts import CaseFacts
+from segkit.fingerprint.fingerprint import Fingerprint, Intensity
+from segkit.fingerprint.label_facts import LabelFacts
 from segkit.planning.planner import make_plan
-from segkit.plans import Plan
+from segkit.plans.plan import Plan
 
 Print = Callable[..., Fingerprint]
 Decide = Callable[..., Plan]

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from segkit.config import NetworkConfig, PlanConfig
-from segkit.dataset import Dataset
+from segkit.config.schema import NetworkConfig, PlanConfig
+from segkit.dataset.dataset import Dataset
 from segkit.errors import InputError
+from segkit.fingerprint.fingerprint import Fingerprint
+from segkit.labels.codes import SegmentCodes
 from segkit.planning.fine_tuning import tuned_plan
-from segkit.planning.fingerprint import Fingerprint
 from segkit.planning.task import Task
-from segkit.plans import Plan
-from segkit.segment_codes import SegmentCodes
+from segkit.plans.plan import Plan
 
 from .conftest import Decide, Print
 

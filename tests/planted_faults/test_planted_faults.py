@@ -16,20 +16,20 @@ import numpy as np
 import pytest
 
 import segkit
-from segkit.bundle import read_bundle
+from segkit.bundle.bundle import read_bundle
+from segkit.dataset.layouts import read_dataset
+from segkit.dataset.names_from_files import named
 from segkit.dataset_check import check
-from segkit.dataset_layouts import read_dataset
 from segkit.errors import InputError
 from segkit.inference.predictor import Predictor
 from segkit.io import read_volume
-from segkit.io.named import named
 
 from . import generated
 from .generated import Made, Random, inverted, mask_of, smoothed, through_jpeg, write, write_pictures
 
 PLANTED, SOUND = 300, 100
 SMALL = ["network.features=[4,8]", "trainer.max_steps=2", "trainer.precision=float32", "trainer.layout=contiguous"]
-LOGGERS = ("segkit.dataset_plan", "segkit.planning", "segkit.preprocessing", "segkit.dataset_layouts")
+LOGGERS = ("segkit.planning.plan_dataset", "segkit.planning", "segkit.preprocessing", "segkit.dataset.layouts")
 """Loggers of what is said about data; others warn of trainings of 2 steps."""
 SCAN = {"mr": "MR", "ct": "CT"}
 

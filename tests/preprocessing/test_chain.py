@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from segkit.errors import InputError, OutOfMemoryError
-from segkit.plans import ChannelPlan, NetworkPlan, Plan
+from segkit.plans.plan import ChannelPlan, NetworkPlan, Plan
 from segkit.preprocessing.chain import prepare, prepare_labels, prepare_parts
 from segkit.volume import Volume
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from segkit.bundle import read_bundle
+from segkit.bundle.bundle import read_bundle
 from segkit.inference.predictor import Predictor
 from segkit.io import read_labels, read_volume
-from segkit.plan_ranges import ChannelRange
-from segkit.plans import ChannelPlan
+from segkit.plans.plan import ChannelPlan
+from segkit.plans.ranges import ChannelRange
 from segkit.preprocessing.intensity import Normalizer, normalizers
 from segkit.preprocessing.scan_warnings import values_warning
 from segkit.volume import Volume

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from segkit.plan_ranges import ChannelRange, DataRanges
-from segkit.plans import ChannelPlan, Plan, read_plan
+from segkit.plans.plan import ChannelPlan, Plan, read_plan
+from segkit.plans.ranges import ChannelRange, DataRanges
 from segkit.preprocessing.chain import prepare_parts
 from segkit.preprocessing.scan_warnings import scan_warnings
 from segkit.volume import Volume

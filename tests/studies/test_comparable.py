@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from segkit.config import load
-from segkit.config_sweep import combinations
+from segkit.config.compose import load
+from segkit.config.sweep import combinations
 from segkit.errors import InputError, UsageError
 from segkit.studies.comparable import Measured, is_open, measured_once
 

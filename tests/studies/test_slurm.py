@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from segkit.config import ComputeConfig
-from segkit.config_sweep import combinations
+from segkit.config.schema import ComputeConfig
+from segkit.config.sweep import combinations
 from segkit.errors import UsageError
 from segkit.studies.slurm import Job, SlurmTrainer, _outcome, job_words, slurm_executor
-from segkit.studies.sweep import sweep
+from segkit.studies.sweep.study import sweep
 
 submitit = pytest.importorskip("submitit", reason="submitit is an optional package")
 

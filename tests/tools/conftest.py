@@ -77,12 +77,12 @@ def written(request: pytest.FixtureRequest, dicom: Any, tmp_path_factory: pytest
 def _write(place: Path, folder: Path, labels: NDArray[np.uint8]) -> None:
     source = open_place(place)
     volume = Volume(labels[None], source.grid.affine)
-    maker = module_of("references").Maker("model", "abc123", "1.0")
-    segmentation = module_of("segmentation").write_segmentation
+    maker = module_of("results.references").Maker("model", "abc123", "1.0")
+    segmentation = module_of("results.segmentation").write_segmentation
     segmentation(folder / "binary.dcm", volume, source, NAMES, maker=maker)
     segmentation(folder / "labelmap.dcm", volume, source, NAMES, maker=maker, labelmap=True)
     segmentation(folder / "one.dcm", volume, source, {"liver": (1,)}, maker=maker)
-    module_of("structure_set").write_structure_set(folder / "rtstruct.dcm", volume, source, NAMES, maker=maker)
+    module_of("results.structure_set").write_structure_set(folder / "rtstruct.dcm", volume, source, NAMES, maker=maker)
     for suffix in (".nii.gz", ".nrrd", ".mha"):
         write_labels(folder / f"labels{suffix}", volume, names={"liver": 1, "tumour": 2})
 

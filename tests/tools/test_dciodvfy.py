@@ -33,8 +33,12 @@ def test_two_slice_thicknesses(dicom: Any, tools: Any, tmp_path: Path) -> None:
         dicom.file(tmp_path / "s" / str(number), np.zeros((9, 7), np.int16), number=number, **own)
     source = open_place(tmp_path / "s")
     labels = Volume(np.ones((1, *source.grid.shape), np.uint8), source.grid.affine)
-    maker = module_of("references").Maker("model", "abc123", "1.0")
-    module_of("segmentation").write_segmentation(tmp_path / "o.dcm", labels, source, {"liver": (1,)}, maker=maker)
-    module_of("structure_set").write_structure_set(tmp_path / "r.dcm", labels, source, {"liver": (1,)}, maker=maker)
+    maker = module_of("results.references").Maker("model", "abc123", "1.0")
+    module_of("results.segmentation").write_segmentation(
+        tmp_path / "o.dcm", labels, source, {"liver": (1,)}, maker=maker
+    )
+    module_of("results.structure_set").write_structure_set(
+        tmp_path / "r.dcm", labels, source, {"liver": (1,)}, maker=maker
+    )
     for name in ("o.dcm", "r.dcm"):
         assert tools.errors(tmp_path / name) == []

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segkit.config import NetworkConfig, PlanConfig
-from segkit.dataset import Dataset
-from segkit.dataset_layouts import read_dataset
+from segkit.config.schema import NetworkConfig, PlanConfig
+from segkit.dataset.dataset import Dataset
+from segkit.dataset.layouts import read_dataset
+from segkit.fingerprint.fingerprint import measure
 from segkit.io import write_image, write_labels
-from segkit.planning.fingerprint import measure
 from segkit.planning.planner import make_plan
-from segkit.plans import Plan
+from segkit.plans.plan import Plan
 from segkit.volume import Volume
 
 SHAPE = (20, 18, 16)

@@ -11,24 +11,25 @@ import numpy as np
 import pytest
 import torch
 
-from segkit.bundle import read_bundle
+from segkit.bundle.bundle import read_bundle
 from segkit.cli import main
-from segkit.config import AugmentConfig, NetworkConfig, PlanConfig, TrainerConfig, load
-from segkit.config_values import LOSSES_OF_REGIONS
-from segkit.dataset import Dataset
-from segkit.dataset_layouts import read_dataset
-from segkit.dataset_plan import open_dataset
+from segkit.config.compose import load
+from segkit.config.rules import LOSSES_OF_REGIONS
+from segkit.config.schema import AugmentConfig, NetworkConfig, PlanConfig, TrainerConfig
+from segkit.dataset.dataset import Dataset
+from segkit.dataset.layouts import read_dataset
 from segkit.errors import UsageError
+from segkit.fingerprint.fingerprint import measure
 from segkit.io import read_labels, write_image, write_labels
-from segkit.networks.mode import Mode
-from segkit.planning.fingerprint import measure
+from segkit.networks.precision import Mode
+from segkit.planning.plan_dataset import open_dataset
 from segkit.planning.planner import make_plan
-from segkit.plans import Plan, read_plan
-from segkit.preprocessing.store import PreparedCase, prepare_cases
-from segkit.training.augment import augment_intensity, drop_channel_
-from segkit.training.losses import LOSSES, REGION_LOSSES, build_loss
-from segkit.training.patches import PatchRules, draw_centre, stream
-from segkit.training.step_loss import StepLoss
+from segkit.plans.plan import Plan, read_plan
+from segkit.preprocessing.case_store import PreparedCase, prepare_cases
+from segkit.training.data.augment_intensity import augment_intensity, drop_channel_
+from segkit.training.data.patches import PatchRules, draw_centre, stream
+from segkit.training.optimization.cuda_graph import StepLoss
+from segkit.training.optimization.losses import LOSSES, REGION_LOSSES, build_loss
 from segkit.training.validation import dice_per_label
 from segkit.volume import Volume
 

@@ -9,16 +9,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from segkit.bundle import read_bundle
-from segkit.config import TrainConfig, known_keys, load
-from segkit.config_keys import get
-from segkit.dataset import Dataset
-from segkit.planning.fingerprint import measure
+from segkit.bundle.bundle import read_bundle
+from segkit.config.compose import known_keys, load
+from segkit.config.keys import get
+from segkit.config.schema import TrainConfig
+from segkit.dataset.dataset import Dataset
+from segkit.fingerprint.fingerprint import measure
 from segkit.planning.planner import make_plan
-from segkit.plans import Plan
-from segkit.preprocessing.store import prepare_cases
+from segkit.plans.plan import Plan
+from segkit.preprocessing.case_store import prepare_cases
+from segkit.training.data.patches import PatchDataset, PatchRules
 from segkit.training.fit import fit
-from segkit.training.patches import PatchDataset, PatchRules
 
 PLANNED = [
     ("network.name", "network=residual_unet"),

@@ -19,14 +19,14 @@ import numpy as np
 import pytest
 import torch
 
-from segkit.bundle import read_bundle
-from segkit.config import TrainConfig
-from segkit.dataset import Dataset
+from segkit.bundle.bundle import read_bundle
+from segkit.config.schema import TrainConfig
+from segkit.dataset.dataset import Dataset
 from segkit.errors import InputError, Interrupted
 from segkit.io import write_labels
-from segkit.plans import Plan
-from segkit.training.checkpoint import newest_checkpoint
+from segkit.plans.plan import Plan
 from segkit.training.fit import fit
+from segkit.training.outputs.checkpoint import newest_checkpoint
 from segkit.volume import Volume
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from segkit.bundle import read_bundle
+from segkit.bundle.bundle import read_bundle
 from segkit.cli import main
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills are POSIX")

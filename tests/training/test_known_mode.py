@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from segkit.config import TrainerConfig
-from segkit.networks.mode import Mode
-from segkit.plans import Plan
-from segkit.training.known_mode import mode_file, read_mode, write_mode
+from segkit.config.schema import TrainerConfig
+from segkit.networks.precision import Mode
+from segkit.plans.plan import Plan
+from segkit.training.precision import mode_file, read_mode, write_mode
 
 CPU = torch.device("cpu")
 

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from segkit.bundle import read_bundle
-from segkit.config import TrainConfig, load
-from segkit.config_choices import choices
-from segkit.config_keys import get, leaves
-from segkit.dataset import Dataset
-from segkit.planning.fingerprint import measure
+from segkit.bundle.bundle import read_bundle
+from segkit.config.choices import choices
+from segkit.config.compose import load
+from segkit.config.keys import get, leaves
+from segkit.config.schema import TrainConfig
+from segkit.dataset.dataset import Dataset
+from segkit.fingerprint.fingerprint import measure
 from segkit.planning.planner import make_plan
 from segkit.training.fit import fit
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from segkit.cli import main
-from segkit.config import load, to_yaml
-from segkit.config_file import read_config
+from segkit.config.compose import load, to_yaml
+from segkit.config.run_file import read_config
 from segkit.errors import UsageError
 from segkit.training.resume import as_started
 

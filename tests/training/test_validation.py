@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from segkit.errors import InputError
-from segkit.networks.mode import Mode
-from segkit.plans import Plan
-from segkit.preprocessing.store import PreparedCase
+from segkit.networks.precision import Mode
+from segkit.plans.plan import Plan
+from segkit.preprocessing.case_store import PreparedCase
 from segkit.training.validation import validate, windows_of
 
 MODE = Mode("float32", "contiguous")

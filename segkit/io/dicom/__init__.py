@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segkit.errors import InputError, UsageError
-from segkit.io.dicom.files import is_dicom_place
+from segkit.io.dicom.places.files import is_dicom_place
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +31,7 @@ def open_place(place: Path, choice: str | None = None) -> DicomSource:
         InputError: no images, or a series that is no volume.
         UsageError: several series and no choice, or a choice that fits none; the extra is not installed.
     """
-    source: DicomSource = module_of("choice").open_place(place, choice)
+    source: DicomSource = module_of("series.choice").open_place(place, choice)
     return source
 
 
@@ -83,7 +83,7 @@ def dicom_scans(place: Path, name: str = "") -> dict[str, DicomScan | InputError
         InputError: no series is a volume.
         UsageError: the extra is not installed.
     """
-    found: dict[str, DicomSource | InputError] = module_of("choice").open_all(place, name)
+    found: dict[str, DicomSource | InputError] = module_of("series.choice").open_all(place, name)
     return {
         scan: source if isinstance(source, InputError) else DicomScan(place, source.series.uid, source)
         for scan, source in found.items()

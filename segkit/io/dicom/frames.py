@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from segkit.errors import InputError
-from segkit.io.dicom.study import Instance
+from segkit.io.dicom.series.study import Instance
 
 _GROUPS = {
     "ImagePositionPatient": "PlanePositionSequence",

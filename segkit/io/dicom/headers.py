@@ -25,9 +25,9 @@ from pydicom.tag import BaseTag, Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from segkit.errors import InputError, SegkitError
-from segkit.io.dicom.files import DicomFile
+from segkit.io.dicom.places.files import DicomFile
 from segkit.io.limits import check_memory
-from segkit.memory import size_text
+from segkit.units import size_text
 
 _PIXELS = {Tag(name): name for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")}
 _LONG = 1 << 16

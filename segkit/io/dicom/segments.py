@@ -18,17 +18,17 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.utils import iter_pixels
 
 from segkit.errors import InputError
-from segkit.file_names import suffix_of
-from segkit.io.dicom.files import DicomFile, dicom_files
+from segkit.files.names import suffix_of
 from segkit.io.dicom.frame_view import view_of_frame
 from segkit.io.dicom.frames import Frame, frames_of
 from segkit.io.dicom.headers import guarded, opened, read_header
-from segkit.io.dicom.study import Instance
-from segkit.io.dicom.uneven import EQUAL, nearest_slices
-from segkit.io.dicom.zips import ZIP
+from segkit.io.dicom.places.files import DicomFile, dicom_files
+from segkit.io.dicom.places.zips import ZIP
+from segkit.io.dicom.series.study import Instance
+from segkit.io.dicom.series.uneven_spacing import EQUAL, nearest_slices
 from segkit.io.limits import check_memory
 from segkit.io.segment_names import says_nothing
-from segkit.regions import own_values
+from segkit.labels.scheme import own_values
 from segkit.volume import Grid, Volume
 
 _VALUE = re.compile(r", label value (-?[0-9]+)$")

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from segkit.errors import InputError
 from segkit.io.dicom.frames import Frame, frames_of
-from segkit.io.dicom.image_groups import ALL, Selection, check_alike, selected
-from segkit.io.dicom.left_out import left_out_text
-from segkit.io.dicom.pixels import channels_of, check_pixels, stored_pixels
-from segkit.io.dicom.stack import Stack, stack_of
-from segkit.io.dicom.study import Instance, Series, check_complete, fewer_than_counted
-from segkit.io.dicom.uneven import nearest_planes, on_even_planes
+from segkit.io.dicom.pixels.decode import channels_of, check_pixels, stored_pixels
+from segkit.io.dicom.series.image_groups import ALL, Selection, check_alike, selected
+from segkit.io.dicom.series.lost_files import left_out_text
+from segkit.io.dicom.series.slice_stack import Stack, stack_of
+from segkit.io.dicom.series.study import Instance, Series, check_complete, fewer_than_counted
+from segkit.io.dicom.series.uneven_spacing import nearest_planes, on_even_planes
 from segkit.io.limits import check_finite, check_memory
 from segkit.volume import Grid
 

@@ -33,8 +33,8 @@ def labels_on(grid: Grid) -> Volume:
 
 
 def written(source: Any, folder: Path, made_of: Any = NAMES, *, labelmap: bool = False) -> Path:
-    maker = module_of("references").Maker("model", "abc123", "0.1.0")
-    write = module_of("segmentation").write_segmentation
+    maker = module_of("results.references").Maker("model", "abc123", "0.1.0")
+    write = module_of("results.segmentation").write_segmentation
     write(folder / "o.dcm", labels_on(source.grid), source, made_of, maker=maker, labelmap=labelmap)
     return folder / "o.dcm"
 

@@ -39,7 +39,7 @@ def test_jpeg_ls_is_decoded_without_it(dicom: object, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_decoded_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    from segkit.io.dicom.pixels import _first_remedy  # noqa: PLC0415, needs the extra
+    from segkit.io.dicom.pixels.decode import _first_remedy  # noqa: PLC0415, needs the extra
 
     monkeypatch.setitem(sys.modules, "jpeg_ls", None)
     assert _first_remedy(pydicom.uid.JPEGLSLossless).startswith("pip install pyjpegls, with which pydicom decodes it")

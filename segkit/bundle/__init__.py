@@ -1,0 +1,1 @@
+"""Bundles: trained models as files, without pickles."""

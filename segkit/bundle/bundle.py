@@ -1,0 +1,229 @@
+"""Bundle: a trained model as a folder, or the same files as one ``.segkit`` zip.
+
+    bundle.json                      kind, format version, name, date, training, metrics, size and sha256 of each file
+    plan.json                        how a scan becomes the network's input, and the network
+    config.json                      the composed configuration of the training, where there was one
+    weights/fold_<fold>-<hash>.safetensors
+
+bundle.json is renamed into place last and old weights are removed after it, so a folder is a usable bundle at any
+moment of a training. What is read may come from a stranger: no pickle, sizes are checked before memory is taken, and
+weights must fit the plan's network in name, shape and finiteness.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
+from pathlib import Path, PureWindowsPath
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from segkit._version import __version__
+from segkit.bundle.archive import read_member
+from segkit.bundle.card import (
+    CONFIG,
+    FORMAT_VERSION,
+    KIND,
+    PLAN,
+    REMEDY,
+    ModelCard,
+    open_card,
+    read_card,
+)
+from segkit.errors import InputError
+from segkit.files.atomic import atomic_path
+from segkit.files.names import CARD
+from segkit.networks import build_network
+from segkit.plans.plan import Plan, plan_text
+
+
+class Bundle(ModelCard):
+    """A trained model that was opened; its weights are read when asked for."""
+
+    def state(self, fold: str) -> dict[str, Tensor]:
+        """Tensors by name of one fold, on the CPU.
+
+        Raises:
+            InputError: no such fold, or a file that is missing, damaged or not safetensors.
+        """
+        if fold not in self.folds:
+            raise InputError(
+                self.path, expected=f"one of the folds {', '.join(self.folds)}", found=repr(fold), remedy="Name one."
+            )
+        return _tensors(self.path, *self._weights(fold))
+
+    def networks(self) -> list[nn.Module]:
+        """The network of every fold, filled with its weights, in evaluation mode on the CPU.
+
+        Raises:
+            InputError: as `state`; or tensors that do not fit the plan's network, or are not finite.
+        """
+        return [fill_network(self.plan, self.state(name), self.path) for name in self.folds]
+
+    def _weights(self, fold: str) -> tuple[str, bytes]:
+        try:
+            return _weights_file(self.path, self.card, fold)
+        except InputError:
+            # A training may have rewritten the bundle after it was opened: its newest weights are as good.
+            card = read_card(self.path)
+            if card["weights"] == self.card["weights"] or fold not in card["weights"]:
+                raise
+            return _weights_file(self.path, card, fold)
+
+
+def read_bundle(path: str | Path) -> Bundle:
+    """Open a bundle folder, a run folder that holds ``bundle/``, or a .segkit file.
+
+    Raises:
+        InputError: not a bundle, a newer format, or a damaged file.
+    """
+    opened = open_card(path)
+    return Bundle(opened.path, opened.plan, opened.card)
+
+
+def write_bundle(
+    folder: str | Path,
+    plan: Plan,
+    card: Mapping[str, Any],
+    states: Mapping[str, dict[str, Tensor]],
+    config: Mapping[str, Any] | None = None,
+) -> Bundle:
+    """Write or rewrite a bundle folder; a reader, or a restart after a kill, finds the old bundle or the new one.
+
+    Args:
+        folder: where; made if absent.
+        plan: the plan that every fold's network was built from.
+        card: ``name``, ``dataset`` (name and content hash), ``training``, ``metrics`` and whatever else is worth
+            keeping, in JSON types; ``postprocessing`` is what a Predictor does to labels. Format, date, version, plan
+            hash, weights and files are added.
+        states: tensors by name, per fold.
+        config: the composed configuration of the training, in JSON types.
+    """
+    place = Path(folder)
+    contents = {PLAN: plan_text(plan).encode()}
+    if config is not None:
+        contents[CONFIG] = json_bytes(config)
+    weights = {}
+    for fold, state in states.items():
+        content = safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()})
+        weights[fold] = f"weights/fold_{fold}-{hashlib.sha256(content).hexdigest()[:8]}.safetensors"
+        contents[weights[fold]] = content
+    full = {**_heading(plan), **card, "weights": weights, "files": {n: _receipt(c) for n, c in contents.items()}}
+    _write_all(place, {CARD: (json.dumps(full, indent=2, ensure_ascii=False) + "\n").encode(), **contents})
+    _remove_old_weights(place, set(weights.values()))
+    return read_bundle(place)
+
+
+def _write_all(place: Path, contents: Mapping[str, bytes]) -> None:
+    """Write every file before the first one is renamed, so that a full disk leaves the old bundle; rename the first
+    file last.
+    """
+    with ExitStack() as renamed:
+        for name, content in contents.items():
+            renamed.enter_context(atomic_path(place / name)).write_bytes(content)
+
+
+def pack_bundle(folder: str | Path, file: str | Path) -> Path:
+    """Zip a bundle folder into one .segkit file, without compressing: weights do not shrink.
+
+    Paths in config.json are reduced to their last name: where someone's data are is nobody else's business.
+    """
+    bundle = read_bundle(folder)
+    config = None if bundle.config is None else json_bytes(without_folders(bundle.config))
+    changed = {} if config is None else {CONFIG: config}
+    files = {**bundle.card["files"], **{name: _receipt(content) for name, content in changed.items()}}
+    with atomic_path(file) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(CARD, json_bytes({**bundle.card, "files": files}))
+        for name, receipt in bundle.card["files"].items():
+            archive.writestr(name, changed[name] if name in changed else read_member(bundle.path, name, receipt))
+    return Path(file)
+
+
+def without_folders(value: Any) -> Any:
+    """Return JSON in which of each word that looks like a path only the last name is left.
+
+    >>> without_folders({"path": "/home/me/Task04/", "patch": [16, 16]})
+    {'path': 'Task04', 'patch': [16, 16]}
+    """
+    if isinstance(value, Mapping):
+        return {key: without_folders(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [without_folders(inner) for inner in value]
+    if isinstance(value, str) and {"/", "\\"} & set(value):
+        return PureWindowsPath(value).name  # knows both separators
+    return value
+
+
+def json_bytes(value: Mapping[str, Any]) -> bytes:
+    """Return the content of a JSON file of a bundle."""
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def fill_network(plan: Plan, state: dict[str, Tensor], where: str | Path) -> nn.Module:
+    """The plan's network with these tensors, in evaluation mode.
+
+    Raises:
+        InputError: a tensor that is missing, unknown, of another shape, or not finite.
+    """
+    # On the meta device first: a plan from a stranger must not take more memory than its weights file has.
+    with torch.device("meta"):
+        network = build_network(plan)
+    for problem in _misfits(network.state_dict(), state):
+        raise InputError(where, expected="weights that fit the network of plan.json", found=problem, remedy=REMEDY)
+    network.load_state_dict(
+        {name: value.float() if value.is_floating_point() else value for name, value in state.items()}, assign=True
+    )
+    return network.eval().requires_grad_(False)
+
+
+def _misfits(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> Iterator[str]:
+    for name in sorted(expected.keys() ^ found.keys()):
+        yield f"no tensor {name}" if name in expected else f"an unknown tensor {name}"
+    for name, tensor in found.items():
+        if tensor.shape != expected[name].shape:
+            yield f"{name} of shape {tuple(tensor.shape)} instead of {tuple(expected[name].shape)}"
+        elif not torch.isfinite(tensor.float()).all():  # a network computes with 32 bits at most
+            yield f"values in {name} that are not finite in 32 bits"
+
+
+def _weights_file(path: Path, card: Mapping[str, Any], fold: str) -> tuple[str, bytes]:
+    name = str(card["weights"][fold])
+    return name, read_member(path, name, card["files"][name])
+
+
+def _tensors(path: Path, name: str, content: bytes) -> dict[str, Tensor]:
+    try:
+        return safetensors.torch.load(content)
+    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise InputError(path / name, expected="a safetensors file", found=str(error), remedy=REMEDY) from error
+
+
+def _heading(plan: Plan) -> dict[str, Any]:
+    return {
+        "format_version": FORMAT_VERSION,
+        "kind": KIND,
+        "name": plan.name,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "segkit": __version__,
+        "plan": plan.hash(),
+    }
+
+
+def _receipt(content: bytes) -> dict[str, Any]:
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _remove_old_weights(folder: Path, keep: set[str]) -> None:
+    for path in (folder / "weights").glob("fold_*.safetensors"):
+        if path.relative_to(folder).as_posix() not in keep:
+            # On Windows a file that someone reads stays; the next write removes it.
+            with suppress(OSError):
+                path.unlink()

@@ -1,0 +1,146 @@
+"""bundle.json and plan.json of a bundle, read and checked without torch: what a model is, before its weights."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segkit.bundle.archive import read_object
+from segkit.bundle.precision_agreement import check_agreement
+from segkit.errors import InputError
+from segkit.files.names import CARD
+from segkit.labels.postprocessing import RULES
+from segkit.plans.plan import Plan
+
+FORMAT_VERSION = 1
+KIND = "segkit bundle"
+PLAN = "plan.json"
+CONFIG = "config.json"
+REMEDY = "Give a bundle or run folder, or a .segkit file, that segkit wrote; if this was one, copy it again."
+
+
+@dataclass(frozen=True, eq=False)
+class ModelCard:
+    """What a model says of itself.
+
+    ``path`` is the folder that holds bundle.json, or the .segkit file; ``card`` is the content of bundle.json.
+    """
+
+    path: Path
+    plan: Plan
+    card: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return str(self.card["name"])
+
+    @property
+    def created(self) -> str:
+        """Date and time in UTC, ISO 8601."""
+        return str(self.card["created"])
+
+    @property
+    def folds(self) -> tuple[str, ...]:
+        return tuple(self.card["weights"])
+
+    @property
+    def hash(self) -> str:
+        """Twelve hex digits over the plan, all weights and the post-processing: what decides a prediction."""
+        weights = sorted(str(self.card["files"][name]["sha256"]) for name in self.card["weights"].values())
+        rules = [f"{name}:{rule}" for name, rule in sorted(self.postprocessing.items())]
+        return hashlib.sha256(" ".join([self.plan.hash(), *weights, *rules]).encode()).hexdigest()[:12]
+
+    @property
+    def postprocessing(self) -> dict[str, str]:
+        """What is done to a label after prediction: its name -> a name in `segkit.labels.postprocessing.RULES`."""
+        return dict(self.card.get("postprocessing", {}))
+
+    @property
+    def config(self) -> dict[str, Any] | None:
+        """The configuration of the training, where the bundle keeps one."""
+        return read_object(self.path, CONFIG, self.card["files"][CONFIG]) if CONFIG in self.card["files"] else None
+
+
+def open_card(path: str | Path) -> ModelCard:
+    """What the model of a bundle folder, a run folder or a .segkit file says of itself.
+
+    Raises:
+        InputError: not a bundle, a newer format, or a damaged file.
+    """
+    place = bundle_place(path)
+    card, plan = card_and_plan(place)
+    return ModelCard(place, plan, card)
+
+
+def bundle_place(path: str | Path) -> Path:
+    """The folder that holds bundle.json (of a run folder its ``bundle``), or the .segkit file."""
+    place = Path(path)
+    if place.is_dir() and not (place / CARD).is_file() and (place / "bundle" / CARD).is_file():
+        return place / "bundle"
+    return place
+
+
+def card_and_plan(place: Path) -> tuple[dict[str, Any], Plan]:
+    """The checked content of bundle.json, and the plan.
+
+    Raises:
+        InputError: not a bundle, a newer format, or a damaged file.
+    """
+    card = read_card(place)
+    plan = Plan.from_dict(read_object(place, PLAN, card["files"][PLAN]), place / PLAN)
+    _check_postprocessing(card.get("postprocessing", {}), plan, place / CARD)
+    check_agreement(card, plan, place / CARD)
+    return card, plan
+
+
+def read_card(place: Path) -> dict[str, Any]:
+    """bundle.json, checked: kind, version, and a receipt for the plan and for every weights file."""
+    card = read_object(place, CARD)
+    if card.get("kind") != KIND:
+        raise InputError(
+            place / CARD, expected=f"the kind {KIND!r}", found=repr(card.get("kind")), remedy="Is this a model?"
+        )
+    version = card.get("format_version")
+    if not isinstance(version, int) or not 1 <= version <= FORMAT_VERSION:
+        raise InputError(
+            place / CARD,
+            expected=f"bundle format {FORMAT_VERSION} or older",
+            found=f"format {version}",
+            remedy="It was written by a newer segkit: update segkit to read it.",
+        )
+    _check_card(card, place / CARD)
+    return card
+
+
+def _check_card(card: dict[str, Any], where: Path) -> None:
+    files, weights = card.get("files"), card.get("weights")
+    named = [PLAN, *weights.values()] if isinstance(weights, dict) and weights else [None]
+    receipts = isinstance(files, dict) and all(isinstance(name, str) and name in files for name in named)
+    if not (
+        receipts
+        and all(_is_receipt(receipt) for receipt in card["files"].values())
+        and {"name", "created"} <= card.keys()
+    ):
+        raise InputError(
+            where,
+            expected="name, created, weights and files, with bytes and sha256 of each file",
+            found=f"the keys {', '.join(sorted(card))}",
+            remedy=REMEDY,
+        )
+
+
+def _is_receipt(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("bytes"), int) and isinstance(value.get("sha256"), str)
+
+
+def _check_postprocessing(rules: Any, plan: Plan, where: Path) -> None:
+    known = isinstance(rules, dict) and rules.keys() <= plan.labels.keys()
+    if not known or not all(isinstance(rule, str) and rule in RULES for rule in rules.values()):
+        raise InputError(
+            where,
+            expected=f"postprocessing of the labels {', '.join(plan.labels)} by {', '.join(RULES)}",
+            found=str(rules),
+            remedy="It was written by a newer segkit, or changed: update segkit, or copy the model again.",
+        )

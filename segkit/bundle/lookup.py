@@ -1,0 +1,100 @@
+"""Which model is meant: a path, a name found in $SEGKIT_MODELS, or the newest run. Opens no model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from os import PathLike
+from pathlib import Path
+
+from segkit.errors import InputError, UsageError
+from segkit.files.names import CARD, natural_key
+
+"""The file that makes a folder a model."""
+DEFAULT_FOLDER = "models"
+LATEST = Path("runs") / "latest"
+SUFFIX = ".segkit"
+_UNNAMED = "no model was named. Give one with -m MODEL, or set $SEGKIT_MODEL; 'segkit train dataset=...' makes one."
+
+
+def resolve_model(name: str | PathLike[str] | None = None, environment: Mapping[str, str] = os.environ) -> Path:
+    """The path of a model.
+
+    Without a name: $SEGKIT_MODEL, else the newest run. A name that is no path is looked for in the folders of
+    $SEGKIT_MODELS (by default ``models`` in the current folder), with or without .segkit.
+
+    Raises:
+        UsageError: no name, and nothing to fall back on.
+        InputError: no such model.
+    """
+    if name is None:
+        name = environment.get("SEGKIT_MODEL") or _latest()
+    if not str(name):
+        raise UsageError(_UNNAMED)
+    path = Path(name)
+    if path.is_file() and path.name == LATEST.name:
+        name = path = _named_in(path)
+    if path.exists():
+        return path
+    named = named_models(environment)
+    plain = str(name).removesuffix(SUFFIX)
+    if plain in named:
+        return named[plain]
+    near = get_close_matches(plain, named, n=2) or list(named)[:5]
+    raise InputError(
+        name,
+        expected="a model: a bundle or run folder, a .segkit file, or a name that 'segkit models' lists",
+        found="neither such a path nor such a name",
+        remedy=f"Did you mean {' or '.join(near)}?" if near else "Train one with 'segkit train dataset=...'.",
+    )
+
+
+def named_models(environment: Mapping[str, str] = os.environ) -> dict[str, Path]:
+    """Models by name in the folders of $SEGKIT_MODELS; of equal names the first counts."""
+    found: dict[str, Path] = {}
+    for folder in environment.get("SEGKIT_MODELS", DEFAULT_FOLDER).split(os.pathsep):
+        for path in members(Path(folder)) if folder and Path(folder).is_dir() else ():
+            found.setdefault(path.name.removesuffix(SUFFIX), path)
+    return found
+
+
+def members(folder: Path) -> Iterator[Path]:
+    """Models directly inside a folder, or folders of models, in natural order."""
+    for path in sorted(_inside(folder), key=lambda each: natural_key(each.name)):
+        if is_model(path) or any(is_model(inner) for inner in _inside(path)):
+            yield path
+
+
+def ensemble(path: Path) -> list[Path]:
+    """The model at ``path``, or those inside a folder of several, in natural order; ``path`` where there is none."""
+    inside = members(path) if path.is_dir() and not is_model(path) else ()
+    return [place for member in inside for place in ensemble(member)] or [path]
+
+
+def _inside(path: Path) -> list[Path]:
+    """What a folder holds; nothing where that may not be known."""
+    try:
+        return list(path.iterdir()) if path.is_dir() else []
+    except PermissionError:
+        return []
+
+
+def is_model(path: Path) -> bool:
+    """A bundle folder, a run folder with a bundle, or a .segkit file."""
+    if path.is_dir():
+        return (path / CARD).is_file() or (path / "bundle" / CARD).is_file()
+    return path.suffix == SUFFIX and path.is_file()
+
+
+def _latest() -> Path:
+    """The run that runs/latest names: a text file with its path, or the run itself."""
+    if LATEST.is_file():
+        return _named_in(LATEST)
+    if LATEST.is_dir():
+        return LATEST
+    raise UsageError(_UNNAMED)
+
+
+def _named_in(latest: Path) -> Path:
+    return latest.parent / latest.read_text(encoding="utf-8").strip()

@@ -1,0 +1,40 @@
+"""What may be chosen by name: the files of configs/, and the networks of other packages."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from segkit.errors import UsageError
+from segkit.plugins import NETWORKS, offered
+
+
+def choices(group: str) -> list[str]:
+    """What ``group=`` (network, compute, preset) may be."""
+    own = own_choices(group)
+    return sorted([*own, *(offered(NETWORKS, own) if group == "network" else ())])
+
+
+def own_choices(group: str) -> list[str]:
+    """The files of configs/GROUP."""
+    return sorted(file.stem for file in (configs_folder() / group).glob("*.yaml"))
+
+
+def known_choice(group: str, name: str) -> str:
+    """``name``, if it is a choice.
+
+    Raises:
+        UsageError: it is none; names near misses.
+    """
+    # Looking into other packages takes a tenth of a second.
+    if name in own_choices(group) or name in choices(group):
+        return name
+    near = difflib.get_close_matches(name, choices(group), n=2, cutoff=0.5)
+    hint = f"Did you mean {' or '.join(near)}? " if near else ""
+    raise UsageError(f"unknown choice {group}={name}. {hint}Choices: {', '.join(choices(group))}.")
+
+
+def configs_folder() -> Path:
+    """The wheel carries configs/ inside the package; a checkout has it beside."""
+    inside = Path(__file__).parents[1] / "configs"
+    return inside if inside.is_dir() else Path(__file__).parents[2] / "configs"

@@ -1,0 +1,240 @@
+"""What each setting may be: a table from dotted key to a check and its words, and the settings that exclude each other."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable
+from typing import Any
+
+from segkit.config.keys import get, leaves
+from segkit.config.schema import TrainConfig
+from segkit.errors import SegkitError, UsageError
+from segkit.labels.scheme import own_values
+from segkit.plugins import LOSSES, offered
+from segkit.units import is_number, is_whole, parse_size
+
+LOSSES_OF_REGIONS = ("dice_ce", "dice", "ce")
+"""Those of the own losses that regions, which overlap, can be trained with."""
+Check = Callable[[Any], bool]
+
+OWN_LOSSES = ("dice_ce", "dice", "ce", "nnunet")
+
+
+def _among(*choices: Any) -> tuple[Check, str]:
+    words = [str(choice) for choice in choices]
+    return lambda value: value in choices, f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def _whole(least: int, word: str | None = None, *, most: float = math.inf) -> tuple[Check, str]:
+    text = f"a whole number of at least {least}" if math.isinf(most) else f"a whole number from {least} to {most}"
+    return (
+        lambda value: value == word if isinstance(value, str) else is_whole(value, least, most),
+        f"{text}, or {word}" if word else text,
+    )
+
+
+def _between(low: float, high: float) -> tuple[Check, str]:
+    return lambda value: is_number(value) and low <= value <= high, f"a number from {low:g} to {high:g}"
+
+
+def _above(low: float) -> tuple[Check, str]:
+    return lambda value: is_number(value) and value > low, f"a number above {low:g}"
+
+
+def _list_of(kind: Check, words: str, count: int | None = None) -> tuple[Check, str]:
+    many = "one or more" if count is None else str(count)
+    return (
+        lambda value: isinstance(value, list) and len(value) == (count or max(1, len(value))) and all(map(kind, value)),
+        f"a list of {many} {words}",
+    )
+
+
+def _range(low: float) -> tuple[Check, str]:
+    def check(value: Any) -> bool:
+        return (
+            isinstance(value, list) and len(value) == 2 and all(map(is_number, value)) and low <= value[0] <= value[1]
+        )
+
+    return check, f"a list [from,to] of two numbers of at least {low:g}, the smaller first"
+
+
+def _is_size(value: Any) -> bool:
+    try:
+        return value == "auto" or (isinstance(value, str) and parse_size(value) >= 1 << 20)
+    except SegkitError:
+        return False
+
+
+def _is_size_in_bytes(value: Any) -> bool:
+    return value != "auto" and _is_size(value)
+
+
+def _is_mirror(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(is_whole(axis) and 0 <= axis <= 2 for axis in value) and len(set(value)) == len(value)
+    return value in ("auto", "none", "all")
+
+
+def _is_zoom(value: Any) -> bool:
+    return _range(0.01)[0](value) and bool(value[1] <= 1)
+
+
+def _are_names(value: Any) -> bool:
+    if not isinstance(value, list) or not all(isinstance(name, str) and name.strip() for name in value):
+        return False
+    return bool(value) and len(set(value)) == len(value)
+
+
+def _are_labels(value: Any) -> bool:
+    if not isinstance(value, dict) or not all(is_whole(number) for number in value.values()):
+        return False
+    return bool(value) and len(set(value.values())) == len(value) and 0 not in value.values()
+
+
+def _loss() -> tuple[Check, str]:
+    def check(value: Any) -> bool:
+        return isinstance(value, str) and (value in OWN_LOSSES or value in offered(LOSSES, OWN_LOSSES))
+
+    return check, f"{', '.join(OWN_LOSSES)} or one that an installed package offers"
+
+
+def _are_regions(value: Any) -> bool:
+    if not isinstance(value, dict) or not value:
+        return False
+    for values in value.values():
+        if not isinstance(values, list) or not values or not all(is_whole(number) and number for number in values):
+            return False
+    try:
+        return bool(own_values(value))
+    except ValueError:
+        return False
+
+
+_PROBABILITY = _between(0, 1)
+_EDGES = _list_of(lambda edge: is_whole(edge) and edge >= 1, "whole numbers of at least 1 (X, Y, Z)", 3)
+
+CHECKS: dict[str, tuple[Check, str]] = {
+    "dataset.channels": (_are_names, "a list of different names such as [FLAIR,T1]"),
+    "dataset.labels": (_are_labels, "names with different whole numbers other than 0 such as {spleen:1,liver:5}"),
+    "dataset.regions": (
+        _are_regions,
+        "regions with whole numbers other than 0, each with one that no later region has, such as"
+        " {tumour:[1,2,3],core:[2,3]}",
+    ),
+    "dataset.ignore": (lambda value: is_whole(value) and value != 0, "a whole number other than 0"),
+    "network.dims": _among(2, 3),
+    "network.features": _list_of(lambda width: is_whole(width) and width >= 1, "whole numbers of at least 1"),
+    "network.widths": _among("default", "nnunet"),
+    "network.convs": _whole(1),
+    "network.activation": _among("leaky_relu", "relu", "silu", "gelu"),
+    "network.norm": _among("group", "instance", "layer", "batch", "none"),
+    "network.channels_per_group": _whole(1, "auto"),
+    "network.num_groups": _whole(1),
+    "plan.spacing": _list_of(lambda edge: is_number(edge) and edge > 0, "numbers above 0 (X, Y, Z in mm)", 3),
+    "plan.patch": _EDGES,
+    "plan.memory": (_is_size, "a size such as 8GB, of at least 1MiB, or auto"),
+    "trainer.max_steps": _whole(1),
+    "trainer.max_minutes": _above(0),
+    "trainer.batch_size": _whole(1, "auto"),
+    "trainer.accumulate": _whole(1),
+    "trainer.precision": _among("auto", "float32", "bfloat16", "float16"),
+    "trainer.layout": _among("auto", "contiguous", "channels_last"),
+    "trainer.optimizer": _among("muon", "adamw", "sgd"),
+    "trainer.learning_rate": _above(0),
+    "trainer.learning_rate_rest": _above(0),
+    "trainer.weight_decay": _between(0, 1),
+    "trainer.warmup": _between(0, 0.9),
+    "trainer.decay_power": _between(0, 10),
+    "trainer.gradient_clip": _above(0),
+    "trainer.ema": (lambda value: is_number(value) and 0 <= value < 1, "a number from 0 up to, not including, 1"),
+    "trainer.foreground": _PROBABILITY,
+    "trainer.loss": _loss(),
+    "trainer.workers": _whole(0, "auto", most=256),
+    "trainer.threads": _whole(1, most=1024),
+    "trainer.validations": _whole(0),
+    "trainer.checkpoint_minutes": _above(0),
+    "trainer.checkpoint_steps": _whole(1),
+    "augment.dummy_2d": _among("auto", "none", 0, 1, 2),
+    "augment.mirror": (_is_mirror, "auto, none, all or a list of different axes out of 0, 1 and 2 such as [0,2]"),
+    "augment.until": _PROBABILITY,
+    "augment.rotate": _PROBABILITY,
+    "augment.rotate_degrees": _between(0, 180),
+    "augment.scale": _PROBABILITY,
+    "augment.scale_range": _range(0.1),
+    "augment.noise": _PROBABILITY,
+    "augment.noise_std": _between(0, 10),
+    "augment.blur": _PROBABILITY,
+    "augment.blur_per_channel": _PROBABILITY,
+    "augment.blur_sigma": _range(0.01),
+    "augment.brightness": _PROBABILITY,
+    "augment.brightness_range": _range(0),
+    "augment.contrast": _PROBABILITY,
+    "augment.contrast_range": _range(0),
+    "augment.lowres": _PROBABILITY,
+    "augment.lowres_per_channel": _PROBABILITY,
+    "augment.lowres_zoom": (_is_zoom, "a list [from,to] of two numbers from 0.01 to 1, the smaller first"),
+    "augment.gamma": _PROBABILITY,
+    "augment.gamma_range": _range(0.01),
+    "augment.gamma_inverted": _PROBABILITY,
+    "compute.devices": _whole(1, "auto", most=1024),
+    "compute.nodes": _whole(1, most=4096),
+    "augment.channel_dropout": _PROBABILITY,
+    "compute.partition": (lambda name: isinstance(name, str) and name.strip() != "", "the name of a SLURM partition"),
+    "compute.timeout": _whole(1),
+    "compute.gpus": _among(0, 1),
+    "compute.cpus": _whole(1, most=1024),
+    "compute.memory": (_is_size_in_bytes, "a size such as 32GB, of at least 1MiB"),
+    "seed": _whole(0, most=2**63 - 1),
+    "fold": _whole(0, "all"),
+    "folds": _whole(2, most=1000),
+    "logger": _among("none", "tensorboard", "mlflow"),
+}
+"""Keys that are not here take any value of their type. None (a knob left alone) is never checked."""
+
+
+def check(config: TrainConfig) -> None:
+    """Check every value, and those that exclude each other.
+
+    Raises:
+        UsageError: names the key, what it may be, and what it is.
+    """
+    for key in known_keys():
+        check_value(key, get(config, key))
+    network, trainer = config.network, config.trainer
+    if network.num_groups is not None and network.channels_per_group != "auto":
+        raise UsageError("give network.channels_per_group or network.num_groups, not both")
+    if network.norm != "group" and (network.num_groups is not None or network.channels_per_group != "auto"):
+        raise UsageError(f"groups go with network.norm=group only, not with network.norm={network.norm}")
+    if config.dataset.labels and config.dataset.regions:
+        raise UsageError("give dataset.labels or dataset.regions, not both")
+    if trainer.max_steps is not None and trainer.max_minutes is not None:
+        raise UsageError("give trainer.max_steps or trainer.max_minutes, not both")
+
+
+def known_keys() -> list[str]:
+    """Every dotted key that an override can set, in the order of the dataclasses."""
+    return [key for key in leaves(TrainConfig()) if key != "format_version"]
+
+
+def check_value(key: str, value: Any) -> None:
+    """Check one value; a knob left alone (None) is sound.
+
+    Raises:
+        UsageError: names the key, what it may be, and what it is.
+    """
+    if key not in CHECKS or (value is None and get(TrainConfig(), key) is None):
+        return
+    good, words = CHECKS[key]
+    if value is None or not good(value):
+        raise UsageError(f"{key} must be {words}, not {value!r}{_hint(key, value)}")
+
+
+def _hint(key: str, value: Any) -> str:
+    """What to do about the name of a loss that no installed package offers."""
+    if key != "trainer.loss" or not isinstance(value, str):
+        return ""
+    near = difflib.get_close_matches(value, [*OWN_LOSSES, *offered(LOSSES, OWN_LOSSES)], n=2)
+    if near:
+        return f". Did you mean {' or '.join(near)}?"
+    return f". If {value} is a loss of a package of your own, install that package here (docs/own_parts.md)."

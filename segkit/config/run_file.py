@@ -1,0 +1,56 @@
+"""The config.yaml of a run, read back. Formats of older versions are lifted, one pure step per format."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from segkit.config.keys import build
+from segkit.config.rules import check
+from segkit.config.schema import FORMAT_VERSION, TrainConfig
+from segkit.errors import InputError, UsageError
+from segkit.files.names import CARD
+
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""From format n of config.yaml to n + 1, each a pure function of a dict."""
+
+
+def read_config(path: str | Path) -> TrainConfig:
+    """Read the config.yaml of a run, lifting older formats.
+
+    Raises:
+        InputError: not a config of segkit, or one of a newer segkit.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        version = content["format_version"]
+        while version < FORMAT_VERSION:
+            content = UPGRADES[version](content)
+            version = content["format_version"]
+        if version > FORMAT_VERSION:
+            raise ValueError(f"format {version} of a newer segkit")
+        config = cast(TrainConfig, build(TrainConfig(), content))
+        check(config)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, yaml.YAMLError, UsageError) as error:
+        raise InputError(
+            path,
+            expected=f"a training's config.yaml, format {FORMAT_VERSION} or older",
+            found=f"{type(error).__name__}: {str(error).partition(chr(10))[0]}",
+            remedy=_remedy(Path(path), str(error)),
+        ) from error
+    return config
+
+
+def _remedy(path: Path, problem: str) -> str:
+    """What to do; the model of the run says which package its loss is from."""
+    if "trainer.loss" not in problem:
+        return "Use the file as segkit wrote it, and a segkit at least as new."
+    try:
+        card = json.loads((path.parent / "bundle" / CARD).read_text(encoding="utf-8"))
+        return f"If you trust the package: pip install {card['needs']['loss']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "Install the package that offers this loss."

@@ -1,0 +1,1 @@
+"""Files on disk: names, atomic writing, locks, and files whose content is missing."""

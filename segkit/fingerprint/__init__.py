@@ -1,0 +1,1 @@
+"""Measure a dataset: sizes, spacings, intensities and labels of its cases."""

@@ -1,0 +1,144 @@
+"""What is measured about a dataset before anything is decided. Sampling is a pure function of a case's place in it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segkit.dataset.dataset import Dataset
+from segkit.errors import InputError
+from segkit.fingerprint.case_facts import CaseFacts, MeasuredCase, case_warnings, measure_case
+from segkit.plans.rules import LABEL_VALUES
+from segkit.volume import Unit
+
+log = logging.getLogger(__name__)
+
+SAMPLES = 2_000_000
+"""Labelled voxels drawn from the whole dataset, with replacement, the same number from every case."""
+THREADS = 2
+
+Progress = Callable[[int, int, str], None]
+"""(cases done, cases, id of the last)"""
+
+
+@dataclass(frozen=True)
+class Intensity:
+    """One channel's values inside all labels, over all cases in equal parts."""
+
+    minimum: float
+    lower: float
+    """0.5th percentile."""
+    median: float
+    mean: float
+    upper: float
+    """99.5th percentile."""
+    maximum: float
+    std: float
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """A measured dataset; `dataclasses.asdict` gives JSON types."""
+
+    unit: Unit
+    cases: tuple[CaseFacts, ...]
+    intensities: tuple[Intensity, ...]
+    """One per channel."""
+
+
+def measure(dataset: Dataset, progress: Progress | None = None) -> Fingerprint:
+    """Read every case once and measure it.
+
+    Args:
+        dataset: with the names of its channels and labels.
+        progress: called after each case.
+
+    Raises:
+        InputError: a case that cannot be used, no case, or no labelled voxel in any.
+    """
+    draws = max(1, SAMPLES // max(1, len(dataset.cases)))
+    measured: list[MeasuredCase] = []
+    # Unpacking and numpy's loops let the other thread run.
+    pool = ThreadPoolExecutor(THREADS)
+    try:
+        jobs = [pool.submit(measure_case, case, dataset, number, draws) for number, case in enumerate(dataset.cases)]
+        for job in jobs:
+            measured.append(job.result())
+            facts = measured[-1].facts
+            warn_of(facts)
+            if progress:
+                progress(len(measured), len(jobs), facts.id)
+    finally:
+        # After an error, cases that still wait are not read.
+        pool.shutdown(cancel_futures=True)
+    return summarize(dataset, measured)
+
+
+def warn_of(facts: CaseFacts) -> None:
+    """Log what is odd about a case."""
+    for warning in case_warnings(facts):
+        log.warning("%s: %s", facts.id, warning)
+
+
+def summarize(dataset: Dataset, measured: Sequence[MeasuredCase]) -> Fingerprint:
+    """The fingerprint of measured cases.
+
+    Raises:
+        InputError: no case, no labelled voxel, label values that no label map can hold, or pictures without voxel
+            size among scans that have one.
+    """
+    _check_label_values(dataset)
+    if not measured:
+        raise _unusable(dataset.root, "at least one case", "none", "Compare the folder with the layouts in the README.")
+    unit = measured[0].unit
+    for case in measured:
+        if case.unit != unit:
+            first = f"{unit}, as the first case has it"
+            raise _unusable(case.facts.id, first, case.unit, "Train scans with and without voxel size apart.")
+    samples = np.concatenate([case.samples for case in measured], axis=1)
+    if not samples.shape[1]:
+        names = ", ".join(f"{name} {value}" for name, value in dataset.labels.items())
+        raise _unusable(
+            dataset.root,
+            f"voxels of the labels {names}",
+            "none in any case",
+            "Check the label maps and the label values.",
+        )
+    intensities = tuple(_intensity(channel) for channel in samples)
+    return Fingerprint(unit, tuple(case.facts for case in measured), intensities)
+
+
+def _check_label_values(dataset: Dataset) -> None:
+    """Refuse before training what could not be written after a prediction."""
+    too_large = [f"{name} = {value}" for name, value in dataset.labels.items() if value not in LABEL_VALUES]
+    if too_large:
+        raise _unusable(
+            dataset.root,
+            f"label values from {LABEL_VALUES[0]} to {LABEL_VALUES[-1]}, which label maps can hold",
+            ", ".join(too_large),
+            "Give these labels smaller values in the label maps.",
+        )
+
+
+def _unusable(where: str | Path, expected: str, found: str, remedy: str) -> InputError:
+    return InputError(where, expected=expected, found=found, remedy=remedy)
+
+
+def _intensity(values: NDArray[np.float32]) -> Intensity:
+    exact = values.astype(np.float64)
+    minimum, lower, median, upper, maximum = np.percentile(exact, (0, 0.5, 50, 99.5, 100))
+    return Intensity(
+        float(minimum),
+        float(lower),
+        float(median),
+        float(exact.mean()),
+        float(upper),
+        float(maximum),
+        float(exact.std()),
+    )

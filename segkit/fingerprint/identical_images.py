@@ -1,0 +1,33 @@
+"""Cases whose images have the same voxels: they count as one patient."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Sequence
+
+from segkit.dataset.dataset import Dataset
+from segkit.fingerprint.case_facts import CaseFacts
+
+
+def copies_of(cases: Sequence[CaseFacts]) -> list[list[str]]:
+    """Return groups of ids of cases with the same voxels. Images of one constant value are no copies of each other."""
+    groups = defaultdict(list)
+    for case in cases:
+        if len(case.constant) < len(case.channels):
+            groups[case.voxels_hash].append(case.id)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def copies_as_one_patient(dataset: Dataset, groups: Sequence[Sequence[str]]) -> Dataset:
+    """Return the dataset with one patient for the cases of each group, and for whatever their patients had before."""
+    patients = {case.id: case.patient or case.id for case in dataset.cases}
+    for group in groups:
+        first, *others = (patients[case] for case in group)
+        joined = {first, *others}
+        patients = {case: first if patient in joined else patient for case, patient in patients.items()}
+    cases = tuple(
+        case if patients[case.id] == (case.patient or case.id) else dataclasses.replace(case, patient=patients[case.id])
+        for case in dataset.cases
+    )
+    return dataclasses.replace(dataset, cases=cases)

@@ -1,0 +1,1 @@
+"""Files of a prediction: which scans go in, and which files come out."""

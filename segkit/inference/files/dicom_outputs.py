@@ -1,0 +1,144 @@
+"""DICOM that is written for a scan that is DICOM, and a word where its modality is not the model's."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from segkit._version import __version__
+from segkit.files.names import DICOM, suffix_of
+from segkit.inference.files.outputs import Job
+from segkit.inference.files.scan import Scan
+from segkit.io.dicom import DicomScan, module_of
+from segkit.labels.codes import UNKNOWN, SegmentCodes, colors_of
+from segkit.plans.plan import ChannelPlan, Plan
+from segkit.volume import Volume
+
+if TYPE_CHECKING:
+    from segkit.inference.predictor import Predictor
+
+log = logging.getLogger(__name__)
+
+_WORDS = {
+    "CT": {"ct", "hu", "cect", "ncct", "cbct"},
+    "MR": {"mr", "mri", "t1", "t2", "t1w", "t2w", "t1c", "t1ce", "t1gd", "flair", "dwi", "adc", "pd", "swi"},
+    "PT": {"pt", "pet", "suv", "fdg"},
+}
+"""Words in the name of a channel that say its modality."""
+
+
+def warn_of_modality(scan: Scan, plan: Plan) -> None:
+    """Log where the first image's modality contradicts the model's first channel; `value_range` looks at its values."""
+    if scan.dicom is None:
+        return
+    channel, modality = plan.channels[scan.place_of_first], scan.dicom.source.series.modality
+    expected = modality_of(channel)
+    if expected and modality and modality != expected:
+        log.warning(
+            "%s: its modality is %s, and the model was trained on %s (channel %s); the result may mean nothing",
+            *(scan.where, modality, expected, channel.name),
+        )
+
+
+def warn_of_uneven_slices(job: Job) -> None:
+    """Log that a label map in another format than DICOM lies on even planes, and not on the slices of the scan."""
+    if job.scan.dicom is None or job.scan.dicom.source.stack.is_even:
+        return
+    source = job.scan.dicom.source
+    others = [path.name for path in job.files if suffix_of(path) != DICOM and path != job.preview]
+    if others:
+        log.warning(
+            "%s: its %d slices are of more than one thickness; %s instead on %d even planes, %.4g mm apart. "
+            "DICOM-SEG (-o NAME.dcm) and RTSTRUCT lie on the slices themselves",
+            *(
+                job.scan.where,
+                len(source.stack.frames),
+                f"{' and '.join(others)} {'lies' if len(others) == 1 else 'lie'}",
+            ),
+            *(source.grid.shape[2], source.plane_distance),
+        )
+
+
+def modality_of(channel: ChannelPlan) -> str | None:
+    """CT, MR or PT, where the channel's normalisation or name says it.
+
+    >>> modality_of(ChannelPlan("image", "ct")), modality_of(ChannelPlan("FLAIR", "zscore"))
+    ('CT', 'MR')
+    """
+    if channel.scheme == "ct":
+        return "CT"
+    words = set(re.findall(r"[a-z0-9]+", channel.name.lower()))
+    found = [modality for modality, its in _WORDS.items() if words & its]
+    return found[0] if len(found) == 1 else None
+
+
+def check_dicom_output(job: Job, plan: Plan, names: Mapping[str, int], *, labelmap: bool) -> None:
+    """Raise before the work what writing DICOM would raise after it.
+
+    Raises:
+        InputError: as `write_segments` and `write_structures`.
+    """
+    if "structures" in job.extras:
+        module_of("results.references").check_place(_dicom(job).source)
+    if suffix_of(job.output) == DICOM:
+        fits = module_of("results.segmentation").check_fits
+        fits(job.output, _dicom(job).source, _made_of(names, plan), labelmap=labelmap)
+
+
+def write_segments(job: Job, labels: Volume, predictor: Predictor, names: Mapping[str, int], *, labelmap: bool) -> None:
+    """The label map as DICOM-SEG.
+
+    Raises:
+        InputError: images that a SEG cannot refer to, or labels that a LABELMAP cannot hold.
+    """
+    module_of("results.segmentation").write_segmentation(
+        job.output,
+        labels,
+        _dicom(job).source,
+        _made_of(names, predictor.plan),
+        maker=_maker(predictor),
+        labelmap=labelmap,
+        codes=_codes(predictor.plan),
+    )
+
+
+def write_structures(job: Job, labels: Volume, predictor: Predictor, names: Mapping[str, int]) -> None:
+    """The outlines of the label map as RT Structure Set.
+
+    Raises:
+        InputError: images without a place in the patient.
+    """
+    module_of("results.structure_set").write_structure_set(
+        job.structures,
+        labels,
+        _dicom(job).source,
+        _made_of(names, predictor.plan),
+        maker=_maker(predictor),
+        codes=_codes(predictor.plan),
+    )
+
+
+def _codes(plan: Plan) -> dict[str, SegmentCodes]:
+    """What the plan knows of each label, with the color of every picture: that of its place among all labels."""
+    colors = colors_of(plan.labels, plan.segments)
+    return {name: dataclasses.replace(plan.segments.get(name, UNKNOWN), colour=colors[name]) for name in plan.labels}
+
+
+def _dicom(job: Job) -> DicomScan:
+    if job.scan.dicom is None:
+        raise ValueError(f"{job.scan.where} is no DICOM, which check_jobs finds out")
+    return job.scan.dicom
+
+
+def _made_of(names: Mapping[str, int], plan: Plan) -> dict[str, tuple[int, ...]]:
+    """The values of the label map that each segment has: of a region all that it is made of."""
+    return {name: plan.regions.get(name, (value,)) for name, value in names.items()}
+
+
+def _maker(predictor: Predictor) -> object:
+    bundles = predictor.bundles
+    name = bundles[0].name if len(bundles) == 1 else f"{bundles[0].name} and {len(bundles) - 1} more"
+    return module_of("results.references").Maker(name, bundles[0].hash, __version__)

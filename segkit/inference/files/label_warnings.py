@@ -1,0 +1,91 @@
+"""Compare the labels of a result with those of the training data: sizes and numbers of pieces."""
+
+from __future__ import annotations
+
+import math
+
+from segkit.inference.files.label_statistics import MeasuredLabel, measure_labels
+from segkit.labels.components import find_pieces
+from segkit.plans.plan import Plan
+from segkit.plans.ranges import DataRanges, LabelRange, Range
+from segkit.preprocessing.orient import to_ras
+from segkit.preprocessing.scan_warnings import SIZES_APART, is_far, range_text
+from segkit.volume import Unit, Volume
+
+VOLUMES_APART = 3.0
+"""Times that a volume must be above or below all of the training to be said."""
+PIECES_APART = 3.0
+MORE_PIECES = 10
+"""Pieces above the most of the training; a few specks more are usual."""
+ALWAYS_IN = 10
+"""A label that all of at least this many training cases have should be in a scan."""
+COUNTED_VOXELS = 1 << 24
+"""Voxels of a label's bounding box in which pieces are always counted: less than a second. In a larger one they are
+counted where the volume is unusual."""
+
+
+def label_warnings(labels: Volume, plan: Plan) -> dict[str, str]:
+    """Return the labels of a label map (1, X, Y, Z) that are far from the training data, with what is unusual.
+
+    There is nothing to compare with in a plan of an older version, in one of partly annotated data, whose volumes are
+    only those of the annotated part, and where a model of slices or of parts of pictures gets more of them at once.
+    """
+    if plan.training is None or plan.ignore is not None or _of_other_extent(labels, plan, plan.training):
+        return {}
+    made_of = {name: plan.regions.get(name, (value,)) for name, value in plan.labels.items()}
+    measured = measure_labels(labels.array[0], made_of, {})
+    found = {}
+    for name, usual in plan.training.labels.items():
+        if name in measured:
+            pieces = _pieces(measured[name], labels, made_of[name], usual)
+            volume = measured[name].voxels * labels.grid.voxel_volume
+            warning = label_warning(volume, pieces, usual, cases=plan.training.cases, unit=labels.unit)
+            if warning:
+                found[name] = warning
+    return found
+
+
+def label_warning(volume: float, pieces: int | None, usual: LabelRange, *, cases: int, unit: Unit) -> str | None:
+    """Compare one label with its range in ``cases`` training cases; None where it may belong there.
+
+    ``volume`` is in mm^3 (px for pictures); ``pieces`` is None where they were not counted.
+
+    >>> label_warning(326_000, 128, LabelRange(48, (1200, 2300), (1, 1)), cases=48, unit="mm")
+    '326 ml in 128 pieces; training had 1.2 to 2.3 ml in 1 piece'
+    """
+    had = f"training had {_volumes(usual.volume, unit)} in {_count(range_text(usual.pieces))}"
+    if not volume:
+        missing = usual.cases == cases >= ALWAYS_IN
+        return f"not found; {had} in each of {cases} cases" if missing else None
+    many = pieces is not None and pieces > max(PIECES_APART * usual.pieces[1], usual.pieces[1] + MORE_PIECES)
+    if not many and not is_far(volume, usual.volume, VOLUMES_APART):
+        return None
+    counted = "" if pieces is None else f" in {_count(str(pieces))}"
+    return f"{_volumes((volume, volume), unit)}{counted}; {had}"
+
+
+def _of_other_extent(labels: Volume, plan: Plan, training: DataRanges) -> bool:
+    """Whether the number of slices, or the size of a picture, is far from that of the training data."""
+    grid = to_ras(labels)[0].grid
+    axes = range(3) if plan.unit == "px" else [axis for axis in range(3) if axis == plan.slice_axis]
+    return any(is_far(grid.shape[axis] * grid.spacing[axis], training.size[axis], SIZES_APART) for axis in axes)
+
+
+def _volumes(volumes: Range, unit: Unit) -> str:
+    low, high = volumes
+    return f"{range_text((low / 1000, high / 1000))} ml" if unit == "mm" else f"{range_text(volumes)} px"
+
+
+def _pieces(label: MeasuredLabel, labels: Volume, values: tuple[int, ...], usual: LabelRange) -> int | None:
+    if not label.voxels:
+        return 0
+    box = tuple(slice(first, last + 1) for first, last in label.ends)
+    size = math.prod(span.stop - span.start for span in box)
+    volume = label.voxels * labels.grid.voxel_volume
+    if size > COUNTED_VOXELS and not is_far(volume, usual.volume, VOLUMES_APART):
+        return None
+    return len(find_pieces(labels.array[0][box], of=values).values)
+
+
+def _count(pieces: str) -> str:
+    return f"{pieces} piece{'' if pieces == '1' else 's'}"

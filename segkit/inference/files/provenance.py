@@ -1,0 +1,89 @@
+"""What was done to which scan by which model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segkit._version import __version__
+from segkit.files.atomic import unwritable
+from segkit.files.names import files_behind
+
+if TYPE_CHECKING:
+    from segkit.bundle.bundle import Bundle
+    from segkit.inference.predictor import Predictor
+    from segkit.preprocessing.crop import Box
+
+
+def run_record(
+    predictor: Predictor, images: Sequence[Path], seconds: Mapping[str, float], *, box: Box | None = None
+) -> dict[str, Any]:
+    """Return everything that someone needs to repeat a prediction, in JSON types.
+
+    ``box`` is what a coarse model left of the scan.
+    """
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": _versions(predictor.engine),
+        "model": _models(predictor.bundles),
+        "locate": _located(predictor, box),
+        "input": [{"file": str(path), "sha256": file_hash(path)} for image in images for path in files_behind(image)],
+        "device": str(predictor.device),
+        "threads": predictor.threads,
+        "engine": predictor.engine,
+        "precision": predictor.precision,
+        "precision_reason": predictor.precision_reason,
+        "overlap": predictor.overlap,
+        "tta": predictor.tta,
+        "seconds": {name: round(value, 3) for name, value in seconds.items()},
+    }
+
+
+def remove_record(path: Path) -> None:
+    """Remove the record of an earlier prediction: it would be wrong beside a new label map. Other files stay."""
+    if is_record(path):
+        try:
+            path.unlink()
+        except OSError as error:
+            raise unwritable(path, str(error.strerror)) from error
+
+
+def is_record(path: Path) -> bool:
+    """Whether a file is what `run_record` made."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and {"versions", "model", "input", "precision"} <= content.keys()
+
+
+def _versions(engine: str) -> dict[str, str]:
+    known = {"segkit": __version__, "torch": version("torch"), "python": platform.python_version()}
+    return {**known, engine: version(engine)}
+
+
+def _models(bundles: Sequence[Bundle]) -> list[dict[str, str]]:
+    return [
+        {"name": bundle.name, "created": bundle.created, "hash": bundle.hash, "path": str(bundle.path)}
+        for bundle in bundles
+    ]
+
+
+def _located(predictor: Predictor, box: Box | None) -> dict[str, Any] | None:
+    """Which coarse model found which box; its first and last voxel belong to it, and None is all of the scan."""
+    if predictor.locator is None:
+        return None
+    voxels = box and {"first": [lines.start for lines in box], "last": [lines.stop - 1 for lines in box]}
+    return {"model": _models(predictor.locator.bundles), "box": voxels}
+
+
+def file_hash(path: Path) -> str:
+    """sha256 of the file's bytes, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""From a prepared scan to scores, labels and uncertainty on the grid of the scan."""

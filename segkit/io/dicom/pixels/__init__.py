@@ -1,0 +1,1 @@
+"""Pixels of DICOM files, decoded with checks before memory is taken."""

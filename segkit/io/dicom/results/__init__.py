@@ -1,0 +1,1 @@
+"""DICOM objects made from a label map: DICOM-SEG and RTSTRUCT."""

@@ -1,0 +1,1 @@
+"""The series of a study, and the slices of a series sorted into a volume."""

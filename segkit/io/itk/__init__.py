@@ -1,0 +1,1 @@
+"""NRRD and MetaImage: headers, reader and writer."""

@@ -1,0 +1,1 @@
+"""NIfTI: header, reader and writer."""

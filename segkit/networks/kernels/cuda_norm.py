@@ -1,0 +1,93 @@
+"""Where the CUDA kernels for norm and activation are used: on tensors they are faster for, once they proved to work.
+
+Triton compiles on the machine where it runs and needs a C compiler there, which a small container may lack. Without it
+PyTorch's own layers compute the same, more slowly.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from segkit.networks.kernels.memory_format import is_channels_last
+
+log = logging.getLogger(__name__)
+
+PRECISIONS = (torch.float32, torch.bfloat16, torch.float16)
+TOLERANCE = 1e-4
+"""Of the largest value: what float32 sums in another order may differ by, with a wide margin."""
+
+WORTH_IT = 1 << 22
+"""Values of a tensor from which the kernels are faster even when Python starts them one by one."""
+
+_ALWAYS: ContextVar[bool] = ContextVar("whatever_the_size", default=False)
+
+Kernel = Callable[..., Tensor]
+
+
+@contextmanager
+def whatever_the_size() -> Iterator[None]:
+    """In here the kernels are used for small tensors, too: for whom it costs nothing to start them."""
+    token = _ALWAYS.set(True)
+    try:
+        yield
+    finally:
+        _ALWAYS.reset(token)
+
+
+def kernel_for(x: Tensor) -> Kernel | None:
+    """`group_norm_triton.norm_and_activate` if it computes the norm of ``x`` (B, C, ...) faster than PyTorch."""
+    fits = x.is_cuda and x.dtype in PRECISIONS and is_channels_last(x) and (x.numel() >= WORTH_IT or _ALWAYS.get())
+    return working_kernel(x.device) if fits else None
+
+
+def slope_of(activation: nn.Module) -> float | None:
+    """The slope below 0 of an activation that the kernel knows, else None."""
+    if isinstance(activation, nn.LeakyReLU):
+        return float(activation.negative_slope)
+    return 0.0 if isinstance(activation, nn.ReLU) else None
+
+
+@lru_cache
+def working_kernel(device: torch.device) -> Kernel | None:
+    """The kernel if it can be compiled and gives what PyTorch gives on ``device``; why not is said once."""
+    try:
+        from segkit.networks.kernels.group_norm_triton import norm_and_activate  # noqa: PLC0415 - Triton may be absent
+
+        _check(norm_and_activate, device)
+    except Exception as error:  # a compiler, a driver or a Triton of another version may fail in any way
+        log.warning("norm and activation without Triton, which is slower: %s: %s", type(error).__name__, error)
+        return None
+    return norm_and_activate
+
+
+def _check(kernel: Kernel, device: torch.device) -> None:
+    """Raise ArithmeticError unless values and gradients of a small tensor are those of PyTorch."""
+    # Drawn on the CPU by a generator of its own: the numbers of a training stay the same whether or not this is run.
+    numbers = torch.randn(2, 8, 5, 7, 6, generator=torch.Generator().manual_seed(0))
+    x = numbers.to(device, memory_format=torch.channels_last_3d)
+    found, expected = _values_and_gradient(kernel, x), _values_and_gradient(_reference, x)
+    for one, other in zip(found, expected, strict=True):
+        away = float((one - other).abs().max() / other.abs().max())
+        if not away <= TOLERANCE:
+            raise ArithmeticError(f"a test differs from PyTorch by {away:.1g} of the largest value")
+
+
+def _values_and_gradient(function: Kernel, x: Tensor) -> tuple[Tensor, Tensor]:
+    x = x.clone().requires_grad_()
+    weight = torch.linspace(0.5, 1.5, x.shape[1], device=x.device)
+    with torch.enable_grad():
+        y = function(x, weight, weight - 1, groups=4, eps=1e-5, slope=0.01)
+        (gradient,) = torch.autograd.grad((y * y).sum(), x)
+    return y.detach(), gradient
+
+
+def _reference(x: Tensor, weight: Tensor, bias: Tensor, *, groups: int, eps: float, slope: float) -> Tensor:
+    return F.leaky_relu(F.group_norm(x, groups, weight, bias, eps), slope)

@@ -1,0 +1,161 @@
+"""GroupNorm that is fast and accurate in channels-last layout: by own kernels on a GPU (`cuda_norm`), on a CPU so:
+
+PyTorch's own backward pass (2.13) takes 2 to 8 times as long there as that of BatchNorm, and with bfloat16 more time
+than the convolution before it. BatchNorm's kernels are fast and can do the work: a sample's group statistics are given
+to them as if they were running statistics of its channels.
+
+PyTorch's own forward pass takes the variance of a group as the mean of the squares less the square of the mean, summed
+one after the other in float32. Where a group's mean is many times its spread, as behind a convolution of air, nothing
+is left of the variance: normalized values were off by up to 120. Even at mean 0 they are off by 4e-3 over 128^3 voxels,
+and by another amount for another number of threads. So a CPU takes statistics here that subtract the mean first.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from segkit.networks.kernels.cuda_norm import kernel_for, slope_of
+from segkit.networks.kernels.memory_format import CHANNELS_LAST, is_channels_last
+
+WORTH_IT = 1 << 16
+"""Values of a sample from which the own backward pass is faster; below it PyTorch's many small calls cost more."""
+IN_CACHE = 1 << 17
+"""Number of values of which statistics are taken at a time: half a megabyte in float32."""
+
+
+class GroupNorm(nn.GroupNorm):
+    """nn.GroupNorm, with :class:`GroupNormFunction` or a CUDA kernel where that is faster."""
+
+    def activated(self, input: Tensor, activation: nn.Module) -> Tensor:
+        """``activation`` of the normed ``input`` (B, C, ...), in one go where there is a kernel for both."""
+        slope = slope_of(activation)
+        kernel = None if slope is None else kernel_for(input)
+        if kernel:
+            return kernel(input, self.weight, self.bias, groups=self.num_groups, eps=self.eps, slope=slope)
+        result: Tensor = activation(self(input))
+        return result
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalize (B, C, ...) to the same shape."""
+        kernel = kernel_for(input)
+        if kernel:
+            return kernel(input, self.weight, self.bias, groups=self.num_groups, eps=self.eps, slope=None)
+        if self.weight.dtype != torch.float32 or not _is_inaccurate(input):
+            return super().forward(input)
+        if input.numel() < WORTH_IT * input.shape[0]:
+            # Contiguous tensors have accurate kernels, and small ones are copied in no time.
+            return super().forward(input.contiguous()).contiguous(memory_format=CHANNELS_LAST[input.ndim])
+        return group_norm(input, self.weight, self.bias, groups=self.num_groups, eps=self.eps)
+
+
+def _is_inaccurate(x: Tensor) -> bool:
+    """Return whether PyTorch's own kernels lose digits of ``x``: on a CPU in channels-last layout."""
+    return x.device.type == "cpu" and x.dtype in (torch.float32, torch.bfloat16) and is_channels_last(x)
+
+
+def accurate_group_norm(
+    x: Tensor, weight: Tensor, bias: Tensor, *, groups: int, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return F.group_norm of ``x`` (B, C, ...) in channels-last layout, and each group's mean and 1 / deviation.
+
+    The two are (B, groups) and float32. ``x`` is float32 or bfloat16.
+    """
+    y, unused, found = torch.empty_like(x), torch.empty(0), []
+    for sample, target in zip(torch.split(x, 1), torch.split(y, 1), strict=True):
+        found.append(torch.stack(_statistics(sample, groups)))
+        mean, var = found[-1].repeat_interleave(x.shape[1] // groups, dim=1)
+        torch.native_batch_norm(sample, weight, bias, mean, var, False, 0.0, eps, out=(target, unused, unused))
+    means, variances = torch.stack(found, dim=1)
+    return y, means, torch.rsqrt(variances + eps)
+
+
+def _statistics(sample: Tensor, groups: int) -> tuple[Tensor, Tensor]:
+    """Return mean and variance (groups,) of a sample (1, C, ...), put together from those of parts that fit into cache.
+
+    With n_k of n voxels in part k: mean = sum(n_k mean_k) / n, var = sum(n_k (var_k + (mean_k - mean)^2)) / n.
+    """
+    channels = sample.shape[1]
+    rows = sample.movedim(1, -1).reshape(-1, channels)
+    parts = torch.split(rows, max(1, IN_CACHE // channels))
+    none = torch.zeros(channels)  # running statistics, which stay as they are
+    found = [torch.ops.aten.batch_norm_update_stats(part.T[None, :, :, None], none, none, 0.0) for part in parts]
+    means, variances = (torch.stack(each).double() for each in zip(*found, strict=True))
+    shares = torch.tensor([len(part) / len(rows) for part in parts], dtype=torch.float64)
+    # PyTorch's sum over rows has more digits, but is slow in bfloat16, whose numbers have none to lose.
+    mean = rows.mean(0).double() if sample.dtype == torch.float32 else shares @ means
+    mean = mean.view(groups, -1).mean(1)
+    away = means.view(len(parts), groups, -1) - mean[:, None]
+    var = shares @ (variances.view_as(away) + away**2).mean(2)
+    return mean.float(), var.float()
+
+
+def group_norm(x: Tensor, weight: Tensor, bias: Tensor, *, groups: int, eps: float) -> Tensor:
+    """F.group_norm of a float32 or bfloat16 ``x`` (B, C, ...) in channels-last layout, with the own backward pass."""
+    normed: Tensor = GroupNormFunction.apply(x, weight, bias, (groups, eps))  # type: ignore[no-untyped-call]
+    return normed
+
+
+class GroupNormFunction(torch.autograd.Function):
+    """y = weight * (x - mean) * rstd + bias, mean and 1 / standard deviation taken over each group of a sample."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, settings: tuple[int, float]) -> Tensor:
+        """Normalize by `accurate_group_norm`."""
+        groups, eps = settings
+        y, mean, rstd = accurate_group_norm(x, weight, bias, groups=groups, eps=eps)
+        ctx.save_for_backward(x, weight, mean, rstd)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        """Gradients of x, weight and bias; see Wu & He, arXiv 1803.08494, for the norm."""
+        x, weight, means, rstds = ctx.saved_tensors
+        # Gradients that come out of a concatenation have the strides of the larger tensor.
+        grad = grad.contiguous(memory_format=CHANNELS_LAST[x.ndim])
+        grad_x, grad_weight, grad_bias = torch.empty_like(x), torch.zeros_like(weight), torch.zeros_like(weight)
+        for sample in range(x.shape[0]):
+            part = slice(sample, sample + 1)
+            d_weight, d_bias = _gradient(grad[part], x[part], weight, means[sample], rstds[sample], out=grad_x[part])
+            grad_weight += d_weight
+            grad_bias += d_bias
+        return grad_x, grad_weight, grad_bias, None
+
+
+def _gradient(
+    grad: Tensor, x: Tensor, weight: Tensor, mean: Tensor, rstd: Tensor, *, out: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Gradient of one sample's x into ``out``; those of weight and bias are returned.
+
+    With n values in a group and x_hat = (x - mean) * rstd,
+
+        d_x = rstd * (weight * grad - sum(weight * grad) / n - x_hat * sum(weight * grad * x_hat) / n)
+
+    which is weight * rstd * grad + slope * x + offset: the first term and the sums over voxels of grad and
+    grad * x_hat come from BatchNorm's kernel, slope and offset are numbers of a group.
+    """
+    channels, per_group = len(weight), len(weight) // len(mean)
+    count = per_group * x[0, 0].numel()
+    mean_c, rstd_c = mean.repeat_interleave(per_group), rstd.repeat_interleave(per_group)
+    in_half = x.dtype != torch.float32
+    scaled, d_weight, d_bias = torch.ops.aten.native_batch_norm_backward(
+        grad, x, weight, mean_c, rstd_c**-2, None, None, False, 0.0, [in_half, True, True]
+    )
+    sums = (weight * torch.stack((d_bias, d_weight))).view(2, len(mean), per_group).sum(2) / count
+    slope = -rstd * rstd * sums[1]
+    offset = -rstd * sums[0] - mean * slope
+    slope, offset = slope.repeat_interleave(per_group), offset.repeat_interleave(per_group)
+    if in_half:
+        # The kernels that broadcast are slow in bfloat16; BatchNorm's adds and multiplies per channel.
+        none, one = torch.zeros(channels), torch.ones(channels)
+        rest = torch.native_batch_norm(x, slope, offset, none, one, False, 0.0, 0.0)[0]
+        torch.add(scaled, rest, out=out)
+    else:
+        shape = (1, channels, *[1] * (x.ndim - 2))
+        torch.addcmul(offset.view(shape), x, slope.view(shape), out=out)
+        out.addcmul_(grad, (weight * rstd_c).view(shape))
+    return d_weight, d_bias

@@ -1,0 +1,216 @@
+"""Which axes may be mirrored: not those along which two labels keep their order in the patient.
+
+Labels that are the left and the right of one thing change names when left and right are mirrored; the axis is mirrored
+if the labels then stand as they do in the patient.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segkit.errors import UsageError
+from segkit.fingerprint.fingerprint import Fingerprint
+from segkit.planning.left_right_names import lateral_pairs
+from segkit.plans.plan import LEFT_RIGHT
+
+AGREEMENT = 0.95
+"""Share of the cases in which two labels must stand in the same order."""
+SEPARATION = 0.25
+"""Distance of their centroids, in standard deviations of the labels: less is the chance of a nearly symmetric pair."""
+FEW_CASES = 6
+"""Below this, all cases agree by chance in more than 5 % of pairs without any order: 2 * 0.5 ** cases."""
+FEW_SEPARATION = 0.5
+"""Needed then along the axis,"""
+FEW_DISTANCE = 2.0
+"""and in space: two organs are apart (measured on a CT: 3 and more), parts of one tumour are not (1.5 and less)."""
+
+TINY = 1e-9
+"""In place of the standard deviation of a label of one voxel."""
+
+LIKENESS = 0.5
+"""Share of two labels' distance at which their partners must stand in the mirrored order."""
+
+AXIS_NAMES = "xyz"
+SIDES = {"mm": ("left of", "behind", "below"), "px": ("left of", "above", "in front of")}
+"""Where the label with the smaller coordinate lies; X, Y, Z point right, forward and up, in pictures right and down."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """Label ``first`` has the smaller coordinate along ``axis`` in ``agreeing`` of the ``cases`` that have both."""
+
+    axis: int
+    first: str
+    second: str
+    agreeing: int
+    cases: int
+    separation: float
+    """Median distance of the centroids over the median of the labels' mean standard deviation."""
+
+
+def label_orders(fingerprint: Fingerprint) -> list[Order]:
+    """All pairs of labels that keep their order along an axis, the farthest apart first."""
+    orders = [order for pair in _pairs(fingerprint) for order in _orders(*pair)]
+    return sorted(orders, key=lambda order: -order.separation)
+
+
+@dataclass(frozen=True)
+class Mirroring:
+    """Axes to mirror, the pairs of labels that change names when left and right are mirrored, and why."""
+
+    axes: tuple[int, ...]
+    swaps: tuple[tuple[str, str], ...]
+    reason: str
+
+
+def choose_mirroring(
+    fingerprint: Fingerprint, labels: Sequence[str], axes: Sequence[int], choice: Any = "auto"
+) -> Mirroring:
+    """Decide which of ``axes`` to mirror.
+
+    Args:
+        fingerprint: the measured dataset.
+        labels: the names of its labels.
+        axes: the axes that the network sees.
+        choice: auto, none, all, or a list of axes.
+
+    Raises:
+        UsageError: ``choice`` is none of these.
+    """
+    if choice == "all":
+        return Mirroring(tuple(axes), (), "All, as asked (augment.mirror=all); labels keep their names, as in nnU-Net.")
+    if choice == "auto":
+        return _automatic(fingerprint, labels, axes)
+    if choice is None or choice == "none":
+        return Mirroring((), (), "None, as asked (augment.mirror=none).")
+    if not isinstance(choice, list | tuple) or not all(isinstance(axis, int) and axis in axes for axis in choice):
+        raise UsageError(f"augment.mirror={choice} is not known. Use auto, none, all, or a list out of {list(axes)}.")
+    chosen = tuple(sorted({int(axis) for axis in choice}))
+    pairs, alone = lateral_pairs(labels) if LEFT_RIGHT in chosen else ((), ())
+    sentences = [f"As asked (augment.mirror={list(chosen)})."]
+    if pairs:
+        sentences.append(f"With x, {_change(pairs)}.")
+    if alone:
+        sentences.append(f"{', '.join(alone)}: no label is the other side, so the name stays.")
+    return Mirroring(chosen, pairs, " ".join(sentences))
+
+
+def _automatic(fingerprint: Fingerprint, labels: Sequence[str], axes: Sequence[int]) -> Mirroring:
+    pairs, alone = lateral_pairs(labels)
+    orders, distances = label_orders(fingerprint), _distances(fingerprint) if pairs else {}
+    allowed, sentences = [], []
+    for axis in axes:
+        swaps = pairs if axis == LEFT_RIGHT else ()
+        against = [order for order in orders if not _holds(order, distances, axis=axis, swaps=swaps)]
+        if axis == LEFT_RIGHT and alone:
+            sentences.append(f"x is not: {alone[0]} has a side by its name, and no label is the other side.")
+        elif against:
+            sentences.append(f"{AXIS_NAMES[axis]} is not: {_contradiction(against, swaps, fingerprint.unit)}.")
+        else:
+            allowed.append(axis)
+            sentences.append(f"{AXIS_NAMES[axis]} is mirrored: {_consent(swaps)}.")
+    return Mirroring(tuple(allowed), pairs if LEFT_RIGHT in allowed else (), " ".join(sentences))
+
+
+def _holds(
+    order: Order, distances: dict[tuple[int, str, str], float], *, axis: int, swaps: Sequence[tuple[str, str]]
+) -> bool:
+    """Whether ``order`` is still one of the patient's once ``axis`` is mirrored and names have changed."""
+    if not swaps:
+        return order.axis != axis
+    partner = {one: other for pair in swaps for one, other in (pair, pair[::-1])}
+    first, second = partner.get(order.first, order.first), partner.get(order.second, order.second)
+    if order.axis == axis:
+        first, second = second, first
+    return distances.get((order.axis, first, second), math.inf) >= LIKENESS * order.separation
+
+
+def _consent(swaps: Sequence[tuple[str, str]]) -> str:
+    return f"{_change(swaps)} with it" if swaps else "no two labels keep an order along it"
+
+
+def _change(pairs: Sequence[tuple[str, str]]) -> str:
+    return f"{pairs[0][0]} and {pairs[0][1]} change names{_more(len(pairs))}"
+
+
+def _more(count: int) -> str:
+    return {1: "", 2: " (and one more pair)"}.get(count, f" (and {count - 1} more pairs)")
+
+
+def _contradiction(against: Sequence[Order], swaps: Sequence[tuple[str, str]], unit: str) -> str:
+    """The clearest of the orders that a mirrored patient would not have."""
+    order = against[0]
+    paired = {name for pair in swaps for name in pair}
+    sides = ", and the sides are no mirror images" if {order.first, order.second} & paired else ""
+    return f"{_sentence(order, unit)}{_more(len(against))}{sides}"
+
+
+def _sentence(order: Order, unit: str) -> str:
+    side = SIDES[unit][order.axis]
+    return (
+        f"{order.first} lies {side} {order.second} along {AXIS_NAMES[order.axis]}"
+        f" in {order.agreeing} of {order.cases} cases"
+    )
+
+
+def _distances(fingerprint: Fingerprint) -> dict[tuple[int, str, str], float]:
+    """By axis and two labels: how far the second's centroid lies beyond the first's, as `Order.separation` counts."""
+    found = {}
+    for first, second, apart, size in _pairs(fingerprint):
+        distances = np.median(apart, axis=0) / np.maximum(np.median(size, axis=0), TINY)
+        for axis, distance in enumerate(distances.tolist()):
+            found[axis, first, second], found[axis, second, first] = distance, -distance
+    return found
+
+
+def _pairs(
+    fingerprint: Fingerprint,
+) -> Iterator[tuple[str, str, NDArray[np.float64], NDArray[np.float64]]]:
+    """Two labels, the second's centroid minus the first's and their mean standard deviation, (cases with both, 3)."""
+    names = sorted({name for case in fingerprint.cases for name in case.labels})
+    centroids, deviations = (_positions(fingerprint, names, what) for what in ("centroid", "deviation"))
+    for a, b in combinations(range(len(names)), 2):
+        both = ~np.isnan(centroids[:, a, 0] + centroids[:, b, 0])
+        if both.any():
+            apart = centroids[both, b] - centroids[both, a]
+            yield names[a], names[b], apart, (deviations[both, a] + deviations[both, b]) / 2
+
+
+def _positions(fingerprint: Fingerprint, names: Sequence[str], what: str) -> NDArray[np.float64]:
+    """(cases, labels, 3), NaN where a case lacks the label."""
+    table = np.full((len(fingerprint.cases), len(names), 3), np.nan)
+    for row, case in enumerate(fingerprint.cases):
+        for column, name in enumerate(names):
+            if name in case.labels:
+                table[row, column] = getattr(case.labels[name], what)
+    return table
+
+
+def _distance(apart: NDArray[np.float64], size: NDArray[np.float64]) -> float:
+    """Median over the cases of the distance in space, each axis in standard deviations."""
+    return float(np.median(np.linalg.norm(apart / np.maximum(size, TINY), axis=1)))
+
+
+def _orders(first: str, second: str, apart: NDArray[np.float64], size: NDArray[np.float64]) -> list[Order]:
+    """``apart`` and ``size`` are (cases, 3): second minus first, and the labels' mean standard deviation."""
+    found = []
+    cases = len(apart)
+    few = cases < FEW_CASES
+    if few and _distance(apart, size) <= FEW_DISTANCE:
+        return []
+    needed = FEW_SEPARATION if few else SEPARATION
+    for axis in range(3):
+        after, before = int((apart[:, axis] > 0).sum()), int((apart[:, axis] < 0).sum())
+        agreeing = max(after, before)
+        distance, scale = float(np.median(np.abs(apart[:, axis]))), float(np.median(size[:, axis]))
+        if agreeing >= AGREEMENT * cases and distance > needed * scale:
+            names = (first, second) if after >= before else (second, first)
+            found.append(Order(axis, *names, agreeing, cases, distance / max(scale, TINY)))
+    return found

@@ -1,0 +1,193 @@
+"""From overrides to a Plan: read the dataset, measure it, and let the planner decide."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import shutil
+from collections.abc import Collection
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+
+from segkit.bundle.card import bundle_place, card_and_plan
+from segkit.bundle.lookup import resolve_model
+from segkit.config.compose import known_keys, load
+from segkit.config.keys import get
+from segkit.config.overrides import given_keys
+from segkit.config.rules import LOSSES_OF_REGIONS
+from segkit.config.schema import ComputeConfig, TrainConfig
+from segkit.dataset.dataset import Dataset
+from segkit.dataset.layouts import read_dataset
+from segkit.dataset.names_from_files import named
+from segkit.dataset_check.check import compare_cases
+from segkit.dataset_check.measured_dataset import MeasuredDataset
+from segkit.errors import InputError, UsageError
+from segkit.fingerprint.cache import known_or_measured
+from segkit.fingerprint.fingerprint import Fingerprint, Progress, measure
+from segkit.planning.fine_tuning import check_network, tuned_plan
+from segkit.planning.planner import make_plan
+from segkit.planning.task import Task
+from segkit.plans.plan import Plan, read_plan
+
+log = logging.getLogger(__name__)
+
+
+def plan(dataset: str | PathLike[str], *overrides: str) -> Plan:
+    """Measure ``dataset`` and decide how to train on it.
+
+    >>> import segkit, segkit.dataset.phantom, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     decided = segkit.plan(segkit.dataset.phantom.write_phantom(folder, cases=2), "network.features=[8,16]")
+    >>> decided.network.name, decided.dims
+    ('unet', 3)
+
+    Raises:
+        UsageError: an override that makes no sense.
+        InputError: a dataset that cannot be used.
+    """
+    config = load([f"dataset={fspath(dataset)}", *overrides])
+    return measured_plan(config, open_dataset(config), given=given_keys(overrides))[0]
+
+
+def open_dataset(config: TrainConfig) -> Dataset:
+    """Return the dataset of ``dataset=``, its channels and labels named, and log what was left out of it.
+
+    Raises:
+        UsageError: no dataset given, or a channel to be left out of one.
+        InputError: a dataset that cannot be read.
+    """
+    wanted = config.dataset
+    if not wanted.path:
+        raise UsageError("which dataset? Give dataset=PATH, a folder or a CSV file.")
+    dataset = named(
+        read_dataset(Path(wanted.path), wanted.channels, wanted.labels, regions=wanted.regions, ignore=wanted.ignore)
+    )
+    for notice in dataset.notices:
+        log.warning("%s: %s", wanted.path, notice)
+    if config.augment.channel_dropout and len(dataset.channels) == 1:
+        raise UsageError("augment.channel_dropout leaves out one of several channels, and this dataset has one")
+    if dataset.regions and config.trainer.loss not in LOSSES_OF_REGIONS:
+        known = ", ".join(LOSSES_OF_REGIONS)
+        raise UsageError(f"trainer.loss={config.trainer.loss} knows no regions: give trainer.loss=, one of {known}")
+    return dataset
+
+
+def measured_plan(
+    config: TrainConfig,
+    dataset: Dataset,
+    *,
+    gpu: bool | None = None,
+    progress: Progress | None = None,
+    store: Path | None = None,
+    given: Collection[str] = (),
+) -> tuple[Plan, Fingerprint]:
+    """Measure the dataset and plan by the rules that ``config`` bends, for a ``gpu`` or for what is found here.
+
+    What is measured is kept in ``store``, or in dataset.store, if there is either. With ``weights`` the model's plan
+    is followed, save where ``config`` differs from the defaults or ``given`` names the key.
+
+    Raises:
+        UsageError: a choice that does not fit the data.
+        InputError: a case or a model that cannot be used.
+    """
+    start = _start(config, given) if config.weights else None  # a model that cannot be used is said at once
+    kept = store or (Path(config.dataset.store) if config.dataset.store else None)
+    fingerprint = known_or_measured(dataset, kept, progress) if kept else measure(dataset, progress=progress)
+    gpu = has_gpu(config.compute) if gpu is None else gpu
+    patches = batch_size(config, gpu)
+    if start:
+        task = Task(fingerprint, dataset, config.network, config.plan, patches, start.model.slice_axis)
+        decided = tuned_plan(task, start.model, mirror=config.augment.mirror, asked=start.asked, where=start.place)
+    else:
+        decided = make_plan(
+            fingerprint,
+            dataset,
+            network=config.network,
+            plan=dataclasses.replace(config.plan, memory=memory_budget(config, gpu)),
+            batch_size=patches,
+            mirror=config.augment.mirror,
+        )
+    warn_of_dataset(dataset, fingerprint, decided)
+    return decided, fingerprint
+
+
+def warn_of_dataset(dataset: Dataset, fingerprint: Fingerprint, plan: Plan) -> None:
+    """Log what 'segkit check' finds when it compares the cases with each other."""
+    measured = MeasuredDataset(dataset, fingerprint.cases, fingerprint.unit)
+    for problem in compare_cases(measured, plan.spacing):
+        log.warning("%s: %s", problem.case or dataset.name, problem.message)
+
+
+@dataclass(frozen=True)
+class _Start:
+    """The model to start from, and the keys of the configuration that win over it."""
+
+    place: str
+    model: Plan
+    asked: set[str]
+
+
+def _start(config: TrainConfig, given: Collection[str]) -> _Start:
+    place = bundle_place(resolve_model(config.weights))
+    model = card_and_plan(place)[1]
+    usual = load([f"preset={config.preset}"])  # what a preset brings nobody asked for
+    asked = {*given, *(key for key in known_keys() if get(config, key) != get(usual, key))}
+    check_network(config.network, model, asked, str(place))
+    return _Start(str(place), model, asked)
+
+
+def given_plan(path: str | Path, dataset: Dataset) -> Plan:
+    """Read an edited plan and check that it is one for this dataset: its channels, labels, regions and ignore value.
+
+    After an edit of the patch the voxels that each layer sees are counted anew; its groups stay as they are. Where it
+    has no coded terms of labels, those of the dataset are taken.
+
+    Raises:
+        InputError: not a plan, or one for another dataset.
+    """
+    decided = read_plan(path)
+    names = tuple(channel.name for channel in decided.channels)
+    for what, planned, found in (
+        ("channels", names, dataset.channels),
+        ("labels", decided.labels, dataset.labels),
+        ("regions", decided.regions, dataset.regions),
+        ("ignore", decided.ignore, dataset.ignore),
+    ):
+        if planned != found:
+            raise InputError(
+                path,
+                expected=f"the dataset's {what} {_words(found)}",
+                found=_words(planned),
+                remedy="Plan this dataset with 'segkit plan', or give dataset.channels and dataset.labels.",
+            )
+    return dataclasses.replace(
+        decided, network=decided.network.on(decided.patch), segments=decided.segments or dict(dataset.segments)
+    )
+
+
+def memory_budget(config: TrainConfig, gpu: bool) -> str:
+    """What plan.memory=auto stands for: 8GB with a GPU; on a CPU the planner's own budget, which is left as auto."""
+    return "8GB" if gpu and config.plan.memory == "auto" else config.plan.memory
+
+
+def batch_size(config: TrainConfig, gpu: bool) -> int | None:
+    """What trainer.batch_size=auto stands for: 2 with a GPU, else the planner decides."""
+    if config.trainer.batch_size == "auto":
+        return 2 if gpu else None
+    return int(config.trainer.batch_size)
+
+
+def has_gpu(compute: ComputeConfig) -> bool:
+    """Whether ``compute=`` means a GPU, for slurm in its jobs, else here; asked without importing torch."""
+    if compute.name in ("cpu", "gpu"):
+        return compute.name == "gpu"
+    if compute.name == "slurm":
+        return compute.gpus > 0
+    return Path("/proc/driver/nvidia/gpus").is_dir() or shutil.which("nvidia-smi") is not None
+
+
+def _words(names: object) -> str:
+    if isinstance(names, dict):
+        return ", ".join(f"{name}={value}" for name, value in names.items()) or "none"
+    return ", ".join(names) if isinstance(names, tuple) else str(names)

@@ -1,0 +1,164 @@
+"""A plan as text, with what was measured and why it was decided so."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from segkit.fingerprint.fingerprint import Fingerprint
+from segkit.planning.norm_report import norm_report
+from segkit.plans.plan import ChannelPlan, LayerPlan, Plan, StagePlan
+
+WIDTH = 100
+AXES = "x: left to right, y: back to front, z: bottom to top"
+PICTURE_AXES = "x: left to right, y: top to bottom"
+
+
+def plan_table(plan: Plan, fingerprint: Fingerprint) -> str:
+    """What was measured, what was decided with reasons, and the network, as lines of at most about 100 characters."""
+    parts = [
+        _heading(f"Measured: {plan.name}"),
+        _measured(fingerprint),
+        "",
+        *_columns(_label_rows(plan, fingerprint)),
+        "",
+        _heading("Decided"),
+        *_decided(plan),
+        "",
+        _heading("Network"),
+        *_columns(stage_rows(plan)),
+    ]
+    return "\n".join(line.rstrip() for line in parts)
+
+
+def _heading(text: str) -> str:
+    return f"{text}\n{'-' * len(text)}"
+
+
+def _measured(fingerprint: Fingerprint) -> str:
+    cases = fingerprint.cases
+    labelled = sum(bool(case.labels) for case in cases)
+    axes = AXES if fingerprint.unit == "mm" else PICTURE_AXES
+    lines = [
+        f"cases         {len(cases)}, of which {labelled} have labelled voxels",
+        f"axes          {axes}",
+        f"size          {_spread([case.shape for case in cases], 'voxels')}",
+        f"voxel edges   {_spread([case.spacing for case in cases], fingerprint.unit)}",
+    ]
+    if any(case.cropped != case.shape for case in cases):
+        lines.append(f"content       {_spread([case.cropped for case in cases], 'voxels')} inside the constant border")
+    return "\n".join(lines)
+
+
+def _spread(triples: Sequence[Sequence[float]], unit: str) -> str:
+    """Median along the axes, and the range where the cases differ."""
+    table = np.array(triples, dtype=np.float64)
+    text = f"{_times(np.median(table, axis=0))} {unit}"
+    low, high = table.min(axis=0), table.max(axis=0)
+    if np.allclose(low, high, rtol=1e-3):
+        return text
+    return f"{text} (median; from {_times(low)} to {_times(high)})"
+
+
+def _label_rows(plan: Plan, fingerprint: Fingerprint) -> list[tuple[str, ...]]:
+    """Name, value, cases that have the label, median volume there."""
+    unit = "ml" if fingerprint.unit == "mm" else "px"
+    rows: list[tuple[str, ...]] = [("label", "value", "cases", f"typical volume ({unit})")]
+    for name, value in plan.labels.items():
+        volumes = [case.labels[name].volume for case in fingerprint.cases if name in case.labels]
+        typical = np.median(volumes) / (1000 if unit == "ml" else 1) if volumes else 0.0
+        rows.append((name, str(value), str(len(volumes)), f"{typical:.4g}"))
+    return rows
+
+
+def decided_rows(plan: Plan) -> list[tuple[str, str, str]]:
+    """What, its value, why."""
+    reasons = plan.reasons
+    return [
+        (
+            "slices",
+            "3D" if plan.slice_axis is None else f"2D across {'xyz'[plan.slice_axis]}",
+            reasons.get("slices", ""),
+        ),
+        ("voxel edges", f"{_times(plan.spacing)} {plan.unit}", reasons.get("spacing", "")),
+        ("patch", f"{_times(plan.patch)}, batch {plan.batch_size}", reasons.get("patch", "")),
+        *_label_decisions(plan),
+        ("border", "cut away" if plan.crop_to_content else "kept", reasons.get("crop", "")),
+        *((f"channel {c.name}", _scheme(c), reasons.get(f"channel {c.name}", "")) for c in plan.channels),
+        ("mirroring", ", ".join("xyz"[axis] for axis in plan.mirror_axes) or "none", reasons.get("mirror", "")),
+        ("network", plan.network.name, reasons.get("network", "")),
+    ]
+
+
+def _decided(plan: Plan) -> list[str]:
+    rows = decided_rows(plan)
+    first, second = (max(len(row[column]) for row in rows) + 2 for column in (0, 1))
+    lines = []
+    for what, value, why in rows:
+        for number, line in enumerate(textwrap.wrap(why, max(40, WIDTH - first - second)) or [""]):
+            left = f"{what:<{first}}{value:<{second}}" if number == 0 else " " * (first + second)
+            lines.append(left + line)
+    return lines
+
+
+def _label_decisions(plan: Plan) -> list[tuple[str, str, str]]:
+    rows = [
+        (f"region {name}", " + ".join(map(str, values)), f"Written as {plan.labels[name]}, over the regions before it.")
+        for name, values in plan.regions.items()
+    ]
+    if plan.ignore is not None:
+        rows.append(("ignored", str(plan.ignore), "Voxels with this value are taken as not annotated."))
+    return rows
+
+
+def _scheme(channel: ChannelPlan) -> str:
+    names = {"ct": "CT values", "zscore": "z-score", "none": "as it is"}
+    return names[channel.scheme] + (" inside the content" if channel.masked else "")
+
+
+def stage_rows(plan: Plan) -> list[tuple[str, ...]]:
+    """A header, then one row per resolution on the way down, and one on the way up."""
+    groups = {row.name: f"{row.groups} x {row.channels_per_group}" for row in norm_report(plan)}
+    rows: list[tuple[str, ...]] = [
+        ("stage", "voxels", "channels", "layers", "kernel", "stride", "norm", "groups x channels", "values per group")
+    ]
+    network = plan.network
+    names = [f"encoder {number}" for number in range(len(network.encoder) - 1)]
+    names += ["bottleneck", *(f"decoder {number}" for number in range(len(network.decoder)))]
+    for name, size, stage in zip(names, network.sizes(plan.patch), (*network.encoder, *network.decoder), strict=True):
+        rows.append(_stage_row(name, size, stage, groups))
+    return rows
+
+
+def _stage_row(name: str, size: Sequence[int], stage: StagePlan, groups: dict[str, str]) -> tuple[str, ...]:
+    layer = stage.layers[0]
+    return (
+        name,
+        _times(size),
+        str(layer.channels),
+        str(len(stage.layers)),
+        _times(stage.kernel),
+        _times(stage.stride),
+        layer.norm,
+        _several(groups[layer.name] for layer in stage.layers) if layer.norm == "group" else "-",
+        _pool(layer),
+    )
+
+
+def _pool(layer: LayerPlan) -> str:
+    return str(layer.channels // layer.groups * layer.voxels) if layer.norm == "group" else "-"
+
+
+def _several(texts: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(texts))
+
+
+def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)) for row in rows]
+
+
+def _times(values: Iterable[float | None]) -> str:
+    return " x ".join("-" if value is None else f"{value:.4g}" for value in values)

@@ -1,0 +1,88 @@
+"""Ranges over the cases of a dataset, kept in a plan: what a new scan and its result are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from segkit.units import is_number, is_whole
+
+Range = tuple[float, float]
+"""Lowest and highest."""
+
+
+@dataclass(frozen=True)
+class LabelRange:
+    """One label over the cases that have it."""
+
+    cases: int
+    volume: Range
+    """mm^3, or px."""
+    pieces: Range
+    """Number of connected components (26 neighbors)."""
+
+
+@dataclass(frozen=True)
+class ChannelRange:
+    """One channel over all cases."""
+
+    lowest: Range
+    """Lowest voxel value of each case."""
+    highest: Range
+
+
+@dataclass(frozen=True)
+class DataRanges:
+    """Ranges over the cases of a dataset. Axes are X, Y, Z in RAS+; lengths are in the plan's unit."""
+
+    cases: int
+    """Number of cases with a label map."""
+    spacing: tuple[Range, Range, Range]
+    size: tuple[Range, Range, Range]
+    """Edges of the field of view."""
+    channels: tuple[ChannelRange, ...]
+    labels: dict[str, LabelRange]
+    """Without labels that no case has."""
+
+
+def ranges_of_json(content: Any) -> DataRanges | None:
+    """The ranges of a plan file, or None where it has none.
+
+    Raises:
+        ValueError, TypeError, KeyError: content that is not what a plan file holds.
+    """
+    if content is None:
+        return None
+    return DataRanges(
+        cases=_count(content["cases"]),
+        spacing=_per_axis(content["spacing"]),
+        size=_per_axis(content["size"]),
+        channels=tuple(
+            ChannelRange(_range(channel["lowest"]), _range(channel["highest"])) for channel in content["channels"]
+        ),
+        labels={name: _label(label) for name, label in dict(content["labels"]).items()},
+    )
+
+
+def _label(content: Mapping[str, Any]) -> LabelRange:
+    pieces = _range(content["pieces"])
+    return LabelRange(_count(content["cases"]), _range(content["volume"]), pieces)
+
+
+def _per_axis(content: Any) -> tuple[Range, Range, Range]:
+    x, y, z = content
+    return (_range(x), _range(y), _range(z))
+
+
+def _range(content: Any) -> Range:
+    low, high = content
+    if not (is_number(low) and is_number(high) and low <= high):
+        raise ValueError(f"training: {content} is not a range of two numbers")
+    return (low, high)
+
+
+def _count(content: Any) -> int:
+    if not is_whole(content, 0):
+        raise ValueError(f"training: {content!r} is not a number of cases")
+    return int(content)

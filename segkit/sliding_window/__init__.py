@@ -1,0 +1,1 @@
+"""Scores of an image from overlapping windows, in bounded memory."""

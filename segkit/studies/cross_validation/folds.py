@@ -1,0 +1,76 @@
+"""The folds of a cross-validation: which cases each holds out, kept in the study's folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from segkit.config.overrides import given_keys
+from segkit.config.schema import TrainConfig
+from segkit.dataset.dataset import Dataset
+from segkit.errors import InputError, UsageError
+from segkit.files.atomic import write_text
+from segkit.inference.files.inputs import names_a_file
+from segkit.training.data.split import dataset_folds
+from segkit.training.outputs.run_folder import FOLDS
+
+
+def check_overrides(config: TrainConfig, overrides: Sequence[str]) -> None:
+    """Refuse what a cross-validation cannot follow.
+
+    Raises:
+        UsageError: a fold, or trainings in other processes.
+    """
+    if config.compute.name in ("ddp", "slurm"):
+        raise UsageError(f"compute={config.compute.name}: a cross-validation trains its folds in this process")
+    if "fold" in given_keys(overrides):
+        raise UsageError("fold: a cross-validation trains all folds; leave it out")
+
+
+def folds_of(dataset: Dataset, count: int | None = None) -> list[list[str]]:
+    """Return the ids of the cases that each of ``count`` folds holds out; None: five, fewer where patients are fewer.
+
+    Raises:
+        UsageError: a number of folds that the dataset cannot have.
+        InputError: fewer than two folds, or a case whose id cannot be the name of its label map.
+    """
+    for case in dataset.cases:
+        if not names_a_file(case.id) or case.id.startswith("."):
+            raise InputError(
+                dataset.root, expected="case ids that can be files' names", found=repr(case.id), remedy="Rename it."
+            )
+    folds = dataset_folds(dataset, count) if dataset.cases else []
+    if len(folds) < 2:
+        raise InputError(
+            dataset.root,
+            expected="cases of two patients at least, so that one fold can train and another validate",
+            found=f"{len(dataset.cases)} cases in {len(folds)} folds",
+            remedy="Add cases, or train on all of them with 'segkit train fold=all'.",
+        )
+    return folds
+
+
+def keep_folds(folder: Path, folds: list[list[str]]) -> None:
+    """Write them down, or check that they are those with which the study began.
+
+    Raises:
+        InputError: other folds, because the dataset has changed, or a file that cannot be read.
+    """
+    path = folder / FOLDS
+    if not path.is_file():
+        write_text(path, json.dumps(folds, indent=2) + "\n")
+        return
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(
+            path, expected="the folds with which this study began", found=str(error), remedy="Begin another study."
+        ) from error
+    if before != folds:
+        raise InputError(
+            path,
+            expected="the cases with which this study began",
+            found="other ones: the dataset has changed, or it is another",
+            remedy="Give the dataset as it was, or begin another study with another run_dir.",
+        )

@@ -1,0 +1,1 @@
+"""A sweep: one training for every combination of overrides."""

@@ -1,0 +1,1 @@
+"""Training patches: which cases, which places, which random changes."""

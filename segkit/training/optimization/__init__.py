@@ -1,0 +1,1 @@
+"""Losses, optimizers, schedule, and the Lightning module that brings them together."""

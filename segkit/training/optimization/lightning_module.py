@@ -1,0 +1,80 @@
+"""The LightningModule: one training step of a network, its schedule and its running average."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from segkit.config.schema import TrainerConfig
+from segkit.errors import InputError
+from segkit.networks.precision import Mode, network_to_layout
+from segkit.training.compute.device import memory_saved
+from segkit.training.optimization.cuda_graph import ReplayedLoss, StepLoss
+from segkit.training.optimization.losses import tell_progress
+from segkit.training.optimization.optimizers import OPTIMIZERS
+from segkit.training.optimization.schedule import Schedule, learning_rate_factor
+from segkit.training.optimization.weight_averaging import RunningAverage, averaged_copy
+
+
+class SegmentationModule(L.LightningModule):
+    """Trains ``network`` and keeps ``average``, the moving average that validation and the bundle use."""
+
+    running_average: RunningAverage
+
+    def __init__(
+        self, network: nn.Module, trainer_config: TrainerConfig, *, loss: nn.Module, slice_axis: int | None, mode: Mode
+    ) -> None:
+        super().__init__()
+        self.network = network_to_layout(network, mode.layout)
+        self.average = averaged_copy(self.network)
+        self.loss = loss
+        self.trainer_config = trainer_config
+        self.mode = mode
+        step = StepLoss(self.network, loss, slice_axis=slice_axis, mode=mode)
+        self.step_loss = ReplayedLoss(step, trainer_config)
+        self.schedule = Schedule(total=1)
+
+    def training_step(self, batch: dict[str, Any], _batch_index: int) -> Tensor:
+        tell_progress(self.loss, self.schedule.progress)
+        with memory_saved(self.trainer_config):
+            loss = self.step_loss(batch["image"], batch["labels"])
+        if not torch.isfinite(loss):
+            raise InputError(
+                f"training step {self.schedule.step}",
+                expected="a finite loss",
+                found=f"{loss.item()} on cases {', '.join(batch['case'])}",
+                remedy="Look at these scans, or train with a lower trainer.learning_rate.",
+            )
+        return loss
+
+    def configure_optimizers(self) -> Optimizer:
+        optimizer = OPTIMIZERS[self.trainer_config.optimizer](self.network, self.trainer_config)
+        for group in optimizer.param_groups:
+            group["full_lr"] = group["lr"]
+        return optimizer
+
+    def on_train_start(self) -> None:
+        self.running_average = RunningAverage(self.average, self.network)  # now that both are on their device
+
+    def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
+        factor = learning_rate_factor(self.schedule.progress, self.trainer_config)
+        for group in optimizer.param_groups:
+            group["lr"] = factor * group["full_lr"]
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        self.running_average.update(self.trainer_config.ema, self.schedule.step)
+        self.schedule.advance()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["schedule"] = self.schedule.state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.schedule = Schedule(**checkpoint["schedule"])
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the first group, as the next step will use it."""
+        return learning_rate_factor(self.schedule.progress, self.trainer_config) * self.trainer_config.learning_rate

@@ -1,0 +1,1 @@
+"""The files of a run folder: checkpoints, bundle, log, pictures and report."""

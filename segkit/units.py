@@ -1,0 +1,51 @@
+"""Sizes of memory in words and numbers, and whether a value that a user wrote is a number.
+
+Sizes are decimal: 1 GB is 10^9 bytes; 1 GiB is 2^30. True and False are no numbers.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from segkit.errors import UsageError
+
+_POWER = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
+
+
+def size_text(size: float) -> str:
+    """
+    >>> size_text(3.2e9)
+    '3.2 GB'
+    """
+    for unit in ("bytes", "KB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size such as ``4GB``, ``512MiB`` or ``1.5G``.
+
+    >>> parse_size("1.5GB")
+    1500000000
+
+    Raises:
+        UsageError: not a size.
+    """
+    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([KMGT]?)(i?)B?\s*", text, flags=re.IGNORECASE)
+    if not match:
+        raise UsageError(f"{text!r} is not a size. Write it like 4GB or 512MB.")
+    return int(float(match[1]) * (1024 if match[3] else 1000) ** _POWER[match[2].upper()])
+
+
+def is_number(value: Any) -> bool:
+    """A finite int or float."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_whole(value: Any, least: float = -math.inf, most: float = math.inf) -> bool:
+    """An int from ``least`` to ``most``."""
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most

@@ -1,0 +1,86 @@
+"""A result that is far from the training data is said with figures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from segkit.inference.files.label_warnings import label_warning, label_warnings
+from segkit.plans.plan import Plan, read_plan
+from segkit.plans.ranges import DataRanges, LabelRange
+from segkit.volume import Volume
+
+PLAN = Path(__file__).parents[2] / "data" / "plan_v1.json"
+ORGAN = LabelRange(12, (1200.0, 2300.0), (1, 2))
+EVERYWHERE = ((1.0, 1.0),) * 3
+
+
+def plan(**labels: LabelRange) -> Plan:
+    named = {name: value for value, name in enumerate(labels, start=1)}
+    training = DataRanges(12, EVERYWHERE, ((40.0, 60.0),) * 3, (), labels)  # type: ignore[arg-type]
+    return replace(read_plan(PLAN), labels=named, training=training)
+
+
+def cubes(*edges: int) -> Volume:
+    """Cubes of label 1, in voxels of 1 mm, a plane between them."""
+    array = np.zeros((1, sum(edges) + len(edges), max(edges), max(edges)), np.uint8)
+    start = 0
+    for edge in edges:
+        array[0, start : start + edge, :edge, :edge] = 1
+        start += edge + 1
+    return Volume(array, np.eye(4))
+
+
+@pytest.mark.parametrize(
+    ("volume", "pieces", "said"),
+    [
+        (326_000, 128, "326 ml in 128 pieces; training had 1.2 to 2.3 ml in 1 to 2 pieces"),
+        (100, 1, "0.1 ml in 1 piece; training had 1.2 to 2.3 ml in 1 to 2 pieces"),
+        (1500, 13, "1.5 ml in 13 pieces; training had 1.2 to 2.3 ml in 1 to 2 pieces"),
+        (9000, None, "9 ml; training had 1.2 to 2.3 ml in 1 to 2 pieces"),
+        (0, 0, "not found; training had 1.2 to 2.3 ml in 1 to 2 pieces in each of 12 cases"),
+        (6900, 12, None),
+        (400, 1, None),
+    ],
+)
+def test_figures_of_a_label(volume: float, pieces: int | None, said: str | None) -> None:
+    assert label_warning(volume, pieces, ORGAN, cases=12, unit="mm") == said
+
+
+def test_a_label_that_some_training_cases_lack_may_be_missing() -> None:
+    assert label_warning(0, 0, ORGAN, cases=13, unit="mm") is None
+    assert label_warning(0, 0, replace(ORGAN, cases=3), cases=3, unit="mm") is None
+
+
+def test_pictures_have_px() -> None:
+    assert label_warning(9000, 1, ORGAN, cases=12, unit="px") == (
+        "9000 px in 1 piece; training had 1200 to 2300 px in 1 to 2 pieces"
+    )
+
+
+def test_a_label_map() -> None:
+    assert label_warnings(cubes(12), plan(organ=ORGAN)) == {}
+    assert label_warnings(cubes(*[2] * 20, 11), plan(organ=ORGAN)) == {
+        "organ": "1.49 ml in 21 pieces; training had 1.2 to 2.3 ml in 1 to 2 pieces"
+    }
+
+
+def test_nothing_to_compare_with() -> None:
+    assert label_warnings(cubes(2), replace(plan(organ=ORGAN), training=None)) == {}
+    assert label_warnings(cubes(2), replace(plan(organ=ORGAN), ignore=9)) == {}
+
+
+def test_a_stack_for_a_model_of_single_slices() -> None:
+    slices = replace(plan(organ=ORGAN), dims=2, slice_axis=2)
+    assert label_warnings(cubes(2), slices) == {}
+    assert slices.training is not None
+    short = replace(slices.training, size=(*slices.training.size[:2], (1.0, 3.0)))
+    assert list(label_warnings(cubes(2), replace(slices, training=short))) == ["organ"]
+
+
+def test_a_slide_for_a_model_of_tiles() -> None:
+    tiles = replace(plan(organ=ORGAN), unit="px")
+    assert label_warnings(Volume(np.ones((1, 500, 50, 1), np.uint8), np.eye(4), "px"), tiles) == {}

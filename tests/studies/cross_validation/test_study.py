@@ -1,0 +1,228 @@
+"""A cross-validation of a phantom of two cases, in two steps a fold."""
+
+from __future__ import annotations
+
+import gc
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from segkit.bundle.bundle import read_bundle
+from segkit.cli import main
+from segkit.config.run_file import read_config
+from segkit.dataset.layouts import read_dataset
+from segkit.dataset.phantom import write_phantom
+from segkit.files.locks import sole_use
+from segkit.inference import load
+from segkit.io import read_labels
+from segkit.studies import cross_validate
+from segkit.training.optimization.lightning_module import SegmentationModule
+
+SMALL = ["network.features=[4,8]", "plan.patch=[16,16,16]", "plan.spacing=[4,4,4]", "trainer.validations=0"]
+QUICK = ["trainer.max_steps=2", "trainer.precision=float32", "trainer.layout=contiguous", "trainer.threads=1"]
+STUDY = ["study", "cross_validation"]
+
+
+@pytest.fixture(scope="module")
+def finished(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a finished study in ``cv``."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert main([*STUDY, f"dataset={phantom}", "run_dir=cv", *SMALL, *QUICK]) == 0
+    return folder
+
+
+@pytest.fixture
+def here(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def unfinish(study: Path, *folds: int) -> None:
+    """As if it had been killed in these folds."""
+    (study / "finished.json").unlink()
+    for number in folds:
+        (study / f"fold_{number}" / "finished.json").unlink()
+    for name in ("bundle", "evaluation", "predictions"):
+        shutil.rmtree(study / name)
+
+
+def test_every_case_is_predicted_by_the_model_that_did_not_see_it(finished: Path, phantom: Path) -> None:
+    cases = {case.id: case for case in read_dataset(phantom).cases}
+    folds = json.loads((finished / "cv" / "folds.json").read_text())
+    assert sorted(case for fold in folds for case in fold) == sorted(cases)
+    for number, (held_out,) in enumerate(folds):
+        run = finished / "cv" / f"fold_{number}"
+        assert json.loads((run / "split.json").read_text())["validation"] == [held_out]
+        written = read_labels(finished / "cv" / "predictions" / f"{held_out}.nii.gz")
+        assert np.array_equal(written.array, load(run, device="cpu").predict(cases[held_out].images[0]).array)
+        assert np.allclose(written.affine, read_labels(cases[held_out].label or "").affine, atol=1e-4)
+
+
+def test_all_folds_follow_one_plan_and_make_one_bundle(finished: Path, phantom: Path) -> None:
+    bundle = read_bundle(finished / "cv")
+    assert bundle.folds == ("0", "1")
+    for fold in bundle.folds:
+        of_fold = read_bundle(finished / "cv" / f"fold_{fold}")
+        assert of_fold.plan == bundle.plan
+        state = of_fold.state(fold)
+        assert all(torch.equal(tensor, state[name]) for name, tensor in bundle.state(fold).items())
+    assert (bundle.card["metrics"]["cases"], bundle.card["training"]["steps"]) == (2, [2, 2])
+
+
+def test_the_ensemble_predicts_as_the_newest_run(here: Path, phantom: Path) -> None:
+    scan = next((phantom / "imagesTr").iterdir())
+    assert main(["predict", str(scan), "-o", "out.nii.gz", "--device", "cpu"]) == 0
+    assert (here / "runs" / "latest").read_text() == "../cv\n"
+    assert main(["predict", str(scan), "-m", "cv", "-o", "again.nii.gz", "--device", "cpu"]) == 0
+    assert np.array_equal(read_labels("out.nii.gz").array, read_labels("again.nii.gz").array)
+    assert main(["info", "cv"]) == 0
+
+
+def test_the_table_is_that_of_the_evaluation(finished: Path) -> None:
+    result = json.loads((finished / "cv" / "cross_validation.json").read_text())
+    summary = json.loads((finished / "cv" / "evaluation" / "summary.json").read_text())
+    # Two folds of one case each: the mean over folds is the mean over cases.
+    for name, metrics in summary["labels"].items():
+        assert result["labels"][name]["mean"] == pytest.approx(metrics["dice"])
+    assert result["mean"]["mean"] == pytest.approx(summary["mean"]["dice"])
+    page = (finished / "cv" / "report.html").read_text()
+    assert "Cross-validation on phantom" in page
+    assert all((finished / "cv" / f"fold_{fold}" / "progress.png").is_file() for fold in (0, 1))
+
+
+def test_a_finished_study_is_printed_and_not_run_again(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (here / "cv" / "bundle" / "bundle.json").stat().st_mtime_ns
+    assert main([*STUDY, "run_dir=cv"]) == 0
+    printed = capsys.readouterr()
+    assert "in cv is finished and is not run again" in printed.err
+    assert "Dice of 2 cases, each predicted by the model that did not see it" in printed.out
+    assert "Predict with: segkit predict SCAN -m cv\n" in printed.out
+    assert (here / "cv" / "bundle" / "bundle.json").stat().st_mtime_ns == before
+
+
+def test_an_unfinished_study_goes_on_with_the_unfinished_folds(
+    here: Path, phantom: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unfinish(here / "cv", 1)
+    before = (here / "cv" / "fold_0" / "bundle" / "bundle.json").stat().st_mtime_ns
+    assert main([*STUDY, f"dataset={phantom}", "run_dir=cv", *SMALL, *QUICK]) == 0
+    printed = capsys.readouterr().err
+    assert "fold 0 (of 2 folds) is finished and is not run again\nfold 1 (of 2 folds)\n" in printed
+    assert (here / "cv" / "fold_0" / "bundle" / "bundle.json").stat().st_mtime_ns == before
+    assert read_bundle("cv").folds == ("0", "1")
+
+
+def test_label_maps_that_are_there_stay(here: Path) -> None:
+    first = min((here / "cv" / "predictions").iterdir())
+    before = first.stat().st_mtime_ns
+    (here / "cv" / "finished.json").unlink()
+    assert main([*STUDY, "run_dir=cv"]) == 0
+    assert first.stat().st_mtime_ns == before
+
+
+def test_it_does_not_go_on_with_other_cases(here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = write_phantom(tmp_path / "other", 3)
+    unfinish(here / "cv", 1)
+    assert main([*STUDY, f"dataset={other}", "run_dir=cv"]) == 3
+    assert "folds.json: expected the cases with which this study began" in capsys.readouterr().err
+
+
+def test_other_overrides_are_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*STUDY, "run_dir=cv", "seed=3"]) == 2
+    assert "the training in cv was started with seed=0, not 3" in capsys.readouterr().err
+
+
+def test_nothing_of_a_fold_stays_in_memory(phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = cross_validate(f"dataset={phantom}", "trainer.workers=1", *SMALL, *QUICK)
+    assert folder.parent == Path("runs/phantom")
+    assert folder.name.startswith("cross_validation-")
+    assert not multiprocessing.active_children()
+    assert not [each for each in gc.get_objects() if type(each) is SegmentationModule]
+
+
+def test_all_folds_train_alike(phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = cross_validate(f"dataset={phantom}", "folds=2", *SMALL, "trainer.max_steps=1", "trainer.threads=1")
+    measured = json.loads((folder / "measured.json").read_text())
+    for fold in (0, 1):
+        trainer = read_config(folder / f"fold_{fold}" / "config.yaml").trainer
+        assert (trainer.precision, trainer.layout) == (measured["precision"], measured["layout"])
+    assert read_config(folder / "config.yaml").trainer.precision == "auto"
+    assert read_config(folder / "config.yaml").folds == 2
+    first, second = json.loads((folder / "cross_validation.json").read_text())["trainings"]
+    assert first == second == {"precision": measured["precision"], "layout": measured["layout"], "steps": 1}
+
+
+def test_ctrl_c_says_how_to_go_on(
+    phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = [*SMALL, *QUICK[1:], "trainer.max_steps=100000", "trainer.checkpoint_minutes=0.0001"]
+
+    def stop() -> None:
+        while not Path("cv/fold_0/bundle/bundle.json").is_file():
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=stop, daemon=True).start()
+    assert main([*STUDY, f"dataset={phantom}", "run_dir=cv", *words]) == 130
+    assert "segkit: stopped in fold 0 (of 2 folds); the same command goes on" in capsys.readouterr().err
+
+
+def test_nothing_is_left_of_a_study_that_could_not_start(phantom: Path, tmp_path: Path) -> None:
+    shutil.copytree(phantom, tmp_path / "broken")
+    for label in (tmp_path / "broken" / "labelsTr").iterdir():
+        label.write_bytes(label.read_bytes()[:500])
+    plan = write_plan(phantom, tmp_path)
+    assert main([*STUDY, f"dataset={tmp_path / 'broken'}", f"run_dir={tmp_path / 'cv'}", f"plan={plan}", *QUICK]) == 3
+    assert not (tmp_path / "cv").exists()
+
+
+def write_plan(dataset: Path, folder: Path) -> Path:
+    assert main(["plan", str(dataset), *SMALL[:3], "-o", str(folder / "plan.json")]) == 0
+    return folder / "plan.json"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["dataset={phantom}", "folds=3"], 2, "folds=3 is not possible for phantom: it has 2 patients. Give folds=2"),
+        (["fold=1"], 2, "fold: a cross-validation trains all folds; leave it out"),
+        (["sede=1"], 2, "unknown override 'sede'"),
+        (["seed=0,1"], 2, "'seed=0,1' names several values"),
+        ([], 2, "which dataset?"),
+        (
+            ["dataset={phantom}", "compute=slurm"],
+            2,
+            "compute=slurm: a cross-validation trains its folds in this process",
+        ),
+    ],
+)
+def test_refused(words: list[str], code: int, message: str, phantom: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*STUDY, *(word.replace("{phantom}", str(phantom)) for word in words)]) == code
+    assert message in capsys.readouterr().err
+
+
+def test_a_study_that_runs_is_not_run_twice(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    unfinish(here / "cv", 1)
+    before = {path: path.read_bytes() for path in (here / "cv").rglob("*") if path.is_file()}
+    with sole_use(here / "cv"):
+        assert main([*STUDY, "run_dir=cv"]) == 2
+        assert f"cv is in use by process {os.getpid()} on " in capsys.readouterr().err
+    with sole_use(here / "cv/fold_1"):
+        assert main([*STUDY, "run_dir=cv"]) == 2
+        assert f"cv/fold_1 is in use by process {os.getpid()} on " in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in (here / "cv").rglob("*") if path.is_file()} == before

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import multiprocessing
+
+import torch
+from torch.utils.data import DataLoader
+
+from segkit.config.schema import TrainerConfig
+from segkit.training.compute.distributed import Ranks
+from segkit.training.data.loader import MOST_WORKERS, Batches, available_cores, worker_count
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
+
+
+class Numbers(torch.utils.data.Dataset[int]):
+    def __getitem__(self, number: int) -> int:
+        return number
+
+
+def loader(workers: int) -> DataLoader[int]:
+    return DataLoader(Numbers(), sampler=range(100), batch_size=1, num_workers=workers)
+
+
+def test_batches_come_in_order() -> None:
+    with Batches(loader(0)) as batches:  # type: ignore[arg-type]
+        assert [batch.item() for batch in batches] == list(range(100))  # type: ignore[attr-defined]
+
+
+def test_processes_end_with_the_context() -> None:
+    with Batches(loader(2)) as batches:  # type: ignore[arg-type]
+        running = iter(batches)
+        next(running)
+        assert len(multiprocessing.active_children()) == 2
+    assert multiprocessing.active_children() == []
+
+
+def test_workers() -> None:
+    assert worker_count(TrainerConfig(), CPU) == 0
+    assert worker_count(TrainerConfig(workers=3), CPU) == worker_count(TrainerConfig(workers=3), GPU) == 3
+    assert worker_count(TrainerConfig(), GPU) == min(MOST_WORKERS, available_cores() - 1)
+    many = 2 * available_cores()
+    assert worker_count(TrainerConfig(), GPU, Ranks(count=many)) == 0
+    assert worker_count(TrainerConfig(), GPU, Ranks(count=many, nodes=many)) == worker_count(TrainerConfig(), GPU)
+    assert worker_count(TrainerConfig(), GPU, Ranks(count=many, slurm=True)) == worker_count(TrainerConfig(), GPU)

@@ -1,0 +1,119 @@
+"""Where a run goes, what its folder says about it, and which run is the newest."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from segkit.config.compose import load
+from segkit.dataset.dataset import Case, Dataset
+from segkit.errors import UsageError
+from segkit.plans.plan import read_plan
+from segkit.training.outputs.run_folder import (
+    check_kind,
+    default_run_dir,
+    point_latest,
+    prepared_folder,
+    safe_name,
+    state,
+    write_start,
+)
+
+PLAN_V1 = Path(__file__).parents[2] / "data" / "bundle_v1" / "plan.json"
+
+
+def test_a_folder_that_is_not_there_or_empty_is_new(tmp_path: Path) -> None:
+    assert state(tmp_path) == state(tmp_path / "none") == "new"
+
+
+def test_config_makes_it_unfinished_and_finished_json_finished(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").touch()
+    assert state(tmp_path) == "unfinished"
+    (tmp_path / "finished.json").touch()
+    assert state(tmp_path) == "finished"
+
+
+def test_a_folder_with_other_things_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "plan.json").touch()
+    with pytest.raises(UsageError, match=r"holds something else than a training. Give a new or an empty folder."):
+        state(tmp_path)
+    with pytest.raises(UsageError, match="holds something else"):
+        state(tmp_path / "plan.json")
+
+
+def test_a_start_that_was_killed_leaves_a_new_folder(tmp_path: Path) -> None:
+    config = tmp_path / f".{'0' * 32}.yaml"
+    config.write_text("seed: ")
+    assert state(tmp_path) == "new"
+    (tmp_path / "plan.json").touch()
+    assert state(tmp_path) == "new"
+    write_start(tmp_path, read_plan(PLAN_V1), load([]))
+    assert state(tmp_path) == "unfinished"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.yaml", "plan.json"]
+
+
+def test_trainings_and_studies_keep_apart(tmp_path: Path) -> None:
+    check_kind(tmp_path, study=True)
+    (tmp_path / "config.yaml").touch()
+    check_kind(tmp_path, study=False)
+    with pytest.raises(UsageError, match=r"holds a training. Give another folder, or go on with 'segkit train'"):
+        check_kind(tmp_path, study=True)
+    (tmp_path / "folds.json").touch()
+    check_kind(tmp_path, study=True)
+    with pytest.raises(UsageError, match=r"holds a cross-validation. .* 'segkit study cross_validation'"):
+        check_kind(tmp_path, study=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"), [("Task04", "Task04"), ("a/b c", "a_b_c"), ("..", "dataset"), ("Höhe:1", "Höhe_1")]
+)
+def test_safe_name(name: str, safe: str) -> None:
+    assert safe_name(name) == safe
+
+
+def test_default_folder_depends_on_configuration_and_data_but_not_on_place(tmp_path: Path) -> None:
+    plan = read_plan(PLAN_V1)
+    (tmp_path / "image.nii").write_bytes(b"1")
+    dataset = Dataset("a b", tmp_path, ("CT",), {"x": 1}, (Case("1", (tmp_path / "image.nii",)),))
+    first = default_run_dir(load(["dataset=one", "seed=1"]), plan, dataset)
+    assert first.parent == Path("runs/a_b")
+    assert default_run_dir(load(["dataset=two", "seed=1"]), plan, dataset) == first
+    assert default_run_dir(load(["dataset=one", "seed=2"]), plan, dataset) != first
+    assert default_run_dir(load(["dataset=one", "seed=1", "dataset.store=x"]), plan, dataset) == first
+    assert default_run_dir(load(["seed=1"]), plan, dataset, kind="study").name == first.name.replace("unet", "study")
+    other = dataclasses.replace(dataset, labels={"y": 1})
+    assert default_run_dir(load(["dataset=one", "seed=1"]), plan, other) != first
+
+
+@pytest.mark.parametrize(("run_dir", "text"), [("runs/a/unet-1", "a/unet-1"), ("elsewhere", "../elsewhere")])
+def test_latest_is_a_text_file_relative_to_runs(
+    run_dir: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    point_latest(Path(run_dir))
+    assert (tmp_path / "runs" / "latest").read_text() == f"{text}\n"
+
+
+def test_latest_that_cannot_be_written_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").touch()
+    point_latest(Path("elsewhere"))
+    assert "runs/latest does not name this run: " in caplog.text
+
+
+def test_prepared_cases_lie_beside_the_run_or_where_one_says(tmp_path: Path) -> None:
+    assert prepared_folder(load(), Path("runs/d/unet-1")) == Path("runs/d/prepared")
+    assert prepared_folder(load(), Path("run")) == Path("prepared")
+    assert prepared_folder(load(["dataset.store=big disk, 2"]), Path("run")) == Path("big disk, 2")
+
+
+def test_prepared_cases_lie_in_a_run_that_alone_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As with a container's mounted folder; permissions do not bind the root user that may run this.
+    monkeypatch.setattr("os.access", lambda _path, _mode: False)
+    assert prepared_folder(load(), tmp_path / "run") == tmp_path / "run" / "prepared"
+    (tmp_path / "run" / "prepared").mkdir(parents=True)
+    assert state(tmp_path / "run") == "new"

@@ -1,0 +1,67 @@
+"""The fastest mode is chosen by the clock."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import pytest
+import torch
+
+from segkit.config.schema import TrainerConfig
+from segkit.networks.precision import Mode
+from segkit.training.precision import choose_mode
+
+CPU = torch.device("cpu")
+
+
+def test_the_fastest_layout_wins_and_its_time_is_kept() -> None:
+    def step(mode: Mode) -> None:
+        time.sleep(0.02 if mode.layout == "contiguous" else 0.06)
+
+    mode = choose_mode(TrainerConfig(precision="float32"), CPU, step)
+    assert (mode.precision, mode.layout) == ("float32", "contiguous")
+    assert 0.02 <= mode.seconds < 0.06
+
+
+def test_a_mode_much_slower_than_the_best_is_timed_once() -> None:
+    calls: list[str] = []
+
+    def step(mode: Mode) -> None:
+        calls.append(mode.layout)
+        time.sleep(0.01 if mode.layout == "channels_last" else 0.1)
+
+    assert choose_mode(TrainerConfig(precision="float32"), CPU, step).layout == "channels_last"
+    assert calls.count("contiguous") == 1
+
+
+def test_what_is_asked_for_is_timed_only_to_plan_minutes() -> None:
+    seen: list[Mode] = []
+    trainer = TrainerConfig(precision="bfloat16", layout="contiguous", max_minutes=1)
+    mode = choose_mode(trainer, CPU, seen.append)
+    assert (mode.precision, mode.layout) == ("bfloat16", "contiguous")
+    assert {(each.precision, each.layout) for each in seen} == {("bfloat16", "contiguous")}
+    seen.clear()
+    choose_mode(TrainerConfig(precision="bfloat16", layout="contiguous", max_steps=1), CPU, seen.append)
+    assert not seen
+
+
+def test_timing_ends_when_its_share_of_the_minutes_is_spent(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    seen: list[Mode] = []
+
+    def step(mode: Mode) -> None:
+        seen.append(mode)
+        time.sleep(0.01)
+
+    mode = choose_mode(TrainerConfig(precision="float32"), CPU, step, limit=0.005)
+    assert (mode.layout, len(seen)) == ("channels_last", 1)
+    assert "float32 contiguous: no time to try it" in caplog.text
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_modes_are_timed_on_a_gpu() -> None:
+    x = torch.ones(64, 64, device="cuda")
+    mode = choose_mode(TrainerConfig(), torch.device("cuda"), lambda _: (x @ x).sum().item())
+    assert mode.precision in {"float32", "bfloat16", "float16"}
