@@ -67,13 +67,21 @@ def _print(
             times[name].append(time.process_time() - started)
     found = {name: median(each[1:]) for name, each in times.items()}
     print(f"{plan.name}: {len(windows)} of {' x '.join(str(edge) for edge in plan.patch)}")
-    print("| engine | precision | ms | of torch's | min, max | ready, s | largest difference | labels that agree |")
+    print(
+        "| engine | precision | ms | of torch's | min, max | ready, s | largest difference | labels that agree |"
+    )
     print("| --- " * 8 + "|")
     for (engine, precision), run in runs.items():
         mine, scores = times[engine, precision][1:], run(windows)
-        ms, share = found[engine, precision] * 1e3, found[engine, precision] / found["torch", precision]
+        ms, share = (
+            found[engine, precision] * 1e3,
+            found[engine, precision] / found["torch", precision],
+        )
         spread = f"{min(mine) * 1e3:.0f}, {max(mine) * 1e3:.0f}"
-        off, same = (scores - exact).abs().max(), (scores.argmax(1) == exact.argmax(1)).double().mean()
+        off, same = (
+            (scores - exact).abs().max(),
+            (scores.argmax(1) == exact.argmax(1)).double().mean(),
+        )
         again = "" if torch.equal(scores, run(windows)) else " (another the second time)"
         print(f"| {engine} | {precision} | {ms:.0f} | {share:.2f} | {spread} ", end="")
         print(f"| {ready[engine, precision]:.2f} | {off:.1e}{again} | {same:.5f} |", flush=True)
@@ -86,7 +94,11 @@ def _run(network: nn.Module, plan: Plan, engine: str, precision: str) -> Callabl
     @torch.inference_mode()
     def run(windows: Tensor) -> Tensor:
         averaged = scorer(windows)
-        return torch.stack([scorer.scores(window) for window in averaged]) if scorer.heads else averaged
+        return (
+            torch.stack([scorer.scores(window) for window in averaged])
+            if scorer.heads
+            else averaged
+        )
 
     return run
 
@@ -131,7 +143,9 @@ def _plan(widths: list[int], edge: int, convolutions: int) -> Plan:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("bundle", type=Path, nargs="?")
     parser.add_argument("--widths", type=int, nargs="+", default=[32, 64, 128, 256, 320])
     parser.add_argument("--edge", type=int, default=64)

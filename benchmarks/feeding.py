@@ -50,7 +50,9 @@ def main() -> None:
         work = Path(folder)
         _prepare(arguments, work)
         found: dict[tuple[str, int], list[tuple[float, float]]] = {}
-        for _, workers, tool in product(range(arguments.rounds), arguments.workers, _tools(arguments)):
+        for _, workers, tool in product(
+            range(arguments.rounds), arguments.workers, _tools(arguments)
+        ):
             found.setdefault((tool, workers), []).append(_measured(arguments, tool, workers, work))
     print(_table(found))
 
@@ -66,7 +68,9 @@ def _prepare(arguments: argparse.Namespace, work: Path) -> None:
     sizes = plan.network.sizes(plan.patch)[len(plan.network.encoder) :][::-1]
     task = {"patch": plan.patch, "heads": sizes, "labels": len(plan.labels)}
     (work / "task.json").write_text(json.dumps(task), encoding="utf-8")
-    (work / "dataset.json").write_text(json.dumps([str(arguments.dataset), arguments.cases]), encoding="utf-8")
+    (work / "dataset.json").write_text(
+        json.dumps([str(arguments.dataset), arguments.cases]), encoding="utf-8"
+    )
     for number, case in enumerate(_cases(work)):
         np.save(work / f"image_{number}.npy", np.asarray(case.image))
         np.save(work / f"labels_{number}.npy", np.asarray(case.labels))
@@ -75,10 +79,14 @@ def _prepare(arguments: argparse.Namespace, work: Path) -> None:
 def _cases(work: Path) -> list[PreparedCase]:
     path, count = json.loads((work / "dataset.json").read_text(encoding="utf-8"))
     dataset: Dataset = read_dataset(Path(path))
-    return prepare_cases(dataset.cases[:count], dataset, read_plan(work / "plan.json"), work / "prepared")
+    return prepare_cases(
+        dataset.cases[:count], dataset, read_plan(work / "plan.json"), work / "prepared"
+    )
 
 
-def _measured(arguments: argparse.Namespace, tool: str, workers: int, work: Path) -> tuple[float, float]:
+def _measured(
+    arguments: argparse.Namespace, tool: str, workers: int, work: Path
+) -> tuple[float, float]:
     """Patches per second and milliseconds of CPU per patch, in a process of its own."""
     how = ["--workers", str(workers), "--seconds", str(arguments.seconds)]
     if tool == "segkit":
@@ -92,7 +100,9 @@ def _measured(arguments: argparse.Namespace, tool: str, workers: int, work: Path
 
 def _measure_segkit(work: Path, workers: int, seconds: float) -> None:
     heads = json.loads((work / "task.json").read_text(encoding="utf-8"))["heads"]
-    rules = PatchRules(read_plan(work / "plan.json"), AugmentConfig(**NNUNET), seed=0, foreground=FOREGROUND)
+    rules = PatchRules(
+        read_plan(work / "plan.json"), AugmentConfig(**NNUNET), seed=0, foreground=FOREGROUND
+    )
     patches = PatchDataset(_cases(work), rules)
     loader = DataLoader(patches, batch_size=BATCH, sampler=PatchNumbers(), num_workers=workers)
 
@@ -114,12 +124,16 @@ def _table(found: dict[tuple[str, int], list[tuple[float, float]]]) -> str:
         ahead = median(mine[0] / theirs[0] for mine, theirs in zip(own, pairs, strict=True))
         cheaper = median(theirs[1] / mine[1] for mine, theirs in zip(own, pairs, strict=True))
         every = f"{median(rates):.1f} ({', '.join(f'{rate:.0f}' for rate in rates)})"
-        lines.append(f"| {tool} | {workers} | {every} | {median(costs):.2f} | {ahead:.2f} | {cheaper:.2f} |")
+        lines.append(
+            f"| {tool} | {workers} | {every} | {median(costs):.2f} | {ahead:.2f} | {cheaper:.2f} |"
+        )
     return "\n".join(lines)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("dataset")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the plan")
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2])

@@ -27,14 +27,18 @@ Task = dict[str, Any]
 
 def main() -> None:
     """Print patches per second and milliseconds of CPU per patch."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("tool", choices=["monai", "nnunet"])
     parser.add_argument("work", type=Path)
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=6)
     arguments = parser.parse_args()
     task = json.loads((arguments.work / "task.json").read_text(encoding="utf-8"))
-    batches = {"monai": _monai, "nnunet": _nnunet}[arguments.tool](arguments.work, task, arguments.workers)
+    batches = {"monai": _monai, "nnunet": _nnunet}[arguments.tool](
+        arguments.work, task, arguments.workers
+    )
     print(*count_patches(batches, BATCH, arguments.seconds))
 
 
@@ -47,7 +51,10 @@ def _monai(work: Path, task: Task, workers: int) -> Iterator[object]:
     from monai.data import CacheDataset, DataLoader  # noqa: PLC0415  (the other environment may lack it)
 
     cases = [
-        {"image": np.load(work / f"image_{n}.npy"), "label": np.load(work / f"labels_{n}.npy")[None]}
+        {
+            "image": np.load(work / f"image_{n}.npy"),
+            "label": np.load(work / f"labels_{n}.npy")[None],
+        }
         for n in range(_count(work))
     ]
     data = CacheDataset(cases, _monai_transforms(task["patch"]), progress=False)
@@ -65,7 +72,12 @@ def _monai_transforms(patch: list[int]) -> Any:
         [
             t.SpatialPadd(("image", "label"), patch),
             t.RandCropByPosNegLabeld(
-                ("image", "label"), "label", patch, pos=FOREGROUND, neg=1 - FOREGROUND, num_samples=1
+                ("image", "label"),
+                "label",
+                patch,
+                pos=FOREGROUND,
+                neg=1 - FOREGROUND,
+                num_samples=1,
             ),
             t.RandAffined(
                 ("image", "label"),
@@ -98,7 +110,9 @@ def _nnunet(work: Path, task: Task, workers: int) -> Any:
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer  # noqa: PLC0415
 
     patch, turn = task["patch"], (-math.pi / 6, math.pi / 6)
-    scales = [[small / edge for small, edge in zip(head, patch, strict=True)] for head in task["heads"]]
+    scales = [
+        [small / edge for small, edge in zip(head, patch, strict=True)] for head in task["heads"]
+    ]
     transforms = nnUNetTrainer.get_training_transforms(patch, turn, scales, (0, 1, 2), False)
     loader = nnUNetDataLoader(
         _nnunet_dataset(work, task),
@@ -111,7 +125,9 @@ def _nnunet(work: Path, task: Task, workers: int) -> Any:
     )
     if workers == 0:
         return SingleThreadedAugmenter(loader, None)
-    return NonDetMultiThreadedAugmenter(loader, None, workers, num_cached=max(6, workers // 2), wait_time=0.002)
+    return NonDetMultiThreadedAugmenter(
+        loader, None, workers, num_cached=max(6, workers // 2), wait_time=0.002
+    )
 
 
 def _nnunet_dataset(work: Path, task: Task) -> Any:
@@ -124,17 +140,28 @@ def _nnunet_dataset(work: Path, task: Task) -> Any:
     if not folder.is_dir():
         folder.mkdir()
         for number in range(_count(work)):
-            image, labels = np.load(work / f"image_{number}.npy"), np.load(work / f"labels_{number}.npy")[None]
+            image, labels = (
+                np.load(work / f"image_{number}.npy"),
+                np.load(work / f"labels_{number}.npy")[None],
+            )
             blocks, chunks = comp_blosc2_params(image.shape, task["patch"], image.itemsize)
-            properties, target = {"class_locations": _places(labels, task["labels"])}, str(folder / f"case_{number}")
-            nnUNetDatasetBlosc2.save_case(image, labels.astype(np.int8), properties, target, chunks, blocks)
+            properties, target = (
+                {"class_locations": _places(labels, task["labels"])},
+                str(folder / f"case_{number}"),
+            )
+            nnUNetDatasetBlosc2.save_case(
+                image, labels.astype(np.int8), properties, target, chunks, blocks
+            )
     return nnUNetDatasetBlosc2(str(folder))
 
 
 def _places(labels: Any, count: int) -> dict[int, Any]:
     """Up to 10,000 voxels of each label, drawn at random."""
     found = {label: np.argwhere(labels == label) for label in range(1, count + 1)}
-    return {label: np.random.default_rng(label).permutation(places)[:10_000] for label, places in found.items()}
+    return {
+        label: np.random.default_rng(label).permutation(places)[:10_000]
+        for label, places in found.items()
+    }
 
 
 if __name__ == "__main__":

@@ -51,8 +51,20 @@ def main() -> None:
     model = given.folder / f"{given.kind}_model"
     plan = known_plan(given.kind)
     write_bundle(model, plan, {"name": plan.name}, {"0": known_weights(plan)})
-    output = given.folder / f"{given.kind}_{size}_seg{'.nii.gz' if given.kind == 'volume' else '.tif'}"
-    words = ["predict", str(scan), "-o", str(output), "-m", str(model), "--overwrite", "--precision", "float32"]
+    output = (
+        given.folder / f"{given.kind}_{size}_seg{'.nii.gz' if given.kind == 'volume' else '.tif'}"
+    )
+    words = [
+        "predict",
+        str(scan),
+        "-o",
+        str(output),
+        "-m",
+        str(model),
+        "--overwrite",
+        "--precision",
+        "float32",
+    ]
     limit = ["--max-memory", given.max_memory] if given.max_memory else []
     command = [sys.executable, "-m", "segkit", *words, *limit, "--threads", str(given.threads)]
     run = run_measured(command, resident_memory)
@@ -60,8 +72,14 @@ def main() -> None:
         raise SystemExit(f"{' '.join(command)}: exit {run.code}: {run.said}")
     wrong = (_wrong_voxels if given.kind == "volume" else _wrong_pixels)(output, size)
     allowed = parse_size(given.max_memory) / 1e9 if given.max_memory else float("nan")
-    print("| scan | allowed, GB | most resident, GB | seconds | seconds of CPU | wrong labels |\n" + "| --- " * 6 + "|")
-    print(f"| {scan.name} | {allowed:.1f} | {run.peaks[0] / 1e9:.2f} | {run.seconds:.0f} | {run.cpu:.0f} | {wrong} |")
+    print(
+        "| scan | allowed, GB | most resident, GB | seconds | seconds of CPU | wrong labels |\n"
+        + "| --- " * 6
+        + "|"
+    )
+    print(
+        f"| {scan.name} | {allowed:.1f} | {run.peaks[0] / 1e9:.2f} | {run.seconds:.0f} | {run.cpu:.0f} | {wrong} |"
+    )
 
 
 def known_plan(kind: str) -> Plan:
@@ -71,7 +89,9 @@ def known_plan(kind: str) -> Plan:
 
     def stage(place: int, step: tuple[int, int, int]) -> StagePlan:
         # Points at full resolution, where most of the time goes: the sums, not the network, are what is measured.
-        return StagePlan(wide if place else (1, 1, 1), step, (LayerPlan("layer", FEATURES[place], "none", 1, 1),))
+        return StagePlan(
+            wide if place else (1, 1, 1), step, (LayerPlan("layer", FEATURES[place], "none", 1, 1),)
+        )
 
     names = ("red", "green", "blue") if flat else ("scan",)
     top = 10 * STEP[kind]
@@ -79,7 +99,9 @@ def known_plan(kind: str) -> Plan:
         name=f"known_{kind}",
         dims=2 if flat else 3,
         slice_axis=2 if flat else None,
-        channels=tuple(ChannelPlan(name, "ct", lower=0, upper=top, mean=0, std=STEP[kind]) for name in names),
+        channels=tuple(
+            ChannelPlan(name, "ct", lower=0, upper=top, mean=0, std=STEP[kind]) for name in names
+        ),
         labels={f"label{value}": value for value in range(1, LABELS + 1)},
         spacing=(None, None, None) if flat else (1.0, 1.0, 1.0),
         unit="px" if flat else "mm",
@@ -165,7 +187,9 @@ def _bands(size: int) -> Iterator[NDArray[np.uint8]]:
     for start in range(0, size, TILE):
         rows = np.full((min(TILE, size - start), size, 3), WHITE, np.uint8)
         y, x = np.ogrid[start : start + len(rows), edge : size - edge]
-        noise = np.random.default_rng(start).integers(-15, 16, (len(rows), size - 2 * edge), dtype=np.int16)
+        noise = np.random.default_rng(start).integers(
+            -15, 16, (len(rows), size - 2 * edge), dtype=np.int16
+        )
         inside = (y[:, 0] >= edge) & (y[:, 0] < size - edge)
         red = WHITE - STEP["slide"] * expected(x, y, 0) + noise
         rows[inside, edge : size - edge, 0] = np.clip(red, 0, WHITE).astype(np.uint8)[inside]
@@ -198,7 +222,9 @@ def _wrong_pixels(path: Path, size: int) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("kind", choices=["volume", "slide"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--size", type=int)

@@ -64,7 +64,9 @@ def main() -> None:
     """Make what is missing, measure, print."""
     given = _parser().parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
-    os.environ.update(OMP_NUM_THREADS=str(given.threads), nnUNet_n_proc_DA="1", PYTHONWARNINGS="ignore")
+    os.environ.update(
+        OMP_NUM_THREADS=str(given.threads), nnUNet_n_proc_DA="1", PYTHONWARNINGS="ignore"
+    )
     print("| case | tool | seconds | seconds of CPU | GiB | not of files |\n" + "| --- " * 6 + "|")
     for name in given.cases:
         case = CASES[name]
@@ -82,7 +84,9 @@ def main() -> None:
             print(f"| {name} | {tool} | {_cells(found)} |", flush=True)
 
 
-def _scans(given: argparse.Namespace, shape: tuple[int, int, int]) -> tuple[Path, tuple[float, ...]]:
+def _scans(
+    given: argparse.Namespace, shape: tuple[int, int, int]
+) -> tuple[Path, tuple[float, ...]]:
     """A folder that holds the enlarged scan alone, and its spacing in mm."""
     folder = given.folder / f"scan_{shape[2]}"
     path = folder / "ct_0000.nii.gz"
@@ -102,7 +106,9 @@ def _scans(given: argparse.Namespace, shape: tuple[int, int, int]) -> tuple[Path
 def _write_model(folder: Path, case: Case, spacing: tuple[float, ...]) -> None:
     def stage(place: int) -> StagePlan:
         edge = 2 if place else 1
-        return StagePlan((3, 3, 3), (edge,) * 3, (LayerPlan("layer", case.width << place, "group", 2, 1),))
+        return StagePlan(
+            (3, 3, 3), (edge,) * 3, (LayerPlan("layer", case.width << place, "group", 2, 1),)
+        )
 
     decoder = tuple(StagePlan((3, 3, 3), (2, 2, 2), stage(place).layers) for place in (1, 0))
     x, y, z = spacing if case.spacing is None else (case.spacing,) * 3
@@ -118,7 +124,9 @@ def _write_model(folder: Path, case: Case, spacing: tuple[float, ...]) -> None:
         batch_size=2,
         mirror_axes=(),
         crop_to_content=True,
-        network=NetworkPlan("unet", "leaky_relu", tuple(map(stage, range(3))), decoder, deep_supervision=False),
+        network=NetworkPlan(
+            "unet", "leaky_relu", tuple(map(stage, range(3))), decoder, deep_supervision=False
+        ),
     )
     torch.manual_seed(0)
     write_bundle(folder, plan, {"name": plan.name}, {"0": build_network(plan).state_dict()})
@@ -130,7 +138,15 @@ def _command(given: argparse.Namespace, tool: str, scans: Path, model: Path) -> 
         bound = ["--max-memory", given.max_memory] if given.max_memory else []
         how = ["-o", out, "-m", str(model), "--precision", SEGKIT[tool], *bound, *threads]
         return [sys.executable, "-m", "segkit", "predict", str(scans), *how]
-    places = [str(model), str(scans), out, "--model", f"{model}_nnunet", "--limit", str(given.limit)]
+    places = [
+        str(model),
+        str(scans),
+        out,
+        "--model",
+        f"{model}_nnunet",
+        "--limit",
+        str(given.limit),
+    ]
     return [given.peer_python, str(PEER), tool.lower().replace("-", ""), *places, *threads]
 
 
@@ -141,12 +157,16 @@ def _cells(runs: list[Run]) -> str:
     seconds = f"{median(run.seconds for run in runs):.1f}"
     if len(runs) > 1:
         seconds += f" ({', '.join(f'{run.seconds:.1f}' for run in runs)})"
-    resident, anonymous = (max(sizes) / 2**30 for sizes in zip(*(run.peaks for run in runs), strict=True))
+    resident, anonymous = (
+        max(sizes) / 2**30 for sizes in zip(*(run.peaks for run in runs), strict=True)
+    )
     return f"{seconds} | {median(run.cpu for run in runs):.0f} | {resident:.2f} | {anonymous:.2f}"
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("scan", type=Path)
     parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))
@@ -155,7 +175,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--max-memory", help="for segkit")
-    parser.add_argument("--limit", type=int, default=16, help="GiB of address space for a process of a peer (16)")
+    parser.add_argument(
+        "--limit", type=int, default=16, help="GiB of address space for a process of a peer (16)"
+    )
     parser.add_argument("--peer-python", default=".venv-peers/bin/python")
     return parser
 

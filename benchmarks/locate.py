@@ -34,7 +34,18 @@ from segkit.plans.plan import Plan
 from segkit.training.data.split import split_cases
 from segkit.volume import Volume
 
-HEADINGS = ("case", "", "box", "windows", "CPU s", "of whole", "clock s", "of it locating", "Dice", "lost voxels")
+HEADINGS = (
+    "case",
+    "",
+    "box",
+    "windows",
+    "CPU s",
+    "of whole",
+    "clock s",
+    "of it locating",
+    "Dice",
+    "lost voxels",
+)
 
 
 @dataclass
@@ -50,7 +61,9 @@ class Turn:
 
 def main() -> None:
     """Predict and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("run", type=Path)
     parser.add_argument("coarse", type=Path)
     parser.add_argument("--scan", type=Path)
@@ -78,7 +91,9 @@ def _measure(arguments: argparse.Namespace, case: Case) -> None:
     located = Predictor(run, precision=arguments.precision, locate=coarse)
     scan = read_case(case.images)
     rounds = [(_turn(whole, scan), _turn(located, scan)) for _ in range(arguments.rounds)]
-    reference = read_labels(case.label) if case.label else scan.with_array(rounds[0][0].labels[None])
+    reference = (
+        read_labels(case.label) if case.label else scan.with_array(rounds[0][0].labels[None])
+    )
     inside = np.zeros(scan.grid.shape, bool)
     inside[(located.locator and located.locator.box) or ...] = True
     lost = int(np.isin(reference.array[0][~inside], _values(run.plan)).sum())
@@ -87,12 +102,25 @@ def _measure(arguments: argparse.Namespace, case: Case) -> None:
         ("whole", [turn for turn, _ in rounds], 1.0, 0),
         ("located", [turn for _, turn in rounds], float(inside.mean()), lost),
     ):
-        cpu, clock, locating = (median(getattr(turn, what) for turn in turns) for what in ("cpu", "clock", "locating"))
+        cpu, clock, locating = (
+            median(getattr(turn, what) for turn in turns) for what in ("cpu", "clock", "locating")
+        )
         score = _dice(turns[0].labels, reference, run.plan.labels)
-        cells = [f"{share:.3f}", turns[0].windows, f"{cpu:.1f}", f"{cpu / base:.2f}", f"{clock:.1f}"]
-        print(f"| {case.id} | {name} | {' | '.join(map(str, cells))} | {locating:.1f} | {score:.4f} | {missed} |")
+        cells = [
+            f"{share:.3f}",
+            turns[0].windows,
+            f"{cpu:.1f}",
+            f"{cpu / base:.2f}",
+            f"{clock:.1f}",
+        ]
+        print(
+            f"| {case.id} | {name} | {' | '.join(map(str, cells))} | {locating:.1f} | {score:.4f} | {missed} |"
+        )
     alone = Predictor(coarse, precision=arguments.precision, fast=True).predict(scan).array[0]
-    print(f"| {case.id} | coarse alone | | | | | | | {_dice(alone, reference, coarse.plan.labels):.4f} | |", flush=True)
+    print(
+        f"| {case.id} | coarse alone | | | | | | | {_dice(alone, reference, coarse.plan.labels):.4f} | |",
+        flush=True,
+    )
 
 
 def _values(plan: Plan) -> list[int]:
@@ -109,7 +137,10 @@ def _turn(predictor: Predictor, scan: Volume) -> Turn:
 
 
 def _dice(labels: NDArray[np.integer], reference: Volume, names: dict[str, int]) -> float:
-    found = [dice(labels == value, reference.array[0] == value, reference.spacing) for value in names.values()]
+    found = [
+        dice(labels == value, reference.array[0] == value, reference.spacing)
+        for value in names.values()
+    ]
     return float(np.nanmean(found))
 
 

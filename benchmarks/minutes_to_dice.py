@@ -65,7 +65,11 @@ def main() -> None:
             job = _job(arguments, tool, seed)
             if not (job.folder / "result.json").is_file():
                 _run(job, arguments, dataset, split)
-    print(_table([_job(arguments, tool, seed) for tool in arguments.tools for seed in arguments.seeds]))
+    print(
+        _table(
+            [_job(arguments, tool, seed) for tool in arguments.tools for seed in arguments.seeds]
+        )
+    )
 
 
 def _job(arguments: argparse.Namespace, tool: str, seed: int) -> Job:
@@ -76,12 +80,21 @@ def _job(arguments: argparse.Namespace, tool: str, seed: int) -> Job:
 def _run(job: Job, arguments: argparse.Namespace, dataset: Dataset, split: Split) -> None:
     shutil.rmtree(job.folder, ignore_errors=True)
     job.folder.mkdir(parents=True)
-    if job.tool == "segkit":
-        measured = _segkit(job, arguments, dataset, split)
-    else:
-        measured = _peer(job, arguments, dataset, split)
-    _call([*SEGKIT, "evaluate", str(job.folder / "predicted"), arguments.dataset, "-o", str(job.folder / "scores")])
-    scores = json.loads((job.folder / "scores" / "summary.json").read_text(encoding="utf-8"))["labels"]
+    measure = _segkit if job.tool == "segkit" else _peer
+    measured = measure(job, arguments, dataset, split)
+    _call(
+        [
+            *SEGKIT,
+            "evaluate",
+            str(job.folder / "predicted"),
+            arguments.dataset,
+            "-o",
+            str(job.folder / "scores"),
+        ]
+    )
+    scores = json.loads((job.folder / "scores" / "summary.json").read_text(encoding="utf-8"))[
+        "labels"
+    ]
     measured["dice"] = {name: score["dice"] for name, score in scores.items()}
     (job.folder / "result.json").write_text(json.dumps(measured), encoding="utf-8")
 
@@ -89,34 +102,76 @@ def _run(job: Job, arguments: argparse.Namespace, dataset: Dataset, split: Split
 SEGKIT = [sys.executable, "-m", "segkit"]
 
 
-def _segkit(job: Job, arguments: argparse.Namespace, dataset: Dataset, split: Split) -> dict[str, object]:
-    train = [*SEGKIT, "train", f"dataset={arguments.dataset}", f"run_dir={job.folder / 'run'}", f"fold={FOLD}"]
-    train += [f"dataset.store={job.folder / 'prepared'}", f"trainer.max_minutes={job.minutes}", f"seed={job.seed}"]
-    measured = _measured([*train, *arguments.overrides], job.folder / "train.log", arguments.samples)
-    measured["steps"] = json.loads((job.folder / "run" / "finished.json").read_text(encoding="utf-8"))["steps"]
+def _segkit(
+    job: Job, arguments: argparse.Namespace, dataset: Dataset, split: Split
+) -> dict[str, object]:
+    train = [
+        *SEGKIT,
+        "train",
+        f"dataset={arguments.dataset}",
+        f"run_dir={job.folder / 'run'}",
+        f"fold={FOLD}",
+    ]
+    train += [
+        f"dataset.store={job.folder / 'prepared'}",
+        f"trainer.max_minutes={job.minutes}",
+        f"seed={job.seed}",
+    ]
+    measured = _measured(
+        [*train, *arguments.overrides], job.folder / "train.log", arguments.samples
+    )
+    measured["steps"] = json.loads(
+        (job.folder / "run" / "finished.json").read_text(encoding="utf-8")
+    )["steps"]
     table = job.folder / "cases.csv"
     _write_cases(table, dataset, split)
-    _call([*SEGKIT, "predict", str(table), "-m", str(job.folder / "run"), "-o", str(job.folder / "predicted")])
+    _call(
+        [
+            *SEGKIT,
+            "predict",
+            str(table),
+            "-m",
+            str(job.folder / "run"),
+            "-o",
+            str(job.folder / "predicted"),
+        ]
+    )
     return measured
 
 
 def _write_cases(table: Path, dataset: Dataset, split: Split) -> None:
     """The validation cases for `segkit predict`."""
-    images = ["image"] if len(split.validation[0].images) == 1 else [f"image:{name}" for name in dataset.channels]
+    images = (
+        ["image"]
+        if len(split.validation[0].images) == 1
+        else [f"image:{name}" for name in dataset.channels]
+    )
     with table.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["case", *images])
-        writer.writerows([case.id, *(str(path.resolve()) for path in case.images)] for case in split.validation)
+        writer.writerows(
+            [case.id, *(str(path.resolve()) for path in case.images)] for case in split.validation
+        )
 
 
-def _peer(job: Job, arguments: argparse.Namespace, dataset: Dataset, split: Split) -> dict[str, object]:
+def _peer(
+    job: Job, arguments: argparse.Namespace, dataset: Dataset, split: Split
+) -> dict[str, object]:
     """Train and predict with a peer, and bring its labels back to the dataset's values and names."""
     raw = Path(arguments.out).absolute() / "nnunet_raw"
     data = write_copy(raw, dataset, split)
     name, *options = _monai(arguments) if job.tool == "monai" else _nnunet(job, dataset)
     script = str(Path(__file__).with_name(name))
     command = [arguments.peer_python, script, str(job.folder), "--data", str(data), *options]
-    train = [*command, "--minutes", str(job.minutes), "--seed", str(job.seed), "--threads", str(arguments.threads)]
+    train = [
+        *command,
+        "--minutes",
+        str(job.minutes),
+        "--seed",
+        str(job.seed),
+        "--threads",
+        str(arguments.threads),
+    ]
     measured = _measured(train, job.folder / "train.log", arguments.samples)
     measured["steps"] = json.loads((job.folder / "steps.json").read_text(encoding="utf-8"))
     _call([*command, "--predict", *(case.id for case in split.validation)])
@@ -126,7 +181,11 @@ def _peer(job: Job, arguments: argparse.Namespace, dataset: Dataset, split: Spli
 
 def _nnunet(job: Job, dataset: Dataset) -> list[str]:
     options = ["--configuration", "2d" if file_ending(dataset) == ".png" else "3d_fullres"]
-    return ["peer_nnunet.py", *options, *(["--no-mirroring"] if job.tool == "nnunet_no_mirroring" else [])]
+    return [
+        "peer_nnunet.py",
+        *options,
+        *(["--no-mirroring"] if job.tool == "nnunet_no_mirroring" else []),
+    ]
 
 
 def _monai(arguments: argparse.Namespace) -> list[str]:
@@ -162,14 +221,26 @@ def _table(jobs: Sequence[Job]) -> str:
     ]
     for job, result in zip(jobs, results, strict=True):
         dice = result["dice"]
-        about = [job.tool, job.seed, result["steps"], f"{result['seconds']:.0f}", f"{result['bytes'] / 2**30:.2f}"]
-        cells = [*map(str, about), f"**{mean(dice.values()):.4f}**", *(f"{dice[name]:.4f}" for name in labels)]
+        about = [
+            job.tool,
+            job.seed,
+            result["steps"],
+            f"{result['seconds']:.0f}",
+            f"{result['bytes'] / 2**30:.2f}",
+        ]
+        cells = [
+            *map(str, about),
+            f"**{mean(dice.values()):.4f}**",
+            *(f"{dice[name]:.4f}" for name in labels),
+        ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("dataset")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of segkit train")
     parser.add_argument("--minutes", type=float, default=20)

@@ -25,7 +25,10 @@ Score = dict[str, float]
 def main() -> None:
     """Run what is missing and print the table."""
     arguments = _parser().parse_args()
-    lines = ["| data set | mirrored axes | mean Dice (all seeds) | labels |", "| --- | --- | --- | --- |"]
+    lines = [
+        "| data set | mirrored axes | mean Dice (all seeds) | labels |",
+        "| --- | --- | --- | --- |",
+    ]
     for dataset in arguments.datasets:
         plan = segkit.plan(dataset)
         print(f"{plan.name}: {plan.reasons['mirror']}")
@@ -41,7 +44,9 @@ def _choices(plan: Plan) -> dict[str, list[int]]:
     choices = {"all": free, "none": []}
     rule = list(plan.mirror_axes)
     if rule in choices.values():
-        return {words + (" (auto)" if axes == rule else ""): axes for words, axes in choices.items()}
+        return {
+            words + (" (auto)" if axes == rule else ""): axes for words, axes in choices.items()
+        }
     return {f"{', '.join('xyz'[axis] for axis in rule)} (auto)": rule, **choices}
 
 
@@ -69,7 +74,9 @@ def _cells(scores: list[Score]) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("datasets", nargs="+")
     parser.add_argument("--out", default="runs/mirror")
     parser.add_argument("--steps", type=int, default=1000)

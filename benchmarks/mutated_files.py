@@ -44,7 +44,9 @@ def nifti(path: Path, voxels: np.ndarray) -> None:
 
 
 def itk(path: Path, voxels: np.ndarray) -> None:
-    sitk.WriteImage(sitk.GetImageFromArray(voxels.T), str(path), useCompression=path.stem.endswith("packed"))
+    sitk.WriteImage(
+        sitk.GetImageFromArray(voxels.T), str(path), useCompression=path.stem.endswith("packed")
+    )
 
 
 def dicom_slice(voxels: np.ndarray, place: int) -> bytes:
@@ -102,14 +104,18 @@ def write_studies(folder: Path, count: int, chance: random.Random, voxels: np.nd
         hit = chance.randrange(len(slices))
         with zipfile.ZipFile(folder / f"study{number:05d}.zip", "w") as archive:
             for place, content in enumerate(slices):
-                archive.writestr(f"{place}.dcm", damaged(content, chance, 1200) if place == hit else content)
+                archive.writestr(
+                    f"{place}.dcm", damaged(content, chance, 1200) if place == hit else content
+                )
 
 
 def write_models(folder: Path, count: int, chance: random.Random, model: Path) -> None:
     """Write copies of a bundle, one file of each damaged; every fourth is a .segkit file that is damaged itself."""
     folder.mkdir()
     bundle = model / "bundle" if (model / "bundle").is_dir() else model
-    subprocess.run([*SEGKIT, "export", bundle, folder / "sound.segkit"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [*SEGKIT, "export", bundle, folder / "sound.segkit"], check=True, stdout=subprocess.DEVNULL
+    )
     packed = (folder / "sound.segkit").read_bytes()
     (folder / "sound.segkit").unlink()
     for number in range(count):
@@ -172,7 +178,9 @@ def open_models(folder: Path) -> tuple[Counter[str], float]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("model", type=Path, help="a model of one channel with a unit of mm")
     parser.add_argument("out", type=Path, help="a folder that does not exist")
     parser.add_argument("--files", type=int, default=2000)

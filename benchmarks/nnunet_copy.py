@@ -24,7 +24,9 @@ def write_copy(raw: Path, dataset: Dataset, split: Split) -> Path:
     cases = [*split.training, *split.validation]
     for case in cases:
         image = read_case(case.images)
-        for number, channels in enumerate([image.array] if image.unit == "px" else image.array[:, None]):
+        for number, channels in enumerate(
+            [image.array] if image.unit == "px" else image.array[:, None]
+        ):
             path = folder / "imagesTr" / f"{case.id}_{number:04d}{ending}"
             write_image(path, Volume(channels, image.affine, image.unit))
         assert case.label is not None
@@ -61,5 +63,7 @@ def file_ending(dataset: Dataset) -> str:
 def _values(dataset: Dataset) -> list[int]:
     """The label values in rising order."""
     if dataset.regions or dataset.ignore is not None or dataset.subset:
-        raise SystemExit("this benchmark takes plain labels only: no regions, no ignore label, every value named")
+        raise SystemExit(
+            "this benchmark takes plain labels only: no regions, no ignore label, every value named"
+        )
     return sorted(dataset.labels.values())

@@ -27,31 +27,45 @@ Size = tuple[int, int, Edges]
 
 def main() -> None:
     """Time every shape, batch, group size and precision."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     keep_freed_memory()
-    print("| batch, channels, voxels | precision | channels a group | PyTorch | segkit | BatchNorm |")
+    print(
+        "| batch, channels, voxels | precision | channels a group | PyTorch | segkit | BatchNorm |"
+    )
     print("| --- " * 6 + "|")
     for batch in (1, 2):
         for channels, edges in SHAPES:
             for dtype in (torch.float32, torch.bfloat16):
                 for per_group in (2, 8):
                     size = (batch, channels, edges)
-                    times = _times(size, dtype, per_group, arguments.rounds, torch.device(arguments.device))
+                    times = _times(
+                        size, dtype, per_group, arguments.rounds, torch.device(arguments.device)
+                    )
                     place = f"{batch}, {channels}, {' x '.join(map(str, edges))}"
                     cells = " | ".join(f"{1000 * seconds:.2f}" for seconds in times)
-                    print(f"| {place} | {str(dtype).removeprefix('torch.')} | {per_group} | {cells} |", flush=True)
+                    print(
+                        f"| {place} | {str(dtype).removeprefix('torch.')} | {per_group} | {cells} |",
+                        flush=True,
+                    )
 
 
-def _times(size: Size, dtype: torch.dtype, per_group: int, rounds: int, device: torch.device) -> list[float]:
+def _times(
+    size: Size, dtype: torch.dtype, per_group: int, rounds: int, device: torch.device
+) -> list[float]:
     batch, channels, edges = size
     layers = [kind(channels // per_group, channels) for kind in (nn.GroupNorm, GroupNorm)]
     shape = (batch, channels, *edges)
-    steps = [_step(layer.to(device), shape, dtype, device) for layer in (*layers, nn.BatchNorm3d(channels))]
+    steps = [
+        _step(layer.to(device), shape, dtype, device)
+        for layer in (*layers, nn.BatchNorm3d(channels))
+    ]
     found: list[list[float]] = [[] for _ in steps]
     for number in range(rounds + 2):
         for times, step in zip(found, steps, strict=True):
@@ -61,9 +75,15 @@ def _times(size: Size, dtype: torch.dtype, per_group: int, rounds: int, device: 
     return [median(times) for times in found]
 
 
-def _step(layer: nn.Module, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Callable[[], None]:
+def _step(
+    layer: nn.Module, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device
+) -> Callable[[], None]:
     def draw() -> Tensor:
-        return torch.randn(shape, device=device).to(dtype).contiguous(memory_format=torch.channels_last_3d)
+        return (
+            torch.randn(shape, device=device)
+            .to(dtype)
+            .contiguous(memory_format=torch.channels_last_3d)
+        )
 
     activation = nn.LeakyReLU(0.01, inplace=True)
     x, gradient = draw().requires_grad_(), draw()
@@ -72,7 +92,11 @@ def _step(layer: nn.Module, shape: tuple[int, ...], dtype: torch.dtype, device: 
     def step() -> None:
         x.grad = None
         with torch.autocast(device.type, dtype, enabled=half):
-            y = layer.activated(x, activation) if isinstance(layer, GroupNorm) else activation(layer(x))
+            y = (
+                layer.activated(x, activation)
+                if isinstance(layer, GroupNorm)
+                else activation(layer(x))
+            )
         y.backward(gradient.to(y.dtype))
 
     return step

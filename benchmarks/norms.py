@@ -27,22 +27,37 @@ def main() -> None:
     rows = []
     for norm in arguments.norms:
         rate, tried = _best_rate(arguments, norm)
-        print(f"{norm}: best learning rate {rate:g} of " + ", ".join(f"{r:g} ({s:.4f})" for r, s in tried.items()))
+        print(
+            f"{norm}: best learning rate {rate:g} of "
+            + ", ".join(f"{r:g} ({s:.4f})" for r, s in tried.items())
+        )
         for steps in sorted(arguments.steps):
             for seed in arguments.seeds:
-                rows.append((norm, steps, seed, rate, _trained(arguments, norm, steps=steps, seed=seed, rate=rate)))
+                rows.append(
+                    (
+                        norm,
+                        steps,
+                        seed,
+                        rate,
+                        _trained(arguments, norm, steps=steps, seed=seed, rate=rate),
+                    )
+                )
     print(_table(rows))
 
 
 def _best_rate(arguments: argparse.Namespace, norm: str) -> tuple[float, dict[float, float]]:
     tried = {}
     for rate in arguments.rates:
-        score = _trained(arguments, norm, steps=min(arguments.steps), seed=arguments.seeds[0], rate=rate)
+        score = _trained(
+            arguments, norm, steps=min(arguments.steps), seed=arguments.seeds[0], rate=rate
+        )
         tried[rate] = mean(score.values())
     return max(tried, key=lambda rate: tried[rate]), tried
 
 
-def _trained(arguments: argparse.Namespace, norm: str, *, steps: int, seed: int, rate: float) -> Score:
+def _trained(
+    arguments: argparse.Namespace, norm: str, *, steps: int, seed: int, rate: float
+) -> Score:
     """Validation Dice of each label of one training, which is run unless its folder says that it is finished."""
     run = Path(arguments.out) / f"{norm}-lr{rate:g}-steps{steps}-seed{seed}"
     segkit.train(
@@ -68,18 +83,24 @@ def _table(rows: list[tuple[str, int, int, float, Score]]) -> str:
     ]
     for norm, steps, seed, rate, score in rows:
         cells = [norm, f"{steps}", f"{seed}", f"{rate:g}", f"**{mean(score.values()):.4f}**"]
-        lines.append("| " + " | ".join([*cells, *(f"{score[label]:.4f}" for label in labels)]) + " |")
+        lines.append(
+            "| " + " | ".join([*cells, *(f"{score[label]:.4f}" for label in labels)]) + " |"
+        )
     for norm in dict.fromkeys(row[0] for row in rows):
         for steps in sorted({row[1] for row in rows}):
             scores = [row[4] for row in rows if row[:2] == (norm, steps)]
             per_label = [f"{mean(score[label] for score in scores):.4f}" for label in labels]
             whole = mean(mean(score.values()) for score in scores)
-            lines.append(f"| {norm} | {steps} | mean | | **{whole:.4f}** | " + " | ".join(per_label) + " |")
+            lines.append(
+                f"| {norm} | {steps} | mean | | **{whole:.4f}** | " + " | ".join(per_label) + " |"
+            )
     return "\n".join(lines)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("dataset")
     parser.add_argument("--out", default="runs/norms")
     parser.add_argument("--steps", type=int, nargs="+", default=[500, 1500])

@@ -28,7 +28,12 @@ from segkit.training.data.split import split_cases
 from segkit.volume import Volume
 
 IGNORE = 9
-RECIPE = ["network.features=[8,16,32]", "plan.patch=[32,32,32]", "trainer.validations=1", "trainer.precision=float32"]
+RECIPE = [
+    "network.features=[8,16,32]",
+    "plan.patch=[32,32,32]",
+    "trainer.validations=1",
+    "trainer.precision=float32",
+]
 NAMES = f"dataset.labels={{{','.join(f'{name}:{value}' for name, value in LABELS.items())}}}"
 
 
@@ -41,7 +46,10 @@ def main() -> None:
 def _channels(arguments: argparse.Namespace) -> str:
     data = _phantom(Path(arguments.out) / "channels", arguments.cases)
     names = ["T1", "T2"]
-    lines = ["| channel dropout | both channels | without T1 | without T2 |", "| --- | --- | --- | --- |"]
+    lines = [
+        "| channel dropout | both channels | without T1 | without T2 |",
+        "| --- | --- | --- | --- |",
+    ]
     for share in (0.0, arguments.dropout):
         words = [NAMES, "dataset.channels=[T1,T2]", f"augment.channel_dropout={share}"]
         run = _train(arguments, f"dropout_{share:g}", data, words)
@@ -52,14 +60,19 @@ def _channels(arguments: argparse.Namespace) -> str:
 
 def _annotation(arguments: argparse.Namespace) -> str:
     whole = _phantom(Path(arguments.out) / "channels", arguments.cases)
-    sparse = _phantom(Path(arguments.out) / f"every_{arguments.every}", arguments.cases, every=arguments.every)
+    sparse = _phantom(
+        Path(arguments.out) / f"every_{arguments.every}", arguments.cases, every=arguments.every
+    )
     lines = ["| annotated slices | Dice |", "| --- | --- |"]
     channels = "dataset.channels=[T1,T2]"
     # The training of `_channels` without dropout is that on whole label maps.
     runs = {
         "all": _train(arguments, "dropout_0", whole, [NAMES, channels]),
         f"1 in {arguments.every}": _train(
-            arguments, f"every_{arguments.every}_run", sparse, [NAMES, channels, f"dataset.ignore={IGNORE}"]
+            arguments,
+            f"every_{arguments.every}_run",
+            sparse,
+            [NAMES, channels, f"dataset.ignore={IGNORE}"],
         ),
     }
     lines += [f"| {share} | {_score(run, whole):.4f} |" for share, run in runs.items()]
@@ -70,12 +83,17 @@ def _phantom(folder: Path, cases: int, *, every: int = 1) -> Path:
     """Scans of two channels in images/, and label maps in labels/ with IGNORE in all but every N-th slice."""
     for number in range(cases):
         image, labels = phantom_case(number)
-        noise = np.random.Generator(np.random.Philox(key=[1, number])).standard_normal(image.array.shape)
+        noise = np.random.Generator(np.random.Philox(key=[1, number])).standard_normal(
+            image.array.shape
+        )
         bright = image.array.astype(np.float32)
         inverse = bright.max() - bright + 0.3 * bright.std() * noise
         known = np.arange(labels.array.shape[3]) % every == 0
         write_image(folder / f"images/{number}.nrrd", _stacked(image, bright, inverse))
-        write_labels(folder / f"labels/{number}.nii.gz", labels.with_array(np.where(known, labels.array, IGNORE)))
+        write_labels(
+            folder / f"labels/{number}.nii.gz",
+            labels.with_array(np.where(known, labels.array, IGNORE)),
+        )
     return folder
 
 
@@ -86,7 +104,12 @@ def _stacked(image: Volume, *channels: np.ndarray) -> Volume:
 def _train(arguments: argparse.Namespace, name: str, data: Path, words: list[str]) -> Path:
     run = Path(arguments.out) / name
     return segkit.train(
-        f"dataset={data}", f"run_dir={run}", f"trainer.max_steps={arguments.steps}", *RECIPE, *words, resume=True
+        f"dataset={data}",
+        f"run_dir={run}",
+        f"trainer.max_steps={arguments.steps}",
+        *RECIPE,
+        *words,
+        resume=True,
     )
 
 
@@ -98,7 +121,9 @@ def _score(run: Path, data: Path, *, without: int | None = None) -> float:
         scan = read_volume(case.images[0])
         if without is not None:
             array = scan.array.copy()
-            array[without] = 0  # one constant value is 0 after normalisation, as a missing channel is
+            array[without] = (
+                0  # one constant value is 0 after normalisation, as a missing channel is
+            )
             scan = scan.with_array(array)
         predicted, truth = (
             predictor.predict(scan).array[0],
@@ -110,7 +135,9 @@ def _score(run: Path, data: Path, *, without: int | None = None) -> float:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", choices=["channels", "annotation"])
     parser.add_argument("--out", default="runs/partial")
     parser.add_argument("--cases", type=int, default=12)

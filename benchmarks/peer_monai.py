@@ -84,7 +84,9 @@ def _training(arguments: argparse.Namespace) -> Any:
         [
             *_prepared(arguments, keys),
             t.SpatialPadd(keys, patch),
-            t.RandCropByPosNegLabeld(keys, "label", patch, pos=2, neg=1, num_samples=1, image_key="image"),
+            t.RandCropByPosNegLabeld(
+                keys, "label", patch, pos=2, neg=1, num_samples=1, image_key="image"
+            ),
             t.RandZoomd(
                 keys,
                 prob=0.15,
@@ -107,7 +109,9 @@ def _network(arguments: argparse.Namespace) -> DynUNet:
     kernels, strides = [], [[1, 1, 1]]
     while True:
         near = [value / min(spacing) <= 2 for value in spacing]
-        stride = [2 if is_near and size >= 8 else 1 for is_near, size in zip(near, sizes, strict=True)]
+        stride = [
+            2 if is_near and size >= 8 else 1 for is_near, size in zip(near, sizes, strict=True)
+        ]
         if max(stride) == 1:
             break
         kernels.append([3 if is_near else 1 for is_near in near])
@@ -130,7 +134,9 @@ def _network(arguments: argparse.Namespace) -> DynUNet:
 
 def _train(arguments: argparse.Namespace, data: CacheDataset, deadline: float) -> None:
     network = _network(arguments)
-    optimizer = torch.optim.SGD(network.parameters(), RATE, momentum=0.99, weight_decay=3e-5, nesterov=True)
+    optimizer = torch.optim.SGD(
+        network.parameters(), RATE, momentum=0.99, weight_decay=3e-5, nesterov=True
+    )
     loss = DiceCELoss(to_onehot_y=True, softmax=True)
     began, steps = time.monotonic(), 0
     while time.monotonic() < deadline:
@@ -161,14 +167,20 @@ def _predict(arguments: argparse.Namespace) -> None:
         files = _case(arguments.data, case)["image"]
         data = prepare({"image": files})
         with torch.inference_mode():
-            scores = sliding_window_inference(data["image"][None], arguments.patch, 2, network, 0.5, mode="gaussian")
+            scores = sliding_window_inference(
+                data["image"][None], arguments.patch, 2, network, 0.5, mode="gaussian"
+            )
         found = back({**data, "found": scores[0].argmax(0, keepdim=True)})["found"][0].numpy()
         scan = nibabel.load(files[0])
-        nibabel.save(nibabel.Nifti1Image(found.astype(np.uint8), scan.affine), target / f"{case}.nii.gz")
+        nibabel.save(
+            nibabel.Nifti1Image(found.astype(np.uint8), scan.affine), target / f"{case}.nii.gz"
+        )
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--spacing", type=float, nargs=3, required=True)

@@ -59,7 +59,10 @@ def let_torchvision_load() -> None:
         import torchvision  # noqa: F401, PLC0415
     except RuntimeError:
         for name in ("nms", "qnms"):
-            torch.library.define(f"torchvision::{name}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+            torch.library.define(
+                f"torchvision::{name}",
+                "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+            )
 
 
 def _preprocess(arguments: argparse.Namespace) -> None:
@@ -91,7 +94,9 @@ def _train(arguments: argparse.Namespace, deadline: float) -> None:
     for seed in (random.seed, np.random.seed, torch.manual_seed):
         seed(arguments.seed)
     name = "nnUNetTrainerNoMirroring" if arguments.no_mirroring else "nnUNetTrainer"
-    trainer: Any = get_trainer_from_args(str(NUMBER), arguments.configuration, 0, name, device=torch.device("cpu"))
+    trainer: Any = get_trainer_from_args(
+        str(NUMBER), arguments.configuration, 0, name, device=torch.device("cpu")
+    )
     steps = _run(trainer, deadline)
     (arguments.folder / "steps.json").write_text(json.dumps(steps), encoding="utf-8")
 
@@ -108,8 +113,12 @@ def _run(trainer: Any, deadline: float) -> int:
         spent, left = time.monotonic() - began, deadline - time.monotonic()
         if trainer.current_epoch == 1:
             per_step = spent / (2 + 1)
-            trainer.num_iterations_per_epoch = max(1, round(left / EPOCHS / per_step / (1 + VALIDATION)))
-            trainer.num_val_iterations_per_epoch = max(1, round(VALIDATION * trainer.num_iterations_per_epoch))
+            trainer.num_iterations_per_epoch = max(
+                1, round(left / EPOCHS / per_step / (1 + VALIDATION))
+            )
+            trainer.num_val_iterations_per_epoch = max(
+                1, round(VALIDATION * trainer.num_iterations_per_epoch)
+            )
             spent = left / EPOCHS
         trainer.num_epochs = trainer.current_epoch + max(0, int(left / spent))
         trainer.lr_scheduler.max_steps = trainer.num_epochs
@@ -127,7 +136,9 @@ def _epoch(trainer: Any) -> None:
     with torch.no_grad():
         trainer.on_validation_epoch_start()
         steps = range(trainer.num_val_iterations_per_epoch)
-        trainer.on_validation_epoch_end([trainer.validation_step(next(trainer.dataloader_val)) for _ in steps])
+        trainer.on_validation_epoch_end(
+            [trainer.validation_step(next(trainer.dataloader_val)) for _ in steps]
+        )
     trainer.on_epoch_end()
 
 
@@ -141,12 +152,19 @@ def _predict(arguments: argparse.Namespace) -> None:
     (model,) = (arguments.folder / "nnunet_results" / arguments.data.name).iterdir()
     predictor = nnUNetPredictor(use_mirroring=False, device=torch.device("cpu"))
     predictor.initialize_from_trained_model_folder(str(model), (0,))
-    files = [sorted(map(str, images.glob(f"{case}_[0-9][0-9][0-9][0-9].*"))) for case in arguments.predict]
-    predictor.predict_from_files(files, [str(target / case) for case in arguments.predict], False, True, 1, 1)
+    files = [
+        sorted(map(str, images.glob(f"{case}_[0-9][0-9][0-9][0-9].*")))
+        for case in arguments.predict
+    ]
+    predictor.predict_from_files(
+        files, [str(target / case) for case in arguments.predict], False, True, 1, 1
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--configuration", required=True)

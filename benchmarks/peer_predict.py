@@ -38,7 +38,9 @@ UNET = "dynamic_network_architectures.architectures.unet.PlainConvUNet"
 
 def main() -> None:
     """Time windows, or predict."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", choices=["forward", "nnunet", "monai"])
     parser.add_argument("bundle", type=Path)
     parser.add_argument("images", type=Path, nargs="?")
@@ -46,7 +48,9 @@ def main() -> None:
     parser.add_argument("--model", type=Path)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--limit", type=int, help="GiB of address space for this process, and for each it starts")
+    parser.add_argument(
+        "--limit", type=int, help="GiB of address space for this process, and for each it starts"
+    )
     arguments = parser.parse_args()
     if arguments.limit:
         resource.setrlimit(resource.RLIMIT_AS, (arguments.limit << 30, arguments.limit << 30))
@@ -59,12 +63,16 @@ def _forward(arguments: argparse.Namespace) -> None:
     bundle = read_bundle(arguments.bundle)
     plan, window = bundle.plan, torch.randn(1, len(bundle.plan.channels), *bundle.plan.patch)
     runs: dict[str, Callable[[], Any]] = {
-        "nnU-Net, float32, contiguous": _run(_nnunet_network(plan), window, "float32", "contiguous"),
+        "nnU-Net, float32, contiguous": _run(
+            _nnunet_network(plan), window, "float32", "contiguous"
+        ),
         "MONAI, float32, contiguous": _run(_monai_network(plan), window, "float32", "contiguous"),
     }
     for precision in ("float32", "bfloat16"):
         for layout in LAYOUTS:
-            runs[f"segkit, {precision}, {layout}"] = _run(bundle.networks()[0], window, precision, layout)
+            runs[f"segkit, {precision}, {layout}"] = _run(
+                bundle.networks()[0], window, precision, layout
+            )
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(arguments.rounds + 1):
         for name, run in runs.items():
@@ -88,8 +96,15 @@ def _run(network: nn.Module, window: Tensor, precision: str, layout: str) -> Cal
 def _nnunet_network(plan: Plan) -> nn.Module:
     from dynamic_network_architectures.architectures.unet import PlainConvUNet  # noqa: PLC0415
 
-    options = {**_architecture(plan), "conv_op": nn.Conv3d, "norm_op": nn.InstanceNorm3d, "nonlin": nn.LeakyReLU}
-    return PlainConvUNet(len(plan.channels), num_classes=len(plan.label_values), deep_supervision=False, **options)
+    options = {
+        **_architecture(plan),
+        "conv_op": nn.Conv3d,
+        "norm_op": nn.InstanceNorm3d,
+        "nonlin": nn.LeakyReLU,
+    }
+    return PlainConvUNet(
+        len(plan.channels), num_classes=len(plan.label_values), deep_supervision=False, **options
+    )
 
 
 def _architecture(plan: Plan) -> dict[str, Any]:
@@ -120,7 +135,18 @@ def _nnunet(arguments: argparse.Namespace) -> None:
     if not arguments.model.is_dir():
         _write_nnunet(arguments.model, read_bundle(arguments.bundle).plan)
     places = ["-i", str(arguments.images), "-o", str(arguments.out), "-m", str(arguments.model)]
-    how = ["-f", str(FOLD), "--disable_tta", "-device", "cpu", "-npp", "1", "-nps", "1", "--disable_progress_bar"]
+    how = [
+        "-f",
+        str(FOLD),
+        "--disable_tta",
+        "-device",
+        "cpu",
+        "-npp",
+        "1",
+        "-nps",
+        "1",
+        "--disable_progress_bar",
+    ]
     sys.argv = ["nnUNetv2_predict_from_modelfolder", *places, *how]
     predict_entry_point_modelfolder()
 
@@ -154,11 +180,18 @@ def _write_nnunet(folder: Path, plan: Plan) -> None:
         "configurations": {CONFIGURATION: configuration},
         "experiment_planner_used": "ExperimentPlanner",
         "label_manager": "LabelManager",
-        "foreground_intensity_properties_per_channel": {str(number): {} for number in range(len(plan.channels))},
+        "foreground_intensity_properties_per_channel": {
+            str(number): {} for number in range(len(plan.channels))
+        },
     }
     labels = {"background": 0, **{name: number for number, name in enumerate(plan.labels, 1)}}
     channels = {str(number): channel.name for number, channel in enumerate(plan.channels)}
-    about = {"channel_names": channels, "labels": labels, "numTraining": 1, "file_ending": ".nii.gz"}
+    about = {
+        "channel_names": channels,
+        "labels": labels,
+        "numTraining": 1,
+        "file_ending": ".nii.gz",
+    }
     checkpoint = {
         "trainer_name": TRAINER,
         "init_args": {"configuration": CONFIGURATION},
@@ -177,10 +210,20 @@ def _monai_network(plan: Plan) -> nn.Module:
     stages = plan.network.encoder
     if any(len(stage.layers) != 2 for stage in stages):
         return _nnunet_network(plan)
-    kernels, strides = [list(stage.kernel) for stage in stages], [list(stage.stride) for stage in stages]
+    kernels, strides = (
+        [list(stage.kernel) for stage in stages],
+        [list(stage.stride) for stage in stages],
+    )
     widths = [stage.layers[-1].channels for stage in stages]
     return DynUNet(
-        3, len(plan.channels), len(plan.label_values), kernels, strides, strides[1:], widths, norm_name="instance"
+        3,
+        len(plan.channels),
+        len(plan.label_values),
+        kernels,
+        strides,
+        strides[1:],
+        widths,
+        norm_name="instance",
     )
 
 
@@ -205,12 +248,16 @@ def _monai(arguments: argparse.Namespace) -> None:
         shape = image.shape[1:]
         image = prepare(image)
         with torch.inference_mode():
-            scores = sliding_window_inference(image[None], plan.patch, 2, network, OVERLAP, mode="gaussian")
+            scores = sliding_window_inference(
+                image[None], plan.patch, 2, network, OVERLAP, mode="gaussian"
+            )
         labels = scores[0].argmax(0, keepdim=True).to(torch.uint8)
         del scores
         found = t.Resize(shape, mode="nearest", dtype=torch.uint8)(labels)[0].numpy()
         scan = nibabel.load(path)
-        back = nibabel.orientations.ornt_transform([[0, 1], [1, 1], [2, 1]], nibabel.io_orientation(scan.affine))
+        back = nibabel.orientations.ornt_transform(
+            [[0, 1], [1, 1], [2, 1]], nibabel.io_orientation(scan.affine)
+        )
         found = nibabel.apply_orientation(found, back)
         name = path.name.replace("_0000", "")
         nibabel.save(nibabel.Nifti1Image(found.astype(np.uint8), scan.affine), arguments.out / name)

@@ -37,14 +37,18 @@ Figures = tuple[float, float, float]
 def main() -> None:
     """Measure and print."""
     arguments = _parser().parse_args()
-    os.environ.update(OMP_NUM_THREADS=str(arguments.threads), nnUNet_n_proc_DA="1", PYTHONWARNINGS="ignore")
+    os.environ.update(
+        OMP_NUM_THREADS=str(arguments.threads), nnUNet_n_proc_DA="1", PYTHONWARNINGS="ignore"
+    )
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         windows: dict[str, list[float]] = {}
         wholes: dict[str, list[Figures]] = {}
         _copy_scans(arguments, work / "in", 1)
         commands = _commands(arguments, work)
-        for name in arguments.tools:  # so that nobody is the first to load its libraries, or to write a model
+        for name in (
+            arguments.tools
+        ):  # so that nobody is the first to load its libraries, or to write a model
             _measured(commands[name], work / "out")
         _copy_scans(arguments, work / "in", arguments.count)
         for number in range(arguments.rounds):
@@ -63,8 +67,23 @@ def _copy_scans(arguments: argparse.Namespace, folder: Path, count: int) -> None
 
 
 def _commands(arguments: argparse.Namespace, work: Path) -> dict[str, list[str]]:
-    places = [str(arguments.bundle), str(work / "in"), str(work / "out"), "--model", str(work / "nnunet")]
-    segkit = [sys.executable, "-m", "segkit", "predict", str(work / "in"), "-o", str(work / "out"), "-m"]
+    places = [
+        str(arguments.bundle),
+        str(work / "in"),
+        str(work / "out"),
+        "--model",
+        str(work / "nnunet"),
+    ]
+    segkit = [
+        sys.executable,
+        "-m",
+        "segkit",
+        "predict",
+        str(work / "in"),
+        "-o",
+        str(work / "out"),
+        "-m",
+    ]
     threads = ["--threads", str(arguments.threads)]
     return {
         "segkit": [*segkit, str(arguments.bundle), *threads],
@@ -75,8 +94,17 @@ def _commands(arguments: argparse.Namespace, work: Path) -> dict[str, list[str]]
 
 
 def _windows(arguments: argparse.Namespace) -> dict[str, float]:
-    command = [arguments.peer_python, str(PEER), "forward", str(arguments.bundle), "--rounds", str(TURNS)]
-    done = subprocess.run([*command, "--threads", str(arguments.threads)], capture_output=True, text=True, check=True)
+    command = [
+        arguments.peer_python,
+        str(PEER),
+        "forward",
+        str(arguments.bundle),
+        "--rounds",
+        str(TURNS),
+    ]
+    done = subprocess.run(
+        [*command, "--threads", str(arguments.threads)], capture_output=True, text=True, check=True
+    )
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -93,17 +121,24 @@ def _window_table(windows: dict[str, list[float]]) -> str:
     base = next(values for name, values in windows.items() if name.startswith(NNUNET))
     lines = ["| one window | milliseconds of CPU | of nnU-Net's |", "| --- " * 3 + "|"]
     for name, values in windows.items():
-        lines.append(f"| {name} | {_cell([1000 * value for value in values], 0)} | {_ratio(values, base):.2f} |")
+        lines.append(
+            f"| {name} | {_cell([1000 * value for value in values], 0)} | {_ratio(values, base):.2f} |"
+        )
     return "\n".join(lines)
 
 
 def _command_table(wholes: dict[str, list[Figures]]) -> str:
-    lines = ["| command | seconds | of nnU-Net's | seconds of CPU | of nnU-Net's | GiB |", "| --- " * 6 + "|"]
+    lines = [
+        "| command | seconds | of nnU-Net's | seconds of CPU | of nnU-Net's | GiB |",
+        "| --- " * 6 + "|",
+    ]
     for name, rounds in wholes.items():
         wall, cpu, memory = zip(*rounds, strict=True)
         base_wall, base_cpu, _ = zip(*wholes.get(NNUNET, rounds), strict=True)
         ratios = f"{_ratio(wall, base_wall):.2f}", f"{_ratio(cpu, base_cpu):.2f}"
-        lines.append(f"| {name} | {_cell(wall)} | {ratios[0]} | {_cell(cpu)} | {ratios[1]} | {_cell(memory, 2)} |")
+        lines.append(
+            f"| {name} | {_cell(wall)} | {ratios[0]} | {_cell(cpu)} | {ratios[1]} | {_cell(memory, 2)} |"
+        )
     return "\n".join(lines)
 
 
@@ -117,7 +152,9 @@ def _cell(values: list[float], digits: int = 1) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("bundle", type=Path)
     parser.add_argument("images", type=Path)
     parser.add_argument("--count", type=int, default=60)

@@ -65,7 +65,14 @@ def _rounds(arguments: argparse.Namespace, work: Path) -> dict[str, list[Figures
     here = Path(__file__)
     configuration = "2d" if file_ending(dataset) == ".png" else "3d_fullres"
     grid = ["--spacing", *map(str, plan.spacing), "--patch", *map(str, plan.patch)]
-    own = [sys.executable, str(here), arguments.dataset, *arguments.overrides, "--own", str(work / "own")]
+    own = [
+        sys.executable,
+        str(here),
+        arguments.dataset,
+        *arguments.overrides,
+        "--own",
+        str(work / "own"),
+    ]
     nnunet = [str(here.with_name("peer_nnunet.py")), *peer, "--configuration", configuration]
     commands = {
         "segkit": own,
@@ -97,7 +104,10 @@ def _measured(command: list[str]) -> Figures:
 
 
 def _table(found: dict[str, list[Figures]]) -> str:
-    lines = ["| tool | seconds | seconds of CPU | GiB | its seconds to segkit's |", "| --- " * 5 + "|"]
+    lines = [
+        "| tool | seconds | seconds of CPU | GiB | its seconds to segkit's |",
+        "| --- " * 5 + "|",
+    ]
     for tool, rounds in found.items():
         cells = [_cell([figures[column] for figures in rounds]) for column in range(3)]
         own = found.get("segkit", rounds)
@@ -111,7 +121,9 @@ def _cell(values: list[float]) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("dataset")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the plan")
     tools = ["segkit", "nnunet", "monai"]

@@ -37,7 +37,9 @@ def resident_memory(root: int) -> int:
 
 def anonymous_memory(root: int) -> int:
     """What of it belongs to no file: pages of files lie in the page cache and can be dropped."""
-    return sum(resident - of_files for resident, of_files in _pages(root)) * os.sysconf("SC_PAGE_SIZE")
+    return sum(resident - of_files for resident, of_files in _pages(root)) * os.sysconf(
+        "SC_PAGE_SIZE"
+    )
 
 
 def _pages(root: int) -> list[tuple[int, int]]:
@@ -49,7 +51,9 @@ def _pages(root: int) -> list[tuple[int, int]]:
 class PeakMemory:
     """The most that a process tree holds while a block runs; a sample takes 20 ms of CPU time for each GiB of PSS."""
 
-    def __init__(self, root: int, *, per_second: float, measure: Callable[[int], int] = shared_out_memory) -> None:
+    def __init__(
+        self, root: int, *, per_second: float, measure: Callable[[int], int] = shared_out_memory
+    ) -> None:
         self.bytes, self._measure = 0, measure
         self._interval = 1 / per_second
         self._root, self._ended = root, threading.Event()
@@ -81,20 +85,31 @@ class Run:
     said: str
 
 
-def run_measured(command: list[str], *measures: Callable[[int], int], per_second: float = 10) -> Run:
+def run_measured(
+    command: list[str], *measures: Callable[[int], int], per_second: float = 10
+) -> Run:
     """Run a command to its end, looking at its memory as often as asked."""
     started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
     with ExitStack() as stack:
         peaks = [
-            stack.enter_context(PeakMemory(process.pid, per_second=per_second, measure=measure)) for measure in measures
+            stack.enter_context(PeakMemory(process.pid, per_second=per_second, measure=measure))
+            for measure in measures
         ]
         said = process.stderr.read() if process.stderr else ""
         _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     last = (said.strip().splitlines() or [""])[-1]
     seconds = time.perf_counter() - started
-    return Run(seconds, used.ru_utime + used.ru_stime, tuple(peak.bytes for peak in peaks), process.returncode, last)
+    return Run(
+        seconds,
+        used.ru_utime + used.ru_stime,
+        tuple(peak.bytes for peak in peaks),
+        process.returncode,
+        last,
+    )
 
 
 def _family(root: int) -> list[int]:

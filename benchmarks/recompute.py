@@ -33,12 +33,18 @@ CASES: tuple[tuple[int, Edges, tuple[int, ...]], ...] = (
     (1, (96, 96, 96), (32, 64, 128, 256, 320)),
 )
 """Batch, patch and channels of the stages, as nnU-Net plans them."""
-MODES = (Mode("bfloat16", "channels_last"), Mode("float32", "channels_last"), Mode("float32", "contiguous"))
+MODES = (
+    Mode("bfloat16", "channels_last"),
+    Mode("float32", "channels_last"),
+    Mode("float32", "contiguous"),
+)
 
 
 def main() -> None:
     """Measure every patch and mode; with --one only the memory of one of them, in this process."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--one", type=int, nargs=3, metavar="N", help="CASE MODE RECOMPUTE")
@@ -56,7 +62,13 @@ def main() -> None:
     for case, (batch, patch, _) in enumerate(CASES):
         for number, mode in enumerate(MODES):
             cells = [
-                _pair([_peak_alone([case, number, recompute, *how], arguments.threads) for recompute in (0, 1)], 0)
+                _pair(
+                    [
+                        _peak_alone([case, number, recompute, *how], arguments.threads)
+                        for recompute in (0, 1)
+                    ],
+                    0,
+                )
                 for how in ([], ["--give-back"])
             ]
             cells.append(_pair(_times(case, mode, arguments.rounds), 2))
@@ -71,7 +83,11 @@ def _pair(values: list[float], digits: int) -> str:
 
 def _peak_alone(what: list[object], threads: int) -> float:
     command = [sys.executable, __file__, "--threads", threads, "--one", *what]
-    return float(subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True).stdout)
+    return float(
+        subprocess.run(
+            [str(word) for word in command], check=True, capture_output=True, text=True
+        ).stdout
+    )
 
 
 def _peak(step: Callable[[], None]) -> float:
@@ -103,7 +119,9 @@ def _times(case: int, mode: Mode, rounds: int) -> list[float]:
 
 def _step(case: int, mode: Mode, *, recompute: bool) -> Callable[[], None]:
     batch, patch, widths = CASES[case]
-    network = network_to_layout(build_network(plan_of(patch, widths, {"kind": "group"})), mode.layout)
+    network = network_to_layout(
+        build_network(plan_of(patch, widths, {"kind": "group"})), mode.layout
+    )
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.99, nesterov=True)
     image, labels = torch.randn(batch, 1, *patch), torch.randint(CLASSES, (batch, *patch))
     saving: Callable[[], AbstractContextManager[None]] = recomputing if recompute else nullcontext

@@ -108,8 +108,12 @@ class Blosc:
     @staticmethod
     def write(path: Path, image: np.ndarray) -> None:
         chunks, blocks = ((1, *(min(n, most) for n in image.shape[1:])) for most in (112, 32))
-        how = blosc2.CParams(codec=blosc2.Codec.LZ4HC, clevel=5, filters=[blosc2.Filter.SHUFFLE], nthreads=1)
-        blosc2.asarray(image, urlpath=str(path), mode="w", chunks=chunks, blocks=blocks, cparams=how)
+        how = blosc2.CParams(
+            codec=blosc2.Codec.LZ4HC, clevel=5, filters=[blosc2.Filter.SHUFFLE], nthreads=1
+        )
+        blosc2.asarray(
+            image, urlpath=str(path), mode="w", chunks=chunks, blocks=blocks, cparams=how
+        )
 
     def read(self, start: Corner, stop: Corner) -> np.ndarray:
         x, y, z = (slice(a, b) for a, b in zip(start, stop, strict=True))
@@ -120,14 +124,23 @@ def main() -> None:
     given = _parser().parse_args()
     image = _image(given.scan, given.shape)
     patch = tuple(min(n, most) for n, most in zip(given.patch, image.shape[1:], strict=True))
-    print(f"{' x '.join(map(str, image.shape[1:]))} voxels, patch {' x '.join(map(str, patch))}, ", end="")
+    print(
+        f"{' x '.join(map(str, image.shape[1:]))} voxels, patch {' x '.join(map(str, patch))}, ",
+        end="",
+    )
     print(f"{4 * math.prod(patch) / 1e6:.2f} MB\n")
     columns = ["layout", "MB on disk", "s to write", "warm, ms CPU", "cold, MB read", "cold, ms"]
     print(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
         for layout in (Flat, Announced, Blocks, *((Blosc,) if blosc2 else ())):
             print(
-                _row(layout, Path(folder) / f"case.{'b2nd' if layout is Blosc else 'bin'}", image, patch, given.patches)
+                _row(
+                    layout,
+                    Path(folder) / f"case.{'b2nd' if layout is Blosc else 'bin'}",
+                    image,
+                    patch,
+                    given.patches,
+                )
             )
 
 
@@ -136,7 +149,10 @@ def _row(layout: Any, path: Path, image: np.ndarray, patch: Corner, count: int) 
     layout.write(path, image)
     written = time.process_time() - begin
     random = np.random.default_rng(0)
-    starts = [tuple(random.integers(0, np.array(image.shape[1:]) - patch + 1).tolist()) for _ in range(count)]
+    starts = [
+        tuple(random.integers(0, np.array(image.shape[1:]) - patch + 1).tolist())
+        for _ in range(count)
+    ]
     boxes = [(start, tuple(a + n for a, n in zip(start, patch, strict=True))) for start in starts]
     case = layout(path, image.shape)
     for (x, y, z), (u, v, w) in boxes:  # and warm up
@@ -178,12 +194,16 @@ def _image(scan: str, shape: list[int] | None) -> np.ndarray:
     if shape:
         factors = [wanted / n for wanted, n in zip(shape, image.shape[1:], strict=True)]
         grown = ndimage.zoom(image[0], factors, order=1)[None]
-        image = np.rint(grown + np.random.default_rng(0).normal(0, 10, grown.shape)).astype(np.float32)
+        image = np.rint(grown + np.random.default_rng(0).normal(0, 10, grown.shape)).astype(
+            np.float32
+        )
     return np.ascontiguousarray((image - image.mean()) / image.std())
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("scan")
     parser.add_argument("--shape", type=int, nargs=3, help="voxels to enlarge the scan to")
     parser.add_argument("--patch", type=int, nargs=3, default=[96, 96, 96])

@@ -32,12 +32,23 @@ from segkit.training.data.split import split_cases
 
 OVERLAPS = (0.0, 0.25, 0.5, 0.75)
 WEIGHTS = {"constant": lambda edges: torch.ones(*edges), "Gaussian": gaussian_weights}
-HEADINGS = ("weights", "overlap", "windows", "CPU s", "other labels", "of labelled voxels", "--stats", "mean Dice")
+HEADINGS = (
+    "weights",
+    "overlap",
+    "windows",
+    "CPU s",
+    "other labels",
+    "of labelled voxels",
+    "--stats",
+    "mean Dice",
+)
 
 
 def main() -> None:
     """Predict and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("run", type=Path)
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--threads", type=int, default=2)
@@ -61,7 +72,9 @@ def _row(
 ) -> tuple[float, ...]:
     """Of one case; the first one of a case, without overlap, is kept in ``alone``."""
     bundle = read_bundle(arguments.run)
-    predictor = Predictor(bundle, precision=arguments.precision, overlap=overlap, count_mismatch=True)
+    predictor = Predictor(
+        bundle, precision=arguments.precision, overlap=overlap, count_mismatch=True
+    )
     done: list[int] = []
     scan, start = read_case(case.images), time.process_time()
     labels = predictor.predict(scan, progress=lambda _, total: done.append(total)).array[0]
@@ -70,12 +83,21 @@ def _row(
     differ, labelled = first != labels, (first != 0) | (labels != 0)
     stats = predictor.tile_mismatch or 0.0
     dice = mean(_dice(labels, read_labels(case.label).array[0], bundle.plan.labels.values()))
-    return done[-1], seconds, float(differ.mean()), float(differ.sum() / max(1, labelled.sum())), stats, dice
+    return (
+        done[-1],
+        seconds,
+        float(differ.mean()),
+        float(differ.sum() / max(1, labelled.sum())),
+        stats,
+        dice,
+    )
 
 
 def _dice(ours: NDArray[np.integer], theirs: NDArray[np.integer], values) -> list[float]:
     pairs = [(ours == value, theirs == value) for value in values]
-    return [2 * float((a & b).sum()) / float(a.sum() + b.sum()) for a, b in pairs if a.any() or b.any()]
+    return [
+        2 * float((a & b).sum()) / float(a.sum() + b.sum()) for a, b in pairs if a.any() or b.any()
+    ]
 
 
 if __name__ == "__main__":

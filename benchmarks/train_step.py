@@ -47,7 +47,9 @@ NORMS: dict[str, dict[str, object]] = {
 NNUNET = "nnU-Net"
 COMPILED, RECORDED = "nnU-Net, compiled", "segkit, groups by the rule, recorded"
 PAIRS = {
-    "cpu": [(precision, layout) for precision in ("float32", "bfloat16") for layout in reversed(LAYOUTS)],
+    "cpu": [
+        (precision, layout) for precision in ("float32", "bfloat16") for layout in reversed(LAYOUTS)
+    ],
     "cuda": [
         ("float32", "channels_last"),
         ("float16", "contiguous"),
@@ -79,24 +81,35 @@ def main() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--cases", type=int, nargs="+", choices=[0, 1], default=[0, 1], help="small and large patch")
+    parser.add_argument(
+        "--cases", type=int, nargs="+", choices=[0, 1], default=[0, 1], help="small and large patch"
+    )
     parser.add_argument("--device", choices=list(OWN_MODE), default="cpu")
-    parser.add_argument("--compile", action="store_true", help="time nnU-Net's network compiled, too")
+    parser.add_argument(
+        "--compile", action="store_true", help="time nnU-Net's network compiled, too"
+    )
     return parser
 
 
 def _machine(arguments: argparse.Namespace) -> str:
-    return torch.cuda.get_device_name() if arguments.device == "cuda" else f"{arguments.threads} threads"
+    return (
+        torch.cuda.get_device_name()
+        if arguments.device == "cuda"
+        else f"{arguments.threads} threads"
+    )
 
 
 def _builders(
     patch: tuple[int, int, int], widths: Sequence[int], *, with_compiled: bool
 ) -> dict[str, Callable[[], nn.Module]]:
     builders: dict[str, Callable[[], nn.Module]] = {
-        name: lambda norm=norm: build_network(plan_of(patch, widths, norm)) for name, norm in NORMS.items()
+        name: lambda norm=norm: build_network(plan_of(patch, widths, norm))
+        for name, norm in NORMS.items()
     }
     try:
         from dynamic_network_architectures.architectures.unet import PlainConvUNet  # noqa: PLC0415 - may be absent
@@ -162,7 +175,9 @@ def plan_of(patch: tuple[int, int, int], widths: Sequence[int], norm: dict[str, 
 
 
 def _timed(
-    builders: dict[str, Callable[[], nn.Module]], patch: tuple[int, int, int], arguments: argparse.Namespace
+    builders: dict[str, Callable[[], nn.Module]],
+    patch: tuple[int, int, int],
+    arguments: argparse.Namespace,
 ) -> dict[tuple[str, Mode], float]:
     """Median seconds of a step, of each network in each mode; what is compiled runs in nnU-Net's own mode only."""
     device = torch.device(arguments.device)
@@ -183,7 +198,9 @@ def _timed(
     return {key: median(values) for key, values in times.items()}
 
 
-def _step(network: nn.Module, mode: Mode, image: Tensor, labels: Tensor, *, with_graph: bool) -> Callable[[], None]:
+def _step(
+    network: nn.Module, mode: Mode, image: Tensor, labels: Tensor, *, with_graph: bool
+) -> Callable[[], None]:
     network = network_to_layout(network.train(), mode.layout)
     loss: Loss | None = StepLoss(network, HeadsLoss(), slice_axis=None, mode=mode)
     if with_graph:
@@ -213,18 +230,27 @@ def loss_of(scores: Tensor | Sequence[Tensor], labels: Tensor) -> Tensor:
     """As `HeadsLoss`."""
     total = torch.zeros((), device=labels.device)
     for number, score in enumerate([scores] if isinstance(scores, Tensor) else scores):
-        small = F.interpolate(labels[:, None].float(), score.shape[2:], mode="nearest-exact")[:, 0].long()
+        small = F.interpolate(labels[:, None].float(), score.shape[2:], mode="nearest-exact")[
+            :, 0
+        ].long()
         total = total + 0.5**number * F.cross_entropy(score.float(), small)
     return total
 
 
 def _print_table(seconds: dict[tuple[str, Mode], float], device: str) -> None:
-    names, modes = list(dict.fromkeys(name for name, _ in seconds)), list(dict.fromkeys(mode for _, mode in seconds))
+    names, modes = (
+        list(dict.fromkeys(name for name, _ in seconds)),
+        list(dict.fromkeys(mode for _, mode in seconds)),
+    )
     base = seconds[NNUNET if NNUNET in names else names[-1], OWN_MODE[device]]
     print("| network | " + " | ".join(f"{mode.precision}, {mode.layout}" for mode in modes) + " |")
     print("| --- " * (1 + len(modes)) + "|")
     for name in names:
-        print(f"| {name} | " + " | ".join(_cell(seconds.get((name, mode)), base, device) for mode in modes) + " |")
+        print(
+            f"| {name} | "
+            + " | ".join(_cell(seconds.get((name, mode)), base, device) for mode in modes)
+            + " |"
+        )
 
 
 def _cell(seconds: float | None, base: float, device: str) -> str:
@@ -246,9 +272,14 @@ def _print_shares(seconds: dict[tuple[str, Mode], float], operations: float) -> 
     print(
         f"\n{operations / 1e12:.3f} TFLOP a step; a matrix product runs at {limit / 1e12:.0f} TFLOP/s; share of it:\n"
     )
-    fastest = {name: min(value for (other, _), value in seconds.items() if other == name) for name, _ in seconds}
+    fastest = {
+        name: min(value for (other, _), value in seconds.items() if other == name)
+        for name, _ in seconds
+    }
     for name, value in fastest.items():
-        print(f"- {name}: {operations / value / 1e12:.1f} TFLOP/s, {operations / value / limit:.1%}")
+        print(
+            f"- {name}: {operations / value / 1e12:.1f} TFLOP/s, {operations / value / limit:.1%}"
+        )
 
 
 def _matrix_rate() -> float:
@@ -258,7 +289,11 @@ def _matrix_rate() -> float:
     def multiply() -> None:
         torch.mm(first, second)
 
-    return 2 * 8192**3 / median(seconds_of(multiply, torch.device("cuda"), on_gpu=10) for _ in range(5))
+    return (
+        2
+        * 8192**3
+        / median(seconds_of(multiply, torch.device("cuda"), on_gpu=10) for _ in range(5))
+    )
 
 
 if __name__ == "__main__":

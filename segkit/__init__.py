@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     from segkit.training.run import train
     from segkit.volume import Volume
 
-__all__ = ["Prediction", "Volume", "evaluate", "load", "plan", "read_volume", "train", "write_labels"]
+__all__ = [
+    "Prediction",
+    "Volume",
+    "evaluate",
+    "load",
+    "plan",
+    "read_volume",
+    "train",
+    "write_labels",
+]
 
 _HOMES = {
     "Prediction": "segkit.inference.prediction",

@@ -39,7 +39,18 @@ VERBS: dict[str, tuple[str, str]] = {
 
 SPINS = "10000"
 """Some tens of microseconds."""
-_OF_THE_SYSTEM = ("EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "EFBIG", "EIO", "ENAMETOOLONG", "ENOTDIR", "ELOOP")
+_OF_THE_SYSTEM = (
+    "EACCES",
+    "EPERM",
+    "EROFS",
+    "ENOSPC",
+    "EDQUOT",
+    "EFBIG",
+    "EIO",
+    "ENAMETOOLONG",
+    "ENOTDIR",
+    "ELOOP",
+)
 NOT_OURS = {getattr(errno, name) for name in _OF_THE_SYSTEM if hasattr(errno, name)}
 """Errors of the system that say something about a path or a disk."""
 LONGEST_NAME = 200
@@ -55,7 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         segkit.progress.restart()
     _open_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")  # a file's name goes out with the bytes that it has
+        sys.stdout.reconfigure(
+            errors="surrogateescape"
+        )  # a file's name goes out with the bytes that it has
     words = list(sys.argv[1:] if arguments is None else arguments)
     json_lines = "--json-log" in words
     with log_to_stderr(json_lines), ended_in_order():
@@ -138,7 +151,9 @@ def _fail(message: str, code: int, json_lines: bool) -> int:
     if json_lines:
         message = _json_line("ERROR", "segkit", message, exit_code=code)
     else:
-        message = printable(f"segkit: {'error: ' if code < SIGNAL_CODES else ''}{message}", lines=True)
+        message = printable(
+            f"segkit: {'error: ' if code < SIGNAL_CODES else ''}{message}", lines=True
+        )
     print(message, file=sys.stderr, flush=True)
     return code
 
@@ -175,7 +190,8 @@ def out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError) and any(
-        words in str(error) for words in ("can't allocate memory", "not enough memory", "CUDA out of memory")
+        words in str(error)
+        for words in ("can't allocate memory", "not enough memory", "CUDA out of memory")
     )
 
 
@@ -212,7 +228,9 @@ class JsonLines(logging.Formatter):
 
 
 def _json_line(level: str, logger: str, message: str, **more: Any) -> str:
-    return json.dumps({"level": level, "logger": logger, "message": message, **more}, ensure_ascii=False)
+    return json.dumps(
+        {"level": level, "logger": logger, "message": message, **more}, ensure_ascii=False
+    )
 
 
 class _Words(logging.Formatter):
@@ -222,7 +240,9 @@ class _Words(logging.Formatter):
         text = printable(super().format(_with_names_in_one_line(record)), lines=True)
         # A status line may stand there.
         start = WIPE if sys.stderr.isatty() else ""
-        return start + (text if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {text}")
+        return start + (
+            text if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {text}"
+        )
 
 
 def _with_names_in_one_line(record: logging.LogRecord) -> logging.LogRecord:
@@ -233,7 +253,10 @@ def _with_names_in_one_line(record: logging.LogRecord) -> logging.LogRecord:
     if not isinstance(record.args, tuple) or record.msg == "%s":
         return record
     copy = logging.makeLogRecord(record.__dict__)
-    copy.args = tuple(printable(str(each)) if isinstance(each, str | os.PathLike) else each for each in record.args)
+    copy.args = tuple(
+        printable(str(each)) if isinstance(each, str | os.PathLike) else each
+        for each in record.args
+    )
     return copy
 
 

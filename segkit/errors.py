@@ -23,7 +23,9 @@ def printable(text: str, *, lines: bool = False) -> str:
 
     With ``lines`` ends of lines and tabs are left as they are.
     """
-    return _CONTROL.sub(lambda found: found[0] if lines and found[0] in "\n\t" else f"\\u{ord(found[0]):04x}", text)
+    return _CONTROL.sub(
+        lambda found: found[0] if lines and found[0] in "\n\t" else f"\\u{ord(found[0]):04x}", text
+    )
 
 
 class SegkitError(Exception):
@@ -47,7 +49,9 @@ class InputError(SegkitError):
 
     exit_code = 3
 
-    def __init__(self, where: str | PathLike[str], *, expected: str, found: str, remedy: str) -> None:
+    def __init__(
+        self, where: str | PathLike[str], *, expected: str, found: str, remedy: str
+    ) -> None:
         super().__init__(f"{printable(str(where))}: expected {expected}, found {found}. {remedy}")
 
 

@@ -32,13 +32,21 @@ def offered(group: str, own: Collection[str]) -> dict[str, EntryPoint]:
     found = [point for point in entry_points(group=group) if NAME.fullmatch(point.name)]
     for point in found:
         if point.name in own:
-            log.warning("%s offers %s in %s: not used, the name is segkit's own", package(point), point.name, group)
+            log.warning(
+                "%s offers %s in %s: not used, the name is segkit's own",
+                package(point),
+                point.name,
+                group,
+            )
     parts = [point for point in found if point.name not in own]
     for name, count in Counter(point.name for point in parts).items():
         if count > 1:
             packages = " and ".join(sorted(package(point) for point in parts if point.name == name))
             raise InputError(
-                f"{name} in {group}", expected="one package that offers it", found=packages, remedy="Uninstall one."
+                f"{name} in {group}",
+                expected="one package that offers it",
+                found=packages,
+                remedy="Uninstall one.",
             )
     return {point.name: point for point in parts}
 

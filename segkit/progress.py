@@ -57,14 +57,19 @@ class StatusLine:
         if not self.terminal or last or time.monotonic() - self.kept >= KEPT_EVERY:
             self.kept = time.monotonic()
             PROGRESS.info("%s", text)
-        sys.stderr.write(f"{WIPE if self.terminal else ''}{text}{'' if self.terminal and not last else chr(10)}")
+        sys.stderr.write(
+            f"{WIPE if self.terminal else ''}{text}{'' if self.terminal and not last else chr(10)}"
+        )
         sys.stderr.flush()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self.terminal:
             sys.stderr.write(WIPE)
@@ -89,7 +94,9 @@ class CaseCounter(StatusLine):
         if self.due():
             per_case = (self.times[-1] - self.times[0]) / max(1, len(self.times) - 1)
             left = per_case * (total - done)
-            self.write(f"{self.verb}: {done} of {total} cases{f', about {duration(left)} left' if left > 1 else ''}")
+            self.write(
+                f"{self.verb}: {done} of {total} cases{f', about {duration(left)} left' if left > 1 else ''}"
+            )
 
 
 _started = time.monotonic()

@@ -44,7 +44,9 @@ class Grid:
     def corners(self) -> NDArray[np.float64]:
         """World coordinates (8, 3) in mm of the centres of the eight corner voxels."""
         ends = [(0, n - 1) for n in self.shape]
-        indices = np.array([(x, y, z, 1) for x in ends[0] for y in ends[1] for z in ends[2]], dtype=np.float64)
+        indices = np.array(
+            [(x, y, z, 1) for x in ends[0] for y in ends[1] for z in ends[2]], dtype=np.float64
+        )
         return np.asarray((indices @ self.affine.T)[:, :3], dtype=np.float64)
 
     def matches(self, other: Grid, tolerance: float = 0.05) -> bool:
@@ -75,7 +77,9 @@ class Volume:
 
     def __post_init__(self) -> None:
         if self.array.ndim != 4:
-            raise ValueError(f"Volume.array must have the axes (C, X, Y, Z), not shape {self.array.shape}")
+            raise ValueError(
+                f"Volume.array must have the axes (C, X, Y, Z), not shape {self.array.shape}"
+            )
         if np.shape(self.affine) != (4, 4):
             raise ValueError(f"Volume.affine must have shape (4, 4), not {np.shape(self.affine)}")
 

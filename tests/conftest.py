@@ -10,10 +10,12 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from segkit.dataset.dataset import Case
 from segkit.dataset.phantom import write_phantom
 
 
@@ -31,6 +33,25 @@ def data_root() -> Path:
 def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset of two cases, written once; tests must not change it."""
     return write_phantom(tmp_path_factory.mktemp("data") / "phantom", cases=2)
+
+
+@pytest.fixture
+def write_case(tmp_path: Path) -> Callable[..., Case]:
+    """Write a scan and its label map as NIfTI and return the Case."""
+
+    def write(
+        name: str, image: Any, labels: Any = None, *, affine: Any = None, label_affine: Any = None
+    ) -> Case:
+        affine = np.eye(4) if affine is None else affine
+        path, label_path = tmp_path / f"{name}.nii.gz", tmp_path / f"{name}_seg.nii.gz"
+        nibabel.save(nibabel.Nifti1Image(np.asarray(image, dtype=np.float32), affine), path)
+        if labels is None:
+            return Case(name, (path,))
+        placed = affine if label_affine is None else label_affine
+        nibabel.save(nibabel.Nifti1Image(np.asarray(labels, dtype=np.uint8), placed), label_path)
+        return Case(name, (path,), label_path)
+
+    return write
 
 
 @pytest.fixture
@@ -92,8 +113,17 @@ class WrittenDicom:
         made.file_meta = self.pydicom.dataset.FileMetaDataset()
         made.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
         values = {"SOPClassUID": uid.CTImageStorage, "SOPInstanceUID": f"{series}.{number}"}
-        values |= {"SeriesInstanceUID": series, "StudyInstanceUID": "1.2.3", "FrameOfReferenceUID": "1.2.3.99"}
-        values |= {"PatientName": "Test^Case", "PatientID": "1", "Modality": "CT", "SeriesNumber": 1}
+        values |= {
+            "SeriesInstanceUID": series,
+            "StudyInstanceUID": "1.2.3",
+            "FrameOfReferenceUID": "1.2.3.99",
+        }
+        values |= {
+            "PatientName": "Test^Case",
+            "PatientID": "1",
+            "Modality": "CT",
+            "SeriesNumber": 1,
+        }
         values |= {"ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "ImagePositionPatient": [0, 0, 0]}
         values |= {"InstanceNumber": number, "PixelSpacing": [1, 1], "SliceThickness": 1}
         for keyword, value in (values | elements).items():
@@ -132,8 +162,12 @@ class WrittenDicom:
         spacing = np.linalg.norm(steps, axis=0)
         for place, name in enumerate(names or range(voxels.shape[2])):
             own = {
-                "ImageOrientationPatient": [f"{value:.12f}" for value in (steps / spacing)[:, :2].T.ravel()],
-                "ImagePositionPatient": [f"{value:.8f}" for value in np.array(origin) + place * steps[:, 2]],
+                "ImageOrientationPatient": [
+                    f"{value:.12f}" for value in (steps / spacing)[:, :2].T.ravel()
+                ],
+                "ImagePositionPatient": [
+                    f"{value:.8f}" for value in np.array(origin) + place * steps[:, 2]
+                ],
                 "PixelSpacing": [f"{spacing[1]:.10f}", f"{spacing[0]:.10f}"],
             }
             pixels = np.ascontiguousarray(voxels[..., place].T)

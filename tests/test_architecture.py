@@ -16,16 +16,22 @@ MODULES = sorted((ROOT / "segkit").rglob("*.py"))
 def test_floors_and_doors() -> None:
     # In a process of its own: it configures the log, and would silence that of all later tests.
     code = "import importlinter.cli as cli; raise SystemExit(cli.lint_imports(no_cache=True))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_every_module_has_a_floor() -> None:
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
-        "contracts"
-    ]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
+        "importlinter"
+    ]["contracts"]
     floors = {name.strip() for layer in contracts[0]["layers"] for name in layer.split("|")}
-    inside = {f"segkit.{path.stem}" for path in (ROOT / "segkit").iterdir() if path.suffix == ".py" or path.is_dir()}
+    inside = {
+        f"segkit.{path.stem}"
+        for path in (ROOT / "segkit").iterdir()
+        if path.suffix == ".py" or path.is_dir()
+    }
     assert inside - {"segkit.__init__", "segkit.__pycache__"} == floors
 
 
@@ -35,4 +41,6 @@ def test_files_are_short(module: Path) -> None:
 
 
 def test_nothing_is_called_utils() -> None:
-    assert not {"utils", "util", "common", "helpers", "core", "manager", "misc"} & {path.stem for path in MODULES}
+    assert not {"utils", "util", "common", "helpers", "core", "manager", "misc"} & {
+        path.stem for path in MODULES
+    }

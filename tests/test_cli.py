@@ -104,7 +104,11 @@ def test_error_becomes_exit_code(
     ],
 )
 def test_other_ends(
-    body: str, code: int, message: str, verb: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+    body: str,
+    code: int,
+    message: str,
+    verb: Callable[[str], None],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     verb(body)
     assert cli.main(["probe"]) == code
@@ -119,14 +123,20 @@ def test_torch_out_of_memory_is_known_by_name() -> None:
     assert not cli.out_of_memory(RuntimeError("shapes differ"))
 
 
-def test_a_signal_is_not_called_an_error(verb: Callable[[str], None], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_signal_is_not_called_an_error(
+    verb: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
     verb("raise arguments[0]")
     assert cli.main(["probe", Interrupted("stopped at step 3", 15)]) == 143  # type: ignore[list-item]
     assert capsys.readouterr().err == "segkit: stopped at step 3\n"
 
 
-def test_log_and_warnings_go_to_stderr(verb: Callable[[str], None], capsys: pytest.CaptureFixture[str]) -> None:
-    verb("import logging; log = logging.getLogger('segkit.x'); log.info('plain'); log.warning('odd')")
+def test_log_and_warnings_go_to_stderr(
+    verb: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    verb(
+        "import logging; log = logging.getLogger('segkit.x'); log.info('plain'); log.warning('odd')"
+    )
     cli.main(["probe"])
     assert capsys.readouterr().err == "plain\nwarning: odd\n"
     assert logging.getLogger("segkit").level == logging.NOTSET
@@ -148,19 +158,25 @@ def test_json_log(verb: Callable[[str], None], capsys: pytest.CaptureFixture[str
     assert second["exit_code"] == 4
 
 
-def test_json_log_of_a_bug_is_one_line(verb: Callable[[str], None], capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_log_of_a_bug_is_one_line(
+    verb: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
     verb("1 / 0")
     assert cli.main(["--json-log", "probe"]) == 1
     assert "ZeroDivisionError" in json.loads(capsys.readouterr().err)["message"]
 
 
 def test_json_log_carries_the_trace_of_an_exception() -> None:
-    record = logging.LogRecord("segkit", logging.ERROR, "", 0, "failed", None, (ValueError, ValueError("why"), None))
+    record = logging.LogRecord(
+        "segkit", logging.ERROR, "", 0, "failed", None, (ValueError, ValueError("why"), None)
+    )
     assert "ValueError: why" in json.loads(cli.JsonLines().format(record))["message"]
 
 
 def _run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+    )
 
 
 @pytest.mark.parametrize("word", ["--help", "--version"])
@@ -193,7 +209,9 @@ def test_help_is_at_once() -> None:
 
 def test_closed_pipe_is_quiet() -> None:
     code = "import sys, segkit.cli; sys.exit(segkit.cli.main(['--help']))"
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     assert process.stdout is not None
     process.stdout.close()
     assert process.wait() == cli.PIPE_CLOSED

@@ -32,7 +32,11 @@ def series(dicom: Any, folder: Path, uid: str, heights: list[float]) -> Path:
     for number, height in enumerate(heights):
         pixels = np.full((7, 9), -100, np.int16)
         pixels[2:5, 3:7] = 100
-        own = {"series": uid, "StudyInstanceUID": f"{uid}.0", "ImagePositionPatient": [0, 0, height]}
+        own = {
+            "series": uid,
+            "StudyInstanceUID": f"{uid}.0",
+            "ImagePositionPatient": [0, 0, height],
+        }
         own["SliceThickness"] = 4 if height > 3 else 1
         dicom.file(folder / f"{number:02d}", pixels, number=number + 1, **own)
     return folder
@@ -66,9 +70,13 @@ def _as_of_another_maker(path: Path) -> None:
 def root(dicom: Any, tmp_path: Path) -> Path:
     """Two folders: a scan in a subfolder with dots in its name, one of two slice thicknesses, and one in a zip."""
     pytest.importorskip("highdicom", reason="the extra [dicom] is not installed")
-    for number, (case, heights) in enumerate({"p.1": UNEVEN[:4], "p2": UNEVEN, "p3": UNEVEN[:4]}.items(), start=1):
+    for number, (case, heights) in enumerate(
+        {"p.1": UNEVEN[:4], "p2": UNEVEN, "p3": UNEVEN[:4]}.items(), start=1
+    ):
         folder = series(dicom, tmp_path / f"d/images/{case}", f"1.2.{number}", heights)
-        segmentation(open_place(folder), tmp_path / f"d/labels/{case}.dcm", OTHER if case == "p2" else ONE)
+        segmentation(
+            open_place(folder), tmp_path / f"d/labels/{case}.dcm", OTHER if case == "p2" else ONE
+        )
     _zipped(tmp_path / "d/images/p3")
     return tmp_path / "d"
 
@@ -85,7 +93,9 @@ def check(dataset: Dataset) -> None:
     for case in dataset.cases:
         assert case.label is not None
         volume = read_case(case.images)
-        labels = case_labels(case.label, case.images[0], volume.grid, dataset.value_names, subset=dataset.subset)
+        labels = case_labels(
+            case.label, case.images[0], volume.grid, dataset.value_names, subset=dataset.subset
+        )
         expected = labels_of(open_source(case.images[0]))
         for value, name in ((1, "organ"), (2, "core")):
             assert np.array_equal(labels.array == dataset.labels[name], expected == value)
@@ -95,7 +105,11 @@ def check(dataset: Dataset) -> None:
 def test_two_folders(root: Path) -> None:
     dataset = named(read_dataset(root))
     assert [case.id for case in dataset.cases] == ["p2", "p3", "p.1"]
-    assert (dataset.labels, dataset.channels, dataset.notices) == ({"core": 1, "organ": 2}, ("image",), ())
+    assert (dataset.labels, dataset.channels, dataset.notices) == (
+        {"core": 1, "organ": 2},
+        ("image",),
+        (),
+    )
     assert read_case(dataset.cases[0].images).grid.shape == (9, 7, 16)
     check(dataset)
 
@@ -123,10 +137,19 @@ def test_nnunet_with_two_channels(root: Path, dicom: Any) -> None:
         path.rename(path.with_name(f"{name}_0000{suffix}"))
         heights = UNEVEN if name == "p2" else UNEVEN[:4]
         series(dicom, root / f"imagesTr/{name}_0001", f"1.3.{name[-1]}", heights)
-    content = {"channel_names": {"0": "CT", "1": "late"}, "labels": {"background": 0, "core": 2, "organ": 1}}
-    (root / "dataset.json").write_text(json.dumps({**content, "file_ending": ".dcm", "numTraining": 3}))
+    content = {
+        "channel_names": {"0": "CT", "1": "late"},
+        "labels": {"background": 0, "core": 2, "organ": 1},
+    }
+    (root / "dataset.json").write_text(
+        json.dumps({**content, "file_ending": ".dcm", "numTraining": 3})
+    )
     dataset = named(read_dataset(root))
-    assert [(case.id, len(case.images)) for case in dataset.cases] == [("p2", 2), ("p3", 2), ("p.1", 2)]
+    assert [(case.id, len(case.images)) for case in dataset.cases] == [
+        ("p2", 2),
+        ("p3", 2),
+        ("p.1", 2),
+    ]
     assert dataset.notices == ()
     check(dataset)
 
@@ -157,15 +180,22 @@ def test_what_is_no_dicom_is_no_case(root: Path) -> None:
         archive.writestr("read.txt", "words")
     assert len(read_dataset(root).cases) == 3
     shutil.rmtree(root / "images/p2")
-    with pytest.raises(InputError, match="expected a scan of the same name for each label map, found none for p2"):
+    with pytest.raises(
+        InputError, match="expected a scan of the same name for each label map, found none for p2"
+    ):
         read_dataset(root)
 
 
-def test_two_series_in_the_place_of_a_case(root: Path, dicom: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_series_in_the_place_of_a_case(
+    root: Path, dicom: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     series(dicom, root / "images/p.1/more", "1.2.9", [20.0, 21, 22])
     assert main(["check", str(root)]) == 3
     said = capsys.readouterr()
-    assert "p.1: expected one series that is a volume in the place of each case, found" in said.out + said.err
+    assert (
+        "p.1: expected one series that is a volume in the place of each case, found"
+        in said.out + said.err
+    )
 
 
 def test_every_slice_counts_for_the_content(root: Path) -> None:
@@ -178,7 +208,9 @@ def test_every_slice_counts_for_the_content(root: Path) -> None:
 
 def test_a_segmentation_beside_the_scan(root: Path, dicom: Any) -> None:
     series(dicom, root / "images/p.1", "1.2.1", [9.0, 10, 11, 12])
-    with pytest.raises(InputError, match=r"p\.1\.dcm: expected frames that lie on the voxels of .*images/p\.1"):
+    with pytest.raises(
+        InputError, match=r"p\.1\.dcm: expected frames that lie on the voxels of .*images/p\.1"
+    ):
         check(named(read_dataset(root)))
 
 
@@ -212,5 +244,7 @@ def test_check_train_and_evaluate(
 def test_two_slice_thicknesses_on_another_grid(root: Path) -> None:
     """Beside even planes without the DICOM images, planes between thick slices would count as background."""
     grid = open_place(root / "images/p2").grid
-    with pytest.raises(InputError, match="for each plane of r, found slices of 1 to 4 mm, between which planes are"):
+    with pytest.raises(
+        InputError, match="for each plane of r, found slices of 1 to 4 mm, between which planes are"
+    ):
         module_of("segments").read_segments(root / "labels/p2.dcm", grid, {}, of="r")

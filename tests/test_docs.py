@@ -23,12 +23,18 @@ def folder_of_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     nibabel.save(nibabel.Nifti1Image(array, np.diag([1.0, 2, 3, 1])), "scan.nii.gz")
     for folder in ("results", "references"):
         Path(folder).mkdir()
-        nibabel.save(nibabel.Nifti1Image((array > 50).astype(np.uint8), np.diag([1.0, 2, 3, 1])), f"{folder}/a.nii.gz")
+        nibabel.save(
+            nibabel.Nifti1Image((array > 50).astype(np.uint8), np.diag([1.0, 2, 3, 1])),
+            f"{folder}/a.nii.gz",
+        )
     return tmp_path
 
 
 def test_the_first_example_trains() -> None:
-    assert [("segkit.train(" in example) for example in EXAMPLES] == [True, *[False] * (len(EXAMPLES) - 1)]
+    assert [("segkit.train(" in example) for example in EXAMPLES] == [
+        True,
+        *[False] * (len(EXAMPLES) - 1),
+    ]
 
 
 @pytest.mark.usefixtures("folder_of_examples")

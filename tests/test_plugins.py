@@ -26,7 +26,12 @@ from segkit.training.optimization.losses import LOSSES, CrossEntropy, loss_by_na
 
 PAGE = Path(__file__).parents[1] / "docs" / "own_parts.md"
 SMALL = ["network.features=[4,8]", "plan.patch=[16,16,16]", "plan.spacing=[4,4,4]", "compute=cpu"]
-QUICK = ["trainer.max_steps=1", "trainer.precision=float32", "trainer.layout=contiguous", "trainer.validations=0"]
+QUICK = [
+    "trainer.max_steps=1",
+    "trainer.precision=float32",
+    "trainer.layout=contiguous",
+    "trainer.validations=0",
+]
 Install = Callable[..., Path]
 
 
@@ -44,7 +49,9 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
         folder = tmp_path / f"site of {name}"
         about = folder / f"{name.replace('-', '_')}-{project['version']}.dist-info"
         about.mkdir(parents=True)
-        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {project['version']}\n")
+        (about / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: {project['version']}\n"
+        )
         lines = []
         for group, points in (groups or project["entry-points"]).items():
             lines += [f"[{group}]", *(f"{point} = {value}" for point, value in points.items())]
@@ -66,11 +73,21 @@ def test_without_packages_there_is_nothing() -> None:
 
 
 def test_the_documented_parts_train_and_predict(
-    install: Install, phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    install: Install,
+    phantom: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     site = install()
     monkeypatch.chdir(tmp_path)
-    words = [f"dataset={phantom}", "network=plain", "trainer.loss=focal", "network.convs=1", "run_dir=run"]
+    words = [
+        f"dataset={phantom}",
+        "network=plain",
+        "trainer.loss=focal",
+        "network.convs=1",
+        "run_dir=run",
+    ]
     assert main(["train", *words, *SMALL, *QUICK]) == 0
     bundle = read_bundle("run")
     assert bundle.card["needs"] == {"network": "my-parts==1.0", "loss": "my-parts==1.0"}
@@ -82,11 +99,17 @@ def test_the_documented_parts_train_and_predict(
     capsys.readouterr()
     assert main(["predict", str(scan), "-m", "run", "-o", "without.nii.gz"]) == 3
     err = capsys.readouterr().err
-    assert "expected the network 'plain' of the package my-parts==1.0, found no installed package" in err
+    assert (
+        "expected the network 'plain' of the package my-parts==1.0, found no installed package"
+        in err
+    )
     assert "If you trust the package: pip install my-parts==1.0" in err
     (tmp_path / "run" / "finished.json").unlink()
     assert main(["train", "run_dir=run", "--resume"]) == 3
-    assert "trainer.loss must be dice_ce, dice, ce, nnunet or one that an installed package" in capsys.readouterr().err
+    assert (
+        "trainer.loss must be dice_ce, dice, ce, nnunet or one that an installed package"
+        in capsys.readouterr().err
+    )
 
 
 def test_names_of_other_packages_are_choices(install: Install) -> None:
@@ -95,29 +118,45 @@ def test_names_of_other_packages_are_choices(install: Install) -> None:
     assert load(["network=plain", "trainer.loss=focal"]).network.name == "plain"
     with pytest.raises(UsageError, match=r"unknown choice network=plian. Did you mean plain"):
         load(["network=plian"])
-    with pytest.raises(UsageError, match=r"trainer.loss must be dice_ce, dice, ce, nnunet or one that an inst"):
+    with pytest.raises(
+        UsageError, match=r"trainer.loss must be dice_ce, dice, ce, nnunet or one that an inst"
+    ):
         load(["trainer.loss=focla"])
 
 
 def test_own_names_cannot_be_taken(install: Install, caplog: pytest.LogCaptureFixture) -> None:
-    install(**{"segkit.networks": {"unet": "my_parts:Plain"}, "segkit.losses": {"ce": "my_parts:Focal"}})
+    install(
+        **{"segkit.networks": {"unet": "my_parts:Plain"}, "segkit.losses": {"ce": "my_parts:Focal"}}
+    )
     assert offered(plugins.NETWORKS, NETWORKS) == {}
-    assert "my-parts==1.0 offers unet in segkit.networks: not used, the name is segkit's own" in caplog.text
+    assert (
+        "my-parts==1.0 offers unet in segkit.networks: not used, the name is segkit's own"
+        in caplog.text
+    )
     assert isinstance(loss_by_name("ce"), CrossEntropy)
 
 
 def test_of_two_packages_neither_is_used(install: Install) -> None:
     install()
     install("other-parts")
-    with pytest.raises(InputError, match=r"plain in segkit.networks: expected one .* my-parts==1.0 and other-parts==1"):
+    with pytest.raises(
+        InputError,
+        match=r"plain in segkit.networks: expected one .* my-parts==1.0 and other-parts==1",
+    ):
         choices("network")
 
 
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        ("import nowhere", r"plain of my-parts==1.0: expected my_parts:Plain to be imported, found ModuleNotFound"),
-        ("def Plain(plan): return 7", r"network plain of my-parts==1.0: expected a torch.nn.Module .* found int"),
+        (
+            "import nowhere",
+            r"plain of my-parts==1.0: expected my_parts:Plain to be imported, found ModuleNotFound",
+        ),
+        (
+            "def Plain(plan): return 7",
+            r"network plain of my-parts==1.0: expected a torch.nn.Module .* found int",
+        ),
         (
             "from torch import nn\ndef Plain(plan): return nn.Conv3d(1, 2, 1)",
             r"network plain: expected scores of shape \(1, 5, 16, 16, 16\) .* found \(1, 2, 16, 16, 16\)",
@@ -129,14 +168,18 @@ def test_of_two_packages_neither_is_used(install: Install) -> None:
         ),
     ],
 )
-def test_what_is_no_network_is_refused(code: str, message: str, install: Install, phantom: Path) -> None:
+def test_what_is_no_network_is_refused(
+    code: str, message: str, install: Install, phantom: Path
+) -> None:
     install(code=code)
     with pytest.raises(InputError, match=message):
         new_network(plan(phantom, "network=plain", *SMALL[:3]))
 
 
 def test_a_loss_that_is_missing_is_refused() -> None:
-    with pytest.raises(InputError, match=r"trainer.loss=focal: expected one of dice_ce, dice, ce, nnunet, found no"):
+    with pytest.raises(
+        InputError, match=r"trainer.loss=focal: expected one of dice_ce, dice, ce, nnunet, found no"
+    ):
         loss_by_name("focal")
     assert "focal" not in LOSSES
 

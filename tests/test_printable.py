@@ -50,7 +50,10 @@ def test_formulas_are_quoted(word: str) -> None:
 
 
 def test_numbers_are_not() -> None:
-    assert csv_text(["a"], [["-0.5"], [-0.5], ["+3"], ["-inf"], [None]]) == 'a\n-0.5\n-0.5\n+3\n-inf\n""\n'
+    assert (
+        csv_text(["a"], [["-0.5"], [-0.5], ["+3"], ["-inf"], [None]])
+        == 'a\n-0.5\n-0.5\n+3\n-inf\n""\n'
+    )
 
 
 def test_closed_standard_output(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,13 +67,17 @@ class _FullDisk(io.StringIO):
         raise OSError(28, "No space left on device")
 
 
-def test_full_disk_behind_standard_output(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_full_disk_behind_standard_output(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(sys, "stdout", _FullDisk())
     assert main(["--version"]) == 3
     assert "the system says: No space left on device" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [["info"], ["check"], ["predict", "-m"], ["train"], ["export", "x.segkit"]])
+@pytest.mark.parametrize(
+    "words", [["info"], ["check"], ["predict", "-m"], ["train"], ["export", "x.segkit"]]
+)
 @pytest.mark.parametrize("name", ["x" * 300, "y/" * 4000])
 def test_long_paths(words: list[str], name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*words, name, *(["scan.nii"] if words[0] == "predict" else [])]) in (2, 3)
@@ -83,7 +90,8 @@ def test_files_that_may_never_end(tmp_path: Path, capsys: pytest.CaptureFixture[
     os.mkfifo(tmp_path / "plan.json")
     assert main(["info", str(tmp_path / "plan.json")]) == 3
     assert (
-        "expected an ordinary file of at most 16777216 bytes, found a folder, pipe or device" in capsys.readouterr().err
+        "expected an ordinary file of at most 16777216 bytes, found a folder, pipe or device"
+        in capsys.readouterr().err
     )
 
 
@@ -101,7 +109,12 @@ def test_json_beyond_measure(text: str, found: str, tmp_path: Path) -> None:
         read_json(tmp_path / "a.json")
 
 
-def test_info_of_another_format_names_those_that_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_info_of_another_format_names_those_that_are_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "brain.mgz").write_bytes(b"\x1f\x8b1234")
     assert main(["info", str(tmp_path / "brain.mgz")]) == 3
-    assert ".nii.gz .nii .nrrd .nhdr .mha .mhd .png .tif .tiff .bmp, found the suffix '.mgz'" in capsys.readouterr().err
+    assert (
+        ".nii.gz .nii .nrrd .nhdr .mha .mhd .png .tif .tiff .bmp, found the suffix '.mgz'"
+        in capsys.readouterr().err
+    )

@@ -44,7 +44,9 @@ def trained(overrides: Sequence[str], run: Path) -> Path:
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_hippocampus_in_3d(seed: int, data_root: Path, tmp_path: Path) -> None:
     dataset = data_root / "Task04_Hippocampus"
-    run = trained([f"dataset={dataset}", "fold=0", f"seed={seed}", "trainer.max_minutes=10"], tmp_path / "run")
+    run = trained(
+        [f"dataset={dataset}", "fold=0", f"seed={seed}", "trainer.max_minutes=10"], tmp_path / "run"
+    )
     dice = validated(dataset, run, tmp_path / "out")
     assert np.mean(list(dice.values())) >= 0.87
     assert min(dice.values()) >= 0.86
@@ -62,7 +64,12 @@ def test_five_organs_in_one_ct(data_root: Path, tmp_path: Path) -> None:
     for kind, name in (("images", "example_ct_sm"), ("labels", "example_seg")):
         (tmp_path / "ct" / kind).mkdir(parents=True)
         shutil.copy(data_root / f"ct/{name}.nii.gz", tmp_path / f"ct/{kind}/case.nii.gz")
-    words = [f"dataset={tmp_path / 'ct'}", "dataset.channels=[CT]", f"dataset.labels={ORGANS}", "fold=all"]
+    words = [
+        f"dataset={tmp_path / 'ct'}",
+        "dataset.channels=[CT]",
+        f"dataset.labels={ORGANS}",
+        "fold=all",
+    ]
     run = trained([*words, "trainer.max_minutes=10"], tmp_path / "run")
     model = segkit.load(run)
     found = model.predict(data_root / "ct/example_ct_sm.nii.gz").array[0]

@@ -7,7 +7,9 @@ import pytest
 from segkit.progress import CaseCounter, ScanProgress, StatusLine
 
 
-def test_rewrites_one_line_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rewrites_one_line_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     with CaseCounter("measuring") as counter:
         counter.shown = 0.0
@@ -35,7 +37,9 @@ def test_the_time_left_follows_the_last_cases(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().err == "preparing: 101 of 200 cases, about 3 min 18 s left\n"
 
 
-def test_a_line_at_once_and_the_last_stays(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_at_once_and_the_last_stays(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     line = StatusLine(at_once=True)
     assert (line.due(), line.due()) == (True, False)
     line.write("one", last=True)
@@ -56,7 +60,9 @@ def test_the_time_left_for_all_scans(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_as_log_every_line_goes_through_the_log(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(StatusLine, "as_log", True)
     with caplog.at_level("INFO"):

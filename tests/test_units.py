@@ -7,7 +7,8 @@ from segkit.units import parse_size, size_text
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("4GB", 4e9), ("512MiB", 512 * 2**20), ("1.5g", 1.5e9), ("100", 100), ("2 TB", 2e12)]
+    ("text", "size"),
+    [("4GB", 4e9), ("512MiB", 512 * 2**20), ("1.5g", 1.5e9), ("100", 100), ("2 TB", 2e12)],
 )
 def test_sizes(text: str, size: float) -> None:
     assert parse_size(text) == size

@@ -54,7 +54,10 @@ def test_with_array_keeps_the_geometry() -> None:
 
 def test_a_short_word_for_a_volume() -> None:
     volume = Volume(np.zeros((2, 512, 512, 30), np.int16), np.diag([0.703125, 0.703125, 2.5, 1.0]))
-    assert repr(volume) == "Volume(512 x 512 x 30 voxels of 0.7031 x 0.7031 x 2.5 mm, 2 channels, int16)"
+    assert (
+        repr(volume)
+        == "Volume(512 x 512 x 30 voxels of 0.7031 x 0.7031 x 2.5 mm, 2 channels, int16)"
+    )
     picture = Volume(np.zeros((1, 7, 5, 1), np.uint8), np.eye(4), "px")
     assert repr(picture) == "Volume(7 x 5 x 1 voxels of 1 x 1 x 1 px, 1 channel, uint8)"
 
@@ -81,7 +84,9 @@ def test_nibabel_and_simpleitk_put_every_voxel_where_the_volume_has_it() -> None
         assert np.array_equal(nib.affine, affine)
         np.testing.assert_allclose(nib.header.get_best_affine(), affine, atol=1e-6)
         assert np.array_equal(np.asarray(nib.dataobj), array[0])
-        np.testing.assert_allclose(itk.TransformIndexToPhysicalPoint((1, 2, 3)), world[:3] * (-1, -1, 1), atol=1e-12)
+        np.testing.assert_allclose(
+            itk.TransformIndexToPhysicalPoint((1, 2, 3)), world[:3] * (-1, -1, 1), atol=1e-12
+        )
         assert itk[1, 2, 3] == array[0, 1, 2, 3]
         for image in (nib, itk):
             back = from_object(image)

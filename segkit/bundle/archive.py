@@ -53,7 +53,10 @@ def _verify(where: Path, content: bytes, receipt: Mapping[str, Any]) -> None:
     digest = hashlib.sha256(content).hexdigest()
     if digest != receipt["sha256"]:
         raise InputError(
-            where, expected=f"sha256 {receipt['sha256'][:12]}", found=f"sha256 {digest[:12]}", remedy=_REMEDY
+            where,
+            expected=f"sha256 {receipt['sha256'][:12]}",
+            found=f"sha256 {digest[:12]}",
+            remedy=_REMEDY,
         )
 
 
@@ -61,7 +64,9 @@ def _read(place: Path, name: str, limit: int) -> bytes:
     _check_name(place, name)
     free = available_memory()
     if free is not None and limit > free:
-        raise OutOfMemoryError(f"{place / name}: {size_text(limit)} do not fit into the memory there is.")
+        raise OutOfMemoryError(
+            f"{place / name}: {size_text(limit)} do not fit into the memory there is."
+        )
     if place.is_dir():
         return _read_file(place, name, limit)
     if not place.is_file():
@@ -77,7 +82,12 @@ def _read(place: Path, name: str, limit: int) -> bytes:
 def _check_name(place: Path, name: str) -> None:
     posix, windows = PurePosixPath(name), PureWindowsPath(name)
     if posix.is_absolute() or windows.drive or windows.root or ".." in windows.parts:
-        raise InputError(place, expected="file names inside the bundle", found=repr(name), remedy="Do not use it.")
+        raise InputError(
+            place,
+            expected="file names inside the bundle",
+            found=repr(name),
+            remedy="Do not use it.",
+        )
 
 
 def _read_file(place: Path, name: str, limit: int) -> bytes:
@@ -95,12 +105,17 @@ def _read_file(place: Path, name: str, limit: int) -> bytes:
     except FileNotFoundError as error:
         raise _missing(path) from error
     except OSError as error:
-        raise InputError(path, expected="a file to read", found=str(error), remedy=_REMEDY) from error
+        raise InputError(
+            path, expected="a file to read", found=str(error), remedy=_REMEDY
+        ) from error
 
 
 def _no_file(path: Path, found: str) -> InputError:
     return InputError(
-        path, expected="an ordinary file inside the bundle", found=found, remedy="Copy the model with its files."
+        path,
+        expected="an ordinary file inside the bundle",
+        found=found,
+        remedy="Copy the model with its files.",
     )
 
 
@@ -117,9 +132,21 @@ def _read_zipped(place: Path, name: str, limit: int) -> bytes:
                 raise _too_large(place / name, limit, found[0].file_size)
             _check_packing(place, found[0])
             with archive.open(found[0]) as packed:
-                return packed.read(found[0].file_size)  # a size: without it more may be unpacked than was promised
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
-        raise InputError(place, expected="a .segkit file (a zip)", found=str(error), remedy=_REMEDY) from error
+                return packed.read(
+                    found[0].file_size
+                )  # a size: without it more may be unpacked than was promised
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        OSError,
+        EOFError,
+        ValueError,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:
+        raise InputError(
+            place, expected="a .segkit file (a zip)", found=str(error), remedy=_REMEDY
+        ) from error
 
 
 def _check_packing(place: Path, member: zipfile.ZipInfo) -> None:
@@ -146,4 +173,6 @@ def _missing(path: Path) -> InputError:
 
 
 def _too_large(path: Path, limit: int, size: int) -> InputError:
-    return InputError(path, expected=f"at most {size_text(limit)}", found=size_text(size), remedy=_REMEDY)
+    return InputError(
+        path, expected=f"at most {size_text(limit)}", found=size_text(size), remedy=_REMEDY
+    )

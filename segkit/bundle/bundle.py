@@ -56,7 +56,10 @@ class Bundle(ModelCard):
         """
         if fold not in self.folds:
             raise InputError(
-                self.path, expected=f"one of the folds {', '.join(self.folds)}", found=repr(fold), remedy="Name one."
+                self.path,
+                expected=f"one of the folds {', '.join(self.folds)}",
+                found=repr(fold),
+                remedy="Name one.",
             )
         return _tensors(self.path, *self._weights(fold))
 
@@ -113,11 +116,20 @@ def write_bundle(
         contents[CONFIG] = json_bytes(config)
     weights = {}
     for fold, state in states.items():
-        content = safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()})
+        content = safetensors.torch.save(
+            {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+        )
         weights[fold] = f"weights/fold_{fold}-{hashlib.sha256(content).hexdigest()[:8]}.safetensors"
         contents[weights[fold]] = content
-    full = {**_heading(plan), **card, "weights": weights, "files": {n: _receipt(c) for n, c in contents.items()}}
-    _write_all(place, {CARD: (json.dumps(full, indent=2, ensure_ascii=False) + "\n").encode(), **contents})
+    full = {
+        **_heading(plan),
+        **card,
+        "weights": weights,
+        "files": {n: _receipt(c) for n, c in contents.items()},
+    }
+    _write_all(
+        place, {CARD: (json.dumps(full, indent=2, ensure_ascii=False) + "\n").encode(), **contents}
+    )
     _remove_old_weights(place, set(weights.values()))
     return read_bundle(place)
 
@@ -139,11 +151,19 @@ def pack_bundle(folder: str | Path, file: str | Path) -> Path:
     bundle = read_bundle(folder)
     config = None if bundle.config is None else json_bytes(without_folders(bundle.config))
     changed = {} if config is None else {CONFIG: config}
-    files = {**bundle.card["files"], **{name: _receipt(content) for name, content in changed.items()}}
-    with atomic_path(file) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+    files = {
+        **bundle.card["files"],
+        **{name: _receipt(content) for name, content in changed.items()},
+    }
+    with (
+        atomic_path(file) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,
+    ):
         archive.writestr(CARD, json_bytes({**bundle.card, "files": files}))
         for name, receipt in bundle.card["files"].items():
-            archive.writestr(name, changed[name] if name in changed else read_member(bundle.path, name, receipt))
+            archive.writestr(
+                name, changed[name] if name in changed else read_member(bundle.path, name, receipt)
+            )
     return Path(file)
 
 
@@ -177,9 +197,18 @@ def fill_network(plan: Plan, state: dict[str, Tensor], where: str | Path) -> nn.
     with torch.device("meta"):
         network = build_network(plan)
     for problem in _misfits(network.state_dict(), state):
-        raise InputError(where, expected="weights that fit the network of plan.json", found=problem, remedy=REMEDY)
+        raise InputError(
+            where,
+            expected="weights that fit the network of plan.json",
+            found=problem,
+            remedy=REMEDY,
+        )
     network.load_state_dict(
-        {name: value.float() if value.is_floating_point() else value for name, value in state.items()}, assign=True
+        {
+            name: value.float() if value.is_floating_point() else value
+            for name, value in state.items()
+        },
+        assign=True,
     )
     return network.eval().requires_grad_(False)
 
@@ -203,7 +232,9 @@ def _tensors(path: Path, name: str, content: bytes) -> dict[str, Tensor]:
     try:
         return safetensors.torch.load(content)
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
-        raise InputError(path / name, expected="a safetensors file", found=str(error), remedy=REMEDY) from error
+        raise InputError(
+            path / name, expected="a safetensors file", found=str(error), remedy=REMEDY
+        ) from error
 
 
 def _heading(plan: Plan) -> dict[str, Any]:

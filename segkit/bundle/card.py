@@ -48,9 +48,13 @@ class ModelCard:
     @property
     def hash(self) -> str:
         """Twelve hex digits over the plan, all weights and the post-processing: what decides a prediction."""
-        weights = sorted(str(self.card["files"][name]["sha256"]) for name in self.card["weights"].values())
+        weights = sorted(
+            str(self.card["files"][name]["sha256"]) for name in self.card["weights"].values()
+        )
         rules = [f"{name}:{rule}" for name, rule in sorted(self.postprocessing.items())]
-        return hashlib.sha256(" ".join([self.plan.hash(), *weights, *rules]).encode()).hexdigest()[:12]
+        return hashlib.sha256(" ".join([self.plan.hash(), *weights, *rules]).encode()).hexdigest()[
+            :12
+        ]
 
     @property
     def postprocessing(self) -> dict[str, str]:
@@ -60,7 +64,11 @@ class ModelCard:
     @property
     def config(self) -> dict[str, Any] | None:
         """The configuration of the training, where the bundle keeps one."""
-        return read_object(self.path, CONFIG, self.card["files"][CONFIG]) if CONFIG in self.card["files"] else None
+        return (
+            read_object(self.path, CONFIG, self.card["files"][CONFIG])
+            if CONFIG in self.card["files"]
+            else None
+        )
 
 
 def open_card(path: str | Path) -> ModelCard:
@@ -100,7 +108,10 @@ def read_card(place: Path) -> dict[str, Any]:
     card = read_object(place, CARD)
     if card.get("kind") != KIND:
         raise InputError(
-            place / CARD, expected=f"the kind {KIND!r}", found=repr(card.get("kind")), remedy="Is this a model?"
+            place / CARD,
+            expected=f"the kind {KIND!r}",
+            found=repr(card.get("kind")),
+            remedy="Is this a model?",
         )
     version = card.get("format_version")
     if not isinstance(version, int) or not 1 <= version <= FORMAT_VERSION:
@@ -117,7 +128,9 @@ def read_card(place: Path) -> dict[str, Any]:
 def _check_card(card: dict[str, Any], where: Path) -> None:
     files, weights = card.get("files"), card.get("weights")
     named = [PLAN, *weights.values()] if isinstance(weights, dict) and weights else [None]
-    receipts = isinstance(files, dict) and all(isinstance(name, str) and name in files for name in named)
+    receipts = isinstance(files, dict) and all(
+        isinstance(name, str) and name in files for name in named
+    )
     if not (
         receipts
         and all(_is_receipt(receipt) for receipt in card["files"].values())
@@ -132,7 +145,11 @@ def _check_card(card: dict[str, Any], where: Path) -> None:
 
 
 def _is_receipt(value: Any) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("bytes"), int) and isinstance(value.get("sha256"), str)
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("bytes"), int)
+        and isinstance(value.get("sha256"), str)
+    )
 
 
 def _check_postprocessing(rules: Any, plan: Plan, where: Path) -> None:

@@ -18,7 +18,9 @@ SUFFIX = ".segkit"
 _UNNAMED = "no model was named. Give one with -m MODEL, or set $SEGKIT_MODEL; 'segkit train dataset=...' makes one."
 
 
-def resolve_model(name: str | PathLike[str] | None = None, environment: Mapping[str, str] = os.environ) -> Path:
+def resolve_model(
+    name: str | PathLike[str] | None = None, environment: Mapping[str, str] = os.environ
+) -> Path:
     """The path of a model.
 
     Without a name: $SEGKIT_MODEL, else the newest run. A name that is no path is looked for in the folders of
@@ -46,7 +48,9 @@ def resolve_model(name: str | PathLike[str] | None = None, environment: Mapping[
         name,
         expected="a model: a bundle or run folder, a .segkit file, or a name that 'segkit models' lists",
         found="neither such a path nor such a name",
-        remedy=f"Did you mean {' or '.join(near)}?" if near else "Train one with 'segkit train dataset=...'.",
+        remedy=f"Did you mean {' or '.join(near)}?"
+        if near
+        else "Train one with 'segkit train dataset=...'.",
     )
 
 

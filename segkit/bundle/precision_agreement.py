@@ -26,8 +26,14 @@ def check_agreement(card: Mapping[str, Any], plan: Plan, where: Path) -> None:
     if AGREEMENT not in card:
         return
     found = card[AGREEMENT]
-    dice, cases = (found.get("dice"), found.get("cases")) if isinstance(found, dict) else (None, None)
-    known = isinstance(dice, dict) and dice.keys() <= plan.labels.keys() and all(map(_is_dice, dice.values()))
+    dice, cases = (
+        (found.get("dice"), found.get("cases")) if isinstance(found, dict) else (None, None)
+    )
+    known = (
+        isinstance(dice, dict)
+        and dice.keys() <= plan.labels.keys()
+        and all(map(_is_dice, dice.values()))
+    )
     if not known or not isinstance(cases, int):
         raise InputError(
             where,
@@ -59,7 +65,9 @@ def joint_agreement(cards: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     if len(known) < len(cards):
         return {}
     names = {name: None for each in known for name in each["dice"]}
-    dice = {name: min(each["dice"][name] for each in known if name in each["dice"]) for name in names}
+    dice = {
+        name: min(each["dice"][name] for each in known if name in each["dice"]) for name in names
+    }
     return {AGREEMENT: {"dice": dice, "cases": sum(each["cases"] for each in known)}}
 
 

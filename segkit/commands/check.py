@@ -46,9 +46,13 @@ def _dataset(path: str, overrides: Sequence[str]) -> Dataset:
         )
     others = [key for key in given_keys(overrides) if key not in NAMING]
     if others:
-        raise UsageError(f"{others[0]} changes nothing about a dataset; check reads {', '.join(sorted(NAMING))}")
+        raise UsageError(
+            f"{others[0]} changes nothing about a dataset; check reads {', '.join(sorted(NAMING))}"
+        )
     wanted = load([f"dataset={path}", *overrides]).dataset
-    dataset = read_dataset(path, wanted.channels, wanted.labels, regions=wanted.regions, ignore=wanted.ignore)
+    dataset = read_dataset(
+        path, wanted.channels, wanted.labels, regions=wanted.regions, ignore=wanted.ignore
+    )
     return named(dataset, skip_unreadable=True)
 
 
@@ -72,7 +76,9 @@ def _verdict(problems: Sequence[Problem]) -> str:
     if not problems:
         return "No problems found."
     found = Counter(problem.severity for problem in problems)
-    counts = ", ".join(f"{count} {severity}{'s' if count > 1 else ''}" for severity, count in sorted(found.items()))
+    counts = ", ".join(
+        f"{count} {severity}{'s' if count > 1 else ''}" for severity, count in sorted(found.items())
+    )
     return f"{counts}. Errors must be mended before training; the rest is worth a look."
 
 
@@ -82,7 +88,9 @@ def _parser() -> Parser:
         usage="segkit check DATASET [KEY=VALUE ...]",
         description="Read every file of a dataset and say what is wrong. Exit code 3 if it cannot be trained on.",
     )
-    parser.add_argument("dataset", metavar="DATASET", help="a folder or CSV file, as for segkit train")
+    parser.add_argument(
+        "dataset", metavar="DATASET", help="a folder or CSV file, as for segkit train"
+    )
     parser.add_argument(
         "overrides",
         nargs="*",

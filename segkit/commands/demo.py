@@ -62,7 +62,12 @@ def _where(labels: Path, numbers: Path, model: Path) -> str:
         ("report", numbers / "report.html"),
         ("model", model / "bundle"),
     ]
-    return "\n".join(["\nThe demo is done. Here is what came out:", *(f"  {name:<11}{path}" for name, path in rows)])
+    return "\n".join(
+        [
+            "\nThe demo is done. Here is what came out:",
+            *(f"  {name:<11}{path}" for name, path in rows),
+        ]
+    )
 
 
 def _verdict(summary: dict[str, Any]) -> int:
@@ -93,12 +98,27 @@ def _parser() -> Parser:
         description="Write phantom scans, train on them, predict one that training never saw, and evaluate it. "
         f"Exit code 1 if its mean Dice is below {ENOUGH}.",
     )
-    parser.add_argument("out", nargs="?", type=Path, default=Path("runs/demo"), metavar="OUT", help="default runs/demo")
     parser.add_argument(
-        "--data", type=Path, default=Path("data/phantom"), metavar="DIR", help="where the scans go (data/phantom)"
+        "out",
+        nargs="?",
+        type=Path,
+        default=Path("runs/demo"),
+        metavar="OUT",
+        help="default runs/demo",
     )
-    parser.add_argument("--cases", type=int, default=CASES, metavar="N", help=f"scans to train on ({CASES})")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path("data/phantom"),
+        metavar="DIR",
+        help="where the scans go (data/phantom)",
+    )
+    parser.add_argument(
+        "--cases", type=int, default=CASES, metavar="N", help=f"scans to train on ({CASES})"
+    )
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--minutes", type=float, metavar="M", help=f"of training (default {MINUTES:g})")
+    length.add_argument(
+        "--minutes", type=float, metavar="M", help=f"of training (default {MINUTES:g})"
+    )
     length.add_argument("--steps", type=int, metavar="N", help="of training, instead of minutes")
     return parser

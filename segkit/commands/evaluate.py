@@ -59,7 +59,11 @@ def table(evaluation: Evaluation) -> str:
     """Means per label, then what was missing where."""
     cases = len(evaluation.summary["cases"])
     total = evaluation.summary.get("references_in_all", cases)
-    many = f"{cases} case{'s' if cases != 1 else ''}" if total == cases else f"{cases} of {total} cases"
+    many = (
+        f"{cases} case{'s' if cases != 1 else ''}"
+        if total == cases
+        else f"{cases} of {total} cases"
+    )
     parts = [f"{many}; means over the cases:", text_table(*label_rows(evaluation))]
     absences = absence_rows(evaluation)
     if absences:
@@ -94,21 +98,38 @@ def _parser() -> Parser:
         epilog=MEANINGS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("predictions", type=Path, metavar="PREDICTIONS", help="a label map, or a folder of them")
+    parser.add_argument(
+        "predictions", type=Path, metavar="PREDICTIONS", help="a label map, or a folder of them"
+    )
     parser.add_argument("references", type=Path, metavar="REFERENCES", help="what they should be")
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="DIR", help="write metrics.csv, cases.csv, summary.json, report.html"
+        "-o",
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="write metrics.csv, cases.csv, summary.json, report.html",
     )
     parser.add_argument(
-        "--tolerance-mm", type=float, default=1.0, metavar="T", help="of surface Dice (default 1; px for pictures)"
+        "--tolerance-mm",
+        type=float,
+        default=1.0,
+        metavar="T",
+        help="of surface Dice (default 1; px for pictures)",
     )
     parser.add_argument(
-        "--labels", metavar="NAME=VALUE,...", help="names, and only these labels; a region is NAME=VALUE+VALUE..."
+        "--labels",
+        metavar="NAME=VALUE,...",
+        help="names, and only these labels; a region is NAME=VALUE+VALUE...",
     )
     parser.add_argument(
-        "--ignore", type=int, metavar="VALUE", help="leave out voxels that have this value in the reference"
+        "--ignore",
+        type=int,
+        metavar="VALUE",
+        help="leave out voxels that have this value in the reference",
     )
     parser.add_argument(
-        "--allow-missing", action="store_true", help="exit code 0 though references have no prediction (else 5)"
+        "--allow-missing",
+        action="store_true",
+        help="exit code 0 though references have no prediction (else 5)",
     )
     return parser

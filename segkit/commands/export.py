@@ -17,14 +17,19 @@ log = logging.getLogger(__name__)
 def run(arguments: Sequence[str]) -> int:
     """Parse, check, write; returns the exit code."""
     given = _parser().parse_args(arguments)
-    writers: dict[str, Callable[[ModelCard, Path, str | None], None]] = {".segkit": _pack, ".xml": _write_graph}
+    writers: dict[str, Callable[[ModelCard, Path, str | None], None]] = {
+        ".segkit": _pack,
+        ".xml": _write_graph,
+    }
     writer = writers.get(given.out.suffix.lower())
     if writer is None:
         raise UsageError(f"{given.out}: must end with {' or '.join(writers)}")
     cards = [open_card(place) for place in ensemble(resolve_model(given.model))]
     if len(cards) > 1:
         raise UsageError(f"{given.model} holds {len(cards)} models: give the name of one of them")
-    for path in (given.out, given.out.with_suffix(".bin")) if writer is _write_graph else (given.out,):
+    for path in (
+        (given.out, given.out.with_suffix(".bin")) if writer is _write_graph else (given.out,)
+    ):
         if path.exists() and not given.overwrite:
             raise UsageError(f"{path} exists already; --overwrite replaces it")
     writer(cards[0], given.out, given.fold)
@@ -46,11 +51,16 @@ def _write_graph(card: ModelCard, out: Path, fold: str | None) -> None:
 
     folds = card.folds
     if fold is None and len(folds) > 1:
-        raise UsageError(f"{card.path} holds the networks of the folds {', '.join(folds)}: choose one with --fold")
+        raise UsageError(
+            f"{card.path} holds the networks of the folds {', '.join(folds)}: choose one with --fold"
+        )
     if fold is not None and fold not in folds:
         raise UsageError(f"--fold {fold}: {card.path} holds {', '.join(folds)}")
     write_openvino(card.path, folds[0] if fold is None else fold, out)
-    log.info("%s computes the scores of one window; its runtime information holds the plan (segkit, plan)", out)
+    log.info(
+        "%s computes the scores of one window; its runtime information holds the plan (segkit, plan)",
+        out,
+    )
 
 
 def _parser() -> Parser:
@@ -60,7 +70,9 @@ def _parser() -> Parser:
         "takes; .xml, the network of one fold for OpenVINO, its weights in a .bin beside it (needs the extra "
         "[openvino]).",
     )
-    parser.add_argument("model", metavar="MODEL", help="bundle or run folder, .segkit file, or a model's name")
+    parser.add_argument(
+        "model", metavar="MODEL", help="bundle or run folder, .segkit file, or a model's name"
+    )
     parser.add_argument("out", metavar="OUT", type=Path, help="the file to write")
     parser.add_argument("--fold", help="of a model of several folds: which network (.xml only)")
     parser.add_argument("--overwrite", action="store_true", help="replace what exists")

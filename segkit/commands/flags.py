@@ -32,7 +32,11 @@ class Parser(argparse.ArgumentParser):
             return f"Did you mean {' or '.join(near)}?"
         key = flag.lstrip("-").replace("-", "_")
         hint = self.override_hint(key) if self.override_hint and flag.startswith("-") else ""
-        return f"Write overrides as KEY=VALUE. {hint}" if hint else f"'{self.prog} --help' lists what there is."
+        return (
+            f"Write overrides as KEY=VALUE. {hint}"
+            if hint
+            else f"'{self.prog} --help' lists what there is."
+        )
 
 
 def near_flags(flag: str, flags: Sequence[str]) -> list[str]:

@@ -115,7 +115,9 @@ def model_facts(model: ModelCard) -> dict[str, Any]:
     card = model.card
     keys = ("segkit", "dataset", "training", "metrics", "needs", "postprocessing", "bfloat16")
     known: dict[str, Any] = {key: card[key] for key in keys if key in card}
-    facts = {key: value for key, value in plan_facts(model.plan).items() if key not in ("name", "hash")}
+    facts = {
+        key: value for key, value in plan_facts(model.plan).items() if key not in ("name", "hash")
+    }
     return {
         "kind": "model",
         "path": str(model.path),
@@ -137,9 +139,17 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
         "dims": plan.dims,
         "channels": {channel.name: channel.scheme for channel in plan.channels},
         "labels": plan.labels,
-        **({"regions": {name: list(values) for name, values in plan.regions.items()}} if plan.regions else {}),
+        **(
+            {"regions": {name: list(values) for name, values in plan.regions.items()}}
+            if plan.regions
+            else {}
+        ),
         **({} if plan.ignore is None else {"ignore": plan.ignore}),
-        **({"segments": {name: codes.to_json() for name, codes in plan.segments.items()}} if plan.segments else {}),
+        **(
+            {"segments": {name: codes.to_json() for name, codes in plan.segments.items()}}
+            if plan.segments
+            else {}
+        ),
         "spacing": list(plan.spacing),
         "unit": plan.unit,
         "patch": list(plan.patch),
@@ -160,7 +170,10 @@ def _text(facts: Mapping[str, Any]) -> str:
     if facts["kind"] in (CROSS_VALIDATION, SWEEP):
         return study_text(facts)
     shown = {key: value for key, value in facts.items() if key not in ("norms", "study")}
-    lines = [f"{key:<12} {_words(value, ' x ' if key in SIZES else ', ')}" for key, value in shown.items()]
+    lines = [
+        f"{key:<12} {_words(value, ' x ' if key in SIZES else ', ')}"
+        for key, value in shown.items()
+    ]
     if "norms" in facts:
         rows = [list(row.values()) for row in facts["norms"]]
         lines += ["", text_table(NORM_COLUMNS, rows)]

@@ -54,7 +54,10 @@ def _cross_validation(folder: Path) -> dict[str, Any]:
     if not (folder / RESULT).is_file():
         return facts
     result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-    dice = {name: _spread(values) for name, values in [*result["labels"].items(), ("mean", result["mean"])]}
+    dice = {
+        name: _spread(values)
+        for name, values in [*result["labels"].items(), ("mean", result["mean"])]
+    }
     return {**facts, "cases": result["cases"], "dice": dice}
 
 
@@ -70,7 +73,13 @@ def _sweep(folder: Path) -> dict[str, Any]:
     with (folder / TABLE).open(encoding="utf-8", newline="") as file:
         runs = [dict(row) for row in csv.DictReader(file)]
     done = sum(run["status"] == "done" for run in runs)
-    return {"kind": SWEEP, "path": str(folder), "done": done, "failed": len(runs) - done, "runs": runs}
+    return {
+        "kind": SWEEP,
+        "path": str(folder),
+        "done": done,
+        "failed": len(runs) - done,
+        "runs": runs,
+    }
 
 
 def _state(run: Path) -> str:
@@ -84,18 +93,26 @@ def study_text(facts: Mapping[str, Any]) -> str:
     head = f"{facts['kind'].replace('_', '-')} in {facts['path']}"
     if facts["kind"] == SWEEP:
         return f"{head}: {facts['done']} trainings done, {facts['failed']} failed\n{_sweep_table(facts)}"
-    folds = text_table(["fold", "state", "cases held out"], [list(fold.values()) for fold in facts["folds"]])
+    folds = text_table(
+        ["fold", "state", "cases held out"], [list(fold.values()) for fold in facts["folds"]]
+    )
     lines = [f"{head}: {facts['state']}", folds]
     if "dice" in facts:
         rows = [[name, *values.values()] for name, values in facts["dice"].items()]
         table = text_table(["label", "mean", "sd over folds", "sd over cases"], rows)
-        lines += ["", f"Dice of {facts['cases']} cases, each predicted by the model that did not see it:", table]
+        lines += [
+            "",
+            f"Dice of {facts['cases']} cases, each predicted by the model that did not see it:",
+            table,
+        ]
     return "\n".join(lines)
 
 
 def _sweep_table(facts: Mapping[str, Any]) -> str:
     header = [name for name in (facts["runs"] or [{}])[0] if name not in LEFT_OUT]
-    return text_table(header, [[_cell(name, run[name]) for name in header] for run in facts["runs"]])
+    return text_table(
+        header, [[_cell(name, run[name]) for name in header] for run in facts["runs"]]
+    )
 
 
 def _cell(name: str, value: str) -> Cell:

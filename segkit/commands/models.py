@@ -37,7 +37,9 @@ def run(arguments: Sequence[str]) -> int:
         print(f"no models; 'segkit train' makes one. {PATHS}")
         return 0
     print(text_table(["name", "created", "hash", "labels"], rows))
-    print(f"Predict with one of these names: segkit predict SCAN -m {shlex.quote(str(rows[0][0]))}\n{PATHS}")
+    print(
+        f"Predict with one of these names: segkit predict SCAN -m {shlex.quote(str(rows[0][0]))}\n{PATHS}"
+    )
     return 0
 
 

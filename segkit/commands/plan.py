@@ -24,14 +24,20 @@ def run(arguments: Sequence[str]) -> int:
     words = training_words(given)
     config = load(words)
     if config.plan.file:
-        raise UsageError(f"plan={config.plan.file} is for 'segkit train'; here -o PLAN says where the new plan goes")
+        raise UsageError(
+            f"plan={config.plan.file} is for 'segkit train'; here -o PLAN says where the new plan goes"
+        )
     dataset = open_dataset(config)
     with CaseCounter("measuring") as counter:
-        decided, fingerprint = measured_plan(config, dataset, progress=counter.show, given=given_keys(words))
+        decided, fingerprint = measured_plan(
+            config, dataset, progress=counter.show, given=given_keys(words)
+        )
     print(printable(plan_table(decided, fingerprint), lines=True))
     write_text(given.output, plan_text(decided))
     print(f"\nThe plan is in {given.output}. Edit it if you want, and train with")
-    rest = [word for word in words if not all(key.startswith(PLANNED) for key in given_keys([word]))]
+    rest = [
+        word for word in words if not all(key.startswith(PLANNED) for key in given_keys([word]))
+    ]
     print(f"  segkit train {shlex.join([*rest, f'plan={given.output}'])}")
     return 0
 
@@ -44,5 +50,7 @@ def _parser() -> Parser:
         epilog="Overrides are those of 'segkit train', such as network.dims=2 plan.memory=4GB plan.spacing=[1,1,2].",
     )
     add_words(parser)
-    parser.add_argument("-o", "--output", metavar="PLAN", default="plan.json", help="where to write it (plan.json)")
+    parser.add_argument(
+        "-o", "--output", metavar="PLAN", default="plan.json", help="where to write it (plan.json)"
+    )
     return parser

@@ -19,7 +19,14 @@ from segkit.inference.files.inputs import find_scans, is_many, scan_of_channels
 from segkit.inference.files.outputs import Extra, Job, check_jobs, plan_jobs
 from segkit.inference.files.scan import Scan
 from segkit.inference.files.statistics_table import check_stats, is_stats, write_stats
-from segkit.inference.predict_files import Outcome, predict_job, predict_jobs, read_outcomes, skipped, write_outcomes
+from segkit.inference.predict_files import (
+    Outcome,
+    predict_job,
+    predict_jobs,
+    read_outcomes,
+    skipped,
+    write_outcomes,
+)
 from segkit.plans.plan import Plan
 from segkit.progress import ScanProgress
 from segkit.units import parse_size
@@ -46,7 +53,9 @@ def run(arguments: Sequence[str]) -> int:
     # Torch is imported here: --help and words that make no sense are answered without.
     bundles = inference.read_models(resolve_model(given.model))
     for bundle in bundles:
-        log.info("model %s of %s, hash %s (%s)", bundle.name, bundle.created, bundle.hash, bundle.path)
+        log.info(
+            "model %s of %s, hash %s (%s)", bundle.name, bundle.created, bundle.hash, bundle.path
+        )
     plan = inference.check_ensemble(bundles)
     coarse = _coarse(given)
     finish = _finish(given, plan)
@@ -74,7 +83,9 @@ def _leave(job: Job) -> None:
     print(printable(str(job.output)))
     if job.missing:
         names = " and ".join(path.name for path in job.missing)
-        log.warning("%s is left as it is, without %s; --overwrite predicts it anew", job.output, names)
+        log.warning(
+            "%s is left as it is, without %s; --overwrite predicts it anew", job.output, names
+        )
 
 
 def _jobs(given: argparse.Namespace, bundles: Sequence[Bundle], many: bool) -> list[Job]:
@@ -136,11 +147,19 @@ def _coarse(given: argparse.Namespace) -> list[Bundle]:
         raise UsageError("--locate: the name of the coarse model is empty")
     bundles = inference.read_models(resolve_model(given.locate))
     for bundle in bundles:
-        log.info("coarse model %s of %s, hash %s (%s)", bundle.name, bundle.created, bundle.hash, bundle.path)
+        log.info(
+            "coarse model %s of %s, hash %s (%s)",
+            bundle.name,
+            bundle.created,
+            bundle.hash,
+            bundle.path,
+        )
     return bundles
 
 
-def _predictor(given: argparse.Namespace, bundles: Sequence[Bundle], coarse: Sequence[Bundle]) -> Predictor:
+def _predictor(
+    given: argparse.Namespace, bundles: Sequence[Bundle], coarse: Sequence[Bundle]
+) -> Predictor:
     return inference.Predictor(
         bundles,
         device=given.device,
@@ -161,7 +180,9 @@ def _scans(given: argparse.Namespace, channels: ModelChannels) -> list[Scan]:
         raise UsageError("give either scans or --channel NAME=FILE, not both")
     if given.channel:
         if given.series:
-            raise UsageError("--series chooses among the series of one place; with --channel, give the folder of each")
+            raise UsageError(
+                "--series chooses among the series of one place; with --channel, give the folder of each"
+            )
         return [scan_of_channels(given.channel, channels)]
     if not given.input:
         raise UsageError("no scan was given; 'segkit predict --help' shows how")
@@ -169,12 +190,18 @@ def _scans(given: argparse.Namespace, channels: ModelChannels) -> list[Scan]:
 
 
 def _finish(given: argparse.Namespace, plan: Plan) -> Finish:
-    names = list(plan.labels) if given.roi is None else [name.strip() for name in given.roi.split(",")]
+    names = (
+        list(plan.labels) if given.roi is None else [name.strip() for name in given.roi.split(",")]
+    )
     unknown = [repr(name) for name in names if name not in plan.labels]
     if unknown:
-        raise UsageError(f"--roi {', '.join(unknown)}: the model's labels are {', '.join(plan.labels)}")
+        raise UsageError(
+            f"--roi {', '.join(unknown)}: the model's labels are {', '.join(plan.labels)}"
+        )
     if given.probability_type and not given.probabilities:
-        raise UsageError(f"--probability-type {given.probability_type} changes nothing without --probabilities")
+        raise UsageError(
+            f"--probability-type {given.probability_type} changes nothing without --probabilities"
+        )
     return Finish(
         {name: plan.labels[name] for name in names},
         given.remove_small_blobs,

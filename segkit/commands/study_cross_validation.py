@@ -91,5 +91,7 @@ def _parser() -> Parser:
     )
     parser.add_argument("-h", "--help", action=_Help, nargs=0, help="this text")
     add_words(parser)
-    parser.add_argument("--show", action="store_true", help="print the composed configuration and end")
+    parser.add_argument(
+        "--show", action="store_true", help="print the composed configuration and end"
+    )
     return parser

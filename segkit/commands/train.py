@@ -68,12 +68,16 @@ def run(arguments: Sequence[str]) -> int:
         print(to_yaml(config), end="")
         return 0
     if given.resume and not (config.dataset.path or config.run_dir):
-        raise UsageError("which run? Give run_dir=PATH, the folder of the run, or the words that it was started with.")
+        raise UsageError(
+            "which run? Give run_dir=PATH, the folder of the run, or the words that it was started with."
+        )
     if config.compute.name == "slurm" and not in_job():
         return train_multirun.run(words)
     with CaseCounter("measuring") as counter:
         # The public name is imported here, with torch and Lightning: --help and --show answer without them.
-        run_dir = segkit.train(*words, resume=given.resume, progress=counter.show, started=segkit.progress.started())
+        run_dir = segkit.train(
+            *words, resume=given.resume, progress=counter.show, started=segkit.progress.started()
+        )
     print(_where(run_dir), end="")
     return 0
 
@@ -89,7 +93,9 @@ def _where(run_dir: Path) -> str:
     ]
     lines = [f"  {name:<8} {path}\n" for name, path in rows if path.exists()]
     model = shlex.quote(str(run_dir))
-    return "".join(["Training is done:\n", *lines, f"Predict with: segkit predict SCAN -m {model}\n"])
+    return "".join(
+        ["Training is done:\n", *lines, f"Predict with: segkit predict SCAN -m {model}\n"]
+    )
 
 
 class _Help(argparse.Action):
@@ -127,9 +133,14 @@ def _parser() -> Parser:
     )
     parser.add_argument("-h", "--help", action=_Help, nargs=0, help="this text")
     add_words(parser)
-    parser.add_argument("--show", action="store_true", help="print the composed configuration and end")
+    parser.add_argument(
+        "--show", action="store_true", help="print the composed configuration and end"
+    )
     parser.add_argument("--resume", action="store_true", help="go on with an unfinished run")
     parser.add_argument(
-        "-m", "--multirun", action="store_true", help="train every combination of values as in seed=0,1"
+        "-m",
+        "--multirun",
+        action="store_true",
+        help="train every combination of values as in seed=0,1",
     )
     return parser

@@ -14,20 +14,32 @@ from segkit.commands.flags import Parser
 from segkit.config.compose import known_keys, near_keys
 from segkit.config.no_effect import check_none_twice, replaced
 from segkit.config.override_file import file_words
-from segkit.config.overrides import CONFIG, GROUPS, PATHS, PRESET, check_braces, given_keys, given_values
+from segkit.config.overrides import (
+    CONFIG,
+    GROUPS,
+    PATHS,
+    PRESET,
+    check_braces,
+    given_keys,
+    given_values,
+)
 from segkit.errors import UsageError
 
 log = logging.getLogger(__name__)
 
 DATASET = "dataset"
 DATASET_HELP = "a folder or CSV file with labelled scans; dataset=PATH says the same"
-CONFIG_HELP = "a YAML file with overrides, or the config.yaml of a run; the command line wins over it"
+CONFIG_HELP = (
+    "a YAML file with overrides, or the config.yaml of a run; the command line wins over it"
+)
 
 
 def add_words(parser: Parser) -> None:
     """Let ``parser`` take DATASET, KEY=VALUE words and --config; `training_words` makes overrides of them."""
     parser.override_hint = near_keys
-    parser.add_argument("words", nargs="*", metavar="DATASET | KEY=VALUE", help=f"{DATASET_HELP}; and overrides")
+    parser.add_argument(
+        "words", nargs="*", metavar="DATASET | KEY=VALUE", help=f"{DATASET_HELP}; and overrides"
+    )
     parser.add_argument("--config", metavar="YAML", help=CONFIG_HELP)
 
 

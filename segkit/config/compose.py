@@ -120,7 +120,9 @@ def _run_config(overrides: Sequence[str]) -> tuple[str, TrainConfig] | None:
     if CONFIG not in words:
         return None
     if PRESET in words:
-        raise UsageError(f"{PRESET} changes nothing with config={words[CONFIG]}, which has every key: leave one out")
+        raise UsageError(
+            f"{PRESET} changes nothing with config={words[CONFIG]}, which has every key: leave one out"
+        )
     return words[CONFIG], read_config(words[CONFIG])
 
 
@@ -132,7 +134,11 @@ def _start_as(config: TrainConfig, run: TrainConfig, file: str, overrides: Seque
             put(config, key, get(run, key))
     plan = Path(file).parent / "plan.json"
     planned = [key for key in known_keys() if key.startswith(DECIDES) and key != "plan.file"]
-    if plan.is_file() and "plan.file" not in given and all(get(config, key) == get(run, key) for key in planned):
+    if (
+        plan.is_file()
+        and "plan.file" not in given
+        and all(get(config, key) == get(run, key) for key in planned)
+    ):
         config.plan.file = str(plan)
 
 
@@ -144,18 +150,26 @@ def to_yaml(config: TrainConfig) -> str:
 def _compose(words: list[str]) -> TrainConfig:
     ConfigStore.instance().store(name="schema", node=TrainConfig)
     try:
-        with initialize_config_dir(str(configs_folder().resolve()), version_base="1.3", job_name="segkit"):
+        with initialize_config_dir(
+            str(configs_folder().resolve()), version_base="1.3", job_name="segkit"
+        ):
             return cast(TrainConfig, OmegaConf.to_object(compose("train", overrides=words)))
     except (HydraException, OmegaConfBaseException) as error:
-        reasons = [str(reason).splitlines()[0] for reason in (error, error.__cause__) if str(reason or "")]
-        raise UsageError(f"{': '.join(reasons)}. 'segkit train --help' lists the overrides.") from error
+        reasons = [
+            str(reason).splitlines()[0] for reason in (error, error.__cause__) if str(reason or "")
+        ]
+        raise UsageError(
+            f"{': '.join(reasons)}. 'segkit train --help' lists the overrides."
+        ) from error
 
 
 def _checked_word(word: str) -> str:
     """The override as Hydra shall see it, its key and value known to be good."""
     override = parse_override(word)
     if override.is_sweep_override():
-        raise UsageError(f"{word!r} names several values: write a list as [a,b], and for a run of each give --multirun")
+        raise UsageError(
+            f"{word!r} names several values: write a list as [a,b], and for a run of each give --multirun"
+        )
     key = override.key_or_group
     if key == PRESET:
         return f"{key}={known_choice(key, str(override.value()))}"

@@ -17,7 +17,10 @@ PLANNED = ("network.", "plan.", "trainer.batch_size", "augment.mirror")
 """Starts of the keys that the planner reads."""
 
 NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "network.widths": ("network.name", ("unet", "residual_unet", "monai_dynunet", "monai_segresnet")),
+    "network.widths": (
+        "network.name",
+        ("unet", "residual_unet", "monai_dynunet", "monai_segresnet"),
+    ),
     "trainer.lowest_head": ("network.name", ("unet", "residual_unet", "monai_dynunet")),
     "trainer.save_memory": ("network.name", ("unet", "residual_unet")),
     "network.convs": ("network.name", ("unet",)),
@@ -46,7 +49,9 @@ RIVALS: tuple[tuple[str, ...], ...] = (
 
 def replaced(key: str, given: Mapping[str, str]) -> bool:
     """Whether ``key`` of a file gives way to what the command line has ``given`` (value by full key)."""
-    if key in given or any(key in group and any(other in given for other in group) for group in RIVALS):
+    if key in given or any(
+        key in group and any(other in given for other in group) for group in RIVALS
+    ):
         return True
     if "plan.file" in given and key.startswith(PLANNED):
         return True
@@ -64,7 +69,9 @@ def check_none_twice(overrides: Sequence[str]) -> None:
     keys = [key for word in overrides for key in given_keys([word])]
     for key in keys:
         if keys.count(key) > 1:
-            raise UsageError(f"{key} is given twice: give it one value{_sweep_hint(key, overrides)}")
+            raise UsageError(
+                f"{key} is given twice: give it one value{_sweep_hint(key, overrides)}"
+            )
 
 
 def _sweep_hint(key: str, overrides: Sequence[str]) -> str:
@@ -90,15 +97,25 @@ def check_none_idle(config: Any, given: set[str]) -> None:
     if config.network.features and "network.widths" in given:
         raise UsageError("network.widths changes nothing with network.features: give one of them")
     if config.weights and "network.widths" in given:
-        raise UsageError("network.widths changes nothing with weights: the channels are the model's")
+        raise UsageError(
+            "network.widths changes nothing with weights: the channels are the model's"
+        )
     if not config.network.deep_supervision and "trainer.lowest_head" in given:
-        raise UsageError("trainer.lowest_head changes nothing with network.deep_supervision=false: there is one head")
+        raise UsageError(
+            "trainer.lowest_head changes nothing with network.deep_supervision=false: there is one head"
+        )
     if config.network.dims == 2 and "augment.dummy_2d" in given:
-        raise UsageError("augment.dummy_2d changes nothing with network.dims=2: slices are changed in-plane anyway")
+        raise UsageError(
+            "augment.dummy_2d changes nothing with network.dims=2: slices are changed in-plane anyway"
+        )
     if config.weights and "plan.memory" in given:
-        raise UsageError("plan.memory changes nothing with weights: the patch is the model's. Give plan.patch instead")
+        raise UsageError(
+            "plan.memory changes nothing with weights: the patch is the model's. Give plan.patch instead"
+        )
     if config.fold == "all" and "folds" in given:
-        raise UsageError("folds changes nothing with fold=all, which trains on every case: give one of them")
+        raise UsageError(
+            "folds changes nothing with fold=all, which trains on every case: give one of them"
+        )
     for key, (other, _) in NEEDS.items():
         if key in given:
             _check_needed(key, get(config, other))
@@ -119,7 +136,9 @@ def _check_needed(key: str, found: Any) -> None:
     other, values = NEEDS[key]
     if found not in values and not _foreign(other, found):
         name = other.removesuffix(".name")
-        raise UsageError(f"{key} changes nothing with {name}={found}, only with {' or '.join(values)}")
+        raise UsageError(
+            f"{key} changes nothing with {name}={found}, only with {' or '.join(values)}"
+        )
 
 
 def _foreign(key: str, value: str) -> bool:

@@ -43,7 +43,9 @@ def file_words(path: str | Path) -> list[str] | None:
     keys = [word.partition("=")[0] for word in words]
     for key in keys:
         if key == CONFIG:
-            raise UsageError(f"{path}: {CONFIG} cannot stand in a file; give --config with one file that has it all")
+            raise UsageError(
+                f"{path}: {CONFIG} cannot stand in a file; give --config with one file that has it all"
+            )
         if keys.count(key) > 1:
             raise UsageError(f"{path}: {key} is given twice: give it one value")
     try:
@@ -66,9 +68,13 @@ def _root(path: str | Path) -> yaml.MappingNode | None:
         if root is not None and not isinstance(root, yaml.MappingNode):
             raise ValueError("something else than keys with values")
     except FileNotFoundError as error:
-        raise InputError(path, expected=_EXPECTED, found="no such file", remedy="Check the path.") from error
+        raise InputError(
+            path, expected=_EXPECTED, found="no such file", remedy="Check the path."
+        ) from error
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
-        found = str(error).replace("\n", " ") if isinstance(error, yaml.MarkedYAMLError) else f"{error}"
+        found = (
+            str(error).replace("\n", " ") if isinstance(error, yaml.MarkedYAMLError) else f"{error}"
+        )
         raise InputError(
             path,
             expected=_EXPECTED,
@@ -88,16 +94,22 @@ def _check_events(text: str) -> None:
     for event in yaml.parse(text):
         if isinstance(event, yaml.AliasEvent):
             raise ValueError("an alias (*name)")
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(
+            event, yaml.CollectionEndEvent
+        )
         if depth > DEEPEST:
             raise ValueError("brackets nested beyond measure")
 
 
-def _leaves(path: str | Path, node: yaml.MappingNode | None, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _leaves(
+    path: str | Path, node: yaml.MappingNode | None, prefix: str = ""
+) -> Iterator[tuple[str, Any]]:
     """Every dotted key with the node of its value; names of labels are one value."""
     for name, value in node.value if node is not None else ():
         if not isinstance(name, yaml.ScalarNode):
-            raise UsageError(f"{path}: a key must be a word, as in 'seed: 1' (line {name.start_mark.line + 1})")
+            raise UsageError(
+                f"{path}: a key must be a word, as in 'seed: 1' (line {name.start_mark.line + 1})"
+            )
         key = prefix + str(name.value)
         if isinstance(value, yaml.MappingNode) and key not in NAMES:
             yield from _leaves(path, value, f"{key}.")
@@ -134,14 +146,18 @@ def _flow(node: Any) -> str:
     """A node on one line, as names of channels and labels are typed."""
     if _is_null(node):
         return "null"
-    text: str = yaml.serialize(_as_flow(node), Dumper=yaml.SafeDumper, allow_unicode=True, width=10**9)
+    text: str = yaml.serialize(
+        _as_flow(node), Dumper=yaml.SafeDumper, allow_unicode=True, width=10**9
+    )
     return text.removesuffix("...\n").strip()
 
 
 def _as_flow(node: Any) -> Any:
     if isinstance(node, yaml.CollectionNode):
         node.flow_style = True
-        parts = [part for pair in node.value for part in (pair if isinstance(pair, tuple) else (pair,))]
+        parts = [
+            part for pair in node.value for part in (pair if isinstance(pair, tuple) else (pair,))
+        ]
         for part in parts:
             _as_flow(part)
     return node

@@ -45,7 +45,9 @@ def given_keys(overrides: Sequence[str]) -> set[str]:
     ['dataset.path', 'network.name', 'seed']
     """
     keys = [word.partition("=")[0] for word in overrides]
-    return {PATHS.get(key, f"{key}.name" if key in GROUPS else key) for key in keys if key != CONFIG}
+    return {
+        PATHS.get(key, f"{key}.name" if key in GROUPS else key) for key in keys if key != CONFIG
+    }
 
 
 def given_values(overrides: Sequence[str]) -> dict[str, str]:
@@ -62,9 +64,13 @@ def check_braces(overrides: Sequence[str]) -> None:
     for key in NAMES:
         words = [word for word in overrides if word.partition("=")[0] == key]
         if len(words) > 1:
-            raise UsageError(_quoted(f"the shell has expanded the braces of {key}", key, _unexpanded(key, words)))
+            raise UsageError(
+                _quoted(f"the shell has expanded the braces of {key}", key, _unexpanded(key, words))
+            )
         for whole in _closed_later(words, overrides):
-            raise UsageError(_quoted(f"the shell has split {key} at a space", key, whole.partition("=")[2]))
+            raise UsageError(
+                _quoted(f"the shell has split {key} at a space", key, whole.partition("=")[2])
+            )
 
 
 def _closed_later(words: Sequence[str], overrides: Sequence[str]) -> Iterator[str]:
@@ -95,9 +101,14 @@ def _unexpanded(key: str, words: Sequence[str]) -> str:
         return f"[{','.join(values)}]"
     parts: dict[str, list[str]] = {}
     for value in values:
-        name, _, number = value.strip("{}").rpartition(":") if "[" not in value else value.partition(":")
+        name, _, number = (
+            value.strip("{}").rpartition(":") if "[" not in value else value.partition(":")
+        )
         parts.setdefault(name, []).append(number)
-    many = {name: numbers[0] if len(numbers) == 1 else f"[{','.join(numbers)}]" for name, numbers in parts.items()}
+    many = {
+        name: numbers[0] if len(numbers) == 1 else f"[{','.join(numbers)}]"
+        for name, numbers in parts.items()
+    }
     return "{" + ",".join(f"{name}:{number}" for name, number in many.items()) + "}"
 
 
@@ -127,13 +138,19 @@ def names_value(key: str, text: str) -> Any:
         return None
     try:
         node = yaml.compose(text, Loader=yaml.BaseLoader)
-        return {"dataset.channels": _channels, "dataset.labels": _labels, "dataset.regions": _regions}[key](node)
+        return {
+            "dataset.channels": _channels,
+            "dataset.labels": _labels,
+            "dataset.regions": _regions,
+        }[key](node)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UsageError(f"{key} must be {CHECKS[key][1]}, not {_short(text)}") from error
 
 
 def _channels(node: Any) -> list[str]:
-    return [_scalar(part) for part in (node.value if isinstance(node, yaml.SequenceNode) else [node])]
+    return [
+        _scalar(part) for part in (node.value if isinstance(node, yaml.SequenceNode) else [node])
+    ]
 
 
 def _labels(node: Any) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""What each setting may be: a table from dotted key to a check and its words, and the settings that exclude each other."""
+"""Rules of the settings: a table from dotted key to a check, and settings that exclude each other."""
 
 from __future__ import annotations
 
@@ -27,7 +27,11 @@ def _among(*choices: Any) -> tuple[Check, str]:
 
 
 def _whole(least: int, word: str | None = None, *, most: float = math.inf) -> tuple[Check, str]:
-    text = f"a whole number of at least {least}" if math.isinf(most) else f"a whole number from {least} to {most}"
+    text = (
+        f"a whole number of at least {least}"
+        if math.isinf(most)
+        else f"a whole number from {least} to {most}"
+    )
     return (
         lambda value: value == word if isinstance(value, str) else is_whole(value, least, most),
         f"{text}, or {word}" if word else text,
@@ -35,7 +39,10 @@ def _whole(least: int, word: str | None = None, *, most: float = math.inf) -> tu
 
 
 def _between(low: float, high: float) -> tuple[Check, str]:
-    return lambda value: is_number(value) and low <= value <= high, f"a number from {low:g} to {high:g}"
+    return (
+        lambda value: is_number(value) and low <= value <= high,
+        f"a number from {low:g} to {high:g}",
+    )
 
 
 def _above(low: float) -> tuple[Check, str]:
@@ -45,7 +52,11 @@ def _above(low: float) -> tuple[Check, str]:
 def _list_of(kind: Check, words: str, count: int | None = None) -> tuple[Check, str]:
     many = "one or more" if count is None else str(count)
     return (
-        lambda value: isinstance(value, list) and len(value) == (count or max(1, len(value))) and all(map(kind, value)),
+        lambda value: (
+            isinstance(value, list)
+            and len(value) == (count or max(1, len(value)))
+            and all(map(kind, value))
+        ),
         f"a list of {many} {words}",
     )
 
@@ -53,7 +64,10 @@ def _list_of(kind: Check, words: str, count: int | None = None) -> tuple[Check, 
 def _range(low: float) -> tuple[Check, str]:
     def check(value: Any) -> bool:
         return (
-            isinstance(value, list) and len(value) == 2 and all(map(is_number, value)) and low <= value[0] <= value[1]
+            isinstance(value, list)
+            and len(value) == 2
+            and all(map(is_number, value))
+            and low <= value[0] <= value[1]
         )
 
     return check, f"a list [from,to] of two numbers of at least {low:g}, the smaller first"
@@ -72,7 +86,9 @@ def _is_size_in_bytes(value: Any) -> bool:
 
 def _is_mirror(value: Any) -> bool:
     if isinstance(value, list):
-        return all(is_whole(axis) and 0 <= axis <= 2 for axis in value) and len(set(value)) == len(value)
+        return all(is_whole(axis) and 0 <= axis <= 2 for axis in value) and len(set(value)) == len(
+            value
+        )
     return value in ("auto", "none", "all")
 
 
@@ -81,7 +97,9 @@ def _is_zoom(value: Any) -> bool:
 
 
 def _are_names(value: Any) -> bool:
-    if not isinstance(value, list) or not all(isinstance(name, str) and name.strip() for name in value):
+    if not isinstance(value, list) or not all(
+        isinstance(name, str) and name.strip() for name in value
+    ):
         return False
     return bool(value) and len(set(value)) == len(value)
 
@@ -94,7 +112,9 @@ def _are_labels(value: Any) -> bool:
 
 def _loss() -> tuple[Check, str]:
     def check(value: Any) -> bool:
-        return isinstance(value, str) and (value in OWN_LOSSES or value in offered(LOSSES, OWN_LOSSES))
+        return isinstance(value, str) and (
+            value in OWN_LOSSES or value in offered(LOSSES, OWN_LOSSES)
+        )
 
     return check, f"{', '.join(OWN_LOSSES)} or one that an installed package offers"
 
@@ -103,7 +123,11 @@ def _are_regions(value: Any) -> bool:
     if not isinstance(value, dict) or not value:
         return False
     for values in value.values():
-        if not isinstance(values, list) or not values or not all(is_whole(number) and number for number in values):
+        if (
+            not isinstance(values, list)
+            or not values
+            or not all(is_whole(number) and number for number in values)
+        ):
             return False
     try:
         return bool(own_values(value))
@@ -112,11 +136,16 @@ def _are_regions(value: Any) -> bool:
 
 
 _PROBABILITY = _between(0, 1)
-_EDGES = _list_of(lambda edge: is_whole(edge) and edge >= 1, "whole numbers of at least 1 (X, Y, Z)", 3)
+_EDGES = _list_of(
+    lambda edge: is_whole(edge) and edge >= 1, "whole numbers of at least 1 (X, Y, Z)", 3
+)
 
 CHECKS: dict[str, tuple[Check, str]] = {
     "dataset.channels": (_are_names, "a list of different names such as [FLAIR,T1]"),
-    "dataset.labels": (_are_labels, "names with different whole numbers other than 0 such as {spleen:1,liver:5}"),
+    "dataset.labels": (
+        _are_labels,
+        "names with different whole numbers other than 0 such as {spleen:1,liver:5}",
+    ),
     "dataset.regions": (
         _are_regions,
         "regions with whole numbers other than 0, each with one that no later region has, such as"
@@ -124,14 +153,18 @@ CHECKS: dict[str, tuple[Check, str]] = {
     ),
     "dataset.ignore": (lambda value: is_whole(value) and value != 0, "a whole number other than 0"),
     "network.dims": _among(2, 3),
-    "network.features": _list_of(lambda width: is_whole(width) and width >= 1, "whole numbers of at least 1"),
+    "network.features": _list_of(
+        lambda width: is_whole(width) and width >= 1, "whole numbers of at least 1"
+    ),
     "network.widths": _among("default", "nnunet"),
     "network.convs": _whole(1),
     "network.activation": _among("leaky_relu", "relu", "silu", "gelu"),
     "network.norm": _among("group", "instance", "layer", "batch", "none"),
     "network.channels_per_group": _whole(1, "auto"),
     "network.num_groups": _whole(1),
-    "plan.spacing": _list_of(lambda edge: is_number(edge) and edge > 0, "numbers above 0 (X, Y, Z in mm)", 3),
+    "plan.spacing": _list_of(
+        lambda edge: is_number(edge) and edge > 0, "numbers above 0 (X, Y, Z in mm)", 3
+    ),
     "plan.patch": _EDGES,
     "plan.memory": (_is_size, "a size such as 8GB, of at least 1MiB, or auto"),
     "trainer.max_steps": _whole(1),
@@ -147,7 +180,10 @@ CHECKS: dict[str, tuple[Check, str]] = {
     "trainer.warmup": _between(0, 0.9),
     "trainer.decay_power": _between(0, 10),
     "trainer.gradient_clip": _above(0),
-    "trainer.ema": (lambda value: is_number(value) and 0 <= value < 1, "a number from 0 up to, not including, 1"),
+    "trainer.ema": (
+        lambda value: is_number(value) and 0 <= value < 1,
+        "a number from 0 up to, not including, 1",
+    ),
     "trainer.foreground": _PROBABILITY,
     "trainer.loss": _loss(),
     "trainer.workers": _whole(0, "auto", most=256),
@@ -156,7 +192,10 @@ CHECKS: dict[str, tuple[Check, str]] = {
     "trainer.checkpoint_minutes": _above(0),
     "trainer.checkpoint_steps": _whole(1),
     "augment.dummy_2d": _among("auto", "none", 0, 1, 2),
-    "augment.mirror": (_is_mirror, "auto, none, all or a list of different axes out of 0, 1 and 2 such as [0,2]"),
+    "augment.mirror": (
+        _is_mirror,
+        "auto, none, all or a list of different axes out of 0, 1 and 2 such as [0,2]",
+    ),
     "augment.until": _PROBABILITY,
     "augment.rotate": _PROBABILITY,
     "augment.rotate_degrees": _between(0, 180),
@@ -173,14 +212,20 @@ CHECKS: dict[str, tuple[Check, str]] = {
     "augment.contrast_range": _range(0),
     "augment.lowres": _PROBABILITY,
     "augment.lowres_per_channel": _PROBABILITY,
-    "augment.lowres_zoom": (_is_zoom, "a list [from,to] of two numbers from 0.01 to 1, the smaller first"),
+    "augment.lowres_zoom": (
+        _is_zoom,
+        "a list [from,to] of two numbers from 0.01 to 1, the smaller first",
+    ),
     "augment.gamma": _PROBABILITY,
     "augment.gamma_range": _range(0.01),
     "augment.gamma_inverted": _PROBABILITY,
     "compute.devices": _whole(1, "auto", most=1024),
     "compute.nodes": _whole(1, most=4096),
     "augment.channel_dropout": _PROBABILITY,
-    "compute.partition": (lambda name: isinstance(name, str) and name.strip() != "", "the name of a SLURM partition"),
+    "compute.partition": (
+        lambda name: isinstance(name, str) and name.strip() != "",
+        "the name of a SLURM partition",
+    ),
     "compute.timeout": _whole(1),
     "compute.gpus": _among(0, 1),
     "compute.cpus": _whole(1, most=1024),
@@ -204,8 +249,12 @@ def check(config: TrainConfig) -> None:
     network, trainer = config.network, config.trainer
     if network.num_groups is not None and network.channels_per_group != "auto":
         raise UsageError("give network.channels_per_group or network.num_groups, not both")
-    if network.norm != "group" and (network.num_groups is not None or network.channels_per_group != "auto"):
-        raise UsageError(f"groups go with network.norm=group only, not with network.norm={network.norm}")
+    if network.norm != "group" and (
+        network.num_groups is not None or network.channels_per_group != "auto"
+    ):
+        raise UsageError(
+            f"groups go with network.norm=group only, not with network.norm={network.norm}"
+        )
     if config.dataset.labels and config.dataset.regions:
         raise UsageError("give dataset.labels or dataset.regions, not both")
     if trainer.max_steps is not None and trainer.max_minutes is not None:

@@ -35,7 +35,15 @@ def read_config(path: str | Path) -> TrainConfig:
             raise ValueError(f"format {version} of a newer segkit")
         config = cast(TrainConfig, build(TrainConfig(), content))
         check(config)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, yaml.YAMLError, UsageError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        RecursionError,
+        yaml.YAMLError,
+        UsageError,
+    ) as error:
         raise InputError(
             path,
             expected=f"a training's config.yaml, format {FORMAT_VERSION} or older",

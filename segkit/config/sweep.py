@@ -46,14 +46,20 @@ def combinations(overrides: Sequence[str]) -> list[Combination]:
     """
     check_none_twice(overrides)
     options = [_values(word) for word in overrides]
-    if any(len(values) > 1 for values in options) and any(word.startswith("run_dir=") for word in overrides):
-        raise UsageError("run_dir names the folder of one run: leave it out, every run of a sweep gets its own")
+    if any(len(values) > 1 for values in options) and any(
+        word.startswith("run_dir=") for word in overrides
+    ):
+        raise UsageError(
+            "run_dir names the folder of one run: leave it out, every run of a sweep gets its own"
+        )
     return [_combined(chosen) for chosen in itertools.product(*options)]
 
 
 def _combined(chosen: Sequence[tuple[str, dict[str, str]]]) -> Combination:
     words = tuple(word for word, _ in chosen)
-    return Combination(words, {key: value for _, swept in chosen for key, value in swept.items()}, load(words))
+    return Combination(
+        words, {key: value for _, swept in chosen for key, value in swept.items()}, load(words)
+    )
 
 
 def _values(word: str) -> list[tuple[str, dict[str, str]]]:

@@ -33,7 +33,12 @@ def case_scan(images: Sequence[Path]) -> Volume:
 
 
 def case_labels(
-    path: Path, scan: Path, grid: Grid, names: Mapping[str, int] | None = None, *, subset: bool = False
+    path: Path,
+    scan: Path,
+    grid: Grid,
+    names: Mapping[str, int] | None = None,
+    *,
+    subset: bool = False,
 ) -> Volume:
     """Return the label map of a case as integers (1, X, Y, Z) on ``grid``.
 
@@ -57,5 +62,7 @@ def case_labels(
     own = names_in(path) if names else {}
     if not own or not names:
         return labels
-    values, _ = renumbered(path, labels.array, own, names, extra="background" if subset else "error")
+    values, _ = renumbered(
+        path, labels.array, own, names, extra="background" if subset else "error"
+    )
     return labels.with_array(values)

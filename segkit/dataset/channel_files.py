@@ -37,17 +37,25 @@ def group_channels(paths: Iterable[Path], names: Sequence[str] = ()) -> dict[str
             raise InputError(
                 next(iter(files.values())).parent,
                 expected=f"the channels of {name} numbered from _0000 without a gap",
-                found=", ".join(f"_{number:04d}" for number in sorted(files)) + _without(files, names),
+                found=", ".join(f"_{number:04d}" for number in sorted(files))
+                + _without(files, names),
                 remedy="Add or rename the missing channel.",
             )
-    return {name: tuple(files[number] for number in sorted(files)) for name, files in groups.items()}
+    return {
+        name: tuple(files[number] for number in sorted(files)) for name, files in groups.items()
+    }
 
 
 def _without(numbers: Collection[int], names: Sequence[str]) -> str:
     """Which channels are missing below the last one that is there, and their names where there are some."""
     missing = [number for number in range(max(numbers)) if number not in numbers]
-    named = [f"_{number:04d}" + (f" ({names[number]})" if number < len(names) else "") for number in missing[:SHOWN]]
-    return f", without {', '.join(named)}" + (f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else "")
+    named = [
+        f"_{number:04d}" + (f" ({names[number]})" if number < len(names) else "")
+        for number in missing[:SHOWN]
+    ]
+    return f", without {', '.join(named)}" + (
+        f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
+    )
 
 
 def channel_files(image: Path) -> tuple[Path, ...]:
@@ -56,7 +64,9 @@ def channel_files(image: Path) -> tuple[Path, ...]:
         return (image,)
     suffix = suffix_of(image)
     stem = image.name[: len(image.name) - len(suffix)]
-    found = sorted(image.parent.glob(f"{glob.escape(stem)}_[0-9][0-9][0-9][0-9]{glob.escape(suffix)}"))
+    found = sorted(
+        image.parent.glob(f"{glob.escape(stem)}_[0-9][0-9][0-9][0-9]{glob.escape(suffix)}")
+    )
     return group_channels(found).get(case_id(image), (image,))
 
 

@@ -17,7 +17,16 @@ from segkit.errors import InputError
 log = logging.getLogger(__name__)
 
 _MEANT = {
-    "patient": ("patient", "patients", "patientid", "patientname", "pid", "subject", "subjects", "subjectid"),
+    "patient": (
+        "patient",
+        "patients",
+        "patientid",
+        "patientname",
+        "pid",
+        "subject",
+        "subjects",
+        "subjectid",
+    ),
     "group": ("group", "groups"),
     "split": ("split", "splits", "fold", "folds"),
 }
@@ -32,7 +41,9 @@ def read_table(path: Path) -> tuple[list[Case], tuple[str, ...]]:
     """
     columns, rows = read_rows(path)
     images = [name for name in columns if name == "image" or name.startswith("image:")]
-    missing = [name for name in ("case", "label") if name not in columns] + ([] if images else ["image"])
+    missing = [name for name in ("case", "label") if name not in columns] + (
+        [] if images else ["image"]
+    )
     if missing:
         raise InputError(
             path,
@@ -43,7 +54,9 @@ def read_table(path: Path) -> tuple[list[Case], tuple[str, ...]]:
     _warn_of_unused(path, columns)
     cases = [_case_of_row(path, number, row, images) for number, row in rows.items()]
     _check_split(path, cases)
-    channels = () if images == ["image"] else tuple(name.partition(":")[2] or name for name in images)
+    channels = (
+        () if images == ["image"] else tuple(name.partition(":")[2] or name for name in images)
+    )
     return cases, channels
 
 
@@ -66,11 +79,19 @@ def read_rows(path: Path) -> tuple[list[str], dict[int, dict[str, str]]]:
         rows = dict(_numbered(path, reader))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(
-            path, expected="CSV in UTF-8", found=str(error), remedy="Save it as UTF-8 (in Excel: 'CSV UTF-8')."
+            path,
+            expected="CSV in UTF-8",
+            found=str(error),
+            remedy="Save it as UTF-8 (in Excel: 'CSV UTF-8').",
         ) from error
     twice = [name for name, count in Counter(columns).items() if name and count > 1]
     if twice:
-        raise InputError(path, expected="columns of different names", found=f"{twice[0]!r} twice", remedy="Rename one.")
+        raise InputError(
+            path,
+            expected="columns of different names",
+            found=f"{twice[0]!r} twice",
+            remedy="Rename one.",
+        )
     return columns, {number: row for number, row in rows.items() if any(row.values())}
 
 
@@ -84,15 +105,27 @@ def _numbered(path: Path, reader: csv.DictReader[str]) -> Iterator[tuple[int, di
                 found=f"{len(more)} more in line {reader.line_num}",
                 remedy="Put a value that holds a comma in quotation marks, or name its column in the first line.",
             )
-        yield reader.line_num, {key: (value or "").strip() for key, value in row.items() if isinstance(key, str)}
+        yield (
+            reader.line_num,
+            {key: (value or "").strip() for key, value in row.items() if isinstance(key, str)},
+        )
 
 
 def _warn_of_unused(path: Path, columns: Sequence[str]) -> None:
     """Say which columns may be meant as one that keeps cases together or apart, and are not read."""
     for known, words in _MEANT.items():
-        others = [name for name in columns if name != known and re.sub(r"[\W_]", "", name).casefold() in words]
+        others = [
+            name
+            for name in columns
+            if name != known and re.sub(r"[\W_]", "", name).casefold() in words
+        ]
         if others and known not in columns:
-            log.warning("%s: the column %r is not read; call it %r if it is meant as that", path, others[0], known)
+            log.warning(
+                "%s: the column %r is not read; call it %r if it is meant as that",
+                path,
+                others[0],
+                known,
+            )
 
 
 def _check_split(path: Path, cases: Sequence[Case]) -> None:
@@ -100,7 +133,10 @@ def _check_split(path: Path, cases: Sequence[Case]) -> None:
     if not any(case.split for case in cases):
         return
     if not all(is_fold(case.split) for case in cases):
-        log.warning("%s: the column split is not used, because its values are not whole numbers in every line", path)
+        log.warning(
+            "%s: the column split is not used, because its values are not whole numbers in every line",
+            path,
+        )
         return
     found = {int(case.split) for case in cases}
     if found != set(range(len(found))):
@@ -132,4 +168,6 @@ def _case_of_row(path: Path, number: int, row: Mapping[str, str], images: Sequen
         )
     files = tuple(located(path.parent, row[name]) for name in images)
     rest = {name: row.get(name, "") for name in ("patient", "group", "split")}
-    return Case(unicodedata.normalize("NFC", row["case"]), files, located(path.parent, row["label"]), **rest)
+    return Case(
+        unicodedata.normalize("NFC", row["case"]), files, located(path.parent, row["label"]), **rest
+    )

@@ -88,13 +88,19 @@ class Dataset:
 
     def content_hash(self) -> str:
         """Twelve hex digits over names, labels and every file's path, size and time of change."""
-        more = (list(self.regions.items()), self.ignore, *((list(self.segments.items()),) if self.segments else ()))
+        more = (
+            list(self.regions.items()),
+            self.ignore,
+            *((list(self.segments.items()),) if self.segments else ()),
+        )
         named = (self.channels, list(self.labels.items()), *(more if any(more) else ()))
         digest = hashlib.sha256(repr(named).encode())
         for case in self.cases:
             for path in case.files:
                 status = path.stat()
-                digest.update(f"{case.id}|{path.name}|{status.st_size}|{status.st_mtime_ns}\n".encode())
+                digest.update(
+                    f"{case.id}|{path.name}|{status.st_size}|{status.st_mtime_ns}\n".encode()
+                )
         return digest.hexdigest()[:12]
 
 

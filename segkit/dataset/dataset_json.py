@@ -19,7 +19,8 @@ from segkit.units import is_whole
 
 _T = TypeVar("_T")
 _BACKGROUND = re.compile(
-    r"\s*(back|bg\b|clear|un|none|no\b|not|nothing|other|rest|ext|void|air|empty|0|$)", re.IGNORECASE
+    r"\s*(back|bg\b|clear|un|none|no\b|not|nothing|other|rest|ext|void|air|empty|0|$)",
+    re.IGNORECASE,
 )
 """Beginnings of names that people give to the value 0."""
 
@@ -50,7 +51,9 @@ def labels_of_json(where: Path, labels: Any, order: Any = None) -> LabelScheme:
     else:
         pairs = [(str(name), _values(where, name, value)) for name, value in labels.items()]
     _check_background(where, pairs)
-    found = _without_doubles(where, [(name, values) for name, values in pairs if name == "ignore" or values != (0,)])
+    found = _without_doubles(
+        where, [(name, values) for name, values in pairs if name == "ignore" or values != (0,)]
+    )
     if any(isinstance(value, list) for value in labels.values()):
         return _regions(where, found, order)
     plain = checked_labels(where, {name: values[0] for name, values in found.items()})
@@ -65,14 +68,21 @@ def _check_background(where: Path, pairs: Sequence[tuple[str, tuple[int, ...]]])
     if other or len(zero) > 1:
         found = f"background: {other[0][0]}" if other else f"0 for {' and '.join(zero)}"
         raise InputError(
-            where, expected="0 for background, and for nothing else", found=found, remedy="Correct the entry 'labels'."
+            where,
+            expected="0 for background, and for nothing else",
+            found=found,
+            remedy="Correct the entry 'labels'.",
         )
 
 
 def background_notices(labels: Any) -> list[str]:
     """Return a notice where the value 0 has a name that may be one of a structure, which would never be learned."""
     pairs = labels.items() if isinstance(labels, dict) else ()
-    names = [name if str(value) == "0" else value for name, value in pairs if "0" in (str(name), str(value))]
+    names = [
+        name if str(value) == "0" else value
+        for name, value in pairs
+        if "0" in (str(name), str(value))
+    ]
     return [
         f"{name!r} has the value 0 and is taken as background. If it is a structure, number the labels from 1"
         for name in names
@@ -89,7 +99,8 @@ def channel_notices(content: Mapping[str, Any]) -> list[str]:
         f"dataset.json calls channel {key} {names[key]!r} under channel_names and {other[key]!r} under modality; the"
         " former is taken. Correct one, or give dataset.channels=[...]"
         for key in names
-        if key in other and (str(names[key]).upper() == "CT") is not (str(other[key]).upper() == "CT")
+        if key in other
+        and (str(names[key]).upper() == "CT") is not (str(other[key]).upper() == "CT")
     ]
 
 
@@ -114,7 +125,9 @@ def _values(where: Path, name: str, value: Any) -> tuple[int, ...]:
 
 
 def _regions(where: Path, found: Mapping[str, tuple[int, ...]], order: Any) -> LabelScheme:
-    regions = {name: values for name, values in found.items() if name not in ("background", "ignore")}
+    regions = {
+        name: values for name, values in found.items() if name not in ("background", "ignore")
+    }
     return LabelScheme(_written(where, regions, order), regions, found.get("ignore", (None,))[0])
 
 
@@ -122,7 +135,10 @@ def _written(where: Path, regions: Mapping[str, tuple[int, ...]], order: Any) ->
     """The value that is written for each region: as ``order`` says, or by the rule of `regions.own_values`."""
     try:
         written = own_values(regions) if order is None else dict(zip(regions, order, strict=True))
-        good = all(is_whole(written[name]) and written[name] in own for name, own in values_apart(regions).items())
+        good = all(
+            is_whole(written[name]) and written[name] in own
+            for name, own in values_apart(regions).items()
+        )
     except (ValueError, TypeError):
         good = False
     if not good:
@@ -172,11 +188,19 @@ def checked_labels(where: str | Path, labels: Mapping[str, int]) -> dict[str, in
         others = [other for other, its in kept.items() if its == value and other != name]
         if value == 0:
             raise InputError(
-                where, expected="labels other than 0", found=f"{name}: 0", remedy="0 is background: leave it out."
+                where,
+                expected="labels other than 0",
+                found=f"{name}: 0",
+                remedy="0 is background: leave it out.",
             )
         if others:
             found = f"{value} for {name} and for {others[0]}"
-            raise InputError(where, expected="a value of its own for each label", found=found, remedy="Correct one.")
+            raise InputError(
+                where,
+                expected="a value of its own for each label",
+                found=found,
+                remedy="Correct one.",
+            )
     return kept
 
 
@@ -199,11 +223,15 @@ def training_cases(folder: Path, pairs: Any) -> tuple[list[Case], list[str]]:
         Case(case_id(image), channel_files(image), located(folder, pair["label"]))
         for pair, image in ((pair, located(folder, pair["image"])) for pair in pairs)
     ]
-    return cases, unlisted_notice(folder / "imagesTr", [path for case in cases for path in case.images])
+    return cases, unlisted_notice(
+        folder / "imagesTr", [path for case in cases for path in case.images]
+    )
 
 
 def _is_pair(entry: Any) -> bool:
-    return isinstance(entry, dict) and all(isinstance(entry.get(key), str) for key in ("image", "label"))
+    return isinstance(entry, dict) and all(
+        isinstance(entry.get(key), str) for key in ("image", "label")
+    )
 
 
 def listed_cases(folder: Path, entries: Any) -> list[Case]:
@@ -220,7 +248,11 @@ def listed_cases(folder: Path, entries: Any) -> list[Case]:
             remedy='Write each as "CASE": {"images": ["a.nii.gz"], "label": "b.nii.gz"}.',
         )
     return [
-        Case(name, tuple(_path(folder, image) for image in entry["images"]), _path(folder, entry["label"]))
+        Case(
+            name,
+            tuple(_path(folder, image) for image in entry["images"]),
+            _path(folder, entry["label"]),
+        )
         for name, entry in entries.items()
     ]
 

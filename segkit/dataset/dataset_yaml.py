@@ -54,7 +54,10 @@ def find_yaml(folder: Path) -> Path | None:
     found = [folder / name for name in FILES if (folder / name).is_file()]
     if len(found) > 1:
         raise InputError(
-            folder, expected="one description", found=" and ".join(FILES), remedy="Remove the one that is not meant."
+            folder,
+            expected="one description",
+            found=" and ".join(FILES),
+            remedy="Remove the one that is not meant.",
         )
     return found[0] if found else None
 
@@ -69,7 +72,12 @@ def read_names(path: Path) -> Names:
     for key in content:
         _check_key(path, key)
     if "labels" in content and "regions" in content:
-        raise _wrong(path, "labels or regions", "both", "Regions name all values that count: leave out labels.")
+        raise _wrong(
+            path,
+            "labels or regions",
+            "both",
+            "Regions name all values that count: leave out labels.",
+        )
     scheme = LabelScheme({})
     if "labels" in content:
         scheme = labels_of_json(path, _mapping(path, "labels", content["labels"]))
@@ -84,12 +92,21 @@ def _content(path: Path) -> dict[str, Any]:
         if path.stat().st_size > _MOST_BYTES:
             raise ValueError("more than 256 KB")
         # Every scalar stays text, so that "no" and 1e3 may be names.
-        content = _plain(yaml.compose(path.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader), set())
+        content = _plain(
+            yaml.compose(path.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader), set()
+        )
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         found = " ".join(str(error).split()) or type(error).__name__
-        raise _wrong(path, "names in YAML", found, f"Write for example {_EXAMPLE}, a line each.") from error
+        raise _wrong(
+            path, "names in YAML", found, f"Write for example {_EXAMPLE}, a line each."
+        ) from error
     if not isinstance(content, dict) or not content:
-        raise _wrong(path, f"the keys {', '.join(KEYS)}", repr(content)[:80], f"Write for example {_EXAMPLE}.")
+        raise _wrong(
+            path,
+            f"the keys {', '.join(KEYS)}",
+            repr(content)[:80],
+            f"Write for example {_EXAMPLE}.",
+        )
     return content
 
 
@@ -123,24 +140,37 @@ def _check_key(path: Path, key: str) -> None:
 def _mapping(path: Path, key: str, value: Any) -> Mapping[str, Any]:
     if not isinstance(value, dict) or not value:
         example = "{liver: 1, spleen: 5}" if key == "labels" else "{whole: [1, 2], core: [2]}"
-        raise _wrong(path, f"names with values under {key}", _shown(value), f"Write {key}: {example}.")
+        raise _wrong(
+            path, f"names with values under {key}", _shown(value), f"Write {key}: {example}."
+        )
     return value
 
 
 def _regions(path: Path, regions: Mapping[str, Any]) -> LabelScheme:
     """Return the scheme of regions, each a list of values of the label files, or one value."""
     wrapped = {
-        name: values if isinstance(values, list) or name == "ignore" else [values] for name, values in regions.items()
+        name: values if isinstance(values, list) or name == "ignore" else [values]
+        for name, values in regions.items()
     }
     return labels_of_json(path, wrapped)
 
 
 def _channels(path: Path, value: Any) -> tuple[str, ...]:
     names = (
-        channels_of_json(path, value) if isinstance(value, dict) else tuple(value) if isinstance(value, list) else ()
+        channels_of_json(path, value)
+        if isinstance(value, dict)
+        else tuple(value)
+        if isinstance(value, list)
+        else ()
     )
-    if not names or not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
-        raise _wrong(path, "different names under channels", _shown(value), "Write channels: [FLAIR, T1].")
+    if (
+        not names
+        or not all(isinstance(name, str) and name for name in names)
+        or len(set(names)) < len(names)
+    ):
+        raise _wrong(
+            path, "different names under channels", _shown(value), "Write channels: [FLAIR, T1]."
+        )
     return names
 
 

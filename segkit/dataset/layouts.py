@@ -90,7 +90,9 @@ def read_dataset(
         subset=bool(labels or regions),
         regions=scheme.regions,
         ignore=ignore,
-        segments={label: codes for label, codes in found.segments.items() if label in scheme.labels},
+        segments={
+            label: codes for label, codes in found.segments.items() if label in scheme.labels
+        },
         notices=(*found.notices, *one_patient_hints(found.cases)),
     )
 
@@ -114,7 +116,11 @@ def _with_yaml(found: _Found) -> _Found:
                 found=f"other {key} than in its dataset.json or its columns",
                 remedy=f"Remove {key} from one of the two.",
             )
-    scheme = theirs if theirs.labels else replace(ours, ignore=ours.ignore if theirs.ignore is None else theirs.ignore)
+    scheme = (
+        theirs
+        if theirs.labels
+        else replace(ours, ignore=ours.ignore if theirs.ignore is None else theirs.ignore)
+    )
     return replace(found, channels=given.channels or found.channels, scheme=scheme)
 
 
@@ -127,11 +133,15 @@ def _scheme(
 ) -> LabelScheme:
     """The user's labels or regions, else those that the layout names, where ``ignore`` is no label."""
     if regions:
-        scheme = LabelScheme(own_values(regions), {name: tuple(values) for name, values in regions.items()})
+        scheme = LabelScheme(
+            own_values(regions), {name: tuple(values) for name, values in regions.items()}
+        )
     elif labels:
         scheme = LabelScheme(checked_labels(path, labels))
     else:
-        scheme = LabelScheme({n: value for n, value in found.labels.items() if value != ignore}, found.regions)
+        scheme = LabelScheme(
+            {n: value for n, value in found.labels.items() if value != ignore}, found.regions
+        )
     check_ignore(path, scheme, ignore)
     return scheme
 
@@ -163,7 +173,9 @@ def _of_json(folder: Path, content: dict[str, Any]) -> _Found:
     return _nnunet(folder, content)
 
 
-def _named(folder: Path, content: dict[str, Any], cases: Sequence[Case], notices: Sequence[str] = ()) -> _Found:
+def _named(
+    folder: Path, content: dict[str, Any], cases: Sequence[Case], notices: Sequence[str] = ()
+) -> _Found:
     """The names in a dataset.json, in either notation of channels and labels."""
     where = folder / "dataset.json"
     name = content.get("name")
@@ -174,7 +186,9 @@ def _named(folder: Path, content: dict[str, Any], cases: Sequence[Case], notices
         cases,
         _channel_names(folder, content),
         scheme,
-        segments_of_json(f"{where}, segmentAttributes", content.get("segmentAttributes", {}), scheme.labels),
+        segments_of_json(
+            f"{where}, segmentAttributes", content.get("segmentAttributes", {}), scheme.labels
+        ),
         [
             *notices,
             *_other_number(content.get("numTraining"), len(cases)),
@@ -193,7 +207,9 @@ def _other_number(promised: Any, count: int) -> list[str]:
 
 
 def _channel_names(folder: Path, content: dict[str, Any]) -> tuple[str, ...]:
-    return channels_of_json(folder / "dataset.json", content.get("channel_names", content.get("modality", {})))
+    return channels_of_json(
+        folder / "dataset.json", content.get("channel_names", content.get("modality", {}))
+    )
 
 
 # -- nnU-Net v2 raw -------------------------------------------------------------------------------------------------
@@ -235,13 +251,18 @@ def _check_cases(found: _Found) -> None:
     if not found.cases:
         left_out = f": {found.notices[0].removesuffix('.')}" if found.notices else ""
         raise InputError(
-            found.root, expected="cases", found=f"none{left_out}", remedy="Add scans with their label maps."
+            found.root,
+            expected="cases",
+            found=f"none{left_out}",
+            remedy="Add scans with their label maps.",
         )
     twice = [name for name, count in Counter(case.id for case in found.cases).items() if count > 1]
     if twice:
         raise case_twice(found.root, twice[0])
     paths = [path for case in found.cases for path in (*case.images, case.label) if path]
-    error = unreachable(found.root, [path for path in paths if not (path.is_dir() and is_dicom_place(path))])
+    error = unreachable(
+        found.root, [path for path in paths if not (path.is_dir() and is_dicom_place(path))]
+    )
     if error:
         raise error
 
@@ -254,7 +275,10 @@ def _check_channels(found: _Found, names: Sequence[str]) -> None:
         lacking = names[min(counts) : max(counts)]
         text += f", without {', '.join(lacking)} in {counts[min(counts)].id}" if lacking else ""
         raise InputError(
-            found.root, expected="as many channels in every case", found=text, remedy="Add or remove channels."
+            found.root,
+            expected="as many channels in every case",
+            found=text,
+            remedy="Add or remove channels.",
         )
     files = next(iter(counts))
     expected = files if files > 1 else len(found.channels)

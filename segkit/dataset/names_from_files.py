@@ -54,18 +54,26 @@ def _label_files(dataset: Dataset) -> list[Path]:
     return [case.label for case in dataset.cases if case.label is not None]
 
 
-def _by_names(dataset: Dataset, files: Mapping[Path, Mapping[str, int]], skip_unreadable: bool) -> Dataset:
+def _by_names(
+    dataset: Dataset, files: Mapping[Path, Mapping[str, int]], skip_unreadable: bool
+) -> Dataset:
     """Return the dataset with the values that names inside its label files stand for."""
     common = common_names(dataset.root, files)
-    if dataset.regions:  # they are made of values, for which the files must number their names alike
+    if (
+        dataset.regions
+    ):  # they are made of values, for which the files must number their names alike
         joint_names(dataset.root, files, common)
         return dataset
     if dataset.labels:
         return _of_known_labels(dataset, files, common)
-    others = labels_in([path for path, names in files.items() if not names], skip_unreadable=skip_unreadable)
+    others = labels_in(
+        [path for path, names in files.items() if not names], skip_unreadable=skip_unreadable
+    )
     values = joint_names(dataset.root, files, common) if others else common
     ignore = values.get("ignore", dataset.ignore)
-    labels = {name: value for name, value in values.items() if name != "background" and value != ignore}
+    labels = {
+        name: value for name, value in values.items() if name != "background" and value != ignore
+    }
     more = [value for value in others if value not in (*values.values(), ignore)]
     return dataclasses.replace(
         dataset,
@@ -76,7 +84,9 @@ def _by_names(dataset: Dataset, files: Mapping[Path, Mapping[str, int]], skip_un
     )
 
 
-def _of_known_labels(dataset: Dataset, files: Mapping[Path, Mapping[str, int]], common: Mapping[str, int]) -> Dataset:
+def _of_known_labels(
+    dataset: Dataset, files: Mapping[Path, Mapping[str, int]], common: Mapping[str, int]
+) -> Dataset:
     """Return the dataset whose labels the user or the layout names; each must be known to files that name all."""
     absent = [name for name in dataset.labels if name not in common]
     if absent and dataset.subset and all(files.values()):
@@ -88,9 +98,15 @@ def _of_known_labels(dataset: Dataset, files: Mapping[Path, Mapping[str, int]], 
         )
     ignore = dataset.ignore
     if ignore is None and "ignore" in common:
-        ignore = max([*common.values(), *dataset.labels.values()]) + 1  # whatever it is in the files, no label has this
+        ignore = (
+            max([*common.values(), *dataset.labels.values()]) + 1
+        )  # whatever it is in the files, no label has this
     # What is not annotated must not become background, whatever the files call it.
-    not_annotated = {name: value for name, value in common.items() if value == ignore and name not in dataset.labels}
+    not_annotated = {
+        name: value
+        for name, value in common.items()
+        if value == ignore and name not in dataset.labels
+    }
     return dataclasses.replace(
         dataset,
         ignore=ignore,
@@ -120,7 +136,11 @@ def _made_up(dataset: Dataset, skip_unreadable: bool) -> dict[str, int]:
             found="only 0 in all of them",
             remedy="Draw the structures to be learned, or check which files are the label maps.",
         )
-    return {"foreground": min(values)} if len(values) == 1 else {f"label_{value}": value for value in sorted(values)}
+    return (
+        {"foreground": min(values)}
+        if len(values) == 1
+        else {f"label_{value}": value for value in sorted(values)}
+    )
 
 
 def _channel_names(dataset: Dataset, skip_unreadable: bool) -> tuple[str, ...]:
@@ -171,7 +191,9 @@ def common_names(root: Path, files: Names) -> dict[str, int]:
     return dict(sorted(common.items(), key=lambda item: item[1]))
 
 
-def joint_names(root: Path, files: Names, common: Mapping[str, int], *, or_else: str = "") -> dict[str, int]:
+def joint_names(
+    root: Path, files: Names, common: Mapping[str, int], *, or_else: str = ""
+) -> dict[str, int]:
     """Return ``common`` where all files that name their values number them alike.
 
     ``or_else`` is another thing to do about it, for the message.
@@ -220,7 +242,9 @@ def _check_spelling(root: Path, in_files: Mapping[str, Sequence[Path]]) -> None:
         alike[folded(name)].append(name)
     for names in alike.values():
         if len(names) > 1:
-            found = " and ".join(f"{name!r} in {some([path.name for path in in_files[name]])}" for name in names)
+            found = " and ".join(
+                f"{name!r} in {some([path.name for path in in_files[name]])}" for name in names
+            )
             raise InputError(
                 root,
                 expected="one way of writing the name of a segment",
@@ -235,7 +259,11 @@ def _check_slips(root: Path, files: Names, in_files: Mapping[str, Sequence[Path]
     for name, paths in in_files.items():
         if len(paths) != 1 or len(telling) < LEAST:
             continue
-        missing = [other for other, its in in_files.items() if len(its) == len(telling) - 1 and paths[0] not in its]
+        missing = [
+            other
+            for other, its in in_files.items()
+            if len(its) == len(telling) - 1 and paths[0] not in its
+        ]
         if missing:
             raise InputError(
                 paths[0],

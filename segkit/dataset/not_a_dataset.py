@@ -10,9 +10,7 @@ from shlex import quote
 from segkit.errors import InputError
 from segkit.files.names import readable_files
 
-LAYOUTS = (
-    "dataset.json (Medical Segmentation Decathlon), imagesTr and labelsTr (nnU-Net), images and labels, or a CSV file"
-)
+LAYOUTS = "dataset.json (Medical Segmentation Decathlon), imagesTr and labelsTr (nnU-Net), images and labels, or a CSV file"
 _SIGNS = ("dataset.json", "imagesTr", "images")
 _IMAGES = ("image", "imgs", "img", "scans", "images")
 _LABELS = ("label", "masks", "mask", "segmentations", "segs", "annotations", "labels")
@@ -35,7 +33,10 @@ def _run(folder: Path) -> Look | None:
         return None
     predict = f"To predict with it: segkit predict SCAN -m {quote(str(folder))}."
     if (folder / "folds.json").is_file():
-        return "the folder of a study", f"To go on with it, repeat the command that started it. {predict}"
+        return (
+            "the folder of a study",
+            f"To go on with it, repeat the command that started it. {predict}",
+        )
     resume = f"segkit train {quote(f'run_dir={folder}')} --resume"
     return "the folder of a training", f"To go on with it: {resume}. {predict}"
 
@@ -53,8 +54,13 @@ def _masks_per_structure(folder: Path) -> Look | None:
     for place in sorted(folder.glob("*/segmentations"))[:1]:
         masks = readable_files(place) if place.is_dir() else []
         if masks:
-            found = f"one mask per structure, such as {place.parent.name}/{place.name}/{masks[0].name}"
-            return found, "Join the masks of each case in one label map: data/README.md shows how, in a few lines."
+            found = (
+                f"one mask per structure, such as {place.parent.name}/{place.name}/{masks[0].name}"
+            )
+            return (
+                found,
+                "Join the masks of each case in one label map: data/README.md shows how, in a few lines.",
+            )
     return None
 
 
@@ -62,7 +68,11 @@ def _folders_of_other_names(folder: Path) -> Look | None:
     names = [path.name for path in _folders(folder)]
     images = [name for name in names if name.lower() in _IMAGES]
     labels = [name for name in names if name.lower() in _LABELS]
-    return (f"the folders {images[0]} and {labels[0]}", "Call them images and labels.") if images and labels else None
+    return (
+        (f"the folders {images[0]} and {labels[0]}", "Call them images and labels.")
+        if images and labels
+        else None
+    )
 
 
 def _dangling_folder(folder: Path) -> Look | None:
@@ -70,7 +80,10 @@ def _dangling_folder(folder: Path) -> Look | None:
     named = [path for path in links if path.name in ("imagesTr", "labelsTr", "images", "labels")]
     if not named:
         return None
-    return f"{named[0].name}, a link to {os.readlink(named[0])}, which is not there", "Correct or replace the link."
+    return (
+        f"{named[0].name}, a link to {os.readlink(named[0])}, which is not there",
+        "Correct or replace the link.",
+    )
 
 
 def _dataset_below(folder: Path) -> Look | None:
@@ -87,8 +100,13 @@ def _folder_per_case(folder: Path) -> Look | None:
     for place in _folders(folder):
         files = readable_files(place)
         if files:
-            found = f"none of them, and files in folders below, such as {place.name}/{files[0].name}"
-            return found, "List the files in a CSV file with the columns case,image,label (data/README.md)."
+            found = (
+                f"none of them, and files in folders below, such as {place.name}/{files[0].name}"
+            )
+            return (
+                found,
+                "List the files in a CSV file with the columns case,image,label (data/README.md).",
+            )
     return None
 
 

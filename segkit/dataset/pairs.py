@@ -40,8 +40,12 @@ def paired(
     empty = {case.id: [path for path in _files(case) if why_unfetched(path)] for case in cases}
     in_part = [case for case in cases if 0 < len(empty[case.id]) < len(_files(case))]
     if in_part:
-        raise _in_part([path for case in in_part for path in empty[case.id]], [case.id for case in in_part])
-    return [case for case in cases if not empty[case.id]], _notices([case for case in cases if empty[case.id]])
+        raise _in_part(
+            [path for case in in_part for path in empty[case.id]], [case.id for case in in_part]
+        )
+    return [case for case in cases if not empty[case.id]], _notices(
+        [case for case in cases if empty[case.id]]
+    )
 
 
 def _files(case: Case) -> list[Path]:
@@ -64,11 +68,17 @@ def _notices(cases: Sequence[Case]) -> list[str]:
     found = why_unfetched(cases[0].images[0])
     count, their = ("1 case is", "its") if len(cases) == 1 else (f"{len(cases)} cases are", "their")
     names = some([case.id for case in cases])
-    return [f"{count} left out, because {their} files have no content: {names}. The first is {found}. {fetch(found)}"]
+    return [
+        f"{count} left out, because {their} files have no content: {names}. The first is {found}. {fetch(found)}"
+    ]
 
 
 def _check_partners(
-    where: Path, images: Mapping[str, object], labels: Mapping[str, object], *, not_taken: Sequence[Path]
+    where: Path,
+    images: Mapping[str, object],
+    labels: Mapping[str, object],
+    *,
+    not_taken: Sequence[Path],
 ) -> None:
     """Every image needs its label map, and no label map may be left over."""
     without_label = sorted(images.keys() - labels.keys(), key=natural_key)
@@ -86,18 +96,30 @@ def _check_partners(
             )
 
 
-def _instead(lonely: Sequence[str], rest: Sequence[str], partner: str, not_taken: Sequence[Path]) -> str:
+def _instead(
+    lonely: Sequence[str], rest: Sequence[str], partner: str, not_taken: Sequence[Path]
+) -> str:
     """Return what may be meant as the partner, where there is something."""
-    beside = [path for path in not_taken if {case_id(path), _without_channel(case_id(path))} & set(lonely)]
+    beside = [
+        path for path in not_taken if {case_id(path), _without_channel(case_id(path))} & set(lonely)
+    ]
     if beside:
         return f"; {counted(beside)} there but not read: {named(beside)}"
     return f", and none for the {partner} of {some(rest)}" if rest else ""
 
 
 def _remedy(scans: Sequence[str], labels: Sequence[str], kind: str) -> str:
-    if scans and all(name != _without_channel(name) for name in scans) and {*map(_without_channel, scans)} <= {*labels}:
+    if (
+        scans
+        and all(name != _without_channel(name) for name in scans)
+        and {*map(_without_channel, scans)} <= {*labels}
+    ):
         return "These scans have numbers of channels: call the folders imagesTr and labelsTr, as in nnU-Net's layout."
-    owners = [scan for scan in scans[:100] if sum(label.startswith((f"{scan}_", f"{scan}-")) for label in labels) > 1]
+    owners = [
+        scan
+        for scan in scans[:100]
+        if sum(label.startswith((f"{scan}_", f"{scan}-")) for label in labels) > 1
+    ]
     if owners:
         return (
             f"{owners[0]} has several label maps: one mask per structure is not read. Join the masks of a case in one"

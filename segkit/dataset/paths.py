@@ -50,4 +50,6 @@ def unlisted_notice(folder: Path, listed: Sequence[Path]) -> list[str]:
     others = [path for path in readable_files(folder) if os.path.abspath(path) not in names]
     if not others or len(others) == len(readable_files(folder)):
         return []
-    return [f"{counted(others)} left out, because dataset.json does not list them under 'training': {named(others)}"]
+    return [
+        f"{counted(others)} left out, because dataset.json does not list them under 'training': {named(others)}"
+    ]

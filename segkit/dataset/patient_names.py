@@ -11,18 +11,34 @@ from segkit.files.left_out import some
 
 _SURE = "tp|timepoint|ses|session|visit|followup|follow[-_ ]up|fu"
 _VAGUE = "time|day|week|month|year|frame|phase|t|v"
-_POINTS, _SIDES, _SLICES = "time points of one patient", "two sides of one patient", "slices of one patient"
+_POINTS, _SIDES, _SLICES = (
+    "time points of one patient",
+    "two sides of one patient",
+    "slices of one patient",
+)
 COPIES = "copies"
 """What has the same voxels is one patient, whatever its name (planning.copies)."""
 _PARTS = (
-    (re.compile(rf"(.+?)[-_. ](({_SURE})[-_. ]?[0-9]{{0,4}}|baseline|bl|pre|post)", re.IGNORECASE), _POINTS, True),
+    (
+        re.compile(
+            rf"(.+?)[-_. ](({_SURE})[-_. ]?[0-9]{{0,4}}|baseline|bl|pre|post)", re.IGNORECASE
+        ),
+        _POINTS,
+        True,
+    ),
     (re.compile(rf"(.+?)[-_. ]({_VAGUE})[-_. ]?[0-9]{{1,3}}", re.IGNORECASE), _POINTS, False),
     (re.compile(r"(.+?)[-_. ]((19|20)[0-9]{2}[-_.]?[01][0-9][-_.]?[0-3][0-9])"), _POINTS, False),
     (re.compile(r"(BraTS-.+-[0-9]{5})-[0-9]{3}"), _POINTS, True),
     (re.compile(r"(.+?)[-_. ](slice|slc)[-_. ]?[0-9]{1,4}", re.IGNORECASE), _SLICES, False),
     (re.compile(r"(.+?)[-_. ](left|right|l|r|od|os)", re.IGNORECASE), _SIDES, True),
     (re.compile(r"(.*[0-9])[LR]"), _SIDES, True),
-    (re.compile(r"(.+?)(?:[-_ ]+(?:copy|kopie|copie|copia)(?:[-_ ]?\(?[0-9]+\)?)?| ?\([0-9]\))", re.I), COPIES, True),
+    (
+        re.compile(
+            r"(.+?)(?:[-_ ]+(?:copy|kopie|copie|copia)(?:[-_ ]?\(?[0-9]+\)?)?| ?\([0-9]\))", re.I
+        ),
+        COPIES,
+        True,
+    ),
     (re.compile(r"(?:copy of|kopie von|copie de|copia de) (.+)", re.IGNORECASE), COPIES, True),
 )
 """Pattern whose first group is the patient, what such cases are to each other, and whether the words surely mean it."""

@@ -73,7 +73,9 @@ def write_phantom(folder: str | Path, cases: int = 14, *, seed: int = 0) -> Path
     _check_free(folder)
     names = [f"{case_name(number)}.nii.gz" for number in range(cases + 1)]
     # First, because it says that the folder is ours, should the rest be interrupted.
-    write_text(folder / "dataset.json", json.dumps(_description(names[:-1], names[-1]), indent=2) + "\n")
+    write_text(
+        folder / "dataset.json", json.dumps(_description(names[:-1], names[-1]), indent=2) + "\n"
+    )
     for number, name in enumerate(names):
         image, labels = phantom_case(number, seed)
         part = "Ts" if number == cases else "Tr"
@@ -89,7 +91,9 @@ def _check_free(folder: Path) -> None:
     except (OSError, ValueError):
         free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
     if not free:
-        raise UsageError(f"{folder} holds something else than a phantom: give a new or an empty folder")
+        raise UsageError(
+            f"{folder} holds something else than a phantom: give a new or an empty folder"
+        )
 
 
 def phantom_case(number: int, seed: int = 0) -> tuple[Volume, Volume]:
@@ -125,7 +129,9 @@ def _description(training: list[str], test: str) -> dict[str, object]:
         "labels": {"0": "background", **{str(value): name for name, value in LABELS.items()}},
         "numTraining": len(training),
         "numTest": 1,
-        "training": [{"image": f"./imagesTr/{name}", "label": f"./labelsTr/{name}"} for name in training],
+        "training": [
+            {"image": f"./imagesTr/{name}", "label": f"./labelsTr/{name}"} for name in training
+        ],
         "test": [f"./imagesTs/{test}"],
     }
 
@@ -170,7 +176,10 @@ def _ellipsoid(points: Points, semi_axes: tuple[float, float, float]) -> NDArray
 
 
 def _placed(
-    random: np.random.Generator, points: Points, place: tuple[float, float, float], sizes: float = 0.1
+    random: np.random.Generator,
+    points: Points,
+    place: tuple[float, float, float],
+    sizes: float = 0.1,
 ) -> Points:
     """Coordinates of an organ that sits at ``place`` give or take 2 mm, turned up to 12 degrees and scaled a little."""
     centre = np.array(place) + random.uniform(-2, 2, 3)
@@ -190,7 +199,9 @@ def _organs(random: np.random.Generator, points: Points) -> dict[str, Mask]:
 def _liver(random: np.random.Generator, points: Points) -> Mask:
     """A blob in front on the right, cut flat below."""
     local = _placed(random, points, (11.0, 10.0, 10.0))
-    return np.asarray((_ellipsoid(local, (14.0, 12.0, 14.0)) < 1) & (local[2] > -8.0 + 0.3 * local[0]))
+    return np.asarray(
+        (_ellipsoid(local, (14.0, 12.0, 14.0)) < 1) & (local[2] > -8.0 + 0.3 * local[0])
+    )
 
 
 def _kidney(random: np.random.Generator, points: Points, *, side: float) -> Mask:
@@ -208,7 +219,9 @@ def _vessel(random: np.random.Generator, points: Points) -> Mask:
     return np.asarray((np.hypot(x, y) < 5.5) & (np.abs(z) < 25.0))
 
 
-def _tissue(random: np.random.Generator, points: Points, labels: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _tissue(
+    random: np.random.Generator, points: Points, labels: NDArray[np.uint8]
+) -> NDArray[np.float32]:
     """What a perfect scanner would see: air 0, tissue about 100, organs, fat and distractors about 150."""
     body = _ellipsoid(points, BODY)
     tissue = np.where(body < 1, TISSUE, 0.0).astype(np.float32)
@@ -220,7 +233,9 @@ def _tissue(random: np.random.Generator, points: Points, labels: NDArray[np.uint
     return np.asarray(ndimage.gaussian_filter(tissue, 0.5))
 
 
-def _distractors(random: np.random.Generator, points: Points, occupied: Mask, count: int = 5) -> list[Mask]:
+def _distractors(
+    random: np.random.Generator, points: Points, occupied: Mask, count: int = 5
+) -> list[Mask]:
     """Balls and rods as bright as organs, clear of everything ``occupied``; as many of ``count`` as find room."""
     found: list[Mask] = []
     taken = ndimage.binary_dilation(occupied, iterations=2)
@@ -241,10 +256,14 @@ def _ball_or_rod(random: np.random.Generator, local: Points) -> Mask:
     if random.random() < 0.5:
         return np.asarray(distance < random.uniform(3.0, 6.0))
     across = np.sqrt(np.maximum(distance**2 - along**2, 0))
-    return np.asarray((across < random.uniform(2.0, 3.5)) & (np.abs(along) < random.uniform(6.0, 10.0)))
+    return np.asarray(
+        (across < random.uniform(2.0, 3.5)) & (np.abs(along) < random.uniform(6.0, 10.0))
+    )
 
 
-def _scan(random: np.random.Generator, tissue: NDArray[np.float32], scanner: Scanner) -> NDArray[np.int16]:
+def _scan(
+    random: np.random.Generator, tissue: NDArray[np.float32], scanner: Scanner
+) -> NDArray[np.int16]:
     """Texture, bias field, noise in both channels of the coil (so air is above 0), then the scanner's own mapping."""
     texture = ndimage.gaussian_filter(random.normal(size=tissue.shape), 1.5)
     textured = tissue * (1 + 0.07 * texture / texture.std())
@@ -255,7 +274,9 @@ def _scan(random: np.random.Generator, tissue: NDArray[np.float32], scanner: Sca
     return np.asarray(np.rint(numbers), dtype=np.int16)
 
 
-def _bias(random: np.random.Generator, shape: tuple[int, ...], strength: float) -> NDArray[np.float64]:
+def _bias(
+    random: np.random.Generator, shape: tuple[int, ...], strength: float
+) -> NDArray[np.float64]:
     """A smooth factor around 1: the exponential of a random quadratic over the field of view."""
     x, y, z = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij", sparse=True)
     terms = (x, y, z, x * y, y * z, x * z, x * x - 0.3, y * y - 0.3, z * z - 0.3)

@@ -8,7 +8,13 @@ from segkit.dataset.dataset import Dataset
 from segkit.dataset_check.duplicates import copies, shared_label_maps
 from segkit.dataset_check.geometry import tiny_voxels, unusual_spacing
 from segkit.dataset_check.intensities import ct_values, unnamed_ct
-from segkit.dataset_check.label_maps import blurred_edges, inverted_masks, missing_labels, rare_labels, two_encodings
+from segkit.dataset_check.label_maps import (
+    blurred_edges,
+    inverted_masks,
+    missing_labels,
+    rare_labels,
+    two_encodings,
+)
 from segkit.dataset_check.measured_dataset import MeasuredDataset
 from segkit.dataset_check.problem import Problem
 from segkit.dataset_check.resampling import lost_labels, planned_spacing
@@ -35,14 +41,19 @@ DRAWN = 500
 """Labelled voxels of a case whose values are looked at."""
 
 
-def check(dataset: Dataset, progress: Callable[[int, int, str], None] | None = None) -> list[Problem]:
+def check(
+    dataset: Dataset, progress: Callable[[int, int, str], None] | None = None
+) -> list[Problem]:
     """Problems of every case in the dataset's order, then those of the dataset as a whole; [] for a sound one."""
     problems: list[Problem] = []
     measured: list[MeasuredCase] = []
     for number, case in enumerate(dataset.cases):
         try:
             measured.append(measure_case(case, dataset, number, DRAWN))
-            problems += [Problem(case.id, "warning", message) for message in case_warnings(measured[-1].facts)]
+            problems += [
+                Problem(case.id, "warning", message)
+                for message in case_warnings(measured[-1].facts)
+            ]
         except InputError as error:
             problems.append(Problem(case.id, "error", str(error)))
         if progress:

@@ -29,7 +29,11 @@ def copies(measured: MeasuredDataset) -> Iterator[Problem]:
         if all(each.split.isdecimal() for each in cases.values()):  # then that column decides
             apart = len({cases[case].split for case in group}) > 1
             consequence = SPLIT_APART if apart else ""
-        yield Problem("", "warning", f"{', '.join(group)} are the same scan, voxel for voxel{labels}{consequence}")
+        yield Problem(
+            "",
+            "warning",
+            f"{', '.join(group)} are the same scan, voxel for voxel{labels}{consequence}",
+        )
 
 
 def shared_label_maps(measured: MeasuredDataset) -> Iterator[Problem]:

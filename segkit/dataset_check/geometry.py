@@ -31,7 +31,10 @@ def unusual_spacing(measured: MeasuredDataset) -> Iterator[Problem]:
     x, y, z = (float(edge) for edge in np.median([case.spacing for case in measured.cases], axis=0))
     usual = (x, y, z)
     for case in measured.cases:
-        if any(is_far(edge, (middle, middle), EDGES_APART) for edge, middle in zip(case.spacing, usual, strict=True)):
+        if any(
+            is_far(edge, (middle, middle), EDGES_APART)
+            for edge, middle in zip(case.spacing, usual, strict=True)
+        ):
             message = f"voxels of {_times(case.spacing)} where the median is {_times(usual)}"
             yield Problem(case.id, "warning", message + _unit_hint(case.spacing, usual))
 
@@ -51,7 +54,10 @@ def tiny_voxels(measured: MeasuredDataset) -> Iterator[Problem]:
 def _unit_hint(edges: Point, usual: Point) -> str:
     """What may be wrong with a case all of whose edges differ by the same power of ten from the usual ones."""
     for ratio, hint in HINTS.items():
-        if all(math.isclose(edge, middle * ratio, rel_tol=0.3) for edge, middle in zip(edges, usual, strict=True)):
+        if all(
+            math.isclose(edge, middle * ratio, rel_tol=0.3)
+            for edge, middle in zip(edges, usual, strict=True)
+        ):
             return hint + REMEDY
     return ""
 

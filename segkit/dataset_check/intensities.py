@@ -58,12 +58,18 @@ def ct_values(measured: MeasuredDataset) -> Iterator[Problem]:
     for number, name in enumerate(measured.dataset.channels):
         if scheme_of(name) == "ct":
             found = _ct_warnings([case.channels[number] for case in measured.cases], measured.cases)
-            found |= {id_: text for id_, text in _odd_labels(measured.cases, number).items() if id_ not in found}
+            found |= {
+                id_: text
+                for id_, text in _odd_labels(measured.cases, number).items()
+                if id_ not in found
+            }
             named = {case: f"channel {name}: {message}" for case, message in found.items()}
             yield from warnings_of(named, len(measured.cases))
 
 
-def _other_modality(name: str, values: Mapping[str, ChannelFacts], alike: Sequence[str]) -> dict[str, str]:
+def _other_modality(
+    name: str, values: Mapping[str, ChannelFacts], alike: Sequence[str]
+) -> dict[str, str]:
     """The cases that look like CT, against those that do not."""
     others = [facts for case, facts in values.items() if case not in alike]
     lowest, highest = [each.lowest for each in others], [each.highest for each in others]

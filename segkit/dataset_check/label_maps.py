@@ -22,9 +22,7 @@ MOST_THIN_LABELS = 64
 BORDER_LABELLED, BORDER_FREE = 0.8, 0.2
 """Shares of an image's border: one that is labelled as far as this, where it is free in other cases, is inverted."""
 LEAST_CASES = 3
-RESAVE = (
-    "Save the masks again without lossy compression and smoothing, values below the middle as 0 and the others as 1"
-)
+RESAVE = "Save the masks again without lossy compression and smoothing, values below the middle as 0 and the others as 1"
 
 
 def missing_labels(measured: MeasuredDataset) -> Iterator[Problem]:
@@ -32,7 +30,9 @@ def missing_labels(measured: MeasuredDataset) -> Iterator[Problem]:
     dataset, facts = measured.dataset, measured.cases
     if not any(case.labels for case in facts):
         return
-    missing = [f"label {name}" for name in dataset.labels if not any(name in case.labels for case in facts)]
+    missing = [
+        f"label {name}" for name in dataset.labels if not any(name in case.labels for case in facts)
+    ]
     if dataset.ignore is not None and not any(case.ignored for case in facts):
         missing.append(f"the ignore value {dataset.ignore}")
     for name in missing:
@@ -42,7 +42,10 @@ def missing_labels(measured: MeasuredDataset) -> Iterator[Problem]:
 def rare_labels(measured: MeasuredDataset) -> Iterator[Problem]:
     """Labels in a single case, which can either train or validate."""
     annotated = [case for case in measured.cases if case.labels]
-    having = {name: [case.id for case in annotated if name in case.labels] for name in measured.dataset.labels}
+    having = {
+        name: [case.id for case in annotated if name in case.labels]
+        for name in measured.dataset.labels
+    }
     rare = [name for name, cases in having.items() if len(cases) == 1]
     if rare and len(annotated) >= LEAST_CASES:
         more = f", and {len(rare) - 1} more labels in one case each" if len(rare) > 1 else ""
@@ -88,7 +91,13 @@ def two_encodings(measured: MeasuredDataset) -> Iterator[Problem]:
     (low, small), (high, large) = sorted(dataset.labels.items(), key=lambda item: item[1])
     with_low = [case.id for case in measured.cases if low in case.labels]
     with_high = [case.id for case in measured.cases if high in case.labels]
-    if small == 1 and large >= FULL and with_low and with_high and not set(with_low) & set(with_high):
+    if (
+        small == 1
+        and large >= FULL
+        and with_low
+        and with_high
+        and not set(with_low) & set(with_high)
+    ):
         yield Problem(
             "",
             "warning",

@@ -62,8 +62,14 @@ def lost_labels(measured: MeasuredDataset, spacing: Spacing) -> Iterator[Problem
     risks = [(_risk(facts, spacing), facts) for facts in measured.cases]
     at_risk = [facts for risk, facts in sorted(risks, key=itemgetter(0)) if risk < AT_RISK]
     for facts in at_risk[:LOOKED_AT]:
-        names = [name for name, label in facts.labels.items() if _label_risk(label, facts, spacing) < AT_RISK]
-        for name, after in _volumes_after(cases[facts.id], facts, measured.dataset, spacing, names=names).items():
+        names = [
+            name
+            for name, label in facts.labels.items()
+            if _label_risk(label, facts, spacing) < AT_RISK
+        ]
+        for name, after in _volumes_after(
+            cases[facts.id], facts, measured.dataset, spacing, names=names
+        ).items():
             if after < KEPT * facts.labels[name].volume:
                 losses[name].append(_Loss(facts, facts.labels[name].volume, after))
     looked_at = f"{len(measured.cases)} cases"
@@ -75,14 +81,20 @@ def lost_labels(measured: MeasuredDataset, spacing: Spacing) -> Iterator[Problem
 
 def _risk(facts: CaseFacts, spacing: Spacing) -> float:
     """The smallest `_label_risk` in a case; infinite without a label."""
-    return min((_label_risk(label, facts, spacing) for label in facts.labels.values()), default=math.inf)
+    return min(
+        (_label_risk(label, facts, spacing) for label in facts.labels.values()), default=math.inf
+    )
 
 
 def _label_risk(label: LabelFacts, facts: CaseFacts, spacing: Spacing) -> float:
     """Thickness of a label in edges of ``spacing``, along the worst axis that is made coarser; infinite without one."""
     axes = zip(spacing, facts.spacing, label.thickness, strict=True)
     return min(
-        (thickness / edge for edge, own, thickness in axes if edge is not None and edge > COARSER * own),
+        (
+            thickness / edge
+            for edge, own, thickness in axes
+            if edge is not None and edge > COARSER * own
+        ),
         default=math.inf,
     )
 
@@ -107,7 +119,9 @@ def _indices(case: Case, dataset: Dataset) -> NDArray[Any]:
     return np.where(turned > len(dataset.targets), 0, turned)
 
 
-def _message(name: str, losses: Sequence[_Loss], spacing: Spacing, unit: Unit, looked_at: str) -> str:
+def _message(
+    name: str, losses: Sequence[_Loss], spacing: Spacing, unit: Unit, looked_at: str
+) -> str:
     erased = [loss for loss in losses if not loss.after]
     worst = min(losses, key=lambda loss: loss.after / loss.before)
     scale, words = (1000, "ml") if unit == "mm" else (1, "px")

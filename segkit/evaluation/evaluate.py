@@ -78,13 +78,23 @@ def evaluate(
     _check(labels)
     found = find_pairs(predictions, references, labels, ignore)
     with ThreadPoolExecutor(min(MAX_WORKERS, os.cpu_count() or 1)) as pool:
-        compared = list(pool.map(lambda pair: _compare(pair, found, labels is not None, tolerance_mm), found.pairs))
+        compared = list(
+            pool.map(
+                lambda pair: _compare(pair, found, labels is not None, tolerance_mm), found.pairs
+            )
+        )
     grids = [each.grid for each in compared]
     _warn_of_tolerance(tolerance_mm, grids)
     if found.ignore is not None:
-        odd = [pair.case for pair, each in zip(found.pairs, compared, strict=True) if each.predicts_ignore]
+        odd = [
+            pair.case
+            for pair, each in zip(found.pairs, compared, strict=True)
+            if each.predicts_ignore
+        ]
         warn_of_ignored(odd, found.ignore)
-    otherwise = [pair.case for pair, each in zip(found.pairs, compared, strict=True) if each.other_numbers]
+    otherwise = [
+        pair.case for pair, each in zip(found.pairs, compared, strict=True) if each.other_numbers
+    ]
     warn_of_other_numbers(otherwise, len(compared))
     results = {pair.case: each.results for pair, each in zip(found.pairs, compared, strict=True)}
     summary = summarize(results)
@@ -99,8 +109,12 @@ def evaluate(
 
 def _check(labels: Mapping[str, Structure] | None) -> None:
     structures = [frozenset(values_of(structure)) for structure in (labels or {}).values()]
-    if any(0 in values or not values for values in structures) or len(set(structures)) < len(structures):
-        raise UsageError(f"labels must have different values, none of them 0 (background), not {dict(labels or {})}")
+    if any(0 in values or not values for values in structures) or len(set(structures)) < len(
+        structures
+    ):
+        raise UsageError(
+            f"labels must have different values, none of them 0 (background), not {dict(labels or {})}"
+        )
 
 
 def _warn_of_tolerance(tolerance: float, grids: Sequence[Grid]) -> None:
@@ -120,12 +134,16 @@ def _warn_of_tolerance(tolerance: float, grids: Sequence[Grid]) -> None:
 
 
 def _compare(pair: Pair, pairs: Pairs, only_named: bool, tolerance: float) -> _Compared:
-    predicted, reference, found = read_pair(pair, pairs.labels or {}, values=pairs.values, only_known=only_named)
+    predicted, reference, found = read_pair(
+        pair, pairs.labels or {}, values=pairs.values, only_known=only_named
+    )
     annotated, predicts_ignore = None, False
     if pair.ignore is not None:
         predicts_ignore = bool((predicted.array == pair.ignore).any())
         annotated = reference.array != pair.ignore
-        predicted, reference = (each.with_array(each.array * annotated) for each in (predicted, reference))
+        predicted, reference = (
+            each.with_array(each.array * annotated) for each in (predicted, reference)
+        )
     known = pairs.labels or ({} if found else pairs.in_records)
     beside = {name: value for name, value in found.items() if name not in known}
     labels = dict(known) if only_named else _with_unnamed({**known, **beside}, predicted, reference)
@@ -139,11 +157,16 @@ def _compare(pair: Pair, pairs: Pairs, only_named: bool, tolerance: float) -> _C
         annotated=None if annotated is None else annotated[0],
     )
     return _Compared(
-        result, reference.grid, predicts_ignore, not only_named and _numbered_otherwise(predicted, reference, result)
+        result,
+        reference.grid,
+        predicts_ignore,
+        not only_named and _numbered_otherwise(predicted, reference, result),
     )
 
 
-def _numbered_otherwise(predicted: Volume, reference: Volume, results: Mapping[str, LabelResult]) -> bool:
+def _numbered_otherwise(
+    predicted: Volume, reference: Volume, results: Mapping[str, LabelResult]
+) -> bool:
     if any(result.metrics.get("dice", 0) > 0 for result in results.values()):
         return False
     return dice(predicted.array[0] > 0, reference.array[0] > 0, reference.spacing) >= OVERLAP
@@ -152,5 +175,7 @@ def _numbered_otherwise(predicted: Volume, reference: Volume, results: Mapping[s
 def _with_unnamed(names: Mapping[str, Structure], *volumes: Volume) -> dict[str, Structure]:
     """The named labels, and ``label_5`` for every other value that occurs."""
     values = {int(value) for volume in volumes for value in np.unique(volume.array)}
-    unnamed = sorted(values - {0} - {value for structure in names.values() for value in values_of(structure)})
+    unnamed = sorted(
+        values - {0} - {value for structure in names.values() for value in values_of(structure)}
+    )
     return {**names, **{f"label_{value}": value for value in unnamed}}

@@ -17,7 +17,11 @@ from segkit.volume import Grid, Volume
 
 
 def read_pair(
-    pair: Pair, known: Mapping[str, Structure], *, values: Mapping[str, int] | None = None, only_known: bool = False
+    pair: Pair,
+    known: Mapping[str, Structure],
+    *,
+    values: Mapping[str, int] | None = None,
+    only_known: bool = False,
 ) -> tuple[Volume, Volume, dict[str, int]]:
     """Return the prediction, the reference, and the names of values that the files bring beside the ``known`` ones.
 
@@ -33,14 +37,20 @@ def read_pair(
         return _on_scan(pair, known)
     if ours:
         reference = read_labels(pair.reference)
-        predicted, names = _on_grid(pair.prediction, reference.grid, known, of=pair.reference, scan=pair.scan)
+        predicted, names = _on_grid(
+            pair.prediction, reference.grid, known, of=pair.reference, scan=pair.scan
+        )
         return predicted, reference, names
     predicted = read_labels(pair.prediction)
     if theirs:
-        reference, names = _on_grid(pair.reference, predicted.grid, known, of=pair.prediction, scan=pair.scan)
+        reference, names = _on_grid(
+            pair.reference, predicted.grid, known, of=pair.prediction, scan=pair.scan
+        )
         return predicted, reference, names
     predicted, reference = on_one_grid(pair, predicted, read_labels(pair.reference))
-    return _by_name(pair, predicted, reference, values or _values(known, pair.ignore), only_known=only_known)
+    return _by_name(
+        pair, predicted, reference, values or _values(known, pair.ignore), only_known=only_known
+    )
 
 
 def _values(known: Mapping[str, Structure], ignore: int | None) -> dict[str, int]:
@@ -69,10 +79,14 @@ def on_one_grid(pair: Pair, predicted: Volume, reference: Volume) -> tuple[Volum
     if predicted.grid.voxels > reference.grid.voxels:
         of = f"the prediction {pair.prediction}"
         grid = predicted.grid
-        return predicted, placed(reference, grid, pair.reference, scan=pair.prediction, what="reference", of=of)
+        return predicted, placed(
+            reference, grid, pair.reference, scan=pair.prediction, what="reference", of=of
+        )
     of = f"the reference {pair.reference}"
     grid = reference.grid
-    return placed(predicted, grid, pair.prediction, scan=pair.reference, what="prediction", of=of), reference
+    return placed(
+        predicted, grid, pair.prediction, scan=pair.reference, what="prediction", of=of
+    ), reference
 
 
 def _on_scan(pair: Pair, known: Mapping[str, Structure]) -> tuple[Volume, Volume, dict[str, int]]:
@@ -86,7 +100,9 @@ def _on_scan(pair: Pair, known: Mapping[str, Structure]) -> tuple[Volume, Volume
         )
     grid = open_place(pair.scan).grid
     reference, names = _on_grid(pair.reference, grid, known, of=pair.scan, scan=pair.scan)
-    predicted, more = _on_grid(pair.prediction, grid, {**names, **known}, of=pair.scan, scan=pair.scan)
+    predicted, more = _on_grid(
+        pair.prediction, grid, {**names, **known}, of=pair.scan, scan=pair.scan
+    )
     return predicted, reference, {**names, **more}
 
 

@@ -84,7 +84,9 @@ def measure_labels(
     results = {}
     for name, its in made_of.items():
         numbers = np.searchsorted(values, its)
-        our_box, their_box = (_around(boxes[number] for number in numbers) for boxes in (our_boxes, their_boxes))
+        our_box, their_box = (
+            _around(boxes[number] for number in numbers) for boxes in (our_boxes, their_boxes)
+        )
         box = _joined(our_box, their_box)
         found = {}
         if box:
@@ -109,7 +111,9 @@ def values_of(structure: Structure) -> tuple[int, ...]:
 def _positions(array: NDArray[Any], values: NDArray[Any]) -> NDArray[np.int32]:
     """1 + the place of every voxel in the sorted ``values``, 0 where its value is not among them."""
     found = np.empty(array.shape, np.int32)
-    for row, voxels in zip(found, array, strict=True):  # plane by plane, because searchsorted answers in 64 bits
+    for row, voxels in zip(
+        found, array, strict=True
+    ):  # plane by plane, because searchsorted answers in 64 bits
         places = np.minimum(np.searchsorted(values, voxels), values.size - 1)
         row[...] = np.where(values[places] == voxels, places + 1, 0)
     return found
@@ -126,7 +130,8 @@ def _around(boxes: Iterable[Box | None]) -> Box | None:
     if not found:
         return None
     return tuple(
-        slice(min(side.start for side in sides), max(side.stop for side in sides)) for sides in zip(*found, strict=True)
+        slice(min(side.start for side in sides), max(side.stop for side in sides))
+        for sides in zip(*found, strict=True)
     )
 
 

@@ -90,16 +90,22 @@ def find_pairs(
         names = dict(labels or _structures(dataset))
         _names_in_records(names, pairs)
         known = {case.id for case in dataset.cases if case.label}
-        missing = tuple(sorted(known.intersection(failed_cases(predictions)) - {pair.case for pair in pairs}))
+        missing = tuple(
+            sorted(known.intersection(failed_cases(predictions)) - {pair.case for pair in pairs})
+        )
         if missing:
             log.warning("cases of the dataset that failed to be predicted: %s", some(missing))
-        return Pairs(pairs, names, missing, dataset.ignore, total=len(known), values=dataset.value_names)
+        return Pairs(
+            pairs, names, missing, dataset.ignore, total=len(known), values=dataset.value_names
+        )
     beside = _scheme_beside(references)
     names = dict(labels or _structures(beside))
     ignore = beside.ignore if ignore is None else ignore
     if predictions.is_file() and references.is_file():
         pair = Pair(case_id(references), predictions, references, ignore)
-        return Pairs((pair,), names or None, (), ignore, total=1, in_records=_names_in_records(names, [pair]))
+        return Pairs(
+            (pair,), names or None, (), ignore, total=1, in_records=_names_in_records(names, [pair])
+        )
     found = {case_id(path): path for path in _label_files(references)}
     found = {case: path for case, path in found.items() if not _is_beside(case, found)}
     pairs = _matched(_by_case(predictions), found, predictions, references, ignore=ignore)
@@ -112,7 +118,9 @@ def find_pairs(
     return Pairs(pairs, names or None, missing, ignore, total=len(found), in_records=in_records)
 
 
-def _named_dataset(references: Path, labels: Mapping[str, Structure] | None, ignore: int | None) -> Dataset:
+def _named_dataset(
+    references: Path, labels: Mapping[str, Structure] | None, ignore: int | None
+) -> Dataset:
     """Return the dataset of the references; with ``labels`` no voxel is read to name it."""
     plain = {name: value for name, value in (labels or {}).items() if isinstance(value, int)}
     dataset = read_dataset(references, labels=plain, ignore=ignore)
@@ -120,7 +128,9 @@ def _named_dataset(references: Path, labels: Mapping[str, Structure] | None, ign
     return named(dataset, skip_unreadable=bool(labels)) if plain or not labels else dataset
 
 
-def _names_in_records(names: Mapping[str, Structure], pairs: Sequence[Pair]) -> dict[str, Structure]:
+def _names_in_records(
+    names: Mapping[str, Structure], pairs: Sequence[Pair]
+) -> dict[str, Structure]:
     """Return the names in the records beside the predictions, or else beside the references."""
     beside = names_beside(pair.prediction for pair in pairs)
     warn_of_other_names(names, beside)
@@ -132,7 +142,11 @@ def _note_foreign(*places: Path) -> None:
     for folder in [place for place in places if place.is_dir()]:
         others = foreign_scans(folder, readable_files(folder))
         if others:
-            log.warning("%s left out, because the format is not read: %s", counted(others), paths_in_words(others))
+            log.warning(
+                "%s left out, because the format is not read: %s",
+                counted(others),
+                paths_in_words(others),
+            )
 
 
 def is_dataset(path: Path) -> bool:
@@ -144,7 +158,9 @@ def is_dataset(path: Path) -> bool:
 
 def _of_dataset(predictions: Path, dataset: Dataset) -> tuple[Pair, ...]:
     labelled = {case.id: case.label for case in dataset.cases if case.label}
-    pairs = _matched(_by_case(predictions), labelled, predictions, dataset.root, ignore=dataset.ignore)
+    pairs = _matched(
+        _by_case(predictions), labelled, predictions, dataset.root, ignore=dataset.ignore
+    )
     scans = {case.id: case.images[0] for case in dataset.cases}
     return tuple(replace(pair, scan=scans[pair.case]) for pair in pairs)
 
@@ -188,7 +204,12 @@ def _names_of_references(references: Path, pairs: Sequence[Pair]) -> dict[str, S
         free = max([*predicted.values(), *common.values()]) + 1
         others = [name for name in common if name not in (*predicted, "background")]
         return {**predicted, **{name: free + place for place, name in enumerate(others)}}
-    others = [str(path) for pair in pairs for path in (pair.prediction, pair.reference) if not names_in(path)]
+    others = [
+        str(path)
+        for pair in pairs
+        for path in (pair.prediction, pair.reference)
+        if not names_in(path)
+    ]
     if others:
         what_else = ", or say with --labels NAME=VALUE,... what the predictions mean"
         joint_names(references, files, common, or_else=what_else)
@@ -211,7 +232,11 @@ def _by_case(predictions: Path) -> dict[str, list[Path]]:
     if not predictions.is_dir():
         must_exist(predictions)
     found: dict[str, list[Path]] = {}
-    for path in (*readable_files(predictions), *_segmentations(predictions)) if predictions.is_dir() else [predictions]:
+    for path in (
+        (*readable_files(predictions), *_segmentations(predictions))
+        if predictions.is_dir()
+        else [predictions]
+    ):
         found.setdefault(case_id(path), []).append(path)
     return found
 
@@ -219,13 +244,18 @@ def _by_case(predictions: Path) -> dict[str, list[Path]]:
 def _label_files(references: Path) -> list[Path]:
     """The label maps of a folder, or the file."""
     segmentations = _segmentations(references) if references.is_dir() else []
-    return [*(readable_files(references) if segmentations else scan_paths(references)), *segmentations]
+    return [
+        *(readable_files(references) if segmentations else scan_paths(references)),
+        *segmentations,
+    ]
 
 
 def _segmentations(folder: Path) -> list[Path]:
     """DICOM-SEG by their names; the RTSTRUCT that predict writes beside are none."""
     found = [path for path in folder.iterdir() if suffix_of(path) == DICOM and path.is_file()]
-    return sorted(path for path in found if not path.name.startswith(".") and not path.stem.endswith(RTSTRUCT))
+    return sorted(
+        path for path in found if not path.name.startswith(".") and not path.stem.endswith(RTSTRUCT)
+    )
 
 
 def _matched(
@@ -246,17 +276,26 @@ def _matched(
         raise InputError(
             ours,
             expected=f"predictions named as the cases of {theirs}: {some(list(references))}",
-            found=some([case for case in predictions if not _is_beside(case, predictions)]) or "no label map",
+            found=some([case for case in predictions if not _is_beside(case, predictions)])
+            or "no label map",
             remedy="Give the references of these cases, rename the predictions to <case id> with any suffix, "
             "or give two single files.",
         )
     used = {pair.prediction for pair in pairs}
     unused = [case for case, (path, *_) in predictions.items() if path not in used]
-    alone = [case for case in unused if not _is_beside(case, predictions) and case + ENDING not in predictions]
+    alone = [
+        case
+        for case in unused
+        if not _is_beside(case, predictions) and case + ENDING not in predictions
+    ]
     if alone:
         log.warning("predictions without a reference: %s", some(alone))
     if len(alone) > len(pairs):
-        log.warning("most predictions in %s have no reference in %s: are both of one set of cases?", ours, theirs)
+        log.warning(
+            "most predictions in %s have no reference in %s: are both of one set of cases?",
+            ours,
+            theirs,
+        )
     return tuple(pairs)
 
 

@@ -32,17 +32,28 @@ def names_beside(paths: Iterable[Path]) -> dict[str, Structure]:
                 )
                 return {}
     if len({values_of(structure) for structure in found.values()}) < len(found):
-        log.warning("records beside the label maps give one value two names: labels are called after their values")
+        log.warning(
+            "records beside the label maps give one value two names: labels are called after their values"
+        )
         return {}
     return found
 
 
 def warn_of_other_names(known: Mapping[str, Structure], beside: Mapping[str, Structure]) -> None:
     """Say where records beside predictions give a name another value than the references do."""
-    other = [name for name in beside if name in known and values_of(beside[name]) != values_of(known[name])]
+    other = [
+        name
+        for name in beside
+        if name in known and values_of(beside[name]) != values_of(known[name])
+    ]
     if other:
-        named = ", ".join(f"{name} ({beside[name]}, and {known[name]} in the references)" for name in other)
-        log.warning("the records beside the predictions give other values to %s: are they of another dataset?", named)
+        named = ", ".join(
+            f"{name} ({beside[name]}, and {known[name]} in the references)" for name in other
+        )
+        log.warning(
+            "the records beside the predictions give other values to %s: are they of another dataset?",
+            named,
+        )
 
 
 def _names_of(path: Path) -> dict[str, Structure]:
@@ -51,7 +62,9 @@ def _names_of(path: Path) -> dict[str, Structure]:
         content = _content(record)
         labels, regions = content.get("labels"), content.get("regions")
         if isinstance(labels, dict) and "versions" in content:
-            values = {name: each.get("value") for name, each in labels.items() if isinstance(each, dict)}
+            values = {
+                name: each.get("value") for name, each in labels.items() if isinstance(each, dict)
+            }
             made_of = regions if isinstance(regions, dict) else {}
             found = {name: _structure(made_of.get(name), value) for name, value in values.items()}
             return {name: structure for name, structure in found.items() if structure is not None}
@@ -60,7 +73,9 @@ def _names_of(path: Path) -> dict[str, Structure]:
 
 def _content(record: Path) -> dict[str, Any]:
     try:
-        content = json.loads(record.read_bytes()) if record.stat().st_size <= LARGEST_RECORD else None
+        content = (
+            json.loads(record.read_bytes()) if record.stat().st_size <= LARGEST_RECORD else None
+        )
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -48,12 +48,18 @@ def summarize(results: Results) -> dict[str, Any]:
     for row in rows_of(results):
         found[row.label, row.metric].append(row.value)
     values = {label: {metric: found[label, metric] for metric in metrics} for label in labels}
-    means = {label: {metric: mean(numbers) for metric, numbers in by.items()} for label, by in values.items()}
+    means = {
+        label: {metric: mean(numbers) for metric, numbers in by.items()}
+        for label, by in values.items()
+    }
     return {
         "labels": means,
         "mean": {metric: mean(by[metric] for by in means.values()) for metric in metrics},
         "counts": {label: _counts(results, label, values[label]) for label in labels},
-        "spread": {label: {metric: _spread(numbers) for metric, numbers in by.items()} for label, by in values.items()},
+        "spread": {
+            label: {metric: _spread(numbers) for metric, numbers in by.items()}
+            for label, by in values.items()
+        },
         "cases": {case: _case_means(by, metrics) for case, by in results.items()},
     }
 
@@ -70,7 +76,9 @@ def _finite(values: Iterable[float | None]) -> list[float]:
 
 def _counts(results: Results, label: str, values: Mapping[str, list[float]]) -> dict[str, Any]:
     places = ["neither" if label not in by else by[label].presence for by in results.values()]
-    infinite = {metric: sum(math.isinf(value) for value in found) for metric, found in values.items()}
+    infinite = {
+        metric: sum(math.isinf(value) for value in found) for metric, found in values.items()
+    }
     return {
         "both": places.count("both"),
         "reference_only": places.count("reference only"),
@@ -91,4 +99,6 @@ def _spread(values: list[float]) -> dict[str, float | int | None]:
 
 
 def _case_means(labels: Mapping[str, LabelResult], metrics: list[str]) -> dict[str, float | None]:
-    return {metric: mean(result.metrics.get(metric) for result in labels.values()) for metric in metrics}
+    return {
+        metric: mean(result.metrics.get(metric) for result in labels.values()) for metric in metrics
+    }

@@ -40,13 +40,18 @@ class SurfaceDistances:
             return math.nan
         if self._one_sided():
             return math.inf
-        return float(max(np.percentile(d, PERCENTILE) for d in (self.to_reference, self.to_prediction)))
+        return float(
+            max(np.percentile(d, PERCENTILE) for d in (self.to_reference, self.to_prediction))
+        )
 
     def within(self, tolerance: float) -> float:
         """Share of the surface voxels of both masks that lie within ``tolerance`` of the other surface."""
         if self._empty():
             return math.nan
-        near = sum(np.count_nonzero(d <= tolerance * (1 + SLACK)) for d in (self.to_reference, self.to_prediction))
+        near = sum(
+            np.count_nonzero(d <= tolerance * (1 + SLACK))
+            for d in (self.to_reference, self.to_prediction)
+        )
         return float(near / (self.to_reference.size + self.to_prediction.size))
 
     def _empty(self) -> bool:
@@ -70,7 +75,9 @@ def hd95(predicted: Mask, reference: Mask, spacing: Sequence[float]) -> float:
     return surface_distances(predicted, reference, spacing).hd95()
 
 
-def surface_dice(predicted: Mask, reference: Mask, spacing: Sequence[float], *, tolerance: float = 1.0) -> float:
+def surface_dice(
+    predicted: Mask, reference: Mask, spacing: Sequence[float], *, tolerance: float = 1.0
+) -> float:
     """Normalised surface Dice: the share of both surfaces that lies within ``tolerance`` of the other one.
 
     (|P's surface voxels within tolerance of R's| + |R's within tolerance of P's|) / (|P's| + |R's|). ``tolerance`` in

@@ -25,7 +25,9 @@ def check_order(predictions: Path, references: Path, *, references_are_dataset: 
         InputError: ``predictions`` is a dataset.
     """
     if _holds_cases(predictions):
-        swap = "Give the folder of what was predicted." if references_are_dataset else "Swap the two."
+        swap = (
+            "Give the folder of what was predicted." if references_are_dataset else "Swap the two."
+        )
         raise InputError(
             predictions,
             expected="predictions: a label map or a folder of them",
@@ -33,13 +35,19 @@ def check_order(predictions: Path, references: Path, *, references_are_dataset: 
             remedy=f"The order is PREDICTIONS REFERENCES. {swap}",
         )
     if predictions.resolve() == references.resolve():
-        log.warning("%s is given as predictions and as references: it is compared with itself", predictions)
+        log.warning(
+            "%s is given as predictions and as references: it is compared with itself", predictions
+        )
     ours, theirs = _folder(predictions), _folder(references)
     annotated = not references_are_dataset and _is_annotated(ours) and not _is_annotated(theirs)
     predicted = not references_are_dataset and _is_predicted(theirs) and not _is_predicted(ours)
     if annotated or predicted:
-        why = f"{ours} lies in a dataset" if annotated else f"{theirs} holds results of a prediction"
-        log.warning("%s: are predictions and references swapped? The order is PREDICTIONS REFERENCES", why)
+        why = (
+            f"{ours} lies in a dataset" if annotated else f"{theirs} holds results of a prediction"
+        )
+        log.warning(
+            "%s: are predictions and references swapped? The order is PREDICTIONS REFERENCES", why
+        )
 
 
 def warn_of_missing(missing: Sequence[str], paired: int, references: Path) -> None:
@@ -49,7 +57,10 @@ def warn_of_missing(missing: Sequence[str], paired: int, references: Path) -> No
     total = len(missing) + paired
     log.warning("%d of %d references have no prediction: %s", len(missing), total, some(missing))
     if len(missing) > paired:
-        log.warning("most cases of %s are missing among the predictions: are both of one set of cases?", references)
+        log.warning(
+            "most cases of %s are missing among the predictions: are both of one set of cases?",
+            references,
+        )
 
 
 def warn_of_ignored(cases: Sequence[str], ignore: int) -> None:
@@ -84,7 +95,11 @@ def _failed_in(record: Path) -> set[str]:
     except (OSError, ValueError, RecursionError):
         return set()
     cases = content.items() if isinstance(content, dict) else ()
-    return {case for case, outcome in cases if isinstance(outcome, dict) and outcome.get("status") == "failed"}
+    return {
+        case
+        for case, outcome in cases
+        if isinstance(outcome, dict) and outcome.get("status") == "failed"
+    }
 
 
 def some(names: Collection[str]) -> str:
@@ -106,7 +121,9 @@ def _folder(path: Path) -> Path:
 
 def _is_annotated(folder: Path) -> bool:
     above = folder.resolve().parent
-    return folder.resolve().name in _LABEL_FOLDERS and any((above / name).exists() for name in _OF_DATASETS)
+    return folder.resolve().name in _LABEL_FOLDERS and any(
+        (above / name).exists() for name in _OF_DATASETS
+    )
 
 
 def _is_predicted(folder: Path) -> bool:

@@ -77,7 +77,9 @@ def _is_abandoned(path: Path) -> bool:
 
 def _remove_files(folders: Sequence[Path], wanted: Callable[[Path], bool]) -> None:
     for folder in folders:
-        with suppress(OSError):  # a folder that is not there or cannot be read has nothing to remove
+        with suppress(
+            OSError
+        ):  # a folder that is not there or cannot be read has nothing to remove
             for path in folder.iterdir():
                 if wanted(path) and path.is_file():
                     _remove(path)
@@ -120,7 +122,11 @@ def unwritable(path: str | Path, found: str) -> InputError:
 
 
 def read_bytes(
-    path: str | Path, *, limit: int, expected: str = "a file to read", remedy: str = "Check the path."
+    path: str | Path,
+    *,
+    limit: int,
+    expected: str = "a file to read",
+    remedy: str = "Check the path.",
 ) -> bytes:
     """Return the content of an ordinary file of at most ``limit`` bytes.
 
@@ -132,16 +138,25 @@ def read_bytes(
         if stat.S_ISREG(found.st_mode) and found.st_size <= limit:
             return Path(path).read_bytes()
     except OSError as error:
-        raise InputError(path, expected=expected, found=error.strerror or str(error), remedy=remedy) from error
+        raise InputError(
+            path, expected=expected, found=error.strerror or str(error), remedy=remedy
+        ) from error
     what = f"{found.st_size} bytes" if stat.S_ISREG(found.st_mode) else "a folder, pipe or device"
-    raise InputError(path, expected=f"an ordinary file of at most {limit} bytes", found=what, remedy="Check the path.")
+    raise InputError(
+        path,
+        expected=f"an ordinary file of at most {limit} bytes",
+        found=what,
+        remedy="Check the path.",
+    )
 
 
 JSON_BYTES = 16 << 20
 """No JSON file that segkit reads is larger."""
 
 
-def read_json(path: str | Path, *, expected: str = "JSON", remedy: str = "Correct the file.") -> dict[str, Any]:
+def read_json(
+    path: str | Path, *, expected: str = "JSON", remedy: str = "Correct the file."
+) -> dict[str, Any]:
     """Return the JSON object in a file.
 
     Raises:
@@ -160,9 +175,13 @@ def json_object(where: str | Path, content: bytes, *, expected: str, remedy: str
     try:
         value = json.loads(content.decode("utf-8-sig"))
     except RecursionError as error:
-        raise InputError(where, expected=expected, found="brackets nested beyond measure", remedy=remedy) from error
+        raise InputError(
+            where, expected=expected, found="brackets nested beyond measure", remedy=remedy
+        ) from error
     except ValueError as error:
-        raise InputError(where, expected=expected, found=str(error).partition(";")[0], remedy=remedy) from error
+        raise InputError(
+            where, expected=expected, found=str(error).partition(";")[0], remedy=remedy
+        ) from error
     if not isinstance(value, dict):
         raise InputError(where, expected="a JSON object", found=type(value).__name__, remedy=remedy)
     return value

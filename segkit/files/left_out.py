@@ -17,7 +17,9 @@ _WRAPPED = (".gz", ".bz2", ".xz", ".zst", ".part", ".crdownload", ".filepart")
 
 def foreign_files(folder: Path) -> list[Path]:
     """Return images directly inside ``folder`` whose format is not read, in the order of their names."""
-    found = sorted(path for path in folder.iterdir() if not path.is_dir() and not path.name.startswith("."))
+    found = sorted(
+        path for path in folder.iterdir() if not path.is_dir() and not path.name.startswith(".")
+    )
     return [path for path in found if is_foreign(path)]
 
 
@@ -35,12 +37,18 @@ def is_foreign(path: Path) -> bool:
 def foreign_scans(folder: Path, scans: Sequence[Path]) -> list[Path]:
     """Return the foreign files that may be meant as scans: pictures only where there are pictures among the scans."""
     pictures = any(suffix_of(path) in PICTURE for path in scans)
-    return [path for path in foreign_files(folder) if pictures or suffix_of(path) not in _FOREIGN_PICTURES]
+    return [
+        path
+        for path in foreign_files(folder)
+        if pictures or suffix_of(path) not in _FOREIGN_PICTURES
+    ]
 
 
 def folders_with_scans(folder: Path) -> list[Path]:
     """Return the folders directly inside ``folder`` that hold files of a readable format."""
-    inside = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    inside = sorted(
+        path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
+    )
     return [path for path in inside if os.access(path, os.R_OK | os.X_OK) and readable_files(path)]
 
 

@@ -105,7 +105,9 @@ def _folder_lock(folder: Path) -> Iterator[None]:
         raise _in_use(folder, read_holder(record)) from None
     except OSError as error:
         if error.errno in UNSUPPORTED:
-            log.warning("%s cannot be locked (%s): start no second training in it", folder, error.strerror)
+            log.warning(
+                "%s cannot be locked (%s): start no second training in it", folder, error.strerror
+            )
             yield
             return
         if place.exists():  # made by another account
@@ -138,7 +140,9 @@ def _check_last_holder(folder: Path, last: Holder | None) -> None:
 
 def _in_use(folder: Path, holder: Holder | None) -> UsageError:
     by = holder or "another process"
-    return UsageError(f"{folder} is in use by {by}. Wait for its end or stop it, or give another folder with run_dir=.")
+    return UsageError(
+        f"{folder} is in use by {by}. Wait for its end or stop it, or give another folder with run_dir=."
+    )
 
 
 def read_holder(path: Path) -> Holder | None:

@@ -84,7 +84,9 @@ def records_of(label_map: str | Path) -> tuple[Path, Path]:
     ['a.json', 'a.nii.gz.json']
     """
     path = Path(label_map)
-    return path.with_name(f"{path.name[: -len(suffix_of(path)) or None]}.json"), path.with_name(f"{path.name}.json")
+    return path.with_name(f"{path.name[: -len(suffix_of(path)) or None]}.json"), path.with_name(
+        f"{path.name}.json"
+    )
 
 
 def natural_key(name: str | Path) -> tuple[tuple[int, int, str], ...]:
@@ -107,12 +109,20 @@ def readable_files(folder: Path) -> list[Path]:
         InputError: the folder cannot be read.
     """
     try:
-        found = [path for path in folder.iterdir() if not path.is_dir() and not path.name.startswith(".")]
+        found = [
+            path for path in folder.iterdir() if not path.is_dir() and not path.name.startswith(".")
+        ]
     except OSError as error:
         raise InputError(
-            folder, expected="a folder that can be read", found=str(error.strerror), remedy="Check its permissions."
+            folder,
+            expected="a folder that can be read",
+            found=str(error.strerror),
+            remedy="Check its permissions.",
         ) from error
-    return sorted((path for path in found if suffix_of(path) in READABLE), key=lambda path: natural_key(path.name))
+    return sorted(
+        (path for path in found if suffix_of(path) in READABLE),
+        key=lambda path: natural_key(path.name),
+    )
 
 
 def scan_paths(inputs: str | Path | Iterable[str | Path]) -> list[Path]:
@@ -147,7 +157,9 @@ def _scans(path: Path) -> list[Path]:
 
 
 def _other_formats(folder: Path) -> str:
-    suffixes = sorted({suffix_of(path) or "no suffix" for path in folder.iterdir() if path.is_file()})
+    suffixes = sorted(
+        {suffix_of(path) or "no suffix" for path in folder.iterdir() if path.is_file()}
+    )
     return f", only files with {listed(suffixes[:5])}" if suffixes else ""
 
 
@@ -164,7 +176,9 @@ def files_behind(path: Path) -> list[Path]:
     with path.open("rb") as file:
         lines = file.read(_HEADER_BYTES).decode("utf-8", errors="replace").splitlines()
     words = (re.split(r"\s*[=:]\s*", line.strip(), maxsplit=1)[-1] for line in lines)
-    named = [file for word in words if word and "\0" not in word for file in _named(path.parent, word)]
+    named = [
+        file for word in words if word and "\0" not in word for file in _named(path.parent, word)
+    ]
     return [path, *(data for data in dict.fromkeys(named) if os.path.isfile(data) and data != path)]
 
 

@@ -22,7 +22,9 @@ def why_unfetched(path: Path) -> str:
             return f"a link to {os.readlink(path)}, which is not there"
         if os.path.isfile(path) and 0 < os.path.getsize(path) <= _POINTER_BYTES:
             content = path.read_bytes()
-            return next((words for start, words in _POINTERS.items() if content.startswith(start)), "")
+            return next(
+                (words for start, words in _POINTERS.items() if content.startswith(start)), ""
+            )
     except OSError:  # whoever reads the file says what is wrong with it
         return ""
     return ""
@@ -32,7 +34,9 @@ def unfetched_error(path: Path, others: int = 0) -> InputError:
     """Return the error for a file without content, and perhaps ``others`` like it."""
     found = why_unfetched(path)
     more = f"; {others} more files are like it" if others else ""
-    return InputError(path, expected="a file with its content", found=f"{found}{more}", remedy=fetch(found))
+    return InputError(
+        path, expected="a file with its content", found=f"{found}{more}", remedy=fetch(found)
+    )
 
 
 def fetch(found: str) -> str:

@@ -16,7 +16,15 @@ from segkit.files.atomic import write_text
 from segkit.files.locks import turn
 from segkit.fingerprint.case_facts import CaseFacts
 from segkit.fingerprint.channel_facts import ChannelFacts
-from segkit.fingerprint.fingerprint import SAMPLES, THREADS, Fingerprint, Intensity, Progress, measure, warn_of
+from segkit.fingerprint.fingerprint import (
+    SAMPLES,
+    THREADS,
+    Fingerprint,
+    Intensity,
+    Progress,
+    measure,
+    warn_of,
+)
 from segkit.fingerprint.label_facts import LabelFacts
 from segkit.preprocessing.case_store import NOT_OF_DATASET, fields_but
 from segkit.preprocessing.content_hash import content_hash
@@ -26,7 +34,9 @@ FORMAT = 2
 """To be raised by whoever changes what is measured in the same files."""
 
 
-def known_or_measured(dataset: Dataset, store: Path, progress: Progress | None = None) -> Fingerprint:
+def known_or_measured(
+    dataset: Dataset, store: Path, progress: Progress | None = None
+) -> Fingerprint:
     """The dataset's fingerprint, from ``store`` if it holds that of these files, else measured and kept there.
 
     Raises:
@@ -45,14 +55,19 @@ def known_or_measured(dataset: Dataset, store: Path, progress: Progress | None =
     return fingerprint
 
 
-def _measured(dataset: Dataset, contents: list[str], place: Path, progress: Progress | None) -> Fingerprint:
+def _measured(
+    dataset: Dataset, contents: list[str], place: Path, progress: Progress | None
+) -> Fingerprint:
     """Measure, and keep what was measured."""
     fingerprint = measure(dataset, progress)
     if _contents(dataset) == contents:  # else a file has changed since its content was taken
         mark_store(place.parent)
         # Without the cases' ids, which may name patients.
         nameless = [dataclasses.replace(facts, id="") for facts in fingerprint.cases]
-        write_text(place, json.dumps(dataclasses.asdict(dataclasses.replace(fingerprint, cases=tuple(nameless)))))
+        write_text(
+            place,
+            json.dumps(dataclasses.asdict(dataclasses.replace(fingerprint, cases=tuple(nameless)))),
+        )
     return fingerprint
 
 
@@ -75,7 +90,10 @@ def _read(place: Path, dataset: Dataset) -> Fingerprint | None:
     """None where it is not there or damaged."""
     try:
         content = json.loads(place.read_text(encoding="utf-8"))
-        cases = [_case(facts, case.id) for facts, case in zip(content["cases"], dataset.cases, strict=True)]
+        cases = [
+            _case(facts, case.id)
+            for facts, case in zip(content["cases"], dataset.cases, strict=True)
+        ]
         intensities = tuple(Intensity(**channel) for channel in content["intensities"])
         return Fingerprint(content["unit"], tuple(cases), intensities)
     except (OSError, ValueError, KeyError, TypeError):

@@ -93,10 +93,14 @@ def measure_case(case: Case, dataset: Dataset, number: int = 0, draws: int = 1) 
         shape=turned.grid.shape,
         spacing=turned.spacing,
         cropped=turned.with_array(turned.array[(slice(None), *box)]).grid.shape,
-        labels=_with_medians(label_facts(indices, turned.spacing, dataset), samples, which, dataset),
+        labels=_with_medians(
+            label_facts(indices, turned.spacing, dataset), samples, which, dataset
+        ),
         outside=_outside(indices, box),
         constant=tuple(
-            name for name, facts in zip(dataset.channels, channels, strict=True) if facts.lowest == facts.highest
+            name
+            for name, facts in zip(dataset.channels, channels, strict=True)
+            if facts.lowest == facts.highest
         ),
         labelled=case.label is not None,
         ignored=int(np.count_nonzero(ignored)),
@@ -111,8 +115,12 @@ def read_indices(case: Case, dataset: Dataset, grid: Grid) -> Volume:
     """Return the label map of a case on the ``grid`` of its scan as indices, see `to_indices`; zeros without one."""
     if case.label is None:
         return Volume(np.zeros((1, *grid.shape), dtype=np.uint8), grid.affine, grid.unit)
-    labels = case_labels(case.label, case.images[0], grid, dataset.value_names, subset=dataset.subset)
-    found = to_indices(labels.array, dataset.targets, dataset.subset, case.label, ignore=dataset.ignore)
+    labels = case_labels(
+        case.label, case.images[0], grid, dataset.value_names, subset=dataset.subset
+    )
+    found = to_indices(
+        labels.array, dataset.targets, dataset.subset, case.label, ignore=dataset.ignore
+    )
     return labels.with_array(found)
 
 
@@ -160,7 +168,9 @@ def _with_medians(
     facts: dict[str, LabelFacts], samples: NDArray[Any], which: NDArray[Any], dataset: Dataset
 ) -> dict[str, LabelFacts]:
     """The facts of labels with the medians of the samples (C, N) that lie in them."""
-    held = dict(zip(dataset.labels, np.array(membership(dataset.labels, dataset.regions)), strict=True))
+    held = dict(
+        zip(dataset.labels, np.array(membership(dataset.labels, dataset.regions)), strict=True)
+    )
     found = {}
     for name, label in facts.items():
         inside = samples[:, held[name][which]]

@@ -67,7 +67,10 @@ def measure(dataset: Dataset, progress: Progress | None = None) -> Fingerprint:
     # Unpacking and numpy's loops let the other thread run.
     pool = ThreadPoolExecutor(THREADS)
     try:
-        jobs = [pool.submit(measure_case, case, dataset, number, draws) for number, case in enumerate(dataset.cases)]
+        jobs = [
+            pool.submit(measure_case, case, dataset, number, draws)
+            for number, case in enumerate(dataset.cases)
+        ]
         for job in jobs:
             measured.append(job.result())
             facts = measured[-1].facts
@@ -95,12 +98,19 @@ def summarize(dataset: Dataset, measured: Sequence[MeasuredCase]) -> Fingerprint
     """
     _check_label_values(dataset)
     if not measured:
-        raise _unusable(dataset.root, "at least one case", "none", "Compare the folder with the layouts in the README.")
+        raise _unusable(
+            dataset.root,
+            "at least one case",
+            "none",
+            "Compare the folder with the layouts in the README.",
+        )
     unit = measured[0].unit
     for case in measured:
         if case.unit != unit:
             first = f"{unit}, as the first case has it"
-            raise _unusable(case.facts.id, first, case.unit, "Train scans with and without voxel size apart.")
+            raise _unusable(
+                case.facts.id, first, case.unit, "Train scans with and without voxel size apart."
+            )
     samples = np.concatenate([case.samples for case in measured], axis=1)
     if not samples.shape[1]:
         names = ", ".join(f"{name} {value}" for name, value in dataset.labels.items())
@@ -116,7 +126,9 @@ def summarize(dataset: Dataset, measured: Sequence[MeasuredCase]) -> Fingerprint
 
 def _check_label_values(dataset: Dataset) -> None:
     """Refuse before training what could not be written after a prediction."""
-    too_large = [f"{name} = {value}" for name, value in dataset.labels.items() if value not in LABEL_VALUES]
+    too_large = [
+        f"{name} = {value}" for name, value in dataset.labels.items() if value not in LABEL_VALUES
+    ]
     if too_large:
         raise _unusable(
             dataset.root,

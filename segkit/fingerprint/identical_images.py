@@ -25,9 +25,13 @@ def copies_as_one_patient(dataset: Dataset, groups: Sequence[Sequence[str]]) -> 
     for group in groups:
         first, *others = (patients[case] for case in group)
         joined = {first, *others}
-        patients = {case: first if patient in joined else patient for case, patient in patients.items()}
+        patients = {
+            case: first if patient in joined else patient for case, patient in patients.items()
+        }
     cases = tuple(
-        case if patients[case.id] == (case.patient or case.id) else dataclasses.replace(case, patient=patients[case.id])
+        case
+        if patients[case.id] == (case.patient or case.id)
+        else dataclasses.replace(case, patient=patients[case.id])
         for case in dataset.cases
     )
     return dataclasses.replace(dataset, cases=cases)

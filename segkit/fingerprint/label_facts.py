@@ -95,7 +95,9 @@ def count_pieces(indices: NDArray[Any], dataset: Dataset, names: list[str]) -> d
 
 def _planes(indices: NDArray[Any], axis: int, length: int) -> NDArray[np.intp]:
     """Voxels of each index (columns) in each plane along an axis (rows)."""
-    return np.stack([np.bincount(plane.ravel(), minlength=length) for plane in np.moveaxis(indices, axis, 0)])
+    return np.stack(
+        [np.bincount(plane.ravel(), minlength=length) for plane in np.moveaxis(indices, axis, 0)]
+    )
 
 
 def _runs(indices: NDArray[Any], axis: int, length: int) -> NDArray[np.intp]:

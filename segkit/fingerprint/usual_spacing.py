@@ -29,7 +29,9 @@ def choose_slice_axis(cases: Sequence[CaseFacts], dims: int | None) -> int | Non
         dims = 3 if size.min() > 1 else 2
     if dims == 3:
         if size.min() <= 1:
-            raise UsageError("network.dims=3: the dataset holds single slices or pictures. Use network.dims=2.")
+            raise UsageError(
+                "network.dims=3: the dataset holds single slices or pictures. Use network.dims=2."
+            )
         return None
     if dims != 2:
         raise UsageError(f"network.dims={dims} must be 2 or 3.")
@@ -53,7 +55,9 @@ def usual_spacing(cases: Sequence[CaseFacts], slice_axis: int | None) -> tuple[S
     if slice_axis is None and target[coarse] > ANISOTROPY * finest_other and thin:
         tenth = float(f"{np.percentile(edges[:, coarse], 10):.5g}")
         target[coarse] = max(tenth, finest_other)
-        reason += f" Slices are thick along {'xyz'[coarse]}: there the finest tenth of the scans counts."
+        reason += (
+            f" Slices are thick along {'xyz'[coarse]}: there the finest tenth of the scans counts."
+        )
     return without_slices(target, slice_axis), reason
 
 

@@ -14,7 +14,15 @@ from segkit.plans.plan import Plan
 MOST_NAMED = 10
 """Models that are named where they do not belong together."""
 _FREE: dict[str, Any] = {
-    **{"name": "", "batch_size": 0, "reasons": {}, "needs": {}, "network": None, "ignore": None, "segments": {}},
+    **{
+        "name": "",
+        "batch_size": 0,
+        "reasons": {},
+        "needs": {},
+        "network": None,
+        "ignore": None,
+        "segments": {},
+    },
     "training": None,
 }
 """What the plans of an ensemble need not have in common."""
@@ -44,7 +52,8 @@ def _choice(bundles: Sequence[Bundle]) -> str:
     """Name the models that were found, newest first, and what to type."""
     newest = sorted(bundles, key=lambda bundle: bundle.created, reverse=True)
     lines = [
-        f"  {_typed(bundle)}  ({', '.join(bundle.plan.labels)}; {bundle.created})" for bundle in newest[:MOST_NAMED]
+        f"  {_typed(bundle)}  ({', '.join(bundle.plan.labels)}; {bundle.created})"
+        for bundle in newest[:MOST_NAMED]
     ]
     more = f"\n  and {len(newest) - MOST_NAMED} more" if len(newest) > MOST_NAMED else ""
     return (

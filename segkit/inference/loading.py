@@ -32,7 +32,14 @@ def load(
     bundles = read_models(resolve_model(model))
     coarse = None if locate is None else read_models(resolve_model(locate))
     return Predictor(
-        bundles, device=device, precision=precision, engine=engine, overlap=overlap, tta=tta, fast=fast, locate=coarse
+        bundles,
+        device=device,
+        precision=precision,
+        engine=engine,
+        overlap=overlap,
+        tta=tta,
+        fast=fast,
+        locate=coarse,
     )
 
 

@@ -70,9 +70,13 @@ class Locator:
             OutOfMemoryError: the coarse model does not fit.
         """
         labels = self._coarse.predict(scan, where=f"{where}, coarse model").array[0]
-        found = pieces_box(way_back.view(labels), least=math.prod(self._coarse_voxel(scan, way_back)))
+        found = pieces_box(
+            way_back.view(labels), least=math.prod(self._coarse_voxel(scan, way_back))
+        )
         if found is None:
-            log.warning("%s: the coarse model finds no label at all, so all of the scan is predicted", where)
+            log.warning(
+                "%s: the coarse model finds no label at all, so all of the scan is predicted", where
+            )
             self.box = None
             return None
         box = grown(found, way_back.cropped_shape, self._margins(scan, way_back))
@@ -82,7 +86,10 @@ class Locator:
     def _coarse_voxel(self, scan: Volume, way_back: WayBack) -> list[float]:
         """Edges of a voxel of the coarse model along X, Y, Z, in lines of the cropped grid."""
         spacing = [scan.spacing[axis] for axis in way_back.axis_map.order]
-        return [(coarse or edge) / edge for edge, coarse in zip(spacing, self._coarse.plan.spacing, strict=True)]
+        return [
+            (coarse or edge) / edge
+            for edge, coarse in zip(spacing, self._coarse.plan.spacing, strict=True)
+        ]
 
     def _margins(self, scan: Volume, way_back: WayBack) -> list[float]:
         """In lines of the cropped grid along X, Y, Z."""
@@ -114,9 +121,16 @@ def check_coarse(coarse: Sequence[Bundle], plan: Plan) -> None:
                 found=", ".join(found),
                 remedy="Train both from one dataset, the coarse one with larger voxels, such as plan.spacing=[4,4,4].",
             )
-    pairs = [(edge, coarser) for edge, coarser in zip(plan.spacing, other.spacing, strict=True) if edge and coarser]
+    pairs = [
+        (edge, coarser)
+        for edge, coarser in zip(plan.spacing, other.spacing, strict=True)
+        if edge and coarser
+    ]
     if pairs and all(coarser <= edge for edge, coarser in pairs):
-        log.warning("%s has no larger voxels than the model that it locates for: are the two swapped?", coarse[0].path)
+        log.warning(
+            "%s has no larger voxels than the model that it locates for: are the two swapped?",
+            coarse[0].path,
+        )
 
 
 def pieces_box(labels: NDArray[Any], least: float = 0.0) -> Box | None:
@@ -138,7 +152,11 @@ def pieces_box(labels: NDArray[Any], least: float = 0.0) -> Box | None:
     counts = (pieces.voxels >= OF_LABEL * largest[pieces.values]) | (
         pieces.voxels >= max(least, OF_ALL * largest.max())
     )
-    ends = zip(pieces.first[counts].min(axis=0).tolist(), pieces.last[counts].max(axis=0).tolist(), strict=True)
+    ends = zip(
+        pieces.first[counts].min(axis=0).tolist(),
+        pieces.last[counts].max(axis=0).tolist(),
+        strict=True,
+    )
     x, y, z = (slice(first, last + 1) for first, last in ends)
     return x, y, z
 
@@ -170,7 +188,9 @@ def on_scan(box: Box, way_back: WayBack) -> Box:
     return x, y, z
 
 
-def warn_of_cut(labels: NDArray[Any], way_back: WayBack, box: Box, names: Mapping[str, int], *, where: Path) -> None:
+def warn_of_cut(
+    labels: NDArray[Any], way_back: WayBack, box: Box, names: Mapping[str, int], *, where: Path
+) -> None:
     """Say which labels (X, Y, Z, on the scan's grid) reach a face of the box behind which the scan goes on."""
     faces = list(_open_faces(way_back.view(labels)[box], box, way_back.cropped_shape))
     found = [name for name, value in names.items() if any(np.any(face == value) for face in faces)]

@@ -53,7 +53,9 @@ class Outcome:
     """Sentences on what a user should know of a scan that is done, such as files that were left out."""
 
 
-def predict_job(predictor: Predictor, job: Job, finish: Finish, progress: Progress | None = None) -> None:
+def predict_job(
+    predictor: Predictor, job: Job, finish: Finish, progress: Progress | None = None
+) -> None:
     """Read, predict and write one scan.
 
     Raises:
@@ -73,7 +75,9 @@ def predict_job(predictor: Predictor, job: Job, finish: Finish, progress: Progre
     say_size(job, predictor.plan, scan.grid, finish.probabilities)
     after = bytes_after(predictor.plan, job, finish, scan.grid.voxels)
     prediction = predictor.prediction(scan, wanted, where=place, progress=progress, after=after)
-    prediction = dataclasses.replace(prediction, labels=finished(prediction.labels, predictor.plan, finish))
+    prediction = dataclasses.replace(
+        prediction, labels=finished(prediction.labels, predictor.plan, finish)
+    )
     figures = _figures(predictor, job, finish, scan, prediction) if "record" in job.extras else {}
     written = time.perf_counter()
     _write_beside(predictor, job, finish, scan, prediction)
@@ -86,11 +90,18 @@ def predict_job(predictor: Predictor, job: Job, finish: Finish, progress: Progre
         write_labels(job.output, prediction.labels, like=place, names=finish.labels)
     if "record" in job.extras:
         seconds = {"read": read, **prediction.seconds, "write": time.perf_counter() - written}
-        write_text(job.record, json.dumps(_record(predictor, job, prediction, seconds, figures), indent=2) + "\n")
+        write_text(
+            job.record,
+            json.dumps(_record(predictor, job, prediction, seconds, figures), indent=2) + "\n",
+        )
 
 
 def _record(
-    predictor: Predictor, job: Job, prediction: Prediction, seconds: Mapping[str, float], figures: Mapping[str, Any]
+    predictor: Predictor,
+    job: Job,
+    prediction: Prediction,
+    seconds: Mapping[str, float],
+    figures: Mapping[str, Any],
 ) -> dict[str, Any]:
     record = run_record(predictor, job.scan.files, seconds, box=prediction.box)
     record["channels_left_out"] = [channel.name for channel in job.scan.missing]
@@ -99,7 +110,9 @@ def _record(
     record |= {"series": job.scan.series} if job.scan.series else {}
     record["scan_warnings"] = list(prediction.scan_warnings)
     record["labels"] = dict(figures)
-    regions = {name: list(values) for name, values in predictor.plan.regions.items() if name in figures}
+    regions = {
+        name: list(values) for name, values in predictor.plan.regions.items() if name in figures
+    }
     record |= {"regions": regions} if regions else {}
     return record
 
@@ -109,7 +122,9 @@ def _wanted(job: Job, finish: Finish) -> Wanted:
     return Wanted("uncertainty" in job.extras, kind, scratch=job.output.parent)
 
 
-def _write_beside(predictor: Predictor, job: Job, finish: Finish, scan: Volume, prediction: Prediction) -> None:
+def _write_beside(
+    predictor: Predictor, job: Job, finish: Finish, scan: Volume, prediction: Prediction
+) -> None:
     """Write what goes beside the label map, except for the record."""
     if "preview" in job.extras:
         colors = colors_of(predictor.plan.labels, predictor.plan.segments)
@@ -122,7 +137,9 @@ def _write_beside(predictor: Predictor, job: Job, finish: Finish, scan: Volume, 
         write_structures(job, prediction.labels, predictor, finish.labels)
 
 
-def _figures(predictor: Predictor, job: Job, finish: Finish, scan: Volume, prediction: Prediction) -> dict[str, Any]:
+def _figures(
+    predictor: Predictor, job: Job, finish: Finish, scan: Volume, prediction: Prediction
+) -> dict[str, Any]:
     """Return those of each label; a channel that the scan lacks has no intensities."""
     lacking = [channel.name for channel in job.scan.missing]
     names = [channel.name for channel in predictor.plan.channels]
@@ -130,11 +147,18 @@ def _figures(predictor: Predictor, job: Job, finish: Finish, scan: Volume, predi
         prediction.labels,
         finish.labels,
         predictor.plan.regions,
-        channels={name: voxels for name, voxels in zip(names, scan.array, strict=True) if name not in lacking},
+        channels={
+            name: voxels
+            for name, voxels in zip(names, scan.array, strict=True)
+            if name not in lacking
+        },
         uncertainty=None if prediction.uncertainty is None else prediction.uncertainty.array[0],
         where=job.scan.where,
     )
-    return {name: {**label, "warning": prediction.label_warnings.get(name, "")} for name, label in figures.items()}
+    return {
+        name: {**label, "warning": prediction.label_warnings.get(name, "")}
+        for name, label in figures.items()
+    }
 
 
 def predict_jobs(
@@ -170,7 +194,9 @@ def read_outcomes(path: Path) -> dict[str, Any]:
         content = None
     cases = content.values() if isinstance(content, dict) else [None]
     if not all(isinstance(case, dict) and "status" in case for case in cases):
-        raise UsageError(f"{path} is there and no record of predictions; move it, or choose another folder with -o")
+        raise UsageError(
+            f"{path} is there and no record of predictions; move it, or choose another folder with -o"
+        )
     return dict(content)
 
 
@@ -202,7 +228,9 @@ def _attempt(predictor: Predictor, job: Job, finish: Finish, progress: Progress 
         )
     else:
         notes = job.scan.notes
-        return Outcome(job.scan.id, "done", seconds=_since(started), output=str(job.output), notes=notes)
+        return Outcome(
+            job.scan.id, "done", seconds=_since(started), output=str(job.output), notes=notes
+        )
     log.error("%s", message)
     return Outcome(job.scan.id, "failed", message, _since(started))
 

@@ -67,14 +67,20 @@ class Prediction:
             UsageError: a name that the model does not have, or a prediction without probabilities.
         """
         if self.probabilities is None:
-            raise UsageError("this prediction has no probabilities; ask for them with predict(..., probabilities=True)")
+            raise UsageError(
+                "this prediction has no probabilities; ask for them with predict(..., probabilities=True)"
+            )
         if name not in self.channel_names:
-            raise UsageError(f"no label is called {name!r}; there are {', '.join(self.channel_names)}")
+            raise UsageError(
+                f"no label is called {name!r}; there are {', '.join(self.channel_names)}"
+            )
         channel = self.channel_names.index(name)
         return self.probabilities.with_array(self.probabilities.array[channel : channel + 1])
 
     def __repr__(self) -> str:
-        more = [name for name in ("probabilities", "uncertainty") if getattr(self, name) is not None]
+        more = [
+            name for name in ("probabilities", "uncertainty") if getattr(self, name) is not None
+        ]
         return f"Prediction({', '.join(self.label_names)}; {' and '.join(['labels', *more])} of {self.labels!r})"
 
 

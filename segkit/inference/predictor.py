@@ -99,7 +99,9 @@ class Predictor:
         self.tile_mismatch: float | None = None
         """That of the last prediction that ended; a `Prediction` has its own."""
         networks = [network for each in self.bundles for network in each.networks()]
-        self.engine = choose_engine(engine, device=place, precision=self.precision, networks=networks)
+        self.engine = choose_engine(
+            engine, device=place, precision=self.precision, networks=networks
+        )
         self._scorer = WindowScorer(
             networks,
             self.plan,
@@ -110,7 +112,13 @@ class Predictor:
         )
         # The box needs no exact border.
         coarse = locate and Predictor(
-            locate, device=device, precision=precision, engine=engine, fast=True, max_memory=max_memory, quiet=True
+            locate,
+            device=device,
+            precision=precision,
+            engine=engine,
+            fast=True,
+            max_memory=max_memory,
+            quiet=True,
         )
         self.locator = Locator(coarse, self.plan) if coarse else None
 
@@ -125,12 +133,18 @@ class Predictor:
         return torch.get_num_threads()
 
     @overload
-    def predict(self, scan: object, *, probabilities: Literal[False] = False, **options: Unpack[Options]) -> Volume: ...
+    def predict(
+        self, scan: object, *, probabilities: Literal[False] = False, **options: Unpack[Options]
+    ) -> Volume: ...
 
     @overload
-    def predict(self, scan: object, *, probabilities: Literal[True], **options: Unpack[Options]) -> Prediction: ...
+    def predict(
+        self, scan: object, *, probabilities: Literal[True], **options: Unpack[Options]
+    ) -> Prediction: ...
 
-    def predict(self, scan: object, *, probabilities: bool = False, **options: Unpack[Options]) -> Volume | Prediction:
+    def predict(
+        self, scan: object, *, probabilities: bool = False, **options: Unpack[Options]
+    ) -> Volume | Prediction:
         """Return the label map (1, X, Y, Z) of a scan, on its own grid, in the values of the label files.
 
         Several threads may call this at once.
@@ -145,10 +159,14 @@ class Predictor:
             OutOfMemoryError: it does not fit into memory at the plan's spacing, or its scores do not.
             UsageError: a numpy array without a geometry, or a geometry for another scan.
         """
-        found = self.prediction(scan, Wanted(probabilities="float32" if probabilities else None), **options)
+        found = self.prediction(
+            scan, Wanted(probabilities="float32" if probabilities else None), **options
+        )
         return found if probabilities else found.labels
 
-    def predict_with_uncertainty(self, scan: object, **options: Unpack[Options]) -> tuple[Volume, Volume]:
+    def predict_with_uncertainty(
+        self, scan: object, **options: Unpack[Options]
+    ) -> tuple[Volume, Volume]:
         """As `predict`, and a map (1, X, Y, Z) of how uncertain each voxel is, float32 from 0 to 1.
 
         See `segkit.inference.scoring.decisions.entropy`. What the network did not see, a constant border, is 0.
@@ -180,12 +198,16 @@ class Predictor:
         """
         name = Path(where or (scan if isinstance(scan, str | PathLike) else "scan"))
         plan = self.plan
-        volume = from_object(scan, spacing=spacing, affine=affine, channels=len(plan.channels), unit=plan.unit)
+        volume = from_object(
+            scan, spacing=spacing, affine=affine, channels=len(plan.channels), unit=plan.unit
+        )
         stopwatch = Stopwatch()
         with stopwatch("prepare"):
             straight, lean = straightened(volume, name)
             parts = prepare_parts(straight, plan, where=name)
-            unusual = scan_warnings(parts.grid, plan, parts.normalizers, plan.training, corner=parts.corner)
+            unusual = scan_warnings(
+                parts.grid, plan, parts.normalizers, plan.training, corner=parts.corner
+            )
             self._warn(unusual, name)
             image = WatchedScan(parts, stopwatch, plan.patch, self.overlap)
         box = None
@@ -218,14 +240,22 @@ class Predictor:
             log.warning("%s: %s", where, warning)
 
     def _work(
-        self, image: WatchedScan, decisions: Sequence[Decision], box: Box | None, after: int, *, leans: bool
+        self,
+        image: WatchedScan,
+        decisions: Sequence[Decision],
+        box: Box | None,
+        after: int,
+        *,
+        leans: bool,
     ) -> Work:
         """All of it in this machine's memory."""
         parts = image.scan
         voxels = parts.way_back.source_voxels
         label, mapped = decisions[0].bytes, [each for each in decisions if each.is_mapped(voxels)]
         written = sum(each.bytes for each in decisions if each not in mapped)
-        copied = written + max((2 * each.dtype.itemsize for each in mapped), default=0)  # a channel, and it moved
+        copied = written + max(
+            (2 * each.dtype.itemsize for each in mapped), default=0
+        )  # a channel, and it moved
         blocks = block_bytes(voxels) if self._rules or self.plan.training else 0
         ruled = label * min(2, len(self._rules)) * voxels + blocks
         return Work(
@@ -245,7 +275,12 @@ class Predictor:
         )
 
     def _results(
-        self, image: WatchedScan, work: Work, decisions: Sequence[Decision], where: Path, progress: Progress | None
+        self,
+        image: WatchedScan,
+        work: Work,
+        decisions: Sequence[Decision],
+        where: Path,
+        progress: Progress | None,
     ) -> tuple[list[NDArray[Any]], float | None]:
         """Return (K, X, Y, Z) on the scan's grid of each decision, and the tile mismatch where it is counted.
 
@@ -259,7 +294,9 @@ class Predictor:
             here = dataclasses.replace(work, networks=networks, sums=place.type == "cpu")
             layout = choose_layout(here, limit=self.max_memory, where=where).with_batch(batch)
             try:
-                return self._decided(image, layout, decisions, place, where=where, progress=progress)
+                return self._decided(
+                    image, layout, decisions, place, where=where, progress=progress
+                )
             except torch.OutOfMemoryError as error:
                 log.warning("%s: the GPU's memory is too small; trying with less of it", where)
                 last = str(error)  # not the error itself: its traceback would hold the tensors

@@ -5,7 +5,15 @@ from __future__ import annotations
 from segkit.io.labels import check_labels_fit, labels_in, read_labels, write_labels
 from segkit.io.limits import available_memory
 from segkit.io.placement import placed
-from segkit.io.scans import from_object, is_slide, open_source, read_case, read_volume, whole, write_image
+from segkit.io.scans import (
+    from_object,
+    is_slide,
+    open_source,
+    read_case,
+    read_volume,
+    whole,
+    write_image,
+)
 
 __all__ = [
     "available_memory",

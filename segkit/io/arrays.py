@@ -55,7 +55,12 @@ def _with_channels(array: NDArray[Any], channels: int) -> NDArray[Any]:
     """Return (C, X, Y, Z)."""
     shape = " x ".join(map(str, array.shape)) or "of no axis"
     if array.dtype.kind not in "iufb":
-        raise InputError(WHERE, expected="real numbers", found=f"the type {array.dtype}", remedy="Convert the array.")
+        raise InputError(
+            WHERE,
+            expected="real numbers",
+            found=f"the type {array.dtype}",
+            remedy="Convert the array.",
+        )
     if array.ndim not in (2, 3, 4):
         raise InputError(
             WHERE,
@@ -76,7 +81,9 @@ def _with_channels(array: NDArray[Any], channels: int) -> NDArray[Any]:
     return voxels.astype(np.uint8) if voxels.dtype == np.bool_ else voxels
 
 
-def _affine(unit: Unit, spacing: Sequence[float] | None, affine: ArrayLike | None) -> NDArray[np.float64]:
+def _affine(
+    unit: Unit, spacing: Sequence[float] | None, affine: ArrayLike | None
+) -> NDArray[np.float64]:
     if spacing is not None and affine is not None:
         raise UsageError("give either spacing= or affine= with a numpy array, not both")
     if affine is not None:

@@ -33,14 +33,18 @@ def check_readable(path: Path) -> None:
             path,
             expected=f"one of the formats {listed(READABLE)}",
             found=f"the suffix {suffix!r}" if suffix else "no suffix",
-            remedy="Convert the file, for example to .nii.gz." if path.exists() else "Check the path.",
+            remedy="Convert the file, for example to .nii.gz."
+            if path.exists()
+            else "Check the path.",
         )
 
 
 def check_writable(path: str | Path) -> None:
     """Raise a UsageError unless the suffix names a format that can be written."""
     if suffix_of(path) not in WRITABLE:
-        raise UsageError(f"{path}: cannot write this format; the suffix must be one of {listed(WRITABLE)}")
+        raise UsageError(
+            f"{path}: cannot write this format; the suffix must be one of {listed(WRITABLE)}"
+        )
 
 
 def storable(array: NDArray[Any]) -> NDArray[Any]:

@@ -25,7 +25,9 @@ SMALL_SHEAR = math.sin(math.radians(1.0))
 """Largest cosine that is taken for one, with a warning: what a registration leaves in a header."""
 
 
-def checked_affine(where: str | Path, affine: NDArray[Any] | None, *, tilt: bool = False) -> NDArray[np.float64]:
+def checked_affine(
+    where: str | Path, affine: NDArray[Any] | None, *, tilt: bool = False
+) -> NDArray[np.float64]:
     """``affine`` (4, 4) as float64 if it is finite, invertible and has voxel axes at right angles, or nearly.
 
     With ``tilt`` the third axis may lean against the two others, as where a CT's gantry was tilted.
@@ -35,16 +37,22 @@ def checked_affine(where: str | Path, affine: NDArray[Any] | None, *, tilt: bool
     """
     matrix = np.array(np.nan if affine is None else affine, dtype=np.float64)
     if matrix.shape != (4, 4):
-        raise unusable_affine(where, "none" if affine is None else f"numbers of shape {matrix.shape}")
+        raise unusable_affine(
+            where, "none" if affine is None else f"numbers of shape {matrix.shape}"
+        )
     axes = matrix[:3, :3]
     if not np.isfinite(matrix).all():
         raise unusable_affine(where, "NaN or infinite numbers in it")
-    lengths = np.hypot(np.hypot(axes[0], axes[1]), axes[2])  # a norm by squares overflows on damaged numbers
+    lengths = np.hypot(
+        np.hypot(axes[0], axes[1]), axes[2]
+    )  # a norm by squares overflows on damaged numbers
     if lengths.min() < _EDGES[0] or lengths.max() > _EDGES[1]:
         raise unusable_affine(where, f"voxel edges of {_numbers(lengths)} mm")
     cosines = np.abs((axes / lengths).T @ (axes / lengths) - np.eye(3))
     if abs(np.linalg.det(axes / lengths)) < 1e-6:
-        raise unusable_affine(where, "two or three voxel axes that point the same way (it cannot be inverted)")
+        raise unusable_affine(
+            where, "two or three voxel axes that point the same way (it cannot be inverted)"
+        )
     if tilt:
         cosines = cosines[:2, :2]
     if cosines.max() > SMALL_SHEAR:

@@ -27,7 +27,12 @@ many more for what stands around them."""
 _AT_ONCE = 1 << 20
 """Bytes."""
 _DAMAGED = "The file is incomplete or damaged: copy or download it again."
-_ERRORS: tuple[Any, ...] = (EOFError, OSError, zlib.error, isal_zlib.error)  # isal types its error as a value
+_ERRORS: tuple[Any, ...] = (
+    EOFError,
+    OSError,
+    zlib.error,
+    isal_zlib.error,
+)  # isal types its error as a value
 
 
 def is_gzip(path: Path, start: int = 0) -> bool:
@@ -121,7 +126,9 @@ def _reading(path: Path, wanted: int, start: int = 0, form: str = "") -> Iterato
             else:
                 yield _Unpacked(packed, form) if form else raw
     except _ERRORS as error:
-        raise InputError(path, expected="a file that can be read", found=str(error), remedy=_DAMAGED) from error
+        raise InputError(
+            path, expected="a file that can be read", found=str(error), remedy=_DAMAGED
+        ) from error
 
 
 @contextmanager
@@ -133,4 +140,9 @@ def packing(file: IO[bytes]) -> Iterator[Any]:
 
 def too_short(path: Path, promised: int, held: str) -> InputError:
     """The error for a header that promises more than the file holds."""
-    return InputError(path, expected=f"{promised} bytes as its header promises", found=f"{held} bytes", remedy=_DAMAGED)
+    return InputError(
+        path,
+        expected=f"{promised} bytes as its header promises",
+        found=f"{held} bytes",
+        remedy=_DAMAGED,
+    )

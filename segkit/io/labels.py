@@ -25,7 +25,9 @@ _ROUNDING = 1e-3
 """How far a stored label may lie from an integer: a float32 slope makes 1 read as 0.99999997."""
 
 
-def read_labels(path: str | Path, names: Mapping[str, int] | None = None, *, subset: bool = False) -> Volume:
+def read_labels(
+    path: str | Path, names: Mapping[str, int] | None = None, *, subset: bool = False
+) -> Volume:
     """Read a label map as a Volume of integers (1, X, Y, Z).
 
     With ``names`` (name -> value), a file that names its own values is brought to the values that these names have
@@ -40,14 +42,20 @@ def read_labels(path: str | Path, names: Mapping[str, int] | None = None, *, sub
     own = names_in(path) if names else {}
     if not own or not names:
         return labels
-    values, _ = renumbered(path, labels.array, own, names, extra="background" if subset else "error")
+    values, _ = renumbered(
+        path, labels.array, own, names, extra="background" if subset else "error"
+    )
     return labels.with_array(values)
 
 
 def _read(path: Path) -> Volume:
     check_readable(path)
     module = module_of(suffix_of(path))
-    source = module.open_scan(path, indices=True) if suffix_of(path) in PICTURE else module.open_scan(path)
+    source = (
+        module.open_scan(path, indices=True)
+        if suffix_of(path) in PICTURE
+        else module.open_scan(path)
+    )
     if source.channels != 1:
         raise _not_one_value(path, source.channels, source.grid.shape)
     volume = whole(source)
@@ -104,7 +112,11 @@ def _smallest(where: str | Path, array: NDArray[Any]) -> NDArray[Any]:
 
 
 def write_labels(
-    path: str | Path, labels: Volume, *, like: str | Path | None = None, names: Mapping[str, int] | None = None
+    path: str | Path,
+    labels: Volume,
+    *,
+    like: str | Path | None = None,
+    names: Mapping[str, int] | None = None,
 ) -> None:
     """Write a label map (1, X, Y, Z) atomically in the format of the suffix, in the smallest integer type that fits.
 

@@ -26,7 +26,9 @@ def available_memory() -> int | None:
 def _system_memory() -> int | None:
     try:
         lines = _MEMINFO.read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+        return next(
+            int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")
+        )
     except (OSError, StopIteration, ValueError):
         return _physical_memory()
 
@@ -41,7 +43,10 @@ def _physical_memory() -> int | None:
 def _container_memory() -> int | None:
     """What the container's own limit leaves (cgroup version 2); pages of files that can be dropped count as free."""
     try:
-        limit, used = (int((_CGROUP / name).read_text(encoding="ascii")) for name in ("memory.max", "memory.current"))
+        limit, used = (
+            int((_CGROUP / name).read_text(encoding="ascii"))
+            for name in ("memory.max", "memory.current")
+        )
     except (OSError, ValueError):  # no such limit, or the word "max"
         return None
     return limit - used + min(used, _droppable_pages())

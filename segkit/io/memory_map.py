@@ -39,7 +39,9 @@ class _Mapping(mmap.mmap):
 def map_numbers(path: Path, dtype: np.dtype[Any], count: int, offset: int) -> NDArray[Any]:
     """``count`` numbers from the byte ``offset`` of a file on, read-only; the file must be as long."""
     with path.open("rb") as file:
-        return np.frombuffer(_Mapping(file.fileno(), 0, access=mmap.ACCESS_READ), dtype, count, offset)
+        return np.frombuffer(
+            _Mapping(file.fileno(), 0, access=mmap.ACCESS_READ), dtype, count, offset
+        )
 
 
 def map_scratch(folder: Path, shape: Sequence[int], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -58,7 +60,11 @@ def map_scratch(folder: Path, shape: Sequence[int], dtype: np.dtype[Any]) -> NDA
             mapping = _Mapping(file.fileno(), size, access=mmap.ACCESS_WRITE)
     except OSError as error:
         room = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
-        found = f"no room for {size_text(size)} of temporary data" if room else str(error.strerror or error)
+        found = (
+            f"no room for {size_text(size)} of temporary data"
+            if room
+            else str(error.strerror or error)
+        )
         raise unwritable(folder, found) from error
     return np.frombuffer(mapping, dtype, math.prod(shape)).reshape(shape)
 
@@ -99,7 +105,9 @@ def blocks(array: NDArray[Any], most: int | None = None) -> Iterator[tuple[slice
     Of ``most`` voxels, by default BLOCK_VOXELS.
     """
     most = BLOCK_VOXELS if most is None else most
-    axis = max(range(array.ndim), key=lambda each: (array.shape[each] > 1, abs(array.strides[each])))
+    axis = max(
+        range(array.ndim), key=lambda each: (array.shape[each] > 1, abs(array.strides[each]))
+    )
     plane = max(1, math.prod(array.shape) // max(1, array.shape[axis]))
     many = max(1, min(most // plane, BLOCK_SPAN // max(1, abs(array.strides[axis]))))
     for start in range(0, array.shape[axis], many):

@@ -28,9 +28,23 @@ from segkit.volume import Grid, Volume
 
 log = logging.getLogger(__name__)
 
-_TYPES = {"1": "u1", "L": "u1", "I;16": "u2", "I;16B": "u2", "I;16L": "u2", "I": "i4", "F": "f4", "RGB": "u1"}
+_TYPES = {
+    "1": "u1",
+    "L": "u1",
+    "I;16": "u2",
+    "I;16B": "u2",
+    "I;16L": "u2",
+    "I": "i4",
+    "F": "f4",
+    "RGB": "u1",
+}
 _AS_READ = {"RGBA": "RGB", "RGBX": "RGB", "LA": "L", "P": "RGB", "PA": "RGB"}
-_WRITTEN = {".png": ("u1", "u2"), ".tif": ("u1", "u2", "i4", "f4"), ".tiff": ("u1", "u2", "i4", "f4"), ".bmp": ("u1",)}
+_WRITTEN = {
+    ".png": ("u1", "u2"),
+    ".tif": ("u1", "u2", "i4", "f4"),
+    ".tiff": ("u1", "u2", "i4", "f4"),
+    ".bmp": ("u1",),
+}
 
 _FORMATS = {".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP"}
 
@@ -65,7 +79,9 @@ class PictureSource:
 
     def _rows(self) -> NDArray[Any]:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the head was checked, the rest is Pillow's talk about metadata
+            warnings.simplefilter(
+                "ignore"
+            )  # the head was checked, the rest is Pillow's talk about metadata
             try:
                 with Image.open(self.path) as picture:
                     # A label map with a palette keeps its indices: mode P read as L.
@@ -181,7 +197,9 @@ def save(path: Path, volume: Volume) -> None:
     rows = np.ascontiguousarray(array[..., 0].transpose(2, 1, 0))
     # By way of memory: Pillow itself takes no notice when a disk becomes full within a TIFF.
     content = io.BytesIO()
-    Image.fromarray(rows if volume.channels == 3 else rows[..., 0]).save(content, _FORMATS[path.suffix.lower()])
+    Image.fromarray(rows if volume.channels == 3 else rows[..., 0]).save(
+        content, _FORMATS[path.suffix.lower()]
+    )
     with atomic_path(path) as temporary:
         temporary.write_bytes(content.getvalue())
 

@@ -35,7 +35,9 @@ class Placement:
         steps = (slice(None, None, -1) if flip else slice(None) for flip in self.flips)
         return array.transpose(0, *(axis + 1 for axis in self.order))[(slice(None), *steps)]
 
-    def spans(self, size: Shape, shape: Shape) -> tuple[tuple[slice, ...], tuple[slice, ...]] | None:
+    def spans(
+        self, size: Shape, shape: Shape
+    ) -> tuple[tuple[slice, ...], tuple[slice, ...]] | None:
         """Return what of voxels of this ``size`` lies on a grid of this ``shape``, and where.
 
         None where nothing does.
@@ -44,7 +46,9 @@ class Placement:
         high = [min(n, first + m) for n, first, m in zip(shape, self.start, size, strict=True)]
         if any(b <= a for a, b in zip(low, high, strict=True)):
             return None
-        ours = tuple(slice(a - first, b - first) for a, b, first in zip(low, high, self.start, strict=True))
+        ours = tuple(
+            slice(a - first, b - first) for a, b, first in zip(low, high, self.start, strict=True)
+        )
         return ours, tuple(slice(a, b) for a, b in zip(low, high, strict=True))
 
     def is_crop(self, size: Shape, shape: Shape) -> bool:
@@ -56,10 +60,13 @@ class Placement:
         if size == shape:
             return self.start == (0, 0, 0)
         nested = all(
-            (a >= 0 and a + m <= n) or (a <= 0 and a + m >= n) for a, m, n in zip(self.start, size, shape, strict=True)
+            (a >= 0 and a + m <= n) or (a <= 0 and a + m >= n)
+            for a, m, n in zip(self.start, size, shape, strict=True)
         )
         differs = [axis for axis in range(3) if size[axis] != shape[axis]]
-        moved = self.order != (0, 1, 2) or any(self.start[axis] or self.flips[axis] for axis in differs)
+        moved = self.order != (0, 1, 2) or any(
+            self.start[axis] or self.flips[axis] for axis in differs
+        )
         return moved and nested
 
 
@@ -90,13 +97,17 @@ def placed(
     if grid.matches(volume.grid):
         return volume
     if volume.grid.shape == grid.shape:
-        reading = _common_reading(volume.grid, grid, Path(where), None if scan is None else Path(scan))
+        reading = _common_reading(
+            volume.grid, grid, Path(where), None if scan is None else Path(scan)
+        )
         if reading:
             warn_once(f"{where}: {reading}; this {what} and {of} are taken voxel for voxel")
             return Volume(volume.array, grid.affine, grid.unit)
     array = _on_lattice(volume, grid, where, what=what, padded=padded)
     if array is None:
-        raise other_grid(grid, volume.grid, where, what=what, of=of, disagreement=_disagreement(where, scan))
+        raise other_grid(
+            grid, volume.grid, where, what=what, of=of, disagreement=_disagreement(where, scan)
+        )
     return Volume(array, grid.affine, grid.unit)
 
 
@@ -133,10 +144,16 @@ def find_placement(grid: Grid, other: Grid) -> Placement | None:
     order = [int(axis) for axis in np.abs(turn).argmax(axis=1)]
     flips = [bool(turn[axis, source] < 0) for axis, source in enumerate(order)]
     start = [int(first[a]) - (other.shape[order[a]] - 1 if flips[a] else 0) for a in range(3)]
-    return Placement((order[0], order[1], order[2]), (flips[0], flips[1], flips[2]), (start[0], start[1], start[2]))
+    return Placement(
+        (order[0], order[1], order[2]),
+        (flips[0], flips[1], flips[2]),
+        (start[0], start[1], start[2]),
+    )
 
 
-def _on_lattice(volume: Volume, grid: Grid, where: str | Path, *, what: str, padded: bool) -> NDArray[Any] | None:
+def _on_lattice(
+    volume: Volume, grid: Grid, where: str | Path, *, what: str, padded: bool
+) -> NDArray[Any] | None:
     if "px" in (grid.unit, volume.unit) or (placement := find_placement(grid, volume.grid)) is None:
         return None
     turned = placement.turned(volume.array)
@@ -155,7 +172,9 @@ def _on_lattice(volume: Volume, grid: Grid, where: str | Path, *, what: str, pad
     if inside.shape[1:] == grid.shape:
         return inside
     covered, whole = (" x ".join(map(str, each)) for each in (inside.shape[1:], grid.shape))
-    warn_once(f"{where}: the {what} covers {covered} of {whole} voxels; the others are taken as background")
+    warn_once(
+        f"{where}: the {what} covers {covered} of {whole} voxels; the others are taken as background"
+    )
     array = np.zeros((volume.channels, *grid.shape), volume.dtype)
     array[:, *onto] = inside
     return array
@@ -184,14 +203,21 @@ def _common_reading(ours: Grid, theirs: Grid, path: Path, scan: Path | None) -> 
     for name, mine in own.items():
         for their_name, yours in other.items():
             if mine.matches(yours):
-                words = _words(path, name, ours, mine), _words(scan or path, their_name, theirs, yours)
+                words = (
+                    _words(path, name, ours, mine),
+                    _words(scan or path, their_name, theirs, yours),
+                )
                 return " and ".join(word for word in words if word)
     return ""
 
 
 def _words(path: Path, name: str, usual: Grid, other: Grid) -> str:
     far = usual.distance(other)
-    return f"{path.name} lies {far:.3g} mm elsewhere by its {name}, as other programs read it" if name else ""
+    return (
+        f"{path.name} lies {far:.3g} mm elsewhere by its {name}, as other programs read it"
+        if name
+        else ""
+    )
 
 
 def _disagreement(*paths: str | Path | None) -> str:

@@ -101,7 +101,11 @@ def read_case(paths: Sequence[str | Path], *, frugally: bool = False) -> Volume:
 
 
 def write_image(
-    path: str | Path, volume: Volume, *, like: str | Path | None = None, channels: Sequence[str] = ()
+    path: str | Path,
+    volume: Volume,
+    *,
+    like: str | Path | None = None,
+    channels: Sequence[str] = (),
 ) -> None:
     """Write a scan atomically, in the format of the suffix and its own type.
 
@@ -139,7 +143,9 @@ def from_object(
     if isinstance(scan, np.ndarray):
         return volume_of_array(scan, spacing=spacing, affine=affine, channels=channels, unit=unit)
     if spacing is not None or affine is not None:
-        raise UsageError(f"spacing= and affine= are for numpy arrays; a {type(scan).__name__} has its own geometry")
+        raise UsageError(
+            f"spacing= and affine= are for numpy arrays; a {type(scan).__name__} has its own geometry"
+        )
     if isinstance(scan, Volume):
         check_finite("Volume", scan.array)
         return Volume(scan.array, checked_affine("Volume", scan.affine, tilt=True), scan.unit)

@@ -29,7 +29,9 @@ Extra = Literal["error", "background", "keep"]
 SHOWN = 8
 _USUAL_HEADER = 1 << 16
 _ENTRY = re.compile(r"Segment([0-9]{1,6})_(Name|LabelValue):=(.*)")
-_SAYS_NOTHING = re.compile(r"((segment|label|region|value)?[\s_-]*[0-9]+|foreground)", re.IGNORECASE)
+_SAYS_NOTHING = re.compile(
+    r"((segment|label|region|value)?[\s_-]*[0-9]+|foreground)", re.IGNORECASE
+)
 """Names that 3D Slicer (Segment_1) and segkit (label_1, foreground) make up where nobody gave one."""
 
 
@@ -59,7 +61,10 @@ def _names_in_nrrd(path: Path) -> dict[str, int]:
                 header += file.read(LONGEST_HEADER - _USUAL_HEADER)
     except OSError as error:
         raise InputError(
-            path, expected="a file that can be read", found=str(error.strerror), remedy="Check its permissions."
+            path,
+            expected="a file that can be read",
+            found=str(error.strerror),
+            remedy="Check its permissions.",
         ) from error
     for line in re.split(END, header, maxsplit=1)[0].decode("utf-8", errors="replace").splitlines():
         match = _ENTRY.fullmatch(line.rstrip())
@@ -73,7 +78,10 @@ def _names_in_nrrd(path: Path) -> dict[str, int]:
     return checked_names(path, pairs)
 
 
-_READERS: dict[str, Callable[[Path], dict[str, int]]] = {".nrrd": _names_in_nrrd, ".nhdr": _names_in_nrrd}
+_READERS: dict[str, Callable[[Path], dict[str, int]]] = {
+    ".nrrd": _names_in_nrrd,
+    ".nhdr": _names_in_nrrd,
+}
 
 
 def checked_names(path: Path, pairs: list[tuple[str, int]]) -> dict[str, int]:
@@ -84,7 +92,9 @@ def checked_names(path: Path, pairs: list[tuple[str, int]]) -> dict[str, int]:
     Raises:
         InputError: one name for two values.
     """
-    telling = [(name, value) for name, value in dict.fromkeys(pairs) if value and not says_nothing(name)]
+    telling = [
+        (name, value) for name, value in dict.fromkeys(pairs) if value and not says_nothing(name)
+    ]
     twice = [name for name, count in Counter(name for name, _ in telling).items() if count > 1]
     if twice:
         values = " and ".join(str(value) for name, value in telling if name == twice[0])
@@ -116,7 +126,12 @@ def folded(name: str) -> str:
 
 
 def renumbered(
-    path: Path, values: NDArray[Any], own: Mapping[str, int], known: Mapping[str, int], *, extra: Extra = "error"
+    path: Path,
+    values: NDArray[Any],
+    own: Mapping[str, int],
+    known: Mapping[str, int],
+    *,
+    extra: Extra = "error",
 ) -> tuple[NDArray[Any], dict[str, int]]:
     """Return the label array of a file in the values of ``known``, and the names that were kept beside those.
 
@@ -157,10 +172,17 @@ def _check_one_name_each(path: Path, own: Mapping[str, int], present: set[int]) 
 
 
 def _check_unknown(
-    path: Path, unknown: Mapping[str, int], own: Mapping[str, int], known: Mapping[str, int], *, extra: Extra
+    path: Path,
+    unknown: Mapping[str, int],
+    own: Mapping[str, int],
+    known: Mapping[str, int],
+    *,
+    extra: Extra,
 ) -> None:
     similar = {folded(name) for name in known}
-    wrong = list(unknown) if extra == "error" else [name for name in unknown if folded(name) in similar]
+    wrong = (
+        list(unknown) if extra == "error" else [name for name in unknown if folded(name) in similar]
+    )
     if extra == "keep" and unknown and not own.keys() & known.keys():
         wrong = list(unknown)
     if wrong:
@@ -173,7 +195,9 @@ def _check_unknown(
         )
 
 
-def _check_unnamed(path: Path, unnamed: set[int], own: Mapping[str, int], known: Mapping[str, int]) -> None:
+def _check_unnamed(
+    path: Path, unnamed: set[int], own: Mapping[str, int], known: Mapping[str, int]
+) -> None:
     """Refuse a value without name in a file that names others, if elsewhere its number belongs to a name."""
     for name, value in known.items():
         if value in unnamed:

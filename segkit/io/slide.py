@@ -37,7 +37,16 @@ TILE = 512
 """Pixels along the edges of a tile that is written."""
 _KINDS = {"MINISBLACK", "RGB", "YCBCR"}
 _ERRORS = (
-    *(OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError),
+    *(
+        OSError,
+        EOFError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        RuntimeError,
+    ),
     *(struct.error, zlib.error),
 )
 """What tifffile lets through when a file is damaged."""
@@ -93,7 +102,9 @@ class SlideSource:
                         file.seek((channel * height + first) * width * self.dtype.itemsize)
                         file.write(np.ascontiguousarray(band).data)
         except OSError as error:
-            raise unwritable(plain.parent, f"{error.strerror}, while {self.path} was unpacked") from error
+            raise unwritable(
+                plain.parent, f"{error.strerror}, while {self.path} was unpacked"
+            ) from error
 
     def _bands(self) -> Iterator[tuple[int, NDArray[Any]]]:
         """Rows (C, some of Y, X) that share tiles, and the number of the first."""
@@ -107,7 +118,9 @@ class SlideSource:
                 band[:] = 0
             if tile is not None:
                 target = band[:, : height - y, x:]
-                pixels = tile.transpose(2, 0, 1)[: self.channels, : target.shape[1], : target.shape[2]]
+                pixels = tile.transpose(2, 0, 1)[
+                    : self.channels, : target.shape[1], : target.shape[2]
+                ]
                 target[:, : pixels.shape[1], : pixels.shape[2]] = pixels
         yield held, band[:, : height - held]
 
@@ -140,7 +153,10 @@ def open_slide(path: Path) -> SlideSource | None:
 
 def _checked(path: Path, page: Any) -> SlideSource:
     kind = f"{page.photometric.name} of {page.samplesperpixel} samples, {page.dtype or 'a strange type'}"
-    grey, colour = page.samplesperpixel == 1, page.samplesperpixel in (3, 4) and int(page.planarconfig) == 1
+    grey, colour = (
+        page.samplesperpixel == 1,
+        page.samplesperpixel in (3, 4) and int(page.planarconfig) == 1,
+    )
     if (
         page.photometric.name not in _KINDS
         or not (grey or colour)
@@ -154,8 +170,14 @@ def _checked(path: Path, page: Any) -> SlideSource:
             remedy="Convert the slide to RGB.",
         )
     tile = page.tilewidth * page.tilelength * page.samplesperpixel * page.dtype.itemsize
-    tiles = math.ceil(page.imagewidth / page.tilewidth) * math.ceil(page.imagelength / page.tilelength)
-    if page.imagedepth != 1 or len(page.databytecounts) != tiles or max(page.databytecounts) > 2 * tile + (1 << 12):
+    tiles = math.ceil(page.imagewidth / page.tilewidth) * math.ceil(
+        page.imagelength / page.tilelength
+    )
+    if (
+        page.imagedepth != 1
+        or len(page.databytecounts) != tiles
+        or max(page.databytecounts) > 2 * tile + (1 << 12)
+    ):
         raise InputError(
             path,
             expected=f"{tiles} tiles of at most {size_text(2 * tile + (1 << 12))}",
@@ -165,7 +187,9 @@ def _checked(path: Path, page: Any) -> SlideSource:
     if page.samplesperpixel == 4:
         log.warning("%s: the alpha channel (transparency) is left out", path.name)
     grid = Grid((page.imagewidth, page.imagelength, 1), np.eye(4), "px")
-    return SlideSource(path, grid, page.samplesperpixel, page.dtype.newbyteorder("="), page.tilelength)
+    return SlideSource(
+        path, grid, page.samplesperpixel, page.dtype.newbyteorder("="), page.tilelength
+    )
 
 
 def _check_room(path: Path, folder: Path, needed: int) -> None:
@@ -190,7 +214,9 @@ def _unreadable(path: Path, error: Exception) -> InputError:
     remedy = "The file is incomplete or damaged: copy it again."
     if "imagecodecs" in str(error):
         remedy = "Install the package that unpacks it: pip install imagecodecs. Or save the slide with deflate."
-    return InputError(path, expected="a tiled TIFF that can be read", found=str(error), remedy=remedy)
+    return InputError(
+        path, expected="a tiled TIFF that can be read", found=str(error), remedy=remedy
+    )
 
 
 def save(path: Path, volume: Volume) -> None:

@@ -34,11 +34,22 @@ _KEYS = {
     "region": "AnatomicRegionSequence",
     "region_modifier": "AnatomicRegionModifierSequence",
 }
-_NEEDS = (("category", "kind"), ("kind", "category"), ("kind_modifier", "kind"), ("region_modifier", "region"))
+_NEEDS = (
+    ("category", "kind"),
+    ("kind", "category"),
+    ("kind_modifier", "kind"),
+    ("region_modifier", "region"),
+)
 """What makes sense only beside something else."""
 COLOUR = "recommendedDisplayRGBValue"
 _LEFT_ALONE = {
-    *("labelID", "SegmentLabel", "SegmentDescription", "SegmentAlgorithmType", "SegmentAlgorithmName"),
+    *(
+        "labelID",
+        "SegmentLabel",
+        "SegmentDescription",
+        "SegmentAlgorithmType",
+        "SegmentAlgorithmName",
+    ),
     *("TrackingIdentifier", "TrackingUniqueIdentifier"),
 }
 """What dcmqi's JSON says besides: segkit has words of its own for it."""
@@ -95,7 +106,9 @@ def colors_of(names: Iterable[str], codes: Mapping[str, SegmentCodes] | None) ->
     return label_colors(names, {name: known.colour for name, known in (codes or {}).items()})
 
 
-def segments_of_json(where: str | Path, content: Any, labels: Mapping[str, int]) -> dict[str, SegmentCodes]:
+def segments_of_json(
+    where: str | Path, content: Any, labels: Mapping[str, int]
+) -> dict[str, SegmentCodes]:
     """The codes of labels by name, out of an object with their names as keys, or of dcmqi's list (or list of lists).
 
     Raises:
@@ -104,29 +117,45 @@ def segments_of_json(where: str | Path, content: Any, labels: Mapping[str, int])
     found: dict[str, SegmentCodes] = {}
     for name, entry in _entries(where, content, labels):
         if name in found:
-            raise _refused(where, "one entry for each label", f"two for {name!r}", "Remove one of them.")
+            raise _refused(
+                where, "one entry for each label", f"two for {name!r}", "Remove one of them."
+            )
         found[name] = _segment(where, name, entry)
     return found
 
 
-def _entries(where: str | Path, content: Any, labels: Mapping[str, int]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _entries(
+    where: str | Path, content: Any, labels: Mapping[str, int]
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """Names of labels, and what is said of them."""
     named = {str(value): name for name, value in labels.items()}
     if isinstance(content, dict):
         pairs, known = list(content.items()), {name: name for name in labels}
     elif isinstance(content, list):
-        listed = list(chain.from_iterable(each if isinstance(each, list) else [each] for each in content))
-        pairs = [(str(each.get("labelID")) if isinstance(each, dict) else "", each) for each in listed]
+        listed = list(
+            chain.from_iterable(each if isinstance(each, list) else [each] for each in content)
+        )
+        pairs = [
+            (str(each.get("labelID")) if isinstance(each, dict) else "", each) for each in listed
+        ]
         known = named
     else:
         pairs, known = [("", content)], {}
     for key, entry in pairs:
         if not isinstance(entry, dict):
             example = f'"{next(iter(labels), "liver")}": {{...}}'
-            raise _refused(where, f"an object for each label, such as {example}", _short(entry), "See data/README.md.")
+            raise _refused(
+                where,
+                f"an object for each label, such as {example}",
+                _short(entry),
+                "See data/README.md.",
+            )
         if key not in known:
             raise _refused(
-                where, f"labels of this dataset ({', '.join(known)})", repr(key), "Correct the name or labelID."
+                where,
+                f"labels of this dataset ({', '.join(known)})",
+                repr(key),
+                "Correct the name or labelID.",
             )
         yield known[key], entry
 
@@ -136,12 +165,23 @@ def _segment(where: str | Path, name: str, entry: Mapping[str, Any]) -> SegmentC
         if key not in {*_KEYS.values(), COLOUR, *_LEFT_ALONE}:
             near = get_close_matches(key, [*_KEYS.values(), COLOUR], n=1)
             remedy = f"Did you mean {near[0]}?" if near else "Leave it out."
-            raise _refused(where, f"for {name!r} the keys {', '.join([*_KEYS.values(), COLOUR])}", repr(key), remedy)
-    terms = {field: _term(where, name, key, entry[key]) for field, key in _KEYS.items() if key in entry}
+            raise _refused(
+                where,
+                f"for {name!r} the keys {', '.join([*_KEYS.values(), COLOUR])}",
+                repr(key),
+                remedy,
+            )
+    terms = {
+        field: _term(where, name, key, entry[key]) for field, key in _KEYS.items() if key in entry
+    }
     for field, needed in _NEEDS:
         if field in terms and needed not in terms:
-            raise _refused(where, f"for {name!r} {_KEYS[needed]} beside {_KEYS[field]}", "none", "Add it.")
-    return SegmentCodes(**terms, colour=_colour(where, name, entry[COLOUR]) if COLOUR in entry else None)
+            raise _refused(
+                where, f"for {name!r} {_KEYS[needed]} beside {_KEYS[field]}", "none", "Add it."
+            )
+    return SegmentCodes(
+        **terms, colour=_colour(where, name, entry[COLOUR]) if COLOUR in entry else None
+    )
 
 
 def _term(where: str | Path, name: str, key: str, content: Any) -> Term:
@@ -149,10 +189,15 @@ def _term(where: str | Path, name: str, key: str, content: Any) -> Term:
     item = content[0] if isinstance(content, list) and len(content) == 1 else content
     words = [item.get(part) for part in _TERM] if isinstance(item, dict) else [None]
     if not all(_is_text(word, most) for word, most in zip(words, _TERM.values(), strict=False)):
-        example = '{"CodeValue": "10200004", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Liver"}'
+        example = (
+            '{"CodeValue": "10200004", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Liver"}'
+        )
         limits = ", ".join(f"{part} up to {most}" for part, most in _TERM.items())
         raise _refused(
-            where, f"a code such as {example} as {key} of {name!r}", _short(content), f"Characters: {limits}."
+            where,
+            f"a code such as {example} as {key} of {name!r}",
+            _short(content),
+            f"Characters: {limits}.",
         )
     term = Term(*words)
     if term.scheme == "SCT" and not is_snomed(term.value):
@@ -187,7 +232,11 @@ def is_snomed(code: str) -> bool:
 
 
 def _colour(where: str | Path, name: str, content: Any) -> tuple[int, int, int]:
-    if not (isinstance(content, list) and len(content) == 3 and all(is_whole(each, 0, 255) for each in content)):
+    if not (
+        isinstance(content, list)
+        and len(content) == 3
+        and all(is_whole(each, 0, 255) for each in content)
+    ):
         expected = f"three whole numbers from 0 to 255 as {COLOUR} of {name!r}"
         raise _refused(where, expected, _short(content), "Write for example [221, 130, 101].")
     red, green, blue = content

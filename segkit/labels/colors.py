@@ -44,7 +44,9 @@ def palette_color(index: int) -> Color:
     return red, green, blue
 
 
-def label_colors(names: Iterable[str], given: Mapping[str, Color | None] | None = None) -> dict[str, Color]:
+def label_colors(
+    names: Iterable[str], given: Mapping[str, Color | None] | None = None
+) -> dict[str, Color]:
     """Return a color for each label by its place among all labels of a model; those that are ``given`` come first."""
     known = given or {}
     return {name: known.get(name) or palette_color(place) for place, name in enumerate(names)}

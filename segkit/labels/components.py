@@ -81,7 +81,9 @@ def pieces_per_label(labels: NDArray[Any]) -> Counter[int]:
     """
     if labels.size > SLAB_VOXELS:
         return Counter(find_pieces(labels).values.tolist())
-    components, count = cc3d.connected_components(_looked_at(labels, None), connectivity=26, return_N=True)
+    components, count = cc3d.connected_components(
+        _looked_at(labels, None), connectivity=26, return_N=True
+    )
     values = np.zeros(count + 1, labels.dtype)
     values[components] = labels
     return Counter(values[1:].tolist())
@@ -93,8 +95,14 @@ def erase(labels: NDArray[Any], pieces: Pieces, gone: NDArray[np.bool_]) -> None
     for box, numbers in zip(_boxes(labels, axis), pieces.numbers, strict=True):
         leaves = np.concatenate([[False], gone[numbers]])
         if leaves.any():
-            components = cc3d.connected_components(_looked_at(labels[box], pieces.of), connectivity=26)
-            planes = list(zip(np.moveaxis(labels[box], axis, 0), np.moveaxis(components, axis, 0), strict=True))
+            components = cc3d.connected_components(
+                _looked_at(labels[box], pieces.of), connectivity=26
+            )
+            planes = list(
+                zip(
+                    np.moveaxis(labels[box], axis, 0), np.moveaxis(components, axis, 0), strict=True
+                )
+            )
             # The plane that the next slab has as well stays as it is, for that slab's components must be the same.
             for plane, places in planes if box[axis].stop == labels.shape[axis] else planes[:-1]:
                 plane[leaves[places]] = 0  # a plane at a time: numpy widens an index to 8 bytes
@@ -150,13 +158,17 @@ def _links(above: NDArray[np.int64], below: NDArray[np.int64]) -> NDArray[np.int
     return np.unique(np.stack([above[inside], below[inside]]), axis=1)
 
 
-def _part(slab: NDArray[Any], components: NDArray[Any], box: Box, axis: int, *, last: bool) -> _Part:
+def _part(
+    slab: NDArray[Any], components: NDArray[Any], box: Box, axis: int, *, last: bool
+) -> _Part:
     figures = cc3d.statistics(components, no_slice_conversion=True)
     voxels = figures["voxel_counts"].astype(np.int64)
     if not last:
         voxels -= np.bincount(components.take(-1, axis).ravel(), minlength=voxels.size)
     values = np.zeros(voxels.size, slab.dtype)
-    for places, plane in zip(np.moveaxis(components, axis, 0), np.moveaxis(slab, axis, 0), strict=True):
+    for places, plane in zip(
+        np.moveaxis(components, axis, 0), np.moveaxis(slab, axis, 0), strict=True
+    ):
         values[places] = plane
     bounds = figures["bounding_boxes"].astype(np.int64)[1:]
     start = [span.start for span in box]
@@ -165,10 +177,17 @@ def _part(slab: NDArray[Any], components: NDArray[Any], box: Box, axis: int, *, 
 
 def _joined(parts: Sequence[_Part], links: NDArray[np.int64], of: Labels, axis: int) -> Pieces:
     values, voxels, lowest, highest = (
-        np.concatenate([getattr(part, name) for part in parts]) for name in ("values", "voxels", "first", "last")
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("values", "voxels", "first", "last")
     )
-    graph = sparse.coo_array((np.ones(links.shape[1], np.bool_), tuple(links)), shape=(len(values), len(values)))
-    count, number = sparse.csgraph.connected_components(graph, directed=False) if len(values) else (0, np.empty(0, int))
+    graph = sparse.coo_array(
+        (np.ones(links.shape[1], np.bool_), tuple(links)), shape=(len(values), len(values))
+    )
+    count, number = (
+        sparse.csgraph.connected_components(graph, directed=False)
+        if len(values)
+        else (0, np.empty(0, int))
+    )
     label, sizes = np.zeros(count, values.dtype), np.zeros(count, np.int64)
     first, last = np.full((count, 3), np.iinfo(np.int64).max), np.zeros((count, 3), np.int64)
     label[number] = values

@@ -73,7 +73,9 @@ def remove_small_blobs(labels: NDArray[Any], voxel_volume: float, minimum: float
     return kept
 
 
-def merge_regions(masks: Iterable[NDArray[np.bool_]], values: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
+def merge_regions(
+    masks: Iterable[NDArray[np.bool_]], values: Sequence[int], dtype: DTypeLike
+) -> NDArray[Any]:
     """One label map from the masks of overlapping regions, each written with its value over those before it.
 
     >>> whole, core = np.array([[True, True, False], [False, True, False]])

@@ -31,7 +31,10 @@ def values_apart(regions: Mapping[str, Sequence[int]]) -> dict[str, set[int]]:
     {'whole': {1, 2}, 'core': {3}}
     """
     names = list(regions)
-    later = [{value for name in names[place + 1 :] for value in regions[name]} for place in range(len(names))]
+    later = [
+        {value for name in names[place + 1 :] for value in regions[name]}
+        for place in range(len(names))
+    ]
     return {name: set(regions[name]) - others for name, others in zip(names, later, strict=True)}
 
 
@@ -44,11 +47,16 @@ def own_values(regions: Mapping[str, Sequence[int]]) -> dict[str, int]:
     return {name: min(values) for name, values in values_apart(regions).items()}
 
 
-def target_values(labels: Mapping[str, int], regions: Mapping[str, Sequence[int]]) -> dict[str, int]:
+def target_values(
+    labels: Mapping[str, int], regions: Mapping[str, Sequence[int]]
+) -> dict[str, int]:
     """Name and value of what is told apart in label files; the i-th of them has the index i + 1, background 0."""
     if not regions:
         return dict(labels)
-    return {f"label_{value}": value for value in sorted({value for values in regions.values() for value in values})}
+    return {
+        f"label_{value}": value
+        for value in sorted({value for values in regions.values() for value in values})
+    }
 
 
 def membership(labels: Mapping[str, int], regions: Mapping[str, Sequence[int]]) -> list[list[bool]]:

@@ -20,7 +20,10 @@ Edges = Sequence[int]
 NEGATIVE_SLOPE = 0.01
 
 CONVOLUTIONS: dict[int, Callable[..., nn.Module]] = {2: Conv2d, 3: Conv3d}
-TRANSPOSED_CONVOLUTIONS: dict[int, Callable[..., nn.Module]] = {2: ConvTranspose2d, 3: ConvTranspose3d}
+TRANSPOSED_CONVOLUTIONS: dict[int, Callable[..., nn.Module]] = {
+    2: ConvTranspose2d,
+    3: ConvTranspose3d,
+}
 
 # In place where the backward pass needs the output only: one kept tensor less per convolution.
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -31,16 +34,22 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def convolution(in_channels: int, out_channels: int, *, kernel: Edges, stride: Edges, bias: bool) -> nn.Module:
+def convolution(
+    in_channels: int, out_channels: int, *, kernel: Edges, stride: Edges, bias: bool
+) -> nn.Module:
     """A convolution with odd ``kernel`` and zero padding, which at stride 1 keeps the size ('same')."""
     padding = tuple(edge // 2 for edge in kernel)
     layer = CONVOLUTIONS[len(kernel)]
-    return layer(in_channels, out_channels, tuple(kernel), tuple(stride), padding=padding, bias=bias)
+    return layer(
+        in_channels, out_channels, tuple(kernel), tuple(stride), padding=padding, bias=bias
+    )
 
 
 def upsampling(in_channels: int, out_channels: int, stride: Edges) -> nn.Module:
     """A transposed convolution whose kernel is its stride: output voxels come from one input voxel each."""
-    return TRANSPOSED_CONVOLUTIONS[len(stride)](in_channels, out_channels, tuple(stride), tuple(stride))
+    return TRANSPOSED_CONVOLUTIONS[len(stride)](
+        in_channels, out_channels, tuple(stride), tuple(stride)
+    )
 
 
 def score_head(in_channels: int, classes: int, dims: int) -> nn.Module:
@@ -56,7 +65,13 @@ class ConvBlock(nn.Sequential):
     activation: nn.Module
 
     def __init__(
-        self, in_channels: int, layer: LayerPlan, *, kernel: Edges, stride: Edges, activation: str | None
+        self,
+        in_channels: int,
+        layer: LayerPlan,
+        *,
+        kernel: Edges,
+        stride: Edges,
+        activation: str | None,
     ) -> None:
         bias = layer.norm == "none"
         parts = OrderedDict(
@@ -87,7 +102,9 @@ def plain_stage(
     """Convolution blocks in a row, the first of them strided."""
     stage = nn.Sequential()
     for layer in layers:
-        stage.append(ConvBlock(in_channels, layer, kernel=kernel, stride=stride, activation=activation))
+        stage.append(
+            ConvBlock(in_channels, layer, kernel=kernel, stride=stride, activation=activation)
+        )
         in_channels, stride = layer.channels, [1] * len(kernel)
     return stage
 
@@ -96,11 +113,20 @@ class DecoderStage(nn.Module):
     """Enlarge what comes from below, put the encoder's features of that resolution beside it, convolve."""
 
     def __init__(
-        self, below: int, skip: int, layers: Sequence[LayerPlan], *, kernel: Edges, stride: Edges, activation: str
+        self,
+        below: int,
+        skip: int,
+        layers: Sequence[LayerPlan],
+        *,
+        kernel: Edges,
+        stride: Edges,
+        activation: str,
     ) -> None:
         super().__init__()
         self.up = upsampling(below, skip, stride)
-        self.convs = plain_stage(2 * skip, layers, kernel=kernel, stride=[1] * len(kernel), activation=activation)
+        self.convs = plain_stage(
+            2 * skip, layers, kernel=kernel, stride=[1] * len(kernel), activation=activation
+        )
 
     def forward(self, below: Tensor, skip: Tensor) -> Tensor:
         """(B, below, x, y, z) and (B, skip, X, Y, Z) to (B, channels of the last layer, X, Y, Z)."""

@@ -34,7 +34,12 @@ class DynUNet(nn.Module):
         super().__init__()
         axes, encoder = spatial_axes(plan), plan.network.encoder
         if len(encoder) < 3:
-            raise unfit(plan, "network.encoder", expected="3 stages or more for DynUNet", found=f"{len(encoder)}")
+            raise unfit(
+                plan,
+                "network.encoder",
+                expected="3 stages or more for DynUNet",
+                found=f"{len(encoder)}",
+            )
         widths = [stage.layers[-1].channels for stage in encoder]
         strides = [[stage.stride[axis] for axis in axes] for stage in encoder]
         network = MonaiDynUNet(
@@ -84,7 +89,12 @@ class SegResNet(nn.Module):
         super().__init__()
         encoder, divisor = plan.network.encoder, 2 ** (len(plan.network.encoder) - 1)
         if any(plan.patch[axis] % divisor for axis in spatial_axes(plan)):
-            raise unfit(plan, "patch", expected=f"multiples of {divisor} for SegResNet", found=f"{plan.patch}")
+            raise unfit(
+                plan,
+                "patch",
+                expected=f"multiples of {divisor} for SegResNet",
+                found=f"{plan.patch}",
+            )
         width = encoder[0].layers[-1].channels
         self.body = MonaiSegResNet(
             plan.dims,
@@ -112,9 +122,13 @@ class SegResNet(nn.Module):
 
 def _norm(plan: Plan, widths: list[int]) -> Any:
     """The norm of most layers, in MONAI's words."""
-    if all(layer.norm == "group" and layer.groups == layer.channels for layer in plan.network.layers):
+    if all(
+        layer.norm == "group" and layer.groups == layer.channels for layer in plan.network.layers
+    ):
         return ("instance", {"affine": True})
-    (kind, groups), _ = Counter((layer.norm, layer.groups) for layer in plan.network.layers).most_common(1)[0]
+    (kind, groups), _ = Counter(
+        (layer.norm, layer.groups) for layer in plan.network.layers
+    ).most_common(1)[0]
     if kind != "group":
         return {"batch": "batch", "none": ""}[kind]
     for width in widths:

@@ -32,4 +32,8 @@ def _none(_layer: LayerPlan, _dims: int) -> nn.Module:
     return nn.Identity()
 
 
-NORMS: dict[NormKind, Callable[[LayerPlan, int], nn.Module]] = {"group": _group, "batch": _batch, "none": _none}
+NORMS: dict[NormKind, Callable[[LayerPlan, int], nn.Module]] = {
+    "group": _group,
+    "batch": _batch,
+    "none": _none,
+}

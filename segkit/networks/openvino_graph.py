@@ -42,7 +42,9 @@ class GraphBuilder:
             nn.BatchNorm2d: self._batch_norm,
             nn.BatchNorm3d: self._batch_norm,
             nn.Identity: lambda _, x: x,
-            nn.LeakyReLU: lambda layer, x: operations.prelu(x, _constant(operations, [layer.negative_slope])),
+            nn.LeakyReLU: lambda layer, x: operations.prelu(
+                x, _constant(operations, [layer.negative_slope])
+            ),
             nn.ReLU: lambda _, x: operations.relu(x),
             nn.SiLU: lambda _, x: operations.swish(x),
             nn.GELU: lambda _, x: operations.gelu(x, "erf"),
@@ -75,7 +77,9 @@ class GraphBuilder:
         for kind, made in self._layers.items():
             if isinstance(layer, kind):
                 return made(layer, x)
-        raise UsageError(f"--engine openvino does not know the layer {type(layer).__name__}: take --engine torch")
+        raise UsageError(
+            f"--engine openvino does not know the layer {type(layer).__name__}: take --engine torch"
+        )
 
     def _sequence(self, layers: nn.Sequential, x: Node) -> Node:
         for layer in layers:
@@ -84,23 +88,33 @@ class GraphBuilder:
 
     def _decoder_stage(self, stage: Any, below: Node, skip: Node) -> Node:
         """Of a `segkit.networks.blocks.DecoderStage`."""
-        return self.layer(stage.convs, self.operations.concat([self.layer(stage.up, below), skip], 1))
+        return self.layer(
+            stage.convs, self.operations.concat([self.layer(stage.up, below), skip], 1)
+        )
 
     def _residual(self, block: ResidualBlock, x: Node) -> Node:
-        summed = self.operations.add(self.layer(block.conv2, self.layer(block.conv1, x)), self.layer(block.shortcut, x))
+        summed = self.operations.add(
+            self.layer(block.conv2, self.layer(block.conv1, x)), self.layer(block.shortcut, x)
+        )
         return self.layer(block.activation, summed)
 
     def _convolution(self, layer: nn.Conv2d | nn.Conv3d, x: Node) -> Node:
         padding = [int(edge) for edge in layer.padding]
         weight = _constant(self.operations, layer.weight)
-        made = self.operations.convolution(x, weight, layer.stride, padding, padding, layer.dilation)
+        made = self.operations.convolution(
+            x, weight, layer.stride, padding, padding, layer.dilation
+        )
         return self._with_bias(layer, made)
 
     def _upsampling(self, layer: nn.ConvTranspose2d | nn.ConvTranspose3d, x: Node) -> Node:
         weight = _constant(self.operations, layer.weight)
-        return self._with_bias(layer, self.operations.convolution_backprop_data(x, weight, layer.stride))
+        return self._with_bias(
+            layer, self.operations.convolution_backprop_data(x, weight, layer.stride)
+        )
 
-    def _with_bias(self, layer: nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d, x: Node) -> Node:
+    def _with_bias(
+        self, layer: nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d, x: Node
+    ) -> Node:
         if layer.bias is None:
             return x
         wide = layer.bias.reshape(1, -1, *[1] * (layer.weight.ndim - 2))
@@ -115,9 +129,13 @@ class GraphBuilder:
         # OpenVINO (2026.4.1) has an operation for it, as fast, that ends the process in residual blocks.
         operations, shape = self.operations, list(x.shape)
         groups = operations.reshape(x, [shape[0], layer.num_groups, -1], False)
-        normed = operations.reshape(operations.mvn(groups, [2], True, layer.eps, "inside_sqrt"), shape, False)
+        normed = operations.reshape(
+            operations.mvn(groups, [2], True, layer.eps, "inside_sqrt"), shape, False
+        )
         wide = [1, -1, *[1] * (len(shape) - 2)]
-        weight, bias = (_constant(operations, each.reshape(wide)) for each in (layer.weight, layer.bias))
+        weight, bias = (
+            _constant(operations, each.reshape(wide)) for each in (layer.weight, layer.bias)
+        )
         return operations.add(operations.multiply(normed, weight), bias)
 
     def _batch_norm(self, layer: nn.BatchNorm2d | nn.BatchNorm3d, x: Node) -> Node:

@@ -51,7 +51,11 @@ def _stages(plan: Plan) -> Iterator[tuple[str, StagePlan]]:
 def _numbers_of_stages(plan: Plan) -> Findings:
     encoder, decoder = len(plan.network.encoder), len(plan.network.decoder)
     if encoder < 1 or decoder != encoder - 1:
-        yield "network", "one encoder stage or more, and one decoder stage less", f"{encoder} and {decoder}"
+        yield (
+            "network",
+            "one encoder stage or more, and one decoder stage less",
+            f"{encoder} and {decoder}",
+        )
 
 
 def _sizes(plan: Plan) -> Findings:
@@ -82,7 +86,11 @@ def _slice_axis(plan: Plan) -> Findings:
         return
     for where, stage in _stages(plan):
         if stage.kernel[axis] != 1 or stage.stride[axis] != 1:
-            yield where, f"kernel and stride 1 along slice axis {axis}", f"{stage.kernel} and {stage.stride}"
+            yield (
+                where,
+                f"kernel and stride 1 along slice axis {axis}",
+                f"{stage.kernel} and {stage.stride}",
+            )
 
 
 CHECKS: tuple[Callable[[Plan], Findings], ...] = (_numbers_of_stages, _sizes, _strides, _slice_axis)

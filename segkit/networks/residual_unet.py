@@ -39,11 +39,15 @@ class ResidualBlock(nn.Module):
     stride, not sampled, then brought to the new width by a 1x1 convolution and a norm.
     """
 
-    def __init__(self, in_channels: int, block: Block, *, kernel: Edges, stride: Edges, activation: str) -> None:
+    def __init__(
+        self, in_channels: int, block: Block, *, kernel: Edges, stride: Edges, activation: str
+    ) -> None:
         super().__init__()
         first, second, skip = block
         ones = [1] * len(kernel)
-        self.conv1 = ConvBlock(in_channels, first, kernel=kernel, stride=stride, activation=activation)
+        self.conv1 = ConvBlock(
+            in_channels, first, kernel=kernel, stride=stride, activation=activation
+        )
         self.conv2 = ConvBlock(first.channels, second, kernel=kernel, stride=ones, activation=None)
         self.shortcut = nn.Sequential() if skip is None else _shortcut(in_channels, skip, stride)
         self.activation = ACTIVATIONS[activation]()
@@ -68,14 +72,18 @@ def residual_stage(
     """Residual blocks in a row, the first of them strided."""
     stage = nn.Sequential()
     for block in _blocks(layers):
-        stage.append(ResidualBlock(in_channels, block, kernel=kernel, stride=stride, activation=activation))
+        stage.append(
+            ResidualBlock(in_channels, block, kernel=kernel, stride=stride, activation=activation)
+        )
         in_channels, stride = block[1].channels, [1] * len(kernel)
     return stage
 
 
 def _shortcut(in_channels: int, layer: LayerPlan, stride: Edges) -> nn.Sequential:
     ones = [1] * len(stride)
-    conv = convolution(in_channels, layer.channels, kernel=ones, stride=ones, bias=layer.norm == "none")
+    conv = convolution(
+        in_channels, layer.channels, kernel=ones, stride=ones, bias=layer.norm == "none"
+    )
     pool = [POOLS[len(stride)](tuple(stride))] if max(stride) > 1 else []
     return nn.Sequential(*pool, conv, norm_layer(layer, len(stride)))
 
@@ -96,7 +104,12 @@ def _check_blocks(plan: Plan) -> None:
         where = f"network.encoder[{index}].layers"
         kinds = [layer.name.rsplit(".", 1)[-1] for layer in stage.layers]
         if not re.fullmatch("(conv1 conv2 (skip )?)+", " ".join([*kinds, ""])):
-            raise unfit(plan, where, expected="blocks of .conv1, .conv2 and perhaps .skip", found=", ".join(kinds))
+            raise unfit(
+                plan,
+                where,
+                expected="blocks of .conv1, .conv2 and perhaps .skip",
+                found=", ".join(kinds),
+            )
         strided = max(stage.stride) > 1
         for first, second, skip in _blocks(stage.layers):
             widths = (width if skip is None else skip.channels, second.channels)

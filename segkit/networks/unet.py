@@ -30,7 +30,9 @@ class UNet(nn.Module):
         super().__init__()
         self.encoder = _encoder(plan, stage)
         self.decoder = _decoder(plan)
-        heads = [score_head(width, len(plan.label_values), plan.dims) for width in _output_widths(plan)]
+        heads = [
+            score_head(width, len(plan.label_values), plan.dims) for width in _output_widths(plan)
+        ]
         self.head = heads[0]
         self.deep_heads = nn.ModuleList(heads[1:] if plan.network.deep_supervision else [])
         """Heads of the decoder stages below the full resolution, from shallow to deep; used in training only."""
@@ -49,7 +51,10 @@ class UNet(nn.Module):
             return scores
         # The bottleneck's features come last here and have no head.
         shallow_first = reversed(list(self._decoded(x)))
-        return [head(features) for head, features in zip([self.head, *self.deep_heads], shallow_first, strict=False)]
+        return [
+            head(features)
+            for head, features in zip([self.head, *self.deep_heads], shallow_first, strict=False)
+        ]
 
     def _decoded(self, x: Tensor) -> Iterator[Tensor]:
         """Features of the bottleneck, then of the decoder stages, from deep to shallow."""
@@ -68,7 +73,11 @@ def _encoder(plan: Plan, stage: Stage) -> nn.ModuleList:
     modules = nn.ModuleList()
     for part in plan.network.encoder:
         kernel, stride = [part.kernel[axis] for axis in axes], [part.stride[axis] for axis in axes]
-        modules.append(stage(width, part.layers, kernel=kernel, stride=stride, activation=plan.network.activation))
+        modules.append(
+            stage(
+                width, part.layers, kernel=kernel, stride=stride, activation=plan.network.activation
+            )
+        )
         width = part.layers[-1].channels
     return modules
 
@@ -80,7 +89,14 @@ def _decoder(plan: Plan) -> nn.ModuleList:
     for part, skip in zip(plan.network.decoder, reversed(skips), strict=True):
         kernel, stride = [part.kernel[axis] for axis in axes], [part.stride[axis] for axis in axes]
         modules.append(
-            DecoderStage(below, skip, part.layers, kernel=kernel, stride=stride, activation=plan.network.activation)
+            DecoderStage(
+                below,
+                skip,
+                part.layers,
+                kernel=kernel,
+                stride=stride,
+                activation=plan.network.activation,
+            )
         )
         below = part.layers[-1].channels
     return modules

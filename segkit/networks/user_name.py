@@ -19,7 +19,11 @@ def user_name() -> Iterator[None]:
     """
     try:
         getpass.getuser()
-    except (KeyError, OSError, ImportError):  # the error depends on Python's version; Windows has no pwd
+    except (
+        KeyError,
+        OSError,
+        ImportError,
+    ):  # the error depends on Python's version; Windows has no pwd
         os.environ["LOGNAME"] = NAMELESS
         try:
             yield

@@ -20,15 +20,22 @@ def ranges_of(cases: Sequence[CaseFacts]) -> DataRanges | None:
         spacing=_per_axis([case.spacing for case in cases]),
         size=_per_axis([case.size for case in cases]),
         channels=tuple(
-            ChannelRange(_range(each.lowest for each in channel), _range(each.highest for each in channel))
+            ChannelRange(
+                _range(each.lowest for each in channel), _range(each.highest for each in channel)
+            )
             for channel in channels
         ),
-        labels={name: _label([case.labels[name] for case in cases if name in case.labels]) for name in names},
+        labels={
+            name: _label([case.labels[name] for case in cases if name in case.labels])
+            for name in names
+        },
     )
 
 
 def _label(facts: Sequence[LabelFacts]) -> LabelRange:
-    return LabelRange(len(facts), _range(each.volume for each in facts), _range(each.pieces for each in facts))
+    return LabelRange(
+        len(facts), _range(each.volume for each in facts), _range(each.pieces for each in facts)
+    )
 
 
 def _per_axis(points: Sequence[Point]) -> tuple[Range, Range, Range]:

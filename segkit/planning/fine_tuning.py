@@ -69,7 +69,8 @@ def tuned_plan(task: Task, model: Plan, *, mirror: Any, asked: Collection[str], 
         network=network,
         needs=model.needs,
         reasons=decided,
-        segments={name: codes for name, codes in model.segments.items() if name in own.labels} | own.segments,
+        segments={name: codes for name, codes in model.segments.items() if name in own.labels}
+        | own.segments,
     )
 
 
@@ -83,7 +84,11 @@ def check_network(config: NetworkConfig, model: Plan, asked: Collection[str], wh
         ("network.convs", config.convs, len(stages[0].layers)),
     )
     for key, wanted, found in facts:
-        if (f"{key}.name" if key == "network" else key) in asked and wanted is not None and wanted != found:
+        if (
+            (f"{key}.name" if key == "network" else key) in asked
+            and wanted is not None
+            and wanted != found
+        ):
             raise InputError(
                 where,
                 expected=f"a model with {key}={_plain(wanted)} to start from",
@@ -100,7 +105,9 @@ def _check_data(task: Task, model: Plan, where: str) -> None:
     if task.fingerprint.unit != model.unit:
         raise _unlike(where, words[task.fingerprint.unit], words[model.unit])
     if single and model.slice_axis not in single:
-        of_model = "volumes" if model.slice_axis is None else f"slices across {'xyz'[model.slice_axis]}"
+        of_model = (
+            "volumes" if model.slice_axis is None else f"slices across {'xyz'[model.slice_axis]}"
+        )
         raise _unlike(where, f"single slices across {'xyz'[single[-1]]}, as the data are", of_model)
 
 
@@ -126,22 +133,32 @@ def _patch(task: Task, model: Plan) -> tuple[Shape, str]:
     if given is None:
         return model.patch, "That of the model to start from."
     divisor = model.network.divisor
-    x, y, z = (1 if axis == model.slice_axis else -(-given[axis] // divisor[axis]) * divisor[axis] for axis in range(3))
+    x, y, z = (
+        1 if axis == model.slice_axis else -(-given[axis] // divisor[axis]) * divisor[axis]
+        for axis in range(3)
+    )
     return (
-        x,
-        y,
-        z,
-    ), f"As asked (plan.patch), in multiples of {_times(divisor)}, not the model's {_times(model.patch)}."
+        (
+            x,
+            y,
+            z,
+        ),
+        f"As asked (plan.patch), in multiples of {_times(divisor)}, not the model's {_times(model.patch)}.",
+    )
 
 
-def _network(config: NetworkConfig, network: NetworkPlan, asked: Collection[str]) -> tuple[NetworkPlan, str]:
+def _network(
+    config: NetworkConfig, network: NetworkPlan, asked: Collection[str]
+) -> tuple[NetworkPlan, str]:
     """``network`` with the activation, norm and deep supervision that were asked for."""
     changed: list[str] = []
     if "network.activation" in asked and config.activation != network.activation:
         network = dataclasses.replace(network, activation=config.activation)
         changed.append("activation")
     if "network.deep_supervision" in asked and config.deep_supervision != network.deep_supervision:
-        network = dataclasses.replace(network, deep_supervision=config.deep_supervision and network.name != SEGRESNET)
+        network = dataclasses.replace(
+            network, deep_supervision=config.deep_supervision and network.name != SEGRESNET
+        )
         changed.append("deep supervision")
     if any(key in asked for key in NORM_KEYS):
         network = _renormed(network, config)
@@ -158,7 +175,9 @@ def _renormed(network: NetworkPlan, config: NetworkConfig) -> NetworkPlan:
                 layers=tuple(
                     dataclasses.replace(layer, norm=kind, groups=groups)
                     for layer in stage.layers
-                    for kind, groups in [norm_of(layer.name, layer.channels, layer.voxels, config=config)]
+                    for kind, groups in [
+                        norm_of(layer.name, layer.channels, layer.voxels, config=config)
+                    ]
                 ),
             )
             for stage in stages
@@ -169,9 +188,13 @@ def _renormed(network: NetworkPlan, config: NetworkConfig) -> NetworkPlan:
     return one_norm(changed) if network.name in (DYNUNET, SEGRESNET) else changed
 
 
-def _of_the_data(task: Task, spacing: Spacing, patch: Shape, network: NetworkPlan, *, mirror: Any) -> Plan:
+def _of_the_data(
+    task: Task, spacing: Spacing, patch: Shape, network: NetworkPlan, *, mirror: Any
+) -> Plan:
     """What the planner decides for the data at this spacing and patch; its own network is of no interest."""
-    norm = "batch" if any(layer.norm == "batch" for layer in network.layers) else "none"  # batch decides on the batch
+    norm = (
+        "batch" if any(layer.norm == "batch" for layer in network.layers) else "none"
+    )  # batch decides on the batch
     bends = PlanConfig(spacing=[edge or 1.0 for edge in spacing], patch=list(patch))
     return decide(dataclasses.replace(task, network=NetworkConfig(norm=norm), plan=bends), mirror)
 

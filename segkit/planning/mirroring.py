@@ -85,13 +85,21 @@ def choose_mirroring(
         UsageError: ``choice`` is none of these.
     """
     if choice == "all":
-        return Mirroring(tuple(axes), (), "All, as asked (augment.mirror=all); labels keep their names, as in nnU-Net.")
+        return Mirroring(
+            tuple(axes),
+            (),
+            "All, as asked (augment.mirror=all); labels keep their names, as in nnU-Net.",
+        )
     if choice == "auto":
         return _automatic(fingerprint, labels, axes)
     if choice is None or choice == "none":
         return Mirroring((), (), "None, as asked (augment.mirror=none).")
-    if not isinstance(choice, list | tuple) or not all(isinstance(axis, int) and axis in axes for axis in choice):
-        raise UsageError(f"augment.mirror={choice} is not known. Use auto, none, all, or a list out of {list(axes)}.")
+    if not isinstance(choice, list | tuple) or not all(
+        isinstance(axis, int) and axis in axes for axis in choice
+    ):
+        raise UsageError(
+            f"augment.mirror={choice} is not known. Use auto, none, all, or a list out of {list(axes)}."
+        )
     chosen = tuple(sorted({int(axis) for axis in choice}))
     pairs, alone = lateral_pairs(labels) if LEFT_RIGHT in chosen else ((), ())
     sentences = [f"As asked (augment.mirror={list(chosen)})."]
@@ -108,11 +116,17 @@ def _automatic(fingerprint: Fingerprint, labels: Sequence[str], axes: Sequence[i
     allowed, sentences = [], []
     for axis in axes:
         swaps = pairs if axis == LEFT_RIGHT else ()
-        against = [order for order in orders if not _holds(order, distances, axis=axis, swaps=swaps)]
+        against = [
+            order for order in orders if not _holds(order, distances, axis=axis, swaps=swaps)
+        ]
         if axis == LEFT_RIGHT and alone:
-            sentences.append(f"x is not: {alone[0]} has a side by its name, and no label is the other side.")
+            sentences.append(
+                f"x is not: {alone[0]} has a side by its name, and no label is the other side."
+            )
         elif against:
-            sentences.append(f"{AXIS_NAMES[axis]} is not: {_contradiction(against, swaps, fingerprint.unit)}.")
+            sentences.append(
+                f"{AXIS_NAMES[axis]} is not: {_contradiction(against, swaps, fingerprint.unit)}."
+            )
         else:
             allowed.append(axis)
             sentences.append(f"{AXIS_NAMES[axis]} is mirrored: {_consent(swaps)}.")
@@ -120,7 +134,11 @@ def _automatic(fingerprint: Fingerprint, labels: Sequence[str], axes: Sequence[i
 
 
 def _holds(
-    order: Order, distances: dict[tuple[int, str, str], float], *, axis: int, swaps: Sequence[tuple[str, str]]
+    order: Order,
+    distances: dict[tuple[int, str, str], float],
+    *,
+    axis: int,
+    swaps: Sequence[tuple[str, str]],
 ) -> bool:
     """Whether ``order`` is still one of the patient's once ``axis`` is mirrored and names have changed."""
     if not swaps:
@@ -175,7 +193,9 @@ def _pairs(
 ) -> Iterator[tuple[str, str, NDArray[np.float64], NDArray[np.float64]]]:
     """Two labels, the second's centroid minus the first's and their mean standard deviation, (cases with both, 3)."""
     names = sorted({name for case in fingerprint.cases for name in case.labels})
-    centroids, deviations = (_positions(fingerprint, names, what) for what in ("centroid", "deviation"))
+    centroids, deviations = (
+        _positions(fingerprint, names, what) for what in ("centroid", "deviation")
+    )
     for a, b in combinations(range(len(names)), 2):
         both = ~np.isnan(centroids[:, a, 0] + centroids[:, b, 0])
         if both.any():
@@ -198,7 +218,9 @@ def _distance(apart: NDArray[np.float64], size: NDArray[np.float64]) -> float:
     return float(np.median(np.linalg.norm(apart / np.maximum(size, TINY), axis=1)))
 
 
-def _orders(first: str, second: str, apart: NDArray[np.float64], size: NDArray[np.float64]) -> list[Order]:
+def _orders(
+    first: str, second: str, apart: NDArray[np.float64], size: NDArray[np.float64]
+) -> list[Order]:
     """``apart`` and ``size`` are (cases, 3): second minus first, and the labels' mean standard deviation."""
     found = []
     cases = len(apart)

@@ -43,7 +43,9 @@ class _Stage:
     strided: bool
 
 
-def default_features(stages: int, dims: int, network: str = "unet", widths: str = "default") -> list[int]:
+def default_features(
+    stages: int, dims: int, network: str = "unet", widths: str = "default"
+) -> list[int]:
     """Widths that double from 16 on, up to 256, or 128 in 2D; SegResNet knows no limit.
 
     >>> default_features(6, dims=3), default_features(6, dims=3, widths="nnunet")
@@ -54,7 +56,9 @@ def default_features(stages: int, dims: int, network: str = "unet", widths: str 
     return doubled if network == SEGRESNET else [min(width, most[dims]) for width in doubled]
 
 
-def build_stages(topology: Topology, features: Sequence[int], *, inputs: int, config: NetworkConfig) -> NetworkPlan:
+def build_stages(
+    topology: Topology, features: Sequence[int], *, inputs: int, config: NetworkConfig
+) -> NetworkPlan:
     """The network with a norm for every layer, sized to its channels and to the voxels of the training patch.
 
     Raises:
@@ -71,7 +75,9 @@ def build_stages(topology: Topology, features: Sequence[int], *, inputs: int, co
 def _check_monai(network: NetworkPlan, topology: Topology, features: Sequence[int]) -> None:
     """Refuse what MONAI's networks cannot be told to be."""
     if network.name == DYNUNET and len(features) < 3:
-        raise UsageError(f"network={DYNUNET} needs 3 stages or more, and the patch allows {len(features)}.")
+        raise UsageError(
+            f"network={DYNUNET} needs 3 stages or more, and the patch allows {len(features)}."
+        )
     if network.name != SEGRESNET:
         return
     if any(width != features[0] * 2**stage for stage, width in enumerate(features)):
@@ -90,8 +96,12 @@ def one_norm(network: NetworkPlan) -> NetworkPlan:
     """The norm and number of groups that most layers have, in all of them: MONAI's networks take one."""
     if all(layer.groups == layer.channels for layer in network.layers):
         return network
-    (norm, groups), _ = Counter((layer.norm, layer.groups) for layer in network.layers).most_common(1)[0]
-    unfit = next((layer for layer in network.layers if norm == "group" and layer.channels % groups), None)
+    (norm, groups), _ = Counter((layer.norm, layer.groups) for layer in network.layers).most_common(
+        1
+    )[0]
+    unfit = next(
+        (layer for layer in network.layers if norm == "group" and layer.channels % groups), None
+    )
     if unfit:
         raise UsageError(
             f"network={network.name} takes one number of groups: the {unfit.channels} channels of {unfit.name} do not "
@@ -99,7 +109,10 @@ def one_norm(network: NetworkPlan) -> NetworkPlan:
         )
     encoder, decoder = (
         tuple(
-            replace(stage, layers=tuple(replace(layer, norm=norm, groups=groups) for layer in stage.layers))
+            replace(
+                stage,
+                layers=tuple(replace(layer, norm=norm, groups=groups) for layer in stage.layers),
+            )
             for stage in stages
         )
         for stages in (network.encoder, network.decoder)
@@ -111,7 +124,9 @@ def activation_elements(
     topology: Topology, features: Sequence[int], *, inputs: int, outputs: int, config: NetworkConfig
 ) -> int:
     """Elements of all convolution outputs of one patch: blocks, transposed convolutions and heads."""
-    network = _build(topology, features, inputs, config, lambda _name, _channels, _voxels: ("none", 0))
+    network = _build(
+        topology, features, inputs, config, lambda _name, _channels, _voxels: ("none", 0)
+    )
     elements = sum(layer.channels * layer.voxels for layer in network.layers)
     for level, size in enumerate(topology.sizes[:-1]):
         heads = outputs if network.deep_supervision or level == 0 else 0
@@ -119,7 +134,9 @@ def activation_elements(
     return elements
 
 
-def norm_of(name: str, channels: int, voxels: int, *, config: NetworkConfig) -> tuple[NormKind, int]:
+def norm_of(
+    name: str, channels: int, voxels: int, *, config: NetworkConfig
+) -> tuple[NormKind, int]:
     """Norm and number of groups of the layer ``name``, as ``config`` asks for them."""
     return groups_for(
         channels,
@@ -142,7 +159,10 @@ def _build(
         voxels = math.prod(topology.sizes[kernel])
         planned = (
             LayerPlan(
-                f"{place.name}.{name}", place.channels, *choose(f"{place.name}.{name}", place.channels, voxels), voxels
+                f"{place.name}.{name}",
+                place.channels,
+                *choose(f"{place.name}.{name}", place.channels, voxels),
+                voxels,
             )
             for name in layers(place, config)
         )
@@ -211,5 +231,7 @@ def _family(name: str) -> Family:
     if name not in FAMILIES:
         near = get_close_matches(name, FAMILIES, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
-        raise UsageError(f"network={name} is not known.{hint} Choose one of: {', '.join(FAMILIES)}.")
+        raise UsageError(
+            f"network={name} is not known.{hint} Choose one of: {', '.join(FAMILIES)}."
+        )
     return FAMILIES[name]

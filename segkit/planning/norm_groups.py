@@ -73,10 +73,14 @@ def groups_for(
     raise UsageError(f"network.norm={kind} is not known. Choose one of: {', '.join(NORMS)}.")
 
 
-def _group_count(channels: int, voxels: int, layer: str, per_group: Any, num_groups: int | None) -> int:
+def _group_count(
+    channels: int, voxels: int, layer: str, per_group: Any, num_groups: int | None
+) -> int:
     if num_groups is not None:
         if per_group != "auto":
-            raise UsageError("network.channels_per_group and network.num_groups are both set. Give only one of them.")
+            raise UsageError(
+                "network.channels_per_group and network.num_groups are both set. Give only one of them."
+            )
         return _dividing(channels, num_groups, layer, "network.num_groups")
     if per_group != "auto":
         return channels // _dividing(channels, per_group, layer, "network.channels_per_group")

@@ -31,10 +31,14 @@ def _row(layer: LayerPlan, batch_size: int) -> NormRow:
     if layer.norm == "batch":
         # A channel's statistics run over all patches of the batch.
         pool = batch_size * layer.voxels
-        return NormRow(layer.name, layer.channels, layer.channels, 1, layer.voxels, pool, "batch norm")
+        return NormRow(
+            layer.name, layer.channels, layer.channels, 1, layer.voxels, pool, "batch norm"
+        )
     per_group = layer.channels // layer.groups
     pool = per_group * layer.voxels
-    return NormRow(layer.name, layer.channels, layer.groups, per_group, layer.voxels, pool, _equals(layer))
+    return NormRow(
+        layer.name, layer.channels, layer.groups, per_group, layer.voxels, pool, _equals(layer)
+    )
 
 
 def _equals(layer: LayerPlan) -> str:

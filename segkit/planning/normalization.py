@@ -20,8 +20,13 @@ def plan_channels(
 ) -> tuple[tuple[ChannelPlan, ...], dict[str, str]]:
     """One ChannelPlan per channel, and the reasons keyed "channel <name>"."""
     masked = crop and content_share(fingerprint) < MASKED_BELOW
-    planned = [_channel(name, facts, masked) for name, facts in zip(names, fingerprint.intensities, strict=True)]
-    return tuple(channel for channel, _ in planned), {f"channel {channel.name}": why for channel, why in planned}
+    planned = [
+        _channel(name, facts, masked)
+        for name, facts in zip(names, fingerprint.intensities, strict=True)
+    ]
+    return tuple(channel for channel, _ in planned), {
+        f"channel {channel.name}": why for channel, why in planned
+    }
 
 
 def plan_crop(fingerprint: Fingerprint) -> tuple[bool, str]:
@@ -34,7 +39,10 @@ def plan_crop(fingerprint: Fingerprint) -> tuple[bool, str]:
         )
     kept = content_share(fingerprint)
     if kept > 0.995:
-        return True, "These scans have no border of one constant value; in a new scan it would be cut away."
+        return (
+            True,
+            "These scans have no border of one constant value; in a new scan it would be cut away.",
+        )
     return True, f"A border of one constant value is cut away; {kept:.0%} of a typical scan remain."
 
 

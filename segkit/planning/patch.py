@@ -73,11 +73,15 @@ def _edges(spacing: Spacing) -> list[float]:
 def _given_patch(task: Task, edges: Sequence[float]) -> tuple[Topology, list[int], str]:
     given = task.plan.patch or []
     if len(given) != 3 or min(given) < 1:
-        raise UsageError(f"plan.patch={list(given)} needs three whole numbers of at least 1, for X, Y and Z.")
+        raise UsageError(
+            f"plan.patch={list(given)} needs three whole numbers of at least 1, for X, Y and Z."
+        )
     wanted = [given[axis] if axis in task.axes else 1 for axis in range(3)]
     topology = _topology(task, wanted, edges)
     rounded = (
-        "" if topology.patch == tuple(wanted) else f", rounded up from {_text(wanted)} to edges that can be halved"
+        ""
+        if topology.patch == tuple(wanted)
+        else f", rounded up from {_text(wanted)} to edges that can be halved"
     )
     return topology, _features(task, topology), f"As asked (plan.patch){rounded}."
 
@@ -86,16 +90,24 @@ def _first_patch(edges: Sequence[float], size: Shape, axes: Sequence[int]) -> li
     """As long in mm along every axis, as many voxels as LARGEST_PATCH, but no longer than a typical scan."""
     density = {axis: 1 / edges[axis] for axis in axes}
     factor = (LARGEST_PATCH[len(axes)] / math.prod(density.values())) ** (1 / len(axes))
-    return [min(round(density[axis] * factor), size[axis]) if axis in axes else 1 for axis in range(3)]
+    return [
+        min(round(density[axis] * factor), size[axis]) if axis in axes else 1 for axis in range(3)
+    ]
 
 
 def _topology(task: Task, patch: Sequence[int], edges: Sequence[float]) -> Topology:
     features = task.network.features
-    topology = find_topology(patch, edges, axes=task.axes, stages=len(features) if features else None)
+    topology = find_topology(
+        patch, edges, axes=task.axes, stages=len(features) if features else None
+    )
     if len(topology.strides) == 1:
         # Too small to be halved even once: enlarge it, scans are padded.
-        enlarged = [max(patch[axis], 2 * LEAST_EDGE) if axis in task.axes else 1 for axis in range(3)]
-        topology = find_topology(enlarged, [1.0] * 3, axes=task.axes, stages=len(features) if features else None)
+        enlarged = [
+            max(patch[axis], 2 * LEAST_EDGE) if axis in task.axes else 1 for axis in range(3)
+        ]
+        topology = find_topology(
+            enlarged, [1.0] * 3, axes=task.axes, stages=len(features) if features else None
+        )
     return topology
 
 
@@ -104,7 +116,9 @@ def _features(task: Task, topology: Topology) -> list[int]:
     if given is None:
         return default_features(stages, task.dims, task.network.name, task.network.widths)
     if len(given) < 2 or min(given) < 1:
-        raise UsageError(f"network.features={list(given)} needs at least two stages of at least one channel.")
+        raise UsageError(
+            f"network.features={list(given)} needs at least two stages of at least one channel."
+        )
     if len(given) > stages:
         raise UsageError(
             f"network.features={list(given)} has {len(given)} stages, but the patch {_text(topology.patch)} can only be"
@@ -121,9 +135,13 @@ def _needed(task: Task, topology: Topology) -> float:
     """Bytes that a training step takes."""
     stages = len(topology.strides)
     network = task.network
-    features = (network.features or default_features(stages, task.dims, network.name, network.widths))[:stages]
+    features = (
+        network.features or default_features(stages, task.dims, network.name, network.widths)
+    )[:stages]
     inputs, outputs = len(task.dataset.channels), len(task.dataset.labels) + 1
-    elements = activation_elements(topology, features, inputs=inputs, outputs=outputs, config=task.network)
+    elements = activation_elements(
+        topology, features, inputs=inputs, outputs=outputs, config=task.network
+    )
     return task.batch_size * elements * BYTES_PER_ELEMENT
 
 

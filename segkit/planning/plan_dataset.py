@@ -61,15 +61,25 @@ def open_dataset(config: TrainConfig) -> Dataset:
     if not wanted.path:
         raise UsageError("which dataset? Give dataset=PATH, a folder or a CSV file.")
     dataset = named(
-        read_dataset(Path(wanted.path), wanted.channels, wanted.labels, regions=wanted.regions, ignore=wanted.ignore)
+        read_dataset(
+            Path(wanted.path),
+            wanted.channels,
+            wanted.labels,
+            regions=wanted.regions,
+            ignore=wanted.ignore,
+        )
     )
     for notice in dataset.notices:
         log.warning("%s: %s", wanted.path, notice)
     if config.augment.channel_dropout and len(dataset.channels) == 1:
-        raise UsageError("augment.channel_dropout leaves out one of several channels, and this dataset has one")
+        raise UsageError(
+            "augment.channel_dropout leaves out one of several channels, and this dataset has one"
+        )
     if dataset.regions and config.trainer.loss not in LOSSES_OF_REGIONS:
         known = ", ".join(LOSSES_OF_REGIONS)
-        raise UsageError(f"trainer.loss={config.trainer.loss} knows no regions: give trainer.loss=, one of {known}")
+        raise UsageError(
+            f"trainer.loss={config.trainer.loss} knows no regions: give trainer.loss=, one of {known}"
+        )
     return dataset
 
 
@@ -91,14 +101,22 @@ def measured_plan(
         UsageError: a choice that does not fit the data.
         InputError: a case or a model that cannot be used.
     """
-    start = _start(config, given) if config.weights else None  # a model that cannot be used is said at once
+    start = (
+        _start(config, given) if config.weights else None
+    )  # a model that cannot be used is said at once
     kept = store or (Path(config.dataset.store) if config.dataset.store else None)
-    fingerprint = known_or_measured(dataset, kept, progress) if kept else measure(dataset, progress=progress)
+    fingerprint = (
+        known_or_measured(dataset, kept, progress) if kept else measure(dataset, progress=progress)
+    )
     gpu = has_gpu(config.compute) if gpu is None else gpu
     patches = batch_size(config, gpu)
     if start:
-        task = Task(fingerprint, dataset, config.network, config.plan, patches, start.model.slice_axis)
-        decided = tuned_plan(task, start.model, mirror=config.augment.mirror, asked=start.asked, where=start.place)
+        task = Task(
+            fingerprint, dataset, config.network, config.plan, patches, start.model.slice_axis
+        )
+        decided = tuned_plan(
+            task, start.model, mirror=config.augment.mirror, asked=start.asked, where=start.place
+        )
     else:
         decided = make_plan(
             fingerprint,
@@ -162,7 +180,9 @@ def given_plan(path: str | Path, dataset: Dataset) -> Plan:
                 remedy="Plan this dataset with 'segkit plan', or give dataset.channels and dataset.labels.",
             )
     return dataclasses.replace(
-        decided, network=decided.network.on(decided.patch), segments=decided.segments or dict(dataset.segments)
+        decided,
+        network=decided.network.on(decided.patch),
+        segments=decided.segments or dict(dataset.segments),
     )
 
 

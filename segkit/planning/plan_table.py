@@ -48,7 +48,9 @@ def _measured(fingerprint: Fingerprint) -> str:
         f"voxel edges   {_spread([case.spacing for case in cases], fingerprint.unit)}",
     ]
     if any(case.cropped != case.shape for case in cases):
-        lines.append(f"content       {_spread([case.cropped for case in cases], 'voxels')} inside the constant border")
+        lines.append(
+            f"content       {_spread([case.cropped for case in cases], 'voxels')} inside the constant border"
+        )
     return "\n".join(lines)
 
 
@@ -86,8 +88,15 @@ def decided_rows(plan: Plan) -> list[tuple[str, str, str]]:
         ("patch", f"{_times(plan.patch)}, batch {plan.batch_size}", reasons.get("patch", "")),
         *_label_decisions(plan),
         ("border", "cut away" if plan.crop_to_content else "kept", reasons.get("crop", "")),
-        *((f"channel {c.name}", _scheme(c), reasons.get(f"channel {c.name}", "")) for c in plan.channels),
-        ("mirroring", ", ".join("xyz"[axis] for axis in plan.mirror_axes) or "none", reasons.get("mirror", "")),
+        *(
+            (f"channel {c.name}", _scheme(c), reasons.get(f"channel {c.name}", ""))
+            for c in plan.channels
+        ),
+        (
+            "mirroring",
+            ", ".join("xyz"[axis] for axis in plan.mirror_axes) or "none",
+            reasons.get("mirror", ""),
+        ),
         ("network", plan.network.name, reasons.get("network", "")),
     ]
 
@@ -105,11 +114,17 @@ def _decided(plan: Plan) -> list[str]:
 
 def _label_decisions(plan: Plan) -> list[tuple[str, str, str]]:
     rows = [
-        (f"region {name}", " + ".join(map(str, values)), f"Written as {plan.labels[name]}, over the regions before it.")
+        (
+            f"region {name}",
+            " + ".join(map(str, values)),
+            f"Written as {plan.labels[name]}, over the regions before it.",
+        )
         for name, values in plan.regions.items()
     ]
     if plan.ignore is not None:
-        rows.append(("ignored", str(plan.ignore), "Voxels with this value are taken as not annotated."))
+        rows.append(
+            ("ignored", str(plan.ignore), "Voxels with this value are taken as not annotated.")
+        )
     return rows
 
 
@@ -122,17 +137,31 @@ def stage_rows(plan: Plan) -> list[tuple[str, ...]]:
     """A header, then one row per resolution on the way down, and one on the way up."""
     groups = {row.name: f"{row.groups} x {row.channels_per_group}" for row in norm_report(plan)}
     rows: list[tuple[str, ...]] = [
-        ("stage", "voxels", "channels", "layers", "kernel", "stride", "norm", "groups x channels", "values per group")
+        (
+            "stage",
+            "voxels",
+            "channels",
+            "layers",
+            "kernel",
+            "stride",
+            "norm",
+            "groups x channels",
+            "values per group",
+        )
     ]
     network = plan.network
     names = [f"encoder {number}" for number in range(len(network.encoder) - 1)]
     names += ["bottleneck", *(f"decoder {number}" for number in range(len(network.decoder)))]
-    for name, size, stage in zip(names, network.sizes(plan.patch), (*network.encoder, *network.decoder), strict=True):
+    for name, size, stage in zip(
+        names, network.sizes(plan.patch), (*network.encoder, *network.decoder), strict=True
+    ):
         rows.append(_stage_row(name, size, stage, groups))
     return rows
 
 
-def _stage_row(name: str, size: Sequence[int], stage: StagePlan, groups: dict[str, str]) -> tuple[str, ...]:
+def _stage_row(
+    name: str, size: Sequence[int], stage: StagePlan, groups: dict[str, str]
+) -> tuple[str, ...]:
     layer = stage.layers[0]
     return (
         name,
@@ -157,7 +186,10 @@ def _several(texts: Iterable[str]) -> str:
 
 def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)) for row in rows]
+    return [
+        "  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True))
+        for row in rows
+    ]
 
 
 def _times(values: Iterable[float | None]) -> str:

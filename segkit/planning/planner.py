@@ -8,7 +8,13 @@ from segkit.config.schema import NetworkConfig, PlanConfig
 from segkit.dataset.dataset import Dataset
 from segkit.errors import UsageError
 from segkit.fingerprint.fingerprint import Fingerprint
-from segkit.fingerprint.usual_spacing import Spacing, choose_slice_axis, median_size, usual_spacing, without_slices
+from segkit.fingerprint.usual_spacing import (
+    Spacing,
+    choose_slice_axis,
+    median_size,
+    usual_spacing,
+    without_slices,
+)
 from segkit.planning.data_ranges import ranges_of
 from segkit.planning.mirroring import choose_mirroring
 from segkit.planning.network_stages import build_stages, needs
@@ -42,7 +48,14 @@ def make_plan(
     Raises:
         UsageError: a choice that does not fit the data; the message says what to choose instead.
     """
-    task = Task(fingerprint, dataset, network, plan, batch_size, choose_slice_axis(fingerprint.cases, network.dims))
+    task = Task(
+        fingerprint,
+        dataset,
+        network,
+        plan,
+        batch_size,
+        choose_slice_axis(fingerprint.cases, network.dims),
+    )
     return decide(task, mirror)
 
 
@@ -103,15 +116,25 @@ def _spacing(task: Task) -> tuple[Spacing, str]:
     if given is None:
         return usual_spacing(task.fingerprint.cases, task.slice_axis)
     if len(given) != 3 or min(given[axis] for axis in task.axes) <= 0:
-        raise UsageError(f"plan.spacing={list(given)} needs three positive numbers, for X, Y and Z.")
-    return without_slices([float(edge) for edge in given], task.slice_axis), "As asked (plan.spacing)."
+        raise UsageError(
+            f"plan.spacing={list(given)} needs three positive numbers, for X, Y and Z."
+        )
+    return without_slices(
+        [float(edge) for edge in given], task.slice_axis
+    ), "As asked (plan.spacing)."
 
 
 def _network_reason(topology: Topology, network: NetworkConfig) -> str:
     count = len(topology.strides) - 1
     times = [sum(stride[axis] == 2 for stride in topology.strides) for axis in range(3)]
-    by_rule = network.norm == "group" and network.channels_per_group == "auto" and network.num_groups is None
-    groups = "groups of channels as small as 64 values in each allow" if by_rule else f"{network.norm} norm as asked"
-    return (
-        f"{count} downsamplings (x {times[0]}, y {times[1]}, z {times[2]}), none below {LEAST_EDGE} voxels; {groups}."
+    by_rule = (
+        network.norm == "group"
+        and network.channels_per_group == "auto"
+        and network.num_groups is None
     )
+    groups = (
+        "groups of channels as small as 64 values in each allow"
+        if by_rule
+        else f"{network.norm} norm as asked"
+    )
+    return f"{count} downsamplings (x {times[0]}, y {times[1]}, z {times[2]}), none below {LEAST_EDGE} voxels; {groups}."

@@ -38,7 +38,11 @@ class Topology:
 
 
 def find_topology(
-    patch: Sequence[int], spacing: Sequence[float], *, axes: Sequence[int] = (0, 1, 2), stages: int | None = None
+    patch: Sequence[int],
+    spacing: Sequence[float],
+    *,
+    axes: Sequence[int] = (0, 1, 2),
+    stages: int | None = None,
 ) -> Topology:
     """Halve the axes as long as they are long and fine enough; then enlarge the patch so that all halvings are even.
 
@@ -63,7 +67,9 @@ def find_topology(
             edge[axis] *= 2
     kernels.append(_three([3 if axis in axes else 1 for axis in range(3)]))
     topology = Topology(_three(patch), tuple(kernels), tuple(strides))
-    padded = [-(-n // divisor) * divisor for n, divisor in zip(patch, topology.divisor, strict=True)]
+    padded = [
+        -(-n // divisor) * divisor for n, divisor in zip(patch, topology.divisor, strict=True)
+    ]
     return Topology(_three(padded), topology.kernels, topology.strides)
 
 

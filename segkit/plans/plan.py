@@ -109,12 +109,17 @@ class NetworkPlan:
         """The same network with every layer's ``voxels`` as they are on ``patch``; groups stay."""
         stages = [
             dataclasses.replace(
-                stage, layers=tuple(dataclasses.replace(layer, voxels=math.prod(size)) for layer in stage.layers)
+                stage,
+                layers=tuple(
+                    dataclasses.replace(layer, voxels=math.prod(size)) for layer in stage.layers
+                ),
             )
             for stage, size in zip((*self.encoder, *self.decoder), self.sizes(patch), strict=True)
         ]
         split = len(self.encoder)
-        return dataclasses.replace(self, encoder=tuple(stages[:split]), decoder=tuple(stages[split:]))
+        return dataclasses.replace(
+            self, encoder=tuple(stages[:split]), decoder=tuple(stages[split:])
+        )
 
 
 @dataclass(frozen=True)
@@ -254,10 +259,16 @@ def _plan(content: dict[str, Any], where: str | Path) -> Plan:
                 "spacing": tuple(content["spacing"]),
                 "patch": tuple(content["patch"]),
                 "mirror_axes": tuple(content["mirror_axes"]),
-                "mirror_swaps": tuple((one, other) for one, other in content.get("mirror_swaps", ())),
-                "regions": {name: tuple(values) for name, values in content.get("regions", {}).items()},
+                "mirror_swaps": tuple(
+                    (one, other) for one, other in content.get("mirror_swaps", ())
+                ),
+                "regions": {
+                    name: tuple(values) for name, values in content.get("regions", {}).items()
+                },
                 "training": ranges_of_json(content.get("training")),
-                "segments": segments_of_json(f"{where}, segments", content.get("segments", {}), content["labels"]),
+                "segments": segments_of_json(
+                    f"{where}, segments", content.get("segments", {}), content["labels"]
+                ),
                 "network": NetworkPlan(
                     **{
                         **network,
@@ -270,10 +281,15 @@ def _plan(content: dict[str, Any], where: str | Path) -> Plan:
         problem = next(problems(plan), None)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
-            where, expected="the keys and types of a plan", found=f"{type(error).__name__}: {error}", remedy=REMEDY
+            where,
+            expected="the keys and types of a plan",
+            found=f"{type(error).__name__}: {error}",
+            remedy=REMEDY,
         ) from error
     if problem:
-        raise InputError(where, expected="values that can be followed", found=problem, remedy=REMEDY)
+        raise InputError(
+            where, expected="values that can be followed", found=problem, remedy=REMEDY
+        )
     return plan
 
 

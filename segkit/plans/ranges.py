@@ -59,7 +59,8 @@ def ranges_of_json(content: Any) -> DataRanges | None:
         spacing=_per_axis(content["spacing"]),
         size=_per_axis(content["size"]),
         channels=tuple(
-            ChannelRange(_range(channel["lowest"]), _range(channel["highest"])) for channel in content["channels"]
+            ChannelRange(_range(channel["lowest"]), _range(channel["highest"]))
+            for channel in content["channels"]
         ),
         labels={name: _label(label) for name, label in dict(content["labels"]).items()},
     )

@@ -58,7 +58,9 @@ def _axes(plan: Plan) -> Iterator[str]:
     if not fits:
         yield f"slice_axis must be 0, 1 or 2 with dims 2, and null with dims 3, not {plan.slice_axis!r}"
     free = [axis for axis in range(3) if axis != plan.slice_axis]
-    if len(set(plan.mirror_axes)) != len(plan.mirror_axes) or not all(axis in free for axis in plan.mirror_axes):
+    if len(set(plan.mirror_axes)) != len(plan.mirror_axes) or not all(
+        axis in free for axis in plan.mirror_axes
+    ):
         yield f"mirror_axes must be different axes out of {free}, not {list(plan.mirror_axes)}"
 
 
@@ -108,7 +110,9 @@ def _regions(plan: Plan) -> Iterator[str]:
     for name, own in values_apart(plan.regions).items():
         if plan.labels[name] not in own:
             yield f"region {name!r} must be written as a value that no later region has, not as {plan.labels[name]}"
-    if plan.ignore is not None and (not is_whole(plan.ignore) or plan.ignore in (0, *plan.targets.values())):
+    if plan.ignore is not None and (
+        not is_whole(plan.ignore) or plan.ignore in (0, *plan.targets.values())
+    ):
         yield f"ignore must be a whole number other than 0 and the labels' values, not {plan.ignore!r}"
 
 
@@ -128,7 +132,9 @@ def _layers(plan: Plan) -> Iterator[str]:
     for layer in plan.network.layers:
         if layer.norm not in get_args(NormKind):
             yield f"layer {layer.name}: norm must be one of {', '.join(get_args(NormKind))}"
-        if not is_whole(layer.channels, 1, LONGEST) or not is_whole(layer.groups, 0, layer.channels):
+        if not is_whole(layer.channels, 1, LONGEST) or not is_whole(
+            layer.groups, 0, layer.channels
+        ):
             yield f"layer {layer.name}: channels {layer.channels!r} and groups {layer.groups!r} must be whole numbers"
         elif layer.norm == "group" and (layer.groups < 1 or layer.channels % layer.groups):
             yield f"layer {layer.name}: {layer.channels} channels do not divide into {layer.groups} groups"

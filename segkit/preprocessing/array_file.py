@@ -56,13 +56,23 @@ class ArrayFile:
     def will_read(self, name: str, box: Box) -> None:
         """Tell the system that this box, a slice per axis (..., X, Y, Z), is read next: it then fetches it at once."""
         array = self.arrays[name]
-        if WILL_NEED is None or array.nbytes < SMALL or any(edge.start >= edge.stop for edge in box):
+        if (
+            WILL_NEED is None
+            or array.nbytes < SMALL
+            or any(edge.start >= edge.stop for edge in box)
+        ):
             return
         *planes, y, z = box
         length = ((y.stop - 1 - y.start) * array.shape[-1] + z.stop - z.start) * array.itemsize
         for plane in np.ndindex(*(edge.stop - edge.start for edge in planes)):
-            first = (*(edge.start + step for edge, step in zip(planes, plane, strict=True)), y.start, z.start)
-            start = self.starts[name] + sum(n * stride for n, stride in zip(first, array.strides, strict=True))
+            first = (
+                *(edge.start + step for edge, step in zip(planes, plane, strict=True)),
+                y.start,
+                z.start,
+            )
+            start = self.starts[name] + sum(
+                n * stride for n, stride in zip(first, array.strides, strict=True)
+            )
             before = start % mmap.PAGESIZE
             self.mapped.madvise(WILL_NEED, start - before, before + length)
 
@@ -79,7 +89,11 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     end = checksum = 0
     for name, array in ordered:
         offsets = [end, end + array.nbytes]
-        header[name] = {"dtype": names[array.dtype], "shape": list(array.shape), "data_offsets": offsets}
+        header[name] = {
+            "dtype": names[array.dtype],
+            "shape": list(array.shape),
+            "data_offsets": offsets,
+        }
         end += array.nbytes
         checksum = isal_zlib.crc32(_bytes(array), checksum)
     text = json.dumps({METADATA: {CHECKSUM: _with_header(checksum, header)}, **header}).encode()

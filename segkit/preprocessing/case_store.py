@@ -123,14 +123,18 @@ def prepare_cases(
     return prepared
 
 
-def _prepared(case: Case, *, dataset: Dataset, plan: Plan, folder: Path, verify: bool) -> PreparedCase:
+def _prepared(
+    case: Case, *, dataset: Dataset, plan: Plan, folder: Path, verify: bool
+) -> PreparedCase:
     content = content_hash(case)
     place = folder / f"{case_key(content, dataset, plan)}.safetensors"
     prepared = _open(case.id, place, verify=verify)
     if prepared:
         return prepared
     with turn(place):
-        prepared = _open(case.id, place, verify=verify)  # another process may have made it meanwhile
+        prepared = _open(
+            case.id, place, verify=verify
+        )  # another process may have made it meanwhile
         if prepared:
             return prepared
         if place.exists():
@@ -140,21 +144,33 @@ def _prepared(case: Case, *, dataset: Dataset, plan: Plan, folder: Path, verify:
 
 def case_key(content: str, dataset: Dataset, plan: Plan) -> str:
     """What a case is kept under: 32 hex digits over its files' content and all else that decides how it is prepared."""
-    decides = [FORMAT, __version__, content, fields_but(plan, NOT_OF_PLAN), fields_but(dataset, NOT_OF_DATASET)]
+    decides = [
+        FORMAT,
+        __version__,
+        content,
+        fields_but(plan, NOT_OF_PLAN),
+        fields_but(dataset, NOT_OF_DATASET),
+    ]
     # Unsorted: the order of the labels, that of the network's outputs, counts.
     return hashlib.sha256(json.dumps(decides, default=dataclasses.asdict).encode()).hexdigest()[:32]
 
 
 def fields_but(item: Plan | Dataset, left_out: Collection[str]) -> dict[str, Any]:
     """The fields of a dataclass by name, some left out."""
-    return {field.name: getattr(item, field.name) for field in dataclasses.fields(item) if field.name not in left_out}
+    return {
+        field.name: getattr(item, field.name)
+        for field in dataclasses.fields(item)
+        if field.name not in left_out
+    }
 
 
 def _write(case: Case, dataset: Dataset, plan: Plan, content: str, place: Path) -> PreparedCase:
     """Prepare a case whose files have this ``content`` and keep it."""
     volume = case_scan(case.images)
     label_path = _label_path(case)
-    labels = case_labels(label_path, case.images[0], volume.grid, dataset.value_names, subset=dataset.subset)
+    labels = case_labels(
+        label_path, case.images[0], volume.grid, dataset.value_names, subset=dataset.subset
+    )
     indices = to_indices(labels.array, plan.targets, dataset.subset, label_path, ignore=plan.ignore)
     prepared = prepare(volume, plan, where=case.images[0])
     network_labels = prepare_labels(labels.with_array(indices), plan, prepared.way_back)
@@ -177,7 +193,9 @@ def _save(case_id: str, arrays: Mapping[str, NDArray[Any]], place: Path) -> Prep
     try:
         write_arrays(place, arrays)
     except InputError:
-        if _open(case_id, place) is None:  # else another process was faster, and has it open on Windows
+        if (
+            _open(case_id, place) is None
+        ):  # else another process was faster, and has it open on Windows
             raise
     return _reopened(case_id, place)
 
@@ -200,7 +218,9 @@ def _open(case_id: str, place: Path, *, verify: bool = False) -> PreparedCase | 
     if file is None or not {"image", "labels"} <= file.arrays.keys():
         return None
     arrays = file.arrays
-    indices = sorted(int(name.removeprefix("voxels_")) for name in arrays if name.startswith("voxels_"))
+    indices = sorted(
+        int(name.removeprefix("voxels_")) for name in arrays if name.startswith("voxels_")
+    )
     voxels = {index: arrays[f"voxels_{index}"] for index in indices}
     return PreparedCase(case_id, arrays["image"], arrays["labels"], voxels, file)
 
@@ -212,7 +232,9 @@ def _voxels(labels: NDArray[Any], plan: Plan) -> dict[int, NDArray[np.int32]]:
         flat = np.flatnonzero(labels == index)
         if flat.size:
             # Evenly thinned rather than drawn: the same case gives the same positions everywhere.
-            kept = flat[np.linspace(0, flat.size - 1, min(flat.size, VOXELS_PER_LABEL)).astype(np.int64)]
+            kept = flat[
+                np.linspace(0, flat.size - 1, min(flat.size, VOXELS_PER_LABEL)).astype(np.int64)
+            ]
             found[index] = np.stack(np.unravel_index(kept, labels.shape), axis=1).astype(np.int32)
     return found
 

@@ -59,7 +59,9 @@ class WayBack:
 
         It is a view: writing to it writes to the array.
         """
-        turned: NDArray[Any] = self.axis_map.apply(array.reshape(-1, *array.shape[-3:]))[:, *self.box]
+        turned: NDArray[Any] = self.axis_map.apply(array.reshape(-1, *array.shape[-3:]))[
+            :, *self.box
+        ]
         return turned if array.ndim == 4 else np.asarray(turned[0])
 
 
@@ -103,14 +105,18 @@ class ScanParts:
             needed[axis] = slice(int(rows.indices.min()), int(rows.indices.max()) + 1)
             matrices[axis] = rows[:, needed[axis]]
         mask = None if self.mask is None else self.mask[tuple(needed)]
-        return resample(apply_normalizers(self.normalizers, self.voxels[:, *needed], mask), matrices)
+        return resample(
+            apply_normalizers(self.normalizers, self.voxels[:, *needed], mask), matrices
+        )
 
     @cached_property
     def _matrices(self) -> dict[int, sparse.csr_array]:
         return axis_matrices(self.way_back.cropped_shape, self.shape, "cubic")
 
 
-def prepare(volume: Volume, plan: Plan, *, where: str | Path = "scan", max_memory: int | None = None) -> Prepared:
+def prepare(
+    volume: Volume, plan: Plan, *, where: str | Path = "scan", max_memory: int | None = None
+) -> Prepared:
     """Turn to RAS+, cut away the constant border, normalise, resample to the plan's spacing; log what is odd.
 
     Args:
@@ -144,7 +150,9 @@ def prepare_parts(volume: Volume, plan: Plan, *, where: str | Path = "scan") -> 
     box, kept = _content(turned.array, plan)
     voxels = turned.array[:, *box]
     shape = turned.with_array(voxels).grid.shape
-    way_back = WayBack(axis_map, volume.grid.shape, box, shape, grid_shape(shape, turned.spacing, plan.spacing))
+    way_back = WayBack(
+        axis_map, volume.grid.shape, box, shape, grid_shape(shape, turned.spacing, plan.spacing)
+    )
     measured = normalizers(voxels, plan.channels, kept, where=where)
     corner = tuple(float(value) for value in np.asarray(turned.array[:, 0, 0, 0]))
     parts = ScanParts(voxels, kept, measured, way_back, turned.grid, corner)
@@ -161,10 +169,14 @@ def _content(array: NDArray[Any], plan: Plan) -> tuple[Box, NDArray[np.bool_] | 
         return content_box(array), None
     mask = content_mask(array) if plan.crop_to_content else None
     box = mask_box(mask, shape)
-    return box, None if mask is None else mask[box].copy()  # not a view: that would hold the whole mask
+    return box, None if mask is None else mask[
+        box
+    ].copy()  # not a view: that would hold the whole mask
 
 
-def prepare_labels(labels: Volume, plan: Plan, way_back: WayBack) -> NDArray[np.uint8] | NDArray[np.uint16]:
+def prepare_labels(
+    labels: Volume, plan: Plan, way_back: WayBack
+) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """Label indices (1, X, Y, Z) on the scan's grid to network space (X, Y, Z), as the scan itself went."""
     cropped = way_back.axis_map.apply(labels.array)[0][way_back.box]
     ignored = None if plan.ignore is None else len(plan.targets) + 1
@@ -178,14 +190,19 @@ def _require_memory(parts: ScanParts, volume: Volume, where: str | Path, limit: 
     sizes = [" x ".join(map(str, shape)) for shape in (cropped_shape, parts.shape)]
     edges = " x ".join(f"{volume.spacing[axis]:.3g}" for axis in parts.way_back.axis_map.order)
     what = f"{sizes[0]} voxels of {edges} {volume.unit}, resampled to the {sizes[1]} of the model's spacing,"
-    require_memory(where, resample_bytes(volume.channels, cropped_shape, parts.shape), what, limit=limit)
+    require_memory(
+        where, resample_bytes(volume.channels, cropped_shape, parts.shape), what, limit=limit
+    )
 
 
 def _check_number(parts: ScanParts, volume: Volume, where: str | Path) -> None:
     """A result that would take days is no better than one that does not fit."""
     times = math.prod(parts.shape) / math.prod(parts.way_back.cropped_shape)
     if times > TOO_MANY and math.prod(parts.shape) > FEW:
-        shape, edges = " x ".join(map(str, parts.shape)), " x ".join(f"{edge:.3g}" for edge in volume.spacing)
+        shape, edges = (
+            " x ".join(map(str, parts.shape)),
+            " x ".join(f"{edge:.3g}" for edge in volume.spacing),
+        )
         raise InputError(
             where,
             expected="voxels of about the size that the plan was made for",
@@ -214,6 +231,9 @@ def _check(volume: Volume, plan: Plan, where: str | Path) -> None:
         )
     if not volume.array.size:
         raise InputError(
-            where, expected="voxels", found=f"the shape {volume.array.shape}", remedy="Is this the whole scan?"
+            where,
+            expected="voxels",
+            found=f"the shape {volume.array.shape}",
+            remedy="Is this the whole scan?",
         )
     check_finite(where, volume.array)

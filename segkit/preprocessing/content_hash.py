@@ -22,7 +22,11 @@ def content_hash(case: Case) -> str:
     digest = hashlib.sha256()
     for path in (*case.images, case.label):
         # The suffix chooses the reader; no label is another case than an empty one.
-        parts = [] if path is None else [_kind(path), *(_file_hash(file) for file in files_behind(path))]
+        parts = (
+            []
+            if path is None
+            else [_kind(path), *(_file_hash(file) for file in files_behind(path))]
+        )
         digest.update(f"{len(parts)}|{'|'.join(parts)}\n".encode())
     return digest.hexdigest()
 
@@ -38,5 +42,8 @@ def _file_hash(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise InputError(
-            path, expected="a file", found=error.strerror or "none", remedy="Put it back or drop the case."
+            path,
+            expected="a file",
+            found=error.strerror or "none",
+            remedy="Put it back or drop the case.",
         ) from error

@@ -58,7 +58,11 @@ def looks_like_ct(lowest: float, highest: float, *, whole: bool) -> bool:
     >>> looks_like_ct(-1024, 3071, whole=True), looks_like_ct(-3.2, 5.0, whole=False)
     (True, False)
     """
-    if not LEAST_HU <= lowest < BELOW_MR or highest <= 0 or (lowest < -MR_PHASE and highest > MR_PHASE):
+    if (
+        not LEAST_HU <= lowest < BELOW_MR
+        or highest <= 0
+        or (lowest < -MR_PHASE and highest > MR_PHASE)
+    ):
         return False
     return whole or NEAR_AIR[0] <= lowest <= NEAR_AIR[1]
 
@@ -100,10 +104,16 @@ def air_warning(lowest: float, highest: float, reference: Reference) -> str | No
     )
 
 
-def other_modality_warning(lowest: float, highest: float, reference: Reference, *, whole: bool) -> str | None:
+def other_modality_warning(
+    lowest: float, highest: float, reference: Reference, *, whole: bool
+) -> str | None:
     """Say that a scan looks like CT where the reference, which is normalized by z-score, does not; else None."""
     scans = reference.scans
-    if scans is None or scans.lowest[0] < BELOW_MR or not looks_like_ct(lowest, highest, whole=whole):
+    if (
+        scans is None
+        or scans.lowest[0] < BELOW_MR
+        or not looks_like_ct(lowest, highest, whole=whole)
+    ):
         return None
     return f"the values go from {_to(lowest, highest)} and look like CT{reference.words}"
 
@@ -121,7 +131,9 @@ def _narrow(lowest: float, highest: float, labelled: Range | None) -> bool:
 def _reaches_below_water(reference: Reference) -> bool:
     """Whether lower values than 0 are to be expected: always, unless the reference has none."""
     if reference.scans:
-        return reference.scans.lowest[1] < BELOW_WATER or (reference.labelled is not None and reference.labelled[0] < 0)
+        return reference.scans.lowest[1] < BELOW_WATER or (
+            reference.labelled is not None and reference.labelled[0] < 0
+        )
     return reference.labelled is None or reference.labelled[0] < 0
 
 

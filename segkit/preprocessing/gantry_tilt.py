@@ -33,7 +33,9 @@ class Lean:
         if not self.shifts:
             return array
         x, y, _ = self.shape
-        planes = [array[:, right : right + x, up : up + y, z] for z, (right, up) in enumerate(self.shifts)]
+        planes = [
+            array[:, right : right + x, up : up + y, z] for z, (right, up) in enumerate(self.shifts)
+        ]
         return np.stack(planes, axis=-1)
 
 
@@ -51,7 +53,11 @@ def straightened(volume: Volume, where: str | Path = "scan") -> tuple[Volume, Le
     if volume.unit != "mm" or max(cosines) <= SHEAR:
         return volume, Lean(volume.grid.shape)
     tilt = math.degrees(math.asin(min(1.0, math.hypot(*cosines))))
-    log.info("%s: its slices are tilted by %.1f degrees; the network sees them moved upright", where, tilt)
+    log.info(
+        "%s: its slices are tilted by %.1f degrees; the network sees them moved upright",
+        where,
+        tilt,
+    )
     steps = np.rint(np.arange(volume.grid.shape[2])[:, None] * lean).astype(int)
     lowest = steps.min(axis=0)
     shifts = tuple((int(right), int(up)) for right, up in steps - lowest)

@@ -41,7 +41,9 @@ class Normalizer:
     std: float
     where: str
 
-    def __call__(self, voxels: NDArray[Any], mask: NDArray[np.bool_] | None, target: NDArray[np.float32]) -> None:
+    def __call__(
+        self, voxels: NDArray[Any], mask: NDArray[np.bool_] | None, target: NDArray[np.float32]
+    ) -> None:
         """Write the normalised ``voxels`` (X, Y, Z) of some part of the scan to ``target``."""
         with np.errstate(all="ignore"):  # what overflows was found before, or is outside the mask
             if self.channel.scheme == "zscore":
@@ -97,7 +99,10 @@ def normalizers(
     Raises:
         InputError: values that leave the range of float32.
     """
-    return [_measured(voxels, channel, mask, where) for voxels, channel in zip(array, channels, strict=True)]
+    return [
+        _measured(voxels, channel, mask, where)
+        for voxels, channel in zip(array, channels, strict=True)
+    ]
 
 
 def apply_normalizers(
@@ -117,8 +122,12 @@ def _measured(
     # Voxels outside the mask become 0 where the others are made to z-scores, and count where they are clipped or kept.
     used = mask if channel.masked and channel.scheme == "zscore" else None
     ends = [(float(part.min()), float(part.max())) for part in _blocks(voxels, used) if part.size]
-    lowest, highest = (min(low for low, _ in ends), max(high for _, high in ends)) if ends else (0.0, 0.0)
-    mean, std = (0.0, 1.0) if lowest == highest or channel.scheme != "zscore" else _moments(voxels, used)
+    lowest, highest = (
+        (min(low for low, _ in ends), max(high for _, high in ends)) if ends else (0.0, 0.0)
+    )
+    mean, std = (
+        (0.0, 1.0) if lowest == highest or channel.scheme != "zscore" else _moments(voxels, used)
+    )
     found = Normalizer(channel, lowest, highest, mean, std, f"{where}, channel {channel.name}")
     found.check()
     return found
@@ -129,7 +138,9 @@ def _moments(voxels: NDArray[Any], mask: NDArray[np.bool_] | None) -> tuple[floa
     with np.errstate(all="ignore"):  # what overflows is found when it is used
         count = sum(part.size for part in _blocks(voxels, mask))
         mean = sum(float(part.sum(dtype=np.float64)) for part in _blocks(voxels, mask)) / count
-        squares = sum(float(np.square(part.astype(np.float64) - mean).sum()) for part in _blocks(voxels, mask))
+        squares = sum(
+            float(np.square(part.astype(np.float64) - mean).sum()) for part in _blocks(voxels, mask)
+        )
     return mean, math.sqrt(squares / count)
 
 

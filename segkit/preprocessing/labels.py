@@ -24,7 +24,12 @@ def index_dtype(labels: int) -> type[np.uint8] | type[np.uint16]:
 
 
 def to_indices(
-    values: NDArray[Any], labels: Mapping[str, int], subset: bool, where: str | Path, *, ignore: int | None = None
+    values: NDArray[Any],
+    labels: Mapping[str, int],
+    subset: bool,
+    where: str | Path,
+    *,
+    ignore: int | None = None,
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """Integers of a label file, any shape, to 0 for background and i + 1 for the i-th of ``labels``.
 
@@ -50,7 +55,10 @@ def _unknown_values(
     voxels: NDArray[Any], unknown: NDArray[np.bool_], labels: Mapping[str, int], where: str | Path
 ) -> InputError:
     values, numbers = np.unique(voxels[unknown], return_counts=True)
-    counts = [f"{value} ({count} voxels)" for value, count in zip(values[:LISTED], numbers[:LISTED], strict=True)]
+    counts = [
+        f"{value} ({count} voxels)"
+        for value, count in zip(values[:LISTED], numbers[:LISTED], strict=True)
+    ]
     more = f" and {len(values) - LISTED} more" if len(values) > LISTED else ""
     named = ", ".join(f"{name} {value}" for name, value in list(labels.items())[:LISTED])
     return InputError(

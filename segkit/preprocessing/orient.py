@@ -33,7 +33,9 @@ def to_ras(volume: Volume) -> tuple[Volume, AxisMap]:
 
     Pictures (unit px) have no such directions and stay as they are.
     """
-    axis_map = _nearest(volume) if volume.unit == "mm" else AxisMap((0, 1, 2), (False, False, False))
+    axis_map = (
+        _nearest(volume) if volume.unit == "mm" else AxisMap((0, 1, 2), (False, False, False))
+    )
     affine = volume.affine.copy()
     for axis, (source, flip) in enumerate(zip(axis_map.order, axis_map.flips, strict=True)):
         column = volume.affine[:3, source]
@@ -47,7 +49,8 @@ def _nearest(volume: Volume) -> AxisMap:
     directions = volume.affine[:3, :3] / np.array(volume.spacing)
     # Of the six assignments the one with the largest cosines; rounded so that at 45 degrees the first one always wins.
     order = max(
-        permutations(range(3)), key=lambda axes: round(sum(abs(directions[r, a]) for r, a in enumerate(axes)), 6)
+        permutations(range(3)),
+        key=lambda axes: round(sum(abs(directions[r, a]) for r, a in enumerate(axes)), 6),
     )
     x, y, z = (bool(directions[r, a] < 0) for r, a in enumerate(order))
     return AxisMap((order[0], order[1], order[2]), (x, y, z))

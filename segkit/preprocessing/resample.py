@@ -26,7 +26,9 @@ TIE = 1e-6
 """Sums of weights in float32 that differ by less are equal."""
 
 
-def grid_shape(shape: Sequence[int], spacing: Sequence[float], target: Sequence[float | None]) -> Shape:
+def grid_shape(
+    shape: Sequence[int], spacing: Sequence[float], target: Sequence[float | None]
+) -> Shape:
     """Voxels (X, Y, Z) of the same field of view at ``target`` spacing; None leaves an axis as it is."""
     x, y, z = (
         n if wanted is None else max(1, round(n * edge / wanted))
@@ -56,12 +58,18 @@ def axis_matrix(n_in: int, n_out: int, kind: Kind) -> sparse.csr_array:
     return sparse.csr_array((weights[kept], (rows[kept], columns[kept])), shape=(n_out, n_in))
 
 
-def axis_matrices(shape: Sequence[int], target: Sequence[int], kind: Kind) -> dict[int, sparse.csr_array]:
+def axis_matrices(
+    shape: Sequence[int], target: Sequence[int], kind: Kind
+) -> dict[int, sparse.csr_array]:
     """What brings (C, *shape) to (C, *target): a matrix for every axis that changes, in the order of work."""
-    return {axis: axis_matrix(shape[axis], target[axis], kind) for axis in _changing_axes(shape, target)}
+    return {
+        axis: axis_matrix(shape[axis], target[axis], kind) for axis in _changing_axes(shape, target)
+    }
 
 
-def resample(array: NDArray[np.float32], matrices: Mapping[int, sparse.csr_array]) -> NDArray[np.float32]:
+def resample(
+    array: NDArray[np.float32], matrices: Mapping[int, sparse.csr_array]
+) -> NDArray[np.float32]:
     """(C, X, Y, Z) with the matrix of each axis multiplied into it, one after the other."""
     for axis, matrix in matrices.items():
         array = apply_matrix(matrix, array, 1 + axis)
@@ -88,14 +96,18 @@ def _changing_axes(shape: Sequence[int], target: Sequence[int]) -> list[int]:
     return [axis for axis in order if target[axis] != shape[axis]]
 
 
-def apply_matrix(matrix: sparse.csr_array, array: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+def apply_matrix(
+    matrix: sparse.csr_array, array: NDArray[np.float32], axis: int
+) -> NDArray[np.float32]:
     """Multiply ``matrix`` (n_out, n_in) into one axis of an array; float32."""
     moved = np.moveaxis(array, axis, 0)
     flat = matrix.astype(np.float32) @ np.ascontiguousarray(moved).reshape(moved.shape[0], -1)
     return np.moveaxis(flat.reshape(-1, *moved.shape[1:]), 0, axis)
 
 
-def resample_labels(labels: NDArray[Any], shape: Sequence[int], *, ignored: int | None = None) -> NDArray[Any]:
+def resample_labels(
+    labels: NDArray[Any], shape: Sequence[int], *, ignored: int | None = None
+) -> NDArray[Any]:
     """Label indices (X, Y, Z) to ``shape``: every label linearly, as a mask; the largest wins, in a tie the lower.
 
     Where more than LEAST_ANNOTATED of a voxel is not ``ignored``, the rest of it does not count: single annotated
@@ -114,7 +126,9 @@ def resample_labels(labels: NDArray[Any], shape: Sequence[int], *, ignored: int 
             best[place][wins] = weights[wins]
             result[place][wins] = index
     if ignored is not None and ignored < len(boxes):
-        place, weights = _resampled_mask(labels[boxes[ignored]] == ignored, boxes[ignored], matrices)
+        place, weights = _resampled_mask(
+            labels[boxes[ignored]] == ignored, boxes[ignored], matrices
+        )
         result[place][weights > 1 - LEAST_ANNOTATED - TIE] = ignored
     return result
 

@@ -7,7 +7,12 @@ from itertools import zip_longest
 
 from segkit.plans.plan import Plan
 from segkit.plans.ranges import ChannelRange, DataRanges, Range
-from segkit.preprocessing.ct_values import Reference, air_warning, ct_warning, other_modality_warning
+from segkit.preprocessing.ct_values import (
+    Reference,
+    air_warning,
+    ct_warning,
+    other_modality_warning,
+)
 from segkit.preprocessing.intensity import Normalizer
 from segkit.volume import Grid
 
@@ -35,7 +40,12 @@ def scan_warnings(
     that of its constant border where one was cut away; without it, a scan is taken to have no such border.
     """
     geometry = _geometry(grid, plan, training) if training else ()
-    warnings = [*_slices(grid, plan), *_constant_channels(found), *geometry, *_values(found, training, corner)]
+    warnings = [
+        *_slices(grid, plan),
+        *_constant_channels(found),
+        *geometry,
+        *_values(found, training, corner),
+    ]
     return [warning for warning in warnings if warning]
 
 
@@ -64,7 +74,9 @@ def _geometry(grid: Grid, plan: Plan, training: DataRanges) -> Iterator[str | No
         yield size_warning(size, training.size, axes, plan.unit)
 
 
-def _values(found: Sequence[Normalizer], training: DataRanges | None, corner: Sequence[float]) -> Iterator[str]:
+def _values(
+    found: Sequence[Normalizer], training: DataRanges | None, corner: Sequence[float]
+) -> Iterator[str]:
     ranges = training.channels if training else ()
     for each, scans, value in zip_longest(found, ranges[: len(found)], corner):
         warning = values_warning(each, scans, corner=value)
@@ -73,7 +85,12 @@ def _values(found: Sequence[Normalizer], training: DataRanges | None, corner: Se
 
 
 def edges_warning(
-    spacing: Sequence[float], usual: Sequence[Range], axes: Sequence[int], unit: str, *, source: str = TRAINING
+    spacing: Sequence[float],
+    usual: Sequence[Range],
+    axes: Sequence[int],
+    unit: str,
+    *,
+    source: str = TRAINING,
 ) -> str | None:
     """Say that voxel edges are far from the ``usual`` ranges along one of ``axes``; None if they are not."""
     if not any(is_far(spacing[axis], usual[axis], EDGES_APART) for axis in axes):
@@ -81,7 +98,9 @@ def edges_warning(
     return f"voxels of {_times(spacing)} {unit}; {source} have {_ranges(usual)} {unit}"
 
 
-def size_warning(size: Sequence[float], usual: Sequence[Range], axes: Sequence[int], unit: str) -> str | None:
+def size_warning(
+    size: Sequence[float], usual: Sequence[Range], axes: Sequence[int], unit: str
+) -> str | None:
     """Say that the field of view is far from those of the training along one of ``axes``; None if it is not."""
     if not any(is_far(size[axis], usual[axis], SIZES_APART) for axis in axes):
         return None
@@ -109,7 +128,9 @@ def own_slice_axis(grid: Grid, plan: Plan) -> int | None:
     return coarsest if thick else None
 
 
-def values_warning(found: Normalizer, scans: ChannelRange | None, *, corner: float | None = None) -> str | None:
+def values_warning(
+    found: Normalizer, scans: ChannelRange | None, *, corner: float | None = None
+) -> str | None:
     """Say how the values of a channel differ from those of the training data; None if they may belong to it.
 
     ``corner`` is the channel's value in the scan's corner.
@@ -119,9 +140,13 @@ def values_warning(found: Normalizer, scans: ChannelRange | None, *, corner: flo
         reference = Reference(TRAINING, (channel.lower, channel.upper), scans)
         # The training scans were measured with the constant border that is cut away before a scan is normalized.
         lowest = found.lowest if corner is None else min(found.lowest, corner)
-        return ct_warning(found.lowest, found.highest, reference) or air_warning(lowest, found.highest, reference)
+        return ct_warning(found.lowest, found.highest, reference) or air_warning(
+            lowest, found.highest, reference
+        )
     if channel.scheme == "zscore":
-        return other_modality_warning(found.lowest, found.highest, Reference(TRAINING, scans=scans), whole=True)
+        return other_modality_warning(
+            found.lowest, found.highest, Reference(TRAINING, scans=scans), whole=True
+        )
     return None
 
 

@@ -19,7 +19,12 @@ from segkit.report.tables import Cell, csv_text, html_table
 def write_evaluation(evaluation: Evaluation, folder: str | Path) -> tuple[Path, Path, Path, Path]:
     """Write the four files into ``folder`` and return their paths: all values, a row per case, the means, the page."""
     folder = Path(folder)
-    paths = folder / "metrics.csv", folder / "cases.csv", folder / "summary.json", folder / "report.html"
+    paths = (
+        folder / "metrics.csv",
+        folder / "cases.csv",
+        folder / "summary.json",
+        folder / "report.html",
+    )
     texts = (
         metrics_csv(evaluation),
         cases_csv(evaluation),
@@ -45,10 +50,17 @@ def cases_csv(evaluation: Evaluation) -> str:
     summary = evaluation.summary
     metrics, labels = list(summary["mean"]), list(summary["labels"])
     dice = {(row.case, row.label): row.value for row in evaluation.rows if row.metric == "dice"}
-    columns = ["case", *(f"mean_{metric}" for metric in metrics), *(f"dice:{label}" for label in labels)]
+    columns = [
+        "case",
+        *(f"mean_{metric}" for metric in metrics),
+        *(f"dice:{label}" for label in labels),
+    ]
     rows = []
     for case, means in summary["cases"].items():
-        values = [*(means[metric] for metric in metrics), *(dice.get((case, label)) for label in labels)]
+        values = [
+            *(means[metric] for metric in metrics),
+            *(dice.get((case, label)) for label in labels),
+        ]
         rows.append([case, *("" if value is None else f"{value:.6g}" for value in values)])
     return csv_text(columns, rows)
 
@@ -62,13 +74,19 @@ def label_rows(evaluation: Evaluation) -> tuple[list[str], list[list[Cell]]]:
         for label, means in summary["labels"].items()
     ]
     cases = len(summary["cases"])
-    return ["label", "cases", *_titles(summary)], [*rows, ["mean", cases, *summary["mean"].values()]]
+    return ["label", "cases", *_titles(summary)], [
+        *rows,
+        ["mean", cases, *summary["mean"].values()],
+    ]
 
 
 def _titles(summary: Mapping[str, Any]) -> list[str]:
     """Return the metrics as heads of columns: surface Dice means nothing without its tolerance."""
     tolerance = f"{summary['tolerance']:g} {' or '.join(summary['unit'])}"
-    return [f"{metric} ({tolerance})" if metric == "surface_dice" else metric for metric in summary["mean"]]
+    return [
+        f"{metric} ({tolerance})" if metric == "surface_dice" else metric
+        for metric in summary["mean"]
+    ]
 
 
 def absence_rows(evaluation: Evaluation) -> list[list[Cell]]:
@@ -92,7 +110,9 @@ def page(evaluation: Evaluation) -> str:
         html_table(header, rows),
         _absences(evaluation),
         "<h2>Spread over the cases</h2>",
-        html_table(["label", "metric", "values", "mean", "sd", "min", "max"], _spread_rows(evaluation)),
+        html_table(
+            ["label", "metric", "values", "mean", "sd", "min", "max"], _spread_rows(evaluation)
+        ),
         "<h2>Cases, worst first</h2>",
         html_table(*_case_rows(evaluation)),
         "<h2>What the numbers mean</h2>",
@@ -111,7 +131,9 @@ def definitions(evaluation: Evaluation) -> str:
         "surface_dice": f"share of both surfaces' voxels that lie within {tolerance:g} {unit} of the other surface.",
         "volume_difference": "volume of the prediction less that of the reference: positive means too large.",
     }
-    items = "\n".join(f"<li><b>{name}</b>: {html.escape(text)}</li>" for name, text in entries.items())
+    items = "\n".join(
+        f"<li><b>{name}</b>: {html.escape(text)}</li>" for name, text in entries.items()
+    )
     rules = (
         "A surface is the voxels of a mask that share a face with a voxel outside it; distances run between voxel "
         "centres. A label in neither mask gives no value; in one mask only Dice, IoU and surface Dice are 0 and the "
@@ -141,7 +163,9 @@ def _left_over(evaluation: Evaluation) -> str:
 def _absences(evaluation: Evaluation) -> str:
     rows = absence_rows(evaluation)
     header = ["label", "in the reference only", "in the prediction only", "in neither"]
-    return f"<h2>Labels that were missing, in cases</h2>\n{html_table(header, rows)}" if rows else ""
+    return (
+        f"<h2>Labels that were missing, in cases</h2>\n{html_table(header, rows)}" if rows else ""
+    )
 
 
 def _spread_rows(evaluation: Evaluation) -> list[list[Cell]]:
@@ -165,7 +189,9 @@ def _case_rows(evaluation: Evaluation) -> tuple[list[str], Sequence[Sequence[Cel
     for row in evaluation.rows:
         values[row.case, row.label][row.metric] = row.value
     means = evaluation.summary["cases"]
-    order = sorted(values, key=lambda key: (_low_first(means[key[0]]["dice"]), key[0], values[key]["dice"]))
+    order = sorted(
+        values, key=lambda key: (_low_first(means[key[0]]["dice"]), key[0], values[key]["dice"])
+    )
     rows = [[*key, *(values[key].get(metric) for metric in metrics)] for key in order]
     return ["case", "label", *_titles(evaluation.summary)], rows
 

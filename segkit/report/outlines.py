@@ -62,7 +62,10 @@ def _sampled(whole: NDArray[Any], step: int) -> NDArray[Any]:
 
 
 def _ends(whole: NDArray[Any]) -> tuple[float, float]:
-    ends = [(float(np.min(part)), float(np.max(part))) for part in (np.asarray(whole[box]) for box in blocks(whole))]
+    ends = [
+        (float(np.min(part)), float(np.max(part)))
+        for part in (np.asarray(whole[box]) for box in blocks(whole))
+    ]
     return min(low for low, _ in ends), max(high for _, high in ends)
 
 
@@ -79,7 +82,11 @@ def outlined(
     image = Image.fromarray(np.ascontiguousarray(pixels)).resize(size, Image.Resampling.BICUBIC)
     drawn = np.array(image)
     if filled is not None:
-        _fill(drawn, filled[_nearest(filled.shape[0], size[1])][:, _nearest(filled.shape[1], size[0])], colours)
+        _fill(
+            drawn,
+            filled[_nearest(filled.shape[0], size[1])][:, _nearest(filled.shape[1], size[0])],
+            colours,
+        )
     enlarged = labels[_nearest(labels.shape[0], size[1])][:, _nearest(labels.shape[1], size[0])]
     for value in np.unique(enlarged):
         if int(value) in colours:

@@ -58,7 +58,12 @@ _VIEWS = (
 
 
 def write_preview(
-    path: Path, scan: Volume, labels: Volume, names: Mapping[str, int], *, colors: Mapping[str, Color] | None = None
+    path: Path,
+    scan: Volume,
+    labels: Volume,
+    names: Mapping[str, int],
+    *,
+    colors: Mapping[str, Color] | None = None,
 ) -> None:
     """Draw the outlines of ``labels`` (1, X, Y, Z) on ``scan`` (C, X, Y, Z), both on one grid, into a PNG.
 
@@ -109,7 +114,9 @@ def _legend(names: Mapping[str, int], colours: Colours, *maps: Volume) -> list[t
     return [(name, colours[value]) for name, value in names.items() if value in present]
 
 
-def _picture(scan: Volume, labels: Volume, colours: Colours, reference: Volume | None = None) -> Image.Image:
+def _picture(
+    scan: Volume, labels: Volume, colours: Colours, reference: Volume | None = None
+) -> Image.Image:
     shown = scan.array if scan.channels == 3 else scan.array[:1]
     grey = shown if shown.dtype == np.uint8 else grey_of(shown, limits_of(shown))
     pixels = np.broadcast_to(grey[..., 0].transpose(2, 1, 0), (*grey.shape[2:0:-1], 3))
@@ -132,39 +139,57 @@ class _Scene:
     colours: Colours
     axis_map: AxisMap
 
-    def draw(self, view: _View, position: int, longest: int, thickness: int = OUTLINE_PIXELS) -> Image.Image:
+    def draw(
+        self, view: _View, position: int, longest: int, thickness: int = OUTLINE_PIXELS
+    ) -> Image.Image:
         """The plane at ``position``, on a scale at which the longest edge of the scan has ``longest`` pixels."""
         factor = longest / max(self.lengths)
-        width, height = (max(1, round(self.lengths[axis] * factor)) for axis in (view.horizontal, view.vertical))
+        width, height = (
+            max(1, round(self.lengths[axis] * factor)) for axis in (view.horizontal, view.vertical)
+        )
         voxels, labels, *filled = (
             # A view: numpy's take would copy a whole scan whose voxels do not lie in the order of its axes.
-            np.moveaxis(each, view.across, 0)[position].T[::-1, ::-1]  # rows of an image: high indices left and up
+            np.moveaxis(each, view.across, 0)[position].T[
+                ::-1, ::-1
+            ]  # rows of an image: high indices left and up
             for each in (self.voxels, self.labels, self.filled)
             if each is not None
         )
         shown = np.broadcast_to(grey_of(voxels, self.limits)[..., None], (*voxels.shape, 3))
         below = filled[0] if filled else None
-        return outlined(shown, labels, (width, height), self.colours, filled=below, thickness=thickness)
+        return outlined(
+            shown, labels, (width, height), self.colours, filled=below, thickness=thickness
+        )
 
     def name(self, view: _View, position: int) -> str:
         """A slice as the file counts it: its own axis, from 0 on."""
         axis, flip = self.axis_map.order[view.across], self.axis_map.flips[view.across]
-        return f"{'xyz'[axis]} {self.labels.shape[view.across] - 1 - position if flip else position}"
+        return (
+            f"{'xyz'[axis]} {self.labels.shape[view.across] - 1 - position if flip else position}"
+        )
 
 
-def _scene(scan: Volume, labels: Volume, colours: Colours, reference: Volume | None = None) -> _Scene:
+def _scene(
+    scan: Volume, labels: Volume, colours: Colours, reference: Volume | None = None
+) -> _Scene:
     turned, axis_map = to_ras(scan)
     x, y, z = (size * edge for size, edge in zip(turned.grid.shape, turned.spacing, strict=True))
     filled = None if reference is None else to_ras(reference)[0].array[0]
     indices = to_ras(labels)[0].array[0]
-    return _Scene(turned.array[0], indices, filled, (x, y, z), limits_of(turned.array[:1]), colours, axis_map)
+    return _Scene(
+        turned.array[0], indices, filled, (x, y, z), limits_of(turned.array[:1]), colours, axis_map
+    )
 
 
 def _planes(scene: _Scene, across: int | None = None) -> list[Image.Image]:
     """The planes where most is to be seen; of a scan of one slice only that, for the others would be lines."""
     labels, filled = scene.labels, scene.filled
     telling = labels if filled is None or np.array_equal(filled, labels) else filled != labels
-    views = [view for view in _VIEWS if min(labels.shape[view.horizontal], labels.shape[view.vertical]) > 1]
+    views = [
+        view
+        for view in _VIEWS
+        if min(labels.shape[view.horizontal], labels.shape[view.vertical]) > 1
+    ]
     if across is not None:
         views = [view for view in _VIEWS if view.across == across]
     images = []
@@ -184,7 +209,11 @@ def _fullest(labels: NDArray[Any], axis: int) -> int:
     for count, plane in zip(counts, np.moveaxis(labels, axis, 0), strict=True):
         count[:] = np.bincount(np.searchsorted(values, plane[plane != 0]), minlength=values.size)
     largest = counts.max(axis=0)
-    return int((counts / np.maximum(largest, 1)).sum(axis=1).argmax()) if largest.any() else labels.shape[axis] // 2
+    return (
+        int((counts / np.maximum(largest, 1)).sum(axis=1).argmax())
+        if largest.any()
+        else labels.shape[axis] // 2
+    )
 
 
 def _sheet(scene: _Scene, width: int) -> list[list[Image.Image]]:
@@ -193,7 +222,9 @@ def _sheet(scene: _Scene, width: int) -> list[list[Image.Image]]:
     Nothing where fewer than two slices are labelled.
     """
     edges = [length / size for length, size in zip(scene.lengths, scene.labels.shape, strict=True)]
-    view = max(_VIEWS, key=lambda each: round(edges[each.across], 3))  # of equal ones the first: axial
+    view = max(
+        _VIEWS, key=lambda each: round(edges[each.across], 3)
+    )  # of equal ones the first: axial
     others = tuple(axis for axis in range(3) if axis != view.across)
     labelled = np.flatnonzero(scene.labels.any(axis=others))
     if labelled.size < 2:
@@ -219,31 +250,47 @@ def _write_letters(image: Image.Image, letters: tuple[str, str, str, str]) -> No
 
 def _write(image: Image.Image, text: str, place: tuple[float, float], anchor: str) -> None:
     draw = ImageDraw.Draw(image)
-    draw.text(place, text, fill=_TEXT, font=_font(), anchor=anchor, stroke_width=2, stroke_fill=(0, 0, 0))
+    draw.text(
+        place, text, fill=_TEXT, font=_font(), anchor=anchor, stroke_width=2, stroke_fill=(0, 0, 0)
+    )
 
 
 def _width(row: Sequence[Image.Image]) -> int:
     return sum(image.width for image in row) + _MARGIN * (len(row) + 1)
 
 
-def _page(rows: Sequence[Sequence[Image.Image]], legend: Sequence[tuple[str, Color]]) -> Image.Image:
+def _page(
+    rows: Sequence[Sequence[Image.Image]], legend: Sequence[tuple[str, Color]]
+) -> Image.Image:
     """Rows of images, the legend below."""
     heights = [max(image.height for image in row) + _MARGIN for row in rows]
     top = sum(heights) + _MARGIN
     entries = [*legend[:LEGEND_ENTRIES]]
     if len(legend) > LEGEND_ENTRIES:
         entries.append((f"and {len(legend) - LEGEND_ENTRIES} more", _BACKGROUND))
-    column = _MARGIN + _SWATCH + 6 + max((int(_font().getlength(name)) for name, _ in entries), default=0)
+    column = (
+        _MARGIN
+        + _SWATCH
+        + 6
+        + max((int(_font().getlength(name)) for name, _ in entries), default=0)
+    )
     width = max(*(_width(row) for row in rows), column + _MARGIN)
     columns = max(1, (width - _MARGIN) // column)
-    page = Image.new("RGB", (width, top + _LINE * -(-len(entries) // columns) + _MARGIN), _BACKGROUND)
+    page = Image.new(
+        "RGB", (width, top + _LINE * -(-len(entries) // columns) + _MARGIN), _BACKGROUND
+    )
     for row, upper in zip(rows, itertools.accumulate(heights, initial=_MARGIN), strict=False):
         left = _MARGIN
         for image in row:
             page.paste(image, (left, upper))
             left += image.width + _MARGIN
     for index, (name, colour) in enumerate(entries):
-        _entry(page, name, colour, (_MARGIN + column * (index % columns), top + _LINE * (index // columns)))
+        _entry(
+            page,
+            name,
+            colour,
+            (_MARGIN + column * (index % columns), top + _LINE * (index // columns)),
+        )
     return page
 
 

@@ -46,7 +46,9 @@ def _draw_dice(axes: Axes, rows: Rows, labels: Mapping[str, Color]) -> None:
     axes.set(ylabel="Dice on validation cases", ylim=(0, 1))
     axes.grid(alpha=0.3)
     if not _series(rows, "dice")[0]:
-        axes.text(0.5, 0.5, "no validation so far", transform=axes.transAxes, ha="center", color="gray")
+        axes.text(
+            0.5, 0.5, "no validation so far", transform=axes.transAxes, ha="center", color="gray"
+        )
         return
     named, prefix = list(labels), ""
     if len(labels) > MOST_NAMED:
@@ -57,15 +59,25 @@ def _draw_dice(axes: Axes, rows: Rows, labels: Mapping[str, Color]) -> None:
     for label in named:
         red, green, blue = labels[label]
         color = f"#{red:02x}{green:02x}{blue:02x}"
-        _draw_with_band(axes, rows, f"dice_{label}", label=_plain(prefix + label), color=color, linewidth=1.5)
+        _draw_with_band(
+            axes, rows, f"dice_{label}", label=_plain(prefix + label), color=color, linewidth=1.5
+        )
     if len(labels) != 1:
         _draw_with_band(axes, rows, "dice", label="mean over labels", color="black", linewidth=2.5)
     handles = axes.get_legend_handles_labels()[0]
     if len(named) < len(labels):
-        handles.append(Line2D([], [], color="lightgray", label=f"the other {len(labels) - len(named)} labels"))
+        handles.append(
+            Line2D([], [], color="lightgray", label=f"the other {len(labels) - len(named)} labels")
+        )
     if axes.collections:
-        handles.append(Patch(color="gray", alpha=0.3, label="band or bar: 95 % interval of the mean over cases"))
-    axes.legend(handles=handles, fontsize="small", ncols=2 if len(handles) > 5 else 1, loc="lower right")
+        handles.append(
+            Patch(
+                color="gray", alpha=0.3, label="band or bar: 95 % interval of the mean over cases"
+            )
+        )
+    axes.legend(
+        handles=handles, fontsize="small", ncols=2 if len(handles) > 5 else 1, loc="lower right"
+    )
 
 
 def _lowest(rows: Rows, labels: Sequence[str]) -> list[str]:
@@ -74,7 +86,9 @@ def _lowest(rows: Rows, labels: Sequence[str]) -> list[str]:
     return sorted(last, key=last.__getitem__)[:LOWEST]
 
 
-def _draw_with_band(axes: Axes, rows: Rows, name: str, *, label: str, color: str, linewidth: float) -> None:
+def _draw_with_band(
+    axes: Axes, rows: Rows, name: str, *, label: str, color: str, linewidth: float
+) -> None:
     steps, values = _series(rows, name)
     axes.plot(steps, values, "o-", label=label, linewidth=linewidth, markersize=4, color=color)
     known = [row for row in rows if row.get(f"ci95_{name}", "") != ""]
@@ -113,7 +127,9 @@ def _draw_time(axes: Axes, rows: Rows) -> None:
     axes.grid(alpha=0.3)
     waiting = axes.twinx()
     steps, share = _series(rows, "data_share")
-    waiting.plot(steps, [100 * each for each in share], color="dimgray", linestyle="--", linewidth=1)
+    waiting.plot(
+        steps, [100 * each for each in share], color="dimgray", linestyle="--", linewidth=1
+    )
     waiting.set(ylim=(0, max(5, 125 * max(share, default=0))))
     waiting.set_ylabel("waiting for data, %\n(dashed)", color="dimgray")
 

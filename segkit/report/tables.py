@@ -23,7 +23,10 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
     """
     cells = [[str(name) for name in header], *([cell_text(cell) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
-    right = [all(not isinstance(row[column], str) for row in rows) and bool(rows) for column in range(len(header))]
+    right = [
+        all(not isinstance(row[column], str) for row in rows) and bool(rows)
+        for column in range(len(header))
+    ]
     lines = [
         "  ".join(
             cell.rjust(width) if to_right else cell.ljust(width)

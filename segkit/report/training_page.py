@@ -57,7 +57,9 @@ def training_page(page: TrainingPage) -> str:
     parts = [
         f"<h1>{paragraph(title)[3:-4]}</h1>",
         html_table(["", ""], page.facts),
-        picture(page.curve, "Dice on the validation cases, loss, learning rate and time over the steps."),
+        picture(
+            page.curve, "Dice on the validation cases, loss, learning rate and time over the steps."
+        ),
         _dice(page),
         *_gallery(page.pictures),
         _cases(page),

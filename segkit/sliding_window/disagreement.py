@@ -61,8 +61,14 @@ class Tiles:
         if not all(place in tiles for place, tiles in zip(places, self.rows.tiles, strict=True)):
             return
         own = [tiles[place] for place, tiles in zip(places, self.rows.tiles, strict=True)]
-        inside = [slice(first - place, stop - place) for (first, stop), place in zip(own, places, strict=True)]
-        into = [slice(first - begin, stop - begin) for (first, stop), begin in zip(own, self._begin, strict=True)]
+        inside = [
+            slice(first - place, stop - place)
+            for (first, stop), place in zip(own, places, strict=True)
+        ]
+        into = [
+            slice(first - begin, stop - begin)
+            for (first, stop), begin in zip(own, self._begin, strict=True)
+        ]
         found = self.counts.labels(scores[:, *inside])
         if self._labels is None:
             self._labels = np.zeros(self.rows.held, found.dtype)

@@ -61,21 +61,31 @@ class Rows:
     """Along X, Y, Z, windows that cover the image once and what is their own of it (`own_spans`)."""
 
     @classmethod
-    def over(cls, shape: Edges, around: Margins, windows: Windows, within: Box | None = None) -> Rows:
+    def over(
+        cls, shape: Edges, around: Margins, windows: Windows, within: Box | None = None
+    ) -> Rows:
         """Those over an image of ``shape`` that is padded by ``around``, or over a box of it.
 
         Scores in the box ``within`` are those of all these windows, bit for bit if the network does not care in which
         company its windows come; windows across the border of two boxes are computed for both.
         """
         sizes = [lower + size + upper for size, (lower, upper) in zip(shape, around, strict=True)]
-        starts = [window_starts(size, edge, windows.overlap) for size, edge in zip(sizes, windows.edges, strict=True)]
+        starts = [
+            window_starts(size, edge, windows.overlap)
+            for size, edge in zip(sizes, windows.edges, strict=True)
+        ]
         inside = within or windows.cover or [slice(0, size) for size in shape]
         if windows.cover:
             starts = [
                 covering_starts(each, edge, lower + part.start, lower + part.stop)
-                for each, edge, (lower, _), part in zip(starts, windows.edges, around, windows.cover, strict=True)
+                for each, edge, (lower, _), part in zip(
+                    starts, windows.edges, around, windows.cover, strict=True
+                )
             ]
-        spans = [(lower + part.start, lower + part.stop) for part, (lower, _) in zip(inside, around, strict=True)]
+        spans = [
+            (lower + part.start, lower + part.stop)
+            for part, (lower, _) in zip(inside, around, strict=True)
+        ]
         single = all(len(each) == 1 for each in starts)
         tiles = [own_spans(each, edge) for each, edge in zip(starts, windows.edges, strict=True)]
         if within:
@@ -98,7 +108,10 @@ class Rows:
     @property
     def shape(self) -> list[int]:
         """Voxels along X, Y, Z that the windows cover."""
-        return [starts[-1] - starts[0] + edge for starts, edge in zip(self.starts, self.windows.edges, strict=True)]
+        return [
+            starts[-1] - starts[0] + edge
+            for starts, edge in zip(self.starts, self.windows.edges, strict=True)
+        ]
 
     @property
     def depth(self) -> int:
@@ -113,14 +126,18 @@ class Rows:
     @property
     def per_group(self) -> int:
         """Rows that are computed together: more than one where a row has fewer windows than a call of the network."""
-        in_row = math.prod(len(starts) for axis, starts in enumerate(self.starts) if axis != self.windows.axis)
+        in_row = math.prod(
+            len(starts) for axis, starts in enumerate(self.starts) if axis != self.windows.axis
+        )
         return max(1, self.windows.together // in_row)
 
     @property
     def held(self) -> list[int]:
         """Voxels along X, Y, Z of which sums are held: the planes of the largest group."""
         held = self.shape
-        held[self.windows.axis] = max(group[-1] + self.depth - group[0] for group, _ in self.groups())
+        held[self.windows.axis] = max(
+            group[-1] + self.depth - group[0] for group, _ in self.groups()
+        )
         return held
 
     def groups(self) -> Iterator[tuple[list[int], int]]:
@@ -132,11 +149,15 @@ class Rows:
 
     def windows_of(self, group: Sequence[int]) -> list[Box]:
         """The windows of a group, in a slab that begins with it, row by row."""
-        return [box for start in group for box in boxes(self._row(start - group[0]), self.windows.edges)]
+        return [
+            box for start in group for box in boxes(self._row(start - group[0]), self.windows.edges)
+        ]
 
     def _row(self, start: int) -> list[Sequence[int]]:
         """Starts of the windows of a row that begins at the plane ``start``, where the first window begins at 0."""
-        layout: list[Sequence[int]] = [[each - starts[0] for each in starts] for starts in self.starts]
+        layout: list[Sequence[int]] = [
+            [each - starts[0] for each in starts] for starts in self.starts
+        ]
         layout[self.windows.axis] = [start]
         return layout
 
@@ -150,7 +171,8 @@ class Rows:
             first, last = max(row, start), min(row + self.depth, stop)
             if first < last:
                 self._add_row(
-                    total.narrow(axis, first - start, last - first), weights.narrow(axis, first - row, last - first)
+                    total.narrow(axis, first - start, last - first),
+                    weights.narrow(axis, first - row, last - first),
                 )
         return total
 

@@ -66,7 +66,9 @@ def score_slabs(
         around: what `margins` gives for the image, where it is known.
         mismatch: counts where windows alone say something else than together.
     """
-    rows = Rows.over(image.shape, around or margins(image, windows.edges, windows.overlap), windows, within)
+    rows = Rows.over(
+        image.shape, around or margins(image, windows.edges, windows.overlap), windows, within
+    )
     feed = _Feed(image, rows)
     sums: _Sums | None = None
     for group, done in rows.groups():
@@ -78,7 +80,9 @@ def score_slabs(
             return
         for box, scores in found:
             if sums is None:
-                sums = _Sums(rows, torch.zeros((scores.shape[0], *rows.held), device=device), mismatch)
+                sums = _Sums(
+                    rows, torch.zeros((scores.shape[0], *rows.held), device=device), mismatch
+                )
             sums.add(box, scores)
         if sums is None:
             raise ValueError("no windows")
@@ -117,7 +121,9 @@ class _Sums:
         # No more at a time than have become free, so that nothing is read after it was written.
         for first in range(planes, depth, planes):
             count = min(planes, depth - first)
-            self.sums.narrow(self._along, first - planes, count).copy_(self.sums.narrow(self._along, first, count))
+            self.sums.narrow(self._along, first - planes, count).copy_(
+                self.sums.narrow(self._along, first, count)
+            )
         self.sums.narrow(self._along, max(0, depth - planes), min(depth, planes)).zero_()
 
 
@@ -134,7 +140,10 @@ class _Feed:
         first, last = self._span
         fresh = self._covered(max(start, last), stop)
         if self._held is not None and start < last:
-            fresh = torch.cat([self._held.narrow(1 + self.axis, start - first, last - start), fresh], dim=1 + self.axis)
+            fresh = torch.cat(
+                [self._held.narrow(1 + self.axis, start - first, last - start), fresh],
+                dim=1 + self.axis,
+            )
         self._held, self._span = fresh, (start, stop)
         return fresh
 
@@ -153,7 +162,9 @@ class _Feed:
         return part.contiguous()
 
 
-def _scored(network: Network, image: Tensor, places: Sequence[Box], windows: Windows) -> Iterator[tuple[Box, Tensor]]:
+def _scored(
+    network: Network, image: Tensor, places: Sequence[Box], windows: Windows
+) -> Iterator[tuple[Box, Tensor]]:
     """Every box with its scores (K, X, Y, Z), float32."""
     for first in range(0, len(places), windows.together):
         group = places[first : first + windows.together]

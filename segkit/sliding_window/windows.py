@@ -115,7 +115,11 @@ def own_spans(starts: Sequence[int], window: int) -> dict[int, tuple[int, int]]:
     for start, following in pairwise([*starts[1:], math.inf]):
         if following > kept[-1] + window:
             kept.append(int(start))
-    cuts = [kept[0], *((left + right + window) // 2 for left, right in pairwise(kept)), kept[-1] + window]
+    cuts = [
+        kept[0],
+        *((left + right + window) // 2 for left, right in pairwise(kept)),
+        kept[-1] + window,
+    ]
     return dict(zip(kept, pairwise(cuts), strict=True))
 
 
@@ -133,7 +137,9 @@ def covering_starts(starts: Sequence[int], window: int, first: int, stop: int) -
 def count_windows(size: Sequence[int], window: Sequence[int], overlap: float) -> int:
     """How many windows cover an image of ``size``, padded as `missing` says."""
     edges = zip(size, window, strict=True)
-    return math.prod(_count(voxels + missing(voxels, edge, overlap), edge, overlap) for voxels, edge in edges)
+    return math.prod(
+        _count(voxels + missing(voxels, edge, overlap), edge, overlap) for voxels, edge in edges
+    )
 
 
 def gaussian_weights(window: Sequence[int]) -> Tensor:
@@ -146,7 +152,9 @@ def gaussian_weights(window: Sequence[int]) -> Tensor:
     return weights.clamp(min=SMALLEST_WEIGHT).float()
 
 
-def apply_network(network: Network, windows: Tensor, slice_axis: int | None) -> Tensor | list[Tensor]:
+def apply_network(
+    network: Network, windows: Tensor, slice_axis: int | None
+) -> Tensor | list[Tensor]:
     """Scores (B, K, X, Y, Z), or a list of them in training, of windows (B, C, X, Y, Z).
 
     With a ``slice_axis`` the windows are 1 voxel thick along it, and the network gets (B, C, and the two other axes).
@@ -162,7 +170,10 @@ def apply_network(network: Network, windows: Tensor, slice_axis: int | None) -> 
 
 def margins(image: LazyImage, window: Sequence[int], overlap: float) -> Margins:
     """Voxels to add below and above along X, Y and Z: what is `missing` there."""
-    return [_margins(image, axis, missing(image.shape[axis], edge, overlap)) for axis, edge in enumerate(window)]
+    return [
+        _margins(image, axis, missing(image.shape[axis], edge, overlap))
+        for axis, edge in enumerate(window)
+    ]
 
 
 def _margins(image: LazyImage, axis: int, added: int) -> tuple[int, int]:
@@ -187,7 +198,10 @@ def _darker_below(image: LazyImage, axis: int) -> bool:
 
 
 def _mean(image: LazyImage, axis: int, plane: int) -> float:
-    x, y, z = (slice(plane, plane + 1) if each == axis else slice(0, size) for each, size in enumerate(image.shape))
+    x, y, z = (
+        slice(plane, plane + 1) if each == axis else slice(0, size)
+        for each, size in enumerate(image.shape)
+    )
     # Copied, because the order of the sum, and with it the last digit, depends on how the voxels lie in memory.
     voxels = image.part((x, y, z)).clone(memory_format=torch.contiguous_format)
     return float(voxels.mean(dtype=torch.float64))

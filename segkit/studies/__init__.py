@@ -17,5 +17,8 @@ __all__ = ["cross_validate", "measured_here"]
 
 __getattr__ = lazy_names(
     __name__,
-    {"cross_validate": "segkit.studies.cross_validation.study", "measured_here": "segkit.studies.measured_precision"},
+    {
+        "cross_validate": "segkit.studies.cross_validation.study",
+        "measured_here": "segkit.studies.measured_precision",
+    },
 )

@@ -47,7 +47,11 @@ class Measured:
     def words(self, combination: Combination) -> tuple[str, ...]:
         """Return the overrides of a training of a sweep; a value that is swept stays."""
         trainer = combination.config.trainer
-        fixed = {key: value for key, value in self._fixed(trainer).items() if key not in combination.values}
+        fixed = {
+            key: value
+            for key, value in self._fixed(trainer).items()
+            if key not in combination.values
+        }
         dropped = {*fixed, *(["trainer.max_minutes"] if "trainer.max_steps" in fixed else [])}
         kept = [word for word in combination.words if not given_keys([word]) & dropped]
         return (*kept, *(f"{key}={value}" for key, value in fixed.items()))

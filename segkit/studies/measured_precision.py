@@ -40,8 +40,12 @@ def mode_of(setup: Setup) -> Mode:
     store = prepared_folder(config, setup.run_dir)
     split = split_cases(setup.dataset, config.fold, config.folds)
     with CaseCounter("preparing") as counter:
-        cases = prepare_cases(split.training, setup.dataset, setup.plan, store, progress=counter.show)
-    patches = PatchDataset(cases, PatchRules(setup.plan, config.augment, config.seed, config.trainer.foreground))
+        cases = prepare_cases(
+            split.training, setup.dataset, setup.plan, store, progress=counter.show
+        )
+    patches = PatchDataset(
+        cases, PatchRules(setup.plan, config.augment, config.seed, config.trainer.foreground)
+    )
     return known_or_fastest_mode(config, patches, device, Timing(started), store=store, ranks=ALONE)
 
 

@@ -84,7 +84,12 @@ class SlurmTrainer:
         """Yield how the trainings went, in their order."""
         with self.executor.batch():
             jobs = [self.executor.submit(Job(job_words(each.words))) for each in combinations]
-        log.info("%d jobs sent out, %s ...; their logs are in %s", len(jobs), jobs[0].job_id, self.executor.folder)
+        log.info(
+            "%d jobs sent out, %s ...; their logs are in %s",
+            len(jobs),
+            jobs[0].job_id,
+            self.executor.folder,
+        )
         try:
             for number, (job, each) in enumerate(zip(jobs, combinations, strict=True), start=1):
                 outcome = _outcome(job)
@@ -102,7 +107,9 @@ def job_words(words: Sequence[str]) -> tuple[str, ...]:
     >>> job_words(["seed=1", "compute=slurm", "compute.gpus=0"])
     ('seed=1', 'compute=cpu')
     """
-    rest = [word for word in words if not any(key.startswith("compute.") for key in given_keys([word]))]
+    rest = [
+        word for word in words if not any(key.startswith("compute.") for key in given_keys([word]))
+    ]
     return (*rest, "compute=cpu" if "compute.gpus=0" in words else "compute=gpu")
 
 
@@ -115,11 +122,15 @@ def slurm_executor(compute: ComputeConfig, folder: Path) -> Any:
     try:
         submitit = importlib.import_module("submitit")
     except ImportError as error:
-        raise UsageError("compute=slurm needs the package submitit: pip install submitit") from error
+        raise UsageError(
+            "compute=slurm needs the package submitit: pip install submitit"
+        ) from error
     try:
         executor = submitit.AutoExecutor(folder=folder, cluster="slurm")
     except RuntimeError as error:
-        raise UsageError("compute=slurm: no srun here. Start this where SLURM's commands are.") from error
+        raise UsageError(
+            "compute=slurm: no srun here. Start this where SLURM's commands are."
+        ) from error
     wanted: dict[str, Any] = {
         "name": "segkit",
         "timeout_min": compute.timeout,
@@ -139,6 +150,8 @@ def _outcome(job: Any) -> Outcome:
     try:
         outcome: Outcome = job.result()
     except RuntimeError as error:  # submitit's errors of failed, cancelled and lost jobs
-        outcome = Outcome(None, f"{str(error).partition(chr(10))[0]} {job.paths.stderr} may say why")
+        outcome = Outcome(
+            None, f"{str(error).partition(chr(10))[0]} {job.paths.stderr} may say why"
+        )
         log.error("%s", outcome.message)
     return outcome

@@ -90,7 +90,9 @@ def fit(
     split = split_cases(dataset, config.fold, config.folds)
     place, checkpoint = _to_go_on_with(run.folder, plan, split, ranks)
     training, validation = _prepared(run, split)
-    patches = PatchDataset(training, PatchRules(plan, config.augment, config.seed, config.trainer.foreground))
+    patches = PatchDataset(
+        training, PatchRules(plan, config.augment, config.seed, config.trainer.foreground)
+    )
     if checkpoint:
         timing.before = float(checkpoint["elapsed"])
     else:
@@ -100,7 +102,11 @@ def fit(
     _train(module, keeper, patches, place, callbacks)
     if keeper.logger:
         keeper.logger.finalize("success")
-    ranks.share(lambda: write_text(run.folder / FINISHED, json.dumps({"steps": module.schedule.step}) + "\n"))
+    ranks.share(
+        lambda: write_text(
+            run.folder / FINISHED, json.dumps({"steps": module.schedule.step}) + "\n"
+        )
+    )
     return run.folder / BUNDLE
 
 
@@ -130,15 +136,22 @@ def _prepared(run: _Run, split: Split) -> tuple[list[PreparedCase], list[Prepare
             plan=run.plan,
             folder=run.store,
             progress=counter.show,
-            verify=run.ranks.number % run.ranks.per_node == 0,  # one rank reads every byte, not each of a machine
+            verify=run.ranks.number % run.ranks.per_node
+            == 0,  # one rank reads every byte, not each of a machine
         )
         training = run.ranks.in_turn(lambda: prepared(split.training))
         validation = run.ranks.in_turn(lambda: prepared(split.validation))
-    log.info("prepared cases are kept in %s (%s), which may be deleted", run.store, size_text(store_size(run.store)))
+    log.info(
+        "prepared cases are kept in %s (%s), which may be deleted",
+        run.store,
+        size_text(store_size(run.store)),
+    )
     return training, validation
 
 
-def _to_go_on_with(folder: Path, plan: Plan, split: Split, ranks: Ranks) -> tuple[Path, Checkpoint] | tuple[None, None]:
+def _to_go_on_with(
+    folder: Path, plan: Plan, split: Split, ranks: Ranks
+) -> tuple[Path, Checkpoint] | tuple[None, None]:
     """The newest checkpoint of a run with this plan and these cases; of a new run the cases are written down."""
     found = newest_checkpoint(folder / CHECKPOINTS)
     if found is None:
@@ -160,27 +173,45 @@ def _check_plan(plan: Plan, checkpoint: Checkpoint, folder: Path) -> None:
         )
 
 
-def _module(run: _Run, network: nn.Module, patches: PatchDataset, checkpoint: Checkpoint | None) -> SegmentationModule:
+def _module(
+    run: _Run, network: nn.Module, patches: PatchDataset, checkpoint: Checkpoint | None
+) -> SegmentationModule:
     """The network with its loss, mode and schedule, as they stand in the checkpoint or are decided now."""
     config, ranks = run.config, run.ranks
     with run.timing.part(CHOOSING):
-        chosen = partial(known_or_fastest_mode, config, patches, run.device, run.timing, store=run.store, ranks=ranks)
+        chosen = partial(
+            known_or_fastest_mode,
+            config,
+            patches,
+            run.device,
+            run.timing,
+            store=run.store,
+            ranks=ranks,
+        )
         mode = Mode(**checkpoint["mode"]) if checkpoint else ranks.share(chosen)
     if mode.precision == "float16" and run.device.type == "cpu":
-        raise UsageError(f"the training in {run.folder} is in float16, which is for GPUs: go on with it on a GPU")
+        raise UsageError(
+            f"the training in {run.folder} is in float16, which is for GPUs: go on with it on a GPU"
+        )
     log.info("training in %s, %s layout, on %s", mode.precision, mode.layout, run.device)
     loss: nn.Module = build_loss(config.trainer, run.plan)
     loss = GatheredLoss(loss, ranks) if ranks.count > 1 else loss
-    module = SegmentationModule(network, config.trainer, loss=loss, slice_axis=run.plan.slice_axis, mode=mode)
+    module = SegmentationModule(
+        network, config.trainer, loss=loss, slice_axis=run.plan.slice_axis, mode=mode
+    )
     if checkpoint:
         module.schedule = Schedule(**checkpoint["schedule"])
     else:
-        total = ranks.share(lambda: first_length(config.trainer, mode.seconds, run.timing.elapsed()))
+        total = ranks.share(
+            lambda: first_length(config.trainer, mode.seconds, run.timing.elapsed())
+        )
         module.schedule = Schedule(total, augment_until=config.augment.until)
     return module
 
 
-def _keeper(run: _Run, split: Split, cases: tuple[list[PreparedCase], list[PreparedCase]], step: int) -> Keeper:
+def _keeper(
+    run: _Run, split: Split, cases: tuple[list[PreparedCase], list[PreparedCase]], step: int
+) -> Keeper:
     """``cases`` train and validate."""
     training, validation = cases
     writer = ModelWriter(
@@ -213,7 +244,10 @@ def _train(
     callbacks: Sequence[L.Callback],
 ) -> None:
     """Let Lightning run the steps that are left, from ``checkpoint`` if there is one; name labels that none shows."""
-    trainer_config, per_step = keeper.config, keeper.config.accumulate * patches.rules.plan.batch_size
+    trainer_config, per_step = (
+        keeper.config,
+        keeper.config.accumulate * patches.rules.plan.batch_size,
+    )
     if trainer_config.max_steps:
         warn_of_labels_never_drawn(patches, module.schedule.total, per_step)
     # A run that was killed between its last checkpoint and finished.json has no step left to do.
@@ -226,7 +260,9 @@ def _train(
             done, device = module.schedule.step, next(module.network.parameters()).device
             restored = restoring.of(checkpoint if keeper.ranks.count == 1 else None)
             with (
-                batches_of(trainer_config, patches, steps_done=done, device=device, ranks=keeper.ranks) as batches,
+                batches_of(
+                    trainer_config, patches, steps_done=done, device=device, ranks=keeper.ranks
+                ) as batches,
                 restored,
             ):
                 trainer.fit(module, batches, ckpt_path=checkpoint, weights_only=True)

@@ -46,9 +46,26 @@ TRIAL_SHARE = 0.05
 
 def mode_file(store: Path, plan: Plan, trainer: TrainerConfig, device: torch.device) -> Path:
     """Where ``store`` keeps the mode for this network, these wishes and this machine."""
-    chip = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
-    machine = [platform.node(), os.cpu_count(), device.type, chip, torch.get_num_threads(), str(torch.__version__)]
-    asked = [trainer.precision, trainer.layout, trainer.optimizer, trainer.loss, trainer.save_memory]
+    chip = (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else torch.backends.cpu.get_cpu_capability()
+    )
+    machine = [
+        platform.node(),
+        os.cpu_count(),
+        device.type,
+        chip,
+        torch.get_num_threads(),
+        str(torch.__version__),
+    ]
+    asked = [
+        trainer.precision,
+        trainer.layout,
+        trainer.optimizer,
+        trainer.loss,
+        trainer.save_memory,
+    ]
     digest = hashlib.sha256(json.dumps([FORMAT, plan.hash(), asked, machine]).encode())
     return store / f"mode-{digest.hexdigest()[:32]}.json"
 
@@ -70,7 +87,13 @@ def write_mode(path: Path, mode: Mode) -> None:
 
 
 def known_or_fastest_mode(
-    config: TrainConfig, patches: PatchDataset, device: torch.device, timing: Timing, *, store: Path, ranks: Ranks
+    config: TrainConfig,
+    patches: PatchDataset,
+    device: torch.device,
+    timing: Timing,
+    *,
+    store: Path,
+    ranks: Ranks,
 ) -> Mode:
     """The mode that an earlier run found the fastest, or the one that is now.
 
@@ -86,7 +109,9 @@ def known_or_fastest_mode(
     start = time.monotonic()
     # Forked, so that the numbers of the training are the same whether or not anything was timed.
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        mode = choose_mode(config.trainer, device, _trial_step(config, patches, device, ranks), limit=limit)
+        mode = choose_mode(
+            config.trainer, device, _trial_step(config, patches, device, ranks), limit=limit
+        )
     if time.monotonic() - start < limit:  # else not all modes were tried
         with suppress(InputError):  # a store that others have filled may be read-only
             write_mode(path, mode)
@@ -98,8 +123,13 @@ def _trial_step(
 ) -> Callable[[Mode], None]:
     """A whole training step on a network of its own, to be timed."""
     plan = patches.rules.plan
-    batch = next(iter(DataLoader(patches, batch_size=ranks.part_of(plan.batch_size), sampler=PatchNumbers())))
-    batch = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}
+    batch = next(
+        iter(DataLoader(patches, batch_size=ranks.part_of(plan.batch_size), sampler=PatchNumbers()))
+    )
+    batch = {
+        name: value.to(device) if isinstance(value, Tensor) else value
+        for name, value in batch.items()
+    }
     network = build_network(plan).to(device)
     loss = build_loss(config.trainer, plan).to(device)
     optimizer = OPTIMIZERS[config.trainer.optimizer](network, config.trainer)
@@ -124,7 +154,11 @@ log = logging.getLogger(__name__)
 
 
 def choose_mode(
-    trainer: TrainerConfig, device: torch.device, step: Callable[[Mode], None], *, limit: float = math.inf
+    trainer: TrainerConfig,
+    device: torch.device,
+    step: Callable[[Mode], None],
+    *,
+    limit: float = math.inf,
 ) -> Mode:
     """Time ``step`` in every mode that ``trainer`` leaves open and return the fastest.
 
@@ -146,7 +180,12 @@ def choose_mode(
 
 
 def _timed(
-    step: Callable[[Mode], None], mode: Mode, device: torch.device, *, until: float, best: float = math.inf
+    step: Callable[[Mode], None],
+    mode: Mode,
+    device: torch.device,
+    *,
+    until: float,
+    best: float = math.inf,
 ) -> Mode:
     if device.type == "cuda":
         step(mode)  # compiles kernels and records the step, which says nothing of the others
@@ -162,8 +201,14 @@ def _candidates(trainer: TrainerConfig, device: torch.device) -> list[Mode]:
     # float16 on a CPU has no fast kernels, and on a GPU bfloat16 needs no loss scaling: never chosen unasked.
     precisions = [trainer.precision]
     if trainer.precision == "auto":
-        half = "float16" if device.type == "cuda" and not torch.cuda.is_bf16_supported() else "bfloat16"
-        precisions = ["float32", half] if device.type == "cuda" or _bfloat16_keeps_up() else ["float32"]
+        half = (
+            "float16"
+            if device.type == "cuda" and not torch.cuda.is_bf16_supported()
+            else "bfloat16"
+        )
+        precisions = (
+            ["float32", half] if device.type == "cuda" or _bfloat16_keeps_up() else ["float32"]
+        )
     layouts = LAYOUTS if trainer.layout == "auto" else (trainer.layout,)
     return [Mode(precision, layout) for precision in precisions for layout in layouts]
 

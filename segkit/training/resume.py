@@ -71,14 +71,18 @@ def as_started(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
         if before == now or resolved:
             continue
         if not _is_neutral(key, before, now):
-            raise UsageError(_contradiction(key, config, stored, overrides, finished=found == "finished"))
+            raise UsageError(
+                _contradiction(key, config, stored, overrides, finished=found == "finished")
+            )
         put(resumed, key, now)
         if found == "unfinished":
             _say(key, before, now)
     return resumed
 
 
-def begun_before(config: TrainConfig, plan: Plan, dataset: Dataset, weights: Bundle | None) -> Path | None:
+def begun_before(
+    config: TrainConfig, plan: Plan, dataset: Dataset, weights: Bundle | None
+) -> Path | None:
     """Return the unfinished run in its default folder that differs from this training in neutral settings only."""
     own = default_run_dir(config, plan, dataset, weights)
     for folder in sorted(own.parent.glob(f"{plan.network.name}-*")):
@@ -91,7 +95,8 @@ def begun_before(config: TrainConfig, plan: Plan, dataset: Dataset, weights: Bun
         different = [
             (key, get(stored, key), get(config, key))
             for key in leaves(config)
-            if get(stored, key) != get(config, key) and _is_neutral(key, get(stored, key), get(config, key))
+            if get(stored, key) != get(config, key)
+            and _is_neutral(key, get(stored, key), get(config, key))
         ]
         as_there = copy.deepcopy(config)
         for key, before, _ in different:
@@ -104,7 +109,13 @@ def begun_before(config: TrainConfig, plan: Plan, dataset: Dataset, weights: Bun
 
 
 def _say(key: str, before: Any, now: Any) -> None:
-    log.info("resumed with %s=%s, begun with %s=%s: the training stays the same", key, _word(now), key, _word(before))
+    log.info(
+        "resumed with %s=%s, begun with %s=%s: the training stays the same",
+        key,
+        _word(now),
+        key,
+        _word(before),
+    )
 
 
 def _is_neutral(key: str, before: Any, now: Any) -> bool:
@@ -115,13 +126,15 @@ def _contradiction(
     key: str, config: TrainConfig, stored: TrainConfig, overrides: Sequence[str], *, finished: bool
 ) -> str:
     run_dir = config.run_dir or ""
-    started = (
-        f"the training in {run_dir} was started with {key}={_word(get(stored, key))}, not {_word(get(config, key))}"
-    )
+    started = f"the training in {run_dir} was started with {key}={_word(get(stored, key))}, not {_word(get(config, key))}"
     if key not in LENGTH or not _is_longer(key, config, stored):
         return f"{started}. Give another run_dir, or leave the override out."
     command = longer_command(config, stored, overrides)
-    first = "It is finished" if finished else "Its learning rate falls to zero at that length: finish it with --resume"
+    first = (
+        "It is finished"
+        if finished
+        else "Its learning rate falls to zero at that length: finish it with --resume"
+    )
     return f"{started}. {first}. To train longer, start another run from its model:\n  {command}"
 
 
@@ -139,7 +152,9 @@ def longer_command(config: TrainConfig, stored: TrainConfig, overrides: Sequence
     changed = [
         key
         for key in leaves(stored)
-        if key not in left_out and not key.startswith(PLANNED) and get(stored, key) != get(default, key)
+        if key not in left_out
+        and not key.startswith(PLANNED)
+        and get(stored, key) != get(default, key)
     ]
     place = Path(run_dir)
     words = [
@@ -169,6 +184,8 @@ def _word(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list | dict):
-        text = yaml.safe_dump(value, default_flow_style=True, width=10**6, sort_keys=False, allow_unicode=True)
+        text = yaml.safe_dump(
+            value, default_flow_style=True, width=10**6, sort_keys=False, allow_unicode=True
+        )
         return str(text).strip()
     return "null" if value is None else str(value)

@@ -72,7 +72,10 @@ class Setup:
 @stoppable()
 @early_messages()
 def train(
-    *overrides: str, resume: Resume = False, progress: Progress | None = None, started: float | None = None
+    *overrides: str,
+    resume: Resume = False,
+    progress: Progress | None = None,
+    started: float | None = None,
 ) -> Path:
     """Train and return the run's folder; its ``bundle`` is the model.
 
@@ -97,7 +100,9 @@ def train(
     check_logger(config.logger)
     ranks = start_ranks(config.compute)
     with ranks.end_together(), ExitStack() as used:
-        return _train(config, overrides, ranks, used, resume=resume, progress=progress, started=started)
+        return _train(
+            config, overrides, ranks, used, resume=resume, progress=progress, started=started
+        )
 
 
 def _train(
@@ -111,10 +116,14 @@ def _train(
     started: float,
 ) -> Path:
     """What every rank does: rank 0 plans and writes, all of them train. ``used`` holds the lock of the run folder."""
-    if config.run_dir and ranks.share(lambda: _is_done_once_locked(Path(config.run_dir or ""), resume, used)):
+    if config.run_dir and ranks.share(
+        lambda: _is_done_once_locked(Path(config.run_dir or ""), resume, used)
+    ):
         return Path(config.run_dir)
     dataset = open_dataset(config)
-    split_cases(dataset, config.fold, config.folds)  # a fold that does not exist is said before anything is measured
+    split_cases(
+        dataset, config.fold, config.folds
+    )  # a fold that does not exist is said before anything is measured
     setup = set_up(config, dataset, given=given_keys(overrides), progress=progress, ranks=ranks)
     if not config.run_dir:
         setup = _resumed_setup(setup) if resume else setup
@@ -124,7 +133,12 @@ def _train(
     split = split_cases(setup.dataset, config.fold, config.folds)
     if has_checkpoint(run_dir / CHECKPOINTS):  # before config.yaml names another dataset
         check_split(run_dir, split)
-    log.info("%d cases train, %d validate; the run is in %s", len(split.training), len(split.validation), run_dir)
+    log.info(
+        "%d cases train, %d validate; the run is in %s",
+        len(split.training),
+        len(split.validation),
+        run_dir,
+    )
     mirrored = ", ".join("xyz"[axis] for axis in plan.mirror_axes) or "none"
     log.info("mirroring %s. %s", mirrored, plan.reasons.get("mirror", ""))
     _log_normalization(plan)
@@ -174,11 +188,19 @@ def set_up(
     """
     gpu = device_for(config).type == "cuda"
     weights = _weights(config)
-    plan, dataset = ranks.share(lambda: _plan(config, dataset, gpu, progress, given=given, ranks=ranks))
+    plan, dataset = ranks.share(
+        lambda: _plan(config, dataset, gpu, progress, given=given, ranks=ranks)
+    )
     check_none_idle_with_network(plan.network.name, given)
     # An edited plan may ask for another batch than the configuration's default.
-    config = dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, batch_size=plan.batch_size))
-    run_dir = Path(config.run_dir) if config.run_dir else default_run_dir(config, plan, dataset, weights, kind=kind)
+    config = dataclasses.replace(
+        config, trainer=dataclasses.replace(config.trainer, batch_size=plan.batch_size)
+    )
+    run_dir = (
+        Path(config.run_dir)
+        if config.run_dir
+        else default_run_dir(config, plan, dataset, weights, kind=kind)
+    )
     return Setup(config, plan, dataset, weights, run_dir, ranks)
 
 
@@ -199,7 +221,9 @@ def start(setup: Setup, *, started: float | None = None) -> Path:
 
 def _weights(config: TrainConfig) -> Bundle | None:
     """The model to start from; a run that is gone on with does not need it any more."""
-    if not config.weights or (config.run_dir and newest_checkpoint(Path(config.run_dir) / CHECKPOINTS)):
+    if not config.weights or (
+        config.run_dir and newest_checkpoint(Path(config.run_dir) / CHECKPOINTS)
+    ):
         return None
     return read_bundle(resolve_model(config.weights))
 
@@ -208,7 +232,9 @@ def is_done(run_dir: Path, resume: Resume) -> bool:
     """Whether the run is finished; an unfinished one may only go on when asked to."""
     found = state(run_dir)
     if found == "unfinished" and not resume:
-        raise UsageError(f"the training in {run_dir} is unfinished. Go on with --resume, or give another run_dir=.")
+        raise UsageError(
+            f"the training in {run_dir} is unfinished. Go on with --resume, or give another run_dir=."
+        )
     if found == "finished":
         log.info("The training in %s is finished and is not run again.", run_dir)
         point_latest(run_dir)
@@ -216,7 +242,13 @@ def is_done(run_dir: Path, resume: Resume) -> bool:
 
 
 def _plan(
-    config: TrainConfig, dataset: Dataset, gpu: bool, progress: Progress | None, *, given: Collection[str], ranks: Ranks
+    config: TrainConfig,
+    dataset: Dataset,
+    gpu: bool,
+    progress: Progress | None,
+    *,
+    given: Collection[str],
+    ranks: Ranks,
 ) -> tuple[Plan, Dataset]:
     """The plan, and the dataset in which cases with the same voxels are one patient."""
     run_dir = Path(config.run_dir) if config.run_dir else RUNS / safe_name(dataset.name) / "run"
@@ -228,7 +260,9 @@ def _plan(
         fingerprint = known_or_measured(dataset, store, progress)
         warn_of_dataset(dataset, fingerprint, plan)
     else:
-        plan, fingerprint = measured_plan(config, dataset, gpu=gpu, progress=progress, store=store, given=given)
+        plan, fingerprint = measured_plan(
+            config, dataset, gpu=gpu, progress=progress, store=store, given=given
+        )
         # What was planned is for one device; a batch that was asked for is that of all of them.
         count = ranks.count if config.trainer.batch_size == "auto" else 1
         plan = dataclasses.replace(plan, batch_size=count * plan.batch_size)

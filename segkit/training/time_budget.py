@@ -157,7 +157,12 @@ class Budget:
 
         Returns whether the number of steps was decided, for the first time or anew.
         """
-        if self.trainer.max_minutes is None or self.stands or schedule.remaining == 0 or not self.timing.per_step:
+        if (
+            self.trainer.max_minutes is None
+            or self.stands
+            or schedule.remaining == 0
+            or not self.timing.per_step
+        ):
             return False
         possible = max(0, int((self.left() - self.reserve(to_come)) / self.timing.per_step))
         untimed = TIMED_STEPS - self.timing.steps
@@ -181,6 +186,8 @@ def first_length(trainer: TrainerConfig, seconds_per_batch: float, elapsed: floa
     """Steps to begin with: those asked for; or a guess at those that fit, which the first steps replace."""
     if trainer.max_minutes is None:
         return trainer.max_steps or 1
-    fitting = (60 * trainer.max_minutes - elapsed) / max(1e-6, seconds_per_batch * trainer.accumulate)
+    fitting = (60 * trainer.max_minutes - elapsed) / max(
+        1e-6, seconds_per_batch * trainer.accumulate
+    )
     # A guess that is too low would end the run, or decay the learning rate, before the timing can correct it.
     return max(10 * TIMED_STEPS, int(fitting))

@@ -33,7 +33,9 @@ Pairs = list[tuple[int, int]]
 """(index in the new network, index in the model)"""
 
 
-def start_from(network: nn.Module, plan: Plan, weights: Bundle | None, folder: Path, ranks: Ranks) -> None:
+def start_from(
+    network: nn.Module, plan: Plan, weights: Bundle | None, folder: Path, ranks: Ranks
+) -> None:
     """Take ``weights`` over, if there are any, and note in folder/weights.json what was taken and what not."""
     if weights is not None:
         report = json.dumps(take_over(network, plan, weights), indent=2, ensure_ascii=False)
@@ -49,7 +51,11 @@ def started_from(folder: Path) -> dict[str, Any] | None:
     path = folder / WEIGHTS
     if not path.is_file():
         return None
-    return read_json(path, expected="what this run took over from a model", remedy="Put the file back, or remove it.")
+    return read_json(
+        path,
+        expected="what this run took over from a model",
+        remedy="Put the file back, or remove it.",
+    )
 
 
 def take_over(network: nn.Module, plan: Plan, weights: Bundle) -> dict[str, Any]:
@@ -64,7 +70,9 @@ def take_over(network: nn.Module, plan: Plan, weights: Bundle) -> dict[str, Any]
     _check_kind(plan, weights)
     own, theirs = network.state_dict(), weights.state(weights.folds[0])
     classes = _classes(plan, weights.plan)
-    names, known = ([each.name for each in each_plan.channels] for each_plan in (plan, weights.plan))
+    names, known = (
+        [each.name for each in each_plan.channels] for each_plan in (plan, weights.plan)
+    )
     entrances = set() if names == known else input_kernels(network, plan)
     taken: dict[str, Tensor] = {}
     for name in own.keys() & theirs.keys():
@@ -157,7 +165,9 @@ def _nothing_fits(weights: Bundle) -> InputError:
     )
 
 
-def _report(plan: Plan, weights: Bundle, *, taken: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Any]:
+def _report(
+    plan: Plan, weights: Bundle, *, taken: Mapping[str, Tensor], own: Mapping[str, Tensor]
+) -> dict[str, Any]:
     outputs = list(plan.labels) if plan.regions else [BACKGROUND, *plan.labels]
     known_labels = {outputs[index] for index, _ in _classes(plan, weights.plan)}
     known_channels = {channel.name for channel in weights.plan.channels}

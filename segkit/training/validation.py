@@ -28,7 +28,9 @@ Seen = Callable[[PreparedCase, Tensor, Tensor, dict[str, float]], None]
 """Is shown a case, its predicted and its true label indices (X, Y, Z), and its Dice by label."""
 
 
-def unseen(_case: PreparedCase, _predicted: Tensor, _reference: Tensor, _dice: dict[str, float]) -> None:
+def unseen(
+    _case: PreparedCase, _predicted: Tensor, _reference: Tensor, _dice: dict[str, float]
+) -> None:
     """Looks at nothing."""
 
 
@@ -47,14 +49,17 @@ class ValidationScore:
     def half_widths(self) -> dict[str, float]:
         """Half the 95 % confidence interval of each label's mean; a label of fewer than two cases is absent."""
         widths = {
-            name: half_width([dice[name] for dice in self.per_case.values() if name in dice]) for name in self.labels
+            name: half_width([dice[name] for dice in self.per_case.values() if name in dice])
+            for name in self.labels
         }
         return {name: width for name, width in widths.items() if width is not None}
 
     @property
     def mean_half_width(self) -> float | None:
         """The same of the cases' means over their labels."""
-        return half_width([float(np.mean(list(dice.values()))) for dice in self.per_case.values() if dice])
+        return half_width(
+            [float(np.mean(list(dice.values()))) for dice in self.per_case.values() if dice]
+        )
 
     @property
     def sd_over_cases(self) -> float | None:
@@ -86,7 +91,9 @@ def validate(
     """
     means = {name: MeanMetric(nan_strategy="ignore").to(device) for name in plan.labels}
     for mean in means.values():
-        mean.update(torch.nan)  # counts for nothing, and so a rank without any case has a mean to give, too
+        mean.update(
+            torch.nan
+        )  # counts for nothing, and so a rank without any case has a mean to give, too
     per_case: dict[str, dict[str, float]] = {}
     done = 0
     for done, case in enumerate(cases[ranks.number :: ranks.count], start=1):

@@ -43,7 +43,11 @@ def test_frozen_version_1_loads_and_predicts() -> None:
 
 def test_card_says_what_it_is() -> None:
     bundle = read_bundle(FROZEN)
-    assert (bundle.name, bundle.folds, bundle.config) == ("fixture", ("0",), {"seed": 0, "format_version": 1})
+    assert (bundle.name, bundle.folds, bundle.config) == (
+        "fixture",
+        ("0",),
+        {"seed": 0, "format_version": 1},
+    )
     assert bundle.plan.label_values == (0, 5, 300)
     assert len(bundle.hash) == 12
 
@@ -52,7 +56,9 @@ def test_rewriting_keeps_one_weights_file(folder: Path) -> None:
     before = read_bundle(folder).hash
     after = rewrite(folder, 2.0)
     assert after.hash != before
-    assert [path.name for path in (folder / "weights").iterdir()] == [Path(after.card["weights"]["0"]).name]
+    assert [path.name for path in (folder / "weights").iterdir()] == [
+        Path(after.card["weights"]["0"]).name
+    ]
     assert (after.name, after.config) == ("mine", {"seed": 1})
 
 
@@ -90,7 +96,9 @@ def test_other_kind(folder: Path) -> None:
         read_bundle(folder)
 
 
-@pytest.mark.parametrize("change", [{"files": {}}, {"weights": {}}, {"weights": {"0": ["x"]}}, {"files": None}])
+@pytest.mark.parametrize(
+    "change", [{"files": {}}, {"weights": {}}, {"weights": {"0": ["x"]}}, {"files": None}]
+)
 def test_incomplete_card(folder: Path, change: dict[str, object]) -> None:
     edit_card(folder, **change)
     with pytest.raises(InputError, match="with bytes and sha256 of each file"):
@@ -167,8 +175,14 @@ def test_more_weights_than_memory(folder: Path) -> None:
     [
         (lambda state: state.pop("head.bias"), "no tensor head.bias"),
         (lambda state: state.update(extra=torch.zeros(1)), "an unknown tensor extra"),
-        (lambda state: state.update({"head.bias": torch.zeros(2)}), r"head.bias of shape \(2,\) instead of \(3,\)"),
-        (lambda state: state["head.bias"].fill_(np.nan), "values in head.bias that are not finite in 32 bits"),
+        (
+            lambda state: state.update({"head.bias": torch.zeros(2)}),
+            r"head.bias of shape \(2,\) instead of \(3,\)",
+        ),
+        (
+            lambda state: state["head.bias"].fill_(np.nan),
+            "values in head.bias that are not finite in 32 bits",
+        ),
         (
             lambda state: state.update({"head.bias": torch.full((3,), 1e300, dtype=torch.float64)}),
             "values in head.bias that are not finite in 32 bits",
@@ -195,7 +209,9 @@ def test_zip_with_a_path_outside(folder: Path, tmp_path: Path, name: str) -> Non
 def test_weights_outside_the_folder(folder: Path) -> None:
     card = read_bundle(folder).card
     name = "../" + card["weights"]["0"]
-    edit_card(folder, weights={"0": name}, files={**card["files"], name: {"bytes": 1, "sha256": ""}})
+    edit_card(
+        folder, weights={"0": name}, files={**card["files"], name: {"bytes": 1, "sha256": ""}}
+    )
     with pytest.raises(InputError, match="expected file names inside the bundle"):
         read_bundle(folder).state("0")
 
@@ -258,7 +274,8 @@ def test_other_ways_of_packing_are_refused(folder: Path, tmp_path: Path) -> None
     with zipfile.ZipFile(tmp_path / "m.segkit", "w", zipfile.ZIP_BZIP2) as archive:
         archive.write(folder / "bundle.json", "bundle.json")
     with pytest.raises(
-        InputError, match="expected a zip member that is stored or deflated, found compression method 12"
+        InputError,
+        match="expected a zip member that is stored or deflated, found compression method 12",
     ):
         read_bundle(tmp_path / "m.segkit")
 
@@ -271,10 +288,14 @@ def test_postprocessing_belongs_to_what_decides_a_prediction(folder: Path) -> No
     assert bundle.hash != plain.hash
 
 
-@pytest.mark.parametrize("rules", [{"unknown": "largest"}, {"bright": "run"}, {"bright": ["largest"]}, ["bright"], 3])
+@pytest.mark.parametrize(
+    "rules", [{"unknown": "largest"}, {"bright": "run"}, {"bright": ["largest"]}, ["bright"], 3]
+)
 def test_postprocessing_that_is_not_known(folder: Path, rules: object) -> None:
     edit_card(folder, postprocessing=rules)
-    with pytest.raises(InputError, match=r"expected postprocessing of the labels bright, dark by largest, found"):
+    with pytest.raises(
+        InputError, match=r"expected postprocessing of the labels bright, dark by largest, found"
+    ):
         read_bundle(folder)
 
 
@@ -298,7 +319,10 @@ def test_agreement_of_bfloat16_belongs_to_the_card(folder: Path) -> None:
 )
 def test_agreement_that_cannot_be(folder: Path, found: object) -> None:
     edit_card(folder, bfloat16=found)
-    with pytest.raises(InputError, match=r"expected bfloat16 with the number of cases and the Dice, 0 to 1, of labels"):
+    with pytest.raises(
+        InputError,
+        match=r"expected bfloat16 with the number of cases and the Dice, 0 to 1, of labels",
+    ):
         read_bundle(folder)
 
 
@@ -306,7 +330,9 @@ def test_agreement_that_cannot_be(folder: Path, found: object) -> None:
 def test_links_and_pipes_in_a_bundle_are_refused(folder: Path, tmp_path: Path, name: str) -> None:
     (folder / name).rename(tmp_path / "elsewhere")
     (folder / name).symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(InputError, match="expected an ordinary file inside the bundle, found a link"):
+    with pytest.raises(
+        InputError, match="expected an ordinary file inside the bundle, found a link"
+    ):
         read_bundle(folder).networks()
     (folder / name).unlink()
     os.mkfifo(folder / name)
@@ -321,9 +347,25 @@ def test_a_bundle_in_a_linked_folder_is_read(folder: Path, tmp_path: Path) -> No
 
 def test_an_exported_model_names_no_folder_of_its_maker(folder: Path, tmp_path: Path) -> None:
     bundle = read_bundle(folder)
-    config = {"dataset": {"path": "/home/me/Task04/"}, "run_dir": r"C:\Users\me\runs\a", "patch": [8, 8], "none": None}
-    write_bundle(folder, bundle.plan, bundle.card, {name: bundle.state(name) for name in bundle.folds}, config)
+    config = {
+        "dataset": {"path": "/home/me/Task04/"},
+        "run_dir": r"C:\Users\me\runs\a",
+        "patch": [8, 8],
+        "none": None,
+    }
+    write_bundle(
+        folder,
+        bundle.plan,
+        bundle.card,
+        {name: bundle.state(name) for name in bundle.folds},
+        config,
+    )
     packed = read_bundle(pack_bundle(folder, tmp_path / "a.segkit"))
-    assert packed.config == {"dataset": {"path": "Task04"}, "run_dir": "a", "patch": [8, 8], "none": None}
+    assert packed.config == {
+        "dataset": {"path": "Task04"},
+        "run_dir": "a",
+        "patch": [8, 8],
+        "none": None,
+    }
     assert packed.hash == read_bundle(folder).hash
     assert packed.networks()

@@ -28,7 +28,10 @@ def test_names_from_the_search_path(here: Path) -> None:
     pack_bundle(FROZEN, here / "b" / "liver.segkit")
     shutil.copytree(FROZEN, here / "b" / "spleen")
     environment = {"SEGKIT_MODELS": os.pathsep.join(["a", "", "missing", "b"])}
-    assert named_models(environment) == {"spleen": Path("a/spleen"), "liver": Path("b/liver.segkit")}
+    assert named_models(environment) == {
+        "spleen": Path("a/spleen"),
+        "liver": Path("b/liver.segkit"),
+    }
     assert resolve_model("liver", environment) == Path("b/liver.segkit")
     assert resolve_model("liver.segkit", environment) == Path("b/liver.segkit")
 
@@ -66,7 +69,9 @@ def test_the_newest_run(here: Path) -> None:
 def test_the_newest_run_was_moved_away(here: Path) -> None:
     (here / "runs").mkdir()
     (here / "runs" / "latest").write_text("data/unet-1\n")
-    with pytest.raises(InputError, match=r"unet-1: expected a model.* found neither such a path nor such a name"):
+    with pytest.raises(
+        InputError, match=r"unet-1: expected a model.* found neither such a path nor such a name"
+    ):
         resolve_model(None, {})
     with pytest.raises(InputError, match=r"unet-1: expected a model"):
         resolve_model("runs/latest", {})

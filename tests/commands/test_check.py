@@ -27,8 +27,13 @@ def test_a_sound_dataset(dataset: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "No problems found." in printed
 
 
-def test_an_error_is_exit_3_and_names_the_case(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_labels(dataset / "labelsTr" / "phantom_A_001.nii.gz", Volume(np.ones((1, 4, 4, 4), np.uint8), np.eye(4)))
+def test_an_error_is_exit_3_and_names_the_case(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_labels(
+        dataset / "labelsTr" / "phantom_A_001.nii.gz",
+        Volume(np.ones((1, 4, 4, 4), np.uint8), np.eye(4)),
+    )
     assert main(["check", str(dataset)]) == 3
     printed = capsys.readouterr().out
     assert "phantom_A_001  error" in printed
@@ -50,7 +55,9 @@ def test_names_do_not_act_on_a_terminal(
 
 def test_a_warning_alone_is_exit_0(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = (dataset / "dataset.json").read_text()
-    (dataset / "dataset.json").write_text(text.replace('"4": "vessel"', '"4": "vessel", "9": "spleen"'))
+    (dataset / "dataset.json").write_text(
+        text.replace('"4": "vessel"', '"4": "vessel", "9": "spleen"')
+    )
     assert main(["check", str(dataset)]) == 0
     printed = capsys.readouterr().out
     assert "(dataset)  warning" in printed
@@ -58,7 +65,9 @@ def test_a_warning_alone_is_exit_0(dataset: Path, capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize("verb", [["check"], ["plan"], ["train"]])
-def test_bad_codes_of_labels_are_exit_3(dataset: Path, capsys: pytest.CaptureFixture[str], verb: list[str]) -> None:
+def test_bad_codes_of_labels_are_exit_3(
+    dataset: Path, capsys: pytest.CaptureFixture[str], verb: list[str]
+) -> None:
     content = json.loads((dataset / "dataset.json").read_text())
     content["segmentAttributes"] = {"Liver": {}}
     (dataset / "dataset.json").write_text(json.dumps(content))
@@ -76,7 +85,9 @@ def test_every_damaged_label_map_is_named_where_labels_have_no_names(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, value in (("a", 1), ("b", 1), ("c", 1)):
-        image = Volume(np.random.default_rng(0).normal(size=(1, 8, 8, 8)).astype(np.float32), np.eye(4))
+        image = Volume(
+            np.random.default_rng(0).normal(size=(1, 8, 8, 8)).astype(np.float32), np.eye(4)
+        )
         write_image(tmp_path / "images" / f"{name}.nii.gz", image)
         labels = np.zeros((1, 8, 8, 8), np.uint8)
         labels[0, 2:5] = value
@@ -90,12 +101,17 @@ def test_every_damaged_label_map_is_named_where_labels_have_no_names(
     assert "2 errors" in printed
 
 
-def test_regions_and_the_ignore_label_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_regions_and_the_ignore_label_are_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     labels = np.zeros((1, 8, 8, 8), np.uint8)
     labels[0, 2:5], labels[0, 3] = 1, 2
     write_labels(tmp_path / "labelsTr/a.nii.gz", Volume(labels, np.eye(4)))
     write_image(tmp_path / "imagesTr/a_0000.nii.gz", Volume(labels.astype(np.float32), np.eye(4)))
-    content = {"labels": {"background": 0, "whole": [1, 2], "core": [2], "ignore": 9}, "regions_class_order": [1, 2]}
+    content = {
+        "labels": {"background": 0, "whole": [1, 2], "core": [2], "ignore": 9},
+        "regions_class_order": [1, 2],
+    }
     (tmp_path / "dataset.json").write_text(json.dumps({**content, "channel_names": {"0": "MR"}}))
     assert main(["check", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
@@ -103,7 +119,9 @@ def test_regions_and_the_ignore_label_are_shown(tmp_path: Path, capsys: pytest.C
     assert "the ignore value 9 occurs in no case that could be read" in printed
 
 
-def test_overrides_name_what_is_in_the_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_overrides_name_what_is_in_the_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     values = np.array([0, 1, -1]).reshape(1, -1, 1, 1)
     write_image(tmp_path / "images/a.nii", Volume(np.arange(3.0).reshape(values.shape), np.eye(4)))
     write_labels(tmp_path / "labels/a.nii", Volume(values, np.eye(4)))
@@ -115,13 +133,22 @@ def test_overrides_name_what_is_in_the_files(tmp_path: Path, capsys: pytest.Capt
     assert "channels: MR\nlabels:   organ=1\nignored:  -1\n" in printed
     assert " error " not in printed
     assert main(["check", str(tmp_path), "network=unet"]) == 2
-    assert "network.name changes nothing about a dataset; check reads dataset.channels" in capsys.readouterr().err
+    assert (
+        "network.name changes nothing about a dataset; check reads dataset.channels"
+        in capsys.readouterr().err
+    )
 
 
-def test_every_file_that_cannot_be_read_is_a_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_file_that_cannot_be_read_is_a_problem(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name in "ab":
-        write_image(tmp_path / f"images/{name}.nii", Volume(np.arange(3.0).reshape(1, 3, 1, 1), np.eye(4)))
-    write_image(tmp_path / "labels/a.nii", Volume(np.array([0, 0.5, 1]).reshape(1, 3, 1, 1), np.eye(4)))
+        write_image(
+            tmp_path / f"images/{name}.nii", Volume(np.arange(3.0).reshape(1, 3, 1, 1), np.eye(4))
+        )
+    write_image(
+        tmp_path / "labels/a.nii", Volume(np.array([0, 0.5, 1]).reshape(1, 3, 1, 1), np.eye(4))
+    )
     write_image(tmp_path / "labels/b.nii", Volume(np.ones((4, 1, 3, 1), np.uint8), np.eye(4)))
     assert main(["check", str(tmp_path)]) == 3
     printed = capsys.readouterr().out

@@ -25,12 +25,18 @@ def test_a_step_of_training_makes_every_file_and_is_not_good_enough(
 ) -> None:
     assert main(["demo", "out", "--cases", "2", "--steps", "1"]) == 1
     printed = capsys.readouterr()
-    labels, scan = Path("out/phantom_A_003_seg.nii.gz"), Path("data/phantom/imagesTs/phantom_A_003.nii.gz")
+    labels, scan = (
+        Path("out/phantom_A_003_seg.nii.gz"),
+        Path("data/phantom/imagesTs/phantom_A_003.nii.gz"),
+    )
     np.testing.assert_array_equal(nibabel.load(labels).affine, nibabel.load(scan).affine)
     for path in (labels, "out/phantom_A_003_seg_preview.png", "out/evaluation/metrics.csv"):
         assert Path(path).is_file()
         assert str(path) in printed.out
-    names = {row["label"] for row in csv.DictReader(Path("out/evaluation/metrics.csv").read_text().splitlines())}
+    names = {
+        row["label"]
+        for row in csv.DictReader(Path("out/evaluation/metrics.csv").read_text().splitlines())
+    }
     assert names == {"liver", "kidney_left", "kidney_right", "vessel"}
     assert "the mean Dice is below 0.85" in printed.err
     monkeypatch.setattr(demo, "ENOUGH", 0.0)

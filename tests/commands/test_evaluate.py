@@ -50,12 +50,21 @@ def test_regions_and_ignored_voxels(files: list[str], capsys: pytest.CaptureFixt
     assert main(["evaluate", *files, "--labels", "both=5+9, a=5"]) == 0
     assert "both       1  0.7500" in capsys.readouterr().out
     assert main(["evaluate", *files, "--ignore", "5", "-o", str(Path(files[0]).parent / "r")]) == 0
-    assert "label_5      1  0.0000" in capsys.readouterr().out  # what is predicted beside the ignored voxels
-    assert "Voxels with 5 in the reference are left out." in (Path(files[0]).parent / "r/report.html").read_text()
+    assert (
+        "label_5      1  0.0000" in capsys.readouterr().out
+    )  # what is predicted beside the ignored voxels
+    assert (
+        "Voxels with 5 in the reference are left out."
+        in (Path(files[0]).parent / "r/report.html").read_text()
+    )
 
 
-@pytest.mark.parametrize("words", ["", "liver", "liver=x", "=3", "liver=1.5", "liver=1+", "liver=1+x"])
-def test_labels_that_make_no_sense(words: str, files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "words", ["", "liver", "liver=x", "=3", "liver=1.5", "liver=1+", "liver=1+x"]
+)
+def test_labels_that_make_no_sense(
+    words: str, files: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["evaluate", *files, "--labels", words]) == 2
     assert "is not NAME=VALUE" in capsys.readouterr().err
 
@@ -80,7 +89,9 @@ def test_a_missing_file_is_exit_3(files: list[str], capsys: pytest.CaptureFixtur
     assert "nowhere.nii.gz: expected a file, found no such file" in capsys.readouterr().err
 
 
-def test_dicom_seg_on_either_side(dicom: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dicom_seg_on_either_side(
+    dicom: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """What predict writes of one series as DICOM-SEG and as NIfTI is the same."""
     pytest.importorskip("highdicom", reason="the extra [dicom] is not installed")
     voxels = np.zeros((20, 20, 2), np.int16)
@@ -88,7 +99,20 @@ def test_dicom_seg_on_either_side(dicom: Any, tmp_path: Path, capsys: pytest.Cap
     dicom.series(tmp_path / "p1", voxels, axes=np.diag([1.0, 1.0, 5.0]))
     model = str(Path(__file__).parents[1] / "data" / "bundle_v1")
     for folder, flags in (("seg", ["--dicom-seg", "--rtstruct", "--preview"]), ("nii", [])):
-        assert main(["predict", str(tmp_path / "p1"), "-o", f"{tmp_path / folder}/", "-m", model, *flags]) == 0
+        assert (
+            main(
+                [
+                    "predict",
+                    str(tmp_path / "p1"),
+                    "-o",
+                    f"{tmp_path / folder}/",
+                    "-m",
+                    model,
+                    *flags,
+                ]
+            )
+            == 0
+        )
     seg, nii = str(tmp_path / "seg"), str(tmp_path / "nii")
     for pair in ([seg, nii], [nii, seg], [f"{seg}/p1.dcm", f"{nii}/p1.nii.gz"]):
         capsys.readouterr()
@@ -99,7 +123,10 @@ def test_dicom_seg_on_either_side(dicom: Any, tmp_path: Path, capsys: pytest.Cap
     assert main(["evaluate", seg, nii, "--labels", "dark=300"]) == 0
     assert "bright" not in capsys.readouterr().out
     assert main(["evaluate", seg, f"{seg}/p1.dcm"]) == 3
-    assert "p1.dcm: expected a label map with a grid, such as .nii.gz, beside the DICOM-SEG" in capsys.readouterr().err
+    assert (
+        "p1.dcm: expected a label map with a grid, such as .nii.gz, beside the DICOM-SEG"
+        in capsys.readouterr().err
+    )
 
 
 def test_help_says_the_definitions(capsys: pytest.CaptureFixture[str]) -> None:
@@ -113,7 +140,10 @@ def test_of_a_scan_and_its_label_map_the_label_map_is_the_prediction(
     # As 'segkit predict r.nii.gz' leaves them: the scan, and what was found in it, in one folder.
     Path(tmp_path / "found").mkdir()
     Path(files[0]).rename(tmp_path / "found" / "r_seg.nii.gz")
-    write_labels(tmp_path / "found" / "r.nii.gz", Volume(np.full((1, 10, 10, 10), 40), np.diag([2.0, 2.0, 2.0, 1.0])))
+    write_labels(
+        tmp_path / "found" / "r.nii.gz",
+        Volume(np.full((1, 10, 10, 10), 40), np.diag([2.0, 2.0, 2.0, 1.0])),
+    )
     (tmp_path / "labels").mkdir()
     Path(files[1]).rename(tmp_path / "labels" / "r.nii.gz")
     assert main(["evaluate", str(tmp_path / "found"), str(tmp_path / "labels")]) == 0
@@ -130,7 +160,9 @@ def cube(path: Path, value: int = 5) -> Path:
     return path
 
 
-def test_references_without_prediction_are_exit_5(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_references_without_prediction_are_exit_5(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for case in "abc":
         cube(tmp_path / "r" / f"{case}.nii.gz")
     cube(tmp_path / "p" / "a.nii.gz")
@@ -138,21 +170,31 @@ def test_references_without_prediction_are_exit_5(tmp_path: Path, capsys: pytest
     assert main(words) == 5
     printed = capsys.readouterr()
     assert "1 of 3 cases; means over the cases" in printed.out
-    assert "2 references have no prediction: b, c. With --allow-missing that is accepted" in printed.err
+    assert (
+        "2 references have no prediction: b, c. With --allow-missing that is accepted"
+        in printed.err
+    )
     assert f"most cases of {tmp_path / 'r'} are missing among the predictions" in printed.err
     assert (tmp_path / "out" / "cases.csv").is_file()
     assert main([*words, "--allow-missing"]) == 0
-    assert main(["evaluate", str(tmp_path / "p" / "a.nii.gz"), str(tmp_path / "r")]) == 0  # one file was meant
+    assert (
+        main(["evaluate", str(tmp_path / "p" / "a.nii.gz"), str(tmp_path / "r")]) == 0
+    )  # one file was meant
 
 
-def test_names_come_from_the_records_of_predict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_names_come_from_the_records_of_predict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     model = str(Path(__file__).parents[1] / "data" / "bundle_v1")
     voxels = np.zeros((1, 20, 20, 2), np.int16)
     voxels[0, 2:10, 2:10], voxels[0, 12:18, 2:10] = 100, -100
     write_image(tmp_path / "in" / "a.nii", Volume(voxels, np.eye(4)))
     for output in ("out/", "one.nii.gz"):
         place = f"{tmp_path}/{output}"
-        assert main(["predict", str(tmp_path / "in" / "a.nii"), "-o", place, "-m", model, "--stats"]) == 0
+        assert (
+            main(["predict", str(tmp_path / "in" / "a.nii"), "-o", place, "-m", model, "--stats"])
+            == 0
+        )
         capsys.readouterr()
         assert main(["evaluate", place, place]) == 0
         rows = [line.split()[:3] for line in capsys.readouterr().out.splitlines()]
@@ -160,10 +202,14 @@ def test_names_come_from_the_records_of_predict(tmp_path: Path, capsys: pytest.C
         assert ["dark", "1", "1.0000"] in rows
 
 
-def test_what_lies_beside_predictions_is_not_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_lies_beside_predictions_is_not_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     volume = Volume(np.ones((1, 4, 4, 4), np.uint8), np.eye(4))
     for name in ("ours/a", "ours/a_uncertainty", "ours/a_probabilities", "theirs/b"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         write_labels(tmp_path / f"{name}.nii.gz", volume)
     assert main(["evaluate", str(tmp_path / "ours"), str(tmp_path / "theirs")]) == 3
-    assert "theirs: b, found a. Give the references of these cases, rename" in capsys.readouterr().err
+    assert (
+        "theirs: b, found a. Give the references of these cases, rename" in capsys.readouterr().err
+    )

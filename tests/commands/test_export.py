@@ -57,7 +57,9 @@ def test_a_graph_gives_the_scores_of_the_network(model: Path) -> None:
     compiled = core.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     with torch.no_grad():
         scores = read_bundle(model).networks()[1](window)
-    torch.testing.assert_close(torch.from_numpy(compiled([window.numpy()])[0]), scores, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        torch.from_numpy(compiled([window.numpy()])[0]), scores, rtol=1e-4, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize(

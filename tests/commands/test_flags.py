@@ -16,7 +16,10 @@ from segkit.cli import main
         ),
         (["predict", "scan.nii.gz", "--max_memory=4GB"], "Did you mean --max-memory?"),
         (["train", "scans", "--resum"], "Did you mean --resume?"),
-        (["train", "scans", "--max-minutes", "5"], "Write overrides as KEY=VALUE. Did you mean trainer.max_minutes?"),
+        (
+            ["train", "scans", "--max-minutes", "5"],
+            "Write overrides as KEY=VALUE. Did you mean trainer.max_minutes?",
+        ),
         (["study", "cross_validation", "scans", "--sho"], "Did you mean --show?"),
         (["check", "scans", "--qqqq"], "'segkit check --help' lists what there is."),
         (["evaluate", "a", "b", "--tolerance", "3"], "Did you mean --tolerance-mm?"),

@@ -45,7 +45,9 @@ def test_plan_lists_every_norm(capsys: pytest.CaptureFixture[str]) -> None:
     assert "encoder.0.0         4       2                   2     256   512  group norm" in out
 
 
-def test_regions_and_the_ignore_value_of_a_plan(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_regions_and_the_ignore_value_of_a_plan(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     plan = json.loads((FROZEN / "plan.json").read_text())
     plan |= {"regions": {"bright": [5, 300], "dark": [300]}, "ignore": 9}
     (tmp_path / "plan.json").write_text(json.dumps(plan))
@@ -60,7 +62,12 @@ def test_scan(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     nibabel.save(nibabel.Nifti1Image(array, affine), tmp_path / "a.nii.gz")
     scan = facts(capsys, tmp_path / "a.nii.gz")
     assert (scan["kind"], scan["orientation"], scan["shape"]) == ("scan", "PSR", [2, 3, 4])
-    assert (scan["spacing"], scan["lowest"], scan["highest"], scan["mean"]) == ([1, 3, 2], 0, 23, 11.5)
+    assert (scan["spacing"], scan["lowest"], scan["highest"], scan["mean"]) == (
+        [1, 3, 2],
+        0,
+        23,
+        11.5,
+    )
     assert main(["info", str(tmp_path / "a.nii.gz")]) == 0
     assert "dtype        int16" in capsys.readouterr().out
 
@@ -86,7 +93,9 @@ def test_neither(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info"]) == 2
 
 
-def test_models_by_name(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_by_name(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["models"]) == 0
     assert capsys.readouterr().out.startswith("no models; 'segkit train' makes one")
@@ -102,6 +111,8 @@ def test_models_by_name(capsys: pytest.CaptureFixture[str], tmp_path: Path, monk
 def test_postprocessing_is_shown(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     folder = shutil.copytree(FROZEN, tmp_path / "model")
     card = json.loads((folder / "bundle.json").read_text())
-    (folder / "bundle.json").write_text(json.dumps({**card, "postprocessing": {"bright": "largest"}}))
+    (folder / "bundle.json").write_text(
+        json.dumps({**card, "postprocessing": {"bright": "largest"}})
+    )
     assert main(["info", str(folder)]) == 0
     assert "postprocessing bright largest" in capsys.readouterr().out

@@ -48,11 +48,18 @@ def test_a_finished_cross_validation_is_a_model_with_a_study(
     shutil.copytree(FROZEN, tmp_path / "bundle")
     found = facts(capsys, tmp_path)
     assert (found["kind"], found["name"]) == ("model", "fixture")
-    assert found["study"]["dice"]["liver"] == {"mean": 0.6, "sd_over_folds": 0.1, "sd_over_cases": 0.2}
+    assert found["study"]["dice"]["liver"] == {
+        "mean": 0.6,
+        "sd_over_folds": 0.1,
+        "sd_over_cases": 0.2,
+    }
     assert main(["info", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert "kind         model\n" in out
-    assert "label    mean  sd over folds  sd over cases\nliver  0.6000         0.1000         0.2000\n" in out
+    assert (
+        "label    mean  sd over folds  sd over cases\nliver  0.6000         0.1000         0.2000\n"
+        in out
+    )
 
 
 def test_a_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,8 +73,14 @@ def test_a_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "0     done    0.8123  runs/a" in out
 
 
-@pytest.mark.parametrize(("name", "text"), [("folds.json", "{"), ("folds.json", "3"), ("sweep.csv", "seed\n1\n")])
-def test_a_damaged_study_is_named(name: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("name", "text"), [("folds.json", "{"), ("folds.json", "3"), ("sweep.csv", "seed\n1\n")]
+)
+def test_a_damaged_study_is_named(
+    name: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / name).write_text(text)
     assert main(["info", str(tmp_path)]) == 3
-    assert f"{tmp_path}: expected the files of a study as segkit wrote them" in capsys.readouterr().err
+    assert (
+        f"{tmp_path}: expected the files of a study as segkit wrote them" in capsys.readouterr().err
+    )

@@ -26,9 +26,13 @@ def test_names_and_the_newest_run(
     assert lines[4].startswith("-m takes a path as well")
 
 
-def test_without_any(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_any(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "latest").write_text("gone\n")
     assert main(["models"]) == 0
-    assert capsys.readouterr().out.startswith("no models; 'segkit train' makes one. -m takes a path as well")
+    assert capsys.readouterr().out.startswith(
+        "no models; 'segkit train' makes one. -m takes a path as well"
+    )

@@ -16,7 +16,12 @@ from segkit.planning.plan_dataset import measured_plan, open_dataset
 from segkit.preprocessing.case_store import prepare_cases
 from segkit.volume import Volume
 
-SMALL = ["network.features=[4,8]", "plan.patch=[12,12,12]", "trainer.max_steps=2", "trainer.precision=float32"]
+SMALL = [
+    "network.features=[4,8]",
+    "plan.patch=[12,12,12]",
+    "trainer.max_steps=2",
+    "trainer.precision=float32",
+]
 NAMES = ({"organ": 1, "core": 2}, {"core": 1, "organ": 2})
 
 
@@ -45,7 +50,9 @@ def contradicting(segmentations: Path, tmp_path: Path) -> Path:
     return root
 
 
-def test_check_and_prepared_cases(segmentations: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_and_prepared_cases(
+    segmentations: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["check", str(segmentations)]) == 0
     assert "labels:   organ=1, core=2\nNo problems found." in capsys.readouterr().out
     config = load([f"dataset={segmentations}", *SMALL])
@@ -60,11 +67,16 @@ def test_evaluate(segmentations: Path, tmp_path: Path) -> None:
     for number in range(4):
         shutil.copy(segmentations / f"labels/p{number % 2}.seg.nrrd", tmp_path / f"p{number}.nrrd")
     rows = evaluate(tmp_path, segmentations).rows
-    assert {(row.label, row.value) for row in rows if row.metric == "dice"} == {("organ", 1.0), ("core", 1.0)}
+    assert {(row.label, row.value) for row in rows if row.metric == "dice"} == {
+        ("organ", 1.0),
+        ("core", 1.0),
+    }
 
 
 @pytest.mark.parametrize("verb", ["check", "train", "evaluate"])
-def test_a_contradiction_is_an_error(contradicting: Path, verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_contradiction_is_an_error(
+    contradicting: Path, verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = {
         "check": [str(contradicting)],
         "train": [f"dataset={contradicting}", f"run_dir={contradicting / 'run'}", *SMALL],
@@ -81,7 +93,9 @@ def test_a_contradiction_with_a_dataset_json(segmentations: Path, tmp_path: Path
     (root / "images").rename(root / "imagesTr")
     (root / "labels").rename(root / "labelsTr")
     for name, code in (("core", 0), ("kern", 3)):
-        (root / "dataset.json").write_text(f'{{"channel_names": {{"0": "MR"}}, "labels": {{"organ": 1, "{name}": 2}}}}')
+        (root / "dataset.json").write_text(
+            f'{{"channel_names": {{"0": "MR"}}, "labels": {{"organ": 1, "{name}": 2}}}}'
+        )
         assert main(["check", str(root)]) == code
         assert main(["evaluate", str(root / "labelsTr"), str(root)]) == code
 

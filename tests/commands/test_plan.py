@@ -12,7 +12,10 @@ from segkit.plans.plan import read_plan
 
 
 def test_prints_the_plan_and_writes_it(
-    phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    phantom: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["plan", str(phantom), "network.features=[4,8]"]) == 0
@@ -24,15 +27,29 @@ def test_prints_the_plan_and_writes_it(
 
 def test_output_and_overrides_in_any_order(phantom: Path, tmp_path: Path) -> None:
     out = tmp_path / "new" / "p.json"
-    assert main(["plan", str(phantom), "-o", str(out), "network.features=[4,8]", "plan.spacing=[4,4,4]"]) == 0
+    assert (
+        main(
+            ["plan", str(phantom), "-o", str(out), "network.features=[4,8]", "plan.spacing=[4,4,4]"]
+        )
+        == 0
+    )
     assert read_plan(out).spacing == (4.0, 4.0, 4.0)
 
 
 def test_the_command_that_it_suggests_fits_the_plan(
-    phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    phantom: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    words = ["dataset.labels={liver:1}", "network.features=[4,8]", "plan.spacing=[4,4,4]", "fold=1", "network=unet"]
+    words = [
+        "dataset.labels={liver:1}",
+        "network.features=[4,8]",
+        "plan.spacing=[4,4,4]",
+        "fold=1",
+        "network=unet",
+    ]
     assert main(["plan", str(phantom), *words, "-o", "my plan.json"]) == 0
     command = shlex.split(capsys.readouterr().out.splitlines()[-1])
     assert command == [
@@ -43,7 +60,17 @@ def test_the_command_that_it_suggests_fits_the_plan(
         "fold=1",
         "plan=my plan.json",
     ]
-    assert main([*command[1:], "trainer.max_steps=1", "trainer.precision=float32", "trainer.layout=contiguous"]) == 0
+    assert (
+        main(
+            [
+                *command[1:],
+                "trainer.max_steps=1",
+                "trainer.precision=float32",
+                "trainer.layout=contiguous",
+            ]
+        )
+        == 0
+    )
 
 
 @pytest.mark.parametrize(
@@ -55,7 +82,12 @@ def test_the_command_that_it_suggests_fits_the_plan(
     ],
 )
 def test_refused(
-    words: list[str], code: int, message: str, phantom: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str],
+    code: int,
+    message: str,
+    phantom: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["plan", str(phantom), "-o", str(tmp_path / "p.json"), *words]) == code
     assert message in capsys.readouterr().err

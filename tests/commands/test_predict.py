@@ -32,7 +32,10 @@ def save(path: Path, size: int = 20, affine: object = None) -> Path:
     array = np.zeros((size, size, 2), np.int16)
     array[2:10, 2:10], array[12:18, 2:10] = 100, -100
     path.parent.mkdir(parents=True, exist_ok=True)
-    nibabel.save(nibabel.Nifti1Image(array, np.diag([1.0, 1.0, 5.0, 1.0]) if affine is None else affine), path)
+    nibabel.save(
+        nibabel.Nifti1Image(array, np.diag([1.0, 1.0, 5.0, 1.0]) if affine is None else affine),
+        path,
+    )
     return path
 
 
@@ -69,23 +72,52 @@ def test_formats(here: Path, name: str) -> None:
 def test_stats_preview_roi_and_blobs(here: Path) -> None:
     save(here / "a.nii")
     # 96 voxels of 5 mm3 are 480 mm3, 128 are 640 mm3.
-    flags = ["--stats", "--preview", "--remove-small-blobs", "500", "--overlap", "0.3", "--threads", "1"]
+    flags = [
+        "--stats",
+        "--preview",
+        "--remove-small-blobs",
+        "500",
+        "--overlap",
+        "0.3",
+        "--threads",
+        "1",
+    ]
     assert main(["predict", "a.nii", "-o", "o.nii.gz", *flags, *MODEL]) == 0
     record = json.loads((here / "o.nii.gz.json").read_text())
     bright, dark = record["labels"]["bright"], record["labels"]["dark"]
-    assert (bright["value"], bright["voxels"], bright["volume_ml"], bright["pieces"]) == (5, 128, 0.64, 1)
+    assert (bright["value"], bright["voxels"], bright["volume_ml"], bright["pieces"]) == (
+        5,
+        128,
+        0.64,
+        1,
+    )
     assert bright["intensity"] == {"CT": {"mean": 100.0, "std": 0.0}}
-    assert (dark["value"], dark["voxels"], dark["volume_ml"], dark["bounding_box"]) == (300, 0, 0.0, None)
+    assert (dark["value"], dark["voxels"], dark["volume_ml"], dark["bounding_box"]) == (
+        300,
+        0,
+        0.0,
+        None,
+    )
     assert not (here / "stats.csv").exists()  # one scan has its record
     assert record["model"][0]["hash"] == read_bundle(FROZEN).hash
     assert record["input"][0]["file"] == "a.nii"
-    assert (record["overlap"], record["threads"], record["precision"], record["device"]) == (0.3, 1, "float32", "cpu")
-    assert record["precision_reason"] == "how well bfloat16 agrees with it is not known of the model"
+    assert (record["overlap"], record["threads"], record["precision"], record["device"]) == (
+        0.3,
+        1,
+        "float32",
+        "cpu",
+    )
+    assert (
+        record["precision_reason"] == "how well bfloat16 agrees with it is not known of the model"
+    )
     assert record["tile_mismatch"] == 0
     assert set(record["seconds"]) == {"read", "prepare", "network", "restore", "write"}
     with Image.open("o_preview.png") as preview:
         assert preview.format == "PNG"
-    assert main(["predict", "a.nii", "-o", "dark.nii.gz", "--roi", "dark", "--fast", "--tta", *MODEL]) == 0
+    assert (
+        main(["predict", "a.nii", "-o", "dark.nii.gz", "--roi", "dark", "--fast", "--tta", *MODEL])
+        == 0
+    )
     assert counts(here / "dark.nii.gz") == {0: 704, 300: 96}
 
 
@@ -93,7 +125,10 @@ def test_an_engine_that_cannot_is_refused(here: Path, capsys: pytest.CaptureFixt
     save(here / "a.nii")
     words = ["predict", "a.nii", "-o", "o.nii.gz", "--precision", "float16", *MODEL]
     assert main([*words, "--engine", "openvino"]) == 2
-    assert "--engine openvino computes in float32 or bfloat16, not in float16" in capsys.readouterr().err
+    assert (
+        "--engine openvino computes in float32 or bfloat16, not in float16"
+        in capsys.readouterr().err
+    )
     assert main([*words, "--engine", "onnx"]) == 2
     assert "--engine onnx: must be auto, torch, openvino" in capsys.readouterr().err
     assert not (here / "o.nii.gz").exists()
@@ -103,13 +138,21 @@ def test_how_it_is_computed_is_recorded(here: Path) -> None:
     save(here / "a.nii")
 
     def record(*flags: str) -> tuple[str, str, float, bool]:
-        assert main(["predict", "a.nii", "-o", "o.nii.gz", "--stats", "--overwrite", *flags, *MODEL]) == 0
+        assert (
+            main(["predict", "a.nii", "-o", "o.nii.gz", "--stats", "--overwrite", *flags, *MODEL])
+            == 0
+        )
         assert counts(here / "o.nii.gz") == {0: 576, 5: 128, 300: 96}
         content = json.loads((here / "o.nii.gz.json").read_text())
         return content["device"], content["precision"], content["overlap"], content["tta"]
 
     assert record() == ("cpu", "float32", 0.5, False)
-    assert record("--device", "cpu", "--precision", "bfloat16", "--tta") == ("cpu", "bfloat16", 0.5, True)
+    assert record("--device", "cpu", "--precision", "bfloat16", "--tta") == (
+        "cpu",
+        "bfloat16",
+        0.5,
+        True,
+    )
     assert record("--max-memory", "4GB", "--overlap", "0") == ("cpu", "float32", 0.0, False)
     assert record("--fast", "--tta") == ("cpu", "float32", 0.25, False)
 
@@ -123,7 +166,11 @@ def test_folder_with_a_broken_scan(here: Path, capsys: pytest.CaptureFixture[str
     assert out.splitlines() == [str(Path("out/c2.nii.gz")), str(Path("out/c10.nii.gz"))]
     assert "1 of 3 scans failed" in err
     record = json.loads((here / "out" / "predictions.json").read_text())
-    assert {case: entry["status"] for case, entry in record.items()} == {"c2": "done", "c3": "failed", "c10": "done"}
+    assert {case: entry["status"] for case, entry in record.items()} == {
+        "c2": "done",
+        "c3": "failed",
+        "c10": "done",
+    }
     assert "c3.nii: expected" in record["c3"]["message"]
     assert not (here / "out" / "c3.nii.gz").exists()
 
@@ -135,7 +182,9 @@ def test_a_missing_scan_among_many(here: Path, capsys: pytest.CaptureFixture[str
     assert counts(here / "out" / "a.nii.gz")[5] == 128
 
 
-def test_a_single_broken_scan_has_its_own_code(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_single_broken_scan_has_its_own_code(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (here / "a.nii").write_bytes(b"no scan")
     assert main(["predict", "a.nii", *MODEL]) == 3
     assert main(["predict", "missing.nii", *MODEL]) == 3
@@ -153,19 +202,25 @@ def two_channels(folder: Path, config: object = None) -> None:
     write_bundle(folder / "two", two, {}, {"0": state}, config)
     save(folder / "in" / "x_0001.nii")
     nibabel.save(
-        nibabel.Nifti1Image(np.zeros((20, 20, 2), np.int16), np.diag([1, 1, 5.0, 1])), folder / "in/x_0000.nii"
+        nibabel.Nifti1Image(np.zeros((20, 20, 2), np.int16), np.diag([1, 1, 5.0, 1])),
+        folder / "in/x_0000.nii",
     )
     save(folder / "in" / "y_0001.nii")
 
 
-def test_two_channels_by_name_folder_and_table(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_channels_by_name_folder_and_table(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     two_channels(here)
     given = ["--channel", "CT=in/x_0001.nii", "A=in/x_0000.nii", "-m", "two"]
     assert main(["predict", *given, "-o", "one.nii.gz"]) == 0
     assert counts(here / "one.nii.gz")[5] == 128
     assert main(["predict", "in", "-m", "two", "-o", "out"]) == 5
     assert counts(here / "out" / "x.nii.gz")[300] == 96
-    assert "expected the channels _0000 (A), _0001 (CT) of y, found _0001, without _0000 (A)" in capsys.readouterr().err
+    assert (
+        "expected the channels _0000 (A), _0001 (CT) of y, found _0001, without _0000 (A)"
+        in capsys.readouterr().err
+    )
     (here / "t.csv").write_text("case,image:CT,image:A\nz,in/x_0001.nii,in/x_0000.nii\n")
     assert main(["predict", "t.csv", "-m", "two", "-o", "tab"]) == 0
     assert counts(here / "tab" / "z.nii.gz")[5] == 128
@@ -179,18 +234,25 @@ def test_two_channels_by_name_folder_and_table(here: Path, capsys: pytest.Captur
     assert "expected 2 channels (A, CT), found 1" in capsys.readouterr().err
 
 
-def test_a_channel_may_be_missing_if_the_model_was_trained_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_channel_may_be_missing_if_the_model_was_trained_so(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     two_channels(here, {"augment": {"channel_dropout": 0.2}})
     given = ["--channel", "CT=in/y_0001.nii", "-m", "two", "--stats"]
     assert main(["predict", *given, "-o", "one.nii.gz"]) == 0
     assert counts(here / "one.nii.gz") == {0: 576, 5: 128, 300: 96}
-    assert "channel A is left out and taken as 0 after normalisation, its mean" in capsys.readouterr().err
+    assert (
+        "channel A is left out and taken as 0 after normalisation, its mean"
+        in capsys.readouterr().err
+    )
     record = json.loads((here / "one.nii.gz.json").read_text())
     assert record["channels_left_out"] == ["A"]
     assert record["labels"]["dark"]["intensity"] == {"CT": {"mean": -100.0, "std": 0.0}}
     assert main(["predict", "in", "-m", "two", "-o", "out"]) == 0
     assert [counts(here / f"out/{name}.nii.gz")[300] for name in "xy"] == [96, 96]
-    (here / "t.csv").write_text("case,image:A,image:CT\nz,in/x_0000.nii,in/x_0001.nii\nw,,in/y_0001.nii\n")
+    (here / "t.csv").write_text(
+        "case,image:A,image:CT\nz,in/x_0000.nii,in/x_0001.nii\nw,,in/y_0001.nii\n"
+    )
     assert main(["predict", "t.csv", "-m", "two", "-o", "tab"]) == 0
     (here / "u.csv").write_text("case,image:CT\nv,in/y_0001.nii\n")
     assert main(["predict", "u.csv", "-m", "two", "-o", "tab"]) == 0
@@ -215,13 +277,23 @@ def test_not_every_channel_may_be_missing(here: Path, capsys: pytest.CaptureFixt
         in capsys.readouterr().err
     )
     assert main(["predict", "--channel", "B=in/x_0000.nii", "-m", "two"]) == 2
-    assert "--channel B: no channel of the model; its channels are A, CT, each once" in capsys.readouterr().err
-    nibabel.save(nibabel.Nifti1Image(np.zeros((9, 9, 2, 2), np.int16), np.eye(4)), here / "both.nii")
+    assert (
+        "--channel B: no channel of the model; its channels are A, CT, each once"
+        in capsys.readouterr().err
+    )
+    nibabel.save(
+        nibabel.Nifti1Image(np.zeros((9, 9, 2, 2), np.int16), np.eye(4)), here / "both.nii"
+    )
     assert main(["predict", "--channel", "A=both.nii", "-m", "two"]) == 3
-    assert "one channel, because others of this scan are left out, found 2 channels" in capsys.readouterr().err
+    assert (
+        "one channel, because others of this scan are left out, found 2 channels"
+        in capsys.readouterr().err
+    )
 
 
-@pytest.mark.parametrize("config", [None, {}, {"augment": {"channel_dropout": 0.0}}, {"augment": 1}])
+@pytest.mark.parametrize(
+    "config", [None, {}, {"augment": {"channel_dropout": 0.0}}, {"augment": 1}]
+)
 def test_other_models_need_every_channel(here: Path, config: object) -> None:
     two_channels(here, config)
     assert model_channels([read_bundle(here / "two")]).fills is None
@@ -241,14 +313,20 @@ def test_files_that_are_channels_of_one_case_each_where_no_case_is_complete(here
     ("files", "found"),
     [
         (["y_0000.nii"], "found _0000, without _0001 (CT). Add the missing channel."),
-        (["y_0000.nii", "y_0001.nii", "y_0002.nii"], "found _0000, _0001, _0002. Remove what is no channel"),
+        (
+            ["y_0000.nii", "y_0001.nii", "y_0002.nii"],
+            "found _0000, _0001, _0002. Remove what is no channel",
+        ),
     ],
 )
 def test_a_channel_too_few_or_too_many_is_named(here: Path, files: list[str], found: str) -> None:
     for name in ("x_0000.nii", "x_0001.nii", *files):
         save(here / "in" / name)
     _, scan = find_scans([here / "in"], ModelChannels(("A", "CT")))
-    with pytest.raises(InputError, match=re.escape(f"in: expected the channels _0000 (A), _0001 (CT) of y, {found}")):
+    with pytest.raises(
+        InputError,
+        match=re.escape(f"in: expected the channels _0000 (A), _0001 (CT) of y, {found}"),
+    ):
         scan.read()
 
 
@@ -268,7 +346,10 @@ def test_regions_are_kept_and_cleaned_one_by_one(here: Path) -> None:
     assert main(["predict", "a.nii", "-m", "m", "-o", "b.nii.gz", "--roi", "bright"]) == 0
     assert counts(here / "b.nii.gz")[5] == found[5] + found[300]
     smallest = str(5 * found[300] + 1)
-    assert main(["predict", "a.nii", "-m", "m", "-o", "c.nii.gz", "--remove-small-blobs", smallest]) == 0
+    assert (
+        main(["predict", "a.nii", "-m", "m", "-o", "c.nii.gz", "--remove-small-blobs", smallest])
+        == 0
+    )
     assert 300 not in counts(here / "c.nii.gz")
 
 
@@ -283,7 +364,9 @@ def test_uncertainty_beside_the_label_map_and_in_the_record(here: Path) -> None:
     assert 0 <= found.min() < found.max() <= 1
     figures = json.loads(Path("a_seg.nii.gz.json").read_text())["labels"]
     for figure in figures.values():
-        assert figure["certainty"] == pytest.approx(1 - found[mask == figure["value"]].mean(), abs=1e-5)
+        assert figure["certainty"] == pytest.approx(
+            1 - found[mask == figure["value"]].mean(), abs=1e-5
+        )
     # Neither is a scan of the folder.
     assert main(["predict", ".", *MODEL, "-o", "out"]) == 0
     assert sorted(path.name for path in Path("out").iterdir()) == ["a.nii.gz", "predictions.json"]
@@ -300,7 +383,9 @@ def test_pictures(here: Path) -> None:
     pixels = np.zeros((20, 30), np.uint8)
     pixels[2:10, 12:20] = 100
     Image.fromarray(pixels).save(here / "p.png")
-    model = variant(here / "flat", Plan(**{**plan.__dict__, "unit": "px", "labels": {"bright": 255, "dark": 7}}))
+    model = variant(
+        here / "flat", Plan(**{**plan.__dict__, "unit": "px", "labels": {"bright": 255, "dark": 7}})
+    )
     assert main(["predict", "p.png", "-m", str(model), "--preview", "--stats"]) == 0
     with Image.open("p_seg.png") as labels:
         assert np.array_equal(np.asarray(labels), np.where(pixels > 50, 255, 0))
@@ -311,7 +396,9 @@ def test_pictures(here: Path) -> None:
     assert main(["predict", "a.nii", "-m", str(model)]) == 3
 
 
-def test_without_a_model(here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_model(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     save(here / "a.nii")
     monkeypatch.delenv("SEGKIT_MODEL", raising=False)
     assert main(["predict", "a.nii"]) == 2
@@ -325,7 +412,8 @@ def test_out_of_memory(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(here / "a.nii")
     assert main(["predict", "a.nii", "--max-memory", "1KB", *MODEL]) == 4
     assert (
-        "that are held already, and 1.0 KB in all are allowed. Allow more, or cut the scan." in capsys.readouterr().err
+        "that are held already, and 1.0 KB in all are allowed. Allow more, or cut the scan."
+        in capsys.readouterr().err
     )
 
 
@@ -339,7 +427,10 @@ def test_out_of_memory(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["a.nii", "--shard", "3/2"], "--shard 3/2: write I/N"),
         (["a.nii", "-o", "x.mgz"], "-o x.mgz: this format cannot be written"),
         (["a.nii", "b.nii", "-o", "x.nii.gz"], "-o x.nii.gz: give a folder"),
-        (["a.nii", "a.nii"], "two scans are called 'a' and would have the same output: a.nii and a.nii"),
+        (
+            ["a.nii", "a.nii"],
+            "two scans are called 'a' and would have the same output: a.nii and a.nii",
+        ),
         (["a.nii", ""], "the name of a scan is empty"),
         (["a.nii", "-o", ""], "-o: the name is empty"),
         (["a.nii", "--roi", ""], "--roi '': the model's labels are bright, dark"),
@@ -352,7 +443,9 @@ def test_out_of_memory(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["a.nii", "--overwrite", "--continue"], "not allowed with"),
     ],
 )
-def test_usage(here: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str) -> None:
+def test_usage(
+    here: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
     save(here / "a.nii")
     save(here / "b.nii")
     assert main(["predict", *words, *MODEL]) == 2
@@ -367,7 +460,9 @@ def test_usage(here: Path, capsys: pytest.CaptureFixture[str], words: list[str],
         ("case,image\n", "found no line below the first"),
     ],
 )
-def test_bad_tables(here: Path, capsys: pytest.CaptureFixture[str], text: str, message: str) -> None:
+def test_bad_tables(
+    here: Path, capsys: pytest.CaptureFixture[str], text: str, message: str
+) -> None:
     (here / "t.csv").write_text(text)
     assert main(["predict", "t.csv", *MODEL]) == 3
     assert message in capsys.readouterr().err
@@ -379,12 +474,24 @@ def test_bad_tables(here: Path, capsys: pytest.CaptureFixture[str], text: str, m
         ("../z,a.nii", "t.csv, line 4", "expected a case id that can be a file's name"),
         ("..,a.nii", "t.csv, line 4", "expected a case id that can be a file's name"),
         ('"z\nz",a.nii', "t.csv, line 5", "found case 'z\\nz' with 'a.nii' in line 5"),
-        ("z,", "z", "and a file in every image column, found case 'z' with nothing under image in line 4"),
-        ("z", "z", "and a file in every image column, found case 'z' with nothing under image in line 4"),
+        (
+            "z,",
+            "z",
+            "and a file in every image column, found case 'z' with nothing under image in line 4",
+        ),
+        (
+            "z",
+            "z",
+            "and a file in every image column, found case 'z' with nothing under image in line 4",
+        ),
         (",a.nii", "t.csv, line 4", "found case '' with 'a.nii' in line 4"),
         ("z,gone.nii", "z", "gone.nii: expected a file, found no such file"),
         ("z,t.csv", "z", "t.csv: expected one of the formats"),
-        ("first,a.nii", "t.csv, line 4", "expected a case id of its own in every line, found 'first' again in line 4"),
+        (
+            "first,a.nii",
+            "t.csv, line 4",
+            "expected a case id of its own in every line, found 'first' again in line 4",
+        ),
     ],
 )
 def test_a_bad_line_of_a_table_fails_alone(
@@ -403,7 +510,11 @@ def test_a_bad_line_of_a_table_fails_alone(
         "last": "done",
     }
     assert message in record[case]["message"]
-    assert sorted(path.name for path in (here / "out").iterdir()) == ["first.nii.gz", "last.nii.gz", "predictions.json"]
+    assert sorted(path.name for path in (here / "out").iterdir()) == [
+        "first.nii.gz",
+        "last.nii.gz",
+        "predictions.json",
+    ]
 
 
 def test_an_empty_folder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -423,11 +534,15 @@ def test_a_column_called_image_is_the_channel_of_that_name(here: Path) -> None:
     for name in ("a.nii", "b.nii"):
         save(here / name)
     (here / "t.csv").write_text("case,image,image:T1\nz,a.nii,b.nii\n")
-    assert [scan.images for scan in find_scans([here / "t.csv"], ModelChannels(("image", "T1")))] == [
-        (here / "a.nii", here / "b.nii")
+    assert [
+        scan.images for scan in find_scans([here / "t.csv"], ModelChannels(("image", "T1")))
+    ] == [(here / "a.nii", here / "b.nii")]
+    assert [scan.images for scan in find_scans([here / "t.csv"], ModelChannels(("T1",)))] == [
+        (here / "b.nii",)
     ]
-    assert [scan.images for scan in find_scans([here / "t.csv"], ModelChannels(("T1",)))] == [(here / "b.nii",)]
-    assert [scan.images for scan in find_scans([here / "t.csv"], ModelChannels(("CT",)))] == [(here / "a.nii",)]
+    assert [scan.images for scan in find_scans([here / "t.csv"], ModelChannels(("CT",)))] == [
+        (here / "a.nii",)
+    ]
 
 
 def test_names_with_four_digits_are_channels_only_where_a_case_has_all_of_them(here: Path) -> None:
@@ -438,4 +553,7 @@ def test_names_with_four_digits_are_channels_only_where_a_case_has_all_of_them(h
     assert [scan.id for scan in find_scans([here / "in"], rgb)] == ["im_0001", "im_0002", "im_0003"]
     for number in range(3):
         (here / "in" / f"x_000{number}.png").write_bytes(b"")
-    assert [(scan.id, len(scan.images)) for scan in find_scans([here / "in"], rgb)] == [("im", 3), ("x", 3)]
+    assert [(scan.id, len(scan.images)) for scan in find_scans([here / "in"], rgb)] == [
+        ("im", 3),
+        ("x", 3),
+    ]

@@ -24,7 +24,9 @@ Write = Callable[[Path], Any]
 
 
 def nifti(array: np.ndarray, affine: np.ndarray | None = None) -> Write:
-    return lambda path: nibabel.save(nibabel.Nifti1Image(array, np.eye(4) if affine is None else affine), path)
+    return lambda path: nibabel.save(
+        nibabel.Nifti1Image(array, np.eye(4) if affine is None else affine), path
+    )
 
 
 def itk(image: Any) -> Write:
@@ -71,7 +73,9 @@ def large(write: Write) -> Write:
     def written(path: Path) -> None:
         plain = path.with_suffix("")
         write(plain)
-        path.write_bytes(gzip.compress(plain.read_bytes() + np.random.default_rng(0).bytes(1 << 20)))
+        path.write_bytes(
+            gzip.compress(plain.read_bytes() + np.random.default_rng(0).bytes(1 << 20))
+        )
         plain.unlink()
         os.truncate(path, 8 << 30)
 
@@ -113,14 +117,42 @@ BAD: list[tuple[str, Write, str]] = [
     ("cut.mha", cut(itk(SimpleITK.GetImageFromArray(NOISE))), "found the stream ended before"),
     ("cut.nrrd", cut(itk(SimpleITK.GetImageFromArray(NOISE))), "found Compressed file ended"),
     ("nan.nii.gz", nifti(with_nan(np.nan)), "found 1 of 3600 that are NaN or infinite"),
-    ("inf.mha", itk(SimpleITK.GetImageFromArray(with_nan(np.inf))), "found 1 of 3600 that are NaN or infinite"),
-    ("channels.nii.gz", nifti(np.zeros((5, 5, 5, 2), np.int16)), "expected 1 channel (CT), found 2"),
-    ("layers.nii.gz", nifti(np.zeros((5, 5, 5, 2, 2), np.int16)), "found the shape 5 x 5 x 5 x 2 x 2"),
-    ("picture.png", lambda path: Image.new("L", (9, 9)).save(path), "expected a scan with voxel sizes in mm"),
+    (
+        "inf.mha",
+        itk(SimpleITK.GetImageFromArray(with_nan(np.inf))),
+        "found 1 of 3600 that are NaN or infinite",
+    ),
+    (
+        "channels.nii.gz",
+        nifti(np.zeros((5, 5, 5, 2), np.int16)),
+        "expected 1 channel (CT), found 2",
+    ),
+    (
+        "layers.nii.gz",
+        nifti(np.zeros((5, 5, 5, 2, 2), np.int16)),
+        "found the shape 5 x 5 x 5 x 2 x 2",
+    ),
+    (
+        "picture.png",
+        lambda path: Image.new("L", (9, 9)).save(path),
+        "expected a scan with voxel sizes in mm",
+    ),
     ("promise.nii", with_bytes(42, b"\xff\x7f" * 3), "bytes as its header promises"),
-    ("promise.nii.gz", packed(with_bytes(42, b"\x40\x00")), "bytes as its header promises, found 7552 bytes"),
-    ("absurd.nii.gz", packed(with_bytes(42, b"\xff\x7f" * 3)), "bytes as its header promises, found at most"),
-    ("memory.nii.gz", large(with_bytes(42, b"\xff\x7f\xff\x7f\xb8\x0b")), "a header that promises 6442"),
+    (
+        "promise.nii.gz",
+        packed(with_bytes(42, b"\x40\x00")),
+        "bytes as its header promises, found 7552 bytes",
+    ),
+    (
+        "absurd.nii.gz",
+        packed(with_bytes(42, b"\xff\x7f" * 3)),
+        "bytes as its header promises, found at most",
+    ),
+    (
+        "memory.nii.gz",
+        large(with_bytes(42, b"\xff\x7f\xff\x7f\xb8\x0b")),
+        "a header that promises 6442",
+    ),
     ("memory.mha", mha("30000 30000 30000"), "expected 54000000000000 bytes as its header"),
     ("memory.nrrd", nrrd("30000 30000 30000"), "expected 54000000000000 bytes as its header"),
     ("direction.mha", mha("3 3 3", "nan"), "expected an affine that places every voxel"),
@@ -128,15 +160,39 @@ BAD: list[tuple[str, Write, str]] = [
     ("negative.nii", with_bytes(42, b"\xfb\xff"), "found the shape -5 x 20 x 9"),
     ("kind.nii", with_bytes(70, b"\x0f\x27"), "found a damaged header"),
     ("zero.nii", with_bytes(280, bytes(48)), "expected an affine that places every voxel"),
-    ("flat.nii", with_bytes(280, np.array([1, 1, 0, 0] * 2, "<f4").tobytes()), "voxel axes that point the same way"),
-    ("nan_affine.nii", with_bytes(280, np.array([np.nan], "<f4").tobytes()), "found NaN or infinite numbers in it"),
-    ("inf_affine.nii", with_bytes(280, np.array([np.inf], "<f4").tobytes()), "found NaN or infinite numbers in it"),
+    (
+        "flat.nii",
+        with_bytes(280, np.array([1, 1, 0, 0] * 2, "<f4").tobytes()),
+        "voxel axes that point the same way",
+    ),
+    (
+        "nan_affine.nii",
+        with_bytes(280, np.array([np.nan], "<f4").tobytes()),
+        "found NaN or infinite numbers in it",
+    ),
+    (
+        "inf_affine.nii",
+        with_bytes(280, np.array([np.inf], "<f4").tobytes()),
+        "found NaN or infinite numbers in it",
+    ),
     ("one_axis.nii", nifti(np.zeros(9, np.int16)), "expected 2 or 3 voxel axes"),
     ("no_voxel.nii", nifti(np.zeros((9, 9, 0), np.int16)), "found the shape 9 x 9 x 0"),
-    ("shear.nii.gz", nifti(NOISE, np.array([[1, 0.5, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])), "a shear"),
+    (
+        "shear.nii.gz",
+        nifti(NOISE, np.array([[1, 0.5, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])),
+        "a shear",
+    ),
     ("complex.nii.gz", nifti(np.zeros((4, 4, 4), np.complex64)), "found complex numbers"),
-    ("complex.nrrd", itk(SimpleITK.Image([4, 4, 4], SimpleITK.sitkComplexFloat32)), "found complex of 32-bit float"),
-    ("complex.mha", itk(SimpleITK.Image([4, 4, 4], SimpleITK.sitkComplexFloat32)), "expected 1 channel (CT), found 2"),
+    (
+        "complex.nrrd",
+        itk(SimpleITK.Image([4, 4, 4], SimpleITK.sitkComplexFloat32)),
+        "found complex of 32-bit float",
+    ),
+    (
+        "complex.mha",
+        itk(SimpleITK.Image([4, 4, 4], SimpleITK.sitkComplexFloat32)),
+        "expected 1 channel (CT), found 2",
+    ),
     ("scan.dcm", lambda path: path.touch(), "found no file that begins as DICOM does"),
     ("scan.mgz", lambda path: path.touch(), "found the suffix '.mgz'"),
     ("noise", lambda path: path.touch(), "found no suffix"),
@@ -149,7 +205,10 @@ def test_a_scan_that_cannot_be_used(
 ) -> None:
     write(tmp_path / name)
     before = sorted(tmp_path.iterdir())
-    assert main(["predict", str(tmp_path / name), "-o", str(tmp_path / "o.nii.gz"), "-m", str(FROZEN)]) == 3
+    assert (
+        main(["predict", str(tmp_path / name), "-o", str(tmp_path / "o.nii.gz"), "-m", str(FROZEN)])
+        == 3
+    )
     out, err = capfd.readouterr()
     assert f"error: {tmp_path / name}" in err
     assert ": expected " in err
@@ -159,14 +218,29 @@ def test_a_scan_that_cannot_be_used(
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_a_gzip_stream_that_is_cut_anywhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_gzip_stream_that_is_cut_anywhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     nifti(NOISE)(tmp_path / "whole.nii.gz")
     whole = (tmp_path / "whole.nii.gz").read_bytes()
-    lengths = [0, 1, 2, 9, 17, 18, 300, *range(500, len(whole), 500), len(whole) - 8, len(whole) - 1]
+    lengths = [
+        0,
+        1,
+        2,
+        9,
+        17,
+        18,
+        300,
+        *range(500, len(whole), 500),
+        len(whole) - 8,
+        len(whole) - 1,
+    ]
     (tmp_path / "in").mkdir()
     for length in lengths:
         (tmp_path / "in" / f"{length}.nii.gz").write_bytes(whole[:length])
-    assert main(["predict", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "-m", str(FROZEN)]) == 5
+    assert (
+        main(["predict", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "-m", str(FROZEN)]) == 5
+    )
     assert f"{len(lengths)} of {len(lengths)} scans failed" in capsys.readouterr().err
     record = json.loads((tmp_path / "out" / "predictions.json").read_text())
     assert all(": expected " in entry["message"] for entry in record.values())
@@ -187,7 +261,10 @@ MODELS: list[tuple[Write, str]] = [
         lambda folder: edited(folder, "bundle.json", format_version=2),
         "expected bundle format 1 or older, found format 2",
     ),
-    (lambda folder: edited(folder, "bundle.json", kind="other"), "expected the kind 'segkit bundle', found 'other'"),
+    (
+        lambda folder: edited(folder, "bundle.json", kind="other"),
+        "expected the kind 'segkit bundle', found 'other'",
+    ),
     (lambda folder: edited(folder, "plan.json", name="other"), "plan.json: expected sha256"),
 ]
 
@@ -198,7 +275,13 @@ def test_a_model_that_cannot_be_used(
 ) -> None:
     nifti(NOISE)(tmp_path / "a.nii")
     write(tmp_path / "model")
-    words = [str(tmp_path / "a.nii"), "-o", str(tmp_path / "o.nii.gz"), "-m", str(tmp_path / "model")]
+    words = [
+        str(tmp_path / "a.nii"),
+        "-o",
+        str(tmp_path / "o.nii.gz"),
+        "-m",
+        str(tmp_path / "model"),
+    ]
     assert main(["predict", *words]) == 3
     err = capsys.readouterr().err
     assert message in err
@@ -208,10 +291,33 @@ def test_a_model_that_cannot_be_used(
 
 def test_more_than_the_memory_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     nifti(NOISE, np.diag([4e4, 4e4, 1, 1]))(tmp_path / "far.nii.gz")
-    assert main(["predict", str(tmp_path / "far.nii.gz"), "-o", str(tmp_path / "o.nii.gz"), "-m", str(FROZEN)]) == 4
-    assert "resampled to the 800000 x 800000 x 9 of the model's spacing, take" in capsys.readouterr().err
+    assert (
+        main(
+            [
+                "predict",
+                str(tmp_path / "far.nii.gz"),
+                "-o",
+                str(tmp_path / "o.nii.gz"),
+                "-m",
+                str(FROZEN),
+            ]
+        )
+        == 4
+    )
+    assert (
+        "resampled to the 800000 x 800000 x 9 of the model's spacing, take"
+        in capsys.readouterr().err
+    )
     nifti(NOISE)(tmp_path / "a.nii.gz")
-    words = [str(tmp_path / "a.nii.gz"), "-o", str(tmp_path / "o.nii.gz"), "-m", str(FROZEN), "--max-memory", "1KB"]
+    words = [
+        str(tmp_path / "a.nii.gz"),
+        "-o",
+        str(tmp_path / "o.nii.gz"),
+        "-m",
+        str(FROZEN),
+        "--max-memory",
+        "1KB",
+    ]
     assert main(["predict", *words]) == 4
     assert "20 x 20 x 9 voxels take at least" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.nii.gz", "far.nii.gz"]

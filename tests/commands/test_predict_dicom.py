@@ -56,14 +56,18 @@ def test_folder(dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]) -> N
     check(here / "study_seg.nii.gz", here / "study")
 
 
-def test_other_formats_beside_dicom(dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_formats_beside_dicom(
+    dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     dicom.series(here / "study", voxels(), axes=AXES)
     assert main(["predict", "study", "-o", "study/study_seg.nii.gz", *MODEL]) == 0
     assert main(["predict", "study", *MODEL]) == 0
     assert "warning" not in capsys.readouterr().err
     nibabel.save(nibabel.Nifti1Image(voxels(), np.eye(4)), here / "study" / "a.nii")
     assert main(["predict", "study", "-o", "o.nii", *MODEL]) == 0
-    assert "study is a folder of DICOM: files such as a.nii are left alone" in capsys.readouterr().err
+    assert (
+        "study is a folder of DICOM: files such as a.nii are left alone" in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("name", ["o.nii", "o.nrrd", "o.mha"])
@@ -95,11 +99,18 @@ def test_segmentation_with_all_that_goes_beside_it(dicom: Any, here: Path) -> No
 
 def coded(folder: Path) -> list[str]:
     """The frozen model, whose label dark has codes and a colour; and how predict names it."""
-    anatomy = {"CodeValue": "49755003", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Morphologically Abnormal"}
+    anatomy = {
+        "CodeValue": "49755003",
+        "CodingSchemeDesignator": "SCT",
+        "CodeMeaning": "Morphologically Abnormal",
+    }
     tumour = {"CodeValue": "108369006", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Neoplasm"}
     liver = {"CodeValue": "10200004", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Liver"}
     right = {"CodeValue": "24028007", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Right"}
-    said = {"SegmentedPropertyCategoryCodeSequence": anatomy, "SegmentedPropertyTypeCodeSequence": tumour}
+    said = {
+        "SegmentedPropertyCategoryCodeSequence": anatomy,
+        "SegmentedPropertyTypeCodeSequence": tumour,
+    }
     said |= {"SegmentedPropertyTypeModifierCodeSequence": right, "AnatomicRegionSequence": liver}
     said |= {"AnatomicRegionModifierSequence": right, "recommendedDisplayRGBValue": [0, 0, 255]}
     frozen = read_bundle(FROZEN)
@@ -115,23 +126,36 @@ def test_codes_and_colours_of_the_model(dicom: Any, here: Path, kind: list[str])
     assert main(["predict", "study", "-o", "o.dcm", "--rtstruct", *kind, *coded(here / "m")]) == 0
     bright, dark = list(hd.seg.segread("o.dcm").SegmentSequence)[-2:]
     assert bright.SegmentedPropertyTypeCodeSequence[0].CodeMeaning == "Tissue"
-    shown = [hd.color.CIELabColor.from_dicom_value(list(each.RecommendedDisplayCIELabValue)) for each in (bright, dark)]
+    shown = [
+        hd.color.CIELabColor.from_dicom_value(list(each.RecommendedDisplayCIELabValue))
+        for each in (bright, dark)
+    ]
     np.testing.assert_allclose(shown[0].to_rgb(), SKY_BLUE, atol=1)  # L*a*b* of 16 bits is rounded
     assert dark.SegmentedPropertyCategoryCodeSequence[0].CodeValue == "49755003"
     kind_of = dark.SegmentedPropertyTypeCodeSequence[0]
-    assert (kind_of.CodeValue, kind_of.CodingSchemeDesignator, kind_of.CodeMeaning) == ("108369006", "SCT", "Neoplasm")
+    assert (kind_of.CodeValue, kind_of.CodingSchemeDesignator, kind_of.CodeMeaning) == (
+        "108369006",
+        "SCT",
+        "Neoplasm",
+    )
     assert kind_of.SegmentedPropertyTypeModifierCodeSequence[0].CodeMeaning == "Right"
     assert dark.AnatomicRegionSequence[0].CodeMeaning == "Liver"
     assert dark.AnatomicRegionSequence[0].AnatomicRegionModifierSequence[0].CodeMeaning == "Right"
     assert shown[1].to_rgb() == (0, 0, 255)
-    colours = [roi.ROIDisplayColor for roi in dicom.pydicom.dcmread("o_rtstruct.dcm").ROIContourSequence]
+    colours = [
+        roi.ROIDisplayColor for roi in dicom.pydicom.dcmread("o_rtstruct.dcm").ROIContourSequence
+    ]
     assert colours == [[*SKY_BLUE], [0, 0, 255]]
     if shutil.which("dciodvfy") and not kind:  # it knows no LABELMAP
         done = subprocess.run(["dciodvfy", "o.dcm"], capture_output=True, text=True, check=False)
-        assert [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")] == []
+        assert [
+            line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")
+        ] == []
 
 
-def test_codes_in_info_and_in_an_ensemble(dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_codes_in_info_and_in_an_ensemble(
+    dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     coded(here / "models" / "a")
     frozen = read_bundle(FROZEN)
     write_bundle(here / "models" / "b", frozen.plan, {"name": "bare"}, {"0": frozen.state("0")})
@@ -176,7 +200,14 @@ def test_tilted_gantry(dicom: Any, here: Path) -> None:
 
 def test_choice_of_series(dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     dicom.series(here / "study" / "a", voxels(), axes=AXES, series="1.1", SeriesDescription="Early")
-    dicom.series(here / "study" / "b", voxels(), axes=AXES, series="1.2", SeriesDescription="Late", SeriesNumber=2)
+    dicom.series(
+        here / "study" / "b",
+        voxels(),
+        axes=AXES,
+        series="1.2",
+        SeriesDescription="Late",
+        SeriesNumber=2,
+    )
     assert main(["predict", "study", *MODEL]) == 2
     assert "  2  CT, series 2, 'Late', 2 images of 20 x 20, 1.2" in capsys.readouterr().err
     assert main(["predict", "study", "--series", "late", *MODEL]) == 0
@@ -186,7 +217,9 @@ def test_choice_of_series(dicom: Any, here: Path, capsys: pytest.CaptureFixture[
     assert set(json.loads((here / "out" / "predictions.json").read_text())) == {"a", "b"}
 
 
-def test_several_folders_are_several_scans(dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_several_folders_are_several_scans(
+    dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     dicom.series(here / "a", voxels(), axes=AXES)
     dicom.series(here / "b", voxels(), axes=AXES, PixelSpacing=None)
     assert main(["predict", "a", "b", "-o", "out", *MODEL]) == 5
@@ -200,7 +233,9 @@ def patients(dicom: Any, here: Path) -> None:
     for number, name in enumerate(["p1/scan", "p1/scout", "p2", "p3"], start=1):
         own = {"StudyInstanceUID": f"1.{name[1]}", "series": f"1.9.{number}"}
         own |= {"PixelSpacing": None} if name == "p2" else {}
-        dicom.series(here / "in" / name, voxels()[..., : 1 if "scout" in name else 2], axes=AXES, **own)
+        dicom.series(
+            here / "in" / name, voxels()[..., : 1 if "scout" in name else 2], axes=AXES, **own
+        )
     with zipfile.ZipFile("in/p3.zip", "w") as archive:
         for path in sorted((here / "in" / "p3").iterdir()):
             archive.write(path, path.name)
@@ -248,23 +283,38 @@ def test_a_folder_of_patients_without_an_output(
     assert outcomes("predictions.json") == {"p1": "skipped", "p2": "failed", "p3": "skipped"}
 
 
-def test_every_series_of_many_patients(dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_series_of_many_patients(
+    dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     patients(dicom, here)
     assert main(["predict", "in", "--series", "all", "-o", "out", "--dicom-seg", *MODEL]) == 5
     assert capsys.readouterr().out.split() == ["out/p1_scan.dcm", "out/p1_scout.dcm", "out/p3.dcm"]
-    assert outcomes("out/predictions.json") == {"p1_scan": "done", "p1_scout": "done", "p2": "failed", "p3": "done"}
+    assert outcomes("out/predictions.json") == {
+        "p1_scan": "done",
+        "p1_scout": "done",
+        "p2": "failed",
+        "p3": "done",
+    }
 
 
 def test_a_series_is_chosen_in_each_study(dicom: Any, here: Path) -> None:
-    for patient, names in (("p1", ("Early", "Late")), ("p2", ("Late", "Later")), ("p3", ("Early", "Later!"))):
+    for patient, names in (
+        ("p1", ("Early", "Late")),
+        ("p2", ("Late", "Later")),
+        ("p3", ("Early", "Later!")),
+    ):
         for name in names:
             own = {"StudyInstanceUID": f"1.{patient[1]}", "series": f"1.{patient[1]}.{len(name)}"}
-            dicom.series(here / "in" / patient / name, voxels(), axes=AXES, SeriesDescription=name, **own)
+            dicom.series(
+                here / "in" / patient / name, voxels(), axes=AXES, SeriesDescription=name, **own
+            )
     assert main(["predict", "in", "--series", "late", "-o", "out", *MODEL]) == 5
     assert outcomes("out/predictions.json") == {"p1": "done", "p2": "done", "p3": "failed"}
 
 
-def test_one_series_as_dicom_seg_without_a_name(dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_series_as_dicom_seg_without_a_name(
+    dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     dicom.series(here / "study", voxels(), axes=AXES)
     assert main(["predict", "study", "--dicom-seg", "--labelmap", *MODEL]) == 0
     assert capsys.readouterr().out == "study_seg.dcm\n"
@@ -280,7 +330,9 @@ def test_channels_from_folders(dicom: Any, here: Path) -> None:
     assert len(json.loads((here / "o.dcm.json").read_text())["input"]) == 2
 
 
-def test_image_is_never_overwritten(dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_image_is_never_overwritten(
+    dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     dicom.series(here / "study", voxels(), axes=AXES)
     image = (here / "study" / "000").rename(here / "study" / "x.dcm")
     before = image.read_bytes()
@@ -294,13 +346,28 @@ def test_image_is_never_overwritten(dicom: Any, here: Path, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["scan.nii", "-o", "o.dcm"], "DICOM is written for scans that are DICOM, and scan.nii is not"),
-        (["scan.nii", "--rtstruct"], "scan_seg_rtstruct.dcm: DICOM is written for scans that are DICOM"),
+        (
+            ["scan.nii", "-o", "o.dcm"],
+            "DICOM is written for scans that are DICOM, and scan.nii is not",
+        ),
+        (
+            ["scan.nii", "--rtstruct"],
+            "scan_seg_rtstruct.dcm: DICOM is written for scans that are DICOM",
+        ),
         (["scan.nii", "--labelmap"], "--labelmap is about DICOM-SEG, and none is written"),
-        (["scan.nii", "--dicom-seg"], "scan_seg.dcm: DICOM is written for scans that are DICOM, and scan.nii is not"),
-        (["scan.nii", "--dicom-seg", "-o", "o.nii"], "-o o.nii: with --dicom-seg its suffix is .dcm"),
+        (
+            ["scan.nii", "--dicom-seg"],
+            "scan_seg.dcm: DICOM is written for scans that are DICOM, and scan.nii is not",
+        ),
+        (
+            ["scan.nii", "--dicom-seg", "-o", "o.nii"],
+            "-o o.nii: with --dicom-seg its suffix is .dcm",
+        ),
         (["scan.nii", "--series", "1"], "--series 1: scan.nii is no DICOM"),
-        (["--channel", "image=scan.nii", "--series", "1"], "--series chooses among the series of one place"),
+        (
+            ["--channel", "image=scan.nii", "--series", "1"],
+            "--series chooses among the series of one place",
+        ),
     ],
 )
 def test_dicom_words_for_other_scans(
@@ -314,10 +381,22 @@ def test_dicom_words_for_other_scans(
 @pytest.mark.parametrize(
     ("scheme", "name", "modality", "lowest", "message"),
     [
-        ("ct", "image", "MR", -100, "its modality is MR, and the model was trained on CT (channel image)"),
+        (
+            "ct",
+            "image",
+            "MR",
+            -100,
+            "its modality is MR, and the model was trained on CT (channel image)",
+        ),
         ("ct", "image", "CT", 0, "channel image: the values go from 0 to"),
         ("ct", "image", "CT", -100, ""),
-        ("none", "T1w", "CT", -100, "its modality is CT, and the model was trained on MR (channel T1w)"),
+        (
+            "none",
+            "T1w",
+            "CT",
+            -100,
+            "its modality is CT, and the model was trained on MR (channel T1w)",
+        ),
         ("none", "image", "PT", -100, ""),
     ],
 )
@@ -346,7 +425,11 @@ def test_info(dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]) -> Non
     dicom.series(here / "study", voxels(), axes=AXES)
     assert main(["info", "study", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
-    assert (facts["shape"], facts["spacing"], facts["orientation"]) == ([20, 20, 2], [1, 1, 5], "LPS")
+    assert (facts["shape"], facts["spacing"], facts["orientation"]) == (
+        [20, 20, 2],
+        [1, 1, 5],
+        "LPS",
+    )
 
 
 def test_two_slice_thicknesses(dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -355,25 +438,31 @@ def test_two_slice_thicknesses(dicom: Any, here: Path, capsys: pytest.CaptureFix
     for number, height in enumerate(heights):
         pixels = np.zeros((20, 20), np.int16)
         pixels[4:16, 3:9] = 100
-        dicom.file(here / "head" / f"{number}", pixels, number=number, ImagePositionPatient=[0, tan * height, height])
+        dicom.file(
+            here / "head" / f"{number}",
+            pixels,
+            number=number,
+            ImagePositionPatient=[0, tan * height, height],
+        )
     assert main(["predict", "head", "-o", "o.nii.gz", "--stats", *MODEL]) == 0
     said = capsys.readouterr().err
-    expected = (
-        "its 7 slices are of more than one thickness; o.nii.gz and o.nii.gz.json lie instead on 16 even planes, 1 mm"
-    )
+    expected = "its 7 slices are of more than one thickness; o.nii.gz and o.nii.gz.json lie instead on 16 even planes, 1 mm"
     assert expected in said
     image = nibabel.load("o.nii.gz")
     assert image.shape == (20, 20, 16)
     assert (np.asarray(image.dataobj)[3:9, 4:16] == 5).all()
     # 6 x 12 pixels of 1 mm2 on 16 planes of 1 mm.
-    assert json.loads((here / "o.nii.gz.json").read_text())["labels"]["bright"]["volume_ml"] == 1.152
+    assert (
+        json.loads((here / "o.nii.gz.json").read_text())["labels"]["bright"]["volume_ml"] == 1.152
+    )
     assert main(["predict", "head", "-o", "o.dcm", "--rtstruct", *MODEL]) == 0
     assert "even planes, 1 mm" not in capsys.readouterr().err
     seg = dicom.pydicom.dcmread("o.dcm")
     assert seg.pixel_array[:, 4:16, 3:9].all()
     assert np.count_nonzero(seg.pixel_array) == 7 * 6 * 12
     at = sorted(
-        frame.PlanePositionSequence[0].ImagePositionPatient[2] for frame in seg.PerFrameFunctionalGroupsSequence
+        frame.PlanePositionSequence[0].ImagePositionPatient[2]
+        for frame in seg.PerFrameFunctionalGroupsSequence
     )
     assert at == heights
 
@@ -382,10 +471,17 @@ def test_a_label_keeps_its_color_when_others_are_left_out(dicom: Any, here: Path
     """The second label of the model is orange in DICOM-SEG, RTSTRUCT and preview, also alone."""
     hd = pytest.importorskip("highdicom")
     dicom.series(here / "study", voxels(), axes=AXES)
-    assert main(["predict", "study", "-o", "o.dcm", "--rtstruct", "--preview", "--roi", "dark", *MODEL]) == 0
+    assert (
+        main(
+            ["predict", "study", "-o", "o.dcm", "--rtstruct", "--preview", "--roi", "dark", *MODEL]
+        )
+        == 0
+    )
     (dark,) = hd.seg.segread("o.dcm").SegmentSequence
     shown = hd.color.CIELabColor.from_dicom_value(list(dark.RecommendedDisplayCIELabValue)).to_rgb()
     np.testing.assert_allclose(shown, ORANGE, atol=1)
-    assert dicom.pydicom.dcmread("o_rtstruct.dcm").ROIContourSequence[0].ROIDisplayColor == [*ORANGE]
+    assert dicom.pydicom.dcmread("o_rtstruct.dcm").ROIContourSequence[0].ROIDisplayColor == [
+        *ORANGE
+    ]
     with Image.open("o_preview.png") as picture:
         assert (np.asarray(picture) == ORANGE).all(axis=2).any()

@@ -31,7 +31,11 @@ def two_echoes(dicom: Any, folder: Path, **elements: Any) -> None:
     """Echo 1 on the lower two slices, and echo 2, in which the square lies elsewhere, on the upper two."""
     for place in range(4):
         pixels = voxels()[..., place].T if place < 2 else voxels()[::-1, :, place].T
-        own = {"EchoNumbers": 1 + place // 2, "ImagePositionPatient": [1, 2, 5 * place], "number": place + 1}
+        own = {
+            "EchoNumbers": 1 + place // 2,
+            "ImagePositionPatient": [1, 2, 5 * place],
+            "number": place + 1,
+        }
         dicom.file(folder / f"IM{place}.dcm", np.ascontiguousarray(pixels), **own, **elements)
 
 
@@ -41,7 +45,9 @@ def test_a_mixture_is_refused_and_a_part_of_it_chosen(
     two_echoes(dicom, here / "study")
     assert main(["predict", "study", *MODEL]) == 3
     assert "  --series 1:echo=2  2 images such as IM2.dcm" in capsys.readouterr().err
-    assert main(["predict", "study", "--series", "1:echo=2", "--stats", "-o", "o.nii.gz", *MODEL]) == 0
+    assert (
+        main(["predict", "study", "--series", "1:echo=2", "--stats", "-o", "o.nii.gz", *MODEL]) == 0
+    )
     made = read_volume("o.nii.gz")
     np.testing.assert_array_equal(made.array[0] == 5, voxels()[::-1, :, 2:] == 100)
     assert made.affine[:3, 3].tolist() == [-1, -2, 10]
@@ -56,17 +62,22 @@ def test_a_mixture_is_refused_and_a_part_of_it_chosen(
 def test_a_part_as_segmentation_refers_to_its_images(dicom: Any, here: Path) -> None:
     pytest.importorskip("highdicom", reason="the extra [dicom] is not installed")
     two_echoes(dicom, here / "study")
-    assert main(["predict", "study", "--series", "echo=2", "--rtstruct", "-o", "o.dcm", *MODEL]) == 0
+    assert (
+        main(["predict", "study", "--series", "echo=2", "--rtstruct", "-o", "o.dcm", *MODEL]) == 0
+    )
     made = dicom.pydicom.dcmread("o.dcm")
     referred = made.ReferencedSeriesSequence[0].ReferencedInstanceSequence
     assert sorted(each.ReferencedSOPInstanceUID[-1] for each in referred) == ["3", "4"]
     places = [
-        float(each.PlanePositionSequence[0].ImagePositionPatient[2]) for each in made.PerFrameFunctionalGroupsSequence
+        float(each.PlanePositionSequence[0].ImagePositionPatient[2])
+        for each in made.PerFrameFunctionalGroupsSequence
     ]
     assert sorted(places) == [10, 15]
 
 
-def test_a_mixture_among_many_fails_alone(dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_mixture_among_many_fails_alone(
+    dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for number in (1, 2):
         own = {"StudyInstanceUID": f"1.{number}", "series": f"1.{number}.1"}
         if number == 1:
@@ -81,18 +92,28 @@ def test_a_mixture_among_many_fails_alone(dicom: Any, here: Path, capsys: pytest
         assert "differ in echo number" in outcomes["p1"]["message"]
 
 
-def test_lost_slices_are_refused(dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lost_slices_are_refused(
+    dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     dicom.series(here / "in" / "p1", voxels(), StudyInstanceUID="1.1", series="1.1.1")
     dicom.series(here / "in" / "p2", voxels(), StudyInstanceUID="1.2", series="1.2.1")
     (here / "in" / "p2" / "003").write_bytes(b"")
     assert main(["predict", "in/p2", *MODEL]) == 3
-    assert "1 file that cannot be read and probably belong to it: 003 (empty)" in capsys.readouterr().err
+    assert (
+        "1 file that cannot be read and probably belong to it: 003 (empty)"
+        in capsys.readouterr().err
+    )
     assert main(["predict", "in", "-o", "out", *MODEL]) == 5
     outcomes = json.loads(Path("out/predictions.json").read_text())
-    assert {case: each["status"] for case, each in outcomes.items()} == {"p1": "done", "p2": "failed"}
+    assert {case: each["status"] for case, each in outcomes.items()} == {
+        "p1": "done",
+        "p2": "failed",
+    }
 
 
-def test_what_is_left_out_is_recorded(dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_left_out_is_recorded(
+    dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for number in (1, 2):
         own = {"StudyInstanceUID": f"1.{number}", "series": f"1.{number}.1"}
         dicom.series(here / "in" / f"p{number}", voxels(), **own)
@@ -107,7 +128,9 @@ def test_what_is_left_out_is_recorded(dicom: Any, here: Path, capsys: pytest.Cap
     assert [record.get("notes") for record in records] == [[note], None]
 
 
-def test_files_with_names_of_dicom_that_cannot_be_read(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_with_names_of_dicom_that_cannot_be_read(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (here / "study").mkdir()
     for number in range(3):
         (here / "study" / f"IM{number}.dcm").write_bytes(b"")
@@ -115,12 +138,18 @@ def test_files_with_names_of_dicom_that_cannot_be_read(here: Path, capsys: pytes
     assert "3 files that cannot be read are left out: IM0.dcm (empty)" in capsys.readouterr().err
 
 
-def test_a_link_to_a_study_that_is_not_there(dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_link_to_a_study_that_is_not_there(
+    dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for number in (1, 2):
         own = {"StudyInstanceUID": f"1.{number}", "series": f"1.{number}.1"}
         dicom.series(here / "in" / f"p{number}", voxels(), **own)
     (here / "in" / "anna").symlink_to("/nowhere/anna")
     assert main(["predict", "in", "-o", "out", *MODEL]) == 5
     outcomes = json.loads(Path("out/predictions.json").read_text())
-    assert {case: each["status"] for case, each in outcomes.items()} == {"anna": "failed", "p1": "done", "p2": "done"}
+    assert {case: each["status"] for case, each in outcomes.items()} == {
+        "anna": "failed",
+        "p1": "done",
+        "p2": "done",
+    }
     assert "a link to /nowhere/anna, which is not there" in outcomes["anna"]["message"]

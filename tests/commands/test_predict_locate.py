@@ -48,7 +48,10 @@ def test_the_record_names_the_coarse_model_and_the_box(
     here: Path, coarse: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     save("a.nii")
-    assert main(["predict", "a.nii", "-o", "o.nii.gz", "--stats", "--locate", str(coarse), *MODEL]) == 0
+    assert (
+        main(["predict", "a.nii", "-o", "o.nii.gz", "--stats", "--locate", str(coarse), *MODEL])
+        == 0
+    )
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("model fixture of ")
     assert lines[1].startswith("coarse model coarse of ")
@@ -74,7 +77,9 @@ def test_of_many_scans_one_without_labels_is_predicted_as_a_whole(
     assert json.loads((here / "out" / "b.json").read_text())["locate"]["box"] is None
 
 
-def test_what_is_odd_about_a_scan_is_said_once(coarse: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_odd_about_a_scan_is_said_once(
+    coarse: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     save("a.nii", bright=0)
     assert main(["predict", "a.nii", "-o", "o.nii.gz", "--locate", str(coarse), *MODEL]) == 0
     assert capsys.readouterr().err.count("the scan has one constant value") == 1
@@ -85,7 +90,9 @@ def test_what_is_odd_about_a_scan_is_said_once(coarse: Path, capsys: pytest.Capt
     assert capsys.readouterr().err.count("as in a picture of 8 bits") == 1
 
 
-def test_a_coarse_model_of_other_labels(here: Path, coarse: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_coarse_model_of_other_labels(
+    here: Path, coarse: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     bundle = read_bundle(coarse)
     plan = dataclasses.replace(bundle.plan, labels={"bright": 5, "liver": 300})
     write_bundle(here / "other", plan, {"name": "other"}, {"0": bundle.state("0")})
@@ -103,7 +110,9 @@ def test_a_coarse_model_of_other_labels(here: Path, coarse: Path, capsys: pytest
         ("", 2, "--locate: the name of the coarse model is empty"),
     ],
 )
-def test_no_coarse_model(capsys: pytest.CaptureFixture[str], name: str, code: int, message: str) -> None:
+def test_no_coarse_model(
+    capsys: pytest.CaptureFixture[str], name: str, code: int, message: str
+) -> None:
     save("a.nii")
     assert main(["predict", "a.nii", "--locate", name, *MODEL]) == code
     assert message in capsys.readouterr().err

@@ -119,7 +119,9 @@ def test_label_maps_beside_their_scans_are_no_scans(here: Path) -> None:
     assert outcomes("predictions.json") == {"a": "skipped", "b": "skipped"}
 
 
-def test_predictions_json_keeps_the_scans_of_before(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_predictions_json_keeps_the_scans_of_before(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     save("one/a.nii")
     save("two/b.nii")
     for folder in ("one", "two"):
@@ -128,11 +130,16 @@ def test_predictions_json_keeps_the_scans_of_before(here: Path, capsys: pytest.C
     for content in ("[]", "{", '{"a": 1}'):
         (here / "out" / "predictions.json").write_text(content)
         assert main(["predict", "two", "-o", "out", "--overwrite", *MODEL]) == 2
-        assert "predictions.json is there and no record of predictions; move it" in capsys.readouterr().err
+        assert (
+            "predictions.json is there and no record of predictions; move it"
+            in capsys.readouterr().err
+        )
         assert (here / "out" / "predictions.json").read_text() == content
 
 
-def test_one_table_of_figures_for_many_scans(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_table_of_figures_for_many_scans(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name in ("in/a.nii", "in/b.nii", "more/c.nii"):
         save(name)
     (here / "in" / "broken.nii").write_bytes(b"no scan")
@@ -152,7 +159,9 @@ def test_one_table_of_figures_for_many_scans(here: Path, capsys: pytest.CaptureF
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of other systems are always text")
-def test_a_name_that_is_not_utf_8_does_not_end_the_batch(here: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_a_name_that_is_not_utf_8_does_not_end_the_batch(
+    here: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
     save("in/z.nii")
     os.rename(b"in/z.nii", b"in/M\xfcller.nii")
     save("in/z.nii")
@@ -162,7 +171,9 @@ def test_a_name_that_is_not_utf_8_does_not_end_the_batch(here: Path, capfdbinary
     assert stats("out/stats.csv") == {"M\\udcfcller": 128, "z": 128}
 
 
-def test_existing_pictures_and_records_are_refused_too(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_existing_pictures_and_records_are_refused_too(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     save("a.nii")
     for flag, name in (("--preview", "o_preview.png"), ("--stats", "o.nii.gz.json")):
         (here / name).write_bytes(b"mine")
@@ -199,7 +210,9 @@ def test_an_mr_for_a_model_of_ct_is_said_in_the_log_the_record_and_the_table(
     frozen = read_bundle(FROZEN)
     air, anything = ChannelRange((-1024.0, -990.0), (100.0, 3071.0)), ((1.0, 1000.0),) * 3
     training = DataRanges(12, anything, anything, (air,), {})  # type: ignore[arg-type]
-    write_bundle("ct", replace(frozen.plan, training=training), {"name": "ct"}, {"0": frozen.state("0")})
+    write_bundle(
+        "ct", replace(frozen.plan, training=training), {"name": "ct"}, {"0": frozen.state("0")}
+    )
     save("in/a.nii")
     assert main(["predict", "in", "-o", "out", "--stats", "-m", "ct"]) == 0
     expected = "channel CT: the lowest value is -100; the training data reach -1024 to -990. Is this scan a CT"
@@ -210,7 +223,9 @@ def test_an_mr_for_a_model_of_ct_is_said_in_the_log_the_record_and_the_table(
     assert {row["scan_warnings"] for row in rows} == {warning}
 
 
-def test_an_input_is_not_overwritten_by_a_picture(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_input_is_not_overwritten_by_a_picture(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     plan = read_bundle(FROZEN).plan
     flat = Plan(**{**plan.__dict__, "unit": "px", "labels": {"bright": 255, "dark": 7}})
     write_bundle("flat", flat, {"name": "flat"}, {"0": read_bundle(FROZEN).state("0")})
@@ -218,10 +233,27 @@ def test_an_input_is_not_overwritten_by_a_picture(here: Path, capsys: pytest.Cap
         Path(name).parent.mkdir(exist_ok=True)
         Image.new("L", (20, 20)).save(name)
     words = ["predict", "in/p.png", "-o", "in/p.tif", "-m", "flat"]
-    assert main([*words[:1], "in/p.png", "in/p_preview.png", "-o", "out", "--preview", "-m", "flat"]) == 2
+    assert (
+        main([*words[:1], "in/p.png", "in/p_preview.png", "-o", "out", "--preview", "-m", "flat"])
+        == 2
+    )
     assert "would be written for two scans" in capsys.readouterr().err
     assert main([*words, "--preview"]) == 2  # it exists
-    assert main(["predict", "in/p_preview.png", "-o", "in/p.tif", "-m", "flat", "--preview", "--overwrite"]) == 2
+    assert (
+        main(
+            [
+                "predict",
+                "in/p_preview.png",
+                "-o",
+                "in/p.tif",
+                "-m",
+                "flat",
+                "--preview",
+                "--overwrite",
+            ]
+        )
+        == 2
+    )
     assert "p_preview.png is an input and is never overwritten" in capsys.readouterr().err
     assert main(words) == 0
 
@@ -230,7 +262,10 @@ def test_shards(here: Path) -> None:
     for name in "abc":
         save(f"in/{name}.nii")
     assert main(["predict", "in", "-o", "out", "--shard", "2/2", *MODEL]) == 0
-    assert sorted(path.name for path in (here / "out").iterdir()) == ["b.nii.gz", "predictions-2-of-2.json"]
+    assert sorted(path.name for path in (here / "out").iterdir()) == [
+        "b.nii.gz",
+        "predictions-2-of-2.json",
+    ]
     assert main(["predict", "in", "-o", "out", "--shard", "4/4", *MODEL]) == 0
     assert outcomes("out/predictions-4-of-4.json") == {}
 
@@ -259,11 +294,19 @@ def test_names_of_any_kind(here: Path, name: str) -> None:
     ("output", "message"),
     [
         ("a.nii/o.nii.gz", "expected a place that can be written to, found that a.nii is a file"),
-        (f"{'n' * 300}.nii.gz", "expected a place that can be written to, found file name too long"),
-        ("o.png", "expected one plane, grey (uint8, uint16) or RGB of uint8, found the shape 1 x 20 x 20 x 2"),
+        (
+            f"{'n' * 300}.nii.gz",
+            "expected a place that can be written to, found file name too long",
+        ),
+        (
+            "o.png",
+            "expected one plane, grey (uint8, uint16) or RGB of uint8, found the shape 1 x 20 x 20 x 2",
+        ),
     ],
 )
-def test_outputs_that_cannot_be(here: Path, capsys: pytest.CaptureFixture[str], output: str, message: str) -> None:
+def test_outputs_that_cannot_be(
+    here: Path, capsys: pytest.CaptureFixture[str], output: str, message: str
+) -> None:
     save("a.nii")
     assert main(["predict", "a.nii", "-o", output, *MODEL]) == 3
     err = capsys.readouterr().err
@@ -282,12 +325,20 @@ def test_a_folder_that_may_not_be_written_to(
     assert "found that locked may not be written to" in capsys.readouterr().err
 
 
-def test_a_full_disk_is_a_failed_case(here: Path, full_disk: FullDisk, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk_is_a_failed_case(
+    here: Path, full_disk: FullDisk, capsys: pytest.CaptureFixture[str]
+) -> None:
     save("in/a.nii")
     noise = np.random.default_rng(0).integers(0, 2, (50, 50, 9)).astype(np.int16) * 200
     nibabel.save(nibabel.Nifti1Image(noise, np.eye(4)), "in/b.nii")
     with full_disk(1000):
         assert main(["predict", "in", "-o", "out", *MODEL]) == 5
     assert outcomes("out/predictions.json") == {"a": "done", "b": "failed"}
-    assert "b.nii.gz: expected a place that can be written to, found file too large" in capsys.readouterr().err
-    assert sorted(path.name for path in (here / "out").iterdir()) == ["a.nii.gz", "predictions.json"]
+    assert (
+        "b.nii.gz: expected a place that can be written to, found file too large"
+        in capsys.readouterr().err
+    )
+    assert sorted(path.name for path in (here / "out").iterdir()) == [
+        "a.nii.gz",
+        "predictions.json",
+    ]

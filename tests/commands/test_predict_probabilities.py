@@ -45,13 +45,27 @@ def save(path: str) -> None:
 @pytest.mark.parametrize("kind", ["uint8", "float32"])
 def test_a_map_of_all_labels_beside_the_label_map(here: Path, kind: str) -> None:
     save("a.nii")
-    words = ["predict", "a.nii", "-o", "o.nii.gz", "--probabilities", "--probability-type", kind, *MODEL]
+    words = [
+        "predict",
+        "a.nii",
+        "-o",
+        "o.nii.gz",
+        "--probabilities",
+        "--probability-type",
+        kind,
+        *MODEL,
+    ]
     assert main(words) == 0
-    image, labels = nibabel.load("o_probabilities.nii.gz"), np.asarray(nibabel.load("o.nii.gz").dataobj)
+    image, labels = (
+        nibabel.load("o_probabilities.nii.gz"),
+        np.asarray(nibabel.load("o.nii.gz").dataobj),
+    )
     shares = image.get_fdata()
     assert (image.shape, image.get_data_dtype()) == ((20, 18, 3, 3), kind)
     assert np.array_equal(image.affine, nibabel.load("a.nii").affine)
-    np.testing.assert_allclose(shares.sum(axis=-1), 1, atol=1e-6 if kind == "float32" else 2.5 / 255)
+    np.testing.assert_allclose(
+        shares.sum(axis=-1), 1, atol=1e-6 if kind == "float32" else 2.5 / 255
+    )
     assert np.array_equal(VALUES[shares.argmax(axis=-1)], labels)
     assert len(np.unique(labels)) == 3
     assert json.loads(Path("o_probabilities.json").read_text())["channels"] == [
@@ -77,13 +91,25 @@ def test_formats_of_itk_hold_real_numbers(here: Path, suffix: str) -> None:
     assert shares.max() <= 1
     assert image.GetOrigin() == SimpleITK.ReadImage(f"o{suffix}").GetOrigin()
     if suffix == ".nrrd":
-        assert [image.GetMetaData(f"Channel{n}_Name") for n in range(3)] == ["background", "bright", "dark"]
+        assert [image.GetMetaData(f"Channel{n}_Name") for n in range(3)] == [
+            "background",
+            "bright",
+            "dark",
+        ]
 
 
 def test_their_type_alone_writes_none(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save("scan.nii.gz")
-    assert main(["predict", "scan.nii.gz", "-o", "out.nii.gz", "--probability-type", "float32", *MODEL]) == 2
-    assert "--probability-type float32 changes nothing without --probabilities" in capsys.readouterr().err
+    assert (
+        main(
+            ["predict", "scan.nii.gz", "-o", "out.nii.gz", "--probability-type", "float32", *MODEL]
+        )
+        == 2
+    )
+    assert (
+        "--probability-type float32 changes nothing without --probabilities"
+        in capsys.readouterr().err
+    )
     assert not Path("out.nii.gz").exists()
 
 
@@ -97,15 +123,40 @@ def test_dicom_and_pictures_have_theirs_as_nifti(here: Path) -> None:
     assert (image.shape, image.header.get_xyzt_units()[0]) == ((20, 18, 1, 3), "unknown")
 
 
-def test_a_folder_of_scans_and_what_is_there_already(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_of_scans_and_what_is_there_already(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     save("in/a.nii")
     save("in/b.nii")
-    words = ["predict", "in", "-o", "out", "--probabilities", "--stats", "--preview", "--uncertainty", *MODEL]
+    words = [
+        "predict",
+        "in",
+        "-o",
+        "out",
+        "--probabilities",
+        "--stats",
+        "--preview",
+        "--uncertainty",
+        *MODEL,
+    ]
     assert main(words) == 0
-    ends = [".json", ".nii.gz", "_preview.png", "_probabilities.json", "_probabilities.nii.gz", "_uncertainty.nii.gz"]
+    ends = [
+        ".json",
+        ".nii.gz",
+        "_preview.png",
+        "_probabilities.json",
+        "_probabilities.nii.gz",
+        "_uncertainty.nii.gz",
+    ]
     expected = [f"{case}{end}" for case in "ab" for end in ends]
-    assert sorted(path.name for path in Path("out").iterdir()) == [*expected, "predictions.json", "stats.csv"]
-    assert main(["predict", "out", "-o", "again", *MODEL]) == 0  # maps of probabilities are no scans
+    assert sorted(path.name for path in Path("out").iterdir()) == [
+        *expected,
+        "predictions.json",
+        "stats.csv",
+    ]
+    assert (
+        main(["predict", "out", "-o", "again", *MODEL]) == 0
+    )  # maps of probabilities are no scans
     assert sorted(path.name for path in Path("again").glob("*.gz")) == ["a.nii.gz", "b.nii.gz"]
     assert main(["predict", "in", "-o", "new", *MODEL]) == 0
     capsys.readouterr()
@@ -116,7 +167,9 @@ def test_a_folder_of_scans_and_what_is_there_already(here: Path, capsys: pytest.
     assert "out/a_preview.png exists already" in capsys.readouterr().err
 
 
-def test_a_file_that_describes_the_scan_is_no_record(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_describes_the_scan_is_no_record(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     save("a.nii")
     Path("a.json").write_text('{"EchoTime": 0.08}')
     assert main(["predict", "a.nii", "-o", ".", "--stats", "--overwrite", *MODEL]) == 2
@@ -125,7 +178,9 @@ def test_a_file_that_describes_the_scan_is_no_record(here: Path, capsys: pytest.
     assert Path("a.json").read_text() == '{"EchoTime": 0.08}'
 
 
-def test_records_of_earlier_versions_are_found(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_records_of_earlier_versions_are_found(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     save("in/a.nii")
     save("in/predictions.nii")
     assert main(["predict", "in", "-o", "out", "--stats", *MODEL]) == 0
@@ -141,12 +196,22 @@ def test_records_of_earlier_versions_are_found(here: Path, capsys: pytest.Captur
 
 
 def test_the_size_of_a_large_map_is_said_before_the_work(caplog: pytest.LogCaptureFixture) -> None:
-    plan = dataclasses.replace(read_bundle(FROZEN).plan, labels={f"label{n}": n for n in range(1, 118)})
+    plan = dataclasses.replace(
+        read_bundle(FROZEN).plan, labels={f"label{n}": n for n in range(1, 118)}
+    )
     grid = Grid((512, 512, 300), np.eye(4))
     for output, size in (("o.nii.gz", "9.3 GB"), ("o.nrrd", "37.1 GB")):
         with caplog.at_level(logging.INFO):
-            say_size(Job(Scan("a", (Path("a.nii"),)), Path(output), ("probabilities",)), plan, grid, "uint8")
-        assert f"118 channels take 9.3 GB of temporary data in this folder, and {size} as a file" in caplog.text
+            say_size(
+                Job(Scan("a", (Path("a.nii"),)), Path(output), ("probabilities",)),
+                plan,
+                grid,
+                "uint8",
+            )
+        assert (
+            f"118 channels take 9.3 GB of temporary data in this folder, and {size} as a file"
+            in caplog.text
+        )
 
 
 def test_dicom_in_and_dicom_seg_out(dicom: Any, here: Path) -> None:

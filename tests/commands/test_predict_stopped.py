@@ -23,14 +23,14 @@ import sys
 from segkit.files import atomic
 from segkit.cli import main
 
-class Slow(type(files.Path())):
+class Slow(type(atomic.Path())):
     def write_text(self, *given, **more):
         super().write_text(*given, **more)
         if self.name.startswith("."):
             print("writing", flush=True)
             sys.stdin.readline()
 
-files.Path = Slow
+atomic.Path = Slow
 sys.exit(main(sys.argv[1:]))
 """
 """segkit, which waits for a word while it writes a text file."""
@@ -43,14 +43,19 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     scan[2:10, 2:10] = 100
     (tmp_path / "scans").mkdir()
     for name in ("a", "b"):
-        nibabel.save(nibabel.Nifti1Image(scan, np.diag([1.0, 1.0, 5.0, 1.0])), tmp_path / "scans" / f"{name}.nii.gz")
+        nibabel.save(
+            nibabel.Nifti1Image(scan, np.diag([1.0, 1.0, 5.0, 1.0])),
+            tmp_path / "scans" / f"{name}.nii.gz",
+        )
     return tmp_path
 
 
 def stopped(number: int) -> int:
     """Send a signal to a prediction of two scans while it writes; returns the exit code."""
     command = [sys.executable, "-c", WRITING, "predict", "scans", *MODEL, "-o", "out"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "writing\n"
         assert hidden()

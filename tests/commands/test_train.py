@@ -40,7 +40,15 @@ def here(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 def test_a_run_folder_holds_what_the_documentation_says(finished: Path) -> None:
     names = {path.name for path in (finished / "run").iterdir()}
-    assert {"config.yaml", "plan.json", "training.csv", "progress.png", "checkpoints", "bundle", "train.log"} <= names
+    assert {
+        "config.yaml",
+        "plan.json",
+        "training.csv",
+        "progress.png",
+        "checkpoints",
+        "bundle",
+        "train.log",
+    } <= names
     said = (finished / "run" / "train.log").read_text()
     assert "1 cases train, 1 validate; the run is in run\n" in said
     assert "step 2 of 2, loss" in said
@@ -50,7 +58,10 @@ def test_a_run_folder_holds_what_the_documentation_says(finished: Path) -> None:
 
 
 def test_default_place_and_what_is_printed(
-    phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    phantom: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     words = ["train", f"dataset={phantom}", "fold=all", *SMALL, *QUICK]
@@ -61,7 +72,10 @@ def test_default_place_and_what_is_printed(
     assert f"2 cases train, 0 validate; the run is in runs/{latest}\n" in printed.err
     assert f"runs/{latest}/bundle" in printed.out
     assert main(words) == 0
-    assert f"The training in runs/{latest} is finished and is not run again." in capsys.readouterr().err
+    assert (
+        f"The training in runs/{latest} is finished and is not run again."
+        in capsys.readouterr().err
+    )
 
 
 def test_runs_share_one_store_and_a_resumed_run_may_move_it(phantom: Path, here: Path) -> None:
@@ -83,10 +97,15 @@ def test_a_finished_run_is_not_run_again(here: Path, capsys: pytest.CaptureFixtu
     assert (here / "run" / "bundle" / "bundle.json").stat().st_mtime_ns == before
 
 
-def test_an_unfinished_run_needs_resume(here: Path, phantom: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unfinished_run_needs_resume(
+    here: Path, phantom: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (here / "run" / "finished.json").unlink()
     assert main(["train", f"dataset={phantom}", "run_dir=run"]) == 2
-    assert "segkit: error: the training in run is unfinished. Go on with --resume" in capsys.readouterr().err
+    assert (
+        "segkit: error: the training in run is unfinished. Go on with --resume"
+        in capsys.readouterr().err
+    )
     assert main(["train", "run_dir=run", "--resume"]) == 0
     assert (here / "run" / "finished.json").is_file()
 
@@ -94,7 +113,14 @@ def test_an_unfinished_run_needs_resume(here: Path, phantom: Path, capsys: pytes
 def test_a_run_killed_before_its_first_checkpoint_starts_from_its_weights_again(
     here: Path, phantom: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["train", f"dataset={phantom}", "weights=run", "plan=run/plan.json", "run_dir=second", *QUICK]
+    words = [
+        "train",
+        f"dataset={phantom}",
+        "weights=run",
+        "plan=run/plan.json",
+        "run_dir=second",
+        *QUICK,
+    ]
     assert main(words) == 0
     (here / "second/finished.json").unlink()
     shutil.rmtree(here / "second/bundle")  # which is written just before the first checkpoint
@@ -112,7 +138,10 @@ def test_a_run_does_not_go_on_with_other_cases(
     (here / "run" / "finished.json").unlink()
     before = (here / "run" / "config.yaml").read_bytes()
     assert main(["train", f"dataset={other}", "run_dir=run", "--resume"]) == 3
-    assert "split.json: expected the cases with which this run began, found other ones" in capsys.readouterr().err
+    assert (
+        "split.json: expected the cases with which this run began, found other ones"
+        in capsys.readouterr().err
+    )
     assert (here / "run" / "config.yaml").read_bytes() == before
     assert main(["train", f"dataset={phantom}", "run_dir=run", "--resume"]) == 0
 
@@ -127,21 +156,32 @@ def test_resume_without_anything_to_go_on_with_is_said(
     words = [f"dataset={phantom}", f"run_dir={tmp_path / 'other'}", *SMALL, *QUICK]
     assert main(["train", *words, "--resume"]) == 0
     assert (
-        f"warning: nothing to go on with in {tmp_path / 'other'}: the training starts anew" in capsys.readouterr().err
+        f"warning: nothing to go on with in {tmp_path / 'other'}: the training starts anew"
+        in capsys.readouterr().err
     )
 
 
 def test_resume_without_a_run_asks_which(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--resume"]) == 2
-    assert "which run? Give run_dir=PATH, the folder of the run, or the words" in capsys.readouterr().err
+    assert (
+        "which run? Give run_dir=PATH, the folder of the run, or the words"
+        in capsys.readouterr().err
+    )
 
 
-def test_a_run_is_not_mixed_with_other_overrides(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_is_not_mixed_with_other_overrides(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["train", "run_dir=run", "seed=5"]) == 2
-    assert "the training in run was started with seed=0, not 5. Give another run_dir" in capsys.readouterr().err
+    assert (
+        "the training in run was started with seed=0, not 5. Give another run_dir"
+        in capsys.readouterr().err
+    )
 
 
-def test_a_folder_with_other_files_is_not_a_run(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_with_other_files_is_not_a_run(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (here / "mine").mkdir()
     (here / "mine" / "plan.json").write_text("mine")
     assert main(["train", "dataset=x", "run_dir=mine"]) == 2
@@ -153,13 +193,19 @@ def test_an_edited_plan_and_weights_are_taken(here: Path, phantom: Path) -> None
     plan = json.loads((here / "run" / "plan.json").read_text())
     (here / "edited.json").write_text(json.dumps({**plan, "batch_size": 1}))
     shutil.copytree(here / "run", here / "models" / "known")
-    words = ["plan=edited.json", "weights=known", "run_dir=second"]  # a name in the folder of models
+    words = [
+        "plan=edited.json",
+        "weights=known",
+        "run_dir=second",
+    ]  # a name in the folder of models
     assert main(["train", f"dataset={phantom}", *words, *QUICK]) == 0
     assert json.loads((here / "second" / "plan.json").read_text())["batch_size"] == 1
     assert read_config(here / "second" / "config.yaml").trainer.batch_size == 1
 
 
-def test_fine_tuning_follows_the_model(here: Path, phantom: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fine_tuning_follows_the_model(
+    here: Path, phantom: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = [f"dataset={phantom}", "dataset.labels={liver:1,kidneys:2}", "weights=run"]
     assert main(["train", *words, "run_dir=tuned", *QUICK]) == 0
     err = capsys.readouterr().err
@@ -174,23 +220,39 @@ def test_fine_tuning_follows_the_model(here: Path, phantom: Path, capsys: pytest
 @pytest.mark.parametrize(
     ("word", "code", "message"),
     [
-        ("network.features=[8,16]", 3, "run/bundle: expected a model with network.features=[8,16] to start from"),
+        (
+            "network.features=[8,16]",
+            3,
+            "run/bundle: expected a model with network.features=[8,16] to start from",
+        ),
         ("plan.memory=1GB", 2, "plan.memory changes nothing with weights"),
     ],
 )
 def test_fine_tuning_another_network_is_refused(
-    word: str, code: int, message: str, here: Path, phantom: Path, capsys: pytest.CaptureFixture[str]
+    word: str,
+    code: int,
+    message: str,
+    here: Path,
+    phantom: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["train", f"dataset={phantom}", "weights=run", "run_dir=tuned", word]) == code
     assert message in capsys.readouterr().err
     assert not (here / "tuned").exists()
 
 
-def test_any_path_is_taken_as_typed(here: Path, phantom: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_any_path_is_taken_as_typed(
+    here: Path, phantom: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     odd = Path("räume, a=b (1) [x] {y} $z 'q'")
     shutil.copytree(phantom, here / odd / "data")
     shutil.copytree(here / "run", here / odd / "old run")
-    words = [f"dataset={odd}/data", f"plan={odd}/old run/plan.json", f"weights={odd}/old run", f"run_dir={odd}/new"]
+    words = [
+        f"dataset={odd}/data",
+        f"plan={odd}/old run/plan.json",
+        f"weights={odd}/old run",
+        f"run_dir={odd}/new",
+    ]
     assert main(["train", *words, *QUICK]) == 0
     printed = capsys.readouterr()
     assert "tensors taken over, not: none; known labels: liver, " in printed.err
@@ -208,12 +270,21 @@ def test_any_path_is_taken_as_typed(here: Path, phantom: Path, capsys: pytest.Ca
         ["network=monai_dynunet", "network.features=[4,8,8]"],
         ["network.dims=2", "network.norm=batch", "trainer.batch_size=1"],
         ["network.norm=none", "trainer.optimizer=sgd", "trainer.precision=bfloat16"],
-        ["network.norm=layer", "trainer.optimizer=adamw", "trainer.layout=channels_last", "augment.mirror=none"],
+        [
+            "network.norm=layer",
+            "trainer.optimizer=adamw",
+            "trainer.layout=channels_last",
+            "augment.mirror=none",
+        ],
     ],
 )
-def test_choices_train(words: list[str], phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_choices_train(
+    words: list[str], phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["train", f"dataset={phantom}", "run_dir=run", *together(*SMALL, *QUICK, *words)]) == 0
+    assert (
+        main(["train", f"dataset={phantom}", "run_dir=run", *together(*SMALL, *QUICK, *words)]) == 0
+    )
     assert json.loads(Path("run/finished.json").read_text()) == {"steps": 2}
 
 
@@ -222,7 +293,9 @@ def together(*words: str) -> list[str]:
     return [f"{key}={value}" for key, value in dict(word.split("=", 1) for word in words).items()]
 
 
-def test_a_plan_of_other_labels_is_refused(here: Path, phantom: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_plan_of_other_labels_is_refused(
+    here: Path, phantom: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     plan = json.loads((here / "run" / "plan.json").read_text())
     (here / "other.json").write_text(json.dumps({**plan, "labels": {"spleen": 1}}))
     assert main(["train", f"dataset={phantom}", "plan=other.json", "run_dir=second"]) == 3
@@ -239,7 +312,10 @@ def test_a_key_that_a_planned_network_does_not_read_is_refused(
     (here / "monai.json").write_text(json.dumps(plan))
     assert main(["train", f"dataset={phantom}", "plan=monai.json", "run_dir=second", key]) == 2
     name = key.partition("=")[0]
-    assert f"{name} changes nothing with network=monai_segresnet, only with unet or" in capsys.readouterr().err
+    assert (
+        f"{name} changes nothing with network=monai_segresnet, only with unet or"
+        in capsys.readouterr().err
+    )
     assert not (here / "second").exists()
 
 
@@ -249,16 +325,32 @@ def test_a_key_that_a_planned_network_does_not_read_is_refused(
         ([], 2, "which dataset? Give dataset=PATH"),
         (["dataset=nowhere"], 3, "nowhere: expected"),
         (["network.nrom=batch"], 2, "unknown override 'network.nrom'. Did you mean network.norm"),
-        (["dataset={phantom}", "fold=9"], 2, "fold=9: this dataset has the folds 0 to 1, or fold=all"),
-        (["dataset={phantom}", "weights=nowhere", *SMALL, *QUICK], 3, "nowhere: expected a model: a bundle"),
+        (
+            ["dataset={phantom}", "fold=9"],
+            2,
+            "fold=9: this dataset has the folds 0 to 1, or fold=all",
+        ),
+        (
+            ["dataset={phantom}", "weights=nowhere", *SMALL, *QUICK],
+            3,
+            "nowhere: expected a model: a bundle",
+        ),
         (["dataset={phantom}", "plan=nowhere.json"], 3, "nowhere.json: expected a plan as JSON"),
         (
             ["dataset={phantom}", *SMALL, "network.num_groups=3"],
             2,
             "network.num_groups=3 does not divide its 4 channels",
         ),
-        (["dataset={phantom}", *SMALL, "trainer.precision=float16", "compute=cpu"], 2, "float16 is for GPUs"),
-        (["dataset={phantom}", *SMALL, "network=monai_dynunet"], 2, "network=monai_dynunet needs 3 stages or more"),
+        (
+            ["dataset={phantom}", *SMALL, "trainer.precision=float16", "compute=cpu"],
+            2,
+            "float16 is for GPUs",
+        ),
+        (
+            ["dataset={phantom}", *SMALL, "network=monai_dynunet"],
+            2,
+            "network=monai_dynunet needs 3 stages or more",
+        ),
     ],
 )
 def test_refused(
@@ -276,11 +368,15 @@ def test_refused(
     assert message in err
     assert "Traceback" not in err
     # What was measured may stay, for the next try.
-    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.parent.name != "prepared"]
+    assert not [
+        path for path in tmp_path.rglob("*") if path.is_file() and path.parent.name != "prepared"
+    ]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_no_gpu_is_said_before_anything_is_measured(phantom: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_gpu_is_said_before_anything_is_measured(
+    phantom: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["train", f"dataset={phantom}", "compute=gpu"]) == 2
     printed = capsys.readouterr().err
     assert "compute=gpu: PyTorch sees no CUDA device here. Use compute=cpu" in printed
@@ -298,7 +394,9 @@ def test_nothing_is_left_of_a_run_that_could_not_start(
     assert not (here / "second").exists()
 
 
-def test_no_case_left_to_train_on(phantom: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_case_left_to_train_on(
+    phantom: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     description = json.loads((phantom / "dataset.json").read_text())
     shutil.copytree(phantom, tmp_path / "one")
     (tmp_path / "one" / "dataset.json").write_text(
@@ -315,12 +413,16 @@ def test_show_prints_the_composed_configuration(capsys: pytest.CaptureFixture[st
     assert "fold: all" in out
 
 
-def test_dataset_is_a_word_of_its_own(here: Path, phantom: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dataset_is_a_word_of_its_own(
+    here: Path, phantom: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["train", f"{phantom}", *SMALL, *QUICK, "run_dir=run"]) == 0
     assert "The training in run is finished and is not run again." in capsys.readouterr().err
 
 
-def test_the_configuration_of_a_run_starts_the_same_training_anew(here: Path, phantom: Path) -> None:
+def test_the_configuration_of_a_run_starts_the_same_training_anew(
+    here: Path, phantom: Path
+) -> None:
     assert main(["train", "--config", "run/config.yaml", "run_dir=again"]) == 0
     for name in ("plan.json", "split.json"):
         assert (here / "again" / name).read_bytes() == (here / "run" / name).read_bytes()
@@ -336,7 +438,10 @@ def weights_of(run: Path) -> list[bytes]:
 
 
 def test_the_default_folder_is_that_of_the_run_that_the_configuration_is_from(
-    phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    phantom: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     # A memory for which one patch of a batch of two is smaller than one of a batch of one.
@@ -344,19 +449,42 @@ def test_the_default_folder_is_that_of_the_run_that_the_configuration_is_from(
     assert main(["train", str(phantom), *words]) == 0
     (config,) = Path("runs/phantom").glob("*/config.yaml")
     assert main(["train", "--config", str(config)]) == 0
-    assert f"The training in {config.parent} is finished and is not run again." in capsys.readouterr().err
+    assert (
+        f"The training in {config.parent} is finished and is not run again."
+        in capsys.readouterr().err
+    )
     assert main(["train", "--config", str(config), "seed=3"]) == 0
     assert len({path.read_bytes() for path in Path("runs/phantom").glob("*/plan.json")}) == 1
     assert len(list(Path("runs/phantom").glob("*/plan.json"))) == 2
 
 
-def test_a_file_holds_differences_and_the_command_line_wins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "my.yaml").write_text("preset: nnunet\ntrainer:\n  max_minutes: 60\n  learning_rate: 1e-3\nseed: 4\n")
-    assert main(["train", "scans", "--config", str(tmp_path / "my.yaml"), "trainer.max_steps=7", "--show"]) == 0
+def test_a_file_holds_differences_and_the_command_line_wins(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "my.yaml").write_text(
+        "preset: nnunet\ntrainer:\n  max_minutes: 60\n  learning_rate: 1e-3\nseed: 4\n"
+    )
+    assert (
+        main(
+            [
+                "train",
+                "scans",
+                "--config",
+                str(tmp_path / "my.yaml"),
+                "trainer.max_steps=7",
+                "--show",
+            ]
+        )
+        == 0
+    )
     shown = yaml.safe_load(capsys.readouterr().out)
     trainer = shown["trainer"]
     assert (shown["dataset"]["path"], shown["seed"], trainer["optimizer"]) == ("scans", 4, "sgd")
-    assert (trainer["max_steps"], trainer["max_minutes"], trainer["learning_rate"]) == (7, None, 0.001)
+    assert (trainer["max_steps"], trainer["max_minutes"], trainer["learning_rate"]) == (
+        7,
+        None,
+        0.001,
+    )
 
 
 def test_help_lists_overrides_with_meaning_and_default(capsys: pytest.CaptureFixture[str]) -> None:

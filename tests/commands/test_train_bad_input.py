@@ -14,7 +14,12 @@ import pytest
 from segkit.cli import main
 
 SHAPE = (14, 12, 10)
-SMALL = ["network.features=[4,8]", "plan.patch=[8,8,8]", "trainer.max_steps=2", "trainer.validations=1"]
+SMALL = [
+    "network.features=[4,8]",
+    "plan.patch=[8,8,8]",
+    "trainer.max_steps=2",
+    "trainer.validations=1",
+]
 FIXED = ["trainer.precision=float32", "trainer.layout=contiguous", "compute=cpu"]
 
 
@@ -42,7 +47,9 @@ def scans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         noise = np.random.Generator(np.random.Philox(number)).standard_normal(SHAPE)
         write_case(folder, f"case{number}", noise + 3 * labels, labels)
     names = {"channel_names": {"0": "T1", "1": "T2"}, "labels": {"background": 0, "a": 1, "b": 2}}
-    (folder / "dataset.json").write_text(json.dumps({**names, "name": "scans", "file_ending": ".nii.gz"}))
+    (folder / "dataset.json").write_text(
+        json.dumps({**names, "name": "scans", "file_ending": ".nii.gz"})
+    )
     return folder
 
 
@@ -76,8 +83,16 @@ def with_header(path: Path, **fields: object) -> None:
 
 Damage = Callable[[Path], None]
 BAD: dict[str, tuple[Damage, str, str]] = {
-    "missing": (lambda s: label(s).unlink(), "labelsTr", "expected a label map of the same name for each scan"),
-    "missing channel": (lambda s: image(s, 0).unlink(), "imagesTr", "numbered from _0000 without a gap, found _0001"),
+    "missing": (
+        lambda s: label(s).unlink(),
+        "labelsTr",
+        "expected a label map of the same name for each scan",
+    ),
+    "missing channel": (
+        lambda s: image(s, 0).unlink(),
+        "imagesTr",
+        "numbered from _0000 without a gap, found _0001",
+    ),
     "truncated scan": (lambda s: cut_short(image(s)), "case1_0000.nii.gz", "expected"),
     "truncated labels": (lambda s: cut_short(label(s)), "case1.nii.gz", "expected"),
     "not a scan": (lambda s: image(s).write_text("hello"), "case1_0000.nii.gz", "expected"),
@@ -138,7 +153,9 @@ def test_refused_in_words(name: str, scans: Path, capsys: pytest.CaptureFixture[
     assert not Path("runs").exists()
 
 
-def test_a_value_that_is_no_integer_is_refused(scans: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_value_that_is_no_integer_is_refused(
+    scans: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     array = np.zeros(SHAPE, np.float32)
     array[2, 2, 2] = 1.5
     save(label(scans), array)
@@ -159,11 +176,23 @@ def test_one_case_needs_fold_all(scans: Path, capsys: pytest.CaptureFixture[str]
     assert "train on all of them with fold=all" in capsys.readouterr().err
 
 
-def test_odd_cases_are_trained_on_with_a_warning(scans: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_odd_cases_are_trained_on_with_a_warning(
+    scans: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     labels = np.zeros((5, 12, 1), np.uint8)
     labels[2, 2:4] = 1
-    write_case(scans, "slice", np.random.Generator(np.random.Philox(9)).standard_normal(labels.shape), labels)
-    write_case(scans, "empty", np.random.Generator(np.random.Philox(8)).standard_normal(SHAPE), np.zeros(SHAPE))
+    write_case(
+        scans,
+        "slice",
+        np.random.Generator(np.random.Philox(9)).standard_normal(labels.shape),
+        labels,
+    )
+    write_case(
+        scans,
+        "empty",
+        np.random.Generator(np.random.Philox(8)).standard_normal(SHAPE),
+        np.zeros(SHAPE),
+    )
     write_case(scans, "flat", np.full(SHAPE, 7.0), np.ones(SHAPE))
     assert main(["train", "dataset=scans", "fold=all", "run_dir=run", *SMALL, *FIXED]) == 0
     err = capsys.readouterr().err

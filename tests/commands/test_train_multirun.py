@@ -11,7 +11,12 @@ import pytest
 from segkit.cli import main
 
 SMALL = ["network.features=[4,8]", "plan.patch=[16,16,16]", "plan.spacing=[4,4,4]"]
-QUICK = ["trainer.max_steps=2", "trainer.precision=float32", "trainer.layout=contiguous", "trainer.threads=1"]
+QUICK = [
+    "trainer.max_steps=2",
+    "trainer.precision=float32",
+    "trainer.layout=contiguous",
+    "trainer.threads=1",
+]
 
 
 @pytest.fixture
@@ -25,15 +30,28 @@ def rows() -> list[dict[str, str]]:
     return list(csv.DictReader(table.read_text().splitlines()))
 
 
-def test_every_combination_is_trained_once(here: Path, phantom: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_combination_is_trained_once(
+    here: Path, phantom: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     # 3 groups do not divide 4 channels: only the planner knows, and the other runs go on.
-    words = ["train", "-m", f"dataset={phantom}", "network.num_groups=1,3", "fold=0,1", *SMALL, *QUICK]
+    words = [
+        "train",
+        "-m",
+        f"dataset={phantom}",
+        "network.num_groups=1,3",
+        "fold=0,1",
+        *SMALL,
+        *QUICK,
+    ]
     assert main(words) == 5
     first = capsys.readouterr()
     assert "run 1 of 4: network.num_groups=1 fold=0\n" in first.err
     assert "network.num_groups=3 does not divide its 4 channels" in first.err
     assert "segkit: error: 2 of 4 trainings failed; runs/phantom/sweep-" in first.err
-    assert [line.split()[:3] for line in first.out.splitlines()[1:3]] == [["1", "2", "0"], ["3", "2", "2"]]
+    assert [line.split()[:3] for line in first.out.splitlines()[1:3]] == [
+        ["1", "2", "0"],
+        ["3", "2", "2"],
+    ]
     found = rows()
     assert [row["status"] for row in found] == ["done", "done", "failed", "failed"]
     assert [row["fold"] for row in found] == ["0", "1", "0", "1"]
@@ -53,14 +71,24 @@ def test_every_combination_is_trained_once(here: Path, phantom: Path, capsys: py
 def test_all_arms_have_one_precision_layout_and_number_of_steps(
     here: Path, phantom: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["train", "-m", str(phantom), "network.norm=group,instance", "trainer.max_minutes=0.02", *SMALL]
+    words = [
+        "train",
+        "-m",
+        str(phantom),
+        "network.norm=group,instance",
+        "trainer.max_minutes=0.02",
+        *SMALL,
+    ]
     assert main(words) == 0
     first = capsys.readouterr()
     assert first.err.count("measured once for all of them") == 1
     found = rows()
     for key in ("precision", "layout", "steps"):
         assert len({row[key] for row in found}) == 1
-    assert f"All runs: {found[0]['precision']}, {found[0]['layout']} layout, {found[0]['steps']} steps." in first.out
+    assert (
+        f"All runs: {found[0]['precision']}, {found[0]['layout']} layout, {found[0]['steps']} steps."
+        in first.out
+    )
     assert main(words) == 0  # what was measured is kept, so that the same command finds its runs
     assert capsys.readouterr().err.count("is finished and is not run again") == 2
     assert rows() == found
@@ -76,7 +104,10 @@ def test_a_single_training_has_the_folder_of_its_run_in_a_sweep(here: Path, phan
 
 def test_show_prints_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "-m", "--show", "dataset=a, b", "seed=0,1"]) == 0
-    assert capsys.readouterr().out == "segkit train 'dataset=a, b' seed=0\nsegkit train 'dataset=a, b' seed=1\n"
+    assert (
+        capsys.readouterr().out
+        == "segkit train 'dataset=a, b' seed=0\nsegkit train 'dataset=a, b' seed=1\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -90,9 +121,16 @@ def test_show_prints_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_refused_before_anything_starts(
-    words: list[str], code: int, message: str, here: Path, phantom: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str],
+    code: int,
+    message: str,
+    here: Path,
+    phantom: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["train", "-m", *(word.replace("{phantom}", str(phantom)) for word in words)]) == code
+    assert (
+        main(["train", "-m", *(word.replace("{phantom}", str(phantom)) for word in words)]) == code
+    )
     assert message in capsys.readouterr().err
     assert not list(here.iterdir())
 
@@ -103,5 +141,8 @@ def test_slurm_without_its_package(
     monkeypatch.setitem(sys.modules, "submitit", None)
     for words in (["-m", "seed=0,1"], ["seed=0"]):  # a single training goes the same way
         assert main(["train", f"dataset={phantom}", "compute=slurm", *words]) == 2
-        assert "compute=slurm needs the package submitit: pip install submitit" in capsys.readouterr().err
+        assert (
+            "compute=slurm needs the package submitit: pip install submitit"
+            in capsys.readouterr().err
+        )
     assert not list(here.iterdir())

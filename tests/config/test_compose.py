@@ -53,7 +53,11 @@ def test_nothing_given_is_the_dataclass_with_a_length() -> None:
         ("dataset.labels={spleen:1,liver:5}", "dataset.labels", {"spleen": 1, "liver": 5}),
         ("dataset.labels={left lung: 1, 'a, b': 2}", "dataset.labels", {"left lung": 1, "a, b": 2}),
         ("dataset.labels={Nïere (li):3}", "dataset.labels", {"Nïere (li)": 3}),
-        ("dataset.regions={whole tumour:[1,2],core:2}", "dataset.regions", {"whole tumour": [1, 2], "core": [2]}),
+        (
+            "dataset.regions={whole tumour:[1,2],core:2}",
+            "dataset.regions",
+            {"whole tumour": [1, 2], "core": [2]},
+        ),
         ("dataset.regions={'a, b': [-1, 2], c: 2}", "dataset.regions", {"a, b": [-1, 2], "c": [2]}),
         ("dataset.ignore=255", "dataset.ignore", 255),
     ],
@@ -64,11 +68,30 @@ def test_override(word: str, key: str, value: object) -> None:
 
 @pytest.mark.parametrize(
     ("word", "key"),
-    [("dataset", "dataset.path"), ("plan", "plan.file"), ("run_dir", "run_dir"), ("weights", "weights")],
+    [
+        ("dataset", "dataset.path"),
+        ("plan", "plan.file"),
+        ("run_dir", "run_dir"),
+        ("weights", "weights"),
+    ],
 )
 @pytest.mark.parametrize(
     "path",
-    ["a b", "a,b", "a=b", "a(1)", "[x]", "{x}", "Bücher/日本", "it's", '"q"', "${x", "C:\\data\\x", "null.d", "#x"],
+    [
+        "a b",
+        "a,b",
+        "a=b",
+        "a(1)",
+        "[x]",
+        "{x}",
+        "Bücher/日本",
+        "it's",
+        '"q"',
+        "${x",
+        "C:\\data\\x",
+        "null.d",
+        "#x",
+    ],
 )
 def test_any_path_is_taken_as_typed(word: str, key: str, path: str) -> None:
     assert get(load([f"{word}={path}"]), key) == path
@@ -100,14 +123,26 @@ def test_empty_path_is_none() -> None:
         (["qqqqqqqq=2"], r"unknown override 'qqqqqqqq'. 'segkit train --help' lists"),
         (["format_version=2"], "unknown override 'format_version'"),
         (["trainer={max_steps:1}"], "unknown override 'trainer'"),
-        (["network=residual"], r"unknown choice network=residual. Did you mean residual_unet\? Choices: monai_dynunet"),
+        (
+            ["network=residual"],
+            r"unknown choice network=residual. Did you mean residual_unet\? Choices: monai_dynunet",
+        ),
         (["network=qqq"], "unknown choice network=qqq. Choices: monai_dynunet"),
         (["compute=tpu"], "unknown choice compute=tpu"),
-        (["trainer.max_steps=abc"], "trainer.max_steps must be a whole number of at least 1, not 'abc'"),
+        (
+            ["trainer.max_steps=abc"],
+            "trainer.max_steps must be a whole number of at least 1, not 'abc'",
+        ),
         (["trainer.max_steps=0"], "trainer.max_steps must be a whole number of at least 1, not 0"),
-        (["trainer.batch_size=null"], "trainer.batch_size must be a whole number of at least 1, or auto, not None"),
+        (
+            ["trainer.batch_size=null"],
+            "trainer.batch_size must be a whole number of at least 1, or auto, not None",
+        ),
         (["trainer.max_minutes=-1"], "trainer.max_minutes must be a number above 0"),
-        (["trainer.precision=half"], "trainer.precision must be auto, float32, bfloat16 or float16, not 'half'"),
+        (
+            ["trainer.precision=half"],
+            "trainer.precision must be auto, float32, bfloat16 or float16, not 'half'",
+        ),
         (["trainer.learning_rate=nan"], "trainer.learning_rate must be a number above 0, not nan"),
         (["network.dims=4"], "network.dims must be 2 or 3, not 4"),
         (["network.norm=grup"], "network.norm must be group, instance, layer, batch or none"),
@@ -123,19 +158,37 @@ def test_empty_path_is_none() -> None:
         (["plan.spacing=[1,1]"], "plan.spacing must be a list of 3 numbers above 0"),
         (["plan.patch=[8,8,0]"], "plan.patch must be a list of 3 whole numbers"),
         (["plan.memory=much"], "plan.memory must be a size such as 8GB, of at least 1MiB, or auto"),
-        (["plan.memory=1MB"], "plan.memory must be a size such as 8GB, of at least 1MiB, or auto, not '1MB'"),
-        (["plan.memory=8"], "plan.memory must be a size such as 8GB, of at least 1MiB, or auto, not 8"),
-        (["dataset.regions={core:[2],whole:[1,2]}"], "dataset.regions must be regions .* that no later region has"),
-        (["dataset.regions={whole:[0,1]}"], "dataset.regions must be regions with whole numbers other than 0"),
+        (
+            ["plan.memory=1MB"],
+            "plan.memory must be a size such as 8GB, of at least 1MiB, or auto, not '1MB'",
+        ),
+        (
+            ["plan.memory=8"],
+            "plan.memory must be a size such as 8GB, of at least 1MiB, or auto, not 8",
+        ),
+        (
+            ["dataset.regions={core:[2],whole:[1,2]}"],
+            "dataset.regions must be regions .* that no later region has",
+        ),
+        (
+            ["dataset.regions={whole:[0,1]}"],
+            "dataset.regions must be regions with whole numbers other than 0",
+        ),
         (["dataset.regions={whole:[]}"], "dataset.regions must be regions"),
         (["dataset.regions={}"], "dataset.regions must be regions"),
         (["dataset.regions=[1]"], "dataset.regions must be regions"),
         (["dataset.regions={a:1,a:[2]}"], "dataset.regions must be regions"),
-        (["dataset.regions={a:1}", "dataset.labels={a:1}"], "give dataset.labels or dataset.regions, not both"),
+        (
+            ["dataset.regions={a:1}", "dataset.labels={a:1}"],
+            "give dataset.labels or dataset.regions, not both",
+        ),
         (["dataset.ignore=0"], "dataset.ignore must be a whole number other than 0, not 0"),
         (["dataset.labels=[a]"], "dataset.labels must be names with different whole numbers"),
         (["dataset.labels={a:b}"], "dataset.labels must be names with different whole numbers"),
-        (["dataset.labels={a:0}"], "dataset.labels must be names with different whole numbers other than 0"),
+        (
+            ["dataset.labels={a:0}"],
+            "dataset.labels must be names with different whole numbers other than 0",
+        ),
         (["dataset.labels={a:1,b:1}"], "dataset.labels must be names with different whole numbers"),
         (["dataset.channels=[a,a]"], "dataset.channels must be a list of different names"),
         (["dataset.channels=["], "dataset.channels must be a list of different names"),
@@ -144,24 +197,54 @@ def test_empty_path_is_none() -> None:
         (["trainer.max_steps=1", "trainer.max_minutes=1"], "trainer.max_minutes, not both"),
         (["plan=p.json", "network.dims=2"], "plan=p.json has decided network.dims already"),
         (["plan.patch=[8,8,8]", "plan.memory=1GB"], "give plan.memory or plan.patch, not both"),
-        (["network=residual_unet", "network.convs=3"], "network.convs changes nothing with network=residual_unet"),
-        (["network=monai_segresnet", "network.deep_supervision=true"], "changes nothing with network=monai_segresnet"),
-        (["trainer.optimizer=sgd", "trainer.learning_rate_rest=1"], "with trainer.optimizer=sgd, only with muon"),
-        (["preset=nnu"], r"unknown choice preset=nnu. Did you mean nnunet\? Choices: default, nnunet"),
-        (["network.features=[8,16]", "network.widths=nnunet"], "network.widths changes nothing with network.features"),
+        (
+            ["network=residual_unet", "network.convs=3"],
+            "network.convs changes nothing with network=residual_unet",
+        ),
+        (
+            ["network=monai_segresnet", "network.deep_supervision=true"],
+            "changes nothing with network=monai_segresnet",
+        ),
+        (
+            ["trainer.optimizer=sgd", "trainer.learning_rate_rest=1"],
+            "with trainer.optimizer=sgd, only with muon",
+        ),
+        (
+            ["preset=nnu"],
+            r"unknown choice preset=nnu. Did you mean nnunet\? Choices: default, nnunet",
+        ),
+        (
+            ["network.features=[8,16]", "network.widths=nnunet"],
+            "network.widths changes nothing with network.features",
+        ),
         (["weights=m", "network.widths=nnunet"], "network.widths changes nothing with weights"),
-        (["network.deep_supervision=false", "trainer.lowest_head=false"], "trainer.lowest_head changes nothing with"),
+        (
+            ["network.deep_supervision=false", "trainer.lowest_head=false"],
+            "trainer.lowest_head changes nothing with",
+        ),
         (
             ["network=monai_dynunet", "trainer.save_memory=true"],
             "trainer.save_memory changes nothing with network=monai",
         ),
-        (["network.dims=2", "augment.dummy_2d=0"], "augment.dummy_2d changes nothing with network.dims=2"),
+        (
+            ["network.dims=2", "augment.dummy_2d=0"],
+            "augment.dummy_2d changes nothing with network.dims=2",
+        ),
         (["compute.devices=2"], "compute.devices changes nothing with compute=auto, only with ddp"),
-        (["compute=cpu", "compute.nodes=2"], "compute.nodes changes nothing with compute=cpu, only with ddp"),
-        (["compute=ddp", "compute.devices=0"], "compute.devices must be a whole number from 1 to 1024, or auto"),
+        (
+            ["compute=cpu", "compute.nodes=2"],
+            "compute.nodes changes nothing with compute=cpu, only with ddp",
+        ),
+        (
+            ["compute=ddp", "compute.devices=0"],
+            "compute.devices must be a whole number from 1 to 1024, or auto",
+        ),
         (["seed=9223372036854775808"], "seed must be a whole number from 0 to 9223372036854775807"),
         (["trainer.warmup=1"], "trainer.warmup must be a number from 0 to 0.9"),
-        (["augment.blur_sigma=[0,1]"], r"augment.blur_sigma must be a list \[from,to\] .* at least 0.01"),
+        (
+            ["augment.blur_sigma=[0,1]"],
+            r"augment.blur_sigma must be a list \[from,to\] .* at least 0.01",
+        ),
         (["trainer.threads=5000"], "trainer.threads must be a whole number from 1 to 1024"),
         (["trainer.workers=5000"], "trainer.workers must be a whole number from 0 to 256, or auto"),
         (["seed=1", "seed=2"], "seed is given twice: give it one value"),
@@ -176,12 +259,21 @@ def test_empty_path_is_none() -> None:
         (["folds=1"], "folds must be a whole number from 2 to 1000"),
         (["+seed=1"], r"cannot use the override '\+seed=1'"),
         (["~seed"], "cannot use the override '~seed'"),
-        (["seed=0,1"], "'seed=0,1' names several values: write a list as .*, and for a run of each give --multirun"),
+        (
+            ["seed=0,1"],
+            "'seed=0,1' names several values: write a list as .*, and for a run of each give --multirun",
+        ),
         (["compute.cpus=4"], "compute.cpus changes nothing with compute=auto, only with slurm"),
         (["compute=slurm", "compute.gpus=2"], "compute.gpus must be 0 or 1, not 2"),
         (["compute=slurm", "compute.memory=auto"], "compute.memory must be a size such as 32GB"),
-        (["compute=slurm", "compute.timeout=0"], "compute.timeout must be a whole number of at least 1"),
-        (["compute=slurm", "compute.partition=''"], "compute.partition must be the name of a SLURM partition"),
+        (
+            ["compute=slurm", "compute.timeout=0"],
+            "compute.timeout must be a whole number of at least 1",
+        ),
+        (
+            ["compute=slurm", "compute.partition=''"],
+            "compute.partition must be the name of a SLURM partition",
+        ),
     ],
 )
 def test_wrong_override(words: list[str], message: str) -> None:
@@ -221,7 +313,9 @@ def test_network_files_are_those_of_the_table() -> None:
     assert choices("network") == sorted(NETWORKS)
 
 
-def test_hydra_leaves_folder_files_and_log_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hydra_leaves_folder_files_and_log_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     handlers = list(logging.getLogger().handlers)
     load(["network=residual_unet"])
@@ -231,14 +325,20 @@ def test_hydra_leaves_folder_files_and_log_alone(tmp_path: Path, monkeypatch: py
 
 
 def test_yaml_round_trip(tmp_path: Path) -> None:
-    config = load(["dataset=${x 'é'", "dataset.labels={left lung:3}", "augment.mirror=[0]", "fold=all"])
+    config = load(
+        ["dataset=${x 'é'", "dataset.labels={left lung:3}", "augment.mirror=[0]", "fold=all"]
+    )
     (tmp_path / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
     assert read_config(tmp_path / "config.yaml") == config
 
 
 def test_frozen_version_1_loads() -> None:
     config = read_config(Path(__file__).parents[1] / "data" / "config_v1.yaml")
-    assert (config.network.name, config.trainer.max_steps, config.format_version) == ("residual_unet", 500, 1)
+    assert (config.network.name, config.trainer.max_steps, config.format_version) == (
+        "residual_unet",
+        500,
+        1,
+    )
     check(config)
 
 
@@ -258,7 +358,9 @@ def test_frozen_version_1_loads() -> None:
 )
 def test_bad_config_file(text: str, found: str, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(text)
-    with pytest.raises(InputError, match=rf"(?s)config.yaml: expected a training's config.*{found}"):
+    with pytest.raises(
+        InputError, match=rf"(?s)config.yaml: expected a training's config.*{found}"
+    ):
         read_config(tmp_path / "config.yaml")
 
 
@@ -272,7 +374,11 @@ def test_a_run_with_a_loss_of_a_package_that_is_not_here(tmp_path: Path) -> None
         read_config(tmp_path / "config.yaml")
 
 
-def test_older_formats_are_lifted_step_by_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(run_file.UPGRADES, 0, lambda old: {"seed": old["sead"], "format_version": 1})
+def test_older_formats_are_lifted_step_by_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(
+        run_file.UPGRADES, 0, lambda old: {"seed": old["sead"], "format_version": 1}
+    )
     (tmp_path / "config.yaml").write_text("format_version: 0\nsead: 5")
     assert read_config(tmp_path / "config.yaml").seed == 5

@@ -32,12 +32,26 @@ from segkit.errors import InputError, UsageError
         ("dataset: 'a, b=c (1)'", "dataset.path", "a, b=c (1)"),
         ('dataset: {path: "Räume #2"}', "dataset.path", "Räume #2"),
         ("dataset: {channels: [CT, no, 1]}", "dataset.channels", ["CT", "no", "1"]),
-        ("dataset: {labels: {left lung: 1, 'liver, right': 5}}", "dataset.labels", {"left lung": 1, "liver, right": 5}),
-        ("dataset:\n  regions:\n    whole: [1, 2]\n    core: 2", "dataset.regions", {"whole": [1, 2], "core": [2]}),
-        ("compute: {name: slurm, partition: \"it's a\\\\ 'b'\"}", "compute.partition", "it's a\\ 'b'"),
+        (
+            "dataset: {labels: {left lung: 1, 'liver, right': 5}}",
+            "dataset.labels",
+            {"left lung": 1, "liver, right": 5},
+        ),
+        (
+            "dataset:\n  regions:\n    whole: [1, 2]\n    core: 2",
+            "dataset.regions",
+            {"whole": [1, 2], "core": [2]},
+        ),
+        (
+            "compute: {name: slurm, partition: \"it's a\\\\ 'b'\"}",
+            "compute.partition",
+            "it's a\\ 'b'",
+        ),
     ],
 )
-def test_a_value_means_what_it_means_on_the_command_line(text: str, key: str, value: object, tmp_path: Path) -> None:
+def test_a_value_means_what_it_means_on_the_command_line(
+    text: str, key: str, value: object, tmp_path: Path
+) -> None:
     (tmp_path / "my.yaml").write_text(text, encoding="utf-8")
     assert get(load(file_words(tmp_path / "my.yaml") or []), key) == value
 
@@ -51,14 +65,26 @@ def test_an_empty_file_changes_nothing(text: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("trainer: {max_step: 5}", r"my.yaml: unknown override 'trainer.max_step'. Did you mean trainer.max_steps"),
-        ("trainr: {max_steps: 5}", r"my.yaml: unknown override 'trainr.max_steps'. Did you mean trainer.max_steps"),
+        (
+            "trainer: {max_step: 5}",
+            r"my.yaml: unknown override 'trainer.max_step'. Did you mean trainer.max_steps",
+        ),
+        (
+            "trainr: {max_steps: 5}",
+            r"my.yaml: unknown override 'trainr.max_steps'. Did you mean trainer.max_steps",
+        ),
         ("seed: x", r"my.yaml: seed must be a whole number .*, not 'x'"),
         ("seed: '1'", r"my.yaml: seed must be a whole number .*, not '1'"),
         ("seed: [0, 1]", r"my.yaml: seed must be a whole number .*, not \[0, 1\]"),
-        ("network: resid_unet", r"my.yaml: unknown choice network=resid_unet. Did you mean residual_unet"),
+        (
+            "network: resid_unet",
+            r"my.yaml: unknown choice network=resid_unet. Did you mean residual_unet",
+        ),
         ("seed: 1\nseed: 2", "my.yaml: seed is given twice"),
-        ("trainer.max_steps: 1\ntrainer: {max_steps: 2}", "my.yaml: trainer.max_steps is given twice"),
+        (
+            "trainer.max_steps: 1\ntrainer: {max_steps: 2}",
+            "my.yaml: trainer.max_steps is given twice",
+        ),
         ("config: other.yaml", "my.yaml: config cannot stand in a file"),
         ("dataset: {labels: {a: x}}", "my.yaml: dataset.labels must be names"),
         ("? [a]\n: 1", r"my.yaml: a key must be a word, as in 'seed: 1' \(line 1\)"),
@@ -91,7 +117,8 @@ def test_no_file_of_overrides(content: bytes, found: str, tmp_path: Path) -> Non
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(
-        InputError, match=r"nowhere.yaml: expected a YAML file of overrides.* found no such file\. Check the path\.$"
+        InputError,
+        match=r"nowhere.yaml: expected a YAML file of overrides.* found no such file\. Check the path\.$",
     ):
         file_words(tmp_path / "nowhere.yaml")
 
@@ -113,20 +140,31 @@ def test_a_pipe_is_read_once() -> None:
 
 
 def test_a_run_gives_every_key_but_its_folder(tmp_path: Path) -> None:
-    words = ["dataset=x", "trainer.max_minutes=3", "network.num_groups=2", "plan.memory=1GB", "run_dir=a", "seed=4"]
+    words = [
+        "dataset=x",
+        "trainer.max_minutes=3",
+        "network.num_groups=2",
+        "plan.memory=1GB",
+        "run_dir=a",
+        "seed=4",
+    ]
     first = load(words)
     (tmp_path / "config.yaml").write_text(to_yaml(first))
     again = load([f"config={tmp_path / 'config.yaml'}", "run_dir=b"])
     assert to_yaml(again) == to_yaml(first).replace("run_dir: a", "run_dir: b")
     (tmp_path / "plan.json").write_text("{}")
     assert load([f"config={tmp_path / 'config.yaml'}"]).plan.file == str(tmp_path / "plan.json")
-    other = load([f"config={tmp_path / 'config.yaml'}", "plan.patch=[8,8,8]", "trainer.max_steps=9"])
+    other = load(
+        [f"config={tmp_path / 'config.yaml'}", "plan.patch=[8,8,8]", "trainer.max_steps=9"]
+    )
     assert (other.plan.file, other.plan.memory, other.trainer.max_minutes) == (None, "auto", None)
 
 
 def test_a_preset_beside_a_run_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(to_yaml(load(["dataset=x"])))
-    with pytest.raises(UsageError, match=r"preset changes nothing with config=.*, which has every key"):
+    with pytest.raises(
+        UsageError, match=r"preset changes nothing with config=.*, which has every key"
+    ):
         load([f"config={tmp_path / 'config.yaml'}", "preset=nnunet"])
 
 

@@ -29,13 +29,20 @@ def test_ranges_lists_and_functions() -> None:
     assert values("seed=choice(3,1)") == [{"seed": "3"}, {"seed": "1"}]
     (first, second) = combinations(["network.features=[4,8],[8,16]"])
     assert [each.config.network.features for each in (first, second)] == [[4, 8], [8, 16]]
-    assert [each.config.augment.mirror for each in combinations(["augment.mirror=none,[0,2]"])] == ["none", [0, 2]]
+    assert [each.config.augment.mirror for each in combinations(["augment.mirror=none,[0,2]"])] == [
+        "none",
+        [0, 2],
+    ]
 
 
 def test_paths_and_names_are_taken_as_typed() -> None:
     words = ["dataset=a,b (1)=c", "weights=x,y", "dataset.labels={a:1,b:2}", "seed=0,1"]
     first = combinations(words)[0].config
-    assert (first.dataset.path, first.weights, first.dataset.labels) == ("a,b (1)=c", "x,y", {"a": 1, "b": 2})
+    assert (first.dataset.path, first.weights, first.dataset.labels) == (
+        "a,b (1)=c",
+        "x,y",
+        {"a": 1, "b": 2},
+    )
 
 
 def test_regions_are_taken_as_a_single_training_takes_them() -> None:
@@ -54,7 +61,10 @@ def test_nothing_swept_is_one_training() -> None:
         (["seed=0,x"], "seed must be a whole number"),
         (["sede=0,1"], "unknown override 'sede'. Did you mean seed"),
         (["network=unet,unte"], "unknown choice network=unte. Did you mean unet"),
-        (["network.norm=group,none", "network.num_groups=2"], "groups go with network.norm=group only"),
+        (
+            ["network.norm=group,none", "network.num_groups=2"],
+            "groups go with network.norm=group only",
+        ),
         (["seed=0,1", "seed=2"], "seed is given twice"),
         (["seed=0,1", "run_dir=a"], "run_dir names the folder of one run: leave it out"),
         (["seed=1,1"], "'seed=1,1' names a value twice: write the values as a,b,c"),

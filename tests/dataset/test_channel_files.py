@@ -25,8 +25,12 @@ def test_channel_twice() -> None:
 
 
 def test_what_is_missing_is_named() -> None:
-    expected = r"d: expected the channels of a numbered from _0000 without a gap, found _0000, _0003, "
+    expected = (
+        r"d: expected the channels of a numbered from _0000 without a gap, found _0000, _0003, "
+    )
     with pytest.raises(InputError, match=expected + r"without _0001 \(T1\), _0002\."):
         group_channels(files("a_0000.nii", "a_0003.nii"), ["FLAIR", "T1"])
-    with pytest.raises(InputError, match=r"found _9999, without _0000, _0001, _0002, _0003 and 9995 more\."):
+    with pytest.raises(
+        InputError, match=r"found _9999, without _0000, _0001, _0002, _0003 and 9995 more\."
+    ):
         group_channels(files("a_9999.nii"))

@@ -57,7 +57,9 @@ def test_unusable_labels(labels: Any, message: str) -> None:
 
 
 def test_the_name_ignore_is_no_label() -> None:
-    assert labels_of_json(WHERE, {"background": 0, "a": 1, "ignore": 9}) == LabelScheme({"a": 1}, {}, 9)
+    assert labels_of_json(WHERE, {"background": 0, "a": 1, "ignore": 9}) == LabelScheme(
+        {"a": 1}, {}, 9
+    )
     assert labels_of_json(WHERE, {"1": "a", "4": "ignore"}) == LabelScheme({"a": 1}, {}, 4)
 
 
@@ -67,13 +69,17 @@ REGIONS = {"background": 0, "kidney": [1, 2, 3], "masses": [2, 3], "tumour": 2}
 def test_regions_are_written_as_regions_class_order_says_or_by_the_rule() -> None:
     made_of = {"kidney": (1, 2, 3), "masses": (2, 3), "tumour": (2,)}
     written = {"kidney": 1, "masses": 3, "tumour": 2}
-    assert labels_of_json(WHERE, {**REGIONS, "ignore": 4}, [1, 3, 2]) == LabelScheme(written, made_of, 4)
+    assert labels_of_json(WHERE, {**REGIONS, "ignore": 4}, [1, 3, 2]) == LabelScheme(
+        written, made_of, 4
+    )
     assert labels_of_json(WHERE, REGIONS) == LabelScheme(written, made_of)
 
 
 @pytest.mark.parametrize("order", [[1, 3], [1, 2, 2], [1, 3, 7], [1, True, 2], 5, [[1], [3], [2]]])
 def test_unusable_orders_of_regions(order: Any) -> None:
-    with pytest.raises(InputError, match=r"for each region one of its values that no later region has, found"):
+    with pytest.raises(
+        InputError, match=r"for each region one of its values that no later region has, found"
+    ):
         labels_of_json(WHERE, REGIONS, order)
 
 
@@ -83,7 +89,8 @@ def test_a_region_of_nothing_but_later_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scheme", "found"), [(LabelScheme({"a": 4}), "4, which is a"), (LabelScheme({"a": 1}, {"a": (1, 4)}), "4, which")]
+    ("scheme", "found"),
+    [(LabelScheme({"a": 4}), "4, which is a"), (LabelScheme({"a": 1}, {"a": (1, 4)}), "4, which")],
 )
 def test_an_ignore_value_that_something_has(scheme: LabelScheme, found: str) -> None:
     with pytest.raises(InputError, match=f"an ignore value that no label has, found {found}"):
@@ -103,7 +110,9 @@ def test_channels_by_number_or_as_a_list() -> None:
         channels_of_json(WHERE, {"CT": 0})
 
 
-@pytest.mark.parametrize(("text", "message"), [("{", "expected JSON"), ("[]", "expected a JSON object, found list")])
+@pytest.mark.parametrize(
+    ("text", "message"), [("{", "expected JSON"), ("[]", "expected a JSON object, found list")]
+)
 def test_unreadable_json(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "dataset.json").write_text(text)
     with pytest.raises(InputError, match=message):
@@ -142,7 +151,9 @@ def test_a_structure_with_the_value_0_is_said() -> None:
     assert notice.startswith("'organ' has the value 0 and is taken as background")
     assert background_notices({"0": "liver", "1": "core"})
     for name in ("background", "Background", "BG", "Clear Label", "unlabelled", "no label"):
-        assert not background_notices({name: 0, "core": 1}) + background_notices({"0": name, "1": "core"})
+        assert not background_notices({name: 0, "core": 1}) + background_notices(
+            {"0": name, "1": "core"}
+        )
 
 
 def test_a_channel_that_is_ct_in_one_of_two_notations() -> None:

@@ -59,7 +59,12 @@ def table(folder: Path, text: str) -> Path:
 
 def test_decathlon(tmp_path: Path) -> None:
     data = read_dataset(decathlon(tmp_path))
-    assert (data.name, data.channels, data.labels, data.subset) == ("Liver", ("CT",), {"liver": 1, "tumour": 2}, False)
+    assert (data.name, data.channels, data.labels, data.subset) == (
+        "Liver",
+        ("CT",),
+        {"liver": 1, "tumour": 2},
+        False,
+    )
     (case,) = data.cases
     assert (case.id, case.images, case.label) == (
         "a",
@@ -105,24 +110,41 @@ def test_table(tmp_path: Path) -> None:
 
 def test_table_with_byte_order_mark_spaces_and_semicolons(tmp_path: Path) -> None:
     data = read_dataset(table(tmp_path, "\ufeffcase; image; label\r\nx; a.nii.gz; seg.nii.gz\r\n"))
-    assert (data.cases[0].id, data.cases[0].images, data.channels) == ("x", (tmp_path / "a.nii.gz",), ())
+    assert (data.cases[0].id, data.cases[0].images, data.channels) == (
+        "x",
+        (tmp_path / "a.nii.gz",),
+        (),
+    )
 
 
-def test_a_split_column_that_is_not_used_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_split_column_that_is_not_used_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     text = "case,image,label,split\nx,a.nii.gz,seg.nii.gz,0\ny,b.nii.gz,seg.nii.gz,train\n"
     read_dataset(table(tmp_path, text))
-    assert "the column split is not used, because its values are not whole numbers in every line" in caplog.text
+    assert (
+        "the column split is not used, because its values are not whole numbers in every line"
+        in caplog.text
+    )
 
 
 def test_tables_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="expected columns of different names, found 'image:T1' twice"):
-        read_dataset(table(tmp_path, "case,image:T1,image:T1,label\nx,a.nii.gz,b.nii.gz,seg.nii.gz\n"))
-    with pytest.raises(InputError, match=r"expected CSV in UTF-8, found field larger than field limit"):
+    with pytest.raises(
+        InputError, match="expected columns of different names, found 'image:T1' twice"
+    ):
+        read_dataset(
+            table(tmp_path, "case,image:T1,image:T1,label\nx,a.nii.gz,b.nii.gz,seg.nii.gz\n")
+        )
+    with pytest.raises(
+        InputError, match=r"expected CSV in UTF-8, found field larger than field limit"
+    ):
         read_dataset(table(tmp_path, f"case,image,label\n{'x' * 200_000},a.nii.gz,seg.nii.gz\n"))
 
 
 def test_a_suffix_must_be_a_word(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"expected a suffix such as \"\.nii\.gz\" under file_ending, found 5"):
+    with pytest.raises(
+        InputError, match=r"expected a suffix such as \"\.nii\.gz\" under file_ending, found 5"
+    ):
         read_dataset(nnunet(tmp_path, file_ending=5))
 
 
@@ -146,8 +168,14 @@ def test_path_with_odd_characters(tmp_path: Path) -> None:
     [
         ({"training": []}, "expected cases, found none"),
         ({"training": ["a.nii.gz"]}, "a list of pairs"),
-        ({"training": [{"image": "no.nii.gz", "label": "labelsTr/a.nii.gz"}]}, r"found 1 missing: .*no\.nii\.gz"),
-        ({"training": [{"image": "imagesTr/a.nii.gz", "label": "labelsTr/a.nii.gz"}] * 2}, "found 'a' twice"),
+        (
+            {"training": [{"image": "no.nii.gz", "label": "labelsTr/a.nii.gz"}]},
+            r"found 1 missing: .*no\.nii\.gz",
+        ),
+        (
+            {"training": [{"image": "imagesTr/a.nii.gz", "label": "labelsTr/a.nii.gz"}] * 2},
+            "found 'a' twice",
+        ),
     ],
 )
 def test_damaged_decathlon(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
@@ -188,10 +216,14 @@ def test_table_in_another_encoding(tmp_path: Path) -> None:
 
 def test_scan_without_label_map_and_the_reverse(tmp_path: Path) -> None:
     touch(pair_of_folders(tmp_path), "images/3.tif")
-    with pytest.raises(InputError, match="a label map of the same name for each scan, found none for 3"):
+    with pytest.raises(
+        InputError, match="a label map of the same name for each scan, found none for 3"
+    ):
         read_dataset(tmp_path)
     (tmp_path / "images/3.tif").rename(tmp_path / "labels/4.tif")
-    with pytest.raises(InputError, match="a scan of the same name for each label map, found none for 4"):
+    with pytest.raises(
+        InputError, match="a scan of the same name for each label map, found none for 4"
+    ):
         read_dataset(tmp_path)
 
 
@@ -203,7 +235,9 @@ def test_two_files_of_one_name(tmp_path: Path) -> None:
 
 def test_missing_and_empty_folders(tmp_path: Path) -> None:
     touch(tmp_path, "imagesTr/a_0000.nii.gz")
-    with pytest.raises(InputError, match="labelsTr: expected images or label maps, found no such folder"):
+    with pytest.raises(
+        InputError, match="labelsTr: expected images or label maps, found no such folder"
+    ):
         read_dataset(tmp_path)
     touch(tmp_path, "labelsTr/a.jpg")
     with pytest.raises(InputError, match="found no file with one of the suffixes"):
@@ -223,7 +257,8 @@ def test_nothing_there(tmp_path: Path) -> None:
 def test_channels_must_be_numbered_without_a_gap(tmp_path: Path) -> None:
     (nnunet(tmp_path) / "imagesTr/c2_0000.nii.gz").unlink()
     with pytest.raises(
-        InputError, match="channels of c2 numbered from _0000 without a gap, found _0001, without _0000"
+        InputError,
+        match="channels of c2 numbered from _0000 without a gap, found _0001, without _0000",
     ):
         read_dataset(tmp_path)
 
@@ -231,7 +266,8 @@ def test_channels_must_be_numbered_without_a_gap(tmp_path: Path) -> None:
 def test_cases_with_different_numbers_of_channels(tmp_path: Path) -> None:
     (nnunet(tmp_path) / "imagesTr/c2_0001.nii.gz").unlink()
     with pytest.raises(
-        InputError, match="as many channels in every case, found 1 in c2 and 2 in c10, without T2 in c2"
+        InputError,
+        match="as many channels in every case, found 1 in c2 and 2 in c10, without T2 in c2",
     ):
         read_dataset(tmp_path)
 
@@ -242,35 +278,48 @@ def test_wrong_number_of_channel_names(tmp_path: Path) -> None:
 
 
 def test_a_line_with_more_values_than_columns(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="as many values as columns in every line, found 1 more in line 2"):
+    with pytest.raises(
+        InputError, match="as many values as columns in every line, found 1 more in line 2"
+    ):
         read_dataset(table(tmp_path, "case,image,label\nx,a.nii.gz,seg.nii.gz,b\n"))
     assert read_dataset(table(tmp_path, "case,image,label,,\nx,a.nii.gz,seg.nii.gz,,,,\n")).cases
 
 
-def test_a_column_that_may_be_meant_as_patient_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_column_that_may_be_meant_as_patient_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     read_dataset(table(tmp_path, "case,image,label,Patient_ID,age\nx,a.nii.gz,seg.nii.gz,A,50\n"))
-    assert "column 'Patient_ID' is not read; call it 'patient' if it is meant as that" in caplog.text
+    assert (
+        "column 'Patient_ID' is not read; call it 'patient' if it is meant as that" in caplog.text
+    )
     assert "age" not in caplog.text
 
 
 def test_real_layouts(data_root: Path) -> None:
     assert len(read_dataset(data_root / "Task04_Hippocampus").cases) == 200
     assert len(read_dataset(data_root / "fetal_brain").labels) == 8
-    assert [case.id for case in read_dataset(data_root / "em_membrane").cases] == [str(i) for i in range(24)]
+    assert [case.id for case in read_dataset(data_root / "em_membrane").cases] == [
+        str(i) for i in range(24)
+    ]
     assert read_dataset(data_root / "brain_tumour" / "cases.csv").channels == ("FLAIR", "T1c")
 
 
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ("x,a.nii,s.nii,,1\ny,b.nii,s.nii,,2\n", "folds from 0 on without a gap in the column split, found 1, 2"),
+        (
+            "x,a.nii,s.nii,,1\ny,b.nii,s.nii,,2\n",
+            "folds from 0 on without a gap in the column split, found 1, 2",
+        ),
         (
             "x,a.nii,s.nii,p,0\ny,b.nii,s.nii,p,1\n",
             "all cases of a patient in one fold, found patient p in the folds 0",
         ),
     ],
 )
-def test_a_split_column_that_would_mislead_is_refused(lines: str, message: str, tmp_path: Path) -> None:
+def test_a_split_column_that_would_mislead_is_refused(
+    lines: str, message: str, tmp_path: Path
+) -> None:
     with pytest.raises(InputError, match=message):
         read_dataset(table(tmp_path, "case,image,label,patient,split\n" + lines))
 
@@ -303,5 +352,8 @@ def test_an_ignore_value_of_the_user_is_no_label_any_more(tmp_path: Path) -> Non
 def test_regions_and_ignore_are_part_of_the_content(tmp_path: Path) -> None:
     folder = decathlon(tmp_path)
     plain = read_dataset(folder)
-    hashes = [data.content_hash() for data in (plain, read_dataset(folder, ignore=7), read_dataset(folder, ignore=8))]
+    hashes = [
+        data.content_hash()
+        for data in (plain, read_dataset(folder, ignore=7), read_dataset(folder, ignore=8))
+    ]
     assert len(set(hashes)) == 3

@@ -15,9 +15,14 @@ from segkit.io import read_labels, write_image, write_labels
 from segkit.volume import Unit, Volume
 
 
-def folders(root: Path, *values: int, channels: int = 1, suffix: str = ".nii", unit: Unit = "mm") -> Path:
+def folders(
+    root: Path, *values: int, channels: int = 1, suffix: str = ".nii", unit: Unit = "mm"
+) -> Path:
     labels = np.array(values).reshape(1, -1, 1, 1)
-    write_image(root / f"images/a{suffix}", Volume(np.zeros((channels, len(values), 1, 1), np.uint8), np.eye(4), unit))
+    write_image(
+        root / f"images/a{suffix}",
+        Volume(np.zeros((channels, len(values), 1, 1), np.uint8), np.eye(4), unit),
+    )
     write_labels(root / f"labels/a{suffix}", Volume(labels, np.eye(4), unit))
     return root
 
@@ -34,7 +39,9 @@ def test_several_values_and_channels(tmp_path: Path) -> None:
 
 
 def test_picture_with_colours(tmp_path: Path) -> None:
-    assert named(read_dataset(folders(tmp_path, 0, 1, channels=3, suffix=".png", unit="px"))).channels == (
+    assert named(
+        read_dataset(folders(tmp_path, 0, 1, channels=3, suffix=".png", unit="px"))
+    ).channels == (
         "red",
         "green",
         "blue",
@@ -67,7 +74,11 @@ ONE, OTHER = {"organ": 1, "core": 2}, {"core": 1, "organ": 2}
 
 
 def values_of_cases(data: Dataset) -> list[list[int]]:
-    labels = [read_labels(case.label, data.value_names, subset=data.subset) for case in data.cases if case.label]
+    labels = [
+        read_labels(case.label, data.value_names, subset=data.subset)
+        for case in data.cases
+        if case.label
+    ]
     return [each.array.ravel().tolist() for each in labels]
 
 
@@ -83,7 +94,9 @@ def test_one_of_the_segments_alone(tmp_path: Path) -> None:
 
 
 def test_names_that_the_user_gives_must_be_those_of_the_files(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="with the names that the label files give: organ, core, found liver"):
+    with pytest.raises(
+        InputError, match="with the names that the label files give: organ, core, found liver"
+    ):
         named(read_dataset(segmentations(tmp_path, ONE, OTHER), labels={"liver": 1}))
 
 
@@ -93,19 +106,26 @@ def test_files_without_names_are_taken_by_number(tmp_path: Path) -> None:
 
 
 def test_numbers_of_files_without_names_must_mean_something(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"p1\.seg\.nrrd: expected core to be 2, as in p0\.seg\.nrrd, found 1"):
+    with pytest.raises(
+        InputError, match=r"p1\.seg\.nrrd: expected core to be 2, as in p0\.seg\.nrrd, found 1"
+    ):
         named(read_dataset(segmentations(tmp_path, ONE, OTHER, None)))
 
 
 def test_regions_are_made_of_numbers(tmp_path: Path) -> None:
     regions = {"whole": [1, 2], "inner": [2]}
-    assert named(read_dataset(segmentations(tmp_path / "a", ONE, ONE), regions=regions)).value_names == {}
+    assert (
+        named(read_dataset(segmentations(tmp_path / "a", ONE, ONE), regions=regions)).value_names
+        == {}
+    )
     with pytest.raises(InputError, match="expected core to be 2"):
         named(read_dataset(segmentations(tmp_path / "b", ONE, OTHER), regions=regions))
 
 
 def test_a_segment_called_ignore_is_not_annotated(tmp_path: Path) -> None:
-    data = named(read_dataset(segmentations(tmp_path, {"organ": 1, "ignore": 2}, {"organ": 2, "ignore": 1})))
+    data = named(
+        read_dataset(segmentations(tmp_path, {"organ": 1, "ignore": 2}, {"organ": 2, "ignore": 1}))
+    )
     assert (data.labels, data.ignore) == ({"organ": 1}, 2)
     assert values_of_cases(data) == [[0, 1, 2], [0, 1, 2]]
 
@@ -125,9 +145,13 @@ def test_a_file_that_names_nothing_beside_others_is_said(tmp_path: Path) -> None
 
 
 def test_names_that_contradict_each_other(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"expected one way .* found 'core' in p0\.seg\.nrrd and 'Core' in p1\.seg"):
+    with pytest.raises(
+        InputError, match=r"expected one way .* found 'core' in p0\.seg\.nrrd and 'Core' in p1\.seg"
+    ):
         named(read_dataset(segmentations(tmp_path / "a", ONE, {"organ": 1, "Core": 2})))
-    with pytest.raises(InputError, match=r"p2\.seg\.nrrd: expected .* such as 'core', found 'kore', which no other"):
+    with pytest.raises(
+        InputError, match=r"p2\.seg\.nrrd: expected .* such as 'core', found 'kore', which no other"
+    ):
         named(read_dataset(segmentations(tmp_path / "b", ONE, ONE, {"organ": 1, "kore": 2})))
 
 
@@ -142,7 +166,10 @@ def test_label_maps_of_which_none_can_be_read(tmp_path: Path) -> None:
 def test_what_is_not_annotated_never_becomes_background(tmp_path: Path) -> None:
     unsure = {"organ": 1, "unsure": 3}, {"organ": 3, "unsure": 1}
     data = read_dataset(segmentations(tmp_path / "a", *unsure), ignore=3)
-    assert (named(data).labels, values_of_cases(named(data))) == ({"organ": 1}, [[0, 1, 3], [0, 1, 3]])
+    assert (named(data).labels, values_of_cases(named(data))) == (
+        {"organ": 1},
+        [[0, 1, 3], [0, 1, 3]],
+    )
     subset = named(read_dataset(tmp_path / "a", labels={"organ": 7}, ignore=3))
     assert values_of_cases(subset) == [[0, 7, 3], [0, 7, 3]]
     ignored = segmentations(tmp_path / "b", {"organ": 1, "ignore": 2}, {"organ": 2, "ignore": 1})

@@ -17,10 +17,19 @@ from segkit.errors import InputError
             ["a/ct.nii.gz", "a/segmentations/liver.nii.gz"],
             "found one mask per structure, such as a/segmentations/liver",
         ),
-        (["image/a.nii", "masks/a.nii"], "found the folders image and masks. Call them images and labels"),
-        (["Dataset001/imagesTr/a.nii"], "found a dataset in the folder Dataset001. Give .*Dataset001"),
+        (
+            ["image/a.nii", "masks/a.nii"],
+            "found the folders image and masks. Call them images and labels",
+        ),
+        (
+            ["Dataset001/imagesTr/a.nii"],
+            "found a dataset in the folder Dataset001. Give .*Dataset001",
+        ),
         (["cases.csv", "a.nii"], r"found the CSV file cases.csv. Give the file: .*cases\.csv"),
-        (["p1/t1.nii", "p1/seg.nii"], r"files in folders below, such as p1/seg\.nii. List the files in a CSV file"),
+        (
+            ["p1/t1.nii", "p1/seg.nii"],
+            r"files in folders below, such as p1/seg\.nii. List the files in a CSV file",
+        ),
         (
             ["config.yaml", "plan.json", "training.csv"],
             r"found the folder of a training. To go on with it: segkit train run_dir=\S+ --resume",

@@ -29,12 +29,22 @@ def link(path: Path, target: str = ANNEX) -> None:
 
 
 def folders(root: Path, *ids: str) -> Path:
-    return touch(root, *(f"{place}/{name}.nii.gz" for place in ("images", "labels") for name in ids))
+    return touch(
+        root, *(f"{place}/{name}.nii.gz" for place in ("images", "labels") for name in ids)
+    )
 
 
 def nnunet(root: Path, *ids: str, **content: Any) -> Path:
-    touch(root, *(f"imagesTr/{name}_0000.nii.gz" for name in ids), *(f"labelsTr/{name}.nii.gz" for name in ids))
-    described = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "organ": 1}, "file_ending": ".nii.gz"}
+    touch(
+        root,
+        *(f"imagesTr/{name}_0000.nii.gz" for name in ids),
+        *(f"labelsTr/{name}.nii.gz" for name in ids),
+    )
+    described = {
+        "channel_names": {"0": "CT"},
+        "labels": {"background": 0, "organ": 1},
+        "file_ending": ".nii.gz",
+    }
     (root / "dataset.json").write_text(json.dumps(described | content))
     return root
 
@@ -75,7 +85,8 @@ def test_no_case_with_content(tmp_path: Path) -> None:
     link(tmp_path / "images/a.nii.gz")
     link(tmp_path / "labels/a.nii.gz")
     with pytest.raises(
-        InputError, match="expected cases, found none: 1 case is left out, because its files have no content"
+        InputError,
+        match="expected cases, found none: 1 case is left out, because its files have no content",
     ):
         read_dataset(tmp_path)
 
@@ -85,18 +96,23 @@ def test_cases_of_which_some_files_have_no_content(tmp_path: Path) -> None:
     link(tmp_path / "imagesTr/b_0000.nii.gz")
     link(tmp_path / "labelsTr/c.nii.gz", "/elsewhere/c.nii.gz")
     with pytest.raises(
-        InputError, match=r"imagesTr/b_0000\.nii\.gz: .* \(b, c\), found a link .*; 2 files are like that"
+        InputError,
+        match=r"imagesTr/b_0000\.nii\.gz: .* \(b, c\), found a link .*; 2 files are like that",
     ):
         read_dataset(tmp_path)
 
 
 def test_listed_files_without_content(tmp_path: Path) -> None:
-    pairs = [{"image": f"imagesTr/{name}_0000.nii.gz", "label": f"labelsTr/{name}.nii.gz"} for name in "ab"]
+    pairs = [
+        {"image": f"imagesTr/{name}_0000.nii.gz", "label": f"labelsTr/{name}.nii.gz"}
+        for name in "ab"
+    ]
     nnunet(tmp_path, "a", "b", training=pairs)
     link(tmp_path / "imagesTr/a_0000.nii.gz", "/elsewhere/a.nii.gz")
     link(tmp_path / "imagesTr/b_0000.nii.gz")
     with pytest.raises(
-        InputError, match=r"found a link to /elsewhere/a\.nii\.gz, .*; 1 more files are like it\. Copy the"
+        InputError,
+        match=r"found a link to /elsewhere/a\.nii\.gz, .*; 1 more files are like it\. Copy the",
     ):
         read_dataset(tmp_path)
 
@@ -111,7 +127,13 @@ def test_endings_are_compared_without_case(tmp_path: Path) -> None:
 
 def test_other_endings_and_numbers_are_named(tmp_path: Path) -> None:
     nnunet(tmp_path, "a", numTraining=2)
-    touch(tmp_path, "imagesTr/b_0000.nii", "labelsTr/b.nii", "labelsTr/a.mgz", "imagesTr/more/c_0000.nii.gz")
+    touch(
+        tmp_path,
+        "imagesTr/b_0000.nii",
+        "labelsTr/b.nii",
+        "labelsTr/a.mgz",
+        "imagesTr/more/c_0000.nii.gz",
+    )
     ending = "1 file is left out, because file_ending in dataset.json is '.nii.gz': "
     assert notices(tmp_path) == [
         f"{ending}imagesTr/b_0000.nii. Convert them, or correct file_ending.",
@@ -125,7 +147,9 @@ def test_other_endings_and_numbers_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("partner", ["labelsTr/b.nii", "labelsTr/b.mgz"])
 def test_a_partner_that_is_not_read_is_named(tmp_path: Path, partner: str) -> None:
     touch(nnunet(tmp_path, "a"), "imagesTr/b_0000.nii.gz", partner)
-    with pytest.raises(InputError, match=f"found none for b; 1 file is there but not read: {partner}"):
+    with pytest.raises(
+        InputError, match=f"found none for b; 1 file is there but not read: {partner}"
+    ):
         read_dataset(tmp_path)
 
 
@@ -138,7 +162,13 @@ def test_scans_that_a_decathlon_does_not_list(tmp_path: Path) -> None:
 
 def test_hidden_files_are_none(tmp_path: Path) -> None:
     folders(tmp_path, "p. 1 ü")
-    touch(tmp_path, "images/._p. 1 ü.nii.gz", "labels/._p. 1 ü.nii.gz", "images/Thumbs.db", "labels/.DS_Store")
+    touch(
+        tmp_path,
+        "images/._p. 1 ü.nii.gz",
+        "labels/._p. 1 ü.nii.gz",
+        "images/Thumbs.db",
+        "labels/.DS_Store",
+    )
     assert (len(read_dataset(tmp_path).cases), notices(tmp_path)) == (1, [])
 
 
@@ -147,7 +177,10 @@ def test_accents_pair_in_either_way_of_writing(tmp_path: Path) -> None:
     touch(tmp_path, f"images/{composed}.nii.gz", f"labels/{apart}.nii.gz")
     assert [case.id for case in read_dataset(tmp_path).cases] == [composed]
     table = tmp_path / "cases.csv"
-    table.write_text(f"case,image,label\n{apart},images/{apart}.nii.gz,labels/{composed}.nii.gz\n", encoding="utf-8")
+    table.write_text(
+        f"case,image,label\n{apart},images/{apart}.nii.gz,labels/{composed}.nii.gz\n",
+        encoding="utf-8",
+    )
     assert [case.id for case in read_dataset(table).cases] == [composed]
 
 
@@ -182,37 +215,70 @@ def total_segmentator(root: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (running_numbers, "found a running number: p_0000 is a scan and a label map. Append the channel's number"),
+        (
+            running_numbers,
+            "found a running number: p_0000 is a scan and a label map. Append the channel's number",
+        ),
         (
             channel_numbers,
             "found none for a_0000, and none for the label map of a\\. .* call the folders imagesTr and labelsTr",
         ),
-        (mask_per_class, "a has several label maps: one mask per structure is not read. Join the masks"),
-        (total_segmentator, r"found one mask per structure, such as a/segmentations/core\.nii\.gz\. Join the masks"),
+        (
+            mask_per_class,
+            "a has several label maps: one mask per structure is not read. Join the masks",
+        ),
+        (
+            total_segmentator,
+            r"found one mask per structure, such as a/segmentations/core\.nii\.gz\. Join the masks",
+        ),
     ],
 )
-def test_other_layouts_are_refused_with_the_way_on(tmp_path: Path, make: Callable[[Path], None], message: str) -> None:
+def test_other_layouts_are_refused_with_the_way_on(
+    tmp_path: Path, make: Callable[[Path], None], message: str
+) -> None:
     make(tmp_path)
     with pytest.raises(InputError, match=message):
         read_dataset(tmp_path)
 
 
 def test_nnunet_v1_lists_images_without_the_number_of_the_channel(tmp_path: Path) -> None:
-    touch(tmp_path, *(f"imagesTr/a[1]_000{channel}.nii.gz" for channel in (0, 1)), "labelsTr/a[1].nii.gz")
+    touch(
+        tmp_path,
+        *(f"imagesTr/a[1]_000{channel}.nii.gz" for channel in (0, 1)),
+        "labelsTr/a[1].nii.gz",
+    )
     pairs = [{"image": "./imagesTr/a[1].nii.gz", "label": "./labelsTr/a[1].nii.gz"}]
-    described = {"modality": {"0": "T1", "1": "T2"}, "labels": {"1": "organ"}, "numTraining": 1, "training": pairs}
+    described = {
+        "modality": {"0": "T1", "1": "T2"},
+        "labels": {"1": "organ"},
+        "numTraining": 1,
+        "training": pairs,
+    }
     (tmp_path / "dataset.json").write_text(json.dumps(described))
     (case,) = read_dataset(tmp_path).cases
-    assert (case.id, [path.name for path in case.images]) == ("a[1]", ["a[1]_0000.nii.gz", "a[1]_0001.nii.gz"])
+    assert (case.id, [path.name for path in case.images]) == (
+        "a[1]",
+        ["a[1]_0000.nii.gz", "a[1]_0001.nii.gz"],
+    )
 
 
 def test_nnunet_v2_lists_files_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     touch(tmp_path, "far/i.nii.gz", "far/l.nii.gz")
     monkeypatch.setenv("FAR", str(tmp_path / "far"))
     entry = {"images": ["far/i.nii.gz"], "label": "$FAR/l.nii.gz"}
-    (tmp_path / "dataset.json").write_text(json.dumps({"labels": {"organ": 1}, "dataset": {"a": entry}}))
+    (tmp_path / "dataset.json").write_text(
+        json.dumps({"labels": {"organ": 1}, "dataset": {"a": entry}})
+    )
     (case,) = read_dataset(tmp_path).cases
-    assert (case.id, case.images, case.label) == ("a", (tmp_path / "far/i.nii.gz",), tmp_path / "far/l.nii.gz")
-    (tmp_path / "dataset.json").write_text(json.dumps({"labels": {"organ": 1}, "dataset": {"a": {"images": []}}}))
-    with pytest.raises(InputError, match=r"expected cases \{images, label\} under 'dataset', found other entries"):
+    assert (case.id, case.images, case.label) == (
+        "a",
+        (tmp_path / "far/i.nii.gz",),
+        tmp_path / "far/l.nii.gz",
+    )
+    (tmp_path / "dataset.json").write_text(
+        json.dumps({"labels": {"organ": 1}, "dataset": {"a": {"images": []}}})
+    )
+    with pytest.raises(
+        InputError, match=r"expected cases \{images, label\} under 'dataset', found other entries"
+    ):
         read_dataset(tmp_path)

@@ -44,7 +44,9 @@ def test_hints(names: list[str], words: str) -> None:
 
 
 def test_all_ways_to_name_a_time_point_are_counted() -> None:
-    (hint,) = one_patient_hints(cases("a_baseline", "a_followup", "b_t1", "b_t2", "c_20200131", "c_20210131"))
+    (hint,) = one_patient_hints(
+        cases("a_baseline", "a_followup", "b_t1", "b_t2", "c_20200131", "c_20210131")
+    )
     assert hint.startswith("6 cases look like time points")
 
 
@@ -63,7 +65,14 @@ def test_copies_may_be_one_patient_by_their_voxels() -> None:
         ["1", "2", "3"],
         ["2_T1", "3_T1"],
         ["p1_left", "p2_right"],
-        ["FLARE22_Tr_0001", "FLARE22_Tr_0002", "amos_0001", "s0001", "case_00000", "IXI002-Guys-0828-T1"],
+        [
+            "FLARE22_Tr_0001",
+            "FLARE22_Tr_0002",
+            "amos_0001",
+            "s0001",
+            "case_00000",
+            "IXI002-Guys-0828-T1",
+        ],
         ["a_tp1", "b_tp1"],
     ],
 )

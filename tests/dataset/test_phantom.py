@@ -16,7 +16,10 @@ from segkit.io import read_labels, read_volume
 
 @pytest.fixture(scope="module")
 def cases() -> list[tuple[NDArray[np.int16], NDArray[np.uint8]]]:
-    return [(image.array[0], labels.array[0]) for image, labels in (phantom_case(number) for number in range(8))]
+    return [
+        (image.array[0], labels.array[0])
+        for image, labels in (phantom_case(number) for number in range(8))
+    ]
 
 
 def best_threshold_dice(image: NDArray[np.int16], mask: NDArray[np.bool_]) -> float:
@@ -31,19 +34,26 @@ def best_threshold_dice(image: NDArray[np.int16], mask: NDArray[np.bool_]) -> fl
 
 
 @pytest.mark.parametrize("label", LABELS)
-def test_no_threshold_finds_an_organ(label: str, cases: list[tuple[NDArray[np.int16], NDArray[np.uint8]]]) -> None:
+def test_no_threshold_finds_an_organ(
+    label: str, cases: list[tuple[NDArray[np.int16], NDArray[np.uint8]]]
+) -> None:
     assert max(best_threshold_dice(image, labels == LABELS[label]) for image, labels in cases) < 0.5
 
 
-def test_every_case_has_every_organ(cases: list[tuple[NDArray[np.int16], NDArray[np.uint8]]]) -> None:
+def test_every_case_has_every_organ(
+    cases: list[tuple[NDArray[np.int16], NDArray[np.uint8]]],
+) -> None:
     assert all(np.bincount(labels.ravel())[1:].min() > 200 for _, labels in cases)
 
 
 def test_left_kidney_is_on_the_left_in_world_coordinates() -> None:
     _, labels = phantom_case(3)
-    middle = {name: np.argwhere(labels.array[0] == value).mean(axis=0) for name, value in LABELS.items()}
+    middle = {
+        name: np.argwhere(labels.array[0] == value).mean(axis=0) for name, value in LABELS.items()
+    }
     left, right = (
-        labels.affine[:3, :3] @ middle[name] + labels.affine[:3, 3] for name in ("kidney_left", "kidney_right")
+        labels.affine[:3, :3] @ middle[name] + labels.affine[:3, 3]
+        for name in ("kidney_left", "kidney_right")
     )
     assert left[0] + 15 < right[0]
 
@@ -55,7 +65,9 @@ def test_grids_differ_and_are_oblique() -> None:
     assert {float(np.sign(np.linalg.det(grid.affine[:3, :3]))) for grid in grids} == {-1.0, 1.0}
 
 
-def test_scanners_map_tissue_differently(cases: list[tuple[NDArray[np.int16], NDArray[np.uint8]]]) -> None:
+def test_scanners_map_tissue_differently(
+    cases: list[tuple[NDArray[np.int16], NDArray[np.uint8]]],
+) -> None:
     (first, one), (second, two) = cases[:2]
     assert np.median(first[one == 1]) > 1.4 * np.median(second[two == 1])
     assert first.min() < 50 < second.min()
@@ -85,7 +97,9 @@ def test_write_phantom_lays_out_a_decathlon_dataset(tmp_path: Path) -> None:
     written = read_volume(folder / "imagesTs" / "phantom_A_003.nii.gz")
     np.testing.assert_array_equal(written.array, image.array)
     np.testing.assert_allclose(written.affine, image.affine, atol=1e-4)
-    np.testing.assert_array_equal(read_labels(folder / "labelsTs" / "phantom_A_003.nii.gz").array, labels.array)
+    np.testing.assert_array_equal(
+        read_labels(folder / "labelsTs" / "phantom_A_003.nii.gz").array, labels.array
+    )
 
 
 def test_only_a_phantom_is_written_over(tmp_path: Path) -> None:
@@ -96,5 +110,7 @@ def test_only_a_phantom_is_written_over(tmp_path: Path) -> None:
     (tmp_path / "scans" / "dataset.json").write_text('{"name": "real"}')
     (tmp_path / "file").touch()
     for name in ("scans", "file"):
-        with pytest.raises(UsageError, match=f"{name} holds something else than a phantom: give a new or an empty"):
+        with pytest.raises(
+            UsageError, match=f"{name} holds something else than a phantom: give a new or an empty"
+        ):
             write_phantom(tmp_path / name, cases=1)

@@ -24,9 +24,16 @@ def label(voxels: int = 1000, thickness: float = 10.0, median: float = 50.0) -> 
     return LabelFacts(voxels, float(voxels), middle, middle, thickness=edges, medians=(median,))
 
 
-def facts(name: str, low: float = 0.0, high: float = 900.0, *, whole: bool = True, **more: Any) -> CaseFacts:
+def facts(
+    name: str, low: float = 0.0, high: float = 900.0, *, whole: bool = True, **more: Any
+) -> CaseFacts:
     """A scan of 40 x 40 x 40 mm with the label a; ``more`` replaces fields of the facts."""
-    fields = {"shape": (40, 40, 40), "spacing": (1.0, 1.0, 1.0), "cropped": (40, 40, 40), "voxels_hash": name}
+    fields = {
+        "shape": (40, 40, 40),
+        "spacing": (1.0, 1.0, 1.0),
+        "cropped": (40, 40, 40),
+        "voxels_hash": name,
+    }
     fields |= {"labels": {"a": label()}, "channels": (ChannelFacts(low, high, whole),)}
     return CaseFacts(name, **{**fields, **more})
 
@@ -37,7 +44,9 @@ def measured() -> Measured:
 
     def build(cases: Sequence[CaseFacts], *, channel: str = "MR", **more: Any) -> MeasuredDataset:
         labels = {"a": 1} | more.pop("labels", {})
-        given = tuple(Case(each.id, (), patient=more.get("patients", {}).get(each.id, "")) for each in cases)
+        given = tuple(
+            Case(each.id, (), patient=more.get("patients", {}).get(each.id, "")) for each in cases
+        )
         return MeasuredDataset(Dataset("d", Path("d"), (channel,), labels, given), cases)
 
     return build

@@ -18,7 +18,9 @@ def sound(tmp_path: Path) -> Dataset:
     images = np.random.default_rng(0).normal(size=(2, 4, 5, 6)).astype(np.float32)
     labels = np.zeros((4, 5, 6), dtype=np.uint8)
     labels[1, 1, 1:3] = 1, 2
-    cases = tuple(write(tmp_path, name, image, labels) for name, image in zip("xy", images, strict=True))
+    cases = tuple(
+        write(tmp_path, name, image, labels) for name, image in zip("xy", images, strict=True)
+    )
     return Dataset("d", tmp_path, ("MR",), {"a": 1, "b": 2}, cases)
 
 
@@ -39,7 +41,10 @@ def test_a_sound_dataset_has_no_problems(sound: Dataset) -> None:
 def test_all_errors_are_collected(sound: Dataset) -> None:
     sound.cases[0].images[0].unlink()
     problems = check(replace(sound, labels={"a": 1}))
-    assert [(problem.case, problem.severity) for problem in problems] == [("x", "error"), ("y", "error")]
+    assert [(problem.case, problem.severity) for problem in problems] == [
+        ("x", "error"),
+        ("y", "error"),
+    ]
     assert "x.nii" in problems[0].message
     assert "found also 2 (1 voxels)" in problems[1].message
 
@@ -62,7 +67,9 @@ def test_unusual_voxels(sound: Dataset) -> None:
     labels = image.astype(np.uint8)
     far = write(sound.root, "far", image, labels, edge=10.0)
     (problem,) = check(replace(sound, cases=(*sound.cases, far)))
-    assert problem == Problem("far", "warning", "voxels of 10 x 1 x 1 where the median is 1 x 1 x 1")
+    assert problem == Problem(
+        "far", "warning", "voxels of 10 x 1 x 1 where the median is 1 x 1 x 1"
+    )
 
 
 def test_nothing_to_learn_from(sound: Dataset) -> None:

@@ -25,14 +25,19 @@ def test_copies_with_other_labels_and_of_one_patient(measured: Callable) -> None
 
 
 def test_constant_images_are_no_copies(measured: Callable) -> None:
-    assert list(copies(measured([facts(name, voxels_hash="0", constant=("MR",)) for name in "xy"]))) == []
+    assert (
+        list(copies(measured([facts(name, voxels_hash="0", constant=("MR",)) for name in "xy"])))
+        == []
+    )
 
 
 def test_a_split_column_that_parts_copies(measured: Callable) -> None:
     found = measured([facts("p1"), facts("p2", voxels_hash="p1")])
     cases = [replace(case, split=str(number)) for number, case in enumerate(found.dataset.cases)]
     (problem,) = copies(replace(found, dataset=replace(found.dataset, cases=tuple(cases))))
-    assert "the column 'split' lets one train while the other validates: correct it" in problem.message
+    assert (
+        "the column 'split' lets one train while the other validates: correct it" in problem.message
+    )
 
 
 def test_a_label_map_of_two_scans(measured: Callable) -> None:
@@ -42,7 +47,11 @@ def test_a_label_map_of_two_scans(measured: Callable) -> None:
         replace(case, images=(Path(image),), label=Path(map_))
         for case, (image, map_) in zip(found.dataset.cases, files, strict=True)
     ]
-    (problem,) = shared_label_maps(replace(found, dataset=replace(found.dataset, cases=tuple(cases))))
-    assert problem.message.startswith("l is the label map of p1, p2, which count as patients of their own")
+    (problem,) = shared_label_maps(
+        replace(found, dataset=replace(found.dataset, cases=tuple(cases)))
+    )
+    assert problem.message.startswith(
+        "l is the label map of p1, p2, which count as patients of their own"
+    )
     of_one = tuple(replace(case, patient="A") for case in cases)
     assert not list(shared_label_maps(replace(found, dataset=replace(found.dataset, cases=of_one))))

@@ -26,7 +26,9 @@ def test_a_header_wrong_by_a_power_of_ten(measured: Callable) -> None:
 
 def test_all_in_metres(measured: Callable) -> None:
     (problem,) = tiny_voxels(measured(edges(0.001, 0.001, 0.0009)))
-    assert problem.message.startswith("voxels of 0.001 x 0.001 x 0.001 mm in 3 of 3 cases are smaller than")
+    assert problem.message.startswith(
+        "voxels of 0.001 x 0.001 x 0.001 mm in 3 of 3 cases are smaller than"
+    )
 
 
 def test_usual_voxels(measured: Callable) -> None:

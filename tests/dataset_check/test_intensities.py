@@ -20,7 +20,9 @@ def scans(*ends: tuple[float, float]) -> list[CaseFacts]:
 def test_a_ct_without_its_name(measured: Callable) -> None:
     (problem,) = unnamed_ct(measured(scans(SCAN, SCAN, (0, 255)), channel="image"))
     assert problem.case == ""
-    assert problem.message.startswith("channel image looks like CT in 2 of 3 cases (-1024 to 3071), but its name")
+    assert problem.message.startswith(
+        "channel image looks like CT in 2 of 3 cases (-1024 to 3071), but its name"
+    )
     assert problem.message.endswith("If it is CT, give dataset.channels=[CT]")
 
 
@@ -42,7 +44,9 @@ def test_as_many_ct_as_mr(measured: Callable) -> None:
     assert [problem.case for problem in problems] == ["c1", "c3"]
 
 
-@pytest.mark.parametrize(("low", "high"), [(-4096, 4095), (0, 4095), (-5.1, 8.0), (-300, 400), (-32768, 32767)])
+@pytest.mark.parametrize(
+    ("low", "high"), [(-4096, 4095), (0, 4095), (-5.1, 8.0), (-300, 400), (-32768, 32767)]
+)
 def test_other_values_do_not_look_like_ct(measured: Callable, low: float, high: float) -> None:
     assert list(unnamed_ct(measured(scans((low, high), (low, high))))) == []
 
@@ -50,10 +54,16 @@ def test_other_values_do_not_look_like_ct(measured: Callable, low: float, high: 
 @pytest.mark.parametrize(
     ("ends", "said"),
     [
-        ((0, 4095), "none is below 0; the other cases go from -1024 to 3071. Is an offset, such as -1024, missing"),
+        (
+            (0, 4095),
+            "none is below 0; the other cases go from -1024 to 3071. Is an offset, such as -1024, missing",
+        ),
         ((-1.024, 3.071), "too narrow for Hounsfield units: they seem to be scaled"),
         ((0, 255), "as in a picture of 8 bits"),
-        ((-102.4, 307.1), "the lowest value is -102.4; the other cases reach -1024. Is this scan a CT"),
+        (
+            (-102.4, 307.1),
+            "the lowest value is -102.4; the other cases reach -1024. Is this scan a CT",
+        ),
         ((-47, 833), "the lowest value is -47; the other cases reach -1024. Is this scan a CT"),
         ((-10240, 30710), "lower than any Hounsfield unit"),
     ],
@@ -69,18 +79,28 @@ def test_two_mr_among_ct(measured: Callable) -> None:
     ends = (SCAN, (-47, 833), (-990, 1500), (-31.5, 700), (-1000, 1800))
     problems = list(ct_values(measured(scans(*ends), channel="CT")))
     assert [problem.case for problem in problems] == ["c1", "c3"]
-    assert "the lowest value is -47; the other cases reach -1024 to -990. Is this scan a CT" in problems[0].message
+    assert (
+        "the lowest value is -47; the other cases reach -1024 to -990. Is this scan a CT"
+        in problems[0].message
+    )
 
 
 def test_ct_of_which_many_show_no_air(measured: Callable) -> None:
-    assert list(ct_values(measured(scans(SCAN, (-150, 900), SCAN, (-120, 1100)), channel="CT"))) == []
-    assert list(ct_values(measured(scans(SCAN, (-480, 900), (-300, 900), (-120, 1100)), channel="CT"))) == []
+    assert (
+        list(ct_values(measured(scans(SCAN, (-150, 900), SCAN, (-120, 1100)), channel="CT"))) == []
+    )
+    assert (
+        list(ct_values(measured(scans(SCAN, (-480, 900), (-300, 900), (-120, 1100)), channel="CT")))
+        == []
+    )
 
 
 def test_an_offset_in_all_cases_is_said_once(measured: Callable) -> None:
     (problem,) = ct_values(measured(scans((0, 4095), (0, 3000), (24, 2000)), channel="CT"))
     assert problem.case == ""
-    assert problem.message.startswith("in 3 of 3 cases, such as c0: channel CT: the values go from 0 to 4095, and none")
+    assert problem.message.startswith(
+        "in 3 of 3 cases, such as c0: channel CT: the values go from 0 to 4095, and none"
+    )
 
 
 def test_labels_with_other_values_than_in_the_other_cases(measured: Callable) -> None:
@@ -88,13 +108,17 @@ def test_labels_with_other_values_than_in_the_other_cases(measured: Callable) ->
     cases.append(facts("odd", *SCAN, labels={"a": label(median=-974)}))
     (problem,) = ct_values(measured(cases, channel="CT"))
     assert problem.case == "odd"
-    assert "the median of label a is -974 HU; in the other cases it is about 51 HU" in problem.message
+    assert (
+        "the median of label a is -974 HU; in the other cases it is about 51 HU" in problem.message
+    )
 
 
 def test_a_label_that_differs_in_many_cases_is_sound(measured: Callable) -> None:
     """Such as a bowel, which is filled with gas or not."""
     medians = (40, -850, 30, -900, 60, -870)
-    cases = [facts(f"c{n}", *SCAN, labels={"a": label(median=each)}) for n, each in enumerate(medians)]
+    cases = [
+        facts(f"c{n}", *SCAN, labels={"a": label(median=each)}) for n, each in enumerate(medians)
+    ]
     assert list(ct_values(measured(cases, channel="CT"))) == []
 
 

@@ -30,7 +30,9 @@ def measured(*cases: Case) -> MeasuredDataset:
 
 
 def test_a_label_that_resampling_erases(tmp_path: Path) -> None:
-    (problem,) = lost_labels(measured(written(tmp_path, "thin", 1), written(tmp_path, "thick", 8)), (1.0, 1.0, 8.0))
+    (problem,) = lost_labels(
+        measured(written(tmp_path, "thin", 1), written(tmp_path, "thick", 8)), (1.0, 1.0, 8.0)
+    )
     assert problem.case == ""
     assert problem.message == (
         "label a: resampling to voxels of 1 x 1 x 8 mm, which fit most cases, erases it in 1 and more than halves it in"
@@ -46,9 +48,14 @@ def test_labels_that_survive(tmp_path: Path) -> None:
     assert list(lost_labels(measured(written(tmp_path, "thick", 8)), (1.0, 1.0, 4.0))) == []
 
 
-def test_of_many_cases_the_thinnest_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_cases_the_thinnest_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(resampling, "LOOKED_AT", 1)
-    (problem,) = lost_labels(measured(written(tmp_path, "two", 2), written(tmp_path, "one", 1)), (1.0, 1.0, 8.0))
-    assert "erases it in 1 and more than halves it in 0 of the 1 cases with the thinnest labels (such as one:" in (
-        problem.message
+    (problem,) = lost_labels(
+        measured(written(tmp_path, "two", 2), written(tmp_path, "one", 1)), (1.0, 1.0, 8.0)
+    )
+    assert (
+        "erases it in 1 and more than halves it in 0 of the 1 cases with the thinnest labels (such as one:"
+        in (problem.message)
     )

@@ -52,7 +52,10 @@ def test_the_public_name_is_this_function() -> None:
 
 
 def test_tolerance(tmp_path: Path) -> None:
-    files = write(tmp_path / "p.nii.gz", 3, spacing=2.0), write(tmp_path / "r.nii.gz", 2, spacing=2.0)
+    files = (
+        write(tmp_path / "p.nii.gz", 3, spacing=2.0),
+        write(tmp_path / "r.nii.gz", 2, spacing=2.0),
+    )
     assert value_of(evaluate(*files, tolerance_mm=1.0), "surface_dice") < 1
     assert value_of(evaluate(*files, tolerance_mm=2.0), "surface_dice") == 1
 
@@ -61,8 +64,12 @@ def test_tolerance(tmp_path: Path) -> None:
 def test_a_tolerance_below_the_voxel_is_said(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, spacing: float, warned: bool
 ) -> None:
-    evaluate(write(tmp_path / "p.nii.gz", spacing=spacing), write(tmp_path / "r.nii.gz", spacing=spacing))
-    message = "the tolerance of 1 mm is smaller than a voxel in 1 of 1 cases, with edges of 1.5 or more"
+    evaluate(
+        write(tmp_path / "p.nii.gz", spacing=spacing), write(tmp_path / "r.nii.gz", spacing=spacing)
+    )
+    message = (
+        "the tolerance of 1 mm is smaller than a voxel in 1 of 1 cases, with edges of 1.5 or more"
+    )
     assert (message in caplog.text) is warned
 
 
@@ -88,7 +95,9 @@ def test_a_preview_beside_the_label_map_is_not_compared(tmp_path: Path) -> None:
     assert evaluate(tmp_path / "p", tmp_path / "r").summary["mean"]["dice"] == 1
 
 
-def test_references_without_prediction_are_said_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_references_without_prediction_are_said_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     write(tmp_path / "p" / "a.nii.gz")
     for case in ("a", "b"):
         write(tmp_path / "r" / f"{case}.nii.gz")
@@ -98,7 +107,9 @@ def test_references_without_prediction_are_said_and_counted(tmp_path: Path, capl
     assert found.summary["references_without_prediction"] == ["b"]
 
 
-def test_predictions_without_reference_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_predictions_without_reference_are_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     write(tmp_path / "r/a.nii.gz")
     write(tmp_path / "p/a_seg.nii.gz")
     write(tmp_path / "p/typo.nii.gz")
@@ -107,8 +118,16 @@ def test_predictions_without_reference_are_said(tmp_path: Path, caplog: pytest.L
     assert "predictions without a reference: typo\n" in caplog.text
 
 
-def test_previews_beside_masks_of_pictures_are_no_predictions(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    for name in ("r/a.png", "p/a_seg.png", "p/a_seg_preview.png", "p/a_seg_uncertainty.tif", "p/odd_preview.png"):
+def test_previews_beside_masks_of_pictures_are_no_predictions(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in (
+        "r/a.png",
+        "p/a_seg.png",
+        "p/a_seg_preview.png",
+        "p/a_seg_uncertainty.tif",
+        "p/odd_preview.png",
+    ):
         picture(tmp_path / name, slice(2, 8))
     evaluate(tmp_path / "p", tmp_path / "r")
     assert "predictions without a reference: odd_preview\n" in caplog.text
@@ -160,7 +179,9 @@ def test_named_labels_are_the_only_ones(tmp_path: Path) -> None:
 
 
 def test_pictures_are_measured_in_px(tmp_path: Path) -> None:
-    found = evaluate(picture(tmp_path / "p.png", slice(3, 8)), picture(tmp_path / "r.tif", slice(2, 7)))
+    found = evaluate(
+        picture(tmp_path / "p.png", slice(3, 8)), picture(tmp_path / "r.tif", slice(2, 7))
+    )
     assert value_of(found, "hd95_px", "label_255") == 1
     assert value_of(found, "volume_difference_px", "label_255") == 0
     assert found.summary["unit"] == ["px"]
@@ -171,13 +192,23 @@ def decathlon(folder: Path) -> Path:
         write(folder / "labelsTr" / f"{case}.nii.gz", value=5)
         scan = Volume(np.zeros((1, 10, 10, 10), np.int16), np.eye(4))
         write_image(folder / "imagesTr" / f"{case}.nii.gz", scan)
-    pairs = [{"image": f"./imagesTr/{case}.nii.gz", "label": f"./labelsTr/{case}.nii.gz"} for case in ("a", "b")]
-    description = {"name": "d", "modality": {"0": "CT"}, "labels": {"0": "background", "5": "liver"}, "training": pairs}
+    pairs = [
+        {"image": f"./imagesTr/{case}.nii.gz", "label": f"./labelsTr/{case}.nii.gz"}
+        for case in ("a", "b")
+    ]
+    description = {
+        "name": "d",
+        "modality": {"0": "CT"},
+        "labels": {"0": "background", "5": "liver"},
+        "training": pairs,
+    }
     (folder / "dataset.json").write_text(json.dumps(description))
     return folder
 
 
-def test_a_dataset_gives_names_and_only_predicted_cases_count(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_dataset_gives_names_and_only_predicted_cases_count(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     dataset = decathlon(tmp_path / "d")
     write(tmp_path / "p" / "b.nii.gz", value=5)
     found = evaluate(tmp_path / "p", dataset)
@@ -188,19 +219,26 @@ def test_a_dataset_gives_names_and_only_predicted_cases_count(tmp_path: Path, ca
 
 def test_label_maps_beside_a_dataset_json_take_its_names(tmp_path: Path) -> None:
     dataset = decathlon(tmp_path / "d")
-    assert evaluate(dataset / "labelsTr", dataset / "labelsTr").summary["labels"]["liver"]["dice"] == 1
+    assert (
+        evaluate(dataset / "labelsTr", dataset / "labelsTr").summary["labels"]["liver"]["dice"] == 1
+    )
 
 
 def test_a_broken_dataset_json_costs_only_the_names(tmp_path: Path) -> None:
     dataset = decathlon(tmp_path / "d")
     (dataset / "dataset.json").write_text("{")
-    assert evaluate(dataset / "labelsTr", dataset / "labelsTr").summary["labels"]["label_5"]["dice"] == 1
+    assert (
+        evaluate(dataset / "labelsTr", dataset / "labelsTr").summary["labels"]["label_5"]["dice"]
+        == 1
+    )
 
 
 def test_an_unknown_value_is_still_a_label(tmp_path: Path) -> None:
     write(tmp_path / "p" / "a.nii.gz", value=3)
     found = evaluate(tmp_path / "p", decathlon(tmp_path / "d"))
-    assert found.summary["labels"]["label_3"]["dice"] == found.summary["labels"]["liver"]["dice"] == 0
+    assert (
+        found.summary["labels"]["label_3"]["dice"] == found.summary["labels"]["liver"]["dice"] == 0
+    )
 
 
 def test_a_dataset_without_names_is_named_as_in_training(tmp_path: Path) -> None:
@@ -219,7 +257,10 @@ def nested(path: Path, values: list[int]) -> Path:
 
 
 def test_regions_by_hand(tmp_path: Path) -> None:
-    files = nested(tmp_path / "p.nii.gz", [2, 2, 1, 0, 0]), nested(tmp_path / "r.nii.gz", [2, 1, 1, 1, 0])
+    files = (
+        nested(tmp_path / "p.nii.gz", [2, 2, 1, 0, 0]),
+        nested(tmp_path / "r.nii.gz", [2, 1, 1, 1, 0]),
+    )
     found = evaluate(*files, labels={"whole": (1, 2), "core": 2})
     assert value_of(found, "dice", "whole") == pytest.approx(2 * 3 / 7)
     assert value_of(found, "dice", "core") == pytest.approx(2 / 3)
@@ -227,7 +268,10 @@ def test_regions_by_hand(tmp_path: Path) -> None:
 
 
 def test_what_nobody_annotated_is_left_out_on_both_sides(tmp_path: Path) -> None:
-    files = nested(tmp_path / "p.nii.gz", [1, 1, 1, 1, 0]), nested(tmp_path / "r.nii.gz", [1, 1, 9, 9, 0])
+    files = (
+        nested(tmp_path / "p.nii.gz", [1, 1, 1, 1, 0]),
+        nested(tmp_path / "r.nii.gz", [1, 1, 9, 9, 0]),
+    )
     found = evaluate(*files, ignore=9)
     assert list(found.summary["labels"]) == ["label_1"]
     assert (value_of(found, "dice"), found.summary["ignore"]) == (1, 9)
@@ -244,7 +288,9 @@ def blocks(reference: np.ndarray, folder: Path) -> Evaluation:
 
 
 @pytest.mark.parametrize("annotated", [slice(0, 9, 2), slice(0, 9, 4), slice(4, 5)])
-def test_slices_that_are_annotated_one_by_one_have_contours(tmp_path: Path, annotated: slice) -> None:
+def test_slices_that_are_annotated_one_by_one_have_contours(
+    tmp_path: Path, annotated: slice
+) -> None:
     reference = np.full((1, 10, 10, 9), 9, np.uint8)
     reference[..., annotated] = 0
     reference[:, 2:8, 2:8, annotated] = 1  # one voxel larger all round
@@ -258,7 +304,9 @@ def test_a_cut_through_a_scan_is_no_surface(tmp_path: Path) -> None:
     reference[:, :, 5:] = 9
     # In each of 7 inner slices 6 of 8 known voxels of the prediction have a known neighbor outside, and all 4 of the
     # reference; 4 of those 6 lie within 1 mm. In both end slices all 8 count, 6 of them near.
-    assert value_of(blocks(reference, tmp_path), "surface_dice") == pytest.approx((7 * 8 + 2 * 10) / (7 * 10 + 2 * 12))
+    assert value_of(blocks(reference, tmp_path), "surface_dice") == pytest.approx(
+        (7 * 8 + 2 * 10) / (7 * 10 + 2 * 12)
+    )
     assert value_of(blocks(reference, tmp_path), "hd95_mm") == 2.0
 
 
@@ -273,7 +321,9 @@ def test_a_surface_that_nobody_annotated_has_no_distance(tmp_path: Path) -> None
 
 def test_a_dataset_says_what_its_regions_and_its_ignore_label_are(tmp_path: Path) -> None:
     reference = nested(tmp_path / "d/labelsTr/c.nii.gz", [2, 1, 1, 9, 0])
-    write_image(tmp_path / "d/imagesTr/c_0000.nii.gz", Volume(np.zeros((1, 5, 3, 3), np.int16), np.eye(4)))
+    write_image(
+        tmp_path / "d/imagesTr/c_0000.nii.gz", Volume(np.zeros((1, 5, 3, 3), np.int16), np.eye(4))
+    )
     labels = {"background": 0, "whole": [1, 2], "core": 2, "ignore": 9}
     content = {"channel_names": {"0": "MR"}, "labels": labels, "regions_class_order": [1, 2]}
     (tmp_path / "d/dataset.json").write_text(json.dumps(content))
@@ -291,7 +341,10 @@ def test_regions_that_make_no_sense(tmp_path: Path, labels: dict[str, tuple[int,
 
 
 def record(path: Path, labels: dict[str, int], regions: dict[str, list[int]] | None = None) -> None:
-    content: dict[str, object] = {"versions": {}, "labels": {name: {"value": value} for name, value in labels.items()}}
+    content: dict[str, object] = {
+        "versions": {},
+        "labels": {name: {"value": value} for name, value in labels.items()},
+    }
     path.write_text(json.dumps({**content, "regions": regions} if regions else content))
 
 
@@ -303,7 +356,9 @@ def test_names_of_the_records_beside_the_predictions(tmp_path: Path, name: str) 
     found = evaluate(tmp_path / "p", tmp_path / "r").summary["labels"]
     assert (list(found), found["liver"]["dice"]) == (["liver", "cyst"], 1)
     assert list(evaluate(tmp_path / "r", tmp_path / "p").summary["labels"]) == ["liver", "cyst"]
-    assert list(evaluate(tmp_path / "p", tmp_path / "r", labels={"five": 5}).summary["labels"]) == ["five"]
+    assert list(evaluate(tmp_path / "p", tmp_path / "r", labels={"five": 5}).summary["labels"]) == [
+        "five"
+    ]
 
 
 def test_regions_of_the_records(tmp_path: Path) -> None:
@@ -323,7 +378,11 @@ def test_regions_of_the_records(tmp_path: Path) -> None:
     ],
 )
 def test_records_of_different_models(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, first: dict[str, int], second: dict[str, int], message: str
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    first: dict[str, int],
+    second: dict[str, int],
+    message: str,
 ) -> None:
     for case, labels in (("a", first), ("b", second)):
         write(tmp_path / "p" / f"{case}.nii.gz", value=5)
@@ -336,7 +395,9 @@ def test_records_of_different_models(
 @pytest.mark.parametrize(
     "content", ["{", "[]", '{"labels": {"liver": {"value": 5}}}', '{"versions": 1, "labels": [5]}']
 )
-def test_another_json_is_no_record(tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str) -> None:
+def test_another_json_is_no_record(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str
+) -> None:
     write(tmp_path / "p/a.nii.gz", value=5)
     write(tmp_path / "r/a.nii.gz", value=5)
     (tmp_path / "p/a.json").write_text(content)
@@ -344,7 +405,9 @@ def test_another_json_is_no_record(tmp_path: Path, caplog: pytest.LogCaptureFixt
     assert not caplog.text
 
 
-def test_records_that_name_otherwise_than_the_dataset(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_records_that_name_otherwise_than_the_dataset(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     write(tmp_path / "p/b.nii.gz", value=5)
     record(tmp_path / "p/b.json", {"spleen": 5, "liver": 6})
     for references in (decathlon(tmp_path / "d"), tmp_path / "d/labelsTr"):
@@ -356,39 +419,54 @@ def test_records_that_name_otherwise_than_the_dataset(tmp_path: Path, caplog: py
 def test_a_dataset_in_the_place_of_predictions(tmp_path: Path) -> None:
     dataset = decathlon(tmp_path / "d")
     write(tmp_path / "p/b.nii.gz", value=5)
-    with pytest.raises(InputError, match=r"found a dataset.*The order is PREDICTIONS REFERENCES\. Swap the two"):
+    with pytest.raises(
+        InputError, match=r"found a dataset.*The order is PREDICTIONS REFERENCES\. Swap the two"
+    ):
         evaluate(dataset, tmp_path / "p")
     with pytest.raises(InputError, match=r"found a dataset.*Give the folder of what was predicted"):
         evaluate(dataset, dataset)
 
 
-def test_a_folder_compared_with_itself_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_folder_compared_with_itself_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     for name in ("a", "b"):
         write(tmp_path / name / "case.nii.gz", value=5)
     evaluate(tmp_path / "a", tmp_path / "b")
     assert "itself" not in caplog.text
     (tmp_path / "link").symlink_to(tmp_path / "a")
     evaluate(tmp_path / "a", tmp_path / "link")
-    assert f"{tmp_path / 'a'} is given as predictions and as references: it is compared with itself" in caplog.text
+    assert (
+        f"{tmp_path / 'a'} is given as predictions and as references: it is compared with itself"
+        in caplog.text
+    )
 
 
 def test_swapped_folders_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     dataset = decathlon(tmp_path / "d")
     write(tmp_path / "p/b.nii.gz", value=5)
     evaluate(dataset / "labelsTr", tmp_path / "p")
-    assert f"{dataset / 'labelsTr'} lies in a dataset: are predictions and references swapped?" in caplog.text
+    assert (
+        f"{dataset / 'labelsTr'} lies in a dataset: are predictions and references swapped?"
+        in caplog.text
+    )
     caplog.clear()
     write(tmp_path / "r/b.nii.gz", value=5)
     (tmp_path / "p/predictions.json").write_text("{}")
     evaluate(tmp_path / "r", tmp_path / "p")
-    assert f"{tmp_path / 'p'} holds results of a prediction: are predictions and references swapped?" in caplog.text
+    assert (
+        f"{tmp_path / 'p'} holds results of a prediction: are predictions and references swapped?"
+        in caplog.text
+    )
     caplog.clear()
     evaluate(tmp_path / "p", tmp_path / "r")
     evaluate(dataset / "labelsTr", dataset / "labelsTr")
     assert "swapped?" not in caplog.text
 
 
-def test_the_ignore_label_in_predictions_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_ignore_label_in_predictions_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     files = nested(tmp_path / "p.nii.gz", [1, 9, 9, 0]), nested(tmp_path / "r.nii.gz", [1, 1, 1, 0])
     evaluate(*files, ignore=9)
     assert "1 predictions have the ignore label 9, which no model predicts (r)" in caplog.text
@@ -397,7 +475,9 @@ def test_the_ignore_label_in_predictions_is_said(tmp_path: Path, caplog: pytest.
     assert not caplog.text
 
 
-def test_most_predictions_without_a_reference(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_most_predictions_without_a_reference(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     for case in "abc":
         write(tmp_path / "p" / f"{case}.nii.gz")
     write(tmp_path / "r/a.nii.gz")
@@ -406,7 +486,9 @@ def test_most_predictions_without_a_reference(tmp_path: Path, caplog: pytest.Log
     assert "most predictions in" in caplog.text
 
 
-def test_what_lies_beside_references_is_no_reference(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_lies_beside_references_is_no_reference(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     for name in ("p/a.nii.gz", "r/a.nii.gz", "r/a_uncertainty.nii.gz", "r/a_probabilities.nii.gz"):
         write(tmp_path / name)
     assert evaluate(tmp_path / "p", tmp_path / "r").summary["references_without_prediction"] == []
@@ -422,7 +504,9 @@ def test_cases_of_a_dataset_that_failed(tmp_path: Path, caplog: pytest.LogCaptur
     assert "cases of the dataset that failed to be predicted: a" in caplog.text
 
 
-def test_labels_that_are_numbered_otherwise_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_labels_that_are_numbered_otherwise_are_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     write(tmp_path / "p/a.nii.gz", 3, value=255)
     write(tmp_path / "r/a.nii.gz", 2)
     evaluate(tmp_path / "p", tmp_path / "r")

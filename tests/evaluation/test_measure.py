@@ -40,5 +40,9 @@ def test_the_cut_around_a_label_changes_nothing() -> None:
     random = np.random.default_rng(3)
     predicted, reference = (random.integers(0, 3, (9, 9, 9)) for _ in range(2))
     predicted[:3], reference[6:] = 0, 0
-    results = measure_labels(predicted, reference, (1.0, 2.0, 0.5), labels={"two": 2}, tolerance=0.6)
-    assert results["two"].metrics == measure_masks(predicted == 2, reference == 2, (1.0, 2.0, 0.5), tolerance=0.6)
+    results = measure_labels(
+        predicted, reference, (1.0, 2.0, 0.5), labels={"two": 2}, tolerance=0.6
+    )
+    assert results["two"].metrics == measure_masks(
+        predicted == 2, reference == 2, (1.0, 2.0, 0.5), tolerance=0.6
+    )

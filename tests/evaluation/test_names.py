@@ -36,7 +36,14 @@ def test_two_files_that_number_their_names_differently(tmp_path: Path) -> None:
 def test_a_folder_pairs_with_segmentations_of_slicer(tmp_path: Path) -> None:
     for number, names in enumerate((OURS, THEIRS)):
         written(tmp_path / f"predicted/p{number}.nrrd", OURS, 0, 1, 2, 2)
-        written(tmp_path / f"true/p{number}.seg.nrrd", names, 0, names["organ"], names["core"], names["core"])
+        written(
+            tmp_path / f"true/p{number}.seg.nrrd",
+            names,
+            0,
+            names["organ"],
+            names["core"],
+            names["core"],
+        )
     assert dice(evaluate(tmp_path / "predicted", tmp_path / "true")) == {"organ": 1.0, "core": 1.0}
 
 
@@ -57,11 +64,15 @@ def test_what_only_the_prediction_names_keeps_its_name(tmp_path: Path) -> None:
 def test_no_name_in_common(tmp_path: Path) -> None:
     predicted = written(tmp_path / "a.nrrd", {"liver": 1}, 0, 1)
     reference = written(tmp_path / "b.nrrd", {"organ": 1}, 0, 1)
-    with pytest.raises(InputError, match=r"a\.nrrd: expected values named as elsewhere: organ, found 'liver'"):
+    with pytest.raises(
+        InputError, match=r"a\.nrrd: expected values named as elsewhere: organ, found 'liver'"
+    ):
         evaluate(predicted, reference)
 
 
-def test_label_maps_of_other_formats_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_label_maps_of_other_formats_are_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     for folder in ("predicted", "true"):
         written(tmp_path / folder / "a.nii", None, 0, 1)
     (tmp_path / "true/b.mgz").touch()
@@ -69,12 +80,22 @@ def test_label_maps_of_other_formats_are_said(tmp_path: Path, caplog: pytest.Log
     assert "1 file is left out, because the format is not read: true/b.mgz" in caplog.text
 
 
-def test_references_that_number_their_names_differently_need_names_in_the_predictions(tmp_path: Path) -> None:
+def test_references_that_number_their_names_differently_need_names_in_the_predictions(
+    tmp_path: Path,
+) -> None:
     for number, names in enumerate((OURS, THEIRS)):
         written(tmp_path / f"predicted/p{number}.nii.gz", None, 0, 1, 2, 2)
-        written(tmp_path / f"true/p{number}.seg.nrrd", names, 0, names["organ"], names["core"], names["core"])
+        written(
+            tmp_path / f"true/p{number}.seg.nrrd",
+            names,
+            0,
+            names["organ"],
+            names["core"],
+            names["core"],
+        )
     with pytest.raises(
-        InputError, match=r"p1\.seg\.nrrd: expected core to be 2, as in p0\.seg\.nrrd, found 1.*--labels"
+        InputError,
+        match=r"p1\.seg\.nrrd: expected core to be 2, as in p0\.seg\.nrrd, found 1.*--labels",
     ):
         evaluate(tmp_path / "predicted", tmp_path / "true")
     found = evaluate(tmp_path / "predicted", tmp_path / "true", labels=OURS)
@@ -89,7 +110,9 @@ def test_ignored_segments_of_a_dataset_are_left_out_whatever_their_number(tmp_pa
         written(tmp_path / f"set/labels/p{number}.seg.nrrd", names, 0, 3 - unsure, unsure)
         written(tmp_path / f"set/images/p{number}.nrrd", None, 0, 1, 1)
     for labels in (None, {"organ": 1}):
-        assert dice(evaluate(tmp_path / "predicted", tmp_path / "set", labels=labels)) == {"organ": 1.0}
+        assert dice(evaluate(tmp_path / "predicted", tmp_path / "set", labels=labels)) == {
+            "organ": 1.0
+        }
 
 
 def test_records_beside_predictions_say_which_value_each_name_has(tmp_path: Path) -> None:
@@ -97,16 +120,34 @@ def test_records_beside_predictions_say_which_value_each_name_has(tmp_path: Path
         written(tmp_path / f"predicted/p{number}.nii.gz", None, 0, 9, 8, 8)
         record = {"versions": {}, "labels": {"organ": {"value": 9}, "core": {"value": 8}}}
         (tmp_path / f"predicted/p{number}.json").write_text(json.dumps(record))
-        written(tmp_path / f"true/p{number}.seg.nrrd", names, 0, names["organ"], names["core"], names["core"])
+        written(
+            tmp_path / f"true/p{number}.seg.nrrd",
+            names,
+            0,
+            names["organ"],
+            names["core"],
+            names["core"],
+        )
     assert dice(evaluate(tmp_path / "predicted", tmp_path / "true")) == {"organ": 1.0, "core": 1.0}
 
 
 def test_predictions_that_number_one_name_differently(tmp_path: Path) -> None:
     """Beside references that have numbers only, nothing says which of them is meant."""
     for number, names in enumerate((OURS, THEIRS)):
-        written(tmp_path / f"p/p{number}.seg.nrrd", names, 0, names["organ"], names["core"], names["core"])
-        written(tmp_path / f"true/p{number}.nrrd", None, 0, OURS["organ"], OURS["core"], OURS["core"])
-    with pytest.raises(InputError, match=r"p1\.seg\.nrrd: expected .* as in p0\.seg\.nrrd.*or say with --labels"):
+        written(
+            tmp_path / f"p/p{number}.seg.nrrd",
+            names,
+            0,
+            names["organ"],
+            names["core"],
+            names["core"],
+        )
+        written(
+            tmp_path / f"true/p{number}.nrrd", None, 0, OURS["organ"], OURS["core"], OURS["core"]
+        )
+    with pytest.raises(
+        InputError, match=r"p1\.seg\.nrrd: expected .* as in p0\.seg\.nrrd.*or say with --labels"
+    ):
         evaluate(tmp_path / "p", tmp_path / "true")
     found = evaluate(tmp_path / "p", tmp_path / "true", labels=OURS)
     assert dice(found) == {"organ": 1.0, "core": 1.0}

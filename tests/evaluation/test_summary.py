@@ -41,7 +41,12 @@ def test_a_label_in_neither_has_no_row_and_no_mean() -> None:
 
 def test_spread_and_cases() -> None:
     summary = summarize(RESULTS)
-    assert summary["spread"]["spleen"]["hd95_mm"] == {"n": 2, "sd": math.sqrt(8), "min": 0.0, "max": 4.0}
+    assert summary["spread"]["spleen"]["hd95_mm"] == {
+        "n": 2,
+        "sd": math.sqrt(8),
+        "min": 0.0,
+        "max": 4.0,
+    }
     assert summary["spread"]["liver"]["hd95_mm"]["sd"] is None
     assert summary["cases"]["two"] == {"dice": 0.3, "hd95_mm": 4.0}
 

@@ -44,7 +44,9 @@ def test_a_shift_by_one_voxel_is_one_spacing() -> None:
     assert hd95(cube(3), cube(4), (1.5, 1.0, 1.0)) == 1.5
     assert surface_dice(cube(3), cube(4), ONE, tolerance=1.0) == 1.0
     # Shifted by one, the 4 side faces of 4 * 4 rings still touch: only the far faces (5 * 5 and the inner 3 * 3) moved.
-    assert surface_dice(cube(3), cube(4), ONE, tolerance=0.5) == pytest.approx(4 * 16 * 2 / (98 * 2))
+    assert surface_dice(cube(3), cube(4), ONE, tolerance=0.5) == pytest.approx(
+        4 * 16 * 2 / (98 * 2)
+    )
 
 
 def test_a_spacing_of_one_as_float32_is_within_one() -> None:
@@ -93,12 +95,20 @@ def test_a_single_voxel_image() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*always_return_as_numpy:FutureWarning")
-@pytest.mark.parametrize(("shape", "spacing"), [((20, 24, 18), (0.7, 1.3, 2.5)), ((30, 26), (0.8, 1.7))])
+@pytest.mark.parametrize(
+    ("shape", "spacing"), [((20, 24, 18), (0.7, 1.3, 2.5)), ((30, 26), (0.8, 1.7))]
+)
 @pytest.mark.parametrize("seed", [0, 7])
 def test_agrees_with_monai(shape: tuple[int, ...], spacing: tuple[float, ...], seed: int) -> None:
     ours, theirs = blob(seed, shape), blob(seed + 1, shape)
     one_hot = [torch.from_numpy(mask)[None, None].float() for mask in (ours, theirs)]
-    expected = compute_hausdorff_distance(*one_hot, include_background=True, percentile=95, spacing=spacing)
+    expected = compute_hausdorff_distance(
+        *one_hot, include_background=True, percentile=95, spacing=spacing
+    )
     assert hd95(ours, theirs, spacing) == pytest.approx(float(expected), rel=1e-5)
-    expected = compute_surface_dice(*one_hot, class_thresholds=[1.0], include_background=True, spacing=spacing)
-    assert surface_dice(ours, theirs, spacing, tolerance=1.0) == pytest.approx(float(expected), rel=1e-6)
+    expected = compute_surface_dice(
+        *one_hot, class_thresholds=[1.0], include_background=True, spacing=spacing
+    )
+    assert surface_dice(ours, theirs, spacing, tolerance=1.0) == pytest.approx(
+        float(expected), rel=1e-6
+    )

@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 from segkit.errors import InputError
-from segkit.files.atomic import atomic_path, make_folder, remove_leftovers, remove_leftovers_of_ended, write_text
+from segkit.files.atomic import (
+    atomic_path,
+    make_folder,
+    remove_leftovers,
+    remove_leftovers_of_ended,
+    write_text,
+)
 from segkit.files.names import readable_files
 
 
@@ -43,7 +49,8 @@ def test_failed_writing_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     write_text(tmp_path / "a.txt", "old")
     with pytest.raises(
-        InputError, match=r"b\.txt: expected a place that can be written to, found file exists\. Choose"
+        InputError,
+        match=r"b\.txt: expected a place that can be written to, found file exists\. Choose",
     ):
         write_text(tmp_path / "a.txt" / "b.txt", "new")
     with pytest.raises(InputError, match="found file name too long"):
@@ -63,7 +70,9 @@ with atomic_path("a.nii") as temporary:
     print("half", flush=True)
     time.sleep(60)
 """
-    with subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.PIPE
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline().strip() == b"half"
         (left,) = tmp_path.iterdir()
@@ -76,7 +85,10 @@ with atomic_path("a.nii") as temporary:
     (tmp_path / f".{'0' * 32}.nii").touch()  # of another machine, or of an older version
     (tmp_path / ".mine").touch()
     remove_leftovers_of_ended(tmp_path, tmp_path / "none")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".00000000000000000000000000000000.nii", ".mine"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".00000000000000000000000000000000.nii",
+        ".mine",
+    ]
     remove_leftovers(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [".mine"]
 
@@ -85,5 +97,7 @@ def test_folders_that_were_made_are_named(tmp_path: Path) -> None:
     assert make_folder(tmp_path / "a/b") == [tmp_path / "a/b", tmp_path / "a"]
     assert make_folder(tmp_path / "a/b") == []
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="file: expected a place that can be written to, found file exists"):
+    with pytest.raises(
+        InputError, match="file: expected a place that can be written to, found file exists"
+    ):
         make_folder(tmp_path / "file")

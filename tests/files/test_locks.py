@@ -31,7 +31,9 @@ with {what}(Path({path!r})):
 def other_process(what: str, path: Path) -> Iterator[subprocess.Popen[str]]:
     """A process that is within the block of a lock; its standard input ends it."""
     command = [sys.executable, "-c", USE.format(what=what, path=str(path))]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "in\n"
         try:
@@ -41,7 +43,13 @@ def other_process(what: str, path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def left_by(folder: Path, **fields: object) -> None:
-    holder = {"host": "elsewhere", "process": 7, "since": "2026-01-02 03:04:05 UTC", "boot": "x", "job": ""}
+    holder = {
+        "host": "elsewhere",
+        "process": 7,
+        "since": "2026-01-02 03:04:05 UTC",
+        "boot": "x",
+        "job": "",
+    }
     (folder / HOLDER).write_text(json.dumps({**holder, **fields}))
     (folder / LOCK).touch()
 
@@ -52,7 +60,8 @@ def test_a_folder_in_use_names_its_holder_and_is_free_again_afterwards(tmp_path:
         assert holder is not None
         assert (holder.host, holder.process) == (host_name(), os.getpid())
         with pytest.raises(
-            UsageError, match=rf"run is in use by process {os.getpid()} on {host_name()} since 20.* UTC"
+            UsageError,
+            match=rf"run is in use by process {os.getpid()} on {host_name()} since 20.* UTC",
         ):
             check_free(tmp_path / "new" / "run")
     assert list(tmp_path.iterdir()) == []
@@ -69,7 +78,10 @@ def test_files_in_the_folder_stay(tmp_path: Path) -> None:
 
 def test_a_folder_of_a_killed_process_is_taken_over(tmp_path: Path) -> None:
     with other_process("sole_use", tmp_path) as process:
-        with pytest.raises(UsageError, match=f"in use by process {process.pid} on "), sole_use(tmp_path):
+        with (
+            pytest.raises(UsageError, match=f"in use by process {process.pid} on "),
+            sole_use(tmp_path),
+        ):
             pass
         process.kill()
         process.wait()
@@ -84,7 +96,8 @@ def test_a_folder_of_a_killed_process_is_taken_over(tmp_path: Path) -> None:
 def test_a_lock_that_another_machine_left_is_explained_and_stays(tmp_path: Path) -> None:
     left_by(tmp_path)
     with pytest.raises(
-        UsageError, match=r"process 7 on elsewhere since 2026-01-02 03:04:05 UTC.* remove .*in_use\.json"
+        UsageError,
+        match=r"process 7 on elsewhere since 2026-01-02 03:04:05 UTC.* remove .*in_use\.json",
     ):
         check_free(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [HOLDER, LOCK]

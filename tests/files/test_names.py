@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from segkit.errors import InputError
-from segkit.files.names import case_id, files_behind, must_exist, natural_key, readable_files, scan_paths, suffix_of
+from segkit.files.names import (
+    case_id,
+    files_behind,
+    must_exist,
+    natural_key,
+    readable_files,
+    scan_paths,
+    suffix_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +39,14 @@ def test_suffix_and_case(name: str, suffix: str, case: str) -> None:
 
 
 def test_numbers_sort_by_value() -> None:
-    assert sorted(["10", "2", "a10b2", "a10b1", "a9", ""], key=natural_key) == ["", "2", "10", "a9", "a10b1", "a10b2"]
+    assert sorted(["10", "2", "a10b2", "a10b1", "a9", ""], key=natural_key) == [
+        "",
+        "2",
+        "10",
+        "a9",
+        "a10b1",
+        "a10b2",
+    ]
 
 
 def test_folder_gives_its_readable_files(tmp_path: Path) -> None:
@@ -39,7 +54,10 @@ def test_folder_gives_its_readable_files(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     (tmp_path / "folder.png").mkdir()
     assert [path.name for path in readable_files(tmp_path)] == ["2.png", "3.nii.gz", "10.png"]
-    assert [path.name for path in scan_paths([tmp_path / "notes.txt", tmp_path])][:2] == ["notes.txt", "2.png"]
+    assert [path.name for path in scan_paths([tmp_path / "notes.txt", tmp_path])][:2] == [
+        "notes.txt",
+        "2.png",
+    ]
     assert scan_paths(tmp_path / "2.png") == [tmp_path / "2.png"]
 
 
@@ -49,11 +67,15 @@ def test_folder_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_folder_without_scans_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"expected scans .* found none directly in this folder\. Is it"):
+    with pytest.raises(
+        InputError, match=r"expected scans .* found none directly in this folder\. Is it"
+    ):
         scan_paths(tmp_path)
     for name in ("1.dcm", "2.dcm", "README"):
         (tmp_path / name).touch()
-    with pytest.raises(InputError, match=r"found none directly in this folder, only files with \.dcm no suffix\."):
+    with pytest.raises(
+        InputError, match=r"found none directly in this folder, only files with \.dcm no suffix\."
+    ):
         scan_paths(tmp_path)
 
 
@@ -82,7 +104,10 @@ def test_the_files_behind_a_header_are_those_that_it_names(tmp_path: Path) -> No
         (tmp_path / name).write_bytes(b"1")
     (tmp_path / "p.nhdr").write_text("NRRD0004\ndata file: s%02d.raw 1 20 1\n")
     (tmp_path / "own.mhd").write_text("ElementDataFile = LOCAL\n\0\0")
-    found = {path.name: [file.name for file in files_behind(path)] for path in sorted(tmp_path.glob("*.*hd*"))}
+    found = {
+        path.name: [file.name for file in files_behind(path)]
+        for path in sorted(tmp_path.glob("*.*hd*"))
+    }
     assert found == {
         "a.mhd": ["a.mhd", "a.raw"],
         "l.mhd": ["l.mhd", "a.raw", "b.raw"],

@@ -12,9 +12,13 @@ import pytest
 
 from segkit.files.processes import ended_in_order, has_ended, is_running, process_token
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and process numbers are POSIX")
+pytestmark = pytest.mark.skipif(
+    sys.platform == "win32", reason="signals and process numbers are POSIX"
+)
 
-PRINT_TOKEN = "from segkit.files.processes import process_token; print(process_token(), flush=True); input()"
+PRINT_TOKEN = (
+    "from segkit.files.processes import process_token; print(process_token(), flush=True); input()"
+)
 
 
 def test_this_process_runs() -> None:
@@ -25,7 +29,9 @@ def test_this_process_runs() -> None:
 
 def test_another_process_runs_until_it_is_killed() -> None:
     command = [sys.executable, "-c", PRINT_TOKEN]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         token = process.stdout.readline().strip()
         assert not has_ended(token)

@@ -20,7 +20,10 @@ Write = Callable[..., Case]
 @pytest.fixture
 def data(write_case: Write) -> Dataset:
     image = np.random.default_rng(0).normal(size=(4, 5, 6))
-    cases = tuple(write_case(name, image, np.full(image.shape, label)) for name, label in (("Smith", 1), ("Jones", 0)))
+    cases = tuple(
+        write_case(name, image, np.full(image.shape, label))
+        for name, label in (("Smith", 1), ("Jones", 0))
+    )
     return Dataset("d", Path("data"), ("MR",), {"a": 1, "b": 2}, cases)
 
 
@@ -30,7 +33,9 @@ def calls(data: Dataset, store: Path) -> tuple[Any, int]:
     return known_or_measured(data, store, lambda done, _total, _case: told.append(done)), len(told)
 
 
-def test_the_second_time_nothing_is_measured(data: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_second_time_nothing_is_measured(
+    data: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     assert calls(data, tmp_path / "store") == (measure(data), 4)
     caplog.clear()
     assert calls(data, tmp_path / "store") == (measure(data), 2)

@@ -40,7 +40,9 @@ def labels() -> np.ndarray:
     return array
 
 
-def test_geometry_is_measured_in_ras(write_case: Write, image: np.ndarray, labels: np.ndarray) -> None:
+def test_geometry_is_measured_in_ras(
+    write_case: Write, image: np.ndarray, labels: np.ndarray
+) -> None:
     # The first voxel axis points backwards with 2 mm, the second to the right with 3 mm.
     affine = np.array([[0, 3, 0, 0], [-2, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
     facts = measure_case(write_case("c", image, labels, affine=affine), dataset()).facts
@@ -94,8 +96,12 @@ def test_labels_in_the_border_and_missing_label_maps_are_a_warning(
     assert "bare: there is no label map" in caplog.text
 
 
-def test_a_label_on_another_grid_is_refused(write_case: Write, image: np.ndarray, labels: np.ndarray) -> None:
-    with pytest.raises(InputError, match=r"c_seg\.nii\.gz: expected a label map on the grid of the scan"):
+def test_a_label_on_another_grid_is_refused(
+    write_case: Write, image: np.ndarray, labels: np.ndarray
+) -> None:
+    with pytest.raises(
+        InputError, match=r"c_seg\.nii\.gz: expected a label map on the grid of the scan"
+    ):
         measure(dataset(write_case("c", image, labels, label_affine=np.diag([2.0, 2, 2, 1]))))
 
 
@@ -115,16 +121,22 @@ def test_not_a_number_is_refused(write_case: Write, image: np.ndarray, labels: n
         measure(dataset(write_case("c", image, labels)))
 
 
-def test_another_number_of_channels_is_refused(write_case: Write, image: np.ndarray, labels: np.ndarray) -> None:
+def test_another_number_of_channels_is_refused(
+    write_case: Write, image: np.ndarray, labels: np.ndarray
+) -> None:
     case = write_case("c", image, labels)
     with pytest.raises(InputError, match=r"c\.nii\.gz: expected 2 channels \(T1, T2\), found 1"):
         measure(dataset(case, channels=("T1", "T2")))
 
 
-def test_nothing_to_learn_from_is_refused(write_case: Write, image: np.ndarray, labels: np.ndarray) -> None:
+def test_nothing_to_learn_from_is_refused(
+    write_case: Write, image: np.ndarray, labels: np.ndarray
+) -> None:
     with pytest.raises(InputError, match="data: expected at least one case, found none"):
         measure(dataset())
-    with pytest.raises(InputError, match="data: expected voxels of the labels a 1, b 2, found none in any case"):
+    with pytest.raises(
+        InputError, match="data: expected voxels of the labels a 1, b 2, found none in any case"
+    ):
         measure(dataset(write_case("c", image, labels * 0)))
 
 
@@ -151,35 +163,51 @@ def test_the_200_hippocampus_cases(data_root: Path) -> None:
     assert "Posterior lies behind Anterior along y in 200 of 200 cases" in plan.reasons["mirror"]
 
 
-def test_two_channels_of_one_case_lie_on_one_grid(write_case: Write, tmp_path: Path, image: np.ndarray) -> None:
+def test_two_channels_of_one_case_lie_on_one_grid(
+    write_case: Write, tmp_path: Path, image: np.ndarray
+) -> None:
     other = tmp_path / "t2.nii.gz"
     nibabel.save(nibabel.Nifti1Image(image.astype(np.float32), np.diag([2.0, 1, 1, 1])), other)
     case = write_case("c", image)
-    with pytest.raises(InputError, match=r"t2\.nii\.gz: expected a channel on the grid of the scan"):
+    with pytest.raises(
+        InputError, match=r"t2\.nii\.gz: expected a channel on the grid of the scan"
+    ):
         measure(dataset(replace(case, images=(*case.images, other)), channels=("T1", "T2")))
 
 
-def test_a_region_has_the_voxels_of_all_its_values(write_case: Write, image: np.ndarray, labels: np.ndarray) -> None:
+def test_a_region_has_the_voxels_of_all_its_values(
+    write_case: Write, image: np.ndarray, labels: np.ndarray
+) -> None:
     data = dataset(labels={"both": 1, "b": 2}, regions={"both": (1, 2), "b": (2,)})
     found = measure_case(write_case("c", image, labels), data).facts.labels
     assert (found["both"].voxels, found["b"].voxels) == (4, 2)
     assert found["both"].centroid == (1.25, 1.25, 1.5)
 
 
-def test_what_nobody_annotated_is_no_foreground(write_case: Write, image: np.ndarray, labels: np.ndarray) -> None:
+def test_what_nobody_annotated_is_no_foreground(
+    write_case: Write, image: np.ndarray, labels: np.ndarray
+) -> None:
     data = dataset(labels={"a": 1}, ignore=2)
-    measured = measure_case(write_case("c", np.where(labels == 2, 7, image), labels), data, draws=50)
+    measured = measure_case(
+        write_case("c", np.where(labels == 2, 7, image), labels), data, draws=50
+    )
     assert list(measured.facts.labels) == ["a"]
     assert measured.facts.ignored == 2
     assert set(measured.samples[0].tolist()) == {100.0}
 
 
-def test_a_case_without_any_annotation_is_warned_about(write_case: Write, image: np.ndarray) -> None:
+def test_a_case_without_any_annotation_is_warned_about(
+    write_case: Write, image: np.ndarray
+) -> None:
     facts = measure_case(write_case("c", image, np.full(image.shape, 9)), dataset(ignore=9)).facts
     assert case_warnings(facts) == ["nothing is annotated: every voxel has the ignore value"]
 
 
 @pytest.mark.parametrize("value", [2**31, -(2**31) - 1, 2**40])
-def test_label_values_that_no_label_map_can_hold(write_case: Write, image: np.ndarray, value: int) -> None:
-    with pytest.raises(InputError, match=rf"expected label values from -2147483648 to 2147483647.*b = {value}\b"):
+def test_label_values_that_no_label_map_can_hold(
+    write_case: Write, image: np.ndarray, value: int
+) -> None:
+    with pytest.raises(
+        InputError, match=rf"expected label values from -2147483648 to 2147483647.*b = {value}\b"
+    ):
         measure(dataset(write_case("c", image, image), labels={"a": 100, "b": value}))

@@ -12,7 +12,9 @@ from segkit.fingerprint.identical_images import copies_as_one_patient, copies_of
 
 
 def dataset(**patients: str) -> Dataset:
-    cases = tuple(Case(name, (Path(name),), Path(name), patient=patient) for name, patient in patients.items())
+    cases = tuple(
+        Case(name, (Path(name),), Path(name), patient=patient) for name, patient in patients.items()
+    )
     return Dataset("d", Path("d"), ("MR",), {"a": 1}, cases)
 
 
@@ -37,6 +39,10 @@ def test_equal_voxels_in_other_files(write_case, tmp_path: Path) -> None:
     first = write_case("first", image, labels)
     turned = np.diag([-1.0, 1, 1, 1])
     turned[0, 3] = 3
-    cases = (first, write_case("copy", image[::-1], labels, affine=turned), write_case("other", image + 1, labels))
+    cases = (
+        first,
+        write_case("copy", image[::-1], labels, affine=turned),
+        write_case("other", image + 1, labels),
+    )
     found = measure(Dataset("d", tmp_path, ("MR",), {"a": 1}, cases))
     assert copies_of(found.cases) == [["first", "copy"]]

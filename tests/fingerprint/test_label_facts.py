@@ -20,11 +20,20 @@ def test_pieces_and_thickness() -> None:
     assert (facts["a"].pieces, facts["b"].pieces) == (2, 1)
     assert facts["a"].thickness == (2.5, 2.0, 3.0)
     assert facts["b"].thickness == (2.0, 6.0, 3.0)
-    assert facts["a"].centroid == pytest.approx(((1 + 2 + 3 + 4 + 8) / 5, (4 * 1 + 8) / 5 * 2, (4 * 1 + 8) / 5 * 3))
+    assert facts["a"].centroid == pytest.approx(
+        ((1 + 2 + 3 + 4 + 8) / 5, (4 * 1 + 8) / 5 * 2, (4 * 1 + 8) / 5 * 3)
+    )
 
 
 def test_pieces_of_a_region() -> None:
-    data = Dataset("d", Path("d"), ("MR",), {"whole": 1, "core": 2}, (), regions={"whole": (1, 2), "core": (2,)})
+    data = Dataset(
+        "d",
+        Path("d"),
+        ("MR",),
+        {"whole": 1, "core": 2},
+        (),
+        regions={"whole": (1, 2), "core": (2,)},
+    )
     facts = label_facts(np.array([1, 2, 1, 0, 2], np.uint8).reshape(5, 1, 1), (1.0, 1.0, 1.0), data)
     assert (facts["whole"].pieces, facts["core"].pieces) == (2, 2)
 

@@ -15,7 +15,9 @@ from segkit.plans.plan import ChannelPlan, LayerPlan, NetworkPlan, Plan, Scheme,
 Make = Callable[..., Bundle]
 
 
-def threshold_plan(dims: int = 3, channels: int = 1, *, normalise: Scheme = "none", **changes: object) -> Plan:
+def threshold_plan(
+    dims: int = 3, channels: int = 1, *, normalise: Scheme = "none", **changes: object
+) -> Plan:
     slice_axis = 2 if dims == 2 else None
     kernel, stride = ((1, 1, 1), (2, 2, 1 if dims == 2 else 2))
     layer = LayerPlan("layer", channels, "none", 1, 512)
@@ -44,7 +46,9 @@ def threshold_plan(dims: int = 3, channels: int = 1, *, normalise: Scheme = "non
 
 def threshold_state(plan: Plan, threshold: float = 50.0) -> dict[str, torch.Tensor]:
     """Scores 0 and (last channel - threshold): the encoder and the skip hand the channels through."""
-    state = {name: torch.zeros_like(value) for name, value in build_network(plan).state_dict().items()}
+    state = {
+        name: torch.zeros_like(value) for name, value in build_network(plan).state_dict().items()
+    }
     width = len(plan.channels)
     for channel in range(width):
         state["encoder.0.0.conv.weight"][channel, channel] = 1
@@ -59,7 +63,12 @@ def make_bundle(tmp_path: Path) -> Make:
     """make_bundle(dims=3, channels=1, threshold=50, folder="model", **changes of the plan) -> Bundle."""
 
     def make(
-        dims: int = 3, channels: int = 1, *, threshold: float = 50.0, folder: str = "model", **changes: object
+        dims: int = 3,
+        channels: int = 1,
+        *,
+        threshold: float = 50.0,
+        folder: str = "model",
+        **changes: object,
     ) -> Bundle:
         plan = threshold_plan(dims, channels, **changes)
         return write_bundle(tmp_path / folder, plan, {}, {"0": threshold_state(plan, threshold)})

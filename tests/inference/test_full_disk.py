@@ -46,17 +46,24 @@ def left(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def check(write: Callable[[Path], None], path: Path, full_disk: Any, size: int, beside: list[str]) -> None:
+def check(
+    write: Callable[[Path], None], path: Path, full_disk: Any, size: int, beside: list[str]
+) -> None:
     with (
         full_disk(size),
-        pytest.raises(InputError, match=rf"{path.name}: expected a place that can be written to, found"),
+        pytest.raises(
+            InputError, match=rf"{path.name}: expected a place that can be written to, found"
+        ),
     ):
         write(path)
     assert left(path.parent) == beside
     write(path)
     complete = path.read_bytes()
     assert len(complete) > size
-    with full_disk(size), pytest.raises(InputError, match="expected a place that can be written to"):
+    with (
+        full_disk(size),
+        pytest.raises(InputError, match="expected a place that can be written to"),
+    ):
         write(path)
     assert left(path.parent) == sorted([*beside, path.name])
     assert path.read_bytes() == complete
@@ -76,18 +83,30 @@ def test_the_table_of_figures(tmp_path: Path, full_disk: FullDisk) -> None:
     stats(tmp_path / "stats.csv")
     (tmp_path / "stats.csv").unlink()
     table = {"a": {"status": "done", "output": "a.nii.gz"}}
-    check(lambda path: write_stats(path, table), tmp_path / "stats.csv", full_disk, 3000, ["a.nii.gz.json"])
+    check(
+        lambda path: write_stats(path, table),
+        tmp_path / "stats.csv",
+        full_disk,
+        3000,
+        ["a.nii.gz.json"],
+    )
 
 
 @pytest.mark.parametrize("kind", ["segmentation", "structure_set"])
 def test_dicom(tmp_path: Path, dicom: Any, full_disk: FullDisk, kind: str) -> None:
     pytest.importorskip("highdicom", reason="the extra [dicom] is not installed")
     source = open_place(dicom.series(tmp_path / "s", np.zeros(NOISE.shape[1:], np.int16)))
-    labels, maker = Volume(NOISE, source.grid.affine), module_of("results.references").Maker("model", "abc123", "0.1.0")
-    write = getattr(module_of(kind), f"write_{kind}")
+    labels, maker = (
+        Volume(NOISE, source.grid.affine),
+        module_of("results.references").Maker("model", "abc123", "0.1.0"),
+    )
+    write = getattr(module_of(f"results.{kind}"), f"write_{kind}")
     out = tmp_path / "out"
     out.mkdir()
-    with full_disk(3000), pytest.raises(InputError, match=r"a\.dcm: expected a place that can be written to, found"):
+    with (
+        full_disk(3000),
+        pytest.raises(InputError, match=r"a\.dcm: expected a place that can be written to, found"),
+    ):
         write(out / "a.dcm", labels, source, NAMES, maker=maker)
     assert left(out) == []
     write(out / "a.dcm", labels, source, NAMES, maker=maker)

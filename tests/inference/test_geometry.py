@@ -68,13 +68,18 @@ def placed(order: tuple[int, ...], signs: tuple[int, ...], *, oblique: bool) -> 
 
 
 def centre(mask: NDArray[np.bool_], affine: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(nib.affines.apply_affine(affine, np.argwhere(mask).mean(axis=0)), dtype=np.float64)
+    return np.asarray(
+        nib.affines.apply_affine(affine, np.argwhere(mask).mean(axis=0)), dtype=np.float64
+    )
 
 
 def check(folder: Path, affine: NDArray[np.float64], *, model: str, scan: str, out: str) -> None:
     source, target = folder / f"scan{scan}", folder / f"out{out}"
     write(source, voxels(), affine)
-    assert main(["predict", str(source), "-o", str(target), "-m", str(folder / model), "--overwrite"]) == 0
+    assert (
+        main(["predict", str(source), "-o", str(target), "-m", str(folder / model), "--overwrite"])
+        == 0
+    )
     (before, place), (labels, found) = read(source), read(target)
     assert labels.shape == before.shape
     # NIfTI keeps 32 bits of each number.
@@ -102,20 +107,44 @@ def test_48_orientations(models: Path, order: tuple[int, ...], oblique: bool) ->
 
 @pytest.mark.parametrize("shape", [(3, 4, 5), (20, 20, 1), (1, 9, 9), (1, 1, 1)])
 @pytest.mark.parametrize("model", MODELS)
-def test_smaller_than_a_window_and_one_slice(models: Path, shape: tuple[int, int, int], model: str) -> None:
+def test_smaller_than_a_window_and_one_slice(
+    models: Path, shape: tuple[int, int, int], model: str
+) -> None:
     array = np.full(shape, 100, np.int16)
     write(models / "a.nii.gz", array, placed((2, 0, 1), (1, -1, 1), oblique=True))
-    assert main(["predict", str(models / "a.nii.gz"), "-o", str(models / "o.nii.gz"), "-m", str(models / model)]) == 0
+    assert (
+        main(
+            [
+                "predict",
+                str(models / "a.nii.gz"),
+                "-o",
+                str(models / "o.nii.gz"),
+                "-m",
+                str(models / model),
+            ]
+        )
+        == 0
+    )
     labels, affine = read(models / "o.nii.gz")
     assert labels.shape == shape
     assert (labels == 7).all()
     np.testing.assert_array_equal(affine, nib.load(models / "a.nii.gz").affine)
 
 
-def test_a_constant_scan_warns(make_bundle: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_constant_scan_warns(
+    make_bundle: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     make_bundle(normalise="zscore", crop_to_content=True)
     write(tmp_path / "flat.nii.gz", np.full((9, 9, 9), 300, np.int16), np.eye(4))
-    words = [str(tmp_path / "flat.nii.gz"), "-o", str(tmp_path / "o.nii.gz"), "-m", str(tmp_path / "model")]
+    words = [
+        str(tmp_path / "flat.nii.gz"),
+        "-o",
+        str(tmp_path / "o.nii.gz"),
+        "-m",
+        str(tmp_path / "model"),
+    ]
     assert main(["predict", *words]) == 0
-    assert "flat.nii.gz: channel channel0: the scan has one constant value" in capsys.readouterr().err
+    assert (
+        "flat.nii.gz: channel channel0: the scan has one constant value" in capsys.readouterr().err
+    )
     assert not read(tmp_path / "o.nii.gz")[0].any()

@@ -42,11 +42,17 @@ def mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Volume:
 
 @pytest.mark.parametrize("spacing", [(1.0, 2.0, 1.5), (1.3, 1.7, 2.0)])
 @pytest.mark.parametrize("masked", [False, True])
-def test_mapped_scans(make_bundle: Make, mapped: Volume, spacing: tuple[float, ...], masked: bool) -> None:
+def test_mapped_scans(
+    make_bundle: Make, mapped: Volume, spacing: tuple[float, ...], masked: bool
+) -> None:
     bundle = make_bundle(normalise="zscore", threshold=0.4, spacing=spacing, crop_to_content=True)
     if masked:
-        channels = tuple(dataclasses.replace(channel, masked=True) for channel in bundle.plan.channels)
-        bundle = dataclasses.replace(bundle, plan=dataclasses.replace(bundle.plan, channels=channels))
+        channels = tuple(
+            dataclasses.replace(channel, masked=True) for channel in bundle.plan.channels
+        )
+        bundle = dataclasses.replace(
+            bundle, plan=dataclasses.replace(bundle.plan, channels=channels)
+        )
     labels = Predictor(bundle).predict(mapped).array
     expected = Predictor(bundle).predict(mapped.with_array(mapped.array.copy())).array
     assert 0 < np.count_nonzero(labels) < labels.size
@@ -72,18 +78,32 @@ def test_pages_of_a_mapped_scan_take_memory(
 
 
 def test_a_slide(
-    make_bundle: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    make_bundle: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     tifffile = pytest.importorskip("tifffile", reason="the extra [wsi] is not installed")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
     rows = np.full((150, 130, 3), 255, np.uint8)
     rows[20:60, 30:90] = RNG.integers(0, 256, (40, 60, 3))
-    tifffile.imwrite(tmp_path / "slide.tif", rows, tile=(64, 64), compression="zlib", photometric="rgb")
+    tifffile.imwrite(
+        tmp_path / "slide.tif", rows, tile=(64, 64), compression="zlib", photometric="rgb"
+    )
     bundle = make_bundle(
-        dims=2, channels=3, unit="px", spacing=(None, None, None), patch=(16, 16, 1), normalise="zscore", threshold=0.3
+        dims=2,
+        channels=3,
+        unit="px",
+        spacing=(None, None, None),
+        patch=(16, 16, 1),
+        normalise="zscore",
+        threshold=0.3,
     )
     output = tmp_path / "slide_seg.tif"
-    assert main(["predict", str(tmp_path / "slide.tif"), "-o", str(output), "-m", str(bundle.path)]) == 0
+    assert (
+        main(["predict", str(tmp_path / "slide.tif"), "-o", str(output), "-m", str(bundle.path)])
+        == 0
+    )
     assert capsys.readouterr().out.strip() == str(output)
     monkeypatch.chdir(tmp_path)
     words = ["predict", "slide.tif", "-m", str(bundle.path)]

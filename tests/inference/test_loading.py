@@ -22,7 +22,11 @@ def test_a_folder_of_several_is_an_ensemble(here: Path) -> None:
     shutil.copytree(FROZEN, here / "runs" / "fold10" / "bundle")
     shutil.copytree(FROZEN, here / "runs" / "fold2" / "bundle")
     pack_bundle(FROZEN, here / "runs" / "last.segkit")
-    assert [bundle.path.parent.name for bundle in read_models("runs")] == ["fold2", "fold10", "runs"]
+    assert [bundle.path.parent.name for bundle in read_models("runs")] == [
+        "fold2",
+        "fold10",
+        "runs",
+    ]
 
 
 def test_nothing_in_the_folder(here: Path) -> None:

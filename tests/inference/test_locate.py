@@ -33,13 +33,21 @@ def scan(shape: tuple[int, int, int] = (60, 50, 40), affine: np.ndarray | None =
 
 
 def normed(
-    make_bundle: Make, folder: Path, regions: dict[str, tuple[int, ...]] | None = None, **changes: object
+    make_bundle: Make,
+    folder: Path,
+    regions: dict[str, tuple[int, ...]] | None = None,
+    **changes: object,
 ) -> Bundle:
     """Weights drawn at random, normalised over each window: what a voxel gets depends on all that its windows see."""
     layer = LayerPlan("layer", 2, "group", 1, 512)
     plan = make_bundle(**changes).plan
-    stages = [dataclasses.replace(stage, layers=(layer,)) for stage in (*plan.network.encoder, *plan.network.decoder)]
-    network = dataclasses.replace(plan.network, encoder=tuple(stages[:2]), decoder=tuple(stages[2:]))
+    stages = [
+        dataclasses.replace(stage, layers=(layer,))
+        for stage in (*plan.network.encoder, *plan.network.decoder)
+    ]
+    network = dataclasses.replace(
+        plan.network, encoder=tuple(stages[:2]), decoder=tuple(stages[2:])
+    )
     plan = dataclasses.replace(plan, network=network, regions=regions or {})
     torch.manual_seed(0)
     return write_bundle(folder, plan, {}, {"0": build_network(plan).state_dict()})
@@ -52,14 +60,20 @@ def inside(predictor: Predictor) -> Box:
 
 
 def assert_as_without_a_box(
-    bundle: Bundle, coarse: Bundle, volume: Volume, windows: tuple[int, int, int] = (8, 8, 8), **options: object
+    bundle: Bundle,
+    coarse: Bundle,
+    volume: Volume,
+    windows: tuple[int, int, int] = (8, 8, 8),
+    **options: object,
 ) -> Box:
     """A window inside the box labels and uncertainty are those of the whole scan, and 0 outside; returns the box."""
     located = Predictor(bundle, locate=coarse, **options)  # type: ignore[arg-type]
     found = located.predict_with_uncertainty(volume)
     whole = Predictor(bundle, **options).predict_with_uncertainty(volume)  # type: ignore[arg-type]
     box = inside(located)
-    inner = [slice(part.start + edge, part.stop - edge) for part, edge in zip(box, windows, strict=True)]
+    inner = [
+        slice(part.start + edge, part.stop - edge) for part, edge in zip(box, windows, strict=True)
+    ]
     outside = np.ones(volume.grid.shape, bool)
     outside[box] = False
     for here, there in zip(found, whole, strict=True):
@@ -68,7 +82,9 @@ def assert_as_without_a_box(
         assert not here.array[0][outside].any()
         assert np.array_equal(here.affine, volume.affine)
     assert found[0].array.any()
-    assert np.count_nonzero(whole[0].array) > np.count_nonzero(found[0].array)  # there is something to leave out
+    assert np.count_nonzero(whole[0].array) > np.count_nonzero(
+        found[0].array
+    )  # there is something to leave out
     return box
 
 
@@ -100,12 +116,17 @@ def test_mirrored_windows_regions_and_slices(make_bundle: Make, tmp_path: Path) 
     assert_as_without_a_box(regions, coarse, scan())
     slices = normed(make_bundle, tmp_path / "slices", dims=2, spacing=(1.0, 1.0, None))
     assert_as_without_a_box(slices, coarse, scan(), (8, 8, 0))
-    assert_as_without_a_box(mirrored, make_bundle(2, spacing=(2.0, 2.0, None), folder="coarse slices"), scan())
+    assert_as_without_a_box(
+        mirrored, make_bundle(2, spacing=(2.0, 2.0, None), folder="coarse slices"), scan()
+    )
 
 
 def test_an_ensemble_locates_for_an_ensemble(make_bundle: Make) -> None:
     full = [make_bundle(threshold=threshold, folder=f"full {threshold}") for threshold in (0, 30)]
-    coarse = [make_bundle(threshold=threshold, **{**COARSE, "folder": str(threshold)}) for threshold in (0, 100)]
+    coarse = [
+        make_bundle(threshold=threshold, **{**COARSE, "folder": str(threshold)})
+        for threshold in (0, 100)
+    ]
     located = Predictor(full, locate=coarse)
     labels = located.predict(scan()).array
     box = inside(located)
@@ -117,7 +138,9 @@ def test_an_ensemble_locates_for_an_ensemble(make_bundle: Make) -> None:
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
-def test_every_orientation_on_its_own_grid(make_bundle: Make, tmp_path: Path, order: tuple[int, int, int]) -> None:
+def test_every_orientation_on_its_own_grid(
+    make_bundle: Make, tmp_path: Path, order: tuple[int, int, int]
+) -> None:
     bundle, coarse = normed(make_bundle, tmp_path / "full"), make_bundle(**COARSE)
     for signs in itertools.product((1, -1), repeat=3):
         affine = np.eye(4)
@@ -134,7 +157,9 @@ def test_an_oblique_scan_with_a_border_and_long_voxels(make_bundle: Make, tmp_pa
     array[:, 4:64, 3:53, 2:42] = scan().array
     volume = Volume(array, rotation @ np.diag([-1, 1, 2, 1]))
     bundle = normed(make_bundle, tmp_path / "full", crop_to_content=True)
-    box = assert_as_without_a_box(bundle, make_bundle(crop_to_content=True, **COARSE), volume, (8, 8, 5))
+    box = assert_as_without_a_box(
+        bundle, make_bundle(crop_to_content=True, **COARSE), volume, (8, 8, 5)
+    )
     # 10 mm are 5 voxels along Z.
     assert [(part.start, part.stop) for part in box] == [(10, 40), (13, 41), (15, 31)]
 
@@ -144,7 +169,10 @@ def test_a_tilted_scan(make_bundle: Make) -> None:
     affine[1, 2] = 0.5
     full = make_bundle(threshold=20)
     located = Predictor(full, locate=make_bundle(**COARSE))
-    labels, whole = located.predict(scan(affine=affine)).array, Predictor(full).predict(scan(affine=affine)).array
+    labels, whole = (
+        located.predict(scan(affine=affine)).array,
+        Predictor(full).predict(scan(affine=affine)).array,
+    )
     assert np.array_equal(labels[:, 14:28, 20:28, 18:24], whole[:, 14:28, 20:28, 18:24])
     assert not labels[:, 40:].any()
     assert whole[:, 40:].any()
@@ -167,9 +195,15 @@ def test_fewer_windows_are_computed(make_bundle: Make) -> None:
 def test_little_memory_changes_nothing(make_bundle: Make) -> None:
     full, coarse, volume = make_bundle(threshold=20), make_bundle(**COARSE), scan((300, 200, 100))
     ample = Predictor(full, locate=coarse).predict(volume).array
-    frugal = Predictor(full, locate=coarse, max_memory=resident_memory() + (48 << 20)).predict(volume).array
+    frugal = (
+        Predictor(full, locate=coarse, max_memory=resident_memory() + (48 << 20))
+        .predict(volume)
+        .array
+    )
     assert np.array_equal(ample, frugal)
-    with pytest.raises(OutOfMemoryError, match="scan, coarse model: 150 x 100 x 50 voxels take at least"):
+    with pytest.raises(
+        OutOfMemoryError, match="scan, coarse model: 150 x 100 x 50 voxels take at least"
+    ):
         Predictor(full, locate=coarse, max_memory=1000).predict(volume)
 
 
@@ -178,26 +212,42 @@ def test_where_the_coarse_model_finds_nothing_all_is_predicted(
 ) -> None:
     full = make_bundle(folder="full")
     blind = Predictor(full, locate=make_bundle(threshold=1000, **COARSE))
-    assert np.array_equal(blind.predict(scan(), where="a.nii").array, Predictor(full).predict(scan()).array)
-    assert "a.nii: the coarse model finds no label at all, so all of the scan is predicted" in caplog.text
+    assert np.array_equal(
+        blind.predict(scan(), where="a.nii").array, Predictor(full).predict(scan()).array
+    )
+    assert (
+        "a.nii: the coarse model finds no label at all, so all of the scan is predicted"
+        in caplog.text
+    )
     assert blind.locator
     assert blind.locator.box is None
 
 
-def test_a_label_that_goes_on_behind_the_box_is_said(make_bundle: Make, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_label_that_goes_on_behind_the_box_is_said(
+    make_bundle: Make, caplog: pytest.LogCaptureFixture
+) -> None:
     volume, coarse = scan(), make_bundle(**COARSE)
     full = make_bundle(folder="full")
     Predictor(full, locate=coarse).predict(volume)
     assert "cut" not in caplog.text
-    volume.array[0, 26:50, 20:28, 18:24] = 52  # bright for the full model, and too thin for the coarse one
+    volume.array[0, 26:50, 20:28, 18:24] = (
+        52  # bright for the full model, and too thin for the coarse one
+    )
     strict = make_bundle(threshold=75, **COARSE)
     Predictor(full, locate=strict).predict(volume, where="a.nii")
-    assert "a.nii: bright may be cut at the border of the box that the coarse model found" in caplog.text
+    assert (
+        "a.nii: bright may be cut at the border of the box that the coarse model found"
+        in caplog.text
+    )
 
 
-def test_a_box_that_ends_with_the_scan_cuts_nothing(make_bundle: Make, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_box_that_ends_with_the_scan_cuts_nothing(
+    make_bundle: Make, caplog: pytest.LogCaptureFixture
+) -> None:
     array = np.full((1, 12, 12, 12), 100, np.float32)
-    labels = Predictor(make_bundle(), locate=make_bundle(**COARSE)).predict(Volume(array, np.eye(4)))
+    labels = Predictor(make_bundle(), locate=make_bundle(**COARSE)).predict(
+        Volume(array, np.eye(4))
+    )
     assert labels.array.all()
     assert "cut" not in caplog.text
 
@@ -209,13 +259,23 @@ def test_a_box_that_ends_with_the_scan_cuts_nothing(make_bundle: Make, caplog: p
             {"labels": {"dark": 7}},
             r"coarse: expected a coarse model with the labels of the other one \(bright\), found dark\. Train both",
         ),
-        ({"channels": 2}, r"with the channels of the other one \(channel0\), found channel0, channel1"),
-        ({"unit": "px", "dims": 2}, r"with the unit of voxel sizes of the other one \(mm\), found px"),
+        (
+            {"channels": 2},
+            r"with the channels of the other one \(channel0\), found channel0, channel1",
+        ),
+        (
+            {"unit": "px", "dims": 2},
+            r"with the unit of voxel sizes of the other one \(mm\), found px",
+        ),
     ],
 )
-def test_models_that_do_not_fit(make_bundle: Make, changes: dict[str, object], message: str) -> None:
+def test_models_that_do_not_fit(
+    make_bundle: Make, changes: dict[str, object], message: str
+) -> None:
     with pytest.raises(InputError, match=message):
-        Predictor(make_bundle(), locate=make_bundle(**{**COARSE, "spacing": (2.0, 2.0, None), **changes}))
+        Predictor(
+            make_bundle(), locate=make_bundle(**{**COARSE, "spacing": (2.0, 2.0, None), **changes})
+        )
 
 
 def test_swapped_models(make_bundle: Make, caplog: pytest.LogCaptureFixture) -> None:
@@ -223,7 +283,10 @@ def test_swapped_models(make_bundle: Make, caplog: pytest.LogCaptureFixture) -> 
     load(full.path, locate=coarse.path)
     assert "swapped" not in caplog.text
     load(coarse.path, locate=full.path)
-    assert "model has no larger voxels than the model that it locates for: are the two swapped?" in caplog.text
+    assert (
+        "model has no larger voxels than the model that it locates for: are the two swapped?"
+        in caplog.text
+    )
 
 
 def test_small_pieces_do_not_count_and_parts_do() -> None:
@@ -255,7 +318,9 @@ def test_a_box_grows_by_whole_lines_and_not_out_of_the_scan() -> None:
     assert grown(box, (20, 20, 3), (1.2, 2, 1)) == (slice(16, 20), slice(2, 8), slice(0, 3))
 
 
-def test_two_voxels_of_the_coarse_model_are_more_than_10_mm_where_they_are_large(make_bundle: Make) -> None:
+def test_two_voxels_of_the_coarse_model_are_more_than_10_mm_where_they_are_large(
+    make_bundle: Make,
+) -> None:
     located = Predictor(make_bundle(), locate=make_bundle(spacing=(8.0, 4.0, 4.0), folder="coarse"))
     array = np.zeros((1, 96, 64, 64), np.float32)
     array[0, 40:56, 24:40, 24:40] = 100

@@ -46,7 +46,9 @@ def test_labels_are_where_the_threshold_says(make_bundle: Make) -> None:
 
 def test_mirrored_windows_are_turned_back(make_bundle: Make) -> None:
     bundle = make_bundle(mirror_axes=(0, 2))
-    assert np.array_equal(Predictor(bundle, tta=True).predict(scan()).array, Predictor(bundle).predict(scan()).array)
+    assert np.array_equal(
+        Predictor(bundle, tta=True).predict(scan()).array, Predictor(bundle).predict(scan()).array
+    )
 
 
 def with_head(bundle: Bundle, weight: float) -> Bundle:
@@ -57,7 +59,9 @@ def with_head(bundle: Bundle, weight: float) -> Bundle:
 
 
 def test_scores_that_are_not_finite_are_an_error(make_bundle: Make) -> None:
-    with pytest.raises(InputError, match=r"c1\.nii: expected finite scores .*computed in float32.*train it again"):
+    with pytest.raises(
+        InputError, match=r"c1\.nii: expected finite scores .*computed in float32.*train it again"
+    ):
         Predictor(with_head(make_bundle(), 3e38)).predict(scan(), where="c1.nii")
     with pytest.raises(InputError, match=r"in bfloat16.*predict with --precision float32"):
         Predictor(with_head(make_bundle(), 3e38), precision="bfloat16").predict(scan())
@@ -65,7 +69,9 @@ def test_scores_that_are_not_finite_are_an_error(make_bundle: Make) -> None:
 
 def test_large_scores_are_no_error(make_bundle: Make) -> None:
     # 60 voxels of 1e38 each: their sum is infinite, none of them is.
-    assert np.array_equal(Predictor(with_head(make_bundle(), 1e36)).predict(scan()).array == 7, scan().array > 0)
+    assert np.array_equal(
+        Predictor(with_head(make_bundle(), 1e36)).predict(scan()).array == 7, scan().array > 0
+    )
 
 
 def test_frozen_bundle_predicts() -> None:
@@ -109,7 +115,9 @@ def test_small_and_flat_scans(make_bundle: Make, shape: tuple[int, ...], dims: i
 
 def test_constant_scan_warns(make_bundle: Make, caplog: pytest.LogCaptureFixture) -> None:
     bundle = make_bundle(channels=1, normalise="zscore")
-    labels = Predictor(bundle).predict(Volume(np.full((1, 9, 9, 9), 300), np.eye(4)), where="flat.nii")
+    labels = Predictor(bundle).predict(
+        Volume(np.full((1, 9, 9, 9), 300), np.eye(4)), where="flat.nii"
+    )
     assert not labels.array.any()
     assert "flat.nii: channel channel0: the scan has one constant value" in caplog.text
 
@@ -126,7 +134,9 @@ def test_paths_nibabel_and_simpleitk(make_bundle: Make, tmp_path: Path) -> None:
 
 def test_last_channel_of_two(make_bundle: Make) -> None:
     two = scan().with_array(np.concatenate([np.zeros_like(scan().array), scan().array]))
-    assert np.array_equal(Predictor(make_bundle(channels=2)).predict(two).array > 0, scan().array > 50)
+    assert np.array_equal(
+        Predictor(make_bundle(channels=2)).predict(two).array > 0, scan().array > 50
+    )
 
 
 def test_ensemble_averages_scores(make_bundle: Make) -> None:
@@ -139,13 +149,16 @@ def test_ensemble_averages_scores(make_bundle: Make) -> None:
 def test_ensemble_of_different_plans(make_bundle: Make) -> None:
     bundles = [make_bundle(folder="a"), make_bundle(folder="b", spacing=(2.0, 2.0, 2.0))]
     with pytest.raises(
-        InputError, match=r"(?s)b: expected the same spacing in every model .*Choose one of them with -m.*\n  .*a  \("
+        InputError,
+        match=r"(?s)b: expected the same spacing in every model .*Choose one of them with -m.*\n  .*a  \(",
     ):
         Predictor(bundles)
 
 
 def test_channel_count(make_bundle: Make) -> None:
-    with pytest.raises(InputError, match=r"scan: expected 2 channels \(channel0, channel1\), found 1"):
+    with pytest.raises(
+        InputError, match=r"scan: expected 2 channels \(channel0, channel1\), found 1"
+    ):
         Predictor(make_bundle(channels=2)).predict(scan())
 
 
@@ -160,9 +173,7 @@ def test_a_picture_for_a_model_of_scans(make_bundle: Make) -> None:
 
 
 def test_memory_is_checked_before_it_is_taken(make_bundle: Make) -> None:
-    expected = (
-        r"12 x 9 x 10 voxels take at least .* KB of memory besides .* held already, and 1.0 KB in all are allowed\."
-    )
+    expected = r"12 x 9 x 10 voxels take at least .* KB of memory besides .* held already, and 1.0 KB in all are allowed\."
     with pytest.raises(OutOfMemoryError, match=expected):
         Predictor(make_bundle(), max_memory=1000).predict(scan())
 
@@ -174,8 +185,13 @@ class SmallGPU(Predictor):
         super().__init__(bundle, device="cpu", **options)
         self._scorer.device = torch.device("cuda")
 
-    def _decided(self, image: Any, layout: Layout, decisions: Any, place: torch.device, **more: Any) -> Any:
-        self.tried = [*getattr(self, "tried", []), (place.type, self.device.type, layout.windows.batch)]
+    def _decided(
+        self, image: Any, layout: Layout, decisions: Any, place: torch.device, **more: Any
+    ) -> Any:
+        self.tried = [
+            *getattr(self, "tried", []),
+            (place.type, self.device.type, layout.windows.batch),
+        ]
         if self.device.type == "cuda":
             raise torch.OutOfMemoryError("CUDA out of memory")
         return super()._decided(image, layout, decisions, place, **more)
@@ -185,35 +201,58 @@ def test_a_gpu_gives_way_step_by_step(make_bundle: Make) -> None:
     bundle = make_bundle()
     small = SmallGPU(bundle)
     assert np.array_equal(small.predict(scan()).array, Predictor(bundle).predict(scan()).array)
-    assert small.tried == [("cuda", "cuda", None), ("cuda", "cuda", 1), ("cpu", "cuda", 1), ("cpu", "cpu", None)]
+    assert small.tried == [
+        ("cuda", "cuda", None),
+        ("cuda", "cuda", 1),
+        ("cpu", "cuda", 1),
+        ("cpu", "cpu", None),
+    ]
 
 
 def test_what_a_gpu_gives_up_must_fit_into_this_machine(make_bundle: Make) -> None:
     # Sums of 64 planes, their weights and what a window takes, but one window is all that there is.
-    bundle, volume = make_bundle(patch=(64, 64, 64), labels={f"label{n}": n for n in range(1, 200)}), scan((64, 64, 64))
+    bundle, volume = (
+        make_bundle(patch=(64, 64, 64), labels={f"label{n}": n for n in range(1, 200)}),
+        scan((64, 64, 64)),
+    )
     small = SmallGPU(bundle)
     decisions = decisions_of(bundle.plan, Wanted())
-    image = WatchedScan(prepare_parts(volume, bundle.plan), Stopwatch(), bundle.plan.patch, small.overlap)
+    image = WatchedScan(
+        prepare_parts(volume, bundle.plan), Stopwatch(), bundle.plan.patch, small.overlap
+    )
     work = small._work(image, decisions, None, 0, leans=False)
-    in_turn = [dataclasses.replace(work, networks=(), sums=False), dataclasses.replace(work, networks=()), work]
+    in_turn = [
+        dataclasses.replace(work, networks=(), sums=False),
+        dataclasses.replace(work, networks=()),
+        work,
+    ]
     first, second, third = (choose_layout(each).bytes for each in in_turn)
     assert first < second < third
     for enough, tried in (((first + second) // 2, 2), ((second + third) // 2, 3)):
         small = SmallGPU(bundle, max_memory=resident_memory() + enough)
         with pytest.raises(
-            OutOfMemoryError, match=r"64 x 64 x 64 voxels take at least .* are allowed\. Allow more, or"
+            OutOfMemoryError,
+            match=r"64 x 64 x 64 voxels take at least .* are allowed\. Allow more, or",
         ):
             small.predict(volume)
         assert len(small.tried) == tried
 
 
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
-@pytest.mark.parametrize("changes", [{}, {"normalise": "zscore", "threshold": 0.2, "spacing": (1.3, 0.7, 1.0)}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"normalise": "zscore", "threshold": 0.2, "spacing": (1.3, 0.7, 1.0)}]
+)
 def test_scaled_numbers_give_the_same_labels(
-    make_bundle: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, changes: dict[str, Any]
+    make_bundle: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    changes: dict[str, Any],
 ) -> None:
     monkeypatch.setattr("segkit.io.memory_map.BLOCK_VOXELS", 500)
-    image = nibabel.Nifti1Image(np.random.default_rng(0).integers(0, 2000, (20, 18, 16), np.int16), np.eye(4))
+    image = nibabel.Nifti1Image(
+        np.random.default_rng(0).integers(0, 2000, (20, 18, 16), np.int16), np.eye(4)
+    )
     image.header.set_slope_inter(0.05, 0.3)
     nibabel.save(image, tmp_path / name)
     stored = nibabel.load(tmp_path / name).dataobj.slope
@@ -279,7 +318,9 @@ def test_gpu_agrees_with_cpu(make_bundle: Make) -> None:
 
 @pytest.mark.gpu
 @needs_cuda
-def test_gpu_without_memory_falls_back_to_the_cpu(make_bundle: Make, caplog: pytest.LogCaptureFixture) -> None:
+def test_gpu_without_memory_falls_back_to_the_cpu(
+    make_bundle: Make, caplog: pytest.LogCaptureFixture
+) -> None:
     predictor = Predictor(make_bundle(), device="cuda")
     torch.cuda.empty_cache()  # what other tests left there could be used
     torch.cuda.set_per_process_memory_fraction(0.0)
@@ -297,9 +338,15 @@ def test_a_model_may_ask_for_the_largest_piece(make_bundle: Make) -> None:
     array[0, 11, 8, 9] = 100
     spotted = scan().with_array(array)
     assert Predictor(bundle).predict(spotted).array[0, 11, 8, 9] == 7
-    strict = Bundle(bundle.path, bundle.plan, {**bundle.card, "postprocessing": {"bright": "largest"}})
-    assert np.array_equal(Predictor(strict).predict(spotted).array, Predictor(bundle).predict(scan()).array)
-    with pytest.raises(InputError, match="expected the same postprocessing in every model of an ensemble"):
+    strict = Bundle(
+        bundle.path, bundle.plan, {**bundle.card, "postprocessing": {"bright": "largest"}}
+    )
+    assert np.array_equal(
+        Predictor(strict).predict(spotted).array, Predictor(bundle).predict(scan()).array
+    )
+    with pytest.raises(
+        InputError, match="expected the same postprocessing in every model of an ensemble"
+    ):
         Predictor([bundle, strict])
 
 
@@ -308,7 +355,8 @@ def test_a_voxel_out_of_range_is_found_before_the_network_starts(make_bundle: Ma
     array[0, -1, -1, -1] = 1e200
     done: list[int] = []
     with pytest.raises(
-        InputError, match=r"expected intensities that 32-bit numbers can hold, found values from 0 to 1e\+200"
+        InputError,
+        match=r"expected intensities that 32-bit numbers can hold, found values from 0 to 1e\+200",
     ):
         Predictor(make_bundle(normalise="zscore")).predict(
             Volume(array, np.eye(4)), progress=lambda count, _: done.append(count)
@@ -338,6 +386,8 @@ def test_of_regions_the_least_certain_counts() -> None:
 def test_a_constant_border_is_certain(make_bundle: Make) -> None:
     array = np.zeros((1, 20, 8, 8), np.float32)
     array[0, 5:15] = 50.5 + np.arange(10).reshape(10, 1, 1)
-    _, uncertainty = Predictor(make_bundle(crop_to_content=True)).predict_with_uncertainty(Volume(array, np.eye(4)))
+    _, uncertainty = Predictor(make_bundle(crop_to_content=True)).predict_with_uncertainty(
+        Volume(array, np.eye(4))
+    )
     assert not uncertainty.array[0, :5].any()
     assert (uncertainty.array[0, 5:8] > 0.2).all()

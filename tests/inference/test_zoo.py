@@ -48,13 +48,25 @@ def grid(path: Path) -> tuple[tuple[int, ...], NDArray[np.float64]]:
 
 
 def test_one_by_one(
-    make_bundle: Callable[..., Bundle], tmp_path: Path, data_root: Path, capsys: pytest.CaptureFixture[str]
+    make_bundle: Callable[..., Bundle],
+    tmp_path: Path,
+    data_root: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     make_bundle(patch=(64, 64, 64), spacing=(None, None, None))
     scans = sorted(path for path in (data_root / "zoo").rglob("*") if path.is_file())
     for scan in scans:
         out = tmp_path / f"out{'.nii.gz' if suffix_of(scan) in NIFTI else '.nrrd'}"
-        words = [str(scan), "-m", str(tmp_path / "model"), "-o", str(out), "--overlap", "0", "--overwrite"]
+        words = [
+            str(scan),
+            "-m",
+            str(tmp_path / "model"),
+            "-o",
+            str(out),
+            "--overlap",
+            "0",
+            "--overwrite",
+        ]
         code, err = main(["predict", *words]), capsys.readouterr().err
         assert "Traceback" not in err
         if scan.name in REFUSED or suffix_of(scan) not in READABLE:
@@ -68,12 +80,21 @@ def test_one_by_one(
 
 REFUSED_DICOM = {
     "failing_notavolume_001": (3, "4 groups of images in series 1 that differ in acquisition"),
-    "failing_sliceincrement_001": (3, "missing slices: 1 at 33.11 mm along the normal, between IM-0001-0009"),
-    "failing_sliceincrement_002": (3, "missing slices: 1 at -133 mm along the normal, between IM-0001-0003"),
+    "failing_sliceincrement_001": (
+        3,
+        "missing slices: 1 at 33.11 mm along the normal, between IM-0001-0009",
+    ),
+    "failing_sliceincrement_002": (
+        3,
+        "missing slices: 1 at -133 mm along the normal, between IM-0001-0003",
+    ),
     "failing_sliceorientation_001": (3, "groups of images in series 1 that differ in"),
     "generic_rgb_001": (3, "expected 1 channel (channel0), found 3"),
     "US-YBR_FULL_422-EVRLE.dcm": (3, "expected 1 channel (channel0), found 3"),
-    "no-pixel-data.dcm": (3, "expected images, found DICOM without any that could be a scan (1 x SR)"),
+    "no-pixel-data.dcm": (
+        3,
+        "expected images, found DICOM without any that could be a scan (1 x SR)",
+    ),
     "no-pixel-spacing.dcm": (3, "expected 1 channel (channel0), found 3"),
     "createAllTransferSyntaxes.sh": (3, "found the suffix '.sh'"),
     "Study1": (2, "3 series, 3 of them volumes; choose by --series"),
@@ -82,7 +103,11 @@ REFUSED_DICOM = {
 
 def itk_grid(place: Path) -> tuple[tuple[int, ...], NDArray[np.float64]]:
     """Shape and RAS+ affine as ITK sorts the files of a series; the tilt is the one thing that it leaves out."""
-    files = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(place)) if place.is_dir() else [str(place)]
+    files = (
+        sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(place))
+        if place.is_dir()
+        else [str(place)]
+    )
     image = sitk.ReadImage(files[0] if len(files) == 1 else files, imageIO="GDCMImageIO")
     affine = np.eye(4)
     affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
@@ -92,16 +117,32 @@ def itk_grid(place: Path) -> tuple[tuple[int, ...], NDArray[np.float64]]:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_dicom(
-    make_bundle: Callable[..., Bundle], tmp_path: Path, data_root: Path, capfd: pytest.CaptureFixture[str]
+    make_bundle: Callable[..., Bundle],
+    tmp_path: Path,
+    data_root: Path,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     pytest.importorskip("pydicom", reason="the extra [dicom] is not installed")
     make_bundle(patch=(64, 64, 64), spacing=(None, None, None))
-    places = [path for path in sorted((data_root / "dicom_hard").iterdir()) if path.name != "transfer_syntaxes"]
+    places = [
+        path
+        for path in sorted((data_root / "dicom_hard").iterdir())
+        if path.name != "transfer_syntaxes"
+    ]
     places += sorted((data_root / "dicom_hard" / "transfer_syntaxes").iterdir())
     places += [data_root / "dicom" / "Study1", *sorted((data_root / "dicom" / "Study1").iterdir())]
     for place in places:
         out = tmp_path / "out.nii.gz"
-        words = [str(place), "-m", str(tmp_path / "model"), "-o", str(out), "--overlap", "0", "--overwrite"]
+        words = [
+            str(place),
+            "-m",
+            str(tmp_path / "model"),
+            "-o",
+            str(out),
+            "--overlap",
+            "0",
+            "--overwrite",
+        ]
         code, err = main(["predict", *words]), capfd.readouterr().err
         expected = REFUSED_DICOM.get(place.name, (0, ""))
         assert code == expected[0], err
@@ -113,17 +154,24 @@ def test_dicom(
             assert nib.load(out).shape == shape, place
             # Which end of a multi-frame file is the first differs; where the corners lie does not.
             ours, theirs = (
-                sorted(map(tuple, Grid(shape, each).corners().round(3))) for each in (nib.load(out).affine, affine)
+                sorted(map(tuple, Grid(shape, each).corners().round(3)))
+                for each in (nib.load(out).affine, affine)
             )
             np.testing.assert_allclose(ours, theirs, atol=2e-3, err_msg=str(place))
 
 
 def test_as_a_folder(
-    make_bundle: Callable[..., Bundle], tmp_path: Path, data_root: Path, capsys: pytest.CaptureFixture[str]
+    make_bundle: Callable[..., Bundle],
+    tmp_path: Path,
+    data_root: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     make_bundle(patch=(64, 64, 64), spacing=(None, None, None))
     words = ["-m", str(tmp_path / "model"), "-o", str(tmp_path / "out"), "--overlap", "0"]
     assert main(["predict", str(data_root / "zoo" / "mha"), *words]) == 0
     assert len(list((tmp_path / "out").glob("*.nii.gz"))) == 7
     assert main(["predict", str(data_root / "zoo" / "nrrd"), *words]) == 2
-    assert "two scans are called 'BallBinary30x30x30' and would have the same output" in capsys.readouterr().err
+    assert (
+        "two scans are called 'BallBinary30x30x30' and would have the same output"
+        in capsys.readouterr().err
+    )

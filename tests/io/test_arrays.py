@@ -16,7 +16,11 @@ SCAN = np.arange(24.0).reshape(2, 3, 4)
 
 def test_spacing_goes_along_the_axes_of_the_array() -> None:
     volume = from_object(SCAN, spacing=(0.5, 1, 3))
-    assert (volume.array.shape, volume.spacing, volume.unit) == ((1, 2, 3, 4), (0.5, 1.0, 3.0), "mm")
+    assert (volume.array.shape, volume.spacing, volume.unit) == (
+        (1, 2, 3, 4),
+        (0.5, 1.0, 3.0),
+        "mm",
+    )
     assert np.array_equal(volume.affine, np.diag([0.5, 1, 3, 1]))
     assert np.array_equal(volume.array[0], SCAN)
 
@@ -36,20 +40,48 @@ def test_a_picture_needs_no_geometry() -> None:
 @pytest.mark.parametrize(
     ("array", "more", "message"),
     [
-        (np.zeros((5, 5, 5, 5, 5)), {}, r"expected the axes \(X, Y, Z\).* found 5 axes: the shape 5 x 5 x 5 x 5 x 5"),
+        (
+            np.zeros((5, 5, 5, 5, 5)),
+            {},
+            r"expected the axes \(X, Y, Z\).* found 5 axes: the shape 5 x 5 x 5 x 5 x 5",
+        ),
         (np.zeros(5), {}, "found 1 axes: the shape 5"),
-        (np.zeros((9, 8, 7, 2)), {"channels": 2}, r"found 9 channels.*to the front: np.moveaxis\(array, -1, 0\)"),
-        (np.zeros((3, 8, 7, 6)), {}, "expected 1 channel and the axes .* found 3 channels: the shape 3 x 8 x 7 x 6"),
-        (SCAN, {"channels": 2}, r"expected 2 channels .* found 1 channel: .*\. Give all channels, in their order"),
+        (
+            np.zeros((9, 8, 7, 2)),
+            {"channels": 2},
+            r"found 9 channels.*to the front: np.moveaxis\(array, -1, 0\)",
+        ),
+        (
+            np.zeros((3, 8, 7, 6)),
+            {},
+            "expected 1 channel and the axes .* found 3 channels: the shape 3 x 8 x 7 x 6",
+        ),
+        (
+            SCAN,
+            {"channels": 2},
+            r"expected 2 channels .* found 1 channel: .*\. Give all channels, in their order",
+        ),
         (SCAN * 1j, {}, "expected real numbers, found the type complex128"),
         (np.full((2, 2, 2), "a"), {}, "expected real numbers"),
-        (np.ma.masked_equal(np.arange(8).reshape(2, 2, 2), 3), {}, r"found 1 masked ones\. .*array\.filled\(0\)"),
+        (
+            np.ma.masked_equal(np.arange(8).reshape(2, 2, 2), 3),
+            {},
+            r"found 1 masked ones\. .*array\.filled\(0\)",
+        ),
         (np.full((2, 2, 2), np.nan), {}, "numpy array: expected finite voxels, found 8 of 8"),
-        (SCAN, {"spacing": (1, 1)}, "spacing: expected three edge lengths in mm above 0, along X, Y and Z"),
+        (
+            SCAN,
+            {"spacing": (1, 1)},
+            "spacing: expected three edge lengths in mm above 0, along X, Y and Z",
+        ),
         (SCAN, {"spacing": (1, 0, 1)}, "three edge lengths"),
         (SCAN, {"spacing": "x"}, "three edge lengths .* found x"),
         (SCAN, {"spacing": None, "affine": [["x"]]}, "affine: expected an affine"),
-        (SCAN, {"spacing": None, "affine": np.zeros((4, 4))}, "affine: expected an affine that places every voxel"),
+        (
+            SCAN,
+            {"spacing": None, "affine": np.zeros((4, 4))},
+            "affine: expected an affine that places every voxel",
+        ),
         (SCAN, {"spacing": None, "affine": np.eye(3)}, r"found numbers of shape \(3, 3\)"),
     ],
 )

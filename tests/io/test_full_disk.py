@@ -18,10 +18,14 @@ from segkit.volume import Volume
 def test_a_full_disk_leaves_nothing(
     tmp_path: Path, full_disk: Callable[[int], AbstractContextManager[None]], suffix: str
 ) -> None:
-    noise = Volume(np.random.default_rng(0).integers(0, 256, (1, 99, 99, 1)).astype(np.uint8), np.eye(4), "px")
+    noise = Volume(
+        np.random.default_rng(0).integers(0, 256, (1, 99, 99, 1)).astype(np.uint8), np.eye(4), "px"
+    )
     with (
         full_disk(2000),
-        pytest.raises(InputError, match=rf"a\.{suffix}: expected a place that can be written to, found"),
+        pytest.raises(
+            InputError, match=rf"a\.{suffix}: expected a place that can be written to, found"
+        ),
     ):
         write_labels(tmp_path / f"a.{suffix}", noise)
     assert list(tmp_path.iterdir()) == []

@@ -25,7 +25,10 @@ def sheared(amount: float) -> NDArray[np.float64]:
         (np.full((4, 4), np.nan), "NaN or infinite numbers"),
         (np.diag([0.0, 1, 1, 1]), "voxel edges of 0 x 1 x 1 mm"),
         (np.diag([1, 1e200, 1, 1]), r"voxel edges of 1 x 1e\+200 x 1 mm"),
-        (np.array([[1.0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]), "point the same way"),
+        (
+            np.array([[1.0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]),
+            "point the same way",
+        ),
         (sheared(0.1), r"a shear: two axes meet at 84\.3 degrees .* Resample the scan"),
     ],
 )

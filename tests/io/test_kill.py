@@ -40,7 +40,9 @@ def test_no_half_file_has_its_final_name(tmp_path: Path) -> None:
     for kill in range(KILLS):
         folder = tmp_path / str(kill)
         folder.mkdir()
-        with subprocess.Popen([sys.executable, "-c", WRITE, str(folder)], stdout=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(
+            [sys.executable, "-c", WRITE, str(folder)], stdout=subprocess.PIPE, text=True
+        ) as process:
             assert process.stdout is not None
             for _ in range(1 + kill % len(SUFFIXES)):
                 assert process.stdout.readline()

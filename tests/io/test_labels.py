@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from segkit.errors import InputError, UsageError
-from segkit.io import check_labels_fit, labels_in, read_labels, read_volume, write_image, write_labels
+from segkit.io import (
+    check_labels_fit,
+    labels_in,
+    read_labels,
+    read_volume,
+    write_image,
+    write_labels,
+)
 from segkit.volume import Shape, Volume
 
 
@@ -31,9 +38,18 @@ def test_integers_stay_as_they_are(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("dtype", "slope", "intercept"),
-    [("u8", 1, 0), ("i8", 1, 0), ("f8", 1, 0), ("u1", np.nan, np.nan), ("u1", 0, 5), ("u1", 1 / 255, 0)],
+    [
+        ("u8", 1, 0),
+        ("i8", 1, 0),
+        ("f8", 1, 0),
+        ("u1", np.nan, np.nan),
+        ("u1", 0, 5),
+        ("u1", 1 / 255, 0),
+    ],
 )
-def test_however_a_program_stores_them(tmp_path: Path, dtype: str, slope: float, intercept: float) -> None:
+def test_however_a_program_stores_them(
+    tmp_path: Path, dtype: str, slope: float, intercept: float
+) -> None:
     """NIfTI: a slope of 0 or NaN means none; (X, Y, Z, 1) is one map; 255 / 255 is next to a whole number."""
     stored = np.array([0, 255 if slope == 1 / 255 else 1], dtype).reshape(2, 1, 1, 1)
     image = nib.Nifti1Image(stored, np.eye(4), dtype=stored.dtype)
@@ -47,14 +63,22 @@ def test_however_a_program_stores_them(tmp_path: Path, dtype: str, slope: float,
 def test_a_scan_is_no_label_map(tmp_path: Path) -> None:
     write_image(tmp_path / "a.nii", filled(0, 0.5, 0.25, 1))
     with pytest.raises(
-        InputError, match=r"expected whole numbers as labels, found 2 voxels with others, for example 0\.5"
+        InputError,
+        match=r"expected whole numbers as labels, found 2 voxels with others, for example 0\.5",
     ):
         read_labels(tmp_path / "a.nii")
 
 
 @pytest.mark.parametrize(
     ("values", "dtype"),
-    [((0, 255), "u1"), ((0, 256), "u2"), ((-1, 5), "i2"), ((0, 65536), "i4"), ((-1, 40000), "i4"), ((), "u1")],
+    [
+        ((0, 255), "u1"),
+        ((0, 256), "u2"),
+        ((-1, 5), "i2"),
+        ((0, 65536), "i4"),
+        ((-1, 40000), "i4"),
+        ((), "u1"),
+    ],
 )
 def test_smallest_type_that_fits(tmp_path: Path, values: tuple[int, ...], dtype: str) -> None:
     labels = filled(*(values or (0,)), dtype=np.int64)
@@ -64,14 +88,18 @@ def test_smallest_type_that_fits(tmp_path: Path, values: tuple[int, ...], dtype:
 
 
 def test_labels_of_more_than_32_bits(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="expected labels that fit into 32 bits, found values from 0 to 4294967296"):
+    with pytest.raises(
+        InputError, match="expected labels that fit into 32 bits, found values from 0 to 4294967296"
+    ):
         write_labels(tmp_path / "a.nii", filled(0, 2**32, dtype=np.int64))
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["a.mgz", "a.nhdr", "a.mhd", "a.jpg", "a"])
 def test_formats_that_cannot_be_written(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match=r"cannot write this format; the suffix must be one of \.nii\.gz"):
+    with pytest.raises(
+        UsageError, match=r"cannot write this format; the suffix must be one of \.nii\.gz"
+    ):
         write_labels(tmp_path / name, filled(1))
 
 
@@ -99,20 +127,30 @@ def test_values_of_several_files(tmp_path: Path) -> None:
         ("a.tif", (3, 4, 1), [70000], True),
     ],
 )
-def test_what_will_fit_is_known_before(name: str, shape: Shape, values: list[int], fits: bool) -> None:
+def test_what_will_fit_is_known_before(
+    name: str, shape: Shape, values: list[int], fits: bool
+) -> None:
     if fits:
         check_labels_fit(Path(name), shape, values)
     else:
-        with pytest.raises(InputError, match=r"expected one plane, grey \(uint8.* Choose another suffix"):
+        with pytest.raises(
+            InputError, match=r"expected one plane, grey \(uint8.* Choose another suffix"
+        ):
             check_labels_fit(Path(name), shape, values)
 
 
 @pytest.mark.parametrize(
     ("volume", "message"),
     [
-        (filled(0, 0.25, 0.99), r"out\.nii: expected whole numbers as labels, found 2 voxels with others"),
+        (
+            filled(0, 0.25, 0.99),
+            r"out\.nii: expected whole numbers as labels, found 2 voxels with others",
+        ),
         (filled(0, np.nan), r"out\.nii: expected"),
-        (Volume(np.zeros((2, 3, 3, 3), np.uint8), np.eye(4)), "expected a label map with one value per voxel, found 2"),
+        (
+            Volume(np.zeros((2, 3, 3, 3), np.uint8), np.eye(4)),
+            "expected a label map with one value per voxel, found 2",
+        ),
     ],
 )
 def test_what_is_no_label_map_is_not_written(volume: Volume, message: str, tmp_path: Path) -> None:

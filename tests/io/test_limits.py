@@ -17,7 +17,9 @@ def test_some_memory_is_free() -> None:
     assert free is None or free > 2**20
 
 
-def test_the_smaller_of_system_and_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_smaller_of_system_and_container(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:   5 kB\n")
     monkeypatch.setattr(limits, "_MEMINFO", tmp_path / "meminfo")
     monkeypatch.setattr(limits, "_CGROUP", tmp_path)
@@ -33,28 +35,36 @@ def test_the_smaller_of_system_and_container(tmp_path: Path, monkeypatch: pytest
     assert available_memory() == 3000
 
 
-def test_a_header_may_not_promise_more_than_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_header_may_not_promise_more_than_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     nib.save(nib.Nifti1Image(np.zeros((99, 99, 99), np.int16), np.eye(4)), tmp_path / "a.nii.gz")
     (tmp_path / "meminfo").write_text("MemAvailable: 1000 kB\n")
     monkeypatch.setattr(limits, "_MEMINFO", tmp_path / "meminfo")
     with pytest.raises(
-        InputError, match=r"fits into the 1\.0 MB of memory that are free, found a header that promises 1\.9 MB"
+        InputError,
+        match=r"fits into the 1\.0 MB of memory that are free, found a header that promises 1\.9 MB",
     ):
         open_source(tmp_path / "a.nii.gz")
 
 
 def test_work_that_does_not_fit() -> None:
     with pytest.raises(
-        OutOfMemoryError, match=r"a\.nii: the scores take 2\.0 KB, and 1\.0 KB may be used\. Take a machine"
+        OutOfMemoryError,
+        match=r"a\.nii: the scores take 2\.0 KB, and 1\.0 KB may be used\. Take a machine",
     ):
         limits.require_memory("a.nii", 2000, "the scores", limit=1000)
     limits.require_memory("a.nii", 1000, "the scores", limit=1000)
 
 
-def test_without_knowledge_there_is_no_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_knowledge_there_is_no_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("_MEMINFO", "_CGROUP"):
         monkeypatch.setattr(limits, name, tmp_path / "nothing")
-    monkeypatch.setattr(limits.os, "sysconf", lambda name: {"SC_PHYS_PAGES": 10, "SC_PAGE_SIZE": 4096}[name])
+    monkeypatch.setattr(
+        limits.os, "sysconf", lambda name: {"SC_PHYS_PAGES": 10, "SC_PAGE_SIZE": 4096}[name]
+    )
     assert available_memory() == 40960
     monkeypatch.delattr(limits.os, "sysconf")
     assert available_memory() is None

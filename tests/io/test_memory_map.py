@@ -43,10 +43,16 @@ def test_only_own_maps_are_dropped(tmp_path: Path) -> None:
 
 def test_blocks_follow_memory_and_cover_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("segkit.io.memory_map.BLOCK_VOXELS", 25)
-    array = NUMBERS.reshape(2, 3, 4, 5)[1].transpose(2, 1, 0)  # X, Y, Z with X the fastest, as files have it
+    array = NUMBERS.reshape(2, 3, 4, 5)[1].transpose(
+        2, 1, 0
+    )  # X, Y, Z with X the fastest, as files have it
     found = list(blocks(array))
     whole = slice(None)
-    assert found == [(whole, whole, slice(0, 1)), (whole, whole, slice(1, 2)), (whole, whole, slice(2, 3))]
+    assert found == [
+        (whole, whole, slice(0, 1)),
+        (whole, whole, slice(1, 2)),
+        (whole, whole, slice(2, 3)),
+    ]
     assert np.concatenate([array[box].ravel() for box in found]).sum() == array.sum()
 
 
@@ -54,7 +60,9 @@ def test_blocks_of_large_planes_are_parts_of_them(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("segkit.io.memory_map.BLOCK_VOXELS", 10)
     array = NUMBERS.reshape(2, 3, 4, 5)
     assert [array[box].size for box in blocks(array)] == 12 * [10]
-    assert np.concatenate([array[box].ravel() for box in blocks(array)]).tolist() == NUMBERS.tolist()
+    assert (
+        np.concatenate([array[box].ravel() for box in blocks(array)]).tolist() == NUMBERS.tolist()
+    )
 
 
 def test_blocks_are_bounded_by_what_they_span(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +73,9 @@ def test_blocks_are_bounded_by_what_they_span(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("dtype", ["i2", "f4", ">i2"])
-def test_a_large_plain_nifti_is_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: str) -> None:
+def test_a_large_plain_nifti_is_mapped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: str
+) -> None:
     array = NUMBERS.reshape(2, 3, 4, 5).astype(dtype)
     header = nib.Nifti1Header(endianness=">" if dtype.startswith(">") else "<")
     nib.save(nib.Nifti1Image(array, np.eye(4), header, dtype=array.dtype), tmp_path / "a.nii")
@@ -90,7 +100,9 @@ def test_what_is_mapped_must_be_finite(tmp_path: Path, monkeypatch: pytest.Monke
     array = NUMBERS.reshape(2, 3, 4, 5).astype(np.float32)
     array[1, 1, 1, 1] = np.nan
     nib.save(nib.Nifti1Image(array, np.eye(4)), tmp_path / "a.nii")
-    with pytest.raises(InputError, match=r"a\.nii: expected finite voxels, found 1 of 120 that are NaN"):
+    with pytest.raises(
+        InputError, match=r"a\.nii: expected finite voxels, found 1 of 120 that are NaN"
+    ):
         read_volume(tmp_path / "a.nii")
 
 
@@ -100,7 +112,9 @@ def test_a_gzip_stream_is_not_copied(tmp_path: Path) -> None:
     assert np.shares_memory(source.planes(0, 4), source.planes(1, 2))
 
 
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux's count of the most memory held")
+@pytest.mark.skipif(
+    not Path("/proc/self/clear_refs").exists(), reason="needs Linux's count of the most memory held"
+)
 def test_a_large_scan_is_prepared_in_little_memory(tmp_path: Path) -> None:
     shape = (512, 512, 400)  # 210 MB
     header = nib.Nifti1Header()
@@ -146,7 +160,11 @@ def test_numbers_that_are_scaled_take_no_more_memory(
     header.set_data_dtype(np.int16)
     header.set_data_shape((512, 512, 200))  # 105 MB, and 210 in float32
     header["vox_offset"], header["scl_slope"], header["scl_inter"] = 352, 0.5, -1000
-    with igzip.open(tmp_path / name, "wb") if name.endswith("gz") else (tmp_path / name).open("wb") as file:
+    with (
+        igzip.open(tmp_path / name, "wb")
+        if name.endswith("gz")
+        else (tmp_path / name).open("wb") as file
+    ):
         file.write(header.binaryblock.ljust(352, b"\0"))
         for _ in range(200):
             file.write(np.arange(512 * 512, dtype=np.int16).tobytes())

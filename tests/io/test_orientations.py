@@ -30,7 +30,9 @@ def turned(order: tuple[int, ...], signs: tuple[int, ...]) -> NDArray[np.float64
 
 def oblique(angles: tuple[float, float, float]) -> NDArray[np.float64]:
     rotation = nib.eulerangles.euler2mat(*angles)
-    return np.asarray(nib.affines.from_matvec(rotation * (0.7, 1.3, 2.9), (-12.3, 45.6, -7.8)), dtype=np.float64)
+    return np.asarray(
+        nib.affines.from_matvec(rotation * (0.7, 1.3, 2.9), (-12.3, 45.6, -7.8)), dtype=np.float64
+    )
 
 
 def check_round_trip(path: Path, affine: NDArray[np.float64]) -> None:
@@ -56,24 +58,33 @@ def check_label_map(folder: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize(("order", "signs"), ORIENTATIONS)
-def test_48_orientations(tmp_path: Path, suffix: str, order: tuple[int, ...], signs: tuple[int, ...]) -> None:
+def test_48_orientations(
+    tmp_path: Path, suffix: str, order: tuple[int, ...], signs: tuple[int, ...]
+) -> None:
     check_round_trip(tmp_path / f"a.{suffix}", turned(order, signs))
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_label_maps_in_48_orientations(tmp_path: Path, suffix: str) -> None:
     for order, signs in ORIENTATIONS:
-        nib.save(nib.Nifti1Image(np.zeros((2, 3, 4), np.int16), turned(order, signs)), tmp_path / "scan.nii.gz")
+        nib.save(
+            nib.Nifti1Image(np.zeros((2, 3, 4), np.int16), turned(order, signs)),
+            tmp_path / "scan.nii.gz",
+        )
         check_label_map(tmp_path, suffix)
 
 
 ANGLE = st.floats(-3.1, 3.1)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(angles=st.tuples(ANGLE, ANGLE, ANGLE))
 def test_oblique(tmp_path: Path, angles: tuple[float, float, float]) -> None:
-    nib.save(nib.Nifti1Image(np.zeros((2, 3, 4), np.int16), oblique(angles)), tmp_path / "scan.nii.gz")
+    nib.save(
+        nib.Nifti1Image(np.zeros((2, 3, 4), np.int16), oblique(angles)), tmp_path / "scan.nii.gz"
+    )
     for suffix in FORMATS:
         check_round_trip(tmp_path / f"a.{suffix}", oblique(angles))
         check_label_map(tmp_path, suffix)

@@ -28,7 +28,11 @@ def test_columns_are_x_and_rows_are_y(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a.{suffix}"
     Image.fromarray(COLOURS).save(path)
     volume = read_volume(path)
-    assert (volume.unit, volume.spacing, volume.array.shape) == ("px", (1.0, 1.0, 1.0), (3, 3, 2, 1))
+    assert (volume.unit, volume.spacing, volume.array.shape) == (
+        "px",
+        (1.0, 1.0, 1.0),
+        (3, 3, 2, 1),
+    )
     assert volume.array[2, 1, 0, 0] == COLOURS[0, 1, 2]
 
 
@@ -41,7 +45,9 @@ def test_grey(tmp_path: Path, suffix: str) -> None:
     assert source.planes(1, 1).shape == (1, 3, 2, 0)
 
 
-@pytest.mark.parametrize(("dtype", "suffix"), [("u2", "png"), ("u2", "tif"), ("i4", "tif"), ("f4", "tif")])
+@pytest.mark.parametrize(
+    ("dtype", "suffix"), [("u2", "png"), ("u2", "tif"), ("i4", "tif"), ("f4", "tif")]
+)
 def test_deep_grey(tmp_path: Path, dtype: str, suffix: str) -> None:
     rows = ROWS.astype(dtype) * 1000
     Image.fromarray(rows).save(tmp_path / f"a.{suffix}")
@@ -56,7 +62,9 @@ def test_one_bit(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("mode", "channels"), [("RGBA", 3), ("LA", 1)])
-def test_transparency_is_left_out(tmp_path: Path, mode: str, channels: int, caplog: pytest.LogCaptureFixture) -> None:
+def test_transparency_is_left_out(
+    tmp_path: Path, mode: str, channels: int, caplog: pytest.LogCaptureFixture
+) -> None:
     Image.new(mode, (3, 2)).save(tmp_path / "a.png")
     assert read_volume(tmp_path / "a.png").channels == channels
     assert "a.png: the alpha channel (transparency) is left out" in caplog.text
@@ -71,13 +79,22 @@ def test_palette_is_colours_in_a_scan_and_indices_in_a_label_map(tmp_path: Path)
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    return (
+        struct.pack(">I", len(content))
+        + kind
+        + content
+        + struct.pack(">I", zlib.crc32(kind + content))
+    )
 
 
-def test_deep_colours_lose_bits_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_deep_colours_lose_bits_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     head = struct.pack(">IIBBBBB", 1, 1, 16, 2, 0, 0, 0)
     pixels = zlib.compress(b"\0" + b"\x12\x34" * 3)
-    content = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    content = (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    )
     (tmp_path / "a.png").write_bytes(content)
     assert read_volume(tmp_path / "a.png").array.ravel().tolist() == [0x12] * 3
     assert "16-bit colours are read as 8-bit ones" in caplog.text
@@ -92,7 +109,9 @@ def test_several_pages(tmp_path: Path) -> None:
 
 def test_other_kinds_of_pixels(tmp_path: Path) -> None:
     Image.new("CMYK", (3, 2)).save(tmp_path / "a.tif")
-    with pytest.raises(InputError, match="expected grey or RGB pixels, found pixels of the kind CMYK"):
+    with pytest.raises(
+        InputError, match="expected grey or RGB pixels, found pixels of the kind CMYK"
+    ):
         open_source(tmp_path / "a.tif")
 
 
@@ -100,7 +119,9 @@ def test_damaged_and_truncated(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"nothing")
     with pytest.raises(InputError, match="expected a picture that can be read"):
         open_source(tmp_path / "a.png")
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (99, 99)).astype(np.uint8)).save(tmp_path / "a.png")
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (99, 99)).astype(np.uint8)).save(
+        tmp_path / "a.png"
+    )
     (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:3000])
     with pytest.raises(InputError, match="expected a picture that can be read"):
         read_volume(tmp_path / "a.png")
@@ -109,7 +130,9 @@ def test_damaged_and_truncated(tmp_path: Path) -> None:
 def test_too_many_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("1", (2000, 1000)).save(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_000_000)
-    with pytest.raises(InputError, match="expected a picture of at most 1000000 pixels, found 2000000 pixels"):
+    with pytest.raises(
+        InputError, match="expected a picture of at most 1000000 pixels, found 2000000 pixels"
+    ):
         open_source(tmp_path / "a.png")
 
 
@@ -121,7 +144,11 @@ def test_floats_that_are_not_finite(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "bmp"])
 def test_round_trip(tmp_path: Path, suffix: str) -> None:
-    for array in (ROWS.T[None, ..., None], COLOURS.transpose(2, 1, 0)[..., None], ROWS.T[None, ..., None] > 2):
+    for array in (
+        ROWS.T[None, ..., None],
+        COLOURS.transpose(2, 1, 0)[..., None],
+        ROWS.T[None, ..., None] > 2,
+    ):
         write_image(tmp_path / f"a.{suffix}", flat(array))
         np.testing.assert_array_equal(read_volume(tmp_path / f"a.{suffix}").array, array)
 

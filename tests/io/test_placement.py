@@ -57,13 +57,17 @@ def test_larger_label_map_is_cropped_where_nothing_is_lost() -> None:
     found = placed(Volume(wide[None], affine), Grid(SHAPE, AFFINE), "l.nrrd")
     np.testing.assert_array_equal(found.array[0], labels())
     wide[0, 0, 0] = 1
-    with pytest.raises(InputError, match="1 labelled voxels outside it, though on the same lattice"):
+    with pytest.raises(
+        InputError, match="1 labelled voxels outside it, though on the same lattice"
+    ):
         placed(Volume(wide[None], affine), Grid(SHAPE, AFFINE), "l.nrrd")
 
 
 def test_same_first_voxel_alone_says_nothing() -> None:
     """Scans of two patients may both begin at 0, 0, 0."""
-    with pytest.raises(InputError, match=r"another grid: 4 x 5 x 5 voxels .* if this is it and it was cropped, pad"):
+    with pytest.raises(
+        InputError, match=r"another grid: 4 x 5 x 5 voxels .* if this is it and it was cropped, pad"
+    ):
         placed(Volume(labels()[None, ..., :5], AFFINE), Grid(SHAPE, AFFINE), "l.nrrd")
 
 
@@ -71,20 +75,35 @@ def test_voxels_between_those_of_the_scan() -> None:
     affine = AFFINE.copy()
     affine[0, 3] += 1
     assert find_placement(Grid(SHAPE, AFFINE), Grid(SHAPE, affine)) is None
-    with pytest.raises(InputError, match=r"corners up to 1 mm apart\. If the label map belongs to the scan voxel for"):
+    with pytest.raises(
+        InputError,
+        match=r"corners up to 1 mm apart\. If the label map belongs to the scan voxel for",
+    ):
         placed(Volume(labels()[None], affine), Grid(SHAPE, AFFINE), "l.nrrd")
     with pytest.raises(InputError, match="Resample the label map to the scan"):
-        placed(Volume(labels()[None, ::2], AFFINE @ np.diag([2.0, 1, 1, 1])), Grid(SHAPE, AFFINE), "l.nrrd")
+        placed(
+            Volume(labels()[None, ::2], AFFINE @ np.diag([2.0, 1, 1, 1])),
+            Grid(SHAPE, AFFINE),
+            "l.nrrd",
+        )
 
 
 def test_channel_that_does_not_cover_the_scan() -> None:
     affine = AFFINE.copy()
     affine[2, 3] += 4
     with pytest.raises(InputError, match="expected a channel on the grid"):
-        placed(Volume(labels()[None, ..., 1:], affine), Grid(SHAPE, AFFINE), "t2.nrrd", what="channel", padded=False)
+        placed(
+            Volume(labels()[None, ..., 1:], affine),
+            Grid(SHAPE, AFFINE),
+            "t2.nrrd",
+            what="channel",
+            padded=False,
+        )
 
 
-def scan_of(path: Path, qform: tuple[NDArray[np.float64], int], sform: tuple[NDArray[np.float64], int]) -> Path:
+def scan_of(
+    path: Path, qform: tuple[NDArray[np.float64], int], sform: tuple[NDArray[np.float64], int]
+) -> Path:
     image = nib.Nifti1Image(np.arange(120, dtype=np.int16).reshape(SHAPE), None)
     image.set_qform(*qform)
     image.set_sform(*sform)
@@ -117,7 +136,12 @@ def test_label_map_of_a_program_that_reads_the_header_otherwise(
     scan = scan_of(tmp_path / "scan.nii", qform, sform)
     nib.save(nib.Nifti1Image(labels(), read), tmp_path / "labels.nii")
     for _ in range(2):
-        found = placed(read_labels(tmp_path / "labels.nii"), read_volume(scan).grid, tmp_path / "labels.nii", scan=scan)
+        found = placed(
+            read_labels(tmp_path / "labels.nii"),
+            read_volume(scan).grid,
+            tmp_path / "labels.nii",
+            scan=scan,
+        )
     np.testing.assert_array_equal(found.array[0], labels())
     np.testing.assert_array_equal(found.affine, read_volume(scan).affine)
     assert len(caplog.records) == 1
@@ -152,15 +176,23 @@ def test_label_map_in_a_format_of_itk_lies_on_the_scan_there(
     scan = scan_of(tmp_path / "scan.nii.gz", (AFFINE, 1), (moved(12), 4))
     volume = read_volume(scan)
     write_labels(tmp_path / f"out{suffix}", volume.with_array(labels()[None]), like=scan)
-    write_image(tmp_path / f"uncertainty{suffix}", volume.with_array(labels()[None] / np.float32(99)), like=scan)
+    write_image(
+        tmp_path / f"uncertainty{suffix}",
+        volume.with_array(labels()[None] / np.float32(99)),
+        like=scan,
+    )
     theirs = sitk.ReadImage(str(scan))
     for name in ("out", "uncertainty"):
         ours = sitk.ReadImage(str(tmp_path / f"{name}{suffix}"))
         for corner in ((0, 0, 0), (3, 4, 5), (3, 0, 5)):
             place = ours.TransformIndexToPhysicalPoint(corner)
-            np.testing.assert_allclose(place, theirs.TransformIndexToPhysicalPoint(corner), atol=1e-4)
+            np.testing.assert_allclose(
+                place, theirs.TransformIndexToPhysicalPoint(corner), atol=1e-4
+            )
     assert "12 mm from where its header has it for nibabel" in caplog.text
-    found = placed(read_labels(tmp_path / f"out{suffix}"), volume.grid, tmp_path / f"out{suffix}", scan=scan)
+    found = placed(
+        read_labels(tmp_path / f"out{suffix}"), volume.grid, tmp_path / f"out{suffix}", scan=scan
+    )
     np.testing.assert_array_equal(found.array[0], labels())
 
 
@@ -199,5 +231,7 @@ def test_what_juts_out_of_the_scan_is_no_crop() -> None:
         ((1, 1, 0), (2, 5, 6), False),
     ],
 )
-def test_what_counts_as_a_crop(start: tuple[int, int, int], size: tuple[int, int, int], crop: bool) -> None:
+def test_what_counts_as_a_crop(
+    start: tuple[int, int, int], size: tuple[int, int, int], crop: bool
+) -> None:
     assert Placement((0, 1, 2), (False, False, False), start).is_crop(size, SHAPE) is crop

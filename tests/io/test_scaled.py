@@ -15,7 +15,13 @@ VALUES = (STORED * 0.1 - 1000).astype(np.float32)
 
 
 def test_it_has_what_an_array_has() -> None:
-    assert (SCALED.shape, SCALED.ndim, SCALED.size, SCALED.dtype, len(SCALED)) == ((2, 3, 4), 3, 24, np.float32, 2)
+    assert (SCALED.shape, SCALED.ndim, SCALED.size, SCALED.dtype, len(SCALED)) == (
+        (2, 3, 4),
+        3,
+        24,
+        np.float32,
+        2,
+    )
     assert SCALED.strides == STORED.strides
 
 
@@ -64,4 +70,7 @@ def test_blocks_cover_all(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_numbers_that_float32_would_confuse_become_float64() -> None:
     scaled = ScaledNumbers(np.array([0, 2**25 + 2, 2**24 + 3], np.int32), 1.0, 1.0)
     assert np.asarray(scaled).tolist() == [1, 2**25 + 3, 2**24 + 4]
-    assert np.asarray(ScaledNumbers(np.array([1, 2], np.int16), 1.0, 1e8)).tolist() == [100000001, 100000002]
+    assert np.asarray(ScaledNumbers(np.array([1, 2], np.int16), 1.0, 1e8)).tolist() == [
+        100000001,
+        100000002,
+    ]

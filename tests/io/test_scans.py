@@ -23,7 +23,8 @@ def cube(value: float = 0, channels: int = 1, edge: float = 1.0) -> Volume:
 def test_other_formats_are_refused_by_name(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
     with pytest.raises(
-        InputError, match=rf"expected one of the formats \.nii\.gz .* found the suffix '\.{name[2:]}'. Convert"
+        InputError,
+        match=rf"expected one of the formats \.nii\.gz .* found the suffix '\.{name[2:]}'. Convert",
     ):
         read_volume(tmp_path / name)
 
@@ -52,7 +53,8 @@ def test_channel_on_another_grid(tmp_path: Path) -> None:
     write_image(tmp_path / "a.nii", cube())
     write_image(tmp_path / "b.nii", cube(edge=2))
     with pytest.raises(
-        InputError, match=r"b\.nii: expected a channel on the grid of the scan: 2 x 3 x 4 voxels of 1 x 1 x 1 mm"
+        InputError,
+        match=r"b\.nii: expected a channel on the grid of the scan: 2 x 3 x 4 voxels of 1 x 1 x 1 mm",
     ):
         read_case([tmp_path / "a.nii", tmp_path / "b.nii"])
 
@@ -77,8 +79,12 @@ def test_objects_in_memory(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.nii", "a.nrrd", "a.mha"])
-@pytest.mark.parametrize(("given", "kept"), [(np.bool_, np.uint8), (np.float16, np.float32), (">f8", "f8")])
-def test_types_that_the_formats_do_not_know(tmp_path: Path, name: str, given: Any, kept: Any) -> None:
+@pytest.mark.parametrize(
+    ("given", "kept"), [(np.bool_, np.uint8), (np.float16, np.float32), (">f8", "f8")]
+)
+def test_types_that_the_formats_do_not_know(
+    tmp_path: Path, name: str, given: Any, kept: Any
+) -> None:
     write_image(tmp_path / name, Volume(np.ones((1, 2, 2, 2), given), np.eye(4)))
     assert read_volume(tmp_path / name).dtype == kept
 

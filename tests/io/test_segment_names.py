@@ -56,16 +56,21 @@ def test_a_segment_without_voxels_may_have_any_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("subset", [False, True])
 def test_a_name_that_is_written_differently(tmp_path: Path, subset: bool) -> None:
     path = written(tmp_path / "a.nrrd", [0, 1], {"Organ": 1})
-    with pytest.raises(InputError, match=r"a\.nrrd: expected values named as elsewhere: organ, core, found 'Organ'"):
+    with pytest.raises(
+        InputError, match=r"a\.nrrd: expected values named as elsewhere: organ, core, found 'Organ'"
+    ):
         read(path, OURS, subset=subset)
 
 
 def test_a_value_without_name_whose_number_is_anothers(tmp_path: Path) -> None:
     path = written(tmp_path / "a.nrrd", [0, 1, 2], {"organ": 2})
-    with pytest.raises(InputError, match="because organ is 1 elsewhere and 2 here, found no name for the value 1"):
+    with pytest.raises(
+        InputError, match="because organ is 1 elsewhere and 2 here, found no name for the value 1"
+    ):
         read(path, OURS)
     with pytest.raises(
-        InputError, match="because core is 2 elsewhere and not named here, found no name for the value 2"
+        InputError,
+        match="because core is 2 elsewhere and not named here, found no name for the value 2",
     ):
         read(written(tmp_path / "b.nrrd", [0, 3, 2], {"organ": 3}), OURS)
     assert read(written(tmp_path / "c.nrrd", [0, 3], {"organ": 3}), OURS) == [0, 1]
@@ -74,11 +79,16 @@ def test_a_value_without_name_whose_number_is_anothers(tmp_path: Path) -> None:
 def test_one_name_for_two_values(tmp_path: Path) -> None:
     path = written(tmp_path / "a.nrrd", [1], {"organ": 1, "core": 2})
     path.write_bytes(path.read_bytes().replace(b"_Name:=core", b"_Name:=organ"))
-    with pytest.raises(InputError, match="expected a name of its own for each segment, found 'organ' for the values 1"):
+    with pytest.raises(
+        InputError,
+        match="expected a name of its own for each segment, found 'organ' for the values 1",
+    ):
         names_in(path)
 
 
-@pytest.mark.parametrize(("extra", "values", "kept"), [("keep", [0, 1, 4], {"cyst": 4}), ("background", [0, 1, 0], {})])
+@pytest.mark.parametrize(
+    ("extra", "values", "kept"), [("keep", [0, 1, 4], {"cyst": 4}), ("background", [0, 1, 0], {})]
+)
 def test_names_that_are_not_known(extra: Extra, values: list[int], kept: dict[str, int]) -> None:
     own = {"organ": 3, "cyst": 1}
     found = renumbered(Path("a.nrrd"), np.array([0, 3, 1], np.uint8), own, OURS, extra=extra)
@@ -92,7 +102,10 @@ def test_no_name_in_common() -> None:
 
 def test_two_names_for_one_value(tmp_path: Path) -> None:
     path = written(tmp_path / "a.nrrd", [0, 1], {"organ": 1, "core": 1})
-    with pytest.raises(InputError, match="expected one name for each value, found 'organ' and 'core' for the value 1"):
+    with pytest.raises(
+        InputError,
+        match="expected one name for each value, found 'organ' and 'core' for the value 1",
+    ):
         read(path, OURS)
 
 

@@ -29,7 +29,12 @@ def _pictures_are_small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def written(path: Path, rows: Any = ROWS, **options: Any) -> Path:
     kind = "rgb" if rows.ndim == 3 else "minisblack"
-    options = {"tile": (32, 16), "compression": "zlib", "photometric": kind, "metadata": None} | options
+    options = {
+        "tile": (32, 16),
+        "compression": "zlib",
+        "photometric": kind,
+        "metadata": None,
+    } | options
     tifffile.imwrite(path, rows, **options)
     return path
 
@@ -45,7 +50,9 @@ def test_a_slide_is_what_its_tiles_hold(tmp_path: Path, compression: str | None)
 @pytest.mark.parametrize("dtype", ["u2", ">u2", "f4"])
 def test_grey_of_other_types(tmp_path: Path, dtype: str) -> None:
     rows = ROWS[..., 0].astype(dtype)
-    volume = read_volume(written(tmp_path / "a.tiff", rows, byteorder=">" if dtype == ">u2" else "<"))
+    volume = read_volume(
+        written(tmp_path / "a.tiff", rows, byteorder=">" if dtype == ">u2" else "<")
+    )
     assert volume.dtype == np.dtype(dtype).newbyteorder("=")
     assert np.array_equal(volume.array[0, ..., 0].T, rows)
 
@@ -80,7 +87,10 @@ def test_small_pictures_and_those_without_tiles_are_none(tmp_path: Path) -> None
     assert not isinstance(open_source(written(tmp_path / "small.tif", ROWS[:64])), SlideSource)
     assert isinstance(open_source(written(tmp_path / "a.tif")), SlideSource)
     path = written(tmp_path / "stripes.tif", tile=None)
-    with pytest.raises(InputError, match=r"at most 5000 pixels, found 6300 pixels\. Save it as a tiled TIFF, and have"):
+    with pytest.raises(
+        InputError,
+        match=r"at most 5000 pixels, found 6300 pixels\. Save it as a tiled TIFF, and have",
+    ):
         read_volume(path)
 
 
@@ -89,15 +99,24 @@ def test_label_maps_are_written_in_tiles_and_read_again(tmp_path: Path) -> None:
     write_labels(tmp_path / "a.tif", labels)
     with tifffile.TiffFile(tmp_path / "a.tif") as file:
         page = file.pages[0]
-        assert (page.is_tiled, page.compression.name, page.dtype) == (True, "ADOBE_DEFLATE", np.uint8)
+        assert (page.is_tiled, page.compression.name, page.dtype) == (
+            True,
+            "ADOBE_DEFLATE",
+            np.uint8,
+        )
         assert np.array_equal(page.asarray(), ROWS[..., 1] % 7)
     assert np.array_equal(read_labels(tmp_path / "a.tif").array, labels.array)
     assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
 
 
 def test_other_colours_are_refused(tmp_path: Path) -> None:
-    path = written(tmp_path / "a.tif", np.concatenate([ROWS, ROWS[..., :1]], axis=-1), photometric="separated")
-    with pytest.raises(InputError, match=r"found pixels of the kind SEPARATED of 4 samples, uint8\. Convert the slide"):
+    path = written(
+        tmp_path / "a.tif", np.concatenate([ROWS, ROWS[..., :1]], axis=-1), photometric="separated"
+    )
+    with pytest.raises(
+        InputError,
+        match=r"found pixels of the kind SEPARATED of 4 samples, uint8\. Convert the slide",
+    ):
         read_volume(path)
 
 
@@ -118,7 +137,8 @@ def test_tiles_larger_than_tiles_can_be(tmp_path: Path) -> None:
         tag = file.pages[0].tags[325]
         tag.overwrite([60_000, *tag.value[1:]])
     with pytest.raises(
-        InputError, match=r"expected 30 tiles of at most 4\.6 KB, found 30 tiles, the largest of 60\.0 KB"
+        InputError,
+        match=r"expected 30 tiles of at most 4\.6 KB, found 30 tiles, the largest of 60\.0 KB",
     ):
         read_volume(path)
 
@@ -129,7 +149,9 @@ def test_a_codec_that_is_missing_is_named(tmp_path: Path) -> None:
     path = written(tmp_path / "a.tif")
     with tifffile.TiffFile(path, mode="r+b") as file:
         file.pages[0].tags[259].overwrite(7)  # JPEG
-    with pytest.raises(InputError, match=r"Install the package that unpacks it: pip install imagecodecs"):
+    with pytest.raises(
+        InputError, match=r"Install the package that unpacks it: pip install imagecodecs"
+    ):
         read_volume(path)
 
 
@@ -145,5 +167,7 @@ def test_a_disk_that_is_full_all_the_same(
 def test_no_room_for_the_unpacked_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path / "a.tif")
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 18899}))
-    with pytest.raises(InputError, match=r"a\.tif: expected 18\.9 KB of room for its unpacked pixels in"):
+    with pytest.raises(
+        InputError, match=r"a\.tif: expected 18\.9 KB of room for its unpacked pixels in"
+    ):
         read_volume(path)

@@ -32,7 +32,11 @@ CHANNELS = {
 @pytest.fixture(scope="module")
 def zoo(data_root: Path) -> dict[str, Path]:
     folder = data_root / "zoo"
-    return {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 def test_every_readable_file_is_read_or_refused_for_the_known_reason(zoo: dict[str, Path]) -> None:
@@ -49,7 +53,9 @@ def test_nifti_agrees_with_nibabel(zoo: dict[str, Path]) -> None:
             image, volume = nib.load(path), read_volume(path)
             np.testing.assert_array_equal(volume.affine, image.affine, err_msg=name)
             expected = image.get_fdata().reshape(*volume.grid.shape, -1)
-            np.testing.assert_allclose(np.moveaxis(volume.array, 0, -1), expected, rtol=1e-6, err_msg=name)
+            np.testing.assert_allclose(
+                np.moveaxis(volume.array, 0, -1), expected, rtol=1e-6, err_msg=name
+            )
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -66,6 +72,11 @@ def test_other_formats_are_refused_by_name(zoo: dict[str, Path]) -> None:
 
 
 def test_overlapping_segments_are_no_label_map(data_root: Path) -> None:
-    with pytest.raises(InputError, match=r"found 2 channels or layers\. Overlapping segments cannot be one label map"):
+    with pytest.raises(
+        InputError,
+        match=r"found 2 channels or layers\. Overlapping segments cannot be one label map",
+    ):
         read_labels(data_root / "ct_chest" / "SegmentationOverlapping.seg.nrrd")
-    assert set(np.unique(read_labels(data_root / "ct_chest" / "Segmentation.seg.nrrd").array)) == set(range(8))
+    assert set(
+        np.unique(read_labels(data_root / "ct_chest" / "Segmentation.seg.nrrd").array)
+    ) == set(range(8))

@@ -10,10 +10,17 @@ from segkit.errors import InputError
 from segkit.labels.codes import SegmentCodes, Term, segments_of_json
 
 LABELS = {"liver": 1, "tumour": 2}
-ANATOMY = {"CodeValue": "123037004", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Anatomical Structure"}
+ANATOMY = {
+    "CodeValue": "123037004",
+    "CodingSchemeDesignator": "SCT",
+    "CodeMeaning": "Anatomical Structure",
+}
 LIVER = {"CodeValue": "10200004", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Liver"}
 RIGHT = {"CodeValue": "24028007", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Right"}
-CODED = {"SegmentedPropertyCategoryCodeSequence": ANATOMY, "SegmentedPropertyTypeCodeSequence": LIVER}
+CODED = {
+    "SegmentedPropertyCategoryCodeSequence": ANATOMY,
+    "SegmentedPropertyTypeCodeSequence": LIVER,
+}
 FULL = {
     **CODED,
     "SegmentedPropertyTypeModifierCodeSequence": RIGHT,
@@ -30,13 +37,20 @@ def read(content: Any) -> dict[str, SegmentCodes]:
 def test_all_that_can_be_said_of_a_label() -> None:
     found = read({"liver": FULL})["liver"]
     liver, right = Term("10200004", "SCT", "Liver"), Term("24028007", "SCT", "Right")
-    assert (found.kind, found.kind_modifier, found.region, found.region_modifier) == (liver, right, liver, right)
+    assert (found.kind, found.kind_modifier, found.region, found.region_modifier) == (
+        liver,
+        right,
+        liver,
+        right,
+    )
     assert found.colour == (221, 130, 101)
     assert found.to_json() == FULL
 
 
 def test_a_colour_alone_and_nothing_at_all() -> None:
-    assert read({"liver": {"recommendedDisplayRGBValue": [0, 0, 0]}}) == {"liver": SegmentCodes(colour=(0, 0, 0))}
+    assert read({"liver": {"recommendedDisplayRGBValue": [0, 0, 0]}}) == {
+        "liver": SegmentCodes(colour=(0, 0, 0))
+    }
     assert read({"liver": {"recommendedDisplayRGBValue": [0, 0, 0]}})["liver"].to_json() == {
         "recommendedDisplayRGBValue": [0, 0, 0]
     }
@@ -56,29 +70,52 @@ def test_a_sequence_may_be_a_list_of_one() -> None:
 
 def test_codes_of_other_dictionaries_are_not_looked_into() -> None:
     old = {"CodeValue": "T-62000", "CodingSchemeDesignator": "SRT", "CodeMeaning": "Liver"}
-    assert read({"liver": CODED | {"SegmentedPropertyTypeCodeSequence": old}})["liver"].kind == Term(*old.values())
+    assert read({"liver": CODED | {"SegmentedPropertyTypeCodeSequence": old}})[
+        "liver"
+    ].kind == Term(*old.values())
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"lung": CODED}, r"labels of this dataset \(liver, tumour\), found 'lung'\. Correct the name"),
+        (
+            {"lung": CODED},
+            r"labels of this dataset \(liver, tumour\), found 'lung'\. Correct the name",
+        ),
         ([{"labelID": 3, **CODED}], r"labels of this dataset \(1, 2\), found '3'"),
         ([CODED], "found 'None'"),
         ([{"labelID": 1}, {"labelID": 1}], "one entry for each label, found two for 'liver'"),
-        ({"liver": "Liver"}, r'an object for each label, such as "liver": \{\.\.\.\}, found \'Liver\''),
+        (
+            {"liver": "Liver"},
+            r'an object for each label, such as "liver": \{\.\.\.\}, found \'Liver\'',
+        ),
         ("liver", "an object for each label"),
         ([3], "an object for each label, .* found 3"),
-        ({"liver": {"SegmentedPropertyTypeCode": LIVER}}, "Did you mean SegmentedPropertyTypeCodeSequence?"),
+        (
+            {"liver": {"SegmentedPropertyTypeCode": LIVER}},
+            "Did you mean SegmentedPropertyTypeCodeSequence?",
+        ),
         ({"liver": {"hue": 1}}, r"found 'hue'\. Leave it out"),
         (
             {"liver": {"SegmentedPropertyTypeCodeSequence": LIVER}},
             "for 'liver' SegmentedPropertyCategoryCodeSequence beside SegmentedPropertyTypeCodeSequence, found none",
         ),
-        ({"liver": {"SegmentedPropertyCategoryCodeSequence": ANATOMY}}, "SegmentedPropertyTypeCodeSequence beside"),
-        ({"liver": {"SegmentedPropertyTypeModifierCodeSequence": RIGHT}}, "TypeCodeSequence beside Segmented"),
-        ({"liver": {"AnatomicRegionModifierSequence": RIGHT}}, "AnatomicRegionSequence beside AnatomicRegionModifier"),
-        ({"liver": {"recommendedDisplayRGBValue": [1, 2]}}, r"whole numbers from 0 to 255 .* found \[1, 2\]"),
+        (
+            {"liver": {"SegmentedPropertyCategoryCodeSequence": ANATOMY}},
+            "SegmentedPropertyTypeCodeSequence beside",
+        ),
+        (
+            {"liver": {"SegmentedPropertyTypeModifierCodeSequence": RIGHT}},
+            "TypeCodeSequence beside Segmented",
+        ),
+        (
+            {"liver": {"AnatomicRegionModifierSequence": RIGHT}},
+            "AnatomicRegionSequence beside AnatomicRegionModifier",
+        ),
+        (
+            {"liver": {"recommendedDisplayRGBValue": [1, 2]}},
+            r"whole numbers from 0 to 255 .* found \[1, 2\]",
+        ),
         ({"liver": {"recommendedDisplayRGBValue": [1, 2, 256]}}, r"found \[1, 2, 256\]"),
         ({"liver": {"recommendedDisplayRGBValue": [1, 2, True]}}, r"found \[1, 2, True\]"),
         ({"liver": {"recommendedDisplayRGBValue": "red"}}, "found 'red'"),
@@ -104,7 +141,9 @@ def test_what_is_refused(content: Any, message: str) -> None:
     ],
 )
 def test_what_is_no_code(change: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match=r"a code such as .* as AnatomicRegionSequence of 'liver', .*Characters:"):
+    with pytest.raises(
+        InputError, match=r"a code such as .* as AnatomicRegionSequence of 'liver', .*Characters:"
+    ):
         read({"liver": {"AnatomicRegionSequence": LIVER | change}})
 
 
@@ -122,6 +161,8 @@ def test_a_digit_that_is_wrong(value: str) -> None:
 
 
 def test_every_code_that_pydicom_knows_is_one() -> None:
-    mapping = pytest.importorskip("pydicom.sr._snomed_dict", reason="the extra [dicom] is not installed").mapping
+    mapping = pytest.importorskip(
+        "pydicom.sr._snomed_dict", reason="the extra [dicom] is not installed"
+    ).mapping
     for value in mapping["SCT"]:
         read({"liver": {"AnatomicRegionSequence": LIVER | {"CodeValue": value}}})

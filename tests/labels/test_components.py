@@ -21,7 +21,9 @@ def drawn(seed: int, order: Literal["C", "F"] = "C") -> NDArray[Any]:
 
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("slab", [1, 60, 120, 10**6])
-def test_as_the_whole_at_once(monkeypatch: pytest.MonkeyPatch, order: Literal["C", "F"], slab: int) -> None:
+def test_as_the_whole_at_once(
+    monkeypatch: pytest.MonkeyPatch, order: Literal["C", "F"], slab: int
+) -> None:
     monkeypatch.setattr("segkit.labels.components.SLAB_VOXELS", slab)
     for seed in range(10):
         labels = drawn(seed, order)
@@ -31,7 +33,10 @@ def test_as_the_whole_at_once(monkeypatch: pytest.MonkeyPatch, order: Literal["C
         assert pieces.voxels.tolist() == figures["voxel_counts"][1:].tolist()
         assert pieces.first.tolist() == figures["bounding_boxes"][1:, ::2].tolist()
         assert pieces.last.tolist() == figures["bounding_boxes"][1:, 1::2].tolist()
-        assert all(labels[components == 1 + number].max() == value for number, value in enumerate(pieces.values))
+        assert all(
+            labels[components == 1 + number].max() == value
+            for number, value in enumerate(pieces.values)
+        )
         kept, small = labels.copy(order="K"), pieces.voxels < 3
         erase(kept, pieces, small)
         assert np.array_equal(kept, np.where(np.append(False, small)[components], 0, labels))
@@ -42,7 +47,10 @@ def test_a_piece_that_parts_and_meets_again_is_one(monkeypatch: pytest.MonkeyPat
     ring = np.ones((5, 3, 1), np.uint8)
     ring[1:4, 1] = 0
     assert find_pieces(ring).voxels.tolist() == [12]
-    assert (find_pieces(ring).first.tolist(), find_pieces(ring).last.tolist()) == ([[0, 0, 0]], [[4, 2, 0]])
+    assert (find_pieces(ring).first.tolist(), find_pieces(ring).last.tolist()) == (
+        [[0, 0, 0]],
+        [[4, 2, 0]],
+    )
     assert find_pieces(ring[1:4].copy()).voxels.tolist() == [3, 3]
 
 

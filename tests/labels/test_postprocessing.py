@@ -52,14 +52,18 @@ def test_masks_of_regions() -> None:
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_blocks_make_no_difference(monkeypatch: pytest.MonkeyPatch, order: Literal["C", "F"]) -> None:
+def test_blocks_make_no_difference(
+    monkeypatch: pytest.MonkeyPatch, order: Literal["C", "F"]
+) -> None:
     labels = np.asarray(np.random.default_rng(0).integers(0, 5, (9, 8, 7)), np.uint16, order=order)
     view = labels.transpose(1, 0, 2)[::-1]
     before = labels.copy()
     for size in (1, 10, 100, 1000):
         monkeypatch.setattr("segkit.labels.postprocessing.BLOCK_VOXELS", size)
         for each in (labels, view):
-            assert np.array_equal(keep_labels(each, [2, 4]), np.where(np.isin(each, [2, 4]), each, 0))
+            assert np.array_equal(
+                keep_labels(each, [2, 4]), np.where(np.isin(each, [2, 4]), each, 0)
+            )
             assert np.array_equal(has_label(each, [2, 4]), np.isin(each, [2, 4]))
             assert present_values(each) == [0, 1, 2, 3, 4]
     assert np.array_equal(labels, before)
@@ -79,7 +83,10 @@ def test_the_largest_piece_of_one_label_stays() -> None:
     labels = np.array([[5, 0, 5, 5, 0, 300, 0, 300]], np.uint16)[..., None]
     before = labels.copy()
     assert keep_largest(labels, 5)[0, :, 0].tolist() == [0, 0, 5, 5, 0, 300, 0, 300]
-    assert keep_largest(labels, 300)[0, :, 0].tolist() in ([5, 0, 5, 5, 0, 300, 0, 0], [5, 0, 5, 5, 0, 0, 0, 300])
+    assert keep_largest(labels, 300)[0, :, 0].tolist() in (
+        [5, 0, 5, 5, 0, 300, 0, 0],
+        [5, 0, 5, 5, 0, 0, 0, 300],
+    )
     assert np.array_equal(keep_largest(labels, 7), labels)
     assert np.array_equal(labels, before)
     assert keep_largest(labels, 5).dtype == np.uint16
@@ -94,7 +101,9 @@ def test_rules_by_value() -> None:
 RULES_OF_TWO = "apply_rules(labels, {1: 'largest', 2: 'largest'})"
 
 
-@pytest.mark.parametrize("action", ["keep_labels(labels, [1])", "remove_small_blobs(labels, 1, 500)", RULES_OF_TWO])
+@pytest.mark.parametrize(
+    "action", ["keep_labels(labels, [1])", "remove_small_blobs(labels, 1, 500)", RULES_OF_TWO]
+)
 def test_memory_is_that_of_copies(peak_of: PeakOf, action: str) -> None:
     prepare = f"from segkit.labels.postprocessing import *\n{LARGE}"
     copies = 2 if action == RULES_OF_TWO else 1

@@ -44,7 +44,13 @@ def plan_by_hand(
     def stage(part: str, index: int, stride: tuple[int, int, int]) -> StagePlan:
         width = widths[index]
         layers = [
-            LayerPlan(f"{part}{index}.conv{number}", width, norm, width // groups if groups else 0, voxels=64)
+            LayerPlan(
+                f"{part}{index}.conv{number}",
+                width,
+                norm,
+                width // groups if groups else 0,
+                voxels=64,
+            )
             for number in (1, 2)
         ]
         return StagePlan(kernels[index], stride, tuple(layers))
@@ -54,7 +60,9 @@ def plan_by_hand(
         name="unet",
         activation=activation,
         encoder=tuple(stage("encoder", level, strides[level]) for level in levels),
-        decoder=tuple(stage("decoder", level, strides[level + 1]) for level in reversed(levels[:-1])),
+        decoder=tuple(
+            stage("decoder", level, strides[level + 1]) for level in reversed(levels[:-1])
+        ),
         deep_supervision=deep_supervision,
     )
     return Plan(
@@ -76,7 +84,9 @@ def plan_by_hand(
 def with_residual_encoder(plan: Plan) -> Plan:
     """Every encoder stage as one block with a shortcut of its own."""
     stages = tuple(
-        replace(stage, layers=(*stage.layers, replace(stage.layers[1], name=f"encoder{index}.skip")))
+        replace(
+            stage, layers=(*stage.layers, replace(stage.layers[1], name=f"encoder{index}.skip"))
+        )
         for index, stage in enumerate(plan.network.encoder)
     )
     return replace(plan, network=replace(plan.network, name="residual_unet", encoder=stages))

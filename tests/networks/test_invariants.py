@@ -61,7 +61,9 @@ def test_n1_batch_norm_does_not(make_plan: MakePlan) -> None:
 
 
 @pytest.mark.parametrize(("norm", "equal"), [("group", True), ("none", True), ("batch", False)])
-def test_n2_training_computes_what_eval_computes(make_plan: MakePlan, norm: str, equal: bool) -> None:
+def test_n2_training_computes_what_eval_computes(
+    make_plan: MakePlan, norm: str, equal: bool
+) -> None:
     network, x = network_of(make_plan, norm), draw(2, 2, 16, 16, 8)
     with torch.no_grad():
         assert torch.equal(network.train()(x), network.eval()(x)) == equal
@@ -76,7 +78,9 @@ def gradient(network: nn.Module, batches: list[Tensor]) -> Tensor:
 
 
 @pytest.mark.parametrize(("norm", "exact"), [("group", True), ("batch", False)])
-def test_n3_a_batch_of_four_is_four_accumulated_batches_of_one(make_plan: MakePlan, norm: str, exact: bool) -> None:
+def test_n3_a_batch_of_four_is_four_accumulated_batches_of_one(
+    make_plan: MakePlan, norm: str, exact: bool
+) -> None:
     network, x = network_of(make_plan, norm), draw(4, 2, 16, 16, 8)
     whole, accumulated = gradient(network, [x]), gradient(network, list(x.split(1)))
     difference = float((whole - accumulated).norm() / whole.norm())
@@ -97,7 +101,9 @@ def test_n4_one_group_per_channel_would_not() -> None:
 def test_n4_so_it_is_refused_when_planning() -> None:
     with pytest.raises(UsageError, match="Layer bottleneck: instance norm needs at least 2 voxels"):
         groups_for(128, 1, layer="bottleneck", kind="instance")
-    with pytest.raises(UsageError, match="Layer bottleneck: 64 channels at 1 voxels cannot be split"):
+    with pytest.raises(
+        UsageError, match="Layer bottleneck: 64 channels at 1 voxels cannot be split"
+    ):
         groups_for(64, 1, layer="bottleneck")
 
 
@@ -109,7 +115,9 @@ def test_n4_batch_norm_of_one_value_is_refused_in_training() -> None:
 
 @pytest.mark.parametrize("channels", WIDTHS)
 @pytest.mark.parametrize("voxels", [27, 64, 89_600])
-def test_n5_the_rule_gives_neither_one_group_nor_one_per_channel(channels: int, voxels: int) -> None:
+def test_n5_the_rule_gives_neither_one_group_nor_one_per_channel(
+    channels: int, voxels: int
+) -> None:
     norm, groups = groups_for(channels, voxels, layer="layer")
     layer = norm_layer(LayerPlan("layer", channels, norm, groups, voxels), dims=3)
     assert isinstance(layer, nn.GroupNorm)
@@ -129,12 +137,17 @@ def test_n5_requested_groups_are_built_or_refused(channels: int) -> None:
         built = norm_layer(LayerPlan("layer", channels, norm, groups, 1000), dims=3)
         assert isinstance(built, nn.GroupNorm)
         assert built.num_groups == requested
-        assert groups_for(channels, 1000, layer="layer", per_group=requested)[1] * requested == channels
+        assert (
+            groups_for(channels, 1000, layer="layer", per_group=requested)[1] * requested
+            == channels
+        )
 
 
 def test_n6_one_group_is_layer_norm_and_one_per_channel_is_instance_norm() -> None:
     x = draw(2, 16, 5, 6, 7)
-    torch.testing.assert_close(layer_of(16, 1)(x), functional.layer_norm(x, x.shape[1:]), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        layer_of(16, 1)(x), functional.layer_norm(x, x.shape[1:]), rtol=0, atol=1e-5
+    )
     torch.testing.assert_close(layer_of(16, 16)(x), functional.instance_norm(x), rtol=0, atol=1e-5)
 
 

@@ -25,7 +25,14 @@ UNKNOWN_USER = 54321
             DynUNet,
             ["spatial_dims", "in_channels", "out_channels"],
             {
-                *("kernel_size", "strides", "upsample_kernel_size", "filters", "norm_name", "act_name"),
+                *(
+                    "kernel_size",
+                    "strides",
+                    "upsample_kernel_size",
+                    "filters",
+                    "norm_name",
+                    "act_name",
+                ),
                 *("deep_supervision", "deep_supr_num"),
             },
         ),
@@ -43,7 +50,17 @@ def test_parameters_of_the_networks(network: type, first: list[str], named: set[
 
 
 def test_parts_of_a_dynunet() -> None:
-    network = DynUNet(2, 1, 2, [3] * 3, [1, 2, 2], [2, 2], filters=[4, 4, 4], deep_supervision=True, deep_supr_num=1)
+    network = DynUNet(
+        2,
+        1,
+        2,
+        [3] * 3,
+        [1, 2, 2],
+        [2, 2],
+        filters=[4, 4, 4],
+        deep_supervision=True,
+        deep_supr_num=1,
+    )
     assert {"skip_layers", "output_block"} <= {name for name, _ in network.named_children()}
     assert isinstance(network.heads, list)  # the scores of the last forward pass
 
@@ -58,7 +75,9 @@ def test_a_user_that_has_a_name_keeps_it(monkeypatch: pytest.MonkeyPatch) -> Non
         assert os.environ["LOGNAME"] == "somebody"
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may become another user")
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may become another user"
+)
 def test_a_user_number_without_a_passwd_entry(tmp_path: Path) -> None:
     code = (
         "import getpass, os\n"
@@ -85,7 +104,11 @@ def test_a_user_number_without_a_passwd_entry(tmp_path: Path) -> None:
             *(sys.executable, "-c", code),
         ],
         cwd=tmp_path,
-        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "PYTHONPATH": os.pathsep.join(sys.path)},
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": "/nonexistent",
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        },
         capture_output=True,
         text=True,
         check=False,

@@ -65,14 +65,18 @@ def test_segresnet_gives_scores_at_full_resolution(make_plan: MakePlan, dims: in
 def test_weights_stand_once_and_every_one_learns(
     make_plan: MakePlan, residual: Callable[[Plan], Plan], name: str
 ) -> None:
-    plan = residual(make_plan()) if name == "residual_unet" else with_network(make_plan(), name=name)
+    plan = (
+        residual(make_plan()) if name == "residual_unet" else with_network(make_plan(), name=name)
+    )
     network = build_network(plan)
     weights = network.state_dict()
     assert len({tensor.data_ptr() for tensor in weights.values()}) == len(weights)
     for parameter in network.parameters():
         nn.init.normal_(parameter, std=0.1)
     scores = network(image(plan))
-    sum(each.square().mean() for each in (scores if isinstance(scores, list) else [scores])).backward()
+    sum(
+        each.square().mean() for each in (scores if isinstance(scores, list) else [scores])
+    ).backward()
     assert all(p.grad is not None and p.grad.abs().max() > 0 for p in network.parameters())
 
 
@@ -92,7 +96,13 @@ def test_kernels_strides_and_padding_come_from_the_plan(make_plan: MakePlan) -> 
     network = build_network(make_plan())
     convs = [module for module in network.modules() if isinstance(module, nn.Conv3d)]
     assert [conv.kernel_size for conv in convs[:4]] == [(3, 3, 1), (3, 3, 1), (3, 3, 3), (3, 3, 3)]
-    assert [conv.stride for conv in convs[:5]] == [(1, 1, 1), (1, 1, 1), (2, 2, 1), (1, 1, 1), (2, 2, 2)]
+    assert [conv.stride for conv in convs[:5]] == [
+        (1, 1, 1),
+        (1, 1, 1),
+        (2, 2, 1),
+        (1, 1, 1),
+        (2, 2, 2),
+    ]
     assert convs[0].padding == (1, 1, 0)
     ups = [module for module in network.modules() if isinstance(module, nn.ConvTranspose3d)]
     assert [up.kernel_size for up in ups] == [(2, 2, 2), (2, 2, 1)]
@@ -103,7 +113,10 @@ def test_parameters_by_hand(make_plan: MakePlan) -> None:
     encoder = 9 * (2 * 4 + 4 * 4) + 2 * 2 * 4 + 9 * (4 * 8 + 8 * 8) + 2 * 2 * 8
     decoder = 4 * 8 * 4 + 4 + 9 * (8 * 4 + 4 * 4) + 2 * 2 * 4
     head = 3 * 4 + 3
-    assert count_parameters(build_network(make_plan(dims=2, widths=(4, 8)))) == encoder + decoder + head
+    assert (
+        count_parameters(build_network(make_plan(dims=2, widths=(4, 8))))
+        == encoder + decoder + head
+    )
 
 
 @pytest.mark.parametrize("norm", ["group", "batch", "none"])
@@ -130,14 +143,18 @@ def test_a_fresh_network_keeps_the_scale_of_its_input(make_plan: MakePlan) -> No
     assert 0.3 < features.square().mean() < 3
 
 
-def test_a_fresh_residual_block_passes_its_shortcut_on(make_plan: MakePlan, residual: Callable[[Plan], Plan]) -> None:
+def test_a_fresh_residual_block_passes_its_shortcut_on(
+    make_plan: MakePlan, residual: Callable[[Plan], Plan]
+) -> None:
     plan = residual(make_plan())
     network, x = build_network(plan), image(plan)
     block = network.encoder[0][0]  # type: ignore[index]
     assert torch.equal(block(x), nn.functional.leaky_relu(block.shortcut(x), 0.01))
 
 
-def test_a_block_without_skip_layer_adds_its_input(make_plan: MakePlan, residual: Callable[[Plan], Plan]) -> None:
+def test_a_block_without_skip_layer_adds_its_input(
+    make_plan: MakePlan, residual: Callable[[Plan], Plan]
+) -> None:
     plan = residual(make_plan())
     first = plan.network.encoder[0]
     plan = with_stage(plan, "encoder", 0, layers=(*first.layers, *first.layers[:2]))
@@ -153,7 +170,10 @@ def test_a_pruned_plan_is_just_another_plan(make_plan: MakePlan) -> None:
     last = replace(plan.network.decoder[0].layers[1], channels=2, groups=1)
     pruned = with_stage(pruned, "decoder", 0, layers=(plan.network.decoder[0].layers[0], last))
     network = build_network(pruned)
-    assert [tuple(each.shape[1:]) for each in network(image(pruned))] == [(3, 16, 16, 8), (3, 8, 8, 8)]
+    assert [tuple(each.shape[1:]) for each in network(image(pruned))] == [
+        (3, 16, 16, 8),
+        (3, 8, 8, 8),
+    ]
     assert network.encoder[1][0].norm.num_groups == 3  # type: ignore[index]
     assert count_parameters(network) < count_parameters(build_network(plan))
 
@@ -185,14 +205,19 @@ def test_all_names_are_tested() -> None:
 
 
 def test_unknown_network_is_refused_with_near_misses(make_plan: MakePlan) -> None:
-    with pytest.raises(InputError, match=r"expected one of unet, .*found 'resudual_unet'. Did you mean residual_unet"):
+    with pytest.raises(
+        InputError,
+        match=r"expected one of unet, .*found 'resudual_unet'. Did you mean residual_unet",
+    ):
         build_network(with_network(make_plan(), name="resudual_unet"))
     with pytest.raises(InputError, match=r"found 'transformer'. Is the plan from a newer segkit"):
         build_network(with_network(make_plan(), name="transformer"))
 
 
 def test_unknown_activation_is_refused_with_near_misses(make_plan: MakePlan) -> None:
-    with pytest.raises(InputError, match=r"network.activation: .*found 'leakyrelu'. Did you mean leaky_relu"):
+    with pytest.raises(
+        InputError, match=r"network.activation: .*found 'leakyrelu'. Did you mean leaky_relu"
+    ):
         build_network(make_plan(activation="leakyrelu"))
 
 
@@ -200,11 +225,27 @@ def test_unknown_activation_is_refused_with_near_misses(make_plan: MakePlan) -> 
     ("part", "changes", "message"),
     [
         ("encoder", {"layers": ()}, r"network.encoder\[0\].layers: expected one layer or more"),
-        ("encoder", {"kernel": (2, 3, 3)}, r"network.encoder\[0\].kernel: expected odd edges, found \(2, 3, 3\)"),
+        (
+            "encoder",
+            {"kernel": (2, 3, 3)},
+            r"network.encoder\[0\].kernel: expected odd edges, found \(2, 3, 3\)",
+        ),
         ("decoder", {"kernel": (3, 3, 0)}, r"network.decoder\[0\].kernel: expected odd edges"),
-        ("decoder", {"stride": (0, 2, 2)}, r"network.decoder\[0\].stride: expected strides of 1 or more"),
-        ("encoder", {"stride": (2, 1, 1)}, r"network.encoder\[0\].stride: expected \(1, 1, 1\), found \(2, 1, 1\)"),
-        ("decoder", {"stride": (1, 2, 2)}, r"network.decoder: expected strides that undo the encoder's"),
+        (
+            "decoder",
+            {"stride": (0, 2, 2)},
+            r"network.decoder\[0\].stride: expected strides of 1 or more",
+        ),
+        (
+            "encoder",
+            {"stride": (2, 1, 1)},
+            r"network.encoder\[0\].stride: expected \(1, 1, 1\), found \(2, 1, 1\)",
+        ),
+        (
+            "decoder",
+            {"stride": (1, 2, 2)},
+            r"network.decoder: expected strides that undo the encoder's",
+        ),
     ],
 )
 def test_stages_that_do_not_fit_are_refused(
@@ -227,23 +268,39 @@ def test_a_2d_network_has_flat_kernels_and_a_known_slice_axis(make_plan: MakePla
         build_network(replace(plan, slice_axis=5))
 
 
-def test_residual_blocks_must_be_whole_and_fit(make_plan: MakePlan, residual: Callable[[Plan], Plan]) -> None:
+def test_residual_blocks_must_be_whole_and_fit(
+    make_plan: MakePlan, residual: Callable[[Plan], Plan]
+) -> None:
     plan = residual(make_plan())
     conv1, conv2, skip = plan.network.encoder[1].layers
-    with pytest.raises(InputError, match=r"expected blocks of .conv1, .conv2 .*, found conv2, conv1"):
+    with pytest.raises(
+        InputError, match=r"expected blocks of .conv1, .conv2 .*, found conv2, conv1"
+    ):
         build_network(with_stage(plan, "encoder", 1, layers=(conv2, conv1)))
-    with pytest.raises(InputError, match=r"layer encoder1.conv1: expected a .skip layer .*found 4 \+ 8 channels, no"):
+    with pytest.raises(
+        InputError,
+        match=r"layer encoder1.conv1: expected a .skip layer .*found 4 \+ 8 channels, no",
+    ):
         build_network(with_stage(plan, "encoder", 1, layers=(conv1, conv2)))
     with pytest.raises(InputError, match=r"found 6 \+ 8 channels, a .skip layer"):
-        build_network(with_stage(plan, "encoder", 1, layers=(conv1, conv2, replace(skip, channels=6, groups=3))))
+        build_network(
+            with_stage(
+                plan, "encoder", 1, layers=(conv1, conv2, replace(skip, channels=6, groups=3))
+            )
+        )
 
 
 def test_monai_networks_refuse_what_they_cannot_be(make_plan: MakePlan) -> None:
     with pytest.raises(InputError, match="expected 3 stages or more for DynUNet, found 2"):
         build_network(with_network(make_plan(widths=(4, 8)), name="monai_dynunet"))
-    with pytest.raises(InputError, match=r"patch: expected multiples of 4 for SegResNet, found \(16, 16, 6\)"):
+    with pytest.raises(
+        InputError, match=r"patch: expected multiples of 4 for SegResNet, found \(16, 16, 6\)"
+    ):
         build_network(replace(with_network(make_plan(), name="monai_segresnet"), patch=(16, 16, 6)))
-    with pytest.raises(InputError, match="widths that divide into 8 groups, which most layers have, found 4 channels"):
+    with pytest.raises(
+        InputError,
+        match="widths that divide into 8 groups, which most layers have, found 4 channels",
+    ):
         build_network(with_network(make_plan(widths=(4, 16, 16)), name="monai_dynunet"))
 
 

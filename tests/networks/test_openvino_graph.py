@@ -47,12 +47,16 @@ def check(plan: Plan, edges: Sequence[int]) -> None:
     with torch.inference_mode():
         for head, expected in ((True, network(windows)), (False, network.features(windows))):
             found = computed(network, windows, head=head)
-            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+            torch.testing.assert_close(
+                found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max())
+            )
 
 
 @pytest.mark.parametrize("norm", ["group", "batch", "none"])
 @pytest.mark.parametrize(("dims", "edges"), [(2, (16, 24)), (3, (16, 24, 8))])
-def test_a_graph_says_what_the_network_says(make_plan: MakePlan, dims: int, edges: Sequence[int], norm: str) -> None:
+def test_a_graph_says_what_the_network_says(
+    make_plan: MakePlan, dims: int, edges: Sequence[int], norm: str
+) -> None:
     check(make_plan(dims=dims, norm=norm), edges)
 
 
@@ -85,4 +89,7 @@ def test_a_block_without_skip_layer(make_plan: MakePlan, residual: Callable[[Pla
     first = plan.network.encoder[0]
     # A second block of the same width and resolution: its shortcut is its input.
     longer = replace(first, layers=(*first.layers, *first.layers[:2]))
-    check(replace(plan, network=replace(plan.network, encoder=(longer, *plan.network.encoder[1:]))), (16, 16, 8))
+    check(
+        replace(plan, network=replace(plan.network, encoder=(longer, *plan.network.encoder[1:]))),
+        (16, 16, 8),
+    )

@@ -13,9 +13,13 @@ CPU = torch.device("cpu")
 def test_layouts_keep_values() -> None:
     network = nn.Conv3d(2, 4, 3)
     before = network.weight.detach().clone()
-    assert network_to_layout(network, "channels_last").weight.is_contiguous(memory_format=torch.channels_last_3d)
+    assert network_to_layout(network, "channels_last").weight.is_contiguous(
+        memory_format=torch.channels_last_3d
+    )
     assert torch.equal(network.weight, before)
-    assert to_layout(torch.ones(1, 2, 3, 4), "channels_last").is_contiguous(memory_format=torch.channels_last)
+    assert to_layout(torch.ones(1, 2, 3, 4), "channels_last").is_contiguous(
+        memory_format=torch.channels_last
+    )
 
 
 def test_autocast_computes_in_bfloat16() -> None:

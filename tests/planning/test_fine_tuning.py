@@ -33,7 +33,9 @@ def tuned(model: Plan, measured: Fingerprint, asked: Any = (), **options: Any) -
     channels = options.pop("channels", ("PET", "CT"))
     segments = options.pop("segments", {})
     dataset = Dataset("new", Path("d"), channels, {"b": 1, "c": 2}, (), segments=segments)
-    task = Task(measured, dataset, NetworkConfig(**options), PlanConfig(**bends), None, model.slice_axis)
+    task = Task(
+        measured, dataset, NetworkConfig(**options), PlanConfig(**bends), None, model.slice_axis
+    )
     return tuned_plan(task, model, mirror="auto", asked=asked, where="model")
 
 
@@ -41,7 +43,9 @@ def tuned(model: Plan, measured: Fingerprint, asked: Any = (), **options: Any) -
 def new_data(fingerprint: Print) -> Fingerprint:
     """Finer scans of two channels, whose labels b and c keep an order along x."""
     centroids = {"b": (5.0, 20.0, 20.0), "c": (30.0, 20.0, 20.0)}
-    return fingerprint(shape=(70, 100, 72), spacings=((0.5, 0.5, 0.5),) * 10, channels=2, centroids=centroids)
+    return fingerprint(
+        shape=(70, 100, 72), spacings=((0.5, 0.5, 0.5),) * 10, channels=2, centroids=centroids
+    )
 
 
 def test_input_looks_as_the_model_expects(model: Plan, new_data: Fingerprint) -> None:
@@ -58,14 +62,22 @@ def test_the_new_data_decide_the_rest(model: Plan, new_data: Fingerprint) -> Non
     assert plan.batch_size == 1  # half a typical scan of 35 x 50 x 18
 
 
-def test_codes_of_labels_that_the_model_knows_by_name_are_kept(model: Plan, new_data: Fingerprint) -> None:
+def test_codes_of_labels_that_the_model_knows_by_name_are_kept(
+    model: Plan, new_data: Fingerprint
+) -> None:
     red, blue = SegmentCodes(colour=(255, 0, 0)), SegmentCodes(colour=(0, 0, 255))
     known = dataclasses.replace(model, segments={"a": red, "b": red, "c": red})
     assert tuned(known, new_data, segments={"c": blue}).segments == {"b": red, "c": blue}
 
 
 def test_what_is_asked_for_wins_and_is_said(model: Plan, new_data: Fingerprint) -> None:
-    asked = {"plan.spacing", "plan.patch", "network.norm", "network.activation", "network.deep_supervision"}
+    asked = {
+        "plan.spacing",
+        "plan.patch",
+        "network.norm",
+        "network.activation",
+        "network.deep_supervision",
+    }
     network = {"norm": "group", "activation": "relu", "deep_supervision": False}
     plan = tuned(model, new_data, asked, spacing=[1, 1, 1], patch=[30, 30, 30], **network)
     assert (plan.spacing, plan.patch) == ((1, 1, 1), (32, 32, 30))
@@ -84,7 +96,11 @@ def test_defaults_that_nobody_asked_for_change_nothing(model: Plan, new_data: Fi
 @pytest.mark.parametrize(
     ("key", "option", "message"),
     [
-        ("network.name", {"name": "residual_unet"}, "network=residual_unet to start from, found network=unet. Leave"),
+        (
+            "network.name",
+            {"name": "residual_unet"},
+            "network=residual_unet to start from, found network=unet. Leave",
+        ),
         ("network.dims", {"dims": 2}, "network.dims=2 to start from, found network.dims=3"),
         (
             "network.features",
@@ -102,13 +118,19 @@ def test_another_network_is_refused(
 
 
 def test_data_that_the_model_cannot_take_are_refused(model: Plan, fingerprint: Print) -> None:
-    with pytest.raises(InputError, match="trained on pictures without voxel sizes, found one of scans with"):
+    with pytest.raises(
+        InputError, match="trained on pictures without voxel sizes, found one of scans with"
+    ):
         tuned(model, fingerprint(shape=(64, 64, 1), unit="px"), channels=("CT",))
-    with pytest.raises(InputError, match="single slices across z, as the data are, found one of volumes"):
+    with pytest.raises(
+        InputError, match="single slices across z, as the data are, found one of volumes"
+    ):
         tuned(model, fingerprint(shape=(64, 64, 1)), channels=("CT",))
 
 
-def test_a_border_with_labels_stays_although_the_model_cut_it(model: Plan, new_data: Fingerprint) -> None:
+def test_a_border_with_labels_stays_although_the_model_cut_it(
+    model: Plan, new_data: Fingerprint
+) -> None:
     cases = tuple(dataclasses.replace(case, outside=5) for case in new_data.cases)
     plan = tuned(model, dataclasses.replace(new_data, cases=cases))
     assert model.crop_to_content

@@ -26,13 +26,20 @@ def test_pairs_are_found_whatever_stands_between(left: str, right: str) -> None:
     assert lateral_pairs([right, left]) == (((right, left),), ())
 
 
-@pytest.mark.parametrize("name", ["liver", "colon", "rib", "vertebrae_L1", "L", "bright", "cleft", "lh"])
+@pytest.mark.parametrize(
+    "name", ["liver", "colon", "rib", "vertebrae_L1", "L", "bright", "cleft", "lh"]
+)
 def test_these_have_no_side(name: str) -> None:
     assert lateral_pairs([name, "other"]) == ((), ())
 
 
 def test_partners_agree_in_the_rest_of_their_names() -> None:
-    names = ["lung_upper_lobe_left", "lung_lower_lobe_left", "lung_middle_lobe_right", "lung_lower_lobe_right"]
+    names = [
+        "lung_upper_lobe_left",
+        "lung_lower_lobe_left",
+        "lung_middle_lobe_right",
+        "lung_lower_lobe_right",
+    ]
     assert lateral_pairs(names) == (
         (("lung_lower_lobe_left", "lung_lower_lobe_right"),),
         ("lung_upper_lobe_left", "lung_middle_lobe_right"),

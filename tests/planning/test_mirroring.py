@@ -16,7 +16,9 @@ BESIDE = {"a": (20.0, 10.0, 20.0), "b": (20.0, 14.0, 20.0)}
 ONE = ((1.0, 1.0, 1.0),)
 
 
-def mirroring(measured: Fingerprint, axes: Sequence[int] = (0, 1, 2), choice: Any = "auto") -> Mirroring:
+def mirroring(
+    measured: Fingerprint, axes: Sequence[int] = (0, 1, 2), choice: Any = "auto"
+) -> Mirroring:
     return choose_mirroring(measured, list(measured.cases[0].labels), axes, choice)
 
 
@@ -50,7 +52,9 @@ def test_a_nearly_symmetric_pair_may_be_mirrored(fingerprint: Any) -> None:
 def swapped(measured: Fingerprint, count: int) -> Fingerprint:
     """The first ``count`` cases with a and b exchanged."""
     cases = [
-        replace(case, labels={"a": case.labels["b"], "b": case.labels["a"]}) if number < count else case
+        replace(case, labels={"a": case.labels["b"], "b": case.labels["a"]})
+        if number < count
+        else case
         for number, case in enumerate(measured.cases)
     ]
     return replace(measured, cases=tuple(cases))
@@ -72,7 +76,10 @@ def test_cases_without_both_labels_do_not_count(fingerprint: Any) -> None:
 
 def test_labels_of_one_voxel_have_no_extent(fingerprint: Any) -> None:
     measured = fingerprint()
-    points = {name: LabelFacts(1, 1.0, facts.centroid, (0.0,) * 3) for name, facts in measured.cases[0].labels.items()}
+    points = {
+        name: LabelFacts(1, 1.0, facts.centroid, (0.0,) * 3)
+        for name, facts in measured.cases[0].labels.items()
+    }
     cases = tuple(replace(case, labels=points) for case in measured.cases)
     assert [order.axis for order in label_orders(replace(measured, cases=cases))] == [1]
 
@@ -96,7 +103,9 @@ def test_2d_drops_the_slice_axis(fingerprint: Any) -> None:
     assert mirroring(fingerprint(), (1, 2)).axes == (2,)
 
 
-@pytest.mark.parametrize(("choice", "expected"), [("none", ()), (None, ()), ([2, 1], (1, 2)), ([], ())])
+@pytest.mark.parametrize(
+    ("choice", "expected"), [("none", ()), (None, ()), ([2, 1], (1, 2)), ([], ())]
+)
 def test_the_user_overrides(fingerprint: Any, choice: Any, expected: tuple[int, ...]) -> None:
     assert mirroring(fingerprint(), (0, 1, 2), choice).axes == expected
 
@@ -104,7 +113,8 @@ def test_the_user_overrides(fingerprint: Any, choice: Any, expected: tuple[int, 
 @pytest.mark.parametrize("choice", ["x", [3], [0], 7])
 def test_unknown_choices_are_refused(fingerprint: Any, choice: Any) -> None:
     with pytest.raises(
-        UsageError, match=r"augment\.mirror=.* is not known\. Use auto, none, all, or a list out of \[1, 2\]"
+        UsageError,
+        match=r"augment\.mirror=.* is not known\. Use auto, none, all, or a list out of \[1, 2\]",
     ):
         mirroring(fingerprint(), (1, 2), choice)
 
@@ -121,7 +131,11 @@ def test_left_and_right_change_names_with_their_axis(fingerprint: Any) -> None:
 
 def test_a_label_in_the_middle_does_not_mind(fingerprint: Any) -> None:
     assert mirroring(fingerprint(centroids=KIDNEYS | {"spine": (20.0, 5.0, 20.0)})).axes == (0, 2)
-    assert mirroring(fingerprint(centroids=KIDNEYS | {"spine": (21.0, 20.0, 20.0)})).axes == (0, 1, 2)
+    assert mirroring(fingerprint(centroids=KIDNEYS | {"spine": (21.0, 20.0, 20.0)})).axes == (
+        0,
+        1,
+        2,
+    )
 
 
 def test_a_label_that_lies_on_one_side_forbids_x(fingerprint: Any) -> None:
@@ -141,7 +155,10 @@ def test_sides_that_are_no_mirror_images_forbid_x(fingerprint: Any) -> None:
 def test_a_side_without_its_partner_forbids_x(fingerprint: Any) -> None:
     found = mirroring(fingerprint(centroids={"left atrium": (10.0, 10.0, 20.0)}))
     assert found.axes == (1, 2)
-    assert "x is not: left atrium has a side by its name, and no label is the other side." in found.reason
+    assert (
+        "x is not: left atrium has a side by its name, and no label is the other side."
+        in found.reason
+    )
 
 
 def test_axes_that_are_asked_for_are_mirrored_with_a_change_of_names(fingerprint: Any) -> None:

@@ -27,13 +27,22 @@ def test_names_of_the_plain_network() -> None:
         ["encoder.1.0", "encoder.1.1"],
         ["bottleneck.0", "bottleneck.1"],
     ]
-    assert names(network.decoder) == [["decoder.0.0", "decoder.0.1"], ["decoder.1.0", "decoder.1.1"]]
+    assert names(network.decoder) == [
+        ["decoder.0.0", "decoder.0.1"],
+        ["decoder.1.0", "decoder.1.1"],
+    ]
 
 
 def test_names_of_the_residual_network() -> None:
     network = build([8, 16, 32], name="residual_unet")
     first = ["encoder.0.0.conv1", "encoder.0.0.conv2", "encoder.0.0.skip"]
-    second = ["encoder.1.0.conv1", "encoder.1.0.conv2", "encoder.1.0.skip", "encoder.1.1.conv1", "encoder.1.1.conv2"]
+    second = [
+        "encoder.1.0.conv1",
+        "encoder.1.0.conv2",
+        "encoder.1.0.skip",
+        "encoder.1.1.conv1",
+        "encoder.1.1.conv2",
+    ]
     assert names(network.encoder)[:2] == [first, second]
     assert names(network.decoder) == [["decoder.0.0"], ["decoder.1.0"]]
 
@@ -63,7 +72,10 @@ def test_elements_by_hand() -> None:
     topology = find_topology((8, 8, 8), (1.0, 1.0, 1.0))
     config = NetworkConfig(convs=1)
     # 512 voxels: encoder 4, transposed 4, decoder 4, heads 3; 64 voxels: bottleneck 8.
-    assert activation_elements(topology, [4, 8], inputs=1, outputs=3, config=config) == 512 * 15 + 64 * 8
+    assert (
+        activation_elements(topology, [4, 8], inputs=1, outputs=3, config=config)
+        == 512 * 15 + 64 * 8
+    )
 
 
 def test_widths_double_up_to_a_limit() -> None:
@@ -78,7 +90,8 @@ def test_a_stage_needs_a_convolution() -> None:
 
 def test_unknown_network() -> None:
     with pytest.raises(
-        UsageError, match=r"network=unett is not known\. Did you mean unet\? Choose one of: unet, residual"
+        UsageError,
+        match=r"network=unett is not known\. Did you mean unet\? Choose one of: unet, residual",
     ):
         build([8, 16], name="unett")
     with pytest.raises(UsageError, match=r"network=transformer is not known\. Choose"):
@@ -89,7 +102,8 @@ def test_monai_networks_have_one_number_of_groups_and_the_plan_says_so() -> None
     layers = build([16, 32, 64], name="monai_dynunet").layers
     assert len({layer.groups for layer in layers}) == 1
     assert all(
-        layer.groups == layer.channels for layer in build([16, 32, 64], name="monai_dynunet", norm="instance").layers
+        layer.groups == layer.channels
+        for layer in build([16, 32, 64], name="monai_dynunet", norm="instance").layers
     )
 
 
@@ -101,12 +115,16 @@ def test_monai_networks_have_one_number_of_groups_and_the_plan_says_so() -> None
         ([16, 18, 16], "monai_dynunet", "the 18 channels of encoder.1.0 do not divide into 8"),
     ],
 )
-def test_what_monai_networks_cannot_be_is_refused_by_the_planner(features: list[int], name: str, message: str) -> None:
+def test_what_monai_networks_cannot_be_is_refused_by_the_planner(
+    features: list[int], name: str, message: str
+) -> None:
     with pytest.raises(UsageError, match=message):
         build(features, name=name)
 
 
 def test_segresnet_halves_every_axis() -> None:
     flat = find_topology((16, 16, 6), (1.0, 1.0, 4.0))
-    with pytest.raises(UsageError, match=r"halves every axis 2 times: give a plan\.patch of multiples of 4"):
+    with pytest.raises(
+        UsageError, match=r"halves every axis 2 times: give a plan\.patch of multiples of 4"
+    ):
         build_stages(flat, [16, 32, 64], inputs=1, config=NetworkConfig(name="monai_segresnet"))

@@ -24,7 +24,9 @@ from segkit.planning.norm_groups import channels_per_group, groups_for
         (15, 1000, 3),
     ],
 )
-def test_the_finest_groups_that_see_64_values(channels: int, voxels: int, expected: int | None) -> None:
+def test_the_finest_groups_that_see_64_values(
+    channels: int, voxels: int, expected: int | None
+) -> None:
     assert channels_per_group(channels, voxels) == expected
 
 
@@ -70,8 +72,18 @@ def test_every_kind(options: dict[str, Any], expected: tuple[str, int]) -> None:
         (32, 9, {"per_group": "fine"}, r"network\.channels_per_group=fine must be a whole number"),
         (32, 9, {"num_groups": 0}, r"network\.num_groups=0 must be a whole number of at least 1"),
         (32, 9, {"per_group": 2, "num_groups": 8}, "both set. Give only one"),
-        (32, 1, {"kind": "instance"}, r"Layer bottleneck\.0: instance norm needs at least 2 voxels .* sees 1"),
-        (32, 9, {"kind": "batch_norm"}, r"network\.norm=batch_norm is not known\. Choose one of: group, instance"),
+        (
+            32,
+            1,
+            {"kind": "instance"},
+            r"Layer bottleneck\.0: instance norm needs at least 2 voxels .* sees 1",
+        ),
+        (
+            32,
+            9,
+            {"kind": "batch_norm"},
+            r"network\.norm=batch_norm is not known\. Choose one of: group, instance",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_by_name(

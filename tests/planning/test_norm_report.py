@@ -18,7 +18,9 @@ from segkit.planning.norm_report import NormRow, norm_report
         ({"norm": "none"}, (0, 0, 0, "no norm")),
     ],
 )
-def test_pool_and_what_it_equals(fingerprint: Any, decide: Any, options: dict[str, Any], expected: Any) -> None:
+def test_pool_and_what_it_equals(
+    fingerprint: Any, decide: Any, options: dict[str, Any], expected: Any
+) -> None:
     plan = decide(fingerprint((12, 12, 12)), features=[16, 32], **options)
     groups, per_group, pool, equals = expected
     assert norm_report(plan)[0] == NormRow("encoder.0.0", 16, groups, per_group, 1728, pool, equals)

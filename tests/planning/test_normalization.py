@@ -24,7 +24,10 @@ def test_other_names(fingerprint: Any, name: str, scheme: str) -> None:
 
 
 def test_much_border_masks_the_zscore(fingerprint: Any) -> None:
-    tight, wide = fingerprint((10, 10, 10), cropped=(9, 9, 9)), fingerprint((10, 10, 10), cropped=(9, 9, 10))
+    tight, wide = (
+        fingerprint((10, 10, 10), cropped=(9, 9, 9)),
+        fingerprint((10, 10, 10), cropped=(9, 9, 10)),
+    )
     assert plan_channels(tight, ["T1"], crop=True)[0][0].masked
     assert not plan_channels(wide, ["T1"], crop=True)[0][0].masked
     assert not plan_channels(tight, ["T1"], crop=False)[0][0].masked
@@ -32,7 +35,10 @@ def test_much_border_masks_the_zscore(fingerprint: Any) -> None:
 
 def test_borders_are_cut_unless_labels_lie_in_them(fingerprint: Any) -> None:
     measured = fingerprint((10, 10, 10), cropped=(9, 9, 9))
-    assert plan_crop(measured) == (True, "A border of one constant value is cut away; 73% of a typical scan remain.")
+    assert plan_crop(measured) == (
+        True,
+        "A border of one constant value is cut away; 73% of a typical scan remain.",
+    )
     labelled = replace(measured, cases=(replace(measured.cases[0], outside=5), *measured.cases[1:]))
     crop, reason = plan_crop(labelled)
     assert not crop

@@ -15,12 +15,20 @@ from segkit.dataset.phantom import write_phantom
 from segkit.errors import InputError, UsageError
 from segkit.files.atomic import write_text
 from segkit.labels.codes import SegmentCodes
-from segkit.planning.plan_dataset import batch_size, given_plan, has_gpu, memory_budget, open_dataset
+from segkit.planning.plan_dataset import (
+    batch_size,
+    given_plan,
+    has_gpu,
+    memory_budget,
+    open_dataset,
+)
 from segkit.plans.plan import plan_text
 
 
 def test_plan_in_python_takes_overrides(phantom: Path) -> None:
-    plan = segkit.plan(phantom, "network.features=[4,8]", "trainer.batch_size=1", "augment.mirror=[2]")
+    plan = segkit.plan(
+        phantom, "network.features=[4,8]", "trainer.batch_size=1", "augment.mirror=[2]"
+    )
     assert (plan.batch_size, plan.mirror_axes) == (1, (2,))
 
 
@@ -33,12 +41,15 @@ def test_a_plan_of_other_channels_is_refused(phantom: Path, tmp_path: Path) -> N
     write_text(tmp_path / "plan.json", plan_text(segkit.plan(phantom, "network.features=[4,8]")))
     other = open_dataset(load([f"dataset={phantom}", "dataset.channels=[T2]"]))
     with pytest.raises(
-        InputError, match=r"plan.json: expected the dataset's channels T2, found \w+. Plan this dataset"
+        InputError,
+        match=r"plan.json: expected the dataset's channels T2, found \w+. Plan this dataset",
     ):
         given_plan(tmp_path / "plan.json", other)
 
 
-def test_an_edited_patch_changes_what_layers_see_and_not_their_groups(phantom: Path, tmp_path: Path) -> None:
+def test_an_edited_patch_changes_what_layers_see_and_not_their_groups(
+    phantom: Path, tmp_path: Path
+) -> None:
     plan = segkit.plan(phantom, "network.features=[4,8]", "plan.patch=[16,16,16]")
     write_text(tmp_path / "plan.json", plan_text(dataclasses.replace(plan, patch=(32, 16, 16))))
     edited = given_plan(tmp_path / "plan.json", open_dataset(load([f"dataset={phantom}"])))
@@ -75,7 +86,8 @@ def test_memory_budget(words: list[str], gpu: bool, memory: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "gpu", "size"), [([], False, None), ([], True, 2), (["trainer.batch_size=3"], False, 3)]
+    ("words", "gpu", "size"),
+    [([], False, None), ([], True, 2), (["trainer.batch_size=3"], False, 3)],
 )
 def test_batch_size(words: list[str], gpu: bool, size: int | None) -> None:
     assert batch_size(load(words), gpu) == size
@@ -89,18 +101,28 @@ def test_a_gpu_is_looked_for_only_where_none_is_named() -> None:
     assert has_gpu(ComputeConfig("auto")) in (True, False)
 
 
-def test_a_plan_of_other_regions_or_another_ignore_value_is_refused(phantom: Path, tmp_path: Path) -> None:
-    write_text(tmp_path / "plan.json", plan_text(segkit.plan(phantom, "network.features=[4,8]", "dataset.ignore=9")))
+def test_a_plan_of_other_regions_or_another_ignore_value_is_refused(
+    phantom: Path, tmp_path: Path
+) -> None:
+    write_text(
+        tmp_path / "plan.json",
+        plan_text(segkit.plan(phantom, "network.features=[4,8]", "dataset.ignore=9")),
+    )
     with pytest.raises(InputError, match=r"expected the dataset's ignore None, found 9\."):
         given_plan(tmp_path / "plan.json", open_dataset(load([f"dataset={phantom}"])))
     words = ["dataset.regions={kidneys:[2,3],right:3}", "dataset.regions={kidneys:[2,3,4],right:3}"]
-    write_text(tmp_path / "plan.json", plan_text(segkit.plan(phantom, "network.features=[4,8]", words[0])))
+    write_text(
+        tmp_path / "plan.json", plan_text(segkit.plan(phantom, "network.features=[4,8]", words[0]))
+    )
     with pytest.raises(
-        InputError, match=r"expected the dataset's regions kidneys=\(2, 3, 4\), right=\(3,\), found kid"
+        InputError,
+        match=r"expected the dataset's regions kidneys=\(2, 3, 4\), right=\(3,\), found kid",
     ):
         given_plan(tmp_path / "plan.json", open_dataset(load([f"dataset={phantom}", words[1]])))
 
 
 def test_a_dataset_of_one_channel_has_none_to_leave_out(phantom: Path) -> None:
-    with pytest.raises(UsageError, match="leaves out one of several channels, and this dataset has one"):
+    with pytest.raises(
+        UsageError, match="leaves out one of several channels, and this dataset has one"
+    ):
         segkit.plan(phantom, "augment.channel_dropout=0.1")

@@ -56,12 +56,17 @@ def test_memory_shrinks_the_patch(fingerprint: Any, decide: Any) -> None:
     assert large.patch == (128, 128, 128)
     assert "cut down to fit the memory" in small.reasons["patch"]
     assert decide(measured).patch == decide(measured, memory="500mb").patch
-    assert decide(measured, memory="512MB", batch_size=1).patch == decide(measured, memory="1gb").patch
+    assert (
+        decide(measured, memory="512MB", batch_size=1).patch == decide(measured, memory="1gb").patch
+    )
 
 
 def test_parts_of_scans_come_one_at_a_time(fingerprint: Any, decide: Any) -> None:
     parts, whole = fingerprint((140, 170, 140)), fingerprint()
-    assert (decide(parts, batch_size=None).batch_size, decide(whole, batch_size=None).batch_size) == (1, 2)
+    assert (
+        decide(parts, batch_size=None).batch_size,
+        decide(whole, batch_size=None).batch_size,
+    ) == (1, 2)
     assert decide(parts, batch_size=None).patch == decide(parts, batch_size=2).patch
     assert "A step takes one patch only" in decide(parts, batch_size=None).reasons["patch"]
     assert decide(parts, batch_size=None, norm="batch").batch_size == 2
@@ -70,7 +75,9 @@ def test_parts_of_scans_come_one_at_a_time(fingerprint: Any, decide: Any) -> Non
 
 @pytest.mark.parametrize("text", ["1KB", "8", "0GB"])
 def test_too_little_memory(fingerprint: Any, decide: Any, text: str) -> None:
-    with pytest.raises(UsageError, match=rf"plan\.memory={text} is too little for a batch of 2 of any patch\. Give"):
+    with pytest.raises(
+        UsageError, match=rf"plan\.memory={text} is too little for a batch of 2 of any patch\. Give"
+    ):
         decide(fingerprint(), memory=text)
 
 
@@ -78,12 +85,16 @@ def test_given_spacing_and_patch(fingerprint: Any, decide: Any) -> None:
     plan = decide(fingerprint(), spacing=[2, 2, 2], patch=[16, 20, 16])
     assert plan.spacing == (2, 2, 2)
     assert plan.patch == (16, 20, 16)
-    assert "rounded up from 15 x 20 x 16" in decide(fingerprint(), patch=[15, 20, 16]).reasons["patch"]
+    assert (
+        "rounded up from 15 x 20 x 16" in decide(fingerprint(), patch=[15, 20, 16]).reasons["patch"]
+    )
 
 
 @pytest.mark.parametrize("edges", [[1, 1], [1, 1, 0], [1, 1, 1, 1]])
 def test_bad_spacing_and_patch(fingerprint: Any, decide: Any, edges: list[int]) -> None:
-    with pytest.raises(UsageError, match=r"plan\.spacing=.* needs three positive numbers, for X, Y and Z"):
+    with pytest.raises(
+        UsageError, match=r"plan\.spacing=.* needs three positive numbers, for X, Y and Z"
+    ):
         decide(fingerprint(), spacing=edges)
     with pytest.raises(UsageError, match=r"plan\.patch=.* needs three whole numbers of at least 1"):
         decide(fingerprint(), patch=edges)
@@ -97,7 +108,8 @@ def test_features_fix_the_depth(fingerprint: Any, decide: Any) -> None:
 
 def test_too_many_features(fingerprint: Any, decide: Any) -> None:
     with pytest.raises(
-        UsageError, match=r"network\.features=\[8, 8, 8, 8, 8\] has 5 stages, but the patch 40 x 56 x 40"
+        UsageError,
+        match=r"network\.features=\[8, 8, 8, 8, 8\] has 5 stages, but the patch 40 x 56 x 40",
     ):
         decide(fingerprint(), features=[8] * 5)
 
@@ -122,13 +134,21 @@ def test_2d_cuts_across_the_coarsest_axis(fingerprint: Any, decide: Any) -> None
     assert "across y" in plan.reasons["slices"]
 
 
-@pytest.mark.parametrize(("shape", "axis"), [((35, 50, 36), 0), ((36, 50, 36), 2), ((40, 40, 40), 2), ((1, 50, 36), 0)])
-def test_2d_of_equal_voxels_cuts_across_the_fewest(fingerprint: Any, decide: Any, shape: Any, axis: int) -> None:
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((35, 50, 36), 0), ((36, 50, 36), 2), ((40, 40, 40), 2), ((1, 50, 36), 0)]
+)
+def test_2d_of_equal_voxels_cuts_across_the_fewest(
+    fingerprint: Any, decide: Any, shape: Any, axis: int
+) -> None:
     assert decide(fingerprint(shape), dims=2).slice_axis == axis
 
 
 def test_pictures(fingerprint: Any, decide: Any) -> None:
-    plan = decide(fingerprint((200, 300, 1), (MM,) * 3, unit="px", channels=3), channels=("R", "G", "B"), dims=2)
+    plan = decide(
+        fingerprint((200, 300, 1), (MM,) * 3, unit="px", channels=3),
+        channels=("R", "G", "B"),
+        dims=2,
+    )
     assert (plan.unit, plan.slice_axis, plan.spacing) == ("px", 2, (1, 1, None))
     assert plan.patch[2] == 1
     assert plan.reasons["slices"] == "Every scan is a single slice."
@@ -149,7 +169,9 @@ def test_other_dimensions_are_refused(fingerprint: Any, decide: Any) -> None:
         decide(fingerprint(), dims=4)
 
 
-def test_scans_of_a_few_voxels_get_a_patch_that_can_be_halved(fingerprint: Any, decide: Any) -> None:
+def test_scans_of_a_few_voxels_get_a_patch_that_can_be_halved(
+    fingerprint: Any, decide: Any
+) -> None:
     plan = decide(fingerprint((7, 5, 3)))
     assert plan.patch == (8, 8, 8)
     assert len(plan.network.encoder) == 2
@@ -160,6 +182,8 @@ def test_the_size_after_cropping_counts(fingerprint: Any, decide: Any) -> None:
 
 
 def test_the_reason_for_the_norm_is_the_true_one(fingerprint: Any, decide: Any) -> None:
-    reasons = [decide(fingerprint(), **options).reasons["network"] for options in ({}, {"num_groups": 4})]
+    reasons = [
+        decide(fingerprint(), **options).reasons["network"] for options in ({}, {"num_groups": 4})
+    ]
     assert "as small as 64 values in each allow" in reasons[0]
     assert reasons[1].endswith("group norm as asked.")

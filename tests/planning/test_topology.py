@@ -30,7 +30,9 @@ def test_halvings_follow_size_and_spacing(
     topology = find_topology(patch, spacing)
     assert topology.patch == padded
     assert halvings(topology.strides) == counts
-    assert all(edge % step == 0 for edge, step in zip(topology.patch, topology.divisor, strict=True))
+    assert all(
+        edge % step == 0 for edge, step in zip(topology.patch, topology.divisor, strict=True)
+    )
 
 
 def test_a_coarse_axis_waits_with_strides_and_kernels() -> None:

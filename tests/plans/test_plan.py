@@ -20,7 +20,12 @@ def content() -> dict[str, Any]:
 
 def test_the_first_format_always_loads() -> None:
     plan = read_plan(V1)
-    assert (plan.name, plan.dims, plan.patch, plan.spacing) == ("frozen", 3, (16, 24, 12), (0.8, 0.8, 3))
+    assert (plan.name, plan.dims, plan.patch, plan.spacing) == (
+        "frozen",
+        3,
+        (16, 24, 12),
+        (0.8, 0.8, 3),
+    )
     assert plan.label_values == (0, 1, 255)
     assert plan.network.divisor == (4, 4, 2)
     assert len(plan.network.layers) == 10
@@ -38,7 +43,10 @@ def test_the_hash_looks_at_everything_but_the_reasons(content: dict[str, Any]) -
     assert Plan.from_dict(content | {"reasons": {}}).hash() == plan.hash()
     assert Plan.from_dict(content | {"batch_size": 7}).hash() != plan.hash()
     colour = {"recommendedDisplayRGBValue": [1, 2, 3]}
-    assert Plan.from_dict(content | {"segments": {next(iter(plan.labels)): colour}}).hash() == plan.hash()
+    assert (
+        Plan.from_dict(content | {"segments": {next(iter(plan.labels)): colour}}).hash()
+        == plan.hash()
+    )
 
 
 def change(content: dict[str, Any], path: str, value: Any) -> None:
@@ -51,11 +59,19 @@ def change(content: dict[str, Any], path: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("format_version", 2, "expected plan format 1 or older, found format 2. It was written by a newer segkit"),
+        (
+            "format_version",
+            2,
+            "expected plan format 1 or older, found format 2. It was written by a newer segkit",
+        ),
         ("format_version", None, "expected a whole number under 'format_version', found None"),
         ("patch", [16, 24, 11], r"patch \(16, 24, 11\) must be a multiple of \(4, 4, 2\)"),
         ("patch", [16, 24], "patch and spacing need three entries"),
-        ("patch", [16, 24.5, 12], r"patch must be three whole numbers of at least 1, not \[16, 24.5, 12\]"),
+        (
+            "patch",
+            [16, 24.5, 12],
+            r"patch must be three whole numbers of at least 1, not \[16, 24.5, 12\]",
+        ),
         ("patch", [10**9, 24, 12], "patch must be three whole numbers"),
         ("spacing", [1, 0, 1], "spacing must be three numbers above 0, or null"),
         ("spacing", [1, float("nan"), 1], "spacing must be three numbers above 0, or null"),
@@ -69,34 +85,68 @@ def change(content: dict[str, Any], path: str, value: Any) -> None:
         ("batch_size", "2", "batch_size must be a whole number from 1 to 10000, not '2'"),
         ("mirror_axes", [3], r"mirror_axes must be different axes out of \[0, 1, 2\], not \[3\]"),
         ("mirror_axes", [1, 1], "mirror_axes must be different axes"),
-        ("mirror_swaps", [["nothing", "liver"]], "mirror_swaps must be pairs of different labels out of"),
+        (
+            "mirror_swaps",
+            [["nothing", "liver"]],
+            "mirror_swaps must be pairs of different labels out of",
+        ),
         ("mirror_swaps", [["liver"]], "the keys and types of a plan"),
         ("labels", {}, "labels must be names with whole numbers other than 0"),
         ("labels", {"a": 0}, "labels must be names with whole numbers other than 0"),
         ("labels", {"a": 1, "b": 1}, "labels must have different values"),
         ("labels", {"a": 2**31}, "labels must have values that fit into 32 bits"),
         ("labels", ["a"], "expected the keys and types of a plan, found AttributeError"),
-        ("ignore", 255, "ignore must be a whole number other than 0 and the labels' values, not 255"),
+        (
+            "ignore",
+            255,
+            "ignore must be a whole number other than 0 and the labels' values, not 255",
+        ),
         ("ignore", 0, "ignore must be a whole number other than 0"),
-        ("regions", {"other": [1]}, r"regions must have the names of the labels, in their order, not \['other'\]"),
+        (
+            "regions",
+            {"other": [1]},
+            r"regions must have the names of the labels, in their order, not \['other'\]",
+        ),
         ("regions", [1], "expected the keys and types of a plan, found AttributeError"),
         ("channels", [], "there must be a channel"),
-        ("channels.0.std", 0, "channel 'CT': lower, upper, mean and std .* make no range and no spread"),
-        ("network.encoder.1.stride", [0, 2, 2], r"stride \(0, 2, 2\) must be whole numbers of at least 1"),
+        (
+            "channels.0.std",
+            0,
+            "channel 'CT': lower, upper, mean and std .* make no range and no spread",
+        ),
+        (
+            "network.encoder.1.stride",
+            [0, 2, 2],
+            r"stride \(0, 2, 2\) must be whole numbers of at least 1",
+        ),
         ("network.encoder.0.kernel", [3, 3.5, 3], r"kernel \(3, 3.5, 3\) and stride"),
         ("network.encoder.0.kernel", [3, 3], "found ValueError: not enough values"),
-        ("network.encoder.0.layers.0.channels", "8", "channels '8' and groups . must be whole numbers"),
+        (
+            "network.encoder.0.layers.0.channels",
+            "8",
+            "channels '8' and groups . must be whole numbers",
+        ),
         ("crop_to_content", "no", "crop_to_content must be true or false, not 'no'"),
-        ("network.deep_supervision", "false", "network.deep_supervision must be true or false, not 'false'"),
+        (
+            "network.deep_supervision",
+            "false",
+            "network.deep_supervision must be true or false, not 'false'",
+        ),
         ("channels.0.masked", 1, "channel 'CT': masked must be true or false, not 1"),
         ("colour", 1, "expected the keys and types of a plan, found TypeError: .*'colour'"),
         ("channels", 3, "expected the keys and types of a plan, found TypeError"),
         ("channels.0.scheme", "magic", "channel 'CT': scheme must be one of"),
         ("network.encoder.0.layers.0.norm", "magic", r"layer encoder\.0\.0: norm must be one of"),
-        ("network.encoder.0.layers.0.groups", 3, r"layer encoder\.0\.0: 8 channels do not divide into 3 groups"),
+        (
+            "network.encoder.0.layers.0.groups",
+            3,
+            r"layer encoder\.0\.0: 8 channels do not divide into 3 groups",
+        ),
     ],
 )
-def test_what_is_wrong_is_named(content: dict[str, Any], path: str, value: Any, message: str) -> None:
+def test_what_is_wrong_is_named(
+    content: dict[str, Any], path: str, value: Any, message: str
+) -> None:
     change(content, path, value)
     with pytest.raises(InputError, match=message):
         Plan.from_dict(content)
@@ -142,7 +192,8 @@ def test_a_2d_patch_is_one_thick(content: dict[str, Any]) -> None:
 def test_the_order_of_labels_is_part_of_the_hash(content: dict[str, Any]) -> None:
     labels = {"a": 1, "b": 2}
     one, two = (
-        Plan.from_dict({**content, "labels": dict(order)}) for order in (labels.items(), reversed(labels.items()))
+        Plan.from_dict({**content, "labels": dict(order)})
+        for order in (labels.items(), reversed(labels.items()))
     )
     assert one.labels == two.labels
     assert one.hash() != two.hash()
@@ -158,11 +209,15 @@ def test_sides_that_change_names_come_back_and_count(content: dict[str, Any]) ->
     assert swapped.hash() != without.hash()
 
 
-def test_a_plan_without_sides_has_the_hash_that_it_had_before_they_were_known(content: dict[str, Any]) -> None:
+def test_a_plan_without_sides_has_the_hash_that_it_had_before_they_were_known(
+    content: dict[str, Any],
+) -> None:
     assert Plan.from_dict(content).hash() == "8091539ce40c"
 
 
-def test_regions_and_ignore_at_their_default_leave_the_hash_of_a_plan_as_it_was(content: dict[str, Any]) -> None:
+def test_regions_and_ignore_at_their_default_leave_the_hash_of_a_plan_as_it_was(
+    content: dict[str, Any],
+) -> None:
     assert Plan.from_dict(content).hash() == "8091539ce40c"
     assert Plan.from_dict(content | {"ignore": 7}).hash() != "8091539ce40c"
 
@@ -194,6 +249,8 @@ def test_regions_do_not_change_names(content: dict[str, Any]) -> None:
         (["1"], "region 'whole' must be made of whole numbers"),
     ],
 )
-def test_what_is_wrong_with_regions_is_named(content: dict[str, Any], whole: list[Any], message: str) -> None:
+def test_what_is_wrong_with_regions_is_named(
+    content: dict[str, Any], whole: list[Any], message: str
+) -> None:
     with pytest.raises(InputError, match=message):
         Plan.from_dict(with_regions(content, whole=whole, core=[2]))

@@ -33,7 +33,10 @@ def ellipsoid(random: Random, shape: tuple[int, int, int], share: float = 0.3) -
     """Label 1 with a core of label 2, off the middle by at most 2 voxels."""
     sizes = np.array(shape)
     center = (sizes - 1) / 2 + random.uniform(-2, 2, 3) * (sizes > 1)
-    steps = [((axis - c) / (size * share)) ** 2 for axis, c, size in zip(np.indices(shape), center, shape, strict=True)]
+    steps = [
+        ((axis - c) / (size * share)) ** 2
+        for axis, c, size in zip(np.indices(shape), center, shape, strict=True)
+    ]
     distance = sum(steps)
     return ((distance < 1).astype(np.uint8) + (distance < 0.3)).astype(np.uint8)
 
@@ -78,7 +81,12 @@ def write(folder: Path, cases: list[Made], channel: str) -> Path:
         save(folder / f"imagesTr/{made.id}_0000.nii.gz", made.image, made.edges)
         save(folder / f"labelsTr/{made.id}.nii.gz", made.labels, made.edges)
     labels = {"background": 0, "organ": 1, "core": 2}
-    content = {"channel_names": {"0": channel}, "labels": labels, "numTraining": len(cases), "file_ending": ".nii.gz"}
+    content = {
+        "channel_names": {"0": channel},
+        "labels": labels,
+        "numTraining": len(cases),
+        "file_ending": ".nii.gz",
+    }
     (folder / "dataset.json").write_text(json.dumps(content))
     return folder
 
@@ -104,7 +112,11 @@ def mask_of(made: Made, value: int = 255) -> Image.Image:
 
 
 def smoothed(mask: Image.Image) -> Image.Image:
-    return mask.resize((96, 96), Image.Resampling.BILINEAR).rotate(7, Image.Resampling.BILINEAR).resize(mask.size)
+    return (
+        mask.resize((96, 96), Image.Resampling.BILINEAR)
+        .rotate(7, Image.Resampling.BILINEAR)
+        .resize(mask.size)
+    )
 
 
 def through_jpeg(mask: Image.Image) -> Image.Image:

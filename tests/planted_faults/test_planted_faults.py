@@ -25,11 +25,30 @@ from segkit.inference.predictor import Predictor
 from segkit.io import read_volume
 
 from . import generated
-from .generated import Made, Random, inverted, mask_of, smoothed, through_jpeg, write, write_pictures
+from .generated import (
+    Made,
+    Random,
+    inverted,
+    mask_of,
+    smoothed,
+    through_jpeg,
+    write,
+    write_pictures,
+)
 
 PLANTED, SOUND = 300, 100
-SMALL = ["network.features=[4,8]", "trainer.max_steps=2", "trainer.precision=float32", "trainer.layout=contiguous"]
-LOGGERS = ("segkit.planning.plan_dataset", "segkit.planning", "segkit.preprocessing", "segkit.dataset.layouts")
+SMALL = [
+    "network.features=[4,8]",
+    "trainer.max_steps=2",
+    "trainer.precision=float32",
+    "trainer.layout=contiguous",
+]
+LOGGERS = (
+    "segkit.planning.plan_dataset",
+    "segkit.planning",
+    "segkit.preprocessing",
+    "segkit.dataset.layouts",
+)
 """Loggers of what is said about data; others warn of trainings of 2 steps."""
 SCAN = {"mr": "MR", "ct": "CT"}
 
@@ -44,7 +63,9 @@ class Fault:
     """Whether it is a warning, with which a training goes on."""
 
 
-def changed(kind: str, change: Callable[[Made, Random], Made], *, channel: str = "", every: bool = False) -> Callable:
+def changed(
+    kind: str, change: Callable[[Made, Random], Made], *, channel: str = "", every: bool = False
+) -> Callable:
     """One case, or every case, of a sound dataset is changed."""
 
     def written(folder: Path, random: Random) -> Path:
@@ -60,20 +81,28 @@ def changed(kind: str, change: Callable[[Made, Random], Made], *, channel: str =
 def pictures(mask: Callable[[int, Made], object]) -> Callable:
     def written(folder: Path, random: Random) -> Path:
         cases = generated.sound(random, "picture")
-        return write_pictures(folder, cases, [mask(number, made) for number, made in enumerate(cases)])
+        return write_pictures(
+            folder, cases, [mask(number, made) for number, made in enumerate(cases)]
+        )
 
     return written
 
 
 def copied(folder: Path, random: Random) -> Path:
     cases = generated.sound(random, "mr")
-    return write(folder, [*cases, replace(cases[int(random.integers(len(cases)))], id="again")], "MR")
+    return write(
+        folder, [*cases, replace(cases[int(random.integers(len(cases)))], id="again")], "MR"
+    )
 
 
 def time_points(folder: Path, random: Random) -> Path:
     cases = generated.sound(random, "mr")
     word = random.choice(["_tp", "-visit", "_ses-"])
-    return write(folder, [replace(made, id=f"pat{n // 2}{word}{n % 2 + 1}") for n, made in enumerate(cases)], "MR")
+    return write(
+        folder,
+        [replace(made, id=f"pat{n // 2}{word}{n % 2 + 1}") for n, made in enumerate(cases)],
+        "MR",
+    )
 
 
 def thin_label(folder: Path, random: Random) -> Path:
@@ -81,12 +110,16 @@ def thin_label(folder: Path, random: Random) -> Path:
     cases = [replace(made, edges=(1.0, 1.0, 4.0)) for made in generated.sound(random, "mr")]
     labels = np.minimum(cases[0].labels, 1)
     labels[8:12, 8:12, labels.shape[2] // 2] = 2
-    return write(folder, [replace(cases[0], labels=labels, edges=(1.0, 1.0, 0.8)), *cases[1:]], "MR")
+    return write(
+        folder, [replace(cases[0], labels=labels, edges=(1.0, 1.0, 0.8)), *cases[1:]], "MR"
+    )
 
 
 def one_core(folder: Path, random: Random) -> Path:
     first, *others = generated.sound(random, "mr")
-    return write(folder, [first, *(replace(made, labels=without_core(made.labels)) for made in others)], "MR")
+    return write(
+        folder, [first, *(replace(made, labels=without_core(made.labels)) for made in others)], "MR"
+    )
 
 
 def cut_file(folder: Path, random: Random) -> Path:
@@ -100,7 +133,9 @@ def cut_file(folder: Path, random: Random) -> Path:
 def moved_label(folder: Path, random: Random) -> Path:
     cases = generated.sound(random, "mr")
     write(folder, cases, "MR")
-    generated.save(folder / f"labelsTr/{cases[0].id}.nii.gz", cases[0].labels[:, :, 1:], (1.0, 1.0, 3.3))
+    generated.save(
+        folder / f"labelsTr/{cases[0].id}.nii.gz", cases[0].labels[:, :, 1:], (1.0, 1.0, 3.3)
+    )
     return folder
 
 
@@ -136,31 +171,61 @@ def as_mr_values(image: np.ndarray) -> np.ndarray:
 
 
 FAULTS: dict[str, Fault] = {
-    "a CT without its name": Fault(changed("ct", lambda made, _: made, channel="image"), r"dataset\.channels=\[CT\]"),
-    "an MR among CT": Fault(changed("ct", values(as_mr_values)), "Is this scan a CT in Hounsfield units"),
+    "a CT without its name": Fault(
+        changed("ct", lambda made, _: made, channel="image"), r"dataset\.channels=\[CT\]"
+    ),
+    "an MR among CT": Fault(
+        changed("ct", values(as_mr_values)), "Is this scan a CT in Hounsfield units"
+    ),
     "a CT among MR": Fault(changed("mr", as_ct), "look like CT"),
-    "one CT without its offset": Fault(changed("ct", values(lambda a: a + 1024)), "none is below 0"),
-    "all CT without their offset": Fault(changed("ct", values(lambda a: a + 1024), every=True), "none is below 0"),
-    "one CT with the offset twice": Fault(changed("ct", values(lambda a: a - 1024)), "the median of label"),
-    "a scaled CT": Fault(changed("ct", values(lambda a: a / np.float32(1000))), "seem to be scaled"),
-    "a CT of 8 bits": Fault(changed("ct", values(lambda a: ((a + 1024) / 16).astype(np.uint8))), "8 bits|scaled"),
+    "one CT without its offset": Fault(
+        changed("ct", values(lambda a: a + 1024)), "none is below 0"
+    ),
+    "all CT without their offset": Fault(
+        changed("ct", values(lambda a: a + 1024), every=True), "none is below 0"
+    ),
+    "one CT with the offset twice": Fault(
+        changed("ct", values(lambda a: a - 1024)), "the median of label"
+    ),
+    "a scaled CT": Fault(
+        changed("ct", values(lambda a: a / np.float32(1000))), "seem to be scaled"
+    ),
+    "a CT of 8 bits": Fault(
+        changed("ct", values(lambda a: ((a + 1024) / 16).astype(np.uint8))), "8 bits|scaled"
+    ),
     "edges about 10 times too long": Fault(changed("mr", scaled_edges(8.5)), "by a factor of 10"),
     "one case in metres": Fault(changed("mr", scaled_edges(0.001)), "in metres"),
     "all cases in metres": Fault(changed("mr", scaled_edges(0.001), every=True), "in metres"),
-    "smoothed masks": Fault(pictures(lambda _, made: smoothed(mask_of(made))), "only seams of 1 or 2 voxels"),
-    "masks through JPEG": Fault(pictures(lambda _, made: through_jpeg(mask_of(made))), "only seams of 1 or 2 voxels"),
-    "masks of 255 and of 1": Fault(pictures(lambda n, made: mask_of(made, 1 if n % 2 else 255)), "saved in two ways"),
-    "an inverted mask": Fault(pictures(lambda n, made: (mask_of if n else inverted_mask)(made)), "are labelled, where"),
+    "smoothed masks": Fault(
+        pictures(lambda _, made: smoothed(mask_of(made))), "only seams of 1 or 2 voxels"
+    ),
+    "masks through JPEG": Fault(
+        pictures(lambda _, made: through_jpeg(mask_of(made))), "only seams of 1 or 2 voxels"
+    ),
+    "masks of 255 and of 1": Fault(
+        pictures(lambda n, made: mask_of(made, 1 if n % 2 else 255)), "saved in two ways"
+    ),
+    "an inverted mask": Fault(
+        pictures(lambda n, made: (mask_of if n else inverted_mask)(made)), "are labelled, where"
+    ),
     "a label thinner than the slices": Fault(thin_label, "label core: resampling to voxels of"),
     "a copy": Fault(copied, "are the same scan, voxel for voxel"),
     "time points": Fault(time_points, "look like time points of one patient"),
     "a constant scan": Fault(changed("mr", values(np.zeros_like)), "has one constant value"),
     "an empty label map": Fault(changed("mr", labels(np.zeros_like)), "no voxel of any label"),
     "a label in one case only": Fault(one_core, "label core occurs in 1 of"),
-    "an unknown label": Fault(changed("mr", labels(lambda a: a * np.uint8(3))), "found also 3", trains=False),
-    "a voxel that is no number": Fault(changed("mr", values(with_nan)), "expected finite voxels", trains=False),
-    "a label that nobody drew": Fault(changed("mr", labels(without_core), every=True), "label core occurs"),
-    "a label map on another grid": Fault(moved_label, "expected a label map on the grid of the scan", trains=False),
+    "an unknown label": Fault(
+        changed("mr", labels(lambda a: a * np.uint8(3))), "found also 3", trains=False
+    ),
+    "a voxel that is no number": Fault(
+        changed("mr", values(with_nan)), "expected finite voxels", trains=False
+    ),
+    "a label that nobody drew": Fault(
+        changed("mr", labels(without_core), every=True), "label core occurs"
+    ),
+    "a label map on another grid": Fault(
+        moved_label, "expected a label map on the grid of the scan", trains=False
+    ),
     "a file that is cut off": Fault(cut_file, "imagesTr", trains=False),
 }
 
@@ -174,13 +239,17 @@ def checked(folder: Path) -> list[str]:
 
 
 @pytest.fixture
-def trained(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[Path], tuple[Path, list[str]]]]:
+def trained(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> Iterator[Callable[[Path], tuple[Path, list[str]]]]:
     """trained(folder) trains for 2 steps: the run's folder and what was said about the data."""
 
     def train(folder: Path) -> tuple[Path, list[str]]:
         caplog.clear()
         run = tmp_path / "run"
-        segkit.train(f"dataset={folder}", f"run_dir={run}", f"dataset.store={tmp_path / 'store'}", *SMALL)
+        segkit.train(
+            f"dataset={folder}", f"run_dir={run}", f"dataset.store={tmp_path / 'store'}", *SMALL
+        )
         return run, warned(caplog)
 
     yield train
@@ -188,7 +257,11 @@ def trained(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Callab
 
 
 def warned(caplog: pytest.LogCaptureFixture) -> list[str]:
-    found = [each for each in caplog.records if each.levelno >= logging.WARNING and each.name.startswith(LOGGERS)]
+    found = [
+        each
+        for each in caplog.records
+        if each.levelno >= logging.WARNING and each.name.startswith(LOGGERS)
+    ]
     return [each.getMessage() for each in found]
 
 
@@ -266,7 +339,9 @@ def test_nothing_is_said_of_sound_data(seed: int, tmp_path: Path, trained: Calla
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["Task04_Hippocampus", "fetal_brain", "retina", "brain_tumour/cases.csv"])
+@pytest.mark.parametrize(
+    "name", ["Task04_Hippocampus", "fetal_brain", "retina", "brain_tumour/cases.csv"]
+)
 def test_nothing_is_said_of_real_data(name: str, data_root: Path, trained: Callable) -> None:
     nothing_is_said(data_root / name, trained)
 
@@ -276,7 +351,12 @@ def test_nothing_is_said_of_a_real_ct(data_root: Path, tmp_path: Path, trained: 
     """The one labelled CT, as three cases of neighboring parts."""
     scan, labels = (voxels_of(data_root / f"ct/example_{name}.nii.gz") for name in ("ct_sm", "seg"))
     cases = [
-        Made(f"part{n}", scan[2 * n : 100 + 2 * n], np.minimum(labels[2 * n : 100 + 2 * n], 2), (3.0, 3.0, 3.0))
+        Made(
+            f"part{n}",
+            scan[2 * n : 100 + 2 * n],
+            np.minimum(labels[2 * n : 100 + 2 * n], 2),
+            (3.0, 3.0, 3.0),
+        )
         for n in range(3)
     ]
     nothing_is_said(write(tmp_path / "data", cases, "CT"), trained)
@@ -289,12 +369,20 @@ def voxels_of(path: Path) -> np.ndarray:
 SCAN_FAULTS: dict[str, tuple[str, Callable[[Made, Random], Made], str]] = {
     "a CT without its offset": ("ct", values(lambda a: a + 1024), "none is below 0"),
     "a scaled CT": ("ct", values(lambda a: a / np.float32(1000)), "too narrow"),
-    "an MR for a model of CT": ("ct", values(as_mr_values), "the training data reach .* Is this scan a CT"),
+    "an MR for a model of CT": (
+        "ct",
+        values(as_mr_values),
+        "the training data reach .* Is this scan a CT",
+    ),
     "a CT for a model of MR": ("mr", as_ct, "look like CT"),
     "edges about 10 times too long": ("mr", scaled_edges(8.5), "voxels of"),
     "a scan in metres": ("mr", scaled_edges(0.001), "voxels of"),
     "a constant scan": ("mr", values(np.zeros_like), "one constant value"),
-    "a whole body": ("mr", lambda made, _: replace(made, image=np.tile(made.image, (1, 1, 4))), "the field of view is"),
+    "a whole body": (
+        "mr",
+        lambda made, _: replace(made, image=np.tile(made.image, (1, 1, 4))),
+        "the field of view is",
+    ),
 }
 
 

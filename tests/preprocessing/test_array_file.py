@@ -26,7 +26,11 @@ def test_arrays_come_back_as_they_were(tmp_path: Path) -> None:
     content = (tmp_path / "a").read_bytes()
     for name, array in ARRAYS.items():
         found = file.arrays[name]
-        assert (found.dtype, found.shape, found.flags.writeable) == (array.dtype, array.shape, False)
+        assert (found.dtype, found.shape, found.flags.writeable) == (
+            array.dtype,
+            array.shape,
+            False,
+        )
         assert np.array_equal(found, array)
         assert content[file.starts[name] :].startswith(array.tobytes())
 
@@ -71,7 +75,9 @@ def test_every_changed_byte_is_noticed(tmp_path: Path) -> None:
     content = (tmp_path / "a").read_bytes()
     assert map_arrays(tmp_path / "a", verify=True) is not None
     for place in range(len(content)):
-        (tmp_path / "a").write_bytes(bytes([*content[:place], content[place] ^ 1, *content[place + 1 :]]))
+        (tmp_path / "a").write_bytes(
+            bytes([*content[:place], content[place] ^ 1, *content[place + 1 :]])
+        )
         assert map_arrays(tmp_path / "a", verify=True) is None, place
 
 

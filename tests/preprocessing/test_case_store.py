@@ -18,7 +18,14 @@ from segkit.dataset.dataset import Case, Dataset
 from segkit.errors import InputError
 from segkit.io import write_image, write_labels
 from segkit.plans.plan import ChannelPlan, NetworkPlan, Plan
-from segkit.preprocessing.case_store import NOT_OF_DATASET, NOT_OF_PLAN, PreparedCase, _write, case_key, prepare_cases
+from segkit.preprocessing.case_store import (
+    NOT_OF_DATASET,
+    NOT_OF_PLAN,
+    PreparedCase,
+    _write,
+    case_key,
+    prepare_cases,
+)
 from segkit.preprocessing.store_folder import allow_open_files, store_size
 from segkit.volume import Volume
 
@@ -64,7 +71,10 @@ def test_labels_become_indices_and_positions(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (cube(value=7), r"label\.nii\.gz: expected only the values background 0, organ 5, found also 7 \(27 voxels\)"),
+        (
+            cube(value=7),
+            r"label\.nii\.gz: expected only the values background 0, organ 5, found also 7 \(27 voxels\)",
+        ),
         (cube(channels=2), r"scan\.nii\.gz: expected 1 channel \(MR\), found 2"),
         (
             (cube()[0], Volume(cube()[1].array, np.diag([2, 1, 1, 1]))),
@@ -72,7 +82,9 @@ def test_labels_become_indices_and_positions(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_case_that_cannot_be_used(tmp_path: Path, given: tuple[Volume, Volume], message: str) -> None:
+def test_a_case_that_cannot_be_used(
+    tmp_path: Path, given: tuple[Volume, Volume], message: str
+) -> None:
     data = dataset(tmp_path, *given)
     with pytest.raises(InputError, match=message):
         prepare_cases(data.cases, data, PLAN, tmp_path / "prepared")
@@ -87,11 +99,15 @@ def test_a_file_that_is_gone(tmp_path: Path) -> None:
         prepare_cases([Case("c", (tmp_path / "label.nii.gz",))], data, PLAN, tmp_path / "prepared")
 
 
-def test_a_full_disk(tmp_path: Path, full_disk: Callable[[int], AbstractContextManager[None]]) -> None:
+def test_a_full_disk(
+    tmp_path: Path, full_disk: Callable[[int], AbstractContextManager[None]]
+) -> None:
     data = dataset(tmp_path, *cube())
     with (
         full_disk(1000),
-        pytest.raises(InputError, match=r"prepared.*: expected a place that can be written to, found"),
+        pytest.raises(
+            InputError, match=r"prepared.*: expected a place that can be written to, found"
+        ),
     ):
         prepare_cases(data.cases, data, PLAN, tmp_path / "prepared")
     assert [path.name for path in (tmp_path / "prepared").iterdir()] == ["CACHEDIR.TAG"]
@@ -112,7 +128,12 @@ def test_a_second_run_writes_nothing(tmp_path: Path) -> None:
     data = dataset(tmp_path, *cube())
     prepare_cases(data.cases, data, PLAN, tmp_path / "prepared")
     before = prepared_files(tmp_path / "prepared")
-    prepare_cases(data.cases, data, dataclasses.replace(PLAN, patch=(4, 4, 4), batch_size=2), tmp_path / "prepared")
+    prepare_cases(
+        data.cases,
+        data,
+        dataclasses.replace(PLAN, patch=(4, 4, 4), batch_size=2),
+        tmp_path / "prepared",
+    )
     assert prepared_files(tmp_path / "prepared") == before
     assert store_size(tmp_path / "prepared") > 9**3 * 5
 
@@ -127,7 +148,9 @@ def test_a_dataset_that_was_moved_is_known(tmp_path: Path) -> None:
 def test_an_edit_that_keeps_size_and_time_is_never_served_stale(tmp_path: Path) -> None:
     image, labels = cube()
     data = dataset(tmp_path, image, labels)
-    data = dataclasses.replace(data, cases=(dataclasses.replace(data.cases[0], label=tmp_path / "label.nii"),))
+    data = dataclasses.replace(
+        data, cases=(dataclasses.replace(data.cases[0], label=tmp_path / "label.nii"),)
+    )
     write_labels(tmp_path / "label.nii", labels)
     status = (tmp_path / "label.nii").stat()
     prepare_cases(data.cases, data, PLAN, tmp_path / "prepared")
@@ -176,9 +199,13 @@ class Without:
 
 def test_what_is_left_out_of_the_key_is_never_read(tmp_path: Path) -> None:
     data = dataset(tmp_path, *cube())
-    plan: Any = Without(dataclasses.replace(PLAN, crop_to_content=True, spacing=(2.0, 1.0, 1.0)), NOT_OF_PLAN)
+    plan: Any = Without(
+        dataclasses.replace(PLAN, crop_to_content=True, spacing=(2.0, 1.0, 1.0)), NOT_OF_PLAN
+    )
     content = "x"
-    with pytest.raises(InputError, match=r"scan\.nii\.gz: expected files that stay as they are while they are read"):
+    with pytest.raises(
+        InputError, match=r"scan\.nii\.gz: expected files that stay as they are while they are read"
+    ):
         _write(data.cases[0], Without(data, NOT_OF_DATASET), plan, content, tmp_path / "a")  # type: ignore[arg-type]
     assert not (tmp_path / "a").exists()
 
@@ -204,13 +231,18 @@ def test_cases_done_before_an_error_are_kept(tmp_path: Path) -> None:
 def test_several_may_prepare_one_case_at_once(tmp_path: Path) -> None:
     data = dataset(tmp_path, *cube())
     with ThreadPoolExecutor(4) as pool:
-        jobs = [pool.submit(prepare_cases, data.cases, data, PLAN, tmp_path / "prepared") for _ in range(4)]
+        jobs = [
+            pool.submit(prepare_cases, data.cases, data, PLAN, tmp_path / "prepared")
+            for _ in range(4)
+        ]
     assert all(np.array_equal(job.result()[0].image, jobs[0].result()[0].image) for job in jobs)
     assert len(list((tmp_path / "prepared").iterdir())) == 2
 
 
 @pytest.mark.parametrize("damage", ["changed", "cut short", "a name"])
-def test_a_damaged_case_is_prepared_anew(tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_case_is_prepared_anew(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
     data = dataset(tmp_path, *cube())
     (case,) = prepare_cases(data.cases, data, PLAN, tmp_path / "prepared")
     (place,) = (tmp_path / "prepared").glob("*.safetensors")
@@ -218,7 +250,9 @@ def test_a_damaged_case_is_prepared_anew(tmp_path: Path, damage: str, caplog: py
     changed = whole[:-1] + bytes([whole[-1] ^ 64])
     place.unlink()  # `case` keeps its own
     place.write_bytes(
-        {"changed": changed, "cut short": whole[:-1], "a name": whole.replace(b"image", b"imagx")}[damage]
+        {"changed": changed, "cut short": whole[:-1], "a name": whole.replace(b"image", b"imagx")}[
+            damage
+        ]
     )
     (anew,) = prepare_cases(data.cases, data, PLAN, tmp_path / "prepared")
     assert np.array_equal(anew.image, case.image)
@@ -255,7 +289,11 @@ def test_a_worker_that_is_started_maps_the_file_itself(tmp_path: Path) -> None:
 def test_the_folder_says_what_it_is(tmp_path: Path) -> None:
     data = dataset(tmp_path, *cube())
     prepare_cases(data.cases, data, PLAN, tmp_path / "prepared")
-    assert (tmp_path / "prepared/CACHEDIR.TAG").read_text().startswith("Signature: 8a477f597d28d172789f06886806bc55\n")
+    assert (
+        (tmp_path / "prepared/CACHEDIR.TAG")
+        .read_text()
+        .startswith("Signature: 8a477f597d28d172789f06886806bc55\n")
+    )
 
 
 def test_more_files_may_be_open_than_the_shell_allows() -> None:

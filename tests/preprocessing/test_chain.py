@@ -34,7 +34,9 @@ def plan(**changes: Any) -> Plan:
 
 def scan(affine: np.ndarray | None = None, shape: tuple[int, int, int] = (8, 10, 12)) -> Volume:
     array = np.zeros((1, *shape), dtype=np.float32)
-    array[0, 1:-1, 2:-2, 3:-3] = np.random.default_rng(0).normal(size=[n - 2 * i for i, n in enumerate(shape, start=1)])
+    array[0, 1:-1, 2:-2, 3:-3] = np.random.default_rng(0).normal(
+        size=[n - 2 * i for i, n in enumerate(shape, start=1)]
+    )
     return Volume(array, np.eye(4) if affine is None else affine)
 
 
@@ -67,7 +69,9 @@ def test_labels_take_the_same_way() -> None:
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
 @pytest.mark.parametrize("signs", list(product((1, -1), repeat=3)))
-def test_a_corner_of_the_content_comes_back_to_its_corner(order: tuple[int, ...], signs: tuple[int, ...]) -> None:
+def test_a_corner_of_the_content_comes_back_to_its_corner(
+    order: tuple[int, ...], signs: tuple[int, ...]
+) -> None:
     affine = np.eye(4)
     affine[:3, :3] = np.eye(3)[:, list(order)] * signs
     volume = scan(affine)
@@ -83,8 +87,12 @@ def test_a_corner_of_the_content_comes_back_to_its_corner(order: tuple[int, ...]
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.4, 2.0, 1.0), (2.0, 0.7, 0.5)])
 @pytest.mark.parametrize("scheme", ["zscore", "ct"])
-def test_a_part_has_the_voxels_of_the_whole(axis: int, spacing: tuple[float, float, float], scheme: str) -> None:
-    channel = MR if scheme == "zscore" else ChannelPlan("CT", "ct", lower=-1, upper=2, mean=0.5, std=2)
+def test_a_part_has_the_voxels_of_the_whole(
+    axis: int, spacing: tuple[float, float, float], scheme: str
+) -> None:
+    channel = (
+        MR if scheme == "zscore" else ChannelPlan("CT", "ct", lower=-1, upper=2, mean=0.5, std=2)
+    )
     wanted = plan(spacing=spacing, channels=(channel, MR))
     noise = np.random.default_rng(1).normal(size=(2, 9, 7, 8))
     volume = Volume(noise, np.diag([1, -1, 1, 1.0]))
@@ -106,29 +114,35 @@ def test_a_mask_is_kept_where_a_channel_needs_it() -> None:
 
 def test_an_absurd_spacing_is_refused_before_anything_is_made() -> None:
     volume = scan(np.diag([1, 1, 5e9, 1]))
-    with pytest.raises(OutOfMemoryError, match=r"voxels of 1 x 1 x 5e\+09 mm, resampled to the 6 x 6 x 15000000000"):
+    with pytest.raises(
+        OutOfMemoryError, match=r"voxels of 1 x 1 x 5e\+09 mm, resampled to the 6 x 6 x 15000000000"
+    ):
         prepare_parts(volume, plan())
 
 
 def test_another_number_of_channels_is_refused() -> None:
-    with pytest.raises(InputError, match=r"s\.nii: expected 2 channels \(MR, MR\), found 1\. Give every channel"):
+    with pytest.raises(
+        InputError, match=r"s\.nii: expected 2 channels \(MR, MR\), found 1\. Give every channel"
+    ):
         prepare(scan(), plan(channels=(MR, MR)), where="s.nii")
 
 
 def test_a_picture_is_refused_where_mm_are_needed() -> None:
     picture = Volume(np.zeros((1, 4, 4, 1)), np.eye(4), "px")
-    with pytest.raises(InputError, match="expected a scan with voxel sizes in mm, found a picture without"):
+    with pytest.raises(
+        InputError, match="expected a scan with voxel sizes in mm, found a picture without"
+    ):
         prepare(picture, plan())
 
 
 def test_memory_is_asked_for_before_it_is_taken() -> None:
-    message = (
-        r"s\.nii: 6 x 6 x 6 voxels of 1 x 1 x 1 mm, resampled to the 6 x 6 x 3 of .* take 2\.2 KB, and 1\.0 KB may"
-    )
+    message = r"s\.nii: 6 x 6 x 6 voxels of 1 x 1 x 1 mm, resampled to the 6 x 6 x 3 of .* take 2\.2 KB, and 1\.0 KB may"
     with pytest.raises(OutOfMemoryError, match=message):
         prepare(scan(), plan(), where="s.nii", max_memory=1000)
     far = scan(np.diag([2e5, 2e5, 2e5, 1]))
-    with pytest.raises(OutOfMemoryError, match="resampled to the 1200000 x 1200000 x 600000 of the model's spacing"):
+    with pytest.raises(
+        OutOfMemoryError, match="resampled to the 1200000 x 1200000 x 600000 of the model's spacing"
+    ):
         prepare(far, plan())
 
 
@@ -147,13 +161,23 @@ def test_not_a_number_is_refused() -> None:
 def test_a_constant_scan_and_a_single_slice_work(caplog: pytest.LogCaptureFixture) -> None:
     assert not prepare(Volume(np.ones((1, 4, 4, 4)), np.eye(4)), plan()).image.any()
     assert "one constant value" in caplog.text
-    assert prepare(scan(shape=(8, 10, 7)), plan(spacing=(1.0, 1.0, 5.0))).image.shape == (1, 6, 6, 1)
+    assert prepare(scan(shape=(8, 10, 7)), plan(spacing=(1.0, 1.0, 5.0))).image.shape == (
+        1,
+        6,
+        6,
+        1,
+    )
     assert "one slice" not in caplog.text
-    assert prepare(Volume(np.eye(8)[None, :, None], np.eye(4)), plan(), where="s.nii").image.shape == (1, 8, 1, 4)
+    assert prepare(
+        Volume(np.eye(8)[None, :, None], np.eye(4)), plan(), where="s.nii"
+    ).image.shape == (1, 8, 1, 4)
     assert "s.nii: the scan is one slice, and the model was trained on volumes" in caplog.text
 
 
 def test_more_voxels_than_anyone_waits_for() -> None:
     volume = Volume(np.ones((1, 20, 20, 20), np.float32), np.diag([20.0, 20.0, 20.0, 1.0]))
-    with pytest.raises(InputError, match=r"found voxels of 20 x 20 x 20 mm, which become 400 x 400 x 400, 8000 times"):
+    with pytest.raises(
+        InputError,
+        match=r"found voxels of 20 x 20 x 20 mm, which become 400 x 400 x 400, 8000 times",
+    ):
         prepare_parts(volume, plan(spacing=(1.0, 1.0, 1.0), crop_to_content=False), where="a.nii")

@@ -34,13 +34,19 @@ def test_names_and_places_do_not_count(tmp_path: Path) -> None:
 
 
 def test_suffix_role_and_order_count(tmp_path: Path) -> None:
-    a, b, picture = write(tmp_path / "a.nii", b"1"), write(tmp_path / "b.nii", b"2"), write(tmp_path / "a.png", b"1")
+    a, b, picture = (
+        write(tmp_path / "a.nii", b"1"),
+        write(tmp_path / "b.nii", b"2"),
+        write(tmp_path / "a.png", b"1"),
+    )
     cases = [(a, b), (b, a), (a,), (picture,)]
     hashes = {content_hash(Case("c", images, label)) for images in cases for label in (None, a, b)}
     assert len(hashes) == 12
 
 
-@pytest.mark.parametrize("line", ["data file: x1.raw", "data file: x%d.raw 1 2 1", "data file: LIST\nx1.raw\nx2.raw"])
+@pytest.mark.parametrize(
+    "line", ["data file: x1.raw", "data file: x%d.raw 1 2 1", "data file: LIST\nx1.raw\nx2.raw"]
+)
 def test_voxels_apart_from_their_header_count(tmp_path: Path, line: str) -> None:
     header = write(tmp_path / "h.nhdr", f"NRRD0004\n{line}\n".encode())
     write(tmp_path / "x1.raw", b"1")

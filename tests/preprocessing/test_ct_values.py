@@ -41,14 +41,21 @@ def between(low: float, high: float) -> NDArray[np.float32]:
             "as in a picture of 8 bits; the labelled voxels of the training data go from -80 to 240 HU",
         ),
         (BONE, 0, 255, "as in a picture of 8 bits"),
-        (SOFT, 0, 4095, "none is below 0; .* from -80 to 240 HU. Is an offset, such as -1024, missing"),
+        (
+            SOFT,
+            0,
+            4095,
+            "none is below 0; .* from -80 to 240 HU. Is an offset, such as -1024, missing",
+        ),
         (SOFT, -30000, -1000, "go from -30000 to -1000, and none is in the range of the training"),
         (BONE, 5000, 9000, "none is in the range of the training"),
         (SOFT, -3, 4, "seem to be scaled"),
         (BONE, 0, 1, "8 bits"),
     ],
 )
-def test_values_that_contradict_the_training(channel: ChannelPlan, low: float, high: float, said: str) -> None:
+def test_values_that_contradict_the_training(
+    channel: ChannelPlan, low: float, high: float, said: str
+) -> None:
     (problem,) = warned(normalizers(between(low, high), [channel]))
     assert problem.startswith("the values go from ")
     assert re.search(said, problem)
@@ -81,7 +88,9 @@ def test_a_constant_channel_is_said_once(caplog: pytest.LogCaptureFixture) -> No
 
 def test_a_prediction_warns(caplog: pytest.LogCaptureFixture) -> None:
     Predictor(read_bundle(FROZEN)).predict(Volume(between(0, 255), np.eye(4)), where="a.nii")
-    assert "a.nii: channel CT: the values go from 0 to 255, as in a picture of 8 bits" in caplog.text
+    assert (
+        "a.nii: channel CT: the values go from 0 to 255, as in a picture of 8 bits" in caplog.text
+    )
 
 
 @pytest.mark.parametrize(
@@ -91,7 +100,9 @@ def test_a_prediction_warns(caplog: pytest.LogCaptureFixture) -> None:
         ("ct_chest/CTChest4.nrrd", "ct_chest/Segmentation.seg.nrrd"),
     ],
 )
-def test_no_warning_for_what_a_model_was_trained_on(data_root: Path, scan: str, labels: str) -> None:
+def test_no_warning_for_what_a_model_was_trained_on(
+    data_root: Path, scan: str, labels: str
+) -> None:
     volume, array = read_volume(data_root / scan), read_labels(data_root / labels).array
     for value in np.unique(array[array > 0]):
         lower, upper = np.percentile(volume.array[array == value], (0.5, 99.5))
@@ -101,10 +112,16 @@ def test_no_warning_for_what_a_model_was_trained_on(data_root: Path, scan: str, 
 
 @pytest.mark.parametrize(
     ("scan", "odd"),
-    [("ct/example_ct.nii.gz", False), ("ct_chest/CTChest4.nrrd", False), ("ct/example_mr_sm.nii.gz", True)],
+    [
+        ("ct/example_ct.nii.gz", False),
+        ("ct_chest/CTChest4.nrrd", False),
+        ("ct/example_mr_sm.nii.gz", True),
+    ],
 )
 def test_an_mr_is_told_from_ct(data_root: Path, scan: str, odd: bool) -> None:
     (found,) = normalizers(read_volume(data_root / scan).array, [SOFT])
     warning = values_warning(found, ChannelRange((-1100.0, -990.0), (1207.0, 3071.0)))
-    assert ("the lowest value is -47; the training data reach -1100 to -990" in (warning or "")) == odd
+    assert (
+        "the lowest value is -47; the training data reach -1100 to -990" in (warning or "")
+    ) == odd
     assert (warning is None) != odd

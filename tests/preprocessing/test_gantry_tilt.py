@@ -30,7 +30,9 @@ def test_whole_voxels() -> None:
     straight, lean = straightened(volume)
     assert lean.shifts == ((0, 3), (2, 2), (4, 1), (6, 0))
     assert straight.array.shape == (1, 8, 6, 4)
-    np.testing.assert_allclose(straight.affine, [[0.5, 0, 0, 0], [0, 2, 0, -6], [0, 0, 3, 0], [0, 0, 0, 1]])
+    np.testing.assert_allclose(
+        straight.affine, [[0.5, 0, 0, 0], [0, 2, 0, -6], [0, 0, 3, 0], [0, 0, 0, 1]]
+    )
     np.testing.assert_array_equal(straight.array[0, 4:6, 1:4, 2], volume.array[0, ..., 2])
     assert straight.array[0, 0, 0, 3] == 5  # outside of the slice: the lowest value
     np.testing.assert_array_equal(lean.back(straight.array), volume.array)
@@ -47,5 +49,7 @@ def test_every_voxel_stays_within_half_a_voxel_of_its_place() -> None:
 
 def test_grid_that_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("segkit.io.limits.available_memory", lambda: 100)
-    with pytest.raises(OutOfMemoryError, match="scan: the 8 x 6 x 4 voxels of the scan without its tilt take 384"):
+    with pytest.raises(
+        OutOfMemoryError, match="scan: the 8 x 6 x 4 voxels of the scan without its tilt take 384"
+    ):
         straightened(leaning(1, -2))

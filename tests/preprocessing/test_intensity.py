@@ -9,7 +9,10 @@ from segkit.preprocessing.intensity import apply_normalizers, normalizers
 
 
 def normalize(
-    array: np.ndarray, channels: list[ChannelPlan], mask: np.ndarray | None = None, where: str = "scan"
+    array: np.ndarray,
+    channels: list[ChannelPlan],
+    mask: np.ndarray | None = None,
+    where: str = "scan",
 ) -> np.ndarray:
     return apply_normalizers(normalizers(array, channels, mask, where=where), array, mask)
 
@@ -60,7 +63,8 @@ def test_values_that_float32_cannot_hold(scheme: Scheme, value: float) -> None:
         assert not normalize(column(0, value), [ChannelPlan("T1", scheme)]).any()
         return
     with pytest.raises(
-        InputError, match=r"a\.nii, channel T1: expected intensities that 32-bit numbers can hold, found"
+        InputError,
+        match=r"a\.nii, channel T1: expected intensities that 32-bit numbers can hold, found",
     ):
         normalize(column(0, value), [ChannelPlan("T1", scheme)], where="a.nii")
 
@@ -93,10 +97,14 @@ def test_a_large_offset_costs_no_contrast(dtype: str) -> None:
     # 2**27 and its neighbors in float32 are 16 apart.
     scan = np.array([0, 16, 32, 48], dtype).reshape(1, 4, 1, 1) + np.array(2**27, dtype)
     found = apply_normalizers(normalizers(scan, [ChannelPlan("a", "zscore")]), scan, None)
-    assert found.ravel() == pytest.approx(np.array([-1.5, -0.5, 0.5, 1.5]) / np.sqrt(1.25), abs=1e-6)
+    assert found.ravel() == pytest.approx(
+        np.array([-1.5, -0.5, 0.5, 1.5]) / np.sqrt(1.25), abs=1e-6
+    )
 
 
 def test_contrast_below_the_steps_of_float32_is_kept() -> None:
     scan = np.array([0.0, 1.0, 2.0, 3.0]).reshape(1, 4, 1, 1) + 1e9
     found = apply_normalizers(normalizers(scan, [ChannelPlan("a", "zscore")]), scan, None)
-    assert found.ravel() == pytest.approx(np.array([-1.5, -0.5, 0.5, 1.5]) / np.sqrt(1.25), abs=1e-6)
+    assert found.ravel() == pytest.approx(
+        np.array([-1.5, -0.5, 0.5, 1.5]) / np.sqrt(1.25), abs=1e-6
+    )

@@ -23,7 +23,8 @@ def test_many_labels_need_two_bytes() -> None:
 
 def test_unknown_values_name_file_values_and_voxels() -> None:
     with pytest.raises(
-        InputError, match=r"m\.nii: expected only the values background 0, a 1, found also 7 \(2 voxels\)"
+        InputError,
+        match=r"m\.nii: expected only the values background 0, a 1, found also 7 \(2 voxels\)",
     ):
         to_indices(np.array([0, 1, 7, 7]), {"a": 1}, False, "m.nii")
 

@@ -11,7 +11,9 @@ from nibabel.orientations import aff2axcodes
 from segkit.preprocessing.orient import AxisMap, to_ras
 from segkit.volume import Volume
 
-ORIENTATIONS = [(order, signs) for order in permutations(range(3)) for signs in product((1, -1), repeat=3)]
+ORIENTATIONS = [
+    (order, signs) for order in permutations(range(3)) for signs in product((1, -1), repeat=3)
+]
 
 
 def oriented(order: tuple[int, ...], signs: tuple[int, ...]) -> np.ndarray:
@@ -39,7 +41,9 @@ def world_of(volume: Volume) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("order", "signs"), ORIENTATIONS)
-def test_all_48_orientations_come_to_ras_and_back(order: tuple[int, ...], signs: tuple[int, ...]) -> None:
+def test_all_48_orientations_come_to_ras_and_back(
+    order: tuple[int, ...], signs: tuple[int, ...]
+) -> None:
     array = np.arange(24, dtype=np.int16).reshape(1, 2, 3, 4)
     volume = Volume(array, oriented(order, signs))
     turned, axis_map = to_ras(volume)

@@ -72,7 +72,9 @@ def test_constants_stay(kind: str) -> None:
 
 def test_resampling_equal_sizes_changes_nothing() -> None:
     scan = np.random.default_rng(0).normal(size=(1, 3, 4, 5)).astype(np.float32)
-    np.testing.assert_array_equal(resample(scan, axis_matrices((3, 4, 5), (3, 4, 5), "cubic")), scan)
+    np.testing.assert_array_equal(
+        resample(scan, axis_matrices((3, 4, 5), (3, 4, 5), "cubic")), scan
+    )
 
 
 def test_grid_shape_keeps_the_field_of_view() -> None:
@@ -80,7 +82,9 @@ def test_grid_shape_keeps_the_field_of_view() -> None:
     assert grid_shape((135, 1, 1), (0.799999, 1, 1), (0.8, 1, 1)) == (135, 1, 1)
 
 
-@pytest.mark.parametrize(("shape", "least"), [((14, 18, 10), 1), ((13, 21, 11), 0.85), ((28, 36, 20), 0.99)])
+@pytest.mark.parametrize(
+    ("shape", "least"), [((14, 18, 10), 1), ((13, 21, 11), 0.85), ((28, 36, 20), 0.99)]
+)
 def test_labels_come_back_after_a_round_trip(shape: tuple[int, int, int], least: float) -> None:
     labels = np.zeros((14, 18, 10), dtype=np.uint8)
     labels[2:12, 4:9, 2:8] = 1
@@ -119,5 +123,16 @@ def test_a_single_annotated_slice_never_vanishes_between_thicker_ones() -> None:
 
 def test_ignored_voxels_stay_ignored_at_twice_the_resolution() -> None:
     labels = np.array([2, 1, 2, 2], np.uint8).reshape(4, 1, 1)
-    assert resample_labels(labels, (8, 1, 1), ignored=2).ravel().tolist() == [2, 2, 1, 1, 2, 2, 2, 2]
-    assert resample_labels(np.zeros((4, 1, 1), np.uint8), (2, 1, 1), ignored=2).ravel().tolist() == [0, 0]
+    assert resample_labels(labels, (8, 1, 1), ignored=2).ravel().tolist() == [
+        2,
+        2,
+        1,
+        1,
+        2,
+        2,
+        2,
+        2,
+    ]
+    assert resample_labels(
+        np.zeros((4, 1, 1), np.uint8), (2, 1, 1), ignored=2
+    ).ravel().tolist() == [0, 0]

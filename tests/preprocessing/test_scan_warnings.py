@@ -40,12 +40,18 @@ def test_a_constant_channel() -> None:
 
 def test_one_slice_for_a_model_of_volumes() -> None:
     (found,) = said((8, 1, 8), (1, 1, 1), plan())
-    assert found == "the scan is one slice, and the model was trained on volumes; look at the result"
+    assert (
+        found == "the scan is one slice, and the model was trained on volumes; look at the result"
+    )
     assert said((8, 2, 8), (1, 1, 1), plan()) == []
 
 
-@pytest.mark.parametrize(("shape", "edges"), [((8, 3, 8), (1, 5, 1)), ((8, 1, 8), (1, 5, 1)), ((8, 3, 8), (-1, -5, 1))])
-def test_slices_across_another_axis_than_those_of_the_model(shape: Shape, edges: tuple[float, float, float]) -> None:
+@pytest.mark.parametrize(
+    ("shape", "edges"), [((8, 3, 8), (1, 5, 1)), ((8, 1, 8), (1, 5, 1)), ((8, 3, 8), (-1, -5, 1))]
+)
+def test_slices_across_another_axis_than_those_of_the_model(
+    shape: Shape, edges: tuple[float, float, float]
+) -> None:
     (found,) = said(shape, edges, plan(2, (1.0, 1.0, None)))
     assert found == (
         "its slices, 5 mm thick, lie across y (coronal), and the model, which was trained on slices across"
@@ -77,12 +83,16 @@ def test_a_scan_is_turned_before_its_axes_are_named() -> None:
     assert "its slices, 4 mm thick, lie across x (sagittal)" in found
 
 
-def data_ranges(edges: Any = ((1.0, 1.0),) * 3, low: Any = (0.0, 0.0), high: Any = (900.0, 1000.0)) -> DataRanges:
+def data_ranges(
+    edges: Any = ((1.0, 1.0),) * 3, low: Any = (0.0, 0.0), high: Any = (900.0, 1000.0)
+) -> DataRanges:
     """12 cases of 40 to 60 mm."""
     return DataRanges(12, edges, ((40.0, 60.0),) * 3, (ChannelRange(low, high),), {})  # type: ignore[arg-type]
 
 
-def compared(array: Any, edges: tuple[float, float, float], training: DataRanges, its: Plan | None = None) -> list[str]:
+def compared(
+    array: Any, edges: tuple[float, float, float], training: DataRanges, its: Plan | None = None
+) -> list[str]:
     its = its or plan()
     parts = prepare_parts(Volume(array, np.diag([*edges, 1.0])), its)
     return scan_warnings(parts.grid, its, parts.normalizers, training, corner=parts.corner)
@@ -121,16 +131,22 @@ def test_a_ct_for_a_model_of_mr() -> None:
 
 def test_a_ct_without_its_offset_for_a_model_of_bones() -> None:
     """Its labels have no value below 0, but its scans do."""
-    its = replace(plan(), channels=(ChannelPlan("CT", "ct", lower=100, upper=1500, mean=500, std=300),))
+    its = replace(
+        plan(), channels=(ChannelPlan("CT", "ct", lower=100, upper=1500, mean=500, std=300),)
+    )
     (warning,) = compared(ramp(0, 4095), (1, 1, 1), data_ranges(low=(-1024.0, -1000.0)), its)
-    assert warning.startswith("channel CT: the values go from 0 to 4095, and none is below 0; the labelled voxels of")
+    assert warning.startswith(
+        "channel CT: the values go from 0 to 4095, and none is below 0; the labelled voxels of"
+    )
     assert compared(ramp(0, 4095), (1, 1, 1), data_ranges(low=(0.0, 0.0)), its) == []
     (warning,) = compared(ramp(-1024, 3071), (1, 1, 1), data_ranges(low=(0.0, 0.0)), its)
     assert "but the training data have no value below 0" in warning
 
 
 def organs() -> Plan:
-    return replace(plan(), channels=(ChannelPlan("CT", "ct", lower=-80, upper=240, mean=60, std=40),))
+    return replace(
+        plan(), channels=(ChannelPlan("CT", "ct", lower=-80, upper=240, mean=60, std=40),)
+    )
 
 
 def test_an_mr_for_a_model_of_ct() -> None:
@@ -142,7 +158,9 @@ def test_an_mr_for_a_model_of_ct() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lowest", "usual"), [(-1000, -500), (-450, -990), (-200, -990), (-47, -499)], ids=["air", "noise", "gas", "crops"]
+    ("lowest", "usual"),
+    [(-1000, -500), (-450, -990), (-200, -990), (-47, -499)],
+    ids=["air", "noise", "gas", "crops"],
 )
 def test_ct_that_may_belong_to_the_training(lowest: float, usual: float) -> None:
     assert compared(ramp(lowest, 833), (1, 1, 1), data_ranges(low=(-1024.0, usual)), organs()) == []
@@ -152,4 +170,12 @@ def test_a_border_of_air_that_is_cut_away_counts() -> None:
     """The training data were measured with theirs."""
     array = np.full((1, 52, 52, 52), -1024.0)
     array[:, 1:-1, 1:-1, 1:-1] = ramp(-47, 833)
-    assert compared(array, (1, 1, 1), data_ranges(low=(-1024.0, -990.0)), replace(organs(), crop_to_content=True)) == []
+    assert (
+        compared(
+            array,
+            (1, 1, 1),
+            data_ranges(low=(-1024.0, -990.0)),
+            replace(organs(), crop_to_content=True),
+        )
+        == []
+    )

@@ -12,10 +12,19 @@ import pytest
 from segkit.evaluation.evaluate import Evaluation
 from segkit.evaluation.measure import LabelResult
 from segkit.evaluation.summary import rows_of, summarize
-from segkit.report.evaluation_page import _compared, absence_rows, label_rows, page, write_evaluation
+from segkit.report.evaluation_page import (
+    _compared,
+    absence_rows,
+    label_rows,
+    page,
+    write_evaluation,
+)
 
 RESULTS = {
-    "good": {"liver": LabelResult("both", {"dice": 0.9, "hd95_mm": 1.0}), "cyst": LabelResult("neither", {})},
+    "good": {
+        "liver": LabelResult("both", {"dice": 0.9, "hd95_mm": 1.0}),
+        "cyst": LabelResult("neither", {}),
+    },
     "bad": {"liver": LabelResult("reference only", {"dice": 0.0, "hd95_mm": math.inf})},
 }
 
@@ -35,7 +44,13 @@ def test_files(tmp_path: Path, evaluation: Evaluation) -> None:
     assert json.loads(summary.read_text(), parse_constant=pytest.fail)["mean"]["hd95_mm"] == 1.0
     assert report.read_text().startswith("<!doctype html>")
     assert list(csv.DictReader(cases.read_text().splitlines())) == [
-        {"case": "good", "mean_dice": "0.9", "mean_hd95_mm": "1", "dice:liver": "0.9", "dice:cyst": ""},
+        {
+            "case": "good",
+            "mean_dice": "0.9",
+            "mean_hd95_mm": "1",
+            "dice:liver": "0.9",
+            "dice:cyst": "",
+        },
         {"case": "bad", "mean_dice": "0", "mean_hd95_mm": "", "dice:liver": "0", "dice:cyst": ""},
     ]
     assert len(list((tmp_path / "new").iterdir())) == 4

@@ -17,7 +17,9 @@ FIRST, SECOND = (86, 180, 233), (230, 159, 0)
 """The colors of the first two labels."""
 
 
-def drawn(path: Path, scan: Volume, labels: NDArray[np.integer], names: dict[str, int]) -> NDArray[np.uint8]:
+def drawn(
+    path: Path, scan: Volume, labels: NDArray[np.integer], names: dict[str, int]
+) -> NDArray[np.uint8]:
     write_preview(path / "preview.png", scan, scan.with_array(labels[None]), names)
     with Image.open(path / "preview.png") as image:
         assert image.mode == "RGB"
@@ -67,7 +69,11 @@ def test_a_sheet_of_slices_below_the_planes(tmp_path: Path) -> None:
     # The file counts from the top down, so its slices 9, 8, 7, 6, 5 come first; the lesion is on 4 and 3, not on 2.
     tiles = [row[:, 12 + 75 * column :][:, :63] for row in rows for column in range(5)][:8]
     assert [bool((tile == FIRST).all(axis=2).any()) for tile in tiles] == [True] * 8
-    assert [bool((tile == SECOND).all(axis=2).any()) for tile in tiles] == [False] * 5 + [True, True, False]
+    assert [bool((tile == SECOND).all(axis=2).any()) for tile in tiles] == [False] * 5 + [
+        True,
+        True,
+        False,
+    ]
 
 
 def test_a_lesion_decides_as_much_as_the_organ_around_it(tmp_path: Path) -> None:
@@ -78,7 +84,9 @@ def test_a_lesion_decides_as_much_as_the_organ_around_it(tmp_path: Path) -> None
 
 
 def test_slices_go_across_the_axis_on_which_they_are_thickest(tmp_path: Path) -> None:
-    scan = Volume(np.zeros((1, 6, 40, 40)), np.diag([8.0, 1.0, 1.0, 1.0]))  # as sagittal slices are taken
+    scan = Volume(
+        np.zeros((1, 6, 40, 40)), np.diag([8.0, 1.0, 1.0, 1.0])
+    )  # as sagittal slices are taken
     labels = np.zeros((6, 40, 40), np.uint8)
     labels[2:5, 10:30, 10:20] = 1
     picture = drawn(tmp_path, scan, labels, {"a": 1})
@@ -125,7 +133,10 @@ def test_more_labels_than_the_legend_holds(tmp_path: Path) -> None:
 def test_a_comparison_outlines_the_prediction_and_fills_the_reference() -> None:
     scan = Volume(np.zeros((1, 20, 20, 1)), np.eye(4))
     predicted, reference = np.zeros((1, 20, 20, 1), np.uint8), np.zeros((1, 20, 20, 1), np.uint8)
-    predicted[0, 12:18, 12:18], reference[0, 2:8, 2:8] = 1, 1  # right and anterior; left and posterior
+    predicted[0, 12:18, 12:18], reference[0, 2:8, 2:8] = (
+        1,
+        1,
+    )  # right and anterior; left and posterior
     image = draw_comparison(scan, scan.with_array(predicted), scan.with_array(reference), {"a": 1})
     picture = np.asarray(image)
     assert picture.shape[:2] == (400 + 24 + 20 + 12, 400 + 24)
@@ -151,7 +162,9 @@ def test_numbers_that_are_scaled_look_the_same(tmp_path: Path) -> None:
     stored = np.random.default_rng(0).integers(0, 1000, (1, 20, 18, 16)).astype(np.int16)
     labels = (stored[0] > 900).astype(np.uint8)
     scaled: Any = ScaledNumbers(stored, 0.25, -20)
-    expected = drawn(tmp_path, Volume(np.asarray(scaled), np.diag([1, -1, 2, 1.0])), labels, {"a": 1})
+    expected = drawn(
+        tmp_path, Volume(np.asarray(scaled), np.diag([1, -1, 2, 1.0])), labels, {"a": 1}
+    )
     found = drawn(tmp_path, Volume(scaled, np.diag([1, -1, 2, 1.0])), labels, {"a": 1})
     assert np.array_equal(found, expected)
 
@@ -166,4 +179,7 @@ scan.array[0, 100:400, 100:400, 50:150] = 100
 labels = Volume((scan.array > 50).astype(np.uint8), np.eye(4))
 """
     # The map has 52 MB.
-    assert peak_of(prepare, f"write_preview({str(tmp_path / 'a.png')!r}, scan, labels, {{'a': 1}})") < 45e6
+    assert (
+        peak_of(prepare, f"write_preview({str(tmp_path / 'a.png')!r}, scan, labels, {{'a': 1}})")
+        < 45e6
+    )

@@ -21,7 +21,13 @@ def rows(labels: list[str]) -> Rows:
 
 
 @pytest.mark.parametrize(
-    "labels", [["liver"], ["$x$_{", "_hidden", "肝臓"], [f"organ {i}" for i in range(12)], [f"{i}" for i in range(117)]]
+    "labels",
+    [
+        ["liver"],
+        ["$x$_{", "_hidden", "肝臓"],
+        [f"organ {i}" for i in range(12)],
+        [f"{i}" for i in range(117)],
+    ],
 )
 def test_any_labels(labels: list[str], tmp_path: Path) -> None:
     write_progress_picture(tmp_path / "p.png", rows(labels), labels)
@@ -34,7 +40,9 @@ def test_the_band_is_drawn(tmp_path: Path) -> None:
     for width in (0.0, 0.2):
         for count in (1, 2):  # a bar, and a band
             made = rows(["liver"])
-            scored = [{**made[1], "step": step, "ci95_dice_liver": width} for step in range(2, 2 + count)]
+            scored = [
+                {**made[1], "step": step, "ci95_dice_liver": width} for step in range(2, 2 + count)
+            ]
             write_progress_picture(tmp_path / "p.png", [made[0], *scored], ["liver"])
             drawn.append((tmp_path / "p.png").read_bytes())
     assert len(set(drawn)) == 4

@@ -11,7 +11,14 @@ from segkit.report.tables import cell_text, html_table, text_table
 
 @pytest.mark.parametrize(
     ("cell", "text"),
-    [(None, "-"), (3, "3"), (0.5, "0.5000"), (1234.5, "1234"), (math.inf, "inf"), ("liver", "liver")],
+    [
+        (None, "-"),
+        (3, "3"),
+        (0.5, "0.5000"),
+        (1234.5, "1234"),
+        (math.inf, "inf"),
+        ("liver", "liver"),
+    ],
 )
 def test_cells(cell, text: str) -> None:
     assert cell_text(cell) == text

@@ -30,8 +30,12 @@ def above(threshold: float) -> TileMismatch:
     return TileMismatch(lambda scores: (scores[0] > threshold).numpy().astype(np.uint8))
 
 
-def counted(image: Tensor, windows: Windows, mismatch: TileMismatch, within: Box | None = None) -> tuple[int, int]:
-    for _ in score_slabs(place, WholeImage(image), windows, device=CPU, within=within, mismatch=mismatch):
+def counted(
+    image: Tensor, windows: Windows, mismatch: TileMismatch, within: Box | None = None
+) -> tuple[int, int]:
+    for _ in score_slabs(
+        place, WholeImage(image), windows, device=CPU, within=within, mismatch=mismatch
+    ):
         pass
     return mismatch.different, mismatch.voxels
 
@@ -71,13 +75,17 @@ def expected(image: Tensor, windows: Windows, threshold: float) -> tuple[int, in
     ]
     alone: NDArray[np.bool_] = np.zeros(padded.shape[1:], bool)
     for corner in product(*spans):
-        box = [slice(start, start + edge) for start, edge in zip(corner, windows.edges, strict=True)]
+        box = [
+            slice(start, start + edge) for start, edge in zip(corner, windows.edges, strict=True)
+        ]
         own = tuple(slice(*span[start]) for span, start in zip(spans, corner, strict=True))
         whole = torch.zeros(padded.shape)
         whole[:, *box] = place(padded[:, *box][None])[0]
         alone[own] = (whole[0] > threshold).numpy()[own]
     together = (predict_scores(place, image, windows)[0] > threshold).numpy()
-    inside = tuple(slice(lower, lower + size) for (lower, _), size in zip(around, image.shape[1:], strict=True))
+    inside = tuple(
+        slice(lower, lower + size) for (lower, _), size in zip(around, image.shape[1:], strict=True)
+    )
     return int((alone[inside] != together).sum()), together.size
 
 
@@ -109,6 +117,8 @@ def test_slabs_and_boxes_count_what_a_plain_loop_counts(
     mismatch = above(1.5)
     for first, last in ((0, size // 2), (size // 2, size)):
         if first < last:
-            x, y, z = (slice(first, last) if each == across else part for each, part in enumerate(whole))
+            x, y, z = (
+                slice(first, last) if each == across else part for each, part in enumerate(whole)
+            )
             counted(image, windows, mismatch, (x, y, z))
     assert (mismatch.different, mismatch.voxels) == expected(image, windows, 1.5)

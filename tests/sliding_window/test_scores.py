@@ -43,7 +43,9 @@ def symmetric_network(windows: Tensor) -> Tensor:
 
 def place_network(windows: Tensor) -> Tensor:
     """Answers differently at every place of a window, alike under reversal."""
-    edges = torch.meshgrid(*(torch.arange(n) * torch.arange(n).flip(0) for n in windows.shape[2:]), indexing="ij")
+    edges = torch.meshgrid(
+        *(torch.arange(n) * torch.arange(n).flip(0) for n in windows.shape[2:]), indexing="ij"
+    )
     return windows * sum(edges)
 
 
@@ -71,19 +73,25 @@ def test_two_windows_by_hand() -> None:
 @pytest.mark.parametrize("batch", [1, 3, None])
 def test_equals_monais_sliding_window(batch: int | None) -> None:
     torch.manual_seed(0)
-    network = nn.Sequential(nn.Conv3d(2, 4, 3, padding=1), nn.GroupNorm(2, 4), nn.ReLU(), nn.Conv3d(4, 3, 1))
+    network = nn.Sequential(
+        nn.Conv3d(2, 4, 3, padding=1), nn.GroupNorm(2, 4), nn.ReLU(), nn.Conv3d(4, 3, 1)
+    )
     # Sizes at which MONAI's windows, which start every half window, end at the image's end as ours do.
     image, window = draw(2, 16, 20, 12), (8, 8, 8)
     with torch.no_grad():
         ours = predict_scores(network, image, Windows(window, batch=batch))
-        theirs = sliding_window_inference(image[None], window, 4, network, overlap=0.5, mode="gaussian")[0]
+        theirs = sliding_window_inference(
+            image[None], window, 4, network, overlap=0.5, mode="gaussian"
+        )[0]
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("axes", AXES)
 @pytest.mark.parametrize("network", [symmetric_network, place_network])
 @pytest.mark.parametrize("shape", [(11, 20, 13), (5, 9, 30), (7, 6, 3)])
-def test_scores_turn_with_the_image(axes: tuple[int, ...], network: nn.Module, shape: tuple[int, int, int]) -> None:
+def test_scores_turn_with_the_image(
+    axes: tuple[int, ...], network: nn.Module, shape: tuple[int, int, int]
+) -> None:
     image, flipped = draw(1, *shape), [axis + 1 for axis in axes]
     scores = predict_scores(network, image, Windows((8, 6, 8)))
     turned = predict_scores(network, image.flip(flipped), Windows((8, 6, 8)))
@@ -98,9 +106,13 @@ def test_slices_go_through_a_2d_network_one_by_one(slice_axis: int) -> None:
     window = [12, 12, 12]
     window[slice_axis] = 1
     with torch.no_grad():
-        scores = predict_scores(network, image, Windows((window[0], window[1], window[2]), slice_axis=slice_axis))
+        scores = predict_scores(
+            network, image, Windows((window[0], window[1], window[2]), slice_axis=slice_axis)
+        )
         expected = [network(plane) for plane in image.unbind(1 + slice_axis)]
-    torch.testing.assert_close(scores, torch.stack(expected, dim=1 + slice_axis), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        scores, torch.stack(expected, dim=1 + slice_axis), rtol=1e-5, atol=1e-5
+    )
 
 
 def test_a_network_in_training_may_return_a_list() -> None:
@@ -108,14 +120,19 @@ def test_a_network_in_training_may_return_a_list() -> None:
         return [windows, windows[..., ::2, ::2]]
 
     windows = draw(2, 1, 1, 4, 6)
-    assert [tuple(each.shape) for each in apply_network(network, windows, 0)] == [(2, 1, 1, 4, 6), (2, 1, 1, 2, 3)]
+    assert [tuple(each.shape) for each in apply_network(network, windows, 0)] == [
+        (2, 1, 1, 4, 6),
+        (2, 1, 1, 2, 3),
+    ]
     assert torch.equal(apply_network(identity, windows, 0), windows)
     with pytest.raises(TypeError, match="call its eval"):
         predict_scores(network, windows[0], Windows((1, 4, 6), slice_axis=0))
 
 
 def test_scores_are_summed_in_float32() -> None:
-    scores = predict_scores(lambda windows: windows.bfloat16(), draw(1, 20, 8, 8), Windows((8, 8, 8)))
+    scores = predict_scores(
+        lambda windows: windows.bfloat16(), draw(1, 20, 8, 8), Windows((8, 8, 8))
+    )
     assert scores.dtype == torch.float32
 
 
@@ -141,17 +158,22 @@ def naive(image: Tensor, windows: Windows) -> Tensor:
     around = margins(WholeImage(image), windows.edges, windows.overlap)
     padded = functional.pad(image, [width for pair in reversed(around) for width in pair])
     starts = [
-        window_starts(size, edge, windows.overlap) for size, edge in zip(padded.shape[1:], windows.edges, strict=True)
+        window_starts(size, edge, windows.overlap)
+        for size, edge in zip(padded.shape[1:], windows.edges, strict=True)
     ]
     if windows.cover:
         places = zip(starts, windows.edges, around, windows.cover, strict=True)
         starts = [
-            covering_starts(each, n, lower + part.start, lower + part.stop) for each, n, (lower, _), part in places
+            covering_starts(each, n, lower + part.start, lower + part.stop)
+            for each, n, (lower, _), part in places
         ]
     order = [windows.axis, *(axis for axis in range(3) if axis != windows.axis)]
     weights = gaussian_weights(windows.edges)
     sums, total = torch.zeros_like(padded), torch.zeros(padded.shape[1:])
-    corners = [dict(zip(order, corner, strict=True)) for corner in product(*(starts[axis] for axis in order))]
+    corners = [
+        dict(zip(order, corner, strict=True))
+        for corner in product(*(starts[axis] for axis in order))
+    ]
     for corner in corners:
         box = tuple(slice(corner[axis], corner[axis] + windows.edges[axis]) for axis in range(3))
         scores = place_network(padded[:, *box][None])[0]
@@ -160,7 +182,10 @@ def naive(image: Tensor, windows: Windows) -> Tensor:
             break
         sums[:, *box].addcmul_(scores, weights)
         total[box] += weights
-    inside = [slice(lower, size - upper) for (lower, upper), size in zip(around, padded.shape[1:], strict=True)]
+    inside = [
+        slice(lower, size - upper)
+        for (lower, upper), size in zip(around, padded.shape[1:], strict=True)
+    ]
     return sums.div_(total)[:, *inside]
 
 
@@ -175,7 +200,9 @@ layouts = st.builds(
 
 def spans(size: int) -> st.SearchStrategy[slice]:
     """A part of an axis."""
-    pairs = st.tuples(st.integers(0, size - 1), st.integers(1, size)).filter(lambda pair: pair[0] < pair[1])
+    pairs = st.tuples(st.integers(0, size - 1), st.integers(1, size)).filter(
+        lambda pair: pair[0] < pair[1]
+    )
     return pairs.map(lambda pair: slice(*pair))
 
 
@@ -184,7 +211,10 @@ def spans(size: int) -> st.SearchStrategy[slice]:
 def test_slab_by_slab_is_the_same_bit_for_bit(shape: tuple[int, ...], windows: Windows) -> None:
     image = draw(*shape)
     expected = naive(image, windows)
-    slabs = [slab.clone() for slab in score_slabs(place_network, WholeImage(image), windows, device=image.device)]
+    slabs = [
+        slab.clone()
+        for slab in score_slabs(place_network, WholeImage(image), windows, device=image.device)
+    ]
     assert torch.equal(torch.cat(slabs, dim=1 + windows.axis), expected)
     assert torch.equal(predict_scores(place_network, image, windows), expected)
 
@@ -195,14 +225,18 @@ def test_a_box_is_a_part_of_the_whole_bit_for_bit(
     shape: tuple[int, ...], windows: Windows, data: st.DataObject
 ) -> None:
     image, x, y, z = draw(*shape), *(data.draw(spans(size)) for size in shape[1:])
-    slabs = score_slabs(place_network, WholeImage(image), windows, device=image.device, within=(x, y, z))
+    slabs = score_slabs(
+        place_network, WholeImage(image), windows, device=image.device, within=(x, y, z)
+    )
     found = torch.cat([slab.clone() for slab in slabs], dim=1 + windows.axis)
     assert torch.equal(found, naive(image, windows)[:, x, y, z])
 
 
 @settings(deadline=None)
 @given(st.tuples(st.integers(1, 2), *[st.integers(1, 14)] * 3), layouts, st.data())
-def test_as_few_windows_as_cover_a_box(shape: tuple[int, ...], windows: Windows, data: st.DataObject) -> None:
+def test_as_few_windows_as_cover_a_box(
+    shape: tuple[int, ...], windows: Windows, data: st.DataObject
+) -> None:
     image, x, y, z = draw(*shape), *(data.draw(spans(size)) for size in shape[1:])
     windows = dataclasses.replace(windows, cover=(x, y, z))
     slabs = score_slabs(place_network, WholeImage(image), windows, device=image.device)
@@ -219,7 +253,9 @@ def test_of_a_box_only_the_windows_that_touch_it_are_computed() -> None:
         return windows
 
     box = (slice(13, 16), slice(0, 8), slice(0, 8))
-    slabs = score_slabs(network, WholeImage(image), Windows((8, 8, 8), batch=1), device=image.device, within=box)
+    slabs = score_slabs(
+        network, WholeImage(image), Windows((8, 8, 8), batch=1), device=image.device, within=box
+    )
     found = torch.cat([slab.clone() for slab in slabs], dim=1)
     assert sizes == [1, 1]
     torch.testing.assert_close(found, image[:, *box])

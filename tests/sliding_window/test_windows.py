@@ -11,7 +11,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from segkit.errors import UsageError
-from segkit.sliding_window.windows import WholeImage, count_windows, gaussian_weights, margins, missing, window_starts
+from segkit.sliding_window.windows import (
+    WholeImage,
+    count_windows,
+    gaussian_weights,
+    margins,
+    missing,
+    window_starts,
+)
 
 AXES = [(0,), (1,), (2,), (0, 1, 2)]
 
@@ -69,7 +76,9 @@ def test_weights_are_monais(window: tuple[int, int, int]) -> None:
     assert weights.min() > 0
     assert weights.max() <= 1
     assert torch.equal(weights, weights.flip(0, 1, 2))
-    torch.testing.assert_close(weights, compute_importance_map(window, mode="gaussian"), rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(
+        weights, compute_importance_map(window, mode="gaussian"), rtol=1e-5, atol=1e-7
+    )
 
 
 def test_padding_by_hand() -> None:
@@ -105,7 +114,8 @@ def test_padding_turns_with_the_image(axes: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "window", "overlap", "count"), [(120, 40, 0.8, 11), (192, 96, 0.9, 11), (128, 80, 0.7, 3)]
+    ("size", "window", "overlap", "count"),
+    [(120, 40, 0.8, 11), (192, 96, 0.9, 11), (128, 80, 0.7, 3)],
 )
 def test_rounding_adds_no_window(size: int, window: int, overlap: float, count: int) -> None:
     # (120 - 40) / (40 * 0.2) = 10 steps, though 40 * (1 - 0.8) is 7.999999999999998.

@@ -23,7 +23,9 @@ def test_what_is_left_open_is_fixed() -> None:
 
 
 def test_what_was_asked_for_stays() -> None:
-    (first, _) = combinations(["dataset=x", "trainer.max_steps=7", "trainer.precision=float32,auto"])
+    (first, _) = combinations(
+        ["dataset=x", "trainer.max_steps=7", "trainer.precision=float32,auto"]
+    )
     assert FOUND.words(first) == (
         "dataset=x",
         "trainer.max_steps=7",
@@ -33,7 +35,9 @@ def test_what_was_asked_for_stays() -> None:
 
 
 def test_minutes_that_are_swept_become_steps_of_one_measured_length() -> None:
-    found = [FOUND.words(each)[-1] for each in combinations(["dataset=x", "trainer.max_minutes=10,20"])]
+    found = [
+        FOUND.words(each)[-1] for each in combinations(["dataset=x", "trainer.max_minutes=10,20"])
+    ]
     assert found == ["trainer.max_steps=960", "trainer.max_steps=1920"]
 
 

@@ -16,8 +16,18 @@ from segkit.studies.sweep.study import sweep
 
 submitit = pytest.importorskip("submitit", reason="submitit is an optional package")
 
-SMALL = ["network.features=[4,8]", "plan.patch=[16,16,16]", "plan.spacing=[4,4,4]", "trainer.validations=0"]
-QUICK = ["trainer.max_steps=2", "trainer.precision=float32", "trainer.layout=contiguous", "trainer.threads=1"]
+SMALL = [
+    "network.features=[4,8]",
+    "plan.patch=[16,16,16]",
+    "plan.spacing=[4,4,4]",
+    "trainer.validations=0",
+]
+QUICK = [
+    "trainer.max_steps=2",
+    "trainer.precision=float32",
+    "trainer.layout=contiguous",
+    "trainer.threads=1",
+]
 
 
 @pytest.fixture
@@ -52,7 +62,9 @@ def test_no_gpu_and_no_partition_are_not_asked_for(srun: None, tmp_path: Path) -
 
 def test_no_slurm_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(UsageError, match=r"compute=slurm: no srun here. Start this where SLURM's commands are"):
+    with pytest.raises(
+        UsageError, match=r"compute=slurm: no srun here. Start this where SLURM's commands are"
+    ):
         slurm_executor(ComputeConfig("slurm"), tmp_path)
 
 
@@ -71,9 +83,18 @@ def test_a_job_that_loses_its_machine_goes_on_as_the_same_job() -> None:
 
 def test_trainings_as_jobs(phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    words = [f"dataset={phantom}", "compute=slurm", "compute.gpus=0", "network.num_groups=1,3", *SMALL, *QUICK[:2]]
+    words = [
+        f"dataset={phantom}",
+        "compute=slurm",
+        "compute.gpus=0",
+        "network.num_groups=1,3",
+        *SMALL,
+        *QUICK[:2],
+    ]
     words.append("trainer.threads=1")  # the layout is left open: a job of its own measures it
-    path, results = sweep(combinations(words), SlurmTrainer(submitit.LocalExecutor(tmp_path / "jobs")))
+    path, results = sweep(
+        combinations(words), SlurmTrainer(submitit.LocalExecutor(tmp_path / "jobs"))
+    )
     done, failed = results
     assert done.run_dir is not None
     assert (tmp_path / done.run_dir / "bundle" / "bundle.json").is_file()

@@ -63,11 +63,15 @@ def _in_order(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @pytest.fixture(scope="session", params=["straight", "oblique", "tilted"])
-def written(request: pytest.FixtureRequest, dicom: Any, tmp_path_factory: pytest.TempPathFactory) -> Written:
+def written(
+    request: pytest.FixtureRequest, dicom: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Written:
     """A series, and what segkit writes of two labels on it."""
     folder = tmp_path_factory.mktemp(request.param)
     scan = np.zeros(SHAPE, np.int16)
-    place = dicom.series(folder / "scan", scan, axes=axes_of(request.param), origin=ORIGIN, SliceThickness=2.5)
+    place = dicom.series(
+        folder / "scan", scan, axes=axes_of(request.param), origin=ORIGIN, SliceThickness=2.5
+    )
     labels = np.zeros(SHAPE, np.uint8)
     labels[4:15, 5:12, 3:9], labels[20:31, 15:25, 8:15] = 1, 2
     _write(place, folder, labels)
@@ -82,7 +86,9 @@ def _write(place: Path, folder: Path, labels: NDArray[np.uint8]) -> None:
     segmentation(folder / "binary.dcm", volume, source, NAMES, maker=maker)
     segmentation(folder / "labelmap.dcm", volume, source, NAMES, maker=maker, labelmap=True)
     segmentation(folder / "one.dcm", volume, source, {"liver": (1,)}, maker=maker)
-    module_of("results.structure_set").write_structure_set(folder / "rtstruct.dcm", volume, source, NAMES, maker=maker)
+    module_of("results.structure_set").write_structure_set(
+        folder / "rtstruct.dcm", volume, source, NAMES, maker=maker
+    )
     for suffix in (".nii.gz", ".nrrd", ".mha"):
         write_labels(folder / f"labels{suffix}", volume, names={"liver": 1, "tumour": 2})
 
@@ -107,12 +113,16 @@ class Tools:
 
     def run(self, name: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
         """Run a program to its end, or skip where there is none."""
-        return subprocess.run([self.find(name), *map(str, words)], capture_output=True, text=True, check=False)
+        return subprocess.run(
+            [self.find(name), *map(str, words)], capture_output=True, text=True, check=False
+        )
 
     def errors(self, path: Path) -> list[str]:
         """Return the errors that dciodvfy finds in a file."""
         done = self.run("dciodvfy", path)
-        return [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")]
+        return [
+            line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")
+        ]
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,9 @@ RAS = np.diag([-1.0, -1.0, 1.0])
 def read_by_dcmqi(tools: Any, path: Path, folder: Path) -> dict[int, NDArray[np.float64]]:
     """Return the places in mm, LPS, of the voxels of each value that dcmqi writes."""
     folder.mkdir()
-    done = tools.run("segimage2itkimage", "--inputDICOM", path, "--outputDirectory", folder, "-t", "nii")
+    done = tools.run(
+        "segimage2itkimage", "--inputDICOM", path, "--outputDirectory", folder, "-t", "nii"
+    )
     assert done.returncode == 0, done.stderr
     places: dict[int, NDArray[np.float64]] = {}
     for file in sorted(folder.glob("*.nii.gz")):
@@ -35,6 +37,8 @@ def test_voxels_and_places(written: Any, tools: Any, tmp_path: Path, name: str) 
     assert sorted(found) == [1, 2]
     right = [written.lies_at(found[value], value) for value in (1, 2)]
     if written.kind == "tilted":
-        assert right == [False, False], "dcmqi reads a tilted SEG rightly by now: correct docs/dicom.md"
+        assert right == [False, False], (
+            "dcmqi reads a tilted SEG rightly by now: correct docs/dicom.md"
+        )
     else:
         assert right == [True, True]

@@ -41,7 +41,9 @@ def _wait_for(port: str) -> None:
     pytest.fail("storescp does not answer")
 
 
-def test_what_is_sent_arrives(written: Any, tools: Any, receiver: tuple[str, Path], dicom: Any) -> None:
+def test_what_is_sent_arrives(
+    written: Any, tools: Any, receiver: tuple[str, Path], dicom: Any
+) -> None:
     port, folder = receiver
     send = ("storescu", "127.0.0.1", port)
     assert tools.run(*send, "-R", written.file("binary.dcm")).returncode == 0
@@ -54,5 +56,11 @@ def test_what_is_sent_arrives(written: Any, tools: Any, receiver: tuple[str, Pat
 
 def test_what_is_refused(written: Any, tools: Any, receiver: tuple[str, Path]) -> None:
     send = ("storescu", "127.0.0.1", receiver[0])
-    for words in ([written.file("binary.dcm")], ["-R", written.file("labelmap.dcm")], [written.file("labelmap.dcm")]):
-        assert tools.run(*send, *words).returncode != 0, "storescu sends it by now: correct docs/dicom.md"
+    for words in (
+        [written.file("binary.dcm")],
+        ["-R", written.file("labelmap.dcm")],
+        [written.file("labelmap.dcm")],
+    ):
+        assert tools.run(*send, *words).returncode != 0, (
+            "storescu sends it by now: correct docs/dicom.md"
+        )

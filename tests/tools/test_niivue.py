@@ -24,8 +24,12 @@ def test_voxels_and_places(written: Any, tools: Any, name: str) -> None:
     affine = np.array(found["affine"])
     for value in (1, 2):
         # The first axis is the fastest.
-        indices = np.stack(np.unravel_index(found["voxels"][str(value)], written.labels.shape, order="F"), axis=1)
-        assert {*map(tuple, indices.tolist())} == {*map(tuple, np.argwhere(written.labels == value).tolist())}
+        indices = np.stack(
+            np.unravel_index(found["voxels"][str(value)], written.labels.shape, order="F"), axis=1
+        )
+        assert {*map(tuple, indices.tolist())} == {
+            *map(tuple, np.argwhere(written.labels == value).tolist())
+        }
         points = indices @ affine[:3, :3].T + affine[:3, 3]
         assert written.lies_at(points * (-1, -1, 1), value)
     if name == "labels.nii.gz":

@@ -13,9 +13,18 @@ pytestmark = pytest.mark.slow
 
 
 def test_voxels_of_contours(written: Any, tools: Any, tmp_path: Path) -> None:
-    words = ("--fixed", written.file("labels.nrrd"), "--output-prefix", tmp_path / "out", "--prefix-format", "nrrd")
+    words = (
+        "--fixed",
+        written.file("labels.nrrd"),
+        "--output-prefix",
+        tmp_path / "out",
+        "--prefix-format",
+        "nrrd",
+    )
     done = tools.run("plastimatch", "convert", "--input", written.file("rtstruct.dcm"), *words)
     assert done.returncode == 0, done.stderr
     for name, value in (("liver", 1), ("tumour", 2)):
-        filled = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(tmp_path / "out" / f"{name}.nrrd")))
+        filled = SimpleITK.GetArrayFromImage(
+            SimpleITK.ReadImage(str(tmp_path / "out" / f"{name}.nrrd"))
+        )
         assert np.array_equal(filled.transpose(2, 1, 0) > 0, written.labels == value)

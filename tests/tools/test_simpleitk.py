@@ -38,5 +38,9 @@ def test_of_segmentations_it_reads_one_segment_of_an_upright_series(written: Any
     image, array = read(written.file("one.dcm"))
     assert written.lies_at(places(image, array, 255), 1) == (written.kind != "tilted")
     image, array = read(written.file("binary.dcm"))
-    assert image.GetSpacing()[2] == 1.0, "SimpleITK keeps planes of two segments apart by now: correct docs/dicom.md"
-    assert array.shape[2] == 6 + 7  # the planes of the first segment, and those of the second behind them
+    assert image.GetSpacing()[2] == 1.0, (
+        "SimpleITK keeps planes of two segments apart by now: correct docs/dicom.md"
+    )
+    assert (
+        array.shape[2] == 6 + 7
+    )  # the planes of the first segment, and those of the second behind them

@@ -30,10 +30,15 @@ def write_balls(folder: Path, cases: int = 4) -> Path:
         for value, z in ((3, 5), (7, 11)):
             centre = np.array([10, 9, z]) + random.integers(-1, 2, 3)
             labels[((grid - centre[:, None, None, None]) ** 2).sum(0) <= 9] = value
-        image = random.standard_normal(SHAPE, dtype=np.float32) + 3 * (labels == 3) - 3 * (labels == 7)
+        image = (
+            random.standard_normal(SHAPE, dtype=np.float32) + 3 * (labels == 3) - 3 * (labels == 7)
+        )
         write_image(folder / f"imagesTr/case_{number}.nii.gz", Volume(image[None], affine))
         write_labels(folder / f"labelsTr/case_{number}.nii.gz", Volume(labels[None], affine))
-    pairs = [{"image": f"imagesTr/case_{i}.nii.gz", "label": f"labelsTr/case_{i}.nii.gz"} for i in range(cases)]
+    pairs = [
+        {"image": f"imagesTr/case_{i}.nii.gz", "label": f"labelsTr/case_{i}.nii.gz"}
+        for i in range(cases)
+    ]
     content = {
         "name": "Balls",
         "modality": {"0": "MRI"},
@@ -52,4 +57,6 @@ def balls(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 @pytest.fixture(scope="session")
 def plan_for_balls(balls: Dataset) -> Plan:
     network = NetworkConfig(features=[8, 16])
-    return make_plan(measure(balls), balls, network=network, plan=PlanConfig(memory="1GB"), batch_size=2)
+    return make_plan(
+        measure(balls), balls, network=network, plan=PlanConfig(memory="1GB"), batch_size=2
+    )

@@ -35,7 +35,12 @@ from segkit.volume import Volume
 
 REGIONS = {"both": (3, 7), "high": (7,)}
 TABLE = [[False, True, True], [False, False, True]]
-SHORT = ["compute=cpu", "network.features=[4,8]", "plan.patch=[16,16,16]", "trainer.precision=float32"]
+SHORT = [
+    "compute=cpu",
+    "network.features=[4,8]",
+    "plan.patch=[16,16,16]",
+    "trainer.precision=float32",
+]
 FIXED = ["trainer.layout=contiguous", "trainer.threads=1", "trainer.validations=1"]
 
 
@@ -55,18 +60,36 @@ EVERY_LOSS = {
 
 def scores_of(name: str, classes: int = 3) -> torch.Tensor:
     channels = 2 if "regions" in name else classes
-    return torch.randn(2, channels, 4, 4, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    return torch.randn(
+        2, channels, 4, 4, 4, generator=torch.Generator().manual_seed(0)
+    ).requires_grad_()
 
 
-def test_a_loss_that_knows_no_regions_is_refused_before_anything_is_measured(balls: Dataset) -> None:
+def test_a_loss_that_knows_no_regions_is_refused_before_anything_is_measured(
+    balls: Dataset,
+) -> None:
     assert tuple(REGION_LOSSES) == LOSSES_OF_REGIONS
-    with pytest.raises(UsageError, match=r"trainer\.loss=nnunet knows no regions: give trainer.loss=, one of dice_ce"):
-        open_dataset(load([f"dataset={balls.root}", "dataset.regions={both:[3,7],high:7}", "trainer.loss=nnunet"]))
+    with pytest.raises(
+        UsageError,
+        match=r"trainer\.loss=nnunet knows no regions: give trainer.loss=, one of dice_ce",
+    ):
+        open_dataset(
+            load(
+                [
+                    f"dataset={balls.root}",
+                    "dataset.regions={both:[3,7],high:7}",
+                    "trainer.loss=nnunet",
+                ]
+            )
+        )
 
 
 @pytest.mark.parametrize("name", EVERY_LOSS)
 def test_what_nobody_annotated_has_a_gradient_of_exactly_zero(name: str) -> None:
-    scores, labels = scores_of(name), torch.randint(0, 3, (2, 4, 4, 4), generator=torch.Generator().manual_seed(1))
+    scores, labels = (
+        scores_of(name),
+        torch.randint(0, 3, (2, 4, 4, 4), generator=torch.Generator().manual_seed(1)),
+    )
     labels[:, 1:] = 3
     EVERY_LOSS[name]()(scores, labels).backward()
     assert scores.grad[:, :, 1:].abs().max() == 0
@@ -75,7 +98,10 @@ def test_what_nobody_annotated_has_a_gradient_of_exactly_zero(name: str) -> None
 
 @pytest.mark.parametrize("name", EVERY_LOSS)
 def test_the_loss_is_that_of_the_annotated_voxels_alone(name: str) -> None:
-    scores, labels = scores_of(name), torch.randint(0, 3, (2, 4, 4, 4), generator=torch.Generator().manual_seed(1))
+    scores, labels = (
+        scores_of(name),
+        torch.randint(0, 3, (2, 4, 4, 4), generator=torch.Generator().manual_seed(1)),
+    )
     alone = EVERY_LOSS[name]()(scores[:, :, :2], labels[:, :2])
     labels[:, 2:] = 3
     assert EVERY_LOSS[name]()(scores, labels).item() == pytest.approx(alone.item(), rel=1e-5)
@@ -95,7 +121,10 @@ def test_deep_supervision_keeps_the_annotation_at_every_resolution(regions_plan:
     labels = torch.full((2, 4, 4, 4), 3)
     labels[:, :2] = 2
     build_loss(TrainerConfig(), regions_plan)(scores, labels).backward()
-    assert [level.grad[:, :, level.shape[2] // 2 :].abs().max().item() for level in scores] == [0, 0]
+    assert [level.grad[:, :, level.shape[2] // 2 :].abs().max().item() for level in scores] == [
+        0,
+        0,
+    ]
     assert all(level.grad[:, :, 0].abs().min() > 0 for level in scores)
 
 
@@ -104,8 +133,12 @@ def test_the_loss_of_regions_by_hand() -> None:
     scores, labels = torch.zeros(1, 2, 2, 1), torch.tensor([[[1], [0]]])
     dice, cross_entropy = 1 - 2 * 0.5 / (1 + 1), np.log(2)
     assert REGION_LOSSES["dice"](TABLE)(scores, labels).item() == pytest.approx(dice, abs=1e-4)
-    assert REGION_LOSSES["ce"](TABLE)(scores, labels).item() == pytest.approx(cross_entropy, abs=1e-4)
-    assert REGION_LOSSES["dice_ce"](TABLE)(scores, labels).item() == pytest.approx(dice + cross_entropy, abs=1e-4)
+    assert REGION_LOSSES["ce"](TABLE)(scores, labels).item() == pytest.approx(
+        cross_entropy, abs=1e-4
+    )
+    assert REGION_LOSSES["dice_ce"](TABLE)(scores, labels).item() == pytest.approx(
+        dice + cross_entropy, abs=1e-4
+    )
 
 
 # -- patches --------------------------------------------------------------------------------------------------------
@@ -145,22 +178,30 @@ def test_every_patch_is_centred_on_an_annotated_voxel(
     assert 0.3 < np.mean([value > 0 for value in values]) < 0.8
 
 
-def test_without_an_ignore_label_background_needs_no_positions(balls: Dataset, plan_for_balls: Plan, tmp_path: Path):
+def test_without_an_ignore_label_background_needs_no_positions(
+    balls: Dataset, plan_for_balls: Plan, tmp_path: Path
+):
     assert set(prepare_cases(balls.cases, balls, plan_for_balls, tmp_path)[0].voxels) == {1, 2}
 
 
 def test_labels_without_annotated_background_are_drawn_from(plan_for_balls: Plan) -> None:
     plan = dataclasses.replace(plan_for_balls, ignore=9, patch=(2, 2, 2))
     labels = np.full((6, 6, 6), 3, np.uint8)
-    case = PreparedCase("a", np.zeros((1, 6, 6, 6), np.float32), labels, {2: np.array([[4, 2, 3]], np.int32)})
-    centres = [draw_centre(case, PatchRules(plan, AugmentConfig(), 0, 0.5), stream(0, n, 0)) for n in range(8)]
+    case = PreparedCase(
+        "a", np.zeros((1, 6, 6, 6), np.float32), labels, {2: np.array([[4, 2, 3]], np.int32)}
+    )
+    centres = [
+        draw_centre(case, PatchRules(plan, AugmentConfig(), 0, 0.5), stream(0, n, 0))
+        for n in range(8)
+    ]
     assert {tuple(centre.tolist()) for centre in centres} == {(4, 2, 3)}
 
 
 def test_a_dropped_channel_is_zero_and_the_others_are_not_touched() -> None:
     image = torch.randn(3, 4, 4, 4)
     dropped = [
-        int((drop_channel_(image.clone(), stream(0, 0, n)) != image).any(dim=(1, 2, 3)).nonzero()) for n in range(60)
+        int((drop_channel_(image.clone(), stream(0, 0, n)) != image).any(dim=(1, 2, 3)).nonzero())
+        for n in range(60)
     ]
     assert {dropped.count(channel) > 10 for channel in range(3)} == {True}
     result = drop_channel_(image.clone(), stream(0, 0, 0))
@@ -189,7 +230,9 @@ def test_dice_of_regions_by_hand(regions_plan: Plan) -> None:
 def test_dice_looks_at_annotated_voxels_only(plan_for_balls: Plan) -> None:
     plan = dataclasses.replace(plan_for_balls, ignore=9)
     reference = torch.tensor([1, 1, 3, 3]).reshape(4, 1, 1)
-    scores = torch.nn.functional.one_hot(torch.tensor([1, 0, 1, 2]), 3).T.float().reshape(3, 4, 1, 1)
+    scores = (
+        torch.nn.functional.one_hot(torch.tensor([1, 0, 1, 2]), 3).T.float().reshape(3, 4, 1, 1)
+    )
     dice = dice_per_label(scores, reference, plan)
     assert dice[0].item() == pytest.approx(2 / 3)
     assert dice[1].isnan()
@@ -207,14 +250,25 @@ def test_regions_from_training_to_evaluation(
     balls: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, image = tmp_path / "run", balls.cases[0].images[0]
-    words = [f"dataset={balls.root}", "dataset.regions={both:[3,7],high:7}", f"run_dir={run}", "trainer.max_steps=60"]
+    words = [
+        f"dataset={balls.root}",
+        "dataset.regions={both:[3,7],high:7}",
+        f"run_dir={run}",
+        "trainer.max_steps=60",
+    ]
     assert main(["train", *words, *SHORT, *FIXED, "trainer.learning_rate=0.02"]) == 0
     assert {"dice_both", "dice_high", "ci95_dice_high"} <= set(columns(run))
     plan = read_plan(run / "plan.json")
-    assert (plan.labels, plan.regions, plan.label_values) == ({"both": 3, "high": 7}, REGIONS, (3, 7))
+    assert (plan.labels, plan.regions, plan.label_values) == (
+        {"both": 3, "high": 7},
+        REGIONS,
+        (3, 7),
+    )
     assert len(read_bundle(run).state("0")["head.weight"]) == 2
     out = tmp_path / "out" / "case_0.nii.gz"
-    assert main(["predict", str(image), "-o", str(out), "-m", str(run), "--stats", "--preview"]) == 0
+    assert (
+        main(["predict", str(image), "-o", str(out), "-m", str(run), "--stats", "--preview"]) == 0
+    )
     values = read_labels(out).array
     assert set(np.unique(values)) == {0, 3, 7}
     figures = json.loads(Path(f"{out}.json").read_text())["labels"]
@@ -222,7 +276,10 @@ def test_regions_from_training_to_evaluation(
     assert figures["high"]["voxels"] == (values == 7).sum()
     capsys.readouterr()
     flags = ["--labels", "both=3+7,high=7"]
-    assert main(["evaluate", str(out), str(balls.cases[0].label), *flags, "-o", str(tmp_path / "r")]) == 0
+    assert (
+        main(["evaluate", str(out), str(balls.cases[0].label), *flags, "-o", str(tmp_path / "r")])
+        == 0
+    )
     found = json.loads((tmp_path / "r/summary.json").read_text())["labels"]
     assert list(found) == ["both", "high"]
     assert found["high"]["dice"] > 0.5
@@ -246,9 +303,14 @@ def many_labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
         labels = np.zeros((20, 20, 32), np.uint16)
         for index, (x, y, z) in enumerate(places):
             labels[x : x + 4, y : y + 4, z : z + 4] = 10 * index
-        image = labels.astype(np.float32) + stream(0, 0, number).standard_normal(labels.shape, dtype=np.float32)
+        image = labels.astype(np.float32) + stream(0, 0, number).standard_normal(
+            labels.shape, dtype=np.float32
+        )
         write_image(folder / f"images/{number}.nii.gz", Volume(image[None], np.eye(4)))
-        write_labels(folder / f"labels/{number}.nii.gz", Volume(labels[None] + 5 * (labels[None] > 0), np.eye(4)))
+        write_labels(
+            folder / f"labels/{number}.nii.gz",
+            Volume(labels[None] + 5 * (labels[None] > 0), np.eye(4)),
+        )
     return folder
 
 
@@ -258,14 +320,41 @@ def test_44_labels_train_and_predict(many_labels: Path, tmp_path: Path) -> None:
     assert main(["train", *words, *SHORT, *FIXED]) == 0
     assert len([name for name in columns(run) if name.startswith("dice_")]) == 44
     out = tmp_path / "0.nii.gz"
-    assert main(["predict", str(many_labels / "images/0.nii.gz"), "-o", str(out), "-m", str(run), "--preview"]) == 0
+    assert (
+        main(
+            [
+                "predict",
+                str(many_labels / "images/0.nii.gz"),
+                "-o",
+                str(out),
+                "-m",
+                str(run),
+                "--preview",
+            ]
+        )
+        == 0
+    )
     assert read_labels(out).array.dtype in (np.uint8, np.uint16)
-    assert main(["evaluate", str(out), str(many_labels / "labels/0.nii.gz"), "-o", str(tmp_path / "report")]) == 0
+    assert (
+        main(
+            [
+                "evaluate",
+                str(out),
+                str(many_labels / "labels/0.nii.gz"),
+                "-o",
+                str(tmp_path / "report"),
+            ]
+        )
+        == 0
+    )
 
 
 def test_bfloat16_scores_have_a_loss_in_float32(regions_plan: Plan) -> None:
     network = torch.nn.Conv3d(1, 2, 1)
-    batch = {"image": torch.randn(1, 1, 4, 4, 4), "labels": torch.ones(1, 4, 4, 4, dtype=torch.long)}
+    batch = {
+        "image": torch.randn(1, 1, 4, 4, 4),
+        "labels": torch.ones(1, 4, 4, 4, dtype=torch.long),
+    }
     mode, loss_of = Mode("bfloat16", "contiguous"), build_loss(TrainerConfig(), regions_plan)
     loss = StepLoss(network, loss_of, slice_axis=None, mode=mode)(batch["image"], batch["labels"])
     assert loss.dtype == torch.float32

@@ -156,7 +156,9 @@ def patches_under(
 
 
 @pytest.mark.parametrize(("key", "word", "base"), DRAWN)
-def test_it_changes_the_patches(key: str, word: str, base: str, patches_under: Callable[..., Tensor]) -> None:
+def test_it_changes_the_patches(
+    key: str, word: str, base: str, patches_under: Callable[..., Tensor]
+) -> None:
     before = [base] if base else []
     after = [word] if base.startswith(f"{key}=") else [*before, word]
     assert get(load(after), key) != get(load(before), key)
@@ -170,19 +172,30 @@ def weights_under(
     """The weights after three steps under some overrides."""
 
     def train(*words: str) -> dict[str, Tensor]:
-        base = ["compute=cpu", "trainer.layout=contiguous", "trainer.threads=1", "trainer.validations=0"]
+        base = [
+            "compute=cpu",
+            "trainer.layout=contiguous",
+            "trainer.threads=1",
+            "trainer.validations=0",
+        ]
         given = {word.partition("=")[0] for word in words}
         base += [
-            word for word in ("trainer.max_steps=3", "trainer.precision=float32") if word.split("=")[0] not in given
+            word
+            for word in ("trainer.max_steps=3", "trainer.precision=float32")
+            if word.split("=")[0] not in given
         ]
         config = load([*base, *words])
-        return read_bundle(fit(config, plan_for_balls, balls, tmp_path_factory.mktemp("run"))).state(str(config.fold))
+        return read_bundle(
+            fit(config, plan_for_balls, balls, tmp_path_factory.mktemp("run"))
+        ).state(str(config.fold))
 
     return cache(train)
 
 
 @pytest.mark.parametrize(("key", "word"), TRAINED)
-def test_it_changes_the_weights(key: str, word: str, weights_under: Callable[..., dict[str, Tensor]]) -> None:
+def test_it_changes_the_weights(
+    key: str, word: str, weights_under: Callable[..., dict[str, Tensor]]
+) -> None:
     assert get(load([word]), key) != get(TrainConfig(), key)
     before, after = weights_under(), weights_under(word)
     assert any(not torch.equal(tensor, before[name]) for name, tensor in after.items())

@@ -78,7 +78,14 @@ def test_a_finished_bundle_says_how_well_bfloat16_agrees(run: Path) -> None:
 
 def test_a_run_leaves_its_files(run: Path) -> None:
     names = {path.name for path in run.iterdir()}
-    assert names >= {"training.csv", "progress.png", "checkpoints", "bundle", "finished.json", "split.json"}
+    assert names >= {
+        "training.csv",
+        "progress.png",
+        "checkpoints",
+        "bundle",
+        "finished.json",
+        "split.json",
+    }
     assert "report.html" in names
     assert "prepared" not in names
     assert len(list((run.parent / "prepared").glob("*.safetensors"))) >= 4
@@ -107,7 +114,9 @@ def test_the_bundle_names_no_case(run: Path) -> None:
         assert path.is_dir() or b"case_" not in path.read_bytes()
 
 
-def test_two_runs_with_one_seed_agree_bitwise(run: Path, balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+def test_two_runs_with_one_seed_agree_bitwise(
+    run: Path, balls: Dataset, plan_for_balls: Plan, tmp_path: Path
+) -> None:
     fit(config(), plan_for_balls, balls, tmp_path)
     assert all(torch.equal(value, state(tmp_path)[name]) for name, value in state(run).items())
 
@@ -116,7 +125,9 @@ def test_two_runs_with_one_seed_agree_bitwise(run: Path, balls: Dataset, plan_fo
 def test_a_stopped_run_is_usable_and_resumes_to_the_same_weights(
     number: int, run: Path, balls: Dataset, plan_for_balls: Plan, tmp_path: Path
 ) -> None:
-    with pytest.raises(Interrupted, match=r"stopped at step 3 of 6; .*bundle is usable.*--resume") as caught:
+    with pytest.raises(
+        Interrupted, match=r"stopped at step 3 of 6; .*bundle is usable.*--resume"
+    ) as caught:
         fit(config(), plan_for_balls, balls, tmp_path, callbacks=[StopAt(2, number)])
     assert caught.value.exit_code == 128 + number
     assert read_bundle(tmp_path / "bundle").card["training"]["steps"] == 3
@@ -128,7 +139,11 @@ def test_a_stopped_run_is_usable_and_resumes_to_the_same_weights(
 
 
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(
-    run: Path, balls: Dataset, plan_for_balls: Plan, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    run: Path,
+    balls: Dataset,
+    plan_for_balls: Plan,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     with pytest.raises(Interrupted):
         fit(config(), plan_for_balls, balls, tmp_path, callbacks=[StopAt(4, signal.SIGTERM)])
@@ -148,14 +163,19 @@ def test_a_model_whose_checkpoint_cannot_be_read_is_not_replaced_by_a_new_traini
     checkpoint = tmp_path / "checkpoints/last.ckpt"
     checkpoint.write_bytes(damage or checkpoint.read_bytes()[:-1000])
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    with pytest.raises(InputError, match=r"found none that can be read\. The model in .*bundle is complete and stays"):
+    with pytest.raises(
+        InputError,
+        match=r"found none that can be read\. The model in .*bundle is complete and stays",
+    ):
         fit(config(), plan_for_balls, balls, tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 MISFITS: dict[str, Callable[[dict[str, Any]], object]] = {
     "other weights": lambda content: content["state_dict"].clear(),
-    "another shape": lambda content: content["state_dict"].update({next(iter(content["state_dict"])): torch.ones(1)}),
+    "another shape": lambda content: content["state_dict"].update(
+        {next(iter(content["state_dict"])): torch.ones(1)}
+    ),
     "another optimizer": lambda content: content.update(optimizer_states=[{"x": 1}]),
     "no loops": lambda content: content.pop("loops"),
     "another callback": lambda content: content["callbacks"].update(Keeper={"losses": 1}),
@@ -172,9 +192,14 @@ def test_a_checkpoint_that_does_not_fit_is_named(
     MISFITS[name](content)
     torch.save(content, path)
     before = {file: file.read_bytes() for file in (tmp_path / "run").rglob("*") if file.is_file()}
-    with pytest.raises(InputError, match=r"last\.ckpt: expected a checkpoint of this training|found none that can be"):
+    with pytest.raises(
+        InputError,
+        match=r"last\.ckpt: expected a checkpoint of this training|found none that can be",
+    ):
         fit(config(), plan_for_balls, balls, tmp_path / "run")
-    assert {file: file.read_bytes() for file in (tmp_path / "run").rglob("*") if file.is_file()} == before
+    assert {
+        file: file.read_bytes() for file in (tmp_path / "run").rglob("*") if file.is_file()
+    } == before
 
 
 @pytest.fixture(scope="module")
@@ -186,26 +211,43 @@ def stopped(balls: Dataset, plan_for_balls: Plan, tmp_path_factory: pytest.TempP
     return folder
 
 
-def test_a_run_does_not_go_on_with_another_plan(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+def test_a_run_does_not_go_on_with_another_plan(
+    balls: Dataset, plan_for_balls: Plan, tmp_path: Path
+) -> None:
     with pytest.raises(Interrupted):
         fit(config(), plan_for_balls, balls, tmp_path, callbacks=[StopAt(0, signal.SIGTERM)])
     other = dataclasses.replace(plan_for_balls, mirror_axes=())
-    with pytest.raises(InputError, match=r"plan\.json: expected the plan with which this run began, found another one"):
+    with pytest.raises(
+        InputError,
+        match=r"plan\.json: expected the plan with which this run began, found another one",
+    ):
         fit(config(), other, balls, tmp_path)
 
 
-def test_validation_cases_without_any_label_have_no_dice(plan_for_balls: Plan, balls: Dataset, tmp_path: Path) -> None:
+def test_validation_cases_without_any_label_have_no_dice(
+    plan_for_balls: Plan, balls: Dataset, tmp_path: Path
+) -> None:
     empty = tmp_path / "empty.nii.gz"
     write_labels(empty, Volume(np.zeros((1, 20, 18, 16), np.uint8), np.eye(4)))
     held_out = balls.folds()[0]
-    cases = tuple(dataclasses.replace(case, label=empty) if case.id in held_out else case for case in balls.cases)
-    fit(config(max_steps=1), plan_for_balls, dataclasses.replace(balls, cases=cases), tmp_path / "run")
+    cases = tuple(
+        dataclasses.replace(case, label=empty) if case.id in held_out else case
+        for case in balls.cases
+    )
+    fit(
+        config(max_steps=1),
+        plan_for_balls,
+        dataclasses.replace(balls, cases=cases),
+        tmp_path / "run",
+    )
     metrics = read_bundle(tmp_path / "run/bundle").card["metrics"]
     assert metrics["mean_dice"] in (None, 0.0)  # a fresh network may find something
     assert rows(tmp_path / "run")[0]["dice"] in ("", "0.0")
 
 
-def test_accumulated_gradients_count_as_one_step(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+def test_accumulated_gradients_count_as_one_step(
+    balls: Dataset, plan_for_balls: Plan, tmp_path: Path
+) -> None:
     halves = dataclasses.replace(plan_for_balls, batch_size=1)
     fit(config(accumulate=2, max_steps=3), halves, balls, tmp_path)
     assert read_bundle(tmp_path / "bundle").card["training"]["steps"] == 3
@@ -227,14 +269,20 @@ def test_a_signal_waits_for_all_batches_of_a_step(
 
 def test_a_second_signal_ends_at_once(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(Interrupted, match="stopped at once; with --resume the last checkpoint goes on") as caught:
-        fit(config(), plan_for_balls, balls, tmp_path, callbacks=[StopAt(3, signal.SIGINT, times=2)])
+    with pytest.raises(
+        Interrupted, match="stopped at once; with --resume the last checkpoint goes on"
+    ) as caught:
+        fit(
+            config(), plan_for_balls, balls, tmp_path, callbacks=[StopAt(3, signal.SIGINT, times=2)]
+        )
     assert caught.value.exit_code == 130
     assert read_bundle(tmp_path / "bundle").card["training"]["steps"] == 3
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_signal_in_the_last_step_comes_too_late(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+def test_a_signal_in_the_last_step_comes_too_late(
+    balls: Dataset, plan_for_balls: Plan, tmp_path: Path
+) -> None:
     fit(config(max_steps=2), plan_for_balls, balls, tmp_path, callbacks=[StopAt(1, signal.SIGINT)])
     assert json.loads((tmp_path / "finished.json").read_text()) == {"steps": 2}
 
@@ -250,23 +298,38 @@ def test_a_run_killed_after_its_last_checkpoint_is_only_marked_as_finished(
     assert all(torch.equal(value, before[name]) for name, value in state(tmp_path).items())
 
 
-def test_workers_change_nothing(run: Path, balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+def test_workers_change_nothing(
+    run: Path, balls: Dataset, plan_for_balls: Plan, tmp_path: Path
+) -> None:
     fit(config(workers=2), plan_for_balls, balls, tmp_path)
     assert all(torch.equal(value, state(tmp_path)[name]) for name, value in state(run).items())
 
 
-def test_saving_memory_changes_nothing(run: Path, balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+def test_saving_memory_changes_nothing(
+    run: Path, balls: Dataset, plan_for_balls: Plan, tmp_path: Path
+) -> None:
     fit(config(save_memory=True), plan_for_balls, balls, tmp_path)
     assert all(torch.equal(value, state(tmp_path)[name]) for name, value in state(run).items())
 
 
-def test_a_stop_between_two_rows_leaves_no_trace(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+def test_a_stop_between_two_rows_leaves_no_trace(
+    balls: Dataset, plan_for_balls: Plan, tmp_path: Path
+) -> None:
     made = config(max_steps=210, validations=0)  # a row every second step
     fit(made, plan_for_balls, balls, tmp_path / "whole")
     with pytest.raises(Interrupted, match="stopped at step 101 of 210"):
-        fit(made, plan_for_balls, balls, tmp_path / "stopped", callbacks=[StopAt(100, signal.SIGTERM)])
+        fit(
+            made,
+            plan_for_balls,
+            balls,
+            tmp_path / "stopped",
+            callbacks=[StopAt(100, signal.SIGTERM)],
+        )
     fit(made, plan_for_balls, balls, tmp_path / "stopped")
-    losses = [[(row["step"], row["loss"]) for row in rows(tmp_path / name)] for name in ("whole", "stopped")]
+    losses = [
+        [(row["step"], row["loss"]) for row in rows(tmp_path / name)]
+        for name in ("whole", "stopped")
+    ]
     assert losses[0] == losses[1]
 
 
@@ -290,11 +353,19 @@ class Drawing(L.Callback):
         self.drawn.append(float(torch.rand(())))
 
 
-def test_random_numbers_go_on_after_a_resume(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+def test_random_numbers_go_on_after_a_resume(
+    balls: Dataset, plan_for_balls: Plan, tmp_path: Path
+) -> None:
     whole, first, second = Drawing(), Drawing(), Drawing()
     fit(config(), plan_for_balls, balls, tmp_path / "whole", callbacks=[whole])
     with pytest.raises(Interrupted):
-        fit(config(), plan_for_balls, balls, tmp_path / "run", callbacks=[StopAt(1, signal.SIGTERM), first])
+        fit(
+            config(),
+            plan_for_balls,
+            balls,
+            tmp_path / "run",
+            callbacks=[StopAt(1, signal.SIGTERM), first],
+        )
     fit(config(), plan_for_balls, balls, tmp_path / "run", callbacks=[second])
     assert first.drawn + second.drawn == whole.drawn
 
@@ -308,7 +379,9 @@ def test_the_last_validation_stays_in_the_model_of_a_resumed_run(
         assert read_bundle(tmp_path / "bundle").card["metrics"]["step"] == 3
 
 
-def test_the_number_of_steps_of_a_resumed_run_stands(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+def test_the_number_of_steps_of_a_resumed_run_stands(
+    balls: Dataset, plan_for_balls: Plan, tmp_path: Path
+) -> None:
     made = config(max_steps=None, max_minutes=2, validations=0)
     with pytest.raises(Interrupted):
         fit(made, plan_for_balls, balls, tmp_path, callbacks=[StopAt(12, signal.SIGTERM)])
@@ -316,10 +389,19 @@ def test_the_number_of_steps_of_a_resumed_run_stands(balls: Dataset, plan_for_ba
     assert decided > 13
     long_ago = time.monotonic() - 3600  # no time is left at all
     with pytest.raises(Interrupted, match=f"stopped at step 25 of {decided};"):
-        fit(made, plan_for_balls, balls, tmp_path, started=long_ago, callbacks=[StopAt(24, signal.SIGTERM)])
+        fit(
+            made,
+            plan_for_balls,
+            balls,
+            tmp_path,
+            started=long_ago,
+            callbacks=[StopAt(24, signal.SIGTERM)],
+        )
 
 
-def test_the_number_of_steps_is_in_a_checkpoint_at_once(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+def test_the_number_of_steps_is_in_a_checkpoint_at_once(
+    balls: Dataset, plan_for_balls: Plan, tmp_path: Path
+) -> None:
     totals: list[tuple[int, int]] = []
 
     class Totals(L.Callback):
@@ -343,8 +425,12 @@ def test_checkpoints_by_steps(balls: Dataset, plan_for_balls: Plan, tmp_path: Pa
     assert newest_checkpoint(tmp_path / "checkpoints")[1]["schedule"]["step"] == 4  # type: ignore[index]
 
 
-def test_checkpoints_between_validations(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
-    fit(config(max_steps=3, validations=0, checkpoint_minutes=1e-9), plan_for_balls, balls, tmp_path)
+def test_checkpoints_between_validations(
+    balls: Dataset, plan_for_balls: Plan, tmp_path: Path
+) -> None:
+    fit(
+        config(max_steps=3, validations=0, checkpoint_minutes=1e-9), plan_for_balls, balls, tmp_path
+    )
     steps = [newest_checkpoint(tmp_path / "checkpoints")[1]["schedule"]["step"]]  # type: ignore[index]
     (tmp_path / "checkpoints/last.ckpt").unlink()
     steps.append(newest_checkpoint(tmp_path / "checkpoints")[1]["schedule"]["step"])  # type: ignore[index]
@@ -379,7 +465,9 @@ def test_the_last_validation_takes_the_time_that_is_left(
     assert "validated on 1 of 2 cases, as time allowed" in caplog.text
 
 
-def test_all_cases_train_without_validation(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+def test_all_cases_train_without_validation(
+    balls: Dataset, plan_for_balls: Plan, tmp_path: Path
+) -> None:
     made = config(max_steps=2)
     made.fold = "all"
     fit(made, plan_for_balls, balls, tmp_path)
@@ -388,39 +476,54 @@ def test_all_cases_train_without_validation(balls: Dataset, plan_for_balls: Plan
     assert card["metrics"] == {}
 
 
-def test_training_starts_from_a_model(run: Path, balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+def test_training_starts_from_a_model(
+    run: Path, balls: Dataset, plan_for_balls: Plan, tmp_path: Path
+) -> None:
     made = config(max_steps=1, learning_rate=0.0, learning_rate_rest=0.0)
     fit(made, plan_for_balls, balls, tmp_path, weights=read_bundle(run / "bundle"))
     assert all(torch.allclose(value, state(tmp_path)[name]) for name, value in state(run).items())
 
 
-def test_a_loss_that_is_not_finite_names_the_cases(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
-    made = config(learning_rate=1e30, learning_rate_rest=1e30, gradient_clip=0.0, max_steps=50, warmup=0.0)
-    with pytest.raises(InputError, match=r"training step .*expected a finite loss, found .* on cases case_"):
+def test_a_loss_that_is_not_finite_names_the_cases(
+    balls: Dataset, plan_for_balls: Plan, tmp_path: Path
+) -> None:
+    made = config(
+        learning_rate=1e30, learning_rate_rest=1e30, gradient_clip=0.0, max_steps=50, warmup=0.0
+    )
+    with pytest.raises(
+        InputError, match=r"training step .*expected a finite loss, found .* on cases case_"
+    ):
         fit(made, plan_for_balls, balls, tmp_path)
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_mixed_precision_trains_on_a_gpu(precision: str, balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+def test_mixed_precision_trains_on_a_gpu(
+    precision: str, balls: Dataset, plan_for_balls: Plan, tmp_path: Path
+) -> None:
     made = config(precision=precision)
     made.compute.name = "gpu"
     fit(made, plan_for_balls, balls, tmp_path)
     assert all(torch.isfinite(value).all() for value in state(tmp_path).values())
 
 
-def test_a_run_does_not_go_on_with_other_cases(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+def test_a_run_does_not_go_on_with_other_cases(
+    balls: Dataset, plan_for_balls: Plan, tmp_path: Path
+) -> None:
     with pytest.raises(Interrupted):
         fit(config(), plan_for_balls, balls, tmp_path, callbacks=[StopAt(0, signal.SIGTERM)])
     before = (tmp_path / "split.json").read_bytes()
     with pytest.raises(
-        InputError, match=r"split\.json: expected the cases with which this run began, found other ones"
+        InputError,
+        match=r"split\.json: expected the cases with which this run began, found other ones",
     ):
         fit(config(), plan_for_balls, dataclasses.replace(balls, cases=balls.cases[1:]), tmp_path)
     assert (tmp_path / "split.json").read_bytes() == before
     (tmp_path / "split.json").unlink()
-    with pytest.raises(InputError, match=r"split\.json: expected the cases with which this run began, found"):
+    with pytest.raises(
+        InputError, match=r"split\.json: expected the cases with which this run began, found"
+    ):
         fit(config(), plan_for_balls, balls, tmp_path)
 
 
@@ -466,7 +569,11 @@ def test_cases_and_mode_of_an_earlier_run_are_taken_from_the_store(
 
 @pytest.mark.parametrize("length", [{"max_steps": 2}, {"max_steps": None, "max_minutes": 0.0001}])
 def test_a_label_that_no_patch_shows_is_named_once(
-    length: dict[str, Any], balls: Dataset, plan_for_balls: Plan, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    length: dict[str, Any],
+    balls: Dataset,
+    plan_for_balls: Plan,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     labels = {**balls.labels, "absent": 9}
     plan, data = (dataclasses.replace(item, labels=labels) for item in (plan_for_balls, balls))

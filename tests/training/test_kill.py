@@ -22,9 +22,22 @@ from segkit.cli import main
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills are POSIX")
 
-SMALL = ["network.features=[4,8]", "plan.patch=[16,16,16]", "plan.spacing=[4,4,4]", "trainer.threads=1"]
-FIXED = ["trainer.precision=float32", "trainer.layout=contiguous"]  # timing could choose otherwise in another run
-OFTEN = ["trainer.max_steps=60", "trainer.accumulate=2", "trainer.validations=4", "trainer.checkpoint_steps=7"]
+SMALL = [
+    "network.features=[4,8]",
+    "plan.patch=[16,16,16]",
+    "plan.spacing=[4,4,4]",
+    "trainer.threads=1",
+]
+FIXED = [
+    "trainer.precision=float32",
+    "trainer.layout=contiguous",
+]  # timing could choose otherwise in another run
+OFTEN = [
+    "trainer.max_steps=60",
+    "trainer.accumulate=2",
+    "trainer.validations=4",
+    "trainer.checkpoint_steps=7",
+]
 TIMING = ("minutes", "seconds_per_step", "data_share")
 TIMEOUT = 300
 """Seconds."""
@@ -41,7 +54,9 @@ def killed(arguments: list[str], run: Path, moment: Moment, delay: float = 0.0) 
     """Start a training, kill it ``delay`` seconds after ``moment``; False where it ended before."""
     resume = ["--resume"] if (run / "config.yaml").is_file() else []
     command = [sys.executable, "-m", "segkit", *arguments, *resume]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
     until = time.monotonic() + TIMEOUT
     while process.poll() is None and not moment(run) and time.monotonic() < until:
         time.sleep(0.002)
@@ -57,14 +72,19 @@ def same_rows(one: Path, other: Path) -> bool:
 
     def rows(run: Path) -> list[dict[str, str]]:
         with (run / "training.csv").open() as file:
-            return [{key: cell for key, cell in row.items() if key not in TIMING} for row in csv.DictReader(file)]
+            return [
+                {key: cell for key, cell in row.items() if key not in TIMING}
+                for row in csv.DictReader(file)
+            ]
 
     return rows(one) == rows(other)
 
 
 def same_weights(one: Path, other: Path) -> bool:
     first, second = (read_bundle(run / "bundle").state("0") for run in (one, other))
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+    return first.keys() == second.keys() and all(
+        torch.equal(first[name], second[name]) for name in first
+    )
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +116,9 @@ def test_killed_before_and_after_the_first_checkpoint(
     assert killed(words(phantom, run), run, lambda run: (run / "config.yaml").is_file())
     assert main(words(phantom, run)) == 2  # needs --resume
     assert not (run / "checkpoints/last.ckpt").exists()
-    assert killed(words(phantom, run), run, lambda run: (run / "checkpoints/last.ckpt").is_file(), delay=0.2)
+    assert killed(
+        words(phantom, run), run, lambda run: (run / "checkpoints/last.ckpt").is_file(), delay=0.2
+    )
     assert not (run / "finished.json").exists()
     assert main([*words(phantom, run), "--resume"]) == 0
     check_finished(run, uninterrupted)
@@ -133,7 +155,9 @@ def test_killed_at_twenty_random_moments(
         run = place / f"random {number}"
         while not (run / "finished.json").is_file():
             # Some while Python starts, some from the first file of the run on, some from the next checkpoint on.
-            moment = draw.choice([lambda _run: True, _has_plan, _renewed(run / "checkpoints/last.ckpt")])
+            moment = draw.choice(
+                [lambda _run: True, _has_plan, _renewed(run / "checkpoints/last.ckpt")]
+            )
             kills += killed(words(phantom, run), run, moment, delay=draw.uniform(0, 2))
         check_finished(run, uninterrupted)
 
@@ -149,7 +173,9 @@ def test_minutes_from_the_checkpoint_with_the_number_of_steps_on(
     assert killed(words(phantom, first, length), first, _renewed(first / "checkpoints/last.ckpt"))
     shutil.copytree(first, other)
     assert main([*words(phantom, first, length), "--resume"]) == 0
-    assert killed(words(phantom, other, length), other, _renewed(other / "checkpoints/last.ckpt"), delay=0.5)
+    assert killed(
+        words(phantom, other, length), other, _renewed(other / "checkpoints/last.ckpt"), delay=0.5
+    )
     assert main([*words(phantom, other, length), "--resume"]) == 0
     assert same_weights(first, other)
 

@@ -30,7 +30,11 @@ def test_a_mode_that_was_not_timed_is_not_kept(tmp_path: Path) -> None:
 
 def test_network_wishes_and_threads_count(plan_for_balls: Plan, tmp_path: Path) -> None:
     larger = dataclasses.replace(plan_for_balls, batch_size=3)
-    asked = [(plan_for_balls, TrainerConfig()), (larger, TrainerConfig()), (plan_for_balls, TrainerConfig(loss="ce"))]
+    asked = [
+        (plan_for_balls, TrainerConfig()),
+        (larger, TrainerConfig()),
+        (plan_for_balls, TrainerConfig(loss="ce")),
+    ]
     threads = torch.get_num_threads()
     found = {mode_file(tmp_path, plan, trainer, CPU) for plan, trainer in asked}
     try:
@@ -42,7 +46,8 @@ def test_network_wishes_and_threads_count(plan_for_balls: Plan, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"precision": "int8", "layout": "contiguous", "seconds": 1}', '{"other": 1}']
+    "text",
+    ["", "[]", "{}", '{"precision": "int8", "layout": "contiguous", "seconds": 1}', '{"other": 1}'],
 )
 def test_a_damaged_file_counts_for_nothing(tmp_path: Path, text: str) -> None:
     (tmp_path / "mode.json").write_text(text)

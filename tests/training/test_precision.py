@@ -42,11 +42,15 @@ def test_what_is_asked_for_is_timed_only_to_plan_minutes() -> None:
     assert (mode.precision, mode.layout) == ("bfloat16", "contiguous")
     assert {(each.precision, each.layout) for each in seen} == {("bfloat16", "contiguous")}
     seen.clear()
-    choose_mode(TrainerConfig(precision="bfloat16", layout="contiguous", max_steps=1), CPU, seen.append)
+    choose_mode(
+        TrainerConfig(precision="bfloat16", layout="contiguous", max_steps=1), CPU, seen.append
+    )
     assert not seen
 
 
-def test_timing_ends_when_its_share_of_the_minutes_is_spent(caplog: pytest.LogCaptureFixture) -> None:
+def test_timing_ends_when_its_share_of_the_minutes_is_spent(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level(logging.INFO)
     seen: list[Mode] = []
 

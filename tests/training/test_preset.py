@@ -41,7 +41,11 @@ NNUNET = {
 
 def test_only_what_differs_is_set() -> None:
     preset, plain = load(["preset=nnunet"]), load()
-    changed = {key: get(preset, key) for key in leaves(TrainConfig()) if get(preset, key) != get(plain, key)}
+    changed = {
+        key: get(preset, key)
+        for key in leaves(TrainConfig())
+        if get(preset, key) != get(plain, key)
+    }
     assert changed == NNUNET
     assert load(["preset=default"]) == plain
     assert choices("preset") == ["default", "nnunet"]
@@ -65,15 +69,24 @@ def test_overrides_win_in_any_order(word: str, key: str, value: object, first: b
 
 def test_the_network_is_nnunets(balls: Dataset) -> None:
     config = load(["preset=nnunet", "plan.patch=[64,64,64]"])
-    plan = make_plan(measure(balls), balls, config.network, config.plan, 2, mirror=config.augment.mirror)
+    plan = make_plan(
+        measure(balls), balls, config.network, config.plan, 2, mirror=config.augment.mirror
+    )
     assert [stage.layers[-1].channels for stage in plan.network.encoder] == [32, 64, 128, 256, 320]
     assert all(layer.groups == layer.channels for layer in plan.network.layers)
     assert plan.mirror_axes == (0, 1, 2)
 
 
 def test_it_trains(balls: Dataset, tmp_path: Path) -> None:
-    words = ["compute=cpu", "trainer.precision=float32", "trainer.layout=contiguous", "trainer.max_steps=2"]
+    words = [
+        "compute=cpu",
+        "trainer.precision=float32",
+        "trainer.layout=contiguous",
+        "trainer.max_steps=2",
+    ]
     config = load(["preset=nnunet", "network.features=[4,8,16]", "plan.patch=[16,16,16]", *words])
-    plan = make_plan(measure(balls), balls, config.network, config.plan, 2, mirror=config.augment.mirror)
+    plan = make_plan(
+        measure(balls), balls, config.network, config.plan, 2, mirror=config.augment.mirror
+    )
     state = read_bundle(fit(config, plan, balls, tmp_path)).state("0")
     assert all(torch.isfinite(tensor).all() for tensor in state.values())

@@ -16,7 +16,12 @@ from segkit.config.run_file import read_config
 from segkit.errors import UsageError
 from segkit.training.resume import as_started
 
-SMALL = ["network.features=[4,8]", "plan.patch=[16,16,16]", "plan.spacing=[4,4,4]", "trainer.validations=0"]
+SMALL = [
+    "network.features=[4,8]",
+    "plan.patch=[16,16,16]",
+    "plan.spacing=[4,4,4]",
+    "trainer.validations=0",
+]
 FIXED = ["trainer.precision=float32", "trainer.layout=contiguous"]
 QUICK = ["trainer.max_steps=2", "trainer.threads=1", *FIXED]
 
@@ -28,7 +33,10 @@ def finished(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(phantom, folder / "my data")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        assert main(["train", "dataset=my data", "seed=3", "dataset.labels={liver:1}", *SMALL, *QUICK]) == 0
+        assert (
+            main(["train", "dataset=my data", "seed=3", "dataset.labels={liver:1}", *SMALL, *QUICK])
+            == 0
+        )
     return folder
 
 
@@ -62,7 +70,9 @@ def begun(folder: Path, *overrides: str, end: str = "") -> None:
         "compute=cpu",
     ],
 )
-def test_what_changes_no_number_is_taken_and_said(word: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_changes_no_number_is_taken_and_said(
+    word: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     begun(tmp_path, "seed=3")
     words = [word, f"run_dir={tmp_path}"]
     with caplog.at_level("INFO"):
@@ -72,11 +82,15 @@ def test_what_changes_no_number_is_taken_and_said(word: str, tmp_path: Path, cap
     assert f"resumed with {word.replace('compute', 'compute.name')}, begun with " in caplog.text
 
 
-@pytest.mark.parametrize("word", ["seed=4", "trainer.loss=nnunet", "trainer.accumulate=2", "trainer.max_steps=1"])
+@pytest.mark.parametrize(
+    "word", ["seed=4", "trainer.loss=nnunet", "trainer.accumulate=2", "trainer.max_steps=1"]
+)
 def test_what_changes_numbers_is_refused(word: str, tmp_path: Path) -> None:
     begun(tmp_path, "seed=3", "trainer.max_steps=5")
     words = [word, f"run_dir={tmp_path}"]
-    with pytest.raises(UsageError, match=r"was started with .*\. Give another run_dir, or leave the override out\."):
+    with pytest.raises(
+        UsageError, match=r"was started with .*\. Give another run_dir, or leave the override out\."
+    ):
         as_started(load(words), words)
 
 
@@ -91,19 +105,27 @@ def test_longer_than_an_unfinished_run_says_how(tmp_path: Path) -> None:
     begun(tmp_path, "dataset=d", "trainer.max_steps=5")
     words = ["trainer.max_steps=7", f"run_dir={tmp_path}"]
     with pytest.raises(
-        UsageError, match=r"finish it with --resume\. To train longer, .*\n  segkit train dataset=d plan="
+        UsageError,
+        match=r"finish it with --resume\. To train longer, .*\n  segkit train dataset=d plan=",
     ):
         as_started(load(words), words)
 
 
-def test_the_command_for_training_longer_works(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_for_training_longer_works(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = run_of(here)
     assert main(["train", f"run_dir={run}", "trainer.max_steps=3"]) == 2
     err = capsys.readouterr().err
-    assert "was started with trainer.max_steps=2, not 3. It is finished. To train longer, start another run" in err
+    assert (
+        "was started with trainer.max_steps=2, not 3. It is finished. To train longer, start another run"
+        in err
+    )
     command = shlex.split(err.splitlines()[-1])
     assert command[:3] == ["segkit", "train", "dataset=my data"]
-    assert {f"weights={run}", "seed=3", "dataset.labels={liver: 1}", "trainer.max_steps=3"} <= set(command)
+    assert {f"weights={run}", "seed=3", "dataset.labels={liver: 1}", "trainer.max_steps=3"} <= set(
+        command
+    )
     assert main(command[1:]) == 0
     longer = Path(f"{run}-longer")
     assert (longer / "finished.json").read_text() == '{"steps": 3}\n'
@@ -111,11 +133,23 @@ def test_the_command_for_training_longer_works(here: Path, capsys: pytest.Captur
     assert "tensors taken over, not: none" in capsys.readouterr().err
 
 
-def test_a_run_in_its_default_place_is_found_with_other_threads(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_in_its_default_place_is_found_with_other_threads(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = run_of(here)
     (run / "finished.json").unlink()
-    words = ["dataset=my data", "seed=3", "dataset.labels={liver:1}", *SMALL, *FIXED, "trainer.max_steps=2"]
-    assert main(["train", *words, "trainer.threads=2", "trainer.checkpoint_minutes=7", "--resume"]) == 0
+    words = [
+        "dataset=my data",
+        "seed=3",
+        "dataset.labels={liver:1}",
+        *SMALL,
+        *FIXED,
+        "trainer.max_steps=2",
+    ]
+    assert (
+        main(["train", *words, "trainer.threads=2", "trainer.checkpoint_minutes=7", "--resume"])
+        == 0
+    )
     assert (run / "finished.json").is_file()
     assert run_of(here) == run
     assert read_config(run / "config.yaml").trainer.threads == 2
@@ -128,7 +162,9 @@ def test_a_folder_in_which_a_training_runs_is_refused(
 ) -> None:
     length = ["trainer.max_steps=100000", "trainer.threads=1"]
     words = ["train", f"dataset={phantom}", "run_dir=busy", *SMALL, *FIXED, *length]
-    with subprocess.Popen([sys.executable, "-m", "segkit", *words], stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-m", "segkit", *words], stderr=subprocess.PIPE, text=True
+    ) as process:
         try:
             assert process.stderr is not None
             while "prepared cases are kept" not in process.stderr.readline():
@@ -139,7 +175,9 @@ def test_a_folder_in_which_a_training_runs_is_refused(
             assert Path("busy/split.json").is_file()
         finally:
             process.kill()
-    assert main(["train", "run_dir=busy", "--resume", "trainer.max_steps=9"]) == 2  # it is free, and of another length
+    assert (
+        main(["train", "run_dir=busy", "--resume", "trainer.max_steps=9"]) == 2
+    )  # it is free, and of another length
     assert "is in use" not in capsys.readouterr().err
 
 
@@ -147,9 +185,14 @@ def test_a_folder_in_which_a_training_runs_is_refused(
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
 def test_four_trainings_share_one_store(phantom: Path, tmp_path: Path) -> None:
     words = [f"dataset={phantom}", f"dataset.store={tmp_path / 'store'}", *SMALL, *QUICK]
-    commands = [[sys.executable, "-m", "segkit", "train", *words, f"run_dir=run{n}", f"seed={n}"] for n in range(4)]
+    commands = [
+        [sys.executable, "-m", "segkit", "train", *words, f"run_dir=run{n}", f"seed={n}"]
+        for n in range(4)
+    ]
     processes = [
-        subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.Popen(
+            command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         for command in commands
     ]
     for process in processes:

@@ -12,7 +12,9 @@ from segkit.training.optimization.schedule import Schedule
 from segkit.training.time_budget import SAVING, STEPS, Budget, Timing, first_length
 
 
-def budget(minutes: float | None, *, step: float = 1.0, steps: int = 10, cases: int = 0, case: float = 0.0) -> Budget:
+def budget(
+    minutes: float | None, *, step: float = 1.0, steps: int = 10, cases: int = 0, case: float = 0.0
+) -> Budget:
     """``steps`` steps of ``step`` seconds are timed; nothing else has taken any time."""
     timing = Timing(case=case, saving=0.5)
     for _ in range(steps):
@@ -45,7 +47,9 @@ def test_validations_and_their_checkpoints_are_paid_for() -> None:
 
 
 def test_fewer_cases_are_validated_before_the_end_where_time_is_short() -> None:
-    assert budget(10, cases=20, case=2.0).intermediate_cases() == 5  # five times 12 seconds, half of one for writing
+    assert (
+        budget(10, cases=20, case=2.0).intermediate_cases() == 5
+    )  # five times 12 seconds, half of one for writing
     assert budget(0.5, cases=20, case=0.1).intermediate_cases() == 0
     assert budget(None, cases=20, case=1000.0).intermediate_cases() == 8
 
@@ -66,7 +70,9 @@ def test_validations_that_cost_too_much_are_left_out() -> None:
 
 
 def test_a_case_is_guessed_from_a_step_until_one_is_measured() -> None:
-    assert budget(10, step=3.0, cases=1).case_seconds() == 3.0  # a third of a step for 2 patches; 6 windows
+    assert (
+        budget(10, step=3.0, cases=1).case_seconds() == 3.0
+    )  # a third of a step for 2 patches; 6 windows
     assert budget(10, step=3.0, cases=1, case=7.0).case_seconds() == 7.0
 
 
@@ -82,7 +88,9 @@ def test_small_changes_of_speed_change_nothing_and_large_ones_do(before: int, th
 def test_steps_that_are_late_leave_the_last_validation_its_time() -> None:
     schedule, held = after(950, 1000), budget(10, step=0.2, cases=40, case=0.3)
     held.decided, held.timing.before = True, 590.0
-    assert held.final_reserve() == 15.0  # of the 9 seconds that are left when the model's own has been kept
+    assert (
+        held.final_reserve() == 15.0
+    )  # of the 9 seconds that are left when the model's own has been kept
     assert held.set_length(schedule, to_come=0)
     assert schedule.remaining == 0
 

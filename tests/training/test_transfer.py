@@ -26,12 +26,17 @@ from segkit.training.transfer import input_kernels, take_over
 def model(plan_for_balls: Plan, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A model of the labels low and high, with random weights."""
     torch.manual_seed(7)
-    state = {name: torch.randn_like(value) for name, value in build_network(plan_for_balls).state_dict().items()}
+    state = {
+        name: torch.randn_like(value)
+        for name, value in build_network(plan_for_balls).state_dict().items()
+    }
     return write_bundle(tmp_path_factory.mktemp("model"), plan_for_balls, {}, {"0": state})
 
 
 def with_labels(plan: Plan, *names: str) -> Plan:
-    return dataclasses.replace(plan, labels={name: value for value, name in enumerate(names, start=1)})
+    return dataclasses.replace(
+        plan, labels={name: value for value, name in enumerate(names, start=1)}
+    )
 
 
 def with_channels(plan: Plan, *names: str) -> Plan:
@@ -61,18 +66,24 @@ def test_labels_in_another_order_keep_their_rows(model: Bundle) -> None:
 
 def with_regions(plan: Plan, *names: str) -> Plan:
     """Region n is made of the values from n on."""
-    regions = {name: tuple(range(value, len(names) + 1)) for value, name in enumerate(names, start=1)}
+    regions = {
+        name: tuple(range(value, len(names) + 1)) for value, name in enumerate(names, start=1)
+    }
     return dataclasses.replace(with_labels(plan, *names), regions=regions)
 
 
 def test_regions_have_no_row_for_background(model: Bundle, tmp_path: Path) -> None:
     theirs = with_regions(model.plan, "a", "b", "c")
-    state = {name: torch.randn_like(value) for name, value in build_network(theirs).state_dict().items()}
+    state = {
+        name: torch.randn_like(value) for name, value in build_network(theirs).state_dict().items()
+    }
     of_regions = write_bundle(tmp_path, theirs, {}, {"0": state})
     plan = with_regions(model.plan, "b", "new")
     network = build_network(plan)
     report = take_over(network, plan, of_regions)
-    assert torch.equal(network.state_dict()["head.bias"], torch.stack((state["head.bias"][1], torch.tensor(0.0))))
+    assert torch.equal(
+        network.state_dict()["head.bias"], torch.stack((state["head.bias"][1], torch.tensor(0.0)))
+    )
     assert (report["labels"], report["new_labels"], report["not_loaded"]) == (["b"], ["new"], [])
 
 
@@ -91,7 +102,9 @@ def test_with_more_labels_the_known_ones_get_the_same_scores(model: Bundle) -> N
     take_over(network, plan, model)
     scan = torch.randn(1, 1, *plan.patch)
     # The rows are the same bit for bit; a convolution to four scores sums in another order than one to three.
-    assert torch.allclose(network(scan)[:, [0, 1, 3]], model.networks()[0](scan), rtol=1e-4, atol=1e-4)
+    assert torch.allclose(
+        network(scan)[:, [0, 1, 3]], model.networks()[0](scan), rtol=1e-4, atol=1e-4
+    )
 
 
 def test_first_kernels_go_by_the_names_of_channels(model: Bundle) -> None:
@@ -122,9 +135,13 @@ def test_a_channel_of_another_name_is_not_taken(model: Bundle) -> None:
     ],
 )
 @pytest.mark.parametrize("dims", [2, 3])
-def test_the_kernels_that_see_the_input(name: str, kernels: list[str], dims: int, balls: Dataset) -> None:
+def test_the_kernels_that_see_the_input(
+    name: str, kernels: list[str], dims: int, balls: Dataset
+) -> None:
     wanted = NetworkConfig(name=name, features=[4, 8, 16], dims=dims)
-    plan = make_plan(measure(balls), balls, network=wanted, plan=PlanConfig(patch=[16, 16, 16]), batch_size=1)
+    plan = make_plan(
+        measure(balls), balls, network=wanted, plan=PlanConfig(patch=[16, 16, 16]), batch_size=1
+    )
     network = build_network(plan)
     assert sorted(input_kernels(network, plan)) == kernels
     assert network.training
@@ -132,27 +149,47 @@ def test_the_kernels_that_see_the_input(name: str, kernels: list[str], dims: int
 
 def test_what_is_larger_is_left_as_it_was_drawn(model: Bundle) -> None:
     first, *others = model.plan.network.encoder
-    layers = tuple(dataclasses.replace(layer, channels=2 * layer.channels, groups=1) for layer in others[-1].layers)
+    layers = tuple(
+        dataclasses.replace(layer, channels=2 * layer.channels, groups=1)
+        for layer in others[-1].layers
+    )
     encoder = (first, *others[:-1], dataclasses.replace(others[-1], layers=layers))
-    plan = dataclasses.replace(model.plan, network=dataclasses.replace(model.plan.network, encoder=encoder))
+    plan = dataclasses.replace(
+        model.plan, network=dataclasses.replace(model.plan.network, encoder=encoder)
+    )
     report = take_over(build_network(plan), plan, model)
     assert {"encoder.1.0.conv.weight", "decoder.0.up.weight"} <= set(report["not_loaded"])
     assert report["loaded"] > 0
 
 
 def test_another_kind_of_network_is_refused(model: Bundle) -> None:
-    plan = dataclasses.replace(model.plan, network=dataclasses.replace(model.plan.network, name="monai_dynunet"))
-    with pytest.raises(InputError, match=r"expected a model to start from that is a 3D monai_dynunet, .*a 3D unet"):
+    plan = dataclasses.replace(
+        model.plan, network=dataclasses.replace(model.plan.network, name="monai_dynunet")
+    )
+    with pytest.raises(
+        InputError, match=r"expected a model to start from that is a 3D monai_dynunet, .*a 3D unet"
+    ):
         take_over(build_network(model.plan), plan, model)
 
 
 def test_weights_of_which_none_fits_are_refused(model: Bundle) -> None:
-    with pytest.raises(InputError, match=r"no tensor that agrees in name and shape.*Leave plan out"):
+    with pytest.raises(
+        InputError, match=r"no tensor that agrees in name and shape.*Leave plan out"
+    ):
         take_over(torch.nn.Linear(2, 3), model.plan, model)
 
 
-def test_a_run_says_what_it_took_over(model: Bundle, balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
-    config = load(["compute=cpu", "trainer.max_steps=1", "trainer.precision=float32", "trainer.layout=contiguous"])
+def test_a_run_says_what_it_took_over(
+    model: Bundle, balls: Dataset, plan_for_balls: Plan, tmp_path: Path
+) -> None:
+    config = load(
+        [
+            "compute=cpu",
+            "trainer.max_steps=1",
+            "trainer.precision=float32",
+            "trainer.layout=contiguous",
+        ]
+    )
     fit(config, plan_for_balls, balls, tmp_path, weights=model)
     report = json.loads((tmp_path / "weights.json").read_text())
     assert report["hash"] == model.hash

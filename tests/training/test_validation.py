@@ -32,7 +32,11 @@ def case(name: str, image: list[float], labels: list[int]) -> PreparedCase:
 
 def test_dice_is_the_mean_over_cases_that_have_the_label(plan_for_balls: Plan) -> None:
     plan = dataclasses.replace(plan_for_balls, patch=(4, 1, 1))
-    cases = [case("a", [1, 1, 0, 0], [1, 0, 0, 0]), case("b", [1, 0, 0, 0], [1, 0, 0, 0]), case("c", [0] * 4, [0] * 4)]
+    cases = [
+        case("a", [1, 1, 0, 0], [1, 0, 0, 0]),
+        case("b", [1, 0, 0, 0], [1, 0, 0, 0]),
+        case("c", [0] * 4, [0] * 4),
+    ]
     score = validate(Threshold(), cases, plan, mode=MODE, device=torch.device("cpu"))
     assert score.labels == {"low": pytest.approx((2 / 3 + 1) / 2)}
     assert score.mean == pytest.approx((2 / 3 + 1) / 2)
@@ -44,14 +48,18 @@ def test_dice_is_the_mean_over_cases_that_have_the_label(plan_for_balls: Plan) -
 
 def test_a_label_that_is_missed_counts_as_zero(plan_for_balls: Plan) -> None:
     plan = dataclasses.replace(plan_for_balls, patch=(4, 1, 1))
-    score = validate(Threshold(), [case("a", [0] * 4, [0, 2, 2, 0])], plan, mode=MODE, device=torch.device("cpu"))
+    score = validate(
+        Threshold(), [case("a", [0] * 4, [0, 2, 2, 0])], plan, mode=MODE, device=torch.device("cpu")
+    )
     assert score.labels == {"high": 0.0}
 
 
 def test_scores_that_are_not_finite_are_an_error(plan_for_balls: Plan) -> None:
     plan = dataclasses.replace(plan_for_balls, patch=(4, 1, 1))
     cases = [case("a", [float("inf")] * 4, [0] * 4)]
-    with pytest.raises(InputError, match=r"validation of case a: expected finite scores .*trainer\.learning_rate"):
+    with pytest.raises(
+        InputError, match=r"validation of case a: expected finite scores .*trainer\.learning_rate"
+    ):
         validate(Threshold(), cases, plan, mode=MODE, device=torch.device("cpu"))
 
 
@@ -74,7 +82,14 @@ def test_every_case_is_shown_with_its_prediction(plan_for_balls: Plan) -> None:
 def test_enough_leaves_the_other_cases_out(plan_for_balls: Plan) -> None:
     plan = dataclasses.replace(plan_for_balls, patch=(4, 1, 1))
     cases = [case("a", [1, 0, 0, 0], [1, 0, 0, 0]), case("b", [0] * 4, [1] * 4)]
-    score = validate(Threshold(), cases, plan, mode=MODE, device=torch.device("cpu"), enough=lambda done: done == 1)
+    score = validate(
+        Threshold(),
+        cases,
+        plan,
+        mode=MODE,
+        device=torch.device("cpu"),
+        enough=lambda done: done == 1,
+    )
     assert (score.cases, score.labels) == (1, {"low": 1.0})
 
 

@@ -43,7 +43,9 @@ def model_channels(bundles: Sequence[Bundle]) -> ModelChannels:
     names = tuple(channel.name for channel in channels)
     if not all(_trained_with_dropout(bundle) for bundle in bundles):
         return ModelChannels(names)
-    return ModelChannels(names, tuple(channel.mean if channel.scheme == "ct" else 0.0 for channel in channels))
+    return ModelChannels(
+        names, tuple(channel.mean if channel.scheme == "ct" else 0.0 for channel in channels)
+    )
 
 
 def _trained_with_dropout(bundle: Bundle) -> bool:

@@ -24,7 +24,22 @@ log = logging.getLogger(__name__)
 
 _WORDS = {
     "CT": {"ct", "hu", "cect", "ncct", "cbct"},
-    "MR": {"mr", "mri", "t1", "t2", "t1w", "t2w", "t1c", "t1ce", "t1gd", "flair", "dwi", "adc", "pd", "swi"},
+    "MR": {
+        "mr",
+        "mri",
+        "t1",
+        "t2",
+        "t1w",
+        "t2w",
+        "t1c",
+        "t1ce",
+        "t1gd",
+        "flair",
+        "dwi",
+        "adc",
+        "pd",
+        "swi",
+    },
     "PT": {"pt", "pet", "suv", "fdg"},
 }
 """Words in the name of a channel that say its modality."""
@@ -88,7 +103,9 @@ def check_dicom_output(job: Job, plan: Plan, names: Mapping[str, int], *, labelm
         fits(job.output, _dicom(job).source, _made_of(names, plan), labelmap=labelmap)
 
 
-def write_segments(job: Job, labels: Volume, predictor: Predictor, names: Mapping[str, int], *, labelmap: bool) -> None:
+def write_segments(
+    job: Job, labels: Volume, predictor: Predictor, names: Mapping[str, int], *, labelmap: bool
+) -> None:
     """The label map as DICOM-SEG.
 
     Raises:
@@ -105,7 +122,9 @@ def write_segments(job: Job, labels: Volume, predictor: Predictor, names: Mappin
     )
 
 
-def write_structures(job: Job, labels: Volume, predictor: Predictor, names: Mapping[str, int]) -> None:
+def write_structures(
+    job: Job, labels: Volume, predictor: Predictor, names: Mapping[str, int]
+) -> None:
     """The outlines of the label map as RT Structure Set.
 
     Raises:
@@ -124,7 +143,10 @@ def write_structures(job: Job, labels: Volume, predictor: Predictor, names: Mapp
 def _codes(plan: Plan) -> dict[str, SegmentCodes]:
     """What the plan knows of each label, with the color of every picture: that of its place among all labels."""
     colors = colors_of(plan.labels, plan.segments)
-    return {name: dataclasses.replace(plan.segments.get(name, UNKNOWN), colour=colors[name]) for name in plan.labels}
+    return {
+        name: dataclasses.replace(plan.segments.get(name, UNKNOWN), colour=colors[name])
+        for name in plan.labels
+    }
 
 
 def _dicom(job: Job) -> DicomScan:
@@ -140,5 +162,7 @@ def _made_of(names: Mapping[str, int], plan: Plan) -> dict[str, tuple[int, ...]]
 
 def _maker(predictor: Predictor) -> object:
     bundles = predictor.bundles
-    name = bundles[0].name if len(bundles) == 1 else f"{bundles[0].name} and {len(bundles) - 1} more"
+    name = (
+        bundles[0].name if len(bundles) == 1 else f"{bundles[0].name} and {len(bundles) - 1} more"
+    )
     return module_of("results.references").Maker(name, bundles[0].hash, __version__)

@@ -50,7 +50,10 @@ def finished(labels: Volume, plan: Plan, finish: Finish) -> Volume:
     """The label map (1, X, Y, Z) with the kept labels, and without small pieces."""
     array, voxel = labels.array[0], labels.grid.voxel_volume
     if plan.regions:
-        masks, values = _regions(array, plan, finish, voxel), [plan.labels[name] for name in _kept(plan, finish)]
+        masks, values = (
+            _regions(array, plan, finish, voxel),
+            [plan.labels[name] for name in _kept(plan, finish)],
+        )
         array = merge_regions(masks, values, array.dtype)
     else:
         if len(finish.labels) < len(plan.labels):
@@ -64,11 +67,15 @@ def _kept(plan: Plan, finish: Finish) -> list[str]:
     return [name for name in plan.labels if name in finish.labels]
 
 
-def _regions(array: NDArray[Any], plan: Plan, finish: Finish, voxel: float) -> Iterator[NDArray[np.bool_]]:
+def _regions(
+    array: NDArray[Any], plan: Plan, finish: Finish, voxel: float
+) -> Iterator[NDArray[np.bool_]]:
     """The kept regions, each without its own small pieces: where one goes, the region around it comes back."""
     for name in _kept(plan, finish):
         mask = has_label(array, plan.regions[name])
-        yield remove_small_blobs(mask, voxel, finish.small_blobs) if finish.small_blobs > 0 else mask
+        yield (
+            remove_small_blobs(mask, voxel, finish.small_blobs) if finish.small_blobs > 0 else mask
+        )
 
 
 def block_bytes(voxels: int) -> int:
@@ -79,16 +86,26 @@ def block_bytes(voxels: int) -> int:
 def bytes_after(plan: Plan, job: Job, finish: Finish, voxels: int) -> int:
     """About how many bytes are taken at most, once the label map of so many voxels and what goes with it are there."""
     label, blobs = label_dtype(plan.label_values).itemsize, finish.small_blobs > 0
-    copies = label + 1 + blobs if plan.regions else label * ((len(finish.labels) < len(plan.labels)) + blobs)
+    copies = (
+        label + 1 + blobs
+        if plan.regions
+        else label * ((len(finish.labels) < len(plan.labels)) + blobs)
+    )
     blocks = block_bytes(voxels) if copies or {"record", "preview"} & set(job.extras) else 0
-    shares = PROBABILITY_BYTES * len(plan.label_values) * voxels if "probabilities" in job.extras else 0
-    return max(copies * voxels + blocks, min(PROBABILITIES, shares), _writing(job, finish, label, voxels))
+    shares = (
+        PROBABILITY_BYTES * len(plan.label_values) * voxels if "probabilities" in job.extras else 0
+    )
+    return max(
+        copies * voxels + blocks, min(PROBABILITIES, shares), _writing(job, finish, label, voxels)
+    )
 
 
 def _writing(job: Job, finish: Finish, label: int, voxels: int) -> int:
     suffix, found = suffix_of(job.output), [min(PIECE, label * voxels)]
     if suffix == DICOM:
-        found.append(LIBRARIES + int((2 + len(finish.labels) / 4) * voxels))  # a bit of each label's frames, twice
+        found.append(
+            LIBRARIES + int((2 + len(finish.labels) / 4) * voxels)
+        )  # a bit of each label's frames, twice
     if suffix in PICTURE:
         found.append(2 * voxels * (4 if "uncertainty" in job.extras else label))
     if "structures" in job.extras:

@@ -43,15 +43,24 @@ def scans_of_folder(folder: Path, channels: ModelChannels) -> list[Scan]:
     paths = _without_segmentations(_without_own_outputs(scan_paths(folder)))
     _note_subfolders(folder)
     foreign = [_foreign(path) for path in foreign_scans(folder, paths)]
-    return [*_by_channels(paths, channels), *foreign, *(_dicom(path) for path in _dicom_places(folder))]
+    return [
+        *_by_channels(paths, channels),
+        *foreign,
+        *(_dicom(path) for path in _dicom_places(folder)),
+    ]
 
 
 def _dicom_places(folder: Path) -> list[Path]:
     """Return the zips and folders of DICOM beside scans of other formats, and the first of loose DICOM files."""
     entries = sorted(
-        (path for path in folder.iterdir() if not path.name.startswith(".")), key=lambda path: natural_key(path.name)
+        (path for path in folder.iterdir() if not path.name.startswith(".")),
+        key=lambda path: natural_key(path.name),
     )
-    places = [path for path in entries if is_dicom_place(path) and not list(path.glob("predictions*.json"))]
+    places = [
+        path
+        for path in entries
+        if is_dicom_place(path) and not list(path.glob("predictions*.json"))
+    ]
     apart = [path for path in places if path.is_dir() or suffix_of(path) == ZIP]
     return [*apart, *[path for path in places if path not in apart][:1]]
 
@@ -84,15 +93,23 @@ def _without_segmentations(paths: Sequence[Path]) -> list[Path]:
     if not scans or len(scans) == len(paths):
         return list(paths)
     others = [path for path in paths if path not in scans]
-    log.warning("%s left out, because their names say that they are segmentations: %s", counted(others), named(others))
+    log.warning(
+        "%s left out, because their names say that they are segmentations: %s",
+        counted(others),
+        named(others),
+    )
     return scans
 
 
 def _note_subfolders(folder: Path) -> None:
     """Say that scans in subfolders are not taken, unless they are what predict has written there."""
-    nested = [path for path in folders_with_scans(folder) if not list(path.glob("predictions*.json"))]
+    nested = [
+        path for path in folders_with_scans(folder) if not list(path.glob("predictions*.json"))
+    ]
     if nested:
-        log.warning("scans in subfolders are left out: %s; give these folders as well", named(nested))
+        log.warning(
+            "scans in subfolders are left out: %s; give these folders as well", named(nested)
+        )
 
 
 def _by_channels(paths: Sequence[Path], channels: ModelChannels) -> list[Scan]:
@@ -112,7 +129,12 @@ def _by_channels(paths: Sequence[Path], channels: ModelChannels) -> list[Scan]:
 def _note_numbers(scans: Sequence[Scan]) -> None:
     """Say that four digits at the end of names are not taken for channels, where they look as if they were."""
     counts = {len(scan.images) for scan in scans}
-    if len(scans) > 1 and len(counts) == 1 and counts != {1} and all(_runs_from_0(scan) for scan in scans):
+    if (
+        len(scans) > 1
+        and len(counts) == 1
+        and counts != {1}
+        and all(_runs_from_0(scan) for scan in scans)
+    ):
         log.warning(
             "%s and others are taken as scans of their own, because the model has other channels; if the numbers are"
             " those of channels, give a model with %d channels",

@@ -35,7 +35,9 @@ def _holds_scans(path: Path) -> bool:
     return os.path.isdir(path) and (not is_dicom_place(path) or bool(scan_places(path)))
 
 
-def find_scans(inputs: Sequence[Path], channels: ModelChannels, series: str | None = None) -> list[Scan]:
+def find_scans(
+    inputs: Sequence[Path], channels: ModelChannels, series: str | None = None
+) -> list[Scan]:
     """Scans among files, folders of scans, DICOM and CSV files, for a model with these channels.
 
     ``series`` says which one of a place of DICOM, or ``all``: then each that is a volume is a scan. A folder of several
@@ -50,7 +52,11 @@ def find_scans(inputs: Sequence[Path], channels: ModelChannels, series: str | No
     for scan in (scan for path in inputs for scan in _scans(path, channels, series)):
         other = scans.setdefault(scan.id.casefold(), scan)
         if other is not scan:
-            where = "" if other.id == scan.id else " on disks of Windows and macOS, which do not tell capitals apart"
+            where = (
+                ""
+                if other.id == scan.id
+                else " on disks of Windows and macOS, which do not tell capitals apart"
+            )
             raise UsageError(
                 f"two scans are called {scan.id!r} and would have the same output{where}: {other.images[0]} and "
                 f"{scan.images[0]}. Rename one, predict them one by one, or give them other names in a CSV file."
@@ -71,7 +77,9 @@ def scan_of_channels(given: Sequence[str], channels: ModelChannels) -> Scan:
             raise UsageError(f"--channel {word}: write NAME=FILE")
         if name not in channels.names or name in files:
             found = "two files" if name in files else "no channel of the model"
-            raise UsageError(f"--channel {name}: {found}; its channels are {', '.join(channels.names)}, each once")
+            raise UsageError(
+                f"--channel {name}: {found}; its channels are {', '.join(channels.names)}, each once"
+            )
         files[name] = Path(file)
     there = [place for place, name in enumerate(channels.names) if name in files]
     if len(there) < (len(channels.names) if channels.fills is None else 1):
@@ -81,13 +89,17 @@ def scan_of_channels(given: Sequence[str], channels: ModelChannels) -> Scan:
             " (only a model trained with augment.channel_dropout can do without one)"
         )
     paths = tuple(files[channels.names[place]] for place in there)
-    return Scan(place_id(paths[0]), paths, missing=channels.missing(there), dicom=dicom_scan(paths[0]))
+    return Scan(
+        place_id(paths[0]), paths, missing=channels.missing(there), dicom=dicom_scan(paths[0])
+    )
 
 
 def _scans(path: Path, channels: ModelChannels, series: str | None) -> list[Scan]:
     places = scan_places(path)
     if places:
-        return [scan for name, place in places.items() for scan in _scans_of_place(name, place, series)]
+        return [
+            scan for name, place in places.items() for scan in _scans_of_place(name, place, series)
+        ]
     if series == ALL_SERIES and is_dicom_place(path):
         return _scans_of_series(path, dicom_scans(path))
     dicom = dicom_scan(path, series)
@@ -113,7 +125,9 @@ def _scans_of_place(name: str, place: Path, series: str | None) -> list[Scan]:
 
 def _scans_of_series(place: Path, found: Mapping[str, DicomScan | InputError]) -> list[Scan]:
     return [
-        Scan(name, (place,), problem=each) if isinstance(each, InputError) else Scan(name, (place,), dicom=each)
+        Scan(name, (place,), problem=each)
+        if isinstance(each, InputError)
+        else Scan(name, (place,), dicom=each)
         for name, each in found.items()
     ]
 
@@ -124,7 +138,9 @@ def _note_other_formats(place: Path) -> None:
     files = readable_files(place) if os.path.isdir(place) else []
     others = [path for path in files if not path.name.startswith(own)]
     if others:
-        log.warning("%s is a folder of DICOM: files such as %s are left alone", place, others[0].name)
+        log.warning(
+            "%s is a folder of DICOM: files such as %s are left alone", place, others[0].name
+        )
 
 
 def _scans_of_table(path: Path, channels: ModelChannels) -> list[Scan]:

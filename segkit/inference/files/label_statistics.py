@@ -87,7 +87,9 @@ def label_figures(
         found[name] = {"value": value, **_sizes(label, labels), **_places(label, labels)}
         found[name] |= _pieces(label, labels, made_of[name])
         if channels:
-            found[name]["intensity"] = {each: _intensity(label, each, f"{where}, {name}") for each in channels}
+            found[name]["intensity"] = {
+                each: _intensity(label, each, f"{where}, {name}") for each in channels
+            }
         if uncertainty is not None:
             found[name]["certainty"] = _certainty(label)
     return found
@@ -138,7 +140,9 @@ class MeasuredLabel:
 
 
 @np.errstate(all="ignore")  # what overflows is found when it is used
-def measure_labels(array: NDArray[Any], made_of: Values, images: Images) -> dict[str, MeasuredLabel]:
+def measure_labels(
+    array: NDArray[Any], made_of: Values, images: Images
+) -> dict[str, MeasuredLabel]:
     """Each label of ``array`` (X, Y, Z). Voxels are counted by value, and values are added up to labels or regions."""
     values = sorted({value for each in made_of.values() for value in each})
     planes = [np.zeros((len(values), size), np.int64) for size in array.shape]
@@ -148,13 +152,20 @@ def measure_labels(array: NDArray[Any], made_of: Values, images: Images) -> dict
     for which, places in _labelled(array, values, next(iter(images.values()), array)):
         for counts, place in zip(planes, places, strict=True):
             together = which * counts.shape[1] + place
-            np.add(counts, np.bincount(together, minlength=counts.size).reshape(counts.shape), out=counts)
+            np.add(
+                counts,
+                np.bincount(together, minlength=counts.size).reshape(counts.shape),
+                out=counts,
+            )
         for name, image in images.items():
             moments[name] += _block_moments(np.asarray(image[places]), which, len(values))
     found = {}
     for name, own in made_of.items():
         rows = [values.index(value) for value in own]
-        joined = {each: functools.reduce(_Moments.__add__, map(those.of, rows)) for each, those in moments.items()}
+        joined = {
+            each: functools.reduce(_Moments.__add__, map(those.of, rows))
+            for each, those in moments.items()
+        }
         found[name] = MeasuredLabel(tuple(counts[rows].sum(axis=0) for counts in planes), joined)
     return found
 
@@ -173,7 +184,9 @@ def _labelled(
         found = block[places].astype(np.int64)
         which = np.minimum(np.searchsorted(ordered, found), ordered.size - 1)
         known = ordered[which] == found
-        x, y, z = (place[known] + (span.start or 0) for place, span in zip(places, box, strict=True))
+        x, y, z = (
+            place[known] + (span.start or 0) for place, span in zip(places, box, strict=True)
+        )
         yield which[known], (x, y, z)
 
 
@@ -231,7 +244,10 @@ def _world(indices: Sequence[Sequence[float]], labels: Volume) -> list[list[floa
     """Voxel indices, whole at the centres of voxels, as positions in ``unit``."""
     placed = np.asarray(indices) @ labels.affine[:3, :3].T + labels.affine[:3, 3]
     # Adding 0 makes -0.0 to 0.0.
-    return [[float(each) for each in row] for row in (np.round(placed, DECIMALS) + 0.0)[:, : _axes(labels)]]
+    return [
+        [float(each) for each in row]
+        for row in (np.round(placed, DECIMALS) + 0.0)[:, : _axes(labels)]
+    ]
 
 
 def _border(ends: Sequence[tuple[int, int]], labels: Volume) -> list[str]:
@@ -240,7 +256,9 @@ def _border(ends: Sequence[tuple[int, int]], labels: Volume) -> list[str]:
     faces = []
     for axis in range(_axes(labels)):
         first, last = ends[axis]
-        faces += [f"first {AXES[axis]}"] * (first == 0) + [f"last {AXES[axis]}"] * (last == shape[axis] - 1)
+        faces += [f"first {AXES[axis]}"] * (first == 0) + [f"last {AXES[axis]}"] * (
+            last == shape[axis] - 1
+        )
     return faces
 
 

@@ -30,7 +30,11 @@ def label_warnings(labels: Volume, plan: Plan) -> dict[str, str]:
     There is nothing to compare with in a plan of an older version, in one of partly annotated data, whose volumes are
     only those of the annotated part, and where a model of slices or of parts of pictures gets more of them at once.
     """
-    if plan.training is None or plan.ignore is not None or _of_other_extent(labels, plan, plan.training):
+    if (
+        plan.training is None
+        or plan.ignore is not None
+        or _of_other_extent(labels, plan, plan.training)
+    ):
         return {}
     made_of = {name: plan.regions.get(name, (value,)) for name, value in plan.labels.items()}
     measured = measure_labels(labels.array[0], made_of, {})
@@ -39,13 +43,17 @@ def label_warnings(labels: Volume, plan: Plan) -> dict[str, str]:
         if name in measured:
             pieces = _pieces(measured[name], labels, made_of[name], usual)
             volume = measured[name].voxels * labels.grid.voxel_volume
-            warning = label_warning(volume, pieces, usual, cases=plan.training.cases, unit=labels.unit)
+            warning = label_warning(
+                volume, pieces, usual, cases=plan.training.cases, unit=labels.unit
+            )
             if warning:
                 found[name] = warning
     return found
 
 
-def label_warning(volume: float, pieces: int | None, usual: LabelRange, *, cases: int, unit: Unit) -> str | None:
+def label_warning(
+    volume: float, pieces: int | None, usual: LabelRange, *, cases: int, unit: Unit
+) -> str | None:
     """Compare one label with its range in ``cases`` training cases; None where it may belong there.
 
     ``volume`` is in mm^3 (px for pictures); ``pieces`` is None where they were not counted.
@@ -57,7 +65,9 @@ def label_warning(volume: float, pieces: int | None, usual: LabelRange, *, cases
     if not volume:
         missing = usual.cases == cases >= ALWAYS_IN
         return f"not found; {had} in each of {cases} cases" if missing else None
-    many = pieces is not None and pieces > max(PIECES_APART * usual.pieces[1], usual.pieces[1] + MORE_PIECES)
+    many = pieces is not None and pieces > max(
+        PIECES_APART * usual.pieces[1], usual.pieces[1] + MORE_PIECES
+    )
     if not many and not is_far(volume, usual.volume, VOLUMES_APART):
         return None
     counted = "" if pieces is None else f" in {_count(str(pieces))}"
@@ -68,15 +78,24 @@ def _of_other_extent(labels: Volume, plan: Plan, training: DataRanges) -> bool:
     """Whether the number of slices, or the size of a picture, is far from that of the training data."""
     grid = to_ras(labels)[0].grid
     axes = range(3) if plan.unit == "px" else [axis for axis in range(3) if axis == plan.slice_axis]
-    return any(is_far(grid.shape[axis] * grid.spacing[axis], training.size[axis], SIZES_APART) for axis in axes)
+    return any(
+        is_far(grid.shape[axis] * grid.spacing[axis], training.size[axis], SIZES_APART)
+        for axis in axes
+    )
 
 
 def _volumes(volumes: Range, unit: Unit) -> str:
     low, high = volumes
-    return f"{range_text((low / 1000, high / 1000))} ml" if unit == "mm" else f"{range_text(volumes)} px"
+    return (
+        f"{range_text((low / 1000, high / 1000))} ml"
+        if unit == "mm"
+        else f"{range_text(volumes)} px"
+    )
 
 
-def _pieces(label: MeasuredLabel, labels: Volume, values: tuple[int, ...], usual: LabelRange) -> int | None:
+def _pieces(
+    label: MeasuredLabel, labels: Volume, values: tuple[int, ...], usual: LabelRange
+) -> int | None:
     if not label.voxels:
         return 0
     box = tuple(slice(first, last + 1) for first, last in label.ends)

@@ -65,7 +65,9 @@ class Job:
     @property
     def uncertainty(self) -> Path:
         suffix = suffix_of(self.output)
-        return self.beside(UNCERTAINTY, ".tif" if suffix in PICTURE else ".nii.gz" if suffix == DICOM else suffix)
+        return self.beside(
+            UNCERTAINTY, ".tif" if suffix in PICTURE else ".nii.gz" if suffix == DICOM else suffix
+        )
 
     @property
     def probabilities(self) -> Path:
@@ -169,13 +171,25 @@ def check_jobs(jobs: Sequence[Job], existing: Existing) -> None:
         if suffix_of(path) == DICOM:
             _check_source(scan, path)
         if os.path.realpath(path) in inputs or _holds(scan, path):
-            raise UsageError(f"{path} is an input and is never overwritten; choose another output with -o")
+            raise UsageError(
+                f"{path} is an input and is never overwritten; choose another output with -o"
+            )
         if path in written:
-            raise UsageError(f"{path} would be written for two scans; predict them into different folders")
-        if path == job.record and not (existing == "continue" and job.done) and job.has_foreign_record:
-            raise UsageError(f"{path} is no record of segkit and is not replaced; choose another output with -o")
+            raise UsageError(
+                f"{path} would be written for two scans; predict them into different folders"
+            )
+        if (
+            path == job.record
+            and not (existing == "continue" and job.done)
+            and job.has_foreign_record
+        ):
+            raise UsageError(
+                f"{path} is no record of segkit and is not replaced; choose another output with -o"
+            )
         if existing == "refuse" and os.path.exists(path):
-            raise UsageError(f"{path} exists already; --overwrite replaces it, --continue leaves it as it is")
+            raise UsageError(
+                f"{path} exists already; --overwrite replaces it, --continue leaves it as it is"
+            )
         written.add(path)
     folders = {path.parent for path in written}
     for folder in folders:
@@ -185,7 +199,9 @@ def check_jobs(jobs: Sequence[Job], existing: Existing) -> None:
 
 def _check_source(scan: Scan, path: Path) -> None:
     if scan.dicom is None and scan.problem is None:
-        raise UsageError(f"{path}: DICOM is written for scans that are DICOM, and {scan.where} is not; write .nii.gz")
+        raise UsageError(
+            f"{path}: DICOM is written for scans that are DICOM, and {scan.where} is not; write .nii.gz"
+        )
 
 
 def _holds(scan: Scan, path: Path) -> bool:
@@ -215,7 +231,9 @@ def _is_folder(output: str, many: bool) -> bool:
         return True
     if many:
         if suffix in (*WRITABLE, DICOM) or os.path.isfile(path):
-            raise UsageError(f"-o {output}: give a folder, because the label maps of several scans go there")
+            raise UsageError(
+                f"-o {output}: give a folder, because the label maps of several scans go there"
+            )
         return True
     formats = (*WRITABLE, DICOM)
     if suffix not in formats:

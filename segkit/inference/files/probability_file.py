@@ -29,7 +29,12 @@ def say_size(job: Job, plan: Plan, grid: Grid, kind: Kind) -> None:
     written = numbers * (4 if suffix_of(job.probabilities) in ITK else _BYTES[kind])
     log.info(
         "%s: probabilities in %d channels take %s of temporary data in this folder, and %s as a file if not packed",
-        *(job.probabilities, len(channel_names(plan)), size_text(numbers * _BYTES[kind]), size_text(written)),
+        *(
+            job.probabilities,
+            len(channel_names(plan)),
+            size_text(numbers * _BYTES[kind]),
+            size_text(written),
+        ),
     )
 
 
@@ -46,7 +51,9 @@ def write_probabilities(job: Job, prediction: Prediction, plan: Plan, kind: Kind
     values = [plan.labels.get(name, 0) for name in names]
     content = {
         "file": job.probabilities.name,
-        "channels": [{"label": name, "value": value} for name, value in zip(names, values, strict=True)],
+        "channels": [
+            {"label": name, "value": value} for name, value in zip(names, values, strict=True)
+        ],
         "overlapping": bool(plan.regions),
         "step": 1 / STEPS if kind == "uint8" else None,
     }

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 
 def run_record(
-    predictor: Predictor, images: Sequence[Path], seconds: Mapping[str, float], *, box: Box | None = None
+    predictor: Predictor,
+    images: Sequence[Path],
+    seconds: Mapping[str, float],
+    *,
+    box: Box | None = None,
 ) -> dict[str, Any]:
     """Return everything that someone needs to repeat a prediction, in JSON types.
 
@@ -33,7 +37,11 @@ def run_record(
         "versions": _versions(predictor.engine),
         "model": _models(predictor.bundles),
         "locate": _located(predictor, box),
-        "input": [{"file": str(path), "sha256": file_hash(path)} for image in images for path in files_behind(image)],
+        "input": [
+            {"file": str(path), "sha256": file_hash(path)}
+            for image in images
+            for path in files_behind(image)
+        ],
         "device": str(predictor.device),
         "threads": predictor.threads,
         "engine": predictor.engine,
@@ -60,7 +68,9 @@ def is_record(path: Path) -> bool:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(content, dict) and {"versions", "model", "input", "precision"} <= content.keys()
+    return (
+        isinstance(content, dict) and {"versions", "model", "input", "precision"} <= content.keys()
+    )
 
 
 def _versions(engine: str) -> dict[str, str]:
@@ -70,7 +80,12 @@ def _versions(engine: str) -> dict[str, str]:
 
 def _models(bundles: Sequence[Bundle]) -> list[dict[str, str]]:
     return [
-        {"name": bundle.name, "created": bundle.created, "hash": bundle.hash, "path": str(bundle.path)}
+        {
+            "name": bundle.name,
+            "created": bundle.created,
+            "hash": bundle.hash,
+            "path": str(bundle.path),
+        }
         for bundle in bundles
     ]
 
@@ -79,7 +94,10 @@ def _located(predictor: Predictor, box: Box | None) -> dict[str, Any] | None:
     """Which coarse model found which box; its first and last voxel belong to it, and None is all of the scan."""
     if predictor.locator is None:
         return None
-    voxels = box and {"first": [lines.start for lines in box], "last": [lines.stop - 1 for lines in box]}
+    voxels = box and {
+        "first": [lines.start for lines in box],
+        "last": [lines.stop - 1 for lines in box],
+    }
     return {"model": _models(predictor.locator.bundles), "box": voxels}
 
 

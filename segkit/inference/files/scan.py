@@ -57,7 +57,10 @@ class Scan:
         """
         if self.dicom is None:
             return self.images
-        return (*self.dicom.source.files, *(each for image in self.images[1:] for each in _files(image)))
+        return (
+            *self.dicom.source.files,
+            *(each for image in self.images[1:] for each in _files(image)),
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -70,7 +73,11 @@ class Scan:
         if self.dicom is None:
             return None
         source = self.dicom.source
-        return {"uid": source.series.uid, "selection": source.selection, "images": len(source.stack.frames)}
+        return {
+            "uid": source.series.uid,
+            "selection": source.selection,
+            "images": len(source.stack.frames),
+        }
 
     def read(self) -> Volume:
         """All channels, read frugally; one that is missing has everywhere the value that normalisation turns into 0.
@@ -100,7 +107,9 @@ class Scan:
         channels = list(volume.array)
         for channel in self.missing:
             log.warning(
-                "%s: channel %s is left out and taken as 0 after normalisation, its mean", self.images[0], channel.name
+                "%s: channel %s is left out and taken as 0 after normalisation, its mean",
+                self.images[0],
+                channel.name,
             )
             channels.insert(channel.place, np.full(volume.grid.shape, channel.fill, np.float32))
         return volume.with_array(np.stack(channels))
@@ -108,4 +117,8 @@ class Scan:
 
 def _files(image: Path) -> list[Path]:
     """The image, or all files of a folder of DICOM."""
-    return list(dict.fromkeys(file.path for file in dicom_files(image))) if os.path.isdir(image) else [image]
+    return (
+        list(dict.fromkeys(file.path for file in dicom_files(image)))
+        if os.path.isdir(image)
+        else [image]
+    )

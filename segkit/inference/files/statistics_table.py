@@ -25,7 +25,9 @@ Row = dict[str, Any]
 def check_stats(path: Path) -> None:
     """Raise a UsageError where another file has the table's name: it is never overwritten."""
     if path.exists() and not is_stats(path):
-        raise UsageError(f"{path} is there and no table of label figures; move it, or choose another folder with -o")
+        raise UsageError(
+            f"{path} is there and no table of label figures; move it, or choose another folder with -o"
+        )
 
 
 def is_stats(path: Path) -> bool:
@@ -54,7 +56,9 @@ def write_stats(path: Path, outcomes: Mapping[str, Mapping[str, Any]]) -> None:
             lacking.append(case)
         else:
             warnings = "; ".join(record.get("scan_warnings", ()))
-            rows += [_row(case, label, figures, warnings) for label, figures in record["labels"].items()]
+            rows += [
+                _row(case, label, figures, warnings) for label, figures in record["labels"].items()
+            ]
     if lacking:
         log.warning("%s: cases without figures: %d, such as %s", path, len(lacking), lacking[0])
     columns = list(dict.fromkeys([*FIRST, *(key for row in rows for key in row)]))
@@ -70,7 +74,9 @@ def _record(path: Path) -> dict[str, Any] | None:
         labels = record["labels"]
     except (OSError, ValueError, RecursionError, TypeError, KeyError):
         return None
-    sound = isinstance(labels, dict) and all(isinstance(figures, dict) for figures in labels.values())
+    sound = isinstance(labels, dict) and all(
+        isinstance(figures, dict) for figures in labels.values()
+    )
     return record if sound else None
 
 
@@ -90,7 +96,11 @@ def _cells(figures: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         elif key == "touches_border":
             yield key, "; ".join(value)
         elif key == "intensity":
-            yield from ((f"{each}:{channel}", both[each]) for channel, both in value.items() for each in both)
+            yield from (
+                (f"{each}:{channel}", both[each])
+                for channel, both in value.items()
+                for each in both
+            )
         else:
             yield key, value
 

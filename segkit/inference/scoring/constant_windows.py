@@ -26,7 +26,9 @@ class BlankOnce:
     def __call__(self, windows: Tensor) -> Tensor:
         """Scores (B, K, ...) of windows (B, C, ...)."""
         values = [_value(window) for window in windows]
-        fresh = [number for number, value in enumerate(values) if value is None or value != self._value]
+        fresh = [
+            number for number, value in enumerate(values) if value is None or value != self._value
+        ]
         if not fresh:
             return self._scores.expand(len(windows), *self._scores.shape)
         computed = scores = self.network(windows[fresh] if len(fresh) < len(windows) else windows)

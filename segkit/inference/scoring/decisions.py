@@ -53,7 +53,10 @@ class Decision:
         if self.channels == 1:
             return self._empty((1, *way_back.source_shape), way_back.source_voxels)
         along = way_back.axis_map.order[axis]
-        order = [along, *(each for each in (2, 1, 0) if each != along)]  # that of the file for the rest
+        order = [
+            along,
+            *(each for each in (2, 1, 0) if each != along),
+        ]  # that of the file for the rest
         first, *rest = (way_back.source_shape[each] for each in order)
         # What is written together lies together: see `segkit.io.memory_map.gathered`.
         planes = self._empty((first, self.channels, *rest), way_back.source_voxels)
@@ -95,7 +98,10 @@ def check_finite_scores(scores: NDArray[np.float32], where: Path, precision: str
             return
     remedy = "The weights of the model are damaged or its training diverged: train it again."
     if precision != "float32":
-        remedy = f"Numbers of {precision} may be too small for this model: predict with --precision float32. " + remedy
+        remedy = (
+            f"Numbers of {precision} may be too small for this model: predict with --precision float32. "
+            + remedy
+        )
     raise InputError(
         where,
         expected="finite scores of the network",
@@ -107,14 +113,18 @@ def check_finite_scores(scores: NDArray[np.float32], where: Path, precision: str
 def decisions_of(plan: Plan, wanted: Wanted) -> list[Decision]:
     """Return what follows from scores: labels, uncertainty and probabilities, in this order, as far as wanted."""
     regions = bool(plan.regions)
-    found = [Decision(decide_by(plan.label_values, regions=regions), label_dtype(plan.label_values))]
+    found = [
+        Decision(decide_by(plan.label_values, regions=regions), label_dtype(plan.label_values))
+    ]
     if wanted.uncertainty:
         found.append(Decision(partial(entropy, regions=regions), np.dtype(np.float32)))
     if wanted.probabilities:
         decide = partial(MAKERS[wanted.probabilities], regions=regions)
         kind = np.dtype(wanted.probabilities)
         sure = STEPS if wanted.probabilities == "uint8" else 1
-        found.append(Decision(decide, kind, len(plan.label_values), 0 if regions else sure, wanted.scratch))
+        found.append(
+            Decision(decide, kind, len(plan.label_values), 0 if regions else sure, wanted.scratch)
+        )
     return found
 
 

@@ -31,7 +31,9 @@ PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 """In OpenVINO's words."""
 
 
-def choose_engine(name: str, *, device: torch.device, precision: str, networks: Sequence[nn.Module]) -> str:
+def choose_engine(
+    name: str, *, device: torch.device, precision: str, networks: Sequence[nn.Module]
+) -> str:
     """``torch`` or ``openvino``. ``auto`` is OpenVINO where it can compute what is asked for.
 
     Raises:
@@ -58,16 +60,22 @@ def _obstacle(device: torch.device, precision: str, networks: Sequence[nn.Module
     obstacle = network_obstacle(networks)
     if obstacle:
         return obstacle
-    if precision == "bfloat16" and "BF16" not in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if precision == "bfloat16" and "BF16" not in _core().get_property(
+        "CPU", "OPTIMIZATION_CAPABILITIES"
+    ):
         return "has no bfloat16 on this processor: take --precision float32"
     return None
 
 
 def network_obstacle(networks: Sequence[nn.Module]) -> str | None:
     """Why OpenVINO cannot have these networks, in words that follow its name."""
-    foreign = [type(network).__name__ for network in networks if type(network) not in KNOWN_NETWORKS]
+    foreign = [
+        type(network).__name__ for network in networks if type(network) not in KNOWN_NETWORKS
+    ]
     if foreign:
-        return f"knows segkit's own U-Nets, not the network {foreign[0]}, which PyTorch alone computes"
+        return (
+            f"knows segkit's own U-Nets, not the network {foreign[0]}, which PyTorch alone computes"
+        )
     return None if installed() else f"needs the package openvino. Type: {INSTALL}"
 
 
@@ -106,7 +114,9 @@ class OpenVinoEngine:
         if not isinstance(network, UNet):
             raise TypeError(f"{type(network).__name__} is not a U-Net")
         options = {
-            "INFERENCE_PRECISION_HINT": PRECISIONS[self.precision],  # else bfloat16 wherever the processor has it
+            "INFERENCE_PRECISION_HINT": PRECISIONS[
+                self.precision
+            ],  # else bfloat16 wherever the processor has it
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "NUM_STREAMS": 1,
             "ENABLE_CPU_PINNING": False,  # cores are the scheduler's to give

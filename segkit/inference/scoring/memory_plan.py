@@ -50,7 +50,9 @@ class Layout:
 
     def count(self, shape: Shape) -> int:
         """Windows that the network computes, those at the border of two parts twice."""
-        return sum(Rows.over(shape, self.around, self.windows, part.made_of).count for part in self.parts)
+        return sum(
+            Rows.over(shape, self.around, self.windows, part.made_of).count for part in self.parts
+        )
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,9 @@ def choose_layout(work: Work, *, limit: int | None = None, where: str | Path = "
         OutOfMemoryError: not even the smallest layout fits.
     """
     free, held = available_memory(), resident_memory()
-    known = [amount for amount in (free, None if limit is None else limit - held) if amount is not None]
+    known = [
+        amount for amount in (free, None if limit is None else limit - held) if amount is not None
+    ]
     smallest = None
     for layout in _layouts(work):
         if not known or layout.bytes <= min(known):
@@ -124,7 +128,9 @@ def _layouts(work: Work) -> Iterator[Layout]:
     for count in range(1, min(MOST_PARTS, work.scan.way_back.cropped_shape[other]) + 1):
         parts = tuple(parts_of(work.scan.way_back, other, count, work.box))
         for batch in (None, 1):
-            windows = Windows(work.plan.patch, work.overlap, axis, batch, work.plan.slice_axis, cover)
+            windows = Windows(
+                work.plan.patch, work.overlap, axis, batch, work.plan.slice_axis, cover
+            )
             most = max(_bytes(work, windows, part) for part in parts)
             after = work.written * work.scan.way_back.source_voxels + work.after
             yield Layout(windows, parts, work.around, max(most, after))
@@ -145,7 +151,11 @@ def _bytes(work: Work, windows: Windows, part: Part) -> int:
     # The image twice where it moves on, and before, from the scan's voxels on, a step of resampling and the next.
     image = 3 * channels * voxels
     if work.scan.shape != way_back.cropped_shape:
-        image += 2 * channels * int(voxels * max(1, math.prod(way_back.cropped_shape) / math.prod(work.scan.shape)))
+        image += (
+            2
+            * channels
+            * int(voxels * max(1, math.prod(way_back.cropped_shape) / math.prod(work.scan.shape)))
+        )
     pages = BLOCK_SPAN if is_mapped(work.scan.voxels) else 0
     found = pages + 4 * image + work.written * way_back.source_voxels + work.kept * voxels
     found += _restoring(work, windows, part)
@@ -172,7 +182,9 @@ def _restoring(work: Work, windows: Windows, part: Part) -> int:
     lines = max(4 * work.classes * plane // longest, min(SLAB_BYTES, 4 * work.classes * voxels))
     matrices = 100 * sum(max(pair) for pair in sizes)
     # Pages of a temporary file are given back after some planes, or else some lines, of whatever planes these are.
-    together = SLAB_BYTES // (4 * plane * (work.classes if 4 * work.classes * plane <= SLAB_BYTES else work.channels))
+    together = SLAB_BYTES // (
+        4 * plane * (work.classes if 4 * work.classes * plane <= SLAB_BYTES else work.channels)
+    )
     pages = work.mapped * plane * max(1, min(max(sizes[axis]), together))
     return int((2 + 2 * shrinks) * planes + 3 * lines) + pages + matrices
 

@@ -41,10 +41,15 @@ def choose_precision(name: str, device: torch.device, bundles: Sequence[Bundle])
         return name, "asked for"
     agreement = smallest_agreement([bundle.card for bundle in bundles])
     if agreement is not None and agreement < AGREEMENT:
-        return "float32", f"in bfloat16 the model's label maps agree to a Dice of {agreement:.4f} only"
+        return (
+            "float32",
+            f"in bfloat16 the model's label maps agree to a Dice of {agreement:.4f} only",
+        )
     if device.type == "cuda":
         known = torch.cuda.is_bf16_supported()
-        return ("bfloat16", "the GPU computes it") if known else ("float32", "the GPU has no bfloat16")
+        return (
+            ("bfloat16", "the GPU computes it") if known else ("float32", "the GPU has no bfloat16")
+        )
     if agreement is None:
         return "float32", "how well bfloat16 agrees with it is not known of the model"
     return by_time(bfloat16_share(*first_stage(bundles[0].plan)), agreement)

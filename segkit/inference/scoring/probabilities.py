@@ -69,7 +69,9 @@ def _softmax(scores: Scores) -> NDArray[np.float32]:
     return shares
 
 
-def _not_highest(found: NDArray[Any], scores: Scores) -> tuple[NDArray[Any], tuple[NDArray[Any], ...]]:
+def _not_highest(
+    found: NDArray[Any], scores: Scores
+) -> tuple[NDArray[Any], tuple[NDArray[Any], ...]]:
     """Return the label with the highest score of those voxels where it is not the first of the highest in ``found``."""
     best = highest(scores)
     tied = np.nonzero(best != highest(found))

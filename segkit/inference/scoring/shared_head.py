@@ -44,4 +44,6 @@ class Heads:
 
     def scores(self, features: Tensor) -> Tensor:
         """Mean scores (K, ...) of features (F, ...), one network's after the other's, on the CPU as they are."""
-        return torch.addmm(self.bias, self.kernel, features.flatten(1)).reshape(-1, *features.shape[1:])
+        return torch.addmm(self.bias, self.kernel, features.flatten(1)).reshape(
+            -1, *features.shape[1:]
+        )

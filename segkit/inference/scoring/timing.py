@@ -54,7 +54,9 @@ class Stopwatch:
 class WatchedScan:
     """A scan in tensors, for a sliding window."""
 
-    def __init__(self, scan: ScanParts, stopwatch: Stopwatch, window: Shape, overlap: float) -> None:
+    def __init__(
+        self, scan: ScanParts, stopwatch: Stopwatch, window: Shape, overlap: float
+    ) -> None:
         self.scan, self.stopwatch = scan, stopwatch
         self.margins = margins(self, window, overlap)
 

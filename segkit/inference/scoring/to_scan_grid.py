@@ -59,7 +59,9 @@ def parts_of(way_back: WayBack, axis: int, count: int, box: Box | None = None) -
     matrices, found = _matrices(way_back), []
     for start, stop in pairwise(cuts):
         if start < stop:
-            x, y, z = (slice(start, stop) if each == axis else lines for each, lines in enumerate(whole))
+            x, y, z = (
+                slice(start, stop) if each == axis else lines for each, lines in enumerate(whole)
+            )
             found.append(Part((x, y, z), _made_of((x, y, z), matrices)))
     return found
 
@@ -126,7 +128,9 @@ def _highest(scores: NDArray[np.float32], found: NDArray[Any]) -> None:
         higher = (score > best).view(np.uint8)
         np.maximum(best, score, out=best)
         # Of the indices that were once the highest the largest was the last.
-        np.maximum(found, np.multiply(higher, found.dtype.type(index), dtype=found.dtype), out=found)
+        np.maximum(
+            found, np.multiply(higher, found.dtype.type(index), dtype=found.dtype), out=found
+        )
 
 
 def restore(
@@ -153,14 +157,19 @@ def restore(
         slab_bytes: memory for scores at the scan's resolution.
     """
     place = list(part.lines if part else whole_box(way_back.cropped_shape))
-    targets, done = [Output(output.decide, way_back.view(output.into)) for output in outputs], place[axis].start
+    targets, done = (
+        [Output(output.decide, way_back.view(output.into)) for output in outputs],
+        place[axis].start,
+    )
     # The in-plane steps pass through grids of either resolution.
     sizes = zip(way_back.network_shape, way_back.cropped_shape, strict=True)
     plane = math.prod(max(pair) for each, pair in enumerate(sizes) if each != axis)
     for found in _resampled(slabs, _matrices(way_back, part), axis, int(slab_bytes / 4 / plane)):
         place[axis] = slice(done, done + found.shape[1 + axis])
         done += found.shape[1 + axis]
-        for lines in _lines(found.shape[1:], slab_bytes // (4 * max(classes, found.shape[0])), axis):
+        for lines in _lines(
+            found.shape[1:], slab_bytes // (4 * max(classes, found.shape[0])), axis
+        ):
             scores = found[:, *lines] if scores_of is None else scores_of(found[:, *lines])
             for target in targets:
                 written: NDArray[Any] = target.into[_of_all(place)]
@@ -190,7 +199,9 @@ def _matrices(way_back: WayBack, part: Part | None = None) -> dict[int, sparse.c
     matrices = axis_matrices(way_back.network_shape, way_back.cropped_shape, "linear")
     if part is None:
         return matrices
-    return {axis: matrix[part.lines[axis]][:, part.made_of[axis]] for axis, matrix in matrices.items()}
+    return {
+        axis: matrix[part.lines[axis]][:, part.made_of[axis]] for axis, matrix in matrices.items()
+    }
 
 
 def _resampled(
@@ -211,7 +222,9 @@ def _cut(slabs: Iterable[Scores], axis: int, planes: int) -> Iterator[Scores]:
             yield slab[:, *box]
 
 
-def _along(pieces: Iterable[Scores], matrix: sparse.csr_array | None, axis: int, planes: int) -> Iterator[Scores]:
+def _along(
+    pieces: Iterable[Scores], matrix: sparse.csr_array | None, axis: int, planes: int
+) -> Iterator[Scores]:
     """Planes of the other grid, as soon as those are there that they are made of."""
     if matrix is None:
         yield from pieces
@@ -226,7 +239,9 @@ def _along(pieces: Iterable[Scores], matrix: sparse.csr_array | None, axis: int,
         ready = int(np.searchsorted(last, end))  # rows whose last plane is there
         many = max(1, planes // held.shape[0])
         for start in range(done, ready, many):
-            yield apply_matrix(matrix[start : min(start + many, ready)][:, begin:end], held, 1 + axis)
+            yield apply_matrix(
+                matrix[start : min(start + many, ready)][:, begin:end], held, 1 + axis
+            )
         done = ready
         kept = int(first[done]) - begin if done < len(first) else end - begin
         # Copied: the slab that a piece is part of is overwritten.

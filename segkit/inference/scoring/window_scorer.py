@@ -114,7 +114,9 @@ def mirrorings(plan: Plan) -> list[tuple[int, ...]]:
 
     A 2D network's windows (B, C, and two axes) lack the slice axis.
     """
-    axes = [axis for axis in (window_axis(plan, axis) for axis in plan.mirror_axes) if axis is not None]
+    axes = [
+        axis for axis in (window_axis(plan, axis) for axis in plan.mirror_axes) if axis is not None
+    ]
     return [chosen for count in range(len(axes) + 1) for chosen in combinations(axes, count)]
 
 
@@ -139,5 +141,7 @@ def choose_device(name: str) -> torch.device:
         raise UsageError(f"--device {name}: must be auto, cpu, cuda or cuda:N")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if int(number or 0) >= count:
-        raise UsageError(f"--device {name}: this machine has {count} GPUs that torch can use; take --device cpu")
+        raise UsageError(
+            f"--device {name}: this machine has {count} GPUs that torch can use; take --device cpu"
+        )
     return torch.device(name)

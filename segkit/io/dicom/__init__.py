@@ -70,7 +70,9 @@ def dicom_scan(place: Path, choice: str | None = None) -> DicomScan | None:
     if is_dicom_place(place):
         return DicomScan(place, choice)
     if choice is not None:
-        raise UsageError(f"--series {choice}: {place} is no DICOM, and has no series to choose from")
+        raise UsageError(
+            f"--series {choice}: {place} is no DICOM, and has no series to choose from"
+        )
     return None
 
 
@@ -85,7 +87,9 @@ def dicom_scans(place: Path, name: str = "") -> dict[str, DicomScan | InputError
     """
     found: dict[str, DicomSource | InputError] = module_of("series.choice").open_all(place, name)
     return {
-        scan: source if isinstance(source, InputError) else DicomScan(place, source.series.uid, source)
+        scan: source
+        if isinstance(source, InputError)
+        else DicomScan(place, source.series.uid, source)
         for scan, source in found.items()
     }
 
@@ -100,7 +104,9 @@ def module_of(name: str) -> Any:
         return importlib.import_module(f"segkit.io.dicom.{name}")
     except ModuleNotFoundError as error:
         package = str(error.name).partition(".")[0]
-        raise UsageError(f"{NEEDED} {package}, which is not installed: {how_to_install(package)}") from error
+        raise UsageError(
+            f"{NEEDED} {package}, which is not installed: {how_to_install(package)}"
+        ) from error
 
 
 def how_to_install(package: str, version: tuple[int, ...] = sys.version_info[:2]) -> str:

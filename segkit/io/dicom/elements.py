@@ -91,7 +91,10 @@ def nearest(vector: Any, firsts: list[Any], tolerance: float) -> Value:
     if vector is None:
         return None
     for number, first in enumerate(firsts):
-        if np.shape(first) == np.shape(vector) and np.abs(np.subtract(first, vector)).max() < tolerance:
+        if (
+            np.shape(first) == np.shape(vector)
+            and np.abs(np.subtract(first, vector)).max() < tolerance
+        ):
             return number
     firsts.append(vector)
     return len(firsts) - 1

@@ -40,12 +40,20 @@ class _Plane:
 
     def nearest(self) -> _Plane:
         """In whole voxels."""
-        first, row, column = (np.rint(each).astype(int) for each in (self.first, self.along_row, self.along_column))
+        first, row, column = (
+            np.rint(each).astype(int) for each in (self.first, self.along_row, self.along_column)
+        )
         return _Plane(first, row, column)
 
 
 def view_of_frame(
-    labels: NDArray[Any], frame: Frame, grid: Grid, path: Path, *, of: str, slices: NDArray[np.float64] | None
+    labels: NDArray[Any],
+    frame: Frame,
+    grid: Grid,
+    path: Path,
+    *,
+    of: str,
+    slices: NDArray[np.float64] | None,
 ) -> NDArray[Any]:
     """Return the voxels (rows, columns) of ``labels`` (X, Y, Z) that a frame is about; writing to it writes there.
 
@@ -60,7 +68,12 @@ def view_of_frame(
     Raises:
         InputError: the frame does not lie on voxels.
     """
-    if frame.position is None or frame.orientation is None or frame.spacing is None or grid.unit != "mm":
+    if (
+        frame.position is None
+        or frame.orientation is None
+        or frame.spacing is None
+        or grid.unit != "mm"
+    ):
         raise _beside(path, frame, of, "no place in mm")
     to_grid = np.linalg.inv(LPS_TO_RAS @ grid.affine)
     steps = to_grid[:3, :3] @ frame.orientation.T * frame.spacing[::-1]
@@ -85,7 +98,10 @@ def _cut(labels: NDArray[Any], plane: _Plane, size: tuple[int, int]) -> NDArray[
     """The plane (rows, columns) of this size, whose steps are one voxel long and along one axis each."""
     index: list[Any] = plane.first.tolist()
     down, across = (int(np.flatnonzero(step)[0]) for step in (plane.along_column, plane.along_row))
-    for axis, step, count in ((down, plane.along_column, size[0]), (across, plane.along_row, size[1])):
+    for axis, step, count in (
+        (down, plane.along_column, size[0]),
+        (across, plane.along_row, size[1]),
+    ):
         start, way = index[axis], int(step[axis])
         stop = start + way * count
         index[axis] = slice(start, None if stop < 0 else stop, way)

@@ -88,8 +88,12 @@ def along_normal(frames: Sequence[Frame]) -> NDArray[np.intp]:
 def _frame(instance: Instance, index: int, places: Sequence[Dataset]) -> Frame:
     position = _numbers(instance, places, "ImagePositionPatient", 3)
     spacing = _numbers(instance, places, "PixelSpacing", 2)
-    thickness = _numbers(instance, places, "SpacingBetweenSlices", 1) or _numbers(instance, places, "SliceThickness", 1)
-    slope, intercept = (_numbers(instance, places, f"Rescale{name}", 1) for name in ("Slope", "Intercept"))
+    thickness = _numbers(instance, places, "SpacingBetweenSlices", 1) or _numbers(
+        instance, places, "SliceThickness", 1
+    )
+    slope, intercept = (
+        _numbers(instance, places, f"Rescale{name}", 1) for name in ("Slope", "Intercept")
+    )
     return Frame(
         instance,
         index,
@@ -113,24 +117,35 @@ def _thickness(places: Sequence[Dataset]) -> float | None:
     return thickness if 0 < thickness < math.inf else None
 
 
-def _orientation(instance: Instance, numbers: tuple[float, ...] | None) -> NDArray[np.float64] | None:
+def _orientation(
+    instance: Instance, numbers: tuple[float, ...] | None
+) -> NDArray[np.float64] | None:
     if numbers is None:
         return None
     rows = np.reshape(numbers, (2, 3))
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     if np.abs(lengths - 1).max() > 0.01 or abs(np.dot(*(rows / lengths))) > 1e-3:
         found = " ".join(f"{number:.4g}" for number in numbers)
-        raise _unusable(instance, "ImageOrientationPatient", "two unit vectors at right angles", found)
+        raise _unusable(
+            instance, "ImageOrientationPatient", "two unit vectors at right angles", found
+        )
     return np.asarray(rows / lengths, dtype=np.float64)
 
 
 def _positive(instance: Instance, spacing: tuple[float, ...]) -> tuple[float, float]:
     if min(spacing) <= 0:
-        raise _unusable(instance, "PixelSpacing", "two edges above 0 mm", f"{spacing[0]:.4g} and {spacing[1]:.4g}")
+        raise _unusable(
+            instance,
+            "PixelSpacing",
+            "two edges above 0 mm",
+            f"{spacing[0]:.4g} and {spacing[1]:.4g}",
+        )
     return (spacing[0], spacing[1])
 
 
-def _numbers(instance: Instance, places: Sequence[Dataset], keyword: str, count: int) -> tuple[float, ...] | None:
+def _numbers(
+    instance: Instance, places: Sequence[Dataset], keyword: str, count: int
+) -> tuple[float, ...] | None:
     value = _value(places, keyword)
     if value is None or value == "":
         return None

@@ -71,7 +71,11 @@ def read_image_header(file: DicomFile) -> ImageHeader:
     with guarded(file), file.open(_HEADER_BYTES) as packed:
         stream = _unpacked(file, packed, _HEADER_BYTES, exactly=False)
         header = read_partial(cast(BinaryIO, stream), stop, defer_size=_LONG, force=True)
-        whole = stream is not packed or stop.length is None or _is_whole(stream, stop, header, file.size)
+        whole = (
+            stream is not packed
+            or stop.length is None
+            or _is_whole(stream, stop, header, file.size)
+        )
     return ImageHeader(header, stop.pixels, whole)
 
 
@@ -138,7 +142,9 @@ def _unpacked(file: DicomFile, stream: IO[bytes], limit: int, *, exactly: bool) 
     made = BytesIO(stream.read(start).replace(old, new.ljust(len(old), b"\0")))
     made.seek(0, 2)
     unpacker, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
-    while (packed := unpacker.unconsumed_tail or stream.read(1 << 16)) and (exactly or size <= limit):
+    while (packed := unpacker.unconsumed_tail or stream.read(1 << 16)) and (
+        exactly or size <= limit
+    ):
         size += made.write(unpacker.decompress(packed, 1 << 20))
         if exactly and size > limit:
             raise _more_than_promised(file, limit)

@@ -78,18 +78,26 @@ def read_segments(
         _check_kind(path, header)
         segments = _segments(path, header, known)
         check_memory(path, file.path.stat().st_size + 4 * grid.voxels)
-        labels = np.zeros(grid.shape if slices is None else (*grid.shape[:2], len(slices)), np.int32)
+        labels = np.zeros(
+            grid.shape if slices is None else (*grid.shape[:2], len(slices)), np.int32
+        )
         thicknesses = set()
         for frame, segment, pixels in _frames(file, header, list(segments)):
             thicknesses.add(frame.slice_thickness or 0)
             of_frame = segments if segment is None else {1: segments[segment]}
-            _write(view_of_frame(labels, frame, grid, path, of=of, slices=slices), pixels, of_frame, path)
+            _write(
+                view_of_frame(labels, frame, grid, path, of=of, slices=slices),
+                pixels,
+                of_frame,
+                path,
+            )
     if slices is not None:
         labels = labels[..., nearest_slices(slices)]
     elif max(thicknesses, default=0) > (1 + EQUAL) * min(thicknesses, default=0):
         raise _of_two_thicknesses(path, sorted(thicknesses), of)
     return Segments(
-        Volume(labels[None], grid.affine, grid.unit), {segment.name: segment.value for segment in segments.values()}
+        Volume(labels[None], grid.affine, grid.unit),
+        {segment.name: segment.value for segment in segments.values()},
     )
 
 
@@ -148,18 +156,28 @@ def _check_kind(path: Path, header: Dataset) -> None:
         )
 
 
-def _segments(path: Path, header: Dataset, known: Mapping[str, int | Sequence[int]]) -> dict[int, _Segment]:
+def _segments(
+    path: Path, header: Dataset, known: Mapping[str, int | Sequence[int]]
+) -> dict[int, _Segment]:
     """By number, in the order in which they are written; the background of a LABELMAP is none of them."""
     regions = {name: tuple(values) for name, values in known.items() if not isinstance(values, int)}
-    written = {**{name: value for name, value in known.items() if isinstance(value, int)}, **own_values(regions)}
+    written = {
+        **{name: value for name, value in known.items() if isinstance(value, int)},
+        **own_values(regions),
+    }
     found = {}
     for item in header.SegmentSequence:
-        number, name = int(item.SegmentNumber), str(item.get("SegmentLabel") or f"segment {item.SegmentNumber}")
+        number, name = (
+            int(item.SegmentNumber),
+            str(item.get("SegmentLabel") or f"segment {item.SegmentNumber}"),
+        )
         described = _VALUE.search(str(item.get("SegmentDescription") or ""))
         own = int(described[1]) if described and header.get("Manufacturer") == "segkit" else number
         if number:
             found[number] = _Segment(name, written.get(name, own), name in regions)
-    found = _apart_from(found, {name: value for name, value in written.items() if not says_nothing(name)})
+    found = _apart_from(
+        found, {name: value for name, value in written.items() if not says_nothing(name)}
+    )
     by_value = {segment.value: segment for segment in found.values()}
     for segment in found.values():
         if by_value[segment.value] is not segment:
@@ -170,7 +188,11 @@ def _segments(path: Path, header: Dataset, known: Mapping[str, int | Sequence[in
                 remedy="Say with --labels NAME=VALUE,... which value each name has.",
             )
     order = list(regions)
-    return dict(sorted(found.items(), key=lambda each: order.index(each[1].name) if each[1].is_region else -1))
+    return dict(
+        sorted(
+            found.items(), key=lambda each: order.index(each[1].name) if each[1].is_region else -1
+        )
+    )
 
 
 def _apart_from(segments: Mapping[int, _Segment], known: Mapping[str, int]) -> dict[int, _Segment]:
@@ -178,17 +200,25 @@ def _apart_from(segments: Mapping[int, _Segment], known: Mapping[str, int]) -> d
     free = max([*known.values(), *(segment.value for segment in segments.values())], default=0)
     apart = dict(segments)
     for number, segment in segments.items():
-        if segment.name not in known and segment.value in known.values() and not says_nothing(segment.name):
+        if (
+            segment.name not in known
+            and segment.value in known.values()
+            and not says_nothing(segment.name)
+        ):
             free += 1
             apart[number] = replace(segment, value=free)
     return apart
 
 
-def _frames(file: DicomFile, header: Dataset, order: Sequence[int]) -> Iterator[tuple[Frame, int | None, NDArray[Any]]]:
+def _frames(
+    file: DicomFile, header: Dataset, order: Sequence[int]
+) -> Iterator[tuple[Frame, int | None, NDArray[Any]]]:
     """Each frame, the number of its segment (None where its pixels are numbers) and its pixels (rows, columns)."""
     frames = frames_of(Instance(file, header, "PixelData"))
     numbers = [_segment_number(header, index) for index in range(len(frames))]
-    indices = sorted(range(len(frames)), key=lambda index: order.index(numbers[index]) if numbers[index] else 0)
+    indices = sorted(
+        range(len(frames)), key=lambda index: order.index(numbers[index]) if numbers[index] else 0
+    )
     with opened(file, header) as stream:
         dataset = pydicom.dcmread(stream, force=True)
         for index, pixels in zip(indices, _pixels(dataset, indices), strict=True):
@@ -204,7 +234,10 @@ def _pixels(dataset: Dataset, indices: Sequence[int]) -> Iterator[NDArray[Any]]:
     if int(dataset.BitsAllocated) != 1 or dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         yield from iter_pixels(dataset, indices=indices)
         return
-    size, packed = int(dataset.Rows) * int(dataset.Columns), np.frombuffer(dataset.PixelData, np.uint8)
+    size, packed = (
+        int(dataset.Rows) * int(dataset.Columns),
+        np.frombuffer(dataset.PixelData, np.uint8),
+    )
     for index in indices:
         first = index * size
         bits = np.unpackbits(packed[first // 8 : (first + size + 7) // 8], bitorder="little")
@@ -215,12 +248,17 @@ def _segment_number(header: Dataset, index: int) -> int | None:
     """Of a frame, from its own group or the shared one."""
     if header.SegmentationType == "LABELMAP":
         return None
-    groups = header.PerFrameFunctionalGroupsSequence[index], *header.get("SharedFunctionalGroupsSequence", ())
+    groups = (
+        header.PerFrameFunctionalGroupsSequence[index],
+        *header.get("SharedFunctionalGroupsSequence", ()),
+    )
     group = next(group for group in groups if "SegmentIdentificationSequence" in group)
     return int(group.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
 
 
-def _write(view: NDArray[Any], pixels: NDArray[Any], segments: Mapping[int, _Segment], path: Path) -> None:
+def _write(
+    view: NDArray[Any], pixels: NDArray[Any], segments: Mapping[int, _Segment], path: Path
+) -> None:
     """Write the value of each segment where a frame has its number; only a region may lie over another segment."""
     for number, segment in segments.items():
         mask = pixels == number

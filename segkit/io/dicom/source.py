@@ -65,7 +65,9 @@ class DicomSource:
     def _voxels(self) -> NDArray[Any]:
         where, (x, y, z) = self.series.place, self.grid.shape
         planes = z if self.stack.is_even else z + len(self.stack.frames)
-        check_memory(where, planes * x * y * self.channels * self.dtype.itemsize + _largest_file(self.series))
+        check_memory(
+            where, planes * x * y * self.channels * self.dtype.itemsize + _largest_file(self.series)
+        )
         found = np.empty((len(self.stack.frames), self.channels, y, x), self.dtype)
         padded = {}
         for instance, places in self._places().items():
@@ -76,7 +78,9 @@ class DicomSource:
                 padding = padding_mask(plane, instance)
                 if padding is not None:
                     padded[place] = np.packbits(padding)
-                found[place] = values_of(plane, frame).reshape(y, x, self.channels).transpose(2, 0, 1)
+                found[place] = (
+                    values_of(plane, frame).reshape(y, x, self.channels).transpose(2, 0, 1)
+                )
         _fill_padding(found, padded)
         if not self.stack.is_even:
             found = on_even_planes(found, self.stack.places)
@@ -104,15 +108,25 @@ def open_series(series: Series, selection: Selection = ALL) -> DicomSource:
     for instance in series.instances:
         check_pixels(instance)
         if not (instance.header.Rows and instance.header.get("Columns")):
-            raise InputError(str(instance.file), expected="pixels", found="no Rows or Columns", remedy="Leave it out.")
+            raise InputError(
+                str(instance.file),
+                expected="pixels",
+                found="no Rows or Columns",
+                remedy="Leave it out.",
+            )
     frames = [frame for instance in series.instances for frame in frames_of(instance)]
     whole, frames = frames, selected(frames, selection, series.place)
-    series = dataclasses.replace(series, instances=tuple(dict.fromkeys(frame.instance for frame in frames)))
+    series = dataclasses.replace(
+        series, instances=tuple(dict.fromkeys(frame.instance for frame in frames))
+    )
     check_complete(series)
     samples = {channels_of(instance) for instance in series.instances}
     if len(samples) > 1:
         raise InputError(
-            series.place, expected="images of one kind", found="grey and coloured ones", remedy="Take them apart."
+            series.place,
+            expected="images of one kind",
+            found="grey and coloured ones",
+            remedy="Take them apart.",
         )
     notes = [*check_alike(frames, whole, series.place, series.number, selection)]
     if not selection.criteria and (note := fewer_than_counted(series)):
@@ -152,7 +166,11 @@ def _value_type(frames: list[Frame]) -> np.dtype[Any]:
         if not (frame.slope.is_integer() and frame.intercept.is_integer()):
             return np.dtype(np.float32)
         ends |= {end * frame.slope + frame.intercept for end in stored_range(frame.instance)}
-    fitting = (each for each in _TYPES if np.iinfo(each).min <= min(ends) and max(ends) <= np.iinfo(each).max)
+    fitting = (
+        each
+        for each in _TYPES
+        if np.iinfo(each).min <= min(ends) and max(ends) <= np.iinfo(each).max
+    )
     return np.dtype(next(fitting, np.float32))
 
 

@@ -72,8 +72,13 @@ def refused(path: Path, found: str, *, kind: str = "image") -> InputError:
 def whole_numbers(path: Path, field: str, words: str, count: int | None = None) -> list[int]:
     """Return the whole numbers of a field; ``count`` of them, where it is given."""
     found = words.split()
-    if not all(re.fullmatch(r"[+-]?[0-9]{1,18}", word) for word in found) or count not in (None, len(found)):
-        expected = "whole numbers" if count is None else f"{count} whole number{'s' if count > 1 else ''}"
+    if not all(re.fullmatch(r"[+-]?[0-9]{1,18}", word) for word in found) or count not in (
+        None,
+        len(found),
+    ):
+        expected = (
+            "whole numbers" if count is None else f"{count} whole number{'s' if count > 1 else ''}"
+        )
         raise refused(path, f"{field} {_short(words)}, which should be {expected}")
     return [int(word) for word in found]
 
@@ -111,7 +116,11 @@ def image_axes(where: str | Path, sizes: Sequence[int], components: int) -> tupl
     Raises:
         InputError: other than 2 or 3 axes of voxels and at most one of channels, or nothing along one of them.
     """
-    if len(sizes) not in (2, 3, 4) or (len(sizes) == 4 and components > 1) or min([*sizes, components]) < 1:
+    if (
+        len(sizes) not in (2, 3, 4)
+        or (len(sizes) == 4 and components > 1)
+        or min([*sizes, components]) < 1
+    ):
         raise unlike_image(where, sizes, components)
     x, y, z = (*sizes, 1)[:3]
     return (x, y, z), sizes[3] if len(sizes) == 4 else components, 3 if len(sizes) == 4 else 0
@@ -148,7 +157,10 @@ def data_beside(path: Path, name: str) -> Path:
     folder = os.path.abspath(path.parent)
     place = os.path.normpath(os.path.join(folder, name))
     if "\0" in name or not place.startswith(os.path.join(folder, "")):
-        raise refused(path, f"voxels in another folder ({_short(name)}), where only a file beside the header is read")
+        raise refused(
+            path,
+            f"voxels in another folder ({_short(name)}), where only a file beside the header is read",
+        )
     if os.path.exists(place) and not os.path.isfile(place):
         raise refused(path, f"{_short(name)} as its voxels, which is no ordinary file")
     if not os.path.isfile(place):
@@ -157,7 +169,9 @@ def data_beside(path: Path, name: str) -> Path:
 
 
 def lps_affine(
-    directions: NDArray[np.float64], origin: NDArray[np.float64], to_ras: NDArray[np.float64] = LPS_TO_RAS
+    directions: NDArray[np.float64],
+    origin: NDArray[np.float64],
+    to_ras: NDArray[np.float64] = LPS_TO_RAS,
 ) -> NDArray[np.float64]:
     """Return the RAS+ affine of steps (as columns) and an origin; a missing third axis is 1 mm long, to the head."""
     affine = np.eye(4)

@@ -106,7 +106,9 @@ def _fields(path: Path) -> tuple[Fields, int]:
     if end is None and len(content) == LONGEST_HEADER:
         raise refused(path, f"no end of the header within {LONGEST_HEADER} bytes", kind="NRRD")
     lines = content[: end.start() if end else None].decode("latin-1").splitlines()[1:]
-    pairs = (line.partition(": ") for line in lines if not line.startswith("#") and ":=" not in line)
+    pairs = (
+        line.partition(": ") for line in lines if not line.startswith("#") and ":=" not in line
+    )
     fields = {key.replace(" ", "").lower(): words.strip() for key, colon, words in pairs if colon}
     return fields, end.end() if end else 0
 
@@ -123,7 +125,11 @@ def _range_axis(path: Path, fields: Fields, axes: int) -> int | None:
         raise refused(path, f"{len(kinds)} kinds for {axes} axes", kind="NRRD")
     found = [axis for axis, kind in enumerate(kinds) if kind not in _DOMAIN]
     if len(found) > 1:
-        raise refused(path, f"{len(found)} axes that are no axes of space (kinds: {' '.join(kinds)})", kind="NRRD")
+        raise refused(
+            path,
+            f"{len(found)} axes that are no axes of space (kinds: {' '.join(kinds)})",
+            kind="NRRD",
+        )
     if "complex" in kinds:
         raise complex_numbers(path, f"complex of {8 * _number(path, fields).itemsize}-bit float")
     return found[0] if found else None
@@ -140,7 +146,9 @@ def _dtype(path: Path, fields: Fields, encoding: Encoding) -> np.dtype[np.generi
     dtype, order = _number(path, fields), fields.get("endian", "").lower()
     if dtype.itemsize > 1 and encoding not in ("text", "hex") and order not in ("little", "big"):
         raise refused(path, "numbers of several bytes without endian: little or big", kind="NRRD")
-    return dtype.newbyteorder(">" if order == "big" else "<") if order in ("little", "big") else dtype
+    return (
+        dtype.newbyteorder(">" if order == "big" else "<") if order in ("little", "big") else dtype
+    )
 
 
 def _encoding(path: Path, fields: Fields) -> Encoding:
@@ -159,7 +167,9 @@ def _data(path: Path, fields: Fields, end: int) -> tuple[Path, int]:
     return path, end
 
 
-def _skips(path: Path, fields: Fields, data: Path, start: int, encoding: Encoding) -> tuple[int, int]:
+def _skips(
+    path: Path, fields: Fields, data: Path, start: int, encoding: Encoding
+) -> tuple[int, int]:
     """Return where the encoded voxels begin, and how many bytes are in front of them once they are unpacked."""
     (lines,) = whole_numbers(path, "line skip", fields.get("lineskip", "0"), 1)
     (skip,) = whole_numbers(path, "byte skip", fields.get("byteskip", "0"), 1)
@@ -181,11 +191,17 @@ def _affine(path: Path, fields: Fields, axes: int, space: Sequence[int]) -> NDAr
     given = vectors(path, fields.get("spacedirections", ""))
     dimension = 3 + name.endswith(("t", "time")) if name else _space_dimension(path, fields)
     if len(space) != dimension:
-        why = ": a fourth axis that is not said to be one of channels (kinds: list)" if len(space) == 4 else ""
+        why = (
+            ": a fourth axis that is not said to be one of channels (kinds: list)"
+            if len(space) == 4
+            else ""
+        )
         raise refused(path, f"{len(space)} axes in a space of {dimension}{why}", kind="NRRD")
     steps = [given[axis] for axis in space] if len(given) == axes else []
     if len(steps) != dimension or any(step is None or len(step) != dimension for step in steps):
-        raise refused(path, f"space directions {fields.get('spacedirections', 'missing')[:80]!r}", kind="NRRD")
+        raise refused(
+            path, f"space directions {fields.get('spacedirections', 'missing')[:80]!r}", kind="NRRD"
+        )
     origin = vectors(path, fields.get("spaceorigin", "")) or [np.zeros(dimension)]
     if origin[0] is None or len(origin[0]) != dimension:
         raise refused(path, f"space origin {fields['spaceorigin'][:80]!r}", kind="NRRD")
@@ -196,12 +212,18 @@ def _space_dimension(path: Path, fields: Fields) -> int:
     return checked_axes(path, "space dimension", fields["spacedimension"])
 
 
-def _without_space(path: Path, fields: Fields, axes: int, space: Sequence[int]) -> NDArray[np.float64]:
+def _without_space(
+    path: Path, fields: Fields, axes: int, space: Sequence[int]
+) -> NDArray[np.float64]:
     """Return the affine of voxel edges alone; without any they are 1 mm."""
-    edges = np.array(numbers(path, "spacings", fields.get("spacings", " ".join(["1"] * axes)), axes))[list(space)]
+    edges = np.array(
+        numbers(path, "spacings", fields.get("spacings", " ".join(["1"] * axes)), axes)
+    )[list(space)]
     edges = np.where(np.isnan(edges), 1.0, edges)
     lowest = numbers(path, "axis mins", fields.get("axismins", " ".join(["nan"] * axes)), axes)
-    first = np.array(lowest)[list(space)] + edges / 2  # mins are of cells, whose centers are the voxels
+    first = (
+        np.array(lowest)[list(space)] + edges / 2
+    )  # mins are of cells, whose centers are the voxels
     known = "spacings" in fields and bool(np.isfinite(first).all())
     return lps_affine(np.diag(edges), first if known else np.zeros(len(space)))
 
@@ -211,5 +233,9 @@ def vectors(path: Path, words: str) -> list[NDArray[np.float64] | None]:
     found: list[NDArray[np.float64] | None] = []
     for word in re.findall(r"\([^()]*\)|[^\s()]+", words):
         inner = word.strip("()").split(",")
-        found.append(None if word == "none" else np.array(numbers(path, "the vector", " ".join(inner), len(inner))))
+        found.append(
+            None
+            if word == "none"
+            else np.array(numbers(path, "the vector", " ".join(inner), len(inner)))
+        )
     return found

@@ -123,10 +123,14 @@ def _check_real(where: str | Path, pixel: int) -> None:
         raise complex_numbers(where, name)
 
 
-def _affine(spacing: tuple[float, ...], direction: tuple[float, ...], origin: tuple[float, ...]) -> NDArray[np.float64]:
+def _affine(
+    spacing: tuple[float, ...], direction: tuple[float, ...], origin: tuple[float, ...]
+) -> NDArray[np.float64]:
     """RAS+ affine from ITK's LPS geometry."""
     count = len(spacing)
-    return lps_affine(np.reshape(direction, (count, count)) * np.asarray(spacing), np.asarray(origin))
+    return lps_affine(
+        np.reshape(direction, (count, count)) * np.asarray(spacing), np.asarray(origin)
+    )
 
 
 def save(
@@ -156,7 +160,9 @@ def save(
         try:
             sitk.WriteImage(image, str(temporary), useCompression=True)
         except RuntimeError as error:
-            raise unwritable(path, "that ITK could not write all of it; the disk may be full") from error
+            raise unwritable(
+                path, "that ITK could not write all of it; the disk may be full"
+            ) from error
         put_voxels(temporary, storable(volume.array), shape)
 
 
@@ -175,6 +181,12 @@ def image_of(volume: Volume) -> Any:
 def _name_segments(image: Any, names: Mapping[str, int], shape: Sequence[int]) -> None:
     extent = " ".join(f"0 {size - 1}" for size in shape)
     for number, (name, value) in enumerate(names.items()):
-        keys = {"ID": f"Segment_{value}", "Name": name, "LabelValue": str(value), "Layer": "0", "Extent": extent}
+        keys = {
+            "ID": f"Segment_{value}",
+            "Name": name,
+            "LabelValue": str(value),
+            "Layer": "0",
+            "Extent": extent,
+        }
         for key, content in keys.items():
             image.SetMetaData(f"Segment{number}_{key}", content)

@@ -74,16 +74,18 @@ def _first_byte(path: Path, header: ItkHeader, held: int) -> int:
 
 
 def _too_few(path: Path, header: ItkHeader, held: int) -> Exception:
-    return refused(path, f"fewer voxels than its header promises ({max(0, held)} of {header.promised} bytes)")
+    return refused(
+        path, f"fewer voxels than its header promises ({max(0, held)} of {header.promised} bytes)"
+    )
 
 
 def _unpacked(path: Path, header: ItkHeader) -> NDArray[Any]:
     """Return what a stream holds; where the voxels are its last bytes, as much may stand in front of them again."""
     form = header.encoding
     if header.skip >= 0:
-        return unpack(header.data, header.promised + header.skip, start=header.start, form=form)[header.skip :].view(
-            header.stored
-        )
+        return unpack(header.data, header.promised + header.skip, start=header.start, form=form)[
+            header.skip :
+        ].view(header.stored)
     most = 2 * header.promised + _IN_FRONT
     content = first_bytes(header.data, most, start=header.start, form=form)
     if len(content) == most:
@@ -97,7 +99,9 @@ def _unpacked(path: Path, header: ItkHeader) -> NDArray[Any]:
 def _text(path: Path, header: ItkHeader) -> NDArray[Any]:
     words = _words(header).replace(b",", b" ").split(maxsplit=header.count)[: header.count]
     if len(words) < header.count:
-        raise refused(path, f"fewer voxels than its header promises ({len(words)} of {header.count})")
+        raise refused(
+            path, f"fewer voxels than its header promises ({len(words)} of {header.count})"
+        )
     try:
         if header.stored.kind == "f":
             return np.array([float(word) for word in words], header.stored)
@@ -109,7 +113,10 @@ def _text(path: Path, header: ItkHeader) -> NDArray[Any]:
 def _hex(path: Path, header: ItkHeader) -> NDArray[Any]:
     digits = re.sub(rb"\s", b"", _words(header))[: 2 * header.promised]
     if len(digits) < 2 * header.promised:
-        raise refused(path, f"fewer voxels than its header promises ({len(digits) // 2} of {header.promised} bytes)")
+        raise refused(
+            path,
+            f"fewer voxels than its header promises ({len(digits) // 2} of {header.promised} bytes)",
+        )
     try:
         return np.frombuffer(bytes.fromhex(digits.decode("ascii")), header.stored)
     except ValueError as error:

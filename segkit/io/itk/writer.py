@@ -39,13 +39,21 @@ def put_voxels(path: Path, voxels: NDArray[Any], shape: Sequence[int]) -> None:
     sizes = " ".join(map(str, shape)).encode()
     with path.open("wb") as file:
         if suffix_of(path) == ".nrrd":
-            file.write(_with(content[: end.end()], rb"(?m)^sizes:(.*?)(?: 1){%d}$" % len(shape), b"sizes:\\1 " + sizes))
+            file.write(
+                _with(
+                    content[: end.end()],
+                    rb"(?m)^sizes:(.*?)(?: 1){%d}$" % len(shape),
+                    b"sizes:\\1 " + sizes,
+                )
+            )
             with packing(file) as packed:
                 for piece in _pieces(voxels):
                     packed.write(piece)
         else:
             head = _with(content[: end.end()], rb"(?m)^DimSize = .*$", b"DimSize = " + sizes)
-            _write_meta(file, _with(head, _LENGTH, b"CompressedDataSize = " + b" " * _DIGITS), voxels)
+            _write_meta(
+                file, _with(head, _LENGTH, b"CompressedDataSize = " + b" " * _DIGITS), voxels
+            )
 
 
 def _write_meta(file: IO[bytes], head: bytes, voxels: NDArray[Any]) -> None:

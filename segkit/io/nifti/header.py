@@ -72,7 +72,9 @@ def read_layout(path: Path) -> Layout:
 def read_header(path: Path) -> Any:
     """nibabel's header of a single-file NIfTI, its content checked."""
     block = first_bytes(path, max(_HEADERS))
-    size = next((n for n in _HEADERS for order in ("little", "big") if block[:4] == n.to_bytes(4, order)), 0)
+    size = next(
+        (n for n in _HEADERS for order in ("little", "big") if block[:4] == n.to_bytes(4, order)), 0
+    )
     if not size or len(block) < size:
         raise _not_nifti(path, "no NIfTI header at its start" if block else "an empty file")
     try:
@@ -85,7 +87,9 @@ def read_header(path: Path) -> Any:
     if not bytes(header["magic"]).startswith(b"n+"):
         raise _not_nifti(path, "the header of a .hdr and .img pair")
     if header.get_data_offset() < size:
-        raise _not_nifti(path, f"voxels that begin inside the header (vox_offset {header.get_data_offset()})")
+        raise _not_nifti(
+            path, f"voxels that begin inside the header (vox_offset {header.get_data_offset()})"
+        )
     return header
 
 
@@ -93,8 +97,12 @@ def _check_edges(path: Path, header: Any) -> None:
     """nibabel makes a voxel edge of 0 one of 1 mm, which is a guess where pixdim says how large a voxel is."""
     sizes, edges = header["dim"][1:4], header["pixdim"][1:4]
     count = min(3, int(header["dim"][0]))
-    if int(header["sform_code"]) <= 0 and any(edges[axis] == 0 and sizes[axis] > 1 for axis in range(count)):
-        raise unusable_affine(path, f"voxel edges of {' x '.join(f'{edge:.3g}' for edge in edges[:count])} mm")
+    if int(header["sform_code"]) <= 0 and any(
+        edges[axis] == 0 and sizes[axis] > 1 for axis in range(count)
+    ):
+        raise unusable_affine(
+            path, f"voxel edges of {' x '.join(f'{edge:.3g}' for edge in edges[:count])} mm"
+        )
 
 
 def grid_of(path: Path, header: Any) -> Grid:
@@ -111,7 +119,10 @@ def grid_of(path: Path, header: Any) -> Grid:
 def unit_in_mm(header: Any) -> float:
     """Return the length in mm of the unit of ``xyzt_units``: metre, mm or micrometre, and mm where it says nothing."""
     unit = int(header["xyzt_units"]) & _LENGTH
-    if unit == _METRE and np.linalg.norm(header.get_best_affine()[:3, :3], axis=0).max() >= _LONGEST_EDGE:
+    if (
+        unit == _METRE
+        and np.linalg.norm(header.get_best_affine()[:3, :3], axis=0).max() >= _LONGEST_EDGE
+    ):
         return 1.0  # no scanner has voxels of 100 mm: it is the name of the unit that is wrong
     return _MM.get(unit, 1.0)
 
@@ -168,7 +179,10 @@ def _scale(path: Path, header: Any) -> tuple[float, float] | None:
 
 def _not_nifti(path: Path, found: str) -> InputError:
     return InputError(
-        path, expected="NIfTI in one file", found=found, remedy="Convert the original scan to .nii.gz again."
+        path,
+        expected="NIfTI in one file",
+        found=found,
+        remedy="Convert the original scan to .nii.gz again.",
     )
 
 

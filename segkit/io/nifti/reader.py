@@ -73,7 +73,11 @@ class NiftiSource:
         """
         stop = min(stop, self.grid.shape[2])
         scaled = self.layout.scale is not None
-        voxels = self._copied(start, stop) if scaled or self._stored is None else self._stored[:, start:stop]
+        voxels = (
+            self._copied(start, stop)
+            if scaled or self._stored is None
+            else self._stored[:, start:stop]
+        )
         check_finite(self.path, voxels)
         return voxels.transpose(0, 3, 2, 1)
 
@@ -187,7 +191,10 @@ def volume_of(image: Any, where: str = "nibabel image") -> Volume:
         voxels = np.asanyarray(image.dataobj)
     except (OSError, EOFError, ValueError, zlib.error, HeaderDataError) as error:
         raise InputError(
-            where, expected="voxels that nibabel can read", found=str(error), remedy="Copy the file again."
+            where,
+            expected="voxels that nibabel can read",
+            found=str(error),
+            remedy="Copy the file again.",
         ) from error
     _, samples = stored_type(where, voxels.dtype)
     shape, channels = axes(where, voxels.shape)

@@ -90,7 +90,11 @@ def _prefers_sform(header: Any, sform: Affine, qform: Affine | None) -> bool:
     axes = sform[:3, :3] / np.linalg.norm(sform[:3, :3], axis=0)
     if np.abs(axes @ axes.T - np.eye(3)).max() > _ORTHONORMAL:
         return False
-    return qform is None or int(header["sform_code"]) == _SCANNER or bool(np.abs(sform - qform).max() <= _SIMILAR)
+    return (
+        qform is None
+        or int(header["sform_code"]) == _SCANNER
+        or bool(np.abs(sform - qform).max() <= _SIMILAR)
+    )
 
 
 def _mirrored(sform: Affine | None, qform: Affine | None) -> bool:
@@ -119,7 +123,10 @@ def _qform(header: Any) -> Affine | None:
         return None
     try:
         qform = np.asarray(header.get_qform(), np.float64)
-    except (HeaderDataError, ValueError):  # no rotation; where there is an sform, nobody has asked for it
+    except (
+        HeaderDataError,
+        ValueError,
+    ):  # no rotation; where there is an sform, nobody has asked for it
         return None
     return qform if np.isfinite(qform).all() else None
 

@@ -28,7 +28,16 @@ _AT_ONCE = 16 << 20
 _LABEL = 1002
 """NIFTI_INTENT_LABEL."""
 _GEOMETRY = (
-    *("qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
+    *(
+        "qform_code",
+        "sform_code",
+        "quatern_b",
+        "quatern_c",
+        "quatern_d",
+        "qoffset_x",
+        "qoffset_y",
+        "qoffset_z",
+    ),
     *("srow_x", "srow_y", "srow_z", "xyzt_units"),
 )
 
@@ -71,10 +80,14 @@ def image_of(volume: Volume) -> Any:
 def _write(file: IO[bytes], start: bytes, voxels: NDArray[Any]) -> None:
     file.write(start)
     plane = voxels[0, ..., 0].nbytes
-    many = max(1, _AT_ONCE // plane)  # a copy of all, in the file's order, may be more than the memory holds
+    many = max(
+        1, _AT_ONCE // plane
+    )  # a copy of all, in the file's order, may be more than the memory holds
     for channel in voxels:
         for first in range(0, channel.shape[2], many):
-            file.write(np.ascontiguousarray(gathered(channel[..., first : first + many]).T).data.cast("B"))
+            file.write(
+                np.ascontiguousarray(gathered(channel[..., first : first + many]).T).data.cast("B")
+            )
 
 
 def _header(grid: Grid, like: Path | None = None) -> Any:
@@ -90,7 +103,9 @@ def _header(grid: Grid, like: Path | None = None) -> Any:
         for field in _GEOMETRY:
             header[field] = model[field]
         header.set_data_shape(grid.shape[: max(2, min(3, len(model.get_data_shape())))])
-        header["pixdim"][:4] = model["pixdim"][:4]  # after the shape, which resets the edge of a third axis
+        header["pixdim"][:4] = model["pixdim"][
+            :4
+        ]  # after the shape, which resets the edge of a third axis
     return header
 
 

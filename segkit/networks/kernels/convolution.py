@@ -27,7 +27,11 @@ class Conv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """(B, C, X, Y) to (B, out, X', Y')."""
-        return convolve_halves(self, F.conv2d, input) if is_slow(self, input) else super().forward(input)
+        return (
+            convolve_halves(self, F.conv2d, input)
+            if is_slow(self, input)
+            else super().forward(input)
+        )
 
 
 class Conv3d(nn.Conv3d):
@@ -35,7 +39,11 @@ class Conv3d(nn.Conv3d):
 
     def forward(self, input: Tensor) -> Tensor:
         """(B, C, X, Y, Z) to (B, out, X', Y', Z')."""
-        return convolve_halves(self, F.conv3d, input) if is_slow(self, input) else super().forward(input)
+        return (
+            convolve_halves(self, F.conv3d, input)
+            if is_slow(self, input)
+            else super().forward(input)
+        )
 
 
 class ConvTranspose2d(nn.ConvTranspose2d):
@@ -85,10 +93,16 @@ def is_slow(layer: Layer, x: Tensor) -> bool:
 
 def _apart(layer: Layer) -> bool:
     """Whether every output voxel comes from one input voxel."""
-    return layer.kernel_size == layer.stride and not any(layer.padding) and not any(layer.output_padding)
+    return (
+        layer.kernel_size == layer.stride
+        and not any(layer.padding)
+        and not any(layer.output_padding)
+    )
 
 
-def convolve_halves(layer: nn.Conv2d | nn.Conv3d, function: Callable[..., Tensor], x: Tensor) -> Tensor:
+def convolve_halves(
+    layer: nn.Conv2d | nn.Conv3d, function: Callable[..., Tensor], x: Tensor
+) -> Tensor:
     """``layer`` on ``x`` (1, C, ...) as a batch of two halves along the longest axis."""
     axis = _longest(x)
     kernel, stride, padding = layer.kernel_size[axis], layer.stride[axis], int(layer.padding[axis])
@@ -102,7 +116,9 @@ def convolve_halves(layer: nn.Conv2d | nn.Conv3d, function: Callable[..., Tensor
         return torch.cat([padded.narrow(2 + axis, start, edge) for start in (0, half * stride)])
 
     paddings: list[Any] = [0 if each == axis else value for each, value in enumerate(layer.padding)]
-    return _joined(function(derived(cut, x), layer.weight, layer.bias, layer.stride, paddings), axis, out)
+    return _joined(
+        function(derived(cut, x), layer.weight, layer.bias, layer.stride, paddings), axis, out
+    )
 
 
 def enlarge_halves(
@@ -116,7 +132,11 @@ def enlarge_halves(
     def cut(x: Tensor) -> Tensor:
         return torch.cat(_pad(x, axis, 0, 2 * half - size).chunk(2, dim=2 + axis))
 
-    return _joined(function(derived(cut, x), layer.weight, layer.bias, layer.stride), axis, size * layer.stride[axis])
+    return _joined(
+        function(derived(cut, x), layer.weight, layer.bias, layer.stride),
+        axis,
+        size * layer.stride[axis],
+    )
 
 
 def _longest(x: Tensor) -> int:
@@ -133,4 +153,6 @@ def _pad(x: Tensor, axis: int, low: int, high: int) -> Tensor:
 
 def _joined(halves: Tensor, axis: int, size: int) -> Tensor:
     first, second = halves.chunk(2)
-    return torch.cat((first, second.narrow(2 + axis, 0, size - first.shape[2 + axis])), dim=2 + axis)
+    return torch.cat(
+        (first, second.narrow(2 + axis, 0, size - first.shape[2 + axis])), dim=2 + axis
+    )

@@ -44,7 +44,12 @@ def whatever_the_size() -> Iterator[None]:
 
 def kernel_for(x: Tensor) -> Kernel | None:
     """`group_norm_triton.norm_and_activate` if it computes the norm of ``x`` (B, C, ...) faster than PyTorch."""
-    fits = x.is_cuda and x.dtype in PRECISIONS and is_channels_last(x) and (x.numel() >= WORTH_IT or _ALWAYS.get())
+    fits = (
+        x.is_cuda
+        and x.dtype in PRECISIONS
+        and is_channels_last(x)
+        and (x.numel() >= WORTH_IT or _ALWAYS.get())
+    )
     return working_kernel(x.device) if fits else None
 
 
@@ -62,8 +67,14 @@ def working_kernel(device: torch.device) -> Kernel | None:
         from segkit.networks.kernels.group_norm_triton import norm_and_activate  # noqa: PLC0415 - Triton may be absent
 
         _check(norm_and_activate, device)
-    except Exception as error:  # a compiler, a driver or a Triton of another version may fail in any way
-        log.warning("norm and activation without Triton, which is slower: %s: %s", type(error).__name__, error)
+    except (
+        Exception
+    ) as error:  # a compiler, a driver or a Triton of another version may fail in any way
+        log.warning(
+            "norm and activation without Triton, which is slower: %s: %s",
+            type(error).__name__,
+            error,
+        )
         return None
     return norm_and_activate
 
@@ -89,5 +100,7 @@ def _values_and_gradient(function: Kernel, x: Tensor) -> tuple[Tensor, Tensor]:
     return y.detach(), gradient
 
 
-def _reference(x: Tensor, weight: Tensor, bias: Tensor, *, groups: int, eps: float, slope: float) -> Tensor:
+def _reference(
+    x: Tensor, weight: Tensor, bias: Tensor, *, groups: int, eps: float, slope: float
+) -> Tensor:
     return F.leaky_relu(F.group_norm(x, groups, weight, bias, eps), slope)

@@ -35,7 +35,9 @@ class GroupNorm(nn.GroupNorm):
         slope = slope_of(activation)
         kernel = None if slope is None else kernel_for(input)
         if kernel:
-            return kernel(input, self.weight, self.bias, groups=self.num_groups, eps=self.eps, slope=slope)
+            return kernel(
+                input, self.weight, self.bias, groups=self.num_groups, eps=self.eps, slope=slope
+            )
         result: Tensor = activation(self(input))
         return result
 
@@ -43,18 +45,28 @@ class GroupNorm(nn.GroupNorm):
         """Normalize (B, C, ...) to the same shape."""
         kernel = kernel_for(input)
         if kernel:
-            return kernel(input, self.weight, self.bias, groups=self.num_groups, eps=self.eps, slope=None)
+            return kernel(
+                input, self.weight, self.bias, groups=self.num_groups, eps=self.eps, slope=None
+            )
         if self.weight.dtype != torch.float32 or not _is_inaccurate(input):
             return super().forward(input)
         if input.numel() < WORTH_IT * input.shape[0]:
             # Contiguous tensors have accurate kernels, and small ones are copied in no time.
-            return super().forward(input.contiguous()).contiguous(memory_format=CHANNELS_LAST[input.ndim])
+            return (
+                super()
+                .forward(input.contiguous())
+                .contiguous(memory_format=CHANNELS_LAST[input.ndim])
+            )
         return group_norm(input, self.weight, self.bias, groups=self.num_groups, eps=self.eps)
 
 
 def _is_inaccurate(x: Tensor) -> bool:
     """Return whether PyTorch's own kernels lose digits of ``x``: on a CPU in channels-last layout."""
-    return x.device.type == "cpu" and x.dtype in (torch.float32, torch.bfloat16) and is_channels_last(x)
+    return (
+        x.device.type == "cpu"
+        and x.dtype in (torch.float32, torch.bfloat16)
+        and is_channels_last(x)
+    )
 
 
 def accurate_group_norm(
@@ -68,7 +80,9 @@ def accurate_group_norm(
     for sample, target in zip(torch.split(x, 1), torch.split(y, 1), strict=True):
         found.append(torch.stack(_statistics(sample, groups)))
         mean, var = found[-1].repeat_interleave(x.shape[1] // groups, dim=1)
-        torch.native_batch_norm(sample, weight, bias, mean, var, False, 0.0, eps, out=(target, unused, unused))
+        torch.native_batch_norm(
+            sample, weight, bias, mean, var, False, 0.0, eps, out=(target, unused, unused)
+        )
     means, variances = torch.stack(found, dim=1)
     return y, means, torch.rsqrt(variances + eps)
 
@@ -82,7 +96,10 @@ def _statistics(sample: Tensor, groups: int) -> tuple[Tensor, Tensor]:
     rows = sample.movedim(1, -1).reshape(-1, channels)
     parts = torch.split(rows, max(1, IN_CACHE // channels))
     none = torch.zeros(channels)  # running statistics, which stay as they are
-    found = [torch.ops.aten.batch_norm_update_stats(part.T[None, :, :, None], none, none, 0.0) for part in parts]
+    found = [
+        torch.ops.aten.batch_norm_update_stats(part.T[None, :, :, None], none, none, 0.0)
+        for part in parts
+    ]
     means, variances = (torch.stack(each).double() for each in zip(*found, strict=True))
     shares = torch.tensor([len(part) / len(rows) for part in parts], dtype=torch.float64)
     # PyTorch's sum over rows has more digits, but is slow in bfloat16, whose numbers have none to lose.
@@ -103,7 +120,9 @@ class GroupNormFunction(torch.autograd.Function):
     """y = weight * (x - mean) * rstd + bias, mean and 1 / standard deviation taken over each group of a sample."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, settings: tuple[int, float]) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, settings: tuple[int, float]
+    ) -> Tensor:
         """Normalize by `accurate_group_norm`."""
         groups, eps = settings
         y, mean, rstd = accurate_group_norm(x, weight, bias, groups=groups, eps=eps)
@@ -117,10 +136,16 @@ class GroupNormFunction(torch.autograd.Function):
         x, weight, means, rstds = ctx.saved_tensors
         # Gradients that come out of a concatenation have the strides of the larger tensor.
         grad = grad.contiguous(memory_format=CHANNELS_LAST[x.ndim])
-        grad_x, grad_weight, grad_bias = torch.empty_like(x), torch.zeros_like(weight), torch.zeros_like(weight)
+        grad_x, grad_weight, grad_bias = (
+            torch.empty_like(x),
+            torch.zeros_like(weight),
+            torch.zeros_like(weight),
+        )
         for sample in range(x.shape[0]):
             part = slice(sample, sample + 1)
-            d_weight, d_bias = _gradient(grad[part], x[part], weight, means[sample], rstds[sample], out=grad_x[part])
+            d_weight, d_bias = _gradient(
+                grad[part], x[part], weight, means[sample], rstds[sample], out=grad_x[part]
+            )
             grad_weight += d_weight
             grad_bias += d_bias
         return grad_x, grad_weight, grad_bias, None

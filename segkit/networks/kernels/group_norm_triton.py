@@ -98,7 +98,9 @@ class NormAndActivate(torch.autograd.Function):
     """y = activation(weight * (x - mean) * rstd + bias), mean and rstd of each group of a sample."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, settings: tuple[int, float, float]) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, settings: tuple[int, float, float]
+    ) -> Tensor:
         """Keeps x and two numbers per group."""
         groups, eps, slope = settings
         share = Sharing(x.shape[0], math.prod(x.shape[2:]), x.shape[1], groups)
@@ -128,7 +130,10 @@ class NormAndActivate(torch.autograd.Function):
         share, slope = ctx.share, ctx.slope
         grad = grad.to(x.dtype).contiguous(memory_format=CHANNELS_LAST[x.ndim])
         sums = _empty(x, share.samples, share.chunks, 2, share.channels)
-        totals, means = _empty(x, share.samples, 2, share.channels), _empty(x, share.samples, share.groups, 2)
+        totals, means = (
+            _empty(x, share.samples, 2, share.channels),
+            _empty(x, share.samples, share.groups, 2),
+        )
         grad_x = torch.empty_like(x)
         with torch.cuda.device_of(x):
             sums_kernel[share.chunks, share.blocks, share.samples](

@@ -149,7 +149,9 @@ class _Cast:
 def _autocast_of(tensor: Tensor) -> torch.autocast:
     """The autocast that ``tensor`` is in now; autograd's backward pass is in none."""
     device = tensor.device.type
-    return torch.autocast(device, dtype=torch.get_autocast_dtype(device), enabled=torch.is_autocast_enabled(device))
+    return torch.autocast(
+        device, dtype=torch.get_autocast_dtype(device), enabled=torch.is_autocast_enabled(device)
+    )
 
 
 def _source(part: Tensor) -> Recipe:

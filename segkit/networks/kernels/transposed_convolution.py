@@ -46,7 +46,9 @@ class Enlarge(torch.autograd.Function):
         """PyTorch's own, which is fast."""
         ctx.save_for_backward(x, weight)
         ctx.bias_dtype = None if bias is None else bias.dtype
-        return FUNCTIONS[x.ndim](x, weight, None if bias is None else bias.to(x.dtype), tuple(weight.shape[2:]))
+        return FUNCTIONS[x.ndim](
+            x, weight, None if bias is None else bias.to(x.dtype), tuple(weight.shape[2:])
+        )
 
     @staticmethod
     @once_differentiable
@@ -58,7 +60,9 @@ class Enlarge(torch.autograd.Function):
         rows = _channels_behind(x).reshape(-1, channels)
         columns = _channels_behind(weight).reshape(channels, -1)
         d_x = _channels_first((d_rows @ columns.T).view(x.shape[0], *x.shape[2:], channels))
-        d_weight = _channels_first((rows.T @ d_rows).view(channels, *weight.shape[2:], weight.shape[1]))
+        d_weight = _channels_first(
+            (rows.T @ d_rows).view(channels, *weight.shape[2:], weight.shape[1])
+        )
         if ctx.bias_dtype is None:
             return d_x, d_weight, None
         d_bias = grad.sum(dim=[0, *range(2, x.ndim)], dtype=torch.float32).to(ctx.bias_dtype)
@@ -68,7 +72,11 @@ class Enlarge(torch.autograd.Function):
 def _rows_of_parts(grad: Tensor, kernel: list[int]) -> Tensor:
     """(B, out, X * kx, ...) to a row per input voxel (B * X * ..., kx * ... * out)."""
     dims = len(kernel)
-    split = [part for size, edge in zip(grad.shape[2:], kernel, strict=True) for part in (size // edge, edge)]
+    split = [
+        part
+        for size, edge in zip(grad.shape[2:], kernel, strict=True)
+        for part in (size // edge, edge)
+    ]
     parts = _channels_behind(grad).reshape(grad.shape[0], *split, grad.shape[1])
     inputs, offsets = range(1, 2 * dims, 2), range(2, 2 * dims + 1, 2)
     columns = grad.shape[1] * math.prod(kernel)

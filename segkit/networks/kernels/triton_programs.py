@@ -61,7 +61,9 @@ def norms_kernel(
         place = source + part[:, None] * 2 * channels
         away = tl.load(place, mask=known, other=0.0) - mean
         counts = tl.minimum(chunk, rows - part * chunk).to(tl.float32)[:, None]
-        squares += tl.where(known, tl.load(place + channels, mask=known, other=0.0) + counts * away * away, 0.0)
+        squares += tl.where(
+            known, tl.load(place + channels, mask=known, other=0.0) + counts * away * away, 0.0
+        )
     variance = tl.sum(tl.sum(squares, 0), 0) / count
     target = norms + (sample * tl.num_programs(0) + group) * 2
     tl.store(target, mean)
@@ -76,7 +78,19 @@ def _normed(norms, sample, columns, channels, groups, inside):
 
 
 @triton.jit
-def apply_kernel(x, weight, bias, norms, y, rows, channels, groups, slope, HEIGHT: tl.constexpr, WIDTH: tl.constexpr):
+def apply_kernel(
+    x,
+    weight,
+    bias,
+    norms,
+    y,
+    rows,
+    channels,
+    groups,
+    slope,
+    HEIGHT: tl.constexpr,
+    WIDTH: tl.constexpr,
+):
     """The normed and activated values of a tile."""
     sample = tl.program_id(2).to(tl.int64)
     row = tl.program_id(0) * HEIGHT + tl.arange(0, HEIGHT)
@@ -87,7 +101,9 @@ def apply_kernel(x, weight, bias, norms, y, rows, channels, groups, slope, HEIGH
     mean, rstd = _normed(norms, sample, columns, channels, groups, inside)
     scale = tl.load(weight + columns, mask=inside, other=0.0) * rstd
     shift = tl.load(bias + columns, mask=inside, other=0.0) - mean * scale
-    values = tl.load(x + place, mask=known, other=0.0).to(tl.float32) * scale[None, :] + shift[None, :]
+    values = (
+        tl.load(x + place, mask=known, other=0.0).to(tl.float32) * scale[None, :] + shift[None, :]
+    )
     values = tl.where(values > 0, values, values * slope)
     tl.store(y + place, values.to(y.dtype.element_ty), mask=known)
 
@@ -112,7 +128,9 @@ def sums_kernel(
         row = start + tl.arange(0, HEIGHT)
         known = (row < last)[:, None] & inside[None, :]
         place = (sample * rows + row)[:, None] * channels + columns[None, :]
-        x_hat = (tl.load(x + place, mask=known, other=0.0).to(tl.float32) - mean[None, :]) * rstd[None, :]
+        x_hat = (tl.load(x + place, mask=known, other=0.0).to(tl.float32) - mean[None, :]) * rstd[
+            None, :
+        ]
         passed = tl.load(grad + place, mask=known, other=0.0).to(tl.float32)
         passed = tl.where(x_hat * w[None, :] + b[None, :] > 0, passed, passed * slope)
         plain += tl.sum(passed, 0)
@@ -167,7 +185,9 @@ def gradient_kernel(
     plain, scaled = _normed(means, sample, columns, channels, groups, inside)
     w = tl.load(weight + columns, mask=inside, other=0.0)
     b = tl.load(bias + columns, mask=inside, other=0.0)
-    x_hat = (tl.load(x + place, mask=known, other=0.0).to(tl.float32) - mean[None, :]) * rstd[None, :]
+    x_hat = (tl.load(x + place, mask=known, other=0.0).to(tl.float32) - mean[None, :]) * rstd[
+        None, :
+    ]
     passed = tl.load(grad + place, mask=known, other=0.0).to(tl.float32)
     passed = tl.where(x_hat * w[None, :] + b[None, :] > 0, passed, passed * slope)
     values = rstd[None, :] * (w[None, :] * passed - plain[None, :] - x_hat * scaled[None, :])

@@ -23,7 +23,9 @@ def check_overrides(config: TrainConfig, overrides: Sequence[str]) -> None:
         UsageError: a fold, or trainings in other processes.
     """
     if config.compute.name in ("ddp", "slurm"):
-        raise UsageError(f"compute={config.compute.name}: a cross-validation trains its folds in this process")
+        raise UsageError(
+            f"compute={config.compute.name}: a cross-validation trains its folds in this process"
+        )
     if "fold" in given_keys(overrides):
         raise UsageError("fold: a cross-validation trains all folds; leave it out")
 
@@ -38,7 +40,10 @@ def folds_of(dataset: Dataset, count: int | None = None) -> list[list[str]]:
     for case in dataset.cases:
         if not names_a_file(case.id) or case.id.startswith("."):
             raise InputError(
-                dataset.root, expected="case ids that can be files' names", found=repr(case.id), remedy="Rename it."
+                dataset.root,
+                expected="case ids that can be files' names",
+                found=repr(case.id),
+                remedy="Rename it.",
             )
     folds = dataset_folds(dataset, count) if dataset.cases else []
     if len(folds) < 2:
@@ -65,7 +70,10 @@ def keep_folds(folder: Path, folds: list[list[str]]) -> None:
         before = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(
-            path, expected="the folds with which this study began", found=str(error), remedy="Begin another study."
+            path,
+            expected="the folds with which this study began",
+            found=str(error),
+            remedy="Begin another study.",
         ) from error
     if before != folds:
         raise InputError(

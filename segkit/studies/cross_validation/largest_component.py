@@ -46,7 +46,9 @@ def largest_component_gains(pairs: Sequence[Pair], labels: Mapping[str, int]) ->
     for name in labels:
         of_cases = [case[name] for case in found if name in case]
         if of_cases:
-            gains[name] = Gain(fmean(gain.before for gain in of_cases), fmean(gain.after for gain in of_cases))
+            gains[name] = Gain(
+                fmean(gain.before for gain in of_cases), fmean(gain.after for gain in of_cases)
+            )
     return gains
 
 
@@ -54,7 +56,9 @@ def _case_gains(pair: Pair, labels: Mapping[str, int]) -> dict[str, Gain]:
     """Return the gains of the labels that the case has."""
     prediction, reference, _ = read_pair(pair, labels, only_known=True)
     predicted = prediction.array[0]
-    annotated = np.ones(predicted.shape, bool) if pair.ignore is None else reference.array[0] != pair.ignore
+    annotated = (
+        np.ones(predicted.shape, bool) if pair.ignore is None else reference.array[0] != pair.ignore
+    )
     gains = {}
     for name, value in labels.items():
         truth = reference.array[0] == value

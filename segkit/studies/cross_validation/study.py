@@ -37,7 +37,14 @@ from segkit.studies.comparable import MEASURED, described, is_open, measured_onc
 from segkit.studies.cross_validation.folds import check_overrides, folds_of, keep_folds
 from segkit.studies.cross_validation.largest_component import Gain, largest_component_gains
 from segkit.studies.cross_validation.out_of_fold import predict_out_of_fold
-from segkit.studies.cross_validation.table import case_dice, fold_dice, fold_rows, gain_rows, in_common, over_folds
+from segkit.studies.cross_validation.table import (
+    case_dice,
+    fold_dice,
+    fold_rows,
+    gain_rows,
+    in_common,
+    over_folds,
+)
 from segkit.studies.measured_precision import measured, mode_of
 from segkit.studies.runs import time_left
 from segkit.training.compute.device import device_for
@@ -88,7 +95,12 @@ def cross_validate(*overrides: str, progress: Progress | None = None) -> Path:
     folds = folds_of(setup.dataset, config.folds)
     with sole_use(setup.run_dir):
         if not is_done(setup.run_dir, "auto"):
-            log.info("%d cases in %d folds; the study is in %s", len(dataset.cases), len(folds), setup.run_dir)
+            log.info(
+                "%d cases in %d folds; the study is in %s",
+                len(dataset.cases),
+                len(folds),
+                setup.run_dir,
+            )
             _study(setup, folds)
     return setup.run_dir
 
@@ -150,7 +162,8 @@ def _train_fold(run: Setup, number: int, count: int) -> float:
             start(run)
     except Interrupted as error:
         raise Interrupted(
-            f"stopped in fold {number} (of {count} folds); the same command goes on", error.exit_code - 128
+            f"stopped in fold {number} (of {count} folds); the same command goes on",
+            error.exit_code - 128,
         ) from error
     gc.collect()  # network, optimiser and workers of a run hang in cycles
     return time.monotonic() - started
@@ -160,9 +173,13 @@ def _conclude(setup: Setup, runs: list[Setup], folds: list[list[str]]) -> None:
     """Predict, evaluate, decide on post-processing, and write report and ensemble."""
     folder, dataset = setup.run_dir, setup.dataset
     held_out = [(run.run_dir, ids) for run, ids in zip(runs, folds, strict=True)]
-    predict_out_of_fold(dataset, held_out, folder / PREDICTIONS, device=device_for(setup.config).type)
+    predict_out_of_fold(
+        dataset, held_out, folder / PREDICTIONS, device=device_for(setup.config).type
+    )
     references, labels = setup.config.dataset.path, dataset.labels
-    evaluation = evaluate(folder / PREDICTIONS, references, labels=dataset.regions or labels, ignore=dataset.ignore)
+    evaluation = evaluate(
+        folder / PREDICTIONS, references, labels=dataset.regions or labels, ignore=dataset.ignore
+    )
     write_evaluation(evaluation, folder / EVALUATION)
     pairs = find_pairs(folder / PREDICTIONS, references, labels, dataset.ignore).pairs
     # A region is no label of a label map, of which pieces could be taken away.
@@ -178,7 +195,10 @@ def _conclude(setup: Setup, runs: list[Setup], folds: list[list[str]]) -> None:
     write_text(
         folder / "report.html",
         cross_validation_page(
-            dataset.name, fold_rows(result), gain_rows(result["largest_piece"]), in_common(result["trainings"])
+            dataset.name,
+            fold_rows(result),
+            gain_rows(result["largest_piece"]),
+            in_common(result["trainings"]),
         ),
     )
     write_text(folder / FINISHED, json.dumps({"folds": len(folds)}) + "\n")
@@ -192,10 +212,15 @@ def _in_common(runs: list[Setup]) -> list[dict[str, Any]]:
 
 
 def _json(gains: dict[str, Gain]) -> dict[str, Any]:
-    return {name: {"before": gain.before, "after": gain.after, "adopted": gain.adopted} for name, gain in gains.items()}
+    return {
+        name: {"before": gain.before, "after": gain.after, "adopted": gain.adopted}
+        for name, gain in gains.items()
+    }
 
 
-def _write_ensemble(setup: Setup, runs: list[Setup], evaluation: Evaluation, gains: dict[str, Gain]) -> None:
+def _write_ensemble(
+    setup: Setup, runs: list[Setup], evaluation: Evaluation, gains: dict[str, Gain]
+) -> None:
     """One bundle with the weights of every fold and the out-of-fold figures."""
     bundles = [read_bundle(run.run_dir) for run in runs]
     summary = evaluation.summary

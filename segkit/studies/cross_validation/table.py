@@ -23,7 +23,10 @@ def fold_dice(rows: Sequence[Row], folds: Sequence[Sequence[str]]) -> FoldDice:
     """
     dice = [row for row in rows if row.metric == "dice"]
     return {
-        label: [mean(row.value for row in dice if row.label == label and row.case in fold) for fold in folds]
+        label: [
+            mean(row.value for row in dice if row.label == label and row.case in fold)
+            for fold in folds
+        ]
         for label in dict.fromkeys(row.label for row in dice)
     }
 
@@ -69,10 +72,16 @@ def _spread(folds: Sequence[float | None], cases: Sequence[float]) -> dict[str, 
 
 def fold_rows(found: Mapping[str, Any]) -> tuple[list[str], list[list[Cell]]]:
     """Header and rows of the table label x fold from what `over_folds` found; the last row is the mean over labels."""
-    header = ["label", "mean", *SPREADS, *(f"fold {number}" for number in range(len(found["mean"]["folds"])))]
+    header = [
+        "label",
+        "mean",
+        *SPREADS,
+        *(f"fold {number}" for number in range(len(found["mean"]["folds"]))),
+    ]
     rows = [*found["labels"].items(), ("mean", found["mean"])]
     return header, [
-        [label, values["mean"], values["sd"], values.get("sd_over_cases"), *values["folds"]] for label, values in rows
+        [label, values["mean"], values["sd"], values.get("sd_over_cases"), *values["folds"]]
+        for label, values in rows
     ]
 
 
@@ -80,7 +89,8 @@ def gain_rows(gains: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[l
     """Header and rows of what keeping the largest piece of a label does, from cross_validation.json."""
     header = ["label", "dice", "largest piece only", "adopted"]
     return header, [
-        [label, gain["before"], gain["after"], "yes" if gain["adopted"] else "no"] for label, gain in gains.items()
+        [label, gain["before"], gain["after"], "yes" if gain["adopted"] else "no"]
+        for label, gain in gains.items()
     ]
 
 
@@ -90,7 +100,11 @@ def in_common(trainings: Sequence[Mapping[str, Any]]) -> str:
     >>> in_common([{"precision": "float32", "layout": "contiguous", "steps": 500}] * 2)
     'Every fold: float32, contiguous layout, 500 steps.'
     """
-    words = [f"{each['precision']}, {each['layout']} layout, {each['steps']} steps" for each in trainings]
+    words = [
+        f"{each['precision']}, {each['layout']} layout, {each['steps']} steps" for each in trainings
+    ]
     if len(set(words)) == 1:
         return f"Every fold: {words[0]}."
-    return "; ".join(f"fold {number}: {each}" for number, each in enumerate(words)) + ("." if words else "")
+    return "; ".join(f"fold {number}: {each}" for number, each in enumerate(words)) + (
+        "." if words else ""
+    )

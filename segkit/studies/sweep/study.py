@@ -29,7 +29,9 @@ log = logging.getLogger(__name__)
 TABLE = "sweep.csv"
 
 
-def sweep(combinations: Sequence[Combination], trainer: Trainer | None = None) -> tuple[Path, list[Result]]:
+def sweep(
+    combinations: Sequence[Combination], trainer: Trainer | None = None
+) -> tuple[Path, list[Result]]:
     """Run every combination and write sweep.csv after each; returns its path and its rows.
 
     Runs go to the folders that single trainings have: a finished one is not run again, an unfinished one goes on, and
@@ -53,21 +55,28 @@ def sweep(combinations: Sequence[Combination], trainer: Trainer | None = None) -
     return folder / TABLE, results
 
 
-def _comparable(combinations: Sequence[Combination], folder: Path, trainer: Trainer) -> Sequence[Combination]:
+def _comparable(
+    combinations: Sequence[Combination], folder: Path, trainer: Trainer
+) -> Sequence[Combination]:
     """The same combinations, with precision, layout and number of steps the same in all of them (see `comparable`)."""
     if len(combinations) == 1 or not any(is_open(each.config.trainer) for each in combinations):
         return combinations
     if has_finished_runs(folder / TABLE) and not (folder / MEASURED).is_file():
-        log.info("this sweep was begun by an older segkit: each of its trainings measures for itself")
+        log.info(
+            "this sweep was begun by an older segkit: each of its trainings measures for itself"
+        )
         return combinations
-    measure = trainer.measured if isinstance(trainer, SlurmTrainer) else segkit.studies.measured_here
+    measure = (
+        trainer.measured if isinstance(trainer, SlurmTrainer) else segkit.studies.measured_here
+    )
     found = measured_once(folder, [partial(measure, each.words) for each in combinations])
     if found is None:
         return combinations  # none of them can begin, and each says why
     log.info("all trainings of this sweep: %s", described(found))
     words = [found.words(each) for each in combinations]
     return [
-        dataclasses.replace(each, words=own, config=load(own)) for each, own in zip(combinations, words, strict=True)
+        dataclasses.replace(each, words=own, config=load(own))
+        for each, own in zip(combinations, words, strict=True)
     ]
 
 
@@ -76,7 +85,9 @@ def sweep_dir(combinations: Sequence[Combination]) -> Path:
     dataset = open_dataset(combinations[0].config)
     words = [[word for word in each.words if not _is_dataset(word)] for each in combinations]
     text = json.dumps([sorted(map(sorted, words)), dataset.content_hash()])
-    return RUNS / safe_name(dataset.name) / f"sweep-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    return (
+        RUNS / safe_name(dataset.name) / f"sweep-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    )
 
 
 def _is_dataset(word: str) -> bool:
@@ -93,5 +104,7 @@ def trainer_for(combinations: Sequence[Combination], folder: Path) -> Trainer:
     if "slurm" not in (first.name, *(other.name for other in others)):
         return train_here
     if any(other != first for other in others):
-        raise UsageError("with compute=slurm all runs of a sweep ask for the same: do not sweep over compute")
+        raise UsageError(
+            "with compute=slurm all runs of a sweep ask for the same: do not sweep over compute"
+        )
     return SlurmTrainer(slurm_executor(first, folder / "jobs"))

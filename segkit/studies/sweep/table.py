@@ -74,14 +74,20 @@ def has_finished_runs(table: Path) -> bool:
 
 def sweep_csv(results: Sequence[Result]) -> str:
     """The text of sweep.csv: swept values, status, Dice in the mean and per label, steps, minutes, folder, message."""
-    labels = list(dict.fromkeys(name for result in results if result.figures for name in result.figures.labels))
+    labels = list(
+        dict.fromkeys(
+            name for result in results if result.figures for name in result.figures.labels
+        )
+    )
     keys = list(results[0].values)
     dice = [f"dice_{name}" for name in labels]
     rows: list[list[Cell]] = []
     for result in results:
         figures = _figure_cells(result.figures, labels)
         status = "done" if result.figures else "failed"
-        rows.append([*result.values.values(), status, *figures, result.run_dir or "", result.message])
+        rows.append(
+            [*result.values.values(), status, *figures, result.run_dir or "", result.message]
+        )
     return csv_text([*keys, "status", "dice", *dice, *MORE, "run", "message"], rows)
 
 
@@ -89,7 +95,13 @@ def _figure_cells(figures: Figures | None, labels: Sequence[str]) -> list[Cell]:
     """As csv writes them: nothing for None."""
     if figures is None:
         return [None] * (len(labels) + 1 + len(MORE))
-    own: list[Cell] = [figures.sd_over_cases, figures.steps, figures.minutes, figures.precision, figures.layout]
+    own: list[Cell] = [
+        figures.sd_over_cases,
+        figures.steps,
+        figures.minutes,
+        figures.precision,
+        figures.layout,
+    ]
     return [figures.dice, *(figures.labels.get(name) for name in labels), *own]
 
 
@@ -103,7 +115,16 @@ def table_rows(results: Sequence[Result]) -> tuple[list[str], list[list[Cell]]]:
     groups: dict[tuple[str, ...], list[Result]] = {}
     for result in results:
         groups.setdefault(tuple(result.values[key] for key in settings), []).append(result)
-    header = [*settings, "runs", "failed", f"dice +- sd over {repeats(keys)}", "lowest", "highest", CASES, "minutes"]
+    header = [
+        *settings,
+        "runs",
+        "failed",
+        f"dice +- sd over {repeats(keys)}",
+        "lowest",
+        "highest",
+        CASES,
+        "minutes",
+    ]
     return header, [[*setting, *_repeated(group)] for setting, group in groups.items()]
 
 
@@ -124,7 +145,14 @@ def _repeated(group: Sequence[Result]) -> list[Cell]:
     dice = [figures.dice for figures in done if figures.dice is not None]
     minutes = mean(figures.minutes for figures in done) if done else None
     extremes: list[Cell] = [min(dice), max(dice)] if dice else [None, None]
-    return [len(group), len(group) - len(done), mean_and_sd(dice), *extremes, _within(done), minutes]
+    return [
+        len(group),
+        len(group) - len(done),
+        mean_and_sd(dice),
+        *extremes,
+        _within(done),
+        minutes,
+    ]
 
 
 def _within(done: Sequence[Figures]) -> float | None:

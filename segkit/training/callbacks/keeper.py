@@ -63,7 +63,9 @@ class Keeper(L.Callback):
         windows = max((windows_of(case, plan) for case in self.cases), default=0)
         # Of this rank.
         cases, patches = math.ceil(len(self.cases) / ranks.count), ranks.part_of(plan.batch_size)
-        self.budget = Budget(trainer_config, timing, cases=cases, windows=windows, batch_size=patches)
+        self.budget = Budget(
+            trainer_config, timing, cases=cases, windows=windows, batch_size=patches
+        )
         self.asked = 0
         """Number of the signal that asked this process to stop the run,"""
         self.interrupted = 0
@@ -104,7 +106,9 @@ class Keeper(L.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.losses = [torch.tensor(loss) for loss in state_dict["losses"]]
-        self.loss, self.due, self.looked_at = (state_dict[name] for name in ("loss", "due", "looked_at"))
+        self.loss, self.due, self.looked_at = (
+            state_dict[name] for name in ("loss", "due", "looked_at")
+        )
         self.score = ValidationScore(**state_dict["score"]) if state_dict["score"] else None
         self.score_step = state_dict["score_step"]
         self.budget.settled = state_dict["settled"]
@@ -120,11 +124,18 @@ class Keeper(L.Callback):
             self._look_at(_module(module))
         self.step_ended = self.batch_ended = time.perf_counter()
 
-    def on_train_batch_start(self, _trainer: L.Trainer, _module: L.LightningModule, *_: Any) -> None:
+    def on_train_batch_start(
+        self, _trainer: L.Trainer, _module: L.LightningModule, *_: Any
+    ) -> None:
         self.timing.waiting += time.perf_counter() - self.batch_ended
 
     def on_train_batch_end(
-        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, _batch: Any, batch_index: int
+        self,
+        trainer: L.Trainer,
+        module: L.LightningModule,
+        outputs: Any,
+        _batch: Any,
+        batch_index: int,
     ) -> None:
         # Lightning divides the loss of every batch of an accumulated step.
         self.losses.append(outputs["loss"].detach() * self.config.accumulate)
@@ -134,7 +145,9 @@ class Keeper(L.Callback):
             self.step_ended = time.perf_counter()
         self.batch_ended = time.perf_counter()
 
-    def on_save_checkpoint(self, _trainer: L.Trainer, module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(
+        self, _trainer: L.Trainer, module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
         mode = dataclasses.asdict(_module(module).mode)
         checkpoint.update(plan=self.plan.hash(), elapsed=self.timing.elapsed(), mode=mode)
 
@@ -145,7 +158,9 @@ class Keeper(L.Callback):
         due = decided or self._checkpoint_is_due(schedule.step)
         # The clock of rank 0 decides, and a signal to any rank stops all.
         length = [schedule.total, schedule.plain_from]
-        schedule.total, schedule.plain_from, save, self.interrupted = self.ranks.agree([*length, due], self.asked)
+        schedule.total, schedule.plain_from, save, self.interrupted = self.ranks.agree(
+            [*length, due], self.asked
+        )
         self.looked_at = False
         if schedule.remaining == 0 or not self.interrupted:
             self._look_at(module)
@@ -169,7 +184,11 @@ class Keeper(L.Callback):
                 return  # cut short: the resumed run does it
         self.due += due
         self.looked_at = True
-        if schedule.remaining == 0 or self._validated(module) or schedule.step % max(1, schedule.total // ROWS) == 0:
+        if (
+            schedule.remaining == 0
+            or self._validated(module)
+            or schedule.step % max(1, schedule.total // ROWS) == 0
+        ):
             self._add_row(module)
 
     def _checkpoint_is_due(self, step: int) -> bool:
@@ -188,15 +207,22 @@ class Keeper(L.Callback):
         time_left, _ = self.ranks.agree([self.budget.final_reserve() > 0], 0)
         if not time_left:
             seconds = duration(self.budget.case_seconds())
-            log.warning("no validation at the end: one case would take about %s of the time there is", seconds)
+            log.warning(
+                "no validation at the end: one case would take about %s of the time there is",
+                seconds,
+            )
             return
         self._validate(module, self.cases, self.gallery.offer)
-        self.gallery.take(self.ranks.merged({each.case: each for each in self.gallery.pictures}).values())
+        self.gallery.take(
+            self.ranks.merged({each.case: each for each in self.gallery.pictures}).values()
+        )
         if self.score and self.score.cases < len(self.cases):
             why = "it was stopped" if self.asked else "time allowed"
             log.info("validated on %d of %d cases, as %s", self.score.cases, len(self.cases), why)
 
-    def _validate(self, module: SegmentationModule, cases: Sequence[PreparedCase], seen: Seen = unseen) -> None:
+    def _validate(
+        self, module: SegmentationModule, cases: Sequence[PreparedCase], seen: Seen = unseen
+    ) -> None:
         if not cases:
             return
         start = time.perf_counter()
@@ -259,7 +285,9 @@ class Keeper(L.Callback):
                 self.logger.save()
         if not module.schedule.remaining:
             step = module.schedule.step
-            report = RunReport(self.plan, self.timing, module.mode, steps=step, device=str(module.device))
+            report = RunReport(
+                self.plan, self.timing, module.mode, steps=step, device=str(module.device)
+            )
             report.write(self.folder, self.score, self.score_step, self.gallery)
 
     def _training_figures(self, module: SegmentationModule) -> dict[str, Any]:
@@ -288,7 +316,9 @@ class Keeper(L.Callback):
             return
         schedule = module.schedule
         loss = self.losses[-1].item() if self.losses else self.loss
-        expected = schedule.remaining * self.timing.per_step + self.budget.reserve(self._validations_to_come())
+        expected = schedule.remaining * self.timing.per_step + self.budget.reserve(
+            self._validations_to_come()
+        )
         left = None if last else min(expected, self.budget.left())
         self.line.write(progress_text(schedule, loss, self.score, seconds_left=left), last=last)
 

@@ -57,7 +57,9 @@ def cpu_times(stat: Path = STAT) -> CpuTimes | None:
         ticks = [sum(int(row[column]) for column in BUSY) for row in rows if row[0] in allowed]
     except (OSError, ValueError, IndexError):
         return None
-    return CpuTimes(time.monotonic(), time.process_time(), sum(ticks) / os.sysconf("SC_CLK_TCK"), len(allowed))
+    return CpuTimes(
+        time.monotonic(), time.process_time(), sum(ticks) / os.sysconf("SC_CLK_TCK"), len(allowed)
+    )
 
 
 def better_threads(threads: int, cores: int, others: float) -> int | None:

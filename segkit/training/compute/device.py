@@ -24,13 +24,17 @@ def device_for(config: TrainConfig) -> torch.device:
     """
     device = _device(config.compute.name)
     if config.trainer.precision == "float16" and device.type == "cpu":
-        raise UsageError("trainer.precision=float16 is for GPUs: use bfloat16 or float32 here, or auto")
+        raise UsageError(
+            "trainer.precision=float16 is for GPUs: use bfloat16 or float32 here, or auto"
+        )
     return device
 
 
 def _device(name: str) -> torch.device:
     if name == "gpu" and not torch.cuda.is_available():
-        raise UsageError("compute=gpu: PyTorch sees no CUDA device here. Use compute=cpu, or look at nvidia-smi.")
+        raise UsageError(
+            "compute=gpu: PyTorch sees no CUDA device here. Use compute=cpu, or look at nvidia-smi."
+        )
     if name == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", torch.cuda.current_device())

@@ -109,7 +109,10 @@ class Ranks:
 
     def gather(self, tensor: Tensor) -> list[Tensor]:
         """``tensor`` of every rank, all of one shape, without gradients."""
-        parts = [torch.empty_like(tensor, memory_format=torch.contiguous_format) for _ in range(self.count)]
+        parts = [
+            torch.empty_like(tensor, memory_format=torch.contiguous_format)
+            for _ in range(self.count)
+        ]
         torch.distributed.all_gather(parts, tensor.detach().contiguous())
         return parts
 
@@ -141,7 +144,9 @@ class Ranks:
             if self.count == 1 or not re.search("closed by peer|reset by peer", str(error)):
                 self._end(error)
                 raise
-            lost = ProcessLost("another process of this training has ended; --resume goes on from the last checkpoint")
+            lost = ProcessLost(
+                "another process of this training has ended; --resume goes on from the last checkpoint"
+            )
             self._end(lost)
             raise lost from error
         except BaseException as error:
@@ -157,7 +162,9 @@ class Ranks:
         in_order = error is None or isinstance(error, Interrupted | SystemExit)
         if self.number and not in_order and not isinstance(error, ProcessLost):
             time.sleep(GRACE)  # if it is an error of all ranks, rank 0 says it and ends this one
-        if in_order or torch.distributed.get_backend() == "gloo":  # NCCL would wait for ranks that are gone
+        if (
+            in_order or torch.distributed.get_backend() == "gloo"
+        ):  # NCCL would wait for ranks that are gone
             torch.distributed.destroy_process_group()
         if self.number and isinstance(error, Interrupted | ProcessLost):
             raise SystemExit(0) from error  # rank 0 says it
@@ -205,7 +212,15 @@ def start_ranks(compute: ComputeConfig) -> Ranks:
     if fabric.global_rank:
         _keep_quiet()
     children = getattr(fabric.strategy.launcher, "procs", ())
-    return Ranks(fabric.global_rank, fabric.world_size, nodes, slurm, group, tuple(children), new if children else ())
+    return Ranks(
+        fabric.global_rank,
+        fabric.world_size,
+        nodes,
+        slurm,
+        group,
+        tuple(children),
+        new if children else (),
+    )
 
 
 def _devices(compute: ComputeConfig, gpu: bool) -> int:
@@ -224,10 +239,14 @@ def _devices(compute: ComputeConfig, gpu: bool) -> int:
 def _of_slurm() -> tuple[int, int]:
     """Processes on a node, and nodes."""
     if not in_job():
-        raise UsageError("compute=slurm: this is no job of SLURM. Start it with srun inside one (docs/scaling.md).")
+        raise UsageError(
+            "compute=slurm: this is no job of SLURM. Start it with srun inside one (docs/scaling.md)."
+        )
     tasks, nodes = (int(os.environ.get(f"SLURM_{name}", "1")) for name in ("NTASKS", "NNODES"))
     if tasks % nodes:
-        raise UsageError(f"compute=slurm: {tasks} tasks on {nodes} nodes. Give --ntasks-per-node, the same for each.")
+        raise UsageError(
+            f"compute=slurm: {tasks} tasks on {nodes} nodes. Give --ntasks-per-node, the same for each."
+        )
     return tasks // nodes, nodes
 
 

@@ -15,7 +15,10 @@ REQUEUE = getattr(signal, "SIGUSR1", None)
 
 def in_job() -> bool:
     """Whether a job of SLURM runs this process; not in a shell of salloc."""
-    return "SLURM_JOB_ID" in os.environ and os.environ.get("SLURM_JOB_NAME") not in ("bash", "interactive")
+    return "SLURM_JOB_ID" in os.environ and os.environ.get("SLURM_JOB_NAME") not in (
+        "bash",
+        "interactive",
+    )
 
 
 def was_requeued() -> bool:
@@ -28,7 +31,9 @@ def requeue() -> str:
     array, task = (os.environ.get(f"SLURM_ARRAY_{name}_ID") for name in ("JOB", "TASK"))
     job = f"{array}_{task}" if array else os.environ["SLURM_JOB_ID"]
     try:
-        done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["scontrol", "requeue", job], capture_output=True, text=True, check=False
+        )
         problem = done.stderr.strip() if done.returncode else ""
     except OSError as error:
         problem = str(error)

@@ -37,18 +37,36 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def augment_intensity(image: Tensor, augment: AugmentConfig, flat: int | None, random: np.random.Generator) -> Tensor:
+def augment_intensity(
+    image: Tensor, augment: AugmentConfig, flat: int | None, random: np.random.Generator
+) -> Tensor:
     """Noise, blur, brightness, contrast, low resolution and gamma, each with its own probability; ``image`` is lost.
 
     Blur and low resolution do not act along the axis ``flat``. All but the noise draw anew for each channel.
     """
     sigma, zoom, gamma = augment.blur_sigma, augment.lowres_zoom, augment.gamma_range
     steps: list[tuple[float, float, Change]] = [
-        (augment.blur, augment.blur_per_channel, lambda x: blur(x, _within(sigma, random, 3), flat)),
+        (
+            augment.blur,
+            augment.blur_per_channel,
+            lambda x: blur(x, _within(sigma, random, 3), flat),
+        ),
         (augment.brightness, 1.0, lambda x: x.mul_(_factor(augment.brightness_range, random))),
-        (augment.contrast, 1.0, lambda x: change_contrast_(x, _factor(augment.contrast_range, random))),
-        (augment.lowres, augment.lowres_per_channel, lambda x: lower_resolution(x, _within(zoom, random), flat)),
-        (augment.gamma_inverted, 1.0, lambda x: change_gamma_(x.neg_(), _factor(gamma, random)).neg_()),
+        (
+            augment.contrast,
+            1.0,
+            lambda x: change_contrast_(x, _factor(augment.contrast_range, random)),
+        ),
+        (
+            augment.lowres,
+            augment.lowres_per_channel,
+            lambda x: lower_resolution(x, _within(zoom, random), flat),
+        ),
+        (
+            augment.gamma_inverted,
+            1.0,
+            lambda x: change_gamma_(x.neg_(), _factor(gamma, random)).neg_(),
+        ),
         (augment.gamma, 1.0, lambda x: change_gamma_(x, _factor(gamma, random))),
     ]
     if random.random() < augment.noise:
@@ -62,7 +80,17 @@ def augment_intensity(image: Tensor, augment: AugmentConfig, flat: int | None, r
 
 def without_changes(augment: AugmentConfig) -> AugmentConfig:
     """No rotation, no scaling, intensities as they are. A channel that may be missing goes on being left out."""
-    changes = ("rotate", "scale", "noise", "blur", "brightness", "contrast", "lowres", "gamma", "gamma_inverted")
+    changes = (
+        "rotate",
+        "scale",
+        "noise",
+        "blur",
+        "brightness",
+        "contrast",
+        "lowres",
+        "gamma",
+        "gamma_inverted",
+    )
     never: dict[str, Any] = dict.fromkeys(changes, 0.0)
     return replace(augment, **never)
 

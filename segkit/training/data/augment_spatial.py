@@ -94,7 +94,9 @@ def _rotation(axis: int, angle: float) -> NDArray[np.float64]:
     return matrix
 
 
-def resample_patch(image: Tensor, labels: Tensor, placement: Placement, patch: Sequence[int]) -> tuple[Tensor, Tensor]:
+def resample_patch(
+    image: Tensor, labels: Tensor, placement: Placement, patch: Sequence[int]
+) -> tuple[Tensor, Tensor]:
     """Sample the cut box at the placement's positions, which lie inside it: linear for the image, nearest for labels.
 
     Voxels are gathered by index rather than by `torch.nn.functional.grid_sample`, which took twice as long.
@@ -106,7 +108,9 @@ def resample_patch(image: Tensor, labels: Tensor, placement: Placement, patch: S
     return (_turned if turned else _stretched)(image, labels, matrix, patch)
 
 
-def _turned(image: Tensor, labels: Tensor, matrix: NDArray[np.float64], patch: Sequence[int]) -> tuple[Tensor, Tensor]:
+def _turned(
+    image: Tensor, labels: Tensor, matrix: NDArray[np.float64], patch: Sequence[int]
+) -> tuple[Tensor, Tensor]:
     moved = torch.empty((len(image), *patch), dtype=image.dtype)
     nearest = torch.empty(tuple(patch), dtype=labels.dtype)
     channels, values = image.flatten(1), labels.flatten()
@@ -133,17 +137,25 @@ def _stretched(
         after = (index + 1).clamp_max_(last)
         image = along(image, axis + 1, index).lerp_(along(image, axis + 1, after), weight)
         nearest[axis] = torch.where(weight.flatten() >= 0.5, after, index)
-    for axis, index in reversed(nearest.items()):  # the last axis last: fewer voxels are left, and it is the slowest
+    for axis, index in reversed(
+        nearest.items()
+    ):  # the last axis last: fewer voxels are left, and it is the slowest
         labels = along(labels, axis, index)
     return image, labels
 
 
-def _positions(matrix: NDArray[np.float64], patch: Sequence[int], box: Sequence[int], rows: slice) -> list[Tensor]:
+def _positions(
+    matrix: NDArray[np.float64], patch: Sequence[int], box: Sequence[int], rows: slice
+) -> list[Tensor]:
     """For each axis, where the patch's voxels in ``rows`` lie in the box; shapes broadcast to (rows, Y, Z)."""
     offsets = []
     for axis, edge in enumerate(patch):
         offset = torch.arange(edge, dtype=torch.float32) - (edge - 1) / 2
-        offsets.append((offset[rows] if axis == 0 else offset).view([-1 if other == axis else 1 for other in range(3)]))
+        offsets.append(
+            (offset[rows] if axis == 0 else offset).view(
+                [-1 if other == axis else 1 for other in range(3)]
+            )
+        )
     positions = []
     for row, edge in zip(matrix, box, strict=True):
         position = torch.full((1, 1, 1), (edge - 1) / 2)
@@ -173,7 +185,9 @@ def _interpolated(values: Tensor, index: Tensor, steps: Sequence[Step]) -> Tenso
     if not steps:
         return at(values, index)
     (stride, weight), *rest = steps
-    return _interpolated(values, index, rest).lerp_(_interpolated(values[stride:], index, rest), weight)
+    return _interpolated(values, index, rest).lerp_(
+        _interpolated(values[stride:], index, rest), weight
+    )
 
 
 def _nearest(index: Tensor, steps: Sequence[Step]) -> Tensor:
@@ -183,7 +197,9 @@ def _nearest(index: Tensor, steps: Sequence[Step]) -> Tensor:
     return index
 
 
-def mirror(image: Tensor, labels: Tensor, plan: Plan, random: np.random.Generator) -> tuple[Tensor, Tensor]:
+def mirror(
+    image: Tensor, labels: Tensor, plan: Plan, random: np.random.Generator
+) -> tuple[Tensor, Tensor]:
     """Flip each of the plan's mirror axes with probability 1/2; with left and right, paired labels change places."""
     chosen = [axis for axis in plan.mirror_axes if random.random() < 0.5]
     if not chosen:
@@ -191,6 +207,8 @@ def mirror(image: Tensor, labels: Tensor, plan: Plan, random: np.random.Generato
     image, labels = image.flip([axis + 1 for axis in chosen]), labels.flip(chosen)
     if LEFT_RIGHT in chosen and plan.mirror_swaps:
         # Voxels that nobody has annotated have the index after the last.
-        renamed = torch.tensor([*plan.mirrored_outputs, len(plan.mirrored_outputs)], dtype=labels.dtype)
+        renamed = torch.tensor(
+            [*plan.mirrored_outputs, len(plan.mirrored_outputs)], dtype=labels.dtype
+        )
         labels = at(renamed, labels.int())
     return image, labels

@@ -19,4 +19,6 @@ def along(values: Tensor, axis: int, index: Tensor) -> Tensor:
     if axis != values.ndim - 1:
         return values.index_select(axis, index)
     rows = torch.arange(values.shape[:-1].numel(), dtype=torch.int32)[:, None]
-    return at(values.flatten(), rows * values.shape[-1] + index).view(*values.shape[:-1], len(index))
+    return at(values.flatten(), rows * values.shape[-1] + index).view(
+        *values.shape[:-1], len(index)
+    )

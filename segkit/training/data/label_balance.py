@@ -54,7 +54,10 @@ def balance_labels(labels_of: Sequence[Sequence[int]], foreground: float) -> Lab
         for label in labels:
             having.setdefault(label, []).append(number)
     even = sum(1 for labels in labels_of if labels) / max(1, len(having))
-    expected = {label: sum(1 / len(labels_of[number]) for number in cases) for label, cases in having.items()}
+    expected = {
+        label: sum(1 / len(labels_of[number]) for number in cases)
+        for label, cases in having.items()
+    }
     missing = {label: foreground * (even - expected[label]) for label in sorted(having)}
     missing = {label: patches for label, patches in missing.items() if patches > TINY}
     total = sum(missing.values())
@@ -62,4 +65,6 @@ def balance_labels(labels_of: Sequence[Sequence[int]], foreground: float) -> Lab
         return LabelBalance(0.0)
     weights = [patches / total for patches in accumulate(missing.values())]
     cases = tuple(tuple(having[label]) for label in missing)
-    return LabelBalance(total / (len(labels_of) + total), tuple(missing), (*weights[:-1], 1.0), cases)
+    return LabelBalance(
+        total / (len(labels_of) + total), tuple(missing), (*weights[:-1], 1.0), cases
+    )

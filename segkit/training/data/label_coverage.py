@@ -29,7 +29,9 @@ def labels_never_drawn(patches: PatchDataset, count: int) -> list[str]:
         if not unseen.keys() & reachable:
             break
         case, centre, _ = patches.draw(*divmod(number, len(patches.cases)))
-        for label in [label for label in unseen if _shows(case, label, centre, patches.rules.plan.patch)]:
+        for label in [
+            label for label in unseen if _shows(case, label, centre, patches.rules.plan.patch)
+        ]:
             del unseen[label]
     return list(unseen.values())
 

@@ -21,17 +21,25 @@ MOST_WORKERS = 8
 
 
 def batches_of(
-    trainer: TrainerConfig, patches: PatchDataset, *, steps_done: int, device: torch.device, ranks: Ranks
+    trainer: TrainerConfig,
+    patches: PatchDataset,
+    *,
+    steps_done: int,
+    device: torch.device,
+    ranks: Ranks,
 ) -> Batches:
     """The batches of this rank from step ``steps_done`` on, without end."""
     size = patches.rules.plan.batch_size
     loader = DataLoader(
         patches,
         batch_size=ranks.part_of(size),
-        sampler=PatchNumbers(steps_done * trainer.accumulate * size, rank=ranks.number, world_size=ranks.count),
+        sampler=PatchNumbers(
+            steps_done * trainer.accumulate * size, rank=ranks.number, world_size=ranks.count
+        ),
         num_workers=worker_count(trainer, device, ranks),
         worker_init_fn=ignore_signals,
-        pin_memory=device.type == "cuda",  # a thread takes them from the workers, and the GPU fetches them itself
+        pin_memory=device.type
+        == "cuda",  # a thread takes them from the workers, and the GPU fetches them itself
     )
     return Batches(loader)
 

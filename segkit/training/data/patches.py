@@ -78,11 +78,15 @@ class PatchDataset(TorchDataset[dict[str, Any]]):
         """From patch ``number`` on nothing is changed at random, but for a channel that is left out."""
         self._plain_from.fill_(number)
 
-    def draw(self, epoch: int, index: int) -> tuple[PreparedCase, NDArray[np.int64], np.random.Generator]:
+    def draw(
+        self, epoch: int, index: int
+    ) -> tuple[PreparedCase, NDArray[np.int64], np.random.Generator]:
         """Case and centre of a patch, and the generator for the rest of what is random about it."""
         random = stream(self.rules.seed, epoch, index)
         moved = (
-            self.balance.draw(stream(self.rules.seed, epoch, BALANCE_STREAMS | index)) if self.balance.share else None
+            self.balance.draw(stream(self.rules.seed, epoch, BALANCE_STREAMS | index))
+            if self.balance.share
+            else None
         )
         if moved:
             case, label = self.cases[moved[0]], moved[1]
@@ -118,7 +122,9 @@ def _labels_of(case: PreparedCase) -> list[int]:
     return sorted(index for index in case.voxels if index)
 
 
-def draw_centre(case: PreparedCase, rules: PatchRules, random: np.random.Generator) -> NDArray[np.int64]:
+def draw_centre(
+    case: PreparedCase, rules: PatchRules, random: np.random.Generator
+) -> NDArray[np.int64]:
     """Index of the patch's first voxel plus half its edge, on a label of the case or anywhere."""
     labels = _labels_of(case)
     wanted = labels if random.random() < rules.foreground else []
@@ -128,10 +134,14 @@ def draw_centre(case: PreparedCase, rules: PatchRules, random: np.random.Generat
     if wanted:
         return centre_on(case, wanted[random.integers(len(wanted))], rules.plan, random)
     low, high = _starts(case, rules.plan)
-    return np.asarray(random.integers(low, high, endpoint=True) + np.array(rules.plan.patch) // 2, dtype=np.int64)
+    return np.asarray(
+        random.integers(low, high, endpoint=True) + np.array(rules.plan.patch) // 2, dtype=np.int64
+    )
 
 
-def centre_on(case: PreparedCase, label: int, plan: Plan, random: np.random.Generator) -> NDArray[np.int64]:
+def centre_on(
+    case: PreparedCase, label: int, plan: Plan, random: np.random.Generator
+) -> NDArray[np.int64]:
     """The centre of a patch around a voxel of ``label``."""
     positions, half = case.voxels[label], np.array(plan.patch) // 2
     start = np.clip(positions[random.integers(len(positions))] - half, *_starts(case, plan))
@@ -169,12 +179,16 @@ def _cut(array: NDArray[Any], start: NDArray[np.int64], size: NDArray[np.int64])
         for a, b, n in zip(start, stop, array.shape[1:], strict=True)
     )
     # torch can do little with unsigned integers of more than 8 bits.
-    dtype = np.float32 if array.dtype.kind == "f" else np.uint8 if array.dtype == np.uint8 else np.int32
+    dtype = (
+        np.float32 if array.dtype.kind == "f" else np.uint8 if array.dtype == np.uint8 else np.int32
+    )
     shape = (array.shape[0], *(int(n) for n in size))
     found = np.array(array[(slice(None), *inside)], dtype=dtype)
     if found.shape == shape:
         return torch.from_numpy(found)
     box = np.zeros(shape, dtype=dtype)
-    target = tuple(slice(s.start - int(a), s.stop - int(a)) for s, a in zip(inside, start, strict=True))
+    target = tuple(
+        slice(s.start - int(a), s.stop - int(a)) for s, a in zip(inside, start, strict=True)
+    )
     box[(slice(None), *target)] = found
     return torch.from_numpy(box)

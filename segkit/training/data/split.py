@@ -33,7 +33,9 @@ def dataset_folds(dataset: Dataset, count: int | None = None) -> list[list[str]]
     if count not in (None, len(folds)):
         fixed = all(is_fold(case.split) for case in dataset.cases)
         why = f"its column split makes {len(folds)}" if fixed else f"it has {len(folds)} patients"
-        raise UsageError(f"folds={count} is not possible for {dataset.name}: {why}. Give folds={len(folds)}, or none")
+        raise UsageError(
+            f"folds={count} is not possible for {dataset.name}: {why}. Give folds={len(folds)}, or none"
+        )
     return folds
 
 
@@ -49,7 +51,9 @@ def split_cases(dataset: Dataset, fold: int | str, folds: int | None = None) -> 
         return Split(_some(dataset, labelled), ())
     found = dataset_folds(dataset, folds)
     if not 0 <= int(fold) < len(found):
-        raise UsageError(f"fold={fold}: this dataset has the folds 0 to {len(found) - 1}, or fold=all")
+        raise UsageError(
+            f"fold={fold}: this dataset has the folds 0 to {len(found) - 1}, or fold=all"
+        )
     held_out = set(found[int(fold)])
     return Split(
         _some(dataset, [case for case in labelled if case not in held_out]),
@@ -84,7 +88,9 @@ def check_split(folder: Path, split: Split) -> None:
     """
     path = folder / SPLIT
     began = "the cases with which this run began"
-    before = read_json(path, expected=began, remedy="Put the file back, or begin another run with another run_dir.")
+    before = read_json(
+        path, expected=began, remedy="Put the file back, or begin another run with another run_dir."
+    )
     if before != split_ids(split):
         raise InputError(
             path,

@@ -29,7 +29,9 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 class StepLoss(nn.Module):
     """``loss`` of images and labels, integers of any size; ``mode`` says how it is computed."""
 
-    def __init__(self, network: nn.Module, loss: nn.Module, *, slice_axis: int | None, mode: Mode) -> None:
+    def __init__(
+        self, network: nn.Module, loss: nn.Module, *, slice_axis: int | None, mode: Mode
+    ) -> None:
         super().__init__()
         self.network = network
         self.loss = loss
@@ -60,7 +62,9 @@ class ReplayedLoss:
     def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
         if not self._asked:
             self._asked, self._shape = True, images.shape
-            self._recorded = recorded(self.step, images, labels) if can_be_recorded(self.step, images) else None
+            self._recorded = (
+                recorded(self.step, images, labels) if can_be_recorded(self.step, images) else None
+            )
         use = self._recorded if self._recorded and images.shape == self._shape else self.step
         loss: Tensor = use(images, labels)
         return loss
@@ -99,7 +103,9 @@ def recorded(step: StepLoss, images: Tensor, labels: Tensor) -> Loss | None:
     buffers = {name: buffer.clone() for name, buffer in step.named_buffers()}
     try:
         with torch.random.fork_rng(devices=[images.device]), whatever_the_size():
-            graphed = torch.cuda.make_graphed_callables(_Whole(step), (images.clone(), labels.clone()))
+            graphed = torch.cuda.make_graphed_callables(
+                _Whole(step), (images.clone(), labels.clone())
+            )
     except RuntimeError as error:
         log.warning("steps are not recorded, which makes small ones slower: %s", error)
         torch.cuda.synchronize(images.device)

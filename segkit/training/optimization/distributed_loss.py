@@ -28,7 +28,9 @@ class GatheredLoss(nn.Module):
         together = [self._together(head.float()) for head in heads]
         # Smaller than the int64 of labels, and wide enough for their indices.
         everywhere = torch.cat(self.ranks.gather(labels.int())).long()
-        result: Tensor = self.loss(together[0] if isinstance(scores, Tensor) else together, everywhere)
+        result: Tensor = self.loss(
+            together[0] if isinstance(scores, Tensor) else together, everywhere
+        )
         return result
 
     def _together(self, own: Tensor) -> Tensor:

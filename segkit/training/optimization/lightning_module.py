@@ -26,7 +26,13 @@ class SegmentationModule(L.LightningModule):
     running_average: RunningAverage
 
     def __init__(
-        self, network: nn.Module, trainer_config: TrainerConfig, *, loss: nn.Module, slice_axis: int | None, mode: Mode
+        self,
+        network: nn.Module,
+        trainer_config: TrainerConfig,
+        *,
+        loss: nn.Module,
+        slice_axis: int | None,
+        mode: Mode,
     ) -> None:
         super().__init__()
         self.network = network_to_layout(network, mode.layout)
@@ -58,9 +64,13 @@ class SegmentationModule(L.LightningModule):
         return optimizer
 
     def on_train_start(self) -> None:
-        self.running_average = RunningAverage(self.average, self.network)  # now that both are on their device
+        self.running_average = RunningAverage(
+            self.average, self.network
+        )  # now that both are on their device
 
-    def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
+    def optimizer_step(
+        self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None
+    ) -> None:
         factor = learning_rate_factor(self.schedule.progress, self.trainer_config)
         for group in optimizer.param_groups:
             group["lr"] = factor * group["full_lr"]
@@ -77,4 +87,7 @@ class SegmentationModule(L.LightningModule):
     @property
     def learning_rate(self) -> float:
         """Of the first group, as the next step will use it."""
-        return learning_rate_factor(self.schedule.progress, self.trainer_config) * self.trainer_config.learning_rate
+        return (
+            learning_rate_factor(self.schedule.progress, self.trainer_config)
+            * self.trainer_config.learning_rate
+        )

@@ -41,7 +41,9 @@ def dice_of_softmax(probabilities: Tensor, labels: Tensor) -> Tensor:
     own = probabilities.gather(1, labels.clamp_max(classes - 1)[:, None])[:, 0]
     # In float64: this sum runs voxel by voxel. The last place is that of voxels without annotation.
     sums = torch.zeros(classes + 1, dtype=torch.float64, device=own.device)
-    overlap = sums.index_add(0, labels.clamp_max(classes).flatten(), own.flatten().double())[:classes].float()
+    overlap = sums.index_add(0, labels.clamp_max(classes).flatten(), own.flatten().double())[
+        :classes
+    ].float()
     predicted = torch.einsum("bkv,bv->k", probabilities, annotated.to(probabilities.dtype))
     return _mean_of_present(overlap[1:], predicted[1:], _counts(labels, classes)[1:])
 
@@ -56,7 +58,9 @@ def _mean_of_present(overlap: Tensor, predicted: Tensor, reference: Tensor) -> T
 def _counts(labels: Tensor, classes: int) -> Tensor:
     """Voxels of each of ``classes`` labels."""
     if labels.is_cuda:  # where bincount waits for the GPU to say how many labels there are
-        return torch.histc(labels.flatten().int(), classes + 1, min=0, max=classes + 1)[:classes].long()
+        return torch.histc(labels.flatten().int(), classes + 1, min=0, max=classes + 1)[
+            :classes
+        ].long()
     return torch.bincount(labels.flatten(), minlength=classes)[:classes]
 
 
@@ -70,7 +74,9 @@ class CrossEntropy(nn.Module):
 def cross_entropy_of(logarithms: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     """Weighted mean of the negative logarithms (B, K, ...) of the labels' probabilities; ``weights`` (K,)."""
     classes = logarithms.shape[1]
-    total = F.nll_loss(logarithms, labels.clamp_max(classes), weight=weights, ignore_index=classes, reduction="sum")
+    total = F.nll_loss(
+        logarithms, labels.clamp_max(classes), weight=weights, ignore_index=classes, reduction="sum"
+    )
     return total / (weights * _counts(labels, classes)).sum().clamp_min(1)
 
 
@@ -118,7 +124,9 @@ class DiceCrossEntropy(nn.Module):
         scores, labels = scores.flatten(2), labels.flatten(1)
         # One softmax serves both.
         logarithms = scores.log_softmax(1)
-        cross_entropy = cross_entropy_of(logarithms, labels, self.cross_entropy.weights(scores, labels))
+        cross_entropy = cross_entropy_of(
+            logarithms, labels, self.cross_entropy.weights(scores, labels)
+        )
         return cross_entropy + dice_of_softmax(logarithms.exp(), labels)
 
 
@@ -129,7 +137,9 @@ class RegionLoss(nn.Module):
     that of a voxel that nobody has annotated.
     """
 
-    def __init__(self, membership: Sequence[Sequence[bool]], *, dice: bool = True, cross_entropy: bool = True) -> None:
+    def __init__(
+        self, membership: Sequence[Sequence[bool]], *, dice: bool = True, cross_entropy: bool = True
+    ) -> None:
         super().__init__()
         self.terms = [*[_region_dice] * dice, *[_region_cross_entropy] * cross_entropy]
         # One more column, for voxels without annotation.
@@ -193,7 +203,9 @@ class DeepSupervision(nn.Module):
         if len(heads) > 1 and not self.lowest:
             weights[-1] = 0.0  # and not left out: ranks wait for a gradient of every tensor
         losses = [self.loss(head.float(), at_resolution(labels, head.shape[2:])) for head in heads]
-        total = sum(weight * loss for weight, loss in zip(weights, losses, strict=True)) / sum(weights)
+        total = sum(weight * loss for weight, loss in zip(weights, losses, strict=True)) / sum(
+            weights
+        )
         return torch.as_tensor(total)
 
 
@@ -234,7 +246,9 @@ def build_loss(trainer: TrainerConfig, plan: Plan) -> DeepSupervision:
     Raises:
         InputError: no such loss, or one that cannot be imported.
     """
-    loss = REGION_LOSSES[trainer.loss](plan.membership) if plan.regions else loss_by_name(trainer.loss)
+    loss = (
+        REGION_LOSSES[trainer.loss](plan.membership) if plan.regions else loss_by_name(trainer.loss)
+    )
     return DeepSupervision(loss, lowest=trainer.lowest_head)
 
 

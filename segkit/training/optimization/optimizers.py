@@ -26,10 +26,15 @@ def orthogonalize(matrices: Sequence[Tensor], steps: int = 5) -> list[Tensor]:
         places.setdefault(len(matrix), []).append(place)
     found: list[Tensor] = list(wide)
     for same in places.values():
-        factors = _newton_schulz(torch.stack([wide[place] @ wide[place].T for place in same]), steps)
+        factors = _newton_schulz(
+            torch.stack([wide[place] @ wide[place].T for place in same]), steps
+        )
         for place, factor in zip(same, factors, strict=True):
             found[place] = factor @ wide[place]
-    return [one.T if one.shape != matrix.shape else one for one, matrix in zip(found, matrices, strict=True)]
+    return [
+        one.T if one.shape != matrix.shape else one
+        for one, matrix in zip(found, matrices, strict=True)
+    ]
 
 
 def _newton_schulz(grams: Tensor, steps: int) -> Tensor:
@@ -61,7 +66,13 @@ class MuonAdamW(Optimizer):
     """
 
     def __init__(self, groups: Iterable[dict[str, Any]]) -> None:
-        defaults = {"lr": 1e-3, "weight_decay": 0.0, "momentum": 0.95, "betas": (0.9, 0.99), "eps": 1e-8}
+        defaults = {
+            "lr": 1e-3,
+            "weight_decay": 0.0,
+            "momentum": 0.95,
+            "betas": (0.9, 0.99),
+            "eps": 1e-8,
+        }
         super().__init__(groups, defaults)
 
     @torch.no_grad()
@@ -74,7 +85,9 @@ class MuonAdamW(Optimizer):
             parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
             if parameters:
                 update = _muon_update if group["matrix"] else _adam_update
-                changes = update(parameters, [self.state[parameter] for parameter in parameters], group)
+                changes = update(
+                    parameters, [self.state[parameter] for parameter in parameters], group
+                )
                 if group["weight_decay"]:
                     torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
                 torch._foreach_add_(parameters, changes, alpha=-group["lr"])
@@ -90,7 +103,9 @@ def _muon_update(parameters: list[Tensor], states: States, group: dict[str, Any]
             state["momentum"] = torch.zeros_like(parameter)
     momenta, gradients = [state["momentum"] for state in states], _gradients(parameters)
     torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
-    matrices = [mixed.flatten(1) for mixed in torch._foreach_lerp(gradients, momenta, group["momentum"])]
+    matrices = [
+        mixed.flatten(1) for mixed in torch._foreach_lerp(gradients, momenta, group["momentum"])
+    ]
     pairs = zip(orthogonalize(matrices), parameters, strict=True)
     changes = [matrix.reshape(parameter.shape) for matrix, parameter in pairs]
     torch._foreach_mul_(changes, [0.2 * max(matrix.shape) ** 0.5 for matrix in matrices])
@@ -101,7 +116,10 @@ def _adam_update(parameters: list[Tensor], states: States, group: dict[str, Any]
     for parameter, state in zip(parameters, states, strict=True):
         if not state:
             state["step"] = 0
-            state["first"], state["second"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
+            state["first"], state["second"] = (
+                torch.zeros_like(parameter),
+                torch.zeros_like(parameter),
+            )
         state["step"] += 1
     beta1, beta2 = group["betas"]
     firsts, seconds = ([state[name] for state in states] for name in ("first", "second"))
@@ -132,8 +150,18 @@ def _muon(network: nn.Module, config: TrainerConfig) -> Optimizer:
             kernels.append(parameter)
     return MuonAdamW(
         [
-            {"params": kernels, "matrix": True, "lr": config.learning_rate, "weight_decay": config.weight_decay},
-            {"params": matrices, "matrix": False, "lr": config.learning_rate_rest, "weight_decay": config.weight_decay},
+            {
+                "params": kernels,
+                "matrix": True,
+                "lr": config.learning_rate,
+                "weight_decay": config.weight_decay,
+            },
+            {
+                "params": matrices,
+                "matrix": False,
+                "lr": config.learning_rate_rest,
+                "weight_decay": config.weight_decay,
+            },
             {"params": vectors, "matrix": False, "lr": config.learning_rate_rest},
         ]
     )
@@ -156,4 +184,8 @@ def _sgd(network: nn.Module, config: TrainerConfig) -> Optimizer:
     return SGD(_split(network, config), lr=config.learning_rate, momentum=0.99, nesterov=True)
 
 
-OPTIMIZERS: dict[str, Callable[[nn.Module, TrainerConfig], Optimizer]] = {"muon": _muon, "adamw": _adamw, "sgd": _sgd}
+OPTIMIZERS: dict[str, Callable[[nn.Module, TrainerConfig], Optimizer]] = {
+    "muon": _muon,
+    "adamw": _adamw,
+    "sgd": _sgd,
+}

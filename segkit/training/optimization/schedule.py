@@ -56,7 +56,9 @@ class Schedule:
     def _plain_step(self) -> int:
         if self.augment_until >= 1:
             return NEVER
-        share = (self.augment_until - self.progress) / (1 - self.progress) if self.progress < 1 else 0.0
+        share = (
+            (self.augment_until - self.progress) / (1 - self.progress) if self.progress < 1 else 0.0
+        )
         return self.step + max(0, math.ceil(share * self.remaining - 1e-9))
 
     def state(self) -> dict[str, Any]:

@@ -34,7 +34,9 @@ class RunningAverage:
         numbers are copied.
         """
         weight = 1 - min(decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_([kept for kept, _ in self._floating], [new for _, new in self._floating], weight)
+        torch._foreach_lerp_(
+            [kept for kept, _ in self._floating], [new for _, new in self._floating], weight
+        )
         for kept, new in self._whole:
             kept.copy_(new)
 

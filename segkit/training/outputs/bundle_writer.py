@@ -39,7 +39,9 @@ class ModelWriter:
     cases: Sequence[PreparedCase] = ()
     """On which the finished model is asked what bfloat16 changes."""
 
-    def write(self, module: SegmentationModule, training: dict[str, Any], metrics: dict[str, Any]) -> None:
+    def write(
+        self, module: SegmentationModule, training: dict[str, Any], metrics: dict[str, Any]
+    ) -> None:
         """Write folder/bundle with the averaged weights of ``module``."""
         needs = {**self.plan.needs, **loss_needs(self.config.trainer.loss)}
         card = {
@@ -63,5 +65,9 @@ class ModelWriter:
 
     def _agreement(self, module: SegmentationModule) -> dict[str, Any]:
         minutes = self.config.trainer.max_minutes
-        seconds = CHECK_SECONDS if minutes is None else min(CHECK_SECONDS, CHECK_SHARE * 60 * minutes)
-        return agreement(module.average, self.cases, self.plan, device=module.device, seconds=seconds)
+        seconds = (
+            CHECK_SECONDS if minutes is None else min(CHECK_SECONDS, CHECK_SHARE * 60 * minutes)
+        )
+        return agreement(
+            module.average, self.cases, self.plan, device=module.device, seconds=seconds
+        )

@@ -148,7 +148,9 @@ class Restoring(L.Callback):
         try:
             yield
         except _DAMAGE as error:
-            short_of_memory = isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
+            short_of_memory = isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(
+                error
+            )
             if path is None or self.done or short_of_memory:
                 raise
             raise InputError(
@@ -200,7 +202,11 @@ def _check(content: Any) -> None:
     mode, schedule = Mode(**content["mode"]), Schedule(**content["schedule"])
     if mode.precision not in AUTOCAST or mode.layout not in LAYOUTS:
         raise ValueError(f"its precision {mode.precision} or layout {mode.layout} is unknown")
-    if not (math.isfinite(content["elapsed"]) and mode.seconds >= 0 and 0 <= schedule.step <= schedule.total):
+    if not (
+        math.isfinite(content["elapsed"])
+        and mode.seconds >= 0
+        and 0 <= schedule.step <= schedule.total
+    ):
         raise ValueError("its numbers of steps or seconds make no sense")
 
 

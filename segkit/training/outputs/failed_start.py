@@ -44,7 +44,9 @@ def undone_without_result(
     """
     results = results or (lambda: [_signature(folder / name) for name in RESULTS])
     paths = [folder / name for name in files]
-    before = {path: _content(path) for path in paths if not path.exists() or os.access(path, os.R_OK)}
+    before = {
+        path: _content(path) for path in paths if not path.exists() or os.access(path, os.R_OK)
+    }
     missing = [folder / name for name in START_FOLDERS if not (folder / name).exists()]
     events = set(_own_events(folder))
     given = results()

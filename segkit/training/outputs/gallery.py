@@ -28,7 +28,9 @@ class Gallery:
     plan: Plan
     pictures: list[CasePicture] = field(default_factory=list)
 
-    def offer(self, case: PreparedCase, predicted: Tensor, reference: Tensor, dice: dict[str, float]) -> None:
+    def offer(
+        self, case: PreparedCase, predicted: Tensor, reference: Tensor, dice: dict[str, float]
+    ) -> None:
         """Draw the case if it is among the lowest or the highest so far; one without any label is not."""
         if not dice:
             return

@@ -29,7 +29,12 @@ OVERLAP = 0.5
 
 @torch.inference_mode()
 def agreement(
-    network: nn.Module, cases: Sequence[PreparedCase], plan: Plan, *, device: torch.device, seconds: float
+    network: nn.Module,
+    cases: Sequence[PreparedCase],
+    plan: Plan,
+    *,
+    device: torch.device,
+    seconds: float,
 ) -> dict[str, Any]:
     """What a bundle's card says of bfloat16 (`segkit.bundle.precision_agreement`); empty where there is no time for it.
 
@@ -49,7 +54,9 @@ def agreement(
     found: dict[str, list[float]] = {}
     for case, box in zip(cases, boxes, strict=False):
         image = torch.from_numpy(np.array(case.image[:, *box])).to(device)
-        rounded, exact = (_masks(network, image, plan, precision) for precision in ("bfloat16", "float32"))
+        rounded, exact = (
+            _masks(network, image, plan, precision) for precision in ("bfloat16", "float32")
+        )
         for name, ours, theirs in zip(plan.labels, rounded, exact, strict=True):
             if size := int(ours.sum() + theirs.sum()):
                 found.setdefault(name, []).append(2 * int((ours & theirs).sum()) / size)
@@ -64,16 +71,25 @@ def _window_seconds(network: nn.Module, plan: Plan, device: torch.device) -> flo
         start = time.perf_counter()
         _scores(network, window, plan, "float32").sum().item()  # a GPU's work is waited for
         times.append(time.perf_counter() - start)
-    share = bfloat16_share(nn.Conv3d(32, 32, 3), torch.zeros(1, 32, 12, 12, 12)) if device.type == "cpu" else 1.0
+    share = (
+        bfloat16_share(nn.Conv3d(32, 32, 3), torch.zeros(1, 32, 12, 12, 12))
+        if device.type == "cpu"
+        else 1.0
+    )
     return min(times) * (1 + share)
 
 
-def parts_to_predict(cases: Sequence[PreparedCase], plan: Plan, reach: float, fitting: int) -> list[Box]:
+def parts_to_predict(
+    cases: Sequence[PreparedCase], plan: Plan, reach: float, fitting: int
+) -> list[Box]:
     """Of the first cases, until their windows are more than ``fitting``, what is predicted."""
     found: list[Box] = []
     for case in cases:
         box = _around(case, plan, reach)
-        sizes = [min(part.stop, size) - part.start for part, size in zip(box, case.labels.shape, strict=True)]
+        sizes = [
+            min(part.stop, size) - part.start
+            for part, size in zip(box, case.labels.shape, strict=True)
+        ]
         fitting -= count_windows(sizes, plan.patch, OVERLAP)
         if fitting < 0:
             break
@@ -84,7 +100,11 @@ def parts_to_predict(cases: Sequence[PreparedCase], plan: Plan, reach: float, fi
 def _around(case: PreparedCase, plan: Plan, reach: float) -> Box:
     """So many windows' edges around the middle of what is labelled, or of the scan; an axis may be shorter."""
     shape = case.labels.shape
-    labelled = [places for index, places in case.voxels.items() if 1 <= index <= len(plan.targets) and len(places)]
+    labelled = [
+        places
+        for index, places in case.voxels.items()
+        if 1 <= index <= len(plan.targets) and len(places)
+    ]
     middle = np.median(np.concatenate(labelled), axis=0) if labelled else np.array(shape) / 2
     edges = [int(reach * edge) for edge in plan.patch]
     starts = [
@@ -108,4 +128,6 @@ def _scores(network: nn.Module, image: Tensor, plan: Plan, precision: str) -> Te
     """(K, X, Y, Z) of an image (C, X, Y, Z), computed as in prediction."""
     mode = Mode(precision, "channels_last")
     with mode.autocast(image.device):
-        return predict_scores(mode.wrap(network), image, Windows(plan.patch, OVERLAP, slice_axis=plan.slice_axis))
+        return predict_scores(
+            mode.wrap(network), image, Windows(plan.patch, OVERLAP, slice_axis=plan.slice_axis)
+        )

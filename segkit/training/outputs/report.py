@@ -32,7 +32,9 @@ class RunReport:
     steps: int
     device: str
 
-    def write(self, folder: Path, score: ValidationScore | None, score_step: int, gallery: Gallery) -> None:
+    def write(
+        self, folder: Path, score: ValidationScore | None, score_step: int, gallery: Gallery
+    ) -> None:
         """Write folder/report.html, with folder/progress.png in it. It names cases, so it stays out of the bundle."""
         page = TrainingPage(
             name=folder.absolute().name,
@@ -50,8 +52,14 @@ class RunReport:
         threads = f", {_counted(torch.get_num_threads(), 'thread')}" if self.device == "cpu" else ""
         return [
             ("length", f"{self.steps} steps in {duration(self.timing.elapsed())}"),
-            ("a step", f"{self._step_seconds():.3g} s, of which {self.timing.data_share:.1%} waiting for patches"),
-            ("computed", f"in {self.mode.precision}, {self.mode.layout} layout, on {self.device}{threads}"),
+            (
+                "a step",
+                f"{self._step_seconds():.3g} s, of which {self.timing.data_share:.1%} waiting for patches",
+            ),
+            (
+                "computed",
+                f"in {self.mode.precision}, {self.mode.layout} layout, on {self.device}{threads}",
+            ),
         ]
 
     def _step_seconds(self) -> float:
@@ -60,8 +68,13 @@ class RunReport:
     def _time_table(self) -> Table:
         whole, parts = self.timing.elapsed(), self.timing.parts
         rest = max(0.0, whole - sum(parts.values()))
-        named = [*((name, parts[name]) for name in PARTS if name in parts), ("start, planning and the rest", rest)]
-        rows: list[list[Cell]] = [[name, duration(seconds), f"{seconds / whole:.1%}"] for name, seconds in named]
+        named = [
+            *((name, parts[name]) for name in PARTS if name in parts),
+            ("start, planning and the rest", rest),
+        ]
+        rows: list[list[Cell]] = [
+            [name, duration(seconds), f"{seconds / whole:.1%}"] for name, seconds in named
+        ]
         return ["spent on", "time", "share"], [*rows, ["together", duration(whole), "100.0%"]]
 
 
@@ -71,7 +84,9 @@ def _result(score: ValidationScore | None, step: int, steps: int) -> list[tuple[
     width = score.mean_half_width
     about = "" if width is None else f" ± {width:.3f}"
     when = "" if step == steps else f", at step {step}: there was no time for it at the end"
-    over = f"the mean over {_counted(len(score.labels), 'label')} and {_counted(score.cases, 'case')}"
+    over = (
+        f"the mean over {_counted(len(score.labels), 'label')} and {_counted(score.cases, 'case')}"
+    )
     return [("validation Dice", f"{score.mean:.3f}{about}, {over}{when}")]
 
 
@@ -84,7 +99,9 @@ def _label_table(score: ValidationScore, plan: Plan) -> Table:
     for name in plan.labels:
         values = [dice[name] for dice in score.per_case.values() if name in dice]
         spread: list[Cell] = (
-            [float(np.mean(values)), half_width(values), min(values), max(values)] if values else [None] * 4
+            [float(np.mean(values)), half_width(values), min(values), max(values)]
+            if values
+            else [None] * 4
         )
         rows.append([name, len(values), *spread])
     return ["label", "cases", "Dice", "± (95 %)", "lowest", "highest"], rows
@@ -92,7 +109,9 @@ def _label_table(score: ValidationScore, plan: Plan) -> Table:
 
 def _case_table(score: ValidationScore, plan: Plan) -> Table:
     """Lowest mean first; a label that neither the prediction nor the reference has is a dash."""
-    means = {case: float(np.mean(list(dice.values()))) for case, dice in score.per_case.items() if dice}
+    means = {
+        case: float(np.mean(list(dice.values()))) for case, dice in score.per_case.items() if dice
+    }
     rows: list[list[Cell]] = [
         [case, mean, *(score.per_case[case].get(name) for name in plan.labels)]
         for case, mean in sorted(means.items(), key=lambda item: item[1])
@@ -105,4 +124,7 @@ def _pictures(gallery: Gallery) -> dict[str, list[CasePicture]]:
     shown = gallery.pictures
     if len(shown) < 2 * EACH:
         return {"Validation cases, worst first": shown}
-    return {"Worst validation cases": shown[:EACH], "Best validation cases": shown[: -EACH - 1 : -1]}
+    return {
+        "Worst validation cases": shown[:EACH],
+        "Best validation cases": shown[: -EACH - 1 : -1],
+    }

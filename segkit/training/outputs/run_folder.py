@@ -48,14 +48,20 @@ def state(run_dir: Path) -> State:
     if (run_dir / CONFIG).is_file():
         return "unfinished"
     if run_dir.exists() and not (run_dir.is_dir() and _is_unused(run_dir)):
-        raise UsageError(f"run_dir={run_dir} holds something else than a training. Give a new or an empty folder.")
+        raise UsageError(
+            f"run_dir={run_dir} holds something else than a training. Give a new or an empty folder."
+        )
     return "new"
 
 
 def _is_unused(folder: Path) -> bool:
     """Whether it is empty, or as a training or a study leaves it that was killed while it wrote its first files."""
     left = [path for path in folder.iterdir() if is_leftover(path)]
-    others = {path.name for path in folder.iterdir() if not is_leftover(path)} - {PREPARED, LOCK, HOLDER}
+    others = {path.name for path in folder.iterdir() if not is_leftover(path)} - {
+        PREPARED,
+        LOCK,
+        HOLDER,
+    }
     begun = others <= {PLAN, FOLDS} and any(path.suffix == Path(CONFIG).suffix for path in left)
     return not others or others == {FOLDS} or begun
 
@@ -79,12 +85,21 @@ def check_kind(run_dir: Path, *, study: bool) -> None:
         UsageError: the folder of the other kind.
     """
     if (run_dir / CONFIG).is_file() and (run_dir / FOLDS).is_file() is not study:
-        kind, verb = ("training", "train") if study else ("cross-validation", "study cross_validation")
-        raise UsageError(f"run_dir={run_dir} holds a {kind}. Give another folder, or go on with 'segkit {verb}'.")
+        kind, verb = (
+            ("training", "train") if study else ("cross-validation", "study cross_validation")
+        )
+        raise UsageError(
+            f"run_dir={run_dir} holds a {kind}. Give another folder, or go on with 'segkit {verb}'."
+        )
 
 
 def default_run_dir(
-    config: TrainConfig, plan: Plan, dataset: Dataset, weights: Bundle | None = None, *, kind: str | None = None
+    config: TrainConfig,
+    plan: Plan,
+    dataset: Dataset,
+    weights: Bundle | None = None,
+    *,
+    kind: str | None = None,
 ) -> Path:
     """runs/<dataset>/<kind>-<hash>: the same configuration, plan, data and weights lead to the same folder.
 

@@ -32,7 +32,9 @@ class RunLog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         root, last = logging.getLogger(), logging.lastResort
         if root.handlers == [self] and last is not None and record.levelno >= last.level:
-            last.handle(record)  # without a log of their own, users of the library see warnings all the same
+            last.handle(
+                record
+            )  # without a log of their own, users of the library see warnings all the same
         self.early.append(self.format(record))
         self._write()
 

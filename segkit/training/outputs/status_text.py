@@ -7,7 +7,9 @@ from segkit.training.optimization.schedule import Schedule
 from segkit.training.validation import ValidationScore
 
 
-def progress_text(schedule: Schedule, loss: float, score: ValidationScore | None, *, seconds_left: float | None) -> str:
+def progress_text(
+    schedule: Schedule, loss: float, score: ValidationScore | None, *, seconds_left: float | None
+) -> str:
     """Return the line; without ``seconds_left`` it is the last one, of a training that is done or stopped.
 
     >>> progress_text(Schedule(10), 0.5, ValidationScore({"liver": 0.8125}, 8), seconds_left=None)

@@ -35,9 +35,13 @@ def check_logger(name: str) -> None:
     if name not in LOGGERS:
         return
     try:
-        distribution(name)  # find_spec would take a folder of this name, such as run_dir=mlflow, for the package
+        distribution(
+            name
+        )  # find_spec would take a folder of this name, such as run_dir=mlflow, for the package
     except PackageNotFoundError:
-        raise UsageError(f"logger={name} needs the package {name}. Type: pip install 'segkit[{name}]'") from None
+        raise UsageError(
+            f"logger={name} needs the package {name}. Type: pip install 'segkit[{name}]'"
+        ) from None
 
 
 def open_logger(config: TrainConfig, folder: Path, step: int) -> Logger | None:
@@ -52,7 +56,11 @@ def open_logger(config: TrainConfig, folder: Path, step: int) -> Logger | None:
 
 def log_row(logger: Logger, row: Mapping[str, float | str], labels: Mapping[str, int]) -> None:
     """The numbers of a row of training.csv; those of labels are grouped, as dice/NAME and ci95_dice/NAME."""
-    names = {f"{kind}_{label}": f"{kind}/{_plain(label, value)}" for kind in KINDS for label, value in labels.items()}
+    names = {
+        f"{kind}_{label}": f"{kind}/{_plain(label, value)}"
+        for kind in KINDS
+        for label, value in labels.items()
+    }
     numbers = {names.get(key, key): float(value) for key, value in row.items() if key != "step"}
     logger.log_metrics(numbers, step=int(row["step"]))
 
@@ -72,7 +80,9 @@ def _settings(config: TrainConfig) -> dict[str, str]:
 
 def _tensorboard(folder: Path, step: int) -> Logger:
     # A run that was killed has logged steps that are done again: those after the checkpoint are dropped.
-    return TensorBoardLogger(folder / TENSORBOARD, name="", version="", purge_step=step + 1 if step else None)
+    return TensorBoardLogger(
+        folder / TENSORBOARD, name="", version="", purge_step=step + 1 if step else None
+    )
 
 
 def _own_database() -> str:

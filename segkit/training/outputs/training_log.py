@@ -31,7 +31,10 @@ def score_columns(score: ValidationScore) -> Row:
     if score.mean_half_width is not None:
         widths["ci95_dice"] = score.mean_half_width
     dice = {"dice": score.mean, **{f"dice_{name}": value for name, value in score.labels.items()}}
-    return {"cases": score.cases, **{name: round(value, 5) for name, value in {**dice, **widths}.items()}}
+    return {
+        "cases": score.cases,
+        **{name: round(value, 5) for name, value in {**dice, **widths}.items()},
+    }
 
 
 @dataclass
@@ -61,7 +64,9 @@ class Record:
         if path.is_file():
             try:
                 with path.open(encoding="utf-8", newline="") as file:
-                    record.rows = [dict(row) for row in csv.DictReader(file) if int(row["step"]) <= step]
+                    record.rows = [
+                        dict(row) for row in csv.DictReader(file) if int(row["step"]) <= step
+                    ]
             except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
                 raise InputError(
                     path,
@@ -80,4 +85,6 @@ class Record:
         columns = [*COLUMNS, *dice, "cases", "ci95_dice", *(f"ci95_{name}" for name in dice)]
         rows = ([row.get(name) for name in columns] for row in self.rows)
         write_text(self.folder / "training.csv", csv_text(columns, rows))
-        write_progress_picture(self.folder / "progress.png", self.rows, self.labels, colors=self.colors)
+        write_progress_picture(
+            self.folder / "progress.png", self.rows, self.labels, colors=self.colors
+        )

@@ -47,7 +47,9 @@ def job(output: str = "x.nii.gz", *extras: Any) -> Job:
         (Finish(ALL), job("x.tif", "uncertainty"), 8 * MANY),
     ],
 )
-def test_memory_of_a_large_scan(make_bundle: Make, finish: Finish, which: Job, expected: int) -> None:
+def test_memory_of_a_large_scan(
+    make_bundle: Make, finish: Finish, which: Job, expected: int
+) -> None:
     plan = make_bundle(labels=ALL).plan
     assert bytes_after(plan, which, finish, MANY) == expected
 
@@ -62,18 +64,27 @@ def test_memory_of_regions_and_of_large_values(make_bundle: Make) -> None:
 
 
 def test_memory_of_a_small_scan(make_bundle: Make) -> None:
-    assert bytes_after(make_bundle().plan, job("x.nii.gz", "record"), Finish({"bright": 7}), 1000) == 64 * 1000
+    assert (
+        bytes_after(make_bundle().plan, job("x.nii.gz", "record"), Finish({"bright": 7}), 1000)
+        == 64 * 1000
+    )
 
 
 def test_labels_and_pieces_that_go(make_bundle: Make) -> None:
     plan = make_bundle(labels=ALL).plan
-    labels = Volume(np.array([1, 1, 0, 2, 0, 2, 2], np.uint8).reshape(1, 7, 1, 1), np.diag([2.0, 1, 1, 1]))
+    labels = Volume(
+        np.array([1, 1, 0, 2, 0, 2, 2], np.uint8).reshape(1, 7, 1, 1), np.diag([2.0, 1, 1, 1])
+    )
     assert finished(labels, plan, Finish(ONE)).array.ravel().tolist() == [0, 0, 0, 2, 0, 2, 2]
     assert finished(labels, plan, Finish(ALL, 4.0)).array.ravel().tolist() == [1, 1, 0, 0, 0, 2, 2]
-    assert finished(labels, plan, Finish(ALL)).array.ravel().tolist() == labels.array.ravel().tolist()
+    assert (
+        finished(labels, plan, Finish(ALL)).array.ravel().tolist() == labels.array.ravel().tolist()
+    )
 
 
-def test_what_follows_is_refused_before_the_network_starts(make_bundle: Make, tmp_path: Path) -> None:
+def test_what_follows_is_refused_before_the_network_starts(
+    make_bundle: Make, tmp_path: Path
+) -> None:
     """A scan whose windows fit, and whose structures would not: 12 bytes for each of 4 million voxels and a library."""
     write_image(tmp_path / "x.nii", Volume(np.zeros((1, 200, 200, 100), np.uint8), np.eye(4)))
     predictor = Predictor(make_bundle(), max_memory=resident_memory() + (100 << 20))

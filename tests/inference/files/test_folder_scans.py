@@ -33,11 +33,15 @@ def ids(folder: Path, channels: ModelChannels = ONE) -> list[str]:
 
 
 def test_links_without_content_and_other_formats_fail_and_the_rest_goes_on(tmp_path: Path) -> None:
-    scan = Volume(np.random.default_rng(0).integers(-99, 99, (1, 8, 8, 8)).astype(np.int16), np.eye(4))
+    scan = Volume(
+        np.random.default_rng(0).integers(-99, 99, (1, 8, 8, 8)).astype(np.int16), np.eye(4)
+    )
     write_image(tmp_path / "in/a.nii.gz", scan)
     (tmp_path / "in/b.nii.gz").symlink_to("../.git/annex/objects/b.nii.gz")
     touch(tmp_path / "in", "c.mgz", "notes.txt", "sheet.jpg")
-    assert main(["predict", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "-m", str(FROZEN)]) == 5
+    assert (
+        main(["predict", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "-m", str(FROZEN)]) == 5
+    )
     outcomes = json.loads((tmp_path / "out/predictions.json").read_text())
     assert {name: outcome["status"] for name, outcome in outcomes.items()} == {
         "a": "done",
@@ -52,7 +56,11 @@ def test_dicom_beside_scans_of_other_formats_fails_by_name(tmp_path: Path) -> No
     touch(tmp_path, "a.nii.gz", "study.zip", "slice1.dcm", "slice2.dcm", "notes.txt")
     touch(tmp_path / "series", "slice1.dcm")
     scans = {scan.id: scan.problem for scan in scans_of_folder(tmp_path, ONE)}
-    assert [name for name, problem in scans.items() if problem] == ["series", "study.zip", "slice1.dcm"]
+    assert [name for name, problem in scans.items() if problem] == [
+        "series",
+        "study.zip",
+        "slice1.dcm",
+    ]
     assert "found DICOM beside scans of other formats" in str(scans["study.zip"])
 
 
@@ -74,7 +82,9 @@ def test_running_numbers_are_no_channels(tmp_path: Path, first: int) -> None:
     assert ids(tmp_path, TWO) == names
 
 
-def test_numbers_that_look_like_channels_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_numbers_that_look_like_channels_are_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     touch(tmp_path, *(f"{case}_000{channel}.nii.gz" for case in "ab" for channel in (0, 1)))
     assert ids(tmp_path, TWO) == ["a", "b"]
     assert caplog.messages == []
@@ -82,17 +92,22 @@ def test_numbers_that_look_like_channels_are_said(tmp_path: Path, caplog: pytest
     assert "a_0001.nii.gz and others are taken as scans of their own" in caplog.text
 
 
-def test_segmentations_and_subfolders_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_segmentations_and_subfolders_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     touch(tmp_path, "a.nrrd", "a.seg.nrrd", "more/b.nrrd", "out/a.nrrd", "out/predictions.json")
     with caplog.at_level(logging.WARNING):
         assert ids(tmp_path) == ["a"]
     assert (
-        f"1 file is left out, because their names say that they are segmentations: {tmp_path.name}/a.seg" in caplog.text
+        f"1 file is left out, because their names say that they are segmentations: {tmp_path.name}/a.seg"
+        in caplog.text
     )
     assert f"scans in subfolders are left out: {tmp_path.name}/more; give" in caplog.text
 
 
 def test_names_that_differ_in_capitals_have_one_output(tmp_path: Path) -> None:
     touch(tmp_path, "a.nii.gz", "A.nii.gz")
-    with pytest.raises(UsageError, match="have the same output on disks of Windows and macOS, which do not tell"):
+    with pytest.raises(
+        UsageError, match="have the same output on disks of Windows and macOS, which do not tell"
+    ):
         find_scans([tmp_path], ONE)

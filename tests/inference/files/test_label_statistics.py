@@ -16,7 +16,9 @@ from segkit.inference.files.label_statistics import label_figures
 from segkit.io.scaled import ScaledNumbers
 from segkit.volume import Volume
 
-TILT = np.array([[1, 0, 0, 10], [0, 0.8, -0.6, 20], [0, 0.6, 0.8, 30], [0, 0, 0, 1.0]]) @ np.diag([-2.0, 5, 10, 1])
+TILT = np.array([[1, 0, 0, 10], [0, 0.8, -0.6, 20], [0, 0.6, 0.8, 30], [0, 0, 0, 1.0]]) @ np.diag(
+    [-2.0, 5, 10, 1]
+)
 """X runs to the left in steps of 2 mm, Y is (0, 4, 3) and Z (0, -6, 8) mm long, the first voxel at 10, 20, 30."""
 
 
@@ -72,15 +74,23 @@ def test_pieces_that_touch_at_a_corner_are_one() -> None:
 def test_intensities_per_channel() -> None:
     labels = np.zeros((4, 1, 1), np.uint16)
     labels[:2], labels[2] = 300, 7
-    channels = {"CT": np.array([10, 30, 5, 99], np.int16).reshape(4, 1, 1), "PET": np.full((4, 1, 1), 0.5)}
+    channels = {
+        "CT": np.array([10, 30, 5, 99], np.int16).reshape(4, 1, 1),
+        "PET": np.full((4, 1, 1), 0.5),
+    }
     found = label_figures(Volume(labels[None], np.eye(4)), {"a": 300, "b": 7}, channels=channels)
-    assert found["a"]["intensity"] == {"CT": {"mean": 20.0, "std": 10.0}, "PET": {"mean": 0.5, "std": 0.0}}
+    assert found["a"]["intensity"] == {
+        "CT": {"mean": 20.0, "std": 10.0},
+        "PET": {"mean": 0.5, "std": 0.0},
+    }
     assert found["b"]["intensity"]["CT"] == {"mean": 5.0, "std": 0.0}
 
 
 def test_a_label_that_is_not_there() -> None:
     zeros = np.zeros((1, 4, 4, 4), np.uint8)
-    found = label_figures(Volume(zeros, np.eye(4)), {"a": 1}, channels={"CT": zeros[0]}, uncertainty=zeros[0])
+    found = label_figures(
+        Volume(zeros, np.eye(4)), {"a": 1}, channels={"CT": zeros[0]}, uncertainty=zeros[0]
+    )
     assert found == {
         "a": {
             "value": 1,
@@ -141,7 +151,9 @@ def test_a_region_has_the_voxels_of_all_its_values() -> None:
 )
 def test_a_figure_that_cannot_be_computed_is_an_error(bad: float, said: str) -> None:
     labels, scan = np.ones((1, 3, 1, 1), np.uint8), np.array([1, bad, 2]).reshape(3, 1, 1)
-    with pytest.raises(InputError, match=rf"a.nii, organ: expected intensities of channel CT .* found .*{said}"):
+    with pytest.raises(
+        InputError, match=rf"a.nii, organ: expected intensities of channel CT .* found .*{said}"
+    ):
         label_figures(Volume(labels, np.eye(4)), {"organ": 1}, channels={"CT": scan}, where="a.nii")
 
 
@@ -153,7 +165,9 @@ SHAPES = st.tuples(*[st.integers(1, 7)] * 3)
 def test_as_plain_numpy_has_it(shape: tuple[int, int, int], seed: int, block: int) -> None:
     random = np.random.default_rng(seed)
     array = random.integers(0, 4, shape).astype(np.uint8)
-    scan = random.normal(1e6, 1, shape).astype(np.float32)  # sums of squares in float32 would have no digit left
+    scan = random.normal(1e6, 1, shape).astype(
+        np.float32
+    )  # sums of squares in float32 would have no digit left
     affine = np.eye(4)
     affine[:3] = random.normal(size=(3, 4))
     with pytest.MonkeyPatch.context() as patch:
@@ -179,9 +193,15 @@ def test_as_plain_numpy_has_it(shape: tuple[int, int, int], seed: int, block: in
         pieces, count = ndimage.label(mask, np.ones((3, 3, 3)))
         assert figures["pieces"] == count
         voxel = abs(np.linalg.det(affine[:3, :3])) / 1000
-        assert figures["largest_piece_ml"] == pytest.approx(np.bincount(pieces[mask]).max() * voxel, abs=1e-6)
-        assert figures["intensity"]["T1"]["mean"] == pytest.approx(scan[mask].mean(dtype=np.float64), abs=1e-6)
-        assert figures["intensity"]["T1"]["std"] == pytest.approx(scan[mask].std(dtype=np.float64), abs=1e-6)
+        assert figures["largest_piece_ml"] == pytest.approx(
+            np.bincount(pieces[mask]).max() * voxel, abs=1e-6
+        )
+        assert figures["intensity"]["T1"]["mean"] == pytest.approx(
+            scan[mask].mean(dtype=np.float64), abs=1e-6
+        )
+        assert figures["intensity"]["T1"]["std"] == pytest.approx(
+            scan[mask].std(dtype=np.float64), abs=1e-6
+        )
 
 
 def test_a_large_scan_is_not_copied() -> None:
@@ -216,7 +236,9 @@ scan = np.zeros((200, 512, 512), np.int16).T
     assert peak_of(prepare, "label_figures(labels, {'a': 1}, channels={'CT': scan})") < 100e6
 
 
-@pytest.mark.parametrize(("edge", "voxels", "volume"), [(0.02, 4, 5.12e-7), (0.01, 7, 3.43e-7), (0.001, 10, 1e-9)])
+@pytest.mark.parametrize(
+    ("edge", "voxels", "volume"), [(0.02, 4, 5.12e-7), (0.01, 7, 3.43e-7), (0.001, 10, 1e-9)]
+)
 def test_volumes_of_small_voxels(edge: float, voxels: int, volume: float) -> None:
     cube = Volume(np.ones((1, voxels, voxels, voxels), np.uint8), np.diag([edge, edge, edge, 1]))
     figures = label_figures(cube, {"cell": 1})["cell"]

@@ -19,7 +19,9 @@ def record(folder: Path, case: str, *, unit: Unit = "mm", size: int = 1) -> None
     array = np.zeros((4, 4, 1 if unit == "px" else 4), np.uint8)
     array[:size, 1, 0] = 1
     figures = label_figures(
-        Volume(array[None], np.eye(4), unit), {"a": 1, "b": 2}, channels={"T1, Gd": np.ones(array.shape)}
+        Volume(array[None], np.eye(4), unit),
+        {"a": 1, "b": 2},
+        channels={"T1, Gd": np.ones(array.shape)},
     )
     (folder / f"{case}.nii.gz.json").write_text(json.dumps({"labels": figures}))
 
@@ -35,7 +37,9 @@ def done(*cases: str) -> dict[str, dict[str, str]]:
 def test_a_line_per_case_and_label(tmp_path: Path) -> None:
     record(tmp_path, "x", size=3)
     record(tmp_path, "y, z")
-    write_stats(tmp_path / "stats.csv", {**done("x", "y, z"), "w": {"status": "failed", "output": ""}})
+    write_stats(
+        tmp_path / "stats.csv", {**done("x", "y, z"), "w": {"status": "failed", "output": ""}}
+    )
     found = rows(tmp_path / "stats.csv")
     assert [(row["case"], row["label"], row["voxels"]) for row in found] == [
         ("x", "a", "3"),
@@ -45,13 +49,25 @@ def test_a_line_per_case_and_label(tmp_path: Path) -> None:
     ]
     assert found[0] == {
         **{"case": "x", "label": "a", "value": "1", "voxels": "3", "volume_ml": "0.003"},
-        **{"first_x": "0", "first_y": "1", "first_z": "0", "last_x": "2", "last_y": "1", "last_z": "0"},
+        **{
+            "first_x": "0",
+            "first_y": "1",
+            "first_z": "0",
+            "last_x": "2",
+            "last_y": "1",
+            "last_z": "0",
+        },
         **{"centroid_x_mm": "1.0", "centroid_y_mm": "1.0", "centroid_z_mm": "0.0"},
         **{"touches_border": "first x; first z", "pieces": "1", "largest_piece_ml": "0.003"},
         **{"mean:T1, Gd": "1.0", "std:T1, Gd": "0.0", "scan_warnings": ""},
     }
     absent = found[1]
-    assert (absent["volume_ml"], absent["first_x"], absent["centroid_x_mm"], absent["mean:T1, Gd"]) == (
+    assert (
+        absent["volume_ml"],
+        absent["first_x"],
+        absent["centroid_x_mm"],
+        absent["mean:T1, Gd"],
+    ) == (
         "0.0",
         "",
         "",
@@ -63,10 +79,17 @@ def test_a_picture_has_no_z(tmp_path: Path) -> None:
     record(tmp_path, "p", unit="px")
     write_stats(tmp_path / "stats.csv", done("p"))
     row = rows(tmp_path / "stats.csv")[0]
-    assert (row["volume_px"], row["centroid_y_px"], row["centroid_z_px"], row["last_z"]) == ("1.0", "1.0", "", "")
+    assert (row["volume_px"], row["centroid_y_px"], row["centroid_z_px"], row["last_z"]) == (
+        "1.0",
+        "1.0",
+        "",
+        "",
+    )
 
 
-@pytest.mark.parametrize("content", [None, "{", "[]", "{}", '{"labels": [1]}', '{"labels": {"a": 1}}'])
+@pytest.mark.parametrize(
+    "content", [None, "{", "[]", "{}", '{"labels": [1]}', '{"labels": {"a": 1}}']
+)
 def test_a_case_without_a_record_is_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str | None
 ) -> None:
@@ -83,5 +106,7 @@ def test_another_table_of_that_name_is_not_overwritten(tmp_path: Path) -> None:
     write_stats(tmp_path / "stats.csv", {})
     check_stats(tmp_path / "stats.csv")
     (tmp_path / "stats.csv").write_text("case,age\n")
-    with pytest.raises(UsageError, match=r"stats.csv is there and no table of label figures; move it"):
+    with pytest.raises(
+        UsageError, match=r"stats.csv is there and no table of label figures; move it"
+    ):
         check_stats(tmp_path / "stats.csv")

@@ -22,7 +22,9 @@ class Counting:
 
 def windows(*values: float, varied: tuple[int, ...] = ()) -> Tensor:
     """Windows (B, 2, 4, 5, 1) of one value; those ``varied`` have another voxel, at the very end."""
-    found = torch.tensor(values, dtype=torch.float32)[:, None, None, None, None].repeat(1, 2, 4, 5, 1)
+    found = torch.tensor(values, dtype=torch.float32)[:, None, None, None, None].repeat(
+        1, 2, 4, 5, 1
+    )
     for number in varied:
         found[number, 1, 3, 4, 0] += 1
     return found

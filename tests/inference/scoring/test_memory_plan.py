@@ -72,20 +72,26 @@ def test_labels_do_not_depend_on_memory(make_bundle: Make) -> None:
     expected = Predictor(bundle).predict(volume).array
     assert 0 < np.count_nonzero(expected) < expected.size
     done: list[tuple[int, int]] = []
-    frugal = Predictor(bundle, max_memory=resident_memory() + (found[1].bytes + found[-1].bytes) // 2)
+    frugal = Predictor(
+        bundle, max_memory=resident_memory() + (found[1].bytes + found[-1].bytes) // 2
+    )
     labels = frugal.predict(volume, progress=lambda *count: done.append(count)).array
     assert done[-1][0] == done[-1][1] > found[0].count(prepare_parts(volume, bundle.plan).shape)
     assert np.array_equal(labels, expected)
 
 
 @pytest.mark.parametrize("dark", [0, -1])
-def test_windows_are_foreseen_on_whichever_side_the_odd_voxel_is_padded(make_bundle: Make, dark: int) -> None:
+def test_windows_are_foreseen_on_whichever_side_the_odd_voxel_is_padded(
+    make_bundle: Make, dark: int
+) -> None:
     # Along the first two axes an odd number of windows of 32 has no middle: 159 - 32 and 95 - 32 are odd.
     bundle, volume = make_bundle(patch=PATCH), scan(159, 95, 64)
     volume.array[:] += 1  # nothing is cropped
     volume.array[:, dark], volume.array[:, :, dark] = 1, 1
     found = layouts(work(bundle, volume))
-    frugal = Predictor(bundle, max_memory=resident_memory() + (found[1].bytes + found[-1].bytes) // 2)
+    frugal = Predictor(
+        bundle, max_memory=resident_memory() + (found[1].bytes + found[-1].bytes) // 2
+    )
     done: list[tuple[int, int]] = []
     labels = frugal.predict(volume, progress=lambda *count: done.append(count)).array
     assert done[-1][0] == done[-1][1] > found[0].count(volume.grid.shape)
@@ -96,8 +102,13 @@ def test_single_windows_are_counted_alike_in_less_memory(make_bundle: Make, tmp_
     # Normalised over each window, the same voxel is another one in every window.
     layer = LayerPlan("layer", 2, "group", 1, 512)
     plan = make_bundle(patch=PATCH).plan
-    stages = [dataclasses.replace(stage, layers=(layer,)) for stage in (*plan.network.encoder, *plan.network.decoder)]
-    network = dataclasses.replace(plan.network, encoder=tuple(stages[:2]), decoder=tuple(stages[2:]))
+    stages = [
+        dataclasses.replace(stage, layers=(layer,))
+        for stage in (*plan.network.encoder, *plan.network.decoder)
+    ]
+    network = dataclasses.replace(
+        plan.network, encoder=tuple(stages[:2]), decoder=tuple(stages[2:])
+    )
     plan = dataclasses.replace(plan, network=network)
     torch.manual_seed(0)
     bundle = write_bundle(tmp_path / "normed", plan, {}, {"0": build_network(plan).state_dict()})
@@ -123,13 +134,20 @@ def test_labels_of_single_windows_take_memory(make_bundle: Make) -> None:
 
 
 def test_the_number_of_labels_hardly_counts_where_features_are_fewer(make_bundle: Make) -> None:
-    few, many = make_bundle(), make_bundle(labels={f"label{value}": value for value in range(1, 118)}, folder="many")
+    few, many = (
+        make_bundle(),
+        make_bundle(labels={f"label{value}": value for value in range(1, 118)}, folder="many"),
+    )
     volume = scan(200, 200, 200)
-    assert layout(work(many, volume, channels=118)).bytes > layout(work(many, volume)).bytes + (10 << 20)
+    assert layout(work(many, volume, channels=118)).bytes > layout(work(many, volume)).bytes + (
+        10 << 20
+    )
     assert layout(work(many, volume)).bytes < layout(work(few, volume)).bytes + (2 << 20)
 
 
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux's count of the most memory held")
+@pytest.mark.skipif(
+    not Path("/proc/self/clear_refs").exists(), reason="needs Linux's count of the most memory held"
+)
 def test_the_estimate_holds(make_bundle: Make) -> None:
     labels = {f"label{value}": value for value in range(1, 118)}
     bundle = make_bundle(labels=labels, spacing=(1.0, 1.0, 0.5), patch=PATCH)
@@ -152,7 +170,9 @@ model.predict(Volume(array, numpy.eye(4)))
 print(memory("VmHWM") - before)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert int(done.stdout) < layout(work(bundle, volume)).bytes < 4 * 118 * volume.grid.voxels // 8  # all scores
+    assert (
+        int(done.stdout) < layout(work(bundle, volume)).bytes < 4 * 118 * volume.grid.voxels // 8
+    )  # all scores
 
 
 def test_a_wider_network_of_an_ensemble_counts(make_bundle: Make) -> None:
@@ -161,7 +181,9 @@ def test_a_wider_network_of_an_ensemble_counts(make_bundle: Make) -> None:
     wide = dataclasses.replace(
         plan,
         encoder=tuple(
-            dataclasses.replace(stage, layers=tuple(dataclasses.replace(each, channels=8) for each in stage.layers))
+            dataclasses.replace(
+                stage, layers=tuple(dataclasses.replace(each, channels=8) for each in stage.layers)
+            )
             for stage in plan.encoder
         ),
     )
@@ -169,7 +191,11 @@ def test_a_wider_network_of_an_ensemble_counts(make_bundle: Make) -> None:
     assert network_bytes(plan, task, 2) == 4 * 2 * (6 + 4) * 32**3
     assert network_bytes(wide, task, 2) == 4 * 2 * (6 * 8 + 4) * 32**3
     both = dataclasses.replace(task, networks=(plan, wide))
-    assert layout(both).bytes == layout(dataclasses.replace(task, networks=(wide,))).bytes > layout(task).bytes
+    assert (
+        layout(both).bytes
+        == layout(dataclasses.replace(task, networks=(wide,))).bytes
+        > layout(task).bytes
+    )
 
 
 def test_what_a_gpu_holds_does_not_count(make_bundle: Make) -> None:
@@ -188,5 +214,7 @@ def test_what_comes_after_the_network_counts(make_bundle: Make) -> None:
 
 
 def test_what_to_do_depends_on_who_set_the_limit(make_bundle: Make) -> None:
-    with pytest.raises(OutOfMemoryError, match=r"and 1 bytes in all are allowed\. Allow more, or cut"):
+    with pytest.raises(
+        OutOfMemoryError, match=r"and 1 bytes in all are allowed\. Allow more, or cut"
+    ):
         choose_layout(work(make_bundle(), scan(20, 20, 20)), limit=1)

@@ -17,12 +17,16 @@ Make = Callable[..., Bundle]
 
 
 def agreeing(bundle: Bundle, dice: float) -> Bundle:
-    return dataclasses.replace(bundle, card={**bundle.card, "bfloat16": {"dice": {"bright": dice}, "cases": 1}})
+    return dataclasses.replace(
+        bundle, card={**bundle.card, "bfloat16": {"dice": {"bright": dice}, "cases": 1}}
+    )
 
 
 def test_what_is_asked_for_is_taken(make_bundle: Make) -> None:
     assert choose_precision("float16", CPU, [make_bundle()]) == ("float16", "asked for")
-    with pytest.raises(UsageError, match="--precision half: must be auto, float32, bfloat16, float16"):
+    with pytest.raises(
+        UsageError, match="--precision half: must be auto, float32, bfloat16, float16"
+    ):
         choose_precision("half", CPU, [make_bundle()])
 
 

@@ -41,7 +41,9 @@ def test_probabilities_by_hand() -> None:
 
 
 @pytest.mark.parametrize("make", [probabilities, steps])
-def test_the_highest_probability_belongs_to_the_highest_score(make: Callable[..., np.ndarray]) -> None:
+def test_the_highest_probability_belongs_to_the_highest_score(
+    make: Callable[..., np.ndarray],
+) -> None:
     close = np.nextafter(np.float32(0.3), np.float32(1))
     assert np.argmax(make(scores_of(0.3, close)), axis=0) == 1
     assert np.argmax(make(scores_of(close, 0.3)), axis=0) == 0
@@ -51,7 +53,9 @@ def test_the_highest_probability_belongs_to_the_highest_score(make: Callable[...
 
 
 @pytest.mark.parametrize(("make", "half"), [(probabilities, 0.5), (steps, 127.5)])
-def test_a_region_is_above_a_half_where_it_is_written(make: Callable[..., np.ndarray], half: float) -> None:
+def test_a_region_is_above_a_half_where_it_is_written(
+    make: Callable[..., np.ndarray], half: float
+) -> None:
     scores = scores_of(1e-12, 0, -1e-12, 3, -3)
     assert (make(scores, regions=True) > half).ravel().tolist() == [True, False, False, True, False]
 
@@ -75,12 +79,16 @@ def test_a_prediction_from_python(make_bundle: Make, changes: dict[str, object])
     assert 0 < np.count_nonzero(found.labels.array) < found.labels.array.size
     assert np.array_equal(found.probability("b").array[0], shares[2])
     assert set(found.seconds) == {"prepare", "network", "restore"}
-    assert repr(found).startswith("Prediction(a, b; labels and probabilities of Volume(12 x 9 x 10 voxels of 1 x 1 x 1")
+    assert repr(found).startswith(
+        "Prediction(a, b; labels and probabilities of Volume(12 x 9 x 10 voxels of 1 x 1 x 1"
+    )
 
 
 def test_a_label_that_is_none(make_bundle: Make) -> None:
     found = Predictor(make_bundle()).predict(scan(), probabilities=True)
-    with pytest.raises(UsageError, match="no label is called 'liver'; there are background, bright"):
+    with pytest.raises(
+        UsageError, match="no label is called 'liver'; there are background, bright"
+    ):
         found.probability("liver")
     with pytest.raises(UsageError, match="has no probabilities; ask for them with"):
         Predictor(make_bundle()).prediction(scan()).probability("bright")
@@ -89,7 +97,11 @@ def test_a_label_that_is_none(make_bundle: Make) -> None:
 @pytest.mark.parametrize("kind", ["uint8", "float32"])
 @pytest.mark.parametrize("affine", [np.eye(4), TURNED])
 def test_a_temporary_file_holds_the_same(
-    make_bundle: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, affine: np.ndarray
+    make_bundle: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    affine: np.ndarray,
 ) -> None:
     volume = Volume(scan((20, 40, 30)).array, affine)
     predictor = Predictor(of_three(make_bundle, crop_to_content=True, spacing=(1.2, 0.9, 1.0)))
@@ -108,17 +120,23 @@ def test_a_temporary_file_holds_the_same(
 def test_what_was_not_looked_at_is_background(make_bundle: Make) -> None:
     array = np.zeros((1, 30, 20, 20), np.float32)
     array[0, 10:18, 5:15, 5:15] = 60
-    found = Predictor(make_bundle(crop_to_content=True)).predict(Volume(array, np.eye(4)), probabilities=True)
+    found = Predictor(make_bundle(crop_to_content=True)).predict(
+        Volume(array, np.eye(4)), probabilities=True
+    )
     shares = found.probability("background").array[0]
     assert np.array_equal(shares[:10], np.ones((10, 20, 20)))
     assert shares[12, 7, 7] < 0.01
 
 
-def test_parts_give_the_same_probabilities(make_bundle: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_give_the_same_probabilities(
+    make_bundle: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     predictor = Predictor(of_three(make_bundle, spacing=(1.2, 0.9, 1.0)))
     volume = scan((20, 40, 30))
     whole = predictor.predict(volume, probabilities=True).probabilities
-    monkeypatch.setattr("segkit.inference.predictor.choose_layout", lambda work, **_: list(_layouts(work))[5])
+    monkeypatch.setattr(
+        "segkit.inference.predictor.choose_layout", lambda work, **_: list(_layouts(work))[5]
+    )
     parts = predictor.predict(volume, probabilities=True).probabilities
     assert whole
     assert parts
@@ -135,7 +153,9 @@ def test_regions_have_a_channel_each(make_bundle: Make) -> None:
     assert np.any(core)
 
 
-def test_probabilities_of_a_tilted_scan(make_bundle: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_probabilities_of_a_tilted_scan(
+    make_bundle: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     affine = np.diag([1.0, 1.0, 4.0, 1.0])
     affine[1, 2] = 1.0
     tilted = Volume(scan((12, 12, 9)).array, affine)
@@ -143,7 +163,9 @@ def test_probabilities_of_a_tilted_scan(make_bundle: Make, tmp_path: Path, monke
     monkeypatch.setattr("segkit.inference.scoring.decisions.MAPPED_FROM", 0)
     found = predictor.prediction(tilted, Wanted(probabilities="uint8", scratch=tmp_path))
     assert found.probabilities
-    assert np.array_equal(np.argmax(np.asarray(found.probabilities.array), 0) * 7, found.labels.array[0])
+    assert np.array_equal(
+        np.argmax(np.asarray(found.probabilities.array), 0) * 7, found.labels.array[0]
+    )
     assert np.array_equal(found.labels.array > 0, tilted.array > 50)
 
 
@@ -153,12 +175,17 @@ def test_two_threads_with_one_predictor(make_bundle: Make) -> None:
     expected = [predictor.prediction(each) for each in scans]
     with ThreadPoolExecutor(3) as pool:
         found = list(pool.map(predictor.prediction, scans))
-    assert all(np.array_equal(a.labels.array, b.labels.array) for a, b in zip(found, expected, strict=True))
+    assert all(
+        np.array_equal(a.labels.array, b.labels.array) for a, b in zip(found, expected, strict=True)
+    )
     assert [each.tile_mismatch for each in found] == [0.0] * 6
 
 
 def test_no_room_for_a_temporary_file(tmp_path: Path, full_disk: Callable[[int], object]) -> None:
-    with full_disk(1000), pytest.raises(InputError, match=r"found no room for 2\.0 MB of temporary data"):  # type: ignore[attr-defined]
+    with (
+        full_disk(1000),
+        pytest.raises(InputError, match=r"found no room for 2\.0 MB of temporary data"),
+    ):  # type: ignore[attr-defined]
         map_scratch(tmp_path, (2, 1000, 1000), np.dtype(np.uint8))
 
 
@@ -169,7 +196,9 @@ def test_a_temporary_file_starts_as_zeros_and_keeps_what_is_written(tmp_path: Pa
     assert not list((tmp_path / "new").iterdir())
 
 
-def test_many_labels_in_little_memory(peak_of: Callable[[str, str], int], make_bundle: Make, tmp_path: Path) -> None:
+def test_many_labels_in_little_memory(
+    peak_of: Callable[[str, str], int], make_bundle: Make, tmp_path: Path
+) -> None:
     """100 labels of 80 x 80 x 80 voxels are 205 MB of real numbers, of which a few planes are held at any time."""
     bundle = make_bundle(labels={f"label{n}": n for n in range(1, 100)}, patch=(32, 32, 32))
     prepare = f"""

@@ -6,7 +6,15 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 
-from segkit.inference.scoring.to_scan_grid import SLAB_BYTES, Output, decide_by, highest, label_dtype, parts_of, restore
+from segkit.inference.scoring.to_scan_grid import (
+    SLAB_BYTES,
+    Output,
+    decide_by,
+    highest,
+    label_dtype,
+    parts_of,
+    restore,
+)
 from segkit.preprocessing.chain import WayBack
 from segkit.preprocessing.crop import Box
 from segkit.preprocessing.orient import AxisMap
@@ -16,7 +24,9 @@ from segkit.volume import Shape
 SAME = AxisMap((0, 1, 2), (False, False, False))
 
 
-def way(network: Shape, cropped: Shape, box: Box | None = None, source: Shape | None = None) -> WayBack:
+def way(
+    network: Shape, cropped: Shape, box: Box | None = None, source: Shape | None = None
+) -> WayBack:
     whole = (slice(0, cropped[0]), slice(0, cropped[1]), slice(0, cropped[2]))
     return WayBack(SAME, source or cropped, box or whole, cropped, network)
 
@@ -33,7 +43,9 @@ def slabs_of(scores: np.ndarray, axis: int, thickness: int) -> Iterator[np.ndarr
     """Slabs in one buffer, as a sliding window gives them: each is overwritten by the next."""
     buffer = np.empty_like(np.take(scores, range(min(thickness, scores.shape[1 + axis])), 1 + axis))
     for start in range(0, scores.shape[1 + axis], thickness):
-        slab = np.take(scores, range(start, min(start + thickness, scores.shape[1 + axis])), 1 + axis)
+        slab = np.take(
+            scores, range(start, min(start + thickness, scores.shape[1 + axis])), 1 + axis
+        )
         place = tuple(slice(0, size) for size in slab.shape)
         buffer[...] = np.nan
         buffer[place] = slab
@@ -43,14 +55,24 @@ def slabs_of(scores: np.ndarray, axis: int, thickness: int) -> Iterator[np.ndarr
 @pytest.mark.parametrize("cropped", [(7, 6, 5), (20, 9, 3), (4, 4, 4), (1, 6, 11)])
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @pytest.mark.parametrize(("thickness", "slab_bytes"), [(1, 1), (2, 2000), (3, SLAB_BYTES), (9, 1)])
-def test_slabs_give_what_the_whole_gives(cropped: Shape, axis: int, thickness: int, slab_bytes: int) -> None:
+def test_slabs_give_what_the_whole_gives(
+    cropped: Shape, axis: int, thickness: int, slab_bytes: int
+) -> None:
     scores = np.random.default_rng(0).normal(size=(3, 7, 6, 5)).astype(np.float32)
     way_back, decide = way((7, 6, 5), cropped), decide_by((0, 5, 300))
     slabs, whole = np.zeros((2, *cropped), np.uint16)
-    restore(slabs_of(scores, axis, thickness), way_back, [Output(decide, slabs)], axis=axis, slab_bytes=slab_bytes)
+    restore(
+        slabs_of(scores, axis, thickness),
+        way_back,
+        [Output(decide, slabs)],
+        axis=axis,
+        slab_bytes=slab_bytes,
+    )
     restore([scores], way_back, [Output(decide, whole)], axis=axis, slab_bytes=1 << 40)
     assert np.array_equal(slabs, whole)
-    expected = np.array([0, 5, 300])[resample(scores, axis_matrices((7, 6, 5), cropped, "linear")).argmax(0)]
+    expected = np.array([0, 5, 300])[
+        resample(scores, axis_matrices((7, 6, 5), cropped, "linear")).argmax(0)
+    ]
     assert np.mean(slabs == expected) > 0.99  # the order of the axes rounds differently
 
 
@@ -67,11 +89,19 @@ def test_parts_give_what_the_whole_gives(cropped: Shape, axis: int, other: int, 
     assert [each.start for each in lines] == [0, *(each.stop for each in lines[:-1])]
     assert lines[-1].stop == cropped[other]
     for part in found:
-        restore(slabs_of(scores[:, *part.made_of], axis, 2), way_back, [Output(decide, parts)], axis=axis, part=part)
+        restore(
+            slabs_of(scores[:, *part.made_of], axis, 2),
+            way_back,
+            [Output(decide, parts)],
+            axis=axis,
+            part=part,
+        )
     assert np.array_equal(parts, whole)
 
 
-@pytest.mark.parametrize(("network", "cropped"), [((6, 64, 64), (6, 64, 64)), ((3, 64, 64), (30, 64, 64))])
+@pytest.mark.parametrize(
+    ("network", "cropped"), [((6, 64, 64), (6, 64, 64)), ((3, 64, 64), (30, 64, 64))]
+)
 def test_memory_is_as_asked_for_however_many_labels(network: Shape, cropped: Shape) -> None:
     scores = np.random.default_rng(0).normal(size=(2, *network)).astype(np.float32)
     into = np.zeros(cropped, np.uint8)
@@ -81,25 +111,42 @@ def test_memory_is_as_asked_for_however_many_labels(network: Shape, cropped: Sha
 
     outputs = [Output(decide_by(range(100)), into)]
     tracemalloc.start()
-    restore([scores], way(network, cropped), outputs, scores_of=scores_of, classes=100, slab_bytes=1 << 17)
+    restore(
+        [scores],
+        way(network, cropped),
+        outputs,
+        scores_of=scores_of,
+        classes=100,
+        slab_bytes=1 << 17,
+    )
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     # Everything at once would be 10 and 49 MB of scores.
     assert peak < 6 * (1 << 17)
-    assert np.array_equal(into, scores_of(resample(scores, axis_matrices(network, cropped, "linear"))).argmax(0))
+    assert np.array_equal(
+        into, scores_of(resample(scores, axis_matrices(network, cropped, "linear"))).argmax(0)
+    )
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_turned_cropped_and_in_parts(axis: int) -> None:
     scores = np.random.default_rng(0).normal(size=(3, 7, 6, 5)).astype(np.float32)
     box = (slice(2, 12), slice(0, 9), slice(3, 6))
-    turned = WayBack(AxisMap((1, 2, 0), (True, False, True)), (8, 13, 10), box, (10, 9, 3), (7, 6, 5))
+    turned = WayBack(
+        AxisMap((1, 2, 0), (True, False, True)), (8, 13, 10), box, (10, 9, 3), (7, 6, 5)
+    )
     decide, into, expected = decide_by((0, 5, 300)), *np.zeros((2, 8, 13, 10), np.uint16)
     plain = np.zeros((10, 9, 3), np.uint16)
     restore([scores], way((7, 6, 5), (10, 9, 3)), [Output(decide, plain)])
     turned.view(expected)[...] = plain
     for part in parts_of(turned, (axis + 1) % 3, 2):
-        restore(slabs_of(scores[:, *part.made_of], axis, 2), turned, [Output(decide, into)], axis=axis, part=part)
+        restore(
+            slabs_of(scores[:, *part.made_of], axis, 2),
+            turned,
+            [Output(decide, into)],
+            axis=axis,
+            part=part,
+        )
     assert np.mean(into == expected) > 0.99  # the order of the axes rounds differently
     assert np.array_equal(turned.view(expected), plain)
 
@@ -120,7 +167,8 @@ def test_background_outside_the_box() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "name"), [((0, 255), "uint8"), ((0, 256), "uint16"), ((0, -1), "int16"), ((0, 70000), "uint32")]
+    ("values", "name"),
+    [((0, 255), "uint8"), ((0, 256), "uint16"), ((0, -1), "int16"), ((0, 70000), "uint32")],
 )
 def test_smallest_type(values: tuple[int, ...], name: str) -> None:
     assert label_dtype(values).name == name
@@ -135,12 +183,16 @@ def test_regions_are_written_where_their_score_is_above_zero_later_ones_over_ear
 def test_scores_of_regions_are_resampled_before_they_are_cut_off() -> None:
     scores = np.array([-1, 3], np.float32).reshape(1, 2, 1, 1)
     # Resampled to -1, 0, 2, 3.
-    assert labels_of_scores(scores, way((2, 1, 1), (4, 1, 1)), (5,), regions=True).ravel().tolist() == [0, 0, 5, 5]
+    assert labels_of_scores(
+        scores, way((2, 1, 1), (4, 1, 1)), (5,), regions=True
+    ).ravel().tolist() == [0, 0, 5, 5]
 
 
 @pytest.mark.parametrize("count", [1, 2, 15, 300])
 def test_the_first_of_the_highest_scores_wins_as_numpy_finds_it(count: int) -> None:
-    scores = np.random.default_rng(count).integers(-9, 9, (count, 7, 80, 90)).astype(np.float32)  # many are equal
+    scores = (
+        np.random.default_rng(count).integers(-9, 9, (count, 7, 80, 90)).astype(np.float32)
+    )  # many are equal
     found = highest(scores)
     assert found.dtype == (np.uint16 if count > 256 else np.uint8)
     np.testing.assert_array_equal(found, scores.argmax(0))

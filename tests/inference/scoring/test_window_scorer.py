@@ -31,11 +31,15 @@ class TellsSides(torch.nn.Module):
 @pytest.mark.parametrize("dims", [2, 3])
 def test_mirrored_scores_change_sides_back(dims: int, make_bundle: Callable[..., Bundle]) -> None:
     sides = make_bundle(dims, **SIDES).plan
-    windows = torch.from_numpy(np.random.Generator(np.random.Philox(0)).random((2, 1, *[8] * dims), np.float32))
+    windows = torch.from_numpy(
+        np.random.Generator(np.random.Philox(0)).random((2, 1, *[8] * dims), np.float32)
+    )
 
     def scores(tta: bool, swaps: tuple[tuple[str, str], ...]) -> torch.Tensor:
         plan = dataclasses.replace(sides, mirror_swaps=swaps)
-        scorer = WindowScorer([TellsSides().eval()], plan, device=torch.device("cpu"), precision="float32", tta=tta)
+        scorer = WindowScorer(
+            [TellsSides().eval()], plan, device=torch.device("cpu"), precision="float32", tta=tta
+        )
         return scorer(windows)
 
     plain = scores(tta=False, swaps=(("left", "right"),))
@@ -68,13 +72,22 @@ def test_features_are_averaged_where_they_are_fewer_than_labels(
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_scores_are_averaged_where_features_would_be_more_or_change_sides(make_bundle: Callable[..., Bundle]) -> None:
+def test_scores_are_averaged_where_features_would_be_more_or_change_sides(
+    make_bundle: Callable[..., Bundle],
+) -> None:
     few = make_bundle(channels=2).plan
-    many = make_bundle(channels=1, labels={"left": 1, "right": 2}, mirror_swaps=(("left", "right"),), folder="b").plan
+    many = make_bundle(
+        channels=1, labels={"left": 1, "right": 2}, mirror_swaps=(("left", "right"),), folder="b"
+    ).plan
 
     def averages_features(plan: Plan, *, tta: bool = True, count: int = 1) -> bool:
         networks = [build_network(plan).eval() for _ in range(count)]
-        return WindowScorer(networks, plan, device=torch.device("cpu"), precision="float32", tta=tta).heads is not None
+        return (
+            WindowScorer(
+                networks, plan, device=torch.device("cpu"), precision="float32", tta=tta
+            ).heads
+            is not None
+        )
 
     assert not averages_features(few)
     assert not averages_features(many)
@@ -94,10 +107,14 @@ class AddsSomething(torch.nn.Module):
         return self.head(self.features(windows)) + windows
 
 
-def test_a_network_from_elsewhere_has_its_scores_averaged(make_bundle: Callable[..., Bundle]) -> None:
+def test_a_network_from_elsewhere_has_its_scores_averaged(
+    make_bundle: Callable[..., Bundle],
+) -> None:
     plan = make_bundle(labels={f"label{value}": value for value in range(1, 9)}).plan
     network = AddsSomething().eval()
-    scorer = WindowScorer([network], plan, device=torch.device("cpu"), precision="float32", tta=False)
+    scorer = WindowScorer(
+        [network], plan, device=torch.device("cpu"), precision="float32", tta=False
+    )
     windows = torch.randn(1, 1, 8, 8, 8)
     with torch.inference_mode():
         assert torch.equal(scorer.scores(scorer(windows)[0]), network(windows)[0])
@@ -106,4 +123,6 @@ def test_a_network_from_elsewhere_has_its_scores_averaged(make_bundle: Callable[
 def test_a_network_in_training_mode_is_refused(make_bundle: Callable[..., Bundle]) -> None:
     plan = make_bundle().plan
     with pytest.raises(TypeError, match="call its eval"):
-        WindowScorer([build_network(plan)], plan, device=torch.device("cpu"), precision="float32", tta=False)
+        WindowScorer(
+            [build_network(plan)], plan, device=torch.device("cpu"), precision="float32", tta=False
+        )

@@ -50,9 +50,14 @@ def test_deflated_files_are_read(dicom: Any, tmp_path: Path, low_bound: None) ->
     np.testing.assert_array_equal(read_volume(zipped(scan)).array[0, ..., 0].T, PIXELS)
 
 
-def test_deflated_file_with_more_than_its_header_promises(dicom: Any, tmp_path: Path, low_bound: None) -> None:
+def test_deflated_file_with_more_than_its_header_promises(
+    dicom: Any, tmp_path: Path, low_bound: None
+) -> None:
     scan = deflated(dicom, tmp_path / "a.dcm", LONG)
-    with pytest.raises(InputError, match=r"a\.dcm: expected at most 865\.5 KB unpacked, by the pixels .* found more"):
+    with pytest.raises(
+        InputError,
+        match=r"a\.dcm: expected at most 865\.5 KB unpacked, by the pixels .* found more",
+    ):
         read_volume(scan)
 
 
@@ -61,7 +66,10 @@ def test_a_header_is_looked_for_in_the_beginning_only(
 ) -> None:
     """The pixels lie behind the part that may be unpacked for the header: their header says that they are there."""
     monkeypatch.setattr("segkit.io.dicom.headers._HEADER_BYTES", 1 << 16)
-    for file in (deflated(dicom, tmp_path / "a.dcm"), zipped(dicom.file(tmp_path / "b.dcm", PIXELS))):
+    for file in (
+        deflated(dicom, tmp_path / "a.dcm"),
+        zipped(dicom.file(tmp_path / "b.dcm", PIXELS)),
+    ):
         found = read_image_header(DicomFile(file, "b.dcm" if file.suffix == ".zip" else ""))
         assert (found.pixels, found.whole, found.header.Rows) == ("PixelData", True, 400)
 
@@ -69,7 +77,9 @@ def test_a_header_is_looked_for_in_the_beginning_only(
 def test_deflated_file_that_ends_too_soon(dicom: Any, tmp_path: Path) -> None:
     scan = deflated(dicom, tmp_path / "a.dcm")
     scan.write_bytes(scan.read_bytes()[:-20])
-    with pytest.raises(InputError, match="expected a whole deflated file, found one that ends too soon"):
+    with pytest.raises(
+        InputError, match="expected a whole deflated file, found one that ends too soon"
+    ):
         read_volume(scan)
 
 
@@ -82,8 +92,12 @@ def test_deflated_noise(dicom: Any, tmp_path: Path) -> None:
         read_volume(scan)
 
 
-@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_member_with_more_than_its_header_promises(dicom: Any, tmp_path: Path, low_bound: None, method: int) -> None:
+@pytest.mark.parametrize(
+    "method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
+def test_member_with_more_than_its_header_promises(
+    dicom: Any, tmp_path: Path, low_bound: None, method: int
+) -> None:
     scan = dicom.file(tmp_path / "a.dcm", PIXELS)
     np.testing.assert_array_equal(read_volume(zipped(scan, method)).array[0, ..., 0].T, PIXELS)
     scan.write_bytes(scan.read_bytes() + LONG)
@@ -101,7 +115,9 @@ def test_member_with_more_than_the_zip_promises(dicom: Any, tmp_path: Path, meth
     place = content.index(b"PK\x01\x02") + 24
     content[place : place + 4] = (size - 1000).to_bytes(4, "little")
     archive.write_bytes(content)
-    with pytest.raises(InputError, match=r"found Bad CRC-32|cannot be read|pixels that can be decoded"):
+    with pytest.raises(
+        InputError, match=r"found Bad CRC-32|cannot be read|pixels that can be decoded"
+    ):
         read_volume(archive)
 
 

@@ -23,7 +23,11 @@ FLIPPED = np.array([[-1, 0, 0, 7], [0, 0, -1, 5], [0, 1, 0, 0], [0, 0, 0, 1.0]])
 
 @pytest.fixture
 def source(dicom: Any, tmp_path: Path) -> Any:
-    return open_place(dicom.series(tmp_path / "s", np.zeros((8, 6, 5), np.int16), axes=AXES, origin=(-20, 31.5, 4)))
+    return open_place(
+        dicom.series(
+            tmp_path / "s", np.zeros((8, 6, 5), np.int16), axes=AXES, origin=(-20, 31.5, 4)
+        )
+    )
 
 
 def labels_on(grid: Grid) -> Volume:
@@ -44,7 +48,9 @@ def read(path: Path, grid: Grid, known: Any = None) -> Any:
 
 
 @pytest.mark.parametrize("labelmap", [False, True])
-def test_what_segkit_wrote_has_its_values_again(source: Any, tmp_path: Path, labelmap: bool) -> None:
+def test_what_segkit_wrote_has_its_values_again(
+    source: Any, tmp_path: Path, labelmap: bool
+) -> None:
     found = read(written(source, tmp_path, labelmap=labelmap), source.grid)
     assert np.array_equal(found.labels.array, labels_on(source.grid).array)
     assert found.names == {"left_kidney": 5, "thing": 300}
@@ -81,7 +87,10 @@ def test_numbers_are_the_values_of_other_makers(dicom: Any, source: Any, tmp_pat
     assert read(path, source.grid, {"left_kidney": 2}).names == {"left_kidney": 2, "thing": 3}
     content.SegmentSequence[1].SegmentLabel = "Segment_2"
     content.save_as(path)
-    with pytest.raises(InputError, match="a value of its own for each segment, found 2 for left_kidney and for Segm"):
+    with pytest.raises(
+        InputError,
+        match="a value of its own for each segment, found 2 for left_kidney and for Segm",
+    ):
         read(path, source.grid, {"left_kidney": 2})
 
 
@@ -90,14 +99,19 @@ def test_regions_are_written_over_each_other(source: Any, tmp_path: Path) -> Non
     known = {"whole": (5, 300), "core": (300,)}
     found = read(path, source.grid, known)
     assert np.array_equal(found.labels.array, labels_on(source.grid).array)
-    with pytest.raises(InputError, match=r"segments that do not overlap, .* found 'whole' over another one"):
+    with pytest.raises(
+        InputError, match=r"segments that do not overlap, .* found 'whole' over another one"
+    ):
         read(path, source.grid)
 
 
 @pytest.mark.parametrize(
     ("change", "found"),
     [
-        (np.diag([1, 1, 1, 1.0]) + np.eye(4, k=3) * 0.2, "corners up to 0.14 mm beside them, for o.dcm frame 1"),
+        (
+            np.diag([1, 1, 1, 1.0]) + np.eye(4, k=3) * 0.2,
+            "corners up to 0.14 mm beside them, for o.dcm frame 1",
+        ),
         (np.diag([0.5, 1, 1, 1]), "pixels of 0.9 x 0.7 mm or rows in another direction"),
         (
             np.block([[nib.eulerangles.euler2mat(0.6), np.zeros((3, 1))], [0, 0, 0, 1]]),
@@ -108,7 +122,9 @@ def test_regions_are_written_over_each_other(source: Any, tmp_path: Path) -> Non
 )
 def test_frames_beside_the_grid(source: Any, tmp_path: Path, change: Any, found: str) -> None:
     grid = Grid(source.grid.shape, source.grid.affine @ change)
-    with pytest.raises(InputError, match=rf"o.dcm: expected frames that lie on the voxels of r.nii, found {found}"):
+    with pytest.raises(
+        InputError, match=rf"o.dcm: expected frames that lie on the voxels of r.nii, found {found}"
+    ):
         read(written(source, tmp_path), grid)
 
 
@@ -119,7 +135,9 @@ def test_a_picture_has_no_place_for_it(source: Any, tmp_path: Path) -> None:
 
 def test_other_dicom(dicom: Any, source: Any, tmp_path: Path) -> None:
     image = source.series.instances[0].file.path
-    with pytest.raises(InputError, match=r"the kind BINARY or LABELMAP, found DICOM of the modality CT"):
+    with pytest.raises(
+        InputError, match=r"the kind BINARY or LABELMAP, found DICOM of the modality CT"
+    ):
         read(image, source.grid)
     path = written(source, tmp_path)
     content = dicom.pydicom.dcmread(path)

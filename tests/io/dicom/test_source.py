@@ -37,8 +37,15 @@ def test_signed_pixels(dicom: Any, tmp_path: Path) -> None:
 
 
 def test_signed_and_unsigned_slices_in_one_series(dicom: Any, tmp_path: Path) -> None:
-    dicom.file(tmp_path / "s" / "a", np.array([[-5, 7]], np.int16), RescaleSlope=1, RescaleIntercept=0)
-    own = {"number": 2, "ImagePositionPatient": [0, 0, 1], "RescaleSlope": 1, "RescaleIntercept": -1024}
+    dicom.file(
+        tmp_path / "s" / "a", np.array([[-5, 7]], np.int16), RescaleSlope=1, RescaleIntercept=0
+    )
+    own = {
+        "number": 2,
+        "ImagePositionPatient": [0, 0, 1],
+        "RescaleSlope": 1,
+        "RescaleIntercept": -1024,
+    }
     dicom.file(tmp_path / "s" / "b", np.array([[1019, 65000]], np.uint16), **own)
     assert read_volume(tmp_path / "s").array[0, :, 0].T.tolist() == [[-5, 7], [-5, 63976]]
 
@@ -46,7 +53,12 @@ def test_signed_and_unsigned_slices_in_one_series(dicom: Any, tmp_path: Path) ->
 def test_every_slice_has_its_own_slope(dicom: Any, tmp_path: Path) -> None:
     """As PET has it."""
     for place, slope in enumerate((0.5, 3)):
-        own = {"number": place + 1, "ImagePositionPatient": [0, 0, place], "RescaleSlope": slope, "RescaleIntercept": 0}
+        own = {
+            "number": place + 1,
+            "ImagePositionPatient": [0, 0, place],
+            "RescaleSlope": slope,
+            "RescaleIntercept": 0,
+        }
         dicom.file(tmp_path / "s" / f"{place}", np.array([[10, 20]], np.int16), Units="BQML", **own)
     assert read_volume(tmp_path / "s").array[0, :, 0].T.tolist() == [[5, 10], [30, 60]]
 
@@ -66,7 +78,10 @@ def test_bits_above_the_stored_ones_are_no_part_of_the_number(dicom: Any, tmp_pa
     ("padding", "expected"),
     [
         ({"PixelPaddingValue": 4095}, [[0, 1, 2], [100, 200, 0]]),
-        ({"PixelPaddingValue": 0, "PixelPaddingRangeLimit": 2}, [[100, 100, 100], [100, 200, 4095]]),
+        (
+            {"PixelPaddingValue": 0, "PixelPaddingRangeLimit": 2},
+            [[100, 100, 100], [100, 200, 4095]],
+        ),
         ({"PixelPaddingValue": 0, "PixelPaddingRangeLimit": 4095}, PIXELS.tolist()),
     ],
 )
@@ -87,7 +102,9 @@ def test_a_palette_becomes_colours(dicom: Any, tmp_path: Path, bits: int, scale:
         own[f"{colour}PaletteColorLookupTableData"] = data
     indices = np.array([[0, 1, 2], [3, 9, 2]], np.uint8)
     dicom.file(tmp_path / "s" / "a", indices, **own)
-    dicom.file(tmp_path / "s" / "b", indices[::-1].copy(), number=2, ImagePositionPatient=[0, 0, 1], **own)
+    dicom.file(
+        tmp_path / "s" / "b", indices[::-1].copy(), number=2, ImagePositionPatient=[0, 0, 1], **own
+    )
     volume = read_volume(tmp_path / "s")
     assert (volume.array.shape, volume.dtype) == ((3, 3, 2, 2), np.uint8)
     expected = table[[[0, 0, 1], [2, 3, 1]]]
@@ -98,8 +115,14 @@ def test_a_palette_becomes_colours(dicom: Any, tmp_path: Path, bits: int, scale:
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("HSV", r"one of the photometric interpretations .*, found HSV. Convert it to RGB or grey values first"),
-        ("PALETTE COLOR", "tables of red, green and blue for the photometric interpretation PALETTE COLOR, found none"),
+        (
+            "HSV",
+            r"one of the photometric interpretations .*, found HSV. Convert it to RGB or grey values first",
+        ),
+        (
+            "PALETTE COLOR",
+            "tables of red, green and blue for the photometric interpretation PALETTE COLOR, found none",
+        ),
     ],
 )
 def test_other_colours_are_refused(dicom: Any, tmp_path: Path, kind: str, message: str) -> None:
@@ -115,8 +138,14 @@ def test_other_colours_are_refused(dicom: Any, tmp_path: Path, kind: str, messag
             "1.2.840.10008.1.2.4.102",
             r"found a video: the transfer syntax MPEG-4 AVC/H.264 .* \(1.2.840.*4.102\)",
         ),
-        ("1.2.840.10008.1.2.4.100.1", r"found a video: .*Videos are not read: export the pictures that you need"),
-        ("1.2.840.10008.1.2.7.1", "found a video: the transfer syntax SMPTE ST 2110-20 Uncompressed"),
+        (
+            "1.2.840.10008.1.2.4.100.1",
+            r"found a video: .*Videos are not read: export the pictures that you need",
+        ),
+        (
+            "1.2.840.10008.1.2.7.1",
+            "found a video: the transfer syntax SMPTE ST 2110-20 Uncompressed",
+        ),
         (
             "1.2.840.10008.1.2.4.201",
             r"High-Throughput JPEG 2000 .*4.201\): .*pip install pylibjpeg pylibjpeg-open",
@@ -127,7 +156,9 @@ def test_other_colours_are_refused(dicom: Any, tmp_path: Path, kind: str, messag
         ),
     ],
 )
-def test_what_is_not_decoded_is_named(dicom: Any, tmp_path: Path, syntax: str, message: str) -> None:
+def test_what_is_not_decoded_is_named(
+    dicom: Any, tmp_path: Path, syntax: str, message: str
+) -> None:
     content = dicom.pydicom.dcmread(dicom.file(tmp_path / "a", PIXELS))
     content.file_meta.TransferSyntaxUID = syntax
     content.PixelData = dicom.pydicom.encaps.encapsulate([b"nothing!"])
@@ -140,7 +171,9 @@ def test_what_is_not_decoded_is_named(dicom: Any, tmp_path: Path, syntax: str, m
 def test_too_few_pixels(dicom: Any, tmp_path: Path) -> None:
     scan = dicom.file(tmp_path / "a", PIXELS)
     scan.write_bytes(scan.read_bytes()[:-6])
-    with pytest.raises(InputError, match=r"expected pixels that can be decoded, found .* Explicit VR Little Endian"):
+    with pytest.raises(
+        InputError, match=r"expected pixels that can be decoded, found .* Explicit VR Little Endian"
+    ):
         read_volume(scan)
 
 
@@ -198,16 +231,23 @@ def test_transfer_syntaxes(dicom: Any, data_root: Path) -> None:
     packed = [file.path for file in dicom_files(folder) if file.name.startswith("CTImage.dcm_")]
     assert len(packed) == 15
     for path in packed:
-        allowed = next((most for sign, most in LOSSY.items() if path.name.removesuffix(".dcm").endswith(sign)), 0)
+        allowed = next(
+            (most for sign, most in LOSSY.items() if path.name.removesuffix(".dcm").endswith(sign)),
+            0,
+        )
         assert np.abs(read_volume(path).array - plain.astype(float)).max() <= allowed, path.name
 
 
 def test_grey_and_colour_in_one_series(dicom: Any, tmp_path: Path) -> None:
     dicom.file(tmp_path / "s" / "a", PIXELS)
-    data = dicom.pydicom.dcmread(dicom.file(tmp_path / "s" / "b", PIXELS, number=2, ImagePositionPatient=[0, 0, 1]))
+    data = dicom.pydicom.dcmread(
+        dicom.file(tmp_path / "s" / "b", PIXELS, number=2, ImagePositionPatient=[0, 0, 1])
+    )
     data.SamplesPerPixel, data.PhotometricInterpretation = 3, "RGB"
     data.save_as(tmp_path / "s" / "b")
-    with pytest.raises(InputError, match="expected images of one kind, found grey and coloured ones"):
+    with pytest.raises(
+        InputError, match="expected images of one kind, found grey and coloured ones"
+    ):
         open_source(tmp_path / "s")
 
 

@@ -19,11 +19,17 @@ def test_what_the_extra_leaves_out_there_is_said() -> None:
     assert how_to_install("highdicom", (3, 14)) == (
         "pip install --no-deps highdicom (it asks for pyjpegls, which has no wheel for Python 3.14)"
     )
-    assert how_to_install("highdicom", (3, 13)) == how_to_install("pydicom", (3, 14)) == "pip install 'segkit[dicom]'"
+    assert (
+        how_to_install("highdicom", (3, 13))
+        == how_to_install("pydicom", (3, 14))
+        == "pip install 'segkit[dicom]'"
+    )
 
 
 def test_jpeg_ls_is_decoded_without_it(dicom: object, tmp_path: Path) -> None:
-    pytest.importorskip("jpeg_ls", reason="pyjpegls, which packs the pixels of this test, is not here")
+    pytest.importorskip(
+        "jpeg_ls", reason="pyjpegls, which packs the pixels of this test, is not here"
+    )
     pixels = np.arange(64, dtype=np.uint16).reshape(8, 8)
     path = dicom.file(tmp_path / "slice.dcm", pixels, RescaleSlope=1, RescaleIntercept=0)  # type: ignore[attr-defined]
     packed = pydicom.dcmread(path)
@@ -42,5 +48,7 @@ def test_what_cannot_be_decoded_names_it(monkeypatch: pytest.MonkeyPatch) -> Non
     from segkit.io.dicom.pixels.decode import _first_remedy  # noqa: PLC0415, needs the extra
 
     monkeypatch.setitem(sys.modules, "jpeg_ls", None)
-    assert _first_remedy(pydicom.uid.JPEGLSLossless).startswith("pip install pyjpegls, with which pydicom decodes it")
+    assert _first_remedy(pydicom.uid.JPEGLSLossless).startswith(
+        "pip install pyjpegls, with which pydicom decodes it"
+    )
     assert _first_remedy(pydicom.uid.JPEG2000) == "Copy the file again if it is damaged"

@@ -26,18 +26,23 @@ SOUND_NRRD = [
     NRRD.replace("\n", "\r\n"),
     NRRD + "spacings: 1 2 3\naxis mins: 5 6 7\n",
     NRRD + "spacings: nan 2 3\n",
-    *(NRRD + f"space: {space}\n" + TURNED for space in ("right-anterior-superior", "LAS", "LPS", "scanner-xyz")),
+    *(
+        NRRD + f"space: {space}\n" + TURNED
+        for space in ("right-anterior-superior", "LAS", "LPS", "scanner-xyz")
+    ),
     NRRD + f"space dimension: 3\n{STRAIGHT}\n",
     FOUR,
     FOUR + f"kinds: domain domain domain list\nspace: RAS\n{STRAIGHT} none\n",
     FOUR + "space: RAST\nspace directions: (1,0,0,0) (0,2,0,0) (0,0,3,0) (0,0,0,1)\n",
     FLAT + "kinds: 2-vector domain domain\n",
     FLAT + "kinds: domain domain list\n",
-    NRRD.replace("type: short", "TYPE: int16_t") + "byteskip: 0\nkey:=value: with colon\n# comment: x\n",
+    NRRD.replace("type: short", "TYPE: int16_t")
+    + "byteskip: 0\nkey:=value: with colon\n# comment: x\n",
 ]
 SOUND_META = [
     META,
-    META + "BinaryData = True\nTransformMatrix = 0 1 0 0 0 1 1 0 0\nOffset = 1 2 3\nElementSize = 1 2 3\n",
+    META
+    + "BinaryData = True\nTransformMatrix = 0 1 0 0 0 1 1 0 0\nOffset = 1 2 3\nElementSize = 1 2 3\n",
     META + "Position = 1 2 3\nElementSpacing = 1 2 3\n",
     META.replace("2 3 4", "2 3 2") + "ElementNumberOfChannels = 2\n",
     META.replace("NDims = 3", "NDims = 4").replace("2 3 4", "2 3 2 2"),
@@ -48,7 +53,8 @@ SOUND_META = [
 
 @pytest.mark.parametrize(
     ("name", "header"),
-    [("a.nrrd", each + "\n") for each in SOUND_NRRD] + [("a.mha", each + LOCAL) for each in SOUND_META],
+    [("a.nrrd", each + "\n") for each in SOUND_NRRD]
+    + [("a.mha", each + LOCAL) for each in SOUND_META],
 )
 def test_as_itk_reads_it(tmp_path: Path, name: str, header: str) -> None:
     (tmp_path / name).write_bytes(header.encode() + VOXELS)
@@ -78,7 +84,10 @@ def test_as_itk_reads_it(tmp_path: Path, name: str, header: str) -> None:
         (NRRD + "kinds: list list domain\n", "2 axes that are no axes of space"),
         (NRRD + "line skip: -4\n", "a line skip of -4"),
         (NRRD + "byte skip: " + "9" * 30 + "\n", "which should be 1 whole number"),
-        (FOUR + f"space: RAS\nkinds: space space space time\n{STRAIGHT} none\n", "a fourth axis that is not said"),
+        (
+            FOUR + f"space: RAS\nkinds: space space space time\n{STRAIGHT} none\n",
+            "a fourth axis that is not said",
+        ),
     ],
 )
 def test_malformed_nrrd(tmp_path: Path, header: str, found: str) -> None:
@@ -125,7 +134,9 @@ def test_where_voxels_may_be(tmp_path: Path, suffix: str, name: str, found: str)
     folder = tmp_path / "scan"
     (folder / "sub").mkdir(parents=True)
     os.mkfifo(folder / "pipe")
-    header = META + f"ElementDataFile = {name}\n" if suffix == ".mhd" else NRRD + f"data file: {name}\n"
+    header = (
+        META + f"ElementDataFile = {name}\n" if suffix == ".mhd" else NRRD + f"data file: {name}\n"
+    )
     (folder / f"a{suffix}").write_text(header)
     with pytest.raises(InputError, match=found):
         open_source(folder / f"a{suffix}")

@@ -26,7 +26,13 @@ ElementDataFile = LOCAL
 """
 
 
-def meta(path: Path, *, directions: str = "1 0 0 0 1 0 0 0 1", spacing: str = "1 1 1", size: str = "2 3 4") -> Path:
+def meta(
+    path: Path,
+    *,
+    directions: str = "1 0 0 0 1 0 0 0 1",
+    spacing: str = "1 1 1",
+    size: str = "2 3 4",
+) -> Path:
     head = META.format(directions=directions, spacing=spacing, size=size)
     path.write_bytes(head.encode() + np.arange(24, dtype="<i2").tobytes())
     return path
@@ -60,13 +66,17 @@ def test_types(tmp_path: Path, name: str, dtype: str) -> None:
 def test_components_of_a_pixel_are_channels(tmp_path: Path) -> None:
     array = np.arange(48, dtype=np.uint8).reshape(4, 3, 2, 2)
     sitk.WriteImage(sitk.GetImageFromArray(array, isVector=True), str(tmp_path / "a.nrrd"))
-    np.testing.assert_array_equal(read_volume(tmp_path / "a.nrrd").array, array.transpose(3, 2, 1, 0))
+    np.testing.assert_array_equal(
+        read_volume(tmp_path / "a.nrrd").array, array.transpose(3, 2, 1, 0)
+    )
 
 
 def test_a_fourth_axis_is_channels(tmp_path: Path) -> None:
     array = np.arange(48, dtype=np.uint8).reshape(2, 4, 3, 2)
     sitk.WriteImage(sitk.GetImageFromArray(array, isVector=False), str(tmp_path / "a.mha"))
-    np.testing.assert_array_equal(read_volume(tmp_path / "a.mha").array, array.transpose(0, 3, 2, 1))
+    np.testing.assert_array_equal(
+        read_volume(tmp_path / "a.mha").array, array.transpose(0, 3, 2, 1)
+    )
 
 
 def test_flat_image_has_one_plane_of_1_mm(tmp_path: Path) -> None:
@@ -82,7 +92,9 @@ def test_flat_image_has_one_plane_of_1_mm(tmp_path: Path) -> None:
 def test_flat_image_with_colours(tmp_path: Path) -> None:
     array = np.arange(18, dtype=np.uint8).reshape(3, 2, 3)
     sitk.WriteImage(sitk.GetImageFromArray(array, isVector=True), str(tmp_path / "a.mha"))
-    np.testing.assert_array_equal(read_volume(tmp_path / "a.mha").array[..., 0], array.transpose(2, 1, 0))
+    np.testing.assert_array_equal(
+        read_volume(tmp_path / "a.mha").array[..., 0], array.transpose(2, 1, 0)
+    )
 
 
 def test_channels_are_written_as_components(tmp_path: Path) -> None:
@@ -93,7 +105,10 @@ def test_channels_are_written_as_components(tmp_path: Path) -> None:
 
 def test_layers_are_no_label_map(tmp_path: Path) -> None:
     write_image(tmp_path / "a.nrrd", Volume(np.ones((2, 2, 3, 4), np.uint8), np.eye(4)))
-    with pytest.raises(InputError, match="expected a label map with one value per voxel, found 2 channels or layers"):
+    with pytest.raises(
+        InputError,
+        match="expected a label map with one value per voxel, found 2 channels or layers",
+    ):
         read_labels(tmp_path / "a.nrrd")
 
 
@@ -107,7 +122,10 @@ def test_names_are_kept_as_3d_slicer_does(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("a.nrrd", "Compressed file ended before|expected 2000 bytes"), ("a.mha", "the stream ended before its end")],
+    [
+        ("a.nrrd", "Compressed file ended before|expected 2000 bytes"),
+        ("a.mha", "the stream ended before its end"),
+    ],
 )
 def test_truncated(tmp_path: Path, name: str, message: str) -> None:
     noise = np.random.default_rng(0).integers(0, 99, (1, 10, 10, 10)).astype(np.int16)
@@ -119,9 +137,13 @@ def test_truncated(tmp_path: Path, name: str, message: str) -> None:
 
 
 def test_truncated_without_packing(tmp_path: Path) -> None:
-    sitk.WriteImage(sitk.Image([9, 9, 9], sitk.sitkInt16), str(tmp_path / "a.nrrd"), useCompression=False)
+    sitk.WriteImage(
+        sitk.Image([9, 9, 9], sitk.sitkInt16), str(tmp_path / "a.nrrd"), useCompression=False
+    )
     (tmp_path / "a.nrrd").write_bytes((tmp_path / "a.nrrd").read_bytes()[:-200])
-    with pytest.raises(InputError, match=r"found fewer voxels than its header promises \(1258 of 1458 bytes\)"):
+    with pytest.raises(
+        InputError, match=r"found fewer voxels than its header promises \(1258 of 1458 bytes\)"
+    ):
         read_volume(tmp_path / "a.nrrd")
 
 
@@ -143,13 +165,17 @@ def test_no_voxels_at_all(tmp_path: Path) -> None:
 def test_voxels_in_a_file_that_is_gone(tmp_path: Path) -> None:
     sitk.WriteImage(sitk.Image([2, 2, 2], sitk.sitkInt16), str(tmp_path / "a.mhd"))
     (tmp_path / "a.raw").unlink()
-    with pytest.raises(InputError, match="Its voxels are in another file, which must be copied with it"):
+    with pytest.raises(
+        InputError, match="Its voxels are in another file, which must be copied with it"
+    ):
         read_volume(tmp_path / "a.mhd")
 
 
 def test_something_else_with_this_suffix(tmp_path: Path) -> None:
     (tmp_path / "a.nrrd").write_text("nothing")
-    with pytest.raises(InputError, match="expected a sound NRRD file, found no header of this format"):
+    with pytest.raises(
+        InputError, match="expected a sound NRRD file, found no header of this format"
+    ):
         open_source(tmp_path / "a.nrrd")
 
 
@@ -196,10 +222,16 @@ def test_flat_scan_gets_a_flat_label_map(tmp_path: Path) -> None:
     image.SetSpacing((0.5, 0.7))
     image.SetDirection((0, 1, 1, 0))
     sitk.WriteImage(image, str(tmp_path / "scan.mha"))
-    labels = Volume(np.arange(6, dtype=np.uint8).reshape(1, 3, 2, 1), read_volume(tmp_path / "scan.mha").affine)
+    labels = Volume(
+        np.arange(6, dtype=np.uint8).reshape(1, 3, 2, 1), read_volume(tmp_path / "scan.mha").affine
+    )
     write_labels(tmp_path / "a.nrrd", labels, like=tmp_path / "scan.mha")
     written = sitk.ReadImage(str(tmp_path / "a.nrrd"))
-    assert (written.GetSize(), written.GetSpacing(), written.GetDirection()) == ((3, 2), (0.5, 0.7), (0, 1, 1, 0))
+    assert (written.GetSize(), written.GetSpacing(), written.GetDirection()) == (
+        (3, 2),
+        (0.5, 0.7),
+        (0, 1, 1, 0),
+    )
     assert written.GetPixel((2, 1)) == 5
 
 

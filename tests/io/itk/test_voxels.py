@@ -43,7 +43,9 @@ def test_plain_numbers_are_mapped(tmp_path: Path, name: str) -> None:
 NOISE = np.random.default_rng(0).integers(0, 999, (9, 8, 7)).astype(np.int16)
 
 
-@pytest.mark.parametrize(("name", "found"), [("a.nrrd", "CRC check failed"), ("a.mha", "Incorrect checksum found")])
+@pytest.mark.parametrize(
+    ("name", "found"), [("a.nrrd", "CRC check failed"), ("a.mha", "Incorrect checksum found")]
+)
 def test_a_packed_file_that_is_damaged(tmp_path: Path, name: str, found: str) -> None:
     sitk.WriteImage(sitk.GetImageFromArray(NOISE), str(tmp_path / name), useCompression=True)
     content = bytearray((tmp_path / name).read_bytes())
@@ -57,8 +59,12 @@ def test_a_packed_file_that_is_damaged(tmp_path: Path, name: str, found: str) ->
 def test_a_packed_file_of_fewer_numbers(tmp_path: Path, name: str) -> None:
     sitk.WriteImage(sitk.GetImageFromArray(NOISE), str(tmp_path / name), useCompression=True)
     content = (tmp_path / name).read_bytes()
-    (tmp_path / name).write_bytes(content.replace(b"7 8 9", b"7 8 8", 1).replace(b"7 8 8", b"7 8 99", 1))
-    with pytest.raises(InputError, match="expected 11088 bytes as its header promises, found 1008 bytes"):
+    (tmp_path / name).write_bytes(
+        content.replace(b"7 8 9", b"7 8 8", 1).replace(b"7 8 8", b"7 8 99", 1)
+    )
+    with pytest.raises(
+        InputError, match="expected 11088 bytes as its header promises, found 1008 bytes"
+    ):
         read_volume(tmp_path / name)
 
 
@@ -96,16 +102,27 @@ def test_foreign_byte_order(tmp_path: Path, name: str, little: bytes, big: bytes
 
 
 def test_channels(tmp_path: Path) -> None:
-    sitk.WriteImage(sitk.GetImageFromArray(VOXELS[..., None].repeat(3, -1), isVector=True), str(tmp_path / "a.nrrd"))
+    sitk.WriteImage(
+        sitk.GetImageFromArray(VOXELS[..., None].repeat(3, -1), isVector=True),
+        str(tmp_path / "a.nrrd"),
+    )
     volume = read_volume(tmp_path / "a.nrrd")
     assert volume.array.tolist() == [VOXELS.T.tolist()] * 3
 
 
 @pytest.mark.parametrize("name", ["a.nrrd", "a.mha"])
-def test_a_packed_scan_is_held_once(tmp_path: Path, peak_of: Callable[[str, str], int], name: str) -> None:
-    sitk.WriteImage(sitk.Image((512, 512, 200), sitk.sitkInt16), str(tmp_path / name), useCompression=True)  # 105 MB
+def test_a_packed_scan_is_held_once(
+    tmp_path: Path, peak_of: Callable[[str, str], int], name: str
+) -> None:
+    sitk.WriteImage(
+        sitk.Image((512, 512, 200), sitk.sitkInt16), str(tmp_path / name), useCompression=True
+    )  # 105 MB
     action = f"volume = read_volume({str(tmp_path / name)!r})"
-    assert 100e6 < peak_of("import segkit.io.itk.reader; from segkit.io import read_volume", action) < 130e6
+    assert (
+        100e6
+        < peak_of("import segkit.io.itk.reader; from segkit.io import read_volume", action)
+        < 130e6
+    )
 
 
 NRRD = "NRRD0004\ntype: int16\ndimension: 3\nsizes: 2 3 4\nendian: little\nencoding: {}\n{}\n"
@@ -130,7 +147,10 @@ def test_other_encodings(tmp_path: Path, encoding: str, content: bytes) -> None:
 
 
 def test_words_that_are_no_voxels(tmp_path: Path) -> None:
-    for encoding, found in (("text", "words that are no voxels"), ("hex", "digits that are no voxels")):
+    for encoding, found in (
+        ("text", "words that are no voxels"),
+        ("hex", "digits that are no voxels"),
+    ):
         (tmp_path / "a.nrrd").write_bytes(NRRD.format(encoding, "").encode() + b"zz " * 48)
         with pytest.raises(InputError, match=found):
             read_volume(tmp_path / "a.nrrd")
@@ -147,7 +167,9 @@ def test_voxels_at_the_end(tmp_path: Path, encoding: str) -> None:
         head = NRRD.format(encoding, f"byte skip: {skip}\n").encode()
         path.write_bytes(head + pack(b"in front" + VOXELS.tobytes()))
         assert read_volume(path).array.tolist() == [VOXELS.T.tolist()]
-    path.write_bytes(NRRD.format(encoding, "byte skip: -9999\n").encode() + pack(b"in front" + VOXELS.tobytes()))
+    path.write_bytes(
+        NRRD.format(encoding, "byte skip: -9999\n").encode() + pack(b"in front" + VOXELS.tobytes())
+    )
     with pytest.raises(InputError, match="a 'byte skip' that leads out of the file"):
         read_volume(path)
 
@@ -161,7 +183,11 @@ def test_no_more_is_unpacked_than_the_header_promises(
     path = tmp_path / "a.nrrd"
     path.write_bytes(NRRD.format(encoding, "").encode() + pack(bytes(40_000_000)))
     assert (
-        peak_of("import segkit.io.itk.reader; from segkit.io import read_volume", f"read_volume({str(path)!r})") < 20e6
+        peak_of(
+            "import segkit.io.itk.reader; from segkit.io import read_volume",
+            f"read_volume({str(path)!r})",
+        )
+        < 20e6
     )
 
 

@@ -51,7 +51,9 @@ def test_the_length_of_what_is_packed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.nrrd", "a.mha"])
-def test_a_label_map_is_not_copied(tmp_path: Path, peak_of: Callable[[str, str], int], name: str) -> None:
+def test_a_label_map_is_not_copied(
+    tmp_path: Path, peak_of: Callable[[str, str], int], name: str
+) -> None:
     prepare = """
 import numpy, segkit.io.itk.reader
 from segkit.io import write_labels

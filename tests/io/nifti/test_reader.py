@@ -94,12 +94,17 @@ def test_scaled_numbers_stay_as_they_are_stored(tmp_path: Path, name: str, dtype
 
 def test_scaled_numbers_that_overflow(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.nii", numbers(2, 2, 2), scl_slope=1e38)
-    with pytest.raises(InputError, match="expected finite voxels, found 4 of 8 that are NaN or infinite"):
+    with pytest.raises(
+        InputError, match="expected finite voxels, found 4 of 8 that are NaN or infinite"
+    ):
         read_frugally(path)
 
 
 def test_slope_zero_means_no_scale(tmp_path: Path) -> None:
-    assert read_volume(saved(tmp_path / "a.nii", numbers(2, 2, 2), scl_slope=0, scl_inter=7)).dtype == np.int16
+    assert (
+        read_volume(saved(tmp_path / "a.nii", numbers(2, 2, 2), scl_slope=0, scl_inter=7)).dtype
+        == np.int16
+    )
 
 
 @pytest.mark.parametrize(
@@ -116,7 +121,9 @@ def test_axes(tmp_path: Path, shape: tuple[int, ...], expected: tuple[int, ...])
 
 
 @pytest.mark.parametrize("dtype", [RGB, RGBA])
-def test_colours_become_three_channels(tmp_path: Path, dtype: np.dtype[Any], caplog: pytest.LogCaptureFixture) -> None:
+def test_colours_become_three_channels(
+    tmp_path: Path, dtype: np.dtype[Any], caplog: pytest.LogCaptureFixture
+) -> None:
     colours = np.zeros((2, 3, 4, 2), dtype)
     colours["G"][1, 2, 3, 1] = 7
     array = read_volume(saved(tmp_path / "a.nii", colours)).array
@@ -140,14 +147,18 @@ def test_without_form_codes_the_edges_alone_count(tmp_path: Path) -> None:
 @pytest.mark.parametrize("keep", [0, 100, 348, 360, -1])
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
 def test_truncated(tmp_path: Path, name: str, keep: int) -> None:
-    path = saved(tmp_path / name, np.random.default_rng(0).integers(0, 99, (9, 9, 9)).astype(np.int16))
+    path = saved(
+        tmp_path / name, np.random.default_rng(0).integers(0, 99, (9, 9, 9)).astype(np.int16)
+    )
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(InputError, match=r"a\.nii.*expected .* found .*"):
         read_volume(path)
 
 
 def test_damaged_gzip_stream(tmp_path: Path) -> None:
-    path = saved(tmp_path / "a.nii.gz", np.random.default_rng(0).integers(0, 99, (9, 9, 9)).astype(np.int16))
+    path = saved(
+        tmp_path / "a.nii.gz", np.random.default_rng(0).integers(0, 99, (9, 9, 9)).astype(np.int16)
+    )
     content = bytearray(path.read_bytes())
     content[-6] ^= 255  # in the checksum
     path.write_bytes(content)
@@ -157,11 +168,15 @@ def test_damaged_gzip_stream(tmp_path: Path) -> None:
 
 def test_header_promises_more_than_the_file(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.nii", numbers(4, 4, 4), dim=[3, 400, 400, 400, 1, 1, 1, 1])
-    with pytest.raises(InputError, match="expected 128000352 bytes as its header promises, found 480 bytes"):
+    with pytest.raises(
+        InputError, match="expected 128000352 bytes as its header promises, found 480 bytes"
+    ):
         open_source(path)
     packed = tmp_path / "a.nii.gz"
     packed.write_bytes(gzip.compress(path.read_bytes()))
-    with pytest.raises(InputError, match="expected 128000352 bytes as its header promises, found at most"):
+    with pytest.raises(
+        InputError, match="expected 128000352 bytes as its header promises, found at most"
+    ):
         open_source(packed)
 
 
@@ -169,7 +184,9 @@ def test_gzip_stream_that_ends_early(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.nii", numbers(4, 4, 4), dim=[3, 4, 4, 5, 1, 1, 1, 1])
     packed = tmp_path / "a.nii.gz"
     packed.write_bytes(gzip.compress(path.read_bytes()))
-    with pytest.raises(InputError, match="expected 512 bytes as its header promises, found 480 bytes"):
+    with pytest.raises(
+        InputError, match="expected 512 bytes as its header promises, found 480 bytes"
+    ):
         read_volume(packed)
 
 
@@ -192,10 +209,15 @@ def test_zeros_behind_a_gzip_stream_that_ends_early(tmp_path: Path) -> None:
     packed = tmp_path / "a.nii.gz"
     packed.write_bytes(gzip.compress(path.read_bytes()))
     started = time.process_time()
-    with pytest.raises(InputError, match="expected 512 bytes as its header promises, found 480 bytes"):
+    with pytest.raises(
+        InputError, match="expected 512 bytes as its header promises, found 480 bytes"
+    ):
         read_volume(padded(packed))
     packed.write_bytes(gzip.compress(path.read_bytes()[:300]))
-    with pytest.raises(InputError, match=r"a\.nii\.gz: expected NIfTI in one file, found no NIfTI header at its start"):
+    with pytest.raises(
+        InputError,
+        match=r"a\.nii\.gz: expected NIfTI in one file, found no NIfTI header at its start",
+    ):
         open_source(padded(packed))
     assert time.process_time() - started < 5
 
@@ -204,7 +226,9 @@ def test_file_cut_after_it_was_opened(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.nii", numbers(4, 4, 4))
     source = open_source(path)
     path.write_bytes(path.read_bytes()[:400])
-    with pytest.raises(InputError, match="expected 480 bytes as its header promises, found 400 bytes"):
+    with pytest.raises(
+        InputError, match="expected 480 bytes as its header promises, found 400 bytes"
+    ):
         source.planes(0, 4)
 
 
@@ -223,8 +247,14 @@ def test_file_cut_after_it_was_opened(tmp_path: Path) -> None:
         ({"srow_x": 0, "srow_y": 0, "srow_z": 0}, "expected an affine that places every voxel"),
         ({"srow_x": np.nan}, "NaN or infinite numbers"),
         ({"vox_offset": 0}, r"voxels that begin inside the header \(vox_offset 0\)"),
-        ({"sform_code": 0, "qform_code": 0, "pixdim": [1, 0, 0, 0, 1, 1, 1, 1]}, "voxel edges of 0 x 0 x 0 mm"),
-        ({"sform_code": 0, "qform_code": 1, "pixdim": [1, 2, 2, 0, 1, 1, 1, 1]}, "voxel edges of 2 x 2 x 0 mm"),
+        (
+            {"sform_code": 0, "qform_code": 0, "pixdim": [1, 0, 0, 0, 1, 1, 1, 1]},
+            "voxel edges of 0 x 0 x 0 mm",
+        ),
+        (
+            {"sform_code": 0, "qform_code": 1, "pixdim": [1, 2, 2, 0, 1, 1, 1, 1]},
+            "voxel edges of 2 x 2 x 0 mm",
+        ),
     ],
 )
 def test_damaged_headers(tmp_path: Path, fields: dict[str, Any], message: str) -> None:
@@ -240,7 +270,9 @@ def test_something_else_with_this_suffix(tmp_path: Path) -> None:
 
 
 def test_complex_numbers(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"found complex numbers \(complex64\). Save the magnitude"):
+    with pytest.raises(
+        InputError, match=r"found complex numbers \(complex64\). Save the magnitude"
+    ):
         open_source(saved(tmp_path / "a.nii", numbers(2, 2, 2, dtype=np.complex64)))
 
 
@@ -248,23 +280,40 @@ def test_complex_numbers(tmp_path: Path) -> None:
 def test_voxels_that_are_not_finite(tmp_path: Path, value: float) -> None:
     array = numbers(2, 3, 4, dtype=np.float32)
     array[0, 0, :2] = value
-    with pytest.raises(InputError, match="expected finite voxels, found 2 of 24 that are NaN or infinite"):
+    with pytest.raises(
+        InputError, match="expected finite voxels, found 2 of 24 that are NaN or infinite"
+    ):
         read_volume(saved(tmp_path / "a.nii", array))
 
 
 @pytest.mark.parametrize("name", ["out.nii", "out.nii.gz"])
 def test_like_gives_codes_and_affine_to_the_last_bit(tmp_path: Path, name: str) -> None:
     scan = nib.Nifti1Image(numbers(3, 4, 5), None)
-    turned = nib.affines.from_matvec(nib.eulerangles.euler2mat(0.1, 0.2, 0.3) * 0.7, [1.1, 2.2, 3.3])
+    turned = nib.affines.from_matvec(
+        nib.eulerangles.euler2mat(0.1, 0.2, 0.3) * 0.7, [1.1, 2.2, 3.3]
+    )
     scan.set_qform(turned, code=1)
     scan.set_sform(turned, code=4)
     scan.header["descrip"] = b"Name of a patient"
     nib.save(scan, tmp_path / "scan.nii.gz")
     volume = read_volume(tmp_path / "scan.nii.gz")
-    write_labels(tmp_path / name, Volume(np.ones((1, 3, 4, 5), np.int64), volume.affine), like=tmp_path / "scan.nii.gz")
+    write_labels(
+        tmp_path / name,
+        Volume(np.ones((1, 3, 4, 5), np.int64), volume.affine),
+        like=tmp_path / "scan.nii.gz",
+    )
     written = nib.load(tmp_path / name)
     before, after = nib.load(tmp_path / "scan.nii.gz").header, written.header
-    for field in ("qform_code", "sform_code", "quatern_b", "qoffset_x", "srow_x", "srow_y", "srow_z", "pixdim"):
+    for field in (
+        "qform_code",
+        "sform_code",
+        "quatern_b",
+        "qoffset_x",
+        "srow_x",
+        "srow_y",
+        "srow_z",
+        "pixdim",
+    ):
         np.testing.assert_array_equal(before[field], after[field])
     assert written.get_data_dtype() == np.uint8
     assert bytes(after["descrip"]).strip(b"\0") == b""
@@ -273,7 +322,9 @@ def test_like_gives_codes_and_affine_to_the_last_bit(tmp_path: Path, name: str) 
 
 def test_like_on_another_grid_is_not_followed(tmp_path: Path) -> None:
     scan = saved(tmp_path / "scan.nii", numbers(3, 4, 5))
-    write_labels(tmp_path / "out.nii", Volume(np.ones((1, 3, 4, 5), np.uint8), np.eye(4)), like=scan)
+    write_labels(
+        tmp_path / "out.nii", Volume(np.ones((1, 3, 4, 5), np.uint8), np.eye(4)), like=scan
+    )
     np.testing.assert_array_equal(read_volume(tmp_path / "out.nii").affine, np.eye(4))
 
 
@@ -296,7 +347,9 @@ def test_same_voxels_give_the_same_bytes(tmp_path: Path) -> None:
     write_image(tmp_path / "a.nii.gz", volume)
     write_image(tmp_path / "b.nii.gz", volume)
     assert (tmp_path / "a.nii.gz").read_bytes() == (tmp_path / "b.nii.gz").read_bytes()
-    np.testing.assert_array_equal(nib.load(tmp_path / "a.nii.gz").get_fdata(), np.moveaxis(volume.array, 0, -1))
+    np.testing.assert_array_equal(
+        nib.load(tmp_path / "a.nii.gz").get_fdata(), np.moveaxis(volume.array, 0, -1)
+    )
 
 
 def test_nibabel_image_in_memory() -> None:
@@ -305,7 +358,9 @@ def test_nibabel_image_in_memory() -> None:
     np.testing.assert_array_equal(volume.array[3], numbers(2, 3, 4, 5)[..., 3])
     colours = np.zeros((2, 3, 4), RGB)
     colours["B"] = 9
-    assert from_object(nib.Nifti1Image(colours, AFFINE)).array.reshape(3, -1).max(axis=1).tolist() == [0, 0, 9]
+    assert from_object(nib.Nifti1Image(colours, AFFINE)).array.reshape(3, -1).max(
+        axis=1
+    ).tolist() == [0, 0, 9]
     with pytest.raises(InputError, match="nibabel image: expected finite voxels"):
         from_object(nib.Nifti1Image(np.full((2, 2, 2), np.nan), AFFINE))
 
@@ -313,7 +368,9 @@ def test_nibabel_image_in_memory() -> None:
 def test_nibabel_image_that_cannot_be_read(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.nii", numbers(9, 9, 9))
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(InputError, match="nibabel image: expected voxels that nibabel can read, found"):
+    with pytest.raises(
+        InputError, match="nibabel image: expected voxels that nibabel can read, found"
+    ):
         from_object(nib.load(path))
 
 
@@ -337,14 +394,19 @@ def test_metres_that_cannot_be(tmp_path: Path, caplog: pytest.LogCaptureFixture)
     image.header.set_xyzt_units("meter")
     nib.save(image, tmp_path / "a.nii")
     np.testing.assert_array_equal(read_volume(tmp_path / "a.nii").affine, AFFINE)
-    assert "a.nii: its header calls the lengths metres, which voxels of that size cannot be" in caplog.text
+    assert (
+        "a.nii: its header calls the lengths metres, which voxels of that size cannot be"
+        in caplog.text
+    )
 
 
 def test_label_maps_are_marked_as_such(tmp_path: Path) -> None:
     labels = Volume(np.ones((1, 2, 2, 2), np.uint8), np.eye(4))
     write_labels(tmp_path / "a.nii.gz", labels)
     write_image(tmp_path / "b.nii.gz", labels)
-    codes = [int(nib.load(tmp_path / name).header["intent_code"]) for name in ("a.nii.gz", "b.nii.gz")]
+    codes = [
+        int(nib.load(tmp_path / name).header["intent_code"]) for name in ("a.nii.gz", "b.nii.gz")
+    ]
     assert codes == [1002, 0]
 
 
@@ -352,7 +414,9 @@ def test_flat_scan_gets_a_flat_label_map(tmp_path: Path) -> None:
     for shape, kept in (((3, 4), (3, 4)), ((3, 4, 1), (3, 4, 1)), ((3, 4, 1, 1), (3, 4, 1))):
         scan = saved(tmp_path / "scan.nii", numbers(*shape))
         volume = read_volume(scan)
-        write_labels(tmp_path / "out.nii", volume.with_array(np.ones((1, 3, 4, 1), np.uint8)), like=scan)
+        write_labels(
+            tmp_path / "out.nii", volume.with_array(np.ones((1, 3, 4, 1), np.uint8)), like=scan
+        )
         assert nib.load(tmp_path / "out.nii").shape == kept
         np.testing.assert_array_equal(read_volume(tmp_path / "out.nii").affine, volume.affine)
 
@@ -360,7 +424,11 @@ def test_flat_scan_gets_a_flat_label_map(tmp_path: Path) -> None:
 def test_an_edge_of_zero_along_a_single_slice_is_1_mm(tmp_path: Path) -> None:
     fields = {"sform_code": 0, "qform_code": 1, "pixdim": [1, 2, 3, 0, 1, 1, 1, 1]}
     for shape in ((4, 4), (4, 4, 1)):
-        assert read_volume(saved(tmp_path / "a.nii", numbers(*shape), **fields)).spacing == (2, 3, 1)
+        assert read_volume(saved(tmp_path / "a.nii", numbers(*shape), **fields)).spacing == (
+            2,
+            3,
+            1,
+        )
 
 
 def test_a_flat_label_map_keeps_the_edge_of_the_axis_it_does_not_have(tmp_path: Path) -> None:
@@ -368,10 +436,14 @@ def test_a_flat_label_map_keeps_the_edge_of_the_axis_it_does_not_have(tmp_path: 
     scan = saved(tmp_path / "scan.nii", numbers(3, 4), **fields)
     volume = read_volume(scan)
     assert volume.spacing == (2, 3, 5)
-    write_labels(tmp_path / "out.nii", volume.with_array(np.ones((1, 3, 4, 1), np.uint8)), like=scan)
+    write_labels(
+        tmp_path / "out.nii", volume.with_array(np.ones((1, 3, 4, 1), np.uint8)), like=scan
+    )
     np.testing.assert_array_equal(read_volume(tmp_path / "out.nii").affine, volume.affine)
 
 
 def test_nibabel_image_without_an_affine() -> None:
-    with pytest.raises(InputError, match="nibabel image: expected an affine that places every voxel, found none"):
+    with pytest.raises(
+        InputError, match="nibabel image: expected an affine that places every voxel, found none"
+    ):
         from_object(nib.Nifti1Image(numbers(2, 2, 2), None))

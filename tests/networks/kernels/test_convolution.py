@@ -26,7 +26,9 @@ def results(layer: nn.Module, x: Tensor) -> tuple[Tensor, ...]:
     """Output, and gradients of the input and the parameters."""
     x = x.clone().requires_grad_()
     y = layer(x)
-    return y, *torch.autograd.grad(y, [x, *layer.parameters()], torch.sin(torch.arange(y.numel())).view(y.shape))
+    return y, *torch.autograd.grad(
+        y, [x, *layer.parameters()], torch.sin(torch.arange(y.numel())).view(y.shape)
+    )
 
 
 def assert_same(ours: nn.Module, theirs: nn.Module, x: Tensor) -> None:
@@ -36,9 +38,15 @@ def assert_same(ours: nn.Module, theirs: nn.Module, x: Tensor) -> None:
 
 
 @pytest.mark.parametrize("shape", [(5, 7, 5), (2, 1, 1), (4, 3, 8), (1, 1, 9)])
-@pytest.mark.parametrize(("kernel", "stride"), [((3, 3, 3), (1, 1, 1)), ((3, 3, 1), (2, 2, 1)), ((5, 3, 5), (1, 2, 3))])
+@pytest.mark.parametrize(
+    ("kernel", "stride"), [((3, 3, 3), (1, 1, 1)), ((3, 3, 1), (2, 2, 1)), ((5, 3, 5), (1, 2, 3))]
+)
 def test_3d(shape: Edges, kernel: Edges, stride: Edges) -> None:
-    options = {"kernel_size": kernel, "stride": stride, "padding": tuple(edge // 2 for edge in kernel)}
+    options = {
+        "kernel_size": kernel,
+        "stride": stride,
+        "padding": tuple(edge // 2 for edge in kernel),
+    }
     assert_same(Conv3d(3, 4, **options), nn.Conv3d(3, 4, **options), draw(1, 3, *shape))
 
 

@@ -11,7 +11,12 @@ from torch import Tensor, nn
 
 from segkit.networks.blocks import ACTIVATIONS, ConvBlock
 from segkit.networks.kernels import cuda_norm
-from segkit.networks.kernels.cuda_norm import kernel_for, slope_of, whatever_the_size, working_kernel
+from segkit.networks.kernels.cuda_norm import (
+    kernel_for,
+    slope_of,
+    whatever_the_size,
+    working_kernel,
+)
 from segkit.networks.kernels.group_norm import GroupNorm
 from segkit.networks.kernels.memory_format import CHANNELS_LAST
 from segkit.networks.kernels.recompute import recomputing
@@ -51,7 +56,10 @@ def test_values_and_gradients_are_those_of_float64(
     x = draw(shape, dtype)
     kernel = working_kernel(x.device)
     assert kernel is not None
-    weight, bias = torch.linspace(-1, 2, shape[1], device="cuda"), torch.linspace(1, -1, shape[1], device="cuda")
+    weight, bias = (
+        torch.linspace(-1, 2, shape[1], device="cuda"),
+        torch.linspace(1, -1, shape[1], device="cuda"),
+    )
     upstream = draw(shape, dtype) - 20
     leaves = [leaf.clone().requires_grad_() for leaf in (x, weight, bias)]
     exact = [leaf.detach().double().requires_grad_() for leaf in leaves]
@@ -74,7 +82,9 @@ def test_values_and_gradients_are_those_of_float64(
 def test_a_large_mean_leaves_the_spread_right() -> None:
     """Of values around 4000, as CT has them; a plain sum of squares in float32 would lose it."""
     x = draw((1, 8, 40, 40, 40), torch.float32) + 4000
-    y = working_kernel(x.device)(x, torch.ones(8).cuda(), torch.zeros(8).cuda(), groups=4, eps=1e-5, slope=None)  # type: ignore[misc]
+    y = working_kernel(x.device)(
+        x, torch.ones(8).cuda(), torch.zeros(8).cuda(), groups=4, eps=1e-5, slope=None
+    )  # type: ignore[misc]
     assert (y - F.group_norm(x.double(), 4)).abs().max() < 2e-3
 
 
@@ -86,7 +96,9 @@ def test_two_runs_agree_bit_for_bit() -> None:
 
     def gradient() -> Tensor:
         with whatever_the_size():
-            return torch.autograd.grad(block.norm.activated(x.repeat(1, 4, 1, 1, 1), block.activation).sum(), weight)[0]
+            return torch.autograd.grad(
+                block.norm.activated(x.repeat(1, 4, 1, 1, 1), block.activation).sum(), weight
+            )[0]
 
     weight = block.get_parameter("norm.weight")
     assert torch.equal(gradient(), gradient())
@@ -128,7 +140,12 @@ def test_recomputing_gives_the_same_gradients() -> None:
 def test_small_tensors_are_left_to_pytorch_unless_asked() -> None:
     small, large = draw((1, 8, 16, 16, 16), torch.float32), draw((1, 32, 64, 64, 64), torch.float32)
     assert kernel_for(small) is None
-    assert kernel_for(large) is kernel_for(large.bfloat16()) is working_kernel(large.device) is not None
+    assert (
+        kernel_for(large)
+        is kernel_for(large.bfloat16())
+        is working_kernel(large.device)
+        is not None
+    )
     assert kernel_for(large.contiguous()) is None
     with whatever_the_size():
         assert kernel_for(small) is not None
@@ -144,11 +161,15 @@ def test_on_a_cpu_there_is_no_kernel() -> None:
 
 
 def test_a_kernel_that_computes_something_else_is_not_used() -> None:
-    def wrong(x: Tensor, weight: Tensor, bias: Tensor, *, groups: int, eps: float, slope: float) -> Tensor:
+    def wrong(
+        x: Tensor, weight: Tensor, bias: Tensor, *, groups: int, eps: float, slope: float
+    ) -> Tensor:
         return 1.01 * cuda_norm._reference(x, weight, bias, groups=groups, eps=eps, slope=slope)
 
     cuda_norm._check(cuda_norm._reference, torch.device("cpu"))
-    with pytest.raises(ArithmeticError, match=r"a test differs from PyTorch by 0\.01 of the largest value"):
+    with pytest.raises(
+        ArithmeticError, match=r"a test differs from PyTorch by 0\.01 of the largest value"
+    ):
         cuda_norm._check(wrong, torch.device("cpu"))
 
 

@@ -23,7 +23,10 @@ def draw(shape: tuple[int, ...], seed: int, dtype: torch.dtype = torch.float32) 
 
 def gradients(norm: Norm, x: Tensor, groups: int) -> tuple[Tensor, ...]:
     channels = x.shape[1]
-    leaves = [x.clone().requires_grad_(), *(draw((channels,), seed).requires_grad_() for seed in (1, 2))]
+    leaves = [
+        x.clone().requires_grad_(),
+        *(draw((channels,), seed).requires_grad_() for seed in (1, 2)),
+    ]
     y = norm(*leaves, groups=groups, eps=1e-5)
     return torch.autograd.grad(y, leaves, draw(x.shape, 3, x.dtype))
 
@@ -37,7 +40,9 @@ def pytorchs(x: Tensor, weight: Tensor, bias: Tensor, *, groups: int, eps: float
 def test_gradients_are_those_of_pytorch(shape: tuple[int, ...], groups: int) -> None:
     # An offset, as activations have it: means must be subtracted, not only squares.
     x = draw(shape, 0) + 3
-    for own, theirs in zip(gradients(group_norm, x, groups), gradients(pytorchs, x, groups), strict=True):
+    for own, theirs in zip(
+        gradients(group_norm, x, groups), gradients(pytorchs, x, groups), strict=True
+    ):
         torch.testing.assert_close(own, theirs, rtol=2e-5, atol=2e-5)
 
 
@@ -66,13 +71,18 @@ def test_the_layer_takes_it_for_large_channels_last_samples_only() -> None:
     large, small = (torch.zeros(1, 8, edge, 32, 32).requires_grad_() for edge in (8, 4))
     last = large.contiguous(memory_format=torch.channels_last_3d)
     names = [type(layer(x).grad_fn).__name__ for x in (last, large, small)]
-    assert names == ["GroupNormFunctionBackward", "NativeGroupNormBackward0", "NativeGroupNormBackward0"]
+    assert names == [
+        "GroupNormFunctionBackward",
+        "NativeGroupNormBackward0",
+        "NativeGroupNormBackward0",
+    ]
 
 
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize(("mean", "deviation"), [(-2.5, 0.01), (100, 0.1), (1000, 1)])
 @pytest.mark.parametrize(
-    ("shape", "groups"), [((1, 8, 64, 64, 64), 8), ((1, 8, 64, 64, 64), 4), ((2, 8, 6, 5, 7), 8), ((1, 8, 200, 300), 8)]
+    ("shape", "groups"),
+    [((1, 8, 64, 64, 64), 8), ((1, 8, 64, 64, 64), 4), ((2, 8, 6, 5, 7), 8), ((1, 8, 200, 300), 8)],
 )
 def test_low_contrast_far_from_zero(
     shape: tuple[int, ...], groups: int, mean: float, deviation: float, training: bool
@@ -87,9 +97,16 @@ def test_low_contrast_far_from_zero(
 
 @pytest.mark.parametrize(
     ("shape", "groups"),
-    [((2, 4, 65, 64, 63), 2), ((1, 6, 50, 70, 30), 3), ((1, 2, 400, 500), 1), ((3, 64, 9, 11, 13), 8)],
+    [
+        ((2, 4, 65, 64, 63), 2),
+        ((1, 6, 50, 70, 30), 3),
+        ((1, 2, 400, 500), 1),
+        ((3, 64, 9, 11, 13), 8),
+    ],
 )
-def test_a_prediction_in_float32_has_statistics_to_the_last_digits(shape: tuple[int, ...], groups: int) -> None:
+def test_a_prediction_in_float32_has_statistics_to_the_last_digits(
+    shape: tuple[int, ...], groups: int
+) -> None:
     x = draw(shape, 0) + 3
     norm = GroupNorm(groups, shape[1]).eval()
     with torch.no_grad():

@@ -19,7 +19,10 @@ MakePlan = Callable[..., Plan]
 
 
 def scores_of(network: nn.Module, x: Tensor, *, recompute: bool, half: bool = False) -> Tensor:
-    with torch.autocast("cpu", torch.bfloat16, enabled=half), recomputing() if recompute else nullcontext():
+    with (
+        torch.autocast("cpu", torch.bfloat16, enabled=half),
+        recomputing() if recompute else nullcontext(),
+    ):
         scores: list[Tensor] = network(x)
     return torch.cat([each.flatten().float() for each in scores])
 
@@ -35,7 +38,9 @@ def after_a_step(network: nn.Module, x: Tensor, *, recompute: bool, half: bool) 
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("name", ["unet", "residual_unet"])
 @pytest.mark.parametrize("norm", ["group", "batch", "none"])
-@pytest.mark.parametrize(("dims", "batch", "activation"), [(2, 2, "relu"), (3, 1, "leaky_relu"), (3, 2, "silu")])
+@pytest.mark.parametrize(
+    ("dims", "batch", "activation"), [(2, 2, "relu"), (3, 1, "leaky_relu"), (3, 2, "silu")]
+)
 def test_gradients_and_statistics_are_the_same(
     make_plan: MakePlan,
     residual: Callable[[Plan], Plan],
@@ -49,31 +54,41 @@ def test_gradients_and_statistics_are_the_same(
     plan = make_plan(norm=norm, dims=dims, activation=activation)
     network = build_network(residual(plan) if name == "residual_unet" else plan)
     x = torch.randn(batch, 2, *plan.patch[:dims])
-    pairs = [after_a_step(network, x, recompute=recompute, half=half) for recompute in (False, True)]
+    pairs = [
+        after_a_step(network, x, recompute=recompute, half=half) for recompute in (False, True)
+    ]
     assert all(torch.equal(kept, anew) for kept, anew in zip(*pairs, strict=True))
 
 
 def test_large_samples_in_channels_last_are_the_same(make_plan: MakePlan) -> None:
     network, x = build_network(make_plan(widths=(8, 8))), torch.randn(1, 2, 32, 32, 8)
     x = x.contiguous(memory_format=torch.channels_last_3d)
-    pairs = [after_a_step(network, x, recompute=recompute, half=False) for recompute in (False, True)]
+    pairs = [
+        after_a_step(network, x, recompute=recompute, half=False) for recompute in (False, True)
+    ]
     assert all(torch.equal(kept, anew) for kept, anew in zip(*pairs, strict=True))
 
 
 def test_a_graph_that_is_kept_can_be_used_twice(make_plan: MakePlan) -> None:
     network = build_network(make_plan())
     scores = scores_of(network, torch.randn(1, 2, 16, 16, 8), recompute=True)
-    first, second = (torch.autograd.grad(scores.sum(), network.parameters(), retain_graph=True) for _ in range(2))  # type: ignore[arg-type]
+    first, second = (
+        torch.autograd.grad(scores.sum(), network.parameters(), retain_graph=True) for _ in range(2)
+    )  # type: ignore[arg-type]
     assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
 
 
 @pytest.mark.parametrize(("recompute", "alive"), [(False, True), (True, False)])
-def test_activations_are_freed_after_the_forward_pass(make_plan: MakePlan, recompute: bool, alive: bool) -> None:
+def test_activations_are_freed_after_the_forward_pass(
+    make_plan: MakePlan, recompute: bool, alive: bool
+) -> None:
     network, seen = build_network(make_plan()), []
     for module in network.modules():
         if isinstance(module, nn.LeakyReLU):
             module.register_forward_hook(
-                lambda _module, _input, output: seen.append(StorageWeakRef(output.untyped_storage()))
+                lambda _module, _input, output: seen.append(
+                    StorageWeakRef(output.untyped_storage())
+                )
             )
     scores = scores_of(network, torch.randn(1, 2, 16, 16, 8), recompute=recompute)
     assert scores.requires_grad

@@ -29,11 +29,14 @@ def gradients(layer: nn.Module, x: Tensor, grad: Tensor) -> list[Tensor]:
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize(
-    ("stride", "shape"), [((2, 2, 2), (2, 1, 3)), ((2, 2, 1), (1, 2, 2)), ((1, 3, 2), (2, 2, 1)), ((2, 3), (3, 2))]
+    ("stride", "shape"),
+    [((2, 2, 2), (2, 1, 3)), ((2, 2, 1), (1, 2, 2)), ((1, 3, 2), (2, 2, 1)), ((2, 3), (3, 2))],
 )
 def test_gradients(stride: tuple[int, ...], shape: tuple[int, ...], bias: bool) -> None:
     dims = len(stride)
-    layer, reference = (kind[dims](3, 2, stride, stride, bias=bias) for kind in (LAYERS, REFERENCES))
+    layer, reference = (
+        kind[dims](3, 2, stride, stride, bias=bias) for kind in (LAYERS, REFERENCES)
+    )
     for parameter in layer.parameters():
         nn.init.constant_(parameter, 0).data.copy_(whole(*parameter.shape))
     reference.load_state_dict(layer.state_dict())

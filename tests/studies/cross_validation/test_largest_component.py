@@ -37,10 +37,14 @@ def test_a_label_gains_or_loses_by_itself(tmp_path: Path) -> None:
 def test_what_nobody_annotated_decides_nothing(tmp_path: Path) -> None:
     # Of three pieces the largest lies where nobody annotated. What is left of the others is judged.
     files = pair(tmp_path, "a", [1, 1, 0, 1, 0, 1, 1, 1], [1, 1, 0, 1, 0, 9, 9, 9])
-    assert largest_component_gains([replace(files, ignore=9)], {"organ": 1}) == {"organ": Gain(1.0, 0.0)}
+    assert largest_component_gains([replace(files, ignore=9)], {"organ": 1}) == {
+        "organ": Gain(1.0, 0.0)
+    }
     # Here the largest is annotated, and the other lies half outside: 2 * 3 / (4 + 3) before.
     files = pair(tmp_path, "b", [1, 1, 1, 0, 1, 1], [1, 1, 1, 0, 0, 9])
-    assert largest_component_gains([replace(files, ignore=9)], {"organ": 1}) == {"organ": Gain(6 / 7, 1.0)}
+    assert largest_component_gains([replace(files, ignore=9)], {"organ": 1}) == {
+        "organ": Gain(6 / 7, 1.0)
+    }
 
 
 def test_a_draw_is_not_adopted() -> None:

@@ -27,8 +27,18 @@ from segkit.io import read_labels
 from segkit.studies import cross_validate
 from segkit.training.optimization.lightning_module import SegmentationModule
 
-SMALL = ["network.features=[4,8]", "plan.patch=[16,16,16]", "plan.spacing=[4,4,4]", "trainer.validations=0"]
-QUICK = ["trainer.max_steps=2", "trainer.precision=float32", "trainer.layout=contiguous", "trainer.threads=1"]
+SMALL = [
+    "network.features=[4,8]",
+    "plan.patch=[16,16,16]",
+    "plan.spacing=[4,4,4]",
+    "trainer.validations=0",
+]
+QUICK = [
+    "trainer.max_steps=2",
+    "trainer.precision=float32",
+    "trainer.layout=contiguous",
+    "trainer.threads=1",
+]
 STUDY = ["study", "cross_validation"]
 
 
@@ -58,7 +68,9 @@ def unfinish(study: Path, *folds: int) -> None:
         shutil.rmtree(study / name)
 
 
-def test_every_case_is_predicted_by_the_model_that_did_not_see_it(finished: Path, phantom: Path) -> None:
+def test_every_case_is_predicted_by_the_model_that_did_not_see_it(
+    finished: Path, phantom: Path
+) -> None:
     cases = {case.id: case for case in read_dataset(phantom).cases}
     folds = json.loads((finished / "cv" / "folds.json").read_text())
     assert sorted(case for fold in folds for case in fold) == sorted(cases)
@@ -66,8 +78,12 @@ def test_every_case_is_predicted_by_the_model_that_did_not_see_it(finished: Path
         run = finished / "cv" / f"fold_{number}"
         assert json.loads((run / "split.json").read_text())["validation"] == [held_out]
         written = read_labels(finished / "cv" / "predictions" / f"{held_out}.nii.gz")
-        assert np.array_equal(written.array, load(run, device="cpu").predict(cases[held_out].images[0]).array)
-        assert np.allclose(written.affine, read_labels(cases[held_out].label or "").affine, atol=1e-4)
+        assert np.array_equal(
+            written.array, load(run, device="cpu").predict(cases[held_out].images[0]).array
+        )
+        assert np.allclose(
+            written.affine, read_labels(cases[held_out].label or "").affine, atol=1e-4
+        )
 
 
 def test_all_folds_follow_one_plan_and_make_one_bundle(finished: Path, phantom: Path) -> None:
@@ -102,7 +118,9 @@ def test_the_table_is_that_of_the_evaluation(finished: Path) -> None:
     assert all((finished / "cv" / f"fold_{fold}" / "progress.png").is_file() for fold in (0, 1))
 
 
-def test_a_finished_study_is_printed_and_not_run_again(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_finished_study_is_printed_and_not_run_again(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = (here / "cv" / "bundle" / "bundle.json").stat().st_mtime_ns
     assert main([*STUDY, "run_dir=cv"]) == 0
     printed = capsys.readouterr()
@@ -132,7 +150,9 @@ def test_label_maps_that_are_there_stay(here: Path) -> None:
     assert first.stat().st_mtime_ns == before
 
 
-def test_it_does_not_go_on_with_other_cases(here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_does_not_go_on_with_other_cases(
+    here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     other = write_phantom(tmp_path / "other", 3)
     unfinish(here / "cv", 1)
     assert main([*STUDY, f"dataset={other}", "run_dir=cv"]) == 3
@@ -144,7 +164,9 @@ def test_other_overrides_are_refused(here: Path, capsys: pytest.CaptureFixture[s
     assert "the training in cv was started with seed=0, not 3" in capsys.readouterr().err
 
 
-def test_nothing_of_a_fold_stays_in_memory(phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_of_a_fold_stays_in_memory(
+    phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     folder = cross_validate(f"dataset={phantom}", "trainer.workers=1", *SMALL, *QUICK)
     assert folder.parent == Path("runs/phantom")
@@ -153,9 +175,13 @@ def test_nothing_of_a_fold_stays_in_memory(phantom: Path, tmp_path: Path, monkey
     assert not [each for each in gc.get_objects() if type(each) is SegmentationModule]
 
 
-def test_all_folds_train_alike(phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_folds_train_alike(
+    phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    folder = cross_validate(f"dataset={phantom}", "folds=2", *SMALL, "trainer.max_steps=1", "trainer.threads=1")
+    folder = cross_validate(
+        f"dataset={phantom}", "folds=2", *SMALL, "trainer.max_steps=1", "trainer.threads=1"
+    )
     measured = json.loads((folder / "measured.json").read_text())
     for fold in (0, 1):
         trainer = read_config(folder / f"fold_{fold}" / "config.yaml").trainer
@@ -163,11 +189,18 @@ def test_all_folds_train_alike(phantom: Path, tmp_path: Path, monkeypatch: pytes
     assert read_config(folder / "config.yaml").trainer.precision == "auto"
     assert read_config(folder / "config.yaml").folds == 2
     first, second = json.loads((folder / "cross_validation.json").read_text())["trainings"]
-    assert first == second == {"precision": measured["precision"], "layout": measured["layout"], "steps": 1}
+    assert (
+        first
+        == second
+        == {"precision": measured["precision"], "layout": measured["layout"], "steps": 1}
+    )
 
 
 def test_ctrl_c_says_how_to_go_on(
-    phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    phantom: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     words = [*SMALL, *QUICK[1:], "trainer.max_steps=100000", "trainer.checkpoint_minutes=0.0001"]
@@ -179,7 +212,10 @@ def test_ctrl_c_says_how_to_go_on(
 
     threading.Thread(target=stop, daemon=True).start()
     assert main([*STUDY, f"dataset={phantom}", "run_dir=cv", *words]) == 130
-    assert "segkit: stopped in fold 0 (of 2 folds); the same command goes on" in capsys.readouterr().err
+    assert (
+        "segkit: stopped in fold 0 (of 2 folds); the same command goes on"
+        in capsys.readouterr().err
+    )
 
 
 def test_nothing_is_left_of_a_study_that_could_not_start(phantom: Path, tmp_path: Path) -> None:
@@ -187,7 +223,18 @@ def test_nothing_is_left_of_a_study_that_could_not_start(phantom: Path, tmp_path
     for label in (tmp_path / "broken" / "labelsTr").iterdir():
         label.write_bytes(label.read_bytes()[:500])
     plan = write_plan(phantom, tmp_path)
-    assert main([*STUDY, f"dataset={tmp_path / 'broken'}", f"run_dir={tmp_path / 'cv'}", f"plan={plan}", *QUICK]) == 3
+    assert (
+        main(
+            [
+                *STUDY,
+                f"dataset={tmp_path / 'broken'}",
+                f"run_dir={tmp_path / 'cv'}",
+                f"plan={plan}",
+                *QUICK,
+            ]
+        )
+        == 3
+    )
     assert not (tmp_path / "cv").exists()
 
 
@@ -199,7 +246,11 @@ def write_plan(dataset: Path, folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["dataset={phantom}", "folds=3"], 2, "folds=3 is not possible for phantom: it has 2 patients. Give folds=2"),
+        (
+            ["dataset={phantom}", "folds=3"],
+            2,
+            "folds=3 is not possible for phantom: it has 2 patients. Give folds=2",
+        ),
         (["fold=1"], 2, "fold: a cross-validation trains all folds; leave it out"),
         (["sede=1"], 2, "unknown override 'sede'"),
         (["seed=0,1"], 2, "'seed=0,1' names several values"),
@@ -211,7 +262,9 @@ def write_plan(dataset: Path, folder: Path) -> Path:
         ),
     ],
 )
-def test_refused(words: list[str], code: int, message: str, phantom: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_refused(
+    words: list[str], code: int, message: str, phantom: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main([*STUDY, *(word.replace("{phantom}", str(phantom)) for word in words)]) == code
     assert message in capsys.readouterr().err
 
@@ -225,4 +278,6 @@ def test_a_study_that_runs_is_not_run_twice(here: Path, capsys: pytest.CaptureFi
     with sole_use(here / "cv/fold_1"):
         assert main([*STUDY, "run_dir=cv"]) == 2
         assert f"cv/fold_1 is in use by process {os.getpid()} on " in capsys.readouterr().err
-    assert {path: path.read_bytes() for path in (here / "cv").rglob("*") if path.is_file()} == before
+    assert {
+        path: path.read_bytes() for path in (here / "cv").rglob("*") if path.is_file()
+    } == before

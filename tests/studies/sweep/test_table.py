@@ -8,12 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from segkit.studies.sweep.table import Figures, Result, has_finished_runs, in_common, sweep_csv, table_rows
+from segkit.studies.sweep.table import (
+    Figures,
+    Result,
+    has_finished_runs,
+    in_common,
+    sweep_csv,
+    table_rows,
+)
 
 
 def result(dice: float | None, minutes: float = 1.0, **values: str) -> Result:
     labels = {} if dice is None else {"liver": dice}
-    return Result(values, "runs/x", Figures(dice, labels, 10, minutes, "float32", "contiguous", dice))
+    return Result(
+        values, "runs/x", Figures(dice, labels, 10, minutes, "float32", "contiguous", dice)
+    )
 
 
 def failed(**values: str) -> Result:
@@ -30,7 +39,16 @@ def test_runs_that_differ_in_seed_and_fold_only_are_one_row() -> None:
         ]
     )
     spread = "dice +- sd over seeds"
-    assert header == ["norm", "runs", "failed", spread, "lowest", "highest", "sd over cases", "minutes"]
+    assert header == [
+        "norm",
+        "runs",
+        "failed",
+        spread,
+        "lowest",
+        "highest",
+        "sd over cases",
+        "minutes",
+    ]
     within = pytest.approx(0.8515, abs=1e-4)  # the root of (0.64 + 0.81) / 2
     assert rows == [
         ["group", 2, 0, "0.8500 +- 0.0707", 0.8, 0.9, within, 3.0],
@@ -39,7 +57,9 @@ def test_runs_that_differ_in_seed_and_fold_only_are_one_row() -> None:
 
 
 def test_without_seeds_and_folds_every_run_is_a_row() -> None:
-    header, rows = table_rows([result(0.8, norm="group"), failed(norm="none"), result(None, norm="batch")])
+    header, rows = table_rows(
+        [result(0.8, norm="group"), failed(norm="none"), result(None, norm="batch")]
+    )
     assert header == ["norm", "dice", "sd over cases", "steps", "minutes", "run"]
     assert rows[0] == ["group", 0.8, 0.8, 10, 1.0, "runs/x"]
     assert rows[1] == ["none", None, None, None, None, "failed"]
@@ -47,7 +67,9 @@ def test_without_seeds_and_folds_every_run_is_a_row() -> None:
 
 
 def test_a_group_of_failures_has_no_dice() -> None:
-    assert table_rows([failed(seed="0"), failed(seed="1")])[1] == [[2, 2, "-", None, None, None, None]]
+    assert table_rows([failed(seed="0"), failed(seed="1")])[1] == [
+        [2, 2, "-", None, None, None, None]
+    ]
 
 
 def test_one_training_alone() -> None:
@@ -75,5 +97,15 @@ def test_a_table_with_finished_runs(tmp_path: Path) -> None:
 def test_csv_has_every_run() -> None:
     text = sweep_csv([failed(seed="0"), result(0.8, seed="1")])
     first, second = csv.DictReader(io.StringIO(text))
-    assert (first["seed"], first["status"], first["dice"], first["message"]) == ("0", "failed", "", "no room, really")
-    assert (second["status"], second["dice_liver"], second["steps"], second["run"]) == ("done", "0.8", "10", "runs/x")
+    assert (first["seed"], first["status"], first["dice"], first["message"]) == (
+        "0",
+        "failed",
+        "",
+        "no room, really",
+    )
+    assert (second["status"], second["dice_liver"], second["steps"], second["run"]) == (
+        "done",
+        "0.8",
+        "10",
+        "runs/x",
+    )

@@ -22,7 +22,9 @@ def test_fewer_threads_are_advised_where_a_core_is_taken(caplog: pytest.LogCaptu
 
 
 @pytest.mark.parametrize(("own", "threads"), [(39.0, 2), (33.0, 2), (5.0, 1)])
-def test_a_machine_of_its_own_is_not_busy(own: float, threads: int, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_machine_of_its_own_is_not_busy(
+    own: float, threads: int, caplog: pytest.LogCaptureFixture
+) -> None:
     assert not warn_if_busy(START, CpuTimes(20.0, own, 39.0, 2), threads=threads)
     assert not caplog.text
 
@@ -30,7 +32,9 @@ def test_a_machine_of_its_own_is_not_busy(own: float, threads: int, caplog: pyte
 def test_only_cores_that_this_process_may_use_count(tmp_path: Path) -> None:
     number = min(os.sched_getaffinity(0))
     stat = tmp_path / "stat"
-    stat.write_text(f"cpu 9 9 9 9 9 9 9 9 9 9\ncpu{number} 100 20 3 999 999 4 5 68 50 50\ncpu99999 1 1 1 1 1 1 1 1\n")
+    stat.write_text(
+        f"cpu 9 9 9 9 9 9 9 9 9 9\ncpu{number} 100 20 3 999 999 4 5 68 50 50\ncpu99999 1 1 1 1 1 1 1 1\n"
+    )
     times = cpu_times(stat)
     assert times is not None
     assert times.all * os.sysconf("SC_CLK_TCK") == pytest.approx(200)

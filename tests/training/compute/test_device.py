@@ -20,13 +20,17 @@ def test_the_cpu_can_be_asked_for() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there() -> None:
-    with pytest.raises(UsageError, match=r"compute=gpu: PyTorch sees no CUDA device here. Use compute=cpu"):
+    with pytest.raises(
+        UsageError, match=r"compute=gpu: PyTorch sees no CUDA device here. Use compute=cpu"
+    ):
         device_for(TrainConfig(compute=ComputeConfig("gpu")))
 
 
 def test_half_precision_is_refused_on_a_cpu() -> None:
     config = TrainConfig(compute=ComputeConfig("cpu"), trainer=TrainerConfig(precision="float16"))
-    with pytest.raises(UsageError, match=r"trainer\.precision=float16 is for GPUs: use bfloat16 or float32"):
+    with pytest.raises(
+        UsageError, match=r"trainer\.precision=float16 is for GPUs: use bfloat16 or float32"
+    ):
         device_for(config)
 
 
@@ -42,7 +46,9 @@ def test_threads() -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="about glibc")
-@pytest.mark.parametrize(("ways", "kept"), [("kept", True), ("given back", False), ("kept, given back", False)])
+@pytest.mark.parametrize(
+    ("ways", "kept"), [("kept", True), ("given back", False), ("kept, given back", False)]
+)
 def test_what_becomes_of_the_memory_of_freed_tensors(ways: str, kept: bool) -> None:
     script = f"""
 import os, torch
@@ -56,5 +62,7 @@ x = torch.ones(16 << 20)
 del x
 print(resident() - before > 60 << 20)
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == str(kept)

@@ -25,8 +25,19 @@ from segkit.training.compute.distributed import ALONE, Ranks, start_ranks
 from segkit.training.compute.slurm import in_job, requeue, was_requeued
 from segkit.training.data.patches import PatchNumbers
 
-WORDS = ["network.features=[4,8]", "plan.patch=[16,16,16]", "plan.spacing=[4,4,4]", "trainer.validations=2"]
-SMALL = [*WORDS, "trainer.precision=float32", "trainer.layout=contiguous", "trainer.threads=1", "trainer.batch_size=2"]
+WORDS = [
+    "network.features=[4,8]",
+    "plan.patch=[16,16,16]",
+    "plan.spacing=[4,4,4]",
+    "trainer.validations=2",
+]
+SMALL = [
+    *WORDS,
+    "trainer.precision=float32",
+    "trainer.layout=contiguous",
+    "trainer.threads=1",
+    "trainer.batch_size=2",
+]
 TWO = ["compute=ddp", "compute.devices=2"]
 
 
@@ -53,7 +64,13 @@ def segkit(folder: Path, *words: str, **environment: str) -> subprocess.Popen[st
     command = [sys.executable, "-m", "segkit", "train", "dataset=data", *SMALL, *words]
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", **environment}
     return subprocess.Popen(
-        command, cwd=folder, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, process_group=0
+        command,
+        cwd=folder,
+        env=environment,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        process_group=0,
     )
 
 
@@ -81,7 +98,10 @@ def all_ended(group: int) -> bool:
 def difference(one: Path, other: Path) -> float:
     """The largest difference of two models' weights, in parts of the largest weight of its tensor."""
     states = [read_bundle(run).state("0") for run in (one, other)]
-    return max(float((states[0][name] - value).abs().max() / value.abs().max()) for name, value in states[1].items())
+    return max(
+        float((states[0][name] - value).abs().max() / value.abs().max())
+        for name, value in states[1].items()
+    )
 
 
 def test_two_processes_train_what_one_trains(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,16 +109,25 @@ def test_two_processes_train_what_one_trains(folder: Path, monkeypatch: pytest.M
     out, err = run.communicate()
     assert run.returncode == 0, err
     monkeypatch.chdir(folder)
-    assert main(["train", "dataset=data", *SMALL, "compute=cpu", "trainer.max_steps=6", "run_dir=one"]) == 0
+    assert (
+        main(["train", "dataset=data", *SMALL, "compute=cpu", "trainer.max_steps=6", "run_dir=one"])
+        == 0
+    )
     # Rounding only: gradients of halves are summed in another order. 1e-6 was seen.
     assert difference(folder / "two", folder / "one") < 1e-4
     metrics = [read_bundle(run).card["metrics"] for run in ("one", "two")]
     assert metrics[0]["cases"] == metrics[1]["cases"] == 2
     assert metrics[0]["dice"] == pytest.approx(metrics[1]["dice"], abs=1e-3)
-    assert [err.count("the run is in two"), out.count("Training is done"), err.count("INFO")] == [1, 1, 0]
+    assert [err.count("the run is in two"), out.count("Training is done"), err.count("INFO")] == [
+        1,
+        1,
+        0,
+    ]
 
 
-def test_a_signal_to_one_process_ends_all(folder: Path, processes: list[subprocess.Popen[str]]) -> None:
+def test_a_signal_to_one_process_ends_all(
+    folder: Path, processes: list[subprocess.Popen[str]]
+) -> None:
     run = segkit(folder, *TWO, "trainer.max_steps=100000", "run_dir=stopped")
     processes.append(run)
     until(run, "step 1 of 100000")
@@ -111,7 +140,9 @@ def test_a_signal_to_one_process_ends_all(folder: Path, processes: list[subproce
 
 
 @pytest.mark.slow
-def test_when_one_process_is_killed_all_end(folder: Path, processes: list[subprocess.Popen[str]]) -> None:
+def test_when_one_process_is_killed_all_end(
+    folder: Path, processes: list[subprocess.Popen[str]]
+) -> None:
     run = segkit(folder, *TWO, "trainer.max_steps=100000", "run_dir=killed")
     processes.append(run)
     until(run, "step 1 of 100000")
@@ -148,15 +179,25 @@ def test_a_job_of_slurm_goes_back_to_the_queue_and_goes_on(
     scontrol.write_text('#!/bin/sh\necho "$@" >> calls\n')
     scontrol.chmod(0o755)
     slurm = {
-        **{"SLURM_JOB_ID": "77", "SLURM_JOB_NAME": "train", "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2"},
+        **{
+            "SLURM_JOB_ID": "77",
+            "SLURM_JOB_NAME": "train",
+            "SLURM_NTASKS": "2",
+            "SLURM_NTASKS_PER_NODE": "2",
+        },
         **{"SLURM_NNODES": "1", "SLURM_NODEID": "0", "SLURM_NODELIST": "localhost"},
         **{"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "MASTER_ADDR": "127.0.0.1"},
     }
     words = ["compute=slurm", "trainer.max_steps=100000", "run_dir=queued"]
 
     def start(**more: str) -> list[subprocess.Popen[str]]:
-        more["MASTER_PORT"] = str(find_free_network_port())  # the one that goes by the job's number may be taken here
-        ranks = [segkit(folder, *words, **slurm, **more, SLURM_PROCID=str(n), SLURM_LOCALID=str(n)) for n in (0, 1)]
+        more["MASTER_PORT"] = str(
+            find_free_network_port()
+        )  # the one that goes by the job's number may be taken here
+        ranks = [
+            segkit(folder, *words, **slurm, **more, SLURM_PROCID=str(n), SLURM_LOCALID=str(n))
+            for n in (0, 1)
+        ]
         processes.extend(ranks)
         return ranks
 
@@ -165,7 +206,10 @@ def test_a_job_of_slurm_goes_back_to_the_queue_and_goes_on(
     second.send_signal(signal.SIGUSR1)
     _, err = first.communicate()
     assert first.returncode == 128 + signal.SIGUSR1, err
-    assert "of 100000; queued/bundle is usable, and job 77 goes back to the queue and then goes on" in err
+    assert (
+        "of 100000; queued/bundle is usable, and job 77 goes back to the queue and then goes on"
+        in err
+    )
     assert second.wait() == 0
     assert (folder / "calls").read_text() == "requeue 77\n"
     steps = read_bundle(folder / "queued").card["training"]["steps"]
@@ -177,7 +221,9 @@ def test_a_job_of_slurm_goes_back_to_the_queue_and_goes_on(
 
 def test_a_batch_of_all_processes_is_that_of_one() -> None:
     alone = list(itertools.islice(PatchNumbers(5), 12))
-    ranks = [list(itertools.islice(PatchNumbers(5, rank=rank, world_size=3), 4)) for rank in range(3)]
+    ranks = [
+        list(itertools.islice(PatchNumbers(5, rank=rank, world_size=3), 4)) for rank in range(3)
+    ]
     for batch in range(2):  # of six patches, two for each
         own = [number for rank in ranks for number in rank[2 * batch : 2 * batch + 2]]
         assert sorted(own) == alone[6 * batch : 6 * batch + 6]
@@ -185,25 +231,35 @@ def test_a_batch_of_all_processes_is_that_of_one() -> None:
 
 def test_a_batch_must_divide() -> None:
     assert Ranks(count=4).part_of(8) == 2
-    with pytest.raises(UsageError, match=r"batch of 6 does not divide .* 4 processes: give trainer\.batch_size=8"):
+    with pytest.raises(
+        UsageError, match=r"batch of 6 does not divide .* 4 processes: give trainer\.batch_size=8"
+    ):
         Ranks(count=4).part_of(6)
 
 
 def test_one_process_decides_alone() -> None:
     assert start_ranks(ComputeConfig("cpu")) is ALONE
     assert start_ranks(ComputeConfig("ddp", devices=1)).count == 1
-    assert (ALONE.share(lambda: 3), ALONE.in_turn(lambda: 4), ALONE.agree([5, True], 6)) == (3, 4, [5, 1, 6])
+    assert (ALONE.share(lambda: 3), ALONE.in_turn(lambda: 4), ALONE.agree([5, True], 6)) == (
+        3,
+        4,
+        [5, 1, 6],
+    )
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_processes_on_a_cpu_must_be_counted() -> None:
-    with pytest.raises(UsageError, match=r"compute=ddp: PyTorch sees no GPU here. Give compute.devices=N"):
+    with pytest.raises(
+        UsageError, match=r"compute=ddp: PyTorch sees no GPU here. Give compute.devices=N"
+    ):
         start_ranks(ComputeConfig("ddp"))
 
 
 def test_slurm_must_have_started_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
-    with pytest.raises(UsageError, match=r"compute=slurm: this is no job of SLURM. Start it with srun"):
+    with pytest.raises(
+        UsageError, match=r"compute=slurm: this is no job of SLURM. Start it with srun"
+    ):
         start_ranks(ComputeConfig("slurm"))
     monkeypatch.setenv("SLURM_JOB_ID", "5")
     monkeypatch.setenv("SLURM_JOB_NAME", "train")

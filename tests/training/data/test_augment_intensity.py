@@ -39,7 +39,9 @@ def checkerboard(*shape: int) -> torch.Tensor:
 def wave(axis: int, frequency: float, edge: int = 60) -> torch.Tensor:
     shape = [1, 1, 1]
     shape[axis] = edge
-    return torch.cos(2 * math.pi * frequency * torch.arange(edge)).view(shape).expand(edge, edge, edge)
+    return (
+        torch.cos(2 * math.pi * frequency * torch.arange(edge)).view(shape).expand(edge, edge, edge)
+    )
 
 
 def test_no_probability_changes_nothing() -> None:
@@ -93,7 +95,9 @@ def test_low_resolution_wipes_out_a_checkerboard_and_keeps_a_ramp() -> None:
 @pytest.mark.parametrize("zoom", [0.5, 0.63, 0.9, 1.0])
 def test_low_resolution_is_nearest_down_and_linear_up(zoom: float) -> None:
     image = noise_image(20, 13, 17)
-    small = interpolate(image[None, None], [round(zoom * edge) for edge in image.shape], mode="nearest-exact")
+    small = interpolate(
+        image[None, None], [round(zoom * edge) for edge in image.shape], mode="nearest-exact"
+    )
     back = interpolate(small, image.shape, mode="trilinear")[0, 0]
     assert torch.allclose(lower_resolution(image, zoom), back, atol=1e-5)
 
@@ -126,7 +130,9 @@ def test_inverted_gamma_is_gamma_of_the_negative() -> None:
     assert torch.allclose(bent, -change_gamma_(-image[0], 1.5))
 
 
-@pytest.mark.parametrize("change", [lambda x: change_gamma_(x, 0.7), lambda x: change_contrast_(x, 1.2)])
+@pytest.mark.parametrize(
+    "change", [lambda x: change_gamma_(x, 0.7), lambda x: change_contrast_(x, 1.2)]
+)
 def test_a_constant_patch_stays_what_it_is(change: object) -> None:
     assert torch.equal(change(torch.full((4, 4, 4), 3.0)), torch.full((4, 4, 4), 3.0))  # type: ignore[operator]
 
@@ -152,18 +158,30 @@ def test_factors_lie_within_their_range_below_1_as_often_as_above() -> None:
 def test_half_of_the_channels_are_changed(kind: str) -> None:
     config = dataclasses.replace(NONE, **{kind: 1.0, "lowres_zoom": [0.5, 0.5]})
     image = noise_image(1, 4, 4, 4).expand(1000, 4, 4, 4)
-    changed = (augment_intensity(image.clone(), config, None, generator()) != image).flatten(1).any(1)
+    changed = (
+        (augment_intensity(image.clone(), config, None, generator()) != image).flatten(1).any(1)
+    )
     assert changed.float().mean().item() == pytest.approx(0.5, abs=0.05)
 
 
 @pytest.mark.parametrize(
     ("kind", "probability"),
-    [("noise", 0.1), ("blur", 0.1), ("brightness", 0.15), ("contrast", 0.15), ("lowres", 0.125), ("gamma", 0.3)],
+    [
+        ("noise", 0.1),
+        ("blur", 0.1),
+        ("brightness", 0.15),
+        ("contrast", 0.15),
+        ("lowres", 0.125),
+        ("gamma", 0.3),
+    ],
 )
 def test_the_defaults_are_applied_as_often_as_nnunet_does(kind: str, probability: float) -> None:
     config = dataclasses.replace(NONE, **{kind: getattr(AugmentConfig(), kind)})
     image, random = noise_image(1, 32, 4, 4), generator()
-    changed = [not torch.equal(augment_intensity(image.clone(), config, None, random), image) for _ in range(2000)]
+    changed = [
+        not torch.equal(augment_intensity(image.clone(), config, None, random), image)
+        for _ in range(2000)
+    ]
     assert np.mean(changed) == pytest.approx(probability, abs=0.03)
 
 

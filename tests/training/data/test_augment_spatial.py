@@ -37,7 +37,9 @@ def noise_image(*shape: int) -> torch.Tensor:
 
 def ball(size: int, radius: float) -> torch.Tensor:
     axis = torch.arange(size) - (size - 1) / 2
-    return (axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + axis[None, None, :] ** 2 <= radius**2).byte()
+    return (
+        axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + axis[None, None, :] ** 2 <= radius**2
+    ).byte()
 
 
 def placed(labels: torch.Tensor, matrix: Any, patch: tuple[int, int, int]) -> torch.Tensor:
@@ -68,7 +70,9 @@ def test_positions_beside_the_box_take_its_border() -> None:
 
 
 @pytest.mark.parametrize("factor", [0.7, 1.4, 2.0])
-def test_scaling_changes_the_volume_of_a_ball_by_the_cube(factor: float, plan_for_balls: Plan) -> None:
+def test_scaling_changes_the_volume_of_a_ball_by_the_cube(
+    factor: float, plan_for_balls: Plan
+) -> None:
     config = dataclasses.replace(SCALED, scale_range=[factor, factor])
     matrix = draw_placement(plan_for_balls, config, generator()).matrix
     before, after = ball(60, 12), placed(ball(60, 12), matrix, (60, 60, 60))
@@ -119,13 +123,17 @@ def test_rotation_is_rigid_in_mm_on_anisotropic_voxels(plan_for_balls: Plan) -> 
         ((20, 64, 64), (0.5, 1.0, 1.0), None),  # thin across the finest voxels
     ],
 )
-def test_a_slab_is_turned_in_its_plane(patch: Any, spacing: Any, flat: int | None, plan_for_balls: Plan) -> None:
+def test_a_slab_is_turned_in_its_plane(
+    patch: Any, spacing: Any, flat: int | None, plan_for_balls: Plan
+) -> None:
     plan = dataclasses.replace(plan_for_balls, patch=patch, spacing=spacing)
     assert flat_axis(plan, "auto") == flat
     matrix = draw_placement(plan, BOTH, generator()).matrix
     assert matrix is not None
     for axis in range(3):
-        still = all(line.tolist() == np.eye(3)[axis].tolist() for line in (matrix[axis], matrix[:, axis]))
+        still = all(
+            line.tolist() == np.eye(3)[axis].tolist() for line in (matrix[axis], matrix[:, axis])
+        )
         assert still == (axis == flat)
 
 
@@ -145,7 +153,9 @@ def test_a_2d_plan_turns_in_plane_only(plan_for_balls: Plan) -> None:
 @pytest.mark.parametrize("flat", ["none", 0, 1, 2])
 @pytest.mark.parametrize("seed", range(4))
 def test_every_sample_lies_inside_the_reach(seed: int, flat: Any, plan_for_balls: Plan) -> None:
-    placement = draw_placement(plan_for_balls, dataclasses.replace(BOTH, dummy_2d=flat), generator(seed))
+    placement = draw_placement(
+        plan_for_balls, dataclasses.replace(BOTH, dummy_2d=flat), generator(seed)
+    )
     reach = placement.reach((8, 8, 6))
     ramp = torch.arange(float(np.prod(reach))).view([int(edge) for edge in reach])
     inner = torch.zeros_like(ramp, dtype=torch.uint8)
@@ -158,7 +168,9 @@ def test_every_sample_lies_inside_the_reach(seed: int, flat: Any, plan_for_balls
 
 @pytest.mark.parametrize("flat", ["none", 2])
 def test_it_samples_as_torch_does(flat: Any, plan_for_balls: Plan) -> None:
-    placement = draw_placement(plan_for_balls, dataclasses.replace(BOTH, dummy_2d=flat), generator(3))
+    placement = draw_placement(
+        plan_for_balls, dataclasses.replace(BOTH, dummy_2d=flat), generator(3)
+    )
     patch, box = (12, 10, 8), [int(edge) for edge in placement.reach((12, 10, 8))]
     assert placement.matrix is not None
     image, labels = noise_image(2, *box), torch.from_numpy(generator().integers(0, 4, box)).byte()
@@ -166,18 +178,27 @@ def test_it_samples_as_torch_does(flat: Any, plan_for_balls: Plan) -> None:
     flipped = torch.from_numpy(np.pad(theta[::-1, ::-1], ((0, 0), (0, 1)))).float()
     grid = affine_grid(flipped[None], [1, 1, *patch], align_corners=False)
     linear = grid_sample(image[None], grid, align_corners=False)[0]
-    nearest = grid_sample(labels[None, None].float(), grid, mode="nearest", align_corners=False)[0, 0]
+    nearest = grid_sample(labels[None, None].float(), grid, mode="nearest", align_corners=False)[
+        0, 0
+    ]
     found, found_labels = resample_patch(image, labels, placement, patch)
     assert torch.allclose(found, linear, atol=1e-4)
     assert (found_labels == nearest).float().mean() > 0.99
 
 
-@pytest.mark.parametrize("diagonal", [(1.25, 1.25, 1.25), (0.8, 0.7, 0.6), (1.0, 1.3, 1.3), (1.0, 1.0, 0.9)])
-def test_one_axis_after_the_other_is_the_same_bit_for_bit(diagonal: tuple[float, float, float]) -> None:
+@pytest.mark.parametrize(
+    "diagonal", [(1.25, 1.25, 1.25), (0.8, 0.7, 0.6), (1.0, 1.3, 1.3), (1.0, 1.0, 0.9)]
+)
+def test_one_axis_after_the_other_is_the_same_bit_for_bit(
+    diagonal: tuple[float, float, float],
+) -> None:
     matrix, patch = np.diag(diagonal), (21, 18, 37)
     numbers = torch.Generator().manual_seed(0)
     box = [int(edge) for edge in Placement(matrix).reach(patch)]
-    image, labels = torch.randn(2, *box, generator=numbers), torch.randint(3, box, generator=numbers, dtype=torch.uint8)
+    image, labels = (
+        torch.randn(2, *box, generator=numbers),
+        torch.randint(3, box, generator=numbers, dtype=torch.uint8),
+    )
     for found, expected in zip(
         _stretched(image, labels, matrix, patch), _turned(image, labels, matrix, patch), strict=True
     ):
@@ -209,7 +230,9 @@ def test_mirror_flips_image_and_labels_together_on_its_axes_only(plan_for_balls:
 
 def test_left_and_right_change_names_with_the_axis_between_them(plan_for_balls: Plan) -> None:
     names = {"left": 5, "other": 6, "right": 7}
-    plan = dataclasses.replace(plan_for_balls, labels=names, mirror_axes=(0, 1), mirror_swaps=(("left", "right"),))
+    plan = dataclasses.replace(
+        plan_for_balls, labels=names, mirror_axes=(0, 1), mirror_swaps=(("left", "right"),)
+    )
     labels = torch.tensor([1, 2, 0, 3], dtype=torch.uint8)[:, None, None].expand(4, 2, 2)
     image = torch.arange(4.0)[None, :, None, None].expand(1, 4, 2, 2)
     for seed in range(10):

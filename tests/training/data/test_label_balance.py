@@ -31,7 +31,9 @@ def test_the_share_of_a_rare_label_can_be_worked_out_by_hand() -> None:
 def test_no_case_starves_whatever_the_labels(foreground: float) -> None:
     random = np.random.default_rng(0)
     for _ in range(200):
-        labels_of = [sorted(set(random.integers(1, 9, random.integers(0, 9)).tolist())) for _ in range(10)]
+        labels_of = [
+            sorted(set(random.integers(1, 9, random.integers(0, 9)).tolist())) for _ in range(10)
+        ]
         balance = balance_labels(labels_of, foreground)
         assert balance.share <= foreground / (1 + foreground) + 1e-12
 

@@ -15,14 +15,23 @@ from segkit.training.data.label_coverage import labels_never_drawn, warn_of_labe
 from segkit.training.data.patches import PatchDataset, PatchRules
 
 
-def patches(plan: Plan, names: list[str], voxel_of: list[dict[int, int]], foreground: float = 0.5) -> PatchDataset:
+def patches(
+    plan: Plan, names: list[str], voxel_of: list[dict[int, int]], foreground: float = 0.5
+) -> PatchDataset:
     """Cases of 8^3 voxels; label l of case c has one voxel, at (x, x, x) with x = voxel_of[c][l]."""
-    plan = dataclasses.replace(plan, labels={name: i for i, name in enumerate(names, start=1)}, patch=(4, 4, 4))
+    plan = dataclasses.replace(
+        plan, labels={name: i for i, name in enumerate(names, start=1)}, patch=(4, 4, 4)
+    )
     cases = []
     for number, voxels in enumerate(voxel_of):
         positions = {label: np.full((1, 3), x, np.int32) for label, x in voxels.items()}
         cases.append(
-            PreparedCase(str(number), np.zeros((1, 8, 8, 8), np.float32), np.zeros((8, 8, 8), np.uint8), positions)
+            PreparedCase(
+                str(number),
+                np.zeros((1, 8, 8, 8), np.float32),
+                np.zeros((8, 8, 8), np.uint8),
+                positions,
+            )
         )
     return PatchDataset(cases, PatchRules(plan, AugmentConfig(), 0, foreground))
 
@@ -33,7 +42,10 @@ def test_a_label_that_no_case_has_is_never_drawn(plan_for_balls: Plan) -> None:
 
 
 def test_a_label_beside_the_drawn_one_is_seen(plan_for_balls: Plan) -> None:
-    assert labels_never_drawn(patches(plan_for_balls, ["a", "b"], [{1: 1, 2: 2}], foreground=1), 1) == []
+    assert (
+        labels_never_drawn(patches(plan_for_balls, ["a", "b"], [{1: 1, 2: 2}], foreground=1), 1)
+        == []
+    )
     apart = patches(plan_for_balls, ["a", "b"], [{1: 0, 2: 7}], foreground=1)
     assert len(labels_never_drawn(apart, 1)) == 1
     assert labels_never_drawn(apart, 20) == []

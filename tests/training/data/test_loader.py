@@ -36,9 +36,17 @@ def test_processes_end_with_the_context() -> None:
 
 def test_workers() -> None:
     assert worker_count(TrainerConfig(), CPU) == 0
-    assert worker_count(TrainerConfig(workers=3), CPU) == worker_count(TrainerConfig(workers=3), GPU) == 3
+    assert (
+        worker_count(TrainerConfig(workers=3), CPU)
+        == worker_count(TrainerConfig(workers=3), GPU)
+        == 3
+    )
     assert worker_count(TrainerConfig(), GPU) == min(MOST_WORKERS, available_cores() - 1)
     many = 2 * available_cores()
     assert worker_count(TrainerConfig(), GPU, Ranks(count=many)) == 0
-    assert worker_count(TrainerConfig(), GPU, Ranks(count=many, nodes=many)) == worker_count(TrainerConfig(), GPU)
-    assert worker_count(TrainerConfig(), GPU, Ranks(count=many, slurm=True)) == worker_count(TrainerConfig(), GPU)
+    assert worker_count(TrainerConfig(), GPU, Ranks(count=many, nodes=many)) == worker_count(
+        TrainerConfig(), GPU
+    )
+    assert worker_count(TrainerConfig(), GPU, Ranks(count=many, slurm=True)) == worker_count(
+        TrainerConfig(), GPU
+    )

@@ -26,15 +26,21 @@ from segkit.training.data.patches import (
 
 
 @pytest.fixture(scope="module")
-def cases(balls: Dataset, plan_for_balls: Plan, tmp_path_factory: pytest.TempPathFactory) -> list[PreparedCase]:
+def cases(
+    balls: Dataset, plan_for_balls: Plan, tmp_path_factory: pytest.TempPathFactory
+) -> list[PreparedCase]:
     return prepare_cases(balls.cases, balls, plan_for_balls, tmp_path_factory.mktemp("prepared"))
 
 
-def patches(cases: list[PreparedCase], plan: Plan, *, seed: int = 0, foreground: float = 0.5) -> PatchDataset:
+def patches(
+    cases: list[PreparedCase], plan: Plan, *, seed: int = 0, foreground: float = 0.5
+) -> PatchDataset:
     return PatchDataset(cases, PatchRules(plan, AugmentConfig(), seed, foreground))
 
 
-def test_the_same_number_gives_the_same_patch_in_any_order(cases: list[PreparedCase], plan_for_balls: Plan) -> None:
+def test_the_same_number_gives_the_same_patch_in_any_order(
+    cases: list[PreparedCase], plan_for_balls: Plan
+) -> None:
     first, second = patches(cases, plan_for_balls), patches(cases, plan_for_balls)
     for number in (7, 0, 3, 7):
         a, b = first[number], second[number]
@@ -45,7 +51,11 @@ def test_the_same_number_gives_the_same_patch_in_any_order(cases: list[PreparedC
 def test_seed_epoch_and_index_each_matter(cases: list[PreparedCase], plan_for_balls: Plan) -> None:
     data = patches(cases, plan_for_balls)
     base = data.patch(1, 2)["image"]
-    for other in (data.patch(2, 2), data.patch(1, 3), patches(cases, plan_for_balls, seed=1).patch(1, 2)):
+    for other in (
+        data.patch(2, 2),
+        data.patch(1, 3),
+        patches(cases, plan_for_balls, seed=1).patch(1, 2),
+    ):
         assert not torch.equal(base, other["image"])
 
 
@@ -63,23 +73,33 @@ def batches(data: PatchDataset, count: int, size: int, **numbers: int) -> list[t
 @pytest.fixture(scope="module")
 def uneven(cases: list[PreparedCase]) -> list[PreparedCase]:
     """One case of the four has two labels, the others one: some patches are moved."""
-    return [cases[0], *(dataclasses.replace(case, voxels={1: case.voxels[1]}, file=None) for case in cases[1:])]
+    return [
+        cases[0],
+        *(dataclasses.replace(case, voxels={1: case.voxels[1]}, file=None) for case in cases[1:]),
+    ]
 
 
-def test_from_some_patch_on_nothing_is_changed_at_random(cases: list[PreparedCase], plan_for_balls: Plan) -> None:
+def test_from_some_patch_on_nothing_is_changed_at_random(
+    cases: list[PreparedCase], plan_for_balls: Plan
+) -> None:
     data, changed = patches(cases, plan_for_balls), patches(cases, plan_for_balls)
     data.plain_from(6)
     for number in range(12):
         found = data[number]
         case, centre, _ = data.draw(*divmod(number, len(cases)))
-        box = tuple(slice(a - n // 2, a - n // 2 + n) for a, n in zip(centre, plan_for_balls.patch, strict=True))
+        box = tuple(
+            slice(a - n // 2, a - n // 2 + n)
+            for a, n in zip(centre, plan_for_balls.patch, strict=True)
+        )
         plain = np.array_equal(found["image"], np.asarray(case.image, np.float32)[:, *box])
         if number < 6:
             assert torch.equal(found["image"], changed[number]["image"])
         else:
             assert plain
             assert np.array_equal(found["labels"], case.labels[box])
-    assert any(not torch.equal(data[number]["image"], changed[number]["image"]) for number in range(6, 12))
+    assert any(
+        not torch.equal(data[number]["image"], changed[number]["image"]) for number in range(6, 12)
+    )
 
 
 def test_a_channel_goes_on_being_left_out(cases: list[PreparedCase], plan_for_balls: Plan) -> None:
@@ -100,12 +120,16 @@ def test_processes_that_cut_patches_hear_where_the_plain_end_begins(
         if step == 2:
             data.plain_from(40)
         batch = next(found)["image"]
-        assert torch.equal(batch, torch.stack([expected[2 * step]["image"], expected[2 * step + 1]["image"]]))
+        assert torch.equal(
+            batch, torch.stack([expected[2 * step]["image"], expected[2 * step + 1]["image"]])
+        )
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker processes")
 @pytest.mark.parametrize("workers", [1, 4])
-def test_workers_change_nothing(workers: int, uneven: list[PreparedCase], plan_for_balls: Plan) -> None:
+def test_workers_change_nothing(
+    workers: int, uneven: list[PreparedCase], plan_for_balls: Plan
+) -> None:
     data = patches(uneven, plan_for_balls)
     assert data.balance.share > 0
     for ours, theirs in zip(batches(data, 5, 2), batches(data, 5, 2, workers=workers), strict=True):
@@ -113,14 +137,20 @@ def test_workers_change_nothing(workers: int, uneven: list[PreparedCase], plan_f
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])
-def test_ranks_together_see_what_one_process_sees(ranks: int, uneven: list[PreparedCase], plan_for_balls: Plan) -> None:
+def test_ranks_together_see_what_one_process_sees(
+    ranks: int, uneven: list[PreparedCase], plan_for_balls: Plan
+) -> None:
     data = patches(uneven, plan_for_balls)
-    parts = [batches(data, 3, 4 // ranks, start=8, rank=rank, world_size=ranks) for rank in range(ranks)]
+    parts = [
+        batches(data, 3, 4 // ranks, start=8, rank=rank, world_size=ranks) for rank in range(ranks)
+    ]
     for whole, *split in zip(batches(data, 3, 4, start=8), *parts, strict=True):
         assert torch.equal(torch.stack(split, dim=1).flatten(0, 1), whole)
 
 
-def test_after_a_resume_the_same_patches_come(uneven: list[PreparedCase], plan_for_balls: Plan) -> None:
+def test_after_a_resume_the_same_patches_come(
+    uneven: list[PreparedCase], plan_for_balls: Plan
+) -> None:
     whole = batches(patches(uneven, plan_for_balls), 6, 2)
     resumed = batches(patches(uneven, plan_for_balls), 3, 2, start=6)
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(whole[3:], resumed, strict=True))
@@ -144,8 +174,14 @@ def test_a_label_of_one_case_in_twenty_is_seen_about_as_often_as_the_others(
     """The second label has a voxel in the last case only, the first in all of them, far away."""
     plan = dataclasses.replace(plan_for_balls, patch=(4, 4, 4))
     near, far = np.full((1, 3), 2, np.int32), np.full((1, 3), 13, np.int32)
-    common = [dataclasses.replace(cases[0], id=str(number), voxels={1: near}, file=None) for number in range(19)]
-    data = patches([*common, dataclasses.replace(cases[0], id="rare", voxels={1: near, 2: far}, file=None)], plan)
+    common = [
+        dataclasses.replace(cases[0], id=str(number), voxels={1: near}, file=None)
+        for number in range(19)
+    ]
+    data = patches(
+        [*common, dataclasses.replace(cases[0], id="rare", voxels={1: near, 2: far}, file=None)],
+        plan,
+    )
     drawn = [data.draw(*divmod(number, 20)) for number in range(4000)]
     seen = Counter(int(centre[0]) for _, centre, _ in drawn if len(set(centre.tolist())) == 1)
     # Of 20 patches per epoch 10 lie on labels: 9.75 on the first, a quarter on the second, which misses 4.75.
@@ -160,8 +196,13 @@ def test_threads_change_nothing(plan_for_balls: Plan) -> None:
     plan = dataclasses.replace(plan_for_balls, patch=(60, 60, 60))
     image = stream(0, 0, 0).standard_normal((1, 90, 90, 90), dtype=np.float32)
     case = PreparedCase("noise", image, (image[0] > 0).astype(np.uint8), {})
-    every = AugmentConfig(rotate=1, noise=1, blur=1, brightness=1, contrast=1, lowres=1, gamma=1, gamma_inverted=1)
-    drawn, threads = PatchDataset([case], PatchRules(plan, every, seed=0, foreground=0)), torch.get_num_threads()
+    every = AugmentConfig(
+        rotate=1, noise=1, blur=1, brightness=1, contrast=1, lowres=1, gamma=1, gamma_inverted=1
+    )
+    drawn, threads = (
+        PatchDataset([case], PatchRules(plan, every, seed=0, foreground=0)),
+        torch.get_num_threads(),
+    )
     found = []
     for count in (1, 2, 3):
         torch.set_num_threads(count)
@@ -176,7 +217,9 @@ def test_labels_stay_as_small_as_they_are_stored(plan_for_balls: Plan) -> None:
     for stored, drawn in ((np.uint8, torch.uint8), (np.uint16, torch.int32)):
         labels = np.full((10, 10, 10), np.iinfo(stored).max, stored)
         case = PreparedCase("full", np.zeros((1, 10, 10, 10), np.float32), labels, {})
-        found = PatchDataset([case], PatchRules(plan, AugmentConfig(rotate=0, scale=0), 0, 0.0)).patch(0, 0)["labels"]
+        found = PatchDataset(
+            [case], PatchRules(plan, AugmentConfig(rotate=0, scale=0), 0, 0.0)
+        ).patch(0, 0)["labels"]
         assert found.dtype == drawn
         assert (found == np.iinfo(stored).max).all()
 
@@ -184,10 +227,14 @@ def test_labels_stay_as_small_as_they_are_stored(plan_for_balls: Plan) -> None:
 def test_an_epoch_shows_every_case_once(cases: list[PreparedCase], plan_for_balls: Plan) -> None:
     data = patches(cases, plan_for_balls)
     for epoch in range(3):
-        assert sorted(data.patch(epoch, i)["case"] for i in range(4)) == [f"case_{i}" for i in range(4)]
+        assert sorted(data.patch(epoch, i)["case"] for i in range(4)) == [
+            f"case_{i}" for i in range(4)
+        ]
 
 
-def test_a_patch_on_foreground_holds_its_label(cases: list[PreparedCase], plan_for_balls: Plan) -> None:
+def test_a_patch_on_foreground_holds_its_label(
+    cases: list[PreparedCase], plan_for_balls: Plan
+) -> None:
     small = dataclasses.replace(plan_for_balls, patch=(4, 4, 4))
     rules = PatchRules(small, AugmentConfig(), 0, foreground=1.0)
     for index in range(30):
@@ -195,7 +242,9 @@ def test_a_patch_on_foreground_holds_its_label(cases: list[PreparedCase], plan_f
         assert cases[0].labels[x - 2 : x + 2, y - 2 : y + 2, z - 2 : z + 2].any()
 
 
-def test_patches_reach_every_corner_and_stay_inside(cases: list[PreparedCase], plan_for_balls: Plan) -> None:
+def test_patches_reach_every_corner_and_stay_inside(
+    cases: list[PreparedCase], plan_for_balls: Plan
+) -> None:
     small = dataclasses.replace(plan_for_balls, patch=(8, 8, 8))
     rules = PatchRules(small, AugmentConfig(), 0, foreground=0.0)
     starts = np.array([draw_centre(cases[0], rules, stream(0, 0, i)) - 4 for i in range(400)])
@@ -203,9 +252,13 @@ def test_patches_reach_every_corner_and_stay_inside(cases: list[PreparedCase], p
     assert starts.max(0).tolist() == [n - 8 for n in cases[0].labels.shape]
 
 
-def test_a_scan_smaller_than_the_patch_is_surrounded_by_zeros(cases: list[PreparedCase], plan_for_balls: Plan) -> None:
+def test_a_scan_smaller_than_the_patch_is_surrounded_by_zeros(
+    cases: list[PreparedCase], plan_for_balls: Plan
+) -> None:
     large = dataclasses.replace(plan_for_balls, patch=(32, 32, 32))
-    none = AugmentConfig(rotate=0, scale=0, noise=0, blur=0, brightness=0, contrast=0, lowres=0, gamma=0)
+    none = AugmentConfig(
+        rotate=0, scale=0, noise=0, blur=0, brightness=0, contrast=0, lowres=0, gamma=0
+    )
     none.gamma_inverted = 0
     sample = PatchDataset(cases, PatchRules(large, none, 0, 0.0)).patch(0, 0)
     case = next(case for case in cases if case.id == sample["case"])

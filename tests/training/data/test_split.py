@@ -18,7 +18,8 @@ from segkit.training.run import set_up
 
 def dataset(*patients: str) -> Dataset:
     cases = tuple(
-        Case(f"case{i}", (Path(f"{i}.nii"),), Path(f"{i}l.nii"), patient=patient) for i, patient in enumerate(patients)
+        Case(f"case{i}", (Path(f"{i}.nii"),), Path(f"{i}l.nii"), patient=patient)
+        for i, patient in enumerate(patients)
     )
     return Dataset("d", Path("d"), ("MR",), {"organ": 1}, cases)
 
@@ -29,7 +30,9 @@ def test_every_case_validates_once_and_a_patient_stays_together() -> None:
     held_out = [case.id for split in splits for case in split.validation]
     assert sorted(held_out) == [f"case{i}" for i in range(7)]
     for split in splits:
-        assert not {case.patient for case in split.training} & {case.patient for case in split.validation}
+        assert not {case.patient for case in split.training} & {
+            case.patient for case in split.validation
+        }
 
 
 def test_all_trains_on_every_case() -> None:
@@ -57,7 +60,9 @@ def test_folds_by_patient_as_many_as_asked() -> None:
 
 
 def test_more_folds_than_patients() -> None:
-    with pytest.raises(UsageError, match=r"folds=4 is not possible for d: it has 3 patients. Give folds=3, or none"):
+    with pytest.raises(
+        UsageError, match=r"folds=4 is not possible for d: it has 3 patients. Give folds=3, or none"
+    ):
         split_cases(dataset("a", "b", "c", "c"), 0, 4)
 
 
@@ -78,7 +83,13 @@ def test_a_copy_of_a_scan_stays_on_its_side(phantom: Path, tmp_path: Path) -> No
         (tmp_path / "d" / folder).mkdir(parents=True)
         for number, path in enumerate([*sorted((phantom / source).iterdir())] * 2):
             shutil.copy(path, tmp_path / "d" / folder / f"c{number}.nii.gz")
-    config = load([f"dataset={tmp_path / 'd'}", f"dataset.store={tmp_path / 'store'}", f"run_dir={tmp_path / 'run'}"])
+    config = load(
+        [
+            f"dataset={tmp_path / 'd'}",
+            f"dataset.store={tmp_path / 'store'}",
+            f"run_dir={tmp_path / 'run'}",
+        ]
+    )
     opened = open_dataset(config)
     assert len(opened.folds()) == 4
     folds = set_up(config, opened, given=()).dataset.folds()

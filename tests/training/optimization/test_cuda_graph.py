@@ -22,7 +22,9 @@ FULL = Mode("float32", "channels_last")
 def step_of(plan: Plan, device: str, trainer: TrainerConfig | None = None) -> StepLoss:
     torch.manual_seed(0)
     network = network_to_layout(build_network(plan).to(device), FULL.layout)
-    return StepLoss(network, build_loss(trainer or TrainerConfig(), plan).to(device), slice_axis=None, mode=FULL)
+    return StepLoss(
+        network, build_loss(trainer or TrainerConfig(), plan).to(device), slice_axis=None, mode=FULL
+    )
 
 
 def batch(plan: Plan, device: str, seed: int = 0, size: int = 2) -> tuple[Tensor, Tensor]:
@@ -34,11 +36,19 @@ def batch(plan: Plan, device: str, seed: int = 0, size: int = 2) -> tuple[Tensor
 
 def with_batch_norm(plan: Plan) -> Plan:
     def normed(stages: tuple) -> tuple:  # type: ignore[type-arg]
-        layers = [tuple(dataclasses.replace(layer, norm="batch") for layer in stage.layers) for stage in stages]
-        return tuple(dataclasses.replace(stage, layers=own) for stage, own in zip(stages, layers, strict=True))
+        layers = [
+            tuple(dataclasses.replace(layer, norm="batch") for layer in stage.layers)
+            for stage in stages
+        ]
+        return tuple(
+            dataclasses.replace(stage, layers=own)
+            for stage, own in zip(stages, layers, strict=True)
+        )
 
     network = plan.network
-    changed = dataclasses.replace(network, encoder=normed(network.encoder), decoder=normed(network.decoder))
+    changed = dataclasses.replace(
+        network, encoder=normed(network.encoder), decoder=normed(network.decoder)
+    )
     return dataclasses.replace(plan, network=changed)
 
 
@@ -74,7 +84,10 @@ def test_what_was_recorded_gives_the_same_losses_and_gradients(
 @pytest.mark.gpu
 @needs_cuda
 def test_running_statistics_do_not_remember_the_recording(plan_for_balls: Plan) -> None:
-    plain, step = step_of(with_batch_norm(plan_for_balls), "cuda"), step_of(with_batch_norm(plan_for_balls), "cuda")
+    plain, step = (
+        step_of(with_batch_norm(plan_for_balls), "cuda"),
+        step_of(with_batch_norm(plan_for_balls), "cuda"),
+    )
     replayed = ReplayedLoss(step, TrainerConfig())
     for seed in range(2):
         plain(*batch(plan_for_balls, "cuda", seed))
@@ -96,7 +109,9 @@ def test_a_batch_of_another_shape_is_computed_plainly(plan_for_balls: Plan) -> N
 @pytest.mark.gpu
 @needs_cuda
 @pytest.mark.parametrize("trainer", [TrainerConfig(save_memory=True), TrainerConfig(accumulate=2)])
-def test_where_recording_would_be_wrong_nothing_is(plan_for_balls: Plan, trainer: TrainerConfig) -> None:
+def test_where_recording_would_be_wrong_nothing_is(
+    plan_for_balls: Plan, trainer: TrainerConfig
+) -> None:
     replayed = ReplayedLoss(step_of(plan_for_balls, "cuda"), trainer)
     replayed(*batch(plan_for_balls, "cuda"))
     assert replayed._recorded is None
@@ -108,6 +123,8 @@ def test_other_networks_and_losses_are_not_recorded(plan_for_balls: Plan) -> Non
     images = torch.zeros(1, 1, 8, 8, 8, device="cuda")
     step = step_of(plan_for_balls, "cuda")
     assert can_be_recorded(step, images)
-    assert not can_be_recorded(StepLoss(nn.Conv3d(1, 2, 3), step.loss, slice_axis=None, mode=FULL), images)
+    assert not can_be_recorded(
+        StepLoss(nn.Conv3d(1, 2, 3), step.loss, slice_axis=None, mode=FULL), images
+    )
     nnunets = step_of(plan_for_balls, "cuda", TrainerConfig(loss="nnunet"))
     assert not can_be_recorded(nnunets, images)

@@ -15,10 +15,14 @@ from segkit.training.optimization.schedule import Schedule
 
 
 @pytest.mark.parametrize("progress", [0.0, 0.3])
-def test_a_step_tells_its_loss_how_far_the_training_is(plan_for_balls: Plan, progress: float) -> None:
+def test_a_step_tells_its_loss_how_far_the_training_is(
+    plan_for_balls: Plan, progress: float
+) -> None:
     mode = Mode("float32", "contiguous")
     loss = build_loss(TrainerConfig(), plan_for_balls)
-    module = SegmentationModule(build_network(plan_for_balls), TrainerConfig(), loss=loss, slice_axis=None, mode=mode)
+    module = SegmentationModule(
+        build_network(plan_for_balls), TrainerConfig(), loss=loss, slice_axis=None, mode=mode
+    )
     module.schedule = Schedule(total=10, step=3, progress=progress)
     labels = torch.zeros(1, *plan_for_balls.patch, dtype=torch.long)
     batch = {"image": torch.randn(1, 1, *plan_for_balls.patch), "labels": labels, "case": ["a"]}

@@ -20,7 +20,12 @@ def test_orthogonalize_brings_singular_values_near_one(shape: tuple[int, int]) -
 
 def test_orthogonalize_equals_the_iteration_written_out_for_each_matrix() -> None:
     torch.manual_seed(0)
-    matrices = [torch.randn(16, 200), torch.randn(40, 16) * 30, torch.randn(16, 16) / 30, torch.randn(8, 9)]
+    matrices = [
+        torch.randn(16, 200),
+        torch.randn(40, 16) * 30,
+        torch.randn(16, 16) / 30,
+        torch.randn(8, 9),
+    ]
     for matrix, found in zip(matrices, orthogonalize(matrices), strict=True):
         x = matrix / matrix.norm()
         for _ in range(5):
@@ -54,9 +59,13 @@ def test_a_muon_step_has_the_size_of_the_learning_rate() -> None:
 @pytest.mark.parametrize("name", sorted(OPTIMIZERS))
 def test_every_optimizer_lowers_a_loss_and_covers_all_parameters(name: str) -> None:
     torch.manual_seed(0)
-    network = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.GroupNorm(2, 4), nn.ReLU(), nn.Conv2d(4, 1, 1))
+    network = nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), nn.GroupNorm(2, 4), nn.ReLU(), nn.Conv2d(4, 1, 1)
+    )
     optimizer = OPTIMIZERS[name](network, TrainerConfig(learning_rate=1e-2))
-    assert sum(len(group["params"]) for group in optimizer.param_groups) == len(list(network.parameters()))
+    assert sum(len(group["params"]) for group in optimizer.param_groups) == len(
+        list(network.parameters())
+    )
     x = torch.randn(2, 1, 8, 8)
     losses = []
     for _ in range(20):

@@ -45,7 +45,9 @@ def advanced(total: int, steps: int, until: float) -> Schedule:
 
 
 @pytest.mark.parametrize(("until", "step"), [(0.7, 700), (0.0, 0), (0.6995, 700), (1.0, NEVER)])
-def test_patches_are_plain_from_the_step_at_which_that_much_is_done(until: float, step: int) -> None:
+def test_patches_are_plain_from_the_step_at_which_that_much_is_done(
+    until: float, step: int
+) -> None:
     assert Schedule(1000, augment_until=until).plain_from == step
     assert advanced(1000, 900, until).plain_from == step
 

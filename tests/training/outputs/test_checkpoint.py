@@ -10,7 +10,12 @@ import pytest
 import torch
 
 from segkit.errors import InputError
-from segkit.training.outputs.checkpoint import Checkpoints, check_nothing_lost, has_checkpoint, newest_checkpoint
+from segkit.training.outputs.checkpoint import (
+    Checkpoints,
+    check_nothing_lost,
+    has_checkpoint,
+    newest_checkpoint,
+)
 
 
 def test_a_folder_without_a_complete_file_has_none(tmp_path: Path) -> None:
@@ -41,7 +46,9 @@ def test_between_the_two_renames_the_previous_one_is_taken(tmp_path: Path) -> No
     assert found[1]["schedule"]["step"] == 1
 
 
-def test_one_that_cannot_be_read_is_passed_over_and_stays(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_one_that_cannot_be_read_is_passed_over_and_stays(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     torch.save(CONTENT, tmp_path / "previous.ckpt")
     (tmp_path / "last.ckpt").write_bytes(b"half")
     found = newest_checkpoint(tmp_path)
@@ -63,13 +70,18 @@ FOREIGN: dict[str, tuple[Callable[[Path], object], str]] = {
     "packed": (packed, "it unpacks to more than its size"),
     "an object": (lambda path: torch.save(Path("x"), path), "Weights only load failed"),
     "a list": (lambda path: torch.save([1, 2], path), "it is no checkpoint of a training"),
-    "weights of another program": (lambda path: torch.save({"state_dict": {}}, path), "it is no checkpoint of segkit"),
+    "weights of another program": (
+        lambda path: torch.save({"state_dict": {}}, path),
+        "it is no checkpoint of segkit",
+    ),
     "a key is missing": (
         lambda path: torch.save({**CONTENT, "schedule": {}}, path),
         "missing 1 required positional argument: 'total'",
     ),
     "a precision that is unknown": (
-        lambda path: torch.save({**CONTENT, "mode": {"precision": "float8", "layout": "contiguous"}}, path),
+        lambda path: torch.save(
+            {**CONTENT, "mode": {"precision": "float8", "layout": "contiguous"}}, path
+        ),
         "its precision float8 or layout contiguous is unknown",
     ),
     "steps that cannot be": (
@@ -80,7 +92,9 @@ FOREIGN: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("name", FOREIGN)
-def test_what_is_no_checkpoint_of_segkit_is_named(name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_no_checkpoint_of_segkit_is_named(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     write, message = FOREIGN[name]
     write(tmp_path / "last.ckpt")
     assert newest_checkpoint(tmp_path) is None
@@ -89,7 +103,9 @@ def test_what_is_no_checkpoint_of_segkit_is_named(name: str, tmp_path: Path, cap
 
 
 def test_a_changed_byte_of_a_tensor_is_noticed(tmp_path: Path) -> None:
-    torch.save({**CONTENT, "state_dict": {"weight": torch.full((1000,), 7.0)}}, tmp_path / "last.ckpt")
+    torch.save(
+        {**CONTENT, "state_dict": {"weight": torch.full((1000,), 7.0)}}, tmp_path / "last.ckpt"
+    )
     content = bytearray((tmp_path / "last.ckpt").read_bytes())
     content[content.index(torch.full((9,), 7.0).numpy().tobytes()) + 5] ^= 1
     (tmp_path / "last.ckpt").write_bytes(content)
@@ -106,11 +122,15 @@ def test_nothing_is_lost_by_starting_where_there_is_nothing(tmp_path: Path) -> N
 def test_a_model_without_a_checkpoint_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "bundle").mkdir()
     (tmp_path / "bundle/bundle.json").touch()
-    with pytest.raises(InputError, match=rf"found none\. The model in .* start from it with weights={tmp_path} and"):
+    with pytest.raises(
+        InputError, match=rf"found none\. The model in .* start from it with weights={tmp_path} and"
+    ):
         check_nothing_lost(tmp_path)
 
 
-def test_a_run_killed_between_its_first_model_and_its_first_checkpoint_starts_anew(tmp_path: Path) -> None:
+def test_a_run_killed_between_its_first_model_and_its_first_checkpoint_starts_anew(
+    tmp_path: Path,
+) -> None:
     checkpoints = Checkpoints(tmp_path / "checkpoints")
     checkpoints.announce()
     (tmp_path / "bundle").mkdir()
@@ -124,5 +144,7 @@ def test_a_run_killed_between_its_first_model_and_its_first_checkpoint_starts_an
 def test_damaged_checkpoints_without_a_model_are_said(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints/last.ckpt").touch()
-    with pytest.raises(InputError, match=r"found none that can be read\. Train anew with another run_dir"):
+    with pytest.raises(
+        InputError, match=r"found none that can be read\. Train anew with another run_dir"
+    ):
         check_nothing_lost(tmp_path)

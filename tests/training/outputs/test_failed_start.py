@@ -19,8 +19,18 @@ from segkit.cli import main
 from segkit.errors import InputError
 from segkit.training.outputs.failed_start import undone_without_result
 
-SMALL = ["network.features=[4,8]", "plan.patch=[16,16,16]", "plan.spacing=[4,4,4]", "trainer.validations=0"]
-QUICK = ["trainer.max_steps=2", "trainer.precision=float32", "trainer.layout=contiguous", "trainer.threads=1"]
+SMALL = [
+    "network.features=[4,8]",
+    "plan.patch=[16,16,16]",
+    "plan.spacing=[4,4,4]",
+    "trainer.validations=0",
+]
+QUICK = [
+    "trainer.max_steps=2",
+    "trainer.precision=float32",
+    "trainer.layout=contiguous",
+    "trainer.threads=1",
+]
 
 FullDisk = Callable[[int], AbstractContextManager[None]]
 
@@ -115,7 +125,10 @@ WAYS: dict[str, Callable[[FullDisk], AbstractContextManager[None]]] = {
 
 def content(folder: Path) -> dict[str, bytes | None]:
     """Every file's bytes, and the folders."""
-    return {str(path): path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))}
+    return {
+        str(path): path.read_bytes() if path.is_file() else None
+        for path in sorted(folder.rglob("*"))
+    }
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of file size are POSIX")
@@ -148,7 +161,9 @@ def test_nothing_is_changed_by_a_start_that_fails(
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "plan.json", "split.json", "weights.json", "training.csv"])
+@pytest.mark.parametrize(
+    "name", ["config.yaml", "plan.json", "split.json", "weights.json", "training.csv"]
+)
 @pytest.mark.parametrize("damage", [b"", b"[" * 100_000])
 def test_a_damaged_file_of_a_run_is_named(
     name: str,
@@ -164,7 +179,9 @@ def test_a_damaged_file_of_a_run_is_named(
     longer_schedule(Path("run/checkpoints/last.ckpt"))
     code = main(["train", "dataset=data", "run_dir=run", *SMALL, *QUICK, "--resume"])
     err = capsys.readouterr().err
-    assert code == 3 or (code == 0 and name == "training.csv"), err  # a table without rows is a table
+    assert code == 3 or (code == 0 and name == "training.csv"), (
+        err
+    )  # a table without rows is a table
     assert code == 0 or f"run/{name}: expected " in err
     assert "Traceback" not in err
     assert Path("run", name).read_bytes() == damage or code == 0
@@ -194,12 +211,17 @@ def test_a_full_disk_at_the_last_write_keeps_the_model(
     assert sorted(path.name for path in Path("other/checkpoints").iterdir()) == ["last.ckpt"]
 
 
-def test_a_full_disk_leaves_the_old_bundle_whole(trained: Path, tmp_path: Path, full_disk: FullDisk) -> None:
+def test_a_full_disk_leaves_the_old_bundle_whole(
+    trained: Path, tmp_path: Path, full_disk: FullDisk
+) -> None:
     shutil.copytree(trained / "run/bundle", tmp_path / "bundle")
     before, bundle = content(tmp_path), read_bundle(tmp_path / "bundle")
     weights = max(path.stat().st_size for path in (tmp_path / "bundle/weights").iterdir())
     states = {"0": {name: tensor + 1 for name, tensor in bundle.state("0").items()}}
-    with full_disk(weights - 1), pytest.raises(InputError, match="expected a place that can be written to"):
+    with (
+        full_disk(weights - 1),
+        pytest.raises(InputError, match="expected a place that can be written to"),
+    ):
         write_bundle(tmp_path / "bundle", bundle.plan, bundle.card, states, {"another": "config"})
     assert content(tmp_path) == before
 
@@ -219,7 +241,10 @@ def test_only_files_of_the_start_are_put_back(tmp_path: Path) -> None:
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    assert content(run) == {str(run / "mine.txt"): b"of the user, meanwhile", str(run / "plan.json"): b"old"}
+    assert content(run) == {
+        str(run / "mine.txt"): b"of the user, meanwhile",
+        str(run / "plan.json"): b"old",
+    }
 
 
 def test_all_files_stay_beside_a_model(tmp_path: Path) -> None:

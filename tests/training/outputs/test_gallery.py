@@ -18,8 +18,12 @@ from segkit.training.outputs.gallery import Gallery
 
 
 @pytest.fixture(scope="module")
-def case(balls: Dataset, plan_for_balls: Plan, tmp_path_factory: pytest.TempPathFactory) -> PreparedCase:
-    return prepare_cases(balls.cases[:1], balls, plan_for_balls, tmp_path_factory.mktemp("prepared"))[0]
+def case(
+    balls: Dataset, plan_for_balls: Plan, tmp_path_factory: pytest.TempPathFactory
+) -> PreparedCase:
+    return prepare_cases(
+        balls.cases[:1], balls, plan_for_balls, tmp_path_factory.mktemp("prepared")
+    )[0]
 
 
 def offer(gallery: Gallery, case: PreparedCase, dice: float) -> None:
@@ -41,7 +45,9 @@ def test_of_the_pictures_of_several_processes_the_extremes_stay(plan_for_balls: 
         assert [each.case for each in gallery.pictures] == [str(dice) for dice in kept]
 
 
-def test_few_cases_are_all_shown_and_one_without_labels_is_not(case: PreparedCase, plan_for_balls: Plan) -> None:
+def test_few_cases_are_all_shown_and_one_without_labels_is_not(
+    case: PreparedCase, plan_for_balls: Plan
+) -> None:
     gallery = Gallery(plan_for_balls)
     nothing = torch.zeros(case.labels.shape, dtype=torch.int64)
     gallery.offer(case, nothing, nothing, {})
@@ -52,7 +58,9 @@ def test_few_cases_are_all_shown_and_one_without_labels_is_not(case: PreparedCas
         assert picture.format == "PNG"
 
 
-def test_equal_cases_do_not_push_each_other_out(case: PreparedCase, plan_for_balls: Plan, tmp_path: Path) -> None:
+def test_equal_cases_do_not_push_each_other_out(
+    case: PreparedCase, plan_for_balls: Plan, tmp_path: Path
+) -> None:
     gallery = Gallery(plan_for_balls)
     for _ in range(6):
         offer(gallery, case, 1.0)

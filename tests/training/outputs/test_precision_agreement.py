@@ -38,7 +38,9 @@ def plan(plan_for_balls: Plan) -> Plan:
     return dataclasses.replace(plan_for_balls, patch=(8, 8, 8))
 
 
-def found(plan: Plan, *cases: PreparedCase, seconds: float = 60.0, network: nn.Module | None = None) -> object:
+def found(
+    plan: Plan, *cases: PreparedCase, seconds: float = 60.0, network: nn.Module | None = None
+) -> object:
     network = (network or Threshold()).eval()
     return agreement(network, cases, plan, device=CPU, seconds=seconds)
 
@@ -55,11 +57,15 @@ def test_dice_of_the_voxels_that_both_find(plan: Plan) -> None:
 def test_what_is_predicted_lies_around_the_labels_and_is_two_windows_wide(plan: Plan) -> None:
     line = [1.001] + [0.0] * 14 + [1.5] + [0.0] * 15 + [1.5]
     assert found(plan, case(line, labelled=31)) == {"bfloat16": {"dice": {"low": 1.0}, "cases": 1}}
-    assert found(plan, case(line, labelled=0)) == {"bfloat16": {"dice": {"low": round(2 / 3, 6)}, "cases": 1}}
+    assert found(plan, case(line, labelled=0)) == {
+        "bfloat16": {"dice": {"low": round(2 / 3, 6)}, "cases": 1}
+    }
 
 
 def test_regions_are_compared_each_for_itself(plan: Plan) -> None:
-    plan = dataclasses.replace(plan, labels={"outer": 1, "inner": 2}, regions={"outer": (1, 2), "inner": (2,)})
+    plan = dataclasses.replace(
+        plan, labels={"outer": 1, "inner": 2}, regions={"outer": (1, 2), "inner": (2,)}
+    )
 
     class Regions(nn.Module):
         def forward(self, windows: Tensor) -> Tensor:
@@ -67,7 +73,9 @@ def test_regions_are_compared_each_for_itself(plan: Plan) -> None:
 
     # Above 1 outer, above 1.5 inner: 1.501 is 1.5 in bfloat16.
     dice = {"outer": 1.0, "inner": round(2 / 3, 6)}
-    assert found(plan, case([1.25, 1.501, 3]), network=Regions()) == {"bfloat16": {"dice": dice, "cases": 1}}
+    assert found(plan, case([1.25, 1.501, 3]), network=Regions()) == {
+        "bfloat16": {"dice": dice, "cases": 1}
+    }
 
 
 def test_no_label_and_no_case_say_nothing(plan: Plan) -> None:
@@ -85,6 +93,8 @@ def test_no_more_is_predicted_than_there_is_time_for(plan: Plan) -> None:
     # Of an edge of 8: windows at 0, 4, 8 of 16 voxels; at 0, 4 of 12; at 0 of 8.
     [(2.0, 6, [16, 16]), (2.0, 5, [16]), (1.5, 4, [12, 12]), (1.5, 1, []), (1.0, 2, [8, 8])],
 )
-def test_windows_are_counted_beforehand(plan: Plan, reach: float, fitting: int, edges: list[int]) -> None:
+def test_windows_are_counted_beforehand(
+    plan: Plan, reach: float, fitting: int, edges: list[int]
+) -> None:
     boxes = parts_to_predict([case([1.5])] * 2, plan, reach, fitting)
     assert [box[0].stop - box[0].start for box in boxes] == edges

@@ -21,7 +21,9 @@ SCORE = ValidationScore(
 )
 
 
-def written(folder: Path, plan: Plan, score: ValidationScore | None, gallery: Gallery, score_step: int = 8) -> str:
+def written(
+    folder: Path, plan: Plan, score: ValidationScore | None, gallery: Gallery, score_step: int = 8
+) -> str:
     timing = Timing(before=100.0, parts={PREPARING: 20.0, STEPS: 60.0}, waiting=3.0)
     (folder / "progress.png").write_bytes(b"curve")
     RunReport(plan, timing, Mode("float32", "contiguous"), steps=8, device="cpu").write(
@@ -45,7 +47,9 @@ def test_the_page_says_what_came_out(plan_for_balls: Plan, tmp_path: Path) -> No
     assert ["a step", "7.5 s, of which 5.0% waiting for patches"] in rows
     assert ["low", "2", "0.8000", "1.2706", "0.7000", "0.9000"] in rows
     assert ["high", "1", "0.6000", "-", "0.6000", "0.6000"] in rows
-    assert rows.index(["b", "0.6500", "0.7000", "0.6000"]) < rows.index(["&lt;a&gt;", "0.9000", "0.9000", "-"])
+    assert rows.index(["b", "0.6500", "0.7000", "0.6000"]) < rows.index(
+        ["&lt;a&gt;", "0.9000", "0.9000", "-"]
+    )
     assert ["training steps", "1 min 0 s", "60.0%"] in rows
     assert ["start, planning and the rest", "20 s", "20.0%"] in rows
     assert ["network", "unet", plan_for_balls.reasons["network"]] in rows
@@ -79,9 +83,15 @@ def test_a_validation_before_the_end_or_none_is_said(plan_for_balls: Plan, tmp_p
 
 @pytest.mark.parametrize(
     ("count", "headings"),
-    [(4, ["Worst validation cases", "Best validation cases"]), (3, ["Validation cases, worst first"]), (0, [])],
+    [
+        (4, ["Worst validation cases", "Best validation cases"]),
+        (3, ["Validation cases, worst first"]),
+        (0, []),
+    ],
 )
-def test_pictures_stand_under_headings(count: int, headings: list[str], plan_for_balls: Plan, tmp_path: Path) -> None:
+def test_pictures_stand_under_headings(
+    count: int, headings: list[str], plan_for_balls: Plan, tmp_path: Path
+) -> None:
     shown = [CasePicture(f"case {n}", n / 10, {"low": n / 10}, b"png") for n in range(count)]
     page = written(tmp_path, plan_for_balls, SCORE, Gallery(plan_for_balls, shown))
     found = re.findall(r"<h2>([^<]*validation cases[^<]*)</h2>", page, re.IGNORECASE)
@@ -94,4 +104,7 @@ def test_of_many_labels_a_caption_names_the_lowest() -> None:
     many = CasePicture("a", 0.5, {f"l{n}": n / 10 for n in range(6)}, b"")
     assert many.caption() == "a: Dice 0.500 (lowest: l0 0.000, l1 0.100, l2 0.200, l3 0.300)"
     assert CasePicture("a", 0.5, {"liver": 0.5}, b"").caption() == "a: Dice 0.500"
-    assert CasePicture("a", 0.5, {"x": 0.6, "y": 0.4}, b"").caption() == "a: Dice 0.500 (y 0.400, x 0.600)"
+    assert (
+        CasePicture("a", 0.5, {"x": 0.6, "y": 0.4}, b"").caption()
+        == "a: Dice 0.500 (y 0.400, x 0.600)"
+    )

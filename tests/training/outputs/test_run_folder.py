@@ -37,7 +37,9 @@ def test_config_makes_it_unfinished_and_finished_json_finished(tmp_path: Path) -
 
 def test_a_folder_with_other_things_is_refused(tmp_path: Path) -> None:
     (tmp_path / "plan.json").touch()
-    with pytest.raises(UsageError, match=r"holds something else than a training. Give a new or an empty folder."):
+    with pytest.raises(
+        UsageError, match=r"holds something else than a training. Give a new or an empty folder."
+    ):
         state(tmp_path)
     with pytest.raises(UsageError, match="holds something else"):
         state(tmp_path / "plan.json")
@@ -58,16 +60,21 @@ def test_trainings_and_studies_keep_apart(tmp_path: Path) -> None:
     check_kind(tmp_path, study=True)
     (tmp_path / "config.yaml").touch()
     check_kind(tmp_path, study=False)
-    with pytest.raises(UsageError, match=r"holds a training. Give another folder, or go on with 'segkit train'"):
+    with pytest.raises(
+        UsageError, match=r"holds a training. Give another folder, or go on with 'segkit train'"
+    ):
         check_kind(tmp_path, study=True)
     (tmp_path / "folds.json").touch()
     check_kind(tmp_path, study=True)
-    with pytest.raises(UsageError, match=r"holds a cross-validation. .* 'segkit study cross_validation'"):
+    with pytest.raises(
+        UsageError, match=r"holds a cross-validation. .* 'segkit study cross_validation'"
+    ):
         check_kind(tmp_path, study=False)
 
 
 @pytest.mark.parametrize(
-    ("name", "safe"), [("Task04", "Task04"), ("a/b c", "a_b_c"), ("..", "dataset"), ("Höhe:1", "Höhe_1")]
+    ("name", "safe"),
+    [("Task04", "Task04"), ("a/b c", "a_b_c"), ("..", "dataset"), ("Höhe:1", "Höhe_1")],
 )
 def test_safe_name(name: str, safe: str) -> None:
     assert safe_name(name) == safe
@@ -81,13 +88,19 @@ def test_default_folder_depends_on_configuration_and_data_but_not_on_place(tmp_p
     assert first.parent == Path("runs/a_b")
     assert default_run_dir(load(["dataset=two", "seed=1"]), plan, dataset) == first
     assert default_run_dir(load(["dataset=one", "seed=2"]), plan, dataset) != first
-    assert default_run_dir(load(["dataset=one", "seed=1", "dataset.store=x"]), plan, dataset) == first
-    assert default_run_dir(load(["seed=1"]), plan, dataset, kind="study").name == first.name.replace("unet", "study")
+    assert (
+        default_run_dir(load(["dataset=one", "seed=1", "dataset.store=x"]), plan, dataset) == first
+    )
+    assert default_run_dir(
+        load(["seed=1"]), plan, dataset, kind="study"
+    ).name == first.name.replace("unet", "study")
     other = dataclasses.replace(dataset, labels={"y": 1})
     assert default_run_dir(load(["dataset=one", "seed=1"]), plan, other) != first
 
 
-@pytest.mark.parametrize(("run_dir", "text"), [("runs/a/unet-1", "a/unet-1"), ("elsewhere", "../elsewhere")])
+@pytest.mark.parametrize(
+    ("run_dir", "text"), [("runs/a/unet-1", "a/unet-1"), ("elsewhere", "../elsewhere")]
+)
 def test_latest_is_a_text_file_relative_to_runs(
     run_dir: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,7 +124,9 @@ def test_prepared_cases_lie_beside_the_run_or_where_one_says(tmp_path: Path) -> 
     assert prepared_folder(load(["dataset.store=big disk, 2"]), Path("run")) == Path("big disk, 2")
 
 
-def test_prepared_cases_lie_in_a_run_that_alone_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prepared_cases_lie_in_a_run_that_alone_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # As with a container's mounted folder; permissions do not bind the root user that may run this.
     monkeypatch.setattr("os.access", lambda _path, _mode: False)
     assert prepared_folder(load(), tmp_path / "run") == tmp_path / "run" / "prepared"

@@ -25,7 +25,9 @@ def lines(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("json_lines", [False, True])
-def test_what_was_said_before_the_folder_was_known_is_kept(json_lines: bool, tmp_path: Path) -> None:
+def test_what_was_said_before_the_folder_was_known_is_kept(
+    json_lines: bool, tmp_path: Path
+) -> None:
     with log_to_stderr(json_lines), early_messages():
         LOG.info("planned")
         with run_log(tmp_path):
@@ -51,7 +53,9 @@ def test_the_error_that_ends_a_run_is_in_its_log(tmp_path: Path) -> None:
     assert lines(tmp_path) == ["error: no such thing", "error: stopped"]
 
 
-def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_folder_that_cannot_be_written_is_no_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with run_log(tmp_path / "nowhere"):
         pass
     assert "train.log cannot be written: No such file or directory" in caplog.text

@@ -18,7 +18,13 @@ from segkit.plans.plan import Plan
 from segkit.training.fit import fit
 from segkit.training.outputs.trackers import LOGGERS, check_logger, log_row, open_logger
 
-ROW: dict[str, float | str] = {"step": 4, "loss": 0.5, "dice": 0.75, "dice_liver": 0.5, "ci95_dice_liver": 0.25}
+ROW: dict[str, float | str] = {
+    "step": 4,
+    "loss": 0.5,
+    "dice": 0.75,
+    "dice_liver": 0.5,
+    "ci95_dice_liver": 0.25,
+}
 
 
 def test_none_by_default(tmp_path: Path) -> None:
@@ -27,14 +33,17 @@ def test_none_by_default(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", LOGGERS)
-def test_a_package_that_is_not_there_is_named(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_that_is_not_there_is_named(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if any(distributions(name=name)):
         pytest.skip(f"{name} is there")
     (tmp_path / name).mkdir()  # Python would import a folder as a package
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(
-        UsageError, match=rf"logger={name} needs the package {name}. Type: pip install 'segkit\[{name}\]'"
+        UsageError,
+        match=rf"logger={name} needs the package {name}. Type: pip install 'segkit\[{name}\]'",
     ):
         check_logger(name)
 
@@ -52,7 +61,12 @@ def test_tensorboard_drops_what_a_resumed_run_does_again(tmp_path: Path) -> None
         logger.finalize("success")
     events = accumulator.EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
-    assert [(event.step, event.value) for event in events.Scalars("loss")] == [(1, 9.0), (2, 8.0), (3, 6.0), (4, 5.0)]
+    assert [(event.step, event.value) for event in events.Scalars("loss")] == [
+        (1, 9.0),
+        (2, 8.0),
+        (3, 6.0),
+        (4, 5.0),
+    ]
     assert {"dice", "dice/liver", "ci95_dice/liver"} <= set(events.Tags()["scalars"])
     settings = (tmp_path / "tensorboard/hparams.yaml").read_text()
     assert "seed: '3'" in settings
@@ -61,7 +75,12 @@ def test_tensorboard_drops_what_a_resumed_run_does_again(tmp_path: Path) -> None
 
 def test_a_run_logs_its_rows(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    words = ["compute=cpu", "trainer.precision=float32", "trainer.layout=contiguous", "trainer.max_steps=3"]
+    words = [
+        "compute=cpu",
+        "trainer.precision=float32",
+        "trainer.layout=contiguous",
+        "trainer.max_steps=3",
+    ]
     fit(load([*words, "logger=tensorboard"]), plan_for_balls, balls, tmp_path)
     events = accumulator.EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
@@ -95,5 +114,8 @@ def test_mlflow_goes_on_in_a_local_file(tmp_path: Path, monkeypatch: pytest.Monk
         logger.finalize("success")
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
     with sqlite3.connect(tmp_path / "runs/mlflow.db") as base:
-        assert base.execute("select step, value from metrics where key = 'loss'").fetchall() == [(1, 0.5), (5, 0.5)]
+        assert base.execute("select step, value from metrics where key = 'loss'").fetchall() == [
+            (1, 0.5),
+            (5, 0.5),
+        ]
         assert base.execute("select count(*) from runs").fetchone() == (1,)

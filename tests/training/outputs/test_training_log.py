@@ -45,7 +45,9 @@ def test_rows_are_written_and_read_back_up_to_the_checkpoint(tmp_path: Path) -> 
 
 
 def test_a_validation_becomes_columns() -> None:
-    score = ValidationScore({"liver": 0.9, "spleen": 0.5}, 3, {"a": {"liver": 0.8}, "b": {"liver": 1.0, "spleen": 0.5}})
+    score = ValidationScore(
+        {"liver": 0.9, "spleen": 0.5}, 3, {"a": {"liver": 0.8}, "b": {"liver": 1.0, "spleen": 0.5}}
+    )
     columns = score_columns(score)
     # Of the liver s = 0.2 / sqrt(2) and t(1) = 12.706, over sqrt(2); the cases' means are 0.8 and 0.75.
     assert columns == {
@@ -64,5 +66,7 @@ def test_a_new_run_starts_with_no_rows(tmp_path: Path) -> None:
 
 
 def test_curves_have_the_colors_of_the_plan() -> None:
-    plan = replace(PLAN, labels={"liver": 1, "tumour": 2}, segments={"tumour": SegmentCodes(colour=(1, 2, 3))})
+    plan = replace(
+        PLAN, labels={"liver": 1, "tumour": 2}, segments={"tumour": SegmentCodes(colour=(1, 2, 3))}
+    )
     assert Record.of(Path(), plan).colors == {"liver": (86, 180, 233), "tumour": (1, 2, 3)}

@@ -9,7 +9,12 @@ from collections.abc import Iterator
 
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
-from pydicom.uid import JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes, RLELossless
+from pydicom.uid import (
+    JPEG2000TransferSyntaxes,
+    JPEGLSTransferSyntaxes,
+    JPEGTransferSyntaxes,
+    RLELossless,
+)
 
 _SIZED = {*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes}
 _START = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
@@ -28,7 +33,13 @@ def wrong_size(dataset: Dataset) -> str:
         if found and found != (rows, columns):
             return f"a frame of {found[1]} x {found[0]} pixels where the header says {columns} x {rows}"
     if syntax == RLELossless:
-        pixels = rows * columns * int(dataset.get("SamplesPerPixel") or 1) * int(dataset.get("BitsAllocated") or 8) // 8
+        pixels = (
+            rows
+            * columns
+            * int(dataset.get("SamplesPerPixel") or 1)
+            * int(dataset.get("BitsAllocated") or 8)
+            // 8
+        )
         largest = max(map(len, _frames(dataset)), default=0)
         if largest > 2 * pixels + _RLE_SLACK:
             return f"{largest} packed bytes for a frame of {pixels} bytes"
@@ -36,7 +47,9 @@ def wrong_size(dataset: Dataset) -> str:
 
 
 def _frames(dataset: Dataset) -> Iterator[bytes]:
-    return generate_frames(dataset.PixelData, number_of_frames=int(dataset.get("NumberOfFrames") or 1))
+    return generate_frames(
+        dataset.PixelData, number_of_frames=int(dataset.get("NumberOfFrames") or 1)
+    )
 
 
 def size_of(frame: bytes) -> tuple[int, int] | None:
@@ -46,7 +59,9 @@ def size_of(frame: bytes) -> tuple[int, int] | None:
     (2, 3)
     """
     if frame.startswith(_JPEG_2000):
-        right, bottom, left, top = (int.from_bytes(frame[place : place + 4], "big") for place in (8, 12, 16, 20))
+        right, bottom, left, top = (
+            int.from_bytes(frame[place : place + 4], "big") for place in (8, 12, 16, 20)
+        )
         return bottom - top, right - left
     place = 2 if frame.startswith(_JPEG) else len(frame)
     while place + 9 <= len(frame) and frame[place] == 0xFF:

@@ -38,12 +38,28 @@ from segkit.io.dicom.pixels.decoder_process import decode
 from segkit.io.dicom.series.study import Instance
 
 _IMAGE = (
-    *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames"),
+    *(
+        "Rows",
+        "Columns",
+        "SamplesPerPixel",
+        "PhotometricInterpretation",
+        "PlanarConfiguration",
+        "NumberOfFrames",
+    ),
     *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelData"),
 )
 _RGB = ("Red", "Green", "Blue")
 _PALETTE = "PALETTE COLOR"
-_PHOTOMETRIC = {"MONOCHROME1", "MONOCHROME2", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", _PALETTE}
+_PHOTOMETRIC = {
+    "MONOCHROME1",
+    "MONOCHROME2",
+    "RGB",
+    "YBR_FULL",
+    "YBR_FULL_422",
+    "YBR_ICT",
+    "YBR_RCT",
+    _PALETTE,
+}
 _VIDEO = re.compile(r"1\.2\.840\.10008\.1\.2\.(4\.10[0-8]|7\.)")
 """How the transfer syntaxes of MPEG2, MPEG-4, HEVC and SMPTE ST 2110 begin."""
 
@@ -58,7 +74,9 @@ def check_pixels(instance: Instance) -> None:
             found=kind,
             remedy="Convert it to RGB or grey values first.",
         )
-    if kind == _PALETTE and not all(f"{colour}PaletteColorLookupTableDescriptor" in instance.header for colour in _RGB):
+    if kind == _PALETTE and not all(
+        f"{colour}PaletteColorLookupTableDescriptor" in instance.header for colour in _RGB
+    ):
         raise InputError(
             str(instance.file),
             expected=f"tables of red, green and blue for the photometric interpretation {_PALETTE}",
@@ -92,9 +110,17 @@ def stored_pixels(instance: Instance) -> NDArray[Any]:
         dataset.file_meta.TransferSyntaxUID = instance.syntax
         found = _decoded(instance, dataset)
         shape = (instance.frames, int(instance.header.Rows), int(instance.header.Columns))
-        found = found.reshape(shape + found.shape[-1:] if int(instance.header.get("SamplesPerPixel", 1)) > 1 else shape)
+        found = found.reshape(
+            shape + found.shape[-1:]
+            if int(instance.header.get("SamplesPerPixel", 1)) > 1
+            else shape
+        )
         found = _used_bits(found.astype(found.dtype.newbyteorder("="), copy=False), instance.header)
-        return _looked_up(found, dataset) if instance.header.get("PhotometricInterpretation") == _PALETTE else found
+        return (
+            _looked_up(found, dataset)
+            if instance.header.get("PhotometricInterpretation") == _PALETTE
+            else found
+        )
 
 
 def _looked_up(indices: NDArray[Any], dataset: Dataset) -> NDArray[Any]:

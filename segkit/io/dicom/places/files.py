@@ -56,7 +56,9 @@ class DicomFile:
     @property
     def folder(self) -> str:
         """Where it lies, with / between the folders."""
-        return str(PurePosixPath(self.member).parent) if self.member else self.path.parent.as_posix()
+        return (
+            str(PurePosixPath(self.member).parent) if self.member else self.path.parent.as_posix()
+        )
 
     @cached_property
     def key(self) -> tuple[Any, Any]:
@@ -78,7 +80,9 @@ class DicomFile:
         Raises:
             InputError: as `read`.
         """
-        return BytesIO(unpacked(self.path, self.member, limit)) if self.member else _opened(self.path)
+        return (
+            BytesIO(unpacked(self.path, self.member, limit)) if self.member else _opened(self.path)
+        )
 
     @property
     def size(self) -> int:
@@ -133,7 +137,9 @@ def files_of(place: Path) -> dict[DicomFile, str]:
         found = {DicomFile(path): problem for path, problem in _looked_at(place)}
     else:
         must_exist(place)
-        found = _members(place) if suffix_of(place) == ZIP else {DicomFile(place): problem_of(place)}
+        found = (
+            _members(place) if suffix_of(place) == ZIP else {DicomFile(place): problem_of(place)}
+        )
     order = sorted(found, key=lambda file: file.key)
     return {file: found[file] for file in order}
 
@@ -168,7 +174,9 @@ def _problem_of_start(start: bytes) -> str:
         return ""
     if not start:
         return EMPTY
-    return "an HTML page" if re.match(rb"\s*<(!doctype|html)", start, re.IGNORECASE) else OTHER_CONTENT
+    return (
+        "an HTML page" if re.match(rb"\s*<(!doctype|html)", start, re.IGNORECASE) else OTHER_CONTENT
+    )
 
 
 def looks_like_dicom(start: bytes) -> bool:
@@ -180,7 +188,10 @@ def looks_like_dicom(start: bytes) -> bool:
     if start[_PREAMBLE:_START] == b"DICM":
         return True
     # An element of group 2 or 8, then its VR in two capitals, or a length below 64 kB.
-    return len(start) == _START and re.match(rb"[\x02\x08]\x00.\x00([A-Z]{2}|..\x00\x00)", start, re.DOTALL) is not None
+    return (
+        len(start) == _START
+        and re.match(rb"[\x02\x08]\x00.\x00([A-Z]{2}|..\x00\x00)", start, re.DOTALL) is not None
+    )
 
 
 def _is_dicom_folder(folder: Path) -> bool:
@@ -188,7 +199,9 @@ def _is_dicom_folder(folder: Path) -> bool:
     if any(is_dicom_file(path) for path in files if suffix_of(path) not in READABLE):
         return True
     below = files_below(folder)
-    return not holds_other_scans(folder) and any(suffix_of(path) == DICOM or is_dicom_file(path) for path in below)
+    return not holds_other_scans(folder) and any(
+        suffix_of(path) == DICOM or is_dicom_file(path) for path in below
+    )
 
 
 def children(folder: Path) -> list[Path]:
@@ -203,13 +216,17 @@ def children(folder: Path) -> list[Path]:
 def holds_other_scans(folder: Path) -> bool:
     """Whether scans of other formats lie right in a folder, which are not what predict wrote there."""
     return any(
-        suffix_of(path) in READABLE and path.is_file() and not _is_own(path, folder) for path in children(folder)
+        suffix_of(path) in READABLE and path.is_file() and not _is_own(path, folder)
+        for path in children(folder)
     )
 
 
 def _is_own(path: Path, folder: Path) -> bool:
     """Whether predict wrote a file when it was called inside of the folder, for all of it or for one of its parts."""
-    parts = [folder, *(each for each in children(folder) if each.is_dir() or suffix_of(each) == ZIP)]
+    parts = [
+        folder,
+        *(each for each in children(folder) if each.is_dir() or suffix_of(each) == ZIP),
+    ]
     scan, ending, _ = path.name.rpartition(ENDING)
     return bool(ending) and any(f"{scan}_".startswith(f"{place_id(part)}_") for part in parts)
 
@@ -238,11 +255,17 @@ def _opened(path: Path) -> IO[bytes]:
         return path.open("rb")
     except OSError as error:
         found = "no such file" if isinstance(error, FileNotFoundError) else str(error.strerror)
-        raise InputError(path, expected="a file that can be read", found=found, remedy="Check the path.") from error
+        raise InputError(
+            path, expected="a file that can be read", found=found, remedy="Check the path."
+        ) from error
 
 
 def _members(path: Path) -> dict[DicomFile, str]:
-    kept = [DicomFile(path, info.filename) for info in members(path) if not _is_beside_member(info.filename)]
+    kept = [
+        DicomFile(path, info.filename)
+        for info in members(path)
+        if not _is_beside_member(info.filename)
+    ]
     return {file: _problem_of_start(unpacked(path, file.member, _LOOKED_AT)) for file in kept}
 
 

@@ -66,7 +66,9 @@ def _parts(place: Path) -> list[Path]:
     inside = children(place)
     if study_of(path for path in inside if path.is_file()):
         return [place]
-    parts = [part for path in inside if path.is_dir() or suffix_of(path) == ZIP for part in _parts(path)]
+    parts = [
+        part for path in inside if path.is_dir() or suffix_of(path) == ZIP for part in _parts(path)
+    ]
     if not parts:
         return [place] if _has_lost_images(inside) else []
     studies = {study_of(files_below(part)) for part in parts} - {None}
@@ -81,7 +83,9 @@ def _is_lost(path: Path) -> bool:
     if why_unfetched(path) and not path.suffix:
         return True
     problem = problem_of(path)
-    return (bool(problem) and is_called_slice(path.name)) or (problem == "empty" and looks_like_slice(path.name))
+    return (bool(problem) and is_called_slice(path.name)) or (
+        problem == "empty" and looks_like_slice(path.name)
+    )
 
 
 def _has_lost_images(paths: Sequence[Path]) -> bool:
@@ -94,7 +98,11 @@ def _has_lost_images(paths: Sequence[Path]) -> bool:
 
 def study_of(files: Iterable[Path]) -> str | None:
     """The StudyInstanceUID of the first file that may be an image; None where there is none."""
-    found = (module_of("series.study").study_uid(DicomFile(path)) for path in files if is_dicom_file(path))
+    found = (
+        module_of("series.study").study_uid(DicomFile(path))
+        for path in files
+        if is_dicom_file(path)
+    )
     return next((uid for uid in found if uid), None)
 
 

@@ -28,7 +28,11 @@ def members(path: Path) -> list[zipfile.ZipInfo]:
     infos = [info for info in _zip(path, _stamp(path)).infolist() if not info.is_dir()]
     for info in infos:
         name = info.filename
-        if name.startswith(("/", "\\")) or PureWindowsPath(name).drive or ".." in PureWindowsPath(name).parts:
+        if (
+            name.startswith(("/", "\\"))
+            or PureWindowsPath(name).drive
+            or ".." in PureWindowsPath(name).parts
+        ):
             raise _bad_zip(path, f"the member {name!r}, which leads out of it")
         if info.flag_bits & 1:
             raise _bad_zip(path, f"the member {name!r}, which is encrypted")
@@ -61,7 +65,9 @@ def unpacked(path: Path, name: str, limit: int | None = None) -> bytes:
 
 
 def _first_bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> bytes:
-    step = _STEP if info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) else _SHORT_STEP
+    step = (
+        _STEP if info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) else _SHORT_STEP
+    )
     found = bytearray()
     with archive.open(info) as packed:
         while len(found) < size and (part := packed.read(min(step, size - len(found)))):

@@ -44,7 +44,8 @@ class Meaning:
 def meaning_of(name: str, given: SegmentCodes = UNKNOWN) -> Meaning:
     """The codes of a label: the given ones where there is a category and a type, else by its name."""
     modifier, region, region_modifier = (
-        _code(term) if term else None for term in (given.kind_modifier, given.region, given.region_modifier)
+        _code(term) if term else None
+        for term in (given.kind_modifier, given.region, given.region_modifier)
     )
     if given.category and given.kind:
         return Meaning(_code(given.category), _code(given.kind), modifier, region, region_modifier)

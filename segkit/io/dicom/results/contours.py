@@ -46,7 +46,9 @@ def _with_keyholes(outer: Polygon, holes: list[Polygon]) -> Polygon:
         start = int(hole[:, 0].argmin())
         edge, door = _first_to_the_left(merged, hole[start])
         ring = np.roll(hole, -start, axis=0)
-        merged = np.concatenate([merged[: edge + 1], door, ring, ring[:1], door, merged[edge + 1 :]])
+        merged = np.concatenate(
+            [merged[: edge + 1], door, ring, ring[:1], door, merged[edge + 1 :]]
+        )
     return merged
 
 

@@ -58,7 +58,10 @@ def complete_headers(source: DicomSource) -> list[Dataset]:
     }
     first = {frame.instance: frame for frame in reversed(frames)}
     with quiet():
-        return [_complete(first[instance], known) for instance in dict.fromkeys(frame.instance for frame in frames)]
+        return [
+            _complete(first[instance], known)
+            for instance in dict.fromkeys(frame.instance for frame in frames)
+        ]
 
 
 def check_place(source: DicomSource) -> None:
@@ -81,7 +84,10 @@ def check_place(source: DicomSource) -> None:
 
 
 def _frame_of_reference(source: DicomSource) -> UID:
-    found = {str(instance.header.get("FrameOfReferenceUID") or "") for instance in source.series.instances} - {""}
+    found = {
+        str(instance.header.get("FrameOfReferenceUID") or "")
+        for instance in source.series.instances
+    } - {""}
     if len(found) == 1:
         return UID(found.pop())
     log.warning(
@@ -96,7 +102,9 @@ def _complete(frame: Frame, known: Mapping[str, str]) -> Dataset:
     """A copy of the header of the frame's file, with all that is ``known`` where it has none."""
     made = copy.copy(frame.instance.header)
     for element in made.group_dataset(0x0010):
-        if not _is_valid(element):  # of the patient, copied as it is, and otherwise copied with its fault
+        if not _is_valid(
+            element
+        ):  # of the patient, copied as it is, and otherwise copied with its fault
             del made[element.tag]
     for keyword in _MAY_BE_EMPTY:
         if keyword not in made:

@@ -65,17 +65,34 @@ def write_segmentation(
     headers = headers if kept is None else [_of_frames(headers[0], kept)]
     planes = _in_file_order(source.on_slices(labels.array[0]).transpose(2, 1, 0), source)
     numbers = _numbers(made_of, labelmap)
-    pixels = _stacked_pixels(planes, made_of) if _overlap(made_of) else _label_pixels(planes, made_of, numbers)
+    pixels = (
+        _stacked_pixels(planes, made_of)
+        if _overlap(made_of)
+        else _label_pixels(planes, made_of, numbers)
+    )
     colors = colors_of(made_of, codes)
     descriptions = [
-        _description(name, made_of[name], number, maker, replace((codes or {}).get(name, UNKNOWN), colour=colors[name]))
+        _description(
+            name,
+            made_of[name],
+            number,
+            maker,
+            replace((codes or {}).get(name, UNKNOWN), colour=colors[name]),
+        )
         for name, number in numbers.items()
     ]
-    kind = hd.seg.SegmentationTypeValues.LABELMAP if labelmap else hd.seg.SegmentationTypeValues.BINARY
+    kind = (
+        hd.seg.SegmentationTypeValues.LABELMAP if labelmap else hd.seg.SegmentationTypeValues.BINARY
+    )
     with quiet(), atomic_path(path) as temporary:
         try:
             made = _segmentation(headers, pixels, kind, descriptions, maker)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:  # an element that nobody thought of
+        except (
+            AttributeError,
+            KeyError,
+            TypeError,
+            ValueError,
+        ) as error:  # an element that nobody thought of
             raise InputError(
                 source.series.place,
                 expected="headers that a DICOM-SEG can be made from",
@@ -89,7 +106,9 @@ def write_segmentation(
         made.save_as(temporary)
 
 
-def check_fits(path: Path, source: DicomSource, made_of: Mapping[str, Sequence[int]], *, labelmap: bool) -> None:
+def check_fits(
+    path: Path, source: DicomSource, made_of: Mapping[str, Sequence[int]], *, labelmap: bool
+) -> None:
     """Raise before the work what `write_segmentation` would raise after it."""
     check_place(source)
     files = source.series.instances
@@ -105,7 +124,9 @@ def check_fits(path: Path, source: DicomSource, made_of: Mapping[str, Sequence[i
         raise InputError(
             path,
             expected="labels from 1 to 65535 that do not overlap, for the kind LABELMAP",
-            found=", ".join(f"{name} {' '.join(map(str, values))}" for name, values in made_of.items()),
+            found=", ".join(
+                f"{name} {' '.join(map(str, values))}" for name, values in made_of.items()
+            ),
             remedy="Leave --labelmap out.",
         )
 
@@ -168,7 +189,9 @@ def _kept_frames(source: DicomSource) -> list[int] | None:
 def _of_frames(header: Dataset, kept: Sequence[int]) -> Dataset:
     """The header of a multi-frame file as if it had some of its frames only."""
     made = copy.copy(header)
-    made.PerFrameFunctionalGroupsSequence = [header.PerFrameFunctionalGroupsSequence[index] for index in kept]
+    made.PerFrameFunctionalGroupsSequence = [
+        header.PerFrameFunctionalGroupsSequence[index] for index in kept
+    ]
     made.NumberOfFrames = len(kept)
     return made
 
@@ -207,7 +230,9 @@ def _label_pixels(
     return pixels
 
 
-def _stacked_pixels(planes: NDArray[Any], made_of: Mapping[str, Sequence[int]]) -> NDArray[np.uint8]:
+def _stacked_pixels(
+    planes: NDArray[Any], made_of: Mapping[str, Sequence[int]]
+) -> NDArray[np.uint8]:
     """(Z, Y, X, segments) of 0 and 1."""
     pixels = np.empty((*planes.shape, len(made_of)), np.uint8)
     for place, values in enumerate(made_of.values()):
@@ -234,8 +259,12 @@ def _description(
     made.SegmentDescription = f"{name}, label value {' '.join(map(str, values))}"
     if meaning.modifier:
         kind = made.SegmentedPropertyTypeCodeSequence[0]
-        kind.SegmentedPropertyTypeModifierCodeSequence = [hd.sr.CodedConcept.from_code(meaning.modifier)]
+        kind.SegmentedPropertyTypeModifierCodeSequence = [
+            hd.sr.CodedConcept.from_code(meaning.modifier)
+        ]
     if meaning.region_modifier:
         region = made.AnatomicRegionSequence[0]
-        region.AnatomicRegionModifierSequence = [hd.sr.CodedConcept.from_code(meaning.region_modifier)]
+        region.AnatomicRegionModifierSequence = [
+            hd.sr.CodedConcept.from_code(meaning.region_modifier)
+        ]
     return made

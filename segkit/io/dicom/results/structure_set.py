@@ -30,7 +30,14 @@ SERIES_NUMBER = 9002
 _CONTOUR_DATA = Tag("ContourData")
 _STUDY = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PatientAge"),
-    *("StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"),
+    *(
+        "StudyInstanceUID",
+        "StudyDate",
+        "StudyTime",
+        "StudyID",
+        "AccessionNumber",
+        "ReferringPhysicianName",
+    ),
     *("StudyDescription", "FrameOfReferenceUID", "PositionReferenceIndicator"),
 )
 
@@ -55,7 +62,11 @@ def write_structure_set(
     headers = complete_headers(source)
     made = _about(headers[0], maker)
     made.ReferencedFrameOfReferenceSequence = [_frame_of_reference(headers)]
-    made.StructureSetROISequence, made.ROIContourSequence, made.RTROIObservationsSequence = [], [], []
+    made.StructureSetROISequence, made.ROIContourSequence, made.RTROIObservationsSequence = (
+        [],
+        [],
+        [],
+    )
     colors = colors_of(made_of, codes)
     slices = source.on_slices(labels.array[0])
     present = [set(np.unique(slices[..., place]).tolist()) for place in range(slices.shape[2])]
@@ -77,7 +88,9 @@ def _about(header: Dataset, maker: Maker) -> Dataset:
             made[keyword] = header[keyword]
     made.SpecificCharacterSet = UTF_8
     made.file_meta = FileMetaDataset()
-    made.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian  # the explicit one ends at 64 kB for a contour
+    made.file_meta.TransferSyntaxUID = (
+        ImplicitVRLittleEndian  # the explicit one ends at 64 kB for a contour
+    )
     made.SOPClassUID, made.SOPInstanceUID, made.SeriesInstanceUID = (
         RTStructureSetStorage,
         generate_uid(),
@@ -96,7 +109,10 @@ def _about(header: Dataset, maker: Maker) -> Dataset:
 
 def _reference(header: Dataset) -> Dataset:
     item = Dataset()
-    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = header.SOPClassUID, header.SOPInstanceUID
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = (
+        header.SOPClassUID,
+        header.SOPInstanceUID,
+    )
     return item
 
 
@@ -104,7 +120,9 @@ def _frame_of_reference(headers: Sequence[Dataset]) -> Dataset:
     series, study, item = Dataset(), Dataset(), Dataset()
     series.SeriesInstanceUID = headers[0].SeriesInstanceUID
     series.ContourImageSequence = [_reference(header) for header in headers]
-    study.ReferencedSOPClassUID = "1.2.840.10008.3.1.2.3.1"  # Detached Study Management, as PS3.3 C.8.8.5 has it
+    study.ReferencedSOPClassUID = (
+        "1.2.840.10008.3.1.2.3.1"  # Detached Study Management, as PS3.3 C.8.8.5 has it
+    )
     study.ReferencedSOPInstanceUID = headers[0].StudyInstanceUID
     study.RTReferencedSeriesSequence = [series]
     item.FrameOfReferenceUID = headers[0].FrameOfReferenceUID
@@ -116,7 +134,10 @@ def _roi(number: int, name: str, header: Dataset, maker: Maker) -> Dataset:
     item = Dataset()
     item.ROINumber, item.ROIName = number, name[:64]
     item.ReferencedFrameOfReferenceUID = header.FrameOfReferenceUID
-    item.ROIGenerationAlgorithm, item.ROIGenerationDescription = "AUTOMATIC", f"segkit {maker.name}"[:64]
+    item.ROIGenerationAlgorithm, item.ROIGenerationDescription = (
+        "AUTOMATIC",
+        f"segkit {maker.name}"[:64],
+    )
     return item
 
 
@@ -128,7 +149,11 @@ def _observation(number: int) -> Dataset:
 
 
 def _contours(
-    number: int, labels: NDArray[Any], source: DicomSource, values: set[int], present: Sequence[set[int]]
+    number: int,
+    labels: NDArray[Any],
+    source: DicomSource,
+    values: set[int],
+    present: Sequence[set[int]],
 ) -> Dataset:
     """The contours of the voxels (X, Y, slices) with these values; ``present`` are those of each slice."""
     item = Dataset()

@@ -12,7 +12,13 @@ from segkit.errors import InputError, SegkitError, SeveralSeries, UsageError
 from segkit.io.dicom.frames import frames_of
 from segkit.io.dicom.headers import guarded
 from segkit.io.dicom.places.files import DicomFile, place_id
-from segkit.io.dicom.series.image_groups import ALL, Selection, are_scan, looks_like_selection, selection_of
+from segkit.io.dicom.series.image_groups import (
+    ALL,
+    Selection,
+    are_scan,
+    looks_like_selection,
+    selection_of,
+)
 from segkit.io.dicom.series.study import LostSlices, Series, read_study
 from segkit.io.dicom.source import DicomSource, open_series
 from segkit.volume import Grid
@@ -55,7 +61,9 @@ def _one_of(place: Path, study: Sequence[Series], choice: str | None) -> DicomSo
         return volumes[0]
     of = f" of {studies} studies" if studies > 1 else ""
     count = len(volumes) + len(refused)
-    raise SeveralSeries(f"{place}: {len(study)} series{of}, {_how_many(count)}; choose by --series:{_listed(study)}")
+    raise SeveralSeries(
+        f"{place}: {len(study)} series{of}, {_how_many(count)}; choose by --series:{_listed(study)}"
+    )
 
 
 def _say(place: Path, notes: Iterable[str]) -> None:
@@ -83,12 +91,19 @@ def open_all(place: Path, name: str = "") -> dict[str, DicomSource | InputError]
             found=f"none of {len(study)}",
             remedy="The log says what is wrong with each.",
         )
-    notes = (note for source in found.values() if isinstance(source, DicomSource) for note in source.notes)
+    notes = (
+        note
+        for source in found.values()
+        if isinstance(source, DicomSource)
+        for note in source.notes
+    )
     _say(place, dict.fromkeys(notes))
     return found
 
 
-def _volumes(place: Path, study: Sequence[Series], name: str) -> dict[str, DicomSource | InputError]:
+def _volumes(
+    place: Path, study: Sequence[Series], name: str
+) -> dict[str, DicomSource | InputError]:
     found: dict[str, DicomSource | InputError] = {}
     for series in study:
         try:
@@ -102,7 +117,9 @@ def _volumes(place: Path, study: Sequence[Series], name: str) -> dict[str, Dicom
     return found
 
 
-def _opened(study: Sequence[Series], selection: Selection) -> tuple[list[DicomSource], list[SegkitError]]:
+def _opened(
+    study: Sequence[Series], selection: Selection
+) -> tuple[list[DicomSource], list[SegkitError]]:
     """Return the series that are volumes or single slices, and what is wrong with other scans."""
     sources: list[DicomSource] = []
     refused: list[SegkitError] = []
@@ -118,7 +135,12 @@ def _opened(study: Sequence[Series], selection: Selection) -> tuple[list[DicomSo
 
 def _is_continued(volumes: Sequence[DicomSource], others: Sequence[DicomSource]) -> bool:
     """Return whether a single image of another series lies where the slice before or behind a volume would lie."""
-    return any(_lies_next(other.grid, volume.grid) for volume in volumes for other in others if other is not volume)
+    return any(
+        _lies_next(other.grid, volume.grid)
+        for volume in volumes
+        for other in others
+        if other is not volume
+    )
 
 
 def _lies_next(image: Grid, volume: Grid) -> bool:
@@ -126,7 +148,9 @@ def _lies_next(image: Grid, volume: Grid) -> bool:
         return False
     to_volume = np.linalg.inv(volume.affine) @ image.affine
     in_plane = np.abs(to_volume[:3, :2] - np.eye(3)[:, :2]).max() < _NEXT
-    places = [np.abs(to_volume[:3, 3] - (0, 0, index)).max() < _NEXT for index in (-1, volume.shape[2])]
+    places = [
+        np.abs(to_volume[:3, 3] - (0, 0, index)).max() < _NEXT for index in (-1, volume.shape[2])
+    ]
     return bool(in_plane) and any(places)
 
 
@@ -135,7 +159,9 @@ def _is_scan(series: Series, error: SegkitError) -> bool:
     if isinstance(error, UsageError):
         return False
     try:
-        return isinstance(error, LostSlices) or are_scan([f for each in series.instances for f in frames_of(each)])
+        return isinstance(error, LostSlices) or are_scan(
+            [f for each in series.instances for f in frames_of(each)]
+        )
     except InputError:
         return len(series.instances) > 2
 
@@ -161,7 +187,9 @@ def _fitting(study: Sequence[Series], choice: str) -> list[Series]:
     if choice.isdecimal() and 1 <= int(choice) <= len(study):
         return [study[int(choice) - 1]]
     fitting = [series for series in study if choice in (series.uid, series.description)]
-    return fitting or [series for series in study if choice.casefold() == series.description.casefold()]
+    return fitting or [
+        series for series in study if choice.casefold() == series.description.casefold()
+    ]
 
 
 def _how_many(count: int) -> str:
@@ -174,7 +202,9 @@ def _listed(study: Sequence[Series]) -> str:
 
 def _name(place: Path, series: Series, study: Sequence[Series], *, outer: str) -> str:
     folders = {instance.file.folder for instance in series.instances}
-    others = {instance.file.folder for each in study if each is not series for instance in each.instances}
+    others = {
+        instance.file.folder for each in study if each is not series for instance in each.instances
+    }
     inner = [*([outer] if outer else []), *_below(place, series.instances[0].file)]
     if len(folders) == 1 and not folders & others and inner:
         return "_".join(inner)

@@ -68,7 +68,9 @@ def selection_of(text: str) -> Selection:
 def _criterion(text: str, part: str) -> tuple[str, str]:
     word, equals, value = (each.strip() for each in part.partition("="))
     if not equals or not value or word not in _WORDS:
-        raise UsageError(f"--series {text}: write WORD=VALUE,... with the words {', '.join(_WORDS)}")
+        raise UsageError(
+            f"--series {text}: write WORD=VALUE,... with the words {', '.join(_WORDS)}"
+        )
     return word, value
 
 
@@ -94,7 +96,9 @@ class _Column:
 
     def texts(self) -> list[str]:
         """Return the values as they are shown and typed."""
-        order = {value: str(number) for number, value in enumerate(dict.fromkeys(self.values), start=1)}
+        order = {
+            value: str(number) for number, value in enumerate(dict.fromkeys(self.values), start=1)
+        }
         return [_text(value) if self.of.shown else order[value] for value in self.values]
 
 
@@ -120,10 +124,16 @@ def selected(frames: Sequence[Frame], selection: Selection, where: str | Path) -
         texts = _Column(_WORDS[word], _WORDS[word].values(frames)).texts()
         fits = np.array([_fits(text, value, whole=value in texts) for text in texts])
         if fits.any() and not (kept & fits).any():
-            raise UsageError(f"{where}: --series {selection}: no image fits all of it; {fits.sum()} fit {word}={value}")
+            raise UsageError(
+                f"{where}: --series {selection}: no image fits all of it; {fits.sum()} fit {word}={value}"
+            )
         if not fits.any():
-            found = ", ".join(f"{text} ({count})" for text, count in Counter(texts).most_common(_LISTED))
-            raise UsageError(f"{where}: --series {selection}: no image fits {word}={value}; {word} is {found}")
+            found = ", ".join(
+                f"{text} ({count})" for text, count in Counter(texts).most_common(_LISTED)
+            )
+            raise UsageError(
+                f"{where}: --series {selection}: no image fits {word}={value}; {word} is {found}"
+            )
         kept &= fits
     return [frame for frame, keep in zip(frames, kept, strict=True) if keep]
 
@@ -133,7 +143,9 @@ def _fits(text: str, value: str, *, whole: bool) -> bool:
     if text == value:
         return True
     text, value = text.casefold(), value.casefold()
-    return not whole and (text == value or value in text.split("/") or _number(text) == _number(value))
+    return not whole and (
+        text == value or value in text.split("/") or _number(text) == _number(value)
+    )
 
 
 def _number(text: str) -> float | str:
@@ -144,26 +156,42 @@ def _number(text: str) -> float | str:
 
 
 def check_alike(
-    frames: Sequence[Frame], series: Sequence[Frame], where: str | Path, number: int, selection: Selection
+    frames: Sequence[Frame],
+    series: Sequence[Frame],
+    where: str | Path,
+    number: int,
+    selection: Selection,
 ) -> tuple[str, ...]:
     """Raise MixedImages unless all frames can be of one volume; return sentences on what may change and does.
 
     ``series`` are all frames from which these were selected: numbers that stand for values count all of them, so that
     they mean the same whatever else is selected. ``number`` is that of the series in the list of its place.
     """
-    columns = [_Column(each, each.values(frames)) for each in PROPERTIES if each.word not in selection.waived]
+    columns = [
+        _Column(each, each.values(frames))
+        for each in PROPERTIES
+        if each.word not in selection.waived
+    ]
     varied = [column for column in columns if column.varies]
     order = along_normal(frames)
     shared = _sharing_a_place(frames)
     wrong = [column for column in varied if _splits(column, order, shared)]
     if not _apart(wrong, shared):
-        free = [column for column in varied if column.of.rule == "free" and _differs(column, shared)]
+        free = [
+            column for column in varied if column.of.rule == "free" and _differs(column, shared)
+        ]
         repeat = [] if REPEAT.word in selection.waived else _repeat(frames, series)
         wrong += _fewer_groups(wrong, free, repeat, shared)
     if any(column.of.word == "type" for column in wrong):
         wrong = [column for column in wrong if column.of.word != "flags"]
     if wrong:
-        raise _mixed(frames, [_shown(column.of, frames, series) for column in wrong], where, number, selection)
+        raise _mixed(
+            frames,
+            [_shown(column.of, frames, series) for column in wrong],
+            where,
+            number,
+            selection,
+        )
     return tuple(_change(column) for column in varied if _is_said(column))
 
 
@@ -175,7 +203,10 @@ def _repeat(frames: Sequence[Frame], series: Sequence[Frame]) -> list[_Column]:
 
 
 def _fewer_groups(
-    wrong: list[_Column], free: list[_Column], repeat: list[_Column], shared: Sequence[Sequence[int]]
+    wrong: list[_Column],
+    free: list[_Column],
+    repeat: list[_Column],
+    shared: Sequence[Sequence[int]],
 ) -> list[_Column]:
     """Return what tells images in one place from each other: properties that may differ, or their order in time.
 
@@ -192,7 +223,9 @@ def _count(columns: Sequence[_Column]) -> int:
     return len(set(zip(*(column.values for column in columns), strict=True)))
 
 
-def _shown(of: Property, frames: Sequence[Frame], series: Sequence[Frame]) -> tuple[Property, list[str]]:
+def _shown(
+    of: Property, frames: Sequence[Frame], series: Sequence[Frame]
+) -> tuple[Property, list[str]]:
     """Return the values of some frames of a series as they are shown and typed."""
     texts = dict(zip(series, _Column(of, of.values(series)).texts(), strict=True))
     return of, [texts[frame] for frame in frames]
@@ -222,7 +255,9 @@ def _differs(column: _Column, shared: Sequence[Sequence[int]]) -> bool:
 
 def _apart(columns: Sequence[_Column], shared: Sequence[Sequence[int]]) -> bool:
     """Return whether these properties tell all images in one place from each other."""
-    keys = [{tuple(column.values[index] for column in columns) for index in group} for group in shared]
+    keys = [
+        {tuple(column.values[index] for column in columns) for index in group} for group in shared
+    ]
     return all(len(key) == len(group) for key, group in zip(keys, shared, strict=True))
 
 
@@ -241,10 +276,16 @@ def _place(frame: Frame) -> tuple[int, ...]:
 
 def are_scan(frames: Sequence[Frame]) -> bool:
     """Return whether most images have one direction, at three positions or more, as those of a localizer do not."""
-    placed = [frame for frame in frames if frame.position is not None and frame.orientation is not None]
+    placed = [
+        frame for frame in frames if frame.position is not None and frame.orientation is not None
+    ]
     directions = _WORDS["direction"].values(placed)
     usual, count = next(iter(Counter(directions).most_common(1)), (None, 0))
-    places = {_place(frame) for frame, direction in zip(placed, directions, strict=True) if direction == usual}
+    places = {
+        _place(frame)
+        for frame, direction in zip(placed, directions, strict=True)
+        if direction == usual
+    }
     return count > len(frames) / 2 and len(places) >= _LEAST_PLACES
 
 
@@ -263,8 +304,14 @@ def _mixed(
     lines = []
     for key, indices in list(groups.items())[:_LISTED]:
         words = [*selection.criteria, *((properties[place].word, key[place]) for place in told)]
-        rest = [f"{properties[place].word} {key[place]}" for place in range(len(wrong)) if place not in told]
-        lines.append(_line(number, Selection(tuple(words)), [frames[index] for index in indices], rest))
+        rest = [
+            f"{properties[place].word} {key[place]}"
+            for place in range(len(wrong))
+            if place not in told
+        ]
+        lines.append(
+            _line(number, Selection(tuple(words)), [frames[index] for index in indices], rest)
+        )
     more = f"\n  and {len(groups) - _LISTED} more" if len(groups) > _LISTED else ""
     titles = " and ".join(_some([each.title for each in properties], 5).rsplit(", ", 1))
     return MixedImages(

@@ -16,7 +16,17 @@ from segkit.io.dicom.places.files import EMPTY, NO_FILES, OTHER_CONTENT, DicomFi
 
 _SLICES = {".dcm", ".dicom", ".ima"}
 """Suffixes of slices, in lower case."""
-_PARTIAL = (".part", ".partial", ".crdownload", ".download", ".filepart", ".tmp", ".gz", ".bz2", ".xz")
+_PARTIAL = (
+    ".part",
+    ".partial",
+    ".crdownload",
+    ".download",
+    ".filepart",
+    ".tmp",
+    ".gz",
+    ".bz2",
+    ".xz",
+)
 """Suffixes behind the name of a file that was not copied to its end, or is packed."""
 _NAMED = 5
 """How many files a sentence names."""
@@ -71,16 +81,24 @@ def looks_like_slice(name: str) -> bool:
 def suspicious(files: Mapping[DicomFile, str]) -> list[LeftOut]:
     """Return those of a place that are no DICOM and may be lost slices, by their names or by what they are."""
     shapes = {(file.folder, shape(file.name)) for file, problem in files.items() if not problem}
-    bare = {file.folder for file, problem in files.items() if not problem and not PurePosixPath(file.name).suffix}
+    bare = {
+        file.folder
+        for file, problem in files.items()
+        if not problem and not PurePosixPath(file.name).suffix
+    }
     names = {(file.folder, file.name.casefold()) for file, problem in files.items() if not problem}
     return [
         LeftOut(file, problem)
         for file, problem in files.items()
-        if problem and _may_be_slice(file, problem, shapes, bare) and (file.folder, _whole_name(file.name)) not in names
+        if problem
+        and _may_be_slice(file, problem, shapes, bare)
+        and (file.folder, _whole_name(file.name)) not in names
     ]
 
 
-def _may_be_slice(file: DicomFile, problem: str, shapes: set[tuple[str, str]], bare: set[str]) -> bool:
+def _may_be_slice(
+    file: DicomFile, problem: str, shapes: set[tuple[str, str]], bare: set[str]
+) -> bool:
     """``bare`` are the folders in which images have names without a suffix, whatever words these are."""
     if problem == EMPTY and file.folder in bare and not PurePosixPath(file.name).suffix:
         return True
@@ -97,7 +115,9 @@ def _whole_name(name: str) -> str:
     return next((name.removesuffix(suffix) for suffix in _PARTIAL if name.endswith(suffix)), name)
 
 
-def owners_of(left_out: Sequence[LeftOut], images: Mapping[DicomFile, str]) -> dict[LeftOut, set[str]]:
+def owners_of(
+    left_out: Sequence[LeftOut], images: Mapping[DicomFile, str]
+) -> dict[LeftOut, set[str]]:
     """Return the UIDs of the series that have probably lost each file as a slice; often none, two at the most.
 
     ``images`` are all images of the place in natural order, each with the UID of its series. A file that does not say
@@ -114,7 +134,11 @@ def owners_of(left_out: Sequence[LeftOut], images: Mapping[DicomFile, str]) -> d
         if each.series:
             found[each] = {uid for uid in uids if uid.startswith(each.series)}
         else:
-            alike = folders[each.file.folder] if each.is_dicom else groups[each.file.folder](each.file.name)
+            alike = (
+                folders[each.file.folder]
+                if each.is_dicom
+                else groups[each.file.folder](each.file.name)
+            )
             found[each] = {images[file] for file in _neighbours(each.file, alike)}
     return found
 
@@ -129,7 +153,9 @@ def _by_shape(files: Sequence[DicomFile]) -> Callable[[str], Sequence[DicomFile]
         shapes[shape(file.name)].append(file)
     if len(files) <= 2 or len(shapes) <= len(files) / 2:
         return lambda name: shapes.get(shape(name), [])
-    return lambda name: [file for file in files if PurePosixPath(file.name).suffix == PurePosixPath(name).suffix]
+    return lambda name: [
+        file for file in files if PurePosixPath(file.name).suffix == PurePosixPath(name).suffix
+    ]
 
 
 def _neighbours(file: DicomFile, others: Sequence[DicomFile]) -> Sequence[DicomFile]:
@@ -150,5 +176,9 @@ def left_out_text(left_out: Sequence[LeftOut]) -> str:
     >>> left_out_text([LeftOut(DicomFile(Path("x/a.dcm")), "empty")])
     '1 file that cannot be read is left out: a.dcm (empty)'
     """
-    which = "1 file that cannot be read is" if len(left_out) == 1 else f"{len(left_out)} files that cannot be read are"
+    which = (
+        "1 file that cannot be read is"
+        if len(left_out) == 1
+        else f"{len(left_out)} files that cannot be read are"
+    )
     return f"{which} left out: {named(left_out)}"

@@ -20,8 +20,36 @@ word; or any, so that the property only tells images in one place from each othe
 more have each value."""
 
 _CONTRASTS = {
-    *("M", "P", "R", "I", "MAGNITUDE", "PHASE", "REAL", "IMAGINARY", "W", "F", "WATER", "FAT", "IP", "OP", "IN", "OUT"),
-    *("IN_PHASE", "OPP_PHASE", "OUT_PHASE", "OUT_OF_PHASE", "ADC", "EADC", "TRACEW", "TRACE", "FA", "SUB"),
+    *(
+        "M",
+        "P",
+        "R",
+        "I",
+        "MAGNITUDE",
+        "PHASE",
+        "REAL",
+        "IMAGINARY",
+        "W",
+        "F",
+        "WATER",
+        "FAT",
+        "IP",
+        "OP",
+        "IN",
+        "OUT",
+    ),
+    *(
+        "IN_PHASE",
+        "OPP_PHASE",
+        "OUT_PHASE",
+        "OUT_OF_PHASE",
+        "ADC",
+        "EADC",
+        "TRACEW",
+        "TRACE",
+        "FA",
+        "SUB",
+    ),
     *("SUBTRACTION", "MIP", "MINIP", "MPR"),
 }
 """Words behind the third value of ImageType that say what the pixels are; others there are steps of processing."""
@@ -93,7 +121,9 @@ def _type(frame: Frame) -> Value:
 
 
 def _image_type(frame: Frame) -> tuple[str, ...]:
-    found = value_of(frame, *(f"{sequence}.FrameType" for sequence in _FRAME_TYPES), "FrameType", "ImageType")
+    found = value_of(
+        frame, *(f"{sequence}.FrameType" for sequence in _FRAME_TYPES), "FrameType", "ImageType"
+    )
     return tuple(str(word or "").upper() for word in found) if isinstance(found, tuple) else ()
 
 
@@ -108,7 +138,10 @@ def _ct_times(frames: Sequence[Frame]) -> list[Value]:
 
     Slices of an MR are taken in any order, so that their times say nothing of passes.
     """
-    times = [value_of(frame, "AcquisitionTime") if value_of(frame, "Modality") == "CT" else None for frame in frames]
+    times = [
+        value_of(frame, "AcquisitionTime") if value_of(frame, "Modality") == "CT" else None
+        for frame in frames
+    ]
     return times if min(Counter(times).values(), default=0) >= SEVERAL else [None] * len(frames)
 
 
@@ -123,7 +156,11 @@ def _complex(frame: Frame) -> Value:
 
 def _class(frame: Frame) -> Value:
     uid = value_of(frame, "SOPClassUID")
-    return None if uid is None else re.sub(r"( Image)? Storage$", "", UID(str(uid)).name).replace(" ", "-")
+    return (
+        None
+        if uid is None
+        else re.sub(r"( Image)? Storage$", "", UID(str(uid)).name).replace(" ", "-")
+    )
 
 
 def _person(frame: Frame) -> Value:
@@ -161,7 +198,11 @@ def _velocity(frame: Frame) -> Value:
 
 def _vector(frame: Frame, *paths: str) -> Value:
     found = value_of(frame, *paths)
-    return found if isinstance(found, tuple) and all(isinstance(each, float) for each in found) else None
+    return (
+        found
+        if isinstance(found, tuple) and all(isinstance(each, float) for each in found)
+        else None
+    )
 
 
 def _size(frame: Frame) -> Value:
@@ -176,7 +217,8 @@ def _spacing(frame: Frame) -> Value:
 def _rescaled(frames: Sequence[Frame]) -> list[Value]:
     """Return whether numbers are rescaled; a slope of 1 and an intercept of 0 agree with those that have none."""
     there = [
-        value_of(frame, _scale("Slope"), "RescaleSlope", _scale("Intercept"), "RescaleIntercept") for frame in frames
+        value_of(frame, _scale("Slope"), "RescaleSlope", _scale("Intercept"), "RescaleIntercept")
+        for frame in frames
     ]
     changes = any((frame.slope, frame.intercept) != (1, 0) for frame in frames)
     return ["none" if changes and each is None else "yes" for each in there]
@@ -206,16 +248,22 @@ PROPERTIES = (
     Property("rescale", "rescaling of numbers", _rescaled),
     Property("values", "type of rescaled values", _of(_scale("Type"), "RescaleType")),
     Property("echo", "echo number", _of("EchoNumbers")),
-    Property("te", "echo time", _numbers("MREchoSequence.EffectiveEchoTime", "EchoTime", tolerance=0.001)),
     Property(
-        "flip", "flip angle", _numbers("MRTimingAndRelatedParametersSequence.FlipAngle", "FlipAngle", tolerance=0.5)
+        "te", "echo time", _numbers("MREchoSequence.EffectiveEchoTime", "EchoTime", tolerance=0.001)
+    ),
+    Property(
+        "flip",
+        "flip angle",
+        _numbers("MRTimingAndRelatedParametersSequence.FlipAngle", "FlipAngle", tolerance=0.5),
     ),
     Property("sequence", "scanning sequence", _of("ScanningSequence")),
     Property("label", "spin label", _of("MRArterialSpinLabelingSequence.ASLContext")),
     Property("b", "b-value", _each_number(_b_value, 2)),
     Property("gradient", "diffusion gradient", _vectors(_gradient, 0.05), shown=False),
     Property(
-        "diffusion", "diffusion directionality", _of(f"{_DIFFUSION}.DiffusionDirectionality", "DiffusionDirectionality")
+        "diffusion",
+        "diffusion directionality",
+        _of(f"{_DIFFUSION}.DiffusionDirectionality", "DiffusionDirectionality"),
     ),
     Property("velocity", "velocity encoding", _vectors(_velocity, 0.05), shown=False),
     Property(
@@ -228,7 +276,9 @@ PROPERTIES = (
             "TemporalPositionSequence.TemporalPositionTimeOffset",
         ),
     ),
-    Property("direction", "direction", _vectors(lambda frame: frame.orientation, _DIRECTION), shown=False),
+    Property(
+        "direction", "direction", _vectors(lambda frame: frame.orientation, _DIRECTION), shown=False
+    ),
     Property("size", "size", _each(_size)),
     Property("spacing", "PixelSpacing", _each(_spacing)),
     Property(
@@ -252,15 +302,23 @@ PROPERTIES = (
     ),
     Property("kvp", "tube voltage", _of("CTXRayDetailsSequence.KVP", "KVP"), "in order"),
     Property("contrast", "contrast agent", _of("ContrastBolusAgent"), "in order", shown=False),
-    Property("description", "series description", _of("SeriesDescription"), "in order", shown=False),
+    Property(
+        "description", "series description", _of("SeriesDescription"), "in order", shown=False
+    ),
     Property("flags", "whole image type", _each(_whole_type), "in order"),
     Property(
         "phase",
         "cardiac phase",
-        _numbers(f"{_HEART}.NominalPercentageOfCardiacPhase", "NominalPercentageOfCardiacPhase", tolerance=2),
+        _numbers(
+            f"{_HEART}.NominalPercentageOfCardiacPhase",
+            "NominalPercentageOfCardiacPhase",
+            tolerance=2,
+        ),
         "in order",
     ),
-    Property("reftime", "frame reference time", _numbers("FrameReferenceTime", tolerance=1), "quiet"),
+    Property(
+        "reftime", "frame reference time", _numbers("FrameReferenceTime", tolerance=1), "quiet"
+    ),
     Property("trigger", "trigger time", _numbers(*TRIGGER_TIME, tolerance=0.01), "free"),
     Property("tr", "repetition time", _of("RepetitionTime"), "free"),
 )

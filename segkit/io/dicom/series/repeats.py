@@ -66,7 +66,9 @@ def _repeats(frames: Sequence[Frame]) -> list[Value]:
         kinds[kind].append(index)
     found: list[Value] = [None] * len(frames)
     for indices in kinds.values():
-        for index, number in zip(indices, _of_one_kind([frames[index] for index in indices]), strict=True):
+        for index, number in zip(
+            indices, _of_one_kind([frames[index] for index in indices]), strict=True
+        ):
             found[index] = number
     return found
 
@@ -97,12 +99,16 @@ def _orders(frames: Sequence[Frame], names: Sequence[Hashable], places: _Places)
     found = {_order(frames, _trigger, places), next(filter(None, acquired), None)}
     if found == {None}:
         found = {next(filter(None, created), None)}
-    if found != {None}:  # a number alone tells nothing: a series that was sent twice has one as well
+    if found != {
+        None
+    }:  # a number alone tells nothing: a series that was sent twice has one as well
         found.add(_counted(frames, _number, names, places))
     return {order for order in found if order}
 
 
-def _counted(frames: Sequence[Frame], read: _Reader, names: Sequence[Hashable], places: _Places) -> _Order | None:
+def _counted(
+    frames: Sequence[Frame], read: _Reader, names: Sequence[Hashable], places: _Places
+) -> _Order | None:
     """Return the order by an element that goes volume by volume or position by position; other counts tell none."""
     order = _order(frames, read, places)
     if order is None:

@@ -64,8 +64,14 @@ def stack_of(frames: Sequence[Frame], where: str | Path) -> Stack:
     order = np.argsort(places @ np.cross(*directions), kind="stable")
     sorted_frames, places = tuple(frames[index] for index in order), places[order]
     even = _is_regular(sorted_frames, places, directions, where)
-    planes = np.arange(len(places), dtype=np.float64) if even else even_places(places @ np.cross(*directions))
-    return Stack(sorted_frames, _grid(sorted_frames, places, directions, planes=planes, where=where), planes)
+    planes = (
+        np.arange(len(places), dtype=np.float64)
+        if even
+        else even_places(places @ np.cross(*directions))
+    )
+    return Stack(
+        sorted_frames, _grid(sorted_frames, places, directions, planes=planes, where=where), planes
+    )
 
 
 def _grid(
@@ -80,7 +86,11 @@ def _grid(
     between_rows, between_columns = first.spacing or (1.0, 1.0)
     affine = np.eye(4)
     affine[:3, 0], affine[:3, 1] = directions[0] * between_columns, directions[1] * between_rows
-    affine[:3, 2] = np.cross(*directions) * first.thickness if count == 1 else (places[-1] - places[0]) / (count - 1)
+    affine[:3, 2] = (
+        np.cross(*directions) * first.thickness
+        if count == 1
+        else (places[-1] - places[0]) / (count - 1)
+    )
     affine[:3, 3] = places[0]
     return Grid((*_size(first), count), checked_affine(where, LPS_TO_RAS @ affine, tilt=True))
 
@@ -98,7 +108,9 @@ def _placeless(frames: Sequence[Frame], where: str | Path) -> Grid:
     shape = (*_size(first), 1)
     if first.spacing is None:
         return Grid(shape, np.eye(4), "px")
-    return Grid(shape, LPS_TO_RAS @ np.diag([first.spacing[1], first.spacing[0], first.thickness, 1.0]))
+    return Grid(
+        shape, LPS_TO_RAS @ np.diag([first.spacing[1], first.spacing[0], first.thickness, 1.0])
+    )
 
 
 def _size(frame: Frame) -> tuple[int, int]:
@@ -112,10 +124,15 @@ def _directions(frame: Frame) -> NDArray[np.float64]:
 
 def _check_one_size(frames: Sequence[Frame], where: str | Path) -> None:
     sizes = Counter(_size(frame) for frame in frames)
-    spacings = Counter(frame.spacing and tuple(round(edge, 4) for edge in frame.spacing) for frame in frames)
+    spacings = Counter(
+        frame.spacing and tuple(round(edge, 4) for edge in frame.spacing) for frame in frames
+    )
     for what, found in (("size", sizes), ("PixelSpacing", spacings)):
         if len(found) > 1:
-            texts = ", ".join(f"{count} of {' x '.join(map(str, key or ['none']))}" for key, count in found.items())
+            texts = ", ".join(
+                f"{count} of {' x '.join(map(str, key or ['none']))}"
+                for key, count in found.items()
+            )
             raise _mixed(where, f"images of one {what}", texts)
 
 
@@ -133,13 +150,19 @@ def _check_one_direction(frames: Sequence[Frame], where: str | Path) -> None:
     groups: list[tuple[NDArray[np.float64], list[Frame]]] = []
     for frame in frames:
         here = _directions(frame)
-        match = next((group for direction, group in groups if np.abs(direction - here).max() < _DIRECTION), None)
+        match = next(
+            (group for direction, group in groups if np.abs(direction - here).max() < _DIRECTION),
+            None,
+        )
         if match is None:
             groups.append((here, [frame]))
         else:
             match.append(frame)
     if len(groups) > 1:
-        texts = [f"{len(group)} image(s) such as {group[0].name} along {_words(way)}" for way, group in groups[:4]]
+        texts = [
+            f"{len(group)} image(s) such as {group[0].name} along {_words(way)}"
+            for way, group in groups[:4]
+        ]
         raise _mixed(where, "images of one direction", f"{len(groups)}: {'; '.join(texts)}")
 
 
@@ -157,7 +180,10 @@ def _mixed(where: str | Path, expected: str, found: str) -> InputError:
 
 
 def _is_regular(
-    frames: Sequence[Frame], places: NDArray[np.float64], directions: NDArray[np.float64], where: str | Path
+    frames: Sequence[Frame],
+    places: NDArray[np.float64],
+    directions: NDArray[np.float64],
+    where: str | Path,
 ) -> bool:
     """Whether every slice is where a regular stack has it, or else the stack is one of two slice thicknesses.
 
@@ -176,7 +202,9 @@ def _is_regular(
         _check_uneven(frames, places, heights, usual, where)
         return False
     if off > _OFF_NOTED * usual:
-        log.warning("%s: slices lie up to %.3g mm beside their place in a regular stack", where, off)
+        log.warning(
+            "%s: slices lie up to %.3g mm beside their place in a regular stack", where, off
+        )
     return True
 
 
@@ -187,7 +215,11 @@ def _off_line(places: NDArray[np.float64], shares: NDArray[np.float64]) -> float
 
 
 def _check_uneven(
-    frames: Sequence[Frame], places: NDArray[np.float64], heights: NDArray[np.float64], usual: float, where: str | Path
+    frames: Sequence[Frame],
+    places: NDArray[np.float64],
+    heights: NDArray[np.float64],
+    usual: float,
+    where: str | Path,
 ) -> None:
     """Raise an InputError for slices beside a straight line, and for distances that are no change of thickness."""
     gaps = np.diff(heights)
@@ -195,16 +227,22 @@ def _check_uneven(
     aside = _off_line(places, risen)
     if aside > _OFF * usual:
         remedy = "Resample the scan to one regular stack."
-        raise _refused(where, f"slices that lie up to {aside:.3g} mm beside a straight line", remedy)
+        raise _refused(
+            where, f"slices that lie up to {aside:.3g} mm beside a straight line", remedy
+        )
     unexplained = unexplained_steps(frames, heights)
     if unexplained:
         raise _irregular(frames, heights, usual, unexplained, where)
     _warn_of_one_thickness(frames, gaps, where)
-    words = "%s: slices of more than one thickness, from %.4g to %.4g mm apart, are read on even planes"
+    words = (
+        "%s: slices of more than one thickness, from %.4g to %.4g mm apart, are read on even planes"
+    )
     log.info(words, where, gaps.min(), gaps.max())
 
 
-def _warn_of_one_thickness(frames: Sequence[Frame], gaps: NDArray[np.float64], where: str | Path) -> None:
+def _warn_of_one_thickness(
+    frames: Sequence[Frame], gaps: NDArray[np.float64], where: str | Path
+) -> None:
     """Say where headers give all slices of several distances one thickness, as they do where slices were lost."""
     thicknesses = {frame.slice_thickness for frame in frames}
     if len(thicknesses) == 1 and None not in thicknesses:
@@ -212,8 +250,14 @@ def _warn_of_one_thickness(frames: Sequence[Frame], gaps: NDArray[np.float64], w
         log.warning(words, where, gaps.min(), gaps.max(), *thicknesses)
 
 
-def _same_place(frames: Sequence[Frame], heights: NDArray[np.float64], usual: float, where: str | Path) -> InputError:
-    edges = np.flatnonzero(np.diff(heights) > _SAME_PLACE * usual) + 1 if usual else np.array([], dtype=np.intp)
+def _same_place(
+    frames: Sequence[Frame], heights: NDArray[np.float64], usual: float, where: str | Path
+) -> InputError:
+    edges = (
+        np.flatnonzero(np.diff(heights) > _SAME_PLACE * usual) + 1
+        if usual
+        else np.array([], dtype=np.intp)
+    )
     groups = np.split(np.arange(len(frames)), edges)
     largest = max(groups, key=len)
     names = ", ".join(frames[index].name for index in largest[:4])
@@ -236,7 +280,9 @@ def _irregular(
     gaps = np.diff(heights)
     ratios = np.array([gaps[index] / expected for index, expected in unexplained.items()])
     if ratios.min() > 1.5 and np.abs(ratios - np.rint(ratios)).max() < 0.1:
-        places = [_missing(frames, heights, step, index) for index, step in list(unexplained.items())[:5]]
+        places = [
+            _missing(frames, heights, step, index) for index, step in list(unexplained.items())[:5]
+        ]
         more = f" and {len(unexplained) - 5} more gaps" if len(unexplained) > 5 else ""
         return _refused(where, f"missing slices: {'; '.join(places)}{more}", _ADD)
     return _refused(
@@ -246,9 +292,13 @@ def _irregular(
     )
 
 
-def _missing(frames: Sequence[Frame], heights: NDArray[np.float64], usual: float, index: int) -> str:
+def _missing(
+    frames: Sequence[Frame], heights: NDArray[np.float64], usual: float, index: int
+) -> str:
     count = round((heights[index + 1] - heights[index]) / usual) - 1
-    between = ", ".join(f"{heights[index] + usual * (each + 1):.4g}" for each in range(min(count, 3)))
+    between = ", ".join(
+        f"{heights[index] + usual * (each + 1):.4g}" for each in range(min(count, 3))
+    )
     return f"{count} at {between} mm along the normal, between {frames[index].name} and {frames[index + 1].name}"
 
 

@@ -106,8 +106,14 @@ def read_study(place: Path) -> list[Series]:
             others[found] += 1
     if not groups:
         raise _no_image(place, others, left_out)
-    known = {str(each.header.get("SOPInstanceUID")) for instances in groups.values() for each in instances}
-    left_out = [each for each in left_out if each.image not in known]  # a damaged copy of what is there is no loss
+    known = {
+        str(each.header.get("SOPInstanceUID"))
+        for instances in groups.values()
+        for each in instances
+    }
+    left_out = [
+        each for each in left_out if each.image not in known
+    ]  # a damaged copy of what is there is no loss
     images = {instance.file: uid for uid, instances in groups.items() for instance in instances}
     owners = owners_of(left_out, dict(sorted(images.items(), key=lambda image: image[0].key)))
     found_series = [
@@ -119,7 +125,9 @@ def read_study(place: Path) -> list[Series]:
         for uid, instances in groups.items()
     ]
     ranked = sorted(found_series, key=_rank)
-    return [dataclasses.replace(series, number=number) for number, series in enumerate(ranked, start=1)]
+    return [
+        dataclasses.replace(series, number=number) for number, series in enumerate(ranked, start=1)
+    ]
 
 
 def _image(file: DicomFile, *, alone: bool) -> Instance | LeftOut | str:
@@ -146,7 +154,11 @@ def _image_of(file: DicomFile, found: ImageHeader, *, alone: bool) -> Instance |
     if found.pixels is None and not _says_image(header):
         return modality
     uid = str(header.get("SeriesInstanceUID") or "")
-    problem = "DICOM that is cut short" if found.pixels is None or not found.whole else "an image without a size"
+    problem = (
+        "DICOM that is cut short"
+        if found.pixels is None or not found.whole
+        else "an image without a size"
+    )
     return LeftOut(file, problem, uid, str(header.get("SOPInstanceUID") or ""), is_dicom=True)
 
 
@@ -205,21 +217,37 @@ def _without_copies(instances: Sequence[Instance]) -> tuple[Instance, ...]:
     by_uid: dict[str, list[Instance]] = defaultdict(list)
     for instance in instances:
         by_uid[str(instance.header.get("SOPInstanceUID") or instance.file)].append(instance)
-    kept = [one for same in by_uid.values() for one in (_different(same) if len(same) > 1 else same)]
+    kept = [
+        one for same in by_uid.values() for one in (_different(same) if len(same) > 1 else same)
+    ]
     if len(kept) < len(instances):
-        log.warning("%d of %d files are copies of others and left out", len(instances) - len(kept), len(instances))
+        log.warning(
+            "%d of %d files are copies of others and left out",
+            len(instances) - len(kept),
+            len(instances),
+        )
     return tuple(kept)
 
 
 def _different(instances: Sequence[Instance]) -> list[Instance]:
-    return list({hashlib.sha256(instance.file.read()).digest(): instance for instance in reversed(instances)}.values())
+    return list(
+        {
+            hashlib.sha256(instance.file.read()).digest(): instance
+            for instance in reversed(instances)
+        }.values()
+    )
 
 
 def _no_image(place: Path, others: Counter[str], left_out: Sequence[LeftOut]) -> InputError:
     unread = f", and {left_out_text(left_out)}" if left_out else ""
     if not others:
         found = f"no file that begins as DICOM does{unread}"
-        return InputError(place, expected="DICOM", found=found, remedy="Is it the right file or folder, and complete?")
+        return InputError(
+            place,
+            expected="DICOM",
+            found=found,
+            remedy="Is it the right file or folder, and complete?",
+        )
     found = ", ".join(f"{count} x {modality}" for modality, count in sorted(others.items()))
     return InputError(
         place,

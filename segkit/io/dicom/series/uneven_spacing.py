@@ -79,7 +79,9 @@ def unexplained_steps(frames: Sequence[Frame], heights: NDArray[np.float64]) -> 
         if _taken_out(frames, block, thinnest):
             found |= dict.fromkeys(range(block.start, block.stop), thinnest.step)
         elif _is_widest(block, beside) and not _explained(frames, heights, block, beside):
-            found |= dict.fromkeys(range(block.start, block.stop), max(each.step for each in beside))
+            found |= dict.fromkeys(
+                range(block.start, block.stop), max(each.step for each in beside)
+            )
     return found
 
 
@@ -91,27 +93,44 @@ def _thinnest(blocks: Sequence[Block]) -> Block:
 
 def _is_widest(block: Block, beside: Sequence[Block]) -> bool:
     """Whether a block is too short for a thickness by itself, and wider than those beside it."""
-    return block.count < LEAST_STEPS and bool(beside) and block.step > max(each.step for each in beside)
+    return (
+        block.count < LEAST_STEPS
+        and bool(beside)
+        and block.step > max(each.step for each in beside)
+    )
 
 
 def _taken_out(frames: Sequence[Frame], block: Block, thinnest: Block) -> bool:
     """Whether instance numbers change by one in the thinnest block, and here by as much as the step is wider."""
     jumps, usual = _jumps(frames, block), _jumps(frames, thinnest)
     ratio = block.step / thinnest.step
-    return usual == {1} and len(jumps) == 1 and jumps != {1} and abs(ratio - jumps.pop()) < EQUAL * ratio
+    return (
+        usual == {1}
+        and len(jumps) == 1
+        and jumps != {1}
+        and abs(ratio - jumps.pop()) < EQUAL * ratio
+    )
 
 
 def _jumps(frames: Sequence[Frame], block: Block) -> set[int]:
     """By how much instance numbers change from slice to slice; empty where they are not known."""
-    numbers = [str(frame.instance.header.get("InstanceNumber")) for frame in frames[block.start : block.stop + 1]]
+    numbers = [
+        str(frame.instance.header.get("InstanceNumber"))
+        for frame in frames[block.start : block.stop + 1]
+    ]
     if not all(number.isdecimal() for number in numbers):
         return set()
     return {abs(int(after) - int(before)) for before, after in pairwise(numbers)}
 
 
-def _explained(frames: Sequence[Frame], heights: NDArray[np.float64], block: Block, beside: Sequence[Block]) -> bool:
+def _explained(
+    frames: Sequence[Frame], heights: NDArray[np.float64], block: Block, beside: Sequence[Block]
+) -> bool:
     """Whether SliceThickness says that slices are thicker here, and thick enough for the steps."""
-    around = [frames[each.start if each.start < block.start else each.stop].slice_thickness for each in beside]
+    around = [
+        frames[each.start if each.start < block.start else each.stop].slice_thickness
+        for each in beside
+    ]
     here = [frame.slice_thickness for frame in frames[block.start : block.stop + 1]]
     if None in around or None in here:
         return False
@@ -136,16 +155,22 @@ def even_places(heights: NDArray[np.float64]) -> NDArray[np.float64]:
     choices = [risen / risen[-1] * count for count in counts]
     off = [float(np.abs(places - np.rint(places)).max()) for places in choices]
     on_planes = [places for places, each in zip(choices, off, strict=True) if each <= ON_PLANE]
-    return np.asarray(on_planes[0] if on_planes else choices[int(np.argmin(np.array(off) / counts))])
+    return np.asarray(
+        on_planes[0] if on_planes else choices[int(np.argmin(np.array(off) / counts))]
+    )
 
 
-def slice_thicknesses(frames: Sequence[Frame], places: NDArray[np.float64], distance: float) -> list[float]:
+def slice_thicknesses(
+    frames: Sequence[Frame], places: NDArray[np.float64], distance: float
+) -> list[float]:
     """SliceThickness in mm of each slice; where it is not known, half of what lies between the slices beside it.
 
     ``distance`` is that of the even planes in mm.
     """
     reaches = np.gradient(places) * distance
-    return [frame.slice_thickness or float(reach) for frame, reach in zip(frames, reaches, strict=True)]
+    return [
+        frame.slice_thickness or float(reach) for frame, reach in zip(frames, reaches, strict=True)
+    ]
 
 
 def on_even_planes(slices: NDArray[Any], places: NDArray[np.float64]) -> NDArray[Any]:

@@ -15,18 +15,29 @@ from segkit.io.dicom.pixels.codestreams import size_of
 
 def test_sizes_of_streams() -> None:
     assert size_of(bytes.fromhex("ffd8 ffe0 0004 0000 fff7 000b 08 0102 0003 01")) == (258, 3)
-    assert size_of(bytes.fromhex("ff4f ff51 0029 0000 00000203 00000100 00000003 00000000")) == (256, 512)
+    assert size_of(bytes.fromhex("ff4f ff51 0029 0000 00000203 00000100 00000003 00000000")) == (
+        256,
+        512,
+    )
     assert size_of(b"\xff\xd8\xff\xd9") is None
     assert size_of(b"no stream") is None
 
 
-def test_a_frame_that_is_larger_than_the_header_says(dicom: Any, data_root: Path, tmp_path: Path) -> None:
+def test_a_frame_that_is_larger_than_the_header_says(
+    dicom: Any, data_root: Path, tmp_path: Path
+) -> None:
     """The four transfer syntaxes' own files, whose sizes agree, are read in `test_source`."""
-    for folder in ("generic_compressed_jpegls_001", "generic_compressed_j2k_001", "generic_compressed_jpeg_001"):
+    for folder in (
+        "generic_compressed_jpegls_001",
+        "generic_compressed_j2k_001",
+        "generic_compressed_jpeg_001",
+    ):
         scan = dicom.pydicom.dcmread(sorted((data_root / "dicom_hard" / folder).iterdir())[0])
         scan.Rows = 200
         scan.save_as(tmp_path / "a.dcm")
-        with pytest.raises(InputError, match="a frame of 256 x 256 pixels where the header says 256 x 200"):
+        with pytest.raises(
+            InputError, match="a frame of 256 x 256 pixels where the header says 256 x 200"
+        ):
             read_volume(tmp_path / "a.dcm")
 
 

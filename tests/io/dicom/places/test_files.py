@@ -25,10 +25,14 @@ def packed(folder: Path, target: Path, method: int = zipfile.ZIP_DEFLATED) -> Pa
 
 def test_start_of_a_file() -> None:
     assert looks_like_dicom(bytes(128) + b"DICM")
-    assert looks_like_dicom(b"\x08\x00\x05\x00\x0a\x00\x00\x00ISO_IR 100".ljust(132, b"\0"))  # without a preamble
+    assert looks_like_dicom(
+        b"\x08\x00\x05\x00\x0a\x00\x00\x00ISO_IR 100".ljust(132, b"\0")
+    )  # without a preamble
     assert looks_like_dicom(b"\x08\x00\x05\x00CS\x0a\x00ISO_IR 100".ljust(132, b"\0"))
     assert not looks_like_dicom(b"DICM")
-    assert not looks_like_dicom(b"\x08\x00text that is long enough to be a file of another kind".ljust(132, b"x"))
+    assert not looks_like_dicom(
+        b"\x08\x00text that is long enough to be a file of another kind".ljust(132, b"x")
+    )
 
 
 def test_places(dicom: Any, tmp_path: Path) -> None:
@@ -68,7 +72,10 @@ def test_zip_reads_as_the_folder_does(dicom: Any, tmp_path: Path, method: int) -
 def test_zip_that_leads_out_of_itself(tmp_path: Path, name: str) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr(name, bytes(128) + b"DICM")
-    with pytest.raises(InputError, match=r"expected a plain zip of DICOM files, found the member .* leads out of it"):
+    with pytest.raises(
+        InputError,
+        match=r"expected a plain zip of DICOM files, found the member .* leads out of it",
+    ):
         dicom_files(tmp_path / "a.zip")
 
 
@@ -93,7 +100,9 @@ def test_zip_that_promises_more_than_it_can_hold(tmp_path: Path) -> None:
         dicom_files(tmp_path / "a.zip")
 
 
-def test_member_that_does_not_fit(dicom: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_member_that_does_not_fit(
+    dicom: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dicom.series(tmp_path / "s", VOXELS)
     archive = packed(tmp_path / "s", tmp_path / "s.zip")
     monkeypatch.setattr("segkit.io.limits.available_memory", lambda: 100)
@@ -126,12 +135,16 @@ def test_no_dicom(tmp_path: Path) -> None:
         read_volume(tmp_path / "b.dcm")
 
 
-def test_deflated_file_that_unpacks_to_too_much(dicom: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deflated_file_that_unpacks_to_too_much(
+    dicom: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scan = dicom.file(tmp_path / "a", np.zeros((500, 500), np.int16))
     data = dicom.pydicom.dcmread(scan)
     data.file_meta.TransferSyntaxUID = dicom.pydicom.uid.DeflatedExplicitVRLittleEndian
     data.save_as(scan)
     assert read_volume(scan).array.shape == (1, 500, 500, 1)
     monkeypatch.setattr("segkit.io.limits.available_memory", lambda: 400_000)
-    with pytest.raises(InputError, match=r"a: expected a scan that fits into the .* found a header that promises"):
+    with pytest.raises(
+        InputError, match=r"a: expected a scan that fits into the .* found a header that promises"
+    ):
         read_volume(scan)

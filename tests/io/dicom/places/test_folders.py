@@ -27,7 +27,9 @@ def study(dicom: Any, tmp_path: Path) -> Any:
 
 
 def found(folder: Path) -> dict[str, str]:
-    return {name: place.relative_to(folder).as_posix() for name, place in scan_places(folder).items()}
+    return {
+        name: place.relative_to(folder).as_posix() for name, place in scan_places(folder).items()
+    }
 
 
 def zipped(folder: Path) -> None:
@@ -64,8 +66,15 @@ def test_results_are_no_scans(study: Any, tmp_path: Path, dicom: Any) -> None:
     for name, number in (("p1", 1), ("p2", 2)):
         study(name, number)
     folder = tmp_path / "d"
-    dicom.file(folder / "out" / "p1.dcm", np.zeros((4, 4), np.int16), Modality="SEG", StudyInstanceUID="1.1")
-    dicom.file(folder / "p1_seg.dcm", np.zeros((4, 4), np.int16), Modality="SEG", StudyInstanceUID="1.1")
+    dicom.file(
+        folder / "out" / "p1.dcm",
+        np.zeros((4, 4), np.int16),
+        Modality="SEG",
+        StudyInstanceUID="1.1",
+    )
+    dicom.file(
+        folder / "p1_seg.dcm", np.zeros((4, 4), np.int16), Modality="SEG", StudyInstanceUID="1.1"
+    )
     for name in ("p1_seg.nii.gz", "p1_a_seg.nii.gz", "p1_seg_preview.png"):
         (folder / name).touch()
     assert found(folder) == {"p1": "p1", "p2": "p2"}
@@ -114,7 +123,9 @@ def test_links_to_studies_that_are_not_there_are_parts(study: Any, tmp_path: Pat
 def test_two_parts_of_one_name(study: Any, tmp_path: Path) -> None:
     zipped(study("p1", 1))
     study("p1", 2)
-    with pytest.raises(UsageError, match=r"two scans are called 'p1' .*: \S*/p1 and \S*/p1\.zip\. Rename one"):
+    with pytest.raises(
+        UsageError, match=r"two scans are called 'p1' .*: \S*/p1 and \S*/p1\.zip\. Rename one"
+    ):
         scan_places(tmp_path / "d")
 
 

@@ -11,7 +11,11 @@ from segkit.labels.codes import SegmentCodes, Term
 
 
 def test_given_codes_come_first_and_a_region_goes_with_the_name() -> None:
-    tumour, anatomy, liver = Term("108369006", "SCT", "Neoplasm"), Term("49755003", "SCT", "x"), Term("1", "99A", "y")
+    tumour, anatomy, liver = (
+        Term("108369006", "SCT", "Neoplasm"),
+        Term("49755003", "SCT", "x"),
+        Term("1", "99A", "y"),
+    )
     found = meaning_of("spleen", SegmentCodes(anatomy, tumour, region=liver))
     kind = Code("108369006", "SCT", "Neoplasm")
     assert found == Meaning(Code("49755003", "SCT", "x"), kind, None, Code("1", "99A", "y"))

@@ -47,13 +47,17 @@ def dciodvfy(path: Path) -> list[str]:
 @pytest.fixture
 def place(dicom: Any, tmp_path: Path) -> Path:
     voxels = np.zeros((8, 6, 5), np.int16)
-    return dicom.series(tmp_path / "s", voxels, axes=AXES, origin=(-20, 31.5, 4), names=[4, 1, 3, 0, 2])
+    return dicom.series(
+        tmp_path / "s", voxels, axes=AXES, origin=(-20, 31.5, 4), names=[4, 1, 3, 0, 2]
+    )
 
 
 def test_frames_lie_where_the_images_lie(dicom: Any, place: Path) -> None:
     path, _ = written(place)
     made = dicom.pydicom.dcmread(path)
-    images = {str(image.SOPInstanceUID): image for image in map(dicom.pydicom.dcmread, place.iterdir())}
+    images = {
+        str(image.SOPInstanceUID): image for image in map(dicom.pydicom.dcmread, place.iterdir())
+    }
     assert made.FrameOfReferenceUID == "1.2.3.99"
     assert made.NumberOfFrames == 3
     for frame in made.PerFrameFunctionalGroupsSequence:
@@ -81,7 +85,9 @@ def test_highdicom_reads_the_same_voxels_in_the_same_place(
         ours = np.argwhere(expected.array[0] == value)
         wanted = np.diag([-1, -1, 1, 1]) @ expected.affine @ np.c_[ours, np.ones(len(ours))].T
         assert len(indices) == len(ours)
-        np.testing.assert_allclose(sorted(map(tuple, found.T)), sorted(map(tuple, wanted.T)), atol=1e-4)
+        np.testing.assert_allclose(
+            sorted(map(tuple, found.T)), sorted(map(tuple, wanted.T)), atol=1e-4
+        )
 
 
 def test_names_and_codes(place: Path) -> None:
@@ -99,7 +105,10 @@ def test_segments_that_overlap(place: Path) -> None:
     seg = hd.seg.segread(written(place, {"whole": (5, 300), "core": (300,)})[0])
     assert seg.SegmentationType == "BINARY"
     assert seg.get_volume().array.sum(axis=(0, 1, 2)).tolist() == [13, 1]
-    with pytest.raises(InputError, match=r"labels from 1 to 65535 that do not overlap, .* found whole 5 300, core 300"):
+    with pytest.raises(
+        InputError,
+        match=r"labels from 1 to 65535 that do not overlap, .* found whole 5 300, core 300",
+    ):
         written(place, {"whole": (5, 300), "core": (300,)}, labelmap=True)
 
 
@@ -108,7 +117,10 @@ def test_no_voxel_of_any_segment(place: Path) -> None:
 
 
 def test_letters_beyond_ascii(place: Path) -> None:
-    assert hd.seg.segread(written(place, {"Müller — 肝": (5,)})[0]).SegmentSequence[0].SegmentLabel == "Müller — 肝"
+    assert (
+        hd.seg.segread(written(place, {"Müller — 肝": (5,)})[0]).SegmentSequence[0].SegmentLabel
+        == "Müller — 肝"
+    )
 
 
 def test_dciodvfy_finds_no_error(place: Path) -> None:
@@ -116,8 +128,12 @@ def test_dciodvfy_finds_no_error(place: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR AS")  # written on purpose
-def test_images_without_frame_of_reference(dicom: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    place = dicom.series(tmp_path / "s", np.zeros((8, 6, 5), np.int16), FrameOfReferenceUID=None, PatientAge="0Y")
+def test_images_without_frame_of_reference(
+    dicom: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = dicom.series(
+        tmp_path / "s", np.zeros((8, 6, 5), np.int16), FrameOfReferenceUID=None, PatientAge="0Y"
+    )
     path, _ = written(place)
     assert "no frame of reference; what is written gets a new one" in caplog.text
     assert dciodvfy(path) == []
@@ -126,18 +142,27 @@ def test_images_without_frame_of_reference(dicom: Any, tmp_path: Path, caplog: p
 def test_picture_has_no_place_for_segments(dicom: Any, tmp_path: Path) -> None:
     none = {"ImagePositionPatient": None, "ImageOrientationPatient": None}
     scan = dicom.file(tmp_path / "a", np.zeros((6, 8), np.int16), **none)
-    with pytest.raises(InputError, match=r"expected images with ImagePositionPatient .* for output as DICOM"):
+    with pytest.raises(
+        InputError, match=r"expected images with ImagePositionPatient .* for output as DICOM"
+    ):
         module_of("results.references").check_place(open_place(scan))
 
 
 def test_images_without_uids(dicom: Any, tmp_path: Path) -> None:
     scan = dicom.file(tmp_path / "a", np.zeros((6, 8), np.int16), SeriesInstanceUID=None)
-    with pytest.raises(InputError, match="images with SOPInstanceUID and SeriesInstanceUID, for output as DICOM"):
+    with pytest.raises(
+        InputError, match="images with SOPInstanceUID and SeriesInstanceUID, for output as DICOM"
+    ):
         module_of("results.references").check_place(open_place(scan))
 
 
 @pytest.mark.parametrize(
-    "name", ["philips_enhanced_anatomical_001", "siemens_multiframe_anatomical_001", "failing_gantrytilting_001"]
+    "name",
+    [
+        "philips_enhanced_anatomical_001",
+        "siemens_multiframe_anatomical_001",
+        "failing_gantrytilting_001",
+    ],
 )
 def test_real_series(data_root: Path, tmp_path: Path, name: str) -> None:
     """Enhanced files, and a tilted gantry: highdicom puts each frame where the source has it."""
@@ -147,7 +172,8 @@ def test_real_series(data_root: Path, tmp_path: Path, name: str) -> None:
     seg = hd.seg.segread(path)
     assert dciodvfy(path) == []
     found = sorted(
-        tuple(item.PlanePositionSequence[0].ImagePositionPatient) for item in seg.PerFrameFunctionalGroupsSequence
+        tuple(item.PlanePositionSequence[0].ImagePositionPatient)
+        for item in seg.PerFrameFunctionalGroupsSequence
     )
     wanted = sorted(tuple(source.stack.frames[z].position) for z in (1, 2, 3))
     np.testing.assert_allclose(found, wanted, atol=1e-4)

@@ -20,13 +20,21 @@ AXES = nib.eulerangles.euler2mat(0.3, -0.2, 0.9) * (0.7, 0.9, 2.5)
 @pytest.fixture
 def made(dicom: Any, tmp_path: Path) -> tuple[Path, Any, Any]:
     """Path, content and source: one voxel of "spot" at (3, 2, 1), and "none"."""
-    place = dicom.series(tmp_path / "s", np.zeros((8, 6, 5), np.int16), axes=AXES, origin=(-20, 31.5, 4))
+    place = dicom.series(
+        tmp_path / "s", np.zeros((8, 6, 5), np.int16), axes=AXES, origin=(-20, 31.5, 4)
+    )
     source = open_place(place)
     labels = np.zeros((1, 8, 6, 5), np.uint8)
     labels[0, 3, 2, 1] = 4
     maker = module_of("results.references").Maker("model", "abc123", "0.1.0")
     write = module_of("results.structure_set").write_structure_set
-    write(tmp_path / "rt.dcm", Volume(labels, source.grid.affine), source, {"spot": (4,), "none": (9,)}, maker=maker)
+    write(
+        tmp_path / "rt.dcm",
+        Volume(labels, source.grid.affine),
+        source,
+        {"spot": (4,), "none": (9,)},
+        maker=maker,
+    )
     return tmp_path / "rt.dcm", dicom.pydicom.dcmread(tmp_path / "rt.dcm"), source
 
 
@@ -58,4 +66,6 @@ def test_dciodvfy_finds_no_error(made: tuple[Path, Any, Any]) -> None:
     if shutil.which("dciodvfy") is None:
         pytest.skip("dciodvfy (of the package dicom3tools) is not installed")
     done = subprocess.run(["dciodvfy", str(made[0])], capture_output=True, text=True, check=False)
-    assert [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")] == []
+    assert [
+        line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")
+    ] == []

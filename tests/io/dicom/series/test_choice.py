@@ -22,14 +22,20 @@ def study(dicom: Any, tmp_path: Path) -> Path:
     """Series 2 'Early' and 5 'Late', and a localizer of two directions."""
     folder = tmp_path / "study"
     dicom.series(folder / "b", VOXELS, series="1.5", SeriesNumber=5, SeriesDescription="Late")
-    dicom.series(folder / "a", VOXELS[..., :3], series="1.2", SeriesNumber=2, SeriesDescription="Early")
+    dicom.series(
+        folder / "a", VOXELS[..., :3], series="1.2", SeriesNumber=2, SeriesDescription="Early"
+    )
     scout = {"series": "1.1", "SeriesNumber": 1, "SeriesDescription": "Scout"}
     dicom.file(folder / "s" / "1", VOXELS[0], **scout)
-    dicom.file(folder / "s" / "2", VOXELS[0], number=2, ImageOrientationPatient=[0, 1, 0, 0, 0, 1], **scout)
+    dicom.file(
+        folder / "s" / "2", VOXELS[0], number=2, ImageOrientationPatient=[0, 1, 0, 0, 0, 1], **scout
+    )
     return folder
 
 
-@pytest.mark.parametrize(("choice", "slices"), [("2", 3), ("3", 4), ("1.5", 4), ("Early", 3), ("late", 4)])
+@pytest.mark.parametrize(
+    ("choice", "slices"), [("2", 3), ("3", 4), ("1.5", 4), ("Early", 3), ("late", 4)]
+)
 def test_chosen_by_number_uid_or_description(study: Path, choice: str, slices: int) -> None:
     assert open_place(study, choice).grid.shape == (2, 3, slices)
 
@@ -57,7 +63,9 @@ def test_the_only_volume_of_several_studies_is_not(dicom: Any, tmp_path: Path) -
     """Files of two patients in one folder."""
     dicom.series(tmp_path / "d", VOXELS, series="1.1")
     dicom.file(tmp_path / "d" / "x", VOXELS[0], series="1.2", StudyInstanceUID="9")
-    with pytest.raises(UsageError, match="d: 2 series of 2 studies, 1 of them volumes; choose by --series"):
+    with pytest.raises(
+        UsageError, match="d: 2 series of 2 studies, 1 of them volumes; choose by --series"
+    ):
         open_place(tmp_path / "d")
 
 
@@ -109,17 +117,23 @@ def test_a_slice_that_continues_the_volume_is_asked_for(dicom: Any, tmp_path: Pa
     """The last slice has a SeriesInstanceUID of its own."""
     dicom.series(tmp_path / "s", VOXELS[..., :3], series="1.1")
     last = {"series": "1.2", "number": 4}
-    dicom.file(tmp_path / "s" / "3", VOXELS[..., 3].T.copy(), ImagePositionPatient=[0, 0, 3], **last)
+    dicom.file(
+        tmp_path / "s" / "3", VOXELS[..., 3].T.copy(), ImagePositionPatient=[0, 0, 3], **last
+    )
     with pytest.raises(UsageError, match="2 series, 1 of them volumes; choose by --series"):
         open_place(tmp_path / "s")
     assert open_place(tmp_path / "s", "1").grid.shape == (2, 3, 3)
-    dicom.file(tmp_path / "s" / "3", VOXELS[..., 3].T.copy(), ImagePositionPatient=[0, 0, 1], **last)
+    dicom.file(
+        tmp_path / "s" / "3", VOXELS[..., 3].T.copy(), ImagePositionPatient=[0, 0, 1], **last
+    )
     assert open_place(tmp_path / "s").grid.shape == (2, 3, 3)
 
 
 def test_nothing_that_is_a_scan(dicom: Any, tmp_path: Path) -> None:
     dicom.series(tmp_path / "s", VOXELS[..., :2], PixelSpacing=None)
-    with pytest.raises(InputError, match="expected at least one series that is a volume, found none of 1"):
+    with pytest.raises(
+        InputError, match="expected at least one series that is a volume, found none of 1"
+    ):
         dicom_scans(tmp_path / "s")
 
 
@@ -127,14 +141,19 @@ def test_what_was_made_from_images_is_no_scan(dicom: Any, tmp_path: Path) -> Non
     dicom.series(tmp_path / "s", VOXELS)
     dicom.series(tmp_path / "s" / "seg", VOXELS, series="1.9", Modality="SEG")
     assert open_place(tmp_path / "s").series.uid == "1.2.3.1"
-    with pytest.raises(InputError, match=r"expected images, found DICOM without any that could be a scan \(4 x SEG\)"):
+    with pytest.raises(
+        InputError,
+        match=r"expected images, found DICOM without any that could be a scan \(4 x SEG\)",
+    ):
         open_place(tmp_path / "s" / "seg")
 
 
 def test_damaged_file(dicom: Any, tmp_path: Path) -> None:
     dicom.series(tmp_path / "s", VOXELS)
     (tmp_path / "s" / "x").write_bytes(bytes(128) + b"DICM" + b"\x02\x00\x00\x00XX" + b"\xff" * 40)
-    with pytest.raises(InputError, match=r"1 file that cannot be read .* belong to it: x \(DICOM that cannot be"):
+    with pytest.raises(
+        InputError, match=r"1 file that cannot be read .* belong to it: x \(DICOM that cannot be"
+    ):
         open_place(tmp_path / "s")
 
 

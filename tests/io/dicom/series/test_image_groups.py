@@ -46,12 +46,22 @@ KINDS: dict[str, tuple[Elements, Elements, str, str]] = {
         "complex=MAGNITUDE",
         "complex=PHASE",
     ),
-    "echo number": ({"EchoNumbers": 1, "EchoTime": 4.92}, {"EchoNumbers": 2, "EchoTime": 7.38}, "echo=1", "echo=2"),
+    "echo number": (
+        {"EchoNumbers": 1, "EchoTime": 4.92},
+        {"EchoNumbers": 2, "EchoTime": 7.38},
+        "echo=1",
+        "echo=2",
+    ),
     "echo time": ({"EchoTime": 4.92}, {"EchoTime": 7.38}, "te=4.92", "te=7.38"),
     "b-value": ({"DiffusionBValue": 0.0}, {"DiffusionBValue": 1000.0}, "b=0", "b=1000"),
     "b-value of some": ({}, {"DiffusionBValue": 800.0}, "b=none", "b=800"),
     "sequence name": ({"SequenceName": "*ep_b0"}, {"SequenceName": "*ep_b1000t"}, "b=0", "b=1000"),
-    "time": ({"TemporalPositionIdentifier": 1}, {"TemporalPositionIdentifier": 2}, "time=1", "time=2"),
+    "time": (
+        {"TemporalPositionIdentifier": 1},
+        {"TemporalPositionIdentifier": 2},
+        "time=1",
+        "time=2",
+    ),
     "flip angle": ({"FlipAngle": 5}, {"FlipAngle": 15}, "flip=5", "flip=15"),
     "units": ({"Units": "BQML"}, {"Units": "GML"}, "units=BQML", "units=GML"),
     "suv": ({"SUVType": "BW"}, {"SUVType": "LBM"}, "suv=BW", "suv=LBM"),
@@ -60,14 +70,21 @@ KINDS: dict[str, tuple[Elements, Elements, str, str]] = {
     "patient": ({}, {"PatientID": "2"}, "patient=1", "patient=2"),
     "study": ({}, {"StudyInstanceUID": "1.2.4"}, "study=1", "study=2"),
     "modality": ({}, {"Modality": "CT"}, "modality=MR", "modality=CT"),
-    "posture": ({"PatientPosition": "HFS"}, {"PatientPosition": "HFP"}, "position=HFS", "position=HFP"),
+    "posture": (
+        {"PatientPosition": "HFS"},
+        {"PatientPosition": "HFP"},
+        "position=HFS",
+        "position=HFP",
+    ),
     "rescale": ({"RescaleSlope": 1, "RescaleIntercept": -1024}, {}, "rescale=yes", "rescale=none"),
     "series number": ({}, {"SeriesNumber": 4}, "number=1", "number=4"),
 }
 
 
 @pytest.mark.parametrize(("one", "other", "first", "second"), KINDS.values(), ids=KINDS)
-def test_groups_are_named(mixed: Mixed, one: Elements, other: Elements, first: str, second: str) -> None:
+def test_groups_are_named(
+    mixed: Mixed, one: Elements, other: Elements, first: str, second: str
+) -> None:
     with pytest.raises(
         InputError, match="images that make up one volume, found 2 groups of images in series 1"
     ) as error:
@@ -94,7 +111,9 @@ def test_a_lower_and_an_upper_half_as_well(
 
 def test_no_name_or_number_of_a_patient_is_said(mixed: Mixed) -> None:
     with pytest.raises(InputError) as error:
-        open_place(mixed({"PatientName": "Doe^Jane"}, {"PatientName": "Roe^Richard", "PatientID": "77123"}))
+        open_place(
+            mixed({"PatientName": "Doe^Jane"}, {"PatientName": "Roe^Richard", "PatientID": "77123"})
+        )
     assert not {"Doe", "Roe", "77123"} & set(str(error.value).replace("^", " ").split())
 
 
@@ -102,7 +121,10 @@ SAME: dict[str, tuple[Elements, Elements]] = {
     "rounding of echo times": ({"EchoTime": 4.92}, {"EchoTime": 4.93}),
     "steps of processing": (typed("M", "ND", "NORM"), typed("M", "NORM", "ND")),
     "window": ({"WindowCenter": 40}, {"WindowCenter": 300}),
-    "slopes": ({"RescaleSlope": 2, "RescaleIntercept": 0}, {"RescaleSlope": 3, "RescaleIntercept": 0}),
+    "slopes": (
+        {"RescaleSlope": 2, "RescaleIntercept": 0},
+        {"RescaleSlope": 3, "RescaleIntercept": 0},
+    ),
     "a rescaling that changes nothing": ({"RescaleSlope": 1, "RescaleIntercept": 0}, {}),
     "trigger": ({"TriggerTime": 12.0}, {"TriggerTime": 900.0}),
     "times": ({"AcquisitionTime": "101500"}, {"AcquisitionTime": "101501"}),
@@ -113,7 +135,9 @@ SAME: dict[str, tuple[Elements, Elements]] = {
 
 
 @pytest.mark.parametrize(("one", "other"), SAME.values(), ids=SAME)
-def test_what_may_differ(mixed: Mixed, caplog: pytest.LogCaptureFixture, one: Elements, other: Elements) -> None:
+def test_what_may_differ(
+    mixed: Mixed, caplog: pytest.LogCaptureFixture, one: Elements, other: Elements
+) -> None:
     assert open_place(mixed(one, other)).grid.shape == (2, 3, 6)
     assert not caplog.text
 
@@ -128,7 +152,9 @@ def test_acquisitions_that_alternate_are_not(mixed: Mixed) -> None:
     place = mixed({"AcquisitionNumber": 1}, {"AcquisitionNumber": 2}, second=(1, 3, 5))
     with pytest.raises(InputError, match="differ in acquisition"):
         open_place(place)
-    np.testing.assert_array_equal(open_place(place, "acquisition=2").planes(0, 3)[0], VOXELS[..., 1::2])
+    np.testing.assert_array_equal(
+        open_place(place, "acquisition=2").planes(0, 3)[0], VOXELS[..., 1::2]
+    )
     assert open_place(place, "acquisition=any").grid.shape == (2, 3, 6)
 
 
@@ -136,9 +162,21 @@ def test_acquisitions_that_alternate_are_not(mixed: Mixed) -> None:
     ("one", "other", "note"),
     [
         ({"KVP": 120}, {"KVP": 80}, "the tube voltage changes along the scan (120, 80)"),
-        ({"ConvolutionKernel": "B30f"}, {"ConvolutionKernel": "B70f"}, "the reconstruction kernel changes along"),
-        ({"InversionTime": 300}, {"InversionTime": 340}, "the inversion time changes along the scan (300, 340)"),
-        ({"ContrastBolusAgent": "x"}, {"ContrastBolusAgent": ""}, "the contrast agent changes along the scan (1, 2)"),
+        (
+            {"ConvolutionKernel": "B30f"},
+            {"ConvolutionKernel": "B70f"},
+            "the reconstruction kernel changes along",
+        ),
+        (
+            {"InversionTime": 300},
+            {"InversionTime": 340},
+            "the inversion time changes along the scan (300, 340)",
+        ),
+        (
+            {"ContrastBolusAgent": "x"},
+            {"ContrastBolusAgent": ""},
+            "the contrast agent changes along the scan (1, 2)",
+        ),
     ],
 )
 def test_changes_along_a_scan_are_said(
@@ -151,7 +189,9 @@ def test_changes_along_a_scan_are_said(
 
 
 @pytest.mark.parametrize(
-    ("word", "keyword"), [("trigger", "TriggerTime"), ("repetition", "RepetitionTime")], ids=["trigger", "repetition"]
+    ("word", "keyword"),
+    [("trigger", "TriggerTime"), ("repetition", "RepetitionTime")],
+    ids=["trigger", "repetition"],
 )
 def test_times_that_several_slices_share_are_said(mixed: Mixed, word: str, keyword: str) -> None:
     """They are those of phases of the heart, where those of single slices only tell of its rhythm."""
@@ -162,7 +202,8 @@ def test_times_that_several_slices_share_are_said(mixed: Mixed, word: str, keywo
 def test_inverted_images_among_others(mixed: Mixed) -> None:
     place = mixed({}, {"PhotometricInterpretation": "MONOCHROME1"})
     with pytest.raises(
-        InputError, match=r"differ in photometric interpretation(.|\n)*photometric=MONOCHROME1  2 images"
+        InputError,
+        match=r"differ in photometric interpretation(.|\n)*photometric=MONOCHROME1  2 images",
     ):
         open_place(place)
 
@@ -172,7 +213,9 @@ def test_two_passes_of_a_ct_are_told_by_their_times(mixed: Mixed) -> None:
     place = mixed(one, other, second=(1, 3, 5))
     with pytest.raises(InputError, match="differ in acquisition time"):
         open_place(place)
-    np.testing.assert_array_equal(open_place(place, "acqtime=101530").planes(0, 3)[0], VOXELS[..., 1::2])
+    np.testing.assert_array_equal(
+        open_place(place, "acqtime=101530").planes(0, 3)[0], VOXELS[..., 1::2]
+    )
 
 
 @pytest.fixture
@@ -181,25 +224,40 @@ def echoes(dicom: Any, tmp_path: Path) -> Path:
     for index in range(12):
         echo, kind, place = index // 6, index // 3 % 2, index % 3
         own = {"EchoNumbers": echo + 1, **typed("MP"[kind]), "ImagePositionPatient": [0, 0, place]}
-        dicom.file(tmp_path / "e" / f"{index}", np.full((3, 2), index, np.int16), number=index + 1, **own)
+        dicom.file(
+            tmp_path / "e" / f"{index}", np.full((3, 2), index, np.int16), number=index + 1, **own
+        )
     return tmp_path / "e"
 
 
 def test_numbers_mean_the_same_whatever_else_is_selected(dicom: Any, tmp_path: Path) -> None:
     """Of b=1000 the gradient is the second and the third of the series, not the first and the second of its own."""
     kinds: list[Elements] = [{"DiffusionBValue": 0.0}]
-    kinds += [{"DiffusionBValue": 1000.0, "DiffusionGradientOrientation": way} for way in ([1, 0, 0], [0, 1, 0])]
+    kinds += [
+        {"DiffusionBValue": 1000.0, "DiffusionGradientOrientation": way}
+        for way in ([1, 0, 0], [0, 1, 0])
+    ]
     for index in range(9):
         own = {**kinds[index // 3], "ImagePositionPatient": [0, 0, index % 3]}
-        dicom.file(tmp_path / "d" / f"{index}", np.full((3, 2), index, np.int16), number=index + 1, **own)
+        dicom.file(
+            tmp_path / "d" / f"{index}", np.full((3, 2), index, np.int16), number=index + 1, **own
+        )
     for choice in (None, "b=1000"):
-        with pytest.raises(InputError, match=r"gradient=2  3 images such as 3(.|\n)*gradient=3  3 images such as 6"):
+        with pytest.raises(
+            InputError, match=r"gradient=2  3 images such as 3(.|\n)*gradient=3  3 images such as 6"
+        ):
             open_place(tmp_path / "d", choice)
-    assert open_place(tmp_path / "d", "b=1000,gradient=3").planes(0, 3)[0, 0, 0].tolist() == [6, 7, 8]
+    assert open_place(tmp_path / "d", "b=1000,gradient=3").planes(0, 3)[0, 0, 0].tolist() == [
+        6,
+        7,
+        8,
+    ]
 
 
 def test_several_criteria(echoes: Path) -> None:
-    with pytest.raises(InputError, match=r"found 4 groups .* differ in image type and echo number") as error:
+    with pytest.raises(
+        InputError, match=r"found 4 groups .* differ in image type and echo number"
+    ) as error:
         open_place(echoes)
     assert "--series 1:type=P,echo=2  3 images such as 9" in str(error.value)
     with pytest.raises(InputError, match=r"found 2 groups .* differ in image type") as error:
@@ -231,8 +289,12 @@ def test_a_description_with_such_signs_is_one(dicom: Any, tmp_path: Path) -> Non
 def test_images_in_one_place_are_told_by_what_may_differ(dicom: Any, tmp_path: Path) -> None:
     for index in range(6):
         own = {"ImagePositionPatient": [0, 0, index % 3], "TriggerTime": 40.0 * (index // 3)}
-        dicom.file(tmp_path / "s" / f"{index}", np.full((3, 2), index, np.int16), number=index + 1, **own)
-    with pytest.raises(InputError, match="2 groups of images in series 1 that differ in trigger time") as error:
+        dicom.file(
+            tmp_path / "s" / f"{index}", np.full((3, 2), index, np.int16), number=index + 1, **own
+        )
+    with pytest.raises(
+        InputError, match="2 groups of images in series 1 that differ in trigger time"
+    ) as error:
         open_place(tmp_path / "s")
     assert "--series 1:trigger=40  3 images such as 3" in str(error.value)
     assert open_place(tmp_path / "s", "trigger=40").planes(0, 3)[0, 0, 0].tolist() == [3, 4, 5]
@@ -248,7 +310,9 @@ def test_a_screenshot_among_the_images(dicom: Any, tmp_path: Path) -> None:
     assert open_place(tmp_path / "s", "class=CT").grid.shape == (2, 3, 6)
 
 
-def enhanced(dicom: Any, path: Path, sequence: str = "MREchoSequence", values: Elements | None = None) -> Path:
+def enhanced(
+    dicom: Any, path: Path, sequence: str = "MREchoSequence", values: Elements | None = None
+) -> Path:
     """Frames at three positions, two at each, that take turns; ``values`` has a pair for each keyword of a sequence."""
     groups = []
     for index in range(6):
@@ -263,8 +327,13 @@ def enhanced(dicom: Any, path: Path, sequence: str = "MREchoSequence", values: E
     directions.ImageOrientationPatient, measures.PixelSpacing = [1, 0, 0, 0, 1, 0], [2, 3]
     measures.SliceThickness = 5
     shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [directions], [measures]
-    top = dict.fromkeys(("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"))
-    sequences = {"PerFrameFunctionalGroupsSequence": groups, "SharedFunctionalGroupsSequence": [shared]}
+    top = dict.fromkeys(
+        ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness")
+    )
+    sequences = {
+        "PerFrameFunctionalGroupsSequence": groups,
+        "SharedFunctionalGroupsSequence": [shared],
+    }
     frames = np.repeat(np.arange(6, dtype=np.int16), 12).reshape(6, 3, 4)
     kind = {"Modality": "MR", "SOPClassUID": dicom.pydicom.uid.EnhancedMRImageStorage}
     return Path(dicom.file(path, frames, **top, **sequences, **kind))
@@ -278,22 +347,46 @@ MAGNITUDE, PHASE = (["ORIGINAL", "PRIMARY", word, "NONE"] for word in "MP")
     [
         ("MREchoSequence", {"EffectiveEchoTime": (10.0, 30.0)}, "te=30"),
         ("MRImageFrameTypeSequence", {"FrameType": (MAGNITUDE, PHASE)}, "type=P"),
-        ("MRImageFrameTypeSequence", {"ComplexImageComponent": ("MAGNITUDE", "PHASE")}, "complex=PHASE"),
+        (
+            "MRImageFrameTypeSequence",
+            {"ComplexImageComponent": ("MAGNITUDE", "PHASE")},
+            "complex=PHASE",
+        ),
         ("MRDiffusionSequence", {"DiffusionBValue": (0.0, 1000.0)}, "b=1000"),
         ("FrameContentSequence", {"TemporalPositionIndex": (1, 2)}, "time=2"),
         ("FrameContentSequence", {"StackID": ("1", "2")}, "stack=2"),
-        ("FrameContentSequence", {"FrameAcquisitionDateTime": ("20260101235959", "20260102000001")}, "repeat=2"),
+        (
+            "FrameContentSequence",
+            {"FrameAcquisitionDateTime": ("20260101235959", "20260102000001")},
+            "repeat=2",
+        ),
         ("FrameContentSequence", {"FrameAcquisitionNumber": (1, 2)}, "acquisition=2"),
         ("MRModifierSequence", {"InversionTimes": (300.0, 900.0)}, "ti=900"),
         ("MRTimingAndRelatedParametersSequence", {"FlipAngle": (5.0, 20.0)}, "flip=20"),
         ("MRArterialSpinLabelingSequence", {"ASLContext": ("LABEL", "CONTROL")}, "label=CONTROL"),
         ("CTReconstructionSequence", {"ConvolutionKernel": ("B30f", "B70f")}, "kernel=B70f"),
         ("CTXRayDetailsSequence", {"KVP": (80.0, 140.0)}, "kvp=140"),
-        ("CardiacSynchronizationSequence", {"NominalCardiacTriggerDelayTime": (40.0, 80.0)}, "trigger=80"),
-        ("CardiacSynchronizationSequence", {"NominalPercentageOfCardiacPhase": (40.0, 80.0)}, "phase=80"),
+        (
+            "CardiacSynchronizationSequence",
+            {"NominalCardiacTriggerDelayTime": (40.0, 80.0)},
+            "trigger=80",
+        ),
+        (
+            "CardiacSynchronizationSequence",
+            {"NominalPercentageOfCardiacPhase": (40.0, 80.0)},
+            "phase=80",
+        ),
         ("TemporalPositionSequence", {"TemporalPositionTimeOffset": (0.0, 1.5)}, "time=1.5"),
-        ("MRDiffusionSequence", {"DiffusionDirectionality": ("ISOTROPIC", "DIRECTIONAL")}, "diffusion=DIRECTIONAL"),
-        ("MRVelocityEncodingSequence", {"VelocityEncodingDirection": ([1, 0, 0], [0, 1, 0])}, "velocity=2"),
+        (
+            "MRDiffusionSequence",
+            {"DiffusionDirectionality": ("ISOTROPIC", "DIRECTIONAL")},
+            "diffusion=DIRECTIONAL",
+        ),
+        (
+            "MRVelocityEncodingSequence",
+            {"VelocityEncodingDirection": ([1, 0, 0], [0, 1, 0])},
+            "velocity=2",
+        ),
         ("PixelValueTransformationSequence", {"RescaleType": ("US", "HU")}, "values=HU"),
         (
             "PixelValueTransformationSequence",
@@ -302,16 +395,22 @@ MAGNITUDE, PHASE = (["ORIGINAL", "PRIMARY", word, "NONE"] for word in "MP")
         ),
     ],
 )
-def test_places_in_an_enhanced_file(dicom: Any, tmp_path: Path, sequence: str, values: Elements, choice: str) -> None:
+def test_places_in_an_enhanced_file(
+    dicom: Any, tmp_path: Path, sequence: str, values: Elements, choice: str
+) -> None:
     scan = enhanced(dicom, tmp_path / "e.dcm", sequence, values)
-    with pytest.raises(InputError, match=rf"found 2 groups of images .*\n.*\n  --series 1:{choice}  3 images"):
+    with pytest.raises(
+        InputError, match=rf"found 2 groups of images .*\n.*\n  --series 1:{choice}  3 images"
+    ):
         open_place(scan)
     assert open_place(scan, choice).planes(0, 3)[0, 0, 0].tolist() == [1, 3, 5]
 
 
 def test_frames_of_an_enhanced_file(dicom: Any, tmp_path: Path) -> None:
     scan = enhanced(dicom, tmp_path / "e.dcm")
-    with pytest.raises(InputError, match="2 groups of images in series 1 that differ in echo time") as error:
+    with pytest.raises(
+        InputError, match="2 groups of images in series 1 that differ in echo time"
+    ) as error:
         open_place(scan)
     assert "--series 1:te=30  3 images such as e.dcm frame 2" in str(error.value)
     source = open_place(scan, "te=30")
@@ -326,7 +425,8 @@ def test_segments_of_some_frames_refer_to_these(dicom: Any, tmp_path: Path) -> N
     labels[0, 1, 2, 1:] = 1
     volume = Volume(labels, source.grid.affine)
     segmentation, references = (
-        pytest.importorskip(f"segkit.io.dicom.{name}") for name in ("results.segmentation", "results.references")
+        pytest.importorskip(f"segkit.io.dicom.{name}")
+        for name in ("results.segmentation", "results.references")
     )
     maker = references.Maker("m", "1", "2")
     segmentation.write_segmentation(tmp_path / "seg.dcm", volume, source, {"a": (1,)}, maker=maker)
@@ -348,9 +448,18 @@ PRIVATE = {
 }
 
 
-@pytest.mark.parametrize(("group", "creator", "element", "kind", "value", "choice"), PRIVATE.values(), ids=PRIVATE)
+@pytest.mark.parametrize(
+    ("group", "creator", "element", "kind", "value", "choice"), PRIVATE.values(), ids=PRIVATE
+)
 def test_places_that_vendors_have(
-    dicom: Any, mixed: Mixed, group: int, creator: str, element: int, kind: str, value: Any, choice: str
+    dicom: Any,
+    mixed: Mixed,
+    group: int,
+    creator: str,
+    element: int,
+    kind: str,
+    value: Any,
+    choice: str,
 ) -> None:
     place = mixed({}, {})
     for path in sorted(place.iterdir()):

@@ -23,7 +23,11 @@ VOXELS = np.arange(2 * 3 * 4, dtype=np.int16).reshape(2, 3, 4)
 def place(dicom: Any, tmp_path: Path) -> Path:
     """Four slices IM0.dcm to IM3.dcm."""
     for index in range(4):
-        own = {"number": index + 1, "ImagePositionPatient": [0, 0, index], "SOPClassUID": "1.2.840.10008.5.1.4.1.1.2"}
+        own = {
+            "number": index + 1,
+            "ImagePositionPatient": [0, 0, index],
+            "SOPClassUID": "1.2.840.10008.5.1.4.1.1.2",
+        }
         dicom.file(tmp_path / "s" / f"IM{index}.dcm", VOXELS[..., index].T.copy(), **own)
     return tmp_path / "s"
 
@@ -40,9 +44,18 @@ def pipe(path: Path) -> None:
 
 DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "empty": (lambda path: path.write_bytes(b""), "empty"),
-    "cut in the header": (lambda path: path.write_bytes(path.read_bytes()[:200]), "DICOM that is cut short"),
-    "cut behind the series": (lambda path: path.write_bytes(path.read_bytes()[:600]), "DICOM that is cut short"),
-    "cut in the pixels": (lambda path: path.write_bytes(path.read_bytes()[:-4]), "DICOM that is cut short"),
+    "cut in the header": (
+        lambda path: path.write_bytes(path.read_bytes()[:200]),
+        "DICOM that is cut short",
+    ),
+    "cut behind the series": (
+        lambda path: path.write_bytes(path.read_bytes()[:600]),
+        "DICOM that is cut short",
+    ),
+    "cut in the pixels": (
+        lambda path: path.write_bytes(path.read_bytes()[:-4]),
+        "DICOM that is cut short",
+    ),
     "text": (lambda path: path.write_text("<html>504 Gateway Time-out</html>"), "an HTML page"),
     "noise": (lambda path: path.write_bytes(b"\xff" * 900), "no DICOM"),
     "pointer": (
@@ -59,12 +72,23 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
 def test_the_last_slice_is_missed(place: Path, damage: Callable[[Path], Any], problem: str) -> None:
     """No gap tells of it."""
     damage(place / "IM3.dcm")
-    with pytest.raises(InputError, match=rf"all slices of series 1, found 1 file .*: IM3\.dcm \({problem}"):
+    with pytest.raises(
+        InputError, match=rf"all slices of series 1, found 1 file .*: IM3\.dcm \({problem}"
+    ):
         open_place(place)
 
 
 def test_what_is_no_slice_is_not(place: Path, caplog: pytest.LogCaptureFixture) -> None:
-    for name in ("Thumbs.db", ".DS_Store", "._IM1.dcm", "README", "notes.txt", "VERSION", "LOCKFILE", "viewer.exe"):
+    for name in (
+        "Thumbs.db",
+        ".DS_Store",
+        "._IM1.dcm",
+        "README",
+        "notes.txt",
+        "VERSION",
+        "LOCKFILE",
+        "viewer.exe",
+    ):
         (place / name).write_bytes(b"")
     (place / "DICOMDIR").write_bytes(bytes(128) + b"DICM")
     (place / "log.1").write_text("done")
@@ -76,7 +100,9 @@ def test_an_empty_file_among_names_of_words(place: Path) -> None:
     for index, word in enumerate(("apple", "banana", "cherry", "date")):
         (place / f"IM{index}.dcm").rename(place / word)
     (place / "date").write_bytes(b"")
-    with pytest.raises(InputError, match=r"1 file that cannot be read and probably belong to it: date \(empty\)"):
+    with pytest.raises(
+        InputError, match=r"1 file that cannot be read and probably belong to it: date \(empty\)"
+    ):
         open_place(place)
 
 
@@ -85,24 +111,35 @@ def test_another_name_is_said(place: Path, caplog: pytest.LogCaptureFixture) -> 
     (place / "elsewhere").mkdir()
     (place / "elsewhere" / "IM9.dcm").write_bytes(b"")
     source = open_place(place)
-    assert source.notes == ("2 files that cannot be read are left out: other.dcm (empty), IM9.dcm (empty)",)
+    assert source.notes == (
+        "2 files that cannot be read are left out: other.dcm (empty), IM9.dcm (empty)",
+    )
     assert source.notes[0] in caplog.text
 
 
 def test_many_are_counted(place: Path) -> None:
     for index in range(4, 30):
         (place / f"IM{index}.dcm").write_bytes(b"")
-    with pytest.raises(InputError, match=r"found 26 files .*: IM4\.dcm \(empty\), .* and 21 more\. Copy them again"):
+    with pytest.raises(
+        InputError, match=r"found 26 files .*: IM4\.dcm \(empty\), .* and 21 more\. Copy them again"
+    ):
         open_place(place)
 
 
 def test_files_of_another_series_beside_it(dicom: Any, place: Path) -> None:
     """Series A is IM0 to IM3, series B IM10 to IM13: what follows B is no slice of A."""
     for index in range(4):
-        own = {"number": index + 1, "ImagePositionPatient": [0, 0, index], "series": "1.9", "SeriesNumber": 2}
+        own = {
+            "number": index + 1,
+            "ImagePositionPatient": [0, 0, index],
+            "series": "1.9",
+            "SeriesNumber": 2,
+        }
         dicom.file(place / f"IM{10 + index}.dcm", VOXELS[..., index].T.copy(), **own)
     (place / "IM14.dcm").write_bytes(b"")
-    assert open_place(place, "1").notes == ("1 file that cannot be read is left out: IM14.dcm (empty)",)
+    assert open_place(place, "1").notes == (
+        "1 file that cannot be read is left out: IM14.dcm (empty)",
+    )
     with pytest.raises(InputError, match="all slices of series 2"):
         open_place(place, "2")
 
@@ -117,7 +154,9 @@ def test_a_cut_file_says_its_series(dicom: Any, place: Path) -> None:
         open_place(place)
 
 
-def test_a_damaged_copy_is_no_loss(dicom: Any, place: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_copy_is_no_loss(
+    dicom: Any, place: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (place / "copy of IM3.dcm").write_bytes((place / "IM3.dcm").read_bytes()[:-4])
     (place / "IM3.dcm.part").write_bytes(b"")
     assert open_place(place).notes == ()
@@ -145,7 +184,9 @@ def test_members_of_a_zip(place: Path, tmp_path: Path) -> None:
             archive.write(path, path.name)
         archive.writestr("IM4.dcm", b"")
         archive.writestr("README.txt", b"")
-    with pytest.raises(InputError, match=r"found 1 file that cannot be read .*: IM4\.dcm \(empty\)"):
+    with pytest.raises(
+        InputError, match=r"found 1 file that cannot be read .*: IM4\.dcm \(empty\)"
+    ):
         open_place(tmp_path / "a.zip")
 
 
@@ -166,7 +207,9 @@ def test_linked_files_are_files(place: Path, tmp_path: Path) -> None:
 def test_nothing_that_can_be_read(place: Path) -> None:
     for path in place.iterdir():
         path.write_bytes(b"")
-    with pytest.raises(InputError, match=r"no file that begins as DICOM does, and 4 files that cannot be"):
+    with pytest.raises(
+        InputError, match=r"no file that begins as DICOM does, and 4 files that cannot be"
+    ):
         open_place(place)
 
 
@@ -181,7 +224,10 @@ def test_a_folder_that_cannot_be_entered(place: Path) -> None:
 @pytest.mark.parametrize(
     ("elements", "note"),
     [
-        ({"ImagesInAcquisition": 6}, "4 of the 6 images are there that its headers count (ImagesInAcquisition)"),
+        (
+            {"ImagesInAcquisition": 6},
+            "4 of the 6 images are there that its headers count (ImagesInAcquisition)",
+        ),
         ({"ImagesInAcquisition": 4}, ""),
         ({"ImagesInAcquisition": 6, "ImageType": ["DERIVED", "SECONDARY", "AXIAL"]}, ""),
         (
@@ -190,7 +236,9 @@ def test_a_folder_that_cannot_be_entered(place: Path) -> None:
         ),
     ],
 )
-def test_headers_count_the_images(dicom: Any, tmp_path: Path, elements: dict[str, Any], note: str) -> None:
+def test_headers_count_the_images(
+    dicom: Any, tmp_path: Path, elements: dict[str, Any], note: str
+) -> None:
     notes = open_place(dicom.series(tmp_path / "s", VOXELS, **elements)).notes
     assert bool(notes) == bool(note)
     assert all(each.startswith(note) for each in notes)

@@ -27,7 +27,9 @@ def affine(axes: NDArray[Any], origin: tuple[float, ...]) -> NDArray[Any]:
     return RAS @ nib.affines.from_matvec(axes, origin)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     angles=st.tuples(ANGLE, ANGLE, ANGLE),
     spacing=st.tuples(EDGE, EDGE, EDGE),
@@ -41,7 +43,9 @@ def test_affine_and_voxels_come_back(
     axes = nib.eulerangles.euler2mat(*angles) * spacing
     axes[:, 2] += lean * axes[:, 1]
     shutil.rmtree(tmp_path / "s", ignore_errors=True)
-    volume = read_volume(dicom.series(tmp_path / "s", VOXELS, axes=axes, origin=(-12.5, 40.25, 7), names=names))
+    volume = read_volume(
+        dicom.series(tmp_path / "s", VOXELS, axes=axes, origin=(-12.5, 40.25, 7), names=names)
+    )
     np.testing.assert_array_equal(volume.array[0], VOXELS)
     np.testing.assert_allclose(volume.affine, affine(axes, (-12.5, 40.25, 7)), atol=1e-4)
 
@@ -71,7 +75,11 @@ def test_enhanced_file(dicom: Any, tmp_path: Path) -> None:
     groups = []
     for place in (3, 2, 1, 0):
         group, position, values = (dicom.pydicom.Dataset() for _ in range(3))
-        position.ImagePositionPatient, values.RescaleSlope, values.RescaleIntercept = [0, 0, 5 * place], place + 1, 1
+        position.ImagePositionPatient, values.RescaleSlope, values.RescaleIntercept = (
+            [0, 0, 5 * place],
+            place + 1,
+            1,
+        )
         group.PlanePositionSequence, group.PixelValueTransformationSequence = [position], [values]
         groups.append(group)
     shared, directions, measures = (dicom.pydicom.Dataset() for _ in range(3))
@@ -79,7 +87,10 @@ def test_enhanced_file(dicom: Any, tmp_path: Path) -> None:
     shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [directions], [measures]
     frames = np.ones((4, 3, 2), np.int16) * 10
     top = dict.fromkeys(("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"))
-    sequences = {"PerFrameFunctionalGroupsSequence": groups, "SharedFunctionalGroupsSequence": [shared]}
+    sequences = {
+        "PerFrameFunctionalGroupsSequence": groups,
+        "SharedFunctionalGroupsSequence": [shared],
+    }
     volume = read_volume(dicom.file(tmp_path / "e", frames, **top, **sequences))
     # Rows point to posterior and columns to the left, so the normal points down and the first slice lies at 15 mm.
     assert volume.array[0, 0, 0].tolist() == [41, 31, 21, 11]
@@ -87,7 +98,9 @@ def test_enhanced_file(dicom: Any, tmp_path: Path) -> None:
     np.testing.assert_allclose(volume.affine, expected, atol=1e-6)
 
 
-def test_copies_of_a_file_are_left_out(dicom: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_copies_of_a_file_are_left_out(
+    dicom: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     dicom.series(tmp_path / "s", VOXELS)
     shutil.copy(tmp_path / "s" / "001", tmp_path / "s" / "001 copy")
     assert read_volume(tmp_path / "s").grid.shape == (2, 3, 4)
@@ -98,31 +111,58 @@ def test_a_series_that_was_sent_twice_is_refused(dicom: Any, tmp_path: Path) -> 
     """The second time with other SOPInstanceUIDs."""
     dicom.series(tmp_path / "s", VOXELS)
     dicom.series(tmp_path / "s", VOXELS, names=[10, 11, 12, 13])
-    with pytest.raises(InputError, match=r"8 images at 4 position\(s\), 2 of them at 0 mm .* \(000, 010\)"):
+    with pytest.raises(
+        InputError, match=r"8 images at 4 position\(s\), 2 of them at 0 mm .* \(000, 010\)"
+    ):
         open_source(tmp_path / "s")
 
 
-def test_uneven_by_a_little_is_noted(dicom: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_uneven_by_a_little_is_noted(
+    dicom: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     dicom.series(tmp_path / "s", VOXELS)
-    dicom.file(tmp_path / "s" / "001", VOXELS[..., 1].T.copy(), number=2, ImagePositionPatient=[0, 0, 1.03])
+    dicom.file(
+        tmp_path / "s" / "001", VOXELS[..., 1].T.copy(), number=2, ImagePositionPatient=[0, 0, 1.03]
+    )
     assert read_volume(tmp_path / "s").spacing == (1, 1, 1)
     assert "slices lie up to 0.03 mm beside their place" in caplog.text
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "missing": ({"ImagePositionPatient": [0, 0, 5]}, r"missing slices: 2 at 3, 4 mm .*, between 002 and 003"),
+    "missing": (
+        {"ImagePositionPatient": [0, 0, 5]},
+        r"missing slices: 2 at 3, 4 mm .*, between 002 and 003",
+    ),
     "gaps": ({"ImagePositionPatient": [0, 0, 3.4]}, r"distances from 1 to 1\.4 mm, usually 1"),
-    "aside": ({"ImagePositionPatient": [0.4, 0, 3]}, r"slices that lie up to 0\.\d+ mm beside a straight line"),
-    "same": ({"ImagePositionPatient": [0, 0, 2]}, r"4 images at 3 position\(s\), 2 of them at 2 mm .* \(002, 003\)"),
+    "aside": (
+        {"ImagePositionPatient": [0.4, 0, 3]},
+        r"slices that lie up to 0\.\d+ mm beside a straight line",
+    ),
+    "same": (
+        {"ImagePositionPatient": [0, 0, 2]},
+        r"4 images at 3 position\(s\), 2 of them at 2 mm .* \(002, 003\)",
+    ),
     "turned": (
         {"ImageOrientationPatient": [0, 1, 0, 0, 0, 1]},
         r"2 groups .* differ in direction\..*\n.*direction=1 ",
     ),
-    "spacing": ({"PixelSpacing": [1, 2]}, r"2 groups of images in series 1 that differ in PixelSpacing\."),
-    "no place": ({"ImagePositionPatient": None}, r"for every image, found 4 images of 4 file\(s\), some without"),
-    "no unit": ({"ImageOrientationPatient": [2, 0, 0, 0, 1, 0]}, r"two unit vectors .* found 2 0 0 0 1 0"),
+    "spacing": (
+        {"PixelSpacing": [1, 2]},
+        r"2 groups of images in series 1 that differ in PixelSpacing\.",
+    ),
+    "no place": (
+        {"ImagePositionPatient": None},
+        r"for every image, found 4 images of 4 file\(s\), some without",
+    ),
+    "no unit": (
+        {"ImageOrientationPatient": [2, 0, 0, 0, 1, 0]},
+        r"two unit vectors .* found 2 0 0 0 1 0",
+    ),
     "edge": ({"PixelSpacing": [0, 1]}, r"two edges above 0 mm in PixelSpacing, found 0 and 1"),
-    "count": ({"ImagePositionPatient": [0, 3]}, r"3 numbers in ImagePositionPatient, found \[0\.0, 3\.0\]"),
+    "count": (
+        {"ImagePositionPatient": [0, 3]},
+        r"3 numbers in ImagePositionPatient, found \[0\.0, 3\.0\]",
+    ),
 }
 
 
@@ -137,8 +177,12 @@ def test_refused(dicom: Any, tmp_path: Path, elements: dict[str, Any], message: 
 
 def test_other_size(dicom: Any, tmp_path: Path) -> None:
     dicom.series(tmp_path / "s", VOXELS)
-    dicom.file(tmp_path / "s" / "003", np.zeros((5, 5), np.int16), number=4, ImagePositionPatient=[0, 0, 3])
-    with pytest.raises(InputError, match=r"differ in size\..*\n  --series 1:size=2x3  3 images such as 000\n"):
+    dicom.file(
+        tmp_path / "s" / "003", np.zeros((5, 5), np.int16), number=4, ImagePositionPatient=[0, 0, 3]
+    )
+    with pytest.raises(
+        InputError, match=r"differ in size\..*\n  --series 1:size=2x3  3 images such as 000\n"
+    ):
         open_source(tmp_path / "s")
 
 
@@ -147,11 +191,16 @@ WAIVED: dict[str, tuple[dict[str, Any], str]] = {
         {"ImageOrientationPatient": [0, 1, 0, 0, 0, 1]},
         r"found 2: 3 image\(s\) such as 000 along \(0 ",
     ),
-    "spacing": ({"PixelSpacing": [1, 2]}, r"images of one PixelSpacing, found 3 of 1\.0 x 1\.0, 1 of 1\.0 x 2\.0"),
+    "spacing": (
+        {"PixelSpacing": [1, 2]},
+        r"images of one PixelSpacing, found 3 of 1\.0 x 1\.0, 1 of 1\.0 x 2\.0",
+    ),
 }
 
 
-@pytest.mark.parametrize(("word", "elements", "message"), [(word, *each) for word, each in WAIVED.items()], ids=WAIVED)
+@pytest.mark.parametrize(
+    ("word", "elements", "message"), [(word, *each) for word, each in WAIVED.items()], ids=WAIVED
+)
 def test_geometry_cannot_be_waived(
     dicom: Any, tmp_path: Path, word: str, elements: dict[str, Any], message: str
 ) -> None:
@@ -168,7 +217,10 @@ def test_place_without_spacing(dicom: Any, tmp_path: Path) -> None:
 
 
 def test_film(dicom: Any, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="expected 4 frames with a place in PerFrameFunctionalGroupsSequence, found 0"):
+    with pytest.raises(
+        InputError,
+        match="expected 4 frames with a place in PerFrameFunctionalGroupsSequence, found 0",
+    ):
         open_source(dicom.file(tmp_path / "a", np.zeros((4, 3, 2), np.int16)))
 
 

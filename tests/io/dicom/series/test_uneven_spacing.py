@@ -17,13 +17,20 @@ from segkit.io.dicom import module_of, open_place
 from segkit.volume import Volume
 
 
-def stack(dicom: Any, folder: Path, heights: list[float], *, lean: float = 0.0, **tags: list[Any]) -> Path:
+def stack(
+    dicom: Any, folder: Path, heights: list[float], *, lean: float = 0.0, **tags: list[Any]
+) -> Path:
     """A slice of 5 x 3 pixels at each height, whose value is ten times its height; ``tags`` have one for each."""
     for place, height in enumerate(heights):
         own = {"ImagePositionPatient": [0, lean * height, height]}
         own |= {keyword: values[place] for keyword, values in tags.items()}
         number = own.pop("InstanceNumber", place + 1)
-        path = dicom.file(folder / f"{place:03d}", np.full((3, 5), round(10 * height), np.int16), number=number, **own)
+        path = dicom.file(
+            folder / f"{place:03d}",
+            np.full((3, 5), round(10 * height), np.int16),
+            number=number,
+            **own,
+        )
     return path.parent
 
 
@@ -36,13 +43,18 @@ def test_two_thicknesses_become_even_planes(dicom: Any, tmp_path: Path) -> None:
     assert volume.array[0, 1, 1].tolist() == list(range(0, 160, 10))
 
 
-def test_headers_of_one_thickness_are_said(dicom: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_headers_of_one_thickness_are_said(
+    dicom: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Every second of six slices lost, and the others numbered anew, looks like a second thickness."""
     heights = [0.0, 1, 2, 3, 5, 7, 9]
     open_place(stack(dicom, tmp_path / "two", heights, SliceThickness=[1, 1, 1, 1, 2, 2, 2]))
     assert not caplog.text
     open_place(stack(dicom, tmp_path / "one", heights, SliceThickness=[1] * 7))
-    assert "slices lie 1 to 2 mm apart, but all are 1 mm thick by their headers: some may be missing" in caplog.text
+    assert (
+        "slices lie 1 to 2 mm apart, but all are 1 mm thick by their headers: some may be missing"
+        in caplog.text
+    )
 
 
 def test_finer_planes_where_slices_lie_between(dicom: Any, tmp_path: Path) -> None:
@@ -75,8 +87,16 @@ def test_tilted_gantry(dicom: Any, tmp_path: Path) -> None:
 
 REGULAR = [float(height) for height in range(12)]
 MISSING: dict[str, tuple[list[float], dict[str, list[Any]], str]] = {
-    "one of many": (REGULAR[:5] + REGULAR[6:], {}, "missing slices: 1 at 5 mm .*between 004 and 005"),
-    "every second of three": ([*REGULAR[:5], 6.0, 8.0, *REGULAR[9:]], {}, "missing slices: 1 at 5 mm .*1 at 7 mm"),
+    "one of many": (
+        REGULAR[:5] + REGULAR[6:],
+        {},
+        "missing slices: 1 at 5 mm .*between 004 and 005",
+    ),
+    "every second of three": (
+        [*REGULAR[:5], 6.0, 8.0, *REGULAR[9:]],
+        {},
+        "missing slices: 1 at 5 mm .*1 at 7 mm",
+    ),
     "in the thick block": ([0, 1, 2, 3, 7, 11, 19, 23, 27, 31], {}, "missing slices: 1 at 15 mm"),
     "in the thin block": ([0, 1, 2, 4, 5, 6, 10, 14, 18], {}, "missing slices: 1 at 3 mm"),
     "two wide steps at the end": ([0, 1, 2, 3, 7, 11], {}, "missing slices: 3 at 4, 5, 6 mm"),
@@ -95,7 +115,11 @@ MISSING: dict[str, tuple[list[float], dict[str, list[Any]], str]] = {
         {"InstanceNumber": [1, 2, 3, 4, 6, 8, 10, 11, 12, 13]},
         "missing slices: 1 at 4 mm",
     ),
-    "one thickness, overlapping": (REGULAR[:5] + REGULAR[6:], {"SliceThickness": [2.0] * 11}, "missing slices"),
+    "one thickness, overlapping": (
+        REGULAR[:5] + REGULAR[6:],
+        {"SliceThickness": [2.0] * 11},
+        "missing slices",
+    ),
     "uneven": ([0, 1, 2, 3, 4.5, 5.5, 6.5], {}, r"distances from 1 to 1\.5 mm"),
 }
 
@@ -112,14 +136,22 @@ DESIGNED: dict[str, tuple[list[float], dict[str, list[Any]]]] = {
     "thick between thin": ([0, 1, 2, 3, 8, 13, 18, 19, 20, 21], {}),
     "a step between the two": ([0, 2, 4, 6, 9.5, 14.5, 19.5, 24.5], {}),
     "the blocks overlap": ([0, 1, 2, 3, 3.4, 7.4, 11.4, 15.4], {}),
-    "thicker slices at the end by their tags": ([0, 1, 2, 3, 8, 13], {"SliceThickness": [1, 1, 1, 1, 5, 5]}),
-    "every slice numbered": ([0, 1, 2, 3, 5, 7, 9, 11], {"InstanceNumber": [8, 7, 6, 5, 4, 3, 2, 1]}),
+    "thicker slices at the end by their tags": (
+        [0, 1, 2, 3, 8, 13],
+        {"SliceThickness": [1, 1, 1, 1, 5, 5]},
+    ),
+    "every slice numbered": (
+        [0, 1, 2, 3, 5, 7, 9, 11],
+        {"InstanceNumber": [8, 7, 6, 5, 4, 3, 2, 1]},
+    ),
     "short blocks by their tags": ([0, 1, 2, 5, 10, 15], {"SliceThickness": [1, 1, 1, 5, 5, 5]}),
 }
 
 
 @pytest.mark.parametrize(("heights", "tags"), DESIGNED.values(), ids=DESIGNED)
-def test_thicknesses_by_design(dicom: Any, tmp_path: Path, heights: list[float], tags: dict[str, list[Any]]) -> None:
+def test_thicknesses_by_design(
+    dicom: Any, tmp_path: Path, heights: list[float], tags: dict[str, list[Any]]
+) -> None:
     source = open_place(stack(dicom, tmp_path / "s", heights, **tags))
     assert not source.stack.is_even
     assert len(source.stack.frames) == len(heights)
@@ -134,7 +166,9 @@ def labels_of(source: Any) -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize("lean", [0.0, TILT])
 @pytest.mark.parametrize("labelmap", [False, True])
-def test_segmentation_on_the_source_planes(dicom: Any, tmp_path: Path, lean: float, labelmap: bool) -> None:
+def test_segmentation_on_the_source_planes(
+    dicom: Any, tmp_path: Path, lean: float, labelmap: bool
+) -> None:
     heights = [0.0, 1, 2, 3, 7, 11, 15]
     thick = {"SliceThickness": [1, 1, 1, 1, 4, 4, 4], "SpacingBetweenSlices": [1, 1, 1, 4, 4, 4, 4]}
     source = open_place(stack(dicom, tmp_path / "s", heights, lean=lean, **thick))
@@ -146,23 +180,33 @@ def test_segmentation_on_the_source_planes(dicom: Any, tmp_path: Path, lean: flo
     made = dicom.pydicom.dcmread(tmp_path / "o.dcm")
     places, thicknesses = [], []
     for frame in made.PerFrameFunctionalGroupsSequence:
-        places.append([float(number) for number in frame.PlanePositionSequence[0].ImagePositionPatient])
+        places.append(
+            [float(number) for number in frame.PlanePositionSequence[0].ImagePositionPatient]
+        )
         thicknesses.append(float(frame.PixelMeasuresSequence[0].SliceThickness))
         assert "SpacingBetweenSlices" not in frame.PixelMeasuresSequence[0]
-    np.testing.assert_allclose(sorted(places), [[0, lean * height, height] for height in (7, 11, 15)], atol=1e-4)
+    np.testing.assert_allclose(
+        sorted(places), [[0, lean * height, height] for height in (7, 11, 15)], atol=1e-4
+    )
     assert thicknesses == [4, 4, 4]
     assert "PixelMeasuresSequence" not in made.SharedFunctionalGroupsSequence[0]
     assert made.pixel_array.tolist() == [[[1, 1, 0, 0, 0]] * 3] * 3
     if shutil.which("dciodvfy") and not labelmap:  # it knows no LABELMAP
-        done = subprocess.run(["dciodvfy", str(tmp_path / "o.dcm")], capture_output=True, text=True, check=False)
-        assert [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")] == []
+        done = subprocess.run(
+            ["dciodvfy", str(tmp_path / "o.dcm")], capture_output=True, text=True, check=False
+        )
+        assert [
+            line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")
+        ] == []
 
 
 def test_contours_on_the_source_planes(dicom: Any, tmp_path: Path) -> None:
     source = open_place(stack(dicom, tmp_path / "s", [0, 1, 2, 3, 7, 11, 15], lean=TILT))
     maker = module_of("results.references").Maker("model", "abc", "1")
     labels = Volume(labels_of(source), source.grid.affine)
-    module_of("results.structure_set").write_structure_set(tmp_path / "r.dcm", labels, source, {"a": (1,)}, maker=maker)
+    module_of("results.structure_set").write_structure_set(
+        tmp_path / "r.dcm", labels, source, {"a": (1,)}, maker=maker
+    )
     contours = dicom.pydicom.dcmread(tmp_path / "r.dcm").ROIContourSequence[0].ContourSequence
     heights = [sorted(set(map(float, contour.ContourData[2::3]))) for contour in contours]
     assert heights == [[7], [11], [15]]
@@ -184,13 +228,17 @@ def test_enhanced_file_of_two_thicknesses(dicom: Any, tmp_path: Path) -> None:
     frames = np.array(heights, np.int16)[:, None, None] * np.full((3, 5), 10, np.int16)
     top = dict.fromkeys(("ImagePositionPatient", "PixelSpacing", "SliceThickness"))
     top["SOPClassUID"] = dicom.pydicom.uid.EnhancedCTImageStorage
-    source = open_place(dicom.file(tmp_path / "e", frames, **top, PerFrameFunctionalGroupsSequence=groups))
+    source = open_place(
+        dicom.file(tmp_path / "e", frames, **top, PerFrameFunctionalGroupsSequence=groups)
+    )
     assert source.planes(0, 16)[0, 0, 0].tolist() == list(range(0, 160, 10))
     labels, maker = (
         Volume(labels_of(source), source.grid.affine),
         module_of("results.references").Maker("model", "abc", "1"),
     )
-    module_of("results.segmentation").write_segmentation(tmp_path / "o.dcm", labels, source, {"a": (1,)}, maker=maker)
+    module_of("results.segmentation").write_segmentation(
+        tmp_path / "o.dcm", labels, source, {"a": (1,)}, maker=maker
+    )
     made = dicom.pydicom.dcmread(tmp_path / "o.dcm")
     found = {}
     for frame in made.PerFrameFunctionalGroupsSequence:
