@@ -8,7 +8,7 @@ from typing import Any
 from segkit.config.keys import get
 from segkit.config.overrides import PATHS, check_braces, given_keys
 from segkit.errors import UsageError
-from segkit.plugins import NETWORKS, offered
+from segkit.plans.network_catalogue import networks_by_setting, plugin_networks
 
 LISTS = ("network.features", "plan.spacing", "plan.patch", "augment.mirror")
 """Keys whose value is a list."""
@@ -17,14 +17,7 @@ PLANNED = ("network.", "plan.", "trainer.batch_size", "augment.mirror")
 """Starts of the keys that the planner reads."""
 
 NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "network.widths": (
-        "network.name",
-        ("unet", "residual_unet", "monai_dynunet", "monai_segresnet"),
-    ),
-    "trainer.lowest_head": ("network.name", ("unet", "residual_unet", "monai_dynunet")),
-    "trainer.save_memory": ("network.name", ("unet", "residual_unet")),
-    "network.convs": ("network.name", ("unet",)),
-    "network.deep_supervision": ("network.name", ("unet", "residual_unet", "monai_dynunet")),
+    **{key: ("network.name", names) for key, names in networks_by_setting().items()},
     "compute.devices": ("compute.name", ("ddp",)),
     "compute.nodes": ("compute.name", ("ddp",)),
     "trainer.learning_rate_rest": ("trainer.optimizer", ("muon",)),
@@ -143,4 +136,4 @@ def _check_needed(key: str, found: Any) -> None:
 
 def _foreign(key: str, value: str) -> bool:
     """Whether it is a network of another package, which may read every key."""
-    return key == "network.name" and value in offered(NETWORKS, ())
+    return key == "network.name" and value in plugin_networks()
