@@ -37,7 +37,7 @@ from segkit.dataset.not_a_dataset import LAYOUTS, no_dataset
 from segkit.dataset.paths import unreachable
 from segkit.dataset.patient_names import one_patient_hints
 from segkit.errors import InputError
-from segkit.files.atomic import read_json
+from segkit.files.json_file import read_json
 from segkit.io.dicom.places.files import is_dicom_place
 from segkit.labels.codes import SegmentCodes, segments_of_json
 from segkit.labels.scheme import LabelScheme, own_values

@@ -15,8 +15,7 @@ from segkit.errors import InputError, first_few
 from segkit.evaluation.measure import Structure
 from segkit.evaluation.record_names import names_beside, warn_of_other_names
 from segkit.evaluation.swapped_folders import SHOWN, check_order, failed_cases, warn_of_missing
-from segkit.files.left_out import counted, foreign_scans
-from segkit.files.left_out import named as paths_in_words
+from segkit.files.left_out import count_text, foreign_scans, paths_text
 from segkit.files.names import (
     BESIDE,
     DICOM,
@@ -146,8 +145,8 @@ def _note_foreign(*places: Path) -> None:
         if others:
             log.warning(
                 "%s left out, because the format is not read: %s",
-                counted(others),
-                paths_in_words(others),
+                count_text(others),
+                paths_text(others),
             )
 
 
