@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 Unit = Literal["mm", "px"]
 Shape = tuple[int, int, int]
+"""Number of voxels along X, Y, Z."""
+Box = tuple[slice, slice, slice]
+"""Part of a voxel grid: the slices along X, Y, Z."""
 
 
 @dataclass(frozen=True, eq=False)
