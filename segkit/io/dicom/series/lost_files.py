@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from segkit.errors import first_few
 from segkit.io.dicom.places.files import EMPTY, NO_FILES, OTHER_CONTENT, DicomFile
 
 _SLICES = {".dcm", ".dicom", ".ima"}
@@ -166,8 +167,7 @@ def _neighbours(file: DicomFile, others: Sequence[DicomFile]) -> Sequence[DicomF
 
 def named(left_out: Sequence[LeftOut]) -> str:
     """Return the first of them with what is wrong, and how many more there are."""
-    more = f" and {len(left_out) - _NAMED} more" if len(left_out) > _NAMED else ""
-    return f"{', '.join(map(str, left_out[:_NAMED]))}{more}"
+    return first_few([str(file) for file in left_out], _NAMED)
 
 
 def left_out_text(left_out: Sequence[LeftOut]) -> str:
