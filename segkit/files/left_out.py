@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from segkit.errors import first_few
 from segkit.files.names import PICTURE, READABLE, readable_files, suffix_of
 
 SHOWN = 3
@@ -95,14 +96,4 @@ def named(paths: Sequence[Path], most: int = SHOWN) -> str:
     >>> named([Path("d/images/a.mgz"), Path("d/images/b.mgz")], 1)
     'images/a.mgz and 1 more'
     """
-    return some([f"{path.parent.name}/{path.name}" for path in paths], most)
-
-
-def some(names: Sequence[str], most: int = SHOWN) -> str:
-    """Return the first names, and how many more there are.
-
-    >>> some(["a", "b", "c", "d", "e"])
-    'a, b, c and 2 more'
-    """
-    rest = len(names) - most
-    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+    return first_few([f"{path.parent.name}/{path.name}" for path in paths], most)

@@ -15,8 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.errors import InputError
-from segkit.files.left_out import some
+from segkit.errors import InputError, first_few
 from segkit.files.names import must_exist, suffix_of
 from segkit.io.dicom import dicom_module
 from segkit.io.dicom.files.detection import is_dicom
@@ -188,8 +187,8 @@ def _check_unknown(
     if wrong:
         raise InputError(
             path,
-            expected=f"values named as elsewhere: {some([name for name in known if name != 'background'], SHOWN)}",
-            found=some([f"{name!r} (value {own[name]})" for name in wrong], SHOWN),
+            expected=f"values named as elsewhere: {first_few([name for name in known if name != 'background'], SHOWN)}",
+            found=first_few([f"{name!r} (value {own[name]})" for name in wrong], SHOWN),
             remedy="Rename the segments in the file (3D Slicer, module Segmentations), or correct the names of the"
             " labels.",
         )

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from segkit._version import __version__
+from segkit.errors import first_few
 from segkit.files.names import DICOM, suffix_of
 from segkit.inference.files.outputs import Job
 from segkit.inference.files.scan import Scan
@@ -162,7 +163,5 @@ def _made_of(names: Mapping[str, int], plan: Plan) -> dict[str, tuple[int, ...]]
 
 def _algorithm(predictor: Predictor) -> object:
     bundles = predictor.bundles
-    name = (
-        bundles[0].name if len(bundles) == 1 else f"{bundles[0].name} and {len(bundles) - 1} more"
-    )
+    name = first_few([bundle.name for bundle in bundles], 1)
     return dicom_module("results.references").Algorithm(name, bundles[0].hash, __version__)

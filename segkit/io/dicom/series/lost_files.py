@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from segkit.files.left_out import some
+from segkit.errors import first_few
 from segkit.io.dicom.files.detection import EMPTY, NO_FILES, OTHER_CONTENT
 from segkit.io.dicom.files.dicom_file import DicomFile
 
@@ -174,7 +174,7 @@ def _neighbors(file: DicomFile, others: Sequence[DicomFile]) -> Sequence[DicomFi
 
 def listed(left_out: Sequence[LeftOut]) -> str:
     """Return the first files with what is wrong with them, and how many more there are."""
-    return some([str(lost) for lost in left_out], _LISTED)
+    return first_few([str(lost) for lost in left_out], _LISTED)
 
 
 def left_out_text(left_out: Sequence[LeftOut]) -> str:

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from segkit.errors import InputError
 from segkit.io.dicom.frames import Frame
 from segkit.io.dicom.series.uneven_spacing import even_places, unexplained_steps
-from segkit.io.geometry import LPS_TO_RAS, checked_affine
-from segkit.volume import Grid
+from segkit.io.geometry import checked_affine
+from segkit.volume import LPS_TO_RAS, Grid
 
 log = logging.getLogger(__name__)
 
