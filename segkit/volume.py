@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 
 Unit = Literal["mm", "px"]
 Shape = tuple[int, int, int]
+"""Number of voxels along X, Y, Z."""
+Box = tuple[slice, slice, slice]
+"""Part of a voxel grid: the slices along X, Y, Z."""
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """Matrix from ITK's and DICOM's world (left, posterior, superior) to RAS+, and back."""

@@ -24,8 +24,8 @@ from segkit.files.names import (
 )
 from segkit.inference.files.channels import ModelChannels
 from segkit.inference.files.scan import Scan
-from segkit.io.dicom.places.files import is_dicom_place
-from segkit.io.dicom.places.zips import ZIP
+from segkit.io.dicom.files.detection import is_dicom
+from segkit.io.dicom.files.zips import ZIP
 
 log = logging.getLogger(__name__)
 
@@ -57,9 +57,7 @@ def _dicom_places(folder: Path) -> list[Path]:
         key=lambda path: natural_key(path.name),
     )
     places = [
-        path
-        for path in entries
-        if is_dicom_place(path) and not list(path.glob("predictions*.json"))
+        path for path in entries if is_dicom(path) and not list(path.glob("predictions*.json"))
     ]
     apart = [path for path in places if path.is_dir() or suffix_of(path) == ZIP]
     return [*apart, *[path for path in places if path not in apart][:1]]

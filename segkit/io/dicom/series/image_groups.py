@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.errors import InputError, UsageError, first_few
-from segkit.io.dicom.elements import Value
 from segkit.io.dicom.frames import Frame, along_normal
+from segkit.io.dicom.series.attributes import Value
 from segkit.io.dicom.series.properties import PROPERTIES, SEVERAL, Property
 from segkit.io.dicom.series.repeats import REPEAT, alternates
 
