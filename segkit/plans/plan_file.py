@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit.errors import InputError
-from segkit.files.atomic import read_json
+from segkit.files.json_file import read_json
 from segkit.labels.codes import segments_of_json
 from segkit.plans.plan import (
     FORMAT_VERSION,
