@@ -123,8 +123,8 @@ def _regions(plan: Plan) -> Iterator[str]:
     for name, values in plan.regions.items():
         if not values or not all(is_whole(value) and value for value in values):
             yield f"region {name!r} must be made of whole numbers other than 0, not {list(values)}"
-    for name, values in values_apart(plan.regions).items():
-        if plan.labels[name] not in values:
+    for name, distinct in values_apart(plan.regions).items():
+        if plan.labels[name] not in distinct:
             yield (
                 f"region {name!r} must be written as a value that no later region has,"
                 f" not as {plan.labels[name]}"
