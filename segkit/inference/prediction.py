@@ -14,9 +14,8 @@ from segkit.errors import UsageError
 from segkit.inference.scoring.probabilities import STEPS, Kind
 from segkit.io.scaled import ScaledNumbers
 from segkit.plans.plan import Plan
-from segkit.preprocessing.crop import Box
 from segkit.progress import WindowProgress
-from segkit.volume import Volume
+from segkit.volume import Box, Volume
 
 BACKGROUND = "background"
 

@@ -29,11 +29,10 @@ from segkit.inference.scoring.window_scorer import WindowScorer, choose_device
 from segkit.io import from_object
 from segkit.labels.postprocessing import apply_rules
 from segkit.preprocessing.chain import prepare_parts
-from segkit.preprocessing.crop import Box
 from segkit.preprocessing.gantry_tilt import straightened
 from segkit.preprocessing.scan_warnings import scan_warnings
 from segkit.progress import WindowProgress
-from segkit.volume import Volume
+from segkit.volume import Box, Volume
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from segkit.preprocessing.chain import ScanParts
 from segkit.progress import WindowProgress
-from segkit.sliding_window.windows import Box, Network, margins
-from segkit.volume import Shape
+from segkit.sliding_window.windows import Network, margins
+from segkit.volume import Box, Shape
 
 
 class Stopwatch:
