@@ -28,7 +28,8 @@ def divisors(number: int) -> list[int]:
 
 
 def channels_per_group(channels: int, voxels: int) -> int | None:
-    """Return the smallest divisor d >= 2 of ``channels`` with d * voxels >= 64 and two groups or more.
+    """Return the smallest divisor d >= 2 of ``channels`` with d * voxels >= 64 and two groups or
+    more.
 
     Return None where there is none.
 
@@ -86,7 +87,8 @@ def _group_count(
     if num_groups is not None:
         if per_group != "auto":
             raise UsageError(
-                "network.channels_per_group and network.num_groups are both set. Give only one of them."
+                "network.channels_per_group and network.num_groups are both set. Give only one of"
+                " them."
             )
         return _dividing(channels, num_groups, layer, "network.num_groups")
     if per_group != "auto":
@@ -94,8 +96,8 @@ def _group_count(
     fitting = channels_per_group(channels, voxels)
     if fitting is None:
         raise UsageError(
-            f"Layer {layer}: {channels} channels at {voxels} voxels cannot be split into two or more"
-            f" groups of at least {LEAST_VALUES} values and 2 channels each. Choose other"
+            f"Layer {layer}: {channels} channels at {voxels} voxels cannot be split into two or"
+            f" more groups of at least {LEAST_VALUES} values and 2 channels each. Choose other"
             " network.features, a larger plan.patch, or set network.channels_per_group."
         )
     return channels // fitting
@@ -116,7 +118,8 @@ def _dividing(channels: int, value: Any, layer: str, option: str) -> int:
 def _instance_count(channels: int, voxels: int, layer: str) -> int:
     if voxels < 2:
         raise UsageError(
-            f"Layer {layer}: instance norm needs at least 2 voxels per channel and sees {voxels} on the"
-            " training patch. Use network.norm=group, a larger plan.patch, or fewer network.features."
+            f"Layer {layer}: instance norm needs at least 2 voxels per channel and sees {voxels} on"
+            " the training patch. Use network.norm=group, a larger plan.patch, or fewer"
+            " network.features."
         )
     return channels

@@ -11,8 +11,8 @@ from segkit.plans.plan import LayerPlan, Plan
 class NormRow:
     """One layer of the table.
 
-    ``voxels`` is the number of voxels per channel on a training patch, ``pool`` the number of values
-    that share a mean and a variance there, ``equals`` the usual name of the norm.
+    ``voxels`` is the number of voxels per channel on a training patch, ``pool`` the number of
+    values that share a mean and a variance there, ``equals`` the usual name of the norm.
     """
 
     name: str

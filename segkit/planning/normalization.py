@@ -61,8 +61,8 @@ def _channel(name: str, facts: Intensity, masked: bool) -> tuple[ChannelPlan, st
         planned = ChannelPlan(name, "ct", facts.lower, facts.upper, facts.mean, facts.std or 1.0)
         return planned, (
             f"CT values mean the same in every scan: cut off at {facts.lower:.0f} and"
-            f" {facts.upper:.0f}, the range of 99 % of the labelled voxels, then scaled by their mean"
-            " and spread."
+            f" {facts.upper:.0f}, the range of 99 % of the labelled voxels, then scaled by their"
+            " mean and spread."
         )
     if scheme == "none":
         return ChannelPlan(name, "none"), "Left as it is, as the channel's name asks."

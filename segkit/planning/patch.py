@@ -23,8 +23,8 @@ def choose_batch(task: Task, patch: Shape, size: Shape) -> tuple[int, str]:
     """Return the batch size and the reason for it.
 
     Unless the user gives one, it is 2 where a patch shows a whole typical scan, and 1 otherwise:
-    smaller steps, but twice as many in the same time. GroupNorm normalizes every patch by itself, so
-    nothing is lost; BatchNorm needs the batch and keeps 2.
+    smaller steps, but twice as many in the same time. GroupNorm normalizes every patch by itself,
+    so nothing is lost; BatchNorm needs the batch and keeps 2.
 
     Args:
         task: the dataset and the user's choices.
@@ -60,8 +60,8 @@ def choose_patch(task: Task, spacing: Spacing, size: Shape) -> tuple[Topology, l
         smaller = _shrink(task, topology, edges, size)
         if smaller is None:
             raise UsageError(
-                f"plan.memory={task.plan.memory} is too little for a batch of {task.batch_size} of any"
-                " patch. Give more, a smaller trainer.batch_size, or smaller network.features."
+                f"plan.memory={task.plan.memory} is too little for a batch of {task.batch_size} of"
+                " any patch. Give more, a smaller trainer.batch_size, or smaller network.features."
             )
         topology = smaller
         shrunk = True
@@ -71,8 +71,9 @@ def choose_patch(task: Task, spacing: Spacing, size: Shape) -> tuple[Topology, l
 def _patch_reason(task: Task, topology: Topology, size: Shape, shrunk: bool) -> str:
     whole = "cut down to fit the memory" if shrunk else "a whole typical scan"
     return (
-        f"Typical scan {_text(size)} voxels at this spacing; the patch is {whole}, in edges that can"
-        f" be halved. A batch of {task.batch_size} needs about {_needed(task, topology) / 1e9:.2g} GB."
+        f"Typical scan {_text(size)} voxels at this spacing; the patch is {whole}, in edges that"
+        f" can be halved. A batch of {task.batch_size} needs about"
+        f" {_needed(task, topology) / 1e9:.2g} GB."
     )
 
 

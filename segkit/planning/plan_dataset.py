@@ -86,7 +86,8 @@ def open_dataset(config: TrainConfig) -> Dataset:
     if dataset.regions and config.trainer.loss not in LOSSES_OF_REGIONS:
         known = ", ".join(LOSSES_OF_REGIONS)
         raise UsageError(
-            f"trainer.loss={config.trainer.loss} cannot train regions: give trainer.loss=, one of {known}"
+            f"trainer.loss={config.trainer.loss} cannot train regions: give trainer.loss=, one of"
+            f" {known}"
         )
     return dataset
 

@@ -51,7 +51,8 @@ def find_topology(
     axes: Sequence[int] = (0, 1, 2),
     stages: int | None = None,
 ) -> Topology:
-    """Halve each axis while it is long and fine enough, then enlarge the patch until it divides evenly.
+    """Halve each axis while it is long and fine enough, then enlarge the patch until it divides
+    evenly.
 
     Args:
         patch: patch size (X, Y, Z) in voxels.
