@@ -76,7 +76,10 @@ def run(arguments: Sequence[str]) -> int:
     with CaseCounter("measuring") as counter:
         # The public name is imported here, with torch and Lightning: --help and --show answer without them.
         run_dir = segkit.train(
-            *words, resume=given.resume, progress=counter.show, started=segkit.progress.started()
+            *words,
+            resume=given.resume,
+            progress=counter.show,
+            started=segkit.progress.process_start(),
         )
     print(_where(run_dir), end="")
     return 0

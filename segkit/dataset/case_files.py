@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from segkit.errors import InputError, SeveralSeries
-from segkit.io.dicom import module_of, places_of_slices
-from segkit.io.dicom.places.files import is_dicom_place
+from segkit.io.dicom import dicom_module, slice_positions
+from segkit.io.dicom.files.detection import is_dicom
 from segkit.io.labels import read_labels
 from segkit.io.placement import placed
 from segkit.io.scans import read_case
@@ -54,10 +54,12 @@ def case_labels(
     Raises:
         InputError: an unusable file, another grid, or names that contradict ``names``.
     """
-    if not is_dicom_place(path):
+    if not is_dicom(path):
         return placed(read_labels(path, names, subset=subset), grid, path, scan=scan)
-    slices = places_of_slices(scan) if is_dicom_place(scan) else None
-    found = module_of("segments").read_segments(path, grid, {}, of=str(scan), slices=slices)
+    slices = slice_positions(scan) if is_dicom(scan) else None
+    found = dicom_module("results.segmentation_reader").read_segments(
+        path, grid, {}, grid_name=str(scan), slices=slices
+    )
     labels: Volume = found.labels
     own = names_in(path) if names else {}
     if not own or not names:

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from segkit.errors import InputError
+from segkit.errors import InputError, first_few
 from segkit.files.names import case_id, suffix_of
 
 SHOWN = 4
@@ -51,11 +51,9 @@ def _without(numbers: Collection[int], names: Sequence[str]) -> str:
     missing = [number for number in range(max(numbers)) if number not in numbers]
     named = [
         f"_{number:04d}" + (f" ({names[number]})" if number < len(names) else "")
-        for number in missing[:SHOWN]
+        for number in missing
     ]
-    return f", without {', '.join(named)}" + (
-        f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
-    )
+    return f", without {first_few(named, SHOWN)}"
 
 
 def channel_files(image: Path) -> tuple[Path, ...]:

@@ -11,7 +11,7 @@ from segkit.dataset.pairs import check_running_numbers, paired
 from segkit.errors import InputError
 from segkit.files.left_out import foreign_files, left_out_notices
 from segkit.files.names import READABLE, case_id, listed, readable_files, suffix_of
-from segkit.io.dicom.places.cases import case_places
+from segkit.io.dicom.files.folders import dicom_cases
 
 
 def nnunet_cases(
@@ -91,7 +91,7 @@ def _by_id(folder: Path, files: Sequence[Path]) -> dict[str, Path]:
 
 
 def _files(folder: Path) -> list[Path]:
-    found = [*readable_files(folder), *case_places(folder)] if folder.is_dir() else []
+    found = [*readable_files(folder), *dicom_cases(folder)] if folder.is_dir() else []
     if not found:
         none = f"no file with one of the suffixes {listed(READABLE)}, and no DICOM"
         reason = none if folder.is_dir() else "no such folder"

@@ -37,8 +37,8 @@ from segkit.dataset.not_a_dataset import LAYOUTS, no_dataset
 from segkit.dataset.paths import unreachable
 from segkit.dataset.patient_names import one_patient_hints
 from segkit.errors import InputError
-from segkit.files.atomic import read_json
-from segkit.io.dicom.places.files import is_dicom_place
+from segkit.files.json_file import read_json
+from segkit.io.dicom.files.detection import is_dicom
 from segkit.labels.codes import SegmentCodes, segments_of_json
 from segkit.labels.scheme import LabelScheme, own_values
 
@@ -261,7 +261,7 @@ def _check_cases(found: _Found) -> None:
         raise case_twice(found.root, twice[0])
     paths = [path for case in found.cases for path in (*case.images, case.label) if path]
     error = unreachable(
-        found.root, [path for path in paths if not (path.is_dir() and is_dicom_place(path))]
+        found.root, [path for path in paths if not (path.is_dir() and is_dicom(path))]
     )
     if error:
         raise error

@@ -11,8 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from segkit.dataset.dataset import Dataset
-from segkit.errors import InputError
-from segkit.files.left_out import some
+from segkit.errors import InputError, first_few
 from segkit.io.labels import labels_in
 from segkit.io.scans import open_source
 from segkit.io.segment_names import folded, names_in
@@ -223,15 +222,15 @@ def unnamed_notices(files: Names, labels: Iterable[str]) -> list[str]:
     notices = []
     if silent and telling:
         notices.append(
-            f"{len(silent)} of {len(files)} label maps name no values ({some(silent)}): theirs are taken by number, as"
-            f" the others have {some(labels)}"
+            f"{len(silent)} of {len(files)} label maps name no values ({first_few(silent)}): theirs are taken by number, as"
+            f" the others have {first_few(labels)}"
         )
     for label in labels:
         lacking = [path.name for path, names in telling.items() if label not in names]
         if lacking and len(lacking) < len(telling):
             notices.append(
                 f"{label} is not named in {len(lacking)} of {len(telling)} label maps that name their values"
-                f" ({some(lacking)}): it counts as absent there"
+                f" ({first_few(lacking)}): it counts as absent there"
             )
     return notices
 
@@ -243,7 +242,7 @@ def _check_spelling(root: Path, in_files: Mapping[str, Sequence[Path]]) -> None:
     for names in alike.values():
         if len(names) > 1:
             found = " and ".join(
-                f"{name!r} in {some([path.name for path in in_files[name]])}" for name in names
+                f"{name!r} in {first_few([path.name for path in in_files[name]])}" for name in names
             )
             raise InputError(
                 root,

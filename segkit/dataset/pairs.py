@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from segkit.dataset.dataset import Case
-from segkit.errors import InputError
-from segkit.files.left_out import counted, named, some
+from segkit.errors import InputError, first_few
+from segkit.files.left_out import count_text, paths_text
 from segkit.files.names import case_id, natural_key
-from segkit.files.unfetched import fetch, why_unfetched
+from segkit.files.unfetched import how_to_fetch, why_unfetched
 
 _CHANNEL = re.compile(r"(.+)_[0-9]{4}")
 
@@ -56,9 +56,11 @@ def _in_part(empty: Sequence[Path], cases: Sequence[str]) -> InputError:
     found = why_unfetched(empty[0])
     return InputError(
         empty[0],
-        expected=f"all files of a case with their content, or none ({some(cases)})",
-        found=f"{found}; {counted(empty)} like that: {named(empty)}" if len(empty) > 1 else found,
-        remedy=f"{fetch(found)} Or remove all files of these cases.",
+        expected=f"all files of a case with their content, or none ({first_few(cases)})",
+        found=f"{found}; {count_text(empty)} like that: {paths_text(empty)}"
+        if len(empty) > 1
+        else found,
+        remedy=f"{how_to_fetch(found)} Or remove all files of these cases.",
     )
 
 
@@ -67,9 +69,9 @@ def _notices(cases: Sequence[Case]) -> list[str]:
         return []
     found = why_unfetched(cases[0].images[0])
     count, their = ("1 case is", "its") if len(cases) == 1 else (f"{len(cases)} cases are", "their")
-    names = some([case.id for case in cases])
+    names = first_few([case.id for case in cases])
     return [
-        f"{count} left out, because {their} files have no content: {names}. The first is {found}. {fetch(found)}"
+        f"{count} left out, because {their} files have no content: {names}. The first is {found}. {how_to_fetch(found)}"
     ]
 
 
@@ -91,7 +93,7 @@ def _check_partners(
             raise InputError(
                 where,
                 expected=f"a {partner} of the same name for each {kind}",
-                found=f"none for {some(lonely)}{_instead(lonely, rest, partner, not_taken)}",
+                found=f"none for {first_few(lonely)}{_instead(lonely, rest, partner, not_taken)}",
                 remedy=_remedy(without_label, without_image, kind),
             )
 
@@ -104,8 +106,8 @@ def _instead(
         path for path in not_taken if {case_id(path), _without_channel(case_id(path))} & set(lonely)
     ]
     if beside:
-        return f"; {counted(beside)} there but not read: {named(beside)}"
-    return f", and none for the {partner} of {some(rest)}" if rest else ""
+        return f"; {count_text(beside)} there but not read: {paths_text(beside)}"
+    return f", and none for the {partner} of {first_few(rest)}" if rest else ""
 
 
 def _remedy(scans: Sequence[str], labels: Sequence[str], kind: str) -> str:

@@ -7,8 +7,8 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
-from segkit.errors import InputError
-from segkit.files.left_out import counted, named, some
+from segkit.errors import InputError, first_few
+from segkit.files.left_out import count_text, paths_text
 from segkit.files.names import readable_files
 from segkit.files.unfetched import unfetched_error, why_unfetched
 
@@ -37,7 +37,7 @@ def unreachable(root: Path, paths: Sequence[Path]) -> InputError | None:
     return InputError(
         root,
         expected="every image and label map that the dataset names",
-        found=f"{len(missing)} missing: {some(missing)}",
+        found=f"{len(missing)} missing: {first_few(missing)}",
         remedy="Add the files or correct their paths, which count from the dataset's own folder.",
     )
 
@@ -51,5 +51,5 @@ def unlisted_notice(folder: Path, listed: Sequence[Path]) -> list[str]:
     if not others or len(others) == len(readable_files(folder)):
         return []
     return [
-        f"{counted(others)} left out, because dataset.json does not list them under 'training': {named(others)}"
+        f"{count_text(others)} left out, because dataset.json does not list them under 'training': {paths_text(others)}"
     ]

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from segkit.dataset.dataset import Case
-from segkit.files.left_out import some
+from segkit.errors import first_few
 
 _SURE = "tp|timepoint|ses|session|visit|followup|follow[-_ ]up|fu"
 _VAGUE = "time|day|week|month|year|frame|phase|t|v"
@@ -71,6 +71,6 @@ def _hint(what: str, patients: list[list[str]]) -> str:
         else "Each counts as a patient of its"
     )
     return (
-        f"{count} cases look like {what}, by their names: {some(patients[0])}. {own} own, so"
+        f"{count} cases look like {what}, by their names: {first_few(patients[0])}. {own} own, so"
         " they may stand on both sides of a split; a CSV file with a column 'patient' keeps them together."
     )

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.io.memory_map import blocks
+from segkit.volume import Box
 
-Box = tuple[slice, slice, slice]
-"""A box of voxels: the slices along X, Y and Z."""
 _OTHERS = ((1, 2), (0, 2), (0, 1))
 """The two other axes of each axis X, Y, Z."""
 
