@@ -12,10 +12,10 @@ from pathlib import Path
 
 from segkit.bundle.card import bundle_place, card_and_plan
 from segkit.bundle.lookup import resolve_model
-from segkit.config.compose import known_keys, load
+from segkit.config.compose import load
 from segkit.config.keys import get
 from segkit.config.overrides import given_keys
-from segkit.config.rules import LOSSES_OF_REGIONS
+from segkit.config.rules import LOSSES_OF_REGIONS, known_keys
 from segkit.config.schema import ComputeConfig, TrainConfig
 from segkit.dataset.dataset import Dataset
 from segkit.dataset.layouts import read_dataset
