@@ -19,7 +19,7 @@ from segkit.inference.scoring.to_scan_grid import Decide, decide_by, label_dtype
 from segkit.io.memory_map import MAPPED_FROM, blocks, drop_pages, in_memory, map_scratch
 from segkit.plans.plan import Plan
 from segkit.preprocessing.chain import WayBack
-from segkit.preprocessing.gantry_tilt import Lean
+from segkit.preprocessing.gantry_tilt import SliceShifts
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Decision:
             found[0][box] = self.elsewhere
         return found
 
-    def leaned(self, array: NDArray[Any], lean: Lean) -> NDArray[Any]:
+    def leaned(self, array: NDArray[Any], lean: SliceShifts) -> NDArray[Any]:
         """Return the values (K, X, Y, Z) of a straightened scan on the scan's own grid, channel by channel."""
         if not lean.shifts:
             return array
