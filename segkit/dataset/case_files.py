@@ -9,9 +9,9 @@ from segkit.errors import InputError, SeveralSeries
 from segkit.io.dicom import dicom_module, slice_positions
 from segkit.io.dicom.files.detection import is_dicom
 from segkit.io.labels import read_labels
-from segkit.io.placement import placed
+from segkit.io.placement import place_on_grid
 from segkit.io.scans import read_case
-from segkit.io.segment_names import names_in, renumbered
+from segkit.io.segment_names import names_in, renumber
 from segkit.volume import Grid, Volume
 
 
@@ -55,7 +55,7 @@ def case_labels(
         InputError: an unusable file, another grid, or names that contradict ``names``.
     """
     if not is_dicom(path):
-        return placed(read_labels(path, names, subset=subset), grid, path, scan=scan)
+        return place_on_grid(read_labels(path, names, subset=subset), grid, path, scan=scan)
     slices = slice_positions(scan) if is_dicom(scan) else None
     found = dicom_module("results.segmentation_reader").read_segments(
         path, grid, {}, grid_name=str(scan), slices=slices
@@ -64,7 +64,5 @@ def case_labels(
     own = names_in(path) if names else {}
     if not own or not names:
         return labels
-    values, _ = renumbered(
-        path, labels.array, own, names, extra="background" if subset else "error"
-    )
+    values, _ = renumber(path, labels.array, own, names, extra="background" if subset else "error")
     return labels.with_array(values)

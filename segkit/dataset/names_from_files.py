@@ -14,7 +14,7 @@ from segkit.dataset.dataset import Dataset
 from segkit.errors import InputError, first_few
 from segkit.io.labels import labels_in
 from segkit.io.scans import open_source
-from segkit.io.segment_names import folded, names_in
+from segkit.io.segment_names import comparable_name, names_in
 
 
 def named(dataset: Dataset, *, skip_unreadable: bool = False) -> Dataset:
@@ -238,7 +238,7 @@ def unnamed_notices(files: Names, labels: Iterable[str]) -> list[str]:
 def _check_spelling(root: Path, in_files: Mapping[str, Sequence[Path]]) -> None:
     alike: dict[str, list[str]] = defaultdict(list)
     for name in in_files:
-        alike[folded(name)].append(name)
+        alike[comparable_name(name)].append(name)
     for names in alike.values():
         if len(names) > 1:
             found = " and ".join(

@@ -79,7 +79,7 @@ def test_a_loss_that_knows_no_regions_is_refused_before_anything_is_measured(
 ) -> None:
     with pytest.raises(
         UsageError,
-        match=r"trainer\.loss=nnunet cannot be used with regions: give trainer.loss=, one of dice_ce",
+        match=r"trainer\.loss=nnunet cannot train regions: give trainer.loss=, one of dice_ce",
     ):
         open_dataset(
             load(

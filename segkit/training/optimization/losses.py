@@ -279,7 +279,7 @@ def region_loss_by_name(name: str, membership: Membership) -> nn.Module:
     builder = LOSSES[name].region_builder if name in LOSSES else None
     if builder is None:
         raise UsageError(
-            f"trainer.loss={name} cannot be used with regions: give trainer.loss=, one of"
+            f"trainer.loss={name} cannot train regions: give trainer.loss=, one of"
             f" {', '.join(losses_of_regions())}"
         )
     return _built(builder, membership)
