@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from segkit.errors import InputError, SeveralSeries
-from segkit.io.dicom import module_of, places_of_slices
-from segkit.io.dicom.places.files import is_dicom_place
+from segkit.io.dicom import dicom_module, slice_positions
+from segkit.io.dicom.files.detection import is_dicom
 from segkit.io.labels import read_labels
 from segkit.io.placement import placed
 from segkit.io.scans import read_case
@@ -59,10 +59,12 @@ def case_labels(
     Raises:
         InputError: an unusable file, a different grid, or segment names that contradict ``names``.
     """
-    if not is_dicom_place(path):
+    if not is_dicom(path):
         return placed(read_labels(path, names, subset=subset), grid, path, scan=scan)
-    slices = places_of_slices(scan) if is_dicom_place(scan) else None
-    segments = module_of("segments").read_segments(path, grid, {}, of=str(scan), slices=slices)
+    slices = slice_positions(scan) if is_dicom(scan) else None
+    segments = dicom_module("results.segmentation_reader").read_segments(
+        path, grid, {}, grid_name=str(scan), slices=slices
+    )
     labels: Volume = segments.labels
     names_in_file = names_in(path) if names else {}
     if not names_in_file or not names:

@@ -19,7 +19,7 @@ from segkit.dataset.paths import find_path, unlisted_notice
 from segkit.errors import InputError
 from segkit.files.left_out import foreign_files, left_out_notices
 from segkit.files.names import READABLE, case_id, listed, readable_files, suffix_of
-from segkit.io.dicom.places.cases import case_places
+from segkit.io.dicom.files.folders import dicom_cases
 
 # -- listed in a dataset.json -------------------------------------------------------------------
 
@@ -176,7 +176,7 @@ def _by_id(folder: Path, files: Sequence[Path]) -> dict[str, Path]:
 def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise _no_files(folder, "no such folder")
-    files = [*readable_files(folder), *case_places(folder)]
+    files = [*readable_files(folder), *dicom_cases(folder)]
     if not files:
         suffixes = listed(READABLE)
         raise _no_files(folder, f"no file with one of the suffixes {suffixes}, and no DICOM")

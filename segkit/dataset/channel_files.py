@@ -9,8 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from segkit.errors import InputError
-from segkit.files.left_out import some
+from segkit.errors import InputError, first_few
 from segkit.files.names import case_id, suffix_of
 
 SHOWN = 4
@@ -69,7 +68,7 @@ def _missing_channels(numbers: Collection[int], names: Sequence[str]) -> str:
         f"_{number:04d} ({names[number]})" if number < len(names) else f"_{number:04d}"
         for number in missing
     ]
-    return some(described, SHOWN)
+    return first_few(described, SHOWN)
 
 
 def channel_files(image: Path) -> tuple[Path, ...]:

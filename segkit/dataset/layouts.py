@@ -34,8 +34,8 @@ from segkit.dataset.not_a_dataset import LAYOUTS, no_dataset
 from segkit.dataset.paths import missing_files_error
 from segkit.dataset.patient_names import one_patient_hints
 from segkit.errors import InputError
-from segkit.files.atomic import read_json
-from segkit.io.dicom.places.files import is_dicom_place
+from segkit.files.json_file import read_json
+from segkit.io.dicom.files.detection import is_dicom
 from segkit.labels.codes import SegmentCodes, segments_of_json
 from segkit.labels.scheme import LabelScheme, own_values
 
@@ -264,7 +264,7 @@ def _check_cases(description: _Description) -> None:
     if duplicates:
         raise duplicate_case(description.root, duplicates[0])
     paths = [path for case in cases for path in (*case.images, case.label) if path]
-    files = [path for path in paths if not (path.is_dir() and is_dicom_place(path))]
+    files = [path for path in paths if not (path.is_dir() and is_dicom(path))]
     error = missing_files_error(description.root, files)
     if error:
         raise error

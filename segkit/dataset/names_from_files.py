@@ -12,8 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from segkit.dataset.dataset import Dataset
-from segkit.errors import InputError
-from segkit.files.left_out import some
+from segkit.errors import InputError, first_few
 from segkit.io.labels import labels_in
 from segkit.io.scans import open_source
 from segkit.io.segment_names import folded, names_in
@@ -197,15 +196,15 @@ def unnamed_notices(files: NamesOfFiles, labels: Iterable[str]) -> list[str]:
     notices = []
     if silent and naming:
         notices.append(
-            f"{len(silent)} of {len(files)} label maps name no values ({some(silent)}): theirs are"
-            f" taken by number, as the others have {some(labels)}"
+            f"{len(silent)} of {len(files)} label maps name no values ({first_few(silent)}): theirs are"
+            f" taken by number, as the others have {first_few(labels)}"
         )
     for label in labels:
         lacking = [path.name for path, names in naming.items() if label not in names]
         if lacking and len(lacking) < len(naming):
             notices.append(
                 f"{label} is not named in {len(lacking)} of {len(naming)} label maps that name"
-                f" their values ({some(lacking)}): it counts as absent there"
+                f" their values ({first_few(lacking)}): it counts as absent there"
             )
     return notices
 
@@ -217,7 +216,8 @@ def _check_spelling(root: Path, files_of_name: Mapping[str, Sequence[Path]]) -> 
     for names in spellings.values():
         if len(names) > 1:
             found = " and ".join(
-                f"{name!r} in {some([path.name for path in files_of_name[name]])}" for name in names
+                f"{name!r} in {first_few([path.name for path in files_of_name[name]])}"
+                for name in names
             )
             raise InputError(
                 root,

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from segkit.dataset.channel_files import without_channel
 from segkit.dataset.dataset import Case
-from segkit.errors import InputError
-from segkit.files.left_out import counted, named, some
+from segkit.errors import InputError, first_few
+from segkit.files.left_out import count_text, paths_text
 from segkit.files.names import case_id, natural_key
-from segkit.files.unfetched import fetch, why_unfetched
+from segkit.files.unfetched import how_to_fetch, why_unfetched
 
 
 def pair_by_name(
@@ -68,12 +68,12 @@ def _files(case: Case) -> list[Path]:
 
 def _partial_cases(empty: Sequence[Path], cases: Sequence[str]) -> InputError:
     reason = why_unfetched(empty[0])
-    more = f"; {counted(empty)} like that: {named(empty)}" if len(empty) > 1 else ""
+    more = f"; {count_text(empty)} like that: {paths_text(empty)}" if len(empty) > 1 else ""
     return InputError(
         empty[0],
-        expected=f"all files of a case with their content, or none ({some(cases)})",
+        expected=f"all files of a case with their content, or none ({first_few(cases)})",
         found=f"{reason}{more}",
-        remedy=f"{fetch(reason)} Or remove all files of these cases.",
+        remedy=f"{how_to_fetch(reason)} Or remove all files of these cases.",
     )
 
 
@@ -82,10 +82,10 @@ def _notices(cases: Sequence[Case]) -> list[str]:
         return []
     reason = why_unfetched(cases[0].images[0])
     count, their = ("1 case is", "its") if len(cases) == 1 else (f"{len(cases)} cases are", "their")
-    names = some([case.id for case in cases])
+    names = first_few([case.id for case in cases])
     return [
         f"{count} left out, because {their} files have no content: {names}. The first is {reason}."
-        f" {fetch(reason)}"
+        f" {how_to_fetch(reason)}"
     ]
 
 
@@ -107,7 +107,7 @@ def _check_partners(
             raise InputError(
                 label_folder,
                 expected=f"a {partner} of the same name for each {kind}",
-                found=f"none for {some(lone)}{_possible_partner(lone, others, partner, not_read)}",
+                found=f"none for {first_few(lone)}{_possible_partner(lone, others, partner, not_read)}",
                 remedy=_remedy(lone_scans, lone_labels, kind),
             )
 
@@ -120,8 +120,8 @@ def _possible_partner(
         path for path in not_read if {case_id(path), without_channel(case_id(path))} & set(lone)
     ]
     if beside:
-        return f"; {counted(beside)} there but not read: {named(beside)}"
-    return f", and none for the {partner} of {some(others)}" if others else ""
+        return f"; {count_text(beside)} there but not read: {paths_text(beside)}"
+    return f", and none for the {partner} of {first_few(others)}" if others else ""
 
 
 def _remedy(scans: Sequence[str], labels: Sequence[str], kind: str) -> str:

@@ -7,8 +7,8 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
-from segkit.errors import InputError
-from segkit.files.left_out import counted, named, some
+from segkit.errors import InputError, first_few
+from segkit.files.left_out import count_text, paths_text
 from segkit.files.names import readable_files
 from segkit.files.unfetched import unfetched_error, why_unfetched
 
@@ -40,7 +40,7 @@ def missing_files_error(root: Path, paths: Sequence[Path]) -> InputError | None:
     return InputError(
         root,
         expected="every image and label map that the dataset names",
-        found=f"{len(missing)} missing: {some(missing)}",
+        found=f"{len(missing)} missing: {first_few(missing)}",
         remedy="Add the files or correct their paths; relative paths start at the dataset's own"
         " folder.",
     )
@@ -56,6 +56,6 @@ def unlisted_notice(folder: Path, listed: Sequence[Path]) -> list[str]:
     if not unlisted or len(unlisted) == len(scans):
         return []
     return [
-        f"{counted(unlisted)} left out, because dataset.json does not list them under 'training':"
-        f" {named(unlisted)}"
+        f"{count_text(unlisted)} left out, because dataset.json does not list them under 'training':"
+        f" {paths_text(unlisted)}"
     ]

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from segkit.dataset.dataset import Case
-from segkit.files.left_out import some
+from segkit.errors import first_few
 
 _TIME_POINT = "tp|timepoint|ses|session|visit|followup|follow[-_ ]up|fu"
 _VAGUE_TIME_POINT = "time|day|week|month|year|frame|phase|t|v"
@@ -76,7 +76,7 @@ def _hint(relation: str, patients: list[list[str]]) -> str:
     else:
         treated = "Each is treated as a separate patient"
     return (
-        f"{count} cases look like {relation}, by their names: {some(patients[0])}. {treated}, so"
+        f"{count} cases look like {relation}, by their names: {first_few(patients[0])}. {treated}, so"
         " they may end up on both sides of a split; a CSV file with a column 'patient' keeps them"
         " together."
     )

@@ -11,12 +11,11 @@ from segkit.dataset.dataset import Dataset
 from segkit.dataset.dataset_yaml import find_yaml, read_names
 from segkit.dataset.layouts import read_dataset
 from segkit.dataset.names_from_files import check_same_values, common_names, with_names
-from segkit.errors import InputError
+from segkit.errors import InputError, first_few
 from segkit.evaluation.measure import Structure
 from segkit.evaluation.record_names import names_beside, warn_of_other_names
-from segkit.evaluation.swapped_folders import check_order, failed_cases, some, warn_of_missing
-from segkit.files.left_out import counted, foreign_scans
-from segkit.files.left_out import named as paths_in_words
+from segkit.evaluation.swapped_folders import SHOWN, check_order, failed_cases, warn_of_missing
+from segkit.files.left_out import count_text, foreign_scans, paths_text
 from segkit.files.names import (
     BESIDE,
     DICOM,
@@ -94,7 +93,9 @@ def find_pairs(
             sorted(known.intersection(failed_cases(predictions)) - {pair.case for pair in pairs})
         )
         if missing:
-            log.warning("cases of the dataset that failed to be predicted: %s", some(missing))
+            log.warning(
+                "cases of the dataset that failed to be predicted: %s", first_few(missing, SHOWN)
+            )
         return Pairs(
             pairs, names, missing, dataset.ignore, total=len(known), values=dataset.value_names
         )
@@ -144,8 +145,8 @@ def _note_foreign(*places: Path) -> None:
         if others:
             log.warning(
                 "%s left out, because the format is not read: %s",
-                counted(others),
-                paths_in_words(others),
+                count_text(others),
+                paths_text(others),
             )
 
 
@@ -275,8 +276,10 @@ def _matched(
     if not pairs:
         raise InputError(
             ours,
-            expected=f"predictions named as the cases of {theirs}: {some(list(references))}",
-            found=some([case for case in predictions if not _is_beside(case, predictions)])
+            expected=f"predictions named as the cases of {theirs}: {first_few(list(references), SHOWN)}",
+            found=first_few(
+                [case for case in predictions if not _is_beside(case, predictions)], SHOWN
+            )
             or "no label map",
             remedy="Give the references of these cases, rename the predictions to <case id> with any suffix, "
             "or give two single files.",
@@ -289,7 +292,7 @@ def _matched(
         if not _is_beside(case, predictions) and case + ENDING not in predictions
     ]
     if alone:
-        log.warning("predictions without a reference: %s", some(alone))
+        log.warning("predictions without a reference: %s", first_few(alone, SHOWN))
     if len(alone) > len(pairs):
         log.warning(
             "most predictions in %s have no reference in %s: are both of one set of cases?",

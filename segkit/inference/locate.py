@@ -21,8 +21,7 @@ from segkit.errors import InputError
 from segkit.labels.components import find_pieces
 from segkit.plans.plan import Plan
 from segkit.preprocessing.chain import WayBack
-from segkit.preprocessing.crop import Box
-from segkit.volume import Shape, Volume
+from segkit.volume import Box, Shape, Volume
 
 if TYPE_CHECKING:
     from segkit.inference.predictor import Predictor

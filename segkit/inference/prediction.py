@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import Any, TypedDict, cast
 
 from numpy.typing import ArrayLike, NDArray
 
@@ -14,11 +14,8 @@ from segkit.errors import UsageError
 from segkit.inference.scoring.probabilities import STEPS, Kind
 from segkit.io.scaled import ScaledNumbers
 from segkit.plans.plan import Plan
-from segkit.preprocessing.crop import Box
-from segkit.volume import Volume
-
-if TYPE_CHECKING:
-    from segkit.inference.scoring.timing import Progress
+from segkit.progress import WindowProgress
+from segkit.volume import Box, Volume
 
 BACKGROUND = "background"
 
@@ -90,7 +87,7 @@ class Options(TypedDict, total=False):
     spacing: Sequence[float] | None
     affine: ArrayLike | None
     where: str | PathLike[str] | None
-    progress: Progress | None
+    progress: WindowProgress | None
     after: int
 
 

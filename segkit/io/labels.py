@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from segkit.errors import InputError
 from segkit.files.names import ITK, NIFTI, PICTURE, suffix_of
-from segkit.io.dicom import module_of as dicom_module
-from segkit.io.dicom.places.files import is_dicom_place
+from segkit.io.dicom import dicom_module
+from segkit.io.dicom.files.detection import is_dicom
 from segkit.io.formats import check_readable, check_writable, module_of
 from segkit.io.limits import check_finite
 from segkit.io.memory_map import is_mapped
@@ -158,8 +158,10 @@ def check_labels_fit(path: Path, shape: Shape, values: Iterable[int]) -> None:
 
 def _values_in(path: Path) -> list[int]:
     """The values in a label map; of a DICOM-SEG those of its segments, whether voxels have them or not."""
-    if is_dicom_place(path):
-        return [value for _, value in dicom_module("segments").values_of_segments(path)]
+    if is_dicom(path):
+        return [
+            value for _, value in dicom_module("results.segmentation_reader").segment_values(path)
+        ]
     found: list[int] = np.unique(read_labels(path).array).tolist()
     return found
 

@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike
 from segkit.errors import InputError, UsageError
 from segkit.files.names import ITK, PICTURE, SLIDES, suffix_of
 from segkit.io.arrays import volume_of_array
-from segkit.io.dicom import open_place
-from segkit.io.dicom.places.files import is_dicom_place
+from segkit.io.dicom import open_dicom
+from segkit.io.dicom.files.detection import is_dicom
 from segkit.io.formats import check_readable, check_writable, module_of
 from segkit.io.geometry import checked_affine
 from segkit.io.limits import check_finite
@@ -29,8 +29,8 @@ def open_source(path: str | Path) -> VolumeSource:
         UsageError: several DICOM series, or DICOM without the extra that reads it.
     """
     path = Path(path)
-    if is_dicom_place(path):
-        return open_place(path)
+    if is_dicom(path):
+        return open_dicom(path)
     check_readable(path)
     source: VolumeSource = module_of(suffix_of(path)).open_scan(path)
     return source

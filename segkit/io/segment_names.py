@@ -15,11 +15,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.errors import InputError
-from segkit.files.left_out import some
+from segkit.errors import InputError, first_few
 from segkit.files.names import must_exist, suffix_of
-from segkit.io.dicom import module_of
-from segkit.io.dicom.places.files import is_dicom_place
+from segkit.io.dicom import dicom_module
+from segkit.io.dicom.files.detection import is_dicom
 from segkit.io.itk.header import LONGEST_HEADER
 from segkit.io.itk.nrrd_header import END
 
@@ -43,8 +42,8 @@ def names_in(path: Path) -> dict[str, int]:
     Raises:
         InputError: no such file, one name for two values, or two names for one.
     """
-    if is_dicom_place(path):
-        return checked_names(path, module_of("segments").values_of_segments(path))
+    if is_dicom(path):
+        return checked_names(path, dicom_module("results.segmentation_reader").segment_values(path))
     reader = _READERS.get(suffix_of(path))
     if reader is None:
         return {}
@@ -188,8 +187,8 @@ def _check_unknown(
     if wrong:
         raise InputError(
             path,
-            expected=f"values named as elsewhere: {some([name for name in known if name != 'background'], SHOWN)}",
-            found=some([f"{name!r} (value {own[name]})" for name in wrong], SHOWN),
+            expected=f"values named as elsewhere: {first_few([name for name in known if name != 'background'], SHOWN)}",
+            found=first_few([f"{name!r} (value {own[name]})" for name in wrong], SHOWN),
             remedy="Rename the segments in the file (3D Slicer, module Segmentations), or correct the names of the"
             " labels.",
         )

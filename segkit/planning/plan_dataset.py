@@ -12,10 +12,10 @@ from pathlib import Path
 
 from segkit.bundle.card import bundle_place, card_and_plan
 from segkit.bundle.lookup import resolve_model
-from segkit.config.compose import known_keys, load
+from segkit.config.compose import load
 from segkit.config.keys import get
 from segkit.config.overrides import given_keys
-from segkit.config.rules import LOSSES_OF_REGIONS
+from segkit.config.rules import LOSSES_OF_REGIONS, known_keys
 from segkit.config.schema import ComputeConfig, TrainConfig
 from segkit.dataset.dataset import Dataset
 from segkit.dataset.layouts import read_dataset
@@ -24,11 +24,12 @@ from segkit.dataset_check.check import compare_cases
 from segkit.dataset_check.measured_dataset import MeasuredDataset
 from segkit.errors import InputError, UsageError
 from segkit.fingerprint.cache import known_or_measured
-from segkit.fingerprint.fingerprint import Fingerprint, Progress, measure
+from segkit.fingerprint.fingerprint import Fingerprint, measure
 from segkit.planning.fine_tuning import check_network, tuned_plan
 from segkit.planning.planner import make_plan
 from segkit.planning.task import Task
 from segkit.plans.plan import Plan, read_plan
+from segkit.progress import CaseProgress
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ def measured_plan(
     dataset: Dataset,
     *,
     gpu: bool | None = None,
-    progress: Progress | None = None,
+    progress: CaseProgress | None = None,
     store: Path | None = None,
     given: Collection[str] = (),
 ) -> tuple[Plan, Fingerprint]:

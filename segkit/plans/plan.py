@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from segkit.errors import InputError
-from segkit.files.atomic import read_json
+from segkit.files.json_file import read_json
 from segkit.labels.codes import SegmentCodes, segments_of_json
 from segkit.labels.scheme import membership, target_values
 from segkit.plans.ranges import DataRanges, ranges_of_json

@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -33,6 +33,7 @@ from segkit.preprocessing.chain import prepare, prepare_labels
 from segkit.preprocessing.content_hash import content_hash
 from segkit.preprocessing.labels import to_indices
 from segkit.preprocessing.store_folder import allow_open_files, mark_store
+from segkit.progress import CaseProgress
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ def prepare_cases(
     plan: Plan,
     folder: Path,
     *,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: CaseProgress | None = None,
     verify: bool = True,
 ) -> list[PreparedCase]:
     """Prepare the cases that ``folder`` does not hold yet and map all of them.

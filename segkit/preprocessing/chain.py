@@ -16,7 +16,7 @@ from scipy import sparse
 from segkit.errors import InputError
 from segkit.io.limits import check_finite, require_memory
 from segkit.plans.plan import Plan
-from segkit.preprocessing.crop import Box, content_box, content_mask, mask_box
+from segkit.preprocessing.crop import content_box, content_mask, mask_box
 from segkit.preprocessing.intensity import Normalizer, apply_normalizers, normalizers
 from segkit.preprocessing.labels import index_dtype
 from segkit.preprocessing.orient import AxisMap, to_ras
@@ -28,7 +28,7 @@ from segkit.preprocessing.resample import (
     resample_labels,
 )
 from segkit.preprocessing.scan_warnings import scan_warnings
-from segkit.volume import Grid, Shape, Volume
+from segkit.volume import Box, Grid, Shape, Volume
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.io.memory_map import blocks
+from segkit.volume import Box
 
-Box = tuple[slice, slice, slice]
 _OTHERS = ((1, 2), (0, 2), (0, 1))
 """For each of X, Y, Z the two other axes."""
 

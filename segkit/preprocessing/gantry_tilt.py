@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.io.geometry import SHEAR
 from segkit.io.limits import require_memory
-from segkit.volume import Shape, Volume
+from segkit.volume import SHEAR, Shape, Volume
 
 log = logging.getLogger(__name__)
 

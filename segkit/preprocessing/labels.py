@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.errors import InputError
+from segkit.errors import InputError, first_few
 
 LISTED = 8
 MANY_VALUES = 10
@@ -55,16 +55,12 @@ def _unknown_values(
     voxels: NDArray[Any], unknown: NDArray[np.bool_], labels: Mapping[str, int], where: str | Path
 ) -> InputError:
     values, numbers = np.unique(voxels[unknown], return_counts=True)
-    counts = [
-        f"{value} ({count} voxels)"
-        for value, count in zip(values[:LISTED], numbers[:LISTED], strict=True)
-    ]
-    more = f" and {len(values) - LISTED} more" if len(values) > LISTED else ""
+    counts = [f"{value} ({count} voxels)" for value, count in zip(values, numbers, strict=True)]
     named = ", ".join(f"{name} {value}" for name, value in list(labels.items())[:LISTED])
     return InputError(
         where,
         expected=f"only the values background 0, {named}{', ...' if len(labels) > LISTED else ''}",
-        found=f"also {', '.join(counts)}{more}",
+        found=f"also {first_few(counts, LISTED)}",
         remedy=_remedy(voxels, [int(value) for value in values], labels),
     )
 

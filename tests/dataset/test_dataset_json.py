@@ -16,7 +16,7 @@ from segkit.dataset.dataset_json import (
 )
 from segkit.dataset.layouts import read_dataset
 from segkit.errors import InputError
-from segkit.files.atomic import read_json
+from segkit.files.json_file import read_json
 from segkit.labels.scheme import LabelScheme
 
 WHERE = Path("dataset.json")

@@ -15,7 +15,7 @@ from segkit.files.names import must_exist
 from segkit.inference.files.channels import MissingChannel
 from segkit.io import read_case, whole
 from segkit.io.dicom import DicomScan
-from segkit.io.dicom.places.files import dicom_files, is_dicom_place
+from segkit.io.dicom.files.detection import dicom_files, is_dicom
 from segkit.volume import Volume
 
 log = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ class Scan:
             volume = whole(self.dicom.source)
         else:
             for path in self.images:
-                if not is_dicom_place(path):
+                if not is_dicom(path):
                     must_exist(path)
             volume = read_case(self.images, frugally=True)
         return self._filled(volume) if self.missing else volume

@@ -45,7 +45,7 @@ class Frame:
     """SliceThickness, where it is a number above 0."""
     slope: float
     intercept: float
-    places: tuple[Dataset, ...]
+    datasets: tuple[Dataset, ...]
     """Where its elements may stand, the first that has one counts: its own group, the shared one, the top."""
 
     @property

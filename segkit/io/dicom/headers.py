@@ -25,7 +25,7 @@ from pydicom.tag import BaseTag, Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from segkit.errors import InputError, SegkitError
-from segkit.io.dicom.places.files import DicomFile
+from segkit.io.dicom.files.dicom_file import DicomFile
 from segkit.io.limits import check_memory
 from segkit.units import size_text
 

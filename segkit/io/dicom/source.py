@@ -60,10 +60,14 @@ class DicomSource:
 
     def on_slices(self, labels: NDArray[Any]) -> NDArray[Any]:
         """Labels (X, Y, Z) of the grid on the planes of the series' own slices: of the plane nearest to each."""
-        return labels if self.stack.is_even else labels[..., nearest_planes(self.stack.places)]
+        return (
+            labels
+            if self.stack.is_even
+            else labels[..., nearest_planes(self.stack.slice_positions)]
+        )
 
     def _voxels(self) -> NDArray[Any]:
-        where, (x, y, z) = self.series.place, self.grid.shape
+        where, (x, y, z) = self.series.path, self.grid.shape
         planes = z if self.stack.is_even else z + len(self.stack.frames)
         check_memory(
             where, planes * x * y * self.channels * self.dtype.itemsize + _largest_file(self.series)
@@ -83,7 +87,7 @@ class DicomSource:
                 )
         _fill_padding(found, padded)
         if not self.stack.is_even:
-            found = on_even_planes(found, self.stack.places)
+            found = on_even_planes(found, self.stack.slice_positions)
         voxels = found.transpose(1, 3, 2, 0)
         check_finite(where, voxels)
         return voxels
@@ -115,7 +119,7 @@ def open_series(series: Series, selection: Selection = ALL) -> DicomSource:
                 remedy="Leave it out.",
             )
     frames = [frame for instance in series.instances for frame in frames_of(instance)]
-    whole, frames = frames, selected(frames, selection, series.place)
+    whole, frames = frames, selected(frames, selection, series.path)
     series = dataclasses.replace(
         series, instances=tuple(dict.fromkeys(frame.instance for frame in frames))
     )
@@ -123,17 +127,17 @@ def open_series(series: Series, selection: Selection = ALL) -> DicomSource:
     samples = {channels_of(instance) for instance in series.instances}
     if len(samples) > 1:
         raise InputError(
-            series.place,
+            series.path,
             expected="images of one kind",
             found="grey and coloured ones",
             remedy="Take them apart.",
         )
-    notes = [*check_alike(frames, whole, series.place, series.number, selection)]
+    notes = [*check_alike(frames, whole, series.path, series.number, selection)]
     if not selection.criteria and (note := fewer_than_counted(series)):
         notes.append(note)
     if series.left_out:
         notes.append(left_out_text(series.left_out))
-    stack, dtype = stack_of(frames, series.place), _value_type(frames)
+    stack, dtype = stack_of(frames, series.path), _value_type(frames)
     return DicomSource(series, stack, samples.pop(), dtype, str(selection), tuple(notes))
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.io.geometry import LPS_TO_RAS
 from segkit.io.itk.header import (
     LONGEST_HEADER,
     Encoding,
@@ -24,6 +23,7 @@ from segkit.io.itk.header import (
     refused,
     whole_numbers,
 )
+from segkit.volume import LPS_TO_RAS
 
 END = rb"\r?\n\r?\n"
 """Behind this the voxels begin, or there are none."""

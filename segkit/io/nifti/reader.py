@@ -26,11 +26,11 @@ from segkit.io.limits import check_finite, check_memory
 from segkit.io.memory_map import MAPPED_FROM, map_numbers
 from segkit.io.nifti.header import Layout, axes, read_layout, rgb, stored_type, unit_in_mm
 from segkit.io.nifti.readings import itk_grid, readings
-from segkit.io.nifti.writer import image_of, save
+from segkit.io.nifti.writer import save
 from segkit.io.scaled import ScaledNumbers, scaled_type
 from segkit.volume import Grid, Volume
 
-__all__ = ["NiftiSource", "image_of", "itk_grid", "open_scan", "readings", "save", "volume_of"]
+__all__ = ["NiftiSource", "itk_grid", "open_scan", "readings", "save", "volume_of"]
 
 log = logging.getLogger(__name__)
 

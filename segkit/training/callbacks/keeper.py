@@ -75,7 +75,7 @@ class Keeper(L.Callback):
         self.gallery = Gallery(plan)
         self.record = Record.of(folder, plan)
         self.logger = logger
-        self.line = StatusLine(elsewhere=30.0, at_once=True)
+        self.line = StatusLine(interval=30.0, immediate=True)
         self.losses: list[Tensor] = []
         """Of the batches since the last row."""
         self.loss = float("nan")

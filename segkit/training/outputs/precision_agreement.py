@@ -14,10 +14,10 @@ from segkit.bundle.precision_agreement import AGREEMENT
 from segkit.networks.precision import Mode, bfloat16_share
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase
-from segkit.preprocessing.crop import Box
 from segkit.sliding_window.rows import Windows
 from segkit.sliding_window.scores import predict_scores
 from segkit.sliding_window.windows import count_windows
+from segkit.volume import Box
 
 CASES = 3
 """At most."""

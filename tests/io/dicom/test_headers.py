@@ -12,8 +12,8 @@ import pytest
 
 from segkit.errors import InputError
 from segkit.io import read_volume
+from segkit.io.dicom.files.dicom_file import DicomFile
 from segkit.io.dicom.headers import read_image_header
-from segkit.io.dicom.places.files import DicomFile
 
 PIXELS = np.arange(400 * 500, dtype=np.int16).reshape(400, 500)
 LONG = b"\x55" * 3_000_000

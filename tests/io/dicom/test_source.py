@@ -10,7 +10,7 @@ import pytest
 
 from segkit.errors import InputError
 from segkit.io import open_source, read_volume
-from segkit.io.dicom.places.files import dicom_files
+from segkit.io.dicom.files.detection import dicom_files
 
 PIXELS = np.array([[0, 1, 2], [100, 200, 4095]], np.uint16)
 

@@ -8,8 +8,8 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 from numpy.typing import NDArray
 
-from segkit.io.itk.reader import LPS_TO_RAS
 from segkit.io.nifti.readings import itk_grid, readings
+from segkit.volume import LPS_TO_RAS
 
 SHAPE = (3, 4, 5)
 

@@ -9,9 +9,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from segkit.errors import InputError, SegkitError, SeveralSeries, UsageError
+from segkit.io.dicom.files.detection import scan_name
+from segkit.io.dicom.files.dicom_file import DicomFile
 from segkit.io.dicom.frames import frames_of
 from segkit.io.dicom.headers import guarded
-from segkit.io.dicom.places.files import DicomFile, place_id
 from segkit.io.dicom.series.image_groups import (
     ALL,
     Selection,
@@ -29,7 +30,7 @@ _NEXT = 0.05
 """How far the next slice of a volume may lie from its place, in voxels."""
 
 
-def open_place(place: Path, choice: str | None = None) -> DicomSource:
+def open_dicom(place: Path, choice: str | None = None) -> DicomSource:
     """The one series that is meant, or the part of it.
 
     ``choice`` is a number of the list that the message shows, a SeriesInstanceUID or a description; behind it, after a
@@ -71,7 +72,7 @@ def _say(place: Path, notes: Iterable[str]) -> None:
         log.warning("%s: %s", place, note)
 
 
-def open_all(place: Path, name: str = "") -> dict[str, DicomSource | InputError]:
+def open_all_series(place: Path, name: str = "") -> dict[str, DicomSource | InputError]:
     """Every series of a place that is a volume, by a name that can be a file's; the others are named in the log.
 
     The name is that of the folders it lies in, below the place, where no other series lies there, and else the place's
@@ -125,7 +126,7 @@ def _opened(
     refused: list[SegkitError] = []
     for series in study:
         try:
-            with guarded(series.place):
+            with guarded(series.path):
                 sources.append(open_series(series, selection))
         except (InputError, UsageError) as error:
             refused += [error] if _is_scan(series, error) else []
@@ -208,7 +209,7 @@ def _name(place: Path, series: Series, study: Sequence[Series], *, outer: str) -
     inner = [*([outer] if outer else []), *_below(place, series.instances[0].file)]
     if len(folders) == 1 and not folders & others and inner:
         return "_".join(inner)
-    return f"{outer or place_id(place)}_series{series.number}"
+    return f"{outer or scan_name(place)}_series{series.number}"
 
 
 def _below(place: Path, file: DicomFile) -> tuple[str, ...]:

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.errors import InputError, UsageError
-from segkit.io.dicom.elements import Value
+from segkit.errors import InputError, UsageError, first_few
 from segkit.io.dicom.frames import Frame, along_normal
+from segkit.io.dicom.series.attributes import Value
 from segkit.io.dicom.series.properties import PROPERTIES, SEVERAL, Property
 from segkit.io.dicom.series.repeats import REPEAT, alternates
 
@@ -238,7 +238,7 @@ def _is_said(column: _Column) -> bool:
 
 
 def _change(column: _Column) -> str:
-    return f"the {column.of.title} changes along the scan ({_some(list(dict.fromkeys(column.texts())), 4)})"
+    return f"the {column.of.title} changes along the scan ({first_few(list(dict.fromkeys(column.texts())), 4)})"
 
 
 def _splits(column: _Column, order: NDArray[np.intp], shared: Sequence[Sequence[int]]) -> bool:
@@ -313,7 +313,7 @@ def _mixed(
             _line(number, Selection(tuple(words)), [frames[index] for index in indices], rest)
         )
     more = f"\n  and {len(groups) - _LISTED} more" if len(groups) > _LISTED else ""
-    titles = " and ".join(_some([each.title for each in properties], 5).rsplit(", ", 1))
+    titles = " and ".join(first_few([each.title for each in properties], 5).rsplit(", ", 1))
     return MixedImages(
         where,
         expected="images that make up one volume",
@@ -335,10 +335,5 @@ def _telling(keys: Sequence[tuple[str, ...]]) -> list[int]:
 
 def _line(number: int, selection: Selection, frames: Sequence[Frame], rest: Sequence[str]) -> str:
     images = f"{len(frames)} image{'s' if len(frames) > 1 else ''}"
-    more = f", {_some(rest, 4)}" if rest else ""
+    more = f", {first_few(rest, 4)}" if rest else ""
     return f"\n  --series {shlex.quote(f'{number}:{selection}')}  {images} such as {frames[0].name}{more}"
-
-
-def _some(texts: Sequence[str], count: int) -> str:
-    more = f" and {len(texts) - count} more" if len(texts) > count else ""
-    return f"{', '.join(texts[:count])}{more}"

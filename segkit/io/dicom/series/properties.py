@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from pydicom.uid import UID
 
-from segkit.io.dicom.elements import Value, clustered, nearest, private, value_of
 from segkit.io.dicom.frames import Frame
+from segkit.io.dicom.series.attributes import Value, clustered, nearest, private, value_of
 
 Values = Callable[[Sequence[Frame]], list[Value]]
 Rule = Literal["equal", "in order", "quiet", "free"]

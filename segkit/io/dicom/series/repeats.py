@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from segkit.io.dicom.elements import Value, value_of
 from segkit.io.dicom.frames import Frame
+from segkit.io.dicom.series.attributes import Value, value_of
 from segkit.io.dicom.series.properties import PROPERTIES, TRIGGER_TIME, Property
 
 _Reader = Callable[[Frame], Any]

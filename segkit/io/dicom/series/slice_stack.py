@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from segkit.errors import InputError
 from segkit.io.dicom.frames import Frame
 from segkit.io.dicom.series.uneven_spacing import even_places, unexplained_steps
-from segkit.io.geometry import LPS_TO_RAS, checked_affine
-from segkit.volume import Grid
+from segkit.io.geometry import checked_affine
+from segkit.volume import LPS_TO_RAS, Grid
 
 log = logging.getLogger(__name__)
 
@@ -39,13 +39,13 @@ class Stack:
 
     frames: tuple[Frame, ...]
     grid: Grid
-    places: NDArray[np.float64]
+    slice_positions: NDArray[np.float64]
     """Where each frame lies along Z of the grid, in planes: 0, 1, 2 ... unless there are two slice thicknesses."""
 
     @property
     def is_even(self) -> bool:
         """Whether there is a frame for each plane of the grid; else the grid has even planes between the frames."""
-        return bool((self.places == np.arange(len(self.places))).all())
+        return bool((self.slice_positions == np.arange(len(self.slice_positions))).all())
 
 
 def stack_of(frames: Sequence[Frame], where: str | Path) -> Stack:

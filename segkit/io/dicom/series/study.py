@@ -17,9 +17,10 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, ImplicitVRLittleEndian
 
 from segkit.errors import InputError
+from segkit.io.dicom.files.detection import files_of
+from segkit.io.dicom.files.dicom_file import DicomFile
 from segkit.io.dicom.headers import ImageHeader, guarded, read_header, read_image_header
-from segkit.io.dicom.places.files import DicomFile, files_of
-from segkit.io.dicom.series.lost_files import LeftOut, left_out_text, named, owners_of, suspicious
+from segkit.io.dicom.series.lost_files import LeftOut, left_out_text, listed, owners_of, suspicious
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class Series:
     """The images of one SeriesInstanceUID."""
 
     uid: str
-    place: Path
+    path: Path
     instances: tuple[Instance, ...]
     left_out: tuple[LeftOut, ...] = ()
     """All files of the place that cannot be read and look like images."""
@@ -142,7 +143,7 @@ def _image(file: DicomFile, *, alone: bool) -> Instance | LeftOut | str:
     except InputError:
         if alone:
             raise
-        return LeftOut(file, "DICOM that cannot be read", is_dicom=True)
+        return LeftOut(file, "DICOM that cannot be read", begins_as_dicom=True)
 
 
 def _image_of(file: DicomFile, found: ImageHeader, *, alone: bool) -> Instance | LeftOut | str:
@@ -159,7 +160,9 @@ def _image_of(file: DicomFile, found: ImageHeader, *, alone: bool) -> Instance |
         if found.pixels is None or not found.whole
         else "an image without a size"
     )
-    return LeftOut(file, problem, uid, str(header.get("SOPInstanceUID") or ""), is_dicom=True)
+    return LeftOut(
+        file, problem, uid, str(header.get("SOPInstanceUID") or ""), begins_as_dicom=True
+    )
 
 
 def _says_image(header: Dataset) -> bool:
@@ -182,9 +185,9 @@ def check_complete(series: Series) -> None:
     if series.lost:
         count = f"{len(series.lost)} file{'s' if len(series.lost) > 1 else ''}"
         raise LostSlices(
-            series.place,
+            series.path,
             expected=f"all slices of series {series.number}",
-            found=f"{count} that cannot be read and probably belong to it: {named(series.lost)}",
+            found=f"{count} that cannot be read and probably belong to it: {listed(series.lost)}",
             remedy="Copy them again; or move them elsewhere if they are no part of the scan.",
         )
 

@@ -19,11 +19,12 @@ from pydicom.pixels.utils import iter_pixels
 
 from segkit.errors import InputError
 from segkit.files.names import suffix_of
-from segkit.io.dicom.frame_view import view_of_frame
+from segkit.io.dicom.files.detection import dicom_files
+from segkit.io.dicom.files.dicom_file import DicomFile
+from segkit.io.dicom.files.zips import ZIP
 from segkit.io.dicom.frames import Frame, frames_of
 from segkit.io.dicom.headers import guarded, opened, read_header
-from segkit.io.dicom.places.files import DicomFile, dicom_files
-from segkit.io.dicom.places.zips import ZIP
+from segkit.io.dicom.results.frame_voxels import view_of_frame
 from segkit.io.dicom.series.study import Instance
 from segkit.io.dicom.series.uneven_spacing import EQUAL, nearest_slices
 from segkit.io.limits import check_memory
@@ -56,17 +57,17 @@ def read_segments(
     grid: Grid,
     known: Mapping[str, int | Sequence[int]],
     *,
-    of: str = "the reference",
+    grid_name: str = "the reference",
     slices: NDArray[np.float64] | None = None,
 ) -> Segments:
-    """Put the segments of a file on the ``grid`` of ``of``; its frames must lie on voxels of it.
+    """Put the segments of a file on the ``grid`` of ``grid_name``; its frames must lie on voxels of it.
 
     The value of a segment is that of its name in ``known``, or else what segkit wrote into its description, or else its
     number. Regions in ``known`` (several values) are written in their order, one over the other, with a value that is
     their own (`regions.own_values`).
 
     ``path`` may also be a folder or zip that holds one SEG. ``slices`` are the places of the scan's slices among the
-    planes of ``grid`` where the scan has two slice thicknesses (`Stack.places`): each plane of the grid then has the
+    planes of ``grid`` where the scan has two slice thicknesses (`Stack.slice_positions`): each plane of the grid then has the
     labels of the slice nearest to it. Without them a SEG of two slice thicknesses is refused.
 
     Raises:
@@ -86,7 +87,7 @@ def read_segments(
             thicknesses.add(frame.slice_thickness or 0)
             of_frame = segments if segment is None else {1: segments[segment]}
             _write(
-                view_of_frame(labels, frame, grid, path, of=of, slices=slices),
+                view_of_frame(labels, frame, grid, path, of=grid_name, slices=slices),
                 pixels,
                 of_frame,
                 path,
@@ -94,7 +95,7 @@ def read_segments(
     if slices is not None:
         labels = labels[..., nearest_slices(slices)]
     elif max(thicknesses, default=0) > (1 + EQUAL) * min(thicknesses, default=0):
-        raise _of_two_thicknesses(path, sorted(thicknesses), of)
+        raise _of_two_thicknesses(path, sorted(thicknesses), grid_name)
     return Segments(
         Volume(labels[None], grid.affine, grid.unit),
         {segment.name: segment.value for segment in segments.values()},
@@ -131,7 +132,7 @@ def segmentation_file(place: Path) -> DicomFile:
     return found[0]
 
 
-def values_of_segments(place: Path) -> list[tuple[str, int]]:
+def segment_values(place: Path) -> list[tuple[str, int]]:
     """Return name and value of each segment of a DICOM-SEG, from its header alone, as `read_segments` takes them.
 
     Raises:

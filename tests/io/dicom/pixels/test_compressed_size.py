@@ -10,7 +10,7 @@ import pytest
 
 from segkit.errors import InputError
 from segkit.io import read_volume
-from segkit.io.dicom.pixels.codestreams import size_of
+from segkit.io.dicom.pixels.compressed_size import size_of
 
 
 def test_sizes_of_streams() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from segkit.errors import UsageError
-from segkit.io.dicom.places.folders import scan_places
+from segkit.io.dicom.files.folders import study_parts
 
 VOXELS = np.zeros((4, 4, 2), np.int16)
 
@@ -28,7 +28,7 @@ def study(dicom: Any, tmp_path: Path) -> Any:
 
 def found(folder: Path) -> dict[str, str]:
     return {
-        name: place.relative_to(folder).as_posix() for name, place in scan_places(folder).items()
+        name: place.relative_to(folder).as_posix() for name, place in study_parts(folder).items()
     }
 
 
@@ -126,11 +126,11 @@ def test_two_parts_of_one_name(study: Any, tmp_path: Path) -> None:
     with pytest.raises(
         UsageError, match=r"two scans are called 'p1' .*: \S*/p1 and \S*/p1\.zip\. Rename one"
     ):
-        scan_places(tmp_path / "d")
+        study_parts(tmp_path / "d")
 
 
 @pytest.mark.parametrize("kind", ["file", "nothing", "empty"])
 def test_no_folder_of_dicom(tmp_path: Path, kind: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").touch()
-    assert scan_places(tmp_path / kind) == {}
+    assert study_parts(tmp_path / kind) == {}

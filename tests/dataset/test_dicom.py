@@ -18,7 +18,7 @@ from segkit.dataset.layouts import read_dataset
 from segkit.dataset.names_from_files import with_names
 from segkit.errors import InputError
 from segkit.io import open_source, read_case
-from segkit.io.dicom import module_of, open_place
+from segkit.io.dicom import dicom_module, open_dicom
 from segkit.preprocessing.content_hash import content_hash
 from segkit.volume import Volume
 
@@ -51,10 +51,12 @@ def labels_of(source: Any) -> np.ndarray:
 
 
 def segmentation(source: Any, path: Path, names: Any) -> None:
-    maker = module_of("results.references").Maker("model", "abc", "1")
+    algorithm = dicom_module("results.references").Algorithm("model", "abc", "1")
     path.parent.mkdir(parents=True, exist_ok=True)
     labels = Volume(labels_of(source), source.grid.affine)
-    module_of("results.segmentation").write_segmentation(path, labels, source, names, maker=maker)
+    dicom_module("results.segmentation_writer").write_segmentation(
+        path, labels, source, names, algorithm=algorithm
+    )
     _as_of_another_maker(path)
 
 
@@ -75,7 +77,7 @@ def root(dicom: Any, tmp_path: Path) -> Path:
     ):
         folder = series(dicom, tmp_path / f"d/images/{case}", f"1.2.{number}", heights)
         segmentation(
-            open_place(folder), tmp_path / f"d/labels/{case}.dcm", OTHER if case == "p2" else ONE
+            open_dicom(folder), tmp_path / f"d/labels/{case}.dcm", OTHER if case == "p2" else ONE
         )
     _zipped(tmp_path / "d/images/p3")
     return tmp_path / "d"
@@ -243,8 +245,10 @@ def test_check_train_and_evaluate(
 
 def test_two_slice_thicknesses_on_another_grid(root: Path) -> None:
     """Beside even planes without the DICOM images, planes between thick slices would count as background."""
-    grid = open_place(root / "images/p2").grid
+    grid = open_dicom(root / "images/p2").grid
     with pytest.raises(
         InputError, match="for each plane of r, found slices of 1 to 4 mm, between which planes are"
     ):
-        module_of("segments").read_segments(root / "labels/p2.dcm", grid, {}, of="r")
+        dicom_module("results.segmentation_reader").read_segments(
+            root / "labels/p2.dcm", grid, {}, grid_name="r"
+        )

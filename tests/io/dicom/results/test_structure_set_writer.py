@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from segkit.io.dicom import module_of, open_place
+from segkit.io.dicom import dicom_module, open_dicom
 from segkit.volume import Volume
 
 AXES = nib.eulerangles.euler2mat(0.3, -0.2, 0.9) * (0.7, 0.9, 2.5)
@@ -23,17 +23,17 @@ def made(dicom: Any, tmp_path: Path) -> tuple[Path, Any, Any]:
     place = dicom.series(
         tmp_path / "s", np.zeros((8, 6, 5), np.int16), axes=AXES, origin=(-20, 31.5, 4)
     )
-    source = open_place(place)
+    source = open_dicom(place)
     labels = np.zeros((1, 8, 6, 5), np.uint8)
     labels[0, 3, 2, 1] = 4
-    maker = module_of("results.references").Maker("model", "abc123", "0.1.0")
-    write = module_of("results.structure_set").write_structure_set
+    algorithm = dicom_module("results.references").Algorithm("model", "abc123", "0.1.0")
+    write = dicom_module("results.structure_set_writer").write_structure_set
     write(
         tmp_path / "rt.dcm",
         Volume(labels, source.grid.affine),
         source,
         {"spot": (4,), "none": (9,)},
-        maker=maker,
+        algorithm=algorithm,
     )
     return tmp_path / "rt.dcm", dicom.pydicom.dcmread(tmp_path / "rt.dcm"), source
 

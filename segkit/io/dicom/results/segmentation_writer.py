@@ -24,7 +24,7 @@ from segkit.errors import InputError
 from segkit.files.atomic import atomic_path
 from segkit.io.dicom.headers import quiet
 from segkit.io.dicom.results.codes import meaning_of
-from segkit.io.dicom.results.references import UTF_8, Maker, check_place, complete_headers
+from segkit.io.dicom.results.references import UTF_8, Algorithm, check_references, complete_headers
 from segkit.io.dicom.series.uneven_spacing import slice_thicknesses
 from segkit.io.dicom.source import DicomSource
 from segkit.labels.codes import UNKNOWN, SegmentCodes, colors_of
@@ -39,9 +39,9 @@ def write_segmentation(
     path: Path,
     labels: Volume,
     source: DicomSource,
-    made_of: Mapping[str, Sequence[int]],
+    segments: Mapping[str, Sequence[int]],
     *,
-    maker: Maker,
+    algorithm: Algorithm,
     labelmap: bool = False,
     codes: Mapping[str, SegmentCodes] | None = None,
 ) -> None:
@@ -51,8 +51,8 @@ def write_segmentation(
         path: the file.
         labels: the label map.
         source: the series that it was predicted from.
-        made_of: for each segment, in order, the values of the label map that it has; two may share some.
-        maker: the model.
+        segments: for each segment, in order, the values of the label map that it has; two may share some.
+        algorithm: the model.
         labelmap: the kind LABELMAP, whose pixels are the label values; only where no two segments share a value and
             all values are from 1 to 65535.
         codes: coded terms and colours of segments, as far as they are known.
@@ -60,23 +60,23 @@ def write_segmentation(
     Raises:
         InputError: images without a place, several multi-frame files, or labels that a LABELMAP cannot hold.
     """
-    check_fits(path, source, made_of, labelmap=labelmap)
+    check_segmentation(path, source, segments, labelmap=labelmap)
     headers, kept = complete_headers(source), _kept_frames(source)
     headers = headers if kept is None else [_of_frames(headers[0], kept)]
     planes = _in_file_order(source.on_slices(labels.array[0]).transpose(2, 1, 0), source)
-    numbers = _numbers(made_of, labelmap)
+    numbers = _numbers(segments, labelmap)
     pixels = (
-        _stacked_pixels(planes, made_of)
-        if _overlap(made_of)
-        else _label_pixels(planes, made_of, numbers)
+        _stacked_pixels(planes, segments)
+        if _overlap(segments)
+        else _label_pixels(planes, segments, numbers)
     )
-    colors = colors_of(made_of, codes)
+    colors = colors_of(segments, codes)
     descriptions = [
         _description(
             name,
-            made_of[name],
+            segments[name],
             number,
-            maker,
+            algorithm,
             replace((codes or {}).get(name, UNKNOWN), colour=colors[name]),
         )
         for name, number in numbers.items()
@@ -86,7 +86,7 @@ def write_segmentation(
     )
     with quiet(), atomic_path(path) as temporary:
         try:
-            made = _segmentation(headers, pixels, kind, descriptions, maker)
+            made = _segmentation(headers, pixels, kind, descriptions, algorithm)
         except (
             AttributeError,
             KeyError,
@@ -94,7 +94,7 @@ def write_segmentation(
             ValueError,
         ) as error:  # an element that nobody thought of
             raise InputError(
-                source.series.place,
+                source.series.path,
                 expected="headers that a DICOM-SEG can be made from",
                 found=f"{type(error).__name__}: {error}",
                 remedy="Correct that element, or write another format, such as .nii.gz.",
@@ -106,33 +106,37 @@ def write_segmentation(
         made.save_as(temporary)
 
 
-def check_fits(
-    path: Path, source: DicomSource, made_of: Mapping[str, Sequence[int]], *, labelmap: bool
+def check_segmentation(
+    path: Path, source: DicomSource, segments: Mapping[str, Sequence[int]], *, labelmap: bool
 ) -> None:
     """Raise before the work what `write_segmentation` would raise after it."""
-    check_place(source)
+    check_references(source)
     files = source.series.instances
     if len(files) > 1 and any(instance.frames > 1 for instance in files):
         raise InputError(
-            source.series.place,
+            source.series.path,
             expected="one multi-frame file, or files of one frame, for output as DICOM-SEG",
             found=f"{len(files)} files, some with several frames",
             remedy="Write another format, such as .nii.gz.",
         )
-    values = [value for values in made_of.values() for value in values]
-    if labelmap and (_overlap(made_of) or not all(0 < value < 1 << 16 for value in values)):
+    values = [value for values in segments.values() for value in values]
+    if labelmap and (_overlap(segments) or not all(0 < value < 1 << 16 for value in values)):
         raise InputError(
             path,
             expected="labels from 1 to 65535 that do not overlap, for the kind LABELMAP",
             found=", ".join(
-                f"{name} {' '.join(map(str, values))}" for name, values in made_of.items()
+                f"{name} {' '.join(map(str, values))}" for name, values in segments.items()
             ),
             remedy="Leave --labelmap out.",
         )
 
 
 def _segmentation(
-    headers: list[Dataset], pixels: NDArray[Any], kind: Any, descriptions: list[Any], maker: Maker
+    headers: list[Dataset],
+    pixels: NDArray[Any],
+    kind: Any,
+    descriptions: list[Any],
+    algorithm: Algorithm,
 ) -> hd.seg.Segmentation:
     return hd.seg.Segmentation(
         source_images=headers,
@@ -144,12 +148,12 @@ def _segmentation(
         sop_instance_uid=hd.UID(),
         instance_number=1,
         manufacturer="segkit",
-        manufacturer_model_name=f"segkit {maker.name}"[:64],
-        software_versions=maker.software,
-        device_serial_number=maker.version,
-        content_description=f"Segmentation by {maker.name}"[:64],
+        manufacturer_model_name=f"segkit {algorithm.name}"[:64],
+        software_versions=algorithm.software,
+        device_serial_number=algorithm.version,
+        content_description=f"Segmentation by {algorithm.name}"[:64],
         content_label="SEGMENTATION",
-        series_description=f"Segmentation by {maker.name}"[:64],
+        series_description=f"Segmentation by {algorithm.name}"[:64],
         omit_empty_frames=bool(pixels.any()),
         specific_character_set=UTF_8,
     )
@@ -162,7 +166,9 @@ def _measure_frames(made: Dataset, source: DicomSource) -> None:
     del shared.PixelMeasuresSequence
     measures.pop("SpacingBetweenSlices", None)
     positions = np.array([frame.position for frame in source.stack.frames])
-    thicknesses = slice_thicknesses(source.stack.frames, source.stack.places, source.plane_distance)
+    thicknesses = slice_thicknesses(
+        source.stack.frames, source.stack.slice_positions, source.plane_distance
+    )
     for group in made.PerFrameFunctionalGroupsSequence:
         place = np.asarray(group.PlanePositionSequence[0].ImagePositionPatient, np.float64)
         nearest = int(np.linalg.norm(positions - place, axis=1).argmin())
@@ -204,23 +210,23 @@ def _refer_to_frames(made: Dataset, kept: Sequence[int]) -> None:
                 source.ReferencedFrameNumber = kept[int(source.ReferencedFrameNumber) - 1] + 1
 
 
-def _numbers(made_of: Mapping[str, Sequence[int]], labelmap: bool) -> dict[str, int]:
+def _numbers(segments: Mapping[str, Sequence[int]], labelmap: bool) -> dict[str, int]:
     """Segment numbers: 1, 2 ...; in a LABELMAP the label values themselves."""
     if labelmap:
-        return {name: min(values) for name, values in made_of.items()}
-    return {name: number for number, name in enumerate(made_of, start=1)}
+        return {name: min(values) for name, values in segments.items()}
+    return {name: number for number, name in enumerate(segments, start=1)}
 
 
-def _overlap(made_of: Mapping[str, Sequence[int]]) -> bool:
-    values = [value for values in made_of.values() for value in values]
+def _overlap(segments: Mapping[str, Sequence[int]]) -> bool:
+    values = [value for values in segments.values() for value in values]
     return len(set(values)) < len(values)
 
 
 def _label_pixels(
-    planes: NDArray[Any], made_of: Mapping[str, Sequence[int]], numbers: Mapping[str, int]
+    planes: NDArray[Any], segments: Mapping[str, Sequence[int]], numbers: Mapping[str, int]
 ) -> NDArray[np.uint16]:
     """(Z, Y, X) of segment numbers: little memory where there are many segments."""
-    number_of = {value: numbers[name] for name, values in made_of.items() for value in values}
+    number_of = {value: numbers[name] for name, values in segments.items() for value in values}
     values = np.array(sorted(number_of))
     found = np.array([number_of[value] for value in values.tolist()], np.uint16)
     pixels = np.empty(planes.shape, np.uint16)
@@ -231,17 +237,17 @@ def _label_pixels(
 
 
 def _stacked_pixels(
-    planes: NDArray[Any], made_of: Mapping[str, Sequence[int]]
+    planes: NDArray[Any], segments: Mapping[str, Sequence[int]]
 ) -> NDArray[np.uint8]:
     """(Z, Y, X, segments) of 0 and 1."""
-    pixels = np.empty((*planes.shape, len(made_of)), np.uint8)
-    for place, values in enumerate(made_of.values()):
+    pixels = np.empty((*planes.shape, len(segments)), np.uint8)
+    for place, values in enumerate(segments.values()):
         pixels[..., place] = np.isin(planes, list(values))
     return pixels
 
 
 def _description(
-    name: str, values: Sequence[int], number: int, maker: Maker, given: SegmentCodes
+    name: str, values: Sequence[int], number: int, algorithm: Algorithm, given: SegmentCodes
 ) -> hd.seg.SegmentDescription:
     meaning = meaning_of(name, given)
     made = hd.seg.SegmentDescription(
@@ -251,7 +257,9 @@ def _description(
         segmented_property_type=meaning.kind,
         algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=hd.AlgorithmIdentificationSequence(
-            name=f"segkit {maker.name}"[:64], family=ARTIFICIAL_INTELLIGENCE, version=maker.version
+            name=f"segkit {algorithm.name}"[:64],
+            family=ARTIFICIAL_INTELLIGENCE,
+            version=algorithm.version,
         ),
         anatomic_regions=[meaning.region] if meaning.region else None,
         display_color=hd.color.CIELabColor.from_rgb(*given.colour) if given.colour else None,

@@ -1,4 +1,7 @@
-"""Zips, read with suspicion: member by member into memory, never to a disk, and never more than a member promises."""
+"""Read zips safely: member by member into memory, and never more than a member's stated size.
+
+Nothing is unpacked to disk.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +15,22 @@ from segkit.io.limits import check_memory
 
 ZIP = ".zip"
 _DAMAGED = (zipfile.BadZipFile, zlib.error, NotImplementedError, OSError, EOFError, ValueError)
-"""What reading a zip can raise."""
+"""Exceptions that reading a zip can raise."""
 _LARGEST_RATIO = 1032
-"""Of unpacked to packed bytes that DEFLATE can reach; a zip that promises more has members that overlap."""
-_STEP, _SHORT_STEP = 1 << 20, 1 << 12
-"""Bytes that are unpacked at once; the methods other than DEFLATE unpack whatever their packed bytes give."""
+"""Largest ratio of unpacked to packed bytes in DEFLATE; a zip that states more has members that
+overlap."""
+_CHUNK, _SMALL_CHUNK = 1 << 20, 1 << 12
+"""Bytes that are unpacked in one step; compression methods other than DEFLATE take the small step,
+because they unpack all that their packed bytes hold."""
 
 
 def members(path: Path) -> list[zipfile.ZipInfo]:
     """Return the files in a zip.
 
     Raises:
-        InputError: no zip, or one with members that cannot be trusted.
+        InputError: The file is no zip, or has members that cannot be trusted.
     """
-    infos = [info for info in _zip(path, _stamp(path)).infolist() if not info.is_dir()]
+    infos = [info for info in _zip(path, _modified(path)).infolist() if not info.is_dir()]
     for info in infos:
         name = info.filename
         if (
@@ -36,25 +41,25 @@ def members(path: Path) -> list[zipfile.ZipInfo]:
             raise _bad_zip(path, f"the member {name!r}, which leads out of it")
         if info.flag_bits & 1:
             raise _bad_zip(path, f"the member {name!r}, which is encrypted")
-    promised = sum(info.file_size for info in infos)
-    if promised > _LARGEST_RATIO * path.stat().st_size:
-        raise _bad_zip(path, f"{promised} bytes promised by a file of {path.stat().st_size}")
+    stated = sum(info.file_size for info in infos)
+    if stated > _LARGEST_RATIO * path.stat().st_size:
+        raise _bad_zip(path, f"{stated} bytes promised by a file of {path.stat().st_size}")
     return infos
 
 
 def member_size(path: Path, name: str) -> int:
-    """Return bytes of a member, unpacked, as the zip promises them."""
-    return _zip(path, _stamp(path)).getinfo(name).file_size
+    """Return the unpacked size in bytes that the zip states for a member."""
+    return _zip(path, _modified(path)).getinfo(name).file_size
 
 
 def unpacked(path: Path, name: str, limit: int | None = None) -> bytes:
     """Return the first ``limit`` bytes of a member, or all of it.
 
     Raises:
-        InputError: a member that does not exist, is damaged or does not fit into the memory.
+        InputError: The member does not exist, is damaged or does not fit into memory.
     """
     where = f"{path}:{name}"
-    archive = _zip(path, _stamp(path))
+    archive = _zip(path, _modified(path))
     try:
         info = archive.getinfo(name)
         size = info.file_size if limit is None else min(limit, info.file_size)
@@ -65,27 +70,29 @@ def unpacked(path: Path, name: str, limit: int | None = None) -> bytes:
 
 
 def _first_bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> bytes:
-    step = (
-        _STEP if info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) else _SHORT_STEP
-    )
-    found = bytearray()
+    known = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    step = _CHUNK if known else _SMALL_CHUNK
+    content = bytearray()
     with archive.open(info) as packed:
-        while len(found) < size and (part := packed.read(min(step, size - len(found)))):
-            found += part
-    if len(found) < size:
-        raise EOFError(f"{len(found)} bytes where {info.file_size} were promised")
-    return bytes(found)
+        while len(content) < size:
+            chunk = packed.read(min(step, size - len(content)))
+            if not chunk:
+                raise EOFError(f"{len(content)} bytes where {info.file_size} were promised")
+            content += chunk
+    return bytes(content)
 
 
-@lru_cache(maxsize=1)  # its directory is long, and read with every opening
-def _zip(path: Path, stamp: int) -> zipfile.ZipFile:  # noqa: ARG001 (the stamp tells a file that was replaced)
+# Cached because the directory of a zip is long, and would be read each time a member is opened.
+# The time of modification is an argument so that a file that was replaced is read again.
+@lru_cache(maxsize=1)
+def _zip(path: Path, modified: int) -> zipfile.ZipFile:  # noqa: ARG001
     try:
         return zipfile.ZipFile(path)
     except _DAMAGED as error:
         raise _bad_zip(path, str(error)) from error
 
 
-def _stamp(path: Path) -> int:
+def _modified(path: Path) -> int:
     try:
         return path.stat().st_mtime_ns
     except OSError as error:

@@ -21,7 +21,7 @@ from segkit.files.atomic import atomic_path
 from segkit.io.dicom.frames import Frame
 from segkit.io.dicom.headers import quiet
 from segkit.io.dicom.results.contours import Polygon, outlines
-from segkit.io.dicom.results.references import UTF_8, Maker, complete_headers
+from segkit.io.dicom.results.references import UTF_8, Algorithm, complete_headers
 from segkit.io.dicom.source import DicomSource
 from segkit.labels.codes import SegmentCodes, colors_of
 from segkit.volume import Volume
@@ -46,32 +46,32 @@ def write_structure_set(
     path: Path,
     labels: Volume,
     source: DicomSource,
-    made_of: Mapping[str, Sequence[int]],
+    segments: Mapping[str, Sequence[int]],
     *,
-    maker: Maker,
+    algorithm: Algorithm,
     codes: Mapping[str, SegmentCodes] | None = None,
 ) -> None:
     """Write a label map (1, X, Y, Z) on the grid of ``source`` as RT Structure Set, atomically.
 
-    ``made_of`` has, for each structure, the values of the label map that belong to it. A structure without voxels is
+    ``segments`` has, for each structure, the values of the label map that belong to it. A structure without voxels is
     there without contours. ``codes`` may have its color.
 
     Raises:
         InputError: images without a place in the patient.
     """
     headers = complete_headers(source)
-    made = _about(headers[0], maker)
+    made = _about(headers[0], algorithm)
     made.ReferencedFrameOfReferenceSequence = [_frame_of_reference(headers)]
     made.StructureSetROISequence, made.ROIContourSequence, made.RTROIObservationsSequence = (
         [],
         [],
         [],
     )
-    colors = colors_of(made_of, codes)
+    colors = colors_of(segments, codes)
     slices = source.on_slices(labels.array[0])
     present = [set(np.unique(slices[..., place]).tolist()) for place in range(slices.shape[2])]
-    for number, (name, values) in enumerate(made_of.items(), start=1):
-        made.StructureSetROISequence.append(_roi(number, name, headers[0], maker))
+    for number, (name, values) in enumerate(segments.items(), start=1):
+        made.StructureSetROISequence.append(_roi(number, name, headers[0], algorithm))
         contours = _contours(number, slices, source, set(values), present)
         contours.ROIDisplayColor = list(colors[name])
         made.ROIContourSequence.append(contours)
@@ -80,7 +80,7 @@ def write_structure_set(
         made.save_as(temporary, enforce_file_format=True)
 
 
-def _about(header: Dataset, maker: Maker) -> Dataset:
+def _about(header: Dataset, algorithm: Algorithm) -> Dataset:
     """The modules on patient, study, series, equipment and the structure set as a whole."""
     made, now = Dataset(), datetime.now()
     for keyword in _STUDY:
@@ -97,9 +97,9 @@ def _about(header: Dataset, maker: Maker) -> Dataset:
         generate_uid(),
     )
     made.Modality, made.SeriesNumber, made.InstanceNumber = "RTSTRUCT", SERIES_NUMBER, 1
-    made.SeriesDescription = f"Structures by {maker.name}"[:64]
-    made.Manufacturer, made.ManufacturerModelName = "segkit", f"segkit {maker.name}"[:64]
-    made.DeviceSerialNumber, made.SoftwareVersions = maker.version, maker.software
+    made.SeriesDescription = f"Structures by {algorithm.name}"[:64]
+    made.Manufacturer, made.ManufacturerModelName = "segkit", f"segkit {algorithm.name}"[:64]
+    made.DeviceSerialNumber, made.SoftwareVersions = algorithm.version, algorithm.software
     made.StructureSetLabel, made.ApprovalStatus, made.OperatorsName = "segkit", "UNAPPROVED", ""
     made.StructureSetDate = made.SeriesDate = made.InstanceCreationDate = f"{now:%Y%m%d}"
     made.StructureSetTime = made.SeriesTime = made.InstanceCreationTime = f"{now:%H%M%S}"
@@ -130,13 +130,13 @@ def _frame_of_reference(headers: Sequence[Dataset]) -> Dataset:
     return item
 
 
-def _roi(number: int, name: str, header: Dataset, maker: Maker) -> Dataset:
+def _roi(number: int, name: str, header: Dataset, algorithm: Algorithm) -> Dataset:
     item = Dataset()
     item.ROINumber, item.ROIName = number, name[:64]
     item.ReferencedFrameOfReferenceUID = header.FrameOfReferenceUID
     item.ROIGenerationAlgorithm, item.ROIGenerationDescription = (
         "AUTOMATIC",
-        f"segkit {maker.name}"[:64],
+        f"segkit {algorithm.name}"[:64],
     )
     return item
 

@@ -11,7 +11,7 @@ import pytest
 
 from segkit.errors import InputError
 from segkit.io import read_volume
-from segkit.io.dicom.places.files import dicom_files, is_dicom_place, looks_like_dicom, place_id
+from segkit.io.dicom.files.detection import dicom_files, is_dicom, looks_like_dicom, scan_name
 
 VOXELS = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
 
@@ -39,25 +39,25 @@ def test_places(dicom: Any, tmp_path: Path) -> None:
     dicom.series(tmp_path / "study" / "deep", VOXELS)
     (tmp_path / "study" / "DICOMDIR").write_bytes(bytes(128) + b"DICM")
     (tmp_path / "study" / "notes.txt").write_text("no scan")
-    assert is_dicom_place(tmp_path / "study")
+    assert is_dicom(tmp_path / "study")
     assert [file.name for file in dicom_files(tmp_path / "study")] == ["000", "001", "002", "003"]
-    assert is_dicom_place(tmp_path / "study" / "deep" / "000")
-    assert not is_dicom_place(tmp_path / "study" / "notes.txt")
-    assert not is_dicom_place(tmp_path / "nowhere")
+    assert is_dicom(tmp_path / "study" / "deep" / "000")
+    assert not is_dicom(tmp_path / "study" / "notes.txt")
+    assert not is_dicom(tmp_path / "nowhere")
     (tmp_path / "study" / "study_seg.nii.gz").write_bytes(b"")
-    assert is_dicom_place(tmp_path / "study")
+    assert is_dicom(tmp_path / "study")
     (tmp_path / "study" / "scan.nii").write_bytes(b"")
-    assert not is_dicom_place(tmp_path / "study")
-    assert is_dicom_place(tmp_path / "study" / "deep")
+    assert not is_dicom(tmp_path / "study")
+    assert is_dicom(tmp_path / "study" / "deep")
 
 
 def test_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "case.7").mkdir()
     monkeypatch.chdir(tmp_path / "case.7")
-    assert place_id(Path()) == "case.7"
-    assert place_id(Path("study.2.zip")) == "study.2"
-    assert place_id(Path("a.dcm")) == "a"
-    assert place_id(Path("a.nii.gz")) == "a"
+    assert scan_name(Path()) == "case.7"
+    assert scan_name(Path("study.2.zip")) == "study.2"
+    assert scan_name(Path("a.dcm")) == "a"
+    assert scan_name(Path("a.nii.gz")) == "a"
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from segkit.errors import InputError
-from segkit.io.dicom import module_of, open_place
+from segkit.io.dicom import dicom_module, open_dicom
 from segkit.volume import Grid, Volume
 
 hd = pytest.importorskip("highdicom", reason="the extra [dicom] is not installed")
@@ -23,7 +23,7 @@ FLIPPED = np.array([[-1, 0, 0, 7], [0, 0, -1, 5], [0, 1, 0, 0], [0, 0, 0, 1.0]])
 
 @pytest.fixture
 def source(dicom: Any, tmp_path: Path) -> Any:
-    return open_place(
+    return open_dicom(
         dicom.series(
             tmp_path / "s", np.zeros((8, 6, 5), np.int16), axes=AXES, origin=(-20, 31.5, 4)
         )
@@ -37,14 +37,23 @@ def labels_on(grid: Grid) -> Volume:
 
 
 def written(source: Any, folder: Path, made_of: Any = NAMES, *, labelmap: bool = False) -> Path:
-    maker = module_of("results.references").Maker("model", "abc123", "0.1.0")
-    write = module_of("results.segmentation").write_segmentation
-    write(folder / "o.dcm", labels_on(source.grid), source, made_of, maker=maker, labelmap=labelmap)
+    algorithm = dicom_module("results.references").Algorithm("model", "abc123", "0.1.0")
+    write = dicom_module("results.segmentation_writer").write_segmentation
+    write(
+        folder / "o.dcm",
+        labels_on(source.grid),
+        source,
+        made_of,
+        algorithm=algorithm,
+        labelmap=labelmap,
+    )
     return folder / "o.dcm"
 
 
 def read(path: Path, grid: Grid, known: Any = None) -> Any:
-    return module_of("segments").read_segments(path, grid, known or {}, of="r.nii")
+    return dicom_module("results.segmentation_reader").read_segments(
+        path, grid, known or {}, grid_name="r.nii"
+    )
 
 
 @pytest.mark.parametrize("labelmap", [False, True])
@@ -157,6 +166,6 @@ def test_damage(source: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize("labelmap", [False, True])
 def test_frames_that_do_not_fill_whole_bytes(dicom: Any, tmp_path: Path, labelmap: bool) -> None:
     """7 x 5 pixels are 35 bits: the second frame begins in the middle of a byte."""
-    odd = open_place(dicom.series(tmp_path / "odd", np.zeros((7, 5, 5), np.int16), axes=AXES))
+    odd = open_dicom(dicom.series(tmp_path / "odd", np.zeros((7, 5, 5), np.int16), axes=AXES))
     found = read(written(odd, tmp_path, labelmap=labelmap), odd.grid)
     assert np.array_equal(found.labels.array, labels_on(odd.grid).array)

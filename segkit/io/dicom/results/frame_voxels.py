@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from segkit.errors import InputError
 from segkit.io.dicom.frames import Frame
-from segkit.io.geometry import LPS_TO_RAS
-from segkit.volume import Grid
+from segkit.volume import LPS_TO_RAS, Grid
 
 _OFF = 0.05
 """How far a frame's corners may lie from voxels, as a share of a voxel's edge: what `Grid.matches` allows."""

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from segkit.errors import InputError
-from segkit.io.dicom import module_of, open_place
+from segkit.io.dicom import dicom_module, open_dicom
 from segkit.volume import Volume
 
 hd = pytest.importorskip("highdicom", reason="the extra [dicom] is not installed")
@@ -28,11 +28,11 @@ def labels_on(source: Any) -> Volume:
 
 
 def written(place: Path, made_of: Any = NAMES, *, labelmap: bool = False) -> tuple[Path, Any]:
-    source = open_place(place)
-    maker = module_of("results.references").Maker("model", "abc123", "0.1.0")
+    source = open_dicom(place)
+    algorithm = dicom_module("results.references").Algorithm("model", "abc123", "0.1.0")
     path = place.parent / "out.dcm"
-    write = module_of("results.segmentation").write_segmentation
-    write(path, labels_on(source), source, made_of, maker=maker, labelmap=labelmap)
+    write = dicom_module("results.segmentation_writer").write_segmentation
+    write(path, labels_on(source), source, made_of, algorithm=algorithm, labelmap=labelmap)
     return path, source
 
 
@@ -145,7 +145,7 @@ def test_picture_has_no_place_for_segments(dicom: Any, tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"expected images with ImagePositionPatient .* for output as DICOM"
     ):
-        module_of("results.references").check_place(open_place(scan))
+        dicom_module("results.references").check_references(open_dicom(scan))
 
 
 def test_images_without_uids(dicom: Any, tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_images_without_uids(dicom: Any, tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match="images with SOPInstanceUID and SeriesInstanceUID, for output as DICOM"
     ):
-        module_of("results.references").check_place(open_place(scan))
+        dicom_module("results.references").check_references(open_dicom(scan))
 
 
 @pytest.mark.parametrize(

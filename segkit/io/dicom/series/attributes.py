@@ -26,7 +26,7 @@ Value = Hashable
 def value_of(frame: Frame, *paths: str) -> Value:
     """Return the first value there is; paths are keywords behind their sequences, as ``Sequence.Keyword``."""
     tags = [_tags(path) for path in paths]
-    for place in frame.places:
+    for place in frame.datasets:
         for path in tags:
             value = plain(_at(place, path))
             if value is not None:
@@ -62,7 +62,7 @@ def plain(value: Any) -> Value:
 
 def private(frame: Frame, creator: str, group: int, element: int) -> Value:
     """Return the first value of a private element; None where there is none."""
-    for place in frame.places:
+    for place in frame.datasets:
         try:
             value = plain(place.private_block(group, creator)[element].value)
         except KeyError:
