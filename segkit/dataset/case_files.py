@@ -9,9 +9,9 @@ from segkit.errors import InputError, SeveralSeries
 from segkit.io.dicom import dicom_module, slice_positions
 from segkit.io.dicom.files.detection import is_dicom
 from segkit.io.labels import read_labels
-from segkit.io.placement import placed
+from segkit.io.placement import place_on_grid
 from segkit.io.scans import read_case
-from segkit.io.segment_names import names_in, renumbered
+from segkit.io.segment_names import names_in, renumber
 from segkit.volume import Grid, Volume
 
 
@@ -60,7 +60,7 @@ def case_labels(
         InputError: an unusable file, a different grid, or segment names that contradict ``names``.
     """
     if not is_dicom(path):
-        return placed(read_labels(path, names, subset=subset), grid, path, scan=scan)
+        return place_on_grid(read_labels(path, names, subset=subset), grid, path, scan=scan)
     slices = slice_positions(scan) if is_dicom(scan) else None
     segments = dicom_module("results.segmentation_reader").read_segments(
         path, grid, {}, grid_name=str(scan), slices=slices
@@ -69,7 +69,7 @@ def case_labels(
     names_in_file = names_in(path) if names else {}
     if not names_in_file or not names:
         return labels
-    array, _ = renumbered(
+    array, _ = renumber(
         path,
         labels.array,
         names_in_file,

@@ -15,7 +15,7 @@ from segkit.dataset.dataset import Dataset
 from segkit.errors import InputError, first_few
 from segkit.io.labels import labels_in
 from segkit.io.scans import open_source
-from segkit.io.segment_names import folded, names_in
+from segkit.io.segment_names import comparable_name, names_in
 
 NamesOfFiles = Mapping[Path, Mapping[str, int]]
 """Label file -> segment name -> value; the inner mapping is empty if the file names nothing."""
@@ -196,8 +196,8 @@ def unnamed_notices(files: NamesOfFiles, labels: Iterable[str]) -> list[str]:
     notices = []
     if silent and naming:
         notices.append(
-            f"{len(silent)} of {len(files)} label maps name no values ({first_few(silent)}): theirs are"
-            f" taken by number, as the others have {first_few(labels)}"
+            f"{len(silent)} of {len(files)} label maps name no values ({first_few(silent)}):"
+            f" theirs are taken by number, as the others have {first_few(labels)}"
         )
     for label in labels:
         lacking = [path.name for path, names in naming.items() if label not in names]
@@ -212,7 +212,7 @@ def unnamed_notices(files: NamesOfFiles, labels: Iterable[str]) -> list[str]:
 def _check_spelling(root: Path, files_of_name: Mapping[str, Sequence[Path]]) -> None:
     spellings: dict[str, list[str]] = defaultdict(list)
     for name in files_of_name:
-        spellings[folded(name)].append(name)
+        spellings[comparable_name(name)].append(name)
     for names in spellings.values():
         if len(names) > 1:
             found = " and ".join(

@@ -104,10 +104,11 @@ def _check_partners(
         (lone_labels, lone_scans, "label map", "scan"),
     ):
         if lone:
+            possible = _possible_partner(lone, others, partner, not_read)
             raise InputError(
                 label_folder,
                 expected=f"a {partner} of the same name for each {kind}",
-                found=f"none for {first_few(lone)}{_possible_partner(lone, others, partner, not_read)}",
+                found=f"none for {first_few(lone)}{possible}",
                 remedy=_remedy(lone_scans, lone_labels, kind),
             )
 

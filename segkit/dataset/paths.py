@@ -56,6 +56,6 @@ def unlisted_notice(folder: Path, listed: Sequence[Path]) -> list[str]:
     if not unlisted or len(unlisted) == len(scans):
         return []
     return [
-        f"{count_text(unlisted)} left out, because dataset.json does not list them under 'training':"
-        f" {paths_text(unlisted)}"
+        f"{count_text(unlisted)} left out, because dataset.json does not list them under"
+        f" 'training': {paths_text(unlisted)}"
     ]
