@@ -20,7 +20,7 @@ from segkit.config.rules import known_keys
 from segkit.config.schema import ComputeConfig, TrainConfig
 from segkit.dataset.dataset import Dataset
 from segkit.dataset.layouts import read_dataset
-from segkit.dataset.names_from_files import named
+from segkit.dataset.names_from_files import with_names
 from segkit.dataset_check.check import compare_cases
 from segkit.dataset_check.measured_dataset import MeasuredDataset
 from segkit.errors import InputError, UsageError
@@ -71,7 +71,7 @@ def open_dataset(config: TrainConfig) -> Dataset:
     wanted = config.dataset
     if not wanted.path:
         raise UsageError("which dataset? Give dataset=PATH, a folder or a CSV file.")
-    dataset = named(
+    dataset = with_names(
         read_dataset(
             Path(wanted.path),
             wanted.channels,

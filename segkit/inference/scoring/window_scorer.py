@@ -17,7 +17,7 @@ from segkit.plans.plan import LEFT_RIGHT, Plan
 LAYOUT = "channels_last"
 """A fixed choice, not a timed one, so that the same scan gives the same label map every time.
 
-In 3D no network was slower in it by more than 2 %, and some are 1.7 times as fast (docs/performance.md); in 2D it took
+In 3D no network was slower in it by more than 2 %, and some are 1.7 times as fast (docs/benchmarks); in 2D it took
 0.95 of the time, but 1.1 for a toy of 4 and 8 channels.
 """
 

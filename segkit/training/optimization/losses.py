@@ -90,7 +90,7 @@ class RareLabelCrossEntropy(nn.Module):
     In a plain mean over voxels a label of a thousandth of the voxels has a thousandth of the say, and of eight labels
     the smallest was lost. Once it has been found, the weight only makes it too large, so the weights fade: the exponent
     falls from 1/2 to 0 over the first half of the training, and the rest is the plain mean. Background and common
-    labels weigh 1 throughout (docs/recipe.md has the figures).
+    labels weigh 1 throughout (docs/recipe/rare_labels.md has the figures).
     """
 
     def __init__(self) -> None:
