@@ -13,9 +13,9 @@ from segkit.commands import train_multirun
 from segkit.commands.flags import Parser
 from segkit.commands.train_words import add_words, training_words
 from segkit.config.choices import choices
-from segkit.config.compose import known_keys, load, to_yaml
+from segkit.config.compose import load, to_yaml
 from segkit.config.keys import get
-from segkit.config.rules import CHECKS
+from segkit.config.rules import CHECKS, known_keys
 from segkit.config.schema import TrainConfig
 from segkit.errors import UsageError
 from segkit.progress import CaseCounter

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from segkit.errors import InputError
-from segkit.files.left_out import counted, folders_with_scans, foreign_scans, named
+from segkit.files.left_out import count_text, folders_with_scans, foreign_scans, paths_text
 from segkit.files.names import (
     BESIDE,
     ENDING,
@@ -93,8 +93,8 @@ def _without_segmentations(paths: Sequence[Path]) -> list[Path]:
     others = [path for path in paths if path not in scans]
     log.warning(
         "%s left out, because their names say that they are segmentations: %s",
-        counted(others),
-        named(others),
+        count_text(others),
+        paths_text(others),
     )
     return scans
 
@@ -106,7 +106,7 @@ def _note_subfolders(folder: Path) -> None:
     ]
     if nested:
         log.warning(
-            "scans in subfolders are left out: %s; give these folders as well", named(nested)
+            "scans in subfolders are left out: %s; give these folders as well", paths_text(nested)
         )
 
 
