@@ -18,7 +18,8 @@ from segkit.files.names import CARD, READABLE, listed, suffix_of
 from segkit.io import open_source
 from segkit.io.dicom.files.detection import is_dicom
 from segkit.planning.norm_report import norm_report
-from segkit.plans.plan import Plan, read_plan
+from segkit.plans.plan import Plan
+from segkit.plans.plan_file import read_plan
 from segkit.preprocessing.orient import to_ras
 from segkit.report.tables import text_table
 from segkit.volume import Volume

@@ -9,10 +9,10 @@ from segkit.errors import InputError
 from segkit.evaluation.measure import Structure
 from segkit.evaluation.pairs import Pair
 from segkit.files.names import DICOM, suffix_of
-from segkit.io import placed, read_labels
+from segkit.io import place_on_grid, read_labels
 from segkit.io.dicom import dicom_module, open_dicom, slice_positions
 from segkit.io.dicom.files.detection import is_dicom
-from segkit.io.segment_names import Extra, names_in, renumbered
+from segkit.io.segment_names import Extra, names_in, renumber
 from segkit.volume import Grid, Volume
 
 
@@ -65,12 +65,12 @@ def _by_name(
     """Return both label maps in the values of ``known``, or else of the names in the reference."""
     ours, theirs = names_in(pair.prediction), names_in(pair.reference)
     if not known:
-        array, kept = renumbered(pair.prediction, predicted.array, ours, theirs, extra="keep")
+        array, kept = renumber(pair.prediction, predicted.array, ours, theirs, extra="keep")
         return predicted.with_array(array), reference, {**(theirs or ours), **kept}
     rest: Extra = "background" if only_known else "error"
-    truth, _ = renumbered(pair.reference, reference.array, theirs, known, extra=rest)
+    truth, _ = renumber(pair.reference, reference.array, theirs, known, extra=rest)
     rest = "background" if only_known else "keep"
-    array, kept = renumbered(pair.prediction, predicted.array, ours, known, extra=rest)
+    array, kept = renumber(pair.prediction, predicted.array, ours, known, extra=rest)
     return predicted.with_array(array), reference.with_array(truth), kept
 
 
@@ -79,12 +79,12 @@ def on_one_grid(pair: Pair, predicted: Volume, reference: Volume) -> tuple[Volum
     if predicted.grid.voxels > reference.grid.voxels:
         of = f"the prediction {pair.prediction}"
         grid = predicted.grid
-        return predicted, placed(
+        return predicted, place_on_grid(
             reference, grid, pair.reference, scan=pair.prediction, what="reference", of=of
         )
     of = f"the reference {pair.reference}"
     grid = reference.grid
-    return placed(
+    return place_on_grid(
         predicted, grid, pair.prediction, scan=pair.reference, what="prediction", of=of
     ), reference
 

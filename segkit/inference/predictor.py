@@ -29,7 +29,7 @@ from segkit.inference.scoring.window_scorer import WindowScorer, choose_device
 from segkit.io import from_object
 from segkit.labels.postprocessing import apply_rules
 from segkit.preprocessing.chain import prepare_parts
-from segkit.preprocessing.gantry_tilt import straightened
+from segkit.preprocessing.gantry_tilt import without_tilt
 from segkit.preprocessing.scan_warnings import scan_warnings
 from segkit.progress import WindowProgress
 from segkit.volume import Box, Volume
@@ -203,7 +203,7 @@ class Predictor:
         )
         stopwatch = Stopwatch()
         with stopwatch("prepare"):
-            straight, lean = straightened(volume, name)
+            straight, lean = without_tilt(volume, name)
             parts = prepare_parts(straight, plan, where=name)
             unusual = scan_warnings(
                 parts.grid, plan, parts.normalizers, plan.training, corner=parts.corner

@@ -28,7 +28,7 @@ from segkit.io.dicom.results.frame_voxels import view_of_frame
 from segkit.io.dicom.series.study import Instance
 from segkit.io.dicom.series.uneven_spacing import EQUAL, nearest_slices
 from segkit.io.limits import check_memory
-from segkit.io.segment_names import says_nothing
+from segkit.io.segment_names import is_placeholder
 from segkit.labels.scheme import own_values
 from segkit.volume import Grid, Volume
 
@@ -177,7 +177,7 @@ def _segments(
         if number:
             found[number] = _Segment(name, written.get(name, own), name in regions)
     found = _apart_from(
-        found, {name: value for name, value in written.items() if not says_nothing(name)}
+        found, {name: value for name, value in written.items() if not is_placeholder(name)}
     )
     by_value = {segment.value: segment for segment in found.values()}
     for segment in found.values():
@@ -204,7 +204,7 @@ def _apart_from(segments: Mapping[int, _Segment], known: Mapping[str, int]) -> d
         if (
             segment.name not in known
             and segment.value in known.values()
-            and not says_nothing(segment.name)
+            and not is_placeholder(segment.name)
         ):
             free += 1
             apart[number] = replace(segment, value=free)

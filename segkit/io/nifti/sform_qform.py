@@ -28,7 +28,7 @@ _ORTHONORMAL, _SIMILAR = 1e-4, 1e-4
 _SCANNER = 1
 
 
-def readings(path: Path) -> dict[str, Grid]:
+def header_grids(path: Path) -> dict[str, Grid]:
     """Return the grid of a NIfTI file by each way to read its header, named; empty for other formats.
 
     Raises:

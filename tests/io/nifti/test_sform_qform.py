@@ -8,7 +8,7 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 from numpy.typing import NDArray
 
-from segkit.io.nifti.readings import itk_grid, readings
+from segkit.io.nifti.sform_qform import header_grids, itk_grid
 from segkit.volume import LPS_TO_RAS
 
 SHAPE = (3, 4, 5)
@@ -73,5 +73,5 @@ def test_where_itk_puts_a_file_whose_forms_differ_in_the_direction_of_axes(
 
 
 def test_other_formats_have_one_reading(tmp_path: Path) -> None:
-    assert readings(tmp_path / "a.nrrd") == {}
+    assert header_grids(tmp_path / "a.nrrd") == {}
     assert itk_grid(tmp_path / "a.nrrd") is None

@@ -46,7 +46,7 @@ _SPACING = ("ElementSpacing", "ElementSize")
 Fields = Mapping[str, str]
 
 
-def read_meta(path: Path) -> ItkHeader:
+def read_metaimage_header(path: Path) -> ItkHeader:
     """Return what the header says, checked.
 
     Raises:
