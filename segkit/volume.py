@@ -1,8 +1,8 @@
-"""Volume: voxels and the affine that places them; every other geometric fact is derived from those two.
+"""Volume: voxels and the affine that places them; all other geometry is derived from those two.
 
-Array axes are (C, X, Y, Z): channels, then the voxel axes in the order of the file. The affine maps a
-voxel index (x, y, z) to mm in RAS+ (right, anterior, superior). A picture is a volume with Z = 1; it
-has no physical spacing, so its unit is "px".
+Array axes are (C, X, Y, Z): channels, then the voxel axes in the order of the file. The affine maps
+a voxel index (x, y, z) to mm in RAS+ (right, anterior, superior). A picture is a volume with Z = 1;
+it has no physical spacing, so its unit is "px".
 """
 
 # mypy: allow-untyped-calls
@@ -30,7 +30,7 @@ SHEAR = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Voxel grid of a scan, without its voxels: shape (X, Y, Z), affine (4, 4) to RAS+, and unit."""
+    """Voxel grid of a scan without its voxels: shape (X, Y, Z), affine (4, 4) to RAS+, unit."""
 
     shape: Shape
     affine: NDArray[np.float64]
@@ -63,7 +63,7 @@ class Grid:
         return float(np.abs(axes.T @ axes - np.eye(3)).max())
 
     def corners(self) -> NDArray[np.float64]:
-        """Return the RAS+ coordinates (8, 3) of the centers of the eight corner voxels, in ``unit``."""
+        """Return the RAS+ coordinates (8, 3) of the eight corner voxels' centers, in ``unit``."""
         ends = [(0, size - 1) for size in self.shape]
         indices = np.array(
             [(x, y, z, 1) for x in ends[0] for y in ends[1] for z in ends[2]], dtype=np.float64
@@ -93,7 +93,7 @@ class Grid:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Volume:
-    """Voxels (C, X, Y, Z) with the affine of their grid. It never holds a path, a header or a tensor.
+    """Voxels (C, X, Y, Z) with the affine of their grid, and never a path, a header or a tensor.
 
     >>> scan = Volume(np.zeros((1, 4, 5, 6)), np.diag([1.0, 1.0, 2.5, 1.0]))
     >>> scan.spacing
@@ -153,9 +153,10 @@ class Volume:
         return f"Volume({shape} voxels of {spacing} {self.unit}, {channels}, {self.dtype})"
 
     def to_nibabel(self) -> Any:
-        """Return a nibabel image with this affine: axes (X, Y, Z), or (X, Y, Z, C) of several channels.
+        """Return a nibabel image with this affine.
 
-        The image is NIfTI-2 where an axis is too long for NIfTI-1.
+        Its axes are (X, Y, Z), or (X, Y, Z, C) for several channels. The image is NIfTI-2 where an
+        axis is too long for NIfTI-1.
         """
         from nibabel.nifti1 import Nifti1Image  # noqa: PLC0415  (imported when a caller wants it)
         from nibabel.nifti2 import Nifti2Header, Nifti2Image  # noqa: PLC0415

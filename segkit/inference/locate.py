@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from segkit.bundle.bundle import Bundle
 from segkit.errors import InputError
-from segkit.labels.components import find_pieces
+from segkit.labels.components import find_components
 from segkit.plans.plan import Plan
 from segkit.preprocessing.chain import ScanParts, WayBack
 from segkit.volume import Box, Shape, Volume
@@ -163,7 +163,7 @@ def box_of_labels(labels: NDArray[Any], *, min_voxels: float = 0.0) -> Box | Non
     >>> box_of_labels(labels)[0]
     slice(2, 5, None)
     """
-    components = find_pieces(labels)
+    components = find_components(labels)
     if not components.voxels.size:
         return None
     largest = np.zeros(int(components.values.max()) + 1)

@@ -19,11 +19,11 @@ from segkit.inference.scoring.probabilities import STEPS
 from segkit.inference.scoring.result_memory import bytes_after_scoring
 from segkit.inference.scoring.scan_scorer import ScanScorer, Scoring
 from segkit.inference.scoring.timing import Stopwatch
-from segkit.io.scaled import ScaledNumbers
+from segkit.io.scaled import ScaledArray
 from segkit.labels.postprocessing import apply_rules
 from segkit.plans.plan import Plan
 from segkit.preprocessing.chain import ScanParts, prepare_parts
-from segkit.preprocessing.gantry_tilt import Lean, straightened
+from segkit.preprocessing.gantry_tilt import SliceShifts, without_tilt
 from segkit.preprocessing.scan_warnings import scan_warnings
 from segkit.volume import Box, Volume
 
@@ -51,7 +51,7 @@ class ScanPredictor:
         """
         stopwatch = Stopwatch()
         with stopwatch.stage("prepare"):
-            upright, tilt = straightened(given.volume, given.where)
+            upright, tilt = without_tilt(given.volume, given.where)
             parts = prepare_parts(upright, self.plan, where=given.where)
         unusual = self._scan_warnings(parts, given.where)
         box = self._locate(upright, parts, given.where, stopwatch)
@@ -134,7 +134,7 @@ def volumes_on_scan(
     scan: Volume,
     arrays: Mapping[Result, NDArray[Any]],
     decisions: Mapping[Result, Decision],
-    tilt: Lean,
+    tilt: SliceShifts,
 ) -> dict[Result, Volume]:
     """Return results (K, X, Y, Z) on the upright grid as volumes on the grid of ``scan``.
 
@@ -144,6 +144,6 @@ def volumes_on_scan(
     for name, array in arrays.items():
         values = decisions[name].tilted_back(array, tilt)
         if name == "probabilities" and values.dtype == np.uint8:
-            values = cast(NDArray[Any], ScaledNumbers(values, 1 / STEPS, 0.0))
+            values = cast(NDArray[Any], ScaledArray(values, 1 / STEPS, 0.0))
         volumes[name] = scan.with_array(values)
     return volumes

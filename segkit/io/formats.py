@@ -50,7 +50,7 @@ def check_writable(path: str | Path) -> None:
 def storable(array: NDArray[Any]) -> NDArray[Any]:
     """Return the array in native byte order, and in a type that the formats know: no booleans and no half precision.
 
-    `ScaledNumbers` stay what they are.
+    `ScaledArray` stay what they are.
     """
     if is_scaled(array):
         return array

@@ -14,7 +14,7 @@ from typing import Literal
 from segkit.bundle.bundle import Bundle, read_bundle
 from segkit.bundle.lookup import resolve_model
 from segkit.config.compose import load
-from segkit.config.no_effect import check_none_idle_with_network
+from segkit.config.no_effect import check_effects_with_network
 from segkit.config.overrides import given_keys
 from segkit.config.schema import TrainConfig
 from segkit.dataset.dataset import Dataset
@@ -191,7 +191,7 @@ def set_up(
     plan, dataset = ranks.share(
         lambda: _plan(config, dataset, gpu, progress, given=given, ranks=ranks)
     )
-    check_none_idle_with_network(plan.network.name, given)
+    check_effects_with_network(plan.network.name, given)
     # An edited plan may ask for another batch than the configuration's default.
     config = dataclasses.replace(
         config, trainer=dataclasses.replace(config.trainer, batch_size=plan.batch_size)

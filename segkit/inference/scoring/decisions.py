@@ -16,10 +16,10 @@ from segkit.errors import InputError
 from segkit.inference.prediction import Result, Wanted
 from segkit.inference.scoring.probabilities import FUNCTIONS, STEPS
 from segkit.inference.scoring.to_scan_grid import Decide, decide_by, label_dtype
-from segkit.io.memory_map import MAPPED_FROM, blocks, drop_pages, gathered, map_scratch
+from segkit.io.memory_map import MAPPED_FROM, blocks, drop_pages, in_memory, map_scratch
 from segkit.plans.plan import Plan
 from segkit.preprocessing.chain import WayBack
-from segkit.preprocessing.gantry_tilt import Lean
+from segkit.preprocessing.gantry_tilt import SliceShifts
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Decision:
         # The other axes in the order of the file, in which Z changes slowest.
         order = [plane_axis, *(each for each in (2, 1, 0) if each != plane_axis)]
         first, *rest = (way_back.source_shape[each] for each in order)
-        # What is written together lies together: see `segkit.io.memory_map.gathered`.
+        # What is written together lies together: see `segkit.io.memory_map.in_memory`.
         planes = self._empty((first, self.channels, *rest), way_back.source_voxels)
         array = planes.transpose(1, *((0, 2, 3)[order.index(each)] for each in range(3)))
         if self.outside:
@@ -66,13 +66,13 @@ class Decision:
                 array[0][box] = self.outside
         return array
 
-    def tilted_back(self, array: NDArray[Any], lean: Lean) -> NDArray[Any]:
+    def tilted_back(self, array: NDArray[Any], tilt: SliceShifts) -> NDArray[Any]:
         """Return the values (K, X, Y, Z) of an upright scan on the grid of the tilted scan."""
-        if not lean.shifts:
+        if not tilt.shifts:
             return array
-        tilted = self._empty((self.channels, *lean.shape), math.prod(lean.shape))
+        tilted = self._empty((self.channels, *tilt.shape), math.prod(tilt.shape))
         for channel, values in enumerate(array):
-            tilted[channel] = lean.back(gathered(values)[None])[0]
+            tilted[channel] = tilt.back(in_memory(values)[None])[0]
             drop_pages(tilted)
         return tilted
 

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from segkit.errors import UsageError
 from segkit.inference.scoring.engine import Engine, torch_engine
 from segkit.inference.scoring.shared_head import Heads
-from segkit.networks.precision import autocast, network_to_layout, to_layout
+from segkit.networks.precision import autocast, network_to_memory_format, to_memory_format
 from segkit.plans.plan import LEFT_RIGHT, Plan
 
 MEMORY_FORMAT = "channels_last"
 """Memory format of networks and windows: fixed, so that a scan always gives the same label map.
 
 In 3D no network was more than 2 % slower in it, and some were 1.7 times as fast
-(docs/performance.md). In 2D it took 0.95 of the time, but 1.1 for a tiny network of 4 and 8 channels.
+(docs/benchmarks). In 2D it took 0.95 of the time, but 1.1 for a tiny network of 4 and 8 channels.
 """
 
 
@@ -41,7 +41,7 @@ class WindowScorer:
         engine: Engine = torch_engine,
     ) -> None:
         self.networks = [
-            network_to_layout(network.to(device), MEMORY_FORMAT) for network in networks
+            network_to_memory_format(network.to(device), MEMORY_FORMAT) for network in networks
         ]
         if any(network.training for network in self.networks):
             raise TypeError("a network in training mode: call its eval() before predicting")
@@ -79,7 +79,7 @@ class WindowScorer:
         total: Tensor | None = None
         with autocast(self.precision, self.device):
             for axes in self.mirrorings:
-                mirrored = to_layout(_flipped(windows, axes), MEMORY_FORMAT)
+                mirrored = to_memory_format(_flipped(windows, axes), MEMORY_FORMAT)
                 values = self._unmirrored(self._mean_over_networks(mirrored), axes)
                 total = values if total is None else total.add_(values)
         if total is None:

@@ -68,7 +68,7 @@ _DOMAIN = ("domain", "space", "time", "???", "none")
 Fields = Mapping[str, str]
 
 
-def read_nrrd(path: Path) -> ItkHeader:
+def read_nrrd_header(path: Path) -> ItkHeader:
     """Return what the header says, checked.
 
     Raises:

@@ -27,8 +27,8 @@ from segkit.files.names import ITK, must_exist, suffix_of
 from segkit.io.formats import storable
 from segkit.io.geometry import checked_affine, warn_of_shear
 from segkit.io.itk.header import ItkHeader, complex_numbers, image_axes, lps_affine
-from segkit.io.itk.meta_header import read_meta
-from segkit.io.itk.nrrd_header import read_nrrd
+from segkit.io.itk.metaimage_header import read_metaimage_header
+from segkit.io.itk.nrrd_header import read_nrrd_header
 from segkit.io.itk.voxels import check_promise, read_voxels
 from segkit.io.itk.writer import put_voxels
 from segkit.io.limits import check_finite
@@ -65,7 +65,12 @@ class ItkSource:
         return voxels
 
 
-_HEADERS = {".nrrd": read_nrrd, ".nhdr": read_nrrd, ".mha": read_meta, ".mhd": read_meta}
+_HEADERS = {
+    ".nrrd": read_nrrd_header,
+    ".nhdr": read_nrrd_header,
+    ".mha": read_metaimage_header,
+    ".mhd": read_metaimage_header,
+}
 
 
 def open_scan(path: Path) -> ItkSource:

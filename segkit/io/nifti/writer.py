@@ -16,7 +16,7 @@ from segkit.files.atomic import atomic_path
 from segkit.files.names import NIFTI, suffix_of
 from segkit.io.formats import storable
 from segkit.io.gzip_stream import packing
-from segkit.io.memory_map import gathered
+from segkit.io.memory_map import in_memory
 from segkit.io.nifti.header import grid_of, read_header
 from segkit.io.scaled import as_stored
 from segkit.volume import Grid, Volume, nifti_header
@@ -41,7 +41,7 @@ _GEOMETRY = (
 
 
 def save(path: Path, volume: Volume, *, like: Path | None = None, labels: bool = False) -> None:
-    """Write atomically; channels become the fourth axis, and `ScaledNumbers` stay as stored, with slope and intercept.
+    """Write atomically; channels become the fourth axis, and `ScaledArray` stay as stored, with slope and intercept.
 
     Where ``like`` is a NIfTI file on the same grid, its form codes and geometry are copied as they are: the affine
     is then the same to the last bit, and a flat scan of two axes gets a flat label map. Nothing else of its header is
@@ -75,7 +75,7 @@ def _write(file: IO[bytes], start: bytes, voxels: NDArray[Any]) -> None:
     for channel in voxels:
         for first in range(0, channel.shape[2], many):
             file.write(
-                np.ascontiguousarray(gathered(channel[..., first : first + many]).T).data.cast("B")
+                np.ascontiguousarray(in_memory(channel[..., first : first + many]).T).data.cast("B")
             )
 
 
