@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code (see ``segkit.errors``)."""
     _let_threads_wait()
     if arguments is not None:
-        segkit.progress.restart()
+        segkit.progress.restart_clock()
     _open_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(

@@ -12,6 +12,7 @@ SegkitError                 1   never raised itself
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from os import PathLike
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -26,6 +27,25 @@ def printable(text: str, *, lines: bool = False) -> str:
     return _CONTROL.sub(
         lambda found: found[0] if lines and found[0] in "\n\t" else f"\\u{ord(found[0]):04x}", text
     )
+
+
+def first_few(
+    names: Collection[str], most: int = 3, *, separator: str = ", ", last: str = " and "
+) -> str:
+    """Return the first ``most`` names for a message, and how many more there are.
+
+    Args:
+        names: all of them, in order.
+        most: number of names that are written out.
+        separator: text between two names.
+        last: text between the last name that is written out and the number of the others.
+
+    >>> first_few(["a", "b", "c", "d", "e"])
+    'a, b, c and 2 more'
+    """
+    rest = len(names) - most
+    shown = separator.join(list(names)[:most])
+    return f"{shown}{last}{rest} more" if rest > 0 else shown
 
 
 class SegkitError(Exception):

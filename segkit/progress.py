@@ -7,41 +7,50 @@ import math
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from segkit.errors import printable
 
-if TYPE_CHECKING:
-    from segkit.inference.scoring.timing import Progress
-
 log = logging.getLogger(__name__)
-PROGRESS = logging.getLogger("segkit.progress")
-"""Gets the lines that are shown, where they are rewritten one in KEPT_EVERY seconds; nobody listens by default."""
-PROGRESS.propagate = False
-PROGRESS.setLevel(logging.INFO)
-PROGRESS.addHandler(logging.NullHandler())
-KEPT_EVERY = 30.0
+
+CaseProgress = Callable[[int, int, str], None]
+"""Callback after each case: number of cases done, number of cases, id of the last case."""
+WindowProgress = Callable[[int, int], None]
+"""Callback after each batch of windows: number of windows done, number of windows."""
+
+STATUS_LOG = logging.getLogger("segkit.progress")
+"""Logger of the status lines, for a log file; it has no handler that writes by default."""
+STATUS_LOG.propagate = False
+STATUS_LOG.setLevel(logging.INFO)
+STATUS_LOG.addHandler(logging.NullHandler())
+LOG_INTERVAL = 30.0
+"""Seconds between two lines in `STATUS_LOG` while the line on a terminal is rewritten."""
 
 WIPE = "\r\x1b[K"
-"""Empties the line on a terminal."""
+"""Control sequence that empties the current line of a terminal."""
 
 
 class StatusLine:
-    """Rewritten on a terminal and wiped at the end, elsewhere written every so many seconds."""
+    """Status line on standard error.
+
+    A terminal shows one line that is rewritten and wiped at the end. Anywhere else a new line is
+    written every ``interval`` seconds; the first one immediately if ``immediate`` is set.
+    """
 
     SECONDS_ON_TERMINAL = 0.2
     as_log = False
-    """Whether the lines go through the log, as with --json-log."""
+    """True sends every line through the log, as --json-log asks for."""
 
-    def __init__(self, *, elsewhere: float = 10.0, at_once: bool = False) -> None:
+    def __init__(self, *, interval: float = 10.0, immediate: bool = False) -> None:
         self.terminal = sys.stderr.isatty() and not self.as_log
-        self.interval = self.SECONDS_ON_TERMINAL if self.terminal else elsewhere
-        self.shown = -math.inf if at_once else time.monotonic()
-        self.kept = -math.inf
+        self.interval = self.SECONDS_ON_TERMINAL if self.terminal else interval
+        self.shown = -math.inf if immediate else time.monotonic()
+        self.logged = -math.inf
 
     def due(self) -> bool:
-        """Whether it is time to show something; from then on the time counts anew."""
+        """Return whether the interval is over and a line should be shown; if so, start the next."""
         now = time.monotonic()
         if now - self.shown < self.interval:
             return False
@@ -49,17 +58,17 @@ class StatusLine:
         return True
 
     def write(self, text: str, *, last: bool = False) -> None:
-        """Show ``text``; the ``last`` one stays."""
+        """Show ``text``; a ``last`` line is not wiped."""
         text = printable(text, lines=True)
         if self.as_log:
             log.info("%s", text)
             return
-        if not self.terminal or last or time.monotonic() - self.kept >= KEPT_EVERY:
-            self.kept = time.monotonic()
-            PROGRESS.info("%s", text)
-        sys.stderr.write(
-            f"{WIPE if self.terminal else ''}{text}{'' if self.terminal and not last else chr(10)}"
-        )
+        if not self.terminal or last or time.monotonic() - self.logged >= LOG_INTERVAL:
+            self.logged = time.monotonic()
+            STATUS_LOG.info("%s", text)
+        start = WIPE if self.terminal else ""
+        end = "" if self.terminal and not last else "\n"
+        sys.stderr.write(f"{start}{text}{end}")
         sys.stderr.flush()
 
     def __enter__(self) -> Self:
@@ -76,10 +85,10 @@ class StatusLine:
 
 
 class CaseCounter(StatusLine):
-    """Counts cases. Shows no case ids: they may name patients."""
+    """Status line that counts cases. It shows no case ids because they may name patients."""
 
     RECENT = 20
-    """Cases that say how long the others will take: those that are known already go by at once."""
+    """Number of last cases that the time left is estimated from: cached cases take no time."""
 
     def __init__(self, verb: str) -> None:
         super().__init__()
@@ -87,34 +96,57 @@ class CaseCounter(StatusLine):
         self.times: deque[float] = deque(maxlen=self.RECENT + 1)
 
     def show(self, done: int, total: int, _case: str = "") -> None:
-        """Show that ``done`` of ``total`` cases are done, and the time left, if it is time to."""
+        """Count a case (a `CaseProgress`) and, if a line is due, show the count and the time left."""
         if done <= 1:
             self.times.clear()
         self.times.append(time.monotonic())
         if self.due():
             per_case = (self.times[-1] - self.times[0]) / max(1, len(self.times) - 1)
             left = per_case * (total - done)
-            self.write(
-                f"{self.verb}: {done} of {total} cases{f', about {duration(left)} left' if left > 1 else ''}"
-            )
+            time_left = f", about {duration(left)} left" if left > 1 else ""
+            self.write(f"{self.verb}: {done} of {total} cases{time_left}")
 
 
-_started = time.monotonic()
+class ScanProgress(StatusLine):
+    """Status line with the number of the scan and the time left for all scans."""
+
+    def __init__(self, scans: int) -> None:
+        super().__init__()
+        self.scans = scans
+        self.first_scan = time.monotonic()
+
+    def of_scan(self, index: int) -> WindowProgress:
+        """Return the callback for the windows of the scan with this index."""
+        return lambda done, total: self._show(index, done / total)
+
+    def _show(self, index: int, fraction: float) -> None:
+        if self.due():
+            finished = (index + fraction) / self.scans
+            elapsed = time.monotonic() - self.first_scan
+            left = duration(elapsed / finished * (1 - finished))
+            self.write(f"scan {index + 1} of {self.scans}, {finished:.0%} done, about {left} left")
 
 
-def started() -> float:
-    """When the program began, by `time.monotonic`: the command line imports this module first."""
-    return _started
+_process_start = time.monotonic()
 
 
-def restart() -> None:
-    """The program is called once more within the same process, as tests do: its time begins anew."""
-    global _started  # noqa: PLW0603
-    _started = time.monotonic()
+def process_start() -> float:
+    """Return when the program began, on the clock of `time.monotonic`.
+
+    It is the time of this module's import, which is one of the first that the command line does.
+    """
+    return _process_start
+
+
+def restart_clock() -> None:
+    """Set `process_start` to now, for a second call of the command line in the same process."""
+    global _process_start  # noqa: PLW0603
+    _process_start = time.monotonic()
 
 
 def duration(seconds: float) -> str:
-    """
+    """Return a time span in words, rounded to the second.
+
     >>> duration(42.4), duration(200), duration(7500)
     ('42 s', '3 min 20 s', '2 h 5 min')
     """
@@ -124,22 +156,3 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-class ScanProgress(StatusLine):
-    """Which scan of how many, and the time left for all of them."""
-
-    def __init__(self, scans: int) -> None:
-        super().__init__()
-        self.scans = scans
-        self.started = time.monotonic()
-
-    def of_scan(self, index: int) -> Progress:
-        """What to call with windows done and windows in all of the scan with this index."""
-        return lambda done, total: self._show(index, done / total)
-
-    def _show(self, index: int, share: float) -> None:
-        if self.due():
-            whole = (index + share) / self.scans
-            left = duration((time.monotonic() - self.started) / whole * (1 - whole))
-            self.write(f"scan {index + 1} of {self.scans}, {whole:.0%} done, about {left} left")

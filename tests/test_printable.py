@@ -12,7 +12,7 @@ import pytest
 
 from segkit.cli import log_to_stderr, main
 from segkit.errors import InputError, printable
-from segkit.files.atomic import read_json
+from segkit.files.json_file import read_json
 from segkit.report.tables import csv_text, text_table
 
 TITLE = "\x1b]0;PWNED\x07\x1b[31mred"
@@ -98,8 +98,8 @@ def test_files_that_may_never_end(tmp_path: Path, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("[" * 100_000, "brackets nested beyond measure"),
-        ('{"a":' * 50_000 + "1" + "}" * 50_000, "brackets nested beyond measure"),
+        ("[" * 100_000, "brackets that are nested too deeply"),
+        ('{"a":' * 50_000 + "1" + "}" * 50_000, "brackets that are nested too deeply"),
         ('{"format_version": ' + "9" * 5000 + "}", r"Exceeds the limit \(4300 digits\)"),
     ],
 )

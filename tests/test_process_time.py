@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from segkit.progress import duration, restart, started
+from segkit.progress import duration, process_start, restart_clock
 
 
 @pytest.mark.parametrize(
@@ -16,8 +16,8 @@ def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
-def test_the_program_can_begin_anew() -> None:
+def test_the_clock_can_be_restarted() -> None:
     before = time.monotonic()
-    assert started() <= before
-    restart()
-    assert before <= started() <= time.monotonic()
+    assert process_start() <= before
+    restart_clock()
+    assert before <= process_start() <= time.monotonic()

@@ -40,7 +40,7 @@ def test_the_time_left_follows_the_last_cases(capsys: pytest.CaptureFixture[str]
 def test_a_line_at_once_and_the_last_stays(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = StatusLine(at_once=True)
+    line = StatusLine(immediate=True)
     assert (line.due(), line.due()) == (True, False)
     line.write("one", last=True)
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
@@ -52,7 +52,7 @@ def test_the_time_left_for_all_scans(capsys: pytest.CaptureFixture[str]) -> None
     with ScanProgress(4) as progress:
         show = progress.of_scan(1)
         show(1, 2)
-        progress.started -= 90
+        progress.first_scan -= 90
         progress.shown -= 11
         show(1, 2)
     # 1.5 of 4 scans took 90 s, so 2.5 take 150 s.
@@ -66,6 +66,6 @@ def test_as_log_every_line_goes_through_the_log(
 ) -> None:
     monkeypatch.setattr(StatusLine, "as_log", True)
     with caplog.at_level("INFO"):
-        StatusLine(at_once=True).write("step 1 of 2")
+        StatusLine(immediate=True).write("step 1 of 2")
     assert capsys.readouterr().err == ""
     assert "step 1 of 2" in caplog.text

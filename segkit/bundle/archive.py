@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from segkit.errors import InputError, OutOfMemoryError
-from segkit.files.atomic import JSON_BYTES, json_object
+from segkit.files.json_file import JSON_BYTES, json_object
 from segkit.io import available_memory
 from segkit.units import size_text
 

@@ -10,7 +10,7 @@ from segkit.config.compose import load
 from segkit.config.overrides import given_keys
 from segkit.dataset.dataset import Dataset
 from segkit.dataset.layouts import read_dataset
-from segkit.dataset.names_from_files import named
+from segkit.dataset.names_from_files import with_names
 from segkit.dataset_check import Problem, check
 from segkit.errors import InputError, UsageError, printable
 from segkit.progress import CaseCounter
@@ -53,7 +53,7 @@ def _dataset(path: str, overrides: Sequence[str]) -> Dataset:
     dataset = read_dataset(
         path, wanted.channels, wanted.labels, regions=wanted.regions, ignore=wanted.ignore
     )
-    return named(dataset, skip_unreadable=True)
+    return with_names(dataset, skip_unreadable=True)
 
 
 def _described(dataset: Dataset) -> str:

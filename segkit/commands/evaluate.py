@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from segkit.commands.flags import Parser
-from segkit.errors import SomeCasesFailed, UsageError, printable
+from segkit.errors import SomeCasesFailed, UsageError, first_few, printable
 from segkit.evaluation import Evaluation, evaluate
 from segkit.evaluation.measure import Structure
-from segkit.evaluation.swapped_folders import some
+from segkit.evaluation.swapped_folders import SHOWN
 from segkit.report.evaluation_page import absence_rows, label_rows, write_evaluation
 from segkit.report.tables import text_table
 
@@ -50,7 +50,7 @@ def run(arguments: Sequence[str]) -> int:
     missing = evaluation.summary["references_without_prediction"]
     if missing and given.predictions.is_dir() and not given.allow_missing:
         raise SomeCasesFailed(
-            f"{len(missing)} references have no prediction: {some(missing)}. With --allow-missing that is accepted"
+            f"{len(missing)} references have no prediction: {first_few(missing, SHOWN)}. With --allow-missing that is accepted"
         )
     return 0
 

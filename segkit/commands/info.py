@@ -16,9 +16,10 @@ from segkit.commands.info_study import CROSS_VALIDATION, SWEEP, study_facts, stu
 from segkit.errors import InputError, printable
 from segkit.files.names import CARD, READABLE, listed, suffix_of
 from segkit.io import open_source
-from segkit.io.dicom.places.files import is_dicom_place
+from segkit.io.dicom.files.detection import is_dicom
 from segkit.planning.norm_report import norm_report
-from segkit.plans.plan import Plan, read_plan
+from segkit.plans.plan import Plan
+from segkit.plans.plan_file import read_plan
 from segkit.preprocessing.orient import to_ras
 from segkit.report.tables import text_table
 from segkit.volume import Volume
@@ -68,8 +69,8 @@ def _unknown(path: Path) -> InputError:
 
 def _is_scan(path: Path) -> bool:
     if path.is_dir():
-        return not (bundle_place(path) / CARD).is_file() and is_dicom_place(path)
-    return suffix_of(path) in READABLE or is_dicom_place(path)
+        return not (bundle_place(path) / CARD).is_file() and is_dicom(path)
+    return suffix_of(path) in READABLE or is_dicom(path)
 
 
 def scan_facts(path: Path) -> dict[str, Any]:

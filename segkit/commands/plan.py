@@ -14,7 +14,7 @@ from segkit.errors import UsageError, printable
 from segkit.files.atomic import write_text
 from segkit.planning.plan_dataset import measured_plan, open_dataset
 from segkit.planning.plan_table import plan_table
-from segkit.plans.plan import plan_text
+from segkit.plans.plan_file import plan_text
 from segkit.progress import CaseCounter
 
 

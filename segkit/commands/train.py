@@ -13,9 +13,9 @@ from segkit.commands import train_multirun
 from segkit.commands.flags import Parser
 from segkit.commands.train_words import add_words, training_words
 from segkit.config.choices import choices
-from segkit.config.compose import known_keys, load, to_yaml
+from segkit.config.compose import load, to_yaml
 from segkit.config.keys import get
-from segkit.config.rules import CHECKS
+from segkit.config.rules import CHECKS, known_keys
 from segkit.config.schema import TrainConfig
 from segkit.errors import UsageError
 from segkit.progress import CaseCounter
@@ -76,7 +76,10 @@ def run(arguments: Sequence[str]) -> int:
     with CaseCounter("measuring") as counter:
         # The public name is imported here, with torch and Lightning: --help and --show answer without them.
         run_dir = segkit.train(
-            *words, resume=given.resume, progress=counter.show, started=segkit.progress.started()
+            *words,
+            resume=given.resume,
+            progress=counter.show,
+            started=segkit.progress.process_start(),
         )
     print(_where(run_dir), end="")
     return 0

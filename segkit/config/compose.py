@@ -1,4 +1,7 @@
-"""From overrides to a checked configuration; nothing else imports hydra. The knobs stand in `config_tree`."""
+"""From KEY=VALUE words to a checked configuration. No other module imports hydra.
+
+The settings and their defaults stand in `segkit.config.schema`.
+"""
 
 from __future__ import annotations
 
@@ -11,54 +14,20 @@ from typing import cast
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser import types as hydra_types
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from segkit.config.choices import configs_folder, known_choice, own_choices
 from segkit.config.keys import get, put
-from segkit.config.no_effect import PLANNED, check_none_idle, check_none_twice, replaced
-from segkit.config.overrides import (
-    CONFIG,
-    GROUPS,
-    NAMES,
-    PATHS,
-    PRESET,
-    given_keys,
-    given_values,
-    names_value,
-    path_value,
-)
+from segkit.config.no_effect import PLANNED, check_effects, is_replaced
+from segkit.config.overrides import GROUPS, PRESET, Overrides, read_overrides
 from segkit.config.rules import check, check_value, known_keys
 from segkit.config.run_file import read_config
-from segkit.config.schema import (
-    AugmentConfig,
-    ComputeConfig,
-    DatasetConfig,
-    NetworkConfig,
-    PlanConfig,
-    TrainConfig,
-    TrainerConfig,
-)
+from segkit.config.schema import TrainConfig
 from segkit.errors import UsageError
-
-__all__ = [
-    "DEFAULT_STEPS",
-    "AugmentConfig",
-    "ComputeConfig",
-    "DatasetConfig",
-    "NetworkConfig",
-    "PlanConfig",
-    "TrainConfig",
-    "TrainerConfig",
-    "check",
-    "known_keys",
-    "load",
-    "near_keys",
-    "to_yaml",
-]
 
 DECIDES = (
     *PLANNED,
@@ -69,106 +38,80 @@ DECIDES = (
     "dataset.ignore",
     "weights",
 )
-"""Starts of the keys that a plan follows from."""
+"""Beginnings of the keys that a plan follows from."""
 DEFAULT_STEPS = 2000
-"""Length of a training that was given neither steps nor minutes."""
+"""Length of a training for which neither steps nor minutes are given."""
 
 
 def load(overrides: Sequence[str] = ()) -> TrainConfig:
-    """Compose the configuration from KEY=VALUE words; what comes back is plain dataclasses, checked.
+    """Compose and check the configuration that KEY=VALUE words ask for.
 
     >>> config = load(["dataset=scans (new)", "network=residual_unet", "trainer.max_minutes=10"])
-    >>> config.dataset.path, config.network.name, config.trainer.max_minutes, config.trainer.max_steps
-    ('scans (new)', 'residual_unet', 10.0, None)
+    >>> config.dataset.path, config.network.name, config.trainer.max_minutes
+    ('scans (new)', 'residual_unet', 10.0)
 
     Raises:
-        UsageError: an unknown key or choice, or a value of the wrong type or range; names it and near misses.
+        UsageError: an unknown key or choice, a value of the wrong type or range, or an override
+            without effect; names it and similar names.
+        InputError: the file of ``config=`` is not the config.yaml of a run.
     """
-    given = given_keys(overrides)
-    typed, taken = [], {}
-    check_none_twice(overrides)
-    for word in overrides:
-        key, equals, text = word.partition("=")
-        if equals and key in PATHS:
-            taken[PATHS[key]] = path_value(text) or get(TrainConfig(), PATHS[key])
-        elif equals and key in NAMES:
-            taken[key] = names_value(key, text)
-        elif key != CONFIG:
-            typed.append(_checked_word(word))
-    config = _compose(typed)
-    for key, value in taken.items():
-        put(config, key, value)
-    if run := _run_config(overrides):
-        _start_as(config, run[1], run[0], overrides)
+    given = read_overrides(overrides)
+    config = _composed(given)
+    if given.run_file is not None:
+        _apply_run(config, given)
     if config.trainer.max_steps is None and config.trainer.max_minutes is None:
         config.trainer.max_steps = DEFAULT_STEPS
-    if config.plan.patch and "plan.memory" not in given:
-        config.plan.memory = "auto"  # a preset's, which the patch replaces
+    if config.plan.patch and "plan.memory" not in given.texts:
+        config.plan.memory = "auto"  # the memory of a preset: the patch replaces it
     check(config)
-    check_none_idle(config, given)
+    check_effects(config, given.texts)
     return config
 
 
-def _run_config(overrides: Sequence[str]) -> tuple[str, TrainConfig] | None:
-    """The file of ``config=FILE``, the config.yaml of a run, and what it holds; None without the word.
-
-    Raises:
-        InputError: no config.yaml of a run.
-        UsageError: a preset beside it, which would change nothing.
-    """
-    words = dict(word.partition("=")[::2] for word in overrides)
-    if CONFIG not in words:
-        return None
-    if PRESET in words:
-        raise UsageError(
-            f"{PRESET} changes nothing with config={words[CONFIG]}, which has every key: leave one out"
-        )
-    return words[CONFIG], read_config(words[CONFIG])
-
-
-def _start_as(config: TrainConfig, run: TrainConfig, file: str, overrides: Sequence[str]) -> None:
-    """Set every key but run_dir as in a run, where no word sets it; follow the plan beside it if it still applies."""
-    given = given_values(overrides)
-    for key in known_keys():
-        if key != "run_dir" and not replaced(key, given):
-            put(config, key, get(run, key))
-    plan = Path(file).parent / "plan.json"
-    planned = [key for key in known_keys() if key.startswith(DECIDES) and key != "plan.file"]
-    if (
-        plan.is_file()
-        and "plan.file" not in given
-        and all(get(config, key) == get(run, key) for key in planned)
-    ):
-        config.plan.file = str(plan)
-
-
 def to_yaml(config: TrainConfig) -> str:
-    """The text of config.yaml: every knob, in the order of the dataclasses."""
+    """Return the text of config.yaml: every setting, in the order of the dataclasses."""
     return str(yaml.safe_dump(dataclasses.asdict(config), sort_keys=False, allow_unicode=True))
 
 
-def _compose(words: list[str]) -> TrainConfig:
-    ConfigStore.instance().store(name="schema", node=TrainConfig)
+def parse_override(word: str) -> hydra_types.Override:
+    """Read KEY=VALUE, or several values to sweep over, by Hydra's grammar.
+
+    Raises:
+        UsageError: another form, or another operation of Hydra.
+    """
     try:
-        with initialize_config_dir(
-            str(configs_folder().resolve()), version_base="1.3", job_name="segkit"
-        ):
-            return cast(TrainConfig, OmegaConf.to_object(compose("train", overrides=words)))
-    except (HydraException, OmegaConfBaseException) as error:
-        reasons = [
-            str(reason).splitlines()[0] for reason in (error, error.__cause__) if str(reason or "")
-        ]
-        raise UsageError(
-            f"{': '.join(reasons)}. 'segkit train --help' lists the overrides."
-        ) from error
+        override = OverridesParser.create().parse_override(word)
+    except HydraException as error:
+        problem = str(error).splitlines()[0]
+        remedy = "Write KEY=VALUE, quoting the value; the dataset is dataset=PATH."
+        raise UsageError(f"cannot read the override {word!r}: {problem}. {remedy}") from error
+    if override.type is not hydra_types.OverrideType.CHANGE or override.package is not None:
+        raise UsageError(f"cannot use the override {word!r}: write KEY=VALUE, without +, ~ or @")
+    return override
 
 
-def _checked_word(word: str) -> str:
-    """The override as Hydra shall see it, its key and value known to be good."""
+def _composed(given: Overrides) -> TrainConfig:
+    """Return the defaults, changed by a preset and then by all other overrides."""
+    typed = {}
+    for_hydra = []
+    for override in given.settings:
+        if override.taken_as_typed:
+            typed[override.key] = override.typed_value()
+        else:
+            for_hydra.append(_checked(override.word))
+    config = _compose_with_hydra(for_hydra)
+    for key, value in typed.items():
+        put(config, key, get(TrainConfig(), key) if value is None else value)
+    return config
+
+
+def _checked(word: str) -> str:
+    """Return an override as Hydra should see it, after a check of its key and value."""
     override = parse_override(word)
     if override.is_sweep_override():
         raise UsageError(
-            f"{word!r} names several values: write a list as [a,b], and for a run of each give --multirun"
+            f"{word!r} names several values: "
+            "write a list as [a,b], and for a run of each give --multirun"
         )
     key = override.key_or_group
     if key == PRESET:
@@ -183,24 +126,48 @@ def _checked_word(word: str) -> str:
     return word
 
 
-def parse_override(word: str) -> Override:
-    """KEY=VALUE, or several values to sweep over, by Hydra's grammar.
+def _compose_with_hydra(words: list[str]) -> TrainConfig:
+    ConfigStore.instance().store(name="schema", node=TrainConfig)
+    folder = str(configs_folder().resolve())
+    try:
+        with initialize_config_dir(folder, version_base="1.3", job_name="segkit"):
+            return cast(TrainConfig, OmegaConf.to_object(compose("train", overrides=words)))
+    except (HydraException, OmegaConfBaseException) as error:
+        causes = [str(cause) for cause in (error, error.__cause__) if cause is not None]
+        reasons = ": ".join(cause.splitlines()[0] for cause in causes if cause)
+        raise UsageError(f"{reasons}. 'segkit train --help' lists the overrides.") from error
+
+
+def _apply_run(config: TrainConfig, given: Overrides) -> None:
+    """Set every key but run_dir as in the run of ``config=``, where no override sets it.
+
+    The plan beside the run's file is followed if none of the keys that it depends on has changed.
 
     Raises:
-        UsageError: another form, or another operation.
+        InputError: not the config.yaml of a run.
+        UsageError: a preset beside it, which would have no effect.
     """
-    try:
-        override = OverridesParser.create().parse_override(word)
-    except HydraException as error:
-        problem = str(error).splitlines()[0]
-        remedy = "Write KEY=VALUE, quoting the value; the dataset is dataset=PATH."
-        raise UsageError(f"cannot read the override {word!r}: {problem}. {remedy}") from error
-    if override.type is not OverrideType.CHANGE or override.package is not None:
-        raise UsageError(f"cannot use the override {word!r}: write KEY=VALUE, without +, ~ or @")
-    return override
+    run_file = str(given.run_file)
+    if PRESET in given.texts:
+        raise UsageError(
+            f"{PRESET} changes nothing with config={run_file}, which has every key: leave one out"
+        )
+    run = read_config(run_file)
+    for key in known_keys():
+        if key != "run_dir" and not is_replaced(key, given.texts):
+            put(config, key, get(run, key))
+    plan = Path(run_file).parent / "plan.json"
+    if plan.is_file() and "plan.file" not in given.texts and _same_plan(config, run):
+        config.plan.file = str(plan)
 
 
-SHORT = {
+def _same_plan(config: TrainConfig, run: TrainConfig) -> bool:
+    """Return whether the keys that a plan follows from have the same values."""
+    keys = [key for key in known_keys() if key.startswith(DECIDES) and key != "plan.file"]
+    return all(get(config, key) == get(run, key) for key in keys)
+
+
+NAMES_ELSEWHERE = {
     "lr": "trainer.learning_rate",
     "wd": "trainer.weight_decay",
     "steps": "trainer.max_steps",
@@ -217,18 +184,19 @@ SHORT = {
     "output": "run_dir",
     "pretrained": "weights",
 }
-"""Names of other programs for keys, by their last part."""
+"""Names that other programs give to settings, each with the key here."""
 
 
 def near_keys(key: str) -> str:
-    """Return what to say about an unknown key: those that it may have meant."""
+    """Return a hint for an unknown key: the keys that the user may have meant.
+
+    >>> near_keys("data")
+    "Did you mean dataset? 'segkit train --help' lists the overrides."
+    """
     keys = [*known_keys(), *GROUPS]
     last = key.rpartition(".")[2]
-    same_end = [known for known in keys if known.rpartition(".")[2] == last]
-    near = [
-        *([SHORT[last]] if last in SHORT else []),
-        *same_end,
-        *difflib.get_close_matches(key, keys, n=3, cutoff=0.6),
-    ]
+    near = [NAMES_ELSEWHERE[last]] if last in NAMES_ELSEWHERE else []
+    near += [known for known in keys if known.rpartition(".")[2] == last]
+    near += difflib.get_close_matches(key, keys, n=3, cutoff=0.6)
     hint = f"Did you mean {' or '.join(dict.fromkeys(near))}? " if near else ""
     return f"{hint}'segkit train --help' lists the overrides."

@@ -1,10 +1,14 @@
-"""Words of the command line that Hydra's grammar would not take as typed: paths, and names of channels and labels."""
+"""KEY=VALUE words of the command line, read once into a value: which keys they set, and to what.
+
+Paths, and names of channels, labels and regions, are taken as typed; Hydra's grammar would change
+them. All other words are for Hydra.
+"""
 
 from __future__ import annotations
 
-import itertools
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,174 +26,254 @@ PATHS = {
     "run_dir": "run_dir",
     "weights": "weights",
 }
-"""Overrides whose value is a path, and their full keys. Hydra never sees them."""
-
-CONFIG = "config"
-"""Override that names the config.yaml of a run, whose values the others change. Hydra never sees it."""
-
+"""Overrides whose value is a path, each with its full key."""
 NAMES = ("dataset.channels", "dataset.labels", "dataset.regions")
-"""Overrides with names in any script. Hydra never sees them."""
-
-NONE = ("", "null")
-
+"""Overrides whose value holds names, in any script."""
+CONFIG = "config"
+"""Override that names the config.yaml of a run, whose values the other overrides change."""
 GROUPS = ("network", "compute")
-"""Overrides whose value is the name of a file of configs/."""
+"""Overrides whose value is the name of a file in the folder of configs/ with the same name."""
 PRESET = "preset"
-"""One more of them, whose file sets keys of all kinds."""
+"""Override whose value is the name of a file in configs/preset, which sets keys of all kinds."""
+LISTS = ("network.features", "plan.spacing", "plan.patch", "augment.mirror")
+"""Keys whose value is a list."""
+
+_NONE = ("", "null")
 
 
-def given_keys(overrides: Sequence[str]) -> set[str]:
-    """The full dotted keys that KEY=VALUE words set.
+@dataclass(frozen=True)
+class Override:
+    """One word of the command line, split at its first ``=``."""
+
+    word: str
+    """The whole word as typed."""
+    name: str
+    """The part in front of the ``=``."""
+    text: str
+    """The value as typed, empty for a word without ``=``."""
+
+    @property
+    def key(self) -> str:
+        """The full dotted key that the word sets: ``dataset.path`` for ``dataset``."""
+        return PATHS.get(self.name, f"{self.name}.name" if self.name in GROUPS else self.name)
+
+    @property
+    def taken_as_typed(self) -> bool:
+        """True for a path or for names, whose value `typed_value` reads."""
+        return "=" in self.word and (self.name in PATHS or self.name in NAMES)
+
+    def typed_value(self) -> Any:
+        """Return the path or the names, None for an empty value or ``null``.
+
+        Raises:
+            UsageError: names that cannot be read; says how they are written.
+        """
+        if self.text in _NONE:
+            return None
+        return _path(self.text) if self.name in PATHS else _names(self.name, self.text)
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """The words of a command line, of which no two set the same key."""
+
+    settings: tuple[Override, ...]
+    """Words that set a key."""
+    run_file: str | None
+    """Value of ``config=``: the config.yaml of a run."""
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """Values as typed, by full dotted key."""
+        return {override.key: override.text for override in self.settings}
+
+
+def read_overrides(words: Sequence[str]) -> Overrides:
+    """Split KEY=VALUE words.
+
+    >>> read_overrides(["dataset=x", "network=unet", "seed=1"]).texts
+    {'dataset.path': 'x', 'network.name': 'unet', 'seed': '1'}
+
+    Raises:
+        UsageError: a key that is given twice, or names that the shell has taken apart; shows how to
+            quote them.
+    """
+    check_quotes(words)
+    settings: list[Override] = []
+    run_file = None
+    for word in words:
+        override = _split(word)
+        if override.name == CONFIG:
+            run_file = override.text
+        else:
+            settings.append(override)
+    _check_none_twice(settings)
+    return Overrides(tuple(settings), run_file)
+
+
+def given_keys(words: Sequence[str]) -> set[str]:
+    """Return the full dotted keys that KEY=VALUE words set.
 
     >>> sorted(given_keys(["dataset=x", "network=unet", "seed=1"]))
     ['dataset.path', 'network.name', 'seed']
     """
-    keys = [word.partition("=")[0] for word in overrides]
-    return {
-        PATHS.get(key, f"{key}.name" if key in GROUPS else key) for key in keys if key != CONFIG
-    }
+    overrides = map(_split, words)
+    return {override.key for override in overrides if override.name != CONFIG}
 
 
-def given_values(overrides: Sequence[str]) -> dict[str, str]:
-    """Full dotted key to value, as typed, of KEY=VALUE words."""
-    return {key: word.partition("=")[2] for word in overrides for key in given_keys([word])}
-
-
-def check_braces(overrides: Sequence[str]) -> None:
-    """Refuse names that an unquoted brace or space made the shell take apart.
+def check_quotes(words: Sequence[str]) -> None:
+    """Refuse names that the shell took apart at an unquoted brace or space.
 
     Raises:
         UsageError: shows the override in quotes.
     """
     for key in NAMES:
-        words = [word for word in overrides if word.partition("=")[0] == key]
-        if len(words) > 1:
+        values = [word.partition("=")[2] for word in words if word.partition("=")[0] == key]
+        if len(values) > 1:
             raise UsageError(
-                _quoted(f"the shell has expanded the braces of {key}", key, _unexpanded(key, words))
+                f"the shell has expanded the braces of {key}{_quoted(key, _unexpanded(key, values))}"
             )
-        for whole in _closed_later(words, overrides):
-            raise UsageError(
-                _quoted(f"the shell has split {key} at a space", key, whole.partition("=")[2])
-            )
+        for value in values:
+            if whole := _rejoined(f"{key}={value}", words):
+                raise UsageError(
+                    f"the shell has split {key} at a space{_quoted(key, whole.partition('=')[2])}"
+                )
 
 
-def _closed_later(words: Sequence[str], overrides: Sequence[str]) -> Iterator[str]:
-    """What a word with an open bracket was before the shell split it, if a later word closes the bracket."""
-    for word in filter(_is_open, words):
-        rest = list(overrides[list(overrides).index(word) :])
-        joined = (" ".join(rest[:count]) for count in range(2, len(rest) + 1))
-        yield from itertools.islice((whole for whole in joined if not _is_open(whole)), 1)
+def _split(word: str) -> Override:
+    name, _, text = word.partition("=")
+    return Override(word, name, text)
 
 
-def _quoted(what: str, key: str, value: str) -> str:
-    return f"{what}: put the whole override in quotes, as in {shlex.quote(f'{key}={value}')}"
+def _check_none_twice(settings: Sequence[Override]) -> None:
+    keys = [override.key for override in settings]
+    for key in keys:
+        if keys.count(key) > 1:
+            same = [override for override in settings if override.key == key]
+            raise UsageError(f"{key} is given twice: give it one value{_sweep_hint(same)}")
+
+
+def _sweep_hint(same: Sequence[Override]) -> str:
+    """Return what to type for several values of one key; a path may have commas of its own."""
+    name, values = same[0].name, ",".join(override.text for override in same)
+    if name in PATHS:
+        return ""
+    if name in LISTS:  # the shell makes two words of {4,8}
+        return f", such as {name}=[{values}]"
+    return f", or with --multirun several as {name}={values}"
+
+
+def _rejoined(word: str, words: Sequence[str]) -> str:
+    """Return a word with an open bracket as it was before the shell split it, "" if it is whole."""
+    if not _is_open(word):
+        return ""
+    rest = list(words[list(words).index(word) :])
+    joined = (" ".join(rest[:count]) for count in range(2, len(rest) + 1))
+    return next((whole for whole in joined if not _is_open(whole)), "")
+
+
+def _quoted(key: str, value: str) -> str:
+    return f": put the whole override in quotes, as in {shlex.quote(f'{key}={value}')}"
 
 
 def _is_open(word: str) -> bool:
-    """Whether a bracket of the value is never closed."""
+    """Return whether a bracket of the value is never closed."""
     return any(word.count(left) > word.count(right) for left, right in ("{}", "[]"))
 
 
-def _unexpanded(key: str, words: Sequence[str]) -> str:
-    """The value that bash has expanded to ``words``.
+def _unexpanded(key: str, values: Sequence[str]) -> str:
+    """Return the value that bash has expanded to ``values``.
 
-    >>> _unexpanded("dataset.regions", ["dataset.regions=whole:1", "dataset.regions=whole:2", "dataset.regions=core:2"])
+    >>> _unexpanded("dataset.regions", ["whole:1", "whole:2", "core:2"])
     '{whole:[1,2],core:2}'
     """
-    values = [word.partition("=")[2] for word in words]
     if key == "dataset.channels":
         return f"[{','.join(values)}]"
-    parts: dict[str, list[str]] = {}
+    numbers: dict[str, list[str]] = {}
     for value in values:
-        name, _, number = (
-            value.strip("{}").rpartition(":") if "[" not in value else value.partition(":")
-        )
-        parts.setdefault(name, []).append(number)
-    many = {
-        name: numbers[0] if len(numbers) == 1 else f"[{','.join(numbers)}]"
-        for name, numbers in parts.items()
-    }
-    return "{" + ",".join(f"{name}:{number}" for name, number in many.items()) + "}"
+        if "[" in value:
+            name, _, number = value.partition(":")
+        else:
+            name, _, number = value.strip("{}").rpartition(":")
+        numbers.setdefault(name, []).append(number)
+    parts = [
+        f"{name}:{several[0]}" if len(several) == 1 else f"{name}:[{','.join(several)}]"
+        for name, several in numbers.items()
+    ]
+    return "{" + ",".join(parts) + "}"
 
 
-def path_value(text: str) -> str | None:
-    """The path as typed; a leading ~ is the home folder, an empty word or null none."""
-    if text in NONE:
-        return None
+def _path(text: str) -> str:
+    """Return the path as typed, with the home folder for a leading ~."""
     try:
         return str(Path(text).expanduser()) if text.startswith("~") else text
-    except RuntimeError:
+    except RuntimeError:  # no such user
         return text
 
 
-def names_value(key: str, text: str) -> Any:
-    """The value of dataset.channels (names), dataset.labels (names with whole numbers) or dataset.regions (names with
-    one or several), read as YAML.
+def _names(key: str, text: str) -> Any:
+    """Read channels (names), labels (names with integers) or regions (names with integers or lists).
 
-    Quotes are needed only around a name that holds one of ``, : [ ] { }``.
+    They are read as YAML. Quotes are needed only around a name that holds one of ``, : [ ] { }``.
 
-    >>> names_value("dataset.labels", "{left lung:1,'liver, right':5}")
+    >>> _names("dataset.labels", "{left lung:1,'liver, right':5}")
     {'left lung': 1, 'liver, right': 5}
 
     Raises:
         UsageError: none of these.
     """
-    if text in NONE:
-        return None
     try:
         node = yaml.compose(text, Loader=yaml.BaseLoader)
-        return {
-            "dataset.channels": _channels,
-            "dataset.labels": _labels,
-            "dataset.regions": _regions,
-        }[key](node)
+        if key == "dataset.channels":
+            return _channels(node)
+        return _labels(node) if key == "dataset.labels" else _regions(node)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UsageError(f"{key} must be {CHECKS[key][1]}, not {_short(text)}") from error
+        shown = repr(text if len(text) < 200 else f"{text[:200]}...")
+        raise UsageError(f"{key} must be {CHECKS[key][1]}, not {shown}") from error
 
 
 def _channels(node: Any) -> list[str]:
-    return [
-        _scalar(part) for part in (node.value if isinstance(node, yaml.SequenceNode) else [node])
-    ]
+    names = node.value if isinstance(node, yaml.SequenceNode) else [node]
+    return [_scalar(name) for name in names]
 
 
 def _labels(node: Any) -> dict[str, int]:
-    if not isinstance(node, yaml.MappingNode):
-        raise ValueError("not a mapping")
-    pairs = [_label(_scalar(name), _scalar(number)) for name, number in node.value]
-    if len(dict(pairs)) < len(pairs):
-        raise ValueError("a name stands there twice")
-    return dict(pairs)
+    return _without_repetition([_label(name, value) for name, value in _pairs(node)])
 
 
 def _regions(node: Any) -> dict[str, list[int]]:
+    return _without_repetition([_region(name, values) for name, values in _pairs(node)])
+
+
+def _pairs(node: Any) -> list[tuple[Any, Any]]:
     if not isinstance(node, yaml.MappingNode):
         raise ValueError("not a mapping")
-    pairs = [_region(name, values) for name, values in node.value]
-    if len(dict(pairs)) < len(pairs):
-        raise ValueError("a name stands there twice")
-    return dict(pairs)
+    return list(node.value)
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = dict(pairs)
+    if len(names) < len(pairs):
+        raise ValueError("a name is given twice")
+    return names
 
 
 def _region(name: Any, values: Any) -> tuple[str, list[int]]:
     if isinstance(values, yaml.SequenceNode):
         return _scalar(name).strip(), [int(_scalar(value)) for value in values.value]
-    word, value = _label(_scalar(name), _scalar(values))
-    return word, [value]
+    region, value = _label(name, values)
+    return region, [value]
 
 
-def _label(name: str, number: str) -> tuple[str, int]:
-    # In YAML a colon without a space belongs to the name: {spleen:1} is the name 'spleen:1' without a value.
+def _label(name: Any, value: Any) -> tuple[str, int]:
+    label, number = _scalar(name), _scalar(value)
+    # In YAML a colon without a space belongs to the name: {spleen:1} is 'spleen:1' without a value.
     if not number:
-        name, _, number = name.rpartition(":")
-    return name.strip(), int(number)
+        label, _, number = label.rpartition(":")
+    return label.strip(), int(number)
 
 
 def _scalar(node: Any) -> str:
     if not isinstance(node, yaml.ScalarNode):
         raise ValueError("not a word")
     return str(node.value)
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) < 200 else f"{text[:200]}...")

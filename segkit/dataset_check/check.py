@@ -22,6 +22,7 @@ from segkit.errors import InputError
 from segkit.fingerprint.case_facts import MeasuredCase, case_warnings, measure_case
 from segkit.fingerprint.fingerprint import summarize
 from segkit.fingerprint.usual_spacing import Spacing
+from segkit.progress import CaseProgress
 
 CHECKS: tuple[Callable[[MeasuredDataset], Iterator[Problem]], ...] = (
     missing_labels,
@@ -41,9 +42,7 @@ DRAWN = 500
 """Labelled voxels of a case whose values are looked at."""
 
 
-def check(
-    dataset: Dataset, progress: Callable[[int, int, str], None] | None = None
-) -> list[Problem]:
+def check(dataset: Dataset, progress: CaseProgress | None = None) -> list[Problem]:
     """Problems of every case in the dataset's order, then those of the dataset as a whole; [] for a sound one."""
     problems: list[Problem] = []
     measured: list[MeasuredCase] = []

@@ -9,7 +9,7 @@ from pathlib import Path
 from segkit.dataset.dataset import Case
 from segkit.dataset_check.measured_dataset import MeasuredDataset
 from segkit.dataset_check.problem import Problem
-from segkit.files.left_out import some
+from segkit.errors import first_few
 from segkit.fingerprint.case_facts import CaseFacts
 from segkit.fingerprint.identical_images import copies_of
 
@@ -48,7 +48,7 @@ def shared_label_maps(measured: MeasuredDataset) -> Iterator[Problem]:
             yield Problem(
                 "",
                 "warning",
-                f"{label.name} is the label map of {some([case.id for case in sharing])}, which count as patients of"
+                f"{label.name} is the label map of {first_few([case.id for case in sharing])}, which count as patients of"
                 " their own: is one of the paths wrong? If they are scans of one patient, say so in the column"
                 " 'patient' of a CSV file",
             )

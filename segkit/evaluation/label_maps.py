@@ -9,10 +9,10 @@ from segkit.errors import InputError
 from segkit.evaluation.measure import Structure
 from segkit.evaluation.pairs import Pair
 from segkit.files.names import DICOM, suffix_of
-from segkit.io import placed, read_labels
-from segkit.io.dicom import module_of, open_place, places_of_slices
-from segkit.io.dicom.places.files import is_dicom_place
-from segkit.io.segment_names import Extra, names_in, renumbered
+from segkit.io import place_on_grid, read_labels
+from segkit.io.dicom import dicom_module, open_dicom, slice_positions
+from segkit.io.dicom.files.detection import is_dicom
+from segkit.io.segment_names import Extra, names_in, renumber
 from segkit.volume import Grid, Volume
 
 
@@ -65,12 +65,12 @@ def _by_name(
     """Return both label maps in the values of ``known``, or else of the names in the reference."""
     ours, theirs = names_in(pair.prediction), names_in(pair.reference)
     if not known:
-        array, kept = renumbered(pair.prediction, predicted.array, ours, theirs, extra="keep")
+        array, kept = renumber(pair.prediction, predicted.array, ours, theirs, extra="keep")
         return predicted.with_array(array), reference, {**(theirs or ours), **kept}
     rest: Extra = "background" if only_known else "error"
-    truth, _ = renumbered(pair.reference, reference.array, theirs, known, extra=rest)
+    truth, _ = renumber(pair.reference, reference.array, theirs, known, extra=rest)
     rest = "background" if only_known else "keep"
-    array, kept = renumbered(pair.prediction, predicted.array, ours, known, extra=rest)
+    array, kept = renumber(pair.prediction, predicted.array, ours, known, extra=rest)
     return predicted.with_array(array), reference.with_array(truth), kept
 
 
@@ -79,26 +79,26 @@ def on_one_grid(pair: Pair, predicted: Volume, reference: Volume) -> tuple[Volum
     if predicted.grid.voxels > reference.grid.voxels:
         of = f"the prediction {pair.prediction}"
         grid = predicted.grid
-        return predicted, placed(
+        return predicted, place_on_grid(
             reference, grid, pair.reference, scan=pair.prediction, what="reference", of=of
         )
     of = f"the reference {pair.reference}"
     grid = reference.grid
-    return placed(
+    return place_on_grid(
         predicted, grid, pair.prediction, scan=pair.reference, what="prediction", of=of
     ), reference
 
 
 def _on_scan(pair: Pair, known: Mapping[str, Structure]) -> tuple[Volume, Volume, dict[str, int]]:
     """Return two DICOM-SEG on the grid of their scan."""
-    if pair.scan is None or not is_dicom_place(pair.scan):
+    if pair.scan is None or not is_dicom(pair.scan):
         raise InputError(
             pair.reference,
             expected=f"a label map with a grid, such as .nii.gz, beside the DICOM-SEG {pair.prediction}",
             found="a DICOM-SEG as well, which leaves out planes without segments",
             remedy="Convert one of the two to .nii.gz, or give a dataset whose scans are the DICOM images.",
         )
-    grid = open_place(pair.scan).grid
+    grid = open_dicom(pair.scan).grid
     reference, names = _on_grid(pair.reference, grid, known, of=pair.scan, scan=pair.scan)
     predicted, more = _on_grid(
         pair.prediction, grid, {**names, **known}, of=pair.scan, scan=pair.scan
@@ -110,11 +110,13 @@ def _on_grid(
     path: Path, grid: Grid, known: Mapping[str, Structure], *, of: Path, scan: Path | None
 ) -> tuple[Volume, dict[str, int]]:
     """Return the labels of a DICOM-SEG on a grid; of two slice thicknesses only where the scan is DICOM as well."""
-    slices = places_of_slices(scan) if scan and is_dicom_place(scan) else None
-    found = module_of("segments").read_segments(path, grid, known, of=str(of), slices=slices)
+    slices = slice_positions(scan) if scan and is_dicom(scan) else None
+    found = dicom_module("results.segmentation_reader").read_segments(
+        path, grid, known, grid_name=str(of), slices=slices
+    )
     return found.labels, found.names
 
 
 def is_segmentation(path: Path) -> bool:
     """Whether a file is DICOM."""
-    return suffix_of(path) == DICOM or is_dicom_place(path)
+    return suffix_of(path) == DICOM or is_dicom(path)

@@ -10,13 +10,12 @@ from pathlib import Path
 from segkit.dataset.dataset import Dataset
 from segkit.dataset.dataset_yaml import find_yaml, read_names
 from segkit.dataset.layouts import read_dataset
-from segkit.dataset.names_from_files import common_names, joint_names, named
-from segkit.errors import InputError
+from segkit.dataset.names_from_files import check_same_values, common_names, with_names
+from segkit.errors import InputError, first_few
 from segkit.evaluation.measure import Structure
 from segkit.evaluation.record_names import names_beside, warn_of_other_names
-from segkit.evaluation.swapped_folders import check_order, failed_cases, some, warn_of_missing
-from segkit.files.left_out import counted, foreign_scans
-from segkit.files.left_out import named as paths_in_words
+from segkit.evaluation.swapped_folders import SHOWN, check_order, failed_cases, warn_of_missing
+from segkit.files.left_out import count_text, foreign_scans, paths_text
 from segkit.files.names import (
     BESIDE,
     DICOM,
@@ -94,7 +93,9 @@ def find_pairs(
             sorted(known.intersection(failed_cases(predictions)) - {pair.case for pair in pairs})
         )
         if missing:
-            log.warning("cases of the dataset that failed to be predicted: %s", some(missing))
+            log.warning(
+                "cases of the dataset that failed to be predicted: %s", first_few(missing, SHOWN)
+            )
         return Pairs(
             pairs, names, missing, dataset.ignore, total=len(known), values=dataset.value_names
         )
@@ -125,7 +126,7 @@ def _named_dataset(
     plain = {name: value for name, value in (labels or {}).items() if isinstance(value, int)}
     dataset = read_dataset(references, labels=plain, ignore=ignore)
     # A scan that cannot be read is none of evaluation's business.
-    return named(dataset, skip_unreadable=bool(labels)) if plain or not labels else dataset
+    return with_names(dataset, skip_unreadable=bool(labels)) if plain or not labels else dataset
 
 
 def _names_in_records(
@@ -144,8 +145,8 @@ def _note_foreign(*places: Path) -> None:
         if others:
             log.warning(
                 "%s left out, because the format is not read: %s",
-                counted(others),
-                paths_in_words(others),
+                count_text(others),
+                paths_text(others),
             )
 
 
@@ -212,7 +213,7 @@ def _names_of_references(references: Path, pairs: Sequence[Pair]) -> dict[str, S
     ]
     if others:
         what_else = ", or say with --labels NAME=VALUE,... what the predictions mean"
-        joint_names(references, files, common, or_else=what_else)
+        check_same_values(references, files, common, or_else=what_else)
     return {name: value for name, value in common.items() if name != "background"}
 
 
@@ -224,7 +225,7 @@ def _check_numbered_alike(pairs: Sequence[Pair]) -> None:
         first = {**names, **first}
     what_else = ", or say with --labels NAME=VALUE,... what the references mean"
     if first:
-        joint_names(pairs[0].prediction.parent, files, first, or_else=what_else)
+        check_same_values(pairs[0].prediction.parent, files, first, or_else=what_else)
 
 
 def _by_case(predictions: Path) -> dict[str, list[Path]]:
@@ -275,8 +276,10 @@ def _matched(
     if not pairs:
         raise InputError(
             ours,
-            expected=f"predictions named as the cases of {theirs}: {some(list(references))}",
-            found=some([case for case in predictions if not _is_beside(case, predictions)])
+            expected=f"predictions named as the cases of {theirs}: {first_few(list(references), SHOWN)}",
+            found=first_few(
+                [case for case in predictions if not _is_beside(case, predictions)], SHOWN
+            )
             or "no label map",
             remedy="Give the references of these cases, rename the predictions to <case id> with any suffix, "
             "or give two single files.",
@@ -289,7 +292,7 @@ def _matched(
         if not _is_beside(case, predictions) and case + ENDING not in predictions
     ]
     if alone:
-        log.warning("predictions without a reference: %s", some(alone))
+        log.warning("predictions without a reference: %s", first_few(alone, SHOWN))
     if len(alone) > len(pairs):
         log.warning(
             "most predictions in %s have no reference in %s: are both of one set of cases?",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from segkit.errors import InputError
+from segkit.errors import InputError, first_few
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,9 @@ def warn_of_missing(missing: Sequence[str], paired: int, references: Path) -> No
     if not missing:
         return
     total = len(missing) + paired
-    log.warning("%d of %d references have no prediction: %s", len(missing), total, some(missing))
+    log.warning(
+        "%d of %d references have no prediction: %s", len(missing), total, first_few(missing, SHOWN)
+    )
     if len(missing) > paired:
         log.warning(
             "most cases of %s are missing among the predictions: are both of one set of cases?",
@@ -69,7 +71,7 @@ def warn_of_ignored(cases: Sequence[str], ignore: int) -> None:
         log.warning(
             "%d predictions have the ignore label %d, which no model predicts (%s): "
             "are predictions and references swapped?",
-            *(len(cases), ignore, some(cases)),
+            *(len(cases), ignore, first_few(cases, SHOWN)),
         )
 
 
@@ -79,7 +81,7 @@ def warn_of_other_numbers(cases: Sequence[str], total: int) -> None:
         log.warning(
             "%d of %d predictions overlap with their reference, but no label does (%s): do both number the labels "
             "alike? Save one of them with the values of the other.",
-            *(len(cases), total, some(cases)),
+            *(len(cases), total, first_few(cases, SHOWN)),
         )
 
 
@@ -100,12 +102,6 @@ def _failed_in(record: Path) -> set[str]:
         for case, outcome in cases
         if isinstance(outcome, dict) and outcome.get("status") == "failed"
     }
-
-
-def some(names: Collection[str]) -> str:
-    """Return the first few names, and how many more there are."""
-    rest = len(names) - SHOWN
-    return ", ".join(list(names)[:SHOWN]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _holds_cases(path: Path) -> bool:

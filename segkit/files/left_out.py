@@ -1,4 +1,4 @@
-"""What lies beside the scans of a folder, looks like an input, and is not read: counted and named, never silent."""
+"""Files of a folder that look like inputs and are not read: count_text and named, never silent."""
 
 from __future__ import annotations
 
@@ -6,28 +6,30 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from segkit.errors import first_few
 from segkit.files.names import PICTURE, READABLE, readable_files, suffix_of
 
 SHOWN = 3
+"""Number of files that a notice names."""
 _FOREIGN_VOLUMES = (".mgz", ".mgh", ".img", ".mnc", ".gipl")
 _FOREIGN_PICTURES = (".jpg", ".jpeg", ".jp2", ".gif", ".webp")
 _WRAPPED = (".gz", ".bz2", ".xz", ".zst", ".part", ".crdownload", ".filepart")
-"""Behind the suffix of a format that is read: packed in another way, or not downloaded to the end."""
+"""Suffixes of a file that is packed in a way that is not read, or whose download is incomplete."""
 
 
 def foreign_files(folder: Path) -> list[Path]:
-    """Return images directly inside ``folder`` whose format is not read, in the order of their names."""
-    found = sorted(
+    """Return the images directly inside ``folder`` whose format is not read, sorted by name."""
+    files = sorted(
         path for path in folder.iterdir() if not path.is_dir() and not path.name.startswith(".")
     )
-    return [path for path in found if is_foreign(path)]
+    return [path for path in files if is_foreign(path)]
 
 
 def is_foreign(path: Path) -> bool:
-    """Whether a file is, by its name, an image in a format that is not read.
+    """Return whether a file is, by its name, an image in a format that is not read.
 
-    >>> [is_foreign(Path(name)) for name in ("a.mgz", "a.nii.bz2", "a.nii.gz", "a.tar.bz2", "notes.txt")]
-    [True, True, False, False, False]
+    >>> [is_foreign(Path(name)) for name in ("a.mgz", "a.nii.bz2", "a.nii.gz", "notes.txt")]
+    [True, True, False, False]
     """
     suffix = suffix_of(path)
     inner = suffix_of(path.name[: -len(suffix)]) if suffix in _WRAPPED else ""
@@ -35,7 +37,10 @@ def is_foreign(path: Path) -> bool:
 
 
 def foreign_scans(folder: Path, scans: Sequence[Path]) -> list[Path]:
-    """Return the foreign files that may be meant as scans: pictures only where there are pictures among the scans."""
+    """Return the foreign files in ``folder`` that may be meant as scans.
+
+    Pictures count only where there are pictures among ``scans``.
+    """
     pictures = any(suffix_of(path) in PICTURE for path in scans)
     return [
         path
@@ -46,63 +51,59 @@ def foreign_scans(folder: Path, scans: Sequence[Path]) -> list[Path]:
 
 def folders_with_scans(folder: Path) -> list[Path]:
     """Return the folders directly inside ``folder`` that hold files of a readable format."""
-    inside = sorted(
+    subfolders = sorted(
         path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
     )
-    return [path for path in inside if os.access(path, os.R_OK | os.X_OK) and readable_files(path)]
+    return [
+        path for path in subfolders if os.access(path, os.R_OK | os.X_OK) and readable_files(path)
+    ]
 
 
 def left_out_notices(
     folder: Path, *, excluded: Sequence[Path] = (), ending: str = "", taken: Sequence[Path] = ()
 ) -> list[str]:
-    """Return a sentence for each kind of input in ``folder`` that is not read.
+    """Return one notice for each kind of input in ``folder`` that is not read.
 
-    ``excluded`` are files that do not end in ``ending``, the file_ending of a dataset.json; ``taken`` are read, among
-    them folders of DICOM.
+    Args:
+        folder: a folder of scans or label maps.
+        excluded: files that do not end in ``ending``.
+        ending: the file_ending of a dataset.json.
+        taken: files and folders that are read, among them folders of DICOM.
     """
     notices = []
     if excluded:
         notices.append(
-            f"{counted(excluded)} left out, because file_ending in dataset.json is {ending!r}: {named(excluded)}."
-            " Convert them, or correct file_ending."
+            f"{count_text(excluded)} left out, because file_ending in dataset.json is {ending!r}: "
+            f"{paths_text(excluded)}. Convert them, or correct file_ending."
         )
     foreign = foreign_files(folder)
     if foreign:
         notices.append(
-            f"{counted(foreign)} left out, because the format is not read: {named(foreign)}."
-            " Convert, for example to .nii.gz."
+            f"{count_text(foreign)} left out, because the format is not read: "
+            f"{paths_text(foreign)}. Convert, for example to .nii.gz."
         )
     nested = [path for path in folders_with_scans(folder) if path not in taken]
     if nested:
         notices.append(
-            f"files in subfolders are left out: {named(nested)}. Move them up, or name every file in a CSV file."
+            f"files in subfolders are left out: {paths_text(nested)}. "
+            "Move them up, or name every file in a CSV file."
         )
     return notices
 
 
-def counted(paths: Sequence[Path]) -> str:
-    """Return the number of files with the verb that follows it.
+def count_text(paths: Sequence[Path]) -> str:
+    """Return the number of files with its verb.
 
-    >>> counted([Path("a")]), counted([])
+    >>> count_text([Path("a")]), count_text([])
     ('1 file is', '0 files are')
     """
     return "1 file is" if len(paths) == 1 else f"{len(paths)} files are"
 
 
-def named(paths: Sequence[Path], most: int = SHOWN) -> str:
-    """Return the first paths with their folder, and how many more there are.
+def paths_text(paths: Sequence[Path], most: int = SHOWN) -> str:
+    """Return the first ``most`` paths with their folder, and how many more there are.
 
-    >>> named([Path("d/images/a.mgz"), Path("d/images/b.mgz")], 1)
+    >>> paths_text([Path("d/images/a.mgz"), Path("d/images/b.mgz")], 1)
     'images/a.mgz and 1 more'
     """
-    return some([f"{path.parent.name}/{path.name}" for path in paths], most)
-
-
-def some(names: Sequence[str], most: int = SHOWN) -> str:
-    """Return the first names, and how many more there are.
-
-    >>> some(["a", "b", "c", "d", "e"])
-    'a, b, c and 2 more'
-    """
-    rest = len(names) - most
-    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+    return first_few([f"{path.parent.name}/{path.name}" for path in paths], most)

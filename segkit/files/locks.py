@@ -1,7 +1,7 @@
-"""Locks between processes: sole use of a folder, and turns at making a file.
+"""Locks between processes: exclusive use of a folder, and one process at a time for making a file.
 
-The lock itself is the operating system's (package filelock), which frees it when its process ends, however it ends. A
-small JSON file beside it names the holder for people and for other processes.
+The operating system holds the lock (package filelock) and frees it when its process ends, however
+it ends. A small JSON file beside it names the holder for people and for other processes.
 """
 
 from __future__ import annotations
@@ -25,27 +25,29 @@ from segkit.files.processes import boot_id, host_name
 log = logging.getLogger(__name__)
 
 LOCK, HOLDER = "in_use.lock", "in_use.json"
-"""Files in a folder while a process has its sole use: the lock, and who holds it."""
+"""Files in a folder that a process uses exclusively: the lock, and the record of its holder."""
 UNSUPPORTED = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
-"""Errors of file systems that have no locks."""
+"""Error numbers of file systems that have no locks."""
 PATIENCE = 1.0
-"""Seconds to wait for a folder: another process may only be looking whether it is free."""
+"""Seconds to wait for a folder, because another process may only be checking whether it is free."""
 NOTICE, LONGEST = 5.0, 900.0
-"""Seconds of waiting for a turn until that is said, and until the turn is taken without the lock."""
+"""Seconds of waiting for a file until a message says so, and until work starts without the lock."""
 
 
 @dataclass(frozen=True)
 class Holder:
-    """The process that holds a lock."""
+    """Process that holds a lock."""
 
     host: str
+    """Name of its machine."""
     process: int
+    """Process number (PID)."""
     since: str
-    """Date and time, UTC."""
+    """Date and time when it took the lock, in UTC."""
     boot: str = ""
-    """`boot_id` of its machine."""
+    """`boot_id` of its machine, or "" where that is unknown."""
     job: str = ""
-    """Number of its SLURM job."""
+    """Number of its SLURM job, or "" without one."""
 
     def __str__(self) -> str:
         return f"process {self.process} on {self.host} since {self.since}"
@@ -53,11 +55,14 @@ class Holder:
 
 @contextmanager
 def sole_use(folder: Path) -> Iterator[None]:
-    """Let no other process use ``folder`` within the block; the folder is made, and removed again if it stays empty.
+    """Use ``folder`` exclusively within the block: no other process that asks for it gets it.
+
+    The folder is created if it does not exist, and removed again if it stays empty.
 
     Raises:
-        UsageError: another process uses it; or one of another machine did and did not say that it has ended.
-        InputError: a folder that cannot be written.
+        UsageError: another process uses the folder, or a process of another machine used it and its
+            end was not recorded.
+        InputError: the folder cannot be written.
     """
     made = make_folder(folder)
     try:
@@ -68,7 +73,11 @@ def sole_use(folder: Path) -> Iterator[None]:
 
 
 def check_free(folder: Path) -> None:
-    """Raise as `sole_use` does if ``folder`` is in use; a folder that is free is left as it is."""
+    """Check that no other process uses ``folder``, without changing the folder.
+
+    Raises:
+        UsageError: as `sole_use`.
+    """
     if any((folder / name).exists() for name in (LOCK, HOLDER)):
         with sole_use(folder):
             pass
@@ -76,10 +85,10 @@ def check_free(folder: Path) -> None:
 
 @contextmanager
 def turn(path: Path) -> Iterator[None]:
-    """Let one process at a time make the file ``path``; others wait, and then find it made.
+    """Let one process at a time create the file ``path``; the others wait, and then find it there.
 
-    Waiting only saves work: where there are no locks, or the other process does not come to an end within LONGEST, the
-    block runs all the same.
+    Waiting only saves work: the block also runs where the file system has no locks, and when the
+    other process takes longer than LONGEST seconds.
     """
     made = make_folder(path.parent)
     try:
@@ -97,8 +106,8 @@ def _remove_if_empty(folders: Sequence[Path]) -> None:
 
 @contextmanager
 def _folder_lock(folder: Path) -> Iterator[None]:
-    place, record = folder / LOCK, folder / HOLDER
-    lock = FileLock(place, timeout=PATIENCE, poll_interval=0.1)
+    lock_file, record = folder / LOCK, folder / HOLDER
+    lock = FileLock(lock_file, timeout=PATIENCE, poll_interval=0.1)
     try:
         lock.acquire()
     except Timeout:
@@ -110,7 +119,7 @@ def _folder_lock(folder: Path) -> Iterator[None]:
             )
             yield
             return
-        if place.exists():  # made by another account
+        if lock_file.exists():  # created by another account
             raise _in_use(folder, read_holder(record)) from error
         raise unwritable(folder, (error.strerror or str(error)).lower()) from error
     try:
@@ -122,31 +131,37 @@ def _folder_lock(folder: Path) -> Iterator[None]:
         _write_holder(record)
         yield
     finally:
-        _release(lock, place, record)
+        _release(lock, lock_file, record)
 
 
 def _check_last_holder(folder: Path, last: Holder | None) -> None:
-    """Raise UsageError if the lock was left by another machine, whose locks may not reach this one."""
+    """Raise a UsageError if another machine, whose locks may not reach this one, left the lock."""
     if last is None or last.host == host_name() or (last.boot and last.boot == boot_id()):
         return
-    # SLURM starts a job again only when it has ended.
+    # SLURM restarts a job only after it has ended.
     if last.job and last.job == os.environ.get("SLURM_JOB_ID"):
         return
     raise UsageError(
-        f"{folder} is in use by {last}, as far as can be seen from this machine ({host_name()}). If that process has "
-        f"ended, or that machine is gone, remove {folder / HOLDER} and try again. Else wait, or give another folder."
+        f"{folder} is in use by {last}, as far as can be seen from this machine ({host_name()}). "
+        f"If that process has ended, or that machine is gone, remove {folder / HOLDER} and try "
+        "again. Else wait, or give another folder."
     )
 
 
 def _in_use(folder: Path, holder: Holder | None) -> UsageError:
-    by = holder or "another process"
+    user = holder or "another process"
     return UsageError(
-        f"{folder} is in use by {by}. Wait for its end or stop it, or give another folder with run_dir=."
+        f"{folder} is in use by {user}. "
+        "Wait for its end or stop it, or give another folder with run_dir=."
     )
 
 
 def read_holder(path: Path) -> Holder | None:
-    """Return who holds or held a lock; None if there is no record of it, or one that is incomplete."""
+    """Return the process that holds or held a lock; None if its record is missing or incomplete.
+
+    Args:
+        path: the JSON file beside the lock.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return Holder(**{**content, "process": int(content["process"])})
@@ -160,32 +175,32 @@ def _write_holder(path: Path) -> None:
     write_text(path, json.dumps(asdict(holder), indent=2) + "\n")
 
 
-def _release(lock: FileLock, place: Path, record: Path) -> None:
-    # Removed while the lock is held; filelock does not take a lock on a file that was removed meanwhile.
-    for path in (record, place):
+def _release(lock: FileLock, lock_file: Path, record: Path) -> None:
+    # Removed while the lock is held: filelock takes no lock on a file that was removed meanwhile.
+    for path in (record, lock_file):
         with suppress(OSError):
             path.unlink()
     lock.release()
 
 
 @contextmanager
-def _lock_in_turn(place: Path) -> Iterator[None]:
-    record = place.with_suffix(".json")
-    lock = _waited_for(place, record)
+def _lock_in_turn(lock_file: Path) -> Iterator[None]:
+    record = lock_file.with_suffix(".json")
+    lock = _wait_for_lock(lock_file, record)
     if lock is None:
         yield
         return
     try:
-        with suppress(InputError):  # the name of the holder is not needed
+        with suppress(InputError):  # work goes on without a record of the holder
             _write_holder(record)
         yield
     finally:
-        _release(lock, place, record)
+        _release(lock, lock_file, record)
 
 
-def _waited_for(place: Path, record: Path) -> FileLock | None:
-    """Wait for the lock, and say so if that takes longer; None where it cannot be had."""
-    lock = FileLock(place)
+def _wait_for_lock(lock_file: Path, record: Path) -> FileLock | None:
+    """Return the lock once it is free; None if it cannot be acquired. Long waits are logged."""
+    lock = FileLock(lock_file)
     try:
         with suppress(Timeout):
             lock.acquire(timeout=NOTICE, poll_interval=0.05)

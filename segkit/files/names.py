@@ -1,4 +1,4 @@
-"""What a file's name says: its format by suffix, the id of its case, and its place in natural order."""
+"""File names: format by suffix, case id, natural order, readable files of a folder."""
 
 from __future__ import annotations
 
@@ -14,38 +14,40 @@ from segkit.files.unfetched import unfetched_error, why_unfetched
 NIFTI = (".nii.gz", ".nii")
 ITK = (".nrrd", ".nhdr", ".mha", ".mhd")
 DETACHED = (".nhdr", ".mhd")
-"""Headers of ITK whose voxels may stand in another file."""
+"""Text headers of ITK whose voxels may be in another file."""
 PICTURE = (".png", ".tif", ".tiff", ".bmp")
 SLIDES = (".tif", ".tiff")
-"""Pictures that may be slides."""
+"""Suffixes of pictures that may be whole-slide images."""
 DICOM = ".dcm"
-"""Of DICOM objects that are written; what is read is told by its content."""
+"""Suffix of DICOM objects that are written; DICOM to read is recognized by its content."""
 READABLE = (*NIFTI, *ITK, *PICTURE)
 WRITABLE = (*NIFTI, ".nrrd", ".mha", *PICTURE)
 ENDING = "_seg"
-"""Behind the name of a scan: its label map, where predict was given no output."""
+"""End of the name of a label map that predict writes where it was given no output."""
 SEGMENTATION = ".seg.nrrd"
-"""As 3D Slicer ends the names of its segmentations."""
+"""Suffix of a segmentation of 3D Slicer."""
 CARD = "bundle.json"
-"""The file that makes a folder, or a zip, a bundle."""
+"""Name of the file that makes a folder or a zip a bundle."""
 PREVIEW = "_preview"
-"""Behind the name of a label map: the picture of it."""
+"""End of the name of the PNG preview of a label map."""
 UNCERTAINTY = "_uncertainty"
-"""Behind the name of a label map: how uncertain each of its voxels is."""
+"""End of the name of the map of uncertainty (entropy) of a label map."""
 RTSTRUCT = "_rtstruct"
-"""Behind the name of a label map: its outlines as RT Structure Set."""
+"""End of the name of the RT Structure Set with the outlines of a label map."""
 PROBABILITIES = "_probabilities"
-"""Behind the name of a label map: how probable each label is at each of its voxels."""
+"""End of the name of the map of the probabilities of all labels."""
 BESIDE = (PREVIEW, UNCERTAINTY, PROBABILITIES)
-"""What predict writes beside a label map, by the end of its name."""
-
+"""Ends of the names of images that predict writes beside a label map."""
 
 _HEADER_BYTES = 1 << 20
-"""No text header is longer, unless it lists tens of thousands of slices."""
+"""Bytes at the start of a file in which a text header names its files of voxels.
+
+Only a header that lists tens of thousands of slices is longer.
+"""
 
 
 def suffix_of(path: str | Path) -> str:
-    """The suffix in lower case, ``.nii.gz`` taken as one.
+    """Return the suffix of a file name in lower case; ``.nii.gz`` counts as one suffix.
 
     >>> suffix_of("a.b.NII.gz"), suffix_of("x.png")
     ('.nii.gz', '.png')
@@ -55,10 +57,10 @@ def suffix_of(path: str | Path) -> str:
 
 
 def case_id(path: str | Path) -> str:
-    """Return the file's name without its suffix, and without the ``.seg`` of a segmentation of 3D Slicer.
+    """Return the name of a file without its suffix, or without ``.seg.nrrd`` of 3D Slicer.
 
-    Letters are composed (NFC): macOS writes the accents of a name apart from their letters, others do not. The name of
-    a folder that is there has no suffix.
+    Accented letters are composed (Unicode NFC), because macOS decomposes them in file names. The
+    name of an existing folder is returned whole.
 
     >>> case_id("scans/patient.7.nii.gz"), case_id("p1.seg.nrrd")
     ('patient.7', 'p1')
@@ -73,24 +75,29 @@ def case_id(path: str | Path) -> str:
 
 
 def is_segmentation_file(path: str | Path) -> bool:
-    """Whether the name is that of a segmentation of 3D Slicer, ``CASE.seg.nrrd``, which is never a scan."""
+    """Return whether a file is, by its name ``CASE.seg.nrrd``, a segmentation of 3D Slicer.
+
+    Such a file is never a scan.
+    """
     return Path(path).name.lower().endswith(SEGMENTATION)
 
 
 def records_of(label_map: str | Path) -> tuple[Path, Path]:
-    """Return where the record of a label map may be: ``CASE.json``, or ``CASE.nii.gz.json``.
+    """Return the two paths where the run record of a label map may be.
+
+    The record is ``CASE.json`` or ``CASE.nii.gz.json``, beside the label map.
 
     >>> [path.name for path in records_of("out/a.nii.gz")]
     ['a.json', 'a.nii.gz.json']
     """
     path = Path(label_map)
-    return path.with_name(f"{path.name[: -len(suffix_of(path)) or None]}.json"), path.with_name(
-        f"{path.name}.json"
-    )
+    suffix = suffix_of(path)
+    stem = path.name[: -len(suffix)] if suffix else path.name
+    return path.with_name(f"{stem}.json"), path.with_name(f"{path.name}.json")
 
 
 def natural_key(name: str | Path) -> tuple[tuple[int, int, str], ...]:
-    """Key that sorts numbers inside names by value.
+    """Return the key that sorts names by the value of the numbers in them.
 
     >>> sorted(["a10", "a2", "b1"], key=natural_key)
     ['a2', 'a10', 'b1']
@@ -101,15 +108,16 @@ def natural_key(name: str | Path) -> tuple[tuple[int, int, str], ...]:
 
 
 def readable_files(folder: Path) -> list[Path]:
-    """Return the files of a readable format directly inside ``folder``, in natural order, without hidden ones.
+    """Return the files of a readable format directly inside ``folder``, in natural order.
 
-    Files whose content is not there (`unfetched`) are among them: whoever reads them says so.
+    Hidden files are left out. Files whose content is missing (see `segkit.files.unfetched`) are
+    returned: reading them raises the error.
 
     Raises:
         InputError: the folder cannot be read.
     """
     try:
-        found = [
+        files = [
             path for path in folder.iterdir() if not path.is_dir() and not path.name.startswith(".")
         ]
     except OSError as error:
@@ -120,40 +128,44 @@ def readable_files(folder: Path) -> list[Path]:
             remedy="Check its permissions.",
         ) from error
     return sorted(
-        (path for path in found if suffix_of(path) in READABLE),
+        (path for path in files if suffix_of(path) in READABLE),
         key=lambda path: natural_key(path.name),
     )
 
 
 def scan_paths(inputs: str | Path | Iterable[str | Path]) -> list[Path]:
-    """The scans among ``inputs``: a file stands for itself, a folder for its readable files in natural order.
+    """Return the scans that ``inputs`` name.
+
+    Args:
+        inputs: one path or several. A file is a scan; a folder stands for its readable files, in
+            natural order.
 
     Raises:
-        InputError: a path that does not exist, or a folder without any readable file.
+        InputError: a path does not exist, or a folder has no readable file.
     """
-    given = [inputs] if isinstance(inputs, str | Path) else inputs
-    return [scan for path in given for scan in _scans(Path(path))]
+    paths = [inputs] if isinstance(inputs, str | Path) else inputs
+    return [scan for path in paths for scan in _scans_of(Path(path))]
 
 
-def _folder_below(path: Path) -> str:
-    """Return where the scans of a dataset's folder lie, or "" where it is none."""
-    places = [path / name for name in ("images", "imagesTs", "imagesTr") if (path / name).is_dir()]
-    return f"Give the folder of the scans, such as {places[0]}." if places else ""
+def _scans_of(path: Path) -> list[Path]:
+    if not os.path.isdir(path):
+        must_exist(path)
+        return [path]
+    scans = readable_files(path)
+    if not scans:
+        raise InputError(
+            path,
+            expected=f"scans ({listed(READABLE)})",
+            found=f"none directly in this folder{_other_formats(path)}",
+            remedy=_image_folder_remedy(path) or "Is it the right folder?",
+        )
+    return scans
 
 
-def _scans(path: Path) -> list[Path]:
-    if os.path.isdir(path):
-        scans = readable_files(path)
-        if not scans:
-            raise InputError(
-                path,
-                expected=f"scans ({listed(READABLE)})",
-                found=f"none directly in this folder{_other_formats(path)}",
-                remedy=_folder_below(path) or "Is it the right folder?",
-            )
-        return scans
-    must_exist(path)
-    return [path]
+def _image_folder_remedy(path: Path) -> str:
+    """Return a remedy that names the folder of scans of a dataset; "" if ``path`` is none."""
+    folders = [path / name for name in ("images", "imagesTs", "imagesTr") if (path / name).is_dir()]
+    return f"Give the folder of the scans, such as {folders[0]}." if folders else ""
 
 
 def _other_formats(folder: Path) -> str:
@@ -164,40 +176,53 @@ def _other_formats(folder: Path) -> str:
 
 
 def files_behind(path: Path) -> list[Path]:
-    """``path``, and where it is a header whose voxels stand apart (.mhd, .nhdr), the files that its lines name.
+    """Return the files that hold a scan.
 
-    Of a folder (of DICOM) all files below it.
+    For a detached header (.mhd, .nhdr) these are the header and the files of voxels that it names;
+    for a folder (of DICOM) all files below it; else ``path`` alone.
     """
     if os.path.isdir(path):
-        below = (Path(place, name) for place, _, names in os.walk(path) for name in names)
+        below = (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
         return sorted(file for file in below if os.path.isfile(file))
     if suffix_of(path) not in DETACHED or not os.path.isfile(path):
         return [path]
     with path.open("rb") as file:
         lines = file.read(_HEADER_BYTES).decode("utf-8", errors="replace").splitlines()
-    words = (re.split(r"\s*[=:]\s*", line.strip(), maxsplit=1)[-1] for line in lines)
-    named = [
-        file for word in words if word and "\0" not in word for file in _named(path.parent, word)
+    values = (re.split(r"\s*[=:]\s*", line.strip(), maxsplit=1)[-1] for line in lines)
+    candidates = [
+        file
+        for value in values
+        if value and "\0" not in value
+        for file in _files_named(path.parent, value)
     ]
-    return [path, *(data for data in dict.fromkeys(named) if os.path.isfile(data) and data != path)]
+    data_files = [file for file in dict.fromkeys(candidates) if os.path.isfile(file)]
+    return [path, *(file for file in data_files if file != path)]
 
 
-def _named(folder: Path, word: str) -> list[Path]:
-    """The file of this name; for a pattern of numbers, such as ``slice%03d.raw 1 20 1``, all that fit it."""
-    pattern = folder / word.split(" ", maxsplit=1)[0]
+def _files_named(folder: Path, value: str) -> list[Path]:
+    """Return the file that a header's value names.
+
+    For a pattern with a number, such as ``slice%03d.raw 1 20 1``, return all files that match it.
+    """
+    pattern = folder / value.split(" ", maxsplit=1)[0]
     number = re.search(r"%\d*d", pattern.name)
     if not number or not os.path.isdir(pattern.parent):
-        return [folder / word]
+        return [folder / value]
     before, after = pattern.name[: number.start()], pattern.name[number.end() :]
     name = re.compile(rf"{re.escape(before)}\d+{re.escape(after)}")
     return sorted(file for file in pattern.parent.iterdir() if name.fullmatch(file.name))
 
 
 def must_exist(path: Path) -> None:
-    """Raise an InputError unless ``path`` is a file, and its content is there."""
+    """Check that ``path`` is a file with content.
+
+    Raises:
+        InputError: there is no such file, it is a folder, pipe or device, or its content is
+            missing.
+    """
     if why_unfetched(path):
         raise unfetched_error(path)
-    # os.path and not pathlib, which raises OSError for names that are too long.
+    # os.path, because pathlib raises OSError for names that are too long.
     if not os.path.isfile(path):
         kind = "a folder" if os.path.isdir(path) else "a pipe or a device"
         found = kind if os.path.exists(path) else "no such file"
@@ -205,5 +230,5 @@ def must_exist(path: Path) -> None:
 
 
 def listed(suffixes: Iterable[str]) -> str:
-    """The suffixes as they stand in a sentence."""
+    """Return suffixes as they are written in a message: separated by spaces."""
     return " ".join(suffixes)

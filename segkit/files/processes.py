@@ -1,4 +1,4 @@
-"""Identity of this process, whether another process of this machine has ended, and ending in order on a signal."""
+"""Processes: identity of this one, state of others on this machine, and clean-up on a signal."""
 
 from __future__ import annotations
 
@@ -14,66 +14,68 @@ from pathlib import Path
 from types import FrameType
 
 SIGNAL_CODES = 128
-"""Exit code of a program that signal n ended: this plus n, as shells report it."""
+"""Exit code of a program that signal n ended is this plus n, as shells report it."""
 ENDING = ("SIGTERM", "SIGHUP")
-"""Signals that end a process; Windows has no SIGHUP. Ctrl-C raises KeyboardInterrupt already."""
+"""Names of the signals that end a process, besides Ctrl-C; Windows has no SIGHUP."""
 
 
 def host_name() -> str:
-    """Name of this machine, as it is shown to the user."""
+    """Return the name of this machine, as it is shown to the user."""
     return os.environ.get("COMPUTERNAME", "") if sys.platform == "win32" else os.uname().nodename
 
 
 @cache
 def boot_id() -> str:
-    """Identifier of this start of the operating system; empty where the system has none (only Linux does)."""
+    """Return the identifier of this boot of the operating system; "" if it is not Linux."""
     return _text(Path("/proc/sys/kernel/random/boot_id")).strip()
 
 
 def process_token() -> str:
-    """24 hex digits that stand for this process: machine, process number and time of its start.
+    """Return 24 hex digits that identify this process: machine, process number and start time.
 
-    The token is part of the names of temporary files, so that a later process can tell whether their writer still runs.
+    The token is part of the names of temporary files, so that a later process can tell whether
+    their writer is still running.
     """
     number = os.getpid()
     return f"{_machine()}{number:08x}{_start_of(number)}"
 
 
 def has_ended(token: str) -> bool:
-    """Return whether the process of a `process_token` has ended for certain.
+    """Return whether the process of a `process_token` has certainly ended.
 
-    A process of another machine or container cannot be seen from here, so the answer for it is False.
+    The answer for a process of another machine or container, which cannot be seen from here, is
+    False.
     """
     machine, number, start = _parts(token)
     return machine == _machine() and _start_of(number) not in (start, UNKNOWN)
 
 
 def is_running(token: str) -> bool:
-    """Return whether the process of a `process_token` runs for certain: it is of this machine, and can be seen."""
+    """Return whether the process of a `process_token` seems to be running on this machine."""
     machine, number, start = _parts(token)
     return machine == _machine() and _start_of(number) in (start, UNKNOWN)
 
 
 def _parts(token: str) -> tuple[str, int, str]:
-    """Machine, process number and start."""
+    """Split a token into machine, process number and start."""
     return token[:8], int(token[8:16], 16), token[16:]
 
 
 UNKNOWN = "0" * 8
-"""Start of a process that runs, where the system does not say when it began."""
+"""Start of a running process whose start time the system does not tell."""
 
 
 @cache
 def _machine() -> str:
-    """8 hex digits of the host's name and its process namespace: containers of one host number their own processes."""
+    """Return 8 hex digits for host and process namespace: containers number their own processes."""
     with suppress(OSError):
         return _digits(host_name() + os.readlink("/proc/self/ns/pid"))
     return _digits(host_name())
 
 
 def _start_of(number: int) -> str | None:
-    """8 hex digits for the time at which the process with this number began; None if there is no such process."""
-    if sys.platform == "win32":  # where asking with os.kill would end the process
+    """Return 8 hex digits for the start time of a process; None if there is no such process."""
+    if sys.platform == "win32":  # there os.kill would end the process
         return UNKNOWN
     try:
         os.kill(number, 0)
@@ -96,14 +98,16 @@ def _text(path: Path) -> str:
 
 
 def _digits(text: str) -> str:
-    return f"{zlib.crc32(text.encode()) or 1:08x}"  # a hash of another kind would cost every verb its import
+    # crc32, because importing hashlib would slow down the start of every command.
+    return f"{zlib.crc32(text.encode()) or 1:08x}"
 
 
 @contextmanager
 def ended_in_order() -> Iterator[None]:
-    """Turn signals that would end the process at once into SystemExit, so that temporary files are removed.
+    """Turn signals that would end the process immediately into SystemExit within the block.
 
-    A signal that is ignored (as under nohup) or handled already stays as it is.
+    So temporary files are removed. A signal that is ignored (as under nohup) or already handled
+    keeps its handler.
     """
     numbers = [getattr(signal, name) for name in ENDING if hasattr(signal, name)]
     if threading.current_thread() is not threading.main_thread():

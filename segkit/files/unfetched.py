@@ -1,4 +1,4 @@
-"""Files whose content is not there: links that lead nowhere, and pointers of git-annex and Git LFS."""
+"""Files whose content is missing: broken links, and pointers of git-annex and Git LFS."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from segkit.errors import InputError
 
 _POINTER_BYTES = 1024
-"""No pointer is longer."""
+"""Size in bytes that no pointer exceeds."""
 _POINTERS = {
     b"version https://git-lfs": "a pointer of Git LFS without content",
     b"/annex/objects/": "a pointer of git-annex without content",
@@ -16,7 +16,10 @@ _POINTERS = {
 
 
 def why_unfetched(path: Path) -> str:
-    """Return in words why a file has no content of its own; "" where it has one, or is not there at all."""
+    """Return in words why the content of a file is missing.
+
+    The answer is "" where the file has content, does not exist, or cannot be read.
+    """
     try:
         if os.path.islink(path) and not os.path.exists(path):
             return f"a link to {os.readlink(path)}, which is not there"
@@ -25,24 +28,32 @@ def why_unfetched(path: Path) -> str:
             return next(
                 (words for start, words in _POINTERS.items() if content.startswith(start)), ""
             )
-    except OSError:  # whoever reads the file says what is wrong with it
+    except OSError:  # the reader of the file reports what is wrong with it
         return ""
     return ""
 
 
 def unfetched_error(path: Path, others: int = 0) -> InputError:
-    """Return the error for a file without content, and perhaps ``others`` like it."""
-    found = why_unfetched(path)
+    """Return the error for a file without content.
+
+    Args:
+        path: the file.
+        others: number of further files that lack their content as well.
+    """
+    reason = why_unfetched(path)
     more = f"; {others} more files are like it" if others else ""
     return InputError(
-        path, expected="a file with its content", found=f"{found}{more}", remedy=fetch(found)
+        path,
+        expected="a file with its content",
+        found=f"{reason}{more}",
+        remedy=how_to_fetch(reason),
     )
 
 
-def fetch(found: str) -> str:
-    """Return what to do about a file that was ``found`` without content."""
-    if "annex" in found:
+def how_to_fetch(reason: str) -> str:
+    """Return the remedy for a file that lacks its content, for a reason as in `why_unfetched`."""
+    if "annex" in reason:
         return "The content was not fetched: run 'datalad get' or 'git annex get' in its folder."
-    if "LFS" in found:
+    if "LFS" in reason:
         return "The content was not fetched: run 'git lfs pull' in its folder."
     return "Copy the file to where the link leads, or replace the link by the file."

@@ -21,7 +21,6 @@ from segkit.fingerprint.fingerprint import (
     THREADS,
     Fingerprint,
     Intensity,
-    Progress,
     measure,
     warn_of,
 )
@@ -29,13 +28,14 @@ from segkit.fingerprint.label_facts import LabelFacts
 from segkit.preprocessing.case_store import NOT_OF_DATASET, fields_but
 from segkit.preprocessing.content_hash import content_hash
 from segkit.preprocessing.store_folder import mark_store
+from segkit.progress import CaseProgress
 
 FORMAT = 2
 """To be raised by whoever changes what is measured in the same files."""
 
 
 def known_or_measured(
-    dataset: Dataset, store: Path, progress: Progress | None = None
+    dataset: Dataset, store: Path, progress: CaseProgress | None = None
 ) -> Fingerprint:
     """The dataset's fingerprint, from ``store`` if it holds that of these files, else measured and kept there.
 
@@ -56,7 +56,7 @@ def known_or_measured(
 
 
 def _measured(
-    dataset: Dataset, contents: list[str], place: Path, progress: Progress | None
+    dataset: Dataset, contents: list[str], place: Path, progress: CaseProgress | None
 ) -> Fingerprint:
     """Measure, and keep what was measured."""
     fingerprint = measure(dataset, progress)
@@ -71,7 +71,7 @@ def _measured(
     return fingerprint
 
 
-def _contents(dataset: Dataset, progress: Progress | None = None) -> list[str]:
+def _contents(dataset: Dataset, progress: CaseProgress | None = None) -> list[str]:
     contents = []
     with ThreadPoolExecutor(THREADS) as pool:
         for case, content in zip(dataset.cases, pool.map(content_hash, dataset.cases), strict=True):

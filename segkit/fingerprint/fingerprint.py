@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from segkit.dataset.dataset import Dataset
 from segkit.errors import InputError
 from segkit.fingerprint.case_facts import CaseFacts, MeasuredCase, case_warnings, measure_case
 from segkit.plans.rules import LABEL_VALUES
+from segkit.progress import CaseProgress
 from segkit.volume import Unit
 
 log = logging.getLogger(__name__)
@@ -22,9 +23,6 @@ log = logging.getLogger(__name__)
 SAMPLES = 2_000_000
 """Labelled voxels drawn from the whole dataset, with replacement, the same number from every case."""
 THREADS = 2
-
-Progress = Callable[[int, int, str], None]
-"""(cases done, cases, id of the last)"""
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class Fingerprint:
     """One per channel."""
 
 
-def measure(dataset: Dataset, progress: Progress | None = None) -> Fingerprint:
+def measure(dataset: Dataset, progress: CaseProgress | None = None) -> Fingerprint:
     """Read every case once and measure it.
 
     Args:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.dataset.dataset import Dataset
-from segkit.labels.components import find_pieces, pieces_per_label
+from segkit.labels.components import components_per_label, find_components
 from segkit.labels.scheme import membership
 from segkit.preprocessing.crop import mask_box
 
@@ -87,8 +87,8 @@ def count_pieces(indices: NDArray[Any], dataset: Dataset, names: list[str]) -> d
     if dataset.regions:
         targets = list(dataset.targets.values())
         of = {name: [targets.index(value) + 1 for value in dataset.regions[name]] for name in names}
-        return {name: len(find_pieces(indices, of=of[name]).values) for name in names}
-    counts = pieces_per_label(indices)
+        return {name: len(find_components(indices, of=of[name]).values) for name in names}
+    counts = components_per_label(indices)
     index = {name: i + 1 for i, name in enumerate(dataset.labels)}
     return {name: counts[index[name]] for name in names}
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from segkit.bundle.bundle import Bundle
-from segkit.errors import InputError
+from segkit.errors import InputError, first_few
 from segkit.plans.plan import Plan
 
 MOST_NAMED = 10
@@ -53,12 +53,12 @@ def _choice(bundles: Sequence[Bundle]) -> str:
     newest = sorted(bundles, key=lambda bundle: bundle.created, reverse=True)
     lines = [
         f"  {_typed(bundle)}  ({', '.join(bundle.plan.labels)}; {bundle.created})"
-        for bundle in newest[:MOST_NAMED]
+        for bundle in newest
     ]
-    more = f"\n  and {len(newest) - MOST_NAMED} more" if len(newest) > MOST_NAMED else ""
+    models = first_few(lines, MOST_NAMED, separator="\n", last="\n  and ")
     return (
         "These models do not belong together. Choose one of them with -m, or a folder of models that were trained "
-        "with one plan, such as a cross-validation:\n" + "\n".join(lines) + more
+        f"with one plan, such as a cross-validation:\n{models}"
     )
 
 

@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 
 from segkit.bundle.bundle import Bundle
 from segkit.errors import InputError
-from segkit.labels.components import find_pieces
+from segkit.labels.components import find_components
 from segkit.plans.plan import Plan
 from segkit.preprocessing.chain import WayBack
-from segkit.preprocessing.crop import Box
-from segkit.volume import Shape, Volume
+from segkit.volume import Box, Shape, Volume
 
 if TYPE_CHECKING:
     from segkit.inference.predictor import Predictor
@@ -144,7 +143,7 @@ def pieces_box(labels: NDArray[Any], least: float = 0.0) -> Box | None:
     >>> pieces_box(labels)[0]
     slice(2, 5, None)
     """
-    pieces = find_pieces(labels)
+    pieces = find_components(labels)
     if not pieces.voxels.size:
         return None
     largest = np.zeros(int(pieces.values.max()) + 1)

@@ -29,12 +29,12 @@ from segkit.inference.files.provenance import remove_record, run_record
 from segkit.inference.prediction import Prediction, Wanted
 from segkit.io import check_labels_fit, write_image, write_labels
 from segkit.labels.codes import colors_of
+from segkit.progress import WindowProgress
 from segkit.report.preview import write_preview
 from segkit.volume import Volume
 
 if TYPE_CHECKING:
     from segkit.inference.predictor import Predictor
-    from segkit.inference.scoring.timing import Progress
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Outcome:
 
 
 def predict_job(
-    predictor: Predictor, job: Job, finish: Finish, progress: Progress | None = None
+    predictor: Predictor, job: Job, finish: Finish, progress: WindowProgress | None = None
 ) -> None:
     """Read, predict and write one scan.
 
@@ -165,7 +165,7 @@ def predict_jobs(
     predictor: Predictor,
     jobs: Sequence[Job],
     finish: Finish,
-    progress: Callable[[int], Progress] | None = None,
+    progress: Callable[[int], WindowProgress] | None = None,
 ) -> Iterator[Outcome]:
     """Predict one scan after the other; one that fails is reported and the rest go on.
 
@@ -214,7 +214,9 @@ def _without_case(outcome: Outcome) -> dict[str, Any]:
     return kept
 
 
-def _attempt(predictor: Predictor, job: Job, finish: Finish, progress: Progress | None) -> Outcome:
+def _attempt(
+    predictor: Predictor, job: Job, finish: Finish, progress: WindowProgress | None
+) -> Outcome:
     started = time.perf_counter()
     try:
         predict_job(predictor, job, finish, progress)

@@ -6,19 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import Any, TypedDict, cast
 
 from numpy.typing import ArrayLike, NDArray
 
 from segkit.errors import UsageError
 from segkit.inference.scoring.probabilities import STEPS, Kind
-from segkit.io.scaled import ScaledNumbers
+from segkit.io.scaled import ScaledArray
 from segkit.plans.plan import Plan
-from segkit.preprocessing.crop import Box
-from segkit.volume import Volume
-
-if TYPE_CHECKING:
-    from segkit.inference.scoring.timing import Progress
+from segkit.progress import WindowProgress
+from segkit.volume import Box, Volume
 
 BACKGROUND = "background"
 
@@ -90,7 +87,7 @@ class Options(TypedDict, total=False):
     spacing: Sequence[float] | None
     affine: ArrayLike | None
     where: str | PathLike[str] | None
-    progress: Progress | None
+    progress: WindowProgress | None
     after: int
 
 
@@ -108,7 +105,7 @@ def volumes_of(scan: Volume, arrays: Sequence[NDArray[Any]], wanted: Wanted) -> 
     uncertainty = next(rest) if wanted.uncertainty else None
     shares = next(rest) if wanted.probabilities else None
     if shares is not None and wanted.probabilities == "uint8":
-        shares = cast(NDArray[Any], ScaledNumbers(shares, 1 / STEPS, 0.0))
+        shares = cast(NDArray[Any], ScaledArray(shares, 1 / STEPS, 0.0))
     return {
         "labels": scan.with_array(arrays[0]),
         "uncertainty": None if uncertainty is None else scan.with_array(uncertainty),

@@ -24,15 +24,15 @@ from segkit.inference.scoring.engine import choose_engine, make_engine
 from segkit.inference.scoring.memory_plan import Layout, Work, choose_layout
 from segkit.inference.scoring.precision import choose_precision
 from segkit.inference.scoring.scan_scores import score_scan
-from segkit.inference.scoring.timing import Progress, Stopwatch, WatchedScan
+from segkit.inference.scoring.timing import Stopwatch, WatchedScan
 from segkit.inference.scoring.window_scorer import WindowScorer, choose_device
 from segkit.io import from_object
 from segkit.labels.postprocessing import apply_rules
 from segkit.preprocessing.chain import prepare_parts
-from segkit.preprocessing.crop import Box
-from segkit.preprocessing.gantry_tilt import straightened
+from segkit.preprocessing.gantry_tilt import without_tilt
 from segkit.preprocessing.scan_warnings import scan_warnings
-from segkit.volume import Volume
+from segkit.progress import WindowProgress
+from segkit.volume import Box, Volume
 
 log = logging.getLogger(__name__)
 
@@ -182,7 +182,7 @@ class Predictor:
         spacing: Sequence[float] | None = None,
         affine: ArrayLike | None = None,
         where: Where = None,
-        progress: Progress | None = None,
+        progress: WindowProgress | None = None,
         after: int = 0,
     ) -> Prediction:
         """Return the label map of a scan and what else is ``wanted``.
@@ -203,7 +203,7 @@ class Predictor:
         )
         stopwatch = Stopwatch()
         with stopwatch("prepare"):
-            straight, lean = straightened(volume, name)
+            straight, lean = without_tilt(volume, name)
             parts = prepare_parts(straight, plan, where=name)
             unusual = scan_warnings(
                 parts.grid, plan, parts.normalizers, plan.training, corner=parts.corner
@@ -280,7 +280,7 @@ class Predictor:
         work: Work,
         decisions: Sequence[Decision],
         where: Path,
-        progress: Progress | None,
+        progress: WindowProgress | None,
     ) -> tuple[list[NDArray[Any]], float | None]:
         """Return (K, X, Y, Z) on the scan's grid of each decision, and the tile mismatch where it is counted.
 
@@ -311,7 +311,7 @@ class Predictor:
         place: torch.device,
         *,
         where: Path,
-        progress: Progress | None,
+        progress: WindowProgress | None,
     ) -> tuple[list[NDArray[Any]], float | None]:
         return score_scan(
             self._scorer,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from segkit.io.labels import check_labels_fit, labels_in, read_labels, write_labels
 from segkit.io.limits import available_memory
-from segkit.io.placement import placed
+from segkit.io.placement import place_on_grid
 from segkit.io.scans import (
     from_object,
     is_slide,
     open_source,
     read_case,
+    read_source,
     read_volume,
-    whole,
     write_image,
 )
 
@@ -22,11 +22,11 @@ __all__ = [
     "is_slide",
     "labels_in",
     "open_source",
-    "placed",
+    "place_on_grid",
     "read_case",
     "read_labels",
+    "read_source",
     "read_volume",
-    "whole",
     "write_image",
     "write_labels",
 ]

@@ -6,12 +6,12 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from segkit.errors import InputError, UsageError
 from segkit.files.names import ITK, NIFTI, PICTURE, READABLE, WRITABLE, listed, suffix_of
 from segkit.io.scaled import is_scaled
+from segkit.volume import file_type
 
 _MODULES = {
     **dict.fromkeys(NIFTI, "segkit.io.nifti.reader"),
@@ -50,12 +50,8 @@ def check_writable(path: str | Path) -> None:
 def storable(array: NDArray[Any]) -> NDArray[Any]:
     """Return the array in native byte order, and in a type that the formats know: no booleans and no half precision.
 
-    `ScaledNumbers` stay what they are.
+    `ScaledArray` stay what they are.
     """
     if is_scaled(array):
         return array
-    if array.dtype == np.bool_:
-        return array.astype(np.uint8)
-    if array.dtype == np.float16:
-        return array.astype(np.float32)
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
+    return array.astype(file_type(array.dtype), copy=False)

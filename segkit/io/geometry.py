@@ -12,15 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.errors import InputError, printable
-from segkit.volume import Grid
+from segkit.volume import SHEAR, Grid
 
 log = logging.getLogger(__name__)
 
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _EDGES = (1e-9, 1e9)
 """Voxel edges in mm beyond which an affine cannot be inverted well."""
-SHEAR = 1e-3
-"""Largest cosine between two voxel axes that still counts as a right angle (0.06 degrees)."""
 SMALL_SHEAR = math.sin(math.radians(1.0))
 """Largest cosine that is taken for one, with a warning: what a registration leaves in a header."""
 

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from segkit.errors import InputError
 from segkit.files.names import ITK, NIFTI, PICTURE, suffix_of
-from segkit.io.dicom import module_of as dicom_module
-from segkit.io.dicom.places.files import is_dicom_place
+from segkit.io.dicom import dicom_module
+from segkit.io.dicom.files.detection import is_dicom
 from segkit.io.formats import check_readable, check_writable, module_of
 from segkit.io.limits import check_finite
 from segkit.io.memory_map import is_mapped
-from segkit.io.placement import as_itk_reads
-from segkit.io.scans import whole
-from segkit.io.segment_names import names_in, renumbered
+from segkit.io.placement import move_to_itk_grid
+from segkit.io.scans import read_source
+from segkit.io.segment_names import names_in, renumber
 from segkit.volume import Shape, Volume
 
 _ROUNDING = 1e-3
@@ -42,9 +42,7 @@ def read_labels(
     own = names_in(path) if names else {}
     if not own or not names:
         return labels
-    values, _ = renumbered(
-        path, labels.array, own, names, extra="background" if subset else "error"
-    )
+    values, _ = renumber(path, labels.array, own, names, extra="background" if subset else "error")
     return labels.with_array(values)
 
 
@@ -58,7 +56,7 @@ def _read(path: Path) -> Volume:
     )
     if source.channels != 1:
         raise _not_one_value(path, source.channels, source.grid.shape)
-    volume = whole(source)
+    volume = read_source(source)
     # Not mapped: what finds pieces of labels takes no array that is read-only.
     voxels = volume.array.copy(order="K") if is_mapped(volume.array) else volume.array
     return volume.with_array(_integers(path, voxels))
@@ -140,7 +138,7 @@ def write_labels(
     if suffix in NIFTI:
         save(path, smallest, like=scan, labels=True)
     elif suffix in ITK:
-        save(path, as_itk_reads(smallest, scan, path), like=scan, names=names)
+        save(path, move_to_itk_grid(smallest, scan, path), like=scan, names=names)
     else:
         save(path, smallest)
 
@@ -158,8 +156,10 @@ def check_labels_fit(path: Path, shape: Shape, values: Iterable[int]) -> None:
 
 def _values_in(path: Path) -> list[int]:
     """The values in a label map; of a DICOM-SEG those of its segments, whether voxels have them or not."""
-    if is_dicom_place(path):
-        return [value for _, value in dicom_module("segments").values_of_segments(path)]
+    if is_dicom(path):
+        return [
+            value for _, value in dicom_module("results.segmentation_reader").segment_values(path)
+        ]
     found: list[int] = np.unique(read_labels(path).array).tolist()
     return found
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.files.atomic import unwritable
-from segkit.io.scaled import ScaledNumbers, as_stored, is_scaled
+from segkit.io.scaled import ScaledArray, as_stored, is_scaled
 from segkit.units import size_text
 
 MAPPED_FROM = 64 << 20
@@ -92,7 +92,7 @@ def drop_pages(array: NDArray[Any]) -> None:
 
 def _mapping(array: NDArray[Any]) -> _Mapping | None:
     base: Any = array
-    if isinstance(base, ScaledNumbers):
+    if isinstance(base, ScaledArray):
         base = base.stored
     while isinstance(base, np.ndarray | memoryview):
         base = base.base if isinstance(base, np.ndarray) else base.obj
@@ -118,7 +118,7 @@ def blocks(array: NDArray[Any], most: int | None = None) -> Iterator[tuple[slice
             drop_pages(array)
 
 
-def gathered(array: NDArray[Any]) -> NDArray[Any]:
+def in_memory(array: NDArray[Any]) -> NDArray[Any]:
     """Return a part of a mapped file, wherever its numbers lie there, in memory, of which it takes little more.
 
     Linux may map 2 MB of a file for each number that is looked at (seen with 6.18 and ext4). Another array is returned
@@ -130,4 +130,4 @@ def gathered(array: NDArray[Any]) -> NDArray[Any]:
     found = np.empty(numbers.shape, numbers.dtype)
     for box in blocks(numbers):
         found[box] = numbers[box]
-    return cast(NDArray[Any], ScaledNumbers(found, slope, intercept)) if is_scaled(array) else found
+    return cast(NDArray[Any], ScaledArray(found, slope, intercept)) if is_scaled(array) else found

@@ -70,7 +70,7 @@ class Placement:
         return moved and nested
 
 
-def placed(
+def place_on_grid(
     volume: Volume,
     grid: Grid,
     where: str | Path,
@@ -111,7 +111,7 @@ def placed(
     return Volume(array, grid.affine, grid.unit)
 
 
-def as_itk_reads(volume: Volume, scan: Path | None, where: Path) -> Volume:
+def move_to_itk_grid(volume: Volume, scan: Path | None, where: Path) -> Volume:
     """Return the volume where ITK's programs put its NIfTI ``scan``, which may be elsewhere than segkit puts it.
 
     A label map ``where`` in a format of ITK then lies on the scan in 3D Slicer and ITK-SNAP.
@@ -192,7 +192,7 @@ def _beyond(where: str | Path, what: str, lost: int) -> InputError:
 def _readings(path: Path) -> dict[str, Grid]:
     if suffix_of(path) not in NIFTI or not path.is_file():
         return {}
-    found: dict[str, Grid] = module_of(suffix_of(path)).readings(path)
+    found: dict[str, Grid] = module_of(suffix_of(path)).header_grids(path)
     return found
 
 

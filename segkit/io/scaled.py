@@ -31,25 +31,25 @@ def scaled_type(stored: np.dtype[Any], slope: float, intercept: float) -> np.dty
 
 
 def as_stored(array: object) -> tuple[NDArray[Any], float, float]:
-    """Return numbers, and the slope and intercept that make them the values of an array or of `ScaledNumbers`."""
-    if isinstance(array, ScaledNumbers):
+    """Return numbers, and the slope and intercept that make them the values of an array or of `ScaledArray`."""
+    if isinstance(array, ScaledArray):
         return array.stored, array.slope, array.intercept
     return np.asarray(array), 1.0, 0.0
 
 
 def is_scaled(array: object) -> bool:
-    """Return whether something that is called an array is `ScaledNumbers`."""
-    return isinstance(array, ScaledNumbers)
+    """Return whether something that is called an array is `ScaledArray`."""
+    return isinstance(array, ScaledArray)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ScaledNumbers(NDArrayOperatorsMixin):
+class ScaledArray(NDArrayOperatorsMixin):
     """Stands for an array of real numbers of `scaled_type`, which ``np.asarray`` makes of it and of its parts.
 
     What is cut out of it or turned is one as well. Any other computation of numpy makes values of all that it is given,
     which is right everywhere and frugal where it is given a block.
 
-    >>> scaled = ScaledNumbers(np.array([[0, 2], [4, 6]], np.int16), 0.5, -1.0)
+    >>> scaled = ScaledArray(np.array([[0, 2], [4, 6]], np.int16), 0.5, -1.0)
     >>> np.asarray(scaled[1]).tolist(), (scaled > 0).tolist(), scaled.dtype.name
     ([1.0, 2.0], [[False, False], [True, True]], 'float32')
     """
@@ -81,23 +81,23 @@ class ScaledNumbers(NDArrayOperatorsMixin):
         return self.stored.strides
 
     @property
-    def T(self) -> ScaledNumbers:  # noqa: N802  (numpy's name)
+    def T(self) -> ScaledArray:  # noqa: N802  (numpy's name)
         return self.transpose()
 
-    def transpose(self, *axes: Any) -> ScaledNumbers:
+    def transpose(self, *axes: Any) -> ScaledArray:
         return self._of(self.stored.transpose(*axes))
 
-    def __getitem__(self, key: Any) -> ScaledNumbers:
+    def __getitem__(self, key: Any) -> ScaledArray:
         return self._of(np.asarray(self.stored[key]))
 
     def __len__(self) -> int:
         return len(self.stored)
 
-    def __iter__(self) -> Iterator[ScaledNumbers]:
+    def __iter__(self) -> Iterator[ScaledArray]:
         return map(self._of, self.stored)
 
-    def _of(self, stored: NDArray[Any]) -> ScaledNumbers:
-        return ScaledNumbers(stored, self.slope, self.intercept)
+    def _of(self, stored: NDArray[Any]) -> ScaledArray:
+        return ScaledArray(stored, self.slope, self.intercept)
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
@@ -109,5 +109,5 @@ class ScaledNumbers(NDArrayOperatorsMixin):
         return values if dtype is None else values.astype(dtype, copy=False)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        values = (np.asarray(each) if isinstance(each, ScaledNumbers) else each for each in inputs)
+        values = (np.asarray(each) if isinstance(each, ScaledArray) else each for each in inputs)
         return getattr(ufunc, method)(*values, **options)

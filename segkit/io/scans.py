@@ -11,13 +11,13 @@ from numpy.typing import ArrayLike
 
 from segkit.errors import InputError, UsageError
 from segkit.files.names import ITK, PICTURE, SLIDES, suffix_of
-from segkit.io.arrays import volume_of_array
-from segkit.io.dicom import open_place
-from segkit.io.dicom.places.files import is_dicom_place
+from segkit.io.dicom import open_dicom
+from segkit.io.dicom.files.detection import is_dicom
 from segkit.io.formats import check_readable, check_writable, module_of
 from segkit.io.geometry import checked_affine
 from segkit.io.limits import check_finite
-from segkit.io.placement import as_itk_reads, placed
+from segkit.io.numpy_array import volume_of_array
+from segkit.io.placement import move_to_itk_grid, place_on_grid
 from segkit.volume import Unit, Volume, VolumeSource
 
 
@@ -29,8 +29,8 @@ def open_source(path: str | Path) -> VolumeSource:
         UsageError: several DICOM series, or DICOM without the extra that reads it.
     """
     path = Path(path)
-    if is_dicom_place(path):
-        return open_place(path)
+    if is_dicom(path):
+        return open_dicom(path)
     check_readable(path)
     source: VolumeSource = module_of(suffix_of(path)).open_scan(path)
     return source
@@ -48,39 +48,39 @@ def read_volume(path: str | Path) -> Volume:
     Raises:
         InputError: whatever makes the file unusable, with what to do about it.
     """
-    return whole(open_source(path))
+    return read_source(open_source(path))
 
 
-def whole(source: VolumeSource) -> Volume:
+def read_source(source: VolumeSource) -> Volume:
     """All planes of a source."""
     grid = source.grid
     return Volume(source.planes(0, grid.shape[2]), grid.affine, grid.unit)
 
 
-def read_frugally(path: str | Path) -> Volume:
+def read_unscaled(path: str | Path) -> Volume:
     """As `read_volume`, but where a header scales its numbers they stay as they are stored until they are looked at.
 
-    The array then is a `ScaledNumbers`, of which ``np.asarray`` makes values.
+    The array then is a `ScaledArray`, of which ``np.asarray`` makes values.
     """
     source = open_source(path)
     scaled = source.scaled() if hasattr(source, "scaled") else None
     if scaled is None:
-        return whole(source)
+        return read_source(source)
     return Volume(scaled, source.grid.affine, source.grid.unit)
 
 
-def read_case(paths: Sequence[str | Path], *, frugally: bool = False) -> Volume:
+def read_case(paths: Sequence[str | Path], *, unscaled: bool = False) -> Volume:
     """Read the channels of one case: one file with all of them, or one file per channel on one grid.
 
     Args:
         paths: the files.
-        frugally: a single file is read as `read_frugally` does.
+        unscaled: a single file is read as `read_unscaled` does.
 
     Raises:
         InputError: an unusable file, or a channel on another grid.
     """
-    if frugally and len(paths) == 1:
-        return read_frugally(paths[0])
+    if unscaled and len(paths) == 1:
+        return read_unscaled(paths[0])
     volumes = [read_volume(path) for path in paths]
     if len(volumes) == 1:
         return volumes[0]
@@ -94,7 +94,7 @@ def read_case(paths: Sequence[str | Path], *, frugally: bool = False) -> Volume:
             )
     first, grid = Path(paths[0]), volumes[0].grid
     channels = [
-        placed(volume, grid, path, scan=first, what="channel", padded=False).array
+        place_on_grid(volume, grid, path, scan=first, what="channel", padded=False).array
         for path, volume in zip(paths, volumes, strict=True)
     ]
     return volumes[0].with_array(np.concatenate(channels))
@@ -118,7 +118,7 @@ def write_image(
     if suffix in PICTURE:
         save(path, volume)
     elif suffix in ITK:
-        save(path, as_itk_reads(volume, scan, path), like=scan, channels=channels)
+        save(path, move_to_itk_grid(volume, scan, path), like=scan, channels=channels)
     else:
         save(path, volume, like=scan)
 
@@ -131,10 +131,10 @@ def from_object(
     channels: int = 1,
     unit: Unit = "mm",
 ) -> Volume:
-    """Return a Volume of a path (as `read_frugally`), a nibabel or SimpleITK image, a numpy array or a Volume.
+    """Return a Volume of a path (as `read_unscaled`), a nibabel or SimpleITK image, a numpy array or a Volume.
 
     ``spacing`` or ``affine`` say where a numpy array lies, of which ``channels`` and ``unit`` are expected (see
-    `segkit.io.arrays.volume_of_array`).
+    `segkit.io.numpy_array.volume_of_array`).
 
     Raises:
         InputError: voxels or geometry that cannot be used.
@@ -150,7 +150,7 @@ def from_object(
         check_finite("Volume", scan.array)
         return Volume(scan.array, checked_affine("Volume", scan.affine, tilt=True), scan.unit)
     if isinstance(scan, str | PathLike):
-        return read_frugally(Path(scan))
+        return read_unscaled(Path(scan))
     if hasattr(scan, "dataobj") and hasattr(scan, "affine"):
         volume: Volume = module_of(".nii").volume_of(scan)
         return volume

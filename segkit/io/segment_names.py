@@ -15,11 +15,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.errors import InputError
-from segkit.files.left_out import some
+from segkit.errors import InputError, first_few
 from segkit.files.names import must_exist, suffix_of
-from segkit.io.dicom import module_of
-from segkit.io.dicom.places.files import is_dicom_place
+from segkit.io.dicom import dicom_module
+from segkit.io.dicom.files.detection import is_dicom
 from segkit.io.itk.header import LONGEST_HEADER
 from segkit.io.itk.nrrd_header import END
 
@@ -43,8 +42,8 @@ def names_in(path: Path) -> dict[str, int]:
     Raises:
         InputError: no such file, one name for two values, or two names for one.
     """
-    if is_dicom_place(path):
-        return checked_names(path, module_of("segments").values_of_segments(path))
+    if is_dicom(path):
+        return checked_names(path, dicom_module("results.segmentation_reader").segment_values(path))
     reader = _READERS.get(suffix_of(path))
     if reader is None:
         return {}
@@ -93,7 +92,7 @@ def checked_names(path: Path, pairs: list[tuple[str, int]]) -> dict[str, int]:
         InputError: one name for two values.
     """
     telling = [
-        (name, value) for name, value in dict.fromkeys(pairs) if value and not says_nothing(name)
+        (name, value) for name, value in dict.fromkeys(pairs) if value and not is_placeholder(name)
     ]
     twice = [name for name, count in Counter(name for name, _ in telling).items() if count > 1]
     if twice:
@@ -107,25 +106,25 @@ def checked_names(path: Path, pairs: list[tuple[str, int]]) -> dict[str, int]:
     return dict(telling)
 
 
-def says_nothing(name: str) -> bool:
+def is_placeholder(name: str) -> bool:
     """Whether a name only repeats a number or was made up.
 
-    >>> says_nothing("Segment_1"), says_nothing("organ")
+    >>> is_placeholder("Segment_1"), is_placeholder("organ")
     (True, False)
     """
     return _SAYS_NOTHING.fullmatch(name) is not None
 
 
-def folded(name: str) -> str:
+def comparable_name(name: str) -> str:
     """Return ``name`` without what people write differently: case, blanks, underscores, hyphens.
 
-    >>> folded("Left Kidney") == folded("left_kidney")
+    >>> comparable_name("Left Kidney") == comparable_name("left_kidney")
     True
     """
     return re.sub(r"[\s_.-]+", "", name).casefold()
 
 
-def renumbered(
+def renumber(
     path: Path,
     values: NDArray[Any],
     own: Mapping[str, int],
@@ -146,7 +145,9 @@ def renumbered(
     Raises:
         InputError: names that contradict the known ones.
     """
-    known = {name: value for name, value in known.items() if name in own or not says_nothing(name)}
+    known = {
+        name: value for name, value in known.items() if name in own or not is_placeholder(name)
+    }
     if not own or not known:
         return values, {}
     present = set(np.unique(values).tolist())
@@ -179,17 +180,19 @@ def _check_unknown(
     *,
     extra: Extra,
 ) -> None:
-    similar = {folded(name) for name in known}
+    similar = {comparable_name(name) for name in known}
     wrong = (
-        list(unknown) if extra == "error" else [name for name in unknown if folded(name) in similar]
+        list(unknown)
+        if extra == "error"
+        else [name for name in unknown if comparable_name(name) in similar]
     )
     if extra == "keep" and unknown and not own.keys() & known.keys():
         wrong = list(unknown)
     if wrong:
         raise InputError(
             path,
-            expected=f"values named as elsewhere: {some([name for name in known if name != 'background'], SHOWN)}",
-            found=some([f"{name!r} (value {own[name]})" for name in wrong], SHOWN),
+            expected=f"values named as elsewhere: {first_few([name for name in known if name != 'background'], SHOWN)}",
+            found=first_few([f"{name!r} (value {own[name]})" for name in wrong], SHOWN),
             remedy="Rename the segments in the file (3D Slicer, module Segmentations), or correct the names of the"
             " labels.",
         )

@@ -41,7 +41,7 @@ _NEEDS = (
     ("region_modifier", "region"),
 )
 """What makes sense only beside something else."""
-COLOUR = "recommendedDisplayRGBValue"
+COLOR_KEY = "recommendedDisplayRGBValue"
 _LEFT_ALONE = {
     *(
         "labelID",
@@ -95,7 +95,7 @@ class SegmentCodes:
         """In the words of dcmqi's JSON; what is not known is left out."""
         found = {key: getattr(self, name) for name, key in _KEYS.items()}
         terms: dict[str, Any] = {key: term.to_json() for key, term in found.items() if term}
-        return terms | ({COLOUR: list(self.colour)} if self.colour else {})
+        return terms | ({COLOR_KEY: list(self.colour)} if self.colour else {})
 
 
 UNKNOWN = SegmentCodes()
@@ -162,12 +162,12 @@ def _entries(
 
 def _segment(where: str | Path, name: str, entry: Mapping[str, Any]) -> SegmentCodes:
     for key in entry:
-        if key not in {*_KEYS.values(), COLOUR, *_LEFT_ALONE}:
-            near = get_close_matches(key, [*_KEYS.values(), COLOUR], n=1)
+        if key not in {*_KEYS.values(), COLOR_KEY, *_LEFT_ALONE}:
+            near = get_close_matches(key, [*_KEYS.values(), COLOR_KEY], n=1)
             remedy = f"Did you mean {near[0]}?" if near else "Leave it out."
             raise _refused(
                 where,
-                f"for {name!r} the keys {', '.join([*_KEYS.values(), COLOUR])}",
+                f"for {name!r} the keys {', '.join([*_KEYS.values(), COLOR_KEY])}",
                 repr(key),
                 remedy,
             )
@@ -180,7 +180,7 @@ def _segment(where: str | Path, name: str, entry: Mapping[str, Any]) -> SegmentC
                 where, f"for {name!r} {_KEYS[needed]} beside {_KEYS[field]}", "none", "Add it."
             )
     return SegmentCodes(
-        **terms, colour=_colour(where, name, entry[COLOUR]) if COLOUR in entry else None
+        **terms, colour=_colour(where, name, entry[COLOR_KEY]) if COLOR_KEY in entry else None
     )
 
 
@@ -237,7 +237,7 @@ def _colour(where: str | Path, name: str, content: Any) -> tuple[int, int, int]:
         and len(content) == 3
         and all(is_whole(each, 0, 255) for each in content)
     ):
-        expected = f"three whole numbers from 0 to 255 as {COLOUR} of {name!r}"
+        expected = f"three whole numbers from 0 to 255 as {COLOR_KEY} of {name!r}"
         raise _refused(where, expected, _short(content), "Write for example [221, 130, 101].")
     red, green, blue = content
     return red, green, blue

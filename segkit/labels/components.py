@@ -25,7 +25,7 @@ Labels = Sequence[int] | None
 
 
 @dataclass(frozen=True, eq=False)
-class Pieces:
+class Components:
     """The pieces of a label map; the arrays have an entry for each, in the order in which they begin."""
 
     values: NDArray[Any]
@@ -53,10 +53,10 @@ class _Part:
     last: NDArray[np.int64]
 
 
-def find_pieces(labels: NDArray[Any], of: Labels = None) -> Pieces:
+def find_components(labels: NDArray[Any], of: Labels = None) -> Components:
     """The pieces of a label map (X, Y, Z) of whole numbers, which must be writeable; 0 is background.
 
-    >>> found = find_pieces(np.array([1, 1, 0, 2, 1], np.uint8).reshape(5, 1, 1))
+    >>> found = find_components(np.array([1, 1, 0, 2, 1], np.uint8).reshape(5, 1, 1))
     >>> found.values.tolist(), found.voxels.tolist(), found.first[:, 0].tolist()
     ([1, 2, 1], [2, 1, 1], [0, 3, 4])
     """
@@ -73,14 +73,14 @@ def find_pieces(labels: NDArray[Any], of: Labels = None) -> Pieces:
     return _joined(parts, np.concatenate(links, axis=1), of, axis)
 
 
-def pieces_per_label(labels: NDArray[Any]) -> Counter[int]:
-    """Number of pieces of each label of a label map (X, Y, Z); as `find_pieces`, but faster for a small map.
+def components_per_label(labels: NDArray[Any]) -> Counter[int]:
+    """Number of pieces of each label of a label map (X, Y, Z); as `find_components`, but faster for a small map.
 
-    >>> pieces_per_label(np.array([1, 1, 0, 2, 1], np.uint8).reshape(5, 1, 1))
+    >>> components_per_label(np.array([1, 1, 0, 2, 1], np.uint8).reshape(5, 1, 1))
     Counter({1: 2, 2: 1})
     """
     if labels.size > SLAB_VOXELS:
-        return Counter(find_pieces(labels).values.tolist())
+        return Counter(find_components(labels).values.tolist())
     components, count = cc3d.connected_components(
         _looked_at(labels, None), connectivity=26, return_N=True
     )
@@ -89,7 +89,7 @@ def pieces_per_label(labels: NDArray[Any]) -> Counter[int]:
     return Counter(values[1:].tolist())
 
 
-def erase(labels: NDArray[Any], pieces: Pieces, gone: NDArray[np.bool_]) -> None:
+def erase_components(labels: NDArray[Any], pieces: Components, gone: NDArray[np.bool_]) -> None:
     """Make those of a label map's ``pieces`` that are ``gone`` background, in the map that is given."""
     axis = pieces.axis
     for box, numbers in zip(_boxes(labels, axis), pieces.numbers, strict=True):
@@ -175,7 +175,7 @@ def _part(
     return _Part(values[1:], voxels[1:], bounds[:, ::2] + start, bounds[:, 1::2] + start)
 
 
-def _joined(parts: Sequence[_Part], links: NDArray[np.int64], of: Labels, axis: int) -> Pieces:
+def _joined(parts: Sequence[_Part], links: NDArray[np.int64], of: Labels, axis: int) -> Components:
     values, voxels, lowest, highest = (
         np.concatenate([getattr(part, name) for part in parts])
         for name in ("values", "voxels", "first", "last")
@@ -195,4 +195,4 @@ def _joined(parts: Sequence[_Part], links: NDArray[np.int64], of: Labels, axis: 
     np.minimum.at(first, number, lowest)
     np.maximum.at(last, number, highest)
     cuts = np.cumsum([len(part.values) for part in parts])[:-1]
-    return Pieces(label, sizes, first, last, of, axis, tuple(np.split(number, cuts)))
+    return Components(label, sizes, first, last, of, axis, tuple(np.split(number, cuts)))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from segkit.labels.components import erase, find_pieces, label_box
+from segkit.labels.components import erase_components, find_components, label_box
 
 ROUNDING = 1e-9
 """Share of a volume that the last digits of an affine may take from a piece."""
@@ -68,8 +68,8 @@ def remove_small_blobs(labels: NDArray[Any], voxel_volume: float, minimum: float
             edges is too much.
         minimum: volume in mm3 from which a piece stays.
     """
-    pieces, kept = find_pieces(labels), labels.copy(order="K")
-    erase(kept, pieces, pieces.voxels * voxel_volume < minimum * (1 - ROUNDING))
+    pieces, kept = find_components(labels), labels.copy(order="K")
+    erase_components(kept, pieces, pieces.voxels * voxel_volume < minimum * (1 - ROUNDING))
     return kept
 
 
@@ -99,9 +99,9 @@ def keep_largest(labels: NDArray[Any], value: int) -> NDArray[Any]:
     box = label_box(labels, value)
     if box is None:
         return labels
-    pieces = find_pieces(labels[box], of=[value])
+    pieces = find_components(labels[box], of=[value])
     kept = labels.copy(order="K")
-    erase(kept[box], pieces, np.arange(pieces.voxels.size) != np.argmax(pieces.voxels))
+    erase_components(kept[box], pieces, np.arange(pieces.voxels.size) != np.argmax(pieces.voxels))
     return kept
 
 

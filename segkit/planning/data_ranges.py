@@ -1,4 +1,4 @@
-"""Ranges over the measured cases of a dataset, for the plan."""
+"""Ranges of spacing, size, intensity and labels over the cases of a dataset, for the plan."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from segkit.plans.ranges import ChannelRange, DataRanges, LabelRange, Range
 
 
 def ranges_of(cases: Sequence[CaseFacts]) -> DataRanges | None:
-    """Return the ranges over at least one case; None without any."""
+    """Return the ranges over the cases; None without any case."""
     if not cases:
         return None
     channels = zip(*(case.channels for case in cases), strict=True)
@@ -21,7 +21,8 @@ def ranges_of(cases: Sequence[CaseFacts]) -> DataRanges | None:
         size=_per_axis([case.size for case in cases]),
         channels=tuple(
             ChannelRange(
-                _range(each.lowest for each in channel), _range(each.highest for each in channel)
+                _range(facts.lowest for facts in channel),
+                _range(facts.highest for facts in channel),
             )
             for channel in channels
         ),
@@ -34,7 +35,9 @@ def ranges_of(cases: Sequence[CaseFacts]) -> DataRanges | None:
 
 def _label(facts: Sequence[LabelFacts]) -> LabelRange:
     return LabelRange(
-        len(facts), _range(each.volume for each in facts), _range(each.pieces for each in facts)
+        cases=len(facts),
+        volume=_range(label.volume for label in facts),
+        pieces=_range(label.pieces for label in facts),
     )
 
 

@@ -1,7 +1,8 @@
-"""The plan of a training that starts from a model: what the model decided stands, so that its weights mean the same.
+"""The plan of a training that starts from a trained model.
 
-Spacing, normalisation, patch and network are the model's; labels, mirror axes and batch come from the new data. What
-was asked for wins where the weights can still be used, and is refused where they could not.
+Spacing, normalization, patch and network are the model's, so that its weights keep their meaning;
+labels, mirror axes and batch size come from the new data. Settings that the user gives take
+precedence where the weights can still be used, and are refused where they cannot.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import numpy as np
 from segkit.config.schema import NetworkConfig, PlanConfig
 from segkit.errors import InputError
 from segkit.fingerprint.usual_spacing import Spacing
-from segkit.planning.network_stages import DYNUNET, SEGRESNET, norm_of, one_norm
+from segkit.planning.network_stages import norm_of, one_norm
 from segkit.planning.planner import decide
 from segkit.planning.task import Task
+from segkit.plans.network_catalogue import network_entry
 from segkit.plans.plan import ChannelPlan, NetworkPlan, Plan
 from segkit.volume import Shape
 
@@ -28,29 +30,30 @@ NORM_KEYS = ("network.norm", "network.channels_per_group", "network.num_groups")
 
 
 def tuned_plan(task: Task, model: Plan, *, mirror: Any, asked: Collection[str], where: str) -> Plan:
-    """The plan for new data that starts from ``model``.
+    """Return the plan for training on new data that starts from a model.
 
     Args:
-        task: the measured data and what was asked for, with the model's slice axis.
-        model: the plan that the model was trained by.
-        mirror: auto, none, or a list of axes.
-        asked: the keys of overrides that the user gave.
-        where: the model, for messages.
+        task: measurements of the new data and the user's settings, with the model's slice axis.
+        model: plan of the model.
+        mirror: "auto", "none", or a list of axes.
+        asked: keys of the overrides that the user gave.
+        where: path of the model, for messages.
 
     Raises:
-        InputError: a network was asked for that the model is not, or data that it cannot take.
-        UsageError: a norm that does not fit a layer.
+        InputError: the user asks for another network than the model's, or the model cannot take the
+            data.
+        UsageError: a norm does not fit a layer.
     """
     check_network(task.network, model, asked, where)
     _check_data(task, model, where)
     spacing, spacing_reason = _spacing(task, model)
     patch, patch_reason = _patch(task, model)
-    network, network_reason = _network(task.network, model.network.on(patch), asked)
-    own = _of_the_data(task, spacing, patch, network, mirror=mirror)
-    crop, crop_reason = _crop(own, model)
-    channels, channel_reasons = _channels(own, model)
-    decided = {
-        **own.reasons,
+    network, network_reason = _network(task.network, model.network.for_patch(patch), asked)
+    planned = _planned_for_data(task, spacing, patch, network, mirror=mirror)
+    crop, crop_reason = _crop(planned, model)
+    channels, channel_reasons = _channels(planned, model)
+    reasons = {
+        **planned.reasons,
         "slices": "As the model to start from sees them.",
         "spacing": spacing_reason,
         "patch": patch_reason,
@@ -58,42 +61,42 @@ def tuned_plan(task: Task, model: Plan, *, mirror: Any, asked: Collection[str], 
         **channel_reasons,
         "network": network_reason,
     }
-    for what, reason in decided.items():
-        log.info("%s: %s", what, reason)
+    for name, reason in reasons.items():
+        log.info("%s: %s", name, reason)
+    segments = {name: codes for name, codes in model.segments.items() if name in planned.labels}
     return dataclasses.replace(
-        own,
+        planned,
         channels=channels,
         spacing=spacing,
         patch=patch,
         crop_to_content=crop,
         network=network,
         needs=model.needs,
-        reasons=decided,
-        segments={name: codes for name, codes in model.segments.items() if name in own.labels}
-        | own.segments,
+        reasons=reasons,
+        segments=segments | planned.segments,
     )
 
 
 def check_network(config: NetworkConfig, model: Plan, asked: Collection[str], where: str) -> None:
-    """Raise InputError if another network was asked for than the model is."""
+    """Raise InputError if the user asks for another network than the model's."""
     stages = model.network.encoder
-    facts: tuple[tuple[str, Any, Any], ...] = (
+    settings: tuple[tuple[str, Any, Any], ...] = (
         ("network", config.name, model.network.name),
         ("network.dims", config.dims, model.dims),
         ("network.features", config.features, [stage.layers[-1].channels for stage in stages]),
         ("network.convs", config.convs, len(stages[0].layers)),
     )
-    for key, wanted, found in facts:
-        if (
-            (f"{key}.name" if key == "network" else key) in asked
-            and wanted is not None
-            and wanted != found
-        ):
+    for key, wanted, found in settings:
+        given = ("network.name" if key == "network" else key) in asked
+        if given and wanted is not None and wanted != found:
             raise InputError(
                 where,
                 expected=f"a model with {key}={_plain(wanted)} to start from",
                 found=f"{key}={_plain(found)}",
-                remedy=f"Leave {key} out to train the model's network on, or leave weights out to train another.",
+                remedy=(
+                    f"Leave {key} out to continue with the model's network, or leave weights out to"
+                    " train another."
+                ),
             )
 
 
@@ -137,34 +140,33 @@ def _patch(task: Task, model: Plan) -> tuple[Shape, str]:
         1 if axis == model.slice_axis else -(-given[axis] // divisor[axis]) * divisor[axis]
         for axis in range(3)
     )
-    return (
-        (
-            x,
-            y,
-            z,
-        ),
-        f"As asked (plan.patch), in multiples of {_times(divisor)}, not the model's {_times(model.patch)}.",
+    reason = (
+        f"As asked (plan.patch), in multiples of {_times(divisor)}, not the model's"
+        f" {_times(model.patch)}."
     )
+    return (x, y, z), reason
 
 
 def _network(
     config: NetworkConfig, network: NetworkPlan, asked: Collection[str]
 ) -> tuple[NetworkPlan, str]:
-    """``network`` with the activation, norm and deep supervision that were asked for."""
+    """Return the network with the activation, norm and deep supervision that the user asks for."""
     changed: list[str] = []
     if "network.activation" in asked and config.activation != network.activation:
         network = dataclasses.replace(network, activation=config.activation)
         changed.append("activation")
     if "network.deep_supervision" in asked and config.deep_supervision != network.deep_supervision:
         network = dataclasses.replace(
-            network, deep_supervision=config.deep_supervision and network.name != SEGRESNET
+            network,
+            deep_supervision=config.deep_supervision
+            and network_entry(network.name).deep_supervision,
         )
         changed.append("deep supervision")
     if any(key in asked for key in NORM_KEYS):
         network = _renormed(network, config)
         changed.append("norm")
-    what = f", with {' and '.join(changed)} as asked" if changed else ""
-    return network, f"That of the model to start from{what}."
+    changes = f", with {' and '.join(changed)} as asked" if changed else ""
+    return network, f"That of the model to start from{changes}."
 
 
 def _renormed(network: NetworkPlan, config: NetworkConfig) -> NetworkPlan:
@@ -185,32 +187,34 @@ def _renormed(network: NetworkPlan, config: NetworkConfig) -> NetworkPlan:
         for stages in (network.encoder, network.decoder)
     )
     changed = dataclasses.replace(network, encoder=encoder, decoder=decoder)
-    return one_norm(changed) if network.name in (DYNUNET, SEGRESNET) else changed
+    return one_norm(changed) if network_entry(network.name).one_norm else changed
 
 
-def _of_the_data(
+def _planned_for_data(
     task: Task, spacing: Spacing, patch: Shape, network: NetworkPlan, *, mirror: Any
 ) -> Plan:
-    """What the planner decides for the data at this spacing and patch; its own network is of no interest."""
-    norm = (
-        "batch" if any(layer.norm == "batch" for layer in network.layers) else "none"
-    )  # batch decides on the batch
-    bends = PlanConfig(spacing=[edge or 1.0 for edge in spacing], patch=list(patch))
-    return decide(dataclasses.replace(task, network=NetworkConfig(norm=norm), plan=bends), mirror)
+    """Return the planner's decisions for the data at this spacing and patch.
+
+    The network in it is not used, but the batch size depends on whether the norm is BatchNorm.
+    """
+    norm = "batch" if any(layer.norm == "batch" for layer in network.layers) else "none"
+    settings = PlanConfig(spacing=[edge or 1.0 for edge in spacing], patch=list(patch))
+    network_settings = NetworkConfig(norm=norm)
+    return decide(dataclasses.replace(task, network=network_settings, plan=settings), mirror)
 
 
-def _crop(own: Plan, model: Plan) -> tuple[bool, str]:
-    if own.crop_to_content or not model.crop_to_content:
+def _crop(planned: Plan, model: Plan) -> tuple[bool, str]:
+    if planned.crop_to_content or not model.crop_to_content:
         return model.crop_to_content, "As the model to start from does it."
-    return False, f"{own.reasons['crop']} The model to start from cuts it away."
+    return False, f"{planned.reasons['crop']} The model to start from cuts it away."
 
 
-def _channels(own: Plan, model: Plan) -> tuple[tuple[ChannelPlan, ...], dict[str, str]]:
-    """The model's normalisation for channels that it knows by name, the planner's for others."""
-    known = {channel.name: channel for channel in model.channels}
-    names = [channel.name for channel in own.channels if channel.name in known]
+def _channels(planned: Plan, model: Plan) -> tuple[tuple[ChannelPlan, ...], dict[str, str]]:
+    """Return the model's normalization for channels of its names, the planner's for others."""
+    of_model = {channel.name: channel for channel in model.channels}
+    names = [channel.name for channel in planned.channels if channel.name in of_model]
     reasons = {f"channel {name}": "As the model to start from has it." for name in names}
-    return tuple(known.get(channel.name, channel) for channel in own.channels), reasons
+    return tuple(of_model.get(channel.name, channel) for channel in planned.channels), reasons
 
 
 def _times(values: Any) -> str:

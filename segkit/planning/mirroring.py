@@ -1,7 +1,7 @@
-"""Which axes may be mirrored: not those along which two labels keep their order in the patient.
+"""Choose the axes to mirror: none along which two labels keep the same order in all patients.
 
-Labels that are the left and the right of one thing change names when left and right are mirrored; the axis is mirrored
-if the labels then stand as they do in the patient.
+Labels that are the left and the right of one structure exchange names when left and right are
+mirrored; the axis is mirrored if the labels are then arranged as in a patient.
 """
 
 from __future__ import annotations
@@ -20,31 +20,44 @@ from segkit.fingerprint.fingerprint import Fingerprint
 from segkit.planning.left_right_names import lateral_pairs
 from segkit.plans.plan import LEFT_RIGHT
 
-AGREEMENT = 0.95
-"""Share of the cases in which two labels must stand in the same order."""
+SAME_ORDER = 0.95
+"""Share of the cases in which two labels must have the same order along an axis."""
 SEPARATION = 0.25
-"""Distance of their centroids, in standard deviations of the labels: less is the chance of a nearly symmetric pair."""
+"""Least distance of two centroids along the axis, in standard deviations of the labels.
+
+A smaller distance is the chance of a nearly symmetric pair.
+"""
 FEW_CASES = 6
-"""Below this, all cases agree by chance in more than 5 % of pairs without any order: 2 * 0.5 ** cases."""
+"""With fewer cases, more than 5 % of unordered pairs agree by chance: 2 * 0.5 ** cases."""
 FEW_SEPARATION = 0.5
-"""Needed then along the axis,"""
+"""Least distance along the axis, as SEPARATION, where there are few cases."""
 FEW_DISTANCE = 2.0
-"""and in space: two organs are apart (measured on a CT: 3 and more), parts of one tumour are not (1.5 and less)."""
+"""Least distance in space, in standard deviations of the labels, where there are few cases.
+
+Two organs are farther apart (3 and more, measured on a CT), parts of one tumor are not (1.5 and
+less).
+"""
 
 TINY = 1e-9
-"""In place of the standard deviation of a label of one voxel."""
+"""Stands in for the standard deviation of a label of one voxel, which is 0."""
 
 LIKENESS = 0.5
-"""Share of two labels' distance at which their partners must stand in the mirrored order."""
+"""Least distance of two labels' partners in the mirrored order, as a share of the labels' own."""
 
 AXIS_NAMES = "xyz"
 SIDES = {"mm": ("left of", "behind", "below"), "px": ("left of", "above", "in front of")}
-"""Where the label with the smaller coordinate lies; X, Y, Z point right, forward and up, in pictures right and down."""
+"""Position of the label with the smaller coordinate, along each axis.
+
+X, Y, Z point right, forward and up; in pictures X points right and Y down.
+"""
 
 
 @dataclass(frozen=True)
 class Order:
-    """Label ``first`` has the smaller coordinate along ``axis`` in ``agreeing`` of the ``cases`` that have both."""
+    """Order of two labels along an axis.
+
+    ``first`` has the smaller coordinate in ``agreeing`` of the ``cases`` that have both labels.
+    """
 
     axis: int
     first: str
@@ -52,18 +65,18 @@ class Order:
     agreeing: int
     cases: int
     separation: float
-    """Median distance of the centroids over the median of the labels' mean standard deviation."""
+    """Median distance of the centroids, divided by the labels' median standard deviation."""
 
 
 def label_orders(fingerprint: Fingerprint) -> list[Order]:
-    """All pairs of labels that keep their order along an axis, the farthest apart first."""
+    """Return all pairs of labels that keep their order along an axis, the farthest apart first."""
     orders = [order for pair in _pairs(fingerprint) for order in _orders(*pair)]
     return sorted(orders, key=lambda order: -order.separation)
 
 
 @dataclass(frozen=True)
 class Mirroring:
-    """Axes to mirror, the pairs of labels that change names when left and right are mirrored, and why."""
+    """Axes to mirror, the reason, and the pairs of labels that exchange names along X."""
 
     axes: tuple[int, ...]
     swaps: tuple[tuple[str, str], ...]
@@ -73,13 +86,13 @@ class Mirroring:
 def choose_mirroring(
     fingerprint: Fingerprint, labels: Sequence[str], axes: Sequence[int], choice: Any = "auto"
 ) -> Mirroring:
-    """Decide which of ``axes`` to mirror.
+    """Choose which of ``axes`` to mirror.
 
     Args:
-        fingerprint: the measured dataset.
-        labels: the names of its labels.
-        axes: the axes that the network sees.
-        choice: auto, none, all, or a list of axes.
+        fingerprint: measurements of the dataset.
+        labels: names of its labels.
+        axes: axes that the network sees.
+        choice: "auto", "none", "all", or a list of axes.
 
     Raises:
         UsageError: ``choice`` is none of these.
@@ -98,7 +111,8 @@ def choose_mirroring(
         isinstance(axis, int) and axis in axes for axis in choice
     ):
         raise UsageError(
-            f"augment.mirror={choice} is not known. Use auto, none, all, or a list out of {list(axes)}."
+            f"augment.mirror={choice} is not known. Use auto, none, all, or a list out of"
+            f" {list(axes)}."
         )
     chosen = tuple(sorted({int(axis) for axis in choice}))
     pairs, alone = lateral_pairs(labels) if LEFT_RIGHT in chosen else ((), ())
@@ -140,7 +154,7 @@ def _holds(
     axis: int,
     swaps: Sequence[tuple[str, str]],
 ) -> bool:
-    """Whether ``order`` is still one of the patient's once ``axis`` is mirrored and names have changed."""
+    """Return whether an order still holds after ``axis`` is mirrored and names are exchanged."""
     if not swaps:
         return order.axis != axis
     partner = {one: other for pair in swaps for one, other in (pair, pair[::-1])}
@@ -163,7 +177,7 @@ def _more(count: int) -> str:
 
 
 def _contradiction(against: Sequence[Order], swaps: Sequence[tuple[str, str]], unit: str) -> str:
-    """The clearest of the orders that a mirrored patient would not have."""
+    """Describe the clearest of the orders that a mirrored patient would not have."""
     order = against[0]
     paired = {name for pair in swaps for name in pair}
     sides = ", and the sides are no mirror images" if {order.first, order.second} & paired else ""
@@ -179,7 +193,10 @@ def _sentence(order: Order, unit: str) -> str:
 
 
 def _distances(fingerprint: Fingerprint) -> dict[tuple[int, str, str], float]:
-    """By axis and two labels: how far the second's centroid lies beyond the first's, as `Order.separation` counts."""
+    """Return by axis and pair of labels how far the second centroid lies beyond the first.
+
+    The unit is that of `Order.separation`.
+    """
     found = {}
     for first, second, apart, size in _pairs(fingerprint):
         distances = np.median(apart, axis=0) / np.maximum(np.median(size, axis=0), TINY)
@@ -191,7 +208,10 @@ def _distances(fingerprint: Fingerprint) -> dict[tuple[int, str, str], float]:
 def _pairs(
     fingerprint: Fingerprint,
 ) -> Iterator[tuple[str, str, NDArray[np.float64], NDArray[np.float64]]]:
-    """Two labels, the second's centroid minus the first's and their mean standard deviation, (cases with both, 3)."""
+    """Yield pairs of labels with the arrays (cases that have both, 3) of their offsets and sizes.
+
+    The offset is the second centroid minus the first, the size the mean of the standard deviations.
+    """
     names = sorted({name for case in fingerprint.cases for name in case.labels})
     centroids, deviations = (
         _positions(fingerprint, names, what) for what in ("centroid", "deviation")
@@ -204,7 +224,7 @@ def _pairs(
 
 
 def _positions(fingerprint: Fingerprint, names: Sequence[str], what: str) -> NDArray[np.float64]:
-    """(cases, labels, 3), NaN where a case lacks the label."""
+    """Return a measurement as (cases, labels, 3), NaN where a case lacks the label."""
     table = np.full((len(fingerprint.cases), len(names), 3), np.nan)
     for row, case in enumerate(fingerprint.cases):
         for column, name in enumerate(names):
@@ -214,15 +234,15 @@ def _positions(fingerprint: Fingerprint, names: Sequence[str], what: str) -> NDA
 
 
 def _distance(apart: NDArray[np.float64], size: NDArray[np.float64]) -> float:
-    """Median over the cases of the distance in space, each axis in standard deviations."""
+    """Return the median distance in space over the cases, each axis in standard deviations."""
     return float(np.median(np.linalg.norm(apart / np.maximum(size, TINY), axis=1)))
 
 
 def _orders(
     first: str, second: str, apart: NDArray[np.float64], size: NDArray[np.float64]
 ) -> list[Order]:
-    """``apart`` and ``size`` are (cases, 3): second minus first, and the labels' mean standard deviation."""
-    found = []
+    """Return the axes along which two labels keep their order; arrays as in `_pairs`."""
+    orders = []
     cases = len(apart)
     few = cases < FEW_CASES
     if few and _distance(apart, size) <= FEW_DISTANCE:
@@ -232,7 +252,7 @@ def _orders(
         after, before = int((apart[:, axis] > 0).sum()), int((apart[:, axis] < 0).sum())
         agreeing = max(after, before)
         distance, scale = float(np.median(np.abs(apart[:, axis]))), float(np.median(size[:, axis]))
-        if agreeing >= AGREEMENT * cases and distance > needed * scale:
+        if agreeing >= SAME_ORDER * cases and distance > needed * scale:
             names = (first, second) if after >= before else (second, first)
-            found.append(Order(axis, *names, agreeing, cases, distance / max(scale, TINY)))
-    return found
+            orders.append(Order(axis, *names, agreeing, cases, distance / max(scale, TINY)))
+    return orders

@@ -1,7 +1,8 @@
-"""How many groups a norm layer gets: integers only, decided once for the training patch.
+"""Number of groups of each norm layer: whole numbers, decided once for the training patch.
 
-Statistics over few values are noise, so a group must see enough voxels times channels; groups that are too coarse mix
-channels and learn slowly. The rule therefore takes the finest groups that still see enough values.
+Statistics over few values are noisy, so a group must see enough voxels times channels; groups that
+are too coarse mix channels and learn slowly. The rule therefore takes the finest groups that still
+see enough values.
 """
 
 from __future__ import annotations
@@ -9,16 +10,14 @@ from __future__ import annotations
 from typing import Any
 
 from segkit.errors import UsageError
-from segkit.plans.rules import NormKind
+from segkit.plans.norm_catalogue import NORMS, NormKind
 
 LEAST_VALUES = 64
-"""Values a group must at least see: nnU-Net lets no feature map fall below 4 x 4 x 4 voxels."""
-
-NORMS = ("group", "instance", "layer", "batch", "none")
+"""Fewest values of a group: nnU-Net lets no feature map fall below 4 x 4 x 4 voxels."""
 
 
 def divisors(number: int) -> list[int]:
-    """All divisors, ascending.
+    """Return all divisors in ascending order.
 
     >>> divisors(12)
     [1, 2, 3, 4, 6, 12]
@@ -27,10 +26,15 @@ def divisors(number: int) -> list[int]:
 
 
 def channels_per_group(channels: int, voxels: int) -> int | None:
-    """The smallest divisor d >= 2 of ``channels`` with d * voxels >= 64 and at least two groups, or None.
+    """Return the smallest divisor d >= 2 of ``channels`` with d * voxels >= 64 and two groups or
+    more.
 
-    >>> channels_per_group(64, 27), channels_per_group(64, 8), channels_per_group(64, 1), channels_per_group(7, 1000)
-    (4, 8, None, None)
+    Return None where there is none.
+
+    >>> channels_per_group(64, 27), channels_per_group(64, 8), channels_per_group(64, 1)
+    (4, 8, None)
+    >>> channels_per_group(7, 1000) is None
+    True
     """
     for d in divisors(channels):
         if d >= 2 and d * voxels >= LEAST_VALUES and channels // d >= 2:
@@ -47,12 +51,14 @@ def groups_for(
     per_group: Any = "auto",
     num_groups: int | None = None,
 ) -> tuple[NormKind, int]:
-    """Norm and number of groups of one layer. Instance and layer norm are GroupNorm with C groups and with one.
+    """Return the norm of one layer and its number of groups.
+
+    Instance norm is GroupNorm with one group per channel, layer norm GroupNorm with one group.
 
     Args:
         channels: channels of the layer.
-        voxels: voxels per channel that it sees on a training patch.
-        layer: its name, for messages.
+        voxels: voxels per channel that the layer sees on a training patch.
+        layer: name of the layer, for messages.
         kind: one of NORMS.
         per_group: channels per group, or "auto" for the rule of `channels_per_group`.
         num_groups: a fixed number of groups; not together with ``per_group``.
@@ -60,17 +66,14 @@ def groups_for(
     Raises:
         UsageError: an unknown kind, or numbers that do not fit this layer.
     """
-    if kind == "group":
-        return "group", _group_count(channels, voxels, layer, per_group, num_groups)
-    if kind == "instance":
-        return "group", _instance_count(channels, voxels, layer)
-    if kind == "layer":
-        return "group", 1
-    if kind == "batch":
-        return "batch", 0
-    if kind == "none":
-        return "none", 0
-    raise UsageError(f"network.norm={kind} is not known. Choose one of: {', '.join(NORMS)}.")
+    if kind not in NORMS:
+        raise UsageError(f"network.norm={kind} is not known. Choose one of: {', '.join(NORMS)}.")
+    norm = NORMS[kind]
+    if norm.groups == "fitted":
+        return norm.kind, _group_count(channels, voxels, layer, per_group, num_groups)
+    if norm.groups == "one_per_channel":
+        return norm.kind, _instance_count(channels, voxels, layer)
+    return norm.kind, 1 if norm.groups == "one" else 0
 
 
 def _group_count(
@@ -79,7 +82,8 @@ def _group_count(
     if num_groups is not None:
         if per_group != "auto":
             raise UsageError(
-                "network.channels_per_group and network.num_groups are both set. Give only one of them."
+                "network.channels_per_group and network.num_groups are both set. Give only one of"
+                " them."
             )
         return _dividing(channels, num_groups, layer, "network.num_groups")
     if per_group != "auto":
@@ -87,9 +91,9 @@ def _group_count(
     fitting = channels_per_group(channels, voxels)
     if fitting is None:
         raise UsageError(
-            f"Layer {layer}: {channels} channels at {voxels} voxels cannot be split into two or more groups of at least"
-            f" {LEAST_VALUES} values and 2 channels each. Choose other network.features, a larger plan.patch,"
-            " or set network.channels_per_group."
+            f"Layer {layer}: {channels} channels at {voxels} voxels cannot be split into two or"
+            f" more groups of at least {LEAST_VALUES} values and 2 channels each. Choose other"
+            " network.features, a larger plan.patch, or set network.channels_per_group."
         )
     return channels // fitting
 
@@ -100,7 +104,8 @@ def _dividing(channels: int, value: Any, layer: str, option: str) -> int:
     if channels % value:
         fitting = ", ".join(str(d) for d in divisors(channels))
         raise UsageError(
-            f"Layer {layer}: {option}={value} does not divide its {channels} channels. Possible: {fitting}."
+            f"Layer {layer}: {option}={value} does not divide its {channels} channels."
+            f" Possible: {fitting}."
         )
     return value
 
@@ -108,7 +113,8 @@ def _dividing(channels: int, value: Any, layer: str, option: str) -> int:
 def _instance_count(channels: int, voxels: int, layer: str) -> int:
     if voxels < 2:
         raise UsageError(
-            f"Layer {layer}: instance norm needs at least 2 voxels per channel and sees {voxels} on the training patch."
-            " Use network.norm=group, a larger plan.patch, or fewer network.features."
+            f"Layer {layer}: instance norm needs at least 2 voxels per channel and sees {voxels} on"
+            " the training patch. Use network.norm=group, a larger plan.patch, or fewer"
+            " network.features."
         )
     return channels

@@ -1,4 +1,4 @@
-"""What the norm of every layer of a plan amounts to, in whole numbers."""
+"""The norm of every layer of a plan as a table of whole numbers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from segkit.plans.plan import LayerPlan, Plan
 
 @dataclass(frozen=True)
 class NormRow:
-    """One layer: ``pool`` is the number of values that share a mean and a variance on a training patch."""
+    """One layer of the table.
+
+    ``voxels`` is the number of voxels per channel on a training patch, ``pool`` the number of
+    values that share a mean and a variance there, ``equals`` the usual name of the norm.
+    """
 
     name: str
     channels: int
@@ -21,7 +25,7 @@ class NormRow:
 
 
 def norm_report(plan: Plan) -> list[NormRow]:
-    """A row per normalised layer, in the order in which data passes them."""
+    """Return a row for each layer, in the order in which data passes through them."""
     return [_row(layer, plan.batch_size) for layer in plan.network.layers]
 
 

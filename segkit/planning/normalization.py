@@ -1,4 +1,4 @@
-"""How intensities are normalised, by the channel's name, and whether constant borders are cut away."""
+"""Choose the intensity normalization of each channel, and whether constant borders are cropped."""
 
 from __future__ import annotations
 
@@ -12,30 +12,33 @@ from segkit.plans.plan import ChannelPlan
 from segkit.preprocessing.intensity import scheme_of
 
 MASKED_BELOW = 3 / 4
-"""Where the content is less than this share of a typical scan, z-scores are taken inside it only (nnU-Net's rule)."""
+"""Below this share of content in a typical scan, z-scores are computed inside the content only.
+
+The rule is nnU-Net's.
+"""
 
 
 def plan_channels(
     fingerprint: Fingerprint, names: Sequence[str], *, crop: bool
 ) -> tuple[tuple[ChannelPlan, ...], dict[str, str]]:
-    """One ChannelPlan per channel, and the reasons keyed "channel <name>"."""
+    """Return a ChannelPlan for each channel, and the reasons under the keys "channel <name>"."""
     masked = crop and content_share(fingerprint) < MASKED_BELOW
-    planned = [
-        _channel(name, facts, masked)
-        for name, facts in zip(names, fingerprint.intensities, strict=True)
-    ]
-    return tuple(channel for channel, _ in planned), {
-        f"channel {channel.name}": why for channel, why in planned
-    }
+    channels, reasons = [], {}
+    for name, facts in zip(names, fingerprint.intensities, strict=True):
+        channel, reason = _channel(name, facts, masked)
+        channels.append(channel)
+        reasons[f"channel {name}"] = reason
+    return tuple(channels), reasons
 
 
 def plan_crop(fingerprint: Fingerprint) -> tuple[bool, str]:
-    """Whether to cut away the constant border: always, unless labels lie in it."""
+    """Return whether to crop the constant border (always, unless labels lie in it) and the reason."""
     lost = [case.id for case in fingerprint.cases if case.outside]
     if lost:
         return (
             False,
-            f"Nothing is cut away: in {len(lost)} cases (such as {lost[0]}) labels lie in the constant border.",
+            f"Nothing is cut away: in {len(lost)} cases (such as {lost[0]}) labels lie in the"
+            " constant border.",
         )
     kept = content_share(fingerprint)
     if kept > 0.995:
@@ -47,7 +50,7 @@ def plan_crop(fingerprint: Fingerprint) -> tuple[bool, str]:
 
 
 def content_share(fingerprint: Fingerprint) -> float:
-    """Median over the cases of the share of voxels inside the content box."""
+    """Return the median over the cases of the share of voxels inside the content box."""
     shares = [math.prod(case.cropped) / math.prod(case.shape) for case in fingerprint.cases]
     return float(np.median(shares))
 
@@ -57,12 +60,14 @@ def _channel(name: str, facts: Intensity, masked: bool) -> tuple[ChannelPlan, st
     if scheme == "ct":
         planned = ChannelPlan(name, "ct", facts.lower, facts.upper, facts.mean, facts.std or 1.0)
         return planned, (
-            f"CT values mean the same in every scan: cut off at {facts.lower:.0f} and {facts.upper:.0f}, the range of"
-            " 99 % of the labelled voxels, then scaled by their mean and spread."
+            f"CT values mean the same in every scan: cut off at {facts.lower:.0f} and"
+            f" {facts.upper:.0f}, the range of 99 % of the labelled voxels, then scaled by their"
+            " mean and spread."
         )
     if scheme == "none":
         return ChannelPlan(name, "none"), "Left as it is, as the channel's name asks."
     where = " inside its content" if masked else ""
     return ChannelPlan(name, "zscore", masked=masked), (
-        f"Every scan is shifted and scaled so that{where} its mean is 0 and its standard deviation 1."
+        f"Every scan is shifted and scaled so that{where} its mean is 0 and its standard deviation"
+        " 1."
     )

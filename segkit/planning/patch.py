@@ -1,4 +1,4 @@
-"""The training patch, the depth and widths that it allows, and how many patches make a step."""
+"""Choose patch size and batch size, and the depth and widths that the patch allows."""
 
 from __future__ import annotations
 
@@ -14,15 +14,22 @@ from segkit.units import parse_size
 from segkit.volume import Shape
 
 LARGEST_PATCH = {2: 2048**2, 3: 256**3}
-"""Voxels that a patch starts from."""
+"""Voxels of the patch from which the search starts, by dimensions; it shrinks until it fits."""
 DEFAULT_MEMORY = {2: "250MB", 3: "500MB"}
-"""Of a CPU, which wants many small steps."""
+"""Memory of a training step with plan.memory=auto on a CPU, where many small steps learn faster."""
 
 
 def choose_batch(task: Task, patch: Shape, size: Shape) -> tuple[int, str]:
-    """As many as asked; else two patches a step where each shows a whole typical scan, or one, and twice the steps.
+    """Return the batch size and the reason for it.
 
-    GroupNorm treats every patch of a batch for itself and misses nothing; BatchNorm does.
+    Unless the user gives one, it is 2 where a patch shows a whole typical scan, and 1 otherwise:
+    smaller steps, but twice as many in the same time. GroupNorm normalizes every patch by itself,
+    so nothing is lost; BatchNorm needs the batch and keeps 2.
+
+    Args:
+        task: the dataset and the user's choices.
+        patch: patch size (X, Y, Z) in voxels.
+        size: size of a typical scan (X, Y, Z) in voxels at the plan's spacing.
     """
     if task.batch_asked:
         return task.batch_asked, ""
@@ -32,11 +39,14 @@ def choose_batch(task: Task, patch: Shape, size: Shape) -> tuple[int, str]:
 
 
 def choose_patch(task: Task, spacing: Spacing, size: Shape) -> tuple[Topology, list[int], str]:
-    """The patch as asked, or the largest that the memory holds: its topology, the widths of the stages, the reason.
+    """Return the topology of the patch, the number of channels of each stage, and the reason.
+
+    The patch is the one that the user gives, or the largest that fits into the memory.
 
     Args:
-        spacing: voxel edges of the network's grid.
-        size: of a typical scan on that grid (X, Y, Z).
+        task: the dataset and the user's choices.
+        spacing: voxel spacing of the plan (X, Y, Z).
+        size: size of a typical scan (X, Y, Z) in voxels at that spacing.
 
     Raises:
         UsageError: a patch or widths that do not fit, or too little memory for any patch.
@@ -50,8 +60,8 @@ def choose_patch(task: Task, spacing: Spacing, size: Shape) -> tuple[Topology, l
         smaller = _shrink(task, topology, edges, size)
         if smaller is None:
             raise UsageError(
-                f"plan.memory={task.plan.memory} is too little for a batch of {task.batch_size} of any patch."
-                " Give more, a smaller trainer.batch_size, or smaller network.features."
+                f"plan.memory={task.plan.memory} is too little for a batch of {task.batch_size} of"
+                " any patch. Give more, a smaller trainer.batch_size, or smaller network.features."
             )
         topology = smaller
         shrunk = True
@@ -61,8 +71,9 @@ def choose_patch(task: Task, spacing: Spacing, size: Shape) -> tuple[Topology, l
 def _patch_reason(task: Task, topology: Topology, size: Shape, shrunk: bool) -> str:
     whole = "cut down to fit the memory" if shrunk else "a whole typical scan"
     return (
-        f"Typical scan {_text(size)} voxels at this spacing; the patch is {whole}, in edges that can be halved."
-        f" A batch of {task.batch_size} needs about {_needed(task, topology) / 1e9:.2g} GB."
+        f"Typical scan {_text(size)} voxels at this spacing; the patch is {whole}, in edges that"
+        f" can be halved. A batch of {task.batch_size} needs about"
+        f" {_needed(task, topology) / 1e9:.2g} GB."
     )
 
 
@@ -78,16 +89,14 @@ def _given_patch(task: Task, edges: Sequence[float]) -> tuple[Topology, list[int
         )
     wanted = [given[axis] if axis in task.axes else 1 for axis in range(3)]
     topology = _topology(task, wanted, edges)
-    rounded = (
-        ""
-        if topology.patch == tuple(wanted)
-        else f", rounded up from {_text(wanted)} to edges that can be halved"
-    )
+    rounded = ""
+    if topology.patch != tuple(wanted):
+        rounded = f", rounded up from {_text(wanted)} to edges that can be halved"
     return topology, _features(task, topology), f"As asked (plan.patch){rounded}."
 
 
 def _first_patch(edges: Sequence[float], size: Shape, axes: Sequence[int]) -> list[int]:
-    """As long in mm along every axis, as many voxels as LARGEST_PATCH, but no longer than a typical scan."""
+    """Return a patch of equal edges in mm with LARGEST_PATCH voxels, no longer than a typical scan."""
     density = {axis: 1 / edges[axis] for axis in axes}
     factor = (LARGEST_PATCH[len(axes)] / math.prod(density.values())) ** (1 / len(axes))
     return [
@@ -101,7 +110,7 @@ def _topology(task: Task, patch: Sequence[int], edges: Sequence[float]) -> Topol
         patch, edges, axes=task.axes, stages=len(features) if features else None
     )
     if len(topology.strides) == 1:
-        # Too small to be halved even once: enlarge it, scans are padded.
+        # The patch is too small to be halved even once: enlarge it; scans are padded.
         enlarged = [
             max(patch[axis], 2 * LEAST_EDGE) if axis in task.axes else 1 for axis in range(3)
         ]
@@ -121,8 +130,9 @@ def _features(task: Task, topology: Topology) -> list[int]:
         )
     if len(given) > stages:
         raise UsageError(
-            f"network.features={list(given)} has {len(given)} stages, but the patch {_text(topology.patch)} can only be"
-            f" halved {stages - 1} times: give at most {stages} numbers, or a larger plan.patch."
+            f"network.features={list(given)} has {len(given)} stages, but the patch"
+            f" {_text(topology.patch)} can only be halved {stages - 1} times: give at most {stages}"
+            " numbers, or a larger plan.patch."
         )
     return list(given)
 
@@ -132,7 +142,7 @@ def _budget(task: Task) -> int:
 
 
 def _needed(task: Task, topology: Topology) -> float:
-    """Bytes that a training step takes."""
+    """Return the bytes that a training step needs."""
     stages = len(topology.strides)
     network = task.network
     features = (
@@ -146,7 +156,10 @@ def _needed(task: Task, topology: Topology) -> float:
 
 
 def _shrink(task: Task, topology: Topology, edges: Sequence[float], size: Shape) -> Topology | None:
-    """Cut the axis that covers most of a typical scan by the smallest step that helps; None at the end."""
+    """Shorten the axis that covers most of a typical scan by the smallest step that helps.
+
+    Return None where no axis can be shortened.
+    """
     patch = topology.patch
     for axis in sorted(task.axes, key=lambda a: -patch[a] / size[a]):
         step = topology.divisor[axis]

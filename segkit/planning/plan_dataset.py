@@ -12,55 +12,66 @@ from pathlib import Path
 
 from segkit.bundle.card import bundle_place, card_and_plan
 from segkit.bundle.lookup import resolve_model
-from segkit.config.compose import known_keys, load
+from segkit.config.compose import load
 from segkit.config.keys import get
+from segkit.config.loss_catalogue import losses_of_regions
 from segkit.config.overrides import given_keys
-from segkit.config.rules import LOSSES_OF_REGIONS
+from segkit.config.rules import known_keys
 from segkit.config.schema import ComputeConfig, TrainConfig
 from segkit.dataset.dataset import Dataset
 from segkit.dataset.layouts import read_dataset
-from segkit.dataset.names_from_files import named
+from segkit.dataset.names_from_files import with_names
 from segkit.dataset_check.check import compare_cases
 from segkit.dataset_check.measured_dataset import MeasuredDataset
 from segkit.errors import InputError, UsageError
 from segkit.fingerprint.cache import known_or_measured
-from segkit.fingerprint.fingerprint import Fingerprint, Progress, measure
+from segkit.fingerprint.fingerprint import Fingerprint, measure
 from segkit.planning.fine_tuning import check_network, tuned_plan
 from segkit.planning.planner import make_plan
 from segkit.planning.task import Task
-from segkit.plans.plan import Plan, read_plan
+from segkit.plans.plan import Plan
+from segkit.plans.plan_file import read_plan
+from segkit.progress import CaseProgress
 
 log = logging.getLogger(__name__)
 
 
 def plan(dataset: str | PathLike[str], *overrides: str) -> Plan:
-    """Measure ``dataset`` and decide how to train on it.
+    """Measure a dataset and return the plan for training on it.
+
+    Args:
+        dataset: a folder or CSV file in one of the layouts that `segkit.dataset.layouts` reads.
+        *overrides: settings as on the command line, such as ``"network.features=[32,64]"``.
+
+    Raises:
+        UsageError: an override is unknown or does not fit the data.
+        InputError: the dataset cannot be used.
 
     >>> import segkit, segkit.dataset.phantom, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     decided = segkit.plan(segkit.dataset.phantom.write_phantom(folder, cases=2), "network.features=[8,16]")
+    ...     dataset = segkit.dataset.phantom.write_phantom(folder, cases=2)
+    ...     decided = segkit.plan(dataset, "network.features=[8,16]")
     >>> decided.network.name, decided.dims
     ('unet', 3)
-
-    Raises:
-        UsageError: an override that makes no sense.
-        InputError: a dataset that cannot be used.
     """
     config = load([f"dataset={fspath(dataset)}", *overrides])
     return measured_plan(config, open_dataset(config), given=given_keys(overrides))[0]
 
 
 def open_dataset(config: TrainConfig) -> Dataset:
-    """Return the dataset of ``dataset=``, its channels and labels named, and log what was left out of it.
+    """Return the dataset that ``dataset=`` names, with named channels and labels.
+
+    What was left out of it is logged as a warning.
 
     Raises:
-        UsageError: no dataset given, or a channel to be left out of one.
-        InputError: a dataset that cannot be read.
+        UsageError: no dataset is given, or a setting does not fit it (channel dropout with a single
+            channel, a loss that cannot train regions).
+        InputError: the dataset cannot be read.
     """
     wanted = config.dataset
     if not wanted.path:
         raise UsageError("which dataset? Give dataset=PATH, a folder or a CSV file.")
-    dataset = named(
+    dataset = with_names(
         read_dataset(
             Path(wanted.path),
             wanted.channels,
@@ -75,10 +86,11 @@ def open_dataset(config: TrainConfig) -> Dataset:
         raise UsageError(
             "augment.channel_dropout leaves out one of several channels, and this dataset has one"
         )
-    if dataset.regions and config.trainer.loss not in LOSSES_OF_REGIONS:
-        known = ", ".join(LOSSES_OF_REGIONS)
+    if dataset.regions and config.trainer.loss not in losses_of_regions():
+        known = ", ".join(losses_of_regions())
         raise UsageError(
-            f"trainer.loss={config.trainer.loss} knows no regions: give trainer.loss=, one of {known}"
+            f"trainer.loss={config.trainer.loss} cannot train regions: give trainer.loss=, one of"
+            f" {known}"
         )
     return dataset
 
@@ -88,25 +100,35 @@ def measured_plan(
     dataset: Dataset,
     *,
     gpu: bool | None = None,
-    progress: Progress | None = None,
+    progress: CaseProgress | None = None,
     store: Path | None = None,
     given: Collection[str] = (),
 ) -> tuple[Plan, Fingerprint]:
-    """Measure the dataset and plan by the rules that ``config`` bends, for a ``gpu`` or for what is found here.
+    """Measure the dataset and return the plan for it, and the measurements.
 
-    What is measured is kept in ``store``, or in dataset.store, if there is either. With ``weights`` the model's plan
-    is followed, save where ``config`` differs from the defaults or ``given`` names the key.
+    With ``weights=`` the plan follows that of the model, except where ``config`` differs from the
+    defaults or ``given`` names the key.
+
+    Args:
+        config: the settings of the training.
+        dataset: the dataset, with named channels and labels.
+        gpu: whether the training runs on a GPU; None looks for one.
+        progress: called with cases done and cases in all.
+        store: folder in which measurements are kept between runs; default is ``dataset.store``,
+            without which nothing is kept.
+        given: keys that the user set.
 
     Raises:
-        UsageError: a choice that does not fit the data.
-        InputError: a case or a model that cannot be used.
+        UsageError: a setting does not fit the data.
+        InputError: a case or a model cannot be used.
     """
-    start = (
-        _start(config, given) if config.weights else None
-    )  # a model that cannot be used is said at once
-    kept = store or (Path(config.dataset.store) if config.dataset.store else None)
+    # First the model: if it cannot be used, nothing need be measured.
+    start = _start(config, given) if config.weights else None
+    folder = store or (Path(config.dataset.store) if config.dataset.store else None)
     fingerprint = (
-        known_or_measured(dataset, kept, progress) if kept else measure(dataset, progress=progress)
+        known_or_measured(dataset, folder, progress)
+        if folder
+        else measure(dataset, progress=progress)
     )
     gpu = has_gpu(config.compute) if gpu is None else gpu
     patches = batch_size(config, gpu)
@@ -115,7 +137,7 @@ def measured_plan(
             fingerprint, dataset, config.network, config.plan, patches, start.model.slice_axis
         )
         decided = tuned_plan(
-            task, start.model, mirror=config.augment.mirror, asked=start.asked, where=start.place
+            task, start.model, mirror=config.augment.mirror, asked=start.asked, where=start.where
         )
     else:
         decided = make_plan(
@@ -131,7 +153,7 @@ def measured_plan(
 
 
 def warn_of_dataset(dataset: Dataset, fingerprint: Fingerprint, plan: Plan) -> None:
-    """Log what 'segkit check' finds when it compares the cases with each other."""
+    """Log the problems that `segkit check` finds when it compares the cases with each other."""
     measured = MeasuredDataset(dataset, fingerprint.cases, fingerprint.unit)
     for problem in compare_cases(measured, plan.spacing):
         log.warning("%s: %s", problem.case or dataset.name, problem.message)
@@ -139,30 +161,32 @@ def warn_of_dataset(dataset: Dataset, fingerprint: Fingerprint, plan: Plan) -> N
 
 @dataclass(frozen=True)
 class _Start:
-    """The model to start from, and the keys of the configuration that win over it."""
+    """A model to start from, and the keys whose values take precedence over its plan."""
 
-    place: str
+    where: str
+    """Path of the bundle, for messages."""
     model: Plan
     asked: set[str]
 
 
 def _start(config: TrainConfig, given: Collection[str]) -> _Start:
-    place = bundle_place(resolve_model(config.weights))
-    model = card_and_plan(place)[1]
-    usual = load([f"preset={config.preset}"])  # what a preset brings nobody asked for
+    bundle = bundle_place(resolve_model(config.weights))
+    model = card_and_plan(bundle)[1]
+    usual = load([f"preset={config.preset}"])  # the user did not ask for what a preset sets
     asked = {*given, *(key for key in known_keys() if get(config, key) != get(usual, key))}
-    check_network(config.network, model, asked, str(place))
-    return _Start(str(place), model, asked)
+    check_network(config.network, model, asked, str(bundle))
+    return _Start(str(bundle), model, asked)
 
 
 def given_plan(path: str | Path, dataset: Dataset) -> Plan:
-    """Read an edited plan and check that it is one for this dataset: its channels, labels, regions and ignore value.
+    """Read an edited plan and check that it fits this dataset.
 
-    After an edit of the patch the voxels that each layer sees are counted anew; its groups stay as they are. Where it
-    has no coded terms of labels, those of the dataset are taken.
+    Channels, labels, regions and ignore value must be those of the dataset. The voxels that each
+    layer sees are counted again for the patch of the file; its groups stay as they are. A plan
+    without coded terms of labels takes those of the dataset.
 
     Raises:
-        InputError: not a plan, or one for another dataset.
+        InputError: the file is no plan, or a plan for another dataset.
     """
     decided = read_plan(path)
     names = tuple(channel.name for channel in decided.channels)
@@ -177,29 +201,35 @@ def given_plan(path: str | Path, dataset: Dataset) -> Plan:
                 path,
                 expected=f"the dataset's {what} {_words(found)}",
                 found=_words(planned),
-                remedy="Plan this dataset with 'segkit plan', or give dataset.channels and dataset.labels.",
+                remedy=(
+                    "Plan this dataset with 'segkit plan', or give dataset.channels and"
+                    " dataset.labels."
+                ),
             )
     return dataclasses.replace(
         decided,
-        network=decided.network.on(decided.patch),
+        network=decided.network.for_patch(decided.patch),
         segments=decided.segments or dict(dataset.segments),
     )
 
 
 def memory_budget(config: TrainConfig, gpu: bool) -> str:
-    """What plan.memory=auto stands for: 8GB with a GPU; on a CPU the planner's own budget, which is left as auto."""
+    """Return plan.memory: auto becomes 8GB with a GPU, and stays for the planner on a CPU."""
     return "8GB" if gpu and config.plan.memory == "auto" else config.plan.memory
 
 
 def batch_size(config: TrainConfig, gpu: bool) -> int | None:
-    """What trainer.batch_size=auto stands for: 2 with a GPU, else the planner decides."""
+    """Return trainer.batch_size: auto becomes 2 with a GPU, and None (the planner decides) without."""
     if config.trainer.batch_size == "auto":
         return 2 if gpu else None
     return int(config.trainer.batch_size)
 
 
 def has_gpu(compute: ComputeConfig) -> bool:
-    """Whether ``compute=`` means a GPU, for slurm in its jobs, else here; asked without importing torch."""
+    """Return whether the training runs on a GPU, without importing torch.
+
+    With compute=slurm that is a GPU of its jobs, otherwise one of this machine.
+    """
     if compute.name in ("cpu", "gpu"):
         return compute.name == "gpu"
     if compute.name == "slurm":

@@ -1,4 +1,4 @@
-"""A plan as text, with what was measured and why it was decided so."""
+"""A plan as a table: measurements of the dataset, decisions with their reasons, and the network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ PICTURE_AXES = "x: left to right, y: top to bottom"
 
 
 def plan_table(plan: Plan, fingerprint: Fingerprint) -> str:
-    """What was measured, what was decided with reasons, and the network, as lines of at most about 100 characters."""
+    """Return the measurements, the decisions with reasons and the network as text.
+
+    Lines have about 100 characters at most.
+    """
     parts = [
         _heading(f"Measured: {plan.name}"),
         _measured(fingerprint),
@@ -45,17 +48,16 @@ def _measured(fingerprint: Fingerprint) -> str:
         f"cases         {len(cases)}, of which {labelled} have labelled voxels",
         f"axes          {axes}",
         f"size          {_spread([case.shape for case in cases], 'voxels')}",
-        f"voxel edges   {_spread([case.spacing for case in cases], fingerprint.unit)}",
+        f"spacing       {_spread([case.spacing for case in cases], fingerprint.unit)}",
     ]
     if any(case.cropped != case.shape for case in cases):
-        lines.append(
-            f"content       {_spread([case.cropped for case in cases], 'voxels')} inside the constant border"
-        )
+        content = _spread([case.cropped for case in cases], "voxels")
+        lines.append(f"content       {content} inside the constant border")
     return "\n".join(lines)
 
 
 def _spread(triples: Sequence[Sequence[float]], unit: str) -> str:
-    """Median along the axes, and the range where the cases differ."""
+    """Return the median along each axis, and the range where the cases differ."""
     table = np.array(triples, dtype=np.float64)
     text = f"{_times(np.median(table, axis=0))} {unit}"
     low, high = table.min(axis=0), table.max(axis=0)
@@ -65,7 +67,7 @@ def _spread(triples: Sequence[Sequence[float]], unit: str) -> str:
 
 
 def _label_rows(plan: Plan, fingerprint: Fingerprint) -> list[tuple[str, ...]]:
-    """Name, value, cases that have the label, median volume there."""
+    """Return for each label its name, value, number of cases that have it, and median volume."""
     unit = "ml" if fingerprint.unit == "mm" else "px"
     rows: list[tuple[str, ...]] = [("label", "value", "cases", f"typical volume ({unit})")]
     for name, value in plan.labels.items():
@@ -76,7 +78,7 @@ def _label_rows(plan: Plan, fingerprint: Fingerprint) -> list[tuple[str, ...]]:
 
 
 def decided_rows(plan: Plan) -> list[tuple[str, str, str]]:
-    """What, its value, why."""
+    """Return the decisions of a plan, each as name, value and reason."""
     reasons = plan.reasons
     return [
         (
@@ -84,7 +86,7 @@ def decided_rows(plan: Plan) -> list[tuple[str, str, str]]:
             "3D" if plan.slice_axis is None else f"2D across {'xyz'[plan.slice_axis]}",
             reasons.get("slices", ""),
         ),
-        ("voxel edges", f"{_times(plan.spacing)} {plan.unit}", reasons.get("spacing", "")),
+        ("spacing", f"{_times(plan.spacing)} {plan.unit}", reasons.get("spacing", "")),
         ("patch", f"{_times(plan.patch)}, batch {plan.batch_size}", reasons.get("patch", "")),
         *_label_decisions(plan),
         ("border", "cut away" if plan.crop_to_content else "kept", reasons.get("crop", "")),
@@ -105,9 +107,10 @@ def _decided(plan: Plan) -> list[str]:
     rows = decided_rows(plan)
     first, second = (max(len(row[column]) for row in rows) + 2 for column in (0, 1))
     lines = []
-    for what, value, why in rows:
-        for number, line in enumerate(textwrap.wrap(why, max(40, WIDTH - first - second)) or [""]):
-            left = f"{what:<{first}}{value:<{second}}" if number == 0 else " " * (first + second)
+    for name, value, reason in rows:
+        wrapped = textwrap.wrap(reason, max(40, WIDTH - first - second)) or [""]
+        for number, line in enumerate(wrapped):
+            left = f"{name:<{first}}{value:<{second}}" if number == 0 else " " * (first + second)
             lines.append(left + line)
     return lines
 
@@ -134,7 +137,7 @@ def _scheme(channel: ChannelPlan) -> str:
 
 
 def stage_rows(plan: Plan) -> list[tuple[str, ...]]:
-    """A header, then one row per resolution on the way down, and one on the way up."""
+    """Return a header, then one row for each stage of the encoder and of the decoder."""
     groups = {row.name: f"{row.groups} x {row.channels_per_group}" for row in norm_report(plan)}
     rows: list[tuple[str, ...]] = [
         (

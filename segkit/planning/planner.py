@@ -1,4 +1,7 @@
-"""Fingerprint to Plan by fixed rules, after nnU-Net (default_experiment_planner.py). Pure: reads no file."""
+"""From a Fingerprint to a Plan by fixed rules, after nnU-Net (default_experiment_planner.py).
+
+Pure functions: no file is read.
+"""
 
 from __future__ import annotations
 
@@ -34,19 +37,19 @@ def make_plan(
     *,
     mirror: Any = "auto",
 ) -> Plan:
-    """Decide everything for a measured dataset.
+    """Return the plan for a measured dataset.
 
     Args:
-        fingerprint: what `measure` found.
+        fingerprint: measurements of the dataset (`segkit.fingerprint.fingerprint.measure`).
         dataset: names of channels and labels.
-        network: the wanted network; None fields are decided here.
-        plan: bends of the rules: spacing, patch, memory.
-        batch_size: patches per training step, which the memory must hold; None sizes the patch for 2 and decides
-            between 1 and 2.
-        mirror: auto, none, or a list of axes.
+        network: settings of the network; fields that are None are decided here.
+        plan: spacing, patch and memory where the user overrides the rules.
+        batch_size: patches per training step, which must fit into memory; None sizes the patch for
+            2 and then decides between 1 and 2.
+        mirror: "auto", "none", or a list of axes to mirror.
 
     Raises:
-        UsageError: a choice that does not fit the data; the message says what to choose instead.
+        UsageError: a setting does not fit the data; the message says what to choose instead.
     """
     task = Task(
         fingerprint,
@@ -60,13 +63,13 @@ def make_plan(
 
 
 def decide(task: Task, mirror: Any) -> Plan:
-    """As `make_plan`, for a task whose slice axis is known."""
+    """Return the plan of a task; see `make_plan`."""
     fingerprint, dataset, network = task.fingerprint, task.dataset, task.network
     spacing, spacing_reason = _spacing(task)
     size = median_size(fingerprint.cases, spacing)
     topology, features, patch_reason = choose_patch(task, spacing, size)
     batch_size, batch_reason = choose_batch(task, topology.patch, size)
-    # Regions overlap, so that a voxel has no one name to change.
+    # Regions overlap: a voxel has no single name that mirroring could change.
     names = [] if dataset.regions else list(dataset.labels)
     mirroring = choose_mirroring(fingerprint, names, task.axes, mirror)
     crop, crop_reason = plan_crop(fingerprint)
@@ -108,7 +111,10 @@ def _slice_reason(task: Task) -> str:
     axis = task.slice_axis
     if all(case.shape[axis] == 1 for case in task.fingerprint.cases):
         return "Every scan is a single slice."
-    return f"The network sees single slices (network.dims=2) across {'xyz'[axis]}, where voxels are coarsest or fewest."
+    return (
+        f"The network sees single slices (network.dims=2) across {'xyz'[axis]}, where voxels are"
+        " coarsest or fewest."
+    )
 
 
 def _spacing(task: Task) -> tuple[Spacing, str]:
@@ -137,4 +143,7 @@ def _network_reason(topology: Topology, network: NetworkConfig) -> str:
         if by_rule
         else f"{network.norm} norm as asked"
     )
-    return f"{count} downsamplings (x {times[0]}, y {times[1]}, z {times[2]}), none below {LEAST_EDGE} voxels; {groups}."
+    return (
+        f"{count} downsamplings (x {times[0]}, y {times[1]}, z {times[2]}), none below"
+        f" {LEAST_EDGE} voxels; {groups}."
+    )

@@ -1,4 +1,4 @@
-"""What the steps of planning share."""
+"""Task of the planner: a measured dataset, and the settings that the user chose."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ from segkit.dataset.dataset import Dataset
 from segkit.fingerprint.fingerprint import Fingerprint
 
 LARGEST_BATCH = 2
-"""That is planned unasked."""
+"""Largest batch size that the planner chooses; the user may give a larger one."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """A measured dataset and what was asked for."""
+    """Input that all rules of the planner share."""
 
     fingerprint: Fingerprint
     dataset: Dataset
     network: NetworkConfig
     plan: PlanConfig
     batch_asked: int | None
-    """Patches of a step; None leaves it to the planner."""
+    """Batch size that the user gives; None leaves it to the planner."""
     slice_axis: int | None
+    """Axis across which a 2D network cuts slices; None in 3D."""
 
     @property
     def batch_size(self) -> int:
-        """Patches that the memory must hold."""
+        """Batch size that must fit into memory."""
         return self.batch_asked or LARGEST_BATCH
 
     @property
@@ -37,4 +38,5 @@ class Task:
 
     @property
     def dims(self) -> Literal[2, 3]:
+        """Number of spatial dimensions of the network."""
         return 3 if self.slice_axis is None else 2

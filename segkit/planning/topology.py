@@ -1,4 +1,7 @@
-"""Depth, strides and kernels of a network for one patch. The rules are nnU-Net's (network_topology.py)."""
+"""Depth, strides and kernel sizes of a network for one patch, by nnU-Net's rules.
+
+Source: network_topology.py of nnU-Net (dynamic_network_architectures).
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,15 @@ from segkit.volume import Shape
 LEAST_EDGE = 4
 """No axis is halved below this many voxels."""
 SPACING_FACTOR = 2.0
-"""An axis takes part in halving, and in kernels of 3, once it is within this factor of the finest one."""
+"""An axis is halved, and has kernels of 3, once its spacing is within this factor of the finest."""
 
 
 @dataclass(frozen=True)
 class Topology:
-    """Per stage, from the finest to the bottleneck: kernel, stride that leads into it, and size (X, Y, Z) in voxels."""
+    """Kernel sizes and strides (X, Y, Z) of each stage, from the full resolution to the bottleneck.
+
+    The stride of a stage is the one that leads into it; ``patch`` (X, Y, Z) is in voxels.
+    """
 
     patch: Shape
     kernels: tuple[Shape, ...]
@@ -24,11 +30,12 @@ class Topology:
 
     @property
     def divisor(self) -> Shape:
-        """The patch's edges are multiples of this."""
+        """Product of all strides: the edges of the patch are multiples of it."""
         return _three([math.prod(stride[axis] for stride in self.strides) for axis in range(3)])
 
     @property
     def sizes(self) -> tuple[Shape, ...]:
+        """Size of the feature maps (X, Y, Z) in voxels at each stage."""
         sizes = []
         size = self.patch
         for stride in self.strides:
@@ -44,13 +51,17 @@ def find_topology(
     axes: Sequence[int] = (0, 1, 2),
     stages: int | None = None,
 ) -> Topology:
-    """Halve the axes as long as they are long and fine enough; then enlarge the patch so that all halvings are even.
+    """Halve each axis while it is long and fine enough, then enlarge the patch until it divides
+    evenly.
 
     Args:
-        patch: edges (X, Y, Z) in voxels.
-        spacing: voxel edges (X, Y, Z); only ratios matter.
-        axes: axes that take part; the others keep stride and kernel 1 (2D networks).
-        stages: stop at this many stages.
+        patch: patch size (X, Y, Z) in voxels.
+        spacing: voxel spacing (X, Y, Z); only ratios matter.
+        axes: axes that the network sees; the others keep stride 1 and kernel 1 (2D networks).
+        stages: largest number of stages; None leaves it to the rule.
+
+    >>> find_topology((40, 56, 40), (1.0, 1.0, 1.0)).strides
+    ((1, 1, 1), (2, 2, 2), (2, 2, 2), (2, 2, 2))
     """
     size, edge, kernel = list(patch), list(spacing), [1, 1, 1]
     kernels: list[Shape] = []

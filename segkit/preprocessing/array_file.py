@@ -1,8 +1,8 @@
-"""Named arrays in one file that is mapped into memory: the layout of safetensors, which other programs read too.
+"""Named arrays in one memory-mapped file, in the format of safetensors.
 
-The arrays are neither packed nor cut into blocks: a patch is copied from mapped pages, which all processes share.
-Before that the system is told which pages it will be, else it would read ahead many times as much; measured by
-benchmarks/store.py against blocks and blosc2.
+The arrays are neither compressed nor chunked: a patch is copied from mapped pages, which all
+processes share. Before that the operating system is told which pages will be read; otherwise it
+would read ahead many times as much (benchmarks/store.py measures it against chunks and blosc2).
 """
 
 from __future__ import annotations
@@ -28,41 +28,41 @@ TYPES: dict[str, np.dtype[Any]] = {
     "U8": np.dtype("u1"),
 }
 WILL_NEED: int | None = getattr(mmap, "MADV_WILLNEED", None)
-"""Windows does not take such advice."""
+"""Advice to the operating system; None on Windows, which has none."""
 SMALL = 1 << 20
-"""Bytes of an array that the system reads ahead as a whole."""
+"""Size in bytes of arrays that the system reads ahead as a whole."""
 
 LONGEST_HEADER = 1 << 24
-"""Bytes; a line per label is far less."""
+"""Largest header in bytes; one line per label is far less."""
 
 METADATA, CHECKSUM = "__metadata__", "crc32"
-"""Where the header keeps the checksum; safetensors allows any text there."""
+"""Keys of the checksum in the header; safetensors allows any text under the first."""
 AT_ONCE = 1 << 20
-"""Bytes that are read at once."""
+"""Bytes that are read in one call."""
 
-Box = tuple[slice, ...]
+Region = tuple[slice, ...]
+"""A slice for each axis of an array."""
 
 
 @dataclass(frozen=True, eq=False)
 class ArrayFile:
-    """Arrays of a file, read-only; they keep it mapped as long as one of them lives."""
+    """Read-only arrays of a file, which stays mapped as long as one of them exists."""
 
     path: Path
     arrays: dict[str, NDArray[Any]]
     starts: dict[str, int]
-    """Byte of the file at which an array begins."""
+    """Offset in bytes of each array in the file."""
     mapped: mmap.mmap
 
-    def will_read(self, name: str, box: Box) -> None:
-        """Tell the system that this box, a slice per axis (..., X, Y, Z), is read next: it then fetches it at once."""
+    def will_read(self, name: str, region: Region) -> None:
+        """Tell the system which part (..., X, Y, Z) of an array is read next, so that it fetches
+        it.
+        """
         array = self.arrays[name]
-        if (
-            WILL_NEED is None
-            or array.nbytes < SMALL
-            or any(edge.start >= edge.stop for edge in box)
-        ):
+        is_empty = any(edge.start >= edge.stop for edge in region)
+        if WILL_NEED is None or array.nbytes < SMALL or is_empty:
             return
-        *planes, y, z = box
+        *planes, y, z = region
         length = ((y.stop - 1 - y.start) * array.shape[-1] + z.stop - z.start) * array.itemsize
         for plane in np.ndindex(*(edge.stop - edge.start for edge in planes)):
             first = (
@@ -78,10 +78,11 @@ class ArrayFile:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write contiguous arrays atomically, those of larger numbers first.
+    """Write contiguous arrays atomically, those of larger number types first, so that all are
+    aligned.
 
     Raises:
-        InputError: a folder that cannot be written, a full disk.
+        InputError: the folder cannot be written to, or the disk is full.
     """
     names = {dtype: name for name, dtype in TYPES.items()}
     ordered = sorted(arrays.items(), key=lambda item: -item[1].itemsize)
@@ -109,19 +110,20 @@ def _bytes(array: NDArray[Any]) -> memoryview:
 
 
 def _with_header(checksum: int, header: Mapping[str, Any]) -> str:
-    """The checksum of the arrays and of what the header says of them, as 8 hex digits."""
+    """Return the checksum of the arrays and of their header as 8 hexadecimal digits."""
     return f"{isal_zlib.crc32(json.dumps(header).encode(), checksum):08x}"
 
 
 def map_arrays(path: Path, *, verify: bool = False) -> ArrayFile | None:
-    """The arrays of a file; None where it is not there or not whole, as after a loss of power.
+    """Map the arrays of a file; return None where it is missing or incomplete, as after a power
+    cut.
 
-    With ``verify`` every byte is read, and None returned where one has changed; files of older versions have no
-    checksum to compare with.
+    With ``verify`` every byte is read, and None is returned where one has changed. Files of older
+    versions have no checksum to compare with.
     """
     try:
         with path.open("rb") as file:
-            # Not through the map: the system would read megabytes around the header.
+            # Read, not mapped: for a mapped header the system would read megabytes around it.
             size = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(min(size, LONGEST_HEADER)))
             written = header.pop(METADATA)[CHECKSUM] if METADATA in header else None
@@ -139,7 +141,7 @@ def map_arrays(path: Path, *, verify: bool = False) -> ArrayFile | None:
 
 
 def _checksum(file: BinaryIO) -> int:
-    """CRC-32 of the rest of a file."""
+    """Return the CRC-32 of the rest of a file."""
     buffer, checksum = bytearray(AT_ONCE), 0
     while count := file.readinto(buffer):  # type: ignore[attr-defined]
         checksum = isal_zlib.crc32(memoryview(buffer)[:count], checksum)

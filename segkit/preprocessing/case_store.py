@@ -1,8 +1,9 @@
-"""Prepared cases on disk: each case is read and prepared once, and a patch later reads only a patch.
+"""Prepared cases on disk: each case is preprocessed once, and a patch later reads only its voxels.
 
-A case is one file that is mapped into memory, so that workers and ranks share the pages. Runs share the folder. The
-file's name is a hash over the bytes of the case's files and over all of the plan that may decide how they are prepared:
-a changed file or plan can never be served stale. It is renamed into place when complete.
+A case is one memory-mapped file, so that worker processes and ranks share its pages; all runs share
+the folder. The name of the file is a hash over the bytes of the case's files and over everything in
+the plan that decides how they are prepared: a changed file or plan never gets stale data. The file
+is renamed into place once it is complete.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import dataclasses
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -33,13 +34,14 @@ from segkit.preprocessing.chain import prepare, prepare_labels
 from segkit.preprocessing.content_hash import content_hash
 from segkit.preprocessing.labels import to_indices
 from segkit.preprocessing.store_folder import allow_open_files, mark_store
+from segkit.progress import CaseProgress
 
 log = logging.getLogger(__name__)
 
 VOXELS_PER_LABEL = 10_000
-"""How many voxels of a label are kept for sampling; more are thinned evenly."""
+"""Number of voxels of a label that are kept for sampling; more are thinned evenly."""
 FORMAT = 3
-"""To be raised by whoever changes what is prepared from the same files and plan."""
+"""Raise it with every change of what is prepared from the same files and plan."""
 NOT_OF_PLAN = {
     "name",
     "patch",
@@ -53,42 +55,54 @@ NOT_OF_PLAN = {
     "training",
     "format_version",
 }
+"""Fields of a plan that preparation never reads.
+
+All other fields, future ones included, are part of a case's key.
+"""
 NOT_OF_DATASET = {"name", "root", "cases", "segments", "notices"}
-"""Fields that preparation never reads; all others, those yet to come too, are part of a case's key."""
+"""Fields of a dataset that preparation never reads."""
 
 
 @dataclass(frozen=True, eq=False)
 class PreparedCase:
-    """A case in network space, mapped from disk."""
+    """A case in network space, memory-mapped."""
 
     id: str
     image: NDArray[np.float32]
-    """(C, X, Y, Z)"""
+    """Normalized voxels (C, X, Y, Z)."""
     labels: NDArray[Any]
-    """(X, Y, Z), unsigned indices: 0 background, i + 1 the plan's i-th target value, then that of ignored voxels."""
-    voxels: dict[int, NDArray[np.int32]]
-    """Positions (N, 3) of up to VOXELS_PER_LABEL voxels for every label index that the case has.
+    """Class indices (X, Y, Z), unsigned.
 
-    Where a plan ignores voxels, 0 stands for annotated background; else it is not there.
+    0 is background, i + 1 the i-th target value of the plan; the index after the last one stands
+    for voxels that are not annotated.
+    """
+    voxels: dict[int, NDArray[np.int32]]
+    """Positions (N, 3) of up to VOXELS_PER_LABEL voxels of every class index in the case.
+
+    Background (0) has an entry only with plans that ignore voxels; there it is annotated
+    background.
     """
     file: ArrayFile | None = None
-    """Where the arrays are mapped from."""
+    """File from which the arrays are mapped."""
 
     def will_read(self, start: NDArray[Any], stop: NDArray[Any]) -> None:
-        """Tell the system that these voxels (X, Y, Z) are read next; what lies outside the case counts for nothing."""
+        """Tell the system that the voxels from ``start`` to ``stop`` (X, Y, Z) are read next.
+
+        The part outside the case is left out.
+        """
         if self.file:
             low, high = np.maximum(start, 0), np.minimum(stop, self.labels.shape)
-            box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-            self.file.will_read("image", (slice(0, len(self.image)), *box))
-            self.file.will_read("labels", box)
+            region = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+            self.file.will_read("image", (slice(0, len(self.image)), *region))
+            self.file.will_read("labels", region)
 
     def __getstate__(self) -> dict[str, Any]:
-        """A worker that is started, not forked, maps the file itself."""
-        return {"id": self.id, "place": self.file.path} if self.file else self.__dict__
+        """Return the path instead of the arrays: a spawned worker process maps the file itself."""
+        return {"id": self.id, "path": self.file.path} if self.file else self.__dict__
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        if "place" in state:
-            state = vars(_reopened(state["id"], state["place"]))
+        if "path" in state:
+            state = vars(_reopened(state["id"], state["path"]))
         self.__dict__.update(state)
 
 
@@ -98,23 +112,31 @@ def prepare_cases(
     plan: Plan,
     folder: Path,
     *,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: CaseProgress | None = None,
     verify: bool = True,
 ) -> list[PreparedCase]:
-    """Prepare the cases that ``folder`` does not hold yet and map all of them.
+    """Prepare the cases that ``folder`` does not hold yet, and map all of them.
 
-    With ``verify`` every byte of those that it holds is compared with their checksums, and a damaged case is prepared
-    anew.
+    Args:
+        cases: the cases to prepare.
+        dataset: the dataset they belong to.
+        plan: the plan to prepare them by.
+        folder: folder of the prepared cases.
+        progress: called with cases done, cases in all, and the id of the case.
+        verify: compare every byte of the cases in the folder with their checksums; a damaged case
+            is
+            prepared again.
 
     Raises:
-        InputError: a case cannot be used, or the folder not be written; the message names the file.
+        InputError: a case cannot be used, or the folder cannot be written to; the message names the
+            file.
     """
     mark_store(folder)
     remove_leftovers_of_ended(folder)
     allow_open_files(len(cases))
     prepared = []
     prepare_one = partial(_prepared, dataset=dataset, plan=plan, folder=folder, verify=verify)
-    # Reading waits for zlib and numpy, which let other threads run.
+    # zlib and numpy let other threads run.
     with ThreadPoolExecutor(2) as pool:
         for number, case in enumerate(pool.map(prepare_one, cases)):
             prepared.append(case)
@@ -127,23 +149,28 @@ def _prepared(
     case: Case, *, dataset: Dataset, plan: Plan, folder: Path, verify: bool
 ) -> PreparedCase:
     content = content_hash(case)
-    place = folder / f"{case_key(content, dataset, plan)}.safetensors"
-    prepared = _open(case.id, place, verify=verify)
+    path = folder / f"{case_key(content, dataset, plan)}.safetensors"
+    prepared = _open(case.id, path, verify=verify)
     if prepared:
         return prepared
-    with turn(place):
-        prepared = _open(
-            case.id, place, verify=verify
-        )  # another process may have made it meanwhile
+    with turn(path):
+        # Another process may have written it in the meantime.
+        prepared = _open(case.id, path, verify=verify)
         if prepared:
             return prepared
-        if place.exists():
-            log.warning("%s is damaged: the case %s is prepared anew", place, case.id)
-        return _write(case, dataset, plan, content, place)
+        if path.exists():
+            log.warning("%s is damaged: the case %s is prepared again", path, case.id)
+        return _write(case, dataset, plan, content, path)
 
 
 def case_key(content: str, dataset: Dataset, plan: Plan) -> str:
-    """What a case is kept under: 32 hex digits over its files' content and all else that decides how it is prepared."""
+    """Return the key of a case: 32 hexadecimal digits over all that decides how it is prepared.
+
+    Args:
+        content: hash of its files (`segkit.preprocessing.content_hash.content_hash`).
+        dataset: the dataset it belongs to.
+        plan: the plan to prepare it by.
+    """
     decides = [
         FORMAT,
         __version__,
@@ -151,12 +178,12 @@ def case_key(content: str, dataset: Dataset, plan: Plan) -> str:
         fields_but(plan, NOT_OF_PLAN),
         fields_but(dataset, NOT_OF_DATASET),
     ]
-    # Unsorted: the order of the labels, that of the network's outputs, counts.
+    # Keys are not sorted: the order of the labels is that of the network's outputs.
     return hashlib.sha256(json.dumps(decides, default=dataclasses.asdict).encode()).hexdigest()[:32]
 
 
 def fields_but(item: Plan | Dataset, left_out: Collection[str]) -> dict[str, Any]:
-    """The fields of a dataclass by name, some left out."""
+    """Return the fields of a dataclass by name, without some of them."""
     return {
         field.name: getattr(item, field.name)
         for field in dataclasses.fields(item)
@@ -164,8 +191,8 @@ def fields_but(item: Plan | Dataset, left_out: Collection[str]) -> dict[str, Any
     }
 
 
-def _write(case: Case, dataset: Dataset, plan: Plan, content: str, place: Path) -> PreparedCase:
-    """Prepare a case whose files have this ``content`` and keep it."""
+def _write(case: Case, dataset: Dataset, plan: Plan, content: str, path: Path) -> PreparedCase:
+    """Prepare a case whose files have the hash ``content``, and write it to ``path``."""
     volume = case_scan(case.images)
     label_path = _label_path(case)
     labels = case_labels(
@@ -174,47 +201,47 @@ def _write(case: Case, dataset: Dataset, plan: Plan, content: str, place: Path) 
     indices = to_indices(labels.array, plan.targets, dataset.subset, label_path, ignore=plan.ignore)
     prepared = prepare(volume, plan, where=case.images[0])
     network_labels = prepare_labels(labels.with_array(indices), plan, prepared.way_back)
-    arrays = {f"voxels_{index}": found for index, found in _voxels(network_labels, plan).items()}
+    arrays = {f"voxels_{index}": kept for index, kept in _voxels(network_labels, plan).items()}
     if content_hash(case) != content:
         raise _changed(case.images[0])
-    return _save(case.id, {"image": prepared.image, "labels": network_labels, **arrays}, place)
+    return _save(case.id, {"image": prepared.image, "labels": network_labels, **arrays}, path)
 
 
 def _changed(path: Path) -> InputError:
     return InputError(
         path,
-        expected="files that stay as they are while they are read",
-        found="that this one, its label map or another channel has changed meanwhile",
-        remedy="Try again when nothing writes to them any more.",
+        expected="files that do not change while they are read",
+        found="a change of this file, its label map or another channel",
+        remedy="Try again when no other program writes to them.",
     )
 
 
-def _save(case_id: str, arrays: Mapping[str, NDArray[Any]], place: Path) -> PreparedCase:
+def _save(case_id: str, arrays: Mapping[str, NDArray[Any]], path: Path) -> PreparedCase:
     try:
-        write_arrays(place, arrays)
+        write_arrays(path, arrays)
     except InputError:
-        if (
-            _open(case_id, place) is None
-        ):  # else another process was faster, and has it open on Windows
+        # On Windows the file cannot be replaced while another process, which was faster, has it
+        # open.
+        if _open(case_id, path) is None:
             raise
-    return _reopened(case_id, place)
+    return _reopened(case_id, path)
 
 
-def _reopened(case_id: str, place: Path) -> PreparedCase:
-    """A case that was there a moment ago."""
-    case = _open(case_id, place)
+def _reopened(case_id: str, path: Path) -> PreparedCase:
+    """Open a case that existed a moment ago."""
+    case = _open(case_id, path)
     if case is None:
         raise InputError(
-            place,
+            path,
             expected="a prepared case",
-            found="none that can be read, though there was one",
-            remedy="Leave the folder alone while a training uses it, and start again.",
+            found="none that can be read, although there was one",
+            remedy="Do not change the folder while a training uses it, and start again.",
         )
     return case
 
 
-def _open(case_id: str, place: Path, *, verify: bool = False) -> PreparedCase | None:
-    file = map_arrays(place, verify=verify)
+def _open(case_id: str, path: Path, *, verify: bool = False) -> PreparedCase | None:
+    file = map_arrays(path, verify=verify)
     if file is None or not {"image", "labels"} <= file.arrays.keys():
         return None
     arrays = file.arrays
@@ -226,17 +253,17 @@ def _open(case_id: str, place: Path, *, verify: bool = False) -> PreparedCase | 
 
 
 def _voxels(labels: NDArray[Any], plan: Plan) -> dict[int, NDArray[np.int32]]:
-    found = {}
-    # Where not all voxels are annotated, background that is has to be found too.
+    positions = {}
+    # Where not all voxels are annotated, annotated background is sampled like a label.
     for index in range(0 if plan.ignore is not None else 1, len(plan.targets) + 1):
         flat = np.flatnonzero(labels == index)
         if flat.size:
-            # Evenly thinned rather than drawn: the same case gives the same positions everywhere.
-            kept = flat[
-                np.linspace(0, flat.size - 1, min(flat.size, VOXELS_PER_LABEL)).astype(np.int64)
-            ]
-            found[index] = np.stack(np.unravel_index(kept, labels.shape), axis=1).astype(np.int32)
-    return found
+            # Thinned evenly instead of drawn: a case gives the same positions everywhere.
+            number = min(flat.size, VOXELS_PER_LABEL)
+            kept = flat[np.linspace(0, flat.size - 1, number).astype(np.int64)]
+            position = np.stack(np.unravel_index(kept, labels.shape), axis=1)
+            positions[index] = position.astype(np.int32)
+    return positions
 
 
 def _label_path(case: Case) -> Path:

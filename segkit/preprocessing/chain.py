@@ -1,4 +1,8 @@
-"""The one chain from scan space to network space, for training and prediction alike, and the way back."""
+"""From scan space to network space, for training and prediction alike, and the inverse.
+
+Scan space is the grid and the axis order of the file; network space is RAS+ order, cropped to the
+content, normalized, at the voxel spacing of the plan.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ from scipy import sparse
 from segkit.errors import InputError
 from segkit.io.limits import check_finite, require_memory
 from segkit.plans.plan import Plan
-from segkit.preprocessing.crop import Box, content_box, content_mask, mask_box
+from segkit.preprocessing.crop import content_box, content_mask, mask_box
 from segkit.preprocessing.intensity import Normalizer, apply_normalizers, normalizers
 from segkit.preprocessing.labels import index_dtype
 from segkit.preprocessing.orient import AxisMap, to_ras
@@ -28,36 +32,46 @@ from segkit.preprocessing.resample import (
     resample_labels,
 )
 from segkit.preprocessing.scan_warnings import scan_warnings
-from segkit.volume import Grid, Shape, Volume
+from segkit.volume import Box, Grid, Shape, Volume
 
 log = logging.getLogger(__name__)
 
 ABSURD = 100
-"""Times as many voxels at the plan's spacing as there are: slices of 8 mm at 1 mm make 8 times as many."""
-TOO_MANY, FEW = 1000, 10_000_000
-"""Edges ten times as long along each axis; and voxels that take no time all the same."""
+"""Growth in voxels by resampling from which on memory is checked first.
+
+Slices of 8 mm that are resampled to 1 mm grow 8 times.
+"""
+TOO_MANY = 1000
+"""Growth in voxels that is refused: edges ten times too long along each axis."""
+FEW = 10_000_000
+"""Number of voxels that is processed quickly, whatever the growth."""
 
 
 @dataclass(frozen=True)
 class WayBack:
-    """What is needed to put a result of network space back onto the scan's own grid."""
+    """Inverse of the preprocessing of one scan: puts a result in network space onto the scan's
+    grid.
+    """
 
     axis_map: AxisMap
     source_shape: Shape
-    """Of the scan, in its own axis order."""
+    """Shape (X, Y, Z) of the scan, in its own axis order."""
     box: Box
-    """What was kept of it, in RAS+ order."""
+    """Box that was kept of the scan, in RAS+ order."""
     cropped_shape: Shape
+    """Shape (X, Y, Z) of that box, in RAS+ order."""
     network_shape: Shape
+    """Shape (X, Y, Z) of that box at the voxel spacing of the plan."""
 
     @property
     def source_voxels(self) -> int:
+        """Number of voxels of the scan."""
         return math.prod(self.source_shape)
 
     def view(self, array: NDArray[Any]) -> NDArray[Any]:
-        """Return what the network saw of an array (X, Y, Z) or (K, X, Y, Z) on the scan's grid, in RAS+ order.
+        """Return the part of an array on the scan's grid that the network saw, in RAS+ order.
 
-        It is a view: writing to it writes to the array.
+        It is a view: writing to it writes to the array (X, Y, Z) or (K, X, Y, Z).
         """
         turned: NDArray[Any] = self.axis_map.apply(array.reshape(-1, *array.shape[-3:]))[
             :, *self.box
@@ -67,7 +81,7 @@ class WayBack:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A scan as the network sees it."""
+    """A scan in network space."""
 
     image: NDArray[np.float32]
     """(C, X, Y, Z), contiguous."""
@@ -76,29 +90,30 @@ class Prepared:
 
 @dataclass(frozen=True, eq=False)
 class ScanParts:
-    """A scan as the network sees it, parts of which are made when they are asked for.
+    """A scan in network space, of which parts are computed on demand.
 
-    Only the scan's own voxels are held. A part has the same voxels as the whole, bit for bit.
+    Only the voxels of the scan are held in memory. A part equals that part of the whole bit for
+    bit.
     """
 
     voxels: NDArray[Any]
-    """(C, X, Y, Z) of the cropped scan in RAS+ order, as the file has them."""
+    """Voxels (C, X, Y, Z) of the cropped scan in RAS+ order, with the values of the file."""
     mask: NDArray[np.bool_] | None
-    """Of the voxels that count, where a channel is masked."""
+    """Voxels (X, Y, Z) that count, where a channel is masked; None where all count."""
     normalizers: list[Normalizer]
     way_back: WayBack
     grid: Grid
-    """Of the scan before it was cropped, in RAS+ order."""
+    """Grid of the scan before it was cropped, in RAS+ order."""
     corner: tuple[float, ...]
-    """Value of each channel in a corner of that scan: that of the constant border, where one was cut away."""
+    """Value of each channel in a corner of the scan; of its constant border, if it has one."""
 
     @property
     def shape(self) -> Shape:
-        """Voxels along X, Y, Z."""
+        """Shape (X, Y, Z) in network space."""
         return self.way_back.network_shape
 
     def part(self, box: Box) -> NDArray[np.float32]:
-        """The voxels of a box of the network's grid, float32 (C, and those along X, Y, Z)."""
+        """Return the voxels (C, X, Y, Z) of a box of network space as float32."""
         needed, matrices = list(box), dict(self._matrices)
         for axis, matrix in matrices.items():
             rows = matrix[box[axis]]
@@ -117,17 +132,20 @@ class ScanParts:
 def prepare(
     volume: Volume, plan: Plan, *, where: str | Path = "scan", max_memory: int | None = None
 ) -> Prepared:
-    """Turn to RAS+, cut away the constant border, normalise, resample to the plan's spacing; log what is odd.
+    """Reorient to RAS+, crop the constant border, normalize, and resample to the plan's spacing.
+
+    What is unusual about the scan is logged as a warning.
 
     Args:
-        volume: the scan, any orientation.
-        plan: says how.
-        where: the scan's name in messages.
-        max_memory: bytes that resampling may take; None for what is free.
+        volume: the scan (C, X, Y, Z), in any orientation.
+        plan: the plan that the network was trained with.
+        where: name of the scan in messages.
+        max_memory: bytes that resampling may take; None for the memory that is free.
 
     Raises:
-        InputError: another number of channels or unit than the plan has, or voxels that cannot be normalised.
-        OutOfMemoryError: a grid at the plan's spacing that is too large.
+        InputError: the scan has another number of channels or another unit than the plan, or voxels
+            that cannot be normalized.
+        OutOfMemoryError: the scan at the plan's spacing does not fit into memory.
     """
     parts = prepare_parts(volume, plan, where=where)
     for warning in scan_warnings(parts.grid, plan, parts.normalizers, corner=parts.corner):
@@ -139,23 +157,26 @@ def prepare(
 
 
 def prepare_parts(volume: Volume, plan: Plan, *, where: str | Path = "scan") -> ScanParts:
-    """What `prepare` does, as far as it can be done before a part is asked for; nothing is logged.
+    """Return the scan in network space, to be computed part by part; see `prepare`.
+
+    Nothing is logged.
 
     Raises:
-        InputError: another number of channels or unit than the plan has, or voxels that cannot be normalised.
-        OutOfMemoryError: a grid at the plan's spacing that is absurd and too large.
+        InputError: the scan has another number of channels or another unit than the plan, voxels
+            that cannot be normalized, or absurdly many voxels at the plan's spacing.
+        OutOfMemoryError: it has absurdly many, and they do not fit into memory.
     """
     _check(volume, plan, where)
-    turned, axis_map = to_ras(volume)
-    box, kept = _content(turned.array, plan)
-    voxels = turned.array[:, *box]
-    shape = turned.with_array(voxels).grid.shape
+    reoriented, axis_map = to_ras(volume)
+    box, mask = _content(reoriented.array, plan)
+    voxels = reoriented.array[:, *box]
+    shape = reoriented.with_array(voxels).grid.shape
     way_back = WayBack(
-        axis_map, volume.grid.shape, box, shape, grid_shape(shape, turned.spacing, plan.spacing)
+        axis_map, volume.grid.shape, box, shape, grid_shape(shape, reoriented.spacing, plan.spacing)
     )
-    measured = normalizers(voxels, plan.channels, kept, where=where)
-    corner = tuple(float(value) for value in np.asarray(turned.array[:, 0, 0, 0]))
-    parts = ScanParts(voxels, kept, measured, way_back, turned.grid, corner)
+    measured = normalizers(voxels, plan.channels, mask, where=where)
+    corner = tuple(float(value) for value in np.asarray(reoriented.array[:, 0, 0, 0]))
+    parts = ScanParts(voxels, mask, measured, way_back, reoriented.grid, corner)
     if math.prod(parts.shape) > ABSURD * math.prod(shape):
         _require_memory(parts, volume, where, None)
         _check_number(parts, volume, where)
@@ -163,21 +184,31 @@ def prepare_parts(volume: Volume, plan: Plan, *, where: str | Path = "scan") -> 
 
 
 def _content(array: NDArray[Any], plan: Plan) -> tuple[Box, NDArray[np.bool_] | None]:
-    """What is kept of (C, X, Y, Z), and which voxels of that count, where a channel is masked."""
+    """Return the box to keep of (C, X, Y, Z), and the mask of voxels in it where a channel is
+    masked.
+    """
     shape = array.shape[1:]
     if plan.crop_to_content and not any(channel.masked for channel in plan.channels):
         return content_box(array), None
     mask = content_mask(array) if plan.crop_to_content else None
     box = mask_box(mask, shape)
-    return box, None if mask is None else mask[
-        box
-    ].copy()  # not a view: that would hold the whole mask
+    # A copy, because a view would keep the whole mask in memory.
+    return box, None if mask is None else mask[box].copy()
 
 
 def prepare_labels(
     labels: Volume, plan: Plan, way_back: WayBack
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """Label indices (1, X, Y, Z) on the scan's grid to network space (X, Y, Z), as the scan itself went."""
+    """Return label indices in network space.
+
+    Args:
+        labels: indices (1, X, Y, Z) on the grid of the scan.
+        plan: the plan by which the scan was prepared.
+        way_back: inverse of the preprocessing of the scan.
+
+    Returns:
+        Indices (X, Y, Z), uint8 where that is enough.
+    """
     cropped = way_back.axis_map.apply(labels.array)[0][way_back.box]
     ignored = None if plan.ignore is None else len(plan.targets) + 1
     indices = cropped.astype(index_dtype(ignored or len(plan.targets)))
@@ -185,28 +216,32 @@ def prepare_labels(
 
 
 def _require_memory(parts: ScanParts, volume: Volume, where: str | Path, limit: int | None) -> None:
-    """Before anything is taken: a coarse scan, or a header that lies about spacing, may become terabytes."""
+    """Raise OutOfMemoryError before memory is taken: a wrong spacing in a header may ask for
+    terabytes.
+    """
     cropped_shape = parts.way_back.cropped_shape
     sizes = [" x ".join(map(str, shape)) for shape in (cropped_shape, parts.shape)]
     edges = " x ".join(f"{volume.spacing[axis]:.3g}" for axis in parts.way_back.axis_map.order)
-    what = f"{sizes[0]} voxels of {edges} {volume.unit}, resampled to the {sizes[1]} of the model's spacing,"
-    require_memory(
-        where, resample_bytes(volume.channels, cropped_shape, parts.shape), what, limit=limit
+    what = (
+        f"{sizes[0]} voxels of {edges} {volume.unit}, resampled to the {sizes[1]} of the model's"
+        " spacing,"
     )
+    needed = resample_bytes(volume.channels, cropped_shape, parts.shape)
+    require_memory(where, needed, what, limit=limit)
 
 
 def _check_number(parts: ScanParts, volume: Volume, where: str | Path) -> None:
-    """A result that would take days is no better than one that does not fit."""
+    """Raise InputError where the prediction would take days, probably because of a wrong spacing."""
     times = math.prod(parts.shape) / math.prod(parts.way_back.cropped_shape)
     if times > TOO_MANY and math.prod(parts.shape) > FEW:
-        shape, edges = (
-            " x ".join(map(str, parts.shape)),
-            " x ".join(f"{edge:.3g}" for edge in volume.spacing),
-        )
+        shape = " x ".join(map(str, parts.shape))
+        edges = " x ".join(f"{edge:.3g}" for edge in volume.spacing)
         raise InputError(
             where,
             expected="voxels of about the size that the plan was made for",
-            found=f"voxels of {edges} {volume.unit}, which become {shape}, {times:.0f} times as many",
+            found=(
+                f"voxels of {edges} {volume.unit}, which become {shape}, {times:.0f} times as many"
+            ),
             remedy="Check the voxel size in the scan's header, and the spacing of the plan.",
         )
 
@@ -214,12 +249,16 @@ def _check_number(parts: ScanParts, volume: Volume, where: str | Path) -> None:
 def _check(volume: Volume, plan: Plan, where: str | Path) -> None:
     names = ", ".join(channel.name for channel in plan.channels)
     if volume.channels != len(plan.channels):
+        plural = "s" if len(plan.channels) > 1 else ""
         raise InputError(
             where,
-            expected=f"{len(plan.channels)} channel{'s' if len(plan.channels) > 1 else ''} ({names})",
+            expected=f"{len(plan.channels)} channel{plural} ({names})",
             found=f"{volume.channels}",
-            remedy="Give every channel that the model was trained on, in this order: a file of them all, or one each "
-            "('segkit predict --channel NAME=FILE ...', or a CSV file with a column image:NAME each).",
+            remedy=(
+                "Give every channel that the model was trained on, in this order: a file of them"
+                " all, or one each ('segkit predict --channel NAME=FILE ...', or a CSV file with a"
+                " column image:NAME each)."
+            ),
         )
     if volume.unit != plan.unit:
         kinds = {"mm": "a scan with voxel sizes in mm", "px": "a picture without voxel sizes"}

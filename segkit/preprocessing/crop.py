@@ -1,4 +1,7 @@
-"""Find what is not a constant border. nnU-Net's box looks for zeros; z-scored scans have a border of, say, -3.6."""
+"""Find the content of a scan: the box inside its constant border.
+
+nnU-Net looks for a border of zeros; the border of a scan that is already z-scored may be -3.6.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.io.memory_map import blocks
+from segkit.volume import Box
 
-Box = tuple[slice, slice, slice]
 _OTHERS = ((1, 2), (0, 2), (0, 1))
-"""For each of X, Y, Z the two other axes."""
+"""The two other axes of each axis X, Y, Z."""
 
 
 def content_mask(array: NDArray[Any]) -> NDArray[np.bool_] | None:
-    """Voxels (X, Y, Z) of (C, X, Y, Z) where any channel differs from the value in its corners; None without border.
+    """Return the mask (X, Y, Z) of voxels that differ from the constant border in any channel.
 
-    There is no border where the eight corners of a channel differ.
+    Return None without such a border, that is where the eight corners of a channel differ.
+
+    Args:
+        array: voxels (C, X, Y, Z).
     """
     values = border_values(array)
     if values is None:
@@ -30,8 +36,8 @@ def content_mask(array: NDArray[Any]) -> NDArray[np.bool_] | None:
 
 
 def border_values(array: NDArray[Any]) -> NDArray[Any] | None:
-    """Of each channel of (C, X, Y, Z), the value in its corners; None where they differ."""
-    # Only these voxels: a plane of X would touch every page of a mapped file.
+    """Return the value in the corners of each channel of (C, X, Y, Z); None where corners differ."""
+    # Read single voxels only: a plane of X would touch every page of a mapped file.
     x, y, z = np.ix_([0, -1], [0, -1], [0, -1])
     corners = np.asarray(array[:, x, y, z]).reshape(array.shape[0], -1)
     values = corners[:, 0]
@@ -39,7 +45,9 @@ def border_values(array: NDArray[Any]) -> NDArray[Any] | None:
 
 
 def differs(part: NDArray[Any], values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Where (X, Y, Z) any channel of a part (C, X, Y, Z) of a scan is not the value of its border."""
+    """Return the mask (X, Y, Z) of voxels of a part (C, X, Y, Z) that differ from the border
+    values.
+    """
     mask: NDArray[np.bool_] = part[0] != values[0]
     for channel, value in zip(part[1:], values[1:], strict=True):
         mask |= channel != value
@@ -47,28 +55,28 @@ def differs(part: NDArray[Any], values: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def content_box(array: NDArray[Any]) -> Box:
-    """The box around `content_mask`; the whole grid without a border or without content."""
+    """Return the box around `content_mask`; the whole grid without a border or without content."""
     values = border_values(array)
     if values is None:
         return mask_box(None, array.shape[1:])
-    lines = [np.zeros(size, np.bool_) for size in array.shape[1:]]
+    projections = [np.zeros(size, np.bool_) for size in array.shape[1:]]
     for box in blocks(array[0]):
         mask = differs(array[:, *box], values)
-        for line, span, others in zip(lines, box, _OTHERS, strict=True):
-            line[span] |= np.any(mask, axis=others)
-    return _box(lines)
+        for projection, span, others in zip(projections, box, _OTHERS, strict=True):
+            projection[span] |= np.any(mask, axis=others)
+    return _box(projections)
 
 
 def mask_box(mask: NDArray[np.bool_] | None, shape: tuple[int, ...]) -> Box:
-    """The smallest box around the voxels of a mask (X, Y, Z); the whole grid for None or an empty mask."""
+    """Return the smallest box around a mask (X, Y, Z); the whole grid for None or an empty mask."""
     if mask is None:
         return (slice(0, shape[0]), slice(0, shape[1]), slice(0, shape[2]))
     return _box([np.any(mask, axis=others) for others in _OTHERS])
 
 
-def _box(lines: Sequence[NDArray[np.bool_]]) -> Box:
-    """From the first to the last place of each line (X, Y, Z) that is marked; all of them where none is."""
-    x, y, z = (_span(line) if line.any() else slice(0, len(line)) for line in lines)
+def _box(projections: Sequence[NDArray[np.bool_]]) -> Box:
+    """Return the box of a mask, given its projections onto X, Y and Z."""
+    x, y, z = (_span(line) if line.any() else slice(0, len(line)) for line in projections)
     return (x, y, z)
 
 

@@ -1,4 +1,7 @@
-"""Can the values of a channel be Hounsfield units? Only CT has values that mean the same in every scan."""
+"""Check whether the values of a channel can be Hounsfield units.
+
+Only in CT do values mean the same in every scan.
+"""
 
 from __future__ import annotations
 
@@ -7,41 +10,42 @@ from dataclasses import dataclass
 from segkit.plans.ranges import ChannelRange, Range
 
 EIGHT_BITS = 255
+"""Largest value of a picture of 8 bits."""
 NARROW = 10
-"""A scan has air, and so more than this part of the range that the labelled voxels have."""
+"""A scan shows air, so its range is more than 1/NARROW of the range of the labeled voxels."""
 LEAST_RANGE = 100.0
-"""HU between the lowest and the highest value of a CT; a scan with less is scaled."""
+"""Least range of a CT in HU; values of a smaller range have been scaled."""
 BELOW_WATER = -100.0
-"""HU; a CT that reaches lower holds fat or air."""
+"""HU below which a CT shows fat or air."""
 NEAR_AIR = (-1200.0, -800.0)
-"""HU; air has -1000."""
+"""Range of HU around air, which has -1000."""
 SHOWS_AIR = -500.0
-"""HU; the lowest value of a CT that shows air is not above it, although interpolation and noise raise it."""
+"""Largest minimum in HU of a CT that shows air, allowing for interpolation and noise."""
 NO_AIR = -200.0
-"""HU; a CT whose lowest value is above it shows no air: fat, the next in line, has about -100."""
+"""Least minimum in HU of a CT without air: fat, the next lowest, has about -100."""
 BELOW_MR = -500.0
-"""Lower values are rare in other modalities than CT."""
+"""Value below which scans of other modalities than CT rarely reach."""
 LEAST_HU = -5000.0
-"""Scanners write values such as -1024, -2000, -3024 or -4095 outside the field of view."""
+"""Least value of a CT: outside the field of view scanners write -1024, -2000, -3024 or -4095."""
 MR_PHASE = 4000.0
-"""Phase images of MR have whole numbers from -4096 to 4095."""
+"""Bound beyond which an MR phase image reaches on both sides, from -4096 to 4095."""
 OFFSET = "Is an offset, such as -1024, missing?"
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What the values of a scan are compared with: the training data, or the other cases of a dataset."""
+    """Values that a scan is compared with: those of the training data, or of the other cases."""
 
     source: str
-    """Its name in messages."""
+    """Name of the reference in messages."""
     labelled: Range | None = None
-    """Lower and upper end of the labelled voxels."""
+    """Range of the labeled voxels in HU."""
     scans: ChannelRange | None = None
-    """Lowest and highest values of its scans."""
+    """Ranges of the lowest and of the highest value of its scans."""
 
     @property
     def words(self) -> str:
-        """The values it has, as the end of a sentence."""
+        """Values of the reference, as the end of a sentence."""
         if self.labelled:
             return f"; the labelled voxels of {self.source} go from {_to(*self.labelled)} HU"
         if self.scans:
@@ -50,6 +54,7 @@ class Reference:
 
 
 NOTHING = Reference("other scans")
+"""Reference of which nothing is known."""
 
 
 def looks_like_ct(lowest: float, highest: float, *, whole: bool) -> bool:
@@ -58,19 +63,16 @@ def looks_like_ct(lowest: float, highest: float, *, whole: bool) -> bool:
     >>> looks_like_ct(-1024, 3071, whole=True), looks_like_ct(-3.2, 5.0, whole=False)
     (True, False)
     """
-    if (
-        not LEAST_HU <= lowest < BELOW_MR
-        or highest <= 0
-        or (lowest < -MR_PHASE and highest > MR_PHASE)
-    ):
+    is_phase = lowest < -MR_PHASE and highest > MR_PHASE
+    if not LEAST_HU <= lowest < BELOW_MR or highest <= 0 or is_phase:
         return False
     return whole or NEAR_AIR[0] <= lowest <= NEAR_AIR[1]
 
 
 def ct_warning(lowest: float, highest: float, reference: Reference = NOTHING) -> str | None:
-    """Say why the values of a CT from ``lowest`` to ``highest`` cannot be HU, or do not belong to the reference.
+    """Return why values from ``lowest`` to ``highest`` cannot be HU, or are unlike the reference.
 
-    Return None if they may, and for a constant channel, which other warnings are about.
+    Return None if they can, and for a constant channel, which has a warning of its own.
     """
     if lowest == highest:
         return None
@@ -88,10 +90,11 @@ def ct_warning(lowest: float, highest: float, reference: Reference = NOTHING) ->
 
 
 def air_warning(lowest: float, highest: float, reference: Reference) -> str | None:
-    """Return a question where a scan has no value as low as air and all scans of the reference have; else None.
+    """Return a question where a scan shows no air and all scans of the reference do; otherwise
+    None.
 
-    The scan may be a CT that was cropped inside the body, or another modality: the values do not tell which.
-    Return None for a constant channel, which other warnings are about.
+    The scan may be a CT that was cropped inside the body, or another modality: the values do not
+    tell which. Return None for a constant channel, which has a warning of its own.
     """
     scans = reference.scans
     if scans is None or scans.lowest[1] > SHOWS_AIR or lowest <= NO_AIR or lowest == highest:
@@ -107,13 +110,13 @@ def air_warning(lowest: float, highest: float, reference: Reference) -> str | No
 def other_modality_warning(
     lowest: float, highest: float, reference: Reference, *, whole: bool
 ) -> str | None:
-    """Say that a scan looks like CT where the reference, which is normalized by z-score, does not; else None."""
+    """Return a warning where a scan looks like CT and the z-scored reference does not; otherwise
+    None.
+    """
     scans = reference.scans
-    if (
-        scans is None
-        or scans.lowest[0] < BELOW_MR
-        or not looks_like_ct(lowest, highest, whole=whole)
-    ):
+    if scans is None or scans.lowest[0] < BELOW_MR:
+        return None
+    if not looks_like_ct(lowest, highest, whole=whole):
         return None
     return f"the values go from {_to(lowest, highest)} and look like CT{reference.words}"
 
@@ -129,12 +132,11 @@ def _narrow(lowest: float, highest: float, labelled: Range | None) -> bool:
 
 
 def _reaches_below_water(reference: Reference) -> bool:
-    """Whether lower values than 0 are to be expected: always, unless the reference has none."""
-    if reference.scans:
-        return reference.scans.lowest[1] < BELOW_WATER or (
-            reference.labelled is not None and reference.labelled[0] < 0
-        )
-    return reference.labelled is None or reference.labelled[0] < 0
+    """Return whether values below 0 are expected: always, unless the reference has none."""
+    labelled = reference.labelled
+    if reference.scans is None:
+        return labelled is None or labelled[0] < 0
+    return reference.scans.lowest[1] < BELOW_WATER or (labelled is not None and labelled[0] < 0)
 
 
 def _unlike_scans(lowest: float, found: str, reference: Reference) -> str | None:
@@ -142,7 +144,10 @@ def _unlike_scans(lowest: float, found: str, reference: Reference) -> str | None
     if lowest < LEAST_HU and (scans is None or scans.lowest[0] >= LEAST_HU):
         return f"{found}, lower than any Hounsfield unit{reference.words}"
     if scans and scans.lowest[0] >= 0 and lowest < BELOW_MR:
-        return f"{found}, but {reference.source} have no value below 0. Is an offset, such as 1024, missing?"
+        return (
+            f"{found}, but {reference.source} have no value below 0. Is an offset, such as 1024,"
+            " missing?"
+        )
     return None
 
 

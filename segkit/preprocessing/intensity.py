@@ -1,4 +1,4 @@
-"""Bring a scan's intensities to the range a network is used to."""
+"""Normalization of intensities: CT values, z-scores, or none, by the name of a channel."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from segkit.errors import InputError
 from segkit.io.memory_map import blocks
-from segkit.plans.plan import ChannelPlan
-from segkit.plans.rules import Scheme
+from segkit.plans.plan import ChannelPlan, Scheme
 
 SCHEMES: dict[str, Scheme] = {"ct": "ct", "nonorm": "none", "none": "none"}
 """Normalization by the name of a channel in lower case; channels of other names are z-scored."""
@@ -31,21 +30,26 @@ def scheme_of(name: str) -> Scheme:
 
 @dataclass(frozen=True)
 class Normalizer:
-    """How the voxels of one channel of one scan are normalised, wherever in it they lie."""
+    """Normalization of one channel of one scan, with statistics of the whole scan."""
 
     channel: ChannelPlan
     lowest: float
-    """Of the voxels that count; the highest, their mean and their standard deviation are so, too."""
+    """Lowest value of the voxels that count."""
     highest: float
+    """Highest value of the voxels that count."""
     mean: float
+    """Mean of the voxels that count."""
     std: float
+    """Standard deviation of the voxels that count."""
     where: str
+    """Name of scan and channel in messages."""
 
     def __call__(
         self, voxels: NDArray[Any], mask: NDArray[np.bool_] | None, target: NDArray[np.float32]
     ) -> None:
-        """Write the normalised ``voxels`` (X, Y, Z) of some part of the scan to ``target``."""
-        with np.errstate(all="ignore"):  # what overflows was found before, or is outside the mask
+        """Write the normalized voxels (X, Y, Z) of a part of the scan to ``target``."""
+        # `check` has found what overflows inside the mask.
+        with np.errstate(all="ignore"):
             if self.channel.scheme == "zscore":
                 self._standardize(voxels, target)
             else:
@@ -57,7 +61,9 @@ class Normalizer:
                 target[~mask] = 0
 
     def _standardize(self, voxels: NDArray[Any], target: NDArray[np.float32]) -> None:
-        """Write (voxels - mean) / std; the difference is taken in float64, before a large offset costs digits."""
+        """Write (voxels - mean) / std; the difference is in float64, as a large offset costs
+        digits.
+        """
         if self.lowest == self.highest:
             target[...] = 0  # there is no spread to divide by
             return
@@ -65,14 +71,14 @@ class Normalizer:
         target /= np.float32(self.std)
 
     def check(self) -> None:
-        """Raise an InputError unless 32-bit numbers can hold what the voxels that count become.
+        """Raise InputError unless float32 can hold the normalized values.
 
-        All that is done to them rises or falls throughout, so the lowest and the highest tell it.
+        Normalization is monotonic, so it is enough to try the lowest and the highest value.
         """
         ends = np.array([self.lowest, self.highest]).reshape(2, 1, 1)
-        found = np.empty(ends.shape, np.float32)
-        self(ends, None, found)
-        if not np.isfinite(found).all():
+        normalized = np.empty(ends.shape, np.float32)
+        self(ends, None, normalized)
+        if not np.isfinite(normalized).all():
             raise InputError(
                 self.where,
                 expected="intensities that 32-bit numbers can hold",
@@ -88,16 +94,17 @@ def normalizers(
     *,
     where: str | Path = "scan",
 ) -> list[Normalizer]:
-    """Measure each channel of (C, X, Y, Z), block by block; see ChannelPlan for the schemes.
+    """Measure each channel of a scan block by block and return its normalization.
 
     Args:
-        array: voxels of any real type.
-        channels: one entry per channel.
-        mask: (X, Y, Z) voxels that count where a channel is ``masked``; the others become 0. None: all count.
-        where: the scan's name in messages.
+        array: voxels (C, X, Y, Z) of any real type.
+        channels: plan of each channel, which names the scheme.
+        mask: voxels (X, Y, Z) that count where a channel is ``masked``; the others become 0. None
+            means that all count.
+        where: name of the scan in messages.
 
     Raises:
-        InputError: values that leave the range of float32.
+        InputError: normalized values would leave the range of float32.
     """
     return [
         _measured(voxels, channel, mask, where)
@@ -106,11 +113,11 @@ def normalizers(
 
 
 def apply_normalizers(
-    found: Sequence[Normalizer], part: NDArray[Any], mask: NDArray[np.bool_] | None
+    measured: Sequence[Normalizer], part: NDArray[Any], mask: NDArray[np.bool_] | None
 ) -> NDArray[np.float32]:
-    """A part (C, X, Y, Z) of the scan that was measured, normalised."""
+    """Return a part (C, X, Y, Z) of the measured scan, normalized, as float32."""
     result = np.empty(part.shape, dtype=np.float32)
-    for normalizer, voxels, target in zip(found, part, result, strict=True):
+    for normalizer, voxels, target in zip(measured, part, result, strict=True):
         for box in blocks(voxels):
             normalizer(voxels[box], None if mask is None else mask[box], target[box])
     return result
@@ -119,23 +126,25 @@ def apply_normalizers(
 def _measured(
     voxels: NDArray[Any], channel: ChannelPlan, mask: NDArray[np.bool_] | None, where: str | Path
 ) -> Normalizer:
-    # Voxels outside the mask become 0 where the others are made to z-scores, and count where they are clipped or kept.
+    # Only z-scores leave out the voxels outside the mask.
     used = mask if channel.masked and channel.scheme == "zscore" else None
     ends = [(float(part.min()), float(part.max())) for part in _blocks(voxels, used) if part.size]
-    lowest, highest = (
-        (min(low for low, _ in ends), max(high for _, high in ends)) if ends else (0.0, 0.0)
-    )
-    mean, std = (
-        (0.0, 1.0) if lowest == highest or channel.scheme != "zscore" else _moments(voxels, used)
-    )
-    found = Normalizer(channel, lowest, highest, mean, std, f"{where}, channel {channel.name}")
-    found.check()
-    return found
+    lowest = min((low for low, _ in ends), default=0.0)
+    highest = max((high for _, high in ends), default=0.0)
+    mean, std = 0.0, 1.0
+    if channel.scheme == "zscore" and lowest != highest:
+        mean, std = _moments(voxels, used)
+    measured = Normalizer(channel, lowest, highest, mean, std, f"{where}, channel {channel.name}")
+    measured.check()
+    return measured
 
 
 def _moments(voxels: NDArray[Any], mask: NDArray[np.bool_] | None) -> tuple[float, float]:
-    """Mean and standard deviation in float64: sums of millions of float32 voxels lose digits (values of 1e5 exist)."""
-    with np.errstate(all="ignore"):  # what overflows is found when it is used
+    """Return mean and standard deviation, summed in float64.
+
+    Sums of millions of voxels in float32 lose digits, and values of 1e5 exist.
+    """
+    with np.errstate(all="ignore"):  # `Normalizer.check` finds what overflows
         count = sum(part.size for part in _blocks(voxels, mask))
         mean = sum(float(part.sum(dtype=np.float64)) for part in _blocks(voxels, mask)) / count
         squares = sum(
@@ -145,7 +154,7 @@ def _moments(voxels: NDArray[Any], mask: NDArray[np.bool_] | None) -> tuple[floa
 
 
 def _blocks(voxels: NDArray[Any], mask: NDArray[np.bool_] | None) -> Iterator[NDArray[Any]]:
-    """The voxels (X, Y, Z) that count, some at a time."""
+    """Yield the voxels (X, Y, Z) that count, block by block."""
     for box in blocks(voxels):
         part = np.asarray(voxels[box])
         yield part if mask is None else part[mask[box]]

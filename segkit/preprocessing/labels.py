@@ -1,4 +1,4 @@
-"""From the values of label files to the indices that a network learns."""
+"""From the values of label files to the class indices that a network learns."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.errors import InputError
+from segkit.errors import InputError, first_few
 
 LISTED = 8
+"""Number of values that a message lists."""
 MANY_VALUES = 10
-"""Label values from which on they may be the shades of blurred edges."""
+"""Number of unknown values from which on they are taken for shades of blurred edges."""
 FULL = 100
-"""Masks have 1, or a value from this on such as 255, for the foreground."""
+"""Least value that a mask may use for the foreground instead of 1; the usual one is 255."""
 
 
 def index_dtype(labels: int) -> type[np.uint8] | type[np.uint16]:
-    """The smallest type that holds the indices 0 to ``labels``."""
+    """Return the smallest type that holds the indices 0 to ``labels``."""
     return np.uint8 if labels < 256 else np.uint16
 
 
@@ -31,19 +32,24 @@ def to_indices(
     *,
     ignore: int | None = None,
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """Integers of a label file, any shape, to 0 for background and i + 1 for the i-th of ``labels``.
+    """Return the class index of every voxel: 0 for background, i + 1 for the i-th label.
 
-    Voxels with the value ``ignore`` get the index after the last label's.
+    Args:
+        values: whole numbers of a label file, any shape.
+        labels: names and values of the labels.
+        subset: whether values without a name become background.
+        where: name of the file in messages.
+        ignore: value of voxels that are not annotated; they get the index after the last label's.
 
     Raises:
-        InputError: a value that is not named, unless ``subset`` makes it background.
+        InputError: the file has a value without a name, and ``subset`` is False.
     """
     numbered = [*labels.values(), *([] if ignore is None else [ignore])]
     index_of = {0: 0, **{value: index + 1 for index, value in enumerate(numbered)}}
-    known = np.array(sorted(index_of))
-    table = np.array([index_of[int(value)] for value in known], dtype=index_dtype(len(numbered)))
-    nearest = np.minimum(np.searchsorted(known, values), len(known) - 1)
-    unknown = known[nearest] != values
+    named = np.array(sorted(index_of))
+    table = np.array([index_of[int(value)] for value in named], dtype=index_dtype(len(numbered)))
+    nearest = np.minimum(np.searchsorted(named, values), len(named) - 1)
+    unknown = named[nearest] != values
     if not unknown.any():
         return np.asarray(table[nearest])
     if not subset:
@@ -55,16 +61,12 @@ def _unknown_values(
     voxels: NDArray[Any], unknown: NDArray[np.bool_], labels: Mapping[str, int], where: str | Path
 ) -> InputError:
     values, numbers = np.unique(voxels[unknown], return_counts=True)
-    counts = [
-        f"{value} ({count} voxels)"
-        for value, count in zip(values[:LISTED], numbers[:LISTED], strict=True)
-    ]
-    more = f" and {len(values) - LISTED} more" if len(values) > LISTED else ""
+    counts = [f"{value} ({count} voxels)" for value, count in zip(values, numbers, strict=True)]
     named = ", ".join(f"{name} {value}" for name, value in list(labels.items())[:LISTED])
     return InputError(
         where,
         expected=f"only the values background 0, {named}{', ...' if len(labels) > LISTED else ''}",
-        found=f"also {', '.join(counts)}{more}",
+        found=f"also {first_few(counts, LISTED)}",
         remedy=_remedy(voxels, [int(value) for value in values], labels),
     )
 
@@ -73,14 +75,15 @@ def _remedy(voxels: NDArray[Any], unknown: Sequence[int], labels: Mapping[str, i
     choose = "choose labels with dataset.labels={NAME:VALUE,...}, which makes the others background"
     if len(unknown) >= MANY_VALUES:
         return (
-            "So many values are the mark of smoothed (anti-aliased) or JPEG masks: save them again without either, "
-            f"values below the middle as 0. If they are labels, name them in the dataset, or {choose}."
+            "So many values are the mark of smoothed (anti-aliased) or JPEG masks: save them again"
+            " without either, values below the middle as 0. If they are labels, name them in the"
+            f" dataset, or {choose}."
         )
     not_annotated = f"Where such voxels are not annotated, give dataset.ignore={unknown[0]}."
     name, value = next(iter(labels.items()), ("", 0))
     if len(labels) == len(unknown) == 1 and unknown[0] >= FULL and not (voxels == value).any():
         return (
-            f"If {unknown[0]} is {name} here, save this mask with {value} in its place; if all masks are so, give "
-            f"dataset.labels={{{name}:{unknown[0]}}}. {not_annotated}"
+            f"If {unknown[0]} is {name} here, save this mask with {value} in its place; if all"
+            f" masks are so, give dataset.labels={{{name}:{unknown[0]}}}. {not_annotated}"
         )
     return f"Name these values in the dataset, or {choose}. {not_annotated}"

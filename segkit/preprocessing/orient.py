@@ -1,4 +1,4 @@
-"""Turn a scan's axes to the nearest RAS+ order. Axes are swapped and flipped, never interpolated."""
+"""Reorient a scan to the nearest RAS+ axes. Axes are swapped and flipped, never interpolated."""
 
 from __future__ import annotations
 
@@ -14,22 +14,25 @@ from segkit.volume import Volume
 
 @dataclass(frozen=True)
 class AxisMap:
-    """``order[r]`` is the source axis that becomes axis r, after which axis r is reversed where ``flips[r]``."""
+    """Permutation and flips of axes: source axis ``order[r]`` becomes axis r, reversed if
+    ``flips[r]``.
+    """
 
     order: tuple[int, int, int]
     flips: tuple[bool, bool, bool]
 
     def apply(self, array: NDArray[Any]) -> NDArray[Any]:
-        """(K, X, Y, Z) in the source order to RAS+ order; a view."""
-        turned = array.transpose(0, *(axis + 1 for axis in self.order))
-        return turned[(slice(None), *self._steps())]
+        """Return a view in RAS+ order of an array (K, X, Y, Z) in source order."""
+        permuted = array.transpose(0, *(axis + 1 for axis in self.order))
+        return permuted[(slice(None), *self._steps())]
 
     def _steps(self) -> tuple[slice, ...]:
         return tuple(slice(None, None, -1) if flip else slice(None) for flip in self.flips)
 
 
 def to_ras(volume: Volume) -> tuple[Volume, AxisMap]:
-    """The volume with axes pointing as nearly as possible to right, anterior, superior, and the map back.
+    """Return the volume with its axes nearest to right, anterior, superior, and the map of the
+    axes.
 
     Pictures (unit px) have no such directions and stay as they are.
     """
@@ -47,7 +50,8 @@ def to_ras(volume: Volume) -> tuple[Volume, AxisMap]:
 
 def _nearest(volume: Volume) -> AxisMap:
     directions = volume.affine[:3, :3] / np.array(volume.spacing)
-    # Of the six assignments the one with the largest cosines; rounded so that at 45 degrees the first one always wins.
+    # The permutation with the largest cosines; rounded, so that at 45 degrees always the first one
+    # wins.
     order = max(
         permutations(range(3)),
         key=lambda axes: round(sum(abs(directions[r, a]) for r, a in enumerate(axes)), 6),

@@ -1,8 +1,9 @@
-"""Resampling as one banded matrix per axis: linear, separable, and exact on any slab of rows.
+"""Resampling with one banded matrix per axis: linear, separable, and exact on any slab of rows.
 
-The outer edges of the field of view stay: n' = max(1, round(n s / s')), and the centre of output voxel i lies at the
-input index (i + 0.5) n / n' - 0.5. When shrinking, the kernel is stretched by the factor, which averages instead of
-skipping. Weights that would fall outside are dropped and the rest brought to sum 1.
+The outer edges of the field of view stay: n' = max(1, round(n s / s')), and the center of output
+voxel i lies at the input index (i + 0.5) n / n' - 0.5. When shrinking, the kernel is stretched by
+the factor, which averages voxels instead of skipping them. Weights outside the field of view are
+dropped and the others scaled to a sum of 1.
 """
 
 from __future__ import annotations
@@ -20,16 +21,29 @@ from segkit.volume import Shape
 Kind = Literal["cubic", "linear"]
 
 RADIUS = {"cubic": 2.0, "linear": 1.0}
+"""Radius of the kernels in voxels."""
 LEAST_ANNOTATED = 0.25
-"""The share that the nearest new slice has of an old one, at the least, when slices become twice as thick."""
+"""Least share that an annotated slice has in the nearest new slice.
+
+It is reached when slices become twice as thick.
+"""
 TIE = 1e-6
-"""Sums of weights in float32 that differ by less are equal."""
+"""Sums of weights in float32 that differ by less count as equal."""
 
 
 def grid_shape(
     shape: Sequence[int], spacing: Sequence[float], target: Sequence[float | None]
 ) -> Shape:
-    """Voxels (X, Y, Z) of the same field of view at ``target`` spacing; None leaves an axis as it is."""
+    """Return the shape (X, Y, Z) of the same field of view at another voxel spacing.
+
+    Args:
+        shape: number of voxels (X, Y, Z).
+        spacing: voxel spacing (X, Y, Z).
+        target: voxel spacing wanted (X, Y, Z); None keeps an axis as it is.
+
+    >>> grid_shape((10, 10, 5), (1.0, 1.0, 3.0), (2.0, None, 1.0))
+    (5, 10, 15)
+    """
     x, y, z = (
         n if wanted is None else max(1, round(n * edge / wanted))
         for n, edge, wanted in zip(shape, spacing, target, strict=True)
@@ -38,7 +52,7 @@ def grid_shape(
 
 
 def axis_matrix(n_in: int, n_out: int, kind: Kind) -> sparse.csr_array:
-    """Weights (n_out, n_in) that resample one axis; every row sums to 1.
+    """Return the weights (n_out, n_in) that resample one axis; every row sums to 1.
 
     ``linear`` is a triangle, ``cubic`` Keys' kernel with a = -0.5 (IEEE ASSP 29, 1981).
 
@@ -61,7 +75,7 @@ def axis_matrix(n_in: int, n_out: int, kind: Kind) -> sparse.csr_array:
 def axis_matrices(
     shape: Sequence[int], target: Sequence[int], kind: Kind
 ) -> dict[int, sparse.csr_array]:
-    """What brings (C, *shape) to (C, *target): a matrix for every axis that changes, in the order of work."""
+    """Return a matrix for every axis that changes between two shapes, in the order of application."""
     return {
         axis: axis_matrix(shape[axis], target[axis], kind) for axis in _changing_axes(shape, target)
     }
@@ -70,16 +84,21 @@ def axis_matrices(
 def resample(
     array: NDArray[np.float32], matrices: Mapping[int, sparse.csr_array]
 ) -> NDArray[np.float32]:
-    """(C, X, Y, Z) with the matrix of each axis multiplied into it, one after the other."""
+    """Multiply the matrix of each axis into an array (C, X, Y, Z), one after the other."""
     for axis, matrix in matrices.items():
         array = apply_matrix(matrix, array, 1 + axis)
     return array
 
 
 def resample_bytes(channels: int, shape: Sequence[int], target: Sequence[int]) -> int:
-    """Memory that `resample` takes at its fullest: an axis' voxels before (twice: ordered for the product) and after.
+    """Return the peak memory of `resample` in bytes.
 
-    >>> resample_bytes(1, (10, 10, 10), (20, 10, 5))  # Z first: 500 voxels; then X: twice 500 and 1000
+    Resampling an axis holds the voxels before it twice (once reordered for the product), and those
+    after it.
+
+    Here Z comes first, with 500 voxels after it; then X holds twice 500 voxels and 1000.
+
+    >>> resample_bytes(1, (10, 10, 10), (20, 10, 5))
     10000
     """
     sizes, fullest = list(shape), 2 * math.prod(target)
@@ -91,7 +110,7 @@ def resample_bytes(channels: int, shape: Sequence[int], target: Sequence[int]) -
 
 
 def _changing_axes(shape: Sequence[int], target: Sequence[int]) -> list[int]:
-    """Shrinking axes first: the later ones then have less to do."""
+    """Return the axes that change, shrinking ones first: the later ones then have less to compute."""
     order = sorted(range(3), key=lambda axis: target[axis] / shape[axis])
     return [axis for axis in order if target[axis] != shape[axis]]
 
@@ -99,7 +118,7 @@ def _changing_axes(shape: Sequence[int], target: Sequence[int]) -> list[int]:
 def apply_matrix(
     matrix: sparse.csr_array, array: NDArray[np.float32], axis: int
 ) -> NDArray[np.float32]:
-    """Multiply ``matrix`` (n_out, n_in) into one axis of an array; float32."""
+    """Multiply a matrix (n_out, n_in) into one axis of an array, in float32."""
     moved = np.moveaxis(array, axis, 0)
     flat = matrix.astype(np.float32) @ np.ascontiguousarray(moved).reshape(moved.shape[0], -1)
     return np.moveaxis(flat.reshape(-1, *moved.shape[1:]), 0, axis)
@@ -108,10 +127,11 @@ def apply_matrix(
 def resample_labels(
     labels: NDArray[Any], shape: Sequence[int], *, ignored: int | None = None
 ) -> NDArray[Any]:
-    """Label indices (X, Y, Z) to ``shape``: every label linearly, as a mask; the largest wins, in a tie the lower.
+    """Return label indices (X, Y, Z) resampled to ``shape``.
 
-    Where more than LEAST_ANNOTATED of a voxel is not ``ignored``, the rest of it does not count: single annotated
-    slices would else vanish between the new ones.
+    The mask of every label is resampled linearly; the label with the largest weight wins, the lower
+    index in a tie. Where more than LEAST_ANNOTATED of a voxel is not ``ignored``, the rest of it
+    does not count: otherwise single annotated slices would vanish between the new ones.
     """
     if labels.shape == tuple(shape):
         return labels
@@ -121,30 +141,29 @@ def resample_labels(
     boxes = ndimage.find_objects(labels.astype(np.int32) + 1)
     for index, box in enumerate(boxes):
         if box is not None and index != ignored:
-            place, weights = _resampled_mask(labels[box] == index, box, matrices)
-            wins = weights > best[place] + TIE
-            best[place][wins] = weights[wins]
-            result[place][wins] = index
+            region, weights = _resampled_mask(labels[box] == index, box, matrices)
+            wins = weights > best[region] + TIE
+            best[region][wins] = weights[wins]
+            result[region][wins] = index
     if ignored is not None and ignored < len(boxes):
-        place, weights = _resampled_mask(
-            labels[boxes[ignored]] == ignored, boxes[ignored], matrices
-        )
-        result[place][weights > 1 - LEAST_ANNOTATED - TIE] = ignored
+        box = boxes[ignored]
+        region, weights = _resampled_mask(labels[box] == ignored, box, matrices)
+        result[region][weights > 1 - LEAST_ANNOTATED - TIE] = ignored
     return result
 
 
 def _resampled_mask(
     mask: NDArray[np.bool_], box: tuple[slice, ...], matrices: Sequence[sparse.csr_array]
 ) -> tuple[tuple[slice, ...], NDArray[np.float32]]:
-    """A mask that is known inside ``box``, and the part of the output that it can reach."""
+    """Return the box of the output that a mask inside ``box`` can reach, and its weights there."""
     weights: NDArray[np.float32] = mask.astype(np.float32)
-    place = []
+    region: list[slice] = []
     for axis, (matrix, span) in enumerate(zip(matrices, box, strict=True)):
         columns = matrix[:, span]
         rows = np.flatnonzero(np.diff(columns.indptr))
-        place.append(slice(rows[0], rows[-1] + 1) if rows.size else slice(0, 0))
-        weights = apply_matrix(columns[place[-1]], weights, axis)
-    return tuple(place), weights
+        region.append(slice(rows[0], rows[-1] + 1) if rows.size else slice(0, 0))
+        weights = apply_matrix(columns[region[-1]], weights, axis)
+    return tuple(region), weights
 
 
 def _kernel(distance: NDArray[np.float64], kind: Kind) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""The folder of prepared cases, which outlives the runs and is shared by them."""
+"""The folder of prepared cases, which all runs share and which outlives them."""
 
 from __future__ import annotations
 
@@ -8,38 +8,43 @@ from pathlib import Path
 
 from segkit.files.atomic import write_text
 
-if sys.platform != "win32":  # which has no such limit
+if sys.platform != "win32":  # Windows has no limit of open files
     import resource
 
 TAG = "CACHEDIR.TAG"
 TAG_TEXT = """\
 Signature: 8a477f597d28d172789f06886806bc55
-# segkit keeps here what it would else compute again: prepared cases (voxels of patients) and measurements.
-# The folder may be deleted whenever no training uses it. Programs for backup that know this file leave it out.
+# segkit keeps prepared cases (voxels of patients) and measurements here
+# instead of computing them again.
+# The folder may be deleted when no training uses it. Backup programs
+# that know this file leave it out.
 """
-"""See bford.info/cachedir."""
+"""Content of the tag file; see bford.info/cachedir."""
 SPARE = 256
-"""Files that a training opens besides."""
+"""Number of files that a training opens besides the prepared cases."""
 
 
 def mark_store(folder: Path) -> None:
-    """Make the folder, and say in it what it is.
+    """Create the folder, with a tag file that tells people and backup programs what it is.
 
     Raises:
-        InputError: a folder that cannot be written.
+        InputError: the folder cannot be written to.
     """
     if not (folder / TAG).is_file():
         write_text(folder / TAG, TAG_TEXT)
 
 
 def store_size(folder: Path) -> int:
-    """Bytes of all files in it, without those that another process is just writing."""
+    """Return the bytes of all files in the folder, except those that are being written."""
     with os.scandir(folder) as entries:
         return sum(entry.stat().st_size for entry in entries if not entry.name.startswith("."))
 
 
 def allow_open_files(count: int) -> None:
-    """Let this process hold ``count`` more files open, as far as the system allows; a mapped file stays open."""
+    """Raise the limit of open files by ``count``, as far as the system allows.
+
+    A mapped file stays open.
+    """
     if sys.platform == "win32":
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

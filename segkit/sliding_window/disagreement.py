@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from segkit.sliding_window.rows import Rows
-from segkit.sliding_window.windows import Box
+from segkit.volume import Box
 
 Decide = Callable[[Tensor], NDArray[Any]]
 """Scores (K, X, Y, Z) to labels (X, Y, Z)."""

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from segkit.sliding_window.windows import (
     BATCH_VOXELS,
-    Box,
     Edges,
     Margins,
     boxes,
@@ -20,6 +19,7 @@ from segkit.sliding_window.windows import (
     own_spans,
     window_starts,
 )
+from segkit.volume import Box
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from torch.nn import functional
 from segkit.sliding_window.disagreement import TileMismatch, Tiles
 from segkit.sliding_window.rows import Rows, Windows
 from segkit.sliding_window.windows import (
-    Box,
     LazyImage,
     Margins,
     Network,
@@ -26,6 +25,7 @@ from segkit.sliding_window.windows import (
     gaussian_weights,
     margins,
 )
+from segkit.volume import Box
 
 
 def predict_scores(network: Network, image: Tensor, windows: Windows) -> Tensor:

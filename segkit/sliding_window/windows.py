@@ -15,9 +15,7 @@ import torch
 from torch import Tensor
 
 from segkit.errors import UsageError
-
-Box = tuple[slice, slice, slice]
-"""A part of a grid, along X, Y, Z."""
+from segkit.volume import Box
 
 Edges = tuple[int, int, int]
 """Voxels along X, Y, Z."""

@@ -24,7 +24,7 @@ from segkit.dataset.dataset import Dataset
 from segkit.errors import InputError, UsageError
 from segkit.files.atomic import write_text
 from segkit.networks import new_network
-from segkit.networks.precision import Mode
+from segkit.networks.precision import ComputeMode
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase, prepare_cases
 from segkit.preprocessing.store_folder import store_size
@@ -34,7 +34,7 @@ from segkit.training.compute.device import device_for, use_machine
 from segkit.training.compute.distributed import ALONE, Ranks
 from segkit.training.data.patches import PatchDataset, PatchRules
 from segkit.training.data.split import Split, check_split, split_cases, write_split
-from segkit.training.optimization.distributed_loss import GatheredLoss
+from segkit.training.optimization.distributed_loss import DistributedLoss
 from segkit.training.optimization.lightning_module import SegmentationModule
 from segkit.training.optimization.losses import build_loss
 from segkit.training.optimization.schedule import Schedule
@@ -186,7 +186,7 @@ def _build_module(
     config, ranks = run.config, run.ranks
     mode = _choose_mode(run, patches, checkpoint)
     loss: nn.Module = build_loss(config.trainer, run.plan)
-    loss = GatheredLoss(loss, ranks) if ranks.count > 1 else loss
+    loss = DistributedLoss(loss, ranks) if ranks.count > 1 else loss
     module = SegmentationModule(
         network, config.trainer, loss=loss, slice_axis=run.plan.slice_axis, mode=mode
     )
@@ -200,20 +200,20 @@ def _build_module(
     return module
 
 
-def _choose_mode(run: _Run, patches: PatchDataset, checkpoint: Checkpoint | None) -> Mode:
+def _choose_mode(run: _Run, patches: PatchDataset, checkpoint: Checkpoint | None) -> ComputeMode:
     """Return precision and memory format: those of the checkpoint, else the fastest ones.
 
     Raises:
         UsageError: a checkpoint in float16 on a CPU.
     """
 
-    def choose() -> Mode:
+    def choose() -> ComputeMode:
         return cached_or_fastest_mode(
             run.config, patches, run.device, run.timing, store=run.store, ranks=run.ranks
         )
 
     with run.timing.part(CHOOSING):
-        mode = Mode(**checkpoint["mode"]) if checkpoint else run.ranks.share(choose)
+        mode = ComputeMode(**checkpoint["mode"]) if checkpoint else run.ranks.share(choose)
     if mode.precision == "float16" and run.device.type == "cpu":
         raise UsageError(
             f"the training in {run.folder} runs in float16, which needs a GPU: resume it on a GPU"

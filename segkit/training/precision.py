@@ -26,12 +26,18 @@ from segkit.config.schema import TrainConfig, TrainerConfig
 from segkit.errors import InputError
 from segkit.files.atomic import write_text
 from segkit.networks import build_network
-from segkit.networks.precision import AUTOCAST, LAYOUTS, Mode, bfloat16_share, network_to_layout
+from segkit.networks.precision import (
+    AUTOCAST,
+    MEMORY_FORMATS,
+    ComputeMode,
+    bfloat16_time_ratio,
+    network_to_memory_format,
+)
 from segkit.plans.plan import Plan
 from segkit.training.compute.device import memory_saved
 from segkit.training.compute.distributed import Ranks
 from segkit.training.data.patches import PatchDataset, PatchNumbers
-from segkit.training.optimization.cuda_graph import ReplayedLoss, StepLoss
+from segkit.training.optimization.cuda_graph import GraphedLoss, TrainingLoss
 from segkit.training.optimization.losses import build_loss
 from segkit.training.optimization.optimizers import OPTIMIZERS
 from segkit.training.time_budget import Timing
@@ -68,17 +74,17 @@ def mode_file(store: Path, plan: Plan, trainer: TrainerConfig, device: torch.dev
     return store / f"mode-{digest.hexdigest()[:32]}.json"
 
 
-def read_mode(path: Path) -> Mode | None:
+def read_mode(path: Path) -> ComputeMode | None:
     """Return the cached choice, or None if there is none that can be read."""
     try:
-        mode = Mode(**json.loads(path.read_text(encoding="utf-8")))
-        is_valid = mode.precision in AUTOCAST and mode.layout in LAYOUTS and mode.seconds > 0
+        mode = ComputeMode(**json.loads(path.read_text(encoding="utf-8")))
+        is_valid = mode.precision in AUTOCAST and mode.layout in MEMORY_FORMATS and mode.seconds > 0
     except (OSError, ValueError, TypeError):
         return None
     return mode if is_valid else None
 
 
-def write_mode(path: Path, mode: Mode) -> None:
+def write_mode(path: Path, mode: ComputeMode) -> None:
     """Cache a choice that was timed; others are not written."""
     if mode.seconds > 0:
         write_text(path, json.dumps(dataclasses.asdict(mode)))
@@ -92,7 +98,7 @@ def cached_or_fastest_mode(
     *,
     store: Path,
     ranks: Ranks,
-) -> Mode:
+) -> ComputeMode:
     """Return the precision and memory format that an earlier run, or a timing now, found fastest.
 
     A training of a given number of minutes is always timed, because its number of steps follows
@@ -126,7 +132,7 @@ def cached_or_fastest_mode(
 
 def _trial_step(
     config: TrainConfig, patches: PatchDataset, device: torch.device, ranks: Ranks
-) -> Callable[[Mode], None]:
+) -> Callable[[ComputeMode], None]:
     """Return a function that does a whole training step on a network of its own, for timing."""
     plan = patches.rules.plan
     batch_size = ranks.part_of(plan.batch_size)
@@ -138,14 +144,14 @@ def _trial_step(
     network = build_network(plan).to(device)
     loss = build_loss(config.trainer, plan).to(device)
     optimizer = OPTIMIZERS[config.trainer.optimizer](network, config.trainer)
-    losses: dict[Mode, ReplayedLoss] = {}
+    losses: dict[ComputeMode, GraphedLoss] = {}
 
-    def step(mode: Mode) -> None:
+    def step(mode: ComputeMode) -> None:
         if mode not in losses:
             losses.clear()  # a recorded step reads the weights at their old addresses
-            network_to_layout(network, mode.layout)
-            step_loss = StepLoss(network, loss, slice_axis=plan.slice_axis, mode=mode)
-            losses[mode] = ReplayedLoss(step_loss, config.trainer)
+            network_to_memory_format(network, mode.layout)
+            step_loss = TrainingLoss(network, loss, slice_axis=plan.slice_axis, mode=mode)
+            losses[mode] = GraphedLoss(step_loss, config.trainer)
         optimizer.zero_grad()
         with memory_saved(config.trainer):
             value = losses[mode](batch["image"], batch["labels"])
@@ -158,10 +164,10 @@ def _trial_step(
 def choose_mode(
     trainer: TrainerConfig,
     device: torch.device,
-    step: Callable[[Mode], None],
+    step: Callable[[ComputeMode], None],
     *,
     limit: float = math.inf,
-) -> Mode:
+) -> ComputeMode:
     """Return the fastest of the precisions and memory formats that ``trainer`` leaves open.
 
     A candidate whose first step, without warm-up, takes three times the best so far is not timed
@@ -188,13 +194,13 @@ def choose_mode(
 
 
 def _timed(
-    step: Callable[[Mode], None],
-    mode: Mode,
+    step: Callable[[ComputeMode], None],
+    mode: ComputeMode,
     device: torch.device,
     *,
     until: float,
     best: float = math.inf,
-) -> Mode:
+) -> ComputeMode:
     if device.type == "cuda":
         step(mode)  # compiles kernels and records the step; its time says nothing about the others
     seconds = _seconds(step, mode, device)
@@ -202,15 +208,15 @@ def _timed(
         if seconds < 3 * best and time.monotonic() < until:
             seconds = min(seconds, _seconds(step, mode, device))
     log.info("%s %s: %.3f s a step", mode.precision, mode.layout, seconds)
-    return Mode(mode.precision, mode.layout, seconds)
+    return ComputeMode(mode.precision, mode.layout, seconds)
 
 
-def _candidates(trainer: TrainerConfig, device: torch.device) -> list[Mode]:
+def _candidates(trainer: TrainerConfig, device: torch.device) -> list[ComputeMode]:
     precisions = [trainer.precision]
     if trainer.precision == "auto":
         precisions = _auto_precisions(device)
-    formats = LAYOUTS if trainer.layout == "auto" else (trainer.layout,)
-    return [Mode(precision, layout) for precision in precisions for layout in formats]
+    formats = MEMORY_FORMATS if trainer.layout == "auto" else (trainer.layout,)
+    return [ComputeMode(precision, layout) for precision in precisions for layout in formats]
 
 
 def _auto_precisions(device: torch.device) -> list[str]:
@@ -230,10 +236,10 @@ def _is_bfloat16_usable() -> bool:
     If bfloat16 is emulated, a whole step takes twelve times as long, which is too long even for
     timing it.
     """
-    return bfloat16_share(nn.Conv3d(32, 32, 3), torch.zeros(1, 32, 12, 12, 12)) <= 2
+    return bfloat16_time_ratio(nn.Conv3d(32, 32, 3), torch.zeros(1, 32, 12, 12, 12)) <= 2
 
 
-def _seconds(step: Callable[[Mode], None], mode: Mode, device: torch.device) -> float:
+def _seconds(step: Callable[[ComputeMode], None], mode: ComputeMode, device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     start = time.perf_counter()

@@ -14,17 +14,17 @@ from typing import Literal
 from segkit.bundle.bundle import Bundle, read_bundle
 from segkit.bundle.lookup import resolve_model
 from segkit.config.compose import load
-from segkit.config.no_effect import check_none_idle_with_network
+from segkit.config.no_effect import check_effects_with_network
 from segkit.config.overrides import given_keys
 from segkit.config.schema import TrainConfig
 from segkit.dataset.dataset import Dataset
 from segkit.errors import UsageError
 from segkit.files.locks import check_free, sole_use
 from segkit.fingerprint.cache import known_or_measured
-from segkit.fingerprint.fingerprint import Progress
 from segkit.fingerprint.identical_images import copies_as_one_patient, copies_of
 from segkit.planning.plan_dataset import given_plan, measured_plan, open_dataset, warn_of_dataset
 from segkit.plans.plan import Plan
+from segkit.progress import CaseProgress
 from segkit.training.compute.device import device_for
 from segkit.training.compute.distributed import ALONE, Ranks, start_ranks
 from segkit.training.compute.slurm import was_requeued
@@ -74,7 +74,7 @@ class Setup:
 def train(
     *overrides: str,
     resume: Resume = False,
-    progress: Progress | None = None,
+    progress: CaseProgress | None = None,
     started: float | None = None,
 ) -> Path:
     """Train and return the run's folder; its ``bundle`` is the model.
@@ -112,7 +112,7 @@ def _train(
     used: ExitStack,
     *,
     resume: Resume,
-    progress: Progress | None,
+    progress: CaseProgress | None,
     started: float,
 ) -> Path:
     """What every rank does: rank 0 plans and writes, all of them train. ``used`` holds the lock of the run folder."""
@@ -175,7 +175,7 @@ def set_up(
     *,
     given: Collection[str],
     kind: str | None = None,
-    progress: Progress | None = None,
+    progress: CaseProgress | None = None,
     ranks: Ranks = ALONE,
 ) -> Setup:
     """Find or make the plan, open the weights to start from, and choose the folder (see `default_run_dir`).
@@ -191,7 +191,7 @@ def set_up(
     plan, dataset = ranks.share(
         lambda: _plan(config, dataset, gpu, progress, given=given, ranks=ranks)
     )
-    check_none_idle_with_network(plan.network.name, given)
+    check_effects_with_network(plan.network.name, given)
     # An edited plan may ask for another batch than the configuration's default.
     config = dataclasses.replace(
         config, trainer=dataclasses.replace(config.trainer, batch_size=plan.batch_size)
@@ -245,7 +245,7 @@ def _plan(
     config: TrainConfig,
     dataset: Dataset,
     gpu: bool,
-    progress: Progress | None,
+    progress: CaseProgress | None,
     *,
     given: Collection[str],
     ranks: Ranks,

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from segkit.bundle.bundle import Bundle
 from segkit.errors import InputError
-from segkit.files.atomic import read_json, write_text
+from segkit.files.atomic import write_text
+from segkit.files.json_file import read_json
 from segkit.plans.plan import Plan
 from segkit.sliding_window.windows import apply_network
 from segkit.training.compute.distributed import Ranks

@@ -134,6 +134,6 @@ def test_the_command_line_replaces_what_the_file_says(
     )
     assert words == ["seed=1", "dataset=new", "network=residual_unet", "dataset.regions={b:2}"]
     assert (
-        "the command line takes the place of network.name=unet, network.convs=3, dataset.path=old"
+        "the command line replaces network.name=unet, network.convs=3, dataset.path=old"
         in caplog.text
     )

@@ -15,7 +15,7 @@ from segkit.errors import InputError
 from segkit.files.atomic import write_text
 from segkit.inference.files.statistics_table import write_stats
 from segkit.inference.predict_files import Outcome, write_outcomes
-from segkit.io.dicom import module_of, open_place
+from segkit.io.dicom import dicom_module, open_dicom
 from segkit.report.preview import write_preview
 from segkit.volume import Volume
 
@@ -95,19 +95,19 @@ def test_the_table_of_figures(tmp_path: Path, full_disk: FullDisk) -> None:
 @pytest.mark.parametrize("kind", ["segmentation", "structure_set"])
 def test_dicom(tmp_path: Path, dicom: Any, full_disk: FullDisk, kind: str) -> None:
     pytest.importorskip("highdicom", reason="the extra [dicom] is not installed")
-    source = open_place(dicom.series(tmp_path / "s", np.zeros(NOISE.shape[1:], np.int16)))
-    labels, maker = (
+    source = open_dicom(dicom.series(tmp_path / "s", np.zeros(NOISE.shape[1:], np.int16)))
+    labels, algorithm = (
         Volume(NOISE, source.grid.affine),
-        module_of("results.references").Maker("model", "abc123", "0.1.0"),
+        dicom_module("results.references").Algorithm("model", "abc123", "0.1.0"),
     )
-    write = getattr(module_of(f"results.{kind}"), f"write_{kind}")
+    write = getattr(dicom_module(f"results.{kind}_writer"), f"write_{kind}")
     out = tmp_path / "out"
     out.mkdir()
     with (
         full_disk(3000),
         pytest.raises(InputError, match=r"a\.dcm: expected a place that can be written to, found"),
     ):
-        write(out / "a.dcm", labels, source, NAMES, maker=maker)
+        write(out / "a.dcm", labels, source, NAMES, algorithm=algorithm)
     assert left(out) == []
-    write(out / "a.dcm", labels, source, NAMES, maker=maker)
+    write(out / "a.dcm", labels, source, NAMES, algorithm=algorithm)
     assert (out / "a.dcm").stat().st_size > 3000

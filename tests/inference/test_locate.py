@@ -18,8 +18,7 @@ from segkit.inference.locate import grown, pieces_box
 from segkit.io.limits import resident_memory
 from segkit.networks import build_network
 from segkit.plans.plan import LayerPlan
-from segkit.preprocessing.crop import Box
-from segkit.volume import Volume
+from segkit.volume import Box, Volume
 
 Make = Callable[..., Bundle]
 COARSE = {"spacing": (2.0, 2.0, 2.0), "folder": "coarse"}

@@ -170,13 +170,13 @@ def test_numbers_that_are_scaled_take_no_more_memory(
             file.write(np.arange(512 * 512, dtype=np.int16).tobytes())
     imports = """
 import nibabel, segkit.io.nifti.reader
-from segkit.io.scans import read_frugally
+from segkit.io.scans import read_unscaled
 from segkit.plans.plan import ChannelPlan
 from segkit.preprocessing.crop import content_box
 from segkit.preprocessing.intensity import apply_normalizers, normalizers
 """
     action = f"""
-volume = read_frugally({str(tmp_path / name)!r})
+volume = read_unscaled({str(tmp_path / name)!r})
 content_box(volume.array)
 found = normalizers(volume.array, [ChannelPlan("scan", "zscore")])
 assert (found[0].lowest, found[0].highest) == (-17384, 15383.5)

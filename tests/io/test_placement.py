@@ -9,7 +9,7 @@ import SimpleITK as sitk  # noqa: N813
 from numpy.typing import NDArray
 
 from segkit.errors import InputError
-from segkit.io import placed, read_case, read_labels, read_volume, write_image, write_labels
+from segkit.io import place_on_grid, read_case, read_labels, read_volume, write_image, write_labels
 from segkit.io.placement import Placement, find_placement
 from segkit.volume import Grid, Volume
 
@@ -37,7 +37,9 @@ def turned(array: NDArray[np.uint8], order: tuple[int, int, int], flips: tuple[i
 @pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 0, 1)])
 @pytest.mark.parametrize("flips", [(), (0,), (0, 1), (0, 1, 2)])
 def test_other_order_of_voxels(order: tuple[int, int, int], flips: tuple[int, ...]) -> None:
-    found = placed(turned(labels(), order, flips), Grid(SHAPE, AFFINE), "l.nrrd", padded=False)
+    found = place_on_grid(
+        turned(labels(), order, flips), Grid(SHAPE, AFFINE), "l.nrrd", padded=False
+    )
     np.testing.assert_array_equal(found.array[0], labels())
     np.testing.assert_array_equal(found.affine, AFFINE)
 
@@ -45,7 +47,9 @@ def test_other_order_of_voxels(order: tuple[int, int, int], flips: tuple[int, ..
 def test_crop_is_padded_with_zeros(caplog: pytest.LogCaptureFixture) -> None:
     affine = AFFINE.copy()
     affine[:3, 3] += 2, 3, 4
-    found = placed(Volume(labels()[None, 1:3, 1:4, 1:5], affine), Grid(SHAPE, AFFINE), "crop.nrrd")
+    found = place_on_grid(
+        Volume(labels()[None, 1:3, 1:4, 1:5], affine), Grid(SHAPE, AFFINE), "crop.nrrd"
+    )
     np.testing.assert_array_equal(found.array[0], labels())
     assert "crop.nrrd: the label map covers 2 x 3 x 4 of 4 x 5 x 6 voxels" in caplog.text
 
@@ -54,13 +58,13 @@ def test_larger_label_map_is_cropped_where_nothing_is_lost() -> None:
     affine = AFFINE.copy()
     affine[:3, 3] -= 2, 3, 4
     wide = np.pad(labels(), 1)
-    found = placed(Volume(wide[None], affine), Grid(SHAPE, AFFINE), "l.nrrd")
+    found = place_on_grid(Volume(wide[None], affine), Grid(SHAPE, AFFINE), "l.nrrd")
     np.testing.assert_array_equal(found.array[0], labels())
     wide[0, 0, 0] = 1
     with pytest.raises(
         InputError, match="1 labelled voxels outside it, though on the same lattice"
     ):
-        placed(Volume(wide[None], affine), Grid(SHAPE, AFFINE), "l.nrrd")
+        place_on_grid(Volume(wide[None], affine), Grid(SHAPE, AFFINE), "l.nrrd")
 
 
 def test_same_first_voxel_alone_says_nothing() -> None:
@@ -68,7 +72,7 @@ def test_same_first_voxel_alone_says_nothing() -> None:
     with pytest.raises(
         InputError, match=r"another grid: 4 x 5 x 5 voxels .* if this is it and it was cropped, pad"
     ):
-        placed(Volume(labels()[None, ..., :5], AFFINE), Grid(SHAPE, AFFINE), "l.nrrd")
+        place_on_grid(Volume(labels()[None, ..., :5], AFFINE), Grid(SHAPE, AFFINE), "l.nrrd")
 
 
 def test_voxels_between_those_of_the_scan() -> None:
@@ -79,9 +83,9 @@ def test_voxels_between_those_of_the_scan() -> None:
         InputError,
         match=r"corners up to 1 mm apart\. If the label map belongs to the scan voxel for",
     ):
-        placed(Volume(labels()[None], affine), Grid(SHAPE, AFFINE), "l.nrrd")
+        place_on_grid(Volume(labels()[None], affine), Grid(SHAPE, AFFINE), "l.nrrd")
     with pytest.raises(InputError, match="Resample the label map to the scan"):
-        placed(
+        place_on_grid(
             Volume(labels()[None, ::2], AFFINE @ np.diag([2.0, 1, 1, 1])),
             Grid(SHAPE, AFFINE),
             "l.nrrd",
@@ -92,7 +96,7 @@ def test_channel_that_does_not_cover_the_scan() -> None:
     affine = AFFINE.copy()
     affine[2, 3] += 4
     with pytest.raises(InputError, match="expected a channel on the grid"):
-        placed(
+        place_on_grid(
             Volume(labels()[None, ..., 1:], affine),
             Grid(SHAPE, AFFINE),
             "t2.nrrd",
@@ -136,7 +140,7 @@ def test_label_map_of_a_program_that_reads_the_header_otherwise(
     scan = scan_of(tmp_path / "scan.nii", qform, sform)
     nib.save(nib.Nifti1Image(labels(), read), tmp_path / "labels.nii")
     for _ in range(2):
-        found = placed(
+        found = place_on_grid(
             read_labels(tmp_path / "labels.nii"),
             read_volume(scan).grid,
             tmp_path / "labels.nii",
@@ -150,14 +154,16 @@ def test_label_map_of_a_program_that_reads_the_header_otherwise(
 
 def test_the_label_map_may_be_the_one_with_two_readings(tmp_path: Path) -> None:
     path = scan_of(tmp_path / "labels.nii", (AFFINE, 1), (moved(12), 2))
-    found = placed(read_labels(path), Grid(SHAPE, AFFINE), path)
+    found = place_on_grid(read_labels(path), Grid(SHAPE, AFFINE), path)
     np.testing.assert_array_equal(found.affine, AFFINE)
 
 
 def test_a_disagreement_that_explains_nothing_is_named(tmp_path: Path) -> None:
     scan = scan_of(tmp_path / "scan.nii", (AFFINE, 1), (moved(12), 2))
     with pytest.raises(InputError, match=r"apart \(qform and sform of scan\.nii are 12 mm apart\)"):
-        placed(Volume(labels()[None], moved(5)), read_volume(scan).grid, "labels.nrrd", scan=scan)
+        place_on_grid(
+            Volume(labels()[None], moved(5)), read_volume(scan).grid, "labels.nrrd", scan=scan
+        )
 
 
 def test_channels_of_one_case(tmp_path: Path) -> None:
@@ -190,7 +196,7 @@ def test_label_map_in_a_format_of_itk_lies_on_the_scan_there(
                 place, theirs.TransformIndexToPhysicalPoint(corner), atol=1e-4
             )
     assert "12 mm from where its header has it for nibabel" in caplog.text
-    found = placed(
+    found = place_on_grid(
         read_labels(tmp_path / f"out{suffix}"), volume.grid, tmp_path / f"out{suffix}", scan=scan
     )
     np.testing.assert_array_equal(found.array[0], labels())
@@ -208,14 +214,18 @@ def test_the_same_size_in_another_place_is_no_crop(shift: tuple[int, int, int]) 
     affine = AFFINE.copy()
     affine[:3, 3] += np.array(shift)
     with pytest.raises(InputError, match="the same shape in another place"):
-        placed(Volume(np.zeros((1, *SHAPE), np.uint8), affine), Grid(SHAPE, AFFINE), "l.nrrd")
+        place_on_grid(
+            Volume(np.zeros((1, *SHAPE), np.uint8), affine), Grid(SHAPE, AFFINE), "l.nrrd"
+        )
 
 
 def test_what_juts_out_of_the_scan_is_no_crop() -> None:
     affine = AFFINE.copy()
     affine[0, 3] += 2 * 2
     with pytest.raises(InputError, match="another grid: 3 x 5 x 6"):
-        placed(Volume(np.zeros((1, 3, 5, 6), np.uint8), affine), Grid(SHAPE, AFFINE), "l.nrrd")
+        place_on_grid(
+            Volume(np.zeros((1, 3, 5, 6), np.uint8), affine), Grid(SHAPE, AFFINE), "l.nrrd"
+        )
 
 
 @pytest.mark.parametrize(

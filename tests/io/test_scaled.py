@@ -7,10 +7,10 @@ import pytest
 
 from segkit.io.limits import check_finite
 from segkit.io.memory_map import blocks
-from segkit.io.scaled import ScaledNumbers
+from segkit.io.scaled import ScaledArray
 
 STORED = np.arange(2 * 3 * 4, dtype=np.int16).reshape(2, 3, 4)
-SCALED = ScaledNumbers(STORED, 0.1, -1000)
+SCALED = ScaledArray(STORED, 0.1, -1000)
 VALUES = (STORED * 0.1 - 1000).astype(np.float32)
 
 
@@ -32,7 +32,7 @@ def test_views_share_the_numbers() -> None:
         (np.moveaxis(SCALED, 2, 0)[3], VALUES[..., 3]),
         (list(SCALED)[1], VALUES[1]),
     ]:
-        assert isinstance(view, ScaledNumbers)
+        assert isinstance(view, ScaledArray)
         assert np.shares_memory(view.stored, STORED)
         assert np.asarray(view).tolist() == expected.tolist()
 
@@ -68,9 +68,9 @@ def test_blocks_cover_all(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_numbers_that_float32_would_confuse_become_float64() -> None:
-    scaled = ScaledNumbers(np.array([0, 2**25 + 2, 2**24 + 3], np.int32), 1.0, 1.0)
+    scaled = ScaledArray(np.array([0, 2**25 + 2, 2**24 + 3], np.int32), 1.0, 1.0)
     assert np.asarray(scaled).tolist() == [1, 2**25 + 3, 2**24 + 4]
-    assert np.asarray(ScaledNumbers(np.array([1, 2], np.int16), 1.0, 1e8)).tolist() == [
+    assert np.asarray(ScaledArray(np.array([1, 2], np.int16), 1.0, 1e8)).tolist() == [
         100000001,
         100000002,
     ]

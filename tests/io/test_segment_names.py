@@ -9,7 +9,7 @@ import pytest
 
 from segkit.errors import InputError
 from segkit.io import read_labels, write_labels
-from segkit.io.segment_names import Extra, names_in, renumbered
+from segkit.io.segment_names import Extra, names_in, renumber
 from segkit.volume import Volume
 
 OURS = {"organ": 1, "core": 2}
@@ -91,13 +91,13 @@ def test_one_name_for_two_values(tmp_path: Path) -> None:
 )
 def test_names_that_are_not_known(extra: Extra, values: list[int], kept: dict[str, int]) -> None:
     own = {"organ": 3, "cyst": 1}
-    found = renumbered(Path("a.nrrd"), np.array([0, 3, 1], np.uint8), own, OURS, extra=extra)
+    found = renumber(Path("a.nrrd"), np.array([0, 3, 1], np.uint8), own, OURS, extra=extra)
     assert (found[0].tolist(), found[1]) == (values, kept)
 
 
 def test_no_name_in_common() -> None:
     with pytest.raises(InputError, match=r"found 'liver' \(value 1\)"):
-        renumbered(Path("a.nrrd"), np.array([0, 1]), {"liver": 1}, OURS, extra="keep")
+        renumber(Path("a.nrrd"), np.array([0, 1]), {"liver": 1}, OURS, extra="keep")
 
 
 def test_two_names_for_one_value(tmp_path: Path) -> None:

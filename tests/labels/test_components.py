@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from segkit.labels.components import erase, find_pieces, label_box
+from segkit.labels.components import erase_components, find_components, label_box
 
 
 def drawn(seed: int, order: Literal["C", "F"] = "C") -> NDArray[Any]:
@@ -29,7 +29,7 @@ def test_as_the_whole_at_once(
         labels = drawn(seed, order)
         components = cc3d.connected_components(labels, connectivity=26)
         figures = cc3d.statistics(components, no_slice_conversion=True)
-        pieces = find_pieces(labels)
+        pieces = find_components(labels)
         assert pieces.voxels.tolist() == figures["voxel_counts"][1:].tolist()
         assert pieces.first.tolist() == figures["bounding_boxes"][1:, ::2].tolist()
         assert pieces.last.tolist() == figures["bounding_boxes"][1:, 1::2].tolist()
@@ -38,7 +38,7 @@ def test_as_the_whole_at_once(
             for number, value in enumerate(pieces.values)
         )
         kept, small = labels.copy(order="K"), pieces.voxels < 3
-        erase(kept, pieces, small)
+        erase_components(kept, pieces, small)
         assert np.array_equal(kept, np.where(np.append(False, small)[components], 0, labels))
 
 
@@ -46,24 +46,24 @@ def test_a_piece_that_parts_and_meets_again_is_one(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("segkit.labels.components.SLAB_VOXELS", 1)
     ring = np.ones((5, 3, 1), np.uint8)
     ring[1:4, 1] = 0
-    assert find_pieces(ring).voxels.tolist() == [12]
-    assert (find_pieces(ring).first.tolist(), find_pieces(ring).last.tolist()) == (
+    assert find_components(ring).voxels.tolist() == [12]
+    assert (find_components(ring).first.tolist(), find_components(ring).last.tolist()) == (
         [[0, 0, 0]],
         [[4, 2, 0]],
     )
-    assert find_pieces(ring[1:4].copy()).voxels.tolist() == [3, 3]
+    assert find_components(ring[1:4].copy()).voxels.tolist() == [3, 3]
 
 
 def test_labels_that_are_looked_at_as_one() -> None:
     labels = np.array([1, 2, 0, 3, 1], np.uint8).reshape(5, 1, 1)
-    assert find_pieces(labels).voxels.tolist() == [1, 1, 1, 1]
-    assert find_pieces(labels, of=[1, 2]).voxels.tolist() == [2, 1]
-    assert find_pieces(labels, of=[3]).first.tolist() == [[3, 0, 0]]
+    assert find_components(labels).voxels.tolist() == [1, 1, 1, 1]
+    assert find_components(labels, of=[1, 2]).voxels.tolist() == [2, 1]
+    assert find_components(labels, of=[3]).first.tolist() == [[3, 0, 0]]
 
 
 def test_nothing_labelled() -> None:
     nothing = np.zeros((3, 4, 5), np.uint8)
-    assert find_pieces(nothing).voxels.tolist() == []
+    assert find_components(nothing).voxels.tolist() == []
     assert label_box(nothing, 1) is None
 
 

@@ -13,7 +13,7 @@ def test_the_table_tells_what_was_measured_decided_and_built(fingerprint: Any, d
         "cases         10, of which 10 have labelled voxels",
         "size          60 x 60 x 60 voxels",
         "content       35 x 50 x 36 voxels inside the constant border",
-        "voxel edges   1 x 1 x 1 mm",
+        "spacing       1 x 1 x 1 mm",
         "a      1      10     1",
         "a lies behind b along y in 10 of 10",
         "z-score inside the content",
@@ -42,4 +42,4 @@ def test_pictures_and_other_norms(fingerprint: Any, decide: Any) -> None:
 
 def test_a_plan_without_reasons_can_be_shown(fingerprint: Any, decide: Any) -> None:
     measured = fingerprint()
-    assert "voxel edges" in plan_table(replace(decide(measured), reasons={}), measured)
+    assert "spacing" in plan_table(replace(decide(measured), reasons={}), measured)

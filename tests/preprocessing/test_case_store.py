@@ -204,7 +204,7 @@ def test_what_is_left_out_of_the_key_is_never_read(tmp_path: Path) -> None:
     )
     content = "x"
     with pytest.raises(
-        InputError, match=r"scan\.nii\.gz: expected files that stay as they are while they are read"
+        InputError, match=r"scan\.nii\.gz: expected files that do not change while they are read"
     ):
         _write(data.cases[0], Without(data, NOT_OF_DATASET), plan, content, tmp_path / "a")  # type: ignore[arg-type]
     assert not (tmp_path / "a").exists()
@@ -258,7 +258,7 @@ def test_a_damaged_case_is_prepared_anew(
     assert np.array_equal(anew.image, case.image)
     assert np.array_equal(anew.labels, case.labels)
     assert place.read_bytes() == whole
-    assert f"{place} is damaged: the case c is prepared anew" in caplog.text
+    assert f"{place} is damaged: the case c is prepared again" in caplog.text
 
 
 def test_bytes_are_read_only_where_they_are_to_be_verified(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from segkit.errors import OutOfMemoryError
-from segkit.preprocessing.gantry_tilt import straightened
+from segkit.preprocessing.gantry_tilt import without_tilt
 from segkit.volume import Volume
 
 UPRIGHT = np.diag([0.5, 2.0, 3.0, 1.0])
@@ -19,7 +19,7 @@ def leaning(x: float, y: float) -> Volume:
 
 def test_upright_scan_stays() -> None:
     volume = leaning(0, 0)
-    straight, lean = straightened(volume)
+    straight, lean = without_tilt(volume)
     assert straight is volume
     assert lean.back(volume.array) is volume.array
 
@@ -27,7 +27,7 @@ def test_upright_scan_stays() -> None:
 def test_whole_voxels() -> None:
     """1 mm along X are 2 voxels, -2 mm along Y is 1: the fourth slice is moved by 6 and by 3 down."""
     volume = leaning(1, -2)
-    straight, lean = straightened(volume)
+    straight, lean = without_tilt(volume)
     assert lean.shifts == ((0, 3), (2, 2), (4, 1), (6, 0))
     assert straight.array.shape == (1, 8, 6, 4)
     np.testing.assert_allclose(
@@ -40,7 +40,7 @@ def test_whole_voxels() -> None:
 
 def test_every_voxel_stays_within_half_a_voxel_of_its_place() -> None:
     volume = leaning(0.4, 0.7)
-    straight, lean = straightened(volume)
+    straight, lean = without_tilt(volume)
     for z, (right, up) in enumerate(lean.shifts):
         moved = straight.affine @ (1 + right, 2 + up, z, 1) - volume.affine @ (1, 2, z, 1)
         assert np.abs(moved[:2] / (0.5, 2.0)).max() <= 0.5 + 1e-9
@@ -52,4 +52,4 @@ def test_grid_that_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         OutOfMemoryError, match="scan: the 8 x 6 x 4 voxels of the scan without its tilt take 384"
     ):
-        straightened(leaning(1, -2))
+        without_tilt(leaning(1, -2))

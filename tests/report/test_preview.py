@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from segkit.io.scaled import ScaledNumbers
+from segkit.io.scaled import ScaledArray
 from segkit.report.outlines import TINT
 from segkit.report.preview import LEGEND_ENTRIES, draw_comparison, write_preview
 from segkit.volume import Volume
@@ -161,7 +161,7 @@ def test_a_comparison_shows_the_planes_that_differ_most() -> None:
 def test_numbers_that_are_scaled_look_the_same(tmp_path: Path) -> None:
     stored = np.random.default_rng(0).integers(0, 1000, (1, 20, 18, 16)).astype(np.int16)
     labels = (stored[0] > 900).astype(np.uint8)
-    scaled: Any = ScaledNumbers(stored, 0.25, -20)
+    scaled: Any = ScaledArray(stored, 0.25, -20)
     expected = drawn(
         tmp_path, Volume(np.asarray(scaled), np.diag([1, -1, 2, 1.0])), labels, {"a": 1}
     )

@@ -15,7 +15,8 @@ from torch.nn import functional
 from segkit.sliding_window.disagreement import TileMismatch
 from segkit.sliding_window.rows import Windows
 from segkit.sliding_window.scores import predict_scores, score_slabs
-from segkit.sliding_window.windows import Box, WholeImage, margins, own_spans, window_starts
+from segkit.sliding_window.windows import WholeImage, margins, own_spans, window_starts
+from segkit.volume import Box
 
 CPU = torch.device("cpu")
 

@@ -16,7 +16,6 @@ from torch.nn import functional
 from segkit.sliding_window.rows import Rows, Windows
 from segkit.sliding_window.scores import predict_scores, score_slabs
 from segkit.sliding_window.windows import (
-    Box,
     WholeImage,
     apply_network,
     covering_starts,
@@ -24,6 +23,7 @@ from segkit.sliding_window.windows import (
     margins,
     window_starts,
 )
+from segkit.volume import Box
 
 AXES = [(0,), (1,), (2,), (0, 1, 2)]
 

@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from segkit.io import write_labels
-from segkit.io.dicom import module_of, open_place
+from segkit.io.dicom import dicom_module, open_dicom
 from segkit.volume import Volume
 
 TOOLS = Path(os.environ.get("SEGKIT_TOOLS", Path(__file__).parents[2] / ".tools"))
@@ -79,15 +79,15 @@ def written(
 
 
 def _write(place: Path, folder: Path, labels: NDArray[np.uint8]) -> None:
-    source = open_place(place)
+    source = open_dicom(place)
     volume = Volume(labels[None], source.grid.affine)
-    maker = module_of("results.references").Maker("model", "abc123", "1.0")
-    segmentation = module_of("results.segmentation").write_segmentation
-    segmentation(folder / "binary.dcm", volume, source, NAMES, maker=maker)
-    segmentation(folder / "labelmap.dcm", volume, source, NAMES, maker=maker, labelmap=True)
-    segmentation(folder / "one.dcm", volume, source, {"liver": (1,)}, maker=maker)
-    module_of("results.structure_set").write_structure_set(
-        folder / "rtstruct.dcm", volume, source, NAMES, maker=maker
+    algorithm = dicom_module("results.references").Algorithm("model", "abc123", "1.0")
+    segmentation = dicom_module("results.segmentation_writer").write_segmentation
+    segmentation(folder / "binary.dcm", volume, source, NAMES, algorithm=algorithm)
+    segmentation(folder / "labelmap.dcm", volume, source, NAMES, algorithm=algorithm, labelmap=True)
+    segmentation(folder / "one.dcm", volume, source, {"liver": (1,)}, algorithm=algorithm)
+    dicom_module("results.structure_set_writer").write_structure_set(
+        folder / "rtstruct.dcm", volume, source, NAMES, algorithm=algorithm
     )
     for suffix in (".nii.gz", ".nrrd", ".mha"):
         write_labels(folder / f"labels{suffix}", volume, names={"liver": 1, "tumour": 2})

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from segkit.io.dicom import module_of, open_place
+from segkit.io.dicom import dicom_module, open_dicom
 from segkit.volume import Volume
 
 pytestmark = pytest.mark.slow
@@ -31,14 +31,14 @@ def test_two_slice_thicknesses(dicom: Any, tools: Any, tmp_path: Path) -> None:
     for number, height in enumerate([0, 1, 2, 3, 7, 11, 15]):
         own = {"ImagePositionPatient": [0, 0, height], "SliceThickness": 1 if height < 4 else 4}
         dicom.file(tmp_path / "s" / str(number), np.zeros((9, 7), np.int16), number=number, **own)
-    source = open_place(tmp_path / "s")
+    source = open_dicom(tmp_path / "s")
     labels = Volume(np.ones((1, *source.grid.shape), np.uint8), source.grid.affine)
-    maker = module_of("results.references").Maker("model", "abc123", "1.0")
-    module_of("results.segmentation").write_segmentation(
-        tmp_path / "o.dcm", labels, source, {"liver": (1,)}, maker=maker
+    algorithm = dicom_module("results.references").Algorithm("model", "abc123", "1.0")
+    dicom_module("results.segmentation_writer").write_segmentation(
+        tmp_path / "o.dcm", labels, source, {"liver": (1,)}, algorithm=algorithm
     )
-    module_of("results.structure_set").write_structure_set(
-        tmp_path / "r.dcm", labels, source, {"liver": (1,)}, maker=maker
+    dicom_module("results.structure_set_writer").write_structure_set(
+        tmp_path / "r.dcm", labels, source, {"liver": (1,)}, algorithm=algorithm
     )
     for name in ("o.dcm", "r.dcm"):
         assert tools.errors(tmp_path / name) == []

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from segkit._version import __version__
+from segkit.errors import first_few
 from segkit.files.names import DICOM, suffix_of
 from segkit.inference.files.outputs import Job
 from segkit.inference.files.scan import Scan
-from segkit.io.dicom import DicomScan, module_of
+from segkit.io.dicom import DicomScan, dicom_module
 from segkit.labels.codes import UNKNOWN, SegmentCodes, colors_of
 from segkit.plans.plan import ChannelPlan, Plan
 from segkit.volume import Volume
@@ -97,9 +98,9 @@ def check_dicom_output(job: Job, plan: Plan, names: Mapping[str, int], *, labelm
         InputError: as `write_segments` and `write_structures`.
     """
     if "structures" in job.extras:
-        module_of("results.references").check_place(_dicom(job).source)
+        dicom_module("results.references").check_references(_dicom(job).source)
     if suffix_of(job.output) == DICOM:
-        fits = module_of("results.segmentation").check_fits
+        fits = dicom_module("results.segmentation_writer").check_segmentation
         fits(job.output, _dicom(job).source, _made_of(names, plan), labelmap=labelmap)
 
 
@@ -111,12 +112,12 @@ def write_segments(
     Raises:
         InputError: images that a SEG cannot refer to, or labels that a LABELMAP cannot hold.
     """
-    module_of("results.segmentation").write_segmentation(
+    dicom_module("results.segmentation_writer").write_segmentation(
         job.output,
         labels,
         _dicom(job).source,
         _made_of(names, predictor.plan),
-        maker=_maker(predictor),
+        algorithm=_algorithm(predictor),
         labelmap=labelmap,
         codes=_codes(predictor.plan),
     )
@@ -130,12 +131,12 @@ def write_structures(
     Raises:
         InputError: images without a place in the patient.
     """
-    module_of("results.structure_set").write_structure_set(
+    dicom_module("results.structure_set_writer").write_structure_set(
         job.structures,
         labels,
         _dicom(job).source,
         _made_of(names, predictor.plan),
-        maker=_maker(predictor),
+        algorithm=_algorithm(predictor),
         codes=_codes(predictor.plan),
     )
 
@@ -160,9 +161,7 @@ def _made_of(names: Mapping[str, int], plan: Plan) -> dict[str, tuple[int, ...]]
     return {name: plan.regions.get(name, (value,)) for name, value in names.items()}
 
 
-def _maker(predictor: Predictor) -> object:
+def _algorithm(predictor: Predictor) -> object:
     bundles = predictor.bundles
-    name = (
-        bundles[0].name if len(bundles) == 1 else f"{bundles[0].name} and {len(bundles) - 1} more"
-    )
-    return module_of("results.references").Maker(name, bundles[0].hash, __version__)
+    name = first_few([bundle.name for bundle in bundles], 1)
+    return dicom_module("results.references").Algorithm(name, bundles[0].hash, __version__)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from segkit.errors import InputError
-from segkit.files.left_out import counted, folders_with_scans, foreign_scans, named
+from segkit.files.left_out import count_text, folders_with_scans, foreign_scans, paths_text
 from segkit.files.names import (
     BESIDE,
     ENDING,
@@ -24,8 +24,8 @@ from segkit.files.names import (
 )
 from segkit.inference.files.channels import ModelChannels
 from segkit.inference.files.scan import Scan
-from segkit.io.dicom.places.files import is_dicom_place
-from segkit.io.dicom.places.zips import ZIP
+from segkit.io.dicom.files.detection import is_dicom
+from segkit.io.dicom.files.zips import ZIP
 
 log = logging.getLogger(__name__)
 
@@ -57,9 +57,7 @@ def _dicom_places(folder: Path) -> list[Path]:
         key=lambda path: natural_key(path.name),
     )
     places = [
-        path
-        for path in entries
-        if is_dicom_place(path) and not list(path.glob("predictions*.json"))
+        path for path in entries if is_dicom(path) and not list(path.glob("predictions*.json"))
     ]
     apart = [path for path in places if path.is_dir() or suffix_of(path) == ZIP]
     return [*apart, *[path for path in places if path not in apart][:1]]
@@ -95,8 +93,8 @@ def _without_segmentations(paths: Sequence[Path]) -> list[Path]:
     others = [path for path in paths if path not in scans]
     log.warning(
         "%s left out, because their names say that they are segmentations: %s",
-        counted(others),
-        named(others),
+        count_text(others),
+        paths_text(others),
     )
     return scans
 
@@ -108,7 +106,7 @@ def _note_subfolders(folder: Path) -> None:
     ]
     if nested:
         log.warning(
-            "scans in subfolders are left out: %s; give these folders as well", named(nested)
+            "scans in subfolders are left out: %s; give these folders as well", paths_text(nested)
         )
 
 

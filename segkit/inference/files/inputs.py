@@ -14,8 +14,8 @@ from segkit.inference.files.channels import ModelChannels
 from segkit.inference.files.folder_scans import scans_of_folder
 from segkit.inference.files.scan import Scan
 from segkit.io.dicom import DicomScan, dicom_scan, dicom_scans
-from segkit.io.dicom.places.files import is_dicom_place, place_id
-from segkit.io.dicom.places.folders import scan_places
+from segkit.io.dicom.files.detection import is_dicom, scan_name
+from segkit.io.dicom.files.folders import study_parts
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def is_many(inputs: Sequence[Path], series: str | None = None) -> bool:
 def _holds_scans(path: Path) -> bool:
     if path.suffix.lower() == ".csv":
         return True
-    return os.path.isdir(path) and (not is_dicom_place(path) or bool(scan_places(path)))
+    return os.path.isdir(path) and (not is_dicom(path) or bool(study_parts(path)))
 
 
 def find_scans(
@@ -90,22 +90,22 @@ def scan_of_channels(given: Sequence[str], channels: ModelChannels) -> Scan:
         )
     paths = tuple(files[channels.names[place]] for place in there)
     return Scan(
-        place_id(paths[0]), paths, missing=channels.missing(there), dicom=dicom_scan(paths[0])
+        scan_name(paths[0]), paths, missing=channels.missing(there), dicom=dicom_scan(paths[0])
     )
 
 
 def _scans(path: Path, channels: ModelChannels, series: str | None) -> list[Scan]:
-    places = scan_places(path)
+    places = study_parts(path)
     if places:
         return [
             scan for name, place in places.items() for scan in _scans_of_place(name, place, series)
         ]
-    if series == ALL_SERIES and is_dicom_place(path):
+    if series == ALL_SERIES and is_dicom(path):
         return _scans_of_series(path, dicom_scans(path))
     dicom = dicom_scan(path, series)
     if dicom is not None:
         _note_other_formats(path)
-        return [Scan(place_id(path), (path,), dicom=dicom)]
+        return [Scan(scan_name(path), (path,), dicom=dicom)]
     if os.path.isdir(path):
         return scans_of_folder(path, channels)
     if path.suffix.lower() == ".csv":
@@ -134,7 +134,7 @@ def _scans_of_series(place: Path, found: Mapping[str, DicomScan | InputError]) -
 
 def _note_other_formats(place: Path) -> None:
     """Say that scans of other formats, which are not what predict itself wrote, are left alone beside DICOM."""
-    own = f"{place_id(place)}{ENDING}"
+    own = f"{scan_name(place)}{ENDING}"
     files = readable_files(place) if os.path.isdir(place) else []
     others = [path for path in files if not path.name.startswith(own)]
     if others:

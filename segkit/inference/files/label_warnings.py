@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from segkit.inference.files.label_statistics import MeasuredLabel, measure_labels
-from segkit.labels.components import find_pieces
+from segkit.labels.components import find_components
 from segkit.plans.plan import Plan
 from segkit.plans.ranges import DataRanges, LabelRange, Range
 from segkit.preprocessing.orient import to_ras
@@ -103,7 +103,7 @@ def _pieces(
     volume = label.voxels * labels.grid.voxel_volume
     if size > COUNTED_VOXELS and not is_far(volume, usual.volume, VOLUMES_APART):
         return None
-    return len(find_pieces(labels.array[0][box], of=values).values)
+    return len(find_components(labels.array[0][box], of=values).values)
 
 
 def _count(pieces: str) -> str:

@@ -208,7 +208,7 @@ def _holds(scan: Scan, path: Path) -> bool:
     """Whether an output that is there is one of the images of a DICOM scan."""
     if scan.dicom is None or not os.path.exists(path):
         return False
-    real, place = Path(os.path.realpath(path)), Path(os.path.realpath(scan.dicom.place))
+    real, place = Path(os.path.realpath(path)), Path(os.path.realpath(scan.dicom.path))
     if len(scan.images) == 1 and place not in (real, *real.parents):
         return False  # a study that was predicted before need not be read again for this
     return str(real) in {os.path.realpath(file) for file in scan.files}

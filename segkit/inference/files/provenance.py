@@ -18,7 +18,7 @@ from segkit.files.names import files_behind
 if TYPE_CHECKING:
     from segkit.bundle.bundle import Bundle
     from segkit.inference.predictor import Predictor
-    from segkit.preprocessing.crop import Box
+    from segkit.volume import Box
 
 
 def run_record(

@@ -13,9 +13,9 @@ import numpy as np
 from segkit.errors import InputError
 from segkit.files.names import must_exist
 from segkit.inference.files.channels import MissingChannel
-from segkit.io import read_case, whole
+from segkit.io import read_case, read_source
 from segkit.io.dicom import DicomScan
-from segkit.io.dicom.places.files import dicom_files, is_dicom_place
+from segkit.io.dicom.files.detection import dicom_files, is_dicom
 from segkit.volume import Volume
 
 log = logging.getLogger(__name__)
@@ -88,12 +88,12 @@ class Scan:
         if self.problem:
             raise self.problem
         if self.dicom and len(self.images) == 1:
-            volume = whole(self.dicom.source)
+            volume = read_source(self.dicom.source)
         else:
             for path in self.images:
-                if not is_dicom_place(path):
+                if not is_dicom(path):
                     must_exist(path)
-            volume = read_case(self.images, frugally=True)
+            volume = read_case(self.images, unscaled=True)
         return self._filled(volume) if self.missing else volume
 
     def _filled(self, volume: Volume) -> Volume:

@@ -16,10 +16,10 @@ from segkit.errors import InputError
 from segkit.inference.prediction import Wanted
 from segkit.inference.scoring.probabilities import MAKERS, STEPS
 from segkit.inference.scoring.to_scan_grid import Decide, decide_by, label_dtype
-from segkit.io.memory_map import MAPPED_FROM, blocks, drop_pages, gathered, map_scratch
+from segkit.io.memory_map import MAPPED_FROM, blocks, drop_pages, in_memory, map_scratch
 from segkit.plans.plan import Plan
 from segkit.preprocessing.chain import WayBack
-from segkit.preprocessing.gantry_tilt import Lean
+from segkit.preprocessing.gantry_tilt import SliceShifts
 
 
 @dataclass(frozen=True)
@@ -58,20 +58,20 @@ class Decision:
             *(each for each in (2, 1, 0) if each != along),
         ]  # that of the file for the rest
         first, *rest = (way_back.source_shape[each] for each in order)
-        # What is written together lies together: see `segkit.io.memory_map.gathered`.
+        # What is written together lies together: see `segkit.io.memory_map.in_memory`.
         planes = self._empty((first, self.channels, *rest), way_back.source_voxels)
         found = planes.transpose(1, *((0, 2, 3)[order.index(each)] for each in range(3)))
         for box in blocks(found[0]) if self.elsewhere else ():
             found[0][box] = self.elsewhere
         return found
 
-    def leaned(self, array: NDArray[Any], lean: Lean) -> NDArray[Any]:
+    def leaned(self, array: NDArray[Any], lean: SliceShifts) -> NDArray[Any]:
         """Return the values (K, X, Y, Z) of a straightened scan on the scan's own grid, channel by channel."""
         if not lean.shifts:
             return array
         found = self._empty((self.channels, *lean.shape), math.prod(lean.shape))
         for channel, values in enumerate(array):
-            found[channel] = lean.back(gathered(values)[None])[0]
+            found[channel] = lean.back(in_memory(values)[None])[0]
             drop_pages(found)
         return found
 

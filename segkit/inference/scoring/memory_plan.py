@@ -18,11 +18,10 @@ from segkit.io.limits import available_memory, resident_memory
 from segkit.io.memory_map import BLOCK_SPAN, is_mapped
 from segkit.plans.plan import NetworkPlan, Plan
 from segkit.preprocessing.chain import ScanParts
-from segkit.preprocessing.crop import Box
 from segkit.sliding_window.rows import Rows, Windows
 from segkit.sliding_window.windows import Margins
 from segkit.units import size_text
-from segkit.volume import Shape
+from segkit.volume import Box, Shape
 
 log = logging.getLogger(__name__)
 

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from segkit.inference.scoring.constant_windows import BlankOnce
 from segkit.inference.scoring.decisions import Decision, check_finite_scores
 from segkit.inference.scoring.memory_plan import Layout
-from segkit.inference.scoring.timing import CountedNetwork, Progress, WatchedScan
+from segkit.inference.scoring.timing import CountedNetwork, WatchedScan
 from segkit.inference.scoring.to_scan_grid import Output, Scores, restore
 from segkit.inference.scoring.window_scorer import WindowScorer
+from segkit.progress import WindowProgress
 from segkit.sliding_window.disagreement import TileMismatch
 from segkit.sliding_window.scores import score_slabs
 from segkit.sliding_window.windows import Network
@@ -30,7 +31,7 @@ def score_scan(
     *,
     sums: torch.device,
     where: Path,
-    progress: Progress | None = None,
+    progress: WindowProgress | None = None,
     count_mismatch: bool = False,
 ) -> tuple[list[NDArray[Any]], float | None]:
     """Return (K, X, Y, Z) of each decision, and the share of voxels that single windows differ in, where counted.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -12,11 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from segkit.preprocessing.chain import ScanParts
-from segkit.sliding_window.windows import Box, Network, margins
-from segkit.volume import Shape
-
-Progress = Callable[[int, int], None]
-"""Called with windows done and windows in all."""
+from segkit.progress import WindowProgress
+from segkit.sliding_window.windows import Network, margins
+from segkit.volume import Box, Shape
 
 
 class Stopwatch:
@@ -72,7 +70,7 @@ class WatchedScan:
 class CountedNetwork:
     """A network that reports, after every batch of windows, how many are done of all."""
 
-    def __init__(self, network: Network, progress: Progress, total: int) -> None:
+    def __init__(self, network: Network, progress: WindowProgress, total: int) -> None:
         self.network, self.progress, self.total, self.done = network, progress, total, 0
 
     def __call__(self, windows: Tensor) -> Tensor | list[Tensor]:

@@ -19,9 +19,8 @@ from scipy import sparse
 from segkit.io.memory_map import drop_pages
 from segkit.labels.postprocessing import merge_regions
 from segkit.preprocessing.chain import WayBack
-from segkit.preprocessing.crop import Box
 from segkit.preprocessing.resample import apply_matrix, axis_matrices, resample
-from segkit.volume import Shape
+from segkit.volume import Box, Shape
 
 Scores = NDArray[np.float32]
 """(K, X, Y, Z) of some planes."""

@@ -1,4 +1,7 @@
-"""DICOM in and out, as the optional extra ``segkit[dicom]``: pydicom and highdicom are imported when DICOM is met."""
+"""Read and write DICOM, with the optional extra ``segkit[dicom]``.
+
+pydicom and highdicom are imported only when a DICOM file is met.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segkit.errors import InputError, UsageError
-from segkit.io.dicom.places.files import is_dicom_place
+from segkit.io.dicom.files.detection import is_dicom
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,84 +24,91 @@ if TYPE_CHECKING:
 INSTALL = "pip install 'segkit[dicom]'"
 NEEDED = "reading and writing DICOM needs"
 WITHOUT_PYJPEGLS = (3, 14)
-"""From this Python on there is no wheel of pyjpegls (1.5.1), without which pip does not install highdicom."""
+"""First Python version without a wheel of pyjpegls (1.5.1); without it, pip does not install
+highdicom."""
 
 
-def open_place(place: Path, choice: str | None = None) -> DicomSource:
-    """Open the one series of a file, folder or zip; ``choice`` says which where there are several.
+def open_dicom(path: Path, choice: str | None = None) -> DicomSource:
+    """Open the one series of a file, folder or zip.
+
+    ``choice`` names the series if there are several (see `segkit.io.dicom.series.choice`).
 
     Raises:
-        InputError: no images, or a series that is no volume.
-        UsageError: several series and no choice, or a choice that fits none; the extra is not installed.
+        InputError: There are no images, or the series is not a volume.
+        UsageError: There are several series and no choice, the choice fits none, or the extra is
+            not installed.
     """
-    source: DicomSource = module_of("series.choice").open_place(place, choice)
+    source: DicomSource = dicom_module("series.choice").open_dicom(path, choice)
     return source
 
 
-def places_of_slices(place: Path) -> NDArray[np.float64] | None:
-    """Where the slices of a scan of two slice thicknesses lie among the planes of its grid; None for an even one.
+def slice_positions(path: Path) -> NDArray[np.float64] | None:
+    """Return where the slices of a scan with two slice thicknesses lie along Z of its grid.
+
+    The positions are in planes of the grid. The result is None for a scan of even spacing.
 
     Raises:
-        InputError: as `open_place`.
-        UsageError: as `open_place`.
+        InputError: As for `open_dicom`.
+        UsageError: As for `open_dicom`.
     """
-    stack = open_place(place).stack
-    return None if stack.is_even else stack.places
+    stack = open_dicom(path).stack
+    return None if stack.is_even else stack.slice_positions
 
 
 @dataclass(frozen=True)
 class DicomScan:
-    """A series that is a scan: its place, and what says which series, looked up when it is first needed."""
+    """A scan that is a DICOM series: its path, and the choice of a series."""
 
-    place: Path
+    path: Path
     choice: str | None = None
-    known: DicomSource | None = None
-    """The series itself, where it was looked up before."""
+    opened: DicomSource | None = None
+    """The series, if it was opened before."""
 
     @cached_property
     def source(self) -> DicomSource:
-        """As `open_place`."""
-        return self.known or open_place(self.place, self.choice)
+        """The series, opened on first use; raises as `open_dicom` does."""
+        return self.opened or open_dicom(self.path, self.choice)
 
 
-def dicom_scan(place: Path, choice: str | None = None) -> DicomScan | None:
-    """The scan of a place of DICOM; None for what is something else.
+def dicom_scan(path: Path, choice: str | None = None) -> DicomScan | None:
+    """Return the scan of a DICOM path, or None for any other path.
 
     Raises:
-        UsageError: a series was chosen from something else.
+        UsageError: A series was chosen from a path that is not DICOM.
     """
-    if is_dicom_place(place):
-        return DicomScan(place, choice)
+    if is_dicom(path):
+        return DicomScan(path, choice)
     if choice is not None:
-        raise UsageError(
-            f"--series {choice}: {place} is no DICOM, and has no series to choose from"
-        )
+        raise UsageError(f"--series {choice}: {path} is no DICOM, and has no series to choose from")
     return None
 
 
-def dicom_scans(place: Path, name: str = "") -> dict[str, DicomScan | InputError]:
-    """All series of a place that are volumes, by names for files, which begin with the ``name`` of the place.
+def dicom_scans(path: Path, name: str = "") -> dict[str, DicomScan | InputError]:
+    """Return all series of a path that are volumes, by names for output files.
 
-    A scan that cannot be used, because it is a mixture or has lost slices, is there as error.
+    The names begin with ``name``, the name of the path. A scan that cannot be used, because it
+    mixes images of several volumes or has lost slices, is returned as an error.
 
     Raises:
-        InputError: no series is a volume.
-        UsageError: the extra is not installed.
+        InputError: No series is a volume.
+        UsageError: The extra is not installed.
     """
-    found: dict[str, DicomSource | InputError] = module_of("series.choice").open_all(place, name)
+    sources: dict[str, DicomSource | InputError] = dicom_module("series.choice").open_all_series(
+        path, name
+    )
     return {
         scan: source
         if isinstance(source, InputError)
-        else DicomScan(place, source.series.uid, source)
-        for scan, source in found.items()
+        else DicomScan(path, source.series.uid, source)
+        for scan, source in sources.items()
     }
 
 
-def module_of(name: str) -> Any:
-    """The module of this package, once the extra is known to be installed.
+def dicom_module(name: str) -> Any:
+    """Import and return a module of this package, such as ``"series.choice"``.
 
     Raises:
-        UsageError: it is not; the message has the command that installs it.
+        UsageError: The extra is not installed; the message has the command that installs it.
     """
     try:
         return importlib.import_module(f"segkit.io.dicom.{name}")
@@ -110,8 +120,14 @@ def module_of(name: str) -> Any:
 
 
 def how_to_install(package: str, version: tuple[int, ...] = sys.version_info[:2]) -> str:
-    """Return the command that installs what the extra has left out for want of wheels, or the extra."""
+    """Return the command that installs a missing package.
+
+    This is the extra, except for a package that the extra leaves out because wheels are missing.
+    """
     if package == "highdicom" and version >= WITHOUT_PYJPEGLS:
         python = ".".join(map(str, version))
-        return f"pip install --no-deps highdicom (it asks for pyjpegls, which has no wheel for Python {python})"
+        return (
+            "pip install --no-deps highdicom "
+            f"(it asks for pyjpegls, which has no wheel for Python {python})"
+        )
     return INSTALL

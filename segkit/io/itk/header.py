@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from segkit.errors import InputError
 from segkit.files.names import DETACHED, suffix_of
-from segkit.io.geometry import LPS_TO_RAS
-from segkit.volume import Shape
+from segkit.volume import LPS_TO_RAS, Shape
 
 Encoding = Literal["raw", "gzip", "zlib", "bzip2", "text", "hex"]
 LONGEST_HEADER = 1 << 20

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.io.geometry import LPS_TO_RAS
 from segkit.io.itk.header import (
     LONGEST_HEADER,
     Encoding,
@@ -24,6 +23,7 @@ from segkit.io.itk.header import (
     refused,
     whole_numbers,
 )
+from segkit.volume import LPS_TO_RAS
 
 END = rb"\r?\n\r?\n"
 """Behind this the voxels begin, or there are none."""
@@ -68,7 +68,7 @@ _DOMAIN = ("domain", "space", "time", "???", "none")
 Fields = Mapping[str, str]
 
 
-def read_nrrd(path: Path) -> ItkHeader:
+def read_nrrd_header(path: Path) -> ItkHeader:
     """Return what the header says, checked.
 
     Raises:

@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 from segkit.files.atomic import atomic_path, unwritable
 from segkit.files.names import ITK, must_exist, suffix_of
 from segkit.io.formats import storable
-from segkit.io.geometry import LPS_TO_RAS, checked_affine, warn_of_shear
+from segkit.io.geometry import checked_affine, warn_of_shear
 from segkit.io.itk.header import ItkHeader, complex_numbers, image_axes, lps_affine
-from segkit.io.itk.meta_header import read_meta
-from segkit.io.itk.nrrd_header import read_nrrd
+from segkit.io.itk.metaimage_header import read_metaimage_header
+from segkit.io.itk.nrrd_header import read_nrrd_header
 from segkit.io.itk.voxels import check_promise, read_voxels
 from segkit.io.itk.writer import put_voxels
 from segkit.io.limits import check_finite
@@ -65,7 +65,12 @@ class ItkSource:
         return voxels
 
 
-_HEADERS = {".nrrd": read_nrrd, ".nhdr": read_nrrd, ".mha": read_meta, ".mhd": read_meta}
+_HEADERS = {
+    ".nrrd": read_nrrd_header,
+    ".nhdr": read_nrrd_header,
+    ".mha": read_metaimage_header,
+    ".mhd": read_metaimage_header,
+}
 
 
 def open_scan(path: Path) -> ItkSource:
@@ -147,7 +152,7 @@ def save(
     written into NRRD in the form in which 3D Slicer keeps the names of segments, and ``channels``, the name of each
     channel, as Channel0_Name and so on.
     """
-    image = image_of(volume.with_array(volume.array[:, :1, :1, :1]))
+    image = volume.with_array(volume.array[:, :1, :1, :1]).to_sitk()
     flat = like is not None and suffix_of(like) in ITK and _HEADERS[suffix_of(like)](like).flat
     if flat:
         image = image[:, :, 0]
@@ -164,18 +169,6 @@ def save(
                 path, "that ITK could not write all of it; the disk may be full"
             ) from error
         put_voxels(temporary, storable(volume.array), shape)
-
-
-def image_of(volume: Volume) -> Any:
-    """The volume as a SimpleITK image (always three axes)."""
-    array = storable(np.asarray(volume.array)).transpose(0, 3, 2, 1)
-    array = array[0] if volume.channels == 1 else np.moveaxis(array, 0, -1)
-    image = sitk.GetImageFromArray(np.ascontiguousarray(array), isVector=volume.channels > 1)
-    affine = LPS_TO_RAS @ volume.affine
-    image.SetSpacing(volume.spacing)
-    image.SetDirection((affine[:3, :3] / np.array(volume.spacing)).ravel().tolist())
-    image.SetOrigin(affine[:3, 3].tolist())
-    return image
 
 
 def _name_segments(image: Any, names: Mapping[str, int], shape: Sequence[int]) -> None:

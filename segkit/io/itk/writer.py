@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from segkit.files.names import suffix_of
 from segkit.io.gzip_stream import packing
-from segkit.io.itk.meta_header import END as META_END
+from segkit.io.itk.metaimage_header import END as META_END
 from segkit.io.itk.nrrd_header import END as NRRD_END
-from segkit.io.memory_map import gathered
+from segkit.io.memory_map import in_memory
 
 _ENDS = {".nrrd": NRRD_END, ".mha": META_END}
 _AT_ONCE = 16 << 20
@@ -82,6 +82,6 @@ def _pieces(voxels: NDArray[Any]) -> Iterator[memoryview]:
     lines = height if planes > 1 else max(1, _AT_ONCE // line)
     together = planes * max(1, _GATHERED // (planes * line * height))
     for first in range(0, depth, together):
-        held = gathered(voxels[..., first : first + together])
+        held = in_memory(voxels[..., first : first + together])
         for z, y in itertools.product(range(0, held.shape[3], planes), range(0, height, lines)):
             yield np.ascontiguousarray(held[:, :, y : y + lines, z : z + planes].T).data.cast("B")

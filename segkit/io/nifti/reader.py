@@ -25,12 +25,12 @@ from segkit.io.gzip_stream import LARGEST_RATIO, is_gzip, too_short, unpack
 from segkit.io.limits import check_finite, check_memory
 from segkit.io.memory_map import MAPPED_FROM, map_numbers
 from segkit.io.nifti.header import Layout, axes, read_layout, rgb, stored_type, unit_in_mm
-from segkit.io.nifti.readings import itk_grid, readings
-from segkit.io.nifti.writer import image_of, save
-from segkit.io.scaled import ScaledNumbers, scaled_type
+from segkit.io.nifti.sform_qform import header_grids, itk_grid
+from segkit.io.nifti.writer import save
+from segkit.io.scaled import ScaledArray, scaled_type
 from segkit.volume import Grid, Volume
 
-__all__ = ["NiftiSource", "image_of", "itk_grid", "open_scan", "readings", "save", "volume_of"]
+__all__ = ["NiftiSource", "header_grids", "itk_grid", "open_scan", "save", "volume_of"]
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class NiftiSource:
         return voxels.transpose(0, 3, 2, 1)
 
     def scaled(self) -> NDArray[Any] | None:
-        """All voxels (C, X, Y, Z) as `ScaledNumbers`, which stand for an array; None where numbers are not scaled.
+        """All voxels (C, X, Y, Z) as `ScaledArray`, which stand for an array; None where numbers are not scaled.
 
         Raises:
             InputError: as `planes`.
@@ -94,7 +94,7 @@ class NiftiSource:
             check_memory(self.path, self.layout.end)
             x, y, z = self.grid.shape
             stored = self._numbers(0, self.channels * x * y * z).reshape(self.channels, z, y, x)
-        found = cast(NDArray[Any], ScaledNumbers(stored.transpose(0, 3, 2, 1), *self.layout.scale))
+        found = cast(NDArray[Any], ScaledArray(stored.transpose(0, 3, 2, 1), *self.layout.scale))
         check_finite(self.path, found)
         return found
 

@@ -9,19 +9,17 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from nibabel.nifti1 import Nifti1Header, Nifti1Image
-from nibabel.nifti2 import Nifti2Header, Nifti2Image
+from nibabel.nifti2 import Nifti2Header
 from numpy.typing import NDArray
 
 from segkit.files.atomic import atomic_path
 from segkit.files.names import NIFTI, suffix_of
 from segkit.io.formats import storable
-from segkit.io.geometry import SHEAR
 from segkit.io.gzip_stream import packing
-from segkit.io.memory_map import gathered
+from segkit.io.memory_map import in_memory
 from segkit.io.nifti.header import grid_of, read_header
 from segkit.io.scaled import as_stored
-from segkit.volume import Grid, Volume
+from segkit.volume import Grid, Volume, nifti_header
 
 _AT_ONCE = 16 << 20
 """Bytes."""
@@ -43,7 +41,7 @@ _GEOMETRY = (
 
 
 def save(path: Path, volume: Volume, *, like: Path | None = None, labels: bool = False) -> None:
-    """Write atomically; channels become the fourth axis, and `ScaledNumbers` stay as stored, with slope and intercept.
+    """Write atomically; channels become the fourth axis, and `ScaledArray` stay as stored, with slope and intercept.
 
     Where ``like`` is a NIfTI file on the same grid, its form codes and geometry are copied as they are: the affine
     is then the same to the last bit, and a flat scan of two axes gets a flat label map. Nothing else of its header is
@@ -68,15 +66,6 @@ def save(path: Path, volume: Volume, *, like: Path | None = None, labels: bool =
             _write(file, header.binaryblock.ljust(start, b"\0"), voxels)
 
 
-def image_of(volume: Volume) -> Any:
-    """Return a nibabel image with the voxels and the affine of the volume; channels become its fourth axis."""
-    header = _header(volume.grid)
-    voxels = storable(np.asarray(volume.array))
-    voxels = voxels[0] if volume.channels == 1 else np.moveaxis(voxels, 0, -1)
-    kind = Nifti2Image if isinstance(header, Nifti2Header) else Nifti1Image
-    return kind(voxels, volume.affine, header, dtype=voxels.dtype)
-
-
 def _write(file: IO[bytes], start: bytes, voxels: NDArray[Any]) -> None:
     file.write(start)
     plane = voxels[0, ..., 0].nbytes
@@ -86,33 +75,23 @@ def _write(file: IO[bytes], start: bytes, voxels: NDArray[Any]) -> None:
     for channel in voxels:
         for first in range(0, channel.shape[2], many):
             file.write(
-                np.ascontiguousarray(gathered(channel[..., first : first + many]).T).data.cast("B")
+                np.ascontiguousarray(in_memory(channel[..., first : first + many]).T).data.cast("B")
             )
 
 
 def _header(grid: Grid, like: Path | None = None) -> Any:
     model = _fitting_header(grid, like)
-    large = max(grid.shape) > np.iinfo(np.int16).max  # NIfTI-1 counts voxels in 16 bits
-    header: Any = Nifti2Header() if large or isinstance(model, Nifti2Header) else Nifti1Header()
-    header.set_data_shape(grid.shape)
+    header = nifti_header(grid)
     if model is None:
-        header.set_xyzt_units("mm" if grid.unit == "mm" else "unknown")
-        header.set_qform(grid.affine, code=1 if _right_angled(grid) else 0)
-        header.set_sform(grid.affine, code=1)
-    else:
-        for field in _GEOMETRY:
-            header[field] = model[field]
-        header.set_data_shape(grid.shape[: max(2, min(3, len(model.get_data_shape())))])
-        header["pixdim"][:4] = model["pixdim"][
-            :4
-        ]  # after the shape, which resets the edge of a third axis
+        return header
+    if isinstance(model, Nifti2Header) and not isinstance(header, Nifti2Header):
+        header = Nifti2Header()
+    for field in _GEOMETRY:
+        header[field] = model[field]
+    header.set_data_shape(grid.shape[: max(2, min(3, len(model.get_data_shape())))])
+    # After the shape, which resets the voxel size of a third axis.
+    header["pixdim"][:4] = model["pixdim"][:4]
     return header
-
-
-def _right_angled(grid: Grid) -> bool:
-    """Whether a qform, which knows no shear, can say where the voxels are."""
-    axes = grid.affine[:3, :3] / grid.spacing
-    return bool(np.abs(axes.T @ axes - np.eye(3)).max() <= SHEAR)
 
 
 def _fitting_header(grid: Grid, like: Path | None) -> Any:

@@ -29,8 +29,8 @@ from segkit.evaluation import Evaluation, evaluate
 from segkit.evaluation.pairs import find_pairs
 from segkit.files.atomic import remove_leftovers, write_text
 from segkit.files.locks import check_free, sole_use
-from segkit.fingerprint.fingerprint import Progress
 from segkit.planning.plan_dataset import open_dataset
+from segkit.progress import CaseProgress
 from segkit.report.cross_validation_page import cross_validation_page
 from segkit.report.evaluation_page import write_evaluation
 from segkit.studies.comparable import MEASURED, described, is_open, measured_once
@@ -67,7 +67,7 @@ KIND = "cross_validation"
 PREDICTIONS, EVALUATION, RESULT = "predictions", "evaluation", f"{KIND}.json"
 
 
-def cross_validate(*overrides: str, progress: Progress | None = None) -> Path:
+def cross_validate(*overrides: str, progress: CaseProgress | None = None) -> Path:
     """Train every fold, predict every case out of fold, and return the study's folder; its ``bundle`` is the ensemble.
 
     Overrides are those of a training, without ``fold``. The same call goes on with an unfinished study: finished folds

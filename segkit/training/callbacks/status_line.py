@@ -11,7 +11,7 @@ class TrainingStatusLine:
     """Status line on standard error, rewritten on a terminal and else printed every 30 seconds."""
 
     def __init__(self) -> None:
-        self.line = StatusLine(elsewhere=30.0, at_once=True)
+        self.line = StatusLine(interval=30.0, immediate=True)
 
     def is_due(self) -> bool:
         """Return whether it is time to show the line again, and start the next interval if so."""

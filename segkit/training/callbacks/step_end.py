@@ -174,20 +174,20 @@ class StepEnd(L.Callback):
             self._show_status(module, is_last=is_last)
         trainer.should_stop = is_last
 
-    def _agree_on_length(self, module: SegmentationModule) -> int:
+    def _agree_on_length(self, module: SegmentationModule) -> bool:
         """Set length and stop request alike on all ranks; return whether a checkpoint is due.
 
         The clock of rank 0 decides, and a signal to any rank stops all of them.
         """
         schedule = module.schedule
-        decided = self.budget.set_length(schedule, to_come=self.validation.remaining())
-        # The checkpoint is due immediately after the number of steps was decided: a run that is
-        # killed and resumed must find that number.
-        save_is_due = decided or self.saver.is_due(schedule.step)
-        schedule.total, schedule.plain_from, save_is_due, self.stop.agreed = self.ranks.agree(
+        was_decided = self.budget.set_length(schedule, to_come=self.validation.remaining())
+        # A run that is killed and resumed must find the number of steps that was decided.
+        save_is_due = was_decided or self.saver.is_due(schedule.step)
+        total, plain_from, save, stop = self.ranks.agree(
             [schedule.total, schedule.plain_from, save_is_due], self.stop.received
         )
-        return save_is_due
+        schedule.total, schedule.plain_from, self.stop.agreed = total, plain_from, stop
+        return bool(save)
 
     def _complete_step(self, module: SegmentationModule) -> None:
         """Validate and add a row to training.csv, if they are due after this step."""

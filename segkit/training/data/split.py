@@ -9,7 +9,8 @@ from pathlib import Path
 
 from segkit.dataset.dataset import Case, Dataset, is_fold
 from segkit.errors import InputError, UsageError
-from segkit.files.atomic import read_json, write_text
+from segkit.files.atomic import write_text
+from segkit.files.json_file import read_json
 
 SPLIT = "split.json"
 USUAL_FOLDS = 5

@@ -23,7 +23,7 @@ from torch import Tensor
 from segkit.errors import InputError
 from segkit.files.atomic import atomic_path, write_text
 from segkit.files.names import CARD
-from segkit.networks.precision import AUTOCAST, LAYOUTS, Mode
+from segkit.networks.precision import AUTOCAST, MEMORY_FORMATS, ComputeMode
 from segkit.training.optimization.schedule import Schedule
 from segkit.training.outputs.run_folder import BUNDLE, CHECKPOINTS
 
@@ -220,8 +220,8 @@ def _check(content: Any) -> None:
             raise ValueError(
                 f"it is not a checkpoint of segkit: {name} is missing or of another type"
             )
-    mode, schedule = Mode(**content["mode"]), Schedule(**content["schedule"])
-    if mode.precision not in AUTOCAST or mode.layout not in LAYOUTS:
+    mode, schedule = ComputeMode(**content["mode"]), Schedule(**content["schedule"])
+    if mode.precision not in AUTOCAST or mode.layout not in MEMORY_FORMATS:
         raise ValueError(f"its precision {mode.precision} or layout {mode.layout} is unknown")
     if not (
         math.isfinite(content["elapsed"])

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from segkit.bundle.precision_agreement import AGREEMENT
-from segkit.networks.precision import Mode, bfloat16_share
+from segkit.networks.precision import ComputeMode, bfloat16_time_ratio
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase
-from segkit.preprocessing.crop import Box
 from segkit.sliding_window.rows import Windows
 from segkit.sliding_window.scores import predict_scores
 from segkit.sliding_window.windows import count_windows
+from segkit.volume import Box
 
 CASES = 3
 """Most cases to compare."""
@@ -86,7 +86,7 @@ def _window_seconds(network: nn.Module, plan: Plan, device: torch.device) -> flo
         times.append(time.perf_counter() - start)
     share = 1.0
     if device.type == "cpu":
-        share = bfloat16_share(nn.Conv3d(32, 32, 3), torch.zeros(1, 32, 12, 12, 12))
+        share = bfloat16_time_ratio(nn.Conv3d(32, 32, 3), torch.zeros(1, 32, 12, 12, 12))
     return min(times) * (1 + share)
 
 
@@ -147,7 +147,7 @@ def _masks(network: nn.Module, image: Tensor, plan: Plan, precision: str) -> Ite
 
 def _scores(network: nn.Module, image: Tensor, plan: Plan, precision: str) -> Tensor:
     """Return the scores (K, X, Y, Z) of an image (C, X, Y, Z), computed as in prediction."""
-    mode = Mode(precision, "channels_last")
+    mode = ComputeMode(precision, "channels_last")
     windows = Windows(plan.patch, OVERLAP, slice_axis=plan.slice_axis)
     with mode.autocast(image.device):
         return predict_scores(mode.wrap(network), image, windows)

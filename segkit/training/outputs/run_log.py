@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from segkit.errors import SegkitError, printable
-from segkit.progress import PROGRESS
+from segkit.progress import STATUS_LOG
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ def run_log(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _attached(kept: RunLog) -> Iterator[None]:
-    loggers = (logging.getLogger(), PROGRESS)
+    loggers = (logging.getLogger(), STATUS_LOG)
     for each in loggers:
         each.addHandler(kept)
     try:

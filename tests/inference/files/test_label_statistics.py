@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from segkit.errors import InputError
 from segkit.inference.files.label_statistics import label_figures
-from segkit.io.scaled import ScaledNumbers
+from segkit.io.scaled import ScaledArray
 from segkit.volume import Volume
 
 TILT = np.array([[1, 0, 0, 10], [0, 0.8, -0.6, 20], [0, 0.6, 0.8, 30], [0, 0, 0, 1.0]]) @ np.diag(
@@ -217,7 +217,7 @@ def test_a_large_scan_is_not_copied() -> None:
 
 def test_intensities_of_numbers_that_are_scaled() -> None:
     labels = Volume(np.ones((1, 2, 1, 1), np.uint8), np.eye(4))
-    scaled: Any = ScaledNumbers(np.array([2, 6], np.int16).reshape(2, 1, 1), 0.5, 10)
+    scaled: Any = ScaledArray(np.array([2, 6], np.int16).reshape(2, 1, 1), 0.5, 10)
     # 11 and 13.
     intensity = label_figures(labels, {"a": 1}, channels={"CT": scaled})["a"]["intensity"]
     assert intensity == {"CT": {"mean": 12.0, "std": 1.0}}

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from segkit.inference.files.label_warnings import label_warning, label_warnings
-from segkit.plans.plan import Plan, read_plan
+from segkit.plans.plan import Plan
+from segkit.plans.plan_file import read_plan
 from segkit.plans.ranges import DataRanges, LabelRange
 from segkit.volume import Volume
 

@@ -16,10 +16,9 @@ from segkit.inference.scoring.to_scan_grid import (
     restore,
 )
 from segkit.preprocessing.chain import WayBack
-from segkit.preprocessing.crop import Box
 from segkit.preprocessing.orient import AxisMap
 from segkit.preprocessing.resample import axis_matrices, resample
-from segkit.volume import Shape
+from segkit.volume import Box, Shape
 
 SAME = AxisMap((0, 1, 2), (False, False, False))
 

@@ -10,7 +10,7 @@ import pytest
 
 from segkit.errors import InputError
 from segkit.io import open_source, read_volume
-from segkit.io.dicom.places.files import dicom_files
+from segkit.io.dicom.files.detection import dicom_files
 
 PIXELS = np.array([[0, 1, 2], [100, 200, 4095]], np.uint16)
 
@@ -246,7 +246,7 @@ def test_grey_and_colour_in_one_series(dicom: Any, tmp_path: Path) -> None:
     data.SamplesPerPixel, data.PhotometricInterpretation = 3, "RGB"
     data.save_as(tmp_path / "s" / "b")
     with pytest.raises(
-        InputError, match="expected images of one kind, found grey and coloured ones"
+        InputError, match="expected images of one kind, found gray and color images"
     ):
         open_source(tmp_path / "s")
 

@@ -11,7 +11,6 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 
 from segkit.io import write_image
-from segkit.io.itk.reader import image_of
 from segkit.volume import Volume
 
 AFFINE = np.array([[0.8, 0, 0.3, 1 / 3], [0, -1.5, 0, 20], [0.1, 0, 3, -7], [0, 0, 0, 1]])
@@ -35,7 +34,7 @@ def test_header_and_voxels_are_those_of_itk(
     volume = Volume(array, AFFINE)
     write_image(tmp_path / name, volume)
     theirs = tmp_path / f"itk_{name}"
-    sitk.WriteImage(image_of(volume), str(theirs), useCompression=True)
+    sitk.WriteImage(volume.to_sitk(), str(theirs), useCompression=True)
     assert header(tmp_path / name) == header(theirs)
     found, expected = sitk.ReadImage(str(tmp_path / name)), sitk.ReadImage(str(theirs))
     assert np.array_equal(sitk.GetArrayFromImage(found), sitk.GetArrayFromImage(expected))

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from segkit.errors import InputError
 from segkit.io import from_object, open_source, read_volume, write_image, write_labels
 from segkit.io.nifti.header import read_header
-from segkit.io.scaled import ScaledNumbers
-from segkit.io.scans import read_frugally
+from segkit.io.scaled import ScaledArray
+from segkit.io.scans import read_unscaled
 from segkit.volume import Volume
 
 AFFINE = np.array([[0, -2.0, 0, 10], [0, 0, 3.0, -20], [1.5, 0, 0, 30], [0, 0, 0, 1]])
@@ -84,8 +84,8 @@ def test_scaled_numbers_stay_as_they_are_stored(tmp_path: Path, name: str, dtype
     header["scl_slope"], header["scl_inter"] = 0.1, -1024
     content[:348] = header.binaryblock
     (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
-    found, expected = read_frugally(tmp_path / name).array, read_volume(tmp_path / name).array
-    assert isinstance(found, ScaledNumbers)
+    found, expected = read_unscaled(tmp_path / name).array, read_volume(tmp_path / name).array
+    assert isinstance(found, ScaledArray)
     assert found.stored.dtype.itemsize == np.dtype(dtype).itemsize
     assert found.dtype == expected.dtype == np.float32
     assert np.array_equal(np.asarray(found), expected)
@@ -97,7 +97,7 @@ def test_scaled_numbers_that_overflow(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match="expected finite voxels, found 4 of 8 that are NaN or infinite"
     ):
-        read_frugally(path)
+        read_unscaled(path)
 
 
 def test_slope_zero_means_no_scale(tmp_path: Path) -> None:

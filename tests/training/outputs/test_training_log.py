@@ -9,12 +9,12 @@ from pathlib import Path
 from PIL import Image
 
 from segkit.labels.codes import SegmentCodes
-from segkit.plans.plan import Plan
+from segkit.plans.plan_file import plan_from_dict
 from segkit.training.outputs.training_log import TrainingLog, score_columns
 from segkit.training.validation import ValidationScore
 
 FROZEN = json.loads((Path(__file__).parents[2] / "data" / "plan_v1.json").read_text())
-PLAN = replace(Plan.from_dict(FROZEN), labels={"liver": 1})
+PLAN = replace(plan_from_dict(FROZEN), labels={"liver": 1})
 
 
 def row(step: int, **more: float) -> dict[str, float | str]:

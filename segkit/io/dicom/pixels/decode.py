@@ -33,7 +33,7 @@ from pydicom.uid import (
 
 from segkit.errors import InputError
 from segkit.io.dicom.headers import guarded, opened
-from segkit.io.dicom.pixels.codestreams import wrong_size
+from segkit.io.dicom.pixels.compressed_size import wrong_size
 from segkit.io.dicom.pixels.decoder_process import decode
 from segkit.io.dicom.series.study import Instance
 

@@ -29,7 +29,7 @@ _MAY_BE_EMPTY = (
 
 
 @dataclass(frozen=True)
-class Maker:
+class Algorithm:
     """The model that made a segmentation."""
 
     name: str
@@ -48,7 +48,7 @@ def complete_headers(source: DicomSource) -> list[Dataset]:
     Raises:
         InputError: images without a place in the patient.
     """
-    check_place(source)
+    check_references(source)
     frames = source.stack.frames
     known = {
         "FrameOfReferenceUID": _frame_of_reference(source),
@@ -64,11 +64,11 @@ def complete_headers(source: DicomSource) -> list[Dataset]:
         ]
 
 
-def check_place(source: DicomSource) -> None:
+def check_references(source: DicomSource) -> None:
     """Raise an InputError unless every image has a place in the patient, and UIDs to refer to."""
     if any(frame.position is None or frame.orientation is None for frame in source.stack.frames):
         raise InputError(
-            source.series.place,
+            source.series.path,
             expected="images with ImagePositionPatient and ImageOrientationPatient, for output as DICOM",
             found="none",
             remedy="Write another format, such as .nii.gz or .png.",
@@ -76,7 +76,7 @@ def check_place(source: DicomSource) -> None:
     uids = ("SOPInstanceUID", "SeriesInstanceUID")
     if not all(instance.header.get(uid) for instance in source.series.instances for uid in uids):
         raise InputError(
-            source.series.place,
+            source.series.path,
             expected=f"images with {' and '.join(uids)}, for output as DICOM",
             found="some without",
             remedy="Write another format, such as .nii.gz.",
@@ -92,7 +92,7 @@ def _frame_of_reference(source: DicomSource) -> UID:
         return UID(found.pop())
     log.warning(
         "%s: %s frame of reference; what is written gets a new one and refers to the images by their UIDs",
-        source.series.place,
+        source.series.path,
         "more than one" if found else "no",
     )
     return generate_uid()

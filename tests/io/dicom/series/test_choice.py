@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from segkit.errors import InputError, UsageError
-from segkit.io.dicom import dicom_scan, dicom_scans, open_place
+from segkit.io.dicom import dicom_scan, dicom_scans, open_dicom
 
 VOXELS = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
 
@@ -37,12 +37,12 @@ def study(dicom: Any, tmp_path: Path) -> Path:
     ("choice", "slices"), [("2", 3), ("3", 4), ("1.5", 4), ("Early", 3), ("late", 4)]
 )
 def test_chosen_by_number_uid_or_description(study: Path, choice: str, slices: int) -> None:
-    assert open_place(study, choice).grid.shape == (2, 3, slices)
+    assert open_dicom(study, choice).grid.shape == (2, 3, slices)
 
 
 def test_several_volumes_are_listed(study: Path) -> None:
     with pytest.raises(UsageError) as caught:
-        open_place(study)
+        open_dicom(study)
     assert str(caught.value).splitlines() == [
         f"{study}: 3 series, 2 of them volumes; choose by --series:",
         "  1  CT, series 1, 'Scout', 2 images of 4 x 3, 1.1",
@@ -55,7 +55,7 @@ def test_the_only_volume_is_taken(study: Path, caplog: pytest.LogCaptureFixture)
     for path in (study / "b").iterdir():
         path.unlink()
     with caplog.at_level(logging.INFO):
-        assert open_place(study).series.description == "Early"
+        assert open_dicom(study).series.description == "Early"
     assert "of 2 series, one is a volume: CT, series 2, 'Early'" in caplog.text
 
 
@@ -66,26 +66,26 @@ def test_the_only_volume_of_several_studies_is_not(dicom: Any, tmp_path: Path) -
     with pytest.raises(
         UsageError, match="d: 2 series of 2 studies, 1 of them volumes; choose by --series"
     ):
-        open_place(tmp_path / "d")
+        open_dicom(tmp_path / "d")
 
 
 @pytest.mark.parametrize(("choice", "found"), [("4", "no series fits"), ("7.7", "no series fits")])
 def test_choice_that_fits_none(study: Path, choice: str, found: str) -> None:
     with pytest.raises(UsageError, match=rf"--series {choice}: {found}; choose one of:\n  1  CT"):
-        open_place(study, choice)
+        open_dicom(study, choice)
 
 
 def test_description_of_two(dicom: Any, study: Path) -> None:
     dicom.series(study / "c", VOXELS, series="1.6", SeriesNumber=6, SeriesDescription="Late")
     with pytest.raises(UsageError, match="--series Late: 2 series fit"):
-        open_place(study, "Late")
+        open_dicom(study, "Late")
 
 
 def test_no_volume_among_several(dicom: Any, tmp_path: Path) -> None:
     for number in (1, 2):
         dicom.file(tmp_path / "s" / str(number), VOXELS[0], series=f"1.{number}")
     with pytest.raises(UsageError, match="2 series, none of them a volume of several slices"):
-        open_place(tmp_path / "s")
+        open_dicom(tmp_path / "s")
 
 
 def test_all_of_them(study: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -106,11 +106,11 @@ def test_a_scan_that_cannot_be_used_is_not_passed_over(dicom: Any, study: Path) 
     dicom.series(study / "a", VOXELS, series="1.2", SeriesNumber=2, PixelSpacing=None)
     assert "expected PixelSpacing" in str(dicom_scans(study)["a"])
     with pytest.raises(UsageError, match="3 series, 2 of them volumes"):
-        open_place(study)
+        open_dicom(study)
     for path in (study / "b").iterdir():
         path.unlink()
     with pytest.raises(InputError, match="expected PixelSpacing"):
-        open_place(study)
+        open_dicom(study)
 
 
 def test_a_slice_that_continues_the_volume_is_asked_for(dicom: Any, tmp_path: Path) -> None:
@@ -121,12 +121,12 @@ def test_a_slice_that_continues_the_volume_is_asked_for(dicom: Any, tmp_path: Pa
         tmp_path / "s" / "3", VOXELS[..., 3].T.copy(), ImagePositionPatient=[0, 0, 3], **last
     )
     with pytest.raises(UsageError, match="2 series, 1 of them volumes; choose by --series"):
-        open_place(tmp_path / "s")
-    assert open_place(tmp_path / "s", "1").grid.shape == (2, 3, 3)
+        open_dicom(tmp_path / "s")
+    assert open_dicom(tmp_path / "s", "1").grid.shape == (2, 3, 3)
     dicom.file(
         tmp_path / "s" / "3", VOXELS[..., 3].T.copy(), ImagePositionPatient=[0, 0, 1], **last
     )
-    assert open_place(tmp_path / "s").grid.shape == (2, 3, 3)
+    assert open_dicom(tmp_path / "s").grid.shape == (2, 3, 3)
 
 
 def test_nothing_that_is_a_scan(dicom: Any, tmp_path: Path) -> None:
@@ -140,12 +140,12 @@ def test_nothing_that_is_a_scan(dicom: Any, tmp_path: Path) -> None:
 def test_what_was_made_from_images_is_no_scan(dicom: Any, tmp_path: Path) -> None:
     dicom.series(tmp_path / "s", VOXELS)
     dicom.series(tmp_path / "s" / "seg", VOXELS, series="1.9", Modality="SEG")
-    assert open_place(tmp_path / "s").series.uid == "1.2.3.1"
+    assert open_dicom(tmp_path / "s").series.uid == "1.2.3.1"
     with pytest.raises(
         InputError,
         match=r"expected images, found DICOM without any that could be a scan \(4 x SEG\)",
     ):
-        open_place(tmp_path / "s" / "seg")
+        open_dicom(tmp_path / "s" / "seg")
 
 
 def test_damaged_file(dicom: Any, tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_damaged_file(dicom: Any, tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"1 file that cannot be read .* belong to it: x \(DICOM that cannot be"
     ):
-        open_place(tmp_path / "s")
+        open_dicom(tmp_path / "s")
 
 
 def test_choice_without_dicom(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from segkit.errors import InputError, UsageError
-from segkit.io.dicom import DicomScan, dicom_scans, open_place
-from segkit.io.dicom.segments import read_segments
+from segkit.io.dicom import DicomScan, dicom_scans, open_dicom
+from segkit.io.dicom.results.segmentation_reader import read_segments
 from segkit.volume import Volume
 
 VOXELS = np.arange(2 * 3 * 6, dtype=np.int16).reshape(2, 3, 6)
@@ -88,7 +88,7 @@ def test_groups_are_named(
     with pytest.raises(
         InputError, match="images that make up one volume, found 2 groups of images in series 1"
     ) as error:
-        open_place(mixed(one, other))
+        open_dicom(mixed(one, other))
     lines = [line.split(" such as")[0] for line in str(error.value).splitlines()[1:]]
     assert lines == [f"  --series 1:{first}  4 images", f"  --series 1:{second}  2 images"]
 
@@ -100,9 +100,9 @@ def test_a_lower_and_an_upper_half_as_well(
     """No value comes back along the scan. Either half is chosen with its own voxels, at its own place."""
     place = mixed(one, other, second=range(3, 6))
     with pytest.raises(InputError, match="found 2 groups of images"):
-        open_place(place)
+        open_dicom(place)
     for words, slices, low in ((first, slice(0, 3), 0), (second, slice(3, 6), 6)):
-        source = open_place(place, f"1:{words}")
+        source = open_dicom(place, f"1:{words}")
         expected = VOXELS[..., slices] - (1024 if words == "rescale=yes" else 0)
         np.testing.assert_array_equal(source.planes(0, 3)[0], expected)
         assert source.grid.affine[:3, 3].tolist() == [0, 0, low]
@@ -111,7 +111,7 @@ def test_a_lower_and_an_upper_half_as_well(
 
 def test_no_name_or_number_of_a_patient_is_said(mixed: Mixed) -> None:
     with pytest.raises(InputError) as error:
-        open_place(
+        open_dicom(
             mixed({"PatientName": "Doe^Jane"}, {"PatientName": "Roe^Richard", "PatientID": "77123"})
         )
     assert not {"Doe", "Roe", "77123"} & set(str(error.value).replace("^", " ").split())
@@ -138,24 +138,24 @@ SAME: dict[str, tuple[Elements, Elements]] = {
 def test_what_may_differ(
     mixed: Mixed, caplog: pytest.LogCaptureFixture, one: Elements, other: Elements
 ) -> None:
-    assert open_place(mixed(one, other)).grid.shape == (2, 3, 6)
+    assert open_dicom(mixed(one, other)).grid.shape == (2, 3, 6)
     assert not caplog.text
 
 
 def test_acquisitions_appended_are_one_scan(mixed: Mixed, caplog: pytest.LogCaptureFixture) -> None:
     place = mixed({"AcquisitionNumber": 1}, {"AcquisitionNumber": 2}, second=range(3, 6))
-    assert open_place(place).grid.shape == (2, 3, 6)
+    assert open_dicom(place).grid.shape == (2, 3, 6)
     assert not caplog.text
 
 
 def test_acquisitions_that_alternate_are_not(mixed: Mixed) -> None:
     place = mixed({"AcquisitionNumber": 1}, {"AcquisitionNumber": 2}, second=(1, 3, 5))
     with pytest.raises(InputError, match="differ in acquisition"):
-        open_place(place)
+        open_dicom(place)
     np.testing.assert_array_equal(
-        open_place(place, "acquisition=2").planes(0, 3)[0], VOXELS[..., 1::2]
+        open_dicom(place, "acquisition=2").planes(0, 3)[0], VOXELS[..., 1::2]
     )
-    assert open_place(place, "acquisition=any").grid.shape == (2, 3, 6)
+    assert open_dicom(place, "acquisition=any").grid.shape == (2, 3, 6)
 
 
 @pytest.mark.parametrize(
@@ -182,10 +182,10 @@ def test_acquisitions_that_alternate_are_not(mixed: Mixed) -> None:
 def test_changes_along_a_scan_are_said(
     mixed: Mixed, caplog: pytest.LogCaptureFixture, one: Elements, other: Elements, note: str
 ) -> None:
-    assert note in open_place(mixed(one, other, second=range(3, 6))).notes[0]
+    assert note in open_dicom(mixed(one, other, second=range(3, 6))).notes[0]
     assert note in caplog.text
     with pytest.raises(InputError, match="found 2 groups of images"):
-        open_place(mixed(one, other))
+        open_dicom(mixed(one, other))
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_changes_along_a_scan_are_said(
 )
 def test_times_that_several_slices_share_are_said(mixed: Mixed, word: str, keyword: str) -> None:
     """They are those of phases of the heart, where those of single slices only tell of its rhythm."""
-    (note,) = open_place(mixed({keyword: 20}, {keyword: 400}, second=(1, 3, 5))).notes
+    (note,) = open_dicom(mixed({keyword: 20}, {keyword: 400}, second=(1, 3, 5))).notes
     assert note == f"the {word} time changes along the scan (20, 400)"
 
 
@@ -205,16 +205,16 @@ def test_inverted_images_among_others(mixed: Mixed) -> None:
         InputError,
         match=r"differ in photometric interpretation(.|\n)*photometric=MONOCHROME1  2 images",
     ):
-        open_place(place)
+        open_dicom(place)
 
 
 def test_two_passes_of_a_ct_are_told_by_their_times(mixed: Mixed) -> None:
     one, other = ({"Modality": "CT", "AcquisitionTime": time} for time in ("101500", "101530"))
     place = mixed(one, other, second=(1, 3, 5))
     with pytest.raises(InputError, match="differ in acquisition time"):
-        open_place(place)
+        open_dicom(place)
     np.testing.assert_array_equal(
-        open_place(place, "acqtime=101530").planes(0, 3)[0], VOXELS[..., 1::2]
+        open_dicom(place, "acqtime=101530").planes(0, 3)[0], VOXELS[..., 1::2]
     )
 
 
@@ -246,8 +246,8 @@ def test_numbers_mean_the_same_whatever_else_is_selected(dicom: Any, tmp_path: P
         with pytest.raises(
             InputError, match=r"gradient=2  3 images such as 3(.|\n)*gradient=3  3 images such as 6"
         ):
-            open_place(tmp_path / "d", choice)
-    assert open_place(tmp_path / "d", "b=1000,gradient=3").planes(0, 3)[0, 0, 0].tolist() == [
+            open_dicom(tmp_path / "d", choice)
+    assert open_dicom(tmp_path / "d", "b=1000,gradient=3").planes(0, 3)[0, 0, 0].tolist() == [
         6,
         7,
         8,
@@ -258,12 +258,12 @@ def test_several_criteria(echoes: Path) -> None:
     with pytest.raises(
         InputError, match=r"found 4 groups .* differ in image type and echo number"
     ) as error:
-        open_place(echoes)
+        open_dicom(echoes)
     assert "--series 1:type=P,echo=2  3 images such as 9" in str(error.value)
     with pytest.raises(InputError, match=r"found 2 groups .* differ in image type") as error:
-        open_place(echoes, "echo=2")
+        open_dicom(echoes, "echo=2")
     assert "--series 1:echo=2,type=P  3 images such as 9" in str(error.value)
-    assert open_place(echoes, "1:echo=2,type=p").planes(0, 3)[0, 0, 0].tolist() == [9, 10, 11]
+    assert open_dicom(echoes, "1:echo=2,type=p").planes(0, 3)[0, 0, 0].tolist() == [9, 10, 11]
 
 
 @pytest.mark.parametrize(
@@ -277,13 +277,13 @@ def test_several_criteria(echoes: Path) -> None:
 )
 def test_selections_that_make_no_sense(echoes: Path, choice: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        open_place(echoes, choice)
+        open_dicom(echoes, choice)
 
 
 def test_a_description_with_such_signs_is_one(dicom: Any, tmp_path: Path) -> None:
     dicom.series(tmp_path / "s", VOXELS, SeriesDescription="T2: b=0")
-    assert open_place(tmp_path / "s", "T2: b=0").selection == ""
-    assert open_place(tmp_path / "s", "T2: b=0:modality=CT").selection == "modality=CT"
+    assert open_dicom(tmp_path / "s", "T2: b=0").selection == ""
+    assert open_dicom(tmp_path / "s", "T2: b=0:modality=CT").selection == "modality=CT"
 
 
 def test_images_in_one_place_are_told_by_what_may_differ(dicom: Any, tmp_path: Path) -> None:
@@ -295,9 +295,9 @@ def test_images_in_one_place_are_told_by_what_may_differ(dicom: Any, tmp_path: P
     with pytest.raises(
         InputError, match="2 groups of images in series 1 that differ in trigger time"
     ) as error:
-        open_place(tmp_path / "s")
+        open_dicom(tmp_path / "s")
     assert "--series 1:trigger=40  3 images such as 3" in str(error.value)
-    assert open_place(tmp_path / "s", "trigger=40").planes(0, 3)[0, 0, 0].tolist() == [3, 4, 5]
+    assert open_dicom(tmp_path / "s", "trigger=40").planes(0, 3)[0, 0, 0].tolist() == [3, 4, 5]
 
 
 def test_a_screenshot_among_the_images(dicom: Any, tmp_path: Path) -> None:
@@ -306,8 +306,8 @@ def test_a_screenshot_among_the_images(dicom: Any, tmp_path: Path) -> None:
     capture = {"SOPClassUID": dicom.pydicom.uid.SecondaryCaptureImageStorage}
     dicom.file(tmp_path / "s" / "x", VOXELS[..., 0].T.copy(), number=99, **nowhere, **capture)
     with pytest.raises(InputError, match=r"--series 1:class=CT  6 images such as 000"):
-        open_place(tmp_path / "s")
-    assert open_place(tmp_path / "s", "class=CT").grid.shape == (2, 3, 6)
+        open_dicom(tmp_path / "s")
+    assert open_dicom(tmp_path / "s", "class=CT").grid.shape == (2, 3, 6)
 
 
 def enhanced(
@@ -402,8 +402,8 @@ def test_places_in_an_enhanced_file(
     with pytest.raises(
         InputError, match=rf"found 2 groups of images .*\n.*\n  --series 1:{choice}  3 images"
     ):
-        open_place(scan)
-    assert open_place(scan, choice).planes(0, 3)[0, 0, 0].tolist() == [1, 3, 5]
+        open_dicom(scan)
+    assert open_dicom(scan, choice).planes(0, 3)[0, 0, 0].tolist() == [1, 3, 5]
 
 
 def test_frames_of_an_enhanced_file(dicom: Any, tmp_path: Path) -> None:
@@ -411,25 +411,27 @@ def test_frames_of_an_enhanced_file(dicom: Any, tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match="2 groups of images in series 1 that differ in echo time"
     ) as error:
-        open_place(scan)
+        open_dicom(scan)
     assert "--series 1:te=30  3 images such as e.dcm frame 2" in str(error.value)
-    source = open_place(scan, "te=30")
+    source = open_dicom(scan, "te=30")
     assert source.planes(0, 3)[0, 0, 0].tolist() == [1, 3, 5]
     assert source.grid.affine[:3, 3].tolist() == [0, 0, 0]
     assert source.grid.spacing == (3, 2, 5)
 
 
 def test_segments_of_some_frames_refer_to_these(dicom: Any, tmp_path: Path) -> None:
-    source = open_place(enhanced(dicom, tmp_path / "e.dcm"), "te=30")
+    source = open_dicom(enhanced(dicom, tmp_path / "e.dcm"), "te=30")
     labels = np.zeros((1, 4, 3, 3), np.uint8)
     labels[0, 1, 2, 1:] = 1
     volume = Volume(labels, source.grid.affine)
     segmentation, references = (
         pytest.importorskip(f"segkit.io.dicom.{name}")
-        for name in ("results.segmentation", "results.references")
+        for name in ("results.segmentation_writer", "results.references")
     )
-    maker = references.Maker("m", "1", "2")
-    segmentation.write_segmentation(tmp_path / "seg.dcm", volume, source, {"a": (1,)}, maker=maker)
+    algorithm = references.Algorithm("m", "1", "2")
+    segmentation.write_segmentation(
+        tmp_path / "seg.dcm", volume, source, {"a": (1,)}, algorithm=algorithm
+    )
     found = read_segments(tmp_path / "seg.dcm", source.grid, {"a": 1})
     np.testing.assert_array_equal(found.labels.array, labels)
     made = dicom.pydicom.dcmread(tmp_path / "seg.dcm")
@@ -469,8 +471,8 @@ def test_places_that_vendors_have(
         image.private_block(group, creator, create=True).add_new(element, kind, own)
         image.save_as(path)
     with pytest.raises(InputError, match=f"--series 1:{choice}  2 images such as IM4"):
-        open_place(place)
-    assert open_place(place, choice).grid.shape == (2, 3, 2)
+        open_dicom(place)
+    assert open_dicom(place, choice).grid.shape == (2, 3, 2)
 
 
 def test_a_mixture_is_never_passed_over_for_another_series(dicom: Any, mixed: Mixed) -> None:
@@ -480,10 +482,10 @@ def test_a_mixture_is_never_passed_over_for_another_series(dicom: Any, mixed: Mi
         own = {"ImageOrientationPatient": [0, 1, 0, 0, 0, 1]} if number else {}
         dicom.file(place / f"scout{number}", VOXELS[..., 0].T.copy(), number=number, **own, **scout)
     with pytest.raises(InputError, match=r"series 1 that differ in image type"):
-        open_place(place)
+        open_dicom(place)
     dicom.series(place / "other", VOXELS, series="1.10", SeriesNumber=3)
     with pytest.raises(UsageError, match="3 series, 2 of them volumes"):
-        open_place(place)
+        open_dicom(place)
     found = dicom_scans(place)
     assert isinstance(found["other"], DicomScan)
     assert [str(each)[-2:] for each in found.values() if isinstance(each, InputError)]

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from segkit.errors import InputError
-from segkit.io.dicom import open_place
-from segkit.io.dicom.places.files import DicomFile, files_of
+from segkit.io.dicom import open_dicom
+from segkit.io.dicom.files.detection import files_of
+from segkit.io.dicom.files.dicom_file import DicomFile
 from segkit.io.dicom.series.lost_files import suspicious
 
 VOXELS = np.arange(2 * 3 * 4, dtype=np.int16).reshape(2, 3, 4)
@@ -75,7 +76,7 @@ def test_the_last_slice_is_missed(place: Path, damage: Callable[[Path], Any], pr
     with pytest.raises(
         InputError, match=rf"all slices of series 1, found 1 file .*: IM3\.dcm \({problem}"
     ):
-        open_place(place)
+        open_dicom(place)
 
 
 def test_what_is_no_slice_is_not(place: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -92,7 +93,7 @@ def test_what_is_no_slice_is_not(place: Path, caplog: pytest.LogCaptureFixture) 
         (place / name).write_bytes(b"")
     (place / "DICOMDIR").write_bytes(bytes(128) + b"DICM")
     (place / "log.1").write_text("done")
-    assert open_place(place).grid.shape == (2, 3, 4)
+    assert open_dicom(place).grid.shape == (2, 3, 4)
     assert not caplog.text
 
 
@@ -103,14 +104,14 @@ def test_an_empty_file_among_names_of_words(place: Path) -> None:
     with pytest.raises(
         InputError, match=r"1 file that cannot be read and probably belong to it: date \(empty\)"
     ):
-        open_place(place)
+        open_dicom(place)
 
 
 def test_another_name_is_said(place: Path, caplog: pytest.LogCaptureFixture) -> None:
     (place / "other.dcm").write_bytes(b"")
     (place / "elsewhere").mkdir()
     (place / "elsewhere" / "IM9.dcm").write_bytes(b"")
-    source = open_place(place)
+    source = open_dicom(place)
     assert source.notes == (
         "2 files that cannot be read are left out: other.dcm (empty), IM9.dcm (empty)",
     )
@@ -123,7 +124,7 @@ def test_many_are_counted(place: Path) -> None:
     with pytest.raises(
         InputError, match=r"found 26 files .*: IM4\.dcm \(empty\), .* and 21 more\. Copy them again"
     ):
-        open_place(place)
+        open_dicom(place)
 
 
 def test_files_of_another_series_beside_it(dicom: Any, place: Path) -> None:
@@ -137,21 +138,21 @@ def test_files_of_another_series_beside_it(dicom: Any, place: Path) -> None:
         }
         dicom.file(place / f"IM{10 + index}.dcm", VOXELS[..., index].T.copy(), **own)
     (place / "IM14.dcm").write_bytes(b"")
-    assert open_place(place, "1").notes == (
+    assert open_dicom(place, "1").notes == (
         "1 file that cannot be read is left out: IM14.dcm (empty)",
     )
     with pytest.raises(InputError, match="all slices of series 2"):
-        open_place(place, "2")
+        open_dicom(place, "2")
 
 
 def test_a_cut_file_says_its_series(dicom: Any, place: Path) -> None:
     cut = dicom.file(place / "x" / "y.dcm", VOXELS[..., 0].T.copy(), series="1.9", number=7)
     cut.write_bytes(cut.read_bytes()[:-4])
-    assert "y.dcm (DICOM that is cut short)" in open_place(place).notes[0]
+    assert "y.dcm (DICOM that is cut short)" in open_dicom(place).notes[0]
     cut = dicom.file(cut, VOXELS[..., 0].T.copy(), number=7)
     cut.write_bytes(cut.read_bytes()[:-4])
     with pytest.raises(InputError, match=r"belong to it: y\.dcm \(DICOM that is cut short\)"):
-        open_place(place)
+        open_dicom(place)
 
 
 def test_a_damaged_copy_is_no_loss(
@@ -159,14 +160,14 @@ def test_a_damaged_copy_is_no_loss(
 ) -> None:
     (place / "copy of IM3.dcm").write_bytes((place / "IM3.dcm").read_bytes()[:-4])
     (place / "IM3.dcm.part").write_bytes(b"")
-    assert open_place(place).notes == ()
+    assert open_dicom(place).notes == ()
     assert not caplog.text
 
 
 def test_a_download_that_did_not_end(place: Path) -> None:
     (place / "IM4.dcm.part").write_bytes(b"")
     with pytest.raises(InputError, match=r"IM4\.dcm\.part \(empty\)"):
-        open_place(place)
+        open_dicom(place)
 
 
 def test_names_that_are_hashes(dicom: Any, tmp_path: Path) -> None:
@@ -175,7 +176,7 @@ def test_names_that_are_hashes(dicom: Any, tmp_path: Path) -> None:
         dicom.file(tmp_path / "s" / name, VOXELS[..., index].T.copy(), **own)
     (tmp_path / "s" / "e1d4").write_bytes(b"")
     with pytest.raises(InputError, match=r"belong to it: e1d4 \(empty\)"):
-        open_place(tmp_path / "s")
+        open_dicom(tmp_path / "s")
 
 
 def test_members_of_a_zip(place: Path, tmp_path: Path) -> None:
@@ -187,20 +188,20 @@ def test_members_of_a_zip(place: Path, tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"found 1 file that cannot be read .*: IM4\.dcm \(empty\)"
     ):
-        open_place(tmp_path / "a.zip")
+        open_dicom(tmp_path / "a.zip")
 
 
 def test_a_linked_folder_is_named(place: Path, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (place / "more").symlink_to(tmp_path / "other")
-    assert open_place(place).notes[0].endswith("more (a link to a folder, which is not followed)")
+    assert open_dicom(place).notes[0].endswith("more (a link to a folder, which is not followed)")
 
 
 def test_linked_files_are_files(place: Path, tmp_path: Path) -> None:
     (tmp_path / "links").mkdir()
     for path in place.iterdir():
         (tmp_path / "links" / path.name).symlink_to(path)
-    source = open_place(tmp_path / "links")
+    source = open_dicom(tmp_path / "links")
     assert (source.grid.shape, source.notes) == ((2, 3, 4), ())
 
 
@@ -210,7 +211,7 @@ def test_nothing_that_can_be_read(place: Path) -> None:
     with pytest.raises(
         InputError, match=r"no file that begins as DICOM does, and 4 files that cannot be"
     ):
-        open_place(place)
+        open_dicom(place)
 
 
 def test_a_folder_that_cannot_be_entered(place: Path) -> None:
@@ -239,6 +240,6 @@ def test_a_folder_that_cannot_be_entered(place: Path) -> None:
 def test_headers_count_the_images(
     dicom: Any, tmp_path: Path, elements: dict[str, Any], note: str
 ) -> None:
-    notes = open_place(dicom.series(tmp_path / "s", VOXELS, **elements)).notes
+    notes = open_dicom(dicom.series(tmp_path / "s", VOXELS, **elements)).notes
     assert bool(notes) == bool(note)
     assert all(each.startswith(note) for each in notes)

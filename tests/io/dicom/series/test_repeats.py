@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from segkit.errors import InputError, UsageError
-from segkit.io.dicom import open_place
+from segkit.io.dicom import open_dicom
 
 TIMES, SLICES = 3, 4
 VOXELS = np.arange(TIMES * 2 * 3 * SLICES, dtype=np.int16).reshape(TIMES, 2, 3, SLICES)
@@ -81,11 +81,11 @@ def test_time_points_are_named_and_chosen(dynamic: Dynamic, own: Own) -> None:
         InputError,
         match="found 3 groups of images in series 1 that differ in time order at each position",
     ) as error:
-        open_place(place)
+        open_dicom(place)
     lines = [line.split(" such as")[0] for line in str(error.value).splitlines()[1:]]
     assert lines == [f"  --series 1:repeat={number}  4 images" for number in (1, 2, 3)]
     for time in range(TIMES):
-        source = open_place(place, f"1:repeat={time + 1}")
+        source = open_dicom(place, f"1:repeat={time + 1}")
         np.testing.assert_array_equal(source.planes(0, SLICES)[0], VOXELS[time])
         assert source.grid.affine.tolist() == [
             [-1, 0, 0, -1],
@@ -99,7 +99,7 @@ def test_a_time_point_that_is_not_there(dynamic: Dynamic) -> None:
     with pytest.raises(
         UsageError, match=r"no image fits repeat=4; repeat is 1 \(4\), 2 \(4\), 3 \(4\)"
     ):
-        open_place(dynamic(ORDERS["acquisition time"]), "repeat=4")
+        open_dicom(dynamic(ORDERS["acquisition time"]), "repeat=4")
 
 
 UNKNOWN: dict[str, Own] = {
@@ -125,9 +125,9 @@ def test_no_order_is_guessed(dynamic: Dynamic, own: Own) -> None:
     with pytest.raises(
         InputError, match="expected one image for each position, found 12 images at 4"
     ):
-        open_place(place)
+        open_dicom(place)
     with pytest.raises(UsageError, match=r"no image fits repeat=1; repeat is none \(12\)"):
-        open_place(place, "repeat=1")
+        open_dicom(place, "repeat=1")
 
 
 def test_a_place_with_fewer_images_has_no_numbers(dynamic: Dynamic) -> None:
@@ -136,16 +136,16 @@ def test_a_place_with_fewer_images_has_no_numbers(dynamic: Dynamic) -> None:
     with pytest.raises(
         InputError, match="expected one image for each position, found 11 images at 4"
     ):
-        open_place(place)
+        open_dicom(place)
     with pytest.raises(UsageError, match=r"repeat is none \(11\)"):
-        open_place(place, "repeat=2")
+        open_dicom(place, "repeat=2")
 
 
 def test_trigger_times_that_make_volumes_come_first(dynamic: Dynamic) -> None:
     with pytest.raises(
         InputError, match=r"differ in trigger time(.|\n)*--series 1:trigger=40  4 images"
     ):
-        open_place(
+        open_dicom(
             dynamic(
                 lambda time, _place: {
                     "TriggerTime": 40.0 * time,
@@ -177,9 +177,9 @@ def test_echoes_are_numbered_on_their_own(dicom: Any, tmp_path: Path) -> None:
         ("repeat=2", "repeat=2,echo=2"),
     ):
         with pytest.raises(InputError, match=rf"--series 1:{words}  3 images such as 09"):
-            open_place(tmp_path / "s", choice)
-        assert open_place(tmp_path / "s", words).planes(0, 3)[0, 0, 0].tolist() == [9, 10, 11]
+            open_dicom(tmp_path / "s", choice)
+        assert open_dicom(tmp_path / "s", words).planes(0, 3)[0, 0, 0].tolist() == [9, 10, 11]
     with pytest.raises(
         InputError, match="expected one image for each position, found 6 images at 3"
     ):
-        open_place(tmp_path / "s", "echo=2,repeat=any")
+        open_dicom(tmp_path / "s", "echo=2,repeat=any")

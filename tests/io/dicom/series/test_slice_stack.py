@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from segkit.errors import InputError
 from segkit.io import open_source, read_volume
-from segkit.io.dicom import open_place
+from segkit.io.dicom import open_dicom
 
 VOXELS = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
 ANGLE = st.floats(-3.1, 3.1)
@@ -208,7 +208,7 @@ def test_geometry_cannot_be_waived(
     own = {"ImagePositionPatient": [0, 0, 3]} | elements
     dicom.file(tmp_path / "s" / "003", VOXELS[..., 3].T.copy(), number=4, **own)
     with pytest.raises(InputError, match=message):
-        open_place(tmp_path / "s", f"{word}=any")
+        open_dicom(tmp_path / "s", f"{word}=any")
 
 
 def test_place_without_spacing(dicom: Any, tmp_path: Path) -> None:

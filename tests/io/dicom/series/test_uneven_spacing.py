@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from segkit.errors import InputError
 from segkit.io import read_volume
-from segkit.io.dicom import module_of, open_place
+from segkit.io.dicom import dicom_module, open_dicom
 from segkit.volume import Volume
 
 
@@ -48,9 +48,9 @@ def test_headers_of_one_thickness_are_said(
 ) -> None:
     """Every second of six slices lost, and the others numbered anew, looks like a second thickness."""
     heights = [0.0, 1, 2, 3, 5, 7, 9]
-    open_place(stack(dicom, tmp_path / "two", heights, SliceThickness=[1, 1, 1, 1, 2, 2, 2]))
+    open_dicom(stack(dicom, tmp_path / "two", heights, SliceThickness=[1, 1, 1, 1, 2, 2, 2]))
     assert not caplog.text
-    open_place(stack(dicom, tmp_path / "one", heights, SliceThickness=[1] * 7))
+    open_dicom(stack(dicom, tmp_path / "one", heights, SliceThickness=[1] * 7))
     assert (
         "slices lie 1 to 2 mm apart, but all are 1 mm thick by their headers: some may be missing"
         in caplog.text
@@ -59,15 +59,15 @@ def test_headers_of_one_thickness_are_said(
 
 def test_finer_planes_where_slices_lie_between(dicom: Any, tmp_path: Path) -> None:
     """3 mm and 7 mm with 5 mm between them have planes of 1 mm in common."""
-    source = open_place(stack(dicom, tmp_path / "s", [0, 3, 6, 9, 14, 21, 28, 35]))
+    source = open_dicom(stack(dicom, tmp_path / "s", [0, 3, 6, 9, 14, 21, 28, 35]))
     assert source.grid.shape[2] == 36
-    assert source.stack.places.tolist() == [0, 3, 6, 9, 14, 21, 28, 35]
+    assert source.stack.slice_positions.tolist() == [0, 3, 6, 9, 14, 21, 28, 35]
 
 
 def test_slices_that_no_plane_meets_take_the_nearest(dicom: Any, tmp_path: Path) -> None:
-    source = open_place(stack(dicom, tmp_path / "s", [0, 1, 2, 3, 4.37, 9.37, 14.37, 19.37]))
+    source = open_dicom(stack(dicom, tmp_path / "s", [0, 1, 2, 3, 4.37, 9.37, 14.37, 19.37]))
     step = source.grid.spacing[2]
-    off = np.abs(source.stack.places - np.rint(source.stack.places))
+    off = np.abs(source.stack.slice_positions - np.rint(source.stack.slice_positions))
     assert step <= 1
     assert off.max() * step < 0.13
     labels = np.zeros(source.grid.shape, np.uint8)
@@ -129,7 +129,7 @@ def test_missing_slices_stay_refused(
     dicom: Any, tmp_path: Path, heights: list[float], tags: dict[str, list[Any]], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        open_place(stack(dicom, tmp_path / "s", heights, **tags))
+        open_dicom(stack(dicom, tmp_path / "s", heights, **tags))
 
 
 DESIGNED: dict[str, tuple[list[float], dict[str, list[Any]]]] = {
@@ -152,7 +152,7 @@ DESIGNED: dict[str, tuple[list[float], dict[str, list[Any]]]] = {
 def test_thicknesses_by_design(
     dicom: Any, tmp_path: Path, heights: list[float], tags: dict[str, list[Any]]
 ) -> None:
-    source = open_place(stack(dicom, tmp_path / "s", heights, **tags))
+    source = open_dicom(stack(dicom, tmp_path / "s", heights, **tags))
     assert not source.stack.is_even
     assert len(source.stack.frames) == len(heights)
 
@@ -171,11 +171,11 @@ def test_segmentation_on_the_source_planes(
 ) -> None:
     heights = [0.0, 1, 2, 3, 7, 11, 15]
     thick = {"SliceThickness": [1, 1, 1, 1, 4, 4, 4], "SpacingBetweenSlices": [1, 1, 1, 4, 4, 4, 4]}
-    source = open_place(stack(dicom, tmp_path / "s", heights, lean=lean, **thick))
-    maker = module_of("results.references").Maker("model", "abc", "1")
+    source = open_dicom(stack(dicom, tmp_path / "s", heights, lean=lean, **thick))
+    algorithm = dicom_module("results.references").Algorithm("model", "abc", "1")
     labels = Volume(labels_of(source), source.grid.affine)
-    module_of("results.segmentation").write_segmentation(
-        tmp_path / "o.dcm", labels, source, {"a": (1,)}, maker=maker, labelmap=labelmap
+    dicom_module("results.segmentation_writer").write_segmentation(
+        tmp_path / "o.dcm", labels, source, {"a": (1,)}, algorithm=algorithm, labelmap=labelmap
     )
     made = dicom.pydicom.dcmread(tmp_path / "o.dcm")
     places, thicknesses = [], []
@@ -201,11 +201,11 @@ def test_segmentation_on_the_source_planes(
 
 
 def test_contours_on_the_source_planes(dicom: Any, tmp_path: Path) -> None:
-    source = open_place(stack(dicom, tmp_path / "s", [0, 1, 2, 3, 7, 11, 15], lean=TILT))
-    maker = module_of("results.references").Maker("model", "abc", "1")
+    source = open_dicom(stack(dicom, tmp_path / "s", [0, 1, 2, 3, 7, 11, 15], lean=TILT))
+    algorithm = dicom_module("results.references").Algorithm("model", "abc", "1")
     labels = Volume(labels_of(source), source.grid.affine)
-    module_of("results.structure_set").write_structure_set(
-        tmp_path / "r.dcm", labels, source, {"a": (1,)}, maker=maker
+    dicom_module("results.structure_set_writer").write_structure_set(
+        tmp_path / "r.dcm", labels, source, {"a": (1,)}, algorithm=algorithm
     )
     contours = dicom.pydicom.dcmread(tmp_path / "r.dcm").ROIContourSequence[0].ContourSequence
     heights = [sorted(set(map(float, contour.ContourData[2::3]))) for contour in contours]
@@ -228,16 +228,16 @@ def test_enhanced_file_of_two_thicknesses(dicom: Any, tmp_path: Path) -> None:
     frames = np.array(heights, np.int16)[:, None, None] * np.full((3, 5), 10, np.int16)
     top = dict.fromkeys(("ImagePositionPatient", "PixelSpacing", "SliceThickness"))
     top["SOPClassUID"] = dicom.pydicom.uid.EnhancedCTImageStorage
-    source = open_place(
+    source = open_dicom(
         dicom.file(tmp_path / "e", frames, **top, PerFrameFunctionalGroupsSequence=groups)
     )
     assert source.planes(0, 16)[0, 0, 0].tolist() == list(range(0, 160, 10))
-    labels, maker = (
+    labels, algorithm = (
         Volume(labels_of(source), source.grid.affine),
-        module_of("results.references").Maker("model", "abc", "1"),
+        dicom_module("results.references").Algorithm("model", "abc", "1"),
     )
-    module_of("results.segmentation").write_segmentation(
-        tmp_path / "o.dcm", labels, source, {"a": (1,)}, maker=maker
+    dicom_module("results.segmentation_writer").write_segmentation(
+        tmp_path / "o.dcm", labels, source, {"a": (1,)}, algorithm=algorithm
     )
     made = dicom.pydicom.dcmread(tmp_path / "o.dcm")
     found = {}

@@ -1,0 +1,1 @@
+"""Files, folders and zips that hold DICOM."""

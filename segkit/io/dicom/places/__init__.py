@@ -1,1 +1,0 @@
-"""Files and folders that hold DICOM."""
