@@ -133,7 +133,7 @@ def _folder(path: Path) -> Path:
 
 
 def _is_annotated(folder: Path) -> bool:
-    """Return whether a folder holds the label maps of a dataset: by its name, with images beside."""
+    """Return whether a folder holds the label maps of a dataset, by its name and neighbors."""
     path = folder.resolve()
     beside = any((path.parent / name).exists() for name in _DATASET_FILES)
     return path.name in _LABEL_FOLDERS and beside

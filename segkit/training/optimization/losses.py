@@ -90,12 +90,12 @@ class RareLabelCrossEntropy(nn.Module):
     In a plain mean over voxels a label of a thousandth of the voxels has a thousandth of the say, and of eight labels
     the smallest was lost. Once it has been found, the weight only makes it too large, so the weights fade: the exponent
     falls from 1/2 to 0 over the first half of the training, and the rest is the plain mean. Background and common
-    labels weigh 1 throughout (docs/recipe.md has the figures).
+    labels weigh 1 throughout (docs/recipe/rare_labels.md has the figures).
     """
 
     def __init__(self) -> None:
         super().__init__()
-        # Of the training, 0 to 1; see `tell_progress`. A tensor, so that a recorded step reads it anew.
+        # Of the training, 0 to 1; see `set_progress`. A tensor, so that a recorded step reads it anew.
         self.register_buffer("progress", torch.zeros(()), persistent=False)
 
     def forward(self, scores: Tensor, labels: Tensor) -> Tensor:
@@ -223,7 +223,7 @@ class DeepSupervision(nn.Module):
         return torch.as_tensor(total)
 
 
-def tell_progress(loss: nn.Module, progress: float) -> None:
+def set_progress(loss: nn.Module, progress: float) -> None:
     """Let those parts of ``loss`` know the progress of the training, 0 to 1, that change with it."""
     for part in loss.modules():
         if isinstance(part, RareLabelCrossEntropy):
