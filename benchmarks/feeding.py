@@ -30,7 +30,7 @@ import segkit
 from segkit.config.schema import AugmentConfig
 from segkit.dataset.dataset import Dataset
 from segkit.dataset.layouts import read_dataset
-from segkit.plans.plan import plan_text, read_plan
+from segkit.plans.plan_file import plan_text, read_plan
 from segkit.preprocessing.case_store import PreparedCase, prepare_cases
 from segkit.training.data.patches import PatchDataset, PatchNumbers, PatchRules
 from segkit.training.optimization.losses import at_resolution

@@ -42,7 +42,8 @@ from segkit.errors import InputError
 from segkit.files.atomic import atomic_path
 from segkit.files.names import CARD
 from segkit.networks import build_network
-from segkit.plans.plan import Plan, plan_text
+from segkit.plans.plan import Plan
+from segkit.plans.plan_file import plan_text
 
 
 class Bundle(ModelCard):

@@ -13,6 +13,7 @@ from segkit.errors import InputError
 from segkit.files.names import CARD
 from segkit.labels.postprocessing import RULES
 from segkit.plans.plan import Plan
+from segkit.plans.plan_file import plan_from_dict
 
 FORMAT_VERSION = 1
 KIND = "segkit bundle"
@@ -97,7 +98,7 @@ def card_and_plan(place: Path) -> tuple[dict[str, Any], Plan]:
         InputError: not a bundle, a newer format, or a damaged file.
     """
     card = read_card(place)
-    plan = Plan.from_dict(read_object(place, PLAN, card["files"][PLAN]), place / PLAN)
+    plan = plan_from_dict(read_object(place, PLAN, card["files"][PLAN]), place / PLAN)
     _check_postprocessing(card.get("postprocessing", {}), plan, place / CARD)
     check_agreement(card, plan, place / CARD)
     return card, plan

@@ -6,13 +6,13 @@ import difflib
 from pathlib import Path
 
 from segkit.errors import UsageError
-from segkit.plugins import NETWORKS, offered
+from segkit.plans.network_catalogue import plugin_networks
 
 
 def choices(group: str) -> list[str]:
     """What ``group=`` (network, compute, preset) may be."""
     own = own_choices(group)
-    return sorted([*own, *(offered(NETWORKS, own) if group == "network" else ())])
+    return sorted([*own, *(plugin_networks() if group == "network" else ())])
 
 
 def own_choices(group: str) -> list[str]:

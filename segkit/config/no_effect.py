@@ -11,20 +11,13 @@ from typing import Any
 
 from segkit.config.keys import get
 from segkit.errors import UsageError
-from segkit.plugins import NETWORKS, offered
+from segkit.plans.network_catalogue import networks_by_setting, plugin_networks
 
 PLANNED = ("network.", "plan.", "trainer.batch_size", "augment.mirror")
 """Beginnings of the keys that the planner reads."""
 
 NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "network.widths": (
-        "network.name",
-        ("unet", "residual_unet", "monai_dynunet", "monai_segresnet"),
-    ),
-    "trainer.lowest_head": ("network.name", ("unet", "residual_unet", "monai_dynunet")),
-    "trainer.save_memory": ("network.name", ("unet", "residual_unet")),
-    "network.convs": ("network.name", ("unet",)),
-    "network.deep_supervision": ("network.name", ("unet", "residual_unet", "monai_dynunet")),
+    **{key: ("network.name", names) for key, names in networks_by_setting().items()},
     "compute.devices": ("compute.name", ("ddp",)),
     "compute.nodes": ("compute.name", ("ddp",)),
     "trainer.learning_rate_rest": ("trainer.optimizer", ("muon",)),
@@ -149,4 +142,4 @@ def _check_needed(key: str, value: Any) -> None:
 
 def _fits(key: str, value: str, values: Collection[str]) -> bool:
     """Return whether ``value`` is one of ``values``, or a plugin's network, which may read all keys."""
-    return value in values or (key == "network.name" and value in offered(NETWORKS, ()))
+    return value in values or (key == "network.name" and value in plugin_networks())

@@ -8,17 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 from segkit.config.keys import get, leaves
+from segkit.config.loss_catalogue import LOSSES, plugin_losses
 from segkit.config.schema import TrainConfig
 from segkit.errors import SegkitError, UsageError
 from segkit.labels.scheme import own_values
-from segkit.plugins import LOSSES, offered
+from segkit.plans.norm_catalogue import NORMS
 from segkit.units import is_number, is_whole, parse_size
 
-LOSSES_OF_REGIONS = ("dice_ce", "dice", "ce")
-"""Those of the own losses that regions, which overlap, can be trained with."""
 Check = Callable[[Any], bool]
-
-OWN_LOSSES = ("dice_ce", "dice", "ce", "nnunet")
 
 
 def _among(*choices: Any) -> tuple[Check, str]:
@@ -112,11 +109,9 @@ def _are_labels(value: Any) -> bool:
 
 def _loss() -> tuple[Check, str]:
     def check(value: Any) -> bool:
-        return isinstance(value, str) and (
-            value in OWN_LOSSES or value in offered(LOSSES, OWN_LOSSES)
-        )
+        return isinstance(value, str) and (value in LOSSES or value in plugin_losses())
 
-    return check, f"{', '.join(OWN_LOSSES)} or one that an installed package offers"
+    return check, f"{', '.join(LOSSES)} or one that an installed package offers"
 
 
 def _are_regions(value: Any) -> bool:
@@ -149,7 +144,7 @@ CHECKS: dict[str, tuple[Check, str]] = {
     "dataset.regions": (
         _are_regions,
         "regions with whole numbers other than 0, each with one that no later region has, such as"
-        " {tumour:[1,2,3],core:[2,3]}",
+        " {tumor:[1,2,3],core:[2,3]}",
     ),
     "dataset.ignore": (lambda value: is_whole(value) and value != 0, "a whole number other than 0"),
     "network.dims": _among(2, 3),
@@ -159,7 +154,7 @@ CHECKS: dict[str, tuple[Check, str]] = {
     "network.widths": _among("default", "nnunet"),
     "network.convs": _whole(1),
     "network.activation": _among("leaky_relu", "relu", "silu", "gelu"),
-    "network.norm": _among("group", "instance", "layer", "batch", "none"),
+    "network.norm": _among(*NORMS),
     "network.channels_per_group": _whole(1, "auto"),
     "network.num_groups": _whole(1),
     "plan.spacing": _list_of(
@@ -249,7 +244,7 @@ def check(config: TrainConfig) -> None:
     network, trainer = config.network, config.trainer
     if network.num_groups is not None and network.channels_per_group != "auto":
         raise UsageError("give network.channels_per_group or network.num_groups, not both")
-    if network.norm != "group" and (
+    if NORMS[network.norm].groups != "fitted" and (
         network.num_groups is not None or network.channels_per_group != "auto"
     ):
         raise UsageError(
@@ -283,7 +278,7 @@ def _hint(key: str, value: Any) -> str:
     """What to do about the name of a loss that no installed package offers."""
     if key != "trainer.loss" or not isinstance(value, str):
         return ""
-    near = difflib.get_close_matches(value, [*OWN_LOSSES, *offered(LOSSES, OWN_LOSSES)], n=2)
+    near = difflib.get_close_matches(value, [*LOSSES, *plugin_losses()], n=2)
     if near:
         return f". Did you mean {' or '.join(near)}?"
     return f". If {value} is a loss of a package of your own, install that package here (docs/own_parts.md)."

@@ -1,4 +1,4 @@
-"""The scan of a case, and the label map on its grid, whatever format either has."""
+"""Read the scan of a case, and its label map on the grid of that scan, whatever the format."""
 
 from __future__ import annotations
 
@@ -16,19 +16,24 @@ from segkit.volume import Grid, Volume
 
 
 def case_scan(images: Sequence[Path]) -> Volume:
-    """Return the channels of a case of a dataset, which has no words that choose a series.
+    """Return the scan of a case, (C, X, Y, Z).
+
+    A dataset cannot say which of several DICOM series to read, so there must be only one.
+
+    Args:
+        images: one file per channel, or one file with all channels.
 
     Raises:
-        InputError: as `read_case`, or a place of DICOM with several series.
+        InputError: the reasons of `read_case`, or a DICOM folder or zip with several series.
     """
     try:
         return read_case(images)
     except SeveralSeries as error:
         raise InputError(
             images[0],
-            expected="one series that is a volume in the place of each case",
+            expected="a DICOM folder or zip with one series that forms a volume",
             found=str(error),
-            remedy="Leave the images of one series there, and move the others elsewhere.",
+            remedy="Keep the images of one series there and move the others elsewhere.",
         ) from error
 
 
@@ -42,27 +47,33 @@ def case_labels(
 ) -> Volume:
     """Return the label map of a case as integers (1, X, Y, Z) on ``grid``.
 
-    A DICOM-SEG, which leaves out planes without segments, is put on the grid by the places of its frames.
+    The frames of a DICOM-SEG, which omits planes without segments, are placed by their positions.
 
     Args:
         path: the label map: a file, or a folder or zip with one DICOM-SEG.
-        scan: the file, or place of DICOM, that ``grid`` is of.
-        grid: of the scan.
-        names: what the names inside label files stand for, as for `read_labels`.
-        subset: names that are not among them become background, and are no error.
+        scan: the first image of the case, to which ``grid`` belongs.
+        grid: grid of the scan.
+        names: value for each segment name inside label files, as for `read_labels`.
+        subset: names that are not in ``names`` become background instead of an error.
 
     Raises:
-        InputError: an unusable file, another grid, or names that contradict ``names``.
+        InputError: an unusable file, a different grid, or segment names that contradict ``names``.
     """
     if not is_dicom(path):
         return place_on_grid(read_labels(path, names, subset=subset), grid, path, scan=scan)
     slices = slice_positions(scan) if is_dicom(scan) else None
-    found = dicom_module("results.segmentation_reader").read_segments(
+    segments = dicom_module("results.segmentation_reader").read_segments(
         path, grid, {}, grid_name=str(scan), slices=slices
     )
-    labels: Volume = found.labels
-    own = names_in(path) if names else {}
-    if not own or not names:
+    labels: Volume = segments.labels
+    names_in_file = names_in(path) if names else {}
+    if not names_in_file or not names:
         return labels
-    values, _ = renumber(path, labels.array, own, names, extra="background" if subset else "error")
-    return labels.with_array(values)
+    array, _ = renumber(
+        path,
+        labels.array,
+        names_in_file,
+        names,
+        extra="background" if subset else "error",
+    )
+    return labels.with_array(array)

@@ -1,4 +1,4 @@
-"""Files CASE_0000, CASE_0001 ...: one for each channel of a case, as nnU-Net names them."""
+"""Group files by case and channel: CASE_0000, CASE_0001, ..., as nnU-Net names them."""
 
 from __future__ import annotations
 
@@ -13,67 +13,80 @@ from segkit.errors import InputError, first_few
 from segkit.files.names import case_id, suffix_of
 
 SHOWN = 4
-"""Missing channels that a message names."""
+"""Number of missing channels that a message names."""
 _CHANNEL = re.compile(r"(.+)_([0-9]{4})")
 
 
-def group_channels(paths: Iterable[Path], names: Sequence[str] = ()) -> dict[str, tuple[Path, ...]]:
-    """Files CASE_0000, CASE_0001 ... by case, in the order of their channels; a name without number is a case itself.
+def without_channel(name: str) -> str:
+    """Return a case id without the number of a channel at its end.
 
-    ``names`` of the channels are for messages.
+    >>> without_channel("liver_12_0000"), without_channel("liver_12")
+    ('liver_12', 'liver_12')
+    """
+    match = _CHANNEL.fullmatch(name)
+    return match[1] if match else name
+
+
+def group_channels(paths: Iterable[Path], names: Sequence[str] = ()) -> dict[str, tuple[Path, ...]]:
+    """Return the files of each case, in the order of their channels.
+
+    A file without a channel number is a case of one channel.
+
+    Args:
+        paths: files named CASE_0000.SUFFIX, CASE_0001.SUFFIX, ... or CASE.SUFFIX.
+        names: channel names, for messages only.
 
     Raises:
-        InputError: a case whose numbers do not run from 0000 without a gap.
+        InputError: a case whose channel numbers do not run from 0000 without a gap.
+
+    >>> group_channels([Path("a_0001.nii"), Path("a_0000.nii"), Path("b.nii")])["a"][0].name
+    'a_0000.nii'
     """
-    groups: dict[str, dict[int, Path]] = defaultdict(dict)
+    cases: dict[str, dict[int, Path]] = defaultdict(dict)
     for path in paths:
         match = _CHANNEL.fullmatch(case_id(path))
         name, number = (match[1], int(match[2])) if match else (case_id(path), 0)
-        if number in groups[name]:
-            raise case_twice(path.parent, name, (groups[name][number], path))
-        groups[name][number] = path
-    for name, files in groups.items():
+        if number in cases[name]:
+            raise duplicate_case(path.parent, name, (cases[name][number], path))
+        cases[name][number] = path
+    for name, files in cases.items():
         if sorted(files) != list(range(len(files))):
+            numbers = ", ".join(f"_{number:04d}" for number in sorted(files))
             raise InputError(
                 next(iter(files.values())).parent,
                 expected=f"the channels of {name} numbered from _0000 without a gap",
-                found=", ".join(f"_{number:04d}" for number in sorted(files))
-                + _without(files, names),
+                found=f"{numbers}, without {_missing_channels(files, names)}",
                 remedy="Add or rename the missing channel.",
             )
-    return {
-        name: tuple(files[number] for number in sorted(files)) for name, files in groups.items()
-    }
+    return {name: tuple(files[number] for number in sorted(files)) for name, files in cases.items()}
 
 
-def _without(numbers: Collection[int], names: Sequence[str]) -> str:
-    """Which channels are missing below the last one that is there, and their names where there are some."""
+def _missing_channels(numbers: Collection[int], names: Sequence[str]) -> str:
+    """Return the channels that are missing below the largest number, with their names if known."""
     missing = [number for number in range(max(numbers)) if number not in numbers]
-    named = [
-        f"_{number:04d}" + (f" ({names[number]})" if number < len(names) else "")
+    described = [
+        f"_{number:04d} ({names[number]})" if number < len(names) else f"_{number:04d}"
         for number in missing
     ]
-    return f", without {first_few(named, SHOWN)}"
+    return first_few(described, SHOWN)
 
 
 def channel_files(image: Path) -> tuple[Path, ...]:
-    """Return the files of the channels of ``image``: itself, or, where it is not there, IMAGE_0000, IMAGE_0001 ..."""
+    """Return the files of a scan: ``image`` if it exists, else IMAGE_0000, IMAGE_0001, ..."""
     if os.path.lexists(image):
         return (image,)
     suffix = suffix_of(image)
     stem = image.name[: len(image.name) - len(suffix)]
-    found = sorted(
-        image.parent.glob(f"{glob.escape(stem)}_[0-9][0-9][0-9][0-9]{glob.escape(suffix)}")
-    )
-    return group_channels(found).get(case_id(image), (image,))
+    pattern = f"{glob.escape(stem)}_[0-9][0-9][0-9][0-9]{glob.escape(suffix)}"
+    return group_channels(sorted(image.parent.glob(pattern))).get(case_id(image), (image,))
 
 
-def case_twice(where: Path, name: str, files: Sequence[Path] = ()) -> InputError:
+def duplicate_case(where: Path, name: str, files: Sequence[Path] = ()) -> InputError:
     """Return the error for two files, or two sets of files, of one case."""
-    which = f" ({' and '.join(path.name for path in files)})" if files else ""
+    file_names = f" ({' and '.join(path.name for path in files)})" if files else ""
     return InputError(
         where,
-        expected="a case id of its own for each case",
-        found=f"{name!r} twice{which}",
-        remedy="Rename or remove one.",
+        expected="a different id for each case",
+        found=f"{name!r} twice{file_names}",
+        remedy="Rename or remove one of the two.",
     )

@@ -1,4 +1,4 @@
-"""A dataset as a table: case,image[,image:CHANNEL ...],label[,patient,group,split]."""
+"""Read a dataset from a CSV file: case,image[,image:CHANNEL ...],label[,patient,group,split]."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from segkit.dataset.dataset import Case, is_fold
-from segkit.dataset.paths import located
+from segkit.dataset.paths import find_path
 from segkit.errors import InputError
 
 log = logging.getLogger(__name__)
 
-_MEANT = {
+_OPTIONAL_COLUMNS = {
     "patient": (
         "patient",
         "patients",
@@ -30,53 +30,55 @@ _MEANT = {
     "group": ("group", "groups"),
     "split": ("split", "splits", "fold", "folds"),
 }
-"""Columns that may be left out, and names that people give them, without case and signs."""
+"""Optional columns with the names that people give them, in lower case and without punctuation."""
 
 
 def read_table(path: Path) -> tuple[list[Case], tuple[str, ...]]:
-    """The cases of a CSV file, whose paths count from its folder, and the channels that its columns name.
+    """Return the cases of a CSV file and the channel names in its header.
+
+    Relative paths in the table start at the folder of the CSV file.
 
     Raises:
-        InputError: not a table in UTF-8, a column or a value that is missing.
+        InputError: a file that is not CSV in UTF-8, or a missing column or value.
     """
     columns, rows = read_rows(path)
     images = [name for name in columns if name == "image" or name.startswith("image:")]
-    missing = [name for name in ("case", "label") if name not in columns] + (
-        [] if images else ["image"]
-    )
+    missing = [name for name in ("case", "label") if name not in columns]
+    if not images:
+        missing.append("image")
     if missing:
         raise InputError(
             path,
             expected="the columns case,image[,image:CHANNEL ...],label[,patient,group,split]",
-            found=f"no column {' and no column '.join(missing)} among {', '.join(columns) or 'none'}",
+            found=f"no column {' and no column '.join(missing)} among"
+            f" {', '.join(columns) or 'none'}",
             remedy="Correct the first line of the file.",
         )
-    _warn_of_unused(path, columns)
+    _warn_of_unread_columns(path, columns)
     cases = [_case_of_row(path, number, row, images) for number, row in rows.items()]
     _check_split(path, cases)
-    channels = (
-        () if images == ["image"] else tuple(name.partition(":")[2] or name for name in images)
-    )
-    return cases, channels
+    if images == ["image"]:
+        return cases, ()
+    return cases, tuple(name.partition(":")[2] or name for name in images)
 
 
 def read_rows(path: Path) -> tuple[list[str], dict[int, dict[str, str]]]:
-    """The columns of a CSV file, and its lines by number (from 1, the columns' own line, on).
+    """Return the column names of a CSV file, and its rows by line number (the header is line 1).
 
-    Words have no blanks around them; lines without any word are left out.
+    Values are stripped of surrounding whitespace, and empty rows are skipped.
 
     Raises:
-        InputError: not a table in UTF-8, or two columns of one name.
+        InputError: a file that is not CSV in UTF-8, or two columns with one name.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
-        first = text.partition("\n")[0]
+        header = text.partition("\n")[0]
         # A spreadsheet in a country with decimal commas writes semicolons.
-        comma = ";" if ";" in first and "," not in first else ","
-        reader = csv.DictReader(text.splitlines(keepends=True), delimiter=comma)
+        delimiter = ";" if ";" in header and "," not in header else ","
+        reader = csv.DictReader(text.splitlines(keepends=True), delimiter=delimiter)
         columns = [name.strip() for name in reader.fieldnames or ()]
         reader.fieldnames = columns
-        rows = dict(_numbered(path, reader))
+        rows = dict(_numbered_rows(path, reader))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(
             path,
@@ -84,76 +86,84 @@ def read_rows(path: Path) -> tuple[list[str], dict[int, dict[str, str]]]:
             found=str(error),
             remedy="Save it as UTF-8 (in Excel: 'CSV UTF-8').",
         ) from error
-    twice = [name for name, count in Counter(columns).items() if name and count > 1]
-    if twice:
+    duplicates = [name for name, count in Counter(columns).items() if name and count > 1]
+    if duplicates:
         raise InputError(
             path,
-            expected="columns of different names",
-            found=f"{twice[0]!r} twice",
-            remedy="Rename one.",
+            expected="columns with different names",
+            found=f"{duplicates[0]!r} twice",
+            remedy="Rename one of the two.",
         )
     return columns, {number: row for number, row in rows.items() if any(row.values())}
 
 
-def _numbered(path: Path, reader: csv.DictReader[str]) -> Iterator[tuple[int, dict[str, str]]]:
+def _numbered_rows(path: Path, reader: csv.DictReader[str]) -> Iterator[tuple[int, dict[str, str]]]:
     for row in reader:
-        more: Sequence[str] = row.get(None, ())  # where csv puts what has no column
-        if any(value.strip() for value in more):
+        # The csv module collects values without a column under the key None.
+        surplus: Sequence[str] = row.get(None, ())
+        if any(value.strip() for value in surplus):
             raise InputError(
                 path,
                 expected="as many values as columns in every line",
-                found=f"{len(more)} more in line {reader.line_num}",
-                remedy="Put a value that holds a comma in quotation marks, or name its column in the first line.",
+                found=f"{len(surplus)} more in line {reader.line_num}",
+                remedy="Put a value that holds a comma in quotation marks, or name its column in"
+                " the first line.",
             )
-        yield (
-            reader.line_num,
-            {key: (value or "").strip() for key, value in row.items() if isinstance(key, str)},
-        )
+        values = {key: (value or "").strip() for key, value in row.items() if isinstance(key, str)}
+        yield reader.line_num, values
 
 
-def _warn_of_unused(path: Path, columns: Sequence[str]) -> None:
-    """Say which columns may be meant as one that keeps cases together or apart, and are not read."""
-    for known, words in _MEANT.items():
-        others = [
+def _warn_of_unread_columns(path: Path, columns: Sequence[str]) -> None:
+    """Warn of columns that look like an optional column under another name."""
+    for column, synonyms in _OPTIONAL_COLUMNS.items():
+        lookalikes = [
             name
             for name in columns
-            if name != known and re.sub(r"[\W_]", "", name).casefold() in words
+            if name != column and re.sub(r"[\W_]", "", name).casefold() in synonyms
         ]
-        if others and known not in columns:
+        if lookalikes and column not in columns:
             log.warning(
-                "%s: the column %r is not read; call it %r if it is meant as that",
+                "%s: the column %r is not read; rename it to %r if that is what it holds",
                 path,
-                others[0],
-                known,
+                lookalikes[0],
+                column,
             )
 
 
 def _check_split(path: Path, cases: Sequence[Case]) -> None:
-    """Whole numbers in every line are folds; else the column says something else, such as train and test."""
+    """Check that the split column numbers folds from 0 and keeps the cases of a patient together.
+
+    A column with other values, such as train and test, is not used.
+    """
     if not any(case.split for case in cases):
         return
     if not all(is_fold(case.split) for case in cases):
         log.warning(
-            "%s: the column split is not used, because its values are not whole numbers in every line",
+            "%s: the column split is not used, because its values are not whole numbers in every"
+            " line",
             path,
         )
         return
-    found = {int(case.split) for case in cases}
-    if found != set(range(len(found))):
+    folds = {int(case.split) for case in cases}
+    if folds != set(range(len(folds))):
         raise InputError(
             path,
-            expected="folds from 0 on without a gap in the column split",
-            found=", ".join(map(str, sorted(found))),
-            remedy="Number them anew, so that fold=0 is the first.",
+            expected="folds numbered from 0 without a gap in the column split",
+            found=", ".join(map(str, sorted(folds))),
+            remedy="Renumber the folds, so that fold=0 is the first.",
         )
-    folds: dict[str, str] = {}
+    fold_of_patient: dict[str, str] = {}
     for case in cases:
-        if case.patient and folds.setdefault(case.patient, case.split) != case.split:
+        if not case.patient:
+            continue
+        fold = fold_of_patient.setdefault(case.patient, case.split)
+        if fold != case.split:
             raise InputError(
                 path,
                 expected="all cases of a patient in one fold",
-                found=f"patient {case.patient} in the folds {folds[case.patient]} and {case.split}",
-                remedy="Correct the column split: a model must not be judged on a patient that it was trained on.",
+                found=f"patient {case.patient} in the folds {fold} and {case.split}",
+                remedy="Correct the column split: a model must not be validated on a patient that"
+                " it was trained on.",
             )
 
 
@@ -166,8 +176,11 @@ def _case_of_row(path: Path, number: int, row: Mapping[str, str], images: Sequen
             found=f"none under {' and '.join(empty)} in line {number}",
             remedy="Fill it in, or remove the line.",
         )
-    files = tuple(located(path.parent, row[name]) for name in images)
-    rest = {name: row.get(name, "") for name in ("patient", "group", "split")}
     return Case(
-        unicodedata.normalize("NFC", row["case"]), files, located(path.parent, row["label"]), **rest
+        unicodedata.normalize("NFC", row["case"]),
+        tuple(find_path(path.parent, row[name]) for name in images),
+        find_path(path.parent, row["label"]),
+        patient=row.get("patient", ""),
+        group=row.get("group", ""),
+        split=row.get("split", ""),
     )

@@ -1,4 +1,4 @@
-"""Case and Dataset: which files belong together. No voxels here; `dataset_layouts` reads the four layouts."""
+"""Case and Dataset: which files belong together, and the names of channels and labels."""
 
 from __future__ import annotations
 
@@ -14,61 +14,70 @@ from segkit.files.names import files_behind
 from segkit.labels.codes import SegmentCodes
 from segkit.labels.scheme import target_values
 
-LONGEST_FOLD = 9
-"""Digits of a fold's number; more are a number of something else."""
+MAX_FOLD_DIGITS = 9
+"""A longer number in the split column numbers something else than folds."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One examination: an image file per channel (or one file with all channels) and its label map."""
+    """One examination: a file per channel, or one file with all channels, and a label map."""
 
     id: str
     images: tuple[Path, ...]
     label: Path | None = None
     patient: str = ""
     group: str = ""
+    """Site, scanner or protocol, if the dataset names it."""
     split: str = ""
+    """Text in the split column of a CSV file; a whole number is the validation fold."""
 
     @property
     def files(self) -> list[Path]:
-        """Every file of the case, those of voxels that stand apart from their header included."""
-        named = [*self.images, *([self.label] if self.label else [])]
-        return [file for path in named for file in files_behind(path)]
+        """All files of the case, including the voxel files that detached headers refer to."""
+        paths = [*self.images, *([self.label] if self.label else [])]
+        return [file for path in paths for file in files_behind(path)]
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Cases with the names of their channels and the integer value of every label but background.
+    """Cases of one task, with the names of their channels and the value of every label.
 
-    ``labels`` maps a name to the value it has in the label files; any integer except ``background`` (0) is allowed.
-    A value of the files that is not named counts as background where ``subset`` is true, else it is an error.
-    With ``regions`` (name -> the values that it is made of) ``labels`` says which value is written for each of them.
-    ``ignore`` is the value of voxels that nobody has annotated. ``segments`` has coded terms and colours of labels.
-    ``value_names`` (name -> value) is what the names inside label files stand for, where such files name their values;
-    it is empty where none does. ``notices`` say what looks like an input and was left out, and what is odd about names.
+    Background has the value 0 and is never among the labels.
     """
 
     name: str
     root: Path
     channels: tuple[str, ...]
+    """Name of each channel, in the order of the image files."""
     labels: dict[str, int]
+    """Value of each label in the label files, or, with ``regions``, the value to write for each."""
     cases: tuple[Case, ...]
     subset: bool = False
+    """True if values that are not named count as background; otherwise they are an error."""
     regions: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Values in the label files that make up each region."""
     ignore: int | None = None
+    """Value of voxels that nobody has annotated."""
     segments: dict[str, SegmentCodes] = field(default_factory=dict)
+    """Coded terms and color of each label, for DICOM-SEG."""
     value_names: dict[str, int] = field(default_factory=dict)
+    """Value for each segment name inside label files; empty if no file names its values."""
     notices: tuple[str, ...] = ()
+    """Sentences about inputs that were left out and about odd names."""
 
     @property
     def targets(self) -> dict[str, int]:
-        """Name and value of what is told apart in the label files; see `regions.target_values`."""
+        """Name and value of each class in the label files; see `target_values`."""
         return target_values(self.labels, self.regions)
 
     def folds(self, count: int = 5, seed: int = 12345) -> list[list[str]]:
-        """Ids of the validation cases of each fold; a patient is never split between folds.
+        """Return the ids of the validation cases of each fold; all cases of a patient share a fold.
 
-        Fewer patients than ``count`` give fewer folds; a ``split`` column with the values 0..k-1 is taken as it is.
+        A ``split`` column with the values 0 to k-1 is used as it is.
+
+        Args:
+            count: number of folds; with fewer patients there are fewer folds.
+            seed: seed of the random assignment of patients to folds.
         """
         fixed = _folds_of_split_column(self.cases)
         if fixed:
@@ -82,31 +91,31 @@ class Dataset:
         return [sorted(case for i in part for case in patients[names[i]]) for part in parts]
 
     def select(self, ids: Sequence[str]) -> tuple[Case, ...]:
-        """The cases with these ids, in the dataset's order."""
+        """Return the cases with these ids, in the order of the dataset."""
         wanted = set(ids)
         return tuple(case for case in self.cases if case.id in wanted)
 
     def content_hash(self) -> str:
-        """Twelve hex digits over names, labels and every file's path, size and time of change."""
-        more = (
-            list(self.regions.items()),
-            self.ignore,
-            *((list(self.segments.items()),) if self.segments else ()),
-        )
-        named = (self.channels, list(self.labels.items()), *(more if any(more) else ()))
-        digest = hashlib.sha256(repr(named).encode())
+        """Return 12 hex digits over the names and each file's name, size and time of change."""
+        segments = (list(self.segments.items()),) if self.segments else ()
+        more = (list(self.regions.items()), self.ignore, *segments)
+        names = (self.channels, list(self.labels.items()), *(more if any(more) else ()))
+        digest = hashlib.sha256(repr(names).encode())
         for case in self.cases:
             for path in case.files:
                 status = path.stat()
-                digest.update(
-                    f"{case.id}|{path.name}|{status.st_size}|{status.st_mtime_ns}\n".encode()
-                )
+                line = f"{case.id}|{path.name}|{status.st_size}|{status.st_mtime_ns}\n"
+                digest.update(line.encode())
         return digest.hexdigest()[:12]
 
 
 def is_fold(text: str) -> bool:
-    """Whether the text of a split column is the number of a fold."""
-    return text.isdecimal() and len(text) <= LONGEST_FOLD
+    """Return whether a value of the split column is the number of a fold.
+
+    >>> is_fold("0"), is_fold("train"), is_fold("")
+    (True, False, False)
+    """
+    return text.isdecimal() and len(text) <= MAX_FOLD_DIGITS
 
 
 def _folds_of_split_column(cases: tuple[Case, ...]) -> list[list[str]]:

@@ -1,31 +1,33 @@
-"""dataset.json: names of channels and labels, and the cases it lists, as the Decathlon and nnU-Net write it."""
+"""Read channels and labels in a dataset.json of the Decathlon or of nnU-Net."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from segkit.dataset.channel_files import channel_files
-from segkit.dataset.dataset import Case
-from segkit.dataset.paths import located, unlisted_notice
 from segkit.errors import InputError
-from segkit.files.names import case_id
 from segkit.labels.scheme import LabelScheme, own_values, target_values, values_apart
 from segkit.units import is_whole
 
-_T = TypeVar("_T")
-_BACKGROUND = re.compile(
+_BACKGROUND_NAME = re.compile(
     r"\s*(back|bg\b|clear|un|none|no\b|not|nothing|other|rest|ext|void|air|empty|0|$)",
     re.IGNORECASE,
 )
 """Beginnings of names that people give to the value 0."""
 
 
+# -- channels ---------------------------------------------------------------------------------
+
+
 def channels_of_json(where: Path, channels: Any) -> tuple[str, ...]:
+    """Return channel names from a list, or from {"0": "CT", "1": "PET"} in the order of the keys.
+
+    Raises:
+        InputError: ``channels`` in any other form.
+    """
     if isinstance(channels, list):
         return tuple(str(name) for name in channels)
     if isinstance(channels, dict) and all(re.fullmatch(r"[0-9]{1,9}", key) for key in channels):
@@ -38,11 +40,26 @@ def channels_of_json(where: Path, channels: Any) -> tuple[str, ...]:
     )
 
 
-def labels_of_json(where: Path, labels: Any, order: Any = None) -> LabelScheme:
-    """Labels as {"1": "name"} (Decathlon) or {"name": 1} (nnU-Net), without background (0).
+# -- labels -----------------------------------------------------------------------------------
 
-    The name ``ignore`` stands for voxels that nobody has annotated. Where a name has a list of values, all are regions;
-    ``order`` (nnU-Net's regions_class_order) then holds the value that is written for each.
+
+def labels_of_json(where: Path, labels: Any, order: Any = None) -> LabelScheme:
+    """Return the labels of {"1": "liver"} (Decathlon) or {"liver": 1} (nnU-Net) without background.
+
+    The name ``ignore`` stands for voxels that nobody has annotated. If one name has a list of
+    values, all names are regions.
+
+    Args:
+        where: the file, for messages.
+        labels: the entry ``labels``.
+        order: the entry ``regions_class_order`` of nnU-Net: the value to write for each region.
+
+    Raises:
+        InputError: another notation, a label with the value 0, a name or a value given twice, or
+            an order that does not fit the regions.
+
+    >>> labels_of_json(Path("dataset.json"), {"background": 0, "liver": 1, "ignore": 2}).ignore
+    2
     """
     if not isinstance(labels, dict):
         raise _bad_labels(where, f"{type(labels).__name__} {labels!r}")
@@ -51,63 +68,46 @@ def labels_of_json(where: Path, labels: Any, order: Any = None) -> LabelScheme:
     else:
         pairs = [(str(name), _values(where, name, value)) for name, value in labels.items()]
     _check_background(where, pairs)
-    found = _without_doubles(
+    values = _unique_names(
         where, [(name, values) for name, values in pairs if name == "ignore" or values != (0,)]
     )
     if any(isinstance(value, list) for value in labels.values()):
-        return _regions(where, found, order)
-    plain = checked_labels(where, {name: values[0] for name, values in found.items()})
-    ignore = plain.pop("ignore", None)
-    return LabelScheme(plain, ignore=ignore)
+        return _region_scheme(where, values, order)
+    scheme = checked_labels(where, {name: numbers[0] for name, numbers in values.items()})
+    ignore = scheme.pop("ignore", None)
+    return LabelScheme(scheme, ignore=ignore)
 
 
-def _check_background(where: Path, pairs: Sequence[tuple[str, tuple[int, ...]]]) -> None:
-    """Raise an InputError where background is not 0, or 0 has a second name, as where labels are counted from 0."""
-    zero = [name for name, values in pairs if values == (0,)]
-    other = [values for name, values in pairs if name.lower() == "background" and values != (0,)]
-    if other or len(zero) > 1:
-        found = f"background: {other[0][0]}" if other else f"0 for {' and '.join(zero)}"
-        raise InputError(
-            where,
-            expected="0 for background, and for nothing else",
-            found=found,
-            remedy="Correct the entry 'labels'.",
-        )
+def checked_labels(where: str | Path, labels: Mapping[str, int]) -> dict[str, int]:
+    """Return the labels (name to value) without an entry named background.
 
-
-def background_notices(labels: Any) -> list[str]:
-    """Return a notice where the value 0 has a name that may be one of a structure, which would never be learned."""
-    pairs = labels.items() if isinstance(labels, dict) else ()
-    names = [
-        name if str(value) == "0" else value
-        for name, value in pairs
-        if "0" in (str(name), str(value))
-    ]
-    return [
-        f"{name!r} has the value 0 and is taken as background. If it is a structure, number the labels from 1"
-        for name in names
-        if not _BACKGROUND.match(str(name))
-    ]
-
-
-def channel_notices(content: Mapping[str, Any]) -> list[str]:
-    """Return a notice where a dataset.json calls a channel CT in one of its two notations and not in the other."""
-    names, other = content.get("channel_names"), content.get("modality")
-    if not isinstance(names, dict) or not isinstance(other, dict):
-        return []
-    return [
-        f"dataset.json calls channel {key} {names[key]!r} under channel_names and {other[key]!r} under modality; the"
-        " former is taken. Correct one, or give dataset.channels=[...]"
-        for key in names
-        if key in other
-        and (str(names[key]).upper() == "CT") is not (str(other[key]).upper() == "CT")
-    ]
+    Raises:
+        InputError: the value 0, or one value under two names.
+    """
+    foreground = {name: value for name, value in labels.items() if name != "background"}
+    for name, value in foreground.items():
+        if value == 0:
+            raise InputError(
+                where,
+                expected="labels other than 0",
+                found=f"{name}: 0",
+                remedy="0 is background: leave it out.",
+            )
+        others = [other for other in foreground if other != name and foreground[other] == value]
+        if others:
+            raise InputError(
+                where,
+                expected="a different value for each label",
+                found=f"{value} for {name} and for {others[0]}",
+                remedy="Correct one of the two.",
+            )
+    return foreground
 
 
 def check_ignore(where: str | Path, scheme: LabelScheme, ignore: int | None) -> None:
-    """Raise an InputError for an ignore value that is 0 or that a label or region has."""
-    taken = {"background": 0, **target_values(scheme.labels, scheme.regions)}
-    for name, value in taken.items():
+    """Raise an InputError for an ignore value that is 0 or the value of a label or region."""
+    used = {"background": 0, **target_values(scheme.labels, scheme.regions)}
+    for name, value in used.items():
         if value == ignore:
             raise InputError(
                 where,
@@ -118,37 +118,11 @@ def check_ignore(where: str | Path, scheme: LabelScheme, ignore: int | None) -> 
 
 
 def _values(where: Path, name: str, value: Any) -> tuple[int, ...]:
+    """Return the values of a label, which is one, or of a region, which is a list."""
     values = value if isinstance(value, list) and name != "ignore" else [value]
-    if not values or not all(_is_whole(str(each)) for each in values):
+    if not values or not all(_is_whole(str(number)) for number in values):
         raise _bad_labels(where, f"{name!r}: {value!r}")
-    return tuple(int(each) for each in values)
-
-
-def _regions(where: Path, found: Mapping[str, tuple[int, ...]], order: Any) -> LabelScheme:
-    regions = {
-        name: values for name, values in found.items() if name not in ("background", "ignore")
-    }
-    return LabelScheme(_written(where, regions, order), regions, found.get("ignore", (None,))[0])
-
-
-def _written(where: Path, regions: Mapping[str, tuple[int, ...]], order: Any) -> dict[str, int]:
-    """The value that is written for each region: as ``order`` says, or by the rule of `regions.own_values`."""
-    try:
-        written = own_values(regions) if order is None else dict(zip(regions, order, strict=True))
-        good = all(
-            is_whole(written[name]) and written[name] in own
-            for name, own in values_apart(regions).items()
-        )
-    except (ValueError, TypeError):
-        good = False
-    if not good:
-        raise InputError(
-            where,
-            expected="under regions_class_order, for each region one of its values that no later region has",
-            found=repr(order),
-            remedy="List the regions from large to small: small ones are written over the large ones that hold them.",
-        )
-    return written
+    return tuple(int(number) for number in values)
 
 
 def _is_whole(text: str) -> bool:
@@ -164,108 +138,125 @@ def _bad_labels(where: Path, found: str) -> InputError:
     )
 
 
-def _without_doubles(where: str | Path, pairs: Sequence[tuple[str, _T]]) -> dict[str, _T]:
-    """Raise an InputError where two values have the same name."""
-    twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
-    if twice:
+def _check_background(where: Path, pairs: Sequence[tuple[str, tuple[int, ...]]]) -> None:
+    """Check that background is 0 and nothing else is, as where labels are counted from 0."""
+    names_of_zero = [name for name, values in pairs if values == (0,)]
+    other_values = [
+        values for name, values in pairs if name.lower() == "background" and values != (0,)
+    ]
+    if not other_values and len(names_of_zero) <= 1:
+        return
+    zero = f"0 for {' and '.join(names_of_zero)}"
+    raise InputError(
+        where,
+        expected="0 for background, and for nothing else",
+        found=f"background: {other_values[0][0]}" if other_values else zero,
+        remedy="Correct the entry 'labels'.",
+    )
+
+
+def _unique_names(
+    where: Path, pairs: Sequence[tuple[str, tuple[int, ...]]]
+) -> dict[str, tuple[int, ...]]:
+    """Return the pairs as a dict, and raise an InputError if two values have the same name."""
+    counts = Counter(name for name, _ in pairs)
+    duplicates = [name for name, count in counts.items() if count > 1]
+    if duplicates:
         raise InputError(
             where,
-            expected="a name of its own for each label",
-            found=f"{twice[0]!r} twice",
-            remedy="Rename one of them.",
+            expected="a different name for each label",
+            found=f"{duplicates[0]!r} twice",
+            remedy="Rename one of the two.",
         )
     return dict(pairs)
 
 
-def checked_labels(where: str | Path, labels: Mapping[str, int]) -> dict[str, int]:
-    """The labels without an entry named background.
-
-    Raises:
-        InputError: the value 0, or one value under two names.
-    """
-    kept = {name: value for name, value in labels.items() if name != "background"}
-    for name, value in kept.items():
-        others = [other for other, its in kept.items() if its == value and other != name]
-        if value == 0:
-            raise InputError(
-                where,
-                expected="labels other than 0",
-                found=f"{name}: 0",
-                remedy="0 is background: leave it out.",
-            )
-        if others:
-            found = f"{value} for {name} and for {others[0]}"
-            raise InputError(
-                where,
-                expected="a value of its own for each label",
-                found=found,
-                remedy="Correct one.",
-            )
-    return kept
+def _region_scheme(where: Path, values: Mapping[str, tuple[int, ...]], order: Any) -> LabelScheme:
+    regions = {
+        name: numbers for name, numbers in values.items() if name not in ("background", "ignore")
+    }
+    ignore = values["ignore"][0] if "ignore" in values else None
+    return LabelScheme(_written_values(where, regions, order), regions, ignore)
 
 
-def training_cases(folder: Path, pairs: Any) -> tuple[list[Case], list[str]]:
-    """Return the cases of a list of pairs {image, label}, and a notice of scans in imagesTr that it leaves out.
-
-    nnU-Net v1 names images without the number of the channel that their files have.
-
-    Raises:
-        InputError: anything else.
-    """
-    if not isinstance(pairs, list) or not all(_is_pair(pair) for pair in pairs):
-        raise InputError(
-            folder / "dataset.json",
-            expected="a list of pairs {image, label} under 'training'",
-            found="other entries",
-            remedy='Write each as {"image": "imagesTr/a.nii.gz", "label": "labelsTr/a.nii.gz"}.',
+def _written_values(
+    where: Path, regions: Mapping[str, tuple[int, ...]], order: Any
+) -> dict[str, int]:
+    """Return the value to write for each region: from ``order``, or by the rule of `own_values`."""
+    try:
+        written = own_values(regions) if order is None else dict(zip(regions, order, strict=True))
+        valid = all(
+            is_whole(written[name]) and written[name] in values
+            for name, values in values_apart(regions).items()
         )
-    cases = [
-        Case(case_id(image), channel_files(image), located(folder, pair["label"]))
-        for pair, image in ((pair, located(folder, pair["image"])) for pair in pairs)
-    ]
-    return cases, unlisted_notice(
-        folder / "imagesTr", [path for case in cases for path in case.images]
-    )
-
-
-def _is_pair(entry: Any) -> bool:
-    return isinstance(entry, dict) and all(
-        isinstance(entry.get(key), str) for key in ("image", "label")
-    )
-
-
-def listed_cases(folder: Path, entries: Any) -> list[Case]:
-    """Return the cases of a mapping CASE -> {images: [...], label: ...}, whose paths may have variables as in $DATA.
-
-    Raises:
-        InputError: anything else.
-    """
-    if not isinstance(entries, dict) or not all(_is_entry(entry) for entry in entries.values()):
+    except (ValueError, TypeError):
+        valid = False
+    if not valid:
         raise InputError(
-            folder / "dataset.json",
-            expected="cases {images, label} under 'dataset'",
-            found="other entries",
-            remedy='Write each as "CASE": {"images": ["a.nii.gz"], "label": "b.nii.gz"}.',
+            where,
+            expected="under regions_class_order, for each region one of its values that no later"
+            " region has",
+            found=repr(order),
+            remedy="List the regions from large to small: small ones are written over the large"
+            " ones that contain them.",
         )
+    return written
+
+
+# -- notices ----------------------------------------------------------------------------------
+
+
+def notices_of_json(content: Mapping[str, Any], cases: int) -> list[str]:
+    """Return sentences about entries of a dataset.json that are odd but can be used.
+
+    Args:
+        content: the content of the file.
+        cases: number of cases that were found.
+    """
     return [
-        Case(
-            name,
-            tuple(_path(folder, image) for image in entry["images"]),
-            _path(folder, entry["label"]),
-        )
-        for name, entry in entries.items()
+        *_case_count_notices(content.get("numTraining"), cases),
+        *_background_notices(content.get("labels")),
+        *_channel_notices(content),
     ]
 
 
-def _path(folder: Path, text: str) -> Path:
-    return located(folder, os.path.expandvars(text))
+def _case_count_notices(announced: Any, count: int) -> list[str]:
+    """Return a notice if the number of cases is not the announced one."""
+    text = str(announced)
+    if not text.isdecimal() or text.lstrip("0") == str(count):
+        return []
+    return [f"dataset.json announces {text[:20]} cases (numTraining), found {count}"]
 
 
-def _is_entry(entry: Any) -> bool:
-    images = entry.get("images") if isinstance(entry, dict) else None
-    return (
-        isinstance(images, list)
-        and len(images) > 0
-        and all(isinstance(image, str) for image in images)
-        and isinstance(entry.get("label"), str)
-    )
+def _background_notices(labels: Any) -> list[str]:
+    """Return a notice if the name of the value 0 may be a structure that would not be learned."""
+    pairs = labels.items() if isinstance(labels, dict) else ()
+    names = [
+        name if str(value) == "0" else value
+        for name, value in pairs
+        if "0" in (str(name), str(value))
+    ]
+    return [
+        f"{name!r} has the value 0 and is taken as background. If it is a structure, number the"
+        " labels from 1"
+        for name in names
+        if not _BACKGROUND_NAME.match(str(name))
+    ]
+
+
+def _channel_notices(content: Mapping[str, Any]) -> list[str]:
+    """Return a notice for each channel that only one of the two notations calls CT."""
+    names, modalities = content.get("channel_names"), content.get("modality")
+    if not isinstance(names, dict) or not isinstance(modalities, dict):
+        return []
+    return [
+        f"dataset.json calls channel {key} {names[key]!r} under channel_names and"
+        f" {modalities[key]!r} under modality; channel_names is used. Correct one of them, or give"
+        " dataset.channels=[...]"
+        for key in names
+        if key in modalities and _is_ct(names[key]) != _is_ct(modalities[key])
+    ]
+
+
+def _is_ct(name: Any) -> bool:
+    return str(name).upper() == "CT"

@@ -1,8 +1,10 @@
-"""dataset.yaml beside a CSV file or two folders: the names that these layouts have no place for.
+"""Read dataset.yaml, which gives names to layouts that have no place for them.
 
-channels: [CT]
-labels: {liver: 1, spleen: 5}
-ignore: 255
+It lies beside a CSV file or two folders:
+
+    channels: [CT]
+    labels: {liver: 1, spleen: 5}
+    ignore: 255
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from segkit.labels.scheme import LabelScheme
 
 FILES = ("dataset.yaml", "dataset.yml")
 KEYS = ("channels", "labels", "regions", "ignore")
-_OTHER_WORDS = {
+_SYNONYMS = {
     "channel_names": "channels",
     "modality": "channels",
     "modalities": "channels",
@@ -32,41 +34,44 @@ _OTHER_WORDS = {
     "ignore_label": "ignore",
     "regions_class_order": "regions",
 }
-"""What other programs call these keys."""
-_MOST_BYTES = 1 << 18
-_EXAMPLE = "channels: [CT], labels: {liver: 1, spleen: 5}, regions: {whole: [1, 2], core: [2]}, ignore: 255"
+"""Names that other programs give to these keys."""
+_MAX_BYTES = 1 << 18
+_EXAMPLE = (
+    "channels: [CT], labels: {liver: 1, spleen: 5}, regions: {whole: [1, 2], core: [2]},"
+    " ignore: 255"
+)
 
 
 @dataclass(frozen=True)
 class Names:
-    """Channels and labels that a file gives; empty where it says nothing about them."""
+    """Channels and labels from a dataset.yaml; empty where the file does not name them."""
 
     channels: tuple[str, ...] = ()
     scheme: LabelScheme = field(default_factory=lambda: LabelScheme({}))
 
 
 def find_yaml(folder: Path) -> Path | None:
-    """Return the dataset.yaml of a folder, if there is one.
+    """Return the dataset.yaml or dataset.yml of a folder, or None.
 
     Raises:
-        InputError: dataset.yaml and dataset.yml.
+        InputError: a folder with both files.
     """
-    found = [folder / name for name in FILES if (folder / name).is_file()]
-    if len(found) > 1:
+    paths = [folder / name for name in FILES if (folder / name).is_file()]
+    if len(paths) > 1:
         raise InputError(
             folder,
-            expected="one description",
+            expected="one description of the dataset",
             found=" and ".join(FILES),
-            remedy="Remove the one that is not meant.",
+            remedy="Remove one of the two.",
         )
-    return found[0] if found else None
+    return paths[0] if paths else None
 
 
 def read_names(path: Path) -> Names:
-    """Read a dataset.yaml.
+    """Return the channels and labels in a dataset.yaml.
 
     Raises:
-        InputError: not YAML, an unknown key, or a value that is none of a key's.
+        InputError: a file that is not YAML, an unknown key, or a value that does not fit its key.
     """
     content = _content(path)
     for key in content:
@@ -89,29 +94,26 @@ def read_names(path: Path) -> Names:
 
 def _content(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > _MOST_BYTES:
+        if path.stat().st_size > _MAX_BYTES:
             raise ValueError("more than 256 KB")
-        # Every scalar stays text, so that "no" and 1e3 may be names.
-        content = _plain(
-            yaml.compose(path.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader), set()
-        )
+        node = yaml.compose(path.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)
+        content = _plain(node, set())
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         found = " ".join(str(error).split()) or type(error).__name__
-        raise _wrong(
-            path, "names in YAML", found, f"Write for example {_EXAMPLE}, a line each."
-        ) from error
+        remedy = f"Write for example {_EXAMPLE}, each on its own line."
+        raise _wrong(path, "names in YAML", found, remedy) from error
     if not isinstance(content, dict) or not content:
         raise _wrong(
             path,
             f"the keys {', '.join(KEYS)}",
-            repr(content)[:80],
+            _shortened(content),
             f"Write for example {_EXAMPLE}.",
         )
     return content
 
 
 def _plain(node: Any, seen: set[int]) -> Any:
-    """Return a node as text, lists and dicts.
+    """Return a YAML node as lists and dicts of text; scalars stay text, as "no" may be a name.
 
     Raises:
         ValueError: a key given twice, or an alias, which could make a small file a large one.
@@ -119,57 +121,59 @@ def _plain(node: Any, seen: set[int]) -> Any:
     if id(node) in seen:
         raise ValueError("an alias (*name), which has no use here")
     seen.add(id(node))
+    if node is None:
+        return None
     if isinstance(node, yaml.SequenceNode):
         return [_plain(item, seen) for item in node.value]
     if not isinstance(node, yaml.MappingNode):
-        return node and node.value
+        return node.value
     pairs = [(str(_plain(key, seen)), _plain(value, seen)) for key, value in node.value]
-    twice = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
-    if twice:
-        raise ValueError(f"{twice[0]!r} twice")
+    counts = Counter(key for key, _ in pairs)
+    duplicates = [key for key, count in counts.items() if count > 1]
+    if duplicates:
+        raise ValueError(f"{duplicates[0]!r} twice")
     return dict(pairs)
 
 
 def _check_key(path: Path, key: str) -> None:
-    if key not in KEYS:
-        near = [_OTHER_WORDS[key]] if key in _OTHER_WORDS else get_close_matches(key, KEYS, n=1)
-        hint = f"Did you mean {near[0]}?" if near else "Remove it."
-        raise _wrong(path, f"the keys {', '.join(KEYS)}", repr(key), hint)
+    if key in KEYS:
+        return
+    matches = [_SYNONYMS[key]] if key in _SYNONYMS else get_close_matches(key, KEYS, n=1)
+    remedy = f"Did you mean {matches[0]}?" if matches else "Remove it."
+    raise _wrong(path, f"the keys {', '.join(KEYS)}", repr(key), remedy)
 
 
 def _mapping(path: Path, key: str, value: Any) -> Mapping[str, Any]:
     if not isinstance(value, dict) or not value:
         example = "{liver: 1, spleen: 5}" if key == "labels" else "{whole: [1, 2], core: [2]}"
         raise _wrong(
-            path, f"names with values under {key}", _shown(value), f"Write {key}: {example}."
+            path, f"names with values under {key}", _shortened(value), f"Write {key}: {example}."
         )
     return value
 
 
 def _regions(path: Path, regions: Mapping[str, Any]) -> LabelScheme:
-    """Return the scheme of regions, each a list of values of the label files, or one value."""
-    wrapped = {
+    """Return the scheme of regions, each given as a list of values or as one value."""
+    value_lists = {
         name: values if isinstance(values, list) or name == "ignore" else [values]
         for name, values in regions.items()
     }
-    return labels_of_json(path, wrapped)
+    return labels_of_json(path, value_lists)
 
 
 def _channels(path: Path, value: Any) -> tuple[str, ...]:
-    names = (
-        channels_of_json(path, value)
-        if isinstance(value, dict)
-        else tuple(value)
-        if isinstance(value, list)
-        else ()
-    )
-    if (
-        not names
-        or not all(isinstance(name, str) and name for name in names)
-        or len(set(names)) < len(names)
-    ):
+    names: tuple[Any, ...] = ()
+    if isinstance(value, dict):
+        names = channels_of_json(path, value)
+    elif isinstance(value, list):
+        names = tuple(value)
+    valid = all(isinstance(name, str) and name for name in names)
+    if not names or not valid or len(set(names)) < len(names):
         raise _wrong(
-            path, "different names under channels", _shown(value), "Write channels: [FLAIR, T1]."
+            path,
+            "different names under channels",
+            _shortened(value),
+            "Write channels: [FLAIR, T1].",
         )
     return names
 
@@ -179,7 +183,7 @@ def _with_ignore(path: Path, scheme: LabelScheme, content: Mapping[str, Any]) ->
         return scheme
     text = content["ignore"]
     if not isinstance(text, str) or not re.fullmatch(r"[+-]?[0-9]{1,10}", text):
-        raise _wrong(path, "one whole number under ignore", _shown(text), "Write ignore: 255.")
+        raise _wrong(path, "one whole number under ignore", _shortened(text), "Write ignore: 255.")
     ignore = int(text)
     if scheme.ignore not in (None, ignore):
         found = f"{scheme.ignore} under labels and {ignore} under ignore"
@@ -188,7 +192,7 @@ def _with_ignore(path: Path, scheme: LabelScheme, content: Mapping[str, Any]) ->
     return LabelScheme(scheme.labels, scheme.regions, ignore)
 
 
-def _shown(value: Any) -> str:
+def _shortened(value: Any) -> str:
     return repr(value)[:80]
 
 

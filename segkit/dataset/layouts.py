@@ -1,12 +1,12 @@
-"""How a dataset lies on disk, read into a Dataset. No voxel is read here.
+"""Read a dataset from any of its layouts into a Dataset. No voxel is read here.
 
 Medical Segmentation Decathlon    dataset.json with pairs under "training"
-nnU-Net v2 raw                    imagesTr/CASE_0000.nii.gz, labelsTr/CASE.nii.gz, names in dataset.json
+nnU-Net v2 raw                    imagesTr/CASE_0000.nii.gz, labelsTr/CASE.nii.gz, dataset.json
 two folders                       images/ and labels/ with files of equal names
 CSV                               case,image[,image:CHANNEL ...],label[,patient,group,split]
 
-In each of them a scan may be a folder or zip of DICOM, and a label map a DICOM-SEG.
-A dataset.yaml beside them gives names to those that have no place for them.
+In each of them a scan may be a DICOM folder or zip, and a label map a DICOM-SEG. A dataset.yaml
+in the same folder gives names to layouts that have no place for them.
 """
 
 from __future__ import annotations
@@ -18,23 +18,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from segkit.dataset.channel_files import case_twice
+from segkit.dataset.cases import listed_cases, nnunet_cases, training_cases, two_folder_cases
+from segkit.dataset.channel_files import duplicate_case
 from segkit.dataset.csv_table import read_table
 from segkit.dataset.dataset import Case, Dataset
 from segkit.dataset.dataset_json import (
-    background_notices,
-    channel_notices,
     channels_of_json,
     check_ignore,
     checked_labels,
     labels_of_json,
-    listed_cases,
-    training_cases,
+    notices_of_json,
 )
 from segkit.dataset.dataset_yaml import FILES, find_yaml, read_names
-from segkit.dataset.folders import nnunet_cases, two_folder_cases
 from segkit.dataset.not_a_dataset import LAYOUTS, no_dataset
-from segkit.dataset.paths import unreachable
+from segkit.dataset.paths import missing_files_error
 from segkit.dataset.patient_names import one_patient_hints
 from segkit.errors import InputError
 from segkit.files.json_file import read_json
@@ -44,8 +41,8 @@ from segkit.labels.scheme import LabelScheme, own_values
 
 
 @dataclass(frozen=True)
-class _Found:
-    """What a layout says, before the user's own names are applied. Empty names: the layout has none."""
+class _Description:
+    """A dataset as its layout describes it; names are empty if the layout has none."""
 
     name: str
     root: Path
@@ -64,158 +61,140 @@ def read_dataset(
     regions: Mapping[str, Sequence[int]] | None = None,
     ignore: int | None = None,
 ) -> Dataset:
-    """Read the dataset in a folder, a dataset.json or a CSV file.
+    """Read the description of a dataset: its cases and the names of channels and labels.
 
-    ``channels`` and ``labels`` (name -> value) replace the names of the layout; with ``labels`` the other values of
-    the files count as background. Where neither has names, channels and labels stay empty until
-    ``segkit.dataset.names_from_files.named`` has looked into the files. ``regions`` (name -> values, large ones
-    first) replace the labels likewise, and voxels with the value ``ignore`` count as not annotated.
+    If neither the layout nor the caller names channels or labels, they stay empty until
+    ``segkit.dataset.names_from_files.with_names`` has looked into the files.
+
+    Args:
+        path: the dataset's folder, its dataset.json or dataset.yaml, or a CSV file.
+        channels: names of the channels, which replace those of the layout.
+        labels: name -> value in the label files, which replaces the labels of the layout; all
+            other values count as background.
+        regions: name -> values in the label files that make up the region, large regions first;
+            they replace the labels as ``labels`` does.
+        ignore: value of voxels that nobody has annotated, instead of that of the layout.
+
+    Returns:
+        The dataset. No image or label map has been opened, but every file is known to exist.
 
     Raises:
-        InputError: no dataset, a damaged or incomplete description, or files that are missing.
+        InputError: no dataset, a damaged or incomplete description, or missing files.
+
+    >>> import tempfile, segkit.dataset.phantom
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     dataset = read_dataset(segkit.dataset.phantom.write_phantom(folder, cases=1))
+    >>> dataset.channels, dataset.labels["liver"], [case.id for case in dataset.cases]
+    (('MRI',), 1, ['phantom_A_001'])
     """
-    found = _with_yaml(_find(Path(path)))
-    _check_cases(found)
-    names = tuple(channels) if channels else found.channels
-    _check_channels(found, names)
-    ignore = found.scheme.ignore if ignore is None else ignore
-    scheme = _scheme(path, found.scheme, labels, regions, ignore)
-    name = re.sub(r"[^\w.-]+", "_", found.name).strip("._") or "dataset"
+    description = _with_yaml(_describe(Path(path)))
+    _check_cases(description)
+    names = tuple(channels) if channels else description.channels
+    _check_channels(description, names)
+    ignore = description.scheme.ignore if ignore is None else ignore
+    scheme = _scheme(path, description.scheme, labels, regions, ignore)
+    segments = {
+        label: codes for label, codes in description.segments.items() if label in scheme.labels
+    }
     return Dataset(
-        name,
-        found.root,
-        names,
-        scheme.labels,
-        tuple(found.cases),
+        name=re.sub(r"[^\w.-]+", "_", description.name).strip("._") or "dataset",
+        root=description.root,
+        channels=names,
+        labels=scheme.labels,
+        cases=tuple(description.cases),
         subset=bool(labels or regions),
         regions=scheme.regions,
         ignore=ignore,
-        segments={
-            label: codes for label, codes in found.segments.items() if label in scheme.labels
-        },
-        notices=(*found.notices, *one_patient_hints(found.cases)),
+        segments=segments,
+        notices=(*description.notices, *one_patient_hints(description.cases)),
     )
 
 
-def _with_yaml(found: _Found) -> _Found:
-    """Return what is found with the names of a dataset.yaml beside it, which must not contradict the layout's own."""
-    path = find_yaml(found.root)
+def _describe(path: Path) -> _Description:
+    """Return the description in the first layout that fits."""
+    if path.is_file() and path.suffix.lower() == ".csv":
+        return _from_csv(path)
+    folder = path.parent if path.is_file() and path.name in ("dataset.json", *FILES) else path
+    if not folder.is_dir():
+        found = "another file" if path.exists() else "no such file or folder"
+        raise InputError(path, expected=LAYOUTS, found=found, remedy="Check the path.")
+    if (folder / "dataset.json").is_file():
+        return _from_json(folder, read_json(folder / "dataset.json"))
+    if (folder / "imagesTr").is_dir():
+        return _from_nnunet(folder, {})
+    if (folder / "images").is_dir() and (folder / "labels").is_dir():
+        return _from_two_folders(folder)
+    raise no_dataset(folder)
+
+
+# -- names from dataset.yaml and from the user -----------------------------------------------------
+
+
+def _with_yaml(description: _Description) -> _Description:
+    """Return the description with the names of a dataset.yaml, which must not contradict it."""
+    path = find_yaml(description.root)
     if path is None:
-        return found
-    given = read_names(path)
-    ours, theirs = found.scheme, given.scheme
-    for key, mine, its in (
-        ("channels", found.channels, given.channels),
-        ("labels", ours.labels and ours, theirs.labels and theirs),
-        ("ignore", ours.ignore, theirs.ignore),
-    ):
-        if mine and its and mine != its:
+        return description
+    names = read_names(path)
+    layout, given = description.scheme, names.scheme
+    contradictions = {
+        "channels": _differ(description.channels, names.channels),
+        "labels": bool(layout.labels and given.labels) and layout != given,
+        "ignore": _differ(layout.ignore, given.ignore),
+    }
+    for key, contradiction in contradictions.items():
+        if contradiction:
             raise InputError(
                 path,
                 expected=f"no {key}, or what the dataset says itself",
                 found=f"other {key} than in its dataset.json or its columns",
                 remedy=f"Remove {key} from one of the two.",
             )
-    scheme = (
-        theirs
-        if theirs.labels
-        else replace(ours, ignore=ours.ignore if theirs.ignore is None else theirs.ignore)
-    )
-    return replace(found, channels=given.channels or found.channels, scheme=scheme)
+    scheme = given
+    if not given.labels:
+        ignore = layout.ignore if given.ignore is None else given.ignore
+        scheme = replace(layout, ignore=ignore)
+    return replace(description, channels=names.channels or description.channels, scheme=scheme)
+
+
+def _differ(first: object, second: object) -> bool:
+    """Return whether both are given and different."""
+    return bool(first and second) and first != second
 
 
 def _scheme(
     path: str | Path,
-    found: LabelScheme,
+    layout: LabelScheme,
     labels: Mapping[str, int] | None,
     regions: Mapping[str, Sequence[int]] | None,
     ignore: int | None,
 ) -> LabelScheme:
-    """The user's labels or regions, else those that the layout names, where ``ignore`` is no label."""
+    """Return the regions or labels of the user, else those of the layout without ``ignore``."""
     if regions:
-        scheme = LabelScheme(
-            own_values(regions), {name: tuple(values) for name, values in regions.items()}
-        )
+        values = {name: tuple(numbers) for name, numbers in regions.items()}
+        scheme = LabelScheme(own_values(regions), values)
     elif labels:
         scheme = LabelScheme(checked_labels(path, labels))
     else:
-        scheme = LabelScheme(
-            {n: value for n, value in found.labels.items() if value != ignore}, found.regions
-        )
+        kept = {name: value for name, value in layout.labels.items() if value != ignore}
+        scheme = LabelScheme(kept, layout.regions)
     check_ignore(path, scheme, ignore)
     return scheme
 
 
-def _find(path: Path) -> _Found:
-    if path.is_file() and path.suffix.lower() == ".csv":
-        return _csv(path)
-    folder = path.parent if path.is_file() and path.name in ("dataset.json", *FILES) else path
-    if not folder.is_dir():
-        found = "another file" if path.exists() else "no such file or folder"
-        raise InputError(path, expected=LAYOUTS, found=found, remedy="Check the path.")
-    if (folder / "dataset.json").is_file():
-        return _of_json(folder, read_json(folder / "dataset.json"))
-    if (folder / "imagesTr").is_dir():
-        return _nnunet(folder, {})
-    if (folder / "images").is_dir() and (folder / "labels").is_dir():
-        return _two_folders(folder)
-    raise no_dataset(folder)
+# -- one function for each layout ------------------------------------------------------------------
 
 
-# -- dataset.json ---------------------------------------------------------------------------------------------------
-
-
-def _of_json(folder: Path, content: dict[str, Any]) -> _Found:
+def _from_json(folder: Path, content: dict[str, Any]) -> _Description:
     if "training" in content:
-        return _named(folder, content, *training_cases(folder, content["training"]))
+        cases, notices = training_cases(folder, content["training"])
+        return _with_json_names(folder, content, cases, notices)
     if "dataset" in content:
-        return _named(folder, content, listed_cases(folder, content["dataset"]))
-    return _nnunet(folder, content)
+        return _with_json_names(folder, content, listed_cases(folder, content["dataset"]), [])
+    return _from_nnunet(folder, content)
 
 
-def _named(
-    folder: Path, content: dict[str, Any], cases: Sequence[Case], notices: Sequence[str] = ()
-) -> _Found:
-    """The names in a dataset.json, in either notation of channels and labels."""
-    where = folder / "dataset.json"
-    name = content.get("name")
-    scheme = labels_of_json(where, content.get("labels", {}), content.get("regions_class_order"))
-    return _Found(
-        name if isinstance(name, str) and name else folder.resolve().name,
-        folder,
-        cases,
-        _channel_names(folder, content),
-        scheme,
-        segments_of_json(
-            f"{where}, segmentAttributes", content.get("segmentAttributes", {}), scheme.labels
-        ),
-        [
-            *notices,
-            *_other_number(content.get("numTraining"), len(cases)),
-            *background_notices(content.get("labels")),
-            *channel_notices(content),
-        ],
-    )
-
-
-def _other_number(promised: Any, count: int) -> list[str]:
-    """Return a notice where the numTraining of a dataset.json is not the number of cases."""
-    text = str(promised)
-    if not text.isdecimal() or text.lstrip("0") == str(count):
-        return []
-    return [f"dataset.json promises {text[:20]} cases (numTraining), found {count}"]
-
-
-def _channel_names(folder: Path, content: dict[str, Any]) -> tuple[str, ...]:
-    return channels_of_json(
-        folder / "dataset.json", content.get("channel_names", content.get("modality", {}))
-    )
-
-
-# -- nnU-Net v2 raw -------------------------------------------------------------------------------------------------
-
-
-def _nnunet(folder: Path, content: dict[str, Any]) -> _Found:
+def _from_nnunet(folder: Path, content: dict[str, Any]) -> _Description:
     ending = content.get("file_ending", "")
     if not isinstance(ending, str):
         raise InputError(
@@ -224,67 +203,92 @@ def _nnunet(folder: Path, content: dict[str, Any]) -> _Found:
             found=repr(ending),
             remedy="Correct it, or leave it out.",
         )
-    return _named(folder, content, *nnunet_cases(folder, _channel_names(folder, content), ending))
+    cases, notices = nnunet_cases(folder, _channel_names(folder, content), ending)
+    return _with_json_names(folder, content, cases, notices)
 
 
-# -- two folders ----------------------------------------------------------------------------------------------------
-
-
-def _two_folders(folder: Path) -> _Found:
+def _from_two_folders(folder: Path) -> _Description:
     cases, notices = two_folder_cases(folder)
-    return _Found(folder.resolve().name, folder, cases, notices=notices)
+    return _Description(folder.resolve().name, folder, cases, notices=notices)
 
 
-# -- CSV ------------------------------------------------------------------------------------------------------------
-
-
-def _csv(path: Path) -> _Found:
+def _from_csv(path: Path) -> _Description:
     cases, channels = read_table(path)
     name = path.resolve().parent.name if path.stem in ("cases", "dataset") else path.stem
-    return _Found(name, path.parent, cases, channels)
+    return _Description(name, path.parent, cases, channels)
 
 
-# -- what every layout must hold ------------------------------------------------------------------------------------
+def _with_json_names(
+    folder: Path, content: dict[str, Any], cases: Sequence[Case], notices: Sequence[str]
+) -> _Description:
+    """Return the description of ``cases`` with the names in the ``content`` of a dataset.json."""
+    where = folder / "dataset.json"
+    name = content.get("name")
+    scheme = labels_of_json(where, content.get("labels", {}), content.get("regions_class_order"))
+    channels = _channel_names(folder, content)
+    segments = segments_of_json(
+        f"{where}, segmentAttributes", content.get("segmentAttributes", {}), scheme.labels
+    )
+    return _Description(
+        name=name if isinstance(name, str) and name else folder.resolve().name,
+        root=folder,
+        cases=cases,
+        channels=channels,
+        scheme=scheme,
+        segments=segments,
+        notices=[*notices, *notices_of_json(content, len(cases))],
+    )
 
 
-def _check_cases(found: _Found) -> None:
-    if not found.cases:
-        left_out = f": {found.notices[0].removesuffix('.')}" if found.notices else ""
+def _channel_names(folder: Path, content: dict[str, Any]) -> tuple[str, ...]:
+    channels = content.get("channel_names", content.get("modality", {}))
+    return channels_of_json(folder / "dataset.json", channels)
+
+
+# -- requirements on every layout ------------------------------------------------------------------
+
+
+def _check_cases(description: _Description) -> None:
+    """Check that there are cases, with different ids, and that all their files exist."""
+    cases, notices = description.cases, description.notices
+    if not cases:
+        left_out = f": {notices[0].removesuffix('.')}" if notices else ""
         raise InputError(
-            found.root,
+            description.root,
             expected="cases",
             found=f"none{left_out}",
             remedy="Add scans with their label maps.",
         )
-    twice = [name for name, count in Counter(case.id for case in found.cases).items() if count > 1]
-    if twice:
-        raise case_twice(found.root, twice[0])
-    paths = [path for case in found.cases for path in (*case.images, case.label) if path]
-    error = unreachable(
-        found.root, [path for path in paths if not (path.is_dir() and is_dicom(path))]
-    )
+    counts = Counter(case.id for case in cases)
+    duplicates = [name for name, count in counts.items() if count > 1]
+    if duplicates:
+        raise duplicate_case(description.root, duplicates[0])
+    paths = [path for case in cases for path in (*case.images, case.label) if path]
+    files = [path for path in paths if not (path.is_dir() and is_dicom(path))]
+    error = missing_files_error(description.root, files)
     if error:
         raise error
 
 
-def _check_channels(found: _Found, names: Sequence[str]) -> None:
-    """One file per case may hold several channels; several files are one channel each."""
-    counts = {len(case.images): case for case in found.cases}
-    if len(counts) > 1:
-        text = " and ".join(f"{count} in {counts[count].id}" for count in sorted(counts))
-        lacking = names[min(counts) : max(counts)]
-        text += f", without {', '.join(lacking)} in {counts[min(counts)].id}" if lacking else ""
+def _check_channels(description: _Description, names: Sequence[str]) -> None:
+    """Check the number of channels: one file may hold several, several files hold one each."""
+    example = {len(case.images): case.id for case in description.cases}
+    if len(example) > 1:
+        fewest, most = min(example), max(example)
+        counts = " and ".join(f"{count} in {example[count]}" for count in sorted(example))
+        lacking = names[fewest:most]
+        without = f", without {', '.join(lacking)} in {example[fewest]}" if lacking else ""
         raise InputError(
-            found.root,
+            description.root,
             expected="as many channels in every case",
-            found=text,
+            found=f"{counts}{without}",
             remedy="Add or remove channels.",
         )
-    files = next(iter(counts))
-    expected = files if files > 1 else len(found.channels)
+    files = next(iter(example))
+    expected = files if files > 1 else len(description.channels)
     if expected and names and len(names) != expected:
         raise InputError(
-            found.root,
+            description.root,
             expected=f"{expected} channel names",
             found=f"{len(names)}: {', '.join(names)}",
             remedy="Correct dataset.channels, or the channel names in dataset.json.",

@@ -1,6 +1,7 @@
-"""Names for a dataset whose layout has none, and what the names inside its label files stand for.
+"""Names of channels and labels for a dataset whose layout has none.
 
-Names come from the label files where these name their values (see `segment_names`), else they are made up.
+Label names come from the label files if these name their values (see `segment_names`); otherwise
+they are made up from the values.
 """
 
 from __future__ import annotations
@@ -16,91 +17,103 @@ from segkit.io.labels import labels_in
 from segkit.io.scans import open_source
 from segkit.io.segment_names import comparable_name, names_in
 
+NamesOfFiles = Mapping[Path, Mapping[str, int]]
+"""Label file -> segment name -> value; the inner mapping is empty if the file names nothing."""
+MIN_FILES = 3
+"""Number of label maps from which on one of them can be called the odd one out."""
 
-def named(dataset: Dataset, *, skip_unreadable: bool = False) -> Dataset:
-    """Return the dataset with channels and labels named, as they are where the layout names them.
 
-    Names of labels are those of the label files. Without any, one value becomes "foreground", several "label_VALUE".
-    One channel becomes "image", three of a picture "red", "green" and "blue", others "channel_NUMBER".
+def with_names(dataset: Dataset, *, skip_unreadable: bool = False) -> Dataset:
+    """Return the dataset with all channels and labels named; names of the layout are kept.
 
-    ``skip_unreadable`` is for those who look at every file anyway: then only readable label maps count, and the labels
-    stay empty where there is none.
+    Labels get the names in the label files. If there are none, a single value is named
+    "foreground", and several are named "label_VALUE". One channel is named "image", the three
+    channels of a picture "red", "green" and "blue", and others "channel_NUMBER".
+
+    Args:
+        dataset: the dataset as `read_dataset` returns it.
+        skip_unreadable: use only the label maps that can be read, for callers that check every
+            file later; the labels stay empty if there is none.
 
     Raises:
-        InputError: label maps without any foreground, names that contradict each other, or files that cannot be read.
+        InputError: label maps without any foreground, names that contradict each other, or files
+            that cannot be read.
     """
-    names = _names_of_files(dataset, skip_unreadable)
-    if any(names.values()):
-        dataset = _by_names(dataset, names, skip_unreadable)
-    labels = dataset.labels or _made_up(dataset, skip_unreadable)
-    channels = dataset.channels or _channel_names(dataset, skip_unreadable)
+    files = _names_of_files(dataset, skip_unreadable=skip_unreadable)
+    if any(files.values()):
+        dataset = _with_names_of_files(dataset, files, skip_unreadable=skip_unreadable)
+    labels = dataset.labels or _made_up_labels(dataset, skip_unreadable=skip_unreadable)
+    channels = dataset.channels or _made_up_channels(dataset, skip_unreadable=skip_unreadable)
     return dataclasses.replace(dataset, labels=labels, channels=channels)
 
 
-def _names_of_files(dataset: Dataset, skip_unreadable: bool) -> dict[Path, dict[str, int]]:
-    """Return for each label file the names that it gives; a file that cannot be read is left out if asked."""
-    found = {}
-    for path in _label_files(dataset):
-        try:
-            found[path] = names_in(path)
-        except InputError:
-            if not skip_unreadable:
-                raise
-    return found
+# -- names inside label files ----------------------------------------------------------------------
 
 
 def _label_files(dataset: Dataset) -> list[Path]:
     return [case.label for case in dataset.cases if case.label is not None]
 
 
-def _by_names(
-    dataset: Dataset, files: Mapping[Path, Mapping[str, int]], skip_unreadable: bool
+def _names_of_files(dataset: Dataset, *, skip_unreadable: bool) -> dict[Path, dict[str, int]]:
+    files = {}
+    for path in _label_files(dataset):
+        try:
+            files[path] = names_in(path)
+        except InputError:
+            if not skip_unreadable:
+                raise
+    return files
+
+
+def _with_names_of_files(
+    dataset: Dataset, files: NamesOfFiles, *, skip_unreadable: bool
 ) -> Dataset:
-    """Return the dataset with the values that names inside its label files stand for."""
+    """Return the dataset with a value for each name inside its label files."""
     common = common_names(dataset.root, files)
-    if (
-        dataset.regions
-    ):  # they are made of values, for which the files must number their names alike
-        joint_names(dataset.root, files, common)
+    if dataset.regions:
+        # Regions are made of values, so all files must number their names alike.
+        check_same_values(dataset.root, files, common)
         return dataset
     if dataset.labels:
-        return _of_known_labels(dataset, files, common)
-    others = labels_in(
-        [path for path, names in files.items() if not names], skip_unreadable=skip_unreadable
-    )
-    values = joint_names(dataset.root, files, common) if others else common
-    ignore = values.get("ignore", dataset.ignore)
+        return _with_given_labels(dataset, files, common)
+    unnamed_files = [path for path, names in files.items() if not names]
+    unnamed_values = labels_in(unnamed_files, skip_unreadable=skip_unreadable)
+    if unnamed_values:
+        check_same_values(dataset.root, files, common)
+    ignore = common.get("ignore", dataset.ignore)
     labels = {
-        name: value for name, value in values.items() if name != "background" and value != ignore
+        name: value for name, value in common.items() if name != "background" and value != ignore
     }
-    more = [value for value in others if value not in (*values.values(), ignore)]
+    more = [value for value in unnamed_values if value not in (*common.values(), ignore)]
     return dataclasses.replace(
         dataset,
         labels={**labels, **{f"label_{value}": value for value in more}},
         ignore=ignore,
-        value_names={**values, **_special(ignore)},
+        value_names={**common, **_special_values(ignore)},
         notices=(*dataset.notices, *unnamed_notices(files, labels)),
     )
 
 
-def _of_known_labels(
-    dataset: Dataset, files: Mapping[Path, Mapping[str, int]], common: Mapping[str, int]
-) -> Dataset:
-    """Return the dataset whose labels the user or the layout names; each must be known to files that name all."""
+def _with_given_labels(dataset: Dataset, files: NamesOfFiles, common: Mapping[str, int]) -> Dataset:
+    """Return a dataset whose labels are given by the user or the layout, with values for all names.
+
+    Raises:
+        InputError: a label of the user that is missing from files that name all their values.
+    """
     absent = [name for name in dataset.labels if name not in common]
     if absent and dataset.subset and all(files.values()):
         raise InputError(
             dataset.root,
             expected=f"labels with the names that the label files give: {', '.join(common)}",
             found=", ".join(absent),
-            remedy="Correct the names in dataset.labels; names decide, whatever number a file gives them.",
+            remedy="Correct the names in dataset.labels; names decide, whatever number a file"
+            " gives them.",
         )
     ignore = dataset.ignore
     if ignore is None and "ignore" in common:
-        ignore = (
-            max([*common.values(), *dataset.labels.values()]) + 1
-        )  # whatever it is in the files, no label has this
-    # What is not annotated must not become background, whatever the files call it.
+        # The value in the files may be that of a label, so take one that no label has.
+        ignore = max([*common.values(), *dataset.labels.values()]) + 1
+    # Voxels that nobody has annotated must not become background, whatever their name.
     not_annotated = {
         name: value
         for name, value in common.items()
@@ -109,17 +122,139 @@ def _of_known_labels(
     return dataclasses.replace(
         dataset,
         ignore=ignore,
-        value_names={**not_annotated, **dataset.labels, **_special(ignore)},
+        value_names={**not_annotated, **dataset.labels, **_special_values(ignore)},
         notices=(*dataset.notices, *unnamed_notices(files, dataset.labels)),
     )
 
 
-def _special(ignore: int | None) -> dict[str, int]:
-    return {"background": 0, **({} if ignore is None else {"ignore": ignore})}
+def _special_values(ignore: int | None) -> dict[str, int]:
+    return {"background": 0} if ignore is None else {"background": 0, "ignore": ignore}
 
 
-def _made_up(dataset: Dataset, skip_unreadable: bool) -> dict[str, int]:
-    values, unreadable = set[int](), False
+def common_names(root: Path, files: NamesOfFiles) -> dict[str, int]:
+    """Return one value for each name in any file, sorted by value.
+
+    A name keeps the value of the first file that has it, or gets the next free value if another
+    name took that one.
+
+    Args:
+        root: the dataset or folder, for messages.
+        files: names and values in each label file.
+
+    Raises:
+        InputError: names that differ only in spelling, or a name that is likely a slip of another.
+    """
+    files_of_name: dict[str, list[Path]] = defaultdict(list)
+    for path, names in files.items():
+        for name in names:
+            files_of_name[name].append(path)
+    _check_spelling(root, files_of_name)
+    _check_slips(root, files, files_of_name)
+    common: dict[str, int] = {}
+    for names in files.values():
+        for name, value in names.items():
+            if name not in common:
+                common[name] = value if value not in common.values() else max(common.values()) + 1
+    return dict(sorted(common.items(), key=lambda item: item[1]))
+
+
+def check_same_values(
+    root: Path, files: NamesOfFiles, common: Mapping[str, int], *, or_else: str = ""
+) -> None:
+    """Check that all files that name their values have the values in ``common``.
+
+    Args:
+        root: the dataset or folder, for messages.
+        files: names and values in each label file.
+        common: the value expected for each name.
+        or_else: another remedy, for the message.
+
+    Raises:
+        InputError: different values for one name, so that values without a name are ambiguous.
+    """
+    for path, names in files.items():
+        for name, value in names.items():
+            if value != common[name]:
+                first = next(
+                    other for other, others in files.items() if others.get(name) == common[name]
+                )
+                raise InputError(
+                    path,
+                    expected=f"{name} to be {common[name]}, as in {first.name}",
+                    found=f"{value}, while other label maps name nothing, or regions are made of"
+                    " numbers",
+                    remedy=f"Number the segments alike in all label maps of {root}, or name the"
+                    f" values in all of them{or_else}.",
+                )
+
+
+def unnamed_notices(files: NamesOfFiles, labels: Iterable[str]) -> list[str]:
+    """Return notices of files that name no values, and of labels that only some files name."""
+    labels = list(labels)
+    naming = {path: names for path, names in files.items() if names}
+    silent = [path.name for path, names in files.items() if not names]
+    notices = []
+    if silent and naming:
+        notices.append(
+            f"{len(silent)} of {len(files)} label maps name no values ({first_few(silent)}):"
+            f" theirs are taken by number, as the others have {first_few(labels)}"
+        )
+    for label in labels:
+        lacking = [path.name for path, names in naming.items() if label not in names]
+        if lacking and len(lacking) < len(naming):
+            notices.append(
+                f"{label} is not named in {len(lacking)} of {len(naming)} label maps that name"
+                f" their values ({first_few(lacking)}): it counts as absent there"
+            )
+    return notices
+
+
+def _check_spelling(root: Path, files_of_name: Mapping[str, Sequence[Path]]) -> None:
+    spellings: dict[str, list[str]] = defaultdict(list)
+    for name in files_of_name:
+        spellings[comparable_name(name)].append(name)
+    for names in spellings.values():
+        if len(names) > 1:
+            found = " and ".join(
+                f"{name!r} in {first_few([path.name for path in files_of_name[name]])}"
+                for name in names
+            )
+            raise InputError(
+                root,
+                expected="one spelling of each segment name",
+                found=found,
+                remedy="Rename the segments in the files (3D Slicer, module Segmentations).",
+            )
+
+
+def _check_slips(
+    root: Path, files: NamesOfFiles, files_of_name: Mapping[str, Sequence[Path]]
+) -> None:
+    """Refuse a name that only one file has, and in place of a name that all others have."""
+    naming = [path for path, names in files.items() if names]
+    for name, paths in files_of_name.items():
+        if len(paths) != 1 or len(naming) < MIN_FILES:
+            continue
+        missing = [
+            other
+            for other, having in files_of_name.items()
+            if len(having) == len(naming) - 1 and paths[0] not in having
+        ]
+        if missing:
+            raise InputError(
+                paths[0],
+                expected=f"the names of the other label maps of {root}, such as {missing[0]!r}",
+                found=f"{name!r}, which no other has",
+                remedy="Rename the segment in this file, or leave the case out.",
+            )
+
+
+# -- made-up names ---------------------------------------------------------------------------------
+
+
+def _made_up_labels(dataset: Dataset, *, skip_unreadable: bool) -> dict[str, int]:
+    values: set[int] = set()
+    unreadable = False
     for path in _label_files(dataset):
         try:
             values.update(labels_in([path]))
@@ -135,24 +270,23 @@ def _made_up(dataset: Dataset, skip_unreadable: bool) -> dict[str, int]:
             found="only 0 in all of them",
             remedy="Draw the structures to be learned, or check which files are the label maps.",
         )
-    return (
-        {"foreground": min(values)}
-        if len(values) == 1
-        else {f"label_{value}": value for value in sorted(values)}
-    )
+    if len(values) == 1:
+        return {"foreground": min(values)}
+    return {f"label_{value}": value for value in sorted(values)}
 
 
-def _channel_names(dataset: Dataset, skip_unreadable: bool) -> tuple[str, ...]:
+def _made_up_channels(dataset: Dataset, *, skip_unreadable: bool) -> tuple[str, ...]:
+    """Return names for the channels of the first case that can be read."""
     for case in dataset.cases:
         try:
-            return _channels_of(case.images)
+            return _names_by_number(case.images)
         except InputError:
             if not skip_unreadable:
                 raise
     return ("image",)
 
 
-def _channels_of(images: Sequence[Path]) -> tuple[str, ...]:
+def _names_by_number(images: Sequence[Path]) -> tuple[str, ...]:
     first = open_source(images[0])
     count = first.channels if len(images) == 1 else len(images)
     if count == 1:
@@ -160,113 +294,3 @@ def _channels_of(images: Sequence[Path]) -> tuple[str, ...]:
     if count == 3 and first.grid.unit == "px":
         return ("red", "green", "blue")
     return tuple(f"channel_{number}" for number in range(count))
-
-
-Names = Mapping[Path, Mapping[str, int]]
-"""Of each label file, name -> value; empty for one that names nothing."""
-LEAST = 3
-"""Label maps of which one can be called the odd one out."""
-
-
-def common_names(root: Path, files: Names) -> dict[str, int]:
-    """Return one value for every name that some file gives, sorted by value.
-
-    A name has the value of the first file that has it, or, where another name took that, the next free one.
-
-    Raises:
-        InputError: names that differ only in how they are written, or one that is likely a slip of another.
-    """
-    in_files: dict[str, list[Path]] = defaultdict(list)
-    for path, names in files.items():
-        for name in names:
-            in_files[name].append(path)
-    _check_spelling(root, in_files)
-    _check_slips(root, files, in_files)
-    common: dict[str, int] = {}
-    for names in files.values():
-        for name, value in names.items():
-            if name not in common:
-                common[name] = value if value not in common.values() else max(common.values()) + 1
-    return dict(sorted(common.items(), key=lambda item: item[1]))
-
-
-def joint_names(
-    root: Path, files: Names, common: Mapping[str, int], *, or_else: str = ""
-) -> dict[str, int]:
-    """Return ``common`` where all files that name their values number them alike.
-
-    ``or_else`` is another thing to do about it, for the message.
-
-    Raises:
-        InputError: they do not, so that the values of files without names, or of regions, mean nothing certain.
-    """
-    for path, names in files.items():
-        for name, value in names.items():
-            if value != common[name]:
-                first = next(other for other, its in files.items() if its.get(name) == common[name])
-                raise InputError(
-                    path,
-                    expected=f"{name} to be {common[name]}, as in {first.name}",
-                    found=f"{value}, while other label maps name nothing, or regions are made of numbers",
-                    remedy=f"Number the segments alike in all label maps of {root}, or name the values in all of"
-                    f" them{or_else}.",
-                )
-    return dict(common)
-
-
-def unnamed_notices(files: Names, labels: Iterable[str]) -> list[str]:
-    """Return notices of files that name nothing beside others, and of each label that some of those do not name."""
-    labels = list(labels)
-    telling = {path: names for path, names in files.items() if names}
-    silent = [path.name for path, names in files.items() if not names]
-    notices = []
-    if silent and telling:
-        notices.append(
-            f"{len(silent)} of {len(files)} label maps name no values ({first_few(silent)}): theirs are taken by number, as"
-            f" the others have {first_few(labels)}"
-        )
-    for label in labels:
-        lacking = [path.name for path, names in telling.items() if label not in names]
-        if lacking and len(lacking) < len(telling):
-            notices.append(
-                f"{label} is not named in {len(lacking)} of {len(telling)} label maps that name their values"
-                f" ({first_few(lacking)}): it counts as absent there"
-            )
-    return notices
-
-
-def _check_spelling(root: Path, in_files: Mapping[str, Sequence[Path]]) -> None:
-    alike: dict[str, list[str]] = defaultdict(list)
-    for name in in_files:
-        alike[comparable_name(name)].append(name)
-    for names in alike.values():
-        if len(names) > 1:
-            found = " and ".join(
-                f"{name!r} in {first_few([path.name for path in in_files[name]])}" for name in names
-            )
-            raise InputError(
-                root,
-                expected="one way of writing the name of a segment",
-                found=found,
-                remedy="Rename the segments in the files (3D Slicer, module Segmentations).",
-            )
-
-
-def _check_slips(root: Path, files: Names, in_files: Mapping[str, Sequence[Path]]) -> None:
-    """Refuse a name of one file only that stands there in place of a name that all others have."""
-    telling = [path for path, names in files.items() if names]
-    for name, paths in in_files.items():
-        if len(paths) != 1 or len(telling) < LEAST:
-            continue
-        missing = [
-            other
-            for other, its in in_files.items()
-            if len(its) == len(telling) - 1 and paths[0] not in its
-        ]
-        if missing:
-            raise InputError(
-                paths[0],
-                expected=f"the names of the other label maps of {root}, such as {missing[0]!r}",
-                found=f"{name!r}, which no other has",
-                remedy="Rename the segment in this file, or leave the case out.",
-            )

@@ -1,4 +1,4 @@
-"""A folder that is no dataset: what it looks like, and how it becomes one."""
+"""Explain why a folder is not a dataset: what it looks like, and how to turn it into one."""
 
 from __future__ import annotations
 
@@ -10,101 +10,111 @@ from shlex import quote
 from segkit.errors import InputError
 from segkit.files.names import readable_files
 
-LAYOUTS = "dataset.json (Medical Segmentation Decathlon), imagesTr and labelsTr (nnU-Net), images and labels, or a CSV file"
-_SIGNS = ("dataset.json", "imagesTr", "images")
-_IMAGES = ("image", "imgs", "img", "scans", "images")
-_LABELS = ("label", "masks", "mask", "segmentations", "segs", "annotations", "labels")
-_PARTS = {"images": "labels", "labels": "images", "imagesTr": "labelsTr", "labelsTr": "imagesTr"}
-Look = tuple[str, str]
-"""What was found, and what to do about it."""
+LAYOUTS = (
+    "dataset.json (Medical Segmentation Decathlon), imagesTr and labelsTr (nnU-Net), images and"
+    " labels, or a CSV file"
+)
+_DATASET_SIGNS = ("dataset.json", "imagesTr", "images")
+_IMAGE_FOLDERS = ("image", "imgs", "img", "scans", "images")
+_LABEL_FOLDERS = ("label", "masks", "mask", "segmentations", "segs", "annotations", "labels")
+_OTHER_HALF = {
+    "images": "labels",
+    "labels": "images",
+    "imagesTr": "labelsTr",
+    "labelsTr": "imagesTr",
+}
+Explanation = tuple[str, str]
+"""Description of the folder, and the remedy."""
 
 
 def no_dataset(folder: Path) -> InputError:
-    """Return the error for a folder in which no layout was found, with the way on for what is there."""
-    looks = (look(folder) for look in _LOOKS)
-    nothing = "none of them in this folder", "Arrange the files in one of these ways."
-    found, remedy = next((look for look in looks if look), nothing)
-    return InputError(folder, expected=LAYOUTS, found=found, remedy=remedy)
+    """Return the error for a folder without any layout, with a remedy for what it looks like."""
+    for explain in _EXPLANATIONS:
+        explanation = explain(folder)
+        if explanation:
+            found, remedy = explanation
+            return InputError(folder, expected=LAYOUTS, found=found, remedy=remedy)
+    return InputError(
+        folder,
+        expected=LAYOUTS,
+        found="none of them in this folder",
+        remedy="Arrange the files in one of these ways.",
+    )
 
 
-def _run(folder: Path) -> Look | None:
-    """Look for what a training or a study writes."""
+def _run(folder: Path) -> Explanation | None:
+    """Recognize the folder of a training or a study."""
     if not all((folder / name).is_file() for name in ("config.yaml", "plan.json")):
         return None
     predict = f"To predict with it: segkit predict SCAN -m {quote(str(folder))}."
     if (folder / "folds.json").is_file():
-        return (
-            "the folder of a study",
-            f"To go on with it, repeat the command that started it. {predict}",
-        )
+        remedy = f"To resume it, repeat the command that started it. {predict}"
+        return "the folder of a study", remedy
     resume = f"segkit train {quote(f'run_dir={folder}')} --resume"
-    return "the folder of a training", f"To go on with it: {resume}. {predict}"
+    return "the folder of a training", f"To resume it: {resume}. {predict}"
 
 
-def _part_of_dataset(folder: Path) -> Look | None:
-    place = Path(os.path.abspath(folder))
-    if place.name not in _PARTS or not (place.parent / _PARTS[place.name]).is_dir():
+def _half_of_dataset(folder: Path) -> Explanation | None:
+    path = Path(os.path.abspath(folder))
+    if path.name not in _OTHER_HALF or not (path.parent / _OTHER_HALF[path.name]).is_dir():
         return None
-    both = folder.parent if len(folder.parts) > 1 else place.parent  # "." is the parent of "."
+    # The parent of the relative path "." would be "." again.
+    both = folder.parent if len(folder.parts) > 1 else path.parent
     return "one of the two folders of a dataset", f"Give the folder that holds both: {both}."
 
 
-def _masks_per_structure(folder: Path) -> Look | None:
-    """Look for TotalSegmentator's layout: CASE/ct.nii.gz and CASE/segmentations/STRUCTURE.nii.gz."""
-    for place in sorted(folder.glob("*/segmentations"))[:1]:
-        masks = readable_files(place) if place.is_dir() else []
+def _broken_link(folder: Path) -> Explanation | None:
+    names = ("imagesTr", "labelsTr", "images", "labels")
+    for path in sorted(folder.iterdir()):
+        if path.name in names and path.is_symlink() and not path.exists():
+            found = f"{path.name}, a link to {os.readlink(path)}, which is not there"
+            return found, "Correct or replace the link."
+    return None
+
+
+def _masks_per_structure(folder: Path) -> Explanation | None:
+    """Recognize the layout of TotalSegmentator: CASE/segmentations/STRUCTURE.nii.gz."""
+    for mask_folder in sorted(folder.glob("*/segmentations"))[:1]:
+        masks = readable_files(mask_folder) if mask_folder.is_dir() else []
         if masks:
-            found = (
-                f"one mask per structure, such as {place.parent.name}/{place.name}/{masks[0].name}"
-            )
+            example = f"{mask_folder.parent.name}/{mask_folder.name}/{masks[0].name}"
             return (
-                found,
-                "Join the masks of each case in one label map: data/README.md shows how, in a few lines.",
+                f"one mask per structure, such as {example}",
+                "Join the masks of each case in one label map: data/README.md shows how, in a few"
+                " lines.",
             )
     return None
 
 
-def _folders_of_other_names(folder: Path) -> Look | None:
+def _folders_of_other_names(folder: Path) -> Explanation | None:
     names = [path.name for path in _folders(folder)]
-    images = [name for name in names if name.lower() in _IMAGES]
-    labels = [name for name in names if name.lower() in _LABELS]
-    return (
-        (f"the folders {images[0]} and {labels[0]}", "Call them images and labels.")
-        if images and labels
-        else None
-    )
-
-
-def _dangling_folder(folder: Path) -> Look | None:
-    links = [path for path in sorted(folder.iterdir()) if path.is_symlink() and not path.exists()]
-    named = [path for path in links if path.name in ("imagesTr", "labelsTr", "images", "labels")]
-    if not named:
+    images = [name for name in names if name.lower() in _IMAGE_FOLDERS]
+    labels = [name for name in names if name.lower() in _LABEL_FOLDERS]
+    if not images or not labels:
         return None
-    return (
-        f"{named[0].name}, a link to {os.readlink(named[0])}, which is not there",
-        "Correct or replace the link.",
-    )
+    return f"the folders {images[0]} and {labels[0]}", "Rename them to images and labels."
 
 
-def _dataset_below(folder: Path) -> Look | None:
-    places = [path for path in _folders(folder) if any((path / sign).exists() for sign in _SIGNS)]
-    return (f"a dataset in the folder {places[0].name}", f"Give {places[0]}.") if places else None
+def _dataset_below(folder: Path) -> Explanation | None:
+    for path in _folders(folder):
+        if any((path / sign).exists() for sign in _DATASET_SIGNS):
+            return f"a dataset in the folder {path.name}", f"Give {path}."
+    return None
 
 
-def _table(folder: Path) -> Look | None:
+def _table(folder: Path) -> Explanation | None:
     tables = sorted(folder.glob("*.csv"))
-    return (f"the CSV file {tables[0].name}", f"Give the file: {tables[0]}.") if tables else None
+    if not tables:
+        return None
+    return f"the CSV file {tables[0].name}", f"Give the file: {tables[0]}."
 
 
-def _folder_per_case(folder: Path) -> Look | None:
-    for place in _folders(folder):
-        files = readable_files(place)
+def _folder_per_case(folder: Path) -> Explanation | None:
+    for path in _folders(folder):
+        files = readable_files(path)
         if files:
-            found = (
-                f"none of them, and files in folders below, such as {place.name}/{files[0].name}"
-            )
             return (
-                found,
+                f"none of them, and files in folders below, such as {path.name}/{files[0].name}",
                 "List the files in a CSV file with the columns case,image,label (data/README.md).",
             )
     return None
@@ -114,13 +124,14 @@ def _folders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir())
 
 
-_LOOKS: tuple[Callable[[Path], Look | None], ...] = (
+_EXPLANATIONS: tuple[Callable[[Path], Explanation | None], ...] = (
     _run,
-    _part_of_dataset,
-    _dangling_folder,
+    _half_of_dataset,
+    _broken_link,
     _masks_per_structure,
     _folders_of_other_names,
     _dataset_below,
     _table,
     _folder_per_case,
 )
+"""Functions that recognize a kind of folder, most specific first."""

@@ -1,4 +1,4 @@
-"""Paths that a table or a dataset.json names: found as they are meant, and those that lead nowhere."""
+"""Resolve the paths that a CSV file or a dataset.json names, and report those that lead nowhere."""
 
 from __future__ import annotations
 
@@ -13,21 +13,24 @@ from segkit.files.names import readable_files
 from segkit.files.unfetched import unfetched_error, why_unfetched
 
 
-def located(folder: Path, text: str) -> Path:
-    """Return the path that ``text`` names, counted from ``folder``.
+def find_path(folder: Path, text: str) -> Path:
+    """Return the path that ``text`` names, relative to ``folder`` unless it is absolute.
 
-    Where there is no such file, backslashes are taken as Windows means them, and accents in either way of writing.
+    If no such file exists, backslashes are read as Windows means them, and accented letters are
+    looked for in composed and decomposed form.
     """
-    ways = [way for each in (text, text.replace("\\", "/")) for way in _spellings(each)]
-    return next((folder / way for way in ways if os.path.lexists(folder / way)), folder / text)
+    for spelling in (*_unicode_forms(text), *_unicode_forms(text.replace("\\", "/"))):
+        if os.path.lexists(folder / spelling):
+            return folder / spelling
+    return folder / text
 
 
-def _spellings(text: str) -> list[str]:
+def _unicode_forms(text: str) -> list[str]:
     return [text, unicodedata.normalize("NFC", text), unicodedata.normalize("NFD", text)]
 
 
-def unreachable(root: Path, paths: Sequence[Path]) -> InputError | None:
-    """Return the error for files that a dataset names and that are not there, or have no content."""
+def missing_files_error(root: Path, paths: Sequence[Path]) -> InputError | None:
+    """Return the error for named files that do not exist or have no content, or None."""
     empty = [path for path in paths if why_unfetched(path)]
     if empty:
         return unfetched_error(empty[0], len(empty) - 1)
@@ -38,18 +41,21 @@ def unreachable(root: Path, paths: Sequence[Path]) -> InputError | None:
         root,
         expected="every image and label map that the dataset names",
         found=f"{len(missing)} missing: {first_few(missing)}",
-        remedy="Add the files or correct their paths, which count from the dataset's own folder.",
+        remedy="Add the files or correct their paths; relative paths start at the dataset's own"
+        " folder.",
     )
 
 
 def unlisted_notice(folder: Path, listed: Sequence[Path]) -> list[str]:
-    """Return a notice where ``folder`` holds scans that are not among those ``listed`` in a dataset.json."""
+    """Return a notice of scans in ``folder`` that a dataset.json does not list."""
     if not folder.is_dir():
         return []
-    names = {os.path.abspath(path) for path in listed}
-    others = [path for path in readable_files(folder) if os.path.abspath(path) not in names]
-    if not others or len(others) == len(readable_files(folder)):
+    listed_paths = {os.path.abspath(path) for path in listed}
+    scans = readable_files(folder)
+    unlisted = [path for path in scans if os.path.abspath(path) not in listed_paths]
+    if not unlisted or len(unlisted) == len(scans):
         return []
     return [
-        f"{count_text(others)} left out, because dataset.json does not list them under 'training': {paths_text(others)}"
+        f"{count_text(unlisted)} left out, because dataset.json does not list them under"
+        f" 'training': {paths_text(unlisted)}"
     ]

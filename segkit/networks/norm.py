@@ -7,8 +7,8 @@ from collections.abc import Callable
 from torch import nn
 
 from segkit.networks.kernels.group_norm import GroupNorm
+from segkit.plans.norm_catalogue import NormKind
 from segkit.plans.plan import LayerPlan
-from segkit.plans.rules import NormKind
 
 EPS = 1e-5
 

@@ -1,4 +1,7 @@
-"""Do a plan's stages make a network? A plan may come from elsewhere, in a bundle or edited by hand."""
+"""Check that the stages of a plan make a network.
+
+A plan may come from elsewhere: in a bundle, or edited by hand.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,8 @@ from segkit.networks.blocks import ACTIVATIONS
 from segkit.plans.plan import Plan, StagePlan
 
 
-def known(name: str, names: Iterable[str], *, where: str) -> None:
-    """Raise InputError with near misses if ``name`` is none of ``names``."""
+def check_known(name: str, names: Iterable[str], *, where: str) -> None:
+    """Raise InputError, with similar names, if ``name`` is not among ``names``."""
     names = list(names)
     if name in names:
         return
@@ -21,15 +24,17 @@ def known(name: str, names: Iterable[str], *, where: str) -> None:
 
 
 def check_network_plan(plan: Plan) -> None:
-    """Raise InputError for the first thing that no network could follow."""
-    known(plan.network.activation, ACTIVATIONS, where=f"plan {plan.name!r}, network.activation")
+    """Raise InputError for the first part of the plan that no network could follow."""
+    check_known(
+        plan.network.activation, ACTIVATIONS, where=f"plan {plan.name!r}, network.activation"
+    )
     for check in CHECKS:
         for where, expected, found in check(plan):
             raise unfit(plan, where, expected=expected, found=found)
 
 
 def unfit(plan: Plan, where: str, *, expected: str, found: str) -> InputError:
-    """The error for a part of a plan that the network cannot follow."""
+    """Return the error for a part of a plan that the network cannot follow."""
     return InputError(
         f"plan {plan.name!r}, {where}",
         expected=expected,
@@ -39,7 +44,7 @@ def unfit(plan: Plan, where: str, *, expected: str, found: str) -> InputError:
 
 
 Findings = Iterator[tuple[str, str, str]]
-"""(where, expected, found)"""
+"""Problems as (where, expected, found)."""
 
 
 def _stages(plan: Plan) -> Iterator[tuple[str, StagePlan]]:

@@ -1,4 +1,4 @@
-"""Networks of other packages, found under the entry point segkit.networks."""
+"""Networks of other packages, which offer them under the entry point segkit.networks."""
 
 from __future__ import annotations
 
@@ -8,22 +8,24 @@ import torch
 from torch import nn
 
 from segkit.errors import InputError
-from segkit.networks.plan_check import known
+from segkit.networks.plan_check import check_known
 from segkit.networks.unet import spatial_axes
+from segkit.plans.network_catalogue import NETWORKS, plugin_networks
 from segkit.plans.plan import Plan
-from segkit.plugins import NETWORKS, load_part, offered, package
+from segkit.plugins import load_part, package
 
 
-def foreign_builder(plan: Plan, own: Collection[str]) -> Callable[[Plan], nn.Module]:
-    """The builder of a network that is none of segkit's ``own``.
+def plugin_builder(plan: Plan) -> Callable[[Plan], nn.Module]:
+    """Return the builder of a network that is not in segkit's catalogue.
 
     Raises:
-        InputError: no installed package offers it, or it makes something else than a network.
+        InputError: no installed package offers it. The builder raises InputError if it returns
+            something other than a torch.nn.Module.
     """
-    name, found = plan.network.name, offered(NETWORKS, own)
-    if name not in found:
-        raise _missing(plan, [*own, *found])
-    point = found[name]
+    name, entry_points = plan.network.name, plugin_networks()
+    if name not in entry_points:
+        raise _missing(plan, [*NETWORKS, *entry_points])
+    point = entry_points[name]
 
     def build(plan: Plan) -> nn.Module:
         network = load_part(point)(plan)
@@ -40,28 +42,32 @@ def foreign_builder(plan: Plan, own: Collection[str]) -> Callable[[Plan], nn.Mod
 
 
 def check_scores(network: nn.Module, plan: Plan) -> None:
-    """Put one patch through ``network`` and raise InputError if what comes out are no scores of the plan's classes."""
+    """Predict one patch of zeros, and check the shape of the scores.
+
+    Raises:
+        InputError: anything other than scores (1, classes, X, Y[, Z]) of the plan's classes.
+    """
     edges = [plan.patch[axis] for axis in spatial_axes(plan)]
     training = network.training
     with torch.inference_mode():
         scores = network.eval()(torch.zeros(1, len(plan.channels), *edges))
     network.train(training)
     expected = (1, len(plan.label_values), *edges)
-    found = tuple(scores.shape) if isinstance(scores, torch.Tensor) else type(scores).__name__
-    if found != expected:
+    shape = tuple(scores.shape) if isinstance(scores, torch.Tensor) else type(scores).__name__
+    if shape != expected:
         raise InputError(
             f"network {plan.network.name}",
             expected=f"scores of shape {expected} outside training",
-            found=f"{found}",
+            found=f"{shape}",
             remedy="See docs/own_parts.md.",
         )
 
 
 def _missing(plan: Plan, names: Collection[str]) -> InputError:
-    """The error for a network that nobody offers; says what to install where the plan knows it."""
+    """Return the error for a network that no package offers, with the package that the plan names."""
     where = f"plan {plan.name!r}, network.name"
     if "network" not in plan.needs:
-        known(plan.network.name, names, where=where)
+        check_known(plan.network.name, names, where=where)
     needed = plan.needs.get("network", "")
     return InputError(
         where,

@@ -1,4 +1,4 @@
-"""A name for a user that has none, while a library is imported that asks for one."""
+"""User name for the import of a library that asks for one, where the user has none."""
 
 from __future__ import annotations
 
@@ -12,18 +12,15 @@ NAMELESS = "segkit"
 
 @contextmanager
 def user_name() -> Iterator[None]:
-    """Let `getpass.getuser` answer within the block.
+    """Make `getpass.getuser` work within the block.
 
-    Containers and clusters run programs under user numbers without a passwd entry. MONAI (1.6.1) asks for the user's
-    name while it is imported, for a report that nobody wants here, and the import ends with the error of that question.
+    Containers and clusters run programs under user ids without a passwd entry. MONAI (1.6.1) calls
+    getuser while it is imported, and the import fails with the error of that call.
     """
     try:
         getpass.getuser()
-    except (
-        KeyError,
-        OSError,
-        ImportError,
-    ):  # the error depends on Python's version; Windows has no pwd
+    except (KeyError, OSError, ImportError):
+        # Which error depends on Python's version; Windows has no module pwd.
         os.environ["LOGNAME"] = NAMELESS
         try:
             yield

@@ -17,9 +17,10 @@ import numpy as np
 from segkit.config.schema import NetworkConfig, PlanConfig
 from segkit.errors import InputError
 from segkit.fingerprint.usual_spacing import Spacing
-from segkit.planning.network_stages import DYNUNET, SEGRESNET, norm_of, one_norm
+from segkit.planning.network_stages import norm_of, one_norm
 from segkit.planning.planner import decide
 from segkit.planning.task import Task
+from segkit.plans.network_catalogue import network_entry
 from segkit.plans.plan import ChannelPlan, NetworkPlan, Plan
 from segkit.volume import Shape
 
@@ -47,7 +48,7 @@ def tuned_plan(task: Task, model: Plan, *, mirror: Any, asked: Collection[str], 
     _check_data(task, model, where)
     spacing, spacing_reason = _spacing(task, model)
     patch, patch_reason = _patch(task, model)
-    network, network_reason = _network(task.network, model.network.on(patch), asked)
+    network, network_reason = _network(task.network, model.network.for_patch(patch), asked)
     planned = _planned_for_data(task, spacing, patch, network, mirror=mirror)
     crop, crop_reason = _crop(planned, model)
     channels, channel_reasons = _channels(planned, model)
@@ -156,7 +157,9 @@ def _network(
         changed.append("activation")
     if "network.deep_supervision" in asked and config.deep_supervision != network.deep_supervision:
         network = dataclasses.replace(
-            network, deep_supervision=config.deep_supervision and network.name != SEGRESNET
+            network,
+            deep_supervision=config.deep_supervision
+            and network_entry(network.name).deep_supervision,
         )
         changed.append("deep supervision")
     if any(key in asked for key in NORM_KEYS):
@@ -184,7 +187,7 @@ def _renormed(network: NetworkPlan, config: NetworkConfig) -> NetworkPlan:
         for stages in (network.encoder, network.decoder)
     )
     changed = dataclasses.replace(network, encoder=encoder, decoder=decoder)
-    return one_norm(changed) if network.name in (DYNUNET, SEGRESNET) else changed
+    return one_norm(changed) if network_entry(network.name).one_norm else changed
 
 
 def _planned_for_data(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
 
@@ -13,9 +13,17 @@ from segkit.config.schema import NetworkConfig
 from segkit.errors import UsageError
 from segkit.planning.norm_groups import groups_for
 from segkit.planning.topology import Topology
+from segkit.plans.network_catalogue import (
+    NETWORKS,
+    LayerRule,
+    NetworkEntry,
+    StageShape,
+    network_entry,
+    plugin_networks,
+)
+from segkit.plans.norm_catalogue import NormKind
 from segkit.plans.plan import LayerPlan, NetworkPlan, StagePlan
-from segkit.plans.rules import NormKind
-from segkit.plugins import NETWORKS, offered, package
+from segkit.plugins import package
 
 WIDTHS: dict[str, tuple[int, dict[int, int]]] = {
     # Pictures halve six times and more: at 256 the deepest stages would take a third of a step.
@@ -26,21 +34,8 @@ WIDTHS: dict[str, tuple[int, dict[int, int]]] = {
 BYTES_PER_ELEMENT = 8e9 / 560e6
 """Of a convolution's output, with all that a training step keeps for it: nnU-Net plans 560e6 elements for 8 GB."""
 
-DYNUNET, SEGRESNET = "monai_dynunet", "monai_segresnet"
-
 Chooser = Callable[[str, int, int], tuple[NormKind, int]]
 """(layer, channels, voxels) -> norm and number of groups."""
-
-
-@dataclass(frozen=True)
-class _Stage:
-    """Where a stage stands: ``name`` is the prefix of its layers, ``before`` the channels that come in."""
-
-    name: str
-    index: int
-    before: int
-    channels: int
-    strided: bool
 
 
 def default_features(
@@ -52,8 +47,7 @@ def default_features(
     ([16, 32, 64, 128, 256, 256], [32, 64, 128, 256, 320, 320])
     """
     first, most = WIDTHS[widths]
-    doubled = [first * 2**stage for stage in range(stages)]
-    return doubled if network == SEGRESNET else [min(width, most[dims]) for width in doubled]
+    return network_entry(network).widths(stages, first, most[dims])
 
 
 def build_stages(
@@ -66,28 +60,30 @@ def build_stages(
     """
     choose = partial(norm_of, config=config)
     network = _build(topology, features, inputs, config, choose)
-    if config.name in (DYNUNET, SEGRESNET):
-        _check_monai(network, topology, features)
-        network = one_norm(network)
-    return network
+    entry = network_entry(config.name)
+    _check_stages(entry, network, topology, features)
+    return one_norm(network) if entry.one_norm else network
 
 
-def _check_monai(network: NetworkPlan, topology: Topology, features: Sequence[int]) -> None:
-    """Refuse what MONAI's networks cannot be told to be."""
-    if network.name == DYNUNET and len(features) < 3:
+def _check_stages(
+    entry: NetworkEntry, network: NetworkPlan, topology: Topology, features: Sequence[int]
+) -> None:
+    """Raise UsageError for stages that the network cannot have."""
+    if len(features) < entry.least_stages:
         raise UsageError(
-            f"network={DYNUNET} needs 3 stages or more, and the patch allows {len(features)}."
+            f"network={network.name} needs {entry.least_stages} stages or more, and the patch"
+            f" allows {len(features)}."
         )
-    if network.name != SEGRESNET:
+    if not entry.doubles_every_stage:
         return
     if any(width != features[0] * 2**stage for stage, width in enumerate(features)):
         raise UsageError(
-            f"network={SEGRESNET} doubles its width from stage to stage: network.features={list(features)} does not."
+            f"network={network.name} doubles its width from stage to stage: network.features={list(features)} does not."
         )
     halvings = 2 ** (len(features) - 1)
     if any(edge % halvings for edge in topology.patch if edge > 1):
         raise UsageError(
-            f"network={SEGRESNET} halves every axis {len(features) - 1} times: give a plan.patch of multiples of "
+            f"network={network.name} halves every axis {len(features) - 1} times: give a plan.patch of multiples of "
             f"{halvings}, or fewer network.features."
         )
 
@@ -153,85 +149,47 @@ def _build(
 ) -> NetworkPlan:
     if config.convs < 1:
         raise UsageError(f"network.convs={config.convs} must be at least 1.")
-    family = _family(config.name)
+    entry = _known_entry(config.name)
 
-    def stage(place: _Stage, layers: Layers, kernel: int, stride: int) -> StagePlan:
+    def stage(
+        prefix: str, shape: StageShape, layer_rule: LayerRule, *, kernel: int, stride: int
+    ) -> StagePlan:
         voxels = math.prod(topology.sizes[kernel])
-        planned = (
-            LayerPlan(
-                f"{place.name}.{name}",
-                place.channels,
-                *choose(f"{place.name}.{name}", place.channels, voxels),
-                voxels,
-            )
-            for name in layers(place, config)
+        names = [f"{prefix}.{name}" for name in layer_rule(shape)]
+        layers = tuple(
+            LayerPlan(name, shape.channels, *choose(name, shape.channels, voxels), voxels)
+            for name in names
         )
-        return StagePlan(topology.kernels[kernel], topology.strides[stride], tuple(planned))
+        return StagePlan(topology.kernels[kernel], topology.strides[stride], layers)
 
     last = len(features) - 1
     encoder = []
     for level, channels in enumerate(features):
         name = "bottleneck" if level == last else f"encoder.{level}"
         strided = any(step > 1 for step in topology.strides[level])
-        place = _Stage(name, level, features[level - 1] if level else inputs, channels, strided)
-        encoder.append(stage(place, family.encoder, level, level))
+        in_channels = features[level - 1] if level else inputs
+        shape = StageShape(level, in_channels, channels, strided, config.convs)
+        encoder.append(stage(name, shape, entry.encoder_layers, kernel=level, stride=level))
     decoder = []
     for number, level in enumerate(range(last - 1, -1, -1)):
-        place = _Stage(f"decoder.{number}", level, 2 * features[level], features[level], False)
-        decoder.append(stage(place, family.decoder, level, level + 1))
-    deep = config.deep_supervision and family.deep_supervision
+        channels = features[level]
+        shape = StageShape(level, 2 * channels, channels, strided=False, convs=config.convs)
+        name = f"decoder.{number}"
+        decoder.append(stage(name, shape, entry.decoder_layers, kernel=level, stride=level + 1))
+    deep = config.deep_supervision and entry.deep_supervision
     return NetworkPlan(config.name, config.activation, tuple(encoder), tuple(decoder), deep)
 
 
-Layers = Callable[[_Stage, NetworkConfig], Iterator[str]]
-
-
-def _convolutions(_place: _Stage, config: NetworkConfig) -> Iterator[str]:
-    return (str(number) for number in range(config.convs))
-
-
-def _one_convolution(_place: _Stage, _config: NetworkConfig) -> Iterator[str]:
-    yield "0"
-
-
-def _residual_blocks(place: _Stage, _config: NetworkConfig) -> Iterator[str]:
-    """One block at full resolution, two below; a block whose input differs from its output has a third layer."""
-    for block in range(1 if place.index == 0 else 2):
-        yield f"{block}.conv1"
-        yield f"{block}.conv2"
-        if block == 0 and (place.before != place.channels or place.strided):
-            yield f"{block}.skip"
-
-
-@dataclass(frozen=True)
-class Family:
-    """Layer names of an encoder stage and of a decoder stage, and whether deeper stages can have heads."""
-
-    encoder: Layers
-    decoder: Layers
-    deep_supervision: bool = True
-
-
-FAMILIES: dict[str, Family] = {
-    "unet": Family(_convolutions, _convolutions),
-    "residual_unet": Family(_residual_blocks, _one_convolution),
-    DYNUNET: Family(_convolutions, _convolutions),
-    SEGRESNET: Family(_convolutions, _one_convolution, deep_supervision=False),
-}
-
-
 def needs(network: str) -> dict[str, str]:
-    """The package that offers ``network``, as name==version, if it is not segkit's own."""
-    return {} if network in FAMILIES else {"network": package(offered(NETWORKS, FAMILIES)[network])}
+    """Return the package that offers ``network`` as name==version; empty for segkit's own."""
+    return {} if network in NETWORKS else {"network": package(plugin_networks()[network])}
 
 
-def _family(name: str) -> Family:
-    if name not in FAMILIES and name in offered(NETWORKS, FAMILIES):
-        return FAMILIES["unet"]
-    if name not in FAMILIES:
-        near = get_close_matches(name, FAMILIES, n=1)
+def _known_entry(name: str) -> NetworkEntry:
+    if name not in NETWORKS and name not in plugin_networks():
+        near = get_close_matches(name, NETWORKS, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
         raise UsageError(
-            f"network={name} is not known.{hint} Choose one of: {', '.join(FAMILIES)}."
+            f"network={name} is not known.{hint} Choose one of: {', '.join(NETWORKS)}."
         )
-    return FAMILIES[name]
+    return network_entry(name)

@@ -10,12 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 from segkit.errors import UsageError
-from segkit.plans.rules import NormKind
+from segkit.plans.norm_catalogue import NORMS, NormKind
 
 LEAST_VALUES = 64
 """Fewest values of a group: nnU-Net lets no feature map fall below 4 x 4 x 4 voxels."""
-
-NORMS = ("group", "instance", "layer", "batch", "none")
 
 
 def divisors(number: int) -> list[int]:
@@ -68,17 +66,14 @@ def groups_for(
     Raises:
         UsageError: an unknown kind, or numbers that do not fit this layer.
     """
-    if kind == "group":
-        return "group", _group_count(channels, voxels, layer, per_group, num_groups)
-    if kind == "instance":
-        return "group", _instance_count(channels, voxels, layer)
-    if kind == "layer":
-        return "group", 1
-    if kind == "batch":
-        return "batch", 0
-    if kind == "none":
-        return "none", 0
-    raise UsageError(f"network.norm={kind} is not known. Choose one of: {', '.join(NORMS)}.")
+    if kind not in NORMS:
+        raise UsageError(f"network.norm={kind} is not known. Choose one of: {', '.join(NORMS)}.")
+    norm = NORMS[kind]
+    if norm.groups == "fitted":
+        return norm.kind, _group_count(channels, voxels, layer, per_group, num_groups)
+    if norm.groups == "one_per_channel":
+        return norm.kind, _instance_count(channels, voxels, layer)
+    return norm.kind, 1 if norm.groups == "one" else 0
 
 
 def _group_count(

@@ -14,12 +14,13 @@ from segkit.bundle.card import bundle_place, card_and_plan
 from segkit.bundle.lookup import resolve_model
 from segkit.config.compose import load
 from segkit.config.keys import get
+from segkit.config.loss_catalogue import losses_of_regions
 from segkit.config.overrides import given_keys
-from segkit.config.rules import LOSSES_OF_REGIONS, known_keys
+from segkit.config.rules import known_keys
 from segkit.config.schema import ComputeConfig, TrainConfig
 from segkit.dataset.dataset import Dataset
 from segkit.dataset.layouts import read_dataset
-from segkit.dataset.names_from_files import named
+from segkit.dataset.names_from_files import with_names
 from segkit.dataset_check.check import compare_cases
 from segkit.dataset_check.measured_dataset import MeasuredDataset
 from segkit.errors import InputError, UsageError
@@ -28,7 +29,8 @@ from segkit.fingerprint.fingerprint import Fingerprint, measure
 from segkit.planning.fine_tuning import check_network, tuned_plan
 from segkit.planning.planner import make_plan
 from segkit.planning.task import Task
-from segkit.plans.plan import Plan, read_plan
+from segkit.plans.plan import Plan
+from segkit.plans.plan_file import read_plan
 from segkit.progress import CaseProgress
 
 log = logging.getLogger(__name__)
@@ -69,7 +71,7 @@ def open_dataset(config: TrainConfig) -> Dataset:
     wanted = config.dataset
     if not wanted.path:
         raise UsageError("which dataset? Give dataset=PATH, a folder or a CSV file.")
-    dataset = named(
+    dataset = with_names(
         read_dataset(
             Path(wanted.path),
             wanted.channels,
@@ -84,8 +86,8 @@ def open_dataset(config: TrainConfig) -> Dataset:
         raise UsageError(
             "augment.channel_dropout leaves out one of several channels, and this dataset has one"
         )
-    if dataset.regions and config.trainer.loss not in LOSSES_OF_REGIONS:
-        known = ", ".join(LOSSES_OF_REGIONS)
+    if dataset.regions and config.trainer.loss not in losses_of_regions():
+        known = ", ".join(losses_of_regions())
         raise UsageError(
             f"trainer.loss={config.trainer.loss} cannot train regions: give trainer.loss=, one of"
             f" {known}"
@@ -206,7 +208,7 @@ def given_plan(path: str | Path, dataset: Dataset) -> Plan:
             )
     return dataclasses.replace(
         decided,
-        network=decided.network.on(decided.patch),
+        network=decided.network.for_patch(decided.patch),
         segments=decided.segments or dict(dataset.segments),
     )
 

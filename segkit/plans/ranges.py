@@ -1,4 +1,4 @@
-"""Ranges over the cases of a dataset, kept in a plan: what a new scan and its result are compared with."""
+"""Ranges over the training data, kept in a plan to compare new scans and results with."""
 
 from __future__ import annotations
 
@@ -9,48 +9,53 @@ from typing import Any
 from segkit.units import is_number, is_whole
 
 Range = tuple[float, float]
-"""Lowest and highest."""
+"""Lowest and highest value."""
 
 
 @dataclass(frozen=True)
 class LabelRange:
-    """One label over the cases that have it."""
+    """Ranges of one label over the cases that have it."""
 
     cases: int
     volume: Range
-    """mm^3, or px."""
+    """Volume in mm^3, or number of pixels."""
     pieces: Range
     """Number of connected components (26 neighbors)."""
 
 
 @dataclass(frozen=True)
 class ChannelRange:
-    """One channel over all cases."""
+    """Ranges of one channel over all cases."""
 
     lowest: Range
     """Lowest voxel value of each case."""
     highest: Range
+    """Highest voxel value of each case."""
 
 
 @dataclass(frozen=True)
 class DataRanges:
-    """Ranges over the cases of a dataset. Axes are X, Y, Z in RAS+; lengths are in the plan's unit."""
+    """Ranges over the cases of a dataset.
+
+    Axes are X, Y, Z in RAS+; lengths are in the unit of the plan.
+    """
 
     cases: int
     """Number of cases with a label map."""
     spacing: tuple[Range, Range, Range]
+    """Voxel size along each axis."""
     size: tuple[Range, Range, Range]
-    """Edges of the field of view."""
+    """Edges of the field of view along each axis."""
     channels: tuple[ChannelRange, ...]
     labels: dict[str, LabelRange]
-    """Without labels that no case has."""
+    """Ranges of each label that at least one case has."""
 
 
 def ranges_of_json(content: Any) -> DataRanges | None:
-    """The ranges of a plan file, or None where it has none.
+    """Return the ranges of a plan file, or None if it has none.
 
     Raises:
-        ValueError, TypeError, KeyError: content that is not what a plan file holds.
+        ValueError, TypeError, KeyError: content that a plan file cannot have.
     """
     if content is None:
         return None

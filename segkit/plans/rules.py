@@ -1,35 +1,39 @@
-"""What the values of a plan may be: a plan is edited by hand, and may come from a stranger inside a bundle."""
+"""Rules for the values of a plan.
+
+A plan may be edited by hand, or come from a stranger inside a bundle.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import get_args
 
 from segkit.labels.scheme import values_apart
+from segkit.plans.norm_catalogue import NormKind
+from segkit.plans.plan import Plan, Scheme
 from segkit.units import is_number, is_whole
 
-if TYPE_CHECKING:
-    from segkit.plans.plan import Plan
-
-NormKind = Literal["group", "batch", "none"]
-Scheme = Literal["ct", "zscore", "none"]
-
 LABEL_VALUES = range(-(2**31), 2**31)
-"""Values that a label map can hold in every format that it may be written to: no format has more than 32 bits."""
+"""Values that a label map may have: no file format of label maps has more than 32 bits."""
 LONGEST = 10**6
-"""Voxels along an edge, channels of a layer: more is a slip of the hand."""
-MOST_PATCHES, MOST_LABELS = 10_000, 10_000
-"""Patches of a batch; labels and regions."""
+"""Most voxels along an edge, and most channels of a layer: more is a typing error."""
+MOST_PATCHES = 10_000
+"""Most patches of a batch."""
+MOST_LABELS = 10_000
+"""Most labels, or regions."""
 
 
 def problems(plan: Plan) -> Iterator[str]:
-    """What is wrong with the values of ``plan``; later ones take for granted that there was none before."""
+    """Yield what is wrong with the values of ``plan``, a sentence for each problem.
+
+    Later checks rely on earlier ones, so only the first problem is certain.
+    """
     for check in CHECKS:
         yield from check(plan)
 
 
-def _words(plan: Plan) -> Iterator[str]:
+def _words_and_switches(plan: Plan) -> Iterator[str]:
     for key, choices in (("dims", (2, 3)), ("unit", ("mm", "px"))):
         if getattr(plan, key) not in choices:
             yield f"{key} must be {' or '.join(map(str, choices))}, not {getattr(plan, key)!r}"
@@ -56,7 +60,10 @@ def _words(plan: Plan) -> Iterator[str]:
 def _axes(plan: Plan) -> Iterator[str]:
     fits = is_whole(plan.slice_axis, 0, 2) if plan.dims == 2 else plan.slice_axis is None
     if not fits:
-        yield f"slice_axis must be 0, 1 or 2 with dims 2, and null with dims 3, not {plan.slice_axis!r}"
+        yield (
+            "slice_axis must be 0, 1 or 2 with dims 2, and null with dims 3,"
+            f" not {plan.slice_axis!r}"
+        )
     free = [axis for axis in range(3) if axis != plan.slice_axis]
     if len(set(plan.mirror_axes)) != len(plan.mirror_axes) or not all(
         axis in free for axis in plan.mirror_axes
@@ -70,7 +77,10 @@ def _edges(plan: Plan) -> Iterator[str]:
     if not all(is_whole(edge, 1, LONGEST) for edge in plan.patch):
         yield f"patch must be three whole numbers of at least 1, not {list(plan.patch)}"
     if not all(edge is None or (is_number(edge) and edge > 0) for edge in plan.spacing):
-        yield f"spacing must be three numbers above 0, or null where an axis stays as it is, not {list(plan.spacing)}"
+        yield (
+            "spacing must be three numbers above 0, or null where an axis stays as it is,"
+            f" not {list(plan.spacing)}"
+        )
 
 
 def _names(plan: Plan) -> Iterator[str]:
@@ -83,21 +93,27 @@ def _names(plan: Plan) -> Iterator[str]:
     if len(set(plan.labels.values())) != len(plan.labels):
         yield f"labels must have different values, not {plan.labels}"
     if plan.regions and plan.mirror_swaps:
-        yield "mirror_swaps do not go with regions: a voxel of several regions has no one name to change"
+        yield (
+            "mirror_swaps cannot be used with regions: a voxel of several regions has no single"
+            " name to change"
+        )
     swapped = [name for pair in plan.mirror_swaps for name in pair]
     if len(set(swapped)) != len(swapped) or not all(name in plan.labels for name in swapped):
-        yield f"mirror_swaps must be pairs of different labels out of {', '.join(plan.labels)}, not {swapped}"
+        yield (
+            f"mirror_swaps must be pairs of different labels out of {', '.join(plan.labels)},"
+            f" not {swapped}"
+        )
     if not plan.channels:
-        yield "there must be a channel"
+        yield "there must be at least one channel"
 
 
 def _needs(plan: Plan) -> Iterator[str]:
-    # The text ends up in a command that a message proposes.
-    good = isinstance(plan.needs, dict) and all(
+    # A message proposes a command with this text.
+    valid = isinstance(plan.needs, dict) and all(
         isinstance(text, str) and re.fullmatch(r"[A-Za-z0-9][\w.-]*==[\w.+!-]+", text, re.ASCII)
         for text in plan.needs.values()
     )
-    if not good:
+    if not valid:
         yield f"needs must name packages as name==version, not {plan.needs}"
 
 
@@ -107,13 +123,19 @@ def _regions(plan: Plan) -> Iterator[str]:
     for name, values in plan.regions.items():
         if not values or not all(is_whole(value) and value for value in values):
             yield f"region {name!r} must be made of whole numbers other than 0, not {list(values)}"
-    for name, own in values_apart(plan.regions).items():
-        if plan.labels[name] not in own:
-            yield f"region {name!r} must be written as a value that no later region has, not as {plan.labels[name]}"
+    for name, distinct in values_apart(plan.regions).items():
+        if plan.labels[name] not in distinct:
+            yield (
+                f"region {name!r} must be written as a value that no later region has,"
+                f" not as {plan.labels[name]}"
+            )
     if plan.ignore is not None and (
         not is_whole(plan.ignore) or plan.ignore in (0, *plan.targets.values())
     ):
-        yield f"ignore must be a whole number other than 0 and the labels' values, not {plan.ignore!r}"
+        yield (
+            "ignore must be a whole number other than 0 and the labels' values,"
+            f" not {plan.ignore!r}"
+        )
 
 
 def _channels(plan: Plan) -> Iterator[str]:
@@ -122,22 +144,34 @@ def _channels(plan: Plan) -> Iterator[str]:
         if channel.scheme not in get_args(Scheme):
             yield f"channel {channel.name!r}: scheme must be one of {', '.join(get_args(Scheme))}"
         if not all(map(is_number, numbers)) or channel.std <= 0 or channel.lower > channel.upper:
-            yield f"channel {channel.name!r}: lower, upper, mean and std {numbers} make no range and no spread"
+            yield (
+                f"channel {channel.name!r}: lower must not be above upper and std must be above 0,"
+                f" not (lower, upper, mean, std) = {numbers}"
+            )
 
 
 def _layers(plan: Plan) -> Iterator[str]:
     for stage in (*plan.network.encoder, *plan.network.decoder):
         if not all(is_whole(edge, 1, LONGEST) for edge in (*stage.kernel, *stage.stride)):
-            yield f"kernel {stage.kernel} and stride {stage.stride} must be whole numbers of at least 1"
+            yield (
+                f"kernel {stage.kernel} and stride {stage.stride} must be whole numbers of at"
+                " least 1"
+            )
     for layer in plan.network.layers:
         if layer.norm not in get_args(NormKind):
             yield f"layer {layer.name}: norm must be one of {', '.join(get_args(NormKind))}"
         if not is_whole(layer.channels, 1, LONGEST) or not is_whole(
             layer.groups, 0, layer.channels
         ):
-            yield f"layer {layer.name}: channels {layer.channels!r} and groups {layer.groups!r} must be whole numbers"
+            yield (
+                f"layer {layer.name}: channels {layer.channels!r} and groups {layer.groups!r}"
+                " must be whole numbers"
+            )
         elif layer.norm == "group" and (layer.groups < 1 or layer.channels % layer.groups):
-            yield f"layer {layer.name}: {layer.channels} channels do not divide into {layer.groups} groups"
+            yield (
+                f"layer {layer.name}: {layer.channels} channels do not divide into {layer.groups}"
+                " groups"
+            )
 
 
 def _divisible(plan: Plan) -> Iterator[str]:
@@ -148,7 +182,7 @@ def _divisible(plan: Plan) -> Iterator[str]:
 
 
 CHECKS: tuple[Callable[[Plan], Iterator[str]], ...] = (
-    _words,
+    _words_and_switches,
     _axes,
     _edges,
     _names,

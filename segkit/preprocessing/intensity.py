@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from segkit.errors import InputError
 from segkit.io.memory_map import blocks
-from segkit.plans.plan import ChannelPlan
-from segkit.plans.rules import Scheme
+from segkit.plans.plan import ChannelPlan, Scheme
 
 SCHEMES: dict[str, Scheme] = {"ct": "ct", "nonorm": "none", "none": "none"}
 """Normalization by the name of a channel in lower case; channels of other names are z-scored."""

@@ -12,7 +12,7 @@ from segkit.bundle.bundle import read_bundle, write_bundle
 from segkit.cli import main
 from segkit.networks import build_network
 from segkit.networks.unet import spatial_axes
-from segkit.plans.plan import Plan
+from segkit.plans.plan_file import plan_from_dict
 
 FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"
 
@@ -52,7 +52,7 @@ def test_a_graph_gives_the_scores_of_the_network(model: Path) -> None:
     core = load_openvino().Core()
     graph = core.read_model("out/liver.xml")
     plan = read_bundle(model).plan
-    assert Plan.from_dict(json.loads(graph.get_rt_info(["segkit", "plan"]).astype(str))) == plan
+    assert plan_from_dict(json.loads(graph.get_rt_info(["segkit", "plan"]).astype(str))) == plan
     window = torch.randn(1, len(plan.channels), *(plan.patch[axis] for axis in spatial_axes(plan)))
     compiled = core.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     with torch.no_grad():

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from segkit.cli import main
-from segkit.plans.plan import read_plan
+from segkit.plans.plan_file import read_plan
 
 
 def test_prints_the_plan_and_writes_it(

@@ -19,7 +19,8 @@ from PIL import Image
 from segkit.bundle.bundle import read_bundle, write_bundle
 from segkit.cli import main
 from segkit.io import read_volume
-from segkit.plans.plan import ChannelPlan, Plan, Scheme
+from segkit.plans.plan import ChannelPlan, Scheme
+from segkit.plans.plan_file import plan_from_dict
 
 FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"
 MODEL = ["-m", str(FROZEN)]
@@ -114,7 +115,7 @@ def coded(folder: Path) -> list[str]:
     said |= {"SegmentedPropertyTypeModifierCodeSequence": right, "AnatomicRegionSequence": liver}
     said |= {"AnatomicRegionModifierSequence": right, "recommendedDisplayRGBValue": [0, 0, 255]}
     frozen = read_bundle(FROZEN)
-    plan = Plan.from_dict(frozen.plan.to_dict() | {"segments": {"dark": said}})
+    plan = plan_from_dict(frozen.plan.to_dict() | {"segments": {"dark": said}})
     write_bundle(folder, plan, {"name": "coded"}, {"0": frozen.state("0")})
     return ["-m", str(folder)]
 

@@ -12,15 +12,15 @@ from segkit.config import run_file
 from segkit.config.choices import choices
 from segkit.config.compose import load, to_yaml
 from segkit.config.keys import get
+from segkit.config.loss_catalogue import LOSSES
 from segkit.config.no_effect import NEEDS
 from segkit.config.rules import CHECKS, check, known_keys
 from segkit.config.run_file import read_config
 from segkit.config.schema import TrainConfig
 from segkit.errors import InputError, UsageError
-from segkit.networks import NETWORKS
 from segkit.networks.blocks import ACTIVATIONS
-from segkit.planning.norm_groups import NORMS
-from segkit.training.optimization.losses import LOSSES
+from segkit.plans.network_catalogue import NETWORKS
+from segkit.plans.norm_catalogue import NORMS
 from segkit.training.optimization.optimizers import OPTIMIZERS
 
 

@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 
 from segkit.dataset.dataset_json import (
-    background_notices,
-    channel_notices,
     channels_of_json,
     check_ignore,
     checked_labels,
     labels_of_json,
+    notices_of_json,
 )
 from segkit.dataset.layouts import read_dataset
 from segkit.errors import InputError
@@ -147,17 +146,21 @@ def test_background_is_0_and_alone_there(labels: dict[str, int], found: str) -> 
 
 
 def test_a_structure_with_the_value_0_is_said() -> None:
-    (notice,) = background_notices({"organ": 0, "core": 1})
+    (notice,) = notices_of_json({"labels": {"organ": 0, "core": 1}}, 1)
     assert notice.startswith("'organ' has the value 0 and is taken as background")
-    assert background_notices({"0": "liver", "1": "core"})
-    for name in ("background", "Background", "BG", "Clear Label", "unlabelled", "no label"):
-        assert not background_notices({name: 0, "core": 1}) + background_notices(
-            {"0": name, "1": "core"}
-        )
+    assert notices_of_json({"labels": {"0": "liver", "1": "core"}}, 1)
+
+
+@pytest.mark.parametrize(
+    "name", ["background", "Background", "BG", "Clear Label", "unlabelled", "no label"]
+)
+def test_names_of_background(name: str) -> None:
+    assert not notices_of_json({"labels": {name: 0, "core": 1}}, 1)
+    assert not notices_of_json({"labels": {"0": name, "1": "core"}}, 1)
 
 
 def test_a_channel_that_is_ct_in_one_of_two_notations() -> None:
-    (notice,) = channel_notices({"channel_names": {"0": "T1"}, "modality": {"0": "CT"}})
+    (notice,) = notices_of_json({"channel_names": {"0": "T1"}, "modality": {"0": "CT"}}, 1)
     assert "calls channel 0 'T1' under channel_names and 'CT' under modality" in notice
-    assert not channel_notices({"channel_names": {"0": "T1"}, "modality": {"0": "MRI"}})
-    assert not channel_notices({"channel_names": {"0": "CT"}, "modality": {"0": "ct"}})
+    assert not notices_of_json({"channel_names": {"0": "T1"}, "modality": {"0": "MRI"}}, 1)
+    assert not notices_of_json({"channel_names": {"0": "CT"}, "modality": {"0": "ct"}}, 1)

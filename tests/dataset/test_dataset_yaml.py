@@ -108,7 +108,7 @@ def test_regions_and_every_notation(tmp_path: Path) -> None:
             r"expected names with values under labels, found \['liver', 'spleen'\]",
         ),
         ("labels: {a: one}", "expected labels such as .* found 'a': 'one'"),
-        ("labels: {a: 1, b: 1}", "a value of its own for each label, found 1 for a and for b"),
+        ("labels: {a: 1, b: 1}", "a different value for each label, found 1 for a and for b"),
         ("labels: {a: 1, a: 2}", "found 'a' twice"),
         ("labels: {a: 1}\nregions: {b: [1]}", "expected labels or regions, found both"),
         ("regions: {core: [2], whole: [2]}", "List the regions from large to small"),

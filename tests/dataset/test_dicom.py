@@ -15,7 +15,7 @@ from segkit.cli import main
 from segkit.dataset.case_files import case_labels
 from segkit.dataset.dataset import Dataset
 from segkit.dataset.layouts import read_dataset
-from segkit.dataset.names_from_files import named
+from segkit.dataset.names_from_files import with_names
 from segkit.errors import InputError
 from segkit.io import open_source, read_case
 from segkit.io.dicom import dicom_module, open_dicom
@@ -105,7 +105,7 @@ def check(dataset: Dataset) -> None:
 
 
 def test_two_folders(root: Path) -> None:
-    dataset = named(read_dataset(root))
+    dataset = with_names(read_dataset(root))
     assert [case.id for case in dataset.cases] == ["p2", "p3", "p.1"]
     assert (dataset.labels, dataset.channels, dataset.notices) == (
         {"core": 1, "organ": 2},
@@ -125,7 +125,7 @@ def test_a_picture_among_the_slices_is_no_reason_for_a_notice(root: Path) -> Non
 def test_csv_names_folders_zips_and_files(root: Path) -> None:
     lines = ["case,image,label", "a,images/p.1,labels/p.1.dcm", "b,images/p3.zip,labels/p3.dcm"]
     (root / "t.csv").write_text("\n".join(lines))
-    dataset = named(read_dataset(root / "t.csv"))
+    dataset = with_names(read_dataset(root / "t.csv"))
     assert [case.id for case in dataset.cases] == ["a", "b"]
     check(dataset)
 
@@ -146,7 +146,7 @@ def test_nnunet_with_two_channels(root: Path, dicom: Any) -> None:
     (root / "dataset.json").write_text(
         json.dumps({**content, "file_ending": ".dcm", "numTraining": 3})
     )
-    dataset = named(read_dataset(root))
+    dataset = with_names(read_dataset(root))
     assert [(case.id, len(case.images)) for case in dataset.cases] == [
         ("p2", 2),
         ("p3", 2),
@@ -161,7 +161,7 @@ def test_decathlon(root: Path) -> None:
              for name in ("p.1", "p2", "p3.zip")]  # fmt: skip
     content = {"training": pairs, "labels": {"1": "organ", "2": "core"}, "modality": {"0": "CT"}}
     (root / "dataset.json").write_text(json.dumps(content))
-    dataset = named(read_dataset(root))
+    dataset = with_names(read_dataset(root))
     assert [case.id for case in dataset.cases] == ["p.1", "p2", "p3"]
     check(dataset)
 
@@ -169,10 +169,10 @@ def test_decathlon(root: Path) -> None:
 def test_a_segmentation_in_a_folder_of_its_own(root: Path) -> None:
     (root / "labels/p2").mkdir()
     (root / "labels/p2.dcm").rename(root / "labels/p2/IM1")
-    check(named(read_dataset(root)))
+    check(with_names(read_dataset(root)))
     shutil.copy(root / "labels/p2/IM1", root / "labels/p2/IM2")
     with pytest.raises(InputError, match="labels/p2: expected one DICOM-SEG, found 2: IM1, IM2"):
-        named(read_dataset(root))
+        with_names(read_dataset(root))
 
 
 def test_what_is_no_dicom_is_no_case(root: Path) -> None:
@@ -195,7 +195,7 @@ def test_two_series_in_the_place_of_a_case(
     assert main(["check", str(root)]) == 3
     said = capsys.readouterr()
     assert (
-        "p.1: expected one series that is a volume in the place of each case, found"
+        "p.1: expected a DICOM folder or zip with one series that forms a volume, found"
         in said.out + said.err
     )
 
@@ -213,7 +213,7 @@ def test_a_segmentation_beside_the_scan(root: Path, dicom: Any) -> None:
     with pytest.raises(
         InputError, match=r"p\.1\.dcm: expected frames that lie on the voxels of .*images/p\.1"
     ):
-        check(named(read_dataset(root)))
+        check(with_names(read_dataset(root)))
 
 
 def test_check_train_and_evaluate(

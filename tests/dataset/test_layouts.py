@@ -130,7 +130,7 @@ def test_a_split_column_that_is_not_used_is_said(
 
 def test_tables_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(
-        InputError, match="expected columns of different names, found 'image:T1' twice"
+        InputError, match="expected columns with different names, found 'image:T1' twice"
     ):
         read_dataset(
             table(tmp_path, "case,image:T1,image:T1,label\nx,a.nii.gz,b.nii.gz,seg.nii.gz\n")
@@ -290,7 +290,8 @@ def test_a_column_that_may_be_meant_as_patient_is_said(
 ) -> None:
     read_dataset(table(tmp_path, "case,image,label,Patient_ID,age\nx,a.nii.gz,seg.nii.gz,A,50\n"))
     assert (
-        "column 'Patient_ID' is not read; call it 'patient' if it is meant as that" in caplog.text
+        "column 'Patient_ID' is not read; rename it to 'patient' if that is what it holds"
+        in caplog.text
     )
     assert "age" not in caplog.text
 
@@ -309,7 +310,7 @@ def test_real_layouts(data_root: Path) -> None:
     [
         (
             "x,a.nii,s.nii,,1\ny,b.nii,s.nii,,2\n",
-            "folds from 0 on without a gap in the column split, found 1, 2",
+            "folds numbered from 0 without a gap in the column split, found 1, 2",
         ),
         (
             "x,a.nii,s.nii,p,0\ny,b.nii,s.nii,p,1\n",

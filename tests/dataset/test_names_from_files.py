@@ -9,7 +9,7 @@ import pytest
 
 from segkit.dataset.dataset import Dataset
 from segkit.dataset.layouts import read_dataset
-from segkit.dataset.names_from_files import named
+from segkit.dataset.names_from_files import with_names
 from segkit.errors import InputError
 from segkit.io import read_labels, write_image, write_labels
 from segkit.volume import Unit, Volume
@@ -28,18 +28,18 @@ def folders(
 
 
 def test_one_value_is_foreground(tmp_path: Path) -> None:
-    data = named(read_dataset(folders(tmp_path, 0, 255)))
+    data = with_names(read_dataset(folders(tmp_path, 0, 255)))
     assert (data.labels, data.channels) == ({"foreground": 255}, ("image",))
 
 
 def test_several_values_and_channels(tmp_path: Path) -> None:
-    data = named(read_dataset(folders(tmp_path, 0, 9, 2, channels=3)))
+    data = with_names(read_dataset(folders(tmp_path, 0, 9, 2, channels=3)))
     assert data.labels == {"label_2": 2, "label_9": 9}
     assert data.channels == ("channel_0", "channel_1", "channel_2")
 
 
 def test_picture_with_colours(tmp_path: Path) -> None:
-    assert named(
+    assert with_names(
         read_dataset(folders(tmp_path, 0, 1, channels=3, suffix=".png", unit="px"))
     ).channels == (
         "red",
@@ -49,13 +49,15 @@ def test_picture_with_colours(tmp_path: Path) -> None:
 
 
 def test_given_names_stay(tmp_path: Path) -> None:
-    data = named(read_dataset(folders(tmp_path, 0, 1, 2), channels=["CT"], labels={"liver": 2}))
+    data = with_names(
+        read_dataset(folders(tmp_path, 0, 1, 2), channels=["CT"], labels={"liver": 2})
+    )
     assert (data.labels, data.channels, data.subset) == ({"liver": 2}, ("CT",), True)
 
 
 def test_no_foreground_anywhere(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected label maps with foreground, found only 0"):
-        named(read_dataset(folders(tmp_path, 0, 0)))
+        with_names(read_dataset(folders(tmp_path, 0, 0)))
 
 
 def segmentations(root: Path, *names: dict[str, int] | None, ending: str = ".seg.nrrd") -> Path:
@@ -83,13 +85,13 @@ def values_of_cases(data: Dataset) -> list[list[int]]:
 
 
 def test_names_of_segments_become_the_labels_whatever_their_numbers(tmp_path: Path) -> None:
-    data = named(read_dataset(segmentations(tmp_path, ONE, OTHER)))
+    data = with_names(read_dataset(segmentations(tmp_path, ONE, OTHER)))
     assert (data.labels, data.subset, data.notices) == (ONE, False, ())
     assert values_of_cases(data) == [[0, 1, 2], [0, 2, 1]]
 
 
 def test_one_of_the_segments_alone(tmp_path: Path) -> None:
-    data = named(read_dataset(segmentations(tmp_path, ONE, OTHER), labels={"core": 9}))
+    data = with_names(read_dataset(segmentations(tmp_path, ONE, OTHER), labels={"core": 9}))
     assert values_of_cases(data) == [[0, 0, 9], [0, 9, 0]]
 
 
@@ -97,11 +99,11 @@ def test_names_that_the_user_gives_must_be_those_of_the_files(tmp_path: Path) ->
     with pytest.raises(
         InputError, match="with the names that the label files give: organ, core, found liver"
     ):
-        named(read_dataset(segmentations(tmp_path, ONE, OTHER), labels={"liver": 1}))
+        with_names(read_dataset(segmentations(tmp_path, ONE, OTHER), labels={"liver": 1}))
 
 
 def test_files_without_names_are_taken_by_number(tmp_path: Path) -> None:
-    data = named(read_dataset(segmentations(tmp_path, ONE, None, ONE)))
+    data = with_names(read_dataset(segmentations(tmp_path, ONE, None, ONE)))
     assert (data.labels, values_of_cases(data)) == (ONE, [[0, 1, 2]] * 3)
 
 
@@ -109,21 +111,23 @@ def test_numbers_of_files_without_names_must_mean_something(tmp_path: Path) -> N
     with pytest.raises(
         InputError, match=r"p1\.seg\.nrrd: expected core to be 2, as in p0\.seg\.nrrd, found 1"
     ):
-        named(read_dataset(segmentations(tmp_path, ONE, OTHER, None)))
+        with_names(read_dataset(segmentations(tmp_path, ONE, OTHER, None)))
 
 
 def test_regions_are_made_of_numbers(tmp_path: Path) -> None:
     regions = {"whole": [1, 2], "inner": [2]}
     assert (
-        named(read_dataset(segmentations(tmp_path / "a", ONE, ONE), regions=regions)).value_names
+        with_names(
+            read_dataset(segmentations(tmp_path / "a", ONE, ONE), regions=regions)
+        ).value_names
         == {}
     )
     with pytest.raises(InputError, match="expected core to be 2"):
-        named(read_dataset(segmentations(tmp_path / "b", ONE, OTHER), regions=regions))
+        with_names(read_dataset(segmentations(tmp_path / "b", ONE, OTHER), regions=regions))
 
 
 def test_a_segment_called_ignore_is_not_annotated(tmp_path: Path) -> None:
-    data = named(
+    data = with_names(
         read_dataset(segmentations(tmp_path, {"organ": 1, "ignore": 2}, {"organ": 2, "ignore": 1}))
     )
     assert (data.labels, data.ignore) == ({"organ": 1}, 2)
@@ -131,14 +135,14 @@ def test_a_segment_called_ignore_is_not_annotated(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_missing_somewhere_is_said(tmp_path: Path) -> None:
-    data = named(read_dataset(segmentations(tmp_path, ONE, {"organ": 5}, ONE)))
+    data = with_names(read_dataset(segmentations(tmp_path, ONE, {"organ": 5}, ONE)))
     assert data.notices == (
         "core is not named in 1 of 3 label maps that name their values (p1.seg.nrrd): it counts as absent there",
     )
 
 
 def test_a_file_that_names_nothing_beside_others_is_said(tmp_path: Path) -> None:
-    data = named(read_dataset(segmentations(tmp_path, ONE, {}, ONE)))
+    data = with_names(read_dataset(segmentations(tmp_path, ONE, {}, ONE)))
     assert data.notices == (
         "1 of 3 label maps name no values (p1.seg.nrrd): theirs are taken by number, as the others have organ, core",
     )
@@ -146,32 +150,33 @@ def test_a_file_that_names_nothing_beside_others_is_said(tmp_path: Path) -> None
 
 def test_names_that_contradict_each_other(tmp_path: Path) -> None:
     with pytest.raises(
-        InputError, match=r"expected one way .* found 'core' in p0\.seg\.nrrd and 'Core' in p1\.seg"
+        InputError,
+        match=r"expected one spelling .* found 'core' in p0\.seg\.nrrd and 'Core' in p1\.seg",
     ):
-        named(read_dataset(segmentations(tmp_path / "a", ONE, {"organ": 1, "Core": 2})))
+        with_names(read_dataset(segmentations(tmp_path / "a", ONE, {"organ": 1, "Core": 2})))
     with pytest.raises(
         InputError, match=r"p2\.seg\.nrrd: expected .* such as 'core', found 'kore', which no other"
     ):
-        named(read_dataset(segmentations(tmp_path / "b", ONE, ONE, {"organ": 1, "kore": 2})))
+        with_names(read_dataset(segmentations(tmp_path / "b", ONE, ONE, {"organ": 1, "kore": 2})))
 
 
 def test_label_maps_of_which_none_can_be_read(tmp_path: Path) -> None:
     data = read_dataset(folders(tmp_path, 0, 1))
     (tmp_path / "labels/a.nii").write_bytes(b"nothing")
     with pytest.raises(InputError, match=r"labels/a\.nii: expected"):
-        named(data)
-    assert named(data, skip_unreadable=True).labels == {}
+        with_names(data)
+    assert with_names(data, skip_unreadable=True).labels == {}
 
 
 def test_what_is_not_annotated_never_becomes_background(tmp_path: Path) -> None:
     unsure = {"organ": 1, "unsure": 3}, {"organ": 3, "unsure": 1}
     data = read_dataset(segmentations(tmp_path / "a", *unsure), ignore=3)
-    assert (named(data).labels, values_of_cases(named(data))) == (
+    assert (with_names(data).labels, values_of_cases(with_names(data))) == (
         {"organ": 1},
         [[0, 1, 3], [0, 1, 3]],
     )
-    subset = named(read_dataset(tmp_path / "a", labels={"organ": 7}, ignore=3))
+    subset = with_names(read_dataset(tmp_path / "a", labels={"organ": 7}, ignore=3))
     assert values_of_cases(subset) == [[0, 7, 3], [0, 7, 3]]
     ignored = segmentations(tmp_path / "b", {"organ": 1, "ignore": 2}, {"organ": 2, "ignore": 1})
-    data = named(read_dataset(ignored, labels={"organ": 2}))
+    data = with_names(read_dataset(ignored, labels={"organ": 2}))
     assert (data.ignore, values_of_cases(data)) == (3, [[0, 2, 3], [0, 2, 3]])

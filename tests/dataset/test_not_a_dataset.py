@@ -19,7 +19,7 @@ from segkit.errors import InputError
         ),
         (
             ["image/a.nii", "masks/a.nii"],
-            "found the folders image and masks. Call them images and labels",
+            "found the folders image and masks. Rename them to images and labels",
         ),
         (
             ["Dataset001/imagesTr/a.nii"],
@@ -32,11 +32,11 @@ from segkit.errors import InputError
         ),
         (
             ["config.yaml", "plan.json", "training.csv"],
-            r"found the folder of a training. To go on with it: segkit train run_dir=\S+ --resume",
+            r"found the folder of a training. To resume it: segkit train run_dir=\S+ --resume",
         ),
         (
             ["config.yaml", "plan.json", "folds.json"],
-            "found the folder of a study. To go on with it, repeat the command that started it",
+            "found the folder of a study. To resume it, repeat the command that started it",
         ),
         ([], "found none of them in this folder. Arrange the files in one of these ways"),
     ],

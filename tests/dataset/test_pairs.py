@@ -140,7 +140,7 @@ def test_other_endings_and_numbers_are_named(tmp_path: Path) -> None:
         "files in subfolders are left out: imagesTr/more. Move them up, or name every file in a CSV file.",
         f"{ending}labelsTr/b.nii. Convert them, or correct file_ending.",
         "1 file is left out, because the format is not read: labelsTr/a.mgz. Convert, for example to .nii.gz.",
-        "dataset.json promises 2 cases (numTraining), found 1",
+        "dataset.json announces 2 cases (numTraining), found 1",
     ]
 
 
@@ -221,7 +221,7 @@ def total_segmentator(root: Path) -> None:
         ),
         (
             channel_numbers,
-            "found none for a_0000, and none for the label map of a\\. .* call the folders imagesTr and labelsTr",
+            "found none for a_0000, and none for the label map of a\\. .* name the folders imagesTr and labelsTr",
         ),
         (
             mask_per_class,

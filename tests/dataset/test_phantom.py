@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from segkit.dataset.phantom import LABELS, phantom_case, write_phantom
+from segkit.dataset.phantom import phantom_case, write_phantom
+from segkit.dataset.phantom_anatomy import LABELS
 from segkit.errors import UsageError
 from segkit.io import read_labels, read_volume
 
@@ -111,6 +112,6 @@ def test_only_a_phantom_is_written_over(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for name in ("scans", "file"):
         with pytest.raises(
-            UsageError, match=f"{name} holds something else than a phantom: give a new or an empty"
+            UsageError, match=f"{name} holds other files than a phantom: give a new or an empty"
         ):
             write_phantom(tmp_path / name, cases=1)

@@ -22,7 +22,7 @@ from segkit.planning.plan_dataset import (
     memory_budget,
     open_dataset,
 )
-from segkit.plans.plan import plan_text
+from segkit.plans.plan_file import plan_text
 
 
 def test_plan_in_python_takes_overrides(phantom: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from segkit.errors import InputError
-from segkit.plans.plan import Plan, plan_text, read_plan
+from segkit.plans.plan_file import plan_from_dict, plan_text, read_plan
 from segkit.plans.ranges import ChannelRange, DataRanges, LabelRange
 
 FROZEN = read_plan(Path(__file__).parents[1] / "data" / "plan_v1.json")
@@ -28,7 +28,7 @@ def test_older_plans_have_no_ranges() -> None:
 
 def test_ranges_are_kept_in_the_file_and_decide_nothing() -> None:
     plan = replace(FROZEN, training=RANGES)
-    assert Plan.from_dict(json.loads(plan_text(plan))).training == RANGES
+    assert plan_from_dict(json.loads(plan_text(plan))).training == RANGES
     assert plan.hash() == FROZEN.hash()
 
 
@@ -48,4 +48,4 @@ def test_ranges_that_are_none(changes: dict[str, Any]) -> None:
     content = replace(FROZEN, training=RANGES).to_dict()
     content["training"] = json.loads(json.dumps(content["training"])) | changes
     with pytest.raises(InputError, match="expected the keys and types of a plan"):
-        Plan.from_dict(content)
+        plan_from_dict(content)

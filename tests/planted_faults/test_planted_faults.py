@@ -18,7 +18,7 @@ import pytest
 import segkit
 from segkit.bundle.bundle import read_bundle
 from segkit.dataset.layouts import read_dataset
-from segkit.dataset.names_from_files import named
+from segkit.dataset.names_from_files import with_names
 from segkit.dataset_check import check
 from segkit.errors import InputError
 from segkit.inference.predictor import Predictor
@@ -235,7 +235,9 @@ def inverted_mask(made: Made) -> object:
 
 
 def checked(folder: Path) -> list[str]:
-    return [problem.message for problem in check(named(read_dataset(folder), skip_unreadable=True))]
+    return [
+        problem.message for problem in check(with_names(read_dataset(folder), skip_unreadable=True))
+    ]
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from segkit.plans.plan import ChannelPlan, Plan, read_plan
+from segkit.plans.plan import ChannelPlan, Plan
+from segkit.plans.plan_file import read_plan
 from segkit.plans.ranges import ChannelRange, DataRanges
 from segkit.preprocessing.chain import prepare_parts
 from segkit.preprocessing.scan_warnings import scan_warnings

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,22 +15,27 @@ import torch
 from segkit.bundle.bundle import read_bundle
 from segkit.cli import main
 from segkit.config.compose import load
-from segkit.config.rules import LOSSES_OF_REGIONS
+from segkit.config.loss_catalogue import LOSSES, losses_of_regions
 from segkit.config.schema import AugmentConfig, NetworkConfig, PlanConfig, TrainerConfig
 from segkit.dataset.dataset import Dataset
 from segkit.dataset.layouts import read_dataset
 from segkit.errors import UsageError
 from segkit.fingerprint.fingerprint import measure
 from segkit.io import read_labels, write_image, write_labels
-from segkit.networks.precision import Mode
+from segkit.networks.precision import ComputeMode
 from segkit.planning.plan_dataset import open_dataset
 from segkit.planning.planner import make_plan
-from segkit.plans.plan import Plan, read_plan
+from segkit.plans.plan import Plan
+from segkit.plans.plan_file import read_plan
 from segkit.preprocessing.case_store import PreparedCase, prepare_cases
 from segkit.training.data.augment_intensity import augment_intensity, drop_channel_
 from segkit.training.data.patches import PatchRules, draw_centre, stream
-from segkit.training.optimization.cuda_graph import StepLoss
-from segkit.training.optimization.losses import LOSSES, REGION_LOSSES, build_loss
+from segkit.training.optimization.cuda_graph import TrainingLoss
+from segkit.training.optimization.losses import (
+    build_loss,
+    loss_by_name,
+    region_loss_by_name,
+)
 from segkit.training.validation import dice_per_label
 from segkit.volume import Volume
 
@@ -53,8 +59,11 @@ def regions_plan(balls: Dataset) -> Plan:
 # -- losses ---------------------------------------------------------------------------------------------------------
 
 EVERY_LOSS = {
-    **LOSSES,
-    **{f"{name} of regions": lambda make=make: make(TABLE) for name, make in REGION_LOSSES.items()},
+    **{name: partial(loss_by_name, name) for name in LOSSES},
+    **{
+        f"{name} of regions": partial(region_loss_by_name, name, TABLE)
+        for name in losses_of_regions()
+    },
 }
 
 
@@ -68,10 +77,9 @@ def scores_of(name: str, classes: int = 3) -> torch.Tensor:
 def test_a_loss_that_knows_no_regions_is_refused_before_anything_is_measured(
     balls: Dataset,
 ) -> None:
-    assert tuple(REGION_LOSSES) == LOSSES_OF_REGIONS
     with pytest.raises(
         UsageError,
-        match=r"trainer\.loss=nnunet knows no regions: give trainer.loss=, one of dice_ce",
+        match=r"trainer\.loss=nnunet cannot train regions: give trainer.loss=, one of dice_ce",
     ):
         open_dataset(
             load(
@@ -132,11 +140,13 @@ def test_the_loss_of_regions_by_hand() -> None:
     # Probabilities of 1/2 on two voxels, of which one is in the first region and none in the second.
     scores, labels = torch.zeros(1, 2, 2, 1), torch.tensor([[[1], [0]]])
     dice, cross_entropy = 1 - 2 * 0.5 / (1 + 1), np.log(2)
-    assert REGION_LOSSES["dice"](TABLE)(scores, labels).item() == pytest.approx(dice, abs=1e-4)
-    assert REGION_LOSSES["ce"](TABLE)(scores, labels).item() == pytest.approx(
+    assert region_loss_by_name("dice", TABLE)(scores, labels).item() == pytest.approx(
+        dice, abs=1e-4
+    )
+    assert region_loss_by_name("ce", TABLE)(scores, labels).item() == pytest.approx(
         cross_entropy, abs=1e-4
     )
-    assert REGION_LOSSES["dice_ce"](TABLE)(scores, labels).item() == pytest.approx(
+    assert region_loss_by_name("dice_ce", TABLE)(scores, labels).item() == pytest.approx(
         dice + cross_entropy, abs=1e-4
     )
 
@@ -355,6 +365,8 @@ def test_bfloat16_scores_have_a_loss_in_float32(regions_plan: Plan) -> None:
         "image": torch.randn(1, 1, 4, 4, 4),
         "labels": torch.ones(1, 4, 4, 4, dtype=torch.long),
     }
-    mode, loss_of = Mode("bfloat16", "contiguous"), build_loss(TrainerConfig(), regions_plan)
-    loss = StepLoss(network, loss_of, slice_axis=None, mode=mode)(batch["image"], batch["labels"])
+    mode, loss_of = ComputeMode("bfloat16", "contiguous"), build_loss(TrainerConfig(), regions_plan)
+    loss = TrainingLoss(network, loss_of, slice_axis=None, mode=mode)(
+        batch["image"], batch["labels"]
+    )
     assert loss.dtype == torch.float32

@@ -6,18 +6,22 @@ it adds nothing to any sum, so its scores have a gradient of exactly 0. Without 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
+from pkgutil import resolve_name
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segkit import plugins
+from segkit.config.loss_catalogue import LOSSES, losses_of_regions, plugin_losses
 from segkit.config.schema import TrainerConfig
-from segkit.errors import InputError
+from segkit.errors import InputError, UsageError
 from segkit.plans.plan import Plan
-from segkit.plugins import load_part, offered, package
+from segkit.plugins import load_part, package
+
+Membership = Sequence[Sequence[bool]]
+"""Table (R, N) of the target indices (columns) that each region (row) contains; `Plan.membership`."""
 
 SMOOTH = 1e-5
 """Added to numerator and denominator of Dice, as MONAI does."""
@@ -86,12 +90,12 @@ class RareLabelCrossEntropy(nn.Module):
     In a plain mean over voxels a label of a thousandth of the voxels has a thousandth of the say, and of eight labels
     the smallest was lost. Once it has been found, the weight only makes it too large, so the weights fade: the exponent
     falls from 1/2 to 0 over the first half of the training, and the rest is the plain mean. Background and common
-    labels weigh 1 throughout (docs/recipe.md has the figures).
+    labels weigh 1 throughout (docs/recipe/rare_labels.md has the figures).
     """
 
     def __init__(self) -> None:
         super().__init__()
-        # Of the training, 0 to 1; see `tell_progress`. A tensor, so that a recorded step reads it anew.
+        # Of the training, 0 to 1; see `set_progress`. A tensor, so that a recorded step reads it anew.
         self.register_buffer("progress", torch.zeros(()), persistent=False)
 
     def forward(self, scores: Tensor, labels: Tensor) -> Tensor:
@@ -138,10 +142,10 @@ class RegionLoss(nn.Module):
     """
 
     def __init__(
-        self, membership: Sequence[Sequence[bool]], *, dice: bool = True, cross_entropy: bool = True
+        self, membership: Membership, *, dice: bool = True, cross_entropy: bool = True
     ) -> None:
         super().__init__()
-        self.terms = [*[_region_dice] * dice, *[_region_cross_entropy] * cross_entropy]
+        self.terms = [*[_dice_term] * dice, *[_cross_entropy_term] * cross_entropy]
         # One more column, for voxels without annotation.
         table = torch.tensor([[*row, False] for row in membership], dtype=torch.float32)
         self.register_buffer("table", table, persistent=False)
@@ -154,16 +158,26 @@ class RegionLoss(nn.Module):
         return torch.stack([term(scores.flatten(2), truth, annotated) for term in self.terms]).sum()
 
 
-def _region_dice(scores: Tensor, truth: Tensor, annotated: Tensor) -> Tensor:
+def _dice_term(scores: Tensor, truth: Tensor, annotated: Tensor) -> Tensor:
     """Scores and truth (B, R, V), annotated (B, 1, V)."""
     probabilities = scores.sigmoid() * annotated
     sums = [(probabilities * truth).sum((0, 2)), probabilities.sum((0, 2)), truth.sum((0, 2))]
     return _mean_of_present(sums[0], sums[1], sums[2])
 
 
-def _region_cross_entropy(scores: Tensor, truth: Tensor, annotated: Tensor) -> Tensor:
+def _cross_entropy_term(scores: Tensor, truth: Tensor, annotated: Tensor) -> Tensor:
     losses = F.binary_cross_entropy_with_logits(scores, truth, reduction="none") * annotated
     return losses.sum() / (annotated.sum() * scores.shape[1]).clamp_min(1)
+
+
+def region_dice(membership: Membership) -> RegionLoss:
+    """Return the Dice part of `RegionLoss` alone."""
+    return RegionLoss(membership, cross_entropy=False)
+
+
+def region_cross_entropy(membership: Membership) -> RegionLoss:
+    """Return the binary cross-entropy part of `RegionLoss` alone."""
+    return RegionLoss(membership, dice=False)
 
 
 class NnUNetLoss(nn.Module):
@@ -209,7 +223,7 @@ class DeepSupervision(nn.Module):
         return torch.as_tensor(total)
 
 
-def tell_progress(loss: nn.Module, progress: float) -> None:
+def set_progress(loss: nn.Module, progress: float) -> None:
     """Let those parts of ``loss`` know the progress of the training, 0 to 1, that change with it."""
     for part in loss.modules():
         if isinstance(part, RareLabelCrossEntropy):
@@ -225,53 +239,57 @@ def at_resolution(labels: Tensor, shape: Sequence[int]) -> Tensor:
     return labels
 
 
-LOSSES: dict[str, Callable[[], nn.Module]] = {
-    "dice_ce": DiceCrossEntropy,
-    "dice": PresentDice,
-    "ce": CrossEntropy,
-    "nnunet": NnUNetLoss,
-}
-
-REGION_LOSSES: dict[str, Callable[[Sequence[Sequence[bool]]], nn.Module]] = {
-    "dice_ce": RegionLoss,
-    "dice": partial(RegionLoss, cross_entropy=False),
-    "ce": partial(RegionLoss, dice=False),
-}
-"""By the same names, from a plan's `membership`."""
-
-
 def build_loss(trainer: TrainerConfig, plan: Plan) -> DeepSupervision:
-    """The loss that ``trainer`` names for what the plan's network predicts: labels, or regions that overlap.
+    """Build the loss that ``trainer`` names, for labels or for regions, with deep supervision.
 
     Raises:
         InputError: no such loss, or one that cannot be imported.
     """
-    loss = (
-        REGION_LOSSES[trainer.loss](plan.membership) if plan.regions else loss_by_name(trainer.loss)
-    )
+    name = trainer.loss
+    loss = region_loss_by_name(name, plan.membership) if plan.regions else loss_by_name(name)
     return DeepSupervision(loss, lowest=trainer.lowest_head)
 
 
 def loss_by_name(name: str) -> nn.Module:
-    """A loss of the table, or one that another package offers under the entry point segkit.losses.
+    """Build a loss of the catalogue, or one of another package (entry point segkit.losses).
 
     Raises:
         InputError: no such loss, or one that cannot be imported.
     """
     if name in LOSSES:
-        return LOSSES[name]()
-    found = offered(plugins.LOSSES, LOSSES)
-    if name not in found:
+        return _built(LOSSES[name].builder)
+    entry_points = plugin_losses()
+    if name not in entry_points:
         raise InputError(
             f"trainer.loss={name}",
-            expected=f"one of {', '.join([*LOSSES, *found])}",
+            expected=f"one of {', '.join([*LOSSES, *entry_points])}",
             found="no installed package that offers it",
             remedy="Install the package that it is from.",
         )
-    loss: nn.Module = load_part(found[name])()
+    loss: nn.Module = load_part(entry_points[name])()
+    return loss
+
+
+def region_loss_by_name(name: str, membership: Membership) -> nn.Module:
+    """Build a loss of the catalogue for overlapping regions; ``membership`` as in `RegionLoss`.
+
+    Raises:
+        UsageError: the loss cannot be used with regions.
+    """
+    builder = LOSSES[name].region_builder if name in LOSSES else None
+    if builder is None:
+        raise UsageError(
+            f"trainer.loss={name} cannot train regions: give trainer.loss=, one of"
+            f" {', '.join(losses_of_regions())}"
+        )
+    return _built(builder, membership)
+
+
+def _built(builder: str, *arguments: Any) -> nn.Module:
+    loss: nn.Module = resolve_name(builder)(*arguments)
     return loss
 
 
 def loss_needs(name: str) -> dict[str, str]:
-    """The package that offers the loss, as name==version, if it is not segkit's own."""
-    return {} if name in LOSSES else {"loss": package(offered(plugins.LOSSES, LOSSES)[name])}
+    """Return the package that offers the loss as name==version; empty for segkit's own losses."""
+    return {} if name in LOSSES else {"loss": package(plugin_losses()[name])}

@@ -17,7 +17,8 @@ from segkit.dataset.dataset import Dataset
 from segkit.errors import InputError, UsageError
 from segkit.files.atomic import atomic_path, is_leftover, remove_leftovers, write_text
 from segkit.files.locks import HOLDER, LOCK
-from segkit.plans.plan import Plan, plan_text
+from segkit.plans.plan import Plan
+from segkit.plans.plan_file import plan_text
 
 if TYPE_CHECKING:  # a sweep asks where runs go before torch is needed
     from segkit.bundle.bundle import Bundle

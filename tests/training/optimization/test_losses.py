@@ -10,13 +10,13 @@ from monai.losses.dice import DiceLoss
 from torch.nn.functional import cross_entropy
 
 from segkit.training.optimization.losses import (
-    LOSSES,
     DeepSupervision,
     NnUNetLoss,
     PresentDice,
     RareLabelCrossEntropy,
     at_resolution,
-    tell_progress,
+    loss_by_name,
+    set_progress,
 )
 
 
@@ -72,8 +72,8 @@ def test_the_weight_of_a_rare_label_fades_over_the_first_half_of_a_training() ->
     labels = torch.tensor([[[0, 1, 1, 1, 1, 2, 3, 3, 3, 3]]])
     scores = torch.randn(1, 4, 1, 10, generator=torch.Generator().manual_seed(0))
     for progress, weight in [(0, 2.0), (0.25, 2**0.5), (0.5, 1.0), (0.9, 1.0)]:
-        loss = DeepSupervision(LOSSES["dice_ce"]())
-        tell_progress(loss, progress)
+        loss = DeepSupervision(loss_by_name("dice_ce"))
+        set_progress(loss, progress)
         expected = cross_entropy(
             scores, labels, weight=torch.tensor([1.0, 1, weight, 1])
         ) + PresentDice()(scores, labels)
@@ -89,7 +89,7 @@ def test_cross_entropy_without_any_label_is_the_plain_one() -> None:
 
 def test_dice_ce_adds_cross_entropy() -> None:
     labels = torch.tensor([[[0, 1]]])
-    assert LOSSES["dice_ce"]()(torch.zeros(1, 2, 1, 2), labels).item() == pytest.approx(
+    assert loss_by_name("dice_ce")(torch.zeros(1, 2, 1, 2), labels).item() == pytest.approx(
         0.5 + math.log(2), abs=1e-4
     )
 
@@ -97,7 +97,7 @@ def test_dice_ce_adds_cross_entropy() -> None:
 def test_deep_supervision_weighs_halving() -> None:
     labels = torch.tensor([[[0, 0, 1, 1]] * 4])
     full, half = torch.zeros(1, 2, 4, 4), scores_for(torch.tensor([[[0, 1]] * 2]), 2)
-    loss = DeepSupervision(LOSSES["ce"]())
+    loss = DeepSupervision(loss_by_name("ce"))
     assert loss([full, half], labels).item() == pytest.approx(math.log(2) * 2 / 3, abs=1e-5)
     assert loss(full, labels).item() == pytest.approx(math.log(2), abs=1e-5)
 
@@ -137,7 +137,7 @@ def test_nnunet_loss_is_of_each_volume_but_of_all_slices() -> None:
 def test_the_lowest_head_may_weigh_nothing() -> None:
     labels = torch.zeros(1, 4, 4, 4, dtype=torch.long)
     heads = [torch.randn(1, 2, edge, edge, edge, requires_grad=True) for edge in (4, 2)]
-    loss = DeepSupervision(LOSSES["ce"](), lowest=False)
+    loss = DeepSupervision(loss_by_name("ce"), lowest=False)
     loss(heads, labels).backward()
     assert loss(heads, labels) == cross_entropy(heads[0], labels)
     assert heads[1].grad is not None

@@ -10,7 +10,7 @@ import pytest
 from segkit.config.compose import load
 from segkit.dataset.dataset import Case, Dataset
 from segkit.errors import UsageError
-from segkit.plans.plan import read_plan
+from segkit.plans.plan_file import read_plan
 from segkit.training.outputs.run_folder import (
     check_kind,
     default_run_dir,

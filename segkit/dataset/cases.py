@@ -1,0 +1,192 @@
+"""Find the cases of a dataset: listed in a dataset.json, or by the names of files in two folders.
+
+training       pairs {image, label} in the dataset.json of the Decathlon
+dataset        CASE -> {images, label} in the dataset.json of nnU-Net
+folders        imagesTr and labelsTr of nnU-Net, or images and labels
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from segkit.dataset.channel_files import channel_files, duplicate_case, group_channels
+from segkit.dataset.dataset import Case
+from segkit.dataset.pairs import check_running_numbers, pair_by_name
+from segkit.dataset.paths import find_path, unlisted_notice
+from segkit.errors import InputError
+from segkit.files.left_out import foreign_files, left_out_notices
+from segkit.files.names import READABLE, case_id, listed, readable_files, suffix_of
+from segkit.io.dicom.files.folders import dicom_cases
+
+# -- listed in a dataset.json -------------------------------------------------------------------
+
+
+def training_cases(folder: Path, pairs: Any) -> tuple[list[Case], list[str]]:
+    """Return the cases listed under ``training``, and a notice of scans in imagesTr without entry.
+
+    nnU-Net v1 lists an image without the channel number that its files have.
+
+    Raises:
+        InputError: anything but a list of pairs {image, label}.
+    """
+    if not isinstance(pairs, list) or not all(_is_pair(pair) for pair in pairs):
+        raise InputError(
+            folder / "dataset.json",
+            expected="a list of pairs {image, label} under 'training'",
+            found="other entries",
+            remedy='Write each as {"image": "imagesTr/a.nii.gz", "label": "labelsTr/a.nii.gz"}.',
+        )
+    cases = []
+    for pair in pairs:
+        image = find_path(folder, pair["image"])
+        label = find_path(folder, pair["label"])
+        cases.append(Case(case_id(image), channel_files(image), label))
+    images = [path for case in cases for path in case.images]
+    return cases, unlisted_notice(folder / "imagesTr", images)
+
+
+def listed_cases(folder: Path, entries: Any) -> list[Case]:
+    """Return the cases of the entry ``dataset``: CASE -> {images: [...], label: ...}.
+
+    Paths may hold environment variables, such as $DATA.
+
+    Raises:
+        InputError: an entry in any other form.
+    """
+    if not isinstance(entries, dict) or not all(_is_entry(entry) for entry in entries.values()):
+        raise InputError(
+            folder / "dataset.json",
+            expected="cases {images, label} under 'dataset'",
+            found="other entries",
+            remedy='Write each as "CASE": {"images": ["a.nii.gz"], "label": "b.nii.gz"}.',
+        )
+    cases = []
+    for name, entry in entries.items():
+        images = tuple(_expanded_path(folder, image) for image in entry["images"])
+        cases.append(Case(name, images, _expanded_path(folder, entry["label"])))
+    return cases
+
+
+def _is_pair(entry: Any) -> bool:
+    return isinstance(entry, dict) and all(
+        isinstance(entry.get(key), str) for key in ("image", "label")
+    )
+
+
+def _is_entry(entry: Any) -> bool:
+    images = entry.get("images") if isinstance(entry, dict) else None
+    return (
+        isinstance(images, list)
+        and len(images) > 0
+        and all(isinstance(image, str) for image in images)
+        and isinstance(entry.get("label"), str)
+    )
+
+
+def _expanded_path(folder: Path, text: str) -> Path:
+    return find_path(folder, os.path.expandvars(text))
+
+
+# -- by the names of files ------------------------------------------------------------------------
+
+
+def nnunet_cases(
+    folder: Path, channels: Sequence[str], ending: str
+) -> tuple[list[Case], list[str]]:
+    """Return the cases in imagesTr and labelsTr, and notices of files that are left out.
+
+    Args:
+        folder: the dataset's folder.
+        channels: channel names, for messages only.
+        ending: ``file_ending`` of the dataset.json; files with another ending are left out.
+
+    Raises:
+        InputError: an empty folder, a file without its partner, or file names that do not end in
+            channel numbers.
+    """
+    image_folder, label_folder = folder / "imagesTr", folder / "labelsTr"
+    images, other_images = _by_ending(image_folder, ending)
+    label_files, other_labels = _by_ending(label_folder, ending)
+    labels = _by_id(label_folder, label_files)
+    check_running_numbers(image_folder, images, labels)
+    scans = group_channels(images, channels)
+    cases, notices = _pair(label_folder, scans, labels, [*other_images, *other_labels])
+    notices += left_out_notices(image_folder, excluded=other_images, ending=ending, taken=images)
+    notices += left_out_notices(
+        label_folder, excluded=other_labels, ending=ending, taken=label_files
+    )
+    return cases, notices
+
+
+def two_folder_cases(folder: Path) -> tuple[list[Case], list[str]]:
+    """Return the cases in images and labels, and notices of files that are left out.
+
+    Raises:
+        InputError: an empty folder, a file without its partner, or two files of one case.
+    """
+    image_folder, label_folder = folder / "images", folder / "labels"
+    images = _by_id(image_folder, _files(image_folder))
+    labels = _by_id(label_folder, _files(label_folder))
+    scans = {name: (image,) for name, image in images.items()}
+    cases, notices = _pair(label_folder, scans, labels)
+    notices += left_out_notices(image_folder, taken=list(images.values()))
+    notices += left_out_notices(label_folder, taken=list(labels.values()))
+    return cases, notices
+
+
+def _by_ending(folder: Path, ending: str) -> tuple[list[Path], list[Path]]:
+    """Return the files of a folder that end in ``ending``, in upper or lower case, and the others.
+
+    DICOM folders and zips have no ending that means anything: they are among the former.
+    """
+    files = _files(folder)
+    matching = [
+        path
+        for path in files
+        if path.name.lower().endswith(ending.lower()) or suffix_of(path) not in READABLE
+    ]
+    return matching, [path for path in files if path not in matching]
+
+
+def _pair(
+    label_folder: Path,
+    scans: Mapping[str, tuple[Path, ...]],
+    labels: Mapping[str, Path],
+    excluded: Sequence[Path] = (),
+) -> tuple[list[Case], list[str]]:
+    """Return the result of `pair_by_name`; the ``excluded`` files may be missing partners."""
+    folders = {path.parent for files in scans.values() for path in files} | {label_folder}
+    foreign = [path for folder in folders for path in foreign_files(folder)]
+    return pair_by_name(label_folder, scans, labels, not_read=[*excluded, *foreign])
+
+
+def _by_id(folder: Path, files: Sequence[Path]) -> dict[str, Path]:
+    paths: dict[str, Path] = {}
+    for path in files:
+        name = case_id(path)
+        if name in paths:
+            raise duplicate_case(folder, name, (paths[name], path))
+        paths[name] = path
+    return paths
+
+
+def _files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise _no_files(folder, "no such folder")
+    files = [*readable_files(folder), *dicom_cases(folder)]
+    if not files:
+        suffixes = listed(READABLE)
+        raise _no_files(folder, f"no file with one of the suffixes {suffixes}, and no DICOM")
+    return files
+
+
+def _no_files(folder: Path, found: str) -> InputError:
+    return InputError(
+        folder,
+        expected="images or label maps",
+        found=found,
+        remedy="Add or convert the files.",
+    )

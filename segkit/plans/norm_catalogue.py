@@ -1,0 +1,32 @@
+"""Catalogue of normalization layers: one row per value of network.norm, without torch.
+
+A new norm is one row here, and one row in `segkit.networks.norm` if its layer is a new kind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+NormKind = Literal["group", "batch", "none"]
+"""Kind of a layer in a plan: instance and layer norm are group norm with a certain number of groups."""
+
+GroupRule = Literal["fitted", "one_per_channel", "one", "none"]
+"""Rule for the number of groups; only "fitted" reads channels_per_group and num_groups."""
+
+
+@dataclass(frozen=True)
+class NormEntry:
+    """Row of the catalogue: the kind of layer that the plan names, and the rule for its groups."""
+
+    kind: NormKind
+    groups: GroupRule
+
+
+NORMS: dict[str, NormEntry] = {
+    "group": NormEntry("group", groups="fitted"),
+    "instance": NormEntry("group", groups="one_per_channel"),
+    "layer": NormEntry("group", groups="one"),
+    "batch": NormEntry("batch", groups="none"),
+    "none": NormEntry("none", groups="none"),
+}
