@@ -117,7 +117,7 @@ def test_a_palette_becomes_colours(dicom: Any, tmp_path: Path, bits: int, scale:
     [
         (
             "HSV",
-            r"one of the photometric interpretations .*, found HSV. Convert it to RGB or grey values first",
+            r"one of the photometric interpretations .*, found HSV. Convert it to RGB or gray values first",
         ),
         (
             "PALETTE COLOR",
@@ -246,7 +246,7 @@ def test_grey_and_colour_in_one_series(dicom: Any, tmp_path: Path) -> None:
     data.SamplesPerPixel, data.PhotometricInterpretation = 3, "RGB"
     data.save_as(tmp_path / "s" / "b")
     with pytest.raises(
-        InputError, match="expected images of one kind, found grey and coloured ones"
+        InputError, match="expected images of one kind, found gray and color images"
     ):
         open_source(tmp_path / "s")
 
