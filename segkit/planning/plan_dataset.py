@@ -22,7 +22,7 @@ from segkit.dataset.dataset import Dataset
 from segkit.dataset.layouts import read_dataset
 from segkit.dataset.names_from_files import with_names
 from segkit.dataset_check.check import compare_cases
-from segkit.dataset_check.measured_dataset import MeasuredDataset
+from segkit.dataset_check.problem import MeasuredDataset
 from segkit.errors import InputError, UsageError
 from segkit.fingerprint.cache import known_or_measured
 from segkit.fingerprint.fingerprint import Fingerprint, measure
