@@ -1,4 +1,4 @@
-"""Keep the fingerprint of a dataset on disk while every byte of the dataset's files is unchanged."""
+"""Store the fingerprint of a dataset and reuse it while every byte of its files is unchanged."""
 
 from __future__ import annotations
 
