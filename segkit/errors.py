@@ -21,7 +21,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069
 
 
 def printable(text: str, *, lines: bool = False) -> str:
-    """Return ``text`` with control characters escaped, so that a file name cannot act on a terminal.
+    """Return ``text`` with control characters escaped, so that no file name acts on a terminal.
 
     Args:
         text: any text.
