@@ -11,7 +11,8 @@ from importlib.metadata import EntryPoint
 from segkit import plugins
 from segkit.plugins import offered
 
-_MODULE = "segkit.training.optimization.losses"
+_LABELS = "segkit.training.optimization.losses"
+_REGIONS = "segkit.training.optimization.region_losses"
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,10 @@ class LossEntry:
 
 
 LOSSES: dict[str, LossEntry] = {
-    "dice_ce": LossEntry(f"{_MODULE}:DiceCrossEntropy", f"{_MODULE}:RegionLoss"),
-    "dice": LossEntry(f"{_MODULE}:PresentDice", f"{_MODULE}:region_dice"),
-    "ce": LossEntry(f"{_MODULE}:CrossEntropy", f"{_MODULE}:region_cross_entropy"),
-    "nnunet": LossEntry(f"{_MODULE}:NnUNetLoss"),
+    "dice_ce": LossEntry(f"{_LABELS}:DiceCrossEntropy", f"{_REGIONS}:RegionLoss"),
+    "dice": LossEntry(f"{_LABELS}:PresentDice", f"{_REGIONS}:region_dice"),
+    "ce": LossEntry(f"{_LABELS}:CrossEntropy", f"{_REGIONS}:region_cross_entropy"),
+    "nnunet": LossEntry(f"{_LABELS}:NnUNetLoss"),
 }
 
 
