@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from segkit.errors import InputError
-from segkit.evaluation.intervals import half_width
+from segkit.evaluation.summary import half_width
 from segkit.networks.precision import ComputeMode
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase

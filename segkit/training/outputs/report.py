@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from segkit.evaluation.intervals import half_width
+from segkit.evaluation.summary import half_width
 from segkit.files.atomic import write_text
 from segkit.networks.precision import ComputeMode
 from segkit.plans.plan import Plan
