@@ -300,7 +300,7 @@ def test_names_of_any_kind(here: Path, name: str) -> None:
         ),
         (
             "o.png",
-            "expected one plane, grey (uint8, uint16) or RGB of uint8, found the shape 1 x 20 x 20 x 2",
+            "expected one plane, gray (uint8, uint16) or RGB of uint8, found the shape 1 x 20 x 20 x 2",
         ),
     ],
 )
