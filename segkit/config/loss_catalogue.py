@@ -17,7 +17,7 @@ _REGIONS = "segkit.training.optimization.region_losses"
 
 @dataclass(frozen=True)
 class LossEntry:
-    """Row of the catalogue: callables that build the loss, as "module:name", imported when needed."""
+    """Row of the catalogue: functions that build the loss, as "module:name", imported if needed."""
 
     builder: str
     """() to a loss for labels."""

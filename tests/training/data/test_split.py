@@ -13,7 +13,7 @@ from segkit.dataset.dataset import Case, Dataset
 from segkit.errors import InputError, UsageError
 from segkit.planning.plan_dataset import open_dataset
 from segkit.training.data.split import split_cases
-from segkit.training.run import set_up
+from segkit.training.setup import set_up
 
 
 def dataset(*patients: str) -> Dataset:
