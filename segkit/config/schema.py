@@ -27,7 +27,7 @@ class DatasetConfig:
     store: str | None = None
     """Folder for prepared cases, which runs can share; None is ``prepared`` beside the run."""
     regions: dict[str, list[int]] | None = None
-    """Overlapping regions and their label values; a region comes after the regions that contain it."""
+    """Overlapping regions and their label values; large regions come before those inside them."""
     ignore: int | None = None
     """Label value of voxels that nobody has annotated."""
 
