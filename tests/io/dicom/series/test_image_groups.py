@@ -78,10 +78,10 @@ def test_groups_are_named(
 
 
 @pytest.mark.parametrize(("one", "other", "first", "second"), KINDS.values(), ids=KINDS)
-def test_a_lower_and_an_upper_half_as_well(
+def test_a_lower_and_an_upper_half(
     mixed: Mixed, one: Elements, other: Elements, first: str, second: str
 ) -> None:
-    """No value comes back along the scan. Either half is chosen with its own voxels, at its own place."""
+    """Each half can be chosen, and has its own voxels and position."""
     place = mixed(one, other, second=range(3, 6))
     with pytest.raises(InputError, match="found 2 groups of images"):
         open_dicom(place)
@@ -93,7 +93,7 @@ def test_a_lower_and_an_upper_half_as_well(
         assert (source.selection, source.grid.spacing[2], len(source.files)) == (words, 2, 3)
 
 
-def test_no_name_or_number_of_a_patient_is_said(mixed: Mixed) -> None:
+def test_messages_have_no_name_or_id_of_a_patient(mixed: Mixed) -> None:
     with pytest.raises(InputError) as error:
         open_dicom(
             mixed({"PatientName": "Doe^Jane"}, {"PatientName": "Roe^Richard", "PatientID": "77123"})
@@ -119,7 +119,7 @@ SAME: dict[str, tuple[Elements, Elements]] = {
 
 
 @pytest.mark.parametrize(("one", "other"), SAME.values(), ids=SAME)
-def test_what_may_differ(
+def test_properties_that_may_differ(
     mixed: Mixed, caplog: pytest.LogCaptureFixture, one: Elements, other: Elements
 ) -> None:
     assert open_dicom(mixed(one, other)).grid.shape == (2, 3, 6)
@@ -132,7 +132,7 @@ def test_acquisitions_appended_are_one_scan(mixed: Mixed, caplog: pytest.LogCapt
     assert not caplog.text
 
 
-def test_acquisitions_that_alternate_are_not(mixed: Mixed) -> None:
+def test_acquisitions_that_alternate_are_two_scans(mixed: Mixed) -> None:
     place = mixed({"AcquisitionNumber": 1}, {"AcquisitionNumber": 2}, second=(1, 3, 5))
     with pytest.raises(InputError, match="differ in acquisition"):
         open_dicom(place)
@@ -163,7 +163,7 @@ def test_acquisitions_that_alternate_are_not(mixed: Mixed) -> None:
         ),
     ],
 )
-def test_changes_along_a_scan_are_said(
+def test_changes_along_a_scan_are_reported(
     mixed: Mixed, caplog: pytest.LogCaptureFixture, one: Elements, other: Elements, note: str
 ) -> None:
     assert note in open_dicom(mixed(one, other, second=range(3, 6))).notes[0]
@@ -177,8 +177,10 @@ def test_changes_along_a_scan_are_said(
     [("trigger", "TriggerTime"), ("repetition", "RepetitionTime")],
     ids=["trigger", "repetition"],
 )
-def test_times_that_several_slices_share_are_said(mixed: Mixed, word: str, keyword: str) -> None:
-    """They are those of phases of the heart, where those of single slices only tell of its rhythm."""
+def test_times_that_several_slices_share_are_reported(
+    mixed: Mixed, word: str, keyword: str
+) -> None:
+    """Shared times are cardiac phases; times of single slices only show the heart rate."""
     (note,) = open_dicom(mixed({keyword: 20}, {keyword: 400}, second=(1, 3, 5))).notes
     assert note == f"the {word} time changes along the scan (20, 400)"
 
@@ -192,7 +194,7 @@ def test_inverted_images_among_others(mixed: Mixed) -> None:
         open_dicom(place)
 
 
-def test_two_passes_of_a_ct_are_told_by_their_times(mixed: Mixed) -> None:
+def test_two_passes_of_a_ct_have_different_times(mixed: Mixed) -> None:
     one, other = ({"Modality": "CT", "AcquisitionTime": time} for time in ("101500", "101530"))
     place = mixed(one, other, second=(1, 3, 5))
     with pytest.raises(InputError, match="differ in acquisition time"):
@@ -202,7 +204,7 @@ def test_two_passes_of_a_ct_are_told_by_their_times(mixed: Mixed) -> None:
     )
 
 
-def test_images_in_one_place_are_told_by_what_may_differ(dicom: Any, tmp_path: Path) -> None:
+def test_trigger_times_tell_images_at_one_position_apart(dicom: Any, tmp_path: Path) -> None:
     for index in range(6):
         own = {"ImagePositionPatient": [0, 0, index % 3], "TriggerTime": 40.0 * (index // 3)}
         dicom.file(
@@ -226,7 +228,7 @@ def test_a_screenshot_among_the_images(dicom: Any, tmp_path: Path) -> None:
     assert open_dicom(tmp_path / "s", "class=CT").grid.shape == (2, 3, 6)
 
 
-def test_a_mixture_is_never_passed_over_for_another_series(dicom: Any, mixed: Mixed) -> None:
+def test_a_mixed_series_is_not_skipped_for_another(dicom: Any, mixed: Mixed) -> None:
     place = mixed(typed("M"), typed("P"))
     scout = {"series": "1.9", "SeriesNumber": 2, "Modality": "MR"}
     for number in range(2):

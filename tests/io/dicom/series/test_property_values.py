@@ -21,7 +21,10 @@ Mixed = Callable[..., Path]
 def enhanced(
     dicom: Any, path: Path, sequence: str = "MREchoSequence", values: Elements | None = None
 ) -> Path:
-    """Frames at three positions, two at each, that take turns; ``values`` has a pair for each keyword of a sequence."""
+    """Write an enhanced file with two frames at each of three positions.
+
+    ``values`` has a pair for each keyword in ``sequence``: for the first and the second frame.
+    """
     groups = []
     for index in range(6):
         group, position, item = (dicom.pydicom.Dataset() for _ in range(3))
@@ -103,7 +106,7 @@ MAGNITUDE, PHASE = (["ORIGINAL", "PRIMARY", word, "NONE"] for word in "MP")
         ),
     ],
 )
-def test_places_in_an_enhanced_file(
+def test_functional_groups_of_an_enhanced_file(
     dicom: Any, tmp_path: Path, sequence: str, values: Elements, choice: str
 ) -> None:
     scan = enhanced(dicom, tmp_path / "e.dcm", sequence, values)
@@ -127,7 +130,7 @@ def test_frames_of_an_enhanced_file(dicom: Any, tmp_path: Path) -> None:
     assert source.grid.spacing == (3, 2, 5)
 
 
-def test_segments_of_some_frames_refer_to_these(dicom: Any, tmp_path: Path) -> None:
+def test_segments_refer_to_the_selected_frames(dicom: Any, tmp_path: Path) -> None:
     source = open_dicom(enhanced(dicom, tmp_path / "e.dcm"), "te=30")
     labels = np.zeros((1, 4, 3, 3), np.uint8)
     labels[0, 1, 2, 1:] = 1
@@ -161,7 +164,7 @@ PRIVATE = {
 @pytest.mark.parametrize(
     ("group", "creator", "element", "kind", "value", "choice"), PRIVATE.values(), ids=PRIVATE
 )
-def test_places_that_vendors_have(
+def test_private_attributes_of_vendors(
     dicom: Any,
     mixed: Mixed,
     group: int,

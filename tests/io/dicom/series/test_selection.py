@@ -18,7 +18,7 @@ Elements = Mapping[str, Any]
 
 @pytest.fixture
 def echoes(dicom: Any, tmp_path: Path) -> Path:
-    """Two echoes, of each a magnitude and a phase image, at three positions."""
+    """Write a magnitude and a phase image of two echoes at three positions."""
     for index in range(12):
         echo, kind, place = index // 6, index // 3 % 2, index % 3
         own = {
@@ -32,8 +32,8 @@ def echoes(dicom: Any, tmp_path: Path) -> Path:
     return tmp_path / "e"
 
 
-def test_numbers_mean_the_same_whatever_else_is_selected(dicom: Any, tmp_path: Path) -> None:
-    """Of b=1000 the gradient is the second and the third of the series, not the first and the second of its own."""
+def test_numbers_mean_the_same_with_any_selection(dicom: Any, tmp_path: Path) -> None:
+    """The gradients of b=1000 are numbers 2 and 3 in the series and in the selection."""
     kinds: list[Elements] = [{"DiffusionBValue": 0.0}]
     kinds += [
         {"DiffusionBValue": 1000.0, "DiffusionGradientOrientation": way}
@@ -77,12 +77,12 @@ def test_several_criteria(echoes: Path) -> None:
         ("2:echo=1", "--series 2:echo=1: no series fits; choose one of:"),
     ],
 )
-def test_selections_that_make_no_sense(echoes: Path, choice: str, message: str) -> None:
+def test_selections_that_fit_nothing(echoes: Path, choice: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         open_dicom(echoes, choice)
 
 
-def test_a_description_with_such_signs_is_one(dicom: Any, tmp_path: Path) -> None:
+def test_a_description_may_look_like_a_selection(dicom: Any, tmp_path: Path) -> None:
     dicom.series(tmp_path / "s", VOXELS, SeriesDescription="T2: b=0")
     assert open_dicom(tmp_path / "s", "T2: b=0").selection == ""
     assert open_dicom(tmp_path / "s", "T2: b=0:modality=CT").selection == "modality=CT"
