@@ -1,7 +1,7 @@
 """Random changes of a patch's intensities. Every random number comes from the generator that is passed in.
 
 Images are (C, X, Y, Z) float32. The set, its order and its ranges follow nnU-Net v2 (batchgeneratorsv2); see
-docs/decisions.md for what differs. Functions of one channel take (X, Y, Z); those that end in _ write into it.
+docs/recipe/augmentation.md for what differs. Functions of one channel take (X, Y, Z); those that end in _ write into it.
 """
 
 from __future__ import annotations
