@@ -28,7 +28,7 @@ from peer_nnunet import let_torchvision_load
 from torch import Tensor, nn
 
 from segkit.bundle.bundle import read_bundle
-from segkit.networks.precision import LAYOUTS, Mode, network_to_layout
+from segkit.networks.precision import MEMORY_FORMATS, ComputeMode, network_to_memory_format
 from segkit.plans.plan import Plan
 
 OVERLAP = 0.5
@@ -69,7 +69,7 @@ def _forward(arguments: argparse.Namespace) -> None:
         "MONAI, float32, contiguous": _run(_monai_network(plan), window, "float32", "contiguous"),
     }
     for precision in ("float32", "bfloat16"):
-        for layout in LAYOUTS:
+        for layout in MEMORY_FORMATS:
             runs[f"segkit, {precision}, {layout}"] = _run(
                 bundle.networks()[0], window, precision, layout
             )
@@ -83,7 +83,7 @@ def _forward(arguments: argparse.Namespace) -> None:
 
 
 def _run(network: nn.Module, window: Tensor, precision: str, layout: str) -> Callable[[], Any]:
-    mode, network = Mode(precision, layout), network_to_layout(network.eval(), layout)
+    mode, network = ComputeMode(precision, layout), network_to_memory_format(network.eval(), layout)
 
     @torch.inference_mode()
     def run() -> Any:

@@ -23,7 +23,7 @@ from train_step import CLASSES, loss_of, plan_of
 
 from segkit.networks import build_network
 from segkit.networks.kernels.recompute import recomputing
-from segkit.networks.precision import Mode, network_to_layout
+from segkit.networks.precision import ComputeMode, network_to_memory_format
 from segkit.training.compute.device import give_freed_memory_back, keep_freed_memory
 
 Edges = tuple[int, int, int]
@@ -34,9 +34,9 @@ CASES: tuple[tuple[int, Edges, tuple[int, ...]], ...] = (
 )
 """Batch, patch and channels of the stages, as nnU-Net plans them."""
 MODES = (
-    Mode("bfloat16", "channels_last"),
-    Mode("float32", "channels_last"),
-    Mode("float32", "contiguous"),
+    ComputeMode("bfloat16", "channels_last"),
+    ComputeMode("float32", "channels_last"),
+    ComputeMode("float32", "contiguous"),
 )
 
 
@@ -105,7 +105,7 @@ def _resident(name: str) -> int:
     raise ValueError(name)
 
 
-def _times(case: int, mode: Mode, rounds: int) -> list[float]:
+def _times(case: int, mode: ComputeMode, rounds: int) -> list[float]:
     steps = [_step(case, mode, recompute=recompute) for recompute in (False, True)]
     found: list[list[float]] = [[] for _ in steps]
     for number in range(rounds + 1):
@@ -117,9 +117,9 @@ def _times(case: int, mode: Mode, rounds: int) -> list[float]:
     return [median(times) for times in found]
 
 
-def _step(case: int, mode: Mode, *, recompute: bool) -> Callable[[], None]:
+def _step(case: int, mode: ComputeMode, *, recompute: bool) -> Callable[[], None]:
     batch, patch, widths = CASES[case]
-    network = network_to_layout(
+    network = network_to_memory_format(
         build_network(plan_of(patch, widths, {"kind": "group"})), mode.layout
     )
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.99, nesterov=True)

@@ -29,11 +29,11 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from segkit.networks import build_network
-from segkit.networks.precision import LAYOUTS, Mode, network_to_layout
+from segkit.networks.precision import MEMORY_FORMATS, ComputeMode, network_to_memory_format
 from segkit.planning.norm_groups import groups_for
 from segkit.plans.plan import ChannelPlan, LayerPlan, NetworkPlan, Plan, StagePlan
 from segkit.training.compute.device import keep_freed_memory
-from segkit.training.optimization.cuda_graph import Loss, StepLoss, recorded
+from segkit.training.optimization.cuda_graph import Loss, TrainingLoss, record_graph
 
 CASES = (((40, 56, 40), (32, 64, 128, 256)), ((64, 64, 64), (32, 64, 128, 256, 320)))
 """Patch and channels of the stages, as nnU-Net plans them."""
@@ -48,7 +48,9 @@ NNUNET = "nnU-Net"
 COMPILED, RECORDED = "nnU-Net, compiled", "segkit, groups by the rule, recorded"
 PAIRS = {
     "cpu": [
-        (precision, layout) for precision in ("float32", "bfloat16") for layout in reversed(LAYOUTS)
+        (precision, layout)
+        for precision in ("float32", "bfloat16")
+        for layout in reversed(MEMORY_FORMATS)
     ],
     "cuda": [
         ("float32", "channels_last"),
@@ -57,8 +59,11 @@ PAIRS = {
         ("bfloat16", "channels_last"),
     ],
 }
-MODES = {device: [Mode(*pair) for pair in pairs] for device, pairs in PAIRS.items()}
-OWN_MODE = {"cpu": Mode("float32", "contiguous"), "cuda": Mode("float16", "contiguous")}
+MODES = {device: [ComputeMode(*pair) for pair in pairs] for device, pairs in PAIRS.items()}
+OWN_MODE = {
+    "cpu": ComputeMode("float32", "contiguous"),
+    "cuda": ComputeMode("float16", "contiguous"),
+}
 """nnU-Net's."""
 
 
@@ -178,7 +183,7 @@ def _timed(
     builders: dict[str, Callable[[], nn.Module]],
     patch: tuple[int, int, int],
     arguments: argparse.Namespace,
-) -> dict[tuple[str, Mode], float]:
+) -> dict[tuple[str, ComputeMode], float]:
     """Median seconds of a step, of each network in each mode; what is compiled runs in nnU-Net's own mode only."""
     device = torch.device(arguments.device)
     image = torch.randn(BATCH, 1, *patch, device=device)
@@ -191,7 +196,7 @@ def _timed(
     for step in steps.values():
         seconds_of(step, device, on_gpu=10)
         seconds_of(step, device, on_gpu=10)
-    times: dict[tuple[str, Mode], list[float]] = {key: [] for key in steps}
+    times: dict[tuple[str, ComputeMode], list[float]] = {key: [] for key in steps}
     for _ in range(arguments.rounds):
         for key, step in steps.items():
             times[key].append(seconds_of(step, device, on_gpu=10))
@@ -199,12 +204,12 @@ def _timed(
 
 
 def _step(
-    network: nn.Module, mode: Mode, image: Tensor, labels: Tensor, *, with_graph: bool
+    network: nn.Module, mode: ComputeMode, image: Tensor, labels: Tensor, *, with_graph: bool
 ) -> Callable[[], None]:
-    network = network_to_layout(network.train(), mode.layout)
-    loss: Loss | None = StepLoss(network, HeadsLoss(), slice_axis=None, mode=mode)
+    network = network_to_memory_format(network.train(), mode.layout)
+    loss: Loss | None = TrainingLoss(network, HeadsLoss(), slice_axis=None, mode=mode)
     if with_graph:
-        loss = recorded(loss, image, labels)
+        loss = record_graph(loss, image, labels)
     if loss is None:
         raise RuntimeError("this step could not be recorded")
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.99, nesterov=True)
@@ -237,7 +242,7 @@ def loss_of(scores: Tensor | Sequence[Tensor], labels: Tensor) -> Tensor:
     return total
 
 
-def _print_table(seconds: dict[tuple[str, Mode], float], device: str) -> None:
+def _print_table(seconds: dict[tuple[str, ComputeMode], float], device: str) -> None:
     names, modes = (
         list(dict.fromkeys(name for name, _ in seconds)),
         list(dict.fromkeys(mode for _, mode in seconds)),
@@ -267,7 +272,7 @@ def _operations(network: nn.Module, patch: tuple[int, int, int]) -> float:
     return 3.0 * counter.get_total_flops()
 
 
-def _print_shares(seconds: dict[tuple[str, Mode], float], operations: float) -> None:
+def _print_shares(seconds: dict[tuple[str, ComputeMode], float], operations: float) -> None:
     limit = _matrix_rate()
     print(
         f"\n{operations / 1e12:.3f} TFLOP a step; a matrix product runs at {limit / 1e12:.0f} TFLOP/s; share of it:\n"

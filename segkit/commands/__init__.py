@@ -1,1 +1,4 @@
-"""One module per verb: ``run(arguments)`` parses, calls, prints and returns the exit code."""
+"""The verbs of the command line, one module each.
+
+``run(arguments)`` parses the arguments, does the work, prints and returns the exit code.
+"""

@@ -1,4 +1,4 @@
-"""segkit evaluate: label maps and references in, a table and four files out."""
+"""segkit evaluate: compare label maps with references."""
 
 from __future__ import annotations
 
@@ -14,26 +14,33 @@ from segkit.evaluation.swapped_folders import SHOWN
 from segkit.report.evaluation_page import absence_rows, label_rows, write_evaluation
 from segkit.report.tables import text_table
 
-MEANINGS = """\
-REFERENCES is a label map, a folder of label maps, or a dataset: then its names are used, and of its cases only those
-that have a prediction count. Without such names those in the label maps or in the records beside them (predict --stats)
-are used. Its regions are compared as regions, and voxels with its ignore label are left out. Files
-belong together when their names agree up to the suffix; CASE_seg also fits CASE. One of the two may be a DICOM-SEG,
-which is put on the grid of the other. Segments of DICOM-SEG and of 3D Slicer (.seg.nrrd) are compared by their names.
+DETAILS = """\
+REFERENCES is a label map, a folder of label maps, or a dataset. With a dataset, its label names and
+regions are used, voxels with its ignore label are left out, and only cases with a prediction count.
+Otherwise the names in the label maps are used, or those in the records beside them (predict
+--stats).
+
+A prediction and a reference belong together if their file names are equal without the suffix;
+CASE_seg belongs to CASE as well. One of the two may be a DICOM-SEG, which is put on the grid of the
+other. Segments of DICOM-SEG and of 3D Slicer (.seg.nrrd) are compared by their names.
 
 dice, iou             overlap in voxels; 1 is perfect
-hd95_mm               the larger of the two 95th percentiles of the distances from one surface to the other, in mm
-surface_dice          share of both surfaces' voxels that lie within --tolerance-mm of the other surface; 1 is perfect
-volume_difference_ml  volume of the prediction less that of the reference, in ml
+hd95_mm               95th percentile Hausdorff distance: the larger of the 95th percentiles of the
+                      distances from each surface to the other, in mm
+surface_dice          fraction of the voxels of both surfaces that lie within --tolerance-mm of the
+                      other surface; 1 is perfect
+volume_difference_ml  volume of the prediction minus volume of the reference, in ml
 
-A surface is the voxels of a mask that share a face with a voxel outside it. Pictures without spacing: px, not mm.
-A label in neither mask gives no value. In one only: Dice, IoU and surface Dice 0, and an infinite distance, which is
-counted and kept out of the means.
+The surface of a mask is made of the voxels that share a face with a voxel outside it. For pictures
+without spacing, distances and volumes are in px instead of mm and ml.
+
+A label in neither mask has no values. A label in only one of them has Dice, IoU and surface Dice 0
+and an infinite distance, which is counted and left out of the means.
 """
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Parse, evaluate, print the means per label; returns the exit code."""
+    """Evaluate, print the means of each label, write the files, and return the exit code."""
     given = _parser().parse_args(arguments)
     evaluation = evaluate(
         given.predictions,
@@ -44,27 +51,26 @@ def run(arguments: Sequence[str]) -> int:
     )
     print(printable(table(evaluation), lines=True))
     if given.output:
-        names = ("numbers", "cases", "means", "report")
+        names = ("numbers:", "cases:", "means:", "report:")
         for name, path in zip(names, write_evaluation(evaluation, given.output), strict=True):
-            print(f"{name + ':':<9}{path}")
+            print(f"{name:<9}{path}")
     missing = evaluation.summary["references_without_prediction"]
     if missing and given.predictions.is_dir() and not given.allow_missing:
         raise SomeCasesFailed(
-            f"{len(missing)} references have no prediction: {first_few(missing, SHOWN)}. With --allow-missing that is accepted"
+            f"{len(missing)} references have no prediction: {first_few(missing, SHOWN)}. "
+            "With --allow-missing that is accepted"
         )
     return 0
 
 
 def table(evaluation: Evaluation) -> str:
-    """Means per label, then what was missing where."""
+    """Return the means of each label, and a table of the cases in which a label is missing."""
     cases = len(evaluation.summary["cases"])
     total = evaluation.summary.get("references_in_all", cases)
-    many = (
-        f"{cases} case{'s' if cases != 1 else ''}"
-        if total == cases
-        else f"{cases} of {total} cases"
-    )
-    parts = [f"{many}; means over the cases:", text_table(*label_rows(evaluation))]
+    count = f"{cases} of {total} cases"
+    if total == cases:
+        count = f"{cases} case{'s' if cases != 1 else ''}"
+    parts = [f"{count}; means over the cases:", text_table(*label_rows(evaluation))]
     absences = absence_rows(evaluation)
     if absences:
         header = ["label", "in the reference only", "in the prediction only", "in neither"]
@@ -73,7 +79,11 @@ def table(evaluation: Evaluation) -> str:
 
 
 def _labels(text: str | None) -> dict[str, Structure] | None:
-    """``liver=5,spleen=1`` as a dict; the values of a region are ``tumour=1+2+3``."""
+    """Read ``liver=5,spleen=1``; a region of several values is ``tumor=1+2+3``.
+
+    Raises:
+        UsageError: a part that is not NAME=VALUE, or a name that is given twice.
+    """
     if text is None:
         return None
     labels: dict[str, Structure] = {}
@@ -82,11 +92,12 @@ def _labels(text: str | None) -> dict[str, Structure] | None:
         values = [word.strip() for word in value.split("+")]
         if not name or not all(word.removeprefix("-").isdecimal() for word in values):
             raise UsageError(
-                f"--labels: {part!r} is not NAME=VALUE. Write for example --labels spleen=1,liver=5, and a region of"
-                " several values as tumour=1+2+3"
+                f"--labels: {part!r} is not NAME=VALUE. "
+                "Write for example --labels spleen=1,liver=5, "
+                "and a region of several values as tumor=1+2+3"
             )
         if name in labels:
-            raise UsageError(f"--labels: {name} stands there twice. Give every label its own name")
+            raise UsageError(f"--labels: {name} is given twice. Give every label its own name")
         labels[name] = [int(word) for word in values] if len(values) > 1 else int(value)
     return labels
 
@@ -94,32 +105,43 @@ def _labels(text: str | None) -> dict[str, Structure] | None:
 def _parser() -> Parser:
     parser = Parser(
         prog="segkit evaluate",
-        description="Compare label maps with references, per case and label.",
-        epilog=MEANINGS,
+        description="Compare label maps with reference label maps, case by case and label by label.",
+        epilog=DETAILS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "predictions", type=Path, metavar="PREDICTIONS", help="a label map, or a folder of them"
     )
-    parser.add_argument("references", type=Path, metavar="REFERENCES", help="what they should be")
+    parser.add_argument(
+        "references",
+        type=Path,
+        metavar="REFERENCES",
+        help="the correct label map, a folder of them, or a dataset",
+    )
+    _add_options(parser)
+    return parser
+
+
+def _add_options(parser: Parser) -> None:
     parser.add_argument(
         "-o",
         "--output",
         type=Path,
         metavar="DIR",
-        help="write metrics.csv, cases.csv, summary.json, report.html",
+        help="folder for metrics.csv, cases.csv, summary.json and report.html",
     )
     parser.add_argument(
         "--tolerance-mm",
         type=float,
         default=1.0,
         metavar="T",
-        help="of surface Dice (default 1; px for pictures)",
+        help="tolerance of the surface Dice in mm, for pictures in px (default: 1)",
     )
     parser.add_argument(
         "--labels",
         metavar="NAME=VALUE,...",
-        help="names, and only these labels; a region is NAME=VALUE+VALUE...",
+        help="compare only these labels, under these names; a region of several values is "
+        "NAME=VALUE+VALUE",
     )
     parser.add_argument(
         "--ignore",
@@ -130,6 +152,5 @@ def _parser() -> Parser:
     parser.add_argument(
         "--allow-missing",
         action="store_true",
-        help="exit code 0 though references have no prediction (else 5)",
+        help="exit with code 0 instead of 5 if a reference has no prediction",
     )
-    return parser

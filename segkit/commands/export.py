@@ -1,4 +1,4 @@
-"""segkit export: a model as one file to share, or its network for OpenVINO."""
+"""segkit export: write a model as one file to share, or its network for OpenVINO."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Parse, check, write; returns the exit code."""
+    """Write the model in the format of the suffix of OUT, and return the exit code."""
     given = _parser().parse_args(arguments)
     writers: dict[str, Callable[[ModelCard, Path, str | None], None]] = {
         ".segkit": _pack,
@@ -24,12 +24,13 @@ def run(arguments: Sequence[str]) -> int:
     writer = writers.get(given.out.suffix.lower())
     if writer is None:
         raise UsageError(f"{given.out}: must end with {' or '.join(writers)}")
-    cards = [open_card(place) for place in ensemble(resolve_model(given.model))]
+    cards = [open_card(path) for path in ensemble(resolve_model(given.model))]
     if len(cards) > 1:
         raise UsageError(f"{given.model} holds {len(cards)} models: give the name of one of them")
-    for path in (
-        (given.out, given.out.with_suffix(".bin")) if writer is _write_graph else (given.out,)
-    ):
+    files = [given.out]
+    if writer is _write_graph:
+        files.append(given.out.with_suffix(".bin"))
+    for path in files:
         if path.exists() and not given.overwrite:
             raise UsageError(f"{path} exists already; --overwrite replaces it")
     writer(cards[0], given.out, given.fold)
@@ -38,7 +39,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _pack(card: ModelCard, out: Path, fold: str | None) -> None:
-    # Opens weights, and so needs torch.
+    # Imported here because it needs torch.
     from segkit.bundle.bundle import pack_bundle  # noqa: PLC0415
 
     if fold is not None:
@@ -52,13 +53,15 @@ def _write_graph(card: ModelCard, out: Path, fold: str | None) -> None:
     folds = card.folds
     if fold is None and len(folds) > 1:
         raise UsageError(
-            f"{card.path} holds the networks of the folds {', '.join(folds)}: choose one with --fold"
+            f"{card.path} holds the networks of the folds {', '.join(folds)}: "
+            "choose one with --fold"
         )
     if fold is not None and fold not in folds:
         raise UsageError(f"--fold {fold}: {card.path} holds {', '.join(folds)}")
     write_openvino(card.path, folds[0] if fold is None else fold, out)
     log.info(
-        "%s computes the scores of one window; its runtime information holds the plan (segkit, plan)",
+        "%s computes the scores of one window; "
+        "its runtime information holds the plan (segkit, plan)",
         out,
     )
 
@@ -66,14 +69,19 @@ def _write_graph(card: ModelCard, out: Path, fold: str | None) -> None:
 def _parser() -> Parser:
     parser = Parser(
         prog="segkit export",
-        description="Write a model for elsewhere. By the suffix of OUT: .segkit, one file that 'segkit predict -m' "
-        "takes; .xml, the network of one fold for OpenVINO, its weights in a .bin beside it (needs the extra "
-        "[openvino]).",
+        description="Write a model as a file for another machine or program. The suffix of OUT "
+        "chooses the format: .segkit is one file that 'segkit predict -m' takes; .xml is the "
+        "network of one fold for OpenVINO, with the weights in a .bin file beside it (needs the "
+        "extra segkit[openvino]).",
     )
     parser.add_argument(
-        "model", metavar="MODEL", help="bundle or run folder, .segkit file, or a model's name"
+        "model", metavar="MODEL", help="a bundle or run folder, a .segkit file, or a model's name"
     )
-    parser.add_argument("out", metavar="OUT", type=Path, help="the file to write")
-    parser.add_argument("--fold", help="of a model of several folds: which network (.xml only)")
-    parser.add_argument("--overwrite", action="store_true", help="replace what exists")
+    parser.add_argument(
+        "out", metavar="OUT", type=Path, help="the file to write, which ends with .segkit or .xml"
+    )
+    parser.add_argument(
+        "--fold", help="the fold whose network is written, if there are several (.xml only)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
     return parser

@@ -1,4 +1,4 @@
-"""The parser of a verb's flags, which names near misses of a flag that it does not know."""
+"""Parser of a verb's flags, which suggests similar flags for an unknown one."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 UNKNOWN = "unrecognized arguments: "
-"""How argparse begins its word about flags that it does not know."""
+"""Beginning of argparse's message about unknown flags."""
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's, without abbreviations and with near misses. ``override_hint`` looks among KEY=VALUE words as well."""
+    """argparse's parser, without abbreviations and with suggestions for an unknown flag."""
 
     override_hint: Callable[[str], str] | None = None
+    """Function that suggests overrides (KEY=VALUE) for an unknown key, if the verb takes some."""
 
     def __init__(self, *args: object, **options: object) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **options})  # type: ignore[arg-type]
@@ -32,15 +33,13 @@ class Parser(argparse.ArgumentParser):
             return f"Did you mean {' or '.join(near)}?"
         key = flag.lstrip("-").replace("-", "_")
         hint = self.override_hint(key) if self.override_hint and flag.startswith("-") else ""
-        return (
-            f"Write overrides as KEY=VALUE. {hint}"
-            if hint
-            else f"'{self.prog} --help' lists what there is."
-        )
+        if hint:
+            return f"Write overrides as KEY=VALUE. {hint}"
+        return f"'{self.prog} --help' lists the arguments."
 
 
 def near_flags(flag: str, flags: Sequence[str]) -> list[str]:
-    """Return the one or two flags that look most like one that is unknown.
+    """Return the one or two flags that are most similar to an unknown one.
 
     >>> near_flags("--overlp", ["--overlap", "--overwrite", "-o"])
     ['--overlap']

@@ -1,4 +1,4 @@
-"""segkit info: what is this model, plan or scan?"""
+"""segkit info: describe a model, a study, a plan or a scan."""
 
 from __future__ import annotations
 
@@ -26,42 +26,43 @@ from segkit.volume import Volume
 
 NORM_COLUMNS = ("layer", "channels", "groups", "channels per group", "voxels", "pool", "equals")
 SIZES = ("shape", "spacing", "patch")
+"""Facts with a number for each axis, shown with x between the numbers."""
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Parse, look, print; returns the exit code."""
+    """Print the description as text or JSON, and return the exit code."""
     given = _parser().parse_args(arguments)
     facts = _facts(given.what)
     if given.json:
         print(json.dumps(facts[0] if len(facts) == 1 else facts, indent=2, ensure_ascii=False))
     else:
-        print(printable("\n\n".join(_text(each) for each in facts), lines=True))
+        print(printable("\n\n".join(_text(entry) for entry in facts), lines=True))
     return 0
 
 
 def _facts(what: str) -> list[dict[str, Any]]:
-    """One entry, or one per model of an ensemble."""
+    """Return one entry, or one for each model of an ensemble."""
     path = Path(what)
     if _is_scan(path):
         return [scan_facts(path)]
     if path.suffix.lower() == ".json" and path.name != CARD:
         plan = read_plan(path)
         return [{"kind": "plan", "path": what, **plan_facts(plan), "norms": norm_rows(plan)}]
-    place = path.parent if path.name == CARD else resolve_model(what)
-    if place.is_file() and place.suffix != SUFFIX and not zipfile.is_zipfile(place):
-        raise _unknown(place)
-    study = study_facts(place)
-    if study and not is_model(place):
+    model = path.parent if path.name == CARD else resolve_model(what)
+    if model.is_file() and model.suffix != SUFFIX and not zipfile.is_zipfile(model):
+        raise _unknown(model)
+    study = study_facts(model)
+    if study and not is_model(model):
         return [study]
-    facts = [model_facts(open_card(each)) for each in ensemble(place)]
-    return [{**each, "study": study} for each in facts] if study else facts
+    facts = [model_facts(open_card(member)) for member in ensemble(model)]
+    return [{**entry, "study": study} for entry in facts] if study else facts
 
 
 def _unknown(path: Path) -> InputError:
     return InputError(
         path,
-        expected=f"a model (a folder or {SUFFIX}), a plan (.json), DICOM, or a scan in one of the formats "
-        f"{listed(READABLE)}",
+        expected=f"a model (a folder or {SUFFIX}), a plan (.json), DICOM, "
+        f"or a scan in one of the formats {listed(READABLE)}",
         found=f"the suffix {suffix_of(path)!r}" if suffix_of(path) else "no suffix",
         remedy="Convert a scan of another format, for example to .nii.gz.",
     )
@@ -74,7 +75,7 @@ def _is_scan(path: Path) -> bool:
 
 
 def scan_facts(path: Path) -> dict[str, Any]:
-    """Geometry, type and range of values of a scan, in JSON types.
+    """Return geometry, type and range of the values of a scan, in JSON types.
 
     Raises:
         InputError: the scan cannot be read.
@@ -98,7 +99,9 @@ def scan_facts(path: Path) -> dict[str, Any]:
 
 
 def orientation(volume: Volume) -> str:
-    """Where the voxel axes point, such as ``LPS`` for left, posterior, superior; empty for a picture.
+    """Return where the voxel axes point, such as ``LPS`` for left, posterior, superior.
+
+    A picture has no orientation: the text is empty.
 
     >>> import numpy as np
     >>> orientation(Volume(np.zeros((1, 2, 2, 2)), np.diag([-1.0, -1.0, 1.0, 1.0])))
@@ -112,13 +115,12 @@ def orientation(volume: Volume) -> str:
 
 
 def model_facts(model: ModelCard) -> dict[str, Any]:
-    """Name, hashes, what goes in and comes out, and the figures of the training, in JSON types."""
+    """Return name, hashes, inputs, outputs and training figures of a model, in JSON types."""
     card = model.card
     keys = ("segkit", "dataset", "training", "metrics", "needs", "postprocessing", "bfloat16")
-    known: dict[str, Any] = {key: card[key] for key in keys if key in card}
-    facts = {
-        key: value for key, value in plan_facts(model.plan).items() if key not in ("name", "hash")
-    }
+    from_card: dict[str, Any] = {key: card[key] for key in keys if key in card}
+    from_plan = plan_facts(model.plan)
+    del from_plan["name"], from_plan["hash"]
     return {
         "kind": "model",
         "path": str(model.path),
@@ -127,30 +129,28 @@ def model_facts(model: ModelCard) -> dict[str, Any]:
         "hash": model.hash,
         "plan": model.plan.hash(),
         "folds": list(model.folds),
-        **facts,
-        **known,
+        **from_plan,
+        **from_card,
     }
 
 
 def plan_facts(plan: Plan) -> dict[str, Any]:
-    """What a plan decides, in JSON types."""
-    return {
+    """Return the choices of a plan, in JSON types."""
+    facts: dict[str, Any] = {
         "name": plan.name,
         "hash": plan.hash(),
         "dims": plan.dims,
         "channels": {channel.name: channel.scheme for channel in plan.channels},
         "labels": plan.labels,
-        **(
-            {"regions": {name: list(values) for name, values in plan.regions.items()}}
-            if plan.regions
-            else {}
-        ),
-        **({} if plan.ignore is None else {"ignore": plan.ignore}),
-        **(
-            {"segments": {name: codes.to_json() for name, codes in plan.segments.items()}}
-            if plan.segments
-            else {}
-        ),
+    }
+    if plan.regions:
+        facts["regions"] = {name: list(values) for name, values in plan.regions.items()}
+    if plan.ignore is not None:
+        facts["ignore"] = plan.ignore
+    if plan.segments:
+        facts["segments"] = {name: codes.to_json() for name, codes in plan.segments.items()}
+    return {
+        **facts,
         "spacing": list(plan.spacing),
         "unit": plan.unit,
         "patch": list(plan.patch),
@@ -163,7 +163,7 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
 
 
 def norm_rows(plan: Plan) -> list[dict[str, Any]]:
-    """Every normalised layer: channels, groups, channels per group, voxels, pool size and what it equals."""
+    """Return one row for each normalized layer, with the columns `NORM_COLUMNS`, in JSON types."""
     return [dataclasses.asdict(row) for row in norm_report(plan)]
 
 
@@ -183,11 +183,11 @@ def _text(facts: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _words(value: Any, between: str = ", ") -> str:
+def _words(value: Any, separator: str = ", ") -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_words(inner)}" for key, inner in value.items())
     if isinstance(value, list):
-        return between.join(_words(inner) for inner in value) or "none"
+        return separator.join(_words(inner) for inner in value) or "none"
     if isinstance(value, float):
         return f"{value:.6g}"
     return "as it is" if value is None else printable(str(value))
@@ -196,12 +196,13 @@ def _words(value: Any, between: str = ", ") -> str:
 def _parser() -> Parser:
     parser = Parser(
         prog="segkit info",
-        description="Say what a model, a study, a plan or a scan is. A plan is shown with the norm of every layer.",
+        description="Describe a model, a study, a plan or a scan. "
+        "A plan is shown with the normalization of every layer.",
     )
     parser.add_argument(
         "what",
         metavar="MODEL|STUDY|PLAN|SCAN",
-        help="a model or its name, a study's folder, a plan.json, or a scan",
+        help="a model or its name, the folder of a study, a plan.json, or a scan",
     )
-    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     return parser

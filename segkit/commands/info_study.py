@@ -1,4 +1,4 @@
-"""What segkit info says of the folder of a study: a cross-validation, or a sweep."""
+"""The folder of a study as segkit info shows it: a cross-validation, or a sweep."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from segkit.errors import InputError
 from segkit.report.tables import Cell, text_table
 
 CROSS_VALIDATION, SWEEP = "cross_validation", "sweep"
-FOLDS, RESULT, TABLE, FINISHED, BEGUN = (
+FOLDS, RESULT, TABLE, FINISHED, STARTED = (
     "folds.json",
     "cross_validation.json",
     "sweep.csv",
     "finished.json",
     "config.yaml",
 )
-"""Files of a study and of its runs."""
-LEFT_OUT = ("message", "precision", "layout")
-"""Columns of sweep.csv that the text leaves out."""
+"""Names of the files of a study and of its runs."""
+HIDDEN = ("message", "precision", "layout")
+"""Columns of sweep.csv that the text does not show."""
 
 
 def study_facts(folder: Path) -> dict[str, Any] | None:
-    """Return what the study in ``folder`` is, in JSON types; None for a folder of something else.
+    """Return state and results of the study in ``folder``, in JSON types; None for another folder.
 
     Raises:
         InputError: a study whose files are damaged.
@@ -40,7 +40,7 @@ def study_facts(folder: Path) -> dict[str, Any] | None:
             folder,
             expected="the files of a study as segkit wrote them",
             found=f"{type(error).__name__}: {error}",
-            remedy="The same command that began the study writes them anew.",
+            remedy="Repeat the command that started the study: it writes them again.",
         ) from error
     return None
 
@@ -85,18 +85,19 @@ def _sweep(folder: Path) -> dict[str, Any]:
 def _state(run: Path) -> str:
     if (run / FINISHED).is_file():
         return "finished"
-    return "unfinished" if (run / BEGUN).is_file() else "not begun"
+    return "unfinished" if (run / STARTED).is_file() else "not begun"
 
 
 def study_text(facts: Mapping[str, Any]) -> str:
-    """Return the facts as words and tables."""
-    head = f"{facts['kind'].replace('_', '-')} in {facts['path']}"
+    """Return the facts as text and tables."""
+    title = f"{facts['kind'].replace('_', '-')} in {facts['path']}"
     if facts["kind"] == SWEEP:
-        return f"{head}: {facts['done']} trainings done, {facts['failed']} failed\n{_sweep_table(facts)}"
+        counts = f"{facts['done']} trainings done, {facts['failed']} failed"
+        return f"{title}: {counts}\n{_sweep_table(facts)}"
     folds = text_table(
         ["fold", "state", "cases held out"], [list(fold.values()) for fold in facts["folds"]]
     )
-    lines = [f"{head}: {facts['state']}", folds]
+    lines = [f"{title}: {facts['state']}", folds]
     if "dice" in facts:
         rows = [[name, *values.values()] for name, values in facts["dice"].items()]
         table = text_table(["label", "mean", "sd over folds", "sd over cases"], rows)
@@ -109,10 +110,9 @@ def study_text(facts: Mapping[str, Any]) -> str:
 
 
 def _sweep_table(facts: Mapping[str, Any]) -> str:
-    header = [name for name in (facts["runs"] or [{}])[0] if name not in LEFT_OUT]
-    return text_table(
-        header, [[_cell(name, run[name]) for name in header] for run in facts["runs"]]
-    )
+    runs = facts["runs"]
+    columns = [name for name in runs[0] if name not in HIDDEN] if runs else []
+    return text_table(columns, [[_cell(name, run[name]) for name in columns] for run in runs])
 
 
 def _cell(name: str, value: str) -> Cell:

@@ -1,4 +1,4 @@
-"""segkit models: the models that predict -m finds by name."""
+"""segkit models: list the models that predict -m finds by name."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ from segkit.commands.flags import Parser
 from segkit.errors import InputError, SegkitError
 from segkit.report.tables import text_table
 
-PATHS = "-m takes a path as well: a run, study or bundle folder, a .segkit file, or a folder of models (an ensemble)."
+PATHS = (
+    "-m takes a path as well: a run, study or bundle folder, a .segkit file, "
+    "or a folder of models (an ensemble)."
+)
 
 log = logging.getLogger(__name__)
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Parse, list, print; returns the exit code."""
+    """Print a table of the models and return the exit code."""
     Parser(
         prog="segkit models",
-        description="List what predict -m finds by name: the models in the folders of $SEGKIT_MODELS (by default: "
-        "models, in the current folder), and the newest run.",
+        description="List the models that 'segkit predict -m NAME' finds: those in the folders of "
+        "$SEGKIT_MODELS (default: the folder 'models' in the current folder), and the newest run.",
     ).parse_args(arguments)
     rows = []
     for name, path in {**named_models(), **_newest()}.items():
@@ -37,14 +40,13 @@ def run(arguments: Sequence[str]) -> int:
         print(f"no models; 'segkit train' makes one. {PATHS}")
         return 0
     print(text_table(["name", "created", "hash", "labels"], rows))
-    print(
-        f"Predict with one of these names: segkit predict SCAN -m {shlex.quote(str(rows[0][0]))}\n{PATHS}"
-    )
+    name = shlex.quote(str(rows[0][0]))
+    print(f"Predict with one of these names: segkit predict SCAN -m {name}\n{PATHS}")
     return 0
 
 
 def _newest() -> dict[str, Path]:
-    """The newest run by the name that -m takes, if there is one."""
+    """Return the newest run by the name that -m takes; empty if there is none."""
     try:
         return {str(LATEST): resolve_model(LATEST)} if LATEST.exists() else {}
     except SegkitError:

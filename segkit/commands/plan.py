@@ -1,4 +1,4 @@
-"""segkit plan: measure a dataset, decide, print the plan with its reasons, and write it."""
+"""segkit plan: measure a dataset and choose how to train on it."""
 
 from __future__ import annotations
 
@@ -19,22 +19,23 @@ from segkit.progress import CaseCounter
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Parse, plan, print, write; returns the exit code."""
+    """Plan a training, print the plan with its reasons, write it, and return the exit code."""
     given = _parser().parse_intermixed_args(arguments)
     words = training_words(given)
     config = load(words)
     if config.plan.file:
         raise UsageError(
-            f"plan={config.plan.file} is for 'segkit train'; here -o PLAN says where the new plan goes"
+            f"plan={config.plan.file} is for 'segkit train'; "
+            "here -o PLAN says where the new plan goes"
         )
     dataset = open_dataset(config)
     with CaseCounter("measuring") as counter:
-        decided, fingerprint = measured_plan(
+        plan, fingerprint = measured_plan(
             config, dataset, progress=counter.show, given=given_keys(words)
         )
-    print(printable(plan_table(decided, fingerprint), lines=True))
-    write_text(given.output, plan_text(decided))
-    print(f"\nThe plan is in {given.output}. Edit it if you want, and train with")
+    print(printable(plan_table(plan, fingerprint), lines=True))
+    write_text(given.output, plan_text(plan))
+    print(f"\nThe plan is in {given.output}. Edit it if you want, then train with")
     rest = [
         word for word in words if not all(key.startswith(PLANNED) for key in given_keys([word]))
     ]
@@ -46,11 +47,17 @@ def _parser() -> Parser:
     parser = Parser(
         prog="segkit plan",
         usage="segkit plan DATASET [KEY=VALUE ...] [--config YAML] [-o PLAN]",
-        description="Measure a dataset, decide how to train on it, print the plan with its reasons and write it.",
-        epilog="Overrides are those of 'segkit train', such as network.dims=2 plan.memory=4GB plan.spacing=[1,1,2].",
+        description="Measure a dataset, choose spacing, patch size, network and normalization for "
+        "it, print this plan with the reasons, and write it.",
+        epilog="Overrides are those of 'segkit train', "
+        "such as network.dims=2 plan.memory=4GB plan.spacing=[1,1,2].",
     )
     add_words(parser)
     parser.add_argument(
-        "-o", "--output", metavar="PLAN", default="plan.json", help="where to write it (plan.json)"
+        "-o",
+        "--output",
+        metavar="PLAN",
+        default="plan.json",
+        help="file for the plan (default: plan.json)",
     )
     return parser

@@ -22,7 +22,7 @@ def _positive(text: str) -> int:
     return number
 
 
-def _share(text: str) -> float:
+def _overlap(text: str) -> float:
     number = float(text)
     if not 0 <= number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not at least 0 and below 1")
@@ -38,124 +38,172 @@ def _volume(text: str) -> float:
 
 def parser() -> Parser:
     """Return the parser of the command line."""
-    found = Parser(
+    predict = Parser(
         prog="segkit predict",
-        description="Segment scans with a trained model. Label maps lie on the scans' own grids.",
-        epilog="Paths of label maps go to standard output, progress to standard error.",
+        description="Segment scans with a trained model. Each label map has the grid of its scan.",
+        epilog="The paths of the label maps go to standard output, progress to standard error.",
     )
-    found.add_argument(
+    predict.add_argument(
         "input",
         metavar="INPUT",
         nargs="*",
         type=_path,
-        help="a scan, several scans, a folder of scans or studies, a DICOM folder or zip, or a CSV file",
+        help="one or more scans, a folder of scans or DICOM studies, a zip of DICOM files, "
+        "or a CSV file",
     )
-    found.add_argument("-o", "--output", metavar="OUT", help="file for one scan, folder for many")
-    found.add_argument(
+    predict.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT",
+        help="the label map to write (default: SCAN_seg.nii.gz in the current folder); for several "
+        "scans, the folder for the label maps",
+    )
+    predict.add_argument(
         "-m",
         "--model",
         metavar="MODEL",
-        help="bundle, run folder, .segkit file, folder of several, name",
+        help="a bundle or run folder, a .segkit file, a folder of models (an ensemble), or a name "
+        "that 'segkit models' lists (default: $SEGKIT_MODEL, else the newest run)",
     )
-    found.add_argument(
+    _add_scan_choice(predict)
+    _add_computing(predict)
+    _add_more_files(predict)
+    _add_label_map(predict)
+    _add_existing(predict)
+    return predict
+
+
+def _add_scan_choice(parser: Parser) -> None:
+    parser.add_argument(
         "--channel",
         metavar="NAME=FILE",
         nargs="+",
         action="extend",
-        help="one scan, a file per channel",
+        help="one scan with a file for each channel, such as FLAIR=flair.nii.gz T1=t1.nii.gz",
     )
-    found.add_argument(
+    parser.add_argument(
         "--series",
         metavar="N|UID|NAME|all",
-        help="which series of DICOM, or images of it (3:echo=2); all: each series",
+        help="the DICOM series to segment, or certain images of one, such as 3:echo=2; "
+        "all: every series",
     )
-    _add_computing(found)
-    _add_results(found)
-    return found
+    parser.add_argument(
+        "--shard",
+        metavar="I/N",
+        help="segment only the I-th of N parts of the scans, to divide the work among machines",
+    )
 
 
 def _add_computing(parser: Parser) -> None:
     group = parser.add_argument_group("computing")
-    group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (auto)")
-    group.add_argument("--threads", metavar="N", type=_positive, help="CPU threads")
+    group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    group.add_argument("--threads", metavar="N", type=_positive, help="number of CPU threads")
     group.add_argument(
-        "--precision", default="auto", help="auto, float32, bfloat16 or float16 (auto)"
+        "--precision",
+        default="auto",
+        help="auto, float32, bfloat16 or float16 (default: auto)",
     )
     group.add_argument(
         "--engine",
         default="torch",
-        help="auto, torch or openvino, which needs its extra and computes on a CPU (torch)",
+        help="auto, torch or openvino; openvino computes on a CPU and needs the extra "
+        "segkit[openvino] (default: torch)",
     )
     group.add_argument(
-        "--overlap", metavar="SHARE", type=_share, default=0.5, help="of neighbouring windows (0.5)"
+        "--overlap",
+        metavar="FRACTION",
+        type=_overlap,
+        default=0.5,
+        help="overlap of neighboring windows, from 0 to below 1 (default: 0.5)",
     )
     group.add_argument(
         "--tta",
         action="store_true",
-        help="average over mirrored windows, where the model allows it",
+        help="test-time augmentation: average over mirrored windows where the model allows it",
     )
     group.add_argument(
         "--fast",
         action="store_true",
-        help="overlap 0.25 and no mirroring: sooner, a little less exact",
+        help="overlap 0.25 and no mirroring: faster, slightly less accurate",
     )
+    _add_bounds(group)
+
+
+def _add_bounds(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--locate",
         metavar="MODEL",
-        help="a coarse model of the same labels: it finds the box to compute in",
+        help="a coarse model of the same labels, which first finds the region to segment",
     )
     group.add_argument(
         "--max-memory",
         metavar="SIZE",
-        help="of the process, such as 4GB: changes how it is computed; results agree up to rounding",
+        help="limit of the memory of the process, such as 4GB; the results are the same up to "
+        "rounding",
     )
-    group.add_argument("--shard", metavar="I/N", help="take the I-th of N parts of the scans")
 
 
-def _add_results(parser: Parser) -> None:
-    group = parser.add_argument_group("results")
+def _add_more_files(parser: Parser) -> None:
+    group = parser.add_argument_group("more files beside the label map OUT")
     group.add_argument(
-        "--preview", action="store_true", help="also a PNG with outlines, OUT_preview.png"
+        "--preview",
+        action="store_true",
+        help="write OUT_preview.png: slices of the scan with the outlines of the labels",
     )
     group.add_argument(
-        "--uncertainty", action="store_true", help="also a map of each voxel's, OUT_uncertainty"
+        "--uncertainty",
+        action="store_true",
+        help="write OUT_uncertainty: the uncertainty (entropy) of each voxel",
     )
     group.add_argument(
         "--probabilities",
         action="store_true",
-        help="also a map of all labels' probabilities, OUT_probabilities",
+        help="write OUT_probabilities: the probability of each label in each voxel",
     )
     group.add_argument(
         "--probability-type",
         choices=("uint8", "float32"),
-        help="of --probabilities: steps of 1/255, which pack well, or real numbers of four times the size (uint8)",
+        help="how --probabilities stores them: uint8 in steps of 1/255, which compresses well, or "
+        "float32, four times the size (default: uint8)",
     )
     group.add_argument(
         "--stats",
         action="store_true",
-        help="also figures of each label and the run record: OUT.json, in a folder CASE.json and stats.csv",
+        help="write OUT.json: volume and intensities of each label, and how it was computed; for "
+        "several scans CASE.json and stats.csv",
     )
     group.add_argument(
         "--rtstruct",
         action="store_true",
-        help="also an RT Structure Set of DICOM, OUT_rtstruct.dcm",
+        help="write OUT_rtstruct.dcm: a DICOM RT Structure Set, for a DICOM scan",
     )
+
+
+def _add_label_map(parser: Parser) -> None:
+    group = parser.add_argument_group("label map")
     group.add_argument(
         "--dicom-seg",
         action="store_true",
-        help="label maps of DICOM as DICOM-SEG, as -o x.dcm does",
+        help="write a DICOM-SEG for each DICOM scan, as -o x.dcm does",
     )
     group.add_argument(
-        "--labelmap", action="store_true", help="DICOM-SEG as the newer kind LABELMAP, not BINARY"
+        "--labelmap",
+        action="store_true",
+        help="write DICOM-SEG of the newer type LABELMAP instead of BINARY",
     )
-    group.add_argument("--roi", metavar="LABEL,...", help="keep these labels only")
+    group.add_argument("--roi", metavar="LABEL,...", help="keep only these labels")
     group.add_argument(
         "--remove-small-blobs",
         metavar="MM3",
         type=_volume,
         default=0.0,
-        help="drop pieces below this volume",
+        help="remove connected parts of a label with a volume below this, in cubic millimeters "
+        "(pictures: square pixels)",
     )
+
+
+def _add_existing(parser: Parser) -> None:
+    group = parser.add_argument_group("label maps that already exist (default: an error)")
     existing = group.add_mutually_exclusive_group()
     existing.add_argument(
         "--overwrite",
@@ -163,12 +211,12 @@ def _add_results(parser: Parser) -> None:
         action="store_const",
         const="overwrite",
         default="refuse",
-        help="replace outputs",
+        help="replace them",
     )
     existing.add_argument(
         "--continue",
         dest="existing",
         action="store_const",
         const="continue",
-        help="skip what is done",
+        help="keep them, and segment only the other scans",
     )

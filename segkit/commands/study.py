@@ -1,4 +1,7 @@
-"""segkit study: many trainings and one answer. A table of studies; the module of one is imported when it is typed."""
+"""segkit study: many trainings that answer one question.
+
+The module of a study is imported only when its name is typed.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +14,17 @@ from segkit.errors import UsageError
 
 STUDIES: dict[str, tuple[str, str]] = {
     "cross_validation": (
-        "a model per fold, every case predicted out of fold, an ensemble",
+        "train one model per fold, predict every case out of fold, make an ensemble",
         "segkit.commands.study_cross_validation",
     ),
 }
-"""Name -> what it does, and the module whose ``run(arguments)`` does it."""
+"""Name of each study, with what it does and the module whose ``run(arguments)`` does it."""
 
-USAGE = "segkit study NAME DATASET [KEY=VALUE ...]        segkit study NAME --help says more"
+USAGE = "segkit study NAME DATASET [KEY=VALUE ...]        segkit study NAME --help for details"
 
 
 def run(arguments: Sequence[str]) -> int:
-    """List the studies, or run one; returns the exit code."""
+    """List the studies, or run one, and return the exit code."""
     name, *rest = arguments or ["--help"]
     if name in ("-h", "--help"):
         print(help_text(), end="")
@@ -36,6 +39,6 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def help_text() -> str:
-    """What ``segkit study`` prints."""
+    """Return the text that ``segkit study`` prints."""
     rows = "".join(f"  {name:<18}{text}\n" for name, (text, _) in STUDIES.items())
     return f"usage: {USAGE}\n\n{rows}"

@@ -1,4 +1,4 @@
-"""segkit study cross_validation: overrides in, a folder with a report and an ensemble out."""
+"""segkit study cross_validation: a report on held-out cases, and an ensemble of all folds."""
 
 from __future__ import annotations
 
@@ -18,27 +18,29 @@ from segkit.report.tables import text_table
 from segkit.studies.cross_validation.folds import check_overrides
 from segkit.studies.cross_validation.table import fold_rows, gain_rows, in_common
 
-MEANINGS = """\
-Folds are made by patient: five (folds=N for N), or fewer where there are fewer patients; a split column of a CSV file
-is taken as it is. All folds follow one plan, made from all cases, and have the same precision, memory layout and number
-of steps, measured once. trainer.max_minutes (or trainer.max_steps) holds for each fold.
-The same command goes on with an unfinished study; finished folds are not run again.
+DETAILS = """\
+The cases are divided into folds by patient: five (folds=N for another number), or fewer for few
+patients; a split column of a CSV file is used as it is. All folds follow one plan, made from all
+cases, and have the same precision, memory format and number of steps, which are measured once.
+trainer.max_minutes (or trainer.max_steps) holds for each fold.
+The same command continues an unfinished study; finished folds are not trained again.
 
-Every case is predicted by the model that did not see it, and evaluated as by 'segkit evaluate'. The folder's bundle is
-the ensemble of all folds; where keeping only the largest piece of a label improves its Dice, it does so from then on.
+Every case is predicted by the model that did not see it, and evaluated as by 'segkit evaluate'. The
+bundle in the folder of the study is the ensemble of all folds. If keeping only the largest connected
+component of a label improves its Dice, the ensemble does so.
 
-overrides (KEY=VALUE), as of 'segkit train'; run_dir is the folder of the study:
+overrides (KEY=VALUE), as for 'segkit train'; run_dir is the folder of the study:
 {keys}
 """
 
-_PIECES = "\nOnly the largest piece of a label, where that improves its mean over all cases:"
+_LARGEST_ONLY = "\nKeeping only the largest component of a label, adopted if it improves the mean over all cases:"
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Parse, train and predict, print Dice per fold and where everything is; returns the exit code."""
+    """Train and predict, print the Dice of each fold and the paths, and return the exit code."""
     given = _parser().parse_intermixed_args(arguments)
     words = training_words(given)
-    # A wrong override is said at once, before the second that torch takes to import.
+    # Overrides are checked first: importing torch takes a second.
     config = load(words)
     check_overrides(config, words)
     if given.show:
@@ -52,31 +54,31 @@ def run(arguments: Sequence[str]) -> int:
 
 def _summary(folder: Path) -> str:
     result = json.loads((folder / "cross_validation.json").read_text(encoding="utf-8"))
-    rows = [
+    paths = [
         ("ensemble", folder / "bundle"),
         ("report", folder / "report.html"),
         ("numbers", folder / "evaluation" / "metrics.csv"),
         ("label maps", folder / "predictions"),
     ]
-    pieces = gain_rows(result["largest_piece"])
-    return "\n".join(
-        [
-            f"Dice of {result['cases']} cases, each predicted by the model that did not see it:",
-            text_table(*fold_rows(result)),
-            *filter(None, [in_common(result.get("trainings", []))]),
-            *([_PIECES, text_table(*pieces)] if pieces[1] else []),
-            "",
-            *(f"  {name:<11}{path}" for name, path in rows),
-            f"Predict with: segkit predict SCAN -m {shlex.quote(str(folder))}",
-        ]
-    )
+    lines = [
+        f"Dice of {result['cases']} cases, each predicted by the model that did not see it:",
+        text_table(*fold_rows(result)),
+    ]
+    if common := in_common(result.get("trainings", [])):
+        lines.append(common)
+    header, gains = gain_rows(result["largest_piece"])
+    if gains:
+        lines += [_LARGEST_ONLY, text_table(header, gains)]
+    lines += ["", *(f"  {name:<11}{path}" for name, path in paths)]
+    lines.append(f"Predict with: segkit predict SCAN -m {shlex.quote(str(folder))}")
+    return "\n".join(lines)
 
 
 class _Help(argparse.Action):
-    """Composes the list of keys only when it is asked for."""
+    """Flag --help, which lists the overrides only when it is given."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        parser.epilog = MEANINGS.format(keys=key_lines(without="fold"))
+        parser.epilog = DETAILS.format(keys=key_lines(without="fold"))
         parser.print_help()
         parser.exit()
 
@@ -85,13 +87,16 @@ def _parser() -> Parser:
     parser = Parser(
         prog="segkit study cross_validation",
         usage="segkit study cross_validation DATASET [KEY=VALUE ...] [--config YAML] [--show]",
-        description="Train a model per fold, say how good they are on cases they did not see, and make one of them.",
+        description="Train one model per fold, evaluate each on the cases that it did not see, and "
+        "combine all of them into an ensemble.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=False,
     )
-    parser.add_argument("-h", "--help", action=_Help, nargs=0, help="this text")
+    parser.add_argument(
+        "-h", "--help", action=_Help, nargs=0, help="show this help message and exit"
+    )
     add_words(parser)
     parser.add_argument(
-        "--show", action="store_true", help="print the composed configuration and end"
+        "--show", action="store_true", help="print the complete configuration and exit"
     )
     return parser

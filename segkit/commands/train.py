@@ -1,9 +1,10 @@
-"""segkit train: overrides in, a run folder with a model out."""
+"""segkit train: train a model on a dataset."""
 
 from __future__ import annotations
 
 import argparse
 import shlex
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,66 +16,76 @@ from segkit.commands.train_words import add_words, training_words
 from segkit.config.choices import choices
 from segkit.config.compose import load, to_yaml
 from segkit.config.keys import get
+from segkit.config.overrides import PATHS
 from segkit.config.rules import CHECKS, known_keys
 from segkit.config.schema import TrainConfig
 from segkit.errors import UsageError
 from segkit.progress import CaseCounter
 from segkit.training.compute.slurm import in_job
 
-MEANINGS = """\
-overrides (KEY=VALUE), the ones that matter most:
-  DATASET, or dataset=PATH       labelled scans: a Decathlon folder, an nnU-Net raw folder, a folder with
-                                 images/ and labels/, or a CSV file
-  dataset.channels=[FLAIR,T1]    names of channels where the layout has none
-  'dataset.labels={{spleen:1,liver:5}}'  in quotes, for the shell changes braces: names of labels, or a subset of them;
-                                 other values become background
-  dataset.store=PATH             where prepared cases are kept for later runs; default 'prepared' beside the run
-  trainer.max_minutes=M          how long, from the start of the process to the model written,
-  trainer.max_steps=N            or how many steps (2000 if neither is given)
-  fold=0..k-1|all                the fold that validates; all trains on every case
-  folds=N                        into how many folds the patients are divided; default 5, fewer for few patients
+DETAILS = """\
+the most important overrides (KEY=VALUE):
+  DATASET, or dataset=PATH       labeled scans: a Decathlon folder, an nnU-Net raw folder, a folder
+                                 with images/ and labels/, or a CSV file
+  dataset.channels=[FLAIR,T1]    names of the channels, if the dataset has none
+  'dataset.labels={{spleen:1,liver:5}}'  names of the labels, or a subset of them: all other values
+                                 become background. The quotes keep the shell from changing it
+  dataset.store=PATH             folder for prepared cases, which later runs use again; default:
+                                 'prepared' beside the run
+  trainer.max_minutes=M          time from the start of the program to the written model,
+  trainer.max_steps=N            or number of training steps (default: 2000 steps)
+  fold=0..k-1|all                fold used for validation; all: train on every case
+  folds=N                        number of folds, made by patient;
+                                 default: 5, fewer for few patients
   network=NAME                   {networks}
-  network.dims=2|3               2 cuts scans into slices; the default for pictures is 2, else 3
+  network.dims=2|3               2 cuts scans into slices; default: 2 for pictures, else 3
   network.norm=NAME              group, instance, layer, batch or none
-  network.channels_per_group=N   or network.num_groups=N, never both; auto sizes the groups to each layer
-  plan=FILE                      follow an edited plan.json of 'segkit plan'
-  plan.spacing plan.patch        bend its rules: mm, and voxels, along X, Y and Z
-  plan.memory=8GB                what one training step may take
-  augment.mirror=auto|none|[0,2] axes to mirror; auto asks the labels' geometry and sides; or all
-  preset=NAME                    whose recipe to start from: {presets}
-  weights=MODEL                  start from a trained model: a bundle or run folder, a .segkit file, or a name
-  run_dir=PATH                   where the run goes; default runs/<dataset>/<network>-<hash>
-  logger=tensorboard|mlflow      rows of training.csv go there as well (pip install 'segkit[tensorboard]')
-  seed=N                         of the network's start and of every random draw
-  compute=NAME                   {computes}; slurm sends the training out as a job
+  network.channels_per_group=N   group size, or network.num_groups=N, the number of groups; auto
+                                 chooses the groups for each layer
+  plan=FILE                      follow the plan.json that 'segkit plan' has written, edited or not
+  plan.spacing, plan.patch       spacing in mm and patch in voxels along X, Y and Z, instead of the
+                                 planned ones
+  plan.memory=8GB                memory that one training step may use
+  augment.mirror=auto|all|none|[0,2]  axes to mirror at random; auto: those that the
+                                 symmetry of the labels and their left and right sides allow
+  preset=NAME                    training recipe to start from: {presets}
+  weights=MODEL                  trained model to start from: a bundle or run folder, a .segkit
+                                 file, or a name that 'segkit models' lists
+  run_dir=PATH                   folder of the run; default: runs/<dataset>/<network>-<hash>
+  logger=tensorboard|mlflow      experiment tracker that gets the rows of training.csv as well
+                                 (pip install 'segkit[tensorboard]')
+  seed=N                         seed of the network's weights and of all random numbers
+  compute=NAME                   {computes}; slurm submits the training as a job
 
-several values, as in seed=0,1,2 network.norm=group,instance or seed=range(1,5), need --multirun (-m): every combination
-is trained, each in its own run folder; the table at the end has mean and spread over seeds and folds
+Several values, as in seed=0,1,2 network.norm=group,instance or seed=range(1,5), need --multirun
+(-m). Then every combination is trained in a run folder of its own, and a table at the end has the
+mean and the standard deviation over seeds and folds.
 
-every key, its default, and what it may be:
+all overrides with their defaults and allowed values:
 {keys}
 """
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Parse, train, and say where everything is; returns the exit code."""
+    """Train, print where the results are, and return the exit code."""
     given = _parser().parse_intermixed_args(arguments)
     words = training_words(given)
     if given.multirun:
         return train_multirun.run(words, show=given.show)
-    # A wrong override is said at once, before the second that torch takes to import.
+    # Overrides are checked first: importing torch takes a second.
     config = load(words)
     if given.show:
         print(to_yaml(config), end="")
         return 0
     if given.resume and not (config.dataset.path or config.run_dir):
         raise UsageError(
-            "which run? Give run_dir=PATH, the folder of the run, or the words that it was started with."
+            "which run? Give run_dir=PATH, the folder of the run, "
+            "or the words that it was started with."
         )
     if config.compute.name == "slurm" and not in_job():
         return train_multirun.run(words)
     with CaseCounter("measuring") as counter:
-        # The public name is imported here, with torch and Lightning: --help and --show answer without them.
+        # This name imports torch and Lightning, which --help and --show do not need.
         run_dir = segkit.train(
             *words,
             resume=given.resume,
@@ -102,10 +113,10 @@ def _where(run_dir: Path) -> str:
 
 
 class _Help(argparse.Action):
-    """Composes the list of keys only when it is asked for."""
+    """Flag --help, which lists the overrides only when it is given."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        parser.epilog = MEANINGS.format(
+        parser.epilog = DETAILS.format(
             networks=", ".join(choices("network")),
             computes=", ".join(choices("compute")),
             presets=", ".join(choices("preset")),
@@ -116,34 +127,49 @@ class _Help(argparse.Action):
 
 
 def key_lines(*, without: str = "") -> str:
-    """Every override, its default, and what it may be; one a line."""
+    """Return every override with its default and its allowed values, one in each line."""
     return "\n".join(_key_line(key) for key in known_keys() if key != without)
 
 
 def _key_line(key: str) -> str:
     default = get(TrainConfig(), key)
     start = f"{key}={'null' if default is None else str(default).replace(' ', '')}"
-    return f"  {start:<36} {CHECKS[key][1]}" if key in CHECKS else f"  {start}"
+    line = f"  {start:<36} {_allowed(key)}"
+    return textwrap.fill(line, 100, subsequent_indent=" " * 39, break_on_hyphens=False)
+
+
+def _allowed(key: str) -> str:
+    """Return the allowed values of an override in words."""
+    if key in CHECKS:
+        return CHECKS[key][1]
+    if key in PATHS.values():
+        return "a path"
+    if isinstance(get(TrainConfig(), key), bool):
+        return "true or false"
+    return f"one of {', '.join(choices(key.removesuffix('.name')))}"
 
 
 def _parser() -> Parser:
     parser = Parser(
         prog="segkit train",
-        usage="segkit train DATASET [KEY=VALUE ...] [--config YAML] [--show] [--resume] [--multirun]",
-        description="Plan, train and write a model. A finished run is not run again.",
+        usage="segkit train DATASET [KEY=VALUE ...] "
+        "[--config YAML] [--show] [--resume] [--multirun]",
+        description="Plan and train a model on a dataset. A finished run is not trained again.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=False,
     )
-    parser.add_argument("-h", "--help", action=_Help, nargs=0, help="this text")
+    parser.add_argument(
+        "-h", "--help", action=_Help, nargs=0, help="show this help message and exit"
+    )
     add_words(parser)
     parser.add_argument(
-        "--show", action="store_true", help="print the composed configuration and end"
+        "--show", action="store_true", help="print the complete configuration and exit"
     )
-    parser.add_argument("--resume", action="store_true", help="go on with an unfinished run")
+    parser.add_argument("--resume", action="store_true", help="continue an unfinished run")
     parser.add_argument(
         "-m",
         "--multirun",
         action="store_true",
-        help="train every combination of values as in seed=0,1",
+        help="train every combination of several values, as in seed=0,1",
     )
     return parser

@@ -1,4 +1,4 @@
-"""segkit train --multirun: one training for every combination, one table at the end."""
+"""segkit train --multirun: train every combination of values, print one table at the end."""
 
 from __future__ import annotations
 
@@ -12,25 +12,28 @@ from segkit.studies.sweep.study import sweep
 from segkit.studies.sweep.table import in_common, table_rows
 
 _LEGEND = (
-    "Dice is that of each run's validation cases. Standard deviations are those of the sample. 'sd over cases' is\n"
-    "that of the mean Dice of each case within a run (in a row of several runs, the root mean square of theirs)."
+    "Dice is computed on the validation cases of each run; sd is the sample standard deviation.\n"
+    "'sd over cases' is taken over the mean Dice of each case of a run; for several runs it is the\n"
+    "root mean square of their values."
 )
 
 
 def run(overrides: Sequence[str], *, show: bool = False) -> int:
-    """Check every combination, train each, print the table; ``show`` prints their commands only.
+    """Check every combination, train each and print the table; with ``show``, only print commands.
 
     Raises:
-        UsageError: a combination that makes no sense, before anything starts.
+        UsageError: a combination that makes no sense; nothing has been trained then.
         SomeCasesFailed: some trainings failed; the others are done.
     """
-    found = combinations(overrides)
+    trainings = combinations(overrides)
     if show:
-        print("\n".join(shlex.join(["segkit", "train", *each.words]) for each in found))
+        for training in trainings:
+            print(shlex.join(["segkit", "train", *training.words]))
         return 0
-    path, results = sweep(found)
+    path, results = sweep(trainings)
     print(text_table(*table_rows(results)))
-    print("\n".join(filter(None, [_LEGEND, in_common(results), f"Every run is a row of {path}"])))
+    notes = [_LEGEND, in_common(results), f"Every run is a row of {path}"]
+    print("\n".join(note for note in notes if note))
     failed = sum(result.figures is None for result in results)
     if failed:
         raise SomeCasesFailed(f"{failed} of {len(results)} trainings failed; {path} says why")

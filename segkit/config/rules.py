@@ -144,7 +144,7 @@ CHECKS: dict[str, tuple[Check, str]] = {
     "dataset.regions": (
         _are_regions,
         "regions with whole numbers other than 0, each with one that no later region has, such as"
-        " {tumour:[1,2,3],core:[2,3]}",
+        " {tumor:[1,2,3],core:[2,3]}",
     ),
     "dataset.ignore": (lambda value: is_whole(value) and value != 0, "a whole number other than 0"),
     "network.dims": _among(2, 3),

@@ -1,4 +1,4 @@
-"""In which precision and memory layout a network computes, and what bfloat16 is worth on this machine."""
+"""Precision and memory format in which a network computes, and the speed of bfloat16 on a CPU."""
 
 from __future__ import annotations
 
@@ -14,53 +14,60 @@ from segkit.networks.kernels.memory_format import CHANNELS_LAST
 from segkit.sliding_window.windows import Network
 
 AUTOCAST = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
-LAYOUTS = ("channels_last", "contiguous")
+"""Data type of autocast for each precision; None computes without autocast."""
+MEMORY_FORMATS = ("channels_last", "contiguous")
+"""Values of trainer.layout other than auto."""
 ROUNDS = 4
-"""Of a comparison; the first, in which kernels are made, is never the fastest."""
+"""Rounds of a timing; the first one, in which kernels are created, is never the fastest."""
 
 
 @dataclass(frozen=True)
-class Mode:
-    """How the network computes, and the seconds one training step took when it was chosen."""
+class ComputeMode:
+    """Precision and memory format of a network, and the seconds of a training step in them.
+
+    The names of the fields are keys in files; ``layout`` is the memory format of tensors, as
+    trainer.layout names it. ``seconds`` is 0 if no step was timed.
+    """
 
     precision: str
     layout: str
     seconds: float = 0.0
 
     def wrap(self, network: nn.Module) -> Network:
-        """``network`` fed in the mode's layout."""
-        return lambda windows: network(to_layout(windows, self.layout))
+        """Return ``network`` as a function whose input is converted to the memory format."""
+        return lambda windows: network(to_memory_format(windows, self.layout))
 
     def autocast(self, device: torch.device) -> AbstractContextManager[object]:
-        """The context in which the network runs."""
+        """Return the context in which the network must run."""
         return autocast(self.precision, device)
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
-    """The context in which a network computes in ``precision``."""
+    """Return the context in which a network computes in ``precision`` (a key of AUTOCAST)."""
     dtype = AUTOCAST[precision]
     return nullcontext() if dtype is None else torch.autocast(device.type, dtype)
 
 
-def to_layout(tensor: Tensor, layout: str) -> Tensor:
-    """``tensor`` (B, C, ...) in the memory layout ``layout``."""
-    if layout == "contiguous":
+def to_memory_format(tensor: Tensor, memory_format: str) -> Tensor:
+    """Return ``tensor`` (B, C, X, Y[, Z]) in one of MEMORY_FORMATS."""
+    if memory_format == "contiguous":
         return tensor.contiguous()
     return tensor.contiguous(memory_format=CHANNELS_LAST[tensor.ndim])
 
 
-def network_to_layout(network: nn.Module, layout: str) -> nn.Module:
-    """``network`` with its kernels in ``layout``; vectors have none."""
+def network_to_memory_format(network: nn.Module, memory_format: str) -> nn.Module:
+    """Convert the kernels of ``network`` in place to one of MEMORY_FORMATS, and return it."""
     for parameter in network.parameters():
         if parameter.ndim >= 4:
-            parameter.data = to_layout(parameter.data, layout)
+            parameter.data = to_memory_format(parameter.data, memory_format)
     return network
 
 
-def bfloat16_share(layer: nn.Module, image: Tensor) -> float:
-    """The CPU's time for ``layer`` on ``image`` in bfloat16, as a share of that in float32.
+def bfloat16_time_ratio(layer: nn.Module, image: Tensor) -> float:
+    """Return the CPU time of ``layer`` on ``image`` in bfloat16, divided by that in float32.
 
-    Each is the fastest of a few turns; they take turns, so that a busy machine slows both alike.
+    The two precisions are timed in turn, so that a busy machine slows both down alike; the fastest
+    of ROUNDS runs counts.
     """
     fastest = {"float32": math.inf, "bfloat16": math.inf}
     for _ in range(ROUNDS):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from segkit.config.compose import load
 from segkit.config.overrides import given_keys
 from segkit.config.schema import TrainConfig
-from segkit.networks.precision import Mode
+from segkit.networks.precision import ComputeMode
 from segkit.planning.plan_dataset import open_dataset
 from segkit.preprocessing.case_store import prepare_cases
 from segkit.progress import CaseCounter
@@ -23,7 +23,7 @@ from segkit.training.run import Setup, set_up
 from segkit.training.time_budget import Timing
 
 
-def mode_of_training(overrides: Sequence[str]) -> Mode:
+def mode_of_training(overrides: Sequence[str]) -> ComputeMode:
     """Plan and prepare the training of these overrides, and time its step; what is prepared is kept for it.
 
     Raises:
@@ -33,7 +33,7 @@ def mode_of_training(overrides: Sequence[str]) -> Mode:
     return mode_of(set_up(config, open_dataset(config), given=given_keys(overrides)))
 
 
-def mode_of(setup: Setup) -> Mode:
+def mode_of(setup: Setup) -> ComputeMode:
     """Prepare the training cases of ``setup`` and time its step in every mode that its configuration leaves open."""
     config, device, started = setup.config, device_for(setup.config), time.monotonic()
     use_machine(config.trainer, device)
@@ -58,6 +58,6 @@ def measured_here(overrides: Sequence[str]) -> Measured:
     return measured(mode_of_training(overrides), load(overrides))
 
 
-def measured(mode: Mode, config: TrainConfig) -> Measured:
+def measured(mode: ComputeMode, config: TrainConfig) -> Measured:
     """Return ``mode`` with the seconds of an optimizer step, which may take several batches."""
     return Measured(mode.precision, mode.layout, mode.seconds * config.trainer.accumulate)

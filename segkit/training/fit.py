@@ -23,7 +23,7 @@ from segkit.dataset.dataset import Dataset
 from segkit.errors import InputError, Interrupted, UsageError
 from segkit.files.atomic import write_text
 from segkit.networks import new_network
-from segkit.networks.precision import Mode
+from segkit.networks.precision import ComputeMode
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase, prepare_cases
 from segkit.preprocessing.store_folder import store_size
@@ -38,7 +38,7 @@ from segkit.training.data.label_coverage import warn_of_labels_never_drawn
 from segkit.training.data.loader import batches_of
 from segkit.training.data.patches import PatchDataset, PatchRules
 from segkit.training.data.split import Split, check_split, split_cases, write_split
-from segkit.training.optimization.distributed_loss import GatheredLoss
+from segkit.training.optimization.distributed_loss import DistributedLoss
 from segkit.training.optimization.lightning_module import SegmentationModule
 from segkit.training.optimization.losses import build_loss
 from segkit.training.optimization.schedule import Schedule
@@ -188,14 +188,14 @@ def _module(
             store=run.store,
             ranks=ranks,
         )
-        mode = Mode(**checkpoint["mode"]) if checkpoint else ranks.share(chosen)
+        mode = ComputeMode(**checkpoint["mode"]) if checkpoint else ranks.share(chosen)
     if mode.precision == "float16" and run.device.type == "cpu":
         raise UsageError(
             f"the training in {run.folder} is in float16, which is for GPUs: go on with it on a GPU"
         )
     log.info("training in %s, %s layout, on %s", mode.precision, mode.layout, run.device)
     loss: nn.Module = build_loss(config.trainer, run.plan)
-    loss = GatheredLoss(loss, ranks) if ranks.count > 1 else loss
+    loss = DistributedLoss(loss, ranks) if ranks.count > 1 else loss
     module = SegmentationModule(
         network, config.trainer, loss=loss, slice_axis=run.plan.slice_axis, mode=mode
     )

@@ -26,12 +26,18 @@ from segkit.config.schema import TrainConfig, TrainerConfig
 from segkit.errors import InputError
 from segkit.files.atomic import write_text
 from segkit.networks import build_network
-from segkit.networks.precision import AUTOCAST, LAYOUTS, Mode, bfloat16_share, network_to_layout
+from segkit.networks.precision import (
+    AUTOCAST,
+    MEMORY_FORMATS,
+    ComputeMode,
+    bfloat16_time_ratio,
+    network_to_memory_format,
+)
 from segkit.plans.plan import Plan
 from segkit.training.compute.device import memory_saved
 from segkit.training.compute.distributed import Ranks
 from segkit.training.data.patches import PatchDataset, PatchNumbers
-from segkit.training.optimization.cuda_graph import ReplayedLoss, StepLoss
+from segkit.training.optimization.cuda_graph import GraphedLoss, TrainingLoss
 from segkit.training.optimization.losses import build_loss
 from segkit.training.optimization.optimizers import OPTIMIZERS
 from segkit.training.time_budget import Timing
@@ -70,17 +76,17 @@ def mode_file(store: Path, plan: Plan, trainer: TrainerConfig, device: torch.dev
     return store / f"mode-{digest.hexdigest()[:32]}.json"
 
 
-def read_mode(path: Path) -> Mode | None:
+def read_mode(path: Path) -> ComputeMode | None:
     """None where there is none that can be read."""
     try:
-        mode = Mode(**json.loads(path.read_text(encoding="utf-8")))
-        known = mode.precision in AUTOCAST and mode.layout in LAYOUTS and mode.seconds > 0
+        mode = ComputeMode(**json.loads(path.read_text(encoding="utf-8")))
+        known = mode.precision in AUTOCAST and mode.layout in MEMORY_FORMATS and mode.seconds > 0
     except (OSError, ValueError, TypeError):
         return None
     return mode if known else None
 
 
-def write_mode(path: Path, mode: Mode) -> None:
+def write_mode(path: Path, mode: ComputeMode) -> None:
     """Keep a mode that has been timed."""
     if mode.seconds > 0:
         write_text(path, json.dumps(dataclasses.asdict(mode)))
@@ -94,7 +100,7 @@ def known_or_fastest_mode(
     *,
     store: Path,
     ranks: Ranks,
-) -> Mode:
+) -> ComputeMode:
     """The mode that an earlier run found the fastest, or the one that is now.
 
     A budget of minutes needs the seconds of a step, and the fastest mode, as the machine is now.
@@ -120,7 +126,7 @@ def known_or_fastest_mode(
 
 def _trial_step(
     config: TrainConfig, patches: PatchDataset, device: torch.device, ranks: Ranks
-) -> Callable[[Mode], None]:
+) -> Callable[[ComputeMode], None]:
     """A whole training step on a network of its own, to be timed."""
     plan = patches.rules.plan
     batch = next(
@@ -133,14 +139,14 @@ def _trial_step(
     network = build_network(plan).to(device)
     loss = build_loss(config.trainer, plan).to(device)
     optimizer = OPTIMIZERS[config.trainer.optimizer](network, config.trainer)
-    current: dict[Mode, ReplayedLoss] = {}
+    current: dict[ComputeMode, GraphedLoss] = {}
 
-    def step(mode: Mode) -> None:
+    def step(mode: ComputeMode) -> None:
         if mode not in current:
             current.clear()  # a recorded step reads the weights where they lay
-            network_to_layout(network, mode.layout)
-            whole = StepLoss(network, loss, slice_axis=plan.slice_axis, mode=mode)
-            current[mode] = ReplayedLoss(whole, config.trainer)
+            network_to_memory_format(network, mode.layout)
+            whole = TrainingLoss(network, loss, slice_axis=plan.slice_axis, mode=mode)
+            current[mode] = GraphedLoss(whole, config.trainer)
         optimizer.zero_grad()
         with memory_saved(config.trainer):
             found = current[mode](batch["image"], batch["labels"])
@@ -156,10 +162,10 @@ log = logging.getLogger(__name__)
 def choose_mode(
     trainer: TrainerConfig,
     device: torch.device,
-    step: Callable[[Mode], None],
+    step: Callable[[ComputeMode], None],
     *,
     limit: float = math.inf,
-) -> Mode:
+) -> ComputeMode:
     """Time ``step`` in every mode that ``trainer`` leaves open and return the fastest.
 
     A mode whose first, unwarmed step takes three times the best so far is dropped at once. After ``limit`` seconds
@@ -180,13 +186,13 @@ def choose_mode(
 
 
 def _timed(
-    step: Callable[[Mode], None],
-    mode: Mode,
+    step: Callable[[ComputeMode], None],
+    mode: ComputeMode,
     device: torch.device,
     *,
     until: float,
     best: float = math.inf,
-) -> Mode:
+) -> ComputeMode:
     if device.type == "cuda":
         step(mode)  # compiles kernels and records the step, which says nothing of the others
     seconds = _seconds(step, mode, device)
@@ -194,10 +200,10 @@ def _timed(
         if seconds < 3 * best and time.monotonic() < until:
             seconds = min(seconds, _seconds(step, mode, device))
     log.info("%s %s: %.3f s a step", mode.precision, mode.layout, seconds)
-    return Mode(mode.precision, mode.layout, seconds)
+    return ComputeMode(mode.precision, mode.layout, seconds)
 
 
-def _candidates(trainer: TrainerConfig, device: torch.device) -> list[Mode]:
+def _candidates(trainer: TrainerConfig, device: torch.device) -> list[ComputeMode]:
     # float16 on a CPU has no fast kernels, and on a GPU bfloat16 needs no loss scaling: never chosen unasked.
     precisions = [trainer.precision]
     if trainer.precision == "auto":
@@ -209,8 +215,8 @@ def _candidates(trainer: TrainerConfig, device: torch.device) -> list[Mode]:
         precisions = (
             ["float32", half] if device.type == "cuda" or _bfloat16_keeps_up() else ["float32"]
         )
-    layouts = LAYOUTS if trainer.layout == "auto" else (trainer.layout,)
-    return [Mode(precision, layout) for precision in precisions for layout in layouts]
+    layouts = MEMORY_FORMATS if trainer.layout == "auto" else (trainer.layout,)
+    return [ComputeMode(precision, layout) for precision in precisions for layout in layouts]
 
 
 def _bfloat16_keeps_up() -> bool:
@@ -218,10 +224,10 @@ def _bfloat16_keeps_up() -> bool:
 
     Where bfloat16 is emulated a whole step would take twelve times as long, which is too long even to be timed.
     """
-    return bfloat16_share(nn.Conv3d(32, 32, 3), torch.zeros(1, 32, 12, 12, 12)) <= 2
+    return bfloat16_time_ratio(nn.Conv3d(32, 32, 3), torch.zeros(1, 32, 12, 12, 12)) <= 2
 
 
-def _seconds(step: Callable[[Mode], None], mode: Mode, device: torch.device) -> float:
+def _seconds(step: Callable[[ComputeMode], None], mode: ComputeMode, device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     start = time.perf_counter()

@@ -13,7 +13,7 @@ from torchmetrics import MeanMetric
 
 from segkit.errors import InputError
 from segkit.evaluation.intervals import half_width
-from segkit.networks.precision import Mode
+from segkit.networks.precision import ComputeMode
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase
 from segkit.sliding_window.rows import Windows
@@ -78,7 +78,7 @@ def validate(
     cases: Sequence[PreparedCase],
     plan: Plan,
     *,
-    mode: Mode,
+    mode: ComputeMode,
     device: torch.device,
     enough: Callable[[int], bool] = lambda _done: False,
     seen: Seen = unseen,

@@ -72,7 +72,7 @@ def test_labels_that_make_no_sense(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("a=1,a=2", "--labels: a stands there twice"),
+        ("a=1,a=2", "--labels: a is given twice"),
         ("a=1,b=1", "labels must have different values, none of them 0"),
         ("a=0", "labels must have different values, none of them 0"),
     ],

@@ -21,7 +21,7 @@ from segkit.cli import main
             "Write overrides as KEY=VALUE. Did you mean trainer.max_minutes?",
         ),
         (["study", "cross_validation", "scans", "--sho"], "Did you mean --show?"),
-        (["check", "scans", "--qqqq"], "'segkit check --help' lists what there is."),
+        (["check", "scans", "--qqqq"], "'segkit check --help' lists the arguments."),
         (["evaluate", "a", "b", "--tolerance", "3"], "Did you mean --tolerance-mm?"),
     ],
 )

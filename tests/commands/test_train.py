@@ -490,5 +490,5 @@ def test_a_file_holds_differences_and_the_command_line_wins(
 def test_help_lists_overrides_with_meaning_and_default(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--help"]) == 0
     out = capsys.readouterr().out
-    assert "'dataset.labels={spleen:1,liver:5}'  in quotes" in out
+    assert "'dataset.labels={spleen:1,liver:5}'  names of the labels" in out
     assert "trainer.precision=auto" in out

@@ -5,7 +5,12 @@ import time
 import torch
 from torch import Tensor, nn
 
-from segkit.networks.precision import Mode, bfloat16_share, network_to_layout, to_layout
+from segkit.networks.precision import (
+    ComputeMode,
+    bfloat16_time_ratio,
+    network_to_memory_format,
+    to_memory_format,
+)
 
 CPU = torch.device("cpu")
 
@@ -13,19 +18,19 @@ CPU = torch.device("cpu")
 def test_layouts_keep_values() -> None:
     network = nn.Conv3d(2, 4, 3)
     before = network.weight.detach().clone()
-    assert network_to_layout(network, "channels_last").weight.is_contiguous(
+    assert network_to_memory_format(network, "channels_last").weight.is_contiguous(
         memory_format=torch.channels_last_3d
     )
     assert torch.equal(network.weight, before)
-    assert to_layout(torch.ones(1, 2, 3, 4), "channels_last").is_contiguous(
+    assert to_memory_format(torch.ones(1, 2, 3, 4), "channels_last").is_contiguous(
         memory_format=torch.channels_last
     )
 
 
 def test_autocast_computes_in_bfloat16() -> None:
-    with Mode("bfloat16", "contiguous").autocast(CPU):
+    with ComputeMode("bfloat16", "contiguous").autocast(CPU):
         assert nn.Linear(2, 2)(torch.ones(1, 2)).dtype == torch.bfloat16
-    with Mode("float32", "contiguous").autocast(CPU):
+    with ComputeMode("float32", "contiguous").autocast(CPU):
         assert nn.Linear(2, 2)(torch.ones(1, 2)).dtype == torch.float32
 
 
@@ -38,4 +43,4 @@ class SlowInBfloat16(nn.Module):
 
 
 def test_a_share_is_the_time_in_bfloat16_to_that_in_float32() -> None:
-    assert 2 < bfloat16_share(SlowInBfloat16(), torch.zeros(1)) < 4
+    assert 2 < bfloat16_time_ratio(SlowInBfloat16(), torch.zeros(1)) < 4

@@ -22,7 +22,7 @@ from segkit.dataset.layouts import read_dataset
 from segkit.errors import UsageError
 from segkit.fingerprint.fingerprint import measure
 from segkit.io import read_labels, write_image, write_labels
-from segkit.networks.precision import Mode
+from segkit.networks.precision import ComputeMode
 from segkit.planning.plan_dataset import open_dataset
 from segkit.planning.planner import make_plan
 from segkit.plans.plan import Plan
@@ -30,7 +30,7 @@ from segkit.plans.plan_file import read_plan
 from segkit.preprocessing.case_store import PreparedCase, prepare_cases
 from segkit.training.data.augment_intensity import augment_intensity, drop_channel_
 from segkit.training.data.patches import PatchRules, draw_centre, stream
-from segkit.training.optimization.cuda_graph import StepLoss
+from segkit.training.optimization.cuda_graph import TrainingLoss
 from segkit.training.optimization.losses import (
     build_loss,
     loss_by_name,
@@ -365,6 +365,8 @@ def test_bfloat16_scores_have_a_loss_in_float32(regions_plan: Plan) -> None:
         "image": torch.randn(1, 1, 4, 4, 4),
         "labels": torch.ones(1, 4, 4, 4, dtype=torch.long),
     }
-    mode, loss_of = Mode("bfloat16", "contiguous"), build_loss(TrainerConfig(), regions_plan)
-    loss = StepLoss(network, loss_of, slice_axis=None, mode=mode)(batch["image"], batch["labels"])
+    mode, loss_of = ComputeMode("bfloat16", "contiguous"), build_loss(TrainerConfig(), regions_plan)
+    loss = TrainingLoss(network, loss_of, slice_axis=None, mode=mode)(
+        batch["image"], batch["labels"]
+    )
     assert loss.dtype == torch.float32

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from segkit.config.schema import TrainerConfig
-from segkit.networks.precision import Mode
+from segkit.networks.precision import ComputeMode
 from segkit.plans.plan import Plan
 from segkit.training.precision import mode_file, read_mode, write_mode
 
@@ -19,12 +19,12 @@ CPU = torch.device("cpu")
 def test_a_timed_mode_comes_back(plan_for_balls: Plan, tmp_path: Path) -> None:
     place = mode_file(tmp_path, plan_for_balls, TrainerConfig(), CPU)
     assert read_mode(place) is None
-    write_mode(place, Mode("bfloat16", "contiguous", 0.25))
-    assert read_mode(place) == Mode("bfloat16", "contiguous", 0.25)
+    write_mode(place, ComputeMode("bfloat16", "contiguous", 0.25))
+    assert read_mode(place) == ComputeMode("bfloat16", "contiguous", 0.25)
 
 
 def test_a_mode_that_was_not_timed_is_not_kept(tmp_path: Path) -> None:
-    write_mode(tmp_path / "mode.json", Mode("bfloat16", "contiguous"))
+    write_mode(tmp_path / "mode.json", ComputeMode("bfloat16", "contiguous"))
     assert not list(tmp_path.iterdir())
 
 

@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from segkit.config.schema import TrainerConfig
-from segkit.networks.precision import Mode
+from segkit.networks.precision import ComputeMode
 from segkit.training.precision import choose_mode
 
 CPU = torch.device("cpu")
 
 
 def test_the_fastest_layout_wins_and_its_time_is_kept() -> None:
-    def step(mode: Mode) -> None:
+    def step(mode: ComputeMode) -> None:
         time.sleep(0.02 if mode.layout == "contiguous" else 0.06)
 
     mode = choose_mode(TrainerConfig(precision="float32"), CPU, step)
@@ -27,7 +27,7 @@ def test_the_fastest_layout_wins_and_its_time_is_kept() -> None:
 def test_a_mode_much_slower_than_the_best_is_timed_once() -> None:
     calls: list[str] = []
 
-    def step(mode: Mode) -> None:
+    def step(mode: ComputeMode) -> None:
         calls.append(mode.layout)
         time.sleep(0.01 if mode.layout == "channels_last" else 0.1)
 
@@ -36,7 +36,7 @@ def test_a_mode_much_slower_than_the_best_is_timed_once() -> None:
 
 
 def test_what_is_asked_for_is_timed_only_to_plan_minutes() -> None:
-    seen: list[Mode] = []
+    seen: list[ComputeMode] = []
     trainer = TrainerConfig(precision="bfloat16", layout="contiguous", max_minutes=1)
     mode = choose_mode(trainer, CPU, seen.append)
     assert (mode.precision, mode.layout) == ("bfloat16", "contiguous")
@@ -52,9 +52,9 @@ def test_timing_ends_when_its_share_of_the_minutes_is_spent(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    seen: list[Mode] = []
+    seen: list[ComputeMode] = []
 
-    def step(mode: Mode) -> None:
+    def step(mode: ComputeMode) -> None:
         seen.append(mode)
         time.sleep(0.01)
 

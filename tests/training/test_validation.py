@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from segkit.errors import InputError
-from segkit.networks.precision import Mode
+from segkit.networks.precision import ComputeMode
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase
 from segkit.training.validation import validate, windows_of
 
-MODE = Mode("float32", "contiguous")
+MODE = ComputeMode("float32", "contiguous")
 
 
 class Threshold(nn.Module):

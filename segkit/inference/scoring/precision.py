@@ -13,7 +13,12 @@ from segkit.bundle.precision_agreement import smallest_agreement
 from segkit.errors import UsageError
 from segkit.inference.scoring.window_scorer import LAYOUT
 from segkit.networks.kernels.convolution import Conv2d, Conv3d
-from segkit.networks.precision import AUTOCAST, bfloat16_share, network_to_layout, to_layout
+from segkit.networks.precision import (
+    AUTOCAST,
+    bfloat16_time_ratio,
+    network_to_memory_format,
+    to_memory_format,
+)
 from segkit.networks.unet import spatial_axes
 from segkit.plans.plan import Plan
 
@@ -52,7 +57,7 @@ def choose_precision(name: str, device: torch.device, bundles: Sequence[Bundle])
         )
     if agreement is None:
         return "float32", "how well bfloat16 agrees with it is not known of the model"
-    return by_time(bfloat16_share(*first_stage(bundles[0].plan)), agreement)
+    return by_time(bfloat16_time_ratio(*first_stage(bundles[0].plan)), agreement)
 
 
 def by_time(share: float, agreement: float) -> tuple[str, str]:
@@ -72,4 +77,6 @@ def first_stage(plan: Plan) -> tuple[nn.Module, torch.Tensor]:
         edges[longest] = (edges[longest] + 1) // 2
     with torch.random.fork_rng(devices=[]):  # what else the process draws stays as it is
         layer = (Conv2d if plan.dims == 2 else Conv3d)(channels, channels, 3, padding=1)
-    return network_to_layout(layer, LAYOUT), to_layout(torch.zeros(1, channels, *edges), LAYOUT)
+    return network_to_memory_format(layer, LAYOUT), to_memory_format(
+        torch.zeros(1, channels, *edges), LAYOUT
+    )

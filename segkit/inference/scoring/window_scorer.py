@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from segkit.errors import UsageError
 from segkit.inference.scoring.engine import Engine, torch_engine
 from segkit.inference.scoring.shared_head import Heads
-from segkit.networks.precision import autocast, network_to_layout, to_layout
+from segkit.networks.precision import autocast, network_to_memory_format, to_memory_format
 from segkit.plans.plan import LEFT_RIGHT, Plan
 
 LAYOUT = "channels_last"
@@ -39,7 +39,9 @@ class WindowScorer:
         tta: bool,
         engine: Engine = torch_engine,
     ) -> None:
-        self.networks = [network_to_layout(network.to(device), LAYOUT) for network in networks]
+        self.networks = [
+            network_to_memory_format(network.to(device), LAYOUT) for network in networks
+        ]
         if any(network.training for network in self.networks):
             raise TypeError("a network in training mode: call its eval() before predicting")
         self.device = device
@@ -73,7 +75,7 @@ class WindowScorer:
         total: Tensor | None = None
         with autocast(self.precision, self.device):
             for axes in self.mirrorings:
-                turned = to_layout(_flipped(windows, axes), LAYOUT)
+                turned = to_memory_format(_flipped(windows, axes), LAYOUT)
                 found = self._turned_back(self._averaged(turned), axes)
                 total = found if total is None else total.add_(found)
         if total is None:

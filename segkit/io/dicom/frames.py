@@ -1,4 +1,7 @@
-"""Where the frames of an image lie and how stored numbers become values, in single-frame and enhanced files alike."""
+"""Frames of an image: their planes in the patient, and how their stored numbers become values.
+
+Single-frame and enhanced multi-frame files are read alike.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from pydicom.dataset import Dataset
 from segkit.errors import InputError
 from segkit.io.dicom.series.study import Instance
 
-_GROUPS = {
+_FUNCTIONAL_GROUPS = {
     "ImagePositionPatient": "PlanePositionSequence",
     "ImageOrientationPatient": "PlaneOrientationSequence",
     "PixelSpacing": "PixelMeasuresSequence",
@@ -23,95 +26,107 @@ _GROUPS = {
     "RescaleSlope": "PixelValueTransformationSequence",
     "RescaleIntercept": "PixelValueTransformationSequence",
 }
-"""Where an enhanced file keeps, per frame or for all of them, what others keep at the top."""
+"""Functional group of an enhanced file for each attribute that single-frame files have at the top
+level."""
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One plane of pixels; positions and directions in mm in the patient's LPS axes, None where the file has none."""
+    """One plane of pixels.
+
+    Positions and directions are in mm in the patient's LPS axes, or None if the file has none.
+    """
 
     instance: Instance
     index: int
-    """In its file, from 0."""
+    """Number of the frame in its file, from 0."""
     position: NDArray[np.float64] | None
-    """Of the first pixel's centre."""
+    """Center of the first pixel, shape (3,)."""
     orientation: NDArray[np.float64] | None
-    """(2, 3): unit vectors along a row (columns rise) and along a column (rows rise)."""
+    """Unit vectors along a row (columns rise) and along a column (rows rise), shape (2, 3)."""
     spacing: tuple[float, float] | None
-    """Between rows, between columns."""
+    """Distance between rows and between columns, in mm."""
     thickness: float
-    """What a single slice reaches across: SpacingBetweenSlices, else SliceThickness, else 1."""
+    """Extent of a single slice in mm: SpacingBetweenSlices, else SliceThickness, else 1."""
     slice_thickness: float | None
-    """SliceThickness, where it is a number above 0."""
+    """SliceThickness in mm, if it is a number above 0."""
     slope: float
     intercept: float
     datasets: tuple[Dataset, ...]
-    """Where its elements may stand, the first that has one counts: its own group, the shared one, the top."""
+    """Datasets that may hold an attribute of the frame; the first that has one counts.
+
+    They are its own functional groups, the shared ones and the top level.
+    """
 
     @property
     def name(self) -> str:
-        """File, and frame where there are several."""
+        """Name of the file, and the number of the frame if the file has several."""
         number = f" frame {self.index + 1}" if self.instance.frames > 1 else ""
         return f"{self.instance.file.name}{number}"
 
 
 def frames_of(instance: Instance) -> list[Frame]:
-    """The frames of one file.
+    """Return the frames of one file.
 
     Raises:
-        InputError: an element that is not the numbers that the standard says.
+        InputError: An attribute does not hold the numbers that the standard asks for.
     """
     shared = _items(instance.header, "SharedFunctionalGroupsSequence")
-    own = _items(instance.header, "PerFrameFunctionalGroupsSequence")
-    if instance.frames > 1 and len(own) != instance.frames:
+    per_frame = _items(instance.header, "PerFrameFunctionalGroupsSequence")
+    if instance.frames > 1 and len(per_frame) != instance.frames:
         raise InputError(
             str(instance.file),
             expected=f"{instance.frames} frames with a place in PerFrameFunctionalGroupsSequence",
-            found=f"{len(own)}",
-            remedy="Frames without a place are no volume (a film, such as of ultrasound): give one image.",
+            found=f"{len(per_frame)}",
+            remedy="Frames without a place are no volume (a film, such as of ultrasound): "
+            "give one image.",
         )
     return [
-        _frame(instance, index, [*own[index : index + 1], *shared[:1], instance.header])
+        _frame(instance, index, [*per_frame[index : index + 1], *shared[:1], instance.header])
         for index in range(instance.frames)
     ]
 
 
 def along_normal(frames: Sequence[Frame]) -> NDArray[np.intp]:
-    """Return the order of frames along the normal of the first; as they are where some have no place."""
+    """Return the order of frames along the normal of the first one.
+
+    The order stays as it is if a frame has no position.
+    """
     first = frames[0]
     if first.orientation is None or any(frame.position is None for frame in frames):
         return np.arange(len(frames))
-    places = np.array([frame.position for frame in frames])
-    return np.argsort(places @ np.cross(*first.orientation), kind="stable")
+    positions = np.array([frame.position for frame in frames])
+    return np.argsort(positions @ np.cross(*first.orientation), kind="stable")
 
 
-def _frame(instance: Instance, index: int, places: Sequence[Dataset]) -> Frame:
-    position = _numbers(instance, places, "ImagePositionPatient", 3)
-    spacing = _numbers(instance, places, "PixelSpacing", 2)
-    thickness = _numbers(instance, places, "SpacingBetweenSlices", 1) or _numbers(
-        instance, places, "SliceThickness", 1
-    )
-    slope, intercept = (
-        _numbers(instance, places, f"Rescale{name}", 1) for name in ("Slope", "Intercept")
-    )
+def _frame(instance: Instance, index: int, datasets: Sequence[Dataset]) -> Frame:
+    position = _numbers(instance, datasets, "ImagePositionPatient", 3)
+    spacing = _numbers(instance, datasets, "PixelSpacing", 2)
+    thickness = _numbers(instance, datasets, "SpacingBetweenSlices", 1)
+    if not thickness:
+        thickness = _numbers(instance, datasets, "SliceThickness", 1)
+    slope = _numbers(instance, datasets, "RescaleSlope", 1)
+    intercept = _numbers(instance, datasets, "RescaleIntercept", 1)
     return Frame(
         instance,
         index,
-        None if position is None else np.array(position),
-        _orientation(instance, _numbers(instance, places, "ImageOrientationPatient", 6)),
-        None if spacing is None else _positive(instance, spacing),
-        abs(thickness[0]) if thickness and thickness[0] else 1.0,
-        _thickness(places),
-        slope[0] if slope else 1.0,
-        intercept[0] if intercept else 0.0,
-        tuple(places),
+        position=None if position is None else np.array(position),
+        orientation=_orientation(
+            instance, _numbers(instance, datasets, "ImageOrientationPatient", 6)
+        ),
+        spacing=None if spacing is None else _positive(instance, spacing),
+        thickness=abs(thickness[0]) if thickness and thickness[0] else 1.0,
+        slice_thickness=_slice_thickness(datasets),
+        slope=slope[0] if slope else 1.0,
+        intercept=intercept[0] if intercept else 0.0,
+        datasets=tuple(datasets),
     )
 
 
-def _thickness(places: Sequence[Dataset]) -> float | None:
-    """SliceThickness as further evidence: where it is no number it is none, and no error."""
+def _slice_thickness(datasets: Sequence[Dataset]) -> float | None:
+    """Return SliceThickness as additional evidence: one that is no number is not an error."""
     try:
-        thickness = float(_value(places, "SliceThickness") or 0)
+        thickness = float(_value(datasets, "SliceThickness") or 0)
     except (TypeError, ValueError):
         return None
     return thickness if 0 < thickness < math.inf else None
@@ -122,14 +137,16 @@ def _orientation(
 ) -> NDArray[np.float64] | None:
     if numbers is None:
         return None
-    rows = np.reshape(numbers, (2, 3))
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    if np.abs(lengths - 1).max() > 0.01 or abs(np.dot(*(rows / lengths))) > 1e-3:
-        found = " ".join(f"{number:.4g}" for number in numbers)
+    vectors = np.reshape(numbers, (2, 3))
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    if np.abs(lengths - 1).max() > 0.01 or abs(np.dot(*(vectors / lengths))) > 1e-3:
         raise _unusable(
-            instance, "ImageOrientationPatient", "two unit vectors at right angles", found
+            instance,
+            "ImageOrientationPatient",
+            expected="two unit vectors at right angles",
+            found=" ".join(f"{number:.4g}" for number in numbers),
         )
-    return np.asarray(rows / lengths, dtype=np.float64)
+    return np.asarray(vectors / lengths, dtype=np.float64)
 
 
 def _positive(instance: Instance, spacing: tuple[float, ...]) -> tuple[float, float]:
@@ -137,31 +154,32 @@ def _positive(instance: Instance, spacing: tuple[float, ...]) -> tuple[float, fl
         raise _unusable(
             instance,
             "PixelSpacing",
-            "two edges above 0 mm",
-            f"{spacing[0]:.4g} and {spacing[1]:.4g}",
+            expected="two edges above 0 mm",
+            found=f"{spacing[0]:.4g} and {spacing[1]:.4g}",
         )
     return (spacing[0], spacing[1])
 
 
 def _numbers(
-    instance: Instance, places: Sequence[Dataset], keyword: str, count: int
+    instance: Instance, datasets: Sequence[Dataset], keyword: str, count: int
 ) -> tuple[float, ...] | None:
-    value = _value(places, keyword)
+    value = _value(datasets, keyword)
     if value is None or value == "":
         return None
     try:
-        numbers = tuple(float(each) for each in (value if count > 1 else [value]))
+        numbers = tuple(float(number) for number in (value if count > 1 else [value]))
     except (TypeError, ValueError):
         numbers = ()
     if len(numbers) != count or not all(map(math.isfinite, numbers)):
-        raise _unusable(instance, keyword, f"{count} number{'s' if count > 1 else ''}", repr(value))
+        plural = "s" if count > 1 else ""
+        raise _unusable(instance, keyword, expected=f"{count} number{plural}", found=repr(value))
     return numbers
 
 
-def _value(places: Sequence[Dataset], keyword: str) -> Any:
-    """From the frame's own group, the shared one, or the top, the first that has it."""
-    for place in places:
-        for group in (*_items(place, _GROUPS[keyword])[:1], place):
+def _value(datasets: Sequence[Dataset], keyword: str) -> Any:
+    """Return the first value of an attribute: per frame, shared by all frames, or at the top."""
+    for dataset in datasets:
+        for group in (*_items(dataset, _FUNCTIONAL_GROUPS[keyword])[:1], dataset):
             if (value := group.get(keyword)) is not None:
                 return value
     return None
@@ -171,7 +189,7 @@ def _items(dataset: Dataset, keyword: str) -> Sequence[Dataset]:
     return dataset.get(keyword) or ()
 
 
-def _unusable(instance: Instance, keyword: str, expected: str, found: str) -> InputError:
+def _unusable(instance: Instance, keyword: str, *, expected: str, found: str) -> InputError:
     return InputError(
         str(instance.file),
         expected=f"{expected} in {keyword}",

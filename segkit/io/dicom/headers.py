@@ -1,7 +1,8 @@
-"""Headers of DICOM files, and streams of them of which no more is unpacked than their headers promise.
+"""Read the headers of DICOM files, and open the files without unpacking more than headers promise.
 
-A member of a zip and a file of the deflated transfer syntax may unpack to a thousand times their size. What is taken of
-them is bounded by the pixels that the header announces, and not by what the stream would give.
+A member of a zip, and a file of the deflated transfer syntax, may unpack to a thousand times their
+size. The number of bytes that are unpacked is bounded by the pixels that the header announces, and
+not by what the stream would give.
 """
 
 # mypy: allow-untyped-calls
@@ -29,139 +30,155 @@ from segkit.io.dicom.files.dicom_file import DicomFile
 from segkit.io.limits import check_memory
 from segkit.units import size_text
 
-_PIXELS = {Tag(name): name for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")}
-_LONG = 1 << 16
-"""Bytes from which on an element is left in the file while headers are read."""
+_PIXEL_TAGS = {Tag(name): name for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")}
+_LONG_ELEMENT = 1 << 16
+"""Size in bytes from which on an element is left in the file while headers are read."""
 _HEADER_BYTES = 64 << 20
-"""All that is unpacked to find a header."""
-_BESIDE_PIXELS = 64 << 20
-"""Bytes that a file may have beside the pixels that its header promises."""
-_UNDEFINED = 0xFFFFFFFF
-_ONE_AT_A_TIME = RLock()
-_ITEM, _END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
+"""Largest number of bytes that are unpacked to find a header."""
+_BYTES_BESIDE_PIXELS = 64 << 20
+"""Largest number of bytes in a file beside the pixels that its header promises."""
+_UNDEFINED_LENGTH = 0xFFFFFFFF
+_ITEM, _END_OF_SEQUENCE = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
+_QUIET_LOCK = RLock()
 
 
 @dataclass(frozen=True, eq=False)
 class ImageHeader:
-    """All elements in front of the pixels but long ones, which stay in the file."""
+    """Header of an image file: the elements in front of the pixels; long ones stay in the file."""
 
     header: Dataset
     pixels: str | None
-    """The element that holds the pixels, None where there is none."""
-    whole: bool
-    """The file is as long as that element and the header say."""
+    """Keyword of the element that holds the pixels, or None if there is none."""
+    is_complete: bool
+    """The file is as long as the element of the pixels and the header say."""
 
 
 def read_header(file: DicomFile) -> Dataset:
-    """Return all elements in front of the pixels but long ones.
+    """Return the elements in front of the pixels; long ones stay in the file.
 
     Raises:
-        InputError: not DICOM, or damaged.
+        InputError: The file is not DICOM, or is damaged.
     """
     return read_image_header(file).header
 
 
 def read_image_header(file: DicomFile) -> ImageHeader:
-    """Read a header, and look whether the pixels behind it are all there.
+    """Read a header, and check that the pixels behind it are complete.
 
     Raises:
-        InputError: not DICOM, or damaged.
+        InputError: The file is not DICOM, or is damaged.
     """
-    stop = _Stop()
+    stop = _StopAtPixels()
     with guarded(file), file.open(_HEADER_BYTES) as packed:
-        stream = _unpacked(file, packed, _HEADER_BYTES, exactly=False)
-        header = read_partial(cast(BinaryIO, stream), stop, defer_size=_LONG, force=True)
-        whole = (
+        stream = _inflated(file, packed, _HEADER_BYTES, strict=False)
+        header = read_partial(cast(BinaryIO, stream), stop, defer_size=_LONG_ELEMENT, force=True)
+        is_complete = (
             stream is not packed
             or stop.length is None
-            or _is_whole(stream, stop, header, file.size)
+            or _is_complete(stream, stop, header, file.size)
         )
-    return ImageHeader(header, stop.pixels, whole)
+    return ImageHeader(header, stop.pixels, is_complete)
 
 
 @contextmanager
 def opened(file: DicomFile, header: Dataset) -> Iterator[IO[bytes]]:
-    """Open a file whose header is known; one that is packed is unpacked up to what the header promises.
+    """Open a file whose header is known; a packed file is unpacked up to the size in the header.
 
     Raises:
-        InputError: it holds more than that, or more than the memory does.
+        InputError: The file holds more bytes than its header promises, or than fit into memory.
     """
-    limit = _BESIDE_PIXELS + 2 * _promised(header)
+    limit = _BYTES_BESIDE_PIXELS + 2 * _pixel_bytes(header)
     if file.member and file.size > limit:
         raise _more_than_promised(file, limit)
     with file.open() as packed:
-        yield _unpacked(file, packed, limit, exactly=True)
+        yield _inflated(file, packed, limit, strict=True)
 
 
-class _Stop:
-    """Called by pydicom with each element: stops in front of the pixels, and keeps what they are."""
+class _StopAtPixels:
+    """Callback of pydicom for each element: stops in front of the pixels and keeps their kind."""
 
     pixels: str | None = None
+    """Keyword of the element that holds the pixels."""
     length: int | None = None
-    start = 0
-    """Bytes of the element in front of its value."""
+    """Number of bytes of the pixels."""
+    header_bytes = 0
+    """Number of bytes of the element in front of its value."""
 
     def __call__(self, tag: BaseTag, representation: str | None, length: int) -> bool:
-        self.pixels = _PIXELS.get(tag)
+        self.pixels = _PIXEL_TAGS.get(tag)
         if self.pixels:
-            self.length, self.start = length, 8 if representation is None else 12
+            self.length, self.header_bytes = length, 8 if representation is None else 12
         return self.pixels is not None
 
 
-def _is_whole(stream: IO[bytes], stop: _Stop, header: Dataset, size: int) -> bool:
-    """Return whether the pixels in front of which a stream stands end within the file; of fragments, the last one."""
-    place = stream.tell() + stop.start
-    if stop.length != _UNDEFINED:
+def _is_complete(stream: IO[bytes], stop: _StopAtPixels, header: Dataset, size: int) -> bool:
+    """Return whether the pixels end within the file; for compressed pixels, the last fragment.
+
+    ``stream`` is positioned in front of the pixels.
+    """
+    offset = stream.tell() + stop.header_bytes
+    if stop.length != _UNDEFINED_LENGTH:
         length = stop.length or 0
-        return place + min(length, _promised(header) or length) <= size
-    while place + 8 <= size:
-        stream.seek(place)
+        return offset + min(length, _pixel_bytes(header) or length) <= size
+    while offset + 8 <= size:
+        stream.seek(offset)
         start = stream.read(8)
         if start[:4] != _ITEM:
-            # What is no fragment is for the decoder to judge; what could not be read lies behind the part in memory.
-            return start[:4] == _END or len(start) == 8 or size > _HEADER_BYTES
-        place += 8 + int.from_bytes(start[4:], "little")
-    return place == size
+            # The decoder judges what is no fragment. What could not be read lies behind the part
+            # that was unpacked.
+            return start[:4] == _END_OF_SEQUENCE or len(start) == 8 or size > _HEADER_BYTES
+        offset += 8 + int.from_bytes(start[4:], "little")
+    return offset == size
 
 
-def _promised(header: Dataset) -> int:
-    """Return bytes of the pixels that a header announces, unpacked."""
-    edges = [int(header.get(name) or 0) for name in ("Rows", "Columns")]
-    depths = [int(header.get(name) or 1) for name in ("NumberOfFrames", "SamplesPerPixel")]
+def _pixel_bytes(header: Dataset) -> int:
+    """Return the number of bytes of the unpacked pixels that a header announces."""
+    rows, columns = (int(header.get(name) or 0) for name in ("Rows", "Columns"))
+    frames, samples = (int(header.get(name) or 1) for name in ("NumberOfFrames", "SamplesPerPixel"))
     bits = int(header.get("BitsAllocated") or 8)
-    return max(0, edges[0] * edges[1] * depths[0] * depths[1] * bits // 8)
+    return max(0, rows * columns * frames * samples * bits // 8)
 
 
-def _unpacked(file: DicomFile, stream: IO[bytes], limit: int, *, exactly: bool) -> IO[bytes]:
-    """Return a stream of a file whose dataset is not deflated; with ``exactly`` more than the limit is an error."""
-    start = _deflated_from(stream)
+def _inflated(file: DicomFile, stream: IO[bytes], limit: int, *, strict: bool) -> IO[bytes]:
+    """Return the stream of a file with its dataset inflated, if it was deflated.
+
+    Args:
+        file: The file, for messages.
+        stream: The file as it is.
+        limit: Number of bytes after which to stop.
+        strict: Raise an error for more bytes than ``limit``, and for a stream that ends early.
+    """
+    start = _start_of_deflated(stream)
     stream.seek(0)
     if start is None:
         return stream
     old, new = str(DeflatedExplicitVRLittleEndian).encode(), str(ExplicitVRLittleEndian).encode()
-    made = BytesIO(stream.read(start).replace(old, new.ljust(len(old), b"\0")))
-    made.seek(0, 2)
+    inflated = BytesIO(stream.read(start).replace(old, new.ljust(len(old), b"\0")))
+    inflated.seek(0, 2)
     unpacker, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
     while (packed := unpacker.unconsumed_tail or stream.read(1 << 16)) and (
-        exactly or size <= limit
+        strict or size <= limit
     ):
-        size += made.write(unpacker.decompress(packed, 1 << 20))
-        if exactly and size > limit:
+        size += inflated.write(unpacker.decompress(packed, 1 << 20))
+        if strict and size > limit:
             raise _more_than_promised(file, limit)
         check_memory(str(file), 1 << 20)
-    if exactly and not unpacker.eof:
+    if strict and not unpacker.eof:
         raise InputError(
             str(file),
             expected="a whole deflated file",
             found="one that ends too soon",
             remedy="Copy the file again.",
         )
-    made.seek(0)
-    return made
+    inflated.seek(0)
+    return inflated
 
 
-def _deflated_from(stream: IO[bytes]) -> int | None:
-    """Return where the deflated part of a file begins; None where it has none. Read as pydicom reads it."""
+def _start_of_deflated(stream: IO[bytes]) -> int | None:
+    """Return the offset of the deflated dataset, or None for another transfer syntax.
+
+    The file meta information is read as pydicom reads it.
+    """
     binary = cast(BinaryIO, stream)
     read_preamble(binary, force=True)
     start = stream.tell()
@@ -170,7 +187,7 @@ def _deflated_from(stream: IO[bytes]) -> int | None:
         meta = read_dataset(binary, implicit, True, stop_when=lambda tag, *_: tag >> 16 != 2)
         try:
             syntax = meta.get("TransferSyntaxUID")
-        except NotImplementedError:  # not the representation that was tried
+        except NotImplementedError:  # not the value representation that was tried
             continue
         return stream.tell() if syntax == DeflatedExplicitVRLittleEndian else None
     return None
@@ -187,7 +204,10 @@ def _more_than_promised(file: DicomFile, limit: int) -> InputError:
 
 @contextmanager
 def guarded(where: object) -> Iterator[None]:
-    """Turn whatever damaged headers bring up inside of pydicom into an InputError, and keep it `quiet`."""
+    """Turn any exception that damaged headers raise inside pydicom into an InputError.
+
+    Warnings and log lines of pydicom are suppressed, as by `quiet`.
+    """
     try:
         with quiet():
             yield
@@ -204,12 +224,12 @@ def guarded(where: object) -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep what pydicom warns of and logs from the terminal: what matters is raised.
+    """Keep warnings and log lines of pydicom off the terminal; what matters is raised.
 
-    One thread at a time: filters of warnings and levels of loggers are those of the whole process.
+    One thread at a time: warning filters and levels of loggers belong to the whole process.
     """
     logger = logging.getLogger("pydicom")
-    with _ONE_AT_A_TIME:
+    with _QUIET_LOCK:
         level = logger.level
         logger.setLevel(logging.CRITICAL + 1)
         try:

@@ -1,4 +1,7 @@
-"""A DICOM series as a scan: its headers are read and checked now, its pixels when asked for."""
+"""A DICOM series as a VolumeSource.
+
+Its headers are checked when it is opened; its pixels are read when they are asked for.
+"""
 
 from __future__ import annotations
 
@@ -16,29 +19,33 @@ from numpy.typing import NDArray
 from segkit.errors import InputError
 from segkit.io.dicom.frames import Frame, frames_of
 from segkit.io.dicom.pixels.decode import channels_of, check_pixels, stored_pixels
-from segkit.io.dicom.series.image_groups import ALL, Selection, check_alike, selected
+from segkit.io.dicom.series.image_groups import check_one_volume
 from segkit.io.dicom.series.lost_files import left_out_text
+from segkit.io.dicom.series.selection import ALL, Selection, selected
 from segkit.io.dicom.series.slice_stack import Stack, stack_of
 from segkit.io.dicom.series.study import Instance, Series, check_complete, fewer_than_counted
 from segkit.io.dicom.series.uneven_spacing import nearest_planes, on_even_planes
 from segkit.io.limits import check_finite, check_memory
 from segkit.volume import Grid
 
-_TYPES = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32)
+_INTEGER_TYPES = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32)
 
 
 @dataclass(frozen=True, eq=False)
 class DicomSource:
-    """A series whose headers were checked. Its pixels are not kept: every call of ``planes`` reads all files."""
+    """A series whose headers were checked.
+
+    Its pixels are not kept: every call of ``planes`` reads all files.
+    """
 
     series: Series
     stack: Stack
     channels: int
     dtype: np.dtype[Any]
     selection: str = ""
-    """What was chosen of the series, where that is not all of it."""
+    """Selection of images of the series; empty if all images are used."""
     notes: tuple[str, ...] = ()
-    """Sentences on what a user should know of the series and of files beside it."""
+    """Sentences about the series and files beside it that a user should know."""
 
     @property
     def grid(self) -> Grid:
@@ -46,103 +53,137 @@ class DicomSource:
 
     @property
     def plane_distance(self) -> float:
-        """Between planes of the grid along their normal, in mm; a tilted gantry's steps are longer."""
+        """Distance between planes of the grid along their normal, in mm.
+
+        The steps of a tilted gantry are longer.
+        """
         return self.grid.voxel_volume / math.prod(self.grid.spacing[:2])
 
     @property
     def files(self) -> list[Path]:
-        """The files that the series is read from, each once."""
+        """Files that the series is read from, each once."""
         return list(dict.fromkeys(instance.file.path for instance in self.series.instances))
 
     def planes(self, start: int, stop: int) -> NDArray[Any]:
-        """Voxels (C, X, Y, stop - start) of the planes ``start`` to ``stop`` along Z."""
+        """Return the voxels (C, X, Y, stop - start) of the planes ``start`` to ``stop`` along Z.
+
+        Raises:
+            InputError: The pixels cannot be decoded, do not fit into memory or are not finite.
+        """
         return self._voxels()[..., start:stop]
 
     def on_slices(self, labels: NDArray[Any]) -> NDArray[Any]:
-        """Labels (X, Y, Z) of the grid on the planes of the series' own slices: of the plane nearest to each."""
-        return (
-            labels
-            if self.stack.is_even
-            else labels[..., nearest_planes(self.stack.slice_positions)]
-        )
+        """Return labels (X, Y, Z) on the slices of the series: those of the plane nearest to each.
+
+        ``labels`` (X, Y, Z) lie on the grid.
+        """
+        if self.stack.is_even:
+            return labels
+        return labels[..., nearest_planes(self.stack.slice_positions)]
 
     def _voxels(self) -> NDArray[Any]:
-        where, (x, y, z) = self.series.path, self.grid.shape
-        planes = z if self.stack.is_even else z + len(self.stack.frames)
-        check_memory(
-            where, planes * x * y * self.channels * self.dtype.itemsize + _largest_file(self.series)
-        )
-        found = np.empty((len(self.stack.frames), self.channels, y, x), self.dtype)
-        padded = {}
-        for instance, places in self._places().items():
+        """Return all voxels (C, X, Y, Z)."""
+        self._check_memory()
+        x, y, _ = self.grid.shape
+        slices = np.empty((len(self.stack.frames), self.channels, y, x), self.dtype)
+        padding = {}
+        for instance, indices in self._slices_by_file().items():
             pixels = stored_pixels(instance)
-            for place in places:
-                frame = self.stack.frames[place]
+            for index in indices:
+                frame = self.stack.frames[index]
                 plane = pixels[frame.index]
-                padding = padding_mask(plane, instance)
-                if padding is not None:
-                    padded[place] = np.packbits(padding)
-                found[place] = (
-                    values_of(plane, frame).reshape(y, x, self.channels).transpose(2, 0, 1)
-                )
-        _fill_padding(found, padded)
+                mask = padding_mask(plane, instance)
+                if mask is not None:
+                    padding[index] = np.packbits(mask)
+                values = values_of(plane, frame).reshape(y, x, self.channels)
+                slices[index] = values.transpose(2, 0, 1)
+        _fill_padding(slices, padding)
         if not self.stack.is_even:
-            found = on_even_planes(found, self.stack.slice_positions)
-        voxels = found.transpose(1, 3, 2, 0)
-        check_finite(where, voxels)
+            slices = on_even_planes(slices, self.stack.slice_positions)
+        voxels = slices.transpose(1, 3, 2, 0)
+        check_finite(self.series.path, voxels)
         return voxels
 
-    def _places(self) -> dict[Instance, list[int]]:
-        """The slices, counted along Z, that each file holds."""
-        places: dict[Instance, list[int]] = defaultdict(list)
-        for place, frame in enumerate(self.stack.frames):
-            places[frame.instance].append(place)
-        return places
+    def _check_memory(self) -> None:
+        x, y, planes = self.grid.shape
+        if not self.stack.is_even:
+            planes += len(self.stack.frames)
+        volume = planes * x * y * self.channels * self.dtype.itemsize
+        check_memory(self.series.path, volume + _largest_file(self.series))
+
+    def _slices_by_file(self) -> dict[Instance, list[int]]:
+        """Return the indices along Z of the slices that each file holds."""
+        slices: dict[Instance, list[int]] = defaultdict(list)
+        for index, frame in enumerate(self.stack.frames):
+            slices[frame.instance].append(index)
+        return slices
 
 
 def open_series(series: Series, selection: Selection = ALL) -> DicomSource:
-    """Check that a series, or the part of it that is selected, is a volume.
+    """Open a series, or a selection of its images, and check that it is a volume.
 
     Raises:
-        MixedImages: it is more than one.
-        LostSlices: files of it cannot be read.
-        InputError: it is none, with what stands in the way.
-        UsageError: a selection that no image fits.
+        MixedImages: The images are more than one volume.
+        LostSlices: Files of the series cannot be read.
+        InputError: The images are not a volume; the message says why.
+        UsageError: No image fits the selection.
     """
     for instance in series.instances:
-        check_pixels(instance)
-        if not (instance.header.Rows and instance.header.get("Columns")):
-            raise InputError(
-                str(instance.file),
-                expected="pixels",
-                found="no Rows or Columns",
-                remedy="Leave it out.",
-            )
-    frames = [frame for instance in series.instances for frame in frames_of(instance)]
-    whole, frames = frames, selected(frames, selection, series.path)
+        _check_image(instance)
+    series_frames = [frame for instance in series.instances for frame in frames_of(instance)]
+    frames = selected(series_frames, selection, series.path)
     series = dataclasses.replace(
         series, instances=tuple(dict.fromkeys(frame.instance for frame in frames))
     )
     check_complete(series)
-    samples = {channels_of(instance) for instance in series.instances}
-    if len(samples) > 1:
+    channels = _common_channels(series)
+    notes = check_one_volume(
+        frames, series_frames, path=series.path, number=series.number, selection=selection
+    )
+    return DicomSource(
+        series,
+        stack_of(frames, series.path),
+        channels,
+        _value_type(frames),
+        str(selection),
+        (*notes, *_series_notes(series, selection)),
+    )
+
+
+def _check_image(instance: Instance) -> None:
+    check_pixels(instance)
+    if not (instance.header.Rows and instance.header.get("Columns")):
+        raise InputError(
+            str(instance.file),
+            expected="pixels",
+            found="no Rows or Columns",
+            remedy="Leave it out.",
+        )
+
+
+def _common_channels(series: Series) -> int:
+    channels = {channels_of(instance) for instance in series.instances}
+    if len(channels) > 1:
         raise InputError(
             series.path,
             expected="images of one kind",
-            found="grey and coloured ones",
-            remedy="Take them apart.",
+            found="gray and color images",
+            remedy="Put the images of each kind into a folder of their own.",
         )
-    notes = [*check_alike(frames, whole, series.path, series.number, selection)]
+    return channels.pop()
+
+
+def _series_notes(series: Series, selection: Selection) -> list[str]:
+    notes = []
     if not selection.criteria and (note := fewer_than_counted(series)):
         notes.append(note)
     if series.left_out:
         notes.append(left_out_text(series.left_out))
-    stack, dtype = stack_of(frames, series.path), _value_type(frames)
-    return DicomSource(series, stack, samples.pop(), dtype, str(selection), tuple(notes))
+    return notes
 
 
 def _largest_file(series: Series) -> int:
-    """Bytes of the largest image, decoded; that much is held beside the volume."""
+    """Return the bytes of the largest decoded image, which is held in memory beside the volume."""
     return max(
         instance.frames
         * int(instance.header.Rows)
@@ -154,7 +195,7 @@ def _largest_file(series: Series) -> int:
 
 
 def stored_range(instance: Instance) -> tuple[int, int]:
-    """The lowest and the highest number that the stored bits can say."""
+    """Return the lowest and the highest number that the stored bits can hold."""
     bits = int(instance.header.get("BitsStored") or instance.header.get("BitsAllocated") or 16)
     if int(instance.header.get("PixelRepresentation") or 0):
         return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
@@ -162,7 +203,10 @@ def stored_range(instance: Instance) -> tuple[int, int]:
 
 
 def _value_type(frames: list[Frame]) -> np.dtype[Any]:
-    """The smallest type for all values: a whole one where slopes and intercepts are whole, else float32."""
+    """Return the smallest type for all values.
+
+    It is an integer type if all slopes and intercepts are whole numbers, else float32.
+    """
     if any(frame.instance.pixels != "PixelData" for frame in frames):
         return np.dtype(np.float32)
     ends: set[float] = set()
@@ -170,16 +214,17 @@ def _value_type(frames: list[Frame]) -> np.dtype[Any]:
         if not (frame.slope.is_integer() and frame.intercept.is_integer()):
             return np.dtype(np.float32)
         ends |= {end * frame.slope + frame.intercept for end in stored_range(frame.instance)}
-    fitting = (
-        each
-        for each in _TYPES
-        if np.iinfo(each).min <= min(ends) and max(ends) <= np.iinfo(each).max
-    )
-    return np.dtype(next(fitting, np.float32))
+    for integer in _INTEGER_TYPES:
+        if np.iinfo(integer).min <= min(ends) and max(ends) <= np.iinfo(integer).max:
+            return np.dtype(integer)
+    return np.dtype(np.float32)
 
 
 def values_of(plane: NDArray[Any], frame: Frame) -> NDArray[np.float64]:
-    """Stored numbers to values: MONOCHROME1 (bright is low) is turned around, then slope and intercept."""
+    """Return the values of stored numbers, by the slope and intercept of their frame.
+
+    Stored numbers of MONOCHROME1, in which low numbers are bright, are inverted first.
+    """
     values = plane.astype(np.float64)
     if frame.instance.header.get("PhotometricInterpretation") == "MONOCHROME1":
         values = sum(stored_range(frame.instance)) - values
@@ -187,28 +232,40 @@ def values_of(plane: NDArray[Any], frame: Frame) -> NDArray[np.float64]:
 
 
 def padding_mask(plane: NDArray[Any], instance: Instance) -> NDArray[np.bool_] | None:
-    """Pixels that PixelPaddingValue, to PixelPaddingRangeLimit, marks as outside of what was scanned."""
+    """Return the pixels outside the scanned area, or None if there are none.
+
+    PixelPaddingValue marks them, or the range from it to PixelPaddingRangeLimit.
+    """
     header = instance.header
     value = header.get("PixelPaddingValue")
     if not isinstance(value, int) or plane.ndim != 2:
         return None
     limit = header.get("PixelPaddingRangeLimit")
-    ends = sorted((value, limit if isinstance(limit, int) else value))
-    mask = (plane >= ends[0]) & (plane <= ends[1])
+    low, high = sorted((value, limit if isinstance(limit, int) else value))
+    mask = (plane >= low) & (plane <= high)
     return mask if mask.any() else None
 
 
-def _fill_padding(found: NDArray[Any], padded: Mapping[int, NDArray[np.uint8]]) -> None:
-    """Give padding, whose number means nothing, the lowest value that was measured; ``found`` is (Z, 1, Y, X)."""
-    if not padded:
+def _fill_padding(slices: NDArray[Any], padding: Mapping[int, NDArray[np.uint8]]) -> None:
+    """Replace padding, whose number has no meaning, by the lowest measured value, in place.
+
+    Args:
+        slices: Values, shape (Z, 1, Y, X).
+        padding: Packed masks of the padding, by index along Z.
+    """
+    if not padding:
         return
     lows = []
-    for place, (plane,) in enumerate(found):
-        measured = plane[~_unpacked(padded[place], plane.shape)] if place in padded else plane
+    for index, (plane,) in enumerate(slices):
+        measured = plane
+        if index in padding:
+            measured = plane[~_unpacked(padding[index], plane.shape)]
         if measured.size:
             lows.append(measured.min())
-    for place, bits in padded.items() if lows else ():
-        found[place, 0][_unpacked(bits, found.shape[2:])] = min(lows)
+    if lows:
+        lowest = min(lows)
+        for index, bits in padding.items():
+            slices[index, 0][_unpacked(bits, slices.shape[2:])] = lowest
 
 
 def _unpacked(bits: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -1,7 +1,7 @@
-"""The loss of a batch; on a GPU recorded once, with its backward pass, and replayed from then on (CUDA graphs).
+"""Training loss of a batch; on a GPU recorded once as a CUDA graph and replayed from then on.
 
-A step of a small network is hundreds of kernels of a few microseconds: started one by one from Python they take several
-times as long as the GPU needs for them.
+A training step of a small network consists of hundreds of kernels of a few microseconds each.
+Launched one by one from Python they take several times as long as the GPU needs for them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from segkit.config.schema import TrainerConfig
 from segkit.networks.kernels.cuda_norm import whatever_the_size
-from segkit.networks.precision import Mode
+from segkit.networks.precision import ComputeMode
 from segkit.networks.unet import UNet
 from segkit.sliding_window.windows import apply_network
 from segkit.training.optimization.losses import DeepSupervision, NnUNetLoss
@@ -23,14 +23,14 @@ from segkit.training.optimization.losses import DeepSupervision, NnUNetLoss
 log = logging.getLogger(__name__)
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-"""Of images (B, C, X, Y, Z) and labels (B, X, Y, Z)."""
+"""Function of images (B, C, X, Y, Z) and labels (B, X, Y, Z)."""
 
 
-class StepLoss(nn.Module):
-    """``loss`` of images and labels, integers of any size; ``mode`` says how it is computed."""
+class TrainingLoss(nn.Module):
+    """Forward pass of ``network`` in the precision of ``mode``, followed by ``loss``."""
 
     def __init__(
-        self, network: nn.Module, loss: nn.Module, *, slice_axis: int | None, mode: Mode
+        self, network: nn.Module, loss: nn.Module, *, slice_axis: int | None, mode: ComputeMode
     ) -> None:
         super().__init__()
         self.network = network
@@ -39,41 +39,46 @@ class StepLoss(nn.Module):
         self.mode = mode
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of images (B, C, X, Y, Z) and labels (B, X, Y, Z) of any integer type."""
         with self.mode.autocast(images.device):
             scores = apply_network(self.mode.wrap(self.network), images, self.slice_axis)
         result: Tensor = self.loss(scores, labels.long())
         return result
 
 
-class ReplayedLoss:
-    """``step`` of batches of one shape: recorded with the first one where that can be done, replayed for the others.
+class GraphedLoss:
+    """A training loss that records itself as a CUDA graph with the first batch, where possible.
 
-    Not with ``save_memory``, since what is recorded keeps all activations, nor where gradients of several batches are
-    summed, since replaying writes over those of the batch before.
+    Later batches of the same shape replay the graph. Nothing is recorded with ``save_memory``,
+    because a graph keeps all activations, nor with ``accumulate``, because replaying overwrites the
+    gradients of the batch before.
     """
 
-    def __init__(self, step: StepLoss, trainer: TrainerConfig) -> None:
+    def __init__(self, step: TrainingLoss, trainer: TrainerConfig) -> None:
         self.step = step
-        self._asked = trainer.save_memory or trainer.accumulate > 1
-        """Whether it was asked, with the first batch, if the step can be recorded."""
-        self._recorded: Loss | None = None
+        self._decided = trainer.save_memory or trainer.accumulate > 1
+        self._graph: Loss | None = None
         self._shape: torch.Size | None = None
 
     def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
-        if not self._asked:
-            self._asked, self._shape = True, images.shape
-            self._recorded = (
-                recorded(self.step, images, labels) if can_be_recorded(self.step, images) else None
-            )
-        use = self._recorded if self._recorded and images.shape == self._shape else self.step
-        loss: Tensor = use(images, labels)
+        """Return the loss of a batch, as `TrainingLoss`."""
+        if not self._decided:
+            self._decided, self._shape = True, images.shape
+            if can_be_graphed(self.step, images):
+                self._graph = record_graph(self.step, images, labels)
+        if self._graph is not None and images.shape == self._shape:
+            return self._graph(images, labels)
+        loss: Tensor = self.step(images, labels)
         return loss
 
 
-class _Whole(nn.Module):
-    """What is recorded in place of ``step``: PyTorch changes the module that it is given, for batches of any shape."""
+class _Recordable(nn.Module):
+    """Wrapper that is recorded in place of ``step``.
 
-    def __init__(self, step: StepLoss) -> None:
+    PyTorch changes the module that it records, and ``step`` itself must still take other shapes.
+    """
+
+    def __init__(self, step: TrainingLoss) -> None:
         super().__init__()
         self.step = step
 
@@ -82,10 +87,11 @@ class _Whole(nn.Module):
         return loss
 
 
-def can_be_recorded(step: StepLoss, images: Tensor) -> bool:
-    """Only what is known to run without waiting for the GPU: segkit's own U-Nets and losses.
+def can_be_graphed(step: TrainingLoss, images: Tensor) -> bool:
+    """Return whether ``step`` is known to run without waiting for the GPU.
 
-    Not inside of another autocast, as Lightning's for float16, whose copies of weights would be recorded.
+    This holds for segkit's own U-Nets and losses, outside of another autocast: Lightning's for
+    float16 would have its copies of the weights recorded.
     """
     if not images.is_cuda or torch.is_autocast_enabled(images.device.type):
         return False
@@ -93,18 +99,24 @@ def can_be_recorded(step: StepLoss, images: Tensor) -> bool:
     return own and not any(isinstance(part, NnUNetLoss) for part in step.loss.modules())
 
 
-def recorded(step: StepLoss, images: Tensor, labels: Tensor) -> Loss | None:
-    """``step`` with its backward pass as CUDA graphs; None if that fails, which is said."""
-    # A recorded backward pass hands its gradients over from a stream of its own, which PyTorch would warn of.
-    quiet = getattr(torch.autograd.graph, "set_warn_on_accumulate_grad_stream_mismatch", None)
-    if quiet:
-        quiet(False)
-    # Running statistics of a BatchNorm must not remember the trials; and all random numbers stay those of the training.
+def record_graph(step: TrainingLoss, images: Tensor, labels: Tensor) -> Loss | None:
+    """Record ``step`` and its backward pass as CUDA graphs; return None, with a warning, on failure.
+
+    Args:
+        step: the loss to record.
+        images: (B, C, X, Y, Z) of the shape of all batches to come.
+        labels: (B, X, Y, Z).
+    """
+    # A recorded backward pass delivers its gradients from another stream, and PyTorch would warn.
+    set_warning = getattr(torch.autograd.graph, "set_warn_on_accumulate_grad_stream_mismatch", None)
+    if set_warning:
+        set_warning(False)
+    # The trial runs must change neither the running statistics of a BatchNorm nor the random state.
     buffers = {name: buffer.clone() for name, buffer in step.named_buffers()}
     try:
         with torch.random.fork_rng(devices=[images.device]), whatever_the_size():
             graphed = torch.cuda.make_graphed_callables(
-                _Whole(step), (images.clone(), labels.clone())
+                _Recordable(step), (images.clone(), labels.clone())
             )
     except RuntimeError as error:
         log.warning("steps are not recorded, which makes small ones slower: %s", error)

@@ -11,10 +11,10 @@ from torch.optim import Optimizer
 
 from segkit.config.schema import TrainerConfig
 from segkit.errors import InputError
-from segkit.networks.precision import Mode, network_to_layout
+from segkit.networks.precision import ComputeMode, network_to_memory_format
 from segkit.training.compute.device import memory_saved
-from segkit.training.optimization.cuda_graph import ReplayedLoss, StepLoss
-from segkit.training.optimization.losses import tell_progress
+from segkit.training.optimization.cuda_graph import GraphedLoss, TrainingLoss
+from segkit.training.optimization.losses import set_progress
 from segkit.training.optimization.optimizers import OPTIMIZERS
 from segkit.training.optimization.schedule import Schedule, learning_rate_factor
 from segkit.training.optimization.weight_averaging import RunningAverage, averaged_copy
@@ -32,20 +32,20 @@ class SegmentationModule(L.LightningModule):
         *,
         loss: nn.Module,
         slice_axis: int | None,
-        mode: Mode,
+        mode: ComputeMode,
     ) -> None:
         super().__init__()
-        self.network = network_to_layout(network, mode.layout)
+        self.network = network_to_memory_format(network, mode.layout)
         self.average = averaged_copy(self.network)
         self.loss = loss
         self.trainer_config = trainer_config
         self.mode = mode
-        step = StepLoss(self.network, loss, slice_axis=slice_axis, mode=mode)
-        self.step_loss = ReplayedLoss(step, trainer_config)
+        step = TrainingLoss(self.network, loss, slice_axis=slice_axis, mode=mode)
+        self.step_loss = GraphedLoss(step, trainer_config)
         self.schedule = Schedule(total=1)
 
     def training_step(self, batch: dict[str, Any], _batch_index: int) -> Tensor:
-        tell_progress(self.loss, self.schedule.progress)
+        set_progress(self.loss, self.schedule.progress)
         with memory_saved(self.trainer_config):
             loss = self.step_loss(batch["image"], batch["labels"])
         if not torch.isfinite(loss):

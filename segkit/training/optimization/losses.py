@@ -95,7 +95,7 @@ class RareLabelCrossEntropy(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        # Of the training, 0 to 1; see `tell_progress`. A tensor, so that a recorded step reads it anew.
+        # Of the training, 0 to 1; see `set_progress`. A tensor, so that a recorded step reads it anew.
         self.register_buffer("progress", torch.zeros(()), persistent=False)
 
     def forward(self, scores: Tensor, labels: Tensor) -> Tensor:
@@ -223,7 +223,7 @@ class DeepSupervision(nn.Module):
         return torch.as_tensor(total)
 
 
-def tell_progress(loss: nn.Module, progress: float) -> None:
+def set_progress(loss: nn.Module, progress: float) -> None:
     """Let those parts of ``loss`` know the progress of the training, 0 to 1, that change with it."""
     for part in loss.modules():
         if isinstance(part, RareLabelCrossEntropy):

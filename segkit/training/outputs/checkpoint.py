@@ -22,7 +22,7 @@ from torch import Tensor
 from segkit.errors import InputError
 from segkit.files.atomic import atomic_path, write_text
 from segkit.files.names import CARD
-from segkit.networks.precision import AUTOCAST, LAYOUTS, Mode
+from segkit.networks.precision import AUTOCAST, MEMORY_FORMATS, ComputeMode
 from segkit.training.optimization.schedule import Schedule
 from segkit.training.outputs.run_folder import BUNDLE, CHECKPOINTS
 
@@ -199,8 +199,8 @@ def _check(content: Any) -> None:
     for name, kind in KINDS.items():
         if not isinstance(content.get(name), kind):
             raise ValueError(f"it is no checkpoint of segkit: {name} is missing or of another kind")
-    mode, schedule = Mode(**content["mode"]), Schedule(**content["schedule"])
-    if mode.precision not in AUTOCAST or mode.layout not in LAYOUTS:
+    mode, schedule = ComputeMode(**content["mode"]), Schedule(**content["schedule"])
+    if mode.precision not in AUTOCAST or mode.layout not in MEMORY_FORMATS:
         raise ValueError(f"its precision {mode.precision} or layout {mode.layout} is unknown")
     if not (
         math.isfinite(content["elapsed"])

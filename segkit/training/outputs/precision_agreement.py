@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from segkit.bundle.precision_agreement import AGREEMENT
-from segkit.networks.precision import Mode, bfloat16_share
+from segkit.networks.precision import ComputeMode, bfloat16_time_ratio
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase
 from segkit.sliding_window.rows import Windows
@@ -72,7 +72,7 @@ def _window_seconds(network: nn.Module, plan: Plan, device: torch.device) -> flo
         _scores(network, window, plan, "float32").sum().item()  # a GPU's work is waited for
         times.append(time.perf_counter() - start)
     share = (
-        bfloat16_share(nn.Conv3d(32, 32, 3), torch.zeros(1, 32, 12, 12, 12))
+        bfloat16_time_ratio(nn.Conv3d(32, 32, 3), torch.zeros(1, 32, 12, 12, 12))
         if device.type == "cpu"
         else 1.0
     )
@@ -126,7 +126,7 @@ def _masks(network: nn.Module, image: Tensor, plan: Plan, precision: str) -> Ite
 
 def _scores(network: nn.Module, image: Tensor, plan: Plan, precision: str) -> Tensor:
     """(K, X, Y, Z) of an image (C, X, Y, Z), computed as in prediction."""
-    mode = Mode(precision, "channels_last")
+    mode = ComputeMode(precision, "channels_last")
     with mode.autocast(image.device):
         return predict_scores(
             mode.wrap(network), image, Windows(plan.patch, OVERLAP, slice_axis=plan.slice_axis)

@@ -10,7 +10,7 @@ import torch
 
 from segkit.evaluation.intervals import half_width
 from segkit.files.atomic import write_text
-from segkit.networks.precision import Mode
+from segkit.networks.precision import ComputeMode
 from segkit.plans.plan import Plan
 from segkit.progress import duration
 from segkit.report.tables import Cell
@@ -28,7 +28,7 @@ class RunReport:
 
     plan: Plan
     timing: Timing
-    mode: Mode
+    mode: ComputeMode
     steps: int
     device: str
 

@@ -22,7 +22,7 @@ LONG = b"\x55" * 3_000_000
 
 @pytest.fixture
 def low_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("segkit.io.dicom.headers._BESIDE_PIXELS", 1 << 16)
+    monkeypatch.setattr("segkit.io.dicom.headers._BYTES_BESIDE_PIXELS", 1 << 16)
 
 
 def deflated(dicom: Any, path: Path, more: bytes = b"") -> Path:
@@ -71,7 +71,7 @@ def test_a_header_is_looked_for_in_the_beginning_only(
         zipped(dicom.file(tmp_path / "b.dcm", PIXELS)),
     ):
         found = read_image_header(DicomFile(file, "b.dcm" if file.suffix == ".zip" else ""))
-        assert (found.pixels, found.whole, found.header.Rows) == ("PixelData", True, 400)
+        assert (found.pixels, found.is_complete, found.header.Rows) == ("PixelData", True, 400)
 
 
 def test_deflated_file_that_ends_too_soon(dicom: Any, tmp_path: Path) -> None:
@@ -123,9 +123,9 @@ def test_member_with_more_than_the_zip_promises(dicom: Any, tmp_path: Path, meth
 
 def test_pixels_that_are_cut(dicom: Any, tmp_path: Path) -> None:
     scan = dicom.file(tmp_path / "a.dcm", PIXELS)
-    assert read_image_header(DicomFile(scan)).whole
+    assert read_image_header(DicomFile(scan)).is_complete
     scan.write_bytes(scan.read_bytes()[:-1])
-    assert not read_image_header(DicomFile(scan)).whole
+    assert not read_image_header(DicomFile(scan)).is_complete
 
 
 def test_fragments_that_are_cut(dicom: Any, tmp_path: Path) -> None:
@@ -136,4 +136,4 @@ def test_fragments_that_are_cut(dicom: Any, tmp_path: Path) -> None:
     content = (tmp_path / "a.dcm").read_bytes()
     for end, whole in ((None, True), (-8, True), (-9, False), (-1000, False)):
         (tmp_path / "b.dcm").write_bytes(content[:end])
-        assert read_image_header(DicomFile(tmp_path / "b.dcm")).whole == whole
+        assert read_image_header(DicomFile(tmp_path / "b.dcm")).is_complete == whole

@@ -246,7 +246,7 @@ def test_grey_and_colour_in_one_series(dicom: Any, tmp_path: Path) -> None:
     data.SamplesPerPixel, data.PhotometricInterpretation = 3, "RGB"
     data.save_as(tmp_path / "s" / "b")
     with pytest.raises(
-        InputError, match="expected images of one kind, found grey and coloured ones"
+        InputError, match="expected images of one kind, found gray and color images"
     ):
         open_source(tmp_path / "s")
 

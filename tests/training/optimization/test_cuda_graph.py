@@ -10,19 +10,19 @@ from torch import Tensor, nn
 
 from segkit.config.schema import TrainerConfig
 from segkit.networks import build_network
-from segkit.networks.precision import Mode, network_to_layout
+from segkit.networks.precision import ComputeMode, network_to_memory_format
 from segkit.plans.plan import Plan
-from segkit.training.optimization.cuda_graph import ReplayedLoss, StepLoss, can_be_recorded
-from segkit.training.optimization.losses import build_loss, tell_progress
+from segkit.training.optimization.cuda_graph import GraphedLoss, TrainingLoss, can_be_graphed
+from segkit.training.optimization.losses import build_loss, set_progress
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
-FULL = Mode("float32", "channels_last")
+FULL = ComputeMode("float32", "channels_last")
 
 
-def step_of(plan: Plan, device: str, trainer: TrainerConfig | None = None) -> StepLoss:
+def step_of(plan: Plan, device: str, trainer: TrainerConfig | None = None) -> TrainingLoss:
     torch.manual_seed(0)
-    network = network_to_layout(build_network(plan).to(device), FULL.layout)
-    return StepLoss(
+    network = network_to_memory_format(build_network(plan).to(device), FULL.layout)
+    return TrainingLoss(
         network, build_loss(trainer or TrainerConfig(), plan).to(device), slice_axis=None, mode=FULL
     )
 
@@ -55,8 +55,8 @@ def with_batch_norm(plan: Plan) -> Plan:
 def test_on_a_cpu_nothing_is_recorded(plan_for_balls: Plan) -> None:
     step = step_of(plan_for_balls, "cpu")
     images, labels = batch(plan_for_balls, "cpu")
-    assert not can_be_recorded(step, images)
-    assert torch.equal(ReplayedLoss(step, TrainerConfig())(images, labels), step(images, labels))
+    assert not can_be_graphed(step, images)
+    assert torch.equal(GraphedLoss(step, TrainerConfig())(images, labels), step(images, labels))
 
 
 @pytest.mark.gpu
@@ -66,11 +66,11 @@ def test_what_was_recorded_gives_the_same_losses_and_gradients(
 ) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     plain, step = step_of(plan_for_balls, "cuda"), step_of(plan_for_balls, "cuda")
-    replayed = ReplayedLoss(step, TrainerConfig())
+    replayed = GraphedLoss(step, TrainerConfig())
     for seed in range(3):
         images, labels = batch(plan_for_balls, "cuda", seed)
         for each in (plain, step):
-            tell_progress(each.loss, seed / 4)
+            set_progress(each.loss, seed / 4)
             each.zero_grad()
         expected, found = plain(images, labels), replayed(images, labels)
         expected.backward()
@@ -78,7 +78,7 @@ def test_what_was_recorded_gives_the_same_losses_and_gradients(
         assert found.item() == pytest.approx(expected.item(), rel=1e-4)
         for mine, theirs in zip(step.parameters(), plain.parameters(), strict=True):
             assert (mine.grad - theirs.grad).norm() <= 1e-2 * theirs.grad.norm() + 1e-6  # type: ignore[operator, union-attr]
-    assert replayed._recorded is not None
+    assert replayed._graph is not None
 
 
 @pytest.mark.gpu
@@ -88,7 +88,7 @@ def test_running_statistics_do_not_remember_the_recording(plan_for_balls: Plan) 
         step_of(with_batch_norm(plan_for_balls), "cuda"),
         step_of(with_batch_norm(plan_for_balls), "cuda"),
     )
-    replayed = ReplayedLoss(step, TrainerConfig())
+    replayed = GraphedLoss(step, TrainerConfig())
     for seed in range(2):
         plain(*batch(plan_for_balls, "cuda", seed))
         replayed(*batch(plan_for_balls, "cuda", seed))
@@ -100,7 +100,7 @@ def test_running_statistics_do_not_remember_the_recording(plan_for_balls: Plan) 
 @needs_cuda
 def test_a_batch_of_another_shape_is_computed_plainly(plan_for_balls: Plan) -> None:
     step = step_of(plan_for_balls, "cuda")
-    replayed = ReplayedLoss(step, TrainerConfig())
+    replayed = GraphedLoss(step, TrainerConfig())
     replayed(*batch(plan_for_balls, "cuda"))
     other = batch(plan_for_balls, "cuda", seed=5, size=3)
     assert replayed(*other).item() == pytest.approx(step(*other).item(), rel=1e-4)
@@ -112,9 +112,9 @@ def test_a_batch_of_another_shape_is_computed_plainly(plan_for_balls: Plan) -> N
 def test_where_recording_would_be_wrong_nothing_is(
     plan_for_balls: Plan, trainer: TrainerConfig
 ) -> None:
-    replayed = ReplayedLoss(step_of(plan_for_balls, "cuda"), trainer)
+    replayed = GraphedLoss(step_of(plan_for_balls, "cuda"), trainer)
     replayed(*batch(plan_for_balls, "cuda"))
-    assert replayed._recorded is None
+    assert replayed._graph is None
 
 
 @pytest.mark.gpu
@@ -122,9 +122,9 @@ def test_where_recording_would_be_wrong_nothing_is(
 def test_other_networks_and_losses_are_not_recorded(plan_for_balls: Plan) -> None:
     images = torch.zeros(1, 1, 8, 8, 8, device="cuda")
     step = step_of(plan_for_balls, "cuda")
-    assert can_be_recorded(step, images)
-    assert not can_be_recorded(
-        StepLoss(nn.Conv3d(1, 2, 3), step.loss, slice_axis=None, mode=FULL), images
+    assert can_be_graphed(step, images)
+    assert not can_be_graphed(
+        TrainingLoss(nn.Conv3d(1, 2, 3), step.loss, slice_axis=None, mode=FULL), images
     )
     nnunets = step_of(plan_for_balls, "cuda", TrainerConfig(loss="nnunet"))
-    assert not can_be_recorded(nnunets, images)
+    assert not can_be_graphed(nnunets, images)

@@ -7,7 +7,7 @@ import torch
 
 from segkit.config.schema import TrainerConfig
 from segkit.networks import build_network
-from segkit.networks.precision import Mode
+from segkit.networks.precision import ComputeMode
 from segkit.plans.plan import Plan
 from segkit.training.optimization.lightning_module import SegmentationModule
 from segkit.training.optimization.losses import RareLabelCrossEntropy, build_loss
@@ -18,7 +18,7 @@ from segkit.training.optimization.schedule import Schedule
 def test_a_step_tells_its_loss_how_far_the_training_is(
     plan_for_balls: Plan, progress: float
 ) -> None:
-    mode = Mode("float32", "contiguous")
+    mode = ComputeMode("float32", "contiguous")
     loss = build_loss(TrainerConfig(), plan_for_balls)
     module = SegmentationModule(
         build_network(plan_for_balls), TrainerConfig(), loss=loss, slice_axis=None, mode=mode

@@ -16,7 +16,7 @@ from segkit.training.optimization.losses import (
     RareLabelCrossEntropy,
     at_resolution,
     loss_by_name,
-    tell_progress,
+    set_progress,
 )
 
 
@@ -73,7 +73,7 @@ def test_the_weight_of_a_rare_label_fades_over_the_first_half_of_a_training() ->
     scores = torch.randn(1, 4, 1, 10, generator=torch.Generator().manual_seed(0))
     for progress, weight in [(0, 2.0), (0.25, 2**0.5), (0.5, 1.0), (0.9, 1.0)]:
         loss = DeepSupervision(loss_by_name("dice_ce"))
-        tell_progress(loss, progress)
+        set_progress(loss, progress)
         expected = cross_entropy(
             scores, labels, weight=torch.tensor([1.0, 1, weight, 1])
         ) + PresentDice()(scores, labels)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from segkit.networks.precision import Mode
+from segkit.networks.precision import ComputeMode
 from segkit.plans.plan import Plan
 from segkit.report.training_page import CasePicture
 from segkit.training.outputs.gallery import Gallery
@@ -26,7 +26,7 @@ def written(
 ) -> str:
     timing = Timing(before=100.0, parts={PREPARING: 20.0, STEPS: 60.0}, waiting=3.0)
     (folder / "progress.png").write_bytes(b"curve")
-    RunReport(plan, timing, Mode("float32", "contiguous"), steps=8, device="cpu").write(
+    RunReport(plan, timing, ComputeMode("float32", "contiguous"), steps=8, device="cpu").write(
         folder, score, score_step, gallery
     )
     return (folder / "report.html").read_text()

@@ -1,13 +1,14 @@
-"""Images in one place that only their order tells from each other, such as the time points of a dynamic MR.
+"""Order in time of the images at one position, such as the time points of a dynamic MR.
 
-Times and instance numbers must agree on that order: a wrong one would put images of several time points together.
+Times and instance numbers must agree on the order: a wrong one would mix images of several time
+points.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,116 +18,131 @@ from segkit.io.dicom.series.attributes import Value, value_of
 from segkit.io.dicom.series.properties import PROPERTIES, TRIGGER_TIME, Property
 
 _Reader = Callable[[Frame], Any]
-"""Returns what can be sorted, or None."""
+"""Function that returns a value that can be sorted, or None."""
 _Order = tuple[float, ...]
-"""For each image its number among those in its place, from 1."""
-_Places = Sequence[Sequence[int]]
-"""The images in each place."""
+"""Number of each image among the images at its position, from 1."""
+_Groups = Sequence[Sequence[int]]
+"""Indices of the images at each position."""
 _DIGITS = 4
-"""To which positions in mm are compared."""
+"""Decimals to which positions in mm are rounded before they are compared."""
 
 
-def _trigger(frame: Frame) -> float | None:
-    found = value_of(frame, *TRIGGER_TIME)
-    return found if isinstance(found, float) else None
+def _trigger_time(frame: Frame) -> float | None:
+    time = value_of(frame, *TRIGGER_TIME)
+    return time if isinstance(time, float) else None
 
 
-def _text(*paths: str) -> _Reader:
-    """Return a reader of texts that follow one another: of a date and a time, for a scan that goes on past midnight."""
+def _timestamp(*keywords: str) -> _Reader:
+    """Return a reader of a date and a time as one text, or of one of them.
+
+    With the date, images before and after midnight are in order.
+    """
 
     def read(frame: Frame) -> str | None:
-        found = [value_of(frame, path) for path in paths]
-        return "".join(map(str, found)) if all(isinstance(each, str) for each in found) else None
+        parts = [value_of(frame, keyword) for keyword in keywords]
+        return "".join(map(str, parts)) if all(isinstance(part, str) for part in parts) else None
 
     return read
 
 
-def _number(frame: Frame) -> tuple[float, int] | None:
-    found = value_of(frame, "InstanceNumber")
-    return (found, frame.index) if isinstance(found, float) else None
+def _instance_number(frame: Frame) -> tuple[float, int] | None:
+    number = value_of(frame, "InstanceNumber")
+    return (number, frame.index) if isinstance(number, float) else None
 
 
-_ACQUIRED = (
-    _text("FrameContentSequence.FrameAcquisitionDateTime"),
-    _text("AcquisitionDateTime"),
-    _text("AcquisitionDate", "AcquisitionTime"),
-    _text("AcquisitionTime"),
+_ACQUISITION_TIMES = (
+    _timestamp("FrameContentSequence.FrameAcquisitionDateTime"),
+    _timestamp("AcquisitionDateTime"),
+    _timestamp("AcquisitionDate", "AcquisitionTime"),
+    _timestamp("AcquisitionTime"),
 )
-_CREATED = (_text("ContentDate", "ContentTime"), _text("ContentTime"))
+_CREATION_TIMES = (_timestamp("ContentDate", "ContentTime"), _timestamp("ContentTime"))
 
 
 def _repeats(frames: Sequence[Frame]) -> list[Value]:
-    """Return for each image its number in time among those of its kind in its place; None where that is not known.
+    """Return the number in time of each image among those of its kind at its position, from 1.
 
-    Images of one kind agree in all properties that have one value within a volume.
+    The number is None if it is not known. Images of one kind agree in all properties that have one
+    value within a volume.
     """
-    alike = [each.values(frames) for each in PROPERTIES if each.rule == "equal"]
+    columns = [prop.values(frames) for prop in PROPERTIES if prop.rule == "equal"]
     kinds: dict[tuple[Value, ...], list[int]] = defaultdict(list)
-    for index, kind in enumerate(zip(*alike, strict=True)):
+    for index, kind in enumerate(zip(*columns, strict=True)):
         kinds[kind].append(index)
-    found: list[Value] = [None] * len(frames)
+    repeats: list[Value] = [None] * len(frames)
     for indices in kinds.values():
-        for index, number in zip(
-            indices, _of_one_kind([frames[index] for index in indices]), strict=True
-        ):
-            found[index] = number
-    return found
+        numbers = _repeats_of_kind([frames[index] for index in indices])
+        for index, number in zip(indices, numbers, strict=True):
+            repeats[index] = number
+    return repeats
 
 
 REPEAT = Property("repeat", "time order at each position", _repeats)
-"""Not one of `PROPERTIES`: it tells images in one place from each other where those do not."""
+"""Property that tells images at one position apart if those in `PROPERTIES` do not."""
 
 
-def _of_one_kind(frames: Sequence[Frame]) -> Sequence[Value]:
+def _repeats_of_kind(frames: Sequence[Frame]) -> Sequence[Value]:
     unknown = [None] * len(frames)
     if any(frame.position is None for frame in frames):
         return unknown
-    names = [tuple(np.round(np.asarray(frame.position), _DIGITS).tolist()) for frame in frames]
-    places: dict[Hashable, list[int]] = defaultdict(list)
-    for index, name in enumerate(names):
-        places[name].append(index)
-    counts = {len(place) for place in places.values()}
+    positions = [tuple(np.round(np.asarray(frame.position), _DIGITS).tolist()) for frame in frames]
+    groups: dict[Hashable, list[int]] = defaultdict(list)
+    for index, position in enumerate(positions):
+        groups[position].append(index)
+    counts = {len(group) for group in groups.values()}
     if counts == {1}:
         return [1.0] * len(frames)
-    orders = _orders(frames, names, list(places.values())) if len(counts) == 1 else set()
+    if len(counts) > 1:
+        return unknown
+    orders = _orders(frames, positions, list(groups.values()))
     return orders.pop() if len(orders) == 1 else unknown
 
 
-def _orders(frames: Sequence[Frame], names: Sequence[Hashable], places: _Places) -> set[_Order]:
-    """Return the orders by times, and by number beside them; that of creation counts where no other time gives one."""
-    acquired = (_order(frames, read, places) for read in _ACQUIRED)
-    created = (_counted(frames, read, names, places) for read in _CREATED)
-    found = {_order(frames, _trigger, places), next(filter(None, acquired), None)}
-    if found == {None}:
-        found = {next(filter(None, created), None)}
-    if found != {
-        None
-    }:  # a number alone tells nothing: a series that was sent twice has one as well
-        found.add(_counted(frames, _number, names, places))
-    return {order for order in found if order}
+def _orders(frames: Sequence[Frame], positions: Sequence[Hashable], groups: _Groups) -> set[_Order]:
+    """Return the different orders by times and by instance number.
+
+    The time of creation counts only if no other time gives an order.
+    """
+    acquired = _first(_order(frames, read, groups) for read in _ACQUISITION_TIMES)
+    orders = {_order(frames, _trigger_time, groups), acquired}
+    if orders == {None}:
+        created = (_counted(frames, read, positions, groups) for read in _CREATION_TIMES)
+        orders = {_first(created)}
+    if orders != {None}:
+        # Instance numbers alone prove nothing: a series that was sent twice has an order as well.
+        orders.add(_counted(frames, _instance_number, positions, groups))
+    return {order for order in orders if order}
+
+
+def _first(orders: Iterable[_Order | None]) -> _Order | None:
+    return next(filter(None, orders), None)
 
 
 def _counted(
-    frames: Sequence[Frame], read: _Reader, names: Sequence[Hashable], places: _Places
+    frames: Sequence[Frame], read: _Reader, positions: Sequence[Hashable], groups: _Groups
 ) -> _Order | None:
-    """Return the order by an element that goes volume by volume or position by position; other counts tell none."""
-    order = _order(frames, read, places)
+    """Return the order by a value that counts volume by volume or position by position.
+
+    A value that counts in any other way gives no order.
+    """
+    order = _order(frames, read, groups)
     if order is None:
         return None
-    turn = sorted(range(len(frames)), key=lambda index: (read(frames[index]), order[index]))
-    by_volume, by_place = ([of[index] for index in turn] for of in (order, names))
-    return None if alternates(by_volume) and alternates(by_place) else order
+    counted = sorted(range(len(frames)), key=lambda index: (read(frames[index]), order[index]))
+    mixes_volumes = alternates([order[index] for index in counted])
+    mixes_positions = alternates([positions[index] for index in counted])
+    return None if mixes_volumes and mixes_positions else order
 
 
-def _order(frames: Sequence[Frame], read: _Reader, places: _Places) -> _Order | None:
-    """Return the order by an element; None where images in one place have the same value or none."""
+def _order(frames: Sequence[Frame], read: _Reader, groups: _Groups) -> _Order | None:
+    """Return the order by a value; None if images at one position share it or have none."""
     values = [read(frame) for frame in frames]
     numbers = [0.0] * len(values)
-    for place in places:
-        there = {values[index] for index in place}
-        if None in there or len(there) < len(place):
+    for group in groups:
+        distinct = {values[index] for index in group}
+        if None in distinct or len(distinct) < len(group):
             return None
-        for number, index in enumerate(sorted(place, key=values.__getitem__), start=1):
+        for number, index in enumerate(sorted(group, key=values.__getitem__), start=1):
             numbers[index] = float(number)
     return tuple(numbers)
 

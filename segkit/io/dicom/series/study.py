@@ -1,4 +1,4 @@
-"""The series of a DICOM place: headers of all its images, sorted out by series."""
+"""Series of a file, folder or zip: the headers of all its images, grouped by series."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 import logging
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,25 +25,26 @@ from segkit.io.dicom.series.lost_files import LeftOut, left_out_text, listed, ow
 log = logging.getLogger(__name__)
 
 _DERIVED = {"SEG", "RTSTRUCT", "RTDOSE", "RTPLAN", "PR", "KO", "SR", "REG"}
-"""Modalities of what was made from images; those with pixels are no scans either."""
+"""Modalities of objects derived from images; those with pixels are no scans either."""
 
 
 @dataclass(frozen=True, eq=False)
 class Instance:
-    """One image file: its header without the pixels."""
+    """An image file: its header without the pixels."""
 
     file: DicomFile
     header: Dataset
     pixels: str
-    """The element that holds them."""
+    """Keyword of the element that holds the pixels."""
 
     @property
     def frames(self) -> int:
+        """Number of frames."""
         return int(self.header.get("NumberOfFrames") or 1)
 
     @property
     def syntax(self) -> Any:
-        """The transfer syntax; a file without a word on it has the oldest one."""
+        """Transfer syntax; the oldest one if the file does not state it."""
         return self.header.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian)
 
 
@@ -53,17 +54,18 @@ class Series:
 
     uid: str
     path: Path
+    """File, folder or zip that the series was found in."""
     instances: tuple[Instance, ...]
     left_out: tuple[LeftOut, ...] = ()
-    """All files of the place that cannot be read and look like images."""
+    """All files of the path that cannot be read and look like images."""
     lost: tuple[LeftOut, ...] = ()
-    """Those of them that probably were slices of this series."""
+    """Files in ``left_out`` that probably were slices of this series."""
     number: int = 1
-    """In the list of its place."""
+    """Number in the list of the series of the path, from 1."""
 
     @property
     def header(self) -> Dataset:
-        """Of the first image, where all images agree."""
+        """Header of the first image, for attributes that all images share."""
         return self.instances[0].header
 
     @property
@@ -76,7 +78,7 @@ class Series:
 
     @cached_property
     def size(self) -> str:
-        """In words, such as ``22 images of 512 x 512``."""
+        """Number and size of the images, such as ``22 images of 512 x 512``."""
         frames = sum(instance.frames for instance in self.instances)
         shape = f"{self.header.get('Columns')} x {self.header.get('Rows')}"
         return f"{frames} image{'s' if frames > 1 else ''} of {shape}"
@@ -87,88 +89,63 @@ class Series:
         return f"{self.modality or 'no modality'}, {named}, {self.description!r}, {self.size}, {self.uid}"
 
 
-def read_study(place: Path) -> list[Series]:
-    """The series of images, by series number and then by UID.
+class LostSlices(InputError):
+    """A series that has lost slices: some of its files cannot be read."""
+
+
+def read_study(path: Path) -> list[Series]:
+    """Return the series of images in a file, folder or zip, by series number and then by UID.
 
     Raises:
-        InputError: no image, or a single file that is not the DICOM it looks like.
+        InputError: There is no image, or a single file looks like DICOM and is not.
     """
-    files = files_of(place)
+    files = files_of(path)
     left_out = suspicious(files)
     groups: dict[str, list[Instance]] = defaultdict(list)
     others: Counter[str] = Counter()
     for file in (file for file, problem in files.items() if not problem):
-        found = _image(file, alone=len(files) == 1)
-        if isinstance(found, Instance):
-            groups[str(found.header.get("SeriesInstanceUID") or "no UID")].append(found)
-        elif isinstance(found, LeftOut):
-            left_out.append(found)
+        content = _read(file, only_file=len(files) == 1)
+        if isinstance(content, Instance):
+            groups[str(content.header.get("SeriesInstanceUID") or "no UID")].append(content)
+        elif isinstance(content, LeftOut):
+            left_out.append(content)
         else:
-            others[found] += 1
+            others[content] += 1
     if not groups:
-        raise _no_image(place, others, left_out)
-    known = {
-        str(each.header.get("SOPInstanceUID"))
-        for instances in groups.values()
-        for each in instances
-    }
-    left_out = [
-        each for each in left_out if each.image not in known
-    ]  # a damaged copy of what is there is no loss
+        raise _no_image(path, others, left_out)
+    return _numbered(_series_of(path, groups, left_out))
+
+
+def _series_of(
+    path: Path, groups: Mapping[str, Sequence[Instance]], left_out: Sequence[LeftOut]
+) -> list[Series]:
+    """Return the series of images that are grouped by UID, with the files that they have lost."""
     images = {instance.file: uid for uid, instances in groups.items() for instance in instances}
-    owners = owners_of(left_out, dict(sorted(images.items(), key=lambda image: image[0].key)))
-    found_series = [
+    image_uids = {
+        str(instance.header.get("SOPInstanceUID"))
+        for instances in groups.values()
+        for instance in instances
+    }
+    # A damaged copy of an image that can be read is no loss.
+    lost = [file for file in left_out if file.image not in image_uids]
+    owners = owners_of(lost, dict(sorted(images.items(), key=lambda image: image[0].key)))
+    return [
         Series(
-            *(uid, place, _without_copies(instances)),
-            left_out=tuple(left_out),
-            lost=tuple(each for each in left_out if uid in owners[each]),
+            uid,
+            path,
+            _without_copies(instances),
+            left_out=tuple(lost),
+            lost=tuple(file for file in lost if uid in owners[file]),
         )
         for uid, instances in groups.items()
     ]
-    ranked = sorted(found_series, key=_rank)
+
+
+def _numbered(study: Sequence[Series]) -> list[Series]:
+    ranked = sorted(study, key=_rank)
     return [
         dataclasses.replace(series, number=number) for number, series in enumerate(ranked, start=1)
     ]
-
-
-def _image(file: DicomFile, *, alone: bool) -> Instance | LeftOut | str:
-    """Return the image of a file; else a file that may be a slice, or the modality of what is no image.
-
-    Raises:
-        InputError: a header that cannot be read, of a file that stands ``alone``.
-    """
-    try:
-        with guarded(file):
-            return _image_of(file, read_image_header(file), alone=alone)
-    except InputError:
-        if alone:
-            raise
-        return LeftOut(file, "DICOM that cannot be read", begins_as_dicom=True)
-
-
-def _image_of(file: DicomFile, found: ImageHeader, *, alone: bool) -> Instance | LeftOut | str:
-    header, modality = found.header, str(found.header.get("Modality") or "no modality")
-    if modality in _DERIVED:
-        return modality
-    if found.pixels and "Rows" in header and (found.whole or alone):
-        return Instance(file, header, found.pixels)
-    if found.pixels is None and not _says_image(header):
-        return modality
-    uid = str(header.get("SeriesInstanceUID") or "")
-    problem = (
-        "DICOM that is cut short"
-        if found.pixels is None or not found.whole
-        else "an image without a size"
-    )
-    return LeftOut(
-        file, problem, uid, str(header.get("SOPInstanceUID") or ""), begins_as_dicom=True
-    )
-
-
-def _says_image(header: Dataset) -> bool:
-    """Return whether a header without pixels is that of an image, or too short to say what it is."""
-    known = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID")
-    return known is None or re.search(r"(?<!Non-)Image Storage$", UID(str(known)).name) is not None
 
 
 def _rank(series: Series) -> tuple[float, str]:
@@ -176,12 +153,53 @@ def _rank(series: Series) -> tuple[float, str]:
     return (float("inf") if number is None else float(number), series.uid)
 
 
-class LostSlices(InputError):
-    """A series of which some files cannot be read."""
+def _read(file: DicomFile, *, only_file: bool) -> Instance | LeftOut | str:
+    """Return the image of a file, a file that may be a lost slice, or the modality of another one.
+
+    Raises:
+        InputError: The header of the ``only_file`` cannot be read.
+    """
+    try:
+        with guarded(file):
+            return _classified(file, read_image_header(file), only_file=only_file)
+    except InputError:
+        if only_file:
+            raise
+        return LeftOut(file, "DICOM that cannot be read", begins_as_dicom=True)
+
+
+def _classified(
+    file: DicomFile, image: ImageHeader, *, only_file: bool
+) -> Instance | LeftOut | str:
+    header, modality = image.header, str(image.header.get("Modality") or "no modality")
+    if modality in _DERIVED:
+        return modality
+    if image.pixels and "Rows" in header and (image.is_complete or only_file):
+        return Instance(file, header, image.pixels)
+    if image.pixels is None and not _may_be_image(header):
+        return modality
+    is_cut = image.pixels is None or not image.is_complete
+    return LeftOut(
+        file,
+        "DICOM that is cut short" if is_cut else "an image without a size",
+        series=str(header.get("SeriesInstanceUID") or ""),
+        image=str(header.get("SOPInstanceUID") or ""),
+        begins_as_dicom=True,
+    )
+
+
+def _may_be_image(header: Dataset) -> bool:
+    """Return whether a header without pixels is that of an image, or has no SOP class to tell."""
+    uid = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID")
+    return uid is None or re.search(r"(?<!Non-)Image Storage$", UID(str(uid)).name) is not None
 
 
 def check_complete(series: Series) -> None:
-    """Raise LostSlices where files that cannot be read probably were slices of the series."""
+    """Check that a series has lost no slices.
+
+    Raises:
+        LostSlices: Files that cannot be read probably were slices of the series.
+    """
     if series.lost:
         count = f"{len(series.lost)} file{'s' if len(series.lost) > 1 else ''}"
         raise LostSlices(
@@ -193,68 +211,75 @@ def check_complete(series: Series) -> None:
 
 
 def fewer_than_counted(series: Series) -> str:
-    """Return a sentence where original images of one acquisition are fewer than their headers count; else nothing."""
+    """Return a sentence if there are fewer images than their headers count, else an empty text.
+
+    Only original images of one acquisition are compared with the count.
+    """
     headers = [instance.header for instance in series.instances]
     key = "NumberOfSlices" if series.modality == "PT" else "ImagesInAcquisition"
     counts = {(header.get(key), header.get("AcquisitionNumber")) for header in headers}
     count, _ = next(iter(counts))
     images = sum(instance.frames for instance in series.instances)
-    derived = "DERIVED" in (series.header.get("ImageType") or ())
-    if len(counts) > 1 or derived or not isinstance(count, int) or images >= count:
+    is_derived = "DERIVED" in (series.header.get("ImageType") or ())
+    if len(counts) > 1 or is_derived or not isinstance(count, int) or images >= count:
         return ""
-    return f"{images} of the {count} images are there that its headers count ({key}): the first or last may be missing"
+    return (
+        f"{images} of the {count} images are there that its headers count ({key}): "
+        "the first or last may be missing"
+    )
 
 
 def study_uid(file: DicomFile) -> str | None:
-    """The StudyInstanceUID of a file that may be an image; None for others, and for one that cannot be read."""
+    """Return the StudyInstanceUID of a file that may be an image.
+
+    The result is None for derived objects, and for a file that cannot be read: the error is raised
+    when its scan is read.
+    """
     try:
         header = read_header(file)
     except InputError:
-        return None  # it is said when the scan is read
+        return None
     is_derived = str(header.get("Modality") or "") in _DERIVED
     return None if is_derived else str(header.get("StudyInstanceUID") or "no UID")
 
 
 def _without_copies(instances: Sequence[Instance]) -> tuple[Instance, ...]:
-    """One of each group of files that are the same byte for byte; those with one UID and other content all stay."""
+    """Return one of each group of files with the same bytes.
+
+    Files with one SOPInstanceUID and different bytes are all kept.
+    """
     by_uid: dict[str, list[Instance]] = defaultdict(list)
     for instance in instances:
         by_uid[str(instance.header.get("SOPInstanceUID") or instance.file)].append(instance)
-    kept = [
-        one for same in by_uid.values() for one in (_different(same) if len(same) > 1 else same)
-    ]
-    if len(kept) < len(instances):
-        log.warning(
-            "%d of %d files are copies of others and left out",
-            len(instances) - len(kept),
-            len(instances),
-        )
+    kept: list[Instance] = []
+    for same_uid in by_uid.values():
+        kept += _different(same_uid) if len(same_uid) > 1 else same_uid
+    copies = len(instances) - len(kept)
+    if copies:
+        log.warning("%d of %d files are copies of others and left out", copies, len(instances))
     return tuple(kept)
 
 
 def _different(instances: Sequence[Instance]) -> list[Instance]:
-    return list(
-        {
-            hashlib.sha256(instance.file.read()).digest(): instance
-            for instance in reversed(instances)
-        }.values()
-    )
+    by_content = {
+        hashlib.sha256(instance.file.read()).digest(): instance for instance in reversed(instances)
+    }
+    return list(by_content.values())
 
 
-def _no_image(place: Path, others: Counter[str], left_out: Sequence[LeftOut]) -> InputError:
+def _no_image(path: Path, others: Counter[str], left_out: Sequence[LeftOut]) -> InputError:
     unread = f", and {left_out_text(left_out)}" if left_out else ""
     if not others:
-        found = f"no file that begins as DICOM does{unread}"
         return InputError(
-            place,
+            path,
             expected="DICOM",
-            found=found,
+            found=f"no file that begins as DICOM does{unread}",
             remedy="Is it the right file or folder, and complete?",
         )
-    found = ", ".join(f"{count} x {modality}" for modality, count in sorted(others.items()))
+    modalities = ", ".join(f"{count} x {modality}" for modality, count in sorted(others.items()))
     return InputError(
-        place,
+        path,
         expected="images",
-        found=f"DICOM without any that could be a scan ({found}){unread}",
+        found=f"DICOM without any that could be a scan ({modalities}){unread}",
         remedy="Give the files of the scan itself.",
     )

@@ -1,14 +1,15 @@
-"""Stacks of two or more slice thicknesses: told from a stack that lacks slices, and read on even planes.
+"""Stacks of slices with two or more thicknesses: tell them from incomplete ones, and resample them.
 
-Steps between neighbouring slices that are equal form a block. A block that is wider than the blocks beside it is a
-thickness of its own where
+Steps between neighboring slices that are equal form a block. A block whose steps are wider than
+those of the blocks beside it is a thickness of its own if
 
 * it has at least 3 steps, or
-* SliceThickness explains each of its steps: a slice at its end is thicker than those of the blocks beside it, and at
-  least as thick as the step is wide.
+* SliceThickness explains each of its steps: a slice at the end of the step is thicker than those of
+  the blocks beside it, and at least as thick as the step is wide.
 
-Otherwise slices are missing there, and so they are wherever instance numbers jump as much as the step is wider than
-the thinnest ones. Other steps that are not wider than all beside them are a change of thickness.
+Otherwise slices are missing there. Slices are also missing wherever instance numbers jump by as
+much as the step is wider than the thinnest ones. Any other step that is not wider than all beside
+it is a change of thickness.
 """
 
 from __future__ import annotations
@@ -24,25 +25,31 @@ from numpy.typing import NDArray
 from segkit.io.dicom.frames import Frame
 
 EQUAL = 0.1
-"""Steps of one block differ by at most this share: either of two slices may lie 5 % beside its place."""
+"""Largest relative difference between the steps of one block.
+
+Either of two slices may lie 5 % beside its place.
+"""
 LEAST_STEPS = 3
-"""Steps of a block that is a thickness by itself. Two equal wide steps are also what two lost slices leave."""
+"""Smallest number of steps of a block that is a thickness by itself.
+
+Two lost slices also leave two equal wide steps.
+"""
 FINEST = 4
-"""The even planes are at most this many times as close as the thinnest slices."""
+"""Largest ratio of the thinnest step to the distance between even planes."""
 ON_PLANE = 0.05
-"""A slice this near to an even plane, as a share of the distance of planes, lies on it."""
+"""Largest distance of a slice that lies on an even plane, in planes."""
 _EXPLAINED = 1.05
-"""How much wider than the thicker slice a step may be."""
+"""Largest ratio of a step to the thickness of the thicker of its two slices."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """Neighbouring steps that are equal, from ``start`` to before ``stop``."""
+    """Equal steps between neighboring slices, from step ``start`` to before step ``stop``."""
 
     start: int
     stop: int
     step: float
-    """The mean, in mm."""
+    """Mean step in mm."""
 
     @property
     def count(self) -> int:
@@ -50,70 +57,76 @@ class Block:
 
 
 def blocks_of(gaps: NDArray[np.float64]) -> list[Block]:
-    """The steps between slices as blocks of equal ones.
+    """Return the steps between slices (in mm) as blocks of equal steps.
 
     >>> [(block.count, block.step) for block in blocks_of(np.array([1.0, 1.0, 1.0, 7.0, 7.0]))]
     [(3, 1.0), (2, 7.0)]
     """
-    found: list[Block] = []
+    blocks: list[Block] = []
     for index, gap in enumerate(gaps.tolist()):
-        last = found[-1] if found else None
+        last = blocks[-1] if blocks else None
         if last and abs(gap - last.step) <= EQUAL * max(gap, last.step):
             mean = (last.step * last.count + gap) / (last.count + 1)
-            found[-1] = Block(last.start, index + 1, mean)
+            blocks[-1] = Block(last.start, index + 1, mean)
         else:
-            found.append(Block(index, index + 1, gap))
-    return found
+            blocks.append(Block(index, index + 1, gap))
+    return blocks
 
 
 def unexplained_steps(frames: Sequence[Frame], heights: NDArray[np.float64]) -> dict[int, float]:
-    """Steps at which slices seem to be missing, each with the step that is expected there.
+    """Return the steps at which slices seem to be missing, each with the step expected there.
 
-    Empty for a stack of two or more thicknesses, by the rule above.
+    The result is empty for a stack of two or more thicknesses, by the rule above.
+
+    Args:
+        frames: Frames in the order of their slices.
+        heights: Positions of the slices along their normal, in mm, shape (slices,).
     """
     blocks = blocks_of(np.diff(heights))
     thinnest = _thinnest(blocks)
-    found: dict[int, float] = {}
-    for place, block in enumerate(blocks):
-        beside = [*blocks[max(place - 1, 0) : place], *blocks[place + 1 : place + 2]]
-        if _taken_out(frames, block, thinnest):
-            found |= dict.fromkeys(range(block.start, block.stop), thinnest.step)
-        elif _is_widest(block, beside) and not _explained(frames, heights, block, beside):
-            found |= dict.fromkeys(
-                range(block.start, block.stop), max(each.step for each in beside)
-            )
-    return found
+    expected: dict[int, float] = {}
+    for index, block in enumerate(blocks):
+        neighbors = [*blocks[max(index - 1, 0) : index], *blocks[index + 1 : index + 2]]
+        steps = range(block.start, block.stop)
+        if _numbers_are_missing(frames, block, thinnest):
+            expected |= dict.fromkeys(steps, thinnest.step)
+        elif _is_short_and_widest(block, neighbors) and not _is_explained(
+            frames, heights, block, neighbors
+        ):
+            expected |= dict.fromkeys(steps, max(neighbor.step for neighbor in neighbors))
+    return expected
 
 
 def _thinnest(blocks: Sequence[Block]) -> Block:
-    """The block of the smallest steps, of those that are a thickness by themselves where there are any."""
+    """Return the block of the smallest steps.
+
+    If some blocks are long enough to be a thickness by themselves, only those count.
+    """
     long = [block for block in blocks if block.count >= LEAST_STEPS] or blocks
     return min(long, key=lambda block: block.step)
 
 
-def _is_widest(block: Block, beside: Sequence[Block]) -> bool:
-    """Whether a block is too short for a thickness by itself, and wider than those beside it."""
-    return (
-        block.count < LEAST_STEPS
-        and bool(beside)
-        and block.step > max(each.step for each in beside)
-    )
+def _is_short_and_widest(block: Block, neighbors: Sequence[Block]) -> bool:
+    """Return whether a block is wider than its neighbors, and too short for its own thickness."""
+    if block.count >= LEAST_STEPS or not neighbors:
+        return False
+    return block.step > max(neighbor.step for neighbor in neighbors)
 
 
-def _taken_out(frames: Sequence[Frame], block: Block, thinnest: Block) -> bool:
-    """Whether instance numbers change by one in the thinnest block, and here by as much as the step is wider."""
+def _numbers_are_missing(frames: Sequence[Frame], block: Block, thinnest: Block) -> bool:
+    """Return whether instance numbers jump in a block by as much as its step is wider.
+
+    In the thinnest block, instance numbers must change by one from slice to slice.
+    """
     jumps, usual = _jumps(frames, block), _jumps(frames, thinnest)
+    if usual != {1} or len(jumps) != 1 or jumps == {1}:
+        return False
     ratio = block.step / thinnest.step
-    return (
-        usual == {1}
-        and len(jumps) == 1
-        and jumps != {1}
-        and abs(ratio - jumps.pop()) < EQUAL * ratio
-    )
+    return abs(ratio - jumps.pop()) < EQUAL * ratio
 
 
 def _jumps(frames: Sequence[Frame], block: Block) -> set[int]:
-    """By how much instance numbers change from slice to slice; empty where they are not known."""
+    """Return the changes of instance numbers from slice to slice; none if they are not known."""
     numbers = [
         str(frame.instance.header.get("InstanceNumber"))
         for frame in frames[block.start : block.stop + 1]
@@ -123,79 +136,104 @@ def _jumps(frames: Sequence[Frame], block: Block) -> set[int]:
     return {abs(int(after) - int(before)) for before, after in pairwise(numbers)}
 
 
-def _explained(
-    frames: Sequence[Frame], heights: NDArray[np.float64], block: Block, beside: Sequence[Block]
+def _is_explained(
+    frames: Sequence[Frame],
+    heights: NDArray[np.float64],
+    block: Block,
+    neighbors: Sequence[Block],
 ) -> bool:
-    """Whether SliceThickness says that slices are thicker here, and thick enough for the steps."""
+    """Return whether slices are thicker in a block, by their SliceThickness, and fill its steps."""
     around = [
-        frames[each.start if each.start < block.start else each.stop].slice_thickness
-        for each in beside
+        frames[neighbor.start if neighbor.start < block.start else neighbor.stop].slice_thickness
+        for neighbor in neighbors
     ]
-    here = [frame.slice_thickness for frame in frames[block.start : block.stop + 1]]
-    if None in around or None in here:
+    inside = [frame.slice_thickness for frame in frames[block.start : block.stop + 1]]
+    if None in around or None in inside:
         return False
-    thinner = max(each or 0 for each in around)
+    thickest_around = max(thickness or 0 for thickness in around)
     gaps = np.diff(heights[block.start : block.stop + 1])
-    thick = np.array([max(before or 0, after or 0) for before, after in pairwise(here)])
-    return bool((thick > (1 + EQUAL) * thinner).all() and (gaps <= _EXPLAINED * thick).all())
+    thick = np.array([max(before or 0, after or 0) for before, after in pairwise(inside)])
+    is_thicker = (thick > (1 + EQUAL) * thickest_around).all()
+    return bool(is_thicker and (gaps <= _EXPLAINED * thick).all())
 
 
-def even_places(heights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Where slices at these heights lie among even planes, from the first slice (0) to the last, in planes.
+def even_positions(heights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the positions of slices among even planes, in planes: 0 for the first slice.
 
-    Planes are as far apart as the thinnest slices that make a block, or 2, 3 or 4 times as close if then every slice
-    lies on a plane; where none of these does that, as close as brings them nearest.
+    The distance between planes is that of the thinnest slices that make a block, or 2, 3 or 4 times
+    smaller if every slice then lies on a plane. If none of these does that, the one is chosen that
+    brings the slices nearest to planes.
 
-    >>> even_places(np.array([0.0, 3.0, 6.0, 9.0, 14.0, 21.0, 28.0])).tolist()
+    Args:
+        heights: Positions of the slices along their normal, in mm, shape (slices,).
+
+    >>> even_positions(np.array([0.0, 3.0, 6.0, 9.0, 14.0, 21.0, 28.0])).tolist()
     [0.0, 3.0, 6.0, 9.0, 14.0, 21.0, 28.0]
     """
     thinnest = _thinnest(blocks_of(np.diff(heights))).step
-    risen = heights - heights[0]
-    counts = [max(1, round(float(risen[-1]) * finer / thinnest)) for finer in range(1, FINEST + 1)]
-    choices = [risen / risen[-1] * count for count in counts]
-    off = [float(np.abs(places - np.rint(places)).max()) for places in choices]
-    on_planes = [places for places, each in zip(choices, off, strict=True) if each <= ON_PLANE]
-    return np.asarray(
-        on_planes[0] if on_planes else choices[int(np.argmin(np.array(off) / counts))]
-    )
+    rises = heights - heights[0]
+    counts = [max(1, round(float(rises[-1]) * finer / thinnest)) for finer in range(1, FINEST + 1)]
+    choices = [rises / rises[-1] * count for count in counts]
+    distances = [float(np.abs(positions - np.rint(positions)).max()) for positions in choices]
+    for positions, distance in zip(choices, distances, strict=True):
+        if distance <= ON_PLANE:
+            return np.asarray(positions)
+    return np.asarray(choices[int(np.argmin(np.array(distances) / counts))])
 
 
 def slice_thicknesses(
-    frames: Sequence[Frame], places: NDArray[np.float64], distance: float
+    frames: Sequence[Frame], positions: NDArray[np.float64], distance: float
 ) -> list[float]:
-    """SliceThickness in mm of each slice; where it is not known, half of what lies between the slices beside it.
+    """Return SliceThickness of each slice in mm.
 
-    ``distance`` is that of the even planes in mm.
+    If it is not known, half the distance between the neighbors of the slice is taken.
+
+    Args:
+        frames: Frames in the order of their slices.
+        positions: Positions of the slices among even planes, in planes.
+        distance: Distance between even planes in mm.
     """
-    reaches = np.gradient(places) * distance
+    extents = np.gradient(positions) * distance
     return [
-        frame.slice_thickness or float(reach) for frame, reach in zip(frames, reaches, strict=True)
+        frame.slice_thickness or float(extent)
+        for frame, extent in zip(frames, extents, strict=True)
     ]
 
 
-def on_even_planes(slices: NDArray[Any], places: NDArray[np.float64]) -> NDArray[Any]:
-    """Slices (Z first) that lie at ``places`` on even planes: as they are where one lies, linear between two."""
-    planes = np.arange(round(float(places[-1])) + 1)
-    upper = np.searchsorted(places, planes).clip(1, len(places) - 1)
-    share = (planes - places[upper - 1]) / (places[upper] - places[upper - 1])
-    nearest = nearest_slices(places)
-    found = np.empty((len(planes), *slices.shape[1:]), slices.dtype)
-    for plane, (above, weight) in enumerate(zip(upper.tolist(), share.tolist(), strict=True)):
-        if abs(places[nearest[plane]] - plane) <= ON_PLANE:
-            found[plane] = slices[nearest[plane]]
+def on_even_planes(slices: NDArray[Any], positions: NDArray[np.float64]) -> NDArray[Any]:
+    """Resample slices onto even planes: unchanged if a slice lies on a plane, else linearly.
+
+    Args:
+        slices: Values, with Z as the first axis.
+        positions: Positions of the slices, in planes.
+    """
+    planes = np.arange(round(float(positions[-1])) + 1)
+    upper = np.searchsorted(positions, planes).clip(1, len(positions) - 1)
+    weights = (planes - positions[upper - 1]) / (positions[upper] - positions[upper - 1])
+    nearest = nearest_slices(positions)
+    resampled = np.empty((len(planes), *slices.shape[1:]), slices.dtype)
+    for plane, (above, weight) in enumerate(zip(upper.tolist(), weights.tolist(), strict=True)):
+        if abs(positions[nearest[plane]] - plane) <= ON_PLANE:
+            resampled[plane] = slices[nearest[plane]]
         else:
             mixed = (1 - weight) * slices[above - 1].astype(np.float64) + weight * slices[above]
-            found[plane] = np.rint(mixed) if slices.dtype.kind in "iu" else mixed
-    return found
+            resampled[plane] = np.rint(mixed) if slices.dtype.kind in "iu" else mixed
+    return resampled
 
 
-def nearest_slices(places: NDArray[np.float64]) -> NDArray[np.intp]:
-    """For each even plane the slice that lies nearest, the lower one of two."""
-    planes = np.arange(round(float(places[-1])) + 1)
-    middles = (places[1:] + places[:-1]) / 2
+def nearest_slices(positions: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return the nearest slice for each even plane, the lower one of two.
+
+    ``positions`` are those of the slices, in planes.
+
+    >>> nearest_slices(np.array([0.0, 1.0, 4.0])).tolist()
+    [0, 1, 1, 2, 2]
+    """
+    planes = np.arange(round(float(positions[-1])) + 1)
+    middles = (positions[1:] + positions[:-1]) / 2
     return np.searchsorted(middles, planes)
 
 
-def nearest_planes(places: NDArray[np.float64]) -> NDArray[np.intp]:
-    """For each slice the even plane that lies nearest."""
-    return np.rint(places).astype(np.intp)
+def nearest_planes(positions: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return the nearest even plane for each slice; ``positions`` are in planes."""
+    return np.rint(positions).astype(np.intp)
