@@ -104,7 +104,7 @@ def problem(words: Sequence[str]) -> str:
             study = next(iter(STUDIES))
         if study not in STUDIES:
             return f"no study {study}"
-    rest = [word for word in rest if not re.fullmatch(r"\[.*\]|\.\.\.", word)]
+    rest = [word for word in rest if word not in ("[KEY=VALUE", "KEY=VALUE", "...", "...]")]
     if "--help" in rest or (not rest and verb != "models"):
         return ""
     try:

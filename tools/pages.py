@@ -93,7 +93,9 @@ def wrong_links(page: Page) -> list[str]:
 
 
 def _exists(page: Page, file: str, anchor: str) -> bool:
-    target = (page.path.parent / file).resolve() if file else page.path
-    if not target.exists():
-        return False
-    return not anchor or anchor in Page(target, target.read_text(encoding="utf-8")).anchors
+    if not file:
+        return anchor in page.anchors
+    target = (page.path.parent / file).resolve()
+    if not anchor or not target.exists():
+        return target.exists()
+    return anchor in Page(target, target.read_text(encoding="utf-8")).anchors

@@ -60,11 +60,19 @@ def _section(title: str, parser: argparse.ArgumentParser) -> str:
     usage = parser.usage or " ".join([title, *map(_short, actions)])
     usage = usage if len(usage) < 95 else f"{title} {' '.join(_positional(actions))} [FLAG ...]"
     description = textwrap.fill(" ".join((parser.description or "").split()), 100)
-    text = f"{_heading(title, usage)}\n\n{description}"
-    if not actions:
-        return text
-    rows = [f"| {_names(action)} | {_cell(action.help or '')} |" for action in actions]
-    return "\n".join([text, "", "| argument or flag | meaning |", "| --- | --- |", *rows])
+    return "\n\n".join([_heading(title, usage), description, *_tables(parser)])
+
+
+def _tables(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """Yield a table for the arguments of each group that has any, its title in front."""
+    for group in parser._action_groups:
+        actions = [action for action in group._group_actions if action.dest != "help"]
+        rows = [f"| {_names(action)} | {_cell(action.help or '')} |" for action in actions]
+        title = {"positional arguments": "argument", "options": "flag"}.get(
+            str(group.title), str(group.title)
+        )
+        if rows:
+            yield "\n".join([f"| {title} | meaning |", "| --- | --- |", *rows])
 
 
 def _positional(actions: Sequence[argparse.Action]) -> Iterator[str]:
