@@ -38,6 +38,7 @@ MARKS = re.compile(r"(<!-- generated -->\n).*?(<!-- end -->)", re.DOTALL)
 SHORT_NAMES = {full: short for short, full in PATHS.items() if short != full}
 """Full dotted key -> the shorter one that means the same, such as dataset.path -> dataset."""
 
+
 def verbs() -> str:
     """Return a section for each verb, and for each study: what it does, its arguments and flags."""
     rows = [f"| [`segkit {verb}`](#segkit-{verb}) | {text} |" for verb, (text, _) in VERBS.items()]

@@ -20,7 +20,9 @@ def test_a_page_has_one_title(page: Page) -> None:
 
 def test_a_wrong_link_and_a_wrong_anchor_are_found() -> None:
     readme = next(page for page in pages() if page.name == "README.md")
-    page = Page(readme.path, "# A title\n[no](docs/none.md) [no](#b) [yes](#a-title) [web](https://x)")
+    page = Page(
+        readme.path, "# A title\n[no](docs/none.md) [no](#b) [yes](#a-title) [web](https://x)"
+    )
     assert wrong_links(page) == ["docs/none.md", "#b"]
 
 

@@ -38,7 +38,11 @@ def test_every_setting_says_what_it_means() -> None:
 
 def test_every_exit_code_is_in_it() -> None:
     section = TEXT[TEXT.index("## Exit codes") :]
-    codes = {int(code) for row in re.findall(r"^\| ([\d, ]+) \|", section, re.M) for code in row.split(",")}
+    codes = {
+        int(code)
+        for row in re.findall(r"^\| ([\d, ]+) \|", section, re.M)
+        for code in row.split(",")
+    }
     errors = [kind for _, kind in inspect.getmembers(segkit.errors, inspect.isclass)]
     raised = {kind.exit_code for kind in errors if issubclass(kind, segkit.errors.SegkitError)}
     stopped = {SIGNAL_CODES + number for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)}
