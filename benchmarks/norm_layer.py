@@ -93,7 +93,7 @@ def _step(
         x.grad = None
         with torch.autocast(device.type, dtype, enabled=half):
             y = (
-                layer.activated(x, activation)
+                layer.normalize_and_activate(x, activation)
                 if isinstance(layer, GroupNorm)
                 else activation(layer(x))
             )

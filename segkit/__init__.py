@@ -1,6 +1,6 @@
 """segkit: medical image segmentation with GroupNorm U-Nets.
 
-The public names are imported when they are first used, so that ``import segkit`` costs nothing.
+The public names are imported on first use, so that ``import segkit`` takes no time.
 
 >>> import segkit
 >>> sorted(segkit.__all__)

@@ -1,4 +1,4 @@
-"""``python -m segkit`` is ``segkit``."""
+"""Run the command line for ``python -m segkit``."""
 
 from __future__ import annotations
 

@@ -1,3 +1,3 @@
-"""The version of segkit; the build reads it here, too."""
+"""The version of segkit, which the build reads as well."""
 
 __version__ = "0.1.0"

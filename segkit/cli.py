@@ -1,6 +1,7 @@
-"""The command line: a table of verbs, the log, and errors as exit codes. Standard library only, so help is at once.
+"""The command line: the table of verbs, the log, and the exit codes of errors.
 
-A verb's module is imported when the verb is typed; nothing else in the package imports this way.
+Only the standard library is imported here, so that help appears without delay. The module of a
+verb is imported when the verb is typed; no other module of the package imports this way.
 """
 
 from __future__ import annotations
@@ -25,21 +26,21 @@ from segkit.files.processes import SIGNAL_CODES, ended_in_order
 from segkit.progress import WIPE, StatusLine
 
 VERBS: dict[str, tuple[str, str]] = {
-    "demo": ("phantom data, train, predict, evaluate: see it work", "segkit.commands.demo"),
-    "check": ("is this dataset sound? a table of problems", "segkit.commands.check"),
-    "plan": ("measure a dataset, decide, print the plan and write it", "segkit.commands.plan"),
+    "demo": ("train and predict on phantom scans, to see how segkit works", "segkit.commands.demo"),
+    "check": ("find the problems of a dataset before training", "segkit.commands.check"),
+    "plan": ("measure a dataset and choose how to train on it", "segkit.commands.plan"),
     "train": ("train a model on a dataset", "segkit.commands.train"),
-    "study": ("many trainings and one answer, such as a cross-validation", "segkit.commands.study"),
-    "predict": ("scans in, label maps out", "segkit.commands.predict"),
-    "evaluate": ("compare label maps with references", "segkit.commands.evaluate"),
-    "info": ("what is this model, plan or scan?", "segkit.commands.info"),
-    "export": ("a model as one file to share, or for OpenVINO", "segkit.commands.export"),
-    "models": ("the models that predict -m finds by name", "segkit.commands.models"),
+    "study": ("several trainings for one question: cross-validation", "segkit.commands.study"),
+    "predict": ("segment scans with a trained model", "segkit.commands.predict"),
+    "evaluate": ("compare label maps with reference label maps", "segkit.commands.evaluate"),
+    "info": ("describe a model, a study, a plan or a scan", "segkit.commands.info"),
+    "export": ("write a model as one file to share, or for OpenVINO", "segkit.commands.export"),
+    "models": ("list the models that predict -m finds by name", "segkit.commands.models"),
 }
 
-SPINS = "10000"
-"""Some tens of microseconds."""
-_OF_THE_SYSTEM = (
+SPIN_COUNT = "10000"
+"""Number of turns for which a thread spins before it sleeps: some tens of microseconds."""
+_SYSTEM_ERRORS = (
     "EACCES",
     "EPERM",
     "EROFS",
@@ -51,64 +52,73 @@ _OF_THE_SYSTEM = (
     "ENOTDIR",
     "ELOOP",
 )
-NOT_OURS = {getattr(errno, name) for name in _OF_THE_SYSTEM if hasattr(errno, name)}
-"""Errors of the system that say something about a path or a disk."""
-LONGEST_NAME = 200
+SYSTEM_ERRORS = {getattr(errno, name) for name in _SYSTEM_ERRORS if hasattr(errno, name)}
+"""Error numbers with which the operating system refuses a path or a disk."""
+LONGEST_PATH = 200
+"""Number of characters of a path that a message shows."""
 INTERRUPTED = SIGNAL_CODES + 2
+"""Exit code after Ctrl-C, as shells report it."""
 PIPE_CLOSED = SIGNAL_CODES + 13
-"""What shells report for a program that a signal ended: Ctrl-C, a closed pipe."""
+"""Exit code if the program that reads standard output has ended, as shells report it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb and return the exit code (see ``segkit.errors``)."""
-    _let_threads_wait()
+    """Run one verb and return the exit code (see `segkit.errors`).
+
+    Args:
+        arguments: the verb and its arguments; None takes those of the process.
+    """
+    _set_thread_waiting()
     if arguments is not None:
         segkit.progress.restart_clock()
     _open_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(
-            errors="surrogateescape"
-        )  # a file's name goes out with the bytes that it has
+        # The name of a file is printed with the bytes that it has.
+        sys.stdout.reconfigure(errors="surrogateescape")
     words = list(sys.argv[1:] if arguments is None else arguments)
     json_lines = "--json-log" in words
-    with log_to_stderr(json_lines), ended_in_order():
+    with log_to_stderr(json_lines=json_lines), ended_in_order():
         try:
             code = _dispatch([word for word in words if word != "--json-log"])
             sys.stdout.flush()
         except SystemExit as stop:
             code = _code_of(stop)
             if code > SIGNAL_CODES:
-                _fail("stopped", code, json_lines)
+                _fail("stopped", code, json_lines=json_lines)
         except BrokenPipeError:
             code = _pipe_closed()
         except KeyboardInterrupt:
-            code = _fail("stopped", INTERRUPTED, json_lines)
+            code = _fail("stopped", INTERRUPTED, json_lines=json_lines)
         except SegkitError as error:
-            code = _fail(str(error), error.exit_code, json_lines)
+            code = _fail(str(error), error.exit_code, json_lines=json_lines)
         except OSError as error:
-            code = _refused_by_system(error, json_lines)
+            code = _refused_by_system(error, json_lines=json_lines)
         except Exception as error:
-            code = _unexpected(error, json_lines)
+            code = _unexpected(error, json_lines=json_lines)
     return code
 
 
 def _open_streams() -> None:
-    """Open what the caller has closed (``>&-``), so that no file of ours gets the number of standard output."""
+    """Open the streams that the caller has closed (``>&-``).
+
+    Otherwise the next file that segkit opens would get the number of standard output.
+    """
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "r+", encoding="utf-8"))  # noqa: SIM115
 
 
-def _let_threads_wait() -> None:
-    """Say, before torch is imported, how threads wait for each other: by spinning, but not for long.
+def _set_thread_waiting() -> None:
+    """Let threads that wait for each other spin, but not for long; torch reads this when imported.
 
-    If they spin for as long as they like, a step takes ten times as long as soon as another program wants a core; if
-    they sleep at once, a step of a small network takes a third longer on a quiet machine, for waking up. GNU's OpenMP,
-    which PyTorch brings on Linux, takes a number; others know the policy only.
+    If they spin without limit, a step takes ten times as long as soon as another program needs a
+    core. If they sleep immediately, a step of a small network takes a third longer on an idle
+    machine, because waking up takes time. GNU's OpenMP, which PyTorch brings on Linux, takes a
+    number; others only know the policy.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
+        os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
 
 
 def _dispatch(words: list[str]) -> int:
@@ -129,14 +139,15 @@ def _dispatch(words: list[str]) -> int:
 
 
 def help_text() -> str:
-    """What ``segkit --help`` prints."""
+    """Return the text that ``segkit --help`` prints."""
     rows = "".join(f"  {verb:<10}{text}\n" for verb, (text, _) in VERBS.items())
     return (
-        "usage: segkit VERB [...]        segkit VERB --help says more\n\n"
+        "usage: segkit VERB [...]        segkit VERB --help for details\n\n"
         f"{rows}\n"
-        "  --version   the version of segkit\n"
-        "  --json-log  with any verb: log lines on standard error as JSON\n\n"
-        "exit codes: 0 ok, 1 failed, 2 usage, 3 bad input, 4 out of memory, 5 some cases of many failed\n"
+        "  --version   print the version of segkit\n"
+        "  --json-log  with any verb: write the log on standard error as JSON lines\n\n"
+        "exit codes: 0 ok, 1 failed, 2 usage, 3 bad input, 4 out of memory, "
+        "5 some cases of many failed\n"
     )
 
 
@@ -147,7 +158,8 @@ def _unknown_verb(verb: str) -> str:
     return f"unknown {kind} {verb!r}. {hint}"
 
 
-def _fail(message: str, code: int, json_lines: bool) -> int:
+def _fail(message: str, code: int, *, json_lines: bool) -> int:
+    """Print an error and return its exit code."""
     if json_lines:
         message = _json_line("ERROR", "segkit", message, exit_code=code)
     else:
@@ -158,40 +170,46 @@ def _fail(message: str, code: int, json_lines: bool) -> int:
     return code
 
 
-def _unexpected(error: Exception, json_lines: bool) -> int:
+def _unexpected(error: Exception, *, json_lines: bool) -> int:
     if out_of_memory(error):
-        message = f"out of memory ({_first_line(error)}). Free memory, or use a smaller patch, batch or scan."
-        return _fail(message, OutOfMemoryError.exit_code, json_lines)
+        message = (
+            f"out of memory ({_first_line(error)}). "
+            "Free memory, or use a smaller patch, batch or scan."
+        )
+        return _fail(message, OutOfMemoryError.exit_code, json_lines=json_lines)
     trace = "".join(traceback.format_exception(error))
     if json_lines:
-        return _fail(f"a bug in segkit, please report it: {trace}", 1, json_lines)
+        message = f"a bug in segkit, please report it: {trace}"
+        return _fail(message, 1, json_lines=json_lines)
     sys.stderr.write(trace)
-    return _fail("this is a bug in segkit: please report it with the lines above", 1, json_lines)
+    message = "this is a bug in segkit: please report it with the lines above"
+    return _fail(message, 1, json_lines=json_lines)
 
 
-def _refused_by_system(error: OSError, json_lines: bool) -> int:
-    """Say what the system said of a path or a disk, which is nothing to report; other errors are."""
-    if error.errno not in NOT_OURS:
-        return _unexpected(error, json_lines)
+def _refused_by_system(error: OSError, *, json_lines: bool) -> int:
+    """Print what the system says about a path or a disk; any other error is a bug to report."""
+    if error.errno not in SYSTEM_ERRORS:
+        return _unexpected(error, json_lines=json_lines)
     if error.filename is None:
-        _drop_output()  # it may be standard output that cannot be written
+        _discard_output()  # perhaps it is standard output that cannot be written
     name = printable(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else ""
-    short = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
-    place, found = f"{short}: " if short else "", error.strerror or str(error)
-    return _fail(
-        f"{place}the system says: {found}. Check the path, its permissions and the disk.",
-        InputError.exit_code,
-        json_lines,
-    )
+    short = name if len(name) <= LONGEST_PATH else f"{name[:LONGEST_PATH]}..."
+    start = f"{short}: " if short else ""
+    reason = error.strerror or str(error)
+    message = f"{start}the system says: {reason}. Check the path, its permissions and the disk."
+    return _fail(message, InputError.exit_code, json_lines=json_lines)
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether Python, numpy or torch ran out of memory; known by name, because torch is not imported here."""
+    """Return whether Python, numpy or torch ran out of memory.
+
+    Errors of torch are recognized by their name and text, because torch is not imported here.
+    """
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError) and any(
-        words in str(error)
-        for words in ("can't allocate memory", "not enough memory", "CUDA out of memory")
+        phrase in str(error)
+        for phrase in ("can't allocate memory", "not enough memory", "CUDA out of memory")
     )
 
 
@@ -207,18 +225,18 @@ def _code_of(stop: SystemExit) -> int:
 
 
 def _pipe_closed() -> int:
-    _drop_output()
+    _discard_output()
     return PIPE_CLOSED
 
 
-def _drop_output() -> None:
-    """Python flushes standard output once more at exit and would complain about the same pipe or disk."""
+def _discard_output() -> None:
+    """Send what Python flushes to standard output at exit to nowhere, not to a broken pipe or disk."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object per line: time (UTC seconds), level, logger, message."""
+    """Log format of one JSON object per line: time (UTC seconds), level, logger, message."""
 
     def format(self, record: logging.LogRecord) -> str:
         message = record.getMessage()
@@ -233,20 +251,19 @@ def _json_line(level: str, logger: str, message: str, **more: Any) -> str:
     )
 
 
-class _Words(logging.Formatter):
-    """The bare message; warnings and errors say what they are."""
+class _PlainLines(logging.Formatter):
+    """Log format of the bare message, with the level in front of warnings and errors."""
 
     def format(self, record: logging.LogRecord) -> str:
         text = printable(super().format(_with_names_in_one_line(record)), lines=True)
-        # A status line may stand there.
-        start = WIPE if sys.stderr.isatty() else ""
-        return start + (
-            text if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {text}"
-        )
+        if record.levelno >= logging.WARNING:
+            text = f"{record.levelname.lower()}: {text}"
+        # A status line may be shown in this line of the terminal.
+        return WIPE + text if sys.stderr.isatty() else text
 
 
 def _with_names_in_one_line(record: logging.LogRecord) -> logging.LogRecord:
-    """Return the record with control characters, ends of lines too, escaped in the names that a message was given.
+    """Return the record with control characters and line ends escaped in the names it was given.
 
     A whole message that is passed on as ``%s`` may have several lines.
     """
@@ -254,17 +271,20 @@ def _with_names_in_one_line(record: logging.LogRecord) -> logging.LogRecord:
         return record
     copy = logging.makeLogRecord(record.__dict__)
     copy.args = tuple(
-        printable(str(each)) if isinstance(each, str | os.PathLike) else each
-        for each in record.args
+        printable(str(value)) if isinstance(value, str | os.PathLike) else value
+        for value in record.args
     )
     return copy
 
 
 @contextmanager
-def log_to_stderr(json_lines: bool = False) -> Iterator[None]:
-    """Send the log, and Python's warnings, to standard error: segkit from INFO on, libraries from WARNING on."""
+def log_to_stderr(*, json_lines: bool = False) -> Iterator[None]:
+    """Send the log and Python's warnings to standard error, as text or JSON lines.
+
+    Messages of segkit are shown from INFO on, those of libraries from WARNING on.
+    """
     handler: logging.StreamHandler[TextIO] = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines() if json_lines else _Words())
+    handler.setFormatter(JsonLines() if json_lines else _PlainLines())
     StatusLine.as_log = json_lines
     root, own = logging.getLogger(), logging.getLogger("segkit")
     levels = root.level, own.level

@@ -1,12 +1,13 @@
-"""Everything segkit raises on purpose, with the exit code that the command line returns.
+"""The errors that segkit raises on purpose, with the exit code of the command line.
 
 SegkitError                 1   never raised itself
 |-- UsageError              2   a flag, override or argument that makes no sense
-|   `-- SeveralSeries           DICOM of several series, of which one is to be chosen
+|   `-- SeveralSeries           several DICOM series, of which one must be chosen
 |-- InputError              3   a file or dataset that cannot be used as it is
-|-- OutOfMemoryError        4   the work does not fit into the memory there is
+|-- OutOfMemoryError        4   the work does not fit into the available memory
 |-- ProcessLost             1   another process of the same training has ended
-`-- SomeCasesFailed         5   some scans of many failed; the others are done
+|-- SomeCasesFailed         5   some cases of many failed; the others are done
+`-- Interrupted       128 + n   signal n ended the work early
 """
 
 from __future__ import annotations
@@ -16,17 +17,25 @@ from collections.abc import Collection
 from os import PathLike
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-"""What moves the cursor, changes colors, ends a line or turns the direction of writing."""
+"""Characters that move the cursor, change colors, end a line or reverse the writing direction."""
 
 
 def printable(text: str, *, lines: bool = False) -> str:
-    """Return ``text`` with control characters as ``\\u001b``, so that a file's name cannot act on a terminal.
+    """Return ``text`` with control characters escaped, so that no file name acts on a terminal.
 
-    With ``lines`` ends of lines and tabs are left as they are.
+    Args:
+        text: any text.
+        lines: keep line ends and tabs.
+
+    >>> print(printable("scan\\x1b[31m.nii"))
+    scan\\u001b[31m.nii
     """
-    return _CONTROL.sub(
-        lambda found: found[0] if lines and found[0] in "\n\t" else f"\\u{ord(found[0]):04x}", text
-    )
+
+    def escaped(match: re.Match[str]) -> str:
+        character = match[0]
+        return character if lines and character in "\n\t" else f"\\u{ord(character):04x}"
+
+    return _CONTROL.sub(escaped, text)
 
 
 def first_few(
@@ -61,11 +70,14 @@ class UsageError(SegkitError):
 
 
 class SeveralSeries(UsageError):
-    """A place of DICOM has several series, and none was chosen; the message lists them."""
+    """A DICOM folder or file has several series, and none was chosen; the message lists them."""
 
 
 class InputError(SegkitError):
-    """A file or dataset that cannot be used: names it, what was expected, what was found and what to do."""
+    """A file or dataset that cannot be used.
+
+    The message names it, what was expected, what was found and what to do.
+    """
 
     exit_code = 3
 
@@ -76,7 +88,7 @@ class InputError(SegkitError):
 
 
 class OutOfMemoryError(SegkitError):
-    """The work does not fit into the memory there is; the message says what needs how much."""
+    """The work does not fit into the available memory; the message says what needs how much."""
 
     exit_code = 4
 
@@ -88,11 +100,14 @@ class SomeCasesFailed(SegkitError):
 
 
 class ProcessLost(SegkitError):
-    """Another process of the same training has ended, and its own message says why."""
+    """Another process of the same training has ended; its own message says why."""
 
 
 class Interrupted(SegkitError):
-    """A signal ended the work early; what was done is saved. The exit code is 128 + the signal's number."""
+    """A signal ended the work early, and what was done is saved.
+
+    The exit code is 128 plus the number of the signal.
+    """
 
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)

@@ -1,7 +1,8 @@
-"""Networks and losses of other packages, by the names under which those packages offer them (docs/own_parts.md).
+"""Networks and losses of other packages, found by name (docs/own_parts.md).
 
-A package offers a part through an entry point when it is installed. Nothing else is ever imported by name: what a plan
-or a bundle names is looked up here, and a part that no installed package offers is an error.
+An installed package offers a network or a loss through an entry point. Nothing else is ever
+imported by name: the names in a plan or a bundle are looked up here, and a name that no installed
+package offers is an error.
 """
 
 from __future__ import annotations
@@ -18,27 +19,32 @@ from segkit.errors import InputError
 log = logging.getLogger(__name__)
 
 NETWORKS, LOSSES = "segkit.networks", "segkit.losses"
-"""Groups of entry points: builders (Plan) -> nn.Module, and () -> nn.Module of scores and labels."""
+"""Groups of entry points: functions (Plan) -> network, and () -> loss of scores and labels."""
 NAME = re.compile(r"\w[\w.-]*")
-"""What a name may be, so that it can be typed as an override."""
+"""Pattern of the names that can be typed as an override."""
 
 
 def offered(group: str, own: Collection[str]) -> dict[str, EntryPoint]:
-    """What installed packages offer in ``group``, by name. segkit's ``own`` names cannot be taken.
+    """Return the entry points of installed packages in a group, by name.
+
+    Args:
+        group: `NETWORKS` or `LOSSES`.
+        own: names of segkit's own parts, which no package can replace; a warning names one that
+            tries to.
 
     Raises:
         InputError: two packages offer the same name.
     """
-    found = [point for point in entry_points(group=group) if NAME.fullmatch(point.name)]
-    for point in found:
+    points = [point for point in entry_points(group=group) if NAME.fullmatch(point.name)]
+    for point in points:
         if point.name in own:
             log.warning(
-                "%s offers %s in %s: not used, the name is segkit's own",
+                "%s offers %s in %s: it is not used, because segkit has its own of this name",
                 package(point),
                 point.name,
                 group,
             )
-    parts = [point for point in found if point.name not in own]
+    parts = [point for point in points if point.name not in own]
     for name, count in Counter(point.name for point in parts).items():
         if count > 1:
             packages = " and ".join(sorted(package(point) for point in parts if point.name == name))
@@ -52,22 +58,22 @@ def offered(group: str, own: Collection[str]) -> dict[str, EntryPoint]:
 
 
 def load_part(point: EntryPoint) -> Any:
-    """Import what an entry point names.
+    """Import the object that an entry point names.
 
     Raises:
         InputError: its package cannot be imported.
     """
     try:
         return point.load()
-    except Exception as error:  # whatever that package does while it is imported
+    except Exception as error:  # an import may raise anything
         raise InputError(
             f"{point.name} of {package(point)}",
             expected=f"{point.value} to be imported",
             found=f"{type(error).__name__}: {error}",
-            remedy="Mend or reinstall that package.",
+            remedy="Repair or reinstall that package.",
         ) from error
 
 
 def package(point: EntryPoint) -> str:
-    """Such as nets==1.0."""
+    """Return name and version of the package that offers it, such as ``nets==1.0``."""
     return f"{point.dist.name}=={point.dist.version}" if point.dist else "an unknown package"

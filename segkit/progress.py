@@ -1,4 +1,4 @@
-"""Progress on standard error: a status line, the time left, and the time since the process started."""
+"""Progress on standard error: a status line, the time left, and the time of the program start."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class CaseCounter(StatusLine):
         self.times: deque[float] = deque(maxlen=self.RECENT + 1)
 
     def show(self, done: int, total: int, _case: str = "") -> None:
-        """Count a case (a `CaseProgress`) and, if a line is due, show the count and the time left."""
+        """Count a case and, if a line is due, show the count and the time left: a `CaseProgress`."""
         if done <= 1:
             self.times.clear()
         self.times.append(time.monotonic())

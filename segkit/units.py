@@ -1,6 +1,6 @@
-"""Sizes of memory in words and numbers, and whether a value that a user wrote is a number.
+"""Memory sizes as text and numbers, and checks of numbers that a user has written.
 
-Sizes are decimal: 1 GB is 10^9 bytes; 1 GiB is 2^30. True and False are no numbers.
+Sizes are decimal: 1 GB is 10^9 bytes and 1 GiB is 2^30 bytes. True and False are not numbers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ _POWER = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 
 def size_text(size: float) -> str:
-    """
+    """Return a size in bytes as text, rounded to one decimal.
+
     >>> size_text(3.2e9)
     '3.2 GB'
     """
@@ -27,7 +28,7 @@ def size_text(size: float) -> str:
 
 
 def parse_size(text: str) -> int:
-    """Bytes of a size such as ``4GB``, ``512MiB`` or ``1.5G``.
+    """Return the number of bytes of a size such as ``4GB``, ``512MiB`` or ``1.5G``.
 
     >>> parse_size("1.5GB")
     1500000000
@@ -42,10 +43,18 @@ def parse_size(text: str) -> int:
 
 
 def is_number(value: Any) -> bool:
-    """A finite int or float."""
+    """Return whether ``value`` is a finite int or float.
+
+    >>> is_number(1.5), is_number(True), is_number("1")
+    (True, False, False)
+    """
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def is_whole(value: Any, least: float = -math.inf, most: float = math.inf) -> bool:
-    """An int from ``least`` to ``most``."""
+    """Return whether ``value`` is an int from ``least`` to ``most``, both included.
+
+    >>> is_whole(2, 1), is_whole(0, 1), is_whole(2.0)
+    (True, False, False)
+    """
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most

@@ -130,7 +130,7 @@ def test_own_names_cannot_be_taken(install: Install, caplog: pytest.LogCaptureFi
     )
     assert plugin_networks() == {}
     assert (
-        "my-parts==1.0 offers unet in segkit.networks: not used, the name is segkit's own"
+        "my-parts==1.0 offers unet in segkit.networks: it is not used, because segkit has its own of this name"
         in caplog.text
     )
     assert isinstance(loss_by_name("ce"), CrossEntropy)

@@ -1,4 +1,4 @@
-"""What may be chosen by name: the files of configs/, and the networks of other packages."""
+"""Choices by name: the files of configs/, and the networks of other packages."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from segkit.plans.network_catalogue import plugin_networks
 
 
 def choices(group: str) -> list[str]:
-    """What ``group=`` (network, compute, preset) may be."""
+    """Return the names that ``group=`` (network, compute, preset) takes, sorted."""
     own = own_choices(group)
     return sorted([*own, *(plugin_networks() if group == "network" else ())])
 
 
 def own_choices(group: str) -> list[str]:
-    """The files of configs/GROUP."""
+    """Return the names of the files in configs/GROUP, sorted."""
     return sorted(file.stem for file in (configs_folder() / group).glob("*.yaml"))
 
 
 def known_choice(group: str, name: str) -> str:
-    """``name``, if it is a choice.
+    """Return ``name`` if it is one of the choices of ``group``.
 
     Raises:
-        UsageError: it is none; names near misses.
+        UsageError: it is not; names similar choices.
     """
-    # Looking into other packages takes a tenth of a second.
+    # The own choices first: searching other packages takes a tenth of a second.
     if name in own_choices(group) or name in choices(group):
         return name
     near = difflib.get_close_matches(name, choices(group), n=2, cutoff=0.5)
@@ -35,6 +35,6 @@ def known_choice(group: str, name: str) -> str:
 
 
 def configs_folder() -> Path:
-    """The wheel carries configs/ inside the package; a checkout has it beside."""
+    """Return the folder configs/: inside the package in a wheel, beside it in a checkout."""
     inside = Path(__file__).parents[1] / "configs"
     return inside if inside.is_dir() else Path(__file__).parents[2] / "configs"

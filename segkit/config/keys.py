@@ -8,7 +8,7 @@ from typing import Any, cast
 
 
 def leaves(node: Any, prefix: str = "") -> Iterator[str]:
-    """Every dotted key below a dataclass, in the order of the fields."""
+    """Yield every dotted key below a dataclass, in the order of the fields."""
     for item in dataclasses.fields(node):
         value = getattr(node, item.name)
         if dataclasses.is_dataclass(value):
@@ -18,7 +18,7 @@ def leaves(node: Any, prefix: str = "") -> Iterator[str]:
 
 
 def get(config: Any, key: str) -> Any:
-    """The value under a dotted key."""
+    """Return the value of a dotted key."""
     value: Any = config
     for name in key.split("."):
         value = getattr(value, name)
@@ -26,21 +26,23 @@ def get(config: Any, key: str) -> Any:
 
 
 def put(config: Any, key: str, value: Any) -> None:
-    """Set the value under a dotted key."""
+    """Set the value of a dotted key."""
     parent, _, name = key.rpartition(".")
     setattr(get(config, parent) if parent else config, name, value)
 
 
 def build(default: Any, content: Any) -> Any:
-    """The dataclass of ``default`` with the values of a dict; a missing key keeps its default.
+    """Return a copy of the dataclass ``default`` with the values of a nested dict.
+
+    A key that is missing in the dict keeps its default.
 
     Raises:
-        ValueError: a key that the dataclass has not.
+        ValueError: a key that the dataclass does not have.
     """
     if not dataclasses.is_dataclass(default):
         return content
-    known = {item.name for item in dataclasses.fields(default)}
-    if unknown := sorted(set(content) - known):
+    names = {item.name for item in dataclasses.fields(default)}
+    if unknown := sorted(set(content) - names):
         raise ValueError(f"unknown keys {', '.join(map(str, unknown))}")
     values = {name: build(getattr(default, name), content[name]) for name in content}
     return dataclasses.replace(cast(Any, default), **values)

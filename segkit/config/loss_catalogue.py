@@ -11,12 +11,13 @@ from importlib.metadata import EntryPoint
 from segkit import plugins
 from segkit.plugins import offered
 
-_MODULE = "segkit.training.optimization.losses"
+_LABELS = "segkit.training.optimization.losses"
+_REGIONS = "segkit.training.optimization.region_losses"
 
 
 @dataclass(frozen=True)
 class LossEntry:
-    """Row of the catalogue: callables that build the loss, as "module:name", imported when needed."""
+    """Row of the catalogue: functions that build the loss, as "module:name", imported if needed."""
 
     builder: str
     """() to a loss for labels."""
@@ -25,10 +26,10 @@ class LossEntry:
 
 
 LOSSES: dict[str, LossEntry] = {
-    "dice_ce": LossEntry(f"{_MODULE}:DiceCrossEntropy", f"{_MODULE}:RegionLoss"),
-    "dice": LossEntry(f"{_MODULE}:PresentDice", f"{_MODULE}:region_dice"),
-    "ce": LossEntry(f"{_MODULE}:CrossEntropy", f"{_MODULE}:region_cross_entropy"),
-    "nnunet": LossEntry(f"{_MODULE}:NnUNetLoss"),
+    "dice_ce": LossEntry(f"{_LABELS}:DiceCrossEntropy", f"{_REGIONS}:RegionLoss"),
+    "dice": LossEntry(f"{_LABELS}:PresentDice", f"{_REGIONS}:region_dice"),
+    "ce": LossEntry(f"{_LABELS}:CrossEntropy", f"{_REGIONS}:region_cross_entropy"),
+    "nnunet": LossEntry(f"{_LABELS}:NnUNetLoss"),
 }
 
 

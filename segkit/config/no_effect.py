@@ -141,5 +141,5 @@ def _check_needed(key: str, value: Any) -> None:
 
 
 def _fits(key: str, value: str, values: Collection[str]) -> bool:
-    """Return whether ``value`` is one of ``values``, or a plugin's network, which may read all keys."""
+    """Return whether ``value`` is in ``values`` or a plugin's network, which may read all keys."""
     return value in values or (key == "network.name" and value in plugin_networks())

@@ -1,4 +1,4 @@
-"""A YAML file that holds only what differs from the defaults, as the overrides that say the same."""
+"""YAML files of --config: settings that differ from the defaults, read as overrides."""
 
 from __future__ import annotations
 
@@ -14,27 +14,29 @@ from segkit.config.overrides import CONFIG, NAMES, PATHS
 from segkit.errors import InputError, UsageError
 
 LARGEST_FILE = 256 * 1024
-"""Bytes; every key with its default takes 3 KiB."""
+"""Largest size of a file in bytes; every setting with its default takes 3 KiB."""
 DEEPEST = 50
-"""Levels of keys and lists; the configuration has three."""
+"""Largest number of nested keys and lists; the configuration has three."""
 _EXPECTED = "a YAML file of overrides, such as 'trainer: {max_minutes: 60}'"
 PLAIN = re.compile(r"[\w.+-]+")
-"""Words that Hydra's grammar takes unquoted."""
+"""Pattern of the words that Hydra's grammar takes without quotes."""
 NULL = ("", "~", "null", "Null", "NULL")
 FORMAT = "format_version"
 
 
 def file_words(path: str | Path) -> list[str] | None:
-    """Return the overrides of a YAML file: nested keys, or dotted ones, each with its value.
+    """Return the overrides of a YAML file with nested or dotted keys.
 
-    None stands for the config.yaml that a run has written, which holds every key and the version of its format.
+    Return None for the config.yaml that a run has written, which holds every key and the version of
+    its format.
 
-    Values mean what they mean on the command line, so that 1e-3 is a number and 8GB a size; names of labels need no
-    quotes for the shell. A relative path starts in the current folder.
+    Values have the same meaning as on the command line: 1e-3 is a number and 8GB a size. Names of
+    labels need no quotes for the shell. A relative path starts in the current folder.
 
     Raises:
         InputError: not a YAML file of keys and values.
-        UsageError: an unknown key, with near misses, or a value of the wrong type or range; names the file.
+        UsageError: an unknown key, with similar keys, or a value of the wrong type or range; names
+            the file.
     """
     root = _root(path)
     if root is not None and any(key.value == FORMAT for key, _ in root.value):
@@ -44,7 +46,8 @@ def file_words(path: str | Path) -> list[str] | None:
     for key in keys:
         if key == CONFIG:
             raise UsageError(
-                f"{path}: {CONFIG} cannot stand in a file; give --config with one file that has it all"
+                f"{path}: {CONFIG} cannot be set in a file; "
+                "give --config with one file that has all settings"
             )
         if keys.count(key) > 1:
             raise UsageError(f"{path}: {key} is given twice: give it one value")
@@ -56,7 +59,7 @@ def file_words(path: str | Path) -> list[str] | None:
 
 
 def _root(path: str | Path) -> yaml.MappingNode | None:
-    """The mapping that a file holds, None for an empty file."""
+    """Return the mapping in a file, None for an empty file."""
     try:
         with Path(path).open("rb") as file:
             content = file.read(LARGEST_FILE + 1)
@@ -66,7 +69,7 @@ def _root(path: str | Path) -> yaml.MappingNode | None:
         _check_events(text)
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         if root is not None and not isinstance(root, yaml.MappingNode):
-            raise ValueError("something else than keys with values")
+            raise ValueError("no keys with values")
     except FileNotFoundError as error:
         raise InputError(
             path, expected=_EXPECTED, found="no such file", remedy="Check the path."
@@ -85,26 +88,27 @@ def _root(path: str | Path) -> yaml.MappingNode | None:
 
 
 def _check_events(text: str) -> None:
-    """Refuse, as soon as it comes, what makes a small file slow or large to read.
+    """Refuse a file whose content would be slow to read or large in memory.
 
     Raises:
-        ValueError: an alias, or brackets in brackets without end.
+        ValueError: an alias, or too many brackets inside each other.
     """
     depth = 0
     for event in yaml.parse(text):
         if isinstance(event, yaml.AliasEvent):
             raise ValueError("an alias (*name)")
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(
-            event, yaml.CollectionEndEvent
-        )
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
         if depth > DEEPEST:
-            raise ValueError("brackets nested beyond measure")
+            raise ValueError(f"more than {DEEPEST} nested keys or lists")
 
 
 def _leaves(
     path: str | Path, node: yaml.MappingNode | None, prefix: str = ""
 ) -> Iterator[tuple[str, Any]]:
-    """Every dotted key with the node of its value; names of labels are one value."""
+    """Yield every dotted key with the node of its value; names of labels are one value."""
     for name, value in node.value if node is not None else ():
         if not isinstance(name, yaml.ScalarNode):
             raise UsageError(
@@ -118,6 +122,7 @@ def _leaves(
 
 
 def _word(key: str, node: Any) -> str:
+    """Return the override that sets ``key`` to the value of a node."""
     if key in PATHS and isinstance(node, yaml.ScalarNode):
         return f"{key}={'null' if _is_null(node) else node.value}"
     if key in NAMES:
@@ -126,7 +131,7 @@ def _word(key: str, node: Any) -> str:
 
 
 def _value(node: Any) -> str:
-    """A scalar or list in the grammar of overrides."""
+    """Return a scalar or list in Hydra's grammar."""
     if isinstance(node, yaml.SequenceNode):
         return f"[{','.join(_value(part) for part in node.value)}]"
     if _is_null(node):
@@ -143,7 +148,7 @@ def _is_null(node: Any) -> bool:
 
 
 def _flow(node: Any) -> str:
-    """A node on one line, as names of channels and labels are typed."""
+    """Return a node on one line, as names of channels and labels are typed."""
     if _is_null(node):
         return "null"
     text: str = yaml.serialize(
@@ -153,11 +158,11 @@ def _flow(node: Any) -> str:
 
 
 def _as_flow(node: Any) -> Any:
-    if isinstance(node, yaml.CollectionNode):
-        node.flow_style = True
-        parts = [
-            part for pair in node.value for part in (pair if isinstance(pair, tuple) else (pair,))
-        ]
-        for part in parts:
-            _as_flow(part)
+    """Return a copy of a node and its children in YAML's style with brackets."""
+    if isinstance(node, yaml.MappingNode):
+        pairs = [(_as_flow(name), _as_flow(value)) for name, value in node.value]
+        return yaml.MappingNode(node.tag, pairs, flow_style=True)
+    if isinstance(node, yaml.SequenceNode):
+        items = [_as_flow(item) for item in node.value]
+        return yaml.SequenceNode(node.tag, items, flow_style=True)
     return node

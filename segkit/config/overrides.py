@@ -131,12 +131,14 @@ def check_quotes(words: Sequence[str]) -> None:
         values = [word.partition("=")[2] for word in words if word.partition("=")[0] == key]
         if len(values) > 1:
             raise UsageError(
-                f"the shell has expanded the braces of {key}{_quoted(key, _unexpanded(key, values))}"
+                f"the shell has expanded the braces of {key}"
+                f"{_in_quotes(key, _unexpanded(key, values))}"
             )
         for value in values:
             if whole := _rejoined(f"{key}={value}", words):
                 raise UsageError(
-                    f"the shell has split {key} at a space{_quoted(key, whole.partition('=')[2])}"
+                    f"the shell has split {key} at a space"
+                    f"{_in_quotes(key, whole.partition('=')[2])}"
                 )
 
 
@@ -172,7 +174,7 @@ def _rejoined(word: str, words: Sequence[str]) -> str:
     return next((whole for whole in joined if not _is_open(whole)), "")
 
 
-def _quoted(key: str, value: str) -> str:
+def _in_quotes(key: str, value: str) -> str:
     return f": put the whole override in quotes, as in {shlex.quote(f'{key}={value}')}"
 
 
@@ -212,9 +214,9 @@ def _path(text: str) -> str:
 
 
 def _names(key: str, text: str) -> Any:
-    """Read channels (names), labels (names with integers) or regions (names with integers or lists).
+    """Read the names of channels, labels with their integers, or regions with one or more integers.
 
-    They are read as YAML. Quotes are needed only around a name that holds one of ``, : [ ] { }``.
+    They are written as YAML. Quotes are needed only around a name that holds one of ``, : [ ] { }``.
 
     >>> _names("dataset.labels", "{left lung:1,'liver, right':5}")
     {'left lung': 1, 'liver, right': 5}

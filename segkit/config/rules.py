@@ -1,4 +1,4 @@
-"""Rules of the settings: a table from dotted key to a check, and settings that exclude each other."""
+"""Rules of the settings: the values that each may have, and settings that exclude each other."""
 
 from __future__ import annotations
 
@@ -16,49 +16,49 @@ from segkit.plans.norm_catalogue import NORMS
 from segkit.units import is_number, is_whole, parse_size
 
 Check = Callable[[Any], bool]
+"""Function that returns whether a value is allowed."""
+Rule = tuple[Check, str]
+"""A check, and the allowed values in words."""
 
 
-def _among(*choices: Any) -> tuple[Check, str]:
+def _among(*choices: Any) -> Rule:
     words = [str(choice) for choice in choices]
     return lambda value: value in choices, f"{', '.join(words[:-1])} or {words[-1]}"
 
 
-def _whole(least: int, word: str | None = None, *, most: float = math.inf) -> tuple[Check, str]:
-    text = (
-        f"a whole number of at least {least}"
-        if math.isinf(most)
-        else f"a whole number from {least} to {most}"
-    )
-    return (
-        lambda value: value == word if isinstance(value, str) else is_whole(value, least, most),
-        f"{text}, or {word}" if word else text,
-    )
+def _whole(least: int, word: str | None = None, *, most: float = math.inf) -> Rule:
+    """Return the rule of an integer; ``word``, such as auto, is allowed as well."""
+
+    def check(value: Any) -> bool:
+        return value == word if isinstance(value, str) else is_whole(value, least, most)
+
+    text = f"a whole number from {least} to {most}"
+    if math.isinf(most):
+        text = f"a whole number of at least {least}"
+    return check, f"{text}, or {word}" if word else text
 
 
-def _between(low: float, high: float) -> tuple[Check, str]:
+def _between(low: float, high: float) -> Rule:
     return (
         lambda value: is_number(value) and low <= value <= high,
         f"a number from {low:g} to {high:g}",
     )
 
 
-def _above(low: float) -> tuple[Check, str]:
+def _above(low: float) -> Rule:
     return lambda value: is_number(value) and value > low, f"a number above {low:g}"
 
 
-def _list_of(kind: Check, words: str, count: int | None = None) -> tuple[Check, str]:
-    many = "one or more" if count is None else str(count)
-    return (
-        lambda value: (
-            isinstance(value, list)
-            and len(value) == (count or max(1, len(value)))
-            and all(map(kind, value))
-        ),
-        f"a list of {many} {words}",
-    )
+def _list_of(is_item: Check, items: str, count: int | None = None) -> Rule:
+    def check(value: Any) -> bool:
+        if not isinstance(value, list) or not value:
+            return False
+        return (count is None or len(value) == count) and all(map(is_item, value))
+
+    return check, f"a list of {count or 'one or more'} {items}"
 
 
-def _range(low: float) -> tuple[Check, str]:
+def _range(low: float) -> Rule:
     def check(value: Any) -> bool:
         return (
             isinstance(value, list)
@@ -82,11 +82,9 @@ def _is_size_in_bytes(value: Any) -> bool:
 
 
 def _is_mirror(value: Any) -> bool:
-    if isinstance(value, list):
-        return all(is_whole(axis) and 0 <= axis <= 2 for axis in value) and len(set(value)) == len(
-            value
-        )
-    return value in ("auto", "none", "all")
+    if not isinstance(value, list):
+        return value in ("auto", "none", "all")
+    return all(is_whole(axis, 0, 2) for axis in value) and len(set(value)) == len(value)
 
 
 def _is_zoom(value: Any) -> bool:
@@ -94,36 +92,37 @@ def _is_zoom(value: Any) -> bool:
 
 
 def _are_names(value: Any) -> bool:
-    if not isinstance(value, list) or not all(
-        isinstance(name, str) and name.strip() for name in value
-    ):
+    if not isinstance(value, list) or not value:
         return False
-    return bool(value) and len(set(value)) == len(value)
+    are_texts = all(isinstance(name, str) and name.strip() for name in value)
+    return are_texts and len(set(value)) == len(value)
 
 
 def _are_labels(value: Any) -> bool:
-    if not isinstance(value, dict) or not all(is_whole(number) for number in value.values()):
+    if not isinstance(value, dict) or not value:
         return False
-    return bool(value) and len(set(value.values())) == len(value) and 0 not in value.values()
+    numbers = list(value.values())
+    return all(map(is_whole, numbers)) and len(set(numbers)) == len(numbers) and 0 not in numbers
 
 
-def _loss() -> tuple[Check, str]:
+def _loss() -> Rule:
     def check(value: Any) -> bool:
         return isinstance(value, str) and (value in LOSSES or value in plugin_losses())
 
     return check, f"{', '.join(LOSSES)} or one that an installed package offers"
 
 
+def _are_label_values(value: Any) -> bool:
+    if not isinstance(value, list) or not value:
+        return False
+    return all(is_whole(number) and number != 0 for number in value)
+
+
 def _are_regions(value: Any) -> bool:
     if not isinstance(value, dict) or not value:
         return False
-    for values in value.values():
-        if (
-            not isinstance(values, list)
-            or not values
-            or not all(is_whole(number) and number for number in values)
-        ):
-            return False
+    if not all(map(_are_label_values, value.values())):
+        return False
     try:
         return bool(own_values(value))
     except ValueError:
@@ -135,7 +134,7 @@ _EDGES = _list_of(
     lambda edge: is_whole(edge) and edge >= 1, "whole numbers of at least 1 (X, Y, Z)", 3
 )
 
-CHECKS: dict[str, tuple[Check, str]] = {
+CHECKS: dict[str, Rule] = {
     "dataset.channels": (_are_names, "a list of different names such as [FLAIR,T1]"),
     "dataset.labels": (
         _are_labels,
@@ -230,14 +229,14 @@ CHECKS: dict[str, tuple[Check, str]] = {
     "folds": _whole(2, most=1000),
     "logger": _among("none", "tensorboard", "mlflow"),
 }
-"""Keys that are not here take any value of their type. None (a knob left alone) is never checked."""
+"""Rule of each setting; a setting without a rule takes any value of its type."""
 
 
 def check(config: TrainConfig) -> None:
-    """Check every value, and those that exclude each other.
+    """Check every value, and the settings that exclude each other.
 
     Raises:
-        UsageError: names the key, what it may be, and what it is.
+        UsageError: names the setting, the allowed values, and its value.
     """
     for key in known_keys():
         check_value(key, get(config, key))
@@ -257,28 +256,31 @@ def check(config: TrainConfig) -> None:
 
 
 def known_keys() -> list[str]:
-    """Every dotted key that an override can set, in the order of the dataclasses."""
+    """Return every dotted key that an override can set, in the order of the dataclasses."""
     return [key for key in leaves(TrainConfig()) if key != "format_version"]
 
 
 def check_value(key: str, value: Any) -> None:
-    """Check one value; a knob left alone (None) is sound.
+    """Check one value; None is allowed if it is the default.
 
     Raises:
-        UsageError: names the key, what it may be, and what it is.
+        UsageError: names the setting, the allowed values, and its value.
     """
     if key not in CHECKS or (value is None and get(TrainConfig(), key) is None):
         return
-    good, words = CHECKS[key]
-    if value is None or not good(value):
-        raise UsageError(f"{key} must be {words}, not {value!r}{_hint(key, value)}")
+    is_allowed, allowed = CHECKS[key]
+    if value is None or not is_allowed(value):
+        raise UsageError(f"{key} must be {allowed}, not {value!r}{_hint(key, value)}")
 
 
 def _hint(key: str, value: Any) -> str:
-    """What to do about the name of a loss that no installed package offers."""
+    """Return what to do about a loss that no installed package offers."""
     if key != "trainer.loss" or not isinstance(value, str):
         return ""
     near = difflib.get_close_matches(value, [*LOSSES, *plugin_losses()], n=2)
     if near:
         return f". Did you mean {' or '.join(near)}?"
-    return f". If {value} is a loss of a package of your own, install that package here (docs/own_parts.md)."
+    return (
+        f". If {value} is a loss of a package of your own, "
+        "install that package here (docs/own_parts.md)."
+    )

@@ -1,4 +1,4 @@
-"""The config.yaml of a run, read back. Formats of older versions are lifted, one pure step per format."""
+"""Reading the config.yaml of a run, which is upgraded if an older version has written it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from segkit.errors import InputError, UsageError
 from segkit.files.names import CARD
 
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
-"""From format n of config.yaml to n + 1, each a pure function of a dict."""
+"""Functions from the dict of format n of config.yaml to format n + 1, by n."""
 
 
 def read_config(path: str | Path) -> TrainConfig:
-    """Read the config.yaml of a run, lifting older formats.
+    """Read the config.yaml of a run, upgrading older formats, and check it.
 
     Raises:
-        InputError: not a config of segkit, or one of a newer segkit.
+        InputError: not a configuration of segkit, or one of a newer version.
     """
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
@@ -54,7 +54,7 @@ def read_config(path: str | Path) -> TrainConfig:
 
 
 def _remedy(path: Path, problem: str) -> str:
-    """What to do; the model of the run says which package its loss is from."""
+    """Return what to do; the model of the run names the package of its loss."""
     if "trainer.loss" not in problem:
         return "Use the file as segkit wrote it, and a segkit at least as new."
     try:

@@ -1,148 +1,185 @@
-"""Every knob of a training, with its default: the only home of defaults. `config.load` composes them."""
+"""Every setting of a training, with its default. Defaults stand nowhere else.
+
+`segkit.config.compose.load` composes a `TrainConfig` from overrides.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
-# OmegaConf composes into these classes: they must stay plain (not frozen) and typed with what OmegaConf knows.
 FORMAT_VERSION = 1
+"""Version of the format of config.yaml."""
+
+# OmegaConf fills these classes: they cannot be frozen, and need types that OmegaConf knows.
 
 
 @dataclass
 class DatasetConfig:
-    """Where the cases are; names for layouts that carry none; a subset of labels, or regions that overlap."""
+    """Location of the cases, and the names of their channels and labels."""
 
     path: str = ""
+    """Folder or CSV file of the dataset."""
     channels: list[str] | None = None
+    """Names of the channels; None takes those of the dataset."""
     labels: dict[str, int] | None = None
+    """Names and values of the labels, or of some of them; None takes those of the dataset."""
     store: str | None = None
-    """Where prepared cases are kept and shared between runs; None: in ``prepared`` beside the run."""
+    """Folder for prepared cases, which runs can share; None is ``prepared`` beside the run."""
     regions: dict[str, list[int]] | None = None
-    """Each made of these values of the label files; small ones after the large ones that hold them."""
+    """Overlapping regions and their label values; a region comes after the regions that hold it."""
     ignore: int | None = None
-    """Value of voxels that nobody has annotated."""
+    """Label value of voxels that nobody has annotated."""
 
 
 @dataclass
 class NetworkConfig:
-    """The network's family, sizes and norm. What is None is decided by the planner."""
+    """Type, sizes and normalization of the network; the planner chooses what is None."""
 
     name: str = "unet"
+    """Name of the network, a file in configs/network or the network of another package."""
     dims: int | None = None
-    """2 or 3; None is 3, and 2 for pictures and single slices."""
+    """Number of dimensions, 2 or 3; None is 3, and 2 for pictures and single slices."""
     features: list[int] | None = None
+    """Number of channels of each stage; None follows ``widths``."""
     widths: str = "default"
-    """The rule for features where none are given: default, or nnunet (32 doubled up to 320, in 2D up to 512)."""
+    """Rule for the channels: default, or nnunet (32, doubled up to 320, in 2D up to 512)."""
     convs: int = 2
+    """Number of convolutions in each stage."""
     activation: str = "leaky_relu"
     norm: str = "group"
+    """Normalization of the layers: group, instance, layer, batch or none."""
     channels_per_group: Any = "auto"
-    """auto, or a number of channels per group."""
+    """Number of channels of each group, or auto, which chooses the groups for each layer."""
     num_groups: int | None = None
+    """Number of groups in each layer, instead of ``channels_per_group``."""
     deep_supervision: bool = True
+    """True computes the loss at several resolutions of the decoder."""
 
 
 @dataclass
 class PlanConfig:
-    """A plan to follow (``file``), or bends of the planner's rules. Spacing in mm, axes X, Y, Z in RAS+."""
+    """A plan to follow, or values that replace those of the planner. Axes are X, Y, Z in RAS+."""
 
     file: str | None = None
+    """Path of a plan.json to follow."""
     spacing: list[float] | None = None
+    """Voxel spacing of the training in mm (pictures: px)."""
     patch: list[int] | None = None
+    """Size of a patch in voxels."""
     memory: str = "auto"
-    """Memory for the activations of one training step, such as 8GB; auto: 500MB on a CPU (2D 250MB), 8GB on a GPU."""
+    """Memory for the activations of one training step, such as 8GB.
+
+    auto is 500MB on a CPU (250MB in 2D) and 8GB on a GPU.
+    """
 
 
 @dataclass
 class TrainerConfig:
-    """Length, batch, precision and optimiser of a training."""
+    """Length, batch, precision and optimizer of a training."""
 
     max_steps: int | None = None
+    """Number of training steps."""
     max_minutes: float | None = None
+    """Minutes from the start of the program to the written model, instead of ``max_steps``."""
     batch_size: Any = "auto"
-    """Patches of a step; auto: 2 with a GPU or where a patch shows a whole scan, else 1."""
+    """Patches of a step; auto is 2 with a GPU or if a patch shows a whole scan, else 1."""
     accumulate: int = 1
+    """Number of batches whose gradients are accumulated for one step."""
     precision: str = "auto"
-    """auto times what the machine can do and takes the fastest; or float32, bfloat16, float16."""
+    """float32, bfloat16 or float16; auto times those that the machine has and takes the fastest."""
     layout: str = "auto"
-    """auto (timed), contiguous or channels_last."""
+    """Memory format of tensors: contiguous or channels_last; auto times both."""
     optimizer: str = "muon"
     learning_rate: float = 4e-3
-    """Of convolution kernels under muon, else of everything."""
+    """Learning rate of the convolution kernels with muon, else of all parameters."""
     learning_rate_rest: float = 1e-3
-    """Of norms, biases and heads under muon."""
+    """Learning rate of norms, biases and heads with muon."""
     weight_decay: float = 1e-2
     warmup: float = 0.05
-    """Share of the schedule in which the learning rate rises."""
+    """Fraction of the schedule in which the learning rate rises."""
     decay_power: float = 0.9
+    """Power of the polynomial decay of the learning rate."""
     gradient_clip: float = 1.0
+    """Largest norm of the gradient; a larger one is scaled down."""
     ema: float = 0.99
+    """Decay of the exponential moving average of the weights."""
     foreground: float = 0.5
-    """Share of patches centred on a voxel of a label that is drawn evenly from those of the case."""
+    """Fraction of patches centered on a voxel of a label, drawn evenly from the case's labels."""
     loss: str = "dice_ce"
     lowest_head: bool = True
-    """Whether the coarsest head of deep supervision counts in the loss; nnU-Net leaves it out."""
+    """True includes the coarsest head of deep supervision in the loss; nnU-Net leaves it out."""
     save_memory: bool = False
-    """Whether to compute activations anew in the backward pass, and on a CPU to give freed memory back at once."""
+    """True recomputes activations in the backward pass, which takes less memory and more time.
+
+    On a CPU, freed memory is also returned to the system immediately.
+    """
     workers: Any = "auto"
-    """Processes that cut patches; 0: the training does it. auto: 0 on a CPU, up to 8 with a GPU."""
+    """Number of processes that cut patches; auto is 0 on a CPU and up to 8 with a GPU.
+
+    With 0 the process of the training cuts them.
+    """
     threads: int | None = None
+    """Number of CPU threads."""
     validations: int = 5
-    """How often the validation cases are predicted during a run, the last time at its end."""
+    """Number of validations during a run, the last one at its end."""
     checkpoint_minutes: float = 5.0
+    """Minutes between two checkpoints."""
     checkpoint_steps: int | None = None
-    """A checkpoint after every so many steps, beside those by time and after validations."""
+    """Number of steps between two checkpoints, in addition to those by time and at validations."""
 
 
 @dataclass
 class AugmentConfig:
-    """Probabilities and ranges of the random changes of a patch."""
+    """Probabilities and ranges of the random augmentation of a patch."""
 
     until: float = 0.7
-    """Share of the training after which patches are cut as they are, but for channel_dropout; 1: none is."""
+    """Fraction of the training with augmentation; in the rest only channel_dropout is left."""
     mirror: Any = "auto"
-    """auto (the axes that the labels' geometry allows), none, all, or a list of axes such as [0,2]."""
+    """Axes to mirror: none, all, a list such as [0,2], or auto, those that the labels allow."""
     dummy_2d: Any = "auto"
-    """auto (slabs, by nnU-Net's rule), none, or the axis along which only mirroring acts: 0, 1 or 2."""
+    """Axis along which patches are only mirrored: 0, 1, 2, none, or auto (nnU-Net's rule)."""
     rotate: float = 0.35
-    """Probability of a rotation; with it its angle."""
+    """Probability of a rotation."""
     rotate_degrees: float = 30.0
+    """Largest angle of a rotation, in degrees."""
     scale: float = 0.35
+    """Probability of a change of size."""
     scale_range: list[float] = field(default_factory=lambda: [0.7, 1.4])
     noise: float = 0.1
     noise_std: float = 0.3
     blur: float = 0.2
     blur_per_channel: float = 0.5
-    """Probability of each channel of a blurred patch."""
+    """Probability for each channel of a blurred patch that it is blurred."""
     blur_sigma: list[float] = field(default_factory=lambda: [0.5, 1.0])
     brightness: float = 0.15
     brightness_range: list[float] = field(default_factory=lambda: [0.75, 1.25])
     contrast: float = 0.15
     contrast_range: list[float] = field(default_factory=lambda: [0.75, 1.25])
     lowres: float = 0.25
-    """Probability that a lower resolution is simulated."""
+    """Probability of a simulated lower resolution."""
     lowres_per_channel: float = 0.5
     lowres_zoom: list[float] = field(default_factory=lambda: [0.5, 1.0])
     gamma: float = 0.3
     gamma_range: list[float] = field(default_factory=lambda: [0.7, 1.5])
     gamma_inverted: float = 0.1
     channel_dropout: float = 0.0
-    """Probability that one channel is left out of a patch, so that it may be missing at prediction."""
+    """Probability that one channel of a patch is left out, so that it may be missing in a scan."""
 
 
 @dataclass
 class ComputeConfig:
-    """Where to run, with how many processes, and what is asked of SLURM for each training."""
+    """Hardware, number of processes, and the resources to request from SLURM for a training."""
 
     name: str = "auto"
     devices: Any = "auto"
-    """Processes of compute=ddp on a machine; auto: one per GPU."""
+    """Number of processes of compute=ddp on each machine; auto is one per GPU."""
     nodes: int = 1
-    """Machines of compute=ddp, on each of which the same command is started (docs/scaling.md)."""
+    """Number of machines of compute=ddp; the same command is started on each (docs/scaling.md)."""
     partition: str | None = None
+    """Partition of SLURM."""
     timeout: int = 1440
-    """Minutes."""
+    """Time limit of a job in minutes."""
     gpus: int = 1
     cpus: int = 8
     memory: str = "32GB"
@@ -150,7 +187,7 @@ class ComputeConfig:
 
 @dataclass
 class TrainConfig:
-    """Everything that `segkit train` can be told."""
+    """All settings of ``segkit train``."""
 
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -161,12 +198,16 @@ class TrainConfig:
     run_dir: str | None = None
     seed: int = 0
     fold: Any = 0
-    """0 to k-1, or all to train on every case."""
+    """Fold for validation, from 0, or all to train on every case."""
     folds: int | None = None
-    """Into how many folds the patients are divided; None: 5, fewer for few patients, or a CSV's own (column split)."""
+    """Number of folds, made by patient.
+
+    None is 5, or fewer for few patients, or the folds of a CSV file (column split).
+    """
     weights: str | None = None
+    """Model to start from: a path or a name."""
     logger: str = "none"
-    """A tracker that gets the rows of training.csv as well; tensorboard and mlflow are extras to install."""
+    """Tracker that gets the rows of training.csv as well: tensorboard or mlflow, both extras."""
     preset: str = "default"
-    """Whose recipe the rest started from."""
+    """Recipe that the other values have started from."""
     format_version: int = FORMAT_VERSION

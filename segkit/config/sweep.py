@@ -1,4 +1,4 @@
-"""From overrides with several values, in Hydra's sweep grammar, to the overrides of each training."""
+"""From overrides with several values (Hydra's sweep grammar) to the overrides of each training."""
 
 from __future__ import annotations
 

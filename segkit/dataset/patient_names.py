@@ -77,6 +77,6 @@ def _hint(relation: str, patients: list[list[str]]) -> str:
         treated = "Each is treated as a separate patient"
     return (
         f"{count} cases look like {relation}, by their names: {first_few(patients[0])}. {treated},"
-        " so they may end up on both sides of a split; a CSV file with a column 'patient' keeps them"
-        " together."
+        " so they may end up on both sides of a split; a CSV file with a column 'patient' keeps"
+        " them together."
     )

@@ -1,4 +1,4 @@
-"""How well a label map agrees with a reference: overlap, surfaces, volumes; per case, per label and in the mean."""
+"""Compare label maps with references: overlap, surfaces and volumes per case and label."""
 
 from segkit.evaluation.evaluate import Evaluation, evaluate
 

@@ -1,4 +1,4 @@
-"""Label maps against references -> rows of case, label, metric and value, and a summary."""
+"""Compare label maps with references: rows of case, label, metric and value, and a summary."""
 
 from __future__ import annotations
 
@@ -23,30 +23,31 @@ from segkit.evaluation.swapped_folders import warn_of_ignored, warn_of_other_num
 from segkit.volume import Grid, Volume
 
 log = logging.getLogger(__name__)
-OVERLAP = 0.5
-"""Dice of all labelled voxels together, from which on two label maps mark one place."""
+SAME_PLACE = 0.5
+"""Dice of all labels together from which on two label maps mark the same place."""
 MAX_WORKERS = 4
-"""Each holds two label maps and a few masks in memory."""
+"""Number of threads; each keeps two label maps and a few masks in memory."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Rows of every case and label, and the summary that becomes summary.json (see ``summarize``)."""
+    """Metrics of every case and label, and the content of summary.json (see `summarize`)."""
 
     rows: tuple[Row, ...]
     summary: dict[str, Any]
 
 
 @dataclass(frozen=True)
-class _Compared:
-    """One case."""
+class _Comparison:
+    """Result of one case."""
 
+    case: str
     results: dict[str, LabelResult]
     grid: Grid
     predicts_ignore: bool
-    """The prediction has the value of what nobody has annotated."""
+    """True if the prediction contains the value of voxels that nobody has annotated."""
     other_numbers: bool
-    """Both mark one place, but with different labels."""
+    """True if both label maps mark the same place with different labels."""
 
 
 def evaluate(
@@ -59,72 +60,97 @@ def evaluate(
 ) -> Evaluation:
     """Compare label maps with references, case by case and label by label.
 
-    ``predictions`` is a file or a folder; ``references`` a file, a folder, or a dataset, which then gives the names of
-    the labels and of whose cases only those with a prediction count. ``labels`` (name -> value, or the values of a
-    region) names the labels and restricts the comparison to them. Without them, names come from the label maps
-    themselves, or from the records beside them (``CASE.json`` of segkit predict --stats); else a label is called after
-    its value, such as ``label_5``. Voxels that have in the reference the value ``ignore``, or else the ignore label of
-    its dataset, are left out. ``tolerance_mm`` (px for pictures without spacing) belongs to ``surface_dice``.
+    Files belong together if they have the same case id, whatever their format. Without ``labels``,
+    label names come from the dataset, from the label maps themselves, or from the records beside
+    them (``CASE.json`` of segkit predict --stats); otherwise a label is named after its value,
+    such as ``label_5``.
 
-    A label in neither mask gives no rows. A label in one of them only has Dice 0, IoU 0, surface Dice 0 and an
-    infinite distance, which is counted but kept out of the mean.
+    Args:
+        predictions: a label map or a folder of them.
+        references: a label map, a folder of them, or a dataset. A dataset also names the labels,
+            and only its cases with a prediction count.
+        labels: name -> value, or name -> the values of a region; only these are compared.
+        ignore: value in the references of voxels that nobody has annotated, which are left out;
+            by default the ignore label of the dataset.
+        tolerance_mm: tolerance of surface Dice in mm (px for pictures without spacing).
+
+    Returns:
+        The metrics dice, iou, hd95_mm, surface_dice and volume_difference_ml (px instead of mm and
+        ml for pictures without spacing) of every case and label, and their means. A label in
+        neither label map has no values. A label in only one of them has Dice, IoU and surface Dice
+        0 and an infinite distance, which is counted but excluded from the mean.
 
     Raises:
-        InputError: no case in both, a file that cannot be read, or two label maps on different grids.
+        InputError: no case with prediction and reference, a file that cannot be read, or two label
+            maps on different grids.
         UsageError: a tolerance below 0, or labels with the value 0 or with equal values.
+
+    Two of three voxels are predicted and one of them is right: Dice is 2 * 1 / (2 + 1).
+
+    >>> import tempfile
+    >>> from segkit.io import write_labels
+    >>> predicted = np.array([1, 1, 0], np.uint8).reshape(1, 3, 1, 1)
+    >>> reference = np.array([0, 1, 0], np.uint8).reshape(1, 3, 1, 1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_labels(f"{folder}/a.nii.gz", Volume(predicted, np.eye(4)))
+    ...     write_labels(f"{folder}/b.nii.gz", Volume(reference, np.eye(4)))
+    ...     result = evaluate(f"{folder}/a.nii.gz", f"{folder}/b.nii.gz", labels={"liver": 1})
+    >>> round(result.summary["labels"]["liver"]["dice"], 3)
+    0.667
     """
     if not tolerance_mm >= 0:
         raise UsageError(f"the tolerance of surface Dice must be 0 mm or more, not {tolerance_mm}")
-    _check(labels)
-    found = find_pairs(predictions, references, labels, ignore)
+    _check_labels(labels)
+    pairs = find_pairs(predictions, references, labels, ignore)
+
+    def compare(pair: Pair) -> _Comparison:
+        return _compare(pair, pairs, only_named=labels is not None, tolerance=tolerance_mm)
+
     with ThreadPoolExecutor(min(MAX_WORKERS, os.cpu_count() or 1)) as pool:
-        compared = list(
-            pool.map(
-                lambda pair: _compare(pair, found, labels is not None, tolerance_mm), found.pairs
-            )
-        )
-    grids = [each.grid for each in compared]
-    _warn_of_tolerance(tolerance_mm, grids)
-    if found.ignore is not None:
-        odd = [
-            pair.case
-            for pair, each in zip(found.pairs, compared, strict=True)
-            if each.predicts_ignore
-        ]
-        warn_of_ignored(odd, found.ignore)
-    otherwise = [
-        pair.case for pair, each in zip(found.pairs, compared, strict=True) if each.other_numbers
-    ]
-    warn_of_other_numbers(otherwise, len(compared))
-    results = {pair.case: each.results for pair, each in zip(found.pairs, compared, strict=True)}
+        comparisons = list(pool.map(compare, pairs.pairs))
+    _warn(comparisons, pairs.ignore, tolerance_mm)
+    results = {comparison.case: comparison.results for comparison in comparisons}
     summary = summarize(results)
     summary["predictions"], summary["references"] = str(predictions), str(references)
     summary["tolerance"] = tolerance_mm
-    summary["ignore"] = found.ignore
-    summary["unit"] = sorted({grid.unit for grid in grids})
-    summary["references_in_all"] = found.total
-    summary["references_without_prediction"] = list(found.without_prediction)
+    summary["ignore"] = pairs.ignore
+    summary["unit"] = sorted({comparison.grid.unit for comparison in comparisons})
+    summary["references_in_all"] = pairs.total
+    summary["references_without_prediction"] = list(pairs.without_prediction)
     return Evaluation(tuple(rows_of(results)), summary)
 
 
-def _check(labels: Mapping[str, Structure] | None) -> None:
+def _check_labels(labels: Mapping[str, Structure] | None) -> None:
     structures = [frozenset(values_of(structure)) for structure in (labels or {}).values()]
-    if any(0 in values or not values for values in structures) or len(set(structures)) < len(
-        structures
-    ):
+    invalid = any(0 in values or not values for values in structures)
+    if invalid or len(set(structures)) < len(structures):
         raise UsageError(
-            f"labels must have different values, none of them 0 (background), not {dict(labels or {})}"
+            "labels must have different values, none of them 0 (background), not"
+            f" {dict(labels or {})}"
         )
 
 
+# -- warnings --------------------------------------------------------------------------------------
+
+
+def _warn(comparisons: Sequence[_Comparison], ignore: int | None, tolerance: float) -> None:
+    _warn_of_tolerance(tolerance, [comparison.grid for comparison in comparisons])
+    if ignore is not None:
+        cases = [comparison.case for comparison in comparisons if comparison.predicts_ignore]
+        warn_of_ignored(cases, ignore)
+    cases = [comparison.case for comparison in comparisons if comparison.other_numbers]
+    warn_of_other_numbers(cases, len(comparisons))
+
+
 def _warn_of_tolerance(tolerance: float, grids: Sequence[Grid]) -> None:
-    """Say where even a surface that is one voxel off lies outside the tolerance, whatever the direction."""
+    """Warn if a surface that is off by one voxel lies outside the tolerance, in any direction."""
     edges = [min(grid.spacing) for grid in grids]
     coarse = [edge for edge in edges if edge > tolerance * (1 + SLACK)]
     if coarse:
         log.warning(
-            "surface_dice: the tolerance of %g %s is smaller than a voxel in %d of %d cases, with edges of %.3g or "
-            "more: there only surface voxels that coincide count. Give a larger --tolerance-mm.",
+            "surface_dice: the tolerance of %g %s is smaller than a voxel in %d of %d cases, with"
+            " edges of %.3g or more: there only surface voxels that coincide count. Give a larger"
+            " --tolerance-mm.",
             tolerance,
             grids[0].unit,
             len(coarse),
@@ -133,49 +159,66 @@ def _warn_of_tolerance(tolerance: float, grids: Sequence[Grid]) -> None:
         )
 
 
-def _compare(pair: Pair, pairs: Pairs, only_named: bool, tolerance: float) -> _Compared:
-    predicted, reference, found = read_pair(
-        pair, pairs.labels or {}, values=pairs.values, only_known=only_named
+# -- one case --------------------------------------------------------------------------------------
+
+
+def _compare(pair: Pair, pairs: Pairs, *, only_named: bool, tolerance: float) -> _Comparison:
+    predicted, reference, file_names = read_pair(
+        pair, pairs.labels or {}, values=pairs.values, only_named=only_named
     )
     annotated, predicts_ignore = None, False
     if pair.ignore is not None:
         predicts_ignore = bool((predicted.array == pair.ignore).any())
         annotated = reference.array != pair.ignore
-        predicted, reference = (
-            each.with_array(each.array * annotated) for each in (predicted, reference)
-        )
-    known = pairs.labels or ({} if found else pairs.in_records)
-    beside = {name: value for name, value in found.items() if name not in known}
-    labels = dict(known) if only_named else _with_unnamed({**known, **beside}, predicted, reference)
-    result = measure_labels(
+        predicted = predicted.with_array(predicted.array * annotated)
+        reference = reference.with_array(reference.array * annotated)
+    results = measure_labels(
         predicted.array[0],
         reference.array[0],
         reference.spacing,
-        labels=labels,
+        labels=_labels_to_compare(pairs, file_names, predicted, reference, only_named=only_named),
         unit=reference.unit,
         tolerance=tolerance,
         annotated=None if annotated is None else annotated[0],
     )
-    return _Compared(
-        result,
+    return _Comparison(
+        pair.case,
+        results,
         reference.grid,
-        predicts_ignore,
-        not only_named and _numbered_otherwise(predicted, reference, result),
+        predicts_ignore=predicts_ignore,
+        other_numbers=not only_named and _numbered_otherwise(predicted, reference, results),
     )
+
+
+def _labels_to_compare(
+    pairs: Pairs,
+    file_names: Mapping[str, int],
+    predicted: Volume,
+    reference: Volume,
+    *,
+    only_named: bool,
+) -> dict[str, Structure]:
+    """Return the labels of one case: those that are named, and the other values that occur."""
+    named: Mapping[str, Structure] = pairs.labels or ({} if file_names else pairs.record_names)
+    if only_named:
+        return dict(named)
+    more = {name: value for name, value in file_names.items() if name not in named}
+    return _with_unnamed({**named, **more}, predicted, reference)
+
+
+def _with_unnamed(names: Mapping[str, Structure], *volumes: Volume) -> dict[str, Structure]:
+    """Return the named labels, and ``label_5`` for every other value that occurs."""
+    values = {int(value) for volume in volumes for value in np.unique(volume.array)}
+    named = {value for structure in names.values() for value in values_of(structure)}
+    unnamed = sorted(values - {0} - named)
+    return {**names, **{f"label_{value}": value for value in unnamed}}
 
 
 def _numbered_otherwise(
     predicted: Volume, reference: Volume, results: Mapping[str, LabelResult]
 ) -> bool:
+    """Return whether no label overlaps although the label maps mark the same place."""
     if any(result.metrics.get("dice", 0) > 0 for result in results.values()):
         return False
-    return dice(predicted.array[0] > 0, reference.array[0] > 0, reference.spacing) >= OVERLAP
-
-
-def _with_unnamed(names: Mapping[str, Structure], *volumes: Volume) -> dict[str, Structure]:
-    """The named labels, and ``label_5`` for every other value that occurs."""
-    values = {int(value) for volume in volumes for value in np.unique(volume.array)}
-    unnamed = sorted(
-        values - {0} - {value for structure in names.values() for value in values_of(structure)}
-    )
-    return {**names, **{f"label_{value}": value for value in unnamed}}
+    overlap = dice(predicted.array[0] > 0, reference.array[0] > 0, reference.spacing)
+    return overlap >= SAME_PLACE

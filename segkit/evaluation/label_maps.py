@@ -1,4 +1,4 @@
-"""The two label maps of a case on one grid, also where one of them is a DICOM-SEG."""
+"""Read prediction and reference of a case onto one grid; either may be a DICOM-SEG."""
 
 from __future__ import annotations
 
@@ -18,105 +18,141 @@ from segkit.volume import Grid, Volume
 
 def read_pair(
     pair: Pair,
-    known: Mapping[str, Structure],
+    labels: Mapping[str, Structure],
     *,
     values: Mapping[str, int] | None = None,
-    only_known: bool = False,
+    only_named: bool = False,
 ) -> tuple[Volume, Volume, dict[str, int]]:
-    """Return the prediction, the reference, and the names of values that the files bring beside the ``known`` ones.
+    """Return the prediction, the reference, and the names that only the files have.
 
-    A file that names its values (DICOM-SEG, NRRD of 3D Slicer) is taken by its names: they get the values that they
-    have in ``known``, or else in the reference. With ``only_known``, other names become background. A SEG is put on
-    the grid of the other file, and two on that of the scan, where that is DICOM.
+    A file that names its values (DICOM-SEG, NRRD of 3D Slicer) is read by its names: they get the
+    values in ``labels``, or else in the reference. A DICOM-SEG is put on the grid of the other
+    file, and two of them on that of the scan, if the scan is DICOM.
+
+    Args:
+        pair: the files of a case.
+        labels: name -> value of a label, or values of a region.
+        values: value for each name inside label files, if a dataset gives one.
+        only_named: names that are not in ``labels`` become background.
+
+    Returns:
+        Two label maps (1, X, Y, Z) on one grid, and name -> value of the other names.
 
     Raises:
-        InputError: a file that cannot be read, two grids, two SEG, or names that contradict each other.
+        InputError: a file that cannot be read, different grids, two DICOM-SEG without a DICOM
+            scan, or names that contradict each other.
     """
-    ours, theirs = is_segmentation(pair.prediction), is_segmentation(pair.reference)
-    if ours and theirs:
-        return _on_scan(pair, known)
-    if ours:
+    predicted_is_seg, reference_is_seg = _is_seg(pair.prediction), _is_seg(pair.reference)
+    if predicted_is_seg and reference_is_seg:
+        return _on_scan(pair, labels)
+    if predicted_is_seg:
         reference = read_labels(pair.reference)
-        predicted, names = _on_grid(
-            pair.prediction, reference.grid, known, of=pair.reference, scan=pair.scan
+        predicted, names = _read_seg(
+            pair.prediction, reference.grid, labels, grid_of=pair.reference, scan=pair.scan
         )
         return predicted, reference, names
     predicted = read_labels(pair.prediction)
-    if theirs:
-        reference, names = _on_grid(
-            pair.reference, predicted.grid, known, of=pair.prediction, scan=pair.scan
+    if reference_is_seg:
+        reference, names = _read_seg(
+            pair.reference, predicted.grid, labels, grid_of=pair.prediction, scan=pair.scan
         )
         return predicted, reference, names
     predicted, reference = on_one_grid(pair, predicted, read_labels(pair.reference))
-    return _by_name(
-        pair, predicted, reference, values or _values(known, pair.ignore), only_known=only_known
-    )
-
-
-def _values(known: Mapping[str, Structure], ignore: int | None) -> dict[str, int]:
-    """Return what names inside label files stand for; regions have several values and cannot be told by name."""
-    names = {name: value for name, value in known.items() if isinstance(value, int)}
-    return {**names, "ignore": ignore} if names and ignore is not None else names
-
-
-def _by_name(
-    pair: Pair, predicted: Volume, reference: Volume, known: Mapping[str, int], *, only_known: bool
-) -> tuple[Volume, Volume, dict[str, int]]:
-    """Return both label maps in the values of ``known``, or else of the names in the reference."""
-    ours, theirs = names_in(pair.prediction), names_in(pair.reference)
-    if not known:
-        array, kept = renumber(pair.prediction, predicted.array, ours, theirs, extra="keep")
-        return predicted.with_array(array), reference, {**(theirs or ours), **kept}
-    rest: Extra = "background" if only_known else "error"
-    truth, _ = renumber(pair.reference, reference.array, theirs, known, extra=rest)
-    rest = "background" if only_known else "keep"
-    array, kept = renumber(pair.prediction, predicted.array, ours, known, extra=rest)
-    return predicted.with_array(array), reference.with_array(truth), kept
+    values = values or _values_by_name(labels, pair.ignore)
+    return _by_name(pair, predicted, reference, values, only_named=only_named)
 
 
 def on_one_grid(pair: Pair, predicted: Volume, reference: Volume) -> tuple[Volume, Volume]:
-    """Return both on the larger of the two grids: where one of them was cropped, nothing of the other is lost."""
+    """Return both label maps on the larger of their grids, so that a cropped one loses nothing.
+
+    Raises:
+        InputError: grids that do not lie on each other's voxels.
+    """
     if predicted.grid.voxels > reference.grid.voxels:
-        of = f"the prediction {pair.prediction}"
-        grid = predicted.grid
-        return predicted, place_on_grid(
-            reference, grid, pair.reference, scan=pair.prediction, what="reference", of=of
+        placed = place_on_grid(
+            reference,
+            predicted.grid,
+            pair.reference,
+            scan=pair.prediction,
+            what="reference",
+            of=f"the prediction {pair.prediction}",
         )
-    of = f"the reference {pair.reference}"
-    grid = reference.grid
-    return place_on_grid(
-        predicted, grid, pair.prediction, scan=pair.reference, what="prediction", of=of
-    ), reference
+        return predicted, placed
+    placed = place_on_grid(
+        predicted,
+        reference.grid,
+        pair.prediction,
+        scan=pair.reference,
+        what="prediction",
+        of=f"the reference {pair.reference}",
+    )
+    return placed, reference
 
 
-def _on_scan(pair: Pair, known: Mapping[str, Structure]) -> tuple[Volume, Volume, dict[str, int]]:
+# -- files that name their values ------------------------------------------------------------------
+
+
+def _values_by_name(labels: Mapping[str, Structure], ignore: int | None) -> dict[str, int]:
+    """Return the value of each label; regions have several and cannot be told by name."""
+    values = {name: value for name, value in labels.items() if isinstance(value, int)}
+    if values and ignore is not None:
+        values["ignore"] = ignore
+    return values
+
+
+def _by_name(
+    pair: Pair, predicted: Volume, reference: Volume, values: Mapping[str, int], *, only_named: bool
+) -> tuple[Volume, Volume, dict[str, int]]:
+    """Return both label maps with the ``values`` of their names, or else those in the reference."""
+    predicted_names, reference_names = names_in(pair.prediction), names_in(pair.reference)
+    if not values:
+        array, more = renumber(
+            pair.prediction, predicted.array, predicted_names, reference_names, extra="keep"
+        )
+        names = {**(reference_names or predicted_names), **more}
+        return predicted.with_array(array), reference, names
+    extra: Extra = "background" if only_named else "error"
+    truth, _ = renumber(pair.reference, reference.array, reference_names, values, extra=extra)
+    extra = "background" if only_named else "keep"
+    array, more = renumber(pair.prediction, predicted.array, predicted_names, values, extra=extra)
+    return predicted.with_array(array), reference.with_array(truth), more
+
+
+# -- DICOM-SEG -------------------------------------------------------------------------------------
+
+
+def _is_seg(path: Path) -> bool:
+    """Return whether a label map is a DICOM-SEG: it is DICOM, and no other DICOM is a label map."""
+    return suffix_of(path) == DICOM or is_dicom(path)
+
+
+def _on_scan(pair: Pair, labels: Mapping[str, Structure]) -> tuple[Volume, Volume, dict[str, int]]:
     """Return two DICOM-SEG on the grid of their scan."""
     if pair.scan is None or not is_dicom(pair.scan):
         raise InputError(
             pair.reference,
-            expected=f"a label map with a grid, such as .nii.gz, beside the DICOM-SEG {pair.prediction}",
+            expected="a label map with a grid, such as .nii.gz, beside the DICOM-SEG"
+            f" {pair.prediction}",
             found="a DICOM-SEG as well, which leaves out planes without segments",
-            remedy="Convert one of the two to .nii.gz, or give a dataset whose scans are the DICOM images.",
+            remedy="Convert one of the two to .nii.gz, or give a dataset whose scans are the DICOM"
+            " images.",
         )
-    grid = open_dicom(pair.scan).grid
-    reference, names = _on_grid(pair.reference, grid, known, of=pair.scan, scan=pair.scan)
-    predicted, more = _on_grid(
-        pair.prediction, grid, {**names, **known}, of=pair.scan, scan=pair.scan
-    )
+    scan = pair.scan
+    grid = open_dicom(scan).grid
+    reference, names = _read_seg(pair.reference, grid, labels, grid_of=scan, scan=scan)
+    predicted, more = _read_seg(pair.prediction, grid, {**names, **labels}, grid_of=scan, scan=scan)
     return predicted, reference, {**names, **more}
 
 
-def _on_grid(
-    path: Path, grid: Grid, known: Mapping[str, Structure], *, of: Path, scan: Path | None
+def _read_seg(
+    path: Path, grid: Grid, labels: Mapping[str, Structure], *, grid_of: Path, scan: Path | None
 ) -> tuple[Volume, dict[str, int]]:
-    """Return the labels of a DICOM-SEG on a grid; of two slice thicknesses only where the scan is DICOM as well."""
+    """Return the label map of a DICOM-SEG on ``grid``, and its names.
+
+    Two slice thicknesses can be read only if the scan is DICOM as well.
+    """
     slices = slice_positions(scan) if scan and is_dicom(scan) else None
-    found = dicom_module("results.segmentation_reader").read_segments(
-        path, grid, known, grid_name=str(of), slices=slices
+    segments = dicom_module("results.segmentation_reader").read_segments(
+        path, grid, labels, grid_name=str(grid_of), slices=slices
     )
-    return found.labels, found.names
-
-
-def is_segmentation(path: Path) -> bool:
-    """Whether a file is DICOM."""
-    return suffix_of(path) == DICOM or is_dicom(path)
+    return segments.labels, segments.names

@@ -1,4 +1,4 @@
-"""Two label maps on one grid -> the metrics of every label."""
+"""Metrics of every label of two label maps on one grid."""
 
 from __future__ import annotations
 
@@ -11,27 +11,33 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from segkit.evaluation.overlap import dice, iou, volume_difference_ml, volume_difference_px
+from segkit.evaluation.overlap import Mask, dice, iou, volume_difference_ml, volume_difference_px
 from segkit.evaluation.surface import surface_distances
-from segkit.volume import Unit
+from segkit.volume import Box, Unit
 
-Mask = NDArray[np.bool_]
-Box = tuple[slice, ...]
 Structure = int | Sequence[int]
-"""A label is one value of a label map, a region several."""
+"""Value of a label, or values of a region."""
 Presence = Literal["both", "reference only", "prediction only", "neither"]
 
 
 @dataclass(frozen=True)
 class LabelResult:
-    """One label of one case: where it occurs, and its metrics (none where it occurs in neither mask)."""
+    """Result of one label in one case."""
 
     presence: Presence
     metrics: dict[str, float]
+    """Metric -> value, without metrics that cannot be measured; empty if both masks are."""
 
 
 def metric_names(unit: Unit) -> tuple[str, ...]:
-    """Names of the metrics in the order of the tables; lengths are in mm and volumes in ml, or both in px."""
+    """Return the names of the metrics in the order of the tables.
+
+    Args:
+        unit: "mm" for lengths in mm and volumes in ml, "px" for both in px.
+
+    >>> metric_names("mm")
+    ('dice', 'iou', 'hd95_mm', 'surface_dice', 'volume_difference_ml')
+    """
     volume = "volume_difference_ml" if unit == "mm" else "volume_difference_px"
     return ("dice", "iou", f"hd95_{unit}", "surface_dice", volume)
 
@@ -45,10 +51,18 @@ def measure_masks(
     tolerance: float = 1.0,
     annotated: Mask | None = None,
 ) -> dict[str, float]:
-    """Return every metric of two masks (X, Y, Z); ``spacing`` and ``tolerance`` in ``unit``.
+    """Return every metric of two masks, by name.
 
-    All are NaN where both masks are empty. ``annotated`` are the voxels that are known, if not all are; both masks lie
-    within them. Surface metrics are NaN where a mask has no surface that is known.
+    All metrics are NaN if both masks are empty. Surface metrics are NaN if the surface of a mask
+    is nowhere known.
+
+    Args:
+        predicted: mask (X, Y, Z) of the prediction.
+        reference: mask (X, Y, Z) of the reference.
+        spacing: voxel edges along X, Y, Z in ``unit``.
+        unit: unit of lengths.
+        tolerance: tolerance of surface Dice in ``unit``.
+        annotated: voxels (X, Y, Z) that are annotated, if not all are; both masks lie within them.
     """
     distances = surface_distances(predicted, reference, spacing, annotated=annotated)
     difference = volume_difference_ml if unit == "mm" else volume_difference_px
@@ -72,67 +86,81 @@ def measure_labels(
     tolerance: float = 1.0,
     annotated: Mask | None = None,
 ) -> dict[str, LabelResult]:
-    """Return the metrics per label of two integer label maps (X, Y, Z). Each label is measured in its bounding box.
+    """Return the result of each label of two label maps, each measured in its bounding box.
 
-    ``annotated`` are the voxels that somebody has annotated, if not all are; the others must be 0 in both label maps.
-    A metric that cannot be measured, see `measure_masks`, is left out.
+    Args:
+        predicted: integers (X, Y, Z).
+        reference: integers (X, Y, Z).
+        spacing: voxel edges along X, Y, Z in ``unit``.
+        labels: name -> value of a label, or values of a region.
+        unit: unit of lengths.
+        tolerance: tolerance of surface Dice in ``unit``.
+        annotated: voxels (X, Y, Z) that are annotated, if not all are; the others must be 0 in
+            both label maps.
     """
-    made_of = {name: values_of(structure) for name, structure in labels.items()}
-    values = np.array(sorted({0, *(value for its in made_of.values() for value in its)}))
-    ours, theirs = (_positions(array, values) for array in (predicted, reference))
-    our_boxes, their_boxes = (ndimage.find_objects(array, values.size) for array in (ours, theirs))
+    structures = {name: values_of(structure) for name, structure in labels.items()}
+    values = np.array(sorted({0}.union(*structures.values())))
+    predicted_ranks, reference_ranks = _ranks(predicted, values), _ranks(reference, values)
+    predicted_boxes = ndimage.find_objects(predicted_ranks, values.size)
+    reference_boxes = ndimage.find_objects(reference_ranks, values.size)
     results = {}
-    for name, its in made_of.items():
-        numbers = np.searchsorted(values, its)
-        our_box, their_box = (
-            _around(boxes[number] for number in numbers) for boxes in (our_boxes, their_boxes)
-        )
-        box = _joined(our_box, their_box)
-        found = {}
+    for name, label_values in structures.items():
+        ranks = np.searchsorted(values, label_values)
+        predicted_box = _union(predicted_boxes[rank] for rank in ranks)
+        reference_box = _union(reference_boxes[rank] for rank in ranks)
+        box = _with_margin(_union((predicted_box, reference_box)))
+        metrics = {}
         if box:
-            found = measure_masks(
-                np.isin(ours[box], numbers + 1),
-                np.isin(theirs[box], numbers + 1),
+            metrics = measure_masks(
+                np.isin(predicted_ranks[box], ranks + 1),
+                np.isin(reference_ranks[box], ranks + 1),
                 spacing,
                 unit=unit,
                 tolerance=tolerance,
                 annotated=None if annotated is None else annotated[box],
             )
-        known = {metric: value for metric, value in found.items() if not math.isnan(value)}
-        results[name] = LabelResult(_presence(our_box, their_box), known)
+        measured = {metric: value for metric, value in metrics.items() if not math.isnan(value)}
+        results[name] = LabelResult(_presence(predicted_box, reference_box), measured)
     return results
 
 
 def values_of(structure: Structure) -> tuple[int, ...]:
-    """The values of a label, which is one, or of a region."""
+    """Return the value of a label, or the values of a region, as a tuple.
+
+    >>> values_of(3), values_of([1, 2])
+    ((3,), (1, 2))
+    """
     return (structure,) if isinstance(structure, int) else tuple(structure)
 
 
-def _positions(array: NDArray[Any], values: NDArray[Any]) -> NDArray[np.int32]:
-    """1 + the place of every voxel in the sorted ``values``, 0 where its value is not among them."""
-    found = np.empty(array.shape, np.int32)
-    for row, voxels in zip(
-        found, array, strict=True
-    ):  # plane by plane, because searchsorted answers in 64 bits
-        places = np.minimum(np.searchsorted(values, voxels), values.size - 1)
-        row[...] = np.where(values[places] == voxels, places + 1, 0)
-    return found
+def _ranks(array: NDArray[Any], values: NDArray[Any]) -> NDArray[np.int32]:
+    """Return 1 + the index of each voxel's value in the sorted ``values``, or 0 if it is absent."""
+    ranks = np.empty(array.shape, np.int32)
+    # Plane by plane, because searchsorted returns 64 bits a voxel.
+    for row, voxels in zip(ranks, array, strict=True):
+        indices = np.minimum(np.searchsorted(values, voxels), values.size - 1)
+        row[...] = np.where(values[indices] == voxels, indices + 1, 0)
+    return ranks
 
 
-def _joined(first: Box | None, second: Box | None) -> Box | None:
-    """The box around both, with a margin of one voxel so that the cut makes no surface of its own."""
-    box = _around((first, second))
-    return box and tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in box)
-
-
-def _around(boxes: Iterable[Box | None]) -> Box | None:
-    found = [box for box in boxes if box]
-    if not found:
+def _union(boxes: Iterable[tuple[slice, ...] | None]) -> Box | None:
+    """Return the smallest box around all boxes, or None if there is none."""
+    present = [box for box in boxes if box]
+    if not present:
         return None
-    return tuple(
+    x, y, z = (
         slice(min(side.start for side in sides), max(side.stop for side in sides))
-        for sides in zip(*found, strict=True)
+        for sides in zip(*present, strict=True)
     )
+    return (x, y, z)
+
+
+def _with_margin(box: Box | None) -> Box | None:
+    """Return the box with one more voxel on each side, so that cutting it out adds no surface."""
+    if box is None:
+        return None
+    x, y, z = (slice(max(side.start - 1, 0), side.stop + 1) for side in box)
+    return (x, y, z)
 
 
 def _presence(predicted: Box | None, reference: Box | None) -> Presence:

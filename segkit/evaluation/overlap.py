@@ -1,6 +1,7 @@
-"""Overlap and volume of two masks (X, Y, Z) on one grid. NaN where both are empty: there is nothing to compare.
+"""Overlap and volume of two masks (X, Y, Z) on one grid.
 
-Every metric has the signature (predicted, reference, spacing), so that one table holds them all.
+Every metric has the signature (predicted, reference, spacing), so that one table can list them.
+All are NaN if both masks are empty, because there is nothing to compare.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ MM3_PER_ML = 1000.0
 
 
 def dice(predicted: Mask, reference: Mask, spacing: Sequence[float]) -> float:  # noqa: ARG001
-    """2 |P and R| / (|P| + |R|); 0 where one is empty, NaN where both are.
+    """Return the Dice coefficient 2 |P and R| / (|P| + |R|).
+
+    It is 0 if one mask is empty, and NaN if both are. ``spacing`` is not used.
 
     >>> dice(np.array([1, 1, 0], bool), np.array([0, 1, 0], bool), (1.0,))
     0.6666666666666666
@@ -26,22 +29,34 @@ def dice(predicted: Mask, reference: Mask, spacing: Sequence[float]) -> float:  
 
 
 def iou(predicted: Mask, reference: Mask, spacing: Sequence[float]) -> float:  # noqa: ARG001
-    """Intersection over union (Jaccard): |P and R| / |P or R|; 0 where one is empty, NaN where both are."""
+    """Return the intersection over union (Jaccard index) |P and R| / |P or R|.
+
+    It is 0 if one mask is empty, and NaN if both are. ``spacing`` is not used.
+
+    >>> iou(np.array([1, 1, 0], bool), np.array([0, 1, 0], bool), (1.0,))
+    0.5
+    """
     union = np.count_nonzero(predicted | reference)
     return float(np.count_nonzero(predicted & reference) / union) if union else math.nan
 
 
 def volume_difference_ml(predicted: Mask, reference: Mask, spacing: Sequence[float]) -> float:
-    """Volume of the prediction less that of the reference, in ml; ``spacing`` in mm. NaN where both are empty."""
+    """Return the volume of the prediction minus that of the reference in ml; ``spacing`` in mm.
+
+    >>> volume_difference_ml(np.ones((2, 1, 1), bool), np.zeros((2, 1, 1), bool), (10, 10, 5))
+    1.0
+    """
     return voxel_difference(predicted, reference) * math.prod(spacing) / MM3_PER_ML
 
 
 def volume_difference_px(predicted: Mask, reference: Mask, spacing: Sequence[float]) -> float:
-    """Area of the prediction less that of the reference, in px; ``spacing`` in px. NaN where both are empty."""
+    """Return the area of the prediction minus that of the reference in px; ``spacing`` in px."""
     return voxel_difference(predicted, reference) * math.prod(spacing)
 
 
 def voxel_difference(predicted: Mask, reference: Mask) -> float:
-    """Voxels of the prediction less those of the reference; NaN where both are empty."""
-    ours, theirs = np.count_nonzero(predicted), np.count_nonzero(reference)
-    return float(ours - theirs) if ours or theirs else math.nan
+    """Return the number of voxels of the prediction minus that of the reference."""
+    in_prediction, in_reference = np.count_nonzero(predicted), np.count_nonzero(reference)
+    if not in_prediction and not in_reference:
+        return math.nan
+    return float(in_prediction - in_reference)

@@ -1,24 +1,27 @@
-"""Results per case and label -> tidy rows and means. Only finite values enter a mean; the others are counted."""
+"""Rows and means over cases and labels. Only finite values enter a mean; the others are counted."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import stdtrit
 
 from segkit.evaluation.measure import LabelResult
 
 Results = Mapping[str, Mapping[str, LabelResult]]
-"""case -> label -> result"""
+"""Case -> label -> result."""
+CONFIDENCE = 0.95
+"""Level of confidence intervals."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One value of metrics.csv."""
+    """One line of metrics.csv."""
 
     case: str
     label: str
@@ -27,7 +30,7 @@ class Row:
 
 
 def rows_of(results: Results) -> Iterator[Row]:
-    """Every value that exists: none for a label that is in neither mask."""
+    """Yield every value that exists; a label in neither mask has none."""
     for case, labels in results.items():
         for label, result in labels.items():
             for metric, value in result.metrics.items():
@@ -35,39 +38,62 @@ def rows_of(results: Results) -> Iterator[Row]:
 
 
 def summarize(results: Results) -> dict[str, Any]:
-    """What summary.json holds; everything is plain JSON, a mean of no values is null.
+    """Return the content of summary.json: plain JSON types, with null for a mean of no values.
 
-    ``labels``: label -> metric -> mean over cases. ``mean``: metric -> mean over labels of those means.
-    ``counts``: label -> in how many cases it is in both masks, in one only, in neither, and how many values of which
-    metric were infinite. ``spread``: label -> metric -> n, sd (of the sample), min, max of the finite values.
-    ``cases``: case -> metric -> mean over its labels.
+    ``labels``  label -> metric -> mean over cases
+    ``mean``    metric -> mean over labels of these means
+    ``counts``  label -> number of cases with the label in both masks, in one only and in neither,
+                and for each metric the number of infinite values
+    ``spread``  label -> metric -> n, sd (of the sample), min and max of the finite values
+    ``cases``   case -> metric -> mean over its labels
     """
     labels = list(dict.fromkeys(label for result in results.values() for label in result))
     metrics = list(dict.fromkeys(row.metric for row in rows_of(results)))
-    found: dict[tuple[str, str], list[float]] = defaultdict(list)
+    over_cases: dict[tuple[str, str], list[float]] = defaultdict(list)
     for row in rows_of(results):
-        found[row.label, row.metric].append(row.value)
-    values = {label: {metric: found[label, metric] for metric in metrics} for label in labels}
+        over_cases[row.label, row.metric].append(row.value)
+    values = {label: {metric: over_cases[label, metric] for metric in metrics} for label in labels}
     means = {
-        label: {metric: mean(numbers) for metric, numbers in by.items()}
-        for label, by in values.items()
+        label: {metric: mean(numbers) for metric, numbers in by_metric.items()}
+        for label, by_metric in values.items()
     }
     return {
         "labels": means,
-        "mean": {metric: mean(by[metric] for by in means.values()) for metric in metrics},
+        "mean": {
+            metric: mean(by_metric[metric] for by_metric in means.values()) for metric in metrics
+        },
         "counts": {label: _counts(results, label, values[label]) for label in labels},
         "spread": {
-            label: {metric: _spread(numbers) for metric, numbers in by.items()}
-            for label, by in values.items()
+            label: {metric: _spread(numbers) for metric, numbers in by_metric.items()}
+            for label, by_metric in values.items()
         },
-        "cases": {case: _case_means(by, metrics) for case, by in results.items()},
+        "cases": {case: _case_means(by_label, metrics) for case, by_label in results.items()},
     }
 
 
 def mean(values: Iterable[float | None]) -> float | None:
-    """Mean of the finite values, None without any."""
-    found = _finite(values)
-    return math.fsum(found) / len(found) if found else None
+    """Return the mean of the finite values, or None if there are none.
+
+    >>> mean([1.0, 2.0, None, math.inf])
+    1.5
+    """
+    finite = _finite(values)
+    return math.fsum(finite) / len(finite) if finite else None
+
+
+def half_width(values: Sequence[float]) -> float | None:
+    """Return half the width of the 95 % confidence interval of a mean: t s / sqrt(n).
+
+    t is the quantile of Student's distribution instead of 1.96, because a fold has few cases: for
+    5 of them it is 2.78. The result is None for fewer than two values.
+
+    >>> round(half_width([0.8, 0.9, 1.0]), 4)
+    0.2484
+    """
+    if len(values) < 2:
+        return None
+    quantile = float(stdtrit(len(values) - 1, (1 + CONFIDENCE) / 2))
+    return quantile * float(np.std(values, ddof=1)) / math.sqrt(len(values))
 
 
 def _finite(values: Iterable[float | None]) -> list[float]:
@@ -75,26 +101,29 @@ def _finite(values: Iterable[float | None]) -> list[float]:
 
 
 def _counts(results: Results, label: str, values: Mapping[str, list[float]]) -> dict[str, Any]:
-    places = ["neither" if label not in by else by[label].presence for by in results.values()]
+    presence = [
+        by_label[label].presence if label in by_label else "neither"
+        for by_label in results.values()
+    ]
     infinite = {
-        metric: sum(math.isinf(value) for value in found) for metric, found in values.items()
+        metric: sum(math.isinf(value) for value in numbers) for metric, numbers in values.items()
     }
     return {
-        "both": places.count("both"),
-        "reference_only": places.count("reference only"),
-        "prediction_only": places.count("prediction only"),
-        "neither": places.count("neither"),
+        "both": presence.count("both"),
+        "reference_only": presence.count("reference only"),
+        "prediction_only": presence.count("prediction only"),
+        "neither": presence.count("neither"),
         "infinite": {metric: count for metric, count in infinite.items() if count},
     }
 
 
 def _spread(values: list[float]) -> dict[str, float | int | None]:
-    found = _finite(values)
+    finite = _finite(values)
     return {
-        "n": len(found),
-        "sd": float(np.std(found, ddof=1)) if len(found) > 1 else None,
-        "min": min(found, default=None),
-        "max": max(found, default=None),
+        "n": len(finite),
+        "sd": float(np.std(finite, ddof=1)) if len(finite) > 1 else None,
+        "min": min(finite, default=None),
+        "max": max(finite, default=None),
     }
 
 

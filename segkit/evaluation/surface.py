@@ -1,13 +1,15 @@
 """Distances between the surfaces of two masks on one grid.
 
-Surface: the voxels of a mask that share a face with a voxel outside it; what lies beyond the image counts as outside.
-Along an axis with one voxel only there are no faces, so a picture has a contour, not two flat sides.
-Distances run between voxel centres, in the unit of ``spacing``. These are the definitions of MONAI (without
-subvoxels); surface areas weigh nothing, unlike in DeepMind's surface-distance, whose values differ a little.
+The surface of a mask consists of its voxels that share a face with a voxel outside the mask;
+beyond the image counts as outside. Along an axis with a single voxel there are no faces, so a
+picture has a contour and not two flat sides. Distances run between voxel centers, in the unit of
+``spacing``. These are the definitions of MONAI (without subvoxels). Surface voxels are not weighted
+by area, unlike in DeepMind's surface-distance, whose values differ slightly.
 
-Where only part of an image is annotated, a surface voxel counts only if it shares a face with an annotated voxel
-outside the mask: what lies behind a cut is not known. The border of the image counts where the voxel's neighbor on the
-other side is annotated, so slices that are annotated one by one have contours and no flat sides.
+If only part of an image is annotated, a surface voxel counts only if it shares a face with an
+annotated voxel outside the mask, because the rest is unknown. The border of the image counts if the
+voxel's neighbor on the other side is annotated. Therefore slices that are annotated one by one have
+contours and no flat sides.
 """
 
 from __future__ import annotations
@@ -21,37 +23,38 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-Mask = NDArray[np.bool_]
+from segkit.evaluation.overlap import Mask
+
 PERCENTILE = 95
 SLACK = 1e-4
-"""Relative: a voxel edge of 1 mm is often 1.0000001 mm in a file, and must still lie within 1 mm."""
+"""Relative tolerance: a voxel edge of 1 mm is often 1.0000001 mm in a file, and still is 1 mm."""
 
 
 @dataclass(frozen=True, eq=False)
 class SurfaceDistances:
-    """Distance of every surface voxel of one mask to the nearest surface voxel of the other."""
+    """Distances from every surface voxel of one mask to the nearest surface voxel of the other."""
 
     to_reference: NDArray[np.float32]
+    """Distance of each surface voxel of the prediction, (N,)."""
     to_prediction: NDArray[np.float32]
+    """Distance of each surface voxel of the reference, (M,)."""
 
     def hd95(self) -> float:
-        """The larger of the 95th percentiles of the two directions; infinite where one mask is empty."""
+        """Return the larger of the two 95th percentiles; infinite if one mask is empty."""
         if self._empty():
             return math.nan
         if self._one_sided():
             return math.inf
-        return float(
-            max(np.percentile(d, PERCENTILE) for d in (self.to_reference, self.to_prediction))
-        )
+        directions = (self.to_reference, self.to_prediction)
+        return float(max(np.percentile(distances, PERCENTILE) for distances in directions))
 
     def within(self, tolerance: float) -> float:
-        """Share of the surface voxels of both masks that lie within ``tolerance`` of the other surface."""
+        """Return the fraction of all surface voxels within ``tolerance`` of the other surface."""
         if self._empty():
             return math.nan
-        near = sum(
-            np.count_nonzero(d <= tolerance * (1 + SLACK))
-            for d in (self.to_reference, self.to_prediction)
-        )
+        limit = tolerance * (1 + SLACK)
+        near = np.count_nonzero(self.to_reference <= limit)
+        near += np.count_nonzero(self.to_prediction <= limit)
         return float(near / (self.to_reference.size + self.to_prediction.size))
 
     def _empty(self) -> bool:
@@ -62,10 +65,15 @@ class SurfaceDistances:
 
 
 def hd95(predicted: Mask, reference: Mask, spacing: Sequence[float]) -> float:
-    """95th percentile of the Hausdorff distance, in the unit of ``spacing``.
+    """Return the 95th percentile of the Hausdorff distance, in the unit of ``spacing``.
 
-    Each direction has its own percentile (numpy's linear interpolation), the larger one counts. Infinite where one
-    mask is empty, NaN where both are.
+    The percentile of each direction is computed separately (by linear interpolation, as numpy
+    does), and the larger one is returned. It is infinite if one mask is empty, and NaN if both are.
+
+    Args:
+        predicted: mask (X, Y, Z).
+        reference: mask (X, Y, Z).
+        spacing: voxel edges along X, Y, Z in mm (or px).
 
     >>> square = np.zeros((6, 6, 1), bool)
     >>> square[1:4, 1:4] = True
@@ -78,10 +86,22 @@ def hd95(predicted: Mask, reference: Mask, spacing: Sequence[float]) -> float:
 def surface_dice(
     predicted: Mask, reference: Mask, spacing: Sequence[float], *, tolerance: float = 1.0
 ) -> float:
-    """Normalised surface Dice: the share of both surfaces that lies within ``tolerance`` of the other one.
+    """Return the normalized surface Dice: the fraction of both surfaces within ``tolerance``.
 
-    (|P's surface voxels within tolerance of R's| + |R's within tolerance of P's|) / (|P's| + |R's|). ``tolerance`` in
-    the unit of ``spacing``. 0 where one mask is empty, NaN where both are. Nikolov et al. 2018, counted in voxels.
+    It is (|surface of P near that of R| + |surface of R near that of P|) / (|surface of P| +
+    |surface of R|), counted in voxels (Nikolov et al. 2018, who weight by area). It is 0 if one
+    mask is empty, and NaN if both are.
+
+    Args:
+        predicted: mask (X, Y, Z).
+        reference: mask (X, Y, Z).
+        spacing: voxel edges along X, Y, Z in mm (or px).
+        tolerance: largest distance that counts as near, in the unit of ``spacing``.
+
+    >>> square = np.zeros((6, 6, 1), bool)
+    >>> square[1:4, 1:4] = True
+    >>> surface_dice(square, np.roll(square, 1, axis=0), (2.0, 1.0, 1.0), tolerance=2.0)
+    1.0
     """
     return surface_distances(predicted, reference, spacing).within(tolerance)
 
@@ -89,32 +109,44 @@ def surface_dice(
 def surface_distances(
     predicted: Mask, reference: Mask, spacing: Sequence[float], *, annotated: Mask | None = None
 ) -> SurfaceDistances:
-    """Return the distances in both directions; infinite where the other mask is empty.
+    """Return the distances in both directions; they are infinite if the other mask is empty.
 
-    Both masks lie within ``annotated``, if it is given. Where one of them has voxels but no surface voxel that counts,
-    because all its neighbors are in it or not annotated, there is nothing to measure and no distance is returned.
+    If a mask has voxels but no surface voxel that counts, because all its neighbors are in the mask
+    or not annotated, nothing can be measured and both directions are empty.
+
+    Args:
+        predicted: mask (X, Y, Z).
+        reference: mask (X, Y, Z).
+        spacing: voxel edges along X, Y, Z in mm (or px).
+        annotated: voxels (X, Y, Z) that are annotated, if not all are; both masks lie within them.
     """
-    kept = _long_axes(predicted.shape)
-    predicted, reference, *known = (
-        mask.reshape([mask.shape[axis] for axis in kept])
-        for mask in (predicted, reference, annotated)
-        if mask is not None
-    )
-    spacing = tuple(spacing[axis] for axis in kept)
+    axes = _long_axes(predicted.shape)
+    shape = [predicted.shape[axis] for axis in axes]
+    spacing = tuple(spacing[axis] for axis in axes)
+    predicted, reference = predicted.reshape(shape), reference.reshape(shape)
     box = _union_box(predicted, reference)
     both = predicted.any() and reference.any()
-    within = known[0][box] if both and known else None
-    ours, theirs = surface(predicted[box], within), surface(reference[box], within)
-    if both and not (ours.any() and theirs.any()):
-        ours, theirs = np.zeros_like(ours), np.zeros_like(theirs)
-    return SurfaceDistances(_distances(ours, theirs, spacing), _distances(theirs, ours, spacing))
+    within = None if annotated is None or not both else annotated.reshape(shape)[box]
+    predicted_surface = surface(predicted[box], within)
+    reference_surface = surface(reference[box], within)
+    if both and not (predicted_surface.any() and reference_surface.any()):
+        predicted_surface = np.zeros_like(predicted_surface)
+        reference_surface = np.zeros_like(reference_surface)
+    return SurfaceDistances(
+        to_reference=_distances(predicted_surface, reference_surface, spacing),
+        to_prediction=_distances(reference_surface, predicted_surface, spacing),
+    )
 
 
 def surface(mask: Mask, annotated: Mask | None = None) -> Mask:
-    """Return the voxels of ``mask`` that share a face with a voxel outside it or with the edge of the array.
+    """Return the voxels of ``mask`` that share a face with a voxel outside it or with the border.
 
-    With ``annotated``, within which ``mask`` lies, only annotated voxels count as outside, and the edge of the array
-    only behind a voxel whose neighbor on the other side is annotated.
+    If ``annotated`` is given, only annotated voxels count as outside, and the border of the array
+    counts only beside a voxel whose neighbor on the other side is annotated.
+
+    Args:
+        mask: mask of any number of axes.
+        annotated: voxels that are annotated, if not all are; ``mask`` lies within them.
 
     >>> row = np.array([[False] * 3, [True] * 3, [False] * 3])
     >>> np.argwhere(surface(row)).tolist(), np.argwhere(surface(row, annotated=row)).tolist()
@@ -122,24 +154,27 @@ def surface(mask: Mask, annotated: Mask | None = None) -> Mask:
     """
     if annotated is None:
         return np.asarray(mask & ~ndimage.binary_erosion(mask))
-    found = np.zeros_like(mask)
+    faces_outside = np.zeros_like(mask)
     for axis in range(mask.ndim):
-        known, inside, exposed = (np.moveaxis(each, axis, 0) for each in (annotated, mask, found))
+        known = np.moveaxis(annotated, axis, 0)
+        inside = np.moveaxis(mask, axis, 0)
+        exposed = np.moveaxis(faces_outside, axis, 0)
         exposed[1:] |= known[:-1] & ~inside[:-1]
         exposed[:-1] |= known[1:] & ~inside[1:]
         if len(known) > 1:
             exposed[0] |= known[1]
             exposed[-1] |= known[-2]
-    return found & mask
+    return faces_outside & mask
 
 
-def _distances(of: Mask, to: Mask, spacing: Sequence[float]) -> NDArray[np.float32]:
-    if not to.any():
-        return np.full(np.count_nonzero(of), np.inf, np.float32)
-    # edt gives the distance to the nearest zero, so the surface is what must be zero.
+def _distances(source: Mask, target: Mask, spacing: Sequence[float]) -> NDArray[np.float32]:
+    """Return the distance of each voxel of ``source`` to the nearest voxel of ``target``."""
+    if not target.any():
+        return np.full(np.count_nonzero(source), np.inf, np.float32)
+    # edt returns the distance to the nearest zero, so the target must be zero.
     edges = tuple(spacing) if len(spacing) > 1 else spacing[0]
-    field = edt.edt(np.ascontiguousarray(~to), anisotropy=edges, parallel=1)
-    return np.asarray(field[of], dtype=np.float32)
+    field = edt.edt(np.ascontiguousarray(~target), anisotropy=edges, parallel=1)
+    return np.asarray(field[source], dtype=np.float32)
 
 
 def _long_axes(shape: Sequence[int]) -> list[int]:
@@ -148,7 +183,7 @@ def _long_axes(shape: Sequence[int]) -> list[int]:
 
 
 def _union_box(predicted: Mask, reference: Mask) -> tuple[slice, ...]:
-    """Around both masks with a margin of one voxel, so that the cut makes no surface of its own."""
-    found = ndimage.find_objects((predicted | reference).view(np.uint8))
-    box = found[0] if found else tuple(slice(0, 1) for _ in predicted.shape)
+    """Return the box around both masks with a margin of one voxel: the cut adds no surface."""
+    boxes = ndimage.find_objects((predicted | reference).view(np.uint8))
+    box = boxes[0] if boxes else tuple(slice(0, 1) for _ in predicted.shape)
     return tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in box)

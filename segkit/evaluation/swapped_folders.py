@@ -1,4 +1,4 @@
-"""Predictions and references that were given in the wrong order, or of which most are missing."""
+"""Recognize predictions and references that are swapped or belong to different cases."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from segkit.errors import InputError, first_few
 log = logging.getLogger(__name__)
 
 _LABEL_FOLDERS = ("labelsTr", "labelsTs", "labels")
-_OF_DATASETS = ("dataset.json", "dataset.yaml", "imagesTr", "imagesTs", "images")
-_OF_PREDICTIONS = ("predictions.json", "predict_from_raw_data_args.json")
-"""Files that segkit and nnU-Net write beside what they predict."""
+_DATASET_FILES = ("dataset.json", "dataset.yaml", "imagesTr", "imagesTs", "images")
+_PREDICTION_FILES = ("predictions.json", "predict_from_raw_data_args.json")
+"""Files that segkit and nnU-Net write beside their predictions."""
 SHOWN = 5
+"""Number of cases that a message names."""
 
 
 def check_order(predictions: Path, references: Path, *, references_are_dataset: bool) -> None:
-    """Refuse a dataset in the place of predictions, and warn where the two look swapped or are one.
+    """Refuse a dataset in place of predictions, and warn if both are swapped or the same.
 
     Raises:
         InputError: ``predictions`` is a dataset.
     """
-    if _holds_cases(predictions):
+    if _is_dataset_with_images(predictions):
         swap = (
             "Give the folder of what was predicted." if references_are_dataset else "Swap the two."
         )
@@ -38,20 +39,29 @@ def check_order(predictions: Path, references: Path, *, references_are_dataset: 
         log.warning(
             "%s is given as predictions and as references: it is compared with itself", predictions
         )
-    ours, theirs = _folder(predictions), _folder(references)
-    annotated = not references_are_dataset and _is_annotated(ours) and not _is_annotated(theirs)
-    predicted = not references_are_dataset and _is_predicted(theirs) and not _is_predicted(ours)
-    if annotated or predicted:
-        why = (
-            f"{ours} lies in a dataset" if annotated else f"{theirs} holds results of a prediction"
-        )
+    if references_are_dataset:
+        return
+    first, second = _folder(predictions), _folder(references)
+    reason = ""
+    if _is_annotated(first) and not _is_annotated(second):
+        reason = f"{first} lies in a dataset"
+    elif _is_predicted(second) and not _is_predicted(first):
+        reason = f"{second} holds results of a prediction"
+    if reason:
         log.warning(
-            "%s: are predictions and references swapped? The order is PREDICTIONS REFERENCES", why
+            "%s: are predictions and references swapped? The order is PREDICTIONS REFERENCES",
+            reason,
         )
 
 
 def warn_of_missing(missing: Sequence[str], paired: int, references: Path) -> None:
-    """Say which references have no prediction."""
+    """Warn of references without a prediction.
+
+    Args:
+        missing: ids of these cases.
+        paired: number of cases with a prediction.
+        references: the folder of the references.
+    """
     if not missing:
         return
     total = len(missing) + paired
@@ -60,38 +70,42 @@ def warn_of_missing(missing: Sequence[str], paired: int, references: Path) -> No
     )
     if len(missing) > paired:
         log.warning(
-            "most cases of %s are missing among the predictions: are both of one set of cases?",
+            "most cases of %s are missing among the predictions: are both of the same cases?",
             references,
         )
 
 
 def warn_of_ignored(cases: Sequence[str], ignore: int) -> None:
-    """Say which predictions have the value of what nobody has annotated, which only references have."""
+    """Warn of predictions with the ignore value, which only references have."""
     if cases:
         log.warning(
-            "%d predictions have the ignore label %d, which no model predicts (%s): "
-            "are predictions and references swapped?",
-            *(len(cases), ignore, first_few(cases, SHOWN)),
+            "%d predictions have the ignore label %d, which no model predicts (%s): are"
+            " predictions and references swapped?",
+            len(cases),
+            ignore,
+            first_few(cases, SHOWN),
         )
 
 
 def warn_of_other_numbers(cases: Sequence[str], total: int) -> None:
-    """Say which predictions mark the place of their reference and share no label with it."""
+    """Warn of predictions that overlap with their reference but share no label with it."""
     if cases:
         log.warning(
-            "%d of %d predictions overlap with their reference, but no label does (%s): do both number the labels "
-            "alike? Save one of them with the values of the other.",
-            *(len(cases), total, first_few(cases, SHOWN)),
+            "%d of %d predictions overlap with their reference, but no label does (%s): do both"
+            " number the labels alike? Save one of them with the values of the other.",
+            len(cases),
+            total,
+            first_few(cases, SHOWN),
         )
 
 
 def failed_cases(predictions: Path) -> set[str]:
-    """Return the cases that a predictions.json in a folder, or those of parts of a list, say failed."""
+    """Return the cases that failed, from the predictions.json in a folder (or those of shards)."""
     records = sorted(predictions.glob("predictions*.json")) if predictions.is_dir() else []
-    return {case for record in records for case in _failed_in(record)}
+    return {case for record in records for case in _failed_in_record(record)}
 
 
-def _failed_in(record: Path) -> set[str]:
+def _failed_in_record(record: Path) -> set[str]:
     try:
         content = json.loads(record.read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -104,8 +118,11 @@ def _failed_in(record: Path) -> set[str]:
     }
 
 
-def _holds_cases(path: Path) -> bool:
-    """Return whether a path is a dataset; nnU-Net writes a dataset.json into a folder of predictions as well."""
+def _is_dataset_with_images(path: Path) -> bool:
+    """Return whether a path is a dataset.
+
+    A dataset.json is not enough: nnU-Net writes one into a folder of predictions as well.
+    """
     if not path.is_dir():
         return path.suffix.lower() == ".csv" or path.name in ("dataset.json", "dataset.yaml")
     return any((path / name).is_dir() for name in ("imagesTr", "images"))
@@ -116,11 +133,11 @@ def _folder(path: Path) -> Path:
 
 
 def _is_annotated(folder: Path) -> bool:
-    above = folder.resolve().parent
-    return folder.resolve().name in _LABEL_FOLDERS and any(
-        (above / name).exists() for name in _OF_DATASETS
-    )
+    """Return whether a folder holds the label maps of a dataset, by its name and neighbors."""
+    path = folder.resolve()
+    beside = any((path.parent / name).exists() for name in _DATASET_FILES)
+    return path.name in _LABEL_FOLDERS and beside
 
 
 def _is_predicted(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in _OF_PREDICTIONS)
+    return any((folder / name).is_file() for name in _PREDICTION_FILES)

@@ -1,8 +1,9 @@
-"""Locate, then look: a coarse model finds the box of a scan that holds the labels, and the other one computes in it.
+"""Locate: a coarse model finds the box of a scan that holds the labels; the other model predicts it.
 
-The windows are those of the whole scan, as few as cover the box. So a voxel that lies at least a window's edge inside
-the box has the scores that it would have without a box, up to rounding where the network gets its windows in other
-batches; nearer to a face, fewer windows are averaged, as at a face of the scan. Outside the box all is background.
+The windows are those of the whole scan, as few as cover the box. A voxel that is at least a window's
+edge inside the box therefore has the scores that it would have without a box, up to rounding where
+the network gets its windows in other batches. Nearer to a face fewer windows are averaged, as at a
+face of the scan. Outside the box everything is background.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,190 +21,219 @@ from segkit.bundle.bundle import Bundle
 from segkit.errors import InputError
 from segkit.labels.components import find_components
 from segkit.plans.plan import Plan
-from segkit.preprocessing.chain import WayBack
+from segkit.preprocessing.chain import ScanParts, WayBack
 from segkit.volume import Box, Shape, Volume
-
-if TYPE_CHECKING:
-    from segkit.inference.predictor import Predictor
 
 log = logging.getLogger(__name__)
 
-OF_LABEL = 0.1
-"""Share of its label's largest piece from which a piece counts: the largest of a small label always does."""
-OF_ALL = 0.01
-"""Share of all labels' largest piece from which a piece counts, too, if it has the size of a coarse voxel."""
+MIN_OF_LABEL = 0.1
+"""Size from which a component counts, as a fraction of the largest component of its label.
+
+The largest component of a small label therefore always counts.
+"""
+MIN_OF_ALL = 0.01
+"""Size from which a component also counts, as a fraction of the largest component of all labels.
+
+It must then have at least the size of one coarse voxel as well.
+"""
 MARGIN_MM = 10.0
-MARGIN_COARSE = 2
-"""Voxels of the coarse model."""
-MARGIN_WINDOW = 1 / 8
-"""Of a window's edge: labels then do not lie at the very border of the only window. The largest of the three margins is
-added to each side."""
+"""Margin around the labels on each side in mm; the largest of the three margins is taken."""
+MARGIN_COARSE_VOXELS = 2
+"""Margin on each side in voxels of the coarse model."""
+MARGIN_OF_WINDOW = 1 / 8
+"""Margin on each side as a fraction of a window's edge.
+
+It keeps labels away from the border where one window covers the box.
+"""
+
+
+class PredictLabels(Protocol):
+    """Function that predicts the label map of a scan, such as `Predictor.predict`."""
+
+    def __call__(self, scan: Volume, *, where: str) -> Volume:
+        """Return the label map (1, X, Y, Z) of ``scan``; ``where`` is its name in messages."""
+        ...
 
 
 class Locator:
-    """Finds where to look with a coarse model."""
+    """Coarse model that finds the box of a scan in which another model predicts."""
 
-    def __init__(self, coarse: Predictor, plan: Plan) -> None:
+    def __init__(self, predict: PredictLabels, bundles: Sequence[Bundle], plan: Plan) -> None:
         """
         Args:
-            coarse: the coarse model.
-            plan: of the model that looks.
+            predict: predicts the label map of a scan with the coarse models.
+            bundles: the coarse models.
+            plan: plan of the other model.
 
         Raises:
             InputError: models of other labels, channels or kinds of images.
         """
-        check_coarse(coarse.bundles, plan)
-        self._coarse, self._plan = coarse, plan
-        self.box: Box | None = None
-        """Of the last scan, along its own axes (after the straightening of a tilted one); None is all of it."""
+        check_coarse(bundles, plan)
+        self.bundles = bundles
+        self._predict, self._plan = predict, plan
 
-    @property
-    def bundles(self) -> Sequence[Bundle]:
-        """The coarse models."""
-        return self._coarse.bundles
+    def find(self, scan: Volume, parts: ScanParts, *, where: Path) -> Box | None:
+        """Return the box of the cropped grid that holds the labels.
 
-    def find(self, scan: Volume, way_back: WayBack, *, where: Path) -> Box | None:
-        """The box of the cropped grid that holds the labels; None, with a warning, where the coarse model finds none.
+        None, with a warning, where the coarse model finds no label.
+
+        Args:
+            scan: the scan, without a tilt of the gantry.
+            parts: the same scan, prepared for the other model.
+            where: the scan's name in messages.
 
         Raises:
-            OutOfMemoryError: the coarse model does not fit.
+            OutOfMemoryError: the coarse model does not fit into memory.
         """
-        labels = self._coarse.predict(scan, where=f"{where}, coarse model").array[0]
-        found = pieces_box(
-            way_back.view(labels), least=math.prod(self._coarse_voxel(scan, way_back))
-        )
-        if found is None:
+        labels = self._predict(scan, where=f"{where}, coarse model").array[0]
+        coarse_voxel = self._coarse_voxel(parts)
+        box = box_of_labels(parts.way_back.view(labels), min_voxels=math.prod(coarse_voxel))
+        if box is None:
             log.warning(
                 "%s: the coarse model finds no label at all, so all of the scan is predicted", where
             )
-            self.box = None
             return None
-        box = grown(found, way_back.cropped_shape, self._margins(scan, way_back))
-        self.box = on_scan(box, way_back)
-        return box
+        return enlarged(box, parts.way_back.cropped_shape, self._margins(parts, coarse_voxel))
 
-    def _coarse_voxel(self, scan: Volume, way_back: WayBack) -> list[float]:
-        """Edges of a voxel of the coarse model along X, Y, Z, in lines of the cropped grid."""
-        spacing = [scan.spacing[axis] for axis in way_back.axis_map.order]
+    def _coarse_voxel(self, parts: ScanParts) -> list[float]:
+        """Return the edges of a coarse voxel along X, Y, Z, in voxels of the cropped grid."""
+        coarse_spacing = self.bundles[0].plan.spacing
         return [
             (coarse or edge) / edge
-            for edge, coarse in zip(spacing, self._coarse.plan.spacing, strict=True)
+            for edge, coarse in zip(parts.grid.spacing, coarse_spacing, strict=True)
         ]
 
-    def _margins(self, scan: Volume, way_back: WayBack) -> list[float]:
-        """In lines of the cropped grid along X, Y, Z."""
-        spacing = [scan.spacing[axis] for axis in way_back.axis_map.order]
-        fixed = MARGIN_MM if scan.unit == "mm" else 0.0
-        coarse = self._coarse_voxel(scan, way_back)
+    def _margins(self, parts: ScanParts, coarse_voxel: Sequence[float]) -> list[float]:
+        """Return the margins along X, Y, Z, in voxels of the cropped grid."""
+        margin_mm = MARGIN_MM if parts.grid.unit == "mm" else 0.0
+        way_back = parts.way_back
         grids = zip(self._plan.patch, way_back.cropped_shape, way_back.network_shape, strict=True)
-        windows = [edge * lines / network_lines for edge, lines, network_lines in grids]
+        windows = [edge * cropped / resampled for edge, cropped, resampled in grids]
         return [
-            max(fixed / edge, MARGIN_COARSE * voxel, MARGIN_WINDOW * window)
-            for edge, voxel, window in zip(spacing, coarse, windows, strict=True)
+            max(margin_mm / edge, MARGIN_COARSE_VOXELS * coarse, MARGIN_OF_WINDOW * window)
+            for edge, coarse, window in zip(parts.grid.spacing, coarse_voxel, windows, strict=True)
         ]
 
 
 def check_coarse(coarse: Sequence[Bundle], plan: Plan) -> None:
-    """
+    """Check that coarse models can locate for a model with this plan.
+
     Raises:
-        InputError: models that do not find the labels of ``plan``, or do not see the same channels.
+        InputError: other labels, channels or kinds of images than those of ``plan``.
     """
-    other = coarse[0].plan
-    here, there = ([channel.name for channel in each.channels] for each in (plan, other))
-    wanted = {"labels": (sorted(plan.labels), sorted(other.labels)), "channels": (here, there)}
-    wanted["unit of voxel sizes"] = ([plan.unit], [other.unit])
-    for what, (expected, found) in wanted.items():
+    coarse_plan = coarse[0].plan
+    channels, coarse_channels = (
+        [channel.name for channel in each.channels] for each in (plan, coarse_plan)
+    )
+    properties: dict[str, tuple[list[str], list[str]]] = {
+        "labels": (sorted(plan.labels), sorted(coarse_plan.labels)),
+        "channels": (channels, coarse_channels),
+        "unit of voxel sizes": ([plan.unit], [coarse_plan.unit]),
+    }
+    for name, (expected, found) in properties.items():
         if expected != found:
             raise InputError(
                 coarse[0].path,
-                expected=f"a coarse model with the {what} of the other one ({', '.join(expected)})",
+                expected=f"a coarse model with the {name} of the other one ({', '.join(expected)})",
                 found=", ".join(found),
-                remedy="Train both from one dataset, the coarse one with larger voxels, such as plan.spacing=[4,4,4].",
+                remedy="Train both from one dataset, the coarse one with larger voxels, "
+                "such as plan.spacing=[4,4,4].",
             )
-    pairs = [
-        (edge, coarser)
-        for edge, coarser in zip(plan.spacing, other.spacing, strict=True)
-        if edge and coarser
+    edges = [
+        (edge, coarse_edge)
+        for edge, coarse_edge in zip(plan.spacing, coarse_plan.spacing, strict=True)
+        if edge and coarse_edge
     ]
-    if pairs and all(coarser <= edge for edge, coarser in pairs):
+    if edges and all(coarse_edge <= edge for edge, coarse_edge in edges):
         log.warning(
             "%s has no larger voxels than the model that it locates for: are the two swapped?",
             coarse[0].path,
         )
 
 
-def pieces_box(labels: NDArray[Any], least: float = 0.0) -> Box | None:
-    """The box around the pieces of labels (X, Y, Z) that count; None without labels.
+def box_of_labels(labels: NDArray[Any], *, min_voxels: float = 0.0) -> Box | None:
+    """Return the box around the components of a label map (X, Y, Z) that count; None without labels.
 
-    A piece, voxels of one label that touch at a corner at least, counts if it has OF_LABEL of its label's largest
-    piece, or OF_ALL of the largest of all labels and ``least`` voxels. Others are taken for the coarse model's errors.
+    A component is a set of voxels of one label that touch at least at a corner. It counts if it has
+    `MIN_OF_LABEL` of the voxels of its label's largest component, or `MIN_OF_ALL` of the largest of
+    all labels and ``min_voxels`` voxels. Other components are taken for errors of the coarse model.
 
     >>> labels = np.zeros((9, 1, 1), np.uint8)
     >>> labels[2:5] = 3
-    >>> pieces_box(labels)[0]
+    >>> box_of_labels(labels)[0]
     slice(2, 5, None)
     """
-    pieces = find_components(labels)
-    if not pieces.voxels.size:
+    components = find_components(labels)
+    if not components.voxels.size:
         return None
-    largest = np.zeros(int(pieces.values.max()) + 1)
-    np.maximum.at(largest, pieces.values, pieces.voxels)
-    counts = (pieces.voxels >= OF_LABEL * largest[pieces.values]) | (
-        pieces.voxels >= max(least, OF_ALL * largest.max())
+    largest = np.zeros(int(components.values.max()) + 1)
+    np.maximum.at(largest, components.values, components.voxels)
+    counts = (components.voxels >= MIN_OF_LABEL * largest[components.values]) | (
+        components.voxels >= max(min_voxels, MIN_OF_ALL * largest.max())
     )
     ends = zip(
-        pieces.first[counts].min(axis=0).tolist(),
-        pieces.last[counts].max(axis=0).tolist(),
+        components.first[counts].min(axis=0).tolist(),
+        components.last[counts].max(axis=0).tolist(),
         strict=True,
     )
     x, y, z = (slice(first, last + 1) for first, last in ends)
     return x, y, z
 
 
-def grown(box: Box, shape: Shape, margins: Sequence[float]) -> Box:
-    """A box with so many lines more at either end of X, Y, Z, cut to a grid of ``shape``.
+def enlarged(box: Box, shape: Shape, margins: Sequence[float]) -> Box:
+    """Return a box with margins, rounded up, at both ends of X, Y, Z, cut to a grid of ``shape``.
 
-    >>> grown((slice(5, 6), slice(5, 6), slice(1, 2)), (20, 20, 20), (1, 2.5, 4))
+    >>> enlarged((slice(5, 6), slice(5, 6), slice(1, 2)), (20, 20, 20), (1, 2.5, 4))
     (slice(4, 7, None), slice(2, 9, None), slice(0, 6, None))
     """
     x, y, z = (
-        slice(max(0, lines.start - math.ceil(margin)), min(size, lines.stop + math.ceil(margin)))
-        for lines, size, margin in zip(box, shape, margins, strict=True)
+        slice(max(0, span.start - math.ceil(margin)), min(size, span.stop + math.ceil(margin)))
+        for span, size, margin in zip(box, shape, margins, strict=True)
     )
     return x, y, z
 
 
-def on_scan(box: Box, way_back: WayBack) -> Box:
-    """A box of the cropped grid, along the axes of the scan itself."""
-    found = [slice(0)] * 3
-    for axis, (lines, kept) in enumerate(zip(box, way_back.box, strict=True)):
+def box_on_scan(box: Box, way_back: WayBack) -> Box:
+    """Return a box of the cropped grid in voxels of the scan, along the scan's own axes."""
+    spans = [slice(0)] * 3
+    for axis, (span, kept) in enumerate(zip(box, way_back.box, strict=True)):
         source = way_back.axis_map.order[axis]
-        start, stop = kept.start + lines.start, kept.start + lines.stop
+        start, stop = kept.start + span.start, kept.start + span.stop
         if way_back.axis_map.flips[axis]:
             size = way_back.source_shape[source]
             start, stop = size - stop, size - start
-        found[source] = slice(start, stop)
-    x, y, z = found
+        spans[source] = slice(start, stop)
+    x, y, z = spans
     return x, y, z
 
 
-def warn_of_cut(
+def warn_of_cut_labels(
     labels: NDArray[Any], way_back: WayBack, box: Box, names: Mapping[str, int], *, where: Path
 ) -> None:
-    """Say which labels (X, Y, Z, on the scan's grid) reach a face of the box behind which the scan goes on."""
-    faces = list(_open_faces(way_back.view(labels)[box], box, way_back.cropped_shape))
-    found = [name for name, value in names.items() if any(np.any(face == value) for face in faces)]
-    if found:
+    """Log which labels reach a face of the box that is not a face of the scan.
+
+    Args:
+        labels: label map (X, Y, Z) on the scan's grid.
+        way_back: grids of the scan.
+        box: box of the cropped grid.
+        names: value of each label by name.
+        where: the scan's name in messages.
+    """
+    faces = list(_inner_faces(way_back.view(labels)[box], box, way_back.cropped_shape))
+    cut = [name for name, value in names.items() if any(np.any(face == value) for face in faces)]
+    if cut:
         log.warning(
-            "%s: %s may be cut at the border of the box that the coarse model found; predict without it to know",
+            "%s: %s may be cut at the border of the box that the coarse model found; "
+            "predict without it to know",
             where,
-            ", ".join(found),
+            ", ".join(cut),
         )
 
 
-def _open_faces(inside: NDArray[Any], box: Box, shape: Shape) -> Iterator[NDArray[Any]]:
-    for axis, (lines, size) in enumerate(zip(box, shape, strict=True)):
-        if lines.start > 0:
-            yield inside.take(0, axis)
-        if lines.stop < size:
-            yield inside.take(-1, axis)
+def _inner_faces(labels: NDArray[Any], box: Box, shape: Shape) -> Iterator[NDArray[Any]]:
+    """Yield the faces of ``labels`` inside a box that are not faces of the grid of ``shape``."""
+    for axis, (span, size) in enumerate(zip(box, shape, strict=True)):
+        if span.start > 0:
+            yield labels.take(0, axis)
+        if span.stop < size:
+            yield labels.take(-1, axis)

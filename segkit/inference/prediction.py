@@ -1,4 +1,4 @@
-"""Prediction: all that is known of one scan once a model has seen it, and what may be asked for besides the labels."""
+"""Prediction: the result of one scan; what may be asked for besides the labels; the scan as given."""
 
 from __future__ import annotations
 
@@ -6,66 +6,69 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Literal, TypedDict
 
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from segkit.errors import UsageError
-from segkit.inference.scoring.probabilities import STEPS, Kind
-from segkit.io.scaled import ScaledArray
+from segkit.inference.scoring.probabilities import Kind
+from segkit.io import from_object
 from segkit.plans.plan import Plan
 from segkit.progress import WindowProgress
 from segkit.volume import Box, Volume
 
 BACKGROUND = "background"
 
+Result = Literal["labels", "uncertainty", "probabilities"]
+"""Name of a map that is predicted; see the attributes of `Prediction`."""
+
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked for besides the label map."""
+    """Results that are computed besides the label map."""
 
     uncertainty: bool = False
     probabilities: Kind | None = None
-    """The type of numbers that holds them."""
+    """Number type of the probabilities; None computes none."""
     scratch: Path | None = None
     """Folder for a temporary file that holds large probabilities; None holds them in memory."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Prediction:
-    """The result of one scan, on the scan's own grid."""
+    """Result of one scan, on the scan's own grid."""
 
     labels: Volume
-    """Label map (1, X, Y, Z) in the values of the label files, after the rules of the model."""
+    """Label map (1, X, Y, Z) in the values of the label files, after the model's postprocessing."""
     label_names: Mapping[str, int]
-    """Name of each label or region -> its value in the label map."""
+    """Value of each label or region in the label map, by name."""
     channel_names: tuple[str, ...] = ()
-    """What each channel of ``probabilities`` belongs to: background and the labels, or the regions."""
+    """Name of each channel of ``probabilities``: background and the labels, or the regions."""
     probabilities: Volume | None = None
-    """(K, X, Y, Z), 0 to 1, as the network gave them: before the rules of the model."""
+    """Probabilities (K, X, Y, Z), 0 to 1, before the model's postprocessing."""
     uncertainty: Volume | None = None
-    """(1, X, Y, Z), 0 to 1."""
+    """Uncertainty (1, X, Y, Z), from 0 (certain) to 1."""
     seconds: Mapping[str, float] = field(default_factory=dict)
-    """By part: locate (where a coarse model did), prepare, network, restore."""
+    """Seconds by stage: prepare, network, restore, and locate with a coarse model."""
     box: Box | None = None
-    """Voxels of the scan that a coarse model left to the model; None is all of them."""
+    """Box of the scan that a coarse model found; None means that all of the scan was predicted."""
     tile_mismatch: float | None = None
-    """Share of voxels as in `segkit.sliding_window.disagreement`, where it was counted."""
-
+    """Fraction of voxels as in `segkit.sliding_window.disagreement`, where it was counted."""
     scan_warnings: tuple[str, ...] = ()
-    """What is unusual about the scan."""
+    """Sentences on what is unusual about the scan."""
     label_warnings: Mapping[str, str] = field(default_factory=dict)
-    """Labels that are far from those of the training data."""
+    """Sentence on each label that differs much from the training data, by name."""
 
     def probability(self, name: str) -> Volume:
         """Return the probability (1, X, Y, Z) of a label, a region, or ``background``.
 
         Raises:
-            UsageError: a name that the model does not have, or a prediction without probabilities.
+            UsageError: the model has no such label, or the prediction has no probabilities.
         """
         if self.probabilities is None:
             raise UsageError(
-                "this prediction has no probabilities; ask for them with predict(..., probabilities=True)"
+                "this prediction has no probabilities; "
+                "ask for them with predict(..., probabilities=True)"
             )
         if name not in self.channel_names:
             raise UsageError(
@@ -75,14 +78,17 @@ class Prediction:
         return self.probabilities.with_array(self.probabilities.array[channel : channel + 1])
 
     def __repr__(self) -> str:
-        more = [
-            name for name in ("probabilities", "uncertainty") if getattr(self, name) is not None
-        ]
-        return f"Prediction({', '.join(self.label_names)}; {' and '.join(['labels', *more])} of {self.labels!r})"
+        maps = ["labels"]
+        if self.probabilities is not None:
+            maps.append("probabilities")
+        if self.uncertainty is not None:
+            maps.append("uncertainty")
+        labels = ", ".join(self.label_names)
+        return f"Prediction({labels}; {' and '.join(maps)} of {self.labels!r})"
 
 
 class Options(TypedDict, total=False):
-    """What `Predictor.predict` takes besides the scan: see `Predictor.prediction`."""
+    """Options of `Predictor.predict`; `given_scan` explains each of them."""
 
     spacing: Sequence[float] | None
     affine: ArrayLike | None
@@ -91,28 +97,51 @@ class Options(TypedDict, total=False):
     after: int
 
 
-class Volumes(TypedDict):
-    """The volumes of a Prediction."""
+@dataclass(frozen=True, eq=False)
+class GivenScan:
+    """Scan to predict, read, and how its prediction is reported."""
 
-    labels: Volume
-    uncertainty: Volume | None
-    probabilities: Volume | None
+    volume: Volume
+    where: Path
+    """The scan's name in messages."""
+    progress: WindowProgress | None = None
+    after: int = 0
+    """Bytes that the caller needs for the result; they count as memory."""
 
 
-def volumes_of(scan: Volume, arrays: Sequence[NDArray[Any]], wanted: Wanted) -> Volumes:
-    """Return what ``arrays`` (K, X, Y, Z) are: labels, and then what is wanted, in the order of `Wanted`."""
-    rest = iter(arrays[1:])
-    uncertainty = next(rest) if wanted.uncertainty else None
-    shares = next(rest) if wanted.probabilities else None
-    if shares is not None and wanted.probabilities == "uint8":
-        shares = cast(NDArray[Any], ScaledArray(shares, 1 / STEPS, 0.0))
-    return {
-        "labels": scan.with_array(arrays[0]),
-        "uncertainty": None if uncertainty is None else scan.with_array(uncertainty),
-        "probabilities": None if shares is None else scan.with_array(shares),
-    }
+def given_scan(
+    scan: object,
+    plan: Plan,
+    *,
+    spacing: Sequence[float] | None = None,
+    affine: ArrayLike | None = None,
+    where: str | PathLike[str] | None = None,
+    progress: WindowProgress | None = None,
+    after: int = 0,
+) -> GivenScan:
+    """Return a scan as a Volume, for a model with this plan.
+
+    Args:
+        scan: a path, a nibabel image, a SimpleITK image, a Volume, or a numpy array (X, Y, Z) or
+            (C, X, Y, Z).
+        plan: plan of the model.
+        spacing: voxel edges of a numpy array in mm along X, Y, Z (right, anterior, superior).
+        affine: matrix (4, 4) from voxel indices of a numpy array to mm in RAS+.
+        where: the scan's name in messages.
+        progress: called with the number of windows done and the number of windows.
+        after: bytes that the caller needs once it has the result; they count for ``max_memory``.
+
+    Raises:
+        InputError: a scan that cannot be read.
+        UsageError: a numpy array without a geometry, or a geometry for another kind of scan.
+    """
+    name = Path(where or (scan if isinstance(scan, str | PathLike) else "scan"))
+    volume = from_object(
+        scan, spacing=spacing, affine=affine, channels=len(plan.channels), unit=plan.unit
+    )
+    return GivenScan(volume, name, progress, after)
 
 
 def channel_names(plan: Plan) -> tuple[str, ...]:
-    """Return what each output of a network belongs to: regions have none for background."""
+    """Return the name of each output of a network; regions have no output for background."""
     return tuple(plan.labels) if plan.regions else (BACKGROUND, *plan.labels)

@@ -1,4 +1,4 @@
-"""Is an affine one that can be worked with, and how do two grids differ?"""
+"""Checks of affines, and the errors for grids that differ."""
 
 from __future__ import annotations
 
@@ -16,21 +16,25 @@ from segkit.volume import SHEAR, Grid
 
 log = logging.getLogger(__name__)
 
-_EDGES = (1e-9, 1e9)
-"""Voxel edges in mm beyond which an affine cannot be inverted well."""
+_SPACINGS = (1e-9, 1e9)
+"""Voxel spacing in mm beyond which an affine cannot be inverted well."""
 SMALL_SHEAR = math.sin(math.radians(1.0))
-"""Largest cosine that is taken for one, with a warning: what a registration leaves in a header."""
+"""Largest cosine that is taken for a right angle, with a warning, as after a registration."""
 
 
 def checked_affine(
     where: str | Path, affine: NDArray[Any] | None, *, tilt: bool = False
 ) -> NDArray[np.float64]:
-    """``affine`` (4, 4) as float64 if it is finite, invertible and has voxel axes at right angles, or nearly.
+    """Return an affine as float64 once it is checked.
 
-    With ``tilt`` the third axis may lean against the two others, as where a CT's gantry was tilted.
+    Args:
+        where: the file, for error messages.
+        affine: matrix (4, 4) from voxel index to mm in RAS+, or None.
+        tilt: accept a third axis that leans against the two others, as in CT with a tilted gantry.
 
     Raises:
-        InputError: otherwise.
+        InputError: the affine is missing, has NaN or infinite numbers, cannot be inverted, or its
+            voxel axes do not meet at right angles (up to one degree).
     """
     matrix = np.array(np.nan if affine is None else affine, dtype=np.float64)
     if matrix.shape != (4, 4):
@@ -40,10 +44,9 @@ def checked_affine(
     axes = matrix[:3, :3]
     if not np.isfinite(matrix).all():
         raise unusable_affine(where, "NaN or infinite numbers in it")
-    lengths = np.hypot(
-        np.hypot(axes[0], axes[1]), axes[2]
-    )  # a norm by squares overflows on damaged numbers
-    if lengths.min() < _EDGES[0] or lengths.max() > _EDGES[1]:
+    # hypot, because the squares of a norm overflow where a header is damaged.
+    lengths = np.hypot(np.hypot(axes[0], axes[1]), axes[2])
+    if lengths.min() < _SPACINGS[0] or lengths.max() > _SPACINGS[1]:
         raise unusable_affine(where, f"voxel edges of {_numbers(lengths)} mm")
     cosines = np.abs((axes / lengths).T @ (axes / lengths) - np.eye(3))
     if abs(np.linalg.det(axes / lengths)) < 1e-6:
@@ -52,39 +55,39 @@ def checked_affine(
         )
     if tilt:
         cosines = cosines[:2, :2]
-    if cosines.max() > SMALL_SHEAR:
-        raise _sheared(where, _angle(cosines))
+    largest = float(cosines.max())
+    if largest > SMALL_SHEAR:
+        raise _sheared(where, _angle(largest))
     return matrix
 
 
 def warn_of_shear(where: str | Path, grid: Grid) -> None:
-    """Say once for a file that its voxel axes meet at almost, but not quite, right angles."""
-    axes = grid.affine[:3, :3] / grid.spacing
-    cosines = np.abs(axes.T @ axes - np.eye(3))
-    if cosines.max() > SHEAR:
+    """Warn, once for each file, that its voxel axes do not quite meet at right angles."""
+    if grid.shear > SHEAR:
         warn_once(
-            f"{where}: two voxel axes meet at {_angle(cosines):.1f} degrees (a small shear in the header); they are "
-            "taken as at right angles"
+            f"{where}: two voxel axes meet at {_angle(grid.shear):.1f} degrees (a small shear in "
+            "the header); they are treated as if they met at right angles"
         )
 
 
 @lru_cache(maxsize=4096)
 def warn_once(message: str) -> None:
-    """Log a warning that many reads of one file would repeat."""
+    """Log a warning, but only the first time: many reads of one file would repeat it."""
     log.warning("%s", printable(message))
 
 
-def _angle(cosines: NDArray[Any]) -> float:
-    return float(np.degrees(np.arccos(min(1.0, cosines.max()))))
+def _angle(cosine: float) -> float:
+    return math.degrees(math.acos(min(1.0, cosine)))
 
 
 def unusable_affine(where: str | Path, found: str) -> InputError:
-    """The error for geometry that does not say where voxels are."""
+    """Return the error for an affine that cannot be used; ``found`` says what is wrong with it."""
     return InputError(
         where,
         expected="an affine that places every voxel",
         found=found,
-        remedy="Correct the orientation in the header (sform, qform, pixdim) or convert the original scan again.",
+        remedy="Correct the orientation in the header (sform, qform, pixdim) or convert the "
+        "original scan again.",
     )
 
 
@@ -92,7 +95,8 @@ def _sheared(where: str | Path, angle: float) -> InputError:
     return InputError(
         where,
         expected="voxel axes at right angles",
-        found=f"a shear: two axes meet at {angle:.1f} degrees (a tilted gantry, or a registration in the header)",
+        found=f"a shear: two axes meet at {angle:.1f} degrees "
+        "(a tilted gantry, or a registration in the header)",
         remedy="Resample the scan to a grid with right angles first; 3D Slicer and ANTs can do it.",
     )
 
@@ -106,10 +110,19 @@ def other_grid(
     of: str = "the scan",
     disagreement: str = "",
 ) -> InputError:
-    """Return the error for the file ``where``, a ``what`` that does not lie on the grid ``image``, which is ``of``."""
+    """Return the error for a file that is not on the grid of its scan.
+
+    Args:
+        image: grid of the scan.
+        other: grid of the file.
+        where: the file.
+        what: the kind of file: "label map", "channel".
+        of: words for the scan.
+        disagreement: further words on headers that contradict themselves.
+    """
     return InputError(
         where,
-        expected=f"a {what} on the grid of {of}: {described(image)}",
+        expected=f"a {what} on the grid of {of}: {grid_text(image)}",
         found=_difference(image, other) + (f" ({disagreement})" if disagreement else ""),
         remedy=_remedy(image, other, what, of),
     )
@@ -122,20 +135,31 @@ def _remedy(image: Grid, other: Grid, what: str, of: str) -> str:
             "else find the pair that belongs together."
         )
     if np.allclose(image.affine, other.affine, rtol=1e-3, atol=1e-3):
-        return f"Find the pair that belongs together; if this is it and it was cropped, pad the {what} with zeros."
+        return (
+            "Find the pair that belongs together; if this is it and it was cropped, "
+            f"pad the {what} with zeros."
+        )
     return f"Resample the {what} to {of}, or find the pair that belongs together."
 
 
 def _difference(image: Grid, other: Grid) -> str:
     if image.shape != other.shape:
-        return f"another grid: {described(other)}"
+        return f"another grid: {grid_text(other)}"
     apart = image.distance(other)
-    return f"the same shape in another place: {described(other)}, corners up to {apart:.3g} {image.unit} apart"
+    return (
+        f"the same shape in another place: {grid_text(other)}, "
+        f"corners up to {apart:.3g} {image.unit} apart"
+    )
 
 
-def described(grid: Grid) -> str:
-    """Return shape and voxel edges in words."""
-    return f"{' x '.join(map(str, grid.shape))} voxels of {_numbers(np.array(grid.spacing))} {grid.unit}"
+def grid_text(grid: Grid) -> str:
+    """Return shape and voxel spacing in words.
+
+    >>> grid_text(Grid((4, 5, 6), np.diag([1.0, 1.0, 2.5, 1.0])))
+    '4 x 5 x 6 voxels of 1 x 1 x 2.5 mm'
+    """
+    shape = " x ".join(map(str, grid.shape))
+    return f"{shape} voxels of {_numbers(np.array(grid.spacing))} {grid.unit}"
 
 
 def _numbers(values: NDArray[Any]) -> str:

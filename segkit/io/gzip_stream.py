@@ -1,4 +1,8 @@
-"""Gzip and zlib by isal, three times as fast as the standard library, and never more unpacked than was asked for."""
+"""Streams of gzip, zlib and bzip2: read up to a limit, and gzip written.
+
+The package isal is three times as fast as the standard library. Never more is unpacked than was
+asked for.
+"""
 
 # mypy: allow-untyped-calls
 # (isal has no annotations on the calls used here)
@@ -20,61 +24,74 @@ from numpy.typing import NDArray
 from segkit.errors import InputError
 
 LARGEST_RATIO = 1032
-"""Deflate cannot pack better than this (zlib's technical notes)."""
+"""Largest compression ratio of deflate (technical notes of zlib)."""
 _PACKED_RATIO, _PADDING = 2, 1 << 20
-"""Packed bytes that are read of a stream at the most: so many for each that is wanted, which no packer needs, and so
-many more for what stands around them."""
-_AT_ONCE = 1 << 20
-"""Bytes."""
+"""Compressed bytes that are read at most: per byte that is wanted, and in addition for headers.
+
+No compressor needs as many.
+"""
+_CHUNK = 1 << 20
+"""Number of bytes that are read or unpacked together."""
 _DAMAGED = "The file is incomplete or damaged: copy or download it again."
-_ERRORS: tuple[Any, ...] = (
-    EOFError,
-    OSError,
-    zlib.error,
-    isal_zlib.error,
-)  # isal types its error as a value
+_ERRORS: tuple[Any, ...] = (EOFError, OSError, zlib.error, isal_zlib.error)
+"""Errors of a damaged stream; typed as Any, because isal annotates its error as a value."""
 
 
 def is_gzip(path: Path, start: int = 0) -> bool:
-    """Whether such a stream begins at this byte: a wrong suffix does no harm."""
+    """Return whether a gzip stream begins at byte ``start`` of a file, whatever its suffix is."""
     with path.open("rb") as file:
         file.seek(start)
         return file.read(2) == b"\x1f\x8b"
 
 
 def first_bytes(path: Path, count: int, *, start: int = 0, form: str = "") -> bytes:
-    """At most ``count`` bytes of a file from the byte ``start`` on, or of the stream that begins there.
+    """Return at most the first ``count`` bytes of a file or of a compressed stream in it.
+
+    Args:
+        path: the file.
+        count: largest number of bytes to return.
+        start: byte of the file at which reading begins.
+        form: "zlib", "gzip" or "bzip2". By default the file itself is read, unless gzip begins
+            there.
 
     Raises:
-        InputError: a damaged stream.
+        InputError: the stream is damaged.
     """
     with _reading(path, count, start, form) as file:
-        found = bytearray()
-        while len(found) < count and (piece := file.read(min(count - len(found), _AT_ONCE))):
-            found += piece
-        return bytes(found)
+        content = bytearray()
+        while len(content) < count and (chunk := file.read(min(count - len(content), _CHUNK))):
+            content += chunk
+        return bytes(content)
 
 
 def unpack(path: Path, promised: int, *, start: int = 0, form: str = "") -> NDArray[np.uint8]:
-    """The first ``promised`` bytes of the stream that begins at a byte of a file; at its end its checksum is compared.
+    """Return the first ``promised`` bytes of a stream; at its end its checksum is compared.
+
+    Args:
+        path: the file.
+        promised: number of bytes that the header of the image promises.
+        start: byte of the file at which the stream begins.
+        form: "zlib", "gzip" or "bzip2"; by default gzip.
 
     Raises:
-        InputError: a damaged or shorter stream.
+        InputError: the stream is damaged or shorter.
     """
     unpacked = np.empty(promised, np.uint8)
-    held = 0
+    filled = 0
     with _reading(path, promised, start, form) as file:
-        # Some at a time: isal's reader makes as much as it is asked for before it copies it.
-        while held < promised and (count := file.readinto(unpacked.data[held : held + _AT_ONCE])):
-            held += count
-        file.read(1)  # reaching the end is what makes isal compare the checksum
-    if held < promised:
-        raise too_short(path, promised, str(held))
+        # In chunks: isal's reader allocates all that it is asked for before it copies it.
+        while filled < promised and (
+            count := file.readinto(unpacked.data[filled : filled + _CHUNK])
+        ):
+            filled += count
+        file.read(1)  # isal compares the checksum when it reaches the end
+    if filled < promised:
+        raise too_short(path, promised, str(filled))
     return unpacked
 
 
 class _Limited(io.RawIOBase):
-    """The first bytes of a file. Zeros behind a gzip stream are skipped, and there may be gigabytes of them."""
+    """First bytes of a file: isal skips zeros after a gzip stream, and there may be gigabytes."""
 
     def __init__(self, file: io.FileIO, count: int) -> None:
         self._file, self._left = file, count
@@ -89,7 +106,7 @@ class _Limited(io.RawIOBase):
 
 
 class _Unpacked(io.RawIOBase):
-    """What a stream of zlib or bzip2 holds."""
+    """Reader of a zlib or bzip2 stream."""
 
     def __init__(self, file: io.RawIOBase, form: str) -> None:
         self._file, self._packed = file, b""
@@ -99,23 +116,24 @@ class _Unpacked(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        found = b""
-        while not found and not self._stream.eof:
+        unpacked = b""
+        while not unpacked and not self._stream.eof:
             if not self._packed and getattr(self._stream, "needs_input", True):
-                self._packed = self._file.read(_AT_ONCE) or b""
+                self._packed = self._file.read(_CHUNK) or b""
                 if not self._packed:
                     raise EOFError("the stream ended before its end was marked")
-            found = self._stream.decompress(self._packed, min(len(buffer), _AT_ONCE))
-            self._packed = getattr(self._stream, "unconsumed_tail", b"")  # bzip2 keeps what is left
-        buffer[: len(found)] = found
-        return len(found)
+            unpacked = self._stream.decompress(self._packed, min(len(buffer), _CHUNK))
+            # bz2 itself keeps the input that is left.
+            self._packed = getattr(self._stream, "unconsumed_tail", b"")
+        buffer[: len(unpacked)] = unpacked
+        return len(unpacked)
 
 
 @contextmanager
 def _reading(path: Path, wanted: int, start: int = 0, form: str = "") -> Iterator[Any]:
-    """A file from the byte ``start`` on, or the stream that begins there, of which ``wanted`` bytes will be read.
+    """Yield a reader of the file from byte ``start`` on, or of the stream that begins there.
 
-    ``form`` is zlib, gzip or bzip2; without it the file itself is read unless gzip begins there.
+    At most ``wanted`` bytes will be read from it; ``form`` is as in `first_bytes`.
     """
     try:
         with path.open("rb", buffering=0) as raw:
@@ -132,17 +150,26 @@ def _reading(path: Path, wanted: int, start: int = 0, form: str = "") -> Iterato
 
 
 @contextmanager
-def packing(file: IO[bytes]) -> Iterator[Any]:
-    """A gzip stream into ``file``, without name and time: the same bytes in give the same bytes out."""
+def gzip_writer(file: IO[bytes]) -> Iterator[Any]:
+    """Yield a writer of a gzip stream into ``file``.
+
+    The stream holds no name and no time, so that equal content gives equal files.
+    """
     with igzip.IGzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as packed:
         yield packed
 
 
-def too_short(path: Path, promised: int, held: str) -> InputError:
-    """The error for a header that promises more than the file holds."""
+def too_short(path: Path, promised: int, found: str) -> InputError:
+    """Return the error for a file that holds fewer bytes than its header promises.
+
+    Args:
+        path: the file.
+        promised: number of bytes that the header promises.
+        found: number of bytes that were found, in words.
+    """
     return InputError(
         path,
         expected=f"{promised} bytes as its header promises",
-        found=f"{held} bytes",
+        found=f"{found} bytes",
         remedy=_DAMAGED,
     )

@@ -1,4 +1,4 @@
-"""What a file may ask of the machine, and what its voxels must be."""
+"""Limits of what is read: free memory, and finite voxels."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def available_memory() -> int | None:
-    """Bytes of memory that this process may still take; None where the system does not say."""
-    known = [amount for amount in (_system_memory(), _container_memory()) if amount is not None]
-    return min(known) if known else None
+    """Return the bytes of memory that this process may still use; None if they are unknown."""
+    sizes = [size for size in (_system_memory(), _container_memory()) if size is not None]
+    return min(sizes, default=None)
 
 
 def _system_memory() -> int | None:
@@ -41,7 +41,10 @@ def _physical_memory() -> int | None:
 
 
 def _container_memory() -> int | None:
-    """What the container's own limit leaves (cgroup version 2); pages of files that can be dropped count as free."""
+    """Return the bytes that the limit of the container (cgroup version 2) leaves.
+
+    Cached pages of files count as free, because the system drops them when memory is short.
+    """
     try:
         limit, used = (
             int((_CGROUP / name).read_text(encoding="ascii"))
@@ -61,7 +64,7 @@ def _droppable_pages() -> int:
 
 
 def resident_memory() -> int:
-    """Bytes that this process holds; 0 where the system does not say."""
+    """Return the bytes of memory that this process uses (its resident set); 0 if unknown."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
@@ -70,36 +73,62 @@ def resident_memory() -> int:
 
 
 def check_memory(where: str | Path, needed: int) -> None:
-    """Raise an InputError when reading takes ``needed`` bytes and the machine does not have them."""
+    """Check that a scan fits into the free memory.
+
+    Args:
+        where: the file, for the error message.
+        needed: bytes that reading it takes.
+
+    Raises:
+        InputError: less memory is free.
+    """
     free = available_memory()
     if free is not None and needed > free:
         raise InputError(
             where,
             expected=f"a scan that fits into the {size_text(free)} of memory that are free",
             found=f"a header that promises {size_text(needed)} of voxels",
-            remedy="A scan of that size needs a machine with more memory or must be cut; else the file is damaged.",
+            remedy="A scan of that size needs a machine with more memory or must be cut; "
+            "else the file is damaged.",
         )
 
 
 def require_memory(where: str | Path, needed: int, what: str, *, limit: int | None = None) -> None:
-    """Raise an OutOfMemoryError when ``what`` takes ``needed`` bytes and the machine, or ``limit``, has less."""
-    known = [amount for amount in (limit, available_memory()) if amount is not None]
-    if known and needed > min(known):
+    """Check that memory suffices for an operation.
+
+    Args:
+        where: the file, for the error message.
+        needed: bytes that the operation takes.
+        what: plural noun for what takes the memory, for the error message.
+        limit: bytes that may be used at most, beside what is free.
+
+    Raises:
+        OutOfMemoryError: fewer bytes may be used.
+    """
+    available = min(
+        (size for size in (limit, available_memory()) if size is not None), default=None
+    )
+    if available is not None and needed > available:
         raise OutOfMemoryError(
-            f"{where}: {what} take {size_text(needed)}, and {size_text(min(known))} may be used. "
+            f"{where}: {what} take {size_text(needed)}, and {size_text(available)} may be used. "
             "Take a machine with more memory, or cut the scan."
         )
 
 
 def check_finite(where: str | Path, array: NDArray[Any]) -> None:
-    """Raise an InputError when a voxel is NaN or infinite."""
+    """Check that no voxel is NaN or infinite; ``array`` may have any shape.
+
+    Raises:
+        InputError: there are such voxels.
+    """
     if array.dtype.kind != "f":
         return
-    bad = array.size - sum(int(np.count_nonzero(np.isfinite(array[box]))) for box in blocks(array))
-    if bad:
+    finite = sum(int(np.count_nonzero(np.isfinite(array[box]))) for box in blocks(array))
+    if finite < array.size:
         raise InputError(
             where,
             expected="finite voxels",
-            found=f"{bad} of {array.size} that are NaN or infinite",
-            remedy="Replace them (in a scan by the value of air, in a label map by 0) and save the file again.",
+            found=f"{array.size - finite} of {array.size} that are NaN or infinite",
+            remedy="Replace them (in a scan by the value of air, in a label map by 0) and save the "
+            "file again.",
         )

@@ -1,7 +1,7 @@
-"""Large files of plain numbers are mapped, not read: a page comes when it is used and goes when that is done.
+"""Memory-mapped arrays: pages of a large file are loaded when used, and dropped afterwards.
 
-So a scan may be larger than the memory. The pages that were dropped mostly stay in the system's cache of files, which
-gives way to whoever needs memory. A file must not be changed while it is mapped.
+So a scan may be larger than memory. Dropped pages mostly stay in the page cache of the system,
+which frees them when memory is needed. A file must not be changed while it is mapped.
 """
 
 from __future__ import annotations
@@ -23,21 +23,24 @@ from segkit.io.scaled import ScaledArray, as_stored, is_scaled
 from segkit.units import size_text
 
 MAPPED_FROM = 64 << 20
-"""Bytes of voxels; smaller files are read, and may then be changed."""
+"""Size in bytes of the voxels from which on a file is mapped; smaller files are read."""
 BLOCK_VOXELS = 1 << 20
-"""Voxels that are looked at together."""
+"""Largest number of voxels of a block."""
 BLOCK_SPAN = 64 << 20
-"""Bytes of a mapped file from the first to the last of them."""
+"""Largest distance in bytes from the first to the last voxel of a block in a mapped file."""
 _DROP: int | None = getattr(mmap, "MADV_DONTNEED", None)
-"""Windows takes no such advice."""
+"""Advice to drop pages; None on Windows, which has no such advice."""
 
 
 class _Mapping(mmap.mmap):
-    """A shared map of a file: whatever is dropped of it can be had again, which is not so of every map."""
+    """Shared map of a file, whose dropped pages can be loaded again, unlike those of other maps."""
 
 
 def map_numbers(path: Path, dtype: np.dtype[Any], count: int, offset: int) -> NDArray[Any]:
-    """``count`` numbers from the byte ``offset`` of a file on, read-only; the file must be as long."""
+    """Return ``count`` numbers of a file, mapped and read-only, starting at byte ``offset``.
+
+    The caller has checked that the file is long enough.
+    """
     with path.open("rb") as file:
         return np.frombuffer(
             _Mapping(file.fileno(), 0, access=mmap.ACCESS_READ), dtype, count, offset
@@ -45,12 +48,18 @@ def map_numbers(path: Path, dtype: np.dtype[Any], count: int, offset: int) -> ND
 
 
 def map_scratch(folder: Path, shape: Sequence[int], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return zeros of this shape in a mapped file in ``folder`` that has no name and is gone when the array is.
+    """Return zeros in a mapped temporary file without a name, which is removed with the array.
 
-    The space on the disk is reserved now: writing into a mapped file for which a disk has no room ends the process.
+    The space on the disk is reserved now, because writing into a mapped file on a full disk crashes
+    the process.
+
+    Args:
+        folder: where the file is; it is created if needed.
+        shape: shape of the array.
+        dtype: type of the array.
 
     Raises:
-        InputError: the folder cannot be made or written to, or its disk has too little room.
+        InputError: the folder cannot be created or written, or its disk has too little room.
     """
     size = max(1, math.prod(shape) * dtype.itemsize)
     try:
@@ -59,13 +68,10 @@ def map_scratch(folder: Path, shape: Sequence[int], dtype: np.dtype[Any]) -> NDA
             _reserve(file.fileno(), size)
             mapping = _Mapping(file.fileno(), size, access=mmap.ACCESS_WRITE)
     except OSError as error:
-        room = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
-        found = (
-            f"no room for {size_text(size)} of temporary data"
-            if room
-            else str(error.strerror or error)
-        )
-        raise unwritable(folder, found) from error
+        reason = str(error.strerror or error)
+        if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+            reason = f"no room for {size_text(size)} of temporary data"
+        raise unwritable(folder, reason) from error
     return np.frombuffer(mapping, dtype, math.prod(shape)).reshape(shape)
 
 
@@ -79,12 +85,12 @@ def _reserve(descriptor: int, size: int) -> None:
 
 
 def is_mapped(array: NDArray[Any]) -> bool:
-    """Whether an array is, or is a view of, what `map_numbers` gives."""
+    """Return whether an array is, or is a view of, a mapped file."""
     return _mapping(array) is not None
 
 
 def drop_pages(array: NDArray[Any]) -> None:
-    """Give back the memory that holds a mapped file; nothing happens to other arrays."""
+    """Free the memory that holds pages of a mapped file; other arrays are left as they are."""
     mapping = _mapping(array)
     if mapping is not None and _DROP is not None:
         mapping.madvise(_DROP)
@@ -100,34 +106,38 @@ def _mapping(array: NDArray[Any]) -> _Mapping | None:
 
 
 def blocks(array: NDArray[Any], most: int | None = None) -> Iterator[tuple[slice, ...]]:
-    """Boxes that cover an array, one behind the other in memory; the pages of a mapped file are dropped after each.
+    """Yield boxes that cover an array in the order of its memory.
 
-    Of ``most`` voxels, by default BLOCK_VOXELS.
+    After each box the pages of a mapped file are dropped.
+
+    Args:
+        array: an array of any shape.
+        most: largest number of voxels of a box, by default BLOCK_VOXELS.
     """
     most = BLOCK_VOXELS if most is None else most
-    axis = max(
-        range(array.ndim), key=lambda each: (array.shape[each] > 1, abs(array.strides[each]))
+    slowest = max(
+        range(array.ndim), key=lambda axis: (array.shape[axis] > 1, abs(array.strides[axis]))
     )
-    plane = max(1, math.prod(array.shape) // max(1, array.shape[axis]))
-    many = max(1, min(most // plane, BLOCK_SPAN // max(1, abs(array.strides[axis]))))
-    for start in range(0, array.shape[axis], many):
-        box = [slice(None)] * array.ndim
-        box[axis] = slice(start, start + many)
-        for part in blocks(array[tuple(box)], most) if plane > most else [box]:
-            yield tuple(box[axis] if each == axis else span for each, span in enumerate(part))
+    plane = max(1, math.prod(array.shape) // max(1, array.shape[slowest]))
+    planes = max(1, min(most // plane, BLOCK_SPAN // max(1, abs(array.strides[slowest]))))
+    for start in range(0, array.shape[slowest], planes):
+        slab = [slice(None)] * array.ndim
+        slab[slowest] = slice(start, start + planes)
+        for box in blocks(array[tuple(slab)], most) if plane > most else [slab]:
+            yield tuple(slab[axis] if axis == slowest else span for axis, span in enumerate(box))
             drop_pages(array)
 
 
 def in_memory(array: NDArray[Any]) -> NDArray[Any]:
-    """Return a part of a mapped file, wherever its numbers lie there, in memory, of which it takes little more.
+    """Return a copy in memory of a part of a mapped file; another array is returned as it is.
 
-    Linux may map 2 MB of a file for each number that is looked at (seen with 6.18 and ext4). Another array is returned
-    as it is.
+    The copy is made in blocks, because Linux may map 2 MB of a file for each number that is read
+    (seen with kernel 6.18 and ext4).
     """
     if not is_mapped(array):
         return array
     numbers, slope, intercept = as_stored(array)
-    found = np.empty(numbers.shape, numbers.dtype)
+    copy = np.empty(numbers.shape, numbers.dtype)
     for box in blocks(numbers):
-        found[box] = numbers[box]
-    return cast(NDArray[Any], ScaledArray(found, slope, intercept)) if is_scaled(array) else found
+        copy[box] = numbers[box]
+    return cast(NDArray[Any], ScaledArray(copy, slope, intercept)) if is_scaled(array) else copy

@@ -1,4 +1,4 @@
-"""A numpy array, whose place in the world the caller says, as a Volume."""
+"""A numpy array as a Volume; the caller gives its spacing or affine."""
 
 from __future__ import annotations
 
@@ -25,19 +25,23 @@ def volume_of_array(
     spacing: Sequence[float] | None = None,
     affine: ArrayLike | None = None,
 ) -> Volume:
-    """Return a Volume of an array (X, Y, Z), (C, X, Y, Z) or, with one plane, (X, Y).
+    """Return a numpy array as a Volume.
 
     Args:
-        array: numbers that are finite and real.
-        channels: number of channels that are expected.
-        unit: ``px`` is for pictures, which need neither ``spacing`` nor ``affine``.
-        spacing: edge lengths of a voxel in mm along X, Y, Z, which then point to right, anterior and superior.
-        affine: (4, 4), voxel index (x, y, z) to mm in RAS+.
+        array: finite real numbers with the axes (X, Y, Z), (C, X, Y, Z) or, for one plane, (X, Y).
+        channels: number of channels that the array must have.
+        unit: "px" for pictures, which need neither ``spacing`` nor ``affine``.
+        spacing: voxel spacing in mm along X, Y, Z; the axes then point to right, anterior and
+            superior.
+        affine: matrix (4, 4) from voxel index (x, y, z) to mm in RAS+.
+
+    >>> volume_of_array(np.zeros((4, 5, 6)), spacing=(1, 1, 2.5))
+    Volume(4 x 5 x 6 voxels of 1 x 1 x 2.5 mm, 1 channel, float64)
 
     Raises:
-        InputError: another number of axes or channels, no real numbers, masked voxels, or a geometry that cannot be
-            used.
-        UsageError: neither ``spacing`` nor ``affine`` for a scan, or both.
+        InputError: the array has another number of axes or channels, no real numbers, or masked
+            voxels; or the spacing or affine cannot be used.
+        UsageError: a scan has neither ``spacing`` nor ``affine``, or both are given.
     """
     if np.ma.is_masked(array):
         raise InputError(
@@ -46,13 +50,12 @@ def volume_of_array(
             found=f"{np.count_nonzero(np.ma.getmaskarray(array))} masked ones",
             remedy="Say what stands there, for example array.filled(0).",
         )
-    voxels = _with_channels(np.asarray(array), channels)
+    voxels = _with_four_axes(np.asarray(array), channels)
     check_finite(WHERE, voxels)
     return Volume(voxels, _affine(unit, spacing, affine), unit)
 
 
-def _with_channels(array: NDArray[Any], channels: int) -> NDArray[Any]:
-    """Return (C, X, Y, Z)."""
+def _with_four_axes(array: NDArray[Any], channels: int) -> NDArray[Any]:
     shape = " x ".join(map(str, array.shape)) or "of no axis"
     if array.dtype.kind not in "iufb":
         raise InputError(
@@ -68,17 +71,26 @@ def _with_channels(array: NDArray[Any], channels: int) -> NDArray[Any]:
             found=f"{array.ndim} axes: the shape {shape}",
             remedy="Give one scan at a time, without an axis for a batch.",
         )
-    voxels = array if array.ndim == 4 else array.reshape(1, *array.shape, *(1,) * (3 - array.ndim))
+    if array.ndim == 4:
+        voxels = array
+    else:
+        x, y, z = (*array.shape, 1)[:3]
+        voxels = array.reshape(1, x, y, z)
     if len(voxels) != channels:
-        last = array.ndim == 4 and array.shape[-1] == channels
-        front = "Move the channels to the front: np.moveaxis(array, -1, 0)."
+        remedy = "Give all channels, in their order."
+        if array.ndim == 4 and array.shape[-1] == channels:
+            remedy = "Move the channels to the front: np.moveaxis(array, -1, 0)."
         raise InputError(
             WHERE,
-            expected=f"{channels} channel{'s' if channels > 1 else ''} and {AXES}",
-            found=f"{len(voxels)} channel{'s' if len(voxels) > 1 else ''}: the shape {shape}",
-            remedy=front if last else "Give all channels, in their order.",
+            expected=f"{_channel_count(channels)} and {AXES}",
+            found=f"{_channel_count(len(voxels))}: the shape {shape}",
+            remedy=remedy,
         )
     return voxels.astype(np.uint8) if voxels.dtype == np.bool_ else voxels
+
+
+def _channel_count(count: int) -> str:
+    return f"{count} channels" if count > 1 else f"{count} channel"
 
 
 def _affine(
@@ -107,7 +119,7 @@ def _affine(
 
 
 def _numbers(values: ArrayLike) -> NDArray[np.float64]:
-    """Return an array; one without elements, which is no geometry, where not all values are real numbers."""
+    """Return the values as an array, which is empty (so refused) if they are no real numbers."""
     try:
         return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):

@@ -1,7 +1,8 @@
-"""A label map or channel that belongs to a scan is brought to the scan's grid, and never interpolated.
+"""Label maps and channels, brought to the grid of their scan and never interpolated.
 
-Three things count as belonging: the same grid; the same lattice, with voxels stored in another order or cropped; and
-the same voxels in the place that other programs give to the scan, where its NIfTI header has two readings.
+A file belongs to a scan in three cases: it has the same grid; it has the same lattice, with voxels
+stored in another order or cropped; or it has the same voxels at the position that other programs
+give to the scan, where the sform and qform of a NIfTI header differ.
 """
 
 from __future__ import annotations
@@ -22,52 +23,64 @@ from segkit.volume import Grid, Shape, Volume
 
 @dataclass(frozen=True)
 class Placement:
-    """How voxels (X, Y, Z) of one lattice become part of another grid."""
+    """Position of one grid on the lattice of another: order and direction of axes, and offset."""
 
     order: tuple[int, int, int]
-    """``order[a]`` is the axis that becomes the grid's axis a, reversed where ``flips[a]``."""
+    """Axis of the voxels that becomes each axis of the grid."""
     flips: tuple[bool, bool, bool]
+    """True for each axis of the grid along which the voxels are reversed."""
     start: tuple[int, int, int]
-    """Index on the grid of the first voxel, once the axes are turned."""
+    """Index on the grid of the first voxel, once the axes are reordered and reversed."""
 
     def turned(self, array: NDArray[Any]) -> NDArray[Any]:
-        """Return (C, X, Y, Z) in the grid's order of axes; a view."""
+        """Return a view of voxels (C, X, Y, Z) in the order and direction of the grid's axes."""
         steps = (slice(None, None, -1) if flip else slice(None) for flip in self.flips)
         return array.transpose(0, *(axis + 1 for axis in self.order))[(slice(None), *steps)]
 
-    def spans(
+    def overlap(
         self, size: Shape, shape: Shape
     ) -> tuple[tuple[slice, ...], tuple[slice, ...]] | None:
-        """Return what of voxels of this ``size`` lies on a grid of this ``shape``, and where.
+        """Return the overlap of turned voxels of shape ``size`` with a grid of ``shape``.
 
-        None where nothing does.
+        The result is the part of the voxels that lies on the grid, and the part of the grid that it
+        covers; None without overlap.
+
+        >>> Placement((0, 1, 2), (False,) * 3, (2, 0, 0)).overlap((4, 3, 3), (5, 3, 3))[0][0]
+        slice(0, 3, None)
         """
         low = [max(0, first) for first in self.start]
-        high = [min(n, first + m) for n, first, m in zip(shape, self.start, size, strict=True)]
-        if any(b <= a for a, b in zip(low, high, strict=True)):
+        high = [
+            min(length, first + count)
+            for length, first, count in zip(shape, self.start, size, strict=True)
+        ]
+        if any(stop <= start for start, stop in zip(low, high, strict=True)):
             return None
-        ours = tuple(
-            slice(a - first, b - first) for a, b, first in zip(low, high, self.start, strict=True)
+        inside = tuple(
+            slice(start - first, stop - first)
+            for start, stop, first in zip(low, high, self.start, strict=True)
         )
-        return ours, tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+        return inside, tuple(slice(start, stop) for start, stop in zip(low, high, strict=True))
 
     def is_crop(self, size: Shape, shape: Shape) -> bool:
-        """Return whether one of two grids was cut out of the other, as far as their places can tell.
+        """Return whether one of two grids was probably cropped from the other.
 
-        Not so where both have one size but another place, where one juts out of the other, and where all that speaks
-        for it is a common first voxel: the scans of two patients may have that.
+        Args:
+            size: shape of the turned voxels.
+            shape: shape of the grid.
+
+        The answer is False where both have one shape but different positions, where neither
+        contains the other, and where only the first voxel is the same, as it may be in scans of two
+        patients.
         """
         if size == shape:
             return self.start == (0, 0, 0)
         nested = all(
-            (a >= 0 and a + m <= n) or (a <= 0 and a + m >= n)
-            for a, m, n in zip(self.start, size, shape, strict=True)
+            (first >= 0 and first + count <= length) or (first <= 0 and first + count >= length)
+            for first, count, length in zip(self.start, size, shape, strict=True)
         )
-        differs = [axis for axis in range(3) if size[axis] != shape[axis]]
-        moved = self.order != (0, 1, 2) or any(
-            self.start[axis] or self.flips[axis] for axis in differs
-        )
-        return moved and nested
+        cropped_axes = [axis for axis in range(3) if size[axis] != shape[axis]]
+        moved = any(self.start[axis] or self.flips[axis] for axis in cropped_axes)
+        return nested and (moved or self.order != (0, 1, 2))
 
 
 def place_on_grid(
@@ -80,19 +93,21 @@ def place_on_grid(
     of: str = "the scan",
     padded: bool = True,
 ) -> Volume:
-    """Return the voxels of the file ``where`` on ``grid``, by exact flips, swapped axes, and cropping or zero padding.
+    """Return the voxels of a file on the grid of its scan, without interpolation.
+
+    Axes are swapped and flipped, and the voxels are cropped or padded with zeros.
 
     Args:
-        volume: what was read from ``where``.
-        grid: of ``scan``.
-        where: the file, for messages and for the readings of its header.
-        scan: the file whose grid it is, if it is one; its header may have two readings.
-        what: label map, channel, ...
-        of: whose grid it is, in words.
-        padded: whether zeros may stand for what the file does not cover, as in a label map.
+        volume: the content of the file ``where``.
+        grid: grid of the scan.
+        where: the file; its header may have a sform and qform that differ.
+        scan: the file of the scan, if it is a file; the same holds for its header.
+        what: the kind of file, for messages: "label map", "channel".
+        of: words for the scan, for messages.
+        padded: fill voxels that the file does not cover with zeros, as suits a label map.
 
     Raises:
-        InputError: another grid, or labels outside ``grid``.
+        InputError: the file has another grid, or labels outside ``grid``.
     """
     if grid.matches(volume.grid):
         return volume
@@ -112,38 +127,51 @@ def place_on_grid(
 
 
 def move_to_itk_grid(volume: Volume, scan: Path | None, where: Path) -> Volume:
-    """Return the volume where ITK's programs put its NIfTI ``scan``, which may be elsewhere than segkit puts it.
+    """Return a volume on the grid that ITK reads for its scan, so that both match in ITK.
 
-    A label map ``where`` in a format of ITK then lies on the scan in 3D Slicer and ITK-SNAP.
+    ITK may read another grid than segkit from a NIfTI header. A label map in a format of ITK then
+    lies on the scan in 3D Slicer and ITK-SNAP.
+
+    Args:
+        volume: a result on the grid of the scan.
+        scan: the file of the scan; only NIfTI matters.
+        where: the file to write, for the warning.
     """
     if scan is None or suffix_of(scan) not in NIFTI or not scan.is_file():
         return volume
     module = module_of(suffix_of(scan))
-    own: Grid = module.open_scan(scan).grid
+    scan_grid: Grid = module.open_scan(scan).grid
     itk: Grid | None = module.itk_grid(scan)
-    if itk is None or itk.matches(own, tolerance=1e-3) or not own.matches(volume.grid):
+    if itk is None or itk.matches(scan_grid, tolerance=1e-3) or not scan_grid.matches(volume.grid):
         return volume
-    far = own.distance(itk)
+    distance = scan_grid.distance(itk)
     warn_once(
-        f"{where}: written where ITK's programs (3D Slicer, ITK-SNAP) put {scan.name}, {far:.3g} mm from where its "
-        "header has it for nibabel; as .nii.gz it lies on the scan in either"
+        f"{where}: written where ITK's programs (3D Slicer, ITK-SNAP) put {scan.name}, "
+        f"{distance:.3g} mm from where its header has it for nibabel; as .nii.gz it lies on the "
+        "scan in either"
     )
     return Volume(volume.array, itk.affine, volume.unit)
 
 
 def find_placement(grid: Grid, other: Grid) -> Placement | None:
-    """Return how ``other`` lies on the lattice of ``grid``; None where its voxels lie between those of ``grid``."""
+    """Return the position of ``other`` on the lattice of ``grid``.
+
+    None where its voxels lie between those of ``grid``.
+    """
     to_grid = np.linalg.solve(grid.affine, other.affine)
-    turn, first = np.rint(to_grid[:3, :3]), np.rint(to_grid[:3, 3])
-    if not (np.abs(turn).sum(axis=0) == 1).all() or not (np.abs(turn).sum(axis=1) == 1).all():
+    rotation, first = np.rint(to_grid[:3, :3]), np.rint(to_grid[:3, 3])
+    if not all((np.abs(rotation).sum(axis=axis) == 1).all() for axis in (0, 1)):
         return None
     exact = np.eye(4)
-    exact[:3, :3], exact[:3, 3] = turn, first
+    exact[:3, :3], exact[:3, 3] = rotation, first
     if not Grid(other.shape, grid.affine @ exact).matches(other):
         return None
-    order = [int(axis) for axis in np.abs(turn).argmax(axis=1)]
-    flips = [bool(turn[axis, source] < 0) for axis, source in enumerate(order)]
-    start = [int(first[a]) - (other.shape[order[a]] - 1 if flips[a] else 0) for a in range(3)]
+    order = [int(axis) for axis in np.abs(rotation).argmax(axis=1)]
+    flips = [bool(rotation[axis, source] < 0) for axis, source in enumerate(order)]
+    start = [int(index) for index in first]
+    for axis in range(3):
+        if flips[axis]:
+            start[axis] -= other.shape[order[axis]] - 1
     return Placement(
         (order[0], order[1], order[2]),
         (flips[0], flips[1], flips[2]),
@@ -154,78 +182,84 @@ def find_placement(grid: Grid, other: Grid) -> Placement | None:
 def _on_lattice(
     volume: Volume, grid: Grid, where: str | Path, *, what: str, padded: bool
 ) -> NDArray[Any] | None:
-    if "px" in (grid.unit, volume.unit) or (placement := find_placement(grid, volume.grid)) is None:
+    """Return the voxels on ``grid`` where both have one lattice, else None."""
+    if "px" in (grid.unit, volume.unit):
+        return None
+    placement = find_placement(grid, volume.grid)
+    if placement is None:
         return None
     turned = placement.turned(volume.array)
     size: Shape = (turned.shape[1], turned.shape[2], turned.shape[3])
-    spans = placement.spans(size, grid.shape)
-    if spans is None or not placement.is_crop(size, grid.shape):
+    overlap = placement.overlap(size, grid.shape)
+    if overlap is None or not placement.is_crop(size, grid.shape):
         return None
-    inside, onto = turned[:, *spans[0]], spans[1]
-    if inside.shape[1:] == grid.shape and not padded:
-        return inside
+    inside, target = turned[:, *overlap[0]], overlap[1]
+    complete = inside.shape[1:] == grid.shape
     if not padded:
-        return None
+        return inside if complete else None
     lost = int(np.count_nonzero(turned)) - int(np.count_nonzero(inside))
     if lost:
-        raise _beyond(where, what, lost)
-    if inside.shape[1:] == grid.shape:
+        raise _outside_scan(where, what, lost)
+    if complete:
         return inside
-    covered, whole = (" x ".join(map(str, each)) for each in (inside.shape[1:], grid.shape))
+    covered, total = (" x ".join(map(str, shape)) for shape in (inside.shape[1:], grid.shape))
     warn_once(
-        f"{where}: the {what} covers {covered} of {whole} voxels; the others are taken as background"
+        f"{where}: the {what} covers {covered} of {total} voxels; "
+        "the others are taken as background"
     )
     array = np.zeros((volume.channels, *grid.shape), volume.dtype)
-    array[:, *onto] = inside
+    array[:, *target] = inside
     return array
 
 
-def _beyond(where: str | Path, what: str, lost: int) -> InputError:
+def _outside_scan(where: str | Path, what: str, lost: int) -> InputError:
     return InputError(
         where,
         expected=f"a {what} within the scan",
-        found=f"{lost} labelled voxels outside it, though on the same lattice",
+        found=f"{lost} labeled voxels outside it, though on the same lattice",
         remedy="Find the pair that belongs together, or give the scan that is not cropped.",
     )
 
 
-def _readings(path: Path) -> dict[str, Grid]:
+def _header_grids(path: Path) -> dict[str, Grid]:
     if suffix_of(path) not in NIFTI or not path.is_file():
         return {}
-    found: dict[str, Grid] = module_of(suffix_of(path)).header_grids(path)
-    return found
+    grids: dict[str, Grid] = module_of(suffix_of(path)).header_grids(path)
+    return grids
 
 
 def _common_reading(ours: Grid, theirs: Grid, path: Path, scan: Path | None) -> str:
-    """Return in words by which reading of the two headers both files lie in one place; empty without one."""
-    own = {"": ours} | _readings(path)
-    other = {"": theirs} | ({} if scan is None else _readings(scan))
-    for name, mine in own.items():
-        for their_name, yours in other.items():
-            if mine.matches(yours):
-                words = (
-                    _words(path, name, ours, mine),
-                    _words(scan or path, their_name, theirs, yours),
+    """Return in words the reading of the two headers by which both files have one grid.
+
+    The answer is "" where no reading makes them agree. ``ours`` is the usual grid of the file
+    ``path``, ``theirs`` that of the scan.
+    """
+    our_grids = {"": ours} | _header_grids(path)
+    their_grids = {"": theirs} | ({} if scan is None else _header_grids(scan))
+    for our_name, our_grid in our_grids.items():
+        for their_name, their_grid in their_grids.items():
+            if our_grid.matches(their_grid):
+                sentences = (
+                    _reading_text(path, our_name, ours, our_grid),
+                    _reading_text(scan or path, their_name, theirs, their_grid),
                 )
-                return " and ".join(word for word in words if word)
+                return " and ".join(sentence for sentence in sentences if sentence)
     return ""
 
 
-def _words(path: Path, name: str, usual: Grid, other: Grid) -> str:
-    far = usual.distance(other)
-    return (
-        f"{path.name} lies {far:.3g} mm elsewhere by its {name}, as other programs read it"
-        if name
-        else ""
-    )
+def _reading_text(path: Path, name: str, usual: Grid, other: Grid) -> str:
+    if not name:
+        return ""
+    distance = usual.distance(other)
+    return f"{path.name} lies {distance:.3g} mm elsewhere by its {name}, as other programs read it"
 
 
 def _disagreement(*paths: str | Path | None) -> str:
-    """Return in words which of these NIfTI files have a qform and an sform that differ; empty for none."""
-    found = []
-    for path in (Path(each) for each in paths if each is not None):
-        grids = _readings(path)
+    """Return in words which of these NIfTI files have a qform and an sform that differ."""
+    sentences = []
+    for path in (Path(path) for path in paths if path is not None):
+        grids = _header_grids(path)
         if {"sform", "qform"} <= grids.keys() and not grids["sform"].matches(grids["qform"]):
-            far = grids["sform"].distance(grids["qform"])
-            found.append(f"qform and sform of {path.name} are {far:.3g} mm apart")
-    return "; ".join(found)
+            distance = grids["sform"].distance(grids["qform"])
+            sentences.append(f"qform and sform of {path.name} are {distance:.3g} mm apart")
+    return "; ".join(sentences)

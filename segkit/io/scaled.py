@@ -1,6 +1,7 @@
-"""Numbers as a file stores them, and the slope and intercept of its header: values are made where they are looked at.
+"""Array with slope and intercept: the stored numbers of a file, scaled when they are used.
 
-So a scan of 16-bit numbers takes 2 bytes a voxel, or is mapped, though its values are float32.
+So a scan of 16-bit numbers takes 2 bytes per voxel, or is memory-mapped, though its values are
+float32.
 """
 
 from __future__ import annotations
@@ -14,14 +15,16 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import DTypeLike, NDArray
 
 DISTINCT = 2**24
-"""float32 tells whole numbers of up to this size apart."""
+"""Largest integer up to which float32 holds all integers."""
 
 
 def scaled_type(stored: np.dtype[Any], slope: float, intercept: float) -> np.dtype[Any]:
-    """Return the type of ``stored * slope + intercept``: float32 if it tells neighboring numbers apart, else float64.
+    """Return the type of ``stored * slope + intercept``.
 
-    >>> scaled_type(np.dtype("int16"), 0.5, -1000.0).name, scaled_type(np.dtype("int16"), 1.0, 1e8).name
-    ('float32', 'float64')
+    It is float32 if that tells neighboring stored numbers apart, else float64.
+
+    >>> [scaled_type(np.dtype("int16"), 1.0, intercept).name for intercept in (-1000.0, 1e8)]
+    ['float32', 'float64']
     """
     if stored.kind not in "iu":
         return np.dtype(np.float64 if stored.itemsize > 4 else np.float32)
@@ -31,23 +34,27 @@ def scaled_type(stored: np.dtype[Any], slope: float, intercept: float) -> np.dty
 
 
 def as_stored(array: object) -> tuple[NDArray[Any], float, float]:
-    """Return numbers, and the slope and intercept that make them the values of an array or of `ScaledArray`."""
+    """Return the stored numbers of an array, its slope and its intercept.
+
+    Those of an ordinary array are its values, 1 and 0.
+    """
     if isinstance(array, ScaledArray):
         return array.stored, array.slope, array.intercept
     return np.asarray(array), 1.0, 0.0
 
 
 def is_scaled(array: object) -> bool:
-    """Return whether something that is called an array is `ScaledArray`."""
+    """Return whether an array is a `ScaledArray`."""
     return isinstance(array, ScaledArray)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ScaledArray(NDArrayOperatorsMixin):
-    """Stands for an array of real numbers of `scaled_type`, which ``np.asarray`` makes of it and of its parts.
+    """Stand-in for an array of the values ``stored * slope + intercept``.
 
-    What is cut out of it or turned is one as well. Any other computation of numpy makes values of all that it is given,
-    which is right everywhere and frugal where it is given a block.
+    ``np.asarray`` computes the values, of the type of `scaled_type`. A part or a transpose is a
+    ScaledArray again. Any other operation of numpy computes the values of its whole input, so large
+    arrays are best passed in blocks.
 
     >>> scaled = ScaledArray(np.array([[0, 2], [4, 6]], np.int16), 0.5, -1.0)
     >>> np.asarray(scaled[1]).tolist(), (scaled > 0).tolist(), scaled.dtype.name
@@ -65,26 +72,31 @@ class ScaledArray(NDArrayOperatorsMixin):
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Shape of the array."""
         return self.stored.shape
 
     @property
     def ndim(self) -> int:
+        """Number of axes."""
         return self.stored.ndim
 
     @property
     def size(self) -> int:
+        """Number of values."""
         return self.stored.size
 
     @property
     def strides(self) -> tuple[int, ...]:
-        """Bytes from one number to the next, of those that are stored."""
+        """Distance in bytes from one stored number to the next along each axis."""
         return self.stored.strides
 
     @property
     def T(self) -> ScaledArray:  # noqa: N802  (numpy's name)
+        """Transpose, as in numpy."""
         return self.transpose()
 
     def transpose(self, *axes: Any) -> ScaledArray:
+        """Return the array with its axes in another order, as in numpy."""
         return self._of(self.stored.transpose(*axes))
 
     def __getitem__(self, key: Any) -> ScaledArray:
@@ -102,12 +114,12 @@ class ScaledArray(NDArrayOperatorsMixin):
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
             raise ValueError("values that are computed cannot be had without a copy")
-        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is reported as infinite
+        with np.errstate(over="ignore", invalid="ignore"):  # overflow is reported as infinite
             exact = np.asarray(self.stored * np.float64(self.slope))
             exact += self.intercept
             values = exact.astype(self.dtype, copy=False)
         return values if dtype is None else values.astype(dtype, copy=False)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        values = (np.asarray(each) if isinstance(each, ScaledArray) else each for each in inputs)
+        values = (np.asarray(item) if isinstance(item, ScaledArray) else item for item in inputs)
         return getattr(ufunc, method)(*values, **options)

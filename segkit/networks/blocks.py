@@ -1,4 +1,4 @@
-"""Building blocks of the U-Nets, in 2D and 3D: as many spatial axes as a kernel has edges."""
+"""Building blocks of the U-Nets, in 2D and 3D: a kernel has one edge per spatial axis."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from segkit.networks.kernels.convolution import Conv2d, Conv3d, ConvTranspose2d, ConvTranspose3d
 from segkit.networks.kernels.group_norm import GroupNorm
-from segkit.networks.kernels.recompute import derived, finished, is_recomputing
+from segkit.networks.kernels.recompute import activated, is_recomputing, recomputable
 from segkit.networks.norm import norm_layer
 from segkit.plans.plan import LayerPlan
 
@@ -18,6 +18,7 @@ Edges = Sequence[int]
 """Kernel edges or strides, one per spatial axis."""
 
 NEGATIVE_SLOPE = 0.01
+"""Slope of the leaky ReLU below 0."""
 
 CONVOLUTIONS: dict[int, Callable[..., nn.Module]] = {2: Conv2d, 3: Conv3d}
 TRANSPOSED_CONVOLUTIONS: dict[int, Callable[..., nn.Module]] = {
@@ -25,7 +26,7 @@ TRANSPOSED_CONVOLUTIONS: dict[int, Callable[..., nn.Module]] = {
     3: ConvTranspose3d,
 }
 
-# In place where the backward pass needs the output only: one kept tensor less per convolution.
+# In place where the backward pass needs only the output: this keeps one tensor less per layer.
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "leaky_relu": lambda: nn.LeakyReLU(NEGATIVE_SLOPE, inplace=True),
     "relu": lambda: nn.ReLU(inplace=True),
@@ -37,7 +38,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 def convolution(
     in_channels: int, out_channels: int, *, kernel: Edges, stride: Edges, bias: bool
 ) -> nn.Module:
-    """A convolution with odd ``kernel`` and zero padding, which at stride 1 keeps the size ('same')."""
+    """Return a convolution with odd ``kernel`` and zero padding; at stride 1 it keeps the size."""
     padding = tuple(edge // 2 for edge in kernel)
     layer = CONVOLUTIONS[len(kernel)]
     return layer(
@@ -46,19 +47,23 @@ def convolution(
 
 
 def upsampling(in_channels: int, out_channels: int, stride: Edges) -> nn.Module:
-    """A transposed convolution whose kernel is its stride: output voxels come from one input voxel each."""
+    """Return a transposed convolution with kernel = stride: one input voxel per output voxel."""
     return TRANSPOSED_CONVOLUTIONS[len(stride)](
         in_channels, out_channels, tuple(stride), tuple(stride)
     )
 
 
 def score_head(in_channels: int, classes: int, dims: int) -> nn.Module:
-    """A 1x1 convolution to one score per class."""
+    """Return a 1x1 convolution to one score per class."""
     return convolution(in_channels, classes, kernel=[1] * dims, stride=[1] * dims, bias=True)
 
 
 class ConvBlock(nn.Sequential):
-    """Convolution, norm, activation (none for None). No bias before a norm, which would take it away again."""
+    """Convolution, norm and activation.
+
+    ``activation`` is a key of ACTIVATIONS, or None for no activation. A convolution before a norm
+    has no bias, because the norm would remove it.
+    """
 
     conv: nn.Module
     norm: nn.Module
@@ -83,23 +88,23 @@ class ConvBlock(nn.Sequential):
         self.has_norm = layer.norm != "none"
 
     def forward(self, input: Tensor) -> Tensor:
-        """(B, in, X, Y[, Z]) to (B, channels, X / stride, ...)."""
+        """Return (B, channels, X / stride, ...) for (B, in_channels, X, Y[, Z])."""
         x = self.conv(input)
         if isinstance(self.norm, GroupNorm) and not is_recomputing():
-            return self.norm.activated(x, self.activation)
-        return finished(self, x)
+            return self.norm.normalize_and_activate(x, self.activation)
+        return activated(self, x)
 
-    def normed(self, *parts: Tensor) -> Tensor:
-        """The convolution's output, normed."""
-        (x,) = parts
-        normed: Tensor = self.norm(x)
-        return normed
+    def normalize(self, *outputs: Tensor) -> Tensor:
+        """Normalize the output of the convolution."""
+        (x,) = outputs
+        normalized: Tensor = self.norm(x)
+        return normalized
 
 
 def plain_stage(
     in_channels: int, layers: Sequence[LayerPlan], *, kernel: Edges, stride: Edges, activation: str
 ) -> nn.Sequential:
-    """Convolution blocks in a row, the first of them strided."""
+    """Return convolution blocks, one per layer; ``stride`` is that of the first."""
     stage = nn.Sequential()
     for layer in layers:
         stage.append(
@@ -110,12 +115,12 @@ def plain_stage(
 
 
 class DecoderStage(nn.Module):
-    """Enlarge what comes from below, put the encoder's features of that resolution beside it, convolve."""
+    """Upsample, concatenate the skip connection, convolve."""
 
     def __init__(
         self,
-        below: int,
-        skip: int,
+        in_channels: int,
+        skip_channels: int,
         layers: Sequence[LayerPlan],
         *,
         kernel: Edges,
@@ -123,33 +128,44 @@ class DecoderStage(nn.Module):
         activation: str,
     ) -> None:
         super().__init__()
-        self.up = upsampling(below, skip, stride)
+        self.up = upsampling(in_channels, skip_channels, stride)
         self.convs = plain_stage(
-            2 * skip, layers, kernel=kernel, stride=[1] * len(kernel), activation=activation
+            2 * skip_channels,
+            layers,
+            kernel=kernel,
+            stride=[1] * len(kernel),
+            activation=activation,
         )
 
-    def forward(self, below: Tensor, skip: Tensor) -> Tensor:
-        """(B, below, x, y, z) and (B, skip, X, Y, Z) to (B, channels of the last layer, X, Y, Z)."""
-        features = derived(self._beside, below, skip)
-        for conv in self.convs:  # one by one, so that what a convolution has read is freed
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        """Return the features (B, channels of the last layer, X, Y[, Z]) of the stage.
+
+        Args:
+            x: features of the stage below, (B, in_channels, X / stride, ...).
+            skip: features of the encoder, (B, skip_channels, X, Y[, Z]).
+        """
+        features = recomputable(self._concatenate, x, skip)
+        for conv in self.convs:  # in a loop, so that the input of each convolution is freed
             features = conv(features)
         return features
 
-    def _beside(self, below: Tensor, skip: Tensor) -> Tensor:
-        return torch.cat((self.up(below), skip), dim=1)
+    def _concatenate(self, x: Tensor, skip: Tensor) -> Tensor:
+        return torch.cat((self.up(x), skip), dim=1)
 
 
-def initialise(network: nn.Module) -> None:
-    """Draw the kernels from He et al.'s normal distribution (arXiv 1502.01852, fan in); biases become zero.
+def initialize(network: nn.Module) -> None:
+    """Initialize kernels by He's normal distribution (arXiv 1502.01852, fan in), and biases by 0.
 
-    Upsampling is linear and each of its output voxels sees one input voxel: there the variance is 1 / channels in,
-    so that what comes from below enters a decoder stage as large as the skip beside it. See also :func:`_even_kernel`.
+    A transposed convolution is linear, and each of its output voxels has one input voxel. There the
+    variance is 1 / in_channels, so that the upsampled features are as large as those of the skip
+    connection. See also `_initialize_upsampling`.
     """
     for module in network.modules():
         if any(parameter.is_meta for parameter in module.parameters(recurse=False)):
-            continue  # nothing to draw; to pretend to costs half a second of imports (torch._dynamo, sympy)
+            # There is nothing to draw, and trying costs half a second of imports (torch._dynamo).
+            continue
         if isinstance(module, nn.ConvTranspose2d | nn.ConvTranspose3d):
-            _even_kernel(module.weight, std=module.in_channels**-0.5)
+            _initialize_upsampling(module.weight, std=module.in_channels**-0.5)
         elif isinstance(module, nn.Conv2d | nn.Conv3d):
             nn.init.kaiming_normal_(module.weight, a=NEGATIVE_SLOPE)
         else:
@@ -159,12 +175,12 @@ def initialise(network: nn.Module) -> None:
 
 
 @torch.no_grad()
-def _even_kernel(weight: Tensor, std: float) -> None:
+def _initialize_upsampling(weight: Tensor, std: float) -> None:
     """Draw one 1x1 kernel for all spatial positions of ``weight`` (in, out, x, y[, z]).
 
-    Upsampling then starts as that convolution with nearest-neighbour interpolation (ICNR, Aitken et al., arXiv
-    1707.02937). Positions drawn one by one print their differences on every output as a checkerboard, which a short
-    training does not unlearn.
+    Upsampling then starts as a 1x1 convolution with nearest-neighbor interpolation (ICNR, Aitken et
+    al., arXiv 1707.02937). Positions drawn independently cause a checkerboard in every output,
+    which a short training does not unlearn.
     """
     kernel = weight.new_empty(*weight.shape[:2], *[1] * (weight.ndim - 2))
     weight.copy_(nn.init.normal_(kernel, std=std))

@@ -1,8 +1,7 @@
-"""Two of MONAI's networks, for comparison. They follow a plan only as far as they can be told to.
+"""DynUNet and SegResNet of MONAI, for comparison. They follow a plan as far as MONAI allows.
 
-Both take one number of groups for all layers: the one that most layers of the plan have (instance norm stays instance
-norm). Widths and kernels of the
-decoder mirror the encoder's.
+Both have one number of groups for all layers: that of most layers of the plan (instance norm stays
+instance norm). Widths and kernels of the decoder mirror the encoder's.
 """
 
 from __future__ import annotations
@@ -25,10 +24,11 @@ ACTIVATIONS: dict[str, Any] = {
     "silu": "swish",
     "gelu": "gelu",
 }
+"""MONAI's name, or name and arguments, of each activation."""
 
 
 class DynUNet(nn.Module):
-    """MONAI's nnU-Net, with the plan's kernels, strides and encoder widths, two convolutions per stage."""
+    """MONAI's nnU-Net with the plan's kernels, strides and widths; two convolutions per stage."""
 
     def __init__(self, plan: Plan) -> None:
         super().__init__()
@@ -55,17 +55,17 @@ class DynUNet(nn.Module):
             deep_supervision=plan.network.deep_supervision,
             deep_supr_num=len(encoder) - 2,
         )
-        # DynUNet lists its parts twice; weights must stand in a file once.
+        # DynUNet registers its parts twice; a file of weights must hold them once.
         self.body, self.head = network.skip_layers, network.output_block
         self.deep_supervision = plan.network.deep_supervision
         self._deep_scores: list[Tensor] = network.heads
 
     def features(self, x: Tensor) -> Tensor:
-        """What enters ``head``."""
+        """Return the input of ``head`` (B, width, X, Y[, Z])."""
         return self._run(x)[0]
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
-        """As `unet.UNet`."""
+        """Return scores, in training a list of them; see `segkit.networks.unet.UNet.forward`."""
         features, deep_scores = self._run(x)
         scores: Tensor = self.head(features)
         return [scores, *deep_scores] if self.training and self.deep_supervision else scores
@@ -73,7 +73,8 @@ class DynUNet(nn.Module):
     def _run(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         features = self.body(x)
         deep_scores = list(self._deep_scores)
-        # The body leaves its scores in this list: kept there they would hold memory, and forbid copying the network.
+        # The body leaves its scores in this list. There they would occupy memory, and a network that
+        # holds tensors with gradients cannot be copied.
         self._deep_scores[:] = [torch.empty(0)] * len(deep_scores)
         return features, deep_scores
 
@@ -81,8 +82,8 @@ class DynUNet(nn.Module):
 class SegResNet(nn.Module):
     """MONAI's SegResNet (arXiv 1810.11654), without deep supervision.
 
-    Of the plan it takes the first width (doubled per stage), the number of stages, and one residual block per two
-    layers of an encoder stage; every axis is halved per stage.
+    It follows the plan in the first width, which doubles per stage, in the number of stages, and in
+    one residual block per two layers of an encoder stage. Every axis is halved per stage.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -110,18 +111,18 @@ class SegResNet(nn.Module):
         self.body.conv_final = nn.Sequential(*last)
 
     def features(self, x: Tensor) -> Tensor:
-        """What enters ``head``."""
+        """Return the input of ``head`` (B, width, X, Y[, Z])."""
         features: Tensor = self.body(x)
         return features
 
     def forward(self, x: Tensor) -> Tensor:
-        """Scores (B, classes, X, Y[, Z])."""
+        """Return scores (B, classes, X, Y[, Z]) for images (B, channels, X, Y[, Z])."""
         scores: Tensor = self.head(self.features(x))
         return scores
 
 
 def _norm(plan: Plan, widths: list[int]) -> Any:
-    """The norm of most layers, in MONAI's words."""
+    """Return MONAI's description of the norm that most layers of the plan have."""
     if all(
         layer.norm == "group" and layer.groups == layer.channels for layer in plan.network.layers
     ):

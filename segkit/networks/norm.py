@@ -1,4 +1,4 @@
-"""Norm layers, as the plan says: kind and number of groups are read, never computed."""
+"""Normalization layers: kind and number of groups are read from the plan, never computed."""
 
 from __future__ import annotations
 
@@ -14,12 +14,17 @@ EPS = 1e-5
 
 
 def norm_layer(layer: LayerPlan, dims: int) -> nn.Module:
-    """The norm behind a convolution over ``dims`` spatial axes, with a scale and a shift per channel."""
+    """Return the norm after a convolution, with a scale and a shift per channel.
+
+    Args:
+        layer: kind of norm, channels and groups.
+        dims: number of spatial axes, 2 or 3.
+    """
     return NORMS[layer.norm](layer, dims)
 
 
 def _group(layer: LayerPlan, _dims: int) -> nn.Module:
-    # Instance and layer norm come here too, as one group per channel and as one group: the same numbers, and on a CPU
+    # Instance norm is one group per channel, layer norm is one group: the same numbers, and on a CPU
     # several times faster than nn.InstanceNorm3d.
     return GroupNorm(layer.groups, layer.channels, eps=EPS)
 
@@ -37,3 +42,4 @@ NORMS: dict[NormKind, Callable[[LayerPlan, int], nn.Module]] = {
     "batch": _batch,
     "none": _none,
 }
+"""Builders (layer, dims) by kind of norm."""

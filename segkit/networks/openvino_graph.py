@@ -1,6 +1,7 @@
-"""A U-Net as a graph of OpenVINO's operations, made layer by layer: nothing is traced, exported or written.
+"""Build a U-Net as a graph of OpenVINO operations, layer by layer, without tracing or files.
 
-OpenVINO itself is not imported here: its operations are given, so that this module can be read without the extra.
+OpenVINO itself is not imported here: its operations are an argument, so that this module can be
+imported without the extra.
 """
 
 from __future__ import annotations
@@ -17,20 +18,20 @@ from segkit.networks.residual_unet import ResidualBlock, ResidualUNet
 from segkit.networks.unet import UNet
 
 KNOWN_NETWORKS = (UNet, ResidualUNet)
-"""Exactly these: a class of another package that derives from them may compute something else."""
+"""Supported classes, without derived ones, which may compute something else."""
 
 Node = Any
-"""A node of OpenVINO's graph, whose package has no types."""
+"""Node of an OpenVINO graph; the package has no types."""
 
 
 class GraphBuilder:
-    """Layers in evaluation mode to operations, with the layers' present weights in float32."""
+    """Converter of layers in evaluation mode to operations with their present weights in float32."""
 
     def __init__(self, operations: Any) -> None:
-        """``operations``: one of OpenVINO's sets of operations, from ``openvino.opset14`` on."""
+        """Take an OpenVINO set of operations, ``openvino.opset14`` or later."""
         self.operations = operations
         self._layers: dict[type[nn.Module], Callable[[Any, Node], Node]] = {
-            nn.Sequential: self._sequence,  # convolution blocks and stages, too
+            nn.Sequential: self._sequence,  # convolution blocks and stages as well
             ResidualBlock: self._residual,
             nn.Conv2d: self._convolution,
             nn.Conv3d: self._convolution,
@@ -51,12 +52,12 @@ class GraphBuilder:
         }
 
     def unet(self, network: UNet, shape: Sequence[int], *, head: bool) -> tuple[Node, Node]:
-        """Input and output of the graph for windows of ``shape`` (B, C, X, Y[, Z]).
+        """Return the input and output nodes of the graph.
 
         Args:
-            network: one of KNOWN_NETWORKS.
-            shape: of what is put in; a graph is made for one shape.
-            head: whether scores come out, or what enters the last layer.
+            network: an instance of one of KNOWN_NETWORKS.
+            shape: (B, C, X, Y[, Z]) of the windows; a graph has one fixed shape.
+            head: True for scores as output, False for the input of the last layer.
         """
         windows = self.operations.parameter(list(shape), np.float32)
         x, skips = windows, []
@@ -69,16 +70,16 @@ class GraphBuilder:
         return windows, self.layer(network.head, x) if head else x
 
     def layer(self, layer: nn.Module, x: Node) -> Node:
-        """``layer`` of ``x``.
+        """Return the output node of ``layer`` for the input node ``x``.
 
         Raises:
-            UsageError: a layer that is none of segkit's own networks'.
+            UsageError: a layer that segkit's own networks do not have.
         """
-        for kind, made in self._layers.items():
+        for kind, convert in self._layers.items():
             if isinstance(layer, kind):
-                return made(layer, x)
+                return convert(layer, x)
         raise UsageError(
-            f"--engine openvino does not know the layer {type(layer).__name__}: take --engine torch"
+            f"--engine openvino does not support the layer {type(layer).__name__}: use --engine torch"
         )
 
     def _sequence(self, layers: nn.Sequential, x: Node) -> Node:
@@ -87,7 +88,7 @@ class GraphBuilder:
         return x
 
     def _decoder_stage(self, stage: Any, below: Node, skip: Node) -> Node:
-        """Of a `segkit.networks.blocks.DecoderStage`."""
+        """Return the output of a `segkit.networks.blocks.DecoderStage`."""
         return self.layer(
             stage.convs, self.operations.concat([self.layer(stage.up, below), skip], 1)
         )
@@ -101,10 +102,10 @@ class GraphBuilder:
     def _convolution(self, layer: nn.Conv2d | nn.Conv3d, x: Node) -> Node:
         padding = [int(edge) for edge in layer.padding]
         weight = _constant(self.operations, layer.weight)
-        made = self.operations.convolution(
+        convolved = self.operations.convolution(
             x, weight, layer.stride, padding, padding, layer.dilation
         )
-        return self._with_bias(layer, made)
+        return self._with_bias(layer, convolved)
 
     def _upsampling(self, layer: nn.ConvTranspose2d | nn.ConvTranspose3d, x: Node) -> Node:
         weight = _constant(self.operations, layer.weight)
@@ -117,8 +118,8 @@ class GraphBuilder:
     ) -> Node:
         if layer.bias is None:
             return x
-        wide = layer.bias.reshape(1, -1, *[1] * (layer.weight.ndim - 2))
-        return self.operations.add(x, _constant(self.operations, wide))
+        bias = layer.bias.reshape(1, -1, *[1] * (layer.weight.ndim - 2))
+        return self.operations.add(x, _constant(self.operations, bias))
 
     def _pool(self, layer: nn.AvgPool2d | nn.AvgPool3d, x: Node) -> Node:
         edges = layer.kernel_size
@@ -126,22 +127,22 @@ class GraphBuilder:
         return self.operations.avg_pool(x, edges, none, none, edges, exclude_pad=True)
 
     def _group_norm(self, layer: nn.GroupNorm, x: Node) -> Node:
-        # OpenVINO (2026.4.1) has an operation for it, as fast, that ends the process in residual blocks.
+        # OpenVINO (2026.4.1) has an operation for GroupNorm, equally fast, which crashes the process
+        # in residual blocks.
         operations, shape = self.operations, list(x.shape)
         groups = operations.reshape(x, [shape[0], layer.num_groups, -1], False)
-        normed = operations.reshape(
+        normalized = operations.reshape(
             operations.mvn(groups, [2], True, layer.eps, "inside_sqrt"), shape, False
         )
-        wide = [1, -1, *[1] * (len(shape) - 2)]
-        weight, bias = (
-            _constant(operations, each.reshape(wide)) for each in (layer.weight, layer.bias)
-        )
-        return operations.add(operations.multiply(normed, weight), bias)
+        per_channel = [1, -1, *[1] * (len(shape) - 2)]
+        weight = _constant(operations, layer.weight.reshape(per_channel))
+        bias = _constant(operations, layer.bias.reshape(per_channel))
+        return operations.add(operations.multiply(normalized, weight), bias)
 
     def _batch_norm(self, layer: nn.BatchNorm2d | nn.BatchNorm3d, x: Node) -> Node:
         numbers = (layer.weight, layer.bias, layer.running_mean, layer.running_var)
         return self.operations.batch_norm_inference(
-            x, *(_constant(self.operations, each) for each in numbers), layer.eps
+            x, *(_constant(self.operations, number) for number in numbers), layer.eps
         )
 
 

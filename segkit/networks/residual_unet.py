@@ -1,4 +1,4 @@
-"""A U-Net whose encoder consists of residual blocks, after nnU-Net's ResEnc (arXiv 2404.09556)."""
+"""U-Net with residual blocks in the encoder, after nnU-Net's ResEnc (arXiv 2404.09556)."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from collections.abc import Callable, Iterator, Sequence
 from torch import Tensor, nn
 
 from segkit.networks.blocks import ACTIVATIONS, ConvBlock, Edges, convolution
-from segkit.networks.kernels.recompute import finished
+from segkit.networks.kernels.recompute import activated
 from segkit.networks.norm import norm_layer
 from segkit.networks.plan_check import unfit
 from segkit.networks.unet import UNet
 from segkit.plans.plan import LayerPlan, Plan
 
 Block = tuple[LayerPlan, LayerPlan, LayerPlan | None]
-"""Both convolutions, and the one in the shortcut where the shortcut needs one."""
+"""Layers of the two convolutions, and of the one in the shortcut, if it needs one."""
 
 POOLS: dict[int, Callable[..., nn.Module]] = {2: nn.AvgPool2d, 3: nn.AvgPool3d}
 
 
 class ResidualUNet(UNet):
-    """Residual blocks in the encoder, plain convolutions in the decoder.
+    """U-Net with residual blocks in the encoder and plain convolutions in the decoder.
 
-    The plan lists each block of an encoder stage as layers named ``*.conv1``, ``*.conv2`` and, where width or
-    resolution change, ``*.skip``.
+    The plan lists each block of an encoder stage as layers named ``*.conv1``, ``*.conv2`` and,
+    where width or resolution change, ``*.skip``.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -33,10 +33,11 @@ class ResidualUNet(UNet):
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions whose result is added to their input; the second one's norm starts at zero.
+    """Two convolutions whose output is added to the shortcut, followed by the activation.
 
-    So a fresh block passes its shortcut on unchanged (up to the activation). The shortcut is averaged over each
-    stride, not sampled, then brought to the new width by a 1x1 convolution and a norm.
+    The scale of the second norm starts at 0, so that a new block passes only its shortcut on. A
+    shortcut that changes the resolution is average-pooled; one that changes the width has a 1x1
+    convolution and a norm.
     """
 
     def __init__(
@@ -56,12 +57,12 @@ class ResidualBlock(nn.Module):
             nn.init.zeros_(self.conv2.get_parameter("norm.weight"))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, in, X, Y[, Z]) to (B, channels of conv2, X / stride, ...)."""
-        return finished(self, self.conv2.conv(self.conv1(x)), self.shortcut[:-1](x))
+        """Return (B, channels of conv2, X / stride, ...) for (B, in_channels, X, Y[, Z])."""
+        return activated(self, self.conv2.conv(self.conv1(x)), self.shortcut[:-1](x))
 
-    def normed(self, *parts: Tensor) -> Tensor:
-        """The sum of what comes out of the second convolution and of the shortcut's, if it has one, both normed."""
-        second, shortcut = parts
+    def normalize(self, *outputs: Tensor) -> Tensor:
+        """Normalize the outputs of the second convolution and of the shortcut, and add them."""
+        second, shortcut = outputs
         summed: Tensor = self.conv2.norm(second) + self.shortcut[-1:](shortcut)
         return summed
 
@@ -69,7 +70,7 @@ class ResidualBlock(nn.Module):
 def residual_stage(
     in_channels: int, layers: Sequence[LayerPlan], *, kernel: Edges, stride: Edges, activation: str
 ) -> nn.Sequential:
-    """Residual blocks in a row, the first of them strided."""
+    """Return residual blocks; ``stride`` is that of the first. Arguments as `plain_stage`."""
     stage = nn.Sequential()
     for block in _blocks(layers):
         stage.append(
@@ -89,7 +90,7 @@ def _shortcut(in_channels: int, layer: LayerPlan, stride: Edges) -> nn.Sequentia
 
 
 def _blocks(layers: Sequence[LayerPlan]) -> Iterator[Block]:
-    """Group a stage's layers into blocks."""
+    """Yield the layers of a stage, grouped into blocks."""
     rest = list(layers)
     while rest:
         first, second = rest.pop(0), rest.pop(0)
@@ -98,7 +99,7 @@ def _blocks(layers: Sequence[LayerPlan]) -> Iterator[Block]:
 
 
 def _check_blocks(plan: Plan) -> None:
-    """Raise InputError unless every encoder stage is a row of blocks whose sums have matching widths."""
+    """Raise InputError unless every encoder stage consists of blocks whose sums have equal widths."""
     width = len(plan.channels)
     for index, stage in enumerate(plan.network.encoder):
         where = f"network.encoder[{index}].layers"
@@ -118,6 +119,7 @@ def _check_blocks(plan: Plan) -> None:
                     plan,
                     f"layer {first.name}",
                     expected="a .skip layer of .conv2's channels where width or resolution change",
-                    found=f"{widths[0]} + {widths[1]} channels, {'a' if skip else 'no'} .skip layer",
+                    found=f"{widths[0]} + {widths[1]} channels,"
+                    f" {'a' if skip else 'no'} .skip layer",
                 )
             width, strided = second.channels, False

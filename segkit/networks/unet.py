@@ -1,4 +1,4 @@
-"""The U-Net (Ronneberger et al., arXiv 1505.04597) as nnU-Net lays it out, every block as the plan says."""
+"""U-Net (Ronneberger et al., arXiv 1505.04597) in the form of nnU-Net, built from a plan."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from collections.abc import Callable, Iterator
 
 from torch import Tensor, nn
 
-from segkit.networks.blocks import DecoderStage, initialise, plain_stage, score_head
+from segkit.networks.blocks import DecoderStage, initialize, plain_stage, score_head
 from segkit.plans.plan import Plan
 
 Stage = Callable[..., nn.Module]
-"""Builds an encoder stage: (in_channels, layers, *, kernel, stride, activation), as `plain_stage` does."""
+"""Builder of an encoder stage with the arguments of `segkit.networks.blocks.plain_stage`."""
 
 
 def spatial_axes(plan: Plan) -> tuple[int, ...]:
-    """The axes of X, Y, Z that the network convolves over: all but a 2D plan's slice axis."""
+    """Return the axes (0 X, 1 Y, 2 Z) that the network convolves over: in 2D without the slice axis."""
     return tuple(axis for axis in range(3) if axis != plan.slice_axis)
 
 
 class UNet(nn.Module):
-    """Scores per class at the resolution of the input.
+    """U-Net with strided convolutions in the encoder and transposed convolutions in the decoder.
 
-    Convolutions with stride lead down, transposed convolutions up. ``forward`` takes (B, channels, X, Y[, Z]), every
-    edge a multiple of the plan's divisor, and returns (B, classes, X, Y[, Z]); in training with deep supervision a
-    list of scores, one per decoder stage, full resolution first.
+    Args:
+        plan: kernels, strides, channels and groups of every layer.
+        stage: builder of the encoder stages.
     """
 
     def __init__(self, plan: Plan, stage: Stage = plain_stage) -> None:
@@ -35,21 +35,25 @@ class UNet(nn.Module):
         ]
         self.head = heads[0]
         self.deep_heads = nn.ModuleList(heads[1:] if plan.network.deep_supervision else [])
-        """Heads of the decoder stages below the full resolution, from shallow to deep; used in training only."""
-        initialise(self)
+        """Heads of the decoder stages below full resolution, shallow to deep; used in training only."""
+        initialize(self)
 
     def features(self, x: Tensor) -> Tensor:
-        """What enters ``head``: (B, width, X, Y[, Z])."""
+        """Return the input of ``head`` (B, width, X, Y[, Z]) for images (B, channels, X, Y[, Z])."""
         for features in self._decoded(x):
             x = features
         return x
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
-        """See the class."""
+        """Return scores (B, classes, X, Y[, Z]) for images (B, channels, X, Y[, Z]).
+
+        Every edge of the images must be a multiple of the plan's divisor. In training with deep
+        supervision, return a list of scores, one per decoder stage, full resolution first.
+        """
         if not (self.training and len(self.deep_heads)):
             scores: Tensor = self.head(self.features(x))
             return scores
-        # The bottleneck's features come last here and have no head.
+        # The features of the bottleneck come last here and have no head.
         shallow_first = reversed(list(self._decoded(x)))
         return [
             head(features)
@@ -57,7 +61,7 @@ class UNet(nn.Module):
         ]
 
     def _decoded(self, x: Tensor) -> Iterator[Tensor]:
-        """Features of the bottleneck, then of the decoder stages, from deep to shallow."""
+        """Yield the features of the bottleneck, then of the decoder stages from deep to shallow."""
         skips = []
         for stage in self.encoder:
             x = stage(x)
@@ -103,6 +107,6 @@ def _decoder(plan: Plan) -> nn.ModuleList:
 
 
 def _output_widths(plan: Plan) -> list[int]:
-    """Channels out of the decoder stages, from shallow to deep; of the only encoder stage if there is no decoder."""
+    """Return the output channels of the decoder stages, shallow to deep; without any, of the encoder."""
     stages = plan.network.decoder or plan.network.encoder
     return [stage.layers[-1].channels for stage in reversed(stages)]

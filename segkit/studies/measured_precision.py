@@ -18,7 +18,7 @@ from segkit.training.compute.distributed import ALONE
 from segkit.training.data.patches import PatchDataset, PatchRules
 from segkit.training.data.split import split_cases
 from segkit.training.outputs.run_folder import prepared_folder
-from segkit.training.precision import known_or_fastest_mode
+from segkit.training.precision import cached_or_fastest_mode
 from segkit.training.run import Setup, set_up
 from segkit.training.time_budget import Timing
 
@@ -46,7 +46,9 @@ def mode_of(setup: Setup) -> ComputeMode:
     patches = PatchDataset(
         cases, PatchRules(setup.plan, config.augment, config.seed, config.trainer.foreground)
     )
-    return known_or_fastest_mode(config, patches, device, Timing(started), store=store, ranks=ALONE)
+    return cached_or_fastest_mode(
+        config, patches, device, Timing(started), store=store, ranks=ALONE
+    )
 
 
 def measured_here(overrides: Sequence[str]) -> Measured:

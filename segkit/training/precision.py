@@ -1,7 +1,7 @@
 """Choose precision and memory format of a training: from the cache of an earlier run, or by timing.
 
-On one CPU with bfloat16 instructions bfloat16 halves a training step, on another it makes it 1.6 times slower.
-The instructions a CPU announces do not tell which; a timed step does.
+On one CPU with bfloat16 instructions, bfloat16 halves the time of a training step; on another it
+makes it 1.6 times longer. The instructions that a CPU reports do not tell which; a timed step does.
 """
 
 from __future__ import annotations
@@ -45,18 +45,16 @@ from segkit.training.time_budget import Timing
 log = logging.getLogger(__name__)
 
 FORMAT = 3
-"""To be raised by whoever changes what is timed, or how fast it is."""
+"""Version of the cache; raise it when you change what is timed, or how fast it is."""
 TRIAL_SHARE = 0.05
-"""Of the minutes that are left, the most that the choice may take."""
+"""Largest share of the remaining minutes that the timing may take."""
 
 
 def mode_file(store: Path, plan: Plan, trainer: TrainerConfig, device: torch.device) -> Path:
-    """Where ``store`` keeps the mode for this network, these wishes and this machine."""
-    chip = (
-        torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else torch.backends.cpu.get_cpu_capability()
-    )
+    """Return the cache file in ``store`` for this network, these settings and this machine."""
+    chip = torch.backends.cpu.get_cpu_capability()
+    if device.type == "cuda":
+        chip = torch.cuda.get_device_name(device)
     machine = [
         platform.node(),
         os.cpu_count(),
@@ -65,34 +63,34 @@ def mode_file(store: Path, plan: Plan, trainer: TrainerConfig, device: torch.dev
         torch.get_num_threads(),
         str(torch.__version__),
     ]
-    asked = [
+    settings = [
         trainer.precision,
         trainer.layout,
         trainer.optimizer,
         trainer.loss,
         trainer.save_memory,
     ]
-    digest = hashlib.sha256(json.dumps([FORMAT, plan.hash(), asked, machine]).encode())
+    digest = hashlib.sha256(json.dumps([FORMAT, plan.hash(), settings, machine]).encode())
     return store / f"mode-{digest.hexdigest()[:32]}.json"
 
 
 def read_mode(path: Path) -> ComputeMode | None:
-    """None where there is none that can be read."""
+    """Return the cached choice, or None if there is none that can be read."""
     try:
         mode = ComputeMode(**json.loads(path.read_text(encoding="utf-8")))
-        known = mode.precision in AUTOCAST and mode.layout in MEMORY_FORMATS and mode.seconds > 0
+        is_valid = mode.precision in AUTOCAST and mode.layout in MEMORY_FORMATS and mode.seconds > 0
     except (OSError, ValueError, TypeError):
         return None
-    return mode if known else None
+    return mode if is_valid else None
 
 
 def write_mode(path: Path, mode: ComputeMode) -> None:
-    """Keep a mode that has been timed."""
+    """Cache a choice that was timed; others are not written."""
     if mode.seconds > 0:
         write_text(path, json.dumps(dataclasses.asdict(mode)))
 
 
-def known_or_fastest_mode(
+def cached_or_fastest_mode(
     config: TrainConfig,
     patches: PatchDataset,
     device: torch.device,
@@ -101,25 +99,33 @@ def known_or_fastest_mode(
     store: Path,
     ranks: Ranks,
 ) -> ComputeMode:
-    """The mode that an earlier run found the fastest, or the one that is now.
+    """Return the precision and memory format that an earlier run, or a timing now, found fastest.
 
-    A budget of minutes needs the seconds of a step, and the fastest mode, as the machine is now.
+    A training of a given number of minutes is always timed, because its number of steps follows
+    from the speed of the machine as it is now.
+
+    Args:
+        config: settings of the training.
+        patches: the training patches, of which one batch is used.
+        device: where the training runs.
+        timing: the time spent so far.
+        store: folder of the cache.
+        ranks: the processes that share a batch.
     """
     minutes = config.trainer.max_minutes
     limit = math.inf if minutes is None else TRIAL_SHARE * (60 * minutes - timing.elapsed())
     path = mode_file(store, patches.rules.plan, config.trainer, device)
-    known = read_mode(path) if minutes is None else None
-    if known:
-        log.info("as timed before: %.3f s a step", known.seconds)
-        return known
+    cached = read_mode(path) if minutes is None else None
+    if cached:
+        log.info("as timed before: %.3f s a step", cached.seconds)
+        return cached
     start = time.monotonic()
-    # Forked, so that the numbers of the training are the same whether or not anything was timed.
+    # The random state is restored, so that the training is the same whether or not it was timed.
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        mode = choose_mode(
-            config.trainer, device, _trial_step(config, patches, device, ranks), limit=limit
-        )
-    if time.monotonic() - start < limit:  # else not all modes were tried
-        with suppress(InputError):  # a store that others have filled may be read-only
+        step = _trial_step(config, patches, device, ranks)
+        mode = choose_mode(config.trainer, device, step, limit=limit)
+    if time.monotonic() - start < limit:  # otherwise not all candidates were timed
+        with suppress(InputError):  # a shared store may be read-only
             write_mode(path, mode)
     return mode
 
@@ -127,11 +133,10 @@ def known_or_fastest_mode(
 def _trial_step(
     config: TrainConfig, patches: PatchDataset, device: torch.device, ranks: Ranks
 ) -> Callable[[ComputeMode], None]:
-    """A whole training step on a network of its own, to be timed."""
+    """Return a function that does a whole training step on a network of its own, for timing."""
     plan = patches.rules.plan
-    batch = next(
-        iter(DataLoader(patches, batch_size=ranks.part_of(plan.batch_size), sampler=PatchNumbers()))
-    )
+    batch_size = ranks.part_of(plan.batch_size)
+    batch = next(iter(DataLoader(patches, batch_size=batch_size, sampler=PatchNumbers())))
     batch = {
         name: value.to(device) if isinstance(value, Tensor) else value
         for name, value in batch.items()
@@ -139,24 +144,21 @@ def _trial_step(
     network = build_network(plan).to(device)
     loss = build_loss(config.trainer, plan).to(device)
     optimizer = OPTIMIZERS[config.trainer.optimizer](network, config.trainer)
-    current: dict[ComputeMode, GraphedLoss] = {}
+    losses: dict[ComputeMode, GraphedLoss] = {}
 
     def step(mode: ComputeMode) -> None:
-        if mode not in current:
-            current.clear()  # a recorded step reads the weights where they lay
+        if mode not in losses:
+            losses.clear()  # a recorded step reads the weights at their old addresses
             network_to_memory_format(network, mode.layout)
-            whole = TrainingLoss(network, loss, slice_axis=plan.slice_axis, mode=mode)
-            current[mode] = GraphedLoss(whole, config.trainer)
+            step_loss = TrainingLoss(network, loss, slice_axis=plan.slice_axis, mode=mode)
+            losses[mode] = GraphedLoss(step_loss, config.trainer)
         optimizer.zero_grad()
         with memory_saved(config.trainer):
-            found = current[mode](batch["image"], batch["labels"])
-        found.backward()  # type: ignore[no-untyped-call]
+            value = losses[mode](batch["image"], batch["labels"])
+        value.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
     return step
-
-
-log = logging.getLogger(__name__)
 
 
 def choose_mode(
@@ -166,22 +168,28 @@ def choose_mode(
     *,
     limit: float = math.inf,
 ) -> ComputeMode:
-    """Time ``step`` in every mode that ``trainer`` leaves open and return the fastest.
+    """Return the fastest of the precisions and memory formats that ``trainer`` leaves open.
 
-    A mode whose first, unwarmed step takes three times the best so far is dropped at once. After ``limit`` seconds
-    no further mode is tried.
+    A candidate whose first step, without warm-up, takes three times the best so far is not timed
+    further.
+
+    Args:
+        trainer: precision and memory format may be "auto".
+        device: where ``step`` runs.
+        step: does one training step; it is timed.
+        limit: seconds after which no further candidate is timed.
     """
-    modes = _candidates(trainer, device)
-    if len(modes) == 1 and trainer.max_minutes is None:
-        return modes[0]
+    candidates = _candidates(trainer, device)
+    if len(candidates) == 1 and trainer.max_minutes is None:
+        return candidates[0]
     until = time.monotonic() + limit
-    best = _timed(step, modes[0], device, until=until)
-    for mode in modes[1:]:
+    best = _timed(step, candidates[0], device, until=until)
+    for candidate in candidates[1:]:
         if time.monotonic() > until:
-            log.info("%s %s: no time to try it", mode.precision, mode.layout)
+            log.info("%s %s: no time to try it", candidate.precision, candidate.layout)
             continue
-        timed = _timed(step, mode, device, until=until, best=best.seconds)
-        best = min(best, timed, key=lambda each: each.seconds)
+        timed = _timed(step, candidate, device, until=until, best=best.seconds)
+        best = min(best, timed, key=lambda mode: mode.seconds)
     return best
 
 
@@ -194,7 +202,7 @@ def _timed(
     best: float = math.inf,
 ) -> ComputeMode:
     if device.type == "cuda":
-        step(mode)  # compiles kernels and records the step, which says nothing of the others
+        step(mode)  # compiles kernels and records the step; its time says nothing about the others
     seconds = _seconds(step, mode, device)
     for _ in range(2 if device.type == "cpu" else 9):
         if seconds < 3 * best and time.monotonic() < until:
@@ -204,25 +212,29 @@ def _timed(
 
 
 def _candidates(trainer: TrainerConfig, device: torch.device) -> list[ComputeMode]:
-    # float16 on a CPU has no fast kernels, and on a GPU bfloat16 needs no loss scaling: never chosen unasked.
     precisions = [trainer.precision]
     if trainer.precision == "auto":
-        half = (
-            "float16"
-            if device.type == "cuda" and not torch.cuda.is_bf16_supported()
-            else "bfloat16"
-        )
-        precisions = (
-            ["float32", half] if device.type == "cuda" or _bfloat16_keeps_up() else ["float32"]
-        )
-    layouts = MEMORY_FORMATS if trainer.layout == "auto" else (trainer.layout,)
-    return [ComputeMode(precision, layout) for precision in precisions for layout in layouts]
+        precisions = _auto_precisions(device)
+    formats = MEMORY_FORMATS if trainer.layout == "auto" else (trainer.layout,)
+    return [ComputeMode(precision, layout) for precision in precisions for layout in formats]
 
 
-def _bfloat16_keeps_up() -> bool:
-    """Does one small convolution take no more than twice as long in bfloat16?
+def _auto_precisions(device: torch.device) -> list[str]:
+    """Return the precisions worth timing.
 
-    Where bfloat16 is emulated a whole step would take twelve times as long, which is too long even to be timed.
+    float16 has no fast kernels on a CPU, and on a GPU with bfloat16 it would only add loss scaling.
+    """
+    if device.type == "cuda":
+        half = "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+        return ["float32", half]
+    return ["float32", "bfloat16"] if _is_bfloat16_usable() else ["float32"]
+
+
+def _is_bfloat16_usable() -> bool:
+    """Return whether a small convolution in bfloat16 takes at most twice the time of float32.
+
+    If bfloat16 is emulated, a whole step takes twelve times as long, which is too long even for
+    timing it.
     """
     return bfloat16_time_ratio(nn.Conv3d(32, 32, 3), torch.zeros(1, 32, 12, 12, 12)) <= 2
 

@@ -46,7 +46,7 @@ from segkit.training.outputs.run_folder import (
     write_start,
 )
 from segkit.training.outputs.run_log import early_messages, run_log
-from segkit.training.outputs.trackers import check_logger
+from segkit.training.outputs.trackers import check_tracker
 from segkit.training.resume import as_started, begun_before
 from segkit.training.signals import stoppable
 
@@ -97,7 +97,7 @@ def train(
         config = as_started(config, overrides)
         if is_done(Path(config.run_dir or ""), resume):
             return Path(config.run_dir or "")
-    check_logger(config.logger)
+    check_tracker(config.logger)
     ranks = start_ranks(config.compute)
     with ranks.end_together(), ExitStack() as used:
         return _train(

@@ -1,4 +1,4 @@
-"""How long a training lasts when it was given minutes: the steps and validations that fit, from what was timed."""
+"""Length of a training that was given minutes: the steps and validations that fit into them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import median
+from typing import Any
 
 from segkit.config.schema import TrainerConfig
 from segkit.training.optimization.schedule import Schedule
@@ -16,67 +17,80 @@ from segkit.training.optimization.schedule import Schedule
 TIMED_STEPS = 10
 """Steps after which the number of steps is decided: the first ones are slower than the rest."""
 SLOWER, FASTER = 0.95, 1.2
-"""Shares of the remaining steps between which that number stands; a quiet machine stays well inside."""
-LATE = 0.002
-"""Share of all the time that a run may be late beyond that, so that the last few steps are not counted anew.
+"""Shares of the remaining steps between which that number stays as it is.
 
-It is taken from the validation at the end, which has little more than the cases need.
+On a quiet machine the timing stays well within these limits.
+"""
+LATE = 0.002
+"""Share of the whole time by which a run may be late in addition.
+
+It keeps the last few steps from changing the number of steps. The time is taken from the validation
+at the end, which has little more than its cases need.
 """
 INTERMEDIATE_CASES = 8
-"""Validation cases that are predicted before the end of a run; the last validation takes all that time allows."""
+"""Most cases of a validation before the end; the last one takes as many as time allows."""
 MARGIN = 1.25
-"""More time than the cases of the last validation took before: without it the last case is often one too many."""
+"""Time kept for the last validation, relative to what its cases took before.
+
+Without a margin there is often no time left for the last case.
+"""
 SHARE_BETWEEN, SHARE_AT_THE_END = 0.1, 0.05
-"""Of a budget of minutes, the most that validation may take: before the end, checkpoints included, and at the end."""
+"""Largest shares of a budget of minutes for validation: before the end (with checkpoints), at it."""
 
 PREPARING, CHOOSING, STEPS = "preparing cases", "choosing precision and layout", "training steps"
 VALIDATING, SAVING = "validation", "saving"
 PARTS = (PREPARING, CHOOSING, STEPS, VALIDATING, SAVING)
-"""What the time of a run is spent on."""
+"""Activities whose time is counted."""
 
 
 @dataclass
 class Timing:
-    """Seconds of the run so far, and of its parts."""
+    """Time that the run has taken so far, in seconds, in total and by activity."""
 
     started: float = field(default_factory=time.monotonic)
-    """When this process began, by `time.monotonic`."""
+    """Start of this process, by `time.monotonic`."""
     before: float = 0.0
-    """Of the processes that this run was resumed from."""
+    """Seconds that the earlier processes of this run took, before it was resumed."""
     recent: deque[float] = field(default_factory=lambda: deque(maxlen=50))
-    """Of the last steps."""
+    """Seconds of each of the last steps."""
     steps: int = 0
-    """How many steps this process has done."""
+    """Number of steps that this process has done."""
     waiting: float = 0.0
-    """For patches, in the steps of the whole run."""
+    """Seconds that all steps of the run waited for patches."""
     parts: dict[str, float] = field(default_factory=dict)
-    """Seconds of the whole run by what they were spent on; what is left of `elapsed` went into start and planning."""
+    """Seconds of the whole run by activity; start and planning are not counted."""
     case: float = 0.0
-    """To predict one validation case; 0 before the first."""
+    """Seconds to predict one validation case; 0 before the first."""
     saving: float = 2.0
-    """To write checkpoint, bundle and record."""
+    """Seconds to write checkpoint, bundle and training log."""
 
     def elapsed(self) -> float:
+        """Return the seconds of the whole run so far."""
         return self.before + time.monotonic() - self.started
 
     def add_step(self, seconds: float) -> None:
+        """Count one optimizer step."""
         self.recent.append(seconds)
         self.steps += 1
         self._add(STEPS, seconds)
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Count the time of the block as ``name``."""
+        """Count the time of the block as the activity ``name``."""
         start = time.perf_counter()
         try:
             yield
         finally:
             self._add(name, time.perf_counter() - start)
 
-    def add(self, parts: Mapping[str, float], waiting: float) -> None:
-        """Count what the processes before took, that this run was resumed from."""
-        self.waiting += waiting
-        for name, seconds in parts.items():
+    def state_dict(self) -> dict[str, Any]:
+        """Return this part of a checkpoint."""
+        return {"parts": self.parts, "waiting": self.waiting}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Add the time of the earlier processes of the run that is resumed."""
+        self.waiting += state["waiting"]
+        for name, seconds in state["parts"].items():
             self._add(name, seconds)
 
     def _add(self, name: str, seconds: float) -> None:
@@ -84,55 +98,67 @@ class Timing:
 
     @property
     def per_step(self) -> float:
-        """The median does not mind a single slow step."""
+        """Median seconds of a recent step, which a single slow step does not change."""
         return median(self.recent) if self.recent else 0.0
 
     @property
     def data_share(self) -> float:
-        """Share of the steps' time that was spent on waiting for patches."""
+        """Share of the steps' time that was spent waiting for patches."""
         stepping = self.parts.get(STEPS, 0.0)
         return self.waiting / stepping if stepping else 0.0
 
 
 @dataclass
 class Budget:
-    """What fits into ``trainer.max_minutes``; without them everything does."""
+    """Steps and validations that fit into ``trainer.max_minutes``; without a limit all of them fit."""
 
     trainer: TrainerConfig
     timing: Timing
     cases: int
-    """For validation."""
+    """Number of validation cases of this rank."""
     windows: int
-    """Of the sliding window, at most, in one of them."""
+    """Largest number of sliding windows in one of them."""
     batch_size: int
-    """Patches of a step."""
+    """Patches of one batch on this rank."""
     decided: bool = False
     """Whether the number of steps has been decided by timing."""
     settled: int = 0
-    """Cases of every validation before the end, once the first has settled it."""
-    stands: bool = False
-    """Whether the number of steps stands whatever the time: so it does in a resumed run, once it had been decided."""
+    """Cases of every validation before the end; 0 until the first of them."""
+    is_fixed: bool = False
+    """Whether the number of steps no longer changes: it was decided before the run was resumed."""
 
     @property
     def seconds(self) -> float:
+        """Seconds that the training was given; infinite without a limit."""
         minutes = self.trainer.max_minutes
         return math.inf if minutes is None else 60 * minutes
 
     def left(self) -> float:
-        """Seconds until the model must have been written, less those that writing it takes."""
+        """Return the seconds until the model must be written, less the time to write it."""
         return self.seconds - self.timing.elapsed() - self.timing.saving - 0.5
 
     def case_seconds(self) -> float:
-        """To predict one validation case: measured, or guessed from a third of a training step per patch."""
-        return self.timing.case or self.timing.per_step / 3 / self.batch_size * self.windows
+        """Return the seconds to predict one validation case.
+
+        Until one has been measured, a window is estimated at a third of the time that a training
+        step takes per patch.
+        """
+        estimate = self.timing.per_step / 3 / self.batch_size * self.windows
+        return self.timing.case or estimate
 
     def settle_cases(self) -> int:
-        """Cases of the validation that is due. Later ones take as many: a curve over other cases would mean nothing."""
+        """Return the number of cases of the validation that is due, and keep it for later ones.
+
+        All points of the Dice curve are then means over the same cases.
+        """
         self.settled = self.intermediate_cases()
         return self.settled
 
     def intermediate_cases(self) -> int:
-        """Cases of a validation before the end, which ends with a checkpoint; 0 where time does not allow any."""
+        """Return the number of cases of a validation before the end; 0 if time allows none.
+
+        Each such validation ends with a checkpoint, whose time is counted.
+        """
         if self.settled:
             return self.settled
         share = self.seconds * SHARE_BETWEEN / max(1, self.trainer.validations) - self.timing.saving
@@ -140,54 +166,73 @@ class Budget:
         return int(min(INTERMEDIATE_CASES, self.cases, fitting))
 
     def final_reserve(self) -> float:
-        """Seconds kept for the validation at the end; 0 where a single case would take too much of the time."""
-        one = self.case_seconds()
-        if one > 2 * self.seconds * SHARE_AT_THE_END:
+        """Return the seconds kept for the last validation; 0 if a single case would take too long."""
+        one_case = self.case_seconds()
+        if one_case > 2 * self.seconds * SHARE_AT_THE_END:
             return 0.0
-        return min(MARGIN * self.cases * one, max(one, self.seconds * SHARE_AT_THE_END))
+        return min(MARGIN * self.cases * one_case, max(one_case, self.seconds * SHARE_AT_THE_END))
 
     def reserve(self, to_come: int) -> float:
-        """Seconds kept for the validation at the end, and for ``to_come`` before it."""
+        """Return the seconds kept for the last validation and for ``to_come`` before it."""
         count = self.intermediate_cases()
         between = count * self.case_seconds() + self.timing.saving if count else 0.0
         return to_come * between + self.final_reserve()
 
     def set_length(self, schedule: Schedule, to_come: int) -> bool:
-        """Turn minutes into steps once some are timed; later only where the machine became much slower or faster.
+        """Set the number of steps of ``schedule`` from the time left, once enough steps are timed.
 
-        Returns whether the number of steps was decided, for the first time or anew.
+        Later the number changes only if the machine became much slower or faster.
+
+        Args:
+            schedule: the schedule after the current step; changed in place.
+            to_come: validations still to come before the last one.
+
+        Returns:
+            True if the number of steps was decided now, for the first time or again.
         """
-        if (
-            self.trainer.max_minutes is None
-            or self.stands
-            or schedule.remaining == 0
-            or not self.timing.per_step
-        ):
+        has_length = self.trainer.max_minutes is None or self.is_fixed
+        if has_length or schedule.remaining == 0 or not self.timing.per_step:
             return False
         possible = max(0, int((self.left() - self.reserve(to_come)) / self.timing.per_step))
         untimed = TIMED_STEPS - self.timing.steps
         if untimed > 0:
-            # Steps so slow that time, or what was left of the schedule, runs out before enough of them are timed.
+            # Slow steps: the time or the schedule ends before enough of them are timed.
             if min(possible, schedule.remaining) <= untimed:
                 schedule.end_after(possible)
             return False
-        if self.decided and self._about_right(possible, schedule.remaining):
+        if self.decided and self._is_about_right(possible, schedule.remaining):
             return False
         schedule.end_after(possible)
         self.decided = True
         return True
 
-    def _about_right(self, possible: int, remaining: int) -> bool:
+    def _is_about_right(self, possible: int, remaining: int) -> bool:
         late = LATE * self.seconds / self.timing.per_step
         return int(SLOWER * remaining) - late <= possible <= FASTER * remaining + 2
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return this part of a checkpoint."""
+        return {"settled": self.settled, "decided": self.decided}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over the decisions of the run that is resumed; its number of steps stays."""
+        self.settled = state["settled"]
+        self.decided = self.is_fixed = state["decided"]
+
 
 def first_length(trainer: TrainerConfig, seconds_per_batch: float, elapsed: float) -> int:
-    """Steps to begin with: those asked for; or a guess at those that fit, which the first steps replace."""
+    """Return the number of steps to begin with.
+
+    With ``max_minutes`` this is an estimate, which the timing of the first steps replaces.
+
+    Args:
+        trainer: its ``max_steps`` is the number if there is no limit of minutes.
+        seconds_per_batch: time of a batch as measured when precision and memory format were chosen.
+        elapsed: seconds that the run has taken so far.
+    """
     if trainer.max_minutes is None:
         return trainer.max_steps or 1
-    fitting = (60 * trainer.max_minutes - elapsed) / max(
-        1e-6, seconds_per_batch * trainer.accumulate
-    )
-    # A guess that is too low would end the run, or decay the learning rate, before the timing can correct it.
+    seconds_per_step = max(1e-6, seconds_per_batch * trainer.accumulate)
+    fitting = (60 * trainer.max_minutes - elapsed) / seconds_per_step
+    # Too low an estimate would end the run, or decay the learning rate, before the timing corrects it.
     return max(10 * TIMED_STEPS, int(fitting))

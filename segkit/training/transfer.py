@@ -1,4 +1,7 @@
-"""A model's weights as the start of a training: heads by the names of labels, first kernels by those of channels."""
+"""Start a training from the weights of a model.
+
+Outputs are matched by the names of labels, first kernels by the names of channels.
+"""
 
 from __future__ import annotations
 
@@ -24,27 +27,31 @@ from segkit.training.compute.distributed import Ranks
 log = logging.getLogger(__name__)
 
 WEIGHTS = "weights.json"
-"""What a run took over, in its folder."""
+"""Report on the copied weights, in the run folder."""
 HEAD = re.compile(r"(^|[._])heads?(\.|$)")
-"""In the name of a tensor whose first axis is the classes."""
+"""Pattern in the name of a tensor whose first axis is the classes."""
 BACKGROUND = ""
-"""Stands for it among the labels: no label has this name."""
+"""Name of the background among the labels; no label is named so."""
 
 Pairs = list[tuple[int, int]]
-"""(index in the new network, index in the model)"""
+"""Pairs of (index in the new network, index in the model)."""
 
 
-def start_from(
+def initialize_from(
     network: nn.Module, plan: Plan, weights: Bundle | None, folder: Path, ranks: Ranks
 ) -> None:
-    """Take ``weights`` over, if there are any, and note in folder/weights.json what was taken and what not."""
+    """Copy the matching ``weights`` into ``network``, and report on them in folder/weights.json.
+
+    Without ``weights`` nothing happens.
+    """
     if weights is not None:
-        report = json.dumps(take_over(network, plan, weights), indent=2, ensure_ascii=False)
-        ranks.share(lambda: write_text(folder / WEIGHTS, report + "\n"))
+        report = copy_matching_weights(network, plan, weights)
+        text = json.dumps(report, indent=2, ensure_ascii=False)
+        ranks.share(lambda: write_text(folder / WEIGHTS, text + "\n"))
 
 
-def started_from(folder: Path) -> dict[str, Any] | None:
-    """What `start_from` noted when the run in ``folder`` began; None where it began with nothing.
+def initial_weights_report(folder: Path) -> dict[str, Any] | None:
+    """Return the report of `initialize_from` on the run in ``folder``, or None.
 
     Raises:
         InputError: a file that cannot be read.
@@ -54,56 +61,69 @@ def started_from(folder: Path) -> dict[str, Any] | None:
         return None
     return read_json(
         path,
-        expected="what this run took over from a model",
+        expected="a report on the weights that this run started from",
         remedy="Put the file back, or remove it.",
     )
 
 
-def take_over(network: nn.Module, plan: Plan, weights: Bundle) -> dict[str, Any]:
-    """Copy what fits of the model's first fold into ``network``; returns in JSON types what that was.
+def copy_matching_weights(network: nn.Module, plan: Plan, weights: Bundle) -> dict[str, Any]:
+    """Copy into ``network`` what fits of the model's first fold.
 
-    A tensor of the same name and shape is copied. Of a head, the classes are whose label the model knows by name, and
-    the background; of the kernels that see the input, the channels that it knows by name. All else stays as it is.
+    A tensor of the same name and shape is copied whole. Of a head, the background and the classes
+    whose label the model has under the same name are copied; of the kernels that see the input,
+    the channels that the model has under the same name. All other values stay as they are.
+
+    Args:
+        network: the new network, changed in place.
+        plan: the plan of the new network.
+        weights: the model.
+
+    Returns:
+        A report in JSON types: the model, what was copied, and which names are new.
 
     Raises:
         InputError: another kind of network, or no tensor fits.
     """
     _check_kind(plan, weights)
     own, theirs = network.state_dict(), weights.state(weights.folds[0])
-    classes = _classes(plan, weights.plan)
-    names, known = (
-        [each.name for each in each_plan.channels] for each_plan in (plan, weights.plan)
-    )
-    entrances = set() if names == known else input_kernels(network, plan)
-    taken: dict[str, Tensor] = {}
+    classes = _class_pairs(plan, weights.plan)
+    own_channels = [channel.name for channel in plan.channels]
+    their_channels = [channel.name for channel in weights.plan.channels]
+    channels = _pairs(own_channels, their_channels)
+    same_channels = own_channels == their_channels
+    first_kernels = set() if same_channels else input_kernels(network, plan)
+    copied: dict[str, Tensor] = {}
     for name in own.keys() & theirs.keys():
-        if name in entrances:
-            merged = _merged(own[name], theirs[name], 1, _pairs(names, known))
+        if name in first_kernels:
+            merged = _merged(own[name], theirs[name], 1, channels)
         elif HEAD.search(name) and len(own[name]) == len(plan.label_values):
             merged = _merged(own[name], theirs[name], 0, classes)
         else:
             merged = theirs[name] if own[name].shape == theirs[name].shape else None
         if merged is not None:
-            taken[name] = merged
-    if not taken:
+            copied[name] = merged
+    if not copied:
         raise _nothing_fits(weights)
-    network.load_state_dict(taken, strict=False)
-    return _report(plan, weights, taken=taken, own=own)
+    network.load_state_dict(copied, strict=False)
+    return _report(plan, weights, copied=copied, own=own)
 
 
 def input_kernels(network: nn.Module, plan: Plan) -> set[str]:
-    """Names of the kernels (out, channels, ...) that see the network's input itself, found by a forward pass."""
-    found: set[str] = set()
-    entering: list[Tensor] = []
+    """Return the names of the kernels (out, channels, ...) that see the network's input itself.
 
-    def look(name: str, inputs: tuple[Any, ...]) -> None:
+    They are found by a forward pass.
+    """
+    names: set[str] = set()
+    network_inputs: list[Tensor] = []
+
+    def note(name: str, inputs: tuple[Any, ...]) -> None:
         if not name:
-            entering.append(inputs[0])
-        elif inputs[0] is entering[0]:
-            found.add(f"{name}.weight")
+            network_inputs.append(inputs[0])
+        elif inputs[0] is network_inputs[0]:
+            names.add(f"{name}.weight")
 
     hooks = [
-        module.register_forward_pre_hook(lambda _module, inputs, name=name: look(name, inputs))
+        module.register_forward_pre_hook(lambda _module, inputs, name=name: note(name, inputs))
         for name, module in network.named_modules()
         if not name or isinstance(module, nn.Conv2d | nn.Conv3d)
     ]
@@ -111,7 +131,7 @@ def input_kernels(network: nn.Module, plan: Plan) -> set[str]:
         apply_network(network, torch.zeros(1, len(plan.channels), *plan.patch), plan.slice_axis)
     for hook in hooks:
         hook.remove()
-    return found
+    return names
 
 
 @contextmanager
@@ -124,36 +144,45 @@ def _evaluating(network: nn.Module) -> Iterator[None]:
 
 
 def _merged(own: Tensor, theirs: Tensor, axis: int, pairs: Pairs) -> Tensor | None:
-    """``own`` with those slices along ``axis`` that ``pairs`` name from ``theirs``; None where the others differ."""
+    """Return ``own`` with the slices along ``axis`` that ``pairs`` take from ``theirs``.
+
+    The result is None if the other axes differ, or if there is nothing to take.
+    """
     if own.movedim(axis, 0).shape[1:] != theirs.movedim(axis, 0).shape[1:] or not pairs:
         return None
-    here, there = (torch.tensor(indices) for indices in zip(*pairs, strict=True))
-    if there.max() >= theirs.shape[axis]:
+    to, source = (torch.tensor(indices) for indices in zip(*pairs, strict=True))
+    if source.max() >= theirs.shape[axis]:
         return None
-    return own.index_copy(axis, here, theirs.index_select(axis, there).to(own.dtype))
+    return own.index_copy(axis, to, theirs.index_select(axis, source).to(own.dtype))
 
 
-def _classes(plan: Plan, model: Plan) -> Pairs:
-    """Outputs of the same name; none between labels and regions, whose scores mean something else."""
+def _class_pairs(plan: Plan, model: Plan) -> Pairs:
+    """Return the outputs of the same name; none between labels and regions.
+
+    Scores of labels come from a softmax, those of regions from a sigmoid.
+    """
     if bool(plan.regions) != bool(model.regions):
         return []
     background = [] if plan.regions else [BACKGROUND]
     return _pairs([*background, *plan.labels], [*background, *model.labels])
 
 
-def _pairs(names: Sequence[str], known: Sequence[str]) -> Pairs:
-    return [(index, known.index(name)) for index, name in enumerate(names) if name in known]
+def _pairs(names: Sequence[str], model_names: Sequence[str]) -> Pairs:
+    return [
+        (index, model_names.index(name)) for index, name in enumerate(names) if name in model_names
+    ]
 
 
 def _check_kind(plan: Plan, weights: Bundle) -> None:
     """Raise InputError unless the model is of the plan's dimensions and family."""
-    kinds = [f"a {each.dims}D {each.network.name}" for each in (plan, weights.plan)]
-    if kinds[0] != kinds[1]:
+    wanted, found = (f"a {each.dims}D {each.network.name}" for each in (plan, weights.plan))
+    if wanted != found:
         raise InputError(
             weights.path,
-            expected=f"a model to start from that is {kinds[0]}, as the plan",
-            found=kinds[1],
-            remedy="Leave plan, network and network.dims out to follow the model, or leave weights out.",
+            expected=f"a model to start from that is {wanted}, as the plan",
+            found=found,
+            remedy="Leave plan, network and network.dims out to follow the model, or leave weights "
+            "out.",
         )
 
 
@@ -167,25 +196,31 @@ def _nothing_fits(weights: Bundle) -> InputError:
 
 
 def _report(
-    plan: Plan, weights: Bundle, *, taken: Mapping[str, Tensor], own: Mapping[str, Tensor]
+    plan: Plan, weights: Bundle, *, copied: Mapping[str, Tensor], own: Mapping[str, Tensor]
 ) -> dict[str, Any]:
     outputs = list(plan.labels) if plan.regions else [BACKGROUND, *plan.labels]
-    known_labels = {outputs[index] for index, _ in _classes(plan, weights.plan)}
-    known_channels = {channel.name for channel in weights.plan.channels}
+    copied_labels = {outputs[index] for index, _ in _class_pairs(plan, weights.plan)}
+    model_channels = {channel.name for channel in weights.plan.channels}
+    channels = [channel.name for channel in plan.channels]
     report: dict[str, Any] = {
         "model": weights.name,
         "hash": weights.hash,
         "fold": weights.folds[0],
-        "loaded": len(taken),
-        "not_loaded": sorted(own.keys() - taken.keys()),
-        "labels": [name for name in plan.labels if name in known_labels],
-        "new_labels": [name for name in plan.labels if name not in known_labels],
-        "new_channels": [each.name for each in plan.channels if each.name not in known_channels],
+        "loaded": len(copied),
+        "not_loaded": sorted(own.keys() - copied.keys()),
+        "labels": [name for name in plan.labels if name in copied_labels],
+        "new_labels": [name for name in plan.labels if name not in copied_labels],
+        "new_channels": [name for name in channels if name not in model_channels],
     }
-    lists = ("not_loaded", "labels", "new_labels", "new_channels")
     log.info(
-        "weights of %s (%s): %d tensors taken over, not: %s; known labels: %s; new labels: %s; new channels: %s",
-        *(report["model"], report["hash"], report["loaded"]),
-        *(", ".join(report[key]) or "none" for key in lists),
+        "weights of %s (%s): %d tensors loaded, not loaded: %s; labels of the model: %s; "
+        "new labels: %s; new channels: %s",
+        report["model"],
+        report["hash"],
+        report["loaded"],
+        *(
+            ", ".join(report[key]) or "none"
+            for key in ("not_loaded", "labels", "new_labels", "new_channels")
+        ),
     )
     return report

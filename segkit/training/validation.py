@@ -1,4 +1,4 @@
-"""Validation during a training: whole prepared volumes by sliding window, on the network's grid."""
+"""Validation during a training: Dice of whole prepared volumes, predicted by sliding window."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from segkit.errors import InputError
-from segkit.evaluation.intervals import half_width
+from segkit.evaluation.summary import half_width
 from segkit.networks.precision import ComputeMode
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase
@@ -22,53 +22,59 @@ from segkit.sliding_window.windows import count_windows
 from segkit.training.compute.distributed import ALONE, Ranks
 
 OVERLAP = 0.5
-"""Of neighbouring windows, in parts of their edge."""
+"""Overlap of neighboring windows, as a share of the window's edge."""
 
-Seen = Callable[[PreparedCase, Tensor, Tensor, dict[str, float]], None]
-"""Is shown a case, its predicted and its true label indices (X, Y, Z), and its Dice by label."""
+OnCase = Callable[[PreparedCase, Tensor, Tensor, dict[str, float]], None]
+"""Function that receives a case, its predicted and its reference label indices (X, Y, Z), and its
+Dice by label."""
 
 
-def unseen(
+def ignore_case(
     _case: PreparedCase, _predicted: Tensor, _reference: Tensor, _dice: dict[str, float]
 ) -> None:
-    """Looks at nothing."""
+    """Do nothing with a validated case."""
 
 
 @dataclass(frozen=True)
 class ValidationScore:
-    """Mean Dice over cases of each label, and the mean over labels; a label that no case has is absent.
-
-    ``mean`` is None where no case has any.
-    """
+    """Dice of a validation: mean over cases of each label, and of each case and label."""
 
     labels: dict[str, float]
+    """Mean Dice by label; a label that no case has is absent."""
     cases: int
+    """Number of cases that were predicted."""
     per_case: dict[str, dict[str, float]] = field(default_factory=dict)
     """Dice by case id and label."""
 
     def half_widths(self) -> dict[str, float]:
-        """Half the 95 % confidence interval of each label's mean; a label of fewer than two cases is absent."""
+        """Return half the 95 % confidence interval of each label's mean.
+
+        A label of fewer than two cases is absent.
+        """
         widths = {
             name: half_width([dice[name] for dice in self.per_case.values() if name in dice])
             for name in self.labels
         }
         return {name: width for name, width in widths.items() if width is not None}
 
+    def case_means(self) -> list[float]:
+        """Return the mean Dice over labels of each case that has any label."""
+        return [float(np.mean(list(dice.values()))) for dice in self.per_case.values() if dice]
+
     @property
     def mean_half_width(self) -> float | None:
-        """The same of the cases' means over their labels."""
-        return half_width(
-            [float(np.mean(list(dice.values()))) for dice in self.per_case.values() if dice]
-        )
+        """Half the 95 % confidence interval of the mean over cases; None for fewer than two."""
+        return half_width(self.case_means())
 
     @property
     def sd_over_cases(self) -> float | None:
-        """Standard deviation of the sample of the cases' means over their labels; None for fewer than two cases."""
-        means = [float(np.mean(list(dice.values()))) for dice in self.per_case.values() if dice]
+        """Sample standard deviation of the means of the cases; None for fewer than two cases."""
+        means = self.case_means()
         return float(np.std(means, ddof=1)) if len(means) > 1 else None
 
     @property
     def mean(self) -> float | None:
+        """Mean Dice over labels; None if no case has any label."""
         return float(np.mean(list(self.labels.values()))) if self.labels else None
 
 
@@ -80,20 +86,28 @@ def validate(
     *,
     mode: ComputeMode,
     device: torch.device,
-    enough: Callable[[int], bool] = lambda _done: False,
-    seen: Seen = unseen,
+    is_enough: Callable[[int], bool] = lambda _done: False,
+    on_case: OnCase = ignore_case,
     ranks: Ranks = ALONE,
 ) -> ValidationScore:
-    """Dice of ``network`` (in evaluation mode) on whole volumes, without test-time augmentation.
+    """Return the Dice of ``network`` on whole volumes, without test-time augmentation.
 
-    ``enough`` is asked after every case, with the number of cases done, whether the others may be left out. ``seen``
-    is shown every case. The ``ranks`` of a training share the cases, and each gets the score of all.
+    Args:
+        network: in evaluation mode, on ``device``.
+        cases: prepared cases of all ranks; each rank predicts its share of them.
+        plan: the plan of the network.
+        mode: precision and memory format.
+        device: where to predict.
+        is_enough: called after each case with the number of cases done; True skips the rest.
+        on_case: called with each case, its label maps and its Dice.
+        ranks: the processes of the training, each of which gets the score over all cases.
+
+    Raises:
+        InputError: scores that are NaN or infinite.
     """
     means = {name: MeanMetric(nan_strategy="ignore").to(device) for name in plan.labels}
     for mean in means.values():
-        mean.update(
-            torch.nan
-        )  # counts for nothing, and so a rank without any case has a mean to give, too
+        mean.update(torch.nan)  # ignored, but lets a rank without any case compute its mean
     per_case: dict[str, dict[str, float]] = {}
     done = 0
     for done, case in enumerate(cases[ranks.number :: ranks.count], start=1):
@@ -103,22 +117,22 @@ def validate(
             scores = predict_scores(mode.wrap(network), image, windows)
         _check_finite(scores, case.id)
         reference = torch.from_numpy(np.array(case.labels, dtype=np.int64)).to(device)
-        per_case[case.id] = found = {}
+        per_case[case.id] = case_dice = {}
         for name, dice in zip(plan.labels, dice_per_label(scores, reference, plan), strict=True):
             if not dice.isnan():
                 means[name].update(dice)
-                found[name] = float(dice)
-        seen(case, *_shown(scores, reference, plan), found)
-        if enough(done):
+                case_dice[name] = float(dice)
+        on_case(case, *_label_indices(scores, reference, plan), case_dice)
+        if is_enough(done):
             break
-    # torchmetrics sums over the ranks here, so all of them must come, with every label.
+    # torchmetrics sums over the ranks here, so every rank must compute every label.
     labels = {name: float(mean.compute()) for name, mean in means.items()}
     labels = {name: dice for name, dice in labels.items() if not math.isnan(dice)}
     return ValidationScore(labels, ranks.total(done), ranks.merged(per_case))
 
 
 def _check_finite(scores: Tensor, case: str) -> None:
-    """Raise an error where scores are NaN or infinite: the highest of them would be background everywhere."""
+    """Raise InputError if scores are NaN or infinite: their maximum would be background everywhere."""
     if not torch.isfinite(scores.sum()) and not torch.isfinite(scores).all():
         raise InputError(
             f"validation of case {case}",
@@ -128,51 +142,56 @@ def _check_finite(scores: Tensor, case: str) -> None:
         )
 
 
-def windows_of(case: PreparedCase, plan: Plan) -> int:
-    """How many windows `validate` puts through the network for a case."""
+def window_count(case: PreparedCase, plan: Plan) -> int:
+    """Return the number of windows that `validate` predicts for a case."""
     return count_windows(case.labels.shape, plan.patch, OVERLAP)
 
 
 def dice_per_label(scores: Tensor, reference: Tensor, plan: Plan) -> Tensor:
-    """Dice (labels or regions,) of scores (K, X, Y, Z) and target indices (X, Y, Z); NaN where neither has a voxel.
+    """Return the Dice of each label or region, NaN if neither map has a voxel of it.
 
-    Voxels that nobody has annotated are left out.
+    Args:
+        scores: network outputs before the softmax or sigmoid, (K, X, Y, Z).
+        reference: target indices (X, Y, Z); voxels that nobody has annotated are left out.
+        plan: says whether the outputs are labels or overlapping regions.
     """
     annotated = reference <= len(plan.targets)
     # A score above 0 is a probability above 1/2.
     predicted = (scores > 0 if plan.regions else scores.argmax(0))[..., annotated]
     reference = reference[annotated]
-    sizes, overlap = (_region_sums if plan.regions else _label_sums)(predicted, reference, plan)
+    sums = _region_sums if plan.regions else _label_sums
+    sizes, overlap = sums(predicted, reference, plan)
     return 2 * overlap / sizes
 
 
-def _shown(scores: Tensor, reference: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
-    """Prediction and reference as one index of a label or region per voxel (X, Y, Z); later regions hide earlier ones.
+def _label_indices(scores: Tensor, reference: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
+    """Return prediction and reference as the index of one label or region per voxel (X, Y, Z).
 
-    Voxels that nobody has annotated are background in the reference.
+    Later regions hide earlier ones. Voxels that nobody has annotated are background in the
+    reference.
     """
     if not plan.regions:
         return scores.argmax(0), torch.where(reference <= len(plan.targets), reference, 0)
     table = torch.tensor([[*row, False] for row in plan.membership], device=reference.device)
-    return _last(scores > 0), _last(table[:, reference])
+    return _last_region(scores > 0), _last_region(table[:, reference])
 
 
-def _last(inside: Tensor) -> Tensor:
-    """(R, X, Y, Z) to the number, from 1 on, of the last that is true; 0 where none is."""
-    numbers = torch.arange(1, len(inside) + 1, device=inside.device).view(-1, 1, 1, 1)
-    return (inside * numbers).amax(0)
+def _last_region(is_inside: Tensor) -> Tensor:
+    """Return the number (from 1) of the last region (R, X, Y, Z) that contains each voxel, or 0."""
+    numbers = torch.arange(1, len(is_inside) + 1, device=is_inside.device).view(-1, 1, 1, 1)
+    return (is_inside * numbers).amax(0)
 
 
 def _label_sums(predicted: Tensor, reference: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
-    """Voxels of each label in prediction and reference together, and in both at once."""
-    ours, theirs, both = (
+    """Return for each label the sum of its voxel counts in both maps, and the count in common."""
+    in_predicted, in_reference, in_both = (
         torch.bincount(labels, minlength=len(plan.labels) + 1)[1:]
         for labels in (predicted, reference, reference[predicted == reference])
     )
-    return ours + theirs, both
+    return in_predicted + in_reference, in_both
 
 
 def _region_sums(predicted: Tensor, reference: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
-    """The same for regions, predicted (R, N)."""
+    """Return the same as `_label_sums` for regions; predicted is (R, N), reference (N,)."""
     truth = torch.tensor(plan.membership, device=predicted.device)[:, reference]
     return predicted.sum(1) + truth.sum(1), (predicted & truth).sum(1)

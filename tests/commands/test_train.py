@@ -128,7 +128,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_from_its_weights_again(
         path.unlink()  # the folder was made, and nothing in it was completed
     capsys.readouterr()
     assert main([*words, "--resume"]) == 0
-    assert "tensors taken over, not: none" in capsys.readouterr().err
+    assert "tensors loaded, not loaded: none" in capsys.readouterr().err
 
 
 def test_a_run_does_not_go_on_with_other_cases(
@@ -210,7 +210,7 @@ def test_fine_tuning_follows_the_model(
     assert main(["train", *words, "run_dir=tuned", *QUICK]) == 0
     err = capsys.readouterr().err
     assert "spacing: That of the model to start from." in err
-    assert "known labels: liver; new labels: kidneys; new channels: none" in err
+    assert "labels of the model: liver; new labels: kidneys; new channels: none" in err
     before, after = (json.loads((here / run / "plan.json").read_text()) for run in ("run", "tuned"))
     assert all(after[key] == before[key] for key in ("spacing", "patch", "channels", "network"))
     assert main(["plan", str(phantom), *words[1:], "-o", "tuned.json"]) == 0
@@ -255,7 +255,7 @@ def test_any_path_is_taken_as_typed(
     ]
     assert main(["train", *words, *QUICK]) == 0
     printed = capsys.readouterr()
-    assert "tensors taken over, not: none; known labels: liver, " in printed.err
+    assert "tensors loaded, not loaded: none; labels of the model: liver, " in printed.err
     assert shlex.split(printed.out.splitlines()[-1])[-1] == f"{odd}/new"
     (here / odd / "new" / "finished.json").unlink()
     shutil.rmtree(here / odd / "old run")

@@ -373,7 +373,7 @@ def test_regions_of_the_records(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("first", "second", "message"),
     [
-        ({"liver": 5}, {"liver": 7}, "name different values 'liver'"),
+        ({"liver": 5}, {"liver": 7}, "give 'liver' different values"),
         ({"liver": 5}, {"spleen": 5}, "give one value two names"),
     ],
 )

@@ -15,8 +15,8 @@ from PIL import Image
 from segkit.bundle.bundle import Bundle
 from segkit.cli import main
 from segkit.inference import Predictor
-from segkit.inference.scoring.memory_plan import Work, choose_layout
-from segkit.inference.scoring.timing import Stopwatch, WatchedScan
+from segkit.inference.scoring.memory_plan import MemoryNeeds, choose_memory_plan
+from segkit.inference.scoring.timing import Stopwatch, TimedScan
 from segkit.io import read_volume
 from segkit.io.limits import resident_memory
 from segkit.io.memory_map import BLOCK_SPAN, is_mapped
@@ -64,16 +64,27 @@ def test_pages_of_a_mapped_scan_take_memory(
 ) -> None:
     plan = make_bundle().plan
 
-    def work(volume: Volume) -> Work:
-        image = WatchedScan(prepare_parts(volume, plan), Stopwatch(), plan.patch, 0.5)
-        return Work(image.scan, plan, 1, 2, 0.5, image.margins, (plan.network,), 1)
+    def needs_of(volume: Volume) -> MemoryNeeds:
+        parts = prepare_parts(volume, plan)
+        return MemoryNeeds(
+            scan=parts,
+            plan=plan,
+            channels=1,
+            classes=2,
+            overlap=0.5,
+            margins=TimedScan(parts, Stopwatch(), window=plan.patch, overlap=0.5).margins,
+            networks=(plan.network,),
+            result_bytes=1,
+        )
 
-    read = choose_layout(work(mapped.with_array(mapped.array.copy())))
+    read = choose_memory_plan(needs_of(mapped.with_array(mapped.array.copy())))
     with caplog.at_level(logging.INFO):
-        layout = choose_layout(work(mapped), limit=resident_memory() + (1 << 30), where="a.nii")
-    assert layout.bytes - read.bytes == BLOCK_SPAN
+        memory_plan = choose_memory_plan(
+            needs_of(mapped), limit=resident_memory() + (1 << 30), where="a.nii"
+        )
+    assert memory_plan.bytes - read.bytes == BLOCK_SPAN
     assert (
-        "a.nii: gone through in one go, which takes about 8" in caplog.text
+        "a.nii: is processed in one part, which takes about 8" in caplog.text
     )  # MB: 67 of pages and 16 of scores at the scan's resolution
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ import torch
 from segkit.bundle.bundle import Bundle, write_bundle
 from segkit.errors import InputError, OutOfMemoryError
 from segkit.inference import Predictor, load
-from segkit.inference.locate import grown, pieces_box
+from segkit.inference.locate import box_of_labels, enlarged
+from segkit.inference.prediction import Prediction, Wanted
 from segkit.io.limits import resident_memory
 from segkit.networks import build_network
 from segkit.plans.plan import LayerPlan
@@ -52,10 +54,9 @@ def normed(
     return write_bundle(folder, plan, {}, {"0": build_network(plan).state_dict()})
 
 
-def inside(predictor: Predictor) -> Box:
-    assert predictor.locator is not None
-    assert predictor.locator.box is not None
-    return predictor.locator.box
+def box_of(prediction: Prediction) -> Box:
+    assert prediction.box is not None
+    return prediction.box
 
 
 def assert_as_without_a_box(
@@ -67,9 +68,11 @@ def assert_as_without_a_box(
 ) -> Box:
     """A window inside the box labels and uncertainty are those of the whole scan, and 0 outside; returns the box."""
     located = Predictor(bundle, locate=coarse, **options)  # type: ignore[arg-type]
-    found = located.predict_with_uncertainty(volume)
+    prediction = located.prediction(volume, Wanted(uncertainty=True))
+    assert prediction.uncertainty
+    found = prediction.labels, prediction.uncertainty
     whole = Predictor(bundle, **options).predict_with_uncertainty(volume)  # type: ignore[arg-type]
-    box = inside(located)
+    box = box_of(prediction)
     inner = [
         slice(part.start + edge, part.stop - edge) for part, edge in zip(box, windows, strict=True)
     ]
@@ -127,8 +130,8 @@ def test_an_ensemble_locates_for_an_ensemble(make_bundle: Make) -> None:
         for threshold in (0, 100)
     ]
     located = Predictor(full, locate=coarse)
-    labels = located.predict(scan()).array
-    box = inside(located)
+    prediction = located.prediction(scan())
+    labels, box = prediction.labels.array, box_of(prediction)
     inner = [slice(part.start + 8, part.stop - 8) for part in box]
     assert np.array_equal(labels[:, *inner], Predictor(full).predict(scan()).array[:, *inner])
     assert np.count_nonzero(labels) == np.count_nonzero(labels[:, *box])
@@ -182,13 +185,34 @@ def test_fewer_windows_are_computed(make_bundle: Make) -> None:
     for locate in (None, make_bundle(**COARSE)):
         done: list[tuple[int, int]] = []
         predictor = Predictor(make_bundle(folder="full"), locate=locate, count_mismatch=True)
-        predictor.predict(scan(), progress=lambda *count, done=done: done.append(count))
+        prediction = predictor.prediction(
+            scan(), progress=lambda *count, done=done: done.append(count)
+        )
         assert done[-1][0] == done[-1][1]
         counts.append(done[-1][1])
-        assert predictor.tile_mismatch == 0
+        assert prediction.tile_mismatch == 0
     # Windows start every 4 voxels; from 4, 8 and 8 to 28, 32 and 28 they cover the box.
     assert counts == [14 * 12 * 9, 7 * 7 * 6]
-    assert set(predictor.seconds) == {"locate", "prepare", "network", "restore"}
+    assert set(prediction.seconds) == {"locate", "prepare", "network", "restore"}
+
+
+def test_two_threads_with_one_predictor_get_what_each_gets_alone(
+    make_bundle: Make, tmp_path: Path
+) -> None:
+    predictor = Predictor(
+        normed(make_bundle, tmp_path / "full"),
+        locate=make_bundle(**COARSE),
+        count_mismatch=True,
+        threads=1,
+    )
+    scans = [scan((60 + 6 * number, 50, 40 - 2 * number)) for number in range(4)]
+    alone = [predictor.prediction(each) for each in scans]
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(predictor.prediction, scans))
+    assert len({each.tile_mismatch for each in alone}) > 1
+    for one, other in zip(alone, together, strict=True):
+        assert np.array_equal(one.labels.array, other.labels.array)
+        assert (one.box, one.tile_mismatch) == (other.box, other.tile_mismatch)
 
 
 def test_little_memory_changes_nothing(make_bundle: Make) -> None:
@@ -211,15 +235,13 @@ def test_where_the_coarse_model_finds_nothing_all_is_predicted(
 ) -> None:
     full = make_bundle(folder="full")
     blind = Predictor(full, locate=make_bundle(threshold=1000, **COARSE))
-    assert np.array_equal(
-        blind.predict(scan(), where="a.nii").array, Predictor(full).predict(scan()).array
-    )
+    prediction = blind.prediction(scan(), where="a.nii")
+    assert np.array_equal(prediction.labels.array, Predictor(full).predict(scan()).array)
     assert (
         "a.nii: the coarse model finds no label at all, so all of the scan is predicted"
         in caplog.text
     )
-    assert blind.locator
-    assert blind.locator.box is None
+    assert prediction.box is None
 
 
 def test_a_label_that_goes_on_behind_the_box_is_said(
@@ -292,29 +314,29 @@ def test_small_pieces_do_not_count_and_parts_do() -> None:
     labels = np.zeros((40, 40, 40), np.uint16)
     labels[10:20, 10:20, 10:20] = 300
     labels[0, 0, 0] = labels[39, 0:3, 0:3] = 300  # 1 and 9 of 1000 voxels
-    assert pieces_box(labels) == (slice(10, 20), slice(10, 20), slice(10, 20))
+    assert box_of_labels(labels) == (slice(10, 20), slice(10, 20), slice(10, 20))
     labels[39, 3, 0] = 300  # 10 of 1000
-    assert pieces_box(labels) == (slice(10, 40), slice(0, 20), slice(0, 20))
-    assert pieces_box(labels, least=11) == (slice(10, 20), slice(10, 20), slice(10, 20))
+    assert box_of_labels(labels) == (slice(10, 40), slice(0, 20), slice(0, 20))
+    assert box_of_labels(labels, min_voxels=11) == (slice(10, 20), slice(10, 20), slice(10, 20))
     labels[39, 0:10, 0:10] = 300  # a tenth of the largest
-    assert pieces_box(labels, least=101) == (slice(10, 40), slice(0, 20), slice(0, 20))
+    assert box_of_labels(labels, min_voxels=101) == (slice(10, 40), slice(0, 20), slice(0, 20))
 
 
 def test_a_small_label_counts_and_its_crumbs_do_not() -> None:
     labels = np.zeros((60, 40, 40), np.uint8)
     labels[10:20, 10:20, 10:20] = 1
     labels[5, 30, 39] = 2
-    assert pieces_box(labels) == (slice(5, 20), slice(10, 31), slice(10, 40))
+    assert box_of_labels(labels) == (slice(5, 20), slice(10, 31), slice(10, 40))
     labels[25:30, 12:14, 12] = 2  # 10 voxels, so that one is a tenth, and a hundredth of 1000
-    assert pieces_box(labels, least=2) == (slice(5, 30), slice(10, 31), slice(10, 40))
+    assert box_of_labels(labels, min_voxels=2) == (slice(5, 30), slice(10, 31), slice(10, 40))
     labels[30, 12:14, 12] = 2
-    assert pieces_box(labels, least=2) == (slice(10, 31), slice(10, 20), slice(10, 20))
-    assert pieces_box(np.zeros((4, 4, 4), np.uint8)) is None
+    assert box_of_labels(labels, min_voxels=2) == (slice(10, 31), slice(10, 20), slice(10, 20))
+    assert box_of_labels(np.zeros((4, 4, 4), np.uint8)) is None
 
 
 def test_a_box_grows_by_whole_lines_and_not_out_of_the_scan() -> None:
     box = (slice(18, 20), slice(4, 6), slice(0, 3))
-    assert grown(box, (20, 20, 3), (1.2, 2, 1)) == (slice(16, 20), slice(2, 8), slice(0, 3))
+    assert enlarged(box, (20, 20, 3), (1.2, 2, 1)) == (slice(16, 20), slice(2, 8), slice(0, 3))
 
 
 def test_two_voxels_of_the_coarse_model_are_more_than_10_mm_where_they_are_large(
@@ -323,5 +345,5 @@ def test_two_voxels_of_the_coarse_model_are_more_than_10_mm_where_they_are_large
     located = Predictor(make_bundle(), locate=make_bundle(spacing=(8.0, 4.0, 4.0), folder="coarse"))
     array = np.zeros((1, 96, 64, 64), np.float32)
     array[0, 40:56, 24:40, 24:40] = 100
-    located.predict(Volume(array, np.eye(4)))
-    assert [(part.start, part.stop) for part in inside(located)] == [(24, 72), (14, 50), (14, 50)]
+    box = box_of(located.prediction(Volume(array, np.eye(4))))
+    assert [(part.start, part.stop) for part in box] == [(24, 72), (14, 50), (14, 50)]

@@ -19,8 +19,9 @@ from segkit.errors import InputError, OutOfMemoryError, UsageError
 from segkit.inference import Predictor, load
 from segkit.inference.prediction import Wanted
 from segkit.inference.scoring.decisions import decisions_of, entropy
-from segkit.inference.scoring.memory_plan import Layout, choose_layout
-from segkit.inference.scoring.timing import Stopwatch, WatchedScan
+from segkit.inference.scoring.memory_plan import MemoryPlan, choose_memory_plan
+from segkit.inference.scoring.scan_scorer import Scored, Scoring, memory_needs
+from segkit.inference.scoring.timing import Stopwatch, TimedScan
 from segkit.io import read_volume
 from segkit.io.limits import resident_memory
 from segkit.preprocessing.chain import prepare_parts
@@ -173,28 +174,31 @@ def test_a_picture_for_a_model_of_scans(make_bundle: Make) -> None:
 
 
 def test_memory_is_checked_before_it_is_taken(make_bundle: Make) -> None:
-    expected = r"12 x 9 x 10 voxels take at least .* KB of memory besides .* held already, and 1.0 KB in all are allowed\."
+    expected = (
+        r"12 x 9 x 10 voxels take at least .* KB of memory in addition to the .* that are already "
+        r"in use, and the limit is 1\.0 KB\."
+    )
     with pytest.raises(OutOfMemoryError, match=expected):
         Predictor(make_bundle(), max_memory=1000).predict(scan())
 
 
 class SmallGPU(Predictor):
-    """Stands in for a GPU that is too small even for one window: wherever it has a part, its memory is exceeded."""
+    """Stand-in for a GPU that is too small for one window: whatever it takes part in fails."""
 
     def __init__(self, bundle: Bundle, **options: Any) -> None:
         super().__init__(bundle, device="cpu", **options)
-        self._scorer.device = torch.device("cuda")
+        self.tried: list[tuple[str, str, int | None]] = []
+        self._score_once = self._scorer._score_once
+        self._scorer.windows.device = torch.device("cuda")
+        self._scorer._score_once = self._count  # type: ignore[method-assign]
 
-    def _decided(
-        self, image: Any, layout: Layout, decisions: Any, place: torch.device, **more: Any
-    ) -> Any:
-        self.tried = [
-            *getattr(self, "tried", []),
-            (place.type, self.device.type, layout.windows.batch),
-        ]
+    def _count(
+        self, scoring: Scoring, image: TimedScan, memory_plan: MemoryPlan, sums: torch.device
+    ) -> Scored:
+        self.tried.append((sums.type, self.device.type, memory_plan.windows.batch))
         if self.device.type == "cuda":
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return super()._decided(image, layout, decisions, place, **more)
+        return self._score_once(scoring, image, memory_plan, sums)
 
 
 def test_a_gpu_gives_way_step_by_step(make_bundle: Make) -> None:
@@ -216,23 +220,22 @@ def test_what_a_gpu_gives_up_must_fit_into_this_machine(make_bundle: Make) -> No
         scan((64, 64, 64)),
     )
     small = SmallGPU(bundle)
-    decisions = decisions_of(bundle.plan, Wanted())
-    image = WatchedScan(
-        prepare_parts(volume, bundle.plan), Stopwatch(), bundle.plan.patch, small.overlap
-    )
-    work = small._work(image, decisions, None, 0, leans=False)
+    parts = prepare_parts(volume, bundle.plan)
+    image = TimedScan(parts, Stopwatch(), window=bundle.plan.patch, overlap=small.overlap)
+    scoring = Scoring(scan=parts, decisions=decisions_of(bundle.plan, Wanted()))
+    needs = memory_needs(small._scorer, scoring, image)
     in_turn = [
-        dataclasses.replace(work, networks=(), sums=False),
-        dataclasses.replace(work, networks=()),
-        work,
+        dataclasses.replace(needs, networks=(), holds_sums=False),
+        dataclasses.replace(needs, networks=()),
+        needs,
     ]
-    first, second, third = (choose_layout(each).bytes for each in in_turn)
+    first, second, third = (choose_memory_plan(each).bytes for each in in_turn)
     assert first < second < third
     for enough, tried in (((first + second) // 2, 2), ((second + third) // 2, 3)):
         small = SmallGPU(bundle, max_memory=resident_memory() + enough)
         with pytest.raises(
             OutOfMemoryError,
-            match=r"64 x 64 x 64 voxels take at least .* are allowed\. Allow more, or",
+            match=r"64 x 64 x 64 voxels take at least .* the limit is .* Allow more, or",
         ):
             small.predict(volume)
         assert len(small.tried) == tried
@@ -267,9 +270,9 @@ def test_fast_means_less_overlap_and_no_mirroring(make_bundle: Make) -> None:
     fast, slow = (Predictor(make_bundle(), fast=fast, tta=True) for fast in (True, False))
     assert (fast.overlap, fast.tta, slow.overlap, slow.tta) == (0.25, False, 0.5, True)
     done: list[tuple[int, int]] = []
-    fast.predict(scan((14, 8, 8)), progress=lambda *count: done.append(count))
+    prediction = fast.prediction(scan((14, 8, 8)), progress=lambda *count: done.append(count))
     assert done == [(2, 2)]
-    assert set(fast.seconds) == {"prepare", "network", "restore"}
+    assert set(prediction.seconds) == {"prepare", "network", "restore"}
 
 
 def test_bfloat16_gives_the_same_labels(make_bundle: Make) -> None:
@@ -300,13 +303,14 @@ print(sorted(heavy & set(sys.modules)))
     assert done.stdout.strip() == "[]"
 
 
-def test_threads(make_bundle: Make) -> None:
-    before = torch.get_num_threads()
-    try:
-        Predictor(make_bundle(), threads=1)
-        assert torch.get_num_threads() == 1
-    finally:
-        torch.set_num_threads(before)
+def test_threads_are_set_while_a_model_predicts(make_bundle: Make) -> None:
+    before, seen = torch.get_num_threads(), []
+    predictor = Predictor(make_bundle(), threads=before + 1)
+    assert torch.get_num_threads() == before
+    predictor.predict(scan(), progress=lambda *_: seen.append(torch.get_num_threads()))
+    assert (seen, predictor.threads) == ([before + 1], before + 1)
+    assert torch.get_num_threads() == before
+    assert Predictor(make_bundle()).threads == before
 
 
 @pytest.mark.gpu
@@ -329,7 +333,7 @@ def test_gpu_without_memory_falls_back_to_the_cpu(
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert np.array_equal(labels.array > 0, scan((64, 64, 64)).array > 50)
-    assert "going on with the CPU" in caplog.text
+    assert "continuing on the CPU" in caplog.text
 
 
 def test_a_model_may_ask_for_the_largest_piece(make_bundle: Make) -> None:

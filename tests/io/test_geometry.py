@@ -47,6 +47,6 @@ def test_a_small_shear_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(2):
         warn_of_shear("small shear", Grid((4, 4, 4), affine))
     assert [record.message for record in caplog.records] == [
-        "small shear: two voxel axes meet at 89.7 degrees (a small shear in the header); they are taken as at right "
-        "angles"
+        "small shear: two voxel axes meet at 89.7 degrees (a small shear in the header); "
+        "they are treated as if they met at right angles"
     ]

@@ -195,7 +195,7 @@ def test_label_maps_are_not_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_label_map_is_written_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("segkit.io.nifti.writer._AT_ONCE", 100)
+    monkeypatch.setattr("segkit.io.nifti.writer._BLOCK_BYTES", 100)
     labels = NUMBERS.reshape(1, 6, 4, 5).astype(np.uint8)
     write_labels(tmp_path / "a.nii.gz", Volume(labels, np.eye(4)))
     assert np.array_equal(nib.load(tmp_path / "a.nii.gz").dataobj, labels[0])

@@ -61,9 +61,7 @@ def test_larger_label_map_is_cropped_where_nothing_is_lost() -> None:
     found = place_on_grid(Volume(wide[None], affine), Grid(SHAPE, AFFINE), "l.nrrd")
     np.testing.assert_array_equal(found.array[0], labels())
     wide[0, 0, 0] = 1
-    with pytest.raises(
-        InputError, match="1 labelled voxels outside it, though on the same lattice"
-    ):
+    with pytest.raises(InputError, match="1 labeled voxels outside it, though on the same lattice"):
         place_on_grid(Volume(wide[None], affine), Grid(SHAPE, AFFINE), "l.nrrd")
 
 

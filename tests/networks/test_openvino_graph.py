@@ -79,7 +79,7 @@ def test_a_single_stage(make_plan: MakePlan) -> None:
 def test_an_unknown_layer_is_refused(make_plan: MakePlan) -> None:
     network = drawn(make_plan())
     network.encoder[0].append(nn.Dropout())
-    message = "--engine openvino does not know the layer Dropout: take --engine torch"
+    message = "--engine openvino does not support the layer Dropout: use --engine torch"
     with pytest.raises(UsageError, match=message):
         computed(network, torch.zeros(1, 2, 16, 16, 8), head=True)
 

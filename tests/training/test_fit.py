@@ -270,7 +270,7 @@ def test_a_signal_waits_for_all_batches_of_a_step(
 def test_a_second_signal_ends_at_once(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(
-        Interrupted, match="stopped at once; with --resume the last checkpoint goes on"
+        Interrupted, match="stopped immediately; --resume continues from the last checkpoint"
     ) as caught:
         fit(
             config(), plan_for_balls, balls, tmp_path, callbacks=[StopAt(3, signal.SIGINT, times=2)]

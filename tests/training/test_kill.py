@@ -139,7 +139,10 @@ def test_a_signal_before_the_first_step_leaves_nothing(
     stopper.start()
     assert main(words(phantom, run)) == 128 + signal.SIGTERM
     stopper.join()
-    assert "stopped; nothing was saved, and the same command starts anew" in capsys.readouterr().err
+    assert (
+        "stopped; nothing was saved, and the same command starts from scratch"
+        in capsys.readouterr().err
+    )
     assert not run.exists()
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 

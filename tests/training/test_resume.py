@@ -130,7 +130,7 @@ def test_the_command_for_training_longer_works(
     longer = Path(f"{run}-longer")
     assert (longer / "finished.json").read_text() == '{"steps": 3}\n'
     assert (longer / "split.json").read_text() == (run / "split.json").read_text()
-    assert "tensors taken over, not: none" in capsys.readouterr().err
+    assert "tensors loaded, not loaded: none" in capsys.readouterr().err
 
 
 def test_a_run_in_its_default_place_is_found_with_other_threads(

@@ -97,7 +97,7 @@ def test_steps_that_are_late_leave_the_last_validation_its_time() -> None:
 
 def test_a_number_that_stands_is_not_decided_again() -> None:
     schedule, resumed = after(10, 1000), budget(1)
-    resumed.stands = True
+    resumed.is_fixed = True
     assert not resumed.set_length(schedule, to_come=0)
     assert schedule.total == 1000
 
@@ -112,7 +112,7 @@ def test_what_time_is_spent_on_adds_up_over_processes() -> None:
     timing.add_step(2.0)
     with timing.part(SAVING):
         pass
-    timing.add({STEPS: 4.0, SAVING: 1.0}, waiting=3.0)
+    timing.load_state_dict({"parts": {STEPS: 4.0, SAVING: 1.0}, "waiting": 3.0})
     assert timing.parts[STEPS] == 6.0
     assert timing.parts[SAVING] >= 1.0
     assert timing.data_share == 0.5

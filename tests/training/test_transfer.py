@@ -19,7 +19,7 @@ from segkit.networks import build_network
 from segkit.planning.planner import make_plan
 from segkit.plans.plan import ChannelPlan, Plan
 from segkit.training.fit import fit
-from segkit.training.transfer import input_kernels, take_over
+from segkit.training.transfer import copy_matching_weights, input_kernels
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_rows_of_heads_go_by_the_names_of_labels(model: Bundle) -> None:
     plan = with_labels(model.plan, "new", "high")
     network = build_network(plan)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    report = take_over(network, plan, model)
+    report = copy_matching_weights(network, plan, model)
     theirs, own = model.state("0"), network.state_dict()
     for name in (name for name in own if "head" in name):
         assert torch.equal(own[name][[0, 2]], theirs[name][[0, 2]])
@@ -60,7 +60,7 @@ def test_rows_of_heads_go_by_the_names_of_labels(model: Bundle) -> None:
 def test_labels_in_another_order_keep_their_rows(model: Bundle) -> None:
     plan = with_labels(model.plan, "high", "low")
     network = build_network(plan)
-    take_over(network, plan, model)
+    copy_matching_weights(network, plan, model)
     assert torch.equal(network.state_dict()["head.bias"], model.state("0")["head.bias"][[0, 2, 1]])
 
 
@@ -80,7 +80,7 @@ def test_regions_have_no_row_for_background(model: Bundle, tmp_path: Path) -> No
     of_regions = write_bundle(tmp_path, theirs, {}, {"0": state})
     plan = with_regions(model.plan, "b", "new")
     network = build_network(plan)
-    report = take_over(network, plan, of_regions)
+    report = copy_matching_weights(network, plan, of_regions)
     assert torch.equal(
         network.state_dict()["head.bias"], torch.stack((state["head.bias"][1], torch.tensor(0.0)))
     )
@@ -90,7 +90,7 @@ def test_regions_have_no_row_for_background(model: Bundle, tmp_path: Path) -> No
 def test_scores_of_labels_do_not_start_those_of_regions(model: Bundle) -> None:
     plan = with_regions(model.plan, "low", "high")
     network = build_network(plan)
-    report = take_over(network, plan, model)
+    report = copy_matching_weights(network, plan, model)
     assert not network.state_dict()["head.bias"].any()
     assert (report["labels"], report["new_labels"]) == ([], ["low", "high"])
     assert "head.bias" in report["not_loaded"]
@@ -99,7 +99,7 @@ def test_scores_of_labels_do_not_start_those_of_regions(model: Bundle) -> None:
 def test_with_more_labels_the_known_ones_get_the_same_scores(model: Bundle) -> None:
     plan = with_labels(model.plan, "low", "new", "high")
     network = build_network(plan).eval()
-    take_over(network, plan, model)
+    copy_matching_weights(network, plan, model)
     scan = torch.randn(1, 1, *plan.patch)
     # The rows are the same bit for bit; a convolution to four scores sums in another order than one to three.
     assert torch.allclose(
@@ -111,7 +111,7 @@ def test_first_kernels_go_by_the_names_of_channels(model: Bundle) -> None:
     plan = with_channels(model.plan, "T2", "MRI")
     network = build_network(plan)
     before = network.state_dict()["encoder.0.0.conv.weight"].clone()
-    report = take_over(network, plan, model)
+    report = copy_matching_weights(network, plan, model)
     after = network.state_dict()["encoder.0.0.conv.weight"]
     assert torch.equal(after[:, 1], model.state("0")["encoder.0.0.conv.weight"][:, 0])
     assert torch.equal(after[:, 0], before[:, 0])
@@ -120,7 +120,7 @@ def test_first_kernels_go_by_the_names_of_channels(model: Bundle) -> None:
 
 def test_a_channel_of_another_name_is_not_taken(model: Bundle) -> None:
     plan = with_channels(model.plan, "CT")
-    report = take_over(build_network(plan), plan, model)
+    report = copy_matching_weights(build_network(plan), plan, model)
     assert report["not_loaded"] == ["encoder.0.0.conv.weight"]
     assert report["new_channels"] == ["CT"]
 
@@ -157,7 +157,7 @@ def test_what_is_larger_is_left_as_it_was_drawn(model: Bundle) -> None:
     plan = dataclasses.replace(
         model.plan, network=dataclasses.replace(model.plan.network, encoder=encoder)
     )
-    report = take_over(build_network(plan), plan, model)
+    report = copy_matching_weights(build_network(plan), plan, model)
     assert {"encoder.1.0.conv.weight", "decoder.0.up.weight"} <= set(report["not_loaded"])
     assert report["loaded"] > 0
 
@@ -169,14 +169,14 @@ def test_another_kind_of_network_is_refused(model: Bundle) -> None:
     with pytest.raises(
         InputError, match=r"expected a model to start from that is a 3D monai_dynunet, .*a 3D unet"
     ):
-        take_over(build_network(model.plan), plan, model)
+        copy_matching_weights(build_network(model.plan), plan, model)
 
 
 def test_weights_of_which_none_fits_are_refused(model: Bundle) -> None:
     with pytest.raises(
         InputError, match=r"no tensor that agrees in name and shape.*Leave plan out"
     ):
-        take_over(torch.nn.Linear(2, 3), model.plan, model)
+        copy_matching_weights(torch.nn.Linear(2, 3), model.plan, model)
 
 
 def test_a_run_says_what_it_took_over(

@@ -13,7 +13,7 @@ from segkit.errors import InputError
 from segkit.networks.precision import ComputeMode
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase
-from segkit.training.validation import validate, windows_of
+from segkit.training.validation import validate, window_count
 
 MODE = ComputeMode("float32", "contiguous")
 
@@ -72,7 +72,7 @@ def test_every_case_is_shown_with_its_prediction(plan_for_balls: Plan) -> None:
         plan,
         mode=MODE,
         device=torch.device("cpu"),
-        seen=lambda each, ours, theirs, dice: shown.append(
+        on_case=lambda each, ours, theirs, dice: shown.append(
             (each.id, ours.flatten().tolist(), theirs.flatten().tolist(), dice)
         ),
     )
@@ -88,12 +88,12 @@ def test_enough_leaves_the_other_cases_out(plan_for_balls: Plan) -> None:
         plan,
         mode=MODE,
         device=torch.device("cpu"),
-        enough=lambda done: done == 1,
+        is_enough=lambda done: done == 1,
     )
     assert (score.cases, score.labels) == (1, {"low": 1.0})
 
 
 def test_windows_of_a_case(plan_for_balls: Plan) -> None:
     plan = dataclasses.replace(plan_for_balls, patch=(2, 1, 1))
-    assert windows_of(case("a", [0] * 4, [0] * 4), plan) == 3
-    assert windows_of(case("a", [0], [0]), plan) == 1
+    assert window_count(case("a", [0] * 4, [0] * 4), plan) == 3
+    assert window_count(case("a", [0], [0]), plan) == 1

@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from segkit.files.names import DICOM, PICTURE, suffix_of
 from segkit.inference.files.outputs import Job
 from segkit.inference.scoring.probabilities import Kind
+from segkit.inference.scoring.result_memory import block_bytes
 from segkit.inference.scoring.to_scan_grid import label_dtype
 from segkit.labels.postprocessing import has_label, keep_labels, merge_regions, remove_small_blobs
 from segkit.plans.plan import Plan
 from segkit.volume import Volume
 
-BLOCKS, BLOCK_BYTES = 96 << 20, 64
-"""Bytes that pieces, figures and pictures take for the blocks they look at: at the most, and for each voxel."""
 STRUCTURES_BYTES = 12
 """For each voxel, of an RT Structure Set; measured on outlines that are ragged, and what smooth ones take is less."""
 LIBRARIES = 110 << 20
@@ -76,11 +75,6 @@ def _regions(
         yield (
             remove_small_blobs(mask, voxel, finish.small_blobs) if finish.small_blobs > 0 else mask
         )
-
-
-def block_bytes(voxels: int) -> int:
-    """About what is taken for blocks of a scan of so many voxels, whatever is done to it in blocks."""
-    return min(BLOCKS, BLOCK_BYTES * voxels)
 
 
 def bytes_after(plan: Plan, job: Job, finish: Finish, voxels: int) -> int:

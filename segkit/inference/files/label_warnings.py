@@ -8,9 +8,8 @@ from segkit.inference.files.label_statistics import MeasuredLabel, measure_label
 from segkit.labels.components import find_components
 from segkit.plans.plan import Plan
 from segkit.plans.ranges import DataRanges, LabelRange, Range
-from segkit.preprocessing.orient import to_ras
 from segkit.preprocessing.scan_warnings import SIZES_APART, is_far, range_text
-from segkit.volume import Unit, Volume
+from segkit.volume import Grid, Unit, Volume
 
 VOLUMES_APART = 3.0
 """Times that a volume must be above or below all of the training to be said."""
@@ -24,7 +23,7 @@ COUNTED_VOXELS = 1 << 24
 counted where the volume is unusual."""
 
 
-def label_warnings(labels: Volume, plan: Plan) -> dict[str, str]:
+def label_warnings(labels: Volume, plan: Plan, grid: Grid) -> dict[str, str]:
     """Return the labels of a label map (1, X, Y, Z) that are far from the training data, with what is unusual.
 
     There is nothing to compare with in a plan of an older version, in one of partly annotated data, whose volumes are
@@ -33,7 +32,7 @@ def label_warnings(labels: Volume, plan: Plan) -> dict[str, str]:
     if (
         plan.training is None
         or plan.ignore is not None
-        or _of_other_extent(labels, plan, plan.training)
+        or _of_other_extent(grid, plan, plan.training)
     ):
         return {}
     made_of = {name: plan.regions.get(name, (value,)) for name, value in plan.labels.items()}
@@ -74,9 +73,8 @@ def label_warning(
     return f"{_volumes((volume, volume), unit)}{counted}; {had}"
 
 
-def _of_other_extent(labels: Volume, plan: Plan, training: DataRanges) -> bool:
+def _of_other_extent(grid: Grid, plan: Plan, training: DataRanges) -> bool:
     """Whether the number of slices, or the size of a picture, is far from that of the training data."""
-    grid = to_ras(labels)[0].grid
     axes = range(3) if plan.unit == "px" else [axis for axis in range(3) if axis == plan.slice_axis]
     return any(
         is_far(grid.shape[axis] * grid.spacing[axis], training.size[axis], SIZES_APART)

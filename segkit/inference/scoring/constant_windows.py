@@ -1,4 +1,4 @@
-"""Windows without any contrast, such as the glass of a slide: computed once, not each time."""
+"""Compute windows of constant values, such as the glass of a slide, once and not each time."""
 
 from __future__ import annotations
 
@@ -7,44 +7,47 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-_LOOKED_AT = 64
-"""Voxels of a channel that are compared first: most windows show there that they are not blank."""
+_COMPARED_FIRST = 64
+"""Number of voxels of a channel that are compared first; most windows already differ there."""
 
 
-class BlankOnce:
-    """A network that keeps what it said of the last blank window: one in which every channel has one constant value.
+class ConstantWindowCache:
+    """Network that keeps its scores of the last constant window.
 
-    The next window of the same values gets the same scores. So what comes out is what the network itself says, if that
-    does not care in which company its windows come.
+    In a constant window every channel has one value. The next window of the same values gets the
+    same scores. The results are those of the network itself, as long as a window's scores do not
+    depend on the other windows of its batch.
     """
 
     def __init__(self, network: Callable[[Tensor], Tensor]) -> None:
         self.network = network
-        self._value: list[float] | None = None
+        self._values: list[float] | None = None
         self._scores = torch.empty(0)
 
     def __call__(self, windows: Tensor) -> Tensor:
-        """Scores (B, K, ...) of windows (B, C, ...)."""
-        values = [_value(window) for window in windows]
-        fresh = [
-            number for number, value in enumerate(values) if value is None or value != self._value
+        """Return the scores (B, K, ...) of windows (B, C, ...)."""
+        values = [_constant_values(window) for window in windows]
+        computed = [
+            index for index, value in enumerate(values) if value is None or value != self._values
         ]
-        if not fresh:
+        if not computed:
             return self._scores.expand(len(windows), *self._scores.shape)
-        computed = scores = self.network(windows[fresh] if len(fresh) < len(windows) else windows)
-        if len(fresh) < len(windows):
+        some_cached = len(computed) < len(windows)
+        new_scores = scores = self.network(windows[computed] if some_cached else windows)
+        if some_cached:
             scores = self._scores.expand(len(windows), *self._scores.shape).clone()
-            scores[fresh] = computed
-        blank = [place for place, number in enumerate(fresh) if values[number] is not None]
-        if blank:
-            self._value, self._scores = values[fresh[blank[-1]]], computed[blank[-1]].clone()
+            scores[computed] = new_scores
+        constant = [row for row, index in enumerate(computed) if values[index] is not None]
+        if constant:
+            last = constant[-1]
+            self._values, self._scores = values[computed[last]], new_scores[last].clone()
         return scores
 
 
-def _value(window: Tensor) -> list[float] | None:
-    """The one value of each channel of a window (C, ...); None where a channel has several."""
+def _constant_values(window: Tensor) -> list[float] | None:
+    """Return the value of each channel of a window (C, ...); None where a channel has several."""
     voxels = window.flatten(1)
-    first, step = voxels[:, :1], max(1, voxels.shape[1] // _LOOKED_AT)
+    first, step = voxels[:, :1], max(1, voxels.shape[1] // _COMPARED_FIRST)
     if (voxels[:, ::step] == first).all() and (voxels == first).all():
         return [float(value) for value in first[:, 0]]
     return None

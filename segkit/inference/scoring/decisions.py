@@ -1,4 +1,4 @@
-"""From the scores of a voxel to its label, the probabilities of all labels, and its uncertainty."""
+"""Decide labels, uncertainty and probabilities of voxels from their scores."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.errors import InputError
-from segkit.inference.prediction import Wanted
-from segkit.inference.scoring.probabilities import MAKERS, STEPS
+from segkit.inference.prediction import Result, Wanted
+from segkit.inference.scoring.probabilities import FUNCTIONS, STEPS
 from segkit.inference.scoring.to_scan_grid import Decide, decide_by, label_dtype
 from segkit.io.memory_map import MAPPED_FROM, blocks, drop_pages, in_memory, map_scratch
 from segkit.plans.plan import Plan
@@ -24,16 +24,16 @@ from segkit.preprocessing.gantry_tilt import SliceShifts
 
 @dataclass(frozen=True)
 class Decision:
-    """Something that follows from the scores of a voxel, and the numbers that hold it."""
+    """Something that is decided from the scores of a voxel, and the type of its values."""
 
     decide: Decide
     dtype: np.dtype[Any]
     channels: int = 1
     """Number of values of a voxel."""
-    elsewhere: int = 0
-    """Value of the first channel where the network did not look; that of the others is 0."""
+    outside: int = 0
+    """Value of the first channel outside the cropped scan; the other channels have 0 there."""
     scratch: Path | None = None
-    """Folder for a temporary file that holds the values where there are many; None holds them in memory."""
+    """Folder for a temporary file that holds many values; None holds them in memory."""
 
     @property
     def bytes(self) -> int:
@@ -41,39 +41,40 @@ class Decision:
         return self.channels * self.dtype.itemsize
 
     def is_mapped(self, voxels: int) -> bool:
-        """Whether the values of so many voxels go to a temporary file."""
+        """Return whether the values of so many voxels are held in a temporary file."""
         return self.scratch is not None and self.bytes * voxels >= MAPPED_FROM
 
     def array(self, way_back: WayBack, axis: int) -> NDArray[Any]:
-        """Return (K, X, Y, Z) on the scan's grid, to be filled plane by plane along ``axis`` of the network's grid.
+        """Return an empty array (K, X, Y, Z) on the scan's grid.
+
+        It is laid out to be filled plane by plane along ``axis`` of the network's grid.
 
         Raises:
-            InputError: a temporary file for which there is no room.
+            InputError: there is no room for a temporary file.
         """
         if self.channels == 1:
             return self._empty((1, *way_back.source_shape), way_back.source_voxels)
-        along = way_back.axis_map.order[axis]
-        order = [
-            along,
-            *(each for each in (2, 1, 0) if each != along),
-        ]  # that of the file for the rest
+        plane_axis = way_back.axis_map.order[axis]
+        # The other axes in the order of the file, in which Z changes slowest.
+        order = [plane_axis, *(each for each in (2, 1, 0) if each != plane_axis)]
         first, *rest = (way_back.source_shape[each] for each in order)
         # What is written together lies together: see `segkit.io.memory_map.in_memory`.
         planes = self._empty((first, self.channels, *rest), way_back.source_voxels)
-        found = planes.transpose(1, *((0, 2, 3)[order.index(each)] for each in range(3)))
-        for box in blocks(found[0]) if self.elsewhere else ():
-            found[0][box] = self.elsewhere
-        return found
+        array = planes.transpose(1, *((0, 2, 3)[order.index(each)] for each in range(3)))
+        if self.outside:
+            for box in blocks(array[0]):
+                array[0][box] = self.outside
+        return array
 
-    def leaned(self, array: NDArray[Any], lean: SliceShifts) -> NDArray[Any]:
-        """Return the values (K, X, Y, Z) of a straightened scan on the scan's own grid, channel by channel."""
-        if not lean.shifts:
+    def tilted_back(self, array: NDArray[Any], tilt: SliceShifts) -> NDArray[Any]:
+        """Return the values (K, X, Y, Z) of an upright scan on the grid of the tilted scan."""
+        if not tilt.shifts:
             return array
-        found = self._empty((self.channels, *lean.shape), math.prod(lean.shape))
+        tilted = self._empty((self.channels, *tilt.shape), math.prod(tilt.shape))
         for channel, values in enumerate(array):
-            found[channel] = lean.back(in_memory(values)[None])[0]
-            drop_pages(found)
-        return found
+            tilted[channel] = tilt.back(in_memory(values)[None])[0]
+            drop_pages(tilted)
+        return tilted
 
     def _empty(self, shape: Sequence[int], voxels: int) -> NDArray[Any]:
         if self.scratch and self.is_mapped(voxels):
@@ -82,7 +83,7 @@ class Decision:
 
 
 def check_finite_scores(scores: NDArray[np.float32], where: Path, precision: str) -> None:
-    """Raise an error where a network gives scores that are NaN or infinite, from which no label follows.
+    """Raise an error if scores are NaN or infinite, because no label can be decided from them.
 
     Args:
         scores: (K, X, Y, Z) of some voxels.
@@ -92,15 +93,15 @@ def check_finite_scores(scores: NDArray[np.float32], where: Path, precision: str
     Raises:
         InputError: a score that is NaN or infinite.
     """
-    # One sum is faster than asking each score, and NaN and infinity never leave it.
+    # One sum is faster than a test of each score, and a NaN or infinity makes it not finite.
     with np.errstate(all="ignore"):
         if np.isfinite(scores.sum()) or np.isfinite(scores).all():
             return
     remedy = "The weights of the model are damaged or its training diverged: train it again."
     if precision != "float32":
         remedy = (
-            f"Numbers of {precision} may be too small for this model: predict with --precision float32. "
-            + remedy
+            f"The range of {precision} may be too small for this model: "
+            f"predict with --precision float32. {remedy}"
         )
     raise InputError(
         where,
@@ -110,43 +111,52 @@ def check_finite_scores(scores: NDArray[np.float32], where: Path, precision: str
     )
 
 
-def decisions_of(plan: Plan, wanted: Wanted) -> list[Decision]:
-    """Return what follows from scores: labels, uncertainty and probabilities, in this order, as far as wanted."""
+def decisions_of(plan: Plan, wanted: Wanted) -> dict[Result, Decision]:
+    """Return what is decided from scores, in this order: labels, uncertainty, probabilities."""
     regions = bool(plan.regions)
-    found = [
-        Decision(decide_by(plan.label_values, regions=regions), label_dtype(plan.label_values))
-    ]
+    decide_labels = decide_by(plan.label_values, regions=regions)
+    decisions: dict[Result, Decision] = {
+        "labels": Decision(decide_labels, label_dtype(plan.label_values))
+    }
     if wanted.uncertainty:
-        found.append(Decision(partial(entropy, regions=regions), np.dtype(np.float32)))
+        decide_uncertainty = partial(entropy, regions=regions)
+        decisions["uncertainty"] = Decision(decide_uncertainty, np.dtype(np.float32))
     if wanted.probabilities:
-        decide = partial(MAKERS[wanted.probabilities], regions=regions)
-        kind = np.dtype(wanted.probabilities)
-        sure = STEPS if wanted.probabilities == "uint8" else 1
-        found.append(
-            Decision(decide, kind, len(plan.label_values), 0 if regions else sure, wanted.scratch)
+        certain = STEPS if wanted.probabilities == "uint8" else 1
+        decisions["probabilities"] = Decision(
+            partial(FUNCTIONS[wanted.probabilities], regions=regions),
+            np.dtype(wanted.probabilities),
+            channels=len(plan.label_values),
+            outside=0 if regions else certain,
+            scratch=wanted.scratch,
         )
-    return found
+    return decisions
 
 
 def entropy(scores: NDArray[np.float32], *, regions: bool = False) -> NDArray[np.float32]:
-    """Entropy of a voxel's probabilities, as a share of the largest possible: 0 is certain, 1 as good as drawn.
+    """Return the entropy (X, Y, Z) of each voxel's probabilities, as a fraction of the largest one.
+
+    0 is certain; 1 means that all labels are equally probable.
 
     Args:
-        scores: (K, X, Y, Z): logarithms of K labels' probabilities up to a constant, or of regions their logits.
-        regions: they overlap, and each has an entropy of its own; the largest counts.
+        scores: (K, X, Y, Z), logarithms of the probabilities of K labels up to a constant, or the
+            logits of K regions.
+        regions: True where the outputs are overlapping regions; each has an entropy of its own,
+            and the largest one counts.
 
     >>> entropy(np.array([[0, 200], [0, 0]], np.float32).reshape(2, 1, 1, 2)).ravel().tolist()
     [1.0, 0.0]
     """
     if regions:
-        found = entropy(np.stack([scores[0], np.zeros_like(scores[0])]))
+        largest = entropy(np.stack([scores[0], np.zeros_like(scores[0])]))
         for score in scores[1:]:
-            np.maximum(found, entropy(np.stack([score, np.zeros_like(score)])), out=found)
-        return found
+            single = entropy(np.stack([score, np.zeros_like(score)]))
+            np.maximum(largest, single, out=largest)
+        return largest
     logs = scores - scores.max(axis=0)
     weights = np.exp(logs)
     total = weights.sum(axis=0)
     # -sum p log p, with p = weights / total.
-    bits: NDArray[np.float32] = np.log(total) - (weights * logs).sum(axis=0) / total
-    share: NDArray[np.float32] = np.clip(bits / np.float32(math.log(len(scores))), 0, 1)
-    return share
+    nats: NDArray[np.float32] = np.log(total) - (weights * logs).sum(axis=0) / total
+    fraction: NDArray[np.float32] = np.clip(nats / np.float32(math.log(len(scores))), 0, 1)
+    return fraction

@@ -1,4 +1,4 @@
-"""What computes the networks: PyTorch, or OpenVINO on a CPU where its extra is installed."""
+"""Engines that compute networks: PyTorch, or OpenVINO on a CPU where its extra is installed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, distribution
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -21,23 +21,33 @@ from segkit.plans.plan import Plan
 log = logging.getLogger(__name__)
 
 Forward = Callable[[Tensor], Tensor]
-"""Windows (B, C, X, Y[, Z]) to scores, or to what enters the last layer."""
-Engine = Callable[[nn.Module, bool], Forward]
-"""Makes that of a network; True asks for scores, and False is for segkit's own networks only."""
+"""Function from windows (B, C, X, Y[, Z]) to scores, or to the features that enter the last layer."""
+
+
+class Engine(Protocol):
+    """Function that turns a network into a `Forward`."""
+
+    def __call__(self, network: nn.Module, *, scores: bool) -> Forward:
+        """Return a function to the ``scores`` of windows, or else to their features.
+
+        Only segkit's own networks have features.
+        """
+        ...
+
 
 ENGINES = ("auto", "torch", "openvino")
 INSTALL = "pip install 'segkit[openvino]'"
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
-"""In OpenVINO's words."""
+"""OpenVINO's name of each precision that it computes in."""
 
 
 def choose_engine(
     name: str, *, device: torch.device, precision: str, networks: Sequence[nn.Module]
 ) -> str:
-    """``torch`` or ``openvino``. ``auto`` is OpenVINO where it can compute what is asked for.
+    """Return ``torch`` or ``openvino``; ``auto`` is OpenVINO where it can compute the networks.
 
     Raises:
-        UsageError: another word, or OpenVINO where it cannot.
+        UsageError: another name, or OpenVINO where it cannot compute the networks.
     """
     if name not in ENGINES:
         raise UsageError(f"--engine {name}: must be {', '.join(ENGINES)}")
@@ -52,7 +62,7 @@ def choose_engine(
 
 
 def _obstacle(device: torch.device, precision: str, networks: Sequence[nn.Module]) -> str | None:
-    """Why OpenVINO cannot compute this, in words that follow its name."""
+    """Return why OpenVINO cannot compute the networks, as the end of a sentence; None if it can."""
     if device.type != "cpu":
         return f"computes on a CPU, not on {device}: add --device cpu"
     if precision not in PRECISIONS:
@@ -68,19 +78,19 @@ def _obstacle(device: torch.device, precision: str, networks: Sequence[nn.Module
 
 
 def network_obstacle(networks: Sequence[nn.Module]) -> str | None:
-    """Why OpenVINO cannot have these networks, in words that follow its name."""
-    foreign = [
+    """Return why OpenVINO cannot compute these networks, as the end of a sentence; None if it can."""
+    unknown = [
         type(network).__name__ for network in networks if type(network) not in KNOWN_NETWORKS
     ]
-    if foreign:
+    if unknown:
         return (
-            f"knows segkit's own U-Nets, not the network {foreign[0]}, which PyTorch alone computes"
+            f"knows segkit's own U-Nets, not the network {unknown[0]}, which PyTorch alone computes"
         )
     return None if installed() else f"needs the package openvino. Type: {INSTALL}"
 
 
 def installed() -> bool:
-    """Whether the package of the extra is there."""
+    """Return whether the package openvino is installed."""
     try:
         distribution("openvino")  # find_spec would take a folder of this name for the package
     except PackageNotFoundError:
@@ -89,12 +99,16 @@ def installed() -> bool:
 
 
 def make_engine(name: str, plan: Plan, precision: str) -> Engine:
-    """The engine that `choose_engine` chose, for windows as the plan has them."""
+    """Return the engine of a name that `choose_engine` returned, for the windows of a plan."""
     return torch_engine if name == "torch" else OpenVinoEngine(plan, precision)
 
 
-def torch_engine(network: nn.Module, scores: bool) -> Forward:
-    """The network itself."""
+def torch_engine(network: nn.Module, *, scores: bool) -> Forward:
+    """Return the network itself, or its method that computes features.
+
+    Raises:
+        TypeError: features of a network that is not segkit's own.
+    """
     if scores:
         return network
     if not isinstance(network, UNet):
@@ -103,49 +117,55 @@ def torch_engine(network: nn.Module, scores: bool) -> Forward:
 
 
 class OpenVinoEngine:
-    """Compiles networks for one window of the plan, on as many threads as PyTorch has when it is called."""
+    """Engine that compiles networks with OpenVINO for one window of the plan.
+
+    A network is compiled for as many threads as PyTorch has at that time.
+    """
 
     def __init__(self, plan: Plan, precision: str) -> None:
         self.precision = precision
         self._shape = (1, len(plan.channels), *(plan.patch[axis] for axis in spatial_axes(plan)))
 
-    def __call__(self, network: nn.Module, scores: bool) -> Forward:
-        """See Engine."""
+    def __call__(self, network: nn.Module, *, scores: bool) -> Forward:
+        """Return the compiled network (see `Engine`).
+
+        Raises:
+            TypeError: a network that is not a U-Net of segkit.
+        """
         if not isinstance(network, UNet):
             raise TypeError(f"{type(network).__name__} is not a U-Net")
         options = {
-            "INFERENCE_PRECISION_HINT": PRECISIONS[
-                self.precision
-            ],  # else bfloat16 wherever the processor has it
+            # Without the hint, OpenVINO takes bfloat16 wherever the processor has it.
+            "INFERENCE_PRECISION_HINT": PRECISIONS[self.precision],
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "NUM_STREAMS": 1,
-            "ENABLE_CPU_PINNING": False,  # cores are the scheduler's to give
+            "ENABLE_CPU_PINNING": False,  # the scheduler of the machine assigns the cores
         }
         compiled = _core().compile_model(self.graph(network, scores=scores), "CPU", options)
         return CompiledNetwork(compiled.create_infer_request())
 
     def graph(self, network: UNet, *, scores: bool) -> Any:
-        """The network as OpenVINO's model of one window."""
+        """Return the network as an OpenVINO model of one window, to ``scores`` or to features."""
         openvino = load_openvino()
-        windows, found = GraphBuilder(openvino.opset14).unet(network, self._shape, head=scores)
-        return openvino.Model([found], [windows], "unet")
+        windows, output = GraphBuilder(openvino.opset14).unet(network, self._shape, head=scores)
+        return openvino.Model([output], [windows], "unet")
 
 
 class CompiledNetwork:
-    """A network in OpenVINO. Windows are computed one by one: two at once took as long, or longer."""
+    """Network compiled by OpenVINO; it computes one window at a time, because two took as long."""
 
     def __init__(self, request: Any) -> None:
         self._request = request
+        # Several threads may predict with one model, and a request has one set of buffers.
         self._one_at_a_time = Lock()
-        """Several threads may predict with one model, and a request has one set of buffers."""
 
     def __call__(self, windows: Tensor) -> Tensor:
-        """(B, C, X, Y[, Z]), float32, to what the network says of them."""
-        found = [self._one(window) for window in windows.contiguous()[:, None]]
-        return found[0] if len(found) == 1 else torch.cat(found)
+        """Return the outputs (B, K, X, Y[, Z]) of windows (B, C, X, Y[, Z]), both float32."""
+        outputs = [self._compute(window) for window in windows.contiguous()[:, None]]
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
-    def _one(self, window: Tensor) -> Tensor:
-        # Outputs are copied: their memory is written again with the next window.
+    def _compute(self, window: Tensor) -> Tensor:
+        # Outputs are copied, because the next window is written into the same memory.
         with self._one_at_a_time:
             return torch.from_numpy(self._request.infer([window.numpy()], share_inputs=True)[0])
 
@@ -156,9 +176,9 @@ def _core() -> Any:
 
 
 def load_openvino() -> Any:
-    """The package, imported without the one by which it reports each import over the network.
+    """Return the package openvino, imported without the package that reports each import online.
 
-    It has a stand-in for where that one is missing, which None in `sys.modules` makes it take.
+    None in `sys.modules` makes openvino take its own substitute for that package.
     """
     if "openvino" not in sys.modules:
         sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]

@@ -1,7 +1,9 @@
-"""How a scan is gone through in the memory there is: along which axis, in how many parts, how many windows at once.
+"""Choose how to tile a scan so that prediction fits into memory.
 
-What is chosen changes time and memory, not the result, but for how a processor rounds when a network gets fewer windows
-at once: those that were tried make no difference.
+A memory plan says along which axis the rows of windows lie, in how many parts the scan is
+processed, and how many windows are computed together. It changes time and memory, not the result,
+except for rounding where a processor computes a smaller batch of windows differently; the
+processors that were tried gave equal results.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segkit.errors import OutOfMemoryError
-from segkit.inference.scoring.to_scan_grid import SLAB_BYTES, Part, parts_of
+from segkit.inference.scoring.to_scan_grid import SLAB_BYTES, Part, split_into_parts
 from segkit.io.limits import available_memory, resident_memory
 from segkit.io.memory_map import BLOCK_SPAN, is_mapped
 from segkit.plans.plan import NetworkPlan, Plan
@@ -25,172 +27,203 @@ from segkit.volume import Box, Shape
 
 log = logging.getLogger(__name__)
 
-LIVE = 6
-"""Tensors as large as a stage's output that a forward pass holds at once: a skip, a concatenation of two, what becomes
-of it and the working memory of a convolution."""
-SCORED = 4
-"""Times a window's scores: of this network, of those before, mirrored back, and of the windows before."""
-MOST_PARTS = 64
+LIVE_TENSORS = 6
+"""Tensors of the size of a stage's output that a forward pass holds at the same time: a skip
+connection, a concatenation of two, its result, and the working memory of a convolution."""
+SCORE_COPIES = 4
+"""Copies of a window's scores: this network's, the sum so far, the mirrored ones, and those of the
+previous batch."""
+MAX_PARTS = 64
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Rows of windows over a scan, perhaps part by part."""
+class MemoryPlan:
+    """Tiling of a scan: rows of windows, over the whole scan or part by part."""
 
     windows: Windows
     parts: tuple[Part, ...]
-    around: Margins
+    margins: Margins
     bytes: int
-    """About what it takes at its fullest, besides what is held already."""
+    """Estimated peak memory in bytes, in addition to what the process holds already."""
 
-    def with_batch(self, batch: int | None) -> Layout:
-        """So many windows at once; None leaves them."""
+    def with_batch(self, batch: int | None) -> MemoryPlan:
+        """Return the plan with ``batch`` windows per call of the network; None changes nothing."""
         return self if batch is None else replace(self, windows=replace(self.windows, batch=batch))
 
     def count(self, shape: Shape) -> int:
-        """Windows that the network computes, those at the border of two parts twice."""
+        """Return the number of windows computed; those at the border of two parts count twice."""
         return sum(
-            Rows.over(shape, self.around, self.windows, part.made_of).count for part in self.parts
+            Rows.over(shape, self.margins, self.windows, part.network_box).count
+            for part in self.parts
         )
 
 
-@dataclass(frozen=True)
-class Work:
-    """What has to be done to a scan, as far as memory is concerned."""
+@dataclass(frozen=True, kw_only=True)
+class MemoryNeeds:
+    """Facts about the prediction of one scan that decide how much memory it takes."""
 
     scan: ScanParts
     plan: Plan
     channels: int
-    """Of what is averaged over windows."""
+    """Number of channels of the averaged tensor (features or class scores)."""
     classes: int
+    """Number of class scores of a voxel."""
     overlap: float
-    around: Margins
+    """Fraction of a window's edge that neighboring windows have in common."""
+    margins: Margins
     """Voxels that the scan is padded by so that windows fit."""
     networks: tuple[NetworkPlan, ...]
-    """One after the other; none where they compute elsewhere, in a GPU's memory."""
-    written: int
-    """Bytes for each of the scan's voxels."""
-    kept: int = 0
-    """Bytes for each voxel of which sums are held, for labels of single windows."""
+    """Networks that compute in this memory, one after the other; none where a GPU computes."""
+    result_bytes: int
+    """Bytes per voxel of the scan for results that are held in memory."""
+    window_label_bytes: int = 0
+    """Bytes per voxel for the labels of single windows, held for as long as the sums."""
     box: Box | None = None
-    """What of the cropped scan is gone through; None is all of it. The axis of rows does not depend on it, so that
-    scores are summed in one order whatever the box."""
-    sums: bool = True
-    """Sums over windows are held in this memory, not in a GPU's."""
+    """Box of the cropped scan that is processed; None is all of it.
+
+    The axis of the rows does not depend on it, so scores are summed in the same order for any box.
+    """
+    holds_sums: bool = True
+    """True where the sums over windows are held in this memory, not in a GPU's."""
     after: int = 0
-    """Bytes that are taken besides those written, once the network is done."""
-    mapped: int = 0
-    """Bytes for each of the scan's voxels that go to a temporary file, of which a few planes are held."""
+    """Bytes needed in addition to the results once the network has finished."""
+    mapped_bytes: int = 0
+    """Bytes per voxel of the scan in temporary files, of which a few planes are held."""
 
 
-def choose_layout(work: Work, *, limit: int | None = None, where: str | Path = "scan") -> Layout:
-    """The layout that does the least work of those that fit.
+def choose_memory_plan(
+    needs: MemoryNeeds, *, limit: int | None = None, where: str | Path = "scan"
+) -> MemoryPlan:
+    """Return the fastest memory plan that fits.
 
     Args:
-        work: the scan and what is done to it.
-        limit: bytes that the whole process may take; None for what is free.
+        needs: the scan and the results that are computed for it.
+        limit: bytes that the whole process may take; None for all free memory.
         where: the scan's name in messages.
 
     Raises:
-        OutOfMemoryError: not even the smallest layout fits.
+        OutOfMemoryError: not even the smallest plan fits.
     """
     free, held = available_memory(), resident_memory()
-    known = [
-        amount for amount in (free, None if limit is None else limit - held) if amount is not None
-    ]
-    smallest = None
-    for layout in _layouts(work):
-        if not known or layout.bytes <= min(known):
+    allowed = None if limit is None else limit - held
+    bounds = [bound for bound in (free, allowed) if bound is not None]
+    plans = []
+    for plan in memory_plans(needs):
+        if not bounds or plan.bytes <= min(bounds):
             if limit is not None:
-                how = "in one go" if len(layout.parts) == 1 else f"in {len(layout.parts)} parts"
-                takes = f"about {size_text(layout.bytes)} besides the {size_text(held)} that are held already"
-                log.info("%s: gone through %s, which takes %s", where, how, takes)
-            return layout
-        smallest = min(smallest or layout, layout, key=lambda each: each.bytes)
-    assert smallest is not None
-    size = " x ".join(str(edge) for edge in work.scan.shape)
-    needed = f"{where}: {size} voxels take at least {size_text(smallest.bytes)} of memory"
-    if limit is None or min(known) == free:
+                _log_plan(plan, held, where)
+            return plan
+        plans.append(plan)
+    smallest = min(plan.bytes for plan in plans)
+    size = " x ".join(str(edge) for edge in needs.scan.shape)
+    needed = f"{where}: {size} voxels take at least {size_text(smallest)} of memory"
+    if limit is None or min(bounds) == free:
         raise OutOfMemoryError(
-            f"{needed}, and {size_text(min(known))} are free. Take a machine with more memory, or cut the scan."
+            f"{needed}, and {size_text(min(bounds))} are free. "
+            "Take a machine with more memory, or cut the scan."
         )
     raise OutOfMemoryError(
-        f"{needed} besides the {size_text(held)} that are held already, and {size_text(limit)} in all are allowed. "
-        "Allow more, or cut the scan."
+        f"{needed} in addition to the {size_text(held)} that are already in use, and the limit is "
+        f"{size_text(limit)}. Allow more, or cut the scan."
     )
 
 
-def _layouts(work: Work) -> Iterator[Layout]:
-    """From fast to frugal."""
-    axis, other = _axes(work.scan.shape, work.plan)
-    cover = parts_of(work.scan.way_back, other, 1, work.box)[0].made_of if work.box else None
-    for count in range(1, min(MOST_PARTS, work.scan.way_back.cropped_shape[other]) + 1):
-        parts = tuple(parts_of(work.scan.way_back, other, count, work.box))
+def _log_plan(plan: MemoryPlan, held: int, where: str | Path) -> None:
+    count = len(plan.parts)
+    log.info(
+        "%s: is processed in %s, which takes about %s in addition to the %s that are already in use",
+        where,
+        "one part" if count == 1 else f"{count} parts",
+        size_text(plan.bytes),
+        size_text(held),
+    )
+
+
+def memory_plans(needs: MemoryNeeds) -> Iterator[MemoryPlan]:
+    """Yield the possible plans, from the fastest to the one that takes the least memory."""
+    axis, split_axis = _axes(needs.scan.shape, needs.plan)
+    way_back, box = needs.scan.way_back, needs.box
+    cover = split_into_parts(way_back, split_axis, 1, box)[0].network_box if box else None
+    after = needs.result_bytes * way_back.source_voxels + needs.after
+    for count in range(1, min(MAX_PARTS, way_back.cropped_shape[split_axis]) + 1):
+        parts = tuple(split_into_parts(way_back, split_axis, count, box))
         for batch in (None, 1):
             windows = Windows(
-                work.plan.patch, work.overlap, axis, batch, work.plan.slice_axis, cover
+                needs.plan.patch,
+                needs.overlap,
+                axis=axis,
+                batch=batch,
+                slice_axis=needs.plan.slice_axis,
+                cover=cover,
             )
-            most = max(_bytes(work, windows, part) for part in parts)
-            after = work.written * work.scan.way_back.source_voxels + work.after
-            yield Layout(windows, parts, work.around, max(most, after))
+            scoring = max(_part_bytes(needs, windows, part) for part in parts)
+            yield MemoryPlan(windows, parts, needs.margins, max(scoring, after))
 
 
 def _axes(shape: Shape, plan: Plan) -> tuple[int, int]:
-    """Where rows follow each other, which leaves the least in memory, and the longest of the other axes."""
+    """Return the axis along which rows follow each other, and the longest of the other axes.
+
+    The first one is the axis for which the fewest sums are held.
+    """
     padded = [max(pair) for pair in zip(shape, plan.patch, strict=True)]
-    # Memory is that of all voxels, cut down to a window's edge along the axis.
+    # Sums are held for all voxels, except that along this axis they span one window's edge.
     axis = min(range(3), key=lambda each: plan.patch[each] / padded[each])
     return axis, max((each for each in range(3) if each != axis), key=lambda each: padded[each])
 
 
-def _bytes(work: Work, windows: Windows, part: Part) -> int:
-    way_back, channels = work.scan.way_back, len(work.plan.channels)
-    rows = Rows.over(work.scan.shape, work.around, windows, part.made_of)
+def _part_bytes(needs: MemoryNeeds, windows: Windows, part: Part) -> int:
+    """Return about how many bytes it takes to score one part and write its results."""
+    way_back = needs.scan.way_back
+    rows = Rows.over(needs.scan.shape, needs.margins, windows, part.network_box)
     voxels = math.prod(rows.held)
-    # The image twice where it moves on, and before, from the scan's voxels on, a step of resampling and the next.
-    image = 3 * channels * voxels
-    if work.scan.shape != way_back.cropped_shape:
-        image += (
-            2
-            * channels
-            * int(voxels * max(1, math.prod(way_back.cropped_shape) / math.prod(work.scan.shape)))
-        )
-    pages = BLOCK_SPAN if is_mapped(work.scan.voxels) else 0
-    found = pages + 4 * image + work.written * way_back.source_voxels + work.kept * voxels
-    found += _restoring(work, windows, part)
-    if work.sums:
-        found += 4 * (work.channels + 1) * voxels  # sums, and the windows' weights
-    if work.networks:
-        found += 4 * work.channels * math.prod(work.plan.patch)  # what was said of a blank window
-        found += max(network_bytes(each, work, windows.together) for each in work.networks)
-    return found
+    pages = BLOCK_SPAN if is_mapped(needs.scan.voxels) else 0
+    total = pages + 4 * _image_values(needs, voxels) + needs.result_bytes * way_back.source_voxels
+    total += needs.window_label_bytes * voxels + _resampling_bytes(needs, rows, part)
+    if needs.holds_sums:
+        total += 4 * (needs.channels + 1) * voxels  # sums, and the weights of the windows
+    if needs.networks:
+        total += 4 * needs.channels * math.prod(needs.plan.patch)  # scores of a constant window
+        batch = windows.together
+        total += max(network_bytes(network, needs, windows=batch) for network in needs.networks)
+    return total
 
 
-def _restoring(work: Work, windows: Windows, part: Part) -> int:
-    """What `restore` takes: planes that it still needs, a step of resampling and the next, and scores of some lines."""
-    axis = windows.axis
-    after: list[int] = [lines.stop - lines.start for lines in part.lines]
-    shrinks = max(1, work.scan.shape[axis] / work.scan.way_back.cropped_shape[axis])
-    rows = Rows.over(work.scan.shape, work.around, windows, part.made_of)
-    sizes = list(zip(rows.shape, after, strict=True))
+def _image_values(needs: MemoryNeeds, voxels: int) -> int:
+    """Return how many values the image takes where ``voxels`` of the network's grid are held."""
+    shape, cropped_shape = needs.scan.shape, needs.scan.way_back.cropped_shape
+    channels = len(needs.plan.channels)
+    # The slab that moves on exists twice while it is copied; before, it is read from the scan.
+    values = 3 * channels * voxels
+    if shape != cropped_shape:  # two consecutive steps of resampling
+        larger = max(1, math.prod(cropped_shape) / math.prod(shape))
+        values += 2 * channels * int(voxels * larger)
+    return values
+
+
+def _resampling_bytes(needs: MemoryNeeds, rows: Rows, part: Part) -> int:
+    """Return what `write_on_scan_grid` takes: planes that wait, two steps of resampling, scores."""
+    axis = rows.windows.axis
+    part_shape: list[int] = [span.stop - span.start for span in part.box]
+    shrinks = max(1, needs.scan.shape[axis] / needs.scan.way_back.cropped_shape[axis])
+    sizes = list(zip(rows.shape, part_shape, strict=True))
     plane = math.prod(max(pair) for each, pair in enumerate(sizes) if each != axis)
-    # Slabs are as thick as SLAB_BYTES allows, but one plane, or one line of scores, at the least, and all at the most.
+    # A slab takes SLAB_BYTES; at least one plane or one line of scores, at most all of them.
     voxels = plane * max(sizes[axis])
-    planes = max(4 * work.channels * plane, min(SLAB_BYTES, 4 * work.channels * voxels))
+    planes = max(4 * needs.channels * plane, min(SLAB_BYTES, 4 * needs.channels * voxels))
     longest = max(size for _, size in sizes)
-    lines = max(4 * work.classes * plane // longest, min(SLAB_BYTES, 4 * work.classes * voxels))
+    lines = max(4 * needs.classes * plane // longest, min(SLAB_BYTES, 4 * needs.classes * voxels))
     matrices = 100 * sum(max(pair) for pair in sizes)
-    # Pages of a temporary file are given back after some planes, or else some lines, of whatever planes these are.
-    together = SLAB_BYTES // (
-        4 * plane * (work.classes if 4 * work.classes * plane <= SLAB_BYTES else work.channels)
-    )
-    pages = work.mapped * plane * max(1, min(max(sizes[axis]), together))
+    # Pages of a temporary file are released after some planes, or else after some lines.
+    in_slab = needs.classes if 4 * needs.classes * plane <= SLAB_BYTES else needs.channels
+    planes_together = SLAB_BYTES // (4 * plane * in_slab)
+    pages = needs.mapped_bytes * plane * max(1, min(max(sizes[axis]), planes_together))
     return int((2 + 2 * shrinks) * planes + 3 * lines) + pages + matrices
 
 
-def network_bytes(network: NetworkPlan, work: Work, windows: int) -> int:
-    """About what a forward pass of so many windows takes in float32."""
-    sizes = network.sizes(work.plan.patch)
+def network_bytes(network: NetworkPlan, needs: MemoryNeeds, *, windows: int) -> int:
+    """Return about how many bytes a forward pass of ``windows`` windows takes in float32."""
+    sizes = network.sizes(needs.plan.patch)
     stages = zip(network.encoder, sizes, strict=False)
     widest = max(stage.layers[-1].channels * math.prod(size) for stage, size in stages)
-    return 4 * windows * (LIVE * widest + SCORED * work.channels * math.prod(work.plan.patch))
+    scores = needs.channels * math.prod(needs.plan.patch)
+    return 4 * windows * (LIVE_TENSORS * widest + SCORE_COPIES * scores)

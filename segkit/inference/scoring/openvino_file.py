@@ -1,4 +1,4 @@
-"""A network as a file of OpenVINO's, for programs that compute without segkit."""
+"""Export a network as an OpenVINO file, for programs that compute without segkit."""
 
 from __future__ import annotations
 
@@ -14,25 +14,32 @@ from segkit.inference.scoring.engine import OpenVinoEngine, load_openvino, netwo
 from segkit.networks.unet import UNet
 
 PLAN = ["segkit", "plan"]
-"""Where the runtime information of the graph keeps the plan, as JSON."""
+"""Path of the plan, as JSON, in the runtime information of the graph."""
 
 
 def write_openvino(model: Path, fold: str, out: Path) -> None:
-    """Write the network of one fold: the graph to ``out`` (.xml), its weights in float32 to a .bin beside it.
+    """Write the network of one fold: its graph to ``out`` (.xml), its weights to a .bin beside it.
 
-    It maps one window (1, C, X, Y[, Z]) of the plan's patch, prepared as the plan says, to scores (1, K, X, Y[, Z]).
-    Windows over a scan and the way back to its grid are not part of it. The graph is put in its place last.
+    The graph maps one window (1, C, X, Y[, Z]) of the plan's patch size, prepared as the plan says,
+    to scores (1, K, X, Y[, Z]); weights are float32. It does not contain the sliding window over a
+    scan or the resampling to the scan's grid. The graph is moved to its place after the weights.
+
+    Args:
+        model: path of a bundle.
+        fold: fold whose weights are written.
+        out: path of the graph, which ends in .xml.
 
     Raises:
-        UsageError: the extra is missing, or a network that is not segkit's own.
-        InputError: a model that cannot be read, a folder that cannot be written.
+        UsageError: the extra is missing, or the network is not segkit's own.
+        InputError: the model cannot be read, or the folder cannot be written.
     """
     bundle = read_bundle(model)
     network = fill_network(bundle.plan, bundle.state(fold), bundle.path)
     obstacle = network_obstacle([network])
     if obstacle:
         raise UsageError(f"{out}: OpenVINO {obstacle}")
-    assert isinstance(network, UNet)
+    if not isinstance(network, UNet):
+        raise TypeError(f"{type(network).__name__} is not a U-Net")
     graph = OpenVinoEngine(bundle.plan, "float32").graph(network, scores=True)
     graph.set_rt_info(json.dumps(bundle.plan.to_dict()), PLAN)
     try:

@@ -1,4 +1,4 @@
-"""Float32 or bfloat16: what the model allows and this machine is faster in."""
+"""Choose float32 or bfloat16 by what the model allows and what is faster on this machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 from segkit.bundle.bundle import Bundle
 from segkit.bundle.precision_agreement import smallest_agreement
 from segkit.errors import UsageError
-from segkit.inference.scoring.window_scorer import LAYOUT
+from segkit.inference.scoring.window_scorer import MEMORY_FORMAT
 from segkit.networks.kernels.convolution import Conv2d, Conv3d
 from segkit.networks.precision import (
     AUTOCAST,
@@ -22,61 +22,69 @@ from segkit.networks.precision import (
 from segkit.networks.unet import spatial_axes
 from segkit.plans.plan import Plan
 
-AGREEMENT = 0.999
-"""Dice between the label maps of both precisions, of the label that agrees worst, from which bfloat16 may be chosen."""
-SHARE = 0.75
-"""Of float32's time that a convolution may take. Machines lie far to either side: about 0.35 and 0.5 where bfloat16 has
-fast instructions, more than 1 where it has none, so that one machine does not choose now this, now that."""
-TIMED_VOXELS = 2**16
-"""Of a window, at most: a turn in float32 then takes some hundredths of a second."""
+MIN_DICE = 0.999
+"""Dice between the label maps of both precisions, for the label that agrees least, from which
+bfloat16 may be chosen."""
+MAX_TIME_RATIO = 0.75
+"""Largest time of a convolution in bfloat16, as a fraction of the time in float32, for bfloat16.
+
+Processors are far from this limit: about 0.35 to 0.5 with fast bfloat16 instructions, and more than
+1 without. So the same machine always chooses the same precision.
+"""
+MAX_TIMED_VOXELS = 2**16
+"""Number of voxels of the window that is timed; float32 then takes some hundredths of a second."""
 
 
 def choose_precision(name: str, device: torch.device, bundles: Sequence[Bundle]) -> tuple[str, str]:
-    """The precision that ``name`` means, and why in words.
+    """Return the precision that ``name`` means, and the reason in words.
 
-    ``auto`` takes bfloat16 where the label maps of both precisions agree (the bundle knows), and where it is faster:
-    on a GPU that computes it, on a CPU by the clock.
+    ``auto`` is bfloat16 where the label maps of both precisions agree (the bundle says so) and
+    bfloat16 is faster: on a GPU that supports it, or on a CPU where it is measured to be.
 
     Raises:
-        UsageError: another word.
+        UsageError: another name.
     """
     if name != "auto":
         if name not in AUTOCAST:
             raise UsageError(f"--precision {name}: must be auto, {', '.join(AUTOCAST)}")
         return name, "asked for"
     agreement = smallest_agreement([bundle.card for bundle in bundles])
-    if agreement is not None and agreement < AGREEMENT:
+    if agreement is not None and agreement < MIN_DICE:
         return (
             "float32",
             f"in bfloat16 the model's label maps agree to a Dice of {agreement:.4f} only",
         )
     if device.type == "cuda":
-        known = torch.cuda.is_bf16_supported()
-        return (
-            ("bfloat16", "the GPU computes it") if known else ("float32", "the GPU has no bfloat16")
-        )
+        if torch.cuda.is_bf16_supported():
+            return "bfloat16", "the GPU computes it"
+        return "float32", "the GPU has no bfloat16"
     if agreement is None:
         return "float32", "how well bfloat16 agrees with it is not known of the model"
     return by_time(bfloat16_time_ratio(*first_stage(bundles[0].plan)), agreement)
 
 
-def by_time(share: float, agreement: float) -> tuple[str, str]:
-    """As `choose_precision`, where bfloat16 is allowed and takes this share of float32's time."""
-    timed = f"a convolution in bfloat16 takes {share:.2f} of its time in float32"
-    if share > SHARE:
+def by_time(time_ratio: float, agreement: float) -> tuple[str, str]:
+    """Return precision and reason where bfloat16 is allowed.
+
+    Args:
+        time_ratio: time of a convolution in bfloat16, divided by its time in float32.
+        agreement: smallest Dice between the label maps of both precisions.
+    """
+    timed = f"a convolution in bfloat16 takes {time_ratio:.2f} of its time in float32"
+    if time_ratio > MAX_TIME_RATIO:
         return "float32", timed
     return "bfloat16", f"{timed}, and label maps agree to a Dice of {agreement:.4f}"
 
 
 def first_stage(plan: Plan) -> tuple[nn.Module, torch.Tensor]:
-    """A convolution as the network's first stage has it, where most of the time goes, and what it reads of a window."""
+    """Return a convolution of the network's first stage, which takes most time, and its input."""
     channels = plan.network.encoder[0].layers[-1].channels
     edges = [plan.patch[axis] for axis in spatial_axes(plan)]
-    while math.prod(edges) > TIMED_VOXELS:
+    while math.prod(edges) > MAX_TIMED_VOXELS:
         longest = edges.index(max(edges))
         edges[longest] = (edges[longest] + 1) // 2
-    with torch.random.fork_rng(devices=[]):  # what else the process draws stays as it is
+    with torch.random.fork_rng(devices=[]):  # leaves the random numbers of the process unchanged
         layer = (Conv2d if plan.dims == 2 else Conv3d)(channels, channels, 3, padding=1)
-    return network_to_memory_format(layer, LAYOUT), to_memory_format(
-        torch.zeros(1, channels, *edges), LAYOUT
+    return network_to_memory_format(layer, MEMORY_FORMAT), to_memory_format(
+        torch.zeros(1, channels, *edges), MEMORY_FORMAT
     )

@@ -1,8 +1,9 @@
 """Probabilities of labels from the scores of a network, as real numbers or in steps of 1/255.
 
-Of labels that exclude each other they sum to 1 at each voxel, background included (softmax). Regions overlap, and each
-has a probability of its own (sigmoid). Where two labels are equally probable but for rounding, the one that the label
-map has gets the higher number, so that the largest probability always belongs to the label of the label map.
+The probabilities of labels that exclude each other sum to 1 at each voxel, background included
+(softmax). Regions overlap, and each has a probability of its own (sigmoid). Where two labels are
+equally probable except for rounding, the label of the label map gets the higher number, so that the
+largest probability always belongs to the label of the label map.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from scipy.special import expit
 from segkit.inference.scoring.to_scan_grid import Scores, highest
 
 Kind = Literal["uint8", "float32"]
+"""Number type of probabilities; uint8 holds steps of 1/255."""
 STEPS = 255
-"""A probability of 1 as a whole number of 8 bits."""
+"""Step of a probability of 1."""
 _HALF = np.float32(0.5)
 
 
@@ -29,50 +31,56 @@ def probabilities(scores: Scores, *, regions: bool = False) -> NDArray[np.float3
     [0.25, 0.75]
     """
     if regions:
-        found = expit(scores)
-        np.maximum(found, np.nextafter(_HALF, np.float32(1)), out=found, where=scores > 0)
-        return np.asarray(found)
-    found = _softmax(scores)
-    best, tied = _not_highest(found, scores)
-    found[(best, *tied)] = np.nextafter(np.moveaxis(found, 0, -1)[tied].max(axis=-1), np.float32(1))
-    return found
+        values = expit(scores)
+        above_half = np.nextafter(_HALF, np.float32(1))
+        np.maximum(values, above_half, out=values, where=scores > 0)
+        return np.asarray(values)
+    values = _softmax(scores)
+    best, voxels = _not_highest(values, scores)
+    largest = np.moveaxis(values, 0, -1)[voxels].max(axis=-1)
+    values[(best, *voxels)] = np.nextafter(largest, np.float32(1))
+    return values
 
 
 def steps(scores: Scores, *, regions: bool = False) -> NDArray[np.uint8]:
-    """Return the probabilities in steps of 1/255, rounded to the nearest step.
+    """Return the probabilities (K, X, Y, Z) in steps of 1/255, rounded to the nearest step.
 
-    A region's step is above 127 where its score is above 0, and a label that is highest gets one step more than another
-    one of the same step.
+    The step of a region is above 127 where its score is above 0. The label of the highest score
+    gets one step more than any other label that rounds to the same step.
 
     >>> steps(np.log(np.array([1, 3], np.float32)).reshape(2, 1, 1, 1)).ravel().tolist()
     [64, 191]
     """
-    shares = expit(scores) if regions else _softmax(scores)
-    shares *= STEPS
-    found = np.rint(shares, out=shares).astype(np.uint8)
+    scaled = expit(scores) if regions else _softmax(scores)
+    scaled *= STEPS
+    values = np.rint(scaled, out=scaled).astype(np.uint8)
     if regions:
-        np.maximum(found, STEPS // 2 + 1, out=found, where=scores > 0)
-        np.minimum(found, STEPS // 2, out=found, where=scores <= 0)
-        return found
-    best, tied = _not_highest(found, scores)
-    found[(best, *tied)] = np.moveaxis(found, 0, -1)[tied].max(axis=-1) + 1
-    return found
+        np.maximum(values, STEPS // 2 + 1, out=values, where=scores > 0)
+        np.minimum(values, STEPS // 2, out=values, where=scores <= 0)
+        return values
+    best, voxels = _not_highest(values, scores)
+    values[(best, *voxels)] = np.moveaxis(values, 0, -1)[voxels].max(axis=-1) + 1
+    return values
 
 
-MAKERS: dict[Kind, Callable[..., NDArray[Any]]] = {"uint8": steps, "float32": probabilities}
+FUNCTIONS: dict[Kind, Callable[..., NDArray[Any]]] = {"uint8": steps, "float32": probabilities}
+"""Function from scores to probabilities of each number type."""
 
 
 def _softmax(scores: Scores) -> NDArray[np.float32]:
-    shares: NDArray[np.float32] = scores - scores.max(axis=0)
-    np.exp(shares, out=shares)
-    shares /= shares.sum(axis=0)
-    return shares
+    values: NDArray[np.float32] = scores - scores.max(axis=0)
+    np.exp(values, out=values)
+    values /= values.sum(axis=0)
+    return values
 
 
 def _not_highest(
-    found: NDArray[Any], scores: Scores
+    values: NDArray[Any], scores: Scores
 ) -> tuple[NDArray[Any], tuple[NDArray[Any], ...]]:
-    """Return the label with the highest score of those voxels where it is not the first of the highest in ``found``."""
+    """Return the voxels whose label is not the first of the highest in ``values``, and that label.
+
+    The label is the one with the highest score; voxels are given by their indices x, y and z.
+    """
     best = highest(scores)
-    tied = np.nonzero(best != highest(found))
-    return best[tied], tied
+    voxels = np.nonzero(best != highest(values))
+    return best[voxels], voxels

@@ -1,7 +1,8 @@
-"""The last layers of one network or several, applied once to averaged features instead of to every window.
+"""Last layers of one or several networks, applied once to averaged features.
 
-A last layer is a convolution of one voxel, so a mean over windows, mirrorings and networks and a linear resampling may
-as well be taken before it. Its features are then what has to be kept, however many labels there are.
+A last layer is a 1x1x1 convolution, which is linear. The mean over windows, mirrorings and networks
+and the resampling to the scan's grid give the same result before it as after it. Only features have
+to be held then, however many labels there are.
 """
 
 from __future__ import annotations
@@ -17,33 +18,38 @@ from segkit.networks.unet import UNet
 
 @dataclass(frozen=True)
 class Heads:
-    """The last layers of networks that agree on their outputs, as one."""
+    """Last layers of networks with the same outputs, combined into one layer."""
 
     kernel: Tensor
-    """(K, F): the kernels of all, beside each other, each divided by the number of networks."""
+    """Kernels (K, F) of all networks side by side, each divided by the number of networks."""
     bias: Tensor
-    """(K, 1): their mean."""
+    """Mean (K, 1) of the biases."""
 
     @classmethod
     def of(cls, networks: Sequence[nn.Module]) -> Heads | None:
-        """None where a network is not one of segkit's own, of which alone it is known what comes after its features."""
-        known = [network for network in networks if isinstance(network, UNet)]
-        if len(known) < len(networks):
+        """Return the combined last layers of ``networks``.
+
+        None where a network is not segkit's own: only of those it is known what follows the features.
+        """
+        unets = [network for network in networks if isinstance(network, UNet)]
+        if len(unets) < len(networks):
             return None
-        layers = [network.head.state_dict() for network in known]
+        layers = [network.head.state_dict() for network in unets]
         kernels = torch.cat([layer["weight"].flatten(1) for layer in layers], dim=1)
         biases = torch.stack([layer["bias"] for layer in layers])
-        share = 1 / len(known)
+        share = 1 / len(unets)
         bias = biases.float().cpu().sum(0)[:, None] * share
         return cls(kernels.float().cpu() * share, bias)
 
     @property
     def width(self) -> int:
-        """Features of all networks."""
+        """Number of features of all networks together."""
         return self.kernel.shape[1]
 
     def scores(self, features: Tensor) -> Tensor:
-        """Mean scores (K, ...) of features (F, ...), one network's after the other's, on the CPU as they are."""
-        return torch.addmm(self.bias, self.kernel, features.flatten(1)).reshape(
-            -1, *features.shape[1:]
-        )
+        """Return the mean scores (K, ...) of features (F, ...), which are on the CPU.
+
+        The features of the networks follow one after the other.
+        """
+        scores = torch.addmm(self.bias, self.kernel, features.flatten(1))
+        return scores.reshape(-1, *features.shape[1:])

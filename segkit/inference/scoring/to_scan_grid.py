@@ -1,7 +1,8 @@
-"""The way back: scores on the network's grid to labels on the scan's grid, slab by slab as they come.
+"""Resample scores from the network's grid to the scan's grid, and write what follows from them.
 
-Scores are resampled, not labels, which keeps borders smooth. What is held at the scan's resolution is a few planes, and
-of the network's grid the planes that the next ones still need.
+Scores are resampled, not labels, which keeps borders smooth. Scores arrive slab by slab; only a few
+planes are held at the scan's resolution, and of the network's grid only the planes that the next
+ones still need.
 """
 
 from __future__ import annotations
@@ -23,65 +24,74 @@ from segkit.preprocessing.resample import apply_matrix, axis_matrices, resample
 from segkit.volume import Box, Shape
 
 Scores = NDArray[np.float32]
-"""(K, X, Y, Z) of some planes."""
+"""Scores (K, X, Y, Z) of some planes."""
 Decide = Callable[[Scores], NDArray[Any]]
-"""Scores to one value of a voxel, (X, Y, Z), or to several, (K, X, Y, Z)."""
+"""Function from scores to one value (X, Y, Z) or several values (K, X, Y, Z) of each voxel."""
 
 SLAB_BYTES = 16 << 20
-"""Scores that are held at the scan's resolution at a time."""
-IN_CACHE = 1 << 15
-"""Voxels whose highest score is found at a time."""
+"""Bytes of the scores that are held at the scan's resolution."""
+VOXELS_IN_CACHE = 1 << 15
+"""Number of voxels whose highest score is found together, so that they stay in the cache."""
 
 
 @dataclass(frozen=True, eq=False)
 class Output:
-    """Something that is decided by the scores of a voxel, and where it is written."""
+    """Array to fill, and the function from a voxel's scores to its values."""
 
     decide: Decide
-    into: NDArray[Any]
-    """(X, Y, Z) or (K, X, Y, Z) on the scan's grid; outside the box that the network saw it stays as it is."""
+    array: NDArray[Any]
+    """Values (X, Y, Z) or (K, X, Y, Z) on the scan's grid; unchanged outside the cropped grid."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A box of the cropped grid, and the box of the network's grid that it is made of."""
+    """Part of a scan: a box of the cropped grid, and the box of the network's grid it needs."""
 
-    lines: Box
-    made_of: Box
+    box: Box
+    network_box: Box
 
 
-def parts_of(way_back: WayBack, axis: int, count: int, box: Box | None = None) -> list[Part]:
-    """The cropped grid, or a box of it, in ``count`` parts along ``axis``, fewer where it has fewer lines."""
+def split_into_parts(
+    way_back: WayBack, axis: int, count: int, box: Box | None = None
+) -> list[Part]:
+    """Split the cropped grid, or a box of it, along an axis.
+
+    Args:
+        way_back: the grids of the scan.
+        axis: 0, 1 or 2 for X, Y or Z of the cropped grid.
+        count: number of parts; there are fewer where the box has fewer voxels along the axis.
+        box: box of the cropped grid; None is all of it.
+    """
     whole = box or whole_box(way_back.cropped_shape)
     first, last = whole[axis].start, whole[axis].stop
     cuts = [first + round(number * (last - first) / count) for number in range(count + 1)]
-    matrices, found = _matrices(way_back), []
+    matrices, parts = _matrices(way_back), []
     for start, stop in pairwise(cuts):
         if start < stop:
             x, y, z = (
-                slice(start, stop) if each == axis else lines for each, lines in enumerate(whole)
+                slice(start, stop) if each == axis else span for each, span in enumerate(whole)
             )
-            found.append(Part((x, y, z), _made_of((x, y, z), matrices)))
-    return found
+            parts.append(Part((x, y, z), _network_box((x, y, z), matrices)))
+    return parts
 
 
 def whole_box(shape: Shape) -> Box:
-    """All of a grid."""
+    """Return the box that holds all voxels of a grid."""
     x, y, z = (slice(0, size) for size in shape)
     return x, y, z
 
 
-def _made_of(lines: Box, matrices: Mapping[int, sparse.csr_array]) -> Box:
-    needed = list(lines)
+def _network_box(box: Box, matrices: Mapping[int, sparse.csr_array]) -> Box:
+    spans = list(box)
     for axis, matrix in matrices.items():
-        columns = matrix[lines[axis]].indices
-        needed[axis] = slice(int(columns.min()), int(columns.max()) + 1)
-    x, y, z = needed
+        columns = matrix[box[axis]].indices
+        spans[axis] = slice(int(columns.min()), int(columns.max()) + 1)
+    x, y, z = spans
     return x, y, z
 
 
 def label_dtype(values: Sequence[int]) -> np.dtype[Any]:
-    """The smallest integer type that holds all ``values``.
+    """Return the smallest integer type that holds all ``values``.
 
     >>> label_dtype((0, 5, 300)).name
     'uint16'
@@ -90,10 +100,10 @@ def label_dtype(values: Sequence[int]) -> np.dtype[Any]:
 
 
 def decide_by(label_values: Sequence[int], *, regions: bool = False) -> Decide:
-    """Labels of scores: the value of the highest score of a voxel.
+    """Return the function from scores to a label map: the value of the highest score of a voxel.
 
-    ``regions`` may overlap: every output with a score above 0 (a probability above 1/2) is written, later ones over
-    earlier ones.
+    With ``regions``, which may overlap, every output with a score above 0 (a probability above 1/2)
+    is written, later ones over earlier ones.
     """
     table = np.asarray(label_values, dtype=label_dtype(label_values))
     if regions:
@@ -104,35 +114,39 @@ def decide_by(label_values: Sequence[int], *, regions: bool = False) -> Decide:
 
 
 def highest(scores: Scores) -> NDArray[Any]:
-    """Index (X, Y, Z) of the highest of the scores (K, X, Y, Z), the first of equal ones, in `label_dtype`.
+    """Return the index (X, Y, Z) of the highest of the scores (K, X, Y, Z), the first of equal ones.
 
-    As `numpy.argmax`, which took eight times as long for 15 scores, and four times for 118.
+    The result is that of `numpy.argmax`, which took eight times as long for 15 scores and four
+    times as long for 118, in the type of `label_dtype`.
 
     >>> highest(np.array([0.5, 2.0, 2.0], np.float32).reshape(3, 1, 1, 1)).item()
     1
     """
     dtype = label_dtype(range(len(scores)))
     flat = scores.reshape(len(scores), -1)
-    found = np.empty(flat.shape[1], dtype)
-    for start in range(0, found.size, IN_CACHE):
-        _highest(flat[:, start : start + IN_CACHE], found[start : start + IN_CACHE])
-    return found.reshape(scores.shape[1:])
+    indices = np.empty(flat.shape[1], dtype)
+    for start in range(0, indices.size, VOXELS_IN_CACHE):
+        voxels = slice(start, start + VOXELS_IN_CACHE)
+        _write_highest(flat[:, voxels], indices[voxels])
+    return indices.reshape(scores.shape[1:])
 
 
-def _highest(scores: NDArray[np.float32], found: NDArray[Any]) -> None:
-    """Of (K, n) into (n,). Arithmetic instead of masks, for which processors have fast instructions."""
-    found[...] = 0
+def _write_highest(scores: NDArray[np.float32], indices: NDArray[Any]) -> None:
+    """Write the index of the highest of (K, n) scores into (n,).
+
+    Arithmetic replaces masks, because processors have fast instructions for it.
+    """
+    indices[...] = 0
     best = scores[0].copy()
     for index, score in enumerate(scores[1:], start=1):
         higher = (score > best).view(np.uint8)
         np.maximum(best, score, out=best)
-        # Of the indices that were once the highest the largest was the last.
-        np.maximum(
-            found, np.multiply(higher, found.dtype.type(index), dtype=found.dtype), out=found
-        )
+        # Indices ascend, so the largest index that was ever the highest is the last one.
+        candidate = np.multiply(higher, indices.dtype.type(index), dtype=indices.dtype)
+        np.maximum(indices, candidate, out=indices)
 
 
-def restore(
+def write_on_scan_grid(
     slabs: Iterable[Scores],
     way_back: WayBack,
     outputs: Sequence[Output],
@@ -143,105 +157,111 @@ def restore(
     classes: int = 1,
     slab_bytes: int = SLAB_BYTES,
 ) -> None:
-    """Write what follows from consecutive slabs of scores on the network's grid, first to last, on the scan's grid.
+    """Fill ``outputs`` on the scan's grid from consecutive slabs of scores on the network's grid.
 
     Args:
-        slabs: (K, ...) planes along ``axis`` of the network's grid; each is done with before the next is asked for.
-        way_back: what `preprocessing.chain` kept of the scan's grid.
-        outputs: what is written.
+        slabs: (K, ...) planes along ``axis`` of the network's grid, from first to last; each is
+            used up before the next is asked for.
+        way_back: the scan's grid, as `preprocessing.chain` kept it.
+        outputs: arrays to fill.
         axis: 0 is X of the network's grid.
-        part: what the slabs are of; None is the whole.
-        scores_of: makes what the slabs hold into scores, linearly; None where they hold scores.
-        classes: how many scores that makes of a voxel.
+        part: the part of the scan that the slabs belong to; None is the whole scan.
+        scores_of: linear function from a slab's values to scores; None where slabs hold scores.
+        classes: number of scores of a voxel that ``scores_of`` returns.
         slab_bytes: memory for scores at the scan's resolution.
     """
-    place = list(part.lines if part else whole_box(way_back.cropped_shape))
-    targets, done = (
-        [Output(output.decide, way_back.view(output.into)) for output in outputs],
-        place[axis].start,
-    )
+    box = list(part.box if part else whole_box(way_back.cropped_shape))
+    targets = [Output(output.decide, way_back.view(output.array)) for output in outputs]
+    done = box[axis].start
     # The in-plane steps pass through grids of either resolution.
     sizes = zip(way_back.network_shape, way_back.cropped_shape, strict=True)
     plane = math.prod(max(pair) for each, pair in enumerate(sizes) if each != axis)
-    for found in _resampled(slabs, _matrices(way_back, part), axis, int(slab_bytes / 4 / plane)):
-        place[axis] = slice(done, done + found.shape[1 + axis])
-        done += found.shape[1 + axis]
-        for lines in _lines(
-            found.shape[1:], slab_bytes // (4 * max(classes, found.shape[0])), axis
-        ):
-            scores = found[:, *lines] if scores_of is None else scores_of(found[:, *lines])
+    planes = int(slab_bytes / 4 / plane)
+    for values in _resampled(slabs, _matrices(way_back, part), axis=axis, planes=planes):
+        box[axis] = slice(done, done + values.shape[1 + axis])
+        done += values.shape[1 + axis]
+        voxels = slab_bytes // (4 * max(classes, values.shape[0]))
+        for lines in _lines(values.shape[1:], voxels, axis):
+            scores = values[:, *lines] if scores_of is None else scores_of(values[:, *lines])
             for target in targets:
-                written: NDArray[Any] = target.into[_of_all(place)]
-                written[_of_all(lines)] = target.decide(scores)
-                drop_pages(target.into)
+                written: NDArray[Any] = target.array[_spatial(box)]
+                written[_spatial(lines)] = target.decide(scores)
+                drop_pages(target.array)
 
 
-def _of_all(box: Sequence[slice]) -> Any:
+def _spatial(box: Sequence[slice]) -> Any:
     """Return the index of a box in an array (X, Y, Z) or (K, X, Y, Z)."""
     return (..., *box)
 
 
-def _lines(shape: Sequence[int], voxels: int, along: int) -> Iterator[Box]:
-    """Yield some planes ``along`` an axis at a time that have so many voxels, or else some lines of the longest axis.
+def _lines(shape: Sequence[int], voxels: int, axis: int) -> Iterator[Box]:
+    """Yield boxes of about ``voxels`` voxels: planes along ``axis``, or lines of the longest axis.
 
-    Whole planes lie together in a temporary file, of which fewer pages are then touched at a time.
+    Whole planes lie together in a temporary file, so fewer of its pages are touched at a time.
     """
-    axis = along if math.prod(shape) <= voxels * shape[along] else int(np.argmax(shape))
-    many = max(1, voxels * shape[axis] // math.prod(shape))
-    for start in range(0, shape[axis], many):
-        x, y, z = (slice(start, start + many) if each == axis else slice(None) for each in range(3))
+    if math.prod(shape) > voxels * shape[axis]:
+        axis = int(np.argmax(shape))
+    count = max(1, voxels * shape[axis] // math.prod(shape))
+    for start in range(0, shape[axis], count):
+        x, y, z = (
+            slice(start, start + count) if each == axis else slice(None) for each in range(3)
+        )
         yield x, y, z
 
 
 def _matrices(way_back: WayBack, part: Part | None = None) -> dict[int, sparse.csr_array]:
-    """What resamples the axes that change."""
+    """Return the matrices that resample the axes whose spacing changes, for a part of the scan."""
     matrices = axis_matrices(way_back.network_shape, way_back.cropped_shape, "linear")
     if part is None:
         return matrices
     return {
-        axis: matrix[part.lines[axis]][:, part.made_of[axis]] for axis, matrix in matrices.items()
+        axis: matrix[part.box[axis]][:, part.network_box[axis]] for axis, matrix in matrices.items()
     }
 
 
 def _resampled(
-    slabs: Iterable[Scores], matrices: Mapping[int, sparse.csr_array], axis: int, planes: int
+    slabs: Iterable[Scores], matrices: Mapping[int, sparse.csr_array], *, axis: int, planes: int
 ) -> Iterator[Scores]:
-    """The same scores on the cropped grid, at most so many planes of one class at a time, fewer of more classes."""
+    """Yield the scores on the cropped grid, at most ``planes`` planes of one class at a time.
+
+    Of several classes there are accordingly fewer planes.
+    """
     in_plane = {each: matrix for each, matrix in matrices.items() if each != axis}
-    for scores in _along(_cut(slabs, axis, planes), matrices.get(axis), axis, planes):
+    thin_slabs = _cut(slabs, axis=axis, planes=planes)
+    for scores in _resampled_along(thin_slabs, matrices.get(axis), axis=axis, planes=planes):
         yield resample(scores, in_plane)
 
 
-def _cut(slabs: Iterable[Scores], axis: int, planes: int) -> Iterator[Scores]:
+def _cut(slabs: Iterable[Scores], *, axis: int, planes: int) -> Iterator[Scores]:
     for slab in slabs:
-        many = max(1, planes // slab.shape[0])
-        for start in range(0, slab.shape[1 + axis], many):
+        count = max(1, planes // slab.shape[0])
+        for start in range(0, slab.shape[1 + axis], count):
             box = [slice(None)] * 3
-            box[axis] = slice(start, start + many)
+            box[axis] = slice(start, start + count)
             yield slab[:, *box]
 
 
-def _along(
-    pieces: Iterable[Scores], matrix: sparse.csr_array | None, axis: int, planes: int
+def _resampled_along(
+    slabs: Iterable[Scores], matrix: sparse.csr_array | None, *, axis: int, planes: int
 ) -> Iterator[Scores]:
-    """Planes of the other grid, as soon as those are there that they are made of."""
+    """Yield planes resampled along ``axis`` as soon as all planes that they need have arrived."""
     if matrix is None:
-        yield from pieces
+        yield from slabs
         return
     first = np.minimum.reduceat(matrix.indices, matrix.indptr[:-1])
     last = np.maximum.reduceat(matrix.indices, matrix.indptr[:-1])
     done = begin = 0
     held: Scores | None = None
-    for piece in pieces:
-        held = piece if held is None else np.concatenate([held, piece], axis=1 + axis)
+    for slab in slabs:
+        held = slab if held is None else np.concatenate([held, slab], axis=1 + axis)
         end = begin + held.shape[1 + axis]
-        ready = int(np.searchsorted(last, end))  # rows whose last plane is there
-        many = max(1, planes // held.shape[0])
-        for start in range(done, ready, many):
-            yield apply_matrix(
-                matrix[start : min(start + many, ready)][:, begin:end], held, 1 + axis
-            )
+        ready = int(np.searchsorted(last, end))  # rows whose last plane has arrived
+        count = max(1, planes // held.shape[0])
+        for start in range(done, ready, count):
+            rows = matrix[start : min(start + count, ready)][:, begin:end]
+            yield apply_matrix(rows, held, 1 + axis)
         done = ready
-        kept = int(first[done]) - begin if done < len(first) else end - begin
-        # Copied: the slab that a piece is part of is overwritten.
-        held, begin = np.take(held, range(kept, end - begin), axis=1 + axis), begin + kept
+        kept_from = int(first[done]) - begin if done < len(first) else end - begin
+        # Copied, because the slab that these planes are part of is overwritten.
+        held = np.take(held, range(kept_from, end - begin), axis=1 + axis)
+        begin += kept_from

@@ -1,4 +1,4 @@
-"""Scores of windows from one network or several, mirrored or not, in a precision and on a device."""
+"""Score windows with one or several networks, mirrored or not, in a precision and on a device."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from segkit.inference.scoring.shared_head import Heads
 from segkit.networks.precision import autocast, network_to_memory_format, to_memory_format
 from segkit.plans.plan import LEFT_RIGHT, Plan
 
-LAYOUT = "channels_last"
-"""A fixed choice, not a timed one, so that the same scan gives the same label map every time.
+MEMORY_FORMAT = "channels_last"
+"""Memory format of networks and windows: fixed, so that a scan always gives the same label map.
 
-In 3D no network was slower in it by more than 2 %, and some are 1.7 times as fast (docs/benchmarks); in 2D it took
-0.95 of the time, but 1.1 for a toy of 4 and 8 channels.
+In 3D no network was more than 2 % slower in it, and some were 1.7 times as fast
+(docs/benchmarks). In 2D it took 0.95 of the time, but 1.1 for a tiny network of 4 and 8 channels.
 """
 
 
 class WindowScorer:
-    """What a sliding window calls: (B, C, X, Y[, Z]) to the mean of all networks and mirrorings, float32.
+    """Networks of one or several bundles that score batches of windows.
 
-    The mean is that of scores, or of the features that enter the last layers
-    (`segkit.inference.scoring.shared_head`) where those are fewer; `scores` makes either into scores.
+    Calling it with windows (B, C, X, Y[, Z]) returns the mean over all networks and mirrorings in
+    float32. The mean is that of the scores, or of the features that enter the last layers
+    (`segkit.inference.scoring.shared_head`) where those are fewer; `scores` turns either into scores.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class WindowScorer:
         engine: Engine = torch_engine,
     ) -> None:
         self.networks = [
-            network_to_memory_format(network.to(device), LAYOUT) for network in networks
+            network_to_memory_format(network.to(device), MEMORY_FORMAT) for network in networks
         ]
         if any(network.training for network in self.networks):
             raise TypeError("a network in training mode: call its eval() before predicting")
@@ -50,40 +51,43 @@ class WindowScorer:
         self.left_right = window_axis(plan, LEFT_RIGHT)
         self.outputs = list(plan.mirrored_outputs) if plan.mirror_swaps else None
         self.classes = len(plan.label_values)
-        self.heads = self._fewer_features()
-        self._forwards = [engine(network, self.heads is None) for network in self.networks]
+        self.heads = self._smaller_heads()
+        self._forwards = [engine(network, scores=self.heads is None) for network in self.networks]
 
     @property
     def channels(self) -> int:
-        """Of what is averaged."""
+        """Number of channels of the averaged tensor (features or class scores)."""
         return self.heads.width if self.heads else self.classes
 
     def scores(self, averaged: Tensor) -> Tensor:
-        """The mean scores (K, ...) of what was averaged (features or scores, ...), on the CPU."""
+        """Return the mean scores (K, ...) of averaged features or scores (F, ...), on the CPU."""
         return self.heads.scores(averaged) if self.heads else averaged
 
-    def _fewer_features(self) -> Heads | None:
-        """The heads, where their features are fewer than scores and know no left and right that change places."""
+    def _smaller_heads(self) -> Heads | None:
+        """Return the last layers where their features are fewer than the scores.
+
+        They cannot be shared where mirroring swaps the outputs of left and right labels.
+        """
         if self.outputs and any(self.left_right in axes for axes in self.mirrorings):
             return None
         heads = Heads.of(self.networks)
         return heads if heads and heads.width < self.classes else None
 
     def __call__(self, windows: Tensor) -> Tensor:
-        """See the class."""
+        """Return the mean (B, F, ...) of scores or features over all networks and mirrorings."""
         windows = windows.to(self.device)
         total: Tensor | None = None
         with autocast(self.precision, self.device):
             for axes in self.mirrorings:
-                turned = to_memory_format(_flipped(windows, axes), LAYOUT)
-                found = self._turned_back(self._averaged(turned), axes)
-                total = found if total is None else total.add_(found)
+                mirrored = to_memory_format(_flipped(windows, axes), MEMORY_FORMAT)
+                values = self._unmirrored(self._mean_over_networks(mirrored), axes)
+                total = values if total is None else total.add_(values)
         if total is None:
-            raise ValueError("no mirroring, not even none")
+            raise ValueError("the list of mirrorings is empty; the first one is no mirroring")
         return total.div_(len(self.mirrorings))
 
-    def _averaged(self, windows: Tensor) -> Tensor:
-        """What the networks have to say of windows, mirrored or not."""
+    def _mean_over_networks(self, windows: Tensor) -> Tensor:
+        """Return the mean scores of the networks, or their features one after the other."""
         if self.heads:
             features = [forward(windows).float() for forward in self._forwards]
             return features[0] if len(features) == 1 else torch.cat(features, dim=1)
@@ -95,13 +99,13 @@ class WindowScorer:
             raise ValueError("no network")
         return total.div_(len(self.networks))
 
-    def _turned_back(self, scores: Tensor, axes: tuple[int, ...]) -> Tensor:
+    def _unmirrored(self, scores: Tensor, axes: tuple[int, ...]) -> Tensor:
         if self.outputs and self.left_right in axes:
             scores = scores[:, self.outputs]
         return _flipped(scores, axes)
 
     def move(self, device: torch.device) -> None:
-        """Go on with another device."""
+        """Move the networks to another device."""
         self.device = device
         for network in self.networks:
             network.to(device)
@@ -112,27 +116,31 @@ def _flipped(windows: Tensor, axes: tuple[int, ...]) -> Tensor:
 
 
 def mirrorings(plan: Plan) -> list[tuple[int, ...]]:
-    """Every combination of the plan's mirror axes, as axes of a batch of windows; the first is no mirroring.
+    """Return every combination of the plan's mirror axes; the first one is no mirroring.
 
-    A 2D network's windows (B, C, and two axes) lack the slice axis.
+    Axes are those of a batch of windows (B, C, ...), which lack the slice axis in 2D.
     """
-    axes = [
-        axis for axis in (window_axis(plan, axis) for axis in plan.mirror_axes) if axis is not None
+    axes = [window_axis(plan, axis) for axis in plan.mirror_axes]
+    mirrored = [axis for axis in axes if axis is not None]
+    return [
+        chosen for count in range(len(mirrored) + 1) for chosen in combinations(mirrored, count)
     ]
-    return [chosen for count in range(len(axes) + 1) for chosen in combinations(axes, count)]
 
 
 def window_axis(plan: Plan, axis: int) -> int | None:
-    """The axis of a batch of windows that is ``axis`` of the scan; None for the slice axis."""
-    seen = [each for each in range(3) if each != plan.slice_axis]
-    return 2 + seen.index(axis) if axis in seen else None
+    """Return the axis of a batch of windows (B, C, ...) that is ``axis`` (0, 1, 2) of the scan.
+
+    The slice axis of a 2D network is no axis of its windows: None.
+    """
+    scan_axes = [each for each in range(3) if each != plan.slice_axis]
+    return 2 + scan_axes.index(axis) if axis in scan_axes else None
 
 
 def choose_device(name: str) -> torch.device:
-    """The device that ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` names.
+    """Return the device that ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` names.
 
     Raises:
-        UsageError: another word, or a GPU that this machine does not have.
+        UsageError: another name, or a GPU that this machine does not have.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

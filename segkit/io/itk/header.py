@@ -1,6 +1,7 @@
-"""What the text header of an NRRD or MetaImage file says, once it was checked.
+"""Checked text header of an NRRD or MetaImage file, and the checks that both formats share.
 
-segkit reads these headers itself: ITK's readers trust them, and a malformed one can end the whole process.
+segkit parses these headers itself: ITK's readers trust them, and a malformed one can crash the
+process.
 """
 
 from __future__ import annotations
@@ -21,88 +22,116 @@ from segkit.volume import LPS_TO_RAS, Shape
 
 Encoding = Literal["raw", "gzip", "zlib", "bzip2", "text", "hex"]
 LONGEST_HEADER = 1 << 20
-"""Bytes."""
-_LONGEST_EDGE, _MOST_AXES = 1 << 40, 16
+"""Largest size in bytes of a header that is read."""
+_MOST_VOXELS, _MOST_AXES = 1 << 40, 16
+"""Largest number of voxels along an axis, and of axes, that a header may give."""
 _COPY = "The file is incomplete, damaged or of a rare kind: copy it again or convert it to .nii.gz."
 _OTHER_FILE = " Its voxels are in another file, which must be copied with it."
 
 
 @dataclass(frozen=True)
 class ItkHeader:
-    """A header that was checked; the file may still hold fewer voxels than it promises."""
+    """Header that was checked; the file may still hold fewer voxels than it promises."""
 
     shape: Shape
     channels: int
     channel_axis: int
-    """Place of the channels among the axes of the file, the fastest first; only looked at where there are several."""
+    """Index of the channel axis among the axes of the file, the fastest axis first."""
     affine: NDArray[np.float64]
+    """Affine (4, 4) from voxel index to mm in RAS+."""
     flat: bool
-    """Whether the image has two axes."""
+    """True if the image has two axes."""
     stored: np.dtype[Any]
     """Type in the file, with its byte order."""
     encoding: Encoding
     data: Path
-    """Where the voxels are: the file itself, or the one beside it that it names."""
+    """File that holds the voxels: the image file itself, or a file beside it."""
     start: int
-    """Bytes of ``data`` in front of what is encoded."""
+    """Number of bytes of ``data`` before the encoded voxels."""
     skip: int = 0
-    """Bytes in front of the first voxel once the rest is unpacked.
+    """Number of bytes before the first voxel, once the data are unpacked.
 
-    Below 0 the voxels are the last bytes, but for -1 - skip bytes behind them.
+    If negative, the voxels are the last bytes, followed by -1 - ``skip`` further bytes.
     """
 
     @property
     def count(self) -> int:
-        """Numbers in the file."""
+        """Number of values in the file: voxels times channels."""
         return int(np.prod([self.channels, *self.shape], dtype=object))
 
     @property
     def promised(self) -> int:
-        """Bytes of all voxels."""
+        """Number of bytes of all voxels."""
         return self.count * self.stored.itemsize
 
 
 def refused(path: Path, found: str, *, kind: str = "image") -> InputError:
-    """Return the error for a file that cannot be read."""
+    """Return the error for a file that cannot be read.
+
+    Args:
+        path: the file.
+        found: what is wrong with it.
+        kind: the format, for the message.
+    """
     remedy = _COPY + (_OTHER_FILE if suffix_of(path) in DETACHED else "")
     return InputError(path, expected=f"a sound {kind} file", found=found, remedy=remedy)
 
 
 def whole_numbers(path: Path, field: str, words: str, count: int | None = None) -> list[int]:
-    """Return the whole numbers of a field; ``count`` of them, where it is given."""
-    found = words.split()
-    if not all(re.fullmatch(r"[+-]?[0-9]{1,18}", word) for word in found) or count not in (
-        None,
-        len(found),
-    ):
-        expected = (
-            "whole numbers" if count is None else f"{count} whole number{'s' if count > 1 else ''}"
-        )
+    """Return the integers of a header field.
+
+    Args:
+        path: the file, for error messages.
+        field: name of the field, for error messages.
+        words: value of the field.
+        count: how many integers it must have; by default any number.
+
+    Raises:
+        InputError: other words than integers, or another number of them.
+    """
+    values = words.split()
+    integers = all(re.fullmatch(r"[+-]?[0-9]{1,18}", value) for value in values)
+    if not integers or count not in (None, len(values)):
+        expected = "whole numbers"
+        if count is not None:
+            expected = f"{count} whole number{'s' if count > 1 else ''}"
         raise refused(path, f"{field} {_short(words)}, which should be {expected}")
-    return [int(word) for word in found]
+    return [int(value) for value in values]
 
 
 def numbers(path: Path, field: str, words: str, count: int) -> list[float]:
-    """Return the ``count`` numbers of a field."""
+    """Return the numbers of a header field, whose value is ``words``.
+
+    Raises:
+        InputError: other words than numbers, or not ``count`` of them.
+    """
     try:
-        found = [float(word) for word in words.split()[: count + 1]]
+        values = [float(word) for word in words.split()[: count + 1]]
     except ValueError:
-        found = []
-    if len(found) != count:
+        values = []
+    if len(values) != count:
         raise refused(path, f"{field} {_short(words)}, which should be {count} numbers")
-    return found
+    return values
 
 
 def checked_sizes(path: Path, field: str, words: str, axes: int) -> list[int]:
-    """Return the number of voxels along each axis."""
+    """Return the number of voxels along each of the ``axes`` axes.
+
+    Raises:
+        InputError: no such numbers, or one that no image has.
+    """
     sizes = whole_numbers(path, field, words, axes)
-    if any(size > _LONGEST_EDGE or size < 0 for size in sizes):
+    if any(size > _MOST_VOXELS or size < 0 for size in sizes):
         raise refused(path, f"{field} {_short(words)}, which no image has")
     return sizes
 
 
 def checked_axes(path: Path, field: str, words: str) -> int:
-    """Return the number of axes."""
+    """Return the number of axes.
+
+    Raises:
+        InputError: no number, or one that no image has.
+    """
     (axes,) = whole_numbers(path, field, words, 1)
     if not 1 <= axes <= _MOST_AXES:
         raise refused(path, f"{field} {axes}, where 1 to {_MOST_AXES} can be")
@@ -110,23 +139,29 @@ def checked_axes(path: Path, field: str, words: str) -> int:
 
 
 def image_axes(where: str | Path, sizes: Sequence[int], components: int) -> tuple[Shape, int, int]:
-    """Return the voxel axes, the number of channels, and their place among the axes of the file.
+    """Return shape (X, Y, Z), number of channels, and index of the channel axis in the file.
+
+    Args:
+        where: the file, for error messages.
+        sizes: length of 2 to 4 axes, the fastest first; a fourth axis is that of the channels.
+        components: number of values of a pixel, which are channels as well.
+
+    >>> image_axes("scan", (4, 5), 3), image_axes("scan", (4, 5, 6, 2), 1)
+    (((4, 5, 1), 3, 0), ((4, 5, 6), 2, 3))
 
     Raises:
-        InputError: other than 2 or 3 axes of voxels and at most one of channels, or nothing along one of them.
+        InputError: another number of axes, more than one axis of channels, or an axis without
+            voxels.
     """
-    if (
-        len(sizes) not in (2, 3, 4)
-        or (len(sizes) == 4 and components > 1)
-        or min([*sizes, components]) < 1
-    ):
-        raise unlike_image(where, sizes, components)
+    four = len(sizes) == 4
+    if len(sizes) not in (2, 3, 4) or (four and components > 1) or min([*sizes, components]) < 1:
+        raise _unlike_image(where, sizes, components)
     x, y, z = (*sizes, 1)[:3]
-    return (x, y, z), sizes[3] if len(sizes) == 4 else components, 3 if len(sizes) == 4 else 0
+    return ((x, y, z), sizes[3], 3) if four else ((x, y, z), components, 0)
 
 
 def complex_numbers(where: str | Path, found: str) -> InputError:
-    """Return the error for voxels that are no real numbers."""
+    """Return the error for complex voxels; ``found`` is their type in words."""
     return InputError(
         where,
         expected="one real number per voxel and channel",
@@ -135,8 +170,7 @@ def complex_numbers(where: str | Path, found: str) -> InputError:
     )
 
 
-def unlike_image(where: str | Path, sizes: Sequence[int], channels: int) -> InputError:
-    """Return the error for axes that are not those of an image."""
+def _unlike_image(where: str | Path, sizes: Sequence[int], channels: int) -> InputError:
     return InputError(
         where,
         expected="2 or 3 voxel axes and at most one axis of channels",
@@ -146,25 +180,31 @@ def unlike_image(where: str | Path, sizes: Sequence[int], channels: int) -> Inpu
 
 
 def data_beside(path: Path, name: str) -> Path:
-    """Return the file of voxels that a header names: an ordinary file in its own folder or below.
+    """Return the file of voxels that a header names, in the folder of the header or below.
+
+    Args:
+        path: the header.
+        name: the path of the voxels in it.
 
     Raises:
-        InputError: a list or a pattern of files, a place elsewhere, a device or pipe, or no such file.
+        InputError: a list or pattern of files, a path in another folder, a device or pipe, or no
+            such file.
     """
     if re.match(r"LIST\b", name, re.IGNORECASE) or "%" in name:
         raise refused(path, f"a list or pattern of files as its voxels ({_short(name)})")
     folder = os.path.abspath(path.parent)
-    place = os.path.normpath(os.path.join(folder, name))
-    if "\0" in name or not place.startswith(os.path.join(folder, "")):
+    data = os.path.normpath(os.path.join(folder, name))
+    if "\0" in name or not data.startswith(os.path.join(folder, "")):
         raise refused(
             path,
-            f"voxels in another folder ({_short(name)}), where only a file beside the header is read",
+            f"voxels in another folder ({_short(name)}), "
+            "where only a file beside the header is read",
         )
-    if os.path.exists(place) and not os.path.isfile(place):
+    if os.path.exists(data) and not os.path.isfile(data):
         raise refused(path, f"{_short(name)} as its voxels, which is no ordinary file")
-    if not os.path.isfile(place):
+    if not os.path.isfile(data):
         raise refused(path, f"no file {_short(name)}")
-    return Path(place)
+    return Path(data)
 
 
 def lps_affine(
@@ -172,7 +212,19 @@ def lps_affine(
     origin: NDArray[np.float64],
     to_ras: NDArray[np.float64] = LPS_TO_RAS,
 ) -> NDArray[np.float64]:
-    """Return the RAS+ affine of steps (as columns) and an origin; a missing third axis is 1 mm long, to the head."""
+    """Return the RAS+ affine (4, 4) of directions and an origin.
+
+    Args:
+        directions: matrix whose columns are the steps from voxel to voxel in mm: the direction
+            cosines times the voxel spacing.
+        origin: center of the first voxel in mm.
+        to_ras: matrix (4, 4) from the world of both to RAS+; by default from LPS+.
+
+    A missing third axis gets a voxel spacing of 1 mm and points to the head.
+
+    >>> lps_affine(np.diag([2.0, 2.0, 3.0]), np.array([10.0, 20.0, 30.0])).diagonal().tolist()
+    [-2.0, -2.0, 3.0, 1.0]
+    """
     affine = np.eye(4)
     axes = min(3, len(origin))
     affine[:axes, :axes] = directions[:axes, :axes]

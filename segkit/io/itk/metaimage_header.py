@@ -1,4 +1,7 @@
-"""The header of a MetaImage file (.mha, .mhd), read as ITK reads it (https://itk.org/Wiki/MetaIO/Documentation)."""
+"""Header of a MetaImage file (.mha, .mhd), parsed as ITK does.
+
+The format is described at https://itk.org/Wiki/MetaIO/Documentation.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ from segkit.io.itk.header import (
 )
 
 END = rb"ElementDataFile\s*[=:][ \t]*(\S[^\r\n]*?)[ \t]*(?:\r?\n|$)"
-"""The last line of the header."""
+"""Pattern of the last line of the header."""
 _LINE = re.compile(r"\s*([A-Za-z]\w*)\s*[=:]\s*(.*)")
 _TYPES = {
     "MET_CHAR": "i1",
@@ -47,29 +50,30 @@ Fields = Mapping[str, str]
 
 
 def read_metaimage_header(path: Path) -> ItkHeader:
-    """Return what the header says, checked.
+    """Read the header of a MetaImage file and check it.
 
     Raises:
-        InputError: not MetaImage, a malformed header, or voxels that are elsewhere than beside it.
+        InputError: the file is not MetaImage, its header is malformed, or its voxels are in another
+            folder.
     """
     fields, end = _fields(path)
-    axes = checked_axes(path, "NDims", _needed(path, fields, "NDims"))
-    sizes = checked_sizes(path, "DimSize", _needed(path, fields, "DimSize"), axes)
+    axes = checked_axes(path, "NDims", _required(path, fields, "NDims"))
+    sizes = checked_sizes(path, "DimSize", _required(path, fields, "DimSize"), axes)
     (components,) = whole_numbers(path, "channels", fields.get("ElementNumberOfChannels", "1"), 1)
     shape, channels, channel_axis = image_axes(path, sizes, components)
     data, start = _data(path, fields, end)
     (skip,) = whole_numbers(path, "HeaderSize", fields.get("HeaderSize", "0"), 1)
     return ItkHeader(
-        shape,
-        channels,
-        channel_axis,
-        _affine(path, fields, axes),
-        axes == 2,
-        _dtype(path, fields),
-        _encoding(fields),
-        data,
-        start + max(skip, 0),
-        min(skip, 0),
+        shape=shape,
+        channels=channels,
+        channel_axis=channel_axis,
+        affine=_affine(path, fields, axes),
+        flat=axes == 2,
+        stored=_dtype(path, fields),
+        encoding=_encoding(fields),
+        data=data,
+        start=start + max(skip, 0),
+        skip=min(skip, 0),
     )
 
 
@@ -80,47 +84,50 @@ def _fields(path: Path) -> tuple[Fields, int]:
     if end is None or b"\0" in content[: end.start()]:
         raise refused(path, "no header of this format", kind="MetaImage")
     lines = content[: end.end()].decode("latin-1").splitlines()
-    return {found[1]: found[2].strip() for found in map(_LINE.fullmatch, lines) if found}, end.end()
+    matches = [match for match in map(_LINE.fullmatch, lines) if match]
+    return {match[1]: match[2].strip() for match in matches}, end.end()
 
 
-def _needed(path: Path, fields: Fields, name: str) -> str:
+def _required(path: Path, fields: Fields, name: str) -> str:
     if name not in fields:
         raise refused(path, f"a header without {name}", kind="MetaImage")
     return fields[name]
 
 
 def _dtype(path: Path, fields: Fields) -> np.dtype[np.generic]:
-    kind = _needed(path, fields, "ElementType")
+    kind = _required(path, fields, "ElementType")
     if kind not in _TYPES:
         raise refused(path, f"voxels of the type {kind[:40]!r}", kind="MetaImage")
-    big = _says(fields, "BinaryDataByteOrderMSB") or _says(fields, "ElementByteOrderMSB")
-    return np.dtype(_TYPES[kind]).newbyteorder(">" if big else "<")
+    big_endian = _flag(fields, "BinaryDataByteOrderMSB") or _flag(fields, "ElementByteOrderMSB")
+    return np.dtype(_TYPES[kind]).newbyteorder(">" if big_endian else "<")
 
 
 def _encoding(fields: Fields) -> Encoding:
-    if not _says(fields, "BinaryData", default=True):
+    if not _flag(fields, "BinaryData", default=True):
         return "text"
-    return "zlib" if _says(fields, "CompressedData") else "raw"
+    return "zlib" if _flag(fields, "CompressedData") else "raw"
 
 
-def _says(fields: Fields, name: str, *, default: bool = False) -> bool:
+def _flag(fields: Fields, name: str, *, default: bool = False) -> bool:
     return fields[name][:1] in ("T", "t", "1") if fields.get(name) else default
 
 
 def _data(path: Path, fields: Fields, end: int) -> tuple[Path, int]:
-    name = _needed(path, fields, "ElementDataFile")
+    name = _required(path, fields, "ElementDataFile")
     return (path, end) if name.upper() == "LOCAL" else (data_beside(path, name), 0)
 
 
 def _affine(path: Path, fields: Fields, axes: int) -> NDArray[np.float64]:
-    edges = _found(path, fields, _SPACING, ["1"] * axes)
-    origin = _found(path, fields, _ORIGIN, ["0"] * axes)
+    spacing = _first_given(path, fields, _SPACING, ["1"] * axes)
+    origin = _first_given(path, fields, _ORIGIN, ["0"] * axes)
     identity = [f"{value:g}" for value in np.eye(axes).ravel()]
-    directions = np.reshape(_found(path, fields, _DIRECTIONS, identity), (axes, axes)).T
-    return lps_affine(directions * edges, np.array(origin))
+    directions = np.reshape(_first_given(path, fields, _DIRECTIONS, identity), (axes, axes)).T
+    return lps_affine(directions * spacing, np.array(origin))
 
 
-def _found(path: Path, fields: Fields, names: Sequence[str], default: Sequence[str]) -> list[float]:
-    """Return the numbers of the first of these fields that is there."""
+def _first_given(
+    path: Path, fields: Fields, names: Sequence[str], default: Sequence[str]
+) -> list[float]:
+    """Return the numbers of the first of these fields that the header has."""
     name = next((name for name in names if name in fields), names[0])
     return numbers(path, name, fields.get(name, " ".join(default)), len(default))

@@ -1,4 +1,7 @@
-"""The header of an NRRD file (.nrrd, .nhdr), read as ITK reads it (http://teem.sourceforge.net/nrrd/format.html)."""
+"""Header of an NRRD file (.nrrd, .nhdr), parsed as ITK does.
+
+The format is described at http://teem.sourceforge.net/nrrd/format.html.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ from segkit.io.itk.header import (
 from segkit.volume import LPS_TO_RAS
 
 END = rb"\r?\n\r?\n"
-"""Behind this the voxels begin, or there are none."""
+"""Pattern of the empty line that ends the header."""
 _MAGIC = re.compile(rb"NRRD000[1-9]\r?\n")
 _TYPES = {
     "i1": "signed char, int8, int8_t",
@@ -35,7 +38,8 @@ _TYPES = {
     "u2": "ushort, unsigned short, unsigned short int, uint16, uint16_t",
     "i4": "int, signed int, int32, int32_t",
     "u4": "uint, unsigned int, uint32, uint32_t",
-    "i8": "longlong, long long, long long int, signed long long, signed long long int, int64, int64_t",
+    "i8": "longlong, long long, long long int, signed long long, signed long long int, "
+    "int64, int64_t",
     "u8": "ulonglong, unsigned long long, unsigned long long int, uint64, uint64_t",
     "f4": "float",
     "f8": "double",
@@ -62,42 +66,52 @@ _SPACES = {
     "3d-right-handed-time": ("", LPS_TO_RAS),
     "3d-left-handed-time": ("", LPS_TO_RAS),
 }
-"""Short name, and what brings its axes to RAS+; ITK takes those it does not turn for LPS."""
-_TO_RAS = {name: turn for long, (short, turn) in _SPACES.items() for name in (long, short) if name}
+"""Short name of each space, and the matrix from it to RAS+; ITK takes unknown ones for LPS."""
+_TO_RAS = {
+    name: matrix for long, (short, matrix) in _SPACES.items() for name in (long, short) if name
+}
 _DOMAIN = ("domain", "space", "time", "???", "none")
+"""Kinds of axes that are no channels."""
 Fields = Mapping[str, str]
 
 
 def read_nrrd_header(path: Path) -> ItkHeader:
-    """Return what the header says, checked.
+    """Read the header of an NRRD file and check it.
 
     Raises:
-        InputError: not NRRD, a malformed header, or voxels that are elsewhere than beside it.
+        InputError: the file is not NRRD, its header is malformed, or its voxels are in another
+            folder.
     """
     fields, end = _fields(path)
-    axes = checked_axes(path, "dimension", _needed(path, fields, "dimension"))
-    sizes = checked_sizes(path, "sizes", _needed(path, fields, "sizes"), axes)
+    axes = checked_axes(path, "dimension", _required(path, fields, "dimension"))
+    sizes = checked_sizes(path, "sizes", _required(path, fields, "sizes"), axes)
     range_axis = _range_axis(path, fields, axes)
     space = [axis for axis in range(axes) if axis != range_axis]
     components = 1 if range_axis is None else sizes[range_axis]
     shape, channels, channel_axis = image_axes(path, [sizes[axis] for axis in space], components)
     encoding = _encoding(path, fields)
     data, start = _data(path, fields, end)
+    affine, stored = _affine(path, fields, axes, space), _dtype(path, fields, encoding)
+    start, skip = _skips(path, fields, data, start, encoding)
     return ItkHeader(
-        shape,
-        channels,
-        channel_axis if range_axis is None else range_axis,
-        _affine(path, fields, axes, space),
-        len(space) == 2,
-        _dtype(path, fields, encoding),
-        encoding,
-        data,
-        *_skips(path, fields, data, start, encoding),
+        shape=shape,
+        channels=channels,
+        channel_axis=channel_axis if range_axis is None else range_axis,
+        affine=affine,
+        flat=len(space) == 2,
+        stored=stored,
+        encoding=encoding,
+        data=data,
+        start=start,
+        skip=skip,
     )
 
 
 def _fields(path: Path) -> tuple[Fields, int]:
-    """Return the fields by name in small letters without spaces, and where the header ends (0: nowhere)."""
+    """Return the fields by name in lower case without spaces, and the byte after the header.
+
+    That byte is 0 where nothing ends the header, as in a detached one.
+    """
     with path.open("rb") as file:
         content = file.read(LONGEST_HEADER)
     if not _MAGIC.match(content):
@@ -105,54 +119,57 @@ def _fields(path: Path) -> tuple[Fields, int]:
     end = re.search(END, content)
     if end is None and len(content) == LONGEST_HEADER:
         raise refused(path, f"no end of the header within {LONGEST_HEADER} bytes", kind="NRRD")
-    lines = content[: end.start() if end else None].decode("latin-1").splitlines()[1:]
-    pairs = (
-        line.partition(": ") for line in lines if not line.startswith("#") and ":=" not in line
-    )
-    fields = {key.replace(" ", "").lower(): words.strip() for key, colon, words in pairs if colon}
+    text = content[: end.start() if end else None].decode("latin-1")
+    fields = {}
+    for line in text.splitlines()[1:]:
+        key, colon, value = line.partition(": ")
+        if colon and not line.startswith("#") and ":=" not in line:
+            fields[key.replace(" ", "").lower()] = value.strip()
     return fields, end.end() if end else 0
 
 
-def _needed(path: Path, fields: Fields, name: str) -> str:
+def _required(path: Path, fields: Fields, name: str) -> str:
     if name not in fields:
         raise refused(path, f"a header without {name}", kind="NRRD")
     return fields[name]
 
 
 def _range_axis(path: Path, fields: Fields, axes: int) -> int | None:
+    """Return the axis of the channels (a "range" axis in NRRD's words); None without one."""
     kinds = fields.get("kinds", "").lower().split()
     if kinds and len(kinds) != axes:
         raise refused(path, f"{len(kinds)} kinds for {axes} axes", kind="NRRD")
-    found = [axis for axis, kind in enumerate(kinds) if kind not in _DOMAIN]
-    if len(found) > 1:
+    range_axes = [axis for axis, kind in enumerate(kinds) if kind not in _DOMAIN]
+    if len(range_axes) > 1:
         raise refused(
             path,
-            f"{len(found)} axes that are no axes of space (kinds: {' '.join(kinds)})",
+            f"{len(range_axes)} axes that are no axes of space (kinds: {' '.join(kinds)})",
             kind="NRRD",
         )
     if "complex" in kinds:
-        raise complex_numbers(path, f"complex of {8 * _number(path, fields).itemsize}-bit float")
-    return found[0] if found else None
+        bits = 8 * _number_type(path, fields).itemsize
+        raise complex_numbers(path, f"complex of {bits}-bit float")
+    return range_axes[0] if range_axes else None
 
 
-def _number(path: Path, fields: Fields) -> np.dtype[np.generic]:
-    kind = _needed(path, fields, "type").lower()
+def _number_type(path: Path, fields: Fields) -> np.dtype[np.generic]:
+    kind = _required(path, fields, "type").lower()
     if kind not in _DTYPES:
         raise refused(path, f"voxels of the type {kind[:40]!r}", kind="NRRD")
     return np.dtype(_DTYPES[kind])
 
 
 def _dtype(path: Path, fields: Fields, encoding: Encoding) -> np.dtype[np.generic]:
-    dtype, order = _number(path, fields), fields.get("endian", "").lower()
-    if dtype.itemsize > 1 and encoding not in ("text", "hex") and order not in ("little", "big"):
+    dtype, order = _number_type(path, fields), fields.get("endian", "").lower()
+    if order in ("little", "big"):
+        return dtype.newbyteorder(">" if order == "big" else "<")
+    if dtype.itemsize > 1 and encoding not in ("text", "hex"):
         raise refused(path, "numbers of several bytes without endian: little or big", kind="NRRD")
-    return (
-        dtype.newbyteorder(">" if order == "big" else "<") if order in ("little", "big") else dtype
-    )
+    return dtype
 
 
 def _encoding(path: Path, fields: Fields) -> Encoding:
-    word = _needed(path, fields, "encoding").lower()
+    word = _required(path, fields, "encoding").lower()
     if word not in _ENCODINGS:
         raise refused(path, f"the encoding {word[:40]!r}", kind="NRRD")
     return _ENCODINGS[word]
@@ -170,7 +187,7 @@ def _data(path: Path, fields: Fields, end: int) -> tuple[Path, int]:
 def _skips(
     path: Path, fields: Fields, data: Path, start: int, encoding: Encoding
 ) -> tuple[int, int]:
-    """Return where the encoded voxels begin, and how many bytes are in front of them once they are unpacked."""
+    """Return the first byte of the encoded data, and the number of unpacked bytes to skip."""
     (lines,) = whole_numbers(path, "line skip", fields.get("lineskip", "0"), 1)
     (skip,) = whole_numbers(path, "byte skip", fields.get("byteskip", "0"), 1)
     if not 0 <= lines < LONGEST_HEADER:
@@ -188,16 +205,14 @@ def _affine(path: Path, fields: Fields, axes: int, space: Sequence[int]) -> NDAr
         raise refused(path, f"the space {name[:60]!r}", kind="NRRD")
     if not name and "spacedimension" not in fields:
         return _without_space(path, fields, axes, space)
-    given = vectors(path, fields.get("spacedirections", ""))
+    directions = vectors(path, fields.get("spacedirections", ""))
     dimension = 3 + name.endswith(("t", "time")) if name else _space_dimension(path, fields)
     if len(space) != dimension:
-        why = (
-            ": a fourth axis that is not said to be one of channels (kinds: list)"
-            if len(space) == 4
-            else ""
-        )
-        raise refused(path, f"{len(space)} axes in a space of {dimension}{why}", kind="NRRD")
-    steps = [given[axis] for axis in space] if len(given) == axes else []
+        reason = ""
+        if len(space) == 4:
+            reason = ": a fourth axis that is not said to be one of channels (kinds: list)"
+        raise refused(path, f"{len(space)} axes in a space of {dimension}{reason}", kind="NRRD")
+    steps = [directions[axis] for axis in space] if len(directions) == axes else []
     if len(steps) != dimension or any(step is None or len(step) != dimension for step in steps):
         raise refused(
             path, f"space directions {fields.get('spacedirections', 'missing')[:80]!r}", kind="NRRD"
@@ -215,27 +230,31 @@ def _space_dimension(path: Path, fields: Fields) -> int:
 def _without_space(
     path: Path, fields: Fields, axes: int, space: Sequence[int]
 ) -> NDArray[np.float64]:
-    """Return the affine of voxel edges alone; without any they are 1 mm."""
-    edges = np.array(
-        numbers(path, "spacings", fields.get("spacings", " ".join(["1"] * axes)), axes)
-    )[list(space)]
-    edges = np.where(np.isnan(edges), 1.0, edges)
-    lowest = numbers(path, "axis mins", fields.get("axismins", " ".join(["nan"] * axes)), axes)
-    first = (
-        np.array(lowest)[list(space)] + edges / 2
-    )  # mins are of cells, whose centers are the voxels
-    known = "spacings" in fields and bool(np.isfinite(first).all())
-    return lps_affine(np.diag(edges), first if known else np.zeros(len(space)))
+    """Return the affine of the voxel spacing alone, which is 1 mm where the header has none."""
+    ones, unknown = " ".join(["1"] * axes), " ".join(["nan"] * axes)
+    spacing = np.array(numbers(path, "spacings", fields.get("spacings", ones), axes))[list(space)]
+    spacing = np.where(np.isnan(spacing), 1.0, spacing)
+    lowest = numbers(path, "axis mins", fields.get("axismins", unknown), axes)
+    # The minimum is the edge of the first voxel, the origin its center.
+    origin = np.array(lowest)[list(space)] + spacing / 2
+    known = "spacings" in fields and bool(np.isfinite(origin).all())
+    return lps_affine(np.diag(spacing), origin if known else np.zeros(len(space)))
 
 
 def vectors(path: Path, words: str) -> list[NDArray[np.float64] | None]:
-    """Return the vectors of a field, such as ``(1,0,0) none (0,2,0)``."""
-    found: list[NDArray[np.float64] | None] = []
+    """Return the vectors of a header field; None for each "none".
+
+    >>> vectors(Path("a.nrrd"), "(1,0) none")
+    [array([1., 0.]), None]
+
+    Raises:
+        InputError: a vector of other words than numbers.
+    """
+    parsed: list[NDArray[np.float64] | None] = []
     for word in re.findall(r"\([^()]*\)|[^\s()]+", words):
-        inner = word.strip("()").split(",")
-        found.append(
-            None
-            if word == "none"
-            else np.array(numbers(path, "the vector", " ".join(inner), len(inner)))
-        )
-    return found
+        if word == "none":
+            parsed.append(None)
+        else:
+            entries = word.strip("()").split(",")
+            parsed.append(np.array(numbers(path, "the vector", " ".join(entries), len(entries))))
+    return parsed

@@ -1,9 +1,8 @@
-"""NRRD and MetaImage (.nrrd .nhdr .mha .mhd), whose world is LPS: x and y change their sign.
+"""Reader and writer of NRRD and MetaImage (.nrrd .nhdr .mha .mhd), whose world is LPS+.
 
 They are read without ITK, whose readers trust what a header says, and written with SimpleITK.
-
-Complex numbers are refused where the file says so. MetaImage has no word for them: SimpleITK writes them as two
-channels, and no reader can tell them from two channels of a scan.
+Complex numbers are refused where the file names them. MetaImage does not: SimpleITK writes complex
+numbers as two channels, and no reader can tell them from two channels of a scan.
 """
 
 # mypy: allow-untyped-calls
@@ -29,33 +28,44 @@ from segkit.io.geometry import checked_affine, warn_of_shear
 from segkit.io.itk.header import ItkHeader, complex_numbers, image_axes, lps_affine
 from segkit.io.itk.metaimage_header import read_metaimage_header
 from segkit.io.itk.nrrd_header import read_nrrd_header
-from segkit.io.itk.voxels import check_promise, read_voxels
-from segkit.io.itk.writer import put_voxels
+from segkit.io.itk.voxels import check_size, read_voxels
+from segkit.io.itk.writer import replace_voxels
 from segkit.io.limits import check_finite
 from segkit.volume import Grid, Volume
 
 
 @dataclass(frozen=True)
 class ItkSource:
-    """A file whose header was checked; all voxels are read on the first call and kept, or, of a large file, mapped."""
+    """NRRD or MetaImage file whose header was checked.
+
+    All voxels are read on the first call and kept; those of a large plain file are memory-mapped.
+    """
 
     path: Path
     header: ItkHeader
 
     @property
     def grid(self) -> Grid:
+        """Voxel grid of the scan."""
         return Grid(self.header.shape, self.header.affine)
 
     @property
     def channels(self) -> int:
+        """Number of channels."""
         return self.header.channels
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """Type of the voxels, in the byte order of this machine."""
         return self.header.stored.newbyteorder("=")
 
     def planes(self, start: int, stop: int) -> NDArray[Any]:
-        """Voxels (C, X, Y, stop - start) of the planes ``start`` to ``stop`` along Z."""
+        """Return the voxels (C, X, Y, stop - start) of the planes ``start`` to ``stop`` along Z.
+
+        Raises:
+            InputError: the file is truncated or damaged, voxels are NaN or infinite, or there is
+                too little memory.
+        """
         return self._voxels[..., start:stop]
 
     @cached_property
@@ -74,22 +84,32 @@ _HEADERS = {
 
 
 def open_scan(path: Path) -> ItkSource:
-    """Read and check the header.
+    """Open an NRRD or MetaImage file: read and check its header.
 
     Raises:
-        InputError: a malformed header, complex numbers, more than four axes, an unusable affine, or a header that
-            promises more than the file holds or the memory can take.
+        InputError: the header is malformed or promises more voxels than the file holds or than fit
+            into memory, the voxels are complex, there are more than four axes, or the affine cannot
+            be used.
     """
     must_exist(path)
     source = ItkSource(path, _HEADERS[suffix_of(path)](path))
     checked_affine(path, source.header.affine)
     warn_of_shear(path, source.grid)
-    check_promise(path, source.header)
+    check_size(path, source.header)
     return source
 
 
 def volume_of(image: Any, where: str = "SimpleITK image") -> Volume:
-    """A SimpleITK image as a Volume."""
+    """Return a SimpleITK image as a Volume.
+
+    Args:
+        image: the image, of 2 to 4 axes.
+        where: words for it in error messages.
+
+    Raises:
+        InputError: the voxels are complex, NaN or infinite, there are other axes than those of an
+            image, or the affine cannot be used.
+    """
     _check_real(where, image.GetPixelID())
     image_axes(where, image.GetSize(), image.GetNumberOfComponentsPerPixel())
     affine = _affine(image.GetSpacing(), image.GetDirection(), image.GetOrigin())
@@ -98,8 +118,15 @@ def volume_of(image: Any, where: str = "SimpleITK image") -> Volume:
     return Volume(voxels, checked_affine(where, affine))
 
 
-def place_of(path: Path) -> NDArray[np.float64] | None:
-    """RAS+ affine in mm by which ITK places a file whose header was checked; None for one that it refuses."""
+def itk_affine(path: Path) -> NDArray[np.float64] | None:
+    """Return the affine (4, 4) to mm in RAS+ with which ITK reads a file; None if ITK refuses it.
+
+    Args:
+        path: a file whose header was checked, in any format of ITK.
+
+    Raises:
+        InputError: the affine cannot be used.
+    """
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
@@ -111,7 +138,10 @@ def place_of(path: Path) -> NDArray[np.float64] | None:
 
 
 def voxels_of(image: Any) -> NDArray[Any]:
-    """Voxels (C, X, Y, Z): components of a pixel and a fourth axis are channels; a flat image has Z = 1."""
+    """Return the voxels (C, X, Y, Z) of a SimpleITK image.
+
+    The components of a pixel, or a fourth axis, are the channels. An image of two axes has Z = 1.
+    """
     array = sitk.GetArrayFromImage(image)
     if image.GetNumberOfComponentsPerPixel() > 1:
         array = np.moveaxis(array, -1, 0)
@@ -131,11 +161,10 @@ def _check_real(where: str | Path, pixel: int) -> None:
 def _affine(
     spacing: tuple[float, ...], direction: tuple[float, ...], origin: tuple[float, ...]
 ) -> NDArray[np.float64]:
-    """RAS+ affine from ITK's LPS geometry."""
-    count = len(spacing)
-    return lps_affine(
-        np.reshape(direction, (count, count)) * np.asarray(spacing), np.asarray(origin)
-    )
+    """Return the RAS+ affine of ITK's spacing, direction cosines and origin in LPS+."""
+    axes = len(spacing)
+    cosines = np.reshape(direction, (axes, axes))
+    return lps_affine(cosines * np.asarray(spacing), np.asarray(origin))
 
 
 def save(
@@ -146,12 +175,22 @@ def save(
     names: Mapping[str, int] | None = None,
     channels: Sequence[str] = (),
 ) -> None:
-    """Write atomically, packed; channels become the components of a pixel.
+    """Write a volume atomically as compressed NRRD or MetaImage.
 
-    Where ``like`` is a file of these formats with two axes, so is what is written. ``names`` (label -> value) are
-    written into NRRD in the form in which 3D Slicer keeps the names of segments, and ``channels``, the name of each
-    channel, as Channel0_Name and so on.
+    Channels become the components of a pixel.
+
+    Args:
+        path: the file, ``.nrrd`` or ``.mha``.
+        volume: the voxels (C, X, Y, Z).
+        like: the scan. If it is a file of these formats with two axes, the written image has two
+            axes.
+        names: label to value, written into NRRD as 3D Slicer keeps the names of segments.
+        channels: names of the channels, written into NRRD as ``Channel0_Name`` and so on.
+
+    Raises:
+        InputError: the file cannot be written, or the header of ``like`` is malformed.
     """
+    # ITK writes the header of one voxel, and the others replace it: it would copy all of them.
     image = volume.with_array(volume.array[:, :1, :1, :1]).to_sitk()
     flat = like is not None and suffix_of(like) in ITK and _HEADERS[suffix_of(like)](like).flat
     if flat:
@@ -159,16 +198,16 @@ def save(
     shape = volume.grid.shape[: image.GetDimension()]
     if names and path.suffix.lower() == ".nrrd":
         _name_segments(image, names, shape)
-    for number, name in enumerate(channels if path.suffix.lower() == ".nrrd" else ()):
-        image.SetMetaData(f"Channel{number}_Name", name)
+    if path.suffix.lower() == ".nrrd":
+        for number, name in enumerate(channels):
+            image.SetMetaData(f"Channel{number}_Name", name)
     with atomic_path(path) as temporary:
         try:
             sitk.WriteImage(image, str(temporary), useCompression=True)
         except RuntimeError as error:
-            raise unwritable(
-                path, "that ITK could not write all of it; the disk may be full"
-            ) from error
-        put_voxels(temporary, storable(volume.array), shape)
+            reason = "that ITK could not write all of it; the disk may be full"
+            raise unwritable(path, reason) from error
+        replace_voxels(temporary, storable(volume.array), shape)
 
 
 def _name_segments(image: Any, names: Mapping[str, int], shape: Sequence[int]) -> None:

@@ -1,4 +1,4 @@
-"""The voxels of NRRD and MetaImage files: mapped where they are many and plain, else read or unpacked once."""
+"""Voxels of NRRD and MetaImage files: memory-mapped if large and plain, else read once."""
 
 from __future__ import annotations
 
@@ -14,22 +14,26 @@ from segkit.io.itk.header import ItkHeader, refused
 from segkit.io.limits import check_memory
 from segkit.io.memory_map import MAPPED_FROM, map_numbers
 
-_IN_FRONT = 1 << 20
-"""Bytes in front of voxels that are said to be the last of a stream."""
-_LONGEST_NUMBER, _OBJECT = 32, 100
-"""Bytes of a number in a text, and of it as an object of Python."""
+_BYTES_BEFORE = 1 << 20
+"""Number of bytes that may precede voxels at the end of a stream, beyond their own size."""
+_TEXT_BYTES, _OBJECT_BYTES = 32, 100
+"""Number of bytes of a value as text, at most, and as an object of Python."""
 
 
-def check_promise(path: Path, header: ItkHeader) -> None:
-    """Raise an InputError where the header promises more than its file can hold, or the memory can take."""
+def check_size(path: Path, header: ItkHeader) -> None:
+    """Check that the file can hold the promised voxels and that they fit into memory.
+
+    Raises:
+        InputError: it cannot, or they do not.
+    """
     if header.encoding in ("text", "hex"):
-        check_memory(path, header.count * _OBJECT)
+        check_memory(path, header.count * _OBJECT_BYTES)
         return
-    held = max(0, header.data.stat().st_size - header.start)
+    available = max(0, header.data.stat().st_size - header.start)
     if header.encoding == "raw":
-        _first_byte(path, header, held)
-    elif header.encoding != "bzip2" and header.promised > held * LARGEST_RATIO:
-        raise too_short(path, header.promised, f"at most {held * LARGEST_RATIO}")
+        _first_byte(path, header, available)
+    elif header.encoding != "bzip2" and header.promised > available * LARGEST_RATIO:
+        raise too_short(path, header.promised, f"at most {available * LARGEST_RATIO}")
     if header.encoding != "raw" or header.promised < MAPPED_FROM:
         check_memory(path, header.promised)
 
@@ -38,17 +42,18 @@ def read_voxels(path: Path, header: ItkHeader) -> NDArray[Any]:
     """Return the voxels (C, X, Y, Z) in the byte order of this machine.
 
     Raises:
-        InputError: fewer voxels than promised, a damaged stream, or too little memory.
+        InputError: the file holds fewer voxels than its header promises or is damaged, or there is
+            too little memory.
     """
-    check_promise(path, header)
+    check_size(path, header)
     if header.encoding == "raw":
         numbers = _raw(path, header)
     elif header.encoding in ("text", "hex"):
-        numbers = _TEXTS[header.encoding](path, header)
+        numbers = _TEXT_READERS[header.encoding](path, header)
     else:
         numbers = _unpacked(path, header)
     numbers = numbers.astype(header.stored.newbyteorder("="), copy=False)
-    # The file has its first axis fastest, the channels as one of them.
+    # In the file the first axis is the fastest, and the channels are one of the axes.
     sizes = list(header.shape)
     sizes.insert(header.channel_axis, header.channels)
     stored = numbers.reshape(sizes[::-1]).T
@@ -62,38 +67,42 @@ def _raw(path: Path, header: ItkHeader) -> NDArray[Any]:
     return np.fromfile(header.data, header.stored, header.count, offset=first)
 
 
-def _first_byte(path: Path, header: ItkHeader, held: int) -> int:
-    skip = header.skip if header.skip >= 0 else held - header.promised + header.skip + 1
+def _first_byte(path: Path, header: ItkHeader, available: int) -> int:
+    """Return the first byte of the voxels in the data file, where ``available`` bytes are data."""
+    skip = header.skip if header.skip >= 0 else available - header.promised + header.skip + 1
     if skip < 0:
         if header.skip < -1:
             raise refused(path, "a 'byte skip' that leads out of the file")
-        raise _too_few(path, header, held)
-    if held - skip < header.promised:
-        raise _too_few(path, header, held - skip)
+        raise _too_few(path, header, available)
+    if available - skip < header.promised:
+        raise _too_few(path, header, available - skip)
     return header.start + skip
 
 
-def _too_few(path: Path, header: ItkHeader, held: int) -> Exception:
+def _too_few(path: Path, header: ItkHeader, found: int) -> Exception:
     return refused(
-        path, f"fewer voxels than its header promises ({max(0, held)} of {header.promised} bytes)"
+        path, f"fewer voxels than its header promises ({max(0, found)} of {header.promised} bytes)"
     )
 
 
 def _unpacked(path: Path, header: ItkHeader) -> NDArray[Any]:
-    """Return what a stream holds; where the voxels are its last bytes, as much may stand in front of them again."""
+    """Return the voxels of a compressed stream.
+
+    Where the voxels are its last bytes, at most as many bytes and _BYTES_BEFORE may precede them.
+    """
     form = header.encoding
     if header.skip >= 0:
-        return unpack(header.data, header.promised + header.skip, start=header.start, form=form)[
-            header.skip :
-        ].view(header.stored)
-    most = 2 * header.promised + _IN_FRONT
-    content = first_bytes(header.data, most, start=header.start, form=form)
-    if len(content) == most:
+        wanted = header.promised + header.skip
+        content = unpack(header.data, wanted, start=header.start, form=form)
+        return content[header.skip :].view(header.stored)
+    most = 2 * header.promised + _BYTES_BEFORE
+    unpacked = first_bytes(header.data, most, start=header.start, form=form)
+    if len(unpacked) == most:
         raise refused(path, "a stream that is much longer than its header promises")
-    last = len(content) + header.skip + 1
-    if last < header.promised:
+    end = len(unpacked) + header.skip + 1
+    if end < header.promised:
         raise refused(path, "a 'byte skip' that leads out of the file")
-    return np.frombuffer(content, header.stored, header.count, last - header.promised)
+    return np.frombuffer(unpacked, header.stored, header.count, end - header.promised)
 
 
 def _text(path: Path, header: ItkHeader) -> NDArray[Any]:
@@ -102,10 +111,9 @@ def _text(path: Path, header: ItkHeader) -> NDArray[Any]:
         raise refused(
             path, f"fewer voxels than its header promises ({len(words)} of {header.count})"
         )
+    parse = float if header.stored.kind == "f" else int
     try:
-        if header.stored.kind == "f":
-            return np.array([float(word) for word in words], header.stored)
-        return np.array([int(word) for word in words], header.stored)
+        return np.array([parse(word) for word in words], header.stored)
     except (ValueError, OverflowError) as error:
         raise refused(path, f"words that are no voxels of this type ({error})") from error
 
@@ -113,10 +121,7 @@ def _text(path: Path, header: ItkHeader) -> NDArray[Any]:
 def _hex(path: Path, header: ItkHeader) -> NDArray[Any]:
     digits = re.sub(rb"\s", b"", _words(header))[: 2 * header.promised]
     if len(digits) < 2 * header.promised:
-        raise refused(
-            path,
-            f"fewer voxels than its header promises ({len(digits) // 2} of {header.promised} bytes)",
-        )
+        raise _too_few(path, header, len(digits) // 2)
     try:
         return np.frombuffer(bytes.fromhex(digits.decode("ascii")), header.stored)
     except ValueError as error:
@@ -126,7 +131,7 @@ def _hex(path: Path, header: ItkHeader) -> NDArray[Any]:
 def _words(header: ItkHeader) -> bytes:
     with header.data.open("rb") as file:
         file.seek(header.start)
-        return file.read(header.count * _LONGEST_NUMBER)
+        return file.read(header.count * _TEXT_BYTES)
 
 
-_TEXTS = {"text": _text, "hex": _hex}
+_TEXT_READERS = {"text": _text, "hex": _hex}

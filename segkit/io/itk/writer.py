@@ -1,4 +1,7 @@
-"""The voxels of an NRRD or MetaImage file, written piece by piece; ITK, which would copy them, writes the header."""
+"""Voxels of an NRRD or MetaImage file, written in blocks after the header that ITK wrote.
+
+ITK itself would copy all voxels first.
+"""
 
 # mypy: allow-untyped-calls
 # (isal has no annotations on the calls used here)
@@ -16,72 +19,76 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 
 from segkit.files.names import suffix_of
-from segkit.io.gzip_stream import packing
+from segkit.io.gzip_stream import gzip_writer
 from segkit.io.itk.metaimage_header import END as META_END
 from segkit.io.itk.nrrd_header import END as NRRD_END
 from segkit.io.memory_map import in_memory
 
 _ENDS = {".nrrd": NRRD_END, ".mha": META_END}
-_AT_ONCE = 16 << 20
-"""Bytes."""
-_GATHERED = 128 << 20
-"""Bytes of numbers that are taken from a temporary file together, where they may lie far apart."""
+_BLOCK_BYTES = 16 << 20
+"""Size in bytes of the voxels that are compressed together."""
+_READ_BYTES = 128 << 20
+"""Size in bytes of the voxels that are copied together from a mapped file into memory."""
 _LENGTH, _DIGITS = rb"(?m)^CompressedDataSize = .*$", 20
-"""Room in a MetaImage's header for the length of what is packed, which is known last."""
+"""Header line of MetaImage with the number of compressed bytes, and the digits to reserve."""
 
 
-def put_voxels(path: Path, voxels: NDArray[Any], shape: Sequence[int]) -> None:
-    """Replace the one voxel of a packed file that ITK wrote by ``voxels`` (C, X, Y, Z), of the ``shape`` X, Y[, Z]."""
+def replace_voxels(path: Path, voxels: NDArray[Any], shape: Sequence[int]) -> None:
+    """Replace the single voxel of a compressed file that ITK wrote by all voxels.
+
+    Args:
+        path: the file, ``.nrrd`` or ``.mha``.
+        voxels: the voxels (C, X, Y, Z).
+        shape: the voxel axes of the header: (X, Y, Z), or (X, Y) of a flat image.
+
+    Raises:
+        ValueError: ITK wrote a header in another form than is known.
+    """
     content = path.read_bytes()
     end = re.search(_ENDS[suffix_of(path)], content)
     if end is None:
         raise ValueError(f"{path}: ITK wrote another header than its format has")
-    sizes = " ".join(map(str, shape)).encode()
+    header, sizes = content[: end.end()], " ".join(map(str, shape)).encode()
     with path.open("wb") as file:
         if suffix_of(path) == ".nrrd":
-            file.write(
-                _with(
-                    content[: end.end()],
-                    rb"(?m)^sizes:(.*?)(?: 1){%d}$" % len(shape),
-                    b"sizes:\\1 " + sizes,
-                )
-            )
-            with packing(file) as packed:
-                for piece in _pieces(voxels):
-                    packed.write(piece)
+            ones = rb"(?m)^sizes:(.*?)(?: 1){%d}$" % len(shape)
+            file.write(_with_line(header, ones, b"sizes:\\1 " + sizes))
+            with gzip_writer(file) as compressed:
+                for block in _blocks(voxels):
+                    compressed.write(block)
         else:
-            head = _with(content[: end.end()], rb"(?m)^DimSize = .*$", b"DimSize = " + sizes)
-            _write_meta(
-                file, _with(head, _LENGTH, b"CompressedDataSize = " + b" " * _DIGITS), voxels
-            )
+            header = _with_line(header, rb"(?m)^DimSize = .*$", b"DimSize = " + sizes)
+            _write_metaimage(file, header, voxels)
 
 
-def _write_meta(file: IO[bytes], head: bytes, voxels: NDArray[Any]) -> None:
-    file.write(head)
+def _write_metaimage(file: IO[bytes], header: bytes, voxels: NDArray[Any]) -> None:
+    # The number of compressed bytes is known last, so the header reserves room for it.
+    header = _with_line(header, _LENGTH, b"CompressedDataSize = " + b" " * _DIGITS)
+    file.write(header)
     stream = isal_zlib.compressobj(level=1)
-    for piece in _pieces(voxels):
-        file.write(stream.compress(piece))
+    for block in _blocks(voxels):
+        file.write(stream.compress(block))
     file.write(stream.flush())
-    length = str(file.tell() - len(head)).encode()
+    length = str(file.tell() - len(header)).encode()
     file.seek(0)
-    file.write(_with(head, _LENGTH, b"CompressedDataSize = " + length.ljust(_DIGITS)))
+    file.write(_with_line(header, _LENGTH, b"CompressedDataSize = " + length.ljust(_DIGITS)))
 
 
-def _with(head: bytes, line: bytes, new: bytes) -> bytes:
-    changed, count = re.subn(line, new, head, count=1)
+def _with_line(header: bytes, line: bytes, new: bytes) -> bytes:
+    changed, count = re.subn(line, new, header, count=1)
     if count != 1:
         raise ValueError(f"a header of ITK without the line {line!r}")
     return changed
 
 
-def _pieces(voxels: NDArray[Any]) -> Iterator[memoryview]:
-    """Yield (C, X, Y, Z) in the order of the file: the components of a pixel, then X, Y, Z."""
+def _blocks(voxels: NDArray[Any]) -> Iterator[memoryview]:
+    """Yield voxels (C, X, Y, Z) in the order of the file: components of a pixel, then X, Y, Z."""
     channels, width, height, depth = voxels.shape
     line = channels * width * voxels.dtype.itemsize
-    planes = max(1, _AT_ONCE // (line * height))
-    lines = height if planes > 1 else max(1, _AT_ONCE // line)
-    together = planes * max(1, _GATHERED // (planes * line * height))
+    planes = max(1, _BLOCK_BYTES // (line * height))
+    lines = height if planes > 1 else max(1, _BLOCK_BYTES // line)
+    together = planes * max(1, _READ_BYTES // (planes * line * height))
     for first in range(0, depth, together):
-        held = in_memory(voxels[..., first : first + together])
-        for z, y in itertools.product(range(0, held.shape[3], planes), range(0, height, lines)):
-            yield np.ascontiguousarray(held[:, :, y : y + lines, z : z + planes].T).data.cast("B")
+        part = in_memory(voxels[..., first : first + together])
+        for z, y in itertools.product(range(0, part.shape[3], planes), range(0, height, lines)):
+            yield np.ascontiguousarray(part[:, :, y : y + lines, z : z + planes].T).data.cast("B")

@@ -1,4 +1,4 @@
-"""The header of a NIfTI file: read, checked, and what it says about axes, type, scale and place."""
+"""Header of a NIfTI file, read with nibabel and checked: axes, voxel type, scaling and affine."""
 
 # mypy: allow-untyped-calls
 # (nibabel has no annotations on the calls used here)
@@ -21,56 +21,64 @@ from segkit.io.geometry import checked_affine, unusable_affine, warn_once
 from segkit.io.gzip_stream import first_bytes
 from segkit.volume import Grid, Shape
 
-_LENGTH, _METRE = 7, 1
-"""The bits of ``xyzt_units`` that name the unit of length, and the name of the metre."""
-_MM = {_METRE: 1000.0, 3: 0.001}
-_LONGEST_EDGE = 0.1
-"""Metres."""
+_LENGTH_BITS, _METER = 7, 1
+"""Bits of ``xyzt_units`` that hold the unit of length, and the code of the meter."""
+_MM_PER_UNIT = {_METER: 1000.0, 3: 0.001}
+"""Length in mm of the units that are not mm: meter and micrometer."""
+_LARGEST_SPACING_IN_METERS = 0.1
+"""Voxel spacing from which on a unit of meters cannot be true."""
 _HEADERS = {348: Nifti1Header, 540: Nifti2Header}
+"""Header class of nibabel by the size of the header in bytes."""
 _QUIET = logging.getLogger(f"{__name__}.nibabel")
 _QUIET.propagate = False
 _QUIET.addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Where the voxels stand in the file and what they mean."""
+class CheckedHeader:
+    """Header that was checked: where the voxels are in the file, and what they mean."""
 
     grid: Grid
     volumes: int
-    """Number of blocks (X, Y, Z) one behind the other: 4D has channels last."""
+    """Number of volumes (X, Y, Z) that follow each other: the fourth axis of a 4D file."""
     stored: np.dtype[Any]
     """Type in the file, with its byte order."""
     samples: int
-    """Numbers side by side per voxel: 1, or 3 and 4 for RGB and RGBA."""
+    """Number of values per voxel that are stored side by side: 1, or 3 for RGB, 4 for RGBA."""
     offset: int
-    """Bytes in front of the first voxel."""
+    """Number of bytes before the first voxel."""
     scale: tuple[float, float] | None
     """Slope and intercept, or None where the stored numbers are the values."""
 
     @property
     def end(self) -> int:
-        """Bytes up to the last voxel."""
+        """Number of bytes of the file up to the end of the last voxel."""
         return self.offset + self.grid.voxels * self.volumes * self.samples * self.stored.itemsize
 
 
-def read_layout(path: Path) -> Layout:
-    """Read the header and check it.
+def read_checked_header(path: Path) -> CheckedHeader:
+    """Read the header of a NIfTI file and check it.
 
     Raises:
-        InputError: not NIfTI, a damaged header, an unusable affine, or a type that is no real number per voxel.
+        InputError: the file is not NIfTI, its header is damaged, its affine cannot be used, or its
+            voxels are no real numbers.
     """
     header = read_header(path)
     stored, samples = stored_type(path, header.get_data_dtype())
     scale = _scale(path, header) if samples == 1 else None
     offset = int(header.get_data_offset())
     grid = grid_of(path, header)
-    _warn_of_metres(path, header)
-    return Layout(grid, axes(path, header.get_data_shape())[1], stored, samples, offset, scale)
+    _warn_of_meters(path, header)
+    _, volumes = axes(path, header.get_data_shape())
+    return CheckedHeader(grid, volumes, stored, samples, offset, scale)
 
 
 def read_header(path: Path) -> Any:
-    """nibabel's header of a single-file NIfTI, its content checked."""
+    """Return nibabel's header of a NIfTI file, with its content checked.
+
+    Raises:
+        InputError: the file is not NIfTI in one file, or its header is damaged.
+    """
     block = first_bytes(path, max(_HEADERS))
     size = next(
         (n for n in _HEADERS for order in ("little", "big") if block[:4] == n.to_bytes(4, order)), 0
@@ -94,19 +102,25 @@ def read_header(path: Path) -> Any:
 
 
 def _check_edges(path: Path, header: Any) -> None:
-    """nibabel makes a voxel edge of 0 one of 1 mm, which is a guess where pixdim says how large a voxel is."""
-    sizes, edges = header["dim"][1:4], header["pixdim"][1:4]
-    count = min(3, int(header["dim"][0]))
-    if int(header["sform_code"]) <= 0 and any(
-        edges[axis] == 0 and sizes[axis] > 1 for axis in range(count)
-    ):
-        raise unusable_affine(
-            path, f"voxel edges of {' x '.join(f'{edge:.3g}' for edge in edges[:count])} mm"
-        )
+    """Refuse a spacing of 0 where pixdim alone gives it, because nibabel would read 1 mm."""
+    count = max(0, min(3, int(header["dim"][0])))
+    sizes, edges = header["dim"][1 : count + 1], header["pixdim"][1 : count + 1]
+    missing = any(edge == 0 and size > 1 for edge, size in zip(edges, sizes, strict=True))
+    if missing and int(header["sform_code"]) <= 0:
+        text = " x ".join(f"{edge:.3g}" for edge in edges)
+        raise unusable_affine(path, f"voxel edges of {text} mm")
 
 
 def grid_of(path: Path, header: Any) -> Grid:
-    """The voxel grid: sform, else qform, else the voxel edges alone (nibabel's order)."""
+    """Return the voxel grid by sform, else qform, else voxel spacing alone (nibabel's order).
+
+    Args:
+        path: the file, for error messages.
+        header: nibabel's header of it.
+
+    Raises:
+        InputError: the qform is no rotation, or the affine cannot be used.
+    """
     shape, _ = axes(path, header.get_data_shape())
     try:
         affine = np.array(header.get_best_affine(), np.float64)
@@ -117,25 +131,39 @@ def grid_of(path: Path, header: Any) -> Grid:
 
 
 def unit_in_mm(header: Any) -> float:
-    """Return the length in mm of the unit of ``xyzt_units``: metre, mm or micrometre, and mm where it says nothing."""
-    unit = int(header["xyzt_units"]) & _LENGTH
-    if (
-        unit == _METRE
-        and np.linalg.norm(header.get_best_affine()[:3, :3], axis=0).max() >= _LONGEST_EDGE
-    ):
-        return 1.0  # no scanner has voxels of 100 mm: it is the name of the unit that is wrong
-    return _MM.get(unit, 1.0)
+    """Return the length in mm of the unit of ``xyzt_units``: meter, mm or micrometer.
+
+    An unknown unit counts as mm. So does the meter where a voxel would be 100 mm long or more: no
+    scanner has such voxels, so the unit in the header must be wrong.
+    """
+    unit = int(header["xyzt_units"]) & _LENGTH_BITS
+    if unit == _METER:
+        spacing = np.linalg.norm(header.get_best_affine()[:3, :3], axis=0)
+        if spacing.max() >= _LARGEST_SPACING_IN_METERS:
+            return 1.0
+    return _MM_PER_UNIT.get(unit, 1.0)
 
 
-def _warn_of_metres(path: Path, header: Any) -> None:
-    if int(header["xyzt_units"]) & _LENGTH == _METRE and unit_in_mm(header) == 1.0:
+def _warn_of_meters(path: Path, header: Any) -> None:
+    if int(header["xyzt_units"]) & _LENGTH_BITS == _METER and unit_in_mm(header) == 1.0:
         warn_once(
-            f"{path}: its header calls the lengths metres, which voxels of that size cannot be; they are read as mm"
+            f"{path}: its header gives lengths in meters, which is impossible for voxels of that "
+            "size; they are read as mm"
         )
 
 
 def axes(where: str | Path, shape: tuple[int, ...]) -> tuple[Shape, int]:
-    """Voxel axes and number of channels: 4D has channels last; of more axes only one may be longer than 1."""
+    """Return the voxel axes (X, Y, Z) and the number of channels of a NIfTI ``shape``.
+
+    The fourth axis is that of the channels. Of all axes from the fourth on, only one may be longer
+    than 1.
+
+    >>> axes("scan", (4, 5, 6)), axes("scan", (4, 5, 6, 1, 3)), axes("scan", (4, 5))
+    (((4, 5, 6), 1), ((4, 5, 6), 3), ((4, 5, 1), 1))
+
+    Raises:
+        InputError: another number of axes, or an axis without voxels.
+    """
     sizes = [int(size) for size in shape]
     long = [size for size in sizes[3:] if size != 1]
     if len(sizes) < 2 or min(sizes) < 1 or len(long) > 1:
@@ -150,10 +178,14 @@ def axes(where: str | Path, shape: tuple[int, ...]) -> tuple[Shape, int]:
 
 
 def stored_type(where: str | Path, dtype: np.dtype[Any]) -> tuple[np.dtype[Any], int]:
-    """Type of one number and how many of them a voxel has; RGB and RGBA are structured types.
+    """Return the type of one stored number, and how many of them a voxel has.
+
+    Args:
+        where: the file, for error messages.
+        dtype: nibabel's type of a voxel; RGB and RGBA are structured types.
 
     Raises:
-        InputError: complex numbers.
+        InputError: the voxels are complex numbers.
     """
     if dtype.names:
         return np.dtype(np.uint8), len(dtype.names)
@@ -187,5 +219,5 @@ def _not_nifti(path: Path, found: str) -> InputError:
 
 
 def rgb(voxels: NDArray[Any]) -> NDArray[np.uint8]:
-    """Structured RGB(A) voxels (...) as (..., 3) bytes."""
+    """Return structured RGB or RGBA voxels of any shape (...) as bytes (..., 3)."""
     return np.stack([voxels[name] for name in (voxels.dtype.names or ())[:3]], axis=-1)

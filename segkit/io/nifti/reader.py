@@ -1,7 +1,7 @@
-"""Reading NIfTI-1 and NIfTI-2 in one file (.nii, .nii.gz): header by nibabel, voxels by seek and read,
-or mapped where they are many.
+"""Reader of NIfTI-1 and NIfTI-2 in one file (.nii, .nii.gz).
 
-The header is checked before any voxel is read, and never more is unpacked than it promises.
+nibabel reads the header, which is checked before any voxel is read. Voxels are read plane by plane,
+or memory-mapped where the file is large. Never more is unpacked than the header promises.
 """
 
 from __future__ import annotations
@@ -24,7 +24,14 @@ from segkit.io.geometry import checked_affine, warn_of_shear
 from segkit.io.gzip_stream import LARGEST_RATIO, is_gzip, too_short, unpack
 from segkit.io.limits import check_finite, check_memory
 from segkit.io.memory_map import MAPPED_FROM, map_numbers
-from segkit.io.nifti.header import Layout, axes, read_layout, rgb, stored_type, unit_in_mm
+from segkit.io.nifti.header import (
+    CheckedHeader,
+    axes,
+    read_checked_header,
+    rgb,
+    stored_type,
+    unit_in_mm,
+)
 from segkit.io.nifti.sform_qform import header_grids, itk_grid
 from segkit.io.nifti.writer import save
 from segkit.io.scaled import ScaledArray, scaled_type
@@ -37,140 +44,146 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class NiftiSource:
-    """A NIfTI file whose header was checked; voxels (C, X, Y, Z) are read when asked for.
+    """NIfTI file whose header was checked; voxels (C, X, Y, Z) are read on request.
 
-    A plain file is read plane by plane, or mapped where it is large. A gzip stream is unpacked once, on the first call,
-    and kept; numbers that need no change are not copied out of it, and with `scaled` neither are those to be scaled.
+    A plain file is read plane by plane, or memory-mapped where it is large. A gzip stream is
+    unpacked on the first call and kept. Numbers that need no conversion are not copied out of it;
+    `scaled` does not copy those that need scaling either.
     """
 
     path: Path
-    layout: Layout
+    header: CheckedHeader
 
     @property
     def grid(self) -> Grid:
-        return self.layout.grid
+        """Voxel grid of the scan."""
+        return self.header.grid
 
     @property
     def channels(self) -> int:
-        return self.layout.volumes * self._used_samples
+        """Number of channels; a color image has three."""
+        return self.header.volumes * self._used_samples
 
     @property
     def _used_samples(self) -> int:
-        return min(self.layout.samples, 3)  # the fourth of RGBA is transparency
+        return min(self.header.samples, 3)  # the fourth sample of RGBA is transparency
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Type of the voxels that ``planes`` gives: the stored one, or a real one where the header scales."""
-        if self.layout.scale is not None:
-            return scaled_type(self.layout.stored, *self.layout.scale)
-        return self.layout.stored.newbyteorder("=")
+        """Type of the voxels of ``planes``: as stored, or floating-point with scaling."""
+        if self.header.scale is not None:
+            return scaled_type(self.header.stored, *self.header.scale)
+        return self.header.stored.newbyteorder("=")
 
     def planes(self, start: int, stop: int) -> NDArray[Any]:
-        """Voxels (C, X, Y, stop - start) of the planes ``start`` to ``stop`` along Z.
+        """Return the voxels (C, X, Y, stop - start) of the planes ``start`` to ``stop`` along Z.
 
         Raises:
-            InputError: a truncated or damaged file, too little memory, NaN or infinite voxels.
+            InputError: the file is truncated or damaged, voxels are NaN or infinite, or there is
+                too little memory.
         """
         stop = min(stop, self.grid.shape[2])
-        scaled = self.layout.scale is not None
-        voxels = (
-            self._copied(start, stop)
-            if scaled or self._stored is None
-            else self._stored[:, start:stop]
-        )
+        if self.header.scale is not None or self._stored is None:
+            voxels = self._copied(start, stop)
+        else:
+            voxels = self._stored[:, start:stop]
         check_finite(self.path, voxels)
         return voxels.transpose(0, 3, 2, 1)
 
     def scaled(self) -> NDArray[Any] | None:
-        """All voxels (C, X, Y, Z) as `ScaledArray`, which stand for an array; None where numbers are not scaled.
+        """Return all voxels (C, X, Y, Z) as `ScaledArray`; None where the header has no scaling.
 
         Raises:
             InputError: as `planes`.
         """
-        if self.layout.scale is None:
+        if self.header.scale is None:
             return None
         stored = self._stored
         if stored is None:
-            check_memory(self.path, self.layout.end)
+            check_memory(self.path, self.header.end)
             x, y, z = self.grid.shape
             stored = self._numbers(0, self.channels * x * y * z).reshape(self.channels, z, y, x)
-        found = cast(NDArray[Any], ScaledArray(stored.transpose(0, 3, 2, 1), *self.layout.scale))
-        check_finite(self.path, found)
-        return found
+        voxels = cast(NDArray[Any], ScaledArray(stored.transpose(0, 3, 2, 1), *self.header.scale))
+        check_finite(self.path, voxels)
+        return voxels
 
     @cached_property
     def _stored(self) -> NDArray[Any] | None:
-        """All numbers (C, Z, Y, X), where memory or a large file has them as they are wanted; None elsewhere."""
-        layout, stored = self.layout, self.layout.stored
-        if layout.samples > 1 or not stored.isnative or layout.offset % stored.itemsize:
+        """All stored numbers (C, Z, Y, X), unpacked in memory or memory-mapped, without a copy.
+
+        None for a small plain file, and where the numbers must be converted first: swapped bytes,
+        colors, or numbers that are not aligned in the file.
+        """
+        header, stored = self.header, self.header.stored
+        if header.samples > 1 or not stored.isnative or header.offset % stored.itemsize:
             return None
-        count = layout.grid.voxels * layout.volumes
+        count = header.grid.voxels * header.volumes
         if self._unpacked is not None:
-            numbers = np.frombuffer(self._unpacked, stored, count, layout.offset)
-        elif layout.end >= MAPPED_FROM:
-            numbers = map_numbers(self.path, stored, count, layout.offset)
+            numbers = np.frombuffer(self._unpacked, stored, count, header.offset)
+        elif header.end >= MAPPED_FROM:
+            numbers = map_numbers(self.path, stored, count, header.offset)
         else:
             return None
-        return numbers.reshape(layout.volumes, *reversed(layout.grid.shape))
+        return numbers.reshape(header.volumes, *reversed(header.grid.shape))
 
     def _copied(self, start: int, stop: int) -> NDArray[Any]:
-        """Voxels (C, Z, Y, X) of some planes."""
+        """Return a copy (C, Z, Y, X) of some planes along Z."""
         width, height, _ = self.grid.shape
         shape = (stop - start, height, width)
         check_memory(self.path, self.channels * int(np.prod(shape)) * self.dtype.itemsize)
         voxels = np.empty((self.channels, *shape), self.dtype)
-        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is reported as infinite
+        with np.errstate(over="ignore", invalid="ignore"):  # overflow is reported as infinite
             for channel in range(self.channels):
                 voxels[channel] = self._block(channel, start, stop).reshape(shape)
         return voxels
 
     def _block(self, channel: int, start: int, stop: int) -> NDArray[Any]:
-        """One channel's planes, flat, in the file's order, scaled."""
+        """Return the scaled numbers of one channel's planes, flat, in the order of the file."""
         width, height, depth = self.grid.shape
         volume, sample = divmod(channel, self._used_samples)
-        plane = width * height * self.layout.samples
+        plane = width * height * self.header.samples
         numbers = self._numbers((volume * depth + start) * plane, (stop - start) * plane)
-        if self.layout.scale is None:
-            return numbers[sample :: self.layout.samples]
-        slope, intercept = self.layout.scale
+        if self.header.scale is None:
+            return numbers[sample :: self.header.samples]
+        slope, intercept = self.header.scale
         return np.asarray(numbers * np.float64(slope) + intercept)
 
     def _numbers(self, first: int, count: int) -> NDArray[Any]:
-        """``count`` numbers of the stored type, from the ``first`` on."""
-        start = self.layout.offset + first * self.layout.stored.itemsize
+        """Return ``count`` numbers of the stored type, starting with number ``first``."""
+        start = self.header.offset + first * self.header.stored.itemsize
         if self._unpacked is not None:
-            return np.frombuffer(self._unpacked, self.layout.stored, count, start)
-        numbers = np.fromfile(self.path, self.layout.stored, count, offset=start)
+            return np.frombuffer(self._unpacked, self.header.stored, count, start)
+        numbers = np.fromfile(self.path, self.header.stored, count, offset=start)
         if numbers.size < count:
-            raise too_short(self.path, self.layout.end, str(start + numbers.nbytes))
+            raise too_short(self.path, self.header.end, str(start + numbers.nbytes))
         return numbers
 
     @cached_property
     def _unpacked(self) -> NDArray[np.uint8] | None:
-        """The gzip stream up to the last voxel; None for a plain file."""
+        """Unpacked bytes of a gzip stream up to the last voxel; None for a plain file."""
         if not is_gzip(self.path):
             return None
-        check_memory(self.path, self.layout.end)
-        return unpack(self.path, self.layout.end)
+        check_memory(self.path, self.header.end)
+        return unpack(self.path, self.header.end)
 
 
 def open_scan(path: Path) -> NiftiSource:
-    """Read and check the header.
+    """Open a NIfTI file: read and check its header.
 
     Raises:
-        InputError: not NIfTI, a damaged header, an unusable affine, a type that is no real number per voxel, or a
-            header that promises more than the file can hold or the memory can take.
+        InputError: as `read_checked_header`; or the header promises more voxels than the file can
+            hold or than fit into memory.
     """
     must_exist(path)
-    layout = read_layout(path)
-    warn_of_shear(path, layout.grid)
-    _check_promise(path, layout.end)
-    if layout.samples == 4:
-        log.warning("%s: the fourth of the colour channels (transparency) is left out", path.name)
-    return NiftiSource(path, layout)
+    header = read_checked_header(path)
+    warn_of_shear(path, header.grid)
+    _check_size(path, header.end)
+    if header.samples == 4:
+        log.warning("%s: the fourth color channel (transparency) is left out", path.name)
+    return NiftiSource(path, header)
 
 
-def _check_promise(path: Path, promised: int) -> None:
+def _check_size(path: Path, promised: int) -> None:
     size = path.stat().st_size
     if not is_gzip(path):
         if promised > size:
@@ -182,10 +195,15 @@ def _check_promise(path: Path, promised: int) -> None:
 
 
 def volume_of(image: Any, where: str = "nibabel image") -> Volume:
-    """A nibabel image, of whatever format, as a Volume.
+    """Return a nibabel image of any format as a Volume.
+
+    Args:
+        image: the image, with the axes (X, Y, Z) or (X, Y, Z, C).
+        where: words for it in error messages.
 
     Raises:
-        InputError: voxels that cannot be read, complex numbers, too many axes, an unusable affine, NaN or infinity.
+        InputError: voxels that cannot be read or are complex, NaN or infinite; too many axes; an
+            affine that cannot be used.
     """
     try:
         voxels = np.asanyarray(image.dataobj)
@@ -199,7 +217,7 @@ def volume_of(image: Any, where: str = "nibabel image") -> Volume:
     _, samples = stored_type(where, voxels.dtype)
     shape, channels = axes(where, voxels.shape)
     affine = checked_affine(where, image.affine)
-    if isinstance(image.header, Nifti1Header):  # NIfTI-2's is one as well
+    if isinstance(image.header, Nifti1Header):  # also true for the header of NIfTI-2
         affine[:3] *= unit_in_mm(image.header)
     if samples > 1:
         voxels, channels = rgb(voxels), channels * 3

@@ -1,7 +1,8 @@
-"""Where a NIfTI file lies, read as others read it: by its qform, by its sform, or as ITK's programs do.
+"""Grids of a NIfTI file by its sform, by its qform, and as ITK reads it.
 
-nibabel, and segkit with it, go by the sform, else by the qform, else by the voxel edges alone. ITK, and so 3D Slicer,
-ITK-SNAP and nnU-Net, has another order, keeps the voxel edges of ``pixdim`` and knows no shear.
+nibabel, and segkit with it, use the sform, else the qform, else the voxel spacing alone. ITK, and
+so 3D Slicer, ITK-SNAP and nnU-Net, has another order, takes the voxel spacing from ``pixdim`` and
+supports no shear.
 """
 
 # mypy: allow-untyped-calls
@@ -24,46 +25,51 @@ from segkit.volume import Grid
 
 Affine = NDArray[np.float64]
 _ORTHONORMAL, _SIMILAR = 1e-4, 1e-4
-"""How far ITK lets an sform deviate from a rotation, and from the qform it is said to agree with."""
+"""Largest differences by which ITK takes an sform for a rotation, and for equal to the qform."""
 _SCANNER = 1
+"""NIFTI_XFORM_SCANNER_ANAT, the code of scanner coordinates."""
 
 
 def header_grids(path: Path) -> dict[str, Grid]:
-    """Return the grid of a NIfTI file by each way to read its header, named; empty for other formats.
+    """Return the grid of a NIfTI file by each way to read its header.
+
+    The keys name the way, such as "sform" or "qform". Files of other formats have none.
 
     Raises:
-        InputError: a header that cannot be used.
+        InputError: the header cannot be used.
     """
     if suffix_of(path) not in NIFTI:
         return {}
     header = read_header(path)
-    own = grid_of(path, header)
-    return {name: Grid(own.shape, affine * _mm(header)) for name, affine in _readings(header)}
+    shape = grid_of(path, header).shape
+    return {name: Grid(shape, affine * _row_units(header)) for name, affine in _affines(header)}
 
 
 def itk_grid(path: Path) -> Grid | None:
-    """Return the grid of a NIfTI file as ITK reads it; None for other formats, and where ITK refuses the file.
+    """Return the grid of a NIfTI file as ITK reads it.
+
+    None for a file of another format, and for one that ITK refuses.
 
     Raises:
-        InputError: a header that cannot be used.
+        InputError: the header cannot be used.
     """
     if suffix_of(path) not in NIFTI:
         return None
     header = read_header(path)
     shape = grid_of(path, header).shape
     if _mirrored(_sform(header), _qform(header)):
-        place = module_of(".nrrd").place_of(path)
-        return None if place is None else Grid(shape, place)
-    affine = _itk(header)
-    return None if affine is None else Grid(shape, affine * _mm(header))
+        itk_affine = module_of(".nrrd").itk_affine(path)
+        return None if itk_affine is None else Grid(shape, itk_affine)
+    affine = _affine_of_itk(header)
+    return None if affine is None else Grid(shape, affine * _row_units(header))
 
 
-def _mm(header: Any) -> Affine:
-    """Factors (4, 1) for the rows of an affine."""
+def _row_units(header: Any) -> Affine:
+    """Return the factors (4, 1) by which the rows of an affine become mm."""
     return np.array([[unit_in_mm(header)]] * 3 + [[1.0]])
 
 
-def _readings(header: Any) -> Iterator[tuple[str, Affine]]:
+def _affines(header: Any) -> Iterator[tuple[str, Affine]]:
     sform, qform, edges = _sform(header), _qform(header), _edges(header)
     if sform is None and qform is None:
         yield "voxel sizes alone, as nibabel does", np.asarray(header.get_base_affine(), np.float64)
@@ -77,8 +83,8 @@ def _readings(header: Any) -> Iterator[tuple[str, Affine]]:
         yield "sform with the voxel sizes of pixdim", _with_edges(sform, edges)
 
 
-def _itk(header: Any) -> Affine | None:
-    """Return what ``NiftiImageIO`` of ITK 5.4 reads (its SetImageIOOrientationFromNIfTI), in RAS+."""
+def _affine_of_itk(header: Any) -> Affine | None:
+    """Return the RAS+ affine by ``NiftiImageIO`` of ITK 5.4 (SetImageIOOrientationFromNIfTI)."""
     sform, qform, edges = _sform(header), _qform(header), _edges(header)
     if sform is None and qform is None:
         return np.diag([-edges[0], -edges[1], edges[2], 1.0])
@@ -98,10 +104,11 @@ def _prefers_sform(header: Any, sform: Affine, qform: Affine | None) -> bool:
 
 
 def _mirrored(sform: Affine | None, qform: Affine | None) -> bool:
-    """Return whether the two differ only in signs and order of the axes, as where a program forgot the qform's qfac.
+    """Return whether sform and qform differ only in the signs and the order of the axes.
 
-    ITK compares what a singular value decomposition has on the left, which is the same then up to rounding errors and
-    the signs of its columns. So which of the two ITK takes cannot be told without ITK.
+    That happens where a program ignored qfac of the qform. ITK compares the left singular vectors
+    of both matrices, which then are equal up to rounding errors and signs. So only ITK itself can
+    tell which of the two it uses.
     """
     if sform is None or qform is None or np.abs(sform - qform).max() <= _SIMILAR:
         return False
@@ -123,22 +130,19 @@ def _qform(header: Any) -> Affine | None:
         return None
     try:
         qform = np.asarray(header.get_qform(), np.float64)
-    except (
-        HeaderDataError,
-        ValueError,
-    ):  # no rotation; where there is an sform, nobody has asked for it
+    except (HeaderDataError, ValueError):  # the qform is no rotation
         return None
     return qform if np.isfinite(qform).all() else None
 
 
 def _edges(header: Any) -> NDArray[np.float64]:
-    """Voxel edges in the unit of the header; an axis that is not there is 1 long, as in ITK."""
+    """Return the voxel spacing in the unit of the header; 1 for a missing axis, as in ITK."""
     edges = np.abs(np.asarray(header["pixdim"][1:4], np.float64))
     return np.where(edges > 0, edges, 1.0)
 
 
 def _with_edges(affine: Affine, edges: NDArray[np.float64]) -> Affine:
-    """Return the affine with its directions and origin, and these voxel edges."""
-    kept = affine.copy()
-    kept[:3, :3] *= edges / np.linalg.norm(affine[:3, :3], axis=0)
-    return kept
+    """Return the affine of the same directions and origin with another voxel spacing."""
+    changed = affine.copy()
+    changed[:3, :3] *= edges / np.linalg.norm(affine[:3, :3], axis=0)
+    return changed

@@ -1,4 +1,4 @@
-"""Writing NIfTI in one file, with the geometry of the scan it belongs to."""
+"""Writer of NIfTI in one file, with the geometry of the scan that it belongs to."""
 
 # mypy: allow-untyped-calls
 # (nibabel has no annotations on the calls used here)
@@ -15,37 +15,39 @@ from numpy.typing import NDArray
 from segkit.files.atomic import atomic_path
 from segkit.files.names import NIFTI, suffix_of
 from segkit.io.formats import storable
-from segkit.io.gzip_stream import packing
+from segkit.io.gzip_stream import gzip_writer
 from segkit.io.memory_map import in_memory
 from segkit.io.nifti.header import grid_of, read_header
 from segkit.io.scaled import as_stored
 from segkit.volume import Grid, Volume, nifti_header
 
-_AT_ONCE = 16 << 20
-"""Bytes."""
+_BLOCK_BYTES = 16 << 20
+"""Size in bytes of the planes that are written together."""
 _LABEL = 1002
-"""NIFTI_INTENT_LABEL."""
+"""NIFTI_INTENT_LABEL, by which viewers know a label map."""
 _GEOMETRY = (
-    *(
-        "qform_code",
-        "sform_code",
-        "quatern_b",
-        "quatern_c",
-        "quatern_d",
-        "qoffset_x",
-        "qoffset_y",
-        "qoffset_z",
-    ),
-    *("srow_x", "srow_y", "srow_z", "xyzt_units"),
+    *("qform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
+    *("sform_code", "srow_x", "srow_y", "srow_z", "xyzt_units"),
 )
+"""Fields of a header that place the voxels."""
 
 
 def save(path: Path, volume: Volume, *, like: Path | None = None, labels: bool = False) -> None:
-    """Write atomically; channels become the fourth axis, and `ScaledArray` stay as stored, with slope and intercept.
+    """Write a volume atomically as NIfTI; channels become the fourth axis.
 
-    Where ``like`` is a NIfTI file on the same grid, its form codes and geometry are copied as they are: the affine
-    is then the same to the last bit, and a flat scan of two axes gets a flat label map. Nothing else of its header is
-    taken, for that may name the patient. ``labels`` are marked as such, so that viewers color them.
+    A `ScaledArray` is written as it is stored, with its slope and intercept.
+
+    Args:
+        path: the file; ``.nii.gz`` is compressed.
+        volume: the voxels (C, X, Y, Z).
+        like: the scan. If it is a NIfTI file on the same grid, its sform, qform and their codes are
+            copied: the affine is then equal to the last bit, and the label map of a scan of two
+            axes has two axes. Nothing else of its header is copied, because that may name the
+            patient.
+        labels: mark the file as a label map, so that viewers color it.
+
+    Raises:
+        InputError: the file cannot be written, or the header of ``like`` is damaged.
     """
     stored, *scale = as_stored(volume.array)
     voxels = storable(stored)
@@ -56,27 +58,24 @@ def save(path: Path, volume: Volume, *, like: Path | None = None, labels: bool =
     header.set_slope_inter(*scale)
     if labels:
         header["intent_code"] = _LABEL
-    start = header.single_vox_offset
-    header["vox_offset"] = start
+    header["vox_offset"] = header.single_vox_offset
+    header_bytes = header.binaryblock.ljust(header.single_vox_offset, b"\0")
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         if suffix_of(path) == ".nii.gz":
-            with packing(file) as packed:
-                _write(packed, header.binaryblock.ljust(start, b"\0"), voxels)
+            with gzip_writer(file) as compressed:
+                _write(compressed, header_bytes, voxels)
         else:
-            _write(file, header.binaryblock.ljust(start, b"\0"), voxels)
+            _write(file, header_bytes, voxels)
 
 
-def _write(file: IO[bytes], start: bytes, voxels: NDArray[Any]) -> None:
-    file.write(start)
-    plane = voxels[0, ..., 0].nbytes
-    many = max(
-        1, _AT_ONCE // plane
-    )  # a copy of all, in the file's order, may be more than the memory holds
+def _write(file: IO[bytes], header: bytes, voxels: NDArray[Any]) -> None:
+    file.write(header)
+    # In blocks: a copy of all voxels in the order of the file may not fit into memory.
+    planes = max(1, _BLOCK_BYTES // voxels[0, ..., 0].nbytes)
     for channel in voxels:
-        for first in range(0, channel.shape[2], many):
-            file.write(
-                np.ascontiguousarray(in_memory(channel[..., first : first + many]).T).data.cast("B")
-            )
+        for first in range(0, channel.shape[2], planes):
+            block = in_memory(channel[..., first : first + planes])
+            file.write(np.ascontiguousarray(block.T).data.cast("B"))
 
 
 def _header(grid: Grid, like: Path | None = None) -> Any:
@@ -95,7 +94,7 @@ def _header(grid: Grid, like: Path | None = None) -> Any:
 
 
 def _fitting_header(grid: Grid, like: Path | None) -> Any:
-    """The header of ``like`` if that is a NIfTI file on this grid, else None."""
+    """Return the header of ``like`` if that is a NIfTI file on this grid, else None."""
     if like is None or suffix_of(like) not in NIFTI:
         return None
     header = read_header(like)

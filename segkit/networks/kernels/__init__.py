@@ -1,1 +1,1 @@
-"""Layers and kernels that compute the same as torch's own, faster or in less memory."""
+"""Layers and kernels that compute the same as PyTorch's own, faster or in less memory."""

@@ -1,8 +1,9 @@
 """Convolutions that stay fast for one small sample on a CPU.
 
-PyTorch (2.13) gives a single float32 sample to oneDNN only where channels x first edge x second edge exceed 20480; the
-deep stages of a U-Net on one patch stay below, and its other kernels take 2 to 10 times as long. Cut into two halves
-that overlap by what the kernel reaches, the same sample is a batch of two, which oneDNN takes.
+PyTorch (2.13) gives a single float32 sample to oneDNN only if channels x first edge x second edge
+exceed 20480. The deep stages of a U-Net on one patch stay below, and PyTorch's other kernels take 2
+to 10 times as long. Cut into two halves that overlap by the size of the kernel, the same sample is
+a batch of two, which oneDNN computes.
 """
 
 from __future__ import annotations
@@ -15,18 +16,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segkit.networks.kernels.recompute import derived
-from segkit.networks.kernels.transposed_convolution import enlarge, is_slow_backwards
+from segkit.networks.kernels.recompute import recomputable
+from segkit.networks.kernels.transposed_convolution import is_slow_backwards, transposed_convolution
 
 ONE_DNN_FROM = 20480
-"""``use_mkldnn`` of PyTorch's aten/src/ATen/native/Convolution.cpp."""
+"""Limit in ``use_mkldnn`` of PyTorch's aten/src/ATen/native/Convolution.cpp."""
 
 
 class Conv2d(nn.Conv2d):
-    """nn.Conv2d, in halves where that is faster."""
+    """nn.Conv2d, computed in halves where that is faster."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """(B, C, X, Y) to (B, out, X', Y')."""
+        """Return (B, out, X', Y') for (B, C, X, Y)."""
         return (
             convolve_halves(self, F.conv2d, input)
             if is_slow(self, input)
@@ -35,10 +36,10 @@ class Conv2d(nn.Conv2d):
 
 
 class Conv3d(nn.Conv3d):
-    """nn.Conv3d, in halves where that is faster."""
+    """nn.Conv3d, computed in halves where that is faster."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """(B, C, X, Y, Z) to (B, out, X', Y', Z')."""
+        """Return (B, out, X', Y', Z') for (B, C, X, Y, Z)."""
         return (
             convolve_halves(self, F.conv3d, input)
             if is_slow(self, input)
@@ -47,28 +48,28 @@ class Conv3d(nn.Conv3d):
 
 
 class ConvTranspose2d(nn.ConvTranspose2d):
-    """nn.ConvTranspose2d, in halves or with an own backward pass where that is faster."""
+    """nn.ConvTranspose2d, in halves or with a faster backward pass where possible."""
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """(B, C, X, Y) to (B, out, X', Y')."""
-        if output_size is None and _apart(self):
+        """Return (B, out, X', Y') for (B, C, X, Y)."""
+        if output_size is None and _kernel_is_stride(self):
             if is_slow(self, input):
-                return enlarge_halves(self, F.conv_transpose2d, input)
+                return upsample_halves(self, F.conv_transpose2d, input)
             if is_slow_backwards(self, input):
-                return enlarge(input, self.weight, self.bias)
+                return transposed_convolution(input, self.weight, self.bias)
         return super().forward(input, output_size)
 
 
 class ConvTranspose3d(nn.ConvTranspose3d):
-    """nn.ConvTranspose3d, in halves or with an own backward pass where that is faster."""
+    """nn.ConvTranspose3d, in halves or with a faster backward pass where possible."""
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """(B, C, X, Y, Z) to (B, out, X', Y', Z')."""
-        if output_size is None and _apart(self):
+        """Return (B, out, X', Y', Z') for (B, C, X, Y, Z)."""
+        if output_size is None and _kernel_is_stride(self):
             if is_slow(self, input):
-                return enlarge_halves(self, F.conv_transpose3d, input)
+                return upsample_halves(self, F.conv_transpose3d, input)
             if is_slow_backwards(self, input):
-                return enlarge(input, self.weight, self.bias)
+                return transposed_convolution(input, self.weight, self.bias)
         return super().forward(input, output_size)
 
 
@@ -76,7 +77,7 @@ Layer = nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d
 
 
 def is_slow(layer: Layer, x: Tensor) -> bool:
-    """Whether PyTorch would leave oneDNN aside only because ``x`` is small."""
+    """Return whether PyTorch would not use oneDNN, only because ``x`` is small."""
     return (
         x.device.type == "cpu"
         and x.dtype == layer.weight.dtype == torch.float32
@@ -91,8 +92,8 @@ def is_slow(layer: Layer, x: Tensor) -> bool:
     )
 
 
-def _apart(layer: Layer) -> bool:
-    """Whether every output voxel comes from one input voxel."""
+def _kernel_is_stride(layer: Layer) -> bool:
+    """Return whether every output voxel has one input voxel."""
     return (
         layer.kernel_size == layer.stride
         and not any(layer.padding)
@@ -103,55 +104,60 @@ def _apart(layer: Layer) -> bool:
 def convolve_halves(
     layer: nn.Conv2d | nn.Conv3d, function: Callable[..., Tensor], x: Tensor
 ) -> Tensor:
-    """``layer`` on ``x`` (1, C, ...) as a batch of two halves along the longest axis."""
-    axis = _longest(x)
+    """Apply ``layer`` to ``x`` (1, C, X, Y[, Z]) as a batch of two halves along the longest axis.
+
+    Args:
+        layer: the convolution.
+        function: F.conv2d or F.conv3d.
+        x: one sample.
+    """
+    axis = _longest_axis(x)
     kernel, stride, padding = layer.kernel_size[axis], layer.stride[axis], int(layer.padding[axis])
     size = x.shape[2 + axis]
-    out = (size + 2 * padding - kernel) // stride + 1
-    half = (out + 1) // 2
-    edge = (half - 1) * stride + kernel
+    out_size = (size + 2 * padding - kernel) // stride + 1
+    half = (out_size + 1) // 2
+    window = (half - 1) * stride + kernel  # input voxels of a half
 
     def cut(x: Tensor) -> Tensor:
-        padded = _pad(x, axis, padding, half * stride + edge - padding - size)
-        return torch.cat([padded.narrow(2 + axis, start, edge) for start in (0, half * stride)])
+        padded = _pad(x, axis, padding, half * stride + window - padding - size)
+        return torch.cat([padded.narrow(2 + axis, start, window) for start in (0, half * stride)])
 
-    paddings: list[Any] = [0 if each == axis else value for each, value in enumerate(layer.padding)]
-    return _joined(
-        function(derived(cut, x), layer.weight, layer.bias, layer.stride, paddings), axis, out
-    )
+    paddings: list[Any] = [0 if index == axis else edge for index, edge in enumerate(layer.padding)]
+    halves = function(recomputable(cut, x), layer.weight, layer.bias, layer.stride, paddings)
+    return _join(halves, axis, out_size)
 
 
-def enlarge_halves(
+def upsample_halves(
     layer: nn.ConvTranspose2d | nn.ConvTranspose3d, function: Callable[..., Tensor], x: Tensor
 ) -> Tensor:
-    """The same for a transposed convolution whose kernel is its stride: its halves do not overlap."""
-    axis = _longest(x)
+    """Apply a transposed convolution with kernel = stride as a batch of two halves.
+
+    Arguments as `convolve_halves`; these halves do not overlap.
+    """
+    axis = _longest_axis(x)
     size = x.shape[2 + axis]
     half = (size + 1) // 2
 
     def cut(x: Tensor) -> Tensor:
         return torch.cat(_pad(x, axis, 0, 2 * half - size).chunk(2, dim=2 + axis))
 
-    return _joined(
-        function(derived(cut, x), layer.weight, layer.bias, layer.stride),
-        axis,
-        size * layer.stride[axis],
-    )
+    halves = function(recomputable(cut, x), layer.weight, layer.bias, layer.stride)
+    return _join(halves, axis, size * layer.stride[axis])
 
 
-def _longest(x: Tensor) -> int:
+def _longest_axis(x: Tensor) -> int:
     edges = list(x.shape[2:])
     return edges.index(max(edges))
 
 
 def _pad(x: Tensor, axis: int, low: int, high: int) -> Tensor:
-    """Zeros before and behind ``x`` along a spatial axis; a negative number cuts."""
+    """Pad ``x`` with zeros before and after it along a spatial axis; a negative number crops."""
     widths = [0, 0] * (x.ndim - 2)
     widths[2 * (x.ndim - 3 - axis)], widths[2 * (x.ndim - 3 - axis) + 1] = low, high
     return F.pad(x, widths)
 
 
-def _joined(halves: Tensor, axis: int, size: int) -> Tensor:
+def _join(halves: Tensor, axis: int, size: int) -> Tensor:
     first, second = halves.chunk(2)
     return torch.cat(
         (first, second.narrow(2 + axis, 0, size - first.shape[2 + axis])), dim=2 + axis

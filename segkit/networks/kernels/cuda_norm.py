@@ -1,7 +1,8 @@
-"""Where the CUDA kernels for norm and activation are used: on tensors they are faster for, once they proved to work.
+"""Decide where the Triton kernel for norm and activation is used.
 
-Triton compiles on the machine where it runs and needs a C compiler there, which a small container may lack. Without it
-PyTorch's own layers compute the same, more slowly.
+It is used for tensors for which it is faster, after a test has shown that it works. Triton compiles
+on the machine where it runs and needs a C compiler there, which a small container may lack. Without
+it PyTorch's own layers compute the same, more slowly.
 """
 
 from __future__ import annotations
@@ -22,19 +23,20 @@ log = logging.getLogger(__name__)
 
 PRECISIONS = (torch.float32, torch.bfloat16, torch.float16)
 TOLERANCE = 1e-4
-"""Of the largest value: what float32 sums in another order may differ by, with a wide margin."""
+"""Allowed difference between sums in another order, as a fraction of the largest value."""
 
 WORTH_IT = 1 << 22
-"""Values of a tensor from which the kernels are faster even when Python starts them one by one."""
+"""Size of a tensor from which the kernel is faster even when Python launches it every time."""
 
 _ALWAYS: ContextVar[bool] = ContextVar("whatever_the_size", default=False)
 
 Kernel = Callable[..., Tensor]
+"""Function with the arguments of `group_norm_triton.norm_and_activate`."""
 
 
 @contextmanager
 def whatever_the_size() -> Iterator[None]:
-    """In here the kernels are used for small tensors, too: for whom it costs nothing to start them."""
+    """Use the kernel in this context for small tensors as well, where launching it costs nothing."""
     token = _ALWAYS.set(True)
     try:
         yield
@@ -43,7 +45,7 @@ def whatever_the_size() -> Iterator[None]:
 
 
 def kernel_for(x: Tensor) -> Kernel | None:
-    """`group_norm_triton.norm_and_activate` if it computes the norm of ``x`` (B, C, ...) faster than PyTorch."""
+    """Return the Triton kernel if it normalizes ``x`` (B, C, X, Y[, Z]) faster than PyTorch."""
     fits = (
         x.is_cuda
         and x.dtype in PRECISIONS
@@ -54,7 +56,7 @@ def kernel_for(x: Tensor) -> Kernel | None:
 
 
 def slope_of(activation: nn.Module) -> float | None:
-    """The slope below 0 of an activation that the kernel knows, else None."""
+    """Return the slope below 0 of an activation that the kernel can compute, otherwise None."""
     if isinstance(activation, nn.LeakyReLU):
         return float(activation.negative_slope)
     return 0.0 if isinstance(activation, nn.ReLU) else None
@@ -62,14 +64,12 @@ def slope_of(activation: nn.Module) -> float | None:
 
 @lru_cache
 def working_kernel(device: torch.device) -> Kernel | None:
-    """The kernel if it can be compiled and gives what PyTorch gives on ``device``; why not is said once."""
+    """Return the kernel if it compiles on ``device`` and agrees with PyTorch; warn once if not."""
     try:
         from segkit.networks.kernels.group_norm_triton import norm_and_activate  # noqa: PLC0415 - Triton may be absent
 
         _check(norm_and_activate, device)
-    except (
-        Exception
-    ) as error:  # a compiler, a driver or a Triton of another version may fail in any way
+    except Exception as error:  # a compiler, driver or Triton version may fail in any way
         log.warning(
             "norm and activation without Triton, which is slower: %s: %s",
             type(error).__name__,
@@ -80,15 +80,17 @@ def working_kernel(device: torch.device) -> Kernel | None:
 
 
 def _check(kernel: Kernel, device: torch.device) -> None:
-    """Raise ArithmeticError unless values and gradients of a small tensor are those of PyTorch."""
-    # Drawn on the CPU by a generator of its own: the numbers of a training stay the same whether or not this is run.
+    """Raise ArithmeticError if values or gradients of a small tensor differ from PyTorch's."""
+    # The generator is separate, so that this test does not change the random numbers of a training.
     numbers = torch.randn(2, 8, 5, 7, 6, generator=torch.Generator().manual_seed(0))
     x = numbers.to(device, memory_format=torch.channels_last_3d)
-    found, expected = _values_and_gradient(kernel, x), _values_and_gradient(_reference, x)
-    for one, other in zip(found, expected, strict=True):
-        away = float((one - other).abs().max() / other.abs().max())
-        if not away <= TOLERANCE:
-            raise ArithmeticError(f"a test differs from PyTorch by {away:.1g} of the largest value")
+    results, expected = _values_and_gradient(kernel, x), _values_and_gradient(_reference, x)
+    for result, reference in zip(results, expected, strict=True):
+        difference = float((result - reference).abs().max() / reference.abs().max())
+        if not difference <= TOLERANCE:
+            raise ArithmeticError(
+                f"a test differs from PyTorch by {difference:.1g} of the largest value"
+            )
 
 
 def _values_and_gradient(function: Kernel, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,13 +1,16 @@
-"""GroupNorm that is fast and accurate in channels-last layout: by own kernels on a GPU (`cuda_norm`), on a CPU so:
+"""GroupNorm that is fast and accurate in channels-last memory format.
 
-PyTorch's own backward pass (2.13) takes 2 to 8 times as long there as that of BatchNorm, and with bfloat16 more time
-than the convolution before it. BatchNorm's kernels are fast and can do the work: a sample's group statistics are given
-to them as if they were running statistics of its channels.
+On a GPU the Triton kernel is used (`cuda_norm`). On a CPU there are two problems.
 
-PyTorch's own forward pass takes the variance of a group as the mean of the squares less the square of the mean, summed
-one after the other in float32. Where a group's mean is many times its spread, as behind a convolution of air, nothing
-is left of the variance: normalized values were off by up to 120. Even at mean 0 they are off by 4e-3 over 128^3 voxels,
-and by another amount for another number of threads. So a CPU takes statistics here that subtract the mean first.
+PyTorch's own backward pass (2.13) takes 2 to 8 times as long as BatchNorm's, and with bfloat16 more
+time than the convolution before it. BatchNorm's kernels are fast and can be used: they are given
+the group statistics of a sample as if these were running statistics of its channels.
+
+PyTorch's own forward pass computes the variance of a group as the mean of the squares minus the
+square of the mean, summed sequentially in float32. If the mean of a group is many times its
+standard deviation, as after a convolution of air, nothing is left of the variance: normalized
+values were wrong by up to 120. Even at mean 0 they are wrong by 4e-3 over 128^3 voxels, and by a
+different amount for another number of threads. On a CPU the statistics here subtract the mean first.
 """
 
 from __future__ import annotations
@@ -22,16 +25,16 @@ from segkit.networks.kernels.cuda_norm import kernel_for, slope_of
 from segkit.networks.kernels.memory_format import CHANNELS_LAST, is_channels_last
 
 WORTH_IT = 1 << 16
-"""Values of a sample from which the own backward pass is faster; below it PyTorch's many small calls cost more."""
+"""Values of a sample from which `GroupNormFunction` is faster than PyTorch's own GroupNorm."""
 IN_CACHE = 1 << 17
-"""Number of values of which statistics are taken at a time: half a megabyte in float32."""
+"""Values whose statistics are computed at a time: half a megabyte in float32."""
 
 
 class GroupNorm(nn.GroupNorm):
-    """nn.GroupNorm, with :class:`GroupNormFunction` or a CUDA kernel where that is faster."""
+    """nn.GroupNorm, with `GroupNormFunction` or the Triton kernel where that is better."""
 
-    def activated(self, input: Tensor, activation: nn.Module) -> Tensor:
-        """``activation`` of the normed ``input`` (B, C, ...), in one go where there is a kernel for both."""
+    def normalize_and_activate(self, input: Tensor, activation: nn.Module) -> Tensor:
+        """Normalize (B, C, X, Y[, Z]) and apply ``activation``, in one kernel where there is one."""
         slope = slope_of(activation)
         kernel = None if slope is None else kernel_for(input)
         if kernel:
@@ -42,7 +45,7 @@ class GroupNorm(nn.GroupNorm):
         return result
 
     def forward(self, input: Tensor) -> Tensor:
-        """Normalize (B, C, ...) to the same shape."""
+        """Normalize (B, C, X, Y[, Z]); the shape stays the same."""
         kernel = kernel_for(input)
         if kernel:
             return kernel(
@@ -51,7 +54,7 @@ class GroupNorm(nn.GroupNorm):
         if self.weight.dtype != torch.float32 or not _is_inaccurate(input):
             return super().forward(input)
         if input.numel() < WORTH_IT * input.shape[0]:
-            # Contiguous tensors have accurate kernels, and small ones are copied in no time.
+            # PyTorch's kernels for contiguous tensors are accurate, and small tensors are copied fast.
             return (
                 super()
                 .forward(input.contiguous())
@@ -61,7 +64,7 @@ class GroupNorm(nn.GroupNorm):
 
 
 def _is_inaccurate(x: Tensor) -> bool:
-    """Return whether PyTorch's own kernels lose digits of ``x``: on a CPU in channels-last layout."""
+    """Return whether PyTorch's own kernels lose digits of ``x``: on a CPU in channels-last format."""
     return (
         x.device.type == "cpu"
         and x.dtype in (torch.float32, torch.bfloat16)
@@ -72,58 +75,65 @@ def _is_inaccurate(x: Tensor) -> bool:
 def accurate_group_norm(
     x: Tensor, weight: Tensor, bias: Tensor, *, groups: int, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return F.group_norm of ``x`` (B, C, ...) in channels-last layout, and each group's mean and 1 / deviation.
+    """Return F.group_norm of ``x``, and the mean and 1 / standard deviation of each group.
 
-    The two are (B, groups) and float32. ``x`` is float32 or bfloat16.
+    The statistics are (B, groups) in float32.
+
+    Args:
+        x: (B, C, X, Y[, Z]) in channels-last format, float32 or bfloat16.
+        weight, bias: (C,).
+        groups: number of groups, which divides C.
+        eps: number added to the variance.
     """
-    y, unused, found = torch.empty_like(x), torch.empty(0), []
+    y, unused, statistics = torch.empty_like(x), torch.empty(0), []
     for sample, target in zip(torch.split(x, 1), torch.split(y, 1), strict=True):
-        found.append(torch.stack(_statistics(sample, groups)))
-        mean, var = found[-1].repeat_interleave(x.shape[1] // groups, dim=1)
+        statistics.append(torch.stack(_statistics(sample, groups)))
+        mean, var = statistics[-1].repeat_interleave(x.shape[1] // groups, dim=1)
         torch.native_batch_norm(
             sample, weight, bias, mean, var, False, 0.0, eps, out=(target, unused, unused)
         )
-    means, variances = torch.stack(found, dim=1)
+    means, variances = torch.stack(statistics, dim=1)
     return y, means, torch.rsqrt(variances + eps)
 
 
 def _statistics(sample: Tensor, groups: int) -> tuple[Tensor, Tensor]:
-    """Return mean and variance (groups,) of a sample (1, C, ...), put together from those of parts that fit into cache.
+    """Return mean and variance (groups,) of a sample (1, C, X, Y[, Z]).
 
-    With n_k of n voxels in part k: mean = sum(n_k mean_k) / n, var = sum(n_k (var_k + (mean_k - mean)^2)) / n.
+    They are combined from parts that fit into the cache. With n_k of n voxels in part k:
+    mean = sum(n_k mean_k) / n, var = sum(n_k (var_k + (mean_k - mean)^2)) / n.
     """
     channels = sample.shape[1]
     rows = sample.movedim(1, -1).reshape(-1, channels)
     parts = torch.split(rows, max(1, IN_CACHE // channels))
-    none = torch.zeros(channels)  # running statistics, which stay as they are
-    found = [
+    none = torch.zeros(channels)  # running statistics, which are not changed
+    statistics = [
         torch.ops.aten.batch_norm_update_stats(part.T[None, :, :, None], none, none, 0.0)
         for part in parts
     ]
-    means, variances = (torch.stack(each).double() for each in zip(*found, strict=True))
+    means, variances = (torch.stack(values).double() for values in zip(*statistics, strict=True))
     shares = torch.tensor([len(part) / len(rows) for part in parts], dtype=torch.float64)
-    # PyTorch's sum over rows has more digits, but is slow in bfloat16, whose numbers have none to lose.
+    # The mean over rows is more accurate, but slow in bfloat16, whose numbers have few digits anyway.
     mean = rows.mean(0).double() if sample.dtype == torch.float32 else shares @ means
     mean = mean.view(groups, -1).mean(1)
-    away = means.view(len(parts), groups, -1) - mean[:, None]
-    var = shares @ (variances.view_as(away) + away**2).mean(2)
+    difference = means.view(len(parts), groups, -1) - mean[:, None]
+    var = shares @ (variances.view_as(difference) + difference**2).mean(2)
     return mean.float(), var.float()
 
 
 def group_norm(x: Tensor, weight: Tensor, bias: Tensor, *, groups: int, eps: float) -> Tensor:
-    """F.group_norm of a float32 or bfloat16 ``x`` (B, C, ...) in channels-last layout, with the own backward pass."""
-    normed: Tensor = GroupNormFunction.apply(x, weight, bias, (groups, eps))  # type: ignore[no-untyped-call]
-    return normed
+    """Return F.group_norm of ``x`` by `GroupNormFunction`; arguments as `accurate_group_norm`."""
+    normalized: Tensor = GroupNormFunction.apply(x, weight, bias, (groups, eps))  # type: ignore[no-untyped-call]
+    return normalized
 
 
 class GroupNormFunction(torch.autograd.Function):
-    """y = weight * (x - mean) * rstd + bias, mean and 1 / standard deviation taken over each group of a sample."""
+    """y = weight * (x - mean) * rstd + bias, with mean and rstd of each group of a sample."""
 
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, settings: tuple[int, float]
     ) -> Tensor:
-        """Normalize by `accurate_group_norm`."""
+        """Normalize ``x`` (B, C, X, Y[, Z]) by `accurate_group_norm`; ``settings`` is (groups, eps)."""
         groups, eps = settings
         y, mean, rstd = accurate_group_norm(x, weight, bias, groups=groups, eps=eps)
         ctx.save_for_backward(x, weight, mean, rstd)
@@ -132,9 +142,9 @@ class GroupNormFunction(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        """Gradients of x, weight and bias; see Wu & He, arXiv 1803.08494, for the norm."""
+        """Return the gradients of x, weight and bias; see Wu & He, arXiv 1803.08494, for the norm."""
         x, weight, means, rstds = ctx.saved_tensors
-        # Gradients that come out of a concatenation have the strides of the larger tensor.
+        # The gradient of one input of a concatenation has the strides of the larger tensor.
         grad = grad.contiguous(memory_format=CHANNELS_LAST[x.ndim])
         grad_x, grad_weight, grad_bias = (
             torch.empty_like(x),
@@ -154,14 +164,15 @@ class GroupNormFunction(torch.autograd.Function):
 def _gradient(
     grad: Tensor, x: Tensor, weight: Tensor, mean: Tensor, rstd: Tensor, *, out: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Gradient of one sample's x into ``out``; those of weight and bias are returned.
+    """Write the gradient of one sample's x into ``out``, and return those of weight and bias.
 
     With n values in a group and x_hat = (x - mean) * rstd,
 
         d_x = rstd * (weight * grad - sum(weight * grad) / n - x_hat * sum(weight * grad * x_hat) / n)
 
-    which is weight * rstd * grad + slope * x + offset: the first term and the sums over voxels of grad and
-    grad * x_hat come from BatchNorm's kernel, slope and offset are numbers of a group.
+    which is weight * rstd * grad + slope * x + offset. The first term and the sums of grad and
+    grad * x_hat over the voxels come from BatchNorm's kernel; slope and offset are one number per
+    group.
     """
     channels, per_group = len(weight), len(weight) // len(mean)
     count = per_group * x[0, 0].numel()
@@ -175,7 +186,7 @@ def _gradient(
     offset = -rstd * sums[0] - mean * slope
     slope, offset = slope.repeat_interleave(per_group), offset.repeat_interleave(per_group)
     if in_half:
-        # The kernels that broadcast are slow in bfloat16; BatchNorm's adds and multiplies per channel.
+        # Kernels with broadcasting are slow in bfloat16; BatchNorm multiplies and adds per channel.
         none, one = torch.zeros(channels), torch.ones(channels)
         rest = torch.native_batch_norm(x, slope, offset, none, one, False, 0.0, 0.0)[0]
         torch.add(scaled, rest, out=out)

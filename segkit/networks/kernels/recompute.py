@@ -1,8 +1,10 @@
-"""Activations that the backward pass computes anew from the convolution's output before them, instead of keeping both.
+"""Recompute activations in the backward pass instead of keeping them.
 
-In convolution, norm, activation, convolution the norm's backward pass needs its input, and the second convolution's its
-own: two tensors of one size. The second follows from the first for the price of a norm and an activation, which is
-small beside a convolution's. While `recomputing`, autograd keeps the way to such a tensor, a `Recipe`, in its place.
+In a sequence of convolution, norm, activation and convolution, the backward pass of the norm needs
+the output of the first convolution, and the backward pass of the second convolution needs its own
+input: two tensors of the same size. The second can be computed from the first by a norm and an
+activation, which cost little compared with a convolution. While `recomputing`, autograd keeps a
+`Recipe` for such a tensor in its place.
 """
 
 from __future__ import annotations
@@ -18,116 +20,130 @@ from torch import Tensor, nn
 from torch.autograd.graph import Node, saved_tensors_hooks
 
 Recipe = Callable[[], Tensor]
+"""Function that computes a tensor again."""
 
 _ON: ContextVar[bool] = ContextVar("recomputing", default=False)
 _KEY = "segkit.recipe"
 
 
 class Block(Protocol):
-    """Ends in an activation whose backward pass needs one tensor: its output if it works in place, else its input."""
+    """Part of a network that ends in an activation.
+
+    The backward pass of the activation needs one tensor: its output if it works in place, otherwise
+    its input.
+    """
 
     activation: nn.Module
     has_norm: bool
-    """Without one nothing else keeps what the activation would be computed from."""
+    """False if no norm keeps the tensor from which the activation could be computed again."""
 
-    def normed(self, *parts: Tensor) -> Tensor:
-        """What enters the activation, from outputs of convolutions."""
+    def normalize(self, *outputs: Tensor) -> Tensor:
+        """Return the input of the activation, computed from outputs of convolutions."""
 
     def modules(self) -> Iterator[nn.Module]:
-        """As nn.Module."""
+        """Return all modules, as nn.Module does."""
 
 
 @contextmanager
 def recomputing() -> Iterator[None]:
-    """Networks that run in here keep less for their backward pass; the gradients are the same bit for bit."""
+    """Keep less for the backward pass of networks in this context; gradients are bitwise the same."""
     token = _ON.set(True)
     try:
-        with saved_tensors_hooks(_packed, _unpacked):
+        with saved_tensors_hooks(_pack, _unpack):
             yield
     finally:
         _ON.reset(token)
 
 
 def is_recomputing() -> bool:
-    """Whether `recomputing` is on."""
+    """Return whether `recomputing` is active."""
     return _ON.get()
 
 
-def finished(block: Block, *parts: Tensor) -> Tensor:
-    """The activation of ``block.normed(*parts)``, which is not kept while `recomputing`."""
+def activated(block: Block, *outputs: Tensor) -> Tensor:
+    """Return the activation of ``block.normalize(*outputs)``; it is not kept while `recomputing`."""
     if not (_ON.get() and block.has_norm and torch.is_grad_enabled()):
-        result: Tensor = block.activation(block.normed(*parts))
+        result: Tensor = block.activation(block.normalize(*outputs))
         return result
-    recipe = _Finished(block, parts)
-    normed = block.normed(*parts)
-    with saved_tensors_hooks(lambda _: recipe.last, _unpacked):
-        result = block.activation(normed)
-    return _known(result, recipe)
+    recipe = _ActivationRecipe(block, outputs)
+    normalized = block.normalize(*outputs)
+    with saved_tensors_hooks(lambda _: recipe.last, _unpack):
+        result = block.activation(normalized)
+    return _register(result, recipe)
 
 
-def derived(function: Callable[..., Tensor], *parts: Tensor) -> Tensor:
-    """``function(*parts)``, by a function that costs little, which is not kept while `recomputing`."""
-    result = function(*parts)
+def recomputable(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    """Return ``function(*inputs)``, which is not kept while `recomputing`.
+
+    The function should cost little, because it runs again in the backward pass.
+    """
+    result = function(*inputs)
     if not (_ON.get() and result.requires_grad):
         return result
-    recipe = _Derived(function, parts)
+    recipe = _FunctionRecipe(function, inputs)
     result.recipe = recipe  # type: ignore[attr-defined]  # alive until autograd has packed it
-    return _known(result, recipe)
+    return _register(result, recipe)
 
 
-class _Finished:
-    """The recipe of an activation; once made it stays until the activation's own backward pass, its last user."""
+class _ActivationRecipe:
+    """Recipe of an activation, whose result is kept until the activation's own backward pass.
 
-    def __init__(self, block: Block, parts: tuple[Tensor, ...]) -> None:
+    That backward pass is the last to use it.
+    """
+
+    def __init__(self, block: Block, outputs: tuple[Tensor, ...]) -> None:
         self.block = block
-        self.parts = [_source(part) for part in parts]
+        self.inputs = [_recipe_for(output) for output in outputs]
         self.in_place = getattr(block.activation, "inplace", False)
         self.kept: Tensor | None = None
-        self.autocast = _autocast_of(parts[0])
+        self.autocast = _autocast_of(outputs[0])
 
     @torch.no_grad()
     def __call__(self) -> Tensor:
-        """For who comes after the activation."""
-        self.kept = self._made()
+        """Return the output of the activation, for the layer after it."""
+        self.kept = self._saved_tensor()
         with self.autocast:
             result: Tensor = self.kept if self.in_place else self.block.activation(self.kept)
         return result
 
     @torch.no_grad()
     def last(self) -> Tensor:
-        """For the activation's own backward pass."""
-        made, self.kept = self._made(), None
-        return made
+        """Return the tensor for the activation's own backward pass, and keep it no longer."""
+        saved, self.kept = self._saved_tensor(), None
+        return saved
 
-    def _made(self) -> Tensor:
-        """What the activation had kept: its output if it works in place, else its input."""
+    def _saved_tensor(self) -> Tensor:
+        """Return what the activation saves: its output if it works in place, otherwise its input."""
         if self.kept is not None:
             return self.kept
-        with self.autocast, _running_statistics_left(self.block):
-            made = self.block.normed(*[part() for part in self.parts])
-            return self.block.activation(made) if self.in_place else made
+        with self.autocast, _running_statistics_unchanged(self.block):
+            normalized = self.block.normalize(*[recipe() for recipe in self.inputs])
+            return self.block.activation(normalized) if self.in_place else normalized
 
 
-class _Derived:
-    """The recipe of a tensor that one convolution uses. What went into it is needed next much later, and is dropped."""
+class _FunctionRecipe:
+    """Recipe of a tensor that one convolution uses.
 
-    def __init__(self, function: Callable[..., Tensor], parts: tuple[Tensor, ...]) -> None:
+    The activations it is computed from are needed next much later, so they are not kept.
+    """
+
+    def __init__(self, function: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> None:
         self.function = function
-        self.parts = [_source(part) for part in parts]
-        self.autocast = _autocast_of(parts[0])
+        self.inputs = [_recipe_for(tensor) for tensor in inputs]
+        self.autocast = _autocast_of(inputs[0])
 
     @torch.no_grad()
     def __call__(self) -> Tensor:
         with self.autocast:
-            made = self.function(*[part() for part in self.parts])
-        for part in self.parts:
-            if isinstance(part, _Finished):
-                part.kept = None
-        return made
+            result = self.function(*[recipe() for recipe in self.inputs])
+        for recipe in self.inputs:
+            if isinstance(recipe, _ActivationRecipe):
+                recipe.kept = None
+        return result
 
 
-class _Kept:
-    """A tensor that is kept, of which casts need not be."""
+class _KeptTensor:
+    """Recipe that returns a tensor which is kept, so that casts of it need not be kept."""
 
     def __init__(self, tensor: Tensor) -> None:
         self.tensor = tensor.detach()
@@ -136,8 +152,8 @@ class _Kept:
         return self.tensor
 
 
-class _Cast:
-    """Another precision of what a recipe makes."""
+class _CastRecipe:
+    """Recipe of a tensor of another recipe in another precision."""
 
     def __init__(self, recipe: Recipe, dtype: torch.dtype) -> None:
         self.recipe, self.dtype = recipe, dtype
@@ -147,55 +163,63 @@ class _Cast:
 
 
 def _autocast_of(tensor: Tensor) -> torch.autocast:
-    """The autocast that ``tensor`` is in now; autograd's backward pass is in none."""
+    """Return the autocast that is active now; autograd's backward pass runs without one."""
     device = tensor.device.type
     return torch.autocast(
         device, dtype=torch.get_autocast_dtype(device), enabled=torch.is_autocast_enabled(device)
     )
 
 
-def _source(part: Tensor) -> Recipe:
-    """The recipe of what another one starts from: its own, or the tensor."""
-    found = _packed(part)
-    if isinstance(found, Tensor):
-        found = _Kept(part)
-        _known(part, found)
-    return found
+def _recipe_for(tensor: Tensor) -> Recipe:
+    """Return the recipe of ``tensor``, or a new one that keeps it."""
+    packed = _pack(tensor)
+    if isinstance(packed, Tensor):
+        packed = _KeptTensor(tensor)
+        _register(tensor, packed)
+    return packed
 
 
-def _known(tensor: Tensor, recipe: Recipe) -> Tensor:
-    """Let who keeps ``tensor`` find ``recipe``. Weakly: autograd's nodes live on when what they kept is freed."""
+def _register(tensor: Tensor, recipe: Recipe) -> Tensor:
+    """Attach ``recipe`` to the autograd node of ``tensor``, for the layers that save it.
+
+    The reference is weak, because autograd's nodes outlive the tensors that they saved.
+    """
     if tensor.grad_fn is not None:
-        _notes(tensor.grad_fn)[_KEY] = weakref.ref(recipe)
+        _metadata(tensor.grad_fn)[_KEY] = weakref.ref(recipe)
     return tensor
 
 
-def _packed(tensor: Tensor) -> Tensor | Recipe:
-    """What autograd keeps for ``tensor``, which may be a cast (autocast's) of one that has a recipe."""
+def _pack(tensor: Tensor) -> Tensor | Recipe:
+    """Return what autograd keeps for ``tensor``: a recipe if it, or what it was cast from, has one."""
     node = tensor.grad_fn
-    found = _found(node)
-    if node is None or found is not None or node.name() != "ToCopyBackward0":
-        return found or tensor
-    found = _found(node.next_functions[0][0])
-    return _Cast(found, tensor.dtype) if found else tensor
+    recipe = _recipe_of(node)
+    if node is None or recipe is not None or node.name() != "ToCopyBackward0":
+        return recipe or tensor
+    recipe = _recipe_of(node.next_functions[0][0])
+    return _CastRecipe(recipe, tensor.dtype) if recipe else tensor
 
 
-def _found(node: Node | None) -> Recipe | None:
-    reference = None if node is None else _notes(node).get(_KEY)
+def _recipe_of(node: Node | None) -> Recipe | None:
+    reference = None if node is None else _metadata(node).get(_KEY)
     return reference() if reference else None
 
 
-def _notes(node: Node) -> dict[str, Any]:
-    return cast(dict[str, Any], node.metadata)  # a property, whatever PyTorch's annotation says
+def _metadata(node: Node) -> dict[str, Any]:
+    return cast(
+        dict[str, Any], node.metadata
+    )  # PyTorch's annotation does not say that it is a dict
 
 
-def _unpacked(packed: Tensor | Recipe) -> Tensor:
+def _unpack(packed: Tensor | Recipe) -> Tensor:
     return packed if isinstance(packed, Tensor) else packed()
 
 
 @contextmanager
-def _running_statistics_left(block: Block) -> Iterator[None]:
-    """BatchNorm takes those of the batch in training whether or not it follows them, which it shall do once a step."""
+def _running_statistics_unchanged(block: Block) -> Iterator[None]:
+    """Keep BatchNorm from updating its running statistics a second time per step.
+
+    In training it normalizes with the statistics of the batch whether or not it tracks them.
+    """
     norms = [module for module in block.modules() if getattr(module, "track_running_stats", False)]
     for norm in norms:
         norm.track_running_stats = False  # type: ignore[assignment]

@@ -54,7 +54,7 @@ def largest_component_gains(pairs: Sequence[Pair], labels: Mapping[str, int]) ->
 
 def _case_gains(pair: Pair, labels: Mapping[str, int]) -> dict[str, Gain]:
     """Return the gains of the labels that the case has."""
-    prediction, reference, _ = read_pair(pair, labels, only_known=True)
+    prediction, reference, _ = read_pair(pair, labels, only_named=True)
     predicted = prediction.array[0]
     annotated = (
         np.ones(predicted.shape, bool) if pair.ignore is None else reference.array[0] != pair.ignore

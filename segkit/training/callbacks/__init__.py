@@ -1,1 +1,1 @@
-"""Lightning callbacks of a training: what happens around its steps."""
+"""Lightning callbacks of a training and their parts: what happens around its steps."""

@@ -1,4 +1,4 @@
-"""The last steps of a training, whose patches are not augmented."""
+"""Switch augmentation off for the last steps of a training."""
 
 from __future__ import annotations
 
@@ -10,16 +10,23 @@ from segkit.training.data.patches import PatchDataset
 from segkit.training.optimization.schedule import Schedule
 
 
-class PlainEnd(L.Callback):
-    """Tells ``patches`` where the end begins, which stands once the length of the training does."""
+class AugmentationEnd(L.Callback):
+    """Tells the dataset from which patch on it no longer augments, as soon as the schedule decides it."""
 
-    def __init__(self, patches: PatchDataset, schedule: Schedule, per_step: int) -> None:
-        """``per_step`` patches are a step of all ranks together."""
-        self.patches, self.per_step = patches, per_step
-        self._tell(schedule)
+    def __init__(self, patches: PatchDataset, schedule: Schedule, patches_per_step: int) -> None:
+        """Set the first patch without augmentation.
+
+        Args:
+            patches: the training patches.
+            schedule: the schedule before the first step.
+            patches_per_step: number of patches of one optimizer step over all ranks.
+        """
+        self.patches = patches
+        self.patches_per_step = patches_per_step
+        self._set_end(schedule)
 
     def on_train_batch_end(self, _trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
-        self._tell(module.schedule)  # type: ignore[arg-type]
+        self._set_end(module.schedule)  # type: ignore[arg-type]
 
-    def _tell(self, schedule: Schedule) -> None:
-        self.patches.plain_from(schedule.plain_from * self.per_step)
+    def _set_end(self, schedule: Schedule) -> None:
+        self.patches.plain_from(schedule.plain_from * self.patches_per_step)

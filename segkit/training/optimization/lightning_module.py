@@ -1,4 +1,4 @@
-"""The LightningModule: one training step of a network, its schedule and its running average."""
+"""SegmentationModule: one training step of a network, its schedule and its running average."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from segkit.training.optimization.weight_averaging import RunningAverage, averag
 
 
 class SegmentationModule(L.LightningModule):
-    """Trains ``network`` and keeps ``average``, the moving average that validation and the bundle use."""
+    """Training of ``network``, and ``average``, its moving average for validation and the bundle."""
 
     running_average: RunningAverage
 
@@ -45,6 +45,11 @@ class SegmentationModule(L.LightningModule):
         self.schedule = Schedule(total=1)
 
     def training_step(self, batch: dict[str, Any], _batch_index: int) -> Tensor:
+        """Return the loss of a batch: "image" (B, C, X, Y, Z), "labels" (B, X, Y, Z) and "case".
+
+        Raises:
+            InputError: the loss is not finite.
+        """
         set_progress(self.loss, self.schedule.progress)
         with memory_saved(self.trainer_config):
             loss = self.step_loss(batch["image"], batch["labels"])
@@ -58,19 +63,20 @@ class SegmentationModule(L.LightningModule):
         return loss
 
     def configure_optimizers(self) -> Optimizer:
+        """Return the optimizer of trainer.optimizer; "full_lr" keeps the rate of each group."""
         optimizer = OPTIMIZERS[self.trainer_config.optimizer](self.network, self.trainer_config)
         for group in optimizer.param_groups:
             group["full_lr"] = group["lr"]
         return optimizer
 
     def on_train_start(self) -> None:
-        self.running_average = RunningAverage(
-            self.average, self.network
-        )  # now that both are on their device
+        """Start the running average, once both networks are on their device."""
+        self.running_average = RunningAverage(self.average, self.network)
 
     def optimizer_step(
         self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None
     ) -> None:
+        """Take a step at the learning rate of the schedule, and update the running average."""
         factor = learning_rate_factor(self.schedule.progress, self.trainer_config)
         for group in optimizer.param_groups:
             group["lr"] = factor * group["full_lr"]
@@ -79,14 +85,16 @@ class SegmentationModule(L.LightningModule):
         self.schedule.advance()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the schedule to a checkpoint."""
         checkpoint["schedule"] = self.schedule.state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore the schedule from a checkpoint."""
         self.schedule = Schedule(**checkpoint["schedule"])
 
     @property
     def learning_rate(self) -> float:
-        """Of the first group, as the next step will use it."""
+        """Learning rate of the first parameter group in the next step."""
         return (
             learning_rate_factor(self.schedule.progress, self.trainer_config)
             * self.trainer_config.learning_rate

@@ -12,39 +12,44 @@ from torch.optim import SGD, AdamW, Optimizer
 from segkit.config.schema import TrainerConfig
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
-"""Coefficients of the quintic iteration (Jordan et al. 2024, Muon): they maximise the slope at zero."""
+"""Coefficients of the quintic iteration (Jordan et al. 2024, Muon): the slope at 0 is maximal."""
 
 
 def orthogonalize(matrices: Sequence[Tensor], steps: int = 5) -> list[Tensor]:
-    """The nearest semi-orthogonal matrix to each (rows, columns), roughly: singular values end near 1.
+    """Return the semi-orthogonal matrix that is roughly nearest to each of ``matrices``.
 
-    Matrices whose shorter sides agree are worked on together: a GPU gets a tenth of the small calls.
+    Their singular values are near 1. Matrices whose shorter sides are equally long are computed in
+    one batch, which saves a GPU nine of ten small calls.
+
+    Args:
+        matrices: each (rows, columns).
+        steps: iterations of Newton and Schulz.
     """
     wide = [matrix.T if matrix.shape[0] > matrix.shape[1] else matrix for matrix in matrices]
-    places: dict[int, list[int]] = {}
-    for place, matrix in enumerate(wide):
-        places.setdefault(len(matrix), []).append(place)
-    found: list[Tensor] = list(wide)
-    for same in places.values():
-        factors = _newton_schulz(
-            torch.stack([wide[place] @ wide[place].T for place in same]), steps
-        )
-        for place, factor in zip(same, factors, strict=True):
-            found[place] = factor @ wide[place]
+    indices_by_rows: dict[int, list[int]] = {}
+    for index, matrix in enumerate(wide):
+        indices_by_rows.setdefault(len(matrix), []).append(index)
+    orthogonal: list[Tensor] = list(wide)
+    for indices in indices_by_rows.values():
+        grams = torch.stack([wide[index] @ wide[index].T for index in indices])
+        for index, factor in zip(indices, _newton_schulz(grams, steps), strict=True):
+            orthogonal[index] = factor @ wide[index]
     return [
-        one.T if one.shape != matrix.shape else one
-        for one, matrix in zip(found, matrices, strict=True)
+        result.T if result.shape != matrix.shape else result
+        for result, matrix in zip(orthogonal, matrices, strict=True)
     ]
 
 
 def _newton_schulz(grams: Tensor, steps: int) -> Tensor:
-    """The factor that, from the left, makes each matrix x orthogonal whose x @ x.T is in ``grams`` (N, rows, rows).
+    """Return the factors (N, rows, rows) that make matrices x orthogonal when multiplied from the left.
 
-    Each step multiplies x by a polynomial of its gram matrix. All of these commute, so they are gathered in a small
-    square matrix and applied once: 4 to 5 times less work for kernels, which are much wider than tall.
+    ``grams`` (N, rows, rows) holds their x @ x.T. Each step multiplies x by a polynomial of its
+    Gram matrix. These polynomials commute, so their product is computed as a small square matrix
+    and applied to x once: 4 to 5 times less work for kernels, which have many more columns than
+    rows.
     """
     a, b, c = NEWTON_SCHULZ
-    # x begins with norm 1; the norm's square is the trace of the gram matrix.
+    # x starts with norm 1; the square of the norm is the trace of the Gram matrix.
     norms = grams.diagonal(dim1=1, dim2=2).sum(1)[:, None, None].sqrt() + 1e-7
     gram = grams / norms**2
     unit = torch.eye(grams.shape[1], dtype=grams.dtype, device=grams.device)
@@ -60,9 +65,9 @@ def _newton_schulz(grams: Tensor, steps: int) -> Tensor:
 class MuonAdamW(Optimizer):
     """Muon for groups with ``matrix: True``, AdamW for the others.
 
-    A kernel (out, in, ...) is taken as the matrix (out, in * voxels). Its update is scaled by
-    0.2 * sqrt(max(rows, columns)), so that AdamW's learning rates carry over (Liu et al. 2025, 2502.16982).
-    Weight decay is decoupled in both.
+    A kernel (out, in, x, y[, z]) is treated as a matrix (out, in * x * y * z). Its update is scaled
+    by 0.2 * sqrt(max(rows, columns)), so that learning rates of AdamW can be used (Liu et al. 2025,
+    arXiv 2502.16982). Weight decay is decoupled in both.
     """
 
     def __init__(self, groups: Iterable[dict[str, Any]]) -> None:
@@ -77,6 +82,7 @@ class MuonAdamW(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update all parameters that have a gradient; return the loss of ``closure``, if given."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -95,6 +101,7 @@ class MuonAdamW(Optimizer):
 
 
 States = list[dict[str, Any]]
+"""Optimizer state of each parameter."""
 
 
 def _muon_update(parameters: list[Tensor], states: States, group: dict[str, Any]) -> list[Tensor]:
@@ -104,7 +111,8 @@ def _muon_update(parameters: list[Tensor], states: States, group: dict[str, Any]
     momenta, gradients = [state["momentum"] for state in states], _gradients(parameters)
     torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
     matrices = [
-        mixed.flatten(1) for mixed in torch._foreach_lerp(gradients, momenta, group["momentum"])
+        nesterov.flatten(1)
+        for nesterov in torch._foreach_lerp(gradients, momenta, group["momentum"])
     ]
     pairs = zip(orthogonalize(matrices), parameters, strict=True)
     changes = [matrix.reshape(parameter.shape) for matrix, parameter in pairs]
@@ -168,7 +176,7 @@ def _muon(network: nn.Module, config: TrainerConfig) -> Optimizer:
 
 
 def _split(network: nn.Module, config: TrainerConfig) -> list[dict[str, Any]]:
-    """Weight decay on matrices only."""
+    """Return parameter groups with weight decay on kernels and matrices only."""
     parameters = list(network.parameters())
     return [
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
@@ -189,3 +197,4 @@ OPTIMIZERS: dict[str, Callable[[nn.Module, TrainerConfig], Optimizer]] = {
     "adamw": _adamw,
     "sgd": _sgd,
 }
+"""Builders by the value of trainer.optimizer."""

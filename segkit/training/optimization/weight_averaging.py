@@ -10,37 +10,41 @@ from torch import Tensor, nn
 
 
 def averaged_copy(network: nn.Module) -> nn.Module:
-    """A copy to hold the average; it is never trained."""
+    """Return a copy that holds the average: in evaluation mode, without gradients."""
     return copy.deepcopy(network).requires_grad_(False).eval()
 
 
 class RunningAverage:
-    """Moves ``average``, a copy of ``network``, towards it.
+    """Exponential moving average of ``network``, kept in its copy ``average``.
 
-    Their values are looked up once, for walking through all modules took longer than averaging a small network: whoever
-    moves them to another device, which gives them other buffers, makes this anew.
+    The tensors are collected once, because walking through all modules took longer than averaging a
+    small network. Create a new instance after moving the networks to another device, which gives
+    them other buffers.
     """
 
     def __init__(self, average: nn.Module, network: nn.Module) -> None:
-        pairs = list(zip(_values(average), _values(network), strict=True))
+        pairs = list(zip(_tensors(average), _tensors(network), strict=True))
         self._floating = [pair for pair in pairs if pair[0].is_floating_point()]
-        self._whole = [pair for pair in pairs if not pair[0].is_floating_point()]
+        self._integer = [pair for pair in pairs if not pair[0].is_floating_point()]
 
     @torch.no_grad()
     def update(self, decay: float, step: int) -> None:
-        """One step. Early on the decay is smaller, so that the random start is forgotten.
+        """Update the average after training step ``step``.
 
-        Floating buffers are averaged as well (else a BatchNorm network would predict from its first statistics), whole
-        numbers are copied.
+        In early steps the decay is smaller, so that the random initialization is forgotten.
+        Floating-point buffers are averaged as well, because a BatchNorm network would otherwise
+        predict with the statistics of its first batch; integer buffers are copied.
         """
         weight = 1 - min(decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(
-            [kept for kept, _ in self._floating], [new for _, new in self._floating], weight
+            [average for average, _ in self._floating],
+            [current for _, current in self._floating],
+            weight,
         )
-        for kept, new in self._whole:
-            kept.copy_(new)
+        for average, current in self._integer:
+            average.copy_(current)
 
 
-def _values(network: nn.Module) -> Iterator[Tensor]:
+def _tensors(network: nn.Module) -> Iterator[Tensor]:
     yield from network.parameters()
     yield from network.buffers()

@@ -1,4 +1,4 @@
-"""Writes the run's bundle: from the first checkpoint on there is a usable model."""
+"""The bundle of a run: from the first checkpoint on there is a usable model."""
 
 from __future__ import annotations
 
@@ -15,59 +15,76 @@ from segkit.preprocessing.case_store import PreparedCase
 from segkit.training.data.split import Split
 from segkit.training.optimization.lightning_module import SegmentationModule
 from segkit.training.optimization.losses import loss_needs
-from segkit.training.outputs.precision_agreement import agreement
+from segkit.training.outputs.precision_agreement import precision_agreement
 from segkit.training.outputs.run_folder import BUNDLE
 
 CHECK_SECONDS, CHECK_SHARE = 20.0, 0.02
-"""The most that it may take to compare precisions, the latter of the minutes that a training was given."""
+"""Limits of the time to compare precisions: in seconds, and as a share of the training's minutes."""
 
 
 @dataclass(frozen=True)
-class ModelWriter:
-    """What a bundle says about its run, beside the weights and figures of the moment."""
+class BundleWriter:
+    """Writes the bundle of a run; holds the facts of its card that stay the same."""
 
     config: TrainConfig
     plan: Plan
     dataset: str
-    """Its name."""
+    """Name of the dataset."""
     dataset_hash: str
-    """Of its content when the run began."""
+    """Hash of the dataset's content when the run began."""
     split: Split
     folder: Path
-    weights: dict[str, Any] | None = None
-    """What was taken over from a model when the run began."""
-    cases: Sequence[PreparedCase] = ()
-    """On which the finished model is asked what bfloat16 changes."""
+    """Folder of the run."""
+    initial_weights: dict[str, Any] | None = None
+    """Report on the weights that the run started from (`initial_weights_report`)."""
+    agreement_cases: Sequence[PreparedCase] = ()
+    """Cases on which the finished model is compared in bfloat16 and float32."""
 
     def write(
         self, module: SegmentationModule, training: dict[str, Any], metrics: dict[str, Any]
     ) -> None:
-        """Write folder/bundle with the averaged weights of ``module``."""
-        needs = {**self.plan.needs, **loss_needs(self.config.trainer.loss)}
+        """Write folder/bundle with the averaged weights of ``module``.
+
+        Args:
+            module: the network at the current step.
+            training: facts of the training so far, for the card.
+            metrics: the last validation, for the card.
+        """
         card = {
             "name": self.folder.name,
             "dataset": {"name": self.dataset, "hash": self.dataset_hash},
-            "training": {
-                **training,
-                "seed": self.config.seed,
-                "fold": str(self.config.fold),
-                # Counts only: a model is handed on, and a case's id may name a patient. split.json keeps them.
-                "cases": len(self.split.training),
-                "validation_cases": len(self.split.validation),
-                **({"weights": self.weights} if self.weights else {}),
-            },
+            "training": {**training, **self._training_facts()},
             "metrics": metrics,
-            **({"needs": needs} if needs else {}),
-            **({} if module.schedule.remaining else self._agreement(module)),
         }
+        needs = {**self.plan.needs, **loss_needs(self.config.trainer.loss)}
+        if needs:
+            card["needs"] = needs
+        if not module.schedule.remaining:
+            card |= self._agreement(module)
         states = {str(self.config.fold): module.average.state_dict()}
         write_bundle(self.folder / BUNDLE, self.plan, card, states, dataclasses.asdict(self.config))
 
+    def _training_facts(self) -> dict[str, Any]:
+        facts: dict[str, Any] = {
+            "seed": self.config.seed,
+            "fold": str(self.config.fold),
+            # Counts only: a model is handed on, and a case id may name a patient. The ids are in
+            # split.json.
+            "cases": len(self.split.training),
+            "validation_cases": len(self.split.validation),
+        }
+        if self.initial_weights:
+            facts["weights"] = self.initial_weights
+        return facts
+
     def _agreement(self, module: SegmentationModule) -> dict[str, Any]:
-        minutes = self.config.trainer.max_minutes
-        seconds = (
-            CHECK_SECONDS if minutes is None else min(CHECK_SECONDS, CHECK_SHARE * 60 * minutes)
-        )
-        return agreement(
-            module.average, self.cases, self.plan, device=module.device, seconds=seconds
+        minutes, seconds = self.config.trainer.max_minutes, CHECK_SECONDS
+        if minutes is not None:
+            seconds = min(CHECK_SECONDS, CHECK_SHARE * 60 * minutes)
+        return precision_agreement(
+            module.average,
+            self.agreement_cases,
+            self.plan,
+            device=module.device,
+            seconds=seconds,
         )

@@ -1,6 +1,7 @@
 """Checkpoints of a run: written atomically, the last two kept, read without unpickling objects.
 
-They hold torch's random state as well: patches do not depend on it, but a network with dropout does.
+A checkpoint also holds the state of torch's random generators. Patches do not depend on it, but
+a network with dropout does.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 UNREADABLE = "unreadable.ckpt"
 NONE_YET = "none_yet"
-"""An empty file beside them from just before the first model is written until the first checkpoint is complete."""
+"""Empty file in the folder of checkpoints while the first model, but no checkpoint, may be complete."""
 
 _DAMAGE = (
     ArithmeticError,
@@ -45,8 +46,7 @@ _DAMAGE = (
     ValueError,
     zipfile.BadZipFile,
 )
-"""What reading a damaged or foreign file may raise."""
-
+"""Exceptions that reading a damaged or foreign file may raise."""
 
 KINDS: dict[str, tuple[type, ...]] = {
     "plan": (str,),
@@ -58,24 +58,31 @@ KINDS: dict[str, tuple[type, ...]] = {
     "loops": (dict,),
     "callbacks": (dict,),
 }
-"""What a checkpoint holds at least."""
+"""Entries that every checkpoint holds, with their types."""
 
 
 class Checkpoints:
-    """The checkpoints of a run that is being trained."""
+    """Writes the checkpoints of a run that is being trained."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.own = False
-        """Whether last.ckpt was written by this process."""
+        self.has_saved = False
+        """Whether this process wrote last.ckpt."""
 
     def announce(self) -> None:
-        """Note that the model that is written next may stand without a checkpoint, if the process is killed."""
+        """Mark that a model is about to be written before the first checkpoint.
+
+        If the process is killed in between, `check_nothing_lost` knows that the model without
+        a checkpoint is not a loss.
+        """
         if not has_checkpoint(self.folder):
             write_text(self.folder / NONE_YET, "")
 
     def save(self, trainer: L.Trainer) -> None:
-        """Write last.ckpt; the one before stays as previous.ckpt. Rank 0 writes, and the others wait for it."""
+        """Write last.ckpt and keep the one before as previous.ckpt.
+
+        Rank 0 writes, and the other ranks wait for it.
+        """
         last = self.folder / LAST
         if not trainer.is_global_zero:
             trainer.save_checkpoint(last)
@@ -83,64 +90,74 @@ class Checkpoints:
         with atomic_path(last) as temporary:
             trainer.save_checkpoint(temporary)
             if last.is_file():
-                # One that cannot be read must not take the place of the last good one.
-                sound = self.own or _problem(last) is None
-                os.replace(last, self.folder / (PREVIOUS if sound else UNREADABLE))
+                # An unreadable checkpoint must not replace the last readable one.
+                is_readable = self.has_saved or _problem(last) is None
+                os.replace(last, self.folder / (PREVIOUS if is_readable else UNREADABLE))
         (self.folder / NONE_YET).unlink(missing_ok=True)
-        self.own = True
+        self.has_saved = True
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Whether there is one, readable or not; the folder is made before the first one is complete."""
+    """Return whether ``folder`` holds a checkpoint, readable or not."""
     return any((folder / name).is_file() for name in (LAST, PREVIOUS))
 
 
 def newest_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]] | None:
-    """Path and content of the newest checkpoint that can be read, or None; files that cannot be read stay."""
+    """Return path and content of the newest readable checkpoint, or None.
+
+    Unreadable files are left where they are, with a warning.
+    """
     for path in (folder / LAST, folder / PREVIOUS):
         if not path.is_file():
             continue
         try:
             return path, _read(path)
         except _DAMAGE as error:
-            log.warning("%s cannot be read and is left aside: %s", path, _first_line(error))
+            log.warning("%s cannot be read and is not used: %s", path, _first_line(error))
     return None
 
 
 def check_nothing_lost(run_dir: Path) -> None:
-    """Refuse to start anew where a run has a model, or checkpoints, but none that it could go on from.
+    """Refuse to train from scratch over a model, or over checkpoints that cannot be read.
 
-    A run that was killed between its first model and its first checkpoint may start anew: it comes to that model again.
+    A run that was killed between its first model and its first checkpoint may start from scratch:
+    it arrives at the same model again.
 
     Raises:
-        InputError: says how to use the model that is there.
+        InputError: the run has a model or checkpoints, but none to continue from.
     """
     folder, bundle = run_dir / CHECKPOINTS, run_dir / BUNDLE
     has_model = (bundle / CARD).is_file()
-    if not has_checkpoint(folder) and (not has_model or (folder / NONE_YET).exists()):
+    has_any = has_checkpoint(folder)
+    was_killed_early = (folder / NONE_YET).exists()
+    if not has_any and (not has_model or was_killed_early):
         return
-    model = f"The model in {bundle} is complete and stays: " if has_model else ""
-    start = f"start from it with weights={run_dir} and" if has_model else "Train anew with"
+    remedy = "Train from scratch with another run_dir, or put the checkpoint back."
+    if has_model:
+        remedy = (
+            f"The model in {bundle} is complete and stays: start from it with weights={run_dir} "
+            "and another run_dir, or put the checkpoint back."
+        )
     raise InputError(
         folder,
-        expected="a checkpoint from which this training can go on",
-        found="none that can be read" if has_checkpoint(folder) else "none",
-        remedy=f"{model}{start} another run_dir, or put the checkpoint back.",
+        expected="a checkpoint from which this training can continue",
+        found="none that can be read" if has_any else "none",
+        remedy=remedy,
     )
 
 
-class Restoring(L.Callback):
-    """Knows whether Lightning has restored a checkpoint and begun to train."""
+class RestoreErrors(L.Callback):
+    """Names the checkpoint in errors that Lightning raises while it restores it."""
 
     def __init__(self) -> None:
-        self.done = False
+        self.has_restored = False
 
     def on_train_start(self, _trainer: L.Trainer, _module: L.LightningModule) -> None:
-        self.done = True
+        self.has_restored = True
 
     @contextmanager
-    def of(self, path: Path | None) -> Iterator[None]:
-        """Name the checkpoint in an error that comes from restoring it.
+    def naming(self, path: Path | None) -> Iterator[None]:
+        """Name ``path`` in an error of the block, if the checkpoint was not yet restored.
 
         Raises:
             InputError: its tensors or settings do not fit this training.
@@ -148,17 +165,18 @@ class Restoring(L.Callback):
         try:
             yield
         except _DAMAGE as error:
-            short_of_memory = isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(
-                error
-            )
-            if path is None or self.done or short_of_memory:
+            if path is None or self.has_restored or _is_out_of_memory(error):
                 raise
             raise InputError(
                 path,
                 expected="a checkpoint of this training",
                 found=f"one that does not fit it ({_first_line(error)})",
-                remedy=f"Remove the file; --resume then goes on from {PREVIOUS}, if that is another one.",
+                remedy=f"Remove the file; --resume then continues from {PREVIOUS}, if there is one.",
             ) from error
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
 
 
 def _problem(path: Path) -> str | None:
@@ -181,24 +199,27 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _check_zip(path: Path) -> None:
-    # The index of a zip comes last. What is none torch would take for the format of old, and stumble anywhere in it.
+    # The index of a zip comes last. torch would read another file as its old format and could fail
+    # anywhere in it.
     if not zipfile.is_zipfile(path):
         raise UnpicklingError("it was cut short")
     with zipfile.ZipFile(path) as archive:
-        # torch packs nothing; a file that is packed could take any amount of memory.
+        # torch does not compress; a compressed file could take any amount of memory.
         if sum(member.file_size for member in archive.infolist()) > path.stat().st_size:
             raise UnpicklingError("it unpacks to more than its size")
-        if changed := archive.testzip():  # torch does not compare checksums
-            raise UnpicklingError(f"its part {changed} has changed")
+        if damaged := archive.testzip():  # torch does not compare checksums
+            raise UnpicklingError(f"its part {damaged} has changed")
 
 
 def _check(content: Any) -> None:
     """Raise ValueError unless this is a checkpoint of segkit."""
     if not isinstance(content, Mapping):
-        raise ValueError("it is no checkpoint of a training")
+        raise ValueError("it is not a checkpoint of a training")
     for name, kind in KINDS.items():
         if not isinstance(content.get(name), kind):
-            raise ValueError(f"it is no checkpoint of segkit: {name} is missing or of another kind")
+            raise ValueError(
+                f"it is not a checkpoint of segkit: {name} is missing or of another type"
+            )
     mode, schedule = ComputeMode(**content["mode"]), Schedule(**content["schedule"])
     if mode.precision not in AUTOCAST or mode.layout not in MEMORY_FORMATS:
         raise ValueError(f"its precision {mode.precision} or layout {mode.layout} is unknown")
@@ -207,17 +228,20 @@ def _check(content: Any) -> None:
         and mode.seconds >= 0
         and 0 <= schedule.step <= schedule.total
     ):
-        raise ValueError("its numbers of steps or seconds make no sense")
+        raise ValueError("its numbers of steps or seconds are not possible")
 
 
 def random_state() -> dict[str, list[Tensor]]:
-    """The states of the generators of the CPU and of every GPU, to be kept in a checkpoint."""
+    """Return the states of the random generators of the CPU and of every GPU, for a checkpoint."""
     gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     return {"cpu": [torch.get_rng_state()], "cuda": gpus}
 
 
 def restore_random_state(state: dict[str, list[Tensor]]) -> None:
-    """Go on with the numbers that would have come after `random_state`; another number of GPUs keeps its own."""
+    """Continue the random numbers from where `random_state` was called.
+
+    GPU generators are left alone if the number of GPUs has changed.
+    """
     torch.set_rng_state(state["cpu"][0])
     if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(state["cuda"])

@@ -1,4 +1,4 @@
-"""Pictures of the validation cases with the lowest and the highest Dice, drawn while they are predicted."""
+"""Pictures of the validation cases with the lowest and the highest Dice."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ from segkit.report.preview import draw_comparison
 from segkit.report.training_page import CasePicture
 from segkit.volume import Volume
 
-EACH = 2
-"""Cases of either kind."""
+CASES_PER_END = 2
+"""Number of cases with the lowest Dice, and of cases with the highest."""
 
 
 @dataclass
 class Gallery:
-    """At most 2 * EACH pictures, lowest Dice first. Of the others nothing is kept: a scan may be large."""
+    """At most 2 * CASES_PER_END pictures, lowest Dice first.
+
+    A picture is drawn while its case is predicted, and no other scan is kept: scans may be large.
+    """
 
     plan: Plan
     pictures: list[CasePicture] = field(default_factory=list)
@@ -31,25 +34,33 @@ class Gallery:
     def offer(
         self, case: PreparedCase, predicted: Tensor, reference: Tensor, dice: dict[str, float]
     ) -> None:
-        """Draw the case if it is among the lowest or the highest so far; one without any label is not."""
+        """Draw the case if its Dice is among the lowest or the highest so far.
+
+        Args:
+            case: the validation case; one without any label is not drawn.
+            predicted: label indices (X, Y, Z).
+            reference: label indices (X, Y, Z).
+            dice: Dice by label.
+        """
         if not dice:
             return
         mean = float(np.mean(list(dice.values())))
-        full = len(self.pictures) == 2 * EACH
-        if full and self.pictures[EACH - 1].mean <= mean <= self.pictures[EACH].mean:
-            return
-        insort(
-            self.pictures,
-            CasePicture(case.id, mean, dice, self._draw(case, predicted, reference)),
-            key=lambda each: each.mean,
-        )
-        if full:
-            del self.pictures[EACH]
+        is_full = len(self.pictures) == 2 * CASES_PER_END
+        if is_full:
+            highest_low = self.pictures[CASES_PER_END - 1].mean
+            lowest_high = self.pictures[CASES_PER_END].mean
+            if highest_low <= mean <= lowest_high:
+                return
+        picture = CasePicture(case.id, mean, dice, self._draw(case, predicted, reference))
+        insort(self.pictures, picture, key=lambda picture: picture.mean)
+        if is_full:
+            del self.pictures[CASES_PER_END]
 
-    def take(self, pictures: Iterable[CasePicture]) -> None:
+    def keep_extremes(self, pictures: Iterable[CasePicture]) -> None:
         """Keep those of ``pictures`` with the lowest and the highest Dice."""
-        ordered = sorted(pictures, key=lambda each: each.mean)
-        self.pictures = [*ordered[:EACH], *ordered[EACH:][-EACH:]]
+        ordered = sorted(pictures, key=lambda picture: picture.mean)
+        lowest, others = ordered[:CASES_PER_END], ordered[CASES_PER_END:]
+        self.pictures = [*lowest, *others[-CASES_PER_END:]]
 
     def _draw(self, case: PreparedCase, predicted: Tensor, reference: Tensor) -> bytes:
         spacing = [edge or 1.0 for edge in self.plan.spacing]

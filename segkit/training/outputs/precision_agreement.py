@@ -1,4 +1,7 @@
-"""How well a trained network's label maps in bfloat16 agree with those in float32, on parts of a few cases."""
+"""Agreement of a trained network's label maps in bfloat16 with those in float32.
+
+It is measured on parts of a few cases.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +23,19 @@ from segkit.sliding_window.windows import count_windows
 from segkit.volume import Box
 
 CASES = 3
-"""At most."""
+"""Most cases to compare."""
 REACHES = (2.0, 1.5, 1.0)
-"""Edges of the part of a case that is predicted, in windows: the largest that there is time for. It lies around the
-middle of what is labelled. Overlapping windows agree better than a single one, as they average rounding out."""
+"""Edges of the predicted part of a case, in windows: the largest that there is time for.
+
+The part lies around the center of the labeled voxels. Overlapping windows agree better than
+a single one, because averaging reduces rounding errors.
+"""
 OVERLAP = 0.5
+"""Overlap of neighboring windows, as a share of the window's edge."""
 
 
 @torch.inference_mode()
-def agreement(
+def precision_agreement(
     network: nn.Module,
     cases: Sequence[PreparedCase],
     plan: Plan,
@@ -36,87 +43,101 @@ def agreement(
     device: torch.device,
     seconds: float,
 ) -> dict[str, Any]:
-    """What a bundle's card says of bfloat16 (`segkit.bundle.precision_agreement`); empty where there is no time for it.
+    """Return the agreement for a bundle's card (`segkit.bundle.precision_agreement`).
 
-    Dice per label, each the mean over the cases in which either precision finds the label.
+    It is the Dice per label, each the mean over the cases in which either precision finds the
+    label; empty if there is no time to measure it.
 
     Args:
         network: in evaluation mode.
-        cases: the first ones are used.
-        plan: of the network.
+        cases: prepared cases, of which the first ones are used.
+        plan: the plan of the network.
         device: where the network is.
-        seconds: what it may take, about; the time of a window decides how much is predicted.
+        seconds: approximate limit; the time of a window decides how much is predicted.
     """
     cases = cases[:CASES]
     fitting = int(seconds / _window_seconds(network, plan, device))
-    parts = [parts_to_predict(cases, plan, reach, fitting) for reach in REACHES]
-    boxes = next((found for found in parts if len(found) == len(cases)), parts[-1])
-    found: dict[str, list[float]] = {}
+    boxes_by_reach = [boxes_to_predict(cases, plan, reach, fitting) for reach in REACHES]
+    complete = (boxes for boxes in boxes_by_reach if len(boxes) == len(cases))
+    boxes = next(complete, boxes_by_reach[-1])
+    values: dict[str, list[float]] = {}
     for case, box in zip(cases, boxes, strict=False):
         image = torch.from_numpy(np.array(case.image[:, *box])).to(device)
-        rounded, exact = (
-            _masks(network, image, plan, precision) for precision in ("bfloat16", "float32")
-        )
+        rounded = _masks(network, image, plan, "bfloat16")
+        exact = _masks(network, image, plan, "float32")
         for name, ours, theirs in zip(plan.labels, rounded, exact, strict=True):
-            if size := int(ours.sum() + theirs.sum()):
-                found.setdefault(name, []).append(2 * int((ours & theirs).sum()) / size)
-    dice = {name: round(float(np.mean(values)), 6) for name, values in found.items()}
+            size = int(ours.sum() + theirs.sum())
+            if size:
+                values.setdefault(name, []).append(2 * int((ours & theirs).sum()) / size)
+    dice = {name: round(float(np.mean(cases_dice)), 6) for name, cases_dice in values.items()}
     return {AGREEMENT: {"dice": dice, "cases": len(boxes)}} if dice else {}
 
 
 def _window_seconds(network: nn.Module, plan: Plan, device: torch.device) -> float:
-    """About what a window takes in both precisions, without computing it where bfloat16 is emulated."""
+    """Return the approximate time of a window in both precisions together.
+
+    On a CPU the time in bfloat16 is inferred from one small layer: where bfloat16 is emulated,
+    a window in it would take too long.
+    """
     window, times = torch.zeros(len(plan.channels), *plan.patch, device=device), []
-    for _ in range(2):  # kernels are made in the first one
+    for _ in range(2):  # the first pass also compiles kernels
         start = time.perf_counter()
-        _scores(network, window, plan, "float32").sum().item()  # a GPU's work is waited for
+        _scores(network, window, plan, "float32").sum().item()  # waits for a GPU
         times.append(time.perf_counter() - start)
-    share = (
-        bfloat16_time_ratio(nn.Conv3d(32, 32, 3), torch.zeros(1, 32, 12, 12, 12))
-        if device.type == "cpu"
-        else 1.0
-    )
+    share = 1.0
+    if device.type == "cpu":
+        share = bfloat16_time_ratio(nn.Conv3d(32, 32, 3), torch.zeros(1, 32, 12, 12, 12))
     return min(times) * (1 + share)
 
 
-def parts_to_predict(
+def boxes_to_predict(
     cases: Sequence[PreparedCase], plan: Plan, reach: float, fitting: int
 ) -> list[Box]:
-    """Of the first cases, until their windows are more than ``fitting``, what is predicted."""
-    found: list[Box] = []
+    """Return the box to predict of each of the first cases, as many as fit.
+
+    Args:
+        cases: prepared cases.
+        plan: the plan, for the patch and the labels.
+        reach: edge of a box in windows.
+        fitting: number of windows that there is time for.
+    """
+    boxes: list[Box] = []
     for case in cases:
-        box = _around(case, plan, reach)
+        box = _box_around_labels(case, plan, reach)
         sizes = [
-            min(part.stop, size) - part.start
-            for part, size in zip(box, case.labels.shape, strict=True)
+            min(side.stop, size) - side.start
+            for side, size in zip(box, case.labels.shape, strict=True)
         ]
         fitting -= count_windows(sizes, plan.patch, OVERLAP)
         if fitting < 0:
             break
-        found.append(box)
-    return found
+        boxes.append(box)
+    return boxes
 
 
-def _around(case: PreparedCase, plan: Plan, reach: float) -> Box:
-    """So many windows' edges around the middle of what is labelled, or of the scan; an axis may be shorter."""
+def _box_around_labels(case: PreparedCase, plan: Plan, reach: float) -> Box:
+    """Return a box of ``reach`` windows around the center of the labels, or else of the scan.
+
+    It may end beyond a scan that is shorter than the box.
+    """
     shape = case.labels.shape
-    labelled = [
-        places
-        for index, places in case.voxels.items()
-        if 1 <= index <= len(plan.targets) and len(places)
+    labeled = [
+        voxels
+        for index, voxels in case.voxels.items()
+        if 1 <= index <= len(plan.targets) and len(voxels)
     ]
-    middle = np.median(np.concatenate(labelled), axis=0) if labelled else np.array(shape) / 2
+    center = np.median(np.concatenate(labeled), axis=0) if labeled else np.array(shape) / 2
     edges = [int(reach * edge) for edge in plan.patch]
     starts = [
-        int(np.clip(centre - edge // 2, 0, max(0, size - edge)))
-        for centre, edge, size in zip(middle, edges, shape, strict=True)
+        int(np.clip(middle - edge // 2, 0, max(0, size - edge)))
+        for middle, edge, size in zip(center, edges, shape, strict=True)
     ]
     x, y, z = (slice(start, start + edge) for start, edge in zip(starts, edges, strict=True))
     return x, y, z
 
 
 def _masks(network: nn.Module, image: Tensor, plan: Plan, precision: str) -> Iterator[Tensor]:
-    """Of every label or region its voxels (X, Y, Z)."""
+    """Return the mask (X, Y, Z) of each label or region."""
     scores = _scores(network, image, plan, precision)
     if plan.regions:
         return iter(scores > 0)
@@ -125,9 +146,8 @@ def _masks(network: nn.Module, image: Tensor, plan: Plan, precision: str) -> Ite
 
 
 def _scores(network: nn.Module, image: Tensor, plan: Plan, precision: str) -> Tensor:
-    """(K, X, Y, Z) of an image (C, X, Y, Z), computed as in prediction."""
+    """Return the scores (K, X, Y, Z) of an image (C, X, Y, Z), computed as in prediction."""
     mode = ComputeMode(precision, "channels_last")
+    windows = Windows(plan.patch, OVERLAP, slice_axis=plan.slice_axis)
     with mode.autocast(image.device):
-        return predict_scores(
-            mode.wrap(network), image, Windows(plan.patch, OVERLAP, slice_axis=plan.slice_axis)
-        )
+        return predict_scores(mode.wrap(network), image, windows)

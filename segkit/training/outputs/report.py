@@ -1,4 +1,4 @@
-"""report.html of a run: what came out, the best and the worst cases, the plan, and where the time went."""
+"""report.html of a run: Dice, best and worst cases, the plan, and where the time was spent."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from segkit.evaluation.intervals import half_width
+from segkit.evaluation.summary import half_width
 from segkit.files.atomic import write_text
 from segkit.networks.precision import ComputeMode
 from segkit.plans.plan import Plan
 from segkit.progress import duration
 from segkit.report.tables import Cell
 from segkit.report.training_page import CasePicture, Table, TrainingPage, training_page
-from segkit.training.outputs.gallery import EACH, Gallery
+from segkit.training.outputs.gallery import CASES_PER_END, Gallery
 from segkit.training.time_budget import PARTS, STEPS, Timing
 from segkit.training.validation import ValidationScore
 
@@ -24,7 +24,7 @@ REPORT = "report.html"
 
 @dataclass(frozen=True)
 class RunReport:
-    """What the page says about a run beside its validation."""
+    """Writes report.html of a run; holds its facts beside the validation."""
 
     plan: Plan
     timing: Timing
@@ -35,7 +35,16 @@ class RunReport:
     def write(
         self, folder: Path, score: ValidationScore | None, score_step: int, gallery: Gallery
     ) -> None:
-        """Write folder/report.html, with folder/progress.png in it. It names cases, so it stays out of the bundle."""
+        """Write folder/report.html, with folder/progress.png in it.
+
+        The page names cases, so it is not part of the bundle.
+
+        Args:
+            folder: the run folder.
+            score: the last validation, or None.
+            score_step: the step after which it was measured.
+            gallery: pictures of the best and the worst cases.
+        """
         page = TrainingPage(
             name=folder.absolute().name,
             facts=[*_result(score, score_step, self.steps), *self._facts()],
@@ -49,31 +58,29 @@ class RunReport:
         write_text(folder / REPORT, training_page(page))
 
     def _facts(self) -> list[tuple[str, str]]:
-        threads = f", {_counted(torch.get_num_threads(), 'thread')}" if self.device == "cpu" else ""
+        device = self.device
+        if device == "cpu":
+            device += f", {_count_of(torch.get_num_threads(), 'thread')}"
+        step_time = (
+            f"{self._step_seconds():.3g} s, of which {self.timing.data_share:.1%} "
+            "waiting for patches"
+        )
         return [
             ("length", f"{self.steps} steps in {duration(self.timing.elapsed())}"),
-            (
-                "a step",
-                f"{self._step_seconds():.3g} s, of which {self.timing.data_share:.1%} waiting for patches",
-            ),
-            (
-                "computed",
-                f"in {self.mode.precision}, {self.mode.layout} layout, on {self.device}{threads}",
-            ),
+            ("a step", step_time),
+            ("computed", f"in {self.mode.precision}, {self.mode.layout} layout, on {device}"),
         ]
 
     def _step_seconds(self) -> float:
         return self.timing.parts.get(STEPS, 0.0) / max(1, self.steps)
 
     def _time_table(self) -> Table:
-        whole, parts = self.timing.elapsed(), self.timing.parts
-        rest = max(0.0, whole - sum(parts.values()))
-        named = [
-            *((name, parts[name]) for name in PARTS if name in parts),
-            ("start, planning and the rest", rest),
-        ]
+        whole, seconds_by_part = self.timing.elapsed(), self.timing.parts
+        rest = max(0.0, whole - sum(seconds_by_part.values()))
+        spent = [(name, seconds_by_part[name]) for name in PARTS if name in seconds_by_part]
+        spent.append(("start, planning and the rest", rest))
         rows: list[list[Cell]] = [
-            [name, duration(seconds), f"{seconds / whole:.1%}"] for name, seconds in named
+            [name, duration(seconds), f"{seconds / whole:.1%}"] for name, seconds in spent
         ]
         return ["spent on", "time", "share"], [*rows, ["together", duration(whole), "100.0%"]]
 
@@ -82,33 +89,30 @@ def _result(score: ValidationScore | None, step: int, steps: int) -> list[tuple[
     if score is None or score.mean is None:
         return [("validation Dice", "not measured")]
     width = score.mean_half_width
-    about = "" if width is None else f" ± {width:.3f}"
+    interval = "" if width is None else f" ± {width:.3f}"
+    labels, cases = _count_of(len(score.labels), "label"), _count_of(score.cases, "case")
     when = "" if step == steps else f", at step {step}: there was no time for it at the end"
-    over = (
-        f"the mean over {_counted(len(score.labels), 'label')} and {_counted(score.cases, 'case')}"
-    )
-    return [("validation Dice", f"{score.mean:.3f}{about}, {over}{when}")]
+    text = f"{score.mean:.3f}{interval}, the mean over {labels} and {cases}{when}"
+    return [("validation Dice", text)]
 
 
-def _counted(count: int, thing: str) -> str:
-    return f"{count} {thing}{'' if count == 1 else 's'}"
+def _count_of(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _label_table(score: ValidationScore, plan: Plan) -> Table:
     rows: list[list[Cell]] = []
     for name in plan.labels:
         values = [dice[name] for dice in score.per_case.values() if name in dice]
-        spread: list[Cell] = (
-            [float(np.mean(values)), half_width(values), min(values), max(values)]
-            if values
-            else [None] * 4
-        )
+        spread: list[Cell] = [None, None, None, None]
+        if values:
+            spread = [float(np.mean(values)), half_width(values), min(values), max(values)]
         rows.append([name, len(values), *spread])
     return ["label", "cases", "Dice", "± (95 %)", "lowest", "highest"], rows
 
 
 def _case_table(score: ValidationScore, plan: Plan) -> Table:
-    """Lowest mean first; a label that neither the prediction nor the reference has is a dash."""
+    """Return Dice by case, lowest mean first; None for a label that neither map of a case has."""
     means = {
         case: float(np.mean(list(dice.values()))) for case, dice in score.per_case.items() if dice
     }
@@ -120,11 +124,11 @@ def _case_table(score: ValidationScore, plan: Plan) -> Table:
 
 
 def _pictures(gallery: Gallery) -> dict[str, list[CasePicture]]:
-    """By heading; where all cases are shown there are no two kinds."""
-    shown = gallery.pictures
-    if len(shown) < 2 * EACH:
-        return {"Validation cases, worst first": shown}
+    """Return the pictures by heading; if all cases are shown, under one heading."""
+    pictures = gallery.pictures
+    if len(pictures) < 2 * CASES_PER_END:
+        return {"Validation cases, worst first": pictures}
     return {
-        "Worst validation cases": shown[:EACH],
-        "Best validation cases": shown[: -EACH - 1 : -1],
+        "Worst validation cases": pictures[:CASES_PER_END],
+        "Best validation cases": pictures[: -CASES_PER_END - 1 : -1],
     }

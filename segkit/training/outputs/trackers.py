@@ -1,6 +1,6 @@
-"""Where the rows of training.csv go as well: Lightning's loggers of TensorBoard and MLflow, which write to local files.
+"""TensorBoard and MLflow: Lightning's loggers, which also get the rows of training.csv.
 
-Both packages are extras.
+Both write to local files, and both packages are extras.
 """
 
 from __future__ import annotations
@@ -21,71 +21,80 @@ from segkit.files.atomic import unwritable, write_text
 from segkit.training.outputs.run_folder import RUNS
 
 MLFLOW_RUN = "mlflow_run.txt"
-"""In the run folder: the id under which MLflow knows the run, for a resume to go on with."""
+"""File in the run folder with the id of the run in MLflow, which a resumed run continues."""
 TENSORBOARD = "tensorboard"
-"""In the run folder: the folder of TensorBoard's files."""
+"""Folder in the run folder with TensorBoard's files."""
+LABEL_COLUMNS = ("dice", "ci95_dice")
+"""Beginnings of the columns of training.csv that name a label."""
 
 
-def check_logger(name: str) -> None:
-    """Before anything is measured: is the package there?
+def check_tracker(name: str) -> None:
+    """Check that the package of a tracker is installed, before anything is measured.
 
     Raises:
-        UsageError: it is not; says what to type.
+        UsageError: the package is missing.
     """
-    if name not in LOGGERS:
+    if name not in TRACKERS:
         return
     try:
-        distribution(
-            name
-        )  # find_spec would take a folder of this name, such as run_dir=mlflow, for the package
+        # find_spec would mistake a folder of this name, such as run_dir=mlflow, for the package.
+        distribution(name)
     except PackageNotFoundError:
         raise UsageError(
             f"logger={name} needs the package {name}. Type: pip install 'segkit[{name}]'"
         ) from None
 
 
-def open_logger(config: TrainConfig, folder: Path, step: int) -> Logger | None:
-    """The logger that ``config`` names, for a run that has done ``step`` steps; its settings are logged at once."""
-    if config.logger not in LOGGERS:
+def open_tracker(config: TrainConfig, folder: Path, step: int) -> Logger | None:
+    """Return the tracker that ``config`` names, or None; a new run logs its settings.
+
+    Args:
+        config: settings of the training.
+        folder: the run folder.
+        step: number of steps that the run has done.
+    """
+    if config.logger not in TRACKERS:
         return None
-    logger = LOGGERS[config.logger](folder, step)
+    tracker = TRACKERS[config.logger](folder, step)
     if step == 0:
-        logger.log_hyperparams(_settings(config))
-    return logger
+        tracker.log_hyperparams(_settings(config))
+    return tracker
 
 
-def log_row(logger: Logger, row: Mapping[str, float | str], labels: Mapping[str, int]) -> None:
-    """The numbers of a row of training.csv; those of labels are grouped, as dice/NAME and ci95_dice/NAME."""
-    names = {
-        f"{kind}_{label}": f"{kind}/{_plain(label, value)}"
-        for kind in KINDS
+def log_row(tracker: Logger, row: Mapping[str, float | str], labels: Mapping[str, int]) -> None:
+    """Log a row of training.csv; labels are grouped as dice/NAME and ci95_dice/NAME.
+
+    Args:
+        tracker: TensorBoard or MLflow.
+        row: values by column.
+        labels: label values by name.
+    """
+    grouped = {
+        f"{column}_{label}": f"{column}/{_accepted_name(label, value)}"
+        for column in LABEL_COLUMNS
         for label, value in labels.items()
     }
-    numbers = {names.get(key, key): float(value) for key, value in row.items() if key != "step"}
-    logger.log_metrics(numbers, step=int(row["step"]))
+    metrics = {grouped.get(key, key): float(value) for key, value in row.items() if key != "step"}
+    tracker.log_metrics(metrics, step=int(row["step"]))
 
 
-KINDS = ("dice", "ci95_dice")
-
-
-def _plain(label: str, value: int) -> str:
-    """``label`` where both trackers take it as it is, else its value, so that no two labels become one."""
+def _accepted_name(label: str, value: int) -> str:
+    """Return ``label`` if both trackers accept it, else a name from its value, which is unique."""
     return label if re.fullmatch(r"[\w. -]+", label, re.ASCII) else f"label_{value}"
 
 
 def _settings(config: TrainConfig) -> dict[str, str]:
-    """Every knob but the paths, which may name people and mean nothing elsewhere."""
+    """Return every setting except paths, which may name people and mean nothing elsewhere."""
     return {key: str(get(config, key)) for key in leaves(config) if key not in PATHS.values()}
 
 
 def _tensorboard(folder: Path, step: int) -> Logger:
-    # A run that was killed has logged steps that are done again: those after the checkpoint are dropped.
-    return TensorBoardLogger(
-        folder / TENSORBOARD, name="", version="", purge_step=step + 1 if step else None
-    )
+    # A killed run has logged steps that the resumed run repeats: drop those after the checkpoint.
+    purge_step = step + 1 if step else None
+    return TensorBoardLogger(folder / TENSORBOARD, name="", version="", purge_step=purge_step)
 
 
-def _own_database() -> str:
+def _local_database() -> str:
     try:
         RUNS.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -94,14 +103,17 @@ def _own_database() -> str:
 
 
 def _mlflow(folder: Path, step: int) -> Logger:
-    # README: no telemetry. MLflow reads this when it is imported, which the logger does.
+    # No telemetry, as README promises. MLflow reads this variable when the logger imports it.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or _own_database()
-    known = folder / MLFLOW_RUN
-    run_id = known.read_text(encoding="utf-8").strip() if step and known.is_file() else None
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or _local_database()
+    id_file = folder / MLFLOW_RUN
+    run_id = id_file.read_text(encoding="utf-8").strip() if step and id_file.is_file() else None
     logger = MLFlowLogger("segkit", run_name=folder.name, tracking_uri=uri, run_id=run_id)
-    write_text(known, f"{logger.run_id}\n")
+    write_text(id_file, f"{logger.run_id}\n")
     return logger
 
 
-LOGGERS: dict[str, Callable[[Path, int], Logger]] = {"tensorboard": _tensorboard, "mlflow": _mlflow}
+TRACKERS: dict[str, Callable[[Path, int], Logger]] = {
+    "tensorboard": _tensorboard,
+    "mlflow": _mlflow,
+}

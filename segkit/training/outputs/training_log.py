@@ -1,4 +1,4 @@
-"""What a run writes down as it goes: training.csv and progress.png."""
+"""The log of a training: training.csv and progress.png."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Row = dict[str, float | str]
 
 
 def score_columns(score: ValidationScore) -> Row:
-    """Of a validation: cases, mean Dice over labels and of each label, and half their 95 % confidence intervals.
+    """Return the columns of a validation: cases, mean Dice, Dice of each label, and intervals.
 
-    Without any label to find there is nothing to say.
+    The intervals are half the 95 % confidence intervals. A score without any label has no columns.
     """
     if score.mean is None:
         return {}
@@ -38,49 +38,44 @@ def score_columns(score: ValidationScore) -> Row:
 
 
 @dataclass
-class Record:
-    """Rows of training.csv: one for every stretch of steps, with Dice where it was measured at its end."""
+class TrainingLog:
+    """Rows of training.csv: one per interval of steps, with Dice where it was measured."""
 
     folder: Path
     labels: tuple[str, ...]
     rows: list[Row] = field(default_factory=list)
     colors: Mapping[str, Color] = field(default_factory=dict)
-    """Of labels to which the plan gives one; the others have that of their place."""
+    """Colors of labels for which the plan has one; the others get the color of their position."""
 
     @staticmethod
-    def of(folder: Path, plan: Plan) -> Record:
-        """Return an empty record of the plan's labels, in the colors of every other picture of them."""
-        return Record(folder, tuple(plan.labels), colors=colors_of(plan.labels, plan.segments))
+    def empty(folder: Path, plan: Plan) -> TrainingLog:
+        """Return a log without rows, with the plan's labels and their colors."""
+        return TrainingLog(folder, tuple(plan.labels), colors=colors_of(plan.labels, plan.segments))
 
     @staticmethod
-    def resume(folder: Path, plan: Plan, step: int) -> Record:
-        """Return the rows of an earlier part of the run, up to the checkpoint's ``step``.
+    def resume(folder: Path, plan: Plan, step: int) -> TrainingLog:
+        """Return the log of an earlier process of the run, up to the checkpoint's ``step``.
 
         Raises:
             InputError: a table that cannot be read.
         """
-        record = Record.of(folder, plan)
+        log = TrainingLog.empty(folder, plan)
         path = folder / "training.csv"
         if path.is_file():
             try:
-                with path.open(encoding="utf-8", newline="") as file:
-                    record.rows = [
-                        dict(row) for row in csv.DictReader(file) if int(row["step"]) <= step
-                    ]
+                log.rows = _read_rows(path, step)
             except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
                 raise InputError(
                     path,
                     expected="the rows of this training so far",
                     found=f"a table that cannot be read ({error})",
-                    remedy="Put it back, or move it away: the training then goes on without those rows.",
+                    remedy="Put it back, or move it away: the training then continues without "
+                    "those rows.",
                 ) from error
-        return record
-
-    def add(self, row: Row) -> None:
-        self.rows.append(row)
+        return log
 
     def write(self) -> None:
-        """training.csv and progress.png."""
+        """Write training.csv and progress.png."""
         dice = [f"dice_{name}" for name in self.labels]
         columns = [*COLUMNS, *dice, "cases", "ci95_dice", *(f"ci95_{name}" for name in dice)]
         rows = ([row.get(name) for name in columns] for row in self.rows)
@@ -88,3 +83,8 @@ class Record:
         write_progress_picture(
             self.folder / "progress.png", self.rows, self.labels, colors=self.colors
         )
+
+
+def _read_rows(path: Path, last_step: int) -> list[Row]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return [dict(row) for row in csv.DictReader(file) if int(row["step"]) <= last_step]

@@ -12,11 +12,16 @@ from segkit.inference.files.label_warnings import label_warning, label_warnings
 from segkit.plans.plan import Plan
 from segkit.plans.plan_file import read_plan
 from segkit.plans.ranges import DataRanges, LabelRange
+from segkit.preprocessing.orient import to_ras
 from segkit.volume import Volume
 
 PLAN = Path(__file__).parents[2] / "data" / "plan_v1.json"
 ORGAN = LabelRange(12, (1200.0, 2300.0), (1, 2))
 EVERYWHERE = ((1.0, 1.0),) * 3
+
+
+def warnings_of(labels: Volume, plan: Plan) -> dict[str, str]:
+    return label_warnings(labels, plan, to_ras(labels)[0].grid)
 
 
 def plan(**labels: LabelRange) -> Plan:
@@ -63,25 +68,25 @@ def test_pictures_have_px() -> None:
 
 
 def test_a_label_map() -> None:
-    assert label_warnings(cubes(12), plan(organ=ORGAN)) == {}
-    assert label_warnings(cubes(*[2] * 20, 11), plan(organ=ORGAN)) == {
+    assert warnings_of(cubes(12), plan(organ=ORGAN)) == {}
+    assert warnings_of(cubes(*[2] * 20, 11), plan(organ=ORGAN)) == {
         "organ": "1.49 ml in 21 pieces; training had 1.2 to 2.3 ml in 1 to 2 pieces"
     }
 
 
 def test_nothing_to_compare_with() -> None:
-    assert label_warnings(cubes(2), replace(plan(organ=ORGAN), training=None)) == {}
-    assert label_warnings(cubes(2), replace(plan(organ=ORGAN), ignore=9)) == {}
+    assert warnings_of(cubes(2), replace(plan(organ=ORGAN), training=None)) == {}
+    assert warnings_of(cubes(2), replace(plan(organ=ORGAN), ignore=9)) == {}
 
 
 def test_a_stack_for_a_model_of_single_slices() -> None:
     slices = replace(plan(organ=ORGAN), dims=2, slice_axis=2)
-    assert label_warnings(cubes(2), slices) == {}
+    assert warnings_of(cubes(2), slices) == {}
     assert slices.training is not None
     short = replace(slices.training, size=(*slices.training.size[:2], (1.0, 3.0)))
-    assert list(label_warnings(cubes(2), replace(slices, training=short))) == ["organ"]
+    assert list(warnings_of(cubes(2), replace(slices, training=short))) == ["organ"]
 
 
 def test_a_slide_for_a_model_of_tiles() -> None:
     tiles = replace(plan(organ=ORGAN), unit="px")
-    assert label_warnings(Volume(np.ones((1, 500, 50, 1), np.uint8), np.eye(4), "px"), tiles) == {}
+    assert warnings_of(Volume(np.ones((1, 500, 50, 1), np.uint8), np.eye(4), "px"), tiles) == {}

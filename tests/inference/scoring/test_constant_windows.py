@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from segkit.inference.scoring.constant_windows import BlankOnce
+from segkit.inference.scoring.constant_windows import ConstantWindowCache
 
 
 class Counting:
@@ -30,7 +30,7 @@ def windows(*values: float, varied: tuple[int, ...] = ()) -> Tensor:
     return found
 
 
-def check(network: BlankOnce, given: Tensor, *, seen: int) -> None:
+def check(network: ConstantWindowCache, given: Tensor, *, seen: int) -> None:
     counting = network.network
     assert isinstance(counting, Counting)
     before = counting.seen
@@ -39,7 +39,7 @@ def check(network: BlankOnce, given: Tensor, *, seen: int) -> None:
 
 
 def test_blank_windows_are_computed_once() -> None:
-    network = BlankOnce(Counting())
+    network = ConstantWindowCache(Counting())
     check(network, windows(3, 3, varied=(0, 1)), seen=2)
     check(network, windows(7, 3, varied=(1,)), seen=2)
     check(network, windows(7, 7), seen=0)
@@ -47,14 +47,14 @@ def test_blank_windows_are_computed_once() -> None:
 
 
 def test_another_value_is_computed_anew_and_kept() -> None:
-    network = BlankOnce(Counting())
+    network = ConstantWindowCache(Counting())
     check(network, windows(7), seen=1)
     check(network, windows(8, 7), seen=1)
     check(network, windows(8), seen=0)
 
 
 def test_a_channel_with_another_value_is_another_window() -> None:
-    network = BlankOnce(Counting())
+    network = ConstantWindowCache(Counting())
     given = windows(7)
     check(network, given, seen=1)
     given[0, 1] = 8
@@ -62,6 +62,6 @@ def test_a_channel_with_another_value_is_another_window() -> None:
 
 
 def test_one_voxel_counts() -> None:
-    network = BlankOnce(Counting())
+    network = ConstantWindowCache(Counting())
     check(network, windows(7), seen=1)
     check(network, windows(7, varied=(0,)), seen=1)

@@ -86,7 +86,7 @@ def test_networks_of_others_are_left_to_torch(make_bundle: Make) -> None:
     with pytest.raises(UsageError, match=message):
         choose("openvino", networks)
     with pytest.raises(TypeError, match="Identity is not a U-Net"):
-        OpenVinoEngine(plan, "float32")(nn.Identity(), True)
+        OpenVinoEngine(plan, "float32")(nn.Identity(), scores=True)
 
 
 def test_a_missing_package_is_named(make_bundle: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +183,7 @@ def test_the_record_of_torch_names_it(make_bundle: Make) -> None:
 def test_torch_gives_scores_or_features(make_bundle: Make) -> None:
     network = drawn(make_bundle(channels=2).plan)
     windows = torch.randn(1, 2, 8, 8, 8)
-    assert torch_engine(network, True)(windows).shape[1] == len(network.head.weight)
-    assert torch_engine(network, False)(windows).shape[1] == network.head.weight.shape[1]
+    assert torch_engine(network, scores=True)(windows).shape[1] == len(network.head.weight)
+    assert torch_engine(network, scores=False)(windows).shape[1] == network.head.weight.shape[1]
     with pytest.raises(TypeError, match="Identity has no features"):
-        torch_engine(nn.Identity(), False)
+        torch_engine(nn.Identity(), scores=False)

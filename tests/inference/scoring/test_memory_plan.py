@@ -1,4 +1,4 @@
-"""Memory decides how a scan is gone through, and never what comes out."""
+"""Memory decides how a scan is tiled, and never the result."""
 
 from __future__ import annotations
 
@@ -15,8 +15,13 @@ import torch
 from segkit.bundle.bundle import Bundle, write_bundle
 from segkit.errors import OutOfMemoryError
 from segkit.inference import Predictor
-from segkit.inference.scoring.memory_plan import Layout, Work, choose_layout, network_bytes
-from segkit.inference.scoring.timing import Stopwatch, WatchedScan
+from segkit.inference.scoring.memory_plan import (
+    MemoryNeeds,
+    MemoryPlan,
+    choose_memory_plan,
+    network_bytes,
+)
+from segkit.inference.scoring.timing import Stopwatch, TimedScan
 from segkit.io.limits import resident_memory
 from segkit.networks import build_network
 from segkit.plans.plan import LayerPlan
@@ -32,29 +37,38 @@ def scan(*shape: int) -> Volume:
     return Volume(array, np.eye(4))
 
 
-def work(bundle: Bundle, volume: Volume, channels: int = 1) -> Work:
+def needs_of(bundle: Bundle, volume: Volume, channels: int = 1) -> MemoryNeeds:
     plan = bundle.plan
-    image = WatchedScan(prepare_parts(volume, plan), Stopwatch(), plan.patch, 0.5)
-    counts = channels, len(plan.label_values)
-    return Work(image.scan, plan, *counts, 0.5, image.margins, (plan.network,), 1)
+    parts = prepare_parts(volume, plan)
+    return MemoryNeeds(
+        scan=parts,
+        plan=plan,
+        channels=channels,
+        classes=len(plan.label_values),
+        overlap=0.5,
+        margins=TimedScan(parts, Stopwatch(), window=plan.patch, overlap=0.5).margins,
+        networks=(plan.network,),
+        result_bytes=1,
+    )
 
 
-def layout(work: Work, allowed: int | None = None) -> Layout:
-    return choose_layout(work, limit=None if allowed is None else allowed + resident_memory())
+def chosen(needs: MemoryNeeds, allowed: int | None = None) -> MemoryPlan:
+    limit = None if allowed is None else allowed + resident_memory()
+    return choose_memory_plan(needs, limit=limit)
 
 
-def layouts(work: Work) -> list[Layout]:
-    """One after the other, each with a little less memory than the one before takes."""
-    found = [layout(work)]
+def all_chosen(needs: MemoryNeeds) -> list[MemoryPlan]:
+    """Return one plan after the other, each for a little less memory than the one before takes."""
+    found = [chosen(needs)]
     while True:
         try:
-            found.append(layout(work, found[-1].bytes - (2 << 20)))
+            found.append(chosen(needs, found[-1].bytes - (2 << 20)))
         except OutOfMemoryError:
             return found
 
 
 def test_less_memory_means_fewer_windows_at_once_then_more_parts(make_bundle: Make) -> None:
-    found = layouts(work(make_bundle(patch=PATCH), scan(300, 200, 100)))
+    found = all_chosen(needs_of(make_bundle(patch=PATCH), scan(300, 200, 100)))
     assert (found[0].windows.axis, found[0].windows.batch, len(found[0].parts)) == (0, None, 1)
     assert (found[1].windows.batch, len(found[1].parts)) == (1, 1)
     assert [len(each.parts) for each in found] == sorted(len(each.parts) for each in found)
@@ -68,7 +82,7 @@ def test_less_memory_means_fewer_windows_at_once_then_more_parts(make_bundle: Ma
 def test_labels_do_not_depend_on_memory(make_bundle: Make) -> None:
     bundle = make_bundle(patch=PATCH, spacing=(1.5, 0.8, 1.0))
     volume = scan(300, 200, 60)
-    found = layouts(work(bundle, volume))
+    found = all_chosen(needs_of(bundle, volume))
     expected = Predictor(bundle).predict(volume).array
     assert 0 < np.count_nonzero(expected) < expected.size
     done: list[tuple[int, int]] = []
@@ -88,7 +102,7 @@ def test_windows_are_foreseen_on_whichever_side_the_odd_voxel_is_padded(
     bundle, volume = make_bundle(patch=PATCH), scan(159, 95, 64)
     volume.array[:] += 1  # nothing is cropped
     volume.array[:, dark], volume.array[:, :, dark] = 1, 1
-    found = layouts(work(bundle, volume))
+    found = all_chosen(needs_of(bundle, volume))
     frugal = Predictor(
         bundle, max_memory=resident_memory() + (found[1].bytes + found[-1].bytes) // 2
     )
@@ -113,24 +127,24 @@ def test_single_windows_are_counted_alike_in_less_memory(make_bundle: Make, tmp_
     torch.manual_seed(0)
     bundle = write_bundle(tmp_path / "normed", plan, {}, {"0": build_network(plan).state_dict()})
     volume = scan(300, 200, 60)
-    found = layouts(dataclasses.replace(work(bundle, volume, channels=2), kept=1))
+    found = all_chosen(
+        dataclasses.replace(needs_of(bundle, volume, channels=2), window_label_bytes=1)
+    )
     ample = Predictor(bundle, count_mismatch=True)
-    ample.predict(volume)
+    expected = ample.prediction(volume).tile_mismatch
     limit = resident_memory() + (found[1].bytes + found[-1].bytes) // 2
     frugal = Predictor(bundle, max_memory=limit, count_mismatch=True)
-    frugal.predict(volume)
-    assert ample.tile_mismatch == frugal.tile_mismatch
-    assert 0 < (ample.tile_mismatch or 0) < 1
-    plain = Predictor(bundle)
-    plain.predict(scan(20, 20, 20))
-    assert plain.tile_mismatch is None
+    assert frugal.prediction(volume).tile_mismatch == expected
+    assert expected
+    assert 0 < expected < 1
+    assert Predictor(bundle).prediction(scan(20, 20, 20)).tile_mismatch is None
 
 
 def test_labels_of_single_windows_take_memory(make_bundle: Make) -> None:
-    without = work(make_bundle(patch=PATCH), scan(300, 200, 100))
-    kept = dataclasses.replace(without, kept=2)
+    without = needs_of(make_bundle(patch=PATCH), scan(300, 200, 100))
+    kept = dataclasses.replace(without, window_label_bytes=2)
     # Rows lie along X, so 32 planes are held.
-    assert layout(kept).bytes - layout(without).bytes == 2 * 32 * 200 * 100
+    assert chosen(kept).bytes - chosen(without).bytes == 2 * 32 * 200 * 100
 
 
 def test_the_number_of_labels_hardly_counts_where_features_are_fewer(make_bundle: Make) -> None:
@@ -139,10 +153,10 @@ def test_the_number_of_labels_hardly_counts_where_features_are_fewer(make_bundle
         make_bundle(labels={f"label{value}": value for value in range(1, 118)}, folder="many"),
     )
     volume = scan(200, 200, 200)
-    assert layout(work(many, volume, channels=118)).bytes > layout(work(many, volume)).bytes + (
-        10 << 20
-    )
-    assert layout(work(many, volume)).bytes < layout(work(few, volume)).bytes + (2 << 20)
+    assert chosen(needs_of(many, volume, channels=118)).bytes > chosen(
+        needs_of(many, volume)
+    ).bytes + (10 << 20)
+    assert chosen(needs_of(many, volume)).bytes < chosen(needs_of(few, volume)).bytes + (2 << 20)
 
 
 @pytest.mark.skipif(
@@ -171,7 +185,9 @@ print(memory("VmHWM") - before)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (
-        int(done.stdout) < layout(work(bundle, volume)).bytes < 4 * 118 * volume.grid.voxels // 8
+        int(done.stdout)
+        < chosen(needs_of(bundle, volume)).bytes
+        < 4 * 118 * volume.grid.voxels // 8
     )  # all scores
 
 
@@ -187,34 +203,32 @@ def test_a_wider_network_of_an_ensemble_counts(make_bundle: Make) -> None:
             for stage in plan.encoder
         ),
     )
-    task = work(narrow, scan(40, 40, 40))
-    assert network_bytes(plan, task, 2) == 4 * 2 * (6 + 4) * 32**3
-    assert network_bytes(wide, task, 2) == 4 * 2 * (6 * 8 + 4) * 32**3
+    task = needs_of(narrow, scan(40, 40, 40))
+    assert network_bytes(plan, task, windows=2) == 4 * 2 * (6 + 4) * 32**3
+    assert network_bytes(wide, task, windows=2) == 4 * 2 * (6 * 8 + 4) * 32**3
     both = dataclasses.replace(task, networks=(plan, wide))
     assert (
-        layout(both).bytes
-        == layout(dataclasses.replace(task, networks=(wide,))).bytes
-        > layout(task).bytes
+        chosen(both).bytes
+        == chosen(dataclasses.replace(task, networks=(wide,))).bytes
+        > chosen(task).bytes
     )
 
 
 def test_what_a_gpu_holds_does_not_count(make_bundle: Make) -> None:
-    task = work(make_bundle(patch=PATCH), scan(100, 100, 100))
+    task = needs_of(make_bundle(patch=PATCH), scan(100, 100, 100))
     sums_here = dataclasses.replace(task, networks=())
-    nothing_here = dataclasses.replace(sums_here, sums=False)
+    nothing_here = dataclasses.replace(sums_here, holds_sums=False)
     # Of one channel, and of the weights, 32 planes are held.
-    assert layout(sums_here).bytes - layout(nothing_here).bytes == 2 * 4 * 32 * 100 * 100
-    assert layout(sums_here).bytes < layout(task).bytes
+    assert chosen(sums_here).bytes - chosen(nothing_here).bytes == 2 * 4 * 32 * 100 * 100
+    assert chosen(sums_here).bytes < chosen(task).bytes
 
 
 def test_what_comes_after_the_network_counts(make_bundle: Make) -> None:
-    task = work(make_bundle(patch=PATCH), scan(100, 100, 100))
-    assert layout(dataclasses.replace(task, after=1000)).bytes == layout(task).bytes
-    assert layout(dataclasses.replace(task, after=1 << 30)).bytes == 100**3 + (1 << 30)
+    task = needs_of(make_bundle(patch=PATCH), scan(100, 100, 100))
+    assert chosen(dataclasses.replace(task, after=1000)).bytes == chosen(task).bytes
+    assert chosen(dataclasses.replace(task, after=1 << 30)).bytes == 100**3 + (1 << 30)
 
 
 def test_what_to_do_depends_on_who_set_the_limit(make_bundle: Make) -> None:
-    with pytest.raises(
-        OutOfMemoryError, match=r"and 1 bytes in all are allowed\. Allow more, or cut"
-    ):
-        choose_layout(work(make_bundle(), scan(20, 20, 20)), limit=1)
+    with pytest.raises(OutOfMemoryError, match=r"and the limit is 1 bytes\. Allow more, or cut"):
+        choose_memory_plan(needs_of(make_bundle(), scan(20, 20, 20)), limit=1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from segkit.bundle.bundle import Bundle
 from segkit.errors import InputError, UsageError
 from segkit.inference import Predictor
 from segkit.inference.prediction import Prediction, Wanted
-from segkit.inference.scoring.memory_plan import _layouts
+from segkit.inference.scoring.memory_plan import memory_plans
 from segkit.inference.scoring.probabilities import probabilities, steps
 from segkit.inference.scoring.to_scan_grid import highest
 from segkit.io.memory_map import is_mapped, map_scratch
@@ -135,7 +134,8 @@ def test_parts_give_the_same_probabilities(
     volume = scan((20, 40, 30))
     whole = predictor.predict(volume, probabilities=True).probabilities
     monkeypatch.setattr(
-        "segkit.inference.predictor.choose_layout", lambda work, **_: list(_layouts(work))[5]
+        "segkit.inference.scoring.scan_scorer.choose_memory_plan",
+        lambda needs, **_: list(memory_plans(needs))[5],
     )
     parts = predictor.predict(volume, probabilities=True).probabilities
     assert whole
@@ -167,18 +167,6 @@ def test_probabilities_of_a_tilted_scan(
         np.argmax(np.asarray(found.probabilities.array), 0) * 7, found.labels.array[0]
     )
     assert np.array_equal(found.labels.array > 0, tilted.array > 50)
-
-
-def test_two_threads_with_one_predictor(make_bundle: Make) -> None:
-    predictor = Predictor(of_three(make_bundle), count_mismatch=True)
-    scans = [scan((20, 20, 12), seed) for seed in range(6)]
-    expected = [predictor.prediction(each) for each in scans]
-    with ThreadPoolExecutor(3) as pool:
-        found = list(pool.map(predictor.prediction, scans))
-    assert all(
-        np.array_equal(a.labels.array, b.labels.array) for a, b in zip(found, expected, strict=True)
-    )
-    assert [each.tile_mismatch for each in found] == [0.0] * 6
 
 
 def test_no_room_for_a_temporary_file(tmp_path: Path, full_disk: Callable[[int], object]) -> None:

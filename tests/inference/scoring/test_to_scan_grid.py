@@ -12,8 +12,8 @@ from segkit.inference.scoring.to_scan_grid import (
     decide_by,
     highest,
     label_dtype,
-    parts_of,
-    restore,
+    split_into_parts,
+    write_on_scan_grid,
 )
 from segkit.preprocessing.chain import WayBack
 from segkit.preprocessing.orient import AxisMap
@@ -34,7 +34,7 @@ def labels_of_scores(
     scores: np.ndarray, way_back: WayBack, values: Sequence[int], *, regions: bool = False
 ) -> np.ndarray:
     labels = np.zeros(way_back.source_shape, label_dtype(values))
-    restore([scores], way_back, [Output(decide_by(values, regions=regions), labels)])
+    write_on_scan_grid([scores], way_back, [Output(decide_by(values, regions=regions), labels)])
     return labels
 
 
@@ -60,14 +60,14 @@ def test_slabs_give_what_the_whole_gives(
     scores = np.random.default_rng(0).normal(size=(3, 7, 6, 5)).astype(np.float32)
     way_back, decide = way((7, 6, 5), cropped), decide_by((0, 5, 300))
     slabs, whole = np.zeros((2, *cropped), np.uint16)
-    restore(
+    write_on_scan_grid(
         slabs_of(scores, axis, thickness),
         way_back,
         [Output(decide, slabs)],
         axis=axis,
         slab_bytes=slab_bytes,
     )
-    restore([scores], way_back, [Output(decide, whole)], axis=axis, slab_bytes=1 << 40)
+    write_on_scan_grid([scores], way_back, [Output(decide, whole)], axis=axis, slab_bytes=1 << 40)
     assert np.array_equal(slabs, whole)
     expected = np.array([0, 5, 300])[
         resample(scores, axis_matrices((7, 6, 5), cropped, "linear")).argmax(0)
@@ -82,14 +82,14 @@ def test_parts_give_what_the_whole_gives(cropped: Shape, axis: int, other: int, 
     scores = np.random.default_rng(0).normal(size=(3, 7, 6, 5)).astype(np.float32)
     way_back, decide = way((7, 6, 5), cropped), decide_by((0, 5, 300))
     parts, whole = np.zeros((2, *cropped), np.uint16)
-    restore([scores], way_back, [Output(decide, whole)], axis=axis)
-    found = parts_of(way_back, other, count)
-    lines = [part.lines[other] for part in found]
+    write_on_scan_grid([scores], way_back, [Output(decide, whole)], axis=axis)
+    found = split_into_parts(way_back, other, count)
+    lines = [part.box[other] for part in found]
     assert [each.start for each in lines] == [0, *(each.stop for each in lines[:-1])]
     assert lines[-1].stop == cropped[other]
     for part in found:
-        restore(
-            slabs_of(scores[:, *part.made_of], axis, 2),
+        write_on_scan_grid(
+            slabs_of(scores[:, *part.network_box], axis, 2),
             way_back,
             [Output(decide, parts)],
             axis=axis,
@@ -110,7 +110,7 @@ def test_memory_is_as_asked_for_however_many_labels(network: Shape, cropped: Sha
 
     outputs = [Output(decide_by(range(100)), into)]
     tracemalloc.start()
-    restore(
+    write_on_scan_grid(
         [scores],
         way(network, cropped),
         outputs,
@@ -136,11 +136,11 @@ def test_turned_cropped_and_in_parts(axis: int) -> None:
     )
     decide, into, expected = decide_by((0, 5, 300)), *np.zeros((2, 8, 13, 10), np.uint16)
     plain = np.zeros((10, 9, 3), np.uint16)
-    restore([scores], way((7, 6, 5), (10, 9, 3)), [Output(decide, plain)])
+    write_on_scan_grid([scores], way((7, 6, 5), (10, 9, 3)), [Output(decide, plain)])
     turned.view(expected)[...] = plain
-    for part in parts_of(turned, (axis + 1) % 3, 2):
-        restore(
-            slabs_of(scores[:, *part.made_of], axis, 2),
+    for part in split_into_parts(turned, (axis + 1) % 3, 2):
+        write_on_scan_grid(
+            slabs_of(scores[:, *part.network_box], axis, 2),
             turned,
             [Output(decide, into)],
             axis=axis,

@@ -117,7 +117,7 @@ def test_a_palette_becomes_colours(dicom: Any, tmp_path: Path, bits: int, scale:
     [
         (
             "HSV",
-            r"one of the photometric interpretations .*, found HSV. Convert it to RGB or grey values first",
+            r"one of the photometric interpretations .*, found HSV. Convert it to RGB or gray values first",
         ),
         (
             "PALETTE COLOR",

@@ -29,7 +29,7 @@ def header(path: Path) -> bytes:
 def test_header_and_voxels_are_those_of_itk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, dtype: str, channels: int
 ) -> None:
-    monkeypatch.setattr("segkit.io.itk.writer._AT_ONCE", 100)
+    monkeypatch.setattr("segkit.io.itk.writer._BLOCK_BYTES", 100)
     array = np.random.default_rng(0).integers(0, 200, (channels, 5, 4, 3)).astype(dtype)
     volume = Volume(array, AFFINE)
     write_image(tmp_path / name, volume)

@@ -395,7 +395,7 @@ def test_metres_that_cannot_be(tmp_path: Path, caplog: pytest.LogCaptureFixture)
     nib.save(image, tmp_path / "a.nii")
     np.testing.assert_array_equal(read_volume(tmp_path / "a.nii").affine, AFFINE)
     assert (
-        "a.nii: its header calls the lengths metres, which voxels of that size cannot be"
+        "a.nii: its header gives lengths in meters, which is impossible for voxels of that size"
         in caplog.text
     )
 

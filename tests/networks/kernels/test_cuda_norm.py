@@ -97,7 +97,8 @@ def test_two_runs_agree_bit_for_bit() -> None:
     def gradient() -> Tensor:
         with whatever_the_size():
             return torch.autograd.grad(
-                block.norm.activated(x.repeat(1, 4, 1, 1, 1), block.activation).sum(), weight
+                block.norm.normalize_and_activate(x.repeat(1, 4, 1, 1, 1), block.activation).sum(),
+                weight,
             )[0]
 
     weight = block.get_parameter("norm.weight")
@@ -182,4 +183,6 @@ def test_without_triton_pytorch_computes_and_it_is_said(caplog: pytest.LogCaptur
 
 def test_activated_is_the_activation_of_the_norm() -> None:
     norm, x = GroupNorm(2, 8), draw((1, 8, 4, 4, 4), torch.float32, "cpu")
-    assert torch.equal(norm.activated(x, nn.LeakyReLU(0.01)), F.leaky_relu(norm(x), 0.01))
+    assert torch.equal(
+        norm.normalize_and_activate(x, nn.LeakyReLU(0.01)), F.leaky_relu(norm(x), 0.01)
+    )

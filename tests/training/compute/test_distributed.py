@@ -134,7 +134,7 @@ def test_a_signal_to_one_process_ends_all(
     run.terminate()
     _, err = run.communicate()
     assert run.returncode == 128 + signal.SIGTERM, err
-    assert err.count("is usable, and the same command with --resume goes on") == 1
+    assert err.count("is usable, and the same command with --resume continues") == 1
     assert all_ended(run.pid)
     assert (folder / "stopped/checkpoints/last.ckpt").is_file()
 

@@ -55,7 +55,7 @@ def test_one_that_cannot_be_read_is_passed_over_and_stays(
     assert found is not None
     assert found[0].name == "previous.ckpt"
     assert (tmp_path / "last.ckpt").read_bytes() == b"half"
-    assert "last.ckpt cannot be read and is left aside: it was cut short" in caplog.text
+    assert "last.ckpt cannot be read and is not used: it was cut short" in caplog.text
 
 
 def packed(path: Path) -> None:
@@ -69,10 +69,10 @@ FOREIGN: dict[str, tuple[Callable[[Path], object], str]] = {
     "zip of something else": (lambda path: zipfile.ZipFile(path, "w").writestr("a", "b"), ""),
     "packed": (packed, "it unpacks to more than its size"),
     "an object": (lambda path: torch.save(Path("x"), path), "Weights only load failed"),
-    "a list": (lambda path: torch.save([1, 2], path), "it is no checkpoint of a training"),
+    "a list": (lambda path: torch.save([1, 2], path), "it is not a checkpoint of a training"),
     "weights of another program": (
         lambda path: torch.save({"state_dict": {}}, path),
-        "it is no checkpoint of segkit",
+        "it is not a checkpoint of segkit",
     ),
     "a key is missing": (
         lambda path: torch.save({**CONTENT, "schedule": {}}, path),
@@ -86,7 +86,7 @@ FOREIGN: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "steps that cannot be": (
         lambda path: torch.save({**CONTENT, "schedule": {"total": 1, "step": 9}}, path),
-        "make no sense",
+        "are not possible",
     ),
 }
 
@@ -98,7 +98,7 @@ def test_what_is_no_checkpoint_of_segkit_is_named(
     write, message = FOREIGN[name]
     write(tmp_path / "last.ckpt")
     assert newest_checkpoint(tmp_path) is None
-    assert "last.ckpt cannot be read and is left aside: " in caplog.text
+    assert "last.ckpt cannot be read and is not used: " in caplog.text
     assert message in caplog.text
 
 
@@ -145,6 +145,6 @@ def test_damaged_checkpoints_without_a_model_are_said(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints/last.ckpt").touch()
     with pytest.raises(
-        InputError, match=r"found none that can be read\. Train anew with another run_dir"
+        InputError, match=r"found none that can be read\. Train from scratch with another run_dir"
     ):
         check_nothing_lost(tmp_path)

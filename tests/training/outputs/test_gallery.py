@@ -38,11 +38,13 @@ def test_the_two_lowest_and_the_two_highest_stay(case: PreparedCase, plan_for_ba
     assert [shown.mean for shown in gallery.pictures] == [0.1, 0.2, 0.8, 0.9]
 
 
-def test_of_the_pictures_of_several_processes_the_extremes_stay(plan_for_balls: Plan) -> None:
+def test_the_extremes_of_several_processes_are_kept(plan_for_balls: Plan) -> None:
     gallery = Gallery(plan_for_balls)
     for count, kept in ((7, [0, 1, 5, 6]), (3, [0, 1, 2]), (1, [0])):
-        gallery.take(CasePicture(str(dice), dice / 10, {}, b"") for dice in reversed(range(count)))
-        assert [each.case for each in gallery.pictures] == [str(dice) for dice in kept]
+        gallery.keep_extremes(
+            CasePicture(str(dice), dice / 10, {}, b"") for dice in reversed(range(count))
+        )
+        assert [picture.case for picture in gallery.pictures] == [str(dice) for dice in kept]
 
 
 def test_few_cases_are_all_shown_and_one_without_labels_is_not(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase
-from segkit.training.outputs.precision_agreement import agreement, parts_to_predict
+from segkit.training.outputs.precision_agreement import boxes_to_predict, precision_agreement
 
 CPU = torch.device("cpu")
 
@@ -42,7 +42,7 @@ def found(
     plan: Plan, *cases: PreparedCase, seconds: float = 60.0, network: nn.Module | None = None
 ) -> object:
     network = (network or Threshold()).eval()
-    return agreement(network, cases, plan, device=CPU, seconds=seconds)
+    return precision_agreement(network, cases, plan, device=CPU, seconds=seconds)
 
 
 def test_dice_of_the_voxels_that_both_find(plan: Plan) -> None:
@@ -96,5 +96,5 @@ def test_no_more_is_predicted_than_there_is_time_for(plan: Plan) -> None:
 def test_windows_are_counted_beforehand(
     plan: Plan, reach: float, fitting: int, edges: list[int]
 ) -> None:
-    boxes = parts_to_predict([case([1.5])] * 2, plan, reach, fitting)
+    boxes = boxes_to_predict([case([1.5])] * 2, plan, reach, fitting)
     assert [box[0].stop - box[0].start for box in boxes] == edges

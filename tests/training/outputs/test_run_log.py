@@ -28,7 +28,7 @@ def lines(folder: Path) -> list[str]:
 def test_what_was_said_before_the_folder_was_known_is_kept(
     json_lines: bool, tmp_path: Path
 ) -> None:
-    with log_to_stderr(json_lines), early_messages():
+    with log_to_stderr(json_lines=json_lines), early_messages():
         LOG.info("planned")
         with run_log(tmp_path):
             LOG.warning("a label is rare")

@@ -16,7 +16,7 @@ from segkit.dataset.dataset import Dataset
 from segkit.errors import UsageError
 from segkit.plans.plan import Plan
 from segkit.training.fit import fit
-from segkit.training.outputs.trackers import LOGGERS, check_logger, log_row, open_logger
+from segkit.training.outputs.trackers import TRACKERS, check_tracker, log_row, open_tracker
 
 ROW: dict[str, float | str] = {
     "step": 4,
@@ -28,11 +28,11 @@ ROW: dict[str, float | str] = {
 
 
 def test_none_by_default(tmp_path: Path) -> None:
-    check_logger("none")
-    assert open_logger(load([]), tmp_path, 0) is None
+    check_tracker("none")
+    assert open_tracker(load([]), tmp_path, 0) is None
 
 
-@pytest.mark.parametrize("name", LOGGERS)
+@pytest.mark.parametrize("name", TRACKERS)
 def test_a_package_that_is_not_there_is_named(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -45,7 +45,7 @@ def test_a_package_that_is_not_there_is_named(
         UsageError,
         match=rf"logger={name} needs the package {name}. Type: pip install 'segkit\[{name}\]'",
     ):
-        check_logger(name)
+        check_tracker(name)
 
 
 def config(name: str) -> TrainConfig:
@@ -55,7 +55,7 @@ def config(name: str) -> TrainConfig:
 def test_tensorboard_drops_what_a_resumed_run_does_again(tmp_path: Path) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     for step, losses in ((0, {1: 9.0, 2: 8.0, 3: 7.0}), (2, {3: 6.0, 4: 5.0})):
-        logger: Any = open_logger(config("tensorboard"), tmp_path, step)
+        logger: Any = open_tracker(config("tensorboard"), tmp_path, step)
         for at, loss in losses.items():
             log_row(logger, {**ROW, "step": at, "loss": loss}, {"liver": 1})
         logger.finalize("success")
@@ -109,7 +109,7 @@ def test_mlflow_goes_on_in_a_local_file(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     for step in (0, 4):
-        logger: Any = open_logger(config("mlflow"), tmp_path / "run", step)
+        logger: Any = open_tracker(config("mlflow"), tmp_path / "run", step)
         log_row(logger, {**ROW, "step": step + 1}, {"liver": 1})
         logger.finalize("success")
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"

@@ -10,7 +10,7 @@ from PIL import Image
 
 from segkit.labels.codes import SegmentCodes
 from segkit.plans.plan_file import plan_from_dict
-from segkit.training.outputs.training_log import Record, score_columns
+from segkit.training.outputs.training_log import TrainingLog, score_columns
 from segkit.training.validation import ValidationScore
 
 FROZEN = json.loads((Path(__file__).parents[2] / "data" / "plan_v1.json").read_text())
@@ -30,16 +30,16 @@ def row(step: int, **more: float) -> dict[str, float | str]:
 
 
 def test_rows_are_written_and_read_back_up_to_the_checkpoint(tmp_path: Path) -> None:
-    record = Record(tmp_path, ("liver",))
+    training_log = TrainingLog(tmp_path, ("liver",))
     for step in (1, 2, 3):
-        record.add(row(step, dice=0.5, dice_liver=0.5) if step == 2 else row(step))
-    record.write()
+        training_log.rows.append(row(step, dice=0.5, dice_liver=0.5) if step == 2 else row(step))
+    training_log.write()
     lines = (tmp_path / "training.csv").read_text().splitlines()
     ours = "step,minutes,loss,learning_rate,seconds_per_step,data_share,dice,dice_liver"
     assert lines[0] == f"{ours},cases,ci95_dice,ci95_dice_liver"
     assert lines[2] == "2,0.2,0.5,0.1,0.5,0.01,0.5,0.5,,,"
     assert lines[3].endswith(",,,,,")
-    assert [line["step"] for line in Record.resume(tmp_path, PLAN, 2).rows] == ["1", "2"]
+    assert [line["step"] for line in TrainingLog.resume(tmp_path, PLAN, 2).rows] == ["1", "2"]
     with Image.open(tmp_path / "progress.png") as picture:
         assert picture.size == (800, 900)
 
@@ -62,11 +62,11 @@ def test_a_validation_becomes_columns() -> None:
 
 
 def test_a_new_run_starts_with_no_rows(tmp_path: Path) -> None:
-    assert Record.resume(tmp_path, PLAN, 5).rows == []
+    assert TrainingLog.resume(tmp_path, PLAN, 5).rows == []
 
 
 def test_curves_have_the_colors_of_the_plan() -> None:
     plan = replace(
         PLAN, labels={"liver": 1, "tumour": 2}, segments={"tumour": SegmentCodes(colour=(1, 2, 3))}
     )
-    assert Record.of(Path(), plan).colors == {"liver": (86, 180, 233), "tumour": (1, 2, 3)}
+    assert TrainingLog.empty(Path(), plan).colors == {"liver": (86, 180, 233), "tumour": (1, 2, 3)}

@@ -1,1 +1,1 @@
-"""Pixels of DICOM files, decoded with checks before memory is taken."""
+"""Decode the pixels of DICOM files, checked before memory is allocated for them."""

@@ -1,1 +1,1 @@
-"""DICOM objects made from a label map: DICOM-SEG and RTSTRUCT."""
+"""DICOM objects made from a label map: DICOM-SEG, written and read, and RTSTRUCT, written."""

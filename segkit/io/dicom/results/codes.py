@@ -1,7 +1,8 @@
-"""The codes of segments: those that the dataset gives, else SNOMED CT's where a name says what it is, else "tissue".
+"""Coded terms of segments, which a DICOM-SEG must have.
 
-A name is taken for a code of DICOM's context groups of segmented properties only where the words are the same, so that
-``left_kidney`` becomes Kidney (Left), and ``label_3`` nothing.
+The codes of the dataset come first, then SNOMED CT codes that fit the name of the label, then
+"tissue". A name gets a code of DICOM's context groups of segmented properties only if the words are
+the same: ``left_kidney`` becomes Kidney (Left), and ``label_3`` has no code of its own.
 """
 
 # mypy: allow-untyped-calls
@@ -19,30 +20,44 @@ from pydicom.sr.coding import Code
 
 from segkit.labels.codes import UNKNOWN, SegmentCodes, Term
 
-_GROUPS = {
+_CONTEXT_GROUPS = {
     "cid7192": codes.SCT.AnatomicalStructure,
     "cid7191": codes.SCT.Tissue,
     "cid7194": codes.SCT.MorphologicallyAbnormalStructure,
     "cid7197": codes.SCT.BodySubstance,
 }
-"""Context groups of PS3.16 and the category of what each lists; earlier ones first."""
-_SAME = {"tumor": "neoplasm", "tumour": "neoplasm", "oesophagus": "esophagus", "oedema": "edema"}
+"""Context groups of PS3.16 with the category of the codes in each; earlier groups come first."""
+_SYNONYMS = {
+    "tumor": "neoplasm",
+    "tumour": "neoplasm",
+    "oesophagus": "esophagus",
+    "oedema": "edema",
+}
 _SIDES = {"left": codes.SCT.Left, "right": codes.SCT.Right}
 
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a segment is: category, type, its modifier (such as the side), and where in the body."""
+    """Coded meaning of a segment: category, type and place in the body, with modifiers."""
 
     category: Code
     kind: Code
+    """Segmented property type."""
     modifier: Code | None = None
+    """Modifier of the type, such as the side."""
     region: Code | None = None
+    """Anatomic region."""
     region_modifier: Code | None = None
+    """Modifier of the region, such as the side."""
 
 
 def meaning_of(name: str, given: SegmentCodes = UNKNOWN) -> Meaning:
-    """The codes of a label: the given ones where there is a category and a type, else by its name."""
+    """Return the codes of a label.
+
+    Args:
+        name: Name of the label, used unless ``given`` has a category and a type.
+        given: Codes of the label in the dataset.
+    """
     modifier, region, region_modifier = (
         _code(term) if term else None
         for term in (given.kind_modifier, given.region, given.region_modifier)
@@ -57,15 +72,15 @@ def _code(term: Term) -> Code:
 
 
 def _by_name(name: str) -> Meaning:
-    """The codes of a label.
+    """Return the codes that fit the name of a label.
 
     >>> _by_name("left_kidney").kind.meaning, _by_name("left_kidney").modifier.meaning
     ('Kidney', 'Left')
     >>> _by_name("label_3").kind.meaning
     'Tissue'
     """
-    words = frozenset(_SAME.get(word, word) for word in re.findall(r"[a-z0-9]+", _apart(name)))
-    known = _by_words()
+    words = frozenset(_SYNONYMS.get(word, word) for word in _words(name))
+    known = _codes_by_words()
     if words in known:
         return Meaning(*known[words])
     sides = words & _SIDES.keys()
@@ -74,19 +89,20 @@ def _by_name(name: str) -> Meaning:
     return Meaning(codes.SCT.Tissue, codes.SCT.Tissue)
 
 
-def _apart(name: str) -> str:
-    """Lower case, with spaces where capitals begin a word."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
+def _words(name: str) -> list[str]:
+    """Return the words of a name in lower case; a capital letter begins a word."""
+    separated = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
+    return re.findall(r"[a-z0-9]+", separated)
 
 
 @cache
-def _by_words() -> dict[frozenset[str], tuple[Code, Code]]:
-    found: dict[frozenset[str], tuple[Code, Code]] = {}
-    for group, category in _GROUPS.items():
+def _codes_by_words() -> dict[frozenset[str], tuple[Code, Code]]:
+    """Return category and type by the words of their names."""
+    by_words: dict[frozenset[str], tuple[Code, Code]] = {}
+    for group, category in _CONTEXT_GROUPS.items():
         listed = getattr(codes, group)
         for keyword in sorted(listed.dir()):
             code = getattr(listed, keyword)
-            words = frozenset(re.findall(r"[a-z0-9]+", _apart(keyword)))
             if code.scheme_designator == "SCT" and keyword != "Background":
-                found.setdefault(words, (category, code))
-    return found
+                by_words.setdefault(frozenset(_words(keyword)), (category, code))
+    return by_words

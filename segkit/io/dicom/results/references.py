@@ -1,4 +1,4 @@
-"""What objects that are made from a series take over from it, and what is known of the model that made them."""
+"""Headers of the source images with what objects derived from them need, and the algorithm."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ from segkit.io.dicom.frames import Frame
 from segkit.io.dicom.headers import quiet
 from segkit.io.dicom.source import DicomSource
 
-UTF_8 = "ISO_IR 192"
-"""What is written is in it whatever the images are in: the names of labels may have any letters."""
 log = logging.getLogger(__name__)
 
+UTF_8 = "ISO_IR 192"
+"""Character set of all that is written, because names of labels may have any letters."""
+_PATIENT_GROUP = 0x0010
 _MAY_BE_EMPTY = (
     *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID"),
     *("StudyDate", "StudyTime", "ReferringPhysicianName"),
 )
+"""Attributes that a derived object must have, and that may be empty."""
 
 
 @dataclass(frozen=True)
@@ -34,42 +36,48 @@ class Algorithm:
 
     name: str
     version: str
-    """Its hash."""
+    """Hash of the model."""
     software: str
     """Version of segkit."""
 
 
 def complete_headers(source: DicomSource) -> list[Dataset]:
-    """Copies of the headers of a series, file by file in the order of its slices, with what derived objects need.
+    """Return copies of the headers of a series with the attributes that derived objects need.
 
-    Elements that the standard wants and that may be empty are added empty; a missing frame of reference becomes a new
-    one, for all images alike.
+    There is one header for each file, in the order of the slices. Attributes that the standard
+    requires and that may be empty are added empty. A missing Frame of Reference UID is replaced by
+    a new one for all images.
 
     Raises:
-        InputError: images without a place in the patient.
+        InputError: Images have no position in the patient, or no UIDs.
     """
     check_references(source)
     frames = source.stack.frames
-    known = {
+    defaults = {
         "FrameOfReferenceUID": _frame_of_reference(source),
         "StudyInstanceUID": generate_uid(),
         "SOPClassUID": SecondaryCaptureImageStorage,
         "SliceThickness": f"{source.plane_distance:.6g}",
     }
-    first = {frame.instance: frame for frame in reversed(frames)}
+    first_frames = {frame.instance: frame for frame in reversed(frames)}
     with quiet():
         return [
-            _complete(first[instance], known)
+            _complete(first_frames[instance], defaults)
             for instance in dict.fromkeys(frame.instance for frame in frames)
         ]
 
 
 def check_references(source: DicomSource) -> None:
-    """Raise an InputError unless every image has a place in the patient, and UIDs to refer to."""
+    """Check that a derived object can refer to every image of a series.
+
+    Raises:
+        InputError: An image has no position in the patient, or no UIDs.
+    """
     if any(frame.position is None or frame.orientation is None for frame in source.stack.frames):
         raise InputError(
             source.series.path,
-            expected="images with ImagePositionPatient and ImageOrientationPatient, for output as DICOM",
+            expected="images with ImagePositionPatient and ImageOrientationPatient, "
+            "for output as DICOM",
             found="none",
             remedy="Write another format, such as .nii.gz or .png.",
         )
@@ -84,38 +92,41 @@ def check_references(source: DicomSource) -> None:
 
 
 def _frame_of_reference(source: DicomSource) -> UID:
-    found = {
+    uids = {
         str(instance.header.get("FrameOfReferenceUID") or "")
         for instance in source.series.instances
     } - {""}
-    if len(found) == 1:
-        return UID(found.pop())
+    if len(uids) == 1:
+        return UID(uids.pop())
     log.warning(
-        "%s: %s frame of reference; what is written gets a new one and refers to the images by their UIDs",
+        "%s: %s frame of reference; what is written gets a new one "
+        "and refers to the images by their UIDs",
         source.series.path,
-        "more than one" if found else "no",
+        "more than one" if uids else "no",
     )
     return generate_uid()
 
 
-def _complete(frame: Frame, known: Mapping[str, str]) -> Dataset:
-    """A copy of the header of the frame's file, with all that is ``known`` where it has none."""
-    made = copy.copy(frame.instance.header)
-    for element in made.group_dataset(0x0010):
-        if not _is_valid(
-            element
-        ):  # of the patient, copied as it is, and otherwise copied with its fault
-            del made[element.tag]
+def _complete(frame: Frame, defaults: Mapping[str, str]) -> Dataset:
+    """Return a copy of the header of a frame's file, with defaults for what it does not have.
+
+    The Frame of Reference UID is always set. Invalid attributes of the patient are removed:
+    otherwise they would be copied with their fault.
+    """
+    header = copy.copy(frame.instance.header)
+    for element in header.group_dataset(_PATIENT_GROUP):
+        if not _is_valid(element):
+            del header[element.tag]
     for keyword in _MAY_BE_EMPTY:
-        if keyword not in made:
-            setattr(made, keyword, "")
-    made.FrameOfReferenceUID = known["FrameOfReferenceUID"]
-    for keyword, value in known.items():
-        if not made.get(keyword):
-            setattr(made, keyword, value)
-    if "PerFrameFunctionalGroupsSequence" in made:
-        made.SharedFunctionalGroupsSequence = [_shared_groups(made)]
-    return made
+        if keyword not in header:
+            setattr(header, keyword, "")
+    header.FrameOfReferenceUID = defaults["FrameOfReferenceUID"]
+    for keyword, value in defaults.items():
+        if not header.get(keyword):
+            setattr(header, keyword, value)
+    if "PerFrameFunctionalGroupsSequence" in header:
+        header.SharedFunctionalGroupsSequence = [_shared_groups(header)]
+    return header
 
 
 def _is_valid(element: DataElement) -> bool:
@@ -127,7 +138,10 @@ def _is_valid(element: DataElement) -> bool:
 
 
 def _shared_groups(header: Dataset) -> Dataset:
-    """What holds for all frames, with the pixel sizes and directions of the first one, which all have in common."""
+    """Return the shared functional groups, with pixel measures and orientation of the first frame.
+
+    All frames have these in common.
+    """
     shared: Dataset = copy.copy((header.get("SharedFunctionalGroupsSequence") or [Dataset()])[0])
     for keyword in ("PixelMeasuresSequence", "PlaneOrientationSequence"):
         if keyword not in shared:

@@ -1,4 +1,7 @@
-"""The segments of a DICOM-SEG as a label map on a grid that is given: a SEG leaves out planes without segments."""
+"""Read the segments of a DICOM-SEG as a label map on a given grid.
+
+The grid must be given because a DICOM-SEG leaves out planes without segments.
+"""
 
 # mypy: allow-untyped-calls
 # (parts of pydicom have no annotations)
@@ -6,7 +9,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,13 +35,15 @@ from segkit.io.segment_names import is_placeholder
 from segkit.labels.scheme import own_values
 from segkit.volume import Grid, Volume
 
-_VALUE = re.compile(r", label value (-?[0-9]+)$")
-"""How `segmentation` ends the description of a segment that is one value."""
+KnownValues = Mapping[str, int | Sequence[int]]
+"""Value of each known label, or values of each known region, by name."""
+_DESCRIBED_VALUE = re.compile(r", label value (-?[0-9]+)$")
+"""End of the description that `segmentation_writer` gives to a segment of one value."""
 
 
 @dataclass(frozen=True, eq=False)
 class Segments:
-    """A label map, and the name of each of its values."""
+    """A label map, and the value of each name."""
 
     labels: Volume
     names: dict[str, int]
@@ -49,29 +54,35 @@ class _Segment:
     name: str
     value: int
     is_region: bool
-    """It may lie over others, as the regions that are given do."""
+    """The segment may overlap others, because it is a known region."""
 
 
 def read_segments(
     path: Path,
     grid: Grid,
-    known: Mapping[str, int | Sequence[int]],
+    known: KnownValues,
     *,
     grid_name: str = "the reference",
     slices: NDArray[np.float64] | None = None,
 ) -> Segments:
-    """Put the segments of a file on the ``grid`` of ``grid_name``; its frames must lie on voxels of it.
+    """Read the segments of a DICOM-SEG as a label map on a grid; its frames must lie on voxels.
 
-    The value of a segment is that of its name in ``known``, or else what segkit wrote into its description, or else its
-    number. Regions in ``known`` (several values) are written in their order, one over the other, with a value that is
-    their own (`regions.own_values`).
+    The value of a segment is that of its name in ``known``, else the value that segkit wrote into
+    its description, else its number. Regions are written in their order, one over the other, with
+    values of their own (`segkit.labels.scheme.own_values`).
 
-    ``path`` may also be a folder or zip that holds one SEG. ``slices`` are the places of the scan's slices among the
-    planes of ``grid`` where the scan has two slice thicknesses (`Stack.slice_positions`): each plane of the grid then has the
-    labels of the slice nearest to it. Without them a SEG of two slice thicknesses is refused.
+    Args:
+        path: The file, or a folder or zip that holds one DICOM-SEG.
+        grid: Grid of the label map.
+        known: Values of labels and regions that are known.
+        grid_name: Name of the image that the grid belongs to, for messages.
+        slices: Positions of the scan's slices among the planes of the grid, if the scan has two
+            slice thicknesses (`Stack.slice_positions`). Each plane of the grid then has the labels
+            of the nearest slice. Without them, a DICOM-SEG of two slice thicknesses is refused.
 
     Raises:
-        InputError: no DICOM-SEG, a FRACTIONAL one, frames beside the grid, segments that overlap, or damage.
+        InputError: The file is no BINARY or LABELMAP DICOM-SEG, its frames do not lie on
+            voxels, segments overlap, or it is damaged.
     """
     file = segmentation_file(path)
     with guarded(path):
@@ -79,142 +90,156 @@ def read_segments(
         _check_kind(path, header)
         segments = _segments(path, header, known)
         check_memory(path, file.path.stat().st_size + 4 * grid.voxels)
-        labels = np.zeros(
-            grid.shape if slices is None else (*grid.shape[:2], len(slices)), np.int32
-        )
-        thicknesses = set()
-        for frame, segment, pixels in _frames(file, header, list(segments)):
+        planes = grid.shape[2] if slices is None else len(slices)
+        labels = np.zeros((*grid.shape[:2], planes), np.int32)
+        thicknesses: set[float] = set()
+        for frame, number, pixels in _frames(file, header, list(segments)):
             thicknesses.add(frame.slice_thickness or 0)
-            of_frame = segments if segment is None else {1: segments[segment]}
-            _write(
-                view_of_frame(labels, frame, grid, path, of=grid_name, slices=slices),
-                pixels,
-                of_frame,
-                path,
-            )
+            view = view_of_frame(labels, frame, grid, path, grid_name=grid_name, slices=slices)
+            _write(view, pixels, segments if number is None else {1: segments[number]}, path)
     if slices is not None:
         labels = labels[..., nearest_slices(slices)]
-    elif max(thicknesses, default=0) > (1 + EQUAL) * min(thicknesses, default=0):
-        raise _of_two_thicknesses(path, sorted(thicknesses), grid_name)
+    else:
+        _check_one_thickness(path, thicknesses, grid_name)
     return Segments(
         Volume(labels[None], grid.affine, grid.unit),
         {segment.name: segment.value for segment in segments.values()},
     )
 
 
-def _of_two_thicknesses(path: Path, found: Sequence[float], of: str) -> InputError:
-    """Planes of the grid between its thick slices would count as background."""
-    return InputError(
-        path,
-        expected=f"a frame for each plane of {of}",
-        found=f"slices of {found[0]:.4g} to {found[-1]:.4g} mm, between which planes are empty",
-        remedy="Compare it with a dataset whose scans are the DICOM images, or write the label map as .nii.gz.",
-    )
+def _check_one_thickness(path: Path, thicknesses: set[float], grid_name: str) -> None:
+    """Refuse slices of two thicknesses: planes between thick slices would count as background."""
+    thinnest, thickest = min(thicknesses, default=0), max(thicknesses, default=0)
+    if thickest > (1 + EQUAL) * thinnest:
+        raise InputError(
+            path,
+            expected=f"a frame for each plane of {grid_name}",
+            found=f"slices of {thinnest:.4g} to {thickest:.4g} mm, between which planes are empty",
+            remedy="Compare it with a dataset whose scans are the DICOM images, "
+            "or write the label map as .nii.gz.",
+        )
 
 
-def segmentation_file(place: Path) -> DicomFile:
-    """Return the one DICOM-SEG of a folder or zip, or a file as it is.
+def segmentation_file(path: Path) -> DicomFile:
+    """Return the one DICOM-SEG of a folder or zip; any other path is returned as a file.
 
     Raises:
-        InputError: none in the folder, or several.
+        InputError: The folder or zip holds none, or several.
     """
-    if not place.is_dir() and suffix_of(place) != ZIP:
-        return DicomFile(place)
-    found = [file for file in dicom_files(place) if read_header(file).get("Modality") == "SEG"]
-    if len(found) != 1:
-        names = ", ".join(file.name for file in found[:3])
+    if not path.is_dir() and suffix_of(path) != ZIP:
+        return DicomFile(path)
+    files = [file for file in dicom_files(path) if read_header(file).get("Modality") == "SEG"]
+    if len(files) != 1:
+        names = ", ".join(file.name for file in files[:3])
         raise InputError(
-            place,
+            path,
             expected="one DICOM-SEG",
-            found=f"{len(found)}: {names}" if found else "DICOM without any",
+            found=f"{len(files)}: {names}" if files else "DICOM without any",
             remedy="Keep the one that is meant, or name its file.",
         )
-    return found[0]
+    return files[0]
 
 
-def segment_values(place: Path) -> list[tuple[str, int]]:
-    """Return name and value of each segment of a DICOM-SEG, from its header alone, as `read_segments` takes them.
+def segment_values(path: Path) -> list[tuple[str, int]]:
+    """Return name and value of each segment of a DICOM-SEG, as `read_segments` takes them.
+
+    Only the header is read.
 
     Raises:
-        InputError: no DICOM-SEG, or damage.
+        InputError: The file is no BINARY or LABELMAP DICOM-SEG, or is damaged.
     """
-    file = segmentation_file(place)
-    with guarded(place):
+    file = segmentation_file(path)
+    with guarded(path):
         header = read_header(file)
-        _check_kind(place, header)
-        return [(segment.name, segment.value) for segment in _segments(place, header, {}).values()]
+        _check_kind(path, header)
+        return [(segment.name, segment.value) for segment in _segments(path, header, {}).values()]
 
 
 def _check_kind(path: Path, header: Dataset) -> None:
     kind = header.get("SegmentationType") if header.get("Modality") == "SEG" else None
     if kind not in ("BINARY", "LABELMAP"):
-        found = header.get("Modality") or "another file"
+        modality = header.get("Modality") or "another file"
         raise InputError(
             path,
             expected="a DICOM-SEG of the kind BINARY or LABELMAP",
-            found=f"the kind {kind}" if kind else f"DICOM of the modality {found}",
+            found=f"the kind {kind}" if kind else f"DICOM of the modality {modality}",
             remedy="Give a label map: convert it to DICOM-SEG or .nii.gz first.",
         )
 
 
-def _segments(
-    path: Path, header: Dataset, known: Mapping[str, int | Sequence[int]]
-) -> dict[int, _Segment]:
-    """By number, in the order in which they are written; the background of a LABELMAP is none of them."""
+def _segments(path: Path, header: Dataset, known: KnownValues) -> dict[int, _Segment]:
+    """Return the segments by number, in the order in which they are written.
+
+    Regions come last, in the order of ``known``. The background of a LABELMAP is left out.
+
+    Raises:
+        InputError: Two segments have the same value.
+    """
     regions = {name: tuple(values) for name, values in known.items() if not isinstance(values, int)}
-    written = {
-        **{name: value for name, value in known.items() if isinstance(value, int)},
-        **own_values(regions),
-    }
-    found = {}
+    values = {name: value for name, value in known.items() if isinstance(value, int)}
+    values |= own_values(regions)
+    segments = {}
     for item in header.SegmentSequence:
-        number, name = (
-            int(item.SegmentNumber),
-            str(item.get("SegmentLabel") or f"segment {item.SegmentNumber}"),
-        )
-        described = _VALUE.search(str(item.get("SegmentDescription") or ""))
-        own = int(described[1]) if described and header.get("Manufacturer") == "segkit" else number
+        number = int(item.SegmentNumber)
         if number:
-            found[number] = _Segment(name, written.get(name, own), name in regions)
-    found = _apart_from(
-        found, {name: value for name, value in written.items() if not is_placeholder(name)}
-    )
-    by_value = {segment.value: segment for segment in found.values()}
-    for segment in found.values():
-        if by_value[segment.value] is not segment:
+            name = str(item.get("SegmentLabel") or f"segment {number}")
+            value = values.get(name, _value_in_file(header, item))
+            segments[number] = _Segment(name, value, name in regions)
+    meaningful = {name: value for name, value in values.items() if not is_placeholder(name)}
+    segments = _with_free_values(segments, meaningful)
+    _check_distinct(path, segments.values())
+    order = list(regions)
+
+    def rank(numbered: tuple[int, _Segment]) -> int:
+        _, segment = numbered
+        return order.index(segment.name) if segment.is_region else -1
+
+    return dict(sorted(segments.items(), key=rank))
+
+
+def _value_in_file(header: Dataset, item: Dataset) -> int:
+    """Return the value that segkit wrote into the description of a segment, else its number."""
+    described = _DESCRIBED_VALUE.search(str(item.get("SegmentDescription") or ""))
+    if described and header.get("Manufacturer") == "segkit":
+        return int(described[1])
+    return int(item.SegmentNumber)
+
+
+def _check_distinct(path: Path, segments: Iterable[_Segment]) -> None:
+    by_value: dict[int, _Segment] = {}
+    for segment in segments:
+        other = by_value.setdefault(segment.value, segment)
+        if other is not segment:
             raise InputError(
                 path,
                 expected="a value of its own for each segment",
-                found=f"{segment.value} for {segment.name} and for {by_value[segment.value].name}",
+                found=f"{segment.value} for {other.name} and for {segment.name}",
                 remedy="Say with --labels NAME=VALUE,... which value each name has.",
             )
-    order = list(regions)
-    return dict(
-        sorted(
-            found.items(), key=lambda each: order.index(each[1].name) if each[1].is_region else -1
-        )
-    )
 
 
-def _apart_from(segments: Mapping[int, _Segment], known: Mapping[str, int]) -> dict[int, _Segment]:
-    """Give segments of other names a free value where their own number is the value of a known name."""
-    free = max([*known.values(), *(segment.value for segment in segments.values())], default=0)
-    apart = dict(segments)
+def _with_free_values(
+    segments: Mapping[int, _Segment], known: Mapping[str, int]
+) -> dict[int, _Segment]:
+    """Give unknown segments a free value if their value is that of a known name."""
+    largest = max([*known.values(), *(segment.value for segment in segments.values())], default=0)
+    changed = dict(segments)
     for number, segment in segments.items():
-        if (
-            segment.name not in known
-            and segment.value in known.values()
-            and not is_placeholder(segment.name)
-        ):
-            free += 1
-            apart[number] = replace(segment, value=free)
-    return apart
+        is_taken = segment.name not in known and segment.value in known.values()
+        if is_taken and not is_placeholder(segment.name):
+            largest += 1
+            changed[number] = replace(segment, value=largest)
+    return changed
 
 
 def _frames(
     file: DicomFile, header: Dataset, order: Sequence[int]
 ) -> Iterator[tuple[Frame, int | None, NDArray[Any]]]:
-    """Each frame, the number of its segment (None where its pixels are numbers) and its pixels (rows, columns)."""
+    """Yield each frame, the number of its segment and its pixels (rows, columns).
+
+    The number is None for a LABELMAP, whose pixels are segment numbers. Frames are in the ``order``
+    of their segments.
+    """
     frames = frames_of(Instance(file, header, "PixelData"))
     numbers = [_segment_number(header, index) for index in range(len(frames))]
     indices = sorted(
@@ -227,26 +252,24 @@ def _frames(
 
 
 def _pixels(dataset: Dataset, indices: Sequence[int]) -> Iterator[NDArray[Any]]:
-    """The frames (rows, columns) with these indices.
+    """Yield the pixels (rows, columns) of the frames with these indices.
 
-    Frames of one bit a pixel follow each other without a gap, and those of a number of pixels that 8 does not divide
-    begin in the middle of a byte, where pydicom 3.0 gives up.
+    Frames of one bit per pixel follow each other without a gap. If 8 does not divide their number
+    of pixels, frames begin in the middle of a byte, which pydicom 3.0 cannot read.
     """
     if int(dataset.BitsAllocated) != 1 or dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         yield from iter_pixels(dataset, indices=indices)
         return
-    size, packed = (
-        int(dataset.Rows) * int(dataset.Columns),
-        np.frombuffer(dataset.PixelData, np.uint8),
-    )
+    rows, columns = int(dataset.Rows), int(dataset.Columns)
+    size, packed = rows * columns, np.frombuffer(dataset.PixelData, np.uint8)
     for index in indices:
         first = index * size
         bits = np.unpackbits(packed[first // 8 : (first + size + 7) // 8], bitorder="little")
-        yield bits[first % 8 :][:size].reshape(int(dataset.Rows), int(dataset.Columns))
+        yield bits[first % 8 :][:size].reshape(rows, columns)
 
 
 def _segment_number(header: Dataset, index: int) -> int | None:
-    """Of a frame, from its own group or the shared one."""
+    """Return the segment number of a frame, from its own functional group or the shared one."""
     if header.SegmentationType == "LABELMAP":
         return None
     groups = (
@@ -260,7 +283,11 @@ def _segment_number(header: Dataset, index: int) -> int | None:
 def _write(
     view: NDArray[Any], pixels: NDArray[Any], segments: Mapping[int, _Segment], path: Path
 ) -> None:
-    """Write the value of each segment where a frame has its number; only a region may lie over another segment."""
+    """Write the value of each segment into the voxels where a frame has its number.
+
+    Raises:
+        InputError: Segments overlap that are no known regions.
+    """
     for number, segment in segments.items():
         mask = pixels == number
         if not segment.is_region and view[mask].any():
@@ -268,6 +295,7 @@ def _write(
                 path,
                 expected="segments that do not overlap, which one label map can hold",
                 found=f"{segment.name!r} over another one",
-                remedy="Compare them one by one as .nii.gz, or give the dataset with its regions as the reference.",
+                remedy="Compare them one by one as .nii.gz, "
+                "or give the dataset with its regions as the reference.",
             )
         view[mask] = segment.value

@@ -1,6 +1,7 @@
-"""DICOM Segmentation (SEG), made by highdicom: one frame for each source image and segment.
+"""Write DICOM Segmentation objects (DICOM-SEG) with highdicom.
 
-BINARY is the usual kind, which every reader knows; LABELMAP, of supplement 243, is smaller where there are many labels.
+A DICOM-SEG has one frame for each source image and segment. BINARY is the usual kind, which every
+reader knows. LABELMAP, of supplement 243, is smaller if there are many labels.
 """
 
 # mypy: allow-untyped-calls
@@ -24,15 +25,22 @@ from segkit.errors import InputError
 from segkit.files.atomic import atomic_path
 from segkit.io.dicom.headers import quiet
 from segkit.io.dicom.results.codes import meaning_of
-from segkit.io.dicom.results.references import UTF_8, Algorithm, check_references, complete_headers
+from segkit.io.dicom.results.references import (
+    UTF_8,
+    Algorithm,
+    check_references,
+    complete_headers,
+)
 from segkit.io.dicom.series.uneven_spacing import slice_thicknesses
 from segkit.io.dicom.source import DicomSource
 from segkit.labels.codes import UNKNOWN, SegmentCodes, colors_of
 from segkit.volume import Volume
 
 SERIES_NUMBER = 9001
-"""Far above those of scanners."""
+"""Series number of the results, far above those of scanners."""
 ARTIFICIAL_INTELLIGENCE = dictionary.DCM.ArtificialIntelligence
+_LONGEST_TEXT = 64
+"""Largest number of characters of a text of value representation LO."""
 
 
 def write_segmentation(
@@ -45,71 +53,61 @@ def write_segmentation(
     labelmap: bool = False,
     codes: Mapping[str, SegmentCodes] | None = None,
 ) -> None:
-    """Write a label map (1, X, Y, Z) on the grid of ``source`` as DICOM Segmentation, atomically.
+    """Write a label map as a DICOM-SEG, atomically.
 
     Args:
-        path: the file.
-        labels: the label map.
-        source: the series that it was predicted from.
-        segments: for each segment, in order, the values of the label map that it has; two may share some.
-        algorithm: the model.
-        labelmap: the kind LABELMAP, whose pixels are the label values; only where no two segments share a value and
-            all values are from 1 to 65535.
-        codes: coded terms and colours of segments, as far as they are known.
+        path: The file.
+        labels: Label map (1, X, Y, Z) on the grid of ``source``.
+        source: Series that it was predicted from.
+        segments: Values of the label map that belong to each segment, in order. Segments may share
+            values.
+        algorithm: Model that made the label map.
+        labelmap: Write the kind LABELMAP, whose pixels are the label values. This needs values from
+            1 to 65535 that no two segments share.
+        codes: Coded terms and colors of segments, if they are known.
 
     Raises:
-        InputError: images without a place, several multi-frame files, or labels that a LABELMAP cannot hold.
+        InputError: Images have no position, there are several multi-frame files, a LABELMAP cannot
+            hold the labels, or the headers of the images are not valid.
     """
     check_segmentation(path, source, segments, labelmap=labelmap)
-    headers, kept = complete_headers(source), _kept_frames(source)
-    headers = headers if kept is None else [_of_frames(headers[0], kept)]
+    headers, frames_in_stack = complete_headers(source), _frames_in_stack(source)
+    if frames_in_stack is not None:
+        headers = [_with_frames(headers[0], frames_in_stack)]
+    numbers = _numbers(segments, labelmap=labelmap)
     planes = _in_file_order(source.on_slices(labels.array[0]).transpose(2, 1, 0), source)
-    numbers = _numbers(segments, labelmap)
-    pixels = (
-        _stacked_pixels(planes, segments)
-        if _overlap(segments)
-        else _label_pixels(planes, segments, numbers)
-    )
-    colors = colors_of(segments, codes)
-    descriptions = [
-        _description(
-            name,
-            segments[name],
-            number,
-            algorithm,
-            replace((codes or {}).get(name, UNKNOWN), colour=colors[name]),
-        )
-        for name, number in numbers.items()
-    ]
-    kind = (
-        hd.seg.SegmentationTypeValues.LABELMAP if labelmap else hd.seg.SegmentationTypeValues.BINARY
-    )
+    if _overlap(segments):
+        pixels: NDArray[Any] = _stacked_pixels(planes, segments)
+    else:
+        pixels = _label_pixels(planes, segments, numbers)
+    descriptions = _descriptions(segments, numbers, algorithm, codes)
     with quiet(), atomic_path(path) as temporary:
         try:
-            made = _segmentation(headers, pixels, kind, descriptions, algorithm)
-        except (
-            AttributeError,
-            KeyError,
-            TypeError,
-            ValueError,
-        ) as error:  # an element that nobody thought of
+            dataset = _segmentation(
+                headers, pixels, descriptions, algorithm=algorithm, labelmap=labelmap
+            )
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InputError(
                 source.series.path,
                 expected="headers that a DICOM-SEG can be made from",
                 found=f"{type(error).__name__}: {error}",
                 remedy="Correct that element, or write another format, such as .nii.gz.",
             ) from error
-        if kept is not None:
-            _refer_to_frames(made, kept)
+        if frames_in_stack is not None:
+            _refer_to_file_frames(dataset, frames_in_stack)
         if not source.stack.is_even:
-            _measure_frames(made, source)
-        made.save_as(temporary)
+            _set_slice_thicknesses(dataset, source)
+        dataset.save_as(temporary)
 
 
 def check_segmentation(
     path: Path, source: DicomSource, segments: Mapping[str, Sequence[int]], *, labelmap: bool
 ) -> None:
-    """Raise before the work what `write_segmentation` would raise after it."""
+    """Check before a prediction that `write_segmentation` can write its result.
+
+    Raises:
+        InputError: As for `write_segmentation`.
+    """
     check_references(source)
     files = source.series.instances
     if len(files) > 1 and any(instance.frames > 1 for instance in files):
@@ -134,90 +132,100 @@ def check_segmentation(
 def _segmentation(
     headers: list[Dataset],
     pixels: NDArray[Any],
-    kind: Any,
-    descriptions: list[Any],
+    descriptions: list[hd.seg.SegmentDescription],
+    *,
     algorithm: Algorithm,
+    labelmap: bool,
 ) -> hd.seg.Segmentation:
+    kinds = hd.seg.SegmentationTypeValues
+    title = f"Segmentation by {algorithm.name}"[:_LONGEST_TEXT]
     return hd.seg.Segmentation(
         source_images=headers,
         pixel_array=pixels,
-        segmentation_type=kind,
+        segmentation_type=kinds.LABELMAP if labelmap else kinds.BINARY,
         segment_descriptions=descriptions,
         series_instance_uid=hd.UID(),
         series_number=SERIES_NUMBER,
         sop_instance_uid=hd.UID(),
         instance_number=1,
         manufacturer="segkit",
-        manufacturer_model_name=f"segkit {algorithm.name}"[:64],
+        manufacturer_model_name=f"segkit {algorithm.name}"[:_LONGEST_TEXT],
         software_versions=algorithm.software,
         device_serial_number=algorithm.version,
-        content_description=f"Segmentation by {algorithm.name}"[:64],
+        content_description=title,
         content_label="SEGMENTATION",
-        series_description=f"Segmentation by {algorithm.name}"[:64],
+        series_description=title,
         omit_empty_frames=bool(pixels.any()),
         specific_character_set=UTF_8,
     )
 
 
-def _measure_frames(made: Dataset, source: DicomSource) -> None:
-    """Give each frame the SliceThickness of its own slice; highdicom gives that of the first image to all."""
-    shared = made.SharedFunctionalGroupsSequence[0]
-    measures = shared.PixelMeasuresSequence[0]
+def _set_slice_thicknesses(dataset: Dataset, source: DicomSource) -> None:
+    """Give each frame the SliceThickness of its own slice.
+
+    highdicom gives that of the first image to all frames.
+    """
+    shared = dataset.SharedFunctionalGroupsSequence[0]
+    shared_measures = shared.PixelMeasuresSequence[0]
     del shared.PixelMeasuresSequence
-    measures.pop("SpacingBetweenSlices", None)
-    positions = np.array([frame.position for frame in source.stack.frames])
-    thicknesses = slice_thicknesses(
-        source.stack.frames, source.stack.slice_positions, source.plane_distance
-    )
-    for group in made.PerFrameFunctionalGroupsSequence:
-        place = np.asarray(group.PlanePositionSequence[0].ImagePositionPatient, np.float64)
-        nearest = int(np.linalg.norm(positions - place, axis=1).argmin())
-        own = copy.deepcopy(measures)
-        own.SliceThickness = f"{thicknesses[nearest]:.6g}"
-        group.PixelMeasuresSequence = [own]
+    shared_measures.pop("SpacingBetweenSlices", None)
+    stack = source.stack
+    positions = np.array([frame.position for frame in stack.frames])
+    thicknesses = slice_thicknesses(stack.frames, stack.slice_positions, source.plane_distance)
+    for group in dataset.PerFrameFunctionalGroupsSequence:
+        position = np.asarray(group.PlanePositionSequence[0].ImagePositionPatient, np.float64)
+        nearest = int(np.linalg.norm(positions - position, axis=1).argmin())
+        measures = copy.deepcopy(shared_measures)
+        measures.SliceThickness = f"{thicknesses[nearest]:.6g}"
+        group.PixelMeasuresSequence = [measures]
 
 
 def _in_file_order(planes: NDArray[Any], source: DicomSource) -> NDArray[Any]:
-    """Planes (Z, Y, X) of the stack, those of a multi-frame file in the order of its frames."""
+    """Return the planes (Z, Y, X) of a stack; those of a multi-frame file in its frame order."""
     frames = source.stack.frames
     if frames[0].instance.frames == 1:
         return planes
     return planes[np.argsort([frame.index for frame in frames])]
 
 
-def _kept_frames(source: DicomSource) -> list[int] | None:
-    """The frames of a multi-frame file that are in the stack, in the order of the file; None where all are."""
+def _frames_in_stack(source: DicomSource) -> list[int] | None:
+    """Return the indices of the frames of a multi-frame file that are in the stack, in file order.
+
+    The result is None if all frames are in the stack.
+    """
     frames = source.stack.frames
-    all_there = len(frames) == sum(instance.frames for instance in source.series.instances)
-    return None if all_there else sorted(frame.index for frame in frames)
+    if len(frames) == sum(instance.frames for instance in source.series.instances):
+        return None
+    return sorted(frame.index for frame in frames)
 
 
-def _of_frames(header: Dataset, kept: Sequence[int]) -> Dataset:
-    """The header of a multi-frame file as if it had some of its frames only."""
-    made = copy.copy(header)
-    made.PerFrameFunctionalGroupsSequence = [
-        header.PerFrameFunctionalGroupsSequence[index] for index in kept
+def _with_frames(header: Dataset, indices: Sequence[int]) -> Dataset:
+    """Return the header of a multi-frame file as if it only had the frames with these indices."""
+    changed = copy.copy(header)
+    changed.PerFrameFunctionalGroupsSequence = [
+        header.PerFrameFunctionalGroupsSequence[index] for index in indices
     ]
-    made.NumberOfFrames = len(kept)
-    return made
+    changed.NumberOfFrames = len(indices)
+    return changed
 
 
-def _refer_to_frames(made: Dataset, kept: Sequence[int]) -> None:
-    """Turn references to frames of `_of_frames` into those to frames of the file."""
-    for group in made.PerFrameFunctionalGroupsSequence:
+def _refer_to_file_frames(dataset: Dataset, indices: Sequence[int]) -> None:
+    """Change references to frames of `_with_frames` into references to frames of the file."""
+    for group in dataset.PerFrameFunctionalGroupsSequence:
         for derivation in group.DerivationImageSequence:
-            for source in derivation.SourceImageSequence:
-                source.ReferencedFrameNumber = kept[int(source.ReferencedFrameNumber) - 1] + 1
+            for image in derivation.SourceImageSequence:
+                image.ReferencedFrameNumber = indices[int(image.ReferencedFrameNumber) - 1] + 1
 
 
-def _numbers(segments: Mapping[str, Sequence[int]], labelmap: bool) -> dict[str, int]:
-    """Segment numbers: 1, 2 ...; in a LABELMAP the label values themselves."""
+def _numbers(segments: Mapping[str, Sequence[int]], *, labelmap: bool) -> dict[str, int]:
+    """Return the segment numbers: 1, 2 ..., or the label values themselves in a LABELMAP."""
     if labelmap:
         return {name: min(values) for name, values in segments.items()}
     return {name: number for number, name in enumerate(segments, start=1)}
 
 
 def _overlap(segments: Mapping[str, Sequence[int]]) -> bool:
+    """Return whether two segments share a value."""
     values = [value for values in segments.values() for value in values]
     return len(set(values)) < len(values)
 
@@ -225,54 +233,68 @@ def _overlap(segments: Mapping[str, Sequence[int]]) -> bool:
 def _label_pixels(
     planes: NDArray[Any], segments: Mapping[str, Sequence[int]], numbers: Mapping[str, int]
 ) -> NDArray[np.uint16]:
-    """(Z, Y, X) of segment numbers: little memory where there are many segments."""
+    """Return segment numbers (Z, Y, X), which take little memory for many segments."""
     number_of = {value: numbers[name] for name, values in segments.items() for value in values}
-    values = np.array(sorted(number_of))
-    found = np.array([number_of[value] for value in values.tolist()], np.uint16)
+    known_values = np.array(sorted(number_of))
+    known_numbers = np.array([number_of[value] for value in known_values.tolist()], np.uint16)
     pixels = np.empty(planes.shape, np.uint16)
     for target, plane in zip(pixels, planes, strict=True):
-        places = np.searchsorted(values, plane).clip(max=len(values) - 1)
-        target[...] = np.where(values[places] == plane, found[places], 0)
+        indices = np.searchsorted(known_values, plane).clip(max=len(known_values) - 1)
+        target[...] = np.where(known_values[indices] == plane, known_numbers[indices], 0)
     return pixels
 
 
 def _stacked_pixels(
     planes: NDArray[Any], segments: Mapping[str, Sequence[int]]
 ) -> NDArray[np.uint8]:
-    """(Z, Y, X, segments) of 0 and 1."""
+    """Return masks of 0 and 1, shape (Z, Y, X, segments)."""
     pixels = np.empty((*planes.shape, len(segments)), np.uint8)
-    for place, values in enumerate(segments.values()):
-        pixels[..., place] = np.isin(planes, list(values))
+    for index, values in enumerate(segments.values()):
+        pixels[..., index] = np.isin(planes, list(values))
     return pixels
 
 
+def _descriptions(
+    segments: Mapping[str, Sequence[int]],
+    numbers: Mapping[str, int],
+    algorithm: Algorithm,
+    codes: Mapping[str, SegmentCodes] | None,
+) -> list[hd.seg.SegmentDescription]:
+    colors = colors_of(segments, codes)
+    descriptions = []
+    for name, number in numbers.items():
+        given = replace((codes or {}).get(name, UNKNOWN), colour=colors[name])
+        descriptions.append(_description(name, number, segments[name], algorithm, given))
+    return descriptions
+
+
 def _description(
-    name: str, values: Sequence[int], number: int, algorithm: Algorithm, given: SegmentCodes
+    name: str, number: int, values: Sequence[int], algorithm: Algorithm, given: SegmentCodes
 ) -> hd.seg.SegmentDescription:
     meaning = meaning_of(name, given)
-    made = hd.seg.SegmentDescription(
+    description = hd.seg.SegmentDescription(
         segment_number=number,
-        segment_label=name[:64],
+        segment_label=name[:_LONGEST_TEXT],
         segmented_property_category=meaning.category,
         segmented_property_type=meaning.kind,
         algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=hd.AlgorithmIdentificationSequence(
-            name=f"segkit {algorithm.name}"[:64],
+            name=f"segkit {algorithm.name}"[:_LONGEST_TEXT],
             family=ARTIFICIAL_INTELLIGENCE,
             version=algorithm.version,
         ),
         anatomic_regions=[meaning.region] if meaning.region else None,
         display_color=hd.color.CIELabColor.from_rgb(*given.colour) if given.colour else None,
     )
-    made.SegmentDescription = f"{name}, label value {' '.join(map(str, values))}"
+    description.SegmentDescription = f"{name}, label value {' '.join(map(str, values))}"
     if meaning.modifier:
-        kind = made.SegmentedPropertyTypeCodeSequence[0]
+        kind = description.SegmentedPropertyTypeCodeSequence[0]
         kind.SegmentedPropertyTypeModifierCodeSequence = [
             hd.sr.CodedConcept.from_code(meaning.modifier)
         ]
     if meaning.region_modifier:
-        region = made.AnatomicRegionSequence[0]
+        region = description.AnatomicRegionSequence[0]
         region.AnatomicRegionModifierSequence = [
             hd.sr.CodedConcept.from_code(meaning.region_modifier)
         ]
-    return made
+    return description

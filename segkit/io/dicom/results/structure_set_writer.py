@@ -1,4 +1,4 @@
-"""RT Structure Set (RTSTRUCT): closed contours in mm, slice by slice, on the planes of the source images."""
+"""Write RT Structure Sets (RTSTRUCT): closed contours in mm on the planes of the source images."""
 
 # mypy: allow-untyped-calls
 # (parts of pydicom have no annotations)
@@ -27,104 +27,110 @@ from segkit.labels.codes import SegmentCodes, colors_of
 from segkit.volume import Volume
 
 SERIES_NUMBER = 9002
+"""Series number of the results, far above those of scanners."""
 _CONTOUR_DATA = Tag("ContourData")
-_STUDY = (
+_DETACHED_STUDY_MANAGEMENT = "1.2.840.10008.3.1.2.3.1"
+"""SOP class by which PS3.3 C.8.8.5 refers to a study."""
+_LONGEST_TEXT = 64
+"""Largest number of characters of a text of value representation LO."""
+_COPIED = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PatientAge"),
-    *(
-        "StudyInstanceUID",
-        "StudyDate",
-        "StudyTime",
-        "StudyID",
-        "AccessionNumber",
-        "ReferringPhysicianName",
-    ),
-    *("StudyDescription", "FrameOfReferenceUID", "PositionReferenceIndicator"),
+    *("StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "AccessionNumber"),
+    *("ReferringPhysicianName", "StudyDescription", "FrameOfReferenceUID"),
+    "PositionReferenceIndicator",
 )
+"""Attributes of patient, study and Frame of Reference that are copied from the images."""
 
 
 def write_structure_set(
     path: Path,
     labels: Volume,
     source: DicomSource,
-    segments: Mapping[str, Sequence[int]],
+    structures: Mapping[str, Sequence[int]],
     *,
     algorithm: Algorithm,
     codes: Mapping[str, SegmentCodes] | None = None,
 ) -> None:
-    """Write a label map (1, X, Y, Z) on the grid of ``source`` as RT Structure Set, atomically.
+    """Write a label map as an RT Structure Set, atomically.
 
-    ``segments`` has, for each structure, the values of the label map that belong to it. A structure without voxels is
-    there without contours. ``codes`` may have its color.
+    Args:
+        path: The file.
+        labels: Label map (1, X, Y, Z) on the grid of ``source``.
+        source: Series that it was predicted from.
+        structures: Values of the label map that belong to each structure. A structure without
+            voxels is written without contours.
+        algorithm: Model that made the label map.
+        codes: Colors of structures, if they are known.
 
     Raises:
-        InputError: images without a place in the patient.
+        InputError: Images have no position in the patient.
     """
     headers = complete_headers(source)
-    made = _about(headers[0], algorithm)
-    made.ReferencedFrameOfReferenceSequence = [_frame_of_reference(headers)]
-    made.StructureSetROISequence, made.ROIContourSequence, made.RTROIObservationsSequence = (
-        [],
-        [],
-        [],
-    )
-    colors = colors_of(segments, codes)
+    dataset = _structure_set(headers[0], algorithm)
+    dataset.ReferencedFrameOfReferenceSequence = [_frame_of_reference(headers)]
+    dataset.StructureSetROISequence = []
+    dataset.ROIContourSequence = []
+    dataset.RTROIObservationsSequence = []
+    colors = colors_of(structures, codes)
     slices = source.on_slices(labels.array[0])
-    present = [set(np.unique(slices[..., place]).tolist()) for place in range(slices.shape[2])]
-    for number, (name, values) in enumerate(segments.items(), start=1):
-        made.StructureSetROISequence.append(_roi(number, name, headers[0], algorithm))
-        contours = _contours(number, slices, source, set(values), present)
+    present = [set(np.unique(slices[..., index]).tolist()) for index in range(slices.shape[2])]
+    for number, (name, values) in enumerate(structures.items(), start=1):
+        dataset.StructureSetROISequence.append(_roi(number, name, headers[0], algorithm))
+        contours = _contours(slices, source, set(values), present)
+        contours.ReferencedROINumber = number
         contours.ROIDisplayColor = list(colors[name])
-        made.ROIContourSequence.append(contours)
-        made.RTROIObservationsSequence.append(_observation(number))
+        dataset.ROIContourSequence.append(contours)
+        dataset.RTROIObservationsSequence.append(_observation(number))
     with quiet(), atomic_path(path) as temporary:
-        made.save_as(temporary, enforce_file_format=True)
+        dataset.save_as(temporary, enforce_file_format=True)
 
 
-def _about(header: Dataset, algorithm: Algorithm) -> Dataset:
-    """The modules on patient, study, series, equipment and the structure set as a whole."""
-    made, now = Dataset(), datetime.now()
-    for keyword in _STUDY:
+def _structure_set(header: Dataset, algorithm: Algorithm) -> Dataset:
+    """Return the modules on patient, study, series, equipment and the structure set as a whole."""
+    dataset, now = Dataset(), datetime.now()
+    for keyword in _COPIED:
         if keyword in header:
-            made[keyword] = header[keyword]
-    made.SpecificCharacterSet = UTF_8
-    made.file_meta = FileMetaDataset()
-    made.file_meta.TransferSyntaxUID = (
-        ImplicitVRLittleEndian  # the explicit one ends at 64 kB for a contour
-    )
-    made.SOPClassUID, made.SOPInstanceUID, made.SeriesInstanceUID = (
-        RTStructureSetStorage,
-        generate_uid(),
-        generate_uid(),
-    )
-    made.Modality, made.SeriesNumber, made.InstanceNumber = "RTSTRUCT", SERIES_NUMBER, 1
-    made.SeriesDescription = f"Structures by {algorithm.name}"[:64]
-    made.Manufacturer, made.ManufacturerModelName = "segkit", f"segkit {algorithm.name}"[:64]
-    made.DeviceSerialNumber, made.SoftwareVersions = algorithm.version, algorithm.software
-    made.StructureSetLabel, made.ApprovalStatus, made.OperatorsName = "segkit", "UNAPPROVED", ""
-    made.StructureSetDate = made.SeriesDate = made.InstanceCreationDate = f"{now:%Y%m%d}"
-    made.StructureSetTime = made.SeriesTime = made.InstanceCreationTime = f"{now:%H%M%S}"
-    made.setdefault("PositionReferenceIndicator", "")
-    return made
+            dataset[keyword] = header[keyword]
+    dataset.SpecificCharacterSet = UTF_8
+    dataset.file_meta = FileMetaDataset()
+    # Explicit VR limits a contour to 64 kB.
+    dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    dataset.SOPClassUID = RTStructureSetStorage
+    dataset.SOPInstanceUID = generate_uid()
+    dataset.SeriesInstanceUID = generate_uid()
+    dataset.Modality = "RTSTRUCT"
+    dataset.SeriesNumber = SERIES_NUMBER
+    dataset.InstanceNumber = 1
+    dataset.SeriesDescription = f"Structures by {algorithm.name}"[:_LONGEST_TEXT]
+    dataset.Manufacturer = "segkit"
+    dataset.ManufacturerModelName = f"segkit {algorithm.name}"[:_LONGEST_TEXT]
+    dataset.DeviceSerialNumber = algorithm.version
+    dataset.SoftwareVersions = algorithm.software
+    dataset.StructureSetLabel = "segkit"
+    dataset.ApprovalStatus = "UNAPPROVED"
+    dataset.OperatorsName = ""
+    dataset.StructureSetDate = dataset.SeriesDate = dataset.InstanceCreationDate = f"{now:%Y%m%d}"
+    dataset.StructureSetTime = dataset.SeriesTime = dataset.InstanceCreationTime = f"{now:%H%M%S}"
+    dataset.setdefault("PositionReferenceIndicator", "")
+    return dataset
 
 
-def _reference(header: Dataset) -> Dataset:
+def _image_reference(header: Dataset) -> Dataset:
     item = Dataset()
-    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = (
-        header.SOPClassUID,
-        header.SOPInstanceUID,
-    )
+    item.ReferencedSOPClassUID = header.SOPClassUID
+    item.ReferencedSOPInstanceUID = header.SOPInstanceUID
     return item
 
 
 def _frame_of_reference(headers: Sequence[Dataset]) -> Dataset:
-    series, study, item = Dataset(), Dataset(), Dataset()
+    series = Dataset()
     series.SeriesInstanceUID = headers[0].SeriesInstanceUID
-    series.ContourImageSequence = [_reference(header) for header in headers]
-    study.ReferencedSOPClassUID = (
-        "1.2.840.10008.3.1.2.3.1"  # Detached Study Management, as PS3.3 C.8.8.5 has it
-    )
+    series.ContourImageSequence = [_image_reference(header) for header in headers]
+    study = Dataset()
+    study.ReferencedSOPClassUID = _DETACHED_STUDY_MANAGEMENT
     study.ReferencedSOPInstanceUID = headers[0].StudyInstanceUID
     study.RTReferencedSeriesSequence = [series]
+    item = Dataset()
     item.FrameOfReferenceUID = headers[0].FrameOfReferenceUID
     item.RTReferencedStudySequence = [study]
     return item
@@ -132,12 +138,11 @@ def _frame_of_reference(headers: Sequence[Dataset]) -> Dataset:
 
 def _roi(number: int, name: str, header: Dataset, algorithm: Algorithm) -> Dataset:
     item = Dataset()
-    item.ROINumber, item.ROIName = number, name[:64]
+    item.ROINumber = number
+    item.ROIName = name[:_LONGEST_TEXT]
     item.ReferencedFrameOfReferenceUID = header.FrameOfReferenceUID
-    item.ROIGenerationAlgorithm, item.ROIGenerationDescription = (
-        "AUTOMATIC",
-        f"segkit {algorithm.name}"[:64],
-    )
+    item.ROIGenerationAlgorithm = "AUTOMATIC"
+    item.ROIGenerationDescription = f"segkit {algorithm.name}"[:_LONGEST_TEXT]
     return item
 
 
@@ -149,48 +154,58 @@ def _observation(number: int) -> Dataset:
 
 
 def _contours(
-    number: int,
-    labels: NDArray[Any],
-    source: DicomSource,
-    values: set[int],
-    present: Sequence[set[int]],
+    slices: NDArray[Any], source: DicomSource, values: set[int], present: Sequence[set[int]]
 ) -> Dataset:
-    """The contours of the voxels (X, Y, slices) with these values; ``present`` are those of each slice."""
+    """Return the contours of the voxels that have certain values.
+
+    Args:
+        slices: Labels (X, Y, slices).
+        source: Series with these slices.
+        values: The values.
+        present: All values in each slice.
+    """
     item = Dataset()
-    item.ReferencedROINumber = number
-    found = [
+    contours = [
         _contour(polygon, frame)
-        for place, frame in enumerate(source.stack.frames)
-        if values & present[place]
-        for polygon in outlines(np.isin(labels[..., place], list(values)))
+        for index, frame in enumerate(source.stack.frames)
+        if values & present[index]
+        for polygon in outlines(np.isin(slices[..., index], list(values)))
     ]
-    if found:
-        item.ContourSequence = found
-    for index, contour in enumerate(found, start=1):
-        contour.ContourNumber = index
+    if contours:
+        item.ContourSequence = contours
+    for number, contour in enumerate(contours, start=1):
+        contour.ContourNumber = number
     return item
 
 
 def _contour(polygon: Polygon, frame: Frame) -> Dataset:
-    item, image = Dataset(), _reference(frame.instance.header)
+    item, image = Dataset(), _image_reference(frame.instance.header)
     if frame.instance.frames > 1:
         image.ReferencedFrameNumber = frame.index + 1
     item.ContourImageSequence = [image]
     item.ContourGeometricType = "CLOSED_PLANAR"
     item.NumberOfContourPoints = len(polygon)
-    item[_CONTOUR_DATA] = _decimals(in_patient(polygon, frame).ravel())
+    item[_CONTOUR_DATA] = _contour_data(patient_points(polygon, frame).ravel())
     return item
 
 
-def _decimals(numbers: NDArray[np.float64]) -> RawDataElement:
-    """ContourData as it stands in the file: pydicom would look at each of what may be a million numbers."""
+def _contour_data(numbers: NDArray[np.float64]) -> RawDataElement:
+    """Return ContourData as it is in the file.
+
+    pydicom would check each of what may be a million numbers.
+    """
     text = "\\".join(f"{number:.5f}" for number in numbers)
     value = (text + " " * (len(text) % 2)).encode()
     return RawDataElement(_CONTOUR_DATA, "DS", len(value), value, 0, True, True)
 
 
-def in_patient(points: Polygon, frame: Frame) -> NDArray[np.float64]:
-    """Points (x, y) in pixels of a frame that has a place, as (N, 3) mm in the patient's LPS axes."""
+def patient_points(points: Polygon, frame: Frame) -> NDArray[np.float64]:
+    """Return points of a frame in the patient's LPS axes, in mm, shape (N, 3).
+
+    Args:
+        points: Points (x, y) in pixels, shape (N, 2).
+        frame: A frame with a position and an orientation.
+    """
     between_rows, between_columns = frame.spacing or (1.0, 1.0)
     steps = np.array([between_columns, between_rows])[:, None] * np.asarray(frame.orientation)
     return np.asarray(frame.position + points @ steps, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Properties by which the images of a series are told to be of one volume, such as the echo time."""
+"""Properties that tell which images of a series are one volume, such as the echo time."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def pixel_type(frame: Frame) -> Value:
 
 
 def whole_image_type(frame: Frame) -> Value:
-    """Return all words of ImageType; those after the third are sorted: their order has no meaning."""
+    """Return all words of ImageType, those after the third sorted: their order has no meaning."""
     words = _image_type(frame)
     return "/".join([*words[:3], *sorted(words[3:])]) or None
 

@@ -85,8 +85,9 @@ class Series:
 
     def __str__(self) -> str:
         number = self.header.get("SeriesNumber")
-        named = f"series {number}" if number is not None else "no series number"
-        return f"{self.modality or 'no modality'}, {named}, {self.description!r}, {self.size}, {self.uid}"
+        modality = self.modality or "no modality"
+        numbered = f"series {number}" if number is not None else "no series number"
+        return f"{modality}, {numbered}, {self.description!r}, {self.size}, {self.uid}"
 
 
 class LostSlices(InputError):

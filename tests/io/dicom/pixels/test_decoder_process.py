@@ -24,9 +24,9 @@ def _ended() -> Iterator[None]:
 def test_one_process_for_many_files_and_a_new_one_where_it_died(tmp_path: Path, dicom) -> None:  # type: ignore[no-untyped-def]
     path = dicom.file(tmp_path / "a.dcm", PIXELS)
     np.testing.assert_array_equal(decode(path).squeeze(), PIXELS)
-    first = decoder_process._process()
+    first = decoder_process._running_process()
     np.testing.assert_array_equal(decode(path).squeeze(), PIXELS)
-    assert decoder_process._process() is first
+    assert decoder_process._running_process() is first
     first.kill()
     first.wait()
     np.testing.assert_array_equal(decode(path).squeeze(), PIXELS)

@@ -1,0 +1,215 @@
+"""Names of the labels to compare: from a dataset, a dataset.json, label files or records.
+
+Records are the files that `segkit predict --stats` writes beside label maps.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from segkit.dataset.dataset import Dataset
+from segkit.dataset.dataset_yaml import find_yaml, read_names
+from segkit.dataset.layouts import read_dataset
+from segkit.dataset.names_from_files import check_same_values, common_names, with_names
+from segkit.errors import InputError
+from segkit.evaluation.measure import Structure, values_of
+from segkit.files.names import records_of
+from segkit.io.segment_names import names_in
+from segkit.labels.scheme import LabelScheme
+
+log = logging.getLogger(__name__)
+MAX_RECORD_BYTES = 16 << 20
+"""Largest record that is read; a record of 1,000 labels has 1 MB."""
+
+
+# -- names of a dataset ----------------------------------------------------------------------------
+
+
+def named_dataset(
+    references: Path, labels: Mapping[str, Structure] | None, ignore: int | None
+) -> Dataset:
+    """Return the dataset of the references with names; with ``labels`` no voxel is read for them.
+
+    Scans that cannot be read do no harm, because only label maps are compared.
+
+    Raises:
+        InputError: the reasons of `read_dataset` and `with_names`.
+    """
+    plain = {name: value for name, value in (labels or {}).items() if isinstance(value, int)}
+    dataset = read_dataset(references, labels=plain, ignore=ignore)
+    if labels and not plain:
+        return dataset
+    return with_names(dataset, skip_unreadable=bool(labels))
+
+
+def structures_of(dataset: Dataset | LabelScheme) -> dict[str, Structure]:
+    """Return the regions of a dataset or scheme if it has any, else its labels."""
+    return {**dataset.regions} if dataset.regions else {**dataset.labels}
+
+
+def scheme_beside(references: Path) -> LabelScheme:
+    """Return the labels in a dataset.yaml or dataset.json in the folder above the label maps.
+
+    This is where they lie for labelsTr and labelsTs. The scheme is empty without such a file.
+    """
+    folder = references if references.is_dir() else references.parent
+    above = folder.resolve().parent
+    description = find_yaml(above)
+    if description:
+        return read_names(description).scheme
+    if not (above / "dataset.json").is_file():
+        return LabelScheme({})
+    try:
+        dataset = read_dataset(above)
+    except InputError as error:
+        # The names are a courtesy: the label maps can be compared without them.
+        log.info("labels are named after their values: %s", error)
+        return LabelScheme({})
+    return LabelScheme(dataset.labels, dataset.regions, dataset.ignore)
+
+
+# -- names inside label files ----------------------------------------------------------------------
+
+
+def names_in_references(
+    references: Path, files: Sequence[tuple[Path, Path]]
+) -> dict[str, Structure]:
+    """Return the names inside reference files, with the values that they have in the predictions.
+
+    Args:
+        references: the folder of the references, for messages.
+        files: prediction and reference of each case.
+
+    Raises:
+        InputError: names that contradict each other, or that have different values in files beside
+            files without names.
+    """
+    names = {reference: names_in(reference) for _, reference in files}
+    if not any(names.values()):
+        _check_predicted_values([prediction for prediction, _ in files])
+        return {}
+    common = common_names(references, names)
+    records = names_in_records(prediction for prediction, _ in files)
+    predicted = {name: value for name, value in records.items() if isinstance(value, int)}
+    if predicted:
+        free = max([*predicted.values(), *common.values()]) + 1
+        others = [name for name in common if name not in (*predicted, "background")]
+        return {**predicted, **{name: free + number for number, name in enumerate(others)}}
+    unnamed_files = [path for pair in files for path in pair if not names_in(path)]
+    if unnamed_files:
+        or_else = ", or say with --labels NAME=VALUE,... what the predictions mean"
+        check_same_values(references, names, common, or_else=or_else)
+    return {name: value for name, value in common.items() if name != "background"}
+
+
+def _check_predicted_values(predictions: Sequence[Path]) -> None:
+    """Check that all predictions give a name the same value; the references have numbers only."""
+    files = {prediction: names_in(prediction) for prediction in predictions}
+    first: dict[str, int] = {}
+    for names in files.values():
+        first = {**names, **first}
+    if first:
+        or_else = ", or say with --labels NAME=VALUE,... what the references mean"
+        check_same_values(predictions[0].parent, files, first, or_else=or_else)
+
+
+# -- names in records ------------------------------------------------------------------------------
+
+
+def names_in_records(label_maps: Iterable[Path]) -> dict[str, Structure]:
+    """Return name -> value, or values of a region, in the records beside these label maps.
+
+    Without records, or if they contradict each other because they are of different models, the
+    result is empty; the latter is logged as a warning.
+    """
+    structures: dict[str, Structure] = {}
+    for path in label_maps:
+        for name, structure in _names_in_record(path).items():
+            if structures.setdefault(name, structure) != structure:
+                log.warning(
+                    "records beside the label maps give %r different values, such as %s: labels"
+                    " are named after their values; name them with --labels",
+                    name,
+                    path.name,
+                )
+                return {}
+    if len({values_of(structure) for structure in structures.values()}) < len(structures):
+        log.warning(
+            "records beside the label maps give one value two names: labels are named after their"
+            " values"
+        )
+        return {}
+    return structures
+
+
+def record_names(
+    names: Mapping[str, Structure], files: Sequence[tuple[Path, Path]]
+) -> dict[str, Structure]:
+    """Return the names in records beside the predictions, or else beside the references.
+
+    Predictions whose records give one of the ``names`` another value are logged as a warning.
+
+    Args:
+        names: the names that count.
+        files: prediction and reference of each case.
+    """
+    in_records = names_in_records(prediction for prediction, _ in files)
+    _warn_of_other_values(names, in_records)
+    return in_records or names_in_records(reference for _, reference in files)
+
+
+def _warn_of_other_values(
+    in_references: Mapping[str, Structure], in_records: Mapping[str, Structure]
+) -> None:
+    differing = [
+        f"{name} ({value}, and {in_references[name]} in the references)"
+        for name, value in in_records.items()
+        if name in in_references and values_of(value) != values_of(in_references[name])
+    ]
+    if differing:
+        log.warning(
+            "the records beside the predictions give other values to %s: are they of another"
+            " dataset?",
+            ", ".join(differing),
+        )
+
+
+def _names_in_record(label_map: Path) -> dict[str, Structure]:
+    """Return the names in the record of a label map; {} if there is none."""
+    for record in records_of(label_map):
+        content = _content(record)
+        labels, regions = content.get("labels"), content.get("regions")
+        if isinstance(labels, dict) and "versions" in content:
+            region_values = regions if isinstance(regions, dict) else {}
+            structures = {
+                name: _structure(region_values.get(name), label.get("value"))
+                for name, label in labels.items()
+                if isinstance(label, dict)
+            }
+            return {name: value for name, value in structures.items() if value is not None}
+    return {}
+
+
+def _content(record: Path) -> dict[str, Any]:
+    try:
+        if record.stat().st_size > MAX_RECORD_BYTES:
+            return {}
+        content = json.loads(record.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _structure(region: object, label: object) -> Structure | None:
+    """Return the values of a region or the value of a label; None if they are not values."""
+    if isinstance(region, list) and region and all(map(_is_value, region)):
+        return tuple(region)
+    return label if isinstance(label, int) and _is_value(label) else None
+
+
+def _is_value(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value != 0

@@ -1,0 +1,149 @@
+"""The steps from one scan to its Prediction."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segkit.inference.files.label_warnings import label_warnings
+from segkit.inference.locate import Locator, box_on_scan, warn_of_cut_labels
+from segkit.inference.prediction import GivenScan, Prediction, Result, Wanted, channel_names
+from segkit.inference.scoring.decisions import Decision, decisions_of
+from segkit.inference.scoring.probabilities import STEPS
+from segkit.inference.scoring.result_memory import bytes_after_scoring
+from segkit.inference.scoring.scan_scorer import ScanScorer, Scoring
+from segkit.inference.scoring.timing import Stopwatch
+from segkit.io.scaled import ScaledArray
+from segkit.labels.postprocessing import apply_rules
+from segkit.plans.plan import Plan
+from segkit.preprocessing.chain import ScanParts, prepare_parts
+from segkit.preprocessing.gantry_tilt import SliceShifts, without_tilt
+from segkit.preprocessing.scan_warnings import scan_warnings
+from segkit.volume import Box, Volume
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ScanPredictor:
+    """Plan, networks and rules that predict one scan after the other; it keeps nothing of a scan."""
+
+    plan: Plan
+    scorer: ScanScorer
+    rules: Mapping[int, str]
+    """Rule of postprocessing of each label value that has one."""
+    locator: Locator | None = None
+    quiet: bool = False
+    """True logs no warnings about scans and labels, as for a coarse model."""
+
+    def predict(self, given: GivenScan, wanted: Wanted) -> Prediction:
+        """Return the label map of a scan, and what else is wanted, on the scan's own grid.
+
+        Raises:
+            InputError: a scan that does not suit the model.
+            OutOfMemoryError: a scan that does not fit into memory.
+        """
+        stopwatch = Stopwatch()
+        with stopwatch.stage("prepare"):
+            upright, tilt = without_tilt(given.volume, given.where)
+            parts = prepare_parts(upright, self.plan, where=given.where)
+        unusual = self._scan_warnings(parts, given.where)
+        box = self._locate(upright, parts, given.where, stopwatch)
+        decisions = decisions_of(self.plan, wanted)
+        after = bytes_after_scoring(
+            decisions,
+            parts.way_back.source_voxels,
+            rules=len(self.rules),
+            is_compared=self.plan.training is not None,
+            is_tilted=bool(tilt.shifts),
+        )
+        scoring = Scoring(
+            scan=parts,
+            decisions=decisions,
+            box=box,
+            after=max(after, given.after),
+            where=given.where,
+            progress=given.progress,
+        )
+        scored = self.scorer.score(scoring, stopwatch)
+        labels = self._postprocessed(scored.arrays["labels"], parts, box, given.where)
+        odd_labels = self._label_warnings(upright.with_array(labels), parts, given.where)
+        volumes = volumes_on_scan(
+            given.volume, {**scored.arrays, "labels": labels}, decisions, tilt
+        )
+        return Prediction(
+            labels=volumes["labels"],
+            uncertainty=volumes.get("uncertainty"),
+            probabilities=volumes.get("probabilities"),
+            label_names=self.plan.labels,
+            channel_names=channel_names(self.plan),
+            seconds=stopwatch.seconds(),
+            box=box_on_scan(box, parts.way_back) if box else None,
+            tile_mismatch=scored.tile_mismatch,
+            scan_warnings=tuple(unusual),
+            label_warnings=odd_labels,
+        )
+
+    def _scan_warnings(self, parts: ScanParts, where: Path) -> list[str]:
+        """Return, and log, what is unusual about a scan."""
+        unusual = scan_warnings(
+            parts.grid, self.plan, parts.normalizers, self.plan.training, corner=parts.corner
+        )
+        self._log(unusual, where)
+        return unusual
+
+    def _locate(
+        self, upright: Volume, parts: ScanParts, where: Path, stopwatch: Stopwatch
+    ) -> Box | None:
+        """Return the box of the cropped grid to predict; None is all of it."""
+        if self.locator is None:
+            return None
+        with stopwatch.stage("locate"):
+            return self.locator.find(upright, parts, where=where)
+
+    def _postprocessed(
+        self, labels: NDArray[Any], parts: ScanParts, box: Box | None, where: Path
+    ) -> NDArray[Any]:
+        """Apply the model's rules to labels (1, X, Y, Z), and log labels that a box cuts."""
+        labels = apply_rules(labels[0], self.rules)
+        if box:
+            warn_of_cut_labels(labels, parts.way_back, box, self.plan.labels, where=where)
+        return labels[None]
+
+    def _label_warnings(self, labels: Volume, parts: ScanParts, where: Path) -> dict[str, str]:
+        """Return, and log, what is unusual about each label; nothing for a coarse model."""
+        if self.quiet:
+            return {}
+        unusual = label_warnings(labels, self.plan, parts.grid)
+        self._log([f"{label}: {text}" for label, text in unusual.items()], where)
+        return unusual
+
+    def _log(self, warnings: Iterable[str], where: Path) -> None:
+        if not self.quiet:
+            for warning in warnings:
+                log.warning("%s: %s", where, warning)
+
+
+def volumes_on_scan(
+    scan: Volume,
+    arrays: Mapping[Result, NDArray[Any]],
+    decisions: Mapping[Result, Decision],
+    tilt: SliceShifts,
+) -> dict[Result, Volume]:
+    """Return results (K, X, Y, Z) on the upright grid as volumes on the grid of ``scan``.
+
+    Probabilities in steps of 1/255 become numbers from 0 to 1 where they are read.
+    """
+    volumes: dict[Result, Volume] = {}
+    for name, array in arrays.items():
+        values = decisions[name].tilted_back(array, tilt)
+        if name == "probabilities" and values.dtype == np.uint8:
+            values = cast(NDArray[Any], ScaledArray(values, 1 / STEPS, 0.0))
+        volumes[name] = scan.with_array(values)
+    return volumes

@@ -1,0 +1,209 @@
+"""Score a whole scan, within the memory there is, and decide what follows on the scan's own grid."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from segkit.errors import OutOfMemoryError
+from segkit.inference.prediction import Result
+from segkit.inference.scoring.constant_windows import ConstantWindowCache
+from segkit.inference.scoring.decisions import Decision, check_finite_scores
+from segkit.inference.scoring.memory_plan import MemoryNeeds, MemoryPlan, choose_memory_plan
+from segkit.inference.scoring.timing import ReportingNetwork, Stopwatch, TimedScan
+from segkit.inference.scoring.to_scan_grid import Output, Scores, write_on_scan_grid
+from segkit.inference.scoring.window_scorer import WindowScorer
+from segkit.plans.plan import NetworkPlan, Plan
+from segkit.preprocessing.chain import ScanParts
+from segkit.progress import WindowProgress
+from segkit.sliding_window.disagreement import TileMismatch
+from segkit.sliding_window.scores import score_slabs
+from segkit.sliding_window.windows import Network
+from segkit.volume import Box
+
+log = logging.getLogger(__name__)
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scoring:
+    """One prepared scan to score, the decisions to make, and how it is reported."""
+
+    scan: ScanParts
+    decisions: Mapping[Result, Decision]
+    box: Box | None = None
+    """Box of the cropped scan that is scored; None is all of it."""
+    after: int = 0
+    """Bytes that are needed after scoring, in addition to the results; they count as memory."""
+    where: Path = Path("scan")
+    """The scan's name in messages."""
+    progress: WindowProgress | None = None
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Results of scoring one scan."""
+
+    arrays: dict[Result, NDArray[Any]]
+    """Values (K, X, Y, Z) of each decision, on the grid of the scan that was prepared."""
+    tile_mismatch: float | None = None
+    """Fraction of voxels as in `segkit.sliding_window.disagreement`, where it was counted."""
+
+
+class ScanScorer:
+    """Networks, overlap and memory limit that score whole scans."""
+
+    def __init__(
+        self,
+        windows: WindowScorer,
+        plan: Plan,
+        *,
+        networks: tuple[NetworkPlan, ...],
+        overlap: float,
+        max_memory: int | None = None,
+        count_mismatch: bool = False,
+    ) -> None:
+        """
+        Args:
+            windows: scores batches of windows.
+            plan: plan of the ensemble.
+            networks: plan of each network, for the memory that it takes.
+            overlap: fraction of a window's edge that neighboring windows have in common.
+            max_memory: bytes that the process may take; None for all free memory.
+            count_mismatch: count the voxels that single windows label differently.
+        """
+        self.windows, self.plan, self.networks = windows, plan, networks
+        self.overlap, self.max_memory = overlap, max_memory
+        self.count_mismatch = count_mismatch
+
+    def score(self, scoring: Scoring, stopwatch: Stopwatch) -> Scored:
+        """Return the values of all decisions on the scan's grid.
+
+        Where the memory of a GPU is too small, less and less of it is used. Each step checks again
+        whether this machine's memory suffices, because it takes what the GPU gives up.
+
+        Raises:
+            InputError: scores that are not finite, or no room for a temporary file.
+            OutOfMemoryError: the scan or its scores do not fit into memory.
+        """
+        with stopwatch.stage("prepare"):
+            image = TimedScan(scoring.scan, stopwatch, window=self.plan.patch, overlap=self.overlap)
+        needs = memory_needs(self, scoring, image)
+        message = ""
+        for sums_device, batch in self._attempts():
+            on_cpu = self.windows.device.type == "cpu"
+            in_memory = replace(
+                needs,
+                networks=needs.networks if on_cpu else (),
+                holds_sums=sums_device.type == "cpu",
+            )
+            memory_plan = choose_memory_plan(
+                in_memory, limit=self.max_memory, where=scoring.where
+            ).with_batch(batch)
+            try:
+                return self._score_once(scoring, image, memory_plan, sums_device)
+            except torch.OutOfMemoryError as error:
+                log.warning(
+                    "%s: the GPU's memory is too small; trying with less of it", scoring.where
+                )
+                message = str(error)  # not the error: its traceback would hold the tensors
+                torch.cuda.empty_cache()
+        raise OutOfMemoryError(f"{scoring.where}: {message}")
+
+    def _attempts(self) -> Iterator[tuple[torch.device, int | None]]:
+        """Yield the device of the sums and the windows per batch, from fast to least memory.
+
+        After the last attempt on a GPU the networks are moved to the CPU, where they stay.
+        """
+        device = self.windows.device
+        if device.type == "cuda":
+            yield device, None
+            yield device, 1
+            yield CPU, 1
+            log.warning("the network does not fit into the GPU's memory: continuing on the CPU")
+            self.windows.move(CPU)
+        yield CPU, None
+
+    def _score_once(
+        self,
+        scoring: Scoring,
+        image: TimedScan,
+        memory_plan: MemoryPlan,
+        sums_device: torch.device,
+    ) -> Scored:
+        """Score all parts of a scan by one memory plan, with sums over windows on ``sums_device``."""
+        network: Network = ConstantWindowCache(self.windows)
+        if scoring.progress:
+            count = memory_plan.count(image.shape)
+            network = ReportingNetwork(network, scoring.progress, total=count)
+        way_back, axis = scoring.scan.way_back, memory_plan.windows.axis
+        outputs = {
+            name: Output(decision.decide, decision.array(way_back, axis))
+            for name, decision in scoring.decisions.items()
+        }
+        scores_of = partial(finite_scores, self.windows, scoring.where)
+        decide_labels = scoring.decisions["labels"].decide
+        mismatch = TileMismatch(lambda mean: decide_labels(scores_of(mean.cpu().numpy())))
+        with torch.inference_mode():
+            for part in memory_plan.parts:
+                slabs = score_slabs(
+                    network,
+                    image,
+                    memory_plan.windows,
+                    device=sums_device,
+                    within=part.network_box,
+                    around=image.margins,
+                    mismatch=mismatch if self.count_mismatch else None,
+                )
+                write_on_scan_grid(
+                    image.stopwatch.timed(slabs),
+                    way_back,
+                    list(outputs.values()),
+                    axis=axis,
+                    part=part,
+                    scores_of=scores_of,
+                    classes=self.windows.classes,
+                )
+        arrays = {name: output.array for name, output in outputs.items()}
+        return Scored(arrays, mismatch.share if self.count_mismatch else None)
+
+
+def memory_needs(scorer: ScanScorer, scoring: Scoring, image: TimedScan) -> MemoryNeeds:
+    """Return what decides how much memory a scan takes if all of it is in this machine's."""
+    voxels = scoring.scan.way_back.source_voxels
+    decisions = scoring.decisions.values()
+    return MemoryNeeds(
+        scan=scoring.scan,
+        plan=scorer.plan,
+        channels=scorer.windows.channels,
+        classes=scorer.windows.classes,
+        overlap=scorer.overlap,
+        margins=image.margins,
+        networks=scorer.networks,
+        result_bytes=sum(each.bytes for each in decisions if not each.is_mapped(voxels)),
+        window_label_bytes=scoring.decisions["labels"].bytes if scorer.count_mismatch else 0,
+        box=scoring.box,
+        after=scoring.after,
+        mapped_bytes=sum(each.bytes for each in decisions if each.is_mapped(voxels)),
+    )
+
+
+def finite_scores(windows: WindowScorer, where: Path, averaged: NDArray[np.float32]) -> Scores:
+    """Return the scores (K, ...) of averaged features or scores (F, ...).
+
+    Raises:
+        InputError: scores that are NaN or infinite.
+    """
+    tensor = torch.from_numpy(np.ascontiguousarray(averaged))
+    scores: Scores = windows.scores(tensor).numpy()
+    check_finite_scores(scores, where, windows.precision)
+    return scores
