@@ -1,4 +1,4 @@
-"""Checks of a dataset before training: a file for each family of checks, and one table of them in `check`."""
+"""Check a dataset before training: a file for each family of checks, a table of all checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is a dataset sound? Reads everything and collects problems instead of stopping at the first."""
+"""Read every case of a dataset and collect its problems instead of stopping at the first."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from segkit.dataset_check.label_maps import (
     rare_labels,
     two_encodings,
 )
-from segkit.dataset_check.measured_dataset import MeasuredDataset
-from segkit.dataset_check.problem import Problem
+from segkit.dataset_check.problem import MeasuredDataset, Problem, dataset_warning
 from segkit.dataset_check.resampling import lost_labels, planned_spacing
 from segkit.errors import InputError
 from segkit.fingerprint.case_facts import MeasuredCase, case_warnings, measure_case
@@ -37,44 +36,55 @@ CHECKS: tuple[Callable[[MeasuredDataset], Iterator[Problem]], ...] = (
     copies,
     shared_label_maps,
 )
-"""Checks that compare all cases that could be read, in the order of their problems."""
-DRAWN = 500
-"""Labelled voxels of a case whose values are looked at."""
+"""Checks that compare the cases with each other, in the order of their problems."""
+SAMPLED_VOXELS = 500
+"""Number of labeled voxels of a case whose values are sampled."""
 
 
 def check(dataset: Dataset, progress: CaseProgress | None = None) -> list[Problem]:
-    """Problems of every case in the dataset's order, then those of the dataset as a whole; [] for a sound one."""
+    """Return the problems of each case, then those of the dataset; [] for a sound dataset.
+
+    Args:
+        dataset: the dataset, with the names of its channels and labels.
+        progress: called after each case.
+    """
     problems: list[Problem] = []
     measured: list[MeasuredCase] = []
     for number, case in enumerate(dataset.cases):
         try:
-            measured.append(measure_case(case, dataset, number, DRAWN))
-            problems += [
-                Problem(case.id, "warning", message)
-                for message in case_warnings(measured[-1].facts)
-            ]
+            measured_case = measure_case(case, dataset, number, SAMPLED_VOXELS)
         except InputError as error:
             problems.append(Problem(case.id, "error", str(error)))
+        else:
+            measured.append(measured_case)
+            messages = case_warnings(measured_case.facts)
+            problems += [Problem(case.id, "warning", message) for message in messages]
         if progress:
             progress(number + 1, len(dataset.cases), case.id)
-    notices = [Problem("", "warning", notice) for notice in dataset.notices]
+    notices = [dataset_warning(notice) for notice in dataset.notices]
     unit = measured[0].unit if measured else "mm"
-    compared = compare_cases(MeasuredDataset(dataset, [case.facts for case in measured], unit))
-    return [*problems, *notices, *_as_a_whole(dataset, measured), *compared]
+    facts = [measured_case.facts for measured_case in measured]
+    comparison = compare_cases(MeasuredDataset(dataset, facts, unit))
+    return [*problems, *notices, *_summary_errors(dataset, measured), *comparison]
 
 
 def compare_cases(measured: MeasuredDataset, spacing: Spacing | None = None) -> list[Problem]:
-    """Problems that show when the cases of a dataset are compared with each other.
+    """Return the problems that show when the cases of a dataset are compared with each other.
 
-    ``spacing`` is that to which they are resampled; None takes what would be planned.
+    Args:
+        measured: the facts of all cases.
+        spacing: spacing to which scans are resampled; by default the one that would be planned.
     """
     spacing = spacing or planned_spacing(measured)
-    compared = [problem for compare in CHECKS for problem in compare(measured)]
-    return [*compared, *(lost_labels(measured, spacing) if spacing else ())]
+    problems = [problem for check_cases in CHECKS for problem in check_cases(measured)]
+    if spacing:
+        problems += lost_labels(measured, spacing)
+    return problems
 
 
-def _as_a_whole(dataset: Dataset, measured: Sequence[MeasuredCase]) -> list[Problem]:
-    # Without labels no label map could be read, which stands there already: that is not the same as empty ones.
+def _summary_errors(dataset: Dataset, measured: Sequence[MeasuredCase]) -> list[Problem]:
+    """Return the error for which the dataset as a whole cannot be used, if there is one."""
+    # If no case or no label map could be read, each has its own error already.
     if dataset.cases and (not measured or not dataset.labels):
         return []
     try:

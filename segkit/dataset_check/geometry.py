@@ -1,66 +1,66 @@
-"""Checks of voxel spacing."""
+"""Check the voxel spacing of the scans."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from segkit.dataset_check.measured_dataset import MeasuredDataset
-from segkit.dataset_check.problem import Problem
+from segkit.dataset_check.problem import MeasuredDataset, Problem, dataset_warning
 from segkit.fingerprint.label_facts import Point
 from segkit.preprocessing.scan_warnings import EDGES_APART, is_far
 
-LEAST_EDGE_MM = 0.01
-"""Scanners for patients have no smaller voxels."""
-HINTS = {
-    0.001: ". Are its lengths in metres?",
-    0.1: ". Are its lengths in centimetres?",
-    10.0: ". Is its header wrong by a factor of 10?",
-    1000.0: ". Are its lengths in micrometres?",
+MIN_EDGE_MM = 0.01
+"""Smallest voxel edge of clinical scanners."""
+UNIT_HINTS = {
+    0.001: "Are its lengths in meters?",
+    0.1: "Are its lengths in centimeters?",
+    10.0: "Is its header wrong by a factor of 10?",
+    1000.0: "Are its lengths in micrometers?",
 }
-"""By the ratio of an edge to the usual one."""
-REMEDY = " Correct the header, or leave the case out"
+"""Possible cause for each ratio of an edge to the usual one."""
 
 
 def unusual_spacing(measured: MeasuredDataset) -> Iterator[Problem]:
-    """Cases whose voxel edges are far from the median."""
+    """Yield a warning for each case whose voxel edges are far from the median of all cases."""
     if not measured.cases:
         return
     x, y, z = (float(edge) for edge in np.median([case.spacing for case in measured.cases], axis=0))
     usual = (x, y, z)
     for case in measured.cases:
-        if any(
-            is_far(edge, (middle, middle), EDGES_APART)
-            for edge, middle in zip(case.spacing, usual, strict=True)
-        ):
-            message = f"voxels of {_times(case.spacing)} where the median is {_times(usual)}"
+        edges = zip(case.spacing, usual, strict=True)
+        if any(is_far(edge, (median, median), EDGES_APART) for edge, median in edges):
+            message = (
+                f"voxels of {edges_text(case.spacing)} where the median is {edges_text(usual)}"
+            )
             yield Problem(case.id, "warning", message + _unit_hint(case.spacing, usual))
 
 
 def tiny_voxels(measured: MeasuredDataset) -> Iterator[Problem]:
-    """Scans in mm most of which have so small voxels that their lengths must be in metres."""
-    tiny = [case for case in measured.cases if max(case.spacing) < LEAST_EDGE_MM]
+    """Yield a warning if most scans have so small voxels that their lengths must be in meters."""
+    tiny = [case for case in measured.cases if max(case.spacing) < MIN_EDGE_MM]
     if measured.unit == "mm" and 2 * len(tiny) > len(measured.cases):
-        yield Problem(
-            "",
-            "warning",
-            f"voxels of {_times(tiny[0].spacing)} mm in {len(tiny)} of {len(measured.cases)} cases are smaller than"
-            " those of any scanner for patients: are lengths in metres? Then correct the headers",
+        yield dataset_warning(
+            f"voxels of {edges_text(tiny[0].spacing)} mm in {len(tiny)} of {len(measured.cases)}"
+            " cases are smaller than those of any clinical scanner: are the lengths in meters? If"
+            " so, correct the headers"
         )
 
 
+def edges_text(edges: Sequence[float | None]) -> str:
+    """Return voxel edges for a message; None is an axis that is not resampled.
+
+    >>> edges_text((0.5, 0.5, None))
+    '0.5 x 0.5 x as they are'
+    """
+    return " x ".join("as they are" if edge is None else f"{edge:.3g}" for edge in edges)
+
+
 def _unit_hint(edges: Point, usual: Point) -> str:
-    """What may be wrong with a case all of whose edges differ by the same power of ten from the usual ones."""
-    for ratio, hint in HINTS.items():
-        if all(
-            math.isclose(edge, middle * ratio, rel_tol=0.3)
-            for edge, middle in zip(edges, usual, strict=True)
-        ):
-            return hint + REMEDY
+    """Return a hint if all edges differ from the usual ones by the same power of ten."""
+    for ratio, hint in UNIT_HINTS.items():
+        pairs = zip(edges, usual, strict=True)
+        if all(math.isclose(edge, median * ratio, rel_tol=0.3) for edge, median in pairs):
+            return f". {hint} Correct the header, or leave the case out"
     return ""
-
-
-def _times(edges: Point) -> str:
-    return " x ".join(f"{edge:.3g}" for edge in edges)

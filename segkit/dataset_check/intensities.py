@@ -1,4 +1,4 @@
-"""Checks of voxel values: can a CT be one, and is a CT treated as one?"""
+"""Check voxel values: can a channel named CT be a CT, and is another channel one?"""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.dataset_check.measured_dataset import MeasuredDataset
-from segkit.dataset_check.problem import Problem, warnings_of
+from segkit.dataset_check.problem import (
+    MeasuredDataset,
+    Problem,
+    case_or_dataset_warnings,
+    dataset_warning,
+)
 from segkit.fingerprint.case_facts import CaseFacts
 from segkit.fingerprint.channel_facts import ChannelFacts
 from segkit.plans.ranges import ChannelRange
@@ -23,127 +27,142 @@ from segkit.preprocessing.ct_values import (
 from segkit.preprocessing.intensity import scheme_of
 
 OTHERS = "the other cases"
-MIDDLE = (25, 75)
-"""Percentiles over the cases of what is usual in a dataset: a quarter of the cases may be wrong at either end."""
-LEAST_CASES = 3
-"""With fewer, nobody can tell which case is the odd one."""
+USUAL_PERCENTILES = (25, 75)
+"""Percentiles over the cases that bound what is usual: a quarter may be wrong at either end."""
+MIN_CASES = 3
+"""Number of cases from which on one of them can be called the odd one out."""
 APART_HU = 500.0
-"""Between the medians of one label in two CT scans; a wrong offset makes about 1024."""
-SPREADS = 5
-"""Median absolute deviations over the cases that a label's median must be apart, too."""
+"""Difference between medians of one label in two CT scans; a wrong offset makes about 1024."""
+APART_DEVIATIONS = 5
+"""Difference as a multiple of the median absolute deviation over the cases, also required."""
 
 
 def unnamed_ct(measured: MeasuredDataset) -> Iterator[Problem]:
-    """Channels that look like CT but are normalized by z-score, because their name is not CT."""
-    for number, name in enumerate(measured.dataset.channels):
+    """Yield warnings for channels that look like CT but, by their name, are z-scored."""
+    channels = measured.dataset.channels
+    for number, name in enumerate(channels):
         if scheme_of(name) != "zscore":
             continue
-        values = {case.id: case.channels[number] for case in measured.cases}
-        alike = [case for case, facts in values.items() if _like_ct(facts)]
-        if 2 * len(alike) > len(values):
-            channels = ["CT" if each == name else each for each in measured.dataset.channels]
-            yield Problem(
-                "",
-                "warning",
-                f"channel {name} looks like CT in {len(alike)} of {len(values)} cases ({_values(values[alike[0]])}),"
-                " but its name does not say so: every scan is normalized by its own mean and spread, and Hounsfield"
-                f" units are lost. If it is CT, give dataset.channels=[{','.join(channels)}]",
+        facts = {case.id: case.channels[number] for case in measured.cases}
+        like_ct = [case for case in facts if _like_ct(facts[case])]
+        if 2 * len(like_ct) > len(facts):
+            renamed = ["CT" if channel == name else channel for channel in channels]
+            example = facts[like_ct[0]]
+            yield dataset_warning(
+                f"channel {name} looks like CT in {len(like_ct)} of {len(facts)} cases"
+                f" ({example.lowest:.6g} to {example.highest:.6g}), but its name does not say so:"
+                " every scan is normalized by its own mean and spread, and Hounsfield units are"
+                f" lost. If it is CT, give dataset.channels=[{','.join(renamed)}]"
             )
-        elif alike:
-            yield from warnings_of(_other_modality(name, values, alike), len(values))
+        elif like_ct:
+            yield from case_or_dataset_warnings(_other_modality(name, facts, like_ct), len(facts))
 
 
 def ct_values(measured: MeasuredDataset) -> Iterator[Problem]:
-    """Channels named CT whose values cannot be Hounsfield units, or are far from those of the other cases."""
+    """Yield warnings for CT channels whose values are no Hounsfield units or unlike other cases."""
     for number, name in enumerate(measured.dataset.channels):
         if scheme_of(name) == "ct":
-            found = _ct_warnings([case.channels[number] for case in measured.cases], measured.cases)
-            found |= {
-                id_: text
-                for id_, text in _odd_labels(measured.cases, number).items()
-                if id_ not in found
-            }
-            named = {case: f"channel {name}: {message}" for case, message in found.items()}
-            yield from warnings_of(named, len(measured.cases))
+            ranges = _odd_ranges(measured.cases, number)
+            labels = _odd_labels(measured.cases, number)
+            messages = {**ranges, **{case: labels[case] for case in labels if case not in ranges}}
+            named = {case: f"channel {name}: {message}" for case, message in messages.items()}
+            yield from case_or_dataset_warnings(named, len(measured.cases))
 
 
 def _other_modality(
-    name: str, values: Mapping[str, ChannelFacts], alike: Sequence[str]
+    name: str, facts: Mapping[str, ChannelFacts], like_ct: Sequence[str]
 ) -> dict[str, str]:
-    """The cases that look like CT, against those that do not."""
-    others = [facts for case, facts in values.items() if case not in alike]
-    lowest, highest = [each.lowest for each in others], [each.highest for each in others]
+    """Return case id -> message for cases that look like CT among others that do not."""
+    others = [channel for case, channel in facts.items() if case not in like_ct]
+    lowest = [channel.lowest for channel in others]
+    highest = [channel.highest for channel in others]
     scans = ChannelRange((min(lowest), max(lowest)), (min(highest), max(highest)))
-    found = {}
-    for case in alike:
-        facts, reference = values[case], Reference(OTHERS, scans=scans)
-        warning = other_modality_warning(facts.lowest, facts.highest, reference, whole=facts.whole)
+    reference = Reference(OTHERS, scans=scans)
+    messages = {}
+    for case in like_ct:
+        channel = facts[case]
+        warning = other_modality_warning(
+            channel.lowest, channel.highest, reference, whole=channel.whole
+        )
         if warning:
-            found[case] = f"channel {name}: {warning}"
-    return found
+            messages[case] = f"channel {name}: {warning}"
+    return messages
 
 
-def _ct_warnings(channels: Sequence[ChannelFacts], cases: Sequence[CaseFacts]) -> dict[str, str]:
-    """By the id of a case. What can be no CT is said first, then what differs from the others."""
-    found = {}
-    for case, facts, others in zip(cases, channels, _references(channels), strict=True):
-        absolute = ct_warning(facts.lowest, facts.highest)
-        relative = ct_warning(facts.lowest, facts.highest, others)
-        warning = relative or absolute or air_warning(facts.lowest, facts.highest, others)
+def _odd_ranges(cases: Sequence[CaseFacts], channel: int) -> dict[str, str]:
+    """Return case id -> message for values that are no CT or differ from those of other cases."""
+    messages = {}
+    facts = [case.channels[channel] for case in cases]
+    for case, values, others in zip(cases, facts, _references(facts), strict=True):
+        absolute = ct_warning(values.lowest, values.highest)
+        relative = ct_warning(values.lowest, values.highest, others)
+        warning = relative or absolute or air_warning(values.lowest, values.highest, others)
         if warning:
-            found[case.id] = warning
-    return found
+            messages[case.id] = warning
+    return messages
 
 
 def _odd_labels(cases: Sequence[CaseFacts], channel: int) -> dict[str, str]:
-    """Cases all of whose labels have medians far from those of the same labels in the other cases."""
+    """Return case id -> message for cases whose labels all have medians far from the usual ones."""
+    usual = _usual_medians(cases, channel)
+    messages = {}
+    for case in cases:
+        medians = {
+            name: label.medians[channel]
+            for name, label in case.labels.items()
+            if name in usual and label.medians
+        }
+        apart = [
+            abs(median - usual[name][0]) > max(APART_HU, APART_DEVIATIONS * usual[name][1])
+            for name, median in medians.items()
+        ]
+        if apart and all(apart):
+            name, median = next(iter(medians.items()))
+            messages[case.id] = (
+                f"the median of label {name} is {median:.6g} HU; in the other cases it is about"
+                f" {usual[name][0]:.6g} HU. Is an offset, such as -1024, wrong?"
+            )
+    return messages
+
+
+def _usual_medians(cases: Sequence[CaseFacts], channel: int) -> dict[str, tuple[float, float]]:
+    """Return for each label the median over the cases, and the median absolute deviation, in HU."""
     usual = {}
     for name in dict.fromkeys(name for case in cases for name in case.labels):
-        medians = [case.labels[name].medians[channel] for case in cases if _drawn(case, name)]
-        if len(medians) >= LEAST_CASES:
+        medians = [
+            case.labels[name].medians[channel]
+            for case in cases
+            if name in case.labels and case.labels[name].medians
+        ]
+        if len(medians) >= MIN_CASES:
             middle = float(np.median(medians))
             usual[name] = (middle, float(np.median(np.abs(np.array(medians) - middle))))
-    found = {}
-    for case in cases:
-        names = [name for name in case.labels if name in usual and _drawn(case, name)]
-        apart = {name: abs(case.labels[name].medians[channel] - usual[name][0]) for name in names}
-        if names and all(apart[name] > max(APART_HU, SPREADS * usual[name][1]) for name in names):
-            median = case.labels[names[0]].medians[channel]
-            found[case.id] = (
-                f"the median of label {names[0]} is {median:.6g} HU; in the other cases it is about"
-                f" {usual[names[0]][0]:.6g} HU. Is an offset, such as -1024, wrong?"
-            )
-    return found
-
-
-def _drawn(case: CaseFacts, name: str) -> bool:
-    return name in case.labels and bool(case.labels[name].medians)
+    return usual
 
 
 def _references(channels: Sequence[ChannelFacts]) -> Iterator[Reference]:
-    """What is usual in the other cases, for each case."""
-    ends = np.array([(each.lowest, each.highest) for each in channels])
+    """Yield for each case the usual range of values in the other cases."""
+    ends = np.array([(channel.lowest, channel.highest) for channel in channels])
     for case in range(len(channels)):
-        if len(channels) < LEAST_CASES:
+        if len(channels) < MIN_CASES:
             yield NOTHING
             continue
-        (low, low_highest), (high_lowest, high) = _middle(np.delete(ends, case, axis=0))
+        (low, low_highest), (high_lowest, high) = _usual_ends(np.delete(ends, case, axis=0))
         lowest, highest = (float(low), float(high_lowest)), (float(low_highest), float(high))
         yield Reference(OTHERS, scans=ChannelRange(lowest, highest))
 
 
-def _middle(ends: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the percentiles MIDDLE (2, 2) of the lowest and highest values (N, 2), each the value of some case.
+def _usual_ends(ends: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return USUAL_PERCENTILES (2, 2) of the lowest and highest values (N, 2) of N cases.
 
-    Interpolation would give an end between a CT and another modality, which no case has.
+    Each is the value of some case: interpolation would give an end between a CT and another
+    modality, which no case has.
     """
-    middle: NDArray[np.float64] = np.percentile(ends, MIDDLE, axis=0, method="inverted_cdf")
-    return middle
+    usual: NDArray[np.float64] = np.percentile(
+        ends, USUAL_PERCENTILES, axis=0, method="inverted_cdf"
+    )
+    return usual
 
 
 def _like_ct(facts: ChannelFacts) -> bool:
     return looks_like_ct(facts.lowest, facts.highest, whole=facts.whole)
-
-
-def _values(facts: ChannelFacts) -> str:
-    return f"{facts.lowest:.6g} to {facts.highest:.6g}"

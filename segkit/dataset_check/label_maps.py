@@ -1,4 +1,4 @@
-"""Checks of label maps."""
+"""Check the label maps."""
 
 from __future__ import annotations
 
@@ -7,123 +7,124 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from segkit.dataset_check.measured_dataset import MeasuredDataset
-from segkit.dataset_check.problem import Problem
+from segkit.dataset_check.problem import MeasuredDataset, Problem, dataset_warning
 from segkit.fingerprint.case_facts import CaseFacts
 from segkit.preprocessing.labels import FULL, MANY_VALUES
 
 THIN = 2.0
-"""Voxels; the mean length of the runs of a label that is only an edge of another is below this."""
+"""Mean length in voxels of the runs of a label below which it is only the edge of another one."""
 THIN_LABELS = 2 / 3
-"""Share of the labels that must be thin for all of them to be shades."""
+"""Fraction of the labels that must be thin for all of them to be shades of gray."""
 WHITE = 255
-MOST_THIN_LABELS = 64
-"""There are anatomical label maps of thin structures, such as vessels, but none with so many."""
-BORDER_LABELLED, BORDER_FREE = 0.8, 0.2
-"""Shares of an image's border: one that is labelled as far as this, where it is free in other cases, is inverted."""
-LEAST_CASES = 3
-RESAVE = "Save the masks again without lossy compression and smoothing, values below the middle as 0 and the others as 1"
+"""Largest value of a picture of 8 bits."""
+MAX_THIN_LABELS = 64
+"""Largest number of labels of anatomical label maps of thin structures, such as vessels."""
+BORDER_LABELED, BORDER_FREE = 0.8, 0.2
+"""Labeled fraction of the border from which a mask is inverted, if others are below the second."""
+MIN_CASES = 3
+"""Number of cases from which on one of them can be called the odd one out."""
 
 
 def missing_labels(measured: MeasuredDataset) -> Iterator[Problem]:
-    """Labels, and an ignore value, that occur in no case."""
-    dataset, facts = measured.dataset, measured.cases
-    if not any(case.labels for case in facts):
+    """Yield a warning for each label, and for an ignore value, that occurs in no case."""
+    dataset, cases = measured.dataset, measured.cases
+    if not any(case.labels for case in cases):
         return
     missing = [
-        f"label {name}" for name in dataset.labels if not any(name in case.labels for case in facts)
+        f"label {name}" for name in dataset.labels if not any(name in case.labels for case in cases)
     ]
-    if dataset.ignore is not None and not any(case.ignored for case in facts):
+    if dataset.ignore is not None and not any(case.ignored for case in cases):
         missing.append(f"the ignore value {dataset.ignore}")
     for name in missing:
-        yield Problem("", "warning", f"{name} occurs in no case that could be read")
+        yield dataset_warning(f"{name} occurs in no case that could be read")
 
 
 def rare_labels(measured: MeasuredDataset) -> Iterator[Problem]:
-    """Labels in a single case, which can either train or validate."""
+    """Yield a warning for labels in a single case, which can either train or validate."""
     annotated = [case for case in measured.cases if case.labels]
-    having = {
+    cases_of_label = {
         name: [case.id for case in annotated if name in case.labels]
         for name in measured.dataset.labels
     }
-    rare = [name for name, cases in having.items() if len(cases) == 1]
-    if rare and len(annotated) >= LEAST_CASES:
+    rare = [name for name, cases in cases_of_label.items() if len(cases) == 1]
+    if rare and len(annotated) >= MIN_CASES:
+        case = cases_of_label[rare[0]][0]
         more = f", and {len(rare) - 1} more labels in one case each" if len(rare) > 1 else ""
-        yield Problem(
-            "",
-            "warning",
-            f"label {rare[0]} occurs in 1 of {len(annotated)} cases ({having[rare[0]][0]}){more}: a fold that validates"
-            " on it cannot learn it. Add cases that have it, leave the label out, or train with fold=all",
+        yield dataset_warning(
+            f"label {rare[0]} occurs in 1 of {len(annotated)} cases ({case}){more}: a fold that"
+            " validates on it cannot learn it. Add cases that have it, leave the label out, or"
+            " train with fold=all"
         )
 
 
 def blurred_edges(measured: MeasuredDataset) -> Iterator[Problem]:
-    """Many label values of which most are thin seams: masks with smoothed edges or after lossy compression."""
+    """Yield a warning for masks with smoothed edges, or after lossy compression.
+
+    They have many label values, most of which are thin seams along other labels.
+    """
     voxels: dict[str, float] = defaultdict(float)
     runs: dict[str, float] = defaultdict(float)
     for case in measured.cases:
         for name, label in case.labels.items():
             voxels[name] += label.voxels
-            runs[name] += label.voxels / _thinnest(case, name)
+            runs[name] += label.voxels / _thickness(case, name)
     thin = [name for name in voxels if voxels[name] < THIN * runs[name]]
-    greys = _could_be_greys([measured.dataset.labels[name] for name in voxels])
-    if not greys or len(thin) < THIN_LABELS * len(voxels):
+    could_be_shades = _could_be_shades([measured.dataset.labels[name] for name in voxels])
+    if not could_be_shades or len(thin) < THIN_LABELS * len(voxels):
         return
-    yield Problem(
-        "",
-        "warning",
-        f"the label maps hold {len(voxels)} values, {len(thin)} of which are only seams of 1 or 2 voxels along others,"
-        f" as smoothed (anti-aliased) edges or JPEG compression leave them. {RESAVE}",
+    yield dataset_warning(
+        f"the label maps contain {len(voxels)} values, {len(thin)} of which are only seams of 1 or"
+        " 2 voxels along others, as smoothed (anti-aliased) edges or JPEG compression leave them."
+        " Save the masks again without lossy compression and smoothing, values below the middle as"
+        " 0 and the others as 1"
     )
 
 
-def _could_be_greys(values: Sequence[int]) -> bool:
-    """Whether label values may be shades of an 8-bit picture: they reach far, while anatomical labels are numbered."""
-    many = len(values) >= MANY_VALUES and max(values) <= WHITE
-    return many and (len(values) > MOST_THIN_LABELS or max(values) > 2 * len(values))
+def _could_be_shades(values: Sequence[int]) -> bool:
+    """Return whether label values may be shades of gray of a picture of 8 bits.
+
+    Shades reach far, while anatomical labels are numbered from 1 without large gaps.
+    """
+    if len(values) < MANY_VALUES or max(values) > WHITE:
+        return False
+    return len(values) > MAX_THIN_LABELS or max(values) > 2 * len(values)
+
+
+def _thickness(case: CaseFacts, name: str) -> float:
+    """Return the mean length of a label's runs in voxels, at least 1, along its thinnest axis."""
+    thickness = case.labels[name].thickness
+    axes = [axis for axis in range(3) if case.shape[axis] > 1] or [0]
+    return max(1.0, min(thickness[axis] / case.spacing[axis] for axis in axes))
 
 
 def two_encodings(measured: MeasuredDataset) -> Iterator[Problem]:
-    """Masks of 0 and 255 beside masks of 0 and 1: one structure under two values."""
+    """Yield a warning if some masks have the values 0 and 255 and others 0 and 1."""
     dataset = measured.dataset
     if dataset.regions or len(dataset.labels) != 2:
         return
     (low, small), (high, large) = sorted(dataset.labels.items(), key=lambda item: item[1])
+    if small != 1 or large < FULL:
+        return
     with_low = [case.id for case in measured.cases if low in case.labels]
     with_high = [case.id for case in measured.cases if high in case.labels]
-    if (
-        small == 1
-        and large >= FULL
-        and with_low
-        and with_high
-        and not set(with_low) & set(with_high)
-    ):
-        yield Problem(
-            "",
-            "warning",
-            f"{len(with_low)} label maps (such as {with_low[0]}) have only the value {small} and {len(with_high)}"
-            f" (such as {with_high[0]}) only {large}: is it one structure, saved in two ways? It would be learned"
-            " as two labels. Save all masks with the same value",
+    if with_low and with_high and not set(with_low) & set(with_high):
+        yield dataset_warning(
+            f"{len(with_low)} label maps (such as {with_low[0]}) have only the value {small} and"
+            f" {len(with_high)} (such as {with_high[0]}) only {large}: is it one structure, saved"
+            " in two ways? It would be learned as two labels. Save all masks with the same value"
         )
 
 
 def inverted_masks(measured: MeasuredDataset) -> Iterator[Problem]:
-    """Cases whose border is labelled where it is background in the others."""
-    labelled = [case for case in measured.cases if case.labels]
-    if len(labelled) < LEAST_CASES or np.median([case.border for case in labelled]) > BORDER_FREE:
+    """Yield a warning for each case whose border is labeled, unlike that of the other cases."""
+    labeled = [case for case in measured.cases if case.labels]
+    if len(labeled) < MIN_CASES or np.median([case.border for case in labeled]) > BORDER_FREE:
         return
-    for case in labelled:
-        if case.border >= BORDER_LABELLED:
+    for case in labeled:
+        if case.border >= BORDER_LABELED:
             yield Problem(
                 case.id,
                 "warning",
-                f"{case.border:.0%} of the image's border are labelled, where it is background in the other cases: are"
-                " foreground and background exchanged? Invert this label map",
+                f"{case.border:.0%} of the image's border is labeled, where it is background in"
+                " the other cases: are foreground and background swapped? Invert this label map",
             )
-
-
-def _thinnest(case: CaseFacts, name: str) -> float:
-    """Mean length in voxels of a label's runs along the axis where they are shortest; at least 1."""
-    thickness = case.labels[name].thickness
-    axes = [axis for axis in range(3) if case.shape[axis] > 1] or [0]
-    return max(1.0, min(thickness[axis] / case.spacing[axis] for axis in axes))

@@ -1,31 +1,56 @@
-"""What a check reports."""
+"""Input and output of every check: a measured dataset, and the problems found in it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from segkit.dataset.dataset import Dataset
+from segkit.fingerprint.case_facts import CaseFacts
+from segkit.volume import Unit
 
 Severity = Literal["error", "warning"]
 
 
 @dataclass(frozen=True)
+class MeasuredDataset:
+    """A dataset and the facts of the cases that could be read."""
+
+    dataset: Dataset
+    cases: Sequence[CaseFacts]
+    unit: Unit = "mm"
+    """Unit of all lengths."""
+
+
+@dataclass(frozen=True)
 class Problem:
-    """One finding. With an error, training refuses the dataset."""
+    """One problem of a dataset; training refuses a dataset with an error."""
 
     case: str
-    """The case's id, or empty for the dataset as a whole."""
+    """Id of the case, or "" for the dataset as a whole."""
     severity: Severity
     message: str
 
 
-def warnings_of(found: Mapping[str, str], cases: int) -> Iterator[Problem]:
-    """Yield a warning for each case id in ``found``, or one for all if more than half of the ``cases`` are in it."""
-    ids = list(found)
-    if len(ids) > 1 and 2 * len(ids) > cases:
-        yield Problem(
-            "", "warning", f"in {len(ids)} of {cases} cases, such as {ids[0]}: {found[ids[0]]}"
+def dataset_warning(message: str) -> Problem:
+    """Return a warning about the dataset as a whole."""
+    return Problem("", "warning", message)
+
+
+def case_or_dataset_warnings(messages: Mapping[str, str], cases: int) -> Iterator[Problem]:
+    """Yield a warning for each case, or one for the dataset if more than half of the cases have it.
+
+    Args:
+        messages: case id -> message.
+        cases: number of all cases.
+    """
+    affected = list(messages)
+    if len(affected) > 1 and 2 * len(affected) > cases:
+        first = affected[0]
+        yield dataset_warning(
+            f"in {len(affected)} of {cases} cases, such as {first}: {messages[first]}"
         )
         return
-    for case, message in found.items():
+    for case, message in messages.items():
         yield Problem(case, "warning", message)

@@ -1,4 +1,4 @@
-"""What was measured before is not measured again while every byte of the dataset's files is as it was."""
+"""Store the fingerprint of a dataset and reuse it while every byte of its files is unchanged."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from segkit.fingerprint.fingerprint import (
     THREADS,
     Fingerprint,
     Intensity,
+    log_case_warnings,
     measure,
-    warn_of,
 )
 from segkit.fingerprint.label_facts import LabelFacts
 from segkit.preprocessing.case_store import NOT_OF_DATASET, fields_but
@@ -31,67 +31,75 @@ from segkit.preprocessing.store_folder import mark_store
 from segkit.progress import CaseProgress
 
 FORMAT = 2
-"""To be raised by whoever changes what is measured in the same files."""
+"""Format of the stored fingerprint; raise it when other things are measured in the same files."""
 
 
-def known_or_measured(
+def load_or_measure(
     dataset: Dataset, store: Path, progress: CaseProgress | None = None
 ) -> Fingerprint:
-    """The dataset's fingerprint, from ``store`` if it holds that of these files, else measured and kept there.
+    """Return the dataset's fingerprint from ``store``, or measure it and store it there.
+
+    Args:
+        dataset: the dataset, with the names of its channels and labels.
+        store: folder of stored fingerprints, which is created if needed.
+        progress: called after each case, while files are hashed and while cases are measured.
 
     Raises:
         InputError: a case that cannot be used, or a store that cannot be written.
     """
-    contents = _contents(dataset, progress)
-    place = store / f"fingerprint-{_key(dataset, contents)}.json"
-    fingerprint = _read(place, dataset)
+    hashes = _content_hashes(dataset, progress)
+    path = store / f"fingerprint-{_key(dataset, hashes)}.json"
+    fingerprint = _read(path, dataset)
     if fingerprint is None:
-        with turn(place):
-            fingerprint = _read(place, dataset)  # another process may have measured it meanwhile
+        with turn(path):
+            # Another process may have measured it meanwhile.
+            fingerprint = _read(path, dataset)
             if fingerprint is None:
-                return _measured(dataset, contents, place, progress)
+                return _measure_and_store(dataset, hashes, path, progress)
     for facts in fingerprint.cases:
-        warn_of(facts)
+        log_case_warnings(facts)
     return fingerprint
 
 
-def _measured(
-    dataset: Dataset, contents: list[str], place: Path, progress: CaseProgress | None
+def _measure_and_store(
+    dataset: Dataset, hashes: list[str], path: Path, progress: CaseProgress | None
 ) -> Fingerprint:
-    """Measure, and keep what was measured."""
     fingerprint = measure(dataset, progress)
-    if _contents(dataset) == contents:  # else a file has changed since its content was taken
-        mark_store(place.parent)
-        # Without the cases' ids, which may name patients.
-        nameless = [dataclasses.replace(facts, id="") for facts in fingerprint.cases]
-        write_text(
-            place,
-            json.dumps(dataclasses.asdict(dataclasses.replace(fingerprint, cases=tuple(nameless)))),
-        )
+    # If the hashes differ now, a file was changed during the measurement.
+    if _content_hashes(dataset) == hashes:
+        mark_store(path.parent)
+        # Ids of cases are not stored, because they may name patients.
+        nameless = tuple(dataclasses.replace(facts, id="") for facts in fingerprint.cases)
+        stored = dataclasses.replace(fingerprint, cases=nameless)
+        write_text(path, json.dumps(dataclasses.asdict(stored)))
     return fingerprint
 
 
-def _contents(dataset: Dataset, progress: CaseProgress | None = None) -> list[str]:
-    contents = []
+def _content_hashes(dataset: Dataset, progress: CaseProgress | None = None) -> list[str]:
+    hashes: list[str] = []
     with ThreadPoolExecutor(THREADS) as pool:
         for case, content in zip(dataset.cases, pool.map(content_hash, dataset.cases), strict=True):
-            contents.append(content)
+            hashes.append(content)
             if progress:
-                progress(len(contents), len(dataset.cases), case.id)
-    return contents
+                progress(len(hashes), len(dataset.cases), case.id)
+    return hashes
 
 
-def _key(dataset: Dataset, contents: Sequence[str]) -> str:
-    decides = [FORMAT, __version__, SAMPLES, fields_but(dataset, NOT_OF_DATASET), contents]
-    return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:32]
+def _key(dataset: Dataset, hashes: Sequence[str]) -> str:
+    """Return 32 hex digits over all that decides about the fingerprint."""
+    decisive = [FORMAT, __version__, SAMPLES, fields_but(dataset, NOT_OF_DATASET), hashes]
+    return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:32]
 
 
-def _read(place: Path, dataset: Dataset) -> Fingerprint | None:
-    """None where it is not there or damaged."""
+# -- reading ---------------------------------------------------------------------------------------
+
+
+def _read(path: Path, dataset: Dataset) -> Fingerprint | None:
+    """Return the stored fingerprint with the ids of the dataset, or None if absent or damaged."""
     try:
-        content = json.loads(place.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
         cases = [
-            _case(facts, case.id)
+            _case_facts(facts, case.id)
             for facts, case in zip(content["cases"], dataset.cases, strict=True)
         ]
         intensities = tuple(Intensity(**channel) for channel in content["intensities"])
@@ -100,17 +108,18 @@ def _read(place: Path, dataset: Dataset) -> Fingerprint | None:
         return None
 
 
-def _case(facts: dict[str, Any], case_id: str) -> CaseFacts:
-    points = ("centroid", "deviation", "thickness", "medians")
-    labels = {
-        name: LabelFacts(**{**label, **{point: tuple(label[point]) for point in points}})
-        for name, label in facts["labels"].items()
-    }
-    tuples = {name: tuple(facts[name]) for name in ("shape", "spacing", "cropped", "constant")}
-    channels = tuple(_channel(channel) for channel in facts["channels"])
-    return CaseFacts(**{**facts, **tuples, "id": case_id, "labels": labels, "channels": channels})
+def _case_facts(content: dict[str, Any], case_id: str) -> CaseFacts:
+    tuples = {name: tuple(content[name]) for name in ("shape", "spacing", "cropped", "constant")}
+    labels = {name: _label_facts(label) for name, label in content["labels"].items()}
+    channels = tuple(_channel_facts(channel) for channel in content["channels"])
+    return CaseFacts(**{**content, **tuples, "id": case_id, "labels": labels, "channels": channels})
 
 
-def _channel(facts: dict[str, Any]) -> ChannelFacts:
-    labelled = facts["labelled"]
-    return ChannelFacts(**{**facts, "labelled": None if labelled is None else tuple(labelled)})
+def _label_facts(content: dict[str, Any]) -> LabelFacts:
+    names = ("centroid", "deviation", "thickness", "medians")
+    return LabelFacts(**{**content, **{name: tuple(content[name]) for name in names}})
+
+
+def _channel_facts(content: dict[str, Any]) -> ChannelFacts:
+    labelled = content["labelled"]
+    return ChannelFacts(**{**content, "labelled": None if labelled is None else tuple(labelled)})

@@ -1,13 +1,13 @@
-"""What is measured about one case.
+"""Measure one case: geometry, labels and values.
 
-Axes are X, Y, Z after the scan has been turned to the nearest RAS+ orientation; lengths are in the dataset's unit.
+Axes are X, Y, Z after the scan has been turned to the nearest RAS+ orientation. Lengths are in the
+unit of the dataset, mm or px.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,103 +29,108 @@ SEED = 1234
 
 @dataclass(frozen=True)
 class CaseFacts:
-    """Geometry of one case before and after its constant border is cut away."""
+    """Facts of one case, before and after its constant border is cropped."""
 
     id: str
     shape: Shape
+    """Number of voxels along X, Y, Z."""
     spacing: Point
+    """Voxel edges along X, Y, Z."""
     cropped: Shape
+    """Number of voxels without the constant border."""
     labels: dict[str, LabelFacts] = field(default_factory=dict)
-    """Only those that the case has."""
+    """Facts of the labels that occur in the case."""
     outside: int = 0
-    """Labelled voxels in the constant border."""
+    """Number of labeled voxels in the constant border."""
     constant: tuple[str, ...] = ()
-    """Channels that have one value everywhere."""
+    """Names of channels with one value everywhere."""
     labelled: bool = True
-    """Whether the case has a label map."""
+    """True if the case has a label map."""
     ignored: int = 0
-    """Voxels that nobody has annotated."""
+    """Number of voxels that nobody has annotated."""
     channels: tuple[ChannelFacts, ...] = ()
     border: float = 0.0
-    """Share of the voxels on the faces of the scan that are labelled."""
+    """Labeled fraction of the voxels on the faces of the scan."""
     voxels_hash: str = ""
-    """Equal for two cases whose images have the same voxels, however they are stored."""
+    """Hash that is equal for images with the same voxels, however they are stored."""
 
     @property
     def size(self) -> Point:
-        """Edges of the field of view."""
+        """Edges of the field of view along X, Y, Z."""
         x, y, z = (number * edge for number, edge in zip(self.shape, self.spacing, strict=True))
         return (x, y, z)
 
 
 @dataclass(frozen=True, eq=False)
 class MeasuredCase:
-    """Facts of one case with intensities (channels, N) drawn from its labelled voxels; N is 0 without any."""
+    """Facts of one case, with values sampled from its labeled voxels."""
 
     facts: CaseFacts
     unit: Unit
     samples: NDArray[Any]
+    """Values (C, N) of N labeled voxels; N is 0 if there is none."""
 
 
 def measure_case(case: Case, dataset: Dataset, number: int = 0, draws: int = 1) -> MeasuredCase:
     """Read and measure one case.
 
     Args:
-        case: its files.
+        case: the files of the case.
         dataset: names of channels and labels.
-        number: the case's place in the dataset, which decides what is drawn.
-        draws: how many labelled voxels to draw.
+        number: index of the case in the dataset, on which the random samples depend.
+        draws: number of labeled voxels to sample.
 
     Raises:
         InputError: unusable files, channels or labels on different grids, unknown label values.
     """
     volume = case_scan(case.images)
-    _check_channels(volume, case.images[0], dataset)
-    turned, axis_map = to_ras(volume)
-    box = content_box(turned.array)
+    _check_channels(volume, case, dataset)
+    scan, axis_map = to_ras(volume)
+    box = content_box(scan.array)
     indices = axis_map.apply(read_indices(case, dataset, volume.grid).array)[0]
     ignored = indices > len(dataset.targets)
     indices = np.where(ignored, 0, indices)
-    samples, which = _drawn(turned.array, indices, number, draws)
-    channels = channel_facts(turned.array, samples)
+    samples, sampled_indices = _sample(scan.array, indices, number, draws)
+    channels = channel_facts(scan.array, samples)
+    labels = label_facts(indices, scan.spacing, dataset)
     facts = CaseFacts(
         id=case.id,
-        shape=turned.grid.shape,
-        spacing=turned.spacing,
-        cropped=turned.with_array(turned.array[(slice(None), *box)]).grid.shape,
-        labels=_with_medians(
-            label_facts(indices, turned.spacing, dataset), samples, which, dataset
-        ),
-        outside=_outside(indices, box),
-        constant=tuple(
-            name
-            for name, facts in zip(dataset.channels, channels, strict=True)
-            if facts.lowest == facts.highest
-        ),
+        shape=scan.grid.shape,
+        spacing=scan.spacing,
+        cropped=scan.with_array(scan.array[(slice(None), *box)]).grid.shape,
+        labels=_with_medians(labels, samples, sampled_indices, dataset),
+        outside=_labeled_outside(indices, box),
+        constant=_constant_channels(channels, dataset),
         labelled=case.label is not None,
         ignored=int(np.count_nonzero(ignored)),
         channels=channels,
         border=border_share(indices),
-        voxels_hash=voxels_hash(turned.array),
+        voxels_hash=voxels_hash(scan.array),
     )
     return MeasuredCase(facts, volume.unit, samples)
 
 
 def read_indices(case: Case, dataset: Dataset, grid: Grid) -> Volume:
-    """Return the label map of a case on the ``grid`` of its scan as indices, see `to_indices`; zeros without one."""
+    """Return the label map of a case as indices (1, X, Y, Z) on the ``grid`` of its scan.
+
+    See `to_indices`. Without a label map all indices are 0.
+
+    Raises:
+        InputError: an unusable file, a different grid, or unknown values.
+    """
     if case.label is None:
         return Volume(np.zeros((1, *grid.shape), dtype=np.uint8), grid.affine, grid.unit)
     labels = case_labels(
         case.label, case.images[0], grid, dataset.value_names, subset=dataset.subset
     )
-    found = to_indices(
+    indices = to_indices(
         labels.array, dataset.targets, dataset.subset, case.label, ignore=dataset.ignore
     )
-    return labels.with_array(found)
+    return labels.with_array(indices)
 
 
 def case_warnings(facts: CaseFacts) -> list[str]:
-    """What is odd about a case that can be used all the same."""
+    """Return what is odd about a case that can be used nevertheless."""
     warnings = [f"channel {name} has one constant value" for name in facts.constant]
     if not facts.labelled:
         warnings.append("there is no label map")
@@ -134,46 +139,58 @@ def case_warnings(facts: CaseFacts) -> list[str]:
     elif not facts.labels:
         warnings.append("no voxel of any label (foreground) in the label map")
     if facts.outside:
-        warnings.append(f"{facts.outside} labelled voxels lie in the scan's constant border")
+        warnings.append(f"{facts.outside} labeled voxels lie in the scan's constant border")
     return warnings
 
 
-def _check_channels(volume: Volume, path: Path, dataset: Dataset) -> None:
+def _check_channels(volume: Volume, case: Case, dataset: Dataset) -> None:
     if volume.channels != len(dataset.channels):
         raise InputError(
-            path,
+            case.images[0],
             expected=f"{len(dataset.channels)} channels ({', '.join(dataset.channels)})",
             found=f"{volume.channels}",
             remedy="Give every case the channels that the dataset names (dataset.channels=[...]).",
         )
 
 
-def _outside(indices: NDArray[Any], box: Box) -> int:
+def _constant_channels(channels: tuple[ChannelFacts, ...], dataset: Dataset) -> tuple[str, ...]:
+    return tuple(
+        name
+        for name, facts in zip(dataset.channels, channels, strict=True)
+        if facts.lowest == facts.highest
+    )
+
+
+def _labeled_outside(indices: NDArray[Any], box: Box) -> int:
     return int(np.count_nonzero(indices) - np.count_nonzero(indices[box]))
 
 
-def _drawn(
+def _sample(
     array: NDArray[Any], indices: NDArray[Any], number: int, draws: int
 ) -> tuple[NDArray[np.float32], NDArray[Any]]:
-    """Values (C, N) and indices (N) of labelled voxels; N is 0 without any."""
-    labelled = np.flatnonzero(indices)
-    if not labelled.size:
+    """Return values (C, N) and indices (N,) of random labeled voxels; N is 0 if there is none."""
+    labeled = np.flatnonzero(indices)
+    if not labeled.size:
         return np.empty((array.shape[0], 0), dtype=np.float32), np.empty(0, indices.dtype)
     random = np.random.Generator(np.random.Philox(key=[SEED, number]))
-    x, y, z = np.unravel_index(labelled[random.integers(labelled.size, size=draws)], indices.shape)
+    x, y, z = np.unravel_index(labeled[random.integers(labeled.size, size=draws)], indices.shape)
     return np.asarray(array[:, x, y, z], dtype=np.float32), indices[x, y, z]
 
 
 def _with_medians(
-    facts: dict[str, LabelFacts], samples: NDArray[Any], which: NDArray[Any], dataset: Dataset
+    facts: dict[str, LabelFacts],
+    samples: NDArray[Any],
+    sampled_indices: NDArray[Any],
+    dataset: Dataset,
 ) -> dict[str, LabelFacts]:
-    """The facts of labels with the medians of the samples (C, N) that lie in them."""
-    held = dict(
-        zip(dataset.labels, np.array(membership(dataset.labels, dataset.regions)), strict=True)
-    )
-    found = {}
+    """Return the facts of labels with the medians of the samples (C, N) inside them."""
+    holds = np.array(membership(dataset.labels, dataset.regions))
+    rows = dict(zip(dataset.labels, holds, strict=True))
+    with_medians = {}
     for name, label in facts.items():
-        inside = samples[:, held[name][which]]
-        medians = tuple(float(each) for each in np.median(inside, axis=1)) if inside.size else ()
-        found[name] = replace(label, medians=medians)
-    return found
+        inside = samples[:, rows[name][sampled_indices]]
+        medians: tuple[float, ...] = ()
+        if inside.size:
+            medians = tuple(float(median) for median in np.median(inside, axis=1))
+        with_medians[name] = replace(label, medians=medians)
+    return with_medians

@@ -1,4 +1,4 @@
-"""What is measured about the values of one case."""
+"""Measure the values of the channels of one case."""
 
 from __future__ import annotations
 
@@ -13,33 +13,40 @@ from numpy.typing import NDArray
 from segkit.io.memory_map import blocks
 from segkit.plans.ranges import Range
 
-SAMPLED = 1 << 16
-"""Voxels that tell whether a channel of floating-point numbers holds whole numbers."""
-HASHED = 1 << 20
-"""Voxels that are hashed together, but one plane at least."""
-LEAST = 0.5
-"""Percentile of the lower end of the labelled voxels; the upper end is 100 less this."""
+SAMPLED_VOXELS = 1 << 16
+"""Approximate number of voxels that decide whether a channel of floats holds whole numbers."""
+HASHED_VOXELS = 1 << 20
+"""Number of voxels that are hashed together, but at least one plane."""
+LOWER_PERCENTILE = 0.5
+"""Percentile of the lower end of the labeled voxels; the upper end is 100 minus this."""
 
 
 @dataclass(frozen=True)
 class ChannelFacts:
-    """The values of one channel of one case."""
+    """Values of one channel of one case."""
 
     lowest: float
     highest: float
     whole: bool
-    """Whether all values are whole numbers, as far as a sample of them tells."""
+    """True if all values are whole numbers, as far as a sample of them shows."""
     labelled: Range | None = None
-    """0.5th and 99.5th percentile of the labelled voxels that were drawn; None without any."""
+    """0.5th and 99.5th percentile of the sampled labeled voxels; None if there is none."""
 
 
 def channel_facts(array: NDArray[Any], samples: NDArray[Any]) -> tuple[ChannelFacts, ...]:
-    """Measure each channel of (C, X, Y, Z); ``samples`` (C, N) are values of labelled voxels."""
-    return tuple(_facts(channel, drawn) for channel, drawn in zip(array, samples, strict=True))
+    """Return the facts of each channel.
+
+    Args:
+        array: the scan (C, X, Y, Z).
+        samples: values (C, N) of N labeled voxels.
+    """
+    return tuple(_facts(channel, values) for channel, values in zip(array, samples, strict=True))
 
 
 def voxels_hash(array: NDArray[Any]) -> str:
-    """Return 32 hex digits over the values of (C, X, Y, Z), rounded to float32: type and order in memory do not count.
+    """Return 32 hex digits over the values of a scan (C, X, Y, Z), rounded to float32.
+
+    The data type and the order in memory make no difference.
 
     >>> scan = np.arange(24, dtype=np.int16).reshape(1, 2, 3, 4)
     >>> voxels_hash(scan) == voxels_hash(np.asfortranarray(scan.astype(np.float64)))
@@ -47,39 +54,46 @@ def voxels_hash(array: NDArray[Any]) -> str:
     """
     digest = hashlib.sha256(repr(array.shape).encode())
     for channel in array:
-        for voxels in _in_order(channel):
+        for voxels in _bytes_in_order(channel):
             digest.update(voxels)
     return digest.hexdigest()[:32]
 
 
 def holds_whole_numbers(channel: NDArray[Any]) -> bool:
-    """Return whether all values of (X, Y, Z) are whole numbers, judged by at most about SAMPLED voxels."""
+    """Return whether the values of a channel (X, Y, Z) are whole numbers, judged by a sample.
+
+    >>> holds_whole_numbers(np.full((2, 2, 2), 3.0)), holds_whole_numbers(np.full((2, 2, 2), 0.5))
+    (True, False)
+    """
     if channel.dtype.kind in "iu":
         return True
     x, y, z = channel.shape
-    step = max(1, int(np.ceil(np.cbrt(x * y * z / SAMPLED))))
+    step = max(1, int(np.ceil(np.cbrt(x * y * z / SAMPLED_VOXELS))))
     sample = np.asarray(channel[::step, ::step, ::step])
     return bool(np.array_equal(sample, np.rint(sample)))
 
 
-def _facts(channel: NDArray[Any], drawn: NDArray[Any]) -> ChannelFacts:
-    ends = [(float(part.min()), float(part.max())) for part in _blocks(channel)]
-    labelled = None
-    if drawn.size:
-        low, high = np.percentile(drawn, (LEAST, 100 - LEAST))
-        labelled = (float(low), float(high))
+def _facts(channel: NDArray[Any], samples: NDArray[Any]) -> ChannelFacts:
+    ends = [(float(block.min()), float(block.max())) for block in _loaded_blocks(channel)]
+    labeled = None
+    if samples.size:
+        low, high = np.percentile(samples, (LOWER_PERCENTILE, 100 - LOWER_PERCENTILE))
+        labeled = (float(low), float(high))
     lowest, highest = min(low for low, _ in ends), max(high for _, high in ends)
-    return ChannelFacts(lowest, highest, holds_whole_numbers(channel), labelled)
+    return ChannelFacts(lowest, highest, holds_whole_numbers(channel), labeled)
 
 
-def _blocks(channel: NDArray[Any]) -> Iterator[NDArray[Any]]:
+def _loaded_blocks(channel: NDArray[Any]) -> Iterator[NDArray[Any]]:
     return (np.asarray(channel[box]) for box in blocks(channel))
 
 
-def _in_order(channel: NDArray[Any]) -> Iterator[memoryview]:
-    """The voxels (X, Y, Z) as float32, X fastest, some planes at a time. -0.0 becomes 0.0."""
+def _bytes_in_order(channel: NDArray[Any]) -> Iterator[memoryview]:
+    """Yield the voxels (X, Y, Z) as float32 with X fastest, a few planes at a time.
+
+    Adding 0 turns -0.0 into 0.0.
+    """
     x, y, z = channel.shape
-    many = max(1, HASHED // max(1, x * y))
-    for first in range(0, z, many):
-        planes = np.asarray(channel[:, :, first : first + many]).transpose(2, 1, 0)
+    count = max(1, HASHED_VOXELS // max(1, x * y))
+    for first in range(0, z, count):
+        planes = np.asarray(channel[:, :, first : first + count]).transpose(2, 1, 0)
         yield (planes.astype(np.float32, order="C") + np.float32(0)).data

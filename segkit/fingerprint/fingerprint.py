@@ -1,4 +1,7 @@
-"""What is measured about a dataset before anything is decided. Sampling is a pure function of a case's place in it."""
+"""Measure a dataset before anything is planned.
+
+The sampled voxels of a case depend only on its index in the dataset.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +24,13 @@ from segkit.volume import Unit
 log = logging.getLogger(__name__)
 
 SAMPLES = 2_000_000
-"""Labelled voxels drawn from the whole dataset, with replacement, the same number from every case."""
+"""Number of labeled voxels sampled from the dataset, with replacement, equally from all cases."""
 THREADS = 2
 
 
 @dataclass(frozen=True)
 class Intensity:
-    """One channel's values inside all labels, over all cases in equal parts."""
+    """Values of one channel inside all labels, with equal weight of all cases."""
 
     minimum: float
     lower: float
@@ -45,24 +48,25 @@ class Fingerprint:
     """A measured dataset; `dataclasses.asdict` gives JSON types."""
 
     unit: Unit
+    """Unit of all lengths."""
     cases: tuple[CaseFacts, ...]
     intensities: tuple[Intensity, ...]
-    """One per channel."""
+    """Values of each channel."""
 
 
 def measure(dataset: Dataset, progress: CaseProgress | None = None) -> Fingerprint:
-    """Read every case once and measure it.
+    """Return the fingerprint of a dataset; every case is read once.
 
     Args:
-        dataset: with the names of its channels and labels.
+        dataset: the dataset, with the names of its channels and labels.
         progress: called after each case.
 
     Raises:
-        InputError: a case that cannot be used, no case, or no labelled voxel in any.
+        InputError: a case that cannot be used, no case, or no labeled voxel in any case.
     """
     draws = max(1, SAMPLES // max(1, len(dataset.cases)))
     measured: list[MeasuredCase] = []
-    # Unpacking and numpy's loops let the other thread run.
+    # Decompression and numpy release the interpreter lock, so threads are enough.
     pool = ThreadPoolExecutor(THREADS)
     try:
         jobs = [
@@ -72,27 +76,27 @@ def measure(dataset: Dataset, progress: CaseProgress | None = None) -> Fingerpri
         for job in jobs:
             measured.append(job.result())
             facts = measured[-1].facts
-            warn_of(facts)
+            log_case_warnings(facts)
             if progress:
                 progress(len(measured), len(jobs), facts.id)
     finally:
-        # After an error, cases that still wait are not read.
+        # After an error, the cases that still wait are not read.
         pool.shutdown(cancel_futures=True)
     return summarize(dataset, measured)
 
 
-def warn_of(facts: CaseFacts) -> None:
+def log_case_warnings(facts: CaseFacts) -> None:
     """Log what is odd about a case."""
     for warning in case_warnings(facts):
         log.warning("%s: %s", facts.id, warning)
 
 
 def summarize(dataset: Dataset, measured: Sequence[MeasuredCase]) -> Fingerprint:
-    """The fingerprint of measured cases.
+    """Return the fingerprint of measured cases.
 
     Raises:
-        InputError: no case, no labelled voxel, label values that no label map can hold, or pictures without voxel
-            size among scans that have one.
+        InputError: no case, no labeled voxel, label values that no label map can hold, or pictures
+            without voxel size among scans that have one.
     """
     _check_label_values(dataset)
     if not measured:
@@ -102,13 +106,7 @@ def summarize(dataset: Dataset, measured: Sequence[MeasuredCase]) -> Fingerprint
             "none",
             "Compare the folder with the layouts in the README.",
         )
-    unit = measured[0].unit
-    for case in measured:
-        if case.unit != unit:
-            first = f"{unit}, as the first case has it"
-            raise _unusable(
-                case.facts.id, first, case.unit, "Train scans with and without voxel size apart."
-            )
+    unit = _common_unit(measured)
     samples = np.concatenate([case.samples for case in measured], axis=1)
     if not samples.shape[1]:
         names = ", ".join(f"{name} {value}" for name, value in dataset.labels.items())
@@ -118,20 +116,34 @@ def summarize(dataset: Dataset, measured: Sequence[MeasuredCase]) -> Fingerprint
             "none in any case",
             "Check the label maps and the label values.",
         )
-    intensities = tuple(_intensity(channel) for channel in samples)
+    intensities = tuple(_intensity(values) for values in samples)
     return Fingerprint(unit, tuple(case.facts for case in measured), intensities)
 
 
+def _common_unit(measured: Sequence[MeasuredCase]) -> Unit:
+    """Return the unit of all cases, and raise an InputError if they differ."""
+    unit = measured[0].unit
+    for case in measured:
+        if case.unit != unit:
+            raise _unusable(
+                case.facts.id,
+                f"{unit}, as in the first case",
+                case.unit,
+                "Train separate models for scans with and without a voxel size.",
+            )
+    return unit
+
+
 def _check_label_values(dataset: Dataset) -> None:
-    """Refuse before training what could not be written after a prediction."""
-    too_large = [
+    """Refuse, before training, label values that a prediction could not write."""
+    invalid = [
         f"{name} = {value}" for name, value in dataset.labels.items() if value not in LABEL_VALUES
     ]
-    if too_large:
+    if invalid:
         raise _unusable(
             dataset.root,
             f"label values from {LABEL_VALUES[0]} to {LABEL_VALUES[-1]}, which label maps can hold",
-            ", ".join(too_large),
+            ", ".join(invalid),
             "Give these labels smaller values in the label maps.",
         )
 
@@ -144,11 +156,11 @@ def _intensity(values: NDArray[np.float32]) -> Intensity:
     exact = values.astype(np.float64)
     minimum, lower, median, upper, maximum = np.percentile(exact, (0, 0.5, 50, 99.5, 100))
     return Intensity(
-        float(minimum),
-        float(lower),
-        float(median),
-        float(exact.mean()),
-        float(upper),
-        float(maximum),
-        float(exact.std()),
+        minimum=float(minimum),
+        lower=float(lower),
+        median=float(median),
+        mean=float(exact.mean()),
+        upper=float(upper),
+        maximum=float(maximum),
+        std=float(exact.std()),
     )

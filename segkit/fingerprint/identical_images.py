@@ -1,4 +1,4 @@
-"""Cases whose images have the same voxels: they count as one patient."""
+"""Find cases whose images have the same voxels, and treat them as one patient."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from segkit.fingerprint.case_facts import CaseFacts
 
 
 def copies_of(cases: Sequence[CaseFacts]) -> list[list[str]]:
-    """Return groups of ids of cases with the same voxels. Images of one constant value are no copies of each other."""
+    """Return groups of ids of cases with the same voxels.
+
+    Images whose channels all have one constant value are not copies of each other.
+    """
     groups = defaultdict(list)
     for case in cases:
         if len(case.constant) < len(case.channels):
@@ -20,7 +23,12 @@ def copies_of(cases: Sequence[CaseFacts]) -> list[list[str]]:
 
 
 def copies_as_one_patient(dataset: Dataset, groups: Sequence[Sequence[str]]) -> Dataset:
-    """Return the dataset with one patient for the cases of each group, and for whatever their patients had before."""
+    """Return the dataset with one patient for each group, joined with all cases of its patients.
+
+    Args:
+        dataset: the dataset.
+        groups: ids of cases with the same voxels.
+    """
     patients = {case.id: case.patient or case.id for case in dataset.cases}
     for group in groups:
         first, *others = (patients[case] for case in group)

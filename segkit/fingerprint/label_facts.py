@@ -1,4 +1,4 @@
-"""What is measured about the labels of one case."""
+"""Measure the labels of one case."""
 
 from __future__ import annotations
 
@@ -15,93 +15,116 @@ from segkit.labels.scheme import membership
 from segkit.preprocessing.crop import mask_box
 
 Point = tuple[float, float, float]
+"""Coordinates or lengths along X, Y, Z, in mm or px."""
 
 
 @dataclass(frozen=True)
 class LabelFacts:
-    """One label in one case; positions in mm (or px) from the scan's first voxel, per axis."""
+    """Facts of one label in one case; positions are relative to the first voxel of the scan."""
 
     voxels: int
     volume: float
-    """mm^3, or px."""
+    """Volume in mm^3, or area in px."""
     centroid: Point
     deviation: Point
-    """Standard deviation of its voxels' positions."""
+    """Standard deviation of the voxels' positions along each axis."""
     pieces: int = 1
     """Number of connected components (26 neighbors)."""
     thickness: Point = (math.inf, math.inf, math.inf)
-    """Mean length of its runs of voxels along each axis, in mm or px; for a region a lower bound."""
+    """Mean length of the runs of voxels along each axis; for a region a lower bound."""
     medians: tuple[float, ...] = ()
-    """Of each channel, over the voxels that were drawn from it; empty if none was."""
+    """Median of each channel over the sampled voxels of the label; empty if there is none."""
 
 
 def label_facts(indices: NDArray[Any], spacing: Point, dataset: Dataset) -> dict[str, LabelFacts]:
-    """Measure every label that occurs in ``indices`` (X, Y, Z): 0 background, i + 1 the i-th target."""
+    """Return the facts of every label that occurs.
+
+    Args:
+        indices: label map (X, Y, Z) with 0 for background and i + 1 for the i-th target.
+        spacing: voxel edges along X, Y, Z in mm or px.
+        dataset: names of the labels.
+    """
     holds = np.array(membership(dataset.labels, dataset.regions))
-    occupied = mask_box(indices > 0, indices.shape)
-    inside = indices[occupied]
+    box = mask_box(indices > 0, indices.shape)
+    inside = indices[box]
     means, deviations, thickness = [], [], []
     count = np.zeros(0)
     for axis, edge in enumerate(spacing):
-        # Voxels of every label per plane: all that centroids and spreads need, and small.
-        planes = _planes(inside, axis, holds.shape[1]) @ holds.T
+        # Counts per plane suffice for centroids and deviations, and are small.
+        planes = _voxels_per_plane(inside, axis, holds.shape[1]) @ holds.T
         count = planes.sum(axis=0)
-        positions = ((occupied[axis].start + np.arange(len(planes))) * edge)[:, None]
+        positions = ((box[axis].start + np.arange(len(planes))) * edge)[:, None]
         mean = (planes * positions).sum(axis=0) / np.maximum(count, 1)
-        square = (planes * (positions - mean) ** 2).sum(axis=0) / np.maximum(count, 1)
+        variance = (planes * (positions - mean) ** 2).sum(axis=0) / np.maximum(count, 1)
         means.append(mean)
-        deviations.append(np.sqrt(square))
+        deviations.append(np.sqrt(variance))
         runs = _runs(inside, axis, holds.shape[1]) @ holds.T
         thickness.append(count * edge / np.maximum(runs, 1))
     voxel = float(np.prod(spacing))
     names = [name for i, name in enumerate(dataset.labels) if count[i]]
-    pieces = count_pieces(inside, dataset, names)
+    components = count_components(inside, dataset, names)
     return {
         name: LabelFacts(
             voxels=int(count[i]),
             volume=float(count[i] * voxel),
             centroid=_point(means, i),
             deviation=_point(deviations, i),
-            pieces=pieces[name],
+            pieces=components[name],
             thickness=_point(thickness, i),
         )
         for i, name in enumerate(dataset.labels)
-        if name in pieces
+        if name in components
     }
 
 
 def border_share(indices: NDArray[Any]) -> float:
-    """Return the share of the voxels on the faces of (X, Y, Z) that are not 0; a picture has no faces along Z."""
-    labelled, voxels = 0, 0
+    """Return the fraction of the voxels on the faces of (X, Y, Z) that are not 0.
+
+    A picture has no faces along Z.
+
+    >>> border_share(np.array([[[1], [0]], [[0], [0]]]))
+    0.25
+    """
+    labeled, voxels = 0, 0
     for axis in range(3):
         if indices.shape[axis] > 1:
             faces = indices.take([0, -1], axis)
-            labelled, voxels = labelled + int(np.count_nonzero(faces)), voxels + faces.size
-    return labelled / voxels if voxels else 0.0
+            labeled += int(np.count_nonzero(faces))
+            voxels += faces.size
+    return labeled / voxels if voxels else 0.0
 
 
-def count_pieces(indices: NDArray[Any], dataset: Dataset, names: list[str]) -> dict[str, int]:
-    """Number of connected components of each label in (X, Y, Z)."""
+def count_components(indices: NDArray[Any], dataset: Dataset, names: list[str]) -> dict[str, int]:
+    """Return the number of connected components of each label or region in (X, Y, Z).
+
+    Args:
+        indices: label map with 0 for background and i + 1 for the i-th target.
+        dataset: names of the labels.
+        names: labels that occur.
+    """
     if not names:
         return {}
     if dataset.regions:
         targets = list(dataset.targets.values())
-        of = {name: [targets.index(value) + 1 for value in dataset.regions[name]] for name in names}
-        return {name: len(find_components(indices, of=of[name]).values) for name in names}
+        counts_of_regions = {}
+        for name in names:
+            region = [targets.index(value) + 1 for value in dataset.regions[name]]
+            counts_of_regions[name] = len(find_components(indices, of=region).values)
+        return counts_of_regions
     counts = components_per_label(indices)
     index = {name: i + 1 for i, name in enumerate(dataset.labels)}
     return {name: counts[index[name]] for name in names}
 
 
-def _planes(indices: NDArray[Any], axis: int, length: int) -> NDArray[np.intp]:
-    """Voxels of each index (columns) in each plane along an axis (rows)."""
+def _voxels_per_plane(indices: NDArray[Any], axis: int, length: int) -> NDArray[np.intp]:
+    """Return the number of voxels of each index (columns) in each plane along an axis (rows)."""
     return np.stack(
         [np.bincount(plane.ravel(), minlength=length) for plane in np.moveaxis(indices, axis, 0)]
     )
 
 
 def _runs(indices: NDArray[Any], axis: int, length: int) -> NDArray[np.intp]:
-    """Number of runs of equal voxels along an axis, for each index."""
+    """Return the number of runs of equal voxels along an axis, for each index."""
     moved = np.moveaxis(indices, axis, 0)
     starts = moved[1:][moved[1:] != moved[:-1]]
     return np.bincount(moved[0].ravel(), minlength=length) + np.bincount(starts, minlength=length)

@@ -1,4 +1,4 @@
-"""The voxel edges to which scans are resampled, unless the user asks for others."""
+"""Choose the voxel edges to which scans are resampled, and the slice axis of 2D networks."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from segkit.preprocessing.resample import grid_shape
 from segkit.volume import Shape
 
 Spacing = tuple[float | None, float | None, float | None]
-"""Voxel edges X, Y, Z; None along a 2D network's slice axis."""
+"""Voxel edges along X, Y, Z in mm or px; None along the slice axis of a 2D network."""
 ANISOTROPY = 3.0
-"""A coarsest axis beyond this factor is treated apart."""
+"""Ratio of the coarsest to the next voxel edge above which an axis is treated separately."""
 
 
 def choose_slice_axis(cases: Sequence[CaseFacts], dims: int | None) -> int | None:
-    """Return the axis across which a 2D network cuts; None in 3D. ``dims`` None: 3, save for single slices.
+    """Return the axis along which a 2D network takes its slices, or None for a 3D network.
+
+    Args:
+        cases: facts of the cases.
+        dims: 2 or 3; by default 3, unless the scans are single slices.
 
     Raises:
         UsageError: dims that do not fit the data.
@@ -43,18 +47,26 @@ def choose_slice_axis(cases: Sequence[CaseFacts], dims: int | None) -> int | Non
 
 
 def usual_spacing(cases: Sequence[CaseFacts], slice_axis: int | None) -> tuple[Spacing, str]:
-    """Return the spacing for these cases, and the reason for it."""
+    """Return the spacing for these cases, and the reason for it as text.
+
+    It is the median along each axis. If slices are thick, it is the 10th percentile along their
+    axis, as in nnU-Net, but not finer than the other axes.
+
+    Args:
+        cases: facts of the cases.
+        slice_axis: slice axis of a 2D network, or None.
+    """
     edges = np.array([case.spacing for case in cases])
     target = [float(f"{edge:.5g}") for edge in np.median(edges, axis=0)]
     reason = "The median of the scans along each axis."
     coarse = int(np.argmax(target))
     others = [axis for axis in range(3) if axis != coarse]
     size = median_size(cases, (target[0], target[1], target[2]))
-    finest_other = max(target[axis] for axis in others)
+    coarsest_other = max(target[axis] for axis in others)
     thin = size[coarse] * ANISOTROPY < min(size[axis] for axis in others)
-    if slice_axis is None and target[coarse] > ANISOTROPY * finest_other and thin:
+    if slice_axis is None and target[coarse] > ANISOTROPY * coarsest_other and thin:
         tenth = float(f"{np.percentile(edges[:, coarse], 10):.5g}")
-        target[coarse] = max(tenth, finest_other)
+        target[coarse] = max(tenth, coarsest_other)
         reason += (
             f" Slices are thick along {'xyz'[coarse]}: there the finest tenth of the scans counts."
         )
@@ -62,13 +74,17 @@ def usual_spacing(cases: Sequence[CaseFacts], slice_axis: int | None) -> tuple[S
 
 
 def without_slices(edges: Sequence[float], slice_axis: int | None) -> Spacing:
-    """Return the edges X, Y, Z without that across the slices of a 2D network."""
+    """Return the edges along X, Y, Z with None along the slice axis of a 2D network.
+
+    >>> without_slices((1.0, 1.0, 5.0), slice_axis=2)
+    (1.0, 1.0, None)
+    """
     x, y, z = (None if axis == slice_axis else edges[axis] for axis in range(3))
     return (x, y, z)
 
 
 def median_size(cases: Sequence[CaseFacts], spacing: Spacing) -> Shape:
-    """Return the median size in voxels of the cropped cases once they are resampled to ``spacing``."""
+    """Return the median size (X, Y, Z) in voxels of the cropped cases, resampled to ``spacing``."""
     sizes = [grid_shape(case.cropped, case.spacing, spacing) for case in cases]
     x, y, z = (max(1, round(float(edge))) for edge in np.median(sizes, axis=0))
     return (x, y, z)

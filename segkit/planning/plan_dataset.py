@@ -22,9 +22,9 @@ from segkit.dataset.dataset import Dataset
 from segkit.dataset.layouts import read_dataset
 from segkit.dataset.names_from_files import with_names
 from segkit.dataset_check.check import compare_cases
-from segkit.dataset_check.measured_dataset import MeasuredDataset
+from segkit.dataset_check.problem import MeasuredDataset
 from segkit.errors import InputError, UsageError
-from segkit.fingerprint.cache import known_or_measured
+from segkit.fingerprint.cache import load_or_measure
 from segkit.fingerprint.fingerprint import Fingerprint, measure
 from segkit.planning.fine_tuning import check_network, tuned_plan
 from segkit.planning.planner import make_plan
@@ -126,7 +126,7 @@ def measured_plan(
     start = _start(config, given) if config.weights else None
     folder = store or (Path(config.dataset.store) if config.dataset.store else None)
     fingerprint = (
-        known_or_measured(dataset, folder, progress)
+        load_or_measure(dataset, folder, progress)
         if folder
         else measure(dataset, progress=progress)
     )

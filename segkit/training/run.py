@@ -20,7 +20,7 @@ from segkit.config.schema import TrainConfig
 from segkit.dataset.dataset import Dataset
 from segkit.errors import UsageError
 from segkit.files.locks import check_free, sole_use
-from segkit.fingerprint.cache import known_or_measured
+from segkit.fingerprint.cache import load_or_measure
 from segkit.fingerprint.identical_images import copies_as_one_patient, copies_of
 from segkit.planning.plan_dataset import given_plan, measured_plan, open_dataset, warn_of_dataset
 from segkit.plans.plan import Plan
@@ -257,7 +257,7 @@ def _plan(
     file = run_dir / PLAN if unfinished else config.plan.file
     if file:
         plan = given_plan(file, dataset)
-        fingerprint = known_or_measured(dataset, store, progress)
+        fingerprint = load_or_measure(dataset, store, progress)
         warn_of_dataset(dataset, fingerprint, plan)
     else:
         plan, fingerprint = measured_plan(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from segkit.dataset.dataset import Case, Dataset
-from segkit.dataset_check.measured_dataset import MeasuredDataset
+from segkit.dataset_check.problem import MeasuredDataset
 from segkit.fingerprint.case_facts import CaseFacts
 from segkit.fingerprint.channel_facts import ChannelFacts
 from segkit.fingerprint.label_facts import LabelFacts

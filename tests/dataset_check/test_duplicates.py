@@ -13,7 +13,7 @@ def test_copies_are_named(measured: Callable) -> None:
     cases = [facts("p1"), facts("p2"), facts("p3", voxels_hash="p1")]
     (problem,) = copies(measured(cases))
     assert problem.message == (
-        "p1, p3 are the same scan, voxel for voxel: they count as one patient, which no fold splits"
+        "p1, p3 are the same scan, voxel for voxel: they are treated as one patient and stay in one fold"
     )
     assert list(copies(measured(cases[:2]))) == []
 
@@ -51,7 +51,7 @@ def test_a_label_map_of_two_scans(measured: Callable) -> None:
         replace(found, dataset=replace(found.dataset, cases=tuple(cases)))
     )
     assert problem.message.startswith(
-        "l is the label map of p1, p2, which count as patients of their own"
+        "l is the label map of p1, p2, which are treated as separate patients"
     )
     of_one = tuple(replace(case, patient="A") for case in cases)
     assert not list(shared_label_maps(replace(found, dataset=replace(found.dataset, cases=of_one))))

@@ -19,12 +19,12 @@ def test_a_header_wrong_by_a_power_of_ten(measured: Callable) -> None:
         " Correct the header, or leave the case out"
     )
     (problem,) = unusual_spacing(measured(edges(0.8, 0.8, 0.0008)))
-    assert "Are its lengths in metres?" in problem.message
+    assert "Are its lengths in meters?" in problem.message
     (problem,) = unusual_spacing(measured(edges(0.8, 0.8, 800)))
-    assert "Are its lengths in micrometres?" in problem.message
+    assert "Are its lengths in micrometers?" in problem.message
 
 
-def test_all_in_metres(measured: Callable) -> None:
+def test_all_in_meters(measured: Callable) -> None:
     (problem,) = tiny_voxels(measured(edges(0.001, 0.001, 0.0009)))
     assert problem.message.startswith(
         "voxels of 0.001 x 0.001 x 0.001 mm in 3 of 3 cases are smaller than"

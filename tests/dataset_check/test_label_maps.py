@@ -31,7 +31,7 @@ def test_shades_at_the_edge_of_a_mask(measured: Callable) -> None:
     values = range(1, 12)
     (problem,) = blurred_edges(measured(shades(1.2, values), labels=numbered([*values, 255])))
     assert problem.message.startswith(
-        "the label maps hold 12 values, 11 of which are only seams of 1 or 2 voxels"
+        "the label maps contain 12 values, 11 of which are only seams of 1 or 2 voxels"
     )
     assert "Save the masks again" in problem.message
 
@@ -65,7 +65,7 @@ def test_an_inverted_mask(measured: Callable) -> None:
     (problem,) = inverted_masks(measured(cases))
     assert problem.case == "z"
     assert problem.message.startswith(
-        "97% of the image's border are labelled, where it is background"
+        "97% of the image's border is labeled, where it is background"
     )
 
 

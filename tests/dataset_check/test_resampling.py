@@ -8,7 +8,7 @@ import pytest
 
 from segkit.dataset.dataset import Case, Dataset
 from segkit.dataset_check import resampling
-from segkit.dataset_check.measured_dataset import MeasuredDataset
+from segkit.dataset_check.problem import MeasuredDataset
 from segkit.dataset_check.resampling import lost_labels, planned_spacing
 from segkit.fingerprint.case_facts import measure_case
 
@@ -51,7 +51,7 @@ def test_labels_that_survive(tmp_path: Path) -> None:
 def test_of_many_cases_the_thinnest_are_looked_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resampling, "LOOKED_AT", 1)
+    monkeypatch.setattr(resampling, "MAX_CASES", 1)
     (problem,) = lost_labels(
         measured(written(tmp_path, "two", 2), written(tmp_path, "one", 1)), (1.0, 1.0, 8.0)
     )

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from segkit.dataset.dataset import Case, Dataset
-from segkit.fingerprint.cache import known_or_measured
+from segkit.fingerprint.cache import load_or_measure
 from segkit.fingerprint.fingerprint import measure
 
 Write = Callable[..., Case]
@@ -30,7 +30,7 @@ def data(write_case: Write) -> Dataset:
 def calls(data: Dataset, store: Path) -> tuple[Any, int]:
     """The fingerprint, and how often progress was told: once per case while hashing, once more while measuring."""
     told: list[int] = []
-    return known_or_measured(data, store, lambda done, _total, _case: told.append(done)), len(told)
+    return load_or_measure(data, store, lambda done, _total, _case: told.append(done)), len(told)
 
 
 def test_the_second_time_nothing_is_measured(
@@ -43,7 +43,7 @@ def test_the_second_time_nothing_is_measured(
 
 
 def test_names_of_cases_are_not_kept(data: Dataset, tmp_path: Path) -> None:
-    known_or_measured(data, tmp_path)
+    load_or_measure(data, tmp_path)
     (place,) = tmp_path.glob("fingerprint-*.json")
     assert "Smith" not in place.read_text()
     renamed = replace(data, cases=tuple(replace(case, id=f"new {case.id}") for case in data.cases))
@@ -51,7 +51,7 @@ def test_names_of_cases_are_not_kept(data: Dataset, tmp_path: Path) -> None:
 
 
 def test_another_byte_or_name_is_measured_anew(data: Dataset, tmp_path: Path) -> None:
-    known_or_measured(data, tmp_path)
+    load_or_measure(data, tmp_path)
     assert calls(replace(data, labels={"b": 2, "a": 1}), tmp_path)[1] == 4
     assert calls(replace(data, cases=data.cases[::-1]), tmp_path)[1] == 4
     assert data.cases[0].label is not None
@@ -62,7 +62,7 @@ def test_another_byte_or_name_is_measured_anew(data: Dataset, tmp_path: Path) ->
 
 @pytest.mark.parametrize("damage", ["", "{}", '{"unit": "mm", "cases": [], "intensities": []}'])
 def test_a_damaged_file_is_measured_anew(data: Dataset, tmp_path: Path, damage: str) -> None:
-    known_or_measured(data, tmp_path)
+    load_or_measure(data, tmp_path)
     next(tmp_path.glob("fingerprint-*.json")).write_text(damage)
     assert calls(data, tmp_path) == (measure(data), 4)
     assert calls(data, tmp_path)[1] == 2

@@ -92,7 +92,7 @@ def test_labels_in_the_border_and_missing_label_maps_are_a_warning(
     labels[0, 0, 0] = 1
     measured = measure(dataset(write_case("edge", image, labels), write_case("bare", image)))
     assert [case.outside for case in measured.cases] == [1, 0]
-    assert "edge: 1 labelled voxels lie in the scan's constant border" in caplog.text
+    assert "edge: 1 labeled voxels lie in the scan's constant border" in caplog.text
     assert "bare: there is no label map" in caplog.text
 
 
@@ -144,7 +144,7 @@ def test_pictures_and_scans_do_not_mix(
     write_case: Write, tmp_path: Path, image: np.ndarray, labels: np.ndarray
 ) -> None:
     Image.fromarray(np.full((4, 5), 7, dtype=np.uint8)).save(tmp_path / "p.png")
-    with pytest.raises(InputError, match=r"p: expected mm, as the first case has it, found px"):
+    with pytest.raises(InputError, match=r"p: expected mm, as in the first case, found px"):
         measure(dataset(write_case("c", image, labels), Case("p", (tmp_path / "p.png",))))
 
 

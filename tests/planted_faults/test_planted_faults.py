@@ -194,8 +194,8 @@ FAULTS: dict[str, Fault] = {
         changed("ct", values(lambda a: ((a + 1024) / 16).astype(np.uint8))), "8 bits|scaled"
     ),
     "edges about 10 times too long": Fault(changed("mr", scaled_edges(8.5)), "by a factor of 10"),
-    "one case in metres": Fault(changed("mr", scaled_edges(0.001)), "in metres"),
-    "all cases in metres": Fault(changed("mr", scaled_edges(0.001), every=True), "in metres"),
+    "one case in metres": Fault(changed("mr", scaled_edges(0.001)), "in meters"),
+    "all cases in metres": Fault(changed("mr", scaled_edges(0.001), every=True), "in meters"),
     "smoothed masks": Fault(
         pictures(lambda _, made: smoothed(mask_of(made))), "only seams of 1 or 2 voxels"
     ),
@@ -206,7 +206,7 @@ FAULTS: dict[str, Fault] = {
         pictures(lambda n, made: mask_of(made, 1 if n % 2 else 255)), "saved in two ways"
     ),
     "an inverted mask": Fault(
-        pictures(lambda n, made: (mask_of if n else inverted_mask)(made)), "are labelled, where"
+        pictures(lambda n, made: (mask_of if n else inverted_mask)(made)), "is labeled, where"
     ),
     "a label thinner than the slices": Fault(thin_label, "label core: resampling to voxels of"),
     "a copy": Fault(copied, "are the same scan, voxel for voxel"),
