@@ -31,6 +31,10 @@ _PLACEHOLDER = re.compile(r"[A-Z][A-Z_0-9]*|\.\.\.|<[^>]+>")
 """A value that stands for another one: N, PATH, <name>."""
 
 
+_MORE = ("[KEY=VALUE", "KEY=VALUE", "...", "...]")
+"""Words that stand for any number of others."""
+
+
 class _Found(Exception):
     """Carries the parser of a verb out of the function that would use it."""
 
@@ -90,25 +94,24 @@ def problem(words: Sequence[str]) -> str:
     >>> problem(["predict", "scan.nii.gz", "--overlp", "0.5"]).startswith("unrecognized")
     True
     """
-    verb, *rest = [word.split("|")[0] for word in words]
+    verb, *rest = [word.split("|")[0] for word in words if word not in _MORE]
     if verb in ("--help", "--version", "--json-log", "VERB", "help"):
         return ""
     if verb not in VERBS:
         return f"no verb {verb}"
     study = ""
-    if verb == "study":
-        if not rest:
-            return ""
+    if verb == "study" and rest:
         study, *rest = rest
-        if study == "NAME":
-            study = next(iter(STUDIES))
+        study = next(iter(STUDIES)) if study == "NAME" else study
         if study not in STUDIES:
             return f"no study {study}"
-    rest = [word for word in rest if word not in ("[KEY=VALUE", "KEY=VALUE", "...", "...]")]
-    if "--help" in rest or (not rest and verb != "models"):
-        return ""
+    bare = not rest and verb != "models"  # the verb as a name: `segkit train`
+    return "" if bare or "--help" in rest else _parsed_problem(verb, study, rest)
+
+
+def _parsed_problem(verb: str, study: str, words: Sequence[str]) -> str:
     try:
-        given = _parse(parser_of(verb, study), rest)
+        given = _parse(parser_of(verb, study), words)
         return _override_problem(verb, given) if verb in TRAINS else ""
     except (_Refused, SegkitError) as error:
         return str(error)
