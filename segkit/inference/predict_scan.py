@@ -1,4 +1,4 @@
-"""The steps from one scan to its Prediction."""
+"""Predict one scan: prepare it, find a box, score it, postprocess labels, go back to its grid."""
 
 from __future__ import annotations
 
@@ -30,9 +30,21 @@ from segkit.volume import Box, Volume
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, eq=False)
+class PreparedScan:
+    """Scan that is prepared for the networks."""
+
+    upright: Volume
+    """The scan on a grid without a tilt of the gantry."""
+    tilt: SliceShifts
+    parts: ScanParts
+    warnings: list[str]
+    """Sentences on what is unusual about the scan."""
+
+
 @dataclass(frozen=True)
 class ScanPredictor:
-    """Plan, networks and rules that predict one scan after the other; it keeps nothing of a scan."""
+    """Plan, networks and rules that predict scans; it keeps nothing of a scan."""
 
     plan: Plan
     scorer: ScanScorer
@@ -49,34 +61,20 @@ class ScanPredictor:
             InputError: a scan that does not suit the model.
             OutOfMemoryError: a scan that does not fit into memory.
         """
-        stopwatch = Stopwatch()
+        where, stopwatch = given.where, Stopwatch()
         with stopwatch.stage("prepare"):
-            upright, tilt = without_tilt(given.volume, given.where)
-            parts = prepare_parts(upright, self.plan, where=given.where)
-        unusual = self._scan_warnings(parts, given.where)
-        box = self._locate(upright, parts, given.where, stopwatch)
+            scan = prepare_scan(given.volume, self.plan, where)
+        self._log(scan.warnings, where)
+        box = None
+        if self.locator:
+            with stopwatch.stage("locate"):
+                box = self.locator.find(scan.upright, scan.parts, where=where)
         decisions = decisions_of(self.plan, wanted)
-        after = bytes_after_scoring(
-            decisions,
-            parts.way_back.source_voxels,
-            rules=len(self.rules),
-            is_compared=self.plan.training is not None,
-            is_tilted=bool(tilt.shifts),
-        )
-        scoring = Scoring(
-            scan=parts,
-            decisions=decisions,
-            box=box,
-            after=max(after, given.after),
-            where=given.where,
-            progress=given.progress,
-        )
-        scored = self.scorer.score(scoring, stopwatch)
-        labels = self._postprocessed(scored.arrays["labels"], parts, box, given.where)
-        odd_labels = self._label_warnings(upright.with_array(labels), parts, given.where)
-        volumes = volumes_on_scan(
-            given.volume, {**scored.arrays, "labels": labels}, decisions, tilt
-        )
+        scored = self.scorer.score(self._scoring(scan, decisions, box, given), stopwatch)
+        labels = self._postprocessed(scored.arrays["labels"], scan.parts, box, where)
+        odd_labels = self._label_warnings(scan.upright.with_array(labels), scan.parts, where)
+        arrays = {**scored.arrays, "labels": labels}
+        volumes = volumes_on_scan(given.volume, arrays, decisions, scan.tilt)
         return Prediction(
             labels=volumes["labels"],
             uncertainty=volumes.get("uncertainty"),
@@ -84,28 +82,34 @@ class ScanPredictor:
             label_names=self.plan.labels,
             channel_names=channel_names(self.plan),
             seconds=stopwatch.seconds(),
-            box=box_on_scan(box, parts.way_back) if box else None,
+            box=box_on_scan(box, scan.parts.way_back) if box else None,
             tile_mismatch=scored.tile_mismatch,
-            scan_warnings=tuple(unusual),
+            scan_warnings=tuple(scan.warnings),
             label_warnings=odd_labels,
         )
 
-    def _scan_warnings(self, parts: ScanParts, where: Path) -> list[str]:
-        """Return, and log, what is unusual about a scan."""
-        unusual = scan_warnings(
-            parts.grid, self.plan, parts.normalizers, self.plan.training, corner=parts.corner
+    def _scoring(
+        self,
+        scan: PreparedScan,
+        decisions: Mapping[Result, Decision],
+        box: Box | None,
+        given: GivenScan,
+    ) -> Scoring:
+        after = bytes_after_scoring(
+            decisions,
+            scan.parts.way_back.source_voxels,
+            rules=len(self.rules),
+            is_compared=self.plan.training is not None,
+            is_tilted=bool(scan.tilt.shifts),
         )
-        self._log(unusual, where)
-        return unusual
-
-    def _locate(
-        self, upright: Volume, parts: ScanParts, where: Path, stopwatch: Stopwatch
-    ) -> Box | None:
-        """Return the box of the cropped grid to predict; None is all of it."""
-        if self.locator is None:
-            return None
-        with stopwatch.stage("locate"):
-            return self.locator.find(upright, parts, where=where)
+        return Scoring(
+            scan=scan.parts,
+            decisions=decisions,
+            box=box,
+            after=max(after, given.after),
+            where=given.where,
+            progress=given.progress,
+        )
 
     def _postprocessed(
         self, labels: NDArray[Any], parts: ScanParts, box: Box | None, where: Path
@@ -128,6 +132,19 @@ class ScanPredictor:
         if not self.quiet:
             for warning in warnings:
                 log.warning("%s: %s", where, warning)
+
+
+def prepare_scan(volume: Volume, plan: Plan, where: Path) -> PreparedScan:
+    """Prepare a scan for the networks of a plan, without computing voxels at the plan's spacing.
+
+    Raises:
+        InputError: a scan that does not suit the plan.
+        OutOfMemoryError: a scan that does not fit into memory.
+    """
+    upright, tilt = without_tilt(volume, where)
+    parts = prepare_parts(upright, plan, where=where)
+    unusual = scan_warnings(parts.grid, plan, parts.normalizers, plan.training, corner=parts.corner)
+    return PreparedScan(upright, tilt, parts, unusual)
 
 
 def volumes_on_scan(

@@ -66,9 +66,7 @@ class Predictor:
         choices = {"device": device, "precision": precision, "engine": engine}
         with cpu_threads(threads):
             ready = ready_networks(self.bundles, self.plan, tta=self.tta, **choices)
-            self.locator = (
-                coarse_locator(locate, self.plan, max_memory, **choices) if locate else None
-            )
+            self.locator = coarse_locator(locate, self.plan, max_memory, **choices)
         self.engine, self.precision = ready.engine, ready.precision
         self.precision_reason = ready.precision_reason
         self._scorer = ScanScorer(
@@ -146,18 +144,20 @@ class Predictor:
 
 
 def coarse_locator(
-    bundles: Bundle | Sequence[Bundle],
+    bundles: Bundle | Sequence[Bundle] | None,
     plan: Plan,
     max_memory: int | None,
     *,
     device: str,
     precision: str,
     engine: str,
-) -> Locator:
-    """Return the locator of coarse ``bundles`` for a model with this plan.
+) -> Locator | None:
+    """Return the locator of coarse ``bundles``, if any, for a model with this plan.
 
     It is fast, because the box needs no exact border.
     """
+    if not bundles:
+        return None
     coarse = Predictor(
         bundles,
         device=device,

@@ -1,4 +1,7 @@
-"""Scans and label maps, from and to files; a format's library is imported when the first file of that format comes."""
+"""Scans and label maps, from and to files.
+
+The library of a format is imported when the first file of that format is opened.
+"""
 
 from __future__ import annotations
 

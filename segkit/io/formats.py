@@ -1,4 +1,4 @@
-"""Which module reads and writes which format. A format's library is imported when its first file comes."""
+"""File formats: the module that reads and writes each, imported with its library at first use."""
 
 from __future__ import annotations
 
@@ -21,12 +21,20 @@ _MODULES = {
 
 
 def module_of(suffix: str) -> Any:
-    """The module for a suffix of the table: it has ``open_scan`` and ``save``."""
+    """Return the module of a suffix that is read; it has the functions ``open_scan`` and ``save``.
+
+    >>> module_of(".png").__name__
+    'segkit.io.picture'
+    """
     return importlib.import_module(_MODULES[suffix])
 
 
 def check_readable(path: Path) -> None:
-    """Raise an InputError unless the suffix names a format that can be read."""
+    """Check that the suffix is of a format that can be read.
+
+    Raises:
+        InputError: it is not.
+    """
     suffix = suffix_of(path)
     if suffix not in READABLE:
         raise InputError(
@@ -40,7 +48,11 @@ def check_readable(path: Path) -> None:
 
 
 def check_writable(path: str | Path) -> None:
-    """Raise a UsageError unless the suffix names a format that can be written."""
+    """Check that the suffix is of a format that can be written.
+
+    Raises:
+        UsageError: it is not.
+    """
     if suffix_of(path) not in WRITABLE:
         raise UsageError(
             f"{path}: cannot write this format; the suffix must be one of {listed(WRITABLE)}"
@@ -48,9 +60,9 @@ def check_writable(path: str | Path) -> None:
 
 
 def storable(array: NDArray[Any]) -> NDArray[Any]:
-    """Return the array in native byte order, and in a type that the formats know: no booleans and no half precision.
+    """Return the array in the byte order of this machine and in a type that files can hold.
 
-    `ScaledArray` stay what they are.
+    Booleans become uint8 and float16 becomes float32. A `ScaledArray` is returned as it is.
     """
     if is_scaled(array):
         return array

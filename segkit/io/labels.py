@@ -1,4 +1,4 @@
-"""Label maps: read as whole numbers, written in the smallest type, on the scan's own grid."""
+"""Label maps: read as integers, and written in the smallest type on the grid of the scan."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from segkit.io.limits import check_finite
 from segkit.io.memory_map import is_mapped
 from segkit.io.placement import move_to_itk_grid
 from segkit.io.scans import read_source
-from segkit.io.segment_names import names_in, renumber
+from segkit.io.segment_names import Extra, names_in, renumber
 from segkit.volume import Shape, Volume
 
 _ROUNDING = 1e-3
-"""How far a stored label may lie from an integer: a float32 slope makes 1 read as 0.99999997."""
+"""Largest distance of a label from an integer: with a float32 slope, 1 reads as 0.99999997."""
 
 
 def read_labels(
@@ -30,34 +30,34 @@ def read_labels(
 ) -> Volume:
     """Read a label map as a Volume of integers (1, X, Y, Z).
 
-    With ``names`` (name -> value), a file that names its own values is brought to the values that these names have
-    here; what it names otherwise is an error, or background with ``subset``.
+    Args:
+        path: the file.
+        names: label to value. A file that names its values is renumbered to these values.
+        subset: make labels that are not in ``names`` background; otherwise they are an error.
 
     Raises:
-        InputError: an unusable file, several channels or layers, values that are not whole numbers, or names that
-            contradict ``names``.
+        InputError: the file cannot be used, has several channels or layers, or values that are not
+            integers, or its names contradict ``names``.
     """
     path = Path(path)
     labels = _read(path)
-    own = names_in(path) if names else {}
-    if not own or not names:
+    names_in_file = names_in(path) if names else {}
+    if not names_in_file or not names:
         return labels
-    values, _ = renumber(path, labels.array, own, names, extra="background" if subset else "error")
+    extra: Extra = "background" if subset else "error"
+    values, _ = renumber(path, labels.array, names_in_file, names, extra=extra)
     return labels.with_array(values)
 
 
 def _read(path: Path) -> Volume:
     check_readable(path)
     module = module_of(suffix_of(path))
-    source = (
-        module.open_scan(path, indices=True)
-        if suffix_of(path) in PICTURE
-        else module.open_scan(path)
-    )
+    options = {"indices": True} if suffix_of(path) in PICTURE else {}
+    source = module.open_scan(path, **options)
     if source.channels != 1:
         raise _not_one_value(path, source.channels, source.grid.shape)
     volume = read_source(source)
-    # Not mapped: what finds pieces of labels takes no array that is read-only.
+    # A copy of a mapped array: connected components need an array that is not read-only.
     voxels = volume.array.copy(order="K") if is_mapped(volume.array) else volume.array
     return volume.with_array(_integers(path, voxels))
 
@@ -68,15 +68,16 @@ def _not_one_value(path: Path, channels: int, shape: Shape) -> InputError:
         return InputError(
             path,
             expected="a label map with the axes X, Y, Z",
-            found=f"the axes {axes}, of which the first is one long, as a program writes that puts channels first",
+            found=f"the axes {axes}, of which the first has length 1, as written by programs "
+            "that put channels first",
             remedy="Save the array without that axis, for example numpy.squeeze(array, 0).",
         )
     return InputError(
         path,
         expected="a label map with one value per voxel",
         found=f"{channels} channels or layers",
-        remedy="Overlapping segments cannot be one label map: export a label map (3D Slicer: 'Export to "
-        "labelmap'), or save a coloured mask in grey.",
+        remedy="Overlapping segments cannot be one label map: export a label map (3D Slicer: 'Export "
+        "to labelmap'), or save a colored mask in gray.",
     )
 
 
@@ -89,14 +90,16 @@ def _integers(path: Path, array: NDArray[Any]) -> NDArray[Any]:
         raise InputError(
             path,
             expected="whole numbers as labels",
-            found=f"{np.count_nonzero(wrong)} voxels with others, for example {float(array[wrong][0]):.4g}",
-            remedy="Is this a scan, or was a label map resampled by interpolation? Use nearest neighbour.",
+            found=f"{np.count_nonzero(wrong)} voxels with others, "
+            f"for example {float(array[wrong][0]):.4g}",
+            remedy="Is this a scan, or was a label map resampled by interpolation? "
+            "Use nearest neighbor.",
         )
     return _smallest(path, rounded)
 
 
 def _smallest(where: str | Path, array: NDArray[Any]) -> NDArray[Any]:
-    """The same whole numbers in the smallest type that files of labels use."""
+    """Return the integers in the smallest of the types that label maps are written in."""
     low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
     for dtype in (np.uint8, np.uint16, np.int16, np.int32):
         if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
@@ -116,15 +119,20 @@ def write_labels(
     like: str | Path | None = None,
     names: Mapping[str, int] | None = None,
 ) -> None:
-    """Write a label map (1, X, Y, Z) atomically in the format of the suffix, in the smallest integer type that fits.
+    """Write a label map atomically, in the smallest integer type that fits.
 
-    ``like`` is the scan: a NIfTI file on the same grid gives its form codes and its affine to the last bit, and a scan
-    with two axes in a file of the same kind a label map with two. NRRD and MetaImage lie where ITK puts that scan.
-    ``names`` (label -> value) are kept in NRRD files, where 3D Slicer finds them.
+    Args:
+        path: the file to write; its suffix gives the format.
+        labels: integers (1, X, Y, Z).
+        like: the file of the scan. If both are NIfTI on one grid, its sform and qform are copied to
+            the last bit. The label map of a scan of two axes has two axes in a file of the same
+            kind. NRRD and MetaImage are written where ITK puts the scan.
+        names: label to value, kept in NRRD files, where 3D Slicer finds them.
 
     Raises:
-        UsageError: a suffix that cannot be written.
-        InputError: several channels, values that are not whole numbers, values or a shape that the format cannot hold.
+        UsageError: the suffix is none of a format that can be written.
+        InputError: there are several channels, values that are not integers, or values or a shape
+            that the format cannot hold; or the file cannot be written.
     """
     path = Path(path)
     check_writable(path)
@@ -144,10 +152,16 @@ def write_labels(
 
 
 def check_labels_fit(path: Path, shape: Shape, values: Iterable[int]) -> None:
-    """Raise before the work what `write_labels` would raise after it, for a map of ``shape`` with these values.
+    """Check that a label map can be written, before it is computed.
+
+    Args:
+        path: the file to write.
+        shape: shape (X, Y, Z) of the label map.
+        values: labels that it may have.
 
     Raises:
-        InputError: a picture's suffix for a map of several planes, or for values that it cannot hold.
+        InputError: the format is that of a picture, and the map has several planes or values that a
+            picture cannot hold.
     """
     if suffix_of(path) in PICTURE:
         dtype = _smallest(path, np.array([0, *values])).dtype
@@ -155,26 +169,30 @@ def check_labels_fit(path: Path, shape: Shape, values: Iterable[int]) -> None:
 
 
 def _values_in(path: Path) -> list[int]:
-    """The values in a label map; of a DICOM-SEG those of its segments, whether voxels have them or not."""
+    """Return the values in a label map, or those of all segments of a DICOM-SEG."""
     if is_dicom(path):
         return [
             value for _, value in dicom_module("results.segmentation_reader").segment_values(path)
         ]
-    found: list[int] = np.unique(read_labels(path).array).tolist()
-    return found
+    values: list[int] = np.unique(read_labels(path).array).tolist()
+    return values
 
 
 def labels_in(paths: Iterable[Path], *, skip_unreadable: bool = False) -> list[int]:
-    """The values other than 0 in these label maps, sorted.
+    """Return the values other than 0 in some label maps, sorted.
+
+    Args:
+        paths: the files.
+        skip_unreadable: leave out files that cannot be read.
 
     Raises:
-        InputError: a file that cannot be read, unless those are skipped.
+        InputError: a file cannot be read, unless such files are left out.
     """
-    found: set[int] = set()
+    values: set[int] = set()
     for path in paths:
         try:
-            found.update(_values_in(path))
+            values.update(_values_in(path))
         except InputError:
             if not skip_unreadable:
                 raise
-    return sorted(found - {0})
+    return sorted(values - {0})

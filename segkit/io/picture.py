@@ -1,6 +1,7 @@
-"""Flat pictures (PNG, TIFF, BMP) by Pillow: array[c, x, y, 0] is the picture's row y, column x, channel c.
+"""Reader and writer of pictures (PNG, TIFF, BMP) with Pillow.
 
-A picture has no place in the world: its affine is the identity and its unit "px".
+array[c, x, y, 0] is channel c of the pixel in row y and column x. A picture has no physical
+position: its affine is the identity and its unit "px".
 """
 
 from __future__ import annotations
@@ -38,36 +39,45 @@ _TYPES = {
     "F": "f4",
     "RGB": "u1",
 }
-_AS_READ = {"RGBA": "RGB", "RGBX": "RGB", "LA": "L", "P": "RGB", "PA": "RGB"}
-_WRITTEN = {
+"""Type of the pixels by Pillow's mode."""
+_READ_AS = {"RGBA": "RGB", "RGBX": "RGB", "LA": "L", "P": "RGB", "PA": "RGB"}
+"""Mode to which Pillow converts pixels of another mode."""
+_WRITABLE = {
     ".png": ("u1", "u2"),
     ".tif": ("u1", "u2", "i4", "f4"),
     ".tiff": ("u1", "u2", "i4", "f4"),
     ".bmp": ("u1",),
 }
-
+"""Types of pixels that each format holds."""
 _FORMATS = {".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP"}
 
 
 @dataclass(frozen=True)
 class PictureSource:
-    """A picture whose head was checked; its pixels are read on the first call, and kept."""
+    """Picture whose header was checked; its pixels are read on the first call and kept."""
 
     path: Path
     grid: Grid
     mode: str
-    """Pillow's name of the kind of pixels that ``planes`` gives."""
+    """Pillow's mode of the pixels that ``planes`` returns."""
 
     @property
     def channels(self) -> int:
+        """Number of channels: 3 for RGB, else 1."""
         return 3 if self.mode == "RGB" else 1
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """Type of the pixels."""
         return np.dtype(_TYPES[self.mode])
 
     def planes(self, start: int, stop: int) -> NDArray[Any]:
-        """Pixels (C, X, Y, 1), or none of them."""
+        """Return the pixels (C, X, Y, 1), or (C, X, Y, 0) where the planes are others than 0 to 1.
+
+        Raises:
+            InputError: the file is damaged, pixels are NaN or infinite, or there is too little
+                memory.
+        """
         return self._pixels[..., start:stop]
 
     @cached_property
@@ -79,25 +89,31 @@ class PictureSource:
 
     def _rows(self) -> NDArray[Any]:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # the head was checked, the rest is Pillow's talk about metadata
+            # The header was checked; further warnings of Pillow are about metadata.
+            warnings.simplefilter("ignore")
             try:
                 with Image.open(self.path) as picture:
-                    # A label map with a palette keeps its indices: mode P read as L.
-                    same = picture.mode == self.mode or (self.mode == "L" and picture.mode == "P")
-                    return np.asarray(picture if same else picture.convert(self.mode))
+                    # A label map with a palette (mode P) keeps its indices, which are read as L.
+                    as_stored = (self.mode, "P") if self.mode == "L" else (self.mode,)
+                    if picture.mode not in as_stored:
+                        return np.asarray(picture.convert(self.mode))
+                    return np.asarray(picture)
             except (OSError, SyntaxError, ValueError) as error:
                 raise _unreadable(self.path, str(error)) from error
 
 
 def open_scan(path: Path, *, indices: bool = False) -> PictureSource | slide.SlideSource:
-    """Read and check the picture's head. With ``indices`` a palette's indices are the values (a label map).
+    """Open a picture: read and check its header.
 
-    A tiled TIFF of more pixels than Pillow takes is a slide.
+    A tiled TIFF of more pixels than Pillow accepts is opened as a whole-slide image.
+
+    Args:
+        path: the file.
+        indices: read the indices of a palette instead of its colors, as suits a label map.
 
     Raises:
-        InputError: no picture, several pages, too many pixels, or a kind of pixels such as CMYK.
+        InputError: the file is no picture, or has several pages, too many pixels, or pixels that
+            are neither gray nor RGB.
     """
     must_exist(path)
     with warnings.catch_warnings():
@@ -107,16 +123,16 @@ def open_scan(path: Path, *, indices: bool = False) -> PictureSource | slide.Sli
             with Image.open(path) as picture:
                 return PictureSource(path, _grid(picture), _mode(path, picture, indices))
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-            found = slide.open_slide(path)
-            if found is None:
+            source = slide.open_slide(path)
+            if source is None:
                 raise _too_large(path, str(error)) from error
-            return found
+            return source
         except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
             raise _unreadable(path, str(error)) from error
 
 
 def is_slide(path: Path) -> bool:
-    """Whether `open_scan` takes a file for a slide; False for one that cannot be read, which is said when it is."""
+    """Return whether `open_scan` opens a file as a slide; False if it cannot be read."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -143,13 +159,13 @@ def _mode(path: Path, picture: Image.Image, indices: bool) -> str:
         )
     if indices and picture.mode == "P":
         return "L"
-    mode = _AS_READ.get(picture.mode, picture.mode)
+    mode = _READ_AS.get(picture.mode, picture.mode)
     if mode not in _TYPES:
         raise InputError(
             path,
-            expected="grey or RGB pixels",
+            expected="gray or RGB pixels",
             found=f"pixels of the kind {picture.mode}",
-            remedy="Convert the picture to grey or RGB.",
+            remedy="Convert the picture to gray or RGB.",
         )
     _warn_of_loss(path, picture)
     return mode
@@ -159,7 +175,7 @@ def _warn_of_loss(path: Path, picture: Image.Image) -> None:
     if picture.mode in ("RGBA", "LA", "PA"):
         log.warning("%s: the alpha channel (transparency) is left out", path.name)
     if picture.mode.startswith("RGB") and "16" in str(getattr(picture, "tile", "")):
-        log.warning("%s: 16-bit colours are read as 8-bit ones", path.name)
+        log.warning("%s: 16-bit colors are read as 8-bit colors", path.name)
 
 
 def _unreadable(path: Path, found: str) -> InputError:
@@ -172,22 +188,24 @@ def _unreadable(path: Path, found: str) -> InputError:
 
 
 def _too_large(path: Path, message: str) -> InputError:
-    """Pillow's message names the number of pixels first."""
+    """Return the error for too many pixels; Pillow's ``message`` names their number first."""
     return InputError(
         path,
         expected=f"a picture of at most {Image.MAX_IMAGE_PIXELS} pixels",
         found=f"{re.findall('[0-9]+', message)[0]} pixels",
-        remedy="Cut it into tiles."
-        if path.suffix.lower() not in SLIDES
-        else f"Save it as a tiled TIFF, and have the extra that reads those installed: {slide.INSTALL}",
+        remedy="Save it as a tiled TIFF, and install the extra that reads tiled TIFFs: "
+        f"{slide.INSTALL}"
+        if path.suffix.lower() in SLIDES
+        else "Cut it into tiles.",
     )
 
 
 def save(path: Path, volume: Volume) -> None:
-    """Write a flat volume atomically: one channel grey, three channels RGB.
+    """Write a volume of one plane atomically: one channel as gray, three channels as RGB.
 
     Raises:
-        InputError: several planes, another number of channels, or a type that the format cannot hold.
+        InputError: the volume has several planes, another number of channels, or a type that the
+            format cannot hold; or the file cannot be written.
     """
     array = volume.array.astype(np.uint8) if volume.dtype == np.bool_ else volume.array
     check_fits(path, array.shape, array.dtype)
@@ -195,30 +213,34 @@ def save(path: Path, volume: Volume) -> None:
         slide.save(path, volume)
         return
     rows = np.ascontiguousarray(array[..., 0].transpose(2, 1, 0))
-    # By way of memory: Pillow itself takes no notice when a disk becomes full within a TIFF.
+    # First into memory: Pillow itself does not notice that the disk becomes full within a TIFF.
     content = io.BytesIO()
-    Image.fromarray(rows if volume.channels == 3 else rows[..., 0]).save(
-        content, _FORMATS[path.suffix.lower()]
-    )
+    pixels = rows if volume.channels == 3 else rows[..., 0]
+    Image.fromarray(pixels).save(content, _FORMATS[path.suffix.lower()])
     with atomic_path(path) as temporary:
         temporary.write_bytes(content.getvalue())
 
 
 def _is_slide(path: Path, volume: Volume) -> bool:
-    """Whether a label map is one that Pillow would not read again, and can be written tile by tile."""
+    """Return whether a label map is too large for Pillow and can be written as a tiled TIFF."""
     large = volume.grid.voxels > (Image.MAX_IMAGE_PIXELS or math.inf)
     return large and volume.channels == 1 and path.suffix.lower() in SLIDES and slide.installed()
 
 
 def check_fits(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    """Raise an InputError unless a picture of this suffix holds ``shape`` (C, X, Y, Z) of ``dtype``."""
-    allowed = _WRITTEN[path.suffix.lower()]
+    """Check that a picture of this suffix holds voxels of ``shape`` (C, X, Y, Z) and ``dtype``.
+
+    Raises:
+        InputError: it does not.
+    """
+    allowed = _WRITABLE[path.suffix.lower()]
     kind = f"{dtype.kind}{dtype.itemsize}"
-    colour = shape[0] == 3 and kind == "u1"
-    if shape[3] != 1 or not (shape[0] == 1 or colour) or kind not in allowed:
+    color = shape[0] == 3 and kind == "u1"
+    if shape[3] != 1 or not (shape[0] == 1 or color) or kind not in allowed:
+        types = ", ".join(np.dtype(name).name for name in allowed)
         raise InputError(
             path,
-            expected=f"one plane, grey ({', '.join(np.dtype(each).name for each in allowed)}) or RGB of uint8",
+            expected=f"one plane, gray ({types}) or RGB of uint8",
             found=f"the shape {' x '.join(map(str, shape))} (C, X, Y, Z) of {dtype.name}",
             remedy="Choose another suffix, for example .nii.gz.",
         )

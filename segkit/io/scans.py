@@ -1,4 +1,4 @@
-"""Scans: opened, read whole, put together from their channels, and written."""
+"""Scans: opened, read, assembled from the files of their channels, and written."""
 
 from __future__ import annotations
 
@@ -22,11 +22,14 @@ from segkit.volume import Unit, Volume, VolumeSource
 
 
 def open_source(path: str | Path) -> VolumeSource:
-    """Open a scan (a file, or a folder or zip of DICOM): its header is read and checked now, its voxels when asked for.
+    """Open a scan: read and check its header now, and read its voxels on request.
+
+    Args:
+        path: a file, or a folder or zip of DICOM.
 
     Raises:
-        InputError: no such file, an unknown format, or a header that cannot be used.
-        UsageError: several DICOM series, or DICOM without the extra that reads it.
+        InputError: there is no such file, its format is unknown, or its header cannot be used.
+        UsageError: there are several DICOM series, or the extra that reads DICOM is not installed.
     """
     path = Path(path)
     if is_dicom(path):
@@ -37,30 +40,35 @@ def open_source(path: str | Path) -> VolumeSource:
 
 
 def is_slide(path: str | Path) -> bool:
-    """Whether a scan is a slide: a TIFF of more pixels than a picture may have."""
+    """Return whether a scan is a slide: a TIFF with more pixels than a picture may have."""
     path = Path(path)
     return suffix_of(path) in SLIDES and bool(module_of(suffix_of(path)).is_slide(path))
 
 
 def read_volume(path: str | Path) -> Volume:
-    """Read a scan with all its voxels, in the file's own voxel order.
+    """Read a scan with all its voxels, in the voxel order of the file.
+
+    Args:
+        path: a file, or a folder or zip of DICOM.
 
     Raises:
-        InputError: whatever makes the file unusable, with what to do about it.
+        InputError: the file cannot be used; the message says why, and what to do.
+        UsageError: as `open_source`.
     """
     return read_source(open_source(path))
 
 
 def read_source(source: VolumeSource) -> Volume:
-    """All planes of a source."""
+    """Return all planes of a source as a Volume."""
     grid = source.grid
     return Volume(source.planes(0, grid.shape[2]), grid.affine, grid.unit)
 
 
 def read_unscaled(path: str | Path) -> Volume:
-    """As `read_volume`, but where a header scales its numbers they stay as they are stored until they are looked at.
+    """Read a scan as `read_volume` does, but leave the numbers as they are stored in the file.
 
-    The array then is a `ScaledArray`, of which ``np.asarray`` makes values.
+    Where the header has a slope and intercept, the array of the volume is a `ScaledArray`, whose
+    values ``np.asarray`` computes.
     """
     source = open_source(path)
     scaled = source.scaled() if hasattr(source, "scaled") else None
@@ -70,14 +78,14 @@ def read_unscaled(path: str | Path) -> Volume:
 
 
 def read_case(paths: Sequence[str | Path], *, unscaled: bool = False) -> Volume:
-    """Read the channels of one case: one file with all of them, or one file per channel on one grid.
+    """Read the channels of one case.
 
     Args:
-        paths: the files.
-        unscaled: a single file is read as `read_unscaled` does.
+        paths: one file with all channels, or one file per channel, all on one grid.
+        unscaled: read a single file as `read_unscaled` does.
 
     Raises:
-        InputError: an unusable file, or a channel on another grid.
+        InputError: a file cannot be used, or a channel is on another grid.
     """
     if unscaled and len(paths) == 1:
         return read_unscaled(paths[0])
@@ -107,9 +115,17 @@ def write_image(
     like: str | Path | None = None,
     channels: Sequence[str] = (),
 ) -> None:
-    """Write a scan atomically, in the format of the suffix and its own type.
+    """Write a scan atomically in the format of the suffix, with the voxel type of the volume.
 
-    ``like`` is a scan on the same grid: as for `write_labels`. ``channels`` are their names, which NRRD keeps.
+    Args:
+        path: the file to write.
+        volume: the scan.
+        like: the file of a scan on the same grid, as for `write_labels`.
+        channels: names of the channels, which are kept in NRRD.
+
+    Raises:
+        UsageError: the suffix is none of a format that can be written.
+        InputError: the format cannot hold the volume, or the file cannot be written.
     """
     path = Path(path)
     check_writable(path)
@@ -131,20 +147,29 @@ def from_object(
     channels: int = 1,
     unit: Unit = "mm",
 ) -> Volume:
-    """Return a Volume of a path (as `read_unscaled`), a nibabel or SimpleITK image, a numpy array or a Volume.
+    """Return a scan of any supported kind as a Volume.
 
-    ``spacing`` or ``affine`` say where a numpy array lies, of which ``channels`` and ``unit`` are expected (see
-    `segkit.io.numpy_array.volume_of_array`).
+    Args:
+        scan: a path (read as by `read_unscaled`), a nibabel or SimpleITK image, a numpy array or a
+            Volume.
+        spacing: voxel spacing of a numpy array in mm.
+        affine: affine (4, 4) of a numpy array to mm in RAS+.
+        channels: number of channels that a numpy array must have.
+        unit: unit of a numpy array, "mm" or "px".
+
+    See `segkit.io.numpy_array.volume_of_array` for numpy arrays.
 
     Raises:
-        InputError: voxels or geometry that cannot be used.
-        UsageError: something else, or a geometry for a scan that has its own.
+        InputError: the voxels or the affine cannot be used.
+        UsageError: ``scan`` is of another kind, or a spacing or affine is given for a scan that has
+            one.
     """
     if isinstance(scan, np.ndarray):
         return volume_of_array(scan, spacing=spacing, affine=affine, channels=channels, unit=unit)
     if spacing is not None or affine is not None:
         raise UsageError(
-            f"spacing= and affine= are for numpy arrays; a {type(scan).__name__} has its own geometry"
+            "spacing= and affine= are for numpy arrays; "
+            f"a {type(scan).__name__} has its own geometry"
         )
     if isinstance(scan, Volume):
         check_finite("Volume", scan.array)

@@ -1,7 +1,8 @@
-"""Label files that name their values: the names decide, because each file may number them in its own way.
+"""Names of the segments in a label file: each file may number them differently.
 
-A DICOM-SEG names its segments. 3D Slicer writes those of a ``.seg.nrrd`` as ``Segment0_Name:=liver`` and
-``Segment0_LabelValue:=1``; segkit writes its own NRRD files likewise.
+A DICOM-SEG names its segments. 3D Slicer writes the names of a ``.seg.nrrd`` as
+``Segment0_Name:=liver`` and ``Segment0_LabelValue:=1``, and segkit writes its NRRD files in the
+same way.
 """
 
 from __future__ import annotations
@@ -23,24 +24,24 @@ from segkit.io.itk.header import LONGEST_HEADER
 from segkit.io.itk.nrrd_header import END
 
 Extra = Literal["error", "background", "keep"]
-"""What becomes of a name in a file that is not among the known ones."""
+"""Treatment of a name in a file that is not among the known names."""
 
 SHOWN = 8
+"""Number of names that a message lists."""
 _USUAL_HEADER = 1 << 16
+"""Size in bytes that few headers exceed."""
 _ENTRY = re.compile(r"Segment([0-9]{1,6})_(Name|LabelValue):=(.*)")
-_SAYS_NOTHING = re.compile(
-    r"((segment|label|region|value)?[\s_-]*[0-9]+|foreground)", re.IGNORECASE
-)
-"""Names that 3D Slicer (Segment_1) and segkit (label_1, foreground) make up where nobody gave one."""
+_PLACEHOLDER = re.compile(r"((segment|label|region|value)?[\s_-]*[0-9]+|foreground)", re.IGNORECASE)
+"""Names that 3D Slicer (Segment_1) and segkit (label_1, foreground) give to unnamed segments."""
 
 
 def names_in(path: Path) -> dict[str, int]:
-    """Return the names that a label file gives its values (name -> value); {} where it gives none.
+    """Return the names in a label file: name to value, or {} if it names none.
 
-    Only the header is read. Names that only repeat a number, such as ``Segment_1``, are left out.
+    Only the header is read. Placeholders such as ``Segment_1`` are left out.
 
     Raises:
-        InputError: no such file, one name for two values, or two names for one.
+        InputError: there is no such file, or it has one name for two values.
     """
     if is_dicom(path):
         return checked_names(path, dicom_module("results.segmentation_reader").segment_values(path))
@@ -84,39 +85,39 @@ _READERS: dict[str, Callable[[Path], dict[str, int]]] = {
 
 
 def checked_names(path: Path, pairs: list[tuple[str, int]]) -> dict[str, int]:
-    """Return ``pairs`` of name and value as a dict, without names that say nothing.
+    """Return pairs of name and value as a dict, without placeholders.
 
     Segments of several layers may share a value; such a file is refused when its voxels are read.
 
     Raises:
-        InputError: one name for two values.
+        InputError: one name has two values.
     """
-    telling = [
+    named = [
         (name, value) for name, value in dict.fromkeys(pairs) if value and not is_placeholder(name)
     ]
-    twice = [name for name, count in Counter(name for name, _ in telling).items() if count > 1]
-    if twice:
-        values = " and ".join(str(value) for name, value in telling if name == twice[0])
+    repeated = [name for name, count in Counter(name for name, _ in named).items() if count > 1]
+    if repeated:
+        values = " and ".join(str(value) for name, value in named if name == repeated[0])
         raise InputError(
             path,
             expected="a name of its own for each segment",
-            found=f"{twice[0]!r} for the values {values}",
+            found=f"{repeated[0]!r} for the values {values}",
             remedy="Rename one of the two segments, or merge them into one.",
         )
-    return dict(telling)
+    return dict(named)
 
 
 def is_placeholder(name: str) -> bool:
-    """Whether a name only repeats a number or was made up.
+    """Return whether a name is a placeholder, which a program gave to an unnamed segment.
 
     >>> is_placeholder("Segment_1"), is_placeholder("organ")
     (True, False)
     """
-    return _SAYS_NOTHING.fullmatch(name) is not None
+    return _PLACEHOLDER.fullmatch(name) is not None
 
 
 def comparable_name(name: str) -> str:
-    """Return ``name`` without what people write differently: case, blanks, underscores, hyphens.
+    """Return a name without case, spaces, underscores, dots and hyphens, for comparison.
 
     >>> comparable_name("Left Kidney") == comparable_name("left_kidney")
     True
@@ -132,18 +133,21 @@ def renumber(
     *,
     extra: Extra = "error",
 ) -> tuple[NDArray[Any], dict[str, int]]:
-    """Return the label array of a file in the values of ``known``, and the names that were kept beside those.
+    """Renumber the label array of a file to the values of the known names.
 
     Args:
         path: the file, for messages.
         values: integers of any shape.
-        own: the names in the file (name -> value there).
-        known: the names that count (name -> value that is wanted).
-        extra: a name that is not known is an error if voxels have it, or becomes background, or is kept with a free
-            value.
+        own: names in the file, with their values there.
+        known: known names, with the values to use.
+        extra: treatment of other names that voxels have: "error"; "background"; or "keep", which
+            gives each an unused value.
+
+    Returns:
+        The renumbered array, and the other names that were kept, with their new values.
 
     Raises:
-        InputError: names that contradict the known ones.
+        InputError: the names in the file contradict the known ones.
     """
     known = {
         name: value for name, value in known.items() if name in own or not is_placeholder(name)
@@ -162,13 +166,14 @@ def renumber(
 
 def _check_one_name_each(path: Path, own: Mapping[str, int], present: set[int]) -> None:
     for value in present & {*own.values()}:
-        names = [name for name, its in own.items() if its == value]
+        names = [name for name, number in own.items() if number == value]
         if len(names) > 1:
             raise InputError(
                 path,
                 expected="one name for each value",
                 found=f"{' and '.join(map(repr, names))} for the value {value}",
-                remedy="Export the segments anew as one label map, so that each has a value of its own.",
+                remedy="Export the segments again as one label map, so that each has a value of its "
+                "own.",
             )
 
 
@@ -180,28 +185,28 @@ def _check_unknown(
     *,
     extra: Extra,
 ) -> None:
-    similar = {comparable_name(name) for name in known}
-    wrong = (
-        list(unknown)
-        if extra == "error"
-        else [name for name in unknown if comparable_name(name) in similar]
-    )
-    if extra == "keep" and unknown and not own.keys() & known.keys():
-        wrong = list(unknown)
-    if wrong:
+    """Refuse unknown names: all of them, or those that are probably misspelled known ones."""
+    none_known = not own.keys() & known.keys()
+    if extra == "error" or (extra == "keep" and none_known):
+        refused = list(unknown)
+    else:
+        similar = {comparable_name(name) for name in known}
+        refused = [name for name in unknown if comparable_name(name) in similar]
+    if refused:
+        expected = first_few([name for name in known if name != "background"], SHOWN)
         raise InputError(
             path,
-            expected=f"values named as elsewhere: {first_few([name for name in known if name != 'background'], SHOWN)}",
-            found=first_few([f"{name!r} (value {own[name]})" for name in wrong], SHOWN),
-            remedy="Rename the segments in the file (3D Slicer, module Segmentations), or correct the names of the"
-            " labels.",
+            expected=f"values named as elsewhere: {expected}",
+            found=first_few([f"{name!r} (value {own[name]})" for name in refused], SHOWN),
+            remedy="Rename the segments in the file (3D Slicer, module Segmentations), or correct "
+            "the names of the labels.",
         )
 
 
 def _check_unnamed(
     path: Path, unnamed: set[int], own: Mapping[str, int], known: Mapping[str, int]
 ) -> None:
-    """Refuse a value without name in a file that names others, if elsewhere its number belongs to a name."""
+    """Refuse an unnamed value in a file that names others, if a known name has that value."""
     for name, value in known.items():
         if value in unnamed:
             here = f"{own[name]} here" if name in own else "not named here"
@@ -215,15 +220,16 @@ def _check_unnamed(
 
 def _free_values(names: Mapping[str, int], taken: set[int]) -> dict[str, int]:
     first = max([*taken, 0]) + 1
-    return {name: first + place for place, name in enumerate(names)}
+    return {name: value for value, name in enumerate(names, first)}
 
 
-def _replaced(values: NDArray[Any], table: Mapping[int, int]) -> NDArray[Any]:
-    if not table:
+def _replaced(values: NDArray[Any], new_values: Mapping[int, int]) -> NDArray[Any]:
+    if not new_values:
         return values
-    ends = (np.min_scalar_type(end) for end in (min(table.values()), max(table.values())))
-    replaced = values.astype(np.result_type(values.dtype, *ends))
-    for value, new in table.items():
-        # One value after the other: a table over all voxels would need eight bytes for each.
+    smallest, largest = min(new_values.values()), max(new_values.values())
+    types = (np.min_scalar_type(value) for value in (smallest, largest))
+    replaced = values.astype(np.result_type(values.dtype, *types))
+    for value, new in new_values.items():
+        # One value at a time: a lookup of all voxels together would need 8 bytes for each.
         replaced[values == value] = new
     return replaced

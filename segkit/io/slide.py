@@ -1,7 +1,8 @@
-"""Slides: tiled TIFFs of more pixels than a picture may have, as the optional extra ``segkit[wsi]``.
+"""Whole-slide images: tiled TIFFs of more pixels than a picture may have (extra ``segkit[wsi]``).
 
-Tiles are unpacked one after the other into a temporary file of plain pixels, which is mapped: what is held in memory is
-what is looked at. Of a pyramid the first, largest level is read. tifffile is imported when a slide is met.
+Tiles are unpacked one after the other into a temporary file of plain pixels, which is
+memory-mapped, so memory holds only the pixels in use. Of a pyramid the first, largest level is
+read. tifffile is imported when the first slide is opened.
 """
 
 from __future__ import annotations
@@ -35,45 +36,44 @@ log = logging.getLogger(__name__)
 INSTALL = "pip install 'segkit[wsi]'"
 TILE = 512
 """Pixels along the edges of a tile that is written."""
-_KINDS = {"MINISBLACK", "RGB", "YCBCR"}
+_PHOTOMETRIC = {"MINISBLACK", "RGB", "YCBCR"}
 _ERRORS = (
-    *(
-        OSError,
-        EOFError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        ArithmeticError,
-        RuntimeError,
-    ),
-    *(struct.error, zlib.error),
+    *(OSError, EOFError, ValueError, LookupError, TypeError),
+    *(AttributeError, ArithmeticError, RuntimeError, struct.error, zlib.error),
 )
-"""What tifffile lets through when a file is damaged."""
+"""Errors that tifffile raises when a file is damaged."""
 
 
 def installed() -> bool:
-    """Whether slides can be read and written."""
+    """Return whether the extra that reads and writes slides is installed."""
     return importlib.util.find_spec("tifffile") is not None
 
 
 @dataclass(frozen=True)
 class SlideSource:
-    """A slide whose head was checked; its tiles are unpacked on the first call."""
+    """Whole-slide image whose header was checked; its tiles are unpacked on the first call."""
 
     path: Path
     grid: Grid
     samples: int
-    """Of a pixel in the file: 1, 3, or 4 with transparency, which is left out."""
+    """Number of samples of a pixel: 1, 3, or 4 with transparency, which is left out."""
     dtype: np.dtype[Any]
+    """Type of the pixels."""
     tile_rows: int
+    """Number of rows of a tile."""
 
     @property
     def channels(self) -> int:
+        """Number of channels: 1 or 3."""
         return min(self.samples, 3)
 
     def planes(self, start: int, stop: int) -> NDArray[Any]:
-        """Pixels (C, X, Y, 1), or none of them; read-only."""
+        """Return the pixels (C, X, Y, 1), read-only, or (C, X, Y, 0) for planes other than 0 to 1.
+
+        Raises:
+            InputError: the file is damaged, pixels are NaN or infinite, or there is too little
+                memory or room on the disk.
+        """
         return self._pixels[..., start:stop]
 
     @cached_property
@@ -81,18 +81,18 @@ class SlideSource:
         width, height, _ = self.grid.shape
         needed = self.channels * width * height * self.dtype.itemsize
         check_memory(self.path, self.samples * width * self.tile_rows * self.dtype.itemsize)
-        # A mapped file lives on without its name.
+        # A mapped file stays readable after it is removed.
         with tempfile.TemporaryDirectory(prefix="segkit-", ignore_cleanup_errors=True) as folder:
             _check_room(self.path, Path(folder), needed)
             plain = Path(folder) / "pixels"
             self._write_plain(plain)
             pixels = map_numbers(plain, self.dtype, self.channels * width * height, 0)
-        found = pixels.reshape(self.channels, height, width, 1).transpose(0, 2, 1, 3)
-        check_finite(self.path, found)
-        return found
+        voxels = pixels.reshape(self.channels, height, width, 1).transpose(0, 2, 1, 3)
+        check_finite(self.path, voxels)
+        return voxels
 
     def _write_plain(self, plain: Path) -> None:
-        """All pixels, channel by channel, row by row."""
+        """Write all pixels to the file ``plain``, channel by channel, row by row."""
         width, height, _ = self.grid.shape
         bands = self._bands()
         try:
@@ -102,33 +102,35 @@ class SlideSource:
                         file.seek((channel * height + first) * width * self.dtype.itemsize)
                         file.write(np.ascontiguousarray(band).data)
         except OSError as error:
-            raise unwritable(
-                plain.parent, f"{error.strerror}, while {self.path} was unpacked"
-            ) from error
+            reason = f"{error.strerror}, while {self.path} was unpacked"
+            raise unwritable(plain.parent, reason) from error
 
     def _bands(self) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Rows (C, some of Y, X) that share tiles, and the number of the first."""
+        """Yield the rows (C, some of Y, X) of each row of tiles, and the index of the first row."""
         width, height, _ = self.grid.shape
         band = np.zeros((self.channels, self.tile_rows, width), self.dtype)
-        held = 0
+        first = 0
         for tile, (y, x) in self._tiles():
-            if y != held:
-                yield held, band[:, : height - held]
-                held = y
+            if y != first:
+                yield first, band[:, : height - first]
+                first = y
                 band[:] = 0
             if tile is not None:
                 target = band[:, : height - y, x:]
-                pixels = tile.transpose(2, 0, 1)[
-                    : self.channels, : target.shape[1], : target.shape[2]
-                ]
+                pixels = tile.transpose(2, 0, 1)[: self.channels]
+                pixels = pixels[:, : target.shape[1], : target.shape[2]]
                 target[:, : pixels.shape[1], : pixels.shape[2]] = pixels
-        yield held, band[:, : height - held]
+        yield first, band[:, : height - first]
 
     def _tiles(self) -> Iterator[tuple[NDArray[Any] | None, tuple[int, int]]]:
-        """Tiles (Y, X, samples), row by row, None for one that the file leaves out; each with its first y and x."""
+        """Yield tiles (Y, X, samples) row by row, each with its first y and x.
+
+        A tile that the file leaves out is None.
+        """
         try:
             with _opened(self.path) as slide:
-                # One at a time: in a larger buffer tifffile (2026.3) mixes up tiles behind one that is left out.
+                # One at a time: with a larger buffer, tifffile (2026.3) confuses tiles after a
+                # missing one.
                 for tile, (_, _, y, x, _), _ in slide.pages[0].segments(maxworkers=1, buffersize=1):
                     yield None if tile is None else tile[0], (y, x)
         except _ERRORS as error:
@@ -136,60 +138,62 @@ class SlideSource:
 
 
 def open_slide(path: Path) -> SlideSource | None:
-    """A tiled TIFF, its head checked; None for other files, and where the extra is not installed.
+    """Open a tiled TIFF: read and check its header.
+
+    None for other files, and if the extra is not installed.
 
     Raises:
-        InputError: a damaged head, or a kind of pixels that is neither grey nor RGB.
+        InputError: the header is damaged, or the pixels are neither gray nor RGB.
     """
     if path.suffix.lower() not in SLIDES or not installed():
         return None
     try:
         with _opened(path) as slide:
             page = slide.pages[0]
-            return _checked(path, page) if page.is_tiled else None
+            return _checked_source(path, page) if page.is_tiled else None
     except _ERRORS as error:
         raise _unreadable(path, error) from error
 
 
-def _checked(path: Path, page: Any) -> SlideSource:
-    kind = f"{page.photometric.name} of {page.samplesperpixel} samples, {page.dtype or 'a strange type'}"
-    grey, colour = (
-        page.samplesperpixel == 1,
-        page.samplesperpixel in (3, 4) and int(page.planarconfig) == 1,
-    )
-    if (
-        page.photometric.name not in _KINDS
-        or not (grey or colour)
-        or page.dtype is None
-        or page.dtype.kind not in "iuf"
-    ):
-        raise InputError(
-            path,
-            expected="grey or RGB pixels, the colours of a pixel side by side",
-            found=f"pixels of the kind {kind}",
-            remedy="Convert the slide to RGB.",
-        )
-    tile = page.tilewidth * page.tilelength * page.samplesperpixel * page.dtype.itemsize
-    tiles = math.ceil(page.imagewidth / page.tilewidth) * math.ceil(
-        page.imagelength / page.tilelength
-    )
-    if (
-        page.imagedepth != 1
-        or len(page.databytecounts) != tiles
-        or max(page.databytecounts) > 2 * tile + (1 << 12)
-    ):
-        raise InputError(
-            path,
-            expected=f"{tiles} tiles of at most {size_text(2 * tile + (1 << 12))}",
-            found=f"{len(page.databytecounts)} tiles, the largest of {size_text(max(page.databytecounts, default=0))}",
-            remedy="The file is damaged: copy it again.",
-        )
+def _checked_source(path: Path, page: Any) -> SlideSource:
+    _check_pixels(path, page)
+    _check_tiles(path, page)
     if page.samplesperpixel == 4:
         log.warning("%s: the alpha channel (transparency) is left out", path.name)
     grid = Grid((page.imagewidth, page.imagelength, 1), np.eye(4), "px")
-    return SlideSource(
-        path, grid, page.samplesperpixel, page.dtype.newbyteorder("="), page.tilelength
-    )
+    dtype = page.dtype.newbyteorder("=")
+    return SlideSource(path, grid, page.samplesperpixel, dtype, page.tilelength)
+
+
+def _check_pixels(path: Path, page: Any) -> None:
+    gray = page.samplesperpixel == 1
+    color = page.samplesperpixel in (3, 4) and int(page.planarconfig) == 1
+    numbers = page.dtype is not None and page.dtype.kind in "iuf"
+    if page.photometric.name not in _PHOTOMETRIC or not (gray or color) or not numbers:
+        dtype = page.dtype or "an unknown type"
+        raise InputError(
+            path,
+            expected="gray or RGB pixels, the colors of a pixel side by side",
+            found=f"pixels of the kind {page.photometric.name} of {page.samplesperpixel} samples, "
+            f"{dtype}",
+            remedy="Convert the slide to RGB.",
+        )
+
+
+def _check_tiles(path: Path, page: Any) -> None:
+    """Check the number and the sizes of the compressed tiles in the header."""
+    tile = page.tilewidth * page.tilelength * page.samplesperpixel * page.dtype.itemsize
+    columns = math.ceil(page.imagewidth / page.tilewidth)
+    count = columns * math.ceil(page.imagelength / page.tilelength)
+    most = 2 * tile + (1 << 12)
+    sizes = page.databytecounts
+    if page.imagedepth != 1 or len(sizes) != count or max(sizes) > most:
+        raise InputError(
+            path,
+            expected=f"{count} tiles of at most {size_text(most)}",
+            found=f"{len(sizes)} tiles, the largest of {size_text(max(sizes, default=0))}",
+            remedy="The file is damaged: copy it again.",
+        )
 
 
 def _check_room(path: Path, folder: Path, needed: int) -> None:
@@ -197,7 +201,8 @@ def _check_room(path: Path, folder: Path, needed: int) -> None:
     if needed > free:
         raise InputError(
             path,
-            expected=f"{size_text(needed)} of room for its unpacked pixels in {tempfile.gettempdir()}",
+            expected=f"{size_text(needed)} of free space for its unpacked pixels in "
+            f"{tempfile.gettempdir()}",
             found=size_text(free),
             remedy="Make room there, or name another folder in the variable TMPDIR.",
         )
@@ -206,21 +211,28 @@ def _check_room(path: Path, folder: Path, needed: int) -> None:
 def _opened(path: Path) -> Any:
     import tifffile  # noqa: PLC0415  (an optional extra)
 
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what matters is raised
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # real errors are raised
     return tifffile.TiffFile(path)
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
     remedy = "The file is incomplete or damaged: copy it again."
     if "imagecodecs" in str(error):
-        remedy = "Install the package that unpacks it: pip install imagecodecs. Or save the slide with deflate."
+        remedy = (
+            "Install the package that unpacks it: pip install imagecodecs. "
+            "Or save the slide with deflate."
+        )
     return InputError(
         path, expected="a tiled TIFF that can be read", found=str(error), remedy=remedy
     )
 
 
 def save(path: Path, volume: Volume) -> None:
-    """Write a flat volume of one channel atomically, tile by tile: a TIFF of tiles packed by deflate."""
+    """Write a volume of one plane and one channel atomically as a tiled TIFF with deflate.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
     import tifffile  # noqa: PLC0415
 
     rows = volume.array[0, ..., 0].T

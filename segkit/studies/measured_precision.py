@@ -19,7 +19,7 @@ from segkit.training.data.patches import PatchDataset, PatchRules
 from segkit.training.data.split import split_cases
 from segkit.training.outputs.run_folder import prepared_folder
 from segkit.training.precision import cached_or_fastest_mode
-from segkit.training.run import Setup, set_up
+from segkit.training.setup import Setup, set_up
 from segkit.training.time_budget import Timing
 
 

@@ -1,4 +1,4 @@
-"""Resuming a training: with which settings it goes on, and what to type instead where it cannot."""
+"""Resume a training: with which settings, in which folder, and what to type if it cannot resume."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from segkit.config.schema import TrainConfig
 from segkit.dataset.dataset import Dataset
 from segkit.errors import InputError, UsageError
 from segkit.plans.plan import Plan
-from segkit.training.outputs.run_folder import CONFIG, FINISHED, PLAN, default_run_dir, state
+from segkit.training.outputs.run_folder import CONFIG, FINISHED, PLAN, default_run_dir, run_state
 
 log = logging.getLogger(__name__)
 
 MOVABLE = ("run_dir", "dataset.path", "dataset.store")
-"""Keys that say where something lies."""
+"""Keys of paths, which may differ because files were moved."""
 NEUTRAL = (
     "trainer.save_memory",
     "trainer.workers",
@@ -41,80 +41,98 @@ NEUTRAL = (
     "compute.cpus",
     "compute.memory",
 )
-"""Keys that change how a training runs, not what is trained (docs/training.md): a resumed run may have others."""
+"""Keys that change how a training runs but not its result; a resumed run may change them.
+
+docs/training.md lists them.
+"""
 ONE_DEVICE = ("auto", "cpu", "gpu")
 """Values of compute with which one process trains."""
 LENGTH = ("trainer.max_steps", "trainer.max_minutes")
+"""Keys of the length of a training."""
 
 
-def as_started(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
+def resumed_config(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
     """Return the configuration that the run in ``run_dir`` was started with, if there is one.
 
-    What does not change the numbers is taken from ``overrides``, and the log says what differs.
+    Settings that do not change the result are taken from ``overrides``, and the log names those
+    that differ.
+
+    Args:
+        config: the configuration of ``overrides``.
+        overrides: KEY=VALUE settings that the user gave now.
 
     Raises:
         UsageError: an override that contradicts the run.
     """
     run_dir = Path(config.run_dir or "")
-    found = state(run_dir)
-    if found == "new":
+    run = run_state(run_dir)
+    if run == "new":
         return config
     stored = read_config(run_dir / CONFIG)
     resumed = dataclasses.replace(stored, run_dir=config.run_dir)
-    for name in ("dataset", "trainer", "compute"):
-        setattr(resumed, name, dataclasses.replace(getattr(stored, name)))
+    for section in ("dataset", "trainer", "compute"):
+        setattr(resumed, section, dataclasses.replace(getattr(stored, section)))
     resumed.dataset.path = config.dataset.path or stored.dataset.path
     resumed.dataset.store = config.dataset.store or stored.dataset.store
     for key in sorted(given_keys(overrides) - set(MOVABLE)):
         before, now = get(stored, key), get(config, key)
-        resolved = now == "auto" and key == "trainer.batch_size"  # the plan's number was stored
-        if before == now or resolved:
+        # The run stored the batch size of its plan instead of "auto".
+        is_resolved = now == "auto" and key == "trainer.batch_size"
+        if before == now or is_resolved:
             continue
         if not _is_neutral(key, before, now):
             raise UsageError(
-                _contradiction(key, config, stored, overrides, finished=found == "finished")
+                _contradiction(key, config, stored, overrides, is_finished=run == "finished")
             )
         put(resumed, key, now)
-        if found == "unfinished":
-            _say(key, before, now)
+        if run == "unfinished":
+            _log_change(key, before, now)
     return resumed
 
 
-def begun_before(
+def unfinished_run(
     config: TrainConfig, plan: Plan, dataset: Dataset, weights: Bundle | None
 ) -> Path | None:
-    """Return the unfinished run in its default folder that differs from this training in neutral settings only."""
-    own = default_run_dir(config, plan, dataset, weights)
-    for folder in sorted(own.parent.glob(f"{plan.network.name}-*")):
+    """Return the unfinished run, in a default folder, that differs in neutral settings only.
+
+    Neutral settings (`NEUTRAL`) change the name of the default folder, but not the result.
+    """
+    new_run = default_run_dir(config, plan, dataset, weights)
+    for folder in sorted(new_run.parent.glob(f"{plan.network.name}-*")):
         if not (folder / CONFIG).is_file() or (folder / FINISHED).exists():
             continue
         try:
             stored = read_config(folder / CONFIG)
-        except InputError:  # which is for a training in that folder to say
+        except InputError:  # a training in that folder reports it
             continue
-        different = [
-            (key, get(stored, key), get(config, key))
-            for key in leaves(config)
-            if get(stored, key) != get(config, key)
-            and _is_neutral(key, get(stored, key), get(config, key))
-        ]
-        as_there = copy.deepcopy(config)
-        for key, before, _ in different:
-            put(as_there, key, before)
-        if default_run_dir(as_there, plan, dataset, weights).name == folder.name:
-            for each in different:
-                _say(*each)
+        changes = _neutral_changes(stored, config)
+        as_stored = copy.deepcopy(config)
+        for key, before, _ in changes:
+            put(as_stored, key, before)
+        if default_run_dir(as_stored, plan, dataset, weights).name == folder.name:
+            for change in changes:
+                _log_change(*change)
             return folder
     return None
 
 
-def _say(key: str, before: Any, now: Any) -> None:
+def _neutral_changes(stored: TrainConfig, config: TrainConfig) -> list[tuple[str, Any, Any]]:
+    """Return key, value before and value now of each neutral setting that differs."""
+    values = [(key, get(stored, key), get(config, key)) for key in leaves(config)]
+    return [
+        (key, before, now)
+        for key, before, now in values
+        if before != now and _is_neutral(key, before, now)
+    ]
+
+
+def _log_change(key: str, before: Any, now: Any) -> None:
     log.info(
         "resumed with %s=%s, begun with %s=%s: the training stays the same",
         key,
-        _word(now),
+        _typed(now),
         key,
-        _word(before),
+        _typed(before),
     )
 
 
@@ -123,30 +141,40 @@ def _is_neutral(key: str, before: Any, now: Any) -> bool:
 
 
 def _contradiction(
-    key: str, config: TrainConfig, stored: TrainConfig, overrides: Sequence[str], *, finished: bool
+    key: str,
+    config: TrainConfig,
+    stored: TrainConfig,
+    overrides: Sequence[str],
+    *,
+    is_finished: bool,
 ) -> str:
-    run_dir = config.run_dir or ""
-    started = f"the training in {run_dir} was started with {key}={_word(get(stored, key))}, not {_word(get(config, key))}"
+    """Return the message on an override that contradicts the stored run."""
+    before, now = _typed(get(stored, key)), _typed(get(config, key))
+    problem = f"the training in {config.run_dir or ''} was started with {key}={before}, not {now}"
     if key not in LENGTH or not _is_longer(key, config, stored):
-        return f"{started}. Give another run_dir, or leave the override out."
+        return f"{problem}. Give another run_dir, or leave the override out."
+    advice = "Its learning rate falls to zero at that length: finish it with --resume"
+    if is_finished:
+        advice = "It is finished"
     command = longer_command(config, stored, overrides)
-    first = (
-        "It is finished"
-        if finished
-        else "Its learning rate falls to zero at that length: finish it with --resume"
-    )
-    return f"{started}. {first}. To train longer, start another run from its model:\n  {command}"
+    return f"{problem}. {advice}. To train longer, start another run from its model:\n  {command}"
 
 
 def _is_longer(key: str, config: TrainConfig, stored: TrainConfig) -> bool:
-    """Whether more is asked for; minutes and steps cannot be compared."""
+    """Return whether more steps or minutes are asked for; steps and minutes cannot be compared."""
     before, now = get(stored, key), get(config, key)
     return now is not None and (before is None or now > before)
 
 
 def longer_command(config: TrainConfig, stored: TrainConfig, overrides: Sequence[str]) -> str:
-    """Return the command that trains on from the model of a run, with the run's plan, cases and settings."""
-    run_dir = str(config.run_dir)
+    """Return the command that continues from the model of a run with its plan, cases and settings.
+
+    Args:
+        config: the configuration of ``overrides``.
+        stored: the configuration of the run.
+        overrides: KEY=VALUE settings that the user gave now; the length is taken from them.
+    """
+    run_dir = Path(str(config.run_dir))
     default = load([f"preset={stored.preset}"])
     left_out = {*PATHS.values(), *LENGTH, "preset", "format_version"}
     changed = [
@@ -156,17 +184,19 @@ def longer_command(config: TrainConfig, stored: TrainConfig, overrides: Sequence
         and not key.startswith(PLANNED)
         and get(stored, key) != get(default, key)
     ]
-    place = Path(run_dir)
-    words = [
-        f"dataset={config.dataset.path or stored.dataset.path}",
-        *([f"dataset.store={stored.dataset.store}"] if stored.dataset.store else []),
-        f"plan={place / PLAN}",
-        f"weights={run_dir}",
-        f"run_dir={_free_name(place)}",
-        *([f"preset={stored.preset}"] if stored.preset != "default" else []),
-        *(f"{key.removesuffix('.name')}={_word(get(stored, key))}" for key in changed),
-        *(f"{key}={_word(get(config, key))}" for key in LENGTH if key in given_keys(overrides)),
+    words = [f"dataset={config.dataset.path or stored.dataset.path}"]
+    if stored.dataset.store:
+        words.append(f"dataset.store={stored.dataset.store}")
+    words += [
+        f"plan={run_dir / PLAN}",
+        f"weights={config.run_dir}",
+        f"run_dir={_free_name(run_dir)}",
     ]
+    if stored.preset != "default":
+        words.append(f"preset={stored.preset}")
+    words += [f"{key.removesuffix('.name')}={_typed(get(stored, key))}" for key in changed]
+    given = given_keys(overrides)
+    words += [f"{key}={_typed(get(config, key))}" for key in LENGTH if key in given]
     return shlex.join(["segkit", "train", *words])
 
 
@@ -175,10 +205,10 @@ def _free_name(run_dir: Path) -> Path:
     return next(name for name in names if not name.exists())
 
 
-def _word(value: Any) -> str:
-    """A value as it is typed.
+def _typed(value: Any) -> str:
+    """Return a value as a user types it.
 
-    >>> _word(None), _word(True), _word([1, 2]), _word({"liver": 1}), _word("auto")
+    >>> _typed(None), _typed(True), _typed([1, 2]), _typed({"liver": 1}), _typed("auto")
     ('null', 'true', '[1, 2]', '{liver: 1}', 'auto')
     """
     if isinstance(value, bool):

@@ -367,7 +367,7 @@ def test_image_is_never_overwritten(
         (["scan.nii", "--series", "1"], "--series 1: scan.nii is no DICOM"),
         (
             ["--channel", "image=scan.nii", "--series", "1"],
-            "--series chooses among the series of one place",
+            "--series chooses among the series of one DICOM folder",
         ),
     ],
 )

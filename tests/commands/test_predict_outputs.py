@@ -82,7 +82,7 @@ def test_continue_never_replaces_a_label_map_for_what_is_missing_beside_it(
     assert main(["predict", "in", "-o", "out", "--continue", "--stats", "--preview", *MODEL]) == 0
     assert (here / "out" / "a.nii.gz").read_bytes() == b"corrected by hand"
     assert outcomes("out/predictions.json") == {"a": "skipped"}
-    said = f"{Path('out/a.nii.gz')} is left as it is, without a.json; --overwrite predicts it anew"
+    said = f"{Path('out/a.nii.gz')} is left as it is, without a.json; --overwrite predicts it again"
     assert said in capsys.readouterr().err
 
 
@@ -131,7 +131,7 @@ def test_predictions_json_keeps_the_scans_of_before(
         (here / "out" / "predictions.json").write_text(content)
         assert main(["predict", "two", "-o", "out", "--overwrite", *MODEL]) == 2
         assert (
-            "predictions.json is there and no record of predictions; move it"
+            "predictions.json exists and is no record of predictions; move it"
             in capsys.readouterr().err
         )
         assert (here / "out" / "predictions.json").read_text() == content
@@ -300,7 +300,7 @@ def test_names_of_any_kind(here: Path, name: str) -> None:
         ),
         (
             "o.png",
-            "expected one plane, grey (uint8, uint16) or RGB of uint8, found the shape 1 x 20 x 20 x 2",
+            "expected one plane, gray (uint8, uint16) or RGB of uint8, found the shape 1 x 20 x 20 x 2",
         ),
     ],
 )

@@ -17,7 +17,7 @@ from PIL import Image
 from segkit.bundle.bundle import read_bundle, write_bundle
 from segkit.cli import main
 from segkit.inference.files.outputs import Job
-from segkit.inference.files.probability_file import say_size
+from segkit.inference.files.probability_file import log_size
 from segkit.inference.files.scan import Scan
 from segkit.io import read_volume
 from segkit.plans.plan import Plan
@@ -202,7 +202,7 @@ def test_the_size_of_a_large_map_is_said_before_the_work(caplog: pytest.LogCaptu
     grid = Grid((512, 512, 300), np.eye(4))
     for output, size in (("o.nii.gz", "9.3 GB"), ("o.nrrd", "37.1 GB")):
         with caplog.at_level(logging.INFO):
-            say_size(
+            log_size(
                 Job(Scan("a", (Path("a.nii"),)), Path(output), ("probabilities",)),
                 plan,
                 grid,

@@ -103,7 +103,7 @@ def test_an_unfinished_run_needs_resume(
     (here / "run" / "finished.json").unlink()
     assert main(["train", f"dataset={phantom}", "run_dir=run"]) == 2
     assert (
-        "segkit: error: the training in run is unfinished. Go on with --resume"
+        "segkit: error: the training in run is unfinished. Continue it with --resume"
         in capsys.readouterr().err
     )
     assert main(["train", "run_dir=run", "--resume"]) == 0
@@ -156,7 +156,7 @@ def test_resume_without_anything_to_go_on_with_is_said(
     words = [f"dataset={phantom}", f"run_dir={tmp_path / 'other'}", *SMALL, *QUICK]
     assert main(["train", *words, "--resume"]) == 0
     assert (
-        f"warning: nothing to go on with in {tmp_path / 'other'}: the training starts anew"
+        f"warning: no checkpoint in {tmp_path / 'other'}: training starts from scratch"
         in capsys.readouterr().err
     )
 
@@ -185,7 +185,7 @@ def test_a_folder_with_other_files_is_not_a_run(
     (here / "mine").mkdir()
     (here / "mine" / "plan.json").write_text("mine")
     assert main(["train", "dataset=x", "run_dir=mine"]) == 2
-    assert "run_dir=mine holds something else than a training" in capsys.readouterr().err
+    assert "run_dir=mine holds something other than a training" in capsys.readouterr().err
     assert (here / "mine" / "plan.json").read_text() == "mine"
 
 
@@ -344,7 +344,7 @@ def test_a_key_that_a_planned_network_does_not_read_is_refused(
         (
             ["dataset={phantom}", *SMALL, "trainer.precision=float16", "compute=cpu"],
             2,
-            "float16 is for GPUs",
+            "float16 needs a GPU",
         ),
         (
             ["dataset={phantom}", *SMALL, "network=monai_dynunet"],

@@ -64,7 +64,7 @@ def test_every_combination_is_trained_once(
     again = capsys.readouterr().err
     assert f"The training in {found[0]['run']} is finished and is not run again." in again
     assert f"The training in {found[1]['run']} is finished" not in again
-    assert "nothing to go on with" not in again
+    assert "no checkpoint in" not in again
     assert rows() == found
 
 

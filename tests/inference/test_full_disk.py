@@ -13,8 +13,8 @@ import pytest
 
 from segkit.errors import InputError
 from segkit.files.atomic import write_text
+from segkit.inference.files.outcomes import Outcome, write_outcomes
 from segkit.inference.files.statistics_table import write_stats
-from segkit.inference.predict_files import Outcome, write_outcomes
 from segkit.io.dicom import dicom_module, open_dicom
 from segkit.report.preview import write_preview
 from segkit.volume import Volume

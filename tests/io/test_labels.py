@@ -134,7 +134,7 @@ def test_what_will_fit_is_known_before(
         check_labels_fit(Path(name), shape, values)
     else:
         with pytest.raises(
-            InputError, match=r"expected one plane, grey \(uint8.* Choose another suffix"
+            InputError, match=r"expected one plane, gray \(uint8.* Choose another suffix"
         ):
             check_labels_fit(Path(name), shape, values)
 

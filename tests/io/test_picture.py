@@ -97,7 +97,7 @@ def test_deep_colours_lose_bits_with_a_warning(
     )
     (tmp_path / "a.png").write_bytes(content)
     assert read_volume(tmp_path / "a.png").array.ravel().tolist() == [0x12] * 3
-    assert "16-bit colours are read as 8-bit ones" in caplog.text
+    assert "16-bit colors are read as 8-bit colors" in caplog.text
 
 
 def test_several_pages(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_several_pages(tmp_path: Path) -> None:
 def test_other_kinds_of_pixels(tmp_path: Path) -> None:
     Image.new("CMYK", (3, 2)).save(tmp_path / "a.tif")
     with pytest.raises(
-        InputError, match="expected grey or RGB pixels, found pixels of the kind CMYK"
+        InputError, match="expected gray or RGB pixels, found pixels of the kind CMYK"
     ):
         open_source(tmp_path / "a.tif")
 
@@ -168,12 +168,12 @@ def test_labels_above_255_make_a_16_bit_picture(tmp_path: Path) -> None:
     ],
 )
 def test_what_a_picture_cannot_hold(tmp_path: Path, name: str, array: Any) -> None:
-    with pytest.raises(InputError, match=r"expected one plane, grey .* Choose another suffix"):
+    with pytest.raises(InputError, match=r"expected one plane, gray .* Choose another suffix"):
         write_labels(tmp_path / name, flat(array))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_picture_of_two_channels_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"expected one plane, grey .* Choose another suffix"):
+    with pytest.raises(InputError, match=r"expected one plane, gray .* Choose another suffix"):
         write_image(tmp_path / "a.png", flat(np.zeros((2, 3, 2, 1), np.uint8)))
     assert list(tmp_path.iterdir()) == []

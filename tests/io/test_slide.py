@@ -89,7 +89,7 @@ def test_small_pictures_and_those_without_tiles_are_none(tmp_path: Path) -> None
     path = written(tmp_path / "stripes.tif", tile=None)
     with pytest.raises(
         InputError,
-        match=r"at most 5000 pixels, found 6300 pixels\. Save it as a tiled TIFF, and have",
+        match=r"at most 5000 pixels, found 6300 pixels\. Save it as a tiled TIFF, and install",
     ):
         read_volume(path)
 
@@ -168,6 +168,6 @@ def test_no_room_for_the_unpacked_pixels(tmp_path: Path, monkeypatch: pytest.Mon
     path = written(tmp_path / "a.tif")
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 18899}))
     with pytest.raises(
-        InputError, match=r"a\.tif: expected 18\.9 KB of room for its unpacked pixels in"
+        InputError, match=r"a\.tif: expected 18\.9 KB of free space for its unpacked pixels in"
     ):
         read_volume(path)

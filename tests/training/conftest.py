@@ -28,8 +28,8 @@ def write_balls(folder: Path, cases: int = 4) -> Path:
         grid = np.indices(SHAPE)
         labels = np.zeros(SHAPE, np.uint8)
         for value, z in ((3, 5), (7, 11)):
-            centre = np.array([10, 9, z]) + random.integers(-1, 2, 3)
-            labels[((grid - centre[:, None, None, None]) ** 2).sum(0) <= 9] = value
+            center = np.array([10, 9, z]) + random.integers(-1, 2, 3)
+            labels[((grid - center[:, None, None, None]) ** 2).sum(0) <= 9] = value
         image = (
             random.standard_normal(SHAPE, dtype=np.float32) + 3 * (labels == 3) - 3 * (labels == 7)
         )

@@ -29,7 +29,7 @@ from segkit.plans.plan import Plan
 from segkit.plans.plan_file import read_plan
 from segkit.preprocessing.case_store import PreparedCase, prepare_cases
 from segkit.training.data.augment_intensity import augment_intensity, drop_channel_
-from segkit.training.data.patches import PatchRules, draw_centre, stream
+from segkit.training.data.patches import PatchRules, draw_center, stream
 from segkit.training.optimization.cuda_graph import TrainingLoss
 from segkit.training.optimization.losses import (
     build_loss,
@@ -180,10 +180,10 @@ def test_every_patch_is_centred_on_an_annotated_voxel(
     plan = dataclasses.replace(plan_for_balls, ignore=9, patch=(4, 4, 2))
     cases = prepare_cases(sparse_balls.cases, sparse_balls, plan, tmp_path)
     rules = PatchRules(plan, AugmentConfig(), 0, 0.5)
-    drawn = [(case, draw_centre(case, rules, stream(0, n, 0))) for case in cases for n in range(25)]
-    assert {int(centre[2]) for _, centre in drawn} == {5, 11}
+    drawn = [(case, draw_center(case, rules, stream(0, n, 0))) for case in cases for n in range(25)]
+    assert {int(center[2]) for _, center in drawn} == {5, 11}
     # At the scan's edge a patch is shifted inwards.
-    values = [case.labels[tuple(centre)] for case, centre in drawn]
+    values = [case.labels[tuple(center)] for case, center in drawn]
     assert max(values) <= 2
     assert 0.3 < np.mean([value > 0 for value in values]) < 0.8
 
@@ -201,10 +201,10 @@ def test_labels_without_annotated_background_are_drawn_from(plan_for_balls: Plan
         "a", np.zeros((1, 6, 6, 6), np.float32), labels, {2: np.array([[4, 2, 3]], np.int32)}
     )
     centres = [
-        draw_centre(case, PatchRules(plan, AugmentConfig(), 0, 0.5), stream(0, n, 0))
+        draw_center(case, PatchRules(plan, AugmentConfig(), 0, 0.5), stream(0, n, 0))
         for n in range(8)
     ]
-    assert {tuple(centre.tolist()) for centre in centres} == {(4, 2, 3)}
+    assert {tuple(center.tolist()) for center in centres} == {(4, 2, 3)}
 
 
 def test_a_dropped_channel_is_zero_and_the_others_are_not_touched() -> None:

@@ -14,7 +14,7 @@ from segkit.cli import main
 from segkit.config.compose import load, to_yaml
 from segkit.config.run_file import read_config
 from segkit.errors import UsageError
-from segkit.training.resume import as_started
+from segkit.training.resume import resumed_config
 
 SMALL = [
     "network.features=[4,8]",
@@ -76,7 +76,7 @@ def test_what_changes_no_number_is_taken_and_said(
     begun(tmp_path, "seed=3")
     words = [word, f"run_dir={tmp_path}"]
     with caplog.at_level("INFO"):
-        resumed = as_started(load(words), words)
+        resumed = resumed_config(load(words), words)
     asked = load(["seed=3", *words])
     assert resumed == asked
     assert f"resumed with {word.replace('compute', 'compute.name')}, begun with " in caplog.text
@@ -91,14 +91,14 @@ def test_what_changes_numbers_is_refused(word: str, tmp_path: Path) -> None:
     with pytest.raises(
         UsageError, match=r"was started with .*\. Give another run_dir, or leave the override out\."
     ):
-        as_started(load(words), words)
+        resumed_config(load(words), words)
 
 
 def test_another_number_of_devices_is_refused(tmp_path: Path) -> None:
     begun(tmp_path, "compute=ddp", "compute.devices=2")
     words = ["compute=cpu", f"run_dir={tmp_path}"]
     with pytest.raises(UsageError, match=r"was started with compute\.name=ddp, not cpu"):
-        as_started(load(words), words)
+        resumed_config(load(words), words)
 
 
 def test_longer_than_an_unfinished_run_says_how(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_longer_than_an_unfinished_run_says_how(tmp_path: Path) -> None:
         UsageError,
         match=r"finish it with --resume\. To train longer, .*\n  segkit train dataset=d plan=",
     ):
-        as_started(load(words), words)
+        resumed_config(load(words), words)
 
 
 def test_the_command_for_training_longer_works(

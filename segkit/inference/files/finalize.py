@@ -1,4 +1,4 @@
-"""What happens to a label map between the model and its file, and the memory that this takes."""
+"""Finalize a label map before it is written, and estimate the memory that writing takes."""
 
 from __future__ import annotations
 
@@ -19,89 +19,100 @@ from segkit.plans.plan import Plan
 from segkit.volume import Volume
 
 STRUCTURES_BYTES = 12
-"""For each voxel, of an RT Structure Set; measured on outlines that are ragged, and what smooth ones take is less."""
-LIBRARIES = 110 << 20
-"""Bytes of what writes DICOM, once it is imported."""
-PIECE = 32 << 20
-"""Bytes of a file that is written in pieces, and of the pieces before they are packed."""
-
-
-PROBABILITIES, PROBABILITY_BYTES = 320 << 20, 24
-"""Bytes of what writes probabilities, in pieces and by way of numbers of 64 bits: at the most, and for each voxel and
-label."""
+"""Bytes per voxel for an RT Structure Set, measured on ragged outlines; smooth ones take less."""
+LIBRARY_BYTES = 110 << 20
+"""Bytes of the libraries that write DICOM, once they are imported."""
+CHUNK_BYTES = 32 << 20
+"""Bytes of the chunks in which a file is compressed and written."""
+PROBABILITY_BYTES, PROBABILITY_BYTES_PER_VALUE = 320 << 20, 24
+"""Memory for writing probabilities in chunks as 64-bit numbers: upper bound in bytes, and bytes per
+voxel and label."""
 
 
 @dataclass(frozen=True)
-class Finish:
-    """What happens to a label map before its writing."""
+class FinalizeOptions:
+    """Changes to a label map before it is written, and the number types of the files."""
 
     labels: Mapping[str, int]
-    """The labels that are kept: name to value."""
+    """Value of each label that is kept, by name."""
     small_blobs: float = 0.0
-    """Pieces below this volume (mm3; for pictures px2) are removed."""
+    """Volume in mm3 (px2 for pictures) below which connected components are removed."""
     labelmap: bool = False
-    """DICOM-SEG is written as the kind LABELMAP."""
+    """True writes DICOM-SEG of the kind LABELMAP, False of the kind BINARY."""
     probabilities: Kind = "uint8"
-    """The type of numbers of probabilities, where they are written."""
+    """Number type of the probabilities, where they are written."""
 
 
-def finished(labels: Volume, plan: Plan, finish: Finish) -> Volume:
-    """The label map (1, X, Y, Z) with the kept labels, and without small pieces."""
-    array, voxel = labels.array[0], labels.grid.voxel_volume
+def finalize(labels: Volume, plan: Plan, options: FinalizeOptions) -> Volume:
+    """Return a label map (1, X, Y, Z) with only the kept labels, and without small components."""
+    array, voxel_volume = labels.array[0], labels.grid.voxel_volume
     if plan.regions:
-        masks, values = (
-            _regions(array, plan, finish, voxel),
-            [plan.labels[name] for name in _kept(plan, finish)],
-        )
+        values = [plan.labels[name] for name in _kept(plan, options)]
+        masks = _regions(array, plan, options, voxel_volume)
         array = merge_regions(masks, values, array.dtype)
     else:
-        if len(finish.labels) < len(plan.labels):
-            array = keep_labels(array, list(finish.labels.values()))
-        if finish.small_blobs > 0:
-            array = remove_small_blobs(array, voxel, finish.small_blobs)
+        if len(options.labels) < len(plan.labels):
+            array = keep_labels(array, list(options.labels.values()))
+        if options.small_blobs > 0:
+            array = remove_small_blobs(array, voxel_volume, options.small_blobs)
     return labels.with_array(array[None])
 
 
-def _kept(plan: Plan, finish: Finish) -> list[str]:
-    return [name for name in plan.labels if name in finish.labels]
+def _kept(plan: Plan, options: FinalizeOptions) -> list[str]:
+    return [name for name in plan.labels if name in options.labels]
 
 
 def _regions(
-    array: NDArray[Any], plan: Plan, finish: Finish, voxel: float
+    array: NDArray[Any], plan: Plan, options: FinalizeOptions, voxel_volume: float
 ) -> Iterator[NDArray[np.bool_]]:
-    """The kept regions, each without its own small pieces: where one goes, the region around it comes back."""
-    for name in _kept(plan, finish):
+    """Yield the masks of the kept regions, each without its own small components.
+
+    Where a component is removed, the region around it becomes visible again.
+    """
+    for name in _kept(plan, options):
         mask = has_label(array, plan.regions[name])
-        yield (
-            remove_small_blobs(mask, voxel, finish.small_blobs) if finish.small_blobs > 0 else mask
-        )
+        if options.small_blobs > 0:
+            mask = remove_small_blobs(mask, voxel_volume, options.small_blobs)
+        yield mask
 
 
-def bytes_after(plan: Plan, job: Job, finish: Finish, voxels: int) -> int:
-    """About how many bytes are taken at most, once the label map of so many voxels and what goes with it are there."""
-    label, blobs = label_dtype(plan.label_values).itemsize, finish.small_blobs > 0
-    copies = (
-        label + 1 + blobs
-        if plan.regions
-        else label * ((len(finish.labels) < len(plan.labels)) + blobs)
-    )
-    blocks = block_bytes(voxels) if copies or {"record", "preview"} & set(job.extras) else 0
-    shares = (
-        PROBABILITY_BYTES * len(plan.label_values) * voxels if "probabilities" in job.extras else 0
-    )
-    return max(
-        copies * voxels + blocks, min(PROBABILITIES, shares), _writing(job, finish, label, voxels)
-    )
+def bytes_after(plan: Plan, job: Job, options: FinalizeOptions, voxels: int) -> int:
+    """Return about how many bytes are needed once all results of ``voxels`` voxels are in memory.
+
+    These are copies of the label map, statistics and pictures, and the files that are written.
+    """
+    label = label_dtype(plan.label_values).itemsize
+    copies = _copy_bytes(plan, options, label)
+    works_in_blocks = copies > 0 or "record" in job.extras or "preview" in job.extras
+    blocks = block_bytes(voxels) if works_in_blocks else 0
+    probabilities = 0
+    if "probabilities" in job.extras:
+        values = len(plan.label_values) * voxels
+        probabilities = min(PROBABILITY_BYTES, PROBABILITY_BYTES_PER_VALUE * values)
+    writing = _writing_bytes(job, options, label, voxels)
+    return max(copies * voxels + blocks, probabilities, writing)
 
 
-def _writing(job: Job, finish: Finish, label: int, voxels: int) -> int:
-    suffix, found = suffix_of(job.output), [min(PIECE, label * voxels)]
+def _copy_bytes(plan: Plan, options: FinalizeOptions, label: int) -> int:
+    """Return the bytes per voxel of the copies that `finalize` makes."""
+    removes_blobs = options.small_blobs > 0
+    if plan.regions:
+        return label + 1 + (1 if removes_blobs else 0)
+    copies = 0
+    if len(options.labels) < len(plan.labels):
+        copies += 1
+    if removes_blobs:
+        copies += 1
+    return label * copies
+
+
+def _writing_bytes(job: Job, options: FinalizeOptions, label: int, voxels: int) -> int:
+    suffix, needed = suffix_of(job.output), [min(CHUNK_BYTES, label * voxels)]
     if suffix == DICOM:
-        found.append(
-            LIBRARIES + int((2 + len(finish.labels) / 4) * voxels)
-        )  # a bit of each label's frames, twice
+        # The frames of each label take one bit per voxel, and exist twice.
+        needed.append(LIBRARY_BYTES + int((2 + len(options.labels) / 4) * voxels))
     if suffix in PICTURE:
-        found.append(2 * voxels * (4 if "uncertainty" in job.extras else label))
+        needed.append(2 * voxels * (4 if "uncertainty" in job.extras else label))
     if "structures" in job.extras:
-        found.append(LIBRARIES + STRUCTURES_BYTES * voxels)
-    return max(found)
+        needed.append(LIBRARY_BYTES + STRUCTURES_BYTES * voxels)
+    return max(needed)

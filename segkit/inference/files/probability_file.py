@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 _BYTES: dict[Kind, int] = {"uint8": 1, "float32": 4}
 
 
-def say_size(job: Job, plan: Plan, grid: Grid, kind: Kind) -> None:
+def log_size(job: Job, plan: Plan, grid: Grid, kind: Kind) -> None:
     """Log, before the work, how large the probabilities of a scan on this grid are, where they are large."""
     numbers = len(channel_names(plan)) * grid.voxels
     if "probabilities" not in job.extras or numbers * _BYTES[kind] < MAPPED_FROM:

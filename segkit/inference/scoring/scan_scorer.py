@@ -1,4 +1,4 @@
-"""Score a whole scan, within the memory there is, and decide what follows on the scan's own grid."""
+"""Score a whole scan within the available memory, and fill its results on the scan's own grid."""
 
 from __future__ import annotations
 

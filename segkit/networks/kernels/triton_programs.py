@@ -66,12 +66,12 @@ def norms_kernel(
     for start in range(0, chunks, HEIGHT):
         part = start + tl.arange(0, HEIGHT)
         valid = (part < chunks)[:, None] & (columns < PER_GROUP)[None, :]
-        offset = source + part[:, None] * 2 * channels
-        difference = tl.load(offset, mask=valid, other=0.0) - mean
+        address = source + part[:, None] * 2 * channels
+        difference = tl.load(address, mask=valid, other=0.0) - mean
         counts = tl.minimum(chunk, rows - part * chunk).to(tl.float32)[:, None]
         squares += tl.where(
             valid,
-            tl.load(offset + channels, mask=valid, other=0.0) + counts * difference * difference,
+            tl.load(address + channels, mask=valid, other=0.0) + counts * difference * difference,
             0.0,
         )
     variance = tl.sum(tl.sum(squares, 0), 0) / count
@@ -83,8 +83,8 @@ def norms_kernel(
 @triton.jit
 def _pair_of_group(norms, sample, columns, channels, groups, inside):
     """Return the two numbers in ``norms`` (samples, groups, 2) of the group of each channel."""
-    offset = norms + (sample * groups + columns // (channels // groups)) * 2
-    return tl.load(offset, mask=inside, other=0.0), tl.load(offset + 1, mask=inside, other=0.0)
+    address = norms + (sample * groups + columns // (channels // groups)) * 2
+    return tl.load(address, mask=inside, other=0.0), tl.load(address + 1, mask=inside, other=0.0)
 
 
 @triton.jit
@@ -172,9 +172,9 @@ def means_kernel(
     for start in range(0, chunks, HEIGHT):
         part = start + tl.arange(0, HEIGHT)
         valid = (part < chunks)[:, None] & inside[None, :]
-        offset = source + part[:, None] * 2 * channels
-        plain += tl.load(offset, mask=valid, other=0.0)
-        scaled += tl.load(offset + channels, mask=valid, other=0.0)
+        address = source + part[:, None] * 2 * channels
+        plain += tl.load(address, mask=valid, other=0.0)
+        scaled += tl.load(address + channels, mask=valid, other=0.0)
     plain_total, scaled_total = tl.sum(plain, 0), tl.sum(scaled, 0)
     target = totals + sample * 2 * channels + columns
     tl.store(target, plain_total, mask=inside)

@@ -1,4 +1,4 @@
-"""Every case predicted by the model that did not see it."""
+"""Predict every case with the model that was not trained on it."""
 
 from __future__ import annotations
 
@@ -7,24 +7,27 @@ from pathlib import Path
 
 from segkit.bundle.bundle import read_bundle
 from segkit.dataset.dataset import Dataset
-from segkit.inference.files.finalize import Finish
+from segkit.inference.files.finalize import FinalizeOptions
 from segkit.inference.files.outputs import plan_jobs
 from segkit.inference.files.scan import Scan
-from segkit.inference.predict_files import predict_job
+from segkit.inference.predict_files import predict_files
 from segkit.inference.predictor import Predictor
+from segkit.inference.request import Request
 from segkit.progress import CaseCounter
 
 
 def predict_out_of_fold(
     dataset: Dataset, folds: Sequence[tuple[Path, Sequence[str]]], output: Path, *, device: str
 ) -> None:
-    """Write output/<case id> for every case, on its own grid, with the model of the fold that held it out.
+    """Write output/<case id> for every case, with the model of the fold that held the case out.
 
-    Label maps that are there already stay.
+    A label map has the grid of its scan. Existing label maps stay.
 
     Args:
-        folds: the run folder of each fold and the ids of the cases that it held out.
-        device: as for `Predictor`.
+        dataset: the cases.
+        folds: the run folder of each fold, and the ids of the cases that it held out.
+        output: the folder of the label maps.
+        device: see `Predictor`.
 
     Raises:
         InputError: a scan that cannot be read, or a folder that cannot be written.
@@ -36,12 +39,12 @@ def predict_out_of_fold(
             bundle = read_bundle(run_dir)
             scans = [Scan(case.id, case.images) for case in dataset.select(ids)]
             jobs = plan_jobs(scans, str(output), many=True, unit=bundle.plan.unit)
-            missing = [job for job in jobs if not job.done]
-            done += len(jobs) - len(missing)
-            if not missing:
+            options = FinalizeOptions(bundle.plan.labels)
+            pending = [job for job in jobs if not job.done]
+            done += len(jobs) - len(pending)
+            if not pending:
                 continue
             predictor = Predictor(bundle, device=device)
-            for job in missing:
-                predict_job(predictor, job, Finish(bundle.plan.labels))
+            for _ in predict_files(Request(tuple(pending), options), predictor):
                 done += 1
                 counter.show(done, len(dataset.cases))

@@ -48,18 +48,19 @@ from segkit.studies.cross_validation.table import (
 from segkit.studies.measured_precision import measured, mode_of
 from segkit.studies.runs import time_left
 from segkit.training.compute.device import device_for
-from segkit.training.outputs.failed_start import START_FILES, undone_without_result
+from segkit.training.outputs.failed_start import START_FILES, undo_failed_start
 from segkit.training.outputs.run_folder import (
     BUNDLE,
     FINISHED,
     check_kind,
     point_latest,
     prepared_folder,
-    state,
+    run_state,
     write_start,
 )
-from segkit.training.resume import as_started
-from segkit.training.run import Setup, is_done, set_up, start
+from segkit.training.resume import resumed_config
+from segkit.training.run import is_done, start
+from segkit.training.setup import Setup, set_up
 
 log = logging.getLogger(__name__)
 
@@ -82,9 +83,9 @@ def cross_validate(*overrides: str, progress: CaseProgress | None = None) -> Pat
     check_overrides(config, overrides)
     if config.run_dir:
         check_kind(Path(config.run_dir), study=True)
-        if state(Path(config.run_dir)) == "unfinished":
+        if run_state(Path(config.run_dir)) == "unfinished":
             check_free(Path(config.run_dir))
-        config = as_started(config, overrides)
+        config = resumed_config(config, overrides)
         if is_done(Path(config.run_dir or ""), "auto"):
             return Path(config.run_dir or "")
     dataset = open_dataset(config)
@@ -109,7 +110,7 @@ def _study(setup: Setup, folds: list[list[str]]) -> None:
     """Train what is left to train, and conclude; a study without a fold that has begun leaves nothing."""
     folder = setup.run_dir
     written = (*START_FILES, MEASURED)
-    with undone_without_result(folder, lambda: any(folder.glob("fold_*")), files=written):
+    with undo_failed_start(folder, lambda: any(folder.glob("fold_*")), files=written):
         keep_folds(folder, folds)
         write_start(folder, setup.plan, setup.config)
         trained = dataclasses.replace(setup, config=_comparable(setup))
@@ -143,7 +144,7 @@ def _fold_setup(setup: Setup, number: int) -> Setup:
 
 
 def _train_folds(runs: list[Setup]) -> None:
-    left = [run for run in runs if state(run.run_dir) != "finished"]
+    left = [run for run in runs if run_state(run.run_dir) != "finished"]
     seconds: list[float] = []
     for number, run in enumerate(runs):
         if run not in left:

@@ -1,10 +1,11 @@
-"""Whether other processes take so many cores that a training on the CPU would be faster with fewer threads: measured.
+"""Warn if other processes take so many cores that fewer threads would train faster on a CPU.
 
-All threads of a step wait for the slowest one. Where another process holds a core, one of them is slow, and the others
-wait: as many threads as there are free cores do the step sooner.
+All threads of a step wait for the slowest one. If another process holds a core, one thread is slow
+and the others wait: as many threads as there are free cores finish the step sooner.
 
-How it is measured: over a stretch of the training, the time in which the cores were busy (/proc/stat of Linux, of the
-cores that this process may use; what a hypervisor took away counts as well), less the CPU time of this process.
+The time that other processes take is measured over an interval of the training: the time in which
+the cores were busy (/proc/stat of Linux, for the cores that this process may use, including time
+that a hypervisor took away), less the CPU time of this process.
 """
 
 from __future__ import annotations
@@ -22,23 +23,30 @@ import torch
 log = logging.getLogger(__name__)
 
 STAT = Path("/proc/stat")
-STRETCH = 20.0
-"""Seconds over which is measured: the system counts in hundredths of a second."""
+INTERVAL = 20.0
+"""Seconds of one measurement; the system counts in hundredths of a second."""
 BUSY = (1, 2, 3, 6, 7, 8)
-"""Columns of a core in /proc/stat: user, nice, system, irq, softirq, steal. The others are idle, or counted twice."""
+"""Columns of a core in /proc/stat: user, nice, system, irq, softirq, steal.
+
+The other columns are idle time, or are counted twice.
+"""
 
 
 @dataclass(frozen=True)
 class CpuTimes:
-    """Seconds up to one moment: by the clock, of this process on all cores, and of all processes on ``cores``."""
+    """Times up to one moment, in seconds."""
 
     wall: float
+    """Time by the clock."""
     own: float
+    """CPU time of this process, over all cores."""
     all: float
+    """Busy time of the allowed cores, over all processes."""
     cores: int
+    """Number of cores that this process may use."""
 
     def taken_by_others(self, before: CpuTimes) -> float:
-        """Return how many cores other processes have had since ``before``, in the mean.
+        """Return how many cores other processes have taken since ``before``, on average.
 
         >>> CpuTimes(10.0, 12.0, 19.0, 2).taken_by_others(CpuTimes(0.0, 0.0, 0.0, 2))
         0.7
@@ -48,7 +56,7 @@ class CpuTimes:
 
 
 def cpu_times(stat: Path = STAT) -> CpuTimes | None:
-    """Return the times up to now; None where the system does not tell (only Linux does)."""
+    """Return the times up to now, or None if the system is not Linux or does not report them."""
     if not hasattr(os, "sched_getaffinity"):
         return None
     allowed = {f"cpu{number}" for number in os.sched_getaffinity(0)}
@@ -63,17 +71,24 @@ def cpu_times(stat: Path = STAT) -> CpuTimes | None:
 
 
 def better_threads(threads: int, cores: int, others: float) -> int | None:
-    """Return with how many threads a step would be faster, if fewer; None where the cores that are free suffice.
+    """Return the number of threads that would be faster, or None if there are enough free cores.
 
-    >>> better_threads(2, 2, 0.9), better_threads(8, 8, 3.2), better_threads(2, 2, 0.3), better_threads(1, 2, 1.9)
-    (1, 5, None, None)
+    Args:
+        threads: number of threads of a step.
+        cores: number of cores that this process may use.
+        others: number of cores that other processes take.
+
+    >>> better_threads(2, 2, 0.9), better_threads(8, 8, 3.2)
+    (1, 5)
+    >>> better_threads(2, 2, 0.3), better_threads(1, 2, 1.9)
+    (None, None)
     """
     free = max(1, round(cores - others))
     return free if free < threads else None
 
 
 class BusyMachine(L.Callback):
-    """Says once, in the log of a training on the CPU, that fewer threads would be faster."""
+    """Warns once, in a training on the CPU, that fewer threads would be faster."""
 
     def __init__(self) -> None:
         self.before: CpuTimes | None = None
@@ -82,23 +97,23 @@ class BusyMachine(L.Callback):
         self.before = cpu_times() if module.device.type == "cpu" else None
 
     def on_train_batch_end(self, *_: Any) -> None:
-        if self.before is None or time.monotonic() - self.before.wall < STRETCH:
+        if self.before is None or time.monotonic() - self.before.wall < INTERVAL:
             return
         now = cpu_times()
-        if now is not None and warn_if_busy(self.before, now, torch.get_num_threads()):
-            now = None  # once is enough
-        self.before = now
+        has_warned = now is not None and warn_if_busy(self.before, now, torch.get_num_threads())
+        self.before = None if has_warned else now
 
 
 def warn_if_busy(before: CpuTimes, now: CpuTimes, threads: int) -> bool:
-    """Log that other processes hold back a step of so many ``threads``, if they do; returns whether they do."""
+    """Warn if other processes slow down a step of ``threads`` threads; return whether they do."""
     others = now.taken_by_others(before)
     better = better_threads(threads, now.cores, others)
     if better is None:
         return False
     log.warning(
-        "other processes take %.1f of the %d cores, so the %d threads of a step wait for each other: trainer.threads=%d"
-        " would be faster (measured over %.0f s: busy time of the cores less that of this training)",
+        "other processes take %.1f of the %d cores, so the %d threads of a step wait for each "
+        "other: trainer.threads=%d would be faster "
+        "(measured over %.0f s: busy time of the cores less that of this training)",
         others,
         now.cores,
         threads,

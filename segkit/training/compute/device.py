@@ -1,4 +1,4 @@
-"""Where a training runs."""
+"""The device of a training, its threads and its memory."""
 
 from __future__ import annotations
 
@@ -12,20 +12,19 @@ from segkit.config.schema import TrainConfig, TrainerConfig
 from segkit.errors import UsageError
 from segkit.networks.kernels.recompute import recomputing
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
-"""Of mallopt(3)."""
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4  # parameters of mallopt(3)
 
 
 def device_for(config: TrainConfig) -> torch.device:
-    """The device that ``compute=`` means here; auto takes a GPU where there is one.
+    """Return the device of ``compute=``; auto is a GPU if there is one.
 
     Raises:
-        UsageError: gpu without CUDA, or a precision that the device does not have.
+        UsageError: gpu without CUDA, or a precision that the device does not support.
     """
     device = _device(config.compute.name)
     if config.trainer.precision == "float16" and device.type == "cpu":
         raise UsageError(
-            "trainer.precision=float16 is for GPUs: use bfloat16 or float32 here, or auto"
+            "trainer.precision=float16 needs a GPU: use bfloat16, float32 or auto here"
         )
     return device
 
@@ -41,7 +40,12 @@ def _device(name: str) -> torch.device:
 
 
 def use_machine(trainer: TrainerConfig, device: torch.device) -> None:
-    """Let torch use ``trainer.threads`` threads, None leaves its own choice; on a CPU, say what becomes of memory."""
+    """Set the number of threads and, on a CPU, how memory is freed.
+
+    Args:
+        trainer: its ``threads`` may be None, which leaves the number to torch.
+        device: where the training runs.
+    """
     if trainer.threads is not None:
         torch.set_num_threads(trainer.threads)
     if device.type == "cpu":
@@ -52,23 +56,26 @@ def use_machine(trainer: TrainerConfig, device: torch.device) -> None:
 
 
 def memory_saved(trainer: TrainerConfig) -> AbstractContextManager[None]:
-    """The context for a network's forward pass in training: with ``save_memory`` less is kept for the backward pass."""
+    """Return the context of a forward pass in training.
+
+    With ``save_memory`` it recomputes activations in the backward pass instead of keeping them.
+    """
     return recomputing() if trainer.save_memory else nullcontext()
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep the memory of freed tensors for the next ones; elsewhere nothing happens.
+    """Let glibc keep the memory of freed tensors for the next ones; without glibc, do nothing.
 
-    It gives tensors of more than 32 MB back to the system at once, which then clears every page of the next one: with
-    patches of 64 x 64 x 64 voxels that was a quarter of a step in float32. What is kept lies in pieces: a process holds
-    up to 1.6 times as much.
+    By default it returns tensors of more than 32 MB to the system immediately, which then clears
+    every page of the next one: with patches of 64 x 64 x 64 voxels that was a quarter of a step in
+    float32. The kept memory is fragmented: a process holds up to 1.6 times as much.
     """
     _mallopt(_M_MMAP_MAX, 0)
     _mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def give_freed_memory_back() -> None:
-    """Let glibc return tensors of 1 MiB or more to the system as soon as they are freed; elsewhere nothing happens."""
+    """Let glibc return tensors of 1 MiB or more as soon as they are freed; without it, do nothing."""
     _mallopt(_M_MMAP_MAX, 2**16)
     _mallopt(_M_MMAP_THRESHOLD, 2**20)
     _mallopt(_M_TRIM_THRESHOLD, 2**20)
@@ -77,5 +84,5 @@ def give_freed_memory_back() -> None:
 def _mallopt(parameter: int, value: int) -> None:
     if sys.platform.startswith("linux"):
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-        if mallopt is not None:
+        if mallopt is not None:  # musl has none
             mallopt(parameter, value)

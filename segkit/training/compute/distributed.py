@@ -1,11 +1,12 @@
-"""The processes of one training: how they start, which of them decides, and that they end together.
+"""The processes (ranks) of one training: how they start, share decisions and end together.
 
-Rank 0 measures, plans, prepares cases, times, writes files and logs; what it decides is told to the others. Each rank
-trains on its part of every batch, and Lightning averages the gradients.
+Rank 0 measures, plans, prepares cases, times, writes files and logs, and tells the other ranks what
+it decides. Each rank trains on its part of every batch, and Lightning averages the gradients.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import re
@@ -18,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from lightning.fabric import Fabric
@@ -37,55 +38,71 @@ from segkit.training.compute.slurm import in_job
 T = TypeVar("T")
 
 LONGEST_WAIT = timedelta(days=1)
-"""For rank 0 to measure and prepare a dataset."""
+"""Time in which rank 0 may measure and prepare a dataset while the others wait."""
 GRACE = 10.0
-"""Seconds in which ranks that end in an error leave rank 0 the word, and rank 0 waits for those that end in order."""
-LAUNCHED = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-"""What Lightning may put into the environment of the process that launches others; there, it would launch no more."""
+"""Seconds that ranks wait for each other at the end.
+
+Ranks that fail give rank 0 time to report the error, and rank 0 waits for ranks that end normally.
+"""
+LAUNCHER_VARIABLES = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+"""Environment variables that Lightning may set in the process that launches others.
+
+If they stayed, that process could launch no further training.
+"""
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among those of its training; by default the only one."""
+    """This process among those of its training; by default it is the only one."""
 
     number: int = 0
     count: int = 1
     nodes: int = 1
     slurm: bool = False
     group: Any = None
-    """For what is decided; gradients have a group of their own."""
+    """Process group for decisions; gradients have a group of their own."""
     children: Sequence[subprocess.Popen[bytes]] = field(default=())
-    """Processes that this one launched,"""
+    """Processes that this one launched."""
     variables: Sequence[str] = ()
-    """and what Lightning put into the environment for it."""
+    """Environment variables that Lightning set in this process to launch them."""
 
     @property
     def per_node(self) -> int:
+        """Number of ranks on each machine."""
         return self.count // self.nodes
 
     def share(self, work: Callable[[], T]) -> T:
-        """What ``work`` gives on rank 0, where alone it is done; after an error there the others end without a word."""
+        """Do ``work`` on rank 0 only, and return its result on every rank.
+
+        Raises:
+            SystemExit: on the other ranks, when ``work`` fails on rank 0, which reports the error.
+        """
         if self.count == 1:
             return work()
-        told: list[Any] = [False, None]
+        succeeded_and_result: list[Any] = [False, None]
         try:
             if self.number == 0:
-                told = [True, work()]
+                succeeded_and_result = [True, work()]
         finally:
-            torch.distributed.broadcast_object_list(told, src=0, group=self.group)
-        if not told[0]:
+            torch.distributed.broadcast_object_list(succeeded_and_result, src=0, group=self.group)
+        succeeded, result = succeeded_and_result
+        if not succeeded:
             raise SystemExit(0)
-        result: T = told[1]
-        return result
+        return cast(T, result)
 
     def in_turn(self, work: Callable[[], T]) -> T:
-        """Do ``work`` on rank 0 and then, when it is done there, on the others."""
+        """Do ``work`` on rank 0 and, once it is done there, on the other ranks."""
         results: list[T] = []
         self.share(lambda: results.append(work()))
         return results[0] if results else work()
 
     def agree(self, decided: Sequence[int], asked: int) -> list[int]:
-        """The numbers (from 0 on) that rank 0 has ``decided``, and the largest that any rank ``asked`` for."""
+        """Return the numbers that rank 0 ``decided``, then the largest that any rank ``asked`` for.
+
+        Args:
+            decided: numbers from 0 on; those of rank 0 count, and all ranks pass as many.
+            asked: a number from 0 on of this rank, such as that of a signal.
+        """
         own = list(decided) if self.number == 0 else [0] * len(decided)
         numbers = torch.tensor([*own, asked])
         if self.count > 1:
@@ -93,14 +110,14 @@ class Ranks:
         return numbers.tolist()
 
     def total(self, number: int) -> int:
-        """The sum over the ranks."""
+        """Return the sum of ``number`` over the ranks."""
         numbers = torch.tensor([number])
         if self.count > 1:
             torch.distributed.all_reduce(numbers, group=self.group)
         return int(numbers)
 
     def merged(self, own: dict[str, T]) -> dict[str, T]:
-        """The entries of all ranks, those of rank 0 first."""
+        """Return the entries of all ranks, those of rank 0 first."""
         if self.count == 1:
             return own
         parts: list[Any] = [None] * self.count
@@ -108,7 +125,7 @@ class Ranks:
         return {key: value for part in parts for key, value in part.items()}
 
     def gather(self, tensor: Tensor) -> list[Tensor]:
-        """``tensor`` of every rank, all of one shape, without gradients."""
+        """Return ``tensor`` of every rank, all of one shape, without gradients."""
         parts = [
             torch.empty_like(tensor, memory_format=torch.contiguous_format)
             for _ in range(self.count)
@@ -117,141 +134,158 @@ class Ranks:
         return parts
 
     def part_of(self, batch: int) -> int:
-        """How many of a step's patches are this rank's.
+        """Return how many patches of a batch are this rank's.
 
         Raises:
-            UsageError: they cannot be divided evenly.
+            UsageError: the batch does not divide evenly among the ranks.
         """
         if batch % self.count:
-            above = -(-batch // self.count) * self.count
+            next_multiple = -(-batch // self.count) * self.count
             raise UsageError(
                 f"a batch of {batch} does not divide evenly among {self.count} processes: give "
-                f"trainer.batch_size={above}, or another compute.devices"
+                f"trainer.batch_size={next_multiple}, or another compute.devices"
             )
         return batch // self.count
 
     def environment(self) -> ClusterEnvironment:
-        """What tells Lightning of the ranks. Going back to SLURM's queue is segkit's own (see `slurm`)."""
+        """Return what tells Lightning about the ranks; segkit requeues SLURM jobs itself."""
         return SLURMEnvironment(auto_requeue=False) if self.slurm else LightningEnvironment()
 
     @contextmanager
     def end_together(self) -> Iterator[None]:
-        """When the block ends on rank 0, the other ranks end; none of them goes on after it."""
+        """End all ranks when the block ends; only rank 0 continues after it.
+
+        Raises:
+            ProcessLost: another rank has disappeared.
+            SystemExit: on the other ranks, at the end of the block.
+        """
         try:
             yield
         except RuntimeError as error:
-            # So gloo says that another rank is gone.
+            # gloo's message when another rank has disappeared
             if self.count == 1 or not re.search("closed by peer|reset by peer", str(error)):
-                self._end(error)
+                _end(self, error)
                 raise
             lost = ProcessLost(
-                "another process of this training has ended; --resume goes on from the last checkpoint"
+                "another process of this training has ended; "
+                "--resume continues from the last checkpoint"
             )
-            self._end(lost)
+            _end(self, lost)
             raise lost from error
         except BaseException as error:
-            self._end(error)
+            _end(self, error)
             raise
-        self._end(None)
+        _end(self, None)
         if self.number:
             raise SystemExit(0)
 
-    def _end(self, error: BaseException | None) -> None:
-        if self.count == 1:
-            return
-        in_order = error is None or isinstance(error, Interrupted | SystemExit)
-        if self.number and not in_order and not isinstance(error, ProcessLost):
-            time.sleep(GRACE)  # if it is an error of all ranks, rank 0 says it and ends this one
-        if (
-            in_order or torch.distributed.get_backend() == "gloo"
-        ):  # NCCL would wait for ranks that are gone
-            torch.distributed.destroy_process_group()
-        if self.number and isinstance(error, Interrupted | ProcessLost):
-            raise SystemExit(0) from error  # rank 0 says it
-        until = time.monotonic() + (GRACE if in_order else 0)
-        for child in self.children:
-            try:
-                child.wait(max(0.0, until - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                child.kill()
-        for name in self.variables:
-            os.environ.pop(name, None)
-
 
 ALONE = Ranks()
-"""A training of one process."""
+"""Ranks of a training of one process."""
+
+
+def _end(ranks: Ranks, error: BaseException | None) -> None:
+    if ranks.count == 1:
+        return
+    is_normal = error is None or isinstance(error, Interrupted | SystemExit)
+    if ranks.number and not is_normal and not isinstance(error, ProcessLost):
+        time.sleep(GRACE)  # if all ranks have this error, rank 0 reports it and ends this one
+    # NCCL would wait for ranks that have disappeared.
+    if is_normal or torch.distributed.get_backend() == "gloo":
+        torch.distributed.destroy_process_group()
+    if ranks.number and isinstance(error, Interrupted | ProcessLost):
+        raise SystemExit(0) from error  # rank 0 reports it
+    until = time.monotonic() + (GRACE if is_normal else 0)
+    for child in ranks.children:
+        try:
+            child.wait(max(0.0, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            child.kill()
+    for name in ranks.variables:
+        os.environ.pop(name, None)
 
 
 def start_ranks(compute: ComputeConfig) -> Ranks:
-    """Join the processes of this training: launch them (ddp), or meet those that srun started (slurm).
+    """Start or join the processes of this training, and return this one's rank.
+
+    With ``compute=ddp`` this process launches the others; with ``compute=slurm`` srun did.
 
     Raises:
         UsageError: a number of processes that this machine or this job does not have.
     """
     if compute.name not in ("ddp", "slurm"):
         return ALONE
-    slurm, gpu = compute.name == "slurm", torch.cuda.is_available()
-    per_node, nodes = _of_slurm() if slurm else (_devices(compute, gpu), compute.nodes)
-    alone = Ranks(nodes=nodes, count=per_node * nodes, slurm=slurm)
-    if alone.count == 1:
-        return alone
+    slurm, has_gpu = compute.name == "slurm", torch.cuda.is_available()
+    per_node, nodes = _slurm_size() if slurm else (_devices(compute, has_gpu), compute.nodes)
+    expected = Ranks(nodes=nodes, count=per_node * nodes, slurm=slurm)
+    if expected.count == 1:
+        return expected
     fabric = Fabric(
-        accelerator="gpu" if gpu else "cpu",
+        accelerator="gpu" if has_gpu else "cpu",
         devices=per_node,
         num_nodes=nodes,
         strategy=DDPStrategy(),
-        plugins=[alone.environment()],
+        plugins=[expected.environment()],
     )
-    new = tuple(name for name in LAUNCHED if name not in os.environ)
+    new_variables = tuple(name for name in LAUNCHER_VARIABLES if name not in os.environ)
+    _launch(fabric)
+    group = torch.distributed.new_group(backend="gloo", timeout=LONGEST_WAIT)
+    if fabric.global_rank:
+        _keep_quiet()
+    children = getattr(fabric.strategy.launcher, "procs", ())
+    return dataclasses.replace(
+        expected,
+        number=fabric.global_rank,
+        count=fabric.world_size,
+        group=group,
+        children=tuple(children),
+        variables=new_variables if children else (),
+    )
+
+
+def _launch(fabric: Fabric) -> None:
     for part in ("fabric", "pytorch"):
         logging.getLogger(f"lightning.{part}").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
         fabric.launch()
-    group = torch.distributed.new_group(backend="gloo", timeout=LONGEST_WAIT)
-    if fabric.global_rank:
-        _keep_quiet()
-    children = getattr(fabric.strategy.launcher, "procs", ())
-    return Ranks(
-        fabric.global_rank,
-        fabric.world_size,
-        nodes,
-        slurm,
-        group,
-        tuple(children),
-        new if children else (),
-    )
 
 
-def _devices(compute: ComputeConfig, gpu: bool) -> int:
-    found = torch.cuda.device_count()
+def _devices(compute: ComputeConfig, has_gpu: bool) -> int:
+    available = torch.cuda.device_count()
     if compute.devices == "auto":
-        if not gpu:
+        if not has_gpu:
             raise UsageError(
-                "compute=ddp: PyTorch sees no GPU here. Give compute.devices=N for N processes on the CPU."
+                "compute=ddp: PyTorch sees no GPU here. "
+                "Give compute.devices=N for N processes on the CPU."
             )
-        return found
-    if gpu and compute.devices > found:
-        raise UsageError(f"compute.devices={compute.devices}: PyTorch sees {found} here")
+        return available
+    if has_gpu and compute.devices > available:
+        raise UsageError(f"compute.devices={compute.devices}: PyTorch sees {available} here")
     return int(compute.devices)
 
 
-def _of_slurm() -> tuple[int, int]:
-    """Processes on a node, and nodes."""
+def _slurm_size() -> tuple[int, int]:
+    """Return the number of processes on each node, and the number of nodes."""
     if not in_job():
         raise UsageError(
-            "compute=slurm: this is no job of SLURM. Start it with srun inside one (docs/scaling.md)."
+            "compute=slurm: this is not a SLURM job. "
+            "Start it with srun inside one (docs/scaling.md)."
         )
     tasks, nodes = (int(os.environ.get(f"SLURM_{name}", "1")) for name in ("NTASKS", "NNODES"))
     if tasks % nodes:
         raise UsageError(
-            f"compute=slurm: {tasks} tasks on {nodes} nodes. Give --ntasks-per-node, the same for each."
+            f"compute=slurm: {tasks} tasks on {nodes} nodes. "
+            "Give --ntasks-per-node, the same for each."
         )
     return tasks // nodes, nodes
 
 
 def _keep_quiet() -> None:
-    """What is to be said rank 0 says, and Ctrl-C, which a terminal sends to all, is its affair until the first step."""
+    """Leave messages, and Ctrl-C until the first step, to rank 0.
+
+    A terminal sends Ctrl-C to all processes.
+    """
     StatusLine.as_log = True
     for name in ("", "segkit"):
         logging.getLogger(name).setLevel(logging.ERROR)

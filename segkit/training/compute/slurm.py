@@ -1,4 +1,4 @@
-"""What a training must know of SLURM: whether this is a job of it, and how a job goes back to the queue."""
+"""A training inside a SLURM job: recognize the job, and put it back into the queue."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import subprocess
 log = logging.getLogger(__name__)
 
 REQUEUE = getattr(signal, "SIGUSR1", None)
-"""The signal that asks a job to save and go back to the queue: sbatch --signal=USR1@90."""
+"""Signal that asks a job to save and go back to the queue, as with sbatch --signal=USR1@90."""
 
 
 def in_job() -> bool:
-    """Whether a job of SLURM runs this process; not in a shell of salloc."""
+    """Return whether this process runs in a SLURM job; a shell of salloc does not count."""
     return "SLURM_JOB_ID" in os.environ and os.environ.get("SLURM_JOB_NAME") not in (
         "bash",
         "interactive",
@@ -22,21 +22,21 @@ def in_job() -> bool:
 
 
 def was_requeued() -> bool:
-    """Whether the job was in the queue before, so that its training goes on."""
+    """Return whether the job was requeued, so that its training resumes."""
     return in_job() and int(os.environ.get("SLURM_RESTART_COUNT", "0")) > 0
 
 
 def requeue() -> str:
-    """Put this job back into the queue; says in words what came of it."""
+    """Put this job back into the queue, and return a message that says whether that worked."""
     array, task = (os.environ.get(f"SLURM_ARRAY_{name}_ID") for name in ("JOB", "TASK"))
     job = f"{array}_{task}" if array else os.environ["SLURM_JOB_ID"]
     try:
-        done = subprocess.run(
+        result = subprocess.run(
             ["scontrol", "requeue", job], capture_output=True, text=True, check=False
         )
-        problem = done.stderr.strip() if done.returncode else ""
+        problem = result.stderr.strip() if result.returncode else ""
     except OSError as error:
         problem = str(error)
     if problem:
         return f"job {job} could not be put back into the queue ({problem}): start it again"
-    return f"job {job} goes back to the queue and then goes on"
+    return f"job {job} goes back to the queue and then continues"

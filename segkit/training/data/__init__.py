@@ -1,1 +1,1 @@
-"""Training patches: which cases, which places, which random changes."""
+"""Training patches: selection of cases and positions, augmentation, loading."""

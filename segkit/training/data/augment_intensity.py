@@ -1,7 +1,8 @@
-"""Random changes of a patch's intensities. Every random number comes from the generator that is passed in.
+"""Intensity augmentation of a patch. All random numbers come from the generator that is passed in.
 
-Images are (C, X, Y, Z) float32. The set, its order and its ranges follow nnU-Net v2 (batchgeneratorsv2); see
-docs/recipe/augmentation.md for what differs. Functions of one channel take (X, Y, Z); those that end in _ write into it.
+Images are (C, X, Y, Z) float32. The transforms, their order and their ranges follow nnU-Net v2
+(batchgeneratorsv2); docs/recipe/augmentation.md lists the differences. Functions of one channel take
+(X, Y, Z). Functions whose name ends in _ change their argument in place.
 """
 
 from __future__ import annotations
@@ -18,17 +19,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segkit.config.schema import AugmentConfig
-from segkit.training.data.indexing import along
+from segkit.training.data.indexing import gather_along
 
 TINY = 1e-7
-"""In place of the range or the spread of a constant channel."""
+"""Replacement for the range or the standard deviation of a constant channel."""
 
-Change = Callable[[Tensor], Tensor]
+Transform = Callable[[Tensor], Tensor]
+"""Function of one channel (X, Y, Z)."""
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Sums of floating-point numbers depend on how many threads share them: a patch is computed by one."""
+    """Use one thread in this context: floating-point sums depend on the number of threads."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -40,16 +42,23 @@ def one_thread() -> Iterator[None]:
 def augment_intensity(
     image: Tensor, augment: AugmentConfig, flat: int | None, random: np.random.Generator
 ) -> Tensor:
-    """Noise, blur, brightness, contrast, low resolution and gamma, each with its own probability; ``image`` is lost.
+    """Apply noise, blur, brightness, contrast, low resolution and gamma, each with its probability.
 
-    Blur and low resolution do not act along the axis ``flat``. All but the noise draw anew for each channel.
+    All transforms except the noise draw their parameters separately for each channel. ``image`` may
+    be changed in place.
+
+    Args:
+        image: (C, X, Y, Z).
+        augment: probabilities and ranges.
+        flat: axis (0, 1 or 2) along which blur and low resolution do nothing, or None.
+        random: generator of all random numbers.
     """
     sigma, zoom, gamma = augment.blur_sigma, augment.lowres_zoom, augment.gamma_range
-    steps: list[tuple[float, float, Change]] = [
+    steps: list[tuple[float, float, Transform]] = [
         (
             augment.blur,
             augment.blur_per_channel,
-            lambda x: blur(x, _within(sigma, random, 3), flat),
+            lambda x: blur(x, _uniform(sigma, random, 3), flat),
         ),
         (augment.brightness, 1.0, lambda x: x.mul_(_factor(augment.brightness_range, random))),
         (
@@ -60,7 +69,7 @@ def augment_intensity(
         (
             augment.lowres,
             augment.lowres_per_channel,
-            lambda x: lower_resolution(x, _within(zoom, random), flat),
+            lambda x: lower_resolution(x, _uniform(zoom, random), flat),
         ),
         (
             augment.gamma_inverted,
@@ -71,16 +80,17 @@ def augment_intensity(
     ]
     if random.random() < augment.noise:
         add_noise_(image, random.uniform(0, augment.noise_std), random)
-    for probability, per_channel, change in steps:
+    for probability, per_channel, transform in steps:
         if random.random() < probability:
-            image = _each(image, per_channel, change, random)
-    # Last, so that the channel stays 0.
-    return drop_channel_(image, random) if random.random() < augment.channel_dropout else image
+            image = _for_channels(image, per_channel, transform, random)
+    if random.random() < augment.channel_dropout:  # last, so that the channel stays 0
+        drop_channel_(image, random)
+    return image
 
 
 def without_changes(augment: AugmentConfig) -> AugmentConfig:
-    """No rotation, no scaling, intensities as they are. A channel that may be missing goes on being left out."""
-    changes = (
+    """Return ``augment`` without rotation, scaling and intensity transforms; channel_dropout stays."""
+    probabilities = (
         "rotate",
         "scale",
         "noise",
@@ -91,30 +101,32 @@ def without_changes(augment: AugmentConfig) -> AugmentConfig:
         "gamma",
         "gamma_inverted",
     )
-    never: dict[str, Any] = dict.fromkeys(changes, 0.0)
+    never: dict[str, Any] = dict.fromkeys(probabilities, 0.0)
     return replace(augment, **never)
 
 
 def drop_channel_(image: Tensor, random: np.random.Generator) -> Tensor:
-    """One channel, drawn evenly, becomes 0, to which a channel that is missing at prediction is set."""
+    """Set one random channel of ``image`` (C, X, Y, Z) to 0, as prediction does if one is missing."""
     image[random.integers(len(image))] = 0
     return image
 
 
-def _each(image: Tensor, probability: float, change: Change, random: np.random.Generator) -> Tensor:
+def _for_channels(
+    image: Tensor, probability: float, transform: Transform, random: np.random.Generator
+) -> Tensor:
     for channel in image:
         if random.random() < probability:
-            channel.copy_(change(channel))
+            channel.copy_(transform(channel))
     return image
 
 
-def _within(limits: Sequence[float], random: np.random.Generator, count: int | None = None) -> Any:
-    """One number between the limits, or ``count`` of them."""
+def _uniform(limits: Sequence[float], random: np.random.Generator, count: int | None = None) -> Any:
+    """Return a random number between the limits, or an array of ``count`` of them."""
     return random.uniform(limits[0], limits[1], count)
 
 
 def _factor(limits: Sequence[float], random: np.random.Generator) -> float:
-    """Below 1 as often as above where both are within the limits, as nnU-Net draws its factors."""
+    """Return a random factor; it is below 1 in half of the cases if the limits allow (nnU-Net)."""
     low, high = limits
     if low < 1 < high:
         low, high = (low, 1) if random.random() < 0.5 else (1, high)
@@ -122,13 +134,16 @@ def _factor(limits: Sequence[float], random: np.random.Generator) -> float:
 
 
 def add_noise_(image: Tensor, std: float, random: np.random.Generator) -> Tensor:
-    """Gaussian noise of standard deviation ``std``, the image being normalised to 1."""
+    """Add Gaussian noise of standard deviation ``std`` to a normalized image."""
     numbers = torch.Generator().manual_seed(int(random.integers(2**63)))
     return image.add_(torch.empty_like(image).normal_(0, std, generator=numbers))
 
 
 def blur(channel: Tensor, sigmas: Sequence[float], flat: int | None = None) -> Tensor:
-    """Gaussian blur of ``sigmas`` voxels along X, Y and Z, but for the axis ``flat``; borders are repeated."""
+    """Return ``channel`` with a Gaussian blur of ``sigmas`` voxels along X, Y and Z.
+
+    Nothing is blurred along the axis ``flat``. Border voxels are repeated.
+    """
     for axis, sigma in enumerate(sigmas):
         if axis != flat and channel.shape[axis] > 1:
             channel = _blur_along(channel, axis, sigma)
@@ -136,7 +151,7 @@ def blur(channel: Tensor, sigmas: Sequence[float], flat: int | None = None) -> T
 
 
 def _blur_along(channel: Tensor, axis: int, sigma: float) -> Tensor:
-    """A sum of shifted copies, which for so short a kernel is several times as fast as a convolution."""
+    """Sum shifted copies, which for a short kernel is several times as fast as a convolution."""
     radius, edge = max(1, math.ceil(3 * sigma)), channel.shape[axis]
     weights = [math.exp(-0.5 * (offset / sigma) ** 2) for offset in range(-radius, radius + 1)]
     padding = [0] * 6
@@ -149,31 +164,42 @@ def _blur_along(channel: Tensor, axis: int, sigma: float) -> Tensor:
 
 
 def lower_resolution(channel: Tensor, zoom: float, flat: int | None = None) -> Tensor:
-    """As if ``zoom`` times as many voxels had been taken along each axis but ``flat``, with linear values between.
+    """Return ``channel`` as if it had been acquired at a lower resolution, on the same grid.
 
-    The same as torch's nearest-exact down and trilinear up, one axis after the other.
+    It equals PyTorch's downsampling (nearest-exact) and upsampling (trilinear), axis by axis.
+
+    Args:
+        channel: (X, Y, Z).
+        zoom: number of voxels that are kept along an axis, as a fraction.
+        flat: axis that keeps its resolution, or None.
     """
     for axis, edge in enumerate(channel.shape):
         kept = max(1, round(edge * zoom))
         if axis == flat or kept == edge:
             continue
         position = ((torch.arange(edge) + 0.5) * (kept / edge) - 0.5).clamp_(0, kept - 1)
-        below = position.floor()
-        chosen = ((torch.arange(kept) + 0.5) * (edge / kept)).int()
-        before, after = chosen[below.int()], chosen[(below.int() + 1).clamp_max_(kept - 1)]
-        weight = (position - below).view([-1 if other == axis else 1 for other in range(3)])
-        channel = torch.lerp(along(channel, axis, before), along(channel, axis, after), weight)
+        lower = position.floor()
+        kept_voxels = ((torch.arange(kept) + 0.5) * (edge / kept)).int()
+        before = kept_voxels[lower.int()]
+        after = kept_voxels[(lower.int() + 1).clamp_max_(kept - 1)]
+        weight = (position - lower).view([-1 if other == axis else 1 for other in range(3)])
+        channel = torch.lerp(
+            gather_along(channel, axis, before), gather_along(channel, axis, after), weight
+        )
     return channel
 
 
 def change_contrast_(channel: Tensor, factor: float) -> Tensor:
-    """Stretch the values about their mean, clipped to their old range."""
+    """Multiply the difference from the mean by ``factor``; values are clipped to their old range."""
     mean, (low, high) = float(channel.mean()), channel.aminmax()
     return channel.mul_(factor).add_(mean * (1 - factor)).clamp_(low, high)
 
 
 def change_gamma_(channel: Tensor, gamma: float) -> Tensor:
-    """Raise the values, scaled to 0..1, to the power ``gamma``; their mean and standard deviation are restored."""
+    """Raise the values, scaled to [0, 1], to the power ``gamma``.
+
+    Their mean and standard deviation are restored afterwards.
+    """
     mean, (low, high) = channel.mean(), channel.aminmax()
     spread = torch.linalg.vector_norm(channel - mean)
     channel.sub_(low).div_((high - low).clamp_min(TINY)).pow_(gamma)

@@ -1,6 +1,7 @@
-"""Where a patch samples its scan: rotation, scaling and mirroring. Numbers come from the generator that is passed in.
+"""Spatial augmentation: rotation, scaling and mirroring.
 
-Images are (C, X, Y, Z) float32, labels (X, Y, Z) unsigned integers.
+Images are (C, X, Y, Z) float32, labels are (X, Y, Z) integers. All random numbers come from the
+generator that is passed in.
 """
 
 from __future__ import annotations
@@ -15,36 +16,39 @@ from torch import Tensor
 
 from segkit.config.schema import AugmentConfig
 from segkit.plans.plan import LEFT_RIGHT, Plan
-from segkit.training.data.indexing import along, at
+from segkit.training.data.indexing import gather_along, gather_flat
 
 SLAB = 3.0
-"""A patch whose longest edge is more than this many times that across the thickest slices is a slab (nnU-Net)."""
+"""Ratio of the longest edge of a patch to its edge across slices from which it is a slab."""
 BLOCK = 1 << 16
-"""Voxels that are interpolated at once: what is computed on the way stays in the cache."""
+"""Voxels that are interpolated at a time, so that intermediate results stay in the cache."""
 
 Step = tuple[int, Tensor]
-"""From one voxel of a box to the next along an axis: how far in memory, and the weight of the next."""
+"""Interpolation along one axis: distance in memory to the next voxel, and its weight."""
 
 
 @dataclass(frozen=True, eq=False)
 class Placement:
-    """Where a patch samples the scan: offset in voxels = matrix @ (offset in the patch), from centre to centre."""
+    """Positions at which a patch samples the scan.
+
+    Offset from the center of the box in voxels = matrix @ offset from the center of the patch.
+    """
 
     matrix: NDArray[np.float64] | None = None
-    """(3, 3), None for a plain cut."""
+    """Matrix (3, 3), or None if the patch is cut without interpolation."""
 
     @property
     def moved(self) -> NDArray[np.bool_]:
-        """(3,): along which axes of the scan voxels are sampled elsewhere than in a plain cut."""
+        """Boolean array (3,) of the axes of the scan along which positions are changed."""
         return np.zeros(3, dtype=bool) if self.matrix is None else _moved(self.matrix)
 
     def reach(self, patch: Sequence[int]) -> NDArray[np.int64]:
-        """Edges of the box that must be cut so that every sample lies inside it."""
+        """Return the size (3,) of the box that contains every position that the patch samples."""
         size = np.array(patch, dtype=np.int64)
         if self.matrix is None:
             return size
         grown = 2 * np.ceil(np.abs(self.matrix) @ ((size - 1) / 2)).astype(np.int64) + 2
-        # The same parity keeps the centre of the box on the centre of the patch.
+        # With the same parity, the center of the box is the center of the patch.
         return np.where(self.moved, grown + (grown - size) % 2, size)
 
 
@@ -53,10 +57,13 @@ def _moved(matrix: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def flat_axis(plan: Plan, dummy_2d: str | int) -> int | None:
-    """The axis that no change but mirroring acts along: the slice axis of a 2D network, or that of a slab.
+    """Return the axis along which only mirroring acts: the slice axis in 2D, or that of a slab.
 
-    ``dummy_2d`` is auto, none or an axis. auto is nnU-Net's rule with the same name: where the patch has few slices
-    along the axis of the coarsest voxels, mixing them would make pictures that no scanner takes.
+    Args:
+        plan: patch, spacing and slice axis.
+        dummy_2d: an axis, "none", or "auto" for the rule of the same name in nnU-Net. If the patch
+            has few slices along the axis of the coarsest voxels, mixing them would produce images
+            that no scanner acquires.
     """
     if plan.slice_axis is not None or dummy_2d == "none":
         return plan.slice_axis
@@ -67,7 +74,10 @@ def flat_axis(plan: Plan, dummy_2d: str | int) -> int | None:
 
 
 def draw_placement(plan: Plan, augment: AugmentConfig, random: np.random.Generator) -> Placement:
-    """A rotation with probability ``rotate`` and a scaling with probability ``scale``; in-plane with a flat axis."""
+    """Return a random placement: rotation with probability ``rotate``, scaling with ``scale``.
+
+    If there is a flat axis (`flat_axis`), both act in-plane.
+    """
     angles = np.radians(random.uniform(-augment.rotate_degrees, augment.rotate_degrees, 3))
     factor = float(random.uniform(augment.scale_range[0], augment.scale_range[1]))
     rotated, scaled = random.random() < augment.rotate, random.random() < augment.scale
@@ -81,7 +91,7 @@ def draw_placement(plan: Plan, augment: AugmentConfig, random: np.random.Generat
             matrix = _rotation(axis, angles[axis]) @ matrix
     if scaled:
         matrix[np.ix_(free, free)] /= factor
-    # Turning is rigid in mm, not in voxels.
+    # A rotation is rigid in mm, not in voxels.
     spacing = np.array([1.0 if edge is None else edge for edge in plan.spacing])
     return Placement(matrix * spacing[None, :] / spacing[:, None])
 
@@ -97,18 +107,25 @@ def _rotation(axis: int, angle: float) -> NDArray[np.float64]:
 def resample_patch(
     image: Tensor, labels: Tensor, placement: Placement, patch: Sequence[int]
 ) -> tuple[Tensor, Tensor]:
-    """Sample the cut box at the placement's positions, which lie inside it: linear for the image, nearest for labels.
+    """Sample a box at the positions of ``placement``: linear for images, nearest for labels.
 
-    Voxels are gathered by index rather than by `torch.nn.functional.grid_sample`, which took twice as long.
+    Voxels are gathered by index, because `torch.nn.functional.grid_sample` took twice as long.
+
+    Args:
+        image: box (C, X, Y, Z) of the size of `Placement.reach`.
+        labels: the same box (X, Y, Z).
+        placement: positions in the box.
+        patch: size (X, Y, Z) of the patch that is returned.
     """
     matrix = placement.matrix
     if matrix is None:
         return image, labels
-    turned = (matrix != np.diag(matrix.diagonal())).any()
-    return (_turned if turned else _stretched)(image, labels, matrix, patch)
+    if (matrix != np.diag(matrix.diagonal())).any():
+        return _rotated(image, labels, matrix, patch)
+    return _scaled(image, labels, matrix, patch)
 
 
-def _turned(
+def _rotated(
     image: Tensor, labels: Tensor, matrix: NDArray[np.float64], patch: Sequence[int]
 ) -> tuple[Tensor, Tensor]:
     moved = torch.empty((len(image), *patch), dtype=image.dtype)
@@ -121,33 +138,37 @@ def _turned(
         index, steps = _lower_corner(positions, labels.shape, _moved(matrix))
         for channel, target in zip(channels, moved, strict=True):
             target[rows] = _interpolated(channel, index, steps)
-        nearest[rows] = at(values, _nearest(index, steps))
+        nearest[rows] = gather_flat(values, _nearest(index, steps))
     return moved, nearest
 
 
-def _stretched(
+def _scaled(
     image: Tensor, labels: Tensor, matrix: NDArray[np.float64], patch: Sequence[int]
 ) -> tuple[Tensor, Tensor]:
-    """What `_turned` finds, bit for bit, for a diagonal matrix: axis by axis, with fewer passes."""
+    """Return bitwise the result of `_rotated` for a diagonal matrix, in fewer passes."""
     positions, nearest = _positions(matrix, patch, labels.shape, slice(None)), {}
     for axis in (axis for axis in (2, 1, 0) if _moved(matrix)[axis]):
         last, position = labels.shape[axis] - 1, positions[axis]
         low = position.floor().clamp_(0, max(0, last - 1))
         index, weight = low.flatten().int(), position - low
         after = (index + 1).clamp_max_(last)
-        image = along(image, axis + 1, index).lerp_(along(image, axis + 1, after), weight)
+        image = gather_along(image, axis + 1, index).lerp_(
+            gather_along(image, axis + 1, after), weight
+        )
         nearest[axis] = torch.where(weight.flatten() >= 0.5, after, index)
-    for axis, index in reversed(
-        nearest.items()
-    ):  # the last axis last: fewer voxels are left, and it is the slowest
-        labels = along(labels, axis, index)
+    # The last axis is the slowest, and comes last, when fewer voxels are left.
+    for axis, index in reversed(nearest.items()):
+        labels = gather_along(labels, axis, index)
     return image, labels
 
 
 def _positions(
     matrix: NDArray[np.float64], patch: Sequence[int], box: Sequence[int], rows: slice
 ) -> list[Tensor]:
-    """For each axis, where the patch's voxels in ``rows`` lie in the box; shapes broadcast to (rows, Y, Z)."""
+    """Return the positions along each axis of the box of the patch's voxels in ``rows`` (along X).
+
+    The three tensors broadcast to (rows, Y, Z).
+    """
     offsets = []
     for axis, edge in enumerate(patch):
         offset = torch.arange(edge, dtype=torch.float32) - (edge - 1) / 2
@@ -169,7 +190,10 @@ def _positions(
 def _lower_corner(
     positions: Sequence[Tensor], box: Sequence[int], moved: NDArray[np.bool_]
 ) -> tuple[Tensor, list[Step]]:
-    """Index into the flattened box of the voxel below each position, and the steps to the seven others around it."""
+    """Return the index, in the flattened box, of the lower corner around each position.
+
+    The steps lead from it to the seven other corners.
+    """
     index, steps = torch.zeros((1, 1, 1), dtype=torch.int32), []
     for axis, position in enumerate(positions):
         stride = int(np.prod(box[axis + 1 :]))
@@ -181,9 +205,9 @@ def _lower_corner(
 
 
 def _interpolated(values: Tensor, index: Tensor, steps: Sequence[Step]) -> Tensor:
-    """Linear along each of ``steps``, one after the other."""
+    """Interpolate linearly along each of ``steps``, one after the other."""
     if not steps:
-        return at(values, index)
+        return gather_flat(values, index)
     (stride, weight), *rest = steps
     return _interpolated(values, index, rest).lerp_(
         _interpolated(values[stride:], index, rest), weight
@@ -191,7 +215,7 @@ def _interpolated(values: Tensor, index: Tensor, steps: Sequence[Step]) -> Tenso
 
 
 def _nearest(index: Tensor, steps: Sequence[Step]) -> Tensor:
-    """Index of the nearest of the eight voxels; half-way it is the next one."""
+    """Return the index of the nearest of the eight corners; half-way it is the upper one."""
     for stride, weight in steps:
         index = torch.add(index, (weight >= 0.5).int(), alpha=stride)
     return index
@@ -200,15 +224,18 @@ def _nearest(index: Tensor, steps: Sequence[Step]) -> Tensor:
 def mirror(
     image: Tensor, labels: Tensor, plan: Plan, random: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Flip each of the plan's mirror axes with probability 1/2; with left and right, paired labels change places."""
+    """Flip each of the plan's mirror axes with probability 1/2.
+
+    If left and right are exchanged, the labels of each pair in ``mirror_swaps`` are exchanged too.
+    """
     chosen = [axis for axis in plan.mirror_axes if random.random() < 0.5]
     if not chosen:
         return image, labels
     image, labels = image.flip([axis + 1 for axis in chosen]), labels.flip(chosen)
     if LEFT_RIGHT in chosen and plan.mirror_swaps:
-        # Voxels that nobody has annotated have the index after the last.
+        # Voxels that are not annotated have the index after the last one.
         renamed = torch.tensor(
             [*plan.mirrored_outputs, len(plan.mirrored_outputs)], dtype=labels.dtype
         )
-        labels = at(renamed, labels.int())
+        labels = gather_flat(renamed, labels.int())
     return image, labels

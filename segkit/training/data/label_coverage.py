@@ -1,7 +1,7 @@
-"""Labels that no patch of a training shows.
+"""Find labels that no patch of a training contains.
 
-Patches are pure functions of their numbers, so they are looked up, not counted: the answer is the same before and after
-a training, and nothing has to survive a resume.
+Patches are pure functions of their numbers, so they need not be counted during the training: the
+result is the same before and after it, and nothing has to be stored for a resume.
 """
 
 from __future__ import annotations
@@ -19,35 +19,38 @@ log = logging.getLogger(__name__)
 
 
 def labels_never_drawn(patches: PatchDataset, count: int) -> list[str]:
-    """Names of the plan's labels of which none of the first ``count`` patches holds a kept voxel.
+    """Return the names of the labels of which the first ``count`` patches contain no stored voxel.
 
-    Rotation and scaling are left out of account. Ends with the first patch after which no label is missing.
+    Rotation and scaling are ignored. The search ends as soon as every label has been found.
     """
     unseen = dict(enumerate(patches.rules.plan.targets, start=1))
     reachable = set().union(*(case.voxels for case in patches.cases))
     for number in range(count):
         if not unseen.keys() & reachable:
             break
-        case, centre, _ = patches.draw(*divmod(number, len(patches.cases)))
-        for label in [
-            label for label in unseen if _shows(case, label, centre, patches.rules.plan.patch)
-        ]:
-            del unseen[label]
+        case, center, _ = patches.draw(*divmod(number, len(patches.cases)))
+        patch = patches.rules.plan.patch
+        for label in list(unseen):
+            if _contains(case, label, center, patch):
+                del unseen[label]
     return list(unseen.values())
 
 
 def warn_of_labels_never_drawn(patches: PatchDataset, steps: int, patches_per_step: int) -> None:
-    """Name the labels that the patches of ``steps`` steps do not show."""
+    """Warn of labels that the patches of ``steps`` training steps do not contain."""
     if names := labels_never_drawn(patches, steps * patches_per_step):
         log.warning(
-            "no training patch of %d steps shows %s: it cannot be learned. Train longer, or on cases that have it.",
+            "no training patch of %d steps shows %s: it cannot be learned. Train longer, or on cases"
+            " that have it.",
             steps,
             ", ".join(names),
         )
 
 
-def _shows(case: PreparedCase, label: int, centre: NDArray[np.int64], patch: Sequence[int]) -> bool:
+def _contains(
+    case: PreparedCase, label: int, center: NDArray[np.int64], patch: Sequence[int]
+) -> bool:
     if label not in case.voxels:
         return False
-    offsets = case.voxels[label] - (centre - np.array(patch) // 2)
+    offsets = case.voxels[label] - (center - np.array(patch) // 2)
     return bool(((offsets >= 0) & (offsets < patch)).all(axis=1).any())

@@ -1,4 +1,4 @@
-"""Batches of patches for one rank: who cuts them, and that nobody is left when the training ends."""
+"""Batches of patches for one rank, and the worker processes that cut them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from segkit.training.data.patches import PatchDataset, PatchNumbers
 from segkit.training.signals import ignore_signals
 
 Batch = dict[str, Any]
+"""A batch: "image" (B, C, X, Y, Z), "labels" (B, X, Y, Z) and "case", a list of ids."""
 
 MOST_WORKERS = 8
-"""For one GPU, however many cores there are: each takes memory."""
+"""Most processes for one GPU, however many cores there are, because each takes memory."""
 
 
 def batches_of(
@@ -28,7 +29,15 @@ def batches_of(
     device: torch.device,
     ranks: Ranks,
 ) -> Batches:
-    """The batches of this rank from step ``steps_done`` on, without end."""
+    """Return the endless batches of this rank.
+
+    Args:
+        trainer: workers and accumulation.
+        patches: the patches of all ranks.
+        steps_done: training steps before the first batch, of a run that is resumed.
+        device: device of the network.
+        ranks: the ranks that share a batch.
+    """
     size = patches.rules.plan.batch_size
     loader = DataLoader(
         patches,
@@ -38,39 +47,41 @@ def batches_of(
         ),
         num_workers=worker_count(trainer, device, ranks),
         worker_init_fn=ignore_signals,
-        pin_memory=device.type
-        == "cuda",  # a thread takes them from the workers, and the GPU fetches them itself
+        # A thread takes batches from the workers, and the GPU fetches them from pinned memory.
+        pin_memory=device.type == "cuda",
     )
     return Batches(loader)
 
 
 def worker_count(trainer: TrainerConfig, device: torch.device, ranks: Ranks = ALONE) -> int:
-    """Processes that cut patches for one rank; with none the training cuts them between its steps.
+    """Return the number of processes that cut patches for one rank.
 
-    So it does on a CPU: cutting takes 3 % of a short step there, and whoever does it meanwhile takes a core from the
-    network, whose threads wait for each other. A thread made a step a third longer, a process 2 % (2 cores).
-    A GPU leaves the cores free, and its share of them feeds it.
+    0 means that the training cuts them between its steps. This is the default on a CPU: cutting
+    takes 3 % of a short step, and doing it at the same time takes a core from the network, whose
+    threads wait for each other. On 2 cores a thread made a step a third longer, a process 2 %. A
+    GPU leaves the cores free for these processes.
     """
     if trainer.workers != "auto":
         return int(trainer.workers)
     if device.type == "cpu":
         return 0
-    # SLURM gives every process cores of its own; else the processes of a node share them.
+    # SLURM gives every process its own cores; otherwise the processes of a node share them.
     sharing = 1 if ranks.slurm else ranks.per_node
     return max(0, min(MOST_WORKERS, available_cores() // sharing - 1))
 
 
 def available_cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 class Batches:
-    """The batches of ``loader``; as a context it ends the processes that cut them.
+    """Batches of ``loader``; leaving its context ends the worker processes.
 
-    Left to the garbage collector these might outlive the training, and the interpreter would wait for them at its end.
+    Without the context the workers might outlive the training, and the interpreter would wait for
+    them when it exits.
     """
 
     def __init__(self, loader: DataLoader[Batch]) -> None:

@@ -1,4 +1,4 @@
-"""Which cases train and which validate, and split.json, which keeps it."""
+"""Split of the cases into training and validation, and split.json, which records it."""
 
 from __future__ import annotations
 
@@ -14,18 +14,23 @@ from segkit.files.json_file import read_json
 
 SPLIT = "split.json"
 USUAL_FOLDS = 5
+"""Number of folds if none is given; fewer for few patients."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Cases of one fold."""
+    """Training and validation cases of one fold."""
 
     training: tuple[Case, ...]
     validation: tuple[Case, ...]
 
 
 def dataset_folds(dataset: Dataset, count: int | None = None) -> list[list[str]]:
-    """Return the ids of the validation cases of each of ``count`` folds, by patient; None: five, or what there is.
+    """Return the ids of the validation cases of each fold; cases of a patient share a fold.
+
+    Args:
+        dataset: the cases.
+        count: number of folds; None for five, or as many as the dataset allows.
 
     Raises:
         UsageError: more folds than patients, or another number than the column split of a CSV file has.
@@ -35,38 +40,44 @@ def dataset_folds(dataset: Dataset, count: int | None = None) -> list[list[str]]
         fixed = all(is_fold(case.split) for case in dataset.cases)
         why = f"its column split makes {len(folds)}" if fixed else f"it has {len(folds)} patients"
         raise UsageError(
-            f"folds={count} is not possible for {dataset.name}: {why}. Give folds={len(folds)}, or none"
+            f"folds={count} is not possible for {dataset.name}: {why}."
+            f" Give folds={len(folds)}, or none"
         )
     return folds
 
 
 def split_cases(dataset: Dataset, fold: int | str, folds: int | None = None) -> Split:
-    """Return the cases of ``fold`` of ``folds``; "all" trains on every case and validates on none.
+    """Return the training and validation cases of a fold.
+
+    Args:
+        dataset: the cases.
+        fold: number of the fold from 0, or "all" to train on every case and validate on none.
+        folds: number of folds; None for the default.
 
     Raises:
         UsageError: a fold that the dataset does not have.
         InputError: no case left to train on.
     """
-    labelled = [case.id for case in dataset.cases if case.label is not None]
+    labeled = [case.id for case in dataset.cases if case.label is not None]
     if fold == "all":
-        return Split(_some(dataset, labelled), ())
-    found = dataset_folds(dataset, folds)
-    if not 0 <= int(fold) < len(found):
+        return Split(_select(dataset, labeled), ())
+    validation_ids = dataset_folds(dataset, folds)
+    if not 0 <= int(fold) < len(validation_ids):
         raise UsageError(
-            f"fold={fold}: this dataset has the folds 0 to {len(found) - 1}, or fold=all"
+            f"fold={fold}: this dataset has the folds 0 to {len(validation_ids) - 1}, or fold=all"
         )
-    held_out = set(found[int(fold)])
+    held_out = set(validation_ids[int(fold)])
     return Split(
-        _some(dataset, [case for case in labelled if case not in held_out]),
-        dataset.select([case for case in labelled if case in held_out]),
+        _select(dataset, [case for case in labeled if case not in held_out]),
+        dataset.select([case for case in labeled if case in held_out]),
     )
 
 
-def _some(dataset: Dataset, ids: Sequence[str]) -> tuple[Case, ...]:
+def _select(dataset: Dataset, ids: Sequence[str]) -> tuple[Case, ...]:
     if not ids:
         raise InputError(
             dataset.root,
-            expected="a labelled case to train on",
+            expected="a labeled case to train on",
             found=f"{len(dataset.cases)} cases, none left beside the validation cases",
             remedy="Add cases, or train on all of them with fold=all.",
         )
@@ -74,7 +85,7 @@ def _some(dataset: Dataset, ids: Sequence[str]) -> tuple[Case, ...]:
 
 
 def split_ids(split: Split) -> dict[str, list[str]]:
-    """The ids of the training and the validation cases."""
+    """Return the ids of the training and of the validation cases."""
     return {
         "training": [case.id for case in split.training],
         "validation": [case.id for case in split.validation],
@@ -82,25 +93,23 @@ def split_ids(split: Split) -> dict[str, list[str]]:
 
 
 def check_split(folder: Path, split: Split) -> None:
-    """A run that is gone on with must keep its cases: else it would validate on those that it was trained on.
+    """Check that a resumed run keeps its cases: otherwise it would validate on training cases.
 
     Raises:
-        InputError: other cases than in the run's split.json.
+        InputError: the cases differ from those in split.json of the run's ``folder``.
     """
     path = folder / SPLIT
-    began = "the cases with which this run began"
-    before = read_json(
-        path, expected=began, remedy="Put the file back, or begin another run with another run_dir."
-    )
-    if before != split_ids(split):
+    expected = "the cases with which this run began"
+    remedy = "Put the file back, or start another run with another run_dir."
+    if read_json(path, expected=expected, remedy=remedy) != split_ids(split):
         raise InputError(
             path,
-            expected=began,
-            found="other ones: the dataset has changed, or it is another",
-            remedy="Give the dataset as it was, or begin another run with another run_dir.",
+            expected=expected,
+            found="other ones: the dataset has changed, or it is another one",
+            remedy="Give the dataset as it was, or start another run with another run_dir.",
         )
 
 
 def write_split(folder: Path, split: Split) -> None:
-    """Keep the ids of the cases in split.json."""
+    """Write the ids of the cases to split.json in ``folder``."""
     write_text(folder / SPLIT, json.dumps(split_ids(split), indent=2) + "\n")

@@ -1,4 +1,7 @@
-"""A start that fails leaves the folder of a run as it was: what it may remove or restore is listed file by file."""
+"""Undo a start that fails: the run folder is left as it was.
+
+The files and folders that may be removed or restored are listed one by one.
+"""
 
 from __future__ import annotations
 
@@ -21,42 +24,44 @@ from segkit.training.transfer import WEIGHTS
 log = logging.getLogger(__name__)
 
 START_FILES = (CONFIG, PLAN, FOLDS, SPLIT, WEIGHTS, MLFLOW_RUN, LOG, f"{CHECKPOINTS}/{NONE_YET}")
-"""Files that a run writes before its first step; of these a log that was there keeps what was added to it."""
+"""Files that a run writes before its first step; a log that already existed keeps its new lines."""
 START_FOLDERS = (f"{BUNDLE}/weights", BUNDLE, CHECKPOINTS, TENSORBOARD)
-"""Folders that a run makes, each before the one that holds it."""
+"""Folders that a run makes, each before its parent."""
 RESULTS = (f"{BUNDLE}/{CARD}", f"{CHECKPOINTS}/{LAST}")
-"""With one of these a run has begun to give something, and all its files stay."""
+"""Files with which a run has a result, so that all its files stay."""
 
 
 @contextmanager
-def undone_without_result(
+def undo_failed_start(
     folder: Path, results: Callable[[], object] | None = None, *, files: Sequence[str] = START_FILES
 ) -> Iterator[None]:
-    """If the block fails before ``results`` change, put the files of the start back to what they were.
+    """If the block fails before ``results`` change, restore the files of the start.
 
-    Files that were there keep their bytes, those that were not are removed, and so are folders that are left empty.
-    Nothing else in ``folder`` is touched.
+    Files that existed keep their bytes, new ones are removed, and so are folders that are left
+    empty. Nothing else in ``folder`` is touched.
 
     Args:
-        folder: of a run or study, of which the caller has the sole use.
-        results: what says whether the block has given something; by default the bundle and the checkpoint.
+        folder: folder of a run or study; the caller has locked it.
+        results: function whose value changes once the block has a result; by default the state of
+            bundle and checkpoint.
         files: names of the files of the start.
     """
     results = results or (lambda: [_signature(folder / name) for name in RESULTS])
     paths = [folder / name for name in files]
-    before = {
+    contents_before = {
         path: _content(path) for path in paths if not path.exists() or os.access(path, os.R_OK)
     }
-    missing = [folder / name for name in START_FOLDERS if not (folder / name).exists()]
-    events = set(_own_events(folder))
-    given = results()
+    new_folders = [folder / name for name in START_FOLDERS if not (folder / name).exists()]
+    events_before = set(_own_events(folder))
+    results_before = results()
     try:
         yield
     except BaseException:
-        if results() == given:
-            for path, content in before.items():
-                _put_back(path, content)
-            _remove([path for path in _own_events(folder) if path not in events], missing)
+        if results() == results_before:
+            for path, content in contents_before.items():
+                _restore(path, content)
+            new_events = [path for path in _own_events(folder) if path not in events_before]
+            _remove(new_events, new_folders)
         raise
 
 
@@ -73,11 +78,11 @@ def _content(path: Path) -> bytes | None:
 
 
 def _own_events(folder: Path) -> list[Path]:
-    """Files that TensorBoard wrote in this process, whose number is part of their names."""
+    """Return the files that TensorBoard wrote in this process; their names hold its number."""
     return list((folder / TENSORBOARD).glob(f"events.out.tfevents.*.{os.getpid()}.*"))
 
 
-def _put_back(path: Path, content: bytes | None) -> None:
+def _restore(path: Path, content: bytes | None) -> None:
     try:
         if content is None:
             path.unlink(missing_ok=True)
@@ -85,7 +90,7 @@ def _put_back(path: Path, content: bytes | None) -> None:
             with atomic_path(path) as temporary:
                 temporary.write_bytes(content)
     except (OSError, InputError) as error:
-        log.warning("%s could not be put back to what it was: %s", path, error)
+        log.warning("%s could not be restored: %s", path, error)
 
 
 def _remove(files: Sequence[Path], folders: Sequence[Path]) -> None:
@@ -93,5 +98,5 @@ def _remove(files: Sequence[Path], folders: Sequence[Path]) -> None:
         with suppress(OSError):
             file.unlink()
     for folder in folders:
-        with suppress(OSError):  # not empty, or never made
+        with suppress(OSError):  # not empty, or was not made
             folder.rmdir()

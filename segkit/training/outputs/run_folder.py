@@ -1,4 +1,4 @@
-"""The folder of one training: its name, whether it is new, unfinished or finished, and which one is the newest."""
+"""The folder of one training: its name, its state and its files."""
 
 from __future__ import annotations
 
@@ -27,19 +27,20 @@ log = logging.getLogger(__name__)
 
 CONFIG, PLAN, FINISHED = "config.yaml", "plan.json", "finished.json"
 FOLDS = "folds.json"
-"""In the folder of a cross-validation, beside what a run has."""
+"""File that only the folder of a cross-validation has."""
 BUNDLE, CHECKPOINTS = "bundle", "checkpoints"
 PREPARED = "prepared"
+"""Folder of prepared cases."""
 
 RUNS = Path("runs")
 LATEST = RUNS / "latest"
-"""A text file with the newest run's folder, relative to ``runs``."""
+"""Text file with the folder of the newest run, relative to ``runs``."""
 
 State = Literal["new", "unfinished", "finished"]
 
 
-def state(run_dir: Path) -> State:
-    """What ``run_dir`` holds.
+def run_state(run_dir: Path) -> State:
+    """Return whether ``run_dir`` holds no run, an unfinished one or a finished one.
 
     Raises:
         UsageError: a file, or a folder with other things in it.
@@ -50,28 +51,31 @@ def state(run_dir: Path) -> State:
         return "unfinished"
     if run_dir.exists() and not (run_dir.is_dir() and _is_unused(run_dir)):
         raise UsageError(
-            f"run_dir={run_dir} holds something else than a training. Give a new or an empty folder."
+            f"run_dir={run_dir} holds something other than a training. "
+            "Give a new or an empty folder."
         )
     return "new"
 
 
 def _is_unused(folder: Path) -> bool:
-    """Whether it is empty, or as a training or a study leaves it that was killed while it wrote its first files."""
-    left = [path for path in folder.iterdir() if is_leftover(path)]
-    others = {path.name for path in folder.iterdir() if not is_leftover(path)} - {
-        PREPARED,
-        LOCK,
-        HOLDER,
-    }
-    begun = others <= {PLAN, FOLDS} and any(path.suffix == Path(CONFIG).suffix for path in left)
-    return not others or others == {FOLDS} or begun
+    """Return whether a folder holds no run.
+
+    It is empty, or a training or study was killed there while it wrote its first files.
+    """
+    paths = list(folder.iterdir())
+    leftovers = [path for path in paths if is_leftover(path)]
+    others = {path.name for path in paths if not is_leftover(path)} - {PREPARED, LOCK, HOLDER}
+    has_partial_config = any(path.suffix == Path(CONFIG).suffix for path in leftovers)
+    was_killed_early = others <= {PLAN, FOLDS} and has_partial_config
+    return not others or others == {FOLDS} or was_killed_early
 
 
 def write_start(run_dir: Path, plan: Plan, config: TrainConfig) -> None:
-    """Write plan.json and config.yaml, the files that make a folder the one of a run.
+    """Write plan.json and config.yaml, the files that make a folder the folder of a run.
 
-    A kill at any moment leaves a folder that `state` calls new, or one with both files: config.yaml comes last, and
-    while plan.json stands alone there is the uncompleted config.yaml beside it. The caller has the folder's sole use.
+    A kill at any moment leaves a folder that `run_state` calls new, or one with both files:
+    config.yaml comes last, and while plan.json is alone, the incomplete config.yaml lies beside it.
+    The caller has locked the folder.
     """
     with atomic_path(run_dir / CONFIG) as temporary:
         temporary.write_text(to_yaml(config), encoding="utf-8")
@@ -80,17 +84,22 @@ def write_start(run_dir: Path, plan: Plan, config: TrainConfig) -> None:
 
 
 def check_kind(run_dir: Path, *, study: bool) -> None:
-    """A training does not go on in the folder of a cross-validation, nor the other way round.
+    """Check that a training does not continue in the folder of a cross-validation, or vice versa.
+
+    Args:
+        run_dir: the folder.
+        study: whether it is to hold a cross-validation.
 
     Raises:
-        UsageError: the folder of the other kind.
+        UsageError: the folder holds the other kind.
     """
     if (run_dir / CONFIG).is_file() and (run_dir / FOLDS).is_file() is not study:
-        kind, verb = (
-            ("training", "train") if study else ("cross-validation", "study cross_validation")
-        )
+        kind, verb = "cross-validation", "study cross_validation"
+        if study:
+            kind, verb = "training", "train"
         raise UsageError(
-            f"run_dir={run_dir} holds a {kind}. Give another folder, or go on with 'segkit {verb}'."
+            f"run_dir={run_dir} holds a {kind}. "
+            f"Give another folder, or continue with 'segkit {verb}'."
         )
 
 
@@ -102,18 +111,23 @@ def default_run_dir(
     *,
     kind: str | None = None,
 ) -> Path:
-    """runs/<dataset>/<kind>-<hash>: the same configuration, plan, data and weights lead to the same folder.
+    """Return runs/<dataset>/<kind>-<hash>; equal configuration, plan, data and weights share it.
 
-    ``kind`` is the network, or what study the runs in the folder belong to.
+    Args:
+        config: settings of the training; paths in them do not count.
+        plan: the plan.
+        dataset: its name and the hash of its content count.
+        weights: model that the training starts from.
+        kind: the study that the runs in the folder belong to; default the network's name.
     """
     content = dataclasses.asdict(config)
-    # Where the run goes, and where data, prepared cases, plan and weights lie, changes nothing about it.
+    # Where the run, the data, prepared cases, plan and weights lie does not change the training.
     content.pop("run_dir")
     content["dataset"].pop("path")
     content["dataset"].pop("store")
     content["plan"].pop("file")
     if config.folds is None:
-        content.pop("folds")  # the folders of older runs keep their names
+        content.pop("folds")  # as in runs of older versions, whose folders keep their names
     content["compute"] = {"name": config.compute.name}
     content["weights"] = weights.hash if weights else None
     text = json.dumps([content, plan.hash(), dataset.content_hash()], sort_keys=True)
@@ -122,16 +136,19 @@ def default_run_dir(
 
 
 def prepared_folder(config: TrainConfig, run_dir: Path) -> Path:
-    """Where prepared cases are kept: dataset.store, else beside the run, or in it where only it can be written."""
+    """Return the folder of prepared cases.
+
+    It is dataset.store, or else beside the run, or in the run if only that folder is writable.
+    """
     if config.dataset.store:
         return Path(config.dataset.store)
-    beside = run_dir.resolve().parent
-    inside = beside.is_dir() and not os.access(beside, os.W_OK)
-    return (run_dir if inside else run_dir.parent) / PREPARED
+    parent = run_dir.resolve().parent
+    is_read_only = parent.is_dir() and not os.access(parent, os.W_OK)
+    return (run_dir if is_read_only else run_dir.parent) / PREPARED
 
 
 def safe_name(name: str) -> str:
-    """``name`` as a folder of any system: letters, digits, dots and dashes, no dot in front.
+    """Return ``name`` as a folder name for any system: letters, digits, dots, dashes, underscores.
 
     >>> safe_name("../Liver & spleen")
     'Liver_spleen'
@@ -140,14 +157,14 @@ def safe_name(name: str) -> str:
 
 
 def point_latest(run_dir: Path) -> None:
-    """Let runs/latest name ``run_dir``; a folder that cannot be written is only warned about."""
+    """Make runs/latest name ``run_dir``; log a warning if it cannot be written."""
     try:
-        write_text(LATEST, f"{_from_runs(run_dir)}\n")
+        write_text(LATEST, f"{_relative_to_runs(run_dir)}\n")
     except InputError as error:
         log.warning("runs/latest does not name this run: %s", error)
 
 
-def _from_runs(run_dir: Path) -> str:
+def _relative_to_runs(run_dir: Path) -> str:
     try:
         return Path(os.path.relpath(run_dir, RUNS)).as_posix()
     except ValueError:

@@ -1,4 +1,4 @@
-"""train.log in the folder of a run: what the log and the line of progress have said, with the time of each line."""
+"""train.log in the run folder: log messages and status lines, each with its time."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from segkit.progress import STATUS_LOG
 log = logging.getLogger(__name__)
 
 LOG = "train.log"
-MOST_EARLY = 10_000
-"""Lines that are kept until the folder is known."""
+MAX_EARLY_LINES = 10_000
+"""Most lines that are kept in memory until the folder is known."""
 
 
 class RunLog(logging.Handler):
@@ -26,28 +26,27 @@ class RunLog(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.INFO)
         self.setFormatter(_Timed())
-        self.early: deque[str] = deque(maxlen=MOST_EARLY)
+        self.early: deque[str] = deque(maxlen=MAX_EARLY_LINES)
         self.file: TextIO | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
         root, last = logging.getLogger(), logging.lastResort
         if root.handlers == [self] and last is not None and record.levelno >= last.level:
-            last.handle(
-                record
-            )  # without a log of their own, users of the library see warnings all the same
+            # This handler must not hide warnings from users who have not configured logging.
+            last.handle(record)
         self.early.append(self.format(record))
         self._write()
 
     def open_in(self, folder: Path) -> None:
-        """Write what came so far, and from now on everything, to ``folder``; if that cannot be, only warn."""
+        """Write all lines so far and from now on to folder/train.log; warn if it cannot be opened."""
         try:
             self.file = (folder / LOG).open("a", encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             log.warning("%s cannot be written: %s", folder / LOG, error.strerror or error)
         self._write()
 
-    def shut(self) -> None:
-        """Write to that folder no more."""
+    def close_file(self) -> None:
+        """Stop writing to that folder."""
         if self.file is not None:
             file, self.file = self.file, None
             file.close()
@@ -72,47 +71,49 @@ class _Timed(logging.Formatter):
 
 @contextmanager
 def early_messages() -> Iterator[None]:
-    """Keep what is said within the block for the train.log of the run that `run_log` names in it."""
+    """Keep the messages of the block for the train.log that `run_log` opens in it."""
     with _attached(RunLog()):
         yield
 
 
 @contextmanager
 def run_log(folder: Path) -> Iterator[None]:
-    """Append to folder/train.log what is said within the block, and the error that ends it."""
-    kept = next((each for each in logging.getLogger().handlers if isinstance(each, RunLog)), None)
-    if kept is None:
+    """Append the messages of the block, and the error that ends it, to folder/train.log."""
+    handlers = logging.getLogger().handlers
+    handler = next((handler for handler in handlers if isinstance(handler, RunLog)), None)
+    if handler is None:
         with _attached(RunLog()), run_log(folder):
             yield
         return
-    kept.open_in(folder)
+    handler.open_in(folder)
     try:
         yield
     except BaseException as error:
-        _say_end(kept, error)
+        _log_end(handler, error)
         raise
     finally:
-        kept.shut()
+        handler.close_file()
 
 
 @contextmanager
-def _attached(kept: RunLog) -> Iterator[None]:
+def _attached(handler: RunLog) -> Iterator[None]:
     loggers = (logging.getLogger(), STATUS_LOG)
-    for each in loggers:
-        each.addHandler(kept)
+    for logger in loggers:
+        logger.addHandler(handler)
     try:
         yield
     finally:
-        for each in loggers:
-            each.removeHandler(kept)
+        for logger in loggers:
+            logger.removeHandler(handler)
 
 
-def _say_end(kept: RunLog, error: BaseException) -> None:
-    """The command line prints an error after all logs are closed."""
+def _log_end(handler: RunLog, error: BaseException) -> None:
+    """Log an error here: the command line prints it after all logs are closed."""
     if isinstance(error, SegkitError):
-        words = str(error)
+        message = str(error)
     elif isinstance(error, Exception):
-        words = "".join(traceback.format_exception(error)).rstrip()
+        message = "".join(traceback.format_exception(error)).rstrip()
     else:
-        words = "stopped"
-    kept.handle(logging.LogRecord(__name__, logging.ERROR, __file__, 0, words, None, None))
+        message = "stopped"
+    record = logging.LogRecord(__name__, logging.ERROR, __file__, 0, message, None, None)
+    handler.handle(record)

@@ -29,7 +29,7 @@ def test_a_gpu_that_is_not_there() -> None:
 def test_half_precision_is_refused_on_a_cpu() -> None:
     config = TrainConfig(compute=ComputeConfig("cpu"), trainer=TrainerConfig(precision="float16"))
     with pytest.raises(
-        UsageError, match=r"trainer\.precision=float16 is for GPUs: use bfloat16 or float32"
+        UsageError, match=r"trainer\.precision=float16 needs a GPU: use bfloat16, float32 or auto"
     ):
         device_for(config)
 

@@ -207,7 +207,7 @@ def test_a_job_of_slurm_goes_back_to_the_queue_and_goes_on(
     _, err = first.communicate()
     assert first.returncode == 128 + signal.SIGUSR1, err
     assert (
-        "of 100000; queued/bundle is usable, and job 77 goes back to the queue and then goes on"
+        "of 100000; queued/bundle is usable, and job 77 goes back to the queue and then continues"
         in err
     )
     assert second.wait() == 0
@@ -258,7 +258,7 @@ def test_processes_on_a_cpu_must_be_counted() -> None:
 def test_slurm_must_have_started_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     with pytest.raises(
-        UsageError, match=r"compute=slurm: this is no job of SLURM. Start it with srun"
+        UsageError, match=r"compute=slurm: this is not a SLURM job. Start it with srun"
     ):
         start_ranks(ComputeConfig("slurm"))
     monkeypatch.setenv("SLURM_JOB_ID", "5")

@@ -14,8 +14,8 @@ from segkit.config.schema import AugmentConfig
 from segkit.plans.plan import Plan
 from segkit.training.data.augment_spatial import (
     Placement,
-    _stretched,
-    _turned,
+    _rotated,
+    _scaled,
     draw_placement,
     flat_axis,
     mirror,
@@ -200,7 +200,7 @@ def test_one_axis_after_the_other_is_the_same_bit_for_bit(
         torch.randint(3, box, generator=numbers, dtype=torch.uint8),
     )
     for found, expected in zip(
-        _stretched(image, labels, matrix, patch), _turned(image, labels, matrix, patch), strict=True
+        _scaled(image, labels, matrix, patch), _rotated(image, labels, matrix, patch), strict=True
     ):
         assert torch.equal(found, expected)
 

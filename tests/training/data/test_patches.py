@@ -20,7 +20,7 @@ from segkit.training.data.patches import (
     PatchNumbers,
     PatchRules,
     cut_patch,
-    draw_centre,
+    draw_center,
     stream,
 )
 
@@ -86,10 +86,10 @@ def test_from_some_patch_on_nothing_is_changed_at_random(
     data.plain_from(6)
     for number in range(12):
         found = data[number]
-        case, centre, _ = data.draw(*divmod(number, len(cases)))
+        case, center, _ = data.draw(*divmod(number, len(cases)))
         box = tuple(
             slice(a - n // 2, a - n // 2 + n)
-            for a, n in zip(centre, plan_for_balls.patch, strict=True)
+            for a, n in zip(center, plan_for_balls.patch, strict=True)
         )
         plain = np.array_equal(found["image"], np.asarray(case.image, np.float32)[:, *box])
         if number < 6:
@@ -164,7 +164,7 @@ def test_where_every_case_has_every_label_the_stream_is_the_plain_one(
         epoch, index = divmod(number, 4)
         random = stream(0, epoch, index)
         case = cases[stream(0, epoch, ORDER_STREAM).permutation(4)[index]]
-        image, _ = cut_patch(case, data.rules, draw_centre(case, data.rules, random), random)
+        image, _ = cut_patch(case, data.rules, draw_center(case, data.rules, random), random)
         assert torch.equal(data[number]["image"], image)
 
 
@@ -183,7 +183,7 @@ def test_a_label_of_one_case_in_twenty_is_seen_about_as_often_as_the_others(
         plan,
     )
     drawn = [data.draw(*divmod(number, 20)) for number in range(4000)]
-    seen = Counter(int(centre[0]) for _, centre, _ in drawn if len(set(centre.tolist())) == 1)
+    seen = Counter(int(center[0]) for _, center, _ in drawn if len(set(center.tolist())) == 1)
     # Of 20 patches per epoch 10 lie on labels: 9.75 on the first, a quarter on the second, which misses 4.75.
     assert seen[13] / 4000 == pytest.approx((4.75 + 0.25) / 24.75, rel=0.1)
     assert seen[2] / 4000 == pytest.approx(9.75 / 24.75, rel=0.1)
@@ -238,7 +238,7 @@ def test_a_patch_on_foreground_holds_its_label(
     small = dataclasses.replace(plan_for_balls, patch=(4, 4, 4))
     rules = PatchRules(small, AugmentConfig(), 0, foreground=1.0)
     for index in range(30):
-        x, y, z = draw_centre(cases[0], rules, stream(0, 0, index))
+        x, y, z = draw_center(cases[0], rules, stream(0, 0, index))
         assert cases[0].labels[x - 2 : x + 2, y - 2 : y + 2, z - 2 : z + 2].any()
 
 
@@ -247,7 +247,7 @@ def test_patches_reach_every_corner_and_stay_inside(
 ) -> None:
     small = dataclasses.replace(plan_for_balls, patch=(8, 8, 8))
     rules = PatchRules(small, AugmentConfig(), 0, foreground=0.0)
-    starts = np.array([draw_centre(cases[0], rules, stream(0, 0, i)) - 4 for i in range(400)])
+    starts = np.array([draw_center(cases[0], rules, stream(0, 0, i)) - 4 for i in range(400)])
     assert starts.min(0).tolist() == [0, 0, 0]
     assert starts.max(0).tolist() == [n - 8 for n in cases[0].labels.shape]
 

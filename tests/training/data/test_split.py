@@ -13,7 +13,7 @@ from segkit.dataset.dataset import Case, Dataset
 from segkit.errors import InputError, UsageError
 from segkit.planning.plan_dataset import open_dataset
 from segkit.training.data.split import split_cases
-from segkit.training.run import set_up
+from segkit.training.setup import set_up
 
 
 def dataset(*patients: str) -> Dataset:
@@ -48,7 +48,7 @@ def test_one_case_leaves_none_to_train_on() -> None:
 
 def test_unlabelled_cases_do_not_train() -> None:
     bare = Dataset("d", Path("d"), ("MR",), {"organ": 1}, (Case("c", (Path("c.nii"),)),))
-    with pytest.raises(InputError, match="a labelled case to train on"):
+    with pytest.raises(InputError, match="a labeled case to train on"):
         split_cases(bare, "all")
 
 

@@ -17,7 +17,7 @@ import torch
 from segkit.bundle.bundle import read_bundle, write_bundle
 from segkit.cli import main
 from segkit.errors import InputError
-from segkit.training.outputs.failed_start import undone_without_result
+from segkit.training.outputs.failed_start import undo_failed_start
 
 SMALL = [
     "network.features=[4,8]",
@@ -232,7 +232,7 @@ def test_only_files_of_the_start_are_put_back(tmp_path: Path) -> None:
     (run / "plan.json").write_text("old")
 
     def fail() -> None:
-        with undone_without_result(run):
+        with undo_failed_start(run):
             (run / "plan.json").write_text("new")
             (run / "split.json").write_text("new")
             (run / "bundle/weights").mkdir(parents=True)
@@ -249,7 +249,7 @@ def test_only_files_of_the_start_are_put_back(tmp_path: Path) -> None:
 
 def test_all_files_stay_beside_a_model(tmp_path: Path) -> None:
     def fail() -> None:
-        with undone_without_result(tmp_path):
+        with undo_failed_start(tmp_path):
             (tmp_path / "config.yaml").touch()
             (tmp_path / "bundle").mkdir()
             (tmp_path / "bundle/bundle.json").touch()

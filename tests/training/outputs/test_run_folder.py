@@ -16,8 +16,8 @@ from segkit.training.outputs.run_folder import (
     default_run_dir,
     point_latest,
     prepared_folder,
+    run_state,
     safe_name,
-    state,
     write_start,
 )
 
@@ -25,34 +25,34 @@ PLAN_V1 = Path(__file__).parents[2] / "data" / "bundle_v1" / "plan.json"
 
 
 def test_a_folder_that_is_not_there_or_empty_is_new(tmp_path: Path) -> None:
-    assert state(tmp_path) == state(tmp_path / "none") == "new"
+    assert run_state(tmp_path) == run_state(tmp_path / "none") == "new"
 
 
 def test_config_makes_it_unfinished_and_finished_json_finished(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").touch()
-    assert state(tmp_path) == "unfinished"
+    assert run_state(tmp_path) == "unfinished"
     (tmp_path / "finished.json").touch()
-    assert state(tmp_path) == "finished"
+    assert run_state(tmp_path) == "finished"
 
 
 def test_a_folder_with_other_things_is_refused(tmp_path: Path) -> None:
     (tmp_path / "plan.json").touch()
     with pytest.raises(
-        UsageError, match=r"holds something else than a training. Give a new or an empty folder."
+        UsageError, match=r"holds something other than a training. Give a new or an empty folder."
     ):
-        state(tmp_path)
-    with pytest.raises(UsageError, match="holds something else"):
-        state(tmp_path / "plan.json")
+        run_state(tmp_path)
+    with pytest.raises(UsageError, match="holds something other than"):
+        run_state(tmp_path / "plan.json")
 
 
 def test_a_start_that_was_killed_leaves_a_new_folder(tmp_path: Path) -> None:
     config = tmp_path / f".{'0' * 32}.yaml"
     config.write_text("seed: ")
-    assert state(tmp_path) == "new"
+    assert run_state(tmp_path) == "new"
     (tmp_path / "plan.json").touch()
-    assert state(tmp_path) == "new"
+    assert run_state(tmp_path) == "new"
     write_start(tmp_path, read_plan(PLAN_V1), load([]))
-    assert state(tmp_path) == "unfinished"
+    assert run_state(tmp_path) == "unfinished"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.yaml", "plan.json"]
 
 
@@ -61,7 +61,7 @@ def test_trainings_and_studies_keep_apart(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").touch()
     check_kind(tmp_path, study=False)
     with pytest.raises(
-        UsageError, match=r"holds a training. Give another folder, or go on with 'segkit train'"
+        UsageError, match=r"holds a training. Give another folder, or continue with 'segkit train'"
     ):
         check_kind(tmp_path, study=True)
     (tmp_path / "folds.json").touch()
@@ -131,4 +131,4 @@ def test_prepared_cases_lie_in_a_run_that_alone_can_be_written(
     monkeypatch.setattr("os.access", lambda _path, _mode: False)
     assert prepared_folder(load(), tmp_path / "run") == tmp_path / "run" / "prepared"
     (tmp_path / "run" / "prepared").mkdir(parents=True)
-    assert state(tmp_path / "run") == "new"
+    assert run_state(tmp_path / "run") == "new"

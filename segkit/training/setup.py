@@ -1,0 +1,125 @@
+"""The setup of a training before its first step: plan, dataset, initial weights and run folder."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from segkit.bundle.bundle import Bundle, read_bundle
+from segkit.bundle.lookup import resolve_model
+from segkit.config.no_effect import check_effects_with_network
+from segkit.config.schema import TrainConfig
+from segkit.dataset.dataset import Dataset
+from segkit.fingerprint.cache import load_or_measure
+from segkit.fingerprint.identical_images import copies_as_one_patient, copies_of
+from segkit.planning.plan_dataset import given_plan, measured_plan, warn_of_dataset
+from segkit.plans.plan import Plan
+from segkit.progress import CaseProgress
+from segkit.training.compute.device import device_for
+from segkit.training.compute.distributed import ALONE, Ranks
+from segkit.training.outputs.checkpoint import newest_checkpoint
+from segkit.training.outputs.run_folder import (
+    CHECKPOINTS,
+    PLAN,
+    RUNS,
+    default_run_dir,
+    prepared_folder,
+    run_state,
+    safe_name,
+)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything that a training needs before its first step."""
+
+    config: TrainConfig
+    plan: Plan
+    dataset: Dataset
+    weights: Bundle | None
+    """Model to start from."""
+    run_dir: Path
+    """Folder of the run."""
+    ranks: Ranks = ALONE
+
+
+def set_up(
+    config: TrainConfig,
+    dataset: Dataset,
+    *,
+    given: Collection[str],
+    kind: str | None = None,
+    progress: CaseProgress | None = None,
+    ranks: Ranks = ALONE,
+) -> Setup:
+    """Find or make the plan, open the weights to start from, and choose the run folder.
+
+    Args:
+        config: settings of the training.
+        dataset: the cases.
+        given: configuration keys that the user gave.
+        kind: the study that the run folder belongs to, or None for a training
+            (`default_run_dir`).
+        progress: called while the dataset is measured.
+        ranks: the processes of the training; rank 0 measures and plans.
+
+    Raises:
+        UsageError: a choice that does not fit the machine or the data.
+        InputError: a plan, a model or a case that cannot be used.
+    """
+    has_gpu = device_for(config).type == "cuda"
+    weights = _initial_weights(config)
+
+    def make_plan() -> tuple[Plan, Dataset]:
+        return _plan(config, dataset, given=given, has_gpu=has_gpu, progress=progress, ranks=ranks)
+
+    plan, dataset = ranks.share(make_plan)
+    check_effects_with_network(plan.network.name, given)
+    # An edited plan may have another batch size than the configuration's default.
+    trainer = dataclasses.replace(config.trainer, batch_size=plan.batch_size)
+    config = dataclasses.replace(config, trainer=trainer)
+    run_dir = (
+        Path(config.run_dir)
+        if config.run_dir
+        else default_run_dir(config, plan, dataset, weights, kind=kind)
+    )
+    return Setup(config, plan, dataset, weights, run_dir, ranks)
+
+
+def _initial_weights(config: TrainConfig) -> Bundle | None:
+    """Return the model to start from; a run that resumes from a checkpoint needs none."""
+    if not config.weights:
+        return None
+    if config.run_dir and newest_checkpoint(Path(config.run_dir) / CHECKPOINTS):
+        return None
+    return read_bundle(resolve_model(config.weights))
+
+
+def _plan(
+    config: TrainConfig,
+    dataset: Dataset,
+    *,
+    given: Collection[str],
+    has_gpu: bool,
+    progress: CaseProgress | None,
+    ranks: Ranks,
+) -> tuple[Plan, Dataset]:
+    """Return the plan, and the dataset in which cases with the same voxels are one patient."""
+    run_dir = Path(config.run_dir) if config.run_dir else RUNS / safe_name(dataset.name) / "run"
+    store = prepared_folder(config, run_dir)
+    is_unfinished = config.run_dir and run_state(run_dir) == "unfinished"
+    file = run_dir / PLAN if is_unfinished else config.plan.file
+    if file:
+        plan = given_plan(file, dataset)
+        fingerprint = load_or_measure(dataset, store, progress)
+        warn_of_dataset(dataset, fingerprint, plan)
+    else:
+        plan, fingerprint = measured_plan(
+            config, dataset, gpu=has_gpu, progress=progress, store=store, given=given
+        )
+        # The planner chooses a batch for one device; a batch that the user gave is for all of them.
+        device_count = ranks.count if config.trainer.batch_size == "auto" else 1
+        plan = dataclasses.replace(plan, batch_size=device_count * plan.batch_size)
+    return plan, copies_as_one_patient(dataset, copies_of(fingerprint.cases))
