@@ -57,11 +57,11 @@ def segmentation(source: Any, path: Path, names: Any) -> None:
     dicom_module("results.segmentation_writer").write_segmentation(
         path, labels, source, names, algorithm=algorithm
     )
-    _as_of_another_maker(path)
+    _as_of_another_vendor(path)
 
 
-def _as_of_another_maker(path: Path) -> None:
-    """Without the label values that segkit writes down: what counts then are the segments' names."""
+def _as_of_another_vendor(path: Path) -> None:
+    """Remove the label values that segkit writes, so that the names of the segments count."""
     pydicom = pytest.importorskip("pydicom")
     made = pydicom.dcmread(path)
     made.Manufacturer = "another"
@@ -70,7 +70,10 @@ def _as_of_another_maker(path: Path) -> None:
 
 @pytest.fixture
 def root(dicom: Any, tmp_path: Path) -> Path:
-    """Two folders: a scan in a subfolder with dots in its name, one of two slice thicknesses, and one in a zip."""
+    """Write images/ and labels/ with three scans.
+
+    One is in a subfolder with dots in its name, one has two slice thicknesses, one is a zip.
+    """
     pytest.importorskip("highdicom", reason="the extra [dicom] is not installed")
     for number, (case, heights) in enumerate(
         {"p.1": UNEVEN[:4], "p2": UNEVEN, "p3": UNEVEN[:4]}.items(), start=1
@@ -91,7 +94,7 @@ def _zipped(folder: Path) -> None:
 
 
 def check(dataset: Dataset) -> None:
-    """Every label map lies where the scan is bright, whatever numbers its segments have."""
+    """Check that each label map lies where its scan is bright, with any segment numbers."""
     for case in dataset.cases:
         assert case.label is not None
         volume = read_case(case.images)
@@ -157,8 +160,11 @@ def test_nnunet_with_two_channels(root: Path, dicom: Any) -> None:
 
 
 def test_decathlon(root: Path) -> None:
-    pairs = [{"image": f"images/{name}", "label": f"labels/{Path(name).stem if name[-1] == 'p' else name}.dcm"}
-             for name in ("p.1", "p2", "p3.zip")]  # fmt: skip
+    names = {"p.1": "p.1", "p2": "p2", "p3.zip": "p3"}
+    pairs = [
+        {"image": f"images/{image}", "label": f"labels/{label}.dcm"}
+        for image, label in names.items()
+    ]
     content = {"training": pairs, "labels": {"1": "organ", "2": "core"}, "modality": {"0": "CT"}}
     (root / "dataset.json").write_text(json.dumps(content))
     dataset = with_names(read_dataset(root))
@@ -175,7 +181,7 @@ def test_a_segmentation_in_a_folder_of_its_own(root: Path) -> None:
         with_names(read_dataset(root))
 
 
-def test_what_is_no_dicom_is_no_case(root: Path) -> None:
+def test_other_files_are_no_cases(root: Path) -> None:
     (root / "images/notes").mkdir()
     (root / "images/notes/read.txt").write_text("words")
     with zipfile.ZipFile(root / "images/papers.zip", "w") as archive:
@@ -188,7 +194,7 @@ def test_what_is_no_dicom_is_no_case(root: Path) -> None:
         read_dataset(root)
 
 
-def test_two_series_in_the_place_of_a_case(
+def test_two_series_in_the_folder_of_a_case(
     root: Path, dicom: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     series(dicom, root / "images/p.1/more", "1.2.9", [20.0, 21, 22])
@@ -200,7 +206,7 @@ def test_two_series_in_the_place_of_a_case(
     )
 
 
-def test_every_slice_counts_for_the_content(root: Path) -> None:
+def test_content_hash_depends_on_every_slice(root: Path) -> None:
     case = read_dataset(root).cases[2]
     before = content_hash(case)
     content = (root / "images/p.1/03").read_bytes()
@@ -219,7 +225,7 @@ def test_a_segmentation_beside_the_scan(root: Path, dicom: Any) -> None:
 def test_check_train_and_evaluate(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Both of a prediction and a reference may be DICOM-SEG where the dataset's scans are DICOM."""
+    """Prediction and reference may both be DICOM-SEG if the scans of the dataset are DICOM."""
     monkeypatch.chdir(root.parent)
     assert main(["check", "d"]) == 0
     assert "organ" in capsys.readouterr().out
@@ -244,7 +250,7 @@ def test_check_train_and_evaluate(
 
 
 def test_two_slice_thicknesses_on_another_grid(root: Path) -> None:
-    """Beside even planes without the DICOM images, planes between thick slices would count as background."""
+    """Without the DICOM images, planes between thick slices would count as background."""
     grid = open_dicom(root / "images/p2").grid
     with pytest.raises(
         InputError, match="for each plane of r, found slices of 1 to 4 mm, between which planes are"

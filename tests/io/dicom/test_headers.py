@@ -1,4 +1,4 @@
-"""No more is unpacked of a file than its header promises, and pixels that are cut are seen without reading them."""
+"""No more of a file is unpacked than its header promises; pixels that are cut short are noticed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from segkit.io.dicom.headers import read_image_header
 
 PIXELS = np.arange(400 * 500, dtype=np.int16).reshape(400, 500)
 LONG = b"\x55" * 3_000_000
-"""Harmless, and more than twice the pixels."""
+"""Bytes that are harmless, and more than twice the pixels."""
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def low_bound(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def deflated(dicom: Any, path: Path, more: bytes = b"") -> Path:
-    """A file of the deflated transfer syntax, with bytes behind its last element."""
+    """Write a file of the deflated transfer syntax, with more bytes behind its last element."""
     plain = dicom.pydicom.dcmread(dicom.file(path, PIXELS))
     plain.file_meta.TransferSyntaxUID = dicom.pydicom.uid.DeflatedExplicitVRLittleEndian
     plain.save_as(path)
@@ -61,10 +61,10 @@ def test_deflated_file_with_more_than_its_header_promises(
         read_volume(scan)
 
 
-def test_a_header_is_looked_for_in_the_beginning_only(
+def test_only_the_beginning_is_unpacked_for_a_header(
     dicom: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The pixels lie behind the part that may be unpacked for the header: their header says that they are there."""
+    """The pixels lie behind the part that may be unpacked for the header."""
     monkeypatch.setattr("segkit.io.dicom.headers._HEADER_BYTES", 1 << 16)
     for file in (
         deflated(dicom, tmp_path / "a.dcm"),
@@ -101,14 +101,14 @@ def test_member_with_more_than_its_header_promises(
     scan = dicom.file(tmp_path / "a.dcm", PIXELS)
     np.testing.assert_array_equal(read_volume(zipped(scan, method)).array[0, ..., 0].T, PIXELS)
     scan.write_bytes(scan.read_bytes() + LONG)
-    assert read_volume(scan).array.size == PIXELS.size  # what lies on the disk is not unpacked
+    assert read_volume(scan).array.size == PIXELS.size  # a file on disk is not unpacked
     with pytest.raises(InputError, match=r"a\.zip:a\.dcm: expected at most 865\.5 KB unpacked"):
         read_volume(zipped(scan, method))
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])
 def test_member_with_more_than_the_zip_promises(dicom: Any, tmp_path: Path, method: int) -> None:
-    """The directory of the zip says 1000 bytes less than the member has."""
+    """The directory of the zip states 1000 bytes less than the member has."""
     scan = dicom.file(tmp_path / "a.dcm", PIXELS)
     archive = zipped(scan, method)
     content, size = bytearray(archive.read_bytes()), scan.stat().st_size

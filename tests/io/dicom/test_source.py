@@ -1,4 +1,4 @@
-"""Stored numbers to values, and real files in 14 transfer syntaxes."""
+"""Stored numbers become values; real files in 14 transfer syntaxes are read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PIXELS = np.array([[0, 1, 2], [100, 200, 4095]], np.uint16)
 
 
 def values(dicom: Any, folder: Path, pixels: Any = PIXELS, **elements: Any) -> Any:
-    """Of one slice, as rows and columns."""
+    """Write one slice and return its values as rows and columns."""
     return read_volume(dicom.file(folder / "a", pixels, **elements)).array[0, ..., 0].T
 
 
@@ -51,7 +51,7 @@ def test_signed_and_unsigned_slices_in_one_series(dicom: Any, tmp_path: Path) ->
 
 
 def test_every_slice_has_its_own_slope(dicom: Any, tmp_path: Path) -> None:
-    """As PET has it."""
+    """PET images have a slope for each slice."""
     for place, slope in enumerate((0.5, 3)):
         own = {
             "number": place + 1,
@@ -63,12 +63,12 @@ def test_every_slice_has_its_own_slope(dicom: Any, tmp_path: Path) -> None:
     assert read_volume(tmp_path / "s").array[0, :, 0].T.tolist() == [[5, 10], [30, 60]]
 
 
-def test_monochrome1_is_turned_around(dicom: Any, tmp_path: Path) -> None:
+def test_monochrome1_is_inverted(dicom: Any, tmp_path: Path) -> None:
     found = values(dicom, tmp_path, BitsStored=12, PhotometricInterpretation="MONOCHROME1")
     assert found.tolist() == [[4095, 4094, 4093], [3995, 3895, 0]]
 
 
-def test_bits_above_the_stored_ones_are_no_part_of_the_number(dicom: Any, tmp_path: Path) -> None:
+def test_bits_above_the_stored_ones_are_ignored(dicom: Any, tmp_path: Path) -> None:
     assert values(dicom, tmp_path, PIXELS + 0x1000, BitsStored=12).tolist() == PIXELS.tolist()
     signed = np.array([[0x0FFF, 0x17FF]], np.int16)  # 12 bits: -1, and 2047 below an overlay
     assert values(dicom, tmp_path, signed, BitsStored=12).tolist() == [[-1, 2047]]
@@ -92,14 +92,14 @@ def test_padding_becomes_the_lowest_measured_value(
 
 
 @pytest.mark.parametrize(("bits", "scale"), [(8, 1), (16, 257)])
-def test_a_palette_becomes_colours(dicom: Any, tmp_path: Path, bits: int, scale: int) -> None:
-    """Four colours from the index 1 on; what is below has the first, what is above the last."""
+def test_a_palette_becomes_colors(dicom: Any, tmp_path: Path, bits: int, scale: int) -> None:
+    """Four colors from index 1 on: lower indices have the first color, higher ones the last."""
     table = np.array([[10, 20, 30], [40, 50, 60], [70, 80, 90], [1, 2, 3]])
     own = {"PhotometricInterpretation": "PALETTE COLOR"}
-    for column, colour in enumerate(("Red", "Green", "Blue")):
-        own[f"{colour}PaletteColorLookupTableDescriptor"] = [4, 1, bits]
+    for column, color in enumerate(("Red", "Green", "Blue")):
+        own[f"{color}PaletteColorLookupTableDescriptor"] = [4, 1, bits]
         data = (table[:, column] * scale).astype(f"<u{bits // 8}").tobytes()
-        own[f"{colour}PaletteColorLookupTableData"] = data
+        own[f"{color}PaletteColorLookupTableData"] = data
     indices = np.array([[0, 1, 2], [3, 9, 2]], np.uint8)
     dicom.file(tmp_path / "s" / "a", indices, **own)
     dicom.file(
@@ -117,15 +117,17 @@ def test_a_palette_becomes_colours(dicom: Any, tmp_path: Path, bits: int, scale:
     [
         (
             "HSV",
-            r"one of the photometric interpretations .*, found HSV. Convert it to RGB or gray values first",
+            r"one of the photometric interpretations .*, found HSV. "
+            "Convert it to RGB or gray values first",
         ),
         (
             "PALETTE COLOR",
-            "tables of red, green and blue for the photometric interpretation PALETTE COLOR, found none",
+            "tables of red, green and blue for the photometric interpretation PALETTE COLOR, "
+            "found none",
         ),
     ],
 )
-def test_other_colours_are_refused(dicom: Any, tmp_path: Path, kind: str, message: str) -> None:
+def test_other_colors_are_refused(dicom: Any, tmp_path: Path, kind: str, message: str) -> None:
     scan = dicom.file(tmp_path / "a", PIXELS, PhotometricInterpretation=kind)
     with pytest.raises(InputError, match=message):
         open_source(scan)
@@ -156,7 +158,7 @@ def test_other_colours_are_refused(dicom: Any, tmp_path: Path, kind: str, messag
         ),
     ],
 )
-def test_what_is_not_decoded_is_named(
+def test_transfer_syntaxes_that_are_not_decoded_are_named(
     dicom: Any, tmp_path: Path, syntax: str, message: str
 ) -> None:
     content = dicom.pydicom.dcmread(dicom.file(tmp_path / "a", PIXELS))
@@ -177,7 +179,7 @@ def test_too_few_pixels(dicom: Any, tmp_path: Path) -> None:
         read_volume(scan)
 
 
-def test_a_header_that_promises_too_much(dicom: Any, tmp_path: Path) -> None:
+def test_a_header_that_announces_too_much(dicom: Any, tmp_path: Path) -> None:
     for z in range(80):
         file = dicom.file(tmp_path / "s" / str(z), PIXELS, number=z, ImagePositionPatient=[0, 0, z])
         made = dicom.pydicom.dcmread(file)
@@ -187,7 +189,7 @@ def test_a_header_that_promises_too_much(dicom: Any, tmp_path: Path) -> None:
         read_volume(tmp_path / "s")
 
 
-def test_transfer_syntax_that_nobody_knows(dicom: Any, tmp_path: Path) -> None:
+def test_unknown_transfer_syntax(dicom: Any, tmp_path: Path) -> None:
     scan = dicom.file(tmp_path / "a", PIXELS)
     data = dicom.pydicom.dcmread(scan)
     data.file_meta.TransferSyntaxUID = "1.2.3.4"
@@ -221,7 +223,7 @@ LOSSY = {
     "4.81": 1,
     "2000TransferSyntax_1.2.840.10008.1.2.4.91": 5,
 }
-"""Largest difference in HU of what was packed with loss, by what stands in the name."""
+"""Largest difference in HU of lossy files, by a part of their name."""
 
 
 def test_transfer_syntaxes(dicom: Any, data_root: Path) -> None:
@@ -238,7 +240,7 @@ def test_transfer_syntaxes(dicom: Any, data_root: Path) -> None:
         assert np.abs(read_volume(path).array - plain.astype(float)).max() <= allowed, path.name
 
 
-def test_grey_and_colour_in_one_series(dicom: Any, tmp_path: Path) -> None:
+def test_gray_and_color_in_one_series(dicom: Any, tmp_path: Path) -> None:
     dicom.file(tmp_path / "s" / "a", PIXELS)
     data = dicom.pydicom.dcmread(
         dicom.file(tmp_path / "s" / "b", PIXELS, number=2, ImagePositionPatient=[0, 0, 1])
@@ -251,6 +253,6 @@ def test_grey_and_colour_in_one_series(dicom: Any, tmp_path: Path) -> None:
         open_source(tmp_path / "s")
 
 
-def test_colours_are_channels(dicom: Any, data_root: Path) -> None:
+def test_colors_are_channels(dicom: Any, data_root: Path) -> None:
     volume = read_volume(data_root / "dicom_hard" / "generic_rgb_001")
     assert (volume.array.shape, volume.dtype) == ((3, 52, 77, 4), np.uint8)

@@ -1,4 +1,4 @@
-"""Python 3.14, for which pyjpegls has no wheel."""
+"""DICOM is read and written in Python 3.14, for which pyjpegls has no wheel."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from segkit.io.dicom import how_to_install
 pydicom = pytest.importorskip("pydicom", reason="the extra [dicom] is not installed")
 
 
-def test_what_the_extra_leaves_out_there_is_said() -> None:
+def test_how_to_install_names_what_the_extra_leaves_out() -> None:
     assert how_to_install("highdicom", (3, 14)) == (
         "pip install --no-deps highdicom (it asks for pyjpegls, which has no wheel for Python 3.14)"
     )
@@ -26,12 +27,12 @@ def test_what_the_extra_leaves_out_there_is_said() -> None:
     )
 
 
-def test_jpeg_ls_is_decoded_without_it(dicom: object, tmp_path: Path) -> None:
+def test_jpeg_ls_is_decoded_without_it(dicom: Any, tmp_path: Path) -> None:
     pytest.importorskip(
         "jpeg_ls", reason="pyjpegls, which packs the pixels of this test, is not here"
     )
     pixels = np.arange(64, dtype=np.uint16).reshape(8, 8)
-    path = dicom.file(tmp_path / "slice.dcm", pixels, RescaleSlope=1, RescaleIntercept=0)  # type: ignore[attr-defined]
+    path = dicom.file(tmp_path / "slice.dcm", pixels, RescaleSlope=1, RescaleIntercept=0)
     packed = pydicom.dcmread(path)
     packed.compress(pydicom.uid.JPEGLSLossless, encoding_plugin="pyjpegls")
     packed.save_as(path, enforce_file_format=True)
@@ -44,7 +45,7 @@ def test_jpeg_ls_is_decoded_without_it(dicom: object, tmp_path: Path) -> None:
     assert sorted(json.loads(found.stdout)) == list(range(64))
 
 
-def test_what_cannot_be_decoded_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decoding_error_names_pyjpegls(monkeypatch: pytest.MonkeyPatch) -> None:
     from segkit.io.dicom.pixels.decode import _first_remedy  # noqa: PLC0415, needs the extra
 
     monkeypatch.setitem(sys.modules, "jpeg_ls", None)

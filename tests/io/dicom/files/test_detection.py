@@ -1,4 +1,4 @@
-"""What is DICOM is told by content; a zip is read with suspicion."""
+"""DICOM is told by content; zips that cannot be trusted are refused."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_start_of_a_file() -> None:
     )
 
 
-def test_places(dicom: Any, tmp_path: Path) -> None:
+def test_files_folders_and_zips(dicom: Any, tmp_path: Path) -> None:
     dicom.series(tmp_path / "study" / "deep", VOXELS)
     (tmp_path / "study" / "DICOMDIR").write_bytes(bytes(128) + b"DICM")
     (tmp_path / "study" / "notes.txt").write_text("no scan")
@@ -51,7 +51,7 @@ def test_places(dicom: Any, tmp_path: Path) -> None:
     assert is_dicom(tmp_path / "study" / "deep")
 
 
-def test_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scan_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "case.7").mkdir()
     monkeypatch.chdir(tmp_path / "case.7")
     assert scan_name(Path()) == "case.7"
@@ -89,7 +89,7 @@ def test_encrypted_zip(tmp_path: Path) -> None:
         dicom_files(tmp_path / "a.zip")
 
 
-def test_zip_that_promises_more_than_it_can_hold(tmp_path: Path) -> None:
+def test_zip_that_states_more_than_it_can_hold(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("a", b"x" * 200)
     content = bytearray((tmp_path / "a.zip").read_bytes())

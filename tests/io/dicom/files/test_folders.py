@@ -33,7 +33,7 @@ def found(folder: Path) -> dict[str, str]:
 
 
 def zipped(folder: Path) -> None:
-    """A zip of the folder, in its place."""
+    """Replace a folder by a zip of it."""
     with zipfile.ZipFile(folder.with_suffix(".zip"), "w") as archive:
         for path in sorted(folder.iterdir()):
             archive.write(path, path.name)
@@ -41,7 +41,7 @@ def zipped(folder: Path) -> None:
     folder.rmdir()
 
 
-def test_one_study_is_one_scan_whatever_folders_it_has(study: Any, tmp_path: Path) -> None:
+def test_one_study_in_several_folders_is_one_scan(study: Any, tmp_path: Path) -> None:
     for name in ("a", "b/deep"):
         study(name, 1)
     assert found(tmp_path / "d") == {}
@@ -55,7 +55,7 @@ def test_subfolders_of_several_studies(study: Any, tmp_path: Path) -> None:
     assert found(tmp_path / "d" / "site" / "p10") == {}
 
 
-def test_zips_are_scans_each(study: Any, tmp_path: Path) -> None:
+def test_each_zip_is_a_scan(study: Any, tmp_path: Path) -> None:
     zipped(study("p1", 1))
     assert found(tmp_path / "d") == {"p1": "p1.zip"}
     study("p2", 2)
@@ -83,17 +83,17 @@ def test_results_are_no_scans(study: Any, tmp_path: Path, dicom: Any) -> None:
 def test_scans_of_other_formats_come_first(study: Any, tmp_path: Path) -> None:
     for name, number in (("p1", 1), ("p2", 2)):
         study(name, number)
-    (tmp_path / "d" / "p3_seg.nii.gz").touch()  # of no part of the folder
+    (tmp_path / "d" / "p3_seg.nii.gz").touch()  # the output of none of these parts
     assert found(tmp_path / "d") == {}
 
 
-def test_images_right_in_the_folder_make_it_one_place(study: Any, tmp_path: Path) -> None:
+def test_images_directly_in_the_folder_make_it_one_scan(study: Any, tmp_path: Path) -> None:
     for name, number in ((".", 1), ("p2", 2)):
         study(name, number)
     assert found(tmp_path / "d") == {}
 
 
-def test_a_damaged_file_says_nothing_of_its_study(study: Any, tmp_path: Path) -> None:
+def test_a_damaged_file_has_no_study(study: Any, tmp_path: Path) -> None:
     for name in ("a", "b"):
         study(name, 1)
     (tmp_path / "d" / "a" / "000").write_bytes(bytes(128) + b"DICM\x02\0\0\0UL")
@@ -111,7 +111,7 @@ def test_a_study_that_has_lost_all_its_images_is_one(study: Any, tmp_path: Path)
     assert found(tmp_path / "d") == {"p1": "p1", "p2": "p2", "p3": "p3"}
 
 
-def test_links_to_studies_that_are_not_there_are_parts(study: Any, tmp_path: Path) -> None:
+def test_broken_links_to_studies_are_parts(study: Any, tmp_path: Path) -> None:
     for name, number in (("p1", 1), ("p2", 2)):
         study(name, number)
     (tmp_path / "d" / "anna").symlink_to("/nowhere/anna")
@@ -120,7 +120,7 @@ def test_links_to_studies_that_are_not_there_are_parts(study: Any, tmp_path: Pat
     assert found(tmp_path / "d") == {"anna": "anna", "p1": "p1", "p2": "p2", "single": "single.dcm"}
 
 
-def test_two_parts_of_one_name(study: Any, tmp_path: Path) -> None:
+def test_two_parts_with_one_name(study: Any, tmp_path: Path) -> None:
     zipped(study("p1", 1))
     study("p1", 2)
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""A compressed frame must have the size that the header says, before it is decoded."""
+"""A compressed frame must have the size in the header before it is decoded."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_sizes_of_streams() -> None:
 def test_a_frame_that_is_larger_than_the_header_says(
     dicom: Any, data_root: Path, tmp_path: Path
 ) -> None:
-    """The four transfer syntaxes' own files, whose sizes agree, are read in `test_source`."""
+    """`test_source` reads files of the four transfer syntaxes whose sizes agree."""
     for folder in (
         "generic_compressed_jpegls_001",
         "generic_compressed_j2k_001",

@@ -1,10 +1,11 @@
-"""ITK's decoders run in a process of their own: what ends it costs one file."""
+"""ITK's decoders run in a process of their own: a crash costs one file only."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ def _ended() -> Iterator[None]:
     end()
 
 
-def test_one_process_for_many_files_and_a_new_one_where_it_died(tmp_path: Path, dicom) -> None:  # type: ignore[no-untyped-def]
+def test_one_process_for_many_files_and_a_new_one_after_a_crash(tmp_path: Path, dicom: Any) -> None:
     path = dicom.file(tmp_path / "a.dcm", PIXELS)
     np.testing.assert_array_equal(decode(path).squeeze(), PIXELS)
     first = decoder_process._running_process()
@@ -32,12 +33,12 @@ def test_one_process_for_many_files_and_a_new_one_where_it_died(tmp_path: Path, 
     np.testing.assert_array_equal(decode(path).squeeze(), PIXELS)
 
 
-def test_a_file_that_ends_the_process_costs_itself_only(
+def test_a_crash_costs_one_file_only(
     tmp_path: Path,
     dicom,  # type: ignore[no-untyped-def]
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A pipe that nobody writes to stands for pixels over which a decoder never ends."""
+    """A pipe without a writer stands for pixels over which a decoder hangs."""
     os.mkfifo(tmp_path / "never.dcm")
     monkeypatch.setattr(decoder_process, "SECONDS", 1.0)
     with pytest.raises(RuntimeError, match="the decoder's process ended over it"):
@@ -47,7 +48,7 @@ def test_a_file_that_ends_the_process_costs_itself_only(
     np.testing.assert_array_equal(decode(path).squeeze(), PIXELS)
 
 
-def test_what_cannot_be_decoded_is_said(tmp_path: Path) -> None:
+def test_decoding_error(tmp_path: Path) -> None:
     (tmp_path / "a.dcm").write_bytes(b"nothing")
     with pytest.raises(RuntimeError, match="Cannot read requested file"):
         decode(tmp_path / "a.dcm")

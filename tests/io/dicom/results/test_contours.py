@@ -11,13 +11,13 @@ from segkit.io.dicom.results.contours import outlines
 
 
 def drawn(polygons: list[NDArray[np.float64]], shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Pixels whose centres lie inside of a polygon."""
+    """Return the pixels whose centers lie inside a polygon."""
     centres = np.argwhere(np.ones(shape))
     inside = sum(Line(np.vstack([each, each[:1]])).contains_points(centres) for each in polygons)
     return np.reshape(inside, shape).astype(bool)
 
 
-def test_one_pixel_is_a_diamond_around_its_centre() -> None:
+def test_one_pixel_is_a_diamond_around_its_center() -> None:
     mask = np.zeros((5, 4), bool)
     mask[2, 1] = True
     (polygon,) = outlines(mask)
@@ -44,6 +44,6 @@ def test_holes_are_one_polygon_with_the_outline() -> None:
 
 
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.7])
-def test_any_mask_comes_back(share: float) -> None:
+def test_any_mask_is_restored(share: float) -> None:
     mask = np.random.default_rng(0).random((30, 40)) < share
     np.testing.assert_array_equal(drawn(outlines(mask), mask.shape), mask)

@@ -1,4 +1,4 @@
-"""DICOM-SEG put on the grid of a label map."""
+"""DICOM-SEG is read onto the grid of a label map."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ hd = pytest.importorskip("highdicom", reason="the extra [dicom] is not installed
 AXES = nib.eulerangles.euler2mat(0.3, -0.2, 0.9) * (0.7, 0.9, 2.5)
 NAMES = {"left_kidney": (5,), "thing": (300,)}
 FLIPPED = np.array([[-1, 0, 0, 7], [0, 0, -1, 5], [0, 1, 0, 0], [0, 0, 0, 1.0]])
-"""From X, Z, Y of the images, X and Y reversed, to their X, Y, Z."""
+"""Axes X, Z, Y of the images, X and Y reversed."""
 
 
 @pytest.fixture
@@ -36,14 +36,14 @@ def labels_on(grid: Grid) -> Volume:
     return Volume(labels, grid.affine)
 
 
-def written(source: Any, folder: Path, made_of: Any = NAMES, *, labelmap: bool = False) -> Path:
+def written(source: Any, folder: Path, segments: Any = NAMES, *, labelmap: bool = False) -> Path:
     algorithm = dicom_module("results.references").Algorithm("model", "abc123", "0.1.0")
     write = dicom_module("results.segmentation_writer").write_segmentation
     write(
         folder / "o.dcm",
         labels_on(source.grid),
         source,
-        made_of,
+        segments,
         algorithm=algorithm,
         labelmap=labelmap,
     )
@@ -57,7 +57,7 @@ def read(path: Path, grid: Grid, known: Any = None) -> Any:
 
 
 @pytest.mark.parametrize("labelmap", [False, True])
-def test_what_segkit_wrote_has_its_values_again(
+def test_values_written_by_segkit_are_read_back(
     source: Any, tmp_path: Path, labelmap: bool
 ) -> None:
     found = read(written(source, tmp_path, labelmap=labelmap), source.grid)
@@ -87,7 +87,9 @@ def test_values_by_the_names_of_the_reference(source: Any, tmp_path: Path) -> No
     assert sorted(np.unique(found.labels.array)) == [0, 2, 5]
 
 
-def test_numbers_are_the_values_of_other_makers(dicom: Any, source: Any, tmp_path: Path) -> None:
+def test_segment_numbers_are_the_values_of_other_vendors(
+    dicom: Any, source: Any, tmp_path: Path
+) -> None:
     path = written(source, tmp_path)
     content = dicom.pydicom.dcmread(path)
     content.Manufacturer = "somebody"
@@ -103,7 +105,7 @@ def test_numbers_are_the_values_of_other_makers(dicom: Any, source: Any, tmp_pat
         read(path, source.grid, {"left_kidney": 2})
 
 
-def test_regions_are_written_over_each_other(source: Any, tmp_path: Path) -> None:
+def test_regions_may_overlap(source: Any, tmp_path: Path) -> None:
     path = written(source, tmp_path, {"core": (300,), "whole": (5, 300)})
     known = {"whole": (5, 300), "core": (300,)}
     found = read(path, source.grid, known)
@@ -129,7 +131,7 @@ def test_regions_are_written_over_each_other(source: Any, tmp_path: Path) -> Non
         (np.diag([1, 1, 1, 1.0]) + np.eye(4, k=3) * 2, "a place that reaches out of it"),
     ],
 )
-def test_frames_beside_the_grid(source: Any, tmp_path: Path, change: Any, found: str) -> None:
+def test_frames_off_the_grid(source: Any, tmp_path: Path, change: Any, found: str) -> None:
     grid = Grid(source.grid.shape, source.grid.affine @ change)
     with pytest.raises(
         InputError, match=rf"o.dcm: expected frames that lie on the voxels of r.nii, found {found}"
@@ -137,7 +139,7 @@ def test_frames_beside_the_grid(source: Any, tmp_path: Path, change: Any, found:
         read(written(source, tmp_path), grid)
 
 
-def test_a_picture_has_no_place_for_it(source: Any, tmp_path: Path) -> None:
+def test_a_picture_has_no_position(source: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"found no place in mm, for o.dcm frame 1"):
         read(written(source, tmp_path), Grid((8, 6, 1), np.eye(4), "px"))
 
@@ -165,7 +167,7 @@ def test_damage(source: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("labelmap", [False, True])
 def test_frames_that_do_not_fill_whole_bytes(dicom: Any, tmp_path: Path, labelmap: bool) -> None:
-    """7 x 5 pixels are 35 bits: the second frame begins in the middle of a byte."""
+    """Frames of 7 x 5 pixels have 35 bits: the second one begins in the middle of a byte."""
     odd = open_dicom(dicom.series(tmp_path / "odd", np.zeros((7, 5, 5), np.int16), axes=AXES))
     found = read(written(odd, tmp_path, labelmap=labelmap), odd.grid)
     assert np.array_equal(found.labels.array, labels_on(odd.grid).array)

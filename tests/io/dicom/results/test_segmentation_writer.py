@@ -1,4 +1,4 @@
-"""DICOM-SEG as pydicom alone and as highdicom read it."""
+"""DICOM-SEG as read by pydicom alone and by highdicom."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def labels_on(source: Any) -> Volume:
     return Volume(labels, source.grid.affine)
 
 
-def written(place: Path, made_of: Any = NAMES, *, labelmap: bool = False) -> tuple[Path, Any]:
-    source = open_dicom(place)
+def written(scan: Path, segments: Any = NAMES, *, labelmap: bool = False) -> tuple[Path, Any]:
+    source = open_dicom(scan)
     algorithm = dicom_module("results.references").Algorithm("model", "abc123", "0.1.0")
-    path = place.parent / "out.dcm"
+    path = scan.parent / "out.dcm"
     write = dicom_module("results.segmentation_writer").write_segmentation
-    write(path, labels_on(source), source, made_of, algorithm=algorithm, labelmap=labelmap)
+    write(path, labels_on(source), source, segments, algorithm=algorithm, labelmap=labelmap)
     return path, source
 
 
 def dciodvfy(path: Path) -> list[str]:
-    """The errors that it finds."""
+    """Return the errors that dciodvfy finds."""
     if shutil.which("dciodvfy") is None:
         pytest.skip("dciodvfy (of the package dicom3tools) is not installed")
     done = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True, check=False)
@@ -45,18 +45,18 @@ def dciodvfy(path: Path) -> list[str]:
 
 
 @pytest.fixture
-def place(dicom: Any, tmp_path: Path) -> Path:
+def scan(dicom: Any, tmp_path: Path) -> Path:
     voxels = np.zeros((8, 6, 5), np.int16)
     return dicom.series(
         tmp_path / "s", voxels, axes=AXES, origin=(-20, 31.5, 4), names=[4, 1, 3, 0, 2]
     )
 
 
-def test_frames_lie_where_the_images_lie(dicom: Any, place: Path) -> None:
-    path, _ = written(place)
+def test_frames_have_the_positions_of_the_images(dicom: Any, scan: Path) -> None:
+    path, _ = written(scan)
     made = dicom.pydicom.dcmread(path)
     images = {
-        str(image.SOPInstanceUID): image for image in map(dicom.pydicom.dcmread, place.iterdir())
+        str(image.SOPInstanceUID): image for image in map(dicom.pydicom.dcmread, scan.iterdir())
     }
     assert made.FrameOfReferenceUID == "1.2.3.99"
     assert made.NumberOfFrames == 3
@@ -72,13 +72,13 @@ def test_frames_lie_where_the_images_lie(dicom: Any, place: Path) -> None:
 
 
 @pytest.mark.parametrize(("labelmap", "values"), [(False, (1, 2)), (True, (5, 300))])
-def test_highdicom_reads_the_same_voxels_in_the_same_place(
-    place: Path, labelmap: bool, values: tuple[int, int]
+def test_highdicom_reads_the_same_voxels_at_the_same_positions(
+    scan: Path, labelmap: bool, values: tuple[int, int]
 ) -> None:
-    path, source = written(place, labelmap=labelmap)
+    path, source = written(scan, labelmap=labelmap)
     volume = hd.seg.segread(path).get_volume(combine_segments=True)
     expected = labels_on(source)
-    # highdicom's volume begins at its own corner and order of axes: compare the places of labelled voxels.
+    # highdicom's volume has its own first corner and axis order: compare positions of labels.
     for number, value in zip(values, (5, 300), strict=True):
         indices = np.argwhere(volume.array == number)
         found = volume.affine @ np.c_[indices, np.ones(len(indices))].T
@@ -90,8 +90,8 @@ def test_highdicom_reads_the_same_voxels_in_the_same_place(
         )
 
 
-def test_names_and_codes(place: Path) -> None:
-    kidney, thing = hd.seg.segread(written(place)[0]).SegmentSequence
+def test_names_and_codes(scan: Path) -> None:
+    kidney, thing = hd.seg.segread(written(scan)[0]).SegmentSequence
     assert (kidney.SegmentNumber, kidney.SegmentLabel) == (1, "left_kidney")
     kind = kidney.SegmentedPropertyTypeCodeSequence[0]
     assert (kind.CodeValue, kind.CodingSchemeDesignator) == ("64033007", "SCT")
@@ -101,45 +101,45 @@ def test_names_and_codes(place: Path) -> None:
     assert thing.SegmentationAlgorithmIdentificationSequence[0].AlgorithmVersion == "abc123"
 
 
-def test_segments_that_overlap(place: Path) -> None:
-    seg = hd.seg.segread(written(place, {"whole": (5, 300), "core": (300,)})[0])
+def test_segments_that_overlap(scan: Path) -> None:
+    seg = hd.seg.segread(written(scan, {"whole": (5, 300), "core": (300,)})[0])
     assert seg.SegmentationType == "BINARY"
     assert seg.get_volume().array.sum(axis=(0, 1, 2)).tolist() == [13, 1]
     with pytest.raises(
         InputError,
         match=r"labels from 1 to 65535 that do not overlap, .* found whole 5 300, core 300",
     ):
-        written(place, {"whole": (5, 300), "core": (300,)}, labelmap=True)
+        written(scan, {"whole": (5, 300), "core": (300,)}, labelmap=True)
 
 
-def test_no_voxel_of_any_segment(place: Path) -> None:
-    assert hd.seg.segread(written(place, {"none": (9,)})[0]).get_volume().array.sum() == 0
+def test_no_voxel_of_any_segment(scan: Path) -> None:
+    assert hd.seg.segread(written(scan, {"none": (9,)})[0]).get_volume().array.sum() == 0
 
 
-def test_letters_beyond_ascii(place: Path) -> None:
+def test_letters_beyond_ascii(scan: Path) -> None:
     assert (
-        hd.seg.segread(written(place, {"Müller — 肝": (5,)})[0]).SegmentSequence[0].SegmentLabel
+        hd.seg.segread(written(scan, {"Müller — 肝": (5,)})[0]).SegmentSequence[0].SegmentLabel
         == "Müller — 肝"
     )
 
 
-def test_dciodvfy_finds_no_error(place: Path) -> None:
-    assert dciodvfy(written(place)[0]) == []
+def test_dciodvfy_finds_no_error(scan: Path) -> None:
+    assert dciodvfy(written(scan)[0]) == []
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR AS")  # written on purpose
 def test_images_without_frame_of_reference(
     dicom: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    place = dicom.series(
+    scan = dicom.series(
         tmp_path / "s", np.zeros((8, 6, 5), np.int16), FrameOfReferenceUID=None, PatientAge="0Y"
     )
-    path, _ = written(place)
+    path, _ = written(scan)
     assert "no frame of reference; what is written gets a new one" in caplog.text
     assert dciodvfy(path) == []
 
 
-def test_picture_has_no_place_for_segments(dicom: Any, tmp_path: Path) -> None:
+def test_picture_without_position(dicom: Any, tmp_path: Path) -> None:
     none = {"ImagePositionPatient": None, "ImageOrientationPatient": None}
     scan = dicom.file(tmp_path / "a", np.zeros((6, 8), np.int16), **none)
     with pytest.raises(
@@ -165,10 +165,10 @@ def test_images_without_uids(dicom: Any, tmp_path: Path) -> None:
     ],
 )
 def test_real_series(data_root: Path, tmp_path: Path, name: str) -> None:
-    """Enhanced files, and a tilted gantry: highdicom puts each frame where the source has it."""
-    place = tmp_path / "s"
-    shutil.copytree(data_root / "dicom_hard" / name, place)
-    path, source = written(place)
+    """Enhanced files and a tilted gantry: highdicom keeps the position of each frame."""
+    scan = tmp_path / "s"
+    shutil.copytree(data_root / "dicom_hard" / name, scan)
+    path, source = written(scan)
     seg = hd.seg.segread(path)
     assert dciodvfy(path) == []
     found = sorted(

@@ -19,7 +19,7 @@ AXES = nib.eulerangles.euler2mat(0.3, -0.2, 0.9) * (0.7, 0.9, 2.5)
 
 @pytest.fixture
 def made(dicom: Any, tmp_path: Path) -> tuple[Path, Any, Any]:
-    """Path, content and source: one voxel of "spot" at (3, 2, 1), and "none"."""
+    """Return path, dataset and source: one voxel of "spot" at (3, 2, 1), and "none" is empty."""
     place = dicom.series(
         tmp_path / "s", np.zeros((8, 6, 5), np.int16), axes=AXES, origin=(-20, 31.5, 4)
     )

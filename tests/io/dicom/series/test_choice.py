@@ -1,4 +1,4 @@
-"""Which of several series is meant."""
+"""The series that is meant is opened; without a choice, several are listed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VOXELS = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
 
 @pytest.fixture
 def study(dicom: Any, tmp_path: Path) -> Path:
-    """Series 2 'Early' and 5 'Late', and a localizer of two directions."""
+    """Write series 2 'Early' and 5 'Late', and a localizer of two directions."""
     folder = tmp_path / "study"
     dicom.series(folder / "b", VOXELS, series="1.5", SeriesNumber=5, SeriesDescription="Late")
     dicom.series(
@@ -51,7 +51,7 @@ def test_several_volumes_are_listed(study: Path) -> None:
     ]
 
 
-def test_the_only_volume_is_taken(study: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_only_volume_is_opened(study: Path, caplog: pytest.LogCaptureFixture) -> None:
     for path in (study / "b").iterdir():
         path.unlink()
     with caplog.at_level(logging.INFO):
@@ -59,7 +59,7 @@ def test_the_only_volume_is_taken(study: Path, caplog: pytest.LogCaptureFixture)
     assert "of 2 series, one is a volume: CT, series 2, 'Early'" in caplog.text
 
 
-def test_the_only_volume_of_several_studies_is_not(dicom: Any, tmp_path: Path) -> None:
+def test_the_only_volume_of_several_studies_is_not_opened(dicom: Any, tmp_path: Path) -> None:
     """Files of two patients in one folder."""
     dicom.series(tmp_path / "d", VOXELS, series="1.1")
     dicom.file(tmp_path / "d" / "x", VOXELS[0], series="1.2", StudyInstanceUID="9")
@@ -75,7 +75,7 @@ def test_choice_that_fits_none(study: Path, choice: str, found: str) -> None:
         open_dicom(study, choice)
 
 
-def test_description_of_two(dicom: Any, study: Path) -> None:
+def test_description_of_two_series(dicom: Any, study: Path) -> None:
     dicom.series(study / "c", VOXELS, series="1.6", SeriesNumber=6, SeriesDescription="Late")
     with pytest.raises(UsageError, match="--series Late: 2 series fit"):
         open_dicom(study, "Late")
@@ -88,7 +88,7 @@ def test_no_volume_among_several(dicom: Any, tmp_path: Path) -> None:
         open_dicom(tmp_path / "s")
 
 
-def test_all_of_them(study: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_all_series(study: Path, caplog: pytest.LogCaptureFixture) -> None:
     found = dicom_scans(study)
     assert {name: scan.source.grid.shape[2] for name, scan in found.items()} == {"a": 3, "b": 4}
     assert "series 1 is left out" in caplog.text
@@ -100,7 +100,7 @@ def test_names_of_series_that_share_a_folder(dicom: Any, tmp_path: Path) -> None
     assert list(dicom_scans(tmp_path / "s")) == ["s_series1", "s_series2"]
 
 
-def test_a_scan_that_cannot_be_used_is_not_passed_over(dicom: Any, study: Path) -> None:
+def test_a_scan_that_cannot_be_used_is_not_skipped(dicom: Any, study: Path) -> None:
     for path in (study / "a").iterdir():
         path.unlink()
     dicom.series(study / "a", VOXELS, series="1.2", SeriesNumber=2, PixelSpacing=None)
@@ -113,7 +113,7 @@ def test_a_scan_that_cannot_be_used_is_not_passed_over(dicom: Any, study: Path) 
         open_dicom(study)
 
 
-def test_a_slice_that_continues_the_volume_is_asked_for(dicom: Any, tmp_path: Path) -> None:
+def test_a_slice_that_continues_the_volume_must_be_chosen(dicom: Any, tmp_path: Path) -> None:
     """The last slice has a SeriesInstanceUID of its own."""
     dicom.series(tmp_path / "s", VOXELS[..., :3], series="1.1")
     last = {"series": "1.2", "number": 4}
@@ -137,7 +137,7 @@ def test_nothing_that_is_a_scan(dicom: Any, tmp_path: Path) -> None:
         dicom_scans(tmp_path / "s")
 
 
-def test_what_was_made_from_images_is_no_scan(dicom: Any, tmp_path: Path) -> None:
+def test_derived_objects_are_no_scans(dicom: Any, tmp_path: Path) -> None:
     dicom.series(tmp_path / "s", VOXELS)
     dicom.series(tmp_path / "s" / "seg", VOXELS, series="1.9", Modality="SEG")
     assert open_dicom(tmp_path / "s").series.uid == "1.2.3.1"
@@ -165,9 +165,12 @@ def test_choice_without_dicom(tmp_path: Path) -> None:
 
 
 def test_without_the_extra(dicom: Any, tmp_path: Path) -> None:
-    """In a process that cannot import pydicom."""
+    """The process of this test cannot import pydicom."""
     dicom.series(tmp_path / "s", VOXELS)
-    code = "import sys; sys.modules['pydicom'] = None; from segkit.cli import main; sys.exit(main(sys.argv[1:]))"
+    code = (
+        "import sys; sys.modules['pydicom'] = None; "
+        "from segkit.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
     run = [sys.executable, "-c", code, "info", str(tmp_path / "s")]
     done = subprocess.run(run, capture_output=True, text=True, check=False)
     assert done.returncode == 2

@@ -1,4 +1,4 @@
-"""Files in a DICOM place that cannot be read: counted, named, and refused where a slice is lost."""
+"""Files beside DICOM that cannot be read: counted and named, and an error if a slice is lost."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ VOXELS = np.arange(2 * 3 * 4, dtype=np.int16).reshape(2, 3, 4)
 
 
 @pytest.fixture
-def place(dicom: Any, tmp_path: Path) -> Path:
-    """Four slices IM0.dcm to IM3.dcm."""
+def scan(dicom: Any, tmp_path: Path) -> Path:
+    """Write four slices IM0.dcm to IM3.dcm."""
     for index in range(4):
         own = {
             "number": index + 1,
@@ -70,16 +70,16 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
 
 
 @pytest.mark.parametrize(("damage", "problem"), DAMAGE.values(), ids=DAMAGE)
-def test_the_last_slice_is_missed(place: Path, damage: Callable[[Path], Any], problem: str) -> None:
-    """No gap tells of it."""
-    damage(place / "IM3.dcm")
+def test_the_last_slice_is_missed(scan: Path, damage: Callable[[Path], Any], problem: str) -> None:
+    """The loss leaves no gap."""
+    damage(scan / "IM3.dcm")
     with pytest.raises(
         InputError, match=rf"all slices of series 1, found 1 file .*: IM3\.dcm \({problem}"
     ):
-        open_dicom(place)
+        open_dicom(scan)
 
 
-def test_what_is_no_slice_is_not(place: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_other_files_are_not_missed(scan: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name in (
         "Thumbs.db",
         ".DS_Store",
@@ -90,45 +90,45 @@ def test_what_is_no_slice_is_not(place: Path, caplog: pytest.LogCaptureFixture) 
         "LOCKFILE",
         "viewer.exe",
     ):
-        (place / name).write_bytes(b"")
-    (place / "DICOMDIR").write_bytes(bytes(128) + b"DICM")
-    (place / "log.1").write_text("done")
-    assert open_dicom(place).grid.shape == (2, 3, 4)
+        (scan / name).write_bytes(b"")
+    (scan / "DICOMDIR").write_bytes(bytes(128) + b"DICM")
+    (scan / "log.1").write_text("done")
+    assert open_dicom(scan).grid.shape == (2, 3, 4)
     assert not caplog.text
 
 
-def test_an_empty_file_among_names_of_words(place: Path) -> None:
+def test_an_empty_file_among_names_of_words(scan: Path) -> None:
     for index, word in enumerate(("apple", "banana", "cherry", "date")):
-        (place / f"IM{index}.dcm").rename(place / word)
-    (place / "date").write_bytes(b"")
+        (scan / f"IM{index}.dcm").rename(scan / word)
+    (scan / "date").write_bytes(b"")
     with pytest.raises(
         InputError, match=r"1 file that cannot be read and probably belong to it: date \(empty\)"
     ):
-        open_dicom(place)
+        open_dicom(scan)
 
 
-def test_another_name_is_said(place: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (place / "other.dcm").write_bytes(b"")
-    (place / "elsewhere").mkdir()
-    (place / "elsewhere" / "IM9.dcm").write_bytes(b"")
-    source = open_dicom(place)
+def test_a_file_with_another_name_is_reported(scan: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (scan / "other.dcm").write_bytes(b"")
+    (scan / "elsewhere").mkdir()
+    (scan / "elsewhere" / "IM9.dcm").write_bytes(b"")
+    source = open_dicom(scan)
     assert source.notes == (
         "2 files that cannot be read are left out: other.dcm (empty), IM9.dcm (empty)",
     )
     assert source.notes[0] in caplog.text
 
 
-def test_many_are_counted(place: Path) -> None:
+def test_many_are_counted(scan: Path) -> None:
     for index in range(4, 30):
-        (place / f"IM{index}.dcm").write_bytes(b"")
+        (scan / f"IM{index}.dcm").write_bytes(b"")
     with pytest.raises(
         InputError, match=r"found 26 files .*: IM4\.dcm \(empty\), .* and 21 more\. Copy them again"
     ):
-        open_dicom(place)
+        open_dicom(scan)
 
 
-def test_files_of_another_series_beside_it(dicom: Any, place: Path) -> None:
-    """Series A is IM0 to IM3, series B IM10 to IM13: what follows B is no slice of A."""
+def test_files_of_another_series_in_the_folder(dicom: Any, scan: Path) -> None:
+    """Series A is IM0 to IM3 and series B IM10 to IM13: a file after B is no slice of A."""
     for index in range(4):
         own = {
             "number": index + 1,
@@ -136,38 +136,38 @@ def test_files_of_another_series_beside_it(dicom: Any, place: Path) -> None:
             "series": "1.9",
             "SeriesNumber": 2,
         }
-        dicom.file(place / f"IM{10 + index}.dcm", VOXELS[..., index].T.copy(), **own)
-    (place / "IM14.dcm").write_bytes(b"")
-    assert open_dicom(place, "1").notes == (
+        dicom.file(scan / f"IM{10 + index}.dcm", VOXELS[..., index].T.copy(), **own)
+    (scan / "IM14.dcm").write_bytes(b"")
+    assert open_dicom(scan, "1").notes == (
         "1 file that cannot be read is left out: IM14.dcm (empty)",
     )
     with pytest.raises(InputError, match="all slices of series 2"):
-        open_dicom(place, "2")
+        open_dicom(scan, "2")
 
 
-def test_a_cut_file_says_its_series(dicom: Any, place: Path) -> None:
-    cut = dicom.file(place / "x" / "y.dcm", VOXELS[..., 0].T.copy(), series="1.9", number=7)
+def test_a_file_that_is_cut_short_names_its_series(dicom: Any, scan: Path) -> None:
+    cut = dicom.file(scan / "x" / "y.dcm", VOXELS[..., 0].T.copy(), series="1.9", number=7)
     cut.write_bytes(cut.read_bytes()[:-4])
-    assert "y.dcm (DICOM that is cut short)" in open_dicom(place).notes[0]
+    assert "y.dcm (DICOM that is cut short)" in open_dicom(scan).notes[0]
     cut = dicom.file(cut, VOXELS[..., 0].T.copy(), number=7)
     cut.write_bytes(cut.read_bytes()[:-4])
     with pytest.raises(InputError, match=r"belong to it: y\.dcm \(DICOM that is cut short\)"):
-        open_dicom(place)
+        open_dicom(scan)
 
 
 def test_a_damaged_copy_is_no_loss(
-    dicom: Any, place: Path, caplog: pytest.LogCaptureFixture
+    dicom: Any, scan: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (place / "copy of IM3.dcm").write_bytes((place / "IM3.dcm").read_bytes()[:-4])
-    (place / "IM3.dcm.part").write_bytes(b"")
-    assert open_dicom(place).notes == ()
+    (scan / "copy of IM3.dcm").write_bytes((scan / "IM3.dcm").read_bytes()[:-4])
+    (scan / "IM3.dcm.part").write_bytes(b"")
+    assert open_dicom(scan).notes == ()
     assert not caplog.text
 
 
-def test_a_download_that_did_not_end(place: Path) -> None:
-    (place / "IM4.dcm.part").write_bytes(b"")
+def test_an_incomplete_download(scan: Path) -> None:
+    (scan / "IM4.dcm.part").write_bytes(b"")
     with pytest.raises(InputError, match=r"IM4\.dcm\.part \(empty\)"):
-        open_dicom(place)
+        open_dicom(scan)
 
 
 def test_names_that_are_hashes(dicom: Any, tmp_path: Path) -> None:
@@ -179,9 +179,9 @@ def test_names_that_are_hashes(dicom: Any, tmp_path: Path) -> None:
         open_dicom(tmp_path / "s")
 
 
-def test_members_of_a_zip(place: Path, tmp_path: Path) -> None:
+def test_members_of_a_zip(scan: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
-        for path in sorted(place.iterdir()):
+        for path in sorted(scan.iterdir()):
             archive.write(path, path.name)
         archive.writestr("IM4.dcm", b"")
         archive.writestr("README.txt", b"")
@@ -191,35 +191,35 @@ def test_members_of_a_zip(place: Path, tmp_path: Path) -> None:
         open_dicom(tmp_path / "a.zip")
 
 
-def test_a_linked_folder_is_named(place: Path, tmp_path: Path) -> None:
+def test_a_linked_folder_is_named(scan: Path, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
-    (place / "more").symlink_to(tmp_path / "other")
-    assert open_dicom(place).notes[0].endswith("more (a link to a folder, which is not followed)")
+    (scan / "more").symlink_to(tmp_path / "other")
+    assert open_dicom(scan).notes[0].endswith("more (a link to a folder, which is not followed)")
 
 
-def test_linked_files_are_files(place: Path, tmp_path: Path) -> None:
+def test_linked_files_are_read(scan: Path, tmp_path: Path) -> None:
     (tmp_path / "links").mkdir()
-    for path in place.iterdir():
+    for path in scan.iterdir():
         (tmp_path / "links" / path.name).symlink_to(path)
     source = open_dicom(tmp_path / "links")
     assert (source.grid.shape, source.notes) == ((2, 3, 4), ())
 
 
-def test_nothing_that_can_be_read(place: Path) -> None:
-    for path in place.iterdir():
+def test_no_file_can_be_read(scan: Path) -> None:
+    for path in scan.iterdir():
         path.write_bytes(b"")
     with pytest.raises(
         InputError, match=r"no file that begins as DICOM does, and 4 files that cannot be"
     ):
-        open_dicom(place)
+        open_dicom(scan)
 
 
-def test_a_folder_that_cannot_be_entered(place: Path) -> None:
-    (place / "closed").mkdir(mode=0)
-    found = {str(each) for each in suspicious(files_of(place))}
-    (place / "closed").chmod(0o700)
+def test_a_folder_that_cannot_be_entered(scan: Path) -> None:
+    (scan / "closed").mkdir(mode=0)
+    found = {str(each) for each in suspicious(files_of(scan))}
+    (scan / "closed").chmod(0o700)
     assert found == (set() if os.geteuid() == 0 else {"closed (a folder that cannot be read)"})
-    assert files_of(place)[DicomFile(place / "IM0.dcm")] == ""
+    assert files_of(scan)[DicomFile(scan / "IM0.dcm")] == ""
 
 
 @pytest.mark.parametrize(

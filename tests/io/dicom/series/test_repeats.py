@@ -1,4 +1,4 @@
-"""Time points of one series that only the order of images in each place tells: named, counted and chosen."""
+"""Time points of one series, told apart by the time order of the images at each position."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ Dynamic = Callable[..., Path]
 
 @pytest.fixture
 def dynamic(dicom: Any, tmp_path: Path) -> Dynamic:
-    """dynamic(own) writes three images in each of four places, with the elements own(time point, slice)."""
+    """Return dynamic(own), which writes three images at each of four positions.
+
+    ``own(time point, slice)`` returns the elements of an image.
+    """
 
     def write(own: Own, *, without: int | None = None) -> Path:
         for number in set(range(TIMES * SLICES)) - {without}:
@@ -95,7 +98,7 @@ def test_time_points_are_named_and_chosen(dynamic: Dynamic, own: Own) -> None:
         ]
 
 
-def test_a_time_point_that_is_not_there(dynamic: Dynamic) -> None:
+def test_a_time_point_that_does_not_exist(dynamic: Dynamic) -> None:
     with pytest.raises(
         UsageError, match=r"no image fits repeat=4; repeat is 1 \(4\), 2 \(4\), 3 \(4\)"
     ):
@@ -130,8 +133,8 @@ def test_no_order_is_guessed(dynamic: Dynamic, own: Own) -> None:
         open_dicom(place, "repeat=1")
 
 
-def test_a_place_with_fewer_images_has_no_numbers(dynamic: Dynamic) -> None:
-    """Behind the image that is not there, the second of the place would be of the third time point."""
+def test_a_position_with_fewer_images_has_no_numbers(dynamic: Dynamic) -> None:
+    """After the missing image, the second image at its position is of the third time point."""
     place = dynamic(ORDERS["acquisition time"], without=5)
     with pytest.raises(
         InputError, match="expected one image for each position, found 11 images at 4"
@@ -155,8 +158,8 @@ def test_trigger_times_that_make_volumes_come_first(dynamic: Dynamic) -> None:
         )
 
 
-def test_echoes_are_numbered_on_their_own(dicom: Any, tmp_path: Path) -> None:
-    """Of each place the second echo is taken first in odd slices, so that numbers of all images would mix echoes."""
+def test_each_echo_is_numbered_by_itself(dicom: Any, tmp_path: Path) -> None:
+    """In odd slices the second echo comes first, so that counting all images would mix echoes."""
     for index in range(12):
         time, echo, place = index // 6, index // 3 % 2, index % 3
         own = {

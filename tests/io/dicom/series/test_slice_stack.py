@@ -1,4 +1,4 @@
-"""Where voxels lie: affines come back, and what is no regular stack is refused in words."""
+"""Slices are sorted into a volume with the right affine; other stacks are refused."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def affine(axes: NDArray[Any], origin: tuple[float, ...]) -> NDArray[Any]:
     lean=st.sampled_from([0.0, 0.3]),
     names=st.permutations(range(4)),
 )
-def test_affine_and_voxels_come_back(
+def test_affine_and_voxels_are_restored(
     dicom: Any, tmp_path: Path, angles: Any, spacing: Any, lean: float, names: list[int]
 ) -> None:
     """Any direction and spacing, files in any order, with and without a tilted gantry."""
@@ -50,8 +50,8 @@ def test_affine_and_voxels_come_back(
     np.testing.assert_allclose(volume.affine, affine(axes, (-12.5, 40.25, 7)), atol=1e-4)
 
 
-def test_positions_decide_over_numbers_and_thickness(dicom: Any, tmp_path: Path) -> None:
-    """InstanceNumber runs against the position; slices of 5 mm lie 2.5 mm apart, though the header says 5."""
+def test_positions_count_more_than_numbers_and_thickness(dicom: Any, tmp_path: Path) -> None:
+    """InstanceNumber runs against the position; slices are 5 mm thick and 2.5 mm apart."""
     thick = {"SliceThickness": 5, "SpacingBetweenSlices": 5}
     axes, names = np.diag([1, 1, 2.5]), [3, 2, 1, 0]
     volume = read_volume(dicom.series(tmp_path / "s", VOXELS, axes=axes, names=names, **thick))
@@ -59,19 +59,19 @@ def test_positions_decide_over_numbers_and_thickness(dicom: Any, tmp_path: Path)
     assert volume.spacing == (1, 1, 2.5)
 
 
-def test_slices_against_the_normal_are_turned_around(dicom: Any, tmp_path: Path) -> None:
+def test_slices_against_the_normal_are_reversed(dicom: Any, tmp_path: Path) -> None:
     volume = read_volume(dicom.series(tmp_path / "s", VOXELS, axes=np.diag([1, 1, -2.0])))
     np.testing.assert_array_equal(volume.array[0], VOXELS[..., ::-1])
     np.testing.assert_allclose(volume.affine, affine(np.diag([1, 1, 2.0]), (0, 0, -6)), atol=1e-6)
 
 
-def test_one_slice_is_as_thick_as_it_says(dicom: Any, tmp_path: Path) -> None:
+def test_thickness_of_a_single_slice(dicom: Any, tmp_path: Path) -> None:
     scan = dicom.file(tmp_path / "one.dcm", VOXELS[..., 0].T.copy(), SliceThickness=3)
     assert open_source(scan).grid.spacing == (1, 1, 3)
 
 
 def test_enhanced_file(dicom: Any, tmp_path: Path) -> None:
-    """Frames from last to first; positions per frame, the rest for all, a slope for each."""
+    """Frames run from last to first; each has its position and slope, and the rest is shared."""
     groups = []
     for place in (3, 2, 1, 0):
         group, position, values = (dicom.pydicom.Dataset() for _ in range(3))
@@ -92,7 +92,8 @@ def test_enhanced_file(dicom: Any, tmp_path: Path) -> None:
         "SharedFunctionalGroupsSequence": [shared],
     }
     volume = read_volume(dicom.file(tmp_path / "e", frames, **top, **sequences))
-    # Rows point to posterior and columns to the left, so the normal points down and the first slice lies at 15 mm.
+    # Rows point to posterior and columns to the left, so the normal points down:
+    # the first slice lies at 15 mm.
     assert volume.array[0, 0, 0].tolist() == [41, 31, 21, 11]
     expected = np.array([[0, -2, 0, 0], [-3, 0, 0, 0], [0, 0, -5, 15], [0, 0, 0, 1]])
     np.testing.assert_allclose(volume.affine, expected, atol=1e-6)
@@ -108,7 +109,7 @@ def test_copies_of_a_file_are_left_out(
 
 
 def test_a_series_that_was_sent_twice_is_refused(dicom: Any, tmp_path: Path) -> None:
-    """The second time with other SOPInstanceUIDs."""
+    """The second copy has other SOPInstanceUIDs."""
     dicom.series(tmp_path / "s", VOXELS)
     dicom.series(tmp_path / "s", VOXELS, names=[10, 11, 12, 13])
     with pytest.raises(
@@ -117,7 +118,7 @@ def test_a_series_that_was_sent_twice_is_refused(dicom: Any, tmp_path: Path) -> 
         open_source(tmp_path / "s")
 
 
-def test_uneven_by_a_little_is_noted(
+def test_a_small_unevenness_is_reported(
     dicom: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     dicom.series(tmp_path / "s", VOXELS)
@@ -201,7 +202,7 @@ WAIVED: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize(
     ("word", "elements", "message"), [(word, *each) for word, each in WAIVED.items()], ids=WAIVED
 )
-def test_geometry_cannot_be_waived(
+def test_geometry_cannot_be_ignored(
     dicom: Any, tmp_path: Path, word: str, elements: dict[str, Any], message: str
 ) -> None:
     dicom.series(tmp_path / "s", VOXELS)
@@ -211,7 +212,7 @@ def test_geometry_cannot_be_waived(
         open_dicom(tmp_path / "s", f"{word}=any")
 
 
-def test_place_without_spacing(dicom: Any, tmp_path: Path) -> None:
+def test_position_without_spacing(dicom: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected PixelSpacing, found none"):
         open_source(dicom.series(tmp_path / "s", VOXELS, PixelSpacing=None))
 
@@ -224,7 +225,7 @@ def test_film(dicom: Any, tmp_path: Path) -> None:
         open_source(dicom.file(tmp_path / "a", np.zeros((4, 3, 2), np.int16)))
 
 
-def test_picture_without_place(dicom: Any, tmp_path: Path) -> None:
+def test_picture_without_position(dicom: Any, tmp_path: Path) -> None:
     top = {"ImagePositionPatient": None, "ImageOrientationPatient": None}
     scan = dicom.file(tmp_path / "a", VOXELS[..., 0].T.copy(), PixelSpacing=None, **top)
     assert open_source(scan).grid.unit == "px"

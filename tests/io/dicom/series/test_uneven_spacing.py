@@ -1,4 +1,4 @@
-"""Scans of two slice thicknesses: even planes for the network, the source's own planes for what is written."""
+"""Scans of two slice thicknesses: the network sees even planes, results the source's planes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from segkit.volume import Volume
 def stack(
     dicom: Any, folder: Path, heights: list[float], *, lean: float = 0.0, **tags: list[Any]
 ) -> Path:
-    """A slice of 5 x 3 pixels at each height, whose value is ten times its height; ``tags`` have one for each."""
+    """Write a slice of 5 x 3 pixels at each height, whose value is ten times its height.
+
+    ``tags`` have one value for each slice.
+    """
     for place, height in enumerate(heights):
         own = {"ImagePositionPatient": [0, lean * height, height]}
         own |= {keyword: values[place] for keyword, values in tags.items()}
@@ -35,7 +38,7 @@ def stack(
 
 
 def test_two_thicknesses_become_even_planes(dicom: Any, tmp_path: Path) -> None:
-    """1 mm up to 3 mm, then 4 mm: planes of 1 mm, of which those between the thick slices are linear."""
+    """Steps of 1 mm, then of 4 mm: planes are 1 mm apart, linear between the thick slices."""
     volume = read_volume(stack(dicom, tmp_path / "s", [0, 1, 2, 3, 7, 11, 15]))
     assert volume.grid.shape == (5, 3, 16)
     np.testing.assert_allclose(volume.affine, np.diag([-1.0, -1.0, 1.0, 1.0]))
@@ -43,10 +46,10 @@ def test_two_thicknesses_become_even_planes(dicom: Any, tmp_path: Path) -> None:
     assert volume.array[0, 1, 1].tolist() == list(range(0, 160, 10))
 
 
-def test_headers_of_one_thickness_are_said(
+def test_headers_of_one_thickness_are_reported(
     dicom: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Every second of six slices lost, and the others numbered anew, looks like a second thickness."""
+    """If every second of six slices is lost and the rest renumbered, it looks like a thickness."""
     heights = [0.0, 1, 2, 3, 5, 7, 9]
     open_dicom(stack(dicom, tmp_path / "two", heights, SliceThickness=[1, 1, 1, 1, 2, 2, 2]))
     assert not caplog.text
@@ -57,14 +60,14 @@ def test_headers_of_one_thickness_are_said(
     )
 
 
-def test_finer_planes_where_slices_lie_between(dicom: Any, tmp_path: Path) -> None:
-    """3 mm and 7 mm with 5 mm between them have planes of 1 mm in common."""
+def test_finer_planes_if_slices_lie_between(dicom: Any, tmp_path: Path) -> None:
+    """Steps of 3, 5 and 7 mm have planes of 1 mm in common."""
     source = open_dicom(stack(dicom, tmp_path / "s", [0, 3, 6, 9, 14, 21, 28, 35]))
     assert source.grid.shape[2] == 36
     assert source.stack.slice_positions.tolist() == [0, 3, 6, 9, 14, 21, 28, 35]
 
 
-def test_slices_that_no_plane_meets_take_the_nearest(dicom: Any, tmp_path: Path) -> None:
+def test_slices_that_lie_on_no_plane(dicom: Any, tmp_path: Path) -> None:
     source = open_dicom(stack(dicom, tmp_path / "s", [0, 1, 2, 3, 4.37, 9.37, 14.37, 19.37]))
     step = source.grid.spacing[2]
     off = np.abs(source.stack.slice_positions - np.rint(source.stack.slice_positions))
@@ -79,7 +82,7 @@ TILT = np.tan(np.radians(20))
 
 
 def test_tilted_gantry(dicom: Any, tmp_path: Path) -> None:
-    """The planes lean as the slices do: y rises by 0.36 mm with each mm of height (LPS), so it falls in RAS."""
+    """The planes are tilted like the slices: y rises by 0.36 mm per mm of height in LPS."""
     volume = read_volume(stack(dicom, tmp_path / "s", [0, 1, 2, 3, 7, 11, 15], lean=TILT))
     np.testing.assert_allclose(volume.affine[:3, 2], [0, -TILT, 1], atol=1e-6)
     assert volume.array[0, 1, 1].tolist() == list(range(0, 160, 10))
@@ -158,7 +161,7 @@ def test_thicknesses_by_design(
 
 
 def labels_of(source: Any) -> NDArray[np.uint8]:
-    """Of each plane at 5 mm and above its first two columns."""
+    """Label the first two columns of each plane at 5 mm and above."""
     labels = np.zeros((1, *source.grid.shape), np.uint8)
     labels[0, :2, :, round(5 / source.grid.spacing[2]) :] = 1
     return labels
@@ -191,7 +194,7 @@ def test_segmentation_on_the_source_planes(
     assert thicknesses == [4, 4, 4]
     assert "PixelMeasuresSequence" not in made.SharedFunctionalGroupsSequence[0]
     assert made.pixel_array.tolist() == [[[1, 1, 0, 0, 0]] * 3] * 3
-    if shutil.which("dciodvfy") and not labelmap:  # it knows no LABELMAP
+    if shutil.which("dciodvfy") and not labelmap:  # dciodvfy does not know LABELMAP
         done = subprocess.run(
             ["dciodvfy", str(tmp_path / "o.dcm")], capture_output=True, text=True, check=False
         )
@@ -215,7 +218,7 @@ def test_contours_on_the_source_planes(dicom: Any, tmp_path: Path) -> None:
 
 
 def test_enhanced_file_of_two_thicknesses(dicom: Any, tmp_path: Path) -> None:
-    """Frames from the highest to the lowest; what is written refers to each by its number in the file."""
+    """Frames run from the highest to the lowest; results refer to their numbers in the file."""
     heights, groups = [15.0, 11, 7, 3, 2, 1, 0], []
     for height in heights:
         group, position, measures, direction = (dicom.pydicom.Dataset() for _ in range(4))
