@@ -230,7 +230,7 @@ def _pipe_closed() -> int:
 
 
 def _discard_output() -> None:
-    """Send what Python flushes to standard output at exit to nowhere, not to a broken pipe or disk."""
+    """Discard what Python flushes to standard output at exit: the pipe or the disk is broken."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -96,7 +96,7 @@ class CaseCounter(StatusLine):
         self.times: deque[float] = deque(maxlen=self.RECENT + 1)
 
     def show(self, done: int, total: int, _case: str = "") -> None:
-        """Count a case and, if a line is due, show the count and the time left: a `CaseProgress`."""
+        """Count a case and, if a line is due, show the count and the time left."""
         if done <= 1:
             self.times.clear()
         self.times.append(time.monotonic())

@@ -1,4 +1,4 @@
-"""Reading single files of a bundle, from its folder or its zip, without trusting who made it."""
+"""Read single files of a bundle, from its folder or zip, without trusting its author."""
 
 from __future__ import annotations
 
@@ -17,19 +17,24 @@ from segkit.io import available_memory
 from segkit.units import size_text
 
 _RATIO = 100
-"""A zip member that unpacks to more than this many times its size is no model; weights hardly shrink at all."""
+"""Largest ratio of unpacked to packed size of a zip member; weights hardly compress at all."""
 _NO_MODEL = (
     "Is this a model? Give the folder of a run or bundle, or a .segkit file. "
-    "A dataset is looked at by 'segkit check', a damaged model must be copied or exported again."
+    "'segkit check' examines a dataset; a damaged model must be copied or exported again."
 )
 _REMEDY = "The model is damaged or was changed: copy or export it again."
 
 
 def read_object(place: Path, name: str, receipt: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """A JSON object of the bundle.
+    """Read a JSON object of a bundle.
+
+    Args:
+        place: folder or .segkit file of the bundle.
+        name: path of the file inside the bundle.
+        receipt: size in bytes and sha256 of the file, which are checked if given.
 
     Raises:
-        InputError: missing, larger than JSON_BYTES, other than its receipt says, or not a JSON object.
+        InputError: missing, larger than JSON_BYTES, different from its receipt, or not JSON.
     """
     content = _read(place, name, JSON_BYTES)
     if receipt is not None:
@@ -38,11 +43,16 @@ def read_object(place: Path, name: str, receipt: Mapping[str, Any] | None = None
 
 
 def read_member(place: Path, name: str, receipt: Mapping[str, Any]) -> bytes:
-    """The content of a file whose size and sha256 are those of its receipt.
+    """Read a file of a bundle and compare it with its receipt.
+
+    Args:
+        place: folder or .segkit file of the bundle.
+        name: path of the file inside the bundle.
+        receipt: "bytes" and "sha256" of the file.
 
     Raises:
-        InputError: missing, an unsafe name, or other content.
-        OutOfMemoryError: larger than the memory there is.
+        InputError: missing, an unsafe name, or another size or content than the receipt.
+        OutOfMemoryError: larger than the available memory.
     """
     content = _read(place, name, int(receipt["bytes"]))
     _verify(place / name, content, receipt)
@@ -65,7 +75,7 @@ def _read(place: Path, name: str, limit: int) -> bytes:
     free = available_memory()
     if free is not None and limit > free:
         raise OutOfMemoryError(
-            f"{place / name}: {size_text(limit)} do not fit into the memory there is."
+            f"{place / name}: {size_text(limit)} do not fit into the available memory."
         )
     if place.is_dir():
         return _read_file(place, name, limit)
@@ -94,11 +104,11 @@ def _read_file(place: Path, name: str, limit: int) -> bytes:
     path = place / name
     try:
         if os.path.realpath(path) != os.path.join(os.path.realpath(place), os.path.normpath(name)):
-            raise _no_file(path, "a link")
-        found = path.lstat()
-        if not stat.S_ISREG(found.st_mode):
-            raise _no_file(path, "a folder, pipe or device")
-        size = found.st_size
+            raise _not_ordinary(path, "a link")
+        status = path.lstat()
+        if not stat.S_ISREG(status.st_mode):
+            raise _not_ordinary(path, "a folder, pipe or device")
+        size = status.st_size
         if size > limit:
             raise _too_large(path, limit, size)
         return path.read_bytes()
@@ -110,7 +120,7 @@ def _read_file(place: Path, name: str, limit: int) -> bytes:
         ) from error
 
 
-def _no_file(path: Path, found: str) -> InputError:
+def _not_ordinary(path: Path, found: str) -> InputError:
     return InputError(
         path,
         expected="an ordinary file inside the bundle",
@@ -125,16 +135,15 @@ def _read_zipped(place: Path, name: str, limit: int) -> bytes:
             members = archive.infolist()
             for member in members:
                 _check_name(place, member.filename)
-            found = [member for member in members if member.filename == name]
-            if len(found) != 1:
+            named = [member for member in members if member.filename == name]
+            if len(named) != 1:
                 raise _missing(place / name)
-            if found[0].file_size > limit:
-                raise _too_large(place / name, limit, found[0].file_size)
-            _check_packing(place, found[0])
-            with archive.open(found[0]) as packed:
-                return packed.read(
-                    found[0].file_size
-                )  # a size: without it more may be unpacked than was promised
+            if named[0].file_size > limit:
+                raise _too_large(place / name, limit, named[0].file_size)
+            _check_packing(place, named[0])
+            with archive.open(named[0]) as packed:
+                # Without the size more might be unpacked than the zip states.
+                return packed.read(named[0].file_size)
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -167,7 +176,7 @@ def _check_packing(place: Path, member: zipfile.ZipInfo) -> None:
 
 
 def _missing(path: Path) -> InputError:
-    # Without the card it is more likely another folder, such as a dataset, than a damaged model.
+    # A folder without a card is more likely something else, such as a dataset, than a damaged model.
     remedy = _NO_MODEL if path.name == "bundle.json" else f"Is this a model? {_REMEDY}"
     return InputError(path, expected="a file of the bundle", found="none", remedy=remedy)
 

@@ -1,13 +1,14 @@
 """Bundle: a trained model as a folder, or the same files as one ``.segkit`` zip.
 
-    bundle.json                      kind, format version, name, date, training, metrics, size and sha256 of each file
-    plan.json                        how a scan becomes the network's input, and the network
-    config.json                      the composed configuration of the training, where there was one
+    bundle.json     kind, format version, name, date, training, metrics, size and sha256 of files
+    plan.json       how a scan becomes the network's input, and the network
+    config.json     the composed configuration of the training, if there was one
     weights/fold_<fold>-<hash>.safetensors
 
-bundle.json is renamed into place last and old weights are removed after it, so a folder is a usable bundle at any
-moment of a training. What is read may come from a stranger: no pickle, sizes are checked before memory is taken, and
-weights must fit the plan's network in name, shape and finiteness.
+bundle.json is renamed into place last and old weights are removed after it, so that a folder is a
+usable bundle at any moment of a training. A bundle may come from a stranger: it contains no
+pickles, sizes are checked before memory is allocated, and weights must fit the plan's network in
+name and shape and be finite.
 """
 
 from __future__ import annotations
@@ -47,10 +48,10 @@ from segkit.plans.plan_file import plan_text
 
 
 class Bundle(ModelCard):
-    """A trained model that was opened; its weights are read when asked for."""
+    """Trained model whose card and plan were read; weights are read when needed."""
 
     def state(self, fold: str) -> dict[str, Tensor]:
-        """Tensors by name of one fold, on the CPU.
+        """Return the tensors of one fold by name, on the CPU.
 
         Raises:
             InputError: no such fold, or a file that is missing, damaged or not safetensors.
@@ -65,7 +66,7 @@ class Bundle(ModelCard):
         return _tensors(self.path, *self._weights(fold))
 
     def networks(self) -> list[nn.Module]:
-        """The network of every fold, filled with its weights, in evaluation mode on the CPU.
+        """Return the network of every fold with its weights, in evaluation mode on the CPU.
 
         Raises:
             InputError: as `state`; or tensors that do not fit the plan's network, or are not finite.
@@ -76,7 +77,7 @@ class Bundle(ModelCard):
         try:
             return _weights_file(self.path, self.card, fold)
         except InputError:
-            # A training may have rewritten the bundle after it was opened: its newest weights are as good.
+            # A training may have rewritten the bundle since it was opened: use its newest weights.
             card = read_card(self.path)
             if card["weights"] == self.card["weights"] or fold not in card["weights"]:
                 raise
@@ -89,8 +90,8 @@ def read_bundle(path: str | Path) -> Bundle:
     Raises:
         InputError: not a bundle, a newer format, or a damaged file.
     """
-    opened = open_card(path)
-    return Bundle(opened.path, opened.plan, opened.card)
+    model = open_card(path)
+    return Bundle(model.path, model.plan, model.card)
 
 
 def write_bundle(
@@ -100,15 +101,17 @@ def write_bundle(
     states: Mapping[str, dict[str, Tensor]],
     config: Mapping[str, Any] | None = None,
 ) -> Bundle:
-    """Write or rewrite a bundle folder; a reader, or a restart after a kill, finds the old bundle or the new one.
+    """Write or replace a bundle folder and return the bundle.
+
+    At any moment, also after a crash, a reader finds either the old or the new bundle.
 
     Args:
-        folder: where; made if absent.
+        folder: folder of the bundle, which is created if it does not exist.
         plan: the plan that every fold's network was built from.
-        card: ``name``, ``dataset`` (name and content hash), ``training``, ``metrics`` and whatever else is worth
-            keeping, in JSON types; ``postprocessing`` is what a Predictor does to labels. Format, date, version, plan
-            hash, weights and files are added.
-        states: tensors by name, per fold.
+        card: ``name``, ``dataset`` (name and content hash), ``training``, ``metrics`` and other
+            facts in JSON types; ``postprocessing`` is what a Predictor does to labels. Format,
+            date, version, plan hash, weights and files are added.
+        states: tensors by name, for each fold.
         config: the composed configuration of the training, in JSON types.
     """
     place = Path(folder)
@@ -126,18 +129,17 @@ def write_bundle(
         **_heading(plan),
         **card,
         "weights": weights,
-        "files": {n: _receipt(c) for n, c in contents.items()},
+        "files": {name: _receipt(content) for name, content in contents.items()},
     }
-    _write_all(
-        place, {CARD: (json.dumps(full, indent=2, ensure_ascii=False) + "\n").encode(), **contents}
-    )
+    _write_all(place, {CARD: json_bytes(full), **contents})
     _remove_old_weights(place, set(weights.values()))
     return read_bundle(place)
 
 
 def _write_all(place: Path, contents: Mapping[str, bytes]) -> None:
-    """Write every file before the first one is renamed, so that a full disk leaves the old bundle; rename the first
-    file last.
+    """Write all files before the first is renamed, so that a full disk leaves the old bundle.
+
+    The first file of ``contents`` is renamed last.
     """
     with ExitStack() as renamed:
         for name, content in contents.items():
@@ -145,9 +147,13 @@ def _write_all(place: Path, contents: Mapping[str, bytes]) -> None:
 
 
 def pack_bundle(folder: str | Path, file: str | Path) -> Path:
-    """Zip a bundle folder into one .segkit file, without compressing: weights do not shrink.
+    """Zip a bundle folder into one .segkit file, and return its path.
 
-    Paths in config.json are reduced to their last name: where someone's data are is nobody else's business.
+    Nothing is compressed, because weights hardly compress. Paths in config.json are reduced to
+    their last part, so that folder names are not shared.
+
+    Raises:
+        InputError: not a bundle, or a damaged file.
     """
     bundle = read_bundle(folder)
     config = None if bundle.config is None else json_bytes(without_folders(bundle.config))
@@ -169,7 +175,7 @@ def pack_bundle(folder: str | Path, file: str | Path) -> Path:
 
 
 def without_folders(value: Any) -> Any:
-    """Return JSON in which of each word that looks like a path only the last name is left.
+    """Return JSON values in which every string that looks like a path is reduced to its last part.
 
     >>> without_folders({"path": "/home/me/Task04/", "patch": [16, 16]})
     {'path': 'Task04', 'patch': [16, 16]}
@@ -189,12 +195,17 @@ def json_bytes(value: Mapping[str, Any]) -> bytes:
 
 
 def fill_network(plan: Plan, state: dict[str, Tensor], where: str | Path) -> nn.Module:
-    """The plan's network with these tensors, in evaluation mode.
+    """Build the plan's network with the tensors ``state``, in evaluation mode.
+
+    Args:
+        plan: plan of the network.
+        state: tensors by name.
+        where: the model, for messages.
 
     Raises:
         InputError: a tensor that is missing, unknown, of another shape, or not finite.
     """
-    # On the meta device first: a plan from a stranger must not take more memory than its weights file has.
+    # On the meta device: a plan from a stranger must not allocate more memory than its weights need.
     with torch.device("meta"):
         network = build_network(plan)
     for problem in _misfits(network.state_dict(), state):
@@ -256,6 +267,6 @@ def _receipt(content: bytes) -> dict[str, Any]:
 def _remove_old_weights(folder: Path, keep: set[str]) -> None:
     for path in (folder / "weights").glob("fold_*.safetensors"):
         if path.relative_to(folder).as_posix() not in keep:
-            # On Windows a file that someone reads stays; the next write removes it.
+            # On Windows an open file cannot be removed; the next write removes it.
             with suppress(OSError):
                 path.unlink()

@@ -1,4 +1,4 @@
-"""bundle.json and plan.json of a bundle, read and checked without torch: what a model is, before its weights."""
+"""ModelCard: bundle.json and plan.json of a bundle, read and checked without torch."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ REMEDY = "Give a bundle or run folder, or a .segkit file, that segkit wrote; if 
 
 @dataclass(frozen=True, eq=False)
 class ModelCard:
-    """What a model says of itself.
-
-    ``path`` is the folder that holds bundle.json, or the .segkit file; ``card`` is the content of bundle.json.
-    """
+    """Description of a model: its plan and the content of bundle.json."""
 
     path: Path
+    """Folder that contains bundle.json, or the .segkit file."""
     plan: Plan
     card: dict[str, Any]
+    """Content of bundle.json."""
 
     @property
     def name(self) -> str:
+        """Name of the model."""
         return str(self.card["name"])
 
     @property
@@ -44,11 +44,15 @@ class ModelCard:
 
     @property
     def folds(self) -> tuple[str, ...]:
+        """Names of the folds that have weights."""
         return tuple(self.card["weights"])
 
     @property
     def hash(self) -> str:
-        """Twelve hex digits over the plan, all weights and the post-processing: what decides a prediction."""
+        """Twelve hex digits over everything that affects a prediction.
+
+        This is the plan, all weights and the postprocessing.
+        """
         weights = sorted(
             str(self.card["files"][name]["sha256"]) for name in self.card["weights"].values()
         )
@@ -59,40 +63,40 @@ class ModelCard:
 
     @property
     def postprocessing(self) -> dict[str, str]:
-        """What is done to a label after prediction: its name -> a name in `segkit.labels.postprocessing.RULES`."""
+        """Postprocessing of each label: a name in `segkit.labels.postprocessing.RULES`."""
         return dict(self.card.get("postprocessing", {}))
 
     @property
     def config(self) -> dict[str, Any] | None:
-        """The configuration of the training, where the bundle keeps one."""
-        return (
-            read_object(self.path, CONFIG, self.card["files"][CONFIG])
-            if CONFIG in self.card["files"]
-            else None
-        )
+        """Configuration of the training, or None if the bundle has none."""
+        receipt = self.card["files"].get(CONFIG)
+        return None if receipt is None else read_object(self.path, CONFIG, receipt)
 
 
 def open_card(path: str | Path) -> ModelCard:
-    """What the model of a bundle folder, a run folder or a .segkit file says of itself.
+    """Read the description of the model in a bundle folder, a run folder or a .segkit file.
 
     Raises:
         InputError: not a bundle, a newer format, or a damaged file.
     """
-    place = bundle_place(path)
-    card, plan = card_and_plan(place)
+    place = bundle_path(path)
+    card, plan = read_card_and_plan(place)
     return ModelCard(place, plan, card)
 
 
-def bundle_place(path: str | Path) -> Path:
-    """The folder that holds bundle.json (of a run folder its ``bundle``), or the .segkit file."""
+def bundle_path(path: str | Path) -> Path:
+    """Return the folder that contains bundle.json, or the .segkit file.
+
+    For a run folder this is its subfolder ``bundle``.
+    """
     place = Path(path)
     if place.is_dir() and not (place / CARD).is_file() and (place / "bundle" / CARD).is_file():
         return place / "bundle"
     return place
 
 
-def card_and_plan(place: Path) -> tuple[dict[str, Any], Plan]:
-    """The checked content of bundle.json, and the plan.
+def read_card_and_plan(place: Path) -> tuple[dict[str, Any], Plan]:
+    """Read and check bundle.json and the plan of the bundle at ``place``.
 
     Raises:
         InputError: not a bundle, a newer format, or a damaged file.
@@ -105,7 +109,11 @@ def card_and_plan(place: Path) -> tuple[dict[str, Any], Plan]:
 
 
 def read_card(place: Path) -> dict[str, Any]:
-    """bundle.json, checked: kind, version, and a receipt for the plan and for every weights file."""
+    """Read bundle.json and check kind, version, and the receipts of the plan and of all weights.
+
+    Raises:
+        InputError: not a bundle, a newer format, or a damaged file.
+    """
     card = read_object(place, CARD)
     if card.get("kind") != KIND:
         raise InputError(
@@ -160,5 +168,6 @@ def _check_postprocessing(rules: Any, plan: Plan, where: Path) -> None:
             where,
             expected=f"postprocessing of the labels {', '.join(plan.labels)} by {', '.join(RULES)}",
             found=str(rules),
-            remedy="It was written by a newer segkit, or changed: update segkit, or copy the model again.",
+            remedy="It was written by a newer segkit, or changed: update segkit, or copy the model"
+            " again.",
         )

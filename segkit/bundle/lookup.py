@@ -1,4 +1,4 @@
-"""Which model is meant: a path, a name found in $SEGKIT_MODELS, or the newest run. Opens no model."""
+"""Find a model by path, by name in $SEGKIT_MODELS, or as the newest run, without opening it."""
 
 from __future__ import annotations
 
@@ -11,20 +11,25 @@ from pathlib import Path
 from segkit.errors import InputError, UsageError
 from segkit.files.names import CARD, natural_key
 
-"""The file that makes a folder a model."""
 DEFAULT_FOLDER = "models"
 LATEST = Path("runs") / "latest"
 SUFFIX = ".segkit"
-_UNNAMED = "no model was named. Give one with -m MODEL, or set $SEGKIT_MODEL; 'segkit train dataset=...' makes one."
+_UNNAMED = (
+    "no model was named. Give one with -m MODEL, or set $SEGKIT_MODEL; 'segkit train dataset=...'"
+    " makes one."
+)
 
 
 def resolve_model(
     name: str | PathLike[str] | None = None, environment: Mapping[str, str] = os.environ
 ) -> Path:
-    """The path of a model.
+    """Return the path of a model.
 
-    Without a name: $SEGKIT_MODEL, else the newest run. A name that is no path is looked for in the folders of
-    $SEGKIT_MODELS (by default ``models`` in the current folder), with or without .segkit.
+    Args:
+        name: a path, or the name of a model in the folders of $SEGKIT_MODELS (by default ``models``
+            in the current folder), with or without .segkit. None for $SEGKIT_MODEL, otherwise the
+            newest run.
+        environment: environment variables.
 
     Raises:
         UsageError: no name, and nothing to fall back on.
@@ -46,7 +51,8 @@ def resolve_model(
     near = get_close_matches(plain, named, n=2) or list(named)[:5]
     raise InputError(
         name,
-        expected="a model: a bundle or run folder, a .segkit file, or a name that 'segkit models' lists",
+        expected="a model: a bundle or run folder, a .segkit file, or a name that 'segkit models'"
+        " lists",
         found="neither such a path nor such a name",
         remedy=f"Did you mean {' or '.join(near)}?"
         if near
@@ -55,29 +61,32 @@ def resolve_model(
 
 
 def named_models(environment: Mapping[str, str] = os.environ) -> dict[str, Path]:
-    """Models by name in the folders of $SEGKIT_MODELS; of equal names the first counts."""
-    found: dict[str, Path] = {}
+    """Return the models in the folders of $SEGKIT_MODELS by name; the first of equal names counts."""
+    models: dict[str, Path] = {}
     for folder in environment.get("SEGKIT_MODELS", DEFAULT_FOLDER).split(os.pathsep):
-        for path in members(Path(folder)) if folder and Path(folder).is_dir() else ():
-            found.setdefault(path.name.removesuffix(SUFFIX), path)
-    return found
+        for path in models_in(Path(folder)) if folder and Path(folder).is_dir() else ():
+            models.setdefault(path.name.removesuffix(SUFFIX), path)
+    return models
 
 
-def members(folder: Path) -> Iterator[Path]:
-    """Models directly inside a folder, or folders of models, in natural order."""
-    for path in sorted(_inside(folder), key=lambda each: natural_key(each.name)):
+def models_in(folder: Path) -> Iterator[Path]:
+    """Yield the models, and folders of models, directly inside ``folder``, in natural order."""
+    for path in sorted(_inside(folder), key=lambda path: natural_key(path.name)):
         if is_model(path) or any(is_model(inner) for inner in _inside(path)):
             yield path
 
 
-def ensemble(path: Path) -> list[Path]:
-    """The model at ``path``, or those inside a folder of several, in natural order; ``path`` where there is none."""
-    inside = members(path) if path.is_dir() and not is_model(path) else ()
-    return [place for member in inside for place in ensemble(member)] or [path]
+def ensemble_paths(path: Path) -> list[Path]:
+    """Return the models of an ensemble, in natural order.
+
+    This is the model at ``path`` itself, or all models inside a folder; ``path`` if there is none.
+    """
+    inside = models_in(path) if path.is_dir() and not is_model(path) else ()
+    return [place for member in inside for place in ensemble_paths(member)] or [path]
 
 
 def _inside(path: Path) -> list[Path]:
-    """What a folder holds; nothing where that may not be known."""
+    """Return the content of a folder; nothing if it is not a folder or not readable."""
     try:
         return list(path.iterdir()) if path.is_dir() else []
     except PermissionError:
@@ -85,14 +94,14 @@ def _inside(path: Path) -> list[Path]:
 
 
 def is_model(path: Path) -> bool:
-    """A bundle folder, a run folder with a bundle, or a .segkit file."""
+    """Return whether ``path`` is a bundle folder, a run folder with a bundle, or a .segkit file."""
     if path.is_dir():
         return (path / CARD).is_file() or (path / "bundle" / CARD).is_file()
     return path.suffix == SUFFIX and path.is_file()
 
 
 def _latest() -> Path:
-    """The run that runs/latest names: a text file with its path, or the run itself."""
+    """Return the run that runs/latest names: a text file with its path, or the run itself."""
     if LATEST.is_file():
         return _named_in(LATEST)
     if LATEST.is_dir():

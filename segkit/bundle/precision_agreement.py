@@ -1,8 +1,9 @@
-"""What bundle.json says of bfloat16: how well a model's label maps agree with those that it computes in float32.
+"""Agreement of a model's label maps in bfloat16 with those in float32, as bundle.json records it.
 
     "bfloat16": {"dice": {"Anterior": 0.9997, "Posterior": 0.9996}, "cases": 3}
 
-It is measured at the end of a training (`segkit.training.outputs.precision_agreement`). An older bundle may lack it.
+It is measured at the end of a training (`segkit.training.outputs.precision_agreement`). An older
+bundle may lack it.
 """
 
 from __future__ import annotations
@@ -14,61 +15,74 @@ from typing import Any
 from segkit.errors import InputError
 from segkit.plans.plan import Plan
 
-AGREEMENT = "bfloat16"
-"""Its name in bundle.json."""
+AGREEMENT_KEY = "bfloat16"
+"""Key in bundle.json."""
 
 
 def check_agreement(card: Mapping[str, Any], plan: Plan, where: Path) -> None:
-    """
+    """Check the agreement in the content of bundle.json, if there is one.
+
+    Args:
+        card: content of bundle.json.
+        plan: the plan, for the names of the labels.
+        where: the file, for messages.
+
     Raises:
-        InputError: an agreement that is not Dice, from 0 to 1, of labels that the plan has.
+        InputError: anything other than Dice, 0 to 1, of labels of the plan, and a number of cases.
     """
-    if AGREEMENT not in card:
+    if AGREEMENT_KEY not in card:
         return
-    found = card[AGREEMENT]
-    dice, cases = (
-        (found.get("dice"), found.get("cases")) if isinstance(found, dict) else (None, None)
-    )
-    known = (
+    content = card[AGREEMENT_KEY]
+    dice, cases = None, None
+    if isinstance(content, dict):
+        dice, cases = content.get("dice"), content.get("cases")
+    valid = (
         isinstance(dice, dict)
         and dice.keys() <= plan.labels.keys()
         and all(map(_is_dice, dice.values()))
     )
-    if not known or not isinstance(cases, int):
+    if not valid or not isinstance(cases, int):
         raise InputError(
             where,
-            expected=f"{AGREEMENT} with the number of cases and the Dice, 0 to 1, of labels of the plan",
-            found=str(found),
-            remedy="It was written by a newer segkit, or changed: update segkit, or copy the model again.",
+            expected=f"{AGREEMENT_KEY} with the number of cases and the Dice, 0 to 1, of labels of the"
+            " plan",
+            found=str(content),
+            remedy="It was written by a newer segkit, or changed: update segkit, or copy the model"
+            " again.",
         )
 
 
 def smallest_agreement(cards: Sequence[Mapping[str, Any]]) -> float | None:
-    """The Dice of the label that agrees worst, over all models of an ensemble; None where one does not know.
+    """Return the smallest Dice of all labels and all models of an ensemble.
+
+    Return None if the card of one of the models has no agreement.
 
     >>> smallest_agreement([{"bfloat16": {"dice": {"liver": 0.9999, "spleen": 0.9995}}}])
     0.9995
     >>> smallest_agreement([{"bfloat16": {"dice": {"liver": 0.9999}}}, {}])
     """
-    known = [list(card.get(AGREEMENT, {}).get("dice", {}).values()) for card in cards]
-    return min(min(values) for values in known) if all(known) else None
+    dice = [list(card.get(AGREEMENT_KEY, {}).get("dice", {}).values()) for card in cards]
+    return min(min(values) for values in dice) if all(dice) else None
 
 
 def joint_agreement(cards: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The part of an ensemble's card: of every label the worst of all models; empty where one does not know.
+    """Return the agreement of an ensemble for its card: for each label the smallest of all models.
+
+    Return an empty dict if the card of one of the models has no agreement.
 
     >>> worse, better = {"dice": {"liver": 0.9}, "cases": 3}, {"dice": {"liver": 1.0}, "cases": 2}
     >>> joint_agreement([{"bfloat16": worse}, {"bfloat16": better}])
     {'bfloat16': {'dice': {'liver': 0.9}, 'cases': 5}}
     """
-    known = [card[AGREEMENT] for card in cards if card.get(AGREEMENT)]
-    if len(known) < len(cards):
+    agreements = [card[AGREEMENT_KEY] for card in cards if card.get(AGREEMENT_KEY)]
+    if len(agreements) < len(cards):
         return {}
-    names = {name: None for each in known for name in each["dice"]}
-    dice = {
-        name: min(each["dice"][name] for each in known if name in each["dice"]) for name in names
-    }
-    return {AGREEMENT: {"dice": dice, "cases": sum(each["cases"] for each in known)}}
+    dice: dict[str, float] = {}
+    for agreement in agreements:
+        for label, value in agreement["dice"].items():
+            dice[label] = min(dice.get(label, value), value)
+    cases = sum(agreement["cases"] for agreement in agreements)
+    return {AGREEMENT_KEY: {"dice": dice, "cases": cases}}
 
 
 def _is_dice(value: Any) -> bool:

@@ -86,7 +86,9 @@ def _verdict(problems: Sequence[Problem]) -> str:
         f"{count} {severity}{'s' if count > 1 else ''}"
         for severity, count in sorted(numbers.items())
     )
-    return f"{counts}. Fix the errors before training; look at the warnings, too."
+    if "error" in numbers:
+        return f"{counts}. Fix the errors before training."
+    return f"{counts}. The dataset can be used for training; look at the warnings first."
 
 
 def _parser() -> Parser:

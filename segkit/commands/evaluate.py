@@ -105,7 +105,7 @@ def _labels(text: str | None) -> dict[str, Structure] | None:
 def _parser() -> Parser:
     parser = Parser(
         prog="segkit evaluate",
-        description="Compare label maps with reference label maps, case by case and label by label.",
+        description="Compare label maps with reference label maps for each case and label.",
         epilog=DETAILS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

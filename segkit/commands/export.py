@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from segkit.bundle.card import ModelCard, open_card
-from segkit.bundle.lookup import ensemble, resolve_model
+from segkit.bundle.lookup import ensemble_paths, resolve_model
 from segkit.commands.flags import Parser
 from segkit.errors import UsageError, printable
 
@@ -24,7 +24,7 @@ def run(arguments: Sequence[str]) -> int:
     writer = writers.get(given.out.suffix.lower())
     if writer is None:
         raise UsageError(f"{given.out}: must end with {' or '.join(writers)}")
-    cards = [open_card(path) for path in ensemble(resolve_model(given.model))]
+    cards = [open_card(path) for path in ensemble_paths(resolve_model(given.model))]
     if len(cards) > 1:
         raise UsageError(f"{given.model} holds {len(cards)} models: give the name of one of them")
     files = [given.out]

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from segkit.bundle.card import ModelCard, bundle_place, open_card
-from segkit.bundle.lookup import SUFFIX, ensemble, is_model, resolve_model
+from segkit.bundle.card import ModelCard, bundle_path, open_card
+from segkit.bundle.lookup import SUFFIX, ensemble_paths, is_model, resolve_model
 from segkit.commands.flags import Parser
 from segkit.commands.info_study import CROSS_VALIDATION, SWEEP, study_facts, study_text
 from segkit.errors import InputError, printable
@@ -54,7 +54,7 @@ def _facts(what: str) -> list[dict[str, Any]]:
     study = study_facts(model)
     if study and not is_model(model):
         return [study]
-    facts = [model_facts(open_card(member)) for member in ensemble(model)]
+    facts = [model_facts(open_card(member)) for member in ensemble_paths(model)]
     return [{**entry, "study": study} for entry in facts] if study else facts
 
 
@@ -70,7 +70,7 @@ def _unknown(path: Path) -> InputError:
 
 def _is_scan(path: Path) -> bool:
     if path.is_dir():
-        return not (bundle_place(path) / CARD).is_file() and is_dicom(path)
+        return not (bundle_path(path) / CARD).is_file() and is_dicom(path)
     return suffix_of(path) in READABLE or is_dicom(path)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from segkit.bundle.card import open_card
-from segkit.bundle.lookup import LATEST, ensemble, named_models, resolve_model
+from segkit.bundle.lookup import LATEST, ensemble_paths, named_models, resolve_model
 from segkit.commands.flags import Parser
 from segkit.errors import InputError, SegkitError
 from segkit.report.tables import text_table
@@ -31,7 +31,7 @@ def run(arguments: Sequence[str]) -> int:
     rows = []
     for name, path in {**named_models(), **_newest()}.items():
         try:
-            cards = [open_card(place) for place in ensemble(path)]
+            cards = [open_card(place) for place in ensemble_paths(path)]
         except InputError as error:
             log.warning("%s cannot be used: %s", name, error)
             continue

@@ -25,15 +25,18 @@ cases, and have the same precision, memory format and number of steps, which are
 trainer.max_minutes (or trainer.max_steps) holds for each fold.
 The same command continues an unfinished study; finished folds are not trained again.
 
-Every case is predicted by the model that did not see it, and evaluated as by 'segkit evaluate'. The
-bundle in the folder of the study is the ensemble of all folds. If keeping only the largest connected
-component of a label improves its Dice, the ensemble does so.
+Every case is predicted by the model that did not see it, and evaluated as by 'segkit evaluate'.
+The bundle in the folder of the study is the ensemble of all folds. If keeping only the largest
+connected component of a label improves its Dice, the ensemble does so.
 
 overrides (KEY=VALUE), as for 'segkit train'; run_dir is the folder of the study:
 {keys}
 """
 
-_LARGEST_ONLY = "\nKeeping only the largest component of a label, adopted if it improves the mean over all cases:"
+_LARGEST_ONLY = (
+    "\nKeeping only the largest component of a label, "
+    "adopted if it improves the mean over all cases:"
+)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -13,8 +13,8 @@ from segkit.studies.sweep.table import in_common, table_rows
 
 _LEGEND = (
     "Dice is computed on the validation cases of each run; sd is the sample standard deviation.\n"
-    "'sd over cases' is taken over the mean Dice of each case of a run; for several runs it is the\n"
-    "root mean square of their values."
+    "'sd over cases' is taken over the mean Dice of each case of a run; for several runs it is\n"
+    "the root mean square of their values."
 )
 
 

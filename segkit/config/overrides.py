@@ -216,7 +216,7 @@ def _path(text: str) -> str:
 def _names(key: str, text: str) -> Any:
     """Read the names of channels, labels with their integers, or regions with one or more integers.
 
-    They are written as YAML. Quotes are needed only around a name that holds one of ``, : [ ] { }``.
+    They are written as YAML. A name that holds one of ``, : [ ] { }`` needs quotes.
 
     >>> _names("dataset.labels", "{left lung:1,'liver, right':5}")
     {'left lung': 1, 'liver, right': 5}

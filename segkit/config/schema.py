@@ -27,7 +27,7 @@ class DatasetConfig:
     store: str | None = None
     """Folder for prepared cases, which runs can share; None is ``prepared`` beside the run."""
     regions: dict[str, list[int]] | None = None
-    """Overlapping regions and their label values; a region comes after the regions that hold it."""
+    """Overlapping regions and their label values; large regions come before those inside them."""
     ignore: int | None = None
     """Label value of voxels that nobody has annotated."""
 
@@ -47,6 +47,7 @@ class NetworkConfig:
     convs: int = 2
     """Number of convolutions in each stage."""
     activation: str = "leaky_relu"
+    """Activation function: leaky_relu, relu, silu or gelu."""
     norm: str = "group"
     """Normalization of the layers: group, instance, layer, batch or none."""
     channels_per_group: Any = "auto"
@@ -91,6 +92,7 @@ class TrainerConfig:
     layout: str = "auto"
     """Memory format of tensors: contiguous or channels_last; auto times both."""
     optimizer: str = "muon"
+    """Optimizer: muon, adamw or sgd."""
     learning_rate: float = 4e-3
     """Learning rate of the convolution kernels with muon, else of all parameters."""
     learning_rate_rest: float = 1e-3
@@ -107,6 +109,7 @@ class TrainerConfig:
     foreground: float = 0.5
     """Fraction of patches centered on a voxel of a label, drawn evenly from the case's labels."""
     loss: str = "dice_ce"
+    """Name of the loss, or of a loss of another package."""
     lowest_head: bool = True
     """True includes the coarsest head of deep supervision in the loss; nnU-Net leaves it out."""
     save_memory: bool = False
@@ -146,23 +149,37 @@ class AugmentConfig:
     scale: float = 0.35
     """Probability of a change of size."""
     scale_range: list[float] = field(default_factory=lambda: [0.7, 1.4])
+    """Range of the factor by which the content of a patch is enlarged or shrunk."""
     noise: float = 0.1
+    """Probability of Gaussian noise."""
     noise_std: float = 0.3
+    """Largest standard deviation of the noise, in units of the normalized image."""
     blur: float = 0.2
+    """Probability of a Gaussian blur."""
     blur_per_channel: float = 0.5
     """Probability for each channel of a blurred patch that it is blurred."""
     blur_sigma: list[float] = field(default_factory=lambda: [0.5, 1.0])
+    """Range of the standard deviation of the blur, in voxels."""
     brightness: float = 0.15
+    """Probability of a change of brightness."""
     brightness_range: list[float] = field(default_factory=lambda: [0.75, 1.25])
+    """Range of the factor of all intensities."""
     contrast: float = 0.15
+    """Probability of a change of contrast."""
     contrast_range: list[float] = field(default_factory=lambda: [0.75, 1.25])
+    """Range of the factor of the differences from the mean."""
     lowres: float = 0.25
     """Probability of a simulated lower resolution."""
     lowres_per_channel: float = 0.5
+    """Probability for each channel of such a patch that its resolution is lowered."""
     lowres_zoom: list[float] = field(default_factory=lambda: [0.5, 1.0])
+    """Range of the ratio of the lower resolution to the original one."""
     gamma: float = 0.3
+    """Probability of a gamma transform."""
     gamma_range: list[float] = field(default_factory=lambda: [0.7, 1.5])
+    """Range of the exponent of the gamma transforms."""
     gamma_inverted: float = 0.1
+    """Probability of a gamma transform of the inverted intensities."""
     channel_dropout: float = 0.0
     """Probability that one channel of a patch is left out, so that it may be missing in a scan."""
 
@@ -172,6 +189,7 @@ class ComputeConfig:
     """Hardware, number of processes, and the resources to request from SLURM for a training."""
 
     name: str = "auto"
+    """Choice of hardware, a file in configs/compute."""
     devices: Any = "auto"
     """Number of processes of compute=ddp on each machine; auto is one per GPU."""
     nodes: int = 1
@@ -181,8 +199,11 @@ class ComputeConfig:
     timeout: int = 1440
     """Time limit of a job in minutes."""
     gpus: int = 1
+    """Number of GPUs of a job."""
     cpus: int = 8
+    """Number of CPU cores of a job."""
     memory: str = "32GB"
+    """Memory of a job."""
 
 
 @dataclass
@@ -196,7 +217,9 @@ class TrainConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     compute: ComputeConfig = field(default_factory=ComputeConfig)
     run_dir: str | None = None
+    """Folder of the run; None is runs/<dataset>/<network>-<hash>."""
     seed: int = 0
+    """Seed of the initial weights and of all random numbers."""
     fold: Any = 0
     """Fold for validation, from 0, or all to train on every case."""
     folds: int | None = None

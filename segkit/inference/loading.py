@@ -6,7 +6,7 @@ from os import PathLike
 from pathlib import Path
 
 from segkit.bundle.bundle import Bundle, read_bundle
-from segkit.bundle.lookup import ensemble, resolve_model
+from segkit.bundle.lookup import ensemble_paths, resolve_model
 from segkit.inference.predictor import Predictor
 
 
@@ -49,4 +49,4 @@ def read_models(path: str | PathLike[str]) -> list[Bundle]:
     Raises:
         InputError: no bundle there, or one that cannot be read.
     """
-    return [read_bundle(place) for place in ensemble(Path(path))]
+    return [read_bundle(place) for place in ensemble_paths(Path(path))]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
 
-from segkit.bundle.card import bundle_place, card_and_plan
+from segkit.bundle.card import bundle_path, read_card_and_plan
 from segkit.bundle.lookup import resolve_model
 from segkit.config.compose import load
 from segkit.config.keys import get
@@ -170,8 +170,8 @@ class _Start:
 
 
 def _start(config: TrainConfig, given: Collection[str]) -> _Start:
-    bundle = bundle_place(resolve_model(config.weights))
-    model = card_and_plan(bundle)[1]
+    bundle = bundle_path(resolve_model(config.weights))
+    model = read_card_and_plan(bundle)[1]
     usual = load([f"preset={config.preset}"])  # the user did not ask for what a preset sets
     asked = {*given, *(key for key in known_keys() if get(config, key) != get(usual, key))}
     check_network(config.network, model, asked, str(bundle))

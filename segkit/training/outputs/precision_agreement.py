@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from segkit.bundle.precision_agreement import AGREEMENT
+from segkit.bundle.precision_agreement import AGREEMENT_KEY
 from segkit.networks.precision import ComputeMode, bfloat16_time_ratio
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase
@@ -70,7 +70,7 @@ def precision_agreement(
             if size:
                 values.setdefault(name, []).append(2 * int((ours & theirs).sum()) / size)
     dice = {name: round(float(np.mean(cases_dice)), 6) for name, cases_dice in values.items()}
-    return {AGREEMENT: {"dice": dice, "cases": len(boxes)}} if dice else {}
+    return {AGREEMENT_KEY: {"dice": dice, "cases": len(boxes)}} if dice else {}
 
 
 def _window_seconds(network: nn.Module, plan: Plan, device: torch.device) -> float:
