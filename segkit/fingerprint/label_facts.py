@@ -109,7 +109,7 @@ def count_components(indices: NDArray[Any], dataset: Dataset, names: list[str]) 
         counts_of_regions = {}
         for name in names:
             region = [targets.index(value) + 1 for value in dataset.regions[name]]
-            counts_of_regions[name] = len(find_components(indices, of=region).values)
+            counts_of_regions[name] = len(find_components(indices, merged=region).values)
         return counts_of_regions
     counts = components_per_label(indices)
     index = {name: i + 1 for i, name in enumerate(dataset.labels)}

@@ -76,8 +76,8 @@ def _not_one_value(path: Path, channels: int, shape: Shape) -> InputError:
         path,
         expected="a label map with one value per voxel",
         found=f"{channels} channels or layers",
-        remedy="Overlapping segments cannot be one label map: export a label map (3D Slicer: 'Export "
-        "to labelmap'), or save a colored mask in gray.",
+        remedy="Overlapping segments cannot be one label map: export a label map "
+        "(3D Slicer: 'Export to labelmap'), or save a colored mask in gray.",
     )
 
 

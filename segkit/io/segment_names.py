@@ -1,4 +1,6 @@
-"""Names of the segments in a label file: each file may number them differently.
+"""Names of the segments in a label file, by which labels are matched where there are names.
+
+Each file may number its labels differently.
 
 A DICOM-SEG names its segments. 3D Slicer writes the names of a ``.seg.nrrd`` as
 ``Segment0_Name:=liver`` and ``Segment0_LabelValue:=1``, and segkit writes its NRRD files in the
@@ -172,8 +174,7 @@ def _check_one_name_each(path: Path, own: Mapping[str, int], present: set[int]) 
                 path,
                 expected="one name for each value",
                 found=f"{' and '.join(map(repr, names))} for the value {value}",
-                remedy="Export the segments again as one label map, so that each has a value of its "
-                "own.",
+                remedy="Export the segments again as one label map with one value for each.",
             )
 
 

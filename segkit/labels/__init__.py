@@ -1,1 +1,1 @@
-"""What labels are, apart from any file: so far their colors."""
+"""Labels apart from any file: scheme, coded terms, colors, components and postprocessing."""

@@ -1,15 +1,17 @@
-"""What a label is, in the coded terms that DICOM wants, and its colour.
+"""Coded terms of labels, as DICOM requires them, and their colors.
 
-They stand in a dataset.json, and in a plan, in the words of dcmqi's JSON, whose terms are those of DICOM:
+A dataset.json, and a plan, holds them with the keys of dcmqi's JSON, which are those of DICOM:
 
     "segmentAttributes": {"liver": {
-        "SegmentedPropertyCategoryCodeSequence":
-            {"CodeValue": "123037004", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Anatomical Structure"},
-        "SegmentedPropertyTypeCodeSequence":
-            {"CodeValue": "10200004", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Liver"},
+        "SegmentedPropertyCategoryCodeSequence": {
+            "CodeValue": "123037004",
+            "CodingSchemeDesignator": "SCT",
+            "CodeMeaning": "Anatomical Structure"},
+        "SegmentedPropertyTypeCodeSequence": {
+            "CodeValue": "10200004", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Liver"},
         "recommendedDisplayRGBValue": [221, 130, 101]}}
 
-dcmqi's own list, in which a labelID stands for the name, is understood as well.
+dcmqi's own list, which has a labelID instead of the name, is read as well.
 """
 
 from __future__ import annotations
@@ -26,7 +28,10 @@ from segkit.labels.colors import Color, label_colors
 from segkit.units import is_whole
 
 _TERM = {"CodeValue": 64, "CodingSchemeDesignator": 16, "CodeMeaning": 64}
-"""The parts of a code, and the longest of each: a code of more than 16 characters becomes a LongCodeValue."""
+"""Parts of a code, and the largest number of characters of each.
+
+A code of more than 16 characters becomes a LongCodeValue in DICOM.
+"""
 _KEYS = {
     "category": "SegmentedPropertyCategoryCodeSequence",
     "kind": "SegmentedPropertyTypeCodeSequence",
@@ -40,19 +45,14 @@ _NEEDS = (
     ("kind_modifier", "kind"),
     ("region_modifier", "region"),
 )
-"""What makes sense only beside something else."""
+"""Pairs of terms of which the first requires the second."""
 COLOR_KEY = "recommendedDisplayRGBValue"
-_LEFT_ALONE = {
-    *(
-        "labelID",
-        "SegmentLabel",
-        "SegmentDescription",
-        "SegmentAlgorithmType",
-        "SegmentAlgorithmName",
-    ),
+_IGNORED_KEYS = {
+    *("labelID", "SegmentLabel", "SegmentDescription"),
+    *("SegmentAlgorithmType", "SegmentAlgorithmName"),
     *("TrackingIdentifier", "TrackingUniqueIdentifier"),
 }
-"""What dcmqi's JSON says besides: segkit has words of its own for it."""
+"""Keys of dcmqi's JSON that are ignored, because segkit writes its own content for them."""
 _MULTIPLY = (
     *("0123456789", "1234067895", "2340178956", "3401289567", "4012395678"),
     *("5987604321", "6598710432", "7659821043", "8765932104", "9876543210"),
@@ -61,86 +61,101 @@ _PERMUTE = (
     *("0123456789", "1576283094", "5803796142", "8916043527"),
     *("9453126870", "4286573901", "2793806415", "7046913258"),
 )
-"""Verhoeff's tables (dihedral group of order 10), by which the last digit of a SNOMED CT identifier is made."""
+"""Tables of Verhoeff's check digit (dihedral group of order 10) of SNOMED CT identifiers."""
 
 
 @dataclass(frozen=True)
 class Term:
-    """A coded term: the code, the dictionary that it is of, such as SCT, and what it says there."""
+    """Coded term."""
 
     value: str
+    """Code."""
     scheme: str
+    """Designator of the coding scheme, such as SCT for SNOMED CT."""
     meaning: str
+    """Meaning of the code in words."""
 
     def to_json(self) -> dict[str, str]:
-        """In the words of dcmqi's JSON."""
+        """Return the term with the keys of dcmqi's JSON."""
         return dict(zip(_TERM, (self.value, self.scheme, self.meaning), strict=True))
 
 
 @dataclass(frozen=True)
 class SegmentCodes:
-    """What is known of a label; category and kind are there both or neither."""
+    """Coded terms and color of a label; category and kind are either both given or both None.
+
+    The names of the fields are part of a hash (`Dataset.content_hash`) and must not change.
+    """
 
     category: Term | None = None
+    """Segmented property category, such as Anatomical Structure."""
     kind: Term | None = None
+    """Segmented property type, such as Kidney."""
     kind_modifier: Term | None = None
-    """Such as Left."""
+    """Modifier of the type, such as Left."""
     region: Term | None = None
-    """Where in the body, for a kind such as a tumour that can be anywhere."""
+    """Anatomic region, for a type such as a tumor that can be anywhere in the body."""
     region_modifier: Term | None = None
+    """Modifier of the region, such as Left."""
     colour: tuple[int, int, int] | None = None
-    """Red, green, blue, 0 to 255."""
+    """Red, green and blue, from 0 to 255."""
 
     def to_json(self) -> dict[str, Any]:
-        """In the words of dcmqi's JSON; what is not known is left out."""
-        found = {key: getattr(self, name) for name, key in _KEYS.items()}
-        terms: dict[str, Any] = {key: term.to_json() for key, term in found.items() if term}
-        return terms | ({COLOR_KEY: list(self.colour)} if self.colour else {})
+        """Return the terms and the color that are known, with the keys of dcmqi's JSON."""
+        terms = {key: getattr(self, name) for name, key in _KEYS.items()}
+        content: dict[str, Any] = {key: term.to_json() for key, term in terms.items() if term}
+        if self.colour:
+            content[COLOR_KEY] = list(self.colour)
+        return content
 
 
 UNKNOWN = SegmentCodes()
+"""Codes of a label of which nothing is known."""
 
 
 def colors_of(names: Iterable[str], codes: Mapping[str, SegmentCodes] | None) -> dict[str, Color]:
-    """Return a color for each of the labels of a model: the one that its codes give, else that of its place."""
-    return label_colors(names, {name: known.colour for name, known in (codes or {}).items()})
+    """Return a color for each label of a model: that of its codes, else that of its index."""
+    return label_colors(names, {name: segment.colour for name, segment in (codes or {}).items()})
 
 
 def segments_of_json(
     where: str | Path, content: Any, labels: Mapping[str, int]
 ) -> dict[str, SegmentCodes]:
-    """The codes of labels by name, out of an object with their names as keys, or of dcmqi's list (or list of lists).
+    """Return the codes of labels, by name.
+
+    Args:
+        where: the file, for error messages.
+        content: an object with the names of labels as keys, or dcmqi's list (or list of lists).
+        labels: name and value of the labels of the dataset.
 
     Raises:
-        InputError: a name or labelID that is none of ``labels``, or one twice; an unknown key; no code; no colour.
+        InputError: a name or labelID is unknown or given twice, a key is unknown, or a code or
+            color is malformed.
     """
-    found: dict[str, SegmentCodes] = {}
+    segments: dict[str, SegmentCodes] = {}
     for name, entry in _entries(where, content, labels):
-        if name in found:
+        if name in segments:
             raise _refused(
                 where, "one entry for each label", f"two for {name!r}", "Remove one of them."
             )
-        found[name] = _segment(where, name, entry)
-    return found
+        segments[name] = _segment(where, name, entry)
+    return segments
 
 
 def _entries(
     where: str | Path, content: Any, labels: Mapping[str, int]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Names of labels, and what is said of them."""
-    named = {str(value): name for name, value in labels.items()}
+    """Yield the names of labels, each with the JSON object of its codes."""
     if isinstance(content, dict):
-        pairs, known = list(content.items()), {name: name for name in labels}
+        pairs, names = list(content.items()), {name: name for name in labels}
     elif isinstance(content, list):
-        listed = list(
-            chain.from_iterable(each if isinstance(each, list) else [each] for each in content)
-        )
-        pairs = [
-            (str(each.get("labelID")) if isinstance(each, dict) else "", each) for each in listed
-        ]
-        known = named
+        items = [item if isinstance(item, list) else [item] for item in content]
+        entries = list(chain.from_iterable(items))
+        keys = [str(entry.get("labelID")) if isinstance(entry, dict) else "" for entry in entries]
+        pairs = list(zip(keys, entries, strict=True))
+        names = {str(value): name for name, value in labels.items()}
     else:
-        pairs, known = [("", content)], {}
+        pairs, names = [("", content)], {}
     for key, entry in pairs:
         if not isinstance(entry, dict):
             example = f'"{next(iter(labels), "liver")}": {{...}}'
@@ -150,19 +165,19 @@ def _entries(
                 _short(entry),
                 "See data/README.md.",
             )
-        if key not in known:
+        if key not in names:
             raise _refused(
                 where,
-                f"labels of this dataset ({', '.join(known)})",
+                f"labels of this dataset ({', '.join(names)})",
                 repr(key),
                 "Correct the name or labelID.",
             )
-        yield known[key], entry
+        yield names[key], entry
 
 
 def _segment(where: str | Path, name: str, entry: Mapping[str, Any]) -> SegmentCodes:
     for key in entry:
-        if key not in {*_KEYS.values(), COLOR_KEY, *_LEFT_ALONE}:
+        if key not in {*_KEYS.values(), COLOR_KEY, *_IGNORED_KEYS}:
             near = get_close_matches(key, [*_KEYS.values(), COLOR_KEY], n=1)
             remedy = f"Did you mean {near[0]}?" if near else "Leave it out."
             raise _refused(
@@ -179,13 +194,12 @@ def _segment(where: str | Path, name: str, entry: Mapping[str, Any]) -> SegmentC
             raise _refused(
                 where, f"for {name!r} {_KEYS[needed]} beside {_KEYS[field]}", "none", "Add it."
             )
-    return SegmentCodes(
-        **terms, colour=_colour(where, name, entry[COLOR_KEY]) if COLOR_KEY in entry else None
-    )
+    color = _color(where, name, entry[COLOR_KEY]) if COLOR_KEY in entry else None
+    return SegmentCodes(**terms, colour=color)
 
 
 def _term(where: str | Path, name: str, key: str, content: Any) -> Term:
-    """A code as an object, or as a list of one, which is what a sequence is."""
+    """Parse a code, which is an object or a list of one object, as in a DICOM sequence."""
     item = content[0] if isinstance(content, list) and len(content) == 1 else content
     words = [item.get(part) for part in _TERM] if isinstance(item, dict) else [None]
     if not all(_is_text(word, most) for word, most in zip(words, _TERM.values(), strict=False)):
@@ -211,14 +225,14 @@ def _term(where: str | Path, name: str, key: str, content: Any) -> Term:
 
 
 def _is_text(word: Any, most: int) -> bool:
-    """Whether it is one value of DICOM text, in which a backslash separates values."""
+    """Return whether ``word`` is one value of DICOM text, in which a backslash separates values."""
     if not isinstance(word, str) or not 0 < len(word.strip()) <= len(word) <= most:
         return False
     return word.isprintable() and "\\" not in word
 
 
 def is_snomed(code: str) -> bool:
-    """Whether a code is one that SNOMED CT can have: 6 to 18 digits, the last of them as the others say.
+    """Return whether a code can be an identifier of SNOMED CT: 6 to 18 digits with a check digit.
 
     >>> is_snomed("10200004"), is_snomed("10200014")
     (True, False)
@@ -226,17 +240,14 @@ def is_snomed(code: str) -> bool:
     if not (code.isascii() and code.isdecimal() and 6 <= len(code) <= 18):
         return False
     check = 0
-    for place, digit in enumerate(reversed(code)):
-        check = int(_MULTIPLY[check][int(_PERMUTE[place % 8][int(digit)])])
+    for position, digit in enumerate(reversed(code)):
+        check = int(_MULTIPLY[check][int(_PERMUTE[position % 8][int(digit)])])
     return check == 0
 
 
-def _colour(where: str | Path, name: str, content: Any) -> tuple[int, int, int]:
-    if not (
-        isinstance(content, list)
-        and len(content) == 3
-        and all(is_whole(each, 0, 255) for each in content)
-    ):
+def _color(where: str | Path, name: str, content: Any) -> tuple[int, int, int]:
+    three = isinstance(content, list) and len(content) == 3
+    if not three or not all(is_whole(part, 0, 255) for part in content):
         expected = f"three whole numbers from 0 to 255 as {COLOR_KEY} of {name!r}"
         raise _refused(where, expected, _short(content), "Write for example [221, 130, 101].")
     red, green, blue = content

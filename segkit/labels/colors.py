@@ -1,10 +1,11 @@
-"""The colors of labels: one table for pictures, curves, DICOM-SEG and RTSTRUCT.
+"""Colors of labels: one table for pictures, curves, DICOM-SEG and RTSTRUCT.
 
-The first seven are those of Okabe and Ito without black, which no one sees on a scan (M. Okabe, K. Ito, "Color
-Universal Design", 2008, https://jfly.uni-koeln.de/color/; also Wong, Nature Methods 8:441, 2011): people who cannot
-tell red from green, or blue from yellow, can tell them apart. Sky blue comes first, because a fundus or a stained
-slide is red; purple and green come last, because who cannot tell red from green sees them as grey, and a scan is grey.
-Further labels have lighter and darker ones of the same seven: lightness is what all people can see.
+The first seven colors are those of Okabe and Ito without black, which is invisible on a scan (M.
+Okabe, K. Ito, "Color Universal Design", 2008, https://jfly.uni-koeln.de/color/; also Wong, Nature
+Methods 8:441, 2011). People with any form of color blindness can distinguish them. Sky blue comes
+first, because a fundus or a stained slide is red. Purple and green come last, because people with
+red-green color blindness see them as gray, and a scan is gray. Further labels have lighter and
+darker shades of the same seven colors, because everyone can see differences in lightness.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 Color = tuple[int, int, int]
-"""Red, green, blue, 0 to 255."""
+"""Red, green and blue, from 0 to 255."""
 
 OKABE_ITO: tuple[Color, ...] = (
     (86, 180, 233),  # sky blue
@@ -24,29 +25,34 @@ OKABE_ITO: tuple[Color, ...] = (
     (0, 158, 115),  # bluish green
 )
 _LIGHTEST, _DARKEST = 0.65, 0.5
-"""Share of white or black in the lightest and darkest ones: beyond, they are lost on paper or on a scan."""
+"""Largest share of white and of black in a shade; beyond, it is lost on paper or on a scan."""
 _GOLDEN = 0.618034
-"""Multiples of it, less their whole part, never come close to each other."""
+"""Golden ratio, less 1: the fractional parts of its multiples stay far apart."""
 
 
 def palette_color(index: int) -> Color:
-    """Return the color of the label with this place, from 0 on; places up to 200 have different ones.
+    """Return the color of the label with this index, from 0 on; 200 labels have different colors.
 
     >>> palette_color(0), palette_color(7)
     ((86, 180, 233), (154, 210, 242))
     """
-    lap, place = divmod(index, len(OKABE_ITO))
-    if lap == 0:
-        return OKABE_ITO[place]
-    share = lap * _GOLDEN % 1
-    end, most = (255, _LIGHTEST) if lap % 2 else (0, _DARKEST)
-    red, green, blue = (round(part + (end - part) * most * share) for part in OKABE_ITO[place])
+    cycle, hue = divmod(index, len(OKABE_ITO))
+    if cycle == 0:
+        return OKABE_ITO[hue]
+    share = cycle * _GOLDEN % 1
+    end, most = (255, _LIGHTEST) if cycle % 2 else (0, _DARKEST)
+    red, green, blue = (round(part + (end - part) * most * share) for part in OKABE_ITO[hue])
     return red, green, blue
 
 
 def label_colors(
     names: Iterable[str], given: Mapping[str, Color | None] | None = None
 ) -> dict[str, Color]:
-    """Return a color for each label by its place among all labels of a model; those that are ``given`` come first."""
-    known = given or {}
-    return {name: known.get(name) or palette_color(place) for place, name in enumerate(names)}
+    """Return a color for each label.
+
+    Args:
+        names: all labels of a model, in order; the index of a label decides its color.
+        given: colors that take precedence, by label.
+    """
+    chosen = given or {}
+    return {name: chosen.get(name) or palette_color(index) for index, name in enumerate(names)}

@@ -1,4 +1,4 @@
-"""What may be done to a label map after prediction."""
+"""Postprocessing of label maps: keep labels or the largest component, remove small ones, merge."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from numpy.typing import DTypeLike, NDArray
 from segkit.labels.components import erase_components, find_components, label_box
 
 ROUNDING = 1e-9
-"""Share of a volume that the last digits of an affine may take from a piece."""
+"""Relative error of the volume of a component, from rounding in the affine."""
 BLOCK_VOXELS = 1 << 20
+"""Largest number of voxels that are processed together."""
 
 
 def present_values(labels: NDArray[Any]) -> list[int]:
-    """The values in a label map of whole numbers, any shape, ascending.
+    """Return the values in a label map of any shape, in ascending order.
 
     >>> present_values(np.array([[3, 0], [3, 1]]))
     [0, 1, 3]
@@ -25,18 +26,21 @@ def present_values(labels: NDArray[Any]) -> list[int]:
 
 
 def _blocks(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """Views that cover an array, each of which lies together in memory."""
+    """Yield contiguous views that cover an array."""
     ordered = array.transpose(sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis])))
     if ordered.size <= BLOCK_VOXELS:
         yield ordered
         return
-    many = BLOCK_VOXELS * len(ordered) // ordered.size
-    for start in range(0, len(ordered), max(1, many)):
-        yield from [ordered[start : start + many]] if many else _blocks(ordered[start])
+    planes = BLOCK_VOXELS * len(ordered) // ordered.size
+    for start in range(0, len(ordered), max(1, planes)):
+        if planes:
+            yield ordered[start : start + planes]
+        else:
+            yield from _blocks(ordered[start])
 
 
 def keep_labels(labels: NDArray[Any], values: Sequence[int]) -> NDArray[Any]:
-    """A label map in which every value but ``values`` has become background; any shape.
+    """Return a label map of any shape in which all values but ``values`` are background.
 
     >>> keep_labels(np.array([0, 1, 2, 3]), [2, 3]).tolist()
     [0, 0, 2, 3]
@@ -48,39 +52,52 @@ def keep_labels(labels: NDArray[Any], values: Sequence[int]) -> NDArray[Any]:
 
 
 def has_label(labels: NDArray[Any], values: Sequence[int]) -> NDArray[np.bool_]:
-    """Where a label map, any shape, has one of ``values``.
+    """Return a mask of the voxels of a label map of any shape that have one of ``values``.
 
     >>> has_label(np.array([0, 1, 2, 3]), [2, 3]).tolist()
     [False, False, True, True]
     """
     mask = np.empty_like(labels, np.bool_)
-    for found, block in zip(_blocks(mask), _blocks(labels), strict=True):
-        found[...] = np.isin(block, values)
+    for mask_block, block in zip(_blocks(mask), _blocks(labels), strict=True):
+        mask_block[...] = np.isin(block, values)
     return mask
 
 
 def remove_small_blobs(labels: NDArray[Any], voxel_volume: float, minimum: float) -> NDArray[Any]:
-    """A label map (X, Y, Z) without the connected pieces of a label that are smaller than ``minimum``.
+    """Return a label map without the connected components that are smaller than ``minimum``.
 
     Args:
-        labels: label values; voxels that touch at a corner are connected.
-        voxel_volume: of one voxel in mm3, by the determinant of the affine: where slices are tilted, the product of the
-            edges is too much.
-        minimum: volume in mm3 from which a piece stays.
+        labels: label values (X, Y, Z); voxels that touch at a corner are connected.
+        voxel_volume: volume of one voxel in mm3, from the determinant of the affine; with a tilted
+            gantry the product of the voxel spacing is too large.
+        minimum: volume in mm3 from which on a component is kept.
+
+    >>> row = np.array([1, 1, 0, 1], np.uint8).reshape(4, 1, 1)
+    >>> remove_small_blobs(row, voxel_volume=1.0, minimum=2.0).ravel().tolist()
+    [1, 1, 0, 0]
     """
-    pieces, kept = find_components(labels), labels.copy(order="K")
-    erase_components(kept, pieces, pieces.voxels * voxel_volume < minimum * (1 - ROUNDING))
+    components, kept = find_components(labels), labels.copy(order="K")
+    too_small = components.voxels * voxel_volume < minimum * (1 - ROUNDING)
+    erase_components(kept, components, too_small)
     return kept
 
 
 def merge_regions(
     masks: Iterable[NDArray[np.bool_]], values: Sequence[int], dtype: DTypeLike
 ) -> NDArray[Any]:
-    """One label map from the masks of overlapping regions, each written with its value over those before it.
+    """Return one label map of overlapping regions; each region overwrites those before it.
+
+    Args:
+        masks: mask of each region, all of one shape.
+        values: value of each region.
+        dtype: type of the label map.
 
     >>> whole, core = np.array([[True, True, False], [False, True, False]])
     >>> merge_regions([whole, core], [1, 2], np.uint8).tolist()
     [1, 2, 0]
+
+    Raises:
+        ValueError: there is no region.
     """
     merged: NDArray[Any] | None = None
     for mask, value in zip(masks, values, strict=True):
@@ -92,25 +109,37 @@ def merge_regions(
 
 
 def keep_largest(labels: NDArray[Any], value: int) -> NDArray[Any]:
-    """A label map (X, Y, Z) in which only the largest connected piece of the label ``value`` is left.
+    """Return a label map (X, Y, Z) with only the largest connected component of one label.
 
-    Voxels that touch at a corner are connected; of equally large pieces one stays, always the same.
+    Voxels that touch at a corner are connected. Of equally large components the first is kept.
+
+    >>> keep_largest(np.array([1, 0, 1, 1], np.uint8).reshape(4, 1, 1), 1).ravel().tolist()
+    [0, 0, 1, 1]
     """
     box = label_box(labels, value)
     if box is None:
         return labels
-    pieces = find_components(labels[box], of=[value])
+    components = find_components(labels[box], merged=[value])
     kept = labels.copy(order="K")
-    erase_components(kept[box], pieces, np.arange(pieces.voxels.size) != np.argmax(pieces.voxels))
+    is_smaller = np.arange(components.voxels.size) != np.argmax(components.voxels)
+    erase_components(kept[box], components, is_smaller)
     return kept
 
 
 RULES: dict[str, Callable[[NDArray[Any], int], NDArray[Any]]] = {"largest": keep_largest}
-"""What a model may ask for, by label: the name that its bundle.json holds -> (label map, value) -> label map."""
+"""Rules that a model may have for a label, by their name in bundle.json.
+
+Each takes a label map and the value of the label, and returns a label map.
+"""
 
 
 def apply_rules(labels: NDArray[Any], rules: Mapping[int, str]) -> NDArray[Any]:
-    """A label map (X, Y, Z) after the rule of every label, from its value to a name in RULES."""
+    """Return a label map (X, Y, Z) after the rules of its labels.
+
+    Args:
+        labels: the label map.
+        rules: value of a label to a name in RULES.
+    """
     for value, rule in rules.items():
         labels = RULES[rule](labels, value)
     return labels

@@ -1,7 +1,9 @@
-"""Regions: structures that overlap, each made of several values of the label files, such as a tumour and its core.
+"""Labels and regions: what the values of label files mean, and what a network predicts.
 
-A network for regions has one sigmoid output per region instead of a softmax over labels. What it predicts is written as
-one label map: every region has a value of its own, and later regions are written over earlier ones.
+Regions are structures that overlap, each made of several label values, such as a tumor and its
+core. A network for regions has one sigmoid output per region instead of a softmax over labels. Its
+prediction is written as one label map: each region has its own value, and later regions overwrite
+earlier ones.
 """
 
 from __future__ import annotations
@@ -12,37 +14,40 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class LabelScheme:
-    """What the values of label files mean.
-
-    ``labels``: the outputs of a network, name -> the value that is written for it. ``regions``: name -> the values of
-    the label files that it is made of, or nothing where each label is one value. ``ignore``: the value of voxels that
-    nobody has annotated.
-    """
+    """Meaning of the values in label files."""
 
     labels: dict[str, int]
+    """Value that is written for each output of a network, by name."""
     regions: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Values in the label files that each region consists of; empty if each label is one value."""
     ignore: int | None = None
+    """Value of voxels that are not annotated; None without such a value."""
 
 
 def values_apart(regions: Mapping[str, Sequence[int]]) -> dict[str, set[int]]:
-    """Of each region the values that no later region has: one of them is written for it.
+    """Return the values of each region that no later region has; one of them is written for it.
 
     >>> values_apart({"whole": (1, 2, 3), "core": (3,)})
     {'whole': {1, 2}, 'core': {3}}
     """
     names = list(regions)
     later = [
-        {value for name in names[place + 1 :] for value in regions[name]}
-        for place in range(len(names))
+        {value for name in names[index + 1 :] for value in regions[name]}
+        for index in range(len(names))
     ]
     return {name: set(regions[name]) - others for name, others in zip(names, later, strict=True)}
 
 
 def own_values(regions: Mapping[str, Sequence[int]]) -> dict[str, int]:
-    """The value that is written for each region unless the dataset says another: the smallest of `values_apart`.
+    """Return the value that is written for each region, unless the dataset gives another.
+
+    It is the smallest of `values_apart`.
+
+    >>> own_values({"whole": (1, 2, 3), "core": (3,)})
+    {'whole': 1, 'core': 3}
 
     Raises:
-        ValueError: a region all of whose values are in later ones.
+        ValueError: all values of a region are also in later regions.
     """
     return {name: min(values) for name, values in values_apart(regions).items()}
 
@@ -50,7 +55,13 @@ def own_values(regions: Mapping[str, Sequence[int]]) -> dict[str, int]:
 def target_values(
     labels: Mapping[str, int], regions: Mapping[str, Sequence[int]]
 ) -> dict[str, int]:
-    """Name and value of what is told apart in label files; the i-th of them has the index i + 1, background 0."""
+    """Return name and value of the classes in label files: labels, or all values of regions.
+
+    The first has the class index 1, the second 2, and so on; background is 0.
+
+    >>> target_values({"whole": 1, "core": 2}, {"whole": (1, 2), "core": (2,)})
+    {'label_1': 1, 'label_2': 2}
+    """
     if not regions:
         return dict(labels)
     return {
@@ -60,7 +71,9 @@ def target_values(
 
 
 def membership(labels: Mapping[str, int], regions: Mapping[str, Sequence[int]]) -> list[list[bool]]:
-    """Outputs x (target values + 1): whether an output holds the target of this index; background is in none.
+    """Return for each output of a network whether it contains the class of each index.
+
+    The classes are background, which no output contains, and those of `target_values`.
 
     >>> membership({"whole": 1, "core": 2}, {"whole": (1, 2), "core": (2,)})
     [[False, True, True], [False, False, True]]

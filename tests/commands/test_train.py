@@ -1,4 +1,4 @@
-"""segkit train, from words to a run folder, on a phantom of two cases and in two steps."""
+"""The command segkit train, with two phantom cases and two steps."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ QUICK = ["trainer.max_steps=2", "trainer.precision=float32", "trainer.layout=con
 
 @pytest.fixture(scope="module")
 def finished(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a finished run in ``run``."""
+    """Return a folder with a finished run in ``run``."""
     folder = tmp_path_factory.mktemp("finished")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -32,7 +32,7 @@ def finished(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def here(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with a copy of the finished run in ``run``."""
+    """Return the current folder, with a copy of the finished run in ``run``."""
     shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -289,7 +289,7 @@ def test_choices_train(
 
 
 def together(*words: str) -> list[str]:
-    """The words, of those with one key the last."""
+    """Return the words, only the last of those with the same key."""
     return [f"{key}={value}" for key, value in dict(word.split("=", 1) for word in words).items()]
 
 

@@ -57,8 +57,8 @@ def test_a_piece_that_parts_and_meets_again_is_one(monkeypatch: pytest.MonkeyPat
 def test_labels_that_are_looked_at_as_one() -> None:
     labels = np.array([1, 2, 0, 3, 1], np.uint8).reshape(5, 1, 1)
     assert find_components(labels).voxels.tolist() == [1, 1, 1, 1]
-    assert find_components(labels, of=[1, 2]).voxels.tolist() == [2, 1]
-    assert find_components(labels, of=[3]).first.tolist() == [[3, 0, 0]]
+    assert find_components(labels, merged=[1, 2]).voxels.tolist() == [2, 1]
+    assert find_components(labels, merged=[3]).first.tolist() == [[3, 0, 0]]
 
 
 def test_nothing_labelled() -> None:

@@ -266,7 +266,7 @@ def _pieces(label: MeasuredLabel, labels: Volume, values: Sequence[int]) -> dict
     count, largest = 0, 0
     if label.voxels:
         box = tuple(slice(first, last + 1) for first, last in label.ends)
-        sizes = find_components(labels.array[0][box], of=values).voxels
+        sizes = find_components(labels.array[0][box], merged=values).voxels
         count, largest = sizes.size, int(sizes.max())
     return {"pieces": count, f"largest_piece_{_volume_unit(labels)}": _volume(largest, labels)}
 

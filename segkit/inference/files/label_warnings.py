@@ -101,7 +101,7 @@ def _pieces(
     volume = label.voxels * labels.grid.voxel_volume
     if size > COUNTED_VOXELS and not is_far(volume, usual.volume, VOLUMES_APART):
         return None
-    return len(find_components(labels.array[0][box], of=values).values)
+    return len(find_components(labels.array[0][box], merged=values).values)
 
 
 def _count(pieces: str) -> str:

@@ -213,7 +213,7 @@ def test_ctrl_c_says_how_to_go_on(
     threading.Thread(target=stop, daemon=True).start()
     assert main([*STUDY, f"dataset={phantom}", "run_dir=cv", *words]) == 130
     assert (
-        "segkit: stopped in fold 0 (of 2 folds); the same command goes on"
+        "segkit: stopped in fold 0 (of 2 folds); the same command continues"
         in capsys.readouterr().err
     )
 
