@@ -1,8 +1,8 @@
 """Intensity augmentation of a patch. All random numbers come from the generator that is passed in.
 
 Images are (C, X, Y, Z) float32. The transforms, their order and their ranges follow nnU-Net v2
-(batchgeneratorsv2); docs/recipe/augmentation.md lists the differences. Functions of one channel take
-(X, Y, Z). Functions whose name ends in _ change their argument in place.
+(batchgeneratorsv2); docs/recipe/augmentation.md lists the differences. Functions of one channel
+take (X, Y, Z). Functions whose name ends in _ change their argument in place.
 """
 
 from __future__ import annotations
