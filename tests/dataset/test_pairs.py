@@ -1,4 +1,4 @@
-"""What looks like an input of a dataset is read, refused, or counted and named: never left out in silence."""
+"""Tests that every file that looks like an input is read, refused, or reported as left out."""
 
 from __future__ import annotations
 
@@ -233,7 +233,7 @@ def total_segmentator(root: Path) -> None:
         ),
     ],
 )
-def test_other_layouts_are_refused_with_the_way_on(
+def test_other_layouts_are_refused_with_a_remedy(
     tmp_path: Path, make: Callable[[Path], None], message: str
 ) -> None:
     make(tmp_path)

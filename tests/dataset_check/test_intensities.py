@@ -95,7 +95,7 @@ def test_ct_of_which_many_show_no_air(measured: Callable) -> None:
     )
 
 
-def test_an_offset_in_all_cases_is_said_once(measured: Callable) -> None:
+def test_an_offset_in_all_cases_is_reported_once(measured: Callable) -> None:
     (problem,) = ct_values(measured(scans((0, 4095), (0, 3000), (24, 2000)), channel="CT"))
     assert problem.case == ""
     assert problem.message.startswith(
@@ -114,7 +114,7 @@ def test_labels_with_other_values_than_in_the_other_cases(measured: Callable) ->
 
 
 def test_a_label_that_differs_in_many_cases_is_sound(measured: Callable) -> None:
-    """Such as a bowel, which is filled with gas or not."""
+    """A bowel, for example, may or may not be filled with gas."""
     medians = (40, -850, 30, -900, 60, -870)
     cases = [
         facts(f"c{n}", *SCAN, labels={"a": label(median=each)}) for n, each in enumerate(medians)

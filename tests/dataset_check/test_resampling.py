@@ -14,7 +14,7 @@ from segkit.fingerprint.case_facts import measure_case
 
 
 def written(folder: Path, name: str, thickness: int) -> Case:
-    """16 x 16 x 16 voxels of 1 mm with a label of 4 x 4 voxels, ``thickness`` planes high."""
+    """Write 16 x 16 x 16 voxels of 1 mm with a label of 4 x 4 x ``thickness`` voxels."""
     labels = np.zeros((16, 16, 16), np.uint8)
     labels[4:8, 4:8, 6 : 6 + thickness] = 1
     case = Case(name, (folder / f"{name}.nii",), folder / f"{name}_seg.nii")

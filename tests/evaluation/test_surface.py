@@ -1,4 +1,4 @@
-"""Surface metrics: by hand on cubes, and against MONAI on random blobs."""
+"""Tests of surface metrics: by hand on cubes, and against MONAI on random blobs."""
 
 from __future__ import annotations
 
