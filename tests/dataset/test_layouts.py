@@ -100,7 +100,10 @@ def test_two_folders_in_natural_order(tmp_path: Path) -> None:
 
 
 def test_table(tmp_path: Path) -> None:
-    text = "case,image:FLAIR,image:T1,label,patient,group,split\nx,a.nii.gz,b.nii.gz,seg.nii.gz,p1,site A,0\n\n"
+    text = (
+        "case,image:FLAIR,image:T1,label,patient,group,split\n"
+        "x,a.nii.gz,b.nii.gz,seg.nii.gz,p1,site A,0\n\n"
+    )
     data = read_dataset(table(tmp_path, text))
     (case,) = data.cases
     assert (data.name, data.channels) == (tmp_path.name, ("FLAIR", "T1"))

@@ -137,14 +137,16 @@ def test_a_segment_called_ignore_is_not_annotated(tmp_path: Path) -> None:
 def test_a_name_that_is_missing_somewhere_is_reported(tmp_path: Path) -> None:
     data = with_names(read_dataset(segmentations(tmp_path, ONE, {"organ": 5}, ONE)))
     assert data.notices == (
-        "core is not named in 1 of 3 label maps that name their values (p1.seg.nrrd): it counts as absent there",
+        "core is not named in 1 of 3 label maps that name their values (p1.seg.nrrd): it counts"
+        " as absent there",
     )
 
 
 def test_a_file_that_names_nothing_beside_others_is_reported(tmp_path: Path) -> None:
     data = with_names(read_dataset(segmentations(tmp_path, ONE, {}, ONE)))
     assert data.notices == (
-        "1 of 3 label maps name no values (p1.seg.nrrd): theirs are taken by number, as the others have organ, core",
+        "1 of 3 label maps name no values (p1.seg.nrrd): theirs are taken by number, as the"
+        " others have organ, core",
     )
 
 

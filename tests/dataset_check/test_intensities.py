@@ -35,7 +35,8 @@ def test_a_ct_among_mr(measured: Callable) -> None:
     (problem,) = unnamed_ct(measured(scans((0, 900), (0, 900), (0, 900), SCAN)))
     assert problem.case == "c3"
     assert problem.message == (
-        "channel MR: the values go from -1024 to 3071 and look like CT; the other cases go from 0 to 900"
+        "channel MR: the values go from -1024 to 3071 and look like CT; the other cases go from 0"
+        " to 900"
     )
 
 
@@ -56,7 +57,8 @@ def test_other_values_do_not_look_like_ct(measured: Callable, low: float, high: 
     [
         (
             (0, 4095),
-            "none is below 0; the other cases go from -1024 to 3071. Is an offset, such as -1024, missing",
+            "none is below 0; the other cases go from -1024 to 3071. Is an offset, such as -1024,"
+            " missing",
         ),
         ((-1.024, 3.071), "too narrow for Hounsfield units: they seem to be scaled"),
         ((0, 255), "as in a picture of 8 bits"),

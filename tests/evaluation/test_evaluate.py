@@ -149,7 +149,8 @@ def test_another_grid(tmp_path: Path) -> None:
     files = write(tmp_path / "p.nii.gz", spacing=2.0), write(tmp_path / "r.nii.gz")
     with pytest.raises(
         InputError,
-        match=r"a prediction on the grid of the reference .*10 x 10 x 10 voxels of 1 x 1 x 1 mm.*in another place",
+        match=r"a prediction on the grid of the reference .*10 x 10 x 10 voxels of 1 x 1 x 1"
+        r" mm.*in another place",
     ):
         evaluate(*files)
 
@@ -279,7 +280,7 @@ def test_what_nobody_annotated_is_left_out_on_both_sides(tmp_path: Path) -> None
 
 
 def blocks(reference: np.ndarray, folder: Path) -> Evaluation:
-    """Evaluate a prediction of 4 x 4 x 9 voxels in the middle of 10 x 10 x 9 against ``reference``."""
+    """Evaluate a prediction of 4 x 4 x 9 voxels in a grid of 10 x 10 x 9 against ``reference``."""
     predicted = np.zeros((1, 10, 10, 9), np.uint8)
     predicted[:, 3:7, 3:7] = 1
     for name, array in (("p", predicted), ("r", reference)):
@@ -294,7 +295,8 @@ def test_slices_that_are_annotated_one_by_one_have_contours(
     reference = np.full((1, 10, 10, 9), 9, np.uint8)
     reference[..., annotated] = 0
     reference[:, 2:8, 2:8, annotated] = 1  # one voxel larger all round
-    # Contours of 12 and 20 voxels: all 12 have a neighbor in the other one, of the 20 all but the 4 corners.
+    # Contours of 12 and 20 voxels: all 12 have a neighbor in the other one, of the 20 all but the 4
+    # corners.
     assert value_of(blocks(reference, tmp_path), "surface_dice") == 28 / 32
 
 
@@ -302,8 +304,9 @@ def test_a_cut_through_a_scan_is_no_surface(tmp_path: Path) -> None:
     reference = np.zeros((1, 10, 10, 9), np.uint8)
     reference[:, 5:7, 3:5] = 1  # a quarter of the prediction
     reference[:, :, 5:] = 9
-    # In each of 7 inner slices 6 of 8 known voxels of the prediction have a known neighbor outside, and all 4 of the
-    # reference; 4 of those 6 lie within 1 mm. In both end slices all 8 count, 6 of them near.
+    # In each of 7 inner slices 6 of 8 known voxels of the prediction have a known neighbor outside,
+    # and all 4 of the reference; 4 of those 6 lie within 1 mm. In both end slices all 8 count, 6 of
+    # them near.
     assert value_of(blocks(reference, tmp_path), "surface_dice") == pytest.approx(
         (7 * 8 + 2 * 10) / (7 * 10 + 2 * 12)
     )

@@ -28,7 +28,7 @@ def data(write_case: Write) -> Dataset:
 
 
 def calls(data: Dataset, store: Path) -> tuple[Any, int]:
-    """Return the fingerprint and the number of progress calls: one a case to hash, one to measure."""
+    """Return the fingerprint and the number of progress calls: a case is hashed and measured."""
     told: list[int] = []
     return load_or_measure(data, store, lambda done, _total, _case: told.append(done)), len(told)
 

@@ -47,12 +47,13 @@ def test_right_is_left_and_anterior_is_up_in_any_orientation(tmp_path: Path) -> 
 def test_three_planes_with_one_scale(tmp_path: Path) -> None:
     scan = Volume(np.zeros((1, 10, 20, 4)), np.diag([2.0, 2.0, 5.0, 1.0]))
     picture = drawn(tmp_path, scan, np.zeros((10, 20, 4), np.uint8), {"a": 1})
-    # 20 x 40 x 20 mm at 10 pixels a mm: axial 200 x 400, coronal 200 x 200, sagittal 400 x 200, and 4 margins of 12.
+    # 20 x 40 x 20 mm at 10 pixels a mm: axial 200 x 400, coronal 200 x 200, sagittal 400 x 200, and
+    # 4 margins of 12.
     assert picture.shape == (400 + 24 + 12, 200 + 200 + 400 + 48, 3)
 
 
 def lesion_and_organ() -> tuple[Volume, NDArray[np.uint8]]:
-    """Return a scan with slices of 5 mm from top to bottom, an organ on 2 to 9, a lesion on 3, 4."""
+    """Return a scan with slices of 5 mm from the top down: organ on 2 to 9, lesion on 3 and 4."""
     labels = np.zeros((20, 20, 12), np.uint8)
     labels[2:18, 2:18, 6:9] = 1
     labels[4:16, 4:16, 2:6] = 1
@@ -64,10 +65,12 @@ def lesion_and_organ() -> tuple[Volume, NDArray[np.uint8]]:
 def test_a_sheet_of_slices_below_the_planes(tmp_path: Path) -> None:
     scan, labels = lesion_and_organ()
     picture = drawn(tmp_path, scan, labels, {"organ": 1, "lesion": 2})
-    # 20 x 20 x 60 mm: planes of 133 x 133, 133 x 400 and 133 x 400; slices of 63 x 63, 5 in a row of 448, so 8 in two.
+    # 20 x 20 x 60 mm: planes of 133 x 133, 133 x 400 and 133 x 400; slices of 63 x 63, 5 in a row
+    # of 448, so 8 in two.
     assert picture.shape == (12 + 400 + 12 + 2 * (63 + 12) + 20 + 12, 3 * 133 + 48, 3)
     rows = [picture[424:487], picture[499:562]]
-    # The file counts from the top down, so its slices 9, 8, 7, 6, 5 come first; the lesion is on 4 and 3, not on 2.
+    # The file counts from the top down, so its slices 9, 8, 7, 6, 5 come first; the lesion is on 4
+    # and 3, not on 2.
     tiles = [row[:, 12 + 75 * column :][:, :63] for row in rows for column in range(5)][:8]
     assert [bool((tile == FIRST).all(axis=2).any()) for tile in tiles] == [True] * 8
     assert [bool((tile == SECOND).all(axis=2).any()) for tile in tiles] == [False] * 5 + [
@@ -80,7 +83,8 @@ def test_a_sheet_of_slices_below_the_planes(tmp_path: Path) -> None:
 def test_a_lesion_decides_as_much_as_the_organ_around_it(tmp_path: Path) -> None:
     scan, labels = lesion_and_organ()
     axial = drawn(tmp_path, scan, labels, {"organ": 1, "lesion": 2})[12:145, 12:145]
-    # 144 of 256 voxels of the organ and all 4 of the lesion are more than all of the organ and none of the lesion.
+    # 144 of 256 voxels of the organ and all 4 of the lesion are more than all of the organ and none
+    # of the lesion.
     assert (axial == SECOND).all(axis=2).any()
 
 
