@@ -1,1 +1,1 @@
-"""Rows and pictures for people: tables, pages, previews. Renders, computes nothing."""
+"""Tables, pages and pictures for people; nothing is computed here."""

@@ -1,4 +1,4 @@
-"""Rows of words and numbers as a table for the terminal or for a page."""
+"""Tables of text and numbers: as aligned text, as HTML and as CSV."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from collections.abc import Iterable, Sequence
 from segkit.errors import printable
 
 Cell = str | float | int | None
+"""Content of a cell; None if there is no value."""
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
-    """Columns aligned with spaces; numbers to the right, words to the left, nothing to say as a dash.
+    """Return a table with aligned columns: numbers to the right, text to the left, None as a dash.
 
     >>> print(text_table(["label", "dice"], [["liver", 0.91234], ["spleen", None]]))
     label     dice
@@ -23,29 +24,36 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
     """
     cells = [[str(name) for name in header], *([cell_text(cell) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
-    right = [
-        all(not isinstance(row[column], str) for row in rows) and bool(rows)
+    numeric = [
+        bool(rows) and not any(isinstance(row[column], str) for row in rows)
         for column in range(len(header))
     ]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if to_right else cell.ljust(width)
-            for cell, width, to_right in zip(row, widths, right, strict=True)
-        ).rstrip()
-        for row in cells
-    ]
+    lines = []
+    for row in cells:
+        aligned = [
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
+        ]
+        lines.append("  ".join(aligned).rstrip())
     return "\n".join(lines)
 
 
 def html_table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
-    """A table of HTML; every cell is escaped, numbers have the class ``n``."""
+    """Return a table of HTML; all cells are escaped, and those of numbers have the class ``n``."""
     head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
     body = "\n".join(f"<tr>{''.join(_html_cell(cell) for cell in row)}</tr>" for row in rows)
     return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
 
 
 def cell_text(cell: Cell) -> str:
-    """Whole numbers as they are, others with four digits after the point (or four significant ones above 100)."""
+    """Return a cell as text.
+
+    Integers stay as they are. Other numbers get four decimals, or four significant digits from 100
+    on.
+
+    >>> [cell_text(cell) for cell in (3, 0.91234, 123.456, None)]
+    ['3', '0.9123', '123.5', '-']
+    """
     if cell is None:
         return "-"
     if isinstance(cell, str | int):
@@ -56,7 +64,9 @@ def cell_text(cell: Cell) -> str:
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
-    """Return CSV, nothing for None; words that a spreadsheet would take for a formula get an apostrophe in front.
+    """Return a table as CSV, with None as an empty cell.
+
+    Text that a spreadsheet would take for a formula gets an apostrophe in front.
 
     >>> print(csv_text(["case", "dice"], [["=1+1", -0.5]]), end="")
     case,dice
@@ -80,5 +90,5 @@ def _no_formula(cell: Cell) -> Cell:
 
 
 def _html_cell(cell: Cell) -> str:
-    kind = "" if isinstance(cell, str) else ' class="n"'
-    return f"<td{kind}>{html.escape(cell_text(cell))}</td>"
+    attribute = "" if isinstance(cell, str) else ' class="n"'
+    return f"<td{attribute}>{html.escape(cell_text(cell))}</td>"

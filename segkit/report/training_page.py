@@ -1,7 +1,11 @@
-"""report.html of a training: curve, Dice, pictures of cases, time and plan on one page. Renders, computes nothing."""
+"""Page report.html of a training: curve, Dice, pictures of cases, time and plan.
+
+Nothing is computed here.
+"""
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,20 +18,24 @@ Table = tuple[list[str], list[list[Cell]]]
 """Header and rows."""
 
 LOWEST = 4
-"""Labels that a caption names, where there are more."""
+"""Largest number of labels that a caption names."""
 
 
 @dataclass(frozen=True)
 class CasePicture:
-    """A PNG of a case, with its Dice by label and their mean."""
+    """Picture of a case, with its Dice."""
 
     case: str
+    """Case id."""
     mean: float
+    """Mean Dice over the labels."""
     dice: dict[str, float]
+    """Dice by label."""
     png: bytes
+    """Content of the PNG file."""
 
     def caption(self) -> str:
-        """Case and Dice, of many labels the lowest."""
+        """Return case and Dice in words; of many labels only the lowest are named."""
         ordered = sorted(self.dice.items(), key=lambda item: item[1])
         named = ", ".join(f"{name} {value:.3f}" for name, value in ordered[:LOWEST])
         words = f"{self.case}: Dice {self.mean:.3f}"
@@ -38,24 +46,31 @@ class CasePicture:
 
 @dataclass(frozen=True)
 class TrainingPage:
-    """What the page shows; a table that is None was not measured."""
+    """Content of the page; a table is None if it was not measured."""
 
     name: str
+    """Name of the training."""
     facts: Sequence[tuple[str, str]]
+    """Rows of the first table: a name and a value."""
     curve: bytes
+    """Content of progress.png."""
     labels: Table | None
+    """Dice by label."""
     pictures: Mapping[str, Sequence[CasePicture]]
-    """By heading."""
+    """Pictures of cases by heading."""
     cases: Table | None
+    """Dice by case."""
     time: Table
+    """Time by part of the work."""
     plan: Plan
+    """Plan of the model."""
 
 
 def training_page(page: TrainingPage) -> str:
-    """The page as HTML."""
+    """Return the page as HTML."""
     title = f"Training {page.name}"
     parts = [
-        f"<h1>{paragraph(title)[3:-4]}</h1>",
+        f"<h1>{html.escape(title)}</h1>",
         html_table(["", ""], page.facts),
         picture(
             page.curve, "Dice on the validation cases, loss, learning rate and time over the steps."
@@ -65,7 +80,9 @@ def training_page(page: TrainingPage) -> str:
         _cases(page),
         "<h2>Where the time went</h2>",
         html_table(*page.time),
-        paragraph("Of a run that was stopped and resumed, the time that led to this model."),
+        paragraph(
+            "For a run that was stopped and resumed, this is the time that led to this model."
+        ),
         "<h2>The plan</h2>",
         html_table(["decided", "", "because"], decided_rows(page.plan)),
         html_table(*_network(page.plan)),
@@ -77,9 +94,9 @@ def _dice(page: TrainingPage) -> str:
     if page.labels is None:
         return ""
     words = (
-        "± is half the 95 % confidence interval of the mean over the cases (Student's t). A case in which neither "
-        "prediction nor reference has a label does not count for it. Predicted without test-time augmentation, "
-        "compared on the network's grid."
+        "± is half the 95 % confidence interval of the mean over the cases (Student's t). A case "
+        "in which neither prediction nor reference has a label does not count for it. Predictions "
+        "were made without test-time augmentation and are compared on the network's grid."
     )
     return f"<h2>Dice per label</h2>\n{html_table(*page.labels)}\n{paragraph(words)}"
 
@@ -88,11 +105,14 @@ def _gallery(pictures: Mapping[str, Sequence[CasePicture]]) -> list[str]:
     shown = {heading: cases for heading, cases in pictures.items() if cases}
     if not shown:
         return []
-    words = "Filled: the reference. Outlined: the prediction. The planes are those in which the two differ most."
-    parts = [paragraph(words)]
+    words = (
+        "Filled: the reference. Outlined: the prediction. "
+        "The planes are those in which the two differ most."
+    )
+    parts = []
     for heading, cases in shown.items():
         parts += [f"<h2>{heading}</h2>", *(picture(case.png, case.caption()) for case in cases)]
-    return [parts[1], parts[0], *parts[2:]]
+    return [parts[0], paragraph(words), *parts[1:]]
 
 
 def _cases(page: TrainingPage) -> str:
