@@ -1,4 +1,4 @@
-# Two commands do all the set-up: `make demo` and `make test`. Python 3.11 to 3.14 and make must be there.
+# `make demo` and `make test` do the whole set-up. They need Python 3.11 to 3.14.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -7,18 +7,21 @@ PEERS := .venv-peers
 
 TOOLS := .tools
 
-.PHONY: help demo test test-slow test-tools lint format image peers clean
+.PHONY: help demo test test-slow test-tools lint format reference docs release-check image peers clean
 
 help:
 	@echo "make demo       phantom data, train, predict, evaluate: see it work (a few minutes)"
 	@echo "make test       the tests, with coverage (under 10 minutes on 2 cores)"
 	@echo "make test-slow  the tests that take minutes: the wheel, trainings on real data"
-	@echo "make test-tools what segkit writes, read by dcmqi, NiiVue, SimpleITK, dciodvfy, storescu ..."
-	@echo "make lint       style, types and the floors of the imports"
+	@echo "make test-tools let dcmqi, NiiVue, SimpleITK, dciodvfy, storescu ... read what segkit writes"
+	@echo "make lint       style, types and the floors of imports"
 	@echo "make format     let ruff format the code"
+	@echo "make reference  write docs/reference.md: verbs, flags and overrides, from the code"
+	@echo "make docs       pages of the API in build/api, from the docstrings"
+	@echo "make release-check  build wheel and sdist, install into an empty environment, list licenses"
 	@echo "make image      the container image, with docker"
-	@echo "make peers      an environment with segkit, nnU-Net and MONAI beside each other, for benchmarks/"
-	@echo "make clean      remove $(VENV) and what tests and builds left"
+	@echo "make peers      an environment with segkit, nnU-Net and MONAI, for benchmarks/"
+	@echo "make clean      remove $(VENV) and the results of tests and builds"
 
 demo: $(STAMP)
 	$(BIN)/segkit demo
@@ -29,7 +32,8 @@ test: $(STAMP)
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow
 
-# apt-get install dicom3tools dcmtk plastimatch has dciodvfy, storescu and plastimatch; what is not there is skipped, and the reason said.
+# apt-get install dicom3tools dcmtk plastimatch installs dciodvfy, storescu and plastimatch; tests of what is
+# absent are skipped, with the reason.
 test-tools: $(STAMP) $(TOOLS)/.installed
 	SEGKIT_TOOLS=$(abspath $(TOOLS)) $(BIN)/python -m pytest -m slow -rs tests/tools
 
@@ -43,6 +47,15 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+reference: $(STAMP)
+	$(BIN)/python tools/reference.py
+
+docs: $(STAMP)
+	$(BIN)/python tools/api_pages.py build/api
+
+release-check: $(STAMP)
+	$(BIN)/python tools/release_check.py
+
 peers: $(PEERS)/.installed
 
 image:
@@ -51,7 +64,7 @@ image:
 clean:
 	rm -rf $(VENV) $(PEERS) $(TOOLS) build dist .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
-# Made anew when what is to be installed changes.
+# Created again when pyproject.toml or constraints.txt changes.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 14) else \
 	"segkit needs Python 3.11, 3.12, 3.13 or 3.14, and $(PYTHON) is %d.%d. Try: make PYTHON=python3.12 $(MAKECMDGOALS)" \
@@ -61,13 +74,13 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $(STAMP)
 
-# nnU-Net is no dependency of segkit: it is installed here only to be measured beside it.
+# nnU-Net is not a dependency of segkit: it is installed here for comparisons only.
 $(PEERS)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet -c constraints.txt -e . nnunetv2==2.8.1
 	@touch $@
 
-# Other programs that read what segkit writes, in a folder of their own. NiiVue needs Node.js 20 or later.
+# Other programs that read what segkit writes, in their own folder. NiiVue needs Node.js 20 or later.
 $(TOOLS)/.installed: Makefile
 	$(PYTHON) -m venv --clear $(TOOLS)/dcmqi
 	$(TOOLS)/dcmqi/bin/python -m pip install --quiet dcmqi==1.5.7

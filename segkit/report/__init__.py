@@ -1,1 +1,1 @@
-"""Tables, pages and pictures for people; nothing is computed here."""
+"""Render rows and pictures for people: tables, pages and previews. Nothing is computed here."""

@@ -1,4 +1,4 @@
-"""HTML page of a cross-validation: Dice per fold, gain of postprocessing, curves of the folds."""
+"""Show a cross-validation on one HTML page: Dice per fold, post-processing and curves."""
 
 from __future__ import annotations
 
@@ -12,16 +12,14 @@ Table = tuple[Sequence[str], Sequence[Sequence[Cell]]]
 """Header and rows."""
 
 
-def cross_validation_page(
-    dataset: str, folds: Table, components: Table, trainings: str = ""
-) -> str:
-    """Return the page, which links to files in the folder of the study.
+def cross_validation_page(dataset: str, folds: Table, pieces: Table, trainings: str = "") -> str:
+    """Return the page; its links and pictures refer to files in the folder of the study.
 
     Args:
         dataset: name of the dataset.
-        folds: Dice per label; the columns from the fifth on are the folds.
-        components: Dice with all connected components of a label and with the largest only.
-        trainings: sentence on the settings that all trainings share.
+        folds: header and rows of Dice per label; the columns from the fifth on are the folds.
+        pieces: header and rows of Dice with all components of a label and with the largest only.
+        trainings: a sentence about what the trainings of the folds have in common.
     """
     parts = [
         f"<h1>Cross-validation on {html.escape(dataset)}</h1>",
@@ -29,25 +27,25 @@ def cross_validation_page(
         '<a href="evaluation/report.html">All metrics, case by case</a>.</p>',
         "<h2>Dice per fold</h2>",
         html_table(*folds),
-        "<p>The value of a fold is the mean over its cases that have the label. The mean is over "
-        "the folds; the sample standard deviations are over the means of the folds and over all "
-        "cases.</p>",
+        "<p>The Dice of a fold is the mean over its cases that have the label. The mean is taken "
+        "over the folds. The standard deviations are those of a sample: over the means of the "
+        "folds, and over all cases.</p>",
         paragraph(trainings),
-        *(_largest_component(components) if components[1] else []),
+        *(_largest_piece(pieces) if pieces[1] else []),
         "<h2>Curves</h2>",
         *(_curve(number, name) for number, name in enumerate(folds[0][4:])),
     ]
     return html_page("Cross-validation", parts)
 
 
-def _largest_component(components: Table) -> list[str]:
+def _largest_piece(pieces: Table) -> list[str]:
     return [
-        "<h2>Only the largest connected component of each label?</h2>",
-        html_table(*components),
-        "<p>Means over the cases that have the label. The rule is adopted where Dice improves by "
-        "0.0005 or more; no other label can lose, because removed voxels become background. The "
-        "ensemble applies the rules that were adopted; the tables above and the evaluation are "
-        "without them.</p>",
+        "<h2>Keep only the largest piece of each label?</h2>",
+        html_table(*pieces),
+        "<p>Dice is the mean over the cases that have the label. The largest piece is adopted if "
+        "it improves Dice by 0.0005 or more. No other label can lose, because removed pieces "
+        "become background. The ensemble applies what was adopted; the tables above and the "
+        "evaluation do not.</p>",
     ]
 
 

@@ -1,7 +1,4 @@
-"""Files of an evaluation: metrics.csv, cases.csv, summary.json and report.html.
-
-Nothing is computed here.
-"""
+"""Write an evaluation as files: metrics.csv, cases.csv, summary.json and report.html."""
 
 from __future__ import annotations
 
@@ -20,13 +17,10 @@ from segkit.report.tables import Cell, csv_text, html_table
 
 
 def write_evaluation(evaluation: Evaluation, folder: str | Path) -> tuple[Path, Path, Path, Path]:
-    """Write the four files of an evaluation into ``folder`` and return their paths.
+    """Write the four files of an evaluation and return their paths.
 
     They are metrics.csv (all values), cases.csv (a row per case), summary.json (means) and
     report.html.
-
-    Raises:
-        InputError: a file cannot be written.
     """
     folder = Path(folder)
     paths = (
@@ -47,16 +41,16 @@ def write_evaluation(evaluation: Evaluation, folder: str | Path) -> tuple[Path, 
 
 
 def metrics_csv(evaluation: Evaluation) -> str:
-    """Return metrics.csv: one row per case, label and metric; an infinite distance is inf."""
+    """Return the content of metrics.csv, a value per row; infinite distances are written as inf."""
     rows = ([row.case, row.label, row.metric, f"{row.value:.6g}"] for row in evaluation.rows)
     return csv_text(["case", "label", "metric", "value"], rows)
 
 
 def cases_csv(evaluation: Evaluation) -> str:
-    """Return cases.csv: per case the means of all metrics over its labels, and each label's Dice.
+    """Return the content of cases.csv, one case per row.
 
-    A label in neither mask and a mean of infinite distances have no value, so their cells are
-    empty.
+    The columns are the mean of each metric over the labels, and the Dice of each label. A label in
+    neither mask and a mean of infinite distances are empty.
     """
     summary = evaluation.summary
     metrics, labels = list(summary["mean"]), list(summary["labels"])
@@ -77,7 +71,7 @@ def cases_csv(evaluation: Evaluation) -> str:
 
 
 def label_rows(evaluation: Evaluation) -> tuple[list[str], list[list[Cell]]]:
-    """Return header and rows of the means of each label; the last row is the mean over labels."""
+    """Return header and rows of the means per label; the last row is the mean over labels."""
     summary = evaluation.summary
     metrics = list(summary["mean"])
     rows: list[list[Cell]] = [
@@ -92,7 +86,7 @@ def label_rows(evaluation: Evaluation) -> tuple[list[str], list[list[Cell]]]:
 
 
 def _titles(summary: Mapping[str, Any]) -> list[str]:
-    """Return the metrics as column titles; that of surface Dice includes its tolerance."""
+    """Return the metrics as column titles; that of surface Dice includes the tolerance."""
     tolerance = f"{summary['tolerance']:g} {' or '.join(summary['unit'])}"
     return [
         f"{metric} ({tolerance})" if metric == "surface_dice" else metric
@@ -101,10 +95,9 @@ def _titles(summary: Mapping[str, Any]) -> list[str]:
 
 
 def absence_rows(evaluation: Evaluation) -> list[list[Cell]]:
-    """Return how often each label is missing: rows of a label and three numbers of cases.
+    """Return rows of label and numbers of cases: in reference only, in prediction only, in neither.
 
-    These are the cases with the label in the reference only, in the prediction only, and in
-    neither. Labels that both masks of every case have are left out.
+    Labels that are in both masks of every case have no row.
     """
     rows: list[list[Cell]] = [
         [label, counts["reference_only"], counts["prediction_only"], counts["neither"]]
@@ -115,12 +108,12 @@ def absence_rows(evaluation: Evaluation) -> list[list[Cell]]:
 
 
 def page(evaluation: Evaluation) -> str:
-    """Return report.html, a page that loads nothing from the network."""
+    """Return the report as one HTML page that loads nothing from the network."""
     header, rows = label_rows(evaluation)
     parts = [
         "<h1>Evaluation</h1>",
-        paragraph(_subject(evaluation.summary)),
-        paragraph(_missing_text(evaluation)),
+        paragraph(_comparison(evaluation.summary)),
+        paragraph(_left_over(evaluation)),
         "<h2>Means per label</h2>",
         html_table(header, rows),
         _absences(evaluation),
@@ -137,48 +130,47 @@ def page(evaluation: Evaluation) -> str:
 
 
 def definitions(evaluation: Evaluation) -> str:
-    """Return a list of the definitions of all metrics as HTML."""
+    """Return a list of the definitions of the metrics, as HTML."""
     tolerance, unit = evaluation.summary["tolerance"], " or ".join(evaluation.summary["unit"])
     entries = {
         "dice": "2 |P and R| / (|P| + |R|) in voxels, 1 is perfect.",
         "iou": "|P and R| / |P or R| in voxels, 1 is perfect.",
-        "hd95": "the larger of the two 95th percentiles of the distances from one surface to the "
-        "other, 0 is perfect.",
-        "surface_dice": "share of both surfaces' voxels that lie within "
-        f"{tolerance:g} {unit} of the other surface.",
-        "volume_difference": "volume of the prediction less that of the reference: positive means "
-        "too large.",
+        "hd95": "the larger of the two 95th percentiles of the distances from one surface to the"
+        " other, 0 is perfect.",
+        "surface_dice": "fraction of the voxels of both surfaces that lie within"
+        f" {tolerance:g} {unit} of the other surface, 1 is perfect.",
+        "volume_difference": "volume of the prediction minus that of the reference: positive means"
+        " too large.",
     }
     items = "\n".join(
         f"<li><b>{name}</b>: {html.escape(text)}</li>" for name, text in entries.items()
     )
     rules = (
-        "A surface consists of the voxels of a mask that share a face with a voxel outside it; "
-        "distances are measured between voxel centers. A label in neither mask has no value. For "
-        "a label in one mask only, Dice, IoU and surface Dice are 0 and the distance is infinite; "
-        "such distances are counted above and left out of the means."
+        "The surface of a mask consists of its voxels that share a face with a voxel outside it. "
+        "Distances run between voxel centers. A label in neither mask has no value. If a label is "
+        "in only one mask, Dice, IoU and surface Dice are 0 and the distance is infinite, which is "
+        "counted above and excluded from the means."
     )
     return f"<ul>\n{items}\n</ul>\n{paragraph(rules)}"
 
 
 def _in_either(counts: dict[str, int]) -> int:
-    """Return the number of cases in which at least one of the two masks has the label."""
+    """Return the number of cases in which the label occurs in at least one of the two masks."""
     return counts["both"] + counts["reference_only"] + counts["prediction_only"]
 
 
-def _subject(summary: Mapping[str, Any]) -> str:
+def _comparison(summary: Mapping[str, Any]) -> str:
     cases, labels = len(summary["cases"]), len(summary["labels"])
     ignore = summary.get("ignore")
     ignored = "" if ignore is None else f" Voxels with {ignore} in the reference are left out."
-    case_count = f"{cases} {'case' if cases == 1 else 'cases'}"
-    label_count = f"{labels} {'label' if labels == 1 else 'labels'}"
-    return (
-        f"{summary['predictions']} against {summary['references']}: "
-        f"{case_count}, {label_count}.{ignored}"
+    counts = (
+        f"{cases} {'case' if cases == 1 else 'cases'},"
+        f" {labels} {'label' if labels == 1 else 'labels'}"
     )
+    return f"{summary['predictions']} against {summary['references']}: {counts}.{ignored}"
 
 
-def _missing_text(evaluation: Evaluation) -> str:
+def _left_over(evaluation: Evaluation) -> str:
     missing = evaluation.summary["references_without_prediction"]
     return f"References without a prediction: {', '.join(missing)}." if missing else ""
 
@@ -187,7 +179,7 @@ def _absences(evaluation: Evaluation) -> str:
     rows = absence_rows(evaluation)
     header = ["label", "in the reference only", "in the prediction only", "in neither"]
     return (
-        f"<h2>Labels that were missing, in cases</h2>\n{html_table(header, rows)}" if rows else ""
+        f"<h2>Number of cases with missing labels</h2>\n{html_table(header, rows)}" if rows else ""
     )
 
 
@@ -198,26 +190,28 @@ def _spread_rows(evaluation: Evaluation) -> list[list[Cell]]:
             metric,
             spread["n"],
             evaluation.summary["labels"][label][metric],
-            *(spread[k] for k in ("sd", "min", "max")),
+            *(spread[key] for key in ("sd", "min", "max")),
         ]
-        for label, by in evaluation.summary["spread"].items()
-        for metric, spread in by.items()
+        for label, by_metric in evaluation.summary["spread"].items()
+        for metric, spread in by_metric.items()
     ]
 
 
 def _case_rows(evaluation: Evaluation) -> tuple[list[str], Sequence[Sequence[Cell]]]:
-    """Return header and rows of all cases and labels, from the lowest mean Dice of a case on."""
+    """Return header and rows of each case and label, by the mean Dice of the case, then by Dice."""
     metrics = list(evaluation.summary["mean"])
     values: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
     for row in evaluation.rows:
         values[row.case, row.label][row.metric] = row.value
     means = evaluation.summary["cases"]
-    order = sorted(
-        values, key=lambda key: (_none_last(means[key[0]]["dice"]), key[0], values[key]["dice"])
-    )
-    rows = [[*key, *(values[key].get(metric) for metric in metrics)] for key in order]
+
+    def worst_first(case_and_label: tuple[str, str]) -> tuple[float, str, float]:
+        case, _ = case_and_label
+        mean = means[case]["dice"]
+        return (math.inf if mean is None else mean), case, values[case_and_label]["dice"]
+
+    rows = [
+        [*key, *(values[key].get(metric) for metric in metrics)]
+        for key in sorted(values, key=worst_first)
+    ]
     return ["case", "label", *_titles(evaluation.summary)], rows
-
-
-def _none_last(value: float | None) -> float:
-    return math.inf if value is None else value

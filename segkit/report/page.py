@@ -1,4 +1,4 @@
-"""HTML page that loads nothing from the network."""
+"""Write an HTML page that is complete in itself and loads nothing from the network."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ import html
 from collections.abc import Sequence
 
 STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; }
-body { padding: 0 1rem; color: #222; }
+body {
+  font: 16px/1.5 system-ui, sans-serif;
+  max-width: 70rem;
+  margin: 2rem auto;
+  padding: 0 1rem;
+  color: #222;
+}
 table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; }
 th, td { padding: .25rem .75rem; border-bottom: 1px solid #ddd; text-align: left; }
 td.n { text-align: right; font-variant-numeric: tabular-nums; }
@@ -27,7 +32,12 @@ img { max-width: 100%; height: auto; }
 
 
 def html_page(title: str, parts: Sequence[str]) -> str:
-    """Return a page of HTML; its parts are HTML, and empty ones are left out."""
+    """Return the page.
+
+    Args:
+        title: plain text.
+        parts: HTML of the body, in order; empty parts are left out.
+    """
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -39,17 +49,19 @@ def html_page(title: str, parts: Sequence[str]) -> str:
 
 
 def paragraph(text: str) -> str:
-    """Return text as an escaped paragraph; "" for an empty text.
+    """Return a paragraph of escaped text, or "" for an empty one.
 
-    >>> paragraph("a < b")
-    '<p>a &lt; b</p>'
+    >>> paragraph("x < y")
+    '<p>x &lt; y</p>'
     """
     return f"<p>{html.escape(text)}</p>" if text else ""
 
 
 def picture(png: bytes, caption: str) -> str:
-    """Return a PNG that is embedded in the page, with a caption below it."""
+    """Return a PNG embedded into the page, with a caption below it."""
     encoded = base64.b64encode(png).decode("ascii")
     text = html.escape(caption)
-    image = f'<img src="data:image/png;base64,{encoded}" alt="{text}">'
-    return f"<figure>{image}<figcaption>{text}</figcaption></figure>"
+    return (
+        f'<figure><img src="data:image/png;base64,{encoded}" alt="{text}">'
+        f"<figcaption>{text}</figcaption></figure>"
+    )

@@ -1,4 +1,4 @@
-"""Picture progress.png: validation Dice, loss, learning rate and time of a training."""
+"""Draw progress.png: validation Dice, loss, learning rate and time of a training."""
 
 from __future__ import annotations
 
@@ -17,30 +17,26 @@ from matplotlib.ticker import MaxNLocator
 from segkit.files.atomic import atomic_path
 from segkit.labels.colors import Color, label_colors
 
-MOST_NAMED = 8
-"""Number of labels up to which each gets its own color, name and band."""
+MAX_NAMED = 8
+"""Largest number of labels that all get a color, a name and a band."""
 LOWEST = 3
-"""Number of labels, those with the lowest Dice, that are named where there are more."""
-LONGEST_NAME = 40
-"""Number of characters after which the name of a label is cut."""
+"""Number of labels with the lowest Dice that are named if there are more than MAX_NAMED."""
+MAX_NAME_LENGTH = 40
 
 Rows = Sequence[Mapping[str, float | str]]
-"""Rows of training.csv: column to value, or "" without one."""
+"""Rows of training.csv: column -> value, "" if there is none."""
 
 
 def write_progress_picture(
     path: Path, rows: Rows, labels: Sequence[str], *, colors: Mapping[str, Color] | None = None
 ) -> None:
-    """Draw the curves of a training; no display is needed.
+    """Draw the rows of training.csv into a PNG; no display server is needed.
 
     Args:
-        path: the PNG to write.
-        rows: rows of training.csv.
-        labels: names of the labels.
-        colors: colors by label; the others follow from the index of the label.
-
-    Raises:
-        InputError: the file cannot be written.
+        path: the PNG.
+        rows: rows of training.csv, in the order of their steps.
+        labels: names of the labels, in the order of the model.
+        colors: color of each label, as in every other picture.
     """
     figure = Figure(figsize=(8, 9), layout="constrained")
     FigureCanvasAgg(figure)
@@ -49,7 +45,7 @@ def write_progress_picture(
     _draw_loss(middle, rows)
     _draw_time(lower, rows)
     with atomic_path(path) as temporary, warnings.catch_warnings():
-        # Characters that the font lacks are drawn as boxes, which needs no warning in a training.
+        # Characters that the font lacks are drawn as boxes; a training need not warn of them.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure.savefig(temporary, dpi=100, format="png")
 
@@ -63,7 +59,7 @@ def _draw_dice(axes: Axes, rows: Rows, labels: Mapping[str, Color]) -> None:
         )
         return
     named, prefix = list(labels), ""
-    if len(labels) > MOST_NAMED:
+    if len(labels) > MAX_NAMED:
         named, prefix = _lowest(rows, list(labels)), "lowest: "
     for label in labels:
         if label not in named:
@@ -71,15 +67,18 @@ def _draw_dice(axes: Axes, rows: Rows, labels: Mapping[str, Color]) -> None:
     for label in named:
         red, green, blue = labels[label]
         color = f"#{red:02x}{green:02x}{blue:02x}"
-        _draw_with_band(
-            axes, rows, f"dice_{label}", label=_literal(prefix + label), color=color, linewidth=1.5
-        )
+        legend = _without_markup(prefix + label)
+        _draw_with_band(axes, rows, f"dice_{label}", label=legend, color=color, linewidth=1.5)
     if len(labels) != 1:
         _draw_with_band(axes, rows, "dice", label="mean over labels", color="black", linewidth=2.5)
+    _add_legend(axes, unnamed=len(labels) - len(named))
+
+
+def _add_legend(axes: Axes, unnamed: int) -> None:
+    """Add the legend of the Dice curves; ``unnamed`` labels are drawn in gray."""
     handles = axes.get_legend_handles_labels()[0]
-    if len(named) < len(labels):
-        others = f"the other {len(labels) - len(named)} labels"
-        handles.append(Line2D([], [], color="lightgray", label=others))
+    if unnamed > 0:
+        handles.append(Line2D([], [], color="lightgray", label=f"the other {unnamed} labels"))
     if axes.collections:
         band = "band or bar: 95 % interval of the mean over cases"
         handles.append(Patch(color="gray", alpha=0.3, label=band))
@@ -89,8 +88,7 @@ def _draw_dice(axes: Axes, rows: Rows, labels: Mapping[str, Color]) -> None:
 
 def _lowest(rows: Rows, labels: Sequence[str]) -> list[str]:
     """Return the labels with the lowest Dice in the last validation that has them."""
-    dice = {label: _series(rows, f"dice_{label}")[1] for label in labels}
-    last = {label: values[-1] for label, values in dice.items() if values}
+    last = {label: values[-1] for label in labels if (values := _series(rows, f"dice_{label}")[1])}
     return sorted(last, key=last.__getitem__)[:LOWEST]
 
 
@@ -99,25 +97,22 @@ def _draw_with_band(
 ) -> None:
     steps, values = _series(rows, name)
     axes.plot(steps, values, "o-", label=label, linewidth=linewidth, markersize=4, color=color)
-    rows_with_interval = [row for row in rows if row.get(f"ci95_{name}", "") != ""]
-    if not rows_with_interval:
+    with_interval = [row for row in rows if row.get(f"ci95_{name}", "") != ""]
+    if not with_interval:
         return
-    steps, dice = _series(rows_with_interval, name)
-    half_width = np.array(_series(rows_with_interval, f"ci95_{name}")[1])
-    if len(steps) == 1:  # a band needs two points
-        axes.errorbar(steps, dice, yerr=half_width, color=color, alpha=0.4, capsize=4)
+    steps, dice = _series(with_interval, name)
+    half_widths = np.array(_series(with_interval, f"ci95_{name}")[1])
+    if len(steps) == 1:
+        # A band needs two ends.
+        axes.errorbar(steps, dice, yerr=half_widths, color=color, alpha=0.4, capsize=4)
     else:
-        low, high = np.clip(dice - half_width, 0, 1), np.clip(dice + half_width, 0, 1)
+        low, high = np.clip(dice - half_widths, 0, 1), np.clip(dice + half_widths, 0, 1)
         axes.fill_between(steps, low, high, color=color, alpha=0.12, linewidth=0)
 
 
-def _literal(name: str) -> str:
-    """Return a name so that matplotlib shows it literally.
-
-    Matplotlib takes a dollar sign for the start of a formula, and hides names with a leading
-    underscore.
-    """
-    short = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+def _without_markup(name: str) -> str:
+    """Return a name that matplotlib draws as it is: $ starts a formula, and a leading _ hides."""
+    short = name if len(name) <= MAX_NAME_LENGTH else f"{name[: MAX_NAME_LENGTH - 1]}…"
     return (" " if name.startswith("_") else "") + short.replace("$", r"\$")
 
 
@@ -146,6 +141,5 @@ def _draw_time(axes: Axes, rows: Rows) -> None:
 
 
 def _series(rows: Rows, name: str) -> tuple[list[int], list[float]]:
-    """Return steps and values of the rows that have the column ``name``."""
     present = [row for row in rows if row.get(name, "") != ""]
     return [int(row["step"]) for row in present], [float(row[name]) for row in present]

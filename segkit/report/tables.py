@@ -1,4 +1,4 @@
-"""Tables of text and numbers: as aligned text, as HTML and as CSV."""
+"""Format rows of text and numbers as a table for the terminal, for a page or as CSV."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from collections.abc import Iterable, Sequence
 from segkit.errors import printable
 
 Cell = str | float | int | None
-"""Content of a cell; None if there is no value."""
+"""Value of a table; None is shown as a dash."""
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
-    """Return a table with aligned columns: numbers to the right, text to the left, None as a dash.
+    """Return a table with columns aligned by spaces: numbers to the right, text to the left.
 
     >>> print(text_table(["label", "dice"], [["liver", 0.91234], ["spleen", None]]))
     label     dice
@@ -23,36 +23,33 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
     spleen       -
     """
     cells = [[str(name) for name in header], *([cell_text(cell) for cell in row] for row in rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    columns = range(len(header))
+    widths = [max(len(row[column]) for row in cells) for column in columns]
     numeric = [
-        bool(rows) and not any(isinstance(row[column], str) for row in rows)
-        for column in range(len(header))
+        bool(rows) and not any(isinstance(row[column], str) for row in rows) for column in columns
     ]
     lines = []
     for row in cells:
         aligned = [
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(row, widths, numeric, strict=True)
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(row, widths, numeric, strict=True)
         ]
         lines.append("  ".join(aligned).rstrip())
     return "\n".join(lines)
 
 
 def html_table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
-    """Return a table of HTML; all cells are escaped, and those of numbers have the class ``n``."""
+    """Return a table in HTML; all cells are escaped, and numbers have the class ``n``."""
     head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
     body = "\n".join(f"<tr>{''.join(_html_cell(cell) for cell in row)}</tr>" for row in rows)
     return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
 
 
 def cell_text(cell: Cell) -> str:
-    """Return a cell as text.
+    """Return the text of a cell: floats with four decimals, or four significant digits from 100 on.
 
-    Integers stay as they are. Other numbers get four decimals, or four significant digits from 100
-    on.
-
-    >>> [cell_text(cell) for cell in (3, 0.91234, 123.456, None)]
-    ['3', '0.9123', '123.5', '-']
+    >>> cell_text(0.5), cell_text(1234.5), cell_text(3), cell_text(None)
+    ('0.5000', '1234', '3', '-')
     """
     if cell is None:
         return "-"
@@ -64,7 +61,7 @@ def cell_text(cell: Cell) -> str:
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
-    """Return a table as CSV, with None as an empty cell.
+    """Return CSV, with an empty value for None.
 
     Text that a spreadsheet would take for a formula gets an apostrophe in front.
 
@@ -74,12 +71,12 @@ def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     """
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([_no_formula(name) for name in columns])
-    writer.writerows([_no_formula(cell) for cell in row] for row in rows)
+    writer.writerow([_escape_formula(name) for name in columns])
+    writer.writerows([_escape_formula(cell) for cell in row] for row in rows)
     return stream.getvalue()
 
 
-def _no_formula(cell: Cell) -> Cell:
+def _escape_formula(cell: Cell) -> Cell:
     if not isinstance(cell, str) or not cell.startswith(("=", "+", "-", "@", "\t", "\r")):
         return cell
     try:
@@ -90,5 +87,5 @@ def _no_formula(cell: Cell) -> Cell:
 
 
 def _html_cell(cell: Cell) -> str:
-    attribute = "" if isinstance(cell, str) else ' class="n"'
-    return f"<td{attribute}>{html.escape(cell_text(cell))}</td>"
+    kind = "" if isinstance(cell, str) else ' class="n"'
+    return f"<td{kind}>{html.escape(cell_text(cell))}</td>"

@@ -1,11 +1,7 @@
-"""Page report.html of a training: curve, Dice, pictures of cases, time and plan.
-
-Nothing is computed here.
-"""
+"""Show a training on one HTML page: curve, Dice, pictures of cases, time and plan."""
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,30 +14,26 @@ Table = tuple[list[str], list[list[Cell]]]
 """Header and rows."""
 
 LOWEST = 4
-"""Largest number of labels that a caption names."""
+"""Number of labels that a caption names, those with the lowest Dice first."""
 
 
 @dataclass(frozen=True)
 class CasePicture:
-    """Picture of a case, with its Dice."""
+    """Picture of a case with its Dice: a PNG, the Dice of each label, and their mean."""
 
     case: str
-    """Case id."""
     mean: float
-    """Mean Dice over the labels."""
     dice: dict[str, float]
-    """Dice by label."""
     png: bytes
-    """Content of the PNG file."""
 
     def caption(self) -> str:
-        """Return case and Dice in words; of many labels only the lowest are named."""
+        """Return the case and its Dice; of many labels the lowest."""
         ordered = sorted(self.dice.items(), key=lambda item: item[1])
-        named = ", ".join(f"{name} {value:.3f}" for name, value in ordered[:LOWEST])
-        words = f"{self.case}: Dice {self.mean:.3f}"
+        labels = ", ".join(f"{name} {value:.3f}" for name, value in ordered[:LOWEST])
+        text = f"{self.case}: Dice {self.mean:.3f}"
         if len(ordered) == 1:
-            return words
-        return f"{words} ({'lowest: ' if len(ordered) > LOWEST else ''}{named})"
+            return text
+        return f"{text} ({'lowest: ' if len(ordered) > LOWEST else ''}{labels})"
 
 
 @dataclass(frozen=True)
@@ -49,28 +41,26 @@ class TrainingPage:
     """Content of the page; a table is None if it was not measured."""
 
     name: str
-    """Name of the training."""
     facts: Sequence[tuple[str, str]]
-    """Rows of the first table: a name and a value."""
+    """Names and values for the table at the top."""
     curve: bytes
-    """Content of progress.png."""
+    """PNG of Dice, loss, learning rate and time over the steps."""
     labels: Table | None
-    """Dice by label."""
+    """Dice per label."""
     pictures: Mapping[str, Sequence[CasePicture]]
-    """Pictures of cases by heading."""
+    """Heading -> pictures of cases."""
     cases: Table | None
-    """Dice by case."""
+    """Dice per case."""
     time: Table
-    """Time by part of the work."""
+    """Seconds for each part of the training."""
     plan: Plan
-    """Plan of the model."""
 
 
 def training_page(page: TrainingPage) -> str:
     """Return the page as HTML."""
     title = f"Training {page.name}"
     parts = [
-        f"<h1>{html.escape(title)}</h1>",
+        f"<h1>{paragraph(title)[3:-4]}</h1>",
         html_table(["", ""], page.facts),
         picture(
             page.curve, "Dice on the validation cases, loss, learning rate and time over the steps."
@@ -93,30 +83,33 @@ def training_page(page: TrainingPage) -> str:
 def _dice(page: TrainingPage) -> str:
     if page.labels is None:
         return ""
-    words = (
+    text = (
         "± is half the 95 % confidence interval of the mean over the cases (Student's t). A case "
-        "in which neither prediction nor reference has a label does not count for it. Predictions "
-        "were made without test-time augmentation and are compared on the network's grid."
+        "in which neither prediction nor reference has a label does not count for that label. "
+        "Cases are predicted without test-time augmentation and compared on the network's grid."
     )
-    return f"<h2>Dice per label</h2>\n{html_table(*page.labels)}\n{paragraph(words)}"
+    return f"<h2>Dice per label</h2>\n{html_table(*page.labels)}\n{paragraph(text)}"
 
 
 def _gallery(pictures: Mapping[str, Sequence[CasePicture]]) -> list[str]:
     shown = {heading: cases for heading, cases in pictures.items() if cases}
     if not shown:
         return []
-    words = (
-        "Filled: the reference. Outlined: the prediction. "
-        "The planes are those in which the two differ most."
+    explanation = paragraph(
+        "Filled: the reference. Outlined: the prediction. The planes are those in which the two"
+        " differ most."
     )
     parts = []
     for heading, cases in shown.items():
         parts += [f"<h2>{heading}</h2>", *(picture(case.png, case.caption()) for case in cases)]
-    return [parts[0], paragraph(words), *parts[1:]]
+    first_heading, *others = parts
+    return [first_heading, explanation, *others]
 
 
 def _cases(page: TrainingPage) -> str:
-    return f"<h2>Dice per case, worst first</h2>\n{html_table(*page.cases)}" if page.cases else ""
+    if page.cases is None:
+        return ""
+    return f"<h2>Dice per case, worst first</h2>\n{html_table(*page.cases)}"
 
 
 def _network(plan: Plan) -> Table:

@@ -1,0 +1,162 @@
+"""Tell whether a command line or an override in the documentation is right, without running it.
+
+The real parsers of the verbs and the real checks of the configuration decide.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import io
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from unittest import mock
+
+from segkit.cli import VERBS
+from segkit.commands.flags import Parser
+from segkit.commands.study import STUDIES
+from segkit.config.compose import load
+from segkit.config.overrides import GROUPS, PATHS, PRESET
+from segkit.config.rules import known_keys
+from segkit.config.sweep import combinations
+from segkit.errors import SegkitError
+
+KEYS = {*known_keys(), *PATHS, *GROUPS, PRESET}
+"""Everything that may stand in front of the ``=`` of an override."""
+TRAINS = ("train", "plan", "study")
+"""Verbs whose KEY=VALUE words are overrides of a training."""
+_PLACEHOLDER = re.compile(r"[A-Z][A-Z_0-9]*|\.\.\.|<[^>]+>")
+"""A value that stands for another one: N, PATH, <name>."""
+
+
+_MORE = ("[KEY=VALUE", "KEY=VALUE", "...", "...]")
+"""Words that stand for any number of others."""
+
+
+class _Found(Exception):
+    """Carries the parser of a verb out of the function that would use it."""
+
+    def __init__(self, parser: Parser) -> None:
+        self.parser = parser
+
+
+def parser_of(verb: str, study: str = "") -> Parser:
+    """Return the parser of a verb, or of one study."""
+
+    def stop(parser: Parser, *_: object, **__: object) -> argparse.Namespace:
+        raise _Found(parser)
+
+    module = STUDIES[study][1] if study else VERBS[verb][1]
+    with (
+        mock.patch.object(Parser, "parse_args", stop),
+        mock.patch.object(Parser, "parse_intermixed_args", stop),
+    ):
+        try:
+            importlib.import_module(module).run([])
+        except _Found as found:
+            return found.parser
+    raise LookupError(f"segkit {verb} {study} has no parser")
+
+
+def flags() -> set[str]:
+    """Return every flag of every verb."""
+    parsers = [parser_of(verb) for verb in VERBS if verb != "study"]
+    parsers += [parser_of("study", study) for study in STUDIES]
+    own = {flag for parser in parsers for flag in parser._option_string_actions}
+    return own | {"--version", "--json-log"}
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """Yield the words after ``segkit`` of every command line in a shell block or code span.
+
+    >>> list(commands("srun segkit check DATASET  # is it sound?"))
+    [['check', 'DATASET']]
+    """
+    for line in text.replace("\\\n", " ").split("\n"):
+        try:
+            words = shlex.split(line, comments=True)
+        except ValueError:
+            continue
+        for place, word in enumerate(words[:-1]):
+            begins = place == 0 or words[place + 1] in VERBS
+            if word == "segkit" and begins:
+                yield words[place + 1 :]
+                break
+
+
+def problem(words: Sequence[str]) -> str:
+    """Return what is wrong with the words after ``segkit``, or an empty text.
+
+    >>> problem(["train", "DATASET", "trainer.max_minutes=60", "--resume"])
+    ''
+    >>> problem(["predict", "scan.nii.gz", "--overlp", "0.5"]).startswith("unrecognized")
+    True
+    """
+    verb, *rest = [word.split("|")[0] for word in words if word not in _MORE]
+    if verb in ("--help", "--version", "--json-log", "VERB", "help"):
+        return ""
+    if verb not in VERBS:
+        return f"no verb {verb}"
+    study = ""
+    if verb == "study" and rest:
+        study, *rest = rest
+        study = next(iter(STUDIES)) if study == "NAME" else study
+        if study not in STUDIES:
+            return f"no study {study}"
+    bare = not rest and verb != "models"  # the verb as a name: `segkit train`
+    return "" if bare or "--help" in rest else _parsed_problem(verb, study, rest)
+
+
+def _parsed_problem(verb: str, study: str, words: Sequence[str]) -> str:
+    try:
+        given = _parse(parser_of(verb, study), words)
+        return _override_problem(verb, given) if verb in TRAINS else ""
+    except (_Refused, SegkitError) as error:
+        return str(error)
+
+
+class _Refused(Exception):
+    """Message of a parser."""
+
+
+def _parse(parser: Parser, words: Sequence[str]) -> argparse.Namespace:
+    def refuse(_: Parser, message: str) -> None:
+        raise _Refused(message)
+
+    with mock.patch.object(Parser, "error", refuse), contextlib.redirect_stderr(io.StringIO()):
+        try:
+            return parser.parse_intermixed_args(words)
+        except TypeError:
+            return parser.parse_args(words)
+
+
+def _override_problem(verb: str, given: argparse.Namespace) -> str:
+    """Check the KEY=VALUE words of a command that trains; the others are its dataset."""
+    overrides = [word for word in given.words if "=" in word]
+    for word in overrides:
+        if text := override_problem(word):
+            return text
+    real = ["dataset=DATASET", *filter(_has_value, overrides)]
+    if verb == "train" and given.multirun:
+        combinations(real)
+    else:
+        load(real)
+    return ""
+
+
+def override_problem(word: str) -> str:
+    """Return what is wrong with the key of an override, or an empty text.
+
+    >>> override_problem("trainer.max_step=5")
+    'no override trainer.max_step'
+    """
+    key = word.partition("=")[0]
+    return "" if key in KEYS else f"no override {key}"
+
+
+def _has_value(word: str) -> bool:
+    """Return whether the value is more than a placeholder, and not the dataset."""
+    key, _, value = word.partition("=")
+    return PATHS.get(key) != "dataset.path" and not _PLACEHOLDER.fullmatch(value)
