@@ -98,6 +98,7 @@ class TrainerConfig:
     learning_rate_rest: float = 1e-3
     """Learning rate of norms, biases and heads with muon."""
     weight_decay: float = 1e-2
+    """Weight decay of the convolution kernels."""
     warmup: float = 0.05
     """Fraction of the schedule in which the learning rate rises."""
     decay_power: float = 0.9

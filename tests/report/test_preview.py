@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segkit.io.scaled import ScaledArray
+from segkit.report.image_rows import LEGEND_ENTRIES
 from segkit.report.outlines import TINT
-from segkit.report.preview import LEGEND_ENTRIES, draw_comparison, write_preview
+from segkit.report.preview import draw_comparison, write_preview
 from segkit.volume import Volume
 
 FIRST, SECOND = (86, 180, 233), (230, 159, 0)
