@@ -21,6 +21,7 @@ from segkit.planning.network_stages import norm_of, one_norm, with_norms
 from segkit.planning.planner import decide
 from segkit.planning.task import Task
 from segkit.plans.network_catalogue import network_entry
+from segkit.plans.norm_catalogue import uses_batch_statistics
 from segkit.plans.plan import ChannelPlan, NetworkPlan, Plan
 from segkit.volume import Shape
 
@@ -183,7 +184,8 @@ def _planned_for_data(
 
     The network in it is not used, but the batch size depends on whether the norm is BatchNorm.
     """
-    norm = "batch" if any(layer.norm == "batch" for layer in network.layers) else "none"
+    norms = [layer.norm for layer in network.layers if uses_batch_statistics(layer.norm)]
+    norm = norms[0] if norms else "none"
     settings = PlanConfig(spacing=[edge or 1.0 for edge in spacing], patch=list(patch))
     network_settings = NetworkConfig(norm=norm)
     return decide(dataclasses.replace(task, network=network_settings, plan=settings), mirror)
