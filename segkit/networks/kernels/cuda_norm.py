@@ -36,7 +36,7 @@ Kernel = Callable[..., Tensor]
 
 @contextmanager
 def whatever_the_size() -> Iterator[None]:
-    """Use the kernel in this context for small tensors as well, where launching it costs nothing."""
+    """Use the kernel in this context for small tensors as well, because launching is free."""
     token = _ALWAYS.set(True)
     try:
         yield
@@ -66,7 +66,8 @@ def slope_of(activation: nn.Module) -> float | None:
 def working_kernel(device: torch.device) -> Kernel | None:
     """Return the kernel if it compiles on ``device`` and agrees with PyTorch; warn once if not."""
     try:
-        from segkit.networks.kernels.group_norm_triton import norm_and_activate  # noqa: PLC0415 - Triton may be absent
+        # Triton may be absent.
+        from segkit.networks.kernels.group_norm_triton import norm_and_activate  # noqa: PLC0415
 
         _check(norm_and_activate, device)
     except Exception as error:  # a compiler, driver or Triton version may fail in any way

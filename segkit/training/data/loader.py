@@ -15,7 +15,7 @@ from segkit.training.data.patches import PatchDataset, PatchNumbers
 from segkit.training.signals import ignore_signals
 
 Batch = dict[str, Any]
-"""A batch: "image" (B, C, X, Y, Z), "labels" (B, X, Y, Z) and "case", a list of ids."""
+"""Batch: "image" (B, C, X, Y, Z), "labels" (B, X, Y, Z) and "case", a list of ids."""
 
 MOST_WORKERS = 8
 """Most processes for one GPU, however many cores there are, because each takes memory."""

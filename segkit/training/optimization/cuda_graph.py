@@ -47,7 +47,7 @@ class TrainingLoss(nn.Module):
 
 
 class GraphedLoss:
-    """A training loss that records itself as a CUDA graph with the first batch, where possible.
+    """Training loss that records itself as a CUDA graph with the first batch, where possible.
 
     Later batches of the same shape replay the graph. Nothing is recorded with ``save_memory``,
     because a graph keeps all activations, nor with ``accumulate``, because replaying overwrites the
@@ -100,7 +100,7 @@ def can_be_graphed(step: TrainingLoss, images: Tensor) -> bool:
 
 
 def record_graph(step: TrainingLoss, images: Tensor, labels: Tensor) -> Loss | None:
-    """Record ``step`` and its backward pass as CUDA graphs; return None, with a warning, on failure.
+    """Record ``step`` and its backward pass as CUDA graphs; on failure, warn and return None.
 
     Args:
         step: the loss to record.
