@@ -1,4 +1,4 @@
-"""The trainings of a study, one after the other: a failed one is reported and the others continue."""
+"""The trainings of a study, one after the other; if one fails, the others continue."""
 
 from __future__ import annotations
 

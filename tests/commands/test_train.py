@@ -15,6 +15,7 @@ import yaml
 from segkit.cli import main
 from segkit.config.run_file import read_config
 from segkit.dataset.phantom import write_phantom
+from tools.reference import files_without_row
 
 SMALL = ["network.features=[4,8]", "plan.patch=[16,16,16]", "plan.spacing=[4,4,4]"]
 QUICK = ["trainer.max_steps=2", "trainer.precision=float32", "trainer.layout=contiguous"]
@@ -55,6 +56,12 @@ def test_a_run_folder_holds_what_the_documentation_says(finished: Path) -> None:
     assert "over 1 case, done\n" in said
     assert read_config(finished / "run" / "config.yaml").network.features == [4, 8]
     assert (finished / "runs" / "latest").read_text() == "../run\n"
+
+
+def test_the_reference_names_every_file_of_a_run(finished: Path) -> None:
+    assert files_without_row(finished / "run", "Files of a run") == []
+    unnamed = files_without_row(finished, "Files of a run")
+    assert [file for file in unnamed if file.startswith("prepared/")] == []
 
 
 def test_default_place_and_what_is_printed(
@@ -420,7 +427,7 @@ def test_dataset_is_a_word_of_its_own(
     assert "The training in run is finished and is not run again." in capsys.readouterr().err
 
 
-def test_the_configuration_of_a_run_starts_the_same_training_anew(
+def test_the_configuration_of_a_run_starts_the_same_training_again(
     here: Path, phantom: Path
 ) -> None:
     assert main(["train", "--config", "run/config.yaml", "run_dir=again"]) == 0
@@ -492,3 +499,4 @@ def test_help_lists_overrides_with_meaning_and_default(capsys: pytest.CaptureFix
     out = capsys.readouterr().out
     assert "'dataset.labels={spleen:1,liver:5}'  names of the labels" in out
     assert "trainer.precision=auto" in out
+    assert not [line for line in out.splitlines() if line.endswith((" one of", "="))]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from segkit.cli import main
+from tools.reference import files_without_row
 
 SMALL = ["network.features=[4,8]", "plan.patch=[16,16,16]", "plan.spacing=[4,4,4]"]
 QUICK = [
@@ -58,6 +59,9 @@ def test_every_combination_is_trained_once(
     assert found[0]["run"] != found[1]["run"]
     assert Path(found[0]["run"], "bundle").is_dir()
     assert "does not divide" in found[2]["message"]
+
+    (sweep,) = Path("runs/phantom").glob("sweep-*")
+    assert files_without_row(sweep, "Files of a sweep") == []
 
     Path(found[1]["run"], "finished.json").unlink()
     assert main(words) == 5

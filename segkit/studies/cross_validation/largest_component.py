@@ -33,7 +33,7 @@ class Gain:
 
     @property
     def adopted(self) -> bool:
-        """Whether the rule is adopted: only if Dice improves by what a table shows.
+        """True if the rule is adopted: Dice improves by at least what a table shows.
 
         Removed voxels become background, so that no other label can lose.
         """

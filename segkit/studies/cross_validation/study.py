@@ -73,8 +73,8 @@ PREDICTIONS, EVALUATION, RESULT = "predictions", "evaluation", f"{KIND}.json"
 def cross_validate(*overrides: str, progress: CaseProgress | None = None) -> Path:
     """Train every fold, predict every case out of fold, and return the study's folder.
 
-    Its ``bundle`` is the ensemble of all folds. The same call continues an unfinished study: finished
-    folds are not run again.
+    Its ``bundle`` is the ensemble of all folds. The same call continues an unfinished study:
+    finished folds are not run again.
 
     Args:
         overrides: KEY=VALUE settings of a training, without ``fold``. ``trainer.max_minutes`` holds

@@ -56,9 +56,9 @@ def case_dice(rows: Sequence[Row]) -> dict[str, list[float]]:
 
 
 def over_folds(dice: FoldDice, cases: Mapping[str, Sequence[float]]) -> dict[str, Any]:
-    """Return Dice of each fold, mean and standard deviations, per label and for the mean over labels.
+    """Return Dice of each fold, mean and standard deviations, in JSON types.
 
-    The result has JSON types.
+    There is one entry per label, and one for the mean over labels.
 
     Args:
         dice: Dice by label and fold (`fold_dice`).
@@ -84,7 +84,9 @@ def _spread(folds: Sequence[float | None], cases: Sequence[float]) -> dict[str, 
 
 
 def fold_rows(result: Mapping[str, Any]) -> tuple[list[str], list[list[Cell]]]:
-    """Return header and rows of the table of labels and folds; the last row is the mean over labels.
+    """Return header and rows of the table of labels and folds.
+
+    The last row is the mean over labels.
 
     Args:
         result: the result of `over_folds`.

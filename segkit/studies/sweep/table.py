@@ -161,7 +161,7 @@ def _repeated(group: Sequence[Result]) -> list[Cell]:
 
 
 def _sd_within_runs(done: Sequence[Figures]) -> float | None:
-    """Return the spread of cases within a run: root mean square of the runs' standard deviations."""
+    """Return the spread of cases within a run: root mean square over the runs."""
     spreads = [figures.sd_over_cases for figures in done if figures.sd_over_cases is not None]
     return sqrt(mean(spread**2 for spread in spreads)) if spreads else None
 
@@ -176,7 +176,7 @@ def repeats(keys: Sequence[str]) -> str:
 
 
 def in_common(results: Sequence[Result]) -> str:
-    """Return a sentence on precision, memory format and steps of the runs; empty if none is done."""
+    """Return a sentence on precision, memory format and steps; empty if no run is done."""
     done = [result.figures for result in results if result.figures]
     modes = sorted({f"{figures.precision} {figures.layout}" for figures in done})
     steps = sorted({figures.steps for figures in done})
