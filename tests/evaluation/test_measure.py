@@ -1,4 +1,4 @@
-"""Metrics per label of whole label maps."""
+"""Tests of the metrics of each label of two label maps."""
 
 from __future__ import annotations
 
