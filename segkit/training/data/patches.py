@@ -24,7 +24,11 @@ from torch.utils.data import Sampler
 from segkit.config.schema import AugmentConfig
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase
-from segkit.training.data.augment_intensity import augment_intensity, one_thread, without_changes
+from segkit.training.data.augment_intensity import (
+    augment_intensity,
+    one_thread,
+    without_augmentation,
+)
 from segkit.training.data.augment_spatial import draw_placement, flat_axis, mirror, resample_patch
 from segkit.training.data.label_balance import balance_labels
 
@@ -60,7 +64,7 @@ class PatchDataset(TorchDataset[dict[str, Any]]):
         self.cases = list(cases)
         self.rules = rules
         plan = replace(rules.plan, mirror_axes=())
-        self._plain = replace(rules, plan=plan, augment=without_changes(rules.augment))
+        self._plain = replace(rules, plan=plan, augment=without_augmentation(rules.augment))
         # In shared memory, so that the processes that cut patches see a change.
         self._plain_from = torch.tensor(NO_PATCH)
         self._plain_from.share_memory_()  # type: ignore[no-untyped-call]

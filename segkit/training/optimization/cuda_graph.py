@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from segkit.config.schema import TrainerConfig
-from segkit.networks.kernels.cuda_norm import whatever_the_size
+from segkit.networks.kernels.cuda_norm import for_all_sizes
 from segkit.networks.precision import ComputeMode
 from segkit.networks.unet import UNet
 from segkit.sliding_window.windows import apply_network
@@ -114,7 +114,7 @@ def record_graph(step: TrainingLoss, images: Tensor, labels: Tensor) -> Loss | N
     # The trial runs must change neither the running statistics of a BatchNorm nor the random state.
     buffers = {name: buffer.clone() for name, buffer in step.named_buffers()}
     try:
-        with torch.random.fork_rng(devices=[images.device]), whatever_the_size():
+        with torch.random.fork_rng(devices=[images.device]), for_all_sizes():
             graphed = torch.cuda.make_graphed_callables(
                 _Recordable(step), (images.clone(), labels.clone())
             )

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from segkit.networks.blocks import ACTIVATIONS, ConvBlock
 from segkit.networks.kernels import cuda_norm
 from segkit.networks.kernels.cuda_norm import (
+    for_all_sizes,
     kernel_for,
     slope_of,
-    whatever_the_size,
     working_kernel,
 )
 from segkit.networks.kernels.group_norm import GroupNorm
@@ -95,7 +95,7 @@ def test_two_runs_agree_bit_for_bit() -> None:
     x = draw((2, 4, 30, 30, 30), torch.float32)
 
     def gradient() -> Tensor:
-        with whatever_the_size():
+        with for_all_sizes():
             return torch.autograd.grad(
                 block.norm.normalize_and_activate(x.repeat(1, 4, 1, 1, 1), block.activation).sum(),
                 weight,
@@ -114,7 +114,7 @@ def test_a_block_under_autocast_is_as_near_to_float64_as_pytorchs(activation: st
     theirs.norm = nn.GroupNorm(8, 16).cuda()
     exact = copy.deepcopy(theirs).double()
     x = draw((2, 4, 21, 20, 19), torch.float32) - 20
-    with torch.autocast("cuda", torch.bfloat16), whatever_the_size():
+    with torch.autocast("cuda", torch.bfloat16), for_all_sizes():
         own, plain = block(x), theirs(x)
     right = exact(x.double())
     assert (own - right).norm() <= 1.5 * (plain - right).norm()
@@ -129,7 +129,7 @@ def test_recomputing_gives_the_same_gradients() -> None:
     def gradient() -> Tensor:
         return torch.autograd.grad(block(x).square().sum(), block.conv.weight)[0]  # type: ignore[arg-type]
 
-    with whatever_the_size():
+    with for_all_sizes():
         plain = gradient()
         with recomputing():
             again = gradient()
@@ -148,7 +148,7 @@ def test_small_tensors_are_left_to_pytorch_unless_asked() -> None:
         is not None
     )
     assert kernel_for(large.contiguous()) is None
-    with whatever_the_size():
+    with for_all_sizes():
         assert kernel_for(small) is not None
 
 
