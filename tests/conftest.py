@@ -1,4 +1,4 @@
-"""What the tests share: where the real data is, a phantom of two cases, and DICOM that is written for a test."""
+"""Fixtures for all tests: the folder of the real data, a phantom of two cases, DICOM files."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def write_case(tmp_path: Path) -> Callable[..., Case]:
 
 @pytest.fixture
 def full_disk() -> Callable[[int], AbstractContextManager[None]]:
-    """full_disk(bytes) stands in for a full disk: the system refuses to make any file longer."""
+    """Return full_disk(bytes), which simulates a full disk: no file can become longer."""
     resource = pytest.importorskip("resource", reason="limits of file size are POSIX")
 
     @contextmanager
@@ -73,7 +73,10 @@ def full_disk() -> Callable[[int], AbstractContextManager[None]]:
 
 @pytest.fixture
 def peak_of() -> Callable[[str, str], int]:
-    """peak_of(prepare, action) runs two pieces of code in a process of its own: bytes that the action takes at most."""
+    """Return peak_of(prepare, action): the peak memory of ``action`` in bytes.
+
+    Both are code that runs in a separate process.
+    """
     if not Path("/proc/self/clear_refs").exists():
         pytest.skip("needs Linux's count of the most memory held")
 
@@ -101,13 +104,13 @@ _AFTER = 'print(memory("VmHWM") - before)'
 
 
 class WrittenDicom:
-    """Writes DICOM in which every number is known."""
+    """Writer of DICOM files with known numbers."""
 
     def __init__(self, pydicom: Any) -> None:
         self.pydicom = pydicom
 
     def header(self, series: str = "1.2.3.1", number: int = 1, **elements: Any) -> Any:
-        """The header of one CT slice without pixels; ``elements`` replace or add, None removes."""
+        """Return the header of a CT slice without pixels; ``elements`` replace or add, None removes."""
         uid = self.pydicom.uid
         made = self.pydicom.Dataset()
         made.file_meta = self.pydicom.dataset.FileMetaDataset()
@@ -157,7 +160,10 @@ class WrittenDicom:
         names: list[int] | None = None,
         **elements: Any,
     ) -> Path:
-        """Voxels (X, Y, Z), a file per slice. ``axes``: steps in mm in LPS as columns; ``names``: instance numbers."""
+        """Write voxels (X, Y, Z), one file for each slice, and return the folder.
+
+        ``axes`` has the steps in mm in LPS as columns; ``names`` are the instance numbers.
+        """
         steps = np.eye(3) if axes is None else axes
         spacing = np.linalg.norm(steps, axis=0)
         for place, name in enumerate(names or range(voxels.shape[2])):

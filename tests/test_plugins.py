@@ -42,7 +42,7 @@ def written(kind: str) -> str:
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
-    """install(**changes of the entry points) puts a package, by default the page's, where Python finds packages."""
+    """Return install(**groups), which installs the package of the page with other entry points."""
 
     def make(name: str = "my-parts", code: str = "", **groups: dict[str, str]) -> Path:
         project = tomllib.loads(written("toml"))["project"]
@@ -130,8 +130,8 @@ def test_own_names_cannot_be_taken(install: Install, caplog: pytest.LogCaptureFi
     )
     assert plugin_networks() == {}
     assert (
-        "my-parts==1.0 offers unet in segkit.networks: it is not used, because segkit has its own of this name"
-        in caplog.text
+        "my-parts==1.0 offers unet in segkit.networks: it is not used, because segkit has its own "
+        "of this name" in caplog.text
     )
     assert isinstance(loss_by_name("ce"), CrossEntropy)
 
@@ -159,10 +159,12 @@ def test_of_two_packages_neither_is_used(install: Install) -> None:
         ),
         (
             "from torch import nn\ndef Plain(plan): return nn.Conv3d(1, 2, 1)",
-            r"network plain: expected scores of shape \(1, 5, 16, 16, 16\) .* found \(1, 2, 16, 16, 16\)",
+            r"network plain: expected scores of shape \(1, 5, 16, 16, 16\) .* found \(1, 2, 16, "
+            r"16, 16\)",
         ),
         (
-            "from torch import nn\nclass Plain(nn.Module):\n    def __init__(self, plan): super().__init__()\n"
+            "from torch import nn\nclass Plain(nn.Module):\n    def __init__(self, plan): "
+            "super().__init__()\n"
             "    def forward(self, x): return [x]",
             r"network plain: expected scores of shape .* found list",
         ),

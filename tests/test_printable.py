@@ -1,4 +1,4 @@
-"""Names of files, labels and models cannot act on a terminal, forge a line of the log or run in a spreadsheet."""
+"""Names cannot act on a terminal, forge a line of the log or run a formula in a spreadsheet."""
 
 from __future__ import annotations
 

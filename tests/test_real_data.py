@@ -1,4 +1,4 @@
-"""What the toolkit must reach on real scans. Minutes each: `make test-slow`, with the data in SEGKIT_TEST_DATA."""
+"""Dice on real scans; minutes each: `make test-slow`, with the data in SEGKIT_TEST_DATA."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ORGANS = "{spleen:1,liver:5,stomach:6,kidney_right:2,kidney_left:3}"
 
 
 def validated(dataset: Path, run: Path, out: Path) -> dict[str, float]:
-    """Predict the run's validation cases through the command line; Dice of each label on the scans' own grids."""
+    """Predict the validation cases of a run; return the Dice of each label on the scans' grids."""
     held_out = set(json.loads((run / "split.json").read_text())["validation"])
     data = read_dataset(dataset)
     cases = data.select(sorted(held_out))

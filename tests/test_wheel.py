@@ -1,4 +1,4 @@
-"""The wheel carries all that segkit needs: installed into an empty environment elsewhere, the demo runs."""
+"""The wheel is complete: installed into an empty environment, it runs the demo."""
 
 from __future__ import annotations
 

@@ -183,18 +183,26 @@ def rendered(page: str) -> str:
     return MARKS.sub(lambda mark: f"{mark[1]}\n{next(parts)}\n{mark[2]}", page)
 
 
-def files_without_row(folder: Path, page: Path = PAGE) -> list[str]:
-    """Return the files below ``folder`` that no table of the page names.
+def files_without_row(folder: Path, section: str) -> list[str]:
+    """Return the files below ``folder`` that the tables of a section of the page do not name.
 
-    A name in a table is a pattern relative to the folder: ``weights/fold_*.safetensors``.
+    Args:
+        folder: what a command wrote.
+        section: heading of the section, such as "Files of a run". A name in the first column is a
+            pattern relative to the folder: ``bundle/weights/fold_*.safetensors``.
     """
-    patterns = [
-        name
-        for row in re.findall(r"^\| (`.*?) \|", page.read_text(encoding="utf-8"), re.MULTILINE)
-        for name in re.findall(r"`([^`]+)`", row)
+    page = PAGE.read_text(encoding="utf-8")
+    text = re.split(r"^##", page.partition(f"### {section}\n")[2], maxsplit=1, flags=re.MULTILINE)[
+        0
     ]
+    rows = re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)
+    patterns = [name for row in rows for name in re.findall(r"`([^`]+)`", row)]
     files = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
-    return sorted(file for file in files if not any(fnmatch(file, name) for name in patterns))
+    return sorted(
+        file
+        for file in files
+        if not any(fnmatch(file, f"{name}*" if name.endswith("/") else name) for name in patterns)
+    )
 
 
 def main() -> int:

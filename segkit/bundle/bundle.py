@@ -69,7 +69,7 @@ class Bundle(ModelCard):
         """Return the network of every fold with its weights, in evaluation mode on the CPU.
 
         Raises:
-            InputError: as `state`; or tensors that do not fit the plan's network, or are not finite.
+            InputError: as `state`; or tensors that do not fit the plan's network or are not finite.
         """
         return [fill_network(self.plan, self.state(name), self.path) for name in self.folds]
 
@@ -205,7 +205,7 @@ def fill_network(plan: Plan, state: dict[str, Tensor], where: str | Path) -> nn.
     Raises:
         InputError: a tensor that is missing, unknown, of another shape, or not finite.
     """
-    # On the meta device: a plan from a stranger must not allocate more memory than its weights need.
+    # On the meta device: a stranger's plan must not allocate more memory than its weights need.
     with torch.device("meta"):
         network = build_network(plan)
     for problem in _misfits(network.state_dict(), state):

@@ -19,7 +19,10 @@ FORMAT_VERSION = 1
 KIND = "segkit bundle"
 PLAN = "plan.json"
 CONFIG = "config.json"
-REMEDY = "Give a bundle or run folder, or a .segkit file, that segkit wrote; if this was one, copy it again."
+REMEDY = (
+    "Give a bundle or run folder, or a .segkit file, that segkit wrote; if this was one, copy it"
+    " again."
+)
 
 
 @dataclass(frozen=True, eq=False)

@@ -61,7 +61,7 @@ def resolve_model(
 
 
 def named_models(environment: Mapping[str, str] = os.environ) -> dict[str, Path]:
-    """Return the models in the folders of $SEGKIT_MODELS by name; the first of equal names counts."""
+    """Return the models in the folders of $SEGKIT_MODELS by name; the first of a name counts."""
     models: dict[str, Path] = {}
     for folder in environment.get("SEGKIT_MODELS", DEFAULT_FOLDER).split(os.pathsep):
         for path in models_in(Path(folder)) if folder and Path(folder).is_dir() else ():

@@ -44,8 +44,8 @@ def check_agreement(card: Mapping[str, Any], plan: Plan, where: Path) -> None:
     if not valid or not isinstance(cases, int):
         raise InputError(
             where,
-            expected=f"{AGREEMENT_KEY} with the number of cases and the Dice, 0 to 1, of labels of the"
-            " plan",
+            expected=f"{AGREEMENT_KEY} with the number of cases and the Dice, 0 to 1, of labels of"
+            " the plan",
             found=str(content),
             remedy="It was written by a newer segkit, or changed: update segkit, or copy the model"
             " again.",

@@ -39,7 +39,7 @@ the most important overrides (KEY=VALUE):
                                  default: 5, fewer for few patients
   network=NAME                   {networks}
   network.dims=2|3               2 cuts scans into slices; default: 2 for pictures, else 3
-  network.norm=NAME              group, instance, layer, batch or none
+  network.norm=NAME              {norms}
   network.channels_per_group=N   group size, or network.num_groups=N, the number of groups; auto
                                  chooses the groups for each layer
   plan=FILE                      follow the plan.json that 'segkit plan' has written, edited or not
@@ -119,6 +119,7 @@ class _Help(argparse.Action):
         parser.epilog = DETAILS.format(
             networks=", ".join(choices("network")),
             computes=", ".join(choices("compute")),
+            norms=CHECKS["network.norm"][1],
             presets=", ".join(choices("preset")),
             keys=key_lines(),
         )

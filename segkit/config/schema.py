@@ -49,7 +49,7 @@ class NetworkConfig:
     activation: str = "leaky_relu"
     """Activation function: leaky_relu, relu, silu or gelu."""
     norm: str = "group"
-    """Normalization of the layers: group, instance, layer, batch or none."""
+    """Name of the normalization layers (segkit/plans/norm_catalogue.py)."""
     channels_per_group: Any = "auto"
     """Number of channels of each group, or auto, which chooses the groups for each layer."""
     num_groups: int | None = None
@@ -98,6 +98,7 @@ class TrainerConfig:
     learning_rate_rest: float = 1e-3
     """Learning rate of norms, biases and heads with muon."""
     weight_decay: float = 1e-2
+    """Weight decay of the convolution kernels."""
     warmup: float = 0.05
     """Fraction of the schedule in which the learning rate rises."""
     decay_power: float = 0.9

@@ -274,7 +274,7 @@ def _warn_of_unpaired(
         log.warning("predictions without a reference: %s", first_few(unpaired, SHOWN))
     if len(unpaired) > len(pairs):
         log.warning(
-            "most predictions in %s have no reference in %s: are both of the same cases?",
+            "most predictions in %s have no reference in %s: do both belong to the same cases?",
             prediction_path,
             reference_path,
         )

@@ -70,7 +70,7 @@ def warn_of_missing(missing: Sequence[str], paired: int, references: Path) -> No
     )
     if len(missing) > paired:
         log.warning(
-            "most cases of %s are missing among the predictions: are both of the same cases?",
+            "most cases of %s are missing among the predictions: do both belong to the same cases?",
             references,
         )
 

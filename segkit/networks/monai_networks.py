@@ -73,8 +73,8 @@ class DynUNet(nn.Module):
     def _run(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         features = self.body(x)
         deep_scores = list(self._deep_scores)
-        # The body leaves its scores in this list. There they would occupy memory, and a network that
-        # holds tensors with gradients cannot be copied.
+        # The body leaves its scores in this list. There they would occupy memory, and a network
+        # with such tensors, which have a gradient, cannot be copied.
         self._deep_scores[:] = [torch.empty(0)] * len(deep_scores)
         return features, deep_scores
 

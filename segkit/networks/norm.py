@@ -24,8 +24,8 @@ def norm_layer(layer: LayerPlan, dims: int) -> nn.Module:
 
 
 def _group(layer: LayerPlan, _dims: int) -> nn.Module:
-    # Instance norm is one group per channel, layer norm is one group: the same numbers, and on a CPU
-    # several times faster than nn.InstanceNorm3d.
+    # Instance norm is one group per channel, layer norm is one group. The numbers are the same, and
+    # on a CPU this is several times as fast as nn.InstanceNorm3d.
     return GroupNorm(layer.groups, layer.channels, eps=EPS)
 
 

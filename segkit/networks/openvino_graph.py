@@ -25,7 +25,7 @@ Node = Any
 
 
 class GraphBuilder:
-    """Converter of layers in evaluation mode to operations with their present weights in float32."""
+    """Converter of layers in evaluation mode to operations with their weights in float32."""
 
     def __init__(self, operations: Any) -> None:
         """Take an OpenVINO set of operations, ``openvino.opset14`` or later."""
@@ -79,7 +79,8 @@ class GraphBuilder:
             if isinstance(layer, kind):
                 return convert(layer, x)
         raise UsageError(
-            f"--engine openvino does not support the layer {type(layer).__name__}: use --engine torch"
+            f"--engine openvino does not support the layer {type(layer).__name__}:"
+            " use --engine torch"
         )
 
     def _sequence(self, layers: nn.Sequential, x: Node) -> Node:
@@ -127,8 +128,8 @@ class GraphBuilder:
         return self.operations.avg_pool(x, edges, none, none, edges, exclude_pad=True)
 
     def _group_norm(self, layer: nn.GroupNorm, x: Node) -> Node:
-        # OpenVINO (2026.4.1) has an operation for GroupNorm, equally fast, which crashes the process
-        # in residual blocks.
+        # OpenVINO (2026.4.1) has an operation for GroupNorm. It is equally fast, but crashes the
+        # process in residual blocks.
         operations, shape = self.operations, list(x.shape)
         groups = operations.reshape(x, [shape[0], layer.num_groups, -1], False)
         normalized = operations.reshape(

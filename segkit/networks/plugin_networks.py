@@ -64,7 +64,7 @@ def check_scores(network: nn.Module, plan: Plan) -> None:
 
 
 def _missing(plan: Plan, names: Collection[str]) -> InputError:
-    """Return the error for a network that no package offers, with the package that the plan names."""
+    """Return the error for a network that no package offers; it names the package to install."""
     where = f"plan {plan.name!r}, network.name"
     if "network" not in plan.needs:
         check_known(plan.network.name, names, where=where)

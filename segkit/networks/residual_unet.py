@@ -99,7 +99,7 @@ def _blocks(layers: Sequence[LayerPlan]) -> Iterator[Block]:
 
 
 def _check_blocks(plan: Plan) -> None:
-    """Raise InputError unless every encoder stage consists of blocks whose sums have equal widths."""
+    """Raise InputError unless encoder stages consist of blocks whose sums have equal widths."""
     width = len(plan.channels)
     for index, stage in enumerate(plan.network.encoder):
         where = f"network.encoder[{index}].layers"

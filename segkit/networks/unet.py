@@ -14,7 +14,7 @@ Stage = Callable[..., nn.Module]
 
 
 def spatial_axes(plan: Plan) -> tuple[int, ...]:
-    """Return the axes (0 X, 1 Y, 2 Z) that the network convolves over: in 2D without the slice axis."""
+    """Return the axes (0 X, 1 Y, 2 Z) of the convolutions: in 2D without the slice axis."""
     return tuple(axis for axis in range(3) if axis != plan.slice_axis)
 
 
@@ -35,11 +35,11 @@ class UNet(nn.Module):
         ]
         self.head = heads[0]
         self.deep_heads = nn.ModuleList(heads[1:] if plan.network.deep_supervision else [])
-        """Heads of the decoder stages below full resolution, shallow to deep; used in training only."""
+        """Heads of the lower decoder stages, from shallow to deep; used in training only."""
         initialize(self)
 
     def features(self, x: Tensor) -> Tensor:
-        """Return the input of ``head`` (B, width, X, Y[, Z]) for images (B, channels, X, Y[, Z])."""
+        """Return the input of ``head``, (B, width, X, Y[, Z]), for images (B, C, X, Y[, Z])."""
         for features in self._decoded(x):
             x = features
         return x
@@ -107,6 +107,9 @@ def _decoder(plan: Plan) -> nn.ModuleList:
 
 
 def _output_widths(plan: Plan) -> list[int]:
-    """Return the output channels of the decoder stages, shallow to deep; without any, of the encoder."""
+    """Return the output channels of the decoder stages, from shallow to deep.
+
+    Without a decoder, return those of the only encoder stage.
+    """
     stages = plan.network.decoder or plan.network.encoder
     return [stage.layers[-1].channels for stage in reversed(stages)]

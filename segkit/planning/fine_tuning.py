@@ -17,10 +17,11 @@ import numpy as np
 from segkit.config.schema import NetworkConfig, PlanConfig
 from segkit.errors import InputError
 from segkit.fingerprint.usual_spacing import Spacing
-from segkit.planning.network_stages import norm_of, one_norm
+from segkit.planning.network_stages import norm_of, one_norm, with_norms
 from segkit.planning.planner import decide
 from segkit.planning.task import Task
 from segkit.plans.network_catalogue import network_entry
+from segkit.plans.norm_catalogue import uses_batch_statistics
 from segkit.plans.plan import ChannelPlan, NetworkPlan, Plan
 from segkit.volume import Shape
 
@@ -170,23 +171,9 @@ def _network(
 
 
 def _renormed(network: NetworkPlan, config: NetworkConfig) -> NetworkPlan:
-    encoder, decoder = (
-        tuple(
-            dataclasses.replace(
-                stage,
-                layers=tuple(
-                    dataclasses.replace(layer, norm=kind, groups=groups)
-                    for layer in stage.layers
-                    for kind, groups in [
-                        norm_of(layer.name, layer.channels, layer.voxels, config=config)
-                    ]
-                ),
-            )
-            for stage in stages
-        )
-        for stages in (network.encoder, network.decoder)
+    changed = with_norms(
+        network, lambda layer: norm_of(layer.name, layer.channels, layer.voxels, config=config)
     )
-    changed = dataclasses.replace(network, encoder=encoder, decoder=decoder)
     return one_norm(changed) if network_entry(network.name).one_norm else changed
 
 
@@ -197,7 +184,8 @@ def _planned_for_data(
 
     The network in it is not used, but the batch size depends on whether the norm is BatchNorm.
     """
-    norm = "batch" if any(layer.norm == "batch" for layer in network.layers) else "none"
+    norms = [layer.norm for layer in network.layers if uses_batch_statistics(layer.norm)]
+    norm = norms[0] if norms else "none"
     settings = PlanConfig(spacing=[edge or 1.0 for edge in spacing], patch=list(patch))
     network_settings = NetworkConfig(norm=norm)
     return decide(dataclasses.replace(task, network=network_settings, plan=settings), mirror)

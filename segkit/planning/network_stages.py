@@ -1,4 +1,4 @@
-"""From a topology and widths to a NetworkPlan, layer by layer, and what its activations cost."""
+"""From a topology and the channels of each stage to a NetworkPlan, layer by layer."""
 
 from __future__ import annotations
 
@@ -26,37 +26,49 @@ from segkit.plans.plan import LayerPlan, NetworkPlan, StagePlan
 from segkit.plugins import package
 
 WIDTHS: dict[str, tuple[int, dict[int, int]]] = {
-    # Pictures halve six times and more: at 256 the deepest stages would take a third of a step.
+    # Pictures are halved six times and more: with 256 channels the deepest stages would take a
+    # third of a training step.
     "default": (16, {2: 128, 3: 256}),
     "nnunet": (32, {2: 512, 3: 320}),
 }
-"""First width, and the most of 2D and of 3D networks, by `NetworkConfig.widths`."""
+"""Channels of the first stage, and largest number in 2D and in 3D, by network.widths."""
 BYTES_PER_ELEMENT = 8e9 / 560e6
-"""Of a convolution's output, with all that a training step keeps for it: nnU-Net plans 560e6 elements for 8 GB."""
+"""Memory of a training step per element of all convolution outputs.
+
+nnU-Net plans 560e6 elements for 8 GB.
+"""
 
 Chooser = Callable[[str, int, int], tuple[NormKind, int]]
-"""(layer, channels, voxels) -> norm and number of groups."""
+"""Rule from (layer name, channels, voxels) to the norm of a layer and its number of groups."""
 
 
 def default_features(
     stages: int, dims: int, network: str = "unet", widths: str = "default"
 ) -> list[int]:
-    """Widths that double from 16 on, up to 256, or 128 in 2D; SegResNet knows no limit.
+    """Return the channels of each stage where network.features is not given.
+
+    They double from stage to stage up to the limits of WIDTHS, unless the network has none.
 
     >>> default_features(6, dims=3), default_features(6, dims=3, widths="nnunet")
     ([16, 32, 64, 128, 256, 256], [32, 64, 128, 256, 320, 320])
     """
-    first, most = WIDTHS[widths]
-    return network_entry(network).widths(stages, first, most[dims])
+    first, largest = WIDTHS[widths]
+    return network_entry(network).widths(stages, first, largest[dims])
 
 
 def build_stages(
     topology: Topology, features: Sequence[int], *, inputs: int, config: NetworkConfig
 ) -> NetworkPlan:
-    """The network with a norm for every layer, sized to its channels and to the voxels of the training patch.
+    """Return the plan of the network, with the norm of every layer sized to channels and voxels.
+
+    Args:
+        topology: kernels, strides and sizes of the stages on the training patch.
+        features: number of channels of each stage.
+        inputs: number of channels of the image.
+        config: settings of the network.
 
     Raises:
-        UsageError: an unknown network or norm, or a layer that the norm does not fit.
+        UsageError: network or norm are unknown, or a norm does not fit its layer.
     """
     choose = partial(norm_of, config=config)
     network = _build(topology, features, inputs, config, choose)
@@ -78,48 +90,66 @@ def _check_stages(
         return
     if any(width != features[0] * 2**stage for stage, width in enumerate(features)):
         raise UsageError(
-            f"network={network.name} doubles its width from stage to stage: network.features={list(features)} does not."
+            f"network={network.name} doubles its width from stage to stage:"
+            f" network.features={list(features)} does not."
         )
     halvings = 2 ** (len(features) - 1)
     if any(edge % halvings for edge in topology.patch if edge > 1):
         raise UsageError(
-            f"network={network.name} halves every axis {len(features) - 1} times: give a plan.patch of multiples of "
-            f"{halvings}, or fewer network.features."
+            f"network={network.name} halves every axis {len(features) - 1} times: give a plan.patch"
+            f" of multiples of {halvings}, or fewer network.features."
         )
 
 
 def one_norm(network: NetworkPlan) -> NetworkPlan:
-    """The norm and number of groups that most layers have, in all of them: MONAI's networks take one."""
+    """Return the network with the norm and number of groups that most of its layers have.
+
+    MONAI's networks take one norm for all layers.
+
+    Raises:
+        UsageError: that number of groups does not divide the channels of some layer.
+    """
     if all(layer.groups == layer.channels for layer in network.layers):
         return network
-    (norm, groups), _ = Counter((layer.norm, layer.groups) for layer in network.layers).most_common(
-        1
-    )[0]
-    unfit = next(
-        (layer for layer in network.layers if norm == "group" and layer.channels % groups), None
-    )
-    if unfit:
-        raise UsageError(
-            f"network={network.name} takes one number of groups: the {unfit.channels} channels of {unfit.name} do not "
-            f"divide into {groups}. Give network.num_groups or other network.features."
-        )
-    encoder, decoder = (
-        tuple(
+    norms = Counter((layer.norm, layer.groups) for layer in network.layers)
+    norm, groups = norms.most_common(1)[0][0]
+    for layer in network.layers:
+        if norm == "group" and layer.channels % groups:
+            raise UsageError(
+                f"network={network.name} takes one number of groups: the {layer.channels} channels"
+                f" of {layer.name} do not divide into {groups}. Give network.num_groups or other"
+                " network.features."
+            )
+    return with_norms(network, lambda _layer: (norm, groups))
+
+
+def with_norms(
+    network: NetworkPlan, choose: Callable[[LayerPlan], tuple[NormKind, int]]
+) -> NetworkPlan:
+    """Return the network with another norm and number of groups in every layer."""
+
+    def changed(stages: Sequence[StagePlan]) -> tuple[StagePlan, ...]:
+        return tuple(
             replace(
-                stage,
-                layers=tuple(replace(layer, norm=norm, groups=groups) for layer in stage.layers),
+                stage, layers=tuple(_with_norm(layer, *choose(layer)) for layer in stage.layers)
             )
             for stage in stages
         )
-        for stages in (network.encoder, network.decoder)
-    )
-    return replace(network, encoder=encoder, decoder=decoder)
+
+    return replace(network, encoder=changed(network.encoder), decoder=changed(network.decoder))
+
+
+def _with_norm(layer: LayerPlan, norm: NormKind, groups: int) -> LayerPlan:
+    return replace(layer, norm=norm, groups=groups)
 
 
 def activation_elements(
     topology: Topology, features: Sequence[int], *, inputs: int, outputs: int, config: NetworkConfig
 ) -> int:
-    """Elements of all convolution outputs of one patch: blocks, transposed convolutions and heads."""
+    """Return the number of elements of all convolution outputs for one patch.
+
+    Convolutions of blocks, transposed convolutions and heads count.
+    """
     network = _build(
         topology, features, inputs, config, lambda _name, _channels, _voxels: ("none", 0)
     )
@@ -133,7 +163,7 @@ def activation_elements(
 def norm_of(
     name: str, channels: int, voxels: int, *, config: NetworkConfig
 ) -> tuple[NormKind, int]:
-    """Norm and number of groups of the layer ``name``, as ``config`` asks for them."""
+    """Return the norm of a layer and its number of groups, as the settings ask for them."""
     return groups_for(
         channels,
         voxels,

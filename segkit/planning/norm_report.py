@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from segkit.plans.norm_catalogue import uses_batch_statistics
 from segkit.plans.plan import LayerPlan, Plan
 
 
@@ -32,7 +33,7 @@ def norm_report(plan: Plan) -> list[NormRow]:
 def _row(layer: LayerPlan, batch_size: int) -> NormRow:
     if layer.norm == "none":
         return NormRow(layer.name, layer.channels, 0, 0, layer.voxels, 0, "no norm")
-    if layer.norm == "batch":
+    if uses_batch_statistics(layer.norm):
         # A channel's statistics run over all patches of the batch.
         pool = batch_size * layer.voxels
         return NormRow(

@@ -10,6 +10,7 @@ from segkit.fingerprint.usual_spacing import Spacing
 from segkit.planning.network_stages import BYTES_PER_ELEMENT, activation_elements, default_features
 from segkit.planning.task import LARGEST_BATCH, Task
 from segkit.planning.topology import LEAST_EDGE, Topology, find_topology
+from segkit.plans.norm_catalogue import uses_batch_statistics
 from segkit.units import parse_size
 from segkit.volume import Shape
 
@@ -33,7 +34,8 @@ def choose_batch(task: Task, patch: Shape, size: Shape) -> tuple[int, str]:
     """
     if task.batch_asked:
         return task.batch_asked, ""
-    if task.network.norm == "batch" or all(patch[axis] >= size[axis] for axis in task.axes):
+    whole_scan = all(patch[axis] >= size[axis] for axis in task.axes)
+    if whole_scan or uses_batch_statistics(task.network.norm):
         return LARGEST_BATCH, ""
     return 1, " A step takes one patch only: more steps learn more in the same time."
 

@@ -1,1 +1,1 @@
-"""Plans: every decision about how a dataset becomes the input of a network, and the network itself. No torch."""
+"""Plans: all decisions about the input of a network and the network itself, without torch."""

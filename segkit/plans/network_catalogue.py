@@ -18,7 +18,7 @@ from segkit.plugins import offered
 
 @dataclass(frozen=True)
 class StageShape:
-    """What a rule may know about a stage of a network."""
+    """Facts about a stage of a network, from which a rule derives its layers."""
 
     level: int
     """Number of stages above it: 0 at full resolution."""

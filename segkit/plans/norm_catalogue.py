@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 NormKind = Literal["group", "batch", "none"]
-"""Kind of a layer in a plan: instance and layer norm are group norm with a certain number of groups."""
+"""Kind of a layer in a plan; instance and layer norm are special cases of group norm."""
 
 GroupRule = Literal["fitted", "one_per_channel", "one", "none"]
 """Rule for the number of groups; only "fitted" reads channels_per_group and num_groups."""
@@ -21,12 +21,25 @@ class NormEntry:
 
     kind: NormKind
     groups: GroupRule
+    batch_statistics: bool = False
+    """True if a training step normalizes with statistics of the whole batch."""
 
 
 NORMS: dict[str, NormEntry] = {
     "group": NormEntry("group", groups="fitted"),
     "instance": NormEntry("group", groups="one_per_channel"),
     "layer": NormEntry("group", groups="one"),
-    "batch": NormEntry("batch", groups="none"),
+    "batch": NormEntry("batch", groups="none", batch_statistics=True),
     "none": NormEntry("none", groups="none"),
 }
+
+
+def uses_batch_statistics(norm: str) -> bool:
+    """Return whether a norm, given by its name or kind, depends on the other samples of a batch.
+
+    >>> uses_batch_statistics("batch"), uses_batch_statistics("instance")
+    (True, False)
+    """
+    return any(
+        entry.batch_statistics and norm in (name, entry.kind) for name, entry in NORMS.items()
+    )

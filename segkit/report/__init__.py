@@ -1,1 +1,1 @@
-"""Rows and pictures for people: tables, pages, previews. Renders, computes nothing."""
+"""Render rows and pictures for people: tables, pages and previews. Nothing is computed here."""

@@ -1,4 +1,4 @@
-"""An evaluation as files: metrics.csv, cases.csv, summary.json and report.html. Renders, computes nothing."""
+"""Write an evaluation as files: metrics.csv, cases.csv, summary.json and report.html."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ from segkit.report.tables import Cell, csv_text, html_table
 
 
 def write_evaluation(evaluation: Evaluation, folder: str | Path) -> tuple[Path, Path, Path, Path]:
-    """Write the four files into ``folder`` and return their paths: all values, a row per case, the means, the page."""
+    """Write the four files of an evaluation and return their paths.
+
+    They are metrics.csv (all values), cases.csv (a row per case), summary.json (means) and
+    report.html.
+    """
     folder = Path(folder)
     paths = (
         folder / "metrics.csv",
@@ -37,15 +41,16 @@ def write_evaluation(evaluation: Evaluation, folder: str | Path) -> tuple[Path, 
 
 
 def metrics_csv(evaluation: Evaluation) -> str:
-    """Tidy rows; an infinite distance is written as inf."""
+    """Return the content of metrics.csv, a value per row; infinite distances are written as inf."""
     rows = ([row.case, row.label, row.metric, f"{row.value:.6g}"] for row in evaluation.rows)
     return csv_text(["case", "label", "metric", "value"], rows)
 
 
 def cases_csv(evaluation: Evaluation) -> str:
-    """Return a row per case: the mean of each metric over its labels, and the Dice of each label.
+    """Return the content of cases.csv, one case per row.
 
-    What has no value is empty: a label that is in neither mask, and a mean of infinite distances.
+    The columns are the mean of each metric over the labels, and the Dice of each label. A label in
+    neither mask and a mean of infinite distances are empty.
     """
     summary = evaluation.summary
     metrics, labels = list(summary["mean"]), list(summary["labels"])
@@ -66,7 +71,7 @@ def cases_csv(evaluation: Evaluation) -> str:
 
 
 def label_rows(evaluation: Evaluation) -> tuple[list[str], list[list[Cell]]]:
-    """Header and rows of the table label x mean of each metric; the last row is the mean over labels."""
+    """Return header and rows of the means per label; the last row is the mean over labels."""
     summary = evaluation.summary
     metrics = list(summary["mean"])
     rows: list[list[Cell]] = [
@@ -81,7 +86,7 @@ def label_rows(evaluation: Evaluation) -> tuple[list[str], list[list[Cell]]]:
 
 
 def _titles(summary: Mapping[str, Any]) -> list[str]:
-    """Return the metrics as heads of columns: surface Dice means nothing without its tolerance."""
+    """Return the metrics as column titles; that of surface Dice includes the tolerance."""
     tolerance = f"{summary['tolerance']:g} {' or '.join(summary['unit'])}"
     return [
         f"{metric} ({tolerance})" if metric == "surface_dice" else metric
@@ -90,7 +95,10 @@ def _titles(summary: Mapping[str, Any]) -> list[str]:
 
 
 def absence_rows(evaluation: Evaluation) -> list[list[Cell]]:
-    """Label, missed, invented, in neither: only labels that are not in both masks of every case."""
+    """Return rows of label and numbers of cases: in reference only, in prediction only, in neither.
+
+    Labels that are in both masks of every case have no row.
+    """
     rows: list[list[Cell]] = [
         [label, counts["reference_only"], counts["prediction_only"], counts["neither"]]
         for label, counts in evaluation.summary["counts"].items()
@@ -100,11 +108,11 @@ def absence_rows(evaluation: Evaluation) -> list[list[Cell]]:
 
 
 def page(evaluation: Evaluation) -> str:
-    """The report as one HTML page that loads nothing from anywhere."""
+    """Return the report as one HTML page that loads nothing from the network."""
     header, rows = label_rows(evaluation)
     parts = [
         "<h1>Evaluation</h1>",
-        paragraph(_compared(evaluation.summary)),
+        paragraph(_comparison(evaluation.summary)),
         paragraph(_left_over(evaluation)),
         "<h2>Means per label</h2>",
         html_table(header, rows),
@@ -122,36 +130,43 @@ def page(evaluation: Evaluation) -> str:
 
 
 def definitions(evaluation: Evaluation) -> str:
-    """A list of what each metric is."""
+    """Return a list of the definitions of the metrics, as HTML."""
     tolerance, unit = evaluation.summary["tolerance"], " or ".join(evaluation.summary["unit"])
     entries = {
         "dice": "2 |P and R| / (|P| + |R|) in voxels, 1 is perfect.",
         "iou": "|P and R| / |P or R| in voxels, 1 is perfect.",
-        "hd95": "the larger of the two 95th percentiles of the distances from one surface to the other, 0 is perfect.",
-        "surface_dice": f"share of both surfaces' voxels that lie within {tolerance:g} {unit} of the other surface.",
-        "volume_difference": "volume of the prediction less that of the reference: positive means too large.",
+        "hd95": "the larger of the two 95th percentiles of the distances from one surface to the"
+        " other, 0 is perfect.",
+        "surface_dice": "fraction of the voxels of both surfaces that lie within"
+        f" {tolerance:g} {unit} of the other surface, 1 is perfect.",
+        "volume_difference": "volume of the prediction minus that of the reference: positive means"
+        " too large.",
     }
     items = "\n".join(
         f"<li><b>{name}</b>: {html.escape(text)}</li>" for name, text in entries.items()
     )
     rules = (
-        "A surface is the voxels of a mask that share a face with a voxel outside it; distances run between voxel "
-        "centres. A label in neither mask gives no value; in one mask only Dice, IoU and surface Dice are 0 and the "
-        "distance is infinite, which is counted above and kept out of the means."
+        "The surface of a mask consists of its voxels that share a face with a voxel outside it. "
+        "Distances run between voxel centers. A label in neither mask has no value. If a label is "
+        "in only one mask, Dice, IoU and surface Dice are 0 and the distance is infinite, which is "
+        "counted above and excluded from the means."
     )
     return f"<ul>\n{items}\n</ul>\n{paragraph(rules)}"
 
 
 def _in_either(counts: dict[str, int]) -> int:
-    """Cases in which the label occurs in at least one of the two masks."""
+    """Return the number of cases in which the label occurs in at least one of the two masks."""
     return counts["both"] + counts["reference_only"] + counts["prediction_only"]
 
 
-def _compared(summary: Mapping[str, Any]) -> str:
+def _comparison(summary: Mapping[str, Any]) -> str:
     cases, labels = len(summary["cases"]), len(summary["labels"])
     ignore = summary.get("ignore")
     ignored = "" if ignore is None else f" Voxels with {ignore} in the reference are left out."
-    counts = f"{cases} {'case' if cases == 1 else 'cases'}, {labels} {'label' if labels == 1 else 'labels'}"
+    counts = (
+        f"{cases} {'case' if cases == 1 else 'cases'},"
+        f" {labels} {'label' if labels == 1 else 'labels'}"
+    )
     return f"{summary['predictions']} against {summary['references']}: {counts}.{ignored}"
 
 
@@ -164,7 +179,7 @@ def _absences(evaluation: Evaluation) -> str:
     rows = absence_rows(evaluation)
     header = ["label", "in the reference only", "in the prediction only", "in neither"]
     return (
-        f"<h2>Labels that were missing, in cases</h2>\n{html_table(header, rows)}" if rows else ""
+        f"<h2>Number of cases with missing labels</h2>\n{html_table(header, rows)}" if rows else ""
     )
 
 
@@ -175,26 +190,28 @@ def _spread_rows(evaluation: Evaluation) -> list[list[Cell]]:
             metric,
             spread["n"],
             evaluation.summary["labels"][label][metric],
-            *(spread[k] for k in ("sd", "min", "max")),
+            *(spread[key] for key in ("sd", "min", "max")),
         ]
-        for label, by in evaluation.summary["spread"].items()
-        for metric, spread in by.items()
+        for label, by_metric in evaluation.summary["spread"].items()
+        for metric, spread in by_metric.items()
     ]
 
 
 def _case_rows(evaluation: Evaluation) -> tuple[list[str], Sequence[Sequence[Cell]]]:
-    """A row per case and label: cases by their mean Dice from low to high, labels within a case likewise."""
+    """Return header and rows of each case and label, by the mean Dice of the case, then by Dice."""
     metrics = list(evaluation.summary["mean"])
     values: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
     for row in evaluation.rows:
         values[row.case, row.label][row.metric] = row.value
     means = evaluation.summary["cases"]
-    order = sorted(
-        values, key=lambda key: (_low_first(means[key[0]]["dice"]), key[0], values[key]["dice"])
-    )
-    rows = [[*key, *(values[key].get(metric) for metric in metrics)] for key in order]
+
+    def worst_first(case_and_label: tuple[str, str]) -> tuple[float, str, float]:
+        case, _ = case_and_label
+        mean = means[case]["dice"]
+        return (math.inf if mean is None else mean), case, values[case_and_label]["dice"]
+
+    rows = [
+        [*key, *(values[key].get(metric) for metric in metrics)]
+        for key in sorted(values, key=worst_first)
+    ]
     return ["case", "label", *_titles(evaluation.summary)], rows
-
-
-def _low_first(value: float | None) -> float:
-    return math.inf if value is None else value

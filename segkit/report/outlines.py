@@ -1,4 +1,4 @@
-"""One plane of a scan in grey, and the outlines of labels on it."""
+"""Draw one plane of a scan in gray, with the outlines of labels on it."""
 
 from __future__ import annotations
 
@@ -17,93 +17,110 @@ from segkit.preprocessing.crop import border_values, differs
 
 OUTLINE_PIXELS = 2
 TINT = 0.4
-"""How much of its colour a filled label has; the scan must show through."""
+"""Opacity of filled labels, low enough that the scan shows through."""
 SOFT_TISSUE_HU = (-160.0, 240.0)
 CT_BELOW = -500
-"""Only Hounsfield units have a hundredth of the voxels below this."""
+"""Value that only Hounsfield units have at the first percentile."""
 SAMPLED_VOXELS = 4_000_000
-"""Of larger scans every n-th voxel along each axis says how bright the scan is."""
+"""Number of voxels of a scan above which only every n-th along each axis decides on brightness."""
 
-Colours = Mapping[int, Color]
-"""By the value of a label."""
+ColorOfValue = Mapping[int, Color]
+"""Value of a label -> its color."""
 
 
-def grey_of(shown: NDArray[Any], limits: tuple[float, float]) -> NDArray[np.uint8]:
-    """8 bits, black at the lower and white at the upper of ``limits``."""
+def to_gray(array: NDArray[Any], limits: tuple[float, float]) -> NDArray[np.uint8]:
+    """Return 8-bit gray values: black at and below the lower limit, white at and above the upper.
+
+    >>> to_gray(np.array([-1.0, 0.0, 5.0, 10.0]), (0.0, 10.0)).tolist()
+    [0, 0, 127, 255]
+    """
     low, high = limits
-    scaled = (np.asarray(shown).astype(np.float64) - low) / max(high - low, 1e-12)
+    scaled = (np.asarray(array).astype(np.float64) - low) / max(high - low, 1e-12)
     return np.asarray(np.clip(scaled, 0, 1) * 255, dtype=np.uint8)
 
 
-def limits_of(whole: NDArray[Any]) -> tuple[float, float]:
-    """The 1st and 99th percentile inside a constant border; for a CT, whose air would take it all, soft tissue.
+def gray_limits(scan: NDArray[Any]) -> tuple[float, float]:
+    """Return the values of a scan (C, X, Y, Z) to show as black and white.
 
-    Of (C, X, Y, Z), of which only blocks are looked at.
+    They are the 1st and 99th percentile inside the constant border, or the range of soft tissue for
+    a CT, in which air would dominate. Large scans are sampled, block by block.
     """
-    border = border_values(whole)
-    sampled = _sampled(whole, math.ceil((whole.size / SAMPLED_VOXELS) ** (1 / 3)))
-    inside = sampled if border is None else sampled[:, differs(sampled, border)]
-    low, high = np.percentile(inside if inside.size else sampled, (1, 99))
+    border = border_values(scan)
+    sample = _every_nth(scan, math.ceil((scan.size / SAMPLED_VOXELS) ** (1 / 3)))
+    inside = sample if border is None else sample[:, differs(sample, border)]
+    low, high = np.percentile(inside if inside.size else sample, (1, 99))
     if low < CT_BELOW:
         return SOFT_TISSUE_HU
-    return (float(low), float(high)) if low < high else _ends(whole)
+    return (float(low), float(high)) if low < high else _lowest_and_highest(scan)
 
 
-def _sampled(whole: NDArray[Any], step: int) -> NDArray[Any]:
-    """Every ``step``-th voxel of (C, X, Y, Z) along X, Y and Z, in another order of planes; a copy."""
-    axis = 1 + int(np.argmax(np.abs(whole.strides[1:])))
-    found = []
-    for start in range(0, whole.shape[axis], step):
-        plane = [slice(None), *[slice(None, None, step)] * 3]
-        plane[axis] = slice(start, start + 1)
-        found.append(np.array(whole[tuple(plane)]))
-        drop_pages(whole)
-    return np.concatenate(found, axis=axis)
+def _every_nth(scan: NDArray[Any], step: int) -> NDArray[Any]:
+    """Return a copy of every ``step``-th voxel of (C, X, Y, Z) along X, Y and Z.
+
+    It is read plane by plane along the slowest axis, so that little of a mapped file is in memory.
+    """
+    axis = 1 + int(np.argmax(np.abs(scan.strides[1:])))
+    planes = []
+    for start in range(0, scan.shape[axis], step):
+        index = [slice(None), *[slice(None, None, step)] * 3]
+        index[axis] = slice(start, start + 1)
+        planes.append(np.array(scan[tuple(index)]))
+        drop_pages(scan)
+    return np.concatenate(planes, axis=axis)
 
 
-def _ends(whole: NDArray[Any]) -> tuple[float, float]:
+def _lowest_and_highest(scan: NDArray[Any]) -> tuple[float, float]:
     ends = [
-        (float(np.min(part)), float(np.max(part)))
-        for part in (np.asarray(whole[box]) for box in blocks(whole))
+        (float(np.min(block)), float(np.max(block)))
+        for block in (np.asarray(scan[box]) for box in blocks(scan))
     ]
     return min(low for low, _ in ends), max(high for _, high in ends)
 
 
-def outlined(
+def draw_outlines(
     pixels: NDArray[np.uint8],
     labels: NDArray[Any],
     size: tuple[int, int],
-    colours: Colours,
+    colors: ColorOfValue,
     *,
     filled: NDArray[Any] | None = None,
     thickness: int = OUTLINE_PIXELS,
 ) -> Image.Image:
-    """Rows of RGB pixels, enlarged to ``size`` (width, height), with the outlines of ``labels``, over ``filled``."""
+    """Return a plane of a scan with the outlines of labels.
+
+    Args:
+        pixels: the plane as RGB (rows, columns, 3).
+        labels: label values (rows, columns) to outline.
+        size: width and height of the image in pixels.
+        colors: color of each label value; other values are not drawn.
+        filled: label values (rows, columns) to fill with a tint below the outlines.
+        thickness: thickness of the outlines in pixels.
+    """
     image = Image.fromarray(np.ascontiguousarray(pixels)).resize(size, Image.Resampling.BICUBIC)
     drawn = np.array(image)
     if filled is not None:
-        _fill(
-            drawn,
-            filled[_nearest(filled.shape[0], size[1])][:, _nearest(filled.shape[1], size[0])],
-            colours,
-        )
-    enlarged = labels[_nearest(labels.shape[0], size[1])][:, _nearest(labels.shape[1], size[0])]
+        _fill(drawn, _enlarge(filled, size), colors)
+    enlarged = _enlarge(labels, size)
     for value in np.unique(enlarged):
-        if int(value) in colours:
+        if int(value) in colors:
             mask = enlarged == value
             inside = ndimage.binary_erosion(mask, iterations=thickness, border_value=1)
-            drawn[mask & ~inside] = colours[int(value)]
+            drawn[mask & ~inside] = colors[int(value)]
     return Image.fromarray(drawn)
 
 
-def _fill(drawn: NDArray[np.uint8], labels: NDArray[Any], colours: Colours) -> None:
-    """Tint ``drawn``, in place, where a label lies."""
+def _fill(drawn: NDArray[np.uint8], labels: NDArray[Any], colors: ColorOfValue) -> None:
+    """Tint ``drawn`` in place where a label lies."""
     for value in np.unique(labels):
-        if int(value) in colours:
+        if int(value) in colors:
             mask = labels == value
-            drawn[mask] = (1 - TINT) * drawn[mask] + TINT * np.array(colours[int(value)])
+            drawn[mask] = (1 - TINT) * drawn[mask] + TINT * np.array(colors[int(value)])
 
 
-def _nearest(size: int, pixels: int) -> NDArray[np.int64]:
-    """For each of ``pixels``, the voxel of ``size`` that it lies in."""
-    return np.arange(pixels) * size // pixels
+def _enlarge(labels: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    """Return label values (rows, columns) resized to (width, height) by nearest neighbor."""
+    width, height = size
+    rows = np.arange(height) * labels.shape[0] // height
+    columns = np.arange(width) * labels.shape[1] // width
+    enlarged: NDArray[Any] = labels[rows][:, columns]
+    return enlarged

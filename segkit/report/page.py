@@ -1,4 +1,4 @@
-"""A page of HTML that loads nothing from anywhere."""
+"""Write an HTML page that is complete in itself and loads nothing from the network."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ import html
 from collections.abc import Sequence
 
 STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
+body {
+  font: 16px/1.5 system-ui, sans-serif;
+  max-width: 70rem;
+  margin: 2rem auto;
+  padding: 0 1rem;
+  color: #222;
+}
 table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; }
 th, td { padding: .25rem .75rem; border-bottom: 1px solid #ddd; text-align: left; }
 td.n { text-align: right; font-variant-numeric: tabular-nums; }
@@ -26,10 +32,16 @@ img { max-width: 100%; height: auto; }
 
 
 def html_page(title: str, parts: Sequence[str]) -> str:
-    """The whole page; empty parts are left out."""
+    """Return the page.
+
+    Args:
+        title: plain text.
+        parts: HTML of the body, in order; empty parts are left out.
+    """
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{html.escape(title)}</title>\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{html.escape(title)}</title>\n"
         f"<style>{STYLE}</style>\n</head>\n<body>\n"
         + "\n".join(part for part in parts if part)
         + "\n</body>\n</html>\n"
@@ -37,12 +49,19 @@ def html_page(title: str, parts: Sequence[str]) -> str:
 
 
 def paragraph(text: str) -> str:
-    """``text`` escaped; nothing for an empty one."""
+    """Return a paragraph of escaped text, or "" for an empty one.
+
+    >>> paragraph("x < y")
+    '<p>x &lt; y</p>'
+    """
     return f"<p>{html.escape(text)}</p>" if text else ""
 
 
 def picture(png: bytes, caption: str) -> str:
-    """A PNG within the page, with words below it."""
+    """Return a PNG embedded into the page, with a caption below it."""
     encoded = base64.b64encode(png).decode("ascii")
-    words = html.escape(caption)
-    return f'<figure><img src="data:image/png;base64,{encoded}" alt="{words}"><figcaption>{words}</figcaption></figure>'
+    text = html.escape(caption)
+    return (
+        f'<figure><img src="data:image/png;base64,{encoded}" alt="{text}">'
+        f"<figcaption>{text}</figcaption></figure>"
+    )

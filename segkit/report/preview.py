@@ -1,53 +1,55 @@
-"""A PNG that shows a label map on its scan: three planes with outlines, or the picture itself. Needs no display.
+"""Draw a label map on its scan into a PNG: three planes with outlines, or the picture itself.
 
-Planes are shown as radiologists see them: the patient's right on the viewer's left, anterior and superior up; in the
-sagittal plane anterior is left. Letters on the planes say so. The planes are those that show most of the labels, and
-have one scale in mm. Below them are slices in their order, each with its number along an axis of the file.
+Planes are shown as radiologists see them: the patient's right on the viewer's left, anterior and
+superior up, and in the sagittal plane anterior on the left. Letters on the planes say so. The
+planes are those that show most of the labels, at one scale in mm. Below them is a sheet of slices
+in their order, each with its number along an axis of the file. No display server is needed.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from segkit.files.atomic import atomic_path
 from segkit.labels.colors import Color, label_colors
 from segkit.labels.postprocessing import present_values
 from segkit.preprocessing.orient import AxisMap, to_ras
+from segkit.report.image_rows import MARGIN, arrange, row_width, write_letters, write_text_on
 from segkit.report.outlines import (
     OUTLINE_PIXELS,
-    Colours,
-    grey_of,
-    limits_of,
-    outlined,
+    ColorOfValue,
+    draw_outlines,
+    gray_limits,
+    to_gray,
 )
 from segkit.volume import Volume
 
 PLANE_PIXELS = 400
-"""The longest edge of a volume's planes."""
+"""Length of the longest edge of a scan in the three planes."""
 PICTURE_PIXELS = 800
-SHEET_PIXELS, SHEET_ROWS = 190, 2
-"""The same of the slices on the sheet, and how many rows of them there are."""
-LEGEND_ENTRIES = 60
-_MARGIN, _LINE, _SWATCH, _FONT = 12, 20, 12, 14
-_BACKGROUND, _TEXT = (16, 16, 16), (240, 240, 240)
+"""Length of the longest edge of a picture."""
+SHEET_PIXELS = 190
+"""Length of the longest edge of a scan on the sheet of slices."""
+SHEET_ROWS = 2
 
 
 @dataclass(frozen=True)
 class _View:
-    """A plane: the axis it is cut across, its axes on the page, and the letters left, right, top and bottom."""
+    """Orientation of a plane; axes are 0, 1, 2 for X, Y, Z in RAS+."""
 
     across: int
+    """Axis perpendicular to the plane."""
     horizontal: int
     vertical: int
     letters: tuple[str, str, str, str]
+    """Directions at the left, right, top and bottom edge."""
 
 
 _VIEWS = (
@@ -65,21 +67,26 @@ def write_preview(
     *,
     colors: Mapping[str, Color] | None = None,
 ) -> None:
-    """Draw the outlines of ``labels`` (1, X, Y, Z) on ``scan`` (C, X, Y, Z), both on one grid, into a PNG.
+    """Draw the outlines of labels on their scan into a PNG.
 
-    ``names`` (label -> value) stand in the legend, each with its color (of ``colors``, or by its place). Of several
-    channels the first is shown, except that the three of a picture are its colours. A volume has its three planes, and
-    below them a sheet of slices.
+    A volume is shown in three planes, with a sheet of slices below them.
+
+    Args:
+        path: the PNG.
+        scan: the scan (C, X, Y, Z); its first channel is shown, or the three colors of a picture.
+        labels: label map (1, X, Y, Z) on the same grid.
+        names: name -> value of the labels, for the legend.
+        colors: color of each name; by default one by its position among the names.
     """
-    colours = _by_value(names, colors)
+    color_of_value = _color_of_value(names, colors)
     if scan.unit == "px":
-        rows = [[_picture(scan, labels, colours)]]
+        rows = [[_draw_picture(scan, labels, color_of_value)]]
     else:
-        scene = _scene(scan, labels, colours)
-        planes = _planes(scene)
-        rows = [planes, *_sheet(scene, _width(planes))]
+        scene = _scene(scan, labels, color_of_value)
+        planes = _draw_planes(scene)
+        rows = [planes, *_draw_sheet(scene, row_width(planes))]
     with atomic_path(path) as temporary:
-        _page(rows, _legend(names, colours, labels)).save(temporary, format="PNG")
+        arrange(rows, _legend(names, color_of_value, labels)).save(temporary, format="PNG")
 
 
 def draw_comparison(
@@ -91,215 +98,184 @@ def draw_comparison(
     across: int | None = None,
     colors: Mapping[str, Color] | None = None,
 ) -> Image.Image:
-    """The outlines of ``predicted`` over ``reference``, filled, in the planes where the two differ most.
+    """Return an image of the predicted labels, outlined, over the reference, filled.
 
-    All are on one grid. With ``across`` only the plane across that axis (in RAS+ order) is shown.
+    The planes are those in which the two differ most.
+
+    Args:
+        scan: the scan (C, X, Y, Z).
+        predicted: label map (1, X, Y, Z) on the same grid.
+        reference: label map (1, X, Y, Z) on the same grid.
+        names: name -> value of the labels, for the legend.
+        across: axis (0, 1, 2 for X, Y, Z in RAS+) of the only plane to show, perpendicular to it.
+        colors: color of each name; by default one by its position among the names.
     """
-    colours = _by_value(names, colors)
+    color_of_value = _color_of_value(names, colors)
     if scan.unit == "px":
-        planes = [_picture(scan, predicted, colours, reference)]
+        planes = [_draw_picture(scan, predicted, color_of_value, reference)]
     else:
-        planes = _planes(_scene(scan, predicted, colours, reference), across)
-    return _page([planes], _legend(names, colours, predicted, reference))
+        planes = _draw_planes(_scene(scan, predicted, color_of_value, reference), across)
+    return arrange([planes], _legend(names, color_of_value, predicted, reference))
 
 
-def _by_value(names: Mapping[str, int], colors: Mapping[str, Color] | None) -> Colours:
-    known = label_colors(names, colors)
-    return {value: known[name] for name, value in names.items()}
+def _color_of_value(names: Mapping[str, int], colors: Mapping[str, Color] | None) -> ColorOfValue:
+    color_of_name = label_colors(names, colors)
+    return {value: color_of_name[name] for name, value in names.items()}
 
 
-def _legend(names: Mapping[str, int], colours: Colours, *maps: Volume) -> list[tuple[str, Color]]:
-    """The labels that some of ``maps`` has."""
-    present = {value for each in maps for value in present_values(each.array)}
-    return [(name, colours[value]) for name, value in names.items() if value in present]
+def _legend(
+    names: Mapping[str, int], colors: ColorOfValue, *label_maps: Volume
+) -> list[tuple[str, Color]]:
+    """Return name and color of the labels that occur in any of the label maps."""
+    present = {value for labels in label_maps for value in present_values(labels.array)}
+    return [(name, colors[value]) for name, value in names.items() if value in present]
 
 
-def _picture(
-    scan: Volume, labels: Volume, colours: Colours, reference: Volume | None = None
+def _draw_picture(
+    scan: Volume, labels: Volume, colors: ColorOfValue, reference: Volume | None = None
 ) -> Image.Image:
-    shown = scan.array if scan.channels == 3 else scan.array[:1]
-    grey = shown if shown.dtype == np.uint8 else grey_of(shown, limits_of(shown))
-    pixels = np.broadcast_to(grey[..., 0].transpose(2, 1, 0), (*grey.shape[2:0:-1], 3))
+    channels = scan.array if scan.channels == 3 else scan.array[:1]
+    if channels.dtype != np.uint8:
+        channels = to_gray(channels, gray_limits(channels))
+    height_width = channels.shape[2:0:-1]
+    pixels = np.broadcast_to(channels[..., 0].transpose(2, 1, 0), (*height_width, 3))
     factor = PICTURE_PIXELS / max(scan.grid.shape)
     size = (max(1, round(scan.grid.shape[0] * factor)), max(1, round(scan.grid.shape[1] * factor)))
     filled = None if reference is None else reference.array[0, :, :, 0].T
-    return outlined(pixels, labels.array[0, :, :, 0].T, size, colours, filled=filled)
+    return draw_outlines(pixels, labels.array[0, :, :, 0].T, size, colors, filled=filled)
+
+
+# -- volumes ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
 class _Scene:
-    """What is drawn of a volume: arrays (X, Y, Z) in RAS+ order, and how."""
+    """A volume to draw: arrays (X, Y, Z) in RAS+, colors and gray values."""
 
     voxels: NDArray[Any]
     labels: NDArray[Any]
     filled: NDArray[Any] | None
     lengths: tuple[float, float, float]
-    """Of the scan along X, Y and Z in mm."""
+    """Size of the scan along X, Y, Z in mm."""
     limits: tuple[float, float]
-    colours: Colours
+    """Values shown as black and white."""
+    colors: ColorOfValue
     axis_map: AxisMap
+    """Map from the axes of the file to RAS+."""
 
     def draw(
-        self, view: _View, position: int, longest: int, thickness: int = OUTLINE_PIXELS
+        self, view: _View, position: int, longest: int, *, thickness: int = OUTLINE_PIXELS
     ) -> Image.Image:
-        """The plane at ``position``, on a scale at which the longest edge of the scan has ``longest`` pixels."""
+        """Return the plane at ``position``.
+
+        Args:
+            view: orientation of the plane.
+            position: index along the axis perpendicular to the plane.
+            longest: number of pixels of the longest edge of the scan.
+            thickness: thickness of the outlines in pixels.
+        """
         factor = longest / max(self.lengths)
-        width, height = (
-            max(1, round(self.lengths[axis] * factor)) for axis in (view.horizontal, view.vertical)
-        )
-        voxels, labels, *filled = (
-            # A view: numpy's take would copy a whole scan whose voxels do not lie in the order of its axes.
-            np.moveaxis(each, view.across, 0)[position].T[
-                ::-1, ::-1
-            ]  # rows of an image: high indices left and up
-            for each in (self.voxels, self.labels, self.filled)
-            if each is not None
-        )
-        shown = np.broadcast_to(grey_of(voxels, self.limits)[..., None], (*voxels.shape, 3))
-        below = filled[0] if filled else None
-        return outlined(
-            shown, labels, (width, height), self.colours, filled=below, thickness=thickness
+        width = max(1, round(self.lengths[view.horizontal] * factor))
+        height = max(1, round(self.lengths[view.vertical] * factor))
+        gray = to_gray(_plane(self.voxels, view, position), self.limits)
+        return draw_outlines(
+            np.broadcast_to(gray[..., None], (*gray.shape, 3)),
+            _plane(self.labels, view, position),
+            (width, height),
+            self.colors,
+            filled=None if self.filled is None else _plane(self.filled, view, position),
+            thickness=thickness,
         )
 
-    def name(self, view: _View, position: int) -> str:
-        """A slice as the file counts it: its own axis, from 0 on."""
+    def slice_name(self, view: _View, position: int) -> str:
+        """Return the name of a slice: its axis in the file, and its index there, from 0."""
         axis, flip = self.axis_map.order[view.across], self.axis_map.flips[view.across]
-        return (
-            f"{'xyz'[axis]} {self.labels.shape[view.across] - 1 - position if flip else position}"
-        )
+        last = self.labels.shape[view.across] - 1
+        return f"{'xyz'[axis]} {last - position if flip else position}"
+
+
+def _plane(array: NDArray[Any], view: _View, position: int) -> NDArray[Any]:
+    """Return the rows of a plane of (X, Y, Z), with high indices at the left and at the top.
+
+    It is a view: numpy's take would copy a whole scan whose voxels are not in the order of axes.
+    """
+    plane: NDArray[Any] = np.moveaxis(array, view.across, 0)[position].T[::-1, ::-1]
+    return plane
 
 
 def _scene(
-    scan: Volume, labels: Volume, colours: Colours, reference: Volume | None = None
+    scan: Volume, labels: Volume, colors: ColorOfValue, reference: Volume | None = None
 ) -> _Scene:
-    turned, axis_map = to_ras(scan)
-    x, y, z = (size * edge for size, edge in zip(turned.grid.shape, turned.spacing, strict=True))
-    filled = None if reference is None else to_ras(reference)[0].array[0]
-    indices = to_ras(labels)[0].array[0]
+    ras, axis_map = to_ras(scan)
+    x, y, z = (size * edge for size, edge in zip(ras.grid.shape, ras.spacing, strict=True))
     return _Scene(
-        turned.array[0], indices, filled, (x, y, z), limits_of(turned.array[:1]), colours, axis_map
+        voxels=ras.array[0],
+        labels=to_ras(labels)[0].array[0],
+        filled=None if reference is None else to_ras(reference)[0].array[0],
+        lengths=(x, y, z),
+        limits=gray_limits(ras.array[:1]),
+        colors=colors,
+        axis_map=axis_map,
     )
 
 
-def _planes(scene: _Scene, across: int | None = None) -> list[Image.Image]:
-    """The planes where most is to be seen; of a scan of one slice only that, for the others would be lines."""
+def _draw_planes(scene: _Scene, across: int | None = None) -> list[Image.Image]:
+    """Return the planes that show most; a scan of one slice has only one that is not a line."""
     labels, filled = scene.labels, scene.filled
-    telling = labels if filled is None or np.array_equal(filled, labels) else filled != labels
-    views = [
-        view
-        for view in _VIEWS
-        if min(labels.shape[view.horizontal], labels.shape[view.vertical]) > 1
-    ]
+    marked = labels
+    if filled is not None and not np.array_equal(filled, labels):
+        marked = np.not_equal(filled, labels)
     if across is not None:
         views = [view for view in _VIEWS if view.across == across]
+    else:
+        views = [
+            view
+            for view in _VIEWS
+            if min(labels.shape[view.horizontal], labels.shape[view.vertical]) > 1
+        ]
     images = []
     for view in views or _VIEWS[:1]:
-        images.append(scene.draw(view, _fullest(telling, view.across), PLANE_PIXELS))
-        _write_letters(images[-1], view.letters)
+        image = scene.draw(view, _fullest_plane(marked, view.across), PLANE_PIXELS)
+        write_letters(image, view.letters)
+        images.append(image)
     return images
 
 
-def _fullest(labels: NDArray[Any], axis: int) -> int:
-    """The plane across ``axis`` that shows most of all labels, each as a share of its largest cross section.
+def _fullest_plane(labels: NDArray[Any], axis: int) -> int:
+    """Return the index of the plane across ``axis`` that shows most of all labels.
 
-    So a lesion counts as much as the organ around it. The middle plane where nothing is labelled.
+    Each label counts as a fraction of its largest cross section, so that a lesion counts as much as
+    the organ around it. Without any label, it is the middle plane.
     """
     values = np.array(present_values(labels))
     counts = np.zeros((labels.shape[axis], values.size))
     for count, plane in zip(counts, np.moveaxis(labels, axis, 0), strict=True):
         count[:] = np.bincount(np.searchsorted(values, plane[plane != 0]), minlength=values.size)
     largest = counts.max(axis=0)
-    return (
-        int((counts / np.maximum(largest, 1)).sum(axis=1).argmax())
-        if largest.any()
-        else labels.shape[axis] // 2
-    )
+    if not largest.any():
+        return int(labels.shape[axis] // 2)
+    return int((counts / np.maximum(largest, 1)).sum(axis=1).argmax())
 
 
-def _sheet(scene: _Scene, width: int) -> list[list[Image.Image]]:
-    """Rows of slices from the first to the last labelled one, across the axis on which slices are the thickest.
+def _draw_sheet(scene: _Scene, width: int) -> list[list[Image.Image]]:
+    """Return rows of slices from the first to the last labeled one, across the thickest slices.
 
-    Nothing where fewer than two slices are labelled.
+    There are none if fewer than two slices are labeled.
     """
     edges = [length / size for length, size in zip(scene.lengths, scene.labels.shape, strict=True)]
-    view = max(
-        _VIEWS, key=lambda each: round(edges[each.across], 3)
-    )  # of equal ones the first: axial
+    # Of equal edges the first view counts, which is axial.
+    view = max(_VIEWS, key=lambda candidate: round(edges[candidate.across], 3))
     others = tuple(axis for axis in range(3) if axis != view.across)
-    labelled = np.flatnonzero(scene.labels.any(axis=others))
-    if labelled.size < 2:
+    labeled = np.flatnonzero(scene.labels.any(axis=others))
+    if labeled.size < 2:
         return []
-    tile = scene.draw(view, int(labelled[0]), SHEET_PIXELS, 1).width + _MARGIN
-    columns = max(1, (width - _MARGIN) // tile)
-    count = min(SHEET_ROWS * columns, int(labelled[-1] - labelled[0]) + 1)
+    first, last = int(labeled[0]), int(labeled[-1])
+    tile = scene.draw(view, first, SHEET_PIXELS, thickness=1).width + MARGIN
+    columns = max(1, (width - MARGIN) // tile)
+    count = min(SHEET_ROWS * columns, last - first + 1)
     images = []
-    for position in np.linspace(labelled[0], labelled[-1], count).round().astype(int).tolist():
-        images.append(scene.draw(view, position, SHEET_PIXELS, 1))
-        _write(images[-1], scene.name(view, position), (3, 3), "lt")
+    for position in np.linspace(first, last, count).round().astype(int).tolist():
+        image = scene.draw(view, position, SHEET_PIXELS, thickness=1)
+        write_text_on(image, scene.slice_name(view, position), (3, 3), anchor="lt")
+        images.append(image)
     return [images[start : start + columns] for start in range(0, count, columns)]
-
-
-def _write_letters(image: Image.Image, letters: tuple[str, str, str, str]) -> None:
-    left, right, top, bottom = letters
-    width, height = image.size
-    _write(image, left, (4, height / 2), "lm")
-    _write(image, right, (width - 4, height / 2), "rm")
-    _write(image, top, (width / 2, 3), "mt")
-    _write(image, bottom, (width / 2, height - 3), "mb")
-
-
-def _write(image: Image.Image, text: str, place: tuple[float, float], anchor: str) -> None:
-    draw = ImageDraw.Draw(image)
-    draw.text(
-        place, text, fill=_TEXT, font=_font(), anchor=anchor, stroke_width=2, stroke_fill=(0, 0, 0)
-    )
-
-
-def _width(row: Sequence[Image.Image]) -> int:
-    return sum(image.width for image in row) + _MARGIN * (len(row) + 1)
-
-
-def _page(
-    rows: Sequence[Sequence[Image.Image]], legend: Sequence[tuple[str, Color]]
-) -> Image.Image:
-    """Rows of images, the legend below."""
-    heights = [max(image.height for image in row) + _MARGIN for row in rows]
-    top = sum(heights) + _MARGIN
-    entries = [*legend[:LEGEND_ENTRIES]]
-    if len(legend) > LEGEND_ENTRIES:
-        entries.append((f"and {len(legend) - LEGEND_ENTRIES} more", _BACKGROUND))
-    column = (
-        _MARGIN
-        + _SWATCH
-        + 6
-        + max((int(_font().getlength(name)) for name, _ in entries), default=0)
-    )
-    width = max(*(_width(row) for row in rows), column + _MARGIN)
-    columns = max(1, (width - _MARGIN) // column)
-    page = Image.new(
-        "RGB", (width, top + _LINE * -(-len(entries) // columns) + _MARGIN), _BACKGROUND
-    )
-    for row, upper in zip(rows, itertools.accumulate(heights, initial=_MARGIN), strict=False):
-        left = _MARGIN
-        for image in row:
-            page.paste(image, (left, upper))
-            left += image.width + _MARGIN
-    for index, (name, colour) in enumerate(entries):
-        _entry(
-            page,
-            name,
-            colour,
-            (_MARGIN + column * (index % columns), top + _LINE * (index // columns)),
-        )
-    return page
-
-
-def _entry(page: Image.Image, name: str, colour: Color, place: tuple[int, int]) -> None:
-    draw = ImageDraw.Draw(page)
-    x, y = place
-    draw.rectangle((x, y + 2, x + _SWATCH, y + 2 + _SWATCH), fill=colour)
-    draw.text((x + _SWATCH + 6, y + 2 + _SWATCH / 2), name, fill=_TEXT, font=_font(), anchor="lm")
-
-
-def _font() -> Any:
-    return ImageFont.load_default(size=_FONT)

@@ -1,4 +1,4 @@
-"""progress.png: validation Dice, loss, learning rate and time of a training over its steps."""
+"""Draw progress.png: validation Dice, loss, learning rate and time of a training."""
 
 from __future__ import annotations
 
@@ -17,19 +17,27 @@ from matplotlib.ticker import MaxNLocator
 from segkit.files.atomic import atomic_path
 from segkit.labels.colors import Color, label_colors
 
-MOST_NAMED = 8
-"""Labels that get a colour, a name and a band of their own; of more only the lowest."""
+MAX_NAMED = 8
+"""Largest number of labels that all get a color, a name and a band."""
 LOWEST = 3
-"""Labels that are named where there are too many to name them all."""
-LONGEST_NAME = 40
+"""Number of labels with the lowest Dice that are named if there are more than MAX_NAMED."""
+MAX_NAME_LENGTH = 40
 
 Rows = Sequence[Mapping[str, float | str]]
+"""Rows of training.csv: column -> value, "" if there is none."""
 
 
 def write_progress_picture(
     path: Path, rows: Rows, labels: Sequence[str], *, colors: Mapping[str, Color] | None = None
 ) -> None:
-    """Draw the rows of training.csv, each label in its color as in every other picture; needs no display server."""
+    """Draw the rows of training.csv into a PNG; no display server is needed.
+
+    Args:
+        path: the PNG.
+        rows: rows of training.csv, in the order of their steps.
+        labels: names of the labels, in the order of the model.
+        colors: color of each label, as in every other picture.
+    """
     figure = Figure(figsize=(8, 9), layout="constrained")
     FigureCanvasAgg(figure)
     upper, middle, lower = figure.subplots(3, 1, sharex=True, height_ratios=(4, 2, 1.5))
@@ -37,7 +45,7 @@ def write_progress_picture(
     _draw_loss(middle, rows)
     _draw_time(lower, rows)
     with atomic_path(path) as temporary, warnings.catch_warnings():
-        # Names in scripts that the font lacks are drawn as boxes, which is no reason to disturb a training.
+        # Characters that the font lacks are drawn as boxes; a training need not warn of them.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure.savefig(temporary, dpi=100, format="png")
 
@@ -51,7 +59,7 @@ def _draw_dice(axes: Axes, rows: Rows, labels: Mapping[str, Color]) -> None:
         )
         return
     named, prefix = list(labels), ""
-    if len(labels) > MOST_NAMED:
+    if len(labels) > MAX_NAMED:
         named, prefix = _lowest(rows, list(labels)), "lowest: "
     for label in labels:
         if label not in named:
@@ -59,29 +67,27 @@ def _draw_dice(axes: Axes, rows: Rows, labels: Mapping[str, Color]) -> None:
     for label in named:
         red, green, blue = labels[label]
         color = f"#{red:02x}{green:02x}{blue:02x}"
-        _draw_with_band(
-            axes, rows, f"dice_{label}", label=_plain(prefix + label), color=color, linewidth=1.5
-        )
+        legend = _without_markup(prefix + label)
+        _draw_with_band(axes, rows, f"dice_{label}", label=legend, color=color, linewidth=1.5)
     if len(labels) != 1:
         _draw_with_band(axes, rows, "dice", label="mean over labels", color="black", linewidth=2.5)
+    _add_legend(axes, unnamed=len(labels) - len(named))
+
+
+def _add_legend(axes: Axes, unnamed: int) -> None:
+    """Add the legend of the Dice curves; ``unnamed`` labels are drawn in gray."""
     handles = axes.get_legend_handles_labels()[0]
-    if len(named) < len(labels):
-        handles.append(
-            Line2D([], [], color="lightgray", label=f"the other {len(labels) - len(named)} labels")
-        )
+    if unnamed > 0:
+        handles.append(Line2D([], [], color="lightgray", label=f"the other {unnamed} labels"))
     if axes.collections:
-        handles.append(
-            Patch(
-                color="gray", alpha=0.3, label="band or bar: 95 % interval of the mean over cases"
-            )
-        )
-    axes.legend(
-        handles=handles, fontsize="small", ncols=2 if len(handles) > 5 else 1, loc="lower right"
-    )
+        band = "band or bar: 95 % interval of the mean over cases"
+        handles.append(Patch(color="gray", alpha=0.3, label=band))
+    columns = 2 if len(handles) > 5 else 1
+    axes.legend(handles=handles, fontsize="small", ncols=columns, loc="lower right")
 
 
 def _lowest(rows: Rows, labels: Sequence[str]) -> list[str]:
-    """Those with the lowest Dice in the last validation that has them."""
+    """Return the labels with the lowest Dice in the last validation that has them."""
     last = {label: values[-1] for label in labels if (values := _series(rows, f"dice_{label}")[1])}
     return sorted(last, key=last.__getitem__)[:LOWEST]
 
@@ -91,21 +97,22 @@ def _draw_with_band(
 ) -> None:
     steps, values = _series(rows, name)
     axes.plot(steps, values, "o-", label=label, linewidth=linewidth, markersize=4, color=color)
-    known = [row for row in rows if row.get(f"ci95_{name}", "") != ""]
-    if not known:
+    with_interval = [row for row in rows if row.get(f"ci95_{name}", "") != ""]
+    if not with_interval:
         return
-    at, dice = _series(known, name)
-    half = np.array(_series(known, f"ci95_{name}")[1])
-    if len(at) == 1:  # a band needs two ends
-        axes.errorbar(at, dice, yerr=half, color=color, alpha=0.4, capsize=4)
+    steps, dice = _series(with_interval, name)
+    half_widths = np.array(_series(with_interval, f"ci95_{name}")[1])
+    if len(steps) == 1:
+        # A band needs two ends.
+        axes.errorbar(steps, dice, yerr=half_widths, color=color, alpha=0.4, capsize=4)
     else:
-        low, high = np.clip(dice - half, 0, 1), np.clip(dice + half, 0, 1)
-        axes.fill_between(at, low, high, color=color, alpha=0.12, linewidth=0)
+        low, high = np.clip(dice - half_widths, 0, 1), np.clip(dice + half_widths, 0, 1)
+        axes.fill_between(steps, low, high, color=color, alpha=0.12, linewidth=0)
 
 
-def _plain(name: str) -> str:
-    """``name`` as it is written: matplotlib takes a dollar for the start of a formula, and hides a leading _."""
-    short = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+def _without_markup(name: str) -> str:
+    """Return a name that matplotlib draws as it is: $ starts a formula, and a leading _ hides."""
+    short = name if len(name) <= MAX_NAME_LENGTH else f"{name[: MAX_NAME_LENGTH - 1]}…"
     return (" " if name.startswith("_") else "") + short.replace("$", r"\$")
 
 
@@ -123,13 +130,12 @@ def _draw_time(axes: Axes, rows: Rows) -> None:
     axes.plot(steps, seconds, color="tab:blue")
     axes.set_ylabel("seconds per step", color="tab:blue")
     axes.set(xlabel="step", ylim=(0, 1.25 * max(seconds, default=1) or 1))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # there is no half step
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     waiting = axes.twinx()
     steps, share = _series(rows, "data_share")
-    waiting.plot(
-        steps, [100 * each for each in share], color="dimgray", linestyle="--", linewidth=1
-    )
+    percent = [100 * value for value in share]
+    waiting.plot(steps, percent, color="dimgray", linestyle="--", linewidth=1)
     waiting.set(ylim=(0, max(5, 125 * max(share, default=0))))
     waiting.set_ylabel("waiting for data, %\n(dashed)", color="dimgray")
 

@@ -1,4 +1,4 @@
-"""Rows of words and numbers as a table for the terminal or for a page."""
+"""Format rows of text and numbers as a table for the terminal, for a page or as CSV."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from collections.abc import Iterable, Sequence
 from segkit.errors import printable
 
 Cell = str | float | int | None
+"""Value of a table; None is shown as a dash."""
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
-    """Columns aligned with spaces; numbers to the right, words to the left, nothing to say as a dash.
+    """Return a table with columns aligned by spaces: numbers to the right, text to the left.
 
     >>> print(text_table(["label", "dice"], [["liver", 0.91234], ["spleen", None]]))
     label     dice
@@ -22,30 +23,34 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
     spleen       -
     """
     cells = [[str(name) for name in header], *([cell_text(cell) for cell in row] for row in rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
-    right = [
-        all(not isinstance(row[column], str) for row in rows) and bool(rows)
-        for column in range(len(header))
+    columns = range(len(header))
+    widths = [max(len(row[column]) for row in cells) for column in columns]
+    numeric = [
+        bool(rows) and not any(isinstance(row[column], str) for row in rows) for column in columns
     ]
-    lines = [
-        "  ".join(
+    lines = []
+    for row in cells:
+        aligned = [
             cell.rjust(width) if to_right else cell.ljust(width)
-            for cell, width, to_right in zip(row, widths, right, strict=True)
-        ).rstrip()
-        for row in cells
-    ]
+            for cell, width, to_right in zip(row, widths, numeric, strict=True)
+        ]
+        lines.append("  ".join(aligned).rstrip())
     return "\n".join(lines)
 
 
 def html_table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
-    """A table of HTML; every cell is escaped, numbers have the class ``n``."""
+    """Return a table in HTML; all cells are escaped, and numbers have the class ``n``."""
     head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
     body = "\n".join(f"<tr>{''.join(_html_cell(cell) for cell in row)}</tr>" for row in rows)
     return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
 
 
 def cell_text(cell: Cell) -> str:
-    """Whole numbers as they are, others with four digits after the point (or four significant ones above 100)."""
+    """Return the text of a cell: floats with four decimals, or four significant digits from 100 on.
+
+    >>> cell_text(0.5), cell_text(1234.5), cell_text(3), cell_text(None)
+    ('0.5000', '1234', '3', '-')
+    """
     if cell is None:
         return "-"
     if isinstance(cell, str | int):
@@ -56,7 +61,9 @@ def cell_text(cell: Cell) -> str:
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
-    """Return CSV, nothing for None; words that a spreadsheet would take for a formula get an apostrophe in front.
+    """Return CSV, with an empty value for None.
+
+    Text that a spreadsheet would take for a formula gets an apostrophe in front.
 
     >>> print(csv_text(["case", "dice"], [["=1+1", -0.5]]), end="")
     case,dice
@@ -64,12 +71,12 @@ def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     """
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([_no_formula(name) for name in columns])
-    writer.writerows([_no_formula(cell) for cell in row] for row in rows)
+    writer.writerow([_escape_formula(name) for name in columns])
+    writer.writerows([_escape_formula(cell) for cell in row] for row in rows)
     return stream.getvalue()
 
 
-def _no_formula(cell: Cell) -> Cell:
+def _escape_formula(cell: Cell) -> Cell:
     if not isinstance(cell, str) or not cell.startswith(("=", "+", "-", "@", "\t", "\r")):
         return cell
     try:

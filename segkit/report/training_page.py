@@ -1,4 +1,4 @@
-"""report.html of a training: curve, Dice, pictures of cases, time and plan on one page. Renders, computes nothing."""
+"""Show a training on one HTML page: curve, Dice, pictures of cases, time and plan."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Table = tuple[list[str], list[list[Cell]]]
 """Header and rows."""
 
 LOWEST = 4
-"""Labels that a caption names, where there are more."""
+"""Number of labels that a caption names, those with the lowest Dice first."""
 
 
 @dataclass(frozen=True)
 class CasePicture:
-    """A PNG of a case, with its Dice by label and their mean."""
+    """Picture of a case with its Dice: a PNG, the Dice of each label, and their mean."""
 
     case: str
     mean: float
@@ -27,32 +27,37 @@ class CasePicture:
     png: bytes
 
     def caption(self) -> str:
-        """Case and Dice, of many labels the lowest."""
+        """Return the case and its Dice; of many labels the lowest."""
         ordered = sorted(self.dice.items(), key=lambda item: item[1])
-        named = ", ".join(f"{name} {value:.3f}" for name, value in ordered[:LOWEST])
-        words = f"{self.case}: Dice {self.mean:.3f}"
+        labels = ", ".join(f"{name} {value:.3f}" for name, value in ordered[:LOWEST])
+        text = f"{self.case}: Dice {self.mean:.3f}"
         if len(ordered) == 1:
-            return words
-        return f"{words} ({'lowest: ' if len(ordered) > LOWEST else ''}{named})"
+            return text
+        return f"{text} ({'lowest: ' if len(ordered) > LOWEST else ''}{labels})"
 
 
 @dataclass(frozen=True)
 class TrainingPage:
-    """What the page shows; a table that is None was not measured."""
+    """Content of the page; a table is None if it was not measured."""
 
     name: str
     facts: Sequence[tuple[str, str]]
+    """Names and values for the table at the top."""
     curve: bytes
+    """PNG of Dice, loss, learning rate and time over the steps."""
     labels: Table | None
+    """Dice per label."""
     pictures: Mapping[str, Sequence[CasePicture]]
-    """By heading."""
+    """Heading -> pictures of cases."""
     cases: Table | None
+    """Dice per case."""
     time: Table
+    """Seconds for each part of the training."""
     plan: Plan
 
 
 def training_page(page: TrainingPage) -> str:
-    """The page as HTML."""
+    """Return the page as HTML."""
     title = f"Training {page.name}"
     parts = [
         f"<h1>{paragraph(title)[3:-4]}</h1>",
@@ -65,7 +70,9 @@ def training_page(page: TrainingPage) -> str:
         _cases(page),
         "<h2>Where the time went</h2>",
         html_table(*page.time),
-        paragraph("Of a run that was stopped and resumed, the time that led to this model."),
+        paragraph(
+            "For a run that was stopped and resumed, this is the time that led to this model."
+        ),
         "<h2>The plan</h2>",
         html_table(["decided", "", "because"], decided_rows(page.plan)),
         html_table(*_network(page.plan)),
@@ -76,27 +83,33 @@ def training_page(page: TrainingPage) -> str:
 def _dice(page: TrainingPage) -> str:
     if page.labels is None:
         return ""
-    words = (
-        "± is half the 95 % confidence interval of the mean over the cases (Student's t). A case in which neither "
-        "prediction nor reference has a label does not count for it. Predicted without test-time augmentation, "
-        "compared on the network's grid."
+    text = (
+        "± is half the 95 % confidence interval of the mean over the cases (Student's t). A case "
+        "in which neither prediction nor reference has a label does not count for that label. "
+        "Cases are predicted without test-time augmentation and compared on the network's grid."
     )
-    return f"<h2>Dice per label</h2>\n{html_table(*page.labels)}\n{paragraph(words)}"
+    return f"<h2>Dice per label</h2>\n{html_table(*page.labels)}\n{paragraph(text)}"
 
 
 def _gallery(pictures: Mapping[str, Sequence[CasePicture]]) -> list[str]:
     shown = {heading: cases for heading, cases in pictures.items() if cases}
     if not shown:
         return []
-    words = "Filled: the reference. Outlined: the prediction. The planes are those in which the two differ most."
-    parts = [paragraph(words)]
+    explanation = paragraph(
+        "Filled: the reference. Outlined: the prediction. The planes are those in which the two"
+        " differ most."
+    )
+    parts = []
     for heading, cases in shown.items():
         parts += [f"<h2>{heading}</h2>", *(picture(case.png, case.caption()) for case in cases)]
-    return [parts[1], parts[0], *parts[2:]]
+    first_heading, *others = parts
+    return [first_heading, explanation, *others]
 
 
 def _cases(page: TrainingPage) -> str:
-    return f"<h2>Dice per case, worst first</h2>\n{html_table(*page.cases)}" if page.cases else ""
+    if page.cases is None:
+        return ""
+    return f"<h2>Dice per case, worst first</h2>\n{html_table(*page.cases)}"
 
 
 def _network(plan: Plan) -> Table:

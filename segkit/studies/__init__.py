@@ -1,6 +1,6 @@
-"""Many trainings and one answer: everything here calls `fit` or `train` several times.
+"""Studies: several trainings that answer one question, by calls of `fit` or `train`.
 
-The names are imported when they are first used: a sweep's words are checked before torch is needed.
+The names are imported at first use: the overrides of a sweep are checked before torch is imported.
 """
 
 from __future__ import annotations

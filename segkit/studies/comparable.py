@@ -1,7 +1,8 @@
-"""What all trainings of a study have in common: precision, memory layout and number of steps, measured once and kept.
+"""Settings that all trainings of a study share: precision, memory format and number of steps.
 
-If every training timed them for itself, two arms could differ in more than what is compared. Kept in measured.json of
-the study's folder, so that the same command goes on with the same numbers. No torch here.
+If each training timed them for itself, two arms of a study could differ in more than what is
+compared. They are measured once and kept in measured.json of the study's folder, so that the same
+command continues with the same numbers. This module does not import torch.
 """
 
 from __future__ import annotations
@@ -23,41 +24,42 @@ from segkit.files.atomic import write_text
 log = logging.getLogger(__name__)
 
 MEASURED = "measured.json"
-STEPPING = 0.8
-"""Share of trainer.max_minutes that goes into steps; the rest is left for start, validation and saving."""
+STEP_SHARE = 0.8
+"""Share of trainer.max_minutes for steps; the rest is for start, validation and saving."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The fastest precision and memory layout of one training, and the seconds of one of its steps."""
+    """Fastest precision and memory format of one training, and the duration of one of its steps."""
 
     precision: str
     layout: str
     seconds: float
-    """Of one optimizer step; 0 where no time was needed."""
+    """Seconds of one optimizer step; 0 if it did not have to be timed."""
 
     def steps(self, minutes: float) -> int:
-        """Return how many steps stand for ``minutes``, the same for every arm.
+        """Return the number of steps that replaces ``minutes``, the same for every arm.
 
         >>> Measured("float32", "contiguous", 0.5).steps(10.0)
         960
         """
-        return max(1, int(STEPPING * 60 * minutes / self.seconds))
+        return max(1, int(STEP_SHARE * 60 * minutes / self.seconds))
 
     def words(self, combination: Combination) -> tuple[str, ...]:
-        """Return the overrides of a training of a sweep; a value that is swept stays."""
-        trainer = combination.config.trainer
+        """Return the overrides of one training of a sweep; a value that is swept stays as it is."""
         fixed = {
             key: value
-            for key, value in self._fixed(trainer).items()
+            for key, value in self._fixed(combination.config.trainer).items()
             if key not in combination.values
         }
-        dropped = {*fixed, *(["trainer.max_minutes"] if "trainer.max_steps" in fixed else [])}
-        kept = [word for word in combination.words if not given_keys([word]) & dropped]
+        replaced = set(fixed)
+        if "trainer.max_steps" in fixed:
+            replaced.add("trainer.max_minutes")
+        kept = [word for word in combination.words if not given_keys([word]) & replaced]
         return (*kept, *(f"{key}={value}" for key, value in fixed.items()))
 
     def applied_to(self, config: TrainConfig) -> TrainConfig:
-        """Return the configuration of a training of a study."""
+        """Return the configuration of one training of a study; ``config`` is not changed."""
         trainer = dataclasses.replace(config.trainer)
         fixed = self._fixed(trainer)
         for key, value in fixed.items():
@@ -78,19 +80,22 @@ class Measured:
 
 
 def described(measured: Measured) -> str:
-    """Say for a table what its arms have in common."""
+    """Return what the arms of a study have in common, for the log."""
     return f"{measured.precision}, {measured.layout} layout; measured once for all of them"
 
 
 def is_open(trainer: TrainerConfig) -> bool:
-    """Whether a training would decide precision, layout or number of steps by timing."""
+    """Return whether a training would choose precision, format or number of steps by timing."""
     return "auto" in (trainer.precision, trainer.layout) or trainer.max_minutes is not None
 
 
 def measured_once(folder: Path, measurements: Sequence[Callable[[], Measured]]) -> Measured | None:
-    """Return what the study in ``folder`` has measured, or measure it and keep it there.
+    """Return what the study in ``folder`` has measured, or measure it now and keep it there.
 
-    The first of ``measurements`` counts; where it fails, because its training cannot start, the next one.
+    Args:
+        folder: the study's folder.
+        measurements: functions that measure. The first one counts; if it fails because its training
+            cannot start, the next one is tried, and if all fail, the result is None.
 
     Raises:
         InputError: a measured.json that cannot be read.
@@ -117,5 +122,5 @@ def _read(path: Path) -> Measured:
             path,
             expected="precision, layout and seconds as this study has measured them",
             found=f"{type(error).__name__}: {error}",
-            remedy="Remove it to have them measured again; trainings that are finished keep theirs.",
+            remedy="Remove it to measure again; trainings that are finished stay as they are.",
         ) from error

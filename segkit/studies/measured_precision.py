@@ -23,18 +23,11 @@ from segkit.training.setup import Setup, set_up
 from segkit.training.time_budget import Timing
 
 
-def mode_of_training(overrides: Sequence[str]) -> ComputeMode:
-    """Plan and prepare the training of these overrides, and time its step; what is prepared is kept for it.
+def fastest_mode(setup: Setup) -> ComputeMode:
+    """Prepare the training cases of ``setup`` and time its step in every mode left open.
 
-    Raises:
-        SegkitError: the training could not begin either.
+    The prepared cases and the timing are kept for the training.
     """
-    config = load(overrides)
-    return mode_of(set_up(config, open_dataset(config), given=given_keys(overrides)))
-
-
-def mode_of(setup: Setup) -> ComputeMode:
-    """Prepare the training cases of ``setup`` and time its step in every mode that its configuration leaves open."""
     config, device, started = setup.config, device_for(setup.config), time.monotonic()
     use_machine(config.trainer, device)
     store = prepared_folder(config, setup.run_dir)
@@ -52,12 +45,14 @@ def mode_of(setup: Setup) -> ComputeMode:
 
 
 def measured_here(overrides: Sequence[str]) -> Measured:
-    """Return what is measured for the training of these overrides.
+    """Plan and prepare the training of these overrides on this machine, and time its step.
 
     Raises:
-        SegkitError: the training could not begin.
+        SegkitError: the training cannot start.
     """
-    return measured(mode_of_training(overrides), load(overrides))
+    config = load(overrides)
+    setup = set_up(config, open_dataset(config), given=given_keys(overrides))
+    return measured(fastest_mode(setup), config)
 
 
 def measured(mode: ComputeMode, config: TrainConfig) -> Measured:

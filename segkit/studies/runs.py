@@ -1,4 +1,4 @@
-"""The trainings of a study: one attempted after the other, a failed one reported while the others go on."""
+"""The trainings of a study, one after the other; if one fails, the others continue."""
 
 from __future__ import annotations
 
@@ -18,30 +18,31 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one training went: its run folder, or why there is none."""
+    """Result of one training: its run folder, or the reason why there is none."""
 
     run_dir: str | None
     message: str = ""
 
 
 Trainer = Callable[[Sequence[Combination]], Iterator[Outcome]]
-"""Runs trainings somewhere and yields how they went, in their order."""
+"""Function that runs trainings somewhere and yields their outcomes, in their order."""
 
 
 def train_here(combinations: Sequence[Combination]) -> Iterator[Outcome]:
-    """One training after the other, in this process."""
+    """Run one training after the other in this process."""
     seconds: list[float] = []
-    for number, each in enumerate(combinations):
-        left = time_left(len(combinations) - number, seconds, each.config.trainer.max_minutes)
-        log.info("run %d of %d: %s%s", number + 1, len(combinations), each.described, left)
+    for number, combination in enumerate(combinations):
+        minutes = combination.config.trainer.max_minutes
+        left = time_left(len(combinations) - number, seconds, minutes)
+        log.info("run %d of %d: %s%s", number + 1, len(combinations), combination.described, left)
         started = time.monotonic()
-        yield attempt(each.words)
+        yield attempt(combination.words)
         seconds.append(time.monotonic() - started)
-        gc.collect()  # network, optimiser and workers of a run hang in cycles
+        gc.collect()  # network, optimizer and workers of a run are in reference cycles
 
 
 def attempt(words: Sequence[str]) -> Outcome:
-    """Train, or go on with a training; what goes wrong is reported.
+    """Start or resume a training; return an error as the outcome.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM.
@@ -52,7 +53,7 @@ def attempt(words: Sequence[str]) -> Outcome:
         raise
     except SegkitError as error:
         message = str(error)
-    except Exception as error:  # whatever one run brings up, the others of a night's work go on
+    except Exception as error:  # an unexpected error in one run must not stop the others
         log.debug("unexpected", exc_info=True)
         message = f"{type(error).__name__}: {error}"
     log.error("%s", message)
@@ -60,11 +61,11 @@ def attempt(words: Sequence[str]) -> Outcome:
 
 
 def time_left(runs: int, seconds: Sequence[float], minutes: float | None) -> str:
-    """What to say about ``runs`` that are left, the one that begins included; nothing where nothing is known.
+    """Return a phrase on the time left for all runs; empty if nothing is known.
 
     Args:
-        runs: how many are left.
-        seconds: that each of the finished ones took.
+        runs: number of runs that are left, including the one that starts now.
+        seconds: seconds that each of the finished ones took.
         minutes: trainer.max_minutes, which holds for each run.
 
     >>> time_left(3, [], 20.0), time_left(2, [90.0, 110.0], None), time_left(2, [], None)

@@ -1,4 +1,4 @@
-"""Trainings as jobs of a SLURM cluster, sent out through submitit, an optional package."""
+"""Trainings as jobs of a SLURM cluster, submitted through the optional package submitit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Job:
-    """What a job does: one training. Where the cluster takes the machine away, the same job goes on elsewhere."""
+    """Function of a job that runs one training; a preempted job continues on another machine."""
 
     words: tuple[str, ...]
 
@@ -36,13 +36,13 @@ class Job:
             return Outcome(None, str(error))
 
     def checkpoint(self) -> Any:
-        """What submitit sends out again: the training's own checkpoint knows the rest."""
+        """Return the job that submitit submits again; the training resumes from its checkpoint."""
         return importlib.import_module("submitit").helpers.DelayedSubmission(self)
 
 
 @dataclass(frozen=True)
 class MeasuringJob:
-    """What a job does that times the step of a training; the message of an error if it could not begin."""
+    """Function of a job that times the step of a training, or returns an error message."""
 
     words: tuple[str, ...]
 
@@ -56,44 +56,50 @@ class MeasuringJob:
 
 @dataclass(frozen=True)
 class SlurmTrainer:
-    """Sends every training out at once and waits for all; on Ctrl-C they are cancelled."""
+    """Submits all trainings together and waits for all; on Ctrl-C the jobs are canceled."""
 
     executor: Any
-    """Of submitit."""
+    """Executor of submitit (`slurm_executor`)."""
 
     def measured(self, words: Sequence[str]) -> Measured:
-        """Measure in a job, on a machine like those that will train.
+        """Measure in a job, on a machine like those of the trainings.
 
         Raises:
-            UsageError: the training could not begin, or the job was lost.
+            UsageError: the training cannot start, or the job was lost.
         """
         job = self.executor.submit(MeasuringJob(job_words(words)))
-        log.info("job %s measures precision, layout and steps for all", job.job_id)
+        log.info(
+            "job %s measures precision, layout and number of steps for all trainings", job.job_id
+        )
         try:
-            found: Measured | str = job.result()
-        except RuntimeError as error:  # submitit's errors of failed, cancelled and lost jobs
-            found = f"{str(error).partition(chr(10))[0]} {job.paths.stderr} may say why"
+            result: Measured | str = job.result()
+        except RuntimeError as error:  # submitit's error for failed, canceled and lost jobs
+            result = _job_message(error, job)
         finally:
             if not job.done():
                 job.cancel()
-        if isinstance(found, str):
-            raise UsageError(found)
-        return found
+        if isinstance(result, str):
+            raise UsageError(result)
+        return result
 
     def __call__(self, combinations: Sequence[Combination]) -> Iterator[Outcome]:
-        """Yield how the trainings went, in their order."""
+        """Yield the outcomes of the trainings, in their order."""
         with self.executor.batch():
-            jobs = [self.executor.submit(Job(job_words(each.words))) for each in combinations]
+            jobs = [
+                self.executor.submit(Job(job_words(combination.words)))
+                for combination in combinations
+            ]
         log.info(
-            "%d jobs sent out, %s ...; their logs are in %s",
+            "%d jobs submitted, %s ...; their logs are in %s",
             len(jobs),
             jobs[0].job_id,
             self.executor.folder,
         )
+        pairs = zip(jobs, combinations, strict=True)
         try:
-            for number, (job, each) in enumerate(zip(jobs, combinations, strict=True), start=1):
+            for number, (job, combination) in enumerate(pairs, start=1):
                 outcome = _outcome(job)
-                log.info("job %d of %d is over: %s", number, len(jobs), each.described)
+                log.info("job %d of %d has ended: %s", number, len(jobs), combination.described)
                 yield outcome
         finally:
             for job in jobs:
@@ -102,22 +108,26 @@ class SlurmTrainer:
 
 
 def job_words(words: Sequence[str]) -> tuple[str, ...]:
-    """The overrides of a training within its job: the GPU that was asked for is there.
+    """Return the overrides of a training within its job, which runs on the requested GPU or CPU.
 
     >>> job_words(["seed=1", "compute=slurm", "compute.gpus=0"])
     ('seed=1', 'compute=cpu')
     """
-    rest = [
+    kept = [
         word for word in words if not any(key.startswith("compute.") for key in given_keys([word]))
     ]
-    return (*rest, "compute=cpu" if "compute.gpus=0" in words else "compute=gpu")
+    return (*kept, "compute=cpu" if "compute.gpus=0" in words else "compute=gpu")
 
 
 def slurm_executor(compute: ComputeConfig, folder: Path) -> Any:
-    """submitit's executor for jobs like ``compute`` asks for, whose scripts and logs go to ``folder``.
+    """Return submitit's executor for jobs with the resources of ``compute``.
+
+    Args:
+        compute: partition, time limit, GPUs, CPUs and memory.
+        folder: folder for scripts and logs of the jobs.
 
     Raises:
-        UsageError: submitit is not installed, or SLURM is not here.
+        UsageError: submitit is not installed, or this machine has no SLURM.
     """
     try:
         submitit = importlib.import_module("submitit")
@@ -129,29 +139,32 @@ def slurm_executor(compute: ComputeConfig, folder: Path) -> Any:
         executor = submitit.AutoExecutor(folder=folder, cluster="slurm")
     except RuntimeError as error:
         raise UsageError(
-            "compute=slurm: no srun here. Start this where SLURM's commands are."
+            "compute=slurm: there is no srun here. Start this on a machine with SLURM's commands."
         ) from error
-    wanted: dict[str, Any] = {
+    parameters: dict[str, Any] = {
         "name": "segkit",
         "timeout_min": compute.timeout,
         "cpus_per_task": compute.cpus,
         "mem_gb": parse_size(compute.memory) / 2**30,  # SLURM's GB
     }
     if compute.gpus:
-        wanted["gpus_per_node"] = compute.gpus
+        parameters["gpus_per_node"] = compute.gpus
     if compute.partition:
-        wanted["slurm_partition"] = compute.partition
-    executor.update_parameters(**wanted)
+        parameters["slurm_partition"] = compute.partition
+    executor.update_parameters(**parameters)
     return executor
 
 
 def _outcome(job: Any) -> Outcome:
-    """Wait for a job; one that died is an outcome too."""
+    """Wait for a job, and return a failed one as an outcome too."""
     try:
         outcome: Outcome = job.result()
-    except RuntimeError as error:  # submitit's errors of failed, cancelled and lost jobs
-        outcome = Outcome(
-            None, f"{str(error).partition(chr(10))[0]} {job.paths.stderr} may say why"
-        )
+    except RuntimeError as error:  # submitit's error for failed, canceled and lost jobs
+        outcome = Outcome(None, _job_message(error, job))
         log.error("%s", outcome.message)
     return outcome
+
+
+def _job_message(error: RuntimeError, job: Any) -> str:
+    first_line = str(error).partition("\n")[0]
+    return f"{first_line} {job.paths.stderr} may say why"

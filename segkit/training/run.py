@@ -18,7 +18,7 @@ from segkit.files.locks import check_free, sole_use
 from segkit.planning.plan_dataset import open_dataset
 from segkit.plans.plan import Plan
 from segkit.progress import CaseProgress
-from segkit.training.compute.distributed import Ranks, start_ranks
+from segkit.training.compute.distributed import Ranks, end_together, start_ranks
 from segkit.training.compute.slurm import was_requeued
 from segkit.training.data.split import Split, check_split, split_cases
 from segkit.training.fit import fit
@@ -83,7 +83,7 @@ def train(
             return run_dir
     check_tracker(config.logger)
     ranks = start_ranks(config.compute)
-    with ranks.end_together(), ExitStack() as locks:
+    with end_together(ranks), ExitStack() as locks:
         return _train(
             config, overrides, ranks, locks, resume=resume, progress=progress, started=started
         )
@@ -99,7 +99,7 @@ def _train(
     progress: CaseProgress | None,
     started: float,
 ) -> Path:
-    """Train on this rank and return the run folder, which stays locked until ``locks`` is closed."""
+    """Train on this rank and return the run folder; ``locks`` keeps it locked."""
 
     def is_finished(run_dir: Path) -> bool:
         return ranks.share(lambda: _lock_unless_done(run_dir, resume, locks))
@@ -187,7 +187,7 @@ def start(setup: Setup, *, started: float | None = None) -> Path:
 
 @contextmanager
 def _run_folder(run_dir: Path, config: TrainConfig, plan: Plan) -> Iterator[None]:
-    """Write what runs in ``run_dir``, and its log; a start that fails without a result is undone."""
+    """Write configuration, plan and log of a run; undo a start that fails without a result."""
     try:
         with undo_failed_start(run_dir):
             write_start(run_dir, plan, config)

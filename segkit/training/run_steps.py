@@ -86,7 +86,7 @@ def _fit(
         device=_device(module),
         ranks=ranks,
     )
-    # With several ranks a RuntimeError may mean that another one has ended (`Ranks.end_together`).
+    # With several ranks a RuntimeError may mean that another one has ended (`end_together`).
     named = checkpoint if ranks.count == 1 else None
     with batches as loader, restore_errors.naming(named):
         trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=True)

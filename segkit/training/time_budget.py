@@ -35,7 +35,7 @@ MARGIN = 1.25
 Without a margin there is often no time left for the last case.
 """
 SHARE_BETWEEN, SHARE_AT_THE_END = 0.1, 0.05
-"""Largest shares of a budget of minutes for validation: before the end (with checkpoints), at it."""
+"""Largest shares of the minutes for validation: before the end, with checkpoints, and at it."""
 
 PREPARING, CHOOSING, STEPS = "preparing cases", "choosing precision and layout", "training steps"
 VALIDATING, SAVING = "validation", "saving"
@@ -110,7 +110,7 @@ class Timing:
 
 @dataclass
 class Budget:
-    """Steps and validations that fit into ``trainer.max_minutes``; without a limit all of them fit."""
+    """Steps and validations that fit into ``trainer.max_minutes``; without a limit, all of them."""
 
     trainer: TrainerConfig
     timing: Timing
@@ -121,11 +121,11 @@ class Budget:
     batch_size: int
     """Patches of one batch on this rank."""
     decided: bool = False
-    """Whether the number of steps has been decided by timing."""
+    """True once the number of steps has been decided by timing."""
     settled: int = 0
     """Cases of every validation before the end; 0 until the first of them."""
     is_fixed: bool = False
-    """Whether the number of steps no longer changes: it was decided before the run was resumed."""
+    """True if the number of steps no longer changes: it was decided before the run was resumed."""
 
     @property
     def seconds(self) -> float:
@@ -166,7 +166,7 @@ class Budget:
         return int(min(INTERMEDIATE_CASES, self.cases, fitting))
 
     def final_reserve(self) -> float:
-        """Return the seconds kept for the last validation; 0 if a single case would take too long."""
+        """Return the seconds kept for the last validation; 0 if one case would take too long."""
         one_case = self.case_seconds()
         if one_case > 2 * self.seconds * SHARE_AT_THE_END:
             return 0.0
@@ -234,5 +234,5 @@ def first_length(trainer: TrainerConfig, seconds_per_batch: float, elapsed: floa
         return trainer.max_steps or 1
     seconds_per_step = max(1e-6, seconds_per_batch * trainer.accumulate)
     fitting = (60 * trainer.max_minutes - elapsed) / seconds_per_step
-    # Too low an estimate would end the run, or decay the learning rate, before the timing corrects it.
+    # Too low an estimate would end the run, or decay the learning rate, before it is corrected.
     return max(10 * TIMED_STEPS, int(fitting))

@@ -132,7 +132,7 @@ def validate(
 
 
 def _check_finite(scores: Tensor, case: str) -> None:
-    """Raise InputError if scores are NaN or infinite: their maximum would be background everywhere."""
+    """Raise InputError if scores are not finite: their maximum would be background everywhere."""
     if not torch.isfinite(scores.sum()) and not torch.isfinite(scores).all():
         raise InputError(
             f"validation of case {case}",

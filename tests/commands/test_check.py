@@ -1,4 +1,4 @@
-"""segkit check, as typed."""
+"""The command segkit check."""
 
 from __future__ import annotations
 

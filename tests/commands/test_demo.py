@@ -1,4 +1,4 @@
-"""segkit demo: the verbs one after the other. The length that reaches the Dice is a slow test."""
+"""The command segkit demo. The full length, which reaches the required Dice, is a slow test."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from segkit.commands import demo
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty current folder: the demo writes into data and runs."""
+    """Return an empty current folder: the demo writes into data and runs."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

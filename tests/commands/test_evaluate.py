@@ -1,4 +1,4 @@
-"""segkit evaluate, as typed."""
+"""The command segkit evaluate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from segkit.volume import Volume
 
 @pytest.fixture
 def files(tmp_path: Path) -> list[str]:
-    """Prediction and reference: a cube of 4 voxels, a voxel apart, labelled 5."""
+    """Return paths of a prediction and a reference: cubes of 4 voxels, one voxel apart, label 5."""
     paths = []
     for name, start in (("p", 3), ("r", 2)):
         array = np.zeros((1, 10, 10, 10), np.uint8)
@@ -92,7 +92,7 @@ def test_a_missing_file_is_exit_3(files: list[str], capsys: pytest.CaptureFixtur
 def test_dicom_seg_on_either_side(
     dicom: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What predict writes of one series as DICOM-SEG and as NIfTI is the same."""
+    """Predict writes the same label map as DICOM-SEG and as NIfTI."""
     pytest.importorskip("highdicom", reason="the extra [dicom] is not installed")
     voxels = np.zeros((20, 20, 2), np.int16)
     voxels[2:10, 2:10], voxels[12:18, 2:10] = 100, -100

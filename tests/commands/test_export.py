@@ -1,4 +1,4 @@
-"""segkit export: what is written elsewhere computes what the model computes."""
+"""The command segkit export: an exported file computes the same scores as the model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"
 
 @pytest.fixture
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A model of two folds with weights drawn at random."""
+    """Return a model of two folds with random weights."""
     monkeypatch.chdir(tmp_path)
     plan = read_bundle(FROZEN).plan
     states = {}

@@ -1,4 +1,4 @@
-"""Flags that a verb does not know."""
+"""Unknown flags of a verb."""
 
 from __future__ import annotations
 

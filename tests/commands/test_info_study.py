@@ -1,4 +1,4 @@
-"""segkit info of a study's folder."""
+"""The command segkit info for the folder of a study."""
 
 from __future__ import annotations
 

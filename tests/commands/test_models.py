@@ -1,4 +1,4 @@
-"""segkit models: the names that -m takes."""
+"""The command segkit models: the names that -m takes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Segmentations of 3D Slicer from check to evaluate: the names of the segments decide, whatever their numbers."""
+"""Segmentations of 3D Slicer from check to evaluate: names of segments count, not their numbers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NAMES = ({"organ": 1, "core": 2}, {"core": 1, "organ": 2})
 
 @pytest.fixture(scope="module")
 def segmentations(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four cases with a large organ and a small core, numbered in turns."""
+    """Write four cases with a large organ and a small core, whose numbers alternate."""
     root = tmp_path_factory.mktemp("segmentations")
     (root / "labels").mkdir()
     for number in range(4):
@@ -43,7 +43,7 @@ def segmentations(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def contradicting(segmentations: Path, tmp_path: Path) -> Path:
-    """The same, and in the last case a segment is called otherwise."""
+    """Write the same cases, with another name of a segment in the last one."""
     root = shutil.copytree(segmentations, tmp_path / "d")
     path = root / "labels/p3.seg.nrrd"
     path.write_bytes(path.read_bytes().replace(b"_Name:=core", b"_Name:=kern"))
@@ -111,6 +111,6 @@ def test_what_is_left_out_is_said(
     assert main([verb, str(root), *rest[verb]]) == 0
     printed = capsys.readouterr()
     assert (
-        "1 case is left out, because its files have no content: p9. The first is a link to ../.git/annex"
-        in printed.out + printed.err
+        "1 case is left out, because its files have no content: p9. The first is a link to "
+        "../.git/annex" in printed.out + printed.err
     )

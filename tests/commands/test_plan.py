@@ -1,4 +1,4 @@
-"""segkit plan: a table on standard output and a plan as JSON."""
+"""The command segkit plan: a table on standard output and a plan as JSON."""
 
 from __future__ import annotations
 

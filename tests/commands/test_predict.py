@@ -28,7 +28,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def save(path: Path, size: int = 20, affine: object = None) -> Path:
-    """A scan with a bright square (label 5) of 8 x 8 and a dark one (label 300) of 6 x 8 voxels on two slices."""
+    """Write a scan with two squares on two slices.
+
+    The bright one (label 5) has 8 x 8 voxels, the dark one (label 300) 6 x 8.
+    """
     array = np.zeros((size, size, 2), np.int16)
     array[2:10, 2:10], array[12:18, 2:10] = 100, -100
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +43,7 @@ def save(path: Path, size: int = 20, affine: object = None) -> Path:
 
 
 def variant(folder: Path, plan: Plan) -> Path:
-    """The frozen network under another plan."""
+    """Return the frozen network with another plan."""
     write_bundle(folder, plan, {"name": "variant"}, {"0": read_bundle(FROZEN).state("0")})
     return folder
 
@@ -192,7 +195,10 @@ def test_a_single_broken_scan_has_its_own_code(
 
 
 def two_channels(folder: Path, config: object = None) -> None:
-    """The frozen network, which looks at the second of the channels A and CT, and scans of x and (CT only) y."""
+    """Write the frozen network with the channels A and CT, of which it uses CT, and two cases.
+
+    Case x has both channels, case y only CT.
+    """
     plan = read_bundle(FROZEN).plan
     two = Plan(**{**plan.__dict__, "channels": (ChannelPlan("A", "none"), *plan.channels)})
     state = read_bundle(FROZEN).state("0")
@@ -273,8 +279,8 @@ def test_not_every_channel_may_be_missing(here: Path, capsys: pytest.CaptureFixt
     (here / "t.csv").write_text("case,image:A,image:CT\nz,,\n")
     assert main(["predict", "t.csv", "-m", "two", "-o", "tab"]) == 5
     assert (
-        "and a file in every image column, found case 'z' with nothing under image:A, nothing under image:CT"
-        in capsys.readouterr().err
+        "and a file in every image column, found case 'z' with nothing under image:A, nothing "
+        "under image:CT" in capsys.readouterr().err
     )
     assert main(["predict", "--channel", "B=in/x_0000.nii", "-m", "two"]) == 2
     assert (
@@ -331,7 +337,8 @@ def test_a_channel_too_few_or_too_many_is_named(here: Path, files: list[str], fo
 
 
 def test_regions_are_kept_and_cleaned_one_by_one(here: Path) -> None:
-    # The network's output of background is dropped: dark voxels score low in the first region and high in the second.
+    # Without the network's background scores, dark voxels score low in the first region and high in
+    # the second.
     bundle = read_bundle(FROZEN)
     state = bundle.state("0")
     state["head.weight"], state["head.bias"] = state["head.weight"][1:], state["head.bias"][1:]

@@ -1,4 +1,4 @@
-"""Every kind of scan or model that cannot be used: exit code 3, file, expected, found and remedy, and no output."""
+"""Scans and models that cannot be used: exit code 3, a message with the remedy, and no output."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def itk(image: Any) -> Write:
 
 
 def cut(write: Write) -> Write:
-    """The file without its last third."""
+    """Return the file without its last third."""
 
     def half(path: Path) -> None:
         write(path)
@@ -44,7 +44,7 @@ def cut(write: Write) -> Write:
 
 
 def with_bytes(offset: int, content: bytes) -> Write:
-    """A plain NIfTI with other bytes in its header."""
+    """Return an uncompressed NIfTI with other bytes in its header."""
 
     def patched(path: Path) -> None:
         nifti(NOISE)(path)
@@ -56,7 +56,7 @@ def with_bytes(offset: int, content: bytes) -> Write:
 
 
 def packed(write: Write) -> Write:
-    """The same bytes in a gzip stream."""
+    """Return the same bytes in a gzip stream."""
 
     def written(path: Path) -> None:
         plain = path.with_suffix("")
@@ -68,7 +68,10 @@ def packed(write: Write) -> Write:
 
 
 def large(write: Write) -> Write:
-    """A gzip stream and a hole behind it, which takes no room, so that the file could hold what its header promises."""
+    """Return a gzip stream, followed by a hole that takes no space on the disk.
+
+    The file is then large enough for the size that its header promises.
+    """
 
     def written(path: Path) -> None:
         plain = path.with_suffix("")
@@ -83,14 +86,16 @@ def large(write: Write) -> Write:
 
 
 def text(header: str) -> Write:
-    """A header and a few voxels."""
+    """Return a header and a few voxels."""
     return lambda path: path.write_bytes(header.encode() + bytes(2000))
 
 
 def mha(size: str, direction: str = "1") -> Write:
     return text(
-        "ObjectType = Image\nNDims = 3\nBinaryData = True\nBinaryDataByteOrderMSB = False\nCompressedData = True\n"
-        f"TransformMatrix = {direction} 0 0 0 1 0 0 0 1\nOffset = 0 0 0\nElementSpacing = 1 1 1\nDimSize = {size}\n"
+        "ObjectType = Image\nNDims = 3\nBinaryData = True\nBinaryDataByteOrderMSB = "
+        "False\nCompressedData = True\n"
+        f"TransformMatrix = {direction} 0 0 0 1 0 0 0 1\nOffset = 0 0 0\nElementSpacing = 1 1 "
+        f"1\nDimSize = {size}\n"
         "ElementType = MET_SHORT\nElementDataFile = LOCAL\n"
     )
 
@@ -98,7 +103,8 @@ def mha(size: str, direction: str = "1") -> Write:
 def nrrd(size: str, direction: str = "1") -> Write:
     return text(
         f"NRRD0004\ntype: short\ndimension: 3\nsizes: {size}\nspace: left-posterior-superior\n"
-        f"space directions: ({direction},0,0) (0,1,0) (0,0,1)\nspace origin: (0,0,0)\nendian: little\n"
+        f"space directions: ({direction},0,0) (0,1,0) (0,0,1)\nspace origin: (0,0,0)\nendian: "
+        f"little\n"
         "encoding: gzip\n\n"
     )
 

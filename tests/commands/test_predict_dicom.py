@@ -1,4 +1,4 @@
-"""segkit predict from DICOM and to DICOM, with the frozen model: 100 becomes label 5, -100 label 300."""
+"""segkit predict from DICOM to DICOM; the frozen model gives 100 label 5 and -100 label 300."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"
 MODEL = ["-m", str(FROZEN)]
 AXES = np.diag([1.0, 1.0, 5.0])
 SKY_BLUE, ORANGE = (86, 180, 233), (230, 159, 0)
-"""The colors of a model's first and second label in every picture."""
+"""Colors of the first and second label of a model in every picture."""
 
 
 @pytest.fixture(autouse=True)
@@ -36,14 +36,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def voxels() -> np.ndarray[Any, Any]:
-    """A bright square of 8 x 8 and a dark one of 6 x 8 voxels on two slices."""
+    """Return a bright square of 8 x 8 and a dark one of 6 x 8 voxels on two slices."""
     array = np.zeros((20, 20, 2), np.int16)
     array[2:10, 2:10], array[12:18, 2:10] = 100, -100
     return array
 
 
 def check(path: Path, place: Path) -> None:
-    """The label map lies on the scan's grid and has what the model finds."""
+    """Check that the label map has the scan's grid and the two squares."""
     found, scan = read_volume(path), read_volume(place)
     np.testing.assert_allclose(found.affine, scan.affine, atol=1e-4)
     np.testing.assert_array_equal(found.array == 5, scan.array == 100)
@@ -99,18 +99,18 @@ def test_segmentation_with_all_that_goes_beside_it(dicom: Any, here: Path) -> No
 
 
 def coded(folder: Path) -> list[str]:
-    """The frozen model, whose label dark has codes and a colour; and how predict names it."""
+    """Write the frozen model with codes and a color of its label dark; return its flags."""
     anatomy = {
         "CodeValue": "49755003",
         "CodingSchemeDesignator": "SCT",
         "CodeMeaning": "Morphologically Abnormal",
     }
-    tumour = {"CodeValue": "108369006", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Neoplasm"}
+    tumor = {"CodeValue": "108369006", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Neoplasm"}
     liver = {"CodeValue": "10200004", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Liver"}
     right = {"CodeValue": "24028007", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Right"}
     said = {
         "SegmentedPropertyCategoryCodeSequence": anatomy,
-        "SegmentedPropertyTypeCodeSequence": tumour,
+        "SegmentedPropertyTypeCodeSequence": tumor,
     }
     said |= {"SegmentedPropertyTypeModifierCodeSequence": right, "AnatomicRegionSequence": liver}
     said |= {"AnatomicRegionModifierSequence": right, "recommendedDisplayRGBValue": [0, 0, 255]}
@@ -121,7 +121,7 @@ def coded(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", [[], ["--labelmap"]])
-def test_codes_and_colours_of_the_model(dicom: Any, here: Path, kind: list[str]) -> None:
+def test_codes_and_colors_of_the_model(dicom: Any, here: Path, kind: list[str]) -> None:
     hd = pytest.importorskip("highdicom")
     dicom.series(here / "study", voxels(), axes=AXES)
     assert main(["predict", "study", "-o", "o.dcm", "--rtstruct", *kind, *coded(here / "m")]) == 0
@@ -143,10 +143,10 @@ def test_codes_and_colours_of_the_model(dicom: Any, here: Path, kind: list[str])
     assert dark.AnatomicRegionSequence[0].CodeMeaning == "Liver"
     assert dark.AnatomicRegionSequence[0].AnatomicRegionModifierSequence[0].CodeMeaning == "Right"
     assert shown[1].to_rgb() == (0, 0, 255)
-    colours = [
+    colors = [
         roi.ROIDisplayColor for roi in dicom.pydicom.dcmread("o_rtstruct.dcm").ROIContourSequence
     ]
-    assert colours == [[*SKY_BLUE], [0, 0, 255]]
+    assert colors == [[*SKY_BLUE], [0, 0, 255]]
     if shutil.which("dciodvfy") and not kind:  # it knows no LABELMAP
         done = subprocess.run(["dciodvfy", "o.dcm"], capture_output=True, text=True, check=False)
         assert [
@@ -177,7 +177,7 @@ def test_labelmap_keeps_the_values(dicom: Any, here: Path) -> None:
 
 
 def test_tilted_gantry(dicom: Any, here: Path) -> None:
-    """15 degrees; slices are straightened for the network and lie askew again in every format."""
+    """A tilt of 15 degrees is removed for the network and restored in every format."""
     axes = AXES.copy()
     axes[1, 2] = 5 * np.tan(np.radians(15))
     dicom.series(here / "tilted", voxels(), axes=axes)
@@ -230,7 +230,7 @@ def test_several_folders_are_several_scans(
 
 
 def patients(dicom: Any, here: Path) -> None:
-    """Three in "in": p1 with a scan and a localizer, p2 without PixelSpacing, p3 as a zip."""
+    """Write three studies: p1 with a scan and a localizer, p2 without PixelSpacing, p3 as a zip."""
     for number, name in enumerate(["p1/scan", "p1/scout", "p2", "p3"], start=1):
         own = {"StudyInstanceUID": f"1.{name[1]}", "series": f"1.9.{number}"}
         own |= {"PixelSpacing": None} if name == "p2" else {}
@@ -434,7 +434,7 @@ def test_info(dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_two_slice_thicknesses(dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Slices of 1 mm, then of 4 mm, tilted: DICOM on the slices; NIfTI on even planes, which is said."""
+    """Tilted slices of 1 mm and 4 mm: DICOM keeps them; NIfTI has even planes, with a note."""
     heights, tan = [0, 1, 2, 3, 7, 11, 15], np.tan(np.radians(15))
     for number, height in enumerate(heights):
         pixels = np.zeros((20, 20), np.int16)
@@ -447,7 +447,10 @@ def test_two_slice_thicknesses(dicom: Any, here: Path, capsys: pytest.CaptureFix
         )
     assert main(["predict", "head", "-o", "o.nii.gz", "--stats", *MODEL]) == 0
     said = capsys.readouterr().err
-    expected = "its 7 slices are of more than one thickness; o.nii.gz and o.nii.gz.json lie instead on 16 even planes, 1 mm"
+    expected = (
+        "its 7 slices are of more than one thickness; o.nii.gz and o.nii.gz.json lie instead on "
+        "16 even planes, 1 mm"
+    )
     assert expected in said
     image = nibabel.load("o.nii.gz")
     assert image.shape == (20, 20, 16)
@@ -469,7 +472,7 @@ def test_two_slice_thicknesses(dicom: Any, here: Path, capsys: pytest.CaptureFix
 
 
 def test_a_label_keeps_its_color_when_others_are_left_out(dicom: Any, here: Path) -> None:
-    """The second label of the model is orange in DICOM-SEG, RTSTRUCT and preview, also alone."""
+    """The second label is orange in DICOM-SEG, RTSTRUCT and preview, even without the first."""
     hd = pytest.importorskip("highdicom")
     dicom.series(here / "study", voxels(), axes=AXES)
     assert (

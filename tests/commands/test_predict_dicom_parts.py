@@ -1,4 +1,4 @@
-"""segkit predict on DICOM that is a mixture or has lost files: exit codes and records, with the frozen model."""
+"""segkit predict on mixed or incomplete DICOM series: exit codes and records."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def voxels() -> np.ndarray[Any, Any]:
 
 
 def two_echoes(dicom: Any, folder: Path, **elements: Any) -> None:
-    """Echo 1 on the lower two slices, and echo 2, in which the square lies elsewhere, on the upper two."""
+    """Write echo 1 on the lower two slices, echo 2 with the square elsewhere on the upper two."""
     for place in range(4):
         pixels = voxels()[..., place].T if place < 2 else voxels()[::-1, :, place].T
         own = {

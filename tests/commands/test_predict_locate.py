@@ -1,4 +1,4 @@
-"""predict --locate: what is written, recorded and said."""
+"""segkit predict --locate: files, records and messages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def coarse(here: Path) -> Path:
-    """The frozen network at twice the size of its voxels."""
+    """Return the frozen network with voxels of twice the size."""
     bundle = read_bundle(FROZEN)
     plan = dataclasses.replace(bundle.plan, spacing=(2.0, 2.0, None))
     write_bundle(here / "coarse", plan, {"name": "coarse"}, {"0": bundle.state("0")})
@@ -33,7 +33,7 @@ def coarse(here: Path) -> Path:
 
 
 def save(name: str, *, bright: int = 100) -> None:
-    """A bright square of 8 x 8 voxels on two slices, at the first of 60 lines."""
+    """Write a bright square of 8 x 8 voxels on two slices, at the first of 60 lines."""
     array = np.zeros((60, 20, 2), np.int16)
     array[2:10, 2:10] = bright
     Path(name).parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +58,7 @@ def test_the_record_names_the_coarse_model_and_the_box(
     record = json.loads((here / "o.nii.gz.json").read_text())
     known = read_bundle(coarse)
     model = {"name": "coarse", "created": known.created, "hash": known.hash, "path": str(coarse)}
-    # The labelled lines 2 to 9 with 10 mm around, in the file's own order.
+    # The labeled lines 2 to 9 with 10 mm around, in the file's own order.
     assert record["locate"] == {"model": [model], "box": {"first": [0, 0, 0], "last": [19, 19, 1]}}
     assert set(record["seconds"]) == {"read", "locate", "prepare", "network", "restore", "write"}
     assert main(["predict", "a.nii", "-o", "whole.nii.gz", "--stats", *MODEL]) == 0
@@ -72,7 +72,10 @@ def test_of_many_scans_one_without_labels_is_predicted_as_a_whole(
     save("in/a.nii")
     save("in/b.nii", bright=0)
     assert main(["predict", "in", "-o", "out", "--stats", "--locate", str(coarse), *MODEL]) == 0
-    said = f"{Path('in/b.nii')}: the coarse model finds no label at all, so all of the scan is predicted"
+    said = (
+        f"{Path('in/b.nii')}: the coarse model finds no label at all, so all of the scan is "
+        f"predicted"
+    )
     assert said in capsys.readouterr().err
     assert json.loads((here / "out" / "b.json").read_text())["locate"]["box"] is None
 
@@ -98,7 +101,10 @@ def test_a_coarse_model_of_other_labels(
     write_bundle(here / "other", plan, {"name": "other"}, {"0": bundle.state("0")})
     save("a.nii")
     assert main(["predict", "a.nii", "-o", "o.nii.gz", "--locate", "other", *MODEL]) == 3
-    expected = "other: expected a coarse model with the labels of the other one (bright, dark), found bright, liver."
+    expected = (
+        "other: expected a coarse model with the labels of the other one (bright, dark), found "
+        "bright, liver."
+    )
     assert expected in capsys.readouterr().err
     assert not (here / "o.nii.gz").exists()
 

@@ -1,4 +1,4 @@
-"""Where predict writes, and what it never overwrites."""
+"""The outputs of segkit predict, and the files that it never overwrites."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def save(name: str) -> bytes:
-    """A scan with a bright square of 8 x 8 voxels on two slices, in Hounsfield units; returns the file's content."""
+    """Write a scan in HU with a bright square of 8 x 8 voxels on two slices; return its bytes."""
     array = np.zeros((20, 20, 2), np.int16)
     array[2:10, 2:10] = 100
     array[15, 15] = -100
@@ -51,7 +51,7 @@ def outcomes(path: str) -> dict[str, str]:
 
 
 def stats(path: str) -> dict[str, int]:
-    """Voxels of the bright label by case."""
+    """Return the number of voxels of the bright label, by case."""
     rows = csv.DictReader(Path(path).read_text().splitlines())
     return {row["case"]: int(row["voxels"]) for row in rows if row["label"] == "bright"}
 
@@ -215,7 +215,10 @@ def test_an_mr_for_a_model_of_ct_is_said_in_the_log_the_record_and_the_table(
     )
     save("in/a.nii")
     assert main(["predict", "in", "-o", "out", "--stats", "-m", "ct"]) == 0
-    expected = "channel CT: the lowest value is -100; the training data reach -1024 to -990. Is this scan a CT"
+    expected = (
+        "channel CT: the lowest value is -100; the training data reach -1024 to -990. Is this "
+        "scan a CT"
+    )
     assert expected in capsys.readouterr().err
     (warning,) = json.loads(Path("out/a.json").read_text())["scan_warnings"]
     assert warning.startswith(expected)
@@ -300,7 +303,8 @@ def test_names_of_any_kind(here: Path, name: str) -> None:
         ),
         (
             "o.png",
-            "expected one plane, gray (uint8, uint16) or RGB of uint8, found the shape 1 x 20 x 20 x 2",
+            "expected one plane, gray (uint8, uint16) or RGB of uint8, found the shape 1 x 20 x "
+            "20 x 2",
         ),
     ],
 )

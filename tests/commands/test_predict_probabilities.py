@@ -1,4 +1,4 @@
-"""segkit predict --probabilities, as typed."""
+"""The flag --probabilities of segkit predict."""
 
 from __future__ import annotations
 

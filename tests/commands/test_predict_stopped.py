@@ -1,4 +1,4 @@
-"""A prediction that a signal ends leaves no temporary file, and the next one removes those of killed processes."""
+"""A prediction ended by a signal leaves no temporary files; the next one removes older ones."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Slow(type(atomic.Path())):
 atomic.Path = Slow
 sys.exit(main(sys.argv[1:]))
 """
-"""segkit, which waits for a word while it writes a text file."""
+"""Program that runs segkit and waits for input while it writes a text file."""
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +51,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def stopped(number: int) -> int:
-    """Send a signal to a prediction of two scans while it writes; returns the exit code."""
+    """Send a signal to a prediction of two scans while it writes; return the exit code."""
     command = [sys.executable, "-c", WRITING, "predict", "scans", *MODEL, "-o", "out"]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

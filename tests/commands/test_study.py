@@ -1,4 +1,4 @@
-"""segkit study: the list of studies, and their help."""
+"""The command segkit study: the list of studies, and their help."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""segkit train, from words to a run folder, on a phantom of two cases and in two steps."""
+"""The command segkit train, with two phantom cases and two steps."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import yaml
 from segkit.cli import main
 from segkit.config.run_file import read_config
 from segkit.dataset.phantom import write_phantom
+from tools.reference import files_without_row
 
 SMALL = ["network.features=[4,8]", "plan.patch=[16,16,16]", "plan.spacing=[4,4,4]"]
 QUICK = ["trainer.max_steps=2", "trainer.precision=float32", "trainer.layout=contiguous"]
@@ -22,7 +23,7 @@ QUICK = ["trainer.max_steps=2", "trainer.precision=float32", "trainer.layout=con
 
 @pytest.fixture(scope="module")
 def finished(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a finished run in ``run``."""
+    """Return a folder with a finished run in ``run``."""
     folder = tmp_path_factory.mktemp("finished")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -32,7 +33,7 @@ def finished(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def here(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with a copy of the finished run in ``run``."""
+    """Return the current folder, with a copy of the finished run in ``run``."""
     shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -55,6 +56,12 @@ def test_a_run_folder_holds_what_the_documentation_says(finished: Path) -> None:
     assert "over 1 case, done\n" in said
     assert read_config(finished / "run" / "config.yaml").network.features == [4, 8]
     assert (finished / "runs" / "latest").read_text() == "../run\n"
+
+
+def test_the_reference_names_every_file_of_a_run(finished: Path) -> None:
+    assert files_without_row(finished / "run", "Files of a run") == []
+    unnamed = files_without_row(finished, "Files of a run")
+    assert [file for file in unnamed if file.startswith("prepared/")] == []
 
 
 def test_default_place_and_what_is_printed(
@@ -289,7 +296,7 @@ def test_choices_train(
 
 
 def together(*words: str) -> list[str]:
-    """The words, of those with one key the last."""
+    """Return the words, only the last of those with the same key."""
     return [f"{key}={value}" for key, value in dict(word.split("=", 1) for word in words).items()]
 
 
@@ -420,7 +427,7 @@ def test_dataset_is_a_word_of_its_own(
     assert "The training in run is finished and is not run again." in capsys.readouterr().err
 
 
-def test_the_configuration_of_a_run_starts_the_same_training_anew(
+def test_the_configuration_of_a_run_starts_the_same_training_again(
     here: Path, phantom: Path
 ) -> None:
     assert main(["train", "--config", "run/config.yaml", "run_dir=again"]) == 0
@@ -492,3 +499,4 @@ def test_help_lists_overrides_with_meaning_and_default(capsys: pytest.CaptureFix
     out = capsys.readouterr().out
     assert "'dataset.labels={spleen:1,liver:5}'  names of the labels" in out
     assert "trainer.precision=auto" in out
+    assert not [line for line in out.splitlines() if line.endswith((" one of", "="))]

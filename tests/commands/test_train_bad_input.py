@@ -1,4 +1,4 @@
-"""What segkit train says of files that cannot be used, and that odd ones which can be are trained on."""
+"""segkit train with unusable files, and with unusual files that it can use."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def save(path: Path, array: np.ndarray, affine: np.ndarray | None = None) -> Non
 
 
 def write_case(folder: Path, name: str, image: np.ndarray, labels: np.ndarray) -> None:
-    """Two channels, the second one reversed."""
+    """Write a case with two channels, the second one reversed."""
     save(folder / f"imagesTr/{name}_0000.nii.gz", image.astype(np.float32))
     save(folder / f"imagesTr/{name}_0001.nii.gz", image[::-1].astype(np.float32))
     save(folder / f"labelsTr/{name}.nii.gz", labels.astype(np.uint8))
@@ -37,7 +37,7 @@ def write_case(folder: Path, name: str, image: np.ndarray, labels: np.ndarray) -
 
 @pytest.fixture
 def scans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Three cases of two channels and the labels 1 and 2 in ``scans`` of the current folder."""
+    """Write three cases with two channels and the labels 1 and 2 into ``scans``."""
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "scans"
     folder.mkdir()
@@ -72,7 +72,7 @@ def with_value(path: Path, value: float) -> None:
 
 
 def with_header(path: Path, **fields: object) -> None:
-    """Change fields of the header and nothing behind it."""
+    """Change fields of the header and nothing after it."""
     content = bytearray(gzip.decompress(path.read_bytes()))
     header = nibabel.Nifti1Header(bytes(content[:348]))
     for name, value in fields.items():

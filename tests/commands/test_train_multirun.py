@@ -1,4 +1,4 @@
-"""segkit train --multirun, on a phantom of two cases and in two steps."""
+"""The flag --multirun of segkit train, with two phantom cases and two steps."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from segkit.cli import main
+from tools.reference import files_without_row
 
 SMALL = ["network.features=[4,8]", "plan.patch=[16,16,16]", "plan.spacing=[4,4,4]"]
 QUICK = [
@@ -59,6 +60,9 @@ def test_every_combination_is_trained_once(
     assert Path(found[0]["run"], "bundle").is_dir()
     assert "does not divide" in found[2]["message"]
 
+    (sweep,) = Path("runs/phantom").glob("sweep-*")
+    assert files_without_row(sweep, "Files of a sweep") == []
+
     Path(found[1]["run"], "finished.json").unlink()
     assert main(words) == 5
     again = capsys.readouterr().err
@@ -86,8 +90,8 @@ def test_all_arms_have_one_precision_layout_and_number_of_steps(
     for key in ("precision", "layout", "steps"):
         assert len({row[key] for row in found}) == 1
     assert (
-        f"All runs: {found[0]['precision']}, {found[0]['layout']} layout, {found[0]['steps']} steps."
-        in first.out
+        f"All runs: {found[0]['precision']}, {found[0]['layout']} layout, {found[0]['steps']} "
+        f"steps." in first.out
     )
     assert main(words) == 0  # what was measured is kept, so that the same command finds its runs
     assert capsys.readouterr().err.count("is finished and is not run again") == 2
@@ -117,7 +121,7 @@ def test_show_prints_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
         (["seed=0,1"], 2, "which dataset?"),
         (["dataset={phantom}", "seed=0,x"], 2, "seed must be a whole number"),
         (["dataset={phantom}", "seed=0,1", "run_dir=a"], 2, "run_dir names the folder of one run"),
-        (["dataset={phantom}", "compute=cpu,slurm"], 2, "all runs of a sweep ask for the same"),
+        (["dataset={phantom}", "compute=cpu,slurm"], 2, "all runs of a sweep request the same"),
     ],
 )
 def test_refused_before_anything_starts(

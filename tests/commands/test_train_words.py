@@ -1,4 +1,4 @@
-"""DATASET, KEY=VALUE words and the file of --config become overrides."""
+"""Overrides from DATASET, KEY=VALUE words and the file of --config."""
 
 from __future__ import annotations
 
@@ -84,7 +84,8 @@ def given(*words: str, config: Path | None = None) -> argparse.Namespace:
     [
         (
             ["x", "dataset.labels=spleen:1", "dataset.labels=liver:5"],
-            "the shell has expanded the braces of dataset.labels: put the whole override in quotes, as in "
+            "the shell has expanded the braces of dataset.labels: put the whole override in "
+            "quotes, as in "
             "'dataset.labels={spleen:1,liver:5}'",
         ),
         (
@@ -98,7 +99,8 @@ def given(*words: str, config: Path | None = None) -> argparse.Namespace:
         (["dataset.channels=CT", "dataset.channels=PET"], "as in 'dataset.channels=[CT,PET]'"),
         (
             ["x", "dataset.labels={left", "lung:1,liver:5}", "seed=1"],
-            "the shell has split dataset.labels at a space: put the whole override in quotes, as in "
+            "the shell has split dataset.labels at a space: put the whole override in quotes, as "
+            "in "
             "'dataset.labels={left lung:1,liver:5}'",
         ),
         (
@@ -111,7 +113,7 @@ def given(*words: str, config: Path | None = None) -> argparse.Namespace:
         ),
     ],
 )
-def test_what_the_shell_took_apart_is_recognised(words: list[str], message: str) -> None:
+def test_what_the_shell_took_apart_is_recognized(words: list[str], message: str) -> None:
     with pytest.raises(UsageError) as error:
         training_words(given(*words))
     assert message in str(error.value)

@@ -1,4 +1,4 @@
-"""A YAML file of differences, as overrides."""
+"""YAML files read as overrides."""
 
 from __future__ import annotations
 
@@ -118,7 +118,10 @@ def test_no_file_of_overrides(content: bytes, found: str, tmp_path: Path) -> Non
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         InputError,
-        match=r"nowhere.yaml: expected a YAML file of overrides.* found no such file\. Check the path\.$",
+        match=(
+            r"nowhere.yaml: expected a YAML file of overrides.* found no such file\. Check the "
+            r"path\.$"
+        ),
     ):
         file_words(tmp_path / "nowhere.yaml")
 

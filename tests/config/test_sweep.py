@@ -1,4 +1,4 @@
-"""Words that name several values."""
+"""Overrides with several values."""
 
 from __future__ import annotations
 

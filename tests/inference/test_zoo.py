@@ -93,7 +93,7 @@ REFUSED_DICOM = {
     "US-YBR_FULL_422-EVRLE.dcm": (3, "expected 1 channel (channel0), found 3"),
     "no-pixel-data.dcm": (
         3,
-        "expected images, found DICOM without any that could be a scan (1 x SR)",
+        "expected images, found DICOM, but no image that could be a scan (1 x SR)",
     ),
     "no-pixel-spacing.dcm": (3, "expected 1 channel (channel0), found 3"),
     "createAllTransferSyntaxes.sh": (3, "found the suffix '.sh'"),

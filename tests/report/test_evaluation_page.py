@@ -1,4 +1,4 @@
-"""The four files of an evaluation."""
+"""Tests of the four files of an evaluation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from segkit.evaluation.evaluate import Evaluation
 from segkit.evaluation.measure import LabelResult
 from segkit.evaluation.summary import rows_of, summarize
 from segkit.report.evaluation_page import (
-    _compared,
+    _comparison,
     absence_rows,
     label_rows,
     page,
@@ -68,7 +68,7 @@ def test_the_page_loads_nothing_and_shows_the_worst_case_first(evaluation: Evalu
 
 def test_one_case_and_one_label_are_no_plurals() -> None:
     summary = {"predictions": "a", "references": "b", "cases": {"c": {}}, "labels": {"liver": {}}}
-    assert _compared(summary) == "a against b: 1 case, 1 label."
+    assert _comparison(summary) == "a against b: 1 case, 1 label."
 
 
 def test_label_rows_end_with_the_mean(evaluation: Evaluation) -> None:

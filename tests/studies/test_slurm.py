@@ -63,7 +63,8 @@ def test_no_gpu_and_no_partition_are_not_asked_for(srun: None, tmp_path: Path) -
 def test_no_slurm_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(
-        UsageError, match=r"compute=slurm: no srun here. Start this where SLURM's commands are"
+        UsageError,
+        match=r"compute=slurm: there is no srun here. Start this on a machine with SLURM's",
     ):
         slurm_executor(ComputeConfig("slurm"), tmp_path)
 

@@ -1,16 +1,19 @@
-"""The fastest mode is chosen by the clock."""
+"""Precision and memory format of a training: chosen by timing, and kept for later runs."""
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
+from pathlib import Path
 
 import pytest
 import torch
 
 from segkit.config.schema import TrainerConfig
 from segkit.networks.precision import ComputeMode
-from segkit.training.precision import choose_mode
+from segkit.plans.plan import Plan
+from segkit.training.precision import choose_mode, mode_file, read_mode, write_mode
 
 CPU = torch.device("cpu")
 
@@ -69,3 +72,41 @@ def test_modes_are_timed_on_a_gpu() -> None:
     x = torch.ones(64, 64, device="cuda")
     mode = choose_mode(TrainerConfig(), torch.device("cuda"), lambda _: (x @ x).sum().item())
     assert mode.precision in {"float32", "bfloat16", "float16"}
+
+
+def test_a_timed_mode_comes_back(plan_for_balls: Plan, tmp_path: Path) -> None:
+    path = mode_file(tmp_path, plan_for_balls, TrainerConfig(), CPU)
+    assert read_mode(path) is None
+    write_mode(path, ComputeMode("bfloat16", "contiguous", 0.25))
+    assert read_mode(path) == ComputeMode("bfloat16", "contiguous", 0.25)
+
+
+def test_a_mode_that_was_not_timed_is_not_kept(tmp_path: Path) -> None:
+    write_mode(tmp_path / "mode.json", ComputeMode("bfloat16", "contiguous"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_network_settings_and_threads_count(plan_for_balls: Plan, tmp_path: Path) -> None:
+    larger = dataclasses.replace(plan_for_balls, batch_size=3)
+    settings = [
+        (plan_for_balls, TrainerConfig()),
+        (larger, TrainerConfig()),
+        (plan_for_balls, TrainerConfig(loss="ce")),
+    ]
+    threads = torch.get_num_threads()
+    files = {mode_file(tmp_path, plan, trainer, CPU) for plan, trainer in settings}
+    try:
+        torch.set_num_threads(threads + 1)
+        files.add(mode_file(tmp_path, plan_for_balls, TrainerConfig(), CPU))
+    finally:
+        torch.set_num_threads(threads)
+    assert len(files) == 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"precision": "int8", "layout": "contiguous", "seconds": 1}', '{"other": 1}'],
+)
+def test_a_damaged_file_is_ignored(tmp_path: Path, text: str) -> None:
+    (tmp_path / "mode.json").write_text(text)
+    assert read_mode(tmp_path / "mode.json") is None

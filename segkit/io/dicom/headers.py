@@ -166,8 +166,8 @@ def _inflated(file: DicomFile, stream: IO[bytes], limit: int, *, strict: bool) -
     if strict and not unpacker.eof:
         raise InputError(
             str(file),
-            expected="a whole deflated file",
-            found="one that ends too soon",
+            expected="a complete deflated file",
+            found="one that ends too early",
             remedy="Copy the file again.",
         )
     inflated.seek(0)
@@ -198,7 +198,7 @@ def _more_than_promised(file: DicomFile, limit: int) -> InputError:
         str(file),
         expected=f"at most {size_text(limit)} unpacked, by the pixels that its header promises",
         found="more",
-        remedy="The file is damaged or made to do harm: do not use it.",
+        remedy="The file is damaged or malicious: do not use it.",
     )
 
 

@@ -10,7 +10,7 @@ PyTorch's own forward pass computes the variance of a group as the mean of the s
 square of the mean, summed sequentially in float32. If the mean of a group is many times its
 standard deviation, as after a convolution of air, nothing is left of the variance: normalized
 values were wrong by up to 120. Even at mean 0 they are wrong by 4e-3 over 128^3 voxels, and by a
-different amount for another number of threads. On a CPU the statistics here subtract the mean first.
+different amount for another number of threads. The statistics here subtract the mean first.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from torch.autograd.function import once_differentiable
 from segkit.networks.kernels.cuda_norm import kernel_for, slope_of
 from segkit.networks.kernels.memory_format import CHANNELS_LAST, is_channels_last
 
-WORTH_IT = 1 << 16
+MIN_VALUES = 1 << 16
 """Values of a sample from which `GroupNormFunction` is faster than PyTorch's own GroupNorm."""
-IN_CACHE = 1 << 17
+CACHED_VALUES = 1 << 17
 """Values whose statistics are computed at a time: half a megabyte in float32."""
 
 
@@ -34,7 +34,7 @@ class GroupNorm(nn.GroupNorm):
     """nn.GroupNorm, with `GroupNormFunction` or the Triton kernel where that is better."""
 
     def normalize_and_activate(self, input: Tensor, activation: nn.Module) -> Tensor:
-        """Normalize (B, C, X, Y[, Z]) and apply ``activation``, in one kernel where there is one."""
+        """Normalize (B, C, X, Y[, Z]) and apply ``activation``, if possible in one kernel."""
         slope = slope_of(activation)
         kernel = None if slope is None else kernel_for(input)
         if kernel:
@@ -53,8 +53,8 @@ class GroupNorm(nn.GroupNorm):
             )
         if self.weight.dtype != torch.float32 or not _is_inaccurate(input):
             return super().forward(input)
-        if input.numel() < WORTH_IT * input.shape[0]:
-            # PyTorch's kernels for contiguous tensors are accurate, and small tensors are copied fast.
+        if input.numel() < MIN_VALUES * input.shape[0]:
+            # PyTorch's kernels for contiguous tensors are accurate, and a small copy is fast.
             return (
                 super()
                 .forward(input.contiguous())
@@ -64,7 +64,7 @@ class GroupNorm(nn.GroupNorm):
 
 
 def _is_inaccurate(x: Tensor) -> bool:
-    """Return whether PyTorch's own kernels lose digits of ``x``: on a CPU in channels-last format."""
+    """Return whether PyTorch's kernels lose digits: on a CPU in channels-last format."""
     return (
         x.device.type == "cpu"
         and x.dtype in (torch.float32, torch.bfloat16)
@@ -104,7 +104,7 @@ def _statistics(sample: Tensor, groups: int) -> tuple[Tensor, Tensor]:
     """
     channels = sample.shape[1]
     rows = sample.movedim(1, -1).reshape(-1, channels)
-    parts = torch.split(rows, max(1, IN_CACHE // channels))
+    parts = torch.split(rows, max(1, CACHED_VALUES // channels))
     none = torch.zeros(channels)  # running statistics, which are not changed
     statistics = [
         torch.ops.aten.batch_norm_update_stats(part.T[None, :, :, None], none, none, 0.0)
@@ -112,7 +112,7 @@ def _statistics(sample: Tensor, groups: int) -> tuple[Tensor, Tensor]:
     ]
     means, variances = (torch.stack(values).double() for values in zip(*statistics, strict=True))
     shares = torch.tensor([len(part) / len(rows) for part in parts], dtype=torch.float64)
-    # The mean over rows is more accurate, but slow in bfloat16, whose numbers have few digits anyway.
+    # The mean over rows is more accurate, but slow in bfloat16, whose numbers have few digits.
     mean = rows.mean(0).double() if sample.dtype == torch.float32 else shares @ means
     mean = mean.view(groups, -1).mean(1)
     difference = means.view(len(parts), groups, -1) - mean[:, None]
@@ -122,7 +122,8 @@ def _statistics(sample: Tensor, groups: int) -> tuple[Tensor, Tensor]:
 
 def group_norm(x: Tensor, weight: Tensor, bias: Tensor, *, groups: int, eps: float) -> Tensor:
     """Return F.group_norm of ``x`` by `GroupNormFunction`; arguments as `accurate_group_norm`."""
-    normalized: Tensor = GroupNormFunction.apply(x, weight, bias, (groups, eps))  # type: ignore[no-untyped-call]
+    function, settings = GroupNormFunction, (groups, eps)
+    normalized: Tensor = function.apply(x, weight, bias, settings)  # type: ignore[no-untyped-call]
     return normalized
 
 
@@ -133,7 +134,7 @@ class GroupNormFunction(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, settings: tuple[int, float]
     ) -> Tensor:
-        """Normalize ``x`` (B, C, X, Y[, Z]) by `accurate_group_norm`; ``settings`` is (groups, eps)."""
+        """Normalize ``x`` by `accurate_group_norm`; ``settings`` is (groups, eps)."""
         groups, eps = settings
         y, mean, rstd = accurate_group_norm(x, weight, bias, groups=groups, eps=eps)
         ctx.save_for_backward(x, weight, mean, rstd)
@@ -142,7 +143,7 @@ class GroupNormFunction(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        """Return the gradients of x, weight and bias; see Wu & He, arXiv 1803.08494, for the norm."""
+        """Return the gradients of x, weight and bias of the norm (Wu & He, arXiv 1803.08494)."""
         x, weight, means, rstds = ctx.saved_tensors
         # The gradient of one input of a concatenation has the strides of the larger tensor.
         grad = grad.contiguous(memory_format=CHANNELS_LAST[x.ndim])
@@ -168,7 +169,8 @@ def _gradient(
 
     With n values in a group and x_hat = (x - mean) * rstd,
 
-        d_x = rstd * (weight * grad - sum(weight * grad) / n - x_hat * sum(weight * grad * x_hat) / n)
+        d_y = weight * grad
+        d_x = rstd * (d_y - sum(d_y) / n - x_hat * sum(d_y * x_hat) / n)
 
     which is weight * rstd * grad + slope * x + offset. The first term and the sums of grad and
     grad * x_hat over the voxels come from BatchNorm's kernel; slope and offset are one number per

@@ -108,7 +108,10 @@ class NormAndActivate(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, settings: tuple[int, float, float]
     ) -> Tensor:
-        """Return y; ``settings`` is (groups, eps, slope). Only x and two numbers per group are kept."""
+        """Return y; ``settings`` is (groups, eps, slope).
+
+        Only x and two numbers per group are kept for the backward pass.
+        """
         groups, eps, slope = settings
         part = Partition(x.shape[0], math.prod(x.shape[2:]), x.shape[1], groups)
         moments = _empty(x, part.samples, part.chunks, 2, part.channels)

@@ -46,7 +46,7 @@ class Block(Protocol):
 
 @contextmanager
 def recomputing() -> Iterator[None]:
-    """Keep less for the backward pass of networks in this context; gradients are bitwise the same."""
+    """Keep less for the backward pass in this context; gradients are bitwise the same."""
     token = _ON.set(True)
     try:
         with saved_tensors_hooks(_pack, _unpack):
@@ -61,7 +61,7 @@ def is_recomputing() -> bool:
 
 
 def activated(block: Block, *outputs: Tensor) -> Tensor:
-    """Return the activation of ``block.normalize(*outputs)``; it is not kept while `recomputing`."""
+    """Return the activation of ``block.normalize(*outputs)``, not kept while `recomputing`."""
     if not (_ON.get() and block.has_norm and torch.is_grad_enabled()):
         result: Tensor = block.activation(block.normalize(*outputs))
         return result
@@ -113,7 +113,7 @@ class _ActivationRecipe:
         return saved
 
     def _saved_tensor(self) -> Tensor:
-        """Return what the activation saves: its output if it works in place, otherwise its input."""
+        """Return what the activation saves: its output if in place, otherwise its input."""
         if self.kept is not None:
             return self.kept
         with self.autocast, _running_statistics_unchanged(self.block):
@@ -190,7 +190,10 @@ def _register(tensor: Tensor, recipe: Recipe) -> Tensor:
 
 
 def _pack(tensor: Tensor) -> Tensor | Recipe:
-    """Return what autograd keeps for ``tensor``: a recipe if it, or what it was cast from, has one."""
+    """Return what autograd keeps for ``tensor``.
+
+    This is a recipe if the tensor, or the tensor that it was cast from, has one.
+    """
     node = tensor.grad_fn
     recipe = _recipe_of(node)
     if node is None or recipe is not None or node.name() != "ToCopyBackward0":

@@ -1,1 +1,1 @@
-"""A cross-validation: one model per fold, every case predicted by the model that did not see it."""
+"""Cross-validation: one model per fold; each case is predicted by the model that did not see it."""

@@ -1,4 +1,4 @@
-"""The folds of a cross-validation: which cases each holds out, kept in the study's folder."""
+"""The folds of a cross-validation: the cases that each holds out, kept in the study's folder."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from segkit.training.outputs.run_folder import FOLDS
 
 
 def check_overrides(config: TrainConfig, overrides: Sequence[str]) -> None:
-    """Refuse what a cross-validation cannot follow.
+    """Check that a cross-validation can follow the overrides.
 
     Raises:
-        UsageError: a fold, or trainings in other processes.
+        UsageError: a single fold, or trainings in several processes.
     """
     if config.compute.name in ("ddp", "slurm"):
         raise UsageError(
@@ -31,7 +31,11 @@ def check_overrides(config: TrainConfig, overrides: Sequence[str]) -> None:
 
 
 def folds_of(dataset: Dataset, count: int | None = None) -> list[list[str]]:
-    """Return the ids of the cases that each of ``count`` folds holds out; None: five, fewer where patients are fewer.
+    """Return the ids of the cases that each fold holds out.
+
+    Args:
+        dataset: the cases.
+        count: number of folds; None stands for five, or fewer if there are fewer patients.
 
     Raises:
         UsageError: a number of folds that the dataset cannot have.
@@ -41,15 +45,15 @@ def folds_of(dataset: Dataset, count: int | None = None) -> list[list[str]]:
         if not names_a_file(case.id) or case.id.startswith("."):
             raise InputError(
                 dataset.root,
-                expected="case ids that can be files' names",
+                expected="case ids that can be file names",
                 found=repr(case.id),
-                remedy="Rename it.",
+                remedy="Rename the case.",
             )
     folds = dataset_folds(dataset, count) if dataset.cases else []
     if len(folds) < 2:
         raise InputError(
             dataset.root,
-            expected="cases of two patients at least, so that one fold can train and another validate",
+            expected="cases of at least two patients, so that one can train and another validate",
             found=f"{len(dataset.cases)} cases in {len(folds)} folds",
             remedy="Add cases, or train on all of them with 'segkit train fold=all'.",
         )
@@ -57,7 +61,7 @@ def folds_of(dataset: Dataset, count: int | None = None) -> list[list[str]]:
 
 
 def keep_folds(folder: Path, folds: list[list[str]]) -> None:
-    """Write them down, or check that they are those with which the study began.
+    """Write folds.json, or check that the folds are those with which the study began.
 
     Raises:
         InputError: other folds, because the dataset has changed, or a file that cannot be read.
@@ -67,18 +71,18 @@ def keep_folds(folder: Path, folds: list[list[str]]) -> None:
         write_text(path, json.dumps(folds, indent=2) + "\n")
         return
     try:
-        before = json.loads(path.read_text(encoding="utf-8"))
+        stored = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             path,
             expected="the folds with which this study began",
             found=str(error),
-            remedy="Begin another study.",
+            remedy="Start another study with another run_dir.",
         ) from error
-    if before != folds:
+    if stored != folds:
         raise InputError(
             path,
             expected="the cases with which this study began",
             found="other ones: the dataset has changed, or it is another",
-            remedy="Give the dataset as it was, or begin another study with another run_dir.",
+            remedy="Give the dataset as it was, or start another study with another run_dir.",
         )

@@ -12,12 +12,18 @@ from segkit.report.tables import Cell
 
 SPREADS = ("sd over folds", "sd over cases")
 FoldDice = dict[str, list[float | None]]
-"""Label -> mean Dice over the cases of each fold, None where none of them has the label."""
+"""Mean Dice over the cases of each fold, by label; None if no case of a fold has the label."""
 
 
 def fold_dice(rows: Sequence[Row], folds: Sequence[Sequence[str]]) -> FoldDice:
-    """
-    >>> rows = [Row("a", "liver", "dice", 0.75), Row("b", "liver", "dice", 0.25), Row("c", "liver", "dice", 1.0)]
+    """Return the mean Dice of each label in each fold.
+
+    Args:
+        rows: metrics of an evaluation.
+        folds: ids of the cases that each fold held out.
+
+    >>> values = {"a": 0.75, "b": 0.25, "c": 1.0}
+    >>> rows = [Row(case, "liver", "dice", value) for case, value in values.items()]
     >>> fold_dice(rows, [["a", "b"], ["c"]])
     {'liver': [0.5, 1.0]}
     """
@@ -32,24 +38,31 @@ def fold_dice(rows: Sequence[Row], folds: Sequence[Sequence[str]]) -> FoldDice:
 
 
 def case_dice(rows: Sequence[Row]) -> dict[str, list[float]]:
-    """Return Dice of every case that has the label, by label; and under "" each case's mean over its labels.
+    """Return the Dice of all cases that have a label, by label, and the cases' means under "".
 
-    >>> case_dice([Row("a", "liver", "dice", 0.5), Row("a", "vessel", "dice", 1.0), Row("b", "liver", "dice", 0.5)])
+    A mean is over the labels of the case.
+
+    >>> rows = [Row("a", "liver", "dice", 0.5), Row("a", "vessel", "dice", 1.0)]
+    >>> case_dice([*rows, Row("b", "liver", "dice", 0.5)])
     {'liver': [0.5, 0.5], 'vessel': [1.0], '': [0.75, 0.5]}
     """
-    found: dict[str, list[float]] = {}
+    by_label: dict[str, list[float]] = {}
     by_case: dict[str, list[float]] = {}
     for row in rows:
         if row.metric == "dice" and row.value is not None and math.isfinite(row.value):
-            found.setdefault(row.label, []).append(row.value)
+            by_label.setdefault(row.label, []).append(row.value)
             by_case.setdefault(row.case, []).append(row.value)
-    return {**found, "": [fmean(values) for values in by_case.values()]}
+    return {**by_label, "": [fmean(values) for values in by_case.values()]}
 
 
 def over_folds(dice: FoldDice, cases: Mapping[str, Sequence[float]]) -> dict[str, Any]:
-    """Return, in JSON types, Dice of each fold with mean and sd over the folds, and the sd over all cases.
+    """Return Dice of each fold, mean and standard deviations, in JSON types.
 
-    Per label and for the mean over labels. ``cases`` is what `case_dice` found.
+    There is one entry per label, and one for the mean over labels.
+
+    Args:
+        dice: Dice by label and fold (`fold_dice`).
+        cases: Dice of the cases by label (`case_dice`), for the standard deviation over cases.
 
     >>> over_folds({"liver": [0.5, 1.0], "spleen": [0.5, None]}, {})["mean"]["folds"]
     [0.5, 1.0]
@@ -60,25 +73,27 @@ def over_folds(dice: FoldDice, cases: Mapping[str, Sequence[float]]) -> dict[str
 
 
 def _spread(folds: Sequence[float | None], cases: Sequence[float]) -> dict[str, Any]:
-    """Standard deviations are those of the sample."""
-    there = [value for value in folds if value is not None]
+    """Return the values of the folds with their mean and the sample standard deviations."""
+    known = [value for value in folds if value is not None]
     return {
         "folds": list(folds),
-        "mean": fmean(there) if there else None,
-        "sd": stdev(there) if len(there) > 1 else None,
+        "mean": fmean(known) if known else None,
+        "sd": stdev(known) if len(known) > 1 else None,
         "sd_over_cases": stdev(cases) if len(cases) > 1 else None,
     }
 
 
-def fold_rows(found: Mapping[str, Any]) -> tuple[list[str], list[list[Cell]]]:
-    """Header and rows of the table label x fold from what `over_folds` found; the last row is the mean over labels."""
-    header = [
-        "label",
-        "mean",
-        *SPREADS,
-        *(f"fold {number}" for number in range(len(found["mean"]["folds"]))),
-    ]
-    rows = [*found["labels"].items(), ("mean", found["mean"])]
+def fold_rows(result: Mapping[str, Any]) -> tuple[list[str], list[list[Cell]]]:
+    """Return header and rows of the table of labels and folds.
+
+    The last row is the mean over labels.
+
+    Args:
+        result: the result of `over_folds`.
+    """
+    fold_count = len(result["mean"]["folds"])
+    header = ["label", "mean", *SPREADS, *(f"fold {number}" for number in range(fold_count))]
+    rows = [*result["labels"].items(), ("mean", result["mean"])]
     return header, [
         [label, values["mean"], values["sd"], values.get("sd_over_cases"), *values["folds"]]
         for label, values in rows
@@ -86,7 +101,7 @@ def fold_rows(found: Mapping[str, Any]) -> tuple[list[str], list[list[Cell]]]:
 
 
 def gain_rows(gains: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[list[Cell]]]:
-    """Header and rows of what keeping the largest piece of a label does, from cross_validation.json."""
+    """Return header and rows on keeping the largest component, from cross_validation.json."""
     header = ["label", "dice", "largest piece only", "adopted"]
     return header, [
         [label, gain["before"], gain["after"], "yes" if gain["adopted"] else "no"]
@@ -95,16 +110,17 @@ def gain_rows(gains: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[l
 
 
 def in_common(trainings: Sequence[Mapping[str, Any]]) -> str:
-    """Say in which precision and layout, and for how many steps, the folds were trained; nothing where unknown.
+    """Return a sentence on precision, memory format and steps of the folds; empty if unknown.
 
     >>> in_common([{"precision": "float32", "layout": "contiguous", "steps": 500}] * 2)
     'Every fold: float32, contiguous layout, 500 steps.'
     """
-    words = [
-        f"{each['precision']}, {each['layout']} layout, {each['steps']} steps" for each in trainings
+    facts = [
+        f"{training['precision']}, {training['layout']} layout, {training['steps']} steps"
+        for training in trainings
     ]
-    if len(set(words)) == 1:
-        return f"Every fold: {words[0]}."
-    return "; ".join(f"fold {number}: {each}" for number, each in enumerate(words)) + (
-        "." if words else ""
-    )
+    if not facts:
+        return ""
+    if len(set(facts)) == 1:
+        return f"Every fold: {facts[0]}."
+    return "; ".join(f"fold {number}: {fact}" for number, fact in enumerate(facts)) + "."

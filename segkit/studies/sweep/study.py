@@ -1,4 +1,7 @@
-"""A sweep: one training for every combination of overrides, and one table. No torch until the first one starts."""
+"""A sweep: one training for every combination of overrides, and one table.
+
+torch is not imported until the first training starts.
+"""
 
 from __future__ import annotations
 
@@ -32,15 +35,19 @@ TABLE = "sweep.csv"
 def sweep(
     combinations: Sequence[Combination], trainer: Trainer | None = None
 ) -> tuple[Path, list[Result]]:
-    """Run every combination and write sweep.csv after each; returns its path and its rows.
+    """Run every combination, write sweep.csv after each, and return its path and its rows.
 
-    Runs go to the folders that single trainings have: a finished one is not run again, an unfinished one goes on, and
-    one that fails is reported while the others go on. ``trainer`` is by default what ``compute=`` says.
+    Runs go to the same folders as single trainings: a finished one is not run again, an unfinished
+    one is resumed, and one that fails is reported while the others continue.
+
+    Args:
+        combinations: the trainings.
+        trainer: function that runs them; by default the one that ``compute=`` names.
 
     Raises:
-        UsageError: no SLURM here, different machines in one sweep, or the same sweep runs already.
+        UsageError: no SLURM here, different machines in one sweep, or the same sweep is running.
         InputError: a dataset that cannot be read.
-        Interrupted: Ctrl-C or SIGTERM; the same command goes on.
+        Interrupted: Ctrl-C or SIGTERM; the same command continues the sweep.
     """
     folder = sweep_dir(combinations)
     trainer = trainer or trainer_for(combinations, folder)
@@ -58,36 +65,43 @@ def sweep(
 def _comparable(
     combinations: Sequence[Combination], folder: Path, trainer: Trainer
 ) -> Sequence[Combination]:
-    """The same combinations, with precision, layout and number of steps the same in all of them (see `comparable`)."""
-    if len(combinations) == 1 or not any(is_open(each.config.trainer) for each in combinations):
+    """Return the combinations with the same precision, memory format and number of steps in all.
+
+    See `segkit.studies.comparable`.
+    """
+    is_any_open = any(is_open(combination.config.trainer) for combination in combinations)
+    if len(combinations) == 1 or not is_any_open:
         return combinations
     if has_finished_runs(folder / TABLE) and not (folder / MEASURED).is_file():
         log.info(
-            "this sweep was begun by an older segkit: each of its trainings measures for itself"
+            "this sweep was started by an older segkit: each of its trainings measures for itself"
         )
         return combinations
     measure = (
         trainer.measured if isinstance(trainer, SlurmTrainer) else segkit.studies.measured_here
     )
-    found = measured_once(folder, [partial(measure, each.words) for each in combinations])
-    if found is None:
-        return combinations  # none of them can begin, and each says why
-    log.info("all trainings of this sweep: %s", described(found))
-    words = [found.words(each) for each in combinations]
-    return [
-        dataclasses.replace(each, words=own, config=load(own))
-        for each, own in zip(combinations, words, strict=True)
-    ]
+    measurements = [partial(measure, combination.words) for combination in combinations]
+    measured = measured_once(folder, measurements)
+    if measured is None:
+        return combinations  # none of them can start, and each reports why
+    log.info("all trainings of this sweep: %s", described(measured))
+    return [_with_words(combination, measured.words(combination)) for combination in combinations]
+
+
+def _with_words(combination: Combination, words: tuple[str, ...]) -> Combination:
+    return dataclasses.replace(combination, words=words, config=load(words))
 
 
 def sweep_dir(combinations: Sequence[Combination]) -> Path:
-    """runs/<dataset>/sweep-<hash>: the same words and data lead to the same folder."""
+    """Return runs/<dataset>/sweep-<hash>; equal overrides and data share it."""
     dataset = open_dataset(combinations[0].config)
-    words = [[word for word in each.words if not _is_dataset(word)] for each in combinations]
+    words = [
+        [word for word in combination.words if not _is_dataset(word)]
+        for combination in combinations
+    ]
     text = json.dumps([sorted(map(sorted, words)), dataset.content_hash()])
-    return (
-        RUNS / safe_name(dataset.name) / f"sweep-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-    )
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return RUNS / safe_name(dataset.name) / f"sweep-{digest}"
 
 
 def _is_dataset(word: str) -> bool:
@@ -95,16 +109,16 @@ def _is_dataset(word: str) -> bool:
 
 
 def trainer_for(combinations: Sequence[Combination], folder: Path) -> Trainer:
-    """This process, or SLURM with its jobs' files in ``folder``.
+    """Return the function that trains: in this process, or in SLURM jobs with files in ``folder``.
 
     Raises:
-        UsageError: SLURM for some runs only, with different requests, or where it is not.
+        UsageError: SLURM for some runs only, different requests, or no SLURM on this machine.
     """
-    first, *others = [each.config.compute for each in combinations]
+    first, *others = [combination.config.compute for combination in combinations]
     if "slurm" not in (first.name, *(other.name for other in others)):
         return train_here
     if any(other != first for other in others):
         raise UsageError(
-            "with compute=slurm all runs of a sweep ask for the same: do not sweep over compute"
+            "with compute=slurm all runs of a sweep request the same: do not sweep over compute"
         )
     return SlurmTrainer(slurm_executor(first, folder / "jobs"))

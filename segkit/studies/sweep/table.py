@@ -1,4 +1,4 @@
-"""What a sweep came to: a row of sweep.csv per run, and a table with mean and spread over seeds and folds."""
+"""Results of a sweep: a row of sweep.csv per run, and a table with mean and spread over repeats."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from segkit.report.tables import Cell, cell_text, csv_text
 from segkit.training.outputs.run_folder import BUNDLE
 
 REPEATS = {"seed": "seeds", "fold": "folds"}
-"""Keys whose values repeat a training instead of changing it, and what their values are."""
-MORE = ("dice_sd_over_cases", "steps", "minutes", "precision", "layout")
-CASES = "sd over cases"
+"""Keys whose values repeat a training instead of changing it, with the plural of their values."""
+MORE_COLUMNS = ("dice_sd_over_cases", "steps", "minutes", "precision", "layout")
+SD_OVER_CASES = "sd over cases"
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What the bundle of a run says about it; Dice is None where nothing was validated."""
+    """Figures of a run, from its bundle."""
 
     dice: float | None
+    """Mean Dice of the last validation; None if nothing was validated."""
     labels: dict[str, float]
     """Dice of each label that some validation case has."""
     steps: int
@@ -37,19 +38,20 @@ class Figures:
 
 @dataclass(frozen=True)
 class Result:
-    """A run of a sweep: the values of the swept keys, and its folder and figures or why there are none."""
+    """Result of one run of a sweep: its folder and figures, or a message why there are none."""
 
     values: Mapping[str, str]
+    """Values of the swept keys."""
     run_dir: str | None
     figures: Figures | None
     message: str = ""
 
 
 def figures_of(run_dir: Path) -> Figures:
-    """Read from the card of the run's bundle.
+    """Return the figures from the card of the run's bundle.
 
     Raises:
-        InputError: no bundle there.
+        InputError: the run has no bundle.
     """
     card = read_object(run_dir / BUNDLE, CARD)
     metrics, training = card.get("metrics", {}), card["training"]
@@ -65,7 +67,7 @@ def figures_of(run_dir: Path) -> Figures:
 
 
 def has_finished_runs(table: Path) -> bool:
-    """Whether a sweep.csv names a training that is done."""
+    """Return whether a sweep.csv names a training that is done."""
     if not table.is_file():
         return False
     with table.open(encoding="utf-8", newline="") as file:
@@ -73,45 +75,48 @@ def has_finished_runs(table: Path) -> bool:
 
 
 def sweep_csv(results: Sequence[Result]) -> str:
-    """The text of sweep.csv: swept values, status, Dice in the mean and per label, steps, minutes, folder, message."""
-    labels = list(
-        dict.fromkeys(
-            name for result in results if result.figures for name in result.figures.labels
-        )
-    )
+    """Return the text of sweep.csv.
+
+    Columns are the swept keys, status, mean Dice and Dice per label, further figures, folder and
+    message.
+    """
+    all_figures = [result.figures for result in results if result.figures]
+    labels = list(dict.fromkeys(name for figures in all_figures for name in figures.labels))
     keys = list(results[0].values)
     dice = [f"dice_{name}" for name in labels]
     rows: list[list[Cell]] = []
     for result in results:
-        figures = _figure_cells(result.figures, labels)
         status = "done" if result.figures else "failed"
-        rows.append(
-            [*result.values.values(), status, *figures, result.run_dir or "", result.message]
-        )
-    return csv_text([*keys, "status", "dice", *dice, *MORE, "run", "message"], rows)
+        cells = _figure_cells(result.figures, labels)
+        rows.append([*result.values.values(), status, *cells, result.run_dir or "", result.message])
+    return csv_text([*keys, "status", "dice", *dice, *MORE_COLUMNS, "run", "message"], rows)
 
 
 def _figure_cells(figures: Figures | None, labels: Sequence[str]) -> list[Cell]:
-    """As csv writes them: nothing for None."""
+    """Return the cells from mean Dice to memory format; None is an empty cell."""
     if figures is None:
-        return [None] * (len(labels) + 1 + len(MORE))
-    own: list[Cell] = [
+        return [None for _ in ("dice", *labels, *MORE_COLUMNS)]
+    more: list[Cell] = [
         figures.sd_over_cases,
         figures.steps,
         figures.minutes,
         figures.precision,
         figures.layout,
     ]
-    return [figures.dice, *(figures.labels.get(name) for name in labels), *own]
+    return [figures.dice, *(figures.labels.get(name) for name in labels), *more]
 
 
 def table_rows(results: Sequence[Result]) -> tuple[list[str], list[list[Cell]]]:
-    """Header and rows: runs that differ in seed or fold only are one row, with the mean and the sample's sd of Dice."""
+    """Return header and rows of the table of a sweep.
+
+    Runs that differ only in seed or fold share a row, with the mean and the sample standard
+    deviation of Dice.
+    """
     keys = list(results[0].values)
     settings = [key for key in keys if key not in REPEATS]
     if len(settings) == len(keys):
-        header = [*keys, "dice", CASES, "steps", "minutes", "run"]
-        return header, [[*each.values.values(), *_single(each)] for each in results]
+        header = [*keys, "dice", SD_OVER_CASES, "steps", "minutes", "run"]
+        return header, [[*result.values.values(), *_single(result)] for result in results]
     groups: dict[tuple[str, ...], list[Result]] = {}
     for result in results:
         groups.setdefault(tuple(result.values[key] for key in settings), []).append(result)
@@ -122,7 +127,7 @@ def table_rows(results: Sequence[Result]) -> tuple[list[str], list[list[Cell]]]:
         f"dice +- sd over {repeats(keys)}",
         "lowest",
         "highest",
-        CASES,
+        SD_OVER_CASES,
         "minutes",
     ]
     return header, [[*setting, *_repeated(group)] for setting, group in groups.items()]
@@ -150,19 +155,19 @@ def _repeated(group: Sequence[Result]) -> list[Cell]:
         len(group) - len(done),
         mean_and_sd(dice),
         *extremes,
-        _within(done),
+        _sd_within_runs(done),
         minutes,
     ]
 
 
-def _within(done: Sequence[Figures]) -> float | None:
-    """The spread of cases within a run: the root mean square of the runs' standard deviations."""
+def _sd_within_runs(done: Sequence[Figures]) -> float | None:
+    """Return the spread of cases within a run: root mean square over the runs."""
     spreads = [figures.sd_over_cases for figures in done if figures.sd_over_cases is not None]
     return sqrt(mean(spread**2 for spread in spreads)) if spreads else None
 
 
 def repeats(keys: Sequence[str]) -> str:
-    """Name what the runs of a row differ in.
+    """Return what the runs of a row differ in.
 
     >>> repeats(["network.norm", "seed", "fold"])
     'seeds and folds'
@@ -171,7 +176,7 @@ def repeats(keys: Sequence[str]) -> str:
 
 
 def in_common(results: Sequence[Result]) -> str:
-    """Say in which precision and layout, and for how many steps, the runs were trained."""
+    """Return a sentence on precision, memory format and steps; empty if no run is done."""
     done = [result.figures for result in results if result.figures]
     modes = sorted({f"{figures.precision} {figures.layout}" for figures in done})
     steps = sorted({figures.steps for figures in done})
@@ -183,10 +188,12 @@ def in_common(results: Sequence[Result]) -> str:
 
 
 def mean_and_sd(values: Sequence[float]) -> str:
-    """
+    """Return mean and sample standard deviation as text.
+
     >>> mean_and_sd([0.9, 0.8]), mean_and_sd([0.9]), mean_and_sd([])
     ('0.8500 +- 0.0707', '0.9000', '-')
     """
     if not values:
         return cell_text(None)
-    return cell_text(mean(values)) + (f" +- {cell_text(stdev(values))}" if len(values) > 1 else "")
+    text = cell_text(mean(values))
+    return f"{text} +- {cell_text(stdev(values))}" if len(values) > 1 else text

@@ -1,4 +1,4 @@
-"""Save a run while it trains: checkpoint, bundle, training.csv and, after the last step, the report."""
+"""Save a run while it trains: checkpoint, bundle, training.csv and, at the end, the report."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class RunSaver:
         }
 
     def _metrics(self) -> dict[str, Any]:
-        """Return the last score for the model card; it may be of an earlier step than the weights."""
+        """Return the last score for the card; it may be of an earlier step than the weights."""
         score = self.validation.score
         if score is None:
             return {}

@@ -75,7 +75,7 @@ def keep_freed_memory() -> None:
 
 
 def give_freed_memory_back() -> None:
-    """Let glibc return tensors of 1 MiB or more as soon as they are freed; without it, do nothing."""
+    """Let glibc return tensors of 1 MiB or more when they are freed; without it, do nothing."""
     _mallopt(_M_MMAP_MAX, 2**16)
     _mallopt(_M_MMAP_THRESHOLD, 2**20)
     _mallopt(_M_TRIM_THRESHOLD, 2**20)

@@ -151,37 +151,38 @@ class Ranks:
         """Return what tells Lightning about the ranks; segkit requeues SLURM jobs itself."""
         return SLURMEnvironment(auto_requeue=False) if self.slurm else LightningEnvironment()
 
-    @contextmanager
-    def end_together(self) -> Iterator[None]:
-        """End all ranks when the block ends; only rank 0 continues after it.
-
-        Raises:
-            ProcessLost: another rank has disappeared.
-            SystemExit: on the other ranks, at the end of the block.
-        """
-        try:
-            yield
-        except RuntimeError as error:
-            # gloo's message when another rank has disappeared
-            if self.count == 1 or not re.search("closed by peer|reset by peer", str(error)):
-                _end(self, error)
-                raise
-            lost = ProcessLost(
-                "another process of this training has ended; "
-                "--resume continues from the last checkpoint"
-            )
-            _end(self, lost)
-            raise lost from error
-        except BaseException as error:
-            _end(self, error)
-            raise
-        _end(self, None)
-        if self.number:
-            raise SystemExit(0)
-
 
 ALONE = Ranks()
 """Ranks of a training of one process."""
+
+
+@contextmanager
+def end_together(ranks: Ranks) -> Iterator[None]:
+    """End all ranks when the block ends; only rank 0 continues after it.
+
+    Raises:
+        ProcessLost: another rank has disappeared.
+        SystemExit: on the other ranks, at the end of the block.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        # gloo's message when another rank has disappeared
+        if ranks.count == 1 or not re.search("closed by peer|reset by peer", str(error)):
+            _end(ranks, error)
+            raise
+        lost = ProcessLost(
+            "another process of this training has ended; "
+            "--resume continues from the last checkpoint"
+        )
+        _end(ranks, lost)
+        raise lost from error
+    except BaseException as error:
+        _end(ranks, error)
+        raise
+    _end(ranks, None)
+    if ranks.number:
+        raise SystemExit(0)
 
 
 def _end(ranks: Ranks, error: BaseException | None) -> None:

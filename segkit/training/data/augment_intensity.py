@@ -1,8 +1,8 @@
 """Intensity augmentation of a patch. All random numbers come from the generator that is passed in.
 
 Images are (C, X, Y, Z) float32. The transforms, their order and their ranges follow nnU-Net v2
-(batchgeneratorsv2); docs/recipe/augmentation.md lists the differences. Functions of one channel take
-(X, Y, Z). Functions whose name ends in _ change their argument in place.
+(batchgeneratorsv2); docs/recipe/augmentation.md lists the differences. Functions of one channel
+take (X, Y, Z). Functions whose name ends in _ change their argument in place.
 """
 
 from __future__ import annotations
@@ -88,8 +88,11 @@ def augment_intensity(
     return image
 
 
-def without_changes(augment: AugmentConfig) -> AugmentConfig:
-    """Return ``augment`` without rotation, scaling and intensity transforms; channel_dropout stays."""
+def without_augmentation(augment: AugmentConfig) -> AugmentConfig:
+    """Return ``augment`` without rotation, scaling and intensity transforms.
+
+    channel_dropout stays as it is.
+    """
     probabilities = (
         "rotate",
         "scale",
@@ -106,7 +109,7 @@ def without_changes(augment: AugmentConfig) -> AugmentConfig:
 
 
 def drop_channel_(image: Tensor, random: np.random.Generator) -> Tensor:
-    """Set one random channel of ``image`` (C, X, Y, Z) to 0, as prediction does if one is missing."""
+    """Set one random channel of ``image`` (C, X, Y, Z) to 0, as if it were missing."""
     image[random.integers(len(image))] = 0
     return image
 
@@ -190,7 +193,7 @@ def lower_resolution(channel: Tensor, zoom: float, flat: int | None = None) -> T
 
 
 def change_contrast_(channel: Tensor, factor: float) -> Tensor:
-    """Multiply the difference from the mean by ``factor``; values are clipped to their old range."""
+    """Multiply the difference from the mean by ``factor``; clip values to their old range."""
     mean, (low, high) = float(channel.mean()), channel.aminmax()
     return channel.mul_(factor).add_(mean * (1 - factor)).clamp_(low, high)
 

@@ -21,7 +21,7 @@ def gather_along(values: Tensor, axis: int, index: Tensor) -> Tensor:
     Along the last axis PyTorch copies element by element, which takes two to nine times as long as
     gathering from a flat array.
 
-    >>> gather_along(torch.tensor([[1, 2, 3], [4, 5, 6]]), 1, torch.tensor([2, 0], dtype=torch.int32))
+    >>> gather_along(torch.tensor([[1, 2, 3], [4, 5, 6]]), 1, torch.tensor([2, 0]).int())
     tensor([[3, 1],
             [6, 4]])
     """

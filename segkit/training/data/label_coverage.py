@@ -40,8 +40,8 @@ def warn_of_labels_never_drawn(patches: PatchDataset, steps: int, patches_per_st
     """Warn of labels that the patches of ``steps`` training steps do not contain."""
     if names := labels_never_drawn(patches, steps * patches_per_step):
         log.warning(
-            "no training patch of %d steps shows %s: it cannot be learned. Train longer, or on cases"
-            " that have it.",
+            "no training patch of %d steps shows %s: it cannot be learned. Train longer, or on"
+            " cases that have it.",
             steps,
             ", ".join(names),
         )

@@ -1,4 +1,4 @@
-"""Training patches: patch i of epoch e is a pure function of (seed, e, i), for any number of workers.
+"""Training patches: patch i of epoch e is a pure function of (seed, e, i).
 
 An epoch samples every case once, in a random order; `label_balance` moves some patches to labels
 that few cases have. All random numbers of a patch come from a counter-based generator keyed by
@@ -24,7 +24,11 @@ from torch.utils.data import Sampler
 from segkit.config.schema import AugmentConfig
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase
-from segkit.training.data.augment_intensity import augment_intensity, one_thread, without_changes
+from segkit.training.data.augment_intensity import (
+    augment_intensity,
+    one_thread,
+    without_augmentation,
+)
 from segkit.training.data.augment_spatial import draw_placement, flat_axis, mirror, resample_patch
 from segkit.training.data.label_balance import balance_labels
 
@@ -60,9 +64,10 @@ class PatchDataset(TorchDataset[dict[str, Any]]):
         self.cases = list(cases)
         self.rules = rules
         plan = replace(rules.plan, mirror_axes=())
-        self._plain = replace(rules, plan=plan, augment=without_changes(rules.augment))
+        self._plain = replace(rules, plan=plan, augment=without_augmentation(rules.augment))
         # In shared memory, so that the processes that cut patches see a change.
-        self._plain_from: Tensor = torch.tensor(NO_PATCH).share_memory_()  # type: ignore[no-untyped-call]
+        self._plain_from = torch.tensor(NO_PATCH)
+        self._plain_from.share_memory_()  # type: ignore[no-untyped-call]
         self.balance = balance_labels([_labels_of(case) for case in self.cases], rules.foreground)
 
     def __getitem__(self, number: int) -> dict[str, Any]:
@@ -72,7 +77,7 @@ class PatchDataset(TorchDataset[dict[str, Any]]):
     def patch(self, epoch: int, index: int) -> dict[str, Any]:
         """Return patch ``index`` of ``epoch``.
 
-        Its "image" is (C, *patch) float32, its "labels" are (*patch) integers, its "case" is the id.
+        Its "image" is (C, *patch) float32, "labels" is (*patch) integers, "case" is the id.
         """
         case, center, random = self.draw(epoch, index)
         plain = epoch * len(self.cases) + index >= int(self._plain_from)
@@ -109,7 +114,7 @@ class PatchNumbers(Sampler[int]):
     """Endless patch numbers from ``start``, so that a resumed run continues where it stopped.
 
     Each of ``world_size`` processes takes every ``world_size``-th number. Batch k of all processes
-    together contains the patches of batch k of a single process with a batch of the same total size.
+    together contains the patches of batch k of a single process with the same total batch size.
     """
 
     def __init__(self, start: int = 0, *, rank: int = 0, world_size: int = 1) -> None:
@@ -185,7 +190,7 @@ def cut_patch(
 
 
 def _cut(array: NDArray[Any], start: NDArray[np.int64], size: NDArray[np.int64]) -> Tensor:
-    """Return the box (C, *size) from ``start`` as float32 or integers, with zeros outside the array."""
+    """Return the box (C, *size) from ``start`` as float32 or integers; outside are zeros."""
     stop = start + size
     # Clip both ends: a patch larger than a thin scan may draw a box beside it, which is all zeros.
     inside = tuple(

@@ -33,7 +33,8 @@ def dataset_folds(dataset: Dataset, count: int | None = None) -> list[list[str]]
         count: number of folds; None for five, or as many as the dataset allows.
 
     Raises:
-        UsageError: more folds than patients, or another number than the column split of a CSV file has.
+        UsageError: more folds than patients, or another number than the column split of a CSV
+            file has.
     """
     folds = dataset.folds(count or USUAL_FOLDS)
     if count not in (None, len(folds)):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from segkit.config.schema import TrainerConfig
-from segkit.networks.kernels.cuda_norm import whatever_the_size
+from segkit.networks.kernels.cuda_norm import for_all_sizes
 from segkit.networks.precision import ComputeMode
 from segkit.networks.unet import UNet
 from segkit.sliding_window.windows import apply_network
@@ -47,7 +47,7 @@ class TrainingLoss(nn.Module):
 
 
 class GraphedLoss:
-    """A training loss that records itself as a CUDA graph with the first batch, where possible.
+    """Training loss that records itself as a CUDA graph with the first batch, where possible.
 
     Later batches of the same shape replay the graph. Nothing is recorded with ``save_memory``,
     because a graph keeps all activations, nor with ``accumulate``, because replaying overwrites the
@@ -100,7 +100,7 @@ def can_be_graphed(step: TrainingLoss, images: Tensor) -> bool:
 
 
 def record_graph(step: TrainingLoss, images: Tensor, labels: Tensor) -> Loss | None:
-    """Record ``step`` and its backward pass as CUDA graphs; return None, with a warning, on failure.
+    """Record ``step`` and its backward pass as CUDA graphs; on failure, warn and return None.
 
     Args:
         step: the loss to record.
@@ -114,7 +114,7 @@ def record_graph(step: TrainingLoss, images: Tensor, labels: Tensor) -> Loss | N
     # The trial runs must change neither the running statistics of a BatchNorm nor the random state.
     buffers = {name: buffer.clone() for name, buffer in step.named_buffers()}
     try:
-        with torch.random.fork_rng(devices=[images.device]), whatever_the_size():
+        with torch.random.fork_rng(devices=[images.device]), for_all_sizes():
             graphed = torch.cuda.make_graphed_callables(
                 _Recordable(step), (images.clone(), labels.clone())
             )

@@ -41,6 +41,7 @@ class DistributedLoss(nn.Module):
     def _gather(self, scores: Tensor) -> Tensor:
         parts = self.ranks.gather(scores)
         if scores.requires_grad:
-            scores.register_hook(lambda gradient: gradient * self.ranks.count)  # type: ignore[no-untyped-call]
+            count = self.ranks.count
+            scores.register_hook(lambda grad: grad * count)  # type: ignore[no-untyped-call]
         parts[self.ranks.number] = scores
         return torch.cat(parts)

@@ -21,7 +21,7 @@ from segkit.training.optimization.weight_averaging import RunningAverage, averag
 
 
 class SegmentationModule(L.LightningModule):
-    """Training of ``network``, and ``average``, its moving average for validation and the bundle."""
+    """Training of ``network``; its moving average ``average`` is validated and saved."""
 
     running_average: RunningAverage
 

@@ -104,7 +104,7 @@ class RareLabelCrossEntropy(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        # Progress of the training, 0 to 1 (`set_progress`). A tensor, so that a CUDA graph reads it.
+        # Progress of the training, 0 to 1 (`set_progress`); a tensor, which a CUDA graph can read.
         self.register_buffer("progress", torch.zeros(()), persistent=False)
 
     def forward(self, scores: Tensor, labels: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Muon on convolution kernels, AdamW on the rest, in one optimizer; or AdamW, or SGD, on everything."""
+"""Optimizers: Muon on convolution kernels with AdamW on the rest, AdamW, and SGD."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def orthogonalize(matrices: Sequence[Tensor], steps: int = 5) -> list[Tensor]:
 
 
 def _newton_schulz(grams: Tensor, steps: int) -> Tensor:
-    """Return the factors (N, rows, rows) that make matrices x orthogonal when multiplied from the left.
+    """Return the factors (N, rows, rows) that make matrices x orthogonal: factor @ x.
 
-    ``grams`` (N, rows, rows) holds their x @ x.T. Each step multiplies x by a polynomial of its
+    ``grams`` (N, rows, rows) are their x @ x.T. Each step multiplies x by a polynomial of its
     Gram matrix. These polynomials commute, so their product is computed as a small square matrix
     and applied to x once: 4 to 5 times less work for kernels, which have many more columns than
     rows.

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 Membership = Sequence[Sequence[bool]]
-"""Table (R, N) of the target indices (columns) that each region (row) contains; `Plan.membership`."""
+"""Table (R, N) of the target indices (columns) that each region (row) contains."""
 
 SMOOTH = 1e-5
 """Number added to numerator and denominator of Dice, as in MONAI and nnU-Net."""
@@ -68,7 +68,7 @@ def region_cross_entropy(membership: Membership) -> RegionLoss:
 
 
 def mean_of_present(overlap: Tensor, predicted: Tensor, reference: Tensor) -> Tensor:
-    """Return the mean of 1 - Dice over the labels that ``reference`` has; all arguments are (K,)."""
+    """Return the mean of 1 - Dice over the labels of ``reference``; arguments are sums (K,)."""
     losses = 1 - (2 * overlap + SMOOTH) / (predicted + reference + SMOOTH)
     present = (reference > 0).to(losses.dtype)
     return (losses * present).sum() / present.sum().clamp_min(1)

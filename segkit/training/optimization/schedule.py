@@ -69,7 +69,7 @@ class Schedule:
 
 
 def learning_rate_factor(progress: float, trainer: TrainerConfig) -> float:
-    """Return the learning rate as a fraction of the full one: linear warm-up, polynomial decay to 0.
+    """Return the learning rate as a fraction: linear warm-up, then polynomial decay to 0.
 
     >>> learning_rate_factor(0.5, TrainerConfig(warmup=0.0, decay_power=1.0))
     0.5

@@ -19,7 +19,7 @@ from segkit.training.outputs.precision_agreement import precision_agreement
 from segkit.training.outputs.run_folder import BUNDLE
 
 CHECK_SECONDS, CHECK_SHARE = 20.0, 0.02
-"""Limits of the time to compare precisions: in seconds, and as a share of the training's minutes."""
+"""Limits of the time to compare precisions: seconds, and share of the training's minutes."""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 UNREADABLE = "unreadable.ckpt"
 NONE_YET = "none_yet"
-"""Empty file in the folder of checkpoints while the first model, but no checkpoint, may be complete."""
+"""Empty file beside the checkpoints while there may be a model but no checkpoint yet."""
 
 _DAMAGE = (
     ArithmeticError,
@@ -67,7 +67,7 @@ class Checkpoints:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.has_saved = False
-        """Whether this process wrote last.ckpt."""
+        """True once this process has written last.ckpt."""
 
     def announce(self) -> None:
         """Mark that a model is about to be written before the first checkpoint.
@@ -171,7 +171,8 @@ class RestoreErrors(L.Callback):
                 path,
                 expected="a checkpoint of this training",
                 found=f"one that does not fit it ({_first_line(error)})",
-                remedy=f"Remove the file; --resume then continues from {PREVIOUS}, if there is one.",
+                remedy="Remove the file; "
+                f"--resume then continues from {PREVIOUS}, if there is one.",
             ) from error
 
 

@@ -38,7 +38,7 @@ class RunLog(logging.Handler):
         self._write()
 
     def open_in(self, folder: Path) -> None:
-        """Write all lines so far and from now on to folder/train.log; warn if it cannot be opened."""
+        """Write all lines, earlier ones too, to folder/train.log; warn if it cannot be opened."""
         try:
             self.file = (folder / LOG).open("a", encoding="utf-8", errors="backslashreplace")
         except OSError as error:

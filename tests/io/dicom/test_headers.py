@@ -78,7 +78,7 @@ def test_deflated_file_that_ends_too_soon(dicom: Any, tmp_path: Path) -> None:
     scan = deflated(dicom, tmp_path / "a.dcm")
     scan.write_bytes(scan.read_bytes()[:-20])
     with pytest.raises(
-        InputError, match="expected a whole deflated file, found one that ends too soon"
+        InputError, match="expected a complete deflated file, found one that ends too early"
     ):
         read_volume(scan)
 

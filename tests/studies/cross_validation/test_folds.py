@@ -30,14 +30,14 @@ def test_as_many_folds_as_there_are_patients_up_to_five(count: int, folds: int) 
 @pytest.mark.parametrize("few", [dataset("a"), dataset("a", "b", patient="one"), dataset()])
 def test_one_patient_is_too_few(few: Dataset) -> None:
     with pytest.raises(
-        InputError, match=r"few: expected cases of two patients at least.*segkit train fold=all"
+        InputError, match=r"few: expected cases of at least two patients.*segkit train fold=all"
     ):
         folds_of(few)
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", ".hidden"])
 def test_an_id_must_be_a_file_name(name: str) -> None:
-    with pytest.raises(InputError, match="expected case ids that can be files' names, found"):
+    with pytest.raises(InputError, match="expected case ids that can be file names, found"):
         folds_of(dataset("a", name))
 
 

@@ -26,6 +26,7 @@ from segkit.inference import load
 from segkit.io import read_labels
 from segkit.studies import cross_validate
 from segkit.training.optimization.lightning_module import SegmentationModule
+from tools.reference import files_without_row
 
 SMALL = [
     "network.features=[4,8]",
@@ -66,6 +67,10 @@ def unfinish(study: Path, *folds: int) -> None:
         (study / f"fold_{number}" / "finished.json").unlink()
     for name in ("bundle", "evaluation", "predictions"):
         shutil.rmtree(study / name)
+
+
+def test_the_reference_names_every_file_of_a_study(finished: Path) -> None:
+    assert files_without_row(finished / "cv", "Files of a cross-validation") == []
 
 
 def test_every_case_is_predicted_by_the_model_that_did_not_see_it(
@@ -213,7 +218,7 @@ def test_ctrl_c_says_how_to_go_on(
     threading.Thread(target=stop, daemon=True).start()
     assert main([*STUDY, f"dataset={phantom}", "run_dir=cv", *words]) == 130
     assert (
-        "segkit: stopped in fold 0 (of 2 folds); the same command goes on"
+        "segkit: stopped in fold 0 (of 2 folds); the same command continues"
         in capsys.readouterr().err
     )
 

@@ -43,7 +43,7 @@ def members(path: Path) -> list[zipfile.ZipInfo]:
             raise _bad_zip(path, f"the member {name!r}, which is encrypted")
     stated = sum(info.file_size for info in infos)
     if stated > _LARGEST_RATIO * path.stat().st_size:
-        raise _bad_zip(path, f"{stated} bytes promised by a file of {path.stat().st_size}")
+        raise _bad_zip(path, f"{stated} bytes stated by a zip of {path.stat().st_size}")
     return infos
 
 

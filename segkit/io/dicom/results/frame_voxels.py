@@ -84,7 +84,7 @@ def view_of_frame(
         or frame.spacing is None
         or grid.unit != "mm"
     ):
-        raise _off_grid(path, frame, grid_name, "no place in mm")
+        raise _off_grid(path, frame, grid_name, "no position in mm")
     to_grid = np.linalg.inv(LPS_TO_RAS @ grid.affine)
     steps = to_grid[:3, :3] @ frame.orientation.T * frame.spacing[::-1]
     exact = _Plane(to_grid[:3, :3] @ frame.position + to_grid[:3, 3], steps[:, 0], steps[:, 1])
@@ -99,11 +99,11 @@ def view_of_frame(
     size = int(frame.instance.header.Rows), int(frame.instance.header.Columns)
     corners = rounded.corners(*size)
     if corners.min() < 0 or (corners >= labels.shape).any():
-        raise _off_grid(path, frame, grid_name, "a place that reaches out of it")
+        raise _off_grid(path, frame, grid_name, "a position that is partly outside of it")
     shifts = (exact.corners(*size) - corners) @ grid.affine[:3, :3].T
     shift = np.linalg.norm(shifts, axis=1).max()
     if shift > _ALLOWED * min(grid.spacing):
-        raise _off_grid(path, frame, grid_name, f"corners up to {shift:.3g} mm beside them")
+        raise _off_grid(path, frame, grid_name, f"corners up to {shift:.3g} mm away from them")
     return _view(labels, rounded, size)
 
 

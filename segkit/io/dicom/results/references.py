@@ -99,8 +99,7 @@ def _frame_of_reference(source: DicomSource) -> UID:
     if len(uids) == 1:
         return UID(uids.pop())
     log.warning(
-        "%s: %s frame of reference; what is written gets a new one "
-        "and refers to the images by their UIDs",
+        "%s: %s frame of reference; results get a new one and refer to the images by their UIDs",
         source.series.path,
         "more than one" if uids else "no",
     )

@@ -134,7 +134,7 @@ def segmentation_file(path: Path) -> DicomFile:
         raise InputError(
             path,
             expected="one DICOM-SEG",
-            found=f"{len(files)}: {names}" if files else "DICOM without any",
+            found=f"{len(files)}: {names}" if files else "DICOM, but none",
             remedy="Keep the one that is meant, or name its file.",
         )
     return files[0]

@@ -62,7 +62,7 @@ def is_regular(
         return False
     if shift > _REPORTED * usual:
         log.warning(
-            "%s: slices lie up to %.3g mm beside their place in a regular stack", where, shift
+            "%s: slices lie up to %.3g mm away from their place in a regular stack", where, shift
         )
     return True
 
@@ -95,7 +95,7 @@ def _check_uneven(
     if shift > _ALLOWED * usual:
         raise _refused(
             where,
-            f"slices that lie up to {shift:.3g} mm beside a straight line",
+            f"slices that lie up to {shift:.3g} mm away from a straight line",
             "Resample the scan to one regular stack.",
         )
     unexplained = unexplained_steps(frames, heights)
@@ -141,8 +141,8 @@ def _same_position(
         expected="one image for each position",
         found=f"{len(frames)} images at {len(groups)} position(s), {len(largest)} of them at "
         f"{heights[largest[0]]:.4g} mm along the normal ({names})",
-        remedy="Several times, echoes, b-values or reconstructions in one series: "
-        "put those of one into a folder.",
+        remedy="The series has several time points, echoes, b-values or reconstructions: "
+        "put the images of one into a folder of their own.",
     )
 
 

@@ -94,7 +94,7 @@ def _picture_grid(frames: Sequence[Frame], where: str | Path) -> Grid:
             where,
             expected="ImagePositionPatient and ImageOrientationPatient for every image",
             found=f"{len(frames)} images of {files} file(s), some without",
-            remedy="Images without a place are no volume (a film, or a collection of pictures): "
+            remedy="Images without a position are not a volume (a film, or a set of pictures): "
             "give one at a time.",
         )
     shape = (*_size(first), 1)
@@ -132,7 +132,7 @@ def _check_pixel_spacing(frames: Sequence[Frame], where: str | Path) -> None:
         raise InputError(
             where,
             expected="PixelSpacing",
-            found="none, beside a position and an orientation",
+            found="none, although there is a position and an orientation",
             remedy="Export the series again from the scanner or archive: "
             "sizes in mm cannot be known without it.",
         )

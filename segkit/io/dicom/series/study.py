@@ -70,10 +70,12 @@ class Series:
 
     @property
     def modality(self) -> str:
+        """Modality, such as ``CT``; empty if the header has none."""
         return str(self.header.get("Modality") or "")
 
     @property
     def description(self) -> str:
+        """SeriesDescription; empty if the header has none."""
         return str(self.header.get("SeriesDescription") or "")
 
     @cached_property
@@ -225,7 +227,7 @@ def fewer_than_counted(series: Series) -> str:
     if len(counts) > 1 or is_derived or not isinstance(count, int) or images >= count:
         return ""
     return (
-        f"{images} of the {count} images are there that its headers count ({key}): "
+        f"the headers count {count} images ({key}), but there are {images}: "
         "the first or last may be missing"
     )
 
@@ -281,6 +283,6 @@ def _no_image(path: Path, others: Counter[str], left_out: Sequence[LeftOut]) -> 
     return InputError(
         path,
         expected="images",
-        found=f"DICOM without any that could be a scan ({modalities}){unread}",
+        found=f"DICOM, but no image that could be a scan ({modalities}){unread}",
         remedy="Give the files of the scan itself.",
     )

@@ -96,7 +96,7 @@ def test_zip_that_states_more_than_it_can_hold(tmp_path: Path) -> None:
     start = content.index(b"PK\x01\x02") + 24
     content[start : start + 4] = (2**31).to_bytes(4, "little")
     (tmp_path / "a.zip").write_bytes(content)
-    with pytest.raises(InputError, match=r"found 2147483648 bytes promised by a file of \d+"):
+    with pytest.raises(InputError, match=r"found 2147483648 bytes stated by a zip of \d+"):
         dicom_files(tmp_path / "a.zip")
 
 

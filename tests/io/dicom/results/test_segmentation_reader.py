@@ -121,14 +121,14 @@ def test_regions_may_overlap(source: Any, tmp_path: Path) -> None:
     [
         (
             np.diag([1, 1, 1, 1.0]) + np.eye(4, k=3) * 0.2,
-            "corners up to 0.14 mm beside them, for o.dcm frame 1",
+            "corners up to 0.14 mm away from them, for o.dcm frame 1",
         ),
         (np.diag([0.5, 1, 1, 1]), "pixels of 0.9 x 0.7 mm or rows in another direction"),
         (
             np.block([[nib.eulerangles.euler2mat(0.6), np.zeros((3, 1))], [0, 0, 0, 1]]),
             "pixels of 0.9 x 0.7 mm or rows in",
         ),
-        (np.diag([1, 1, 1, 1.0]) + np.eye(4, k=3) * 2, "a place that reaches out of it"),
+        (np.diag([1, 1, 1, 1.0]) + np.eye(4, k=3) * 2, "a position that is partly outside of it"),
     ],
 )
 def test_frames_off_the_grid(source: Any, tmp_path: Path, change: Any, found: str) -> None:
@@ -140,7 +140,7 @@ def test_frames_off_the_grid(source: Any, tmp_path: Path, change: Any, found: st
 
 
 def test_a_picture_has_no_position(source: Any, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"found no place in mm, for o.dcm frame 1"):
+    with pytest.raises(InputError, match=r"found no position in mm, for o.dcm frame 1"):
         read(written(source, tmp_path), Grid((8, 6, 1), np.eye(4), "px"))
 
 

@@ -143,7 +143,7 @@ def test_derived_objects_are_no_scans(dicom: Any, tmp_path: Path) -> None:
     assert open_dicom(tmp_path / "s").series.uid == "1.2.3.1"
     with pytest.raises(
         InputError,
-        match=r"expected images, found DICOM without any that could be a scan \(4 x SEG\)",
+        match=r"expected images, found DICOM, but no image that could be a scan \(4 x SEG\)",
     ):
         open_dicom(tmp_path / "s" / "seg")
 

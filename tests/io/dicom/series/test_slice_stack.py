@@ -126,7 +126,7 @@ def test_a_small_unevenness_is_reported(
         tmp_path / "s" / "001", VOXELS[..., 1].T.copy(), number=2, ImagePositionPatient=[0, 0, 1.03]
     )
     assert read_volume(tmp_path / "s").spacing == (1, 1, 1)
-    assert "slices lie up to 0.03 mm beside their place" in caplog.text
+    assert "slices lie up to 0.03 mm away from their place" in caplog.text
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
@@ -137,7 +137,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "gaps": ({"ImagePositionPatient": [0, 0, 3.4]}, r"distances from 1 to 1\.4 mm, usually 1"),
     "aside": (
         {"ImagePositionPatient": [0.4, 0, 3]},
-        r"slices that lie up to 0\.\d+ mm beside a straight line",
+        r"slices that lie up to 0\.\d+ mm away from a straight line",
     ),
     "same": (
         {"ImagePositionPatient": [0, 0, 2]},
@@ -220,7 +220,7 @@ def test_position_without_spacing(dicom: Any, tmp_path: Path) -> None:
 def test_film(dicom: Any, tmp_path: Path) -> None:
     with pytest.raises(
         InputError,
-        match="expected 4 frames with a place in PerFrameFunctionalGroupsSequence, found 0",
+        match="expected 4 frames with a position in PerFrameFunctionalGroupsSequence, found 0",
     ):
         open_source(dicom.file(tmp_path / "a", np.zeros((4, 3, 2), np.int16)))
 
