@@ -1,4 +1,4 @@
-"""The CUDA kernels for norm and activation against PyTorch in float64, and when they are not used."""
+"""The Triton kernel for norm and activation agrees with PyTorch in float64."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SHAPES = [
     ((2, 48, 130, 70), 6),
     ((1, 12, 2, 1, 1), 1),
 ]
-"""With how many groups. Channels that are no power of 2, more of them than a program takes, rows that fill no tile."""
+"""Shapes and groups: odd channels, more channels than a program has, incomplete tiles."""
 
 
 def draw(shape: tuple[int, ...], dtype: torch.dtype, device: str = "cuda") -> Tensor:
@@ -80,7 +80,7 @@ def test_values_and_gradients_are_those_of_float64(
 @pytest.mark.gpu
 @needs_cuda
 def test_a_large_mean_leaves_the_spread_right() -> None:
-    """Of values around 4000, as CT has them; a plain sum of squares in float32 would lose it."""
+    """Test values around 4000, as in CT, for which a plain sum of squares in float32 fails."""
     x = draw((1, 8, 40, 40, 40), torch.float32) + 4000
     y = working_kernel(x.device)(
         x, torch.ones(8).cuda(), torch.zeros(8).cuda(), groups=4, eps=1e-5, slope=None
