@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Does the image do its job? Without network: the demo in a few steps, then predict with its model, as another user.
+# Test the image without a network and as another user: the demo in a few steps, then a prediction with its model.
 # Usage: [ENGINE=podman] docker/smoke_test.sh [IMAGE]
 set -euo pipefail
 image=${1:-segkit}
@@ -8,7 +8,7 @@ trap 'rm -rf "$out"' EXIT
 run() { "${ENGINE:-docker}" run --rm --network none --user "$(id -u)" -v "$out:/out" -w /out "$image" "$@"; }
 
 run --version
-# Exit code 1 only says that so few steps do not make a good model.
+# Exit code 1 means only that so few steps do not make a good model.
 run demo run --data phantom --cases 3 --steps 20 || test $? = 1
 model=$(dirname "$(find "$out/run" -name finished.json)")
 scan=$(find "$out/phantom/imagesTs" -name '*.nii.gz' | head -n 1)

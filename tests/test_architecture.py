@@ -1,4 +1,4 @@
-"""Imports only go down, torch begins at the networks, one door to hydra, short files."""
+"""Imports only go down, torch begins at the networks, one door to hydra, short and plain code."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
+from tools import house
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "segkit").rglob("*.py"))
@@ -44,3 +46,40 @@ def test_nothing_is_called_utils() -> None:
     assert not {"utils", "util", "common", "helpers", "core", "manager", "misc"} & {
         path.stem for path in MODULES
     }
+
+
+ROOMS = {
+    "loose modules at the top": 10,
+    "import floors": 15,
+    "import cycles, deferred ones included": 0,
+}
+SIZES = {
+    "lines of the longest class": 120,
+    "lines of a function's body, median": 8,
+    "lines of the longest function's body": 40,
+    "lines over 100 columns, %": 0.5,
+    "docstrings that are fragments": 0,
+}
+Counts = dict[str, tuple[float, list[str]]]
+
+
+@pytest.fixture(scope="module")
+def counts() -> Counts:
+    """Figures and places that `python tools/house.py --all` prints."""
+    return house.count()
+
+
+def test_every_count_has_a_limit(counts: Counts) -> None:
+    assert counts.keys() == ROOMS.keys() | SIZES.keys()
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_the_house_has_few_rooms(name: str, counts: Counts) -> None:
+    figure, places = counts[name]
+    assert figure <= ROOMS[name], "\n".join(places)
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_classes_functions_and_files_are_short(name: str, counts: Counts) -> None:
+    figure, places = counts[name]
+    assert figure <= SIZES[name], "\n".join(places)

@@ -1,4 +1,4 @@
-"""segkit predict: scans in, label maps out."""
+"""segkit predict: segment scans with a trained model."""
 
 from __future__ import annotations
 

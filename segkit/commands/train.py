@@ -39,7 +39,7 @@ the most important overrides (KEY=VALUE):
                                  default: 5, fewer for few patients
   network=NAME                   {networks}
   network.dims=2|3               2 cuts scans into slices; default: 2 for pictures, else 3
-  network.norm=NAME              group, instance, layer, batch or none
+  network.norm=NAME              {norms}
   network.channels_per_group=N   group size, or network.num_groups=N, the number of groups; auto
                                  chooses the groups for each layer
   plan=FILE                      follow the plan.json that 'segkit plan' has written, edited or not
@@ -112,18 +112,15 @@ def _where(run_dir: Path) -> str:
     )
 
 
-class _Help(argparse.Action):
-    """Flag --help, which lists the overrides only when it is given."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        parser.epilog = DETAILS.format(
-            networks=", ".join(choices("network")),
-            computes=", ".join(choices("compute")),
-            presets=", ".join(choices("preset")),
-            keys=key_lines(),
-        )
-        parser.print_help()
-        parser.exit()
+def _details() -> str:
+    """Return the end of the help: the most important overrides, then all of them."""
+    return DETAILS.format(
+        networks=", ".join(choices("network")),
+        computes=", ".join(choices("compute")),
+        norms=CHECKS["network.norm"][1],
+        presets=", ".join(choices("preset")),
+        keys=key_lines(),
+    )
 
 
 def key_lines(*, without: str = "") -> str:
@@ -156,11 +153,8 @@ def _parser() -> Parser:
         "[--config YAML] [--show] [--resume] [--multirun]",
         description="Plan and train a model on a dataset. A finished run is not trained again.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        add_help=False,
     )
-    parser.add_argument(
-        "-h", "--help", action=_Help, nargs=0, help="show this help message and exit"
-    )
+    parser.make_epilog = _details
     add_words(parser)
     parser.add_argument(
         "--show", action="store_true", help="print the complete configuration and exit"

@@ -49,7 +49,7 @@ class NetworkConfig:
     activation: str = "leaky_relu"
     """Activation function: leaky_relu, relu, silu or gelu."""
     norm: str = "group"
-    """Normalization of the layers: group, instance, layer, batch or none."""
+    """Name of the normalization layers (segkit/plans/norm_catalogue.py)."""
     channels_per_group: Any = "auto"
     """Number of channels of each group, or auto, which chooses the groups for each layer."""
     num_groups: int | None = None

@@ -77,11 +77,11 @@ def read_names(path: Path) -> Names:
     for key in content:
         _check_key(path, key)
     if "labels" in content and "regions" in content:
-        raise _wrong(
+        raise InputError(
             path,
-            "labels or regions",
-            "both",
-            "Regions name all values that count: leave out labels.",
+            expected="labels or regions",
+            found="both",
+            remedy="Regions name all values that count: leave out labels.",
         )
     scheme = LabelScheme({})
     if "labels" in content:
@@ -101,13 +101,13 @@ def _content(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         found = " ".join(str(error).split()) or type(error).__name__
         remedy = f"Write for example {_EXAMPLE}, each on its own line."
-        raise _wrong(path, "names in YAML", found, remedy) from error
+        raise InputError(path, expected="names in YAML", found=found, remedy=remedy) from error
     if not isinstance(content, dict) or not content:
-        raise _wrong(
+        raise InputError(
             path,
-            f"the keys {', '.join(KEYS)}",
-            _shortened(content),
-            f"Write for example {_EXAMPLE}.",
+            expected=f"the keys {', '.join(KEYS)}",
+            found=_shortened(content),
+            remedy=f"Write for example {_EXAMPLE}.",
         )
     return content
 
@@ -140,14 +140,17 @@ def _check_key(path: Path, key: str) -> None:
         return
     matches = [_SYNONYMS[key]] if key in _SYNONYMS else get_close_matches(key, KEYS, n=1)
     remedy = f"Did you mean {matches[0]}?" if matches else "Remove it."
-    raise _wrong(path, f"the keys {', '.join(KEYS)}", repr(key), remedy)
+    raise InputError(path, expected=f"the keys {', '.join(KEYS)}", found=repr(key), remedy=remedy)
 
 
 def _mapping(path: Path, key: str, value: Any) -> Mapping[str, Any]:
     if not isinstance(value, dict) or not value:
         example = "{liver: 1, spleen: 5}" if key == "labels" else "{whole: [1, 2], core: [2]}"
-        raise _wrong(
-            path, f"names with values under {key}", _shortened(value), f"Write {key}: {example}."
+        raise InputError(
+            path,
+            expected=f"names with values under {key}",
+            found=_shortened(value),
+            remedy=f"Write {key}: {example}.",
         )
     return value
 
@@ -169,11 +172,11 @@ def _channels(path: Path, value: Any) -> tuple[str, ...]:
         names = tuple(value)
     valid = all(isinstance(name, str) and name for name in names)
     if not names or not valid or len(set(names)) < len(names):
-        raise _wrong(
+        raise InputError(
             path,
-            "different names under channels",
-            _shortened(value),
-            "Write channels: [FLAIR, T1].",
+            expected="different names under channels",
+            found=_shortened(value),
+            remedy="Write channels: [FLAIR, T1].",
         )
     return names
 
@@ -183,18 +186,23 @@ def _with_ignore(path: Path, scheme: LabelScheme, content: Mapping[str, Any]) ->
         return scheme
     text = content["ignore"]
     if not isinstance(text, str) or not re.fullmatch(r"[+-]?[0-9]{1,10}", text):
-        raise _wrong(path, "one whole number under ignore", _shortened(text), "Write ignore: 255.")
+        raise InputError(
+            path,
+            expected="one whole number under ignore",
+            found=_shortened(text),
+            remedy="Write ignore: 255.",
+        )
     ignore = int(text)
     if scheme.ignore not in (None, ignore):
-        found = f"{scheme.ignore} under labels and {ignore} under ignore"
-        raise _wrong(path, "one ignore value", found, "Remove one of the two.")
+        raise InputError(
+            path,
+            expected="one ignore value",
+            found=f"{scheme.ignore} under labels and {ignore} under ignore",
+            remedy="Remove one of the two.",
+        )
     check_ignore(path, scheme, ignore)
     return LabelScheme(scheme.labels, scheme.regions, ignore)
 
 
 def _shortened(value: Any) -> str:
     return repr(value)[:80]
-
-
-def _wrong(path: Path, expected: str, found: str, remedy: str) -> InputError:
-    return InputError(path, expected=expected, found=found, remedy=remedy)

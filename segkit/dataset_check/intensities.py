@@ -34,7 +34,7 @@ MIN_CASES = 3
 APART_HU = 500.0
 """Difference between medians of one label in two CT scans; a wrong offset makes about 1024."""
 APART_DEVIATIONS = 5
-"""Difference as a multiple of the median absolute deviation over the cases, also required."""
+"""Number of median absolute deviations by which the medians must differ as well."""
 
 
 def unnamed_ct(measured: MeasuredDataset) -> Iterator[Problem]:

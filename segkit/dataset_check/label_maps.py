@@ -19,8 +19,10 @@ WHITE = 255
 """Largest value of a picture of 8 bits."""
 MAX_THIN_LABELS = 64
 """Largest number of labels of anatomical label maps of thin structures, such as vessels."""
-BORDER_LABELED, BORDER_FREE = 0.8, 0.2
-"""Labeled fraction of the border from which a mask is inverted, if others are below the second."""
+BORDER_LABELED = 0.8
+"""Labeled fraction of an image's border from which on the mask may be inverted."""
+BORDER_FREE = 0.2
+"""Median of that fraction over the cases, up to which a dataset has free borders."""
 MIN_CASES = 3
 """Number of cases from which on one of them can be called the odd one out."""
 

@@ -60,10 +60,10 @@ def evaluate(
 ) -> Evaluation:
     """Compare label maps with references, case by case and label by label.
 
-    Files belong together if they have the same case id, whatever their format. Without ``labels``,
-    label names come from the dataset, from the label maps themselves, or from the records beside
-    them (``CASE.json`` of segkit predict --stats); otherwise a label is named after its value,
-    such as ``label_5``.
+    Two files are compared as they are; in folders, files belong together if they have the same case
+    id, whatever their format. Without ``labels``, label names come from the dataset, from the label
+    maps themselves, or from the records beside them (``CASE.json`` of segkit predict --stats);
+    otherwise a label is named after its value, such as ``label_5``.
 
     Args:
         predictions: a label map or a folder of them.

@@ -1,4 +1,7 @@
-"""Metrics of every label of two label maps on one grid."""
+"""Metrics of every label of two label maps on one grid.
+
+A new metric is a function in `overlap` or `surface`, and a line of `measure_masks`.
+"""
 
 from __future__ import annotations
 
@@ -29,19 +32,6 @@ class LabelResult:
     """Metric -> value, without metrics that cannot be measured; empty if both masks are."""
 
 
-def metric_names(unit: Unit) -> tuple[str, ...]:
-    """Return the names of the metrics in the order of the tables.
-
-    Args:
-        unit: "mm" for lengths in mm and volumes in ml, "px" for both in px.
-
-    >>> metric_names("mm")
-    ('dice', 'iou', 'hd95_mm', 'surface_dice', 'volume_difference_ml')
-    """
-    volume = "volume_difference_ml" if unit == "mm" else "volume_difference_px"
-    return ("dice", "iou", f"hd95_{unit}", "surface_dice", volume)
-
-
 def measure_masks(
     predicted: Mask,
     reference: Mask,
@@ -51,7 +41,7 @@ def measure_masks(
     tolerance: float = 1.0,
     annotated: Mask | None = None,
 ) -> dict[str, float]:
-    """Return every metric of two masks, by name.
+    """Return every metric of two masks by name, in the order of the tables.
 
     All metrics are NaN if both masks are empty. Surface metrics are NaN if the surface of a mask
     is nowhere known.
@@ -60,20 +50,26 @@ def measure_masks(
         predicted: mask (X, Y, Z) of the prediction.
         reference: mask (X, Y, Z) of the reference.
         spacing: voxel edges along X, Y, Z in ``unit``.
-        unit: unit of lengths.
+        unit: "mm" for lengths in mm and volumes in ml, "px" for both in px.
         tolerance: tolerance of surface Dice in ``unit``.
         annotated: voxels (X, Y, Z) that are annotated, if not all are; both masks lie within them.
+
+    >>> mask = np.ones((2, 2, 2), bool)
+    >>> measure_masks(mask, mask, (1.0, 1.0, 1.0))["volume_difference_ml"]
+    0.0
     """
     distances = surface_distances(predicted, reference, spacing, annotated=annotated)
-    difference = volume_difference_ml if unit == "mm" else volume_difference_px
-    values = (
-        dice(predicted, reference, spacing),
-        iou(predicted, reference, spacing),
-        distances.hd95(),
-        distances.within(tolerance),
-        difference(predicted, reference, spacing),
-    )
-    return dict(zip(metric_names(unit), values, strict=True))
+    metrics = {
+        "dice": dice(predicted, reference, spacing),
+        "iou": iou(predicted, reference, spacing),
+        f"hd95_{unit}": distances.hd95(),
+        "surface_dice": distances.within(tolerance),
+    }
+    if unit == "mm":
+        metrics["volume_difference_ml"] = volume_difference_ml(predicted, reference, spacing)
+    else:
+        metrics["volume_difference_px"] = volume_difference_px(predicted, reference, spacing)
+    return metrics
 
 
 def measure_labels(

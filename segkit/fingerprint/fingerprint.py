@@ -9,7 +9,6 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,21 +99,21 @@ def summarize(dataset: Dataset, measured: Sequence[MeasuredCase]) -> Fingerprint
     """
     _check_label_values(dataset)
     if not measured:
-        raise _unusable(
+        raise InputError(
             dataset.root,
-            "at least one case",
-            "none",
-            "Compare the folder with the layouts in the README.",
+            expected="at least one case",
+            found="none",
+            remedy="Compare the folder with the layouts in the README.",
         )
     unit = _common_unit(measured)
     samples = np.concatenate([case.samples for case in measured], axis=1)
     if not samples.shape[1]:
         names = ", ".join(f"{name} {value}" for name, value in dataset.labels.items())
-        raise _unusable(
+        raise InputError(
             dataset.root,
-            f"voxels of the labels {names}",
-            "none in any case",
-            "Check the label maps and the label values.",
+            expected=f"voxels of the labels {names}",
+            found="none in any case",
+            remedy="Check the label maps and the label values.",
         )
     intensities = tuple(_intensity(values) for values in samples)
     return Fingerprint(unit, tuple(case.facts for case in measured), intensities)
@@ -125,11 +124,11 @@ def _common_unit(measured: Sequence[MeasuredCase]) -> Unit:
     unit = measured[0].unit
     for case in measured:
         if case.unit != unit:
-            raise _unusable(
+            raise InputError(
                 case.facts.id,
-                f"{unit}, as in the first case",
-                case.unit,
-                "Train separate models for scans with and without a voxel size.",
+                expected=f"{unit}, as in the first case",
+                found=case.unit,
+                remedy="Train separate models for scans with and without a voxel size.",
             )
     return unit
 
@@ -140,16 +139,13 @@ def _check_label_values(dataset: Dataset) -> None:
         f"{name} = {value}" for name, value in dataset.labels.items() if value not in LABEL_VALUES
     ]
     if invalid:
-        raise _unusable(
+        raise InputError(
             dataset.root,
-            f"label values from {LABEL_VALUES[0]} to {LABEL_VALUES[-1]}, which label maps can hold",
-            ", ".join(invalid),
-            "Give these labels smaller values in the label maps.",
+            expected=f"label values from {LABEL_VALUES[0]} to {LABEL_VALUES[-1]}, which label maps"
+            " can hold",
+            found=", ".join(invalid),
+            remedy="Give these labels smaller values in the label maps.",
         )
-
-
-def _unusable(where: str | Path, expected: str, found: str, remedy: str) -> InputError:
-    return InputError(where, expected=expected, found=found, remedy=remedy)
 
 
 def _intensity(values: NDArray[np.float32]) -> Intensity:

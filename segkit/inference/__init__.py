@@ -1,6 +1,7 @@
-"""Predict: a trained model and a scan make a label map on the scan's own grid.
+"""Predict: a trained model turns a scan into a label map on the scan's own grid.
 
-What needs torch is imported when it is first used, so that a command line is checked and explained without.
+Names that need torch are imported when they are first used, so that a command line is checked, and
+its help shown, without torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the models of an ensemble must have in common."""
+"""Check that the models of an ensemble belong together."""
 
 from __future__ import annotations
 
@@ -11,65 +11,64 @@ from segkit.bundle.bundle import Bundle
 from segkit.errors import InputError, first_few
 from segkit.plans.plan import Plan
 
-MOST_NAMED = 10
-"""Models that are named where they do not belong together."""
-_FREE: dict[str, Any] = {
-    **{
-        "name": "",
-        "batch_size": 0,
-        "reasons": {},
-        "needs": {},
-        "network": None,
-        "ignore": None,
-        "segments": {},
-    },
+MAX_NAMED = 10
+"""Largest number of models that an error names."""
+_MAY_DIFFER: dict[str, Any] = {
+    "name": "",
+    "batch_size": 0,
+    "reasons": {},
+    "needs": {},
+    "network": None,
+    "ignore": None,
+    "segments": {},
     "training": None,
 }
-"""What the plans of an ensemble need not have in common."""
+"""Fields of a plan that may differ within an ensemble, and the value that replaces them."""
 
 
 def check_ensemble(bundles: Sequence[Bundle]) -> Plan:
-    """The plan of the first bundle, once all of them are known to see a scan in the same way.
+    """Return the plan of the first bundle, once all bundles are known to prepare scans alike.
 
     Raises:
-        InputError: another plan for channels, labels, spacing, window or what mirrors, or other post-processing.
+        InputError: bundles with other channels, labels, spacing, windows, mirroring or
+            postprocessing.
     """
     first, *others = (_shared(bundle) for bundle in bundles)
     for bundle, other in zip(bundles[1:], others, strict=True):
-        for name, here in first.items():
-            there = other[name]
-            if here != there:
+        for name, expected in first.items():
+            if other[name] != expected:
                 raise InputError(
                     bundle.path,
-                    expected=f"the same {name} in every model of an ensemble ({here}, as {bundles[0].path} has)",
-                    found=str(there),
+                    expected=f"the same {name} in every model of an ensemble "
+                    f"({expected}, as {bundles[0].path} has)",
+                    found=str(other[name]),
                     remedy=_choice(bundles),
                 )
     return bundles[0].plan
 
 
 def _choice(bundles: Sequence[Bundle]) -> str:
-    """Name the models that were found, newest first, and what to type."""
+    """Return the names of the models that were found, newest first, and what to type."""
     newest = sorted(bundles, key=lambda bundle: bundle.created, reverse=True)
     lines = [
         f"  {_typed(bundle)}  ({', '.join(bundle.plan.labels)}; {bundle.created})"
         for bundle in newest
     ]
-    models = first_few(lines, MOST_NAMED, separator="\n", last="\n  and ")
+    models = first_few(lines, MAX_NAMED, separator="\n", last="\n  and ")
     return (
-        "These models do not belong together. Choose one of them with -m, or a folder of models that were trained "
-        f"with one plan, such as a cross-validation:\n{models}"
+        "These models do not belong together. Choose one of them with -m, or a folder of models "
+        f"that were trained with one plan, such as a cross-validation:\n{models}"
     )
 
 
 def _typed(bundle: Bundle) -> str:
-    """The path of a model as -m takes it: the run folder of a bundle in one."""
+    """Return the path of a model for -m: for a bundle in a run folder, the run folder."""
     path = bundle.path
     return shlex.quote(str(path.parent if path.name == "bundle" else path))
 
 
 def _shared(bundle: Bundle) -> dict[str, Any]:
-    """What the models of an ensemble must have in common, by name."""
-    plan = dataclasses.replace(bundle.plan, **_FREE)
+    """Return what the models of an ensemble must have in common, by name."""
+    plan = dataclasses.replace(bundle.plan, **_MAY_DIFFER)
     values = {field.name: getattr(plan, field.name) for field in dataclasses.fields(Plan)}
     return {**values, "postprocessing": bundle.postprocessing}

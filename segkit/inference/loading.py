@@ -1,4 +1,4 @@
-"""From the path or name of a model to its bundles and to a Predictor."""
+"""Load a model by its path or name: its bundles, or a Predictor."""
 
 from __future__ import annotations
 
@@ -21,13 +21,22 @@ def load(
     fast: bool = False,
     locate: str | PathLike[str] | None = None,
 ) -> Predictor:
-    """A Predictor from a bundle or run folder, a .segkit file, a folder of several, or a model's name.
+    """Return a Predictor of a model; ``load(MODEL).predict(scan)`` is the label map, a Volume.
 
-    ``load(MODEL).predict(scan)`` returns the label map as a Volume. Without a model: $SEGKIT_MODEL or the newest run.
-    ``locate`` names a coarse model that first finds the box which the model then computes in.
+    Args:
+        model: a bundle or run folder, a .segkit file, a folder of several models (an ensemble), or
+            the name of a model; None is $SEGKIT_MODEL, or else the newest run.
+        device: auto, cpu, cuda or cuda:N.
+        precision: auto, float32, bfloat16 or float16.
+        engine: auto, torch or openvino, which computes on a CPU.
+        overlap: fraction of a window's edge that neighboring windows have in common.
+        tta: also average over windows mirrored along the axes that the plan allows.
+        fast: overlap 0.25 and no mirroring, whatever ``overlap`` and ``tta`` say.
+        locate: a coarse model that finds the box in which the model predicts.
 
     Raises:
         InputError: no such model, a damaged one, or a coarse model of other labels or channels.
+        UsageError: a name that is none of those listed here.
     """
     bundles = read_models(resolve_model(model))
     coarse = None if locate is None else read_models(resolve_model(locate))
@@ -44,9 +53,9 @@ def load(
 
 
 def read_models(path: str | PathLike[str]) -> list[Bundle]:
-    """The bundle at ``path``, or the bundles inside a folder of several (an ensemble), in natural order.
+    """Return the bundle at ``path``, or the bundles of a folder of several, in natural order.
 
     Raises:
-        InputError: no bundle there, or one that cannot be read.
+        InputError: no bundle is there, or one cannot be read.
     """
     return [read_bundle(place) for place in ensemble_paths(Path(path))]

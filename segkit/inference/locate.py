@@ -1,9 +1,9 @@
-"""Locate: a coarse model finds the box of a scan that holds the labels; the other model predicts it.
+"""Locate: a coarse model finds the box of the labels, and the other model predicts only the box.
 
-The windows are those of the whole scan, as few as cover the box. A voxel that is at least a window's
-edge inside the box therefore has the scores that it would have without a box, up to rounding where
-the network gets its windows in other batches. Nearer to a face fewer windows are averaged, as at a
-face of the scan. Outside the box everything is background.
+The windows are those of the whole scan, as few as cover the box. A voxel that is at least a
+window's edge inside the box therefore has the scores that it would have without a box, up to
+rounding where the network gets its windows in other batches. Nearer to a face fewer windows are
+averaged, as at a face of the scan. Outside the box everything is background.
 """
 
 from __future__ import annotations
@@ -152,11 +152,15 @@ def check_coarse(coarse: Sequence[Bundle], plan: Plan) -> None:
 
 
 def box_of_labels(labels: NDArray[Any], *, min_voxels: float = 0.0) -> Box | None:
-    """Return the box around the components of a label map (X, Y, Z) that count; None without labels.
+    """Return the box around the components of a label map that count; None without labels.
 
     A component is a set of voxels of one label that touch at least at a corner. It counts if it has
     `MIN_OF_LABEL` of the voxels of its label's largest component, or `MIN_OF_ALL` of the largest of
     all labels and ``min_voxels`` voxels. Other components are taken for errors of the coarse model.
+
+    Args:
+        labels: label map (X, Y, Z).
+        min_voxels: number of voxels of a component that is small for its label.
 
     >>> labels = np.zeros((9, 1, 1), np.uint8)
     >>> labels[2:5] = 3

@@ -1,4 +1,4 @@
-"""Prediction: the result of one scan; what may be asked for besides the labels; the scan as given."""
+"""Prediction: the result of one scan; the results that may be wanted; the scan as it was given."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Shard:
-    """Part of a list of scans: every ``count``-th scan from the ``number``-th on, counted from 1."""
+    """Part of a list of scans: every ``count``-th one from the ``number``-th on (from 1)."""
 
     number: int
     count: int

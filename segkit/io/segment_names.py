@@ -130,8 +130,8 @@ def comparable_name(name: str) -> str:
 def renumber(
     path: Path,
     values: NDArray[Any],
-    own: Mapping[str, int],
-    known: Mapping[str, int],
+    names_in_file: Mapping[str, int],
+    known_names: Mapping[str, int],
     *,
     extra: Extra = "error",
 ) -> tuple[NDArray[Any], dict[str, int]]:
@@ -140,8 +140,8 @@ def renumber(
     Args:
         path: the file, for messages.
         values: integers of any shape.
-        own: names in the file, with their values there.
-        known: known names, with the values to use.
+        names_in_file: names in the file, with their values there.
+        known_names: known names, with the values to use.
         extra: treatment of other names that voxels have: "error"; "background"; or "keep", which
             gives each an unused value.
 
@@ -151,24 +151,34 @@ def renumber(
     Raises:
         InputError: the names in the file contradict the known ones.
     """
-    known = {
-        name: value for name, value in known.items() if name in own or not is_placeholder(name)
+    known_names = {
+        name: value
+        for name, value in known_names.items()
+        if name in names_in_file or not is_placeholder(name)
     }
-    if not own or not known:
+    if not names_in_file or not known_names:
         return values, {}
     present = set(np.unique(values).tolist())
-    unknown = {name: value for name, value in own.items() if name not in known and value in present}
-    _check_one_name_each(path, own, present)
-    _check_unknown(path, unknown, own, known, extra=extra)
-    _check_unnamed(path, present - {0, *own.values()}, own, known)
-    kept = _free_values(unknown, {*known.values(), *present}) if extra == "keep" else {}
-    wanted = {own[name]: {**known, **kept}.get(name, 0) for name in own if own[name] in present}
+    unknown = {
+        name: value
+        for name, value in names_in_file.items()
+        if name not in known_names and value in present
+    }
+    _check_one_name_each(path, names_in_file, present)
+    _check_unknown(path, unknown, names_in_file, known_names, extra=extra)
+    _check_unnamed(path, present - {0, *names_in_file.values()}, names_in_file, known_names)
+    kept = _free_values(unknown, {*known_names.values(), *present}) if extra == "keep" else {}
+    wanted = {
+        names_in_file[name]: {**known_names, **kept}.get(name, 0)
+        for name in names_in_file
+        if names_in_file[name] in present
+    }
     return _replaced(values, {value: new for value, new in wanted.items() if value != new}), kept
 
 
-def _check_one_name_each(path: Path, own: Mapping[str, int], present: set[int]) -> None:
-    for value in present & {*own.values()}:
-        names = [name for name, number in own.items() if number == value]
+def _check_one_name_each(path: Path, names_in_file: Mapping[str, int], present: set[int]) -> None:
+    for value in present & {*names_in_file.values()}:
+        names = [name for name, number in names_in_file.items() if number == value]
         if len(names) > 1:
             raise InputError(
                 path,
@@ -181,36 +191,36 @@ def _check_one_name_each(path: Path, own: Mapping[str, int], present: set[int]) 
 def _check_unknown(
     path: Path,
     unknown: Mapping[str, int],
-    own: Mapping[str, int],
-    known: Mapping[str, int],
+    names_in_file: Mapping[str, int],
+    known_names: Mapping[str, int],
     *,
     extra: Extra,
 ) -> None:
     """Refuse unknown names: all of them, or those that are probably misspelled known ones."""
-    none_known = not own.keys() & known.keys()
+    none_known = not names_in_file.keys() & known_names.keys()
     if extra == "error" or (extra == "keep" and none_known):
         refused = list(unknown)
     else:
-        similar = {comparable_name(name) for name in known}
+        similar = {comparable_name(name) for name in known_names}
         refused = [name for name in unknown if comparable_name(name) in similar]
     if refused:
-        expected = first_few([name for name in known if name != "background"], SHOWN)
+        expected = first_few([name for name in known_names if name != "background"], SHOWN)
         raise InputError(
             path,
             expected=f"values named as elsewhere: {expected}",
-            found=first_few([f"{name!r} (value {own[name]})" for name in refused], SHOWN),
+            found=first_few([f"{name!r} (value {names_in_file[name]})" for name in refused], SHOWN),
             remedy="Rename the segments in the file (3D Slicer, module Segmentations), or correct "
             "the names of the labels.",
         )
 
 
 def _check_unnamed(
-    path: Path, unnamed: set[int], own: Mapping[str, int], known: Mapping[str, int]
+    path: Path, unnamed: set[int], names_in_file: Mapping[str, int], known_names: Mapping[str, int]
 ) -> None:
     """Refuse an unnamed value in a file that names others, if a known name has that value."""
-    for name, value in known.items():
+    for name, value in known_names.items():
         if value in unnamed:
-            here = f"{own[name]} here" if name in own else "not named here"
+            here = f"{names_in_file[name]} here" if name in names_in_file else "not named here"
             raise InputError(
                 path,
                 expected=f"a name for every value, because {name} is {value} elsewhere and {here}",

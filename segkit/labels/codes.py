@@ -201,8 +201,8 @@ def _segment(where: str | Path, name: str, entry: Mapping[str, Any]) -> SegmentC
 def _term(where: str | Path, name: str, key: str, content: Any) -> Term:
     """Parse a code, which is an object or a list of one object, as in a DICOM sequence."""
     item = content[0] if isinstance(content, list) and len(content) == 1 else content
-    words = [item.get(part) for part in _TERM] if isinstance(item, dict) else [None]
-    if not all(_is_text(word, most) for word, most in zip(words, _TERM.values(), strict=False)):
+    parts = [item.get(part) for part in _TERM] if isinstance(item, dict) else [None]
+    if not all(_is_text(part, most) for part, most in zip(parts, _TERM.values(), strict=False)):
         example = (
             '{"CodeValue": "10200004", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Liver"}'
         )
@@ -213,7 +213,7 @@ def _term(where: str | Path, name: str, key: str, content: Any) -> Term:
             _short(content),
             f"Characters: {limits}.",
         )
-    term = Term(*words)
+    term = Term(*parts)
     if term.scheme == "SCT" and not is_snomed(term.value):
         raise _refused(
             where,

@@ -16,11 +16,11 @@ from segkit.units import is_number, is_whole
 
 LABEL_VALUES = range(-(2**31), 2**31)
 """Values that a label map may have: no file format of label maps has more than 32 bits."""
-LONGEST = 10**6
+MAX_SIZE = 10**6
 """Most voxels along an edge, and most channels of a layer: more is a typing error."""
-MOST_PATCHES = 10_000
+MAX_PATCHES = 10_000
 """Most patches of a batch."""
-MOST_LABELS = 10_000
+MAX_LABELS = 10_000
 """Most labels, or regions."""
 
 
@@ -53,8 +53,8 @@ def _words_and_switches(plan: Plan) -> Iterator[str]:
     for key, word in words.items():
         if not isinstance(word, str):
             yield f"{key} must be a word, not {word!r}"
-    if not is_whole(plan.batch_size, 1, MOST_PATCHES):
-        yield f"batch_size must be a whole number from 1 to {MOST_PATCHES}, not {plan.batch_size!r}"
+    if not is_whole(plan.batch_size, 1, MAX_PATCHES):
+        yield f"batch_size must be a whole number from 1 to {MAX_PATCHES}, not {plan.batch_size!r}"
 
 
 def _axes(plan: Plan) -> Iterator[str]:
@@ -74,7 +74,7 @@ def _axes(plan: Plan) -> Iterator[str]:
 def _edges(plan: Plan) -> Iterator[str]:
     if {len(plan.patch), len(plan.spacing)} != {3}:
         yield "patch and spacing need three entries, for X, Y and Z"
-    if not all(is_whole(edge, 1, LONGEST) for edge in plan.patch):
+    if not all(is_whole(edge, 1, MAX_SIZE) for edge in plan.patch):
         yield f"patch must be three whole numbers of at least 1, not {list(plan.patch)}"
     if not all(edge is None or (is_number(edge) and edge > 0) for edge in plan.spacing):
         yield (
@@ -88,8 +88,8 @@ def _names(plan: Plan) -> Iterator[str]:
         yield f"labels must be names with whole numbers other than 0, not {plan.labels}"
     elif not all(value in LABEL_VALUES for value in plan.labels.values()):
         yield f"labels must have values that fit into 32 bits, not {plan.labels}"
-    if len(plan.labels) > MOST_LABELS:
-        yield f"there must be at most {MOST_LABELS} labels, not {len(plan.labels)}"
+    if len(plan.labels) > MAX_LABELS:
+        yield f"there must be at most {MAX_LABELS} labels, not {len(plan.labels)}"
     if len(set(plan.labels.values())) != len(plan.labels):
         yield f"labels must have different values, not {plan.labels}"
     if plan.regions and plan.mirror_swaps:
@@ -152,7 +152,7 @@ def _channels(plan: Plan) -> Iterator[str]:
 
 def _layers(plan: Plan) -> Iterator[str]:
     for stage in (*plan.network.encoder, *plan.network.decoder):
-        if not all(is_whole(edge, 1, LONGEST) for edge in (*stage.kernel, *stage.stride)):
+        if not all(is_whole(edge, 1, MAX_SIZE) for edge in (*stage.kernel, *stage.stride)):
             yield (
                 f"kernel {stage.kernel} and stride {stage.stride} must be whole numbers of at"
                 " least 1"
@@ -160,7 +160,7 @@ def _layers(plan: Plan) -> Iterator[str]:
     for layer in plan.network.layers:
         if layer.norm not in get_args(NormKind):
             yield f"layer {layer.name}: norm must be one of {', '.join(get_args(NormKind))}"
-        if not is_whole(layer.channels, 1, LONGEST) or not is_whole(
+        if not is_whole(layer.channels, 1, MAX_SIZE) or not is_whole(
             layer.groups, 0, layer.channels
         ):
             yield (

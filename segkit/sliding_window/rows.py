@@ -1,4 +1,4 @@
-"""In which order the windows over an image are computed: row by row along an axis, a few rows at a time."""
+"""Order in which windows over an image are computed: rows along an axis, some rows at a time."""
 
 from __future__ import annotations
 
@@ -24,67 +24,74 @@ from segkit.volume import Box
 
 @dataclass(frozen=True)
 class Windows:
-    """How windows are laid over an image, and in which order and company they are computed."""
+    """Layout of windows over an image, and the order and batches in which they are computed."""
 
     edges: Edges
-    """Voxels along X, Y, Z; the image is padded with zeros to fit (`missing`)."""
+    """Number of voxels of a window along X, Y, Z; the image is padded with zeros to fit."""
     overlap: float = 0.5
-    """The least share of an edge that neighbours have in common."""
+    """Smallest fraction of an edge that neighboring windows have in common."""
     axis: int = 0
-    """Rows follow each other along it; 0 is X."""
+    """Axis along which rows follow each other; 0 is X."""
     batch: int | None = None
-    """Windows per call of the network; None chooses by their size."""
+    """Number of windows per call of the network; None chooses it by their size."""
     slice_axis: int | None = None
-    """The axis along which a window is 1 thick and which a 2D network does not get."""
+    """Axis along which a window is one voxel thick and which a 2D network does not get."""
     cover: Box | None = None
-    """What of the image is wanted: only as many windows are laid as cover it. None is all of it."""
+    """Box of the image that as few windows as possible cover; None is the whole image."""
 
     @property
     def together(self) -> int:
-        """Windows per call of the network."""
+        """Number of windows per call of the network."""
         return self.batch or max(1, BATCH_VOXELS // math.prod(self.edges))
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The windows of a padded image, or those that touch a box of it, in rows along an axis."""
+    """Windows of a padded image, or those that touch a box of it, in rows along an axis."""
 
     windows: Windows
     margins: Margins
     starts: list[list[int]]
-    """Along X, Y, Z, in the padded image."""
+    """First voxels of the windows in the padded image, along X, Y, Z."""
     spans: list[tuple[int, int]]
-    """What of the padded image is scored, along X, Y, Z."""
+    """Part of the padded image that is scored, along X, Y, Z: first voxel, and the one after."""
     single: bool
-    """Whether one window is all that the image has."""
+    """True where the image has one window only."""
     tiles: list[dict[int, tuple[int, int]]]
-    """Along X, Y, Z, windows that cover the image once and what is their own of it (`own_spans`)."""
+    """Windows that cover the image once, and the span of each (see `own_spans`), along X, Y, Z."""
 
     @classmethod
     def over(
-        cls, shape: Edges, around: Margins, windows: Windows, within: Box | None = None
+        cls, shape: Edges, margins: Margins, windows: Windows, within: Box | None = None
     ) -> Rows:
-        """Those over an image of ``shape`` that is padded by ``around``, or over a box of it.
+        """Return the rows of windows over an image, or over a box of it.
 
-        Scores in the box ``within`` are those of all these windows, bit for bit if the network does not care in which
-        company its windows come; windows across the border of two boxes are computed for both.
+        Scores in the box ``within`` are the same as those of all windows, bit for bit if the scores
+        of a window do not depend on the other windows of its batch. Windows across the border of
+        two boxes are computed for both.
+
+        Args:
+            shape: voxels of the image along X, Y, Z.
+            margins: voxels that the image is padded by.
+            windows: their size, overlap and order.
+            within: box of the image; None is the whole image.
         """
-        sizes = [lower + size + upper for size, (lower, upper) in zip(shape, around, strict=True)]
+        sizes = [lower + size + upper for size, (lower, upper) in zip(shape, margins, strict=True)]
         starts = [
             window_starts(size, edge, windows.overlap)
             for size, edge in zip(sizes, windows.edges, strict=True)
         ]
-        inside = within or windows.cover or [slice(0, size) for size in shape]
         if windows.cover:
             starts = [
-                covering_starts(each, edge, lower + part.start, lower + part.stop)
-                for each, edge, (lower, _), part in zip(
-                    starts, windows.edges, around, windows.cover, strict=True
+                covering_starts(axis_starts, edge, lower + part.start, lower + part.stop)
+                for axis_starts, edge, (lower, _), part in zip(
+                    starts, windows.edges, margins, windows.cover, strict=True
                 )
             ]
+        box = within or windows.cover or [slice(0, size) for size in shape]
         spans = [
             (lower + part.start, lower + part.stop)
-            for part, (lower, _) in zip(inside, around, strict=True)
+            for part, (lower, _) in zip(box, margins, strict=True)
         ]
         single = all(len(each) == 1 for each in starts)
         tiles = [own_spans(each, edge) for each, edge in zip(starts, windows.edges, strict=True)]
@@ -93,21 +100,21 @@ class Rows:
                 [start for start in each if start < last and start + edge > first]
                 for each, edge, (first, last) in zip(starts, windows.edges, spans, strict=True)
             ]
-        return cls(windows, around, starts, spans, single, tiles)
+        return cls(windows, margins, starts, spans, single, tiles)
 
     @property
     def count(self) -> int:
-        """Windows in all."""
+        """Number of windows."""
         return math.prod(len(starts) for starts in self.starts)
 
     @property
     def begin(self) -> list[int]:
-        """Where the first window begins along X, Y, Z."""
+        """First voxel of the first window along X, Y, Z."""
         return [starts[0] for starts in self.starts]
 
     @property
     def shape(self) -> list[int]:
-        """Voxels along X, Y, Z that the windows cover."""
+        """Number of voxels along X, Y, Z that the windows cover."""
         return [
             starts[-1] - starts[0] + edge
             for starts, edge in zip(self.starts, self.windows.edges, strict=True)
@@ -115,17 +122,17 @@ class Rows:
 
     @property
     def depth(self) -> int:
-        """Planes of a row."""
+        """Number of planes of a row."""
         return self.windows.edges[self.windows.axis]
 
     @property
     def end(self) -> int:
-        """The plane of the padded image where the last row ends."""
+        """Plane of the padded image at which the last row ends."""
         return self.starts[self.windows.axis][-1] + self.depth
 
     @property
     def per_group(self) -> int:
-        """Rows that are computed together: more than one where a row has fewer windows than a call of the network."""
+        """Number of rows computed together; above 1 where a row has fewer windows than a batch."""
         in_row = math.prod(
             len(starts) for axis, starts in enumerate(self.starts) if axis != self.windows.axis
         )
@@ -133,61 +140,78 @@ class Rows:
 
     @property
     def held(self) -> list[int]:
-        """Voxels along X, Y, Z of which sums are held: the planes of the largest group."""
+        """Number of voxels along X, Y, Z whose sums are held: the planes of the largest group."""
         held = self.shape
-        held[self.windows.axis] = max(
-            group[-1] + self.depth - group[0] for group, _ in self.groups()
-        )
+        depths = (group[-1] + self.depth - group[0] for group, _ in self.groups())
+        held[self.windows.axis] = max(depths)
         return held
 
     def groups(self) -> Iterator[tuple[list[int], int]]:
-        """The first planes of the rows of each group, and the plane before which all is finished afterwards."""
-        starts, many = self.starts[self.windows.axis], self.per_group
-        groups = [starts[first : first + many] for first in range(0, len(starts), many)]
+        """Yield the first planes of each group's rows, and the plane where complete sums end."""
+        starts, size = self.starts[self.windows.axis], self.per_group
+        groups = [starts[first : first + size] for first in range(0, len(starts), size)]
         for group, following in pairwise([*groups, [self.end]]):
             yield group, following[0]
 
-    def windows_of(self, group: Sequence[int]) -> list[Box]:
-        """The windows of a group, in a slab that begins with it, row by row."""
-        return [
-            box for start in group for box in boxes(self._row(start - group[0]), self.windows.edges)
-        ]
 
-    def _row(self, start: int) -> list[Sequence[int]]:
-        """Starts of the windows of a row that begins at the plane ``start``, where the first window begins at 0."""
-        layout: list[Sequence[int]] = [
-            [each - starts[0] for each in starts] for starts in self.starts
-        ]
-        layout[self.windows.axis] = [start]
-        return layout
+def group_boxes(rows: Rows, group: Sequence[int]) -> list[Box]:
+    """Return the boxes of a group's windows, row by row, in a slab that begins with the group."""
+    return [
+        box
+        for start in group
+        for box in boxes(_row_starts(rows, start - group[0]), rows.windows.edges)
+    ]
 
-    def weights(self, weights: Tensor, start: int, stop: int) -> Tensor:
-        """Sum of the windows' weights at the voxels of the planes ``start`` to ``stop``."""
-        axis = self.windows.axis
-        shape = list(self.shape)
-        shape[axis] = stop - start
-        total = torch.zeros(shape, device=weights.device)
-        for row in self.starts[axis]:
-            first, last = max(row, start), min(row + self.depth, stop)
-            if first < last:
-                self._add_row(
-                    total.narrow(axis, first - start, last - first),
-                    weights.narrow(axis, first - row, last - first),
-                )
-        return total
 
-    def _add_row(self, total: Tensor, weights: Tensor) -> None:
-        """Add the weights of a row's windows, cut to the same planes as ``total``."""
-        for box in boxes(self._row(0), weights.shape):
-            total[box] += weights
+def _row_starts(rows: Rows, plane: int) -> list[Sequence[int]]:
+    """Return the starts of a row's windows along X, Y, Z, where the row begins at ``plane``.
 
-    def inside(self, slab: Tensor, start: int, stop: int) -> Tensor:
-        """What of a slab (K, ...) of the padded planes ``start`` to ``stop`` is asked for, and no padding."""
-        begins, spans = self.begin, list(self.spans)
-        begins[self.windows.axis] = start
-        first, last = spans[self.windows.axis]
-        # Windows that reach into a box begin before it: of a slab before the box, nothing is asked for.
-        spans[self.windows.axis] = (min(max(first, start), stop), min(last, stop))
-        for axis, (begin, (first, last)) in enumerate(zip(begins, spans, strict=True), start=1):
-            slab = slab.narrow(axis, first - begin, max(0, last - first))
-        return slab
+    Along the other axes the first window begins at 0.
+    """
+    starts: list[Sequence[int]] = [
+        [start - axis_starts[0] for start in axis_starts] for axis_starts in rows.starts
+    ]
+    starts[rows.windows.axis] = [plane]
+    return starts
+
+
+def weight_sums(rows: Rows, weights: Tensor, start: int, stop: int) -> Tensor:
+    """Return the sum of the windows' weights at the voxels of the planes ``start`` to ``stop``.
+
+    Args:
+        rows: the windows.
+        weights: weight of each voxel of a window (X, Y, Z).
+        start: first plane, in the padded image.
+        stop: the plane after the last one.
+    """
+    axis = rows.windows.axis
+    shape = list(rows.shape)
+    shape[axis] = stop - start
+    total = torch.zeros(shape, device=weights.device)
+    for row in rows.starts[axis]:
+        first, last = max(row, start), min(row + rows.depth, stop)
+        if first < last:
+            planes = total.narrow(axis, first - start, last - first)
+            row_weights = weights.narrow(axis, first - row, last - first)
+            for box in boxes(_row_starts(rows, 0), row_weights.shape):
+                planes[box] += row_weights
+    return total
+
+
+def scored_part(rows: Rows, slab: Tensor, start: int, stop: int) -> Tensor:
+    """Return the part of a slab that is scored, without padding; a view.
+
+    Args:
+        rows: the windows.
+        slab: values (K, ...) of the planes ``start`` to ``stop`` of the padded image.
+        start: first plane, in the padded image.
+        stop: the plane after the last one.
+    """
+    begins, spans = rows.begin, list(rows.spans)
+    begins[rows.windows.axis] = start
+    first, last = spans[rows.windows.axis]
+    # Windows that reach into a box begin before it; nothing of a slab before the box is scored.
+    spans[rows.windows.axis] = (min(max(first, start), stop), min(last, stop))
+    for axis, (begin, (first, last)) in enumerate(zip(begins, spans, strict=True), start=1):
+        slab = slab.narrow(axis, first - begin, max(0, last - first))
+    return slab

@@ -1,9 +1,10 @@
-"""Scores of a whole image from overlapping windows, slab by slab, for any network that maps windows to scores.
+"""Scores of a whole image from overlapping windows, slab by slab, for any network.
 
-Windows are computed row by row along one axis. Once the windows of a row are done, the planes in front of the next row
-can no longer change: they are handed on, and their memory takes the sums of the planes to come. So memory depends on
-the window's edge along that axis, not on the image's. Scores do not depend on how much is held at a time, bit for bit,
-as long as axis and windows per call of the network are the same.
+Windows are computed row by row along one axis. Once the windows of a row are done, the planes in
+front of the next row can no longer change: their scores are returned, and their memory is used for
+the sums of the planes to come. Memory therefore depends on the window's edge along that axis, not
+on the image's. For the same axis and the same windows per call of the network, scores do not depend
+on how much is held at a time, bit for bit.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from segkit.sliding_window.disagreement import TileMismatch, Tiles
-from segkit.sliding_window.rows import Rows, Windows
+from segkit.sliding_window.rows import Rows, Windows, group_boxes, scored_part, weight_sums
 from segkit.sliding_window.windows import (
     LazyImage,
     Margins,
@@ -29,14 +30,18 @@ from segkit.volume import Box
 
 
 def predict_scores(network: Network, image: Tensor, windows: Windows) -> Tensor:
-    """Scores (K, X, Y, Z), float32 and on the image's device, of ``image`` (C, X, Y, Z); see `score_slabs`."""
+    """Return the scores (K, X, Y, Z) of an image (C, X, Y, Z), float32, on the image's device.
+
+    See `score_slabs`.
+    """
     scores: Tensor | None = None
     done = 0
     for slab in score_slabs(network, WholeImage(image), windows, device=image.device):
         if scores is None:
             scores = torch.empty((slab.shape[0], *image.shape[1:]), device=image.device)
-        scores.narrow(1 + windows.axis, done, slab.shape[1 + windows.axis]).copy_(slab)
-        done += slab.shape[1 + windows.axis]
+        planes = slab.shape[1 + windows.axis]
+        scores.narrow(1 + windows.axis, done, planes).copy_(slab)
+        done += planes
     if scores is None:
         raise ValueError("an image without planes")
     return scores
@@ -52,103 +57,103 @@ def score_slabs(
     around: Margins | None = None,
     mismatch: TileMismatch | None = None,
 ) -> Iterator[Tensor]:
-    """Scores of consecutive slabs of the image, or a box of it, along ``windows.axis``, from first to last plane.
+    """Yield the scores of consecutive slabs along ``windows.axis``, from first to last plane.
 
-    Each is (K, ...), float32 and on ``device``, and is overwritten when the next one is asked for.
+    Each slab (K, ...) is float32, on ``device``, and overwritten when the next one is asked for.
 
     Args:
-        network: maps (B, C, *windows.edges) to (B, K, *windows.edges), in eval mode. Its own device, precision and
-            memory layout are its business (wrap it), as `torch.inference_mode` is the caller's.
-        image: whatever it keeps in memory; a slab of it is held.
-        windows: see there.
-        device: where scores are summed.
-        within: a box of the image, of which only the windows that touch it are computed; None is the whole image.
-        around: what `margins` gives for the image, where it is known.
-        mismatch: counts where windows alone say something else than together.
+        network: maps (B, C, *windows.edges) to (B, K, *windows.edges), in eval mode. The caller
+            takes care of its device, precision and memory format, and of `torch.inference_mode`.
+        image: image of which one slab is held.
+        windows: size, overlap and order of the windows.
+        device: device on which scores are summed.
+        within: box of the image; only the windows that touch it are computed. None is the whole
+            image.
+        around: result of `margins` for the image, if it is known.
+        mismatch: counts the voxels that single windows label differently.
     """
-    rows = Rows.over(
-        image.shape, around or margins(image, windows.edges, windows.overlap), windows, within
-    )
-    feed = _Feed(image, rows)
+    padding = around or margins(image, windows.edges, windows.overlap)
+    rows = Rows.over(image.shape, padding, windows, within)
+    image_slabs = _ImageSlabs(image, rows)
     sums: _Sums | None = None
     for group, done in rows.groups():
-        image_slab = feed.slab(group[0], group[-1] + rows.depth).to(device)
-        found = _scored(network, image_slab, rows.windows_of(group), windows)
+        image_slab = image_slabs.read(group[0], group[-1] + rows.depth).to(device)
+        scored = _score_windows(network, image_slab, group_boxes(rows, group), windows)
         if rows.single:
-            _, scores = next(found)
-            yield rows.inside(scores, rows.begin[windows.axis], rows.end)
+            _, scores = next(scored)
+            yield scored_part(rows, scores, rows.begin[windows.axis], rows.end)
             return
-        for box, scores in found:
+        for box, scores in scored:
             if sums is None:
-                sums = _Sums(
-                    rows, torch.zeros((scores.shape[0], *rows.held), device=device), mismatch
-                )
+                zeros = torch.zeros((scores.shape[0], *rows.held), device=device)
+                sums = _Sums(rows, zeros, mismatch)
             sums.add(box, scores)
         if sums is None:
             raise ValueError("no windows")
-        yield rows.inside(sums.finished(group[0], done), group[0], done)
+        yield scored_part(rows, sums.means(group[0], done), group[0], done)
         sums.move_on(done - group[0])
 
 
 class _Sums:
-    """Weighted sums of scores over the planes that windows still reach, in a buffer that moves along the image."""
+    """Weighted sums of scores at the planes that windows still reach, in a buffer that moves on."""
 
     def __init__(self, rows: Rows, sums: Tensor, mismatch: TileMismatch | None) -> None:
         self.rows, self.sums = rows, sums
         self.tiles = Tiles(rows, mismatch) if mismatch else None
         self.weights = gaussian_weights(rows.windows.edges).to(sums.device)
-        self._along = 1 + rows.windows.axis
+        self._axis = 1 + rows.windows.axis
 
     def add(self, box: Box, scores: Tensor) -> None:
-        # One pass over memory: a product written out first takes 1.5 to 9 times as long.
+        # One pass over memory: writing the product first takes 1.5 to 9 times as long.
         self.sums[:, *box].addcmul_(scores, self.weights)
         if self.tiles:
             self.tiles.add(box, scores)
 
-    def finished(self, start: int, stop: int) -> Tensor:
-        """Mean scores of the planes ``start``, the buffer's first, to ``stop``, in place of their sums."""
-        found = self.sums.narrow(self._along, 0, stop - start)
-        found.div_(self.rows.weights(self.weights, start, stop))
+    def means(self, start: int, stop: int) -> Tensor:
+        """Return the mean scores of the planes ``start``, the buffer's first, to ``stop``.
+
+        They replace the sums.
+        """
+        means = self.sums.narrow(self._axis, 0, stop - start)
+        means.div_(weight_sums(self.rows, self.weights, start, stop))
         if self.tiles:
-            self.tiles.compare(found, start, stop)
-        return found
+            self.tiles.compare(means, start, stop)
+        return means
 
     def move_on(self, planes: int) -> None:
-        """Drop the first planes, and have as many empty ones at the end."""
+        """Drop the first planes, and add as many empty ones at the end."""
         if self.tiles:
             self.tiles.move_on(planes)
-        depth = self.sums.shape[self._along]
-        # No more at a time than have become free, so that nothing is read after it was written.
+        depth = self.sums.shape[self._axis]
+        # No more planes at a time than have become free, so that none is read after it was written.
         for first in range(planes, depth, planes):
             count = min(planes, depth - first)
-            self.sums.narrow(self._along, first - planes, count).copy_(
-                self.sums.narrow(self._along, first, count)
+            self.sums.narrow(self._axis, first - planes, count).copy_(
+                self.sums.narrow(self._axis, first, count)
             )
-        self.sums.narrow(self._along, max(0, depth - planes), min(depth, planes)).zero_()
+        self.sums.narrow(self._axis, max(0, depth - planes), min(depth, planes)).zero_()
 
 
-class _Feed:
-    """Slabs of what the windows cover of a padded image, each plane of which is asked for once."""
+class _ImageSlabs:
+    """Slabs of the padded image that the windows cover; each plane of the image is read once."""
 
     def __init__(self, image: LazyImage, rows: Rows) -> None:
         self.image, self.rows, self.axis = image, rows, rows.windows.axis
         self._held: Tensor | None = None
         self._span = (0, 0)
 
-    def slab(self, start: int, stop: int) -> Tensor:
-        """The planes ``start`` to ``stop`` (C, ...); never before those of the last call."""
+    def read(self, start: int, stop: int) -> Tensor:
+        """Return the planes ``start`` to ``stop`` (C, ...); they never lie before the last ones."""
         first, last = self._span
-        fresh = self._covered(max(start, last), stop)
+        slab = self._read_planes(max(start, last), stop)
         if self._held is not None and start < last:
-            fresh = torch.cat(
-                [self._held.narrow(1 + self.axis, start - first, last - start), fresh],
-                dim=1 + self.axis,
-            )
-        self._held, self._span = fresh, (start, stop)
-        return fresh
+            held = self._held.narrow(1 + self.axis, start - first, last - start)
+            slab = torch.cat([held, slab], dim=1 + self.axis)
+        self._held, self._span = slab, (start, stop)
+        return slab
 
-    def _covered(self, start: int, stop: int) -> Tensor:
-        """Planes of the padded image, cut to what the windows cover."""
+    def _read_planes(self, start: int, stop: int) -> Tensor:
+        """Return planes of the padded image, cut to the part that the windows cover."""
         box, widths = [], []
         for axis, (begin, count) in enumerate(zip(self.rows.begin, self.rows.shape, strict=True)):
             lower, size = self.rows.margins[axis][0], self.image.shape[axis]
@@ -157,20 +162,20 @@ class _Feed:
             box.append(inside)
             widths.append((inside.start + lower - first, last - lower - inside.stop))
         part = self.image.part((box[0], box[1], box[2]))
-        if any(map(any, widths)):
+        if any(lower or upper for lower, upper in widths):
             part = functional.pad(part, [width for pair in reversed(widths) for width in pair])
         return part.contiguous()
 
 
-def _scored(
-    network: Network, image: Tensor, places: Sequence[Box], windows: Windows
+def _score_windows(
+    network: Network, image: Tensor, window_boxes: Sequence[Box], windows: Windows
 ) -> Iterator[tuple[Box, Tensor]]:
-    """Every box with its scores (K, X, Y, Z), float32."""
-    for first in range(0, len(places), windows.together):
-        group = places[first : first + windows.together]
-        cut = torch.stack([image[:, *box] for box in group])
-        scores = apply_network(network, cut, windows.slice_axis)
+    """Yield every box of an image (C, X, Y, Z) with its scores (K, X, Y, Z), float32."""
+    for first in range(0, len(window_boxes), windows.together):
+        group = window_boxes[first : first + windows.together]
+        batch = torch.stack([image[:, *box] for box in group])
+        scores = apply_network(network, batch, windows.slice_axis)
         if isinstance(scores, list):
             raise TypeError("a network in training mode: call its eval() before predicting")
         yield from zip(group, scores.to(image.device, torch.float32), strict=True)
-        del cut, scores  # before the next ones are made
+        del batch, scores  # frees their memory before the next ones are made

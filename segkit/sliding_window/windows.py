@@ -1,7 +1,7 @@
-"""Windows of a network over an image: where they start, what their voxels weigh, and where they reach beyond it.
+"""Windows over an image: their starts, the weights of their voxels, and the padding of the image.
 
-Everything here follows the image when an axis of it is reversed: starts, weights and padding. So a network that treats
-both directions alike gives the reversed scores for the reversed image.
+Starts, weights and padding are reversed with the image when one of its axes is reversed. A network
+that treats both directions alike therefore gives the reversed scores for the reversed image.
 """
 
 from __future__ import annotations
@@ -18,60 +18,72 @@ from segkit.errors import UsageError
 from segkit.volume import Box
 
 Edges = tuple[int, int, int]
-"""Voxels along X, Y, Z."""
+"""Number of voxels along X, Y, Z."""
 
 Network = Callable[[Tensor], Tensor | list[Tensor]]
+"""Function from a batch of windows to scores, or in training to a list of scores."""
 
 BATCH_VOXELS = 2**18
-"""Windows are put through the network together up to this many voxels: more gains nothing on a CPU."""
+"""Largest number of voxels of a batch of windows; larger batches are not faster on a CPU."""
 
 SIGMA = 1 / 8
-"""Standard deviation of the weights in window edges, as in nnU-Net and MONAI."""
+"""Standard deviation of the Gaussian weights in window edges, as in nnU-Net and MONAI."""
 
 SMALLEST_WEIGHT = 1e-3
-"""Keeps a corner that only one window sees well above rounding; the same as MONAI's."""
-
+"""Smallest weight, the same as MONAI's: it is far above rounding errors where a corner of the image
+is covered by one window only."""
 
 Margins = list[tuple[int, int]]
-"""Voxels added below and above along X, Y, Z."""
+"""Number of voxels added below and above the image along X, Y, Z."""
 
 
 class LazyImage(Protocol):
-    """An image (C, X, Y, Z) of which parts are made when they are asked for."""
+    """Image (C, X, Y, Z) whose parts are computed when they are asked for."""
 
     @property
     def shape(self) -> Edges:
-        """Voxels along X, Y, Z."""
+        """Number of voxels along X, Y, Z."""
         ...
 
     def part(self, box: Box) -> Tensor:
-        """The voxels of a box, float32 (C, and those along X, Y, Z)."""
+        """Return the voxels (C, X, Y, Z) of a box, float32."""
         ...
 
 
 class WholeImage:
-    """A tensor (C, X, Y, Z) as a `LazyImage`."""
+    """Tensor (C, X, Y, Z) as a `LazyImage`."""
 
     def __init__(self, voxels: Tensor) -> None:
         self.voxels = voxels
 
     @property
     def shape(self) -> Edges:
+        """Number of voxels along X, Y, Z."""
         _, x, y, z = self.voxels.shape
         return (x, y, z)
 
     def part(self, box: Box) -> Tensor:
+        """Return the voxels (C, X, Y, Z) of a box; a view."""
         return self.voxels[:, *box]
 
 
 def window_starts(size: int, window: int, overlap: float) -> list[int]:
-    """First indices of the windows along one axis of ``size >= window`` voxels.
+    """Return the first voxels of the windows along one axis.
 
-    As few windows as reach from end to end with neighbours sharing at least ``overlap`` of an edge (less by up to one
-    voxel of rounding), spread evenly. Reversing the axis gives the same windows, if it is padded as `missing` says.
+    There are as few windows as possible, spread evenly, that reach from end to end with neighbors
+    that share at least ``overlap`` of an edge (up to one voxel less by rounding). Reversing the
+    axis gives the same windows if the axis is padded by `missing`.
+
+    Args:
+        size: number of voxels of the axis, at least ``window``.
+        window: edge of a window in voxels.
+        overlap: smallest fraction of an edge that neighbors share, 0 or more and below 1.
 
     Raises:
-        UsageError: ``overlap`` outside [0, 1).
+        UsageError: ``overlap`` is outside [0, 1).
+
+    >>> window_starts(16, 8, 0.5)
+    [0, 4, 8]
     """
     span, count = size - window, _count(size, window, overlap)
     if count == 1:
@@ -84,14 +96,16 @@ def window_starts(size: int, window: int, overlap: float) -> list[int]:
 def _count(size: int, window: int, overlap: float) -> int:
     if not 0 <= overlap < 1:
         raise UsageError(f"overlap must be at least 0 and below 1, not {overlap}")
-    # Rounded, because 40 * (1 - 0.8) is a little less than 8 in floating-point numbers, and 80 / 8 windows are enough.
+    # Rounded, because 40 * (1 - 0.8) is a little less than 8 in floating-point numbers, which
+    # would count one window too many.
     return math.ceil(round((size - window) / max(1.0, window * (1 - overlap)), 9)) + 1
 
 
 def missing(size: int, window: int, overlap: float) -> int:
-    """Voxels to add to an axis so that windows fit, and begin at the same voxels when the axis is reversed.
+    """Return how many voxels to add to an axis so that windows fit, in both directions alike.
 
-    One where the middle one of an odd number of windows would have to begin between two voxels.
+    One voxel is added where the middle one of an odd number of windows would have to begin between
+    two voxels.
 
     >>> missing(5, 8, 0.5), missing(16, 8, 0.5), missing(15, 8, 0.5)
     (3, 0, 1)
@@ -102,9 +116,13 @@ def missing(size: int, window: int, overlap: float) -> int:
 
 
 def own_spans(starts: Sequence[int], window: int) -> dict[int, tuple[int, int]]:
-    """As few of the windows at ``starts`` as still cover the axis: start -> first voxel of its own, and the one after.
+    """Return as few of the windows as still cover the axis, and the span that each of them owns.
 
-    Where two of them overlap they share what they have in common.
+    A span is a first voxel and the one after the last; overlapping windows share their overlap.
+
+    Args:
+        starts: first voxels of the windows along the axis.
+        window: edge of a window in voxels.
 
     >>> own_spans([0, 3, 6, 8], 6)
     {0: (0, 6), 6: (6, 10), 8: (10, 14)}
@@ -122,7 +140,7 @@ def own_spans(starts: Sequence[int], window: int) -> dict[int, tuple[int, int]]:
 
 
 def covering_starts(starts: Sequence[int], window: int, first: int, stop: int) -> list[int]:
-    """The fewest neighbouring windows of those at ``starts`` that cover the voxels ``first`` to ``stop``.
+    """Return the fewest windows at ``starts`` that cover the voxels ``first`` to ``stop``.
 
     >>> covering_starts([0, 4, 8, 12, 16], 8, 9, 15)  # 8 to 15
     [8]
@@ -133,15 +151,24 @@ def covering_starts(starts: Sequence[int], window: int, first: int, stop: int) -
 
 
 def count_windows(size: Sequence[int], window: Sequence[int], overlap: float) -> int:
-    """How many windows cover an image of ``size``, padded as `missing` says."""
-    edges = zip(size, window, strict=True)
+    """Return how many windows cover an image.
+
+    Args:
+        size: voxels of the image along each axis, before padding.
+        window: voxels of a window along each axis.
+        overlap: smallest fraction of an edge that neighbors share.
+
+    >>> count_windows((16, 8), (8, 8), 0.5)
+    3
+    """
+    axes = zip(size, window, strict=True)
     return math.prod(
-        _count(voxels + missing(voxels, edge, overlap), edge, overlap) for voxels, edge in edges
+        _count(voxels + missing(voxels, edge, overlap), edge, overlap) for voxels, edge in axes
     )
 
 
 def gaussian_weights(window: Sequence[int]) -> Tensor:
-    """Weight of each voxel of a window's scores, float32 of shape ``window``, at most 1 and never 0."""
+    """Return the weight of each voxel of a window (X, Y, Z): float32, at most 1, never 0."""
     weights = torch.ones(())
     for edge in window:
         distance = torch.arange(edge, dtype=torch.float64) - (edge - 1) / 2
@@ -153,9 +180,10 @@ def gaussian_weights(window: Sequence[int]) -> Tensor:
 def apply_network(
     network: Network, windows: Tensor, slice_axis: int | None
 ) -> Tensor | list[Tensor]:
-    """Scores (B, K, X, Y, Z), or a list of them in training, of windows (B, C, X, Y, Z).
+    """Return the scores (B, K, X, Y, Z) of windows (B, C, X, Y, Z), or a list of them in training.
 
-    With a ``slice_axis`` the windows are 1 voxel thick along it, and the network gets (B, C, and the two other axes).
+    With a ``slice_axis`` the windows are one voxel thick along it, and a 2D network gets them
+    without that axis.
     """
     if slice_axis is None:
         return network(windows)
@@ -167,7 +195,7 @@ def apply_network(
 
 
 def margins(image: LazyImage, window: Sequence[int], overlap: float) -> Margins:
-    """Voxels to add below and above along X, Y and Z: what is `missing` there."""
+    """Return how many voxels to add below and above an image along X, Y and Z (see `missing`)."""
     return [
         _margins(image, axis, missing(image.shape[axis], edge, overlap))
         for axis, edge in enumerate(window)
@@ -182,10 +210,10 @@ def _margins(image: LazyImage, axis: int, added: int) -> tuple[int, int]:
 
 
 def _darker_below(image: LazyImage, axis: int) -> bool:
-    """Is the first of the outermost pairs of planes that differ in mean darker at the lower end?
+    """Return whether the lower end of an axis is darker than the upper one.
 
-    The odd voxel of padding goes to the end where this says so, not always to the same one: reversing the axis then
-    reverses the padding with the image, and the scores as well.
+    The outermost pair of planes with different means decides. The odd voxel of padding goes to the
+    darker end, not always to the same one, so that reversing the axis reverses the padding as well.
     """
     size = image.shape[axis]
     for below in range(size // 2):
@@ -200,15 +228,15 @@ def _mean(image: LazyImage, axis: int, plane: int) -> float:
         slice(plane, plane + 1) if each == axis else slice(0, size)
         for each, size in enumerate(image.shape)
     )
-    # Copied, because the order of the sum, and with it the last digit, depends on how the voxels lie in memory.
+    # Copied, because the order of the sum, and so its last digit, depends on the memory layout.
     voxels = image.part((x, y, z)).clone(memory_format=torch.contiguous_format)
     return float(voxels.mean(dtype=torch.float64))
 
 
 def boxes(starts: Sequence[Sequence[int]], window: Sequence[int]) -> list[Box]:
-    """The windows that start at every combination of ``starts`` along X, Y and Z, Z running fastest."""
-    found = []
+    """Return the windows at every combination of ``starts`` along X, Y and Z; Z changes fastest."""
+    windows = []
     for corner in product(*starts):
         x, y, z = (slice(start, start + edge) for start, edge in zip(corner, window, strict=True))
-        found.append((x, y, z))
-    return found
+        windows.append((x, y, z))
+    return windows

@@ -237,7 +237,7 @@ def test_truncated_zip(folder: Path, tmp_path: Path) -> None:
 
 
 def deflated(folder: Path, place: Path, content: bytes) -> Path:
-    """The bundle as a zip whose bundle.json is ``content``, packed."""
+    """Write the bundle as a zip whose bundle.json is ``content``, compressed."""
     with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("bundle.json", content)
         archive.write(folder / "plan.json", "plan.json")

@@ -248,7 +248,7 @@ def test_a_channel_may_be_missing_if_the_model_was_trained_so(
     assert main(["predict", *given, "-o", "one.nii.gz"]) == 0
     assert counts(here / "one.nii.gz") == {0: 576, 5: 128, 300: 96}
     assert (
-        "channel A is left out and taken as 0 after normalisation, its mean"
+        "channel A is left out and taken as 0 after normalization, its mean"
         in capsys.readouterr().err
     )
     record = json.loads((here / "one.nii.gz.json").read_text())

@@ -105,12 +105,12 @@ def coded(folder: Path) -> list[str]:
         "CodingSchemeDesignator": "SCT",
         "CodeMeaning": "Morphologically Abnormal",
     }
-    tumour = {"CodeValue": "108369006", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Neoplasm"}
+    tumor = {"CodeValue": "108369006", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Neoplasm"}
     liver = {"CodeValue": "10200004", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Liver"}
     right = {"CodeValue": "24028007", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Right"}
     said = {
         "SegmentedPropertyCategoryCodeSequence": anatomy,
-        "SegmentedPropertyTypeCodeSequence": tumour,
+        "SegmentedPropertyTypeCodeSequence": tumor,
     }
     said |= {"SegmentedPropertyTypeModifierCodeSequence": right, "AnatomicRegionSequence": liver}
     said |= {"AnatomicRegionModifierSequence": right, "recommendedDisplayRGBValue": [0, 0, 255]}
@@ -121,7 +121,7 @@ def coded(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", [[], ["--labelmap"]])
-def test_codes_and_colours_of_the_model(dicom: Any, here: Path, kind: list[str]) -> None:
+def test_codes_and_colors_of_the_model(dicom: Any, here: Path, kind: list[str]) -> None:
     hd = pytest.importorskip("highdicom")
     dicom.series(here / "study", voxels(), axes=AXES)
     assert main(["predict", "study", "-o", "o.dcm", "--rtstruct", *kind, *coded(here / "m")]) == 0
@@ -143,10 +143,10 @@ def test_codes_and_colours_of_the_model(dicom: Any, here: Path, kind: list[str])
     assert dark.AnatomicRegionSequence[0].CodeMeaning == "Liver"
     assert dark.AnatomicRegionSequence[0].AnatomicRegionModifierSequence[0].CodeMeaning == "Right"
     assert shown[1].to_rgb() == (0, 0, 255)
-    colours = [
+    colors = [
         roi.ROIDisplayColor for roi in dicom.pydicom.dcmread("o_rtstruct.dcm").ROIContourSequence
     ]
-    assert colours == [[*SKY_BLUE], [0, 0, 255]]
+    assert colors == [[*SKY_BLUE], [0, 0, 255]]
     if shutil.which("dciodvfy") and not kind:  # it knows no LABELMAP
         done = subprocess.run(["dciodvfy", "o.dcm"], capture_output=True, text=True, check=False)
         assert [

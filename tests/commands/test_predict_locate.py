@@ -58,7 +58,7 @@ def test_the_record_names_the_coarse_model_and_the_box(
     record = json.loads((here / "o.nii.gz.json").read_text())
     known = read_bundle(coarse)
     model = {"name": "coarse", "created": known.created, "hash": known.hash, "path": str(coarse)}
-    # The labelled lines 2 to 9 with 10 mm around, in the file's own order.
+    # The labeled lines 2 to 9 with 10 mm around, in the file's own order.
     assert record["locate"] == {"model": [model], "box": {"first": [0, 0, 0], "last": [19, 19, 1]}}
     assert set(record["seconds"]) == {"read", "locate", "prepare", "network", "restore", "write"}
     assert main(["predict", "a.nii", "-o", "whole.nii.gz", "--stats", *MODEL]) == 0

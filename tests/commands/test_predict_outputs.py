@@ -154,7 +154,7 @@ def test_one_table_of_figures_for_many_scans(
     (here / "out" / "stats.csv").write_text("mine")
     capsys.readouterr()
     assert main(["predict", "in", "-o", "out", *words]) == 2
-    assert "stats.csv is there and no table of label figures; move it" in capsys.readouterr().err
+    assert "stats.csv exists and is no table of label figures; move it" in capsys.readouterr().err
     assert (here / "out" / "stats.csv").read_text() == "mine"
 
 

@@ -427,7 +427,7 @@ def test_dataset_is_a_word_of_its_own(
     assert "The training in run is finished and is not run again." in capsys.readouterr().err
 
 
-def test_the_configuration_of_a_run_starts_the_same_training_anew(
+def test_the_configuration_of_a_run_starts_the_same_training_again(
     here: Path, phantom: Path
 ) -> None:
     assert main(["train", "--config", "run/config.yaml", "run_dir=again"]) == 0
@@ -499,3 +499,4 @@ def test_help_lists_overrides_with_meaning_and_default(capsys: pytest.CaptureFix
     out = capsys.readouterr().out
     assert "'dataset.labels={spleen:1,liver:5}'  names of the labels" in out
     assert "trainer.precision=auto" in out
+    assert not [line for line in out.splitlines() if line.endswith((" one of", "="))]

@@ -113,7 +113,7 @@ def given(*words: str, config: Path | None = None) -> argparse.Namespace:
         ),
     ],
 )
-def test_what_the_shell_took_apart_is_recognised(words: list[str], message: str) -> None:
+def test_what_the_shell_took_apart_is_recognized(words: list[str], message: str) -> None:
     with pytest.raises(UsageError) as error:
         training_words(given(*words))
     assert message in str(error.value)

@@ -1,4 +1,4 @@
-"""Files of channels by their numbers."""
+"""Tests of grouping files by case and channel."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ def test_background_is_0_and_alone_there(labels: dict[str, int], found: str) -> 
         labels_of_json(WHERE, labels)
 
 
-def test_a_structure_with_the_value_0_is_said() -> None:
+def test_a_structure_with_the_value_0_is_reported() -> None:
     (notice,) = notices_of_json({"labels": {"organ": 0, "core": 1}}, 1)
     assert notice.startswith("'organ' has the value 0 and is taken as background")
     assert notices_of_json({"labels": {"0": "liver", "1": "core"}}, 1)

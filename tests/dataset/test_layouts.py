@@ -1,4 +1,4 @@
-"""The four layouts of a dataset and what is refused about them."""
+"""Tests of reading each layout of a dataset, and of what is refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from segkit.errors import InputError
 
 
 def touch(folder: Path, *names: str) -> None:
-    """Empty files: the layouts are read without their voxels."""
+    """Write empty files, because layouts are read without voxels."""
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
@@ -100,7 +100,10 @@ def test_two_folders_in_natural_order(tmp_path: Path) -> None:
 
 
 def test_table(tmp_path: Path) -> None:
-    text = "case,image:FLAIR,image:T1,label,patient,group,split\nx,a.nii.gz,b.nii.gz,seg.nii.gz,p1,site A,0\n\n"
+    text = (
+        "case,image:FLAIR,image:T1,label,patient,group,split\n"
+        "x,a.nii.gz,b.nii.gz,seg.nii.gz,p1,site A,0\n\n"
+    )
     data = read_dataset(table(tmp_path, text))
     (case,) = data.cases
     assert (data.name, data.channels) == (tmp_path.name, ("FLAIR", "T1"))
@@ -117,7 +120,7 @@ def test_table_with_byte_order_mark_spaces_and_semicolons(tmp_path: Path) -> Non
     )
 
 
-def test_a_split_column_that_is_not_used_is_said(
+def test_a_split_column_that_is_not_used_is_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     text = "case,image,label,split\nx,a.nii.gz,seg.nii.gz,0\ny,b.nii.gz,seg.nii.gz,train\n"
@@ -285,7 +288,7 @@ def test_a_line_with_more_values_than_columns(tmp_path: Path) -> None:
     assert read_dataset(table(tmp_path, "case,image,label,,\nx,a.nii.gz,seg.nii.gz,,,,\n")).cases
 
 
-def test_a_column_that_may_be_meant_as_patient_is_said(
+def test_a_column_that_may_be_meant_as_patient_is_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     read_dataset(table(tmp_path, "case,image,label,Patient_ID,age\nx,a.nii.gz,seg.nii.gz,A,50\n"))

@@ -1,4 +1,4 @@
-"""Names for datasets whose layout has none."""
+"""Tests of names for datasets whose layout has none."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_several_values_and_channels(tmp_path: Path) -> None:
     assert data.channels == ("channel_0", "channel_1", "channel_2")
 
 
-def test_picture_with_colours(tmp_path: Path) -> None:
+def test_picture_with_colors(tmp_path: Path) -> None:
     assert with_names(
         read_dataset(folders(tmp_path, 0, 1, channels=3, suffix=".png", unit="px"))
     ).channels == (
@@ -61,7 +61,7 @@ def test_no_foreground_anywhere(tmp_path: Path) -> None:
 
 
 def segmentations(root: Path, *names: dict[str, int] | None, ending: str = ".seg.nrrd") -> Path:
-    """A case for each of ``names``; its voxels are 0 and the values of the names, or 1 and 2."""
+    """Write a case for each of ``names``, with voxels 0 and the values of the names, or 1 and 2."""
     for number, each in enumerate(names):
         values = [0, *(each.values() if each else (1, 2))]
         scan = np.zeros((1, len(values), 1, 1), np.uint8)
@@ -134,17 +134,19 @@ def test_a_segment_called_ignore_is_not_annotated(tmp_path: Path) -> None:
     assert values_of_cases(data) == [[0, 1, 2], [0, 1, 2]]
 
 
-def test_a_name_that_is_missing_somewhere_is_said(tmp_path: Path) -> None:
+def test_a_name_that_is_missing_somewhere_is_reported(tmp_path: Path) -> None:
     data = with_names(read_dataset(segmentations(tmp_path, ONE, {"organ": 5}, ONE)))
     assert data.notices == (
-        "core is not named in 1 of 3 label maps that name their values (p1.seg.nrrd): it counts as absent there",
+        "core is not named in 1 of 3 label maps that name their values (p1.seg.nrrd): it counts"
+        " as absent there",
     )
 
 
-def test_a_file_that_names_nothing_beside_others_is_said(tmp_path: Path) -> None:
+def test_a_file_that_names_nothing_beside_others_is_reported(tmp_path: Path) -> None:
     data = with_names(read_dataset(segmentations(tmp_path, ONE, {}, ONE)))
     assert data.notices == (
-        "1 of 3 label maps name no values (p1.seg.nrrd): theirs are taken by number, as the others have organ, core",
+        "1 of 3 label maps name no values (p1.seg.nrrd): theirs are taken by number, as the"
+        " others have organ, core",
     )
 
 

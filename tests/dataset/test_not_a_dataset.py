@@ -1,4 +1,4 @@
-"""Folders that are no dataset get the way on."""
+"""Tests of the remedies for folders that are not a dataset."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from segkit.errors import InputError
         ([], "found none of them in this folder. Arrange the files in one of these ways"),
     ],
 )
-def test_way_on(tmp_path: Path, files: list[str], message: str) -> None:
+def test_remedy(tmp_path: Path, files: list[str], message: str) -> None:
     for name in files:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()

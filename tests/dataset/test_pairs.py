@@ -1,4 +1,4 @@
-"""What looks like an input of a dataset is read, refused, or counted and named: never left out in silence."""
+"""Tests that every file that looks like an input is read, refused, or reported as left out."""
 
 from __future__ import annotations
 
@@ -61,7 +61,8 @@ def test_links_without_content_are_named(tmp_path: Path) -> None:
     assert [case.id for case in data.cases] == ["a"]
     (notice,) = data.notices
     assert notice.startswith(
-        f"1 case is left out, because its files have no content: b. The first is a link to {ANNEX}, which is not there."
+        f"1 case is left out, because its files have no content: b. The first is a link to"
+        f" {ANNEX}, which is not there."
     )
     assert "datalad get" in notice
 
@@ -137,9 +138,11 @@ def test_other_endings_and_numbers_are_named(tmp_path: Path) -> None:
     ending = "1 file is left out, because file_ending in dataset.json is '.nii.gz': "
     assert notices(tmp_path) == [
         f"{ending}imagesTr/b_0000.nii. Convert them, or correct file_ending.",
-        "files in subfolders are left out: imagesTr/more. Move them up, or name every file in a CSV file.",
+        "files in subfolders are left out: imagesTr/more. Move them up, or name every file in a"
+        " CSV file.",
         f"{ending}labelsTr/b.nii. Convert them, or correct file_ending.",
-        "1 file is left out, because the format is not read: labelsTr/a.mgz. Convert, for example to .nii.gz.",
+        "1 file is left out, because the format is not read: labelsTr/a.mgz. Convert, for example"
+        " to .nii.gz.",
         "dataset.json announces 2 cases (numTraining), found 1",
     ]
 
@@ -156,7 +159,8 @@ def test_a_partner_that_is_not_read_is_named(tmp_path: Path, partner: str) -> No
 def test_scans_that_a_decathlon_does_not_list(tmp_path: Path) -> None:
     pairs = [{"image": "imagesTr/a_0000.nii.gz", "label": "labelsTr/a.nii.gz"}]
     assert notices(nnunet(tmp_path, "a", "b", training=pairs)) == [
-        "1 file is left out, because dataset.json does not list them under 'training': imagesTr/b_0000.nii.gz"
+        "1 file is left out, because dataset.json does not list them under 'training':"
+        " imagesTr/b_0000.nii.gz"
     ]
 
 
@@ -221,7 +225,8 @@ def total_segmentator(root: Path) -> None:
         ),
         (
             channel_numbers,
-            "found none for a_0000, and none for the label map of a\\. .* name the folders imagesTr and labelsTr",
+            "found none for a_0000, and none for the label map of a\\. .* name the folders"
+            " imagesTr and labelsTr",
         ),
         (
             mask_per_class,
@@ -233,7 +238,7 @@ def total_segmentator(root: Path) -> None:
         ),
     ],
 )
-def test_other_layouts_are_refused_with_the_way_on(
+def test_other_layouts_are_refused_with_a_remedy(
     tmp_path: Path, make: Callable[[Path], None], message: str
 ) -> None:
     make(tmp_path)

@@ -1,4 +1,4 @@
-"""Names of cases that look like one patient."""
+"""Tests of case names that look like one patient."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The phantom: what it writes, and that it is as hard as it says."""
+"""Tests of the phantom: its files, and that no threshold solves it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def cases() -> list[tuple[NDArray[np.int16], NDArray[np.uint8]]]:
 
 
 def best_threshold_dice(image: NDArray[np.int16], mask: NDArray[np.bool_]) -> float:
-    """Dice of the best of all intervals of intensity that end on one of 100 quantiles."""
+    """Return the best Dice of all intensity intervals between any two of 100 quantiles."""
     edges = np.unique(np.quantile(image, np.linspace(0, 1, 100)))
     bins = np.searchsorted(edges, image, side="right")
     inside = np.cumsum(np.bincount(bins[mask], minlength=edges.size + 1))

@@ -1,4 +1,4 @@
-"""Hand-made facts of cases."""
+"""Facts of cases made by hand."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Measured = Callable[..., MeasuredDataset]
 
 
 def label(voxels: int = 1000, thickness: float = 10.0, median: float = 50.0) -> LabelFacts:
-    """A cube-like label of 1 mm voxels."""
+    """Return facts of a cube of 1 mm voxels."""
     middle = (20.0, 20.0, 20.0)
     edges = (thickness, thickness, thickness)
     return LabelFacts(voxels, float(voxels), middle, middle, thickness=edges, medians=(median,))
@@ -27,7 +27,7 @@ def label(voxels: int = 1000, thickness: float = 10.0, median: float = 50.0) -> 
 def facts(
     name: str, low: float = 0.0, high: float = 900.0, *, whole: bool = True, **more: Any
 ) -> CaseFacts:
-    """A scan of 40 x 40 x 40 mm with the label a; ``more`` replaces fields of the facts."""
+    """Return facts of a scan of 40 x 40 x 40 mm with the label a; ``more`` replaces fields."""
     fields = {
         "shape": (40, 40, 40),
         "spacing": (1.0, 1.0, 1.0),
@@ -40,7 +40,7 @@ def facts(
 
 @pytest.fixture
 def measured() -> Measured:
-    """A dataset of these facts, in mm."""
+    """Return a dataset of these facts, in mm."""
 
     def build(cases: Sequence[CaseFacts], *, channel: str = "MR", **more: Any) -> MeasuredDataset:
         labels = {"a": 1} | more.pop("labels", {})

@@ -14,7 +14,7 @@ from segkit.dataset_check import Problem, check
 
 @pytest.fixture
 def sound(tmp_path: Path) -> Dataset:
-    """Two cases with the labels a and b, all in order."""
+    """Return a sound dataset of two cases with the labels a and b."""
     images = np.random.default_rng(0).normal(size=(2, 4, 5, 6)).astype(np.float32)
     labels = np.zeros((4, 5, 6), dtype=np.uint8)
     labels[1, 1, 1:3] = 1, 2

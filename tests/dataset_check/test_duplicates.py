@@ -13,7 +13,8 @@ def test_copies_are_named(measured: Callable) -> None:
     cases = [facts("p1"), facts("p2"), facts("p3", voxels_hash="p1")]
     (problem,) = copies(measured(cases))
     assert problem.message == (
-        "p1, p3 are the same scan, voxel for voxel: they are treated as one patient and stay in one fold"
+        "p1, p3 are the same scan, voxel for voxel: they are treated as one patient and stay in"
+        " one fold"
     )
     assert list(copies(measured(cases[:2]))) == []
 

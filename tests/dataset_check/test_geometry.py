@@ -15,7 +15,8 @@ def test_a_header_wrong_by_a_power_of_ten(measured: Callable) -> None:
     (problem,) = unusual_spacing(measured(edges(0.8, 0.8, 8.0)))
     assert problem.case == "c2"
     assert problem.message == (
-        "voxels of 8 x 8 x 8 where the median is 0.8 x 0.8 x 0.8. Is its header wrong by a factor of 10?"
+        "voxels of 8 x 8 x 8 where the median is 0.8 x 0.8 x 0.8. Is its header wrong by a factor"
+        " of 10?"
         " Correct the header, or leave the case out"
     )
     (problem,) = unusual_spacing(measured(edges(0.8, 0.8, 0.0008)))

@@ -35,7 +35,8 @@ def test_a_ct_among_mr(measured: Callable) -> None:
     (problem,) = unnamed_ct(measured(scans((0, 900), (0, 900), (0, 900), SCAN)))
     assert problem.case == "c3"
     assert problem.message == (
-        "channel MR: the values go from -1024 to 3071 and look like CT; the other cases go from 0 to 900"
+        "channel MR: the values go from -1024 to 3071 and look like CT; the other cases go from 0"
+        " to 900"
     )
 
 
@@ -56,7 +57,8 @@ def test_other_values_do_not_look_like_ct(measured: Callable, low: float, high: 
     [
         (
             (0, 4095),
-            "none is below 0; the other cases go from -1024 to 3071. Is an offset, such as -1024, missing",
+            "none is below 0; the other cases go from -1024 to 3071. Is an offset, such as -1024,"
+            " missing",
         ),
         ((-1.024, 3.071), "too narrow for Hounsfield units: they seem to be scaled"),
         ((0, 255), "as in a picture of 8 bits"),
@@ -95,7 +97,7 @@ def test_ct_of_which_many_show_no_air(measured: Callable) -> None:
     )
 
 
-def test_an_offset_in_all_cases_is_said_once(measured: Callable) -> None:
+def test_an_offset_in_all_cases_is_reported_once(measured: Callable) -> None:
     (problem,) = ct_values(measured(scans((0, 4095), (0, 3000), (24, 2000)), channel="CT"))
     assert problem.case == ""
     assert problem.message.startswith(
@@ -114,7 +116,7 @@ def test_labels_with_other_values_than_in_the_other_cases(measured: Callable) ->
 
 
 def test_a_label_that_differs_in_many_cases_is_sound(measured: Callable) -> None:
-    """Such as a bowel, which is filled with gas or not."""
+    """A bowel, for example, may or may not be filled with gas."""
     medians = (40, -850, 30, -900, 60, -870)
     cases = [
         facts(f"c{n}", *SCAN, labels={"a": label(median=each)}) for n, each in enumerate(medians)

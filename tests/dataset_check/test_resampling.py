@@ -14,7 +14,7 @@ from segkit.fingerprint.case_facts import measure_case
 
 
 def written(folder: Path, name: str, thickness: int) -> Case:
-    """16 x 16 x 16 voxels of 1 mm with a label of 4 x 4 voxels, ``thickness`` planes high."""
+    """Write 16 x 16 x 16 voxels of 1 mm with a label of 4 x 4 x ``thickness`` voxels."""
     labels = np.zeros((16, 16, 16), np.uint8)
     labels[4:8, 4:8, 6 : 6 + thickness] = 1
     case = Case(name, (folder / f"{name}.nii",), folder / f"{name}_seg.nii")
@@ -35,8 +35,10 @@ def test_a_label_that_resampling_erases(tmp_path: Path) -> None:
     )
     assert problem.case == ""
     assert problem.message == (
-        "label a: resampling to voxels of 1 x 1 x 8 mm, which fit most cases, erases it in 1 and more than halves it in"
-        " 0 of 2 cases (such as thin: 0.016 ml become 0 ml). Finer voxels keep it: plan.spacing=[1,1,1]"
+        "label a: resampling to voxels of 1 x 1 x 8 mm, which fit most cases, erases it in 1 and"
+        " more than halves it in"
+        " 0 of 2 cases (such as thin: 0.016 ml become 0 ml). Finer voxels keep it:"
+        " plan.spacing=[1,1,1]"
     )
 
 
@@ -56,6 +58,6 @@ def test_of_many_cases_the_thinnest_are_looked_at(
         measured(written(tmp_path, "two", 2), written(tmp_path, "one", 1)), (1.0, 1.0, 8.0)
     )
     assert (
-        "erases it in 1 and more than halves it in 0 of the 1 cases with the thinnest labels (such as one:"
-        in (problem.message)
+        "erases it in 1 and more than halves it in 0 of the 1 cases with the thinnest labels"
+        " (such as one:" in (problem.message)
     )

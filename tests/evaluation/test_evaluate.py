@@ -1,4 +1,4 @@
-"""Evaluation of real small files."""
+"""Tests of evaluation on small files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from segkit.volume import Volume
 
 
 def write(path: Path, start: int = 2, value: int = 1, spacing: float = 1.0) -> Path:
-    """A cube of 4 voxels from ``start`` in a grid of 10."""
+    """Return a cube of 4 voxels from ``start`` in a grid of 10."""
     array = np.zeros((1, 10, 10, 10), np.uint8)
     array[0, start : start + 4, 3:7, 3:7] = value
     write_labels(path, Volume(array, np.diag([spacing, spacing, spacing, 1.0])))
@@ -61,7 +61,7 @@ def test_tolerance(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("spacing", "warned"), [(1.0, False), (1.00005, False), (1.5, True)])
-def test_a_tolerance_below_the_voxel_is_said(
+def test_a_tolerance_below_the_voxel_is_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, spacing: float, warned: bool
 ) -> None:
     evaluate(
@@ -95,7 +95,7 @@ def test_a_preview_beside_the_label_map_is_not_compared(tmp_path: Path) -> None:
     assert evaluate(tmp_path / "p", tmp_path / "r").summary["mean"]["dice"] == 1
 
 
-def test_references_without_prediction_are_said_and_counted(
+def test_references_without_prediction_are_reported_and_counted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     write(tmp_path / "p" / "a.nii.gz")
@@ -107,7 +107,7 @@ def test_references_without_prediction_are_said_and_counted(
     assert found.summary["references_without_prediction"] == ["b"]
 
 
-def test_predictions_without_reference_are_said(
+def test_predictions_without_reference_are_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     write(tmp_path / "r/a.nii.gz")
@@ -149,7 +149,8 @@ def test_another_grid(tmp_path: Path) -> None:
     files = write(tmp_path / "p.nii.gz", spacing=2.0), write(tmp_path / "r.nii.gz")
     with pytest.raises(
         InputError,
-        match=r"a prediction on the grid of the reference .*10 x 10 x 10 voxels of 1 x 1 x 1 mm.*in another place",
+        match=r"a prediction on the grid of the reference .*10 x 10 x 10 voxels of 1 x 1 x 1"
+        r" mm.*in another place",
     ):
         evaluate(*files)
 
@@ -249,7 +250,7 @@ def test_a_dataset_without_names_is_named_as_in_training(tmp_path: Path) -> None
 
 
 def nested(path: Path, values: list[int]) -> Path:
-    """A row of voxels with these values, in a grid of 3 x 3."""
+    """Write a row of voxels with these values, in a grid of 3 x 3."""
     array = np.zeros((1, len(values), 3, 3), np.uint8)
     array[0, :, 1, 1] = values
     write_labels(path, Volume(array, np.eye(4)))
@@ -279,7 +280,7 @@ def test_what_nobody_annotated_is_left_out_on_both_sides(tmp_path: Path) -> None
 
 
 def blocks(reference: np.ndarray, folder: Path) -> Evaluation:
-    """Evaluate a prediction of 4 x 4 x 9 voxels in the middle of 10 x 10 x 9 against ``reference``."""
+    """Evaluate a prediction of 4 x 4 x 9 voxels in a grid of 10 x 10 x 9 against ``reference``."""
     predicted = np.zeros((1, 10, 10, 9), np.uint8)
     predicted[:, 3:7, 3:7] = 1
     for name, array in (("p", predicted), ("r", reference)):
@@ -294,7 +295,8 @@ def test_slices_that_are_annotated_one_by_one_have_contours(
     reference = np.full((1, 10, 10, 9), 9, np.uint8)
     reference[..., annotated] = 0
     reference[:, 2:8, 2:8, annotated] = 1  # one voxel larger all round
-    # Contours of 12 and 20 voxels: all 12 have a neighbor in the other one, of the 20 all but the 4 corners.
+    # Contours of 12 and 20 voxels: all 12 have a neighbor in the other one, of the 20 all but the 4
+    # corners.
     assert value_of(blocks(reference, tmp_path), "surface_dice") == 28 / 32
 
 
@@ -302,8 +304,9 @@ def test_a_cut_through_a_scan_is_no_surface(tmp_path: Path) -> None:
     reference = np.zeros((1, 10, 10, 9), np.uint8)
     reference[:, 5:7, 3:5] = 1  # a quarter of the prediction
     reference[:, :, 5:] = 9
-    # In each of 7 inner slices 6 of 8 known voxels of the prediction have a known neighbor outside, and all 4 of the
-    # reference; 4 of those 6 lie within 1 mm. In both end slices all 8 count, 6 of them near.
+    # In each of 7 inner slices 6 of 8 known voxels of the prediction have a known neighbor outside,
+    # and all 4 of the reference; 4 of those 6 lie within 1 mm. In both end slices all 8 count, 6 of
+    # them near.
     assert value_of(blocks(reference, tmp_path), "surface_dice") == pytest.approx(
         (7 * 8 + 2 * 10) / (7 * 10 + 2 * 12)
     )
@@ -427,7 +430,7 @@ def test_a_dataset_in_the_place_of_predictions(tmp_path: Path) -> None:
         evaluate(dataset, dataset)
 
 
-def test_a_folder_compared_with_itself_is_said(
+def test_a_folder_compared_with_itself_is_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name in ("a", "b"):
@@ -442,7 +445,7 @@ def test_a_folder_compared_with_itself_is_said(
     )
 
 
-def test_swapped_folders_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_swapped_folders_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     dataset = decathlon(tmp_path / "d")
     write(tmp_path / "p/b.nii.gz", value=5)
     evaluate(dataset / "labelsTr", tmp_path / "p")
@@ -464,7 +467,7 @@ def test_swapped_folders_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     assert "swapped?" not in caplog.text
 
 
-def test_the_ignore_label_in_predictions_is_said(
+def test_the_ignore_label_in_predictions_is_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     files = nested(tmp_path / "p.nii.gz", [1, 9, 9, 0]), nested(tmp_path / "r.nii.gz", [1, 1, 1, 0])
@@ -504,7 +507,7 @@ def test_cases_of_a_dataset_that_failed(tmp_path: Path, caplog: pytest.LogCaptur
     assert "cases of the dataset that failed to be predicted: a" in caplog.text
 
 
-def test_labels_that_are_numbered_otherwise_are_said(
+def test_labels_that_are_numbered_differently_are_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     write(tmp_path / "p/a.nii.gz", 3, value=255)

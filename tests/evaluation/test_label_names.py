@@ -1,4 +1,4 @@
-"""Label maps that name their values are compared by name."""
+"""Tests that label maps that name their values are compared by name."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_no_name_in_common(tmp_path: Path) -> None:
         evaluate(predicted, reference)
 
 
-def test_label_maps_of_other_formats_are_said(
+def test_label_maps_of_other_formats_are_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for folder in ("predicted", "true"):
@@ -132,7 +132,7 @@ def test_records_beside_predictions_say_which_value_each_name_has(tmp_path: Path
 
 
 def test_predictions_that_number_one_name_differently(tmp_path: Path) -> None:
-    """Beside references that have numbers only, nothing says which of them is meant."""
+    """References with numbers only cannot decide which of two values is meant."""
     for number, names in enumerate((OURS, THEIRS)):
         written(
             tmp_path / f"p/p{number}.seg.nrrd",

@@ -1,4 +1,4 @@
-"""Metrics per label of whole label maps."""
+"""Tests of the metrics of each label of two label maps."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import math
 
 import numpy as np
 
-from segkit.evaluation.measure import measure_labels, measure_masks, metric_names
+from segkit.evaluation.measure import measure_labels, measure_masks
 
 ONE = (1.0, 1.0, 1.0)
 
 
 def test_names_say_the_unit() -> None:
-    assert metric_names("mm") == ("dice", "iou", "hd95_mm", "surface_dice", "volume_difference_ml")
-    assert metric_names("px") == ("dice", "iou", "hd95_px", "surface_dice", "volume_difference_px")
+    mask = np.ones((2, 2, 1), bool)
+    in_mm = measure_masks(mask, mask, (1.0, 1.0, 1.0), unit="mm")
+    in_px = measure_masks(mask, mask, (1.0, 1.0, 1.0), unit="px")
+    assert list(in_mm) == ["dice", "iou", "hd95_mm", "surface_dice", "volume_difference_ml"]
+    assert list(in_px) == ["dice", "iou", "hd95_px", "surface_dice", "volume_difference_px"]
 
 
 def test_labels_of_any_value_and_where_they_occur() -> None:

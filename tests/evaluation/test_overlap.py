@@ -1,4 +1,4 @@
-"""Overlap metrics on masks that can be counted by hand."""
+"""Tests of overlap metrics on masks that can be counted by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Means, counts and spread of results that can be worked out by hand."""
+"""Tests of means, counts and spread that can be worked out by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Surface metrics: by hand on cubes, and against MONAI on random blobs."""
+"""Tests of surface metrics: by hand on cubes, and against MONAI on random blobs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ def test_identical_masks() -> None:
 def test_a_shift_by_one_voxel_is_one_spacing() -> None:
     assert hd95(cube(3), cube(4), (1.5, 1.0, 1.0)) == 1.5
     assert surface_dice(cube(3), cube(4), ONE, tolerance=1.0) == 1.0
-    # Shifted by one, the 4 side faces of 4 * 4 rings still touch: only the far faces (5 * 5 and the inner 3 * 3) moved.
+    # Shifted by one, the 4 side faces of 4 * 4 rings still touch: only the far faces (5 * 5 and the
+    # inner 3 * 3) moved.
     assert surface_dice(cube(3), cube(4), ONE, tolerance=0.5) == pytest.approx(
         4 * 16 * 2 / (98 * 2)
     )

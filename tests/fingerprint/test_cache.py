@@ -1,4 +1,4 @@
-"""What was measured before is measured again only when a byte has changed."""
+"""Tests that a dataset is measured again only if a byte of its files has changed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def data(write_case: Write) -> Dataset:
 
 
 def calls(data: Dataset, store: Path) -> tuple[Any, int]:
-    """The fingerprint, and how often progress was told: once per case while hashing, once more while measuring."""
+    """Return the fingerprint and the number of progress calls: a case is hashed and measured."""
     told: list[int] = []
     return load_or_measure(data, store, lambda done, _total, _case: told.append(done)), len(told)
 
@@ -50,7 +50,7 @@ def test_names_of_cases_are_not_kept(data: Dataset, tmp_path: Path) -> None:
     assert calls(renamed, tmp_path)[0].cases[0].id == "new Smith"
 
 
-def test_another_byte_or_name_is_measured_anew(data: Dataset, tmp_path: Path) -> None:
+def test_another_byte_or_name_is_measured_again(data: Dataset, tmp_path: Path) -> None:
     load_or_measure(data, tmp_path)
     assert calls(replace(data, labels={"b": 2, "a": 1}), tmp_path)[1] == 4
     assert calls(replace(data, cases=data.cases[::-1]), tmp_path)[1] == 4
@@ -61,7 +61,7 @@ def test_another_byte_or_name_is_measured_anew(data: Dataset, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("damage", ["", "{}", '{"unit": "mm", "cases": [], "intensities": []}'])
-def test_a_damaged_file_is_measured_anew(data: Dataset, tmp_path: Path, damage: str) -> None:
+def test_a_damaged_file_is_measured_again(data: Dataset, tmp_path: Path, damage: str) -> None:
     load_or_measure(data, tmp_path)
     next(tmp_path.glob("fingerprint-*.json")).write_text(damage)
     assert calls(data, tmp_path) == (measure(data), 4)

@@ -1,4 +1,4 @@
-"""A scan that stands in a dataset twice must not train and validate."""
+"""Tests that copies of a scan never train and validate in one fold."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def test_pieces_of_a_region() -> None:
     assert (facts["whole"].pieces, facts["core"].pieces) == (2, 2)
 
 
-def test_the_share_of_the_border_that_is_labelled() -> None:
+def test_the_share_of_the_border_that_is_labeled() -> None:
     indices = np.ones((4, 4, 1), np.uint8)
     assert border_share(indices) == 1
     indices[0] = 0

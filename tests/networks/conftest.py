@@ -1,4 +1,4 @@
-"""Plans made by hand, small enough to work out."""
+"""Small plans made by hand."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def plan_by_hand(
     activation: str = "leaky_relu",
     deep_supervision: bool = True,
 ) -> Plan:
-    """A U-Net for 2 channels and 3 classes, two convolutions per stage.
+    """Return a plan of a U-Net for 2 channels and 3 classes, two convolutions per stage.
 
     In 3D the first stage has flat kernels (3, 3, 1) and the way into the second one does not halve Z, as for thick
     slices; in 2D the slices are cut across Z.
@@ -82,7 +82,7 @@ def plan_by_hand(
 
 
 def with_residual_encoder(plan: Plan) -> Plan:
-    """Every encoder stage as one block with a shortcut of its own."""
+    """Return the plan with one residual block, with a shortcut layer, per encoder stage."""
     stages = tuple(
         replace(
             stage, layers=(*stage.layers, replace(stage.layers[1], name=f"encoder{index}.skip"))

@@ -1,4 +1,4 @@
-"""What GroupNorm promises: independence of the batch, train = eval, exact accumulation, groups as asked for."""
+"""Properties of GroupNorm: independence of the batch, train = eval, exact accumulation."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_n2_training_computes_what_eval_computes(
 
 
 def gradient(network: nn.Module, batches: list[Tensor]) -> Tensor:
-    """Of the loss' mean over the batches."""
+    """Return the gradients of the mean loss over the batches."""
     network.zero_grad()
     for x in batches:
         (network(x).softmax(1).square().mean() / len(batches)).backward()

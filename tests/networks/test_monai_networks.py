@@ -1,4 +1,4 @@
-"""What segkit relies on of MONAI: where a new version has changed it, this says what."""
+"""Properties of MONAI that segkit relies on: a failure shows what a new version changed."""
 
 from __future__ import annotations
 

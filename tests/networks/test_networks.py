@@ -1,4 +1,4 @@
-"""Every network by name: shapes, heads, widths from the plan, and refusals."""
+"""Networks by name: shapes, heads, widths of the plan, and plans that are refused."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not installed(), reason="needs the package openv
 
 
 def drawn(plan: Plan) -> UNet:
-    """A network in which every number, those of norms included, was drawn at random."""
+    """Return a network whose parameters, including those of norms, are all random."""
     torch.manual_seed(0)
     network = build_network(plan).eval()
     assert isinstance(network, UNet)
@@ -34,7 +34,7 @@ def drawn(plan: Plan) -> UNet:
 
 
 def computed(network: UNet, windows: torch.Tensor, *, head: bool) -> torch.Tensor:
-    """What OpenVINO says in float32."""
+    """Return the output of OpenVINO in float32."""
     openvino = load_openvino()
     start, end = GraphBuilder(openvino.opset14).unet(network, windows.shape, head=head)
     options = {"INFERENCE_PRECISION_HINT": "f32"}

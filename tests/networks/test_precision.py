@@ -35,7 +35,7 @@ def test_autocast_computes_in_bfloat16() -> None:
 
 
 class SlowInBfloat16(nn.Module):
-    """Sleeps 20 ms, and 60 ms in bfloat16."""
+    """Layer that sleeps for 20 ms, and for 60 ms in bfloat16."""
 
     def forward(self, image: Tensor) -> Tensor:
         time.sleep(0.06 if torch.is_autocast_enabled("cpu") else 0.02)

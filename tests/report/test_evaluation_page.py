@@ -1,4 +1,4 @@
-"""The four files of an evaluation."""
+"""Tests of the four files of an evaluation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page that all reports share."""
+"""Tests of the HTML page that all reports share."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from segkit.report.preview import draw_comparison, write_preview
 from segkit.volume import Volume
 
 FIRST, SECOND = (86, 180, 233), (230, 159, 0)
-"""The colors of the first two labels."""
+"""Colors of the first two labels."""
 
 
 def drawn(
@@ -27,9 +27,9 @@ def drawn(
         return np.asarray(image)
 
 
-def centre(picture: NDArray[np.uint8], colour: tuple[int, int, int]) -> tuple[float, float]:
-    """Row and column of the middle of what is drawn in this colour, without the legend."""
-    rows, columns = np.nonzero((picture[:-40] == colour).all(axis=2))
+def center(picture: NDArray[np.uint8], color: tuple[int, int, int]) -> tuple[float, float]:
+    """Return row and column of the center of all pixels of a color, without the legend."""
+    rows, columns = np.nonzero((picture[:-40] == color).all(axis=2))
     return float(rows.mean()), float(columns.mean())
 
 
@@ -39,7 +39,7 @@ def test_right_is_left_and_anterior_is_up_in_any_orientation(tmp_path: Path) -> 
     for signs in ((1, 1, 1), (-1, 1, 1), (1, -1, 1), (-1, -1, 1)):
         steps = tuple(slice(None, None, sign) for sign in signs)
         scan = Volume(np.random.default_rng(0).normal(size=(1, 20, 20, 1)), np.diag([*signs, 1.0]))
-        row, column = centre(drawn(tmp_path, scan, labels[steps], {"a": 1}), FIRST)
+        row, column = center(drawn(tmp_path, scan, labels[steps], {"a": 1}), FIRST)
         assert row < 120 + 12
         assert column < 120 + 12
 
@@ -47,12 +47,13 @@ def test_right_is_left_and_anterior_is_up_in_any_orientation(tmp_path: Path) -> 
 def test_three_planes_with_one_scale(tmp_path: Path) -> None:
     scan = Volume(np.zeros((1, 10, 20, 4)), np.diag([2.0, 2.0, 5.0, 1.0]))
     picture = drawn(tmp_path, scan, np.zeros((10, 20, 4), np.uint8), {"a": 1})
-    # 20 x 40 x 20 mm at 10 pixels a mm: axial 200 x 400, coronal 200 x 200, sagittal 400 x 200, and 4 margins of 12.
+    # 20 x 40 x 20 mm at 10 pixels a mm: axial 200 x 400, coronal 200 x 200, sagittal 400 x 200, and
+    # 4 margins of 12.
     assert picture.shape == (400 + 24 + 12, 200 + 200 + 400 + 48, 3)
 
 
 def lesion_and_organ() -> tuple[Volume, NDArray[np.uint8]]:
-    """A scan with slices of 5 mm along its third axis, which leads down; an organ on 2 to 9, a lesion on 3 and 4."""
+    """Return a scan with slices of 5 mm from the top down: organ on 2 to 9, lesion on 3 and 4."""
     labels = np.zeros((20, 20, 12), np.uint8)
     labels[2:18, 2:18, 6:9] = 1
     labels[4:16, 4:16, 2:6] = 1
@@ -64,10 +65,12 @@ def lesion_and_organ() -> tuple[Volume, NDArray[np.uint8]]:
 def test_a_sheet_of_slices_below_the_planes(tmp_path: Path) -> None:
     scan, labels = lesion_and_organ()
     picture = drawn(tmp_path, scan, labels, {"organ": 1, "lesion": 2})
-    # 20 x 20 x 60 mm: planes of 133 x 133, 133 x 400 and 133 x 400; slices of 63 x 63, 5 in a row of 448, so 8 in two.
+    # 20 x 20 x 60 mm: planes of 133 x 133, 133 x 400 and 133 x 400; slices of 63 x 63, 5 in a row
+    # of 448, so 8 in two.
     assert picture.shape == (12 + 400 + 12 + 2 * (63 + 12) + 20 + 12, 3 * 133 + 48, 3)
     rows = [picture[424:487], picture[499:562]]
-    # The file counts from the top down, so its slices 9, 8, 7, 6, 5 come first; the lesion is on 4 and 3, not on 2.
+    # The file counts from the top down, so its slices 9, 8, 7, 6, 5 come first; the lesion is on 4
+    # and 3, not on 2.
     tiles = [row[:, 12 + 75 * column :][:, :63] for row in rows for column in range(5)][:8]
     assert [bool((tile == FIRST).all(axis=2).any()) for tile in tiles] == [True] * 8
     assert [bool((tile == SECOND).all(axis=2).any()) for tile in tiles] == [False] * 5 + [
@@ -80,7 +83,8 @@ def test_a_sheet_of_slices_below_the_planes(tmp_path: Path) -> None:
 def test_a_lesion_decides_as_much_as_the_organ_around_it(tmp_path: Path) -> None:
     scan, labels = lesion_and_organ()
     axial = drawn(tmp_path, scan, labels, {"organ": 1, "lesion": 2})[12:145, 12:145]
-    # 144 of 256 voxels of the organ and all 4 of the lesion are more than all of the organ and none of the lesion.
+    # 144 of 256 voxels of the organ and all 4 of the lesion are more than all of the organ and none
+    # of the lesion.
     assert (axial == SECOND).all(axis=2).any()
 
 
@@ -95,18 +99,18 @@ def test_slices_go_across_the_axis_on_which_they_are_thickest(tmp_path: Path) ->
     assert picture.shape[0] == 12 + 333 + 12 + 158 + 12 + 20 + 12
 
 
-def test_picture_keeps_its_rows_and_colours(tmp_path: Path) -> None:
+def test_picture_keeps_its_rows_and_colors(tmp_path: Path) -> None:
     array = np.zeros((3, 40, 20, 1), np.uint8)
     array[2] = 200
     labels = np.zeros((40, 20, 1), np.uint8)
     labels[30:, :5], labels[:5, 15:] = 255, 7  # upper right, lower left
     picture = drawn(tmp_path, Volume(array, np.eye(4), "px"), labels, {"a": 255, "b": 7})
     assert picture[12 + 200, 12 + 400].tolist() == [0, 0, 200]
-    assert centre(picture, FIRST)[0] < 200 < centre(picture, SECOND)[0]
-    assert centre(picture, FIRST)[1] > 400 > centre(picture, SECOND)[1]
+    assert center(picture, FIRST)[0] < 200 < center(picture, SECOND)[0]
+    assert center(picture, FIRST)[1] > 400 > center(picture, SECOND)[1]
 
 
-def test_grey_picture_of_sixteen_bits(tmp_path: Path) -> None:
+def test_gray_picture_of_sixteen_bits(tmp_path: Path) -> None:
     array = np.linspace(0, 60000, 400).astype(np.uint16).reshape(1, 20, 20, 1)
     picture = drawn(tmp_path, Volume(array, np.eye(4), "px"), np.zeros((20, 20, 1), np.uint8), {})
     assert (picture[..., 0] == picture[..., 1]).all()
@@ -142,7 +146,7 @@ def test_a_comparison_outlines_the_prediction_and_fills_the_reference() -> None:
     picture = np.asarray(image)
     assert picture.shape[:2] == (400 + 24 + 20 + 12, 400 + 24)
     assert tuple(picture[12 + 100, 12 + 100]) == (0, 0, 0)  # inside the outline
-    assert centre(picture, FIRST)[0] < 200
+    assert center(picture, FIRST)[0] < 200
     assert tuple(picture[12 + 300, 12 + 300]) == tuple(int(TINT * part) for part in FIRST)
 
 

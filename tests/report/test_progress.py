@@ -1,4 +1,4 @@
-"""progress.png is drawn whatever the labels are called."""
+"""Tests that progress.png is drawn whatever the names of the labels are."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Rows = list[dict[str, float | str]]
 
 
 def rows(labels: list[str]) -> Rows:
-    """Two rows, the second with Dice."""
+    """Return two rows, the second with Dice."""
     first: dict[str, float | str] = {"step": 1, "loss": 2.0, "learning_rate": 0.1, "dice": ""}
     first |= {"seconds_per_step": 0.5, "data_share": 0.01}
     scores: dict[str, float | str] = {"dice": 0.5, **{f"dice_{name}": 0.5 for name in labels}}

@@ -1,4 +1,4 @@
-"""Cells as words."""
+"""Tests of tables as text and HTML."""
 
 from __future__ import annotations
 

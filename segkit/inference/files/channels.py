@@ -1,4 +1,4 @@
-"""Which channels a model takes, and what stands in for one that a scan lacks."""
+"""Channels of a model, and the values that replace a channel that a scan lacks."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MissingChannel:
-    """A channel that a scan lacks."""
+    """Channel of the model that a scan lacks."""
 
     place: int
-    """Among the model's channels."""
+    """Index among the model's channels."""
     name: str
     fill: float
-    """The value, in the scan's own numbers, that normalisation turns into 0."""
+    """Value in the scan's own units that normalization turns into 0."""
 
 
 @dataclass(frozen=True)
 class ModelChannels:
-    """The channels of a model in their order; ``fills`` (see MissingChannel) where some of them may be left out."""
+    """Channels of a model in their order."""
 
     names: tuple[str, ...]
     fills: tuple[float, ...] | None = None
+    """Value of each channel where it is missing; None where the model needs all channels."""
 
     def missing(self, given: Sequence[int]) -> tuple[MissingChannel, ...]:
-        """Those at other places than ``given``; none for a model that needs all."""
+        """Return the channels that are not at the indices ``given``; none if all are needed."""
         return tuple(
             MissingChannel(place, self.names[place], fill)
             for place, fill in enumerate(self.fills or ())
@@ -38,14 +39,16 @@ class ModelChannels:
 
 
 def model_channels(bundles: Sequence[Bundle]) -> ModelChannels:
-    """The channels of an ensemble; one may be left out where every model was trained with channel dropout."""
+    """Return the channels of an ensemble.
+
+    A channel may be missing where every model was trained with channel dropout.
+    """
     channels = bundles[0].plan.channels
     names = tuple(channel.name for channel in channels)
     if not all(_trained_with_dropout(bundle) for bundle in bundles):
         return ModelChannels(names)
-    return ModelChannels(
-        names, tuple(channel.mean if channel.scheme == "ct" else 0.0 for channel in channels)
-    )
+    fills = tuple(channel.mean if channel.scheme == "ct" else 0.0 for channel in channels)
+    return ModelChannels(names, fills)
 
 
 def _trained_with_dropout(bundle: Bundle) -> bool:

@@ -1,4 +1,4 @@
-"""DICOM that is written for a scan that is DICOM, and a word where its modality is not the model's."""
+"""Write DICOM results of DICOM scans, and warn where modality or slices do not suit the model."""
 
 from __future__ import annotations
 
@@ -43,43 +43,50 @@ _WORDS = {
     },
     "PT": {"pt", "pet", "suv", "fdg"},
 }
-"""Words in the name of a channel that say its modality."""
+"""Words in the name of a channel that tell its modality."""
 
 
 def warn_of_modality(scan: Scan, plan: Plan) -> None:
-    """Log where the first image's modality contradicts the model's first channel; `value_range` looks at its values."""
+    """Log where the modality of a DICOM scan contradicts the model's channel.
+
+    `segkit.preprocessing.scan_warnings` compares the values of a scan.
+    """
     if scan.dicom is None:
         return
     channel, modality = plan.channels[scan.place_of_first], scan.dicom.source.series.modality
     expected = modality_of(channel)
     if expected and modality and modality != expected:
         log.warning(
-            "%s: its modality is %s, and the model was trained on %s (channel %s); the result may mean nothing",
-            *(scan.where, modality, expected, channel.name),
+            "%s: its modality is %s, and the model was trained on %s (channel %s); "
+            "the result may mean nothing",
+            scan.where,
+            modality,
+            expected,
+            channel.name,
         )
 
 
 def warn_of_uneven_slices(job: Job) -> None:
-    """Log that a label map in another format than DICOM lies on even planes, and not on the slices of the scan."""
+    """Log that files other than DICOM have evenly spaced planes instead of the scan's slices."""
     if job.scan.dicom is None or job.scan.dicom.source.stack.is_even:
         return
     source = job.scan.dicom.source
     others = [path.name for path in job.files if suffix_of(path) != DICOM and path != job.preview]
     if others:
         log.warning(
-            "%s: its %d slices are of more than one thickness; %s instead on %d even planes, %.4g mm apart. "
-            "DICOM-SEG (-o NAME.dcm) and RTSTRUCT lie on the slices themselves",
-            *(
-                job.scan.where,
-                len(source.stack.frames),
-                f"{' and '.join(others)} {'lies' if len(others) == 1 else 'lie'}",
-            ),
-            *(source.grid.shape[2], source.plane_distance),
+            "%s: its %d slices are of more than one thickness; %s %s instead on %d even planes, "
+            "%.4g mm apart. DICOM-SEG (-o NAME.dcm) and RTSTRUCT lie on the slices themselves",
+            job.scan.where,
+            len(source.stack.frames),
+            " and ".join(others),
+            "lies" if len(others) == 1 else "lie",
+            source.grid.shape[2],
+            source.plane_distance,
         )
 
 
 def modality_of(channel: ChannelPlan) -> str | None:
-    """CT, MR or PT, where the channel's normalisation or name says it.
+    """Return CT, MR or PT where the channel's normalization or name tells it, else None.
 
     >>> modality_of(ChannelPlan("image", "ct")), modality_of(ChannelPlan("FLAIR", "zscore"))
     ('CT', 'MR')
@@ -87,27 +94,40 @@ def modality_of(channel: ChannelPlan) -> str | None:
     if channel.scheme == "ct":
         return "CT"
     words = set(re.findall(r"[a-z0-9]+", channel.name.lower()))
-    found = [modality for modality, its in _WORDS.items() if words & its]
-    return found[0] if len(found) == 1 else None
+    modalities = [modality for modality, its_words in _WORDS.items() if words & its_words]
+    return modalities[0] if len(modalities) == 1 else None
 
 
 def check_dicom_output(job: Job, plan: Plan, names: Mapping[str, int], *, labelmap: bool) -> None:
-    """Raise before the work what writing DICOM would raise after it.
+    """Check before the prediction that the DICOM files of a job can be written.
+
+    Args:
+        job: the job.
+        plan: plan of the model.
+        names: value of each label that is kept, by name.
+        labelmap: True for DICOM-SEG of the kind LABELMAP.
 
     Raises:
-        InputError: as `write_segments` and `write_structures`.
+        InputError: see `write_segments` and `write_structures`.
     """
     if "structures" in job.extras:
         dicom_module("results.references").check_references(_dicom(job).source)
     if suffix_of(job.output) == DICOM:
-        fits = dicom_module("results.segmentation_writer").check_segmentation
-        fits(job.output, _dicom(job).source, _made_of(names, plan), labelmap=labelmap)
+        check = dicom_module("results.segmentation_writer").check_segmentation
+        check(job.output, _dicom(job).source, _made_of(names, plan), labelmap=labelmap)
 
 
 def write_segments(
     job: Job, labels: Volume, predictor: Predictor, names: Mapping[str, int], *, labelmap: bool
 ) -> None:
-    """The label map as DICOM-SEG.
+    """Write the label map as DICOM-SEG.
+
+    Args:
+        job: the job, whose output is a DICOM file.
+        labels: label map (1, X, Y, Z).
+        predictor: the model, which the file names as its algorithm.
+        names: value of each label that is kept, by name.
+        labelmap: True for the kind LABELMAP, False for BINARY.
 
     Raises:
         InputError: images that a SEG cannot refer to, or labels that a LABELMAP cannot hold.
@@ -126,10 +146,16 @@ def write_segments(
 def write_structures(
     job: Job, labels: Volume, predictor: Predictor, names: Mapping[str, int]
 ) -> None:
-    """The outlines of the label map as RT Structure Set.
+    """Write the outlines of the label map as an RT Structure Set.
+
+    Args:
+        job: the job.
+        labels: label map (1, X, Y, Z).
+        predictor: the model, which the file names as its algorithm.
+        names: value of each label that is kept, by name.
 
     Raises:
-        InputError: images without a place in the patient.
+        InputError: images without a position in the patient.
     """
     dicom_module("results.structure_set_writer").write_structure_set(
         job.structures,
@@ -142,7 +168,7 @@ def write_structures(
 
 
 def _codes(plan: Plan) -> dict[str, SegmentCodes]:
-    """What the plan knows of each label, with the color of every picture: that of its place among all labels."""
+    """Return the codes of each label, with the color that it has in every picture."""
     colors = colors_of(plan.labels, plan.segments)
     return {
         name: dataclasses.replace(plan.segments.get(name, UNKNOWN), colour=colors[name])
@@ -152,12 +178,12 @@ def _codes(plan: Plan) -> dict[str, SegmentCodes]:
 
 def _dicom(job: Job) -> DicomScan:
     if job.scan.dicom is None:
-        raise ValueError(f"{job.scan.where} is no DICOM, which check_jobs finds out")
+        raise ValueError(f"{job.scan.where} is no DICOM; check_jobs should have refused the job")
     return job.scan.dicom
 
 
 def _made_of(names: Mapping[str, int], plan: Plan) -> dict[str, tuple[int, ...]]:
-    """The values of the label map that each segment has: of a region all that it is made of."""
+    """Return the values in the label map of each segment; a region has several."""
     return {name: plan.regions.get(name, (value,)) for name, value in names.items()}
 
 

@@ -1,4 +1,4 @@
-"""The scans of a folder: which files are scans, and which are channels of one."""
+"""Find the scans in a folder: which files are scans, and which are channels of the same scan."""
 
 from __future__ import annotations
 
@@ -33,38 +33,41 @@ _NUMBERED = re.compile(r"(.+)_([0-9]{4})")
 
 
 def scans_of_folder(folder: Path, channels: ModelChannels) -> list[Scan]:
-    """Return the scans directly inside a folder for a model with these channels.
+    """Return the scans directly inside a folder.
 
-    A file whose format is not read is a scan with a problem: it fails like any other, and the rest go on.
+    A file in a format that is not read becomes a scan with a problem: it fails, and the others can
+    still be predicted.
+
+    Args:
+        folder: the folder.
+        channels: channels of the model.
 
     Raises:
-        InputError: no scan there.
+        InputError: the folder has no scan.
     """
     paths = _without_segmentations(_without_own_outputs(scan_paths(folder)))
-    _note_subfolders(folder)
+    _warn_of_subfolders(folder)
     foreign = [_foreign(path) for path in foreign_scans(folder, paths)]
-    return [
-        *_by_channels(paths, channels),
-        *foreign,
-        *(_dicom(path) for path in _dicom_places(folder)),
-    ]
+    dicom = [_dicom(path) for path in _dicom_paths(folder)]
+    return [*_by_channels(paths, channels), *foreign, *dicom]
 
 
-def _dicom_places(folder: Path) -> list[Path]:
-    """Return the zips and folders of DICOM beside scans of other formats, and the first of loose DICOM files."""
+def _dicom_paths(folder: Path) -> list[Path]:
+    """Return DICOM beside scans of other formats: zips, folders, and the first of single files."""
     entries = sorted(
         (path for path in folder.iterdir() if not path.name.startswith(".")),
         key=lambda path: natural_key(path.name),
     )
-    places = [
+    dicom = [
         path for path in entries if is_dicom(path) and not list(path.glob("predictions*.json"))
     ]
-    apart = [path for path in places if path.is_dir() or suffix_of(path) == ZIP]
-    return [*apart, *[path for path in places if path not in apart][:1]]
+    studies = [path for path in dicom if path.is_dir() or suffix_of(path) == ZIP]
+    single_files = [path for path in dicom if path not in studies]
+    return [*studies, *single_files[:1]]
 
 
 def _dicom(path: Path) -> Scan:
-    """Return DICOM that is not read beside scans of other formats, counted and named like every other failure."""
+    """Return DICOM beside other formats as a scan with a problem, so that it is counted."""
     problem = InputError(
         path,
         expected="scans of one kind in a folder: files such as .nii.gz, or DICOM",
@@ -75,7 +78,7 @@ def _dicom(path: Path) -> Scan:
 
 
 def _foreign(path: Path) -> Scan:
-    """Return a scan that cannot be read, so that it is counted and named like every other failure."""
+    """Return a file in another format as a scan with a problem, so that it is counted."""
     problem = InputError(
         path,
         expected=f"one of the formats {listed(READABLE)}",
@@ -86,7 +89,7 @@ def _foreign(path: Path) -> Scan:
 
 
 def _without_segmentations(paths: Sequence[Path]) -> list[Path]:
-    """Leave out what 3D Slicer calls a segmentation, as long as there are scans."""
+    """Leave out files that 3D Slicer names as segmentations, unless there are no others."""
     scans = [path for path in paths if not is_segmentation_file(path)]
     if not scans or len(scans) == len(paths):
         return list(paths)
@@ -99,8 +102,8 @@ def _without_segmentations(paths: Sequence[Path]) -> list[Path]:
     return scans
 
 
-def _note_subfolders(folder: Path) -> None:
-    """Say that scans in subfolders are not taken, unless they are what predict has written there."""
+def _warn_of_subfolders(folder: Path) -> None:
+    """Log that scans in subfolders are left out; folders that predict has written are not named."""
     nested = [
         path for path in folders_with_scans(folder) if not list(path.glob("predictions*.json"))
     ]
@@ -111,33 +114,38 @@ def _note_subfolders(folder: Path) -> None:
 
 
 def _by_channels(paths: Sequence[Path], channels: ModelChannels) -> list[Scan]:
-    grouped = _grouped(paths)
-    places = list(range(len(channels.names)))
-    complete = [scan.numbered and _numbers(scan) == places for scan in grouped]
-    # Names with four digits are those of nnU-Net where at least one case has just the model's channels.
-    if any(complete) if len(places) > 1 else all(complete):
-        return [_of_channels(scan, channels) for scan in grouped]
-    in_part = [scan.numbered and set(_numbers(scan)) <= set(places) for scan in grouped]
-    if channels.fills is not None and all(in_part):
-        return [_of_channels(scan, channels) for scan in grouped]
-    _note_numbers(grouped)
+    """Return the scans of files that may be named CASE_0000, CASE_0001 ... by channel."""
+    scans = _grouped(paths)
+    if _are_channels(scans, channels):
+        return [_with_channels(scan, channels) for scan in scans]
+    _warn_of_numbers(scans)
     return [Scan(case_id(path), (path,)) for path in paths]
 
 
-def _note_numbers(scans: Sequence[Scan]) -> None:
-    """Say that four digits at the end of names are not taken for channels, where they look as if they were."""
+def _are_channels(scans: Sequence[Scan], channels: ModelChannels) -> bool:
+    """Return whether four digits at the end of names are channel numbers, as nnU-Net writes them.
+
+    They are if one case has exactly the model's channels; for a single channel, if every case does.
+    """
+    indices = list(range(len(channels.names)))
+    complete = [scan.numbered and _numbers(scan) == indices for scan in scans]
+    if all(complete) or (len(indices) > 1 and any(complete)):
+        return True
+    partial = [scan.numbered and set(_numbers(scan)) <= set(indices) for scan in scans]
+    return channels.fills is not None and all(partial)
+
+
+def _warn_of_numbers(scans: Sequence[Scan]) -> None:
+    """Log that digits at the end of names are not taken for channels, although they look so."""
     counts = {len(scan.images) for scan in scans}
-    if (
-        len(scans) > 1
-        and len(counts) == 1
-        and counts != {1}
-        and all(_runs_from_0(scan) for scan in scans)
-    ):
+    if len(scans) < 2 or len(counts) > 1 or counts == {1}:
+        return
+    if all(_runs_from_0(scan) for scan in scans):
         log.warning(
-            "%s and others are taken as scans of their own, because the model has other channels; if the numbers are"
-            " those of channels, give a model with %d channels",
+            "%s and others are taken as scans of their own, because the model has other channels; "
+            "if the numbers are those of channels, give a model with %d channels",
             scans[0].images[-1].name,
-            *counts,
+            len(scans[0].images),
         )
 
 
@@ -149,51 +157,59 @@ def _numbers(scan: Scan) -> list[int]:
     return [int(case_id(path)[-4:]) for path in scan.images]
 
 
-def _of_channels(scan: Scan, channels: ModelChannels) -> Scan:
-    """A numbered scan with what it lacks: channels that the model can do without, or else a problem."""
+def _with_channels(scan: Scan, channels: ModelChannels) -> Scan:
+    """Return a numbered scan with its missing channels, or with a problem if they are needed."""
     if not scan.numbered:
         return scan
     numbers = set(_numbers(scan))
-    lacking = [place for place in range(len(channels.names)) if place not in numbers]
-    if max(numbers) >= len(channels.names) or (lacking and channels.fills is None):
-        return dataclasses.replace(scan, problem=_unlike(scan, channels, lacking))
+    missing = [index for index in range(len(channels.names)) if index not in numbers]
+    if max(numbers) >= len(channels.names) or (missing and channels.fills is None):
+        return dataclasses.replace(scan, problem=_wrong_channels(scan, channels, missing))
     return dataclasses.replace(scan, missing=channels.missing(list(numbers)))
 
 
-def _unlike(scan: Scan, channels: ModelChannels, lacking: Sequence[int]) -> InputError:
-    """The error for files whose numbers are not those of the model's channels."""
-    numbered = [f"_{place:04d} ({name})" for place, name in enumerate(channels.names)]
+def _wrong_channels(
+    scan: Scan, channels: ModelChannels, missing_channels: Sequence[int]
+) -> InputError:
+    """Return the error for files whose numbers are not those of the model's channels."""
+    numbered = [f"_{index:04d} ({name})" for index, name in enumerate(channels.names)]
     found = ", ".join(f"_{number:04d}" for number in _numbers(scan))
-    missing = "".join(f", without {numbered[place]}" for place in lacking)
+    missing = "".join(f", without {numbered[index]}" for index in missing_channels)
+    remedy = "Remove what is no channel of the model."
+    if missing_channels:
+        remedy = "Add the missing channel."
     return InputError(
         scan.where.parent,
         expected=f"the channels {', '.join(numbered)} of {scan.id}",
         found=f"{found}{missing}",
-        remedy="Add the missing channel." if lacking else "Remove what is no channel of the model.",
+        remedy=remedy,
     )
 
 
 def _without_own_outputs(paths: Sequence[Path]) -> list[Path]:
-    """Leave out the label maps and pictures that were made beside the scans when no output was named."""
+    """Leave out the files that an earlier prediction without -o has written beside the scans."""
     ids = {case_id(path) for path in paths}
-    own = [path for path in paths if _predicted_from(case_id(path)) in ids - {case_id(path)}]
-    kept = [path for path in paths if path not in own]
-    if own:
-        log.info("%d files of earlier predictions are no scans: %s ...", len(own), own[0].name)
+    outputs = [path for path in paths if _predicted_from(case_id(path)) in ids - {case_id(path)}]
+    kept = [path for path in paths if path not in outputs]
+    if outputs:
+        log.info(
+            "%d files of earlier predictions are no scans: %s ...", len(outputs), outputs[0].name
+        )
     return kept
 
 
 def _predicted_from(name: str) -> str:
-    """The scan's id, by the name of what was predicted from it."""
+    """Return the id of the scan from which a file of this name was predicted."""
     for end in BESIDE:
         name = name.removesuffix(end)
     return name.removesuffix(ENDING)
 
 
 def _grouped(paths: Sequence[Path]) -> list[Scan]:
-    """Files CASE_0000, CASE_0001 ... by case; a file without a number holds all channels itself."""
+    """Return one scan for the files CASE_0000, CASE_0001 ... of a case, and for each other file."""
     groups: dict[tuple[str, bool], list[Path]] = defaultdict(list)
     for path in paths:
         match = _NUMBERED.fullmatch(case_id(path))
-        groups[(match[1], True) if match else (case_id(path), False)].append(path)
+        name = match[1] if match else case_id(path)
+        groups[name, match is not None].append(path)
     return [Scan(name, tuple(files), numbered) for (name, numbered), files in groups.items()]

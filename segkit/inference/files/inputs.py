@@ -1,4 +1,4 @@
-"""Which files make up the scans that someone asked to predict."""
+"""Find the scans to predict among files, folders, DICOM and CSV files."""
 
 from __future__ import annotations
 
@@ -20,12 +20,15 @@ from segkit.io.dicom.files.folders import study_parts
 log = logging.getLogger(__name__)
 
 ALL_SERIES = "all"
-"""In place of one series: each of them is a scan of its own."""
+"""Choice of every series; each of them is a scan."""
 _COLUMNS = "case,image or case,image:CHANNEL,image:CHANNEL ..."
 
 
 def is_many(inputs: Sequence[Path], series: str | None = None) -> bool:
-    """Whether the output is a folder: several inputs, a folder of scans, a CSV file, or all series of a study."""
+    """Return whether several scans are expected, so that the output is a folder.
+
+    These are several inputs, a folder of scans, a CSV file, or all series of a DICOM study.
+    """
     return len(inputs) > 1 or series == ALL_SERIES or any(_holds_scans(path) for path in inputs)
 
 
@@ -38,37 +41,41 @@ def _holds_scans(path: Path) -> bool:
 def find_scans(
     inputs: Sequence[Path], channels: ModelChannels, series: str | None = None
 ) -> list[Scan]:
-    """Scans among files, folders of scans, DICOM and CSV files, for a model with these channels.
+    """Return the scans among files, folders of scans, DICOM and CSV files.
 
-    ``series`` says which one of a place of DICOM, or ``all``: then each that is a volume is a scan. A folder of several
-    studies, or of zips, is taken apart: each of them is a place.
+    Each study in a folder of several studies or zips is a scan. A scan that does not exist, or
+    whose row of a CSV file is wrong, fails when it is read, so that the others are still predicted.
+
+    Args:
+        inputs: the paths that a user gave.
+        channels: channels of the model.
+        series: choice among the DICOM series of a study; ``all`` makes each volume a scan.
 
     Raises:
-        InputError: a folder without scans, or a CSV file that does not exist or lacks a column. That a scan does not
-            exist, or its line in a CSV file cannot be followed, is found when it is read: of many, the others go on.
-        UsageError: two scans of one name, which would have one output.
+        InputError: a folder without scans, or a CSV file that does not exist or lacks a column.
+        UsageError: two scans of the same name, which would have the same output.
     """
     scans: dict[str, Scan] = {}
     for scan in (scan for path in inputs for scan in _scans(path, channels, series)):
         other = scans.setdefault(scan.id.casefold(), scan)
         if other is not scan:
-            where = (
-                ""
-                if other.id == scan.id
-                else " on disks of Windows and macOS, which do not tell capitals apart"
-            )
+            where = ""
+            if other.id != scan.id:
+                where = " on disks of Windows and macOS, which do not tell capitals apart"
             raise UsageError(
-                f"two scans are called {scan.id!r} and would have the same output{where}: {other.images[0]} and "
-                f"{scan.images[0]}. Rename one, predict them one by one, or give them other names in a CSV file."
+                f"two scans are called {scan.id!r} and would have the same output{where}: "
+                f"{other.images[0]} and {scan.images[0]}. Rename one, predict them one by one, "
+                "or give them other names in a CSV file."
             )
     return list(scans.values())
 
 
 def scan_of_channels(given: Sequence[str], channels: ModelChannels) -> Scan:
-    """One scan from words NAME=FILE, one for each of the model's channels in any order.
+    """Return one scan from words NAME=FILE, one for each of the model's channels, in any order.
 
     Raises:
-        UsageError: a word without =, an unknown channel, or one that is missing where the model needs all.
+        UsageError: a word without =, an unknown channel, a channel that is given twice, or one that
+            is missing where the model needs all of them.
     """
     files = {}
     for word in given:
@@ -76,35 +83,40 @@ def scan_of_channels(given: Sequence[str], channels: ModelChannels) -> Scan:
         if not equals or not file:
             raise UsageError(f"--channel {word}: write NAME=FILE")
         if name not in channels.names or name in files:
-            found = "two files" if name in files else "no channel of the model"
+            fault = "two files" if name in files else "no channel of the model"
             raise UsageError(
-                f"--channel {name}: {found}; its channels are {', '.join(channels.names)}, each once"
+                f"--channel {name}: {fault}; "
+                f"its channels are {', '.join(channels.names)}, each once"
             )
         files[name] = Path(file)
-    there = [place for place, name in enumerate(channels.names) if name in files]
-    if len(there) < (len(channels.names) if channels.fills is None else 1):
+    given_channels = [index for index, name in enumerate(channels.names) if name in files]
+    needed = len(channels.names) if channels.fills is None else 1
+    if len(given_channels) < needed:
         missing = ", ".join(name for name in channels.names if name not in files)
         raise UsageError(
-            f"--channel: the model needs each of {', '.join(channels.names)} once, and {missing} is missing"
-            " (only a model trained with augment.channel_dropout can do without one)"
+            f"--channel: the model needs each of {', '.join(channels.names)} once, and {missing} "
+            "is missing (only a model trained with augment.channel_dropout can do without one)"
         )
-    paths = tuple(files[channels.names[place]] for place in there)
+    paths = tuple(files[channels.names[index]] for index in given_channels)
     return Scan(
-        scan_name(paths[0]), paths, missing=channels.missing(there), dicom=dicom_scan(paths[0])
+        scan_name(paths[0]),
+        paths,
+        missing=channels.missing(given_channels),
+        dicom=dicom_scan(paths[0]),
     )
 
 
 def _scans(path: Path, channels: ModelChannels, series: str | None) -> list[Scan]:
-    places = study_parts(path)
-    if places:
+    studies = study_parts(path)
+    if studies:
         return [
-            scan for name, place in places.items() for scan in _scans_of_place(name, place, series)
+            scan for name, study in studies.items() for scan in _scans_of_study(name, study, series)
         ]
     if series == ALL_SERIES and is_dicom(path):
         return _scans_of_series(path, dicom_scans(path))
     dicom = dicom_scan(path, series)
     if dicom is not None:
-        _note_other_formats(path)
+        _warn_of_other_formats(path)
         return [Scan(scan_name(path), (path,), dicom=dicom)]
     if os.path.isdir(path):
         return scans_of_folder(path, channels)
@@ -113,50 +125,53 @@ def _scans(path: Path, channels: ModelChannels, series: str | None) -> list[Scan
     return [Scan(case_id(path), (path,))]
 
 
-def _scans_of_place(name: str, place: Path, series: str | None) -> list[Scan]:
-    """The scans of one study of several, whose trouble is its own."""
+def _scans_of_study(name: str, study: Path, series: str | None) -> list[Scan]:
+    """Return the scans of one of several studies; its error becomes the problem of a scan."""
     if series != ALL_SERIES:
-        return [Scan(name, (place,), dicom=DicomScan(place, series))]
+        return [Scan(name, (study,), dicom=DicomScan(study, series))]
     try:
-        return _scans_of_series(place, dicom_scans(place, name))
+        return _scans_of_series(study, dicom_scans(study, name))
     except InputError as error:
-        return [Scan(name, (place,), problem=error)]
+        return [Scan(name, (study,), problem=error)]
 
 
-def _scans_of_series(place: Path, found: Mapping[str, DicomScan | InputError]) -> list[Scan]:
-    return [
-        Scan(name, (place,), problem=each)
-        if isinstance(each, InputError)
-        else Scan(name, (place,), dicom=each)
-        for name, each in found.items()
-    ]
+def _scans_of_series(
+    study: Path, series_by_name: Mapping[str, DicomScan | InputError]
+) -> list[Scan]:
+    scans = []
+    for name, series in series_by_name.items():
+        if isinstance(series, InputError):
+            scans.append(Scan(name, (study,), problem=series))
+        else:
+            scans.append(Scan(name, (study,), dicom=series))
+    return scans
 
 
-def _note_other_formats(place: Path) -> None:
-    """Say that scans of other formats, which are not what predict itself wrote, are left alone beside DICOM."""
-    own = f"{scan_name(place)}{ENDING}"
-    files = readable_files(place) if os.path.isdir(place) else []
-    others = [path for path in files if not path.name.startswith(own)]
+def _warn_of_other_formats(folder: Path) -> None:
+    """Log that scans of other formats beside DICOM are not read; label maps of predict are."""
+    own_output = f"{scan_name(folder)}{ENDING}"
+    files = readable_files(folder) if os.path.isdir(folder) else []
+    others = [path for path in files if not path.name.startswith(own_output)]
     if others:
         log.warning(
-            "%s is a folder of DICOM: files such as %s are left alone", place, others[0].name
+            "%s is a folder of DICOM: files such as %s are left alone", folder, others[0].name
         )
 
 
 def _scans_of_table(path: Path, channels: ModelChannels) -> list[Scan]:
-    """The columns case and image, or image:CHANNEL for every channel of the model; other columns are left alone.
+    """Return the scans of a CSV file.
 
-    Where the model can do without a channel, its column or its value in a line may be missing.
-
-    As in training, a plain image column beside others is the channel called image.
+    It has the columns case and image, or case and image:CHANNEL for every channel of the model;
+    other columns are ignored. Where the model can do without a channel, its column or its value in
+    a row may be missing. As in training, a plain image column beside others is the channel "image".
     """
     must_exist(path)
     columns, rows = read_rows(path)
     by_channel = [name if name == "image" else f"image:{name}" for name in channels.names]
     if channels.fills is not None and set(by_channel) & set(columns):
         columns = [*columns, *by_channel]
-    wanted = by_channel if set(by_channel) <= set(columns) else ["image"]
-    if "case" not in columns or not set(wanted) <= set(columns) or not rows:
+    image_columns = by_channel if set(by_channel) <= set(columns) else ["image"]
+    if "case" not in columns or not set(image_columns) <= set(columns) or not rows:
         raise InputError(
             path,
             expected=f"the columns {_COLUMNS}, with the channels {', '.join(channels.names)}",
@@ -166,18 +181,19 @@ def _scans_of_table(path: Path, channels: ModelChannels) -> list[Scan]:
     scans: dict[str, Scan] = {}
     for number, row in rows.items():
         try:
-            scan = _scan_of_row(path, number, row, wanted, channels)
+            scan = _scan_of_row(path, number, row, image_columns, channels)
             _check_new(path, number, scan.id, scans)
         except InputError as error:
             name = row.get("case", "")
-            own = names_a_file(name) and name not in scans
-            scan = Scan(name if own else f"{path.name}, line {number}", (path,), problem=error)
+            if not names_a_file(name) or name in scans:
+                name = f"{path.name}, line {number}"
+            scan = Scan(name, (path,), problem=error)
         scans[scan.id] = scan
     return list(scans.values())
 
 
 def _check_new(path: Path, number: int, name: str, scans: Mapping[str, Scan]) -> None:
-    """The first scan of a name is predicted; of the second nobody knows whether it is the same."""
+    """Raise an InputError for the second scan of a name; the first one is predicted."""
     if name in scans:
         raise InputError(
             path,
@@ -191,7 +207,7 @@ def _scan_of_row(
     path: Path, number: int, row: Mapping[str, str], columns: Sequence[str], channels: ModelChannels
 ) -> Scan:
     name, *files = (row.get(column, "") for column in ("case", *columns))
-    there = [place for place, file in enumerate(files) if file]
+    given_channels = [index for index, file in enumerate(files) if file]
     optional = channels.fills is not None and len(columns) == len(channels.names)
     if not (any(files) if optional else all(files)) or not names_a_file(name):
         raise InputError(
@@ -200,17 +216,21 @@ def _scan_of_row(
             found=f"case {name!r} with {_named(files, columns)} in line {number}",
             remedy="Correct this line.",
         )
-    missing = channels.missing(there) if optional else ()
-    images = tuple(path.parent / files[place] for place in there)
+    missing = channels.missing(given_channels) if optional else ()
+    images = tuple(path.parent / files[index] for index in given_channels)
     return Scan(name, images, missing=missing, dicom=dicom_scan(images[0]))
 
 
 def _named(files: Sequence[str], columns: Sequence[str]) -> str:
-    """The files of a line, and under which column there is none."""
+    """Return the files of a row in words, with the columns that are empty."""
     pairs = zip(files, columns, strict=True)
     return ", ".join(repr(file) if file else f"nothing under {column}" for file, column in pairs)
 
 
 def names_a_file(name: str) -> bool:
-    """No folder, on any system, and nothing that cannot be seen."""
+    """Return whether a name can be that of a file on any system, with visible characters only.
+
+    >>> [names_a_file(name) for name in ("case 1", "a/b", "..", "")]
+    [True, False, False, False]
+    """
     return bool(name.strip(".")) and name.isprintable() and not {"/", "\\"} & set(name)

@@ -1,17 +1,10 @@
-"""What is measured about each label of a label map: size, place, pieces, and the scan's intensities inside it.
-
-The map is gone through once, block by block, and of a block only the labelled voxels are looked at; what is kept is a
-count per label and plane. Pieces are counted inside a label's bounding box. So no second map and no copy of the scan in
-float64 is made.
-"""
+"""Figures of each label of a label map: size, position, components, and intensities of the scan."""
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,24 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.errors import InputError
-from segkit.io.memory_map import blocks
+from segkit.inference.files.measured_labels import Images, MeasuredLabel, Values, measure_labels
 from segkit.labels.components import find_components
 from segkit.volume import Volume
 
-BLOCK_VOXELS = 1 << 18
-"""Voxels that are looked at together; an index of each takes 8 bytes, and there are several."""
 AXES = "xyz"
 DECIMALS = 6
 """Decimals of lengths; intensities are not rounded, because their unit is not known."""
 DIGITS = 9
-"""Significant digits of volumes: voxels of micro-CT have millionths of a milliliter."""
+"""Significant digits of volumes; a voxel of micro-CT has about a millionth of a milliliter."""
 
-Values = Mapping[str, Sequence[int]]
-"""Of each label or region the values of the label map that it is made of."""
-Images = Mapping[str, NDArray[Any]]
-"""Name -> (X, Y, Z), on the label map's grid."""
 _UNCERTAINTY = "the model's uncertainty"
-"""Its name among the images, where those of channels stand as well."""
+"""Name of the uncertainty among the images, which are named after channels."""
 
 
 def label_figures(
@@ -48,28 +35,30 @@ def label_figures(
     uncertainty: NDArray[Any] | None = None,
     where: str | Path = "label map",
 ) -> dict[str, dict[str, Any]]:
-    """Everything that is measured about each label, in JSON types.
+    """Return the figures of each label, by name, in JSON types.
 
-    ``value``, ``voxels``, ``volume_ml``; ``bounding_box`` with the ``first`` and the ``last`` voxel (x, y, z), which
-    belongs to it, and ``corners_mm``, its eight corners in the world (RAS+), at the outer edges of those voxels;
-    ``centroid_mm``, the mean of the voxel centres in the world; ``touches_border``, the faces of the scan that the
-    label reaches, such as ``first z``; ``pieces``, how many parts of it are connected, at least by a corner
-    (26-connectivity), and ``largest_piece_ml``; ``intensity`` per channel, mean and standard deviation (of these
-    voxels, ddof 0); ``certainty``, 1 less the mean uncertainty.
+    - ``value``, ``voxels`` and ``volume_ml``.
+    - ``bounding_box``: the ``first`` and ``last`` voxel (x, y, z) inside it, and ``corners_mm``,
+      its eight corners in the world (RAS+), at the outer edges of those voxels.
+    - ``centroid_mm``: mean of the voxel centers in the world.
+    - ``touches_border``: faces of the scan that the label reaches, such as ``first z``.
+    - ``pieces``: number of connected components (26-connectivity); and ``largest_piece_ml``.
+    - ``intensity``: mean and standard deviation (ddof 0) of each channel.
+    - ``certainty``: 1 minus the mean uncertainty.
 
-    A picture has px for mm and ml, and its positions have no z. A label without voxels has no place and no
-    intensities: None stands there.
+    For a picture the unit is px instead of mm and ml, and positions have no z. A label without
+    voxels has None for its position and intensities.
 
     Args:
-        labels: (1, X, Y, Z).
-        names: name -> value that is written for it.
-        regions: where labels overlap, the values that each is made of.
+        labels: label map (1, X, Y, Z).
+        names: value of each label in the label map, by name.
+        regions: values of each region, where labels overlap.
         channels: intensities to measure.
-        uncertainty: (X, Y, Z), 0 to 1.
+        uncertainty: map (X, Y, Z) from 0 to 1.
         where: the scan's name in messages.
 
     Raises:
-        InputError: intensities inside a label that have no finite mean or spread.
+        InputError: intensities inside a label without a finite mean or standard deviation.
 
     >>> cube = Volume(np.ones((1, 10, 10, 10), np.uint8), np.diag([2.0, 2.0, 2.0, 1.0]))
     >>> figures = label_figures(cube, {"organ": 1})["organ"]
@@ -81,121 +70,18 @@ def label_figures(
     if uncertainty is not None:
         images[_UNCERTAINTY] = uncertainty
     measured = measure_labels(labels.array[0], made_of, images)
-    found = {}
+    figures = {}
     for name, value in names.items():
         label = measured[name]
-        found[name] = {"value": value, **_sizes(label, labels), **_places(label, labels)}
-        found[name] |= _pieces(label, labels, made_of[name])
+        figures[name] = {"value": value, **_sizes(label, labels), **_positions(label, labels)}
+        figures[name] |= _components(label, labels, made_of[name])
         if channels:
-            found[name]["intensity"] = {
-                each: _intensity(label, each, f"{where}, {name}") for each in channels
+            figures[name]["intensity"] = {
+                channel: _intensity(label, channel, f"{where}, {name}") for channel in channels
             }
         if uncertainty is not None:
-            found[name]["certainty"] = _certainty(label)
-    return found
-
-
-@dataclass(frozen=True)
-class _Moments:
-    """How many voxels (K) labels have, their mean, and the sum of the squared deviations from it."""
-
-    count: NDArray[Any]
-    mean: NDArray[Any]
-    squares: NDArray[Any]
-
-    def __add__(self, other: _Moments) -> _Moments:
-        """Of both together (Chan, Golub and LeVeque 1979), which loses no digits as sums of squares would."""
-        count = self.count + other.count
-        share = other.count / np.maximum(count, 1)
-        apart = other.mean - self.mean
-        squares = self.squares + other.squares + apart**2 * self.count * share
-        return _Moments(count, self.mean + apart * share, squares)
-
-    def of(self, index: int) -> _Moments:
-        """Those of one label."""
-        return _Moments(self.count[index], self.mean[index], self.squares[index])
-
-
-@dataclass(frozen=True)
-class MeasuredLabel:
-    """One label: its voxels on every plane across X, Y and Z, and its moments by the name of an image."""
-
-    planes: tuple[NDArray[np.int64], ...]
-    moments: Mapping[str, _Moments]
-
-    @property
-    def voxels(self) -> int:
-        return int(self.planes[0].sum())
-
-    @property
-    def ends(self) -> list[tuple[int, int]]:
-        """First and last plane with a voxel, per axis; empty without voxels."""
-        there = [np.flatnonzero(planes) for planes in self.planes]
-        return [(int(each[0]), int(each[-1])) for each in there if each.size]
-
-    @property
-    def centroid(self) -> list[float]:
-        """Mean index along X, Y, Z."""
-        return [float(planes @ np.arange(planes.size)) / self.voxels for planes in self.planes]
-
-
-@np.errstate(all="ignore")  # what overflows is found when it is used
-def measure_labels(
-    array: NDArray[Any], made_of: Values, images: Images
-) -> dict[str, MeasuredLabel]:
-    """Each label of ``array`` (X, Y, Z). Voxels are counted by value, and values are added up to labels or regions."""
-    values = sorted({value for each in made_of.values() for value in each})
-    planes = [np.zeros((len(values), size), np.int64) for size in array.shape]
-    nothing = np.zeros(len(values))
-    moments = dict.fromkeys(images, _Moments(nothing, nothing, nothing))
-    # An image may be a mapped file, whose pages are then each needed once.
-    for which, places in _labelled(array, values, next(iter(images.values()), array)):
-        for counts, place in zip(planes, places, strict=True):
-            together = which * counts.shape[1] + place
-            np.add(
-                counts,
-                np.bincount(together, minlength=counts.size).reshape(counts.shape),
-                out=counts,
-            )
-        for name, image in images.items():
-            moments[name] += _block_moments(np.asarray(image[places]), which, len(values))
-    found = {}
-    for name, own in made_of.items():
-        rows = [values.index(value) for value in own]
-        joined = {
-            each: functools.reduce(_Moments.__add__, map(those.of, rows))
-            for each, those in moments.items()
-        }
-        found[name] = MeasuredLabel(tuple(counts[rows].sum(axis=0) for counts in planes), joined)
-    return found
-
-
-def _labelled(
-    array: NDArray[Any], values: Sequence[int], order: NDArray[Any]
-) -> Iterator[tuple[NDArray[Any], tuple[NDArray[Any], ...]]]:
-    """Block by block the voxels that have one of ``values`` (ascending): which one, and their indices x, y and z.
-
-    Blocks lie together in the memory of ``order``, another array of this shape.
-    """
-    ordered = np.asarray(values, np.int64)
-    for box in blocks(order, BLOCK_VOXELS):
-        block = array[box]
-        places = np.nonzero(block)
-        found = block[places].astype(np.int64)
-        which = np.minimum(np.searchsorted(ordered, found), ordered.size - 1)
-        known = ordered[which] == found
-        x, y, z = (
-            place[known] + (span.start or 0) for place, span in zip(places, box, strict=True)
-        )
-        yield which[known], (x, y, z)
-
-
-def _block_moments(voxels: NDArray[Any], which: NDArray[Any], length: int) -> _Moments:
-    exact = voxels.astype(np.float64)
-    count = np.bincount(which, minlength=length)
-    mean = np.bincount(which, exact, length) / np.maximum(count, 1)
-    squares = np.bincount(which, (exact - mean[which]) ** 2, length)
-    return _Moments(count, mean, squares)
+            figures[name]["certainty"] = _certainty(label)
+    return figures
 
 
 def _sizes(label: MeasuredLabel, labels: Volume) -> dict[str, Any]:
@@ -207,12 +93,15 @@ def _volume_unit(labels: Volume) -> str:
 
 
 def _volume(voxels: int, labels: Volume) -> float:
-    """Return ml, by the determinant of the affine, which is right for oblique and sheared grids; px for a picture."""
+    """Return the volume in ml, or in px for a picture.
+
+    The determinant of the affine is also right for oblique and sheared grids.
+    """
     volume = voxels * labels.grid.voxel_volume / (1000 if labels.unit == "mm" else 1)
     return float(f"{volume:.{DIGITS}g}")
 
 
-def _places(label: MeasuredLabel, labels: Volume) -> dict[str, Any]:
+def _positions(label: MeasuredLabel, labels: Volume) -> dict[str, Any]:
     unit, ends = labels.unit, label.ends
     if not ends:
         return {"bounding_box": None, f"centroid_{unit}": None, "touches_border": []}
@@ -229,7 +118,7 @@ def _places(label: MeasuredLabel, labels: Volume) -> dict[str, Any]:
 
 
 def _axes(labels: Volume) -> int:
-    """A picture has no depth."""
+    """Return the number of axes; a picture has no depth."""
     return 3 if labels.unit == "mm" else 2
 
 
@@ -241,28 +130,27 @@ def _corners(ends: Sequence[tuple[int, int]], labels: Volume) -> list[list[float
 
 
 def _world(indices: Sequence[Sequence[float]], labels: Volume) -> list[list[float]]:
-    """Voxel indices, whole at the centres of voxels, as positions in ``unit``."""
-    placed = np.asarray(indices) @ labels.affine[:3, :3].T + labels.affine[:3, 3]
-    # Adding 0 makes -0.0 to 0.0.
-    return [
-        [float(each) for each in row]
-        for row in (np.round(placed, DECIMALS) + 0.0)[:, : _axes(labels)]
-    ]
+    """Return the world positions of voxel indices, which are whole at the centers of voxels."""
+    positions = np.asarray(indices) @ labels.affine[:3, :3].T + labels.affine[:3, 3]
+    # Adding 0 turns -0.0 into 0.0.
+    rounded = (np.round(positions, DECIMALS) + 0.0)[:, : _axes(labels)]
+    return [[float(number) for number in position] for position in rounded]
 
 
 def _border(ends: Sequence[tuple[int, int]], labels: Volume) -> list[str]:
-    """The faces, by voxel axis, that a label reaches."""
+    """Return the faces of the scan, by voxel axis, that a label reaches."""
     shape = labels.grid.shape
     faces = []
     for axis in range(_axes(labels)):
         first, last = ends[axis]
-        faces += [f"first {AXES[axis]}"] * (first == 0) + [f"last {AXES[axis]}"] * (
-            last == shape[axis] - 1
-        )
+        if first == 0:
+            faces.append(f"first {AXES[axis]}")
+        if last == shape[axis] - 1:
+            faces.append(f"last {AXES[axis]}")
     return faces
 
 
-def _pieces(label: MeasuredLabel, labels: Volume, values: Sequence[int]) -> dict[str, Any]:
+def _components(label: MeasuredLabel, labels: Volume, values: Sequence[int]) -> dict[str, Any]:
     count, largest = 0, 0
     if label.voxels:
         box = tuple(slice(first, last + 1) for first, last in label.ends)

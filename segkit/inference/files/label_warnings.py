@@ -1,10 +1,10 @@
-"""Compare the labels of a result with those of the training data: sizes and numbers of pieces."""
+"""Compare the labels of a result with the training data: volumes and numbers of components."""
 
 from __future__ import annotations
 
 import math
 
-from segkit.inference.files.label_statistics import MeasuredLabel, measure_labels
+from segkit.inference.files.measured_labels import MeasuredLabel, measure_labels
 from segkit.labels.components import find_components
 from segkit.plans.plan import Plan
 from segkit.plans.ranges import DataRanges, LabelRange, Range
@@ -12,22 +12,31 @@ from segkit.preprocessing.scan_warnings import SIZES_APART, is_far, range_text
 from segkit.volume import Grid, Unit, Volume
 
 VOLUMES_APART = 3.0
-"""Times that a volume must be above or below all of the training to be said."""
+"""Factor above the largest, or below the smallest, training volume that is unusual."""
 PIECES_APART = 3.0
+"""Factor above the largest number of components in training from which a number is unusual."""
 MORE_PIECES = 10
-"""Pieces above the most of the training; a few specks more are usual."""
+"""Difference from the largest number in training that an unusual number must have as well."""
 ALWAYS_IN = 10
-"""A label that all of at least this many training cases have should be in a scan."""
+"""Number of training cases from which a label that all of them have should be in a scan."""
 COUNTED_VOXELS = 1 << 24
-"""Voxels of a label's bounding box in which pieces are always counted: less than a second. In a larger one they are
-counted where the volume is unusual."""
+"""Size of a label's bounding box in voxels up to which components are always counted.
+
+That takes less than a second. In a larger box they are counted only where the volume is unusual.
+"""
 
 
 def label_warnings(labels: Volume, plan: Plan, grid: Grid) -> dict[str, str]:
-    """Return the labels of a label map (1, X, Y, Z) that are far from the training data, with what is unusual.
+    """Return the labels that differ much from the training data, each with a sentence on how.
 
-    There is nothing to compare with in a plan of an older version, in one of partly annotated data, whose volumes are
-    only those of the annotated part, and where a model of slices or of parts of pictures gets more of them at once.
+    Nothing is returned for a plan of an older version, for partly annotated data, whose volumes are
+    those of the annotated part only, and where a model of slices or of parts of pictures predicts
+    more of them than it was trained on.
+
+    Args:
+        labels: label map (1, X, Y, Z).
+        plan: plan of the model, with the ranges of the training data.
+        grid: grid of the scan, in RAS+ order.
     """
     if (
         plan.training is None
@@ -37,7 +46,7 @@ def label_warnings(labels: Volume, plan: Plan, grid: Grid) -> dict[str, str]:
         return {}
     made_of = {name: plan.regions.get(name, (value,)) for name, value in plan.labels.items()}
     measured = measure_labels(labels.array[0], made_of, {})
-    found = {}
+    warnings = {}
     for name, usual in plan.training.labels.items():
         if name in measured:
             pieces = _pieces(measured[name], labels, made_of[name], usual)
@@ -46,16 +55,21 @@ def label_warnings(labels: Volume, plan: Plan, grid: Grid) -> dict[str, str]:
                 volume, pieces, usual, cases=plan.training.cases, unit=labels.unit
             )
             if warning:
-                found[name] = warning
-    return found
+                warnings[name] = warning
+    return warnings
 
 
 def label_warning(
     volume: float, pieces: int | None, usual: LabelRange, *, cases: int, unit: Unit
 ) -> str | None:
-    """Compare one label with its range in ``cases`` training cases; None where it may belong there.
+    """Return how a label differs from the training data; None where it does not differ much.
 
-    ``volume`` is in mm^3 (px for pictures); ``pieces`` is None where they were not counted.
+    Args:
+        volume: volume in mm3, or px for pictures.
+        pieces: number of components; None where they were not counted.
+        usual: range of the label in the training cases.
+        cases: number of training cases.
+        unit: "mm" for scans, "px" for pictures.
 
     >>> label_warning(326_000, 128, LabelRange(48, (1200, 2300), (1, 1)), cases=48, unit="mm")
     '326 ml in 128 pieces; training had 1.2 to 2.3 ml in 1 piece'
@@ -74,7 +88,7 @@ def label_warning(
 
 
 def _of_other_extent(grid: Grid, plan: Plan, training: DataRanges) -> bool:
-    """Whether the number of slices, or the size of a picture, is far from that of the training data."""
+    """Return whether the number of slices, or the size of a picture, is far from the training's."""
     axes = range(3) if plan.unit == "px" else [axis for axis in range(3) if axis == plan.slice_axis]
     return any(
         is_far(grid.shape[axis] * grid.spacing[axis], training.size[axis], SIZES_APART)

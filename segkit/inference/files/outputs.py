@@ -1,4 +1,4 @@
-"""Where results go, and what must not be overwritten."""
+"""Choose where results are written, and refuse to overwrite what must stay."""
 
 from __future__ import annotations
 
@@ -32,94 +32,106 @@ from segkit.io import is_slide
 from segkit.volume import Unit
 
 Existing = Literal["refuse", "overwrite", "continue"]
+"""Handling of an output that exists already."""
 SUFFIXES: dict[Unit, str] = {"mm": ".nii.gz", "px": ".png"}
+"""Default suffix of a label map, of scans (mm) and pictures (px)."""
 SLIDE = ".tif"
-"""The suffix of a slide's label map, which is too large for a PNG."""
-
+"""Default suffix of the label map of a slide, which is too large for a PNG."""
 
 Extra = Literal["preview", "uncertainty", "probabilities", "record", "structures"]
-"""What goes beside a label map: a picture, how uncertain each voxel is, the probabilities of all labels, figures and
-the run record, an RTSTRUCT."""
-OWN_JSON = re.compile(r"predictions(-\d+-of-\d+)?")
-"""Stems of files that list many scans: the record of a scan of this name keeps the suffix of its label map."""
+"""File beside a label map: a picture, the uncertainty of each voxel, the probabilities of all
+labels, figures with the run record, an RT Structure Set."""
+SUMMARY_STEM = re.compile(r"predictions(-\d+-of-\d+)?")
+"""Stems of the files that list many scans.
+
+The record of a scan with such a name keeps the suffix of its label map, to be told apart.
+"""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A scan, the file that its label map goes to, and what goes beside it."""
+    """One scan to predict, the file of its label map, and the files beside it."""
 
     scan: Scan
     output: Path
     extras: tuple[Extra, ...] = ()
     tidy: bool = False
-    """The output is one of a folder, where all that belongs to a case is named after the case."""
+    """True where the output is one of many in a folder, whose files are named after the cases."""
 
     def beside(self, ending: str, suffix: str) -> Path:
-        """Return the place of a file that is named after the label map."""
+        """Return the path of a file that is named after the label map."""
         return self.output.with_name(f"{_stem(self.output)}{ending}{suffix}")
 
     @property
     def preview(self) -> Path:
+        """Path of the picture with outlines."""
         return self.beside(PREVIEW, ".png")
 
     @property
     def uncertainty(self) -> Path:
+        """Path of the map of uncertainty."""
         suffix = suffix_of(self.output)
-        return self.beside(
-            UNCERTAINTY, ".tif" if suffix in PICTURE else ".nii.gz" if suffix == DICOM else suffix
-        )
+        if suffix in PICTURE:
+            suffix = ".tif"
+        elif suffix == DICOM:
+            suffix = ".nii.gz"
+        return self.beside(UNCERTAINTY, suffix)
 
     @property
     def probabilities(self) -> Path:
+        """Path of the map of probabilities."""
         suffix = suffix_of(self.output)
         return self.beside(PROBABILITIES, suffix if suffix in (*NIFTI, *ITK) else ".nii.gz")
 
     @property
     def probability_names(self) -> Path:
+        """Path of the JSON file with the label of each channel of ``probabilities``."""
         return self.beside(PROBABILITIES, ".json")
 
     @property
     def record(self) -> Path:
-        """``CASE.json`` in a folder of results, beside a single output ``<output>.json``."""
-        return self.records[0 if self.tidy and not OWN_JSON.fullmatch(_stem(self.output)) else 1]
+        """Path of the run record: ``CASE.json`` in a folder, else ``<output>.json``."""
+        short, long = self.records
+        return short if self.tidy and not SUMMARY_STEM.fullmatch(_stem(self.output)) else long
 
     @property
     def records(self) -> tuple[Path, Path]:
-        """Both names that a record may have: earlier versions wrote the second one in folders, too."""
+        """Short and long path of a record; earlier versions wrote the long one in folders, too."""
         return records_of(self.output)
 
     @property
     def has_foreign_record(self) -> bool:
-        """Whether something else has the short name of the record, such as a file that describes the scan."""
+        """True where another file has the path of the record, such as a description of the scan."""
         return self.tidy and os.path.exists(self.record) and not is_record(self.record)
 
     @property
     def structures(self) -> Path:
+        """Path of the RT Structure Set."""
         return self.beside(RTSTRUCT, DICOM)
 
     @property
     def files(self) -> list[Path]:
-        """All that will be written."""
-        places: dict[Extra, list[Path]] = {
+        """Paths of all files that are written."""
+        paths: dict[Extra, list[Path]] = {
             "preview": [self.preview],
             "uncertainty": [self.uncertainty],
             "probabilities": [self.probabilities, self.probability_names],
             "record": [self.record],
             "structures": [self.structures],
         }
-        return [self.output, *(path for extra in self.extras for path in places[extra])]
+        return [self.output, *(path for extra in self.extras for path in paths[extra])]
 
     @property
     def done(self) -> bool:
-        """Whether the label map is there, which is never replaced unasked: someone may have corrected it."""
+        """True where the label map exists; it is kept by default, because it may be corrected."""
         return os.path.exists(self.output)
 
     @property
     def missing(self) -> list[Path]:
-        """Files that would be written and are not there; a record may have either name."""
-        recorded = any(is_record(path) for path in self.records)
-        absent = [path for path in self.files if not os.path.exists(path)]
-        return [path for path in absent if not (recorded and path == self.record)]
+        """Files that would be written and do not exist; a record may have either of its paths."""
+        has_record = any(is_record(path) for path in self.records)
+        missing = [path for path in self.files if not os.path.exists(path)]
+        return [path for path in missing if not (has_record and path == self.record)]
 
 
 def plan_jobs(
@@ -131,13 +143,22 @@ def plan_jobs(
     extras: Sequence[Extra] = (),
     dicom: bool = False,
 ) -> list[Job]:
-    """Give every scan an output.
+    """Return a job for each scan.
 
-    Without ``output`` it is <id>_seg in the current folder; a file name is taken for a single scan; else ``output`` is
-    a folder for <id>. The suffix of a label map is .nii.gz, for pictures .png, for slides .tif, with ``dicom`` .dcm.
+    The default suffix of a label map is .nii.gz, of a picture .png, of a slide .tif.
+
+    Args:
+        scans: the scans.
+        output: file for one scan, or folder for label maps that are named <id>; None writes
+            <id>_seg into the current folder.
+        many: True where several scans are expected, so that ``output`` is a folder.
+        unit: "mm" for scans, "px" for pictures.
+        extras: files beside each label map.
+        dicom: True writes DICOM-SEG, with the suffix .dcm.
 
     Raises:
-        UsageError: a file name for several scans, or a suffix that cannot be written, or is not .dcm with ``dicom``.
+        UsageError: a file name for several scans, or a suffix that cannot be written, or that is
+            not .dcm with ``dicom``.
     """
 
     def suffix(scan: Scan) -> str:
@@ -158,64 +179,73 @@ def plan_jobs(
 
 
 def check_jobs(jobs: Sequence[Job], existing: Existing) -> None:
-    """Refuse, before any work, outputs that must not or cannot be written; remove what killed processes left there.
+    """Refuse, before any work, outputs that must not or cannot be written.
+
+    Temporary files that killed processes left in the folders of the outputs are removed.
+
+    Args:
+        jobs: the jobs with their outputs.
+        existing: handling of an output that exists.
 
     Raises:
-        UsageError: a file that would overwrite a scan or another output, or that exists and is not to be replaced.
+        UsageError: a file that would overwrite a scan or another output, or that exists and is not
+            to be replaced.
         InputError: a folder that cannot be written.
     """
     inputs = {os.path.realpath(image) for job in jobs for image in job.scan.images}
     written: set[Path] = set()
-    for job, path in [(each, path) for each in jobs for path in each.files]:
-        scan = job.scan
-        if suffix_of(path) == DICOM:
-            _check_source(scan, path)
-        if os.path.realpath(path) in inputs or _holds(scan, path):
-            raise UsageError(
-                f"{path} is an input and is never overwritten; choose another output with -o"
-            )
-        if path in written:
-            raise UsageError(
-                f"{path} would be written for two scans; predict them into different folders"
-            )
-        if (
-            path == job.record
-            and not (existing == "continue" and job.done)
-            and job.has_foreign_record
-        ):
-            raise UsageError(
-                f"{path} is no record of segkit and is not replaced; choose another output with -o"
-            )
-        if existing == "refuse" and os.path.exists(path):
-            raise UsageError(
-                f"{path} exists already; --overwrite replaces it, --continue leaves it as it is"
-            )
-        written.add(path)
+    for job in jobs:
+        for path in job.files:
+            if suffix_of(path) == DICOM:
+                _check_source(job.scan, path)
+            if os.path.realpath(path) in inputs or _is_image_of(job.scan, path):
+                raise UsageError(
+                    f"{path} is an input and is never overwritten; choose another output with -o"
+                )
+            if path in written:
+                raise UsageError(
+                    f"{path} would be written for two scans; predict them into different folders"
+                )
+            _check_existing(job, path, existing)
+            written.add(path)
     folders = {path.parent for path in written}
     for folder in folders:
         _check_folder(folder)
     remove_leftovers_of_ended(*folders)
 
 
-def _check_source(scan: Scan, path: Path) -> None:
-    if scan.dicom is None and scan.problem is None:
+def _check_existing(job: Job, path: Path, existing: Existing) -> None:
+    is_kept = existing == "continue" and job.done
+    if path == job.record and not is_kept and job.has_foreign_record:
         raise UsageError(
-            f"{path}: DICOM is written for scans that are DICOM, and {scan.where} is not; write .nii.gz"
+            f"{path} is no record of segkit and is not replaced; choose another output with -o"
+        )
+    if existing == "refuse" and os.path.exists(path):
+        raise UsageError(
+            f"{path} exists already; --overwrite replaces it, --continue leaves it as it is"
         )
 
 
-def _holds(scan: Scan, path: Path) -> bool:
-    """Whether an output that is there is one of the images of a DICOM scan."""
+def _check_source(scan: Scan, path: Path) -> None:
+    if scan.dicom is None and scan.problem is None:
+        raise UsageError(
+            f"{path}: DICOM is written for scans that are DICOM, and {scan.where} is not; "
+            "write .nii.gz"
+        )
+
+
+def _is_image_of(scan: Scan, path: Path) -> bool:
+    """Return whether an output that exists is one of the images of a DICOM scan."""
     if scan.dicom is None or not os.path.exists(path):
         return False
-    real, place = Path(os.path.realpath(path)), Path(os.path.realpath(scan.dicom.path))
-    if len(scan.images) == 1 and place not in (real, *real.parents):
-        return False  # a study that was predicted before need not be read again for this
+    real, source = Path(os.path.realpath(path)), Path(os.path.realpath(scan.dicom.path))
+    if len(scan.images) == 1 and source not in (real, *real.parents):
+        return False  # the study need not be read to know this
     return str(real) in {os.path.realpath(file) for file in scan.files}
 
 
 def _check_folder(folder: Path) -> None:
-    """Hours of work must not end at a folder that cannot be made; what happens later is found when writing."""
+    """Raise an InputError where a folder cannot be written, before hours of work are lost."""
     nearest = next(path for path in (folder, *folder.parents, Path()) if os.path.exists(path))
     if not nearest.is_dir():
         raise unwritable(folder, f"that {nearest} is a file")
@@ -238,7 +268,8 @@ def _is_folder(output: str, many: bool) -> bool:
     formats = (*WRITABLE, DICOM)
     if suffix not in formats:
         raise UsageError(
-            f"-o {output}: this format cannot be written; take one of {listed(formats)}, or a folder with / at its end"
+            f"-o {output}: this format cannot be written; take one of {listed(formats)}, "
+            "or a folder with / at its end"
         )
     return False
 

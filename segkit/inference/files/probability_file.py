@@ -1,4 +1,4 @@
-"""Probabilities of all labels as a file beside the label map, and as JSON what each channel of it is."""
+"""Write the probabilities of all labels beside the label map, and the label of each channel."""
 
 from __future__ import annotations
 
@@ -22,27 +22,26 @@ _BYTES: dict[Kind, int] = {"uint8": 1, "float32": 4}
 
 
 def log_size(job: Job, plan: Plan, grid: Grid, kind: Kind) -> None:
-    """Log, before the work, how large the probabilities of a scan on this grid are, where they are large."""
+    """Log, before the prediction, how much space large probabilities of a scan take."""
     numbers = len(channel_names(plan)) * grid.voxels
     if "probabilities" not in job.extras or numbers * _BYTES[kind] < MAPPED_FROM:
         return
     written = numbers * (4 if suffix_of(job.probabilities) in ITK else _BYTES[kind])
     log.info(
-        "%s: probabilities in %d channels take %s of temporary data in this folder, and %s as a file if not packed",
-        *(
-            job.probabilities,
-            len(channel_names(plan)),
-            size_text(numbers * _BYTES[kind]),
-            size_text(written),
-        ),
+        "%s: probabilities in %d channels take %s of temporary data in this folder, "
+        "and %s as an uncompressed file",
+        job.probabilities,
+        len(channel_names(plan)),
+        size_text(numbers * _BYTES[kind]),
+        size_text(written),
     )
 
 
 def write_probabilities(job: Job, prediction: Prediction, plan: Plan, kind: Kind) -> None:
-    """Write the map and the JSON with the name and the value of each channel.
+    """Write the map of probabilities, and a JSON file with name and value of each channel.
 
     Raises:
-        InputError: a place that cannot be written to, or a full disk.
+        InputError: a folder that cannot be written, or a full disk.
     """
     if prediction.probabilities is None:
         return

@@ -1,4 +1,4 @@
-"""What was done to which scan by which model."""
+"""Run record: which model predicted which scan, and how."""
 
 from __future__ import annotations
 
@@ -30,7 +30,11 @@ def run_record(
 ) -> dict[str, Any]:
     """Return everything that someone needs to repeat a prediction, in JSON types.
 
-    ``box`` is what a coarse model left of the scan.
+    Args:
+        predictor: the model.
+        images: files of the scan, one per channel or image.
+        seconds: seconds of each stage, by name.
+        box: box of the scan that a coarse model found; None is all of it.
     """
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -54,7 +58,13 @@ def run_record(
 
 
 def remove_record(path: Path) -> None:
-    """Remove the record of an earlier prediction: it would be wrong beside a new label map. Other files stay."""
+    """Remove the record of an earlier prediction, which would be wrong beside a new label map.
+
+    A file that is no record stays.
+
+    Raises:
+        InputError: the record cannot be removed.
+    """
     if is_record(path):
         try:
             path.unlink()
@@ -63,7 +73,7 @@ def remove_record(path: Path) -> None:
 
 
 def is_record(path: Path) -> bool:
-    """Whether a file is what `run_record` made."""
+    """Return whether a file is a record made by `run_record`."""
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -74,8 +84,12 @@ def is_record(path: Path) -> bool:
 
 
 def _versions(engine: str) -> dict[str, str]:
-    known = {"segkit": __version__, "torch": version("torch"), "python": platform.python_version()}
-    return {**known, engine: version(engine)}
+    versions = {
+        "segkit": __version__,
+        "torch": version("torch"),
+        "python": platform.python_version(),
+    }
+    return {**versions, engine: version(engine)}
 
 
 def _models(bundles: Sequence[Bundle]) -> list[dict[str, str]]:
@@ -91,17 +105,22 @@ def _models(bundles: Sequence[Bundle]) -> list[dict[str, str]]:
 
 
 def _located(predictor: Predictor, box: Box | None) -> dict[str, Any] | None:
-    """Which coarse model found which box; its first and last voxel belong to it, and None is all of the scan."""
+    """Return the coarse model and the box that it found; None without a coarse model.
+
+    First and last voxel belong to the box; a box of None is all of the scan.
+    """
     if predictor.locator is None:
         return None
-    voxels = box and {
-        "first": [lines.start for lines in box],
-        "last": [lines.stop - 1 for lines in box],
-    }
+    voxels = None
+    if box:
+        voxels = {
+            "first": [span.start for span in box],
+            "last": [span.stop - 1 for span in box],
+        }
     return {"model": _models(predictor.locator.bundles), "box": voxels}
 
 
 def file_hash(path: Path) -> str:
-    """sha256 of the file's bytes, in hexadecimal digits."""
+    """Return the SHA-256 of a file's bytes, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""A scan to predict: its files, and how they are read."""
+"""Scan: the files of one scan to predict, and reading them."""
 
 from __future__ import annotations
 
@@ -23,37 +23,37 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Scan:
-    """One scan to predict: a file, or a file per channel in the model's order."""
+    """One scan to predict: one file, or one file per channel in the model's order."""
 
     id: str
     images: tuple[Path, ...]
     numbered: bool = False
-    """The files are CASE_0000, CASE_0001 ..."""
+    """True where the files are named CASE_0000, CASE_0001 ..."""
     missing: tuple[MissingChannel, ...] = ()
     """Channels of the model that have no file."""
     problem: InputError | None = None
-    """Why it cannot be read: a bad line of a table, or a channel that is not there; other scans go on."""
+    """Error of a scan that cannot be read, such as a bad line of a table or a missing channel."""
     dicom: DicomScan | None = None
-    """The series that the first image is, where it is DICOM."""
+    """Series of the first image, where it is DICOM."""
 
     @property
     def place_of_first(self) -> int:
-        """The place of the first image among the model's channels."""
-        left_out = {channel.place for channel in self.missing}
-        return next(place for place in range(len(left_out) + 1) if place not in left_out)
+        """Index of the first image among the model's channels."""
+        missing = {channel.place for channel in self.missing}
+        return next(index for index in range(len(missing) + 1) if index not in missing)
 
     @property
     def where(self) -> Path:
-        """Its name in messages."""
+        """Name of the scan in messages: its first file."""
         return self.images[0]
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """All that it is read from; of DICOM, the images of its series.
+        """All files that the scan is read from; for DICOM, the images of its series.
 
         Raises:
-            InputError: it is DICOM and no volume.
-            UsageError: it is DICOM, and not clear which series.
+            InputError: the DICOM series is no volume.
+            UsageError: there are several DICOM series, and none was chosen.
         """
         if self.dicom is None:
             return self.images
@@ -64,12 +64,12 @@ class Scan:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences on what a user should know of a scan that can be read; of DICOM, what is left out beside it."""
+        """Sentences that a user should know, such as DICOM files that are left out."""
         return self.dicom.source.notes if self.dicom else ()
 
     @property
     def series(self) -> dict[str, Any] | None:
-        """The series that was read of a place of DICOM, and which of its images, in JSON types."""
+        """DICOM series that was read, and the choice of its images, in JSON types."""
         if self.dicom is None:
             return None
         source = self.dicom.source
@@ -80,10 +80,13 @@ class Scan:
         }
 
     def read(self) -> Volume:
-        """All channels, read frugally; one that is missing has everywhere the value that normalisation turns into 0.
+        """Return all channels of the scan, with values as they are stored in the files.
+
+        A missing channel has everywhere the value that normalization turns into 0.
 
         Raises:
-            InputError: an unusable or missing file, other channels than the model's, or a bad line of a table.
+            InputError: an unusable or missing file, other channels than the model's, or a bad line
+                of a table.
         """
         if self.problem:
             raise self.problem
@@ -94,20 +97,20 @@ class Scan:
                 if not is_dicom(path):
                     must_exist(path)
             volume = read_case(self.images, unscaled=True)
-        return self._filled(volume) if self.missing else volume
+        return self._with_missing_channels(volume) if self.missing else volume
 
-    def _filled(self, volume: Volume) -> Volume:
+    def _with_missing_channels(self, volume: Volume) -> Volume:
         if volume.channels != len(self.images):
             raise InputError(
                 self.images[0],
                 expected="one channel, because others of this scan are left out",
                 found=f"{volume.channels} channels",
-                remedy="Give a file for each channel that there is.",
+                remedy="Give one file for each channel that the scan has.",
             )
         channels = list(volume.array)
         for channel in self.missing:
             log.warning(
-                "%s: channel %s is left out and taken as 0 after normalisation, its mean",
+                "%s: channel %s is left out and taken as 0 after normalization, its mean",
                 self.images[0],
                 channel.name,
             )
@@ -116,9 +119,7 @@ class Scan:
 
 
 def _files(image: Path) -> list[Path]:
-    """The image, or all files of a folder of DICOM."""
-    return (
-        list(dict.fromkeys(file.path for file in dicom_files(image)))
-        if os.path.isdir(image)
-        else [image]
-    )
+    """Return the image, or all files of a DICOM folder."""
+    if not os.path.isdir(image):
+        return [image]
+    return list(dict.fromkeys(file.path for file in dicom_files(image)))

@@ -1,10 +1,11 @@
-"""stats.csv: the figures of many scans in one table, a line per case and label, from the records beside label maps."""
+"""stats.csv: figures of the labels of many scans, one row per case and label."""
 
 from __future__ import annotations
 
 import json
 import logging
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +16,29 @@ from segkit.report.tables import csv_text
 
 log = logging.getLogger(__name__)
 
-FIRST = ["case", "label", "value", "voxels"]
-"""The columns that every such table begins with."""
+FIRST_COLUMNS = ["case", "label", "value", "voxels"]
+"""First columns of every table; they identify the file."""
 AXES = "xyz"
 
 Row = dict[str, Any]
 
 
 def check_stats(path: Path) -> None:
-    """Raise a UsageError where another file has the table's name: it is never overwritten."""
+    """Check that no other file, which must not be overwritten, has the path of the table.
+
+    Raises:
+        UsageError: a file that is no table of label figures.
+    """
     if path.exists() and not is_stats(path):
         raise UsageError(
-            f"{path} is there and no table of label figures; move it, or choose another folder with -o"
+            f"{path} exists and is no table of label figures; "
+            "move it, or choose another folder with -o"
         )
 
 
 def is_stats(path: Path) -> bool:
-    """Whether ``path`` is such a table."""
-    start = ",".join(FIRST).encode()
+    """Return whether a file is a table of label figures."""
+    start = ",".join(FIRST_COLUMNS).encode()
     if not path.is_file():
         return False
     with path.open("rb") as file:
@@ -40,35 +46,44 @@ def is_stats(path: Path) -> bool:
 
 
 def write_stats(path: Path, outcomes: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write the table of all cases in ``outcomes``, the content of predictions.json, that have a record.
+    """Write the table of all cases that have a record with figures.
 
-    Label maps and records lie in the folder of ``path``. It is made anew from the records each time, so that it has
-    also the cases of earlier calls; a case that has a label map and no record is named in the log.
+    The table is written from the records each time, so it also has the cases of earlier calls. A
+    case with a label map but without a record is named in the log.
+
+    Args:
+        path: the table, in the folder of the label maps and records.
+        outcomes: the content of predictions.json.
     """
     rows: list[Row] = []
-    lacking = []
+    without_record = []
     for case, outcome in outcomes.items():
         if not outcome.get("output"):
             continue
-        found = map(_record, records_of(path.parent / Path(outcome["output"]).name))
-        record = next((each for each in found if each is not None), None)
+        record = _record_of(path.parent / Path(outcome["output"]).name)
         if record is None:
-            lacking.append(case)
+            without_record.append(case)
         else:
-            warnings = "; ".join(record.get("scan_warnings", ()))
-            rows += [
-                _row(case, label, figures, warnings) for label, figures in record["labels"].items()
-            ]
-    if lacking:
-        log.warning("%s: cases without figures: %d, such as %s", path, len(lacking), lacking[0])
-    columns = list(dict.fromkeys([*FIRST, *(key for row in rows for key in row)]))
+            rows += _rows(case, record)
+    if without_record:
+        count, first = len(without_record), without_record[0]
+        log.warning("%s: cases without figures: %d, such as %s", path, count, first)
+    columns = list(dict.fromkeys([*FIRST_COLUMNS, *(key for row in rows for key in row)]))
     text = csv_text(columns, ([row.get(name) for name in columns] for row in rows))
-    # The name of a file need not be one that UTF-8 can say.
+    # The name of a file need not be valid UTF-8.
     write_text(path, text.encode("utf-8", "backslashreplace").decode())
 
 
-def _record(path: Path) -> dict[str, Any] | None:
-    """The record of a prediction with figures of labels; None where there is none."""
+def _record_of(label_map: Path) -> dict[str, Any] | None:
+    for path in records_of(label_map):
+        record = _read_record(path)
+        if record is not None:
+            return record
+    return None
+
+
+def _read_record(path: Path) -> dict[str, Any] | None:
+    """Return the record of a prediction with figures of labels; None where there is none."""
     try:
         record = json.loads(path.read_bytes())
         labels = record["labels"]
@@ -80,32 +95,38 @@ def _record(path: Path) -> dict[str, Any] | None:
     return record if sound else None
 
 
-def _row(case: str, label: str, figures: Mapping[str, Any], scan_warnings: str) -> Row:
-    return {"case": case, "label": label, **dict(_cells(figures)), "scan_warnings": scan_warnings}
+def _rows(case: str, record: Mapping[str, Any]) -> list[Row]:
+    warnings = "; ".join(record.get("scan_warnings", ()))
+    return [
+        {"case": case, "label": label, **dict(_cells(figures)), "scan_warnings": warnings}
+        for label, figures in record["labels"].items()
+    ]
 
 
 def _cells(figures: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """One number a cell: positions by axis, intensities by channel; the corners of the box stay in the record."""
+    """Yield column and value of one label, one number per cell.
+
+    Positions have a column per axis, intensities per channel; box corners are left out.
+    """
     for key, value in figures.items():
         if key == "bounding_box":
             for end in ("first", "last"):
                 yield from _by_axis(end, None if value is None else value[end])
         elif key.startswith("centroid_"):
             name, unit = key.split("_")
-            yield from ((f"{each}_{unit}", number) for each, number in _by_axis(name, value))
+            for column, number in _by_axis(name, value):
+                yield f"{column}_{unit}", number
         elif key == "touches_border":
             yield key, "; ".join(value)
         elif key == "intensity":
-            yield from (
-                (f"{each}:{channel}", both[each])
-                for channel, both in value.items()
-                for each in both
-            )
+            for channel, statistics in value.items():
+                for name, number in statistics.items():
+                    yield f"{name}:{channel}", number
         else:
             yield key, value
 
 
 def _by_axis(name: str, position: list[float] | None) -> Iterator[tuple[str, float | None]]:
-    """Three columns, the last one empty for a picture; all of them empty where there is no position."""
-    numbers = [*(position or []), None, None, None]
-    return zip((f"{name}_{axis}" for axis in AXES), numbers, strict=False)
+    """Return three columns: the last one is empty for a picture, all without a position."""
+    numbers: list[float | None] = [*(position or [])]
+    return zip_longest((f"{name}_{axis}" for axis in AXES), numbers)

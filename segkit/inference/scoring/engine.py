@@ -21,7 +21,7 @@ from segkit.plans.plan import Plan
 log = logging.getLogger(__name__)
 
 Forward = Callable[[Tensor], Tensor]
-"""Function from windows (B, C, X, Y[, Z]) to scores, or to the features that enter the last layer."""
+"""Function from windows (B, C, X, Y[, Z]) to scores, or to the features before the last layer."""
 
 
 class Engine(Protocol):
@@ -78,7 +78,7 @@ def _obstacle(device: torch.device, precision: str, networks: Sequence[nn.Module
 
 
 def network_obstacle(networks: Sequence[nn.Module]) -> str | None:
-    """Return why OpenVINO cannot compute these networks, as the end of a sentence; None if it can."""
+    """Return why OpenVINO cannot compute networks, as the end of a sentence; None if it can."""
     unknown = [
         type(network).__name__ for network in networks if type(network) not in KNOWN_NETWORKS
     ]

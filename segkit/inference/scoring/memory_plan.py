@@ -131,7 +131,8 @@ def choose_memory_plan(
 def _log_plan(plan: MemoryPlan, held: int, where: str | Path) -> None:
     count = len(plan.parts)
     log.info(
-        "%s: is processed in %s, which takes about %s in addition to the %s that are already in use",
+        "%s: is processed in %s, which takes about %s in addition to the %s that are "
+        "already in use",
         where,
         "one part" if count == 1 else f"{count} parts",
         size_text(plan.bytes),

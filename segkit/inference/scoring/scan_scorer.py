@@ -140,7 +140,7 @@ class ScanScorer:
         memory_plan: MemoryPlan,
         sums_device: torch.device,
     ) -> Scored:
-        """Score all parts of a scan by one memory plan, with sums over windows on ``sums_device``."""
+        """Score all parts of a scan by one memory plan, with the sums on ``sums_device``."""
         network: Network = ConstantWindowCache(self.windows)
         if scoring.progress:
             count = memory_plan.count(image.shape)

@@ -29,7 +29,7 @@ class Heads:
     def of(cls, networks: Sequence[nn.Module]) -> Heads | None:
         """Return the combined last layers of ``networks``.
 
-        None where a network is not segkit's own: only of those it is known what follows the features.
+        None where a network is not segkit's own, because it may do more after its features.
         """
         unets = [network for network in networks if isinstance(network, UNet)]
         if len(unets) < len(networks):

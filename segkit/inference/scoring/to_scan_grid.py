@@ -114,7 +114,7 @@ def decide_by(label_values: Sequence[int], *, regions: bool = False) -> Decide:
 
 
 def highest(scores: Scores) -> NDArray[Any]:
-    """Return the index (X, Y, Z) of the highest of the scores (K, X, Y, Z), the first of equal ones.
+    """Return the index (X, Y, Z) of the highest of scores (K, X, Y, Z), the first of equal ones.
 
     The result is that of `numpy.argmax`, which took eight times as long for 15 scores and four
     times as long for 118, in the type of `label_dtype`.

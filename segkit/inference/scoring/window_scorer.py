@@ -27,7 +27,7 @@ class WindowScorer:
 
     Calling it with windows (B, C, X, Y[, Z]) returns the mean over all networks and mirrorings in
     float32. The mean is that of the scores, or of the features that enter the last layers
-    (`segkit.inference.scoring.shared_head`) where those are fewer; `scores` turns either into scores.
+    (`segkit.inference.scoring.shared_head`) where those are fewer; `scores` turns both into scores.
     """
 
     def __init__(

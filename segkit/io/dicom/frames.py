@@ -76,7 +76,8 @@ def frames_of(instance: Instance) -> list[Frame]:
     if instance.frames > 1 and len(per_frame) != instance.frames:
         raise InputError(
             str(instance.file),
-            expected=f"{instance.frames} frames with a position in PerFrameFunctionalGroupsSequence",
+            expected=f"{instance.frames} frames with a position in "
+            "PerFrameFunctionalGroupsSequence",
             found=f"{len(per_frame)}",
             remedy="Frames without a position are not a volume (a film, such as ultrasound): "
             "give one image.",

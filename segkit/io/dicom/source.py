@@ -49,6 +49,7 @@ class DicomSource:
 
     @property
     def grid(self) -> Grid:
+        """Grid of the voxels, RAS+ in mm, or in pixels for a picture without a pixel spacing."""
         return self.stack.grid
 
     @property

@@ -237,8 +237,8 @@ def _without_space(
     lowest = numbers(path, "axis mins", fields.get("axismins", unknown), axes)
     # The minimum is the edge of the first voxel, the origin its center.
     origin = np.array(lowest)[list(space)] + spacing / 2
-    known = "spacings" in fields and bool(np.isfinite(origin).all())
-    return lps_affine(np.diag(spacing), origin if known else np.zeros(len(space)))
+    has_origin = "spacings" in fields and bool(np.isfinite(origin).all())
+    return lps_affine(np.diag(spacing), origin if has_origin else np.zeros(len(space)))
 
 
 def vectors(path: Path, words: str) -> list[NDArray[np.float64] | None]:

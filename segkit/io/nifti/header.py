@@ -51,6 +51,16 @@ class CheckedHeader:
     """Slope and intercept, or None where the stored numbers are the values."""
 
     @property
+    def used_samples(self) -> int:
+        """Number of values per voxel that are read: the fourth of RGBA is transparency."""
+        return min(self.samples, 3)
+
+    @property
+    def channels(self) -> int:
+        """Number of channels; a color image has three."""
+        return self.volumes * self.used_samples
+
+    @property
     def end(self) -> int:
         """Number of bytes of the file up to the end of the last voxel."""
         return self.offset + self.grid.voxels * self.volumes * self.samples * self.stored.itemsize

@@ -62,11 +62,7 @@ class NiftiSource:
     @property
     def channels(self) -> int:
         """Number of channels; a color image has three."""
-        return self.header.volumes * self._used_samples
-
-    @property
-    def _used_samples(self) -> int:
-        return min(self.header.samples, 3)  # the fourth sample of RGBA is transparency
+        return self.header.channels
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -140,7 +136,7 @@ class NiftiSource:
     def _block(self, channel: int, start: int, stop: int) -> NDArray[Any]:
         """Return the scaled numbers of one channel's planes, flat, in the order of the file."""
         width, height, depth = self.grid.shape
-        volume, sample = divmod(channel, self._used_samples)
+        volume, sample = divmod(channel, self.header.used_samples)
         plane = width * height * self.header.samples
         numbers = self._numbers((volume * depth + start) * plane, (stop - start) * plane)
         if self.header.scale is None:

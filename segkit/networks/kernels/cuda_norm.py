@@ -25,17 +25,17 @@ PRECISIONS = (torch.float32, torch.bfloat16, torch.float16)
 TOLERANCE = 1e-4
 """Allowed difference between sums in another order, as a fraction of the largest value."""
 
-WORTH_IT = 1 << 22
+MIN_VALUES = 1 << 22
 """Size of a tensor from which the kernel is faster even when Python launches it every time."""
 
-_ALWAYS: ContextVar[bool] = ContextVar("whatever_the_size", default=False)
+_ALWAYS: ContextVar[bool] = ContextVar("for_all_sizes", default=False)
 
 Kernel = Callable[..., Tensor]
 """Function with the arguments of `group_norm_triton.norm_and_activate`."""
 
 
 @contextmanager
-def whatever_the_size() -> Iterator[None]:
+def for_all_sizes() -> Iterator[None]:
     """Use the kernel in this context for small tensors as well, because launching is free."""
     token = _ALWAYS.set(True)
     try:
@@ -50,7 +50,7 @@ def kernel_for(x: Tensor) -> Kernel | None:
         x.is_cuda
         and x.dtype in PRECISIONS
         and is_channels_last(x)
-        and (x.numel() >= WORTH_IT or _ALWAYS.get())
+        and (x.numel() >= MIN_VALUES or _ALWAYS.get())
     )
     return working_kernel(x.device) if fits else None
 

@@ -24,9 +24,9 @@ from torch.autograd.function import once_differentiable
 from segkit.networks.kernels.cuda_norm import kernel_for, slope_of
 from segkit.networks.kernels.memory_format import CHANNELS_LAST, is_channels_last
 
-WORTH_IT = 1 << 16
+MIN_VALUES = 1 << 16
 """Values of a sample from which `GroupNormFunction` is faster than PyTorch's own GroupNorm."""
-IN_CACHE = 1 << 17
+CACHED_VALUES = 1 << 17
 """Values whose statistics are computed at a time: half a megabyte in float32."""
 
 
@@ -53,7 +53,7 @@ class GroupNorm(nn.GroupNorm):
             )
         if self.weight.dtype != torch.float32 or not _is_inaccurate(input):
             return super().forward(input)
-        if input.numel() < WORTH_IT * input.shape[0]:
+        if input.numel() < MIN_VALUES * input.shape[0]:
             # PyTorch's kernels for contiguous tensors are accurate, and a small copy is fast.
             return (
                 super()
@@ -104,7 +104,7 @@ def _statistics(sample: Tensor, groups: int) -> tuple[Tensor, Tensor]:
     """
     channels = sample.shape[1]
     rows = sample.movedim(1, -1).reshape(-1, channels)
-    parts = torch.split(rows, max(1, IN_CACHE // channels))
+    parts = torch.split(rows, max(1, CACHED_VALUES // channels))
     none = torch.zeros(channels)  # running statistics, which are not changed
     statistics = [
         torch.ops.aten.batch_norm_update_stats(part.T[None, :, :, None], none, none, 0.0)

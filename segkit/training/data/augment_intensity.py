@@ -88,7 +88,7 @@ def augment_intensity(
     return image
 
 
-def without_changes(augment: AugmentConfig) -> AugmentConfig:
+def without_augmentation(augment: AugmentConfig) -> AugmentConfig:
     """Return ``augment`` without rotation, scaling and intensity transforms.
 
     channel_dropout stays as it is.

@@ -4,9 +4,9 @@ An epoch samples every case once, and a foreground patch is centered on a label 
 every case has every label, all labels are sampled equally often. A label that only some cases have
 is sampled too rarely: a fraction of the patches is therefore moved from their own case to such a
 label, in a case drawn from those that have it. Rare labels are raised to an even fraction of the
-foreground patches, and no label falls below it. At most every second patch is moved (a third with
-the default fraction of foreground), so that every case is still sampled. If no label is too rare,
-no patch is moved and no random number is drawn.
+foreground patches, and no label falls below it. At most half of the patches are moved (at most a
+third with the default fraction of foreground), so that every case is still sampled. If no label is
+too rare, no patch is moved and no random number is drawn.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from segkit.training.signals import ignore_signals
 Batch = dict[str, Any]
 """Batch: "image" (B, C, X, Y, Z), "labels" (B, X, Y, Z) and "case", a list of ids."""
 
-MOST_WORKERS = 8
+MAX_WORKERS = 8
 """Most processes for one GPU, however many cores there are, because each takes memory."""
 
 
@@ -67,7 +67,7 @@ def worker_count(trainer: TrainerConfig, device: torch.device, ranks: Ranks = AL
         return 0
     # SLURM gives every process its own cores; otherwise the processes of a node share them.
     sharing = 1 if ranks.slurm else ranks.per_node
-    return max(0, min(MOST_WORKERS, available_cores() // sharing - 1))
+    return max(0, min(MAX_WORKERS, available_cores() // sharing - 1))
 
 
 def available_cores() -> int:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from segkit.config.schema import TrainerConfig
-from segkit.networks.kernels.cuda_norm import whatever_the_size
+from segkit.networks.kernels.cuda_norm import for_all_sizes
 from segkit.networks.precision import ComputeMode
 from segkit.networks.unet import UNet
 from segkit.sliding_window.windows import apply_network
@@ -95,8 +95,9 @@ def can_be_graphed(step: TrainingLoss, images: Tensor) -> bool:
     """
     if not images.is_cuda or torch.is_autocast_enabled(images.device.type):
         return False
-    own = isinstance(step.network, UNet) and isinstance(step.loss, DeepSupervision)
-    return own and not any(isinstance(part, NnUNetLoss) for part in step.loss.modules())
+    if not (isinstance(step.network, UNet) and isinstance(step.loss, DeepSupervision)):
+        return False
+    return not any(isinstance(part, NnUNetLoss) for part in step.loss.modules())
 
 
 def record_graph(step: TrainingLoss, images: Tensor, labels: Tensor) -> Loss | None:
@@ -114,7 +115,7 @@ def record_graph(step: TrainingLoss, images: Tensor, labels: Tensor) -> Loss | N
     # The trial runs must change neither the running statistics of a BatchNorm nor the random state.
     buffers = {name: buffer.clone() for name, buffer in step.named_buffers()}
     try:
-        with torch.random.fork_rng(devices=[images.device]), whatever_the_size():
+        with torch.random.fork_rng(devices=[images.device]), for_all_sizes():
             graphed = torch.cuda.make_graphed_callables(
                 _Recordable(step), (images.clone(), labels.clone())
             )

@@ -1,4 +1,4 @@
-"""A convolution in halves is the whole one: values, gradients, layout."""
+"""A convolution in halves equals PyTorch's: values, gradients and memory format."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def draw(*shape: int) -> Tensor:
 
 
 def results(layer: nn.Module, x: Tensor) -> tuple[Tensor, ...]:
-    """Output, and gradients of the input and the parameters."""
+    """Return the output, and the gradients of the input and the parameters."""
     x = x.clone().requires_grad_()
     y = layer(x)
     return y, *torch.autograd.grad(

@@ -1,4 +1,4 @@
-"""The CUDA kernels for norm and activation against PyTorch in float64, and when they are not used."""
+"""The Triton kernel for norm and activation agrees with PyTorch in float64."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from segkit.networks.blocks import ACTIVATIONS, ConvBlock
 from segkit.networks.kernels import cuda_norm
 from segkit.networks.kernels.cuda_norm import (
+    for_all_sizes,
     kernel_for,
     slope_of,
-    whatever_the_size,
     working_kernel,
 )
 from segkit.networks.kernels.group_norm import GroupNorm
@@ -31,7 +31,7 @@ SHAPES = [
     ((2, 48, 130, 70), 6),
     ((1, 12, 2, 1, 1), 1),
 ]
-"""With how many groups. Channels that are no power of 2, more of them than a program takes, rows that fill no tile."""
+"""Shapes and groups: odd channels, more channels than a program has, incomplete tiles."""
 
 
 def draw(shape: tuple[int, ...], dtype: torch.dtype, device: str = "cuda") -> Tensor:
@@ -80,7 +80,7 @@ def test_values_and_gradients_are_those_of_float64(
 @pytest.mark.gpu
 @needs_cuda
 def test_a_large_mean_leaves_the_spread_right() -> None:
-    """Of values around 4000, as CT has them; a plain sum of squares in float32 would lose it."""
+    """Test values around 4000, as in CT, for which a plain sum of squares in float32 fails."""
     x = draw((1, 8, 40, 40, 40), torch.float32) + 4000
     y = working_kernel(x.device)(
         x, torch.ones(8).cuda(), torch.zeros(8).cuda(), groups=4, eps=1e-5, slope=None
@@ -95,7 +95,7 @@ def test_two_runs_agree_bit_for_bit() -> None:
     x = draw((2, 4, 30, 30, 30), torch.float32)
 
     def gradient() -> Tensor:
-        with whatever_the_size():
+        with for_all_sizes():
             return torch.autograd.grad(
                 block.norm.normalize_and_activate(x.repeat(1, 4, 1, 1, 1), block.activation).sum(),
                 weight,
@@ -114,7 +114,7 @@ def test_a_block_under_autocast_is_as_near_to_float64_as_pytorchs(activation: st
     theirs.norm = nn.GroupNorm(8, 16).cuda()
     exact = copy.deepcopy(theirs).double()
     x = draw((2, 4, 21, 20, 19), torch.float32) - 20
-    with torch.autocast("cuda", torch.bfloat16), whatever_the_size():
+    with torch.autocast("cuda", torch.bfloat16), for_all_sizes():
         own, plain = block(x), theirs(x)
     right = exact(x.double())
     assert (own - right).norm() <= 1.5 * (plain - right).norm()
@@ -129,7 +129,7 @@ def test_recomputing_gives_the_same_gradients() -> None:
     def gradient() -> Tensor:
         return torch.autograd.grad(block(x).square().sum(), block.conv.weight)[0]  # type: ignore[arg-type]
 
-    with whatever_the_size():
+    with for_all_sizes():
         plain = gradient()
         with recomputing():
             again = gradient()
@@ -148,7 +148,7 @@ def test_small_tensors_are_left_to_pytorch_unless_asked() -> None:
         is not None
     )
     assert kernel_for(large.contiguous()) is None
-    with whatever_the_size():
+    with for_all_sizes():
         assert kernel_for(small) is not None
 
 

@@ -1,4 +1,4 @@
-"""The own backward pass of GroupNorm against PyTorch's and against finite differences."""
+"""GroupNormFunction agrees with PyTorch's gradients and with finite differences."""
 
 from __future__ import annotations
 

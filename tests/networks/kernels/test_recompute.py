@@ -1,4 +1,4 @@
-"""What is computed anew is the same bit for bit, and less is kept for it."""
+"""Recomputed activations are bitwise the same, and less is kept for the backward pass."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def scores_of(network: nn.Module, x: Tensor, *, recompute: bool, half: bool = Fa
 
 
 def after_a_step(network: nn.Module, x: Tensor, *, recompute: bool, half: bool) -> list[Tensor]:
-    """Scores, gradients, running statistics."""
+    """Return scores, gradients and running statistics."""
     network = copy.deepcopy(network)
     scores = scores_of(network, x, recompute=recompute, half=half)
     scores.sin().sum().backward()  # type: ignore[no-untyped-call]

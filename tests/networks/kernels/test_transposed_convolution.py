@@ -1,4 +1,4 @@
-"""The own backward pass of a transposed convolution gives PyTorch's gradients, in bfloat16 up to its rounding."""
+"""TransposedConvolution agrees with PyTorch's gradients, in bfloat16 up to rounding."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REFERENCES: dict[int, Callable[..., nn.Module]] = {2: nn.ConvTranspose2d, 3: nn.
 
 
 def whole(*shape: int) -> Tensor:
-    """Whole numbers from -4 to 4, which bfloat16 holds; so are products and short sums of them."""
+    """Return integers from -4 to 4: bfloat16 represents them, their products and short sums."""
     return torch.randint(-4, 5, shape, generator=torch.Generator().manual_seed(sum(shape))).float()
 
 

@@ -1,4 +1,4 @@
-"""Each change of the intensities has its intended effect."""
+"""Each intensity transform has its intended effect."""
 
 from __future__ import annotations
 

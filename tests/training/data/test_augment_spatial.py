@@ -1,4 +1,4 @@
-"""Rotation, scaling and mirroring do in mm what they say, and labels stay integers that go with the image."""
+"""Rotation, scaling and mirroring act in mm, and labels stay aligned with the image."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def placed(labels: torch.Tensor, matrix: Any, patch: tuple[int, int, int]) -> to
 
 
 def direction(labels: torch.Tensor, spacing: np.ndarray) -> np.ndarray:
-    """The long axis of a rod in mm."""
+    """Return the direction of the long axis of a rod in mm."""
     points = np.argwhere(labels.numpy()) * spacing
     return np.linalg.svd(points - points.mean(0))[2][0]
 

@@ -1,4 +1,4 @@
-"""Voxels gathered by index."""
+"""Gathering of voxels by index."""
 
 from __future__ import annotations
 

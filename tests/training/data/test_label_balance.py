@@ -1,4 +1,4 @@
-"""Labels that few cases have come up as often as they should."""
+"""Labels that few cases have are sampled as often as intended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels that a training never shows are named."""
+"""Labels that no patch of a training contains are named."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from segkit.training.data.patches import PatchDataset, PatchRules
 def patches(
     plan: Plan, names: list[str], voxel_of: list[dict[int, int]], foreground: float = 0.5
 ) -> PatchDataset:
-    """Cases of 8^3 voxels; label l of case c has one voxel, at (x, x, x) with x = voxel_of[c][l]."""
+    """Return cases of 8^3 voxels; label l of case c is one voxel at x = y = z = voxel_of[c][l]."""
     plan = dataclasses.replace(
         plan, labels={name: i for i, name in enumerate(names, start=1)}, patch=(4, 4, 4)
     )

@@ -7,7 +7,7 @@ from torch.utils.data import DataLoader
 
 from segkit.config.schema import TrainerConfig
 from segkit.training.compute.distributed import Ranks
-from segkit.training.data.loader import MOST_WORKERS, Batches, available_cores, worker_count
+from segkit.training.data.loader import MAX_WORKERS, Batches, available_cores, worker_count
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
 
@@ -41,7 +41,7 @@ def test_workers() -> None:
         == worker_count(TrainerConfig(workers=3), GPU)
         == 3
     )
-    assert worker_count(TrainerConfig(), GPU) == min(MOST_WORKERS, available_cores() - 1)
+    assert worker_count(TrainerConfig(), GPU) == min(MAX_WORKERS, available_cores() - 1)
     many = 2 * available_cores()
     assert worker_count(TrainerConfig(), GPU, Ranks(count=many)) == 0
     assert worker_count(TrainerConfig(), GPU, Ranks(count=many, nodes=many)) == worker_count(

@@ -72,7 +72,7 @@ def batches(data: PatchDataset, count: int, size: int, **numbers: int) -> list[t
 
 @pytest.fixture(scope="module")
 def uneven(cases: list[PreparedCase]) -> list[PreparedCase]:
-    """One case of the four has two labels, the others one: some patches are moved."""
+    """Test that patches are moved if one of four cases has a second label."""
     return [
         cases[0],
         *(dataclasses.replace(case, voxels={1: case.voxels[1]}, file=None) for case in cases[1:]),
@@ -171,7 +171,7 @@ def test_where_every_case_has_every_label_the_stream_is_the_plain_one(
 def test_a_label_of_one_case_in_twenty_is_seen_about_as_often_as_the_others(
     cases: list[PreparedCase], plan_for_balls: Plan
 ) -> None:
-    """The second label has a voxel in the last case only, the first in all of them, far away."""
+    """Test a second label with one voxel in the last case only, far from the first label."""
     plan = dataclasses.replace(plan_for_balls, patch=(4, 4, 4))
     near, far = np.full((1, 3), 2, np.int32), np.full((1, 3), 13, np.int32)
     common = [
@@ -192,7 +192,7 @@ def test_a_label_of_one_case_in_twenty_is_seen_about_as_often_as_the_others(
 
 
 def test_threads_change_nothing(plan_for_balls: Plan) -> None:
-    """Sums over 200,000 voxels differ in their last bits where two threads share them."""
+    """Test that one thread sums 200,000 voxels, whose sum depends on the number of threads."""
     plan = dataclasses.replace(plan_for_balls, patch=(60, 60, 60))
     image = stream(0, 0, 0).standard_normal((1, 90, 90, 90), dtype=np.float32)
     case = PreparedCase("noise", image, (image[0] > 0).astype(np.uint8), {})

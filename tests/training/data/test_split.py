@@ -1,4 +1,4 @@
-"""Folds and what is left to train on."""
+"""Folds, and the cases that are left for training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loss of a batch, and its recording on a GPU: the same numbers, for what is known to allow it."""
+"""TrainingLoss, and its recording as a CUDA graph, which gives the same numbers."""
 
 from __future__ import annotations
 

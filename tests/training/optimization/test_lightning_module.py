@@ -1,4 +1,4 @@
-"""The LightningModule, one step."""
+"""One step of SegmentationModule."""
 
 from __future__ import annotations
 

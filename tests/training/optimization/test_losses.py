@@ -1,4 +1,4 @@
-"""Losses by hand."""
+"""Losses whose value can be worked out by hand."""
 
 from __future__ import annotations
 

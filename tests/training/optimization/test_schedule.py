@@ -1,4 +1,4 @@
-"""Length and learning rate."""
+"""Length of a training and learning rate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The running average."""
+"""Exponential moving average of weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tell DICOM from other files by their content, never by their names: in a folder, in a zip, alone.
+"""Find DICOM files by their content: in a folder, in a zip, or alone.
 
 A "DICOM path" is a file, a folder or a zip that holds DICOM. Scans of other formats have suffixes
 in `segkit.files.names.READABLE`.

@@ -78,6 +78,7 @@ class Column:
 
     @property
     def varies(self) -> bool:
+        """The images have different values."""
         return len(set(self.values)) > 1
 
     def texts(self) -> list[str]:

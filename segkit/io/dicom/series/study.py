@@ -70,10 +70,12 @@ class Series:
 
     @property
     def modality(self) -> str:
+        """Modality, such as ``CT``; empty if the header has none."""
         return str(self.header.get("Modality") or "")
 
     @property
     def description(self) -> str:
+        """SeriesDescription; empty if the header has none."""
         return str(self.header.get("SeriesDescription") or "")
 
     @cached_property

@@ -53,6 +53,7 @@ class Block:
 
     @property
     def count(self) -> int:
+        """Number of steps."""
         return self.stop - self.start
 
 
