@@ -1,4 +1,4 @@
-"""Seconds by the clock and of CPU time, for the benchmarks and the peers they start. Needs no package."""
+"""Wall and CPU seconds for the benchmarks and the peers that they start. Needs no package."""
 
 from __future__ import annotations
 

@@ -9,7 +9,9 @@ import torch
 
 
 def seconds_of(step: Callable[[], None], device: torch.device, *, on_gpu: int) -> float:
-    """Of one step; on a GPU, where it is short and the first after another one is slow, the mean of ``on_gpu``."""
+    """Of one step; on a GPU, where it is short and the first after another one is slow, the mean of
+    ``on_gpu``.
+    """
     if device.type == "cpu":
         return _seconds_of(step, 1)
     step()

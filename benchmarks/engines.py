@@ -1,12 +1,14 @@
-"""One batch of windows by PyTorch and by OpenVINO, in turns, in float32 and bfloat16 (needs the extra [openvino]).
+"""Time one batch of windows with PyTorch and OpenVINO, in turns, in float32 and bfloat16 (extra
+[openvino]).
 
     python benchmarks/engines.py BUNDLE [--rounds 7] [--batch 1]
     python benchmarks/engines.py --widths 32 64 128 256 320 --edge 64 [--convolutions 2]
 
-The second draws the weights of a U-Net of these features a stage, 9 labels with the background, windows of edge^3.
-Windows are normal noise. Seconds are of CPU, medians; the first round is not counted. Differences are of scores, to
-what plain PyTorch computes in float64, and labels are those of the highest scores. "ready" is the CPU time from the
-network in memory to its engine, without imports.
+The second uses random weights of a U-Net with these features per stage, 9 labels including the
+background, and windows of edge^3. Windows are normal noise. Times are medians of CPU seconds
+without the first round. Differences are those of scores to PyTorch in float64; labels are those of
+the highest scores. "ready" is the CPU time from the network in memory to its engine, without
+imports.
 """
 
 from __future__ import annotations
@@ -68,7 +70,8 @@ def _print(
     found = {name: median(each[1:]) for name, each in times.items()}
     print(f"{plan.name}: {len(windows)} of {' x '.join(str(edge) for edge in plan.patch)}")
     print(
-        "| engine | precision | ms | of torch's | min, max | ready, s | largest difference | labels that agree |"
+        "| engine | precision | ms | of torch's | min, max | ready, s | largest difference |"
+        " labels that agree |"
     )
     print("| --- " * 8 + "|")
     for (engine, precision), run in runs.items():

@@ -1,13 +1,16 @@
-"""Augmented patches per second: segkit against MONAI and nnU-Net on the same prepared cases, one after the other.
+"""Measure augmented patches per second: segkit, MONAI and nnU-Net on the same prepared cases, one
+after the other.
 
-    python benchmarks/feeding.py DATASET [plan.patch=[96,96,96] ...] [--workers 0 1 2] [--seconds 6] [--rounds 3]
+    python benchmarks/feeding.py DATASET [plan.patch=[96,96,96] ...] [--workers 0 1 2] [--seconds 6]
+    [--rounds 3]
                                          [--cases 40] [--peer-python peers/bin/python]
 
-Every tool draws batches of two patches with its own sampling, the same kinds of changes at nnU-Net's probabilities, and
-labels at every resolution of the plan's heads (counted where the tool computes them). A consumer does nothing but take
-the batches. The tools take turns, so that a disturbance meets all of them; CPU time, of the consumer and its workers
-together, tells more than the clock on a busy machine. nnU-Net runs with --peer-python, an interpreter of an
-environment with nnunetv2; without it, it is left out. Prints a table in Markdown. Linux only.
+Every tool draws batches of two patches with its own sampling, the same kinds of transforms at
+nnU-Net's probabilities, and labels at every resolution of the plan's heads (counted where the tool
+computes them). A consumer only takes the batches. The tools take turns, so that a disturbance
+affects all of them. On a busy machine CPU time, of the consumer and its workers together, is more
+reliable than wall time. nnU-Net runs with --peer-python, an interpreter of an environment with
+nnunetv2, and is left out without it. Prints a table in Markdown. Linux only.
 """
 
 from __future__ import annotations
@@ -115,7 +118,10 @@ def _measure_segkit(work: Path, workers: int, seconds: float) -> None:
 
 def _table(found: dict[tuple[str, int], list[tuple[float, float]]]) -> str:
     lines = [
-        "| tool | workers | patches/s, median (all) | CPU ms/patch | segkit's rate to its | its CPU to segkit's |",
+        (
+            "| tool | workers | patches/s, median (all) | CPU ms/patch | segkit's rate to its | its"
+            " CPU to segkit's |"
+        ),
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for (tool, workers), pairs in sorted(found.items(), key=lambda item: (item[0][1], item[0][0])):

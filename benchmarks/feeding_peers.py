@@ -2,7 +2,8 @@
 
     python benchmarks/feeding_peers.py monai|nnunet WORK --workers N --seconds S
 
-WORK holds image_N.npy (C, X, Y, Z), labels_N.npy (X, Y, Z) and task.json, as feeding.py writes them.
+WORK holds image_N.npy (C, X, Y, Z), labels_N.npy (X, Y, Z) and task.json, as feeding.py writes
+them.
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ def _count(work: Path) -> int:
 
 
 def _monai(work: Path, task: Task, workers: int) -> Iterator[object]:
-    """Cached cases, random crops, and labels brought to each resolution as MONAI's DeepSupervisionLoss does it."""
+    """Cached cases, random crops, and labels brought to each resolution as MONAI's
+    DeepSupervisionLoss does it.
+    """
     from monai.data import CacheDataset, DataLoader  # noqa: PLC0415  (the other environment may lack it)
 
     cases = [

@@ -1,13 +1,15 @@
-"""A scan of a billion voxels, or a slide as large, segmented under a bound of memory, and every label compared.
+"""Segment a scan of a billion voxels, or a slide as large, under a memory limit, and compare every
+label.
 
     python benchmarks/huge.py volume FOLDER [--size 1024] [--max-memory 6GB] [--suffix .nii]
-    python benchmarks/huge.py slide FOLDER [--size 32768] [--max-memory 4GB]      (needs the extra [wsi])
+    python benchmarks/huge.py slide FOLDER [--size 32768] [--max-memory 4GB]      (extra [wsi])
 
-Makes in FOLDER a volume of size^3 int16 voxels, or a tiled TIFF of size^2 RGB pixels three quarters of which are white
-glass, and a U-Net of 3 stages (4, 8 and 16 features, windows of 64^3 or 512^2) whose weights are set so that its answer
-is known: label 0 to 5 by the intensity, glass 0. Then `segkit predict` runs as a process of its own, with an overlap of
-0.5. What is there of an earlier call is used again. Prints a line of a table in Markdown. Memory is the most that was
-resident of the process and its children: sampled ten times a second, and of the process as Linux counts it.
+Write to FOLDER a volume of size^3 int16 voxels, or a tiled TIFF of size^2 RGB pixels three quarters
+of which are white glass, and a U-Net of 3 stages (4, 8 and 16 features, windows of 64^3 or 512^2)
+whose weights are set so that its answer is known: label 0 to 5 by the intensity, glass 0. Then
+`segkit predict` runs in a separate process with an overlap of 0.5. Files of an earlier call are
+used again. Print a row of a table in Markdown. Memory is the peak resident memory of the process
+and its children, sampled ten times a second, and that of the process as Linux counts it.
 """
 
 from __future__ import annotations
@@ -78,17 +80,21 @@ def main() -> None:
         + "|"
     )
     print(
-        f"| {scan.name} | {allowed:.1f} | {run.peaks[0] / 1e9:.2f} | {run.seconds:.0f} | {run.cpu:.0f} | {wrong} |"
+        f"| {scan.name} | {allowed:.1f} | {run.peaks[0] / 1e9:.2f} | {run.seconds:.0f} |"
+        f" {run.cpu:.0f} | {wrong} |"
     )
 
 
 def known_plan(kind: str) -> Plan:
-    """A network of FEATURES whose first channel decides; intensities become 0 to 5 by 3D or, in a slide, 2D."""
+    """A network of FEATURES whose first channel decides; intensities become 0 to 5 by 3D or, in a
+    slide, 2D.
+    """
     flat = kind == "slide"
     wide, stride = ((3, 3, 1), (2, 2, 1)) if flat else ((3, 3, 3), (2, 2, 2))
 
     def stage(place: int, step: tuple[int, int, int]) -> StagePlan:
-        # Points at full resolution, where most of the time goes: the sums, not the network, are what is measured.
+        # Points at full resolution, where most of the time goes: the sums, not the network, are
+        # what is measured.
         return StagePlan(
             wide if place else (1, 1, 1), step, (LayerPlan("layer", FEATURES[place], "none", 1, 1),)
         )
@@ -120,7 +126,9 @@ def known_plan(kind: str) -> Plan:
 
 
 def known_weights(plan: Plan) -> dict[str, torch.Tensor]:
-    """The last skip hands the first channel, v, through; score k is 2kv - k^2, highest for the k nearest to v."""
+    """The last skip hands the first channel, v, through; score k is 2kv - k^2, highest for the k
+    nearest to v.
+    """
     torch.manual_seed(0)
     state = build_network(plan).state_dict()  # what does not matter stays random
     last = f"decoder.{len(plan.network.decoder) - 1}.convs.0.conv"

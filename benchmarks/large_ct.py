@@ -1,16 +1,19 @@
-"""Large CTs, predicted by segkit, nnU-Net and MONAI: seconds, and memory that must not grow with the labels.
+"""Predict large CTs with segkit, nnU-Net and MONAI: time, and memory that must not grow with the
+number of labels.
 
-    python benchmarks/large_ct.py FOLDER SCAN [--cases "14 labels" ...] [--tools segkit ...] [--threads 2] [--rounds 1]
+    python benchmarks/large_ct.py FOLDER SCAN [--cases "14 labels" ...] [--tools segkit ...]
+    [--threads 2] [--rounds 1]
         [--peer-python .venv-peers/bin/python]      (`make peers` makes the environment)
 
-SCAN is enlarged to the size of a case, and noise of 10 HU is added, so that it compresses as a scan does; it and the
-models lie in FOLDER and are used again. The network has one convolution a stage, of 4, 8 and 16 channels (or 32, 64
-and 128), windows of 128^3, an overlap of 0.5, Gaussian weights, no mirroring, and weights drawn at random, the same
-kernels and strides in every tool (`benchmarks/peer_predict.py` tells more). Tools take turns, with whole commands: from
-the start of the process to its end. GiB: the most that was resident of the process tree, summed and sampled ten times a
-second, and what of it was not pages of files; a library that several processes share counts in each. Address space
-beyond --limit is refused to the peers' processes, so that one who asks for too much fails instead of taking the machine
-down. Prints a table in Markdown.
+SCAN is enlarged to the size of a case, and noise of 10 HU is added, so that it compresses like a
+scan. The scan and the models are kept in FOLDER and used again. The network has one convolution a
+stage, of 4, 8 and 16 channels (or 32, 64 and 128), windows of 128^3, an overlap of 0.5, Gaussian
+weights, no mirroring, and random weights, the same kernels and strides in every tool (see
+`benchmarks/peer_predict.py`). Tools take turns with whole commands, from the start of the process
+to its end. GiB: peak resident memory of the process tree, summed and sampled ten times a second,
+and how much of it was not pages of files; a library that several processes share counts in each.
+The address space of the peers' processes is limited by --limit, so that a process that needs too
+much fails instead of taking the machine down. Print a table in Markdown.
 """
 
 from __future__ import annotations

@@ -1,13 +1,15 @@
-"""Locate, then look: a run's validation cases predicted as a whole, and in the box that a coarse model finds.
+"""Predict the validation cases of a run as a whole, and in the box that a coarse model finds.
 
-    python benchmarks/locate.py RUN COARSE [--scan FILE] [--rounds 1] [--threads 1] [--precision float32]
+    python benchmarks/locate.py RUN COARSE [--scan FILE] [--rounds 1] [--threads 1] [--precision
+    float32]
 
-RUN and COARSE are finished trainings on the same cases, whose dataset is still where it was; COARSE was trained with
-larger voxels (`plan.spacing=[4,4,4]`). Both ways take turns, in one process. Prints a table in Markdown: of each case
-the box's share of the scan's voxels; windows; seconds of CPU and of the clock, from the scan in memory to its label
-map, medians of the rounds; the mean Dice over labels; the reference's labelled voxels that lie outside the box. Last
-comes the Dice of the coarse model alone. With --scan that scan is predicted instead; what is found in all of it stands
-in for the reference.
+RUN and COARSE are finished trainings on the same cases, whose dataset has not moved; COARSE was
+trained with larger voxels (`plan.spacing=[4,4,4]`). Both ways take turns in one process. Print a
+table in Markdown with, for each case, the share of the scan's voxels in the box; the number of
+windows; CPU and wall seconds from the scan in memory to its label map, medians of the rounds; the
+mean Dice over labels; and the labeled voxels of the reference outside the box. The last row is the
+Dice of the coarse model alone. With --scan that scan is predicted instead, and the prediction of
+the whole scan serves as the reference.
 """
 
 from __future__ import annotations
@@ -115,11 +117,15 @@ def _measure(arguments: argparse.Namespace, case: Case) -> None:
             f"{clock:.1f}",
         ]
         print(
-            f"| {case.id} | {name} | {' | '.join(map(str, cells))} | {locating:.1f} | {score:.4f} | {missed} |"
+            f"| {case.id} | {name} | {' | '.join(map(str, cells))} | {locating:.1f} | {score:.4f} |"
+            f" {missed} |"
         )
     alone = Predictor(coarse, precision=arguments.precision, fast=True).predict(scan).array[0]
     print(
-        f"| {case.id} | coarse alone | | | | | | | {_dice(alone, reference, coarse.plan.labels):.4f} | |",
+        (
+            f"| {case.id} | coarse alone | | | | | | |"
+            f" {_dice(alone, reference, coarse.plan.labels):.4f} | |"
+        ),
         flush=True,
     )
 

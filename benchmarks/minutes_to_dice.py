@@ -1,20 +1,22 @@
-"""Dice after some minutes: segkit, nnU-Net and MONAI on the same training cases and machine, one after the other.
+"""Measure Dice after some minutes of training: segkit, nnU-Net and MONAI on the same cases and
+machine, one after the other.
 
     python benchmarks/minutes_to_dice.py DATASET [KEY=VALUE ...] [--minutes 20]
         [--tools segkit nnunet nnunet_no_mirroring monai] [--seeds 0] [--threads 2] [--samples 1]
         [--peer-python .venv-peers/bin/python] [--out runs/minutes_to_dice]
 
-Minutes of wall time run from the start of a tool's process until its model is written: planning, preprocessing and
-whatever validation the tool does meanwhile are part of them. nnU-Net trains at batch size 2, its learning rate falling
-to the end of that time; nnunet_no_mirroring is its own trainer of that name. monai is the recipe of a tutorial of
-MONAI's (peer_monai.py tells), with segkit's voxel size and patch, since MONAI plans neither. The peers' copy of the
-data is made beforehand and not counted. Then every model predicts the cases of fold 0 that it was not trained on,
-without test-time augmentation, and `segkit evaluate` compares all of them with the references on the scans' own grids.
-KEY=VALUE are overrides of segkit. Models of one dataset belong into one --out, which holds the peers' copy of it.
+Minutes of wall time run from the start of a tool's process until its model is written: planning,
+preprocessing and any validation by the tool are included. nnU-Net trains with batch size 2, and its
+learning rate decays to the end of that time; nnunet_no_mirroring is its own trainer of that name.
+monai is the recipe of a MONAI tutorial (see peer_monai.py), with segkit's spacing and patch, since
+MONAI plans neither. The peers' copy of the data is made before and not counted. Then every model
+predicts the cases of fold 0 that it was not trained on, without test-time augmentation, and `segkit
+evaluate` compares all of them with the references on the scans' own grids. KEY=VALUE are overrides
+of segkit. Models of one dataset belong into one --out, which holds the peers' copy of it.
 
-A training that is done is not repeated, so the command can be stopped and given again with more tools or seeds. Beside
-the Dice it tells the peak memory of the training: PSS summed over the process tree (Linux only), one sample a second
-or --samples, which take time from the training. Prints a table in Markdown.
+A finished training is not repeated, so the command can be stopped and run again with more tools or
+seeds. Peak memory of the training is PSS summed over the process tree (Linux only), with one sample
+a second or --samples, which take time from the training. Print a table in Markdown.
 """
 
 from __future__ import annotations
@@ -157,7 +159,7 @@ def _write_cases(table: Path, dataset: Dataset, split: Split) -> None:
 def _peer(
     job: Job, arguments: argparse.Namespace, dataset: Dataset, split: Split
 ) -> dict[str, object]:
-    """Train and predict with a peer, and bring its labels back to the dataset's values and names."""
+    """Train and predict with a peer, and give its labels the values and names of the dataset."""
     raw = Path(arguments.out).absolute() / "nnunet_raw"
     data = write_copy(raw, dataset, split)
     name, *options = _monai(arguments) if job.tool == "monai" else _nnunet(job, dataset)

@@ -1,12 +1,14 @@
-"""What the mirror rule buys and costs: trainings with augment.mirror=auto, all axes and none, equal steps and seeds.
+"""Compare trainings with augment.mirror=auto, all axes and none, with equal steps and seeds.
 
-    python benchmarks/mirror.py DATASET [DATASET ...] [--out runs/mirror] [--steps 1000] [--seeds 0 1 2]
+    python benchmarks/mirror.py DATASET [DATASET ...] [--out runs/mirror] [--steps 1000] [--seeds 0
+    1 2]
 
-Every combination is a training of its own in its own folder, so the command can be stopped and given again: finished
-trainings are not repeated. Dice is that of the fold's validation cases, whole volumes, without test-time augmentation.
-"all" is every axis that the network sees, as in nnU-Net, except that labels named left and right change names. Where
-the rule decides for all axes or for none, "auto" is not trained a second time. Prints what the rule decided for each
-data set, and a table in Markdown: means over the seeds, and all of them.
+Every combination is a separate training in its own folder, so the command can be stopped and run
+again: finished trainings are not repeated. Dice is that of the validation cases of the fold, whole
+volumes, without test-time augmentation. "all" is every axis that the network sees, as in nnU-Net,
+except that labels named left and right change names. If the rule chooses all axes or none, "auto"
+is not trained a second time. Print the decision of the rule for each dataset, and a table in
+Markdown with the mean over the seeds and every seed.
 """
 
 from __future__ import annotations
@@ -51,7 +53,9 @@ def _choices(plan: Plan) -> dict[str, list[int]]:
 
 
 def _trained(arguments: argparse.Namespace, dataset: str, axes: list[int], *, seed: int) -> Score:
-    """Validation Dice of each label of one training, which is run unless its folder says that it is finished."""
+    """Validation Dice of each label of one training, which is run unless its folder says that it is
+    finished.
+    """
     chosen = "".join("xyz"[axis] for axis in axes) or "none"
     run = Path(arguments.out) / f"{Path(dataset).stem}-{chosen}-steps{arguments.steps}-seed{seed}"
     segkit.train(

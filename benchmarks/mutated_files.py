@@ -1,12 +1,13 @@
-"""Damaged files by the thousand: does one of them end, or hang, a night's folder of predictions?
+"""Predict thousands of damaged files: does one of them end or block the prediction of a folder?
 
     python benchmarks/mutated_files.py MODEL OUT --files 2000 --seed 0
 
-Sound scans of small noise are written as NIfTI, NRRD, MetaImage and zips of DICOM, and MODEL is copied; in each file
-some bytes, most of them in its header, are replaced at random, or its end is cut off. Then 'segkit predict FOLDER' is
-called once for the scans and once for the studies of DICOM, and each copy of the model is opened with its weights.
-Printed are, of each kind, how many were used, how many were refused by name, and how many otherwise (there should be
-none), and the longest time that one of them took. The exit code is 1 where one was not refused by name.
+Sound scans of small noise are written as NIfTI, NRRD, MetaImage and zips of DICOM, and MODEL is
+copied; in each file some bytes, most of them in its header, are replaced at random, or its end is
+cut off. Then 'segkit predict FOLDER' is called once for the scans and once for the studies of
+DICOM, and each copy of the model is opened with its weights. Print for each kind how many were
+used, how many were refused by name, how many failed otherwise (there should be none), and the
+longest time of one file. The exit code is 1 if one was not refused by name.
 """
 
 from __future__ import annotations
@@ -54,13 +55,16 @@ def dicom_slice(voxels: np.ndarray, place: int) -> bytes:
     made.file_meta = pydicom.dataset.FileMetaDataset()
     made.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
     values = {
-        "SOPClassUID": pydicom.uid.CTImageStorage, "SOPInstanceUID": f"1.2.3.4.{place}", "SeriesInstanceUID": "1.2.3.4",
-        "StudyInstanceUID": "1.2.3", "FrameOfReferenceUID": "1.2.9", "PatientID": "1", "Modality": "CT",
+        "SOPClassUID": pydicom.uid.CTImageStorage, "SOPInstanceUID": f"1.2.3.4.{place}",
+        "SeriesInstanceUID": "1.2.3.4", "StudyInstanceUID": "1.2.3",
+        "FrameOfReferenceUID": "1.2.9", "PatientID": "1", "Modality": "CT",
         "ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "ImagePositionPatient": [0, 0, place],
         "InstanceNumber": place + 1,
-        "PixelSpacing": [1, 1], "SliceThickness": 1, "Rows": voxels.shape[1], "Columns": voxels.shape[0],
+        "PixelSpacing": [1, 1], "SliceThickness": 1,
+        "Rows": voxels.shape[1], "Columns": voxels.shape[0],
         "SamplesPerPixel": 1, "PixelRepresentation": 1, "PhotometricInterpretation": "MONOCHROME2",
-        "BitsAllocated": 16, "BitsStored": 16, "HighBit": 15, "RescaleSlope": 1, "RescaleIntercept": 0,
+        "BitsAllocated": 16, "BitsStored": 16, "HighBit": 15,
+        "RescaleSlope": 1, "RescaleIntercept": 0,
         "PixelData": voxels[..., place].T.tobytes(),
     }  # fmt: skip
     for keyword, value in values.items():
@@ -71,7 +75,9 @@ def dicom_slice(voxels: np.ndarray, place: int) -> bytes:
 
 
 def damaged(content: bytes, chance: random.Random, header: int = HEADER) -> bytes:
-    """Return the content with 1 to 8 bytes replaced, three of four times in the header, or without its end."""
+    """Return the content with 1 to 8 bytes replaced, three of four times in the header, or without
+    its end.
+    """
     changed = bytearray(content)
     for _ in range(chance.randint(1, 8)):
         end = min(len(changed), header) if chance.random() < 0.75 else len(changed)
@@ -80,7 +86,8 @@ def damaged(content: bytes, chance: random.Random, header: int = HEADER) -> byte
 
 
 SCANS: list[tuple[str, Write]] = [
-    (".nii", nifti), (".nii.gz", nifti), (".nrrd", itk), ("_packed.nrrd", itk), (".mha", itk), ("_packed.mha", itk),
+    (".nii", nifti), (".nii.gz", nifti), (".nrrd", itk), ("_packed.nrrd", itk),
+    (".mha", itk), ("_packed.mha", itk),
 ]  # fmt: skip
 
 
@@ -110,7 +117,9 @@ def write_studies(folder: Path, count: int, chance: random.Random, voxels: np.nd
 
 
 def write_models(folder: Path, count: int, chance: random.Random, model: Path) -> None:
-    """Write copies of a bundle, one file of each damaged; every fourth is a .segkit file that is damaged itself."""
+    """Write copies of a bundle, one file of each damaged; every fourth is a .segkit file that is
+    damaged itself.
+    """
     folder.mkdir()
     bundle = model / "bundle" if (model / "bundle").is_dir() else model
     subprocess.run(
@@ -132,7 +141,9 @@ SEGKIT = [sys.executable, "-m", "segkit"]
 
 
 def predict(folder: Path, model: Path, out: Path) -> tuple[Counter[str], float]:
-    """Predict a folder in one call; returns what became of its files, and the longest time of one in seconds."""
+    """Predict a folder in one call; returns what became of its files, and the longest time of one
+    in seconds.
+    """
     done = subprocess.run(
         [*SEGKIT, "predict", folder, "-m", model, "-o", out, "--fast", "--device", "cpu"],
         check=False,
@@ -158,7 +169,9 @@ def predict(folder: Path, model: Path, out: Path) -> tuple[Counter[str], float]:
 
 
 def open_models(folder: Path) -> tuple[Counter[str], float]:
-    """Open each model with its weights; returns what became of them, and the longest time of one in seconds."""
+    """Open each model with its weights; returns what became of them, and the longest time of one in
+    seconds.
+    """
     found: Counter[str] = Counter()
     longest = 0.0
     for path in sorted(folder.iterdir()):

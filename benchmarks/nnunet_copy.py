@@ -1,4 +1,4 @@
-"""A segkit dataset in nnU-Net's raw layout, for the peers that read it."""
+"""Copy a dataset of segkit to nnU-Net's raw layout, for the peers that read it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from segkit.volume import Volume
 
 
 def write_copy(raw: Path, dataset: Dataset, split: Split) -> Path:
-    """Images, labels numbered from 1 on, and the split as nnU-Net's only fold, unless they are there; their folder."""
+    """Images, labels numbered from 1 on, and the split as nnU-Net's only fold, unless they are
+    there; their folder.
+    """
     folder, values, ending = raw / "Dataset001_segkit", _values(dataset), file_ending(dataset)
     if (folder / "dataset.json").is_file():
         return folder

@@ -1,9 +1,11 @@
-"""A norm layer and its activation, forward and backward: segkit's GroupNorm, PyTorch's, and BatchNorm.
+"""Time a norm layer and its activation, forward and backward: segkit's GroupNorm, PyTorch's, and
+BatchNorm.
 
     python benchmarks/norm_layer.py [--threads 1] [--rounds 9] [--device cuda]
 
-Milliseconds (medians of interleaved rounds) in channels-last layout, LeakyReLU in place. On a GPU under autocast, as a
-training is; a time there is a hundredth of a hundred steps. Prints a table in Markdown.
+Milliseconds (medians of interleaved rounds) in channels-last format, LeakyReLU in place. On a GPU
+it runs under autocast, like a training, and a time is a hundredth of a hundred steps. Print a table
+in Markdown.
 """
 
 from __future__ import annotations
@@ -51,7 +53,10 @@ def main() -> None:
                     place = f"{batch}, {channels}, {' x '.join(map(str, edges))}"
                     cells = " | ".join(f"{1000 * seconds:.2f}" for seconds in times)
                     print(
-                        f"| {place} | {str(dtype).removeprefix('torch.')} | {per_group} | {cells} |",
+                        (
+                            f"| {place} | {str(dtype).removeprefix('torch.')} | {per_group} |"
+                            f" {cells} |"
+                        ),
                         flush=True,
                     )
 

@@ -1,12 +1,14 @@
-"""Does GroupNorm by the rule learn as well as instance norm? Equal steps, same seeds, each at its best learning rate.
+"""Does GroupNorm by the rule learn as well as instance norm? Equal steps, same seeds, each at its
+best learning rate.
 
-    python benchmarks/norms.py DATASET [--out runs/norms] [--steps 500 1500] [--seeds 0 1 2] [--norms group instance]
+    python benchmarks/norms.py DATASET [--out runs/norms] [--steps 500 1500] [--seeds 0 1 2]
+    [--norms group instance]
                                         [--rates 2e-3 4e-3 8e-3]
 
-Every combination is a training of its own in its own folder, so the command can be stopped and given again: finished
-trainings are not repeated. The learning rate is chosen once per norm, with the first seed at the smaller number of
-steps. Dice is that of the fold's validation cases, whole volumes, without test-time augmentation. Prints a table in
-Markdown.
+Every combination is a separate training in its own folder, so the command can be stopped and run
+again: finished trainings are not repeated. The learning rate is chosen once per norm, with the
+first seed at the smaller number of steps. Dice is that of the validation cases of the fold, whole
+volumes, without test-time augmentation. Print a table in Markdown.
 """
 
 from __future__ import annotations
@@ -58,7 +60,9 @@ def _best_rate(arguments: argparse.Namespace, norm: str) -> tuple[float, dict[fl
 def _trained(
     arguments: argparse.Namespace, norm: str, *, steps: int, seed: int, rate: float
 ) -> Score:
-    """Validation Dice of each label of one training, which is run unless its folder says that it is finished."""
+    """Validation Dice of each label of one training, which is run unless its folder says that it is
+    finished.
+    """
     run = Path(arguments.out) / f"{norm}-lr{rate:g}-steps{steps}-seed{seed}"
     segkit.train(
         f"dataset={arguments.dataset}",

@@ -1,14 +1,15 @@
-"""What is lost when data are incomplete? Dice on phantoms, for a channel or most of the annotation missing.
+"""Measure Dice on phantoms if a channel or most of the annotation is missing.
 
-    python benchmarks/partial_data.py channels [--out runs/partial] [--cases 12] [--steps 400] [--dropout 0.2]
-    python benchmarks/partial_data.py annotation [--out runs/partial] [--cases 12] [--steps 400] [--every 10]
+    python benchmarks/partial_data.py channels [--out runs/partial] [--cases 12] [--steps 400]
+    [--dropout 0.2] python benchmarks/partial_data.py annotation [--out runs/partial] [--cases 12]
+    [--steps 400] [--every 10]
 
-``channels``: a phantom of two channels, T1 and its inverse T2 with noise of its own; two trainings, with channel
-dropout and without, each predict with all channels and with each of them set to what a missing one is set to.
-``annotation``: one training on whole label maps, and one in which only every N-th slice is annotated and the rest has
-the ignore value.
-Dice is the mean over labels of the means over the validation cases, in whole label maps on the scans' own grids.
-Finished trainings are not repeated; other numbers of steps or cases need another --out. Prints a table in Markdown.
+``channels``: a phantom of two channels, T1 and its inverse T2 with separate noise. Two trainings,
+with channel dropout and without, predict with all channels and with each of them missing.
+``annotation``: one training on whole label maps, and one in which only every N-th slice is
+annotated and the others have the ignore value. Dice is the mean over labels of the means over the
+validation cases, in whole label maps on the scans' own grids. Finished trainings are not repeated;
+other numbers of steps or cases need another --out. Print a table in Markdown.
 """
 
 from __future__ import annotations
@@ -80,7 +81,9 @@ def _annotation(arguments: argparse.Namespace) -> str:
 
 
 def _phantom(folder: Path, cases: int, *, every: int = 1) -> Path:
-    """Scans of two channels in images/, and label maps in labels/ with IGNORE in all but every N-th slice."""
+    """Scans of two channels in images/, and label maps in labels/ with IGNORE in all but every N-th
+    slice.
+    """
     for number in range(cases):
         image, labels = phantom_case(number)
         noise = np.random.Generator(np.random.Philox(key=[1, number])).standard_normal(
@@ -114,7 +117,7 @@ def _train(arguments: argparse.Namespace, name: str, data: Path, words: list[str
 
 
 def _score(run: Path, data: Path, *, without: int | None = None) -> float:
-    """Mean Dice of a run on the validation cases of ``data``, which are the same in every phantom."""
+    """Mean Dice of a run on the validation cases of ``data``, the same in every phantom."""
     predictor = segkit.load(run)
     scores: dict[str, list[float]] = {name: [] for name in LABELS}
     for case in split_cases(read_dataset(data), 0).validation:

@@ -1,17 +1,20 @@
-"""MONAI for minutes_to_dice.py and preprocessing.py, which start this file with another environment's interpreter.
+"""Run MONAI for minutes_to_dice.py and preprocessing.py, which start this file with another Python
+environment.
 
     python benchmarks/peer_monai.py FOLDER --data DATA --spacing 1 1 1 --patch 40 56 40
     python benchmarks/peer_monai.py FOLDER --data DATA --spacing 1 1 1 --patch 40 56 40 --minutes 20
-    python benchmarks/peer_monai.py FOLDER --data DATA --spacing 1 1 1 --patch 40 56 40 --predict CASE ...
+    python benchmarks/peer_monai.py FOLDER --data DATA --spacing 1 1 1 --patch 40 56 40 --predict
+    CASE ...
 
-The first prepares the cases only, and prints the seconds it took and those of CPU, less imports. DATA is in
+The first only prepares the cases and prints wall and CPU seconds without imports. DATA is in
 nnU-Net's raw layout.
 
-The recipe is that of the tutorial "dynunet_pipeline", in which MONAI shows this kind of network on the Medical
-Segmentation Decathlon: DynUNet with instance norm and deep supervision (one extra head), Dice and cross-entropy, SGD
-with Nesterov momentum 0.99 and learning rate 1e-2, its transforms and probabilities, cases kept in memory, and a
-Gaussian sliding window with overlap 0.5. What is changed: batch size 2 as for the others, the learning rate falls to
-the end of the time with the power 0.9, no validation on the way, and the model of the last step is taken.
+The recipe is that of the tutorial "dynunet_pipeline", in which MONAI shows this kind of network on
+the Medical Segmentation Decathlon: DynUNet with instance norm and deep supervision (one extra
+head), Dice and cross-entropy, SGD with Nesterov momentum 0.99 and learning rate 1e-2, its
+transforms and probabilities, cases kept in memory, and a Gaussian sliding window with overlap 0.5.
+Changes: batch size 2 as for the others, a learning rate that decays to the end of the time with the
+power 0.9, no validation during training, and the model of the last step.
 """
 
 from __future__ import annotations
@@ -104,7 +107,9 @@ def _training(arguments: argparse.Namespace) -> Any:
 
 
 def _network(arguments: argparse.Namespace) -> DynUNet:
-    """The tutorial's rule: stages are added, with stride 2 along the axes of 8 voxels or more and not too coarse."""
+    """The tutorial's rule: stages are added, with stride 2 along the axes of 8 voxels or more and
+    not too coarse.
+    """
     sizes, spacing = list(arguments.patch), list(arguments.spacing)
     kernels, strides = [], [[1, 1, 1]]
     while True:
@@ -156,7 +161,9 @@ def _train(arguments: argparse.Namespace, data: CacheDataset, deadline: float) -
 
 
 def _predict(arguments: argparse.Namespace) -> None:
-    """Label maps of the cases on their own grids; labels, not scores, are resampled, as MONAI does it."""
+    """Label maps of the cases on their own grids; labels, not scores, are resampled, as MONAI does
+    it.
+    """
     network = _network(arguments).eval()
     network.load_state_dict(torch.load(arguments.folder / "model.pt", weights_only=True))
     prepare = t.Compose(_prepared(arguments, ["image"]))

@@ -1,14 +1,16 @@
-"""nnU-Net for minutes_to_dice.py and preprocessing.py, which start this file with another environment's interpreter.
+"""Run nnU-Net for minutes_to_dice.py and preprocessing.py, which start this file with another
+Python environment.
 
     python benchmarks/peer_nnunet.py FOLDER --data DATA --configuration 3d_fullres
     python benchmarks/peer_nnunet.py FOLDER --data DATA --configuration 3d_fullres --minutes 20
-    python benchmarks/peer_nnunet.py FOLDER --data DATA --configuration 3d_fullres --predict CASE ...
+    python benchmarks/peer_nnunet.py FOLDER --data DATA --configuration 3d_fullres --predict CASE
+    ...
 
-The first prepares the cases only, and prints the seconds it took and those of CPU, less imports.
+The first only prepares the cases and prints wall and CPU seconds without imports.
 
-nnU-Net's own planning, preprocessing, trainer and predictor; what is changed is the batch size (2) and the length of
-the training: as many short epochs as fit, the learning rate falling over them as it falls over its 1000 epochs of 250
-steps.
+Planning, preprocessing, trainer and predictor are those of nnU-Net. Changed are the batch size (2)
+and the length of the training: as many short epochs as fit, over which the learning rate decays as
+it does over its 1000 epochs of 250 steps.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ NUMBER = 1
 """In the name of the data's folder."""
 BATCH = 2
 EPOCHS = 25
-"""About as many as are made of the time: each ends with a plot and perhaps a checkpoint, which take a second."""
+"""About as many as are made of the time: each ends with a plot and perhaps a checkpoint, which take
+a second.
+"""
 VALIDATION = 0.2
 """Validation steps per training step, as nnU-Net does it (50 and 250)."""
 WRITING = 3.0
@@ -52,7 +56,9 @@ def main() -> None:
 
 
 def let_torchvision_load() -> None:
-    """nnU-Net imports torchvision without using it; beside a torch for CPUs its wheel for GPUs misses two operators."""
+    """nnU-Net imports torchvision without using it; beside a torch for CPUs its wheel for GPUs
+    misses two operators.
+    """
     import torch  # noqa: PLC0415
 
     try:
@@ -102,7 +108,9 @@ def _train(arguments: argparse.Namespace, deadline: float) -> None:
 
 
 def _run(trainer: Any, deadline: float) -> int:
-    """`nnUNetTrainer.run_training`, the number of epochs set by what is left of the time; returns the steps done."""
+    """`nnUNetTrainer.run_training`, the number of epochs set by what is left of the time; returns
+    the steps done.
+    """
     steps, spent = 0, 0.0
     trainer.num_iterations_per_epoch, trainer.num_val_iterations_per_epoch = 2, 1
     trainer.on_train_start()

@@ -1,14 +1,14 @@
-"""nnU-Net and MONAI for predict.py, which starts this file with another environment's interpreter.
+"""Run nnU-Net and MONAI for predict.py, which starts this file with another Python environment.
 
     python benchmarks/peer_predict.py forward BUNDLE --rounds 5
     python benchmarks/peer_predict.py nnunet|monai BUNDLE IMAGES OUT --model FOLDER
 
-The first times one window in each tool's network, in turns, and prints JSON. The others predict every
-IMAGES/CASE_0000.nii.gz, with a network as the bundle's plan has it (channels, convolutions, strides, two convolutions
-a stage) and its windows, and weights drawn at random: the time does not depend on them. nnU-Net's model lies in
-FOLDER, which is made if absent, and its own command predicts. MONAI has no command: here are its transforms,
-its DynUNet (two convolutions a stage; nnU-Net's network where the plan has another number) and its sliding window, scan
-by scan.
+The first times one window in each tool's network, in turns, and prints JSON. The others predict
+every IMAGES/CASE_0000.nii.gz, with a network as the bundle's plan has it (channels, convolutions,
+strides, two convolutions a stage) and its windows, and random weights: the time does not depend on
+them. The model of nnU-Net is in FOLDER, which is created if absent, and its own command predicts.
+MONAI has no command: this file has its transforms, its DynUNet (two convolutions a stage; nnU-Net's
+network where the plan has another number) and its sliding window, scan by scan.
 """
 
 from __future__ import annotations

@@ -1,14 +1,17 @@
-"""Prediction beside nnU-Net and MONAI: one window, and the whole command on a folder of scans.
+"""Time prediction with segkit, nnU-Net and MONAI: one window, and the whole command on a folder of
+scans.
 
     python benchmarks/predict.py BUNDLE IMAGES [--count 60] [--rounds 3] [--threads 1]
-        [--peer-python .venv-peers/bin/python] [--tools segkit ...]      (`make peers` makes the environment)
+        [--peer-python .venv-peers/bin/python] [--tools segkit ...]      (`make peers` makes the
+        environment)
 
-BUNDLE is a segkit model of one channel in 3D, IMAGES a folder of NIfTI files. Every tool has a network of the same
-channels, kernels, strides and convolutions, the same windows with an overlap of 0.5, Gaussian weights and no mirroring;
-`benchmarks/peer_predict.py` tells more. Tools take turns. Windows: CPU seconds, medians of 9 turns within each round.
-Commands: from the start of the process to its end, imports included; seconds, seconds of CPU by the process and its
-children, and the most that the process tree held (PSS, sampled, Linux only); medians, with every round in brackets.
-Prints two tables in Markdown.
+BUNDLE is a segkit model of one channel in 3D, IMAGES a folder of NIfTI files. Every tool has a
+network of the same channels, kernels, strides and convolutions, the same windows with an overlap of
+0.5, Gaussian weights and no mirroring; see `benchmarks/peer_predict.py`. Tools take turns. Windows:
+CPU seconds, medians of 9 turns within each round.
+Commands: from the start of the process to its end, imports included; wall seconds, CPU seconds of
+the process and its children, and peak memory of the process tree (PSS, sampled, Linux only);
+medians, with every round in parentheses. Print two tables in Markdown.
 """
 
 from __future__ import annotations
@@ -122,7 +125,8 @@ def _window_table(windows: dict[str, list[float]]) -> str:
     lines = ["| one window | milliseconds of CPU | of nnU-Net's |", "| --- " * 3 + "|"]
     for name, values in windows.items():
         lines.append(
-            f"| {name} | {_cell([1000 * value for value in values], 0)} | {_ratio(values, base):.2f} |"
+            f"| {name} | {_cell([1000 * value for value in values], 0)} |"
+            f" {_ratio(values, base):.2f} |"
         )
     return "\n".join(lines)
 
@@ -137,7 +141,8 @@ def _command_table(wholes: dict[str, list[Figures]]) -> str:
         base_wall, base_cpu, _ = zip(*wholes.get(NNUNET, rounds), strict=True)
         ratios = f"{_ratio(wall, base_wall):.2f}", f"{_ratio(cpu, base_cpu):.2f}"
         lines.append(
-            f"| {name} | {_cell(wall)} | {ratios[0]} | {_cell(cpu)} | {ratios[1]} | {_cell(memory, 2)} |"
+            f"| {name} | {_cell(wall)} | {ratios[0]} | {_cell(cpu)} | {ratios[1]} |"
+            f" {_cell(memory, 2)} |"
         )
     return "\n".join(lines)
 

@@ -1,12 +1,15 @@
-"""From raw cases to what training reads: segkit, nnU-Net and MONAI on all cases of a dataset, less imports.
+"""Time the way from raw cases to prepared ones: segkit, nnU-Net and MONAI on all cases of a
+dataset, without imports.
 
-    python benchmarks/preprocessing.py DATASET [KEY=VALUE ...] [--peer-python .venv-peers/bin/python]
+    python benchmarks/preprocessing.py DATASET [KEY=VALUE ...] [--peer-python
+    .venv-peers/bin/python]
         [--tools segkit nnunet monai] [--threads 2] [--rounds 3]
 
-segkit and nnU-Net look at the cases, plan, and write prepared cases to disk; "again" is segkit's second run, which
-finds them there. MONAI plans nothing: it is given segkit's voxel size, and keeps the cases in memory. nnU-Net works
-with as many processes as there are threads. Rounds take turns between the tools; medians, with every round in
-brackets; peak memory is PSS summed over the process tree (Linux only). Prints a table in Markdown.
+segkit and nnU-Net measure the cases, plan, and write prepared cases to disk; "again" is a second
+run of segkit, which finds them there. MONAI plans nothing: it gets the spacing of segkit and keeps
+the cases in memory. nnU-Net uses as many processes as there are threads. Tools take turns; medians,
+with every round in parentheses; peak memory is PSS summed over the process tree (Linux only). Print
+a table in Markdown.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a process and all that descend from it take, in CPU time and in memory (Linux). Needs no package."""
+"""CPU time and memory of a process and all its descendants (Linux). Needs no package."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def cpu_seconds(root: int) -> float:
 
 
 def shared_out_memory(root: int) -> int:
-    """Bytes of ``root`` and its descendants; a page that several processes share counts once (PSS, summed)."""
+    """Bytes of ``root`` and its descendants; a page that several processes share counts once (PSS,
+    summed).
+    """
     kilobytes = 0
     for process in _family(root):
         for line in _read(f"/proc/{process}/smaps_rollup").splitlines():
@@ -49,7 +51,9 @@ def _pages(root: int) -> list[tuple[int, int]]:
 
 
 class PeakMemory:
-    """The most that a process tree holds while a block runs; a sample takes 20 ms of CPU time for each GiB of PSS."""
+    """The most that a process tree holds while a block runs; a sample takes 20 ms of CPU time for
+    each GiB of PSS.
+    """
 
     def __init__(
         self, root: int, *, per_second: float, measure: Callable[[int], int] = shared_out_memory
@@ -113,7 +117,9 @@ def run_measured(
 
 
 def _family(root: int) -> list[int]:
-    """``root`` and all that descend from it; a process stands among the children of the thread that started it."""
+    """``root`` and all that descend from it; a process stands among the children of the thread that
+    started it.
+    """
     threads = Path(f"/proc/{root}/task").glob("[0-9]*/children")
     children = [int(child) for file in threads for child in _read(str(file)).split()]
     return [root, *(process for child in children for process in _family(child))]

@@ -1,10 +1,12 @@
-"""What recomputing norms and activations saves and costs: a training step of segkit's U-Net, with and without.
+"""Measure what recomputing norms and activations saves and costs in a training step of segkit's
+U-Net.
 
     python benchmarks/recompute.py [--threads 1] [--rounds 3]
 
-Memory: the most that three steps in a process of its own hold resident above what was before the first one: once as a
-training keeps freed memory, once with freed memory given back at once. Gradients and momenta are in it. Time: medians
-of interleaved rounds, CPU seconds of a process that keeps freed memory. Prints a table in Markdown.
+Memory: peak resident memory of three steps in a separate process, in addition to that before the
+first step, once with freed memory kept as in a training and once with freed memory returned
+immediately. Gradients and momenta are included. Time: medians of interleaved rounds, CPU seconds of
+a process that keeps freed memory. Print a table in Markdown.
 """
 
 from __future__ import annotations

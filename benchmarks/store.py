@@ -1,12 +1,15 @@
-"""How a prepared case lies on disk: flat (segkit's way, with and without announcing a patch), in blocks, by blosc2.
+"""Compare ways to store a prepared case: flat (segkit's way, with and without announcing a patch),
+in blocks, with blosc2.
 
     python benchmarks/store.py SCAN --shape 512 512 300 --patch 96 96 96
-    python benchmarks/store.py data/Task04_Hippocampus/imagesTr/hippocampus_001.nii.gz --patch 32 48 32
+    python benchmarks/store.py data/Task04_Hippocampus/imagesTr/hippocampus_001.nii.gz --patch 32 48
+    32
 
-Per layout: size on disk, seconds to write, milliseconds of CPU to copy a patch whose pages are in memory, and for one
-whose pages are not, megabytes that the disk gave and milliseconds. Medians over random patches. The scan is enlarged to
---shape, and noise of 10 units is added and rounded, so that it compresses as a scan does. blosc2 is measured where it
-is installed: pip install blosc2. Linux only: /proc/self/io says what came from the disk.
+For each way: size on disk, seconds to write, CPU milliseconds to copy a patch whose pages are in
+memory, and for one whose pages are not, megabytes read from disk and milliseconds. Medians over
+random patches. The scan is enlarged to --shape, and noise of 10 units is added and rounded, so that
+it compresses like a scan. blosc2 is measured if it is installed: pip install blosc2. Linux only,
+because /proc/self/io says what came from disk.
 """
 
 from __future__ import annotations

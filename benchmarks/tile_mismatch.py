@@ -1,11 +1,14 @@
-"""What overlap and weights of windows change: label maps of a run's validation cases, beside those without overlap.
+"""Compare label maps of the validation cases of a run for different overlaps and weights of
+windows.
 
     python benchmarks/tile_mismatch.py RUN [--precision float32] [--threads 2]
 
-RUN is a finished training whose dataset is still where it was. Prints a table in Markdown, means over the cases:
-windows; CPU seconds of the whole prediction; the share of voxels whose label is another one than without overlap, and
-the same of the voxels that have a label in either map; what `--stats` counts without a second prediction; and Dice.
-`--fast` is Gaussian weights at an overlap of 0.25. segkit always takes Gaussian weights; constant ones are put in here.
+RUN is a finished training whose dataset has not moved. Print a table in Markdown with means over
+the cases: number of windows; CPU seconds of the whole prediction; share of voxels whose label
+differs from that without overlap, and the same among voxels that have a label in either map;
+`tile_mismatch` of `--stats`, which needs no second prediction; and Dice. `--fast` is Gaussian
+weights at an overlap of 0.25. segkit always uses Gaussian weights; this script replaces them by
+constant ones.
 """
 
 from __future__ import annotations

@@ -1,19 +1,21 @@
-"""One training step, segkit's U-Net against nnU-Net's: equal channels, convolutions, strides, heads, loss, optimiser.
+"""Time one training step of the U-Nets of segkit and nnU-Net: equal channels, convolutions,
+strides, heads, loss, optimizer.
 
     .venv-peers/bin/python benchmarks/train_step.py [--threads 2] [--rounds 5] [--cases 0 1]
-                                                    [--device cuda] [--compile]     (`make peers` makes the environment)
+                                                    [--device cuda] [--compile]
 
-Every network runs in float32 and in bfloat16 autocast, in both memory layouts, in interleaved rounds. Prints the
-median seconds of a step (forward, loss with deep supervision, backward, SGD) and its ratio to nnU-Net's network as
-nnU-Net runs it on a CPU: eager, float32, contiguous. Without nnU-Net the ratio is to the last row in
-that mode. Only the norm differs between segkit's networks: groups by the rule, 8 channels a group, instance, batch.
+Every network runs in float32 and in bfloat16 autocast, in both memory formats, in interleaved
+rounds. Print the median seconds of a step (forward, loss with deep supervision, backward, SGD) and
+its ratio to nnU-Net's network as nnU-Net runs it on a CPU: eager, float32, contiguous. Without
+nnU-Net the ratio is to the last row in that mode. Only the norm differs between segkit's networks:
+groups by the rule, 8 channels a group, instance, batch.
 
-On a GPU nnU-Net runs in float16 with a scaled loss, contiguous, and is compiled: with --compile that is a row of its
-own. segkit records forward pass, loss and backward pass and replays them
-(`segkit.training.optimization.cuda_graph`), another row.
-cuDNN may try its algorithms (`torch.backends.cudnn.benchmark`) for all of them, and there is one more list: the share
-that the convolutions' operations of a step, counted forward and twice as many backward, have of what a matrix product
-of 8192 x 8192 bfloat16 numbers reaches on the same GPU.
+On a GPU nnU-Net runs in float16 with a scaled loss, contiguous, and is compiled: with --compile
+that is another row. segkit records forward pass, loss and backward pass and replays them
+(`segkit.training.optimization.cuda_graph`), which is another row. cuDNN may try its algorithms
+(`torch.backends.cudnn.benchmark`) for all of them. One more list gives the speed of the
+convolutions of a step, counted once forward and twice backward, as a share of that of a matrix
+product of 8192 x 8192 bfloat16 numbers on the same GPU.
 """
 
 from __future__ import annotations
@@ -184,7 +186,9 @@ def _timed(
     patch: tuple[int, int, int],
     arguments: argparse.Namespace,
 ) -> dict[tuple[str, ComputeMode], float]:
-    """Median seconds of a step, of each network in each mode; what is compiled runs in nnU-Net's own mode only."""
+    """Median seconds of a step, of each network in each mode; what is compiled runs in nnU-Net's
+    own mode only.
+    """
     device = torch.device(arguments.device)
     image = torch.randn(BATCH, 1, *patch, device=device)
     labels = torch.randint(CLASSES, (BATCH, *patch), device=device)
@@ -275,7 +279,8 @@ def _operations(network: nn.Module, patch: tuple[int, int, int]) -> float:
 def _print_shares(seconds: dict[tuple[str, ComputeMode], float], operations: float) -> None:
     limit = _matrix_rate()
     print(
-        f"\n{operations / 1e12:.3f} TFLOP a step; a matrix product runs at {limit / 1e12:.0f} TFLOP/s; share of it:\n"
+        f"\n{operations / 1e12:.3f} TFLOP a step; a matrix product runs at {limit / 1e12:.0f}"
+        " TFLOP/s; share of it:\n"
     )
     fastest = {
         name: min(value for (other, _), value in seconds.items() if other == name)

@@ -1,4 +1,4 @@
-"""Imports only go down, torch begins at the networks, hydra has one importer, code is short and plain."""
+"""Imports only go down, torch begins at the networks, one door to hydra, short and plain code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Grid and Volume: what is derived from voxels and affine."""
+"""Grid and Volume: properties that follow from voxels and affine."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def test_volume_is_a_source_of_planes() -> None:
     np.testing.assert_array_equal(volume.planes(1, 3), volume.array[..., 1:3])
 
 
-def test_with_array_keeps_the_geometry() -> None:
+def test_with_array_keeps_affine_and_unit() -> None:
     volume = Volume(np.zeros((1, 2, 2, 2)), np.diag([2.0, 2.0, 2.0, 1.0]), "px")
     changed = volume.with_array(np.ones((3, 2, 2, 2)))
     assert (changed.spacing, changed.unit, changed.channels) == ((2.0, 2.0, 2.0), "px", 3)
 
 
-def test_a_short_word_for_a_volume() -> None:
+def test_repr_of_a_volume() -> None:
     volume = Volume(np.zeros((2, 512, 512, 30), np.int16), np.diag([0.703125, 0.703125, 2.5, 1.0]))
     assert (
         repr(volume)
@@ -63,7 +63,7 @@ def test_a_short_word_for_a_volume() -> None:
 
 
 def affines() -> Iterator[np.ndarray]:
-    """All 48 orders and directions of the axes, and an oblique one of each."""
+    """Yield affines of all 48 orders and directions of the axes, and an oblique one of each."""
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
     for order, signs in product(permutations(range(3)), product((1, -1), repeat=3)):
         affine = np.eye(4)

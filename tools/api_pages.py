@@ -29,7 +29,7 @@ def modules() -> list[str]:
 
 
 def show_everything() -> None:
-    """Import the names that packages import at first use, and let pdoc list their modules as well."""
+    """Import the names that packages import at first use, and let pdoc list all modules."""
     packages = [name for name in sys.modules if name == "segkit" or name.startswith("segkit.")]
     for package in [sys.modules[name] for name in packages]:
         if not hasattr(package, "__path__") or not hasattr(package, "__all__"):

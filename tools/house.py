@@ -1,4 +1,5 @@
-"""Count what makes the package readable or not: loose modules, floors, cycles, long functions, fragments, long lines.
+"""Count what makes the package readable or not: loose modules, floors, cycles, long functions,
+fragments, long lines.
 
     python tools/house.py          a table of counts
     python tools/house.py --all    and the places behind every count that is not zero
@@ -45,7 +46,9 @@ def read_modules(root: Path = ROOT) -> list[Module]:
 
 
 def imports(module: Module, names: set[str]) -> set[str]:
-    """Return the modules of the package that a module imports anywhere, in functions and for types as well."""
+    """Return the modules of the package that a module imports anywhere, in functions and for types
+    as well.
+    """
     found: set[str] = set()
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Import):

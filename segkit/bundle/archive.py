@@ -25,28 +25,30 @@ _NO_MODEL = (
 _REMEDY = "The model is damaged or was changed: copy or export it again."
 
 
-def read_object(place: Path, name: str, receipt: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def read_object(
+    bundle: Path, name: str, receipt: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Read a JSON object of a bundle.
 
     Args:
-        place: folder or .segkit file of the bundle.
+        bundle: folder or .segkit file.
         name: path of the file inside the bundle.
         receipt: size in bytes and sha256 of the file, which are checked if given.
 
     Raises:
         InputError: missing, larger than JSON_BYTES, different from its receipt, or not JSON.
     """
-    content = _read(place, name, JSON_BYTES)
+    content = _read(bundle, name, JSON_BYTES)
     if receipt is not None:
-        _verify(place / name, content, receipt)
-    return json_object(place / name, content, expected="JSON", remedy=_REMEDY)
+        _verify(bundle / name, content, receipt)
+    return json_object(bundle / name, content, expected="JSON", remedy=_REMEDY)
 
 
-def read_member(place: Path, name: str, receipt: Mapping[str, Any]) -> bytes:
+def read_member(bundle: Path, name: str, receipt: Mapping[str, Any]) -> bytes:
     """Read a file of a bundle and compare it with its receipt.
 
     Args:
-        place: folder or .segkit file of the bundle.
+        bundle: folder or .segkit file.
         name: path of the file inside the bundle.
         receipt: "bytes" and "sha256" of the file.
 
@@ -54,8 +56,8 @@ def read_member(place: Path, name: str, receipt: Mapping[str, Any]) -> bytes:
         InputError: missing, an unsafe name, or another size or content than the receipt.
         OutOfMemoryError: larger than the available memory.
     """
-    content = _read(place, name, int(receipt["bytes"]))
-    _verify(place / name, content, receipt)
+    content = _read(bundle, name, int(receipt["bytes"]))
+    _verify(bundle / name, content, receipt)
     return content
 
 
@@ -70,40 +72,40 @@ def _verify(where: Path, content: bytes, receipt: Mapping[str, Any]) -> None:
         )
 
 
-def _read(place: Path, name: str, limit: int) -> bytes:
-    _check_name(place, name)
+def _read(bundle: Path, name: str, limit: int) -> bytes:
+    _check_name(bundle, name)
     free = available_memory()
     if free is not None and limit > free:
         raise OutOfMemoryError(
-            f"{place / name}: {size_text(limit)} do not fit into the available memory."
+            f"{bundle / name}: {size_text(limit)} do not fit into the available memory."
         )
-    if place.is_dir():
-        return _read_file(place, name, limit)
-    if not place.is_file():
+    if bundle.is_dir():
+        return _read_file(bundle, name, limit)
+    if not bundle.is_file():
         raise InputError(
-            place,
+            bundle,
             expected="a model: a bundle folder, a run folder or a .segkit file",
             found="no such file or folder",
             remedy="'segkit models' lists the models that are found by name.",
         )
-    return _read_zipped(place, name, limit)
+    return _read_zipped(bundle, name, limit)
 
 
-def _check_name(place: Path, name: str) -> None:
+def _check_name(bundle: Path, name: str) -> None:
     posix, windows = PurePosixPath(name), PureWindowsPath(name)
     if posix.is_absolute() or windows.drive or windows.root or ".." in windows.parts:
         raise InputError(
-            place,
+            bundle,
             expected="file names inside the bundle",
             found=repr(name),
             remedy="Do not use it.",
         )
 
 
-def _read_file(place: Path, name: str, limit: int) -> bytes:
-    path = place / name
+def _read_file(bundle: Path, name: str, limit: int) -> bytes:
+    path = bundle / name
     try:
-        if os.path.realpath(path) != os.path.join(os.path.realpath(place), os.path.normpath(name)):
+        if os.path.realpath(path) != os.path.join(os.path.realpath(bundle), os.path.normpath(name)):
             raise _not_ordinary(path, "a link")
         status = path.lstat()
         if not stat.S_ISREG(status.st_mode):
@@ -129,18 +131,18 @@ def _not_ordinary(path: Path, found: str) -> InputError:
     )
 
 
-def _read_zipped(place: Path, name: str, limit: int) -> bytes:
+def _read_zipped(bundle: Path, name: str, limit: int) -> bytes:
     try:
-        with zipfile.ZipFile(place) as archive:
+        with zipfile.ZipFile(bundle) as archive:
             members = archive.infolist()
             for member in members:
-                _check_name(place, member.filename)
+                _check_name(bundle, member.filename)
             named = [member for member in members if member.filename == name]
             if len(named) != 1:
-                raise _missing(place / name)
+                raise _missing(bundle / name)
             if named[0].file_size > limit:
-                raise _too_large(place / name, limit, named[0].file_size)
-            _check_packing(place, named[0])
+                raise _too_large(bundle / name, limit, named[0].file_size)
+            _check_packing(bundle, named[0])
             with archive.open(named[0]) as packed:
                 # Without the size more might be unpacked than the zip states.
                 return packed.read(named[0].file_size)
@@ -154,21 +156,21 @@ def _read_zipped(place: Path, name: str, limit: int) -> bytes:
         RuntimeError,
     ) as error:
         raise InputError(
-            place, expected="a .segkit file (a zip)", found=str(error), remedy=_REMEDY
+            bundle, expected="a .segkit file (a zip)", found=str(error), remedy=_REMEDY
         ) from error
 
 
-def _check_packing(place: Path, member: zipfile.ZipInfo) -> None:
+def _check_packing(bundle: Path, member: zipfile.ZipInfo) -> None:
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise InputError(
-            place / member.filename,
+            bundle / member.filename,
             expected="a zip member that is stored or deflated",
             found=f"compression method {member.compress_type}",
             remedy="Pack the model again as a plain zip.",
         )
     if member.file_size > (1 << 20) + _RATIO * member.compress_size:
         raise InputError(
-            place / member.filename,
+            bundle / member.filename,
             expected=f"at most {_RATIO} times its packed size",
             found=f"{size_text(member.file_size)} from {size_text(member.compress_size)}",
             remedy="Do not use it.",

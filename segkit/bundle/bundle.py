@@ -114,7 +114,7 @@ def write_bundle(
         states: tensors by name, for each fold.
         config: the composed configuration of the training, in JSON types.
     """
-    place = Path(folder)
+    folder = Path(folder)
     contents = {PLAN: plan_text(plan).encode()}
     if config is not None:
         contents[CONFIG] = json_bytes(config)
@@ -131,19 +131,19 @@ def write_bundle(
         "weights": weights,
         "files": {name: _receipt(content) for name, content in contents.items()},
     }
-    _write_all(place, {CARD: json_bytes(full), **contents})
-    _remove_old_weights(place, set(weights.values()))
-    return read_bundle(place)
+    _write_all(folder, {CARD: json_bytes(full), **contents})
+    _remove_old_weights(folder, set(weights.values()))
+    return read_bundle(folder)
 
 
-def _write_all(place: Path, contents: Mapping[str, bytes]) -> None:
+def _write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
     """Write all files before the first is renamed, so that a full disk leaves the old bundle.
 
     The first file of ``contents`` is renamed last.
     """
     with ExitStack() as renamed:
         for name, content in contents.items():
-            renamed.enter_context(atomic_path(place / name)).write_bytes(content)
+            renamed.enter_context(atomic_path(folder / name)).write_bytes(content)
 
 
 def pack_bundle(folder: str | Path, file: str | Path) -> Path:
@@ -225,10 +225,10 @@ def fill_network(plan: Plan, state: dict[str, Tensor], where: str | Path) -> nn.
     return network.eval().requires_grad_(False)
 
 
-def _misfits(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> Iterator[str]:
-    for name in sorted(expected.keys() ^ found.keys()):
+def _misfits(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> Iterator[str]:
+    for name in sorted(expected.keys() ^ state.keys()):
         yield f"no tensor {name}" if name in expected else f"an unknown tensor {name}"
-    for name, tensor in found.items():
+    for name, tensor in state.items():
         if tensor.shape != expected[name].shape:
             yield f"{name} of shape {tuple(tensor.shape)} instead of {tuple(expected[name].shape)}"
         elif not torch.isfinite(tensor.float()).all():  # a network computes with 32 bits at most

@@ -82,9 +82,9 @@ def open_card(path: str | Path) -> ModelCard:
     Raises:
         InputError: not a bundle, a newer format, or a damaged file.
     """
-    place = bundle_path(path)
-    card, plan = read_card_and_plan(place)
-    return ModelCard(place, plan, card)
+    bundle = bundle_path(path)
+    card, plan = read_card_and_plan(bundle)
+    return ModelCard(bundle, plan, card)
 
 
 def bundle_path(path: str | Path) -> Path:
@@ -92,35 +92,36 @@ def bundle_path(path: str | Path) -> Path:
 
     For a run folder this is its subfolder ``bundle``.
     """
-    place = Path(path)
-    if place.is_dir() and not (place / CARD).is_file() and (place / "bundle" / CARD).is_file():
-        return place / "bundle"
-    return place
+    folder = Path(path)
+    inside = folder / "bundle"
+    if folder.is_dir() and not (folder / CARD).is_file() and (inside / CARD).is_file():
+        return inside
+    return folder
 
 
-def read_card_and_plan(place: Path) -> tuple[dict[str, Any], Plan]:
-    """Read and check bundle.json and the plan of the bundle at ``place``.
+def read_card_and_plan(bundle: Path) -> tuple[dict[str, Any], Plan]:
+    """Read and check bundle.json and the plan of the ``bundle``, a folder or .segkit file.
 
     Raises:
         InputError: not a bundle, a newer format, or a damaged file.
     """
-    card = read_card(place)
-    plan = plan_from_dict(read_object(place, PLAN, card["files"][PLAN]), place / PLAN)
-    _check_postprocessing(card.get("postprocessing", {}), plan, place / CARD)
-    check_agreement(card, plan, place / CARD)
+    card = read_card(bundle)
+    plan = plan_from_dict(read_object(bundle, PLAN, card["files"][PLAN]), bundle / PLAN)
+    _check_postprocessing(card.get("postprocessing", {}), plan, bundle / CARD)
+    check_agreement(card, plan, bundle / CARD)
     return card, plan
 
 
-def read_card(place: Path) -> dict[str, Any]:
+def read_card(bundle: Path) -> dict[str, Any]:
     """Read bundle.json and check kind, version, and the receipts of the plan and of all weights.
 
     Raises:
         InputError: not a bundle, a newer format, or a damaged file.
     """
-    card = read_object(place, CARD)
+    card = read_object(bundle, CARD)
     if card.get("kind") != KIND:
         raise InputError(
-            place / CARD,
+            bundle / CARD,
             expected=f"the kind {KIND!r}",
             found=repr(card.get("kind")),
             remedy="Is this a model?",
@@ -128,12 +129,12 @@ def read_card(place: Path) -> dict[str, Any]:
     version = card.get("format_version")
     if not isinstance(version, int) or not 1 <= version <= FORMAT_VERSION:
         raise InputError(
-            place / CARD,
+            bundle / CARD,
             expected=f"bundle format {FORMAT_VERSION} or older",
             found=f"format {version}",
             remedy="It was written by a newer segkit: update segkit to read it.",
         )
-    _check_card(card, place / CARD)
+    _check_card(card, bundle / CARD)
     return card
 
 
@@ -165,8 +166,12 @@ def _is_receipt(value: Any) -> bool:
 
 
 def _check_postprocessing(rules: Any, plan: Plan, where: Path) -> None:
-    known = isinstance(rules, dict) and rules.keys() <= plan.labels.keys()
-    if not known or not all(isinstance(rule, str) and rule in RULES for rule in rules.values()):
+    valid = (
+        isinstance(rules, dict)
+        and rules.keys() <= plan.labels.keys()
+        and all(isinstance(rule, str) and rule in RULES for rule in rules.values())
+    )
+    if not valid:
         raise InputError(
             where,
             expected=f"postprocessing of the labels {', '.join(plan.labels)} by {', '.join(RULES)}",

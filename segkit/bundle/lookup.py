@@ -82,7 +82,7 @@ def ensemble_paths(path: Path) -> list[Path]:
     This is the model at ``path`` itself, or all models inside a folder; ``path`` if there is none.
     """
     inside = models_in(path) if path.is_dir() and not is_model(path) else ()
-    return [place for member in inside for place in ensemble_paths(member)] or [path]
+    return [model for folder in inside for model in ensemble_paths(folder)] or [path]
 
 
 def _inside(path: Path) -> list[Path]:

@@ -17,8 +17,17 @@ class Parser(argparse.ArgumentParser):
     override_hint: Callable[[str], str] | None = None
     """Function that suggests overrides (KEY=VALUE) for an unknown key, if the verb takes some."""
 
+    make_epilog: Callable[[], str] | None = None
+    """Function that returns the end of the help, for a text that takes time to compose."""
+
     def __init__(self, *args: object, **options: object) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **options})  # type: ignore[arg-type]
+
+    def format_help(self) -> str:
+        """Return the text of --help."""
+        if self.make_epilog:
+            self.epilog = self.make_epilog()
+        return super().format_help()
 
     def error(self, message: str) -> NoReturn:
         """End with exit code 2, the usage and the message."""

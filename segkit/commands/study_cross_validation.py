@@ -77,15 +77,6 @@ def _summary(folder: Path) -> str:
     return "\n".join(lines)
 
 
-class _Help(argparse.Action):
-    """Flag --help, which lists the overrides only when it is given."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        parser.epilog = DETAILS.format(keys=key_lines(without="fold"))
-        parser.print_help()
-        parser.exit()
-
-
 def _parser() -> Parser:
     parser = Parser(
         prog="segkit study cross_validation",
@@ -93,11 +84,8 @@ def _parser() -> Parser:
         description="Train one model per fold, evaluate each on the cases that it did not see, and "
         "combine all of them into an ensemble.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        add_help=False,
     )
-    parser.add_argument(
-        "-h", "--help", action=_Help, nargs=0, help="show this help message and exit"
-    )
+    parser.make_epilog = lambda: DETAILS.format(keys=key_lines(without="fold"))
     add_words(parser)
     parser.add_argument(
         "--show", action="store_true", help="print the complete configuration and exit"

@@ -112,19 +112,15 @@ def _where(run_dir: Path) -> str:
     )
 
 
-class _Help(argparse.Action):
-    """Flag --help, which lists the overrides only when it is given."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        parser.epilog = DETAILS.format(
-            networks=", ".join(choices("network")),
-            computes=", ".join(choices("compute")),
-            norms=CHECKS["network.norm"][1],
-            presets=", ".join(choices("preset")),
-            keys=key_lines(),
-        )
-        parser.print_help()
-        parser.exit()
+def _details() -> str:
+    """Return the end of the help: the most important overrides, then all of them."""
+    return DETAILS.format(
+        networks=", ".join(choices("network")),
+        computes=", ".join(choices("compute")),
+        norms=CHECKS["network.norm"][1],
+        presets=", ".join(choices("preset")),
+        keys=key_lines(),
+    )
 
 
 def key_lines(*, without: str = "") -> str:
@@ -157,11 +153,8 @@ def _parser() -> Parser:
         "[--config YAML] [--show] [--resume] [--multirun]",
         description="Plan and train a model on a dataset. A finished run is not trained again.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        add_help=False,
     )
-    parser.add_argument(
-        "-h", "--help", action=_Help, nargs=0, help="show this help message and exit"
-    )
+    parser.make_epilog = _details
     add_words(parser)
     parser.add_argument(
         "--show", action="store_true", help="print the complete configuration and exit"

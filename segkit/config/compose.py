@@ -29,7 +29,7 @@ from segkit.config.run_file import read_config
 from segkit.config.schema import TrainConfig
 from segkit.errors import UsageError
 
-DECIDES = (
+PLAN_KEYS = (
     *PLANNED,
     "dataset.path",
     "dataset.channels",
@@ -163,7 +163,7 @@ def _apply_run(config: TrainConfig, given: Overrides) -> None:
 
 def _same_plan(config: TrainConfig, run: TrainConfig) -> bool:
     """Return whether the keys that a plan follows from have the same values."""
-    keys = [key for key in known_keys() if key.startswith(DECIDES) and key != "plan.file"]
+    keys = [key for key in known_keys() if key.startswith(PLAN_KEYS) and key != "plan.file"]
     return all(get(config, key) == get(run, key) for key in keys)
 
 

@@ -72,8 +72,11 @@ def ranges_of_json(content: Any) -> DataRanges | None:
 
 
 def _label(content: Mapping[str, Any]) -> LabelRange:
-    pieces = _range(content["pieces"])
-    return LabelRange(_count(content["cases"]), _range(content["volume"]), pieces)
+    return LabelRange(
+        cases=_count(content["cases"]),
+        volume=_range(content["volume"]),
+        pieces=_range(content["pieces"]),
+    )
 
 
 def _per_axis(content: Any) -> tuple[Range, Range, Range]:

@@ -86,6 +86,15 @@ def test_files_of_the_repository_exist(page: Page) -> None:
 
 
 @parametrized
+def test_flags_of_benchmarks_exist(page: Page) -> None:
+    blocks = "\n".join(block for _, block in page.blocks)
+    for script, rest in re.findall(r"(benchmarks/\w+\.py)(.*)", blocks):
+        code = (ROOT / script).read_text(encoding="utf-8")
+        used = re.findall(r"--[a-z-]+", rest.partition("#")[0])
+        assert [flag for flag in used if f'"{flag}"' not in code] == []
+
+
+@parametrized
 def test_dotted_names_exist(page: Page) -> None:
     names = {name for span in page.spans for name in re.findall(r"\bsegkit(?:\.\w+)+", span)}
     missing = [name for name in sorted(names - {NETWORKS, LOSSES}) if not _exists(name)]

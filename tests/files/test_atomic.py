@@ -93,7 +93,7 @@ with atomic_path("a.nii") as temporary:
     assert [path.name for path in tmp_path.iterdir()] == [".mine"]
 
 
-def test_folders_that_were_made_are_named(tmp_path: Path) -> None:
+def test_created_folders_are_returned(tmp_path: Path) -> None:
     assert make_folder(tmp_path / "a/b") == [tmp_path / "a/b", tmp_path / "a"]
     assert make_folder(tmp_path / "a/b") == []
     (tmp_path / "file").touch()

@@ -1,4 +1,4 @@
-"""Sole use of a folder, and turns, between real processes."""
+"""Exclusive use of a folder, and turns at a file, between real processes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ with {what}(Path({path!r})):
 
 @contextmanager
 def other_process(what: str, path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A process that is within the block of a lock; its standard input ends it."""
+    """Start a process that holds a lock until its standard input ends."""
     command = [sys.executable, "-c", USE.format(what=what, path=str(path))]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -1,4 +1,4 @@
-"""Which processes have ended, and ending in order."""
+"""Processes that have ended, and clean-up on signals."""
 
 from __future__ import annotations
 

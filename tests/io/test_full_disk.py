@@ -1,4 +1,4 @@
-"""A disk that is full while a file is written."""
+"""Writing to a full disk."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def test_rounded_rotations_and_large_edges_are_fine() -> None:
     checked_affine("scan", np.diag([1e-4, 1e3, 1, 1]))
 
 
-def test_a_small_shear_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_small_shear_is_warned_about_once(caplog: pytest.LogCaptureFixture) -> None:
     affine = checked_affine("scan", sheared(math.tan(math.radians(0.3))))
     for _ in range(2):
         warn_of_shear("small shear", Grid((4, 4, 4), affine))

@@ -1,4 +1,4 @@
-"""kill -9 while files are written: what has its final name is complete."""
+"""Killing the process while it writes: a file under its final name is complete."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ for number in itertools.count():
 """
 KILLS = 20
 ENOUGH = 2
-"""Kills that came while a file was written."""
+"""Number of times the process was killed while it wrote a file."""
 
 
-def test_no_half_file_has_its_final_name(tmp_path: Path) -> None:
+def test_no_incomplete_file_has_its_final_name(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (1, 2999, 2999, 1)).astype(np.uint8)
     struck = 0
     for kill in range(KILLS):

@@ -1,4 +1,4 @@
-"""Label maps: whole numbers in, the smallest type out."""
+"""Label maps: read as integers, written in the smallest type."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def test_integers_stay_as_they_are(tmp_path: Path) -> None:
         ("u1", 1 / 255, 0),
     ],
 )
-def test_however_a_program_stores_them(
+def test_labels_as_other_programs_store_them(
     tmp_path: Path, dtype: str, slope: float, intercept: float
 ) -> None:
-    """NIfTI: a slope of 0 or NaN means none; (X, Y, Z, 1) is one map; 255 / 255 is next to a whole number."""
+    """A slope of 0 or NaN means none; (X, Y, Z, 1) is one map; 255 / 255 is close to an integer."""
     stored = np.array([0, 255 if slope == 1 / 255 else 1], dtype).reshape(2, 1, 1, 1)
     image = nib.Nifti1Image(stored, np.eye(4), dtype=stored.dtype)
     nib.save(image, tmp_path / "a.nii")
@@ -127,7 +127,7 @@ def test_values_of_several_files(tmp_path: Path) -> None:
         ("a.tif", (3, 4, 1), [70000], True),
     ],
 )
-def test_what_will_fit_is_known_before(
+def test_a_label_map_that_will_not_fit_is_refused_before_the_work(
     name: str, shape: Shape, values: list[int], fits: bool
 ) -> None:
     if fits:

@@ -1,4 +1,4 @@
-"""Memory: what the system says, and refusing what does not fit."""
+"""Free memory of the system, and scans that do not fit into it."""
 
 from __future__ import annotations
 
@@ -57,9 +57,7 @@ def test_work_that_does_not_fit() -> None:
     limits.require_memory("a.nii", 1000, "the scores", limit=1000)
 
 
-def test_without_knowledge_there_is_no_limit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unknown_memory_sets_no_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_MEMINFO", "_CGROUP"):
         monkeypatch.setattr(limits, name, tmp_path / "nothing")
     monkeypatch.setattr(

@@ -1,4 +1,4 @@
-"""Large plain files are mapped: they are the same numbers, and take next to no memory."""
+"""Large plain files are mapped: their numbers are the same, and they take hardly any memory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_numbers_are_those_of_the_file_before_and_after_pages_are_dropped(tmp_pa
     assert not found.flags.writeable
 
 
-def test_only_own_maps_are_dropped(tmp_path: Path) -> None:
+def test_pages_of_other_maps_are_kept(tmp_path: Path) -> None:
     (tmp_path / "raw").write_bytes(NUMBERS.tobytes())
     assert is_mapped(map_numbers(tmp_path / "raw", NUMBERS.dtype, 6, 0).reshape(2, 3).T[:, 1:])
     # Copy on write: what was changed is nowhere else, and would be lost.
@@ -194,7 +194,7 @@ def test_label_maps_are_not_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert labels.tolist() == [NUMBERS.reshape(6, 4, 5).tolist()]
 
 
-def test_a_label_map_is_written_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_label_map_is_written_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("segkit.io.nifti.writer._BLOCK_BYTES", 100)
     labels = NUMBERS.reshape(1, 6, 4, 5).astype(np.uint8)
     write_labels(tmp_path / "a.nii.gz", Volume(labels, np.eye(4)))

@@ -1,4 +1,4 @@
-"""Arrays as scans: axes, geometry, and what is said of wrong ones."""
+"""Numpy arrays as scans: axes, spacing and affine, and errors."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_an_affine_is_kept() -> None:
     assert np.array_equal(volume.affine, affine)
 
 
-def test_a_picture_needs_no_geometry() -> None:
+def test_a_picture_needs_no_spacing() -> None:
     assert from_object(np.zeros((7, 5), np.uint8), unit="px").grid.shape == (7, 5, 1)
     assert from_object(np.zeros((7, 5), bool), unit="px").array.dtype == np.uint8
 
@@ -90,7 +90,7 @@ def test_arrays_that_are_no_scans(array: Any, more: dict[str, Any], message: str
         from_object(array, **{"spacing": (1, 1, 1), **more})
 
 
-def test_a_geometry_that_is_missing_or_not_wanted() -> None:
+def test_a_spacing_that_is_missing_or_superfluous() -> None:
     with pytest.raises(UsageError, match=r"give spacing=\(x, y, z\) in mm, or affine="):
         from_object(SCAN)
     with pytest.raises(UsageError, match="either spacing= or affine="):

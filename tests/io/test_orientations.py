@@ -1,4 +1,4 @@
-"""Round trips over the 48 orientations and oblique affines: voxels, shape and place come back from every format."""
+"""Round trips of the 48 orientations and oblique affines through every format."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ ORIENTATIONS = list(product(permutations(range(3)), product((1, -1), repeat=3)))
 
 
 def turned(order: tuple[int, ...], signs: tuple[int, ...]) -> NDArray[np.float64]:
-    """Affine whose voxel axis i runs along the world axis order[i], with edges of 0.5, 1.25 and 3 mm."""
+    """Return an affine whose voxel axis i runs along the world axis order[i].
+
+    The voxel spacing is 0.5, 1.25 and 3 mm.
+    """
     affine = np.eye(4)
     affine[:3, :3] = np.eye(3)[:, order] * np.multiply(signs, (0.5, 1.25, 3.0))
     affine[:3, 3] = (-91.25, 17.5, 3.75)
@@ -44,7 +47,7 @@ def check_round_trip(path: Path, affine: NDArray[np.float64]) -> None:
 
 
 def check_label_map(folder: Path, suffix: str) -> None:
-    """A label map written like the scan lies where the scan lies, its labelled corner included."""
+    """A label map that is written like the scan lies on the scan, its labeled corner included."""
     scan = read_volume(folder / "scan.nii.gz")
     labels = np.zeros((1, *scan.grid.shape), np.int32)
     labels[0, -1, 0, 0] = 7
@@ -92,7 +95,7 @@ def test_oblique(tmp_path: Path, angles: tuple[float, float, float]) -> None:
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
 def test_both_libraries_see_one_place(tmp_path: Path, order: tuple[int, ...]) -> None:
-    """ITK's own reader of NIfTI is the oracle for what we write as NRRD."""
+    """ITK's reader of NIfTI must agree with the NRRD that is written."""
     volume = Volume(np.arange(24, dtype=np.int16).reshape(1, 2, 3, 4), turned(order, (1, -1, 1)))
     write_image(tmp_path / "a.nii.gz", volume)
     write_image(tmp_path / "a.nrrd", volume)

@@ -1,4 +1,4 @@
-"""Pictures: axes, kinds of pixels, and what is refused."""
+"""Pictures: axes, types of pixels, and errors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_columns_are_x_and_rows_are_y(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "bmp"])
-def test_grey(tmp_path: Path, suffix: str) -> None:
+def test_gray(tmp_path: Path, suffix: str) -> None:
     Image.fromarray(ROWS).save(tmp_path / f"a.{suffix}")
     source = open_source(tmp_path / f"a.{suffix}")
     assert (source.channels, source.dtype, source.grid.shape) == (1, np.uint8, (3, 2, 1))
@@ -48,7 +48,7 @@ def test_grey(tmp_path: Path, suffix: str) -> None:
 @pytest.mark.parametrize(
     ("dtype", "suffix"), [("u2", "png"), ("u2", "tif"), ("i4", "tif"), ("f4", "tif")]
 )
-def test_deep_grey(tmp_path: Path, dtype: str, suffix: str) -> None:
+def test_deep_gray(tmp_path: Path, dtype: str, suffix: str) -> None:
     rows = ROWS.astype(dtype) * 1000
     Image.fromarray(rows).save(tmp_path / f"a.{suffix}")
     array = read_volume(tmp_path / f"a.{suffix}").array

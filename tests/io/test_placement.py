@@ -25,7 +25,7 @@ def labels() -> NDArray[np.uint8]:
 
 
 def turned(array: NDArray[np.uint8], order: tuple[int, int, int], flips: tuple[int, ...]) -> Volume:
-    """The same voxels in the same place, stored in another order of axes, some of which are reversed."""
+    """Return the voxels at the same position with their axes in another order, some reversed."""
     stored = np.flip(array.transpose(order), flips)
     affine = AFFINE[:, [*order, 3]].copy()
     for axis in flips:
@@ -65,7 +65,7 @@ def test_larger_label_map_is_cropped_where_nothing_is_lost() -> None:
         place_on_grid(Volume(wide[None], affine), Grid(SHAPE, AFFINE), "l.nrrd")
 
 
-def test_same_first_voxel_alone_says_nothing() -> None:
+def test_a_common_first_voxel_alone_is_no_crop() -> None:
     """Scans of two patients may both begin at 0, 0, 0."""
     with pytest.raises(
         InputError, match=r"another grid: 4 x 5 x 5 voxels .* if this is it and it was cropped, pad"
@@ -114,9 +114,9 @@ def scan_of(
     return path
 
 
-def moved(millimetres: float) -> NDArray[np.float64]:
+def moved(millimeters: float) -> NDArray[np.float64]:
     affine = AFFINE.copy()
-    affine[0, 3] += millimetres
+    affine[0, 3] += millimeters
     return affine
 
 
@@ -128,7 +128,7 @@ def moved(millimetres: float) -> NDArray[np.float64]:
         ((AFFINE, 0), (AFFINE @ np.diag([1.1, 1.1, 1.1, 1]), 4), AFFINE),
     ],
 )
-def test_label_map_of_a_program_that_reads_the_header_otherwise(
+def test_label_map_of_a_program_that_reads_the_header_differently(
     qform: tuple[NDArray[np.float64], int],
     sform: tuple[NDArray[np.float64], int],
     read: NDArray[np.float64],
@@ -176,7 +176,7 @@ def test_channels_of_one_case(tmp_path: Path) -> None:
 def test_label_map_in_a_format_of_itk_lies_on_the_scan_there(
     suffix: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """18.3 mm apart before."""
+    """The two positions were 18.3 mm apart."""
     scan = scan_of(tmp_path / "scan.nii.gz", (AFFINE, 1), (moved(12), 4))
     volume = read_volume(scan)
     write_labels(tmp_path / f"out{suffix}", volume.with_array(labels()[None]), like=scan)
@@ -200,7 +200,7 @@ def test_label_map_in_a_format_of_itk_lies_on_the_scan_there(
     np.testing.assert_array_equal(found.array[0], labels())
 
 
-def test_usual_scan_has_one_place(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_usual_scan_is_not_moved(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     scan = scan_of(tmp_path / "scan.nii.gz", (AFFINE, 1), (AFFINE, 1))
     write_labels(tmp_path / "out.nrrd", read_volume(scan).with_array(labels()[None]), like=scan)
     np.testing.assert_allclose(read_labels(tmp_path / "out.nrrd").affine, AFFINE, atol=1e-6)
@@ -217,7 +217,7 @@ def test_the_same_size_in_another_place_is_no_crop(shift: tuple[int, int, int]) 
         )
 
 
-def test_what_juts_out_of_the_scan_is_no_crop() -> None:
+def test_a_grid_that_extends_beyond_the_scan_is_no_crop() -> None:
     affine = AFFINE.copy()
     affine[0, 3] += 2 * 2
     with pytest.raises(InputError, match="another grid: 3 x 5 x 6"):

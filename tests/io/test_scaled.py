@@ -1,4 +1,4 @@
-"""Numbers that are scaled when they are looked at stand for an array of float32 in all that is done with scans."""
+"""A ScaledArray stands in for an array of float32 in all operations on scans."""
 
 from __future__ import annotations
 

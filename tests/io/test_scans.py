@@ -1,4 +1,4 @@
-"""Opening by suffix, channels of one case, objects in memory, and what is loaded when."""
+"""Opening by suffix, channels of one case, objects in memory, and deferred imports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Label files that name their values: the names decide, not the numbers."""
+"""Label files with names: labels are matched by name, not by number."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def test_a_slide_is_what_its_tiles_hold(tmp_path: Path, compression: str | None)
 
 
 @pytest.mark.parametrize("dtype", ["u2", ">u2", "f4"])
-def test_grey_of_other_types(tmp_path: Path, dtype: str) -> None:
+def test_gray_of_other_types(tmp_path: Path, dtype: str) -> None:
     rows = ROWS[..., 0].astype(dtype)
     volume = read_volume(
         written(tmp_path / "a.tiff", rows, byteorder=">" if dtype == ">u2" else "<")
@@ -155,7 +155,7 @@ def test_a_codec_that_is_missing_is_named(tmp_path: Path) -> None:
         read_volume(path)
 
 
-def test_a_disk_that_is_full_all_the_same(
+def test_a_disk_that_becomes_full_while_unpacking(
     tmp_path: Path, full_disk: Callable[[int], AbstractContextManager[None]]
 ) -> None:
     path = written(tmp_path / "a.tif")

@@ -1,4 +1,4 @@
-"""Every real file of the zoo is read, or refused with an InputError that says why; nothing else is raised."""
+"""Every real file of the zoo is read, or refused with an InputError that says why."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def read(content: Any) -> dict[str, SegmentCodes]:
     return segments_of_json("dataset.json", content, LABELS)
 
 
-def test_all_that_can_be_said_of_a_label() -> None:
+def test_all_codes_of_a_label() -> None:
     found = read({"liver": FULL})["liver"]
     liver, right = Term("10200004", "SCT", "Liver"), Term("24028007", "SCT", "Right")
     assert (found.kind, found.kind_modifier, found.region, found.region_modifier) == (
@@ -47,7 +47,7 @@ def test_all_that_can_be_said_of_a_label() -> None:
     assert found.to_json() == FULL
 
 
-def test_a_colour_alone_and_nothing_at_all() -> None:
+def test_a_color_alone_and_nothing_at_all() -> None:
     assert read({"liver": {"recommendedDisplayRGBValue": [0, 0, 0]}}) == {
         "liver": SegmentCodes(colour=(0, 0, 0))
     }
@@ -68,7 +68,7 @@ def test_a_sequence_may_be_a_list_of_one() -> None:
     assert read({"liver": listed}) == read({"liver": CODED})
 
 
-def test_codes_of_other_dictionaries_are_not_looked_into() -> None:
+def test_codes_of_other_schemes_are_not_checked() -> None:
     old = {"CodeValue": "T-62000", "CodingSchemeDesignator": "SRT", "CodeMeaning": "Liver"}
     assert read({"liver": CODED | {"SegmentedPropertyTypeCodeSequence": old}})[
         "liver"

@@ -1,4 +1,4 @@
-"""Colors of labels, as people with each kind of color blindness see them."""
+"""Colors of labels, as people with each form of color blindness see them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pieces of slabs, put together, are those of the whole."""
+"""Components of slabs, joined, equal those of the whole label map."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from segkit.labels.components import erase_components, find_components, label_bo
 
 
 def drawn(seed: int, order: Literal["C", "F"] = "C") -> NDArray[Any]:
-    """Labels 1 to 3 in a quarter of the voxels."""
+    """Return random labels 1 to 3 in a quarter of the voxels."""
     rng = np.random.default_rng(seed)
     labels = (rng.random((9, 7, 8)) < 0.25) * rng.integers(1, 4, (9, 7, 8))
     return np.asarray(labels, np.uint8, order=order)
@@ -21,7 +21,7 @@ def drawn(seed: int, order: Literal["C", "F"] = "C") -> NDArray[Any]:
 
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("slab", [1, 60, 120, 10**6])
-def test_as_the_whole_at_once(
+def test_slabs_give_the_components_of_the_whole_map(
     monkeypatch: pytest.MonkeyPatch, order: Literal["C", "F"], slab: int
 ) -> None:
     monkeypatch.setattr("segkit.labels.components.SLAB_VOXELS", slab)
@@ -42,7 +42,7 @@ def test_as_the_whole_at_once(
         assert np.array_equal(kept, np.where(np.append(False, small)[components], 0, labels))
 
 
-def test_a_piece_that_parts_and_meets_again_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_component_that_splits_and_rejoins_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("segkit.labels.components.SLAB_VOXELS", 1)
     ring = np.ones((5, 3, 1), np.uint8)
     ring[1:4, 1] = 0
@@ -54,14 +54,14 @@ def test_a_piece_that_parts_and_meets_again_is_one(monkeypatch: pytest.MonkeyPat
     assert find_components(ring[1:4].copy()).voxels.tolist() == [3, 3]
 
 
-def test_labels_that_are_looked_at_as_one() -> None:
+def test_merged_labels_count_as_one() -> None:
     labels = np.array([1, 2, 0, 3, 1], np.uint8).reshape(5, 1, 1)
     assert find_components(labels).voxels.tolist() == [1, 1, 1, 1]
     assert find_components(labels, merged=[1, 2]).voxels.tolist() == [2, 1]
     assert find_components(labels, merged=[3]).first.tolist() == [[3, 0, 0]]
 
 
-def test_nothing_labelled() -> None:
+def test_nothing_labeled() -> None:
     nothing = np.zeros((3, 4, 5), np.uint8)
     assert find_components(nothing).voxels.tolist() == []
     assert label_box(nothing, 1) is None

@@ -25,7 +25,7 @@ labels[::25, ::25, ::25] = 3
 """
 
 
-def test_pieces_below_the_volume_go() -> None:
+def test_components_below_the_volume_are_removed() -> None:
     labels = np.zeros((10, 4, 1), np.uint16)
     labels[0:2, 0:2], labels[4, 0], labels[5:8, 0], labels[9, 3] = 300, 300, 5, 5
     # Voxels of 1 x 2 x 3 = 6 mm3: pieces of 24, 6, 18 and 6 mm3.
@@ -34,7 +34,7 @@ def test_pieces_below_the_volume_go() -> None:
     assert [int((kept == value).sum()) for value in (300, 5)] == [4, 3]
 
 
-def test_a_piece_of_just_the_volume_stays_whatever_the_rounding() -> None:
+def test_a_component_of_exactly_the_volume_is_kept_despite_rounding() -> None:
     labels = np.ones((10, 10, 10), np.uint8)
     assert 1000 * 0.7**3 < 343
     assert remove_small_blobs(labels, 0.7**3, 343).all()
@@ -69,17 +69,17 @@ def test_blocks_make_no_difference(
     assert np.array_equal(labels, before)
 
 
-def test_voxels_that_touch_at_a_corner_are_one_piece() -> None:
+def test_voxels_that_touch_at_a_corner_are_one_component() -> None:
     labels = np.zeros((2, 2, 2), np.uint8)
     labels[0, 0, 0] = labels[1, 1, 1] = 1
     assert remove_small_blobs(labels, 1, 2).sum() == 2
 
 
-def test_nothing_labelled() -> None:
+def test_nothing_labeled() -> None:
     assert not remove_small_blobs(np.zeros((3, 3, 3), np.uint8), 1, 5).any()
 
 
-def test_the_largest_piece_of_one_label_stays() -> None:
+def test_the_largest_component_of_one_label_is_kept() -> None:
     labels = np.array([[5, 0, 5, 5, 0, 300, 0, 300]], np.uint16)[..., None]
     before = labels.copy()
     assert keep_largest(labels, 5)[0, :, 0].tolist() == [0, 0, 5, 5, 0, 300, 0, 300]

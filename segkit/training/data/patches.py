@@ -143,12 +143,13 @@ def draw_center(
     The center is the index of the first voxel plus half the edge, rounded down.
     """
     labels = _labels_of(case)
-    wanted = labels if random.random() < rules.foreground else []
-    if not wanted and rules.plan.ignore is not None:
+    candidates = labels if random.random() < rules.foreground else []
+    if not candidates and rules.plan.ignore is not None:
         # If a case is partly annotated, every patch is centered on an annotated voxel.
-        wanted = [0] if 0 in case.voxels else labels
-    if wanted:
-        return center_on(case, wanted[random.integers(len(wanted))], rules.plan, random)
+        candidates = [0] if 0 in case.voxels else labels
+    if candidates:
+        label = candidates[random.integers(len(candidates))]
+        return center_on(case, label, rules.plan, random)
     low, high = _starts(case, rules.plan)
     return np.asarray(
         random.integers(low, high, endpoint=True) + np.array(rules.plan.patch) // 2, dtype=np.int64
@@ -194,21 +195,22 @@ def _cut(array: NDArray[Any], start: NDArray[np.int64], size: NDArray[np.int64])
     stop = start + size
     # Clip both ends: a patch larger than a thin scan may draw a box beside it, which is all zeros.
     inside = tuple(
-        slice(min(max(0, int(a)), n), min(max(0, int(b)), n))
-        for a, b, n in zip(start, stop, array.shape[1:], strict=True)
+        slice(min(max(0, int(first)), edge), min(max(0, int(last)), edge))
+        for first, last, edge in zip(start, stop, array.shape[1:], strict=True)
     )
     dtype: type[np.generic] = np.int32  # PyTorch supports little for unsigned integers over 8 bits
     if array.dtype.kind == "f":
         dtype = np.float32
     elif array.dtype == np.uint8:
         dtype = np.uint8
-    shape = (array.shape[0], *(int(n) for n in size))
+    shape = (array.shape[0], *(int(edge) for edge in size))
     voxels = np.array(array[(slice(None), *inside)], dtype=dtype)
     if voxels.shape == shape:
         return torch.from_numpy(voxels)
     box = np.zeros(shape, dtype=dtype)
     target = tuple(
-        slice(s.start - int(a), s.stop - int(a)) for s, a in zip(inside, start, strict=True)
+        slice(part.start - int(first), part.stop - int(first))
+        for part, first in zip(inside, start, strict=True)
     )
     box[(slice(None), *target)] = voxels
     return torch.from_numpy(box)

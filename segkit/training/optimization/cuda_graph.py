@@ -95,8 +95,9 @@ def can_be_graphed(step: TrainingLoss, images: Tensor) -> bool:
     """
     if not images.is_cuda or torch.is_autocast_enabled(images.device.type):
         return False
-    own = isinstance(step.network, UNet) and isinstance(step.loss, DeepSupervision)
-    return own and not any(isinstance(part, NnUNetLoss) for part in step.loss.modules())
+    if not (isinstance(step.network, UNet) and isinstance(step.loss, DeepSupervision)):
+        return False
+    return not any(isinstance(part, NnUNetLoss) for part in step.loss.modules())
 
 
 def record_graph(step: TrainingLoss, images: Tensor, labels: Tensor) -> Loss | None:

@@ -1,4 +1,4 @@
-"""Headers of NRRD and MetaImage: read as ITK reads them, and refused in words where they are malformed."""
+"""Headers of NRRD and MetaImage: read as ITK reads them, and refused if malformed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NRRD and MetaImage: geometry from LPS to RAS, channels, damaged files refused in words."""
+"""NRRD and MetaImage: affine from LPS+ to RAS+, channels, and errors of damaged files."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_flat_image_has_one_plane_of_1_mm(tmp_path: Path) -> None:
     assert volume.array[0, 1, 2, 0] == 5
 
 
-def test_flat_image_with_colours(tmp_path: Path) -> None:
+def test_flat_image_with_colors(tmp_path: Path) -> None:
     array = np.arange(18, dtype=np.uint8).reshape(3, 2, 3)
     sitk.WriteImage(sitk.GetImageFromArray(array, isVector=True), str(tmp_path / "a.mha"))
     np.testing.assert_array_equal(
@@ -211,7 +211,7 @@ def test_simpleitk_image_in_memory() -> None:
 
 
 def test_complex_metaimage_is_two_channels() -> None:
-    """MetaImage has no word for complex numbers: a model of one channel refuses the two, in words."""
+    """MetaImage has no complex type: the two channels are refused by a model of one channel."""
     assert sitk.GetPixelIDValueAsString(sitk.sitkComplexFloat32) == "complex of 32-bit float"
     with pytest.raises(InputError, match=r"SimpleITK image: .* found complex of 64-bit float"):
         from_object(sitk.Image([2, 2, 2], sitk.sitkComplexFloat64))

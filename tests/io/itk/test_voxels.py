@@ -1,4 +1,4 @@
-"""Voxels of NRRD and MetaImage files: plain numbers are mapped, streams unpacked once, words and digits read."""
+"""Voxels of NRRD and MetaImage files: mapped, unpacked once, or read from text."""
 
 from __future__ import annotations
 

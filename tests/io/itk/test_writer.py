@@ -1,4 +1,4 @@
-"""What is written piece by piece is what ITK itself would write of all voxels."""
+"""Files that are written in blocks equal those of ITK."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_header_and_voxels_are_those_of_itk(
     assert found.GetNumberOfComponentsPerPixel() == channels
 
 
-def test_the_length_of_what_is_packed(tmp_path: Path) -> None:
+def test_the_compressed_length_in_the_header(tmp_path: Path) -> None:
     write_image(tmp_path / "a.mha", Volume(np.ones((1, 50, 40, 30), np.uint8), np.eye(4)))
     content = (tmp_path / "a.mha").read_bytes()
     written = re.search(rb"CompressedDataSize = (\d+) *\n", content)

@@ -1,4 +1,4 @@
-"""NIfTI: what is read agrees with nibabel, damaged files are refused in words, geometry is copied to the last bit."""
+"""NIfTI: voxels agree with nibabel, damaged files are refused, affines are copied exactly."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def numbers(*shape: int, dtype: Any = np.int16) -> NDArray[Any]:
 
 
 def saved(path: Path, array: NDArray[Any], **fields: Any) -> Path:
-    """A file by nibabel with fields of the header changed afterwards."""
+    """Write a file with nibabel, then change fields of its header."""
     nib.save(nib.Nifti1Image(array, AFFINE), path)
     return changed(path, **fields) if fields else path
 
@@ -57,7 +57,7 @@ def test_every_type_comes_in_native_byte_order(tmp_path: Path, name: str, dtype:
 
 
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
-def test_planes_are_read_when_asked_for(tmp_path: Path, name: str) -> None:
+def test_planes_are_read_on_request(tmp_path: Path, name: str) -> None:
     array = numbers(3, 4, 5, 2)
     source = open_source(saved(tmp_path / name, array))
     assert (source.grid.shape, source.channels, source.dtype) == ((3, 4, 5), 2, np.int16)
@@ -124,9 +124,9 @@ def test_axes(tmp_path: Path, shape: tuple[int, ...], expected: tuple[int, ...])
 def test_colours_become_three_channels(
     tmp_path: Path, dtype: np.dtype[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    colours = np.zeros((2, 3, 4, 2), dtype)
-    colours["G"][1, 2, 3, 1] = 7
-    array = read_volume(saved(tmp_path / "a.nii", colours)).array
+    colors = np.zeros((2, 3, 4, 2), dtype)
+    colors["G"][1, 2, 3, 1] = 7
+    array = read_volume(saved(tmp_path / "a.nii", colors)).array
     assert array.shape == (6, 2, 3, 4)
     assert np.argwhere(array).tolist() == [[4, 1, 2, 3]]
     assert ("transparency" in caplog.text) == (dtype == RGBA)
@@ -138,7 +138,7 @@ def test_nifti_2_and_wrong_suffix(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_volume(tmp_path / "a.nii").array[0], numbers(2, 3, 4))
 
 
-def test_without_form_codes_the_edges_alone_count(tmp_path: Path) -> None:
+def test_without_form_codes_the_voxel_spacing_alone_counts(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.nii", numbers(3, 3, 3), sform_code=0, qform_code=0)
     np.testing.assert_allclose(read_volume(path).affine, nib.load(path).affine)
     assert read_volume(path).spacing == (1.5, 2.0, 3.0)
@@ -191,20 +191,20 @@ def test_gzip_stream_that_ends_early(tmp_path: Path) -> None:
 
 
 def padded(path: Path) -> Path:
-    """Four gigabytes of zeros behind a file, which take no room on the disk, and to read them half a minute."""
+    """Append 4 GB of zeros, which take no room on the disk but half a minute to read."""
     with path.open("r+b") as file:
         file.truncate(1 << 32)
     return path
 
 
-def test_zeros_behind_a_gzip_stream_are_left_alone(tmp_path: Path) -> None:
+def test_zeros_after_a_gzip_stream_are_not_read(tmp_path: Path) -> None:
     path = padded(saved(tmp_path / "a.nii.gz", numbers(4, 4, 4)))
     started = time.process_time()
     np.testing.assert_array_equal(read_volume(path).array[0], numbers(4, 4, 4))
     assert time.process_time() - started < 5
 
 
-def test_zeros_behind_a_gzip_stream_that_ends_early(tmp_path: Path) -> None:
+def test_zeros_after_a_gzip_stream_that_ends_early(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.nii", numbers(4, 4, 4), dim=[3, 4, 4, 5, 1, 1, 1, 1])
     packed = tmp_path / "a.nii.gz"
     packed.write_bytes(gzip.compress(path.read_bytes()))
@@ -356,9 +356,9 @@ def test_nibabel_image_in_memory() -> None:
     volume = from_object(nib.Nifti1Image(numbers(2, 3, 4, 5), AFFINE))
     assert volume.array.shape == (5, 2, 3, 4)
     np.testing.assert_array_equal(volume.array[3], numbers(2, 3, 4, 5)[..., 3])
-    colours = np.zeros((2, 3, 4), RGB)
-    colours["B"] = 9
-    assert from_object(nib.Nifti1Image(colours, AFFINE)).array.reshape(3, -1).max(
+    colors = np.zeros((2, 3, 4), RGB)
+    colors["B"] = 9
+    assert from_object(nib.Nifti1Image(colors, AFFINE)).array.reshape(3, -1).max(
         axis=1
     ).tolist() == [0, 0, 9]
     with pytest.raises(InputError, match="nibabel image: expected finite voxels"):
@@ -389,7 +389,7 @@ def test_unit_of_the_header(unit: str, factor: float, tmp_path: Path) -> None:
     assert written.header.get_xyzt_units()[0] == unit
 
 
-def test_metres_that_cannot_be(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_impossible_meters_are_read_as_mm(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     image = nib.Nifti1Image(numbers(2, 2, 2), AFFINE)
     image.header.set_xyzt_units("meter")
     nib.save(image, tmp_path / "a.nii")

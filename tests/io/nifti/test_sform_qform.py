@@ -32,7 +32,7 @@ def itk_reads(path: Path) -> NDArray[np.float64]:
 @pytest.mark.parametrize("codes", [(q, s) for q in (0, 1, 2) for s in (0, 1, 2, 4)])
 @pytest.mark.parametrize("unit", ["mm", "meter", "micron"])
 def test_where_itk_puts_a_file(codes: tuple[int, int], unit: str, tmp_path: Path) -> None:
-    """SimpleITK itself is asked."""
+    """Compare with SimpleITK itself."""
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     random = np.random.default_rng(10 * codes[0] + codes[1])
     scale = {"mm": 1.0, "meter": 1e-3, "micron": 1e3}[unit]
@@ -57,7 +57,7 @@ def test_where_itk_puts_a_file(codes: tuple[int, int], unit: str, tmp_path: Path
 def test_where_itk_puts_a_file_whose_forms_differ_in_the_direction_of_axes(
     signs: tuple[int, int, int], tmp_path: Path
 ) -> None:
-    """As where a program mirrors the sform and forgets the qfac: which form ITK takes depends on the numbers."""
+    """A program mirrored the sform and forgot qfac: which form ITK takes depends on the numbers."""
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     for seed in range(4):
         qform = np.eye(4)
