@@ -286,11 +286,11 @@ def log_to_stderr(*, json_lines: bool = False) -> Iterator[None]:
     handler: logging.StreamHandler[TextIO] = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if json_lines else _PlainLines())
     StatusLine.as_log = json_lines
-    root, own = logging.getLogger(), logging.getLogger("segkit")
-    levels = root.level, own.level
+    root, segkit_log = logging.getLogger(), logging.getLogger("segkit")
+    levels = root.level, segkit_log.level
     root.addHandler(handler)
     root.setLevel(logging.WARNING)
-    own.setLevel(logging.INFO)
+    segkit_log.setLevel(logging.INFO)
     logging.captureWarnings(True)
     try:
         yield
@@ -299,4 +299,4 @@ def log_to_stderr(*, json_lines: bool = False) -> Iterator[None]:
         StatusLine.as_log = False
         root.removeHandler(handler)
         root.setLevel(levels[0])
-        own.setLevel(levels[1])
+        segkit_log.setLevel(levels[1])

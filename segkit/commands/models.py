@@ -31,7 +31,7 @@ def run(arguments: Sequence[str]) -> int:
     rows = []
     for name, path in {**named_models(), **_newest()}.items():
         try:
-            cards = [open_card(place) for place in ensemble_paths(path)]
+            cards = [open_card(member) for member in ensemble_paths(path)]
         except InputError as error:
             log.warning("%s cannot be used: %s", name, error)
             continue

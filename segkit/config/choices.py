@@ -11,8 +11,10 @@ from segkit.plans.network_catalogue import plugin_networks
 
 def choices(group: str) -> list[str]:
     """Return the names that ``group=`` (network, compute, preset) takes, sorted."""
-    own = own_choices(group)
-    return sorted([*own, *(plugin_networks() if group == "network" else ())])
+    names = own_choices(group)
+    if group == "network":
+        names += plugin_networks()
+    return sorted(names)
 
 
 def own_choices(group: str) -> list[str]:

@@ -75,13 +75,13 @@ def _root(path: str | Path) -> yaml.MappingNode | None:
             path, expected=_EXPECTED, found="no such file", remedy="Check the path."
         ) from error
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
-        found = (
-            str(error).replace("\n", " ") if isinstance(error, yaml.MarkedYAMLError) else f"{error}"
-        )
+        reason = str(error) or type(error).__name__
+        if isinstance(error, yaml.MarkedYAMLError):
+            reason = reason.replace("\n", " ")
         raise InputError(
             path,
             expected=_EXPECTED,
-            found=found or type(error).__name__,
+            found=reason,
             remedy="'segkit train --help' lists the keys.",
         ) from error
     return root

@@ -76,7 +76,7 @@ def read_dataset(
         ignore: value of voxels that nobody has annotated, instead of that of the layout.
 
     Returns:
-        The dataset. No image or label map has been opened, but every file is known to exist.
+        The dataset. No voxel has been read, but every file is known to exist.
 
     Raises:
         InputError: no dataset, a damaged or incomplete description, or missing files.

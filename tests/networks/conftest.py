@@ -33,8 +33,8 @@ def plan_by_hand(
 ) -> Plan:
     """Return a plan of a U-Net for 2 channels and 3 classes, two convolutions per stage.
 
-    In 3D the first stage has flat kernels (3, 3, 1) and the way into the second one does not halve Z, as for thick
-    slices; in 2D the slices are cut across Z.
+    In 3D the first stage has flat kernels (3, 3, 1) and the stride into the second one does not
+    halve Z, as for thick slices; in 2D the slices are perpendicular to Z.
     """
     z = 3 if dims == 3 else 1
     kernels = [(3, 3, 1)] + [(3, 3, z)] * (len(widths) - 1)

@@ -161,7 +161,7 @@ def test_n6_float32_agrees_with_double_precision(mean: float, tolerance: float) 
 
 
 def test_norms_of_a_network_stand_behind_convolutions_only(make_plan: MakePlan) -> None:
-    # A norm on the raw input would standardise every window by itself: the source of seams between windows.
+    # A norm on the raw input would standardize every window by itself, and cause seams.
     plan = make_plan()
     network = build_network(replace(plan, channels=plan.channels[:1]))
     first = next(module for module in network.modules() if not list(module.children()))

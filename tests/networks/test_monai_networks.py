@@ -81,7 +81,8 @@ def test_a_user_that_has_a_name_keeps_it(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_user_number_without_a_passwd_entry(tmp_path: Path) -> None:
     code = (
         "import getpass, os\n"
-        "try:\n    getpass.getuser()\n    named = True\nexcept (KeyError, OSError):\n    named = False\n"
+        "try:\n    getpass.getuser()\n    named = True\n"
+        "except (KeyError, OSError):\n    named = False\n"
         "assert not named\n"
         "from segkit.networks.user_name import user_name\n"
         "with user_name():\n    import monai\n"

@@ -109,7 +109,8 @@ def test_kernels_strides_and_padding_come_from_the_plan(make_plan: MakePlan) -> 
 
 
 def test_parameters_by_hand(make_plan: MakePlan) -> None:
-    # 2D, widths 4 and 8, 9 weights per kernel, 2 numbers per normalised channel, upsampling and heads with bias.
+    # 2D, widths 4 and 8, 9 weights per kernel, 2 parameters per normalized channel, and a bias
+    # for upsampling and heads.
     encoder = 9 * (2 * 4 + 4 * 4) + 2 * 2 * 4 + 9 * (4 * 8 + 8 * 8) + 2 * 2 * 8
     decoder = 4 * 8 * 4 + 4 + 9 * (8 * 4 + 4 * 4) + 2 * 2 * 4
     head = 3 * 4 + 3
@@ -196,7 +197,10 @@ def test_channels_last_stays_channels_last(make_plan: MakePlan) -> None:
 
 
 def test_our_networks_do_not_import_monai() -> None:
-    code = "import sys, segkit.networks, segkit.sliding_window.scores; sys.exit('monai' in sys.modules)"
+    code = (
+        "import sys, segkit.networks.unet, segkit.sliding_window.scores;"
+        " sys.exit('monai' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

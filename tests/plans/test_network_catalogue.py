@@ -1,4 +1,4 @@
-"""Every row of the catalogue has a configuration file, a builder and a plan, and the other way round."""
+"""Every row of the catalogue has a configuration file, a builder and a plan."""
 
 from __future__ import annotations
 

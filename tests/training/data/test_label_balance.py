@@ -21,7 +21,8 @@ def test_nothing_moves_where_every_case_has_every_label() -> None:
 
 def test_the_share_of_a_rare_label_can_be_worked_out_by_hand() -> None:
     balance = balance_labels(RARE, 0.5)
-    # On label 3 lies a third of a patch per epoch, even would be 20 / 3; half of the patches lie on labels.
+    # Label 3 has a third of a patch per epoch, where 20 / 3 would be even; half of the patches are
+    # foreground.
     missing = 0.5 * (20 / 3 - 1 / 3)
     assert balance.share == pytest.approx(missing / (20 + missing))
     assert (balance.labels, balance.weights, balance.cases) == ((3,), (1.0,), ((19,),))

@@ -184,7 +184,8 @@ def test_a_label_of_one_case_in_twenty_is_seen_about_as_often_as_the_others(
     )
     drawn = [data.draw(*divmod(number, 20)) for number in range(4000)]
     seen = Counter(int(center[0]) for _, center, _ in drawn if len(set(center.tolist())) == 1)
-    # Of 20 patches per epoch 10 lie on labels: 9.75 on the first, a quarter on the second, which misses 4.75.
+    # 10 of the 20 patches per epoch are foreground: 9.75 on the first label and 0.25 on the second,
+    # which is 4.75 too few.
     assert seen[13] / 4000 == pytest.approx((4.75 + 0.25) / 24.75, rel=0.1)
     assert seen[2] / 4000 == pytest.approx(9.75 / 24.75, rel=0.1)
     others = Counter(case.id for case, _, _ in drawn)

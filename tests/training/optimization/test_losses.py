@@ -53,7 +53,7 @@ def test_dice_without_any_label_is_zero_and_has_a_gradient_of_zero() -> None:
 
 
 def test_a_rare_label_weighs_more_and_the_others_do_not() -> None:
-    # Label 1 has four voxels, label 2 one: the median of torch is the lower one, so nothing is rarer than it.
+    # Label 1 has four voxels, label 2 has one. The lower median is 1, so no label is rarer.
     two = torch.tensor([[[0, 1, 1, 1, 1, 2]]])
     scores = torch.randn(1, 3, 1, 6, generator=torch.Generator().manual_seed(0))
     assert RareLabelCrossEntropy()(scores, two).item() == pytest.approx(
@@ -113,7 +113,8 @@ def test_labels_at_a_lower_resolution_are_the_nearest(shape: tuple[int, int, int
 
 def test_nnunet_loss_by_hand() -> None:
     labels = torch.tensor([[[[0, 1], [1, 0]], [[0, 0], [0, 0]]]])
-    # Eight voxels, all probabilities 1/3. Label 1: 2 * 2/3 / (2 + 8/3); label 2, which is absent, counts with Dice 0.
+    # Eight voxels, all probabilities 1/3. Dice of label 1 is 2 * 2/3 / (2 + 8/3); label 2, which is
+    # absent, counts with Dice 0.
     expected = math.log(3) + 1 - (2 * 2 / 3 / (2 + 8 / 3)) / 2
     assert NnUNetLoss()(torch.zeros(1, 3, 2, 2, 2), labels).item() == pytest.approx(
         expected, abs=1e-5
