@@ -68,9 +68,7 @@ class SlurmTrainer:
             UsageError: the training cannot start, or the job was lost.
         """
         job = self.executor.submit(MeasuringJob(job_words(words)))
-        log.info(
-            "job %s measures precision, layout and number of steps for all trainings", job.job_id
-        )
+        log.info("job %s measures precision, memory format and number of steps", job.job_id)
         try:
             result: Measured | str = job.result()
         except RuntimeError as error:  # submitit's error for failed, canceled and lost jobs

@@ -117,7 +117,7 @@ def cached_or_fastest_mode(
     path = mode_file(store, patches.rules.plan, config.trainer, device)
     cached = read_mode(path) if minutes is None else None
     if cached:
-        log.info("as timed before: %.3f s a step", cached.seconds)
+        log.info("precision and memory format as timed before: %.3f s per step", cached.seconds)
         return cached
     start = time.monotonic()
     # The random state is restored, so that the training is the same whether or not it was timed.
@@ -207,7 +207,7 @@ def _timed(
     for _ in range(2 if device.type == "cpu" else 9):
         if seconds < 3 * best and time.monotonic() < until:
             seconds = min(seconds, _seconds(step, mode, device))
-    log.info("%s %s: %.3f s a step", mode.precision, mode.layout, seconds)
+    log.info("%s %s: %.3f s per step", mode.precision, mode.layout, seconds)
     return ComputeMode(mode.precision, mode.layout, seconds)
 
 

@@ -121,7 +121,11 @@ def test_show_prints_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
         (["seed=0,1"], 2, "which dataset?"),
         (["dataset={phantom}", "seed=0,x"], 2, "seed must be a whole number"),
         (["dataset={phantom}", "seed=0,1", "run_dir=a"], 2, "run_dir names the folder of one run"),
-        (["dataset={phantom}", "compute=cpu,slurm"], 2, "all runs of a sweep request the same"),
+        (
+            ["dataset={phantom}", "compute=cpu,slurm"],
+            2,
+            "all runs of a sweep request the same resources",
+        ),
     ],
 )
 def test_refused_before_anything_starts(

@@ -1,4 +1,4 @@
-"""Precision, layout and number of steps, the same for all arms."""
+"""Precision, memory format and number of steps are the same for all arms."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from segkit.studies.comparable import Measured, is_open, measured_once
 FOUND = Measured("bfloat16", "channels_last", 0.5)
 
 
-def test_what_is_left_open_is_fixed() -> None:
+def test_open_settings_are_fixed() -> None:
     (first, second) = combinations(["dataset=x", "trainer.max_minutes=10", "seed=0,1"])
     fixed = ("trainer.precision=bfloat16", "trainer.layout=channels_last", "trainer.max_steps=960")
     assert FOUND.words(first) == ("dataset=x", "seed=0", *fixed)
     assert FOUND.words(second) == ("dataset=x", "seed=1", *fixed)
 
 
-def test_what_was_asked_for_stays() -> None:
+def test_given_settings_stay() -> None:
     (first, _) = combinations(
         ["dataset=x", "trainer.max_steps=7", "trainer.precision=float32,auto"]
     )

@@ -1,4 +1,4 @@
-"""Jobs through submitit: what SLURM is asked for, and whole trainings with submitit's executor for this machine."""
+"""Jobs through submitit: their resources, and whole trainings with its local executor."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ QUICK = [
 
 @pytest.fixture
 def srun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A place where SLURM's commands are."""
+    """A folder with a SLURM command."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "srun").write_text("#!/bin/sh\n")
     (tmp_path / "bin" / "srun").chmod(0o755)
@@ -43,7 +43,7 @@ def asked_for(compute: ComputeConfig, folder: Path) -> dict[str, Any]:
     return dict(slurm_executor(compute, folder)._executor.parameters)
 
 
-def test_what_is_asked_of_slurm(srun: None, tmp_path: Path) -> None:
+def test_the_resources_requested_from_slurm(srun: None, tmp_path: Path) -> None:
     compute = ComputeConfig("slurm", partition="gpu", timeout=90, gpus=1, cpus=6, memory="16GiB")
     assert asked_for(compute, tmp_path) == {
         "job_name": "segkit",
@@ -55,7 +55,7 @@ def test_what_is_asked_of_slurm(srun: None, tmp_path: Path) -> None:
     }
 
 
-def test_no_gpu_and_no_partition_are_not_asked_for(srun: None, tmp_path: Path) -> None:
+def test_no_gpu_and_no_partition_are_not_requested(srun: None, tmp_path: Path) -> None:
     asked = asked_for(ComputeConfig("slurm", gpus=0), tmp_path)
     assert not {"gpus_per_node", "partition"} & asked.keys()
 
@@ -69,13 +69,13 @@ def test_no_slurm_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         slurm_executor(ComputeConfig("slurm"), tmp_path)
 
 
-def test_a_job_trains_on_what_it_got() -> None:
+def test_a_job_trains_on_the_resources_that_it_got() -> None:
     words = ["seed=1", "compute=slurm", "compute.cpus=4"]
     assert job_words(words) == ("seed=1", "compute=gpu")
     assert job_words([*words, "compute.gpus=0"]) == ("seed=1", "compute=cpu")
 
 
-def test_a_job_that_loses_its_machine_goes_on_as_the_same_job() -> None:
+def test_a_preempted_job_continues_as_the_same_job() -> None:
     job = Job(("seed=1",))
     again = job.checkpoint()
     assert isinstance(again, submitit.helpers.DelayedSubmission)

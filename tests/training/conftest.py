@@ -1,4 +1,4 @@
-"""A small data set of four scans and its plan: a bright and a dark ball in noise."""
+"""A small dataset of four scans and its plan: a bright and a dark ball in noise."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHAPE = (20, 18, 16)
 
 
 def write_balls(folder: Path, cases: int = 4) -> Path:
-    """A Decathlon data set whose labels, 3 and 7, are balls one above the other."""
+    """Write a Decathlon dataset whose labels, 3 and 7, are balls one above the other."""
     affine = np.diag([1.0, 1.0, 1.0, 1.0])
     for number in range(cases):
         random = np.random.Generator(np.random.Philox(number))

@@ -1,4 +1,4 @@
-"""Regions that overlap, voxels that nobody has annotated, many labels, and channels left out, in training."""
+"""Training with overlapping regions, voxels without annotation, many labels and dropped channels."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def scores_of(name: str, classes: int = 3) -> torch.Tensor:
     ).requires_grad_()
 
 
-def test_a_loss_that_knows_no_regions_is_refused_before_anything_is_measured(
+def test_a_loss_without_support_for_regions_is_refused_before_measuring(
     balls: Dataset,
 ) -> None:
     with pytest.raises(
@@ -93,7 +93,7 @@ def test_a_loss_that_knows_no_regions_is_refused_before_anything_is_measured(
 
 
 @pytest.mark.parametrize("name", EVERY_LOSS)
-def test_what_nobody_annotated_has_a_gradient_of_exactly_zero(name: str) -> None:
+def test_voxels_without_annotation_have_a_gradient_of_exactly_zero(name: str) -> None:
     scores, labels = (
         scores_of(name),
         torch.randint(0, 3, (2, 4, 4, 4), generator=torch.Generator().manual_seed(1)),
@@ -105,7 +105,7 @@ def test_what_nobody_annotated_has_a_gradient_of_exactly_zero(name: str) -> None
 
 
 @pytest.mark.parametrize("name", EVERY_LOSS)
-def test_the_loss_is_that_of_the_annotated_voxels_alone(name: str) -> None:
+def test_the_loss_depends_on_annotated_voxels_only(name: str) -> None:
     scores, labels = (
         scores_of(name),
         torch.randint(0, 3, (2, 4, 4, 4), generator=torch.Generator().manual_seed(1)),
@@ -174,7 +174,7 @@ def sparse_balls(balls: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Da
     return sparse(tmp_path_factory.mktemp("sparse"), balls.root)
 
 
-def test_every_patch_is_centred_on_an_annotated_voxel(
+def test_every_patch_is_centered_on_an_annotated_voxel(
     sparse_balls: Dataset, plan_for_balls: Plan, tmp_path: Path
 ) -> None:
     plan = dataclasses.replace(plan_for_balls, ignore=9, patch=(4, 4, 2))
@@ -200,11 +200,11 @@ def test_labels_without_annotated_background_are_drawn_from(plan_for_balls: Plan
     case = PreparedCase(
         "a", np.zeros((1, 6, 6, 6), np.float32), labels, {2: np.array([[4, 2, 3]], np.int32)}
     )
-    centres = [
+    centers = [
         draw_center(case, PatchRules(plan, AugmentConfig(), 0, 0.5), stream(0, n, 0))
         for n in range(8)
     ]
-    assert {tuple(center.tolist()) for center in centres} == {(4, 2, 3)}
+    assert {tuple(center.tolist()) for center in centers} == {(4, 2, 3)}
 
 
 def test_a_dropped_channel_is_zero_and_the_others_are_not_touched() -> None:
@@ -218,7 +218,7 @@ def test_a_dropped_channel_is_zero_and_the_others_are_not_touched() -> None:
     assert result[dropped[0]].abs().max() == 0
 
 
-def test_a_channel_is_dropped_as_often_as_asked_and_stays_zero() -> None:
+def test_a_channel_is_dropped_at_the_given_rate_and_stays_zero() -> None:
     augment = AugmentConfig(channel_dropout=0.25, noise=1.0, gamma=1.0)
     image = torch.randn(2, 4, 4, 4)
     results = [augment_intensity(image.clone(), augment, None, stream(0, 0, n)) for n in range(400)]
@@ -237,7 +237,7 @@ def test_dice_of_regions_by_hand(regions_plan: Plan) -> None:
     assert dice_per_label(scores, reference, regions_plan).tolist() == pytest.approx([4 / 5, 2 / 3])
 
 
-def test_dice_looks_at_annotated_voxels_only(plan_for_balls: Plan) -> None:
+def test_dice_counts_annotated_voxels_only(plan_for_balls: Plan) -> None:
     plan = dataclasses.replace(plan_for_balls, ignore=9)
     reference = torch.tensor([1, 1, 3, 3]).reshape(4, 1, 1)
     scores = (

@@ -1,4 +1,4 @@
-"""Every override changes something: a knob that turns nothing is a defect."""
+"""Every override changes something; a setting without effect is a defect."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ ELSEWHERE = {
 test_losses.py, test_split.py and test_train.py."""
 
 
-def test_no_key_is_forgotten() -> None:
+def test_every_key_has_a_test() -> None:
     keys = [*(row[0] for row in (*PLANNED, *DRAWN, *TRAINED)), *ELSEWHERE]
     assert sorted(keys) == sorted(known_keys())
 
@@ -135,7 +135,7 @@ def plan_under(balls: Dataset) -> Callable[..., Plan]:
 
 
 @pytest.mark.parametrize(("key", "word"), PLANNED)
-def test_it_changes_the_plan(key: str, word: str, plan_under: Callable[..., Plan]) -> None:
+def test_an_override_changes_the_plan(key: str, word: str, plan_under: Callable[..., Plan]) -> None:
     assert get(load([word]), key) != get(TrainConfig(), key)
     assert plan_under(word).hash() != plan_under().hash()
 
@@ -157,7 +157,7 @@ def patches_under(
 
 
 @pytest.mark.parametrize(("key", "word", "base"), DRAWN)
-def test_it_changes_the_patches(
+def test_an_override_changes_the_patches(
     key: str, word: str, base: str, patches_under: Callable[..., Tensor]
 ) -> None:
     before = [base] if base else []
@@ -194,7 +194,7 @@ def weights_under(
 
 
 @pytest.mark.parametrize(("key", "word"), TRAINED)
-def test_it_changes_the_weights(
+def test_an_override_changes_the_weights(
     key: str, word: str, weights_under: Callable[..., dict[str, Tensor]]
 ) -> None:
     assert get(load([word]), key) != get(TrainConfig(), key)

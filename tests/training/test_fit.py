@@ -1,4 +1,4 @@
-"""A whole training, small."""
+"""A whole training on small data."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def config(**trainer: Any) -> TrainConfig:
 
 
 class StopAt(L.Callback):
-    """Sends this process a signal in the first batch of a step, ``times`` over."""
+    """Sends this process a signal ``times`` times in the first batch of a step."""
 
     def __init__(self, step: int, number: int, times: int = 1) -> None:
         self.step = step
@@ -211,7 +211,7 @@ def stopped(balls: Dataset, plan_for_balls: Plan, tmp_path_factory: pytest.TempP
     return folder
 
 
-def test_a_run_does_not_go_on_with_another_plan(
+def test_a_run_does_not_continue_with_another_plan(
     balls: Dataset, plan_for_balls: Plan, tmp_path: Path
 ) -> None:
     with pytest.raises(Interrupted):
@@ -267,7 +267,9 @@ def test_a_signal_waits_for_all_batches_of_a_step(
     assert read_bundle(tmp_path / "bundle").card["training"]["steps"] == 2
 
 
-def test_a_second_signal_ends_at_once(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
+def test_a_second_signal_stops_immediately(
+    balls: Dataset, plan_for_balls: Plan, tmp_path: Path
+) -> None:
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(
         Interrupted, match="stopped immediately; --resume continues from the last checkpoint"
@@ -312,7 +314,7 @@ def test_saving_memory_changes_nothing(
     assert all(torch.equal(value, state(tmp_path)[name]) for name, value in state(run).items())
 
 
-def test_a_stop_between_two_rows_leaves_no_trace(
+def test_a_stop_between_two_rows_changes_no_row(
     balls: Dataset, plan_for_balls: Plan, tmp_path: Path
 ) -> None:
     made = config(max_steps=210, validations=0)  # a row every second step
@@ -333,7 +335,7 @@ def test_a_stop_between_two_rows_leaves_no_trace(
     assert losses[0] == losses[1]
 
 
-def test_a_validation_that_a_signal_put_off_is_made_up_for(
+def test_a_validation_deferred_by_a_signal_is_done_after_the_resume(
     run: Path, balls: Dataset, plan_for_balls: Plan, tmp_path: Path
 ) -> None:
     with pytest.raises(Interrupted):  # in the step that is to be followed by a validation
@@ -353,7 +355,7 @@ class Drawing(L.Callback):
         self.drawn.append(float(torch.rand(())))
 
 
-def test_random_numbers_go_on_after_a_resume(
+def test_random_numbers_continue_after_a_resume(
     balls: Dataset, plan_for_balls: Plan, tmp_path: Path
 ) -> None:
     whole, first, second = Drawing(), Drawing(), Drawing()
@@ -370,7 +372,7 @@ def test_random_numbers_go_on_after_a_resume(
     assert first.drawn + second.drawn == whole.drawn
 
 
-def test_the_last_validation_stays_in_the_model_of_a_resumed_run(
+def test_a_resumed_run_keeps_the_last_validation_in_its_model(
     balls: Dataset, plan_for_balls: Plan, tmp_path: Path
 ) -> None:
     for step in (3, 4):  # the validation was before them
@@ -379,7 +381,7 @@ def test_the_last_validation_stays_in_the_model_of_a_resumed_run(
         assert read_bundle(tmp_path / "bundle").card["metrics"]["step"] == 3
 
 
-def test_the_number_of_steps_of_a_resumed_run_stands(
+def test_the_number_of_steps_of_a_resumed_run_is_fixed(
     balls: Dataset, plan_for_balls: Plan, tmp_path: Path
 ) -> None:
     made = config(max_steps=None, max_minutes=2, validations=0)
@@ -399,13 +401,13 @@ def test_the_number_of_steps_of_a_resumed_run_stands(
         )
 
 
-def test_the_number_of_steps_is_in_a_checkpoint_at_once(
+def test_a_decided_number_of_steps_is_saved_immediately(
     balls: Dataset, plan_for_balls: Plan, tmp_path: Path
 ) -> None:
     totals: list[tuple[int, int]] = []
 
     class Totals(L.Callback):
-        """In the checkpoint and of the run, as the steps begin."""
+        """Notes the length in the checkpoint and in the run at the start of each step."""
 
         def on_train_batch_start(self, _trainer: L.Trainer, module: Any, *_: Any) -> None:
             if found := newest_checkpoint(tmp_path / "checkpoints"):
@@ -453,7 +455,7 @@ def test_minutes_end_the_schedule(
     assert "no validation at the end: one case would take about" in caplog.text
 
 
-def test_the_last_validation_takes_the_time_that_is_left(
+def test_the_last_validation_uses_the_remaining_time(
     balls: Dataset, plan_for_balls: Plan, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -508,7 +510,7 @@ def test_mixed_precision_trains_on_a_gpu(
     assert all(torch.isfinite(value).all() for value in state(tmp_path).values())
 
 
-def test_a_run_does_not_go_on_with_other_cases(
+def test_a_run_does_not_continue_with_other_cases(
     balls: Dataset, plan_for_balls: Plan, tmp_path: Path
 ) -> None:
     with pytest.raises(Interrupted):

@@ -1,4 +1,4 @@
-"""A run that is killed (-9) and resumed ends as if it had not been: the same weights, bitwise, and the same rows."""
+"""A run that is killed (-9) and resumed ends with bitwise the same weights and the same rows."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def killed(arguments: list[str], run: Path, moment: Moment, delay: float = 0.0) 
 
 
 def same_rows(one: Path, other: Path) -> bool:
-    """Whether two files training.csv agree in all but what depends on time."""
+    """Return whether two files training.csv agree in everything that does not depend on time."""
 
     def rows(run: Path) -> list[dict[str, str]]:
         with (run / "training.csv").open() as file:
@@ -166,7 +166,7 @@ def test_killed_at_twenty_random_moments(
 
 
 @pytest.mark.slow
-def test_minutes_from_the_checkpoint_with_the_number_of_steps_on(
+def test_minutes_after_the_checkpoint_with_the_number_of_steps(
     phantom: Path, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(place)

@@ -38,7 +38,7 @@ def test_a_mode_much_slower_than_the_best_is_timed_once() -> None:
     assert calls.count("contiguous") == 1
 
 
-def test_what_is_asked_for_is_timed_only_to_plan_minutes() -> None:
+def test_given_settings_are_timed_only_to_plan_minutes() -> None:
     seen: list[ComputeMode] = []
     trainer = TrainerConfig(precision="bfloat16", layout="contiguous", max_minutes=1)
     mode = choose_mode(trainer, CPU, seen.append)

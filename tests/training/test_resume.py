@@ -1,4 +1,4 @@
-"""With which settings a training is resumed, and what to type where it is not."""
+"""Settings with which a training is resumed, and what to type if it cannot be."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def begun(folder: Path, *overrides: str, end: str = "") -> None:
         "compute=cpu",
     ],
 )
-def test_what_changes_no_number_is_taken_and_said(
+def test_neutral_settings_are_taken_over_and_logged(
     word: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     begun(tmp_path, "seed=3")
@@ -85,7 +85,7 @@ def test_what_changes_no_number_is_taken_and_said(
 @pytest.mark.parametrize(
     "word", ["seed=4", "trainer.loss=nnunet", "trainer.accumulate=2", "trainer.max_steps=1"]
 )
-def test_what_changes_numbers_is_refused(word: str, tmp_path: Path) -> None:
+def test_settings_that_change_the_result_are_refused(word: str, tmp_path: Path) -> None:
     begun(tmp_path, "seed=3", "trainer.max_steps=5")
     words = [word, f"run_dir={tmp_path}"]
     with pytest.raises(
@@ -101,7 +101,7 @@ def test_another_number_of_devices_is_refused(tmp_path: Path) -> None:
         resumed_config(load(words), words)
 
 
-def test_longer_than_an_unfinished_run_says_how(tmp_path: Path) -> None:
+def test_a_longer_training_than_an_unfinished_run_is_explained(tmp_path: Path) -> None:
     begun(tmp_path, "dataset=d", "trainer.max_steps=5")
     words = ["trainer.max_steps=7", f"run_dir={tmp_path}"]
     with pytest.raises(
@@ -133,7 +133,7 @@ def test_the_command_for_training_longer_works(
     assert "tensors loaded, not loaded: none" in capsys.readouterr().err
 
 
-def test_a_run_in_its_default_place_is_found_with_other_threads(
+def test_a_run_in_its_default_folder_is_found_with_other_threads(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = run_of(here)

@@ -1,4 +1,4 @@
-"""Minutes into steps and validations."""
+"""From minutes to steps and validations."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def after(steps: int, total: int) -> Schedule:
     return Schedule(total=total, step=steps, progress=steps / total)
 
 
-def test_without_minutes_the_length_stands() -> None:
+def test_without_minutes_the_length_stays() -> None:
     schedule = after(10, 50)
     budget(None).set_length(schedule, to_come=3)
     assert schedule.total == 50
@@ -38,7 +38,7 @@ def test_ten_steps_decide_how_many_there_will_be() -> None:
     assert schedule.remaining == 58  # a minute, less a second for writing, rounded down
 
 
-def test_validations_and_their_checkpoints_are_paid_for() -> None:
+def test_time_is_reserved_for_validations_and_their_checkpoints() -> None:
     schedule = after(10, 1000)
     held = budget(10, cases=20, case=0.5)
     assert (held.intermediate_cases(), held.final_reserve()) == (8, 12.5)
@@ -46,7 +46,7 @@ def test_validations_and_their_checkpoints_are_paid_for() -> None:
     assert schedule.remaining == 577  # of 600: 1 second for writing, twice 4 + 0.5, 12.5 at the end
 
 
-def test_fewer_cases_are_validated_before_the_end_where_time_is_short() -> None:
+def test_fewer_cases_are_validated_before_the_end_if_time_is_short() -> None:
     assert (
         budget(10, cases=20, case=2.0).intermediate_cases() == 5
     )  # five times 12 seconds, half of one for writing
@@ -69,7 +69,7 @@ def test_validations_that_cost_too_much_are_left_out() -> None:
     assert budget(10, cases=20, case=61.0).final_reserve() == 0.0
 
 
-def test_a_case_is_guessed_from_a_step_until_one_is_measured() -> None:
+def test_the_time_of_a_case_is_estimated_until_one_is_measured() -> None:
     assert (
         budget(10, step=3.0, cases=1).case_seconds() == 3.0
     )  # a third of a step for 2 patches; 6 windows
@@ -95,19 +95,19 @@ def test_steps_that_are_late_leave_the_last_validation_its_time() -> None:
     assert schedule.remaining == 0
 
 
-def test_a_number_that_stands_is_not_decided_again() -> None:
+def test_a_fixed_number_of_steps_is_not_decided_again() -> None:
     schedule, resumed = after(10, 1000), budget(1)
     resumed.is_fixed = True
     assert not resumed.set_length(schedule, to_come=0)
     assert schedule.total == 1000
 
 
-def test_whether_the_number_was_decided_is_said_once() -> None:
+def test_a_decision_is_returned_once() -> None:
     schedule, free = after(10, 1000), budget(1)
     assert [free.set_length(schedule, to_come=0) for _ in range(3)] == [True, False, False]
 
 
-def test_what_time_is_spent_on_adds_up_over_processes() -> None:
+def test_times_add_up_over_processes() -> None:
     timing = Timing()
     timing.add_step(2.0)
     with timing.part(SAVING):
@@ -144,7 +144,7 @@ def test_time_of_earlier_processes_counts() -> None:
     assert timing.elapsed() == pytest.approx(50, abs=1)
 
 
-def test_data_share_is_of_all_the_time_of_the_steps() -> None:
+def test_data_share_is_relative_to_the_time_of_all_steps() -> None:
     timing = Timing()
     assert timing.data_share == 0
     timing.add_step(4.0)

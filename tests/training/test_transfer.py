@@ -1,4 +1,4 @@
-"""What a training takes over from a model."""
+"""Weights that a training copies from a model."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def with_channels(plan: Plan, *names: str) -> Plan:
     return dataclasses.replace(plan, channels=tuple(ChannelPlan(name, "zscore") for name in names))
 
 
-def test_rows_of_heads_go_by_the_names_of_labels(model: Bundle) -> None:
+def test_rows_of_heads_are_matched_by_label_name(model: Bundle) -> None:
     plan = with_labels(model.plan, "new", "high")
     network = build_network(plan)
     before = {name: value.clone() for name, value in network.state_dict().items()}
@@ -87,7 +87,7 @@ def test_regions_have_no_row_for_background(model: Bundle, tmp_path: Path) -> No
     assert (report["labels"], report["new_labels"], report["not_loaded"]) == (["b"], ["new"], [])
 
 
-def test_scores_of_labels_do_not_start_those_of_regions(model: Bundle) -> None:
+def test_heads_of_labels_are_not_copied_to_regions(model: Bundle) -> None:
     plan = with_regions(model.plan, "low", "high")
     network = build_network(plan)
     report = copy_matching_weights(network, plan, model)
@@ -107,7 +107,7 @@ def test_with_more_labels_the_known_ones_get_the_same_scores(model: Bundle) -> N
     )
 
 
-def test_first_kernels_go_by_the_names_of_channels(model: Bundle) -> None:
+def test_first_kernels_are_matched_by_channel_name(model: Bundle) -> None:
     plan = with_channels(model.plan, "T2", "MRI")
     network = build_network(plan)
     before = network.state_dict()["encoder.0.0.conv.weight"].clone()
@@ -118,7 +118,7 @@ def test_first_kernels_go_by_the_names_of_channels(model: Bundle) -> None:
     assert (report["new_channels"], report["not_loaded"]) == (["T2"], [])
 
 
-def test_a_channel_of_another_name_is_not_taken(model: Bundle) -> None:
+def test_a_channel_of_another_name_is_not_copied(model: Bundle) -> None:
     plan = with_channels(model.plan, "CT")
     report = copy_matching_weights(build_network(plan), plan, model)
     assert report["not_loaded"] == ["encoder.0.0.conv.weight"]
@@ -147,7 +147,7 @@ def test_the_kernels_that_see_the_input(
     assert network.training
 
 
-def test_what_is_larger_is_left_as_it_was_drawn(model: Bundle) -> None:
+def test_larger_tensors_keep_their_random_values(model: Bundle) -> None:
     first, *others = model.plan.network.encoder
     layers = tuple(
         dataclasses.replace(layer, channels=2 * layer.channels, groups=1)
@@ -172,14 +172,14 @@ def test_another_kind_of_network_is_refused(model: Bundle) -> None:
         copy_matching_weights(build_network(model.plan), plan, model)
 
 
-def test_weights_of_which_none_fits_are_refused(model: Bundle) -> None:
+def test_weights_without_a_matching_tensor_are_refused(model: Bundle) -> None:
     with pytest.raises(
         InputError, match=r"no tensor that agrees in name and shape.*Leave plan out"
     ):
         copy_matching_weights(torch.nn.Linear(2, 3), model.plan, model)
 
 
-def test_a_run_says_what_it_took_over(
+def test_a_run_reports_the_weights_that_it_started_from(
     model: Bundle, balls: Dataset, plan_for_balls: Plan, tmp_path: Path
 ) -> None:
     config = load(

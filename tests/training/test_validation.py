@@ -79,7 +79,7 @@ def test_every_case_is_shown_with_its_prediction(plan_for_balls: Plan) -> None:
     assert shown == [("a", [1, 1, 0, 0], [1, 0, 0, 0], {"low": pytest.approx(2 / 3)})]
 
 
-def test_enough_leaves_the_other_cases_out(plan_for_balls: Plan) -> None:
+def test_the_other_cases_are_skipped_when_it_is_enough(plan_for_balls: Plan) -> None:
     plan = dataclasses.replace(plan_for_balls, patch=(4, 1, 1))
     cases = [case("a", [1, 0, 0, 0], [1, 0, 0, 0]), case("b", [0] * 4, [1] * 4)]
     score = validate(

@@ -40,7 +40,7 @@ State = Literal["new", "unfinished", "finished"]
 
 
 def run_state(run_dir: Path) -> State:
-    """Return whether ``run_dir`` holds no run, an unfinished one or a finished one.
+    """Return the state of the run in ``run_dir``; new means that it holds no run.
 
     Raises:
         UsageError: a file, or a folder with other things in it.

@@ -1,4 +1,4 @@
-"""When keeping the largest piece of a label is adopted, by hand."""
+"""When keeping the largest component of a label is adopted, computed by hand."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_label_gains_or_loses_by_itself(tmp_path: Path) -> None:
     assert [gain.adopted for gain in gains.values()] == [True, False]
 
 
-def test_what_nobody_annotated_decides_nothing(tmp_path: Path) -> None:
+def test_voxels_without_annotation_do_not_count(tmp_path: Path) -> None:
     # Of three pieces the largest lies where nobody annotated. What is left of the others is judged.
     files = pair(tmp_path, "a", [1, 1, 0, 1, 0, 1, 1, 1], [1, 1, 0, 1, 0, 9, 9, 9])
     assert largest_component_gains([replace(files, ignore=9)], {"organ": 1}) == {

@@ -61,7 +61,7 @@ def here(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 
 def unfinish(study: Path, *folds: int) -> None:
-    """As if it had been killed in these folds."""
+    """Make a study look as if it had been killed in these folds."""
     (study / "finished.json").unlink()
     for number in folds:
         (study / f"fold_{number}" / "finished.json").unlink()
@@ -135,7 +135,7 @@ def test_a_finished_study_is_printed_and_not_run_again(
     assert (here / "cv" / "bundle" / "bundle.json").stat().st_mtime_ns == before
 
 
-def test_an_unfinished_study_goes_on_with_the_unfinished_folds(
+def test_an_unfinished_study_continues_with_the_unfinished_folds(
     here: Path, phantom: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     unfinish(here / "cv", 1)
@@ -147,7 +147,7 @@ def test_an_unfinished_study_goes_on_with_the_unfinished_folds(
     assert read_bundle("cv").folds == ("0", "1")
 
 
-def test_label_maps_that_are_there_stay(here: Path) -> None:
+def test_existing_label_maps_stay(here: Path) -> None:
     first = min((here / "cv" / "predictions").iterdir())
     before = first.stat().st_mtime_ns
     (here / "cv" / "finished.json").unlink()
@@ -155,7 +155,7 @@ def test_label_maps_that_are_there_stay(here: Path) -> None:
     assert first.stat().st_mtime_ns == before
 
 
-def test_it_does_not_go_on_with_other_cases(
+def test_a_study_does_not_continue_with_other_cases(
     here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = write_phantom(tmp_path / "other", 3)
@@ -169,7 +169,7 @@ def test_other_overrides_are_refused(here: Path, capsys: pytest.CaptureFixture[s
     assert "the training in cv was started with seed=0, not 3" in capsys.readouterr().err
 
 
-def test_nothing_of_a_fold_stays_in_memory(
+def test_a_fold_leaves_nothing_in_memory(
     phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -201,7 +201,7 @@ def test_all_folds_train_alike(
     )
 
 
-def test_ctrl_c_says_how_to_go_on(
+def test_ctrl_c_explains_how_to_continue(
     phantom: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -223,7 +223,7 @@ def test_ctrl_c_says_how_to_go_on(
     )
 
 
-def test_nothing_is_left_of_a_study_that_could_not_start(phantom: Path, tmp_path: Path) -> None:
+def test_a_study_that_cannot_start_leaves_no_files(phantom: Path, tmp_path: Path) -> None:
     shutil.copytree(phantom, tmp_path / "broken")
     for label in (tmp_path / "broken" / "labelsTr").iterdir():
         label.write_bytes(label.read_bytes()[:500])
@@ -267,7 +267,7 @@ def write_plan(dataset: Path, folder: Path) -> Path:
         ),
     ],
 )
-def test_refused(
+def test_overrides_that_a_study_cannot_follow_are_refused(
     words: list[str], code: int, message: str, phantom: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*STUDY, *(word.replace("{phantom}", str(phantom)) for word in words)]) == code

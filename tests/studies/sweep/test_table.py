@@ -1,4 +1,4 @@
-"""What a sweep came to, by hand."""
+"""The table of a sweep, computed by hand."""
 
 from __future__ import annotations
 

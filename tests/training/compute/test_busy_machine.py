@@ -1,4 +1,4 @@
-"""What other processes take of the cores."""
+"""Cores that other processes take."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from segkit.training.compute.busy_machine import CpuTimes, cpu_times, warn_if_bu
 START = CpuTimes(0.0, 0.0, 0.0, 2)
 
 
-def test_fewer_threads_are_advised_where_a_core_is_taken(caplog: pytest.LogCaptureFixture) -> None:
+def test_fewer_threads_are_advised_if_a_core_is_taken(caplog: pytest.LogCaptureFixture) -> None:
     # In 20 s on 2 cores this training had 20 s, and all processes together 38.
     assert warn_if_busy(START, CpuTimes(20.0, 20.0, 38.0, 2), threads=2)
     assert (
@@ -22,7 +22,7 @@ def test_fewer_threads_are_advised_where_a_core_is_taken(caplog: pytest.LogCaptu
 
 
 @pytest.mark.parametrize(("own", "threads"), [(39.0, 2), (33.0, 2), (5.0, 1)])
-def test_a_machine_of_its_own_is_not_busy(
+def test_a_machine_without_other_processes_is_not_busy(
     own: float, threads: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert not warn_if_busy(START, CpuTimes(20.0, own, 39.0, 2), threads=threads)
@@ -40,7 +40,7 @@ def test_only_cores_that_this_process_may_use_count(tmp_path: Path) -> None:
     assert times.all * os.sysconf("SC_CLK_TCK") == pytest.approx(200)
 
 
-def test_a_system_that_does_not_tell(tmp_path: Path) -> None:
+def test_a_system_that_reports_no_times(tmp_path: Path) -> None:
     assert cpu_times(tmp_path / "nowhere") is None
     (tmp_path / "stat").write_text(f"cpu{min(os.sched_getaffinity(0))} 1 2\n")
     assert cpu_times(tmp_path / "stat") is None

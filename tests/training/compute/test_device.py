@@ -1,4 +1,4 @@
-"""Where a training runs."""
+"""The device of a training, its threads and its memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from segkit.errors import UsageError
 from segkit.training.compute.device import device_for, use_machine
 
 
-def test_the_cpu_can_be_asked_for() -> None:
+def test_the_cpu_can_be_chosen() -> None:
     assert device_for(TrainConfig(compute=ComputeConfig("cpu"))) == torch.device("cpu")
     assert device_for(TrainConfig()).type == ("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -49,7 +49,7 @@ def test_threads() -> None:
 @pytest.mark.parametrize(
     ("ways", "kept"), [("kept", True), ("given back", False), ("kept, given back", False)]
 )
-def test_what_becomes_of_the_memory_of_freed_tensors(ways: str, kept: bool) -> None:
+def test_memory_of_freed_tensors(ways: str, kept: bool) -> None:
     script = f"""
 import os, torch
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Several processes that train one network: real ones, on the CPU, that talk through gloo."""
+"""Several processes that train one network: real ones on the CPU, connected by gloo."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ TWO = ["compute=ddp", "compute.devices=2"]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With six cases in ``data``, of which two validate."""
+    """A folder with six cases in ``data``, of which two validate."""
     folder = tmp_path_factory.mktemp("ranks")
     write_phantom(folder / "data", 6)
     return folder
@@ -85,7 +85,7 @@ def until(process: subprocess.Popen[str], words: str) -> str:
 
 
 def all_ended(group: int) -> bool:
-    """Whether no process of the group is left after a while."""
+    """Return whether all processes of the group have ended after a while."""
     for _ in range(100):
         try:
             os.killpg(group, 0)
@@ -157,7 +157,7 @@ def test_when_one_process_is_killed_all_end(
     assert all_ended(run.pid)
 
 
-def test_an_error_of_the_first_process_is_said_once_and_ends_all(
+def test_an_error_of_the_first_process_is_reported_once_and_ends_all(
     folder: Path, tmp_path: Path, processes: list[subprocess.Popen[str]]
 ) -> None:
     shutil.copytree(folder / "data", tmp_path / "data")
@@ -172,7 +172,7 @@ def test_an_error_of_the_first_process_is_said_once_and_ends_all(
     assert not (tmp_path / "broken").exists()
 
 
-def test_a_job_of_slurm_goes_back_to_the_queue_and_goes_on(
+def test_a_slurm_job_goes_back_to_the_queue_and_resumes(
     folder: Path, tmp_path: Path, processes: list[subprocess.Popen[str]]
 ) -> None:
     scontrol = tmp_path / "scontrol"
@@ -248,14 +248,14 @@ def test_one_process_decides_alone() -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_processes_on_a_cpu_must_be_counted() -> None:
+def test_the_number_of_processes_on_a_cpu_must_be_given() -> None:
     with pytest.raises(
         UsageError, match=r"compute=ddp: PyTorch sees no GPU here. Give compute.devices=N"
     ):
         start_ranks(ComputeConfig("ddp"))
 
 
-def test_slurm_must_have_started_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compute_slurm_needs_a_slurm_job(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     with pytest.raises(
         UsageError, match=r"compute=slurm: this is not a SLURM job. Start it with srun"
@@ -270,7 +270,7 @@ def test_slurm_must_have_started_it(monkeypatch: pytest.MonkeyPatch) -> None:
         start_ranks(ComputeConfig("slurm"))
 
 
-def test_what_slurm_says_of_a_job(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_variables_of_a_slurm_job(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SLURM_JOB_ID", "5")
     monkeypatch.setenv("SLURM_JOB_NAME", "interactive")
     assert not in_job()

@@ -1,4 +1,4 @@
-"""Which checkpoint is taken, and that the last good one is kept."""
+"""The checkpoint that is used; the last readable one is kept."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_between_the_two_renames_the_previous_one_is_taken(tmp_path: Path) -> No
     assert found[1]["schedule"]["step"] == 1
 
 
-def test_one_that_cannot_be_read_is_passed_over_and_stays(
+def test_an_unreadable_checkpoint_is_skipped_and_stays(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     torch.save(CONTENT, tmp_path / "previous.ckpt")
@@ -92,7 +92,7 @@ FOREIGN: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("name", FOREIGN)
-def test_what_is_no_checkpoint_of_segkit_is_named(
+def test_foreign_files_are_named(
     name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     write, message = FOREIGN[name]
@@ -112,7 +112,7 @@ def test_a_changed_byte_of_a_tensor_is_noticed(tmp_path: Path) -> None:
     assert newest_checkpoint(tmp_path) is None
 
 
-def test_nothing_is_lost_by_starting_where_there_is_nothing(tmp_path: Path) -> None:
+def test_an_empty_folder_has_nothing_to_lose(tmp_path: Path) -> None:
     check_nothing_lost(tmp_path)
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "bundle/weights").mkdir(parents=True)
@@ -128,7 +128,7 @@ def test_a_model_without_a_checkpoint_is_not_replaced(tmp_path: Path) -> None:
         check_nothing_lost(tmp_path)
 
 
-def test_a_run_killed_between_its_first_model_and_its_first_checkpoint_starts_anew(
+def test_a_run_killed_before_its_first_checkpoint_starts_from_scratch(
     tmp_path: Path,
 ) -> None:
     checkpoints = Checkpoints(tmp_path / "checkpoints")
@@ -141,7 +141,7 @@ def test_a_run_killed_between_its_first_model_and_its_first_checkpoint_starts_an
         check_nothing_lost(tmp_path)
 
 
-def test_damaged_checkpoints_without_a_model_are_said(tmp_path: Path) -> None:
+def test_damaged_checkpoints_without_a_model_are_reported(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints/last.ckpt").touch()
     with pytest.raises(

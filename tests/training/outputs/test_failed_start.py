@@ -48,7 +48,7 @@ def trained(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def with_checkpoints(_run: Path) -> None:
-    """A run that is to go on."""
+    """A run that can be resumed."""
 
 
 def without_checkpoints(run: Path) -> None:
@@ -61,7 +61,7 @@ def with_damaged_checkpoints(run: Path) -> None:
 
 
 def with_own_files(run: Path) -> None:
-    """config.yaml and plan.json were copied beside somebody's files."""
+    """A folder with other files and copies of config.yaml and plan.json."""
     for path in run.iterdir():
         if path.name not in ("config.yaml", "plan.json"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -226,7 +226,7 @@ def test_a_full_disk_leaves_the_old_bundle_whole(
     assert content(tmp_path) == before
 
 
-def test_only_files_of_the_start_are_put_back(tmp_path: Path) -> None:
+def test_only_files_of_the_start_are_restored(tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
     (run / "plan.json").write_text("old")

@@ -1,4 +1,4 @@
-"""Which cases are drawn for report.html."""
+"""Cases that are drawn for report.html."""
 
 from __future__ import annotations
 

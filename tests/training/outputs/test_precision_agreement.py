@@ -25,12 +25,12 @@ class Threshold(nn.Module):
         return torch.cat([torch.zeros_like(windows), windows - 1, 2 * windows - 3], dim=1)
 
 
-def case(values: list[float], labelled: int = 0) -> PreparedCase:
-    """A line of voxels along X, the first ones with these values; the voxel ``labelled`` has label 1."""
+def case(values: list[float], labeled: int = 0) -> PreparedCase:
+    """A line of voxels along X, the first ones with these values; the voxel ``labeled`` has label 1."""
     image = np.zeros((1, 32, 8, 8), np.float32)
     image[0, : len(values), 0, 0] = values
     labels = np.zeros(image.shape[1:], np.uint8)
-    return PreparedCase("case", image, labels, {1: np.array([[labelled, 0, 0]], np.int32)})
+    return PreparedCase("case", image, labels, {1: np.array([[labeled, 0, 0]], np.int32)})
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def found(
     return precision_agreement(network, cases, plan, device=CPU, seconds=seconds)
 
 
-def test_dice_of_the_voxels_that_both_find(plan: Plan) -> None:
+def test_dice_of_the_two_precisions(plan: Plan) -> None:
     # 1.001 is 1.0 in bfloat16, which is not above 1: one of three voxels is lost, Dice 4 / 5. All of label 2 stay.
     first = case([1.5, 1.25, 1.001, 3, 3])
     assert found(plan, first) == {"bfloat16": {"dice": {"low": 0.8, "high": 1.0}, "cases": 1}}
@@ -54,15 +54,15 @@ def test_dice_of_the_voxels_that_both_find(plan: Plan) -> None:
     assert both == {"bfloat16": {"dice": {"low": 0.9, "high": 1.0}, "cases": 2}}
 
 
-def test_what_is_predicted_lies_around_the_labels_and_is_two_windows_wide(plan: Plan) -> None:
+def test_the_box_lies_around_the_labels_and_is_two_windows_wide(plan: Plan) -> None:
     line = [1.001] + [0.0] * 14 + [1.5] + [0.0] * 15 + [1.5]
-    assert found(plan, case(line, labelled=31)) == {"bfloat16": {"dice": {"low": 1.0}, "cases": 1}}
-    assert found(plan, case(line, labelled=0)) == {
+    assert found(plan, case(line, labeled=31)) == {"bfloat16": {"dice": {"low": 1.0}, "cases": 1}}
+    assert found(plan, case(line, labeled=0)) == {
         "bfloat16": {"dice": {"low": round(2 / 3, 6)}, "cases": 1}
     }
 
 
-def test_regions_are_compared_each_for_itself(plan: Plan) -> None:
+def test_each_region_is_compared_separately(plan: Plan) -> None:
     plan = dataclasses.replace(
         plan, labels={"outer": 1, "inner": 2}, regions={"outer": (1, 2), "inner": (2,)}
     )
@@ -78,12 +78,12 @@ def test_regions_are_compared_each_for_itself(plan: Plan) -> None:
     }
 
 
-def test_no_label_and_no_case_say_nothing(plan: Plan) -> None:
+def test_without_labels_or_cases_there_is_no_agreement(plan: Plan) -> None:
     assert found(plan, case([0.5])) == {}
     assert found(plan) == {}
 
 
-def test_no_more_is_predicted_than_there_is_time_for(plan: Plan) -> None:
+def test_predictions_fit_into_the_given_time(plan: Plan) -> None:
     assert found(plan, *[case([1.5])] * 5) == {"bfloat16": {"dice": {"low": 1.0}, "cases": 3}}
     assert found(plan, case([1.5]), seconds=1e-6) == {}
 

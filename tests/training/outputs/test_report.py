@@ -38,7 +38,7 @@ def cells(page: str) -> list[list[str]]:
     return [re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row) for row in rows]
 
 
-def test_the_page_says_what_came_out(plan_for_balls: Plan, tmp_path: Path) -> None:
+def test_the_page_shows_the_results(plan_for_balls: Plan, tmp_path: Path) -> None:
     page = written(tmp_path, plan_for_balls, SCORE, Gallery(plan_for_balls))
     rows = cells(page)
     # Cases' means are 0.65 and 0.9: s = 0.25 / sqrt(2), t(1) = 12.71, over sqrt(2).
@@ -73,7 +73,7 @@ def test_the_page_loads_nothing_and_is_closed(plan_for_balls: Plan, tmp_path: Pa
     assert open_tags == []
 
 
-def test_a_validation_before_the_end_or_none_is_said(plan_for_balls: Plan, tmp_path: Path) -> None:
+def test_a_missing_or_earlier_validation_is_reported(plan_for_balls: Plan, tmp_path: Path) -> None:
     early = written(tmp_path, plan_for_balls, SCORE, Gallery(plan_for_balls), score_step=4)
     assert "3 cases, at step 4: there was no time for it at the end" in early
     page = written(tmp_path, plan_for_balls, None, Gallery(plan_for_balls))
@@ -100,7 +100,7 @@ def test_pictures_stand_under_headings(
     assert order == (["0", "1", "3", "2"] if count == 4 else ["0", "1", "2"][:count])
 
 
-def test_of_many_labels_a_caption_names_the_lowest() -> None:
+def test_a_caption_names_the_lowest_of_many_labels() -> None:
     many = CasePicture("a", 0.5, {f"l{n}": n / 10 for n in range(6)}, b"")
     assert many.caption() == "a: Dice 0.500 (lowest: l0 0.000, l1 0.100, l2 0.200, l3 0.300)"
     assert CasePicture("a", 0.5, {"liver": 0.5}, b"").caption() == "a: Dice 0.500"

@@ -1,4 +1,4 @@
-"""Where a run goes, what its folder says about it, and which run is the newest."""
+"""The folder of a run: its name, its state, and the newest run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from segkit.training.outputs.run_folder import (
 PLAN_V1 = Path(__file__).parents[2] / "data" / "bundle_v1" / "plan.json"
 
 
-def test_a_folder_that_is_not_there_or_empty_is_new(tmp_path: Path) -> None:
+def test_a_missing_or_empty_folder_is_new(tmp_path: Path) -> None:
     assert run_state(tmp_path) == run_state(tmp_path / "none") == "new"
 
 
@@ -56,7 +56,7 @@ def test_a_start_that_was_killed_leaves_a_new_folder(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.yaml", "plan.json"]
 
 
-def test_trainings_and_studies_keep_apart(tmp_path: Path) -> None:
+def test_trainings_and_studies_do_not_share_a_folder(tmp_path: Path) -> None:
     check_kind(tmp_path, study=True)
     (tmp_path / "config.yaml").touch()
     check_kind(tmp_path, study=False)
@@ -80,7 +80,7 @@ def test_safe_name(name: str, safe: str) -> None:
     assert safe_name(name) == safe
 
 
-def test_default_folder_depends_on_configuration_and_data_but_not_on_place(tmp_path: Path) -> None:
+def test_the_default_folder_depends_on_configuration_and_data_not_on_paths(tmp_path: Path) -> None:
     plan = read_plan(PLAN_V1)
     (tmp_path / "image.nii").write_bytes(b"1")
     dataset = Dataset("a b", tmp_path, ("CT",), {"x": 1}, (Case("1", (tmp_path / "image.nii",)),))
@@ -118,13 +118,13 @@ def test_latest_that_cannot_be_written_is_a_warning(
     assert "runs/latest does not name this run: " in caplog.text
 
 
-def test_prepared_cases_lie_beside_the_run_or_where_one_says(tmp_path: Path) -> None:
+def test_prepared_cases_lie_beside_the_run_or_in_the_given_store(tmp_path: Path) -> None:
     assert prepared_folder(load(), Path("runs/d/unet-1")) == Path("runs/d/prepared")
     assert prepared_folder(load(), Path("run")) == Path("prepared")
     assert prepared_folder(load(["dataset.store=big disk, 2"]), Path("run")) == Path("big disk, 2")
 
 
-def test_prepared_cases_lie_in_a_run_that_alone_can_be_written(
+def test_prepared_cases_lie_in_the_run_if_only_that_is_writable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As with a container's mounted folder; permissions do not bind the root user that may run this.

@@ -25,9 +25,7 @@ def lines(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("json_lines", [False, True])
-def test_what_was_said_before_the_folder_was_known_is_kept(
-    json_lines: bool, tmp_path: Path
-) -> None:
+def test_messages_before_the_folder_is_known_are_kept(json_lines: bool, tmp_path: Path) -> None:
     with log_to_stderr(json_lines=json_lines), early_messages():
         LOG.info("planned")
         with run_log(tmp_path):
@@ -61,7 +59,7 @@ def test_a_folder_that_cannot_be_written_is_no_error(
     assert "train.log cannot be written: No such file or directory" in caplog.text
 
 
-def test_nothing_listens_afterwards(tmp_path: Path) -> None:
+def test_no_handler_is_left(tmp_path: Path) -> None:
     before = list(logging.getLogger().handlers)
     with run_log(tmp_path):
         pass

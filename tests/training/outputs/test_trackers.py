@@ -33,7 +33,7 @@ def test_none_by_default(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", TRACKERS)
-def test_a_package_that_is_not_there_is_named(
+def test_a_missing_package_is_named(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if any(distributions(name=name)):
@@ -52,7 +52,7 @@ def config(name: str) -> TrainConfig:
     return load(["dataset=/home/jane doe", f"logger={name}", "seed=3"])
 
 
-def test_tensorboard_drops_what_a_resumed_run_does_again(tmp_path: Path) -> None:
+def test_tensorboard_drops_the_steps_that_a_resumed_run_repeats(tmp_path: Path) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     for step, losses in ((0, {1: 9.0, 2: 8.0, 3: 7.0}), (2, {3: 6.0, 4: 5.0})):
         logger: Any = open_tracker(config("tensorboard"), tmp_path, step)
@@ -88,13 +88,13 @@ def test_a_run_logs_its_rows(balls: Dataset, plan_for_balls: Plan, tmp_path: Pat
 
 
 class Kept:
-    """A logger that keeps what it gets."""
+    """A logger that keeps what is logged."""
 
     def log_metrics(self, numbers: dict[str, float], step: int) -> None:
         self.numbers, self.step = numbers, step
 
 
-def test_labels_that_trackers_cannot_spell_stay_apart() -> None:
+def test_labels_that_trackers_do_not_accept_get_unique_names() -> None:
     kept: Any = Kept()
     row: dict[str, float | str] = {"step": 1, "dice": "", "dice_肝臓": 0.5, "dice_脾臓": 0.25}
     del row["dice"]
@@ -104,7 +104,7 @@ def test_labels_that_trackers_cannot_spell_stay_apart() -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_mlflow_goes_on_in_a_local_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mlflow_continues_in_a_local_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mlflow")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
