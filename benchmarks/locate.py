@@ -131,7 +131,7 @@ def _measure(arguments: argparse.Namespace, case: Case) -> None:
 
 
 def _values(plan: Plan) -> list[int]:
-    """What the plan's labels, or regions, have in the files of labels."""
+    """Return the values of the plan's labels, or regions, in label files."""
     return list(plan.targets.values())
 
 
