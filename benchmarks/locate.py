@@ -34,7 +34,7 @@ from segkit.io.labels import read_labels
 from segkit.planning.plan_dataset import open_dataset
 from segkit.plans.plan import Plan
 from segkit.training.data.split import split_cases
-from segkit.volume import Volume
+from segkit.volume import Box, Volume
 
 HEADINGS = (
     "case",
@@ -59,6 +59,7 @@ class Turn:
     cpu: float
     clock: float
     locating: float
+    box: Box | None
 
 
 def main() -> None:
@@ -97,7 +98,7 @@ def _measure(arguments: argparse.Namespace, case: Case) -> None:
         read_labels(case.label) if case.label else scan.with_array(rounds[0][0].labels[None])
     )
     inside = np.zeros(scan.grid.shape, bool)
-    inside[(located.locator and located.locator.box) or ...] = True
+    inside[rounds[0][1].box or ...] = True
     lost = int(np.isin(reference.array[0][~inside], _values(run.plan)).sum())
     base = median(turn.cpu for turn, _ in rounds)
     for name, turns, share, missed in (
@@ -130,16 +131,17 @@ def _measure(arguments: argparse.Namespace, case: Case) -> None:
 
 
 def _values(plan: Plan) -> list[int]:
-    """What the plan's labels, or regions, have in the files of labels."""
+    """Return the values of the plan's labels, or regions, in label files."""
     return list(plan.targets.values())
 
 
 def _turn(predictor: Predictor, scan: Volume) -> Turn:
     totals: list[int] = []
     cpu, clock = time.process_time(), time.perf_counter()
-    labels = predictor.predict(scan, progress=lambda _, total: totals.append(total)).array[0]
+    prediction = predictor.prediction(scan, progress=lambda _, total: totals.append(total))
     cpu, clock = time.process_time() - cpu, time.perf_counter() - clock
-    return Turn(labels, totals[-1], cpu, clock, predictor.seconds.get("locate", 0.0))
+    locating = prediction.seconds.get("locate", 0.0)
+    return Turn(prediction.labels.array[0], totals[-1], cpu, clock, locating, prediction.box)
 
 
 def _dice(labels: NDArray[np.integer], reference: Volume, names: dict[str, int]) -> float:

@@ -73,18 +73,19 @@ def main() -> None:
 def _row(
     arguments: argparse.Namespace, case: Case, overlap: float, alone: dict[str, NDArray[np.integer]]
 ) -> tuple[float, ...]:
-    """Of one case; the first one of a case, without overlap, is kept in ``alone``."""
+    """Return the figures of one case; its first result, without overlap, is kept in ``alone``."""
     bundle = read_bundle(arguments.run)
     predictor = Predictor(
         bundle, precision=arguments.precision, overlap=overlap, count_mismatch=True
     )
     done: list[int] = []
     scan, start = read_case(case.images), time.process_time()
-    labels = predictor.predict(scan, progress=lambda _, total: done.append(total)).array[0]
+    prediction = predictor.prediction(scan, progress=lambda _, total: done.append(total))
+    labels = prediction.labels.array[0]
     seconds = time.process_time() - start
     first = alone.setdefault(case.id, labels)
     differ, labelled = first != labels, (first != 0) | (labels != 0)
-    stats = predictor.tile_mismatch or 0.0
+    stats = prediction.tile_mismatch or 0.0
     dice = mean(_dice(labels, read_labels(case.label).array[0], bundle.plan.labels.values()))
     return (
         done[-1],

@@ -58,4 +58,4 @@ def read_models(path: str | PathLike[str]) -> list[Bundle]:
     Raises:
         InputError: no bundle is there, or one cannot be read.
     """
-    return [read_bundle(place) for place in ensemble_paths(Path(path))]
+    return [read_bundle(bundle) for bundle in ensemble_paths(Path(path))]

@@ -71,9 +71,11 @@ class ScanPredictor:
                 box = self.locator.find(scan.upright, scan.parts, where=where)
         decisions = decisions_of(self.plan, wanted)
         scored = self.scorer.score(self._scoring(scan, decisions, box, given), stopwatch)
-        labels = self._postprocessed(scored.arrays["labels"], scan.parts, box, where)
-        odd_labels = self._label_warnings(scan.upright.with_array(labels), scan.parts, where)
-        arrays = {**scored.arrays, "labels": labels}
+        arrays = scored.arrays
+        # Replaced, not kept beside it: a label map of a large scan takes gigabytes.
+        arrays["labels"] = self._postprocessed(arrays["labels"], scan.parts, box, where)
+        labels = scan.upright.with_array(arrays["labels"])
+        odd_labels = self._label_warnings(labels, scan.parts, where)
         volumes = volumes_on_scan(given.volume, arrays, decisions, scan.tilt)
         return Prediction(
             labels=volumes["labels"],

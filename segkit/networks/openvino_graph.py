@@ -20,6 +20,7 @@ from segkit.networks.unet import UNet
 KNOWN_NETWORKS = (UNet, ResidualUNet)
 """Supported classes, without derived ones, which may compute something else."""
 
+Convolution = nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d
 Node = Any
 """Node of an OpenVINO graph; the package has no types."""
 
@@ -90,14 +91,12 @@ class GraphBuilder:
 
     def _decoder_stage(self, stage: Any, below: Node, skip: Node) -> Node:
         """Return the output of a `segkit.networks.blocks.DecoderStage`."""
-        return self.layer(
-            stage.convs, self.operations.concat([self.layer(stage.up, below), skip], 1)
-        )
+        concatenated = self.operations.concat([self.layer(stage.up, below), skip], 1)
+        return self.layer(stage.convs, concatenated)
 
     def _residual(self, block: ResidualBlock, x: Node) -> Node:
-        summed = self.operations.add(
-            self.layer(block.conv2, self.layer(block.conv1, x)), self.layer(block.shortcut, x)
-        )
+        convolved = self.layer(block.conv2, self.layer(block.conv1, x))
+        summed = self.operations.add(convolved, self.layer(block.shortcut, x))
         return self.layer(block.activation, summed)
 
     def _convolution(self, layer: nn.Conv2d | nn.Conv3d, x: Node) -> Node:
@@ -114,9 +113,7 @@ class GraphBuilder:
             layer, self.operations.convolution_backprop_data(x, weight, layer.stride)
         )
 
-    def _with_bias(
-        self, layer: nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d, x: Node
-    ) -> Node:
+    def _with_bias(self, layer: Convolution, x: Node) -> Node:
         if layer.bias is None:
             return x
         bias = layer.bias.reshape(1, -1, *[1] * (layer.weight.ndim - 2))

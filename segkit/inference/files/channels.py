@@ -32,9 +32,9 @@ class ModelChannels:
     def missing(self, given: Sequence[int]) -> tuple[MissingChannel, ...]:
         """Return the channels that are not at the indices ``given``; none if all are needed."""
         return tuple(
-            MissingChannel(place, self.names[place], fill)
-            for place, fill in enumerate(self.fills or ())
-            if place not in given
+            MissingChannel(index, self.names[index], fill)
+            for index, fill in enumerate(self.fills or ())
+            if index not in given
         )
 
 

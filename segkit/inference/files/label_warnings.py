@@ -78,10 +78,9 @@ def label_warning(
     if not volume:
         missing = usual.cases == cases >= ALWAYS_IN
         return f"not found; {had} in each of {cases} cases" if missing else None
-    many = pieces is not None and pieces > max(
-        PIECES_APART * usual.pieces[1], usual.pieces[1] + MORE_PIECES
-    )
-    if not many and not is_far(volume, usual.volume, VOLUMES_APART):
+    most = max(PIECES_APART * usual.pieces[1], usual.pieces[1] + MORE_PIECES)
+    is_fragmented = pieces is not None and pieces > most
+    if not is_fragmented and not is_far(volume, usual.volume, VOLUMES_APART):
         return None
     counted = "" if pieces is None else f" in {_count(str(pieces))}"
     return f"{_volumes((volume, volume), unit)}{counted}; {had}"
@@ -98,11 +97,9 @@ def _of_other_extent(grid: Grid, plan: Plan, training: DataRanges) -> bool:
 
 def _volumes(volumes: Range, unit: Unit) -> str:
     low, high = volumes
-    return (
-        f"{range_text((low / 1000, high / 1000))} ml"
-        if unit == "mm"
-        else f"{range_text(volumes)} px"
-    )
+    if unit == "mm":
+        return f"{range_text((low / 1000, high / 1000))} ml"
+    return f"{range_text(volumes)} px"
 
 
 def _pieces(

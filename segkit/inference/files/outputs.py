@@ -169,7 +169,7 @@ def plan_jobs(
     tidy = many
     if output is None:
         paths = [Path(f"{scan.id}{ENDING}{suffix(scan)}") for scan in scans]
-    elif _is_folder(output, many):
+    elif _is_folder(output, many=many):
         paths, tidy = [Path(output) / f"{scan.id}{suffix(scan)}" for scan in scans], True
     elif dicom and suffix_of(output) != DICOM:
         raise UsageError(f"-o {output}: with --dicom-seg its suffix is {DICOM}")
@@ -253,7 +253,7 @@ def _check_folder(folder: Path) -> None:
         raise unwritable(folder, f"that {nearest} may not be written to")
 
 
-def _is_folder(output: str, many: bool) -> bool:
+def _is_folder(output: str, *, many: bool) -> bool:
     if not output:
         raise UsageError("-o: the name is empty")
     path, suffix = Path(output), suffix_of(output)

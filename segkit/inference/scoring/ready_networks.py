@@ -43,16 +43,16 @@ def ready_networks(
         UsageError: another name, or a device or engine that this machine cannot use.
         InputError: weights that cannot be read.
     """
-    place = choose_device(device)
-    precision, reason = choose_precision(precision, place, bundles)
+    torch_device = choose_device(device)
+    precision, reason = choose_precision(precision, torch_device, bundles)
     if precision != "float32":
         log.info("computing in %s: %s", precision, reason)
     networks = [network for bundle in bundles for network in bundle.networks()]
-    engine = choose_engine(engine, device=place, precision=precision, networks=networks)
+    engine = choose_engine(engine, device=torch_device, precision=precision, networks=networks)
     scorer = WindowScorer(
         networks,
         plan,
-        device=place,
+        device=torch_device,
         precision=precision,
         tta=tta,
         engine=make_engine(engine, plan, precision),

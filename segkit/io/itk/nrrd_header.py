@@ -66,7 +66,7 @@ _SPACES = {
     "3d-right-handed-time": ("", LPS_TO_RAS),
     "3d-left-handed-time": ("", LPS_TO_RAS),
 }
-"""Short name of each space, and the matrix from it to RAS+; ITK takes unknown ones for LPS."""
+"""Short name of each space, and the matrix from it to RAS+; like ITK, most are taken for LPS."""
 _TO_RAS = {
     name: matrix for long, (short, matrix) in _SPACES.items() for name in (long, short) if name
 }

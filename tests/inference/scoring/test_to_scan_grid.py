@@ -151,7 +151,8 @@ def test_turned_cropped_and_in_parts(axis: int) -> None:
 
 
 def test_border_lies_where_the_scores_cross() -> None:
-    # Scores of 4 voxels on 8: values at 0, .25, .75, 1.25 ... of the coarse index; they cross 0.5 between 1 and 2.
+    # Scores of 4 voxels on 8: values at 0, .25, .75, 1.25 ... of the coarse index; they cross 0.5
+    # between 1 and 2.
     scores = np.zeros((2, 4, 1, 1), np.float32)
     scores[1, :, 0, 0] = [-1, -1, 1, 1]
     labels = labels_of_scores(scores, way((4, 1, 1), (8, 1, 1)), (0, 9))
