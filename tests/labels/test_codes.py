@@ -109,7 +109,7 @@ def test_codes_of_other_schemes_are_not_checked() -> None:
         ),
         (
             {"liver": {"SegmentedPropertyTypeModifierCodeSequence": RIGHT}},
-            "TypeCodeSequence beside Segmented",
+            "TypeCodeSequence with Segmented",
         ),
         (
             {"liver": {"AnatomicRegionModifierSequence": RIGHT}},
