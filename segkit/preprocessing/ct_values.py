@@ -47,7 +47,7 @@ class Reference:
     def words(self) -> str:
         """Values of the reference, as the end of a sentence."""
         if self.labelled:
-            return f"; the labelled voxels of {self.source} go from {_to(*self.labelled)} HU"
+            return f"; the labeled voxels of {self.source} go from {_to(*self.labelled)} HU"
         if self.scans:
             return f"; {self.source} go from {_to(self.scans.lowest[0], self.scans.highest[1])}"
         return ""

@@ -141,8 +141,8 @@ def test_other_endings_and_numbers_are_named(tmp_path: Path) -> None:
         "files in subfolders are left out: imagesTr/more. Move them up, or name every file in a"
         " CSV file.",
         f"{ending}labelsTr/b.nii. Convert them, or correct file_ending.",
-        "1 file is left out, because the format is not supported: labelsTr/a.mgz. Convert, for example"
-        " to .nii.gz.",
+        "1 file is left out, because the format is not supported: labelsTr/a.mgz. Convert, for"
+        " example to .nii.gz.",
         "dataset.json announces 2 cases (numTraining), found 1",
     ]
 

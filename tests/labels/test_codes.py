@@ -99,13 +99,13 @@ def test_codes_of_other_schemes_are_not_checked() -> None:
         (
             {"liver": {"SegmentedPropertyTypeCodeSequence": LIVER}},
             (
-                "for 'liver' SegmentedPropertyCategoryCodeSequence beside"
+                "for 'liver' SegmentedPropertyCategoryCodeSequence with"
                 " SegmentedPropertyTypeCodeSequence, found none"
             ),
         ),
         (
             {"liver": {"SegmentedPropertyCategoryCodeSequence": ANATOMY}},
-            "SegmentedPropertyTypeCodeSequence beside",
+            "SegmentedPropertyTypeCodeSequence with",
         ),
         (
             {"liver": {"SegmentedPropertyTypeModifierCodeSequence": RIGHT}},
@@ -113,7 +113,7 @@ def test_codes_of_other_schemes_are_not_checked() -> None:
         ),
         (
             {"liver": {"AnatomicRegionModifierSequence": RIGHT}},
-            "AnatomicRegionSequence beside AnatomicRegionModifier",
+            "AnatomicRegionSequence with AnatomicRegionModifier",
         ),
         (
             {"liver": {"recommendedDisplayRGBValue": [1, 2]}},
