@@ -112,8 +112,8 @@ def _slice_reason(task: Task) -> str:
     if all(case.shape[axis] == 1 for case in task.fingerprint.cases):
         return "Every scan is a single slice."
     return (
-        f"The network processes single slices (network.dims=2) across {'xyz'[axis]}, where voxels are"
-        " coarsest or fewest."
+        f"The network processes single slices (network.dims=2) across {'xyz'[axis]}, where voxels"
+        " are coarsest or fewest."
     )
 
 

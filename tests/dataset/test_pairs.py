@@ -138,7 +138,7 @@ def test_other_endings_and_numbers_are_named(tmp_path: Path) -> None:
     ending = "1 file is left out, because file_ending in dataset.json is '.nii.gz': "
     assert notices(tmp_path) == [
         f"{ending}imagesTr/b_0000.nii. Convert them, or correct file_ending.",
-        "files in subfolders are left out: imagesTr/more. Move them up, or name every file in a"
+        "files in subfolders are left out: imagesTr/more. Move them up, or list every file in a"
         " CSV file.",
         f"{ending}labelsTr/b.nii. Convert them, or correct file_ending.",
         "1 file is left out, because the format is not supported: labelsTr/a.mgz. Convert, for"

@@ -99,7 +99,7 @@ def test_defaults_that_nobody_asked_for_change_nothing(model: Plan, new_data: Fi
         (
             "network.name",
             {"name": "residual_unet"},
-            "network=residual_unet to start from, found network=unet. Leave",
+            "network=residual_unet to start from, found network=unet. Omit",
         ),
         ("network.dims", {"dims": 2}, "network.dims=2 to start from, found network.dims=3"),
         (

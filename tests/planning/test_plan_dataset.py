@@ -33,7 +33,7 @@ def test_plan_in_python_takes_overrides(phantom: Path) -> None:
 
 
 def test_no_dataset() -> None:
-    with pytest.raises(UsageError, match="which dataset"):
+    with pytest.raises(UsageError, match="no dataset is given"):
         open_dataset(load())
 
 
