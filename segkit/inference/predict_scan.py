@@ -1,4 +1,4 @@
-"""Predict one scan: prepare it, find a box, score it, postprocess labels, go back to its grid."""
+"""Predict one scan: prepare it, find a box, score it, postprocess labels on the scan's grid."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class ScanPredictor:
         # Replaced, not kept beside it: a label map of a large scan takes gigabytes.
         arrays["labels"] = self._postprocessed(arrays["labels"], scan.parts, box, where)
         labels = scan.upright.with_array(arrays["labels"])
-        odd_labels = self._label_warnings(labels, scan.parts, where)
+        label_warnings = self._label_warnings(labels, scan.parts, where)
         volumes = volumes_on_scan(given.volume, arrays, decisions, scan.tilt)
         return Prediction(
             labels=volumes["labels"],
@@ -87,7 +87,7 @@ class ScanPredictor:
             box=box_on_scan(box, scan.parts.inverse) if box else None,
             tile_mismatch=scored.tile_mismatch,
             scan_warnings=tuple(scan.warnings),
-            label_warnings=odd_labels,
+            label_warnings=label_warnings,
         )
 
     def _scoring(

@@ -66,9 +66,7 @@ def test_other_formats_beside_dicom(
     assert "warning" not in capsys.readouterr().err
     nibabel.save(nibabel.Nifti1Image(voxels(), np.eye(4)), here / "study" / "a.nii")
     assert main(["predict", "study", "-o", "o.nii", *MODEL]) == 0
-    assert (
-        "study is a folder of DICOM: files such as a.nii are left alone" in capsys.readouterr().err
-    )
+    assert "study is a folder of DICOM: files such as a.nii are ignored" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["o.nii", "o.nrrd", "o.mha"])

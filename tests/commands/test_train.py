@@ -171,7 +171,7 @@ def test_resume_without_anything_to_go_on_with_is_said(
 def test_resume_without_a_run_asks_which(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--resume"]) == 2
     assert (
-        "which run? Give run_dir=PATH, the folder of the run, or the words"
+        "which run? Give run_dir=PATH, the folder of the run, or the overrides"
         in capsys.readouterr().err
     )
 
