@@ -146,7 +146,7 @@ def test_a_run_does_not_go_on_with_other_cases(
     before = (here / "run" / "config.yaml").read_bytes()
     assert main(["train", f"dataset={other}", "run_dir=run", "--resume"]) == 3
     assert (
-        "split.json: expected the cases with which this run began, found other ones"
+        "split.json: expected the cases with which this run began, found other cases"
         in capsys.readouterr().err
     )
     assert (here / "run" / "config.yaml").read_bytes() == before
