@@ -84,7 +84,7 @@ class ScanPredictor:
             label_names=self.plan.labels,
             channel_names=channel_names(self.plan),
             seconds=stopwatch.seconds(),
-            box=box_on_scan(box, scan.parts.way_back) if box else None,
+            box=box_on_scan(box, scan.parts.inverse) if box else None,
             tile_mismatch=scored.tile_mismatch,
             scan_warnings=tuple(scan.warnings),
             label_warnings=odd_labels,
@@ -99,7 +99,7 @@ class ScanPredictor:
     ) -> Scoring:
         after = bytes_after_scoring(
             decisions,
-            scan.parts.way_back.source_voxels,
+            scan.parts.inverse.source_voxels,
             rules=len(self.rules),
             is_compared=self.plan.training is not None,
             is_tilted=bool(scan.tilt.shifts),
@@ -119,7 +119,7 @@ class ScanPredictor:
         """Apply the model's rules to labels (1, X, Y, Z), and log labels that a box cuts."""
         labels = apply_rules(labels[0], self.rules)
         if box:
-            warn_of_cut_labels(labels, parts.way_back, box, self.plan.labels, where=where)
+            warn_of_cut_labels(labels, parts.inverse, box, self.plan.labels, where=where)
         return labels[None]
 
     def _label_warnings(self, labels: Volume, parts: ScanParts, where: Path) -> dict[str, str]:

@@ -110,7 +110,7 @@ def edges_warning(
     *,
     source: str = TRAINING,
 ) -> str | None:
-    """Return a warning where the voxel spacing is far from the usual ranges along one of ``axes``."""
+    """Return a warning if the voxel spacing is far from the usual along one of ``axes``."""
     if not any(is_far(spacing[axis], usual[axis], EDGES_APART) for axis in axes):
         return None
     return f"voxels of {_times(spacing)} {unit}; {source} have {_ranges(usual)} {unit}"

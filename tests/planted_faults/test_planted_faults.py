@@ -1,6 +1,7 @@
 """Whatever fault is planted in a dataset or a scan is said; of sound ones nothing is said.
 
-Each dataset is checked, trained on for 2 steps and used to predict a scan. The fast tests take one of each kind.
+Each dataset is checked, trained on for 2 steps and used to predict a scan. The fast tests take one
+of each kind.
 """
 
 from __future__ import annotations

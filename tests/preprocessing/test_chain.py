@@ -42,8 +42,8 @@ def scan(affine: np.ndarray | None = None, shape: tuple[int, int, int] = (8, 10,
 
 def test_crop_normalise_resample() -> None:
     prepared = prepare(scan(), plan())
-    assert prepared.way_back.box == (slice(1, 7), slice(2, 8), slice(3, 9))
-    assert prepared.way_back.cropped_shape == (6, 6, 6)
+    assert prepared.inverse.box == (slice(1, 7), slice(2, 8), slice(3, 9))
+    assert prepared.inverse.cropped_shape == (6, 6, 6)
     assert prepared.image.shape == (1, 6, 6, 3)
     assert prepared.image.dtype == np.float32
     assert prepared.image.flags.c_contiguous
@@ -62,7 +62,7 @@ def test_labels_take_the_same_way() -> None:
     volume = scan()
     labels = volume.with_array((volume.array != 0).astype(np.uint8) * 2)
     prepared = prepare(volume, plan())
-    indices = prepare_labels(labels, plan(), prepared.way_back)
+    indices = prepare_labels(labels, plan(), prepared.inverse)
     assert indices.shape == prepared.image.shape[1:]
     assert (indices == 2).all()
 
@@ -77,10 +77,10 @@ def test_a_corner_of_the_content_comes_back_to_its_corner(
     volume = scan(affine)
     labels = np.zeros_like(volume.array, dtype=np.uint8)
     labels[0, 1, 2, 3] = 1
-    way_back = prepare(volume, plan(spacing=(1.0, 1.0, 1.0))).way_back
-    turned = prepare_labels(volume.with_array(labels), plan(), way_back)
+    inverse = prepare(volume, plan(spacing=(1.0, 1.0, 1.0))).inverse
+    turned = prepare_labels(volume.with_array(labels), plan(), inverse)
     back = np.zeros(volume.grid.shape, np.uint8)
-    way_back.view(back)[...] = turned
+    inverse.view(back)[...] = turned
     np.testing.assert_array_equal(back, labels[0])
 
 
@@ -143,7 +143,10 @@ def test_a_picture_is_refused_where_mm_are_needed() -> None:
 
 
 def test_memory_is_asked_for_before_it_is_taken() -> None:
-    message = r"s\.nii: 6 x 6 x 6 voxels of 1 x 1 x 1 mm, resampled to the 6 x 6 x 3 of .* take 2\.2 KB, and 1\.0 KB may"
+    message = (
+        r"s\.nii: 6 x 6 x 6 voxels of 1 x 1 x 1 mm, resampled to the 6 x 6 x 3 of .* "
+        r"take 2\.2 KB, and 1\.0 KB may"
+    )
     with pytest.raises(OutOfMemoryError, match=message):
         prepare(scan(), plan(), where="s.nii", max_memory=1000)
     far = scan(np.diag([2e5, 2e5, 2e5, 1]))
