@@ -136,8 +136,8 @@ def test_a_picture_is_refused_where_mm_are_needed() -> None:
     picture = Volume(np.zeros((1, 4, 4, 1)), np.eye(4), "px")
     with pytest.raises(
         InputError,
-        match=r"expected a scan with voxel sizes in mm, found a picture without voxel sizes\. Use a "
-        "model that was trained on such images, or give the original scan as DICOM or NIfTI",
+        match=r"expected a scan with voxel sizes in mm, found a picture without voxel sizes\. Use "
+        "a model that was trained on such images, or give the original scan as DICOM or NIfTI",
     ):
         prepare(picture, plan())
 
