@@ -131,7 +131,7 @@ def _measure(arguments: argparse.Namespace, case: Case) -> None:
 
 
 def _values(plan: Plan) -> list[int]:
-    """What the plan's labels, or regions, have in the files of labels."""
+    """Return the values of the plan's labels, or regions, in label files."""
     return list(plan.targets.values())
 
 
@@ -145,10 +145,7 @@ def _turn(predictor: Predictor, scan: Volume) -> Turn:
 
 
 def _dice(labels: NDArray[np.integer], reference: Volume, names: dict[str, int]) -> float:
-    found = [
-        dice(labels == value, reference.array[0] == value, reference.spacing)
-        for value in names.values()
-    ]
+    found = [dice(labels == value, reference.array[0] == value) for value in names.values()]
     return float(np.nanmean(found))
 
 

@@ -133,7 +133,7 @@ def _score(run: Path, data: Path, *, without: int | None = None) -> float:
             read_labels(data / f"labels/{case.id}.nii.gz").array[0],
         )
         for name, value in LABELS.items():
-            scores[name].append(dice(predicted == value, truth == value, (1.0, 1.0, 1.0)))
+            scores[name].append(dice(predicted == value, truth == value))
     return mean(mean(values) for values in scores.values())
 
 

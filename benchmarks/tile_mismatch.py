@@ -73,7 +73,7 @@ def main() -> None:
 def _row(
     arguments: argparse.Namespace, case: Case, overlap: float, alone: dict[str, NDArray[np.integer]]
 ) -> tuple[float, ...]:
-    """Of one case; the first one of a case, without overlap, is kept in ``alone``."""
+    """Return the figures of one case; its first result, without overlap, is kept in ``alone``."""
     bundle = read_bundle(arguments.run)
     predictor = Predictor(
         bundle, precision=arguments.precision, overlap=overlap, count_mismatch=True

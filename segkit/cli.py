@@ -40,19 +40,9 @@ VERBS: dict[str, tuple[str, str]] = {
 
 SPIN_COUNT = "10000"
 """Number of turns for which a thread spins before it sleeps: some tens of microseconds."""
-_SYSTEM_ERRORS = (
-    "EACCES",
-    "EPERM",
-    "EROFS",
-    "ENOSPC",
-    "EDQUOT",
-    "EFBIG",
-    "EIO",
-    "ENAMETOOLONG",
-    "ENOTDIR",
-    "ELOOP",
-)
-SYSTEM_ERRORS = {getattr(errno, name) for name in _SYSTEM_ERRORS if hasattr(errno, name)}
+_PATH_ERRORS = ("EACCES", "EPERM", "EROFS", "ENAMETOOLONG", "ENOTDIR", "ELOOP")
+_DISK_ERRORS = ("ENOSPC", "EDQUOT", "EFBIG", "EIO")
+SYSTEM_ERRORS = {getattr(errno, name, None) for name in (*_PATH_ERRORS, *_DISK_ERRORS)} - {None}
 """Error numbers with which the operating system refuses a path or a disk."""
 LONGEST_PATH = 200
 """Number of characters of a path that a message shows."""

@@ -226,13 +226,19 @@ class VolumeSource(Protocol):
     """Scan whose grid and type are known and whose voxels are read on request; a Volume is one."""
 
     @property
-    def grid(self) -> Grid: ...
+    def grid(self) -> Grid:
+        """Shape, affine and unit."""
+        ...
 
     @property
-    def channels(self) -> int: ...
+    def channels(self) -> int:
+        """Number of channels."""
+        ...
 
     @property
-    def dtype(self) -> np.dtype[Any]: ...
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the voxels of ``planes``."""
+        ...
 
     def planes(self, start: int, stop: int) -> NDArray[Any]:
         """Return the voxels (C, X, Y, stop - start) of the planes ``start`` to ``stop`` along Z."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,10 +11,13 @@ from segkit.commands.flags import Parser
 from segkit.errors import SomeCasesFailed, UsageError, first_few, printable
 from segkit.evaluation import Evaluation, evaluate
 from segkit.evaluation.measure import Structure
+from segkit.evaluation.metrics import RULES, definitions
 from segkit.evaluation.swapped_folders import SHOWN
 from segkit.report.evaluation_page import absence_rows, label_rows, write_evaluation
 from segkit.report.tables import text_table
 
+LINE = 100
+"""Length of a line of the help."""
 DETAILS = """\
 REFERENCES is a label map, a folder of label maps, or a dataset. With a dataset, its label names and
 regions are used, voxels with its ignore label are left out, and only cases with a prediction count.
@@ -23,20 +27,21 @@ Otherwise the names in the label maps are used, or those in the records beside t
 A prediction and a reference belong together if their file names are equal without the suffix;
 CASE_seg belongs to CASE as well. One of the two may be a DICOM-SEG, which is put on the grid of the
 other. Segments of DICOM-SEG and of 3D Slicer (.seg.nrrd) are compared by their names.
-
-dice, iou             overlap in voxels; 1 is perfect
-hd95_mm               95th percentile Hausdorff distance: the larger of the 95th percentiles of the
-                      distances from each surface to the other, in mm
-surface_dice          fraction of the voxels of both surfaces that lie within --tolerance-mm of the
-                      other surface; 1 is perfect
-volume_difference_ml  volume of the prediction minus volume of the reference, in ml
-
-The surface of a mask is made of the voxels that share a face with a voxel outside it. For pictures
-without spacing, distances and volumes are in px instead of mm and ml.
-
-A label in neither mask has no values. A label in only one of them has Dice, IoU and surface Dice 0
-and an infinite distance, which is counted and left out of the means.
 """
+
+
+def metric_lines() -> str:
+    """Return the definitions of the metrics and their rules as lines of at most 100 characters."""
+    entries = definitions("--tolerance-mm")
+    width = max(map(len, entries)) + 2
+    lines = [
+        textwrap.fill(f"{name:<{width}}{text}", LINE, subsequent_indent=" " * width)
+        for name, text in entries.items()
+    ]
+    without_spacing = (
+        "For pictures without spacing, distances and volumes are in px instead of mm and ml."
+    )
+    return "\n".join([*lines, "", textwrap.fill(f"{RULES} {without_spacing}", LINE)])
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -106,7 +111,7 @@ def _parser() -> Parser:
     parser = Parser(
         prog="segkit evaluate",
         description="Compare label maps with reference label maps for each case and label.",
-        epilog=DETAILS,
+        epilog=f"{DETAILS}\n{metric_lines()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(

@@ -75,10 +75,9 @@ def evaluate(
         tolerance_mm: tolerance of surface Dice in mm (px for pictures without spacing).
 
     Returns:
-        The metrics dice, iou, hd95_mm, surface_dice and volume_difference_ml (px instead of mm and
-        ml for pictures without spacing) of every case and label, and their means. A label in
-        neither label map has no values. A label in only one of them has Dice, IoU and surface Dice
-        0 and an infinite distance, which is counted but excluded from the mean.
+        Every metric of `segkit.evaluation.metrics` of every case and label, and the means. A label
+        in neither label map has no values. A label in only one of them has overlap 0 and infinite
+        distances, which are counted but excluded from the means.
 
     Raises:
         InputError: no case with prediction and reference, a file that cannot be read, or two label
@@ -220,5 +219,5 @@ def _numbered_otherwise(
     """Return whether no label overlaps although the label maps mark the same place."""
     if any(result.metrics.get("dice", 0) > 0 for result in results.values()):
         return False
-    overlap = dice(predicted.array[0] > 0, reference.array[0] > 0, reference.spacing)
+    overlap = dice(predicted.array[0] > 0, reference.array[0] > 0)
     return overlap >= SAME_PLACE

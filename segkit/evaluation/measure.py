@@ -1,6 +1,6 @@
 """Metrics of every label of two label maps on one grid.
 
-A new metric is a function in `overlap` or `surface`, and a line of `measure_masks`.
+The metrics are those of the catalogue in `metrics`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from segkit.evaluation.overlap import Mask, dice, iou, volume_difference_ml, volume_difference_px
-from segkit.evaluation.surface import surface_distances
+from segkit.evaluation.metrics import METRICS, MaskPair
+from segkit.evaluation.overlap import Mask
 from segkit.volume import Box, Unit
 
 Structure = int | Sequence[int]
@@ -29,7 +29,7 @@ class LabelResult:
 
     presence: Presence
     metrics: dict[str, float]
-    """Metric -> value, without metrics that cannot be measured; empty if both masks are."""
+    """Metric -> value, without metrics that cannot be measured; empty if no mask has a voxel."""
 
 
 def measure_masks(
@@ -58,18 +58,8 @@ def measure_masks(
     >>> measure_masks(mask, mask, (1.0, 1.0, 1.0))["volume_difference_ml"]
     0.0
     """
-    distances = surface_distances(predicted, reference, spacing, annotated=annotated)
-    metrics = {
-        "dice": dice(predicted, reference, spacing),
-        "iou": iou(predicted, reference, spacing),
-        f"hd95_{unit}": distances.hd95(),
-        "surface_dice": distances.within(tolerance),
-    }
-    if unit == "mm":
-        metrics["volume_difference_ml"] = volume_difference_ml(predicted, reference, spacing)
-    else:
-        metrics["volume_difference_px"] = volume_difference_px(predicted, reference, spacing)
-    return metrics
+    pair = MaskPair(predicted, reference, spacing, unit, tolerance, annotated)
+    return {metric.key(unit): metric.compute(pair) for metric in METRICS}
 
 
 def measure_labels(

@@ -1,7 +1,6 @@
 """Overlap and volume of two masks (X, Y, Z) on one grid.
 
-Every metric has the signature (predicted, reference, spacing), so that one table can list them.
-All are NaN if both masks are empty, because there is nothing to compare.
+All metrics are NaN if both masks are empty, because there is nothing to compare.
 """
 
 from __future__ import annotations
@@ -16,24 +15,24 @@ Mask = NDArray[np.bool_]
 MM3_PER_ML = 1000.0
 
 
-def dice(predicted: Mask, reference: Mask, spacing: Sequence[float]) -> float:  # noqa: ARG001
+def dice(predicted: Mask, reference: Mask) -> float:
     """Return the Dice coefficient 2 |P and R| / (|P| + |R|).
 
-    It is 0 if one mask is empty, and NaN if both are. ``spacing`` is not used.
+    It is 0 if one mask is empty, and NaN if both are.
 
-    >>> dice(np.array([1, 1, 0], bool), np.array([0, 1, 0], bool), (1.0,))
+    >>> dice(np.array([1, 1, 0], bool), np.array([0, 1, 0], bool))
     0.6666666666666666
     """
     size = np.count_nonzero(predicted) + np.count_nonzero(reference)
     return float(2 * np.count_nonzero(predicted & reference) / size) if size else math.nan
 
 
-def iou(predicted: Mask, reference: Mask, spacing: Sequence[float]) -> float:  # noqa: ARG001
+def iou(predicted: Mask, reference: Mask) -> float:
     """Return the intersection over union (Jaccard index) |P and R| / |P or R|.
 
-    It is 0 if one mask is empty, and NaN if both are. ``spacing`` is not used.
+    It is 0 if one mask is empty, and NaN if both are.
 
-    >>> iou(np.array([1, 1, 0], bool), np.array([0, 1, 0], bool), (1.0,))
+    >>> iou(np.array([1, 1, 0], bool), np.array([0, 1, 0], bool))
     0.5
     """
     union = np.count_nonzero(predicted | reference)

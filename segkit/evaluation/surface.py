@@ -32,20 +32,24 @@ SLACK = 1e-4
 
 @dataclass(frozen=True, eq=False)
 class SurfaceDistances:
-    """Distances from every surface voxel of one mask to the nearest surface voxel of the other."""
+    """Distances from every surface voxel of one mask to the nearest surface voxel of the other.
 
-    to_reference: NDArray[np.float32]
-    """Distance of each surface voxel of the prediction, (N,)."""
-    to_prediction: NDArray[np.float32]
-    """Distance of each surface voxel of the reference, (M,)."""
+    If one mask is empty, the distances from the other are infinite. Both arrays are empty if both
+    masks are.
+    """
+
+    from_prediction: NDArray[np.float32]
+    """Distance of each surface voxel of the prediction to the reference, (N,)."""
+    from_reference: NDArray[np.float32]
+    """Distance of each surface voxel of the reference to the prediction, (M,)."""
 
     def hd95(self) -> float:
         """Return the larger of the two 95th percentiles; infinite if one mask is empty."""
         if self._empty():
             return math.nan
-        if self._one_sided():
+        if self._one_is_empty():
             return math.inf
-        directions = (self.to_reference, self.to_prediction)
+        directions = (self.from_prediction, self.from_reference)
         return float(max(np.percentile(distances, PERCENTILE) for distances in directions))
 
     def within(self, tolerance: float) -> float:
@@ -53,22 +57,24 @@ class SurfaceDistances:
         if self._empty():
             return math.nan
         limit = tolerance * (1 + SLACK)
-        near = np.count_nonzero(self.to_reference <= limit)
-        near += np.count_nonzero(self.to_prediction <= limit)
-        return float(near / (self.to_reference.size + self.to_prediction.size))
+        near = np.count_nonzero(self.from_prediction <= limit)
+        near += np.count_nonzero(self.from_reference <= limit)
+        return float(near / (self.from_prediction.size + self.from_reference.size))
 
     def _empty(self) -> bool:
-        return not self.to_reference.size and not self.to_prediction.size
+        return not self.from_prediction.size and not self.from_reference.size
 
-    def _one_sided(self) -> bool:
-        return not self.to_reference.size or not self.to_prediction.size
+    def _one_is_empty(self) -> bool:
+        return not self.from_prediction.size or not self.from_reference.size
 
 
 def hd95(predicted: Mask, reference: Mask, spacing: Sequence[float]) -> float:
     """Return the 95th percentile of the Hausdorff distance, in the unit of ``spacing``.
 
     The percentile of each direction is computed separately (by linear interpolation, as numpy
-    does), and the larger one is returned. It is infinite if one mask is empty, and NaN if both are.
+    does), and the larger one is returned. The catalogue of metrics calls the method of
+    `SurfaceDistances` instead, so that distances are computed once for all metrics. The distance is
+    infinite if one mask is empty, and NaN if both are.
 
     Args:
         predicted: mask (X, Y, Z).
@@ -133,8 +139,8 @@ def surface_distances(
         predicted_surface = np.zeros_like(predicted_surface)
         reference_surface = np.zeros_like(reference_surface)
     return SurfaceDistances(
-        to_reference=_distances(predicted_surface, reference_surface, spacing),
-        to_prediction=_distances(reference_surface, predicted_surface, spacing),
+        from_prediction=_distances(predicted_surface, reference_surface, spacing),
+        from_reference=_distances(reference_surface, predicted_surface, spacing),
     )
 
 

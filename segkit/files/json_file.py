@@ -19,6 +19,11 @@ def read_json(
 ) -> dict[str, Any]:
     """Return the JSON object in a file.
 
+    Args:
+        path: the file.
+        expected: words for the error message: what the file should be.
+        remedy: words for the error message: what the user can do.
+
     Raises:
         InputError: as `read_bytes`; or the content is not JSON, is nested too deeply, has a number
             of too many digits, or is no JSON object.

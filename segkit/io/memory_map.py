@@ -37,9 +37,13 @@ class _Mapping(mmap.mmap):
 
 
 def map_numbers(path: Path, dtype: np.dtype[Any], count: int, offset: int) -> NDArray[Any]:
-    """Return ``count`` numbers of a file, mapped and read-only, starting at byte ``offset``.
+    """Return the numbers of a file as a mapped, read-only array of one axis.
 
-    The caller has checked that the file is long enough.
+    Args:
+        path: the file, which the caller has checked to be long enough.
+        dtype: type of the numbers.
+        count: number of numbers.
+        offset: byte of the first number.
     """
     with path.open("rb") as file:
         return np.frombuffer(

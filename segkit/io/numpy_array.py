@@ -46,9 +46,9 @@ def volume_of_array(
     if np.ma.is_masked(array):
         raise InputError(
             WHERE,
-            expected="a value of each voxel",
-            found=f"{np.count_nonzero(np.ma.getmaskarray(array))} masked ones",
-            remedy="Say what stands there, for example array.filled(0).",
+            expected="a value for each voxel",
+            found=f"{np.count_nonzero(np.ma.getmaskarray(array))} masked voxels",
+            remedy="Fill the masked voxels first, for example by array.filled(0).",
         )
     voxels = _with_four_axes(np.asarray(array), channels)
     check_finite(WHERE, voxels)

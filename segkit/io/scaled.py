@@ -21,6 +21,11 @@ DISTINCT = 2**24
 def scaled_type(stored: np.dtype[Any], slope: float, intercept: float) -> np.dtype[Any]:
     """Return the type of ``stored * slope + intercept``.
 
+    Args:
+        stored: type of the stored numbers.
+        slope: factor in the header.
+        intercept: summand in the header.
+
     It is float32 if that tells neighboring stored numbers apart, else float64.
 
     >>> [scaled_type(np.dtype("int16"), 1.0, intercept).name for intercept in (-1000.0, 1e8)]

@@ -32,7 +32,7 @@ def plan_channels(
 
 
 def plan_crop(fingerprint: Fingerprint) -> tuple[bool, str]:
-    """Return whether to crop the constant border (always, unless labels lie in it) and the reason."""
+    """Return whether to crop the constant border, which labels may forbid, and the reason."""
     lost = [case.id for case in fingerprint.cases if case.outside]
     if lost:
         return (

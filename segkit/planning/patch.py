@@ -98,7 +98,7 @@ def _given_patch(task: Task, edges: Sequence[float]) -> tuple[Topology, list[int
 
 
 def _first_patch(edges: Sequence[float], size: Shape, axes: Sequence[int]) -> list[int]:
-    """Return a patch of equal edges in mm with LARGEST_PATCH voxels, no longer than a typical scan."""
+    """Return LARGEST_PATCH voxels of equal edges in mm, no longer than a typical scan."""
     density = {axis: 1 / edges[axis] for axis in axes}
     factor = (LARGEST_PATCH[len(axes)] / math.prod(density.values())) ** (1 / len(axes))
     return [

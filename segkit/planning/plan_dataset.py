@@ -220,7 +220,7 @@ def memory_budget(config: TrainConfig, gpu: bool) -> str:
 
 
 def batch_size(config: TrainConfig, gpu: bool) -> int | None:
-    """Return trainer.batch_size: auto becomes 2 with a GPU, and None (the planner decides) without."""
+    """Return trainer.batch_size: auto is 2 with a GPU, and left to the planner (None) without."""
     if config.trainer.batch_size == "auto":
         return 2 if gpu else None
     return int(config.trainer.batch_size)

@@ -200,7 +200,7 @@ def _write(case: Case, dataset: Dataset, plan: Plan, content: str, path: Path) -
     )
     indices = to_indices(labels.array, plan.targets, dataset.subset, label_path, ignore=plan.ignore)
     prepared = prepare(volume, plan, where=case.images[0])
-    network_labels = prepare_labels(labels.with_array(indices), plan, prepared.way_back)
+    network_labels = prepare_labels(labels.with_array(indices), plan, prepared.inverse)
     arrays = {f"voxels_{index}": kept for index, kept in _voxels(network_labels, plan).items()}
     if content_hash(case) != content:
         raise _changed(case.images[0])

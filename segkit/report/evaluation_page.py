@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from segkit.evaluation.evaluate import Evaluation
+from segkit.evaluation.metrics import RULES, definitions
 from segkit.files.atomic import write_text
 from segkit.report.page import html_page, paragraph
 from segkit.report.tables import Cell, csv_text, html_table
+from segkit.volume import Unit
 
 
 def write_evaluation(evaluation: Evaluation, folder: str | Path) -> tuple[Path, Path, Path, Path]:
@@ -124,34 +126,20 @@ def page(evaluation: Evaluation) -> str:
         "<h2>Cases, worst first</h2>",
         html_table(*_case_rows(evaluation)),
         "<h2>What the numbers mean</h2>",
-        definitions(evaluation),
+        definition_list(evaluation),
     ]
     return html_page("Evaluation", parts)
 
 
-def definitions(evaluation: Evaluation) -> str:
+def definition_list(evaluation: Evaluation) -> str:
     """Return a list of the definitions of the metrics, as HTML."""
-    tolerance, unit = evaluation.summary["tolerance"], " or ".join(evaluation.summary["unit"])
-    entries = {
-        "dice": "2 |P and R| / (|P| + |R|) in voxels, 1 is perfect.",
-        "iou": "|P and R| / |P or R| in voxels, 1 is perfect.",
-        "hd95": "the larger of the two 95th percentiles of the distances from one surface to the"
-        " other, 0 is perfect.",
-        "surface_dice": "fraction of the voxels of both surfaces that lie within"
-        f" {tolerance:g} {unit} of the other surface, 1 is perfect.",
-        "volume_difference": "volume of the prediction minus that of the reference: positive means"
-        " too large.",
-    }
+    tolerance, units = evaluation.summary["tolerance"], evaluation.summary["unit"]
+    unit: Unit = "px" if units == ["px"] else "mm"
+    entries = definitions(f"{tolerance:g} {' or '.join(units)}", unit)
     items = "\n".join(
         f"<li><b>{name}</b>: {html.escape(text)}</li>" for name, text in entries.items()
     )
-    rules = (
-        "The surface of a mask consists of its voxels that share a face with a voxel outside it. "
-        "Distances run between voxel centers. A label in neither mask has no value. If a label is "
-        "in only one mask, Dice, IoU and surface Dice are 0 and the distance is infinite, which is "
-        "counted above and excluded from the means."
-    )
-    return f"<ul>\n{items}\n</ul>\n{paragraph(rules)}"
+    return f"<ul>\n{items}\n</ul>\n{paragraph(RULES)}"
 
 
 def _in_either(counts: dict[str, int]) -> int:

@@ -20,8 +20,8 @@ def cube(start: int, stop: int) -> np.ndarray:
 
 
 def test_half_overlap() -> None:
-    assert dice(cube(0, 2), cube(1, 3), ONE) == 0.5
-    assert iou(cube(0, 2), cube(1, 3), ONE) == pytest.approx(1 / 3)
+    assert dice(cube(0, 2), cube(1, 3)) == 0.5
+    assert iou(cube(0, 2), cube(1, 3)) == pytest.approx(1 / 3)
 
 
 def test_volume_difference_is_signed_and_in_ml() -> None:
@@ -31,9 +31,9 @@ def test_volume_difference_is_signed_and_in_ml() -> None:
 
 @pytest.mark.parametrize("metric", [dice, iou])
 def test_one_empty_is_zero_both_empty_is_no_value(metric) -> None:
-    assert metric(EMPTY, cube(0, 1), ONE) == 0
-    assert metric(cube(0, 1), EMPTY, ONE) == 0
-    assert math.isnan(metric(EMPTY, EMPTY, ONE))
+    assert metric(EMPTY, cube(0, 1)) == 0
+    assert metric(cube(0, 1), EMPTY) == 0
+    assert math.isnan(metric(EMPTY, EMPTY))
 
 
 def test_volume_difference_of_two_empty_masks_is_no_value() -> None:

@@ -59,7 +59,7 @@ def test_spacing_belongs_to_its_axis() -> None:
         spacing = [1.0, 1.0, 1.0]
         spacing[axis] = 3.0
         moved = np.roll(cube(3), 2, axis=axis)
-        assert surface_distances(cube(3), moved, spacing).to_reference.max() == 6.0
+        assert surface_distances(cube(3), moved, spacing).from_prediction.max() == 6.0
 
 
 def test_masks_at_the_edge_of_the_image_gain_no_surface_from_the_crop() -> None:
@@ -77,7 +77,7 @@ def test_a_picture_has_a_contour_without_flat_sides() -> None:
     square[2:7, 2:7] = True
     inner = np.zeros((9, 9, 1), bool)
     inner[4, 4] = True
-    assert surface_distances(square, inner, ONE).to_reference.size == 16
+    assert surface_distances(square, inner, ONE).from_prediction.size == 16
     assert hd95(square, inner, ONE) == pytest.approx(math.sqrt(8))
 
 

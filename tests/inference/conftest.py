@@ -45,7 +45,7 @@ def threshold_plan(
 
 
 def threshold_state(plan: Plan, threshold: float = 50.0) -> dict[str, torch.Tensor]:
-    """Scores 0 and (last channel - threshold): the encoder and the skip hand the channels through."""
+    """Return weights of a network with the scores 0 and (last channel - threshold)."""
     state = {
         name: torch.zeros_like(value) for name, value in build_network(plan).state_dict().items()
     }
@@ -60,7 +60,7 @@ def threshold_state(plan: Plan, threshold: float = 50.0) -> dict[str, torch.Tens
 
 @pytest.fixture
 def make_bundle(tmp_path: Path) -> Make:
-    """make_bundle(dims=3, channels=1, threshold=50, folder="model", **changes of the plan) -> Bundle."""
+    """Return make_bundle(dims=3, channels=1, threshold=50, folder="model", **plan_changes)."""
 
     def make(
         dims: int = 3,

@@ -1,4 +1,4 @@
-"""A disk that is full while a result is written: nothing stands under its final name, and what was there stays."""
+"""Write results to a full disk: no incomplete file gets its final name, and older files stay."""
 
 from __future__ import annotations
 

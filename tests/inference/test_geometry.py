@@ -1,4 +1,4 @@
-"""From file to file: what is labelled lies where it lies in the scan, as nibabel and SimpleITK themselves see it."""
+"""Label maps lie where the scan lies, as nibabel and SimpleITK themselves read both files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A coarse model finds a box: well inside it every voxel is as without, outside it is background."""
+"""A coarse model finds a box: inside it every voxel is as without a box, outside background."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COARSE = {"spacing": (2.0, 2.0, 2.0), "folder": "coarse"}
 
 
 def scan(shape: tuple[int, int, int] = (60, 50, 40), affine: np.ndarray | None = None) -> Volume:
-    """Noise around 20 and, within the scan's first half along X, a box of 10 x 8 x 6 voxels around 100."""
+    """Noise around 20 and, in the first half along X, a box of 10 x 8 x 6 voxels around 100."""
     array = np.random.default_rng(0).normal(20, 5, (1, *shape)).astype(np.float32)
     array[0, 16:26, 20:28, 18:24] += 80
     return Volume(array, np.eye(4) if affine is None else affine)
@@ -39,7 +39,7 @@ def normed(
     regions: dict[str, tuple[int, ...]] | None = None,
     **changes: object,
 ) -> Bundle:
-    """Weights drawn at random, normalised over each window: what a voxel gets depends on all that its windows see."""
+    """Return a model with random weights and norms: scores depend on the voxels of a window."""
     layer = LayerPlan("layer", 2, "group", 1, 512)
     plan = make_bundle(**changes).plan
     stages = [
@@ -66,7 +66,10 @@ def assert_as_without_a_box(
     windows: tuple[int, int, int] = (8, 8, 8),
     **options: object,
 ) -> Box:
-    """A window inside the box labels and uncertainty are those of the whole scan, and 0 outside; returns the box."""
+    """Compare labels and uncertainty with a prediction without a box; return the box.
+
+    They are equal at a window's edge inside the box, and 0 outside the box.
+    """
     located = Predictor(bundle, locate=coarse, **options)  # type: ignore[arg-type]
     prediction = located.prediction(volume, Wanted(uncertainty=True))
     assert prediction.uncertainty
@@ -278,7 +281,8 @@ def test_a_box_that_ends_with_the_scan_cuts_nothing(
     [
         (
             {"labels": {"dark": 7}},
-            r"coarse: expected a coarse model with the labels of the other one \(bright\), found dark\. Train both",
+            r"coarse: expected a coarse model with the labels of the other one \(bright\), "
+            r"found dark\. Train both",
         ),
         (
             {"channels": 2},

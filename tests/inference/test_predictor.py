@@ -151,7 +151,8 @@ def test_ensemble_of_different_plans(make_bundle: Make) -> None:
     bundles = [make_bundle(folder="a"), make_bundle(folder="b", spacing=(2.0, 2.0, 2.0))]
     with pytest.raises(
         InputError,
-        match=r"(?s)b: expected the same spacing in every model .*Choose one of them with -m.*\n  .*a  \(",
+        match=r"(?s)b: expected the same spacing in every model .*"
+        r"Choose one of them with -m.*\n  .*a  \(",
     ):
         Predictor(bundles)
 

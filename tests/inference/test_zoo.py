@@ -1,4 +1,4 @@
-"""Every real file of the zoo, through `segkit predict`: predicted on its own grid, or refused in words."""
+"""Every real file of the zoo with `segkit predict`: predicted on its own grid, or refused."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ REFUSED_DICOM = {
 
 
 def itk_grid(place: Path) -> tuple[tuple[int, ...], NDArray[np.float64]]:
-    """Shape and RAS+ affine as ITK sorts the files of a series; the tilt is the one thing that it leaves out."""
+    """Return shape and RAS+ affine as ITK reads the files of a series; only the tilt is missing."""
     files = (
         sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(place))
         if place.is_dir()

@@ -17,7 +17,10 @@ def test_the_table_tells_what_was_measured_decided_and_built(fingerprint: Any, d
         "a      1      10     1",
         "a lies behind b along y in 10 of 10",
         "z-score inside the content",
-        "bottleneck  5 x 7 x 5     128       2       3 x 3 x 3  2 x 2 x 2  group  64 x 2             350",
+        (
+            "bottleneck  5 x 7 x 5     128       2       3 x 3 x 3  2 x 2 x 2  group  64 x 2  "
+            "           350"
+        ),
     ):
         assert part in text
     assert max(map(len, text.splitlines())) <= 120

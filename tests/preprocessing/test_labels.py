@@ -42,7 +42,10 @@ def test_shades_of_grey_are_no_labels() -> None:
 
 
 def test_a_mask_of_0_and_255_is_told_the_value_of_its_label_first() -> None:
-    first = r"If 255 is a here, save this mask with 1 in its place; if all masks are so, give dataset\.labels={a:255}"
+    first = (
+        r"If 255 is a here, save this mask with 1 in its place; "
+        r"if all masks are so, give dataset\.labels={a:255}"
+    )
     with pytest.raises(InputError, match=first):
         to_indices(np.array([0, 255]), {"a": 1}, False, "m.nii")
     with pytest.raises(InputError, match="Name these values"):

@@ -42,7 +42,8 @@ def counted(
 
 
 def test_two_windows_by_hand() -> None:
-    # Windows start at 0 and 2. Voxel 2 is the first one's, place 2; its mean with place 0 of the second is 1.964.
+    # Windows start at 0 and 2. Voxel 2 belongs to the first one, at its index 2; the mean with
+    # index 0 of the second one is 1.964.
     # Voxel 3 is the second one's, place 1, its mean 1.036.
     image, windows = torch.zeros(1, 6, 1, 1), Windows((4, 1, 1))
     assert counted(image, windows, above(1.98)) == (1, 6)

@@ -1,4 +1,4 @@
-"""The sliding window: equal to MONAI's, the same slab by slab as at once, and turning with the image."""
+"""Sliding window: equal to MONAI's, to itself slab by slab, and reversed with the image."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_equals_monais_sliding_window(batch: int | None) -> None:
     network = nn.Sequential(
         nn.Conv3d(2, 4, 3, padding=1), nn.GroupNorm(2, 4), nn.ReLU(), nn.Conv3d(4, 3, 1)
     )
-    # Sizes at which MONAI's windows, which start every half window, end at the image's end as ours do.
+    # Sizes at which MONAI's windows, which start every half window, end at the image's end as well.
     image, window = draw(2, 16, 20, 12), (8, 8, 8)
     with torch.no_grad():
         ours = predict_scores(network, image, Windows(window, batch=batch))

@@ -1,4 +1,4 @@
-"""Training with overlapping regions, voxels without annotation, many labels and dropped channels."""
+"""Training with regions, voxels without annotation, many labels and dropped channels."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def regions_plan(balls: Dataset) -> Plan:
     return make_plan(measure(data), data, NetworkConfig(features=[4, 8]), PlanConfig(), 1)
 
 
-# -- losses ---------------------------------------------------------------------------------------------------------
+# -- losses --
 
 EVERY_LOSS = {
     **{name: partial(loss_by_name, name) for name in LOSSES},
@@ -137,7 +137,7 @@ def test_deep_supervision_keeps_the_annotation_at_every_resolution(regions_plan:
 
 
 def test_the_loss_of_regions_by_hand() -> None:
-    # Probabilities of 1/2 on two voxels, of which one is in the first region and none in the second.
+    # Probabilities of 1/2 on two voxels: one is in the first region, none in the second.
     scores, labels = torch.zeros(1, 2, 2, 1), torch.tensor([[[1], [0]]])
     dice, cross_entropy = 1 - 2 * 0.5 / (1 + 1), np.log(2)
     assert region_loss_by_name("dice", TABLE)(scores, labels).item() == pytest.approx(
@@ -151,7 +151,7 @@ def test_the_loss_of_regions_by_hand() -> None:
     )
 
 
-# -- patches --------------------------------------------------------------------------------------------------------
+# -- patches --
 
 
 def sparse(folder: Path, root: Path) -> Dataset:
@@ -227,7 +227,7 @@ def test_a_channel_is_dropped_at_the_given_rate_and_stays_zero() -> None:
     assert not any(all(channels) for channels in missing)
 
 
-# -- validation -----------------------------------------------------------------------------------------------------
+# -- validation --
 
 
 def test_dice_of_regions_by_hand(regions_plan: Plan) -> None:
@@ -248,7 +248,7 @@ def test_dice_counts_annotated_voxels_only(plan_for_balls: Plan) -> None:
     assert dice[1].isnan()
 
 
-# -- whole trainings ------------------------------------------------------------------------------------------------
+# -- whole trainings --
 
 
 def columns(run: Path) -> list[str]:

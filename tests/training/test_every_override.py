@@ -111,8 +111,11 @@ ELSEWHERE = {
     "trainer.checkpoint_steps",
     "logger",
 }
-"""Keys that change no plan, patch or weight: tested in test_fit.py, test_calibrate.py, test_ranks.py, test_preset.py,
-test_losses.py, test_split.py and test_train.py."""
+"""Keys that change no plan, patch or weight; other tests cover them.
+
+See test_fit.py, test_precision.py, test_distributed.py, test_preset.py, test_losses.py,
+test_split.py and test_train.py.
+"""
 
 
 def test_every_key_has_a_test() -> None:

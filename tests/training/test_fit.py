@@ -66,6 +66,13 @@ def run(balls: Dataset, plan_for_balls: Plan, tmp_path_factory: pytest.TempPathF
     return folder
 
 
+def saved_schedule(run_dir: Path) -> dict[str, Any]:
+    newest = newest_checkpoint(run_dir / "checkpoints")
+    assert newest is not None
+    schedule: dict[str, Any] = newest[1]["schedule"]
+    return schedule
+
+
 def state(run_dir: Path) -> dict[str, torch.Tensor]:
     return read_bundle(run_dir / "bundle").state("0")
 
@@ -387,7 +394,7 @@ def test_the_number_of_steps_of_a_resumed_run_is_fixed(
     made = config(max_steps=None, max_minutes=2, validations=0)
     with pytest.raises(Interrupted):
         fit(made, plan_for_balls, balls, tmp_path, callbacks=[StopAt(12, signal.SIGTERM)])
-    decided = newest_checkpoint(tmp_path / "checkpoints")[1]["schedule"]["total"]  # type: ignore[index]
+    decided = saved_schedule(tmp_path)["total"]
     assert decided > 13
     long_ago = time.monotonic() - 3600  # no time is left at all
     with pytest.raises(Interrupted, match=f"stopped at step 25 of {decided};"):
@@ -422,9 +429,9 @@ def test_a_decided_number_of_steps_is_saved_immediately(
 
 def test_checkpoints_by_steps(balls: Dataset, plan_for_balls: Plan, tmp_path: Path) -> None:
     fit(config(max_steps=5, validations=0, checkpoint_steps=2), plan_for_balls, balls, tmp_path)
-    assert newest_checkpoint(tmp_path / "checkpoints")[1]["schedule"]["step"] == 5  # type: ignore[index]
+    assert saved_schedule(tmp_path)["step"] == 5
     (tmp_path / "checkpoints/last.ckpt").unlink()
-    assert newest_checkpoint(tmp_path / "checkpoints")[1]["schedule"]["step"] == 4  # type: ignore[index]
+    assert saved_schedule(tmp_path)["step"] == 4
 
 
 def test_checkpoints_between_validations(
@@ -433,9 +440,9 @@ def test_checkpoints_between_validations(
     fit(
         config(max_steps=3, validations=0, checkpoint_minutes=1e-9), plan_for_balls, balls, tmp_path
     )
-    steps = [newest_checkpoint(tmp_path / "checkpoints")[1]["schedule"]["step"]]  # type: ignore[index]
+    steps = [saved_schedule(tmp_path)["step"]]
     (tmp_path / "checkpoints/last.ckpt").unlink()
-    steps.append(newest_checkpoint(tmp_path / "checkpoints")[1]["schedule"]["step"])  # type: ignore[index]
+    steps.append(saved_schedule(tmp_path)["step"])
     assert steps == [3, 2]
 
 

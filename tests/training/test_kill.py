@@ -157,7 +157,8 @@ def test_killed_at_twenty_random_moments(
         number += 1
         run = place / f"random {number}"
         while not (run / "finished.json").is_file():
-            # Some while Python starts, some from the first file of the run on, some from the next checkpoint on.
+            # Some while Python starts, some after the first file of the run, some after the next
+            # checkpoint.
             moment = draw.choice(
                 [lambda _run: True, _has_plan, _renewed(run / "checkpoints/last.ckpt")]
             )

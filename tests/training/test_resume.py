@@ -118,8 +118,8 @@ def test_the_command_for_training_longer_works(
     assert main(["train", f"run_dir={run}", "trainer.max_steps=3"]) == 2
     err = capsys.readouterr().err
     assert (
-        "was started with trainer.max_steps=2, not 3. It is finished. To train longer, start another run"
-        in err
+        "was started with trainer.max_steps=2, not 3. It is finished. "
+        "To train longer, start another run" in err
     )
     command = shlex.split(err.splitlines()[-1])
     assert command[:3] == ["segkit", "train", "dataset=my data"]

@@ -101,7 +101,8 @@ def test_with_more_labels_the_known_ones_get_the_same_scores(model: Bundle) -> N
     network = build_network(plan).eval()
     copy_matching_weights(network, plan, model)
     scan = torch.randn(1, 1, *plan.patch)
-    # The rows are the same bit for bit; a convolution to four scores sums in another order than one to three.
+    # The rows are bitwise the same, but a convolution to four scores sums in another order than
+    # one to three.
     assert torch.allclose(
         network(scan)[:, [0, 1, 3]], model.networks()[0](scan), rtol=1e-4, atol=1e-4
     )

@@ -143,11 +143,11 @@ def _log_plan(plan: MemoryPlan, held: int, where: str | Path) -> None:
 def memory_plans(needs: MemoryNeeds) -> Iterator[MemoryPlan]:
     """Yield the possible plans, from the fastest to the one that takes the least memory."""
     axis, split_axis = _axes(needs.scan.shape, needs.plan)
-    way_back, box = needs.scan.way_back, needs.box
-    cover = split_into_parts(way_back, split_axis, 1, box)[0].network_box if box else None
-    after = needs.result_bytes * way_back.source_voxels + needs.after
-    for count in range(1, min(MAX_PARTS, way_back.cropped_shape[split_axis]) + 1):
-        parts = tuple(split_into_parts(way_back, split_axis, count, box))
+    inverse, box = needs.scan.inverse, needs.box
+    cover = split_into_parts(inverse, split_axis, 1, box)[0].network_box if box else None
+    after = needs.result_bytes * inverse.source_voxels + needs.after
+    for count in range(1, min(MAX_PARTS, inverse.cropped_shape[split_axis]) + 1):
+        parts = tuple(split_into_parts(inverse, split_axis, count, box))
         for batch in (None, 1):
             windows = Windows(
                 needs.plan.patch,
@@ -174,11 +174,11 @@ def _axes(shape: Shape, plan: Plan) -> tuple[int, int]:
 
 def _part_bytes(needs: MemoryNeeds, windows: Windows, part: Part) -> int:
     """Return about how many bytes it takes to score one part and write its results."""
-    way_back = needs.scan.way_back
+    inverse = needs.scan.inverse
     rows = Rows.over(needs.scan.shape, needs.margins, windows, part.network_box)
     voxels = math.prod(rows.held)
     pages = BLOCK_SPAN if is_mapped(needs.scan.voxels) else 0
-    total = pages + 4 * _image_values(needs, voxels) + needs.result_bytes * way_back.source_voxels
+    total = pages + 4 * _image_values(needs, voxels) + needs.result_bytes * inverse.source_voxels
     total += needs.window_label_bytes * voxels + _resampling_bytes(needs, rows, part)
     if needs.holds_sums:
         total += 4 * (needs.channels + 1) * voxels  # sums, and the weights of the windows
@@ -191,7 +191,7 @@ def _part_bytes(needs: MemoryNeeds, windows: Windows, part: Part) -> int:
 
 def _image_values(needs: MemoryNeeds, voxels: int) -> int:
     """Return how many values the image takes where ``voxels`` of the network's grid are held."""
-    shape, cropped_shape = needs.scan.shape, needs.scan.way_back.cropped_shape
+    shape, cropped_shape = needs.scan.shape, needs.scan.inverse.cropped_shape
     channels = len(needs.plan.channels)
     # The slab that moves on exists twice while it is copied; before, it is read from the scan.
     values = 3 * channels * voxels
@@ -205,7 +205,7 @@ def _resampling_bytes(needs: MemoryNeeds, rows: Rows, part: Part) -> int:
     """Return what `write_on_scan_grid` takes: planes that wait, two steps of resampling, scores."""
     axis = rows.windows.axis
     part_shape: list[int] = [span.stop - span.start for span in part.box]
-    shrinks = max(1, needs.scan.shape[axis] / needs.scan.way_back.cropped_shape[axis])
+    shrinks = max(1, needs.scan.shape[axis] / needs.scan.inverse.cropped_shape[axis])
     sizes = list(zip(rows.shape, part_shape, strict=True))
     plane = math.prod(max(pair) for each, pair in enumerate(sizes) if each != axis)
     # A slab takes SLAB_BYTES; at least one plane or one line of scores, at most all of them.

@@ -145,9 +145,9 @@ class ScanScorer:
         if scoring.progress:
             count = memory_plan.count(image.shape)
             network = ReportingNetwork(network, scoring.progress, total=count)
-        way_back, axis = scoring.scan.way_back, memory_plan.windows.axis
+        inverse, axis = scoring.scan.inverse, memory_plan.windows.axis
         outputs = {
-            name: Output(decision.decide, decision.array(way_back, axis))
+            name: Output(decision.decide, decision.array(inverse, axis))
             for name, decision in scoring.decisions.items()
         }
         scores_of = partial(finite_scores, self.windows, scoring.where)
@@ -166,7 +166,7 @@ class ScanScorer:
                 )
                 write_on_scan_grid(
                     image.stopwatch.timed(slabs),
-                    way_back,
+                    inverse,
                     list(outputs.values()),
                     axis=axis,
                     part=part,
@@ -179,7 +179,7 @@ class ScanScorer:
 
 def memory_needs(scorer: ScanScorer, scoring: Scoring, image: TimedScan) -> MemoryNeeds:
     """Return what decides how much memory a scan takes if all of it is in this machine's."""
-    voxels = scoring.scan.way_back.source_voxels
+    voxels = scoring.scan.inverse.source_voxels
     decisions = scoring.decisions.values()
     return MemoryNeeds(
         scan=scoring.scan,

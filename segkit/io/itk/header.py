@@ -100,7 +100,13 @@ def whole_numbers(path: Path, field: str, words: str, count: int | None = None) 
 
 
 def numbers(path: Path, field: str, words: str, count: int) -> list[float]:
-    """Return the numbers of a header field, whose value is ``words``.
+    """Return the numbers of a header field.
+
+    Args:
+        path: the file, for error messages.
+        field: name of the field, for error messages.
+        words: value of the field.
+        count: how many numbers it must have.
 
     Raises:
         InputError: other words than numbers, or not ``count`` of them.
@@ -115,7 +121,13 @@ def numbers(path: Path, field: str, words: str, count: int) -> list[float]:
 
 
 def checked_sizes(path: Path, field: str, words: str, axes: int) -> list[int]:
-    """Return the number of voxels along each of the ``axes`` axes.
+    """Return the number of voxels along each axis of a header.
+
+    Args:
+        path: the file, for error messages.
+        field: name of the field, for error messages.
+        words: value of the field.
+        axes: number of axes.
 
     Raises:
         InputError: no such numbers, or one that no image has.
@@ -127,7 +139,7 @@ def checked_sizes(path: Path, field: str, words: str, axes: int) -> list[int]:
 
 
 def checked_axes(path: Path, field: str, words: str) -> int:
-    """Return the number of axes.
+    """Return the number of axes of a header, whose field ``field`` has the value ``words``.
 
     Raises:
         InputError: no number, or one that no image has.

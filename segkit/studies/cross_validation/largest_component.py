@@ -74,9 +74,9 @@ def _case_gains(pair: Pair, labels: Mapping[str, int]) -> dict[str, Gain]:
     gains = {}
     for name, value in labels.items():
         truth = reference.array[0] == value
-        before = dice(annotated & (predicted == value), truth, reference.spacing)
+        before = dice(annotated & (predicted == value), truth)
         if not np.isnan(before):
             largest = keep_largest(predicted, value) == value
-            after = dice(annotated & largest, truth, reference.spacing)
+            after = dice(annotated & largest, truth)
             gains[name] = Gain(before, after)
     return gains

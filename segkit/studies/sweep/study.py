@@ -119,6 +119,7 @@ def trainer_for(combinations: Sequence[Combination], folder: Path) -> Trainer:
         return train_here
     if any(other != first for other in others):
         raise UsageError(
-            "with compute=slurm all runs of a sweep request the same resources: do not sweep over compute"
+            "with compute=slurm all runs of a sweep request the same resources: "
+            "do not sweep over compute"
         )
     return SlurmTrainer(slurm_executor(first, folder / "jobs"))

@@ -1,4 +1,4 @@
-"""What follows the network, and the memory that is set aside for it."""
+"""Finalizing a label map, and the memory that is reserved for it and for writing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Make = Callable[..., Bundle]
 ALL, ONE = {"a": 1, "b": 2}, {"b": 2}
 MANY = 10**9
 BLOCKS = 96 << 20
-"""What is set aside for blocks of a large scan."""
+"""Memory that is reserved for the blocks of a large scan."""
 
 
 def job(output: str = "x.nii.gz", *extras: Any) -> Job:
@@ -104,7 +104,7 @@ def test_labels_and_pieces_that_go(make_bundle: Make) -> None:
 def test_what_follows_is_refused_before_the_network_starts(
     make_bundle: Make, tmp_path: Path
 ) -> None:
-    """A scan whose windows fit, and whose structures would not: 12 bytes for each of 4 million voxels and a library."""
+    """The windows of the scan fit; its structures do not: 12 bytes per voxel, and a library."""
     write_image(tmp_path / "x.nii", Volume(np.zeros((1, 200, 200, 100), np.uint8), np.eye(4)))
     predictor = Predictor(make_bundle(), max_memory=resident_memory() + (100 << 20))
     scan = Scan("x", (tmp_path / "x.nii",))

@@ -1,4 +1,4 @@
-"""Which files of a folder are scans: every file that looks like one is predicted, fails with a reason, or is named."""
+"""Every file of a folder that looks like a scan is predicted, fails with a reason, or is named."""
 
 from __future__ import annotations
 
@@ -99,8 +99,8 @@ def test_segmentations_and_subfolders_are_named(
     with caplog.at_level(logging.WARNING):
         assert ids(tmp_path) == ["a"]
     assert (
-        f"1 file is left out, because their names say that they are segmentations: {tmp_path.name}/a.seg"
-        in caplog.text
+        "1 file is left out, because their names say that they are segmentations: "
+        f"{tmp_path.name}/a.seg" in caplog.text
     )
     assert f"scans in subfolders are left out: {tmp_path.name}/more; give" in caplog.text
 

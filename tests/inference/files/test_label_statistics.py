@@ -19,7 +19,7 @@ from segkit.volume import Volume
 TILT = np.array([[1, 0, 0, 10], [0, 0.8, -0.6, 20], [0, 0.6, 0.8, 30], [0, 0, 0, 1.0]]) @ np.diag(
     [-2.0, 5, 10, 1]
 )
-"""X runs to the left in steps of 2 mm, Y is (0, 4, 3) and Z (0, -6, 8) mm long, the first voxel at 10, 20, 30."""
+"""Affine: X is (-2, 0, 0) mm, Y (0, 4, 3) mm, Z (0, -6, 8) mm; the first voxel at 10, 20, 30."""
 
 
 def box(shape: tuple[int, int, int] = (8, 9, 10), value: int = 3) -> np.ndarray:

@@ -21,7 +21,7 @@ class Counting:
 
 
 def windows(*values: float, varied: tuple[int, ...] = ()) -> Tensor:
-    """Windows (B, 2, 4, 5, 1) of one value; those ``varied`` have another voxel, at the very end."""
+    """Return constant windows (B, 2, 4, 5, 1); the last voxel of ``varied`` ones differs."""
     found = torch.tensor(values, dtype=torch.float32)[:, None, None, None, None].repeat(
         1, 2, 4, 5, 1
     )

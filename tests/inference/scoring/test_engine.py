@@ -82,7 +82,10 @@ def test_what_openvino_cannot_do(
 def test_networks_of_others_are_left_to_torch(make_bundle: Make) -> None:
     plan = make_bundle().plan
     networks = [drawn(plan), OfAnotherPackage(plan).eval()]
-    message = "--engine openvino knows segkit's own U-Nets, not the network OfAnotherPackage, which PyTorch alone computes"
+    message = (
+        "--engine openvino knows segkit's own U-Nets, not the network OfAnotherPackage, "
+        "which PyTorch alone computes"
+    )
     with pytest.raises(UsageError, match=message):
         choose("openvino", networks)
     with pytest.raises(TypeError, match="Identity is not a U-Net"):

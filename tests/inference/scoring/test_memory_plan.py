@@ -98,7 +98,8 @@ def test_labels_do_not_depend_on_memory(make_bundle: Make) -> None:
 def test_windows_are_foreseen_on_whichever_side_the_odd_voxel_is_padded(
     make_bundle: Make, dark: int
 ) -> None:
-    # Along the first two axes an odd number of windows of 32 has no middle: 159 - 32 and 95 - 32 are odd.
+    # Along the first two axes an odd number of windows of 32 has no middle one: 159 - 32 and
+    # 95 - 32 are odd.
     bundle, volume = make_bundle(patch=PATCH), scan(159, 95, 64)
     volume.array[:] += 1  # nothing is cropped
     volume.array[:, dark], volume.array[:, :, dark] = 1, 1

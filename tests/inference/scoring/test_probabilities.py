@@ -106,7 +106,8 @@ def test_a_temporary_file_holds_the_same(
     predictor = Predictor(of_three(make_bundle, crop_to_content=True, spacing=(1.2, 0.9, 1.0)))
     expected = predictor.prediction(volume, Wanted(probabilities=kind))  # type: ignore[arg-type]
     monkeypatch.setattr("segkit.inference.scoring.decisions.MAPPED_FROM", 0)
-    found = predictor.prediction(volume, Wanted(probabilities=kind, scratch=tmp_path))  # type: ignore[arg-type]
+    wanted = Wanted(probabilities=kind, scratch=tmp_path)  # type: ignore[arg-type]
+    found = predictor.prediction(volume, wanted)
     assert found.probabilities
     assert expected.probabilities
     assert is_mapped(found.probabilities.array)
@@ -187,7 +188,7 @@ def test_a_temporary_file_starts_as_zeros_and_keeps_what_is_written(tmp_path: Pa
 def test_many_labels_in_little_memory(
     peak_of: Callable[[str, str], int], make_bundle: Make, tmp_path: Path
 ) -> None:
-    """100 labels of 80 x 80 x 80 voxels are 205 MB of real numbers, of which a few planes are held at any time."""
+    """100 labels of 80 x 80 x 80 voxels are 205 MB; only a few planes of them are held."""
     bundle = make_bundle(labels={f"label{n}": n for n in range(1, 100)}, patch=(32, 32, 32))
     prepare = f"""
 import numpy as np, segkit

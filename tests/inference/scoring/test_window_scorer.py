@@ -16,9 +16,9 @@ SIDES = {"labels": {"left": 1, "right": 2}, "mirror_axes": (0, 1)}
 
 
 class TellsSides(torch.nn.Module):
-    """Two labels by place: what is bright is label 1 in the first half along X and label 2 in the second.
+    """Network with two labels: bright voxels are label 1 in the first half along X, else label 2.
 
-    A mirrored window is answered with mirrored places and changed names, as by a network that has learned both.
+    For a mirrored window it swaps the labels, like a network that has learned left and right.
     """
 
     def forward(self, windows: torch.Tensor) -> torch.Tensor:

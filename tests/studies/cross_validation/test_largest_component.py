@@ -24,7 +24,8 @@ def pair(folder: Path, case: str, predicted: list[int], reference: list[int]) ->
 
 def test_a_label_gains_or_loses_by_itself(tmp_path: Path) -> None:
     pairs = [
-        # organ: 2 of 3 predicted voxels are right, the piece apart is wrong. islands: both pieces are right.
+        # organ: 2 of 3 predicted voxels are right, the separate component is wrong.
+        # islands: both components are right.
         pair(tmp_path, "a", [1, 1, 0, 1, 0, 2, 2, 0, 2], [1, 1, 0, 0, 0, 2, 2, 0, 2]),
         # organ as it should be; islands in one piece.
         pair(tmp_path, "b", [1, 1, 0, 0, 0, 2, 2, 0, 0], [1, 1, 0, 0, 0, 2, 2, 0, 0]),

@@ -16,7 +16,8 @@ def test_fewer_threads_are_advised_if_a_core_is_taken(caplog: pytest.LogCaptureF
     # In 20 s on 2 cores this training had 20 s, and all processes together 38.
     assert warn_if_busy(START, CpuTimes(20.0, 20.0, 38.0, 2), threads=2)
     assert (
-        "other processes take 0.9 of the 2 cores, so the 2 threads of a step wait for each other: trainer.threads=1 "
+        "other processes take 0.9 of the 2 cores, so the 2 threads of a step wait for each "
+        "other: trainer.threads=1 "
         "would be faster (measured over 20 s" in caplog.text
     )
 
@@ -33,7 +34,9 @@ def test_only_cores_that_this_process_may_use_count(tmp_path: Path) -> None:
     number = min(os.sched_getaffinity(0))
     stat = tmp_path / "stat"
     stat.write_text(
-        f"cpu 9 9 9 9 9 9 9 9 9 9\ncpu{number} 100 20 3 999 999 4 5 68 50 50\ncpu99999 1 1 1 1 1 1 1 1\n"
+        "cpu 9 9 9 9 9 9 9 9 9 9\n"
+        f"cpu{number} 100 20 3 999 999 4 5 68 50 50\n"
+        "cpu99999 1 1 1 1 1 1 1 1\n"
     )
     times = cpu_times(stat)
     assert times is not None

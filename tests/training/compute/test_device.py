@@ -54,7 +54,9 @@ def test_memory_of_freed_tensors(ways: str, kept: bool) -> None:
 import os, torch
 from pathlib import Path
 from segkit.training.compute.device import give_freed_memory_back, keep_freed_memory
-def resident(): return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+def resident():
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 for way in {ways.split(", ")}:
     keep_freed_memory() if way == "kept" else give_freed_memory_back()
 before = resident()

@@ -96,7 +96,7 @@ def all_ended(group: int) -> bool:
 
 
 def difference(one: Path, other: Path) -> float:
-    """The largest difference of two models' weights, in parts of the largest weight of its tensor."""
+    """Return the largest difference of weights, relative to the largest weight of the tensor."""
     states = [read_bundle(run).state("0") for run in (one, other)]
     return max(
         float((states[0][name] - value).abs().max() / value.abs().max())
@@ -151,7 +151,8 @@ def test_when_one_process_is_killed_all_end(
         pytest.skip("no list of children here")
     os.kill(int(children.read_text().split()[0]), signal.SIGKILL)
     _, err = run.communicate()
-    # Whichever comes first: the broken connection, or Lightning's look at its children every five seconds.
+    # Either the broken connection is noticed first, or Lightning's check of its child processes
+    # every five seconds.
     assert run.returncode in (1, -signal.SIGKILL)
     assert run.returncode != 1 or "segkit: error: another process of this training has ended" in err
     assert all_ended(run.pid)

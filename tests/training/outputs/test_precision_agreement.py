@@ -17,7 +17,7 @@ CPU = torch.device("cpu")
 
 
 class Threshold(nn.Module):
-    """Label 1 where the image is above 1, label 2 where it is above 2; in autocast as the image rounds."""
+    """Label 1 where the image is above 1, label 2 above 2; autocast rounds the image."""
 
     def forward(self, windows: Tensor) -> Tensor:
         if torch.is_autocast_enabled("cpu"):
@@ -26,7 +26,7 @@ class Threshold(nn.Module):
 
 
 def case(values: list[float], labeled: int = 0) -> PreparedCase:
-    """A line of voxels along X, the first ones with these values; the voxel ``labeled`` has label 1."""
+    """A line of voxels along X that starts with ``values``; voxel ``labeled`` has label 1."""
     image = np.zeros((1, 32, 8, 8), np.float32)
     image[0, : len(values), 0, 0] = values
     labels = np.zeros(image.shape[1:], np.uint8)
@@ -46,7 +46,8 @@ def found(
 
 
 def test_dice_of_the_two_precisions(plan: Plan) -> None:
-    # 1.001 is 1.0 in bfloat16, which is not above 1: one of three voxels is lost, Dice 4 / 5. All of label 2 stay.
+    # 1.001 is 1.0 in bfloat16, which is not above 1: one of three voxels of label 1 is lost,
+    # so that Dice is 4 / 5. All voxels of label 2 stay.
     first = case([1.5, 1.25, 1.001, 3, 3])
     assert found(plan, first) == {"bfloat16": {"dice": {"low": 0.8, "high": 1.0}, "cases": 1}}
     # Without label 2 the second case counts for label 1 only.

@@ -49,7 +49,8 @@ def test_a_validation_becomes_columns() -> None:
         {"liver": 0.9, "spleen": 0.5}, 3, {"a": {"liver": 0.8}, "b": {"liver": 1.0, "spleen": 0.5}}
     )
     columns = score_columns(score)
-    # Of the liver s = 0.2 / sqrt(2) and t(1) = 12.706, over sqrt(2); the cases' means are 0.8 and 0.75.
+    # For the liver s = 0.2 / sqrt(2) and t(1) = 12.706, divided by sqrt(2).
+    # The cases' means are 0.8 and 0.75.
     assert columns == {
         "cases": 3,
         "dice": 0.7,

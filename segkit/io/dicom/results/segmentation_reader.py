@@ -188,13 +188,8 @@ def _segments(path: Path, header: Dataset, known: KnownValues) -> dict[int, _Seg
     meaningful = {name: value for name, value in values.items() if not is_placeholder(name)}
     segments = _with_free_values(segments, meaningful)
     _check_distinct(path, segments.values())
-    order = list(regions)
-
-    def rank(numbered: tuple[int, _Segment]) -> int:
-        _, segment = numbered
-        return order.index(segment.name) if segment.is_region else -1
-
-    return dict(sorted(segments.items(), key=rank))
+    rank = {name: index for index, name in enumerate(regions)}
+    return dict(sorted(segments.items(), key=lambda item: rank.get(item[1].name, -1)))
 
 
 def _value_in_file(header: Dataset, item: Dataset) -> int:

@@ -118,12 +118,11 @@ def check_segmentation(
         )
     values = [value for values in segments.values() for value in values]
     if labelmap and (_overlap(segments) or not all(0 < value < 1 << 16 for value in values)):
+        listed = [f"{name} {' '.join(map(str, values))}" for name, values in segments.items()]
         raise InputError(
             path,
             expected="labels from 1 to 65535 that do not overlap, for the kind LABELMAP",
-            found=", ".join(
-                f"{name} {' '.join(map(str, values))}" for name, values in segments.items()
-            ),
+            found=", ".join(listed),
             remedy="Leave --labelmap out.",
         )
 

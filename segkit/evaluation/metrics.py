@@ -1,0 +1,131 @@
+"""Catalogue of metrics: one row per metric of two masks, in the order of the tables.
+
+A new metric is a row here and a row in docs/evaluation.md; its computation is a function in
+`overlap`, or a method of `SurfaceDistances` in `surface`. Tables, files, report and help read this
+catalogue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from segkit.evaluation.overlap import Mask, dice, iou, volume_difference_ml, volume_difference_px
+from segkit.evaluation.surface import SurfaceDistances, surface_distances
+from segkit.volume import Unit
+
+Quantity = Literal["fraction", "length", "volume"]
+
+SUFFIXES: dict[Quantity, dict[Unit, str]] = {
+    "fraction": {"mm": "", "px": ""},
+    "length": {"mm": "_mm", "px": "_px"},
+    "volume": {"mm": "_ml", "px": "_px"},
+}
+"""Unit at the end of a metric's name, for scans in mm and for pictures in px."""
+
+RULES = (
+    "The surface of a mask consists of its voxels that share a face with a voxel outside it."
+    " Distances run between voxel centers. A label in neither mask has no value. If a label is in"
+    " only one mask, Dice, IoU and surface Dice are 0 and distances are infinite, which is counted"
+    " and excluded from the means."
+)
+"""Rules that hold for all metrics."""
+
+
+@dataclass(frozen=True, eq=False)
+class MaskPair:
+    """Two masks of one label on one grid; what several metrics need is computed once."""
+
+    predicted: Mask
+    """Mask (X, Y, Z) of the prediction."""
+    reference: Mask
+    """Mask (X, Y, Z) of the reference."""
+    spacing: Sequence[float]
+    """Voxel edges along X, Y, Z in ``unit``."""
+    unit: Unit = "mm"
+    """Unit of lengths; volumes are in ml with mm, and in px with px."""
+    tolerance: float = 1.0
+    """Tolerance of surface Dice in ``unit``."""
+    annotated: Mask | None = None
+    """Voxels (X, Y, Z) that are annotated, if not all are; both masks lie within them."""
+
+    @cached_property
+    def distances(self) -> SurfaceDistances:
+        """Distances between the two surfaces, in both directions."""
+        return surface_distances(
+            self.predicted, self.reference, self.spacing, annotated=self.annotated
+        )
+
+    @property
+    def volume_difference(self) -> float:
+        """Volume of the prediction minus that of the reference, in ml or px."""
+        difference = volume_difference_ml if self.unit == "mm" else volume_difference_px
+        return difference(self.predicted, self.reference, self.spacing)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Row of the catalogue."""
+
+    name: str
+    """Name without a unit."""
+    quantity: Quantity
+    compute: Callable[[MaskPair], float]
+    """Value for two masks; NaN if both are empty, infinite for a distance to an empty mask."""
+    definition: str
+    """Definition, in which {tolerance} stands for the tolerance with its unit."""
+
+    def key(self, unit: Unit) -> str:
+        """Return the name with the unit, as in metrics.csv.
+
+        >>> METRICS[2].key("mm"), METRICS[2].key("px")
+        ('hd95_mm', 'hd95_px')
+        """
+        return f"{self.name}{SUFFIXES[self.quantity][unit]}"
+
+
+METRICS = (
+    Metric(
+        "dice",
+        "fraction",
+        lambda pair: dice(pair.predicted, pair.reference),
+        "Dice coefficient, 2 |P and R| / (|P| + |R|) in voxels; 1 is perfect.",
+    ),
+    Metric(
+        "iou",
+        "fraction",
+        lambda pair: iou(pair.predicted, pair.reference),
+        "intersection over union, |P and R| / |P or R| in voxels; 1 is perfect.",
+    ),
+    Metric(
+        "hd95",
+        "length",
+        lambda pair: pair.distances.hd95(),
+        "95th percentile Hausdorff distance: the larger of the two 95th percentiles of the"
+        " distances from one surface to the other; 0 is perfect.",
+    ),
+    Metric(
+        "surface_dice",
+        "fraction",
+        lambda pair: pair.distances.within(pair.tolerance),
+        "fraction of the voxels of both surfaces that lie within {tolerance} of the other surface;"
+        " 1 is perfect.",
+    ),
+    Metric(
+        "volume_difference",
+        "volume",
+        lambda pair: pair.volume_difference,
+        "volume of the prediction minus volume of the reference; above 0 means too large.",
+    ),
+)
+
+
+def definitions(tolerance: str, unit: Unit = "mm") -> dict[str, str]:
+    """Return the definition of each metric by its name with the unit.
+
+    >>> definitions("2 mm")["volume_difference_ml"]
+    'volume of the prediction minus volume of the reference; above 0 means too large.'
+    """
+    return {metric.key(unit): metric.definition.format(tolerance=tolerance) for metric in METRICS}
