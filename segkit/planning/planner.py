@@ -46,7 +46,7 @@ def make_plan(
         plan: spacing, patch and memory where the user overrides the rules.
         batch_size: patches per training step, which must fit into memory; None sizes the patch for
             2 and then decides between 1 and 2.
-        mirror: "auto", "none", or a list of axes to mirror.
+        mirror: "auto", "none", "all", or a list of axes to mirror.
 
     Raises:
         UsageError: a setting does not fit the data; the message says what to choose instead.

@@ -79,7 +79,7 @@ def ct_warning(lowest: float, highest: float, reference: Reference = NOTHING) ->
     labelled = reference.labelled
     found = f"the values go from {_to(lowest, highest)}"
     if _of_eight_bits(lowest, highest) and not (labelled and _of_eight_bits(*labelled)):
-        return f"{found}, as in a picture of 8 bits{reference.words}"
+        return f"{found}, as in a picture of 8 bits{reference.words}. Is this a CT?"
     if _narrow(lowest, highest, labelled):
         return f"{found}, too narrow for Hounsfield units: they seem to be scaled{reference.words}"
     if lowest >= 0 and _reaches_below_water(reference):
