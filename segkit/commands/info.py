@@ -188,7 +188,8 @@ def _text(facts: Mapping[str, Any]) -> str:
 
 def _words(value: Any, separator: str = ", ") -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_words(inner)}" for key, inner in value.items())
+        words = {key: "-" if inner is None else _words(inner) for key, inner in value.items()}
+        return ", ".join(f"{key} {text}" for key, text in words.items())
     if isinstance(value, list):
         return separator.join(_words(inner) for inner in value) or "none"
     if isinstance(value, float):
