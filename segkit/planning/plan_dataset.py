@@ -113,7 +113,8 @@ def measured_plan(
         config: the settings of the training.
         dataset: the dataset, with named channels and labels.
         gpu: whether the training runs on a GPU; None looks for one.
-        progress: called with cases done and cases in all.
+        progress: called after each case with the number of cases done, the number of all cases,
+            and the id of the case.
         store: folder in which measurements are kept between runs; default is ``dataset.store``,
             without which nothing is kept.
         given: keys that the user set.

@@ -283,10 +283,9 @@ def test_not_every_channel_may_be_missing(here: Path, capsys: pytest.CaptureFixt
         "under image:CT" in capsys.readouterr().err
     )
     assert main(["predict", "--channel", "B=in/x_0000.nii", "-m", "two"]) == 2
-    assert (
-        "--channel B: no channel of the model; its channels are A, CT, each once"
-        in capsys.readouterr().err
-    )
+    assert "--channel B: the model has no channel B; it has: A, CT\n" in capsys.readouterr().err
+    assert main(["predict", "--channel", "A=in/x_0000.nii", "A=b.nii", "-m", "two"]) == 2
+    assert "--channel A: two files are given for it; give one\n" in capsys.readouterr().err
     nibabel.save(
         nibabel.Nifti1Image(np.zeros((9, 9, 2, 2), np.int16), np.eye(4)), here / "both.nii"
     )

@@ -10,7 +10,7 @@ def test_the_table_tells_what_was_measured_decided_and_built(fingerprint: Any, d
     measured = fingerprint((60, 60, 60), cropped=(35, 50, 36))
     text = plan_table(decide(measured), measured)
     for part in (
-        "cases         10, of which 10 have labelled voxels",
+        "cases         10, of which 10 have labeled voxels",
         "size          60 x 60 x 60 voxels",
         "content       35 x 50 x 36 voxels inside the constant border",
         "spacing       1 x 1 x 1 mm",

@@ -139,7 +139,7 @@ def test_a_ct_without_its_offset_for_a_model_of_bones() -> None:
     )
     (warning,) = compared(ramp(0, 4095), (1, 1, 1), data_ranges(low=(-1024.0, -1000.0)), its)
     assert warning.startswith(
-        "channel CT: the values go from 0 to 4095, and none is below 0; the labelled voxels of"
+        "channel CT: the values go from 0 to 4095, and none is below 0; the labeled voxels of"
     )
     assert compared(ramp(0, 4095), (1, 1, 1), data_ranges(low=(0.0, 0.0)), its) == []
     (warning,) = compared(ramp(-1024, 3071), (1, 1, 1), data_ranges(low=(0.0, 0.0)), its)

@@ -46,24 +46,21 @@ _WORDS = {
 """Words in the name of a channel that indicate its modality."""
 
 
-def warn_of_modality(scan: Scan, plan: Plan) -> None:
-    """Log where the modality of a DICOM scan contradicts the model's channel.
+def other_modality(scan: Scan, plan: Plan) -> dict[str, str]:
+    """Return a warning, by channel, where the modality of a DICOM scan is not the model's.
 
-    `segkit.preprocessing.scan_warnings` compares the values of a scan.
+    `segkit.preprocessing.scan_warnings` compares the values of the other channels.
     """
     if scan.dicom is None:
-        return
+        return {}
     channel, modality = plan.channels[scan.first_index], scan.dicom.source.series.modality
     expected = modality_of(channel)
-    if expected and modality and modality != expected:
-        log.warning(
-            "%s: its modality is %s, and the model was trained on %s (channel %s); "
-            "the result may mean nothing",
-            scan.where,
-            modality,
-            expected,
-            channel.name,
-        )
+    if not expected or not modality or modality == expected:
+        return {}
+    return {
+        channel.name: f"its modality is {modality}, and the model was trained on {expected} "
+        f"(channel {channel.name}); the result may mean nothing"
+    }
 
 
 def warn_of_uneven_slices(job: Job) -> None:

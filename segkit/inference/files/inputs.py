@@ -82,11 +82,12 @@ def scan_of_channels(given: Sequence[str], channels: ModelChannels) -> Scan:
         name, equals, file = word.partition("=")
         if not equals or not file:
             raise UsageError(f"--channel {word}: write NAME=FILE")
-        if name not in channels.names or name in files:
-            fault = "two files" if name in files else "no channel of the model"
+        if name in files:
+            raise UsageError(f"--channel {name}: two files are given for it; give one")
+        if name not in channels.names:
             raise UsageError(
-                f"--channel {name}: {fault}; "
-                f"its channels are {', '.join(channels.names)}, each once"
+                f"--channel {name}: the model has no channel {name}; "
+                f"it has: {', '.join(channels.names)}"
             )
         files[name] = Path(file)
     given_channels = [index for index, name in enumerate(channels.names) if name in files]
