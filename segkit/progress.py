@@ -41,7 +41,7 @@ class StatusLine:
 
     SECONDS_ON_TERMINAL = 0.2
     as_log = False
-    """True sends every line through the log, as --json-log asks for."""
+    """True sends every line through the log, for --json-log."""
 
     def __init__(self, *, interval: float = 10.0, immediate: bool = False) -> None:
         self.terminal = sys.stderr.isatty() and not self.as_log

@@ -110,7 +110,9 @@ class WrittenDicom:
         self.pydicom = pydicom
 
     def header(self, series: str = "1.2.3.1", number: int = 1, **elements: Any) -> Any:
-        """Return the header of a CT slice without pixels; ``elements`` replace or add, None removes."""
+        """Return the header of a CT slice without pixels; ``elements`` replace or add, None
+        removes.
+        """
         uid = self.pydicom.uid
         made = self.pydicom.Dataset()
         made.file_meta = self.pydicom.dataset.FileMetaDataset()

@@ -65,7 +65,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
 
 
 def test_the_example_is_short() -> None:
-    assert len((written("toml") + written("python")).splitlines()) < 45
+    assert len((written("toml") + written("python")).splitlines()) < 40
 
 
 def test_without_packages_there_is_nothing() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -71,16 +70,10 @@ def anchor_of(heading: str) -> str:
 
 
 def pages(root: Path = ROOT) -> list[Page]:
-    """Return every Markdown page that git tracks or would add, sorted by path."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split("\n")
-    paths = sorted({root / name for name in listed if name})
-    return [Page(path, path.read_text(encoding="utf-8")) for path in paths if path.exists()]
+    """Return the Markdown pages of the repository, sorted by path."""
+    # Not everything below the root: data/ and the environments may hold pages of others.
+    paths = [*root.glob("*.md"), *(root / "docs").rglob("*.md"), root / "data" / "README.md"]
+    return [Page(path, path.read_text(encoding="utf-8")) for path in sorted(paths)]
 
 
 def wrong_links(page: Page) -> list[str]:

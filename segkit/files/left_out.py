@@ -1,4 +1,4 @@
-"""Files of a folder that look like inputs and are not read: count_text and named, never silent."""
+"""Files of a folder that look like inputs and are not read: counted and named, never silent."""
 
 from __future__ import annotations
 

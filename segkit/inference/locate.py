@@ -21,7 +21,7 @@ from segkit.bundle.bundle import Bundle
 from segkit.errors import InputError
 from segkit.labels.components import find_components
 from segkit.plans.plan import Plan
-from segkit.preprocessing.chain import ScanParts, WayBack
+from segkit.preprocessing.chain import InverseTransform, ScanParts
 from segkit.volume import Box, Shape, Volume
 
 log = logging.getLogger(__name__)
@@ -87,13 +87,13 @@ class Locator:
         """
         labels = self._predict(scan, where=f"{where}, coarse model").array[0]
         coarse_voxel = self._coarse_voxel(parts)
-        box = box_of_labels(parts.way_back.view(labels), min_voxels=math.prod(coarse_voxel))
+        box = box_of_labels(parts.inverse.view(labels), min_voxels=math.prod(coarse_voxel))
         if box is None:
             log.warning(
                 "%s: the coarse model finds no label at all, so all of the scan is predicted", where
             )
             return None
-        return enlarged(box, parts.way_back.cropped_shape, self._margins(parts, coarse_voxel))
+        return enlarged(box, parts.inverse.cropped_shape, self._margins(parts, coarse_voxel))
 
     def _coarse_voxel(self, parts: ScanParts) -> list[float]:
         """Return the edges of a coarse voxel along X, Y, Z, in voxels of the cropped grid."""
@@ -106,8 +106,8 @@ class Locator:
     def _margins(self, parts: ScanParts, coarse_voxel: Sequence[float]) -> list[float]:
         """Return the margins along X, Y, Z, in voxels of the cropped grid."""
         margin_mm = MARGIN_MM if parts.grid.unit == "mm" else 0.0
-        way_back = parts.way_back
-        grids = zip(self._plan.patch, way_back.cropped_shape, way_back.network_shape, strict=True)
+        inverse = parts.inverse
+        grids = zip(self._plan.patch, inverse.cropped_shape, inverse.network_shape, strict=True)
         windows = [edge * cropped / resampled for edge, cropped, resampled in grids]
         return [
             max(margin_mm / edge, MARGIN_COARSE_VOXELS * coarse, MARGIN_OF_WINDOW * window)
@@ -123,7 +123,7 @@ def check_coarse(coarse: Sequence[Bundle], plan: Plan) -> None:
     """
     coarse_plan = coarse[0].plan
     channels, coarse_channels = (
-        [channel.name for channel in each.channels] for each in (plan, coarse_plan)
+        [channel.name for channel in model_plan.channels] for model_plan in (plan, coarse_plan)
     )
     properties: dict[str, tuple[list[str], list[str]]] = {
         "labels": (sorted(plan.labels), sorted(coarse_plan.labels)),
@@ -197,14 +197,14 @@ def enlarged(box: Box, shape: Shape, margins: Sequence[float]) -> Box:
     return x, y, z
 
 
-def box_on_scan(box: Box, way_back: WayBack) -> Box:
+def box_on_scan(box: Box, inverse: InverseTransform) -> Box:
     """Return a box of the cropped grid in voxels of the scan, along the scan's own axes."""
     spans = [slice(0)] * 3
-    for axis, (span, kept) in enumerate(zip(box, way_back.box, strict=True)):
-        source = way_back.axis_map.order[axis]
+    for axis, (span, kept) in enumerate(zip(box, inverse.box, strict=True)):
+        source = inverse.axis_map.order[axis]
         start, stop = kept.start + span.start, kept.start + span.stop
-        if way_back.axis_map.flips[axis]:
-            size = way_back.source_shape[source]
+        if inverse.axis_map.flips[axis]:
+            size = inverse.source_shape[source]
             start, stop = size - stop, size - start
         spans[source] = slice(start, stop)
     x, y, z = spans
@@ -212,18 +212,23 @@ def box_on_scan(box: Box, way_back: WayBack) -> Box:
 
 
 def warn_of_cut_labels(
-    labels: NDArray[Any], way_back: WayBack, box: Box, names: Mapping[str, int], *, where: Path
+    labels: NDArray[Any],
+    inverse: InverseTransform,
+    box: Box,
+    names: Mapping[str, int],
+    *,
+    where: Path,
 ) -> None:
     """Log which labels reach a face of the box that is not a face of the scan.
 
     Args:
         labels: label map (X, Y, Z) on the scan's grid.
-        way_back: grids of the scan.
+        inverse: grids of the scan.
         box: box of the cropped grid.
         names: value of each label by name.
         where: the scan's name in messages.
     """
-    faces = list(_inner_faces(way_back.view(labels)[box], box, way_back.cropped_shape))
+    faces = list(_inner_faces(inverse.view(labels)[box], box, inverse.cropped_shape))
     cut = [name for name, value in names.items() if any(np.any(face == value) for face in faces)]
     if cut:
         log.warning(

@@ -32,7 +32,7 @@ def plan_channels(
 
 
 def plan_crop(fingerprint: Fingerprint) -> tuple[bool, str]:
-    """Return whether to crop the constant border (always, unless labels lie in it) and the reason."""
+    """Return whether to crop the constant border, which labels may forbid, and the reason."""
     lost = [case.id for case in fingerprint.cases if case.outside]
     if lost:
         return (
@@ -44,7 +44,7 @@ def plan_crop(fingerprint: Fingerprint) -> tuple[bool, str]:
     if kept > 0.995:
         return (
             True,
-            "These scans have no border of one constant value; in a new scan it would be cut away.",
+            "These scans have no constant border; if a new scan has one, it is cut away.",
         )
     return True, f"A border of one constant value is cut away; {kept:.0%} of a typical scan remain."
 
@@ -61,7 +61,7 @@ def _channel(name: str, facts: Intensity, masked: bool) -> tuple[ChannelPlan, st
         planned = ChannelPlan(name, "ct", facts.lower, facts.upper, facts.mean, facts.std or 1.0)
         return planned, (
             f"CT values mean the same in every scan: cut off at {facts.lower:.0f} and"
-            f" {facts.upper:.0f}, the range of 99 % of the labelled voxels, then scaled by their"
+            f" {facts.upper:.0f}, the range of 99 % of the labeled voxels, then scaled by their"
             " mean and spread."
         )
     if scheme == "none":

@@ -71,9 +71,9 @@ def choose_patch(task: Task, spacing: Spacing, size: Shape) -> tuple[Topology, l
 
 
 def _patch_reason(task: Task, topology: Topology, size: Shape, shrunk: bool) -> str:
-    whole = "cut down to fit the memory" if shrunk else "a whole typical scan"
+    extent = "is cut down to fit the memory" if shrunk else "covers a whole typical scan"
     return (
-        f"Typical scan {_text(size)} voxels at this spacing; the patch is {whole}, in edges that"
+        f"Typical scan {_text(size)} voxels at this spacing; the patch {extent}, with edges that"
         f" can be halved. A batch of {task.batch_size} needs about"
         f" {_needed(task, topology) / 1e9:.2g} GB."
     )
@@ -98,7 +98,7 @@ def _given_patch(task: Task, edges: Sequence[float]) -> tuple[Topology, list[int
 
 
 def _first_patch(edges: Sequence[float], size: Shape, axes: Sequence[int]) -> list[int]:
-    """Return a patch of equal edges in mm with LARGEST_PATCH voxels, no longer than a typical scan."""
+    """Return LARGEST_PATCH voxels of equal edges in mm, no longer than a typical scan."""
     density = {axis: 1 / edges[axis] for axis in axes}
     factor = (LARGEST_PATCH[len(axes)] / math.prod(density.values())) ** (1 / len(axes))
     return [

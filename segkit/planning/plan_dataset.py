@@ -113,7 +113,8 @@ def measured_plan(
         config: the settings of the training.
         dataset: the dataset, with named channels and labels.
         gpu: whether the training runs on a GPU; None looks for one.
-        progress: called with cases done and cases in all.
+        progress: called after each case with the number of cases done, the number of all cases,
+            and the id of the case.
         store: folder in which measurements are kept between runs; default is ``dataset.store``,
             without which nothing is kept.
         given: keys that the user set.
@@ -219,7 +220,7 @@ def memory_budget(config: TrainConfig, gpu: bool) -> str:
 
 
 def batch_size(config: TrainConfig, gpu: bool) -> int | None:
-    """Return trainer.batch_size: auto becomes 2 with a GPU, and None (the planner decides) without."""
+    """Return trainer.batch_size: auto is 2 with a GPU, and left to the planner (None) without."""
     if config.trainer.batch_size == "auto":
         return 2 if gpu else None
     return int(config.trainer.batch_size)

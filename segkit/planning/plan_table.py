@@ -45,7 +45,7 @@ def _measured(fingerprint: Fingerprint) -> str:
     labelled = sum(bool(case.labels) for case in cases)
     axes = AXES if fingerprint.unit == "mm" else PICTURE_AXES
     lines = [
-        f"cases         {len(cases)}, of which {labelled} have labelled voxels",
+        f"cases         {len(cases)}, of which {labelled} have labeled voxels",
         f"axes          {axes}",
         f"size          {_spread([case.shape for case in cases], 'voxels')}",
         f"spacing       {_spread([case.spacing for case in cases], fingerprint.unit)}",

@@ -1,1 +1,1 @@
-"""From a scan to a network's input, and the way back."""
+"""Preprocessing: from a scan to the input of a network, and the inverse."""

@@ -122,10 +122,10 @@ def prepare_cases(
         dataset: the dataset they belong to.
         plan: the plan to prepare them by.
         folder: folder of the prepared cases.
-        progress: called with cases done, cases in all, and the id of the case.
+        progress: called after each case with the number of cases done, the number of all cases,
+            and the id of the case.
         verify: compare every byte of the cases in the folder with their checksums; a damaged case
-            is
-            prepared again.
+            is prepared again.
 
     Raises:
         InputError: a case cannot be used, or the folder cannot be written to; the message names the
@@ -200,7 +200,7 @@ def _write(case: Case, dataset: Dataset, plan: Plan, content: str, path: Path) -
     )
     indices = to_indices(labels.array, plan.targets, dataset.subset, label_path, ignore=plan.ignore)
     prepared = prepare(volume, plan, where=case.images[0])
-    network_labels = prepare_labels(labels.with_array(indices), plan, prepared.way_back)
+    network_labels = prepare_labels(labels.with_array(indices), plan, prepared.inverse)
     arrays = {f"voxels_{index}": kept for index, kept in _voxels(network_labels, plan).items()}
     if content_hash(case) != content:
         raise _changed(case.images[0])

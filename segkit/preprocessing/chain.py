@@ -48,7 +48,7 @@ FEW = 10_000_000
 
 
 @dataclass(frozen=True)
-class WayBack:
+class InverseTransform:
     """Inverse of the preprocessing of one scan: puts a result in network space onto the scan's
     grid.
     """
@@ -85,7 +85,7 @@ class Prepared:
 
     image: NDArray[np.float32]
     """(C, X, Y, Z), contiguous."""
-    way_back: WayBack
+    inverse: InverseTransform
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +101,7 @@ class ScanParts:
     mask: NDArray[np.bool_] | None
     """Voxels (X, Y, Z) that count, where a channel is masked; None where all count."""
     normalizers: list[Normalizer]
-    way_back: WayBack
+    inverse: InverseTransform
     grid: Grid
     """Grid of the scan before it was cropped, in RAS+ order."""
     corner: tuple[float, ...]
@@ -110,7 +110,7 @@ class ScanParts:
     @property
     def shape(self) -> Shape:
         """Shape (X, Y, Z) in network space."""
-        return self.way_back.network_shape
+        return self.inverse.network_shape
 
     def part(self, box: Box) -> NDArray[np.float32]:
         """Return the voxels (C, X, Y, Z) of a box of network space as float32."""
@@ -126,7 +126,7 @@ class ScanParts:
 
     @cached_property
     def _matrices(self) -> dict[int, sparse.csr_array]:
-        return axis_matrices(self.way_back.cropped_shape, self.shape, "cubic")
+        return axis_matrices(self.inverse.cropped_shape, self.shape, "cubic")
 
 
 def prepare(
@@ -150,10 +150,10 @@ def prepare(
     parts = prepare_parts(volume, plan, where=where)
     for warning in scan_warnings(parts.grid, plan, parts.normalizers, corner=parts.corner):
         log.warning("%s: %s", where, warning)
-    if parts.shape != parts.way_back.cropped_shape:
+    if parts.shape != parts.inverse.cropped_shape:
         _require_memory(parts, volume, where, max_memory)
     x, y, z = (slice(0, size) for size in parts.shape)
-    return Prepared(np.ascontiguousarray(parts.part((x, y, z))), parts.way_back)
+    return Prepared(np.ascontiguousarray(parts.part((x, y, z))), parts.inverse)
 
 
 def prepare_parts(volume: Volume, plan: Plan, *, where: str | Path = "scan") -> ScanParts:
@@ -171,12 +171,12 @@ def prepare_parts(volume: Volume, plan: Plan, *, where: str | Path = "scan") -> 
     box, mask = _content(reoriented.array, plan)
     voxels = reoriented.array[:, *box]
     shape = reoriented.with_array(voxels).grid.shape
-    way_back = WayBack(
+    inverse = InverseTransform(
         axis_map, volume.grid.shape, box, shape, grid_shape(shape, reoriented.spacing, plan.spacing)
     )
     measured = normalizers(voxels, plan.channels, mask, where=where)
     corner = tuple(float(value) for value in np.asarray(reoriented.array[:, 0, 0, 0]))
-    parts = ScanParts(voxels, mask, measured, way_back, reoriented.grid, corner)
+    parts = ScanParts(voxels, mask, measured, inverse, reoriented.grid, corner)
     if math.prod(parts.shape) > ABSURD * math.prod(shape):
         _require_memory(parts, volume, where, None)
         _check_number(parts, volume, where)
@@ -197,31 +197,31 @@ def _content(array: NDArray[Any], plan: Plan) -> tuple[Box, NDArray[np.bool_] | 
 
 
 def prepare_labels(
-    labels: Volume, plan: Plan, way_back: WayBack
+    labels: Volume, plan: Plan, inverse: InverseTransform
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """Return label indices in network space.
 
     Args:
         labels: indices (1, X, Y, Z) on the grid of the scan.
         plan: the plan by which the scan was prepared.
-        way_back: inverse of the preprocessing of the scan.
+        inverse: inverse of the preprocessing of the scan.
 
     Returns:
         Indices (X, Y, Z), uint8 where that is enough.
     """
-    cropped = way_back.axis_map.apply(labels.array)[0][way_back.box]
+    cropped = inverse.axis_map.apply(labels.array)[0][inverse.box]
     ignored = None if plan.ignore is None else len(plan.targets) + 1
     indices = cropped.astype(index_dtype(ignored or len(plan.targets)))
-    return np.ascontiguousarray(resample_labels(indices, way_back.network_shape, ignored=ignored))
+    return np.ascontiguousarray(resample_labels(indices, inverse.network_shape, ignored=ignored))
 
 
 def _require_memory(parts: ScanParts, volume: Volume, where: str | Path, limit: int | None) -> None:
     """Raise OutOfMemoryError before memory is taken: a wrong spacing in a header may ask for
     terabytes.
     """
-    cropped_shape = parts.way_back.cropped_shape
+    cropped_shape = parts.inverse.cropped_shape
     sizes = [" x ".join(map(str, shape)) for shape in (cropped_shape, parts.shape)]
-    edges = " x ".join(f"{volume.spacing[axis]:.3g}" for axis in parts.way_back.axis_map.order)
+    edges = " x ".join(f"{volume.spacing[axis]:.3g}" for axis in parts.inverse.axis_map.order)
     what = (
         f"{sizes[0]} voxels of {edges} {volume.unit}, resampled to the {sizes[1]} of the model's"
         " spacing,"
@@ -231,8 +231,8 @@ def _require_memory(parts: ScanParts, volume: Volume, where: str | Path, limit: 
 
 
 def _check_number(parts: ScanParts, volume: Volume, where: str | Path) -> None:
-    """Raise InputError where the prediction would take days, probably because of a wrong spacing."""
-    times = math.prod(parts.shape) / math.prod(parts.way_back.cropped_shape)
+    """Raise InputError if prediction would take days, probably because of a wrong spacing."""
+    times = math.prod(parts.shape) / math.prod(parts.inverse.cropped_shape)
     if times > TOO_MANY and math.prod(parts.shape) > FEW:
         shape = " x ".join(map(str, parts.shape))
         edges = " x ".join(f"{edge:.3g}" for edge in volume.spacing)
@@ -254,11 +254,7 @@ def _check(volume: Volume, plan: Plan, where: str | Path) -> None:
             where,
             expected=f"{len(plan.channels)} channel{plural} ({names})",
             found=f"{volume.channels}",
-            remedy=(
-                "Give every channel that the model was trained on, in this order: a file of them"
-                " all, or one each ('segkit predict --channel NAME=FILE ...', or a CSV file with a"
-                " column image:NAME each)."
-            ),
+            remedy=_channel_remedy(volume.channels, len(plan.channels)),
         )
     if volume.unit != plan.unit:
         kinds = {"mm": "a scan with voxel sizes in mm", "px": "a picture without voxel sizes"}
@@ -266,7 +262,8 @@ def _check(volume: Volume, plan: Plan, where: str | Path) -> None:
             where,
             expected=kinds[plan.unit],
             found=kinds[volume.unit],
-            remedy="Use a model that was trained on such images.",
+            remedy="Use a model that was trained on such images"
+            + (", or give the original scan as DICOM or NIfTI." if plan.unit == "mm" else "."),
         )
     if not volume.array.size:
         raise InputError(
@@ -276,3 +273,17 @@ def _check(volume: Volume, plan: Plan, where: str | Path) -> None:
             remedy="Is this the whole scan?",
         )
     check_finite(where, volume.array)
+
+
+def _channel_remedy(found: int, expected: int) -> str:
+    if found > expected:
+        few = f"the {expected} that are meant as a file of their own"
+        return (
+            "The file has more images than the model uses (time points, contrasts or colors). Save"
+            f" {few if expected > 1 else 'the one that is meant as a file of its own'}."
+        )
+    return (
+        "Give every channel that the model was trained on, in this order: a file of them"
+        " all, or one each ('segkit predict --channel NAME=FILE ...', or a CSV file with a"
+        " column image:NAME each)."
+    )

@@ -36,7 +36,7 @@ def content_mask(array: NDArray[Any]) -> NDArray[np.bool_] | None:
 
 
 def border_values(array: NDArray[Any]) -> NDArray[Any] | None:
-    """Return the value in the corners of each channel of (C, X, Y, Z); None where corners differ."""
+    """Return the corner value of each channel of (C, X, Y, Z); None where corners differ."""
     # Read single voxels only: a plane of X would touch every page of a mapped file.
     x, y, z = np.ix_([0, -1], [0, -1], [0, -1])
     corners = np.asarray(array[:, x, y, z]).reshape(array.shape[0], -1)

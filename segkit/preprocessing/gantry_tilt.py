@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SliceShifts:
-    """Shifts of the slices of a tilted scan in voxels: (x, y) for each slice; empty without a tilt."""
+    """Shifts (x, y) in voxels of each slice of a tilted scan; empty without a tilt."""
 
     shape: Shape
     shifts: tuple[tuple[int, int], ...] = ()

@@ -75,7 +75,7 @@ def axis_matrix(n_in: int, n_out: int, kind: Kind) -> sparse.csr_array:
 def axis_matrices(
     shape: Sequence[int], target: Sequence[int], kind: Kind
 ) -> dict[int, sparse.csr_array]:
-    """Return a matrix for every axis that changes between two shapes, in the order of application."""
+    """Return a matrix for every axis that changes, in the order of application."""
     return {
         axis: axis_matrix(shape[axis], target[axis], kind) for axis in _changing_axes(shape, target)
     }
@@ -110,7 +110,7 @@ def resample_bytes(channels: int, shape: Sequence[int], target: Sequence[int]) -
 
 
 def _changing_axes(shape: Sequence[int], target: Sequence[int]) -> list[int]:
-    """Return the axes that change, shrinking ones first: the later ones then have less to compute."""
+    """Return the axes that change, shrinking ones first, which saves work for the others."""
     order = sorted(range(3), key=lambda axis: target[axis] / shape[axis])
     return [axis for axis in order if target[axis] != shape[axis]]
 

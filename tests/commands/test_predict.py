@@ -279,7 +279,7 @@ def test_a_channel_may_be_missing_if_the_model_was_trained_so(
     assert main(["predict", *given, "-o", "one.nii.gz"]) == 0
     assert counts(here / "one.nii.gz") == {0: 576, 5: 128, 300: 96}
     assert (
-        "channel A is left out and taken as 0 after normalization, its mean"
+        "channel A is left out; its value after normalization is 0, the mean"
         in capsys.readouterr().err
     )
     record = json.loads((here / "one.nii.gz.json").read_text())
@@ -314,10 +314,9 @@ def test_not_every_channel_may_be_missing(here: Path, capsys: pytest.CaptureFixt
         "under image:CT" in capsys.readouterr().err
     )
     assert main(["predict", "--channel", "B=in/x_0000.nii", "-m", "two"]) == 2
-    assert (
-        "--channel B: no channel of the model; its channels are A, CT, each once"
-        in capsys.readouterr().err
-    )
+    assert "--channel B: the model has no channel B; it has: A, CT\n" in capsys.readouterr().err
+    assert main(["predict", "--channel", "A=in/x_0000.nii", "A=b.nii", "-m", "two"]) == 2
+    assert "--channel A: two files are given for it; give one\n" in capsys.readouterr().err
     nibabel.save(
         nibabel.Nifti1Image(np.zeros((9, 9, 2, 2), np.int16), np.eye(4)), here / "both.nii"
     )
@@ -472,8 +471,8 @@ def test_out_of_memory(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["a.nii", ""], "the name of a scan is empty"),
         (["a.nii", "-o", ""], "-o: the name is empty"),
         (["a.nii", "--roi", ""], "--roi '': the model's labels are bright, dark"),
-        (["a.nii", "--threads", "0"], "0 is not 1 or more"),
-        (["a.nii", "--overlap", "1"], "1 is not at least 0 and below 1"),
+        (["a.nii", "--threads", "0"], "0 is below 1"),
+        (["a.nii", "--overlap", "1"], "1 is not in the range from 0 to below 1"),
         (["a.nii", "--remove-small-blobs", "-1"], "-1 is not a volume"),
         (["a.nii", "--max-memory", "lots"], "'lots' is not a size"),
         (["a.nii", "--device", "tpu"], "--device tpu"),

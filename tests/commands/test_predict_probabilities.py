@@ -209,8 +209,8 @@ def test_the_size_of_a_large_map_is_said_before_the_work(caplog: pytest.LogCaptu
                 "uint8",
             )
         assert (
-            f"118 channels take 9.3 GB of temporary data in this folder, and {size} as an uncompressed"
-            in caplog.text
+            f"118 channels take 9.3 GB of temporary data in this folder, and {size} as an"
+            " uncompressed" in caplog.text
         )
 
 

@@ -64,7 +64,7 @@ def test_a_scan_is_no_label_map(tmp_path: Path) -> None:
     write_image(tmp_path / "a.nii", filled(0, 0.5, 0.25, 1))
     with pytest.raises(
         InputError,
-        match=r"expected whole numbers as labels, found 2 voxels with others, for example 0\.5",
+        match=r"found 2 voxels with other values, for example 0\.5\. Is this a scan",
     ):
         read_labels(tmp_path / "a.nii")
 
@@ -144,7 +144,7 @@ def test_a_label_map_that_will_not_fit_is_refused_before_the_work(
     [
         (
             filled(0, 0.25, 0.99),
-            r"out\.nii: expected whole numbers as labels, found 2 voxels with others",
+            r"out\.nii: expected whole numbers as labels, found 2 voxels with other values",
         ),
         (filled(0, np.nan), r"out\.nii: expected"),
         (

@@ -43,7 +43,8 @@ def test_a_header_may_not_promise_more_than_the_memory(
     monkeypatch.setattr(limits, "_MEMINFO", tmp_path / "meminfo")
     with pytest.raises(
         InputError,
-        match=r"fits into the 1\.0 MB of memory that are free, found a header that promises 1\.9 MB",
+        match=r"fits into the 1\.0 MB of memory that are free, "
+        r"found a header that promises 1\.9 MB",
     ):
         open_source(tmp_path / "a.nii.gz")
 

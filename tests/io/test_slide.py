@@ -159,7 +159,10 @@ def test_a_disk_that_becomes_full_while_unpacking(
     tmp_path: Path, full_disk: Callable[[int], AbstractContextManager[None]]
 ) -> None:
     path = written(tmp_path / "a.tif")
-    message = r"expected a place that can be written to, found File too large, while .*a\.tif was unpacked"
+    message = (
+        r"expected a place that can be written to, found File too large, "
+        r"while .*a\.tif was unpacked"
+    )
     with full_disk(6000), pytest.raises(InputError, match=message):
         read_volume(path)
 

@@ -98,7 +98,10 @@ def test_codes_of_other_schemes_are_not_checked() -> None:
         ({"liver": {"hue": 1}}, r"found 'hue'\. Leave it out"),
         (
             {"liver": {"SegmentedPropertyTypeCodeSequence": LIVER}},
-            "for 'liver' SegmentedPropertyCategoryCodeSequence beside SegmentedPropertyTypeCodeSequence, found none",
+            (
+                "for 'liver' SegmentedPropertyCategoryCodeSequence beside"
+                " SegmentedPropertyTypeCodeSequence, found none"
+            ),
         ),
         (
             {"liver": {"SegmentedPropertyCategoryCodeSequence": ANATOMY}},
@@ -155,7 +158,10 @@ def test_what_is_no_code_at_all(content: Any) -> None:
 
 @pytest.mark.parametrize("value", ["10200005", "1020004", "12345", "1" * 19, "T-62000", "1020000४"])
 def test_a_digit_that_is_wrong(value: str) -> None:
-    message = rf"an identifier of SNOMED CT as AnatomicRegionSequence of 'liver', found {value}, whose last digit"
+    message = (
+        r"an identifier of SNOMED CT as AnatomicRegionSequence of 'liver', "
+        rf"found {value}, whose last digit"
+    )
     with pytest.raises(InputError, match=message):
         read({"liver": {"AnatomicRegionSequence": LIVER | {"CodeValue": value}}})
 

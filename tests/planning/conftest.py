@@ -31,7 +31,9 @@ def facts(
 
 @pytest.fixture
 def fingerprint() -> Print:
-    """`cases` equal cases, or one per entry of ``spacings``; two labels apart along y unless ``centroids`` says."""
+    """`cases` equal cases, or one per entry of ``spacings``; two labels apart along y unless
+    ``centroids`` says.
+    """
 
     def build(
         shape: Any = (35, 50, 36),

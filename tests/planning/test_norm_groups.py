@@ -61,7 +61,8 @@ def test_every_kind(options: dict[str, Any], expected: tuple[str, int]) -> None:
             32,
             9,
             {"per_group": 5},
-            r"Layer bottleneck\.0: network\.channels_per_group=5 does not divide its 32 channels\. ",
+            r"Layer bottleneck\.0: network\.channels_per_group=5 "
+            r"does not divide its 32 channels\. ",
         ),
         (
             12,

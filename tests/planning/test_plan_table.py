@@ -10,14 +10,17 @@ def test_the_table_tells_what_was_measured_decided_and_built(fingerprint: Any, d
     measured = fingerprint((60, 60, 60), cropped=(35, 50, 36))
     text = plan_table(decide(measured), measured)
     for part in (
-        "cases         10, of which 10 have labelled voxels",
+        "cases         10, of which 10 have labeled voxels",
         "size          60 x 60 x 60 voxels",
         "content       35 x 50 x 36 voxels inside the constant border",
         "spacing       1 x 1 x 1 mm",
         "a      1      10     1",
         "a lies behind b along y in 10 of 10",
         "z-score inside the content",
-        "bottleneck  5 x 7 x 5     128       2       3 x 3 x 3  2 x 2 x 2  group  64 x 2             350",
+        (
+            "bottleneck  5 x 7 x 5     128       2       3 x 3 x 3  2 x 2 x 2  group  64 x 2  "
+            "           350"
+        ),
     ):
         assert part in text
     assert max(map(len, text.splitlines())) <= 120

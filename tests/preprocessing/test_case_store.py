@@ -73,7 +73,8 @@ def test_labels_become_indices_and_positions(tmp_path: Path) -> None:
     [
         (
             cube(value=7),
-            r"label\.nii\.gz: expected only the values background 0, organ 5, found also 7 \(27 voxels\)",
+            r"label\.nii\.gz: expected only the values background 0, organ 5, "
+            r"found also 7 \(27 voxels\)",
         ),
         (cube(channels=2), r"scan\.nii\.gz: expected 1 channel \(MR\), found 2"),
         (

@@ -42,8 +42,8 @@ def scan(affine: np.ndarray | None = None, shape: tuple[int, int, int] = (8, 10,
 
 def test_crop_normalise_resample() -> None:
     prepared = prepare(scan(), plan())
-    assert prepared.way_back.box == (slice(1, 7), slice(2, 8), slice(3, 9))
-    assert prepared.way_back.cropped_shape == (6, 6, 6)
+    assert prepared.inverse.box == (slice(1, 7), slice(2, 8), slice(3, 9))
+    assert prepared.inverse.cropped_shape == (6, 6, 6)
     assert prepared.image.shape == (1, 6, 6, 3)
     assert prepared.image.dtype == np.float32
     assert prepared.image.flags.c_contiguous
@@ -62,7 +62,7 @@ def test_labels_take_the_same_way() -> None:
     volume = scan()
     labels = volume.with_array((volume.array != 0).astype(np.uint8) * 2)
     prepared = prepare(volume, plan())
-    indices = prepare_labels(labels, plan(), prepared.way_back)
+    indices = prepare_labels(labels, plan(), prepared.inverse)
     assert indices.shape == prepared.image.shape[1:]
     assert (indices == 2).all()
 
@@ -77,10 +77,10 @@ def test_a_corner_of_the_content_comes_back_to_its_corner(
     volume = scan(affine)
     labels = np.zeros_like(volume.array, dtype=np.uint8)
     labels[0, 1, 2, 3] = 1
-    way_back = prepare(volume, plan(spacing=(1.0, 1.0, 1.0))).way_back
-    turned = prepare_labels(volume.with_array(labels), plan(), way_back)
+    inverse = prepare(volume, plan(spacing=(1.0, 1.0, 1.0))).inverse
+    turned = prepare_labels(volume.with_array(labels), plan(), inverse)
     back = np.zeros(volume.grid.shape, np.uint8)
-    way_back.view(back)[...] = turned
+    inverse.view(back)[...] = turned
     np.testing.assert_array_equal(back, labels[0])
 
 
@@ -125,18 +125,28 @@ def test_another_number_of_channels_is_refused() -> None:
         InputError, match=r"s\.nii: expected 2 channels \(MR, MR\), found 1\. Give every channel"
     ):
         prepare(scan(), plan(channels=(MR, MR)), where="s.nii")
+    three = Volume(np.zeros((3, 4, 4, 4)), np.eye(4))
+    with pytest.raises(
+        InputError, match=r"found 3\. .* Save the 2 that are meant as a file of their own\."
+    ):
+        prepare(three, plan(channels=(MR, MR)))
 
 
 def test_a_picture_is_refused_where_mm_are_needed() -> None:
     picture = Volume(np.zeros((1, 4, 4, 1)), np.eye(4), "px")
     with pytest.raises(
-        InputError, match="expected a scan with voxel sizes in mm, found a picture without"
+        InputError,
+        match=r"expected a scan with voxel sizes in mm, found a picture without voxel sizes\. Use "
+        "a model that was trained on such images, or give the original scan as DICOM or NIfTI",
     ):
         prepare(picture, plan())
 
 
 def test_memory_is_asked_for_before_it_is_taken() -> None:
-    message = r"s\.nii: 6 x 6 x 6 voxels of 1 x 1 x 1 mm, resampled to the 6 x 6 x 3 of .* take 2\.2 KB, and 1\.0 KB may"
+    message = (
+        r"s\.nii: 6 x 6 x 6 voxels of 1 x 1 x 1 mm, resampled to the 6 x 6 x 3 of .* "
+        r"take 2\.2 KB, and 1\.0 KB may"
+    )
     with pytest.raises(OutOfMemoryError, match=message):
         prepare(scan(), plan(), where="s.nii", max_memory=1000)
     far = scan(np.diag([2e5, 2e5, 2e5, 1]))
@@ -154,7 +164,7 @@ def test_no_voxels() -> None:
 def test_not_a_number_is_refused() -> None:
     volume = scan()
     volume.array[0, 0, 0, 0] = np.nan
-    with pytest.raises(InputError, match="expected finite voxels, found 1"):
+    with pytest.raises(InputError, match="expected a number in every voxel, found 1"):
         prepare(volume, plan())
 
 

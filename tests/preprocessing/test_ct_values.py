@@ -1,4 +1,4 @@
-"""A warning where a CT's values cannot be Hounsfield units; none for what a model was trained on."""
+"""Tests of warnings about CT values that cannot be Hounsfield units."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ def between(low: float, high: float) -> NDArray[np.float32]:
             SOFT,
             0,
             255,
-            "as in a picture of 8 bits; the labelled voxels of the training data go from -80 to 240 HU",
+            (
+                "as in a picture of 8 bits; the labeled voxels of the training data go from -80 to"
+                r" 240 HU\. Is this a CT\?$"
+            ),
         ),
         (BONE, 0, 255, "as in a picture of 8 bits"),
         (

@@ -25,7 +25,7 @@ def test_upright_scan_stays() -> None:
 
 
 def test_whole_voxels() -> None:
-    """1 mm along X are 2 voxels, -2 mm along Y is 1: the fourth slice is moved by 6 and by 3 down."""
+    """1 mm along X are 2 voxels, -2 mm along Y 1: the fourth slice moves by 6, and down by 3."""
     volume = leaning(1, -2)
     straight, lean = without_tilt(volume)
     assert lean.shifts == ((0, 3), (2, 2), (4, 1), (6, 0))

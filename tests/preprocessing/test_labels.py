@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -34,6 +36,19 @@ def test_many_unknown_values_are_cut_short() -> None:
         to_indices(np.arange(13), {"a": 1}, False, "m.nii")
 
 
+def test_the_message_on_many_unknown_values_takes_little_memory() -> None:
+    """A scan in place of a label map: 200,000 values are not put into words to name eight."""
+    scan = np.arange(200_000, dtype=np.int32)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="and 199990 more"):
+            to_indices(scan, {"a": 1}, False, "m.nii")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 60 * scan.size
+
+
 def test_shades_of_grey_are_no_labels() -> None:
     with pytest.raises(InputError, match="mark of smoothed"):
         to_indices(np.arange(13), {"a": 1}, False, "m.nii")
@@ -42,7 +57,10 @@ def test_shades_of_grey_are_no_labels() -> None:
 
 
 def test_a_mask_of_0_and_255_is_told_the_value_of_its_label_first() -> None:
-    first = r"If 255 is a here, save this mask with 1 in its place; if all masks are so, give dataset\.labels={a:255}"
+    first = (
+        r"If 255 is a here, save this mask with 1 in its place; "
+        r"if all masks are so, give dataset\.labels={a:255}"
+    )
     with pytest.raises(InputError, match=first):
         to_indices(np.array([0, 255]), {"a": 1}, False, "m.nii")
     with pytest.raises(InputError, match="Name these values"):

@@ -55,8 +55,8 @@ def test_slices_across_another_axis_than_those_of_the_model(
 ) -> None:
     (found,) = said(shape, edges, plan(2, (1.0, 1.0, None)))
     assert found == (
-        "its slices, 5 mm thick, lie across y (coronal), and the model, which was trained on slices across"
-        " z (axial), cuts it across that; look at the result"
+        "its slices, 5 mm thick, lie across y (coronal), and the model, which was trained on"
+        " slices across z (axial), cuts it across that; look at the result"
     )
 
 
@@ -113,7 +113,8 @@ def test_voxels_and_field_of_view_far_from_the_training() -> None:
         "voxels of 1 x 1 x 5 mm; the training data have 1 x 1 x 1 mm"
     ]
     assert compared(ramp(0, 9, (50, 50, 19)), (1, 1, 1), data_ranges()) == [
-        "the field of view is 50 x 50 x 19 mm; the training data have 40 to 60 x 40 to 60 x 40 to 60 mm"
+        "the field of view is 50 x 50 x 19 mm; the training data have 40 to 60 x 40 to 60 x 40 to"
+        " 60 mm"
     ]
     assert len(compared(ramp(0, 9, (130, 50, 50)), (1, 1, 1), data_ranges())) == 1
 
@@ -125,7 +126,8 @@ def test_along_the_slice_axis_of_a_2d_model_nothing_is_compared() -> None:
 
 def test_a_ct_for_a_model_of_mr() -> None:
     assert compared(ramp(-1024, 3071), (1, 1, 1), data_ranges()) == [
-        "channel MR: the values go from -1024 to 3071 and look like CT; the training data go from 0 to 1000"
+        "channel MR: the values go from -1024 to 3071 and look like CT; the training data go from"
+        " 0 to 1000"
     ]
     assert compared(ramp(-1024, 3071), (1, 1, 1), data_ranges(low=(-1024.0, -900.0))) == []
 
@@ -137,7 +139,7 @@ def test_a_ct_without_its_offset_for_a_model_of_bones() -> None:
     )
     (warning,) = compared(ramp(0, 4095), (1, 1, 1), data_ranges(low=(-1024.0, -1000.0)), its)
     assert warning.startswith(
-        "channel CT: the values go from 0 to 4095, and none is below 0; the labelled voxels of"
+        "channel CT: the values go from 0 to 4095, and none is below 0; the labeled voxels of"
     )
     assert compared(ramp(0, 4095), (1, 1, 1), data_ranges(low=(0.0, 0.0)), its) == []
     (warning,) = compared(ramp(-1024, 3071), (1, 1, 1), data_ranges(low=(0.0, 0.0)), its)
@@ -151,7 +153,9 @@ def organs() -> Plan:
 
 
 def test_an_mr_for_a_model_of_ct() -> None:
-    """Interpolation leaves an MR a few values below 0, so it is not the lack of these that tells it."""
+    """Interpolation leaves an MR a few values below 0, so it is not the lack of these that tells
+    it.
+    """
     assert compared(ramp(-47, 833), (1, 1, 1), data_ranges(low=(-1024.0, -990.0)), organs()) == [
         "channel CT: the lowest value is -47; the training data reach -1024 to -990."
         " Is this scan a CT in Hounsfield units, and does it show air?"

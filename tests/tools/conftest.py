@@ -1,4 +1,6 @@
-"""What segkit writes, for the tools that users hold beside it; `make test-tools` installs those of pip and npm."""
+"""What segkit writes, for the tools that users hold beside it; `make test-tools` installs those of
+pip and npm.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ from segkit.io.dicom import dicom_module, open_dicom
 from segkit.volume import Volume
 
 TOOLS = Path(os.environ.get("SEGKIT_TOOLS", Path(__file__).parents[2] / ".tools"))
-"""Where `make test-tools` installs: dcmqi (a virtual environment) and niivue (with node_modules)."""
+"""Where `make test-tools` installs: dcmqi (a virtual environment) and niivue (with node_modules).
+"""
 ORIGIN = (-20.0, 31.5, 4.0)
 SHAPE = (37, 29, 20)
 """1073 pixels a frame, so that frames of one bit a pixel begin in the middle of a byte."""
@@ -46,18 +49,24 @@ class Written:
     """(X, Y, Z)"""
 
     def file(self, name: str) -> Path:
-        """Return binary.dcm, labelmap.dcm, one.dcm (of liver alone), rtstruct.dcm, labels.nii.gz, .nrrd or .mha."""
+        """Return binary.dcm, labelmap.dcm, one.dcm (of liver alone), rtstruct.dcm, labels.nii.gz,
+        .nrrd or .mha.
+        """
         return self.folder / name
 
     def lies_at(self, points: NDArray[np.float64], value: int) -> bool:
-        """Return whether the voxels of ``value`` lie at these points (N, 3) in mm, LPS, to 0.02 mm, in any order."""
+        """Return whether the voxels of ``value`` lie at these points (N, 3) in mm, LPS, to 0.02 mm,
+        in any order.
+        """
         expected = _in_order(np.argwhere(self.labels == value) @ axes_of(self.kind).T + ORIGIN)
         found = _in_order(points)
         return found.shape == expected.shape and bool(np.abs(found - expected).max() <= 0.02)
 
 
 def _in_order(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return points (N, 3) rounded to a hundredth of a mm and sorted, so that two sets can be compared."""
+    """Return points (N, 3) rounded to a hundredth of a mm and sorted, so that two sets can be
+    compared.
+    """
     rounded = np.round(points, 2) + 0.0
     return rounded[np.lexsort(rounded.T)]
 

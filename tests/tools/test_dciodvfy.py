@@ -20,7 +20,9 @@ def test_no_error(written: Any, tools: Any, name: str) -> None:
 
 
 def test_labelmap_is_unknown_to_it(written: Any, tools: Any) -> None:
-    """The IOD of 2023 is not in the release of 2022; segment 0 is the background that LABELMAP wants."""
+    """The IOD of 2023 is not in the release of 2022; segment 0 is the background that LABELMAP
+    wants.
+    """
     errors = tools.errors(written.file("labelmap.dcm"))
     assert len(errors) == 2, "dciodvfy knows LABELMAP by now: correct docs/dicom.md"
     assert errors[0].startswith("Error - SegmentNumber not monotonically increasing")

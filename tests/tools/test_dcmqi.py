@@ -1,4 +1,6 @@
-"""dcmqi reads DICOM-SEG of straight and oblique series; tilted ones it moves, as docs/dicom.md says."""
+"""dcmqi reads DICOM-SEG of straight and oblique series; tilted ones it moves, as docs/dicom.md
+says.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""storescu of DCMTK sends a BINARY DICOM-SEG with -R only, an RTSTRUCT as it is, and a LABELMAP not at all."""
+"""storescu of DCMTK sends a BINARY DICOM-SEG with -R only, an RTSTRUCT as it is, and a LABELMAP not
+at all.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""plastimatch fills the contours of an RTSTRUCT: the voxels of the label map come back, all of them."""
+"""plastimatch fills the contours of an RTSTRUCT: the voxels of the label map come back, all of
+them.
+"""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ class ScanScorer:
         whether this machine's memory suffices, because it takes what the GPU gives up.
 
         Raises:
-            InputError: scores that are not finite, or no room for a temporary file.
+            InputError: scores that are not finite, or no disk space for a temporary file.
             OutOfMemoryError: the scan or its scores do not fit into memory.
         """
         with stopwatch.stage("prepare"):
@@ -145,9 +145,9 @@ class ScanScorer:
         if scoring.progress:
             count = memory_plan.count(image.shape)
             network = ReportingNetwork(network, scoring.progress, total=count)
-        way_back, axis = scoring.scan.way_back, memory_plan.windows.axis
+        inverse, axis = scoring.scan.inverse, memory_plan.windows.axis
         outputs = {
-            name: Output(decision.decide, decision.array(way_back, axis))
+            name: Output(decision.decide, decision.array(inverse, axis))
             for name, decision in scoring.decisions.items()
         }
         scores_of = partial(finite_scores, self.windows, scoring.where)
@@ -166,7 +166,7 @@ class ScanScorer:
                 )
                 write_on_scan_grid(
                     image.stopwatch.timed(slabs),
-                    way_back,
+                    inverse,
                     list(outputs.values()),
                     axis=axis,
                     part=part,
@@ -178,8 +178,8 @@ class ScanScorer:
 
 
 def memory_needs(scorer: ScanScorer, scoring: Scoring, image: TimedScan) -> MemoryNeeds:
-    """Return what decides how much memory a scan takes if all of it is in this machine's."""
-    voxels = scoring.scan.way_back.source_voxels
+    """Return the facts that decide how much memory a scan takes if no GPU holds any of it."""
+    voxels = scoring.scan.inverse.source_voxels
     decisions = scoring.decisions.values()
     return MemoryNeeds(
         scan=scoring.scan,
@@ -189,11 +189,13 @@ def memory_needs(scorer: ScanScorer, scoring: Scoring, image: TimedScan) -> Memo
         overlap=scorer.overlap,
         margins=image.margins,
         networks=scorer.networks,
-        result_bytes=sum(each.bytes for each in decisions if not each.is_mapped(voxels)),
+        result_bytes=sum(
+            decision.bytes for decision in decisions if not decision.is_mapped(voxels)
+        ),
         window_label_bytes=scoring.decisions["labels"].bytes if scorer.count_mismatch else 0,
         box=scoring.box,
         after=scoring.after,
-        mapped_bytes=sum(each.bytes for each in decisions if each.is_mapped(voxels)),
+        mapped_bytes=sum(decision.bytes for decision in decisions if decision.is_mapped(voxels)),
     )
 
 

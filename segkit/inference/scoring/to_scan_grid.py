@@ -1,4 +1,4 @@
-"""Resample scores from the network's grid to the scan's grid, and write what follows from them.
+"""Resample scores from the network's grid to the scan's grid, and write labels and other results.
 
 Scores are resampled, not labels, which keeps borders smooth. Scores arrive slab by slab; only a few
 planes are held at the scan's resolution, and of the network's grid only the planes that the next
@@ -19,7 +19,7 @@ from scipy import sparse
 
 from segkit.io.memory_map import drop_pages
 from segkit.labels.postprocessing import merge_regions
-from segkit.preprocessing.chain import WayBack
+from segkit.preprocessing.chain import InverseTransform
 from segkit.preprocessing.resample import apply_matrix, axis_matrices, resample
 from segkit.volume import Box, Shape
 
@@ -52,24 +52,24 @@ class Part:
 
 
 def split_into_parts(
-    way_back: WayBack, axis: int, count: int, box: Box | None = None
+    inverse: InverseTransform, axis: int, count: int, box: Box | None = None
 ) -> list[Part]:
     """Split the cropped grid, or a box of it, along an axis.
 
     Args:
-        way_back: the grids of the scan.
+        inverse: the grids of the scan.
         axis: 0, 1 or 2 for X, Y or Z of the cropped grid.
         count: number of parts; there are fewer where the box has fewer voxels along the axis.
         box: box of the cropped grid; None is all of it.
     """
-    whole = box or whole_box(way_back.cropped_shape)
+    whole = box or whole_box(inverse.cropped_shape)
     first, last = whole[axis].start, whole[axis].stop
     cuts = [first + round(number * (last - first) / count) for number in range(count + 1)]
-    matrices, parts = _matrices(way_back), []
+    matrices, parts = _matrices(inverse), []
     for start, stop in pairwise(cuts):
         if start < stop:
             x, y, z = (
-                slice(start, stop) if each == axis else span for each, span in enumerate(whole)
+                slice(start, stop) if index == axis else span for index, span in enumerate(whole)
             )
             parts.append(Part((x, y, z), _network_box((x, y, z), matrices)))
     return parts
@@ -148,7 +148,7 @@ def _write_highest(scores: NDArray[np.float32], indices: NDArray[Any]) -> None:
 
 def write_on_scan_grid(
     slabs: Iterable[Scores],
-    way_back: WayBack,
+    inverse: InverseTransform,
     outputs: Sequence[Output],
     *,
     axis: int = 0,
@@ -161,8 +161,8 @@ def write_on_scan_grid(
 
     Args:
         slabs: (K, ...) planes along ``axis`` of the network's grid, from first to last; each is
-            used up before the next is asked for.
-        way_back: the scan's grid, as `preprocessing.chain` kept it.
+            used before the next one is requested.
+        inverse: the scan's grid, as `preprocessing.chain` kept it.
         outputs: arrays to fill.
         axis: 0 is X of the network's grid.
         part: the part of the scan that the slabs belong to; None is the whole scan.
@@ -170,14 +170,14 @@ def write_on_scan_grid(
         classes: number of scores of a voxel that ``scores_of`` returns.
         slab_bytes: memory for scores at the scan's resolution.
     """
-    box = list(part.box if part else whole_box(way_back.cropped_shape))
-    targets = [Output(output.decide, way_back.view(output.array)) for output in outputs]
+    box = list(part.box if part else whole_box(inverse.cropped_shape))
+    targets = [Output(output.decide, inverse.view(output.array)) for output in outputs]
     done = box[axis].start
     # The in-plane steps pass through grids of either resolution.
-    sizes = zip(way_back.network_shape, way_back.cropped_shape, strict=True)
-    plane = math.prod(max(pair) for each, pair in enumerate(sizes) if each != axis)
+    sizes = zip(inverse.network_shape, inverse.cropped_shape, strict=True)
+    plane = math.prod(max(pair) for index, pair in enumerate(sizes) if index != axis)
     planes = int(slab_bytes / 4 / plane)
-    for values in _resampled(slabs, _matrices(way_back, part), axis=axis, planes=planes):
+    for values in _resampled(slabs, _matrices(inverse, part), axis=axis, planes=planes):
         box[axis] = slice(done, done + values.shape[1 + axis])
         done += values.shape[1 + axis]
         voxels = slab_bytes // (4 * max(classes, values.shape[0]))
@@ -204,14 +204,14 @@ def _lines(shape: Sequence[int], voxels: int, axis: int) -> Iterator[Box]:
     count = max(1, voxels * shape[axis] // math.prod(shape))
     for start in range(0, shape[axis], count):
         x, y, z = (
-            slice(start, start + count) if each == axis else slice(None) for each in range(3)
+            slice(start, start + count) if index == axis else slice(None) for index in range(3)
         )
         yield x, y, z
 
 
-def _matrices(way_back: WayBack, part: Part | None = None) -> dict[int, sparse.csr_array]:
+def _matrices(inverse: InverseTransform, part: Part | None = None) -> dict[int, sparse.csr_array]:
     """Return the matrices that resample the axes whose spacing changes, for a part of the scan."""
-    matrices = axis_matrices(way_back.network_shape, way_back.cropped_shape, "linear")
+    matrices = axis_matrices(inverse.network_shape, inverse.cropped_shape, "linear")
     if part is None:
         return matrices
     return {
@@ -224,9 +224,9 @@ def _resampled(
 ) -> Iterator[Scores]:
     """Yield the scores on the cropped grid, at most ``planes`` planes of one class at a time.
 
-    Of several classes there are accordingly fewer planes.
+    With several classes there are correspondingly fewer planes.
     """
-    in_plane = {each: matrix for each, matrix in matrices.items() if each != axis}
+    in_plane = {index: matrix for index, matrix in matrices.items() if index != axis}
     thin_slabs = _cut(slabs, axis=axis, planes=planes)
     for scores in _resampled_along(thin_slabs, matrices.get(axis), axis=axis, planes=planes):
         yield resample(scores, in_plane)

@@ -1,8 +1,8 @@
 """Read and write DICOM, with the optional extra ``segkit[dicom]``.
 
-pydicom and highdicom are imported only when a DICOM file is met. `files` finds DICOM files, `series`
-sorts their images into series and volumes, `pixels` decodes them, and `results` has the objects
-made from a label map. `source` is the series that the rest of segkit reads.
+pydicom and highdicom are imported only when a DICOM file is met. `files` finds DICOM files,
+`series` sorts their images into series and volumes, `pixels` decodes them, and `results` has the
+objects made from a label map. `source` is the series that the rest of segkit reads.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from segkit.inference.scoring.to_scan_grid import (
     split_into_parts,
     write_on_scan_grid,
 )
-from segkit.preprocessing.chain import WayBack
+from segkit.preprocessing.chain import InverseTransform
 from segkit.preprocessing.orient import AxisMap
 from segkit.preprocessing.resample import axis_matrices, resample
 from segkit.volume import Box, Shape
@@ -25,16 +25,16 @@ SAME = AxisMap((0, 1, 2), (False, False, False))
 
 def way(
     network: Shape, cropped: Shape, box: Box | None = None, source: Shape | None = None
-) -> WayBack:
+) -> InverseTransform:
     whole = (slice(0, cropped[0]), slice(0, cropped[1]), slice(0, cropped[2]))
-    return WayBack(SAME, source or cropped, box or whole, cropped, network)
+    return InverseTransform(SAME, source or cropped, box or whole, cropped, network)
 
 
 def labels_of_scores(
-    scores: np.ndarray, way_back: WayBack, values: Sequence[int], *, regions: bool = False
+    scores: np.ndarray, inverse: InverseTransform, values: Sequence[int], *, regions: bool = False
 ) -> np.ndarray:
-    labels = np.zeros(way_back.source_shape, label_dtype(values))
-    write_on_scan_grid([scores], way_back, [Output(decide_by(values, regions=regions), labels)])
+    labels = np.zeros(inverse.source_shape, label_dtype(values))
+    write_on_scan_grid([scores], inverse, [Output(decide_by(values, regions=regions), labels)])
     return labels
 
 
@@ -58,16 +58,16 @@ def test_slabs_give_what_the_whole_gives(
     cropped: Shape, axis: int, thickness: int, slab_bytes: int
 ) -> None:
     scores = np.random.default_rng(0).normal(size=(3, 7, 6, 5)).astype(np.float32)
-    way_back, decide = way((7, 6, 5), cropped), decide_by((0, 5, 300))
+    inverse, decide = way((7, 6, 5), cropped), decide_by((0, 5, 300))
     slabs, whole = np.zeros((2, *cropped), np.uint16)
     write_on_scan_grid(
         slabs_of(scores, axis, thickness),
-        way_back,
+        inverse,
         [Output(decide, slabs)],
         axis=axis,
         slab_bytes=slab_bytes,
     )
-    write_on_scan_grid([scores], way_back, [Output(decide, whole)], axis=axis, slab_bytes=1 << 40)
+    write_on_scan_grid([scores], inverse, [Output(decide, whole)], axis=axis, slab_bytes=1 << 40)
     assert np.array_equal(slabs, whole)
     expected = np.array([0, 5, 300])[
         resample(scores, axis_matrices((7, 6, 5), cropped, "linear")).argmax(0)
@@ -80,17 +80,17 @@ def test_slabs_give_what_the_whole_gives(
 @pytest.mark.parametrize("count", [1, 2, 3, 50])
 def test_parts_give_what_the_whole_gives(cropped: Shape, axis: int, other: int, count: int) -> None:
     scores = np.random.default_rng(0).normal(size=(3, 7, 6, 5)).astype(np.float32)
-    way_back, decide = way((7, 6, 5), cropped), decide_by((0, 5, 300))
+    inverse, decide = way((7, 6, 5), cropped), decide_by((0, 5, 300))
     parts, whole = np.zeros((2, *cropped), np.uint16)
-    write_on_scan_grid([scores], way_back, [Output(decide, whole)], axis=axis)
-    found = split_into_parts(way_back, other, count)
+    write_on_scan_grid([scores], inverse, [Output(decide, whole)], axis=axis)
+    found = split_into_parts(inverse, other, count)
     lines = [part.box[other] for part in found]
     assert [each.start for each in lines] == [0, *(each.stop for each in lines[:-1])]
     assert lines[-1].stop == cropped[other]
     for part in found:
         write_on_scan_grid(
             slabs_of(scores[:, *part.network_box], axis, 2),
-            way_back,
+            inverse,
             [Output(decide, parts)],
             axis=axis,
             part=part,
@@ -131,7 +131,7 @@ def test_memory_is_as_asked_for_however_many_labels(network: Shape, cropped: Sha
 def test_turned_cropped_and_in_parts(axis: int) -> None:
     scores = np.random.default_rng(0).normal(size=(3, 7, 6, 5)).astype(np.float32)
     box = (slice(2, 12), slice(0, 9), slice(3, 6))
-    turned = WayBack(
+    turned = InverseTransform(
         AxisMap((1, 2, 0), (True, False, True)), (8, 13, 10), box, (10, 9, 3), (7, 6, 5)
     )
     decide, into, expected = decide_by((0, 5, 300)), *np.zeros((2, 8, 13, 10), np.uint16)

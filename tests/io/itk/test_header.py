@@ -42,7 +42,8 @@ SOUND_NRRD = [
 SOUND_META = [
     META,
     META
-    + "BinaryData = True\nTransformMatrix = 0 1 0 0 0 1 1 0 0\nOffset = 1 2 3\nElementSize = 1 2 3\n",
+    + "BinaryData = True\nTransformMatrix = 0 1 0 0 0 1 1 0 0\n"
+    + "Offset = 1 2 3\nElementSize = 1 2 3\n",
     META + "Position = 1 2 3\nElementSpacing = 1 2 3\n",
     META.replace("2 3 4", "2 3 2") + "ElementNumberOfChannels = 2\n",
     META.replace("NDims = 3", "NDims = 4").replace("2 3 4", "2 3 2 2"),

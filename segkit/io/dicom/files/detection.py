@@ -68,9 +68,16 @@ def dicom_files(path: Path) -> list[DicomFile]:
             path,
             expected="DICOM",
             found="no file that begins as DICOM does",
-            remedy="Is it the right file or folder, and complete?",
+            remedy=no_dicom_remedy(path),
         )
     return files
+
+
+def no_dicom_remedy(path: Path) -> str:
+    """Return what to do about a file, folder or zip without DICOM."""
+    if suffix_of(path) == ZIP:
+        return "A zip may hold DICOM only: unpack it, and give its scans."
+    return "Is it the right file or folder, and complete?"
 
 
 def files_of(path: Path) -> dict[DicomFile, str]:
