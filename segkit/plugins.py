@@ -24,27 +24,27 @@ NAME = re.compile(r"\w[\w.-]*")
 """Pattern of the names that can be typed as an override."""
 
 
-def offered(group: str, own: Collection[str]) -> dict[str, EntryPoint]:
+def offered(group: str, built_in: Collection[str]) -> dict[str, EntryPoint]:
     """Return the entry points of installed packages in a group, by name.
 
     Args:
         group: `NETWORKS` or `LOSSES`.
-        own: names of segkit's own parts, which no package can replace; a warning names one that
-            tries to.
+        built_in: names of segkit's own networks or losses. No package can replace one; a package
+            that tries to is named in a warning.
 
     Raises:
         InputError: two packages offer the same name.
     """
     points = [point for point in entry_points(group=group) if NAME.fullmatch(point.name)]
     for point in points:
-        if point.name in own:
+        if point.name in built_in:
             log.warning(
                 "%s offers %s in %s: it is not used, because segkit has its own of this name",
                 package(point),
                 point.name,
                 group,
             )
-    parts = [point for point in points if point.name not in own]
+    parts = [point for point in points if point.name not in built_in]
     for name, count in Counter(point.name for point in parts).items():
         if count > 1:
             packages = " and ".join(sorted(package(point) for point in parts if point.name == name))
@@ -75,5 +75,5 @@ def load_part(point: EntryPoint) -> Any:
 
 
 def package(point: EntryPoint) -> str:
-    """Return name and version of the package that offers it, such as ``nets==1.0``."""
+    """Return name and version of the package with this entry point, such as ``nets==1.0``."""
     return f"{point.dist.name}=={point.dist.version}" if point.dist else "an unknown package"

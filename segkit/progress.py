@@ -41,7 +41,7 @@ class StatusLine:
 
     SECONDS_ON_TERMINAL = 0.2
     as_log = False
-    """True sends every line through the log, as --json-log asks for."""
+    """True sends every line through the log, for --json-log."""
 
     def __init__(self, *, interval: float = 10.0, immediate: bool = False) -> None:
         self.terminal = sys.stderr.isatty() and not self.as_log
@@ -71,6 +71,12 @@ class StatusLine:
         sys.stderr.write(f"{start}{text}{end}")
         sys.stderr.flush()
 
+    def wipe(self) -> None:
+        """Empty the line on a terminal, so that other output does not continue it."""
+        if self.terminal:
+            sys.stderr.write(WIPE)
+            sys.stderr.flush()
+
     def __enter__(self) -> Self:
         return self
 
@@ -80,8 +86,7 @@ class StatusLine:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self.terminal:
-            sys.stderr.write(WIPE)
+        self.wipe()
 
 
 class CaseCounter(StatusLine):

@@ -34,7 +34,7 @@ def parse_size(text: str) -> int:
     1500000000
 
     Raises:
-        UsageError: not a size.
+        UsageError: ``text`` is not a size.
     """
     match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([KMGT]?)(i?)B?\s*", text, flags=re.IGNORECASE)
     if not match:

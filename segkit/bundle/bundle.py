@@ -61,7 +61,7 @@ class Bundle(ModelCard):
                 self.path,
                 expected=f"one of the folds {', '.join(self.folds)}",
                 found=repr(fold),
-                remedy="Name one.",
+                remedy="Choose one of them.",
             )
         return _tensors(self.path, *self._weights(fold))
 
@@ -109,8 +109,8 @@ def write_bundle(
         folder: folder of the bundle, which is created if it does not exist.
         plan: the plan that every fold's network was built from.
         card: ``name``, ``dataset`` (name and content hash), ``training``, ``metrics`` and other
-            facts in JSON types; ``postprocessing`` is what a Predictor does to labels. Format,
-            date, version, plan hash, weights and files are added.
+            facts in JSON types; ``postprocessing`` names the rule that a Predictor applies to each
+            label. Format, date, version, plan hash, weights and files are added.
         states: tensors by name, for each fold.
         config: the composed configuration of the training, in JSON types.
     """

@@ -17,9 +17,9 @@ from segkit.progress import CaseCounter
 from segkit.report.tables import text_table
 
 WHOLE_DATASET = "(dataset)"
-"""Shown in the column of the case for a problem of the dataset as a whole."""
+"""Text in the column of cases for a problem of the whole dataset."""
 NAME_KEYS = {"dataset.channels", "dataset.labels", "dataset.regions", "dataset.ignore"}
-"""Overrides that name what is in the files."""
+"""Overrides that name the channels and label values of the files."""
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -87,7 +87,7 @@ def _verdict(summary: dict[str, Any]) -> int:
 def _length(given: argparse.Namespace) -> tuple[str, str]:
     """Return the override that sets the length of the training, and the name of its run folder.
 
-    Another length is another training, so each has a folder of its own.
+    Trainings of different length are different runs, each in its own folder.
     """
     minutes = MINUTES if given.minutes is None else given.minutes
     if minutes <= 0 or (given.steps is not None and given.steps < 1) or given.cases < 2:

@@ -63,7 +63,7 @@ def run(arguments: Sequence[str]) -> int:
     if missing and given.predictions.is_dir() and not given.allow_missing:
         raise SomeCasesFailed(
             f"{len(missing)} references have no prediction: {first_few(missing, SHOWN)}. "
-            "With --allow-missing that is accepted"
+            "Give --allow-missing to accept that"
         )
     return 0
 

@@ -171,6 +171,9 @@ def _text(facts: Mapping[str, Any]) -> str:
     if facts["kind"] in (CROSS_VALIDATION, SWEEP):
         return study_text(facts)
     shown = {key: value for key, value in facts.items() if key not in ("norms", "study")}
+    if isinstance(shown.get("channels"), Mapping):
+        schemes = shown["channels"].items()
+        shown["channels"] = [f"{name} (normalization {scheme})" for name, scheme in schemes]
     lines = [
         f"{key:<12} {_words(value, ' x ' if key in SIZES else ', ')}"
         for key, value in shown.items()
@@ -185,7 +188,8 @@ def _text(facts: Mapping[str, Any]) -> str:
 
 def _words(value: Any, separator: str = ", ") -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_words(inner)}" for key, inner in value.items())
+        words = {key: "-" if inner is None else _words(inner) for key, inner in value.items()}
+        return ", ".join(f"{key} {text}" for key, text in words.items())
     if isinstance(value, list):
         return separator.join(_words(inner) for inner in value) or "none"
     if isinstance(value, float):

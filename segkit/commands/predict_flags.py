@@ -9,7 +9,7 @@ from segkit.commands.flags import Parser
 
 
 def _path(text: str) -> Path:
-    # An unset variable of a script must not stand for the current folder.
+    # An unset variable of a script must not mean the current folder.
     if not text:
         raise argparse.ArgumentTypeError("the name of a scan is empty")
     return Path(text)
@@ -18,14 +18,14 @@ def _path(text: str) -> Path:
 def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+        raise argparse.ArgumentTypeError(f"{text} is below 1")
     return number
 
 
 def _overlap(text: str) -> float:
     number = float(text)
     if not 0 <= number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 0 and below 1")
+        raise argparse.ArgumentTypeError(f"{text} is not in the range from 0 to below 1")
     return number
 
 

@@ -80,7 +80,7 @@ def run(arguments: Sequence[str]) -> int:
     if given.resume and not (config.dataset.path or config.run_dir):
         raise UsageError(
             "which run? Give run_dir=PATH, the folder of the run, "
-            "or the words that it was started with."
+            "or the overrides that it was started with."
         )
     if config.compute.name == "slurm" and not in_job():
         return train_multirun.run(words)

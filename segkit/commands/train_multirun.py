@@ -28,7 +28,7 @@ def run(overrides: Sequence[str], *, show: bool = False) -> int:
     trainings = combinations(overrides)
     if show:
         for training in trainings:
-            print(shlex.join(["segkit", "train", *training.words]))
+            print(shlex.join(["segkit", "train", *training.overrides]))
         return 0
     path, results = sweep(trainings)
     print(text_table(*table_rows(results)))

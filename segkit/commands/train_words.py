@@ -1,4 +1,4 @@
-"""DATASET, KEY=VALUE words and the file of --config of a command that trains, as overrides.
+"""Combine DATASET, KEY=VALUE words and the file of --config into the overrides of a training.
 
 Precedence: defaults < preset < the file of --config < the command line.
 """

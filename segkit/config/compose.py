@@ -1,6 +1,6 @@
-"""From KEY=VALUE words to a checked configuration. No other module imports hydra.
+"""Compose and check the configuration that KEY=VALUE words ask for, with Hydra.
 
-The settings and their defaults stand in `segkit.config.schema`.
+No other module imports hydra. The settings and their defaults are in `segkit.config.schema`.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ PLAN_KEYS = (
     "dataset.ignore",
     "weights",
 )
-"""Beginnings of the keys that a plan follows from."""
+"""Prefixes of the keys that determine a plan."""
 DEFAULT_STEPS = 2000
-"""Length of a training for which neither steps nor minutes are given."""
+"""Number of training steps if neither steps nor minutes are given."""
 
 
 def load(overrides: Sequence[str] = ()) -> TrainConfig:
@@ -111,7 +111,7 @@ def _checked(word: str) -> str:
     if override.is_sweep_override():
         raise UsageError(
             f"{word!r} names several values: "
-            "write a list as [a,b], and for a run of each give --multirun"
+            "write a list as [a,b], or give --multirun to train with each of them"
         )
     key = override.key_or_group
     if key == PRESET:
@@ -141,7 +141,7 @@ def _compose_with_hydra(words: list[str]) -> TrainConfig:
 def _apply_run(config: TrainConfig, given: Overrides) -> None:
     """Set every key but run_dir as in the run of ``config=``, where no override sets it.
 
-    The plan beside the run's file is followed if none of the keys that it depends on has changed.
+    The plan beside the run's file is used if none of the keys that determine it has changed.
 
     Raises:
         InputError: not the config.yaml of a run.
@@ -162,7 +162,7 @@ def _apply_run(config: TrainConfig, given: Overrides) -> None:
 
 
 def _same_plan(config: TrainConfig, run: TrainConfig) -> bool:
-    """Return whether the keys that a plan follows from have the same values."""
+    """Return whether the keys that determine a plan have the same values."""
     keys = [key for key in known_keys() if key.startswith(PLAN_KEYS) and key != "plan.file"]
     return all(get(config, key) == get(run, key) for key in keys)
 

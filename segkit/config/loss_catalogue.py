@@ -17,12 +17,12 @@ _REGIONS = "segkit.training.optimization.region_losses"
 
 @dataclass(frozen=True)
 class LossEntry:
-    """Row of the catalogue: functions that build the loss, as "module:name", imported if needed."""
+    """Row of the catalogue: the builders of a loss as "module:name", imported when it is used."""
 
     builder: str
-    """() to a loss for labels."""
+    """Function without arguments that returns the loss for labels."""
     region_builder: str | None = None
-    """(Plan.membership) to the loss for regions, which overlap; None if there is none."""
+    """Function of Plan.membership that returns the loss for overlapping regions; None if none."""
 
 
 LOSSES: dict[str, LossEntry] = {

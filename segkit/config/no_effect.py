@@ -1,7 +1,7 @@
-"""Settings that change nothing beside other settings.
+"""Settings that have no effect in combination with other settings.
 
-An override without effect is refused: the user who typed it expects a difference. In a file, a
-setting without effect gives way to the command line.
+An override without effect is refused: the user who typed it expects a difference. A setting in a
+file that would have no effect beside the overrides of the command line is dropped.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from segkit.errors import UsageError
 from segkit.plans.network_catalogue import networks_by_setting, plugin_networks
 
 PLANNED = ("network.", "plan.", "trainer.batch_size", "augment.mirror")
-"""Beginnings of the keys that the planner reads."""
+"""Prefixes of the keys that the planner reads."""
 
 NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
     **{key: ("network.name", names) for key, names in networks_by_setting().items()},
@@ -36,11 +36,11 @@ RIVALS: tuple[tuple[str, ...], ...] = (
     ("plan.patch", "plan.memory"),
     ("network.features", "network.widths"),
 )
-"""Keys of which a run has at most one; one on the command line replaces the other of a file."""
+"""Groups of keys of which a run sets at most one; the command line replaces the one in a file."""
 
 
 def is_replaced(key: str, given: Mapping[str, str]) -> bool:
-    """Return whether ``key`` of a file gives way to the command line.
+    """Return whether the command line replaces ``key`` of a file.
 
     Args:
         key: a full dotted key that the file sets.

@@ -31,7 +31,7 @@ def file_words(path: str | Path) -> list[str] | None:
     its format.
 
     Values have the same meaning as on the command line: 1e-3 is a number and 8GB a size. Names of
-    labels need no quotes for the shell. A relative path starts in the current folder.
+    labels need no quotes for the shell. Paths are relative to the current folder.
 
     Raises:
         InputError: not a YAML file of keys and values.
@@ -91,7 +91,7 @@ def _check_events(text: str) -> None:
     """Refuse a file whose content would be slow to read or large in memory.
 
     Raises:
-        ValueError: an alias, or too many brackets inside each other.
+        ValueError: an alias, or keys and lists that are nested too deeply.
     """
     depth = 0
     for event in yaml.parse(text):
@@ -158,7 +158,7 @@ def _flow(node: Any) -> str:
 
 
 def _as_flow(node: Any) -> Any:
-    """Return a copy of a node and its children in YAML's style with brackets."""
+    """Return a copy of a node and its children in YAML's flow style, which has brackets."""
     if isinstance(node, yaml.MappingNode):
         pairs = [(_as_flow(name), _as_flow(value)) for name, value in node.value]
         return yaml.MappingNode(node.tag, pairs, flow_style=True)

@@ -1,4 +1,4 @@
-"""KEY=VALUE words of the command line, read once into a value: which keys they set, and to what.
+"""Parse KEY=VALUE words of the command line into `Overrides`: the keys and their values.
 
 Paths, and names of channels, labels and regions, are taken as typed; Hydra's grammar would change
 them. All other words are for Hydra.
@@ -95,8 +95,8 @@ def read_overrides(words: Sequence[str]) -> Overrides:
     {'dataset.path': 'x', 'network.name': 'unet', 'seed': '1'}
 
     Raises:
-        UsageError: a key that is given twice, or names that the shell has taken apart; shows how to
-            quote them.
+        UsageError: a key that is given twice, or names that the shell has split; the message shows
+            how to quote them.
     """
     check_quotes(words)
     settings: list[Override] = []
@@ -122,10 +122,10 @@ def given_keys(words: Sequence[str]) -> set[str]:
 
 
 def check_quotes(words: Sequence[str]) -> None:
-    """Refuse names that the shell took apart at an unquoted brace or space.
+    """Refuse names that the shell split at an unquoted brace or space.
 
     Raises:
-        UsageError: shows the override in quotes.
+        UsageError: such a name; the message shows the override in quotes.
     """
     for key in NAMES:
         values = [word.partition("=")[2] for word in words if word.partition("=")[0] == key]
@@ -222,7 +222,7 @@ def _names(key: str, text: str) -> Any:
     {'left lung': 1, 'liver, right': 5}
 
     Raises:
-        UsageError: none of these.
+        UsageError: ``text`` is none of these.
     """
     try:
         node = yaml.compose(text, Loader=yaml.BaseLoader)

@@ -1,4 +1,4 @@
-"""Every setting of a training, with its default. Defaults stand nowhere else.
+"""Every setting of a training, with its default. No other module has defaults.
 
 `segkit.config.compose.load` composes a `TrainConfig` from overrides.
 """
@@ -84,7 +84,7 @@ class TrainerConfig:
     max_minutes: float | None = None
     """Minutes from the start of the program to the written model, instead of ``max_steps``."""
     batch_size: Any = "auto"
-    """Patches of a step; auto is 2 with a GPU or if a patch shows a whole scan, else 1."""
+    """Number of patches per step; auto is 2 with a GPU or if a patch covers a scan, else 1."""
     accumulate: int = 1
     """Number of batches whose gradients are accumulated for one step."""
     precision: str = "auto"
@@ -138,7 +138,7 @@ class AugmentConfig:
     """Probabilities and ranges of the random augmentation of a patch."""
 
     until: float = 0.7
-    """Fraction of the training with augmentation; in the rest only channel_dropout is left."""
+    """Fraction of the training with augmentation; after it, only channel_dropout is applied."""
     mirror: Any = "auto"
     """Axes to mirror: none, all, a list such as [0,2], or auto, those that the labels allow."""
     dummy_2d: Any = "auto"
@@ -158,21 +158,21 @@ class AugmentConfig:
     blur: float = 0.2
     """Probability of a Gaussian blur."""
     blur_per_channel: float = 0.5
-    """Probability for each channel of a blurred patch that it is blurred."""
+    """Probability that a channel of a blurred patch is blurred."""
     blur_sigma: list[float] = field(default_factory=lambda: [0.5, 1.0])
     """Range of the standard deviation of the blur, in voxels."""
     brightness: float = 0.15
     """Probability of a change of brightness."""
     brightness_range: list[float] = field(default_factory=lambda: [0.75, 1.25])
-    """Range of the factor of all intensities."""
+    """Range of the factor by which all intensities are multiplied."""
     contrast: float = 0.15
     """Probability of a change of contrast."""
     contrast_range: list[float] = field(default_factory=lambda: [0.75, 1.25])
-    """Range of the factor of the differences from the mean."""
+    """Range of the factor by which differences from the mean are multiplied."""
     lowres: float = 0.25
     """Probability of a simulated lower resolution."""
     lowres_per_channel: float = 0.5
-    """Probability for each channel of such a patch that its resolution is lowered."""
+    """Probability that the resolution of a channel of such a patch is lowered."""
     lowres_zoom: list[float] = field(default_factory=lambda: [0.5, 1.0])
     """Range of the ratio of the lower resolution to the original one."""
     gamma: float = 0.3
@@ -222,9 +222,9 @@ class TrainConfig:
     seed: int = 0
     """Seed of the initial weights and of all random numbers."""
     fold: Any = 0
-    """Fold for validation, from 0, or all to train on every case."""
+    """Number of the fold for validation, counted from 0, or all to train on every case."""
     folds: int | None = None
-    """Number of folds, made by patient.
+    """Number of folds; the cases of a patient are always in the same one.
 
     None is 5, or fewer for few patients, or the folds of a CSV file (column split).
     """

@@ -1,4 +1,4 @@
-"""From overrides with several values (Hydra's sweep grammar) to the overrides of each training."""
+"""Expand overrides with several values (Hydra's sweep grammar) into those of each training."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _DISCRETE = "write the values as a,b,c or range(start,stop,step)"
 class Combination:
     """One training of a sweep."""
 
-    words: tuple[str, ...]
-    """All its overrides."""
+    overrides: tuple[str, ...]
+    """All overrides of the training, as KEY=VALUE words."""
     values: dict[str, str]
     """The value of each swept key, as text."""
     config: TrainConfig

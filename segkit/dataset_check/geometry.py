@@ -42,9 +42,9 @@ def tiny_voxels(measured: MeasuredDataset) -> Iterator[Problem]:
     tiny = [case for case in measured.cases if max(case.spacing) < MIN_EDGE_MM]
     if measured.unit == "mm" and 2 * len(tiny) > len(measured.cases):
         yield dataset_warning(
-            f"voxels of {edges_text(tiny[0].spacing)} mm in {len(tiny)} of {len(measured.cases)}"
-            " cases are smaller than those of any clinical scanner: are the lengths in meters? If"
-            " so, correct the headers"
+            f"voxels of {edges_text(tiny[0].spacing)} mm in {len(tiny)} of {measured.cases_text}"
+            " are smaller than those of any clinical scanner: are the lengths in meters? If so,"
+            " correct the headers"
         )
 
 

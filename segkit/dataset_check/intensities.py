@@ -52,13 +52,13 @@ def unnamed_ct(measured: MeasuredDataset) -> Iterator[Problem]:
             renamed = ["CT" if channel == name else channel for channel in channels]
             example = facts[like_ct[0]]
             yield dataset_warning(
-                f"channel {name} looks like CT in {len(like_ct)} of {len(facts)} cases"
+                f"channel {name} looks like CT in {len(like_ct)} of {measured.cases_text}"
                 f" ({example.lowest:.6g} to {example.highest:.6g}), but its name does not say so:"
                 " every scan is normalized by its own mean and spread, and Hounsfield units are"
                 f" lost. If it is CT, give dataset.channels=[{','.join(renamed)}]"
             )
         elif like_ct:
-            yield from case_or_dataset_warnings(_other_modality(name, facts, like_ct), len(facts))
+            yield from case_or_dataset_warnings(_other_modality(name, facts, like_ct), measured)
 
 
 def ct_values(measured: MeasuredDataset) -> Iterator[Problem]:
@@ -69,7 +69,7 @@ def ct_values(measured: MeasuredDataset) -> Iterator[Problem]:
             labels = _odd_labels(measured.cases, number)
             messages = {**ranges, **{case: labels[case] for case in labels if case not in ranges}}
             named = {case: f"channel {name}: {message}" for case, message in messages.items()}
-            yield from case_or_dataset_warnings(named, len(measured.cases))
+            yield from case_or_dataset_warnings(named, measured)
 
 
 def _other_modality(

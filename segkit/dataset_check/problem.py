@@ -22,6 +22,14 @@ class MeasuredDataset:
     unit: Unit = "mm"
     """Unit of all lengths."""
 
+    @property
+    def cases_text(self) -> str:
+        """Number of measured cases for a message; it says so if others could not be read."""
+        if len(self.cases) == len(self.dataset.cases):
+            return f"{len(self.cases)} cases"
+        noun = "case" if len(self.cases) == 1 else "cases"
+        return f"the {len(self.cases)} {noun} that could be read"
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -38,18 +46,20 @@ def dataset_warning(message: str) -> Problem:
     return Problem("", "warning", message)
 
 
-def case_or_dataset_warnings(messages: Mapping[str, str], cases: int) -> Iterator[Problem]:
+def case_or_dataset_warnings(
+    messages: Mapping[str, str], measured: MeasuredDataset
+) -> Iterator[Problem]:
     """Yield a warning for each case, or a single one if more than half of the cases are affected.
 
     Args:
         messages: case id -> message.
-        cases: number of all cases.
+        measured: the dataset whose cases have them.
     """
     affected = list(messages)
-    if len(affected) > 1 and 2 * len(affected) > cases:
+    if len(affected) > 1 and 2 * len(affected) > len(measured.cases):
         first = affected[0]
         yield dataset_warning(
-            f"in {len(affected)} of {cases} cases, such as {first}: {messages[first]}"
+            f"in {len(affected)} of {measured.cases_text}, such as {first}: {messages[first]}"
         )
         return
     for case, message in messages.items():

@@ -147,9 +147,9 @@ def _warn_of_tolerance(tolerance: float, grids: Sequence[Grid]) -> None:
     coarse = [edge for edge in edges if edge > tolerance * (1 + SLACK)]
     if coarse:
         log.warning(
-            "surface_dice: the tolerance of %g %s is smaller than a voxel in %d of %d cases, with"
-            " edges of %.3g or more: there only surface voxels that coincide count. Give a larger"
-            " --tolerance-mm.",
+            "surface_dice: the tolerance of %g %s is smaller than a voxel in %d of %d cases (edges"
+            " of %.3g or more), so only surface voxels at the same position count there. Give a"
+            " larger --tolerance-mm.",
             tolerance,
             grids[0].unit,
             len(coarse),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from segkit.errors import InputError
@@ -153,19 +153,42 @@ def _scans_of(path: Path) -> list[Path]:
         return [path]
     scans = readable_files(path)
     if not scans:
+        below = _files_in_subfolders(path)
         raise InputError(
             path,
-            expected=f"scans ({listed(READABLE)})",
-            found=f"none directly in this folder{_other_formats(path)}",
-            remedy=_image_folder_remedy(path) or "Check that this is the right folder.",
+            expected=f"scans ({listed(READABLE)}, or DICOM, also in a .zip)",
+            found=f"none directly in this folder{_other_formats(path)}{_count_text(below)}",
+            remedy=_scan_folder_remedy(path, below),
         )
     return scans
 
 
-def _image_folder_remedy(path: Path) -> str:
-    """Return a remedy that names the folder of scans if ``path`` is a dataset, else ""."""
+def _files_in_subfolders(folder: Path) -> list[Path]:
+    """Return the readable files at any depth below ``folder``, without hidden ones."""
+    files = []
+    for parent, subfolders, names in os.walk(folder):
+        shown = (name for name in subfolders if not name.startswith("."))
+        subfolders[:] = sorted(shown, key=natural_key)
+        readable = (name for name in names if suffix_of(name) in READABLE)
+        files += [Path(parent, name) for name in readable if not name.startswith(".")]
+    return files
+
+
+def _count_text(files: Sequence[Path]) -> str:
+    """Return how many files are in subfolders, as the end of a sentence; "" if there are none."""
+    if not files:
+        return ""
+    count = "1 image file is" if len(files) == 1 else f"{len(files)} image files are"
+    return f"; {count} in its subfolders"
+
+
+def _scan_folder_remedy(path: Path, below: Sequence[Path]) -> str:
+    """Return a remedy that names the folder of the scans of a dataset, or of files ``below``."""
     folders = [path / name for name in ("images", "imagesTs", "imagesTr") if (path / name).is_dir()]
-    return f"Give the folder of the scans, such as {folders[0]}." if folders else ""
+    folders += [file.parent for file in below]
+    if not folders:
+        return "Check that this is the right folder."
+    return f"Give the folder of the scans, such as {folders[0]}."
 
 
 def _other_formats(folder: Path) -> str:

@@ -27,7 +27,7 @@ _MAY_DIFFER: dict[str, Any] = {
 
 
 def check_ensemble(bundles: Sequence[Bundle]) -> Plan:
-    """Return the plan of the first bundle, once all bundles are known to prepare scans alike.
+    """Check that all bundles prepare scans alike, and return the plan of the first one.
 
     Raises:
         InputError: bundles with other channels, labels, spacing, windows, mirroring or

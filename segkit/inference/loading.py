@@ -36,7 +36,7 @@ def load(
 
     Raises:
         InputError: no such model, a damaged one, or a coarse model of other labels or channels.
-        UsageError: a name that is none of those listed here.
+        UsageError: ``device``, ``precision`` or ``engine`` is none of those listed here.
     """
     bundles = read_models(resolve_model(model))
     coarse = None if locate is None else read_models(resolve_model(locate))

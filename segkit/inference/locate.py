@@ -123,7 +123,7 @@ def check_coarse(coarse: Sequence[Bundle], plan: Plan) -> None:
     """
     coarse_plan = coarse[0].plan
     channels, coarse_channels = (
-        [channel.name for channel in each.channels] for each in (plan, coarse_plan)
+        [channel.name for channel in model_plan.channels] for model_plan in (plan, coarse_plan)
     )
     properties: dict[str, tuple[list[str], list[str]]] = {
         "labels": (sorted(plan.labels), sorted(coarse_plan.labels)),

@@ -14,7 +14,7 @@ from segkit.files.atomic import write_text
 from segkit.files.names import DICOM, suffix_of
 from segkit.inference.files.dicom_outputs import (
     check_dicom_output,
-    warn_of_modality,
+    other_modality,
     warn_of_uneven_slices,
     write_segments,
     write_structures,
@@ -147,6 +147,7 @@ def predict_job(
         where=job.scan.where,
         progress=progress,
         after=bytes_after(predictor.plan, job, options, scan.grid.voxels),
+        other_modality=other_modality(job.scan, predictor.plan),
     )
     labels = finalize(prediction.labels, predictor.plan, options)
     prediction = dataclasses.replace(prediction, labels=labels)
@@ -171,7 +172,6 @@ def _check_outputs(job: Job, predictor: Predictor, scan: Volume, options: Finali
 
 
 def _log_before(job: Job, predictor: Predictor, scan: Volume, options: FinalizeOptions) -> None:
-    warn_of_modality(job.scan, predictor.plan)
     warn_of_uneven_slices(job)
     log_size(job, predictor.plan, scan.grid, options.probabilities)
 

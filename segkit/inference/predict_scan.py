@@ -1,4 +1,4 @@
-"""Predict one scan: prepare it, find a box, score it, postprocess labels, go back to its grid."""
+"""Predict one scan: prepare it, find a box, score it, postprocess labels on the scan's grid."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class ScanPredictor:
         """
         where, stopwatch = given.where, Stopwatch()
         with stopwatch.stage("prepare"):
-            scan = prepare_scan(given.volume, self.plan, where)
+            scan = prepare_scan(given, self.plan)
         self._log(scan.warnings, where)
         box = None
         if self.locator:
@@ -75,7 +75,7 @@ class ScanPredictor:
         # Replaced, not kept beside it: a label map of a large scan takes gigabytes.
         arrays["labels"] = self._postprocessed(arrays["labels"], scan.parts, box, where)
         labels = scan.upright.with_array(arrays["labels"])
-        odd_labels = self._label_warnings(labels, scan.parts, where)
+        label_warnings = self._label_warnings(labels, scan.parts, where)
         volumes = volumes_on_scan(given.volume, arrays, decisions, scan.tilt)
         return Prediction(
             labels=volumes["labels"],
@@ -87,7 +87,7 @@ class ScanPredictor:
             box=box_on_scan(box, scan.parts.inverse) if box else None,
             tile_mismatch=scored.tile_mismatch,
             scan_warnings=tuple(scan.warnings),
-            label_warnings=odd_labels,
+            label_warnings=label_warnings,
         )
 
     def _scoring(
@@ -136,17 +136,24 @@ class ScanPredictor:
                 log.warning("%s: %s", where, warning)
 
 
-def prepare_scan(volume: Volume, plan: Plan, where: Path) -> PreparedScan:
+def prepare_scan(given: GivenScan, plan: Plan) -> PreparedScan:
     """Prepare a scan for the networks of a plan, without computing voxels at the plan's spacing.
 
     Raises:
         InputError: a scan that does not suit the plan.
         OutOfMemoryError: a scan that does not fit into memory.
     """
-    upright, tilt = without_tilt(volume, where)
-    parts = prepare_parts(upright, plan, where=where)
-    unusual = scan_warnings(parts.grid, plan, parts.normalizers, plan.training, corner=parts.corner)
-    return PreparedScan(upright, tilt, parts, unusual)
+    upright, tilt = without_tilt(given.volume, given.where)
+    parts = prepare_parts(upright, plan, where=given.where)
+    unusual = scan_warnings(
+        parts.grid,
+        plan,
+        parts.normalizers,
+        plan.training,
+        corner=parts.corner,
+        other_modality=given.other_modality,
+    )
+    return PreparedScan(upright, tilt, parts, [*given.other_modality.values(), *unusual])
 
 
 def volumes_on_scan(

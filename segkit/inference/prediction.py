@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, TypedDict
 
 from numpy.typing import ArrayLike
@@ -95,6 +96,7 @@ class Options(TypedDict, total=False):
     where: str | PathLike[str] | None
     progress: WindowProgress | None
     after: int
+    other_modality: Mapping[str, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +109,8 @@ class GivenScan:
     progress: WindowProgress | None = None
     after: int = 0
     """Bytes that the caller needs for the result; they count as memory."""
+    other_modality: Mapping[str, str] = field(default_factory=dict)
+    """Channels whose modality is not the model's; the warning of each replaces that of values."""
 
 
 def given_scan(
@@ -118,6 +122,7 @@ def given_scan(
     where: str | PathLike[str] | None = None,
     progress: WindowProgress | None = None,
     after: int = 0,
+    other_modality: Mapping[str, str] = MappingProxyType({}),
 ) -> GivenScan:
     """Return a scan as a Volume, for a model with this plan.
 
@@ -130,6 +135,8 @@ def given_scan(
         where: the scan's name in messages.
         progress: called with the number of windows done and the number of windows.
         after: bytes that the caller needs once it has the result; they count for ``max_memory``.
+        other_modality: channel -> warning, for channels whose modality is known not to be the
+            model's; it replaces the warning about the values of the channel.
 
     Raises:
         InputError: a scan that cannot be read.
@@ -139,7 +146,7 @@ def given_scan(
     volume = from_object(
         scan, spacing=spacing, affine=affine, channels=len(plan.channels), unit=plan.unit
     )
-    return GivenScan(volume, name, progress, after)
+    return GivenScan(volume, name, progress, after, other_modality)
 
 
 def channel_names(plan: Plan) -> tuple[str, ...]:

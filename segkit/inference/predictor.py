@@ -1,4 +1,4 @@
-"""Predictor: networks, plan and device; a scan goes in, its label map comes out."""
+"""Predictor: a trained model on a device, which turns a scan into its label map."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Predictor:
         self._scorer = ScanScorer(
             ready.scorer,
             self.plan,
-            networks=tuple(each.plan.network for each in self.bundles),
+            networks=tuple(model.plan.network for model in self.bundles),
             overlap=self.overlap,
             max_memory=max_memory,
             count_mismatch=count_mismatch,
@@ -154,7 +154,7 @@ def coarse_locator(
 ) -> Locator | None:
     """Return the locator of coarse ``bundles``, if any, for a model with this plan.
 
-    It is fast, because the box needs no exact border.
+    It predicts with the option ``fast``, because the box needs no exact border.
     """
     if not bundles:
         return None
@@ -172,7 +172,7 @@ def coarse_locator(
 
 @contextmanager
 def cpu_threads(count: int | None) -> Iterator[None]:
-    """Let PyTorch compute with ``count`` CPU threads, then with as many as before; None: no change.
+    """Let PyTorch compute with ``count`` CPU threads in this context; None changes nothing.
 
     The number belongs to the calling thread; PyTorch also gives it to threads that start later.
     """

@@ -29,8 +29,8 @@ class Request:
     existing: Existing = "overwrite"
     """Handling of existing outputs; "continue" skips the jobs that have one."""
     outcomes_file: Path | None = None
-    """Path of predictions.json, for many scans: a scan that fails is listed there and the others go
-    on. None raises the error of the first scan that fails."""
+    """Path of predictions.json, for many scans: a scan that fails is listed there, and the others
+    are still predicted. None raises the error of the first scan that fails."""
     table: Path | None = None
     """Path of stats.csv, written from the records of all scans; None writes none."""
 

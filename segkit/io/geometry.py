@@ -131,8 +131,8 @@ def other_grid(
 def _remedy(image: Grid, other: Grid, what: str, of: str) -> str:
     if image.shape == other.shape and np.allclose(image.spacing, other.spacing, rtol=0.01):
         return (
-            f"If the {what} belongs to {of} voxel for voxel, copy the header of {of} to it; "
-            "otherwise find the pair that belongs together."
+            f"If the {what} belongs to {of} voxel for voxel, save it again with the header of "
+            f"{of} (docs/troubleshooting.md shows how); else find the pair that belongs together."
         )
     if np.allclose(image.affine, other.affine, rtol=1e-3, atol=1e-3):
         return (

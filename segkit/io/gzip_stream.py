@@ -147,8 +147,12 @@ def _reading(path: Path, wanted: int, start: int = 0, form: str = "") -> Iterato
             else:
                 yield _Unpacked(packed, form) if form else raw
     except _ERRORS as error:
+        is_cut = isinstance(error, EOFError)
         raise InputError(
-            path, expected="a file that can be read", found=str(error), remedy=_DAMAGED
+            path,
+            expected="a file that can be read",
+            found="a compressed file that ends too early" if is_cut else str(error),
+            remedy=_DAMAGED,
         ) from error
 
 

@@ -86,12 +86,13 @@ def _integers(path: Path, array: NDArray[Any]) -> NDArray[Any]:
         return array
     rounded = np.rint(array)
     wrong = np.abs(array - rounded) > _ROUNDING
-    if wrong.any():
+    count = np.count_nonzero(wrong)
+    if count:
+        others = "1 voxel with another value" if count == 1 else f"{count} voxels with other values"
         raise InputError(
             path,
             expected="whole numbers as labels",
-            found=f"{np.count_nonzero(wrong)} voxels with other values, "
-            f"for example {float(array[wrong][0]):.4g}",
+            found=f"{others}, for example {float(array[wrong][0]):.4g}",
             remedy="Is this a scan, or was a label map resampled by interpolation? "
             "Use nearest neighbor.",
         )

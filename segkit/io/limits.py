@@ -15,6 +15,10 @@ from segkit.units import size_text
 
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")
+_REPLACE = (
+    "Replace them (in a scan by the value of air: -1000 in CT, usually 0 in MR; in a label map by "
+    "0) and save the file again."
+)
 
 
 def available_memory() -> int | None:
@@ -127,8 +131,7 @@ def check_finite(where: str | Path, array: NDArray[Any]) -> None:
     if finite < array.size:
         raise InputError(
             where,
-            expected="finite voxels",
+            expected="a number in every voxel",
             found=f"{array.size - finite} of {array.size} that are NaN or infinite",
-            remedy="Replace them (in a scan with the value of air, in a label map with 0) and save "
-            "the file again.",
+            remedy=_REPLACE if finite else "No voxel has a number: export or copy it again.",
         )

@@ -1,4 +1,4 @@
-"""Check that the stages of a plan make a network.
+"""Check that the stages of a plan form a valid network.
 
 A plan may come from elsewhere: in a bundle, or edited by hand.
 """

@@ -23,7 +23,7 @@ ROUNDS = 4
 
 @dataclass(frozen=True)
 class ComputeMode:
-    """Precision and memory format of a network, and the seconds of a training step in them.
+    """Precision and memory format of a network, and the seconds that a training step takes.
 
     The names of the fields are keys in files; ``layout`` is the memory format of tensors, as
     trainer.layout names it. ``seconds`` is 0 if no step was timed.

@@ -35,7 +35,7 @@ class ResidualUNet(UNet):
 class ResidualBlock(nn.Module):
     """Two convolutions whose output is added to the shortcut, followed by the activation.
 
-    The scale of the second norm starts at 0, so that a new block passes only its shortcut on. A
+    The scale of the second norm starts at 0, so that a new block returns only its shortcut. A
     shortcut that changes the resolution is average-pooled; one that changes the width has a 1x1
     convolution and a norm.
     """

@@ -135,11 +135,13 @@ def _automatic(fingerprint: Fingerprint, labels: Sequence[str], axes: Sequence[i
         ]
         if axis == LEFT_RIGHT and alone:
             sentences.append(
-                f"x is not: {alone[0]} names a side, and no label names the other side."
+                f"x is not mirrored: {alone[0]} has a side by its name, and no label is the other"
+                " side."
             )
         elif against:
             sentences.append(
-                f"{AXIS_NAMES[axis]} is not: {_contradiction(against, swaps, fingerprint.unit)}."
+                f"{AXIS_NAMES[axis]} is not mirrored:"
+                f" {_contradiction(against, swaps, fingerprint.unit)}."
             )
         else:
             allowed.append(axis)

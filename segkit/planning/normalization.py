@@ -50,7 +50,7 @@ def plan_crop(fingerprint: Fingerprint) -> tuple[bool, str]:
     if kept > 0.995:
         return (
             True,
-            "These scans have no border of one constant value; in a new scan it would be cut away.",
+            "These scans have no constant border; if a new scan has one, it is cut away.",
         )
     return True, f"A border of one constant value is cut away; {kept:.0%} of a typical scan remain."
 

@@ -72,9 +72,9 @@ def choose_patch(task: Task, spacing: Spacing, size: Shape) -> tuple[Topology, l
 
 
 def _patch_reason(task: Task, topology: Topology, size: Shape, shrunk: bool) -> str:
-    whole = "cut down to fit the memory" if shrunk else "a whole typical scan"
+    extent = "is cut down to fit the memory" if shrunk else "covers a whole typical scan"
     return (
-        f"Typical scan {_text(size)} voxels at this spacing; the patch is {whole}, in edges that"
+        f"Typical scan {_text(size)} voxels at this spacing; the patch {extent}, with edges that"
         f" can be halved. A batch of {task.batch_size} needs about"
         f" {_needed(task, topology) / 1e9:.2g} GB."
     )

@@ -114,7 +114,8 @@ def measured_plan(
         config: the settings of the training.
         dataset: the dataset, with named channels and labels.
         gpu: whether the training runs on a GPU; by default this is detected (`has_gpu`).
-        progress: called after each case with the number of cases done, of all cases, and the id.
+        progress: called after each case with the number of cases done, the number of all cases,
+            and the id of the case.
         store: folder in which measurements are kept between runs; by default ``dataset.store``. If
             neither is given, nothing is kept.
         given: keys that the user set.

@@ -46,7 +46,7 @@ def make_plan(
         plan: spacing, patch and memory; fields that the user sets take precedence over the rules.
         batch_size: patches per training step, which must fit into memory; None fits the patch for
             a batch of 2 and then chooses between 1 and 2.
-        mirror: "auto", "none", or a list of axes to mirror.
+        mirror: "auto", "none", "all", or a list of axes to mirror.
 
     Raises:
         UsageError: a setting does not fit the data; the message says what to choose instead.
@@ -139,11 +139,11 @@ def _network_reason(topology: Topology, network: NetworkConfig) -> str:
         and network.num_groups is None
     )
     groups = (
-        "the smallest groups of channels with at least 64 values each"
+        "GroupNorm groups as small as possible with 64 values or more in each"
         if by_rule
         else f"{network.norm} norm as asked"
     )
     return (
-        f"{count} downsamplings (x {times[0]}, y {times[1]}, z {times[2]}), none below"
-        f" {LEAST_EDGE} voxels; {groups}."
+        f"{count} downsamplings (x {times[0]}, y {times[1]}, z {times[2]}), no axis"
+        f" shorter than {LEAST_EDGE} voxels; {groups}."
     )

@@ -101,7 +101,6 @@ def upgrade(content: dict[str, Any], where: str | Path) -> dict[str, Any]:
 def _build(content: dict[str, Any], where: str | Path) -> Plan:
     segments = content.get("segments", {})
     changed = {
-        "network": _network(content["network"]),
         "channels": tuple(ChannelPlan(**channel) for channel in content["channels"]),
         "spacing": tuple(content["spacing"]),
         "patch": tuple(content["patch"]),
@@ -110,6 +109,7 @@ def _build(content: dict[str, Any], where: str | Path) -> Plan:
         "regions": {name: tuple(values) for name, values in content.get("regions", {}).items()},
         "training": ranges_of_json(content.get("training")),
         "segments": segments_of_json(f"{where}, segments", segments, content["labels"]),
+        "network": _network(content["network"]),
     }
     return Plan(**{**content, **changed})
 

@@ -145,8 +145,8 @@ def _channels(plan: Plan) -> Iterator[str]:
             yield f"channel {channel.name!r}: scheme must be one of {', '.join(get_args(Scheme))}"
         if not all(map(is_number, numbers)) or channel.std <= 0 or channel.lower > channel.upper:
             yield (
-                f"channel {channel.name!r}: lower must not be above upper and std must be above 0,"
-                f" not (lower, upper, mean, std) = {numbers}"
+                f"channel {channel.name!r}: lower, upper, mean and std must be numbers, lower not"
+                f" above upper and std above 0, not {numbers}"
             )
 
 

@@ -122,10 +122,10 @@ def prepare_cases(
         dataset: the dataset they belong to.
         plan: the plan to prepare them by.
         folder: folder of the prepared cases.
-        progress: called with cases done, cases in all, and the id of the case.
+        progress: called after each case with the number of cases done, the number of all cases,
+            and the id of the case.
         verify: compare every byte of the cases in the folder with their checksums; a damaged case
-            is
-            prepared again.
+            is prepared again.
 
     Raises:
         InputError: a case cannot be used, or the folder cannot be written to; the message names the

@@ -254,11 +254,7 @@ def _check(volume: Volume, plan: Plan, where: str | Path) -> None:
             where,
             expected=f"{len(plan.channels)} channel{plural} ({names})",
             found=f"{volume.channels}",
-            remedy=(
-                "Give every channel that the model was trained on, in this order: a file of them"
-                " all, or one each ('segkit predict --channel NAME=FILE ...', or a CSV file with a"
-                " column image:NAME each)."
-            ),
+            remedy=_channel_remedy(volume.channels, len(plan.channels)),
         )
     if volume.unit != plan.unit:
         kinds = {"mm": "a scan with voxel sizes in mm", "px": "a picture without voxel sizes"}
@@ -266,7 +262,8 @@ def _check(volume: Volume, plan: Plan, where: str | Path) -> None:
             where,
             expected=kinds[plan.unit],
             found=kinds[volume.unit],
-            remedy="Use a model that was trained on such images.",
+            remedy="Use a model that was trained on such images"
+            + (", or give the original scan as DICOM or NIfTI." if plan.unit == "mm" else "."),
         )
     if not volume.array.size:
         raise InputError(
@@ -276,3 +273,17 @@ def _check(volume: Volume, plan: Plan, where: str | Path) -> None:
             remedy="Is this the whole scan?",
         )
     check_finite(where, volume.array)
+
+
+def _channel_remedy(found: int, expected: int) -> str:
+    if found > expected:
+        few = f"the {expected} that are meant as a file of their own"
+        return (
+            "The file has more images than the model uses (time points, contrasts or colors). Save"
+            f" {few if expected > 1 else 'the one that is meant as a file of its own'}."
+        )
+    return (
+        "Give every channel that the model was trained on, in this order: a file of them"
+        " all, or one each ('segkit predict --channel NAME=FILE ...', or a CSV file with a"
+        " column image:NAME each)."
+    )

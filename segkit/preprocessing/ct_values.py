@@ -38,7 +38,7 @@ class Reference:
 
     source: str
     """Name of the reference in messages."""
-    labelled: Range | None = None
+    labeled: Range | None = None
     """Range of the labeled voxels in HU."""
     scans: ChannelRange | None = None
     """Ranges of the lowest and of the highest value of its scans."""
@@ -46,8 +46,8 @@ class Reference:
     @property
     def words(self) -> str:
         """Values of the reference, as the end of a sentence."""
-        if self.labelled:
-            return f"; the labeled voxels of {self.source} go from {_to(*self.labelled)} HU"
+        if self.labeled:
+            return f"; the labeled voxels of {self.source} go from {_to(*self.labeled)} HU"
         if self.scans:
             return f"; {self.source} go from {_to(self.scans.lowest[0], self.scans.highest[1])}"
         return ""
@@ -76,15 +76,15 @@ def ct_warning(lowest: float, highest: float, reference: Reference = NOTHING) ->
     """
     if lowest == highest:
         return None
-    labelled = reference.labelled
+    labeled = reference.labeled
     found = f"the values go from {_to(lowest, highest)}"
-    if _of_eight_bits(lowest, highest) and not (labelled and _of_eight_bits(*labelled)):
-        return f"{found}, as in a picture of 8 bits{reference.words}"
-    if _narrow(lowest, highest, labelled):
+    if _of_eight_bits(lowest, highest) and not (labeled and _of_eight_bits(*labeled)):
+        return f"{found}, as in a picture of 8 bits{reference.words}. Is this a CT?"
+    if _narrow(lowest, highest, labeled):
         return f"{found}, too narrow for Hounsfield units: they seem to be scaled{reference.words}"
     if lowest >= 0 and _reaches_below_water(reference):
         return f"{found}, and none is below 0{reference.words}. {OFFSET}"
-    if labelled and (highest < labelled[0] or lowest > labelled[1]):
+    if labeled and (highest < labeled[0] or lowest > labeled[1]):
         return f"{found}, and none is in the range of {reference.source}{reference.words}"
     return _unlike_scans(lowest, found, reference)
 
@@ -125,18 +125,18 @@ def _of_eight_bits(lowest: float, highest: float) -> bool:
     return lowest >= 0 and highest <= EIGHT_BITS
 
 
-def _narrow(lowest: float, highest: float, labelled: Range | None) -> bool:
-    if labelled is None:
+def _narrow(lowest: float, highest: float, labeled: Range | None) -> bool:
+    if labeled is None:
         return highest - lowest < LEAST_RANGE
-    return (highest - lowest) * NARROW < labelled[1] - labelled[0]
+    return (highest - lowest) * NARROW < labeled[1] - labeled[0]
 
 
 def _reaches_below_water(reference: Reference) -> bool:
     """Return whether values below 0 are expected: always, unless the reference has none."""
-    labelled = reference.labelled
+    labeled = reference.labeled
     if reference.scans is None:
-        return labelled is None or labelled[0] < 0
-    return reference.scans.lowest[1] < BELOW_WATER or (labelled is not None and labelled[0] < 0)
+        return labeled is None or labeled[0] < 0
+    return reference.scans.lowest[1] < BELOW_WATER or (labeled is not None and labeled[0] < 0)
 
 
 def _unlike_scans(lowest: float, found: str, reference: Reference) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.errors import InputError, first_few
+from segkit.errors import InputError
 
 LISTED = 8
 """Number of values that a message lists."""
@@ -61,13 +61,16 @@ def _unknown_values(
     voxels: NDArray[Any], unknown: NDArray[np.bool_], labels: Mapping[str, int], where: str | Path
 ) -> InputError:
     values, numbers = np.unique(voxels[unknown], return_counts=True)
-    counts = [f"{value} ({count} voxels)" for value, count in zip(values, numbers, strict=True)]
+    # A scan in place of a label map may have millions of values: only a few are put into words.
+    listed = zip(values[:LISTED], numbers[:LISTED], strict=True)
+    counts = ", ".join(f"{value} ({count} voxels)" for value, count in listed)
+    more = f" and {len(values) - LISTED} more" if len(values) > LISTED else ""
     named = ", ".join(f"{name} {value}" for name, value in list(labels.items())[:LISTED])
     return InputError(
         where,
         expected=f"only the values background 0, {named}{', ...' if len(labels) > LISTED else ''}",
-        found=f"also {first_few(counts, LISTED)}",
-        remedy=_remedy(voxels, [int(value) for value in values], labels),
+        found=f"also {counts}{more}",
+        remedy=_remedy(voxels, [int(value) for value in values[:MANY_VALUES]], labels),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import zip_longest
 
 from segkit.plans.plan import Plan
@@ -34,6 +34,7 @@ def scan_warnings(
     training: DataRanges | None = None,
     *,
     corner: Sequence[float] = (),
+    other_modality: Collection[str] = (),
 ) -> list[str]:
     """Return warnings about everything that is unusual about a scan for a plan.
 
@@ -44,13 +45,15 @@ def scan_warnings(
         training: ranges of the training data; None compares with the plan only.
         corner: value of each channel in a corner of the scan, which is that of its constant border
             where one was cropped. Without it the scan is taken to have no such border.
+        other_modality: names of channels that are known to be of another modality; their values
+            are not compared.
     """
     geometry = _geometry(grid, plan, training) if training else ()
     warnings = [
         *_slices(grid, plan),
         *_constant_channels(measured),
         *geometry,
-        *_values(measured, training, corner),
+        *_values(measured, training, corner, other_modality),
     ]
     return [warning for warning in warnings if warning]
 
@@ -86,13 +89,17 @@ def _geometry(grid: Grid, plan: Plan, training: DataRanges) -> Iterator[str | No
 
 
 def _values(
-    measured: Sequence[Normalizer], training: DataRanges | None, corner: Sequence[float]
+    measured: Sequence[Normalizer],
+    training: DataRanges | None,
+    corner: Sequence[float],
+    other_modality: Collection[str],
 ) -> Iterator[str]:
     ranges = training.channels if training else ()
     for channel, scans, value in zip_longest(measured, ranges[: len(measured)], corner):
+        name = channel.channel.name
         warning = values_warning(channel, scans, corner=value)
-        if warning:
-            yield f"channel {channel.channel.name}: {warning}"
+        if warning and name not in other_modality:
+            yield f"channel {name}: {warning}"
 
 
 def edges_warning(

@@ -69,14 +69,14 @@ class Tiles:
         tiles = list(zip(starts, self.rows.tiles, strict=True))
         if not all(start in spans for start, spans in tiles):
             return
-        own = [spans[start] for start, spans in tiles]
+        tile = [spans[start] for start, spans in tiles]
         in_window = [
             slice(first - start, stop - start)
-            for (first, stop), start in zip(own, starts, strict=True)
+            for (first, stop), start in zip(tile, starts, strict=True)
         ]
         in_buffer = tuple(
             slice(first - begin, stop - begin)
-            for (first, stop), begin in zip(own, self._begin, strict=True)
+            for (first, stop), begin in zip(tile, self._begin, strict=True)
         )
         labels = self.mismatch.labels(scores[:, *in_window])
         if self._labels is None:
@@ -97,7 +97,7 @@ class Tiles:
         window_labels = scored_part(self.rows, planes, start, stop)[0].numpy()
         self.mismatch.add(window_labels, scored_part(self.rows, scores, start, stop))
 
-    def move_on(self, planes: int) -> None:
+    def advance(self, planes: int) -> None:
         """Drop the first planes of the buffer."""
         self._begin[self._axis] += planes
         if self._labels is None:

@@ -24,7 +24,7 @@ from segkit.volume import Box
 
 @dataclass(frozen=True)
 class Windows:
-    """Layout of windows over an image, and the order and batches in which they are computed."""
+    """Size and overlap of windows over an image, and the order and batches to compute them in."""
 
     edges: Edges
     """Number of voxels of a window along X, Y, Z; the image is padded with zeros to fit."""
@@ -40,7 +40,7 @@ class Windows:
     """Box of the image that as few windows as possible cover; None is the whole image."""
 
     @property
-    def together(self) -> int:
+    def batch_size(self) -> int:
         """Number of windows per call of the network."""
         return self.batch or max(1, BATCH_VOXELS // math.prod(self.edges))
 
@@ -93,12 +93,17 @@ class Rows:
             (lower + part.start, lower + part.stop)
             for part, (lower, _) in zip(box, margins, strict=True)
         ]
-        single = all(len(each) == 1 for each in starts)
-        tiles = [own_spans(each, edge) for each, edge in zip(starts, windows.edges, strict=True)]
+        single = all(len(axis_starts) == 1 for axis_starts in starts)
+        tiles = [
+            own_spans(axis_starts, edge)
+            for axis_starts, edge in zip(starts, windows.edges, strict=True)
+        ]
         if within:
             starts = [
-                [start for start in each if start < last and start + edge > first]
-                for each, edge, (first, last) in zip(starts, windows.edges, spans, strict=True)
+                [start for start in axis_starts if start < last and start + edge > first]
+                for axis_starts, edge, (first, last) in zip(
+                    starts, windows.edges, spans, strict=True
+                )
             ]
         return cls(windows, margins, starts, spans, single, tiles)
 
@@ -136,11 +141,11 @@ class Rows:
         in_row = math.prod(
             len(starts) for axis, starts in enumerate(self.starts) if axis != self.windows.axis
         )
-        return max(1, self.windows.together // in_row)
+        return max(1, self.windows.batch_size // in_row)
 
     @property
     def held(self) -> list[int]:
-        """Number of voxels along X, Y, Z whose sums are held: the planes of the largest group."""
+        """Number of voxels along X, Y, Z of the buffer of sums: the planes of the largest group."""
         held = self.shape
         depths = (group[-1] + self.depth - group[0] for group, _ in self.groups())
         held[self.windows.axis] = max(depths)

@@ -1,8 +1,8 @@
 """Scores of a whole image from overlapping windows, slab by slab, for any network.
 
 Windows are computed row by row along one axis. Once the windows of a row are done, the planes in
-front of the next row can no longer change: their scores are returned, and their memory is used for
-the sums of the planes to come. Memory therefore depends on the window's edge along that axis, not
+front of the next row can no longer change: their scores are returned, and their memory is reused
+for the sums of later planes. Memory therefore depends on the window's edge along that axis, not
 on the image's. For the same axis and the same windows per call of the network, scores do not depend
 on how much is held at a time, bit for bit.
 """
@@ -59,7 +59,7 @@ def score_slabs(
 ) -> Iterator[Tensor]:
     """Yield the scores of consecutive slabs along ``windows.axis``, from first to last plane.
 
-    Each slab (K, ...) is float32, on ``device``, and overwritten when the next one is asked for.
+    Each slab (K, ...) is float32, on ``device``, and overwritten when the next one is requested.
 
     Args:
         network: maps (B, C, *windows.edges) to (B, K, *windows.edges), in eval mode. The caller
@@ -91,11 +91,11 @@ def score_slabs(
         if sums is None:
             raise ValueError("no windows")
         yield scored_part(rows, sums.means(group[0], done), group[0], done)
-        sums.move_on(done - group[0])
+        sums.advance(done - group[0])
 
 
 class _Sums:
-    """Weighted sums of scores at the planes that windows still reach, in a buffer that moves on."""
+    """Weighted sums of scores in a buffer that moves along the image with the rows of windows."""
 
     def __init__(self, rows: Rows, sums: Tensor, mismatch: TileMismatch | None) -> None:
         self.rows, self.sums = rows, sums
@@ -120,10 +120,10 @@ class _Sums:
             self.tiles.compare(means, start, stop)
         return means
 
-    def move_on(self, planes: int) -> None:
+    def advance(self, planes: int) -> None:
         """Drop the first planes, and add as many empty ones at the end."""
         if self.tiles:
-            self.tiles.move_on(planes)
+            self.tiles.advance(planes)
         depth = self.sums.shape[self._axis]
         # No more planes at a time than have become free, so that none is read after it was written.
         for first in range(planes, depth, planes):
@@ -143,7 +143,7 @@ class _ImageSlabs:
         self._span = (0, 0)
 
     def read(self, start: int, stop: int) -> Tensor:
-        """Return the planes ``start`` to ``stop`` (C, ...); they never lie before the last ones."""
+        """Return the planes ``start`` to ``stop`` (C, ...); ``start`` never decreases."""
         first, last = self._span
         slab = self._read_planes(max(start, last), stop)
         if self._held is not None and start < last:
@@ -171,8 +171,8 @@ def _score_windows(
     network: Network, image: Tensor, window_boxes: Sequence[Box], windows: Windows
 ) -> Iterator[tuple[Box, Tensor]]:
     """Yield every box of an image (C, X, Y, Z) with its scores (K, X, Y, Z), float32."""
-    for first in range(0, len(window_boxes), windows.together):
-        group = window_boxes[first : first + windows.together]
+    for first in range(0, len(window_boxes), windows.batch_size):
+        group = window_boxes[first : first + windows.batch_size]
         batch = torch.stack([image[:, *box] for box in group])
         scores = apply_network(network, batch, windows.slice_axis)
         if isinstance(scores, list):

@@ -38,7 +38,7 @@ Margins = list[tuple[int, int]]
 
 
 class LazyImage(Protocol):
-    """Image (C, X, Y, Z) whose parts are computed when they are asked for."""
+    """Image (C, X, Y, Z) whose parts are computed on request."""
 
     @property
     def shape(self) -> Edges:
@@ -190,7 +190,7 @@ def apply_network(
     axis = 2 + slice_axis
     scores = network(windows.squeeze(axis))
     if isinstance(scores, list):
-        return [each.unsqueeze(axis) for each in scores]
+        return [level.unsqueeze(axis) for level in scores]
     return scores.unsqueeze(axis)
 
 
@@ -225,10 +225,10 @@ def _darker_below(image: LazyImage, axis: int) -> bool:
 
 def _mean(image: LazyImage, axis: int, plane: int) -> float:
     x, y, z = (
-        slice(plane, plane + 1) if each == axis else slice(0, size)
-        for each, size in enumerate(image.shape)
+        slice(plane, plane + 1) if index == axis else slice(0, size)
+        for index, size in enumerate(image.shape)
     )
-    # Copied, because the order of the sum, and so its last digit, depends on the memory layout.
+    # Copied, because the order of the sum, and so its last digit, depends on the memory format.
     voxels = image.part((x, y, z)).clone(memory_format=torch.contiguous_format)
     return float(voxels.mean(dtype=torch.float64))
 

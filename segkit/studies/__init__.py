@@ -1,6 +1,6 @@
 """Studies: several trainings that answer one question, by calls of `fit` or `train`.
 
-The names are imported at first use: the overrides of a sweep are checked before torch is imported.
+The names are imported on first use: the overrides of a sweep are checked before torch is imported.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Settings that all trainings of a study share: precision, memory format and number of steps.
 
-If each training timed them for itself, two arms of a study could differ in more than what is
-compared. They are measured once and kept in measured.json of the study's folder, so that the same
-command continues with the same numbers. This module does not import torch.
+If each training timed them for itself, two arms of a study could differ in more than the setting
+under comparison. They are measured once and kept in measured.json of the study's folder, so that
+the same command continues with the same numbers. This module does not import torch.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Measured:
         """
         return max(1, int(STEP_SHARE * 60 * minutes / self.seconds))
 
-    def words(self, combination: Combination) -> tuple[str, ...]:
+    def overrides_for(self, combination: Combination) -> tuple[str, ...]:
         """Return the overrides of one training of a sweep; a value that is swept stays as it is."""
         fixed = {
             key: value
@@ -55,7 +55,7 @@ class Measured:
         replaced = set(fixed)
         if "trainer.max_steps" in fixed:
             replaced.add("trainer.max_minutes")
-        kept = [word for word in combination.words if not given_keys([word]) & replaced]
+        kept = [word for word in combination.overrides if not given_keys([word]) & replaced]
         return (*kept, *(f"{key}={value}" for key, value in fixed.items()))
 
     def applied_to(self, config: TrainConfig) -> TrainConfig:
@@ -80,12 +80,12 @@ class Measured:
 
 
 def described(measured: Measured) -> str:
-    """Return what the arms of a study have in common, for the log."""
-    return f"{measured.precision}, {measured.layout} layout; measured once for all of them"
+    """Return precision and memory format of all arms of a study in words, for the log."""
+    return f"{measured.precision}, {measured.layout} memory format; measured once for all of them"
 
 
-def is_open(trainer: TrainerConfig) -> bool:
-    """Return whether a training would choose precision, format or number of steps by timing."""
+def needs_timing(trainer: TrainerConfig) -> bool:
+    """Return whether a training would time steps to choose precision, memory format or length."""
     return "auto" in (trainer.precision, trainer.layout) or trainer.max_minutes is not None
 
 

@@ -24,7 +24,7 @@ from segkit.training.time_budget import Timing
 
 
 def fastest_mode(setup: Setup) -> ComputeMode:
-    """Prepare the training cases of ``setup`` and time its step in every mode left open.
+    """Prepare the training cases of ``setup`` and time a step in every mode it leaves open.
 
     The prepared cases and the timing are kept for the training.
     """
@@ -56,5 +56,5 @@ def measured_here(overrides: Sequence[str]) -> Measured:
 
 
 def measured(mode: ComputeMode, config: TrainConfig) -> Measured:
-    """Return ``mode`` with the seconds of an optimizer step, which may take several batches."""
+    """Return ``mode`` with the seconds of an optimizer step, which may accumulate batches."""
     return Measured(mode.precision, mode.layout, mode.seconds * config.trainer.accumulate)

@@ -25,7 +25,7 @@ class Outcome:
 
 
 Trainer = Callable[[Sequence[Combination]], Iterator[Outcome]]
-"""Function that runs trainings somewhere and yields their outcomes, in their order."""
+"""Function that runs trainings, here or on a cluster, and yields their outcomes in order."""
 
 
 def train_here(combinations: Sequence[Combination]) -> Iterator[Outcome]:
@@ -36,19 +36,19 @@ def train_here(combinations: Sequence[Combination]) -> Iterator[Outcome]:
         left = time_left(len(combinations) - number, seconds, minutes)
         log.info("run %d of %d: %s%s", number + 1, len(combinations), combination.described, left)
         started = time.monotonic()
-        yield attempt(combination.words)
+        yield attempt(combination.overrides)
         seconds.append(time.monotonic() - started)
         gc.collect()  # network, optimizer and workers of a run are in reference cycles
 
 
-def attempt(words: Sequence[str]) -> Outcome:
+def attempt(overrides: Sequence[str]) -> Outcome:
     """Start or resume a training; return an error as the outcome.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM.
     """
     try:
-        return Outcome(str(segkit.train(*words, resume="auto")))
+        return Outcome(str(segkit.train(*overrides, resume="auto")))
     except Interrupted:
         raise
     except SegkitError as error:

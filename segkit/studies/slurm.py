@@ -25,13 +25,13 @@ log = logging.getLogger(__name__)
 class Job:
     """Function of a job that runs one training; a preempted job continues on another machine."""
 
-    words: tuple[str, ...]
+    overrides: tuple[str, ...]
 
     def __call__(self) -> Outcome:
         logging.basicConfig(format="%(message)s")
         logging.getLogger("segkit").setLevel(logging.INFO)
         try:
-            return attempt(self.words)
+            return attempt(self.overrides)
         except Interrupted as error:
             return Outcome(None, str(error))
 
@@ -44,12 +44,12 @@ class Job:
 class MeasuringJob:
     """Function of a job that times the step of a training, or returns an error message."""
 
-    words: tuple[str, ...]
+    overrides: tuple[str, ...]
 
     def __call__(self) -> Measured | str:
         logging.basicConfig(format="%(message)s")
         try:
-            return segkit.studies.measured_here(self.words)
+            return segkit.studies.measured_here(self.overrides)
         except SegkitError as error:
             return str(error)
 
@@ -61,13 +61,13 @@ class SlurmTrainer:
     executor: Any
     """Executor of submitit (`slurm_executor`)."""
 
-    def measured(self, words: Sequence[str]) -> Measured:
+    def measured(self, overrides: Sequence[str]) -> Measured:
         """Measure in a job, on a machine like those of the trainings.
 
         Raises:
             UsageError: the training cannot start, or the job was lost.
         """
-        job = self.executor.submit(MeasuringJob(job_words(words)))
+        job = self.executor.submit(MeasuringJob(job_overrides(overrides)))
         log.info("job %s measures precision, memory format and number of steps", job.job_id)
         try:
             result: Measured | str = job.result()
@@ -84,7 +84,7 @@ class SlurmTrainer:
         """Yield the outcomes of the trainings, in their order."""
         with self.executor.batch():
             jobs = [
-                self.executor.submit(Job(job_words(combination.words)))
+                self.executor.submit(Job(job_overrides(combination.overrides)))
                 for combination in combinations
             ]
         log.info(
@@ -105,10 +105,10 @@ class SlurmTrainer:
                     job.cancel()
 
 
-def job_words(words: Sequence[str]) -> tuple[str, ...]:
+def job_overrides(words: Sequence[str]) -> tuple[str, ...]:
     """Return the overrides of a training within its job, which runs on the requested GPU or CPU.
 
-    >>> job_words(["seed=1", "compute=slurm", "compute.gpus=0"])
+    >>> job_overrides(["seed=1", "compute=slurm", "compute.gpus=0"])
     ('seed=1', 'compute=cpu')
     """
     kept = [

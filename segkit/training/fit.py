@@ -1,6 +1,6 @@
-"""Train a network: a configuration, a plan and a dataset go in, a bundle comes out.
+"""Train a network by a configuration and a plan on a dataset, and write its bundle.
 
-Every study calls `fit`, several times.
+Every study calls `fit` several times.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def fit(
         plan: the plan to follow.
         dataset: cases and labels, split into folds here.
         run_dir: the run folder.
-        weights: model to start from; what fits the network is copied (`copy_matching_weights`).
+        weights: model to start from; matching weights are copied (`copy_matching_weights`).
         callbacks: further Lightning callbacks.
         started: start of the training by `time.monotonic`, from which minutes count; default now.
         ranks: processes of a distributed training (`start_ranks`), which call this together.
@@ -156,7 +156,7 @@ def _prepare(run: _Run, split: Split) -> tuple[list[PreparedCase], list[Prepared
 
 
 def _checkpoint_to_resume(run: _Run, split: Split) -> tuple[Path, Checkpoint] | tuple[None, None]:
-    """Return the newest checkpoint of this run; for a new run, write down its split instead.
+    """Return the newest checkpoint of this run; for a new run, write split.json instead.
 
     Raises:
         InputError: another plan or other cases than those the run began with.

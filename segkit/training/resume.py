@@ -1,4 +1,4 @@
-"""Resume a training: with which settings, in which folder, and what to type if it cannot resume."""
+"""Resume a training: its settings, its folder, and the command to type if it cannot resume."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ def _lock_unless_done(run_dir: Path, resume: Resume, locks: ExitStack) -> bool:
 
 
 def _in_unfinished_run(setup: Setup) -> Setup:
-    """Return the setup in the folder of the same run if that began with, say, other threads."""
+    """Return the setup in the folder of the unfinished run that it resumes, if there is one."""
 
     def find() -> Path | None:
         if run_state(setup.run_dir) != "new":

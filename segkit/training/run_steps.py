@@ -39,7 +39,7 @@ def run_steps(
 
     Args:
         module: network, loss and schedule on their device.
-        parts: what follows each step.
+        parts: objects that act after each step.
         patches: the training patches.
         folder: the run folder.
         checkpoint: path of the checkpoint to resume from, or None.

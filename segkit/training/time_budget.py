@@ -1,4 +1,4 @@
-"""Length of a training that was given minutes: the steps and validations that fit into them."""
+"""Length of a training with a time limit: the steps and validations that fit into the minutes."""
 
 from __future__ import annotations
 
@@ -28,14 +28,15 @@ It keeps the last few steps from changing the number of steps. The time is taken
 at the end, which has little more than its cases need.
 """
 INTERMEDIATE_CASES = 8
-"""Most cases of a validation before the end; the last one takes as many as time allows."""
+"""Largest number of cases of a validation before the end; the last one is limited by time only."""
 MARGIN = 1.25
 """Time kept for the last validation, relative to what its cases took before.
 
 Without a margin there is often no time left for the last case.
 """
 SHARE_BETWEEN, SHARE_AT_THE_END = 0.1, 0.05
-"""Largest shares of the minutes for validation: before the end, with checkpoints, and at it."""
+"""Largest shares of the minutes for validations before the end, with their checkpoints, and at the
+end."""
 
 PREPARING, CHOOSING, STEPS = "preparing cases", "choosing precision and layout", "training steps"
 VALIDATING, SAVING = "validation", "saving"
@@ -129,7 +130,7 @@ class Budget:
 
     @property
     def seconds(self) -> float:
-        """Seconds that the training was given; infinite without a limit."""
+        """Time limit of the training in seconds; infinite if there is none."""
         minutes = self.trainer.max_minutes
         return math.inf if minutes is None else 60 * minutes
 
@@ -215,7 +216,7 @@ class Budget:
         return {"settled": self.settled, "decided": self.decided}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over the decisions of the run that is resumed; its number of steps stays."""
+        """Restore the decisions of the run that is resumed; its number of steps stays the same."""
         self.settled = state["settled"]
         self.decided = self.is_fixed = state["decided"]
 

@@ -67,10 +67,10 @@ def initial_weights_report(folder: Path) -> dict[str, Any] | None:
 
 
 def copy_matching_weights(network: nn.Module, plan: Plan, weights: Bundle) -> dict[str, Any]:
-    """Copy into ``network`` what fits of the model's first fold.
+    """Copy the weights of the model's first fold that fit into ``network``.
 
-    A tensor of the same name and shape is copied whole. Of a head, the background and the classes
-    whose label the model has under the same name are copied; of the kernels that see the input,
+    A tensor of the same name and shape is copied whole. In a head, the background and the labels
+    that the model has under the same name are copied; in the kernels that take the network's input,
     the channels that the model has under the same name. All other values stay as they are.
 
     Args:
@@ -85,31 +85,31 @@ def copy_matching_weights(network: nn.Module, plan: Plan, weights: Bundle) -> di
         InputError: another kind of network, or no tensor fits.
     """
     _check_kind(plan, weights)
-    own, theirs = network.state_dict(), weights.state(weights.folds[0])
-    classes = _class_pairs(plan, weights.plan)
-    own_channels = [channel.name for channel in plan.channels]
-    their_channels = [channel.name for channel in weights.plan.channels]
-    channels = _pairs(own_channels, their_channels)
-    same_channels = own_channels == their_channels
-    first_kernels = set() if same_channels else input_kernels(network, plan)
+    tensors, model_tensors = network.state_dict(), weights.state(weights.folds[0])
+    class_pairs = _class_pairs(plan, weights.plan)
+    channels = [channel.name for channel in plan.channels]
+    model_channels = [channel.name for channel in weights.plan.channels]
+    channel_pairs = _pairs(channels, model_channels)
+    first_kernels = set() if channels == model_channels else input_kernels(network, plan)
     copied: dict[str, Tensor] = {}
-    for name in own.keys() & theirs.keys():
+    for name in tensors.keys() & model_tensors.keys():
+        tensor, model_tensor = tensors[name], model_tensors[name]
         if name in first_kernels:
-            merged = _merged(own[name], theirs[name], 1, channels)
-        elif HEAD.search(name) and len(own[name]) == len(plan.label_values):
-            merged = _merged(own[name], theirs[name], 0, classes)
+            merged = _merged(tensor, model_tensor, 1, channel_pairs)
+        elif HEAD.search(name) and len(tensor) == len(plan.label_values):
+            merged = _merged(tensor, model_tensor, 0, class_pairs)
         else:
-            merged = theirs[name] if own[name].shape == theirs[name].shape else None
+            merged = model_tensor if tensor.shape == model_tensor.shape else None
         if merged is not None:
             copied[name] = merged
     if not copied:
         raise _nothing_fits(weights)
     network.load_state_dict(copied, strict=False)
-    return _report(plan, weights, copied=copied, own=own)
+    return _report(plan, weights, copied=copied, tensors=tensors)
 
 
 def input_kernels(network: nn.Module, plan: Plan) -> set[str]:
-    """Return the names of the kernels (out, channels, ...) that see the network's input itself.
+    """Return the names of the kernels (out, channels, ...) that take the network's input itself.
 
     They are found by a forward pass.
     """
@@ -143,17 +143,18 @@ def _evaluating(network: nn.Module) -> Iterator[None]:
     network.train(training)
 
 
-def _merged(own: Tensor, theirs: Tensor, axis: int, pairs: Pairs) -> Tensor | None:
-    """Return ``own`` with the slices along ``axis`` that ``pairs`` take from ``theirs``.
+def _merged(tensor: Tensor, model_tensor: Tensor, axis: int, pairs: Pairs) -> Tensor | None:
+    """Return ``tensor`` with the slices along ``axis`` that ``pairs`` take from ``model_tensor``.
 
     The result is None if the other axes differ, or if there is nothing to take.
     """
-    if own.movedim(axis, 0).shape[1:] != theirs.movedim(axis, 0).shape[1:] or not pairs:
+    other_axes, model_axes = (part.movedim(axis, 0).shape[1:] for part in (tensor, model_tensor))
+    if other_axes != model_axes or not pairs:
         return None
     to, source = (torch.tensor(indices) for indices in zip(*pairs, strict=True))
-    if source.max() >= theirs.shape[axis]:
+    if source.max() >= model_tensor.shape[axis]:
         return None
-    return own.index_copy(axis, to, theirs.index_select(axis, source).to(own.dtype))
+    return tensor.index_copy(axis, to, model_tensor.index_select(axis, source).to(tensor.dtype))
 
 
 def _class_pairs(plan: Plan, model: Plan) -> Pairs:
@@ -175,7 +176,7 @@ def _pairs(names: Sequence[str], model_names: Sequence[str]) -> Pairs:
 
 def _check_kind(plan: Plan, weights: Bundle) -> None:
     """Raise InputError unless the model is of the plan's dimensions and family."""
-    wanted, found = (f"a {each.dims}D {each.network.name}" for each in (plan, weights.plan))
+    wanted, found = (f"a {kind.dims}D {kind.network.name}" for kind in (plan, weights.plan))
     if wanted != found:
         raise InputError(
             weights.path,
@@ -196,7 +197,7 @@ def _nothing_fits(weights: Bundle) -> InputError:
 
 
 def _report(
-    plan: Plan, weights: Bundle, *, copied: Mapping[str, Tensor], own: Mapping[str, Tensor]
+    plan: Plan, weights: Bundle, *, copied: Mapping[str, Tensor], tensors: Mapping[str, Tensor]
 ) -> dict[str, Any]:
     outputs = list(plan.labels) if plan.regions else [BACKGROUND, *plan.labels]
     copied_labels = {outputs[index] for index, _ in _class_pairs(plan, weights.plan)}
@@ -207,7 +208,7 @@ def _report(
         "hash": weights.hash,
         "fold": weights.folds[0],
         "loaded": len(copied),
-        "not_loaded": sorted(own.keys() - copied.keys()),
+        "not_loaded": sorted(tensors.keys() - copied.keys()),
         "labels": [name for name in plan.labels if name in copied_labels],
         "new_labels": [name for name in plan.labels if name not in copied_labels],
         "new_channels": [name for name in channels if name not in model_channels],

@@ -153,7 +153,9 @@ def test_every_file_that_cannot_be_read_is_a_problem(
     assert main(["check", str(tmp_path)]) == 3
     printed = capsys.readouterr().out
     assert "labels:   none, because no label map can be read\n" in printed
-    assert "expected whole numbers as labels, found 1 voxels with other values" in printed
+    assert (
+        "expected whole numbers as labels, found 1 voxel with another value, for example" in printed
+    )
     assert "the axes 1 x 3 x 1 x 4, of which the first has length 1" in printed
 
 

@@ -171,8 +171,7 @@ def test_references_without_prediction_are_exit_5(
     printed = capsys.readouterr()
     assert "1 of 3 cases; means over the cases" in printed.out
     assert (
-        "2 references have no prediction: b, c. With --allow-missing that is accepted"
-        in printed.err
+        "2 references have no prediction: b, c. Give --allow-missing to accept that" in printed.err
     )
     assert f"most cases of {tmp_path / 'r'} are missing among the predictions" in printed.err
     assert (tmp_path / "out" / "cases.csv").is_file()

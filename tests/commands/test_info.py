@@ -41,6 +41,7 @@ def test_plan_lists_every_norm(capsys: pytest.CaptureFixture[str]) -> None:
     }
     assert main(["info", str(FROZEN / "plan.json")]) == 0
     out = capsys.readouterr().out
+    assert "channels     CT (normalization ct)\n" in out
     assert "spacing      1 x 1 x as it is" in out
     assert "encoder.0.0         4       2                   2     256   512  group norm" in out
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import re
 from pathlib import Path
@@ -16,6 +17,7 @@ from segkit.errors import InputError
 from segkit.inference.files.channels import ModelChannels, model_channels
 from segkit.inference.files.inputs import find_scans, scan_of_channels
 from segkit.plans.plan import ChannelPlan, Plan
+from segkit.progress import StatusLine
 
 FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"
 MODEL = ["-m", str(FROZEN)]
@@ -51,6 +53,35 @@ def variant(folder: Path, plan: Plan) -> Path:
 def counts(path: Path) -> dict[int, int]:
     values, numbers = np.unique(np.asarray(nibabel.load(path).dataobj), return_counts=True)
     return dict(zip(values.tolist(), numbers.tolist(), strict=True))
+
+
+class Terminal(io.TextIOWrapper):
+    """Text stream that standard output and standard error share, as on a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def text(self) -> str:
+        self.flush()
+        assert isinstance(self.buffer, io.BytesIO)
+        return self.buffer.getvalue().decode()
+
+
+@pytest.mark.parametrize("scans", [["a.nii"], ["a.nii", "b.nii"]])
+def test_paths_do_not_continue_the_status_line(
+    here: Path, monkeypatch: pytest.MonkeyPatch, scans: list[str]
+) -> None:
+    for scan in scans:
+        save(here / scan)
+    monkeypatch.setattr(StatusLine, "SECONDS_ON_TERMINAL", 0.0)
+    terminal = Terminal(io.BytesIO(), encoding="utf-8", newline="")
+    monkeypatch.setattr("sys.stdout", terminal)
+    monkeypatch.setattr("sys.stderr", terminal)
+    assert main(["predict", *scans, *MODEL]) == 0
+    text = terminal.text()
+    assert f"scan 1 of {len(scans)}, " in text
+    for scan in scans:
+        assert f"\r\x1b[K{Path(scan).stem}_seg.nii.gz\n" in text
 
 
 def test_one_scan(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -248,7 +279,7 @@ def test_a_channel_may_be_missing_if_the_model_was_trained_so(
     assert main(["predict", *given, "-o", "one.nii.gz"]) == 0
     assert counts(here / "one.nii.gz") == {0: 576, 5: 128, 300: 96}
     assert (
-        "channel A is left out and taken as 0 after normalization, its mean"
+        "channel A is left out; its value after normalization is 0, the mean"
         in capsys.readouterr().err
     )
     record = json.loads((here / "one.nii.gz.json").read_text())
@@ -283,10 +314,9 @@ def test_not_every_channel_may_be_missing(here: Path, capsys: pytest.CaptureFixt
         "under image:CT" in capsys.readouterr().err
     )
     assert main(["predict", "--channel", "B=in/x_0000.nii", "-m", "two"]) == 2
-    assert (
-        "--channel B: no channel of the model; its channels are A, CT, each once"
-        in capsys.readouterr().err
-    )
+    assert "--channel B: the model has no channel B; it has: A, CT\n" in capsys.readouterr().err
+    assert main(["predict", "--channel", "A=in/x_0000.nii", "A=b.nii", "-m", "two"]) == 2
+    assert "--channel A: two files are given for it; give one\n" in capsys.readouterr().err
     nibabel.save(
         nibabel.Nifti1Image(np.zeros((9, 9, 2, 2), np.int16), np.eye(4)), here / "both.nii"
     )
@@ -441,8 +471,8 @@ def test_out_of_memory(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["a.nii", ""], "the name of a scan is empty"),
         (["a.nii", "-o", ""], "-o: the name is empty"),
         (["a.nii", "--roi", ""], "--roi '': the model's labels are bright, dark"),
-        (["a.nii", "--threads", "0"], "0 is not 1 or more"),
-        (["a.nii", "--overlap", "1"], "1 is not at least 0 and below 1"),
+        (["a.nii", "--threads", "0"], "0 is below 1"),
+        (["a.nii", "--overlap", "1"], "1 is not in the range from 0 to below 1"),
         (["a.nii", "--remove-small-blobs", "-1"], "-1 is not a volume"),
         (["a.nii", "--max-memory", "lots"], "'lots' is not a size"),
         (["a.nii", "--device", "tpu"], "--device tpu"),

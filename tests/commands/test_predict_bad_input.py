@@ -117,12 +117,39 @@ def with_nan(value: float) -> np.ndarray:
 
 BAD: list[tuple[str, Write, str]] = [
     ("missing.nii.gz", lambda _: None, "expected a file, found no such file"),
-    ("empty.nii.gz", lambda path: path.touch(), "found an empty file"),
-    ("cut.nii.gz", cut(nifti(NOISE)), "found Compressed file ended"),
+    ("empty.nii.gz", lambda path: path.touch(), "found an empty file. Copy or download it"),
+    (
+        "page.nii.gz",
+        lambda path: path.write_text("\n<!DOCTYPE html><html>"),
+        "found a web page (HTML). Download it again",
+    ),
+    (
+        "noise.nii.gz",
+        lambda path: path.write_text("a text"),
+        "found no NIfTI header at its start. Copy or download it again, or convert",
+    ),
+    ("cut.nii.gz", cut(nifti(NOISE)), "found a compressed file that ends too early"),
     ("cut.nii", cut(nifti(NOISE)), "bytes as its header promises"),
-    ("cut.mha", cut(itk(SimpleITK.GetImageFromArray(NOISE))), "found the stream ended before"),
-    ("cut.nrrd", cut(itk(SimpleITK.GetImageFromArray(NOISE))), "found Compressed file ended"),
-    ("nan.nii.gz", nifti(with_nan(np.nan)), "found 1 of 3600 that are NaN or infinite"),
+    (
+        "cut.mha",
+        cut(itk(SimpleITK.GetImageFromArray(NOISE))),
+        "found a compressed file that ends too early",
+    ),
+    (
+        "cut.nrrd",
+        cut(itk(SimpleITK.GetImageFromArray(NOISE))),
+        "found a compressed file that ends too early",
+    ),
+    (
+        "nan.nii.gz",
+        nifti(with_nan(np.nan)),
+        "expected a number in every voxel, found 1 of 3600 that are NaN or infinite. Replace them",
+    ),
+    (
+        "only_nan.nii.gz",
+        nifti(np.full((5, 5, 5), np.nan, np.float32)),
+        "No voxel has a number: export or copy it again.",
+    ),
     (
         "inf.mha",
         itk(SimpleITK.GetImageFromArray(with_nan(np.inf))),
@@ -131,7 +158,8 @@ BAD: list[tuple[str, Write, str]] = [
     (
         "channels.nii.gz",
         nifti(np.zeros((5, 5, 5, 2), np.int16)),
-        "expected 1 channel (CT), found 2",
+        "expected 1 channel (CT), found 2. The file has more images than the model uses (time "
+        "points, contrasts or colors). Save the one that is meant as a file of its own.",
     ),
     (
         "layers.nii.gz",

@@ -66,9 +66,7 @@ def test_other_formats_beside_dicom(
     assert "warning" not in capsys.readouterr().err
     nibabel.save(nibabel.Nifti1Image(voxels(), np.eye(4)), here / "study" / "a.nii")
     assert main(["predict", "study", "-o", "o.nii", *MODEL]) == 0
-    assert (
-        "study is a folder of DICOM: files such as a.nii are left alone" in capsys.readouterr().err
-    )
+    assert "study is a folder of DICOM: files such as a.nii are ignored" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["o.nii", "o.nrrd", "o.mha"])
@@ -389,6 +387,7 @@ def test_dicom_words_for_other_scans(
             -100,
             "its modality is MR, and the model was trained on CT (channel image)",
         ),
+        ("ct", "image", "MR", 0, "the result may mean nothing"),
         ("ct", "image", "CT", 0, "channel image: the values go from 0 to"),
         ("ct", "image", "CT", -100, ""),
         (
@@ -416,10 +415,14 @@ def test_modality_that_is_not_the_models(
     plan = dataclasses.replace(frozen.plan, channels=(channel,))
     write_bundle(here / "m", plan, {"name": "variant"}, {"0": frozen.state("0")})
     dicom.series(here / "study", voxels().clip(lowest), axes=AXES, Modality=modality)
-    assert main(["predict", "study", "-m", "m"]) == 0
+    assert main(["predict", "study", "-m", "m", "--stats", "-o", "o.nii.gz"]) == 0
     err = capsys.readouterr().err
     assert message in err
-    assert ("warning" in err) == bool(message)
+    assert err.count("warning") == bool(message)
+    (record,) = here.glob("o*.json")
+    warnings = json.loads(record.read_text())["scan_warnings"]
+    assert message in "".join(warnings)
+    assert len(warnings) == bool(message)
 
 
 def test_info(dicom: Any, here: Path, capsys: pytest.CaptureFixture[str]) -> None:

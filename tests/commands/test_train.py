@@ -146,7 +146,7 @@ def test_a_run_does_not_go_on_with_other_cases(
     before = (here / "run" / "config.yaml").read_bytes()
     assert main(["train", f"dataset={other}", "run_dir=run", "--resume"]) == 3
     assert (
-        "split.json: expected the cases with which this run began, found other ones"
+        "split.json: expected the cases with which this run began, found other cases"
         in capsys.readouterr().err
     )
     assert (here / "run" / "config.yaml").read_bytes() == before
@@ -171,7 +171,7 @@ def test_resume_without_anything_to_go_on_with_is_said(
 def test_resume_without_a_run_asks_which(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--resume"]) == 2
     assert (
-        "which run? Give run_dir=PATH, the folder of the run, or the words"
+        "which run? Give run_dir=PATH, the folder of the run, or the overrides"
         in capsys.readouterr().err
     )
 

@@ -90,8 +90,8 @@ def test_all_arms_have_one_precision_layout_and_number_of_steps(
     for key in ("precision", "layout", "steps"):
         assert len({row[key] for row in found}) == 1
     assert (
-        f"All runs: {found[0]['precision']}, {found[0]['layout']} layout, {found[0]['steps']} "
-        f"steps." in first.out
+        f"All runs: {found[0]['precision']}, {found[0]['layout']} memory format, "
+        f"{found[0]['steps']} steps." in first.out
     )
     assert main(words) == 0  # what was measured is kept, so that the same command finds its runs
     assert capsys.readouterr().err.count("is finished and is not run again") == 2

@@ -261,8 +261,7 @@ def test_empty_path_is_none() -> None:
         (["~seed"], "cannot use the override '~seed'"),
         (
             ["seed=0,1"],
-            "'seed=0,1' names several values: write a list as .*, and for a run of each give "
-            "--multirun",
+            "'seed=0,1' names several values: write a list as .*, or give --multirun",
         ),
         (["compute.cpus=4"], "compute.cpus changes nothing with compute=auto, only with slurm"),
         (["compute=slurm", "compute.gpus=2"], "compute.gpus must be 0 or 1, not 2"),

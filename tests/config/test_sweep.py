@@ -20,7 +20,7 @@ def test_every_combination_the_last_key_fastest() -> None:
         {"seed": "1", "network": "unet"},
         {"seed": "1", "network": "residual_unet"},
     ]
-    assert found[1].words == ("seed=0", "fold=0", "network=residual_unet")
+    assert found[1].overrides == ("seed=0", "fold=0", "network=residual_unet")
     assert found[1].described == "seed=0 network=residual_unet"
 
 

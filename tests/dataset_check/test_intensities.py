@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -24,6 +25,15 @@ def test_a_ct_without_its_name(measured: Callable) -> None:
         "channel image looks like CT in 2 of 3 cases (-1024 to 3071), but its name"
     )
     assert problem.message.endswith("If it is CT, give dataset.channels=[CT]")
+
+
+def test_cases_that_could_not_be_read_are_not_counted(measured: Callable) -> None:
+    whole = measured(scans(SCAN, SCAN, SCAN), channel="image")
+    (problem,) = unnamed_ct(replace(whole, cases=whole.cases[:2]))
+    assert "looks like CT in 2 of the 2 cases that could be read (" in problem.message
+    whole = measured(scans((0, 4095), (0, 4095), (0, 4095)), channel="CT")
+    (problem,) = ct_values(replace(whole, cases=whole.cases[1:]))
+    assert problem.message.startswith("in 2 of the 2 cases that could be read, such as c1: channel")
 
 
 def test_interpolated_ct_has_no_whole_numbers(measured: Callable) -> None:
@@ -61,7 +71,7 @@ def test_other_values_do_not_look_like_ct(measured: Callable, low: float, high: 
             " missing",
         ),
         ((-1.024, 3.071), "too narrow for Hounsfield units: they seem to be scaled"),
-        ((0, 255), "as in a picture of 8 bits"),
+        ((0, 255), r"as in a picture of 8 bits; .* 3071\. Is this a CT\?$"),
         (
             (-102.4, 307.1),
             "the lowest value is -102.4; the other cases reach -1024. Is this scan a CT",

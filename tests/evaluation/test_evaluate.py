@@ -68,7 +68,7 @@ def test_a_tolerance_below_the_voxel_is_reported(
         write(tmp_path / "p.nii.gz", spacing=spacing), write(tmp_path / "r.nii.gz", spacing=spacing)
     )
     message = (
-        "the tolerance of 1 mm is smaller than a voxel in 1 of 1 cases, with edges of 1.5 or more"
+        "the tolerance of 1 mm is smaller than a voxel in 1 of 1 cases (edges of 1.5 or more), so"
     )
     assert (message in caplog.text) is warned
 

@@ -9,8 +9,10 @@ import pytest
 
 from segkit.errors import InputError
 from segkit.files.names import (
+    READABLE,
     case_id,
     files_behind,
+    listed,
     must_exist,
     natural_key,
     readable_files,
@@ -76,6 +78,23 @@ def test_folder_without_scans_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"found none directly in this folder, only files with \.dcm no suffix\."
     ):
+        scan_paths(tmp_path)
+
+
+def test_scans_in_subfolders_are_named(tmp_path: Path) -> None:
+    for name in ("sub-10/anat/T1.nii.gz", "sub-2/anat/T1.nii.gz", ".git/a.nii", "sub-2/.b.nii"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "participants.tsv").touch()
+    with pytest.raises(InputError) as caught:
+        scan_paths(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}: expected scans ({listed(READABLE)}, or DICOM, also in a .zip), found none "
+        "directly in this folder, only files with .tsv; 2 image files are in its subfolders. "
+        f"Give the folder of the scans, such as {tmp_path / 'sub-2' / 'anat'}."
+    )
+    (tmp_path / "images").mkdir()
+    with pytest.raises(InputError, match=r"Give the folder of the scans, such as \S+images\."):
         scan_paths(tmp_path)
 
 

@@ -117,7 +117,7 @@ def test_an_unknown_value_is_refused_unless_a_subset_is_wanted(
 
 def test_not_a_number_is_refused(write_case: Write, image: np.ndarray, labels: np.ndarray) -> None:
     image[0, 0, 0] = np.nan
-    with pytest.raises(InputError, match=r"c\.nii\.gz: expected finite voxels"):
+    with pytest.raises(InputError, match=r"c\.nii\.gz: expected a number in every voxel"):
         measure(dataset(write_case("c", image, labels)))
 
 

@@ -101,7 +101,7 @@ def test_what_is_mapped_must_be_finite(tmp_path: Path, monkeypatch: pytest.Monke
     array[1, 1, 1, 1] = np.nan
     nib.save(nib.Nifti1Image(array, np.eye(4)), tmp_path / "a.nii")
     with pytest.raises(
-        InputError, match=r"a\.nii: expected finite voxels, found 1 of 120 that are NaN"
+        InputError, match=r"a\.nii: expected a number in every voxel, found 1 of 120 that are NaN"
     ):
         read_volume(tmp_path / "a.nii")
 

@@ -68,7 +68,11 @@ def test_a_picture_needs_no_spacing() -> None:
             {},
             r"found 1 masked voxels\. .*array\.filled\(0\)",
         ),
-        (np.full((2, 2, 2), np.nan), {}, "numpy array: expected finite voxels, found 8 of 8"),
+        (
+            np.full((2, 2, 2), np.nan),
+            {},
+            "numpy array: expected a number in every voxel, found 8 of 8",
+        ),
         (
             SCAN,
             {"spacing": (1, 1)},

@@ -79,7 +79,8 @@ def test_voxels_between_those_of_the_scan() -> None:
     assert find_placement(Grid(SHAPE, AFFINE), Grid(SHAPE, affine)) is None
     with pytest.raises(
         InputError,
-        match=r"corners up to 1 mm apart\. If the label map belongs to the scan voxel for",
+        match=r"corners up to 1 mm apart\. If the label map belongs to the scan voxel for voxel, "
+        r"save it again with the header of the scan \(docs/troubleshooting\.md shows how\)",
     ):
         place_on_grid(Volume(labels()[None], affine), Grid(SHAPE, AFFINE), "l.nrrd")
     with pytest.raises(InputError, match="Resample the label map to the scan"):

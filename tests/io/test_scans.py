@@ -71,7 +71,7 @@ def test_objects_in_memory(tmp_path: Path) -> None:
     write_image(tmp_path / "a.nii", cube(5))
     assert from_object(str(tmp_path / "a.nii")).array.max() == 5
     assert from_object(cube(6)).array.max() == 6
-    with pytest.raises(InputError, match="Volume: expected finite voxels"):
+    with pytest.raises(InputError, match="Volume: expected a number in every voxel"):
         from_object(cube(np.nan))
     with pytest.raises(InputError, match="Volume: expected an affine"):
         from_object(cube(edge=0))

@@ -25,7 +25,7 @@ def mirroring(
 def test_an_order_forbids_its_axis_and_names_the_labels(fingerprint: Any) -> None:
     found = mirroring(fingerprint())
     assert (found.axes, found.swaps) == ((0, 2), ())
-    assert "y is not: a lies behind b along y in 10 of 10 cases." in found.reason
+    assert "y is not mirrored: a lies behind b along y in 10 of 10 cases." in found.reason
     assert "x is mirrored" in found.reason
 
 
@@ -141,7 +141,7 @@ def test_a_label_in_the_middle_does_not_mind(fingerprint: Any) -> None:
 def test_a_label_that_lies_on_one_side_forbids_x(fingerprint: Any) -> None:
     found = mirroring(fingerprint(centroids=KIDNEYS | {"liver": (30.0, 20.0, 20.0)}))
     assert (found.axes, found.swaps) == ((1, 2), ())
-    assert "x is not: left kidney lies left of liver" in found.reason
+    assert "x is not mirrored: left kidney lies left of liver" in found.reason
     assert "in 10 of 10 cases, and the sides are not mirror images" in found.reason
 
 
@@ -149,13 +149,16 @@ def test_sides_that_are_no_mirror_images_forbid_x(fingerprint: Any) -> None:
     chambers = {"left ventricle": (10.0, 10.0, 20.0), "right ventricle": (30.0, 20.0, 20.0)}
     found = mirroring(fingerprint(centroids=chambers))
     assert found.axes == (2,)
-    assert "x is not: left ventricle lies behind right ventricle along y" in found.reason
+    assert "x is not mirrored: left ventricle lies behind right ventricle along y" in found.reason
 
 
 def test_a_side_without_its_partner_forbids_x(fingerprint: Any) -> None:
     found = mirroring(fingerprint(centroids={"left atrium": (10.0, 10.0, 20.0)}))
     assert found.axes == (1, 2)
-    assert "x is not: left atrium names a side, and no label names the other side." in found.reason
+    assert (
+        "x is not mirrored: left atrium has a side by its name, and no label is the other side."
+        in found.reason
+    )
 
 
 def test_axes_that_are_asked_for_are_mirrored_with_a_change_of_names(fingerprint: Any) -> None:

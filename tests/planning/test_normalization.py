@@ -46,4 +46,4 @@ def test_borders_are_cut_unless_labels_lie_in_them(fingerprint: Any) -> None:
 
 
 def test_scans_without_border(fingerprint: Any) -> None:
-    assert plan_crop(fingerprint())[1].startswith("These scans have no border")
+    assert plan_crop(fingerprint())[1].startswith("These scans have no constant border")

@@ -185,5 +185,5 @@ def test_the_reason_for_the_norm_is_the_true_one(fingerprint: Any, decide: Any) 
     reasons = [
         decide(fingerprint(), **options).reasons["network"] for options in ({}, {"num_groups": 4})
     ]
-    assert "groups of channels with at least 64 values each" in reasons[0]
+    assert "as small as possible with 64 values or more in each" in reasons[0]
     assert reasons[1].endswith("group norm as asked.")

@@ -112,7 +112,7 @@ def change(content: dict[str, Any], path: str, value: Any) -> None:
         (
             "channels.0.std",
             0,
-            "channel 'CT': lower must not be above upper and std must be above 0",
+            "channel 'CT': lower, upper, mean and std must be numbers, lower not above upper",
         ),
         (
             "network.encoder.1.stride",

@@ -219,7 +219,7 @@ FAULTS: dict[str, Fault] = {
         changed("mr", labels(lambda a: a * np.uint8(3))), "found also 3", trains=False
     ),
     "a voxel that is no number": Fault(
-        changed("mr", values(with_nan)), "expected finite voxels", trains=False
+        changed("mr", values(with_nan)), "expected a number in every voxel", trains=False
     ),
     "a label that nobody drew": Fault(
         changed("mr", labels(without_core), every=True), "label core occurs"

@@ -125,12 +125,19 @@ def test_another_number_of_channels_is_refused() -> None:
         InputError, match=r"s\.nii: expected 2 channels \(MR, MR\), found 1\. Give every channel"
     ):
         prepare(scan(), plan(channels=(MR, MR)), where="s.nii")
+    three = Volume(np.zeros((3, 4, 4, 4)), np.eye(4))
+    with pytest.raises(
+        InputError, match=r"found 3\. .* Save the 2 that are meant as a file of their own\."
+    ):
+        prepare(three, plan(channels=(MR, MR)))
 
 
 def test_a_picture_is_refused_where_mm_are_needed() -> None:
     picture = Volume(np.zeros((1, 4, 4, 1)), np.eye(4), "px")
     with pytest.raises(
-        InputError, match="expected a scan with voxel sizes in mm, found a picture without"
+        InputError,
+        match=r"expected a scan with voxel sizes in mm, found a picture without voxel sizes\. Use "
+        "a model that was trained on such images, or give the original scan as DICOM or NIfTI",
     ):
         prepare(picture, plan())
 
@@ -157,7 +164,7 @@ def test_no_voxels() -> None:
 def test_not_a_number_is_refused() -> None:
     volume = scan()
     volume.array[0, 0, 0, 0] = np.nan
-    with pytest.raises(InputError, match="expected finite voxels, found 1"):
+    with pytest.raises(InputError, match="expected a number in every voxel, found 1"):
         prepare(volume, plan())
 
 

@@ -40,7 +40,7 @@ def between(low: float, high: float) -> NDArray[np.float32]:
             255,
             (
                 "as in a picture of 8 bits; the labeled voxels of the training data go from -80 to"
-                " 240 HU"
+                r" 240 HU\. Is this a CT\?$"
             ),
         ),
         (BONE, 0, 255, "as in a picture of 8 bits"),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -32,6 +34,19 @@ def test_unknown_values_name_file_values_and_voxels() -> None:
 def test_many_unknown_values_are_cut_short() -> None:
     with pytest.raises(InputError, match=r"9 \(1 voxels\) and 3 more"):
         to_indices(np.arange(13), {"a": 1}, False, "m.nii")
+
+
+def test_the_message_on_many_unknown_values_takes_little_memory() -> None:
+    """A scan in place of a label map: 200,000 values are not put into words to name eight."""
+    scan = np.arange(200_000, dtype=np.int32)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="and 199990 more"):
+            to_indices(scan, {"a": 1}, False, "m.nii")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 60 * scan.size
 
 
 def test_shades_of_grey_are_no_labels() -> None:

@@ -10,7 +10,7 @@ import pytest
 from segkit.config.compose import load
 from segkit.config.sweep import combinations
 from segkit.errors import InputError, UsageError
-from segkit.studies.comparable import Measured, is_open, measured_once
+from segkit.studies.comparable import Measured, measured_once, needs_timing
 
 FOUND = Measured("bfloat16", "channels_last", 0.5)
 
@@ -18,15 +18,15 @@ FOUND = Measured("bfloat16", "channels_last", 0.5)
 def test_open_settings_are_fixed() -> None:
     (first, second) = combinations(["dataset=x", "trainer.max_minutes=10", "seed=0,1"])
     fixed = ("trainer.precision=bfloat16", "trainer.layout=channels_last", "trainer.max_steps=960")
-    assert FOUND.words(first) == ("dataset=x", "seed=0", *fixed)
-    assert FOUND.words(second) == ("dataset=x", "seed=1", *fixed)
+    assert FOUND.overrides_for(first) == ("dataset=x", "seed=0", *fixed)
+    assert FOUND.overrides_for(second) == ("dataset=x", "seed=1", *fixed)
 
 
 def test_given_settings_stay() -> None:
     (first, _) = combinations(
         ["dataset=x", "trainer.max_steps=7", "trainer.precision=float32,auto"]
     )
-    assert FOUND.words(first) == (
+    assert FOUND.overrides_for(first) == (
         "dataset=x",
         "trainer.max_steps=7",
         "trainer.precision=float32",
@@ -36,7 +36,8 @@ def test_given_settings_stay() -> None:
 
 def test_minutes_that_are_swept_become_steps_of_one_measured_length() -> None:
     found = [
-        FOUND.words(each)[-1] for each in combinations(["dataset=x", "trainer.max_minutes=10,20"])
+        FOUND.overrides_for(each)[-1]
+        for each in combinations(["dataset=x", "trainer.max_minutes=10,20"])
     ]
     assert found == ["trainer.max_steps=960", "trainer.max_steps=1920"]
 
@@ -51,7 +52,7 @@ def test_a_configuration_is_fixed_without_changing_the_one_given() -> None:
         None,
     )
     assert (config.trainer.precision, config.trainer.max_minutes) == ("auto", 10)
-    assert not is_open(trainer)
+    assert not needs_timing(trainer)
 
 
 def test_measured_once_and_kept(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from segkit.config.schema import ComputeConfig
 from segkit.config.sweep import combinations
 from segkit.errors import UsageError
-from segkit.studies.slurm import Job, SlurmTrainer, _outcome, job_words, slurm_executor
+from segkit.studies.slurm import Job, SlurmTrainer, _outcome, job_overrides, slurm_executor
 from segkit.studies.sweep.study import sweep
 
 submitit = pytest.importorskip("submitit", reason="submitit is an optional package")
@@ -71,8 +71,8 @@ def test_no_slurm_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_job_trains_on_the_resources_that_it_got() -> None:
     words = ["seed=1", "compute=slurm", "compute.cpus=4"]
-    assert job_words(words) == ("seed=1", "compute=gpu")
-    assert job_words([*words, "compute.gpus=0"]) == ("seed=1", "compute=cpu")
+    assert job_overrides(words) == ("seed=1", "compute=gpu")
+    assert job_overrides([*words, "compute.gpus=0"]) == ("seed=1", "compute=cpu")
 
 
 def test_a_preempted_job_continues_as_the_same_job() -> None:

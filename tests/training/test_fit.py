@@ -525,7 +525,7 @@ def test_a_run_does_not_continue_with_other_cases(
     before = (tmp_path / "split.json").read_bytes()
     with pytest.raises(
         InputError,
-        match=r"split\.json: expected the cases with which this run began, found other ones",
+        match=r"split\.json: expected the cases with which this run began, found other cases",
     ):
         fit(config(), plan_for_balls, dataclasses.replace(balls, cases=balls.cases[1:]), tmp_path)
     assert (tmp_path / "split.json").read_bytes() == before

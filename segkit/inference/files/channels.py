@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class MissingChannel:
     """Channel of the model that a scan lacks."""
 
-    place: int
+    index: int
     """Index among the model's channels."""
     name: str
     fill: float

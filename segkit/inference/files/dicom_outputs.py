@@ -43,27 +43,24 @@ _WORDS = {
     },
     "PT": {"pt", "pet", "suv", "fdg"},
 }
-"""Words in the name of a channel that tell its modality."""
+"""Words in the name of a channel that indicate its modality."""
 
 
-def warn_of_modality(scan: Scan, plan: Plan) -> None:
-    """Log where the modality of a DICOM scan contradicts the model's channel.
+def other_modality(scan: Scan, plan: Plan) -> dict[str, str]:
+    """Return a warning, by channel, where the modality of a DICOM scan is not the model's.
 
-    `segkit.preprocessing.scan_warnings` compares the values of a scan.
+    `segkit.preprocessing.scan_warnings` compares the values of the other channels.
     """
     if scan.dicom is None:
-        return
-    channel, modality = plan.channels[scan.place_of_first], scan.dicom.source.series.modality
+        return {}
+    channel, modality = plan.channels[scan.first_index], scan.dicom.source.series.modality
     expected = modality_of(channel)
-    if expected and modality and modality != expected:
-        log.warning(
-            "%s: its modality is %s, and the model was trained on %s (channel %s); "
-            "the result may mean nothing",
-            scan.where,
-            modality,
-            expected,
-            channel.name,
-        )
+    if not expected or not modality or modality == expected:
+        return {}
+    return {
+        channel.name: f"its modality is {modality}, and the model was trained on {expected} "
+        f"(channel {channel.name}); the result may mean nothing"
+    }
 
 
 def warn_of_uneven_slices(job: Job) -> None:
@@ -114,7 +111,7 @@ def check_dicom_output(job: Job, plan: Plan, names: Mapping[str, int], *, labelm
         dicom_module("results.references").check_references(_dicom(job).source)
     if suffix_of(job.output) == DICOM:
         check = dicom_module("results.segmentation_writer").check_segmentation
-        check(job.output, _dicom(job).source, _made_of(names, plan), labelmap=labelmap)
+        check(job.output, _dicom(job).source, _segment_values(names, plan), labelmap=labelmap)
 
 
 def write_segments(
@@ -136,7 +133,7 @@ def write_segments(
         job.output,
         labels,
         _dicom(job).source,
-        _made_of(names, predictor.plan),
+        _segment_values(names, predictor.plan),
         algorithm=_algorithm(predictor),
         labelmap=labelmap,
         codes=_codes(predictor.plan),
@@ -161,7 +158,7 @@ def write_structures(
         job.structures,
         labels,
         _dicom(job).source,
-        _made_of(names, predictor.plan),
+        _segment_values(names, predictor.plan),
         algorithm=_algorithm(predictor),
         codes=_codes(predictor.plan),
     )
@@ -182,7 +179,7 @@ def _dicom(job: Job) -> DicomScan:
     return job.scan.dicom
 
 
-def _made_of(names: Mapping[str, int], plan: Plan) -> dict[str, tuple[int, ...]]:
+def _segment_values(names: Mapping[str, int], plan: Plan) -> dict[str, tuple[int, ...]]:
     """Return the values in the label map of each segment; a region has several."""
     return {name: plan.regions.get(name, (value,)) for name, value in names.items()}
 

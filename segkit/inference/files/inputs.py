@@ -61,7 +61,7 @@ def find_scans(
         if other is not scan:
             where = ""
             if other.id != scan.id:
-                where = " on disks of Windows and macOS, which do not tell capitals apart"
+                where = " on Windows and macOS, which do not distinguish upper and lower case"
             raise UsageError(
                 f"two scans are called {scan.id!r} and would have the same output{where}: "
                 f"{other.images[0]} and {scan.images[0]}. Rename one, predict them one by one, "
@@ -82,11 +82,12 @@ def scan_of_channels(given: Sequence[str], channels: ModelChannels) -> Scan:
         name, equals, file = word.partition("=")
         if not equals or not file:
             raise UsageError(f"--channel {word}: write NAME=FILE")
-        if name not in channels.names or name in files:
-            fault = "two files" if name in files else "no channel of the model"
+        if name in files:
+            raise UsageError(f"--channel {name}: two files are given for it; give one")
+        if name not in channels.names:
             raise UsageError(
-                f"--channel {name}: {fault}; "
-                f"its channels are {', '.join(channels.names)}, each once"
+                f"--channel {name}: the model has no channel {name}; "
+                f"it has: {', '.join(channels.names)}"
             )
         files[name] = Path(file)
     given_channels = [index for index, name in enumerate(channels.names) if name in files]
@@ -153,9 +154,7 @@ def _warn_of_other_formats(folder: Path) -> None:
     files = readable_files(folder) if os.path.isdir(folder) else []
     others = [path for path in files if not path.name.startswith(own_output)]
     if others:
-        log.warning(
-            "%s is a folder of DICOM: files such as %s are left alone", folder, others[0].name
-        )
+        log.warning("%s is a folder of DICOM: files such as %s are ignored", folder, others[0].name)
 
 
 def _scans_of_table(path: Path, channels: ModelChannels) -> list[Scan]:

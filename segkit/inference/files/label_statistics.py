@@ -65,16 +65,18 @@ def label_figures(
     >>> figures["volume_ml"], figures["centroid_mm"], figures["pieces"]
     (8.0, [9.0, 9.0, 9.0], 1)
     """
-    made_of = {name: tuple((regions or {}).get(name, (value,))) for name, value in names.items()}
+    values_by_name = {
+        name: tuple((regions or {}).get(name, (value,))) for name, value in names.items()
+    }
     images = dict(channels or {})
     if uncertainty is not None:
         images[_UNCERTAINTY] = uncertainty
-    measured = measure_labels(labels.array[0], made_of, images)
+    measured = measure_labels(labels.array[0], values_by_name, images)
     figures = {}
     for name, value in names.items():
         label = measured[name]
         figures[name] = {"value": value, **_sizes(label, labels), **_positions(label, labels)}
-        figures[name] |= _components(label, labels, made_of[name])
+        figures[name] |= _components(label, labels, values_by_name[name])
         if channels:
             figures[name]["intensity"] = {
                 channel: _intensity(label, channel, f"{where}, {name}") for channel in channels

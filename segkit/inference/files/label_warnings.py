@@ -44,12 +44,12 @@ def label_warnings(labels: Volume, plan: Plan, grid: Grid) -> dict[str, str]:
         or _of_other_extent(grid, plan, plan.training)
     ):
         return {}
-    made_of = {name: plan.regions.get(name, (value,)) for name, value in plan.labels.items()}
-    measured = measure_labels(labels.array[0], made_of, {})
+    values_by_name = {name: plan.regions.get(name, (value,)) for name, value in plan.labels.items()}
+    measured = measure_labels(labels.array[0], values_by_name, {})
     warnings = {}
     for name, usual in plan.training.labels.items():
         if name in measured:
-            pieces = _pieces(measured[name], labels, made_of[name], usual)
+            pieces = _pieces(measured[name], labels, values_by_name[name], usual)
             volume = measured[name].voxels * labels.grid.voxel_volume
             warning = label_warning(
                 volume, pieces, usual, cases=plan.training.cases, unit=labels.unit

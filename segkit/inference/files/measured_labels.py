@@ -7,6 +7,7 @@ label and plane is kept. No second label map and no float64 copy of the scan is 
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -77,7 +78,7 @@ class MeasuredLabel:
 
 @np.errstate(all="ignore")  # an overflow is reported when the figure is used
 def measure_labels(
-    array: NDArray[Any], made_of: Values, images: Images
+    array: NDArray[Any], values_by_name: Values, images: Images
 ) -> dict[str, MeasuredLabel]:
     """Return the measurements of each label, by name.
 
@@ -85,10 +86,10 @@ def measure_labels(
 
     Args:
         array: label map (X, Y, Z).
-        made_of: values of each label or region.
+        values_by_name: values of each label or region.
         images: images whose intensities are measured.
     """
-    values = sorted({value for each in made_of.values() for value in each})
+    values = sorted(set(itertools.chain.from_iterable(values_by_name.values())))
     planes = [np.zeros((len(values), size), np.int64) for size in array.shape]
     nothing = np.zeros(len(values))
     moments = dict.fromkeys(images, _Moments(nothing, nothing, nothing))
@@ -103,7 +104,7 @@ def measure_labels(
             intensities = np.asarray(image[voxels])
             moments[name] += _block_moments(intensities, value_indices, len(values))
     measured = {}
-    for name, own_values in made_of.items():
+    for name, own_values in values_by_name.items():
         rows = [values.index(value) for value in own_values]
         own_moments = {
             image: functools.reduce(_Moments.__add__, map(of_values.of, rows))

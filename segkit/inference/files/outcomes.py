@@ -32,7 +32,7 @@ class Outcome:
 
 def skipped(job: Job) -> Outcome:
     """Return the outcome of a job whose output already exists."""
-    return Outcome(job.scan.id, "skipped", "the output was there", output=str(job.output))
+    return Outcome(job.scan.id, "skipped", "the output existed already", output=str(job.output))
 
 
 def read_outcomes(path: Path) -> dict[str, Any]:

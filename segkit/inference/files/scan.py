@@ -37,9 +37,9 @@ class Scan:
     """Series of the first image, where it is DICOM."""
 
     @property
-    def place_of_first(self) -> int:
+    def first_index(self) -> int:
         """Index of the first image among the model's channels."""
-        missing = {channel.place for channel in self.missing}
+        missing = {channel.index for channel in self.missing}
         return next(index for index in range(len(missing) + 1) if index not in missing)
 
     @property
@@ -59,7 +59,7 @@ class Scan:
             return self.images
         return (
             *self.dicom.source.files,
-            *(each for image in self.images[1:] for each in _files(image)),
+            *(path for image in self.images[1:] for path in _files(image)),
         )
 
     @property
@@ -82,7 +82,7 @@ class Scan:
     def read(self) -> Volume:
         """Return all channels of the scan, with values as they are stored in the files.
 
-        A missing channel has everywhere the value that normalization turns into 0.
+        All voxels of a missing channel have the value that normalization turns into 0.
 
         Raises:
             InputError: an unusable or missing file, other channels than the model's, or a bad line
@@ -110,11 +110,11 @@ class Scan:
         channels = list(volume.array)
         for channel in self.missing:
             log.warning(
-                "%s: channel %s is left out and taken as 0 after normalization, its mean",
+                "%s: channel %s is left out; its value after normalization is 0, the mean",
                 self.images[0],
                 channel.name,
             )
-            channels.insert(channel.place, np.full(volume.grid.shape, channel.fill, np.float32))
+            channels.insert(channel.index, np.full(volume.grid.shape, channel.fill, np.float32))
         return volume.with_array(np.stack(channels))
 
 

@@ -24,7 +24,7 @@ from segkit.preprocessing.gantry_tilt import SliceShifts
 
 @dataclass(frozen=True)
 class Decision:
-    """Something that is decided from the scores of a voxel, and the type of its values."""
+    """Function from the scores of a voxel to its values, and the type of these values."""
 
     decide: Decide
     dtype: np.dtype[Any]
@@ -50,17 +50,17 @@ class Decision:
         It is laid out to be filled plane by plane along ``axis`` of the network's grid.
 
         Raises:
-            InputError: there is no room for a temporary file.
+            InputError: the disk has no space for a temporary file.
         """
         if self.channels == 1:
             return self._empty((1, *inverse.source_shape), inverse.source_voxels)
         plane_axis = inverse.axis_map.order[axis]
         # The other axes in the order of the file, in which Z changes slowest.
-        order = [plane_axis, *(each for each in (2, 1, 0) if each != plane_axis)]
-        first, *rest = (inverse.source_shape[each] for each in order)
+        order = [plane_axis, *(other for other in (2, 1, 0) if other != plane_axis)]
+        first, *rest = (inverse.source_shape[source] for source in order)
         # What is written together lies together: see `segkit.io.memory_map.in_memory`.
         planes = self._empty((first, self.channels, *rest), inverse.source_voxels)
-        array = planes.transpose(1, *((0, 2, 3)[order.index(each)] for each in range(3)))
+        array = planes.transpose(1, *((0, 2, 3)[order.index(source)] for source in range(3)))
         if self.outside:
             for box in blocks(array[0]):
                 array[0][box] = self.outside

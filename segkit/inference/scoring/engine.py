@@ -28,7 +28,7 @@ class Engine(Protocol):
     """Function that turns a network into a `Forward`."""
 
     def __call__(self, network: nn.Module, *, scores: bool) -> Forward:
-        """Return a function to the ``scores`` of windows, or else to their features.
+        """Return a function that computes the ``scores`` of windows, or else their features.
 
         Only segkit's own networks have features.
         """

@@ -1,9 +1,9 @@
 """Choose how to tile a scan so that prediction fits into memory.
 
-A memory plan says along which axis the rows of windows lie, in how many parts the scan is
-processed, and how many windows are computed together. It changes time and memory, not the result,
-except for rounding where a processor computes a smaller batch of windows differently; the
-processors that were tried gave equal results.
+A memory plan chooses the axis along which rows of windows follow each other, the number of parts in
+which the scan is processed, and the number of windows per batch. It changes time and memory, not
+the result, except for rounding where a processor computes a smaller batch of windows differently;
+the processors that were tried gave equal results.
 """
 
 from __future__ import annotations
@@ -168,8 +168,9 @@ def _axes(shape: Shape, plan: Plan) -> tuple[int, int]:
     """
     padded = [max(pair) for pair in zip(shape, plan.patch, strict=True)]
     # Sums are held for all voxels, except that along this axis they span one window's edge.
-    axis = min(range(3), key=lambda each: plan.patch[each] / padded[each])
-    return axis, max((each for each in range(3) if each != axis), key=lambda each: padded[each])
+    axis = min(range(3), key=lambda index: plan.patch[index] / padded[index])
+    others = (index for index in range(3) if index != axis)
+    return axis, max(others, key=lambda index: padded[index])
 
 
 def _part_bytes(needs: MemoryNeeds, windows: Windows, part: Part) -> int:
@@ -184,7 +185,7 @@ def _part_bytes(needs: MemoryNeeds, windows: Windows, part: Part) -> int:
         total += 4 * (needs.channels + 1) * voxels  # sums, and the weights of the windows
     if needs.networks:
         total += 4 * needs.channels * math.prod(needs.plan.patch)  # scores of a constant window
-        batch = windows.together
+        batch = windows.batch_size
         total += max(network_bytes(network, needs, windows=batch) for network in needs.networks)
     return total
 
@@ -193,7 +194,7 @@ def _image_values(needs: MemoryNeeds, voxels: int) -> int:
     """Return how many values the image takes where ``voxels`` of the network's grid are held."""
     shape, cropped_shape = needs.scan.shape, needs.scan.inverse.cropped_shape
     channels = len(needs.plan.channels)
-    # The slab that moves on exists twice while it is copied; before, it is read from the scan.
+    # A slab exists twice while it is moved along the scan; before, it is read from the scan.
     values = 3 * channels * voxels
     if shape != cropped_shape:  # two consecutive steps of resampling
         larger = max(1, math.prod(cropped_shape) / math.prod(shape))
@@ -202,12 +203,12 @@ def _image_values(needs: MemoryNeeds, voxels: int) -> int:
 
 
 def _resampling_bytes(needs: MemoryNeeds, rows: Rows, part: Part) -> int:
-    """Return what `write_on_scan_grid` takes: planes that wait, two steps of resampling, scores."""
+    """Return the bytes of `write_on_scan_grid`: planes held, two resampling steps, and scores."""
     axis = rows.windows.axis
     part_shape: list[int] = [span.stop - span.start for span in part.box]
     shrinks = max(1, needs.scan.shape[axis] / needs.scan.inverse.cropped_shape[axis])
     sizes = list(zip(rows.shape, part_shape, strict=True))
-    plane = math.prod(max(pair) for each, pair in enumerate(sizes) if each != axis)
+    plane = math.prod(max(pair) for index, pair in enumerate(sizes) if index != axis)
     # A slab takes SLAB_BYTES; at least one plane or one line of scores, at most all of them.
     voxels = plane * max(sizes[axis])
     planes = max(4 * needs.channels * plane, min(SLAB_BYTES, 4 * needs.channels * voxels))

@@ -22,7 +22,7 @@ def write_openvino(model: Path, fold: str, out: Path) -> None:
 
     The graph maps one window (1, C, X, Y[, Z]) of the plan's patch size, prepared as the plan says,
     to scores (1, K, X, Y[, Z]); weights are float32. It does not contain the sliding window over a
-    scan or the resampling to the scan's grid. The graph is moved to its place after the weights.
+    scan or the resampling to the scan's grid. The graph is renamed to ``out`` after the weights.
 
     Args:
         model: path of a bundle.

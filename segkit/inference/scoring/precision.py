@@ -36,7 +36,7 @@ MAX_TIMED_VOXELS = 2**16
 
 
 def choose_precision(name: str, device: torch.device, bundles: Sequence[Bundle]) -> tuple[str, str]:
-    """Return the precision that ``name`` means, and the reason in words.
+    """Return the precision to compute in, and the reason in words.
 
     ``auto`` is bfloat16 where the label maps of both precisions agree (the bundle says so) and
     bfloat16 is faster: on a GPU that supports it, or on a CPU where it is measured to be.

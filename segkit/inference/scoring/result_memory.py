@@ -45,8 +45,8 @@ def bytes_after_scoring(
 
 
 def _bytes_tilted_back(decisions: Mapping[Result, Decision], voxels: int) -> int:
-    """Return the bytes of copies of all results, but of a file only of one channel and its copy."""
-    in_file = [each for each in decisions.values() if each.is_mapped(voxels)]
-    in_memory = [each for each in decisions.values() if not each.is_mapped(voxels)]
-    channel = max((2 * each.dtype.itemsize for each in in_file), default=0)
-    return (sum(each.bytes for each in in_memory) + channel) * voxels
+    """Return the bytes of copies of all results; of one in a file, of a channel and its copy."""
+    in_file = [decision for decision in decisions.values() if decision.is_mapped(voxels)]
+    in_memory = [decision for decision in decisions.values() if not decision.is_mapped(voxels)]
+    channel = max((2 * decision.dtype.itemsize for decision in in_file), default=0)
+    return (sum(decision.bytes for decision in in_memory) + channel) * voxels

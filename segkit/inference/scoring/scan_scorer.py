@@ -92,7 +92,7 @@ class ScanScorer:
         whether this machine's memory suffices, because it takes what the GPU gives up.
 
         Raises:
-            InputError: scores that are not finite, or no room for a temporary file.
+            InputError: scores that are not finite, or no disk space for a temporary file.
             OutOfMemoryError: the scan or its scores do not fit into memory.
         """
         with stopwatch.stage("prepare"):
@@ -178,7 +178,7 @@ class ScanScorer:
 
 
 def memory_needs(scorer: ScanScorer, scoring: Scoring, image: TimedScan) -> MemoryNeeds:
-    """Return what decides how much memory a scan takes if all of it is in this machine's."""
+    """Return the facts that decide how much memory a scan takes if no GPU holds any of it."""
     voxels = scoring.scan.inverse.source_voxels
     decisions = scoring.decisions.values()
     return MemoryNeeds(
@@ -189,11 +189,13 @@ def memory_needs(scorer: ScanScorer, scoring: Scoring, image: TimedScan) -> Memo
         overlap=scorer.overlap,
         margins=image.margins,
         networks=scorer.networks,
-        result_bytes=sum(each.bytes for each in decisions if not each.is_mapped(voxels)),
+        result_bytes=sum(
+            decision.bytes for decision in decisions if not decision.is_mapped(voxels)
+        ),
         window_label_bytes=scoring.decisions["labels"].bytes if scorer.count_mismatch else 0,
         box=scoring.box,
         after=scoring.after,
-        mapped_bytes=sum(each.bytes for each in decisions if each.is_mapped(voxels)),
+        mapped_bytes=sum(decision.bytes for decision in decisions if decision.is_mapped(voxels)),
     )
 
 

@@ -1,8 +1,8 @@
 """Last layers of one or several networks, applied once to averaged features.
 
 A last layer is a 1x1x1 convolution, which is linear. The mean over windows, mirrorings and networks
-and the resampling to the scan's grid give the same result before it as after it. Only features have
-to be held then, however many labels there are.
+and the resampling to the scan's grid give the same result before it as after it. With this layer
+last, only features are held in memory, however many labels there are.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Resample scores from the network's grid to the scan's grid, and write what follows from them.
+"""Resample scores from the network's grid to the scan's grid, and write labels and other results.
 
 Scores are resampled, not labels, which keeps borders smooth. Scores arrive slab by slab; only a few
 planes are held at the scan's resolution, and of the network's grid only the planes that the next
@@ -69,7 +69,7 @@ def split_into_parts(
     for start, stop in pairwise(cuts):
         if start < stop:
             x, y, z = (
-                slice(start, stop) if each == axis else span for each, span in enumerate(whole)
+                slice(start, stop) if index == axis else span for index, span in enumerate(whole)
             )
             parts.append(Part((x, y, z), _network_box((x, y, z), matrices)))
     return parts
@@ -161,7 +161,7 @@ def write_on_scan_grid(
 
     Args:
         slabs: (K, ...) planes along ``axis`` of the network's grid, from first to last; each is
-            used up before the next is asked for.
+            used before the next one is requested.
         inverse: the scan's grid, as `preprocessing.chain` kept it.
         outputs: arrays to fill.
         axis: 0 is X of the network's grid.
@@ -175,7 +175,7 @@ def write_on_scan_grid(
     done = box[axis].start
     # The in-plane steps pass through grids of either resolution.
     sizes = zip(inverse.network_shape, inverse.cropped_shape, strict=True)
-    plane = math.prod(max(pair) for each, pair in enumerate(sizes) if each != axis)
+    plane = math.prod(max(pair) for index, pair in enumerate(sizes) if index != axis)
     planes = int(slab_bytes / 4 / plane)
     for values in _resampled(slabs, _matrices(inverse, part), axis=axis, planes=planes):
         box[axis] = slice(done, done + values.shape[1 + axis])
@@ -204,7 +204,7 @@ def _lines(shape: Sequence[int], voxels: int, axis: int) -> Iterator[Box]:
     count = max(1, voxels * shape[axis] // math.prod(shape))
     for start in range(0, shape[axis], count):
         x, y, z = (
-            slice(start, start + count) if each == axis else slice(None) for each in range(3)
+            slice(start, start + count) if index == axis else slice(None) for index in range(3)
         )
         yield x, y, z
 
@@ -224,9 +224,9 @@ def _resampled(
 ) -> Iterator[Scores]:
     """Yield the scores on the cropped grid, at most ``planes`` planes of one class at a time.
 
-    Of several classes there are accordingly fewer planes.
+    With several classes there are correspondingly fewer planes.
     """
-    in_plane = {each: matrix for each, matrix in matrices.items() if each != axis}
+    in_plane = {index: matrix for index, matrix in matrices.items() if index != axis}
     thin_slabs = _cut(slabs, axis=axis, planes=planes)
     for scores in _resampled_along(thin_slabs, matrices.get(axis), axis=axis, planes=planes):
         yield resample(scores, in_plane)

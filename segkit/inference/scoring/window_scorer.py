@@ -130,9 +130,9 @@ def mirrorings(plan: Plan) -> list[tuple[int, ...]]:
 def window_axis(plan: Plan, axis: int) -> int | None:
     """Return the axis of a batch of windows (B, C, ...) that is ``axis`` (0, 1, 2) of the scan.
 
-    The slice axis of a 2D network is no axis of its windows: None.
+    Return None for the slice axis of a 2D network, which its windows do not have.
     """
-    scan_axes = [each for each in range(3) if each != plan.slice_axis]
+    scan_axes = [index for index in range(3) if index != plan.slice_axis]
     return 2 + scan_axes.index(axis) if axis in scan_axes else None
 
 

@@ -94,7 +94,7 @@ def read_header(path: Path) -> Any:
         (n for n in _HEADERS for order in ("little", "big") if block[:4] == n.to_bytes(4, order)), 0
     )
     if not size or len(block) < size:
-        raise _not_nifti(path, "no NIfTI header at its start" if block else "an empty file")
+        raise _no_header(path, block)
     try:
         header: Any = _HEADERS[size](block[:size], check=False)
         _check_edges(path, header)
@@ -109,6 +109,17 @@ def read_header(path: Path) -> Any:
             path, f"voxels that begin inside the header (vox_offset {header.get_data_offset()})"
         )
     return header
+
+
+def _no_header(path: Path, start: bytes) -> InputError:
+    """Return the error for a file that does not begin with a NIfTI header."""
+    found, remedy = "an empty file", "Copy or download it again."
+    if start.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")):
+        found, remedy = "a web page (HTML)", "Download it again: this is not the scan."
+    elif start:
+        found = "no NIfTI header at its start"
+        remedy = "Copy or download it again, or convert the original scan to .nii.gz again."
+    return _not_nifti(path, found, remedy)
 
 
 def _check_edges(path: Path, header: Any) -> None:
@@ -219,13 +230,10 @@ def _scale(path: Path, header: Any) -> tuple[float, float] | None:
     return float(slope), float(inter)
 
 
-def _not_nifti(path: Path, found: str) -> InputError:
-    return InputError(
-        path,
-        expected="NIfTI in one file",
-        found=found,
-        remedy="Convert the original scan to .nii.gz again.",
-    )
+def _not_nifti(
+    path: Path, found: str, remedy: str = "Convert the original scan to .nii.gz again."
+) -> InputError:
+    return InputError(path, expected="NIfTI in one file", found=found, remedy=remedy)
 
 
 def rgb(voxels: NDArray[Any]) -> NDArray[np.uint8]:

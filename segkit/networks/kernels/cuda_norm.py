@@ -36,7 +36,7 @@ Kernel = Callable[..., Tensor]
 
 @contextmanager
 def for_all_sizes() -> Iterator[None]:
-    """Use the kernel in this context for small tensors as well, because launching is free."""
+    """Use the kernel for small tensors as well: in a CUDA graph, launching it costs nothing."""
     token = _ALWAYS.set(True)
     try:
         yield

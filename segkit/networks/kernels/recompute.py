@@ -108,7 +108,7 @@ class _ActivationRecipe:
 
     @torch.no_grad()
     def last(self) -> Tensor:
-        """Return the tensor for the activation's own backward pass, and keep it no longer."""
+        """Return the tensor for the activation's own backward pass, and release it."""
         saved, self.kept = self._saved_tensor(), None
         return saved
 

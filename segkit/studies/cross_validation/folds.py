@@ -83,6 +83,6 @@ def keep_folds(folder: Path, folds: list[list[str]]) -> None:
         raise InputError(
             path,
             expected="the cases with which this study began",
-            found="other ones: the dataset has changed, or it is another",
+            found="other cases: the dataset has changed, or this is another dataset",
             remedy="Give the dataset as it was, or start another study with another run_dir.",
         )

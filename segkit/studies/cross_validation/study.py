@@ -35,7 +35,7 @@ from segkit.planning.plan_dataset import open_dataset
 from segkit.progress import CaseProgress
 from segkit.report.cross_validation_page import cross_validation_page
 from segkit.report.evaluation_page import write_evaluation
-from segkit.studies.comparable import MEASURED, described, is_open, measured_once
+from segkit.studies.comparable import MEASURED, described, measured_once, needs_timing
 from segkit.studies.cross_validation.folds import check_overrides, folds_of, keep_folds
 from segkit.studies.cross_validation.largest_component import Gain, largest_component_gains
 from segkit.studies.cross_validation.out_of_fold import predict_out_of_fold
@@ -135,7 +135,7 @@ def _comparable_config(setup: Setup) -> TrainConfig:
     folder = setup.run_dir
     has_folds, has_measured = any(folder.glob("fold_*")), (folder / MEASURED).is_file()
     is_of_older_version = has_folds and not has_measured
-    if is_of_older_version or not is_open(setup.config.trainer):
+    if is_of_older_version or not needs_timing(setup.config.trainer):
         return setup.config
     first = _fold_setup(setup, 0)
     timing = measured_once(folder, [lambda: measured(fastest_mode(first), first.config)])
@@ -147,7 +147,7 @@ def _comparable_config(setup: Setup) -> TrainConfig:
 
 def _fold_setup(setup: Setup, number: int) -> Setup:
     run_dir = setup.run_dir / f"fold_{number}"
-    # Prepared cases lie beside the study, so that other runs find them too.
+    # Prepared cases are stored beside the study, so that other runs find them too.
     store = setup.config.dataset.store or str(prepared_folder(setup.config, setup.run_dir))
     data = dataclasses.replace(setup.config.dataset, store=store)
     config = dataclasses.replace(setup.config, fold=number, run_dir=str(run_dir), dataset=data)

@@ -74,11 +74,11 @@ def over_folds(dice: FoldDice, cases: Mapping[str, Sequence[float]]) -> dict[str
 
 def _spread(folds: Sequence[float | None], cases: Sequence[float]) -> dict[str, Any]:
     """Return the values of the folds with their mean and the sample standard deviations."""
-    known = [value for value in folds if value is not None]
+    dice = [value for value in folds if value is not None]
     return {
         "folds": list(folds),
-        "mean": fmean(known) if known else None,
-        "sd": stdev(known) if len(known) > 1 else None,
+        "mean": fmean(dice) if dice else None,
+        "sd": stdev(dice) if len(dice) > 1 else None,
         "sd_over_cases": stdev(cases) if len(cases) > 1 else None,
     }
 
@@ -102,7 +102,7 @@ def fold_rows(result: Mapping[str, Any]) -> tuple[list[str], list[list[Cell]]]:
 
 def gain_rows(gains: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[list[Cell]]]:
     """Return header and rows on keeping the largest component, from cross_validation.json."""
-    header = ["label", "dice", "largest piece only", "adopted"]
+    header = ["label", "dice", "largest component only", "adopted"]
     return header, [
         [label, gain["before"], gain["after"], "yes" if gain["adopted"] else "no"]
         for label, gain in gains.items()
@@ -113,10 +113,10 @@ def in_common(trainings: Sequence[Mapping[str, Any]]) -> str:
     """Return a sentence on precision, memory format and steps of the folds; empty if unknown.
 
     >>> in_common([{"precision": "float32", "layout": "contiguous", "steps": 500}] * 2)
-    'Every fold: float32, contiguous layout, 500 steps.'
+    'Every fold: float32, contiguous memory format, 500 steps.'
     """
     facts = [
-        f"{training['precision']}, {training['layout']} layout, {training['steps']} steps"
+        f"{training['precision']}, {training['layout']} memory format, {training['steps']} steps"
         for training in trainings
     ]
     if not facts:

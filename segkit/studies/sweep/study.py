@@ -21,7 +21,7 @@ from segkit.errors import UsageError
 from segkit.files.atomic import remove_leftovers, write_text
 from segkit.files.locks import sole_use
 from segkit.planning.plan_dataset import open_dataset
-from segkit.studies.comparable import MEASURED, described, is_open, measured_once
+from segkit.studies.comparable import MEASURED, described, measured_once, needs_timing
 from segkit.studies.runs import Trainer, train_here
 from segkit.studies.slurm import SlurmTrainer, slurm_executor
 from segkit.studies.sweep.table import Result, figures_of, has_finished_runs, sweep_csv
@@ -69,34 +69,37 @@ def _comparable(
 
     See `segkit.studies.comparable`.
     """
-    is_any_open = any(is_open(combination.config.trainer) for combination in combinations)
-    if len(combinations) == 1 or not is_any_open:
+    is_any_timed = any(needs_timing(combination.config.trainer) for combination in combinations)
+    if len(combinations) == 1 or not is_any_timed:
         return combinations
     if has_finished_runs(folder / TABLE) and not (folder / MEASURED).is_file():
         log.info(
-            "this sweep was started by an older segkit: each of its trainings measures for itself"
+            "this sweep was started by an older segkit: each of its trainings is timed separately"
         )
         return combinations
     measure = (
         trainer.measured if isinstance(trainer, SlurmTrainer) else segkit.studies.measured_here
     )
-    measurements = [partial(measure, combination.words) for combination in combinations]
+    measurements = [partial(measure, combination.overrides) for combination in combinations]
     measured = measured_once(folder, measurements)
     if measured is None:
         return combinations  # none of them can start, and each reports why
     log.info("all trainings of this sweep: %s", described(measured))
-    return [_with_words(combination, measured.words(combination)) for combination in combinations]
+    return [
+        _with_overrides(combination, measured.overrides_for(combination))
+        for combination in combinations
+    ]
 
 
-def _with_words(combination: Combination, words: tuple[str, ...]) -> Combination:
-    return dataclasses.replace(combination, words=words, config=load(words))
+def _with_overrides(combination: Combination, overrides: tuple[str, ...]) -> Combination:
+    return dataclasses.replace(combination, overrides=overrides, config=load(overrides))
 
 
 def sweep_dir(combinations: Sequence[Combination]) -> Path:
     """Return runs/<dataset>/sweep-<hash>; equal overrides and data share it."""
     dataset = open_dataset(combinations[0].config)
     words = [
-        [word for word in combination.words if not _is_dataset(word)]
+        [word for word in combination.overrides if not _is_dataset(word)]
         for combination in combinations
     ]
     text = json.dumps([sorted(map(sorted, words)), dataset.content_hash()])

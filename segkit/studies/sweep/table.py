@@ -167,7 +167,7 @@ def _sd_within_runs(done: Sequence[Figures]) -> float | None:
 
 
 def repeats(keys: Sequence[str]) -> str:
-    """Return what the runs of a row differ in.
+    """Return the kinds of repeats among the swept keys in words.
 
     >>> repeats(["network.norm", "seed", "fold"])
     'seeds and folds'
@@ -183,7 +183,7 @@ def in_common(results: Sequence[Result]) -> str:
     if not done:
         return ""
     if len(modes) == len(steps) == 1:
-        return f"All runs: {done[0].precision}, {done[0].layout} layout, {steps[0]} steps."
+        return f"All runs: {done[0].precision}, {done[0].layout} memory format, {steps[0]} steps."
     return f"The runs differ in {' and '.join(modes)}, and have {', '.join(map(str, steps))} steps."
 
 

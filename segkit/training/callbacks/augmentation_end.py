@@ -11,7 +11,7 @@ from segkit.training.optimization.schedule import Schedule
 
 
 class AugmentationEnd(L.Callback):
-    """Tells the dataset from which patch on it must not augment, as the schedule decides it."""
+    """Callback that tells the dataset, by the schedule, from which patch on not to augment."""
 
     def __init__(self, patches: PatchDataset, schedule: Schedule, patches_per_step: int) -> None:
         """Set the first patch without augmentation.

@@ -78,7 +78,7 @@ class LogRows:
         return {"losses": [float(loss) for loss in self.batch_losses], "loss": self.mean_loss}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over the losses of the run that is resumed."""
+        """Restore the losses of the run that is resumed."""
         self.batch_losses = [torch.tensor(loss) for loss in state["losses"]]
         self.mean_loss = state["loss"]
 

@@ -85,7 +85,7 @@ class ScheduledValidation:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over the validations of the run that is resumed."""
+        """Restore the validations of the run that is resumed."""
         self.due_so_far, self.score_step = state["due"], state["score_step"]
         self.score = ValidationScore(**state["score"]) if state["score"] else None
 

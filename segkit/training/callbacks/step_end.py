@@ -90,7 +90,7 @@ def step_end_parts(
 
 
 class StepEnd(L.Callback):
-    """Calls, in this order, what follows a step: budget, validation, rows, saver, status line."""
+    """Callback that runs budget, validation, rows, saver and status line, in order, per step."""
 
     state_key = "Keeper"
     """Key of the state in a checkpoint, as in the checkpoints of earlier versions."""

@@ -53,12 +53,16 @@ If they stayed, that process could launch no further training.
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among those of its training; by default it is the only one."""
+    """Rank of this process in a distributed training; by default it is the only process."""
 
     number: int = 0
+    """Rank of this process, from 0."""
     count: int = 1
+    """Number of ranks of the training (world size)."""
     nodes: int = 1
+    """Number of machines."""
     slurm: bool = False
+    """True if srun started the ranks."""
     group: Any = None
     """Process group for decisions; gradients have a group of their own."""
     children: Sequence[subprocess.Popen[bytes]] = field(default=())
@@ -72,7 +76,7 @@ class Ranks:
         return self.count // self.nodes
 
     def share(self, work: Callable[[], T]) -> T:
-        """Do ``work`` on rank 0 only, and return its result on every rank.
+        """Call ``work`` on rank 0 only, and return its result on every rank.
 
         Raises:
             SystemExit: on the other ranks, when ``work`` fails on rank 0, which reports the error.
@@ -91,7 +95,7 @@ class Ranks:
         return cast(T, result)
 
     def in_turn(self, work: Callable[[], T]) -> T:
-        """Do ``work`` on rank 0 and, once it is done there, on the other ranks."""
+        """Call ``work`` on rank 0 and then, once it has returned, on the other ranks."""
         results: list[T] = []
         self.share(lambda: results.append(work()))
         return results[0] if results else work()
@@ -100,11 +104,11 @@ class Ranks:
         """Return the numbers that rank 0 ``decided``, then the largest that any rank ``asked`` for.
 
         Args:
-            decided: numbers from 0 on; those of rank 0 count, and all ranks pass as many.
-            asked: a number from 0 on of this rank, such as that of a signal.
+            decided: numbers of at least 0, equally many on all ranks; those of rank 0 count.
+            asked: a number of at least 0 of this rank, such as the number of a signal.
         """
-        own = list(decided) if self.number == 0 else [0] * len(decided)
-        numbers = torch.tensor([*own, asked])
+        decisions = list(decided) if self.number == 0 else [0] * len(decided)
+        numbers = torch.tensor([*decisions, asked])
         if self.count > 1:
             torch.distributed.all_reduce(numbers, ReduceOp.MAX, group=self.group)
         return numbers.tolist()
@@ -116,12 +120,12 @@ class Ranks:
             torch.distributed.all_reduce(numbers, group=self.group)
         return int(numbers)
 
-    def merged(self, own: dict[str, T]) -> dict[str, T]:
+    def merged(self, entries: dict[str, T]) -> dict[str, T]:
         """Return the entries of all ranks, those of rank 0 first."""
         if self.count == 1:
-            return own
+            return entries
         parts: list[Any] = [None] * self.count
-        torch.distributed.all_gather_object(parts, own, group=self.group)
+        torch.distributed.all_gather_object(parts, entries, group=self.group)
         return {key: value for part in parts for key, value in part.items()}
 
     def gather(self, tensor: Tensor) -> list[Tensor]:
@@ -148,7 +152,7 @@ class Ranks:
         return batch // self.count
 
     def environment(self) -> ClusterEnvironment:
-        """Return what tells Lightning about the ranks; segkit requeues SLURM jobs itself."""
+        """Return Lightning's description of the ranks; segkit requeues SLURM jobs itself."""
         return SLURMEnvironment(auto_requeue=False) if self.slurm else LightningEnvironment()
 
 

@@ -145,7 +145,7 @@ def _rotated(
 def _scaled(
     image: Tensor, labels: Tensor, matrix: NDArray[np.float64], patch: Sequence[int]
 ) -> tuple[Tensor, Tensor]:
-    """Return bitwise the result of `_rotated` for a diagonal matrix, in fewer passes."""
+    """Return the result of `_rotated` for a diagonal matrix, bitwise the same, in fewer passes."""
     positions, nearest = _positions(matrix, patch, labels.shape, slice(None)), {}
     for axis in (axis for axis in (2, 1, 0) if _moved(matrix)[axis]):
         last, position = labels.shape[axis] - 1, positions[axis]

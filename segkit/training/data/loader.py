@@ -18,7 +18,7 @@ Batch = dict[str, Any]
 """Batch: "image" (B, C, X, Y, Z), "labels" (B, X, Y, Z) and "case", a list of ids."""
 
 MAX_WORKERS = 8
-"""Most processes for one GPU, however many cores there are, because each takes memory."""
+"""Largest number of worker processes for one GPU, because each of them takes memory."""
 
 
 def batches_of(

@@ -170,8 +170,8 @@ def _starts(case: PreparedCase, plan: Plan) -> tuple[NDArray[np.int64], NDArray[
 
     A patch extends beyond the scan only if it is larger than the scan.
     """
-    room = np.array(case.labels.shape) - np.array(plan.patch)
-    return np.minimum(0, room), np.maximum(0, room)
+    last_start = np.array(case.labels.shape) - np.array(plan.patch)
+    return np.minimum(0, last_start), np.maximum(0, last_start)
 
 
 def cut_patch(

@@ -106,7 +106,7 @@ def check_split(folder: Path, split: Split) -> None:
         raise InputError(
             path,
             expected=expected,
-            found="other ones: the dataset has changed, or it is another one",
+            found="other cases: the dataset has changed, or this is another dataset",
             remedy="Give the dataset as it was, or start another run with another run_dir.",
         )
 

@@ -90,8 +90,8 @@ class _Recordable(nn.Module):
 def can_be_graphed(step: TrainingLoss, images: Tensor) -> bool:
     """Return whether ``step`` is known to run without waiting for the GPU.
 
-    This holds for segkit's own U-Nets and losses, outside of another autocast: Lightning's for
-    float16 would have its copies of the weights recorded.
+    This holds for segkit's own U-Nets and losses, outside of another autocast: the graph would also
+    record the copies of the weights that Lightning's autocast for float16 makes.
     """
     if not images.is_cuda or torch.is_autocast_enabled(images.device.type):
         return False

@@ -99,7 +99,9 @@ class RareLabelCrossEntropy(nn.Module):
     the batch's median label. In a plain mean over voxels a label with a thousandth of the voxels
     has a thousandth of the influence, and the smallest of eight labels was lost. Once a label is
     found, the weight only makes it too large, so the exponent falls from 1/2 to 0 over the first
-    half of the training. Background and common labels always weigh 1 (docs/recipe.md has figures).
+    half of the training. Background and common labels always weigh 1.
+
+    docs/recipe/rare_labels.md has measurements.
     """
 
     def __init__(self) -> None:

@@ -223,7 +223,7 @@ def _check(content: Any) -> None:
             )
     mode, schedule = ComputeMode(**content["mode"]), Schedule(**content["schedule"])
     if mode.precision not in AUTOCAST or mode.layout not in MEMORY_FORMATS:
-        raise ValueError(f"its precision {mode.precision} or layout {mode.layout} is unknown")
+        raise ValueError(f"unknown precision {mode.precision} or memory format {mode.layout}")
     if not (
         math.isfinite(content["elapsed"])
         and mode.seconds >= 0
@@ -241,7 +241,7 @@ def random_state() -> dict[str, list[Tensor]]:
 def restore_random_state(state: dict[str, list[Tensor]]) -> None:
     """Continue the random numbers from where `random_state` was called.
 
-    GPU generators are left alone if the number of GPUs has changed.
+    GPU generators keep their present state if the number of GPUs has changed.
     """
     torch.set_rng_state(state["cpu"][0])
     if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():

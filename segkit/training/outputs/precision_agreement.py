@@ -23,7 +23,7 @@ from segkit.sliding_window.windows import count_windows
 from segkit.volume import Box
 
 CASES = 3
-"""Most cases to compare."""
+"""Largest number of cases to compare."""
 REACHES = (2.0, 1.5, 1.0)
 """Edges of the predicted part of a case, in windows: the largest that there is time for.
 
@@ -63,12 +63,14 @@ def precision_agreement(
     values: dict[str, list[float]] = {}
     for case, box in zip(cases, boxes, strict=False):
         image = torch.from_numpy(np.array(case.image[:, *box])).to(device)
-        rounded = _masks(network, image, plan, "bfloat16")
-        exact = _masks(network, image, plan, "float32")
-        for name, ours, theirs in zip(plan.labels, rounded, exact, strict=True):
-            size = int(ours.sum() + theirs.sum())
+        masks_in_bfloat16 = _masks(network, image, plan, "bfloat16")
+        masks_in_float32 = _masks(network, image, plan, "float32")
+        for name, rounded, exact in zip(
+            plan.labels, masks_in_bfloat16, masks_in_float32, strict=True
+        ):
+            size = int(rounded.sum() + exact.sum())
             if size:
-                values.setdefault(name, []).append(2 * int((ours & theirs).sum()) / size)
+                values.setdefault(name, []).append(2 * int((rounded & exact).sum()) / size)
     dice = {name: round(float(np.mean(cases_dice)), 6) for name, cases_dice in values.items()}
     return {AGREEMENT_KEY: {"dice": dice, "cases": len(boxes)}} if dice else {}
 

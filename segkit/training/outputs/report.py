@@ -24,7 +24,7 @@ REPORT = "report.html"
 
 @dataclass(frozen=True)
 class RunReport:
-    """Writes report.html of a run; holds its facts beside the validation."""
+    """Writes report.html of a run; holds the facts of the run other than its validation."""
 
     plan: Plan
     timing: Timing
@@ -68,7 +68,10 @@ class RunReport:
         return [
             ("length", f"{self.steps} steps in {duration(self.timing.elapsed())}"),
             ("a step", step_time),
-            ("computed", f"in {self.mode.precision}, {self.mode.layout} layout, on {device}"),
+            (
+                "computed",
+                f"in {self.mode.precision}, {self.mode.layout} memory format, on {device}",
+            ),
         ]
 
     def _step_seconds(self) -> float:

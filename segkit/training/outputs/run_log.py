@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 LOG = "train.log"
 MAX_EARLY_LINES = 10_000
-"""Most lines that are kept in memory until the folder is known."""
+"""Largest number of lines that are kept in memory until the folder is known."""
 
 
 class RunLog(logging.Handler):

@@ -25,7 +25,7 @@ MLFLOW_RUN = "mlflow_run.txt"
 TENSORBOARD = "tensorboard"
 """Folder in the run folder with TensorBoard's files."""
 LABEL_COLUMNS = ("dice", "ci95_dice")
-"""Beginnings of the columns of training.csv that name a label."""
+"""Prefixes of the columns of training.csv that name a label."""
 
 
 def check_tracker(name: str) -> None:

@@ -23,7 +23,8 @@ Row = dict[str, float | str]
 def score_columns(score: ValidationScore) -> Row:
     """Return the columns of a validation: cases, mean Dice, Dice of each label, and intervals.
 
-    The intervals are half the 95 % confidence intervals. A score without any label has no columns.
+    An interval is half the width of a 95 % confidence interval. A score without any label has no
+    columns.
     """
     if score.mean is None:
         return {}

@@ -95,7 +95,7 @@ def test_scaled_numbers_stay_as_they_are_stored(tmp_path: Path, name: str, dtype
 def test_scaled_numbers_that_overflow(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.nii", numbers(2, 2, 2), scl_slope=1e38)
     with pytest.raises(
-        InputError, match="expected finite voxels, found 4 of 8 that are NaN or infinite"
+        InputError, match="expected a number in every voxel, found 4 of 8 that are NaN or infinite"
     ):
         read_unscaled(path)
 
@@ -281,7 +281,7 @@ def test_voxels_that_are_not_finite(tmp_path: Path, value: float) -> None:
     array = numbers(2, 3, 4, dtype=np.float32)
     array[0, 0, :2] = value
     with pytest.raises(
-        InputError, match="expected finite voxels, found 2 of 24 that are NaN or infinite"
+        InputError, match="expected a number in every voxel, found 2 of 24 that are NaN or infinite"
     ):
         read_volume(saved(tmp_path / "a.nii", array))
 
@@ -361,7 +361,7 @@ def test_nibabel_image_in_memory() -> None:
     assert from_object(nib.Nifti1Image(colors, AFFINE)).array.reshape(3, -1).max(
         axis=1
     ).tolist() == [0, 0, 9]
-    with pytest.raises(InputError, match="nibabel image: expected finite voxels"):
+    with pytest.raises(InputError, match="nibabel image: expected a number in every voxel"):
         from_object(nib.Nifti1Image(np.full((2, 2, 2), np.nan), AFFINE))
 
 

@@ -78,7 +78,10 @@ def test_one_training_alone() -> None:
 
 
 def test_what_the_runs_have_in_common() -> None:
-    assert in_common([result(0.8), failed()]) == "All runs: float32, contiguous layout, 10 steps."
+    assert (
+        in_common([result(0.8), failed()])
+        == "All runs: float32, contiguous memory format, 10 steps."
+    )
     other = Result({}, "runs/y", Figures(0.5, {}, 20, 1.0, "bfloat16", "contiguous"))
     words = "The runs differ in bfloat16 contiguous and float32 contiguous, and have 10, 20 steps."
     assert in_common([result(0.8), other]) == words

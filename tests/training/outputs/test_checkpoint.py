@@ -82,7 +82,7 @@ FOREIGN: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda path: torch.save(
             {**CONTENT, "mode": {"precision": "float8", "layout": "contiguous"}}, path
         ),
-        "its precision float8 or layout contiguous is unknown",
+        "unknown precision float8 or memory format contiguous",
     ),
     "steps that cannot be": (
         lambda path: torch.save({**CONTENT, "schedule": {"total": 1, "step": 9}}, path),

@@ -68,9 +68,16 @@ def dicom_files(path: Path) -> list[DicomFile]:
             path,
             expected="DICOM",
             found="no file that begins as DICOM does",
-            remedy="Check that this is the right file or folder, and that it is complete.",
+            remedy=no_dicom_remedy(path),
         )
     return files
+
+
+def no_dicom_remedy(path: Path) -> str:
+    """Return the remedy for a file, folder or zip without DICOM."""
+    if suffix_of(path) == ZIP:
+        return "A zip may hold DICOM only: unpack it, and give its scans."
+    return "Check that this is the right file or folder, and that it is complete."
 
 
 def files_of(path: Path) -> dict[DicomFile, str]:

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 UTF_8 = "ISO_IR 192"
 """Character set of all output, because label names may contain any letters."""
 _PATIENT_GROUP = 0x0010
+LONGEST_TEXT = 64
+"""Largest number of characters of a text of value representation LO."""
 _MAY_BE_EMPTY = (
     *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID"),
     *("StudyDate", "StudyTime", "ReferringPhysicianName"),

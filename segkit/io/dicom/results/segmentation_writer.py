@@ -26,6 +26,7 @@ from segkit.files.atomic import atomic_path
 from segkit.io.dicom.headers import quiet
 from segkit.io.dicom.results.codes import meaning_of
 from segkit.io.dicom.results.references import (
+    LONGEST_TEXT,
     UTF_8,
     Algorithm,
     check_references,
@@ -39,8 +40,6 @@ from segkit.volume import Volume
 SERIES_NUMBER = 9001
 """Series number of the results, far above those that scanners assign."""
 ARTIFICIAL_INTELLIGENCE = dictionary.DCM.ArtificialIntelligence
-_LONGEST_TEXT = 64
-"""Largest number of characters of an attribute with the VR LO."""
 
 
 def write_segmentation(
@@ -138,7 +137,7 @@ def _segmentation(
     labelmap: bool,
 ) -> hd.seg.Segmentation:
     kinds = hd.seg.SegmentationTypeValues
-    title = f"Segmentation by {algorithm.name}"[:_LONGEST_TEXT]
+    title = f"Segmentation by {algorithm.name}"[:LONGEST_TEXT]
     return hd.seg.Segmentation(
         source_images=headers,
         pixel_array=pixels,
@@ -149,7 +148,7 @@ def _segmentation(
         sop_instance_uid=hd.UID(),
         instance_number=1,
         manufacturer="segkit",
-        manufacturer_model_name=f"segkit {algorithm.name}"[:_LONGEST_TEXT],
+        manufacturer_model_name=f"segkit {algorithm.name}"[:LONGEST_TEXT],
         software_versions=algorithm.software,
         device_serial_number=algorithm.version,
         content_description=title,
@@ -274,12 +273,12 @@ def _description(
     meaning = meaning_of(name, given)
     description = hd.seg.SegmentDescription(
         segment_number=number,
-        segment_label=name[:_LONGEST_TEXT],
+        segment_label=name[:LONGEST_TEXT],
         segmented_property_category=meaning.category,
         segmented_property_type=meaning.kind,
         algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=hd.AlgorithmIdentificationSequence(
-            name=f"segkit {algorithm.name}"[:_LONGEST_TEXT],
+            name=f"segkit {algorithm.name}"[:LONGEST_TEXT],
             family=ARTIFICIAL_INTELLIGENCE,
             version=algorithm.version,
         ),

@@ -21,7 +21,12 @@ from segkit.files.atomic import atomic_path
 from segkit.io.dicom.frames import Frame
 from segkit.io.dicom.headers import quiet
 from segkit.io.dicom.results.contours import Polygon, outlines
-from segkit.io.dicom.results.references import UTF_8, Algorithm, complete_headers
+from segkit.io.dicom.results.references import (
+    LONGEST_TEXT,
+    UTF_8,
+    Algorithm,
+    complete_headers,
+)
 from segkit.io.dicom.source import DicomSource
 from segkit.labels.codes import SegmentCodes, colors_of
 from segkit.volume import Volume
@@ -31,8 +36,6 @@ SERIES_NUMBER = 9002
 _CONTOUR_DATA = Tag("ContourData")
 _DETACHED_STUDY_MANAGEMENT = "1.2.840.10008.3.1.2.3.1"
 """SOP class with which a structure set refers to a study (PS3.3 C.8.8.5)."""
-_LONGEST_TEXT = 64
-"""Largest number of characters of an attribute with the VR LO."""
 _COPIED = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PatientAge"),
     *("StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "AccessionNumber"),
@@ -101,9 +104,9 @@ def _structure_set(header: Dataset, algorithm: Algorithm) -> Dataset:
     dataset.Modality = "RTSTRUCT"
     dataset.SeriesNumber = SERIES_NUMBER
     dataset.InstanceNumber = 1
-    dataset.SeriesDescription = f"Structures by {algorithm.name}"[:_LONGEST_TEXT]
+    dataset.SeriesDescription = f"Structures by {algorithm.name}"[:LONGEST_TEXT]
     dataset.Manufacturer = "segkit"
-    dataset.ManufacturerModelName = f"segkit {algorithm.name}"[:_LONGEST_TEXT]
+    dataset.ManufacturerModelName = f"segkit {algorithm.name}"[:LONGEST_TEXT]
     dataset.DeviceSerialNumber = algorithm.version
     dataset.SoftwareVersions = algorithm.software
     dataset.StructureSetLabel = "segkit"
@@ -139,10 +142,10 @@ def _frame_of_reference(headers: Sequence[Dataset]) -> Dataset:
 def _roi(number: int, name: str, header: Dataset, algorithm: Algorithm) -> Dataset:
     item = Dataset()
     item.ROINumber = number
-    item.ROIName = name[:_LONGEST_TEXT]
+    item.ROIName = name[:LONGEST_TEXT]
     item.ReferencedFrameOfReferenceUID = header.FrameOfReferenceUID
     item.ROIGenerationAlgorithm = "AUTOMATIC"
-    item.ROIGenerationDescription = f"segkit {algorithm.name}"[:_LONGEST_TEXT]
+    item.ROIGenerationDescription = f"segkit {algorithm.name}"[:LONGEST_TEXT]
     return item
 
 

@@ -67,7 +67,7 @@ def _open_one(path: Path, study: Sequence[Series], choice: str | None) -> DicomS
     )
     raise SeveralSeries(
         f"{path}: {len(study)} series{of_studies}, {volumes_text}; "
-        f"choose by --series:{_listed(study)}"
+        f"choose by --series, such as --series 1, or --series all for each:{_listed(study)}"
     )
 
 
@@ -187,7 +187,10 @@ def _chosen(path: Path, study: Sequence[Series], choice: str) -> tuple[Series | 
         fitting = _fitting(study, series_choice)
     if len(fitting) != 1:
         fits = f"{len(fitting)} series fit" if fitting else "no series fits"
-        raise UsageError(f"{path}: --series {choice}: {fits}; choose one of:{_listed(study)}")
+        raise UsageError(
+            f"{path}: --series {choice}: {fits}; give the first number of one of these lines, "
+            f"or its whole description:{_listed(study)}"
+        )
     return fitting[0], selection
 
 

@@ -66,14 +66,20 @@ def stack_of(frames: Sequence[Frame], where: str | Path) -> Stack:
     else:
         slice_positions = even_positions(positions @ normal)
     planes = round(float(slice_positions[-1])) + 1
-    return Stack(slices, _grid(slices, positions, planes, where), slice_positions)
+    grid = _grid(slices, positions, directions, planes=planes, where=where)
+    return Stack(slices, grid, slice_positions)
 
 
 def _grid(
-    frames: Sequence[Frame], positions: NDArray[np.float64], planes: int, where: str | Path
+    frames: Sequence[Frame],
+    positions: NDArray[np.float64],
+    directions: NDArray[np.float64],
+    *,
+    planes: int,
+    where: str | Path,
 ) -> Grid:
     """Return the grid with this number of planes from the first frame to the last."""
-    first, directions = frames[0], _directions(frames[0])
+    first = frames[0]
     between_rows, between_columns = first.spacing or (1.0, 1.0)
     affine = np.eye(4)
     affine[:3, 0], affine[:3, 1] = directions[0] * between_columns, directions[1] * between_rows

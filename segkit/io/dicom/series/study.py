@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, ImplicitVRLittleEndian
 
 from segkit.errors import InputError
-from segkit.io.dicom.files.detection import files_of
+from segkit.io.dicom.files.detection import files_of, no_dicom_remedy
 from segkit.io.dicom.files.dicom_file import DicomFile
 from segkit.io.dicom.headers import ImageHeader, guarded, read_header, read_image_header
 from segkit.io.dicom.series.lost_files import LeftOut, left_out_text, listed, owners_of, suspicious
@@ -277,7 +277,7 @@ def _no_image(path: Path, others: Counter[str], left_out: Sequence[LeftOut]) -> 
             path,
             expected="DICOM",
             found=f"no file that begins as DICOM does{unread}",
-            remedy="Check that this is the right file or folder, and that it is complete.",
+            remedy=no_dicom_remedy(path),
         )
     modalities = ", ".join(f"{count} x {modality}" for modality, count in sorted(others.items()))
     return InputError(

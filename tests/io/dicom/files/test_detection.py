@@ -137,6 +137,14 @@ def test_no_dicom(tmp_path: Path) -> None:
         read_volume(tmp_path / "b.dcm")
 
 
+def test_a_zip_without_dicom_must_be_unpacked(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "scan.nii.gz").write_bytes(b"a scan")
+    archive = packed(tmp_path / "s", tmp_path / "s.zip", zipfile.ZIP_STORED)
+    with pytest.raises(InputError, match="A zip may hold DICOM only: unpack it"):
+        read_volume(archive)
+
+
 def test_deflated_file_that_unpacks_to_too_much(
     dicom: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

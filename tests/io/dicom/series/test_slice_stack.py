@@ -65,6 +65,17 @@ def test_slices_against_the_normal_are_reversed(dicom: Any, tmp_path: Path) -> N
     np.testing.assert_allclose(volume.affine, affine(np.diag([1, 1, 2.0]), (0, 0, -6)), atol=1e-6)
 
 
+def test_directions_are_those_of_the_first_file(dicom: Any, tmp_path: Path) -> None:
+    """Directions that differ by less than 0.06 degrees are one: that of the first file counts."""
+    scan = dicom.series(tmp_path / "s", VOXELS, names=[3, 2, 1, 0])
+    last = dicom.pydicom.dcmread(scan / "000")
+    last.ImageOrientationPatient = [1, 0.0005, 0, -0.0005, 1, 0]
+    last.save_as(scan / "000")
+    expected = np.diag([-1.0, -1, 1, 1])
+    expected[:2, :2] = [[-1, 0.0005], [-0.0005, -1]]
+    np.testing.assert_allclose(read_volume(scan).affine, expected, atol=1e-6)
+
+
 def test_thickness_of_a_single_slice(dicom: Any, tmp_path: Path) -> None:
     scan = dicom.file(tmp_path / "one.dcm", VOXELS[..., 0].T.copy(), SliceThickness=3)
     assert open_source(scan).grid.spacing == (1, 1, 3)
