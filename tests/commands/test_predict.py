@@ -320,7 +320,7 @@ def test_files_that_are_channels_of_one_case_each_where_no_case_is_complete(here
         (["y_0000.nii"], "found _0000, without _0001 (CT). Add the missing channel."),
         (
             ["y_0000.nii", "y_0001.nii", "y_0002.nii"],
-            "found _0000, _0001, _0002. Remove what is no channel",
+            "found _0000, _0001, _0002. Remove the files that are not channels",
         ),
     ],
 )

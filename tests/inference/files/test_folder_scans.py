@@ -108,6 +108,6 @@ def test_segmentations_and_subfolders_are_named(
 def test_names_that_differ_in_capitals_have_one_output(tmp_path: Path) -> None:
     touch(tmp_path, "a.nii.gz", "A.nii.gz")
     with pytest.raises(
-        UsageError, match="have the same output on disks of Windows and macOS, which do not tell"
+        UsageError, match="have the same output on Windows and macOS, which do not tell"
     ):
         find_scans([tmp_path], ONE)
