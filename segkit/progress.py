@@ -71,6 +71,12 @@ class StatusLine:
         sys.stderr.write(f"{start}{text}{end}")
         sys.stderr.flush()
 
+    def wipe(self) -> None:
+        """Empty the line on a terminal, so that other output does not continue it."""
+        if self.terminal:
+            sys.stderr.write(WIPE)
+            sys.stderr.flush()
+
     def __enter__(self) -> Self:
         return self
 
@@ -80,8 +86,7 @@ class StatusLine:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self.terminal:
-            sys.stderr.write(WIPE)
+        self.wipe()
 
 
 class CaseCounter(StatusLine):

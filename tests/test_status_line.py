@@ -18,6 +18,18 @@ def test_rewrites_one_line_on_a_terminal(
     assert capsys.readouterr().err == "\r\x1b[Kmeasuring: 1 of 9 cases\r\x1b[K"
 
 
+def test_wipes_the_line_before_other_output(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    StatusLine().wipe()
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    line = StatusLine()
+    line.write("one")
+    line.wipe()
+    assert capsys.readouterr().err == "\r\x1b[Kone\r\x1b[K"
+
+
 def test_writes_a_line_now_and_then_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
     with CaseCounter("checking") as counter:
         counter.show(1, 9)

@@ -58,6 +58,7 @@ def _predict(request: Request, predictor: Predictor) -> None:
         for outcome in predict_files(request, predictor, progress.of_scan):
             outcomes.append(outcome)
             if outcome.output:
+                progress.wipe()
                 print(printable(outcome.output), flush=True)
     failed = sum(outcome.status == "failed" for outcome in outcomes)
     if failed:

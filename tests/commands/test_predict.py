@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import re
 from pathlib import Path
@@ -16,6 +17,7 @@ from segkit.errors import InputError
 from segkit.inference.files.channels import ModelChannels, model_channels
 from segkit.inference.files.inputs import find_scans, scan_of_channels
 from segkit.plans.plan import ChannelPlan, Plan
+from segkit.progress import StatusLine
 
 FROZEN = Path(__file__).parents[1] / "data" / "bundle_v1"
 MODEL = ["-m", str(FROZEN)]
@@ -51,6 +53,35 @@ def variant(folder: Path, plan: Plan) -> Path:
 def counts(path: Path) -> dict[int, int]:
     values, numbers = np.unique(np.asarray(nibabel.load(path).dataobj), return_counts=True)
     return dict(zip(values.tolist(), numbers.tolist(), strict=True))
+
+
+class Terminal(io.TextIOWrapper):
+    """Text stream that standard output and standard error share, as on a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def text(self) -> str:
+        self.flush()
+        assert isinstance(self.buffer, io.BytesIO)
+        return self.buffer.getvalue().decode()
+
+
+@pytest.mark.parametrize("scans", [["a.nii"], ["a.nii", "b.nii"]])
+def test_paths_do_not_continue_the_status_line(
+    here: Path, monkeypatch: pytest.MonkeyPatch, scans: list[str]
+) -> None:
+    for scan in scans:
+        save(here / scan)
+    monkeypatch.setattr(StatusLine, "SECONDS_ON_TERMINAL", 0.0)
+    terminal = Terminal(io.BytesIO(), encoding="utf-8", newline="")
+    monkeypatch.setattr("sys.stdout", terminal)
+    monkeypatch.setattr("sys.stderr", terminal)
+    assert main(["predict", *scans, *MODEL]) == 0
+    text = terminal.text()
+    assert f"scan 1 of {len(scans)}, " in text
+    for scan in scans:
+        assert f"\r\x1b[K{Path(scan).stem}_seg.nii.gz\n" in text
 
 
 def test_one_scan(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
