@@ -449,7 +449,7 @@ def test_out_of_memory(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(here / "a.nii")
     assert main(["predict", "a.nii", "--max-memory", "1KB", *MODEL]) == 4
     assert (
-        "that are already in use, and the limit is 1.0 KB. Allow more, or cut the scan."
+        "that are already in use, and the limit is 1.0 KB. Allow more, or crop the scan."
         in capsys.readouterr().err
     )
 

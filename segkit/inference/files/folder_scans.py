@@ -95,7 +95,7 @@ def _without_segmentations(paths: Sequence[Path]) -> list[Path]:
         return list(paths)
     others = [path for path in paths if path not in scans]
     log.warning(
-        "%s left out, because their names say that they are segmentations: %s",
+        "%s left out, because the name says that it is a segmentation: %s",
         count_text(others),
         paths_text(others),
     )

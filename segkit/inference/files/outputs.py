@@ -268,7 +268,7 @@ def _is_folder(output: str, *, many: bool) -> bool:
     formats = (*WRITABLE, DICOM)
     if suffix not in formats:
         raise UsageError(
-            f"-o {output}: this format cannot be written; take one of {listed(formats)}, "
+            f"-o {output}: this format cannot be written; use one of {listed(formats)}, "
             "or a folder with / at its end"
         )
     return False

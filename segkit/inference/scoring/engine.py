@@ -79,7 +79,7 @@ def _obstacle(device: torch.device, precision: str, networks: Sequence[nn.Module
     if precision == "bfloat16" and "BF16" not in _core().get_property(
         "CPU", "OPTIMIZATION_CAPABILITIES"
     ):
-        return "has no bfloat16 on this processor: take --precision float32"
+        return "has no bfloat16 on this processor: use --precision float32"
     return None
 
 

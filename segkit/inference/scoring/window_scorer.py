@@ -152,6 +152,6 @@ def choose_device(name: str) -> torch.device:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if int(number or 0) >= count:
         raise UsageError(
-            f"--device {name}: this machine has {count} GPUs that torch can use; take --device cpu"
+            f"--device {name}: this machine has {count} GPUs that torch can use; give --device cpu"
         )
     return torch.device(name)
