@@ -79,8 +79,7 @@ def read_dataset(
         The dataset. No voxel has been read, but every file is known to exist.
 
     Raises:
-        InputError: ``path`` is not a dataset, its description is damaged or incomplete, or files
-            are missing.
+        InputError: there is no dataset, or its description or files are incomplete or damaged.
 
     >>> import tempfile, segkit.dataset.phantom
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -132,11 +131,7 @@ def _describe(path: Path) -> _Description:
 
 
 def _with_yaml(description: _Description) -> _Description:
-    """Return the description with the names of a dataset.yaml.
-
-    Raises:
-        InputError: the names contradict those of the layout.
-    """
+    """Return the description with the names of a dataset.yaml, which must not contradict it."""
     path = find_yaml(description.root)
     if path is None:
         return description
@@ -276,10 +271,7 @@ def _check_cases(description: _Description) -> None:
 
 
 def _check_channels(description: _Description, names: Sequence[str]) -> None:
-    """Check that every case has the same number of channels and that the names fit it.
-
-    A single file may hold several channels; several files hold one channel each.
-    """
+    """Check that every case has the same number of channels, and that there are as many names."""
     example = {len(case.images): case.id for case in description.cases}
     if len(example) > 1:
         fewest, most = min(example), max(example)
