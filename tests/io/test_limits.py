@@ -52,7 +52,7 @@ def test_a_header_may_not_promise_more_than_the_memory(
 def test_work_that_does_not_fit() -> None:
     with pytest.raises(
         OutOfMemoryError,
-        match=r"a\.nii: the scores take 2\.0 KB, and 1\.0 KB may be used\. Take a machine",
+        match=r"a\.nii: the scores take 2\.0 KB, and 1\.0 KB may be used\. Use a machine",
     ):
         limits.require_memory("a.nii", 2000, "the scores", limit=1000)
     limits.require_memory("a.nii", 1000, "the scores", limit=1000)
