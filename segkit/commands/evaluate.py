@@ -140,7 +140,7 @@ def _add_options(parser: Parser) -> None:
         type=float,
         default=1.0,
         metavar="T",
-        help="tolerance of the surface Dice in mm, for pictures in px (default: 1)",
+        help="tolerance of the surface Dice, in mm or, for pictures, in px (default: 1)",
     )
     parser.add_argument(
         "--labels",

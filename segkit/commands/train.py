@@ -30,12 +30,12 @@ the most important overrides (KEY=VALUE):
   dataset.channels=[FLAIR,T1]    names of the channels, if the dataset has none
   'dataset.labels={{spleen:1,liver:5}}'  names of the labels, or a subset of them: all other values
                                  become background. The quotes keep the shell from changing it
-  dataset.store=PATH             folder for prepared cases, which later runs use again; default:
+  dataset.store=PATH             folder for prepared cases, which later runs reuse; default:
                                  'prepared' beside the run
   trainer.max_minutes=M          time from the start of the program to the written model,
   trainer.max_steps=N            or number of training steps (default: 2000 steps)
   fold=0..k-1|all                fold used for validation; all: train on every case
-  folds=N                        number of folds, made by patient;
+  folds=N                        number of folds, split by patient;
                                  default: 5, fewer for few patients
   network=NAME                   {networks}
   network.dims=2|3               2 cuts scans into slices; default: 2 for pictures, else 3
@@ -54,7 +54,7 @@ the most important overrides (KEY=VALUE):
   run_dir=PATH                   folder of the run; default: runs/<dataset>/<network>-<hash>
   logger=tensorboard|mlflow      experiment tracker that gets the rows of training.csv as well
                                  (pip install 'segkit[tensorboard]')
-  seed=N                         seed of the network's weights and of all random numbers
+  seed=N                         seed of the initial weights and of all random numbers
   compute=NAME                   {computes}; slurm submits the training as a job
 
 Several values, as in seed=0,1,2 network.norm=group,instance or seed=range(1,5), need --multirun

@@ -48,7 +48,7 @@ def add_words(parser: Parser) -> None:
 
 
 def training_words(given: argparse.Namespace) -> list[str]:
-    """Return the overrides that the parsed arguments of a command stand for.
+    """Return the overrides that the parsed arguments of a command contain.
 
     Raises:
         UsageError: two datasets, a key given twice, or a wrong key in the file.

@@ -224,7 +224,7 @@ class TrainConfig:
     fold: Any = 0
     """Number of the fold for validation, counted from 0, or all to train on every case."""
     folds: int | None = None
-    """Number of folds; the cases of a patient are always in the same one.
+    """Number of folds, split by patient.
 
     None is 5, or fewer for few patients, or the folds of a CSV file (column split).
     """

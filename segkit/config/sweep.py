@@ -73,7 +73,7 @@ def _combination(chosen: Sequence[_Choice]) -> Combination:
 
 
 def _choices(word: str) -> list[_Choice]:
-    """Return the overrides with one value each that a word stands for."""
+    """Return the overrides, with one value each, into which a word expands."""
     if word.partition("=")[0] in AS_TYPED:
         return [_Choice(word, {})]
     override = parse_override(word)

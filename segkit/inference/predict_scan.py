@@ -162,9 +162,15 @@ def volumes_on_scan(
     decisions: Mapping[Result, Decision],
     tilt: SliceShifts,
 ) -> dict[Result, Volume]:
-    """Return results (K, X, Y, Z) on the upright grid as volumes on the grid of ``scan``.
+    """Return results as volumes on the grid of ``scan``.
 
     Probabilities in steps of 1/255 become numbers from 0 to 1 where they are read.
+
+    Args:
+        scan: the scan as it was given.
+        arrays: values (K, X, Y, Z) on the upright grid.
+        decisions: the decision behind each result.
+        tilt: shift of each slice between the upright scan and ``scan``.
     """
     volumes: dict[Result, Volume] = {}
     for name, array in arrays.items():

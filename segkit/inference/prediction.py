@@ -110,7 +110,7 @@ class GivenScan:
     after: int = 0
     """Bytes that the caller needs for the result; they count as memory."""
     other_modality: Mapping[str, str] = field(default_factory=dict)
-    """Channels whose modality is not the model's; the warning of each replaces that of values."""
+    """Warning for each channel of another modality than the model's, instead of one on values."""
 
 
 def given_scan(
@@ -135,8 +135,8 @@ def given_scan(
         where: the scan's name in messages.
         progress: called with the number of windows done and the number of windows.
         after: bytes that the caller needs once it has the result; they count for ``max_memory``.
-        other_modality: channel -> warning, for channels whose modality is known not to be the
-            model's; it replaces the warning about the values of the channel.
+        other_modality: warning, by channel, for each channel whose modality is not the model's; it
+            replaces the warning about the values of the channel.
 
     Raises:
         InputError: a scan that cannot be read.

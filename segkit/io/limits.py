@@ -115,7 +115,7 @@ def require_memory(where: str | Path, needed: int, what: str, *, limit: int | No
     if available is not None and needed > available:
         raise OutOfMemoryError(
             f"{where}: {what} take {size_text(needed)}, and {size_text(available)} may be used. "
-            "Take a machine with more memory, or cut the scan."
+            "Use a machine with more memory, or crop the scan."
         )
 
 

@@ -38,7 +38,15 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 def convolution(
     in_channels: int, out_channels: int, *, kernel: Edges, stride: Edges, bias: bool
 ) -> nn.Module:
-    """Return a convolution with odd ``kernel`` and zero padding; at stride 1 it keeps the size."""
+    """Return a convolution with zero padding; at stride 1 it keeps the size.
+
+    Args:
+        in_channels: number of input channels.
+        out_channels: number of output channels.
+        kernel: odd kernel edges, one per spatial axis.
+        stride: stride along each spatial axis.
+        bias: whether it adds a bias.
+    """
     padding = tuple(edge // 2 for edge in kernel)
     layer = CONVOLUTIONS[len(kernel)]
     return layer(
@@ -104,7 +112,15 @@ class ConvBlock(nn.Sequential):
 def plain_stage(
     in_channels: int, layers: Sequence[LayerPlan], *, kernel: Edges, stride: Edges, activation: str
 ) -> nn.Sequential:
-    """Return convolution blocks, one per layer; ``stride`` is that of the first."""
+    """Return convolution blocks, one per layer.
+
+    Args:
+        in_channels: number of input channels of the first layer.
+        layers: channels and norm of each layer.
+        kernel: kernel edges of all layers, one per spatial axis.
+        stride: stride of the first layer along each spatial axis; the others have stride 1.
+        activation: a key of ACTIVATIONS.
+    """
     stage = nn.Sequential()
     for layer in layers:
         stage.append(

@@ -64,10 +64,10 @@ def network_to_memory_format(network: nn.Module, memory_format: str) -> nn.Modul
 
 
 def bfloat16_time_ratio(layer: nn.Module, image: Tensor) -> float:
-    """Return the CPU time of ``layer`` on ``image`` in bfloat16, divided by that in float32.
+    """Return the CPU time of ``layer`` on ``image`` (B, C, ...) in bfloat16, relative to float32.
 
-    The two precisions are timed in turn, so that a busy machine slows both down alike; the fastest
-    of ROUNDS runs counts.
+    The two precisions are timed in turn, so that a busy machine slows down both of them; the
+    fastest of ROUNDS runs counts.
     """
     fastest = {"float32": math.inf, "bfloat16": math.inf}
     for _ in range(ROUNDS):

@@ -70,7 +70,7 @@ class ResidualBlock(nn.Module):
 def residual_stage(
     in_channels: int, layers: Sequence[LayerPlan], *, kernel: Edges, stride: Edges, activation: str
 ) -> nn.Sequential:
-    """Return residual blocks; ``stride`` is that of the first. Arguments as `plain_stage`."""
+    """Return residual blocks; arguments as `plain_stage`, ``stride`` for the first block."""
     stage = nn.Sequential()
     for block in _blocks(layers):
         stage.append(

@@ -140,7 +140,13 @@ def own_spans(starts: Sequence[int], window: int) -> dict[int, tuple[int, int]]:
 
 
 def covering_starts(starts: Sequence[int], window: int, first: int, stop: int) -> list[int]:
-    """Return the fewest windows at ``starts`` that cover the voxels ``first`` to ``stop``.
+    """Return the first voxels of the fewest windows that cover a part of an axis.
+
+    Args:
+        starts: first voxels of the windows along the axis.
+        window: edge of a window in voxels.
+        first: first voxel of the part.
+        stop: the voxel after the last one.
 
     >>> covering_starts([0, 4, 8, 12, 16], 8, 9, 15)  # 8 to 15
     [8]

@@ -51,7 +51,14 @@ TRIAL_SHARE = 0.05
 
 
 def mode_file(store: Path, plan: Plan, trainer: TrainerConfig, device: torch.device) -> Path:
-    """Return the cache file in ``store`` for this network, these settings and this machine."""
+    """Return the path of the cached choice for this network, these settings and this machine.
+
+    Args:
+        store: folder of the cache.
+        plan: plan of the network.
+        trainer: precision, memory format, optimizer and loss of the training.
+        device: where the training runs.
+    """
     chip = torch.backends.cpu.get_cpu_capability()
     if device.type == "cuda":
         chip = torch.cuda.get_device_name(device)

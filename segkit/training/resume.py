@@ -161,7 +161,7 @@ def _contradiction(
 
 
 def _is_longer(key: str, config: TrainConfig, stored: TrainConfig) -> bool:
-    """Return whether more steps or minutes are asked for; steps and minutes cannot be compared."""
+    """Return whether ``config`` has more steps or minutes; the two cannot be compared."""
     before, now = get(stored, key), get(config, key)
     return now is not None and (before is None or now > before)
 

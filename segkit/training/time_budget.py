@@ -227,7 +227,7 @@ def first_length(trainer: TrainerConfig, seconds_per_batch: float, elapsed: floa
     With ``max_minutes`` this is an estimate, which the timing of the first steps replaces.
 
     Args:
-        trainer: its ``max_steps`` is the number if there is no limit of minutes.
+        trainer: its ``max_steps`` is the result if ``max_minutes`` is None.
         seconds_per_batch: time of a batch as measured when precision and memory format were chosen.
         elapsed: seconds that the run has taken so far.
     """

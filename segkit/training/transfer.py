@@ -40,9 +40,14 @@ Pairs = list[tuple[int, int]]
 def initialize_from(
     network: nn.Module, plan: Plan, weights: Bundle | None, folder: Path, ranks: Ranks
 ) -> None:
-    """Copy the matching ``weights`` into ``network``, and report on them in folder/weights.json.
+    """Copy the matching weights of a model into ``network``, and write a report on them.
 
-    Without ``weights`` nothing happens.
+    Args:
+        network: the new network, changed in place.
+        plan: the plan of the new network.
+        weights: the model; None changes nothing.
+        folder: the run folder, in which weights.json is the report.
+        ranks: processes of the training; rank 0 writes the file.
     """
     if weights is not None:
         report = copy_matching_weights(network, plan, weights)

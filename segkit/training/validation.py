@@ -37,7 +37,7 @@ def ignore_case(
 
 @dataclass(frozen=True)
 class ValidationScore:
-    """Dice of a validation: the mean over cases for each label, and that of each case and label."""
+    """Dice of a validation: for each label the mean over cases, and the Dice of each case."""
 
     labels: dict[str, float]
     """Mean Dice by label; a label that no case has is absent."""

@@ -351,7 +351,7 @@ def test_files_that_are_channels_of_one_case_each_where_no_case_is_complete(here
         (["y_0000.nii"], "found _0000, without _0001 (CT). Add the missing channel."),
         (
             ["y_0000.nii", "y_0001.nii", "y_0002.nii"],
-            "found _0000, _0001, _0002. Remove what is no channel",
+            "found _0000, _0001, _0002. Remove the files that are not channels",
         ),
     ],
 )
@@ -449,7 +449,7 @@ def test_out_of_memory(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(here / "a.nii")
     assert main(["predict", "a.nii", "--max-memory", "1KB", *MODEL]) == 4
     assert (
-        "that are already in use, and the limit is 1.0 KB. Allow more, or cut the scan."
+        "that are already in use, and the limit is 1.0 KB. Allow more, or crop the scan."
         in capsys.readouterr().err
     )
 

@@ -451,8 +451,8 @@ def test_two_slice_thicknesses(dicom: Any, here: Path, capsys: pytest.CaptureFix
     assert main(["predict", "head", "-o", "o.nii.gz", "--stats", *MODEL]) == 0
     said = capsys.readouterr().err
     expected = (
-        "its 7 slices are of more than one thickness; o.nii.gz and o.nii.gz.json lie instead on "
-        "16 even planes, 1 mm"
+        "its 7 slices are of more than one thickness; o.nii.gz and o.nii.gz.json have "
+        "16 evenly spaced planes instead, 1 mm"
     )
     assert expected in said
     image = nibabel.load("o.nii.gz")
@@ -463,7 +463,7 @@ def test_two_slice_thicknesses(dicom: Any, here: Path, capsys: pytest.CaptureFix
         json.loads((here / "o.nii.gz.json").read_text())["labels"]["bright"]["volume_ml"] == 1.152
     )
     assert main(["predict", "head", "-o", "o.dcm", "--rtstruct", *MODEL]) == 0
-    assert "even planes, 1 mm" not in capsys.readouterr().err
+    assert "evenly spaced planes instead, 1 mm" not in capsys.readouterr().err
     seg = dicom.pydicom.dcmread("o.dcm")
     assert seg.pixel_array[:, 4:16, 3:9].all()
     assert np.count_nonzero(seg.pixel_array) == 7 * 6 * 12

@@ -131,7 +131,7 @@ def test_predictions_json_keeps_the_scans_of_before(
         (here / "out" / "predictions.json").write_text(content)
         assert main(["predict", "two", "-o", "out", "--overwrite", *MODEL]) == 2
         assert (
-            "predictions.json exists and is no record of predictions; move it"
+            "predictions.json exists and is not a record of predictions; move it"
             in capsys.readouterr().err
         )
         assert (here / "out" / "predictions.json").read_text() == content
@@ -154,7 +154,9 @@ def test_one_table_of_figures_for_many_scans(
     (here / "out" / "stats.csv").write_text("mine")
     capsys.readouterr()
     assert main(["predict", "in", "-o", "out", *words]) == 2
-    assert "stats.csv exists and is no table of label figures; move it" in capsys.readouterr().err
+    assert (
+        "stats.csv exists and is not a table of label figures; move it" in capsys.readouterr().err
+    )
     assert (here / "out" / "stats.csv").read_text() == "mine"
 
 

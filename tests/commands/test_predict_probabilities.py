@@ -173,7 +173,7 @@ def test_a_file_that_describes_the_scan_is_no_record(
     save("a.nii")
     Path("a.json").write_text('{"EchoTime": 0.08}')
     assert main(["predict", "a.nii", "-o", ".", "--stats", "--overwrite", *MODEL]) == 2
-    assert "a.json is no record of segkit and is not replaced" in capsys.readouterr().err
+    assert "a.json is not a record of segkit and is not replaced" in capsys.readouterr().err
     assert main(["predict", "a.nii", "-o", ".", *MODEL]) == 0
     assert Path("a.json").read_text() == '{"EchoTime": 0.08}'
 

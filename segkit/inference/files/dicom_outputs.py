@@ -71,12 +71,12 @@ def warn_of_uneven_slices(job: Job) -> None:
     others = [path.name for path in job.files if suffix_of(path) != DICOM and path != job.preview]
     if others:
         log.warning(
-            "%s: its %d slices are of more than one thickness; %s %s instead on %d even planes, "
-            "%.4g mm apart. DICOM-SEG (-o NAME.dcm) and RTSTRUCT lie on the slices themselves",
+            "%s: its %d slices are of more than one thickness; %s %s %d evenly spaced planes "
+            "instead, %.4g mm apart. DICOM-SEG (-o NAME.dcm) and RTSTRUCT keep the original slices",
             job.scan.where,
             len(source.stack.frames),
             " and ".join(others),
-            "lies" if len(others) == 1 else "lie",
+            "has" if len(others) == 1 else "have",
             source.grid.shape[2],
             source.plane_distance,
         )

@@ -77,9 +77,15 @@ def _regions(
 
 
 def bytes_after(plan: Plan, job: Job, options: FinalizeOptions, voxels: int) -> int:
-    """Return about how many bytes are needed once all results of ``voxels`` voxels are in memory.
+    """Return about how many bytes are needed once all results are in memory.
 
     These are copies of the label map, statistics and pictures, and the files that are written.
+
+    Args:
+        plan: plan of the model.
+        job: the files to write.
+        options: changes to the label map.
+        voxels: number of voxels of the scan.
     """
     label = label_dtype(plan.label_values).itemsize
     copies = _copy_bytes(plan, options, label)

@@ -53,7 +53,7 @@ def scans_of_folder(folder: Path, channels: ModelChannels) -> list[Scan]:
 
 
 def _dicom_paths(folder: Path) -> list[Path]:
-    """Return DICOM beside scans of other formats: zips, folders, and the first of single files."""
+    """Return the DICOM zips, folders, and first single file among scans of other formats."""
     entries = sorted(
         (path for path in folder.iterdir() if not path.name.startswith(".")),
         key=lambda path: natural_key(path.name),
@@ -95,7 +95,7 @@ def _without_segmentations(paths: Sequence[Path]) -> list[Path]:
         return list(paths)
     others = [path for path in paths if path not in scans]
     log.warning(
-        "%s left out, because their names say that they are segmentations: %s",
+        "%s left out, because the name says that it is a segmentation: %s",
         count_text(others),
         paths_text(others),
     )
@@ -175,7 +175,7 @@ def _wrong_channels(
     numbered = [f"_{index:04d} ({name})" for index, name in enumerate(channels.names)]
     found = ", ".join(f"_{number:04d}" for number in _numbers(scan))
     missing = "".join(f", without {numbered[index]}" for index in missing_channels)
-    remedy = "Remove what is no channel of the model."
+    remedy = "Remove the files that are not channels of the model."
     if missing_channels:
         remedy = "Add the missing channel."
     return InputError(
@@ -193,7 +193,7 @@ def _without_own_outputs(paths: Sequence[Path]) -> list[Path]:
     kept = [path for path in paths if path not in outputs]
     if outputs:
         log.info(
-            "%d files of earlier predictions are no scans: %s ...", len(outputs), outputs[0].name
+            "%d files of earlier predictions are not scans: %s ...", len(outputs), outputs[0].name
         )
     return kept
 

@@ -149,7 +149,7 @@ def _scans_of_series(
 
 
 def _warn_of_other_formats(folder: Path) -> None:
-    """Log that scans of other formats beside DICOM are not read; label maps of predict are."""
+    """Log that files of other formats beside DICOM are ignored, except for predict's own output."""
     own_output = f"{scan_name(folder)}{ENDING}"
     files = readable_files(folder) if os.path.isdir(folder) else []
     others = [path for path in files if not path.name.startswith(own_output)]
@@ -227,7 +227,7 @@ def _named(files: Sequence[str], columns: Sequence[str]) -> str:
 
 
 def names_a_file(name: str) -> bool:
-    """Return whether a name can be that of a file on any system, with visible characters only.
+    """Return whether ``name`` is a valid file name on any system, of visible characters only.
 
     >>> [names_a_file(name) for name in ("case 1", "a/b", "..", "")]
     [True, False, False, False]

@@ -39,7 +39,7 @@ def read_outcomes(path: Path) -> dict[str, Any]:
     """Return the content of a predictions.json; empty where the file does not exist.
 
     Raises:
-        UsageError: a file of this name that is no record of predictions.
+        UsageError: a file of this name that is not a record of predictions.
     """
     if not path.exists():
         return {}
@@ -50,7 +50,7 @@ def read_outcomes(path: Path) -> dict[str, Any]:
     cases = content.values() if isinstance(content, dict) else [None]
     if not all(isinstance(case, dict) and "status" in case for case in cases):
         raise UsageError(
-            f"{path} exists and is no record of predictions; "
+            f"{path} exists and is not a record of predictions; "
             "move it, or choose another folder with -o"
         )
     return dict(content)

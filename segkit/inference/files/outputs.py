@@ -218,7 +218,7 @@ def _check_existing(job: Job, path: Path, existing: Existing) -> None:
     is_kept = existing == "continue" and job.done
     if path == job.record and not is_kept and job.has_foreign_record:
         raise UsageError(
-            f"{path} is no record of segkit and is not replaced; choose another output with -o"
+            f"{path} is not a record of segkit and is not replaced; choose another output with -o"
         )
     if existing == "refuse" and os.path.exists(path):
         raise UsageError(
@@ -268,7 +268,7 @@ def _is_folder(output: str, *, many: bool) -> bool:
     formats = (*WRITABLE, DICOM)
     if suffix not in formats:
         raise UsageError(
-            f"-o {output}: this format cannot be written; take one of {listed(formats)}, "
+            f"-o {output}: this format cannot be written; use one of {listed(formats)}, "
             "or a folder with / at its end"
         )
     return False

@@ -22,7 +22,14 @@ _BYTES: dict[Kind, int] = {"uint8": 1, "float32": 4}
 
 
 def log_size(job: Job, plan: Plan, grid: Grid, kind: Kind) -> None:
-    """Log, before the prediction, how much space large probabilities of a scan take."""
+    """Log, before the prediction, how much disk space large probabilities of a scan take.
+
+    Args:
+        job: the job.
+        plan: plan of the model.
+        grid: grid of the scan.
+        kind: number type of the probabilities.
+    """
     numbers = len(channel_names(plan)) * grid.voxels
     if "probabilities" not in job.extras or numbers * _BYTES[kind] < MAPPED_FROM:
         return

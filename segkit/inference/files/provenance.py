@@ -60,7 +60,7 @@ def run_record(
 def remove_record(path: Path) -> None:
     """Remove the record of an earlier prediction, which would be wrong beside a new label map.
 
-    A file that is no record stays.
+    A file that is not a record stays.
 
     Raises:
         InputError: the record cannot be removed.

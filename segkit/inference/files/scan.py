@@ -52,7 +52,7 @@ class Scan:
         """All files that the scan is read from; for DICOM, the images of its series.
 
         Raises:
-            InputError: the DICOM series is no volume.
+            InputError: the DICOM series is not a volume.
             UsageError: there are several DICOM series, and none was chosen.
         """
         if self.dicom is None:

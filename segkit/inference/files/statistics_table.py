@@ -27,11 +27,11 @@ def check_stats(path: Path) -> None:
     """Check that no other file, which must not be overwritten, has the path of the table.
 
     Raises:
-        UsageError: a file that is no table of label figures.
+        UsageError: a file that is not a table of label figures.
     """
     if path.exists() and not is_stats(path):
         raise UsageError(
-            f"{path} exists and is no table of label figures; "
+            f"{path} exists and is not a table of label figures; "
             "move it, or choose another folder with -o"
         )
 

@@ -46,6 +46,12 @@ def choose_engine(
 ) -> str:
     """Return ``torch`` or ``openvino``; ``auto`` is OpenVINO where it can compute the networks.
 
+    Args:
+        name: auto, torch or openvino.
+        device: device of the networks.
+        precision: float32, bfloat16 or float16.
+        networks: networks of all models and folds.
+
     Raises:
         UsageError: another name, or OpenVINO where it cannot compute the networks.
     """
@@ -73,7 +79,7 @@ def _obstacle(device: torch.device, precision: str, networks: Sequence[nn.Module
     if precision == "bfloat16" and "BF16" not in _core().get_property(
         "CPU", "OPTIMIZATION_CAPABILITIES"
     ):
-        return "has no bfloat16 on this processor: take --precision float32"
+        return "has no bfloat16 on this processor: use --precision float32"
     return None
 
 
@@ -84,7 +90,7 @@ def network_obstacle(networks: Sequence[nn.Module]) -> str | None:
     ]
     if unknown:
         return (
-            f"knows segkit's own U-Nets, not the network {unknown[0]}, which PyTorch alone computes"
+            f"supports segkit's own U-Nets, not the network {unknown[0]}, which only torch computes"
         )
     return None if installed() else f"needs the package openvino. Type: {INSTALL}"
 

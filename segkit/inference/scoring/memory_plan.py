@@ -120,11 +120,11 @@ def choose_memory_plan(
     if limit is None or min(bounds) == free:
         raise OutOfMemoryError(
             f"{needed}, and {size_text(min(bounds))} are free. "
-            "Take a machine with more memory, or cut the scan."
+            "Use a machine with more memory, or crop the scan."
         )
     raise OutOfMemoryError(
         f"{needed} in addition to the {size_text(held)} that are already in use, and the limit is "
-        f"{size_text(limit)}. Allow more, or cut the scan."
+        f"{size_text(limit)}. Allow more, or crop the scan."
     )
 
 

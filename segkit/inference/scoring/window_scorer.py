@@ -83,7 +83,7 @@ class WindowScorer:
                 values = self._unmirrored(self._mean_over_networks(mirrored), axes)
                 total = values if total is None else total.add_(values)
         if total is None:
-            raise ValueError("the list of mirrorings is empty; the first one is no mirroring")
+            raise ValueError("the list of mirrorings is empty; it needs at least ()")
         return total.div_(len(self.mirrorings))
 
     def _mean_over_networks(self, windows: Tensor) -> Tensor:
@@ -116,7 +116,7 @@ def _flipped(windows: Tensor, axes: tuple[int, ...]) -> Tensor:
 
 
 def mirrorings(plan: Plan) -> list[tuple[int, ...]]:
-    """Return every combination of the plan's mirror axes; the first one is no mirroring.
+    """Return every combination of the plan's mirror axes; the first one is empty.
 
     Axes are those of a batch of windows (B, C, ...), which lack the slice axis in 2D.
     """
@@ -152,6 +152,6 @@ def choose_device(name: str) -> torch.device:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if int(number or 0) >= count:
         raise UsageError(
-            f"--device {name}: this machine has {count} GPUs that torch can use; take --device cpu"
+            f"--device {name}: this machine has {count} GPUs that torch can use; give --device cpu"
         )
     return torch.device(name)

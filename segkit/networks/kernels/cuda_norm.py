@@ -72,7 +72,7 @@ def working_kernel(device: torch.device) -> Kernel | None:
         _check(norm_and_activate, device)
     except Exception as error:  # a compiler, driver or Triton version may fail in any way
         log.warning(
-            "norm and activation without Triton, which is slower: %s: %s",
+            "computing norm and activation without Triton, which is slower: %s: %s",
             type(error).__name__,
             error,
         )

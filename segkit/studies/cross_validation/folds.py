@@ -35,7 +35,7 @@ def folds_of(dataset: Dataset, count: int | None = None) -> list[list[str]]:
 
     Args:
         dataset: the cases.
-        count: number of folds; None stands for five, or fewer if there are fewer patients.
+        count: number of folds; None for five, or fewer if there are fewer patients.
 
     Raises:
         UsageError: a number of folds that the dataset cannot have.

@@ -65,7 +65,7 @@ def sweep(
 def _comparable(
     combinations: Sequence[Combination], folder: Path, trainer: Trainer
 ) -> Sequence[Combination]:
-    """Return the combinations with the same precision, memory format and number of steps in all.
+    """Return the combinations with one precision, memory format and number of steps for all.
 
     See `segkit.studies.comparable`.
     """

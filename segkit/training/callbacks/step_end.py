@@ -109,7 +109,7 @@ class StepEnd(L.Callback):
         """State of torch's random generators in the checkpoint that this run resumes from."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run needs beside weights, optimizer and schedule."""
+        """Return what a resumed run needs besides weights, optimizer and schedule."""
         return {
             **self.rows.state_dict(),
             **self.validation.state_dict(),
@@ -175,7 +175,7 @@ class StepEnd(L.Callback):
         trainer.should_stop = is_last
 
     def _agree_on_length(self, module: SegmentationModule) -> bool:
-        """Set length and stop request alike on all ranks; return whether a checkpoint is due.
+        """Set the same length and stop request on all ranks; return whether a checkpoint is due.
 
         The clock of rank 0 decides, and a signal to any rank stops all of them.
         """

@@ -137,15 +137,18 @@ def _factor(limits: Sequence[float], random: np.random.Generator) -> float:
 
 
 def add_noise_(image: Tensor, std: float, random: np.random.Generator) -> Tensor:
-    """Add Gaussian noise of standard deviation ``std`` to a normalized image."""
+    """Add Gaussian noise of standard deviation ``std`` to a normalized image (C, X, Y, Z)."""
     numbers = torch.Generator().manual_seed(int(random.integers(2**63)))
     return image.add_(torch.empty_like(image).normal_(0, std, generator=numbers))
 
 
 def blur(channel: Tensor, sigmas: Sequence[float], flat: int | None = None) -> Tensor:
-    """Return ``channel`` with a Gaussian blur of ``sigmas`` voxels along X, Y and Z.
+    """Return ``channel`` with a Gaussian blur; border voxels are repeated.
 
-    Nothing is blurred along the axis ``flat``. Border voxels are repeated.
+    Args:
+        channel: (X, Y, Z).
+        sigmas: standard deviations along X, Y and Z, in voxels.
+        flat: axis along which nothing is blurred, or None.
     """
     for axis, sigma in enumerate(sigmas):
         if axis != flat and channel.shape[axis] > 1:
@@ -193,13 +196,13 @@ def lower_resolution(channel: Tensor, zoom: float, flat: int | None = None) -> T
 
 
 def change_contrast_(channel: Tensor, factor: float) -> Tensor:
-    """Multiply the difference from the mean by ``factor``; clip values to their old range."""
+    """Multiply the differences from the mean of (X, Y, Z) by ``factor``; clip to the old range."""
     mean, (low, high) = float(channel.mean()), channel.aminmax()
     return channel.mul_(factor).add_(mean * (1 - factor)).clamp_(low, high)
 
 
 def change_gamma_(channel: Tensor, gamma: float) -> Tensor:
-    """Raise the values, scaled to [0, 1], to the power ``gamma``.
+    """Raise the values of (X, Y, Z), scaled to [0, 1], to the power ``gamma``.
 
     Their mean and standard deviation are restored afterwards.
     """

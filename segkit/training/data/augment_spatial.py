@@ -57,7 +57,7 @@ def _moved(matrix: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def flat_axis(plan: Plan, dummy_2d: str | int) -> int | None:
-    """Return the axis along which only mirroring acts: the slice axis in 2D, or that of a slab.
+    """Return the axis along which a patch is only mirrored: the slice axis in 2D, or a slab's.
 
     Args:
         plan: patch, spacing and slice axis.
@@ -227,6 +227,12 @@ def mirror(
     """Flip each of the plan's mirror axes with probability 1/2.
 
     If left and right are exchanged, the labels of each pair in ``mirror_swaps`` are exchanged too.
+
+    Args:
+        image: (C, X, Y, Z).
+        labels: target indices (X, Y, Z).
+        plan: mirror axes and pairs of labels.
+        random: generator of all random numbers.
     """
     chosen = [axis for axis in plan.mirror_axes if random.random() < 0.5]
     if not chosen:

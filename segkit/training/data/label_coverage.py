@@ -19,9 +19,10 @@ log = logging.getLogger(__name__)
 
 
 def labels_never_drawn(patches: PatchDataset, count: int) -> list[str]:
-    """Return the names of the labels of which the first ``count`` patches contain no stored voxel.
+    """Return the names of the labels that do not occur in the first ``count`` patches.
 
-    Rotation and scaling are ignored. The search ends as soon as every label has been found.
+    Only the stored voxels of a label are compared with the boxes of the patches; rotation and
+    scaling are ignored. The search ends as soon as every label has been found.
     """
     unseen = dict(enumerate(patches.rules.plan.targets, start=1))
     reachable = set().union(*(case.voxels for case in patches.cases))

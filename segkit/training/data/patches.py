@@ -159,7 +159,7 @@ def draw_center(
 def center_on(
     case: PreparedCase, label: int, plan: Plan, random: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Return the center (3,) of a patch around a random stored voxel of ``label``."""
+    """Return the center (3,) of a patch around a random stored voxel of the index ``label``."""
     positions, half = case.voxels[label], np.array(plan.patch) // 2
     start = np.clip(positions[random.integers(len(positions))] - half, *_starts(case, plan))
     return np.asarray(start + half, dtype=np.int64)
@@ -177,7 +177,14 @@ def _starts(case: PreparedCase, plan: Plan) -> tuple[NDArray[np.int64], NDArray[
 def cut_patch(
     case: PreparedCase, rules: PatchRules, center: NDArray[np.int64], random: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Return the augmented image (C, *patch) float32 and labels (*patch) around ``center``."""
+    """Return the augmented image (C, *patch) float32 and labels (*patch) of a patch.
+
+    Args:
+        case: the case, at the plan's spacing.
+        rules: plan and augmentation.
+        center: index (3,) of the voxel at the center of the patch.
+        random: generator of all random numbers.
+    """
     plan, augment = rules.plan, rules.augment
     placement = draw_placement(plan, augment, random)
     reach = placement.reach(plan.patch)

@@ -79,7 +79,7 @@ def _select(dataset: Dataset, ids: Sequence[str]) -> tuple[Case, ...]:
         raise InputError(
             dataset.root,
             expected="a labeled case to train on",
-            found=f"{len(dataset.cases)} cases, none left beside the validation cases",
+            found=f"{len(dataset.cases)} cases, none left besides the validation cases",
             remedy="Add cases, or train on all of them with fold=all.",
         )
     return dataset.select(ids)

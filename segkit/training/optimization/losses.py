@@ -114,7 +114,7 @@ class RareLabelCrossEntropy(nn.Module):
         return cross_entropy_of(scores.log_softmax(1), labels, self.weights(scores, labels))
 
     def weights(self, scores: Tensor, labels: Tensor) -> Tensor:
-        """Return the weight of each label (K,); that of a label without voxels has no meaning."""
+        """Return the weight of each label (K,); it has no meaning for a label without voxels."""
         weights = scores.new_ones(scores.shape[1])
         counts = _counts(labels, scores.shape[1])[1:]
         exponent = (0.5 - self.get_buffer("progress")).clamp_min(0)

@@ -68,7 +68,7 @@ class BundleWriter:
         facts: dict[str, Any] = {
             "seed": self.config.seed,
             "fold": str(self.config.fold),
-            # Counts only: a model is handed on, and a case id may name a patient. The ids are in
+            # Counts only: a model may be shared, and a case id may name a patient. The ids are in
             # split.json.
             "cases": len(self.split.training),
             "validation_cases": len(self.split.validation),

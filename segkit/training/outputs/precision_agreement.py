@@ -25,7 +25,7 @@ from segkit.volume import Box
 CASES = 3
 """Largest number of cases to compare."""
 REACHES = (2.0, 1.5, 1.0)
-"""Edges of the predicted part of a case, in windows: the largest that there is time for.
+"""Edges of the predicted part of a case, in windows; the largest that time allows is taken.
 
 The part lies around the center of the labeled voxels. Overlapping windows agree better than
 a single one, because averaging reduces rounding errors.

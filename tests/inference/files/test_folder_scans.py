@@ -99,7 +99,7 @@ def test_segmentations_and_subfolders_are_named(
     with caplog.at_level(logging.WARNING):
         assert ids(tmp_path) == ["a"]
     assert (
-        "1 file is left out, because their names say that they are segmentations: "
+        "1 file is left out, because the name says that it is a segmentation: "
         f"{tmp_path.name}/a.seg" in caplog.text
     )
     assert f"scans in subfolders are left out: {tmp_path.name}/more; give" in caplog.text
@@ -108,6 +108,6 @@ def test_segmentations_and_subfolders_are_named(
 def test_names_that_differ_in_capitals_have_one_output(tmp_path: Path) -> None:
     touch(tmp_path, "a.nii.gz", "A.nii.gz")
     with pytest.raises(
-        UsageError, match="have the same output on disks of Windows and macOS, which do not tell"
+        UsageError, match="have the same output on Windows and macOS, which do not distinguish"
     ):
         find_scans([tmp_path], ONE)

@@ -107,6 +107,6 @@ def test_another_table_of_that_name_is_not_overwritten(tmp_path: Path) -> None:
     check_stats(tmp_path / "stats.csv")
     (tmp_path / "stats.csv").write_text("case,age\n")
     with pytest.raises(
-        UsageError, match=r"stats.csv exists and is no table of label figures; move it"
+        UsageError, match=r"stats.csv exists and is not a table of label figures; move it"
     ):
         check_stats(tmp_path / "stats.csv")

@@ -83,8 +83,8 @@ def test_networks_of_others_are_left_to_torch(make_bundle: Make) -> None:
     plan = make_bundle().plan
     networks = [drawn(plan), OfAnotherPackage(plan).eval()]
     message = (
-        "--engine openvino knows segkit's own U-Nets, not the network OfAnotherPackage, "
-        "which PyTorch alone computes"
+        "--engine openvino supports segkit's own U-Nets, not the network OfAnotherPackage, "
+        "which only torch computes"
     )
     with pytest.raises(UsageError, match=message):
         choose("openvino", networks)

@@ -42,7 +42,7 @@ def test_all_trains_on_every_case() -> None:
 
 
 def test_one_case_leaves_none_to_train_on() -> None:
-    with pytest.raises(InputError, match=r"none left beside the validation cases.*fold=all"):
+    with pytest.raises(InputError, match=r"none left besides the validation cases.*fold=all"):
         split_cases(dataset("a"), 0)
 
 
