@@ -178,7 +178,7 @@ def _check_packing(bundle: Path, member: zipfile.ZipInfo) -> None:
 
 
 def _missing(path: Path) -> InputError:
-    # A folder without a card is more likely a dataset, for example, than a damaged model.
+    # A folder without a card is more likely to be, say, a dataset than a damaged model.
     remedy = _NO_MODEL if path.name == "bundle.json" else f"Is this a model? {_REMEDY}"
     return InputError(path, expected="a file of the bundle", found="none", remedy=remedy)
 

@@ -131,7 +131,7 @@ def _shard(text: str | None) -> Shard | None:
     number, _, count = text.partition("/")
     if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
         raise UsageError(f"--shard {text}: write I/N with 1 <= I <= N, such as 1/4")
-    return Shard(int(number), int(count))
+    return Shard(int(number), int(count), text)
 
 
 def _predictor(

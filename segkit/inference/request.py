@@ -54,6 +54,8 @@ class Shard:
 
     number: int
     count: int
+    text: str = ""
+    """I/N as the user wrote it, which names the files; by default without leading zeros."""
 
     def of(self, jobs: Sequence[Job]) -> Sequence[Job]:
         """Return the jobs of this part."""
@@ -66,7 +68,8 @@ class Shard:
         'stats-1-of-4.csv'
         """
         stem, _, suffix = name.partition(".")
-        return f"{stem}-{self.number}-of-{self.count}.{suffix}"
+        part = self.text or f"{self.number}/{self.count}"
+        return f"{stem}-{part.replace('/', '-of-')}.{suffix}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -273,6 +273,8 @@ def test_shards(here: Path) -> None:
     ]
     assert main(["predict", "in", "-o", "out", "--shard", "4/4", *MODEL]) == 0
     assert outcomes("out/predictions-4-of-4.json") == {}
+    assert main(["predict", "in", "-o", "padded", "--shard", "02/02", *MODEL]) == 0
+    assert (here / "padded" / "predictions-02-of-02.json").is_file()
 
 
 @pytest.mark.parametrize("output", ["out", "out/", "out.v1/", "deep/er/"])

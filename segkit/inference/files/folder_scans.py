@@ -95,7 +95,7 @@ def _without_segmentations(paths: Sequence[Path]) -> list[Path]:
         return list(paths)
     others = [path for path in paths if path not in scans]
     log.warning(
-        "%s left out, because the name says that it is a segmentation: %s",
+        "%s left out, because of names for segmentations: %s",
         count_text(others),
         paths_text(others),
     )

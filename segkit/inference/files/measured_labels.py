@@ -93,7 +93,8 @@ def measure_labels(
     planes = [np.zeros((len(values), size), np.int64) for size in array.shape]
     nothing = np.zeros(len(values))
     moments = dict.fromkeys(images, _Moments(nothing, nothing, nothing))
-    # Blocks of an image that is a mapped file, so that each of its pages is read once.
+    # Blocks follow the order of an image in memory: it may be a mapped file, whose pages are then
+    # read once.
     order = next(iter(images.values()), array)
     for value_indices, voxels in _labeled_voxels(array, values, order):
         for counts, positions in zip(planes, voxels, strict=True):

@@ -141,7 +141,7 @@ def _write_highest(scores: NDArray[np.float32], indices: NDArray[Any]) -> None:
     for index, score in enumerate(scores[1:], start=1):
         higher = (score > best).view(np.uint8)
         np.maximum(best, score, out=best)
-        # Indices ascend, so the largest index that was ever the highest is the last one.
+        # Indices ascend, so the maximum of all candidates is the index of the last new highest.
         candidate = np.multiply(higher, indices.dtype.type(index), dtype=indices.dtype)
         np.maximum(indices, candidate, out=indices)
 
@@ -173,7 +173,7 @@ def write_on_scan_grid(
     box = list(part.box if part else whole_box(inverse.cropped_shape))
     targets = [Output(output.decide, inverse.view(output.array)) for output in outputs]
     done = box[axis].start
-    # The in-plane steps pass through grids of either resolution.
+    # The in-plane resampling steps pass through grids of either resolution.
     sizes = zip(inverse.network_shape, inverse.cropped_shape, strict=True)
     plane = math.prod(max(pair) for index, pair in enumerate(sizes) if index != axis)
     planes = int(slab_bytes / 4 / plane)

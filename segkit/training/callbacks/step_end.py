@@ -169,7 +169,7 @@ class StepEnd(L.Callback):
         is_last = schedule.remaining == 0 or bool(self.stop.agreed)
         if is_last or save_is_due or self._is_validated(schedule.step):
             self.saver.save(trainer, module)
-        # Asked first, because it also starts the next interval.
+        # `is_due` is called first, because it also starts the next interval.
         if self.status.is_due() or is_last:
             self._show_status(module, is_last=is_last)
         trainer.should_stop = is_last

@@ -156,7 +156,7 @@ def _scaled(
             gather_along(image, axis + 1, after), weight
         )
         nearest[axis] = torch.where(weight.flatten() >= 0.5, after, index)
-    # The last axis is the slowest, and comes last, when fewer voxels are left.
+    # Gathering along the last axis is slowest, so it comes last, when fewer voxels are left.
     for axis, index in reversed(nearest.items()):
         labels = gather_along(labels, axis, index)
     return image, labels

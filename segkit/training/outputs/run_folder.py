@@ -121,7 +121,7 @@ def default_run_dir(
         kind: the study that the runs in the folder belong to; default the network's name.
     """
     content = dataclasses.asdict(config)
-    # Where the run, the data, prepared cases, plan and weights lie does not change the training.
+    # The location of run, data, prepared cases, plan and weights does not change the training.
     content.pop("run_dir")
     content["dataset"].pop("path")
     content["dataset"].pop("store")

@@ -99,7 +99,7 @@ def test_segmentations_and_subfolders_are_named(
     with caplog.at_level(logging.WARNING):
         assert ids(tmp_path) == ["a"]
     assert (
-        "1 file is left out, because the name says that it is a segmentation: "
+        "1 file is left out, because of names for segmentations: "
         f"{tmp_path.name}/a.seg" in caplog.text
     )
     assert f"scans in subfolders are left out: {tmp_path.name}/more; give" in caplog.text

@@ -231,5 +231,5 @@ def test_what_comes_after_the_network_counts(make_bundle: Make) -> None:
 
 
 def test_what_to_do_depends_on_who_set_the_limit(make_bundle: Make) -> None:
-    with pytest.raises(OutOfMemoryError, match=r"and the limit is 1 bytes\. Allow more, or cut"):
+    with pytest.raises(OutOfMemoryError, match=r"and the limit is 1 bytes\. Allow more, or crop"):
         choose_memory_plan(needs_of(make_bundle(), scan(20, 20, 20)), limit=1)
