@@ -1,4 +1,4 @@
-"""Compare label maps with references: overlap, surfaces and volumes per case and label."""
+"""Comparison of label maps with references: overlap, surface distances and volumes."""
 
 from segkit.evaluation.evaluate import Evaluation, evaluate
 

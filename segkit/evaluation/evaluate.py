@@ -24,14 +24,14 @@ from segkit.volume import Grid, Volume
 
 log = logging.getLogger(__name__)
 SAME_PLACE = 0.5
-"""Dice of all labels together from which on two label maps mark the same place."""
+"""Foreground Dice from which two label maps are assumed to show the same structures."""
 MAX_WORKERS = 4
 """Number of threads; each keeps two label maps and a few masks in memory."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Metrics of every case and label, and the content of summary.json (see `summarize`)."""
+    """Metrics for every case and label, and the content of summary.json (see `summarize`)."""
 
     rows: tuple[Row, ...]
     summary: dict[str, Any]
@@ -45,9 +45,9 @@ class _Comparison:
     results: dict[str, LabelResult]
     grid: Grid
     predicts_ignore: bool
-    """True if the prediction contains the value of voxels that nobody has annotated."""
+    """True if the prediction contains the ignore value."""
     other_numbers: bool
-    """True if both label maps mark the same place with different labels."""
+    """True if both label maps show the same structures with different label values."""
 
 
 def evaluate(
@@ -60,31 +60,31 @@ def evaluate(
 ) -> Evaluation:
     """Compare label maps with references, case by case and label by label.
 
-    Two files are compared as they are; in folders, files belong together if they have the same case
-    id, whatever their format. Without ``labels``, label names come from the dataset, from the label
-    maps themselves, or from the records beside them (``CASE.json`` of segkit predict --stats);
-    otherwise a label is named after its value, such as ``label_5``.
+    Two files are compared with each other, whatever their names; in folders, files belong together
+    if they have the same case id, whatever their formats. Without ``labels``, label names come from
+    the dataset, from the label maps themselves, or from the run records next to them (``CASE.json``
+    of segkit predict --stats); otherwise a label is named after its value, such as ``label_5``.
 
     Args:
         predictions: a label map or a folder of them.
         references: a label map, a folder of them, or a dataset. A dataset also names the labels,
-            and only its cases with a prediction count.
+            and its cases without a prediction are not counted as missing.
         labels: name -> value, or name -> the values of a region; only these are compared.
-        ignore: value in the references of voxels that nobody has annotated, which are left out;
-            by default the ignore label of the dataset.
+        ignore: value in the references of voxels that were not annotated and are excluded; by
+            default the ignore value of the dataset.
         tolerance_mm: tolerance of surface Dice in mm (px for pictures without spacing).
 
     Returns:
-        Every metric of `segkit.evaluation.metrics` of every case and label, and the means. A label
+        Every metric of `segkit.evaluation.metrics` for every case and label, and the means. A label
         in neither label map has no values. A label in only one of them has overlap 0 and infinite
         distances, which are counted but excluded from the means.
 
     Raises:
-        InputError: no case with prediction and reference, a file that cannot be read, or two label
-            maps on different grids.
-        UsageError: a tolerance below 0, or labels with the value 0 or with equal values.
+        InputError: no case has a prediction and a reference, a file cannot be read, or two label
+            maps are on different grids.
+        UsageError: the tolerance is below 0, or labels have the value 0 or equal values.
 
-    Two of three voxels are predicted and one of them is right: Dice is 2 * 1 / (2 + 1).
+    In this example two voxels are predicted and one of them is correct: Dice is 2 * 1 / (2 + 1).
 
     >>> import tempfile
     >>> from segkit.io import write_labels
@@ -142,7 +142,7 @@ def _warn(comparisons: Sequence[_Comparison], ignore: int | None, tolerance: flo
 
 
 def _warn_of_tolerance(tolerance: float, grids: Sequence[Grid]) -> None:
-    """Warn if a surface that is off by one voxel lies outside the tolerance, in any direction."""
+    """Warn if a surface that is off by one voxel is outside the tolerance in every direction."""
     edges = [min(grid.spacing) for grid in grids]
     coarse = [edge for edge in edges if edge > tolerance * (1 + SLACK)]
     if coarse:
@@ -197,7 +197,7 @@ def _labels_to_compare(
     *,
     only_named: bool,
 ) -> dict[str, Structure]:
-    """Return the labels of one case: those that are named, and the other values that occur."""
+    """Return the labels to compare in one case: those with names, and other values that occur."""
     named: Mapping[str, Structure] = pairs.labels or ({} if file_names else pairs.record_names)
     if only_named:
         return dict(named)
@@ -216,7 +216,7 @@ def _with_unnamed(names: Mapping[str, Structure], *volumes: Volume) -> dict[str,
 def _numbered_otherwise(
     predicted: Volume, reference: Volume, results: Mapping[str, LabelResult]
 ) -> bool:
-    """Return whether no label overlaps although the label maps mark the same place."""
+    """Return whether no label overlaps although the two foregrounds do."""
     if any(result.metrics.get("dice", 0) > 0 for result in results.values()):
         return False
     overlap = dice(predicted.array[0] > 0, reference.array[0] > 0)

@@ -1,4 +1,4 @@
-"""Read prediction and reference of a case onto one grid; either may be a DICOM-SEG."""
+"""Read the prediction and the reference of a case on one grid; either may be a DICOM-SEG."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ def read_pair(
     values: Mapping[str, int] | None = None,
     only_named: bool = False,
 ) -> tuple[Volume, Volume, dict[str, int]]:
-    """Return the prediction, the reference, and the names that only the files have.
+    """Return the prediction, the reference, and names that occur only in the files.
 
-    A file that names its values (DICOM-SEG, NRRD of 3D Slicer) is read by its names: they get the
-    values in ``labels``, or else in the reference. A DICOM-SEG is put on the grid of the other
-    file, and two of them on that of the scan, if the scan is DICOM.
+    A file that names its values (DICOM-SEG, NRRD of 3D Slicer) is read by name: its labels get the
+    values in ``labels``, or else in the reference. A DICOM-SEG is placed on the grid of the other
+    file; two of them are placed on the grid of their scan, which must be DICOM.
 
     Args:
         pair: the files of a case.
         labels: name -> value of a label, or values of a region.
-        values: value for each name inside label files, if a dataset gives one.
-        only_named: names that are not in ``labels`` become background.
+        values: value for each name in label files, if a dataset gives one.
+        only_named: turn names that are not in ``labels`` into background.
 
     Returns:
         Two label maps (1, X, Y, Z) on one grid, and name -> value of the other names.
 
     Raises:
-        InputError: a file that cannot be read, different grids, two DICOM-SEG without a DICOM
-            scan, or names that contradict each other.
+        InputError: a file cannot be read, the grids differ, two DICOM-SEG have no DICOM scan, or
+            names contradict each other.
     """
     predicted_is_seg, reference_is_seg = _is_seg(pair.prediction), _is_seg(pair.reference)
     if predicted_is_seg and reference_is_seg:
@@ -63,10 +63,10 @@ def read_pair(
 
 
 def on_one_grid(pair: Pair, predicted: Volume, reference: Volume) -> tuple[Volume, Volume]:
-    """Return both label maps on the larger of their grids, so that a cropped one loses nothing.
+    """Return both label maps on the larger of their grids, so that no voxel is lost.
 
     Raises:
-        InputError: grids that do not lie on each other's voxels.
+        InputError: the voxels of the two grids do not coincide.
     """
     if predicted.grid.voxels > reference.grid.voxels:
         placed = place_on_grid(
@@ -93,7 +93,7 @@ def on_one_grid(pair: Pair, predicted: Volume, reference: Volume) -> tuple[Volum
 
 
 def _values_by_name(labels: Mapping[str, Structure], ignore: int | None) -> dict[str, int]:
-    """Return the value of each label; regions have several and cannot be told by name."""
+    """Return the value of each label; regions, which have several values, are left out."""
     values = {name: value for name, value in labels.items() if isinstance(value, int)}
     if values and ignore is not None:
         values["ignore"] = ignore
@@ -103,7 +103,10 @@ def _values_by_name(labels: Mapping[str, Structure], ignore: int | None) -> dict
 def _by_name(
     pair: Pair, predicted: Volume, reference: Volume, values: Mapping[str, int], *, only_named: bool
 ) -> tuple[Volume, Volume, dict[str, int]]:
-    """Return both label maps with the ``values`` of their names, or else those in the reference."""
+    """Return both label maps renumbered by name, to ``values`` or else to those of the reference.
+
+    Further names that occur in the files are returned with their values.
+    """
     predicted_names, reference_names = names_in(pair.prediction), names_in(pair.reference)
     if not values:
         array, more = renumber(
@@ -122,7 +125,7 @@ def _by_name(
 
 
 def _is_seg(path: Path) -> bool:
-    """Return whether a label map is a DICOM-SEG: it is DICOM, and no other DICOM is a label map."""
+    """Return whether a label map is a DICOM-SEG, the only kind of DICOM that is a label map."""
     return suffix_of(path) == DICOM or is_dicom(path)
 
 
@@ -131,9 +134,9 @@ def _on_scan(pair: Pair, labels: Mapping[str, Structure]) -> tuple[Volume, Volum
     if pair.scan is None or not is_dicom(pair.scan):
         raise InputError(
             pair.reference,
-            expected="a label map with a grid, such as .nii.gz, beside the DICOM-SEG"
+            expected="a label map with a grid, such as .nii.gz, to compare with the DICOM-SEG"
             f" {pair.prediction}",
-            found="a DICOM-SEG as well, which leaves out planes without segments",
+            found="another DICOM-SEG, which omits planes without segments",
             remedy="Convert one of the two to .nii.gz, or give a dataset whose scans are the DICOM"
             " images.",
         )
@@ -147,9 +150,9 @@ def _on_scan(pair: Pair, labels: Mapping[str, Structure]) -> tuple[Volume, Volum
 def _read_seg(
     path: Path, grid: Grid, labels: Mapping[str, Structure], *, grid_of: Path, scan: Path | None
 ) -> tuple[Volume, dict[str, int]]:
-    """Return the label map of a DICOM-SEG on ``grid``, and its names.
+    """Return the label map of a DICOM-SEG on ``grid``, and its names with their values.
 
-    Two slice thicknesses can be read only if the scan is DICOM as well.
+    A DICOM-SEG with two slice thicknesses can be read only if the scan is DICOM too.
     """
     slices = slice_positions(scan) if scan and is_dicom(scan) else None
     segments = dicom_module("results.segmentation_reader").read_segments(

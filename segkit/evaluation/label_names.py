@@ -1,6 +1,6 @@
-"""Names of the labels to compare: from a dataset, a dataset.json, label files or records.
+"""Names of the labels to compare, from a dataset, a dataset.json, label files or run records.
 
-Records are the files that `segkit predict --stats` writes beside label maps.
+Run records are the JSON files that `segkit predict --stats` writes next to label maps.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from segkit.labels.scheme import LabelScheme
 
 log = logging.getLogger(__name__)
 MAX_RECORD_BYTES = 16 << 20
-"""Largest record that is read; a record of 1,000 labels has 1 MB."""
+"""Largest size in bytes of a run record that is read; one with 1,000 labels has 1 MB."""
 
 
 # -- names of a dataset ----------------------------------------------------------------------------
@@ -32,12 +32,15 @@ MAX_RECORD_BYTES = 16 << 20
 def named_dataset(
     references: Path, labels: Mapping[str, Structure] | None, ignore: int | None
 ) -> Dataset:
-    """Return the dataset of the references with names; with ``labels`` no voxel is read for them.
+    """Return the dataset of the references, with named labels.
 
-    Scans that cannot be read do no harm, because only label maps are compared.
+    Args:
+        references: the dataset.
+        labels: name -> value, or values of a region, that replace the labels of the dataset.
+        ignore: ignore value that replaces that of the dataset.
 
     Raises:
-        InputError: the reasons of `read_dataset` and `with_names`.
+        InputError: as for `read_dataset` and `with_names`.
     """
     plain = {name: value for name, value in (labels or {}).items() if isinstance(value, int)}
     dataset = read_dataset(references, labels=plain, ignore=ignore)
@@ -52,9 +55,9 @@ def structures_of(dataset: Dataset | LabelScheme) -> dict[str, Structure]:
 
 
 def scheme_beside(references: Path) -> LabelScheme:
-    """Return the labels in a dataset.yaml or dataset.json in the folder above the label maps.
+    """Return the labels in the dataset.yaml or dataset.json in the parent folder of the label maps.
 
-    This is where they lie for labelsTr and labelsTs. The scheme is empty without such a file.
+    This is where it is for labelsTr and labelsTs. Without such a file, the scheme is empty.
     """
     folder = references if references.is_dir() else references.parent
     above = folder.resolve().parent
@@ -66,7 +69,7 @@ def scheme_beside(references: Path) -> LabelScheme:
     try:
         dataset = read_dataset(above)
     except InputError as error:
-        # The names are a courtesy: the label maps can be compared without them.
+        # The names are optional: the label maps can be compared without them.
         log.info("labels are named after their values: %s", error)
         return LabelScheme({})
     return LabelScheme(dataset.labels, dataset.regions, dataset.ignore)
@@ -78,15 +81,17 @@ def scheme_beside(references: Path) -> LabelScheme:
 def names_in_references(
     references: Path, files: Sequence[tuple[Path, Path]]
 ) -> dict[str, Structure]:
-    """Return the names inside reference files, with the values that they have in the predictions.
+    """Return the label names in reference files, with the values to use for the comparison.
+
+    These are the values in the run records of the predictions, if there are any.
 
     Args:
         references: the folder of the references, for messages.
         files: prediction and reference of each case.
 
     Raises:
-        InputError: names that contradict each other, or that have different values in files beside
-            files without names.
+        InputError: names contradict each other, or have different values in two files while other
+            files have no names.
     """
     names = {reference: names_in(reference) for _, reference in files}
     if not any(names.values()):
@@ -101,19 +106,19 @@ def names_in_references(
         return {**predicted, **{name: free + number for number, name in enumerate(others)}}
     unnamed_files = [path for pair in files for path in pair if not names_in(path)]
     if unnamed_files:
-        or_else = ", or say with --labels NAME=VALUE,... what the predictions mean"
+        or_else = ", or give the labels of the predictions with --labels NAME=VALUE,..."
         check_same_values(references, names, common, or_else=or_else)
     return {name: value for name, value in common.items() if name != "background"}
 
 
 def _check_predicted_values(predictions: Sequence[Path]) -> None:
-    """Check that all predictions give a name the same value; the references have numbers only."""
+    """Check that all predictions give a name the same value; the references have no names."""
     files = {prediction: names_in(prediction) for prediction in predictions}
     first: dict[str, int] = {}
     for names in files.values():
         first = {**names, **first}
     if first:
-        or_else = ", or say with --labels NAME=VALUE,... what the references mean"
+        or_else = ", or give the labels of the references with --labels NAME=VALUE,..."
         check_same_values(predictions[0].parent, files, first, or_else=or_else)
 
 
@@ -121,17 +126,17 @@ def _check_predicted_values(predictions: Sequence[Path]) -> None:
 
 
 def names_in_records(label_maps: Iterable[Path]) -> dict[str, Structure]:
-    """Return name -> value, or values of a region, in the records beside these label maps.
+    """Return name -> value, or values of a region, from the run records next to label maps.
 
-    Without records, or if they contradict each other because they are of different models, the
-    result is empty; the latter is logged as a warning.
+    The result is empty if there are none, or if they contradict each other because they come from
+    different models; the latter is logged as a warning.
     """
     structures: dict[str, Structure] = {}
     for path in label_maps:
         for name, structure in _names_in_record(path).items():
             if structures.setdefault(name, structure) != structure:
                 log.warning(
-                    "records beside the label maps give %r different values, such as %s: labels"
+                    "the run records next to the label maps give %r different values (%s): labels"
                     " are named after their values; name them with --labels",
                     name,
                     path.name,
@@ -139,8 +144,8 @@ def names_in_records(label_maps: Iterable[Path]) -> dict[str, Structure]:
                 return {}
     if len({values_of(structure) for structure in structures.values()}) < len(structures):
         log.warning(
-            "records beside the label maps give one value two names: labels are named after their"
-            " values"
+            "the run records next to the label maps give one value two names: labels are named"
+            " after their values"
         )
         return {}
     return structures
@@ -149,12 +154,12 @@ def names_in_records(label_maps: Iterable[Path]) -> dict[str, Structure]:
 def record_names(
     names: Mapping[str, Structure], files: Sequence[tuple[Path, Path]]
 ) -> dict[str, Structure]:
-    """Return the names in records beside the predictions, or else beside the references.
+    """Return the names in the run records of the predictions, or else of the references.
 
-    Predictions whose records give one of the ``names`` another value are logged as a warning.
+    A warning is logged if records of the predictions give one of ``names`` a different value.
 
     Args:
-        names: the names that count.
+        names: names that take precedence, with their values.
         files: prediction and reference of each case.
     """
     in_records = names_in_records(prediction for prediction, _ in files)
@@ -172,14 +177,14 @@ def _warn_of_other_values(
     ]
     if differing:
         log.warning(
-            "the records beside the predictions give other values to %s: are they of another"
+            "the run records of the predictions give other values to %s: are they from another"
             " dataset?",
             ", ".join(differing),
         )
 
 
 def _names_in_record(label_map: Path) -> dict[str, Structure]:
-    """Return the names in the record of a label map; {} if there is none."""
+    """Return the names in the run record of a label map; {} if there is none."""
     for record in records_of(label_map):
         content = _content(record)
         labels, regions = content.get("labels"), content.get("regions")
@@ -205,7 +210,7 @@ def _content(record: Path) -> dict[str, Any]:
 
 
 def _structure(region: object, label: object) -> Structure | None:
-    """Return the values of a region or the value of a label; None if they are not values."""
+    """Return the values of a region or the value of a label; None if they are not valid."""
     if isinstance(region, list) and region and all(map(_is_value, region)):
         return tuple(region)
     return label if isinstance(label, int) and _is_value(label) else None

@@ -1,7 +1,4 @@
-"""Metrics of every label of two label maps on one grid.
-
-The metrics are those of the catalogue in `metrics`.
-"""
+"""Compute all metrics of the catalogue (`metrics`) for every label of two label maps."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from segkit.evaluation.overlap import Mask
 from segkit.volume import Box, Unit
 
 Structure = int | Sequence[int]
-"""Value of a label, or values of a region."""
+"""Value of a label, or list of values of a region."""
 Presence = Literal["both", "reference only", "prediction only", "neither"]
 
 
@@ -29,7 +26,7 @@ class LabelResult:
 
     presence: Presence
     metrics: dict[str, float]
-    """Metric -> value, without metrics that cannot be measured; empty if no mask has a voxel."""
+    """Metric -> value, without metrics that are undefined; empty if both masks are empty."""
 
 
 def measure_masks(
@@ -41,18 +38,19 @@ def measure_masks(
     tolerance: float = 1.0,
     annotated: Mask | None = None,
 ) -> dict[str, float]:
-    """Return every metric of two masks by name, in the order of the tables.
+    """Return every metric for two masks, by name, in the order of the tables.
 
-    All metrics are NaN if both masks are empty. Surface metrics are NaN if the surface of a mask
-    is nowhere known.
+    All metrics are NaN if both masks are empty. Surface metrics are NaN if no surface voxel of one
+    of the masks is known.
 
     Args:
         predicted: mask (X, Y, Z) of the prediction.
         reference: mask (X, Y, Z) of the reference.
-        spacing: voxel edges along X, Y, Z in ``unit``.
+        spacing: voxel spacing along X, Y, Z in ``unit``.
         unit: "mm" for lengths in mm and volumes in ml, "px" for both in px.
         tolerance: tolerance of surface Dice in ``unit``.
-        annotated: voxels (X, Y, Z) that are annotated, if not all are; both masks lie within them.
+        annotated: mask (X, Y, Z) of annotated voxels, which contains both masks; by default all
+            are.
 
     >>> mask = np.ones((2, 2, 2), bool)
     >>> measure_masks(mask, mask, (1.0, 1.0, 1.0))["volume_difference_ml"]
@@ -77,12 +75,12 @@ def measure_labels(
     Args:
         predicted: integers (X, Y, Z).
         reference: integers (X, Y, Z).
-        spacing: voxel edges along X, Y, Z in ``unit``.
+        spacing: voxel spacing along X, Y, Z in ``unit``.
         labels: name -> value of a label, or values of a region.
         unit: unit of lengths.
         tolerance: tolerance of surface Dice in ``unit``.
-        annotated: voxels (X, Y, Z) that are annotated, if not all are; the others must be 0 in
-            both label maps.
+        annotated: mask (X, Y, Z) of annotated voxels; the others must be 0 in both label maps. By
+            default all are.
     """
     structures = {name: values_of(structure) for name, structure in labels.items()}
     values = np.array(sorted({0}.union(*structures.values())))
@@ -122,7 +120,7 @@ def values_of(structure: Structure) -> tuple[int, ...]:
 def _ranks(array: NDArray[Any], values: NDArray[Any]) -> NDArray[np.int32]:
     """Return 1 + the index of each voxel's value in the sorted ``values``, or 0 if it is absent."""
     ranks = np.empty(array.shape, np.int32)
-    # Plane by plane, because searchsorted returns 64 bits a voxel.
+    # Plane by plane, because searchsorted returns 64 bits per voxel.
     for row, voxels in zip(ranks, array, strict=True):
         indices = np.minimum(np.searchsorted(values, voxels), values.size - 1)
         row[...] = np.where(values[indices] == voxels, indices + 1, 0)
@@ -142,7 +140,7 @@ def _union(boxes: Iterable[tuple[slice, ...] | None]) -> Box | None:
 
 
 def _with_margin(box: Box | None) -> Box | None:
-    """Return the box with one more voxel on each side, so that cutting it out adds no surface."""
+    """Return the box enlarged by one voxel on each side, so that cropping adds no surface."""
     if box is None:
         return None
     x, y, z = (slice(max(side.start - 1, 0), side.stop + 1) for side in box)

@@ -1,8 +1,8 @@
 """Catalogue of metrics: one row per metric of two masks, in the order of the tables.
 
-A new metric is a row here and a row in docs/evaluation.md; its computation is a function in
-`overlap`, or a method of `SurfaceDistances` in `surface`. Tables, files, report and help read this
-catalogue.
+A new metric needs a row here and a row in docs/evaluation.md; its computation is a function in
+`overlap` or a method of `SurfaceDistances` in `surface`. Tables, files, report and help are derived
+from this catalogue.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SUFFIXES: dict[Quantity, dict[Unit, str]] = {
     "length": {"mm": "_mm", "px": "_px"},
     "volume": {"mm": "_ml", "px": "_px"},
 }
-"""Unit at the end of a metric's name, for scans in mm and for pictures in px."""
+"""Suffix of a metric's name that gives its unit, for scans in mm and for pictures in px."""
 
 RULES = (
     "The surface of a mask consists of its voxels that share a face with a voxel outside it."
@@ -31,25 +31,25 @@ RULES = (
     " only one mask, Dice, IoU and surface Dice are 0 and distances are infinite, which is counted"
     " and excluded from the means."
 )
-"""Rules that hold for all metrics."""
+"""Conventions that apply to all metrics."""
 
 
 @dataclass(frozen=True, eq=False)
 class MaskPair:
-    """Two masks of one label on one grid; what several metrics need is computed once."""
+    """Two masks of one label on one grid; surface distances are computed once for all metrics."""
 
     predicted: Mask
     """Mask (X, Y, Z) of the prediction."""
     reference: Mask
     """Mask (X, Y, Z) of the reference."""
     spacing: Sequence[float]
-    """Voxel edges along X, Y, Z in ``unit``."""
+    """Voxel spacing along X, Y, Z in ``unit``."""
     unit: Unit = "mm"
     """Unit of lengths; volumes are in ml with mm, and in px with px."""
     tolerance: float = 1.0
     """Tolerance of surface Dice in ``unit``."""
     annotated: Mask | None = None
-    """Voxels (X, Y, Z) that are annotated, if not all are; both masks lie within them."""
+    """Mask (X, Y, Z) of annotated voxels, which contains both masks; None if all are annotated."""
 
     @cached_property
     def distances(self) -> SurfaceDistances:

@@ -1,4 +1,4 @@
-"""Match predictions with references by the id of the case, whatever their formats."""
+"""Match predictions with references by case id, whatever their formats."""
 
 from __future__ import annotations
 
@@ -36,34 +36,34 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Pair:
-    """A case with the files of its prediction and its reference."""
+    """Files of the prediction and the reference of one case."""
 
     case: str
     prediction: Path
     reference: Path
     ignore: int | None = None
-    """Value in the reference of voxels that nobody has annotated."""
+    """Value in the reference of voxels that were not annotated."""
     scan: Path | None = None
     """First image of the case, if the references are those of a dataset."""
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """All cases to compare, and what is known about their labels."""
+    """All cases to compare, and the names and values of their labels."""
 
     pairs: tuple[Pair, ...]
     labels: dict[str, Structure] | None
-    """Labels or regions by name; None if they are not known."""
+    """Labels or regions by name; None if they are unknown."""
     without_prediction: tuple[str, ...]
     """Ids of references without a prediction."""
     ignore: int | None = None
-    """Value in the references of voxels that nobody has annotated."""
+    """Value in the references of voxels that were not annotated."""
     total: int = 0
     """Number of references, with and without a prediction."""
     record_names: Mapping[str, Structure] = field(default_factory=dict)
-    """Names in records, used where neither ``labels`` nor the label maps have any."""
+    """Names in run records, used if neither ``labels`` nor the label maps have any."""
     values: Mapping[str, int] | None = None
-    """Value for each name inside label files, if a dataset gives one; see `Dataset.value_names`."""
+    """Value for each name in label files, if a dataset gives one; see `Dataset.value_names`."""
 
 
 def find_pairs(
@@ -74,9 +74,9 @@ def find_pairs(
 ) -> Pairs:
     """Match two files, two folders, or predictions with the label maps of a dataset.
 
-    References beside a ``dataset.json`` or ``dataset.yaml`` take their names from there. References
-    in a folder without a prediction are logged and counted. Of a dataset, only those that failed
-    to be predicted are, because most of its cases were used for training.
+    References next to a ``dataset.json`` or ``dataset.yaml`` take their names from it. References
+    without a prediction are logged and counted; in a dataset only if their prediction failed,
+    because most of its cases were used for training.
 
     Args:
         predictions: a label map or a folder of them.
@@ -85,8 +85,7 @@ def find_pairs(
         ignore: ignore value instead of that of the dataset.
 
     Raises:
-        InputError: a path that does not exist, no case with both files, or a dataset in place of
-            the predictions.
+        InputError: a path does not exist, no case has both files, or ``predictions`` is a dataset.
     """
     predictions, references = Path(predictions), Path(references)
     from_dataset = is_dataset(references)
@@ -103,14 +102,14 @@ def find_pairs(
 
 
 def is_dataset(path: Path) -> bool:
-    """Return whether ``path`` is a dataset, and not a label map or a folder of them."""
+    """Return whether ``path`` is a dataset rather than a label map or a folder of them."""
     if not path.is_dir():
         return path.suffix.lower() == ".csv" or path.name == "dataset.json"
     return any((path / name).exists() for name in ("dataset.json", "imagesTr", "images"))
 
 
 def _warn_of_foreign_files(*paths: Path) -> None:
-    """Warn of files that look like label maps and are not read."""
+    """Warn of files that look like label maps but are not read."""
     for folder in paths:
         if folder.is_dir():
             foreign = foreign_scans(folder, readable_files(folder))
@@ -139,7 +138,7 @@ def _pairs_of_dataset(
     )
     pairs = tuple(replace(pair, scan=scans[pair.case]) for pair in matched)
     names = dict(labels or structures_of(dataset))
-    # The names of a dataset count; records are read for their warnings only.
+    # The names of the dataset take precedence; records are read only to warn of differences.
     record_names(names, _files(pairs))
     paired = {pair.case for pair in pairs}
     missing = tuple(sorted((annotated.keys() & failed_cases(predictions)) - paired))
@@ -195,7 +194,7 @@ def _files(pairs: Sequence[Pair]) -> list[tuple[Path, Path]]:
 
 
 def _by_case(predictions: Path) -> dict[str, list[Path]]:
-    """Return the files of each case id; a folder may hold previews beside the label maps."""
+    """Return the files of each case id; a folder may hold previews next to the label maps."""
     if predictions.is_dir():
         paths = [*readable_files(predictions), *_dicom_files(predictions)]
     else:
@@ -216,7 +215,7 @@ def _label_files(references: Path) -> list[Path]:
 
 
 def _dicom_files(folder: Path) -> list[Path]:
-    """Return the DICOM-SEG in a folder: the .dcm files that are not an RTSTRUCT of predict."""
+    """Return the DICOM-SEG files in a folder: .dcm files that are not an RTSTRUCT of predict."""
     return sorted(
         path
         for path in folder.iterdir()
@@ -238,7 +237,7 @@ def _match(
     """Return the pairs of equal case ids; the two paths are for messages."""
     pairs = []
     for case, reference in references.items():
-        # If predict named its output CASE_seg, the file named CASE is the scan.
+        # If there is CASE_seg, the output of predict, then the file named CASE is the scan.
         files = predictions.get(case + ENDING) or predictions.get(case)
         if files:
             pairs.append(Pair(case, _best_format(files, reference), reference, ignore))
@@ -281,7 +280,7 @@ def _warn_of_unpaired(
 
 
 def _is_beside(case: str, cases: Collection[str]) -> bool:
-    """Return whether, by its name, a file was written beside the label map of another case."""
+    """Return whether a file's name shows that it accompanies the label map of another case."""
     return any(case.endswith(end) and case.removesuffix(end) in cases for end in BESIDE)
 
 

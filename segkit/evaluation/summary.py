@@ -1,4 +1,4 @@
-"""Rows and means over cases and labels. Only finite values enter a mean; the others are counted."""
+"""Rows and means over cases and labels; infinite values are counted and excluded from means."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Row:
 
 
 def rows_of(results: Results) -> Iterator[Row]:
-    """Yield every value that exists; a label in neither mask has none."""
+    """Yield a row for every value; a label in neither mask has none."""
     for case, labels in results.items():
         for label, result in labels.items():
             for metric, value in result.metrics.items():
@@ -38,7 +38,7 @@ def rows_of(results: Results) -> Iterator[Row]:
 
 
 def summarize(results: Results) -> dict[str, Any]:
-    """Return the content of summary.json: plain JSON types, with null for a mean of no values.
+    """Return the content of summary.json in JSON types, with null for a mean without values.
 
     ``labels``  label -> metric -> mean over cases
     ``mean``    metric -> mean over labels of these means
@@ -84,8 +84,8 @@ def mean(values: Iterable[float | None]) -> float | None:
 def half_width(values: Sequence[float]) -> float | None:
     """Return half the width of the 95 % confidence interval of a mean: t s / sqrt(n).
 
-    t is the quantile of Student's distribution instead of 1.96, because a fold has few cases: for
-    5 of them it is 2.78. The result is None for fewer than two values.
+    Here t is the quantile of Student's distribution, because a fold has few cases: for 5 cases it
+    is 2.78 instead of 1.96. The result is None for fewer than two values.
 
     >>> round(half_width([0.8, 0.9, 1.0]), 4)
     0.2484

@@ -1,15 +1,15 @@
 """Distances between the surfaces of two masks on one grid.
 
-The surface of a mask consists of its voxels that share a face with a voxel outside the mask;
-beyond the image counts as outside. Along an axis with a single voxel there are no faces, so a
-picture has a contour and not two flat sides. Distances run between voxel centers, in the unit of
+The surface of a mask consists of its voxels that share a face with a voxel outside the mask; voxels
+beyond the image count as outside. There are no faces along an axis with a single voxel, so a
+picture has a contour and not two flat sides. Distances are between voxel centers, in the unit of
 ``spacing``. These are the definitions of MONAI (without subvoxels). Surface voxels are not weighted
 by area, unlike in DeepMind's surface-distance, whose values differ slightly.
 
 If only part of an image is annotated, a surface voxel counts only if it shares a face with an
 annotated voxel outside the mask, because the rest is unknown. The border of the image counts if the
-voxel's neighbor on the other side is annotated. Therefore slices that are annotated one by one have
-contours and no flat sides.
+voxel's neighbor on the opposite side is annotated. Single annotated slices therefore have contours
+but no flat sides.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from segkit.evaluation.overlap import Mask
 
 PERCENTILE = 95
 SLACK = 1e-4
-"""Relative tolerance: a voxel edge of 1 mm is often 1.0000001 mm in a file, and still is 1 mm."""
+"""Relative tolerance of lengths, because a voxel edge of 1 mm is often 1.0000001 mm in a file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,15 +71,15 @@ class SurfaceDistances:
 def hd95(predicted: Mask, reference: Mask, spacing: Sequence[float]) -> float:
     """Return the 95th percentile of the Hausdorff distance, in the unit of ``spacing``.
 
-    The percentile of each direction is computed separately (by linear interpolation, as numpy
-    does), and the larger one is returned. The catalogue of metrics calls the method of
-    `SurfaceDistances` instead, so that distances are computed once for all metrics. The distance is
-    infinite if one mask is empty, and NaN if both are.
+    The percentile is computed for each direction separately (with numpy's linear interpolation),
+    and the larger one is returned. It is infinite if one mask is empty, and NaN if both are. The
+    catalogue of metrics calls the method of `SurfaceDistances` instead, so that distances are
+    computed once for all metrics.
 
     Args:
         predicted: mask (X, Y, Z).
         reference: mask (X, Y, Z).
-        spacing: voxel edges along X, Y, Z in mm (or px).
+        spacing: voxel spacing along X, Y, Z in mm (or px).
 
     >>> square = np.zeros((6, 6, 1), bool)
     >>> square[1:4, 1:4] = True
@@ -101,7 +101,7 @@ def surface_dice(
     Args:
         predicted: mask (X, Y, Z).
         reference: mask (X, Y, Z).
-        spacing: voxel edges along X, Y, Z in mm (or px).
+        spacing: voxel spacing along X, Y, Z in mm (or px).
         tolerance: largest distance that counts as near, in the unit of ``spacing``.
 
     >>> square = np.zeros((6, 6, 1), bool)
@@ -123,8 +123,9 @@ def surface_distances(
     Args:
         predicted: mask (X, Y, Z).
         reference: mask (X, Y, Z).
-        spacing: voxel edges along X, Y, Z in mm (or px).
-        annotated: voxels (X, Y, Z) that are annotated, if not all are; both masks lie within them.
+        spacing: voxel spacing along X, Y, Z in mm (or px).
+        annotated: mask (X, Y, Z) of annotated voxels, which contains both masks; by default all
+            are.
     """
     axes = _long_axes(predicted.shape)
     shape = [predicted.shape[axis] for axis in axes]
@@ -148,11 +149,11 @@ def surface(mask: Mask, annotated: Mask | None = None) -> Mask:
     """Return the voxels of ``mask`` that share a face with a voxel outside it or with the border.
 
     If ``annotated`` is given, only annotated voxels count as outside, and the border of the array
-    counts only beside a voxel whose neighbor on the other side is annotated.
+    counts only for a voxel whose neighbor on the opposite side is annotated.
 
     Args:
-        mask: mask of any number of axes.
-        annotated: voxels that are annotated, if not all are; ``mask`` lies within them.
+        mask: mask with any number of axes.
+        annotated: mask of annotated voxels, which contains ``mask``; by default all are.
 
     >>> row = np.array([[False] * 3, [True] * 3, [False] * 3])
     >>> np.argwhere(surface(row)).tolist(), np.argwhere(surface(row, annotated=row)).tolist()
@@ -189,7 +190,7 @@ def _long_axes(shape: Sequence[int]) -> list[int]:
 
 
 def _union_box(predicted: Mask, reference: Mask) -> tuple[slice, ...]:
-    """Return the box around both masks with a margin of one voxel: the cut adds no surface."""
+    """Return the box around both masks with a margin of one voxel, so that it adds no surface."""
     boxes = ndimage.find_objects((predicted | reference).view(np.uint8))
     box = boxes[0] if boxes else tuple(slice(0, 1) for _ in predicted.shape)
     return tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in box)

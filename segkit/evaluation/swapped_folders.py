@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 _LABEL_FOLDERS = ("labelsTr", "labelsTs", "labels")
 _DATASET_FILES = ("dataset.json", "dataset.yaml", "imagesTr", "imagesTs", "images")
 _PREDICTION_FILES = ("predictions.json", "predict_from_raw_data_args.json")
-"""Files that segkit and nnU-Net write beside their predictions."""
+"""Files that segkit and nnU-Net write next to their predictions."""
 SHOWN = 5
 """Number of cases that a message names."""
 
@@ -26,9 +26,7 @@ def check_order(predictions: Path, references: Path, *, references_are_dataset: 
         InputError: ``predictions`` is a dataset.
     """
     if _is_dataset_with_images(predictions):
-        swap = (
-            "Give the folder of what was predicted." if references_are_dataset else "Swap the two."
-        )
+        swap = "Give the folder of the predictions." if references_are_dataset else "Swap the two."
         raise InputError(
             predictions,
             expected="predictions: a label map or a folder of them",
@@ -76,7 +74,7 @@ def warn_of_missing(missing: Sequence[str], paired: int, references: Path) -> No
 
 
 def warn_of_ignored(cases: Sequence[str], ignore: int) -> None:
-    """Warn of predictions with the ignore value, which only references have."""
+    """Warn of predictions with the ignore value, which only references can have."""
     if cases:
         log.warning(
             "%d predictions have the ignore label %d, which no model predicts (%s): are"
@@ -92,7 +90,7 @@ def warn_of_other_numbers(cases: Sequence[str], total: int) -> None:
     if cases:
         log.warning(
             "%d of %d predictions overlap with their reference, but no label does (%s): do both"
-            " number the labels alike? Save one of them with the values of the other.",
+            " use the same label values? Save one of them with the values of the other.",
             len(cases),
             total,
             first_few(cases, SHOWN),
@@ -100,7 +98,7 @@ def warn_of_other_numbers(cases: Sequence[str], total: int) -> None:
 
 
 def failed_cases(predictions: Path) -> set[str]:
-    """Return the cases that failed, from the predictions.json in a folder (or those of shards)."""
+    """Return the cases that failed, from predictions.json in a folder (one per shard)."""
     records = sorted(predictions.glob("predictions*.json")) if predictions.is_dir() else []
     return {case for record in records for case in _failed_in_record(record)}
 
@@ -133,10 +131,10 @@ def _folder(path: Path) -> Path:
 
 
 def _is_annotated(folder: Path) -> bool:
-    """Return whether a folder holds the label maps of a dataset, by its name and neighbors."""
+    """Return whether a folder is the label folder of a dataset, by its name and its neighbors."""
     path = folder.resolve()
-    beside = any((path.parent / name).exists() for name in _DATASET_FILES)
-    return path.name in _LABEL_FOLDERS and beside
+    in_dataset = any((path.parent / name).exists() for name in _DATASET_FILES)
+    return path.name in _LABEL_FOLDERS and in_dataset
 
 
 def _is_predicted(folder: Path) -> bool:

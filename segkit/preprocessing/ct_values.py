@@ -75,9 +75,14 @@ def looks_like_ct(lowest: float, highest: float, *, whole: bool) -> bool:
 
 
 def ct_warning(lowest: float, highest: float, reference: Reference = NOTHING) -> str | None:
-    """Return why values from ``lowest`` to ``highest`` cannot be HU, or are unlike the reference.
+    """Return a warning if values cannot be HU or are unlike those of the reference, else None.
 
-    Return None if they can, and for a constant channel, which has a warning of its own.
+    The result is None for a constant channel, for which there is a separate warning.
+
+    Args:
+        lowest: lowest value of the scan.
+        highest: highest value of the scan.
+        reference: values with which to compare them.
     """
     if lowest == highest:
         return None
@@ -95,11 +100,11 @@ def ct_warning(lowest: float, highest: float, reference: Reference = NOTHING) ->
 
 
 def air_warning(lowest: float, highest: float, reference: Reference) -> str | None:
-    """Return a question where a scan shows no air and all scans of the reference do; otherwise
-    None.
+    """Return a warning if a scan shows no air and all scans of the reference do, else None.
 
-    The scan may be a CT that was cropped inside the body, or another modality: the values do not
-    tell which. Return None for a constant channel, which has a warning of its own.
+    The scan may be a CT that was cropped inside the body, or another modality; the values do not
+    show which. The result is None for a constant channel, for which there is a separate warning.
+    The arguments are those of `ct_warning`.
     """
     scans = reference.scans
     if scans is None or scans.lowest[1] > SHOWS_AIR or lowest <= NO_AIR or lowest == highest:
@@ -115,8 +120,9 @@ def air_warning(lowest: float, highest: float, reference: Reference) -> str | No
 def other_modality_warning(
     lowest: float, highest: float, reference: Reference, *, whole: bool
 ) -> str | None:
-    """Return a warning where a scan looks like CT and the z-scored reference does not; otherwise
-    None.
+    """Return a warning if a scan looks like CT and the z-scored reference does not, else None.
+
+    The arguments are those of `looks_like_ct`, and the values with which to compare them.
     """
     scans = reference.scans
     if scans is None or scans.lowest[0] < BELOW_MR:

@@ -1,1 +1,1 @@
-"""Render rows and pictures for people: tables, pages and previews. Nothing is computed here."""
+"""Presentation of results: tables, HTML pages and previews. No metric is computed here."""

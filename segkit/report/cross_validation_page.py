@@ -1,4 +1,4 @@
-"""Show a cross-validation on one HTML page: Dice per fold, post-processing and curves."""
+"""HTML page of a cross-validation: Dice per fold, postprocessing and curves."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ Table = tuple[Sequence[str], Sequence[Sequence[Cell]]]
 
 
 def cross_validation_page(dataset: str, folds: Table, pieces: Table, trainings: str = "") -> str:
-    """Return the page; its links and pictures refer to files in the folder of the study.
+    """Return the page as HTML; its links and pictures refer to files in the study's folder.
 
     Args:
         dataset: name of the dataset.
-        folds: header and rows of Dice per label; the columns from the fifth on are the folds.
-        pieces: header and rows of Dice with all components of a label and with the largest only.
-        trainings: a sentence about what the trainings of the folds have in common.
+        folds: header and rows of Dice per label; the folds are the columns from the fifth on.
+        pieces: header and rows of Dice with all components of a label, and with the largest only.
+        trainings: sentence about the settings that the trainings of the folds share.
     """
     parts = [
         f"<h1>Cross-validation on {html.escape(dataset)}</h1>",
@@ -28,8 +28,8 @@ def cross_validation_page(dataset: str, folds: Table, pieces: Table, trainings: 
         "<h2>Dice per fold</h2>",
         html_table(*folds),
         "<p>The Dice of a fold is the mean over its cases that have the label. The mean is taken "
-        "over the folds. The standard deviations are those of a sample: over the means of the "
-        "folds, and over all cases.</p>",
+        "over the folds. The sample standard deviations are taken over the means of the folds, and "
+        "over all cases.</p>",
         paragraph(trainings),
         *(_largest_piece(pieces) if pieces[1] else []),
         "<h2>Curves</h2>",
@@ -43,8 +43,8 @@ def _largest_piece(pieces: Table) -> list[str]:
         "<h2>Keep only the largest piece of each label?</h2>",
         html_table(*pieces),
         "<p>Dice is the mean over the cases that have the label. The largest piece is adopted if "
-        "it improves Dice by 0.0005 or more. No other label can lose, because removed pieces "
-        "become background. The ensemble applies what was adopted; the tables above and the "
+        "it improves Dice by 0.0005 or more. No other label can get worse, because removed pieces "
+        "become background. The ensemble applies the adopted rules; the tables above and the "
         "evaluation do not.</p>",
     ]
 

@@ -43,7 +43,7 @@ def write_evaluation(evaluation: Evaluation, folder: str | Path) -> tuple[Path, 
 
 
 def metrics_csv(evaluation: Evaluation) -> str:
-    """Return the content of metrics.csv, a value per row; infinite distances are written as inf."""
+    """Return the content of metrics.csv, one value per row; infinite distances appear as inf."""
     rows = ([row.case, row.label, row.metric, f"{row.value:.6g}"] for row in evaluation.rows)
     return csv_text(["case", "label", "metric", "value"], rows)
 
@@ -51,8 +51,8 @@ def metrics_csv(evaluation: Evaluation) -> str:
 def cases_csv(evaluation: Evaluation) -> str:
     """Return the content of cases.csv, one case per row.
 
-    The columns are the mean of each metric over the labels, and the Dice of each label. A label in
-    neither mask and a mean of infinite distances are empty.
+    The columns are the mean of each metric over the labels, and the Dice of each label. A cell is
+    empty if the label is in neither mask, or if all distances are infinite.
     """
     summary = evaluation.summary
     metrics, labels = list(summary["mean"]), list(summary["labels"])
@@ -73,7 +73,7 @@ def cases_csv(evaluation: Evaluation) -> str:
 
 
 def label_rows(evaluation: Evaluation) -> tuple[list[str], list[list[Cell]]]:
-    """Return header and rows of the means per label; the last row is the mean over labels."""
+    """Return the header and rows of the means per label; the last row is the mean over labels."""
     summary = evaluation.summary
     metrics = list(summary["mean"])
     rows: list[list[Cell]] = [
@@ -88,7 +88,7 @@ def label_rows(evaluation: Evaluation) -> tuple[list[str], list[list[Cell]]]:
 
 
 def _titles(summary: Mapping[str, Any]) -> list[str]:
-    """Return the metrics as column titles; that of surface Dice includes the tolerance."""
+    """Return column titles for the metrics; the one for surface Dice includes the tolerance."""
     tolerance = f"{summary['tolerance']:g} {' or '.join(summary['unit'])}"
     return [
         f"{metric} ({tolerance})" if metric == "surface_dice" else metric
@@ -97,9 +97,10 @@ def _titles(summary: Mapping[str, Any]) -> list[str]:
 
 
 def absence_rows(evaluation: Evaluation) -> list[list[Cell]]:
-    """Return rows of label and numbers of cases: in reference only, in prediction only, in neither.
+    """Return rows of a label and its numbers of cases with it in only one mask or in neither.
 
-    Labels that are in both masks of every case have no row.
+    The columns are reference only, prediction only, and neither. Labels that are in both masks of
+    every case have no row.
     """
     rows: list[list[Cell]] = [
         [label, counts["reference_only"], counts["prediction_only"], counts["neither"]]
@@ -110,7 +111,7 @@ def absence_rows(evaluation: Evaluation) -> list[list[Cell]]:
 
 
 def page(evaluation: Evaluation) -> str:
-    """Return the report as one HTML page that loads nothing from the network."""
+    """Return the report as a self-contained HTML page."""
     header, rows = label_rows(evaluation)
     parts = [
         "<h1>Evaluation</h1>",
@@ -150,7 +151,7 @@ def _in_either(counts: dict[str, int]) -> int:
 def _comparison(summary: Mapping[str, Any]) -> str:
     cases, labels = len(summary["cases"]), len(summary["labels"])
     ignore = summary.get("ignore")
-    ignored = "" if ignore is None else f" Voxels with {ignore} in the reference are left out."
+    ignored = "" if ignore is None else f" Voxels with {ignore} in the reference are excluded."
     counts = (
         f"{cases} {'case' if cases == 1 else 'cases'},"
         f" {labels} {'label' if labels == 1 else 'labels'}"
@@ -186,7 +187,7 @@ def _spread_rows(evaluation: Evaluation) -> list[list[Cell]]:
 
 
 def _case_rows(evaluation: Evaluation) -> tuple[list[str], Sequence[Sequence[Cell]]]:
-    """Return header and rows of each case and label, by the mean Dice of the case, then by Dice."""
+    """Return the header and rows of each case and label, by mean Dice of the case, then by Dice."""
     metrics = list(evaluation.summary["mean"])
     values: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
     for row in evaluation.rows:

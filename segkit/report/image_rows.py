@@ -1,4 +1,4 @@
-"""Arrange images in rows, with a legend of labels below, and write text on them."""
+"""Arrange images in rows with a legend of labels below, and write text on images."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from segkit.labels.colors import Color
 LEGEND_ENTRIES = 60
 """Largest number of labels in a legend."""
 MARGIN = 12
-"""Pixels between images."""
+"""Distance between images in pixels."""
 _LINE, _SWATCH, _FONT, _GAP = 20, 12, 14, 6
-"""Pixels of a line of the legend, a color swatch, the font, and between swatch and name."""
+"""Sizes in pixels: line of the legend, color swatch, font, and gap between swatch and name."""
 _BACKGROUND, _TEXT = (16, 16, 16), (240, 240, 240)
 
 
@@ -56,7 +56,7 @@ def row_width(row: Sequence[Image.Image]) -> int:
 
 
 def write_letters(image: Image.Image, letters: tuple[str, str, str, str]) -> None:
-    """Write the letters of the left, right, top and bottom edge onto an image."""
+    """Write the orientation letters at the left, right, top and bottom edges of an image."""
     left, right, top, bottom = letters
     width, height = image.size
     write_text_on(image, left, (4, height / 2), anchor="lm")
@@ -68,7 +68,7 @@ def write_letters(image: Image.Image, letters: tuple[str, str, str, str]) -> Non
 def write_text_on(
     image: Image.Image, text: str, position: tuple[float, float], *, anchor: str
 ) -> None:
-    """Write text onto an image at ``position`` (x, y); ``anchor`` is one of Pillow's."""
+    """Write text onto an image at ``position`` (x, y); ``anchor`` is a text anchor of Pillow."""
     ImageDraw.Draw(image).text(
         position,
         text,

@@ -1,4 +1,4 @@
-"""Draw one plane of a scan in gray, with the outlines of labels on it."""
+"""Draw a plane of a scan with the outlines of labels."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ TINT = 0.4
 """Opacity of filled labels, low enough that the scan shows through."""
 SOFT_TISSUE_HU = (-160.0, 240.0)
 CT_BELOW = -500
-"""Value that only Hounsfield units have at the first percentile."""
+"""First percentile in HU below which a scan is assumed to be CT."""
 SAMPLED_VOXELS = 4_000_000
-"""Number of voxels of a scan above which only every n-th along each axis decides on brightness."""
+"""Number of voxels above which a scan is sampled to determine its brightness."""
 
 ColorOfValue = Mapping[int, Color]
 """Value of a label -> its color."""
@@ -40,10 +40,10 @@ def to_gray(array: NDArray[Any], limits: tuple[float, float]) -> NDArray[np.uint
 
 
 def gray_limits(scan: NDArray[Any]) -> tuple[float, float]:
-    """Return the values of a scan (C, X, Y, Z) to show as black and white.
+    """Return the values of a scan (C, X, Y, Z) to show as black and as white.
 
-    They are the 1st and 99th percentile inside the constant border, or the range of soft tissue for
-    a CT, in which air would dominate. Large scans are sampled, block by block.
+    They are the 1st and 99th percentile inside the constant border. For a CT, in which air would
+    dominate, they are the range of soft tissue. Large scans are sampled.
     """
     border = border_values(scan)
     sample = _every_nth(scan, math.ceil((scan.size / SAMPLED_VOXELS) ** (1 / 3)))
@@ -57,7 +57,8 @@ def gray_limits(scan: NDArray[Any]) -> tuple[float, float]:
 def _every_nth(scan: NDArray[Any], step: int) -> NDArray[Any]:
     """Return a copy of every ``step``-th voxel of (C, X, Y, Z) along X, Y and Z.
 
-    It is read plane by plane along the slowest axis, so that little of a mapped file is in memory.
+    The scan is read plane by plane along the slowest axis, so that a mapped file takes little
+    memory.
     """
     axis = 1 + int(np.argmax(np.abs(scan.strides[1:])))
     planes = []
@@ -110,7 +111,7 @@ def draw_outlines(
 
 
 def _fill(drawn: NDArray[np.uint8], labels: NDArray[Any], colors: ColorOfValue) -> None:
-    """Tint ``drawn`` in place where a label lies."""
+    """Tint the pixels of ``drawn`` that have a label, in place."""
     for value in np.unique(labels):
         if int(value) in colors:
             mask = labels == value

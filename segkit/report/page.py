@@ -1,4 +1,4 @@
-"""Write an HTML page that is complete in itself and loads nothing from the network."""
+"""Self-contained HTML pages, which load nothing from the network."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ img { max-width: 100%; height: auto; }
 
 
 def html_page(title: str, parts: Sequence[str]) -> str:
-    """Return the page.
+    """Return a page as HTML.
 
     Args:
-        title: plain text.
+        title: title as plain text.
         parts: HTML of the body, in order; empty parts are left out.
     """
     return (

@@ -1,9 +1,10 @@
-"""Draw a label map on its scan into a PNG: three planes with outlines, or the picture itself.
+"""Draw the outlines of a label map on its scan as a PNG: on three planes, or on the picture itself.
 
-Planes are shown as radiologists see them: the patient's right on the viewer's left, anterior and
-superior up, and in the sagittal plane anterior on the left. Letters on the planes say so. The
-planes are those that show most of the labels, at one scale in mm. Below them is a sheet of slices
-in their order, each with its number along an axis of the file. No display server is needed.
+Planes are in radiological orientation: the patient's right is on the viewer's left, anterior and
+superior are up, and in the sagittal plane anterior is on the left. Letters at the edges give the
+directions. The planes are those that show most of the labels, at the same scale in mm. Below them
+is a sheet of consecutive slices, each with its index along an axis of the file. No display server
+is needed.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ from segkit.report.outlines import (
 from segkit.volume import Volume
 
 PLANE_PIXELS = 400
-"""Length of the longest edge of a scan in the three planes."""
+"""Length in pixels of the longest edge of a scan in the three planes."""
 PICTURE_PIXELS = 800
-"""Length of the longest edge of a picture."""
+"""Length in pixels of the longest edge of a picture."""
 SHEET_PIXELS = 190
-"""Length of the longest edge of a scan on the sheet of slices."""
+"""Length in pixels of the longest edge of a scan on the sheet of slices."""
 SHEET_ROWS = 2
 
 
@@ -67,7 +68,7 @@ def write_preview(
     *,
     colors: Mapping[str, Color] | None = None,
 ) -> None:
-    """Draw the outlines of labels on their scan into a PNG.
+    """Draw the outlines of labels on their scan, and write the image as a PNG.
 
     A volume is shown in three planes, with a sheet of slices below them.
 
@@ -76,7 +77,7 @@ def write_preview(
         scan: the scan (C, X, Y, Z); its first channel is shown, or the three colors of a picture.
         labels: label map (1, X, Y, Z) on the same grid.
         names: name -> value of the labels, for the legend.
-        colors: color of each name; by default one by its position among the names.
+        colors: color of each name; by default it depends on the position among the names.
     """
     color_of_value = _color_of_value(names, colors)
     if scan.unit == "px":
@@ -98,7 +99,7 @@ def draw_comparison(
     across: int | None = None,
     colors: Mapping[str, Color] | None = None,
 ) -> Image.Image:
-    """Return an image of the predicted labels, outlined, over the reference, filled.
+    """Return an image of a scan with the prediction as outlines and the reference as filled areas.
 
     The planes are those in which the two differ most.
 
@@ -107,8 +108,9 @@ def draw_comparison(
         predicted: label map (1, X, Y, Z) on the same grid.
         reference: label map (1, X, Y, Z) on the same grid.
         names: name -> value of the labels, for the legend.
-        across: axis (0, 1, 2 for X, Y, Z in RAS+) of the only plane to show, perpendicular to it.
-        colors: color of each name; by default one by its position among the names.
+        across: axis (0, 1, 2 for X, Y, Z in RAS+) to which the only plane is perpendicular; by
+            default there are three planes.
+        colors: color of each name; by default it depends on the position among the names.
     """
     color_of_value = _color_of_value(names, colors)
     if scan.unit == "px":
@@ -126,7 +128,7 @@ def _color_of_value(names: Mapping[str, int], colors: Mapping[str, Color] | None
 def _legend(
     names: Mapping[str, int], colors: ColorOfValue, *label_maps: Volume
 ) -> list[tuple[str, Color]]:
-    """Return name and color of the labels that occur in any of the label maps."""
+    """Return the name and color of each label that occurs in any of the label maps."""
     present = {value for labels in label_maps for value in present_values(labels.array)}
     return [(name, colors[value]) for name, value in names.items() if value in present]
 
@@ -150,7 +152,7 @@ def _draw_picture(
 
 @dataclass(frozen=True, eq=False)
 class _Scene:
-    """A volume to draw: arrays (X, Y, Z) in RAS+, colors and gray values."""
+    """Volume to draw: arrays (X, Y, Z) in RAS+, colors and gray values."""
 
     voxels: NDArray[Any]
     labels: NDArray[Any]
@@ -188,16 +190,16 @@ class _Scene:
         )
 
     def slice_name(self, view: _View, position: int) -> str:
-        """Return the name of a slice: its axis in the file, and its index there, from 0."""
+        """Return the name of a slice: its axis in the file, and its index along it, from 0."""
         axis, flip = self.axis_map.order[view.across], self.axis_map.flips[view.across]
         last = self.labels.shape[view.across] - 1
         return f"{'xyz'[axis]} {last - position if flip else position}"
 
 
 def _plane(array: NDArray[Any], view: _View, position: int) -> NDArray[Any]:
-    """Return the rows of a plane of (X, Y, Z), with high indices at the left and at the top.
+    """Return a plane of (X, Y, Z) as rows, with high indices on the left and at the top.
 
-    It is a view: numpy's take would copy a whole scan whose voxels are not in the order of axes.
+    It is a view, because numpy's take may copy the whole scan.
     """
     plane: NDArray[Any] = np.moveaxis(array, view.across, 0)[position].T[::-1, ::-1]
     return plane
@@ -220,7 +222,7 @@ def _scene(
 
 
 def _draw_planes(scene: _Scene, across: int | None = None) -> list[Image.Image]:
-    """Return the planes that show most; a scan of one slice has only one that is not a line."""
+    """Return images of the planes that show most; a scan with one slice has only one plane."""
     labels, filled = scene.labels, scene.filled
     marked = labels
     if filled is not None and not np.array_equal(filled, labels):
@@ -242,10 +244,10 @@ def _draw_planes(scene: _Scene, across: int | None = None) -> list[Image.Image]:
 
 
 def _fullest_plane(labels: NDArray[Any], axis: int) -> int:
-    """Return the index of the plane across ``axis`` that shows most of all labels.
+    """Return the index of the plane across ``axis`` that shows most of the labels.
 
     Each label counts as a fraction of its largest cross section, so that a lesion counts as much as
-    the organ around it. Without any label, it is the middle plane.
+    the organ around it. Without labels, it is the middle plane.
     """
     values = np.array(present_values(labels))
     counts = np.zeros((labels.shape[axis], values.size))
@@ -258,12 +260,12 @@ def _fullest_plane(labels: NDArray[Any], axis: int) -> int:
 
 
 def _draw_sheet(scene: _Scene, width: int) -> list[list[Image.Image]]:
-    """Return rows of slices from the first to the last labeled one, across the thickest slices.
+    """Return rows of slices from the first to the last labeled one, across the coarsest axis.
 
     There are none if fewer than two slices are labeled.
     """
     edges = [length / size for length, size in zip(scene.lengths, scene.labels.shape, strict=True)]
-    # Of equal edges the first view counts, which is axial.
+    # If spacings are equal, the first view wins, which is axial.
     view = max(_VIEWS, key=lambda candidate: round(edges[candidate.across], 3))
     others = tuple(axis for axis in range(3) if axis != view.across)
     labeled = np.flatnonzero(scene.labels.any(axis=others))

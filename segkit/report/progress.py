@@ -18,9 +18,9 @@ from segkit.files.atomic import atomic_path
 from segkit.labels.colors import Color, label_colors
 
 MAX_NAMED = 8
-"""Largest number of labels that all get a color, a name and a band."""
+"""Largest number of labels for which every label gets a color, a name and a band."""
 LOWEST = 3
-"""Number of labels with the lowest Dice that are named if there are more than MAX_NAMED."""
+"""Number of labels, those with the lowest Dice, that are named if there are more than MAX_NAMED."""
 MAX_NAME_LENGTH = 40
 
 Rows = Sequence[Mapping[str, float | str]]
@@ -30,7 +30,7 @@ Rows = Sequence[Mapping[str, float | str]]
 def write_progress_picture(
     path: Path, rows: Rows, labels: Sequence[str], *, colors: Mapping[str, Color] | None = None
 ) -> None:
-    """Draw the rows of training.csv into a PNG; no display server is needed.
+    """Plot the rows of training.csv as a PNG; no display server is needed.
 
     Args:
         path: the PNG.
@@ -45,7 +45,7 @@ def write_progress_picture(
     _draw_loss(middle, rows)
     _draw_time(lower, rows)
     with atomic_path(path) as temporary, warnings.catch_warnings():
-        # Characters that the font lacks are drawn as boxes; a training need not warn of them.
+        # Characters that the font lacks are drawn as boxes, which is no reason for a warning.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure.savefig(temporary, dpi=100, format="png")
 
@@ -87,7 +87,7 @@ def _add_legend(axes: Axes, unnamed: int) -> None:
 
 
 def _lowest(rows: Rows, labels: Sequence[str]) -> list[str]:
-    """Return the labels with the lowest Dice in the last validation that has them."""
+    """Return the labels with the lowest Dice, each in the last validation that has it."""
     last = {label: values[-1] for label in labels if (values := _series(rows, f"dice_{label}")[1])}
     return sorted(last, key=last.__getitem__)[:LOWEST]
 
@@ -111,7 +111,7 @@ def _draw_with_band(
 
 
 def _without_markup(name: str) -> str:
-    """Return a name that matplotlib draws as it is: $ starts a formula, and a leading _ hides."""
+    """Return a name that matplotlib draws literally: $ starts a formula, a leading _ hides it."""
     short = name if len(name) <= MAX_NAME_LENGTH else f"{name[: MAX_NAME_LENGTH - 1]}…"
     return (" " if name.startswith("_") else "") + short.replace("$", r"\$")
 

@@ -1,4 +1,4 @@
-"""Format rows of text and numbers as a table for the terminal, for a page or as CSV."""
+"""Format rows of text and numbers as a table for the terminal, as HTML or as CSV."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Cell = str | float | int | None
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
-    """Return a table with columns aligned by spaces: numbers to the right, text to the left.
+    """Return a table as text, with numbers aligned to the right and text to the left.
 
     >>> print(text_table(["label", "dice"], [["liver", 0.91234], ["spleen", None]]))
     label     dice
@@ -39,14 +39,14 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
 
 
 def html_table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
-    """Return a table in HTML; all cells are escaped, and numbers have the class ``n``."""
+    """Return a table as HTML; all cells are escaped, and numbers have the class ``n``."""
     head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
     body = "\n".join(f"<tr>{''.join(_html_cell(cell) for cell in row)}</tr>" for row in rows)
     return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
 
 
 def cell_text(cell: Cell) -> str:
-    """Return the text of a cell: floats with four decimals, or four significant digits from 100 on.
+    """Return a cell as text: floats with four decimals, or with four significant digits from 100.
 
     >>> cell_text(0.5), cell_text(1234.5), cell_text(3), cell_text(None)
     ('0.5000', '1234', '3', '-')
@@ -63,7 +63,7 @@ def cell_text(cell: Cell) -> str:
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     """Return CSV, with an empty value for None.
 
-    Text that a spreadsheet would take for a formula gets an apostrophe in front.
+    Text that a spreadsheet would interpret as a formula is preceded by an apostrophe.
 
     >>> print(csv_text(["case", "dice"], [["=1+1", -0.5]]), end="")
     case,dice

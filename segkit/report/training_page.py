@@ -1,4 +1,4 @@
-"""Show a training on one HTML page: curve, Dice, pictures of cases, time and plan."""
+"""HTML page of a training: curves, Dice, pictures of cases, time and plan."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOWEST = 4
 
 @dataclass(frozen=True)
 class CasePicture:
-    """Picture of a case with its Dice: a PNG, the Dice of each label, and their mean."""
+    """Picture of a case as a PNG, with the Dice of each label and their mean."""
 
     case: str
     mean: float
@@ -27,7 +27,7 @@ class CasePicture:
     png: bytes
 
     def caption(self) -> str:
-        """Return the case and its Dice; of many labels the lowest."""
+        """Return the caption: the case and its Dice, with that of the lowest labels only."""
         ordered = sorted(self.dice.items(), key=lambda item: item[1])
         labels = ", ".join(f"{name} {value:.3f}" for name, value in ordered[:LOWEST])
         text = f"{self.case}: Dice {self.mean:.3f}"
@@ -71,7 +71,7 @@ def training_page(page: TrainingPage) -> str:
         "<h2>Where the time went</h2>",
         html_table(*page.time),
         paragraph(
-            "For a run that was stopped and resumed, this is the time that led to this model."
+            "For a run that was stopped and resumed, only the work that led to this model counts."
         ),
         "<h2>The plan</h2>",
         html_table(["decided", "", "because"], decided_rows(page.plan)),

@@ -54,7 +54,7 @@ def test_regions_and_ignored_voxels(files: list[str], capsys: pytest.CaptureFixt
         "label_5      1  0.0000" in capsys.readouterr().out
     )  # what is predicted beside the ignored voxels
     assert (
-        "Voxels with 5 in the reference are left out."
+        "Voxels with 5 in the reference are excluded."
         in (Path(files[0]).parent / "r/report.html").read_text()
     )
 
@@ -124,7 +124,7 @@ def test_dicom_seg_on_either_side(
     assert "bright" not in capsys.readouterr().out
     assert main(["evaluate", seg, f"{seg}/p1.dcm"]) == 3
     assert (
-        "p1.dcm: expected a label map with a grid, such as .nii.gz, beside the DICOM-SEG"
+        "p1.dcm: expected a label map with a grid, such as .nii.gz, to compare with the DICOM-SEG"
         in capsys.readouterr().err
     )
 

@@ -426,7 +426,7 @@ def test_a_dataset_in_the_place_of_predictions(tmp_path: Path) -> None:
         InputError, match=r"found a dataset.*The order is PREDICTIONS REFERENCES\. Swap the two"
     ):
         evaluate(dataset, tmp_path / "p")
-    with pytest.raises(InputError, match=r"found a dataset.*Give the folder of what was predicted"):
+    with pytest.raises(InputError, match=r"found a dataset.*Give the folder of the predictions"):
         evaluate(dataset, dataset)
 
 
