@@ -1,8 +1,8 @@
-"""Write the pages of the API into a folder, from the docstrings: `make docs`.
+"""Generate the API pages from the docstrings with pdoc (`make docs`).
 
     python tools/api_pages.py [FOLDER]       default: build/api
 
-pdoc makes them. They load nothing from the network.
+The pages load nothing from the network.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ WITH_TRITON = (".group_norm_triton", ".triton_programs")
 
 
 def modules() -> list[str]:
-    """Return the modules of the package for pdoc, with ``!`` in front of those to leave out."""
-    found = sorted(module.name for module in pkgutil.walk_packages(segkit.__path__, "segkit."))
-    left_out = () if find_spec("triton") else WITH_TRITON
-    return ["segkit", *(f"!{name}" if name.endswith(left_out) else name for name in found)]
+    """Return the modules of the package for pdoc, with a leading ``!`` on those to exclude."""
+    names = sorted(module.name for module in pkgutil.walk_packages(segkit.__path__, "segkit."))
+    excluded = () if find_spec("triton") else WITH_TRITON
+    return ["segkit", *(f"!{name}" if name.endswith(excluded) else name for name in names)]
 
 
 def show_everything() -> None:
-    """Import the names that packages import at first use, and let pdoc list all modules."""
+    """Import the names that packages import lazily, so that pdoc lists them and all modules."""
     packages = [name for name in sys.modules if name == "segkit" or name.startswith("segkit.")]
     for package in [sys.modules[name] for name in packages]:
         if not hasattr(package, "__path__") or not hasattr(package, "__all__"):

@@ -1,6 +1,6 @@
-"""Tell whether a command line or an override in the documentation is right, without running it.
+"""Check command lines and overrides in the documentation without running them.
 
-The real parsers of the verbs and the real checks of the configuration decide.
+They are checked with the parsers of the verbs and the rules of the configuration.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from segkit.config.sweep import combinations
 from segkit.errors import SegkitError
 
 KEYS = {*known_keys(), *PATHS, *GROUPS, PRESET}
-"""Everything that may stand in front of the ``=`` of an override."""
+"""All keys of overrides."""
 TRAINS = ("train", "plan", "study")
 """Verbs whose KEY=VALUE words are overrides of a training."""
 _PLACEHOLDER = re.compile(r"[A-Z][A-Z_0-9]*|\.\.\.|<[^>]+>")
-"""A value that stands for another one: N, PATH, <name>."""
+"""Pattern of placeholders for a value: N, PATH, <name>."""
 
 
 _MORE = ("[KEY=VALUE", "KEY=VALUE", "...", "...]")
-"""Words that stand for any number of others."""
+"""Words that mean "any number of overrides"."""
 
 
 class _Found(Exception):
-    """Carries the parser of a verb out of the function that would use it."""
+    """Exception that carries the parser of a verb out of the function that would use it."""
 
     def __init__(self, parser: Parser) -> None:
         self.parser = parser
@@ -87,7 +87,7 @@ def commands(text: str) -> Iterator[list[str]]:
 
 
 def problem(words: Sequence[str]) -> str:
-    """Return what is wrong with the words after ``segkit``, or an empty text.
+    """Return the problem with the words after ``segkit``, or "" if there is none.
 
     >>> problem(["train", "DATASET", "trainer.max_minutes=60", "--resume"])
     ''
@@ -133,7 +133,7 @@ def _parse(parser: Parser, words: Sequence[str]) -> argparse.Namespace:
 
 
 def _override_problem(verb: str, given: argparse.Namespace) -> str:
-    """Check the KEY=VALUE words of a command that trains; the others are its dataset."""
+    """Return the problem with the KEY=VALUE words of a command that trains, or ""."""
     overrides = [word for word in given.words if "=" in word]
     for word in overrides:
         if text := override_problem(word):
@@ -147,7 +147,7 @@ def _override_problem(verb: str, given: argparse.Namespace) -> str:
 
 
 def override_problem(word: str) -> str:
-    """Return what is wrong with the key of an override, or an empty text.
+    """Return the problem with the key of an override, or "" if there is none.
 
     >>> override_problem("trainer.max_step=5")
     'no override trainer.max_step'

@@ -1,8 +1,7 @@
-"""Count what makes the package readable or not: loose modules, floors, cycles, long functions,
-fragments, long lines.
+"""Measure the readability of the package: loose modules, import cycles, long functions and lines.
 
     python tools/house.py          a table of counts
-    python tools/house.py --all    and the places behind every count that is not zero
+    python tools/house.py --all    and the locations behind every count that is not zero
 
 Only the standard library is needed. tests/test_architecture.py holds the limits.
 """
@@ -26,7 +25,7 @@ DOCUMENTED = (*FUNCTIONS, ast.ClassDef, ast.Module)
 
 @dataclass(frozen=True)
 class Module:
-    """One file of the package: its dotted name, path, text and syntax tree."""
+    """Python file of the package: its dotted name, path, text and syntax tree."""
 
     name: str
     path: Path
@@ -46,9 +45,7 @@ def read_modules(root: Path = ROOT) -> list[Module]:
 
 
 def imports(module: Module, names: set[str]) -> set[str]:
-    """Return the modules of the package that a module imports anywhere, in functions and for types
-    as well.
-    """
+    """Return the modules of the package that a module imports, also in functions and for types."""
     found: set[str] = set()
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Import):
@@ -60,7 +57,7 @@ def imports(module: Module, names: set[str]) -> set[str]:
 
 
 def cycles(graph: dict[str, set[str]]) -> list[list[str]]:
-    """Return the strongly connected groups of more than one node (Tarjan 1972).
+    """Return the strongly connected components with more than one node (Tarjan 1972).
 
     >>> cycles({"a": {"b"}, "b": {"a"}, "c": {"a"}})
     [['a', 'b']]
@@ -102,7 +99,7 @@ def body_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 
 def docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Yield line and text of every docstring, those under an assignment included."""
+    """Yield the line and text of every docstring, including those under an assignment."""
     for node in ast.walk(tree):
         statements = getattr(node, "body", [])
         if not isinstance(statements, list):
@@ -118,7 +115,7 @@ def docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 def is_fragment(text: str) -> bool:
-    """Return whether a docstring begins as a fragment of a sentence.
+    """Return whether a docstring begins like a sentence fragment.
 
     >>> is_fragment("Of one channel."), is_fragment("Official name.")
     (True, False)
@@ -127,7 +124,7 @@ def is_fragment(text: str) -> bool:
 
 
 def count(root: Path = ROOT) -> dict[str, tuple[float, list[str]]]:
-    """Return for each row of the table its figure and the places behind it."""
+    """Return for each row of the table its value and the locations behind it."""
     modules = read_modules(root)
     names = {module.name for module in modules}
     where = {module.name: module.path.relative_to(root).as_posix() for module in modules}

@@ -17,7 +17,7 @@ _HEADING = re.compile(r"^#+ +(.*?) *$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Page:
-    """One Markdown file."""
+    """Markdown file of the documentation."""
 
     path: Path
     text: str
@@ -39,7 +39,7 @@ class Page:
 
     @cached_property
     def spans(self) -> list[str]:
-        """Content of every code span, a line break in it as one space."""
+        """Content of every code span, with line breaks replaced by a space."""
         return [" ".join(span.replace("\\|", "|").split()) for span in _SPAN.findall(self.prose)]
 
     @cached_property
@@ -71,7 +71,7 @@ def anchor_of(heading: str) -> str:
 
 def pages(root: Path = ROOT) -> list[Page]:
     """Return the Markdown pages of the repository, sorted by path."""
-    # Not everything below the root: data/ and the environments may hold pages of others.
+    # Not everything below the root, because data/ and environments may hold pages of others.
     paths = [*root.glob("*.md"), *(root / "docs").rglob("*.md"), root / "data" / "README.md"]
     return [Page(path, path.read_text(encoding="utf-8")) for path in sorted(paths)]
 

@@ -34,13 +34,13 @@ from tools.command_lines import parser_of  # noqa: E402
 PAGE = ROOT / "docs" / "reference.md"
 SCHEMA = ROOT / "segkit" / "config" / "schema.py"
 MARKS = re.compile(r"(<!-- generated -->\n).*?(<!-- end -->)", re.DOTALL)
-"""The parts of the page that this script writes: verbs, overrides and choices, in this order."""
+"""Generated parts of the page: verbs, overrides and choices, in this order."""
 SHORT_NAMES = {full: short for short, full in PATHS.items() if short != full}
-"""Full dotted key -> the shorter one that means the same, such as dataset.path -> dataset."""
+"""Full dotted key -> its short form, such as dataset.path -> dataset."""
 
 
 def verbs() -> str:
-    """Return a section for each verb, and for each study: what it does, its arguments and flags."""
+    """Return a section for each verb and study: its description, arguments and flags."""
     rows = [f"| [`segkit {verb}`](#segkit-{verb}) | {text} |" for verb, (text, _) in VERBS.items()]
     parts = ["\n".join(["| verb | what it does |", "| --- | --- |", *rows])]
     for verb in VERBS:
@@ -65,7 +65,7 @@ def _section(title: str, parser: argparse.ArgumentParser) -> str:
 
 
 def _tables(parser: argparse.ArgumentParser) -> Iterator[str]:
-    """Yield a table for the arguments of each group that has any, its title in front."""
+    """Yield a table for each group of arguments that is not empty."""
     for group in parser._action_groups:
         actions = [action for action in group._group_actions if action.dest != "help"]
         rows = [f"| {_names(action)} | {_cell(action.help or '')} |" for action in actions]
@@ -104,7 +104,7 @@ def _names(action: argparse.Action) -> str:
 
 
 def overrides() -> str:
-    """Return the table of all overrides: default, what it may be, meaning."""
+    """Return the table of all overrides: default, allowed values, meaning."""
     meanings = setting_docstrings()
     rows = []
     for key in known_keys():
@@ -120,7 +120,7 @@ def overrides() -> str:
 
 
 def may_be(key: str, default: Any) -> str:
-    """Return in words which values a setting accepts."""
+    """Return the values that a setting accepts, as text."""
     if key in CHECKS:
         return CHECKS[key][1]
     group = key.removesuffix(".name")
@@ -164,7 +164,7 @@ def _docstrings(
 
 
 def choices() -> str:
-    """Return the table of what is chosen by name, and the files that hold the choices."""
+    """Return the table of settings that are chosen by name, and the files with the choices."""
     rows = [
         f"| `{group}=` | {', '.join(f'`{name}`' for name in own_choices(group))} |"
         f" `configs/{group}/NAME.yaml` |"
@@ -178,7 +178,7 @@ def _cell(text: str) -> str:
 
 
 def rendered(page: str) -> str:
-    """Return the page with its generated parts as the code has them now."""
+    """Return the page with its generated parts updated."""
     parts = iter([verbs(), overrides(), choices()])
     return MARKS.sub(lambda mark: f"{mark[1]}\n{next(parts)}\n{mark[2]}", page)
 
@@ -187,7 +187,7 @@ def files_without_row(folder: Path, section: str) -> list[str]:
     """Return the files below ``folder`` that the tables of a section of the page do not name.
 
     Args:
-        folder: what a command wrote.
+        folder: output folder of a command.
         section: heading of the section, such as "Files of a run". A name in the first column is a
             pattern relative to the folder: ``bundle/weights/fold_*.safetensors``.
     """

@@ -1,4 +1,4 @@
-"""Check a release: build wheel and sdist, install into an empty environment, list licenses.
+"""Check a release: build the packages, install the wheel in an empty environment, list licenses.
 
     python tools/release_check.py        the packages go to dist/, with licenses.txt
 
@@ -31,9 +31,9 @@ for package in distributions():
     rows[meta["Name"].lower()] = (meta["Version"], text.split("\\n")[0][:60] or "not stated")
 print(json.dumps(rows))
 """
-"""Program that prints name, version and license of everything installed beside it, as JSON."""
+"""Program that prints name, version and license of all installed packages as JSON."""
 STRONG = re.compile(r"(?<!L)\b(?:A?GPL|GNU (?:Affero )?General Public)", re.IGNORECASE)
-"""Licenses that would oblige segkit itself; the LGPL does not."""
+"""Licenses that would extend to segkit itself; the LGPL does not."""
 
 
 def is_strong(license_text: str) -> bool:
@@ -46,7 +46,7 @@ def is_strong(license_text: str) -> bool:
 
 
 def check_version() -> str:
-    """Return the version, which the changelog must have as a heading."""
+    """Return the version, and exit if the changelog has no heading for it."""
     text = (ROOT / "segkit" / "_version.py").read_text(encoding="utf-8")
     version = re.search(r'^__version__ = "([^"]+)"', text, re.MULTILINE)
     if version is None:
@@ -87,7 +87,7 @@ def check_installed(wheel: Path, version: str) -> dict[str, tuple[str, str]]:
 
 
 def run(*words: str, cwd: str | Path = ROOT) -> str:
-    """Run a program and return what it printed; end if it fails."""
+    """Run a program and return its output; exit if it fails."""
     # A PYTHONPATH of the caller would hide what is missing in the wheel.
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(words, cwd=cwd, env=clean, stdout=subprocess.PIPE, text=True, check=False)

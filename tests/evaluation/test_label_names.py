@@ -146,7 +146,7 @@ def test_predictions_that_number_one_name_differently(tmp_path: Path) -> None:
             tmp_path / f"true/p{number}.nrrd", None, 0, OURS["organ"], OURS["core"], OURS["core"]
         )
     with pytest.raises(
-        InputError, match=r"p1\.seg\.nrrd: expected .* as in p0\.seg\.nrrd.*or say with --labels"
+        InputError, match=r"p1\.seg\.nrrd: expected .* as in p0\.seg\.nrrd.*with --labels NAME"
     ):
         evaluate(tmp_path / "p", tmp_path / "true")
     found = evaluate(tmp_path / "p", tmp_path / "true", labels=OURS)
