@@ -102,7 +102,7 @@ class Volume:
     Volume(4 x 5 x 6 voxels of 1 x 1 x 2.5 mm, 1 channel, float64)
 
     Raises:
-        ValueError: the array has not four axes, or the affine is not (4, 4).
+        ValueError: the array does not have four axes, or the affine is not (4, 4).
     """
 
     array: NDArray[Any]
