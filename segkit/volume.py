@@ -1,4 +1,4 @@
-"""Volume: voxels and the affine that places them; all other geometry is derived from those two.
+"""Volume: voxels and their affine, from which all other geometry is derived.
 
 Array axes are (C, X, Y, Z): channels, then the voxel axes in the order of the file. The affine maps
 a voxel index (x, y, z) to mm in RAS+ (right, anterior, superior). A picture is a volume with Z = 1;
@@ -58,7 +58,7 @@ class Grid:
 
     @property
     def shear(self) -> float:
-        """Largest cosine between two voxel axes: 0 where all three meet at right angles."""
+        """Largest cosine between two voxel axes: 0 if all three meet at right angles."""
         axes = self.affine[:3, :3] / self.spacing
         return float(np.abs(axes.T @ axes - np.eye(3)).max())
 
@@ -93,7 +93,7 @@ class Grid:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Volume:
-    """Voxels (C, X, Y, Z) with the affine of their grid, and never a path, a header or a tensor.
+    """Voxels (C, X, Y, Z) with the affine of their grid, and no path, header or tensor.
 
     >>> scan = Volume(np.zeros((1, 4, 5, 6)), np.diag([1.0, 1.0, 2.5, 1.0]))
     >>> scan.spacing
@@ -193,7 +193,7 @@ class Volume:
 def file_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the type in which image files hold voxels of ``dtype``.
 
-    It has the byte order of this machine; booleans become uint8 and float16 becomes float32.
+    It has native byte order; booleans become uint8 and float16 becomes float32.
 
     >>> file_type(np.dtype("float16")).name, file_type(np.dtype(">i2")).name
     ('float32', 'int16')
@@ -208,7 +208,8 @@ def file_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
 def nifti_header(grid: Grid) -> Any:
     """Return a new nibabel header for one channel on ``grid``, with its affine as sform and qform.
 
-    A qform cannot hold a shear, so its code is 0 where the voxel axes do not meet at right angles.
+    A qform cannot represent a shear, so its code is 0 if the voxel axes do not meet at right
+    angles.
     """
     from nibabel.nifti1 import Nifti1Header  # noqa: PLC0415  (imported when a caller wants it)
     from nibabel.nifti2 import Nifti2Header  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""Read the scan of a case, and its label map on the grid of that scan, whatever the format."""
+"""Read the scan of a case, and its label map on the grid of that scan, in any supported format."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def case_scan(images: Sequence[Path]) -> Volume:
         images: one file per channel, or one file with all channels.
 
     Raises:
-        InputError: the reasons of `read_case`, or a DICOM folder or zip with several series.
+        InputError: as for `read_case`, or a DICOM folder or zip has several series.
     """
     try:
         return read_case(images)
@@ -53,11 +53,12 @@ def case_labels(
         path: the label map: a file, or a folder or zip with one DICOM-SEG.
         scan: the first image of the case, to which ``grid`` belongs.
         grid: grid of the scan.
-        names: value for each segment name inside label files, as for `read_labels`.
-        subset: names that are not in ``names`` become background instead of an error.
+        names: value for each segment name in label files, as for `read_labels`.
+        subset: turn names that are not in ``names`` into background; otherwise they are an error.
 
     Raises:
-        InputError: an unusable file, a different grid, or segment names that contradict ``names``.
+        InputError: the file cannot be used, has a different grid, or has segment names that
+            contradict ``names``.
     """
     if not is_dicom(path):
         return place_on_grid(read_labels(path, names, subset=subset), grid, path, scan=scan)

@@ -1,7 +1,7 @@
-"""Find the cases of a dataset: listed in a dataset.json, or by the names of files in two folders.
+"""Find the cases of a dataset: from a list in dataset.json, or by file names in two folders.
 
-training       pairs {image, label} in the dataset.json of the Decathlon
-dataset        CASE -> {images, label} in the dataset.json of nnU-Net
+training       pairs {image, label} in a dataset.json of the Decathlon
+dataset        CASE -> {images, label} in a dataset.json of nnU-Net
 folders        imagesTr and labelsTr of nnU-Net, or images and labels
 """
 
@@ -25,12 +25,12 @@ from segkit.io.dicom.files.folders import dicom_cases
 
 
 def training_cases(folder: Path, pairs: Any) -> tuple[list[Case], list[str]]:
-    """Return the cases listed under ``training``, and a notice of scans in imagesTr without entry.
+    """Return the cases listed under ``training``, and a notice of unlisted scans in imagesTr.
 
-    nnU-Net v1 lists an image without the channel number that its files have.
+    An image may be listed without the channel numbers of its files, as in nnU-Net v1.
 
     Raises:
-        InputError: anything but a list of pairs {image, label}.
+        InputError: ``pairs`` is not a list of pairs {image, label}.
     """
     if not isinstance(pairs, list) or not all(_is_pair(pair) for pair in pairs):
         raise InputError(
@@ -51,10 +51,10 @@ def training_cases(folder: Path, pairs: Any) -> tuple[list[Case], list[str]]:
 def listed_cases(folder: Path, entries: Any) -> list[Case]:
     """Return the cases of the entry ``dataset``: CASE -> {images: [...], label: ...}.
 
-    Paths may hold environment variables, such as $DATA.
+    Paths may contain environment variables, such as $DATA.
 
     Raises:
-        InputError: an entry in any other form.
+        InputError: an entry has another form.
     """
     if not isinstance(entries, dict) or not all(_is_entry(entry) for entry in entries.values()):
         raise InputError(
@@ -104,8 +104,8 @@ def nnunet_cases(
         ending: ``file_ending`` of the dataset.json; files with another ending are left out.
 
     Raises:
-        InputError: an empty folder, a file without its partner, or file names that do not end in
-            channel numbers.
+        InputError: a folder is missing or empty, a file has no partner, or file names do not end
+            in channel numbers.
     """
     image_folder, label_folder = folder / "imagesTr", folder / "labelsTr"
     images, other_images = _by_ending(image_folder, ending)
@@ -125,7 +125,8 @@ def two_folder_cases(folder: Path) -> tuple[list[Case], list[str]]:
     """Return the cases in images and labels, and notices of files that are left out.
 
     Raises:
-        InputError: an empty folder, a file without its partner, or two files of one case.
+        InputError: a folder is missing or empty, a file has no partner, or two files belong to one
+            case.
     """
     image_folder, label_folder = folder / "images", folder / "labels"
     images = _by_id(image_folder, _files(image_folder))
@@ -138,9 +139,9 @@ def two_folder_cases(folder: Path) -> tuple[list[Case], list[str]]:
 
 
 def _by_ending(folder: Path, ending: str) -> tuple[list[Path], list[Path]]:
-    """Return the files of a folder that end in ``ending``, in upper or lower case, and the others.
+    """Return the files of a folder whose names end in ``ending``, ignoring case, and the others.
 
-    DICOM folders and zips have no ending that means anything: they are among the former.
+    DICOM files, folders and zips have no fixed ending and always count as matching.
     """
     files = _files(folder)
     matching = [
@@ -157,7 +158,7 @@ def _pair(
     labels: Mapping[str, Path],
     excluded: Sequence[Path] = (),
 ) -> tuple[list[Case], list[str]]:
-    """Return the result of `pair_by_name`; the ``excluded`` files may be missing partners."""
+    """Return the result of `pair_by_name`; its messages name ``excluded`` files as candidates."""
     folders = {path.parent for files in scans.values() for path in files} | {label_folder}
     foreign = [path for folder in folders for path in foreign_files(folder)]
     return pair_by_name(label_folder, scans, labels, not_read=[*excluded, *foreign])

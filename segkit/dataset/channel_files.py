@@ -18,7 +18,7 @@ _CHANNEL = re.compile(r"(.+)_([0-9]{4})")
 
 
 def without_channel(name: str) -> str:
-    """Return a case id without the number of a channel at its end.
+    """Return a case id without a channel number at its end.
 
     >>> without_channel("liver_12_0000"), without_channel("liver_12")
     ('liver_12', 'liver_12')
@@ -37,7 +37,8 @@ def group_channels(paths: Iterable[Path], names: Sequence[str] = ()) -> dict[str
         names: channel names, for messages only.
 
     Raises:
-        InputError: a case whose channel numbers do not run from 0000 without a gap.
+        InputError: the channel numbers of a case do not run from 0000 without a gap, or two files
+            have the same case and channel.
 
     >>> group_channels([Path("a_0001.nii"), Path("a_0000.nii"), Path("b.nii")])["a"][0].name
     'a_0000.nii'

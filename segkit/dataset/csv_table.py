@@ -30,16 +30,16 @@ _OPTIONAL_COLUMNS = {
     "group": ("group", "groups"),
     "split": ("split", "splits", "fold", "folds"),
 }
-"""Optional columns with the names that people give them, in lower case and without punctuation."""
+"""Optional columns, and other names that users give them, in lower case without punctuation."""
 
 
 def read_table(path: Path) -> tuple[list[Case], tuple[str, ...]]:
     """Return the cases of a CSV file and the channel names in its header.
 
-    Relative paths in the table start at the folder of the CSV file.
+    Relative paths in the table are relative to the folder of the CSV file.
 
     Raises:
-        InputError: a file that is not CSV in UTF-8, or a missing column or value.
+        InputError: the file is not CSV in UTF-8, or a column or value is missing or wrong.
     """
     columns, rows = read_rows(path)
     images = [name for name in columns if name == "image" or name.startswith("image:")]
@@ -68,12 +68,13 @@ def read_rows(path: Path) -> tuple[list[str], dict[int, dict[str, str]]]:
     Values are stripped of surrounding whitespace, and empty rows are skipped.
 
     Raises:
-        InputError: a file that is not CSV in UTF-8, or two columns with one name.
+        InputError: the file is not CSV in UTF-8, two columns have the same name, or a line has
+            more values than there are columns.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
         header = text.partition("\n")[0]
-        # A spreadsheet in a country with decimal commas writes semicolons.
+        # Spreadsheet programs write semicolons in countries with a decimal comma.
         delimiter = ";" if ";" in header and "," not in header else ","
         reader = csv.DictReader(text.splitlines(keepends=True), delimiter=delimiter)
         columns = [name.strip() for name in reader.fieldnames or ()]
@@ -133,7 +134,7 @@ def _warn_of_unread_columns(path: Path, columns: Sequence[str]) -> None:
 def _check_split(path: Path, cases: Sequence[Case]) -> None:
     """Check that the split column numbers folds from 0 and keeps the cases of a patient together.
 
-    A column with other values, such as train and test, is not used.
+    A column with other values, such as train and test, is ignored with a warning.
     """
     if not any(case.split for case in cases):
         return

@@ -1,4 +1,4 @@
-"""Case and Dataset: which files belong together, and the names of channels and labels."""
+"""Case and Dataset: the files that belong together, and the names of channels and labels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from segkit.labels.codes import SegmentCodes
 from segkit.labels.scheme import target_values
 
 MAX_FOLD_DIGITS = 9
-"""A longer number in the split column numbers something else than folds."""
+"""Most digits of a fold number; a longer number in the split column is not a fold."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Case:
     label: Path | None = None
     patient: str = ""
     group: str = ""
-    """Site, scanner or protocol, if the dataset names it."""
+    """Site, scanner or protocol, if the dataset gives one."""
     split: str = ""
     """Text in the split column of a CSV file; a whole number is the validation fold."""
 
@@ -53,17 +53,17 @@ class Dataset:
     """Value of each label in the label files, or, with ``regions``, the value to write for each."""
     cases: tuple[Case, ...]
     subset: bool = False
-    """True if values that are not named count as background; otherwise they are an error."""
+    """True if values without a name count as background; otherwise they are an error."""
     regions: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """Values in the label files that make up each region."""
     ignore: int | None = None
-    """Value of voxels that nobody has annotated."""
+    """Value of voxels that were not annotated, which do not count in training or evaluation."""
     segments: dict[str, SegmentCodes] = field(default_factory=dict)
-    """Coded terms and color of each label, for DICOM-SEG."""
+    """Codes and color of each label, for DICOM-SEG."""
     value_names: dict[str, int] = field(default_factory=dict)
-    """Value for each segment name inside label files; empty if no file names its values."""
+    """Value for each segment name in the label files; empty if no file names its values."""
     notices: tuple[str, ...] = ()
-    """Sentences about inputs that were left out and about odd names."""
+    """Sentences for the user about files that were left out and about suspicious names."""
 
     @property
     def targets(self) -> dict[str, int]:
@@ -73,7 +73,7 @@ class Dataset:
     def folds(self, count: int = 5, seed: int = 12345) -> list[list[str]]:
         """Return the ids of the validation cases of each fold; all cases of a patient share a fold.
 
-        A ``split`` column with the values 0 to k-1 is used as it is.
+        If every case has a fold number in its ``split`` column, those folds are used.
 
         Args:
             count: number of folds; with fewer patients there are fewer folds.
@@ -96,7 +96,7 @@ class Dataset:
         return tuple(case for case in self.cases if case.id in wanted)
 
     def content_hash(self) -> str:
-        """Return 12 hex digits over the names and each file's name, size and time of change."""
+        """Return 12 hex digits over the names and each file's name, size and modification time."""
         segments = (list(self.segments.items()),) if self.segments else ()
         more = (list(self.regions.items()), self.ignore, *segments)
         names = (self.channels, list(self.labels.items()), *(more if any(more) else ()))
@@ -110,7 +110,7 @@ class Dataset:
 
 
 def is_fold(text: str) -> bool:
-    """Return whether a value of the split column is the number of a fold.
+    """Return whether a value of the split column is a fold number.
 
     >>> is_fold("0"), is_fold("train"), is_fold("")
     (True, False, False)

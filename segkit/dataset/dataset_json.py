@@ -1,4 +1,4 @@
-"""Read channels and labels in a dataset.json of the Decathlon or of nnU-Net."""
+"""Read channels and labels from a dataset.json of the Decathlon or of nnU-Net."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BACKGROUND_NAME = re.compile(
     r"\s*(back|bg\b|clear|un|none|no\b|not|nothing|other|rest|ext|void|air|empty|0|$)",
     re.IGNORECASE,
 )
-"""Beginnings of names that people give to the value 0."""
+"""Beginnings of names for the value 0 that mean background."""
 
 
 # -- channels ---------------------------------------------------------------------------------
@@ -26,7 +26,7 @@ def channels_of_json(where: Path, channels: Any) -> tuple[str, ...]:
     """Return channel names from a list, or from {"0": "CT", "1": "PET"} in the order of the keys.
 
     Raises:
-        InputError: ``channels`` in any other form.
+        InputError: ``channels`` has another form.
     """
     if isinstance(channels, list):
         return tuple(str(name) for name in channels)
@@ -46,8 +46,8 @@ def channels_of_json(where: Path, channels: Any) -> tuple[str, ...]:
 def labels_of_json(where: Path, labels: Any, order: Any = None) -> LabelScheme:
     """Return the labels of {"1": "liver"} (Decathlon) or {"liver": 1} (nnU-Net) without background.
 
-    The name ``ignore`` stands for voxels that nobody has annotated. If one name has a list of
-    values, all names are regions.
+    The name ``ignore`` marks voxels that were not annotated. If any name has a list of values, all
+    names are regions.
 
     Args:
         where: the file, for messages.
@@ -55,8 +55,8 @@ def labels_of_json(where: Path, labels: Any, order: Any = None) -> LabelScheme:
         order: the entry ``regions_class_order`` of nnU-Net: the value to write for each region.
 
     Raises:
-        InputError: another notation, a label with the value 0, a name or a value given twice, or
-            an order that does not fit the regions.
+        InputError: ``labels`` has another form, a label has the value 0, a name or a value is given
+            twice, or ``order`` does not fit the regions.
 
     >>> labels_of_json(Path("dataset.json"), {"background": 0, "liver": 1, "ignore": 2}).ignore
     2
@@ -82,7 +82,7 @@ def checked_labels(where: str | Path, labels: Mapping[str, int]) -> dict[str, in
     """Return the labels (name to value) without an entry named background.
 
     Raises:
-        InputError: the value 0, or one value under two names.
+        InputError: a label has the value 0, or two labels have the same value.
     """
     foreground = {name: value for name, value in labels.items() if name != "background"}
     for name, value in foreground.items():
@@ -113,12 +113,12 @@ def check_ignore(where: str | Path, scheme: LabelScheme, ignore: int | None) -> 
                 where,
                 expected="an ignore value that no label has",
                 found=f"{ignore}, which is {name}",
-                remedy="Give the value of the voxels that nobody has annotated.",
+                remedy="Give the value of the voxels that were not annotated.",
             )
 
 
 def _values(where: Path, name: str, value: Any) -> tuple[int, ...]:
-    """Return the values of a label, which is one, or of a region, which is a list."""
+    """Return the single value of a label, or the list of values of a region, as a tuple."""
     values = value if isinstance(value, list) and name != "ignore" else [value]
     if not values or not all(_is_whole(str(number)) for number in values):
         raise _bad_labels(where, f"{name!r}: {value!r}")
@@ -139,7 +139,7 @@ def _bad_labels(where: Path, found: str) -> InputError:
 
 
 def _check_background(where: Path, pairs: Sequence[tuple[str, tuple[int, ...]]]) -> None:
-    """Check that background is 0 and nothing else is, as where labels are counted from 0."""
+    """Check that background is 0 and no other name is, as if labels were numbered from 0."""
     names_of_zero = [name for name, values in pairs if values == (0,)]
     other_values = [
         values for name, values in pairs if name.lower() == "background" and values != (0,)
@@ -194,7 +194,7 @@ def _written_values(
     if not valid:
         raise InputError(
             where,
-            expected="under regions_class_order, for each region one of its values that no later"
+            expected="in regions_class_order, for each region one of its values that no later"
             " region has",
             found=repr(order),
             remedy="List the regions from large to small: small ones are written over the large"
@@ -207,11 +207,11 @@ def _written_values(
 
 
 def notices_of_json(content: Mapping[str, Any], cases: int) -> list[str]:
-    """Return sentences about entries of a dataset.json that are odd but can be used.
+    """Return sentences about suspicious entries of a dataset.json that are no error.
 
     Args:
         content: the content of the file.
-        cases: number of cases that were found.
+        cases: number of cases found.
     """
     return [
         *_case_count_notices(content.get("numTraining"), cases),
@@ -221,7 +221,7 @@ def notices_of_json(content: Mapping[str, Any], cases: int) -> list[str]:
 
 
 def _case_count_notices(announced: Any, count: int) -> list[str]:
-    """Return a notice if the number of cases is not the announced one."""
+    """Return a notice if the number of cases differs from ``numTraining``."""
     text = str(announced)
     if not text.isdecimal() or text.lstrip("0") == str(count):
         return []
@@ -229,7 +229,7 @@ def _case_count_notices(announced: Any, count: int) -> list[str]:
 
 
 def _background_notices(labels: Any) -> list[str]:
-    """Return a notice if the name of the value 0 may be a structure that would not be learned."""
+    """Return a notice if the value 0 is named like a structure, which would not be learned."""
     pairs = labels.items() if isinstance(labels, dict) else ()
     names = [
         name if str(value) == "0" else value
@@ -245,7 +245,7 @@ def _background_notices(labels: Any) -> list[str]:
 
 
 def _channel_notices(content: Mapping[str, Any]) -> list[str]:
-    """Return a notice for each channel that only one of the two notations calls CT."""
+    """Return a notice for each channel that only one of channel_names and modality calls CT."""
     names, modalities = content.get("channel_names"), content.get("modality")
     if not isinstance(names, dict) or not isinstance(modalities, dict):
         return []

@@ -1,6 +1,6 @@
-"""Read dataset.yaml, which gives names to layouts that have no place for them.
+"""Read dataset.yaml, which names channels and labels for dataset layouts that cannot name them.
 
-It lies beside a CSV file or two folders:
+It lies next to a CSV file or the two folders of a dataset:
 
     channels: [CT]
     labels: {liver: 1, spleen: 5}
@@ -54,7 +54,7 @@ def find_yaml(folder: Path) -> Path | None:
     """Return the dataset.yaml or dataset.yml of a folder, or None.
 
     Raises:
-        InputError: a folder with both files.
+        InputError: the folder has both files.
     """
     paths = [folder / name for name in FILES if (folder / name).is_file()]
     if len(paths) > 1:
@@ -71,7 +71,8 @@ def read_names(path: Path) -> Names:
     """Return the channels and labels in a dataset.yaml.
 
     Raises:
-        InputError: a file that is not YAML, an unknown key, or a value that does not fit its key.
+        InputError: the file is not YAML, has an unknown key, or has a value that does not fit its
+            key.
     """
     content = _content(path)
     for key in content:
@@ -81,7 +82,7 @@ def read_names(path: Path) -> Names:
             path,
             expected="labels or regions",
             found="both",
-            remedy="Regions name all values that count: leave out labels.",
+            remedy="Regions already name all values: remove labels.",
         )
     scheme = LabelScheme({})
     if "labels" in content:
@@ -113,13 +114,14 @@ def _content(path: Path) -> dict[str, Any]:
 
 
 def _plain(node: Any, seen: set[int]) -> Any:
-    """Return a YAML node as lists and dicts of text; scalars stay text, as "no" may be a name.
+    """Return a YAML node as lists and dicts of text; scalars stay text, because "no" may be a name.
 
     Raises:
-        ValueError: a key given twice, or an alias, which could make a small file a large one.
+        ValueError: a key is given twice, or there is an alias, by which a small file could expand
+            to a huge one.
     """
     if id(node) in seen:
-        raise ValueError("an alias (*name), which has no use here")
+        raise ValueError("an alias (*name), which is not supported here")
     seen.add(id(node))
     if node is None:
         return None

@@ -6,7 +6,7 @@ two folders                       images/ and labels/ with files of equal names
 CSV                               case,image[,image:CHANNEL ...],label[,patient,group,split]
 
 In each of them a scan may be a DICOM folder or zip, and a label map a DICOM-SEG. A dataset.yaml
-in the same folder gives names to layouts that have no place for them.
+in the same folder names channels and labels where the layout cannot.
 """
 
 from __future__ import annotations
@@ -63,23 +63,23 @@ def read_dataset(
 ) -> Dataset:
     """Read the description of a dataset: its cases and the names of channels and labels.
 
-    If neither the layout nor the caller names channels or labels, they stay empty until
-    ``segkit.dataset.names_from_files.with_names`` has looked into the files.
+    If neither the layout nor the caller names channels or labels, they stay empty;
+    ``segkit.dataset.names_from_files.with_names`` then takes them from the files.
 
     Args:
         path: the dataset's folder, its dataset.json or dataset.yaml, or a CSV file.
-        channels: names of the channels, which replace those of the layout.
-        labels: name -> value in the label files, which replaces the labels of the layout; all
+        channels: names of the channels; by default those of the layout.
+        labels: name -> value in the label files; by default the labels of the layout. If given, all
             other values count as background.
         regions: name -> values in the label files that make up the region, large regions first;
-            they replace the labels as ``labels`` does.
-        ignore: value of voxels that nobody has annotated, instead of that of the layout.
+            given instead of ``labels``.
+        ignore: value of voxels that were not annotated; by default that of the layout.
 
     Returns:
         The dataset. No voxel has been read, but every file is known to exist.
 
     Raises:
-        InputError: no dataset, a damaged or incomplete description, or missing files.
+        InputError: there is no dataset, or its description or files are incomplete or damaged.
 
     >>> import tempfile, segkit.dataset.phantom
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -146,8 +146,8 @@ def _with_yaml(description: _Description) -> _Description:
         if contradiction:
             raise InputError(
                 path,
-                expected=f"no {key}, or what the dataset says itself",
-                found=f"other {key} than in its dataset.json or its columns",
+                expected=f"no {key}, or the same {key} as in the dataset",
+                found=f"different {key} from its dataset.json or its columns",
                 remedy=f"Remove {key} from one of the two.",
             )
     scheme = given
@@ -169,7 +169,7 @@ def _scheme(
     regions: Mapping[str, Sequence[int]] | None,
     ignore: int | None,
 ) -> LabelScheme:
-    """Return the regions or labels of the user, else those of the layout without ``ignore``."""
+    """Return the regions or labels given by the user, else those of the layout, without ignore."""
     if regions:
         values = {name: tuple(numbers) for name, numbers in regions.items()}
         scheme = LabelScheme(own_values(regions), values)
@@ -271,7 +271,7 @@ def _check_cases(description: _Description) -> None:
 
 
 def _check_channels(description: _Description, names: Sequence[str]) -> None:
-    """Check the number of channels: one file may hold several, several files hold one each."""
+    """Check that every case has the same number of channels, and that there are as many names."""
     example = {len(case.images): case.id for case in description.cases}
     if len(example) > 1:
         fewest, most = min(example), max(example)
@@ -280,7 +280,7 @@ def _check_channels(description: _Description, names: Sequence[str]) -> None:
         without = f", without {', '.join(lacking)} in {example[fewest]}" if lacking else ""
         raise InputError(
             description.root,
-            expected="as many channels in every case",
+            expected="the same number of channels in every case",
             found=f"{counts}{without}",
             remedy="Add or remove channels.",
         )

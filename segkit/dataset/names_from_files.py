@@ -1,7 +1,7 @@
 """Names of channels and labels for a dataset whose layout has none.
 
 Label names come from the label files if these name their values (see `segment_names`); otherwise
-they are made up from the values.
+they are derived from the values.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from segkit.io.segment_names import comparable_name, names_in
 NamesOfFiles = Mapping[Path, Mapping[str, int]]
 """Label file -> segment name -> value; the inner mapping is empty if the file names nothing."""
 MIN_FILES = 3
-"""Number of label maps from which on one of them can be called the odd one out."""
+"""Number of label maps from which a single one with a different name counts as a mistake."""
 
 
 def with_names(dataset: Dataset, *, skip_unreadable: bool = False) -> Dataset:
     """Return the dataset with all channels and labels named; names of the layout are kept.
 
-    Labels get the names in the label files. If there are none, a single value is named
-    "foreground", and several are named "label_VALUE". One channel is named "image", the three
-    channels of a picture "red", "green" and "blue", and others "channel_NUMBER".
+    Labels get the names in the label files. Without such names, a single label is called
+    "foreground", and several are called "label_VALUE". A single channel is called "image", the
+    three channels of a picture "red", "green" and "blue", and any others "channel_NUMBER".
 
     Args:
         dataset: the dataset as `read_dataset` returns it.
@@ -36,8 +36,8 @@ def with_names(dataset: Dataset, *, skip_unreadable: bool = False) -> Dataset:
             file later; the labels stay empty if there is none.
 
     Raises:
-        InputError: label maps without any foreground, names that contradict each other, or files
-            that cannot be read.
+        InputError: the label maps have no foreground, their names contradict each other, or a file
+            cannot be read.
     """
     files = _names_of_files(dataset, skip_unreadable=skip_unreadable)
     if any(files.values()):
@@ -68,10 +68,10 @@ def _names_of_files(dataset: Dataset, *, skip_unreadable: bool) -> dict[Path, di
 def _with_names_of_files(
     dataset: Dataset, files: NamesOfFiles, *, skip_unreadable: bool
 ) -> Dataset:
-    """Return the dataset with a value for each name inside its label files."""
+    """Return the dataset with a value for each name in its label files."""
     common = common_names(dataset.root, files)
     if dataset.regions:
-        # Regions are made of values, so all files must number their names alike.
+        # Regions consist of values, so all files must give a name the same value.
         check_same_values(dataset.root, files, common)
         return dataset
     if dataset.labels:
@@ -95,25 +95,25 @@ def _with_names_of_files(
 
 
 def _with_given_labels(dataset: Dataset, files: NamesOfFiles, common: Mapping[str, int]) -> Dataset:
-    """Return a dataset whose labels are given by the user or the layout, with values for all names.
+    """Return a dataset whose labels come from the user or the layout, with values for all names.
 
     Raises:
-        InputError: a label of the user that is missing from files that name all their values.
+        InputError: all files name their values, and none has a label that the user gave.
     """
     absent = [name for name in dataset.labels if name not in common]
     if absent and dataset.subset and all(files.values()):
         raise InputError(
             dataset.root,
-            expected=f"labels with the names that the label files give: {', '.join(common)}",
+            expected=f"labels named as in the label files: {', '.join(common)}",
             found=", ".join(absent),
-            remedy="Correct the names in dataset.labels; names decide, whatever number a file"
-            " gives them.",
+            remedy="Correct the names in dataset.labels; labels are matched by name, not by the"
+            " value in the file.",
         )
     ignore = dataset.ignore
     if ignore is None and "ignore" in common:
-        # The value in the files may be that of a label, so take one that no label has.
+        # The value in the files may belong to a label, so choose one that no label has.
         ignore = max([*common.values(), *dataset.labels.values()]) + 1
-    # Voxels that nobody has annotated must not become background, whatever their name.
+    # Voxels that were not annotated must not become background, whatever their name.
     not_annotated = {
         name: value
         for name, value in common.items()
@@ -132,17 +132,17 @@ def _special_values(ignore: int | None) -> dict[str, int]:
 
 
 def common_names(root: Path, files: NamesOfFiles) -> dict[str, int]:
-    """Return one value for each name in any file, sorted by value.
+    """Return one value for each name that occurs in any file, sorted by value.
 
-    A name keeps the value of the first file that has it, or gets the next free value if another
-    name took that one.
+    A name keeps its value in the first file that has it, or gets the next free value if that one
+    is taken by another name.
 
     Args:
         root: the dataset or folder, for messages.
         files: names and values in each label file.
 
     Raises:
-        InputError: names that differ only in spelling, or a name that is likely a slip of another.
+        InputError: two names differ only in spelling, or one is probably a mistake for another.
     """
     files_of_name: dict[str, list[Path]] = defaultdict(list)
     for path, names in files.items():
@@ -161,16 +161,16 @@ def common_names(root: Path, files: NamesOfFiles) -> dict[str, int]:
 def check_same_values(
     root: Path, files: NamesOfFiles, common: Mapping[str, int], *, or_else: str = ""
 ) -> None:
-    """Check that all files that name their values have the values in ``common``.
+    """Check that all files that name their values use the values in ``common``.
 
     Args:
         root: the dataset or folder, for messages.
         files: names and values in each label file.
         common: the value expected for each name.
-        or_else: another remedy, for the message.
+        or_else: a further remedy, for the message.
 
     Raises:
-        InputError: different values for one name, so that values without a name are ambiguous.
+        InputError: a name has different values in two files, so that unnamed values are ambiguous.
     """
     for path, names in files.items():
         for name, value in names.items():
@@ -181,23 +181,24 @@ def check_same_values(
                 raise InputError(
                     path,
                     expected=f"{name} to be {common[name]}, as in {first.name}",
-                    found=f"{value}, while other label maps name nothing, or regions are made of"
-                    " numbers",
-                    remedy=f"Number the segments alike in all label maps of {root}, or name the"
-                    f" values in all of them{or_else}.",
+                    found=f"{value}; names do not help here, because other label maps have none or"
+                    " regions are defined by values",
+                    remedy=f"Use the same values for the segments in all label maps of {root}, or"
+                    f" name the values in all of them{or_else}.",
                 )
 
 
 def unnamed_notices(files: NamesOfFiles, labels: Iterable[str]) -> list[str]:
-    """Return notices of files that name no values, and of labels that only some files name."""
+    """Return notices of files without names, and of labels that only some files name."""
     labels = list(labels)
     naming = {path: names for path, names in files.items() if names}
-    silent = [path.name for path, names in files.items() if not names]
+    unnamed = [path.name for path, names in files.items() if not names]
     notices = []
-    if silent and naming:
+    if unnamed and naming:
         notices.append(
-            f"{len(silent)} of {len(files)} label maps name no values ({first_few(silent)}):"
-            f" theirs are taken by number, as the others have {first_few(labels)}"
+            f"{len(unnamed)} of {len(files)} label maps do not name their values"
+            f" ({first_few(unnamed)}): they are read by number, as the other label maps number"
+            f" {first_few(labels)}"
         )
     for label in labels:
         lacking = [path.name for path, names in naming.items() if label not in names]
@@ -230,21 +231,21 @@ def _check_spelling(root: Path, files_of_name: Mapping[str, Sequence[Path]]) -> 
 def _check_slips(
     root: Path, files: NamesOfFiles, files_of_name: Mapping[str, Sequence[Path]]
 ) -> None:
-    """Refuse a name that only one file has, and in place of a name that all others have."""
+    """Refuse a name that only one file has, if that file lacks a name that all others have."""
     naming = [path for path, names in files.items() if names]
     for name, paths in files_of_name.items():
         if len(paths) != 1 or len(naming) < MIN_FILES:
             continue
         missing = [
             other
-            for other, having in files_of_name.items()
-            if len(having) == len(naming) - 1 and paths[0] not in having
+            for other, other_paths in files_of_name.items()
+            if len(other_paths) == len(naming) - 1 and paths[0] not in other_paths
         ]
         if missing:
             raise InputError(
                 paths[0],
                 expected=f"the names of the other label maps of {root}, such as {missing[0]!r}",
-                found=f"{name!r}, which no other has",
+                found=f"{name!r}, which none of them has",
                 remedy="Rename the segment in this file, or leave the case out.",
             )
 
@@ -268,7 +269,7 @@ def _made_up_labels(dataset: Dataset, *, skip_unreadable: bool) -> dict[str, int
             dataset.root,
             expected="label maps with foreground",
             found="only 0 in all of them",
-            remedy="Draw the structures to be learned, or check which files are the label maps.",
+            remedy="Segment the structures to be learned, or check which files are the label maps.",
         )
     if len(values) == 1:
         return {"foreground": min(values)}

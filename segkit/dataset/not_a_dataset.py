@@ -28,7 +28,7 @@ Explanation = tuple[str, str]
 
 
 def no_dataset(folder: Path) -> InputError:
-    """Return the error for a folder without any layout, with a remedy for what it looks like."""
+    """Return the error for a folder without a known layout, with a remedy that fits its content."""
     for explain in _EXPLANATIONS:
         explanation = explain(folder)
         if explanation:
@@ -43,7 +43,7 @@ def no_dataset(folder: Path) -> InputError:
 
 
 def _run(folder: Path) -> Explanation | None:
-    """Recognize the folder of a training or a study."""
+    """Recognize the output folder of a training or a study."""
     if not all((folder / name).is_file() for name in ("config.yaml", "plan.json")):
         return None
     predict = f"To predict with it: segkit predict SCAN -m {quote(str(folder))}."
@@ -58,7 +58,7 @@ def _half_of_dataset(folder: Path) -> Explanation | None:
     path = Path(os.path.abspath(folder))
     if path.name not in _OTHER_HALF or not (path.parent / _OTHER_HALF[path.name]).is_dir():
         return None
-    # The parent of the relative path "." would be "." again.
+    # The relative path "." has no parent to name, so name the absolute one.
     both = folder.parent if len(folder.parts) > 1 else path.parent
     return "one of the two folders of a dataset", f"Give the folder that holds both: {both}."
 
@@ -80,8 +80,8 @@ def _masks_per_structure(folder: Path) -> Explanation | None:
             example = f"{mask_folder.parent.name}/{mask_folder.name}/{masks[0].name}"
             return (
                 f"one mask per structure, such as {example}",
-                "Join the masks of each case in one label map: data/README.md shows how, in a few"
-                " lines.",
+                "Merge the masks of each case into one label map: data/README.md shows how, in a"
+                " few lines.",
             )
     return None
 
@@ -114,7 +114,7 @@ def _folder_per_case(folder: Path) -> Explanation | None:
         files = readable_files(path)
         if files:
             return (
-                f"none of them, and files in folders below, such as {path.name}/{files[0].name}",
+                f"none of them, but files in subfolders, such as {path.name}/{files[0].name}",
                 "List the files in a CSV file with the columns case,image,label (data/README.md).",
             )
     return None

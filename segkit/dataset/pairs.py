@@ -20,19 +20,20 @@ def pair_by_name(
     *,
     not_read: Iterable[Path] = (),
 ) -> tuple[list[Case], list[str]]:
-    """Return the cases whose scan and label map have one id, and a notice of cases left out.
+    """Return the cases whose scan and label map have the same id, and a notice of those left out.
 
-    A case is left out if all its files are broken links or pointers without content.
+    A case is left out if all its files are broken links or pointers to content that was not
+    fetched.
 
     Args:
         label_folder: the folder of the label maps, for messages.
         images: case id -> the files of the scan.
         labels: case id -> the label map.
-        not_read: files beside them that are not read and may be the missing partner.
+        not_read: other files there that are not read but may be a missing partner.
 
     Raises:
-        InputError: a scan or a label map without its partner, or a case of which only some files
-            have content.
+        InputError: a scan or a label map has no partner, or only some files of a case have
+            content.
     """
     _check_partners(label_folder, images, labels, not_read=list(not_read))
     cases = [Case(name, files, labels[name]) for name, files in images.items()]
@@ -48,7 +49,7 @@ def check_running_numbers(folder: Path, images: Iterable[Path], labels: Mapping[
     """Check that the four digits at the end of scan names number channels, not cases.
 
     Raises:
-        InputError: label maps have the names of the scans, digits included.
+        InputError: a label map has the same name as a scan, including the digits.
     """
     names = [case_id(path) for path in images]
     same_name = [name for name in names if name in labels and name != without_channel(name)]
@@ -58,7 +59,7 @@ def check_running_numbers(folder: Path, images: Iterable[Path], labels: Mapping[
             expected="the number of a channel at the end of each scan's name, such as _0000",
             found=f"a running number: {same_name[0]} is a scan and a label map",
             remedy=f"Append the channel's number ({same_name[0]}_0000), or name the folders images"
-            " and labels, where names are taken as they are.",
+            " and labels, where digits have no meaning.",
         )
 
 
@@ -117,16 +118,16 @@ def _possible_partner(
     lone: Sequence[str], others: Sequence[str], partner: str, not_read: Sequence[Path]
 ) -> str:
     """Return a clause about files that may be the missing partner, or ""."""
-    beside = [
+    candidates = [
         path for path in not_read if {case_id(path), without_channel(case_id(path))} & set(lone)
     ]
-    if beside:
-        return f"; {count_text(beside)} there but not read: {paths_text(beside)}"
+    if candidates:
+        return f"; {count_text(candidates)} there but not read: {paths_text(candidates)}"
     return f", and none for the {partner} of {first_few(others)}" if others else ""
 
 
 def _remedy(scans: Sequence[str], labels: Sequence[str], kind: str) -> str:
-    """Return what to do about ``scans`` without label map and ``labels`` without scan."""
+    """Return the remedy for ``scans`` without a label map and ``labels`` without a scan."""
     numbered = bool(scans) and all(name != without_channel(name) for name in scans)
     if numbered and {without_channel(name) for name in scans} <= set(labels):
         return (
@@ -136,7 +137,8 @@ def _remedy(scans: Sequence[str], labels: Sequence[str], kind: str) -> str:
     for scan in scans[:100]:
         if sum(label.startswith((f"{scan}_", f"{scan}-")) for label in labels) > 1:
             return (
-                f"{scan} has several label maps: one mask per structure is not read. Join the masks"
-                " of a case in one label map (data/README.md shows how)."
+                f"{scan} has several label maps; segkit reads one label map per case, not one mask"
+                " per structure. Merge the masks of a case into one label map (data/README.md shows"
+                " how)."
             )
     return f"Add it, rename one of the two, or move the {kind} elsewhere."

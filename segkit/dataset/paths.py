@@ -1,4 +1,4 @@
-"""Resolve the paths that a CSV file or a dataset.json names, and report those that lead nowhere."""
+"""Resolve the paths given in a CSV file or a dataset.json, and report missing files."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from segkit.files.unfetched import unfetched_error, why_unfetched
 def find_path(folder: Path, text: str) -> Path:
     """Return the path that ``text`` names, relative to ``folder`` unless it is absolute.
 
-    If no such file exists, backslashes are read as Windows means them, and accented letters are
-    looked for in composed and decomposed form.
+    If no such file exists, it is also looked for with backslashes as separators (Windows), and with
+    accented letters in composed and decomposed Unicode form.
     """
     for spelling in (*_unicode_forms(text), *_unicode_forms(text.replace("\\", "/"))):
         if os.path.lexists(folder / spelling):
@@ -41,7 +41,7 @@ def missing_files_error(root: Path, paths: Sequence[Path]) -> InputError | None:
         root,
         expected="every image and label map that the dataset names",
         found=f"{len(missing)} missing: {first_few(missing)}",
-        remedy="Add the files or correct their paths; relative paths start at the dataset's own"
+        remedy="Add the files or correct their paths; relative paths are relative to the dataset's"
         " folder.",
     )
 

@@ -15,7 +15,7 @@ _POINTS = "time points of one patient"
 _SIDES = "two sides of one patient"
 _SLICES = "slices of one patient"
 COPIES = "copies"
-"""Cases named as copies; those with equal voxels are treated as one patient anyway."""
+"""Relation of cases named as copies; cases with identical voxels count as one patient anyway."""
 _PATTERNS = (
     (
         re.compile(
@@ -45,13 +45,13 @@ _PATTERNS = (
     ),
     (re.compile(r"(?:copy of|kopie von|copie de|copia de) (.+)", re.IGNORECASE), COPIES, True),
 )
-"""Pattern (its first group is the patient), relation of such cases, and whether it is certain."""
+"""Pattern whose first group is the patient, relation of such cases, and whether it is certain."""
 
 
 def one_patient_hints(cases: Sequence[Case]) -> list[str]:
-    """Return a notice for each relation by which case names look like one patient.
+    """Return a notice for each kind of case names that suggest a common patient.
 
-    There are none if the dataset names patients or splits.
+    There are none if the dataset gives patients or splits.
     """
     if any(case.patient or case.split for case in cases):
         return []
@@ -62,7 +62,7 @@ def one_patient_hints(cases: Sequence[Case]) -> list[str]:
             match = pattern.fullmatch(case.id)
             patients[match[1] if match else case.id].append(case.id)
         several = [names for names in patients.values() if len(names) > 1]
-        # If a vague pattern leaves one name for all cases, they are just numbered.
+        # If a vague pattern leaves the same name for all cases, they are merely numbered.
         if certain or len(patients) > 1:
             listed = {name for names in groups[relation] for name in names}
             groups[relation] += [names for names in several if listed.isdisjoint(names)]
@@ -72,7 +72,7 @@ def one_patient_hints(cases: Sequence[Case]) -> list[str]:
 def _hint(relation: str, patients: list[list[str]]) -> str:
     count = sum(len(names) for names in patients)
     if relation == COPIES:
-        treated = "Those that differ in a voxel are treated as separate patients"
+        treated = "Those whose voxels differ are treated as separate patients"
     else:
         treated = "Each is treated as a separate patient"
     return (

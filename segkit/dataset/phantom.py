@@ -1,9 +1,9 @@
 """A small synthetic dataset of abdominal scans in the layout of the Medical Segmentation Decathlon.
 
-No threshold solves it: the two kidneys differ only by their side, organs share their intensities
-with each other, with a ring of fat and with unlabeled distractors, and noise, texture and a bias
-field lie over everything. Grids are oblique, permuted and flipped, spacings differ, and two
-simulated scanners map tissue to intensity in different ways.
+Thresholding cannot solve it: the two kidneys differ only by their side, organs have the same
+intensities as each other, a ring of fat and unlabeled distractors, and noise, texture and a bias
+field are added. Grids are oblique, permuted and flipped, spacings differ, and two simulated
+scanners map tissue to intensity in different ways.
 
 Everything is drawn in mm in RAS+ (x to the right, y to the front, z up, 0 in the center of the
 body) and then sampled on the scan's grid. Case i is a function of (seed, i) alone.
@@ -27,14 +27,14 @@ from segkit.volume import Volume
 
 DESCRIPTION = "Synthetic abdomen of two simulated scanners, written by segkit"
 SPACINGS = ((1.5, 1.5, 2.4), (1.9, 1.9, 1.9), (1.6, 2.1, 2.1), (2.4, 1.8, 1.8))
-"""Voxel edges in mm, along the axes of the file."""
+"""Voxel spacings in mm, along the axes of the file."""
 FIELD_OF_VIEW = 76.0
 """Edge of the field of view in mm, along every axis."""
 
 
 @dataclass(frozen=True)
 class Scanner:
-    """Mapping of a scanner from tissue to numbers: gain * tissue ** gamma + offset."""
+    """Simulated scanner, which maps tissue to intensity: gain * tissue ** gamma + offset."""
 
     name: str
     gain: float
@@ -55,7 +55,7 @@ SCANNERS = (
 def write_phantom(folder: str | Path, cases: int = 14, *, seed: int = 0) -> Path:
     """Write a phantom dataset and one more scan for testing.
 
-    imagesTr, labelsTr and dataset.json make the dataset; imagesTs holds the scan to predict, and
+    The dataset is in imagesTr, labelsTr and dataset.json; imagesTs holds the scan to predict, and
     labelsTs its reference.
 
     Args:
@@ -67,12 +67,12 @@ def write_phantom(folder: str | Path, cases: int = 14, *, seed: int = 0) -> Path
         The folder.
 
     Raises:
-        UsageError: a folder with other files.
+        UsageError: the folder holds other files.
     """
     folder = Path(folder)
     _check_free(folder)
     names = [f"{case_name(number)}.nii.gz" for number in range(cases + 1)]
-    # Written first: if the rest is interrupted, it marks the folder as a phantom.
+    # Written first, so that after an interruption the folder is still recognized as a phantom.
     description = json.dumps(_description(names[:-1], names[-1]), indent=2)
     write_text(folder / "dataset.json", description + "\n")
     for number, name in enumerate(names):
@@ -91,7 +91,7 @@ def _check_free(folder: Path) -> None:
         free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
     if not free:
         raise UsageError(
-            f"{folder} holds other files than a phantom: give a new or an empty folder"
+            f"{folder} holds files that are not a phantom: give a new or an empty folder"
         )
 
 

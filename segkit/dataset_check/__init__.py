@@ -1,4 +1,4 @@
-"""Check a dataset before training: a file for each family of checks, a table of all checks."""
+"""Checks of a dataset before training: one module for each group, and a table of all in `check`."""
 
 from __future__ import annotations
 

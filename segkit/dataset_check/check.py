@@ -42,11 +42,11 @@ SAMPLED_VOXELS = 500
 
 
 def check(dataset: Dataset, progress: CaseProgress | None = None) -> list[Problem]:
-    """Return the problems of each case, then those of the dataset; [] for a sound dataset.
+    """Return the problems of each case, then those of the dataset as a whole; [] if there are none.
 
     Args:
         dataset: the dataset, with the names of its channels and labels.
-        progress: called after each case.
+        progress: called after each case with the number of cases done, of all cases, and the id.
     """
     problems: list[Problem] = []
     measured: list[MeasuredCase] = []
@@ -72,8 +72,9 @@ def compare_cases(measured: MeasuredDataset, spacing: Spacing | None = None) -> 
     """Return the problems that show when the cases of a dataset are compared with each other.
 
     Args:
-        measured: the facts of all cases.
-        spacing: spacing to which scans are resampled; by default the one that would be planned.
+        measured: the dataset and the facts of its cases.
+        spacing: voxel spacing (X, Y, Z) in mm or px to which scans are resampled; by default the
+            one that would be planned.
     """
     spacing = spacing or planned_spacing(measured)
     problems = [problem for check_cases in CHECKS for problem in check_cases(measured)]
@@ -83,8 +84,8 @@ def compare_cases(measured: MeasuredDataset, spacing: Spacing | None = None) -> 
 
 
 def _summary_errors(dataset: Dataset, measured: Sequence[MeasuredCase]) -> list[Problem]:
-    """Return the error for which the dataset as a whole cannot be used, if there is one."""
-    # If no case or no label map could be read, each has its own error already.
+    """Return the error that makes the dataset as a whole unusable, if there is one."""
+    # If no case or no label map could be read, each already has its own error.
     if dataset.cases and (not measured or not dataset.labels):
         return []
     try:

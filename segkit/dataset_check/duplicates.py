@@ -17,7 +17,7 @@ def copies(measured: MeasuredDataset) -> Iterator[Problem]:
     """Yield a warning for each group of cases whose images have the same voxels."""
     cases = {case.id: case for case in measured.dataset.cases}
     facts = {case.id: case for case in measured.cases}
-    # A split column decides over folds, if it numbers every case.
+    # A split column determines the folds if it gives every case a number.
     has_split = all(case.split.isdecimal() for case in cases.values())
     for group in copies_of(measured.cases):
         first, *others = group
@@ -30,7 +30,7 @@ def copies(measured: MeasuredDataset) -> Iterator[Problem]:
 
 
 def _consequence(copied: Sequence[Case], *, has_split: bool) -> str:
-    """Return what follows from copies for the folds, as the end of a sentence."""
+    """Return the consequence of copies for the folds, as the end of a sentence."""
     if has_split:
         if len({case.split for case in copied}) > 1:
             return ", and the column 'split' lets one train while the other validates: correct it"
@@ -43,7 +43,7 @@ def _consequence(copied: Sequence[Case], *, has_split: bool) -> str:
 def shared_label_maps(measured: MeasuredDataset) -> Iterator[Problem]:
     """Yield a warning for each label map that belongs to scans of several patients.
 
-    Several scans of one patient on one grid may well share a label map.
+    Several scans of one patient on the same grid may share a label map.
     """
     cases: dict[Path, list[Case]] = defaultdict(list)
     for case in measured.dataset.cases:

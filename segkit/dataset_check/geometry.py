@@ -12,18 +12,18 @@ from segkit.fingerprint.label_facts import Point
 from segkit.preprocessing.scan_warnings import EDGES_APART, is_far
 
 MIN_EDGE_MM = 0.01
-"""Smallest voxel edge of clinical scanners."""
+"""Smallest voxel spacing of clinical scanners in mm."""
 UNIT_HINTS = {
     0.001: "Are its lengths in meters?",
     0.1: "Are its lengths in centimeters?",
     10.0: "Is its header wrong by a factor of 10?",
     1000.0: "Are its lengths in micrometers?",
 }
-"""Possible cause for each ratio of an edge to the usual one."""
+"""Possible cause for each ratio of a voxel spacing to the usual one."""
 
 
 def unusual_spacing(measured: MeasuredDataset) -> Iterator[Problem]:
-    """Yield a warning for each case whose voxel edges are far from the median of all cases."""
+    """Yield a warning for each case whose voxel spacing is far from the median of all cases."""
     if not measured.cases:
         return
     x, y, z = (float(edge) for edge in np.median([case.spacing for case in measured.cases], axis=0))
@@ -38,7 +38,7 @@ def unusual_spacing(measured: MeasuredDataset) -> Iterator[Problem]:
 
 
 def tiny_voxels(measured: MeasuredDataset) -> Iterator[Problem]:
-    """Yield a warning if most scans have so small voxels that their lengths must be in meters."""
+    """Yield a warning if most scans have such small voxels that their unit must be meters."""
     tiny = [case for case in measured.cases if max(case.spacing) < MIN_EDGE_MM]
     if measured.unit == "mm" and 2 * len(tiny) > len(measured.cases):
         yield dataset_warning(
@@ -49,7 +49,7 @@ def tiny_voxels(measured: MeasuredDataset) -> Iterator[Problem]:
 
 
 def edges_text(edges: Sequence[float | None]) -> str:
-    """Return voxel edges for a message; None is an axis that is not resampled.
+    """Return a voxel spacing as text for messages; None stands for an axis that is not resampled.
 
     >>> edges_text((0.5, 0.5, None))
     '0.5 x 0.5 x as they are'
@@ -58,7 +58,7 @@ def edges_text(edges: Sequence[float | None]) -> str:
 
 
 def _unit_hint(edges: Point, usual: Point) -> str:
-    """Return a hint if all edges differ from the usual ones by the same power of ten."""
+    """Return a hint if the spacing differs from the usual one by one power of ten, else ""."""
     for ratio, hint in UNIT_HINTS.items():
         pairs = zip(edges, usual, strict=True)
         if all(math.isclose(edge, median * ratio, rel_tol=0.3) for edge, median in pairs):

@@ -1,4 +1,4 @@
-"""Check voxel values: can a channel named CT be a CT, and is another channel one?"""
+"""Check voxel values: whether channels named CT can be CT, and whether others look like CT."""
 
 from __future__ import annotations
 
@@ -28,17 +28,20 @@ from segkit.preprocessing.intensity import scheme_of
 
 OTHERS = "the other cases"
 USUAL_PERCENTILES = (25, 75)
-"""Percentiles over the cases that bound what is usual: a quarter may be wrong at either end."""
+"""Percentiles over the cases that bound the usual values: a quarter may be wrong at either end."""
 MIN_CASES = 3
-"""Number of cases from which on one of them can be called the odd one out."""
+"""Smallest number of cases in which a single one can be called unusual."""
 APART_HU = 500.0
-"""Difference between medians of one label in two CT scans; a wrong offset makes about 1024."""
+"""Difference in HU from the usual median of a label above which a scan is unusual.
+
+A wrong offset changes the median by about 1024.
+"""
 APART_DEVIATIONS = 5
-"""Number of median absolute deviations by which the medians must differ as well."""
+"""Number of median absolute deviations that the difference must also exceed."""
 
 
 def unnamed_ct(measured: MeasuredDataset) -> Iterator[Problem]:
-    """Yield warnings for channels that look like CT but, by their name, are z-scored."""
+    """Yield warnings for channels that look like CT but are z-scored because of their name."""
     channels = measured.dataset.channels
     for number, name in enumerate(channels):
         if scheme_of(name) != "zscore":
@@ -59,7 +62,7 @@ def unnamed_ct(measured: MeasuredDataset) -> Iterator[Problem]:
 
 
 def ct_values(measured: MeasuredDataset) -> Iterator[Problem]:
-    """Yield warnings for CT channels whose values are no Hounsfield units or unlike other cases."""
+    """Yield warnings for CT channels whose values are not HU or are unlike those of other cases."""
     for number, name in enumerate(measured.dataset.channels):
         if scheme_of(name) == "ct":
             ranges = _odd_ranges(measured.cases, number)
@@ -90,7 +93,7 @@ def _other_modality(
 
 
 def _odd_ranges(cases: Sequence[CaseFacts], channel: int) -> dict[str, str]:
-    """Return case id -> message for values that are no CT or differ from those of other cases."""
+    """Return case id -> message for values that are not CT or differ from those of other cases."""
     messages = {}
     facts = [case.channels[channel] for case in cases]
     for case, values, others in zip(cases, facts, _references(facts), strict=True):
@@ -155,8 +158,8 @@ def _references(channels: Sequence[ChannelFacts]) -> Iterator[Reference]:
 def _usual_ends(ends: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return USUAL_PERCENTILES (2, 2) of the lowest and highest values (N, 2) of N cases.
 
-    Each is the value of some case: interpolation would give an end between a CT and another
-    modality, which no case has.
+    Each is the value of a case: interpolation could give a value between those of a CT and of
+    another modality, which no case has.
     """
     usual: NDArray[np.float64] = np.percentile(
         ends, USUAL_PERCENTILES, axis=0, method="inverted_cdf"

@@ -12,23 +12,23 @@ from segkit.fingerprint.case_facts import CaseFacts
 from segkit.preprocessing.labels import FULL, MANY_VALUES
 
 THIN = 2.0
-"""Mean length in voxels of the runs of a label below which it is only the edge of another one."""
+"""Mean run length of a label in voxels below which it is only the edge of another label."""
 THIN_LABELS = 2 / 3
-"""Fraction of the labels that must be thin for all of them to be shades of gray."""
+"""Fraction of labels that must be thin for the values to be shades of gray."""
 WHITE = 255
-"""Largest value of a picture of 8 bits."""
+"""Largest value of an 8-bit picture."""
 MAX_THIN_LABELS = 64
 """Largest number of labels of anatomical label maps of thin structures, such as vessels."""
 BORDER_LABELED = 0.8
-"""Labeled fraction of an image's border from which on the mask may be inverted."""
+"""Labeled fraction of an image's border from which the mask may be inverted."""
 BORDER_FREE = 0.2
-"""Median of that fraction over the cases, up to which a dataset has free borders."""
+"""Largest median of that fraction in a dataset whose borders are usually background."""
 MIN_CASES = 3
-"""Number of cases from which on one of them can be called the odd one out."""
+"""Smallest number of cases in which a single one can be called unusual."""
 
 
 def missing_labels(measured: MeasuredDataset) -> Iterator[Problem]:
-    """Yield a warning for each label, and for an ignore value, that occurs in no case."""
+    """Yield a warning for each label, and for the ignore value, if it occurs in no case."""
     dataset, cases = measured.dataset, measured.cases
     if not any(case.labels for case in cases):
         return
@@ -42,7 +42,7 @@ def missing_labels(measured: MeasuredDataset) -> Iterator[Problem]:
 
 
 def rare_labels(measured: MeasuredDataset) -> Iterator[Problem]:
-    """Yield a warning for labels in a single case, which can either train or validate."""
+    """Yield a warning for labels in a single case, which cannot both train and validate."""
     annotated = [case for case in measured.cases if case.labels]
     cases_of_label = {
         name: [case.id for case in annotated if name in case.labels]
@@ -60,9 +60,9 @@ def rare_labels(measured: MeasuredDataset) -> Iterator[Problem]:
 
 
 def blurred_edges(measured: MeasuredDataset) -> Iterator[Problem]:
-    """Yield a warning for masks with smoothed edges, or after lossy compression.
+    """Yield a warning for masks with smoothed edges or lossy compression.
 
-    They have many label values, most of which are thin seams along other labels.
+    Such masks have many label values, most of which are thin seams along other labels.
     """
     voxels: dict[str, float] = defaultdict(float)
     runs: dict[str, float] = defaultdict(float)
@@ -83,9 +83,10 @@ def blurred_edges(measured: MeasuredDataset) -> Iterator[Problem]:
 
 
 def _could_be_shades(values: Sequence[int]) -> bool:
-    """Return whether label values may be shades of gray of a picture of 8 bits.
+    """Return whether label values may be gray levels of an 8-bit picture.
 
-    Shades reach far, while anatomical labels are numbered from 1 without large gaps.
+    Gray levels spread over the whole range, while anatomical labels are numbered from 1 without
+    large gaps.
     """
     if len(values) < MANY_VALUES or max(values) > WHITE:
         return False
@@ -93,7 +94,7 @@ def _could_be_shades(values: Sequence[int]) -> bool:
 
 
 def _thickness(case: CaseFacts, name: str) -> float:
-    """Return the mean length of a label's runs in voxels, at least 1, along its thinnest axis."""
+    """Return the mean run length of a label along its thinnest axis in voxels, at least 1."""
     thickness = case.labels[name].thickness
     axes = [axis for axis in range(3) if case.shape[axis] > 1] or [0]
     return max(1.0, min(thickness[axis] / case.spacing[axis] for axis in axes))

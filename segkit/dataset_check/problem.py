@@ -15,7 +15,7 @@ Severity = Literal["error", "warning"]
 
 @dataclass(frozen=True)
 class MeasuredDataset:
-    """A dataset and the facts of the cases that could be read."""
+    """Dataset, and the facts of the cases that could be read."""
 
     dataset: Dataset
     cases: Sequence[CaseFacts]
@@ -33,7 +33,7 @@ class MeasuredDataset:
 
 @dataclass(frozen=True)
 class Problem:
-    """One problem of a dataset; training refuses a dataset with an error."""
+    """Problem of a dataset; training refuses a dataset with an error."""
 
     case: str
     """Id of the case, or "" for the dataset as a whole."""
@@ -49,7 +49,7 @@ def dataset_warning(message: str) -> Problem:
 def case_or_dataset_warnings(
     messages: Mapping[str, str], measured: MeasuredDataset
 ) -> Iterator[Problem]:
-    """Yield a warning for each case, or one for the dataset if more than half of the cases have it.
+    """Yield a warning for each case, or a single one if more than half of the cases are affected.
 
     Args:
         messages: case id -> message.

@@ -1,4 +1,4 @@
-"""Check whether labels survive when scans are resampled to one voxel spacing."""
+"""Check whether labels survive when scans are resampled to a common voxel spacing."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from segkit.preprocessing.resample import grid_shape, resample_labels
 from segkit.volume import Unit
 
 COARSER = 1.1
-"""Ratio of the planned to the case's own voxel edge from which on voxels may be lost."""
+"""Ratio of the planned voxel spacing to that of the case above which voxels may be lost."""
 AT_RISK = 3.0
-"""Thickness of a label, in planned voxel edges, below which resampling it is tried."""
+"""Thickness of a label, in planned voxels, below which its resampling is tested."""
 MAX_CASES = 20
-"""Number of label maps that are read again, thinnest labels first: each may take seconds."""
+"""Largest number of label maps that are read again, which may take seconds each."""
 KEPT = 0.5
 """Fraction of its volume that a label must keep."""
 ABSURD = 100
-"""Factor in the number of voxels that shows a wrong header, which other checks report."""
+"""Increase in the number of voxels that indicates a wrong header, which other checks report."""
 
 
 @dataclass(frozen=True)
@@ -46,20 +46,20 @@ class _Loss:
 
 
 def planned_spacing(measured: MeasuredDataset) -> Spacing | None:
-    """Return the spacing that would be planned (2D for single slices), or None without any case."""
+    """Return the spacing that would be planned (2D for single slices), or None without cases."""
     if not measured.cases:
         return None
     return usual_spacing(measured.cases, choose_slice_axis(measured.cases, None))[0]
 
 
 def lost_labels(measured: MeasuredDataset, spacing: Spacing) -> Iterator[Problem]:
-    """Yield a warning for each label of which resampling keeps less than half, or nothing.
+    """Yield a warning for each label that loses more than half of its volume by resampling.
 
     Only label maps in which a label is thin compared with ``spacing`` are read again.
 
     Args:
-        measured: the facts of all cases.
-        spacing: spacing to which scans are resampled.
+        measured: the dataset and the facts of its cases.
+        spacing: voxel spacing (X, Y, Z) in mm or px to which scans are resampled.
     """
     cases = {case.id: case for case in measured.dataset.cases}
     losses: dict[str, list[_Loss]] = defaultdict(list)
@@ -86,7 +86,7 @@ def lost_labels(measured: MeasuredDataset, spacing: Spacing) -> Iterator[Problem
 
 
 def _min_thickness(facts: CaseFacts, spacing: Spacing) -> float:
-    """Return the smallest `_thickness_in_edges` in a case; infinite without a label."""
+    """Return the smallest `_thickness_in_edges` in a case; infinity without labels."""
     return min(
         (_thickness_in_edges(label, facts, spacing) for label in facts.labels.values()),
         default=math.inf,
@@ -94,7 +94,7 @@ def _min_thickness(facts: CaseFacts, spacing: Spacing) -> float:
 
 
 def _thickness_in_edges(label: LabelFacts, facts: CaseFacts, spacing: Spacing) -> float:
-    """Return the thickness of a label in edges of ``spacing``, along its thinnest coarsened axis.
+    """Return the smallest thickness of a label, in voxels of ``spacing``, along coarsened axes.
 
     It is infinite if no axis becomes coarser.
     """

@@ -116,7 +116,7 @@ def _warn_of_foreign_files(*paths: Path) -> None:
             foreign = foreign_scans(folder, readable_files(folder))
             if foreign:
                 log.warning(
-                    "%s left out, because the format is not read: %s",
+                    "%s left out, because the format is not supported: %s",
                     count_text(foreign),
                     paths_text(foreign),
                 )

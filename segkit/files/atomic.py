@@ -1,4 +1,4 @@
-"""Atomic writing: a killed run leaves no incomplete file under the final name."""
+"""Atomic writing: an interrupted process leaves no incomplete file under the final name."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from segkit.files.processes import has_ended, is_running, process_token
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path that is renamed to ``path`` when the block succeeds.
 
-    It lies in the same folder and has the same suffixes. The folder is created if it does not
-    exist. When the block raises, the temporary file is removed.
+    The temporary file is in the same folder and has the same suffixes; it is removed if the block
+    raises. The folder is created if it does not exist.
 
     Raises:
         InputError: the folder cannot be created or written, or the disk is full.
     """
     final = Path(path)
-    # Writers choose the format by suffix, and some of them only know it in lower case.
+    # Writers choose the format by suffix, and some of them accept it only in lower case.
     suffix = "".join(final.suffixes[-2:]).lower()
     temporary = final.with_name(f".{process_token()}{uuid.uuid4().hex[:8]}{suffix}")
     try:
@@ -51,15 +51,15 @@ def is_leftover(path: Path) -> bool:
 
 
 def remove_leftovers(*folders: Path) -> None:
-    """Remove the incomplete files directly in ``folders``, which the caller uses exclusively.
+    """Remove the incomplete files directly in ``folders``, which the caller has locked.
 
-    Files of a process that is still running stay: it may be a prediction into the same folder.
+    Files of a process that is still running are kept: it may be predicting into the same folder.
     """
     _remove_files(folders, lambda path: is_leftover(path) and not _is_being_written(path))
 
 
 def remove_leftovers_of_ended(*folders: Path) -> None:
-    """Remove the incomplete files directly in ``folders`` whose writers ran here and have ended."""
+    """Remove incomplete files directly in ``folders`` whose writers on this machine have ended."""
     _remove_files(folders, _is_abandoned)
 
 
@@ -92,7 +92,7 @@ def make_folder(folder: Path) -> list[Path]:
     created: list[Path] = []
     try:
         for path in reversed(missing):
-            with suppress(FileExistsError):  # another process was faster
+            with suppress(FileExistsError):  # another process created it in the meantime
                 path.mkdir()
                 created.insert(0, path)
         folder.mkdir(exist_ok=True)
@@ -104,7 +104,7 @@ def make_folder(folder: Path) -> list[Path]:
 def _remove(temporary: Path) -> None:
     try:
         temporary.unlink(missing_ok=True)
-    except OSError:  # the folder itself is at fault, which the caller has reported
+    except OSError:  # something is wrong with the folder, which the caller has reported
         return
 
 
@@ -113,13 +113,13 @@ def unwritable(path: str | Path, found: str) -> InputError:
 
     Args:
         path: the file or folder.
-        found: the reason, in words that follow "found".
+        found: the reason, which the message gives after "found".
     """
     return InputError(
         path,
         expected="a place that can be written to",
         found=found,
-        remedy="Choose another place, or change its permissions or make room there.",
+        remedy="Choose another place, change its permissions, or free some space there.",
     )
 
 

@@ -1,4 +1,4 @@
-"""JSON files, read with limits, so that no file of a stranger can block or crash the program."""
+"""Reading of JSON files within limits, so that an untrusted file cannot block or crash segkit."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def read_json(
         remedy: words for the error message: what the user can do.
 
     Raises:
-        InputError: as `read_bytes`; or the content is not JSON, is nested too deeply, has a number
-            of too many digits, or is no JSON object.
+        InputError: as for `read_bytes`; or the content is not a JSON object, is nested too deeply,
+            or has a number with too many digits.
     """
     content = read_bytes(path, limit=JSON_BYTES, expected=expected, remedy=remedy)
     return json_object(path, content, expected=expected, remedy=remedy)
@@ -36,19 +36,19 @@ def json_object(where: str | Path, content: bytes, *, expected: str, remedy: str
     """Return the JSON object in ``content``.
 
     Args:
-        where: the file that it was read from, for the error message.
+        where: the file from which it was read, for the error message.
         content: UTF-8 text, with or without a byte order mark.
         expected: words for the error message: what the file should be.
         remedy: words for the error message: what the user can do.
 
     Raises:
-        InputError: as `read_json`.
+        InputError: as for `read_json`.
     """
     try:
         value = json.loads(content.decode("utf-8-sig"))
     except RecursionError as error:
         raise InputError(
-            where, expected=expected, found="brackets that are nested too deeply", remedy=remedy
+            where, expected=expected, found="brackets nested too deeply", remedy=remedy
         ) from error
     except ValueError as error:
         raise InputError(
@@ -66,7 +66,7 @@ def read_bytes(
     expected: str = "a file to read",
     remedy: str = "Check the path.",
 ) -> bytes:
-    """Return the content of an ordinary file.
+    """Return the content of a regular file.
 
     Args:
         path: the file.

@@ -1,4 +1,4 @@
-"""Files of a folder that look like inputs and are not read: counted and named, never silent."""
+"""Notices of files in a folder that look like inputs but are not read."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ SHOWN = 3
 _FOREIGN_VOLUMES = (".mgz", ".mgh", ".img", ".mnc", ".gipl")
 _FOREIGN_PICTURES = (".jpg", ".jpeg", ".jp2", ".gif", ".webp")
 _WRAPPED = (".gz", ".bz2", ".xz", ".zst", ".part", ".crdownload", ".filepart")
-"""Suffixes of a file that is packed in a way that is not read, or whose download is incomplete."""
+"""Suffixes of files with an unsupported compression or an incomplete download."""
 
 
 def foreign_files(folder: Path) -> list[Path]:
-    """Return the images directly inside ``folder`` whose format is not read, sorted by name."""
+    """Return the images directly inside ``folder`` in unsupported formats, sorted by name."""
     files = sorted(
         path for path in folder.iterdir() if not path.is_dir() and not path.name.startswith(".")
     )
@@ -26,7 +26,7 @@ def foreign_files(folder: Path) -> list[Path]:
 
 
 def is_foreign(path: Path) -> bool:
-    """Return whether a file is, by its name, an image in a format that is not read.
+    """Return whether a file is, judging by its name, an image in an unsupported format.
 
     >>> [is_foreign(Path(name)) for name in ("a.mgz", "a.nii.bz2", "a.nii.gz", "notes.txt")]
     [True, True, False, False]
@@ -37,9 +37,9 @@ def is_foreign(path: Path) -> bool:
 
 
 def foreign_scans(folder: Path, scans: Sequence[Path]) -> list[Path]:
-    """Return the foreign files in ``folder`` that may be meant as scans.
+    """Return the files in unsupported formats in ``folder`` that may be intended as scans.
 
-    Pictures count only where there are pictures among ``scans``.
+    Pictures are included only if there are pictures among ``scans``.
     """
     pictures = any(suffix_of(path) in PICTURE for path in scans)
     return [
@@ -79,20 +79,20 @@ def left_out_notices(
     foreign = foreign_files(folder)
     if foreign:
         notices.append(
-            f"{count_text(foreign)} left out, because the format is not read: "
+            f"{count_text(foreign)} left out, because the format is not supported: "
             f"{paths_text(foreign)}. Convert, for example to .nii.gz."
         )
     nested = [path for path in folders_with_scans(folder) if path not in taken]
     if nested:
         notices.append(
             f"files in subfolders are left out: {paths_text(nested)}. "
-            "Move them up, or name every file in a CSV file."
+            "Move them up, or list every file in a CSV file."
         )
     return notices
 
 
 def count_text(paths: Sequence[Path]) -> str:
-    """Return the number of files with its verb.
+    """Return the number of files followed by "is" or "are".
 
     >>> count_text([Path("a")]), count_text([])
     ('1 file is', '0 files are')

@@ -1,7 +1,7 @@
-"""Locks between processes: exclusive use of a folder, and one process at a time for making a file.
+"""Locks between processes: for exclusive use of a folder, and for creation of a file by only one.
 
-The operating system holds the lock (package filelock) and frees it when its process ends, however
-it ends. A small JSON file beside it names the holder for people and for other processes.
+The operating system manages the lock (package filelock) and releases it when the process ends for
+any reason. A small JSON file next to it names the holder, for users and other processes.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ from segkit.files.processes import boot_id, host_name
 log = logging.getLogger(__name__)
 
 LOCK, HOLDER = "in_use.lock", "in_use.json"
-"""Files in a folder that a process uses exclusively: the lock, and the record of its holder."""
+"""Files in a locked folder: the lock, and the description of its holder."""
 UNSUPPORTED = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
-"""Error numbers of file systems that have no locks."""
+"""Error numbers of file systems that do not support locks."""
 PATIENCE = 1.0
 """Seconds to wait for a folder, because another process may only be checking whether it is free."""
 NOTICE, LONGEST = 5.0, 900.0
-"""Seconds of waiting for a file until a message says so, and until work starts without the lock."""
+"""Seconds of waiting for a file until a message is logged, and until work starts without the lock.
+"""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Holder:
     boot: str = ""
     """`boot_id` of its machine, or "" where that is unknown."""
     job: str = ""
-    """Number of its SLURM job, or "" without one."""
+    """Number of its SLURM job, or "" if there is none."""
 
     def __str__(self) -> str:
         return f"process {self.process} on {self.host} since {self.since}"
@@ -55,13 +56,13 @@ class Holder:
 
 @contextmanager
 def sole_use(folder: Path) -> Iterator[None]:
-    """Use ``folder`` exclusively within the block: no other process that asks for it gets it.
+    """Use ``folder`` exclusively within the block: no other process can enter such a block.
 
     The folder is created if it does not exist, and removed again if it stays empty.
 
     Raises:
-        UsageError: another process uses the folder, or a process of another machine used it and its
-            end was not recorded.
+        UsageError: another process uses the folder, or a process on another machine used it and did
+            not record its end.
         InputError: the folder cannot be written.
     """
     made = make_folder(folder)
@@ -76,7 +77,7 @@ def check_free(folder: Path) -> None:
     """Check that no other process uses ``folder``, without changing the folder.
 
     Raises:
-        UsageError: as `sole_use`.
+        UsageError: as for `sole_use`.
     """
     if any((folder / name).exists() for name in (LOCK, HOLDER)):
         with sole_use(folder):
@@ -85,10 +86,10 @@ def check_free(folder: Path) -> None:
 
 @contextmanager
 def turn(path: Path) -> Iterator[None]:
-    """Let one process at a time create the file ``path``; the others wait, and then find it there.
+    """Let one process at a time create the file ``path``; the others wait and can then use it.
 
-    Waiting only saves work: the block also runs where the file system has no locks, and when the
-    other process takes longer than LONGEST seconds.
+    Waiting only saves work: the block also runs if the file system does not support locks, or if
+    the other process takes longer than LONGEST seconds.
     """
     made = make_folder(path.parent)
     try:
@@ -115,7 +116,9 @@ def _folder_lock(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in UNSUPPORTED:
             log.warning(
-                "%s cannot be locked (%s): start no second training in it", folder, error.strerror
+                "%s cannot be locked (%s): do not start a second training in it",
+                folder,
+                error.strerror,
             )
             yield
             return
@@ -135,16 +138,16 @@ def _folder_lock(folder: Path) -> Iterator[None]:
 
 
 def _check_last_holder(folder: Path, last: Holder | None) -> None:
-    """Raise a UsageError if another machine, whose locks may not reach this one, left the lock."""
+    """Raise a UsageError if the last holder was on another machine, whose locks may not show."""
     if last is None or last.host == host_name() or (last.boot and last.boot == boot_id()):
         return
-    # SLURM restarts a job only after it has ended.
+    # SLURM restarts a job only after its last run has ended.
     if last.job and last.job == os.environ.get("SLURM_JOB_ID"):
         return
     raise UsageError(
         f"{folder} is in use by {last}, as far as can be seen from this machine ({host_name()}). "
         f"If that process has ended, or that machine is gone, remove {folder / HOLDER} and try "
-        "again. Else wait, or give another folder."
+        "again. Otherwise wait, or give another folder."
     )
 
 
@@ -157,10 +160,10 @@ def _in_use(folder: Path, holder: Holder | None) -> UsageError:
 
 
 def read_holder(path: Path) -> Holder | None:
-    """Return the process that holds or held a lock; None if its record is missing or incomplete.
+    """Return the process that holds or held a lock; None if its file is missing or incomplete.
 
     Args:
-        path: the JSON file beside the lock.
+        path: the JSON file next to the lock.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -176,7 +179,7 @@ def _write_holder(path: Path) -> None:
 
 
 def _release(lock: FileLock, lock_file: Path, record: Path) -> None:
-    # Removed while the lock is held: filelock takes no lock on a file that was removed meanwhile.
+    # Remove the file before the release: filelock never acquires a lock on a removed file.
     for path in (record, lock_file):
         with suppress(OSError):
             path.unlink()
@@ -191,7 +194,7 @@ def _lock_in_turn(lock_file: Path) -> Iterator[None]:
         yield
         return
     try:
-        with suppress(InputError):  # work goes on without a record of the holder
+        with suppress(InputError):  # the description of the holder is not essential
             _write_holder(record)
         yield
     finally:
@@ -199,7 +202,7 @@ def _lock_in_turn(lock_file: Path) -> Iterator[None]:
 
 
 def _wait_for_lock(lock_file: Path, record: Path) -> FileLock | None:
-    """Return the lock once it is free; None if it cannot be acquired. Long waits are logged."""
+    """Return the acquired lock, or None if it cannot be acquired; log long waits."""
     lock = FileLock(lock_file)
     try:
         with suppress(Timeout):
@@ -209,7 +212,7 @@ def _wait_for_lock(lock_file: Path, record: Path) -> FileLock | None:
         log.info("waiting for %s, which is preparing the same data", holder)
         lock.acquire(timeout=LONGEST, poll_interval=0.5)
     except Timeout:
-        log.warning("waited for %.0f minutes: the data are prepared here as well", LONGEST / 60)
+        log.warning("waited for %.0f minutes: now preparing the data here as well", LONGEST / 60)
         return None
     except OSError:
         return None

@@ -1,4 +1,4 @@
-"""File names: format by suffix, case id, natural order, readable files of a folder."""
+"""File names: format by suffix, case id, natural order, and readable files of a folder."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from segkit.files.unfetched import unfetched_error, why_unfetched
 NIFTI = (".nii.gz", ".nii")
 ITK = (".nrrd", ".nhdr", ".mha", ".mhd")
 DETACHED = (".nhdr", ".mhd")
-"""Text headers of ITK whose voxels may be in another file."""
+"""Suffixes of ITK's text headers whose voxels may be in another file."""
 PICTURE = (".png", ".tif", ".tiff", ".bmp")
 SLIDES = (".tif", ".tiff")
 """Suffixes of pictures that may be whole-slide images."""
 DICOM = ".dcm"
-"""Suffix of DICOM objects that are written; DICOM to read is recognized by its content."""
+"""Suffix of DICOM objects that are written; DICOM input is recognized by its content."""
 READABLE = (*NIFTI, *ITK, *PICTURE)
 WRITABLE = (*NIFTI, ".nrrd", ".mha", *PICTURE)
 ENDING = "_seg"
-"""End of the name of a label map that predict writes where it was given no output."""
+"""End of the name of a label map that predict writes if no output is given."""
 SEGMENTATION = ".seg.nrrd"
 """Suffix of a segmentation of 3D Slicer."""
 CARD = "bundle.json"
@@ -37,10 +37,10 @@ RTSTRUCT = "_rtstruct"
 PROBABILITIES = "_probabilities"
 """End of the name of the map of the probabilities of all labels."""
 BESIDE = (PREVIEW, UNCERTAINTY, PROBABILITIES)
-"""Ends of the names of images that predict writes beside a label map."""
+"""Ends of the names of images that predict writes next to a label map."""
 
 _HEADER_BYTES = 1 << 20
-"""Bytes at the start of a file in which a text header names its files of voxels.
+"""Number of bytes of a text header in which the names of its voxel files are looked for.
 
 Only a header that lists tens of thousands of slices is longer.
 """
@@ -57,10 +57,10 @@ def suffix_of(path: str | Path) -> str:
 
 
 def case_id(path: str | Path) -> str:
-    """Return the name of a file without its suffix, or without ``.seg.nrrd`` of 3D Slicer.
+    """Return the name of a file without its suffix (or 3D Slicer's ``.seg.nrrd``) as a case id.
 
     Accented letters are composed (Unicode NFC), because macOS decomposes them in file names. The
-    name of an existing folder is returned whole.
+    name of an existing folder is returned in full.
 
     >>> case_id("scans/patient.7.nii.gz"), case_id("p1.seg.nrrd")
     ('patient.7', 'p1')
@@ -75,7 +75,7 @@ def case_id(path: str | Path) -> str:
 
 
 def is_segmentation_file(path: str | Path) -> bool:
-    """Return whether a file is, by its name ``CASE.seg.nrrd``, a segmentation of 3D Slicer.
+    """Return whether a file is named like a segmentation of 3D Slicer, ``CASE.seg.nrrd``.
 
     Such a file is never a scan.
     """
@@ -83,9 +83,9 @@ def is_segmentation_file(path: str | Path) -> bool:
 
 
 def records_of(label_map: str | Path) -> tuple[Path, Path]:
-    """Return the two paths where the run record of a label map may be.
+    """Return the two possible paths of the run record of a label map.
 
-    The record is ``CASE.json`` or ``CASE.nii.gz.json``, beside the label map.
+    The record is ``CASE.json`` or ``CASE.nii.gz.json``, next to the label map.
 
     >>> [path.name for path in records_of("out/a.nii.gz")]
     ['a.json', 'a.nii.gz.json']
@@ -108,7 +108,7 @@ def natural_key(name: str | Path) -> tuple[tuple[int, int, str], ...]:
 
 
 def readable_files(folder: Path) -> list[Path]:
-    """Return the files of a readable format directly inside ``folder``, in natural order.
+    """Return the files in a readable format directly inside ``folder``, in natural order.
 
     Hidden files are left out. Files whose content is missing (see `segkit.files.unfetched`) are
     returned: reading them raises the error.
@@ -187,7 +187,7 @@ def _scan_folder_remedy(path: Path, below: Sequence[Path]) -> str:
     folders = [path / name for name in ("images", "imagesTs", "imagesTr") if (path / name).is_dir()]
     folders += [file.parent for file in below]
     if not folders:
-        return "Is it the right folder?"
+        return "Check that this is the right folder."
     return f"Give the folder of the scans, such as {folders[0]}."
 
 
@@ -201,8 +201,8 @@ def _other_formats(folder: Path) -> str:
 def files_behind(path: Path) -> list[Path]:
     """Return the files that hold a scan.
 
-    For a detached header (.mhd, .nhdr) these are the header and the files of voxels that it names;
-    for a folder (of DICOM) all files below it; else ``path`` alone.
+    For a detached header (.mhd, .nhdr) these are the header and the voxel files that it names; for
+    a folder (of DICOM) all files below it; otherwise ``path`` alone.
     """
     if os.path.isdir(path):
         below = (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
@@ -223,7 +223,7 @@ def files_behind(path: Path) -> list[Path]:
 
 
 def _files_named(folder: Path, value: str) -> list[Path]:
-    """Return the file that a header's value names.
+    """Return the file that a value in a header may name.
 
     For a pattern with a number, such as ``slice%03d.raw 1 20 1``, return all files that match it.
     """
@@ -253,5 +253,5 @@ def must_exist(path: Path) -> None:
 
 
 def listed(suffixes: Iterable[str]) -> str:
-    """Return suffixes as they are written in a message: separated by spaces."""
+    """Return suffixes as text for a message, separated by spaces."""
     return " ".join(suffixes)

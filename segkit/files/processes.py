@@ -1,4 +1,4 @@
-"""Processes: identity of this one, state of others on this machine, and clean-up on a signal."""
+"""Processes: identity of this one, state of others on this machine, and cleanup on a signal."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from pathlib import Path
 from types import FrameType
 
 SIGNAL_CODES = 128
-"""Exit code of a program that signal n ended is this plus n, as shells report it."""
+"""Offset of exit codes: shells report 128 + n for a program that signal n ended."""
 ENDING = ("SIGTERM", "SIGHUP")
 """Names of the signals that end a process, besides Ctrl-C; Windows has no SIGHUP."""
 
 
 def host_name() -> str:
-    """Return the name of this machine, as it is shown to the user."""
+    """Return the name of this machine, for messages."""
     return os.environ.get("COMPUTERNAME", "") if sys.platform == "win32" else os.uname().nodename
 
 
 @cache
 def boot_id() -> str:
-    """Return the identifier of this boot of the operating system; "" if it is not Linux."""
+    """Return Linux's identifier of the current boot, or "" on other systems."""
     return _text(Path("/proc/sys/kernel/random/boot_id")).strip()
 
 
@@ -43,8 +43,8 @@ def process_token() -> str:
 def has_ended(token: str) -> bool:
     """Return whether the process of a `process_token` has certainly ended.
 
-    The answer for a process of another machine or container, which cannot be seen from here, is
-    False.
+    The answer is False for a process on another machine or in another container, because it cannot
+    be seen from here.
     """
     machine, number, start = _parts(token)
     return machine == _machine() and _start_of(number) not in (start, UNKNOWN)
@@ -62,12 +62,12 @@ def _parts(token: str) -> tuple[str, int, str]:
 
 
 UNKNOWN = "0" * 8
-"""Start of a running process whose start time the system does not tell."""
+"""Start of a running process whose start time cannot be determined."""
 
 
 @cache
 def _machine() -> str:
-    """Return 8 hex digits for host and process namespace: containers number their own processes."""
+    """Return 8 hex digits for the host and PID namespace: each container numbers its processes."""
     with suppress(OSError):
         return _digits(host_name() + os.readlink("/proc/self/ns/pid"))
     return _digits(host_name())
@@ -75,7 +75,7 @@ def _machine() -> str:
 
 def _start_of(number: int) -> str | None:
     """Return 8 hex digits for the start time of a process; None if there is no such process."""
-    if sys.platform == "win32":  # there os.kill would end the process
+    if sys.platform == "win32":  # os.kill would end the process there
         return UNKNOWN
     try:
         os.kill(number, 0)
@@ -83,7 +83,7 @@ def _start_of(number: int) -> str | None:
         return None
     except PermissionError:  # it belongs to another user
         pass
-    # The name of the program, in parentheses, may hold anything. See proc_pid_stat(5).
+    # The program name, in parentheses, may contain any character; see proc_pid_stat(5).
     fields = _text(Path(f"/proc/{number}/stat")).rpartition(")")[2].split()
     if len(fields) < 20:
         return UNKNOWN
@@ -106,8 +106,8 @@ def _digits(text: str) -> str:
 def ended_in_order() -> Iterator[None]:
     """Turn signals that would end the process immediately into SystemExit within the block.
 
-    So temporary files are removed. A signal that is ignored (as under nohup) or already handled
-    keeps its handler.
+    This gives cleanup code, such as the removal of temporary files, a chance to run. A signal that
+    is ignored (as under nohup) or already handled keeps its handler.
     """
     numbers = [getattr(signal, name) for name in ENDING if hasattr(signal, name)]
     if threading.current_thread() is not threading.main_thread():

@@ -8,7 +8,7 @@ from pathlib import Path
 from segkit.errors import InputError
 
 _POINTER_BYTES = 1024
-"""Size in bytes that no pointer exceeds."""
+"""Largest size of a pointer in bytes."""
 _POINTERS = {
     b"version https://git-lfs": "a pointer of Git LFS without content",
     b"/annex/objects/": "a pointer of git-annex without content",
@@ -16,9 +16,9 @@ _POINTERS = {
 
 
 def why_unfetched(path: Path) -> str:
-    """Return in words why the content of a file is missing.
+    """Return the reason why the content of a file is missing, as text for messages.
 
-    The answer is "" where the file has content, does not exist, or cannot be read.
+    The result is "" if the file has content, does not exist, or cannot be read.
     """
     try:
         if os.path.islink(path) and not os.path.exists(path):
@@ -26,9 +26,9 @@ def why_unfetched(path: Path) -> str:
         if os.path.isfile(path) and 0 < os.path.getsize(path) <= _POINTER_BYTES:
             content = path.read_bytes()
             return next(
-                (words for start, words in _POINTERS.items() if content.startswith(start)), ""
+                (reason for start, reason in _POINTERS.items() if content.startswith(start)), ""
             )
-    except OSError:  # the reader of the file reports what is wrong with it
+    except OSError:  # the reader of the file reports the problem
         return ""
     return ""
 
@@ -38,7 +38,7 @@ def unfetched_error(path: Path, others: int = 0) -> InputError:
 
     Args:
         path: the file.
-        others: number of further files that lack their content as well.
+        others: number of further files whose content is missing.
     """
     reason = why_unfetched(path)
     more = f"; {others} more files are like it" if others else ""
@@ -51,9 +51,9 @@ def unfetched_error(path: Path, others: int = 0) -> InputError:
 
 
 def how_to_fetch(reason: str) -> str:
-    """Return the remedy for a file that lacks its content, for a reason as in `why_unfetched`."""
+    """Return the remedy for a file whose content is missing, given the reason (`why_unfetched`)."""
     if "annex" in reason:
         return "The content was not fetched: run 'datalad get' or 'git annex get' in its folder."
     if "LFS" in reason:
         return "The content was not fetched: run 'git lfs pull' in its folder."
-    return "Copy the file to where the link leads, or replace the link by the file."
+    return "Copy the file to the target of the link, or replace the link with the file."

@@ -1,4 +1,4 @@
-"""Store the fingerprint of a dataset and reuse it while every byte of its files is unchanged."""
+"""Store the fingerprint of a dataset, and reuse it as long as no byte of its files changes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from segkit.preprocessing.store_folder import mark_store
 from segkit.progress import CaseProgress
 
 FORMAT = 2
-"""Format of the stored fingerprint; raise it when other things are measured in the same files."""
+"""Format of the stored fingerprint; increase it when the measurements change."""
 
 
 def load_or_measure(
@@ -45,14 +45,14 @@ def load_or_measure(
         progress: called after each case, while files are hashed and while cases are measured.
 
     Raises:
-        InputError: a case that cannot be used, or a store that cannot be written.
+        InputError: a case cannot be used, or the store cannot be written.
     """
     hashes = _content_hashes(dataset, progress)
     path = store / f"fingerprint-{_key(dataset, hashes)}.json"
     fingerprint = _read(path, dataset)
     if fingerprint is None:
         with turn(path):
-            # Another process may have measured it meanwhile.
+            # Another process may have measured it in the meantime.
             fingerprint = _read(path, dataset)
             if fingerprint is None:
                 return _measure_and_store(dataset, hashes, path, progress)
@@ -65,10 +65,10 @@ def _measure_and_store(
     dataset: Dataset, hashes: list[str], path: Path, progress: CaseProgress | None
 ) -> Fingerprint:
     fingerprint = measure(dataset, progress)
-    # If the hashes differ now, a file was changed during the measurement.
+    # If the hashes differ now, a file was changed during the measurement: store nothing.
     if _content_hashes(dataset) == hashes:
         mark_store(path.parent)
-        # Ids of cases are not stored, because they may name patients.
+        # Case ids are not stored, because they may contain patient names.
         nameless = tuple(dataclasses.replace(facts, id="") for facts in fingerprint.cases)
         stored = dataclasses.replace(fingerprint, cases=nameless)
         write_text(path, json.dumps(dataclasses.asdict(stored)))
@@ -86,9 +86,9 @@ def _content_hashes(dataset: Dataset, progress: CaseProgress | None = None) -> l
 
 
 def _key(dataset: Dataset, hashes: Sequence[str]) -> str:
-    """Return 32 hex digits over all that decides about the fingerprint."""
-    decisive = [FORMAT, __version__, SAMPLES, fields_but(dataset, NOT_OF_DATASET), hashes]
-    return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:32]
+    """Return 32 hex digits over everything that determines the fingerprint."""
+    inputs = [FORMAT, __version__, SAMPLES, fields_but(dataset, NOT_OF_DATASET), hashes]
+    return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:32]
 
 
 # -- reading ---------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Measure one case: geometry, labels and values.
 
-Axes are X, Y, Z after the scan has been turned to the nearest RAS+ orientation. Lengths are in the
+Axes are X, Y, Z after the scan is reoriented to the nearest RAS+ orientation. Lengths are in the
 unit of the dataset, mm or px.
 """
 
@@ -29,41 +29,41 @@ SEED = 1234
 
 @dataclass(frozen=True)
 class CaseFacts:
-    """Facts of one case, before and after its constant border is cropped."""
+    """Measurements of one case, before and after its constant border is cropped."""
 
     id: str
     shape: Shape
     """Number of voxels along X, Y, Z."""
     spacing: Point
-    """Voxel edges along X, Y, Z."""
+    """Voxel spacing along X, Y, Z."""
     cropped: Shape
-    """Number of voxels without the constant border."""
+    """Number of voxels along X, Y, Z without the constant border."""
     labels: dict[str, LabelFacts] = field(default_factory=dict)
     """Facts of the labels that occur in the case."""
     outside: int = 0
     """Number of labeled voxels in the constant border."""
     constant: tuple[str, ...] = ()
-    """Names of channels with one value everywhere."""
+    """Names of channels whose voxels all have the same value."""
     labelled: bool = True
     """True if the case has a label map."""
     ignored: int = 0
-    """Number of voxels that nobody has annotated."""
+    """Number of voxels with the ignore value."""
     channels: tuple[ChannelFacts, ...] = ()
     border: float = 0.0
     """Labeled fraction of the voxels on the faces of the scan."""
     voxels_hash: str = ""
-    """Hash that is equal for images with the same voxels, however they are stored."""
+    """Hash of the voxels, which does not depend on how they are stored."""
 
     @property
     def size(self) -> Point:
-        """Edges of the field of view along X, Y, Z."""
+        """Size of the field of view along X, Y, Z."""
         x, y, z = (number * edge for number, edge in zip(self.shape, self.spacing, strict=True))
         return (x, y, z)
 
 
 @dataclass(frozen=True, eq=False)
 class MeasuredCase:
-    """Facts of one case, with values sampled from its labeled voxels."""
+    """Facts of one case, and values sampled from its labeled voxels."""
 
     facts: CaseFacts
     unit: Unit
@@ -77,11 +77,12 @@ def measure_case(case: Case, dataset: Dataset, number: int = 0, draws: int = 1) 
     Args:
         case: the files of the case.
         dataset: names of channels and labels.
-        number: index of the case in the dataset, on which the random samples depend.
+        number: index of the case in the dataset, which seeds the random samples.
         draws: number of labeled voxels to sample.
 
     Raises:
-        InputError: unusable files, channels or labels on different grids, unknown label values.
+        InputError: a file cannot be used, channels or labels are on different grids, or label
+            values are unknown.
     """
     volume = case_scan(case.images)
     _check_channels(volume, case, dataset)
@@ -113,10 +114,10 @@ def measure_case(case: Case, dataset: Dataset, number: int = 0, draws: int = 1) 
 def read_indices(case: Case, dataset: Dataset, grid: Grid) -> Volume:
     """Return the label map of a case as indices (1, X, Y, Z) on the ``grid`` of its scan.
 
-    See `to_indices`. Without a label map all indices are 0.
+    See `to_indices`. Without a label map, all indices are 0.
 
     Raises:
-        InputError: an unusable file, a different grid, or unknown values.
+        InputError: the file cannot be used, has a different grid, or has unknown values.
     """
     if case.label is None:
         return Volume(np.zeros((1, *grid.shape), dtype=np.uint8), grid.affine, grid.unit)
@@ -130,7 +131,7 @@ def read_indices(case: Case, dataset: Dataset, grid: Grid) -> Volume:
 
 
 def case_warnings(facts: CaseFacts) -> list[str]:
-    """Return what is odd about a case that can be used nevertheless."""
+    """Return warnings about a case that is unusual but can be used."""
     warnings = [f"channel {name} has one constant value" for name in facts.constant]
     if not facts.labelled:
         warnings.append("there is no label map")
@@ -168,7 +169,7 @@ def _labeled_outside(indices: NDArray[Any], box: Box) -> int:
 def _sample(
     array: NDArray[Any], indices: NDArray[Any], number: int, draws: int
 ) -> tuple[NDArray[np.float32], NDArray[Any]]:
-    """Return values (C, N) and indices (N,) of random labeled voxels; N is 0 if there is none."""
+    """Return values (C, N) and label indices (N,) of random labeled voxels, or none (N = 0)."""
     labeled = np.flatnonzero(indices)
     if not labeled.size:
         return np.empty((array.shape[0], 0), dtype=np.float32), np.empty(0, indices.dtype)
@@ -183,7 +184,7 @@ def _with_medians(
     sampled_indices: NDArray[Any],
     dataset: Dataset,
 ) -> dict[str, LabelFacts]:
-    """Return the facts of labels with the medians of the samples (C, N) inside them."""
+    """Return the facts of labels, with the median of each channel over their samples (C, N)."""
     holds = np.array(membership(dataset.labels, dataset.regions))
     rows = dict(zip(dataset.labels, holds, strict=True))
     with_medians = {}

@@ -14,11 +14,11 @@ from segkit.io.memory_map import blocks
 from segkit.plans.ranges import Range
 
 SAMPLED_VOXELS = 1 << 16
-"""Approximate number of voxels that decide whether a channel of floats holds whole numbers."""
+"""Approximate number of voxels that are checked for whole numbers in a floating-point channel."""
 HASHED_VOXELS = 1 << 20
-"""Number of voxels that are hashed together, but at least one plane."""
+"""Number of voxels that are hashed at a time, but at least one plane."""
 LOWER_PERCENTILE = 0.5
-"""Percentile of the lower end of the labeled voxels; the upper end is 100 minus this."""
+"""Lower percentile of the labeled voxels; the upper one is 100 minus this."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class ChannelFacts:
     lowest: float
     highest: float
     whole: bool
-    """True if all values are whole numbers, as far as a sample of them shows."""
+    """True if all values are whole numbers, judging by a sample."""
     labelled: Range | None = None
-    """0.5th and 99.5th percentile of the sampled labeled voxels; None if there is none."""
+    """0.5th and 99.5th percentile of the sampled labeled voxels; None if there are none."""
 
 
 def channel_facts(array: NDArray[Any], samples: NDArray[Any]) -> tuple[ChannelFacts, ...]:
@@ -46,7 +46,7 @@ def channel_facts(array: NDArray[Any], samples: NDArray[Any]) -> tuple[ChannelFa
 def voxels_hash(array: NDArray[Any]) -> str:
     """Return 32 hex digits over the values of a scan (C, X, Y, Z), rounded to float32.
 
-    The data type and the order in memory make no difference.
+    The hash does not depend on the data type or the memory layout.
 
     >>> scan = np.arange(24, dtype=np.int16).reshape(1, 2, 3, 4)
     >>> voxels_hash(scan) == voxels_hash(np.asfortranarray(scan.astype(np.float64)))
@@ -60,7 +60,7 @@ def voxels_hash(array: NDArray[Any]) -> str:
 
 
 def holds_whole_numbers(channel: NDArray[Any]) -> bool:
-    """Return whether the values of a channel (X, Y, Z) are whole numbers, judged by a sample.
+    """Return whether the values of a channel (X, Y, Z) are whole numbers, judging by a sample.
 
     >>> holds_whole_numbers(np.full((2, 2, 2), 3.0)), holds_whole_numbers(np.full((2, 2, 2), 0.5))
     (True, False)
@@ -90,7 +90,7 @@ def _loaded_blocks(channel: NDArray[Any]) -> Iterator[NDArray[Any]]:
 def _bytes_in_order(channel: NDArray[Any]) -> Iterator[memoryview]:
     """Yield the voxels (X, Y, Z) as float32 with X fastest, a few planes at a time.
 
-    Adding 0 turns -0.0 into 0.0.
+    Adding 0 turns -0.0 into 0.0, so that equal values have equal bytes.
     """
     x, y, z = channel.shape
     count = max(1, HASHED_VOXELS // max(1, x * y))

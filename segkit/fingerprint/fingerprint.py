@@ -1,4 +1,4 @@
-"""Measure a dataset before anything is planned.
+"""Measure a dataset, as the basis of its plan.
 
 The sampled voxels of a case depend only on its index in the dataset.
 """
@@ -29,7 +29,7 @@ THREADS = 2
 
 @dataclass(frozen=True)
 class Intensity:
-    """Values of one channel inside all labels, with equal weight of all cases."""
+    """Statistics of one channel over the labeled voxels, with equal weight for all cases."""
 
     minimum: float
     lower: float
@@ -44,24 +44,24 @@ class Intensity:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """A measured dataset; `dataclasses.asdict` gives JSON types."""
+    """Measurements of a dataset; `dataclasses.asdict` gives JSON types."""
 
     unit: Unit
     """Unit of all lengths."""
     cases: tuple[CaseFacts, ...]
     intensities: tuple[Intensity, ...]
-    """Values of each channel."""
+    """Intensity statistics of each channel."""
 
 
 def measure(dataset: Dataset, progress: CaseProgress | None = None) -> Fingerprint:
-    """Return the fingerprint of a dataset; every case is read once.
+    """Read every case of a dataset once and return its fingerprint.
 
     Args:
         dataset: the dataset, with the names of its channels and labels.
         progress: called after each case.
 
     Raises:
-        InputError: a case that cannot be used, no case, or no labeled voxel in any case.
+        InputError: a case cannot be used, there is none, or no case has labeled voxels.
     """
     draws = max(1, SAMPLES // max(1, len(dataset.cases)))
     measured: list[MeasuredCase] = []
@@ -79,13 +79,13 @@ def measure(dataset: Dataset, progress: CaseProgress | None = None) -> Fingerpri
             if progress:
                 progress(len(measured), len(jobs), facts.id)
     finally:
-        # After an error, the cases that still wait are not read.
+        # After an error, do not read the cases that are still waiting.
         pool.shutdown(cancel_futures=True)
     return summarize(dataset, measured)
 
 
 def log_case_warnings(facts: CaseFacts) -> None:
-    """Log what is odd about a case."""
+    """Log the warnings about a case."""
     for warning in case_warnings(facts):
         log.warning("%s: %s", facts.id, warning)
 
@@ -94,8 +94,8 @@ def summarize(dataset: Dataset, measured: Sequence[MeasuredCase]) -> Fingerprint
     """Return the fingerprint of measured cases.
 
     Raises:
-        InputError: no case, no labeled voxel, label values that no label map can hold, or pictures
-            without voxel size among scans that have one.
+        InputError: there is no case or no labeled voxel, a label map cannot hold the label values,
+            or only some of the scans have a voxel size.
     """
     _check_label_values(dataset)
     if not measured:
@@ -134,7 +134,7 @@ def _common_unit(measured: Sequence[MeasuredCase]) -> Unit:
 
 
 def _check_label_values(dataset: Dataset) -> None:
-    """Refuse, before training, label values that a prediction could not write."""
+    """Refuse label values that a prediction could not write, before training starts."""
     invalid = [
         f"{name} = {value}" for name, value in dataset.labels.items() if value not in LABEL_VALUES
     ]

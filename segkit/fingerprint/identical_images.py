@@ -13,7 +13,7 @@ from segkit.fingerprint.case_facts import CaseFacts
 def copies_of(cases: Sequence[CaseFacts]) -> list[list[str]]:
     """Return groups of ids of cases with the same voxels.
 
-    Images whose channels all have one constant value are not copies of each other.
+    Images in which all channels are constant are not counted as copies.
     """
     groups = defaultdict(list)
     for case in cases:
@@ -23,7 +23,7 @@ def copies_of(cases: Sequence[CaseFacts]) -> list[list[str]]:
 
 
 def copies_as_one_patient(dataset: Dataset, groups: Sequence[Sequence[str]]) -> Dataset:
-    """Return the dataset with one patient for each group, joined with all cases of its patients.
+    """Return the dataset with the patients of each group of copies merged into one.
 
     Args:
         dataset: the dataset.

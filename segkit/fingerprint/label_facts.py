@@ -20,7 +20,7 @@ Point = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class LabelFacts:
-    """Facts of one label in one case; positions are relative to the first voxel of the scan."""
+    """Measurements of a label in one case; positions are relative to the scan's first voxel."""
 
     voxels: int
     volume: float
@@ -31,17 +31,17 @@ class LabelFacts:
     pieces: int = 1
     """Number of connected components (26 neighbors)."""
     thickness: Point = (math.inf, math.inf, math.inf)
-    """Mean length of the runs of voxels along each axis; for a region a lower bound."""
+    """Mean length of the runs of voxels along each axis; for a region, a lower bound."""
     medians: tuple[float, ...] = ()
-    """Median of each channel over the sampled voxels of the label; empty if there is none."""
+    """Median of each channel over the sampled voxels of the label; empty if there are none."""
 
 
 def label_facts(indices: NDArray[Any], spacing: Point, dataset: Dataset) -> dict[str, LabelFacts]:
-    """Return the facts of every label that occurs.
+    """Return the facts of every label that occurs in a label map.
 
     Args:
         indices: label map (X, Y, Z) with 0 for background and i + 1 for the i-th target.
-        spacing: voxel edges along X, Y, Z in mm or px.
+        spacing: voxel spacing along X, Y, Z in mm or px.
         dataset: names of the labels.
     """
     holds = np.array(membership(dataset.labels, dataset.regions))
@@ -50,7 +50,7 @@ def label_facts(indices: NDArray[Any], spacing: Point, dataset: Dataset) -> dict
     means, deviations, thickness = [], [], []
     count = np.zeros(0)
     for axis, edge in enumerate(spacing):
-        # Counts per plane suffice for centroids and deviations, and are small.
+        # Voxel counts per plane are enough for centroids and deviations, and take little memory.
         planes = _voxels_per_plane(inside, axis, holds.shape[1]) @ holds.T
         count = planes.sum(axis=0)
         positions = ((box[axis].start + np.arange(len(planes))) * edge)[:, None]
@@ -78,9 +78,9 @@ def label_facts(indices: NDArray[Any], spacing: Point, dataset: Dataset) -> dict
 
 
 def border_share(indices: NDArray[Any]) -> float:
-    """Return the fraction of the voxels on the faces of (X, Y, Z) that are not 0.
+    """Return the fraction of the voxels on the faces of a label map (X, Y, Z) that are not 0.
 
-    A picture has no faces along Z.
+    An axis with a single voxel has no faces.
 
     >>> border_share(np.array([[[1], [0]], [[0], [0]]]))
     0.25
@@ -95,10 +95,10 @@ def border_share(indices: NDArray[Any]) -> float:
 
 
 def count_components(indices: NDArray[Any], dataset: Dataset, names: list[str]) -> dict[str, int]:
-    """Return the number of connected components of each label or region in (X, Y, Z).
+    """Return the number of connected components of each label or region.
 
     Args:
-        indices: label map with 0 for background and i + 1 for the i-th target.
+        indices: label map (X, Y, Z) with 0 for background and i + 1 for the i-th target.
         dataset: names of the labels.
         names: labels that occur.
     """
@@ -117,14 +117,14 @@ def count_components(indices: NDArray[Any], dataset: Dataset, names: list[str]) 
 
 
 def _voxels_per_plane(indices: NDArray[Any], axis: int, length: int) -> NDArray[np.intp]:
-    """Return the number of voxels of each index (columns) in each plane along an axis (rows)."""
+    """Return the number of voxels of each label index in each plane, shape (planes, indices)."""
     return np.stack(
         [np.bincount(plane.ravel(), minlength=length) for plane in np.moveaxis(indices, axis, 0)]
     )
 
 
 def _runs(indices: NDArray[Any], axis: int, length: int) -> NDArray[np.intp]:
-    """Return the number of runs of equal voxels along an axis, for each index."""
+    """Return the number of runs of equal voxels along an axis, for each label index."""
     moved = np.moveaxis(indices, axis, 0)
     starts = moved[1:][moved[1:] != moved[:-1]]
     return np.bincount(moved[0].ravel(), minlength=length) + np.bincount(starts, minlength=length)

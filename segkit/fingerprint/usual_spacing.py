@@ -1,4 +1,4 @@
-"""Choose the voxel edges to which scans are resampled, and the slice axis of 2D networks."""
+"""Choose the voxel spacing to which scans are resampled, and the slice axis of 2D networks."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from segkit.preprocessing.resample import grid_shape
 from segkit.volume import Shape
 
 Spacing = tuple[float | None, float | None, float | None]
-"""Voxel edges along X, Y, Z in mm or px; None along the slice axis of a 2D network."""
+"""Voxel spacing along X, Y, Z in mm or px; None along the slice axis of a 2D network."""
 ANISOTROPY = 3.0
-"""Ratio of the coarsest to the next voxel edge above which an axis is treated separately."""
+"""Ratio of the coarsest to the next voxel spacing above which an axis is treated separately."""
 
 
 def choose_slice_axis(cases: Sequence[CaseFacts], dims: int | None) -> int | None:
@@ -25,7 +25,7 @@ def choose_slice_axis(cases: Sequence[CaseFacts], dims: int | None) -> int | Non
         dims: 2 or 3; by default 3, unless the scans are single slices.
 
     Raises:
-        UsageError: dims that do not fit the data.
+        UsageError: ``dims`` does not fit the data.
     """
     size = np.median([case.shape for case in cases], axis=0)
     edges = np.median([case.spacing for case in cases], axis=0)
@@ -47,10 +47,10 @@ def choose_slice_axis(cases: Sequence[CaseFacts], dims: int | None) -> int | Non
 
 
 def usual_spacing(cases: Sequence[CaseFacts], slice_axis: int | None) -> tuple[Spacing, str]:
-    """Return the spacing for these cases, and the reason for it as text.
+    """Return the spacing to which to resample these cases, and the reason for it as text.
 
     It is the median along each axis. If slices are thick, it is the 10th percentile along their
-    axis, as in nnU-Net, but not finer than the other axes.
+    axis, as in nnU-Net, but not finer than along the other axes.
 
     Args:
         cases: facts of the cases.
@@ -74,7 +74,7 @@ def usual_spacing(cases: Sequence[CaseFacts], slice_axis: int | None) -> tuple[S
 
 
 def without_slices(edges: Sequence[float], slice_axis: int | None) -> Spacing:
-    """Return the edges along X, Y, Z with None along the slice axis of a 2D network.
+    """Return a spacing along X, Y, Z with None along the slice axis of a 2D network.
 
     >>> without_slices((1.0, 1.0, 5.0), slice_axis=2)
     (1.0, 1.0, None)
@@ -84,7 +84,7 @@ def without_slices(edges: Sequence[float], slice_axis: int | None) -> Spacing:
 
 
 def median_size(cases: Sequence[CaseFacts], spacing: Spacing) -> Shape:
-    """Return the median size (X, Y, Z) in voxels of the cropped cases, resampled to ``spacing``."""
+    """Return the median size (X, Y, Z) in voxels of the cases, cropped and resampled."""
     sizes = [grid_shape(case.cropped, case.spacing, spacing) for case in cases]
     x, y, z = (max(1, round(float(edge))) for edge in np.median(sizes, axis=0))
     return (x, y, z)

@@ -1,6 +1,6 @@
-"""Scans and label maps, from and to files.
+"""Reading and writing of scans and label maps.
 
-The library of a format is imported when the first file of that format is opened.
+The library for a format is imported when the first file of that format is opened.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""File formats: the module that reads and writes each, imported with its library at first use."""
+"""File formats and the modules that read and write them, imported on first use."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MODULES = {
 
 
 def module_of(suffix: str) -> Any:
-    """Return the module of a suffix that is read; it has the functions ``open_scan`` and ``save``.
+    """Return the module for a readable suffix; it has the functions ``open_scan`` and ``save``.
 
     >>> module_of(".png").__name__
     'segkit.io.picture'
@@ -30,10 +30,10 @@ def module_of(suffix: str) -> Any:
 
 
 def check_readable(path: Path) -> None:
-    """Check that the suffix is of a format that can be read.
+    """Check that a file's suffix belongs to a format that segkit can read.
 
     Raises:
-        InputError: it is not.
+        InputError: it does not.
     """
     suffix = suffix_of(path)
     if suffix not in READABLE:
@@ -48,10 +48,10 @@ def check_readable(path: Path) -> None:
 
 
 def check_writable(path: str | Path) -> None:
-    """Check that the suffix is of a format that can be written.
+    """Check that a file's suffix belongs to a format that segkit can write.
 
     Raises:
-        UsageError: it is not.
+        UsageError: it does not.
     """
     if suffix_of(path) not in WRITABLE:
         raise UsageError(
@@ -60,9 +60,9 @@ def check_writable(path: str | Path) -> None:
 
 
 def storable(array: NDArray[Any]) -> NDArray[Any]:
-    """Return the array in the byte order of this machine and in a type that files can hold.
+    """Return the array in native byte order and in a type that files can hold.
 
-    Booleans become uint8 and float16 becomes float32. A `ScaledArray` is returned as it is.
+    Booleans become uint8 and float16 becomes float32. A `ScaledArray` is returned unchanged.
     """
     if is_scaled(array):
         return array

@@ -17,24 +17,24 @@ from segkit.volume import SHEAR, Grid
 log = logging.getLogger(__name__)
 
 _SPACINGS = (1e-9, 1e9)
-"""Voxel spacing in mm beyond which an affine cannot be inverted well."""
+"""Smallest and largest voxel spacing in mm with which an affine can be inverted accurately."""
 SMALL_SHEAR = math.sin(math.radians(1.0))
-"""Largest cosine that is taken for a right angle, with a warning, as after a registration."""
+"""Largest cosine between two axes that is accepted, with a warning, as a right angle (1 degree)."""
 
 
 def checked_affine(
     where: str | Path, affine: NDArray[Any] | None, *, tilt: bool = False
 ) -> NDArray[np.float64]:
-    """Return an affine as float64 once it is checked.
+    """Check an affine and return it as float64.
 
     Args:
         where: the file, for error messages.
         affine: matrix (4, 4) from voxel index to mm in RAS+, or None.
-        tilt: accept a third axis that leans against the two others, as in CT with a tilted gantry.
+        tilt: accept a third axis that is oblique to the other two, as in CT with a tilted gantry.
 
     Raises:
-        InputError: the affine is missing, has NaN or infinite numbers, cannot be inverted, or its
-            voxel axes do not meet at right angles (up to one degree).
+        InputError: the affine is missing, contains NaN or infinity, cannot be inverted, or its
+            voxel axes deviate from right angles by more than one degree.
     """
     matrix = np.array(np.nan if affine is None else affine, dtype=np.float64)
     if matrix.shape != (4, 4):
@@ -44,7 +44,7 @@ def checked_affine(
     axes = matrix[:3, :3]
     if not np.isfinite(matrix).all():
         raise unusable_affine(where, "NaN or infinite numbers in it")
-    # hypot, because the squares of a norm overflow where a header is damaged.
+    # hypot, because squaring the values of a damaged header may overflow.
     lengths = np.hypot(np.hypot(axes[0], axes[1]), axes[2])
     if lengths.min() < _SPACINGS[0] or lengths.max() > _SPACINGS[1]:
         raise unusable_affine(where, f"voxel edges of {_numbers(lengths)} mm")
@@ -72,7 +72,7 @@ def warn_of_shear(where: str | Path, grid: Grid) -> None:
 
 @lru_cache(maxsize=4096)
 def warn_once(message: str) -> None:
-    """Log a warning, but only the first time: many reads of one file would repeat it."""
+    """Log a warning only once, because a file that is read repeatedly would repeat it."""
     log.warning("%s", printable(message))
 
 
@@ -117,8 +117,8 @@ def other_grid(
         other: grid of the file.
         where: the file.
         what: the kind of file: "label map", "channel".
-        of: words for the scan.
-        disagreement: further words on headers that contradict themselves.
+        of: how the message names the scan.
+        disagreement: note on a header that contradicts itself, "" for none.
     """
     return InputError(
         where,
@@ -145,15 +145,15 @@ def _remedy(image: Grid, other: Grid, what: str, of: str) -> str:
 def _difference(image: Grid, other: Grid) -> str:
     if image.shape != other.shape:
         return f"another grid: {grid_text(other)}"
-    apart = image.distance(other)
+    distance = image.distance(other)
     return (
         f"the same shape in another place: {grid_text(other)}, "
-        f"corners up to {apart:.3g} {image.unit} apart"
+        f"corners up to {distance:.3g} {image.unit} apart"
     )
 
 
 def grid_text(grid: Grid) -> str:
-    """Return shape and voxel spacing in words.
+    """Return the shape and voxel spacing of a grid as text for messages.
 
     >>> grid_text(Grid((4, 5, 6), np.diag([1.0, 1.0, 2.5, 1.0])))
     '4 x 5 x 6 voxels of 1 x 1 x 2.5 mm'

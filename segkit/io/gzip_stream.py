@@ -1,7 +1,7 @@
-"""Streams of gzip, zlib and bzip2: read up to a limit, and gzip written.
+"""Bounded reading of gzip, zlib and bzip2 streams, and writing of gzip.
 
-The package isal is three times as fast as the standard library. Never more is unpacked than was
-asked for.
+The package isal is three times as fast as the standard library. No more bytes are decompressed
+than the caller asks for, so a small malicious file cannot fill the memory.
 """
 
 # mypy: allow-untyped-calls
@@ -24,21 +24,21 @@ from numpy.typing import NDArray
 from segkit.errors import InputError
 
 LARGEST_RATIO = 1032
-"""Largest compression ratio of deflate (technical notes of zlib)."""
+"""Largest compression ratio of deflate (zlib technical details)."""
 _PACKED_RATIO, _PADDING = 2, 1 << 20
-"""Compressed bytes that are read at most: per byte that is wanted, and in addition for headers.
+"""Most compressed bytes to read: a factor of the bytes wanted, plus a constant for headers.
 
-No compressor needs as many.
+Compressed data never take more than this, even if they cannot be compressed.
 """
 _CHUNK = 1 << 20
-"""Number of bytes that are read or unpacked together."""
+"""Number of bytes that are read or decompressed at a time."""
 _DAMAGED = "The file is incomplete or damaged: copy or download it again."
 _ERRORS: tuple[Any, ...] = (EOFError, OSError, zlib.error, isal_zlib.error)
-"""Errors of a damaged stream; typed as Any, because isal annotates its error as a value."""
+"""Errors raised for a damaged stream; typed as Any, because isal annotates its error as a value."""
 
 
 def is_gzip(path: Path, start: int = 0) -> bool:
-    """Return whether a gzip stream begins at byte ``start`` of a file, whatever its suffix is."""
+    """Return whether a gzip stream begins at byte ``start`` of a file, whatever its suffix."""
     with path.open("rb") as file:
         file.seek(start)
         return file.read(2) == b"\x1f\x8b"
@@ -51,8 +51,8 @@ def first_bytes(path: Path, count: int, *, start: int = 0, form: str = "") -> by
         path: the file.
         count: largest number of bytes to return.
         start: byte of the file at which reading begins.
-        form: "zlib", "gzip" or "bzip2". By default the file itself is read, unless gzip begins
-            there.
+        form: "zlib", "gzip" or "bzip2". By default the bytes are returned as stored, unless a gzip
+            stream begins at ``start``.
 
     Raises:
         InputError: the stream is damaged.
@@ -65,7 +65,7 @@ def first_bytes(path: Path, count: int, *, start: int = 0, form: str = "") -> by
 
 
 def unpack(path: Path, promised: int, *, start: int = 0, form: str = "") -> NDArray[np.uint8]:
-    """Return the first ``promised`` bytes of a stream; at its end its checksum is compared.
+    """Return the first ``promised`` bytes of a compressed stream, and verify a gzip checksum.
 
     Args:
         path: the file.
@@ -79,19 +79,22 @@ def unpack(path: Path, promised: int, *, start: int = 0, form: str = "") -> NDAr
     unpacked = np.empty(promised, np.uint8)
     filled = 0
     with _reading(path, promised, start, form) as file:
-        # In chunks: isal's reader allocates all that it is asked for before it copies it.
+        # In chunks, because isal's reader first allocates a buffer for all the bytes requested.
         while filled < promised and (
             count := file.readinto(unpacked.data[filled : filled + _CHUNK])
         ):
             filled += count
-        file.read(1)  # isal compares the checksum when it reaches the end
+        file.read(1)  # isal verifies the checksum when it reaches the end
     if filled < promised:
         raise too_short(path, promised, str(filled))
     return unpacked
 
 
 class _Limited(io.RawIOBase):
-    """First bytes of a file: isal skips zeros after a gzip stream, and there may be gigabytes."""
+    """Reader of the first bytes of a file.
+
+    Without the limit, isal would read all zeros that follow a gzip stream, possibly gigabytes.
+    """
 
     def __init__(self, file: io.FileIO, count: int) -> None:
         self._file, self._left = file, count
@@ -123,7 +126,7 @@ class _Unpacked(io.RawIOBase):
                 if not self._packed:
                     raise EOFError("the stream ended before its end was marked")
             unpacked = self._stream.decompress(self._packed, min(len(buffer), _CHUNK))
-            # bz2 itself keeps the input that is left.
+            # bz2 keeps its unconsumed input itself.
             self._packed = getattr(self._stream, "unconsumed_tail", b"")
         buffer[: len(unpacked)] = unpacked
         return len(unpacked)
@@ -131,9 +134,9 @@ class _Unpacked(io.RawIOBase):
 
 @contextmanager
 def _reading(path: Path, wanted: int, start: int = 0, form: str = "") -> Iterator[Any]:
-    """Yield a reader of the file from byte ``start`` on, or of the stream that begins there.
+    """Yield a reader of the bytes from ``start`` on, or of the compressed stream that begins there.
 
-    At most ``wanted`` bytes will be read from it; ``form`` is as in `first_bytes`.
+    The caller must not read more than ``wanted`` bytes; ``form`` is as in `first_bytes`.
     """
     try:
         with path.open("rb", buffering=0) as raw:
@@ -157,7 +160,7 @@ def _reading(path: Path, wanted: int, start: int = 0, form: str = "") -> Iterato
 def gzip_writer(file: IO[bytes]) -> Iterator[Any]:
     """Yield a writer of a gzip stream into ``file``.
 
-    The stream holds no name and no time, so that equal content gives equal files.
+    The stream holds neither file name nor time, so that equal content gives identical files.
     """
     with igzip.IGzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as packed:
         yield packed
@@ -169,7 +172,7 @@ def too_short(path: Path, promised: int, found: str) -> InputError:
     Args:
         path: the file.
         promised: number of bytes that the header promises.
-        found: number of bytes that were found, in words.
+        found: number of bytes found, as text.
     """
     return InputError(
         path,

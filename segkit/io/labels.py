@@ -1,4 +1,4 @@
-"""Label maps: read as integers, and written in the smallest type on the grid of the scan."""
+"""Reading and writing of label maps, in the smallest integer type that holds the labels."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from segkit.io.segment_names import Extra, names_in, renumber
 from segkit.volume import Shape, Volume
 
 _ROUNDING = 1e-3
-"""Largest distance of a label from an integer: with a float32 slope, 1 reads as 0.99999997."""
+"""Largest accepted distance of a label from an integer; a float32 slope may give 0.99999997."""
 
 
 def read_labels(
@@ -32,12 +32,12 @@ def read_labels(
 
     Args:
         path: the file.
-        names: label to value. A file that names its values is renumbered to these values.
-        subset: make labels that are not in ``names`` background; otherwise they are an error.
+        names: label name to value. A file that names its values is renumbered to these values.
+        subset: turn labels that are not in ``names`` into background; otherwise they are an error.
 
     Raises:
-        InputError: the file cannot be used, has several channels or layers, or values that are not
-            integers, or its names contradict ``names``.
+        InputError: the file cannot be used, has several channels or layers or values that are not
+            integers, or names its values in a way that contradicts ``names``.
     """
     path = Path(path)
     labels = _read(path)
@@ -57,7 +57,7 @@ def _read(path: Path) -> Volume:
     if source.channels != 1:
         raise _not_one_value(path, source.channels, source.grid.shape)
     volume = read_source(source)
-    # A copy of a mapped array: connected components need an array that is not read-only.
+    # Copy a mapped array, because connected components need a writable one.
     voxels = volume.array.copy(order="K") if is_mapped(volume.array) else volume.array
     return volume.with_array(_integers(path, voxels))
 
@@ -100,7 +100,7 @@ def _integers(path: Path, array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _smallest(where: str | Path, array: NDArray[Any]) -> NDArray[Any]:
-    """Return the integers in the smallest of the types that label maps are written in."""
+    """Return the integers in the smallest of the types in which label maps are written."""
     low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
     for dtype in (np.uint8, np.uint16, np.int16, np.int32):
         if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
@@ -125,13 +125,13 @@ def write_labels(
     Args:
         path: the file to write; its suffix gives the format.
         labels: integers (1, X, Y, Z).
-        like: the file of the scan. If both are NIfTI on one grid, its sform and qform are copied to
-            the last bit. The label map of a scan of two axes has two axes in a file of the same
-            kind. NRRD and MetaImage are written where ITK puts the scan.
-        names: label to value, kept in NRRD files, where 3D Slicer finds them.
+        like: the file of the scan. If both are NIfTI on one grid, its sform and qform are copied
+            exactly. The label map of a 2D scan is 2D in a file of the same format. NRRD and
+            MetaImage are written at the position that ITK gives to the scan.
+        names: label name to value, stored in NRRD files, where 3D Slicer finds them.
 
     Raises:
-        UsageError: the suffix is none of a format that can be written.
+        UsageError: the suffix does not belong to a format that can be written.
         InputError: there are several channels, values that are not integers, or values or a shape
             that the format cannot hold; or the file cannot be written.
     """
@@ -158,11 +158,11 @@ def check_labels_fit(path: Path, shape: Shape, values: Iterable[int]) -> None:
     Args:
         path: the file to write.
         shape: shape (X, Y, Z) of the label map.
-        values: labels that it may have.
+        values: labels that it may contain.
 
     Raises:
-        InputError: the format is that of a picture, and the map has several planes or values that a
-            picture cannot hold.
+        InputError: the format is a picture format, and the label map has several planes or values
+            that a picture cannot hold.
     """
     if suffix_of(path) in PICTURE:
         dtype = _smallest(path, np.array([0, *values])).dtype
@@ -170,7 +170,7 @@ def check_labels_fit(path: Path, shape: Shape, values: Iterable[int]) -> None:
 
 
 def _values_in(path: Path) -> list[int]:
-    """Return the values in a label map, or those of all segments of a DICOM-SEG."""
+    """Return the values in a label map, or the values of all segments of a DICOM-SEG."""
     if is_dicom(path):
         return [
             value for _, value in dicom_module("results.segmentation_reader").segment_values(path)
@@ -180,14 +180,14 @@ def _values_in(path: Path) -> list[int]:
 
 
 def labels_in(paths: Iterable[Path], *, skip_unreadable: bool = False) -> list[int]:
-    """Return the values other than 0 in some label maps, sorted.
+    """Return the values other than 0 that occur in any of several label maps, sorted.
 
     Args:
         paths: the files.
-        skip_unreadable: leave out files that cannot be read.
+        skip_unreadable: skip files that cannot be read instead of raising.
 
     Raises:
-        InputError: a file cannot be read, unless such files are left out.
+        InputError: a file cannot be read, and ``skip_unreadable`` is False.
     """
     values: set[int] = set()
     for path in paths:

@@ -1,4 +1,4 @@
-"""Limits of what is read: free memory, and finite voxels."""
+"""Checks that a scan fits into the free memory and has finite voxels."""
 
 from __future__ import annotations
 
@@ -45,16 +45,16 @@ def _physical_memory() -> int | None:
 
 
 def _container_memory() -> int | None:
-    """Return the bytes that the limit of the container (cgroup version 2) leaves.
+    """Return the bytes left below the memory limit of the container (cgroup version 2).
 
-    Cached pages of files count as free, because the system drops them when memory is short.
+    Pages of the file cache count as free, because the kernel reclaims them when memory runs short.
     """
     try:
         limit, used = (
             int((_CGROUP / name).read_text(encoding="ascii"))
             for name in ("memory.max", "memory.current")
         )
-    except (OSError, ValueError):  # no such limit, or the word "max"
+    except (OSError, ValueError):  # there is no limit, or its value is "max"
         return None
     return limit - used + min(used, _droppable_pages())
 
@@ -81,7 +81,7 @@ def check_memory(where: str | Path, needed: int) -> None:
 
     Args:
         where: the file, for the error message.
-        needed: bytes that reading it takes.
+        needed: bytes that reading the scan takes.
 
     Raises:
         InputError: less memory is free.
@@ -90,24 +90,24 @@ def check_memory(where: str | Path, needed: int) -> None:
     if free is not None and needed > free:
         raise InputError(
             where,
-            expected=f"a scan that fits into the {size_text(free)} of memory that are free",
+            expected=f"a scan that fits into the {size_text(free)} of free memory",
             found=f"a header that promises {size_text(needed)} of voxels",
-            remedy="A scan of that size needs a machine with more memory or must be cut; "
-            "else the file is damaged.",
+            remedy="If the scan really is that large, use a machine with more memory or crop it; "
+            "otherwise the file is damaged.",
         )
 
 
 def require_memory(where: str | Path, needed: int, what: str, *, limit: int | None = None) -> None:
-    """Check that memory suffices for an operation.
+    """Check that there is enough memory for an operation.
 
     Args:
         where: the file, for the error message.
         needed: bytes that the operation takes.
-        what: plural noun for what takes the memory, for the error message.
-        limit: bytes that may be used at most, beside what is free.
+        what: plural noun for the data that take the memory, for the error message.
+        limit: largest number of bytes that may be used, even if more are free.
 
     Raises:
-        OutOfMemoryError: fewer bytes may be used.
+        OutOfMemoryError: ``needed`` exceeds the limit or the free memory.
     """
     available = min(
         (size for size in (limit, available_memory()) if size is not None), default=None

@@ -1,7 +1,7 @@
 """Memory-mapped arrays: pages of a large file are loaded when used, and dropped afterwards.
 
-So a scan may be larger than memory. Dropped pages mostly stay in the page cache of the system,
-which frees them when memory is needed. A file must not be changed while it is mapped.
+A scan may therefore be larger than memory. Dropped pages mostly stay in the page cache of the
+operating system, which frees them when memory is needed. A file must not change while it is mapped.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from segkit.io.scaled import ScaledArray, as_stored, is_scaled
 from segkit.units import size_text
 
 MAPPED_FROM = 64 << 20
-"""Size in bytes of the voxels from which on a file is mapped; smaller files are read."""
+"""Size of the voxels in bytes from which a file is mapped; smaller files are read."""
 BLOCK_VOXELS = 1 << 20
 """Largest number of voxels of a block."""
 BLOCK_SPAN = 64 << 20
@@ -33,17 +33,17 @@ _DROP: int | None = getattr(mmap, "MADV_DONTNEED", None)
 
 
 class _Mapping(mmap.mmap):
-    """Shared map of a file, whose dropped pages can be loaded again, unlike those of other maps."""
+    """Memory map made by this module: its pages may be dropped, because the file still has them."""
 
 
 def map_numbers(path: Path, dtype: np.dtype[Any], count: int, offset: int) -> NDArray[Any]:
-    """Return the numbers of a file as a mapped, read-only array of one axis.
+    """Return the numbers of a file as a memory-mapped, read-only array with one axis.
 
     Args:
         path: the file, which the caller has checked to be long enough.
         dtype: type of the numbers.
         count: number of numbers.
-        offset: byte of the first number.
+        offset: position of the first number in bytes.
     """
     with path.open("rb") as file:
         return np.frombuffer(
@@ -52,18 +52,18 @@ def map_numbers(path: Path, dtype: np.dtype[Any], count: int, offset: int) -> ND
 
 
 def map_scratch(folder: Path, shape: Sequence[int], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return zeros in a mapped temporary file without a name, which is removed with the array.
+    """Return zeros in a memory-mapped temporary file, which is removed with the array.
 
-    The space on the disk is reserved now, because writing into a mapped file on a full disk crashes
-    the process.
+    The disk space is reserved immediately, because writing into a mapped file on a full disk
+    crashes the process.
 
     Args:
-        folder: where the file is; it is created if needed.
+        folder: folder for the temporary file; it is created if needed.
         shape: shape of the array.
         dtype: type of the array.
 
     Raises:
-        InputError: the folder cannot be created or written, or its disk has too little room.
+        InputError: the folder cannot be created or written, or its disk has too little free space.
     """
     size = max(1, math.prod(shape) * dtype.itemsize)
     try:
@@ -74,7 +74,7 @@ def map_scratch(folder: Path, shape: Sequence[int], dtype: np.dtype[Any]) -> NDA
     except OSError as error:
         reason = str(error.strerror or error)
         if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
-            reason = f"no room for {size_text(size)} of temporary data"
+            reason = f"no space for {size_text(size)} of temporary data"
         raise unwritable(folder, reason) from error
     return np.frombuffer(mapping, dtype, math.prod(shape)).reshape(shape)
 
@@ -89,12 +89,12 @@ def _reserve(descriptor: int, size: int) -> None:
 
 
 def is_mapped(array: NDArray[Any]) -> bool:
-    """Return whether an array is, or is a view of, a mapped file."""
+    """Return whether an array is a view of a memory-mapped file."""
     return _mapping(array) is not None
 
 
 def drop_pages(array: NDArray[Any]) -> None:
-    """Free the memory that holds pages of a mapped file; other arrays are left as they are."""
+    """Drop the pages of a memory-mapped array from memory; other arrays are left alone."""
     mapping = _mapping(array)
     if mapping is not None and _DROP is not None:
         mapping.madvise(_DROP)
@@ -110,9 +110,9 @@ def _mapping(array: NDArray[Any]) -> _Mapping | None:
 
 
 def blocks(array: NDArray[Any], most: int | None = None) -> Iterator[tuple[slice, ...]]:
-    """Yield boxes that cover an array in the order of its memory.
+    """Yield boxes, as tuples of slices, that together cover an array in its memory order.
 
-    After each box the pages of a mapped file are dropped.
+    After each box, the pages of a memory-mapped array are dropped.
 
     Args:
         array: an array of any shape.
@@ -133,9 +133,9 @@ def blocks(array: NDArray[Any], most: int | None = None) -> Iterator[tuple[slice
 
 
 def in_memory(array: NDArray[Any]) -> NDArray[Any]:
-    """Return a copy in memory of a part of a mapped file; another array is returned as it is.
+    """Return a copy in memory of a memory-mapped array; any other array is returned unchanged.
 
-    The copy is made in blocks, because Linux may map 2 MB of a file for each number that is read
+    The copy is made in blocks, because Linux may load 2 MB of a file for each number that is read
     (seen with kernel 6.18 and ext4).
     """
     if not is_mapped(array):

@@ -1,4 +1,4 @@
-"""A numpy array as a Volume; the caller gives its spacing or affine."""
+"""Conversion of a numpy array, with a spacing or affine from the caller, to a Volume."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def volume_of_array(
     Volume(4 x 5 x 6 voxels of 1 x 1 x 2.5 mm, 1 channel, float64)
 
     Raises:
-        InputError: the array has another number of axes or channels, no real numbers, or masked
-            voxels; or the spacing or affine cannot be used.
+        InputError: the array has another number of axes or channels, values that are not real
+            numbers, or masked voxels; or the spacing or affine cannot be used.
         UsageError: a scan has neither ``spacing`` nor ``affine``, or both are given.
     """
     if np.ma.is_masked(array):
@@ -119,7 +119,7 @@ def _affine(
 
 
 def _numbers(values: ArrayLike) -> NDArray[np.float64]:
-    """Return the values as an array, which is empty (so refused) if they are no real numbers."""
+    """Return the values as an array; it is empty, and so refused, if they are not real numbers."""
     try:
         return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):

@@ -39,7 +39,7 @@ _TYPES = {
     "F": "f4",
     "RGB": "u1",
 }
-"""Type of the pixels by Pillow's mode."""
+"""Pixel type for each of Pillow's modes."""
 _READ_AS = {"RGBA": "RGB", "RGBX": "RGB", "LA": "L", "P": "RGB", "PA": "RGB"}
 """Mode to which Pillow converts pixels of another mode."""
 _WRITABLE = {
@@ -48,13 +48,13 @@ _WRITABLE = {
     ".tiff": ("u1", "u2", "i4", "f4"),
     ".bmp": ("u1",),
 }
-"""Types of pixels that each format holds."""
+"""Pixel types that each format can hold."""
 _FORMATS = {".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP"}
 
 
 @dataclass(frozen=True)
 class PictureSource:
-    """Picture whose header was checked; its pixels are read on the first call and kept."""
+    """Picture whose header was checked; its pixels are read on first use and kept."""
 
     path: Path
     grid: Grid
@@ -72,7 +72,7 @@ class PictureSource:
         return np.dtype(_TYPES[self.mode])
 
     def planes(self, start: int, stop: int) -> NDArray[Any]:
-        """Return the pixels (C, X, Y, 1), or (C, X, Y, 0) where the planes are others than 0 to 1.
+        """Return the pixels (C, X, Y, 1), or (C, X, Y, 0) for planes other than 0 to 1.
 
         Raises:
             InputError: the file is damaged, pixels are NaN or infinite, or there is too little
@@ -89,11 +89,11 @@ class PictureSource:
 
     def _rows(self) -> NDArray[Any]:
         with warnings.catch_warnings():
-            # The header was checked; further warnings of Pillow are about metadata.
+            # The header was checked; Pillow's further warnings are about metadata.
             warnings.simplefilter("ignore")
             try:
                 with Image.open(self.path) as picture:
-                    # A label map with a palette (mode P) keeps its indices, which are read as L.
+                    # The indices of a label map with a palette (mode P) are its labels.
                     as_stored = (self.mode, "P") if self.mode == "L" else (self.mode,)
                     if picture.mode not in as_stored:
                         return np.asarray(picture.convert(self.mode))
@@ -109,10 +109,10 @@ def open_scan(path: Path, *, indices: bool = False) -> PictureSource | slide.Sli
 
     Args:
         path: the file.
-        indices: read the indices of a palette instead of its colors, as suits a label map.
+        indices: read the palette indices instead of the colors, as for a label map.
 
     Raises:
-        InputError: the file is no picture, or has several pages, too many pixels, or pixels that
+        InputError: the file is not a picture, or has several pages, too many pixels, or pixels that
             are neither gray nor RGB.
     """
     must_exist(path)
@@ -155,7 +155,7 @@ def _mode(path: Path, picture: Image.Image, indices: bool) -> str:
             path,
             expected="a picture of one page",
             found=f"{getattr(picture, 'n_frames', 1)} pages",
-            remedy="Save a stack of slices as .nii.gz or .nrrd, or each page as a file of its own.",
+            remedy="Save a stack of slices as .nii.gz or .nrrd, or each page as a separate file.",
         )
     if indices and picture.mode == "P":
         return "L"
@@ -164,7 +164,7 @@ def _mode(path: Path, picture: Image.Image, indices: bool) -> str:
         raise InputError(
             path,
             expected="gray or RGB pixels",
-            found=f"pixels of the kind {picture.mode}",
+            found=f"pixels of Pillow's mode {picture.mode}",
             remedy="Convert the picture to gray or RGB.",
         )
     _warn_of_loss(path, picture)
@@ -188,7 +188,7 @@ def _unreadable(path: Path, found: str) -> InputError:
 
 
 def _too_large(path: Path, message: str) -> InputError:
-    """Return the error for too many pixels; Pillow's ``message`` names their number first."""
+    """Return the error for too many pixels; the first number in Pillow's ``message`` is theirs."""
     return InputError(
         path,
         expected=f"a picture of at most {Image.MAX_IMAGE_PIXELS} pixels",
@@ -213,7 +213,7 @@ def save(path: Path, volume: Volume) -> None:
         slide.save(path, volume)
         return
     rows = np.ascontiguousarray(array[..., 0].transpose(2, 1, 0))
-    # First into memory: Pillow itself does not notice that the disk becomes full within a TIFF.
+    # Encode in memory first: Pillow does not notice if the disk fills up while it writes a TIFF.
     content = io.BytesIO()
     pixels = rows if volume.channels == 3 else rows[..., 0]
     Image.fromarray(pixels).save(content, _FORMATS[path.suffix.lower()])
@@ -228,10 +228,15 @@ def _is_slide(path: Path, volume: Volume) -> bool:
 
 
 def check_fits(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    """Check that a picture of this suffix holds voxels of ``shape`` (C, X, Y, Z) and ``dtype``.
+    """Check that a picture with this suffix can hold an array.
+
+    Args:
+        path: the file to write.
+        shape: shape (C, X, Y, Z) of the array.
+        dtype: type of the array.
 
     Raises:
-        InputError: it does not.
+        InputError: it cannot.
     """
     allowed = _WRITABLE[path.suffix.lower()]
     kind = f"{dtype.kind}{dtype.itemsize}"

@@ -1,8 +1,8 @@
-"""Label maps and channels, brought to the grid of their scan and never interpolated.
+"""Placement of label maps and channels on the grid of their scan, without interpolation.
 
 A file belongs to a scan in three cases: it has the same grid; it has the same lattice, with voxels
-stored in another order or cropped; or it has the same voxels at the position that other programs
-give to the scan, where the sform and qform of a NIfTI header differ.
+stored in another order or cropped; or, where the sform and qform of a NIfTI header differ, it has
+the same shape at the position at which other programs place the scan.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class Placement:
     """Position of one grid on the lattice of another: order and direction of axes, and offset."""
 
     order: tuple[int, int, int]
-    """Axis of the voxels that becomes each axis of the grid."""
+    """For each axis of the grid, the axis of the voxels that runs along it."""
     flips: tuple[bool, bool, bool]
     """True for each axis of the grid along which the voxels are reversed."""
     start: tuple[int, int, int]
-    """Index on the grid of the first voxel, once the axes are reordered and reversed."""
+    """Index of the first voxel on the grid, after the axes are reordered and reversed."""
 
     def turned(self, array: NDArray[Any]) -> NDArray[Any]:
         """Return a view of voxels (C, X, Y, Z) in the order and direction of the grid's axes."""
@@ -42,8 +42,8 @@ class Placement:
     ) -> tuple[tuple[slice, ...], tuple[slice, ...]] | None:
         """Return the overlap of turned voxels of shape ``size`` with a grid of ``shape``.
 
-        The result is the part of the voxels that lies on the grid, and the part of the grid that it
-        covers; None without overlap.
+        The result is the slices of the voxels that lie on the grid, and the slices of the grid that
+        they cover; None if there is no overlap.
 
         >>> Placement((0, 1, 2), (False,) * 3, (2, 0, 0)).overlap((4, 3, 3), (5, 3, 3))[0][0]
         slice(0, 3, None)
@@ -68,9 +68,8 @@ class Placement:
             size: shape of the turned voxels.
             shape: shape of the grid.
 
-        The answer is False where both have one shape but different positions, where neither
-        contains the other, and where only the first voxel is the same, as it may be in scans of two
-        patients.
+        The answer is False if both have the same shape at different positions, if neither contains
+        the other, or if they share only the first voxel, as scans of two patients may.
         """
         if size == shape:
             return self.start == (0, 0, 0)
@@ -95,16 +94,17 @@ def place_on_grid(
 ) -> Volume:
     """Return the voxels of a file on the grid of its scan, without interpolation.
 
-    Axes are swapped and flipped, and the voxels are cropped or padded with zeros.
+    Axes are swapped and flipped, and the voxels cropped or padded with zeros, as needed.
 
     Args:
         volume: the content of the file ``where``.
         grid: grid of the scan.
         where: the file; its header may have a sform and qform that differ.
-        scan: the file of the scan, if it is a file; the same holds for its header.
+        scan: the file of the scan, if it is a file; its header too may have a sform and qform that
+            differ.
         what: the kind of file, for messages: "label map", "channel".
-        of: words for the scan, for messages.
-        padded: fill voxels that the file does not cover with zeros, as suits a label map.
+        of: how messages name the scan.
+        padded: fill voxels that the file does not cover with zeros, as for a label map.
 
     Raises:
         InputError: the file has another grid, or labels outside ``grid``.
@@ -127,10 +127,10 @@ def place_on_grid(
 
 
 def move_to_itk_grid(volume: Volume, scan: Path | None, where: Path) -> Volume:
-    """Return a volume on the grid that ITK reads for its scan, so that both match in ITK.
+    """Return a volume on the grid that ITK reads for its scan, so that the two match in ITK.
 
-    ITK may read another grid than segkit from a NIfTI header. A label map in a format of ITK then
-    lies on the scan in 3D Slicer and ITK-SNAP.
+    ITK may read a different grid from a NIfTI header than segkit does. Moved to ITK's grid, a label
+    map in one of ITK's formats overlays the scan in 3D Slicer and ITK-SNAP.
 
     Args:
         volume: a result on the grid of the scan.
@@ -147,8 +147,8 @@ def move_to_itk_grid(volume: Volume, scan: Path | None, where: Path) -> Volume:
     distance = scan_grid.distance(itk)
     warn_once(
         f"{where}: written where ITK's programs (3D Slicer, ITK-SNAP) put {scan.name}, "
-        f"{distance:.3g} mm from where its header has it for nibabel; as .nii.gz it lies on the "
-        "scan in either"
+        f"{distance:.3g} mm from where nibabel puts it; written as .nii.gz it lies on the scan in "
+        "both"
     )
     return Volume(volume.array, itk.affine, volume.unit)
 
@@ -156,7 +156,7 @@ def move_to_itk_grid(volume: Volume, scan: Path | None, where: Path) -> Volume:
 def find_placement(grid: Grid, other: Grid) -> Placement | None:
     """Return the position of ``other`` on the lattice of ``grid``.
 
-    None where its voxels lie between those of ``grid``.
+    The result is None if the voxel centers of the two grids do not coincide.
     """
     to_grid = np.linalg.solve(grid.affine, other.affine)
     rotation, first = np.rint(to_grid[:3, :3]), np.rint(to_grid[:3, 3])
@@ -182,7 +182,7 @@ def find_placement(grid: Grid, other: Grid) -> Placement | None:
 def _on_lattice(
     volume: Volume, grid: Grid, where: str | Path, *, what: str, padded: bool
 ) -> NDArray[Any] | None:
-    """Return the voxels on ``grid`` where both have one lattice, else None."""
+    """Return the voxels on ``grid`` if both share one lattice, else None."""
     if "px" in (grid.unit, volume.unit):
         return None
     placement = find_placement(grid, volume.grid)
@@ -217,7 +217,7 @@ def _outside_scan(where: str | Path, what: str, lost: int) -> InputError:
         where,
         expected=f"a {what} within the scan",
         found=f"{lost} labeled voxels outside it, though on the same lattice",
-        remedy="Find the pair that belongs together, or give the scan that is not cropped.",
+        remedy="Find the pair that belongs together, or give the uncropped scan.",
     )
 
 
@@ -228,20 +228,20 @@ def _header_grids(path: Path) -> dict[str, Grid]:
     return grids
 
 
-def _common_reading(ours: Grid, theirs: Grid, path: Path, scan: Path | None) -> str:
-    """Return in words the reading of the two headers by which both files have one grid.
+def _common_reading(file_grid: Grid, scan_grid: Grid, path: Path, scan: Path | None) -> str:
+    """Describe which transforms in the two headers (sform or qform) give both files one grid.
 
-    The answer is "" where no reading makes them agree. ``ours`` is the usual grid of the file
-    ``path``, ``theirs`` that of the scan.
+    The answer is "" if no combination does. ``file_grid`` is the grid that segkit reads from the
+    file ``path``, and ``scan_grid`` the grid that it reads from the scan.
     """
-    our_grids = {"": ours} | _header_grids(path)
-    their_grids = {"": theirs} | ({} if scan is None else _header_grids(scan))
-    for our_name, our_grid in our_grids.items():
-        for their_name, their_grid in their_grids.items():
-            if our_grid.matches(their_grid):
+    file_grids = {"": file_grid} | _header_grids(path)
+    scan_grids = {"": scan_grid} | ({} if scan is None else _header_grids(scan))
+    for file_transform, one in file_grids.items():
+        for scan_transform, other in scan_grids.items():
+            if one.matches(other):
                 sentences = (
-                    _reading_text(path, our_name, ours, our_grid),
-                    _reading_text(scan or path, their_name, theirs, their_grid),
+                    _reading_text(path, file_transform, file_grid, one),
+                    _reading_text(scan or path, scan_transform, scan_grid, other),
                 )
                 return " and ".join(sentence for sentence in sentences if sentence)
     return ""
@@ -255,7 +255,7 @@ def _reading_text(path: Path, name: str, usual: Grid, other: Grid) -> str:
 
 
 def _disagreement(*paths: str | Path | None) -> str:
-    """Return in words which of these NIfTI files have a qform and an sform that differ."""
+    """Describe which of these NIfTI files have a qform and an sform that differ."""
     sentences = []
     for path in (Path(path) for path in paths if path is not None):
         grids = _header_grids(path)

@@ -1,7 +1,7 @@
 """Array with slope and intercept: the stored numbers of a file, scaled when they are used.
 
-So a scan of 16-bit numbers takes 2 bytes per voxel, or is memory-mapped, though its values are
-float32.
+A scan stored as 16-bit integers thus takes 2 bytes per voxel, or can be memory-mapped, although
+its values are float32.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import DTypeLike, NDArray
 
 DISTINCT = 2**24
-"""Largest integer up to which float32 holds all integers."""
+"""Integer up to which float32 represents every integer exactly."""
 
 
 def scaled_type(stored: np.dtype[Any], slope: float, intercept: float) -> np.dtype[Any]:
@@ -26,7 +26,7 @@ def scaled_type(stored: np.dtype[Any], slope: float, intercept: float) -> np.dty
         slope: factor in the header.
         intercept: summand in the header.
 
-    It is float32 if that tells neighboring stored numbers apart, else float64.
+    It is float32 if consecutive stored integers keep different values in float32, else float64.
 
     >>> [scaled_type(np.dtype("int16"), 1.0, intercept).name for intercept in (-1000.0, 1e8)]
     ['float32', 'float64']
@@ -41,7 +41,7 @@ def scaled_type(stored: np.dtype[Any], slope: float, intercept: float) -> np.dty
 def as_stored(array: object) -> tuple[NDArray[Any], float, float]:
     """Return the stored numbers of an array, its slope and its intercept.
 
-    Those of an ordinary array are its values, 1 and 0.
+    For an ordinary array these are its values, 1 and 0.
     """
     if isinstance(array, ScaledArray):
         return array.stored, array.slope, array.intercept
@@ -57,9 +57,9 @@ def is_scaled(array: object) -> bool:
 class ScaledArray(NDArrayOperatorsMixin):
     """Stand-in for an array of the values ``stored * slope + intercept``.
 
-    ``np.asarray`` computes the values, of the type of `scaled_type`. A part or a transpose is a
-    ScaledArray again. Any other operation of numpy computes the values of its whole input, so large
-    arrays are best passed in blocks.
+    ``np.asarray`` computes the values, in the type that `scaled_type` returns. A slice or a
+    transpose is a ScaledArray again. Any other numpy operation computes the values of its whole
+    input, so large arrays are best passed in blocks.
 
     >>> scaled = ScaledArray(np.array([[0, 2], [4, 6]], np.int16), 0.5, -1.0)
     >>> np.asarray(scaled[1]).tolist(), (scaled > 0).tolist(), scaled.dtype.name
@@ -118,7 +118,7 @@ class ScaledArray(NDArrayOperatorsMixin):
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
-            raise ValueError("values that are computed cannot be had without a copy")
+            raise ValueError("the values are computed, so they cannot be returned without a copy")
         with np.errstate(over="ignore", invalid="ignore"):  # overflow is reported as infinite
             exact = np.asarray(self.stored * np.float64(self.slope))
             exact += self.intercept

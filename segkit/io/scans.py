@@ -1,4 +1,4 @@
-"""Scans: opened, read, assembled from the files of their channels, and written."""
+"""Opening, reading and writing of scans, and assembly of channels from several files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from segkit.volume import Unit, Volume, VolumeSource
 
 
 def open_source(path: str | Path) -> VolumeSource:
-    """Open a scan: read and check its header now, and read its voxels on request.
+    """Open a scan: read and check its header, and leave the voxels to be read on request.
 
     Args:
         path: a file, or a folder or zip of DICOM.
@@ -52,7 +52,7 @@ def read_volume(path: str | Path) -> Volume:
         path: a file, or a folder or zip of DICOM.
 
     Raises:
-        InputError: the file cannot be used; the message says why, and what to do.
+        InputError: the file cannot be used; the message says why and what to do.
         UsageError: as `open_source`.
     """
     return read_source(open_source(path))
@@ -65,10 +65,10 @@ def read_source(source: VolumeSource) -> Volume:
 
 
 def read_unscaled(path: str | Path) -> Volume:
-    """Read a scan as `read_volume` does, but leave the numbers as they are stored in the file.
+    """Read a scan as `read_volume` does, but keep the numbers as they are stored in the file.
 
-    Where the header has a slope and intercept, the array of the volume is a `ScaledArray`, whose
-    values ``np.asarray`` computes.
+    If the header has a slope and intercept, the volume holds a `ScaledArray`, whose values are
+    computed by ``np.asarray``.
     """
     source = open_source(path)
     scaled = source.scaled() if hasattr(source, "scaled") else None
@@ -121,10 +121,10 @@ def write_image(
         path: the file to write.
         volume: the scan.
         like: the file of a scan on the same grid, as for `write_labels`.
-        channels: names of the channels, which are kept in NRRD.
+        channels: names of the channels, stored in NRRD files.
 
     Raises:
-        UsageError: the suffix is none of a format that can be written.
+        UsageError: the suffix does not belong to a format that can be written.
         InputError: the format cannot hold the volume, or the file cannot be written.
     """
     path = Path(path)
@@ -150,9 +150,9 @@ def from_object(
     """Return a scan of any supported kind as a Volume.
 
     Args:
-        scan: a path (read as by `read_unscaled`), a nibabel or SimpleITK image, a numpy array or a
+        scan: a path (read by `read_unscaled`), a nibabel or SimpleITK image, a numpy array or a
             Volume.
-        spacing: voxel spacing of a numpy array in mm.
+        spacing: voxel spacing of a numpy array in mm along X, Y, Z.
         affine: affine (4, 4) of a numpy array to mm in RAS+.
         channels: number of channels that a numpy array must have.
         unit: unit of a numpy array, "mm" or "px".
@@ -161,8 +161,8 @@ def from_object(
 
     Raises:
         InputError: the voxels or the affine cannot be used.
-        UsageError: ``scan`` is of another kind, or a spacing or affine is given for a scan that has
-            one.
+        UsageError: ``scan`` is of another kind, or a spacing or affine is given for a scan that
+            already has its own.
     """
     if isinstance(scan, np.ndarray):
         return volume_of_array(scan, spacing=spacing, affine=affine, channels=channels, unit=unit)

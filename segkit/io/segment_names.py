@@ -1,6 +1,4 @@
-"""Names of the segments in a label file, by which labels are matched where there are names.
-
-Each file may number its labels differently.
+"""Segment names in label files: labels are matched by name, because files may number them freely.
 
 A DICOM-SEG names its segments. 3D Slicer writes the names of a ``.seg.nrrd`` as
 ``Segment0_Name:=liver`` and ``Segment0_LabelValue:=1``, and segkit writes its NRRD files in the
@@ -26,24 +24,24 @@ from segkit.io.itk.header import LONGEST_HEADER
 from segkit.io.itk.nrrd_header import END
 
 Extra = Literal["error", "background", "keep"]
-"""Treatment of a name in a file that is not among the known names."""
+"""How to treat a name in a file that is not among the known names."""
 
 SHOWN = 8
 """Number of names that a message lists."""
 _USUAL_HEADER = 1 << 16
-"""Size in bytes that few headers exceed."""
+"""Number of bytes that are read first; few headers are longer."""
 _ENTRY = re.compile(r"Segment([0-9]{1,6})_(Name|LabelValue):=(.*)")
 _PLACEHOLDER = re.compile(r"((segment|label|region|value)?[\s_-]*[0-9]+|foreground)", re.IGNORECASE)
 """Names that 3D Slicer (Segment_1) and segkit (label_1, foreground) give to unnamed segments."""
 
 
 def names_in(path: Path) -> dict[str, int]:
-    """Return the names in a label file: name to value, or {} if it names none.
+    """Return the segment names in a label file, name to value; {} if there are none.
 
     Only the header is read. Placeholders such as ``Segment_1`` are left out.
 
     Raises:
-        InputError: there is no such file, or it has one name for two values.
+        InputError: there is no such file, or it has the same name for two values.
     """
     if is_dicom(path):
         return checked_names(path, dicom_module("results.segmentation_reader").segment_values(path))
@@ -102,7 +100,7 @@ def checked_names(path: Path, pairs: list[tuple[str, int]]) -> dict[str, int]:
         values = " and ".join(str(value) for name, value in named if name == repeated[0])
         raise InputError(
             path,
-            expected="a name of its own for each segment",
+            expected="a different name for each segment",
             found=f"{repeated[0]!r} for the values {values}",
             remedy="Rename one of the two segments, or merge them into one.",
         )
@@ -110,7 +108,7 @@ def checked_names(path: Path, pairs: list[tuple[str, int]]) -> dict[str, int]:
 
 
 def is_placeholder(name: str) -> bool:
-    """Return whether a name is a placeholder, which a program gave to an unnamed segment.
+    """Return whether a name is a placeholder that a program gave to an unnamed segment.
 
     >>> is_placeholder("Segment_1"), is_placeholder("organ")
     (True, False)
@@ -119,7 +117,7 @@ def is_placeholder(name: str) -> bool:
 
 
 def comparable_name(name: str) -> str:
-    """Return a name without case, spaces, underscores, dots and hyphens, for comparison.
+    """Return a name for comparison: in lower case, without spaces, underscores, dots and hyphens.
 
     >>> comparable_name("Left Kidney") == comparable_name("left_kidney")
     True
@@ -142,8 +140,8 @@ def renumber(
         values: integers of any shape.
         names_in_file: names in the file, with their values there.
         known_names: known names, with the values to use.
-        extra: treatment of other names that voxels have: "error"; "background"; or "keep", which
-            gives each an unused value.
+        extra: what to do with other names that occur in the voxels: "error"; "background"; or
+            "keep", which gives each an unused value.
 
     Returns:
         The renumbered array, and the other names that were kept, with their new values.
@@ -196,7 +194,7 @@ def _check_unknown(
     *,
     extra: Extra,
 ) -> None:
-    """Refuse unknown names: all of them, or those that are probably misspelled known ones."""
+    """Refuse unknown names: all of them, or only those that look like misspelled known names."""
     none_known = not names_in_file.keys() & known_names.keys()
     if extra == "error" or (extra == "keep" and none_known):
         refused = list(unknown)
@@ -207,7 +205,7 @@ def _check_unknown(
         expected = first_few([name for name in known_names if name != "background"], SHOWN)
         raise InputError(
             path,
-            expected=f"values named as elsewhere: {expected}",
+            expected=f"the same names as elsewhere: {expected}",
             found=first_few([f"{name!r} (value {names_in_file[name]})" for name in refused], SHOWN),
             remedy="Rename the segments in the file (3D Slicer, module Segmentations), or correct "
             "the names of the labels.",
@@ -241,6 +239,6 @@ def _replaced(values: NDArray[Any], new_values: Mapping[int, int]) -> NDArray[An
     types = (np.min_scalar_type(value) for value in (smallest, largest))
     replaced = values.astype(np.result_type(values.dtype, *types))
     for value, new in new_values.items():
-        # One value at a time: a lookup of all voxels together would need 8 bytes for each.
+        # One value at a time: a lookup table indexed by all voxels would take 8 bytes per voxel.
         replaced[values == value] = new
     return replaced

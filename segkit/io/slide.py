@@ -1,8 +1,8 @@
-"""Whole-slide images: tiled TIFFs of more pixels than a picture may have (extra ``segkit[wsi]``).
+"""Whole-slide images: tiled TIFFs with more pixels than a picture may have (``segkit[wsi]``).
 
-Tiles are unpacked one after the other into a temporary file of plain pixels, which is
-memory-mapped, so memory holds only the pixels in use. Of a pyramid the first, largest level is
-read. tifffile is imported when the first slide is opened.
+The tiles are decompressed one by one into a temporary file, which is memory-mapped, so that memory
+holds only the pixels in use. The first, largest level of a pyramid is read. tifffile is imported
+when the first slide is opened.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ log = logging.getLogger(__name__)
 
 INSTALL = "pip install 'segkit[wsi]'"
 TILE = 512
-"""Pixels along the edges of a tile that is written."""
+"""Edge length in pixels of the tiles that are written."""
 _PHOTOMETRIC = {"MINISBLACK", "RGB", "YCBCR"}
 _ERRORS = (
     *(OSError, EOFError, ValueError, LookupError, TypeError),
     *(AttributeError, ArithmeticError, RuntimeError, struct.error, zlib.error),
 )
-"""Errors that tifffile raises when a file is damaged."""
+"""Errors that tifffile raises for a damaged file."""
 
 
 def installed() -> bool:
@@ -51,12 +51,12 @@ def installed() -> bool:
 
 @dataclass(frozen=True)
 class SlideSource:
-    """Whole-slide image whose header was checked; its tiles are unpacked on the first call."""
+    """Whole-slide image whose header was checked; its tiles are decompressed on first use."""
 
     path: Path
     grid: Grid
     samples: int
-    """Number of samples of a pixel: 1, 3, or 4 with transparency, which is left out."""
+    """Number of samples per pixel: 1, 3, or 4 with transparency, which is left out."""
     dtype: np.dtype[Any]
     """Type of the pixels."""
     tile_rows: int
@@ -72,7 +72,7 @@ class SlideSource:
 
         Raises:
             InputError: the file is damaged, pixels are NaN or infinite, or there is too little
-                memory or room on the disk.
+                memory or disk space.
         """
         return self._pixels[..., start:stop]
 
@@ -102,11 +102,11 @@ class SlideSource:
                         file.seek((channel * height + first) * width * self.dtype.itemsize)
                         file.write(np.ascontiguousarray(band).data)
         except OSError as error:
-            reason = f"{error.strerror}, while {self.path} was unpacked"
+            reason = f"{error.strerror}, while unpacking {self.path}"
             raise unwritable(plain.parent, reason) from error
 
     def _bands(self) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Yield the rows (C, some of Y, X) of each row of tiles, and the index of the first row."""
+        """Yield the first pixel row of each row of tiles, and the pixels (C, Y, X) of its tiles."""
         width, height, _ = self.grid.shape
         band = np.zeros((self.channels, self.tile_rows, width), self.dtype)
         first = 0
@@ -129,7 +129,7 @@ class SlideSource:
         """
         try:
             with _opened(self.path) as slide:
-                # One at a time: with a larger buffer, tifffile (2026.3) confuses tiles after a
+                # One at a time: with a larger buffer, tifffile (2026.3) mixes up the tiles after a
                 # missing one.
                 for tile, (_, _, y, x, _), _ in slide.pages[0].segments(maxworkers=1, buffersize=1):
                     yield None if tile is None else tile[0], (y, x)
@@ -140,7 +140,7 @@ class SlideSource:
 def open_slide(path: Path) -> SlideSource | None:
     """Open a tiled TIFF: read and check its header.
 
-    None for other files, and if the extra is not installed.
+    The result is None for other files, and if the extra is not installed.
 
     Raises:
         InputError: the header is damaged, or the pixels are neither gray nor RGB.
@@ -173,8 +173,8 @@ def _check_pixels(path: Path, page: Any) -> None:
         dtype = page.dtype or "an unknown type"
         raise InputError(
             path,
-            expected="gray or RGB pixels, the colors of a pixel side by side",
-            found=f"pixels of the kind {page.photometric.name} of {page.samplesperpixel} samples, "
+            expected="gray or RGB pixels, with the colors of each pixel stored together",
+            found=f"{page.photometric.name} pixels with {page.samplesperpixel} samples of type "
             f"{dtype}",
             remedy="Convert the slide to RGB.",
         )
@@ -204,7 +204,8 @@ def _check_room(path: Path, folder: Path, needed: int) -> None:
             expected=f"{size_text(needed)} of free space for its unpacked pixels in "
             f"{tempfile.gettempdir()}",
             found=size_text(free),
-            remedy="Make room there, or name another folder in the variable TMPDIR.",
+            remedy="Free some space there, or set the environment variable TMPDIR to another "
+            "folder.",
         )
 
 

@@ -1,1 +1,1 @@
-"""Labels apart from any file: scheme, coded terms, colors, components and postprocessing."""
+"""Labels, independent of file formats: scheme, coded terms, colors, components, postprocessing."""

@@ -1,6 +1,6 @@
 """Coded terms of labels, as DICOM requires them, and their colors.
 
-A dataset.json, and a plan, holds them with the keys of dcmqi's JSON, which are those of DICOM:
+A dataset.json and a plan store them under the keys of dcmqi's JSON, which are DICOM keywords:
 
     "segmentAttributes": {"liver": {
         "SegmentedPropertyCategoryCodeSequence": {
@@ -11,7 +11,7 @@ A dataset.json, and a plan, holds them with the keys of dcmqi's JSON, which are 
             "CodeValue": "10200004", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Liver"},
         "recommendedDisplayRGBValue": [221, 130, 101]}}
 
-dcmqi's own list, which has a labelID instead of the name, is read as well.
+dcmqi's own list, which has a labelID instead of the name, can also be read.
 """
 
 from __future__ import annotations
@@ -110,11 +110,11 @@ class SegmentCodes:
 
 
 UNKNOWN = SegmentCodes()
-"""Codes of a label of which nothing is known."""
+"""Codes of a label without any codes or color."""
 
 
 def colors_of(names: Iterable[str], codes: Mapping[str, SegmentCodes] | None) -> dict[str, Color]:
-    """Return a color for each label of a model: that of its codes, else that of its index."""
+    """Return a color for each label of a model: from its codes if given, else by its index."""
     return label_colors(names, {name: segment.colour for name, segment in (codes or {}).items()})
 
 
@@ -145,7 +145,7 @@ def segments_of_json(
 def _entries(
     where: str | Path, content: Any, labels: Mapping[str, int]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the names of labels, each with the JSON object of its codes."""
+    """Yield the name of each label with the JSON object of its codes."""
     if isinstance(content, dict):
         pairs, names = list(content.items()), {name: name for name in labels}
     elif isinstance(content, list):
@@ -192,7 +192,7 @@ def _segment(where: str | Path, name: str, entry: Mapping[str, Any]) -> SegmentC
     for field, needed in _NEEDS:
         if field in terms and needed not in terms:
             raise _refused(
-                where, f"for {name!r} {_KEYS[needed]} beside {_KEYS[field]}", "none", "Add it."
+                where, f"for {name!r} {_KEYS[needed]} with {_KEYS[field]}", "none", "Add it."
             )
     color = _color(where, name, entry[COLOR_KEY]) if COLOR_KEY in entry else None
     return SegmentCodes(**terms, colour=color)
@@ -219,20 +219,20 @@ def _term(where: str | Path, name: str, key: str, content: Any) -> Term:
             where,
             f"an identifier of SNOMED CT as {key} of {name!r}",
             f"{term.value}, whose last digit does not fit the others",
-            "Is a digit wrong? Codes such as T-62000 have the designator SRT.",
+            "Check the digits. Codes such as T-62000 have the designator SRT.",
         )
     return term
 
 
 def _is_text(word: Any, most: int) -> bool:
-    """Return whether ``word`` is one value of DICOM text, in which a backslash separates values."""
+    """Return whether ``word`` is a single DICOM text value; a backslash would separate two."""
     if not isinstance(word, str) or not 0 < len(word.strip()) <= len(word) <= most:
         return False
     return word.isprintable() and "\\" not in word
 
 
 def is_snomed(code: str) -> bool:
-    """Return whether a code can be an identifier of SNOMED CT: 6 to 18 digits with a check digit.
+    """Return whether a code is a possible SNOMED CT identifier: 6 to 18 digits with a check digit.
 
     >>> is_snomed("10200004"), is_snomed("10200014")
     (True, False)

@@ -1,4 +1,4 @@
-"""Colors of labels: one table for pictures, curves, DICOM-SEG and RTSTRUCT.
+"""Colors of labels, the same in pictures, curves, DICOM-SEG and RTSTRUCT.
 
 The first seven colors are those of Okabe and Ito without black, which is invisible on a scan (M.
 Okabe, K. Ito, "Color Universal Design", 2008, https://jfly.uni-koeln.de/color/; also Wong, Nature
@@ -25,13 +25,13 @@ OKABE_ITO: tuple[Color, ...] = (
     (0, 158, 115),  # bluish green
 )
 _LIGHTEST, _DARKEST = 0.65, 0.5
-"""Largest share of white and of black in a shade; beyond, it is lost on paper or on a scan."""
+"""Largest share of white and of black in a shade; beyond, it is invisible on paper or on a scan."""
 _GOLDEN = 0.618034
-"""Golden ratio, less 1: the fractional parts of its multiples stay far apart."""
+"""Golden ratio minus 1: the fractional parts of its multiples stay far apart."""
 
 
 def palette_color(index: int) -> Color:
-    """Return the color of the label with this index, from 0 on; 200 labels have different colors.
+    """Return the color of the label with this index, from 0; the first 200 colors are distinct.
 
     >>> palette_color(0), palette_color(7)
     ((86, 180, 233), (154, 210, 242))
@@ -51,7 +51,7 @@ def label_colors(
     """Return a color for each label.
 
     Args:
-        names: all labels of a model, in order; the index of a label decides its color.
+        names: all labels of a model, in order; the index of a label determines its color.
         given: colors that take precedence, by label.
     """
     chosen = given or {}

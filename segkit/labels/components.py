@@ -1,8 +1,8 @@
 """Connected components of a label map, found slab by slab to save memory.
 
-A component is the voxels of one label that touch at least at a corner (26 neighbors). Each slab
-shares a plane with the next one; components of two slabs that share a voxel of it are one
-component. Memory holds a slab and a few numbers for each component.
+A component consists of the voxels of one label that touch at least at a corner (26 neighbors). Each
+slab shares a plane with the next one, and components of two slabs that share a voxel in that plane
+are joined. Memory holds one slab and a few numbers for each component.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SLAB_VOXELS = 1 << 22
 """Number of voxels of a slab, which has at least two planes."""
 
 MergedLabels = Sequence[int] | None
-"""Labels that count as one, while all others are background; None if each label counts alone."""
+"""Labels that count as one, while all others are background; None to treat labels separately."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class Components:
     axis: int
     """Axis along which slabs follow each other."""
     slab_components: tuple[NDArray[np.int64], ...]
-    """For each slab, the component of the map that each component of the slab is part of."""
+    """For each slab, an array from its components to the components of the whole label map."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ class _SlabComponents:
 
     values: NDArray[Any]
     voxels: NDArray[np.int64]
-    """Number of voxels, without those of the plane that is shared with the next slab."""
+    """Number of voxels, without those in the plane that is shared with the next slab."""
     first: NDArray[np.int64]
     last: NDArray[np.int64]
 
@@ -90,7 +90,7 @@ def find_components(labels: NDArray[Any], merged: MergedLabels = None) -> Compon
 def components_per_label(labels: NDArray[Any]) -> Counter[int]:
     """Return the number of components of each label of a label map (X, Y, Z).
 
-    It equals that of `find_components`, but is faster for a small map.
+    It is the number of components that `find_components` returns, but faster for a small map.
 
     >>> components_per_label(np.array([1, 1, 0, 2, 1], np.uint8).reshape(5, 1, 1))
     Counter({1: 2, 2: 1})
@@ -126,12 +126,12 @@ def erase_components(
         planes = list(
             zip(np.moveaxis(labels[box], axis, 0), np.moveaxis(numbers, axis, 0), strict=True)
         )
-        # The plane shared with the next slab stays unchanged, so that the components of that slab
-        # are found again.
+        # Leave the plane that is shared with the next slab unchanged, so that the components of
+        # that slab keep their numbers.
         if box[axis].stop != labels.shape[axis]:
             planes = planes[:-1]
         for plane, plane_numbers in planes:
-            # One plane at a time, because numpy widens an index to 8 bytes.
+            # One plane at a time, because numpy converts indices to 8 bytes.
             plane[is_erased[plane_numbers]] = 0
 
 
@@ -182,7 +182,7 @@ def _foreground(slab: NDArray[Any], merged: MergedLabels) -> NDArray[Any]:
 def _plane_numbers(
     numbers: NDArray[Any], axis: int, plane: int, previous: int
 ) -> NDArray[np.int64]:
-    """Return one plane of component numbers, counted on after ``previous``; background is -1."""
+    """Return one plane of component numbers, offset by ``previous``; background is -1."""
     flat = numbers.take(plane, axis).ravel().astype(np.int64)
     return np.where(flat > 0, flat + (previous - 1), -1)
 
@@ -231,7 +231,7 @@ def _join(
 
 
 def _joined_numbers(size: int, links: NDArray[np.int64]) -> tuple[int, NDArray[Any]]:
-    """Return the number of joined components, and the one that each slab's component is part of."""
+    """Return the number of joined components, and the one to which each slab component belongs."""
     if not size:
         return 0, np.empty(0, int)
     links_as_ones = (np.ones(links.shape[1], np.bool_), tuple(links))

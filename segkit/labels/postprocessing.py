@@ -70,7 +70,7 @@ def remove_small_blobs(labels: NDArray[Any], voxel_volume: float, minimum: float
         labels: label values (X, Y, Z); voxels that touch at a corner are connected.
         voxel_volume: volume of one voxel in mm3, from the determinant of the affine; with a tilted
             gantry the product of the voxel spacing is too large.
-        minimum: volume in mm3 from which on a component is kept.
+        minimum: smallest volume in mm3 of a component that is kept.
 
     >>> row = np.array([1, 1, 0, 1], np.uint8).reshape(4, 1, 1)
     >>> remove_small_blobs(row, voxel_volume=1.0, minimum=2.0).ravel().tolist()
@@ -85,7 +85,7 @@ def remove_small_blobs(labels: NDArray[Any], voxel_volume: float, minimum: float
 def merge_regions(
     masks: Iterable[NDArray[np.bool_]], values: Sequence[int], dtype: DTypeLike
 ) -> NDArray[Any]:
-    """Return one label map of overlapping regions; each region overwrites those before it.
+    """Return one label map of overlapping regions; later regions overwrite earlier ones.
 
     Args:
         masks: mask of each region, all of one shape.
@@ -111,7 +111,8 @@ def merge_regions(
 def keep_largest(labels: NDArray[Any], value: int) -> NDArray[Any]:
     """Return a label map (X, Y, Z) with only the largest connected component of one label.
 
-    Voxels that touch at a corner are connected. Of equally large components the first is kept.
+    Voxels that touch at a corner are connected. If several components are largest, the first is
+    kept.
 
     >>> keep_largest(np.array([1, 0, 1, 1], np.uint8).reshape(4, 1, 1), 1).ravel().tolist()
     [0, 0, 1, 1]
@@ -127,18 +128,18 @@ def keep_largest(labels: NDArray[Any], value: int) -> NDArray[Any]:
 
 
 RULES: dict[str, Callable[[NDArray[Any], int], NDArray[Any]]] = {"largest": keep_largest}
-"""Rules that a model may have for a label, by their name in bundle.json.
+"""Postprocessing rules for a label, by their names in bundle.json.
 
 Each takes a label map and the value of the label, and returns a label map.
 """
 
 
 def apply_rules(labels: NDArray[Any], rules: Mapping[int, str]) -> NDArray[Any]:
-    """Return a label map (X, Y, Z) after the rules of its labels.
+    """Apply postprocessing rules to a label map and return the result.
 
     Args:
-        labels: the label map.
-        rules: value of a label to a name in RULES.
+        labels: label map (X, Y, Z).
+        rules: value of a label -> name in RULES.
     """
     for value, rule in rules.items():
         labels = RULES[rule](labels, value)

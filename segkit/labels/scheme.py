@@ -1,4 +1,4 @@
-"""Labels and regions: what the values of label files mean, and what a network predicts.
+"""Labels and regions: the meaning of the values in label files, and the outputs of a network.
 
 Regions are structures that overlap, each made of several label values, such as a tumor and its
 core. A network for regions has one sigmoid output per region instead of a softmax over labels. Its
@@ -19,9 +19,9 @@ class LabelScheme:
     labels: dict[str, int]
     """Value that is written for each output of a network, by name."""
     regions: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    """Values in the label files that each region consists of; empty if each label is one value."""
+    """Values in the label files that make up each region; empty if each label is one value."""
     ignore: int | None = None
-    """Value of voxels that are not annotated; None without such a value."""
+    """Value of voxels that are not annotated, or None."""
 
 
 def values_apart(regions: Mapping[str, Sequence[int]]) -> dict[str, set[int]]:
@@ -55,9 +55,9 @@ def own_values(regions: Mapping[str, Sequence[int]]) -> dict[str, int]:
 def target_values(
     labels: Mapping[str, int], regions: Mapping[str, Sequence[int]]
 ) -> dict[str, int]:
-    """Return name and value of the classes in label files: labels, or all values of regions.
+    """Return the classes in label files, name to value: the labels, or all values of the regions.
 
-    The first has the class index 1, the second 2, and so on; background is 0.
+    The first has class index 1, the second 2, and so on; background has index 0.
 
     >>> target_values({"whole": 1, "core": 2}, {"whole": (1, 2), "core": (2,)})
     {'label_1': 1, 'label_2': 2}
@@ -71,9 +71,9 @@ def target_values(
 
 
 def membership(labels: Mapping[str, int], regions: Mapping[str, Sequence[int]]) -> list[list[bool]]:
-    """Return for each output of a network whether it contains the class of each index.
+    """Return for each output of a network whether it contains the class with each index.
 
-    The classes are background, which no output contains, and those of `target_values`.
+    The classes are background, which no output contains, followed by those of `target_values`.
 
     >>> membership({"whole": 1, "core": 2}, {"whole": (1, 2), "core": (2,)})
     [[False, True, True], [False, False, True]]

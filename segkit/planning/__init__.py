@@ -1,1 +1,1 @@
-"""Measure a dataset and decide how it is turned into a network's input."""
+"""Choose preprocessing, patch, network and augmentation for a measured dataset."""

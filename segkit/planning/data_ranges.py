@@ -1,4 +1,4 @@
-"""Ranges of spacing, size, intensity and labels over the cases of a dataset, for the plan."""
+"""Ranges of spacing, size, intensity and labels over the training cases, for the plan."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from segkit.plans.ranges import ChannelRange, DataRanges, LabelRange, Range
 
 
 def ranges_of(cases: Sequence[CaseFacts]) -> DataRanges | None:
-    """Return the ranges over the cases; None without any case."""
+    """Return the ranges over the cases, or None without cases."""
     if not cases:
         return None
     channels = zip(*(case.channels for case in cases), strict=True)

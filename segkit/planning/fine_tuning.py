@@ -1,8 +1,8 @@
-"""The plan of a training that starts from a trained model.
+"""Plan of a training that starts from a trained model.
 
-Spacing, normalization, patch and network are the model's, so that its weights keep their meaning;
+Spacing, normalization, patch and network are those of the model, so that its weights remain valid;
 labels, mirror axes and batch size come from the new data. Settings that the user gives take
-precedence where the weights can still be used, and are refused where they cannot.
+precedence if the weights can still be used, and are refused otherwise.
 """
 
 from __future__ import annotations
@@ -41,8 +41,7 @@ def tuned_plan(task: Task, model: Plan, *, mirror: Any, asked: Collection[str], 
         where: path of the model, for messages.
 
     Raises:
-        InputError: the user asks for another network than the model's, or the model cannot take the
-            data.
+        InputError: the user asks for a different network, or the data do not fit the model.
         UsageError: a norm does not fit a layer.
     """
     check_network(task.network, model, asked, where)
@@ -55,7 +54,7 @@ def tuned_plan(task: Task, model: Plan, *, mirror: Any, asked: Collection[str], 
     channels, channel_reasons = _channels(planned, model)
     reasons = {
         **planned.reasons,
-        "slices": "As the model to start from sees them.",
+        "slices": "As in the model to start from.",
         "spacing": spacing_reason,
         "patch": patch_reason,
         "crop": crop_reason,
@@ -79,7 +78,14 @@ def tuned_plan(task: Task, model: Plan, *, mirror: Any, asked: Collection[str], 
 
 
 def check_network(config: NetworkConfig, model: Plan, asked: Collection[str], where: str) -> None:
-    """Raise InputError if the user asks for another network than the model's."""
+    """Raise an InputError if the user asks for a different network than that of the model.
+
+    Args:
+        config: settings of the network.
+        model: plan of the model.
+        asked: keys of the overrides that the user gave.
+        where: path of the model, for the message.
+    """
     stages = model.network.encoder
     settings: tuple[tuple[str, Any, Any], ...] = (
         ("network", config.name, model.network.name),
@@ -95,14 +101,14 @@ def check_network(config: NetworkConfig, model: Plan, asked: Collection[str], wh
                 expected=f"a model with {key}={_plain(wanted)} to start from",
                 found=f"{key}={_plain(found)}",
                 remedy=(
-                    f"Leave {key} out to continue with the model's network, or leave weights out to"
-                    " train another."
+                    f"Omit {key} to continue with the model's network, or omit weights to train"
+                    " another."
                 ),
             )
 
 
 def _check_data(task: Task, model: Plan, where: str) -> None:
-    """Raise InputError if the model cannot take the data."""
+    """Raise an InputError if the data do not fit the model."""
     size = np.median([case.shape for case in task.fingerprint.cases], axis=0)
     single = [axis for axis in range(3) if size[axis] <= 1]
     words = {"mm": "scans with voxel sizes in mm", "px": "pictures without voxel sizes"}
@@ -120,14 +126,14 @@ def _unlike(where: str, data: str, model: str) -> InputError:
         where,
         expected=f"a model that was trained on {data}",
         found=f"one of {model}",
-        remedy="Start from a model of such data, or leave weights out.",
+        remedy="Start from a model that was trained on such data, or omit weights.",
     )
 
 
 def _spacing(task: Task, model: Plan) -> tuple[Spacing, str]:
     given = task.plan.spacing
     if given is None:
-        return model.spacing, "That of the model to start from."
+        return model.spacing, "As in the model to start from."
     x, y, z = (None if axis == model.slice_axis else float(given[axis]) for axis in range(3))
     return (x, y, z), f"As asked (plan.spacing), not the model's {_times(model.spacing)}."
 
@@ -135,7 +141,7 @@ def _spacing(task: Task, model: Plan) -> tuple[Spacing, str]:
 def _patch(task: Task, model: Plan) -> tuple[Shape, str]:
     given = task.plan.patch
     if given is None:
-        return model.patch, "That of the model to start from."
+        return model.patch, "As in the model to start from."
     divisor = model.network.divisor
     x, y, z = (
         1 if axis == model.slice_axis else -(-given[axis] // divisor[axis]) * divisor[axis]
@@ -167,7 +173,7 @@ def _network(
         network = _renormed(network, config)
         changed.append("norm")
     changes = f", with {' and '.join(changed)} as asked" if changed else ""
-    return network, f"That of the model to start from{changes}."
+    return network, f"As in the model to start from{changes}."
 
 
 def _renormed(network: NetworkPlan, config: NetworkConfig) -> NetworkPlan:
@@ -182,7 +188,7 @@ def _planned_for_data(
 ) -> Plan:
     """Return the planner's decisions for the data at this spacing and patch.
 
-    The network in it is not used, but the batch size depends on whether the norm is BatchNorm.
+    The caller discards its network, but the batch size depends on whether the norm is BatchNorm.
     """
     norms = [layer.norm for layer in network.layers if uses_batch_statistics(layer.norm)]
     norm = norms[0] if norms else "none"
@@ -193,15 +199,15 @@ def _planned_for_data(
 
 def _crop(planned: Plan, model: Plan) -> tuple[bool, str]:
     if planned.crop_to_content or not model.crop_to_content:
-        return model.crop_to_content, "As the model to start from does it."
-    return False, f"{planned.reasons['crop']} The model to start from cuts it away."
+        return model.crop_to_content, "As in the model to start from."
+    return False, f"{planned.reasons['crop']} The model to start from crops it."
 
 
 def _channels(planned: Plan, model: Plan) -> tuple[tuple[ChannelPlan, ...], dict[str, str]]:
-    """Return the model's normalization for channels of its names, the planner's for others."""
+    """Return the model's normalization for channels that it has, the planner's for others."""
     of_model = {channel.name: channel for channel in model.channels}
     names = [channel.name for channel in planned.channels if channel.name in of_model]
-    reasons = {f"channel {name}": "As the model to start from has it." for name in names}
+    reasons = {f"channel {name}": "As in the model to start from." for name in names}
     return tuple(of_model.get(channel.name, channel) for channel in planned.channels), reasons
 
 

@@ -12,16 +12,16 @@ WORDS = (
     ("linker", "rechter"),
     ("linkes", "rechtes"),
 )
-"""Words that name a side by themselves, with the word for the other side."""
+"""Words for the left side, each with the word for the right side."""
 LETTERS = (("l", "r"), ("lh", "rh"), ("lt", "rt"))
-"""Abbreviations that name a side only where the partner exists: a vertebra may be called L, too."""
+"""Abbreviations that name a side only if the partner exists: a vertebra may also be called L."""
 
 OTHER_WORD = {word: other for pair in WORDS for word, other in (pair, pair[::-1])}
 OTHER_SIDE = OTHER_WORD | {word: other for pair in LETTERS for word, other in (pair, pair[::-1])}
 
 
 def lateral_pairs(names: Sequence[str]) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
-    """Return the pairs of names that differ only in their side, and names without a partner.
+    """Return the pairs of names that differ only in their side, and sided names without a partner.
 
     >>> lateral_pairs(["liver", "lung_left", "lung_right", "Kidney-L", "kidney r", "L1"])
     ((('lung_left', 'lung_right'), ('Kidney-L', 'kidney r')), ())

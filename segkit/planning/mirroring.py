@@ -1,7 +1,7 @@
-"""Choose the axes to mirror: none along which two labels keep the same order in all patients.
+"""Choose the axes to mirror: those along which no two labels have the same order in all patients.
 
-Labels that are the left and the right of one structure exchange names when left and right are
-mirrored; the axis is mirrored if the labels are then arranged as in a patient.
+Labels for the left and right side of a structure exchange names when the X axis is mirrored; that
+axis is mirrored only if the labels are then arranged as in a patient.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ SAME_ORDER = 0.95
 SEPARATION = 0.25
 """Least distance of two centroids along the axis, in standard deviations of the labels.
 
-A smaller distance is the chance of a nearly symmetric pair.
+A smaller distance may be due to chance in a nearly symmetric pair.
 """
 FEW_CASES = 6
-"""With fewer cases, more than 5 % of unordered pairs agree by chance: 2 * 0.5 ** cases."""
+"""Number of cases below which more than 5 % of random pairs agree by chance: 2 * 0.5 ** cases."""
 FEW_SEPARATION = 0.5
-"""Least distance along the axis, as SEPARATION, where there are few cases."""
+"""Least distance along the axis, in place of SEPARATION, if there are few cases."""
 FEW_DISTANCE = 2.0
-"""Least distance in space, in standard deviations of the labels, where there are few cases.
+"""Least distance in space, in standard deviations of the labels, if there are few cases.
 
 Two organs are farther apart (3 and more, measured on a CT), parts of one tumor are not (1.5 and
 less).
 """
 
 TINY = 1e-9
-"""Stands in for the standard deviation of a label of one voxel, which is 0."""
+"""Lower limit of a standard deviation, because that of a label with one voxel is 0."""
 
 LIKENESS = 0.5
-"""Least distance of two labels' partners in the mirrored order, as a share of the labels' own."""
+"""Least distance of the partners of two labels after mirroring, relative to the labels' own."""
 
 AXIS_NAMES = "xyz"
 SIDES = {"mm": ("left of", "behind", "below"), "px": ("left of", "above", "in front of")}
@@ -69,14 +69,14 @@ class Order:
 
 
 def label_orders(fingerprint: Fingerprint) -> list[Order]:
-    """Return all pairs of labels that keep their order along an axis, the farthest apart first."""
+    """Return all pairs of labels with a consistent order along an axis, the most distant first."""
     orders = [order for pair in _pairs(fingerprint) for order in _orders(*pair)]
     return sorted(orders, key=lambda order: -order.separation)
 
 
 @dataclass(frozen=True)
 class Mirroring:
-    """Axes to mirror, the reason, and the pairs of labels that exchange names along X."""
+    """Axes to mirror, pairs of labels that exchange names when X is mirrored, and the reason."""
 
     axes: tuple[int, ...]
     swaps: tuple[tuple[str, str], ...]
@@ -91,7 +91,7 @@ def choose_mirroring(
     Args:
         fingerprint: measurements of the dataset.
         labels: names of its labels.
-        axes: axes that the network sees.
+        axes: axes that the network sees (0, 1, 2 for X, Y, Z).
         choice: "auto", "none", "all", or a list of axes.
 
     Raises:
@@ -120,7 +120,7 @@ def choose_mirroring(
     if pairs:
         sentences.append(f"With x, {_change(pairs)}.")
     if alone:
-        sentences.append(f"{', '.join(alone)}: no label is the other side, so the name stays.")
+        sentences.append(f"{', '.join(alone)}: no label names the other side, so the name stays.")
     return Mirroring(chosen, pairs, " ".join(sentences))
 
 
@@ -171,7 +171,7 @@ def _consent(swaps: Sequence[tuple[str, str]]) -> str:
 
 
 def _change(pairs: Sequence[tuple[str, str]]) -> str:
-    return f"{pairs[0][0]} and {pairs[0][1]} change names{_more(len(pairs))}"
+    return f"{pairs[0][0]} and {pairs[0][1]} exchange names{_more(len(pairs))}"
 
 
 def _more(count: int) -> str:
@@ -182,7 +182,7 @@ def _contradiction(against: Sequence[Order], swaps: Sequence[tuple[str, str]], u
     """Describe the clearest of the orders that a mirrored patient would not have."""
     order = against[0]
     paired = {name for pair in swaps for name in pair}
-    sides = ", and the sides are no mirror images" if {order.first, order.second} & paired else ""
+    sides = ", and the sides are not mirror images" if {order.first, order.second} & paired else ""
     return f"{_sentence(order, unit)}{_more(len(against))}{sides}"
 
 
@@ -195,16 +195,17 @@ def _sentence(order: Order, unit: str) -> str:
 
 
 def _distances(fingerprint: Fingerprint) -> dict[tuple[int, str, str], float]:
-    """Return by axis and pair of labels how far the second centroid lies beyond the first.
+    """Return the signed distance from the first to the second centroid, by axis and label pair.
 
     The unit is that of `Order.separation`.
     """
-    found = {}
+    distances = {}
     for first, second, apart, size in _pairs(fingerprint):
-        distances = np.median(apart, axis=0) / np.maximum(np.median(size, axis=0), TINY)
-        for axis, distance in enumerate(distances.tolist()):
-            found[axis, first, second], found[axis, second, first] = distance, -distance
-    return found
+        medians = np.median(apart, axis=0) / np.maximum(np.median(size, axis=0), TINY)
+        for axis, distance in enumerate(medians.tolist()):
+            distances[axis, first, second] = distance
+            distances[axis, second, first] = -distance
+    return distances
 
 
 def _pairs(
@@ -226,7 +227,7 @@ def _pairs(
 
 
 def _positions(fingerprint: Fingerprint, names: Sequence[str], what: str) -> NDArray[np.float64]:
-    """Return a measurement as (cases, labels, 3), NaN where a case lacks the label."""
+    """Return a measurement of labels as (cases, labels, 3), NaN if a case lacks the label."""
     table = np.full((len(fingerprint.cases), len(names), 3), np.nan)
     for row, case in enumerate(fingerprint.cases):
         for column, name in enumerate(names):
@@ -236,14 +237,14 @@ def _positions(fingerprint: Fingerprint, names: Sequence[str], what: str) -> NDA
 
 
 def _distance(apart: NDArray[np.float64], size: NDArray[np.float64]) -> float:
-    """Return the median distance in space over the cases, each axis in standard deviations."""
+    """Return the median over the cases of the distance in space, in standard deviations."""
     return float(np.median(np.linalg.norm(apart / np.maximum(size, TINY), axis=1)))
 
 
 def _orders(
     first: str, second: str, apart: NDArray[np.float64], size: NDArray[np.float64]
 ) -> list[Order]:
-    """Return the axes along which two labels keep their order; arrays as in `_pairs`."""
+    """Return the order of two labels along each axis that has one; arrays as in `_pairs`."""
     orders = []
     cases = len(apart)
     few = cases < FEW_CASES

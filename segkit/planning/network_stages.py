@@ -1,4 +1,4 @@
-"""From a topology and the channels of each stage to a NetworkPlan, layer by layer."""
+"""Build a NetworkPlan, layer by layer, from a topology and the channels of each stage."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from segkit.plans.plan import LayerPlan, NetworkPlan, StagePlan
 from segkit.plugins import package
 
 WIDTHS: dict[str, tuple[int, dict[int, int]]] = {
-    # Pictures are halved six times and more: with 256 channels the deepest stages would take a
-    # third of a training step.
+    # Pictures are downsampled six times or more: with 256 channels, the deepest stages would take a
+    # third of the time of a training step.
     "default": (16, {2: 128, 3: 256}),
     "nnunet": (32, {2: 512, 3: 320}),
 }
 """Channels of the first stage, and largest number in 2D and in 3D, by network.widths."""
 BYTES_PER_ELEMENT = 8e9 / 560e6
-"""Memory of a training step per element of all convolution outputs.
+"""Bytes of memory that a training step takes per element of all convolution outputs.
 
 nnU-Net plans 560e6 elements for 8 GB.
 """
@@ -45,9 +45,9 @@ Chooser = Callable[[str, int, int], tuple[NormKind, int]]
 def default_features(
     stages: int, dims: int, network: str = "unet", widths: str = "default"
 ) -> list[int]:
-    """Return the channels of each stage where network.features is not given.
+    """Return the default number of channels of each stage, for network.features=None.
 
-    They double from stage to stage up to the limits of WIDTHS, unless the network has none.
+    They double from stage to stage up to the limits of WIDTHS, unless the network has no limit.
 
     >>> default_features(6, dims=3), default_features(6, dims=3, widths="nnunet")
     ([16, 32, 64, 128, 256, 256], [32, 64, 128, 256, 320, 320])
@@ -59,7 +59,7 @@ def default_features(
 def build_stages(
     topology: Topology, features: Sequence[int], *, inputs: int, config: NetworkConfig
 ) -> NetworkPlan:
-    """Return the plan of the network, with the norm of every layer sized to channels and voxels.
+    """Return the plan of the network, with a norm that fits the channels and voxels of each layer.
 
     Args:
         topology: kernels, strides and sizes of the stages on the training patch.
@@ -68,7 +68,8 @@ def build_stages(
         config: settings of the network.
 
     Raises:
-        UsageError: network or norm are unknown, or a norm does not fit its layer.
+        UsageError: the network or norm is unknown, the network cannot have these stages, or a norm
+            does not fit its layer.
     """
     choose = partial(norm_of, config=config)
     network = _build(topology, features, inputs, config, choose)
@@ -80,7 +81,7 @@ def build_stages(
 def _check_stages(
     entry: NetworkEntry, network: NetworkPlan, topology: Topology, features: Sequence[int]
 ) -> None:
-    """Raise UsageError for stages that the network cannot have."""
+    """Raise a UsageError if the network cannot have these stages."""
     if len(features) < entry.least_stages:
         raise UsageError(
             f"network={network.name} needs {entry.least_stages} stages or more, and the patch"
@@ -102,9 +103,9 @@ def _check_stages(
 
 
 def one_norm(network: NetworkPlan) -> NetworkPlan:
-    """Return the network with the norm and number of groups that most of its layers have.
+    """Return the network with the most frequent norm and number of groups in all layers.
 
-    MONAI's networks take one norm for all layers.
+    MONAI's networks have the same norm in all layers.
 
     Raises:
         UsageError: that number of groups does not divide the channels of some layer.
@@ -146,9 +147,9 @@ def _with_norm(layer: LayerPlan, norm: NormKind, groups: int) -> LayerPlan:
 def activation_elements(
     topology: Topology, features: Sequence[int], *, inputs: int, outputs: int, config: NetworkConfig
 ) -> int:
-    """Return the number of elements of all convolution outputs for one patch.
+    """Return the number of elements in all convolution outputs for one patch.
 
-    Convolutions of blocks, transposed convolutions and heads count.
+    Convolutions of blocks, transposed convolutions and heads are counted.
     """
     network = _build(
         topology, features, inputs, config, lambda _name, _channels, _voxels: ("none", 0)
@@ -163,7 +164,7 @@ def activation_elements(
 def norm_of(
     name: str, channels: int, voxels: int, *, config: NetworkConfig
 ) -> tuple[NormKind, int]:
-    """Return the norm of a layer and its number of groups, as the settings ask for them."""
+    """Return the norm of a layer and its number of groups according to the settings."""
     return groups_for(
         channels,
         voxels,
@@ -211,7 +212,7 @@ def _build(
 
 
 def needs(network: str) -> dict[str, str]:
-    """Return the package that offers ``network`` as name==version; empty for segkit's own."""
+    """Return the package that provides ``network`` as name==version; {} for segkit's own."""
     return {} if network in NETWORKS else {"network": package(plugin_networks()[network])}
 
 

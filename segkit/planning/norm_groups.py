@@ -1,8 +1,8 @@
-"""Number of groups of each norm layer: whole numbers, decided once for the training patch.
+"""Number of groups of each norm layer, determined once for the training patch.
 
-Statistics over few values are noisy, so a group must see enough voxels times channels; groups that
-are too coarse mix channels and learn slowly. The rule therefore takes the finest groups that still
-see enough values.
+Statistics over few values are noisy, so a group must have enough voxels times channels; groups that
+are too large mix channels, and the network learns slowly. The rule therefore chooses the smallest
+groups that still have enough values.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from segkit.errors import UsageError
 from segkit.plans.norm_catalogue import NORMS, NormKind
 
 LEAST_VALUES = 64
-"""Fewest values of a group: nnU-Net lets no feature map fall below 4 x 4 x 4 voxels."""
+"""Fewest values of a group: in nnU-Net no feature map is smaller than 4 x 4 x 4 voxels."""
 
 
 def divisors(number: int) -> list[int]:
@@ -26,10 +26,10 @@ def divisors(number: int) -> list[int]:
 
 
 def channels_per_group(channels: int, voxels: int) -> int | None:
-    """Return the smallest divisor d >= 2 of ``channels`` with d * voxels >= 64 and two groups or
-    more.
+    """Return the number of channels per group: the smallest that gives enough values.
 
-    Return None where there is none.
+    It is the smallest divisor d >= 2 of ``channels`` with d * voxels >= 64 and at least two groups,
+    or None if there is none.
 
     >>> channels_per_group(64, 27), channels_per_group(64, 8), channels_per_group(64, 1)
     (4, 8, None)
@@ -53,7 +53,8 @@ def groups_for(
 ) -> tuple[NormKind, int]:
     """Return the norm of one layer and its number of groups.
 
-    Instance norm is GroupNorm with one group per channel, layer norm GroupNorm with one group.
+    Instance norm is GroupNorm with one group per channel, and layer norm is GroupNorm with one
+    group.
 
     Args:
         channels: channels of the layer.
@@ -64,7 +65,7 @@ def groups_for(
         num_groups: a fixed number of groups; not together with ``per_group``.
 
     Raises:
-        UsageError: an unknown kind, or numbers that do not fit this layer.
+        UsageError: the kind is unknown, or the numbers do not fit this layer.
     """
     if kind not in NORMS:
         raise UsageError(f"network.norm={kind} is not known. Choose one of: {', '.join(NORMS)}.")

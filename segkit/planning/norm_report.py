@@ -1,4 +1,4 @@
-"""The norm of every layer of a plan as a table of whole numbers."""
+"""Table of the norm layers of a plan: channels, groups, and values per mean and variance."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from segkit.plans.plan import LayerPlan, Plan
 
 @dataclass(frozen=True)
 class NormRow:
-    """One layer of the table.
+    """Row of the table, for one layer.
 
     ``voxels`` is the number of voxels per channel on a training patch, ``pool`` the number of
-    values that share a mean and a variance there, ``equals`` the usual name of the norm.
+    values over which a mean and a variance are computed there, and ``equals`` the usual name of the
+    norm.
     """
 
     name: str
@@ -26,7 +27,7 @@ class NormRow:
 
 
 def norm_report(plan: Plan) -> list[NormRow]:
-    """Return a row for each layer, in the order in which data passes through them."""
+    """Return a row for each layer, in the order in which data pass through them."""
     return [_row(layer, plan.batch_size) for layer in plan.network.layers]
 
 

@@ -12,16 +12,22 @@ from segkit.plans.plan import ChannelPlan
 from segkit.preprocessing.intensity import scheme_of
 
 MASKED_BELOW = 3 / 4
-"""Below this share of content in a typical scan, z-scores are computed inside the content only.
+"""Share of content in a typical scan below which z-scores are computed inside the content only.
 
-The rule is nnU-Net's.
+The rule is that of nnU-Net.
 """
 
 
 def plan_channels(
     fingerprint: Fingerprint, names: Sequence[str], *, crop: bool
 ) -> tuple[tuple[ChannelPlan, ...], dict[str, str]]:
-    """Return a ChannelPlan for each channel, and the reasons under the keys "channel <name>"."""
+    """Return a ChannelPlan for each channel, and the reasons under the keys "channel <name>".
+
+    Args:
+        fingerprint: measurements of the dataset.
+        names: names of the channels.
+        crop: whether the constant border is cropped.
+    """
     masked = crop and content_share(fingerprint) < MASKED_BELOW
     channels, reasons = [], {}
     for name, facts in zip(names, fingerprint.intensities, strict=True):
@@ -32,7 +38,7 @@ def plan_channels(
 
 
 def plan_crop(fingerprint: Fingerprint) -> tuple[bool, str]:
-    """Return whether to crop the constant border, which labels may forbid, and the reason."""
+    """Return whether to crop the constant border, which it must not if it has labels, and why."""
     lost = [case.id for case in fingerprint.cases if case.outside]
     if lost:
         return (
@@ -65,7 +71,7 @@ def _channel(name: str, facts: Intensity, masked: bool) -> tuple[ChannelPlan, st
             " mean and spread."
         )
     if scheme == "none":
-        return ChannelPlan(name, "none"), "Left as it is, as the channel's name asks."
+        return ChannelPlan(name, "none"), "Left unchanged, because of the channel's name."
     where = " inside its content" if masked else ""
     return ChannelPlan(name, "zscore", masked=masked), (
         f"Every scan is shifted and scaled so that{where} its mean is 0 and its standard deviation"

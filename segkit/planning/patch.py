@@ -1,4 +1,4 @@
-"""Choose patch size and batch size, and the depth and widths that the patch allows."""
+"""Choose patch size and batch size, and the number of stages and channels that the patch allows."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from segkit.units import parse_size
 from segkit.volume import Shape
 
 LARGEST_PATCH = {2: 2048**2, 3: 256**3}
-"""Voxels of the patch from which the search starts, by dimensions; it shrinks until it fits."""
+"""Number of voxels of the patch with which the search starts, by number of dimensions."""
 DEFAULT_MEMORY = {2: "250MB", 3: "500MB"}
-"""Memory of a training step with plan.memory=auto on a CPU, where many small steps learn faster."""
+"""Memory of a training step with plan.memory=auto on a CPU, where many small steps are better."""
 
 
 def choose_batch(task: Task, patch: Shape, size: Shape) -> tuple[int, str]:
     """Return the batch size and the reason for it.
 
-    Unless the user gives one, it is 2 where a patch shows a whole typical scan, and 1 otherwise:
-    smaller steps, but twice as many in the same time. GroupNorm normalizes every patch by itself,
-    so nothing is lost; BatchNorm needs the batch and keeps 2.
+    Unless the user gives one, it is 2 if a patch covers a whole typical scan, and 1 otherwise, for
+    twice as many steps in the same time. GroupNorm normalizes each patch separately, so nothing is
+    lost; with BatchNorm, which needs a batch, it is always 2.
 
     Args:
         task: the dataset and the user's choices.
@@ -51,7 +51,8 @@ def choose_patch(task: Task, spacing: Spacing, size: Shape) -> tuple[Topology, l
         size: size of a typical scan (X, Y, Z) in voxels at that spacing.
 
     Raises:
-        UsageError: a patch or widths that do not fit, or too little memory for any patch.
+        UsageError: the patch or the number of channels does not fit, or there is too little memory
+            for any patch.
     """
     edges = _edges(spacing)
     if task.plan.patch is not None:
@@ -98,7 +99,7 @@ def _given_patch(task: Task, edges: Sequence[float]) -> tuple[Topology, list[int
 
 
 def _first_patch(edges: Sequence[float], size: Shape, axes: Sequence[int]) -> list[int]:
-    """Return LARGEST_PATCH voxels of equal edges in mm, no longer than a typical scan."""
+    """Return a patch of LARGEST_PATCH voxels that is a cube in mm, cut to a typical scan."""
     density = {axis: 1 / edges[axis] for axis in axes}
     factor = (LARGEST_PATCH[len(axes)] / math.prod(density.values())) ** (1 / len(axes))
     return [
@@ -112,7 +113,7 @@ def _topology(task: Task, patch: Sequence[int], edges: Sequence[float]) -> Topol
         patch, edges, axes=task.axes, stages=len(features) if features else None
     )
     if len(topology.strides) == 1:
-        # The patch is too small to be halved even once: enlarge it; scans are padded.
+        # The patch is too small to be halved even once: enlarge it, and scans will be padded.
         enlarged = [
             max(patch[axis], 2 * LEAST_EDGE) if axis in task.axes else 1 for axis in range(3)
         ]
@@ -144,7 +145,7 @@ def _budget(task: Task) -> int:
 
 
 def _needed(task: Task, topology: Topology) -> float:
-    """Return the bytes that a training step needs."""
+    """Return the number of bytes that a training step needs."""
     stages = len(topology.strides)
     network = task.network
     features = (
@@ -158,9 +159,9 @@ def _needed(task: Task, topology: Topology) -> float:
 
 
 def _shrink(task: Task, topology: Topology, edges: Sequence[float], size: Shape) -> Topology | None:
-    """Shorten the axis that covers most of a typical scan by the smallest step that helps.
+    """Shorten the axis that covers most of a typical scan by the smallest effective step.
 
-    Return None where no axis can be shortened.
+    Return None if no axis can be shortened.
     """
     patch = topology.patch
     for axis in sorted(task.axes, key=lambda a: -patch[a] / size[a]):

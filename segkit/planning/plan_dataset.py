@@ -1,4 +1,4 @@
-"""From overrides to a Plan: read the dataset, measure it, and let the planner decide."""
+"""Plan a training from overrides: read the dataset, measure it, and run the planner."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def plan(dataset: str | PathLike[str], *overrides: str) -> Plan:
 
 
 def open_dataset(config: TrainConfig) -> Dataset:
-    """Return the dataset that ``dataset=`` names, with named channels and labels.
+    """Return the dataset of the ``dataset=`` setting, with named channels and labels.
 
-    What was left out of it is logged as a warning.
+    Its notices, for example of files that are left out, are logged as warnings.
 
     Raises:
         UsageError: no dataset is given, or a setting does not fit it (channel dropout with a single
@@ -70,7 +70,7 @@ def open_dataset(config: TrainConfig) -> Dataset:
     """
     wanted = config.dataset
     if not wanted.path:
-        raise UsageError("which dataset? Give dataset=PATH, a folder or a CSV file.")
+        raise UsageError("no dataset is given. Give dataset=PATH, a folder or a CSV file.")
     dataset = with_names(
         read_dataset(
             Path(wanted.path),
@@ -84,7 +84,8 @@ def open_dataset(config: TrainConfig) -> Dataset:
         log.warning("%s: %s", wanted.path, notice)
     if config.augment.channel_dropout and len(dataset.channels) == 1:
         raise UsageError(
-            "augment.channel_dropout leaves out one of several channels, and this dataset has one"
+            "augment.channel_dropout leaves out one of several channels, and this dataset has only"
+            " one: omit it"
         )
     if dataset.regions and config.trainer.loss not in losses_of_regions():
         known = ", ".join(losses_of_regions())
@@ -104,26 +105,26 @@ def measured_plan(
     store: Path | None = None,
     given: Collection[str] = (),
 ) -> tuple[Plan, Fingerprint]:
-    """Measure the dataset and return the plan for it, and the measurements.
+    """Measure the dataset, and return its plan and the measurements.
 
-    With ``weights=`` the plan follows that of the model, except where ``config`` differs from the
-    defaults or ``given`` names the key.
+    With ``weights=``, the plan follows that of the model, except for keys that ``given`` contains
+    or whose values in ``config`` differ from the defaults.
 
     Args:
         config: the settings of the training.
         dataset: the dataset, with named channels and labels.
-        gpu: whether the training runs on a GPU; None looks for one.
+        gpu: whether the training runs on a GPU; by default this is detected (`has_gpu`).
         progress: called after each case with the number of cases done, the number of all cases,
             and the id of the case.
-        store: folder in which measurements are kept between runs; default is ``dataset.store``,
-            without which nothing is kept.
+        store: folder in which measurements are kept between runs; by default ``dataset.store``. If
+            neither is given, nothing is kept.
         given: keys that the user set.
 
     Raises:
         UsageError: a setting does not fit the data.
         InputError: a case or a model cannot be used.
     """
-    # First the model: if it cannot be used, nothing need be measured.
+    # Check the model first, because measuring the dataset may take long.
     start = _start(config, given) if config.weights else None
     folder = store or (Path(config.dataset.store) if config.dataset.store else None)
     fingerprint = (
@@ -162,7 +163,7 @@ def warn_of_dataset(dataset: Dataset, fingerprint: Fingerprint, plan: Plan) -> N
 
 @dataclass(frozen=True)
 class _Start:
-    """A model to start from, and the keys whose values take precedence over its plan."""
+    """Model to start from, and the keys whose values take precedence over its plan."""
 
     where: str
     """Path of the bundle, for messages."""
@@ -173,7 +174,7 @@ class _Start:
 def _start(config: TrainConfig, given: Collection[str]) -> _Start:
     bundle = bundle_path(resolve_model(config.weights))
     model = read_card_and_plan(bundle)[1]
-    usual = load([f"preset={config.preset}"])  # the user did not ask for what a preset sets
+    usual = load([f"preset={config.preset}"])  # values of a preset are not the user's choices
     asked = {*given, *(key for key in known_keys() if get(config, key) != get(usual, key))}
     check_network(config.network, model, asked, str(bundle))
     return _Start(str(bundle), model, asked)
@@ -182,12 +183,12 @@ def _start(config: TrainConfig, given: Collection[str]) -> _Start:
 def given_plan(path: str | Path, dataset: Dataset) -> Plan:
     """Read an edited plan and check that it fits this dataset.
 
-    Channels, labels, regions and ignore value must be those of the dataset. The voxels that each
-    layer sees are counted again for the patch of the file; its groups stay as they are. A plan
-    without coded terms of labels takes those of the dataset.
+    Channels, labels, regions and ignore value must be those of the dataset. The number of voxels
+    that each layer sees is computed again for the patch in the file; the numbers of groups are
+    kept. A plan without coded terms for labels gets those of the dataset.
 
     Raises:
-        InputError: the file is no plan, or a plan for another dataset.
+        InputError: the file is not a plan, or is a plan for another dataset.
     """
     decided = read_plan(path)
     names = tuple(channel.name for channel in decided.channels)
@@ -215,12 +216,12 @@ def given_plan(path: str | Path, dataset: Dataset) -> Plan:
 
 
 def memory_budget(config: TrainConfig, gpu: bool) -> str:
-    """Return plan.memory: auto becomes 8GB with a GPU, and stays for the planner on a CPU."""
+    """Return plan.memory; auto becomes 8GB with a GPU, and is left to the planner on a CPU."""
     return "8GB" if gpu and config.plan.memory == "auto" else config.plan.memory
 
 
 def batch_size(config: TrainConfig, gpu: bool) -> int | None:
-    """Return trainer.batch_size: auto is 2 with a GPU, and left to the planner (None) without."""
+    """Return trainer.batch_size; auto is 2 with a GPU, and left to the planner (None) on a CPU."""
     if config.trainer.batch_size == "auto":
         return 2 if gpu else None
     return int(config.trainer.batch_size)
@@ -229,7 +230,7 @@ def batch_size(config: TrainConfig, gpu: bool) -> int | None:
 def has_gpu(compute: ComputeConfig) -> bool:
     """Return whether the training runs on a GPU, without importing torch.
 
-    With compute=slurm that is a GPU of its jobs, otherwise one of this machine.
+    With compute=slurm this is a GPU of its jobs, otherwise one of this machine.
     """
     if compute.name in ("cpu", "gpu"):
         return compute.name == "gpu"

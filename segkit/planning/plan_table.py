@@ -1,4 +1,4 @@
-"""A plan as a table: measurements of the dataset, decisions with their reasons, and the network."""
+"""Text of a plan: measurements of the dataset, decisions with their reasons, and the network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PICTURE_AXES = "x: left to right, y: top to bottom"
 def plan_table(plan: Plan, fingerprint: Fingerprint) -> str:
     """Return the measurements, the decisions with reasons and the network as text.
 
-    Lines have about 100 characters at most.
+    Reasons are wrapped at about 100 characters.
     """
     parts = [
         _heading(f"Measured: {plan.name}"),
@@ -42,10 +42,10 @@ def _heading(text: str) -> str:
 
 def _measured(fingerprint: Fingerprint) -> str:
     cases = fingerprint.cases
-    labelled = sum(bool(case.labels) for case in cases)
+    labeled = sum(bool(case.labels) for case in cases)
     axes = AXES if fingerprint.unit == "mm" else PICTURE_AXES
     lines = [
-        f"cases         {len(cases)}, of which {labelled} have labeled voxels",
+        f"cases         {len(cases)}, of which {labeled} have labeled voxels",
         f"axes          {axes}",
         f"size          {_spread([case.shape for case in cases], 'voxels')}",
         f"spacing       {_spread([case.spacing for case in cases], fingerprint.unit)}",
@@ -57,7 +57,7 @@ def _measured(fingerprint: Fingerprint) -> str:
 
 
 def _spread(triples: Sequence[Sequence[float]], unit: str) -> str:
-    """Return the median along each axis, and the range where the cases differ."""
+    """Return the median along each axis, and the range if the cases differ, as text."""
     table = np.array(triples, dtype=np.float64)
     text = f"{_times(np.median(table, axis=0))} {unit}"
     low, high = table.min(axis=0), table.max(axis=0)
@@ -67,7 +67,7 @@ def _spread(triples: Sequence[Sequence[float]], unit: str) -> str:
 
 
 def _label_rows(plan: Plan, fingerprint: Fingerprint) -> list[tuple[str, ...]]:
-    """Return for each label its name, value, number of cases that have it, and median volume."""
+    """Return for each label its name, value, number of cases with it, and median volume."""
     unit = "ml" if fingerprint.unit == "mm" else "px"
     rows: list[tuple[str, ...]] = [("label", "value", "cases", f"typical volume ({unit})")]
     for name, value in plan.labels.items():
@@ -78,7 +78,7 @@ def _label_rows(plan: Plan, fingerprint: Fingerprint) -> list[tuple[str, ...]]:
 
 
 def decided_rows(plan: Plan) -> list[tuple[str, str, str]]:
-    """Return the decisions of a plan, each as name, value and reason."""
+    """Return the decisions of a plan as rows of name, value and reason."""
     reasons = plan.reasons
     return [
         (

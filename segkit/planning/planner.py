@@ -1,6 +1,6 @@
-"""From a Fingerprint to a Plan by fixed rules, after nnU-Net (default_experiment_planner.py).
+"""Derive a Plan from a Fingerprint by fixed rules, after nnU-Net (default_experiment_planner.py).
 
-Pure functions: no file is read.
+The functions are pure; no file is read.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ def make_plan(
     Args:
         fingerprint: measurements of the dataset (`segkit.fingerprint.fingerprint.measure`).
         dataset: names of channels and labels.
-        network: settings of the network; fields that are None are decided here.
-        plan: spacing, patch and memory where the user overrides the rules.
-        batch_size: patches per training step, which must fit into memory; None sizes the patch for
-            2 and then decides between 1 and 2.
+        network: settings of the network; fields that are None are chosen here.
+        plan: spacing, patch and memory; fields that the user sets take precedence over the rules.
+        batch_size: patches per training step, which must fit into memory; None fits the patch for
+            a batch of 2 and then chooses between 1 and 2.
         mirror: "auto", "none", "all", or a list of axes to mirror.
 
     Raises:
@@ -63,7 +63,7 @@ def make_plan(
 
 
 def decide(task: Task, mirror: Any) -> Plan:
-    """Return the plan of a task; see `make_plan`."""
+    """Return the plan for a task; see `make_plan`."""
     fingerprint, dataset, network = task.fingerprint, task.dataset, task.network
     spacing, spacing_reason = _spacing(task)
     size = median_size(fingerprint.cases, spacing)
@@ -107,13 +107,13 @@ def decide(task: Task, mirror: Any) -> Plan:
 
 def _slice_reason(task: Task) -> str:
     if task.slice_axis is None:
-        return "The network sees depth, height and width at once (network.dims=3)."
+        return "The network processes 3D patches (network.dims=3)."
     axis = task.slice_axis
     if all(case.shape[axis] == 1 for case in task.fingerprint.cases):
         return "Every scan is a single slice."
     return (
-        f"The network sees single slices (network.dims=2) across {'xyz'[axis]}, where voxels are"
-        " coarsest or fewest."
+        f"The network processes single slices (network.dims=2) across {'xyz'[axis]}, where voxels"
+        " are coarsest or fewest."
     )
 
 

@@ -1,4 +1,4 @@
-"""Task of the planner: a measured dataset, and the settings that the user chose."""
+"""Input of the planner: a measured dataset, and the settings that the user chose."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LARGEST_BATCH = 2
 
 @dataclass(frozen=True)
 class Task:
-    """Input that all rules of the planner share."""
+    """Input of the planner's rules."""
 
     fingerprint: Fingerprint
     dataset: Dataset
@@ -24,11 +24,11 @@ class Task:
     batch_asked: int | None
     """Batch size that the user gives; None leaves it to the planner."""
     slice_axis: int | None
-    """Axis across which a 2D network cuts slices; None in 3D."""
+    """Axis across which the slices of a 2D network are taken; None in 3D."""
 
     @property
     def batch_size(self) -> int:
-        """Batch size that must fit into memory."""
+        """Batch size that must fit into memory: the user's, else LARGEST_BATCH."""
         return self.batch_asked or LARGEST_BATCH
 
     @property

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from segkit.volume import Shape
 
 LEAST_EDGE = 4
-"""No axis is halved below this many voxels."""
+"""Smallest number of voxels to which an axis may be halved."""
 SPACING_FACTOR = 2.0
-"""An axis is halved, and has kernels of 3, once its spacing is within this factor of the finest."""
+"""Ratio to the finest spacing below which an axis is halved and has kernels of size 3."""
 
 
 @dataclass(frozen=True)
 class Topology:
     """Kernel sizes and strides (X, Y, Z) of each stage, from the full resolution to the bottleneck.
 
-    The stride of a stage is the one that leads into it; ``patch`` (X, Y, Z) is in voxels.
+    The stride of a stage is that of its first convolution; ``patch`` (X, Y, Z) is in voxels.
     """
 
     patch: Shape
@@ -30,7 +30,7 @@ class Topology:
 
     @property
     def divisor(self) -> Shape:
-        """Product of all strides: the edges of the patch are multiples of it."""
+        """Product of all strides, of which the size of the patch is a multiple (X, Y, Z)."""
         return _three([math.prod(stride[axis] for stride in self.strides) for axis in range(3)])
 
     @property
@@ -51,8 +51,9 @@ def find_topology(
     axes: Sequence[int] = (0, 1, 2),
     stages: int | None = None,
 ) -> Topology:
-    """Halve each axis while it is long and fine enough, then enlarge the patch until it divides
-    evenly.
+    """Return the topology for a patch, enlarged to a multiple of all strides.
+
+    Each axis is halved as long as it has enough voxels and its spacing is fine enough.
 
     Args:
         patch: patch size (X, Y, Z) in voxels.

@@ -1,1 +1,1 @@
-"""Plans: all decisions about the input of a network and the network itself, without torch."""
+"""Plans: all decisions about a network and its input, without torch."""

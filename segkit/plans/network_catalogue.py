@@ -1,9 +1,9 @@
 """Catalogue of networks: one row per network, without torch.
 
-A new network is one row here, one file with its `torch.nn.Module`, and one file
-``configs/network/NAME.yaml``. Everything else reads this table: the planner takes the layers and
-widths of the stages from it, the configuration refuses settings that the network does not read,
-and `segkit.networks.build_network` imports the builder.
+A new network needs a row here, a file with its `torch.nn.Module`, and a file
+``configs/network/NAME.yaml``. Everything else is derived from this table: the planner takes the
+layers and widths of the stages from it, the configuration refuses settings that the network does
+not use, and `segkit.networks.build_network` imports the builder.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from segkit.plugins import offered
 
 @dataclass(frozen=True)
 class StageShape:
-    """Facts about a stage of a network, from which a rule derives its layers."""
+    """Properties of a stage of a network, from which a rule derives its layers."""
 
     level: int
-    """Number of stages above it: 0 at full resolution."""
+    """Number of stages at higher resolution: 0 at full resolution."""
     in_channels: int
     channels: int
     strided: bool
     """True if the stage reduces the resolution."""
     convs: int
-    """Convolutions per stage, as network.convs asks for."""
+    """Number of convolutions per stage, from network.convs."""
 
 
 LayerRule = Callable[[StageShape], Iterator[str]]
-"""Names of the layers of a stage, in the order in which data passes them."""
+"""Function from a stage to the names of its layers, in the order in which data pass them."""
 
 WidthRule = Callable[[int, int, int], list[int]]
-"""(number of stages, first width, largest width) to the channels of each stage."""
+"""Function from (number of stages, first width, largest width) to the channels of each stage."""
 
 
 def convolutions(stage: StageShape) -> Iterator[str]:
-    """Return one layer per convolution of network.convs."""
+    """Yield the names of network.convs convolutions."""
     return (str(number) for number in range(stage.convs))
 
 
@@ -48,7 +48,7 @@ def one_convolution(_stage: StageShape) -> Iterator[str]:
 
 
 def residual_blocks(stage: StageShape) -> Iterator[str]:
-    """Yield the layers of one block at full resolution and of two blocks below.
+    """Yield the names of the layers of one block at full resolution, and of two blocks below it.
 
     A block whose input and output differ in channels or size has a third layer in its shortcut.
     """
@@ -82,13 +82,13 @@ class NetworkEntry:
     """Row of the catalogue."""
 
     builder: str
-    """Callable that builds the network from a plan, as "module:name"; imported when needed."""
+    """Callable that builds the network from a plan, as "module:name"; imported on first use."""
     settings: tuple[str, ...]
-    """Settings that this network reads and that some other networks do not."""
+    """Settings that this network uses but some others do not."""
     encoder_layers: LayerRule = convolutions
     decoder_layers: LayerRule = convolutions
     widths: WidthRule = doubled_to_largest
-    """Widths of the stages where network.features is not given."""
+    """Number of channels of each stage if network.features is not given."""
     least_stages: int = 1
     one_norm: bool = False
     """True if all layers have the same norm and the same number of groups."""
@@ -140,7 +140,7 @@ NETWORKS: dict[str, NetworkEntry] = {
 }
 
 PLUGIN_NETWORK = NETWORKS["unet"]
-"""Row that the planner follows for a network of another package: it may read every setting."""
+"""Row for a network of another package, which may use every setting."""
 
 
 def network_entry(name: str) -> NetworkEntry:
@@ -149,7 +149,7 @@ def network_entry(name: str) -> NetworkEntry:
 
 
 def plugin_networks() -> dict[str, EntryPoint]:
-    """Return the networks that installed packages offer, by name.
+    """Return the networks that other installed packages provide, by name.
 
     Raises:
         InputError: two packages offer the same name.
@@ -158,7 +158,7 @@ def plugin_networks() -> dict[str, EntryPoint]:
 
 
 def networks_by_setting() -> dict[str, tuple[str, ...]]:
-    """Return the names of the networks that read each setting which not every network reads.
+    """Return the names of the networks that use each setting, for settings that not all use.
 
     >>> networks_by_setting()["network.convs"]
     ('unet',)

@@ -1,6 +1,6 @@
 """Catalogue of normalization layers: one row per value of network.norm, without torch.
 
-A new norm is one row here, and one row in `segkit.networks.norm` if its layer is a new kind.
+A new norm needs a row here, and a row in `segkit.networks.norm` if its layer is of a new kind.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 NormKind = Literal["group", "batch", "none"]
-"""Kind of a layer in a plan; instance and layer norm are special cases of group norm."""
+"""Kind of norm layer in a plan; instance and layer norm are special cases of group norm."""
 
 GroupRule = Literal["fitted", "one_per_channel", "one", "none"]
-"""Rule for the number of groups; only "fitted" reads channels_per_group and num_groups."""
+"""Rule for the number of groups; only "fitted" uses channels_per_group and num_groups."""
 
 
 @dataclass(frozen=True)
 class NormEntry:
-    """Row of the catalogue: the kind of layer that the plan names, and the rule for its groups."""
+    """Row of the catalogue: the kind of norm in the plan, and the rule for its groups."""
 
     kind: NormKind
     groups: GroupRule

@@ -1,9 +1,9 @@
-"""Plan: everything that was decided about the input of a network, and about the network itself.
+"""Plan: all decisions about a network and its input.
 
-Lengths are in mm (in px for pictures without spacing). Axes are X, Y, Z after the scan has been
-reoriented to the nearest RAS+ orientation. A pruned or a scaled network is just another plan: the
-channels and groups of every convolution are written down, and networks read them without computing
-anything again. `segkit.plans.plan_file` reads and writes plan.json.
+Lengths are in mm (in px for pictures without spacing). Axes are X, Y, Z after the scan is
+reoriented to the nearest RAS+ orientation. The plan lists the channels and groups of every
+convolution, and networks are built from it as it is; a pruned or scaled network is therefore just
+another plan. `segkit.plans.plan_file` reads and writes plan.json.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from segkit.plans.ranges import DataRanges
 
 FORMAT_VERSION = 1
 LATER = ("regions", "ignore", "mirror_swaps")
-"""Fields that plans of older files lack: at their default they do not change the hash."""
+"""Fields that older plan files lack; they enter the hash only if they differ from the default."""
 OPTIONAL = ("segments", "training")
-"""Fields that do not decide anything: they are not part of the hash."""
+"""Fields that influence neither training nor prediction and are not part of the hash."""
 LEFT_RIGHT = 0
 """Axis along which mirroring exchanges left and right: X."""
 
@@ -35,12 +35,13 @@ Scheme = Literal["ct", "zscore", "none"]
 
 @dataclass(frozen=True)
 class ChannelPlan:
-    """One input channel and the normalization of its intensities.
+    """Input channel and the normalization of its intensities.
 
     ``ct``: clip to [lower, upper], subtract mean, divide by std (statistics of the foreground of
     the whole dataset).
-    ``zscore``: subtract the mean and divide by the standard deviation of the scan itself, taken
-    inside its non-background mask if ``masked``.
+    ``zscore``: subtract the mean and divide by the standard deviation of the scan, computed inside
+    its content (`segkit.preprocessing.crop.content_mask`) if ``masked``.
+    ``none``: leave the values unchanged.
     """
 
     name: str
@@ -54,9 +55,9 @@ class ChannelPlan:
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """One convolution and the norm behind it.
+    """Convolution and the norm after it.
 
-    ``voxels`` is the number of voxels per channel that it outputs for a training patch.
+    ``voxels`` is the number of voxels per channel in its output for a training patch.
     """
 
     name: str
@@ -70,8 +71,8 @@ class LayerPlan:
 class StagePlan:
     """Layers at one resolution.
 
-    ``stride`` is that of the convolution into an encoder stage, or of the transposed convolution
-    from the stage below into a decoder stage.
+    ``stride`` is the stride of the convolution into an encoder stage, or of the transposed
+    convolution from the stage below into a decoder stage.
     """
 
     kernel: tuple[int, int, int]
@@ -81,7 +82,7 @@ class StagePlan:
 
 @dataclass(frozen=True)
 class NetworkPlan:
-    """A network, stage by stage.
+    """Network, stage by stage.
 
     The last encoder stage is the bottleneck; decoder stages are listed from deep to shallow.
     """
@@ -94,19 +95,23 @@ class NetworkPlan:
 
     @property
     def layers(self) -> tuple[LayerPlan, ...]:
-        """All layers, in the order in which data passes them."""
+        """All layers, in the order in which data pass through them."""
         return tuple(layer for stage in (*self.encoder, *self.decoder) for layer in stage.layers)
 
     @property
     def divisor(self) -> tuple[int, int, int]:
-        """Number that the edges of a window must be a multiple of, along X, Y and Z."""
+        """Numbers of which the window size must be a multiple along X, Y and Z."""
         edges = [1, 1, 1]
         for stage in self.encoder:
             edges = [edge * stride for edge, stride in zip(edges, stage.stride, strict=True)]
         return (edges[0], edges[1], edges[2])
 
     def sizes(self, patch: tuple[int, int, int]) -> list[tuple[int, int, int]]:
-        """Return the voxels (X, Y, Z) of every encoder stage, then of every decoder stage."""
+        """Return the size (X, Y, Z) in voxels of every encoder stage, then of every decoder stage.
+
+        Args:
+            patch: size (X, Y, Z) of the input in voxels.
+        """
         sizes, size = [], patch
         for stage in self.encoder:
             size = three([edge // step for edge, step in zip(size, stage.stride, strict=True)])
@@ -119,7 +124,7 @@ class NetworkPlan:
     def for_patch(self, patch: tuple[int, int, int]) -> NetworkPlan:
         """Return the same network with the ``voxels`` of every layer for ``patch``.
 
-        The numbers of groups stay as they are.
+        The numbers of groups are unchanged.
         """
         stages = [
             dataclasses.replace(
@@ -138,12 +143,12 @@ class NetworkPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that was decided for a dataset; see the top of the module for units and axes."""
+    """All decisions for a dataset; see the module's docstring for units and axes."""
 
     name: str
     dims: Literal[2, 3]
     slice_axis: int | None
-    """Axis perpendicular to the slices of a 2D network; None in 3D. The patch is 1 voxel thick."""
+    """Axis perpendicular to the slices of a 2D network, of which a patch has one; None in 3D."""
     channels: tuple[ChannelPlan, ...]
     labels: dict[str, int]
     """Outputs of the network except background: name, and the value that is written for it."""
@@ -162,26 +167,26 @@ class Plan:
     """Value in the label files of voxels that are not annotated."""
     reasons: dict[str, str] = field(default_factory=dict)
     needs: dict[str, str] = field(default_factory=dict)
-    """Packages to install beside segkit: {"network": "package==version"}."""
+    """Packages that are needed in addition to segkit: {"network": "package==version"}."""
     format_version: int = FORMAT_VERSION
     mirror_swaps: tuple[tuple[str, str], ...] = ()
     """Pairs of labels, left and right, whose names are exchanged by mirroring along LEFT_RIGHT."""
     segments: dict[str, SegmentCodes] = field(default_factory=dict)
-    """Coded terms and colors of some or all labels, for DICOM; they do not decide anything."""
+    """Coded terms and colors of some or all labels, for DICOM output only."""
     training: DataRanges | None = None
-    """Ranges over the training data, which older plans lack; they do not decide anything."""
+    """Ranges over the training data, for warnings only; older plans lack them."""
 
     @property
     def label_values(self) -> tuple[int, ...]:
-        """Value in the files of every network output: background first, then the labels in order.
+        """Value in label maps of every network output: background, then the labels in order.
 
-        Regions have no output for background.
+        With regions there is no output for background.
         """
         return tuple(self.labels.values()) if self.regions else (0, *self.labels.values())
 
     @property
     def targets(self) -> dict[str, int]:
-        """Name and file value of the classes of a training target, whose indices are 1, 2 ...
+        """Name and value in label files of the training classes, whose indices are 1, 2, ...
 
         A voxel with the value ``ignore`` has the index after the last one.
         """
@@ -189,7 +194,7 @@ class Plan:
 
     @property
     def membership(self) -> list[list[bool]]:
-        """Table of labels or regions (rows) and the target indices that each contains (columns).
+        """Table of whether each label or region (row) contains each class index (column).
 
         The first column is background.
         """
@@ -197,7 +202,7 @@ class Plan:
 
     @property
     def mirrored_outputs(self) -> tuple[int, ...]:
-        """For every network output, the output that it becomes when left and right are mirrored."""
+        """Index of the output that each network output becomes when left and right are mirrored."""
         names = ["", *self.labels]
         partner = {one: other for pair in self.mirror_swaps for one, other in (pair, pair[::-1])}
         return tuple(names.index(partner.get(name, name)) for name in names)
@@ -209,7 +214,7 @@ class Plan:
         return {name: value for name, value in content.items() if value or name not in OPTIONAL}
 
     def hash(self) -> str:
-        """Return twelve hex digits over everything that decides something.
+        """Return twelve hex digits over all fields that influence training or prediction.
 
         The order of the labels counts, because it is the order of the network's outputs.
         """
@@ -223,7 +228,7 @@ def three(values: Sequence[int]) -> tuple[int, int, int]:
     """Return three numbers, for X, Y and Z, as a tuple.
 
     Raises:
-        ValueError: another count of numbers.
+        ValueError: there are more or fewer numbers.
     """
     x, y, z = values
     return (x, y, z)

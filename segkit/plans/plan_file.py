@@ -1,4 +1,4 @@
-"""plan.json: read, write, and upgrade plans of older formats."""
+"""Reading and writing of plan.json, and upgrades of plans in older formats."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ REMEDY = "Compare it with what 'segkit plan DATASET' writes."
 WRITER = "'segkit plan DATASET' writes one."
 
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
-"""Pure functions of a dict that upgrade format n (the key) to format n + 1."""
+"""Pure functions that upgrade the dict of a plan from format n (the key) to format n + 1."""
 
 
 def read_plan(path: str | Path) -> Plan:
     """Read plan.json.
 
     Raises:
-        InputError: no such file, not JSON, or not a plan.
+        InputError: the file does not exist or is not a plan in JSON.
     """
     return plan_from_dict(read_json(path, expected="a plan as JSON", remedy=WRITER), path)
 
@@ -44,14 +44,14 @@ def plan_text(plan: Plan) -> str:
 
 
 def plan_from_dict(content: dict[str, Any], where: str | Path = "plan") -> Plan:
-    """Build a plan from JSON types of this format or an older one.
+    """Return a plan from JSON types in the current or an older format.
 
     Args:
         content: as `Plan.to_dict` returns it.
         where: the file, for messages.
 
     Raises:
-        InputError: a newer format, a missing or unknown key, or a value that is not allowed.
+        InputError: the format is newer, a key is missing or unknown, or a value is not allowed.
     """
     content = upgrade(content, where)
     try:
@@ -75,7 +75,7 @@ def upgrade(content: dict[str, Any], where: str | Path) -> dict[str, Any]:
     """Upgrade ``content`` to FORMAT_VERSION.
 
     Raises:
-        InputError: no format version, or a newer one.
+        InputError: the format version is missing or newer.
     """
     version = content.get("format_version")
     if not isinstance(version, int) or version < 1:

@@ -1,4 +1,4 @@
-"""Ranges over the training data, kept in a plan to compare new scans and results with."""
+"""Ranges over the training data, stored in a plan to compare new scans and results with them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class DataRanges:
     spacing: tuple[Range, Range, Range]
     """Voxel size along each axis."""
     size: tuple[Range, Range, Range]
-    """Edges of the field of view along each axis."""
+    """Size of the field of view along each axis."""
     channels: tuple[ChannelRange, ...]
     labels: dict[str, LabelRange]
     """Ranges of each label that at least one case has."""
@@ -55,7 +55,7 @@ def ranges_of_json(content: Any) -> DataRanges | None:
     """Return the ranges of a plan file, or None if it has none.
 
     Raises:
-        ValueError, TypeError, KeyError: content that a plan file cannot have.
+        ValueError, TypeError, KeyError: the content is not that of a plan file.
     """
     if content is None:
         return None

@@ -1,7 +1,4 @@
-"""Rules for the values of a plan.
-
-A plan may be edited by hand, or come from a stranger inside a bundle.
-"""
+"""Validity checks of the values of a plan, which may be edited by hand or come from a stranger."""
 
 from __future__ import annotations
 
@@ -15,17 +12,17 @@ from segkit.plans.plan import Plan, Scheme
 from segkit.units import is_number, is_whole
 
 LABEL_VALUES = range(-(2**31), 2**31)
-"""Values that a label map may have: no file format of label maps has more than 32 bits."""
+"""Values that a label map may have; no format for label maps has more than 32 bits."""
 MAX_SIZE = 10**6
-"""Most voxels along an edge, and most channels of a layer: more is a typing error."""
+"""Largest number of voxels along an edge, and of channels of a layer; more must be a typo."""
 MAX_PATCHES = 10_000
-"""Most patches of a batch."""
+"""Largest number of patches in a batch."""
 MAX_LABELS = 10_000
-"""Most labels, or regions."""
+"""Largest number of labels or regions."""
 
 
 def problems(plan: Plan) -> Iterator[str]:
-    """Yield what is wrong with the values of ``plan``, a sentence for each problem.
+    """Yield a sentence for each problem with the values of ``plan``.
 
     Later checks rely on earlier ones, so only the first problem is certain.
     """
@@ -108,7 +105,7 @@ def _names(plan: Plan) -> Iterator[str]:
 
 
 def _needs(plan: Plan) -> Iterator[str]:
-    # A message proposes a command with this text.
+    # A message proposes an installation command that contains this text.
     valid = isinstance(plan.needs, dict) and all(
         isinstance(text, str) and re.fullmatch(r"[A-Za-z0-9][\w.-]*==[\w.+!-]+", text, re.ASCII)
         for text in plan.needs.values()

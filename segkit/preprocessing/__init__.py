@@ -1,1 +1,1 @@
-"""Preprocessing: from a scan to the input of a network, and the inverse."""
+"""Preprocessing of scans for a network, and the inverse for its results."""

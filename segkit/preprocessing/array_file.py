@@ -1,8 +1,8 @@
 """Named arrays in one memory-mapped file, in the format of safetensors.
 
 The arrays are neither compressed nor chunked: a patch is copied from mapped pages, which all
-processes share. Before that the operating system is told which pages will be read; otherwise it
-would read ahead many times as much (benchmarks/store.py measures it against chunks and blosc2).
+processes share. The operating system is told beforehand which pages will be read; otherwise it
+would read ahead many times as much (benchmarks/store.py compares this with chunks and blosc2).
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ TYPES: dict[str, np.dtype[Any]] = {
     "U8": np.dtype("u1"),
 }
 WILL_NEED: int | None = getattr(mmap, "MADV_WILLNEED", None)
-"""Advice to the operating system; None on Windows, which has none."""
+"""Advice that pages will be read; None on Windows, which has no such advice."""
 SMALL = 1 << 20
-"""Size in bytes of arrays that the system reads ahead as a whole."""
+"""Size in bytes below which an array is left to the system's own read-ahead."""
 
 LONGEST_HEADER = 1 << 24
 """Largest header in bytes; one line per label is far less."""
 
 METADATA, CHECKSUM = "__metadata__", "crc32"
 """Keys of the checksum in the header; safetensors allows any text under the first."""
-AT_ONCE = 1 << 20
-"""Bytes that are read in one call."""
+CHUNK = 1 << 20
+"""Number of bytes that are read in one call."""
 
 Region = tuple[slice, ...]
 """A slice for each axis of an array."""
@@ -46,7 +46,7 @@ Region = tuple[slice, ...]
 
 @dataclass(frozen=True, eq=False)
 class ArrayFile:
-    """Read-only arrays of a file, which stays mapped as long as one of them exists."""
+    """Read-only arrays of a file, which stays mapped as long as any of them exists."""
 
     path: Path
     arrays: dict[str, NDArray[Any]]
@@ -55,8 +55,11 @@ class ArrayFile:
     mapped: mmap.mmap
 
     def will_read(self, name: str, region: Region) -> None:
-        """Tell the system which part (..., X, Y, Z) of an array is read next, so that it fetches
-        it.
+        """Advise the system to load a region of an array, which is read next.
+
+        Args:
+            name: name of the array.
+            region: slices along its axes (..., X, Y, Z).
         """
         array = self.arrays[name]
         is_empty = any(edge.start >= edge.stop for edge in region)
@@ -78,8 +81,9 @@ class ArrayFile:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write contiguous arrays atomically, those of larger number types first, so that all are
-    aligned.
+    """Write contiguous arrays atomically.
+
+    Arrays with larger types come first, so that all are aligned.
 
     Raises:
         InputError: the folder cannot be written to, or the disk is full.
@@ -115,15 +119,18 @@ def _with_header(checksum: int, header: Mapping[str, Any]) -> str:
 
 
 def map_arrays(path: Path, *, verify: bool = False) -> ArrayFile | None:
-    """Map the arrays of a file; return None where it is missing or incomplete, as after a power
-    cut.
+    """Map the arrays of a file.
 
-    With ``verify`` every byte is read, and None is returned where one has changed. Files of older
-    versions have no checksum to compare with.
+    The result is None if the file is missing or incomplete, for example after a power cut.
+
+    Args:
+        path: the file.
+        verify: read every byte, and return None if the checksum differs. Files of older versions
+            have no checksum and are accepted.
     """
     try:
         with path.open("rb") as file:
-            # Read, not mapped: for a mapped header the system would read megabytes around it.
+            # Read the header instead of mapping it: otherwise the system reads megabytes around it.
             size = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(min(size, LONGEST_HEADER)))
             written = header.pop(METADATA)[CHECKSUM] if METADATA in header else None
@@ -142,7 +149,7 @@ def map_arrays(path: Path, *, verify: bool = False) -> ArrayFile | None:
 
 def _checksum(file: BinaryIO) -> int:
     """Return the CRC-32 of the rest of a file."""
-    buffer, checksum = bytearray(AT_ONCE), 0
+    buffer, checksum = bytearray(CHUNK), 0
     while count := file.readinto(buffer):  # type: ignore[attr-defined]
         checksum = isal_zlib.crc32(memoryview(buffer)[:count], checksum)
     return checksum

@@ -1,9 +1,9 @@
-"""Prepared cases on disk: each case is preprocessed once, and a patch later reads only its voxels.
+"""Preprocessed cases on disk: each case is prepared once, and a patch then reads only its voxels.
 
 A case is one memory-mapped file, so that worker processes and ranks share its pages; all runs share
-the folder. The name of the file is a hash over the bytes of the case's files and over everything in
-the plan that decides how they are prepared: a changed file or plan never gets stale data. The file
-is renamed into place once it is complete.
+the folder. The file name is a hash over the bytes of the case's files and everything in the plan
+that determines how they are prepared, so that stale data are never used. The file gets its final
+name when it is complete.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ from segkit.progress import CaseProgress
 log = logging.getLogger(__name__)
 
 VOXELS_PER_LABEL = 10_000
-"""Number of voxels of a label that are kept for sampling; more are thinned evenly."""
+"""Largest number of voxels of a label whose positions are kept for sampling, evenly chosen."""
 FORMAT = 3
-"""Raise it with every change of what is prepared from the same files and plan."""
+"""Version of prepared cases; increase it when the same files and plan give different data."""
 NOT_OF_PLAN = {
     "name",
     "patch",
@@ -55,17 +55,17 @@ NOT_OF_PLAN = {
     "training",
     "format_version",
 }
-"""Fields of a plan that preparation never reads.
+"""Fields of a plan that preparation never uses.
 
-All other fields, future ones included, are part of a case's key.
+All other fields, including future ones, are part of a case's key.
 """
 NOT_OF_DATASET = {"name", "root", "cases", "segments", "notices"}
-"""Fields of a dataset that preparation never reads."""
+"""Fields of a dataset that preparation never uses."""
 
 
 @dataclass(frozen=True, eq=False)
 class PreparedCase:
-    """A case in network space, memory-mapped."""
+    """Preprocessed case in network space, memory-mapped."""
 
     id: str
     image: NDArray[np.float32]
@@ -73,22 +73,21 @@ class PreparedCase:
     labels: NDArray[Any]
     """Class indices (X, Y, Z), unsigned.
 
-    0 is background, i + 1 the i-th target value of the plan; the index after the last one stands
-    for voxels that are not annotated.
+    0 is background and i + 1 the i-th target of the plan; the index after the last target marks
+    voxels that are not annotated.
     """
     voxels: dict[int, NDArray[np.int32]]
-    """Positions (N, 3) of up to VOXELS_PER_LABEL voxels of every class index in the case.
+    """Positions (N, 3) of up to VOXELS_PER_LABEL voxels for every class index in the case.
 
-    Background (0) has an entry only with plans that ignore voxels; there it is annotated
-    background.
+    Background (0) has an entry only if the plan has an ignore value.
     """
     file: ArrayFile | None = None
     """File from which the arrays are mapped."""
 
     def will_read(self, start: NDArray[Any], stop: NDArray[Any]) -> None:
-        """Tell the system that the voxels from ``start`` to ``stop`` (X, Y, Z) are read next.
+        """Advise the system to load the voxels from ``start`` to ``stop`` (X, Y, Z).
 
-        The part outside the case is left out.
+        Voxels outside the case are ignored.
         """
         if self.file:
             low, high = np.maximum(start, 0), np.minimum(stop, self.labels.shape)
@@ -119,8 +118,8 @@ def prepare_cases(
 
     Args:
         cases: the cases to prepare.
-        dataset: the dataset they belong to.
-        plan: the plan to prepare them by.
+        dataset: the dataset to which they belong.
+        plan: the plan that determines the preprocessing.
         folder: folder of the prepared cases.
         progress: called after each case with the number of cases done, the number of all cases,
             and the id of the case.
@@ -136,7 +135,7 @@ def prepare_cases(
     allow_open_files(len(cases))
     prepared = []
     prepare_one = partial(_prepared, dataset=dataset, plan=plan, folder=folder, verify=verify)
-    # zlib and numpy let other threads run.
+    # zlib and numpy release the interpreter lock.
     with ThreadPoolExecutor(2) as pool:
         for number, case in enumerate(pool.map(prepare_one, cases)):
             prepared.append(case)
@@ -164,14 +163,14 @@ def _prepared(
 
 
 def case_key(content: str, dataset: Dataset, plan: Plan) -> str:
-    """Return the key of a case: 32 hexadecimal digits over all that decides how it is prepared.
+    """Return the key of a case: 32 hex digits over everything that determines its preparation.
 
     Args:
         content: hash of its files (`segkit.preprocessing.content_hash.content_hash`).
-        dataset: the dataset it belongs to.
-        plan: the plan to prepare it by.
+        dataset: the dataset to which it belongs.
+        plan: the plan that determines the preprocessing.
     """
-    decides = [
+    inputs = [
         FORMAT,
         __version__,
         content,
@@ -179,11 +178,11 @@ def case_key(content: str, dataset: Dataset, plan: Plan) -> str:
         fields_but(dataset, NOT_OF_DATASET),
     ]
     # Keys are not sorted: the order of the labels is that of the network's outputs.
-    return hashlib.sha256(json.dumps(decides, default=dataclasses.asdict).encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps(inputs, default=dataclasses.asdict).encode()).hexdigest()[:32]
 
 
 def fields_but(item: Plan | Dataset, left_out: Collection[str]) -> dict[str, Any]:
-    """Return the fields of a dataclass by name, without some of them."""
+    """Return the fields of a plan or dataset by name, except those in ``left_out``."""
     return {
         field.name: getattr(item, field.name)
         for field in dataclasses.fields(item)
@@ -220,22 +219,22 @@ def _save(case_id: str, arrays: Mapping[str, NDArray[Any]], path: Path) -> Prepa
     try:
         write_arrays(path, arrays)
     except InputError:
-        # On Windows the file cannot be replaced while another process, which was faster, has it
-        # open.
+        # On Windows the file cannot be replaced while another process, which wrote it first, has
+        # it open.
         if _open(case_id, path) is None:
             raise
     return _reopened(case_id, path)
 
 
 def _reopened(case_id: str, path: Path) -> PreparedCase:
-    """Open a case that existed a moment ago."""
+    """Open a case that was just written or open before."""
     case = _open(case_id, path)
     if case is None:
         raise InputError(
             path,
             expected="a prepared case",
             found="none that can be read, although there was one",
-            remedy="Do not change the folder while a training uses it, and start again.",
+            remedy="Start again, and do not change the folder while a training uses it.",
         )
     return case
 
@@ -254,11 +253,11 @@ def _open(case_id: str, path: Path, *, verify: bool = False) -> PreparedCase | N
 
 def _voxels(labels: NDArray[Any], plan: Plan) -> dict[int, NDArray[np.int32]]:
     positions = {}
-    # Where not all voxels are annotated, annotated background is sampled like a label.
+    # If not all voxels are annotated, annotated background is sampled like a label.
     for index in range(0 if plan.ignore is not None else 1, len(plan.targets) + 1):
         flat = np.flatnonzero(labels == index)
         if flat.size:
-            # Thinned evenly instead of drawn: a case gives the same positions everywhere.
+            # Evenly spaced instead of random, so that a case has the same positions everywhere.
             number = min(flat.size, VOXELS_PER_LABEL)
             kept = flat[np.linspace(0, flat.size - 1, number).astype(np.int64)]
             position = np.stack(np.unravel_index(kept, labels.shape), axis=1)

@@ -1,7 +1,7 @@
-"""From scan space to network space, for training and prediction alike, and the inverse.
+"""Transform of scans to network space, for training and prediction alike, and its inverse.
 
-Scan space is the grid and the axis order of the file; network space is RAS+ order, cropped to the
-content, normalized, at the voxel spacing of the plan.
+Scan space is the grid and axis order of the file; in network space a scan is in RAS+ order, cropped
+to its content, normalized, and at the voxel spacing of the plan.
 """
 
 from __future__ import annotations
@@ -37,27 +37,28 @@ from segkit.volume import Box, Grid, Shape, Volume
 log = logging.getLogger(__name__)
 
 ABSURD = 100
-"""Growth in voxels by resampling from which on memory is checked first.
+"""Growth in the number of voxels by resampling above which memory is checked first.
 
 Slices of 8 mm that are resampled to 1 mm grow 8 times.
 """
 TOO_MANY = 1000
-"""Growth in voxels that is refused: edges ten times too long along each axis."""
+"""Growth in the number of voxels above which a scan is refused.
+
+It corresponds to a voxel spacing that is ten times too large along each axis.
+"""
 FEW = 10_000_000
-"""Number of voxels that is processed quickly, whatever the growth."""
+"""Number of voxels that can be processed quickly, whatever the growth."""
 
 
 @dataclass(frozen=True)
 class InverseTransform:
-    """Inverse of the preprocessing of one scan: puts a result in network space onto the scan's
-    grid.
-    """
+    """Inverse of the preprocessing of a scan, for results that belong on the scan's grid."""
 
     axis_map: AxisMap
     source_shape: Shape
-    """Shape (X, Y, Z) of the scan, in its own axis order."""
+    """Shape (X, Y, Z) of the scan, in the axis order of its file."""
     box: Box
-    """Box that was kept of the scan, in RAS+ order."""
+    """Box of the scan that was kept by the crop, in RAS+ order."""
     cropped_shape: Shape
     """Shape (X, Y, Z) of that box, in RAS+ order."""
     network_shape: Shape
@@ -69,9 +70,9 @@ class InverseTransform:
         return math.prod(self.source_shape)
 
     def view(self, array: NDArray[Any]) -> NDArray[Any]:
-        """Return the part of an array on the scan's grid that the network saw, in RAS+ order.
+        """Return the cropped part of an array on the scan's grid, in RAS+ order.
 
-        It is a view: writing to it writes to the array (X, Y, Z) or (K, X, Y, Z).
+        It is a view: writing to it writes to ``array``, of shape (X, Y, Z) or (K, X, Y, Z).
         """
         turned: NDArray[Any] = self.axis_map.apply(array.reshape(-1, *array.shape[-3:]))[
             :, *self.box
@@ -81,31 +82,31 @@ class InverseTransform:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A scan in network space."""
+    """Scan in network space."""
 
     image: NDArray[np.float32]
-    """(C, X, Y, Z), contiguous."""
+    """Voxels (C, X, Y, Z), contiguous."""
     inverse: InverseTransform
 
 
 @dataclass(frozen=True, eq=False)
 class ScanParts:
-    """A scan in network space, of which parts are computed on demand.
+    """Scan in network space, of which parts are computed on demand.
 
-    Only the voxels of the scan are held in memory. A part equals that part of the whole bit for
-    bit.
+    Only the voxels of the scan are held in memory. A part is bitwise equal to that part of the
+    whole scan in network space.
     """
 
     voxels: NDArray[Any]
     """Voxels (C, X, Y, Z) of the cropped scan in RAS+ order, with the values of the file."""
     mask: NDArray[np.bool_] | None
-    """Voxels (X, Y, Z) that count, where a channel is masked; None where all count."""
+    """Mask (X, Y, Z) of the content, for masked channels; None if all voxels are content."""
     normalizers: list[Normalizer]
     inverse: InverseTransform
     grid: Grid
     """Grid of the scan before it was cropped, in RAS+ order."""
     corner: tuple[float, ...]
-    """Value of each channel in a corner of the scan; of its constant border, if it has one."""
+    """Value of each channel in a corner of the scan, which is that of a constant border."""
 
     @property
     def shape(self) -> Shape:
@@ -134,17 +135,17 @@ def prepare(
 ) -> Prepared:
     """Reorient to RAS+, crop the constant border, normalize, and resample to the plan's spacing.
 
-    What is unusual about the scan is logged as a warning.
+    Unusual properties of the scan are logged as warnings.
 
     Args:
         volume: the scan (C, X, Y, Z), in any orientation.
-        plan: the plan that the network was trained with.
+        plan: the plan with which the network was trained.
         where: name of the scan in messages.
-        max_memory: bytes that resampling may take; None for the memory that is free.
+        max_memory: bytes that resampling may take; by default the free memory.
 
     Raises:
-        InputError: the scan has another number of channels or another unit than the plan, or voxels
-            that cannot be normalized.
+        InputError: the scan has a different number of channels or unit than the plan, voxels that
+            cannot be normalized, or far too many voxels at the plan's spacing.
         OutOfMemoryError: the scan at the plan's spacing does not fit into memory.
     """
     parts = prepare_parts(volume, plan, where=where)
@@ -157,14 +158,15 @@ def prepare(
 
 
 def prepare_parts(volume: Volume, plan: Plan, *, where: str | Path = "scan") -> ScanParts:
-    """Return the scan in network space, to be computed part by part; see `prepare`.
+    """Return the scan in network space, to be computed part by part.
 
-    Nothing is logged.
+    The arguments are those of `prepare`. Nothing is logged.
 
     Raises:
-        InputError: the scan has another number of channels or another unit than the plan, voxels
-            that cannot be normalized, or absurdly many voxels at the plan's spacing.
-        OutOfMemoryError: it has absurdly many, and they do not fit into memory.
+        InputError: the scan has a different number of channels or unit than the plan, voxels that
+            cannot be normalized, or far too many voxels at the plan's spacing.
+        OutOfMemoryError: resampling increases the number of voxels so much that they do not fit
+            into memory.
     """
     _check(volume, plan, where)
     reoriented, axis_map = to_ras(volume)
@@ -184,9 +186,7 @@ def prepare_parts(volume: Volume, plan: Plan, *, where: str | Path = "scan") -> 
 
 
 def _content(array: NDArray[Any], plan: Plan) -> tuple[Box, NDArray[np.bool_] | None]:
-    """Return the box to keep of (C, X, Y, Z), and the mask of voxels in it where a channel is
-    masked.
-    """
+    """Return the box of a scan (C, X, Y, Z) to keep, and its mask if a channel is masked."""
     shape = array.shape[1:]
     if plan.crop_to_content and not any(channel.masked for channel in plan.channels):
         return content_box(array), None
@@ -203,11 +203,11 @@ def prepare_labels(
 
     Args:
         labels: indices (1, X, Y, Z) on the grid of the scan.
-        plan: the plan by which the scan was prepared.
+        plan: the plan with which the scan was prepared.
         inverse: inverse of the preprocessing of the scan.
 
     Returns:
-        Indices (X, Y, Z), uint8 where that is enough.
+        Indices (X, Y, Z), as uint8 if they fit.
     """
     cropped = inverse.axis_map.apply(labels.array)[0][inverse.box]
     ignored = None if plan.ignore is None else len(plan.targets) + 1
@@ -216,9 +216,7 @@ def prepare_labels(
 
 
 def _require_memory(parts: ScanParts, volume: Volume, where: str | Path, limit: int | None) -> None:
-    """Raise OutOfMemoryError before memory is taken: a wrong spacing in a header may ask for
-    terabytes.
-    """
+    """Raise an OutOfMemoryError early: a wrong spacing in a header may require terabytes."""
     cropped_shape = parts.inverse.cropped_shape
     sizes = [" x ".join(map(str, shape)) for shape in (cropped_shape, parts.shape)]
     edges = " x ".join(f"{volume.spacing[axis]:.3g}" for axis in parts.inverse.axis_map.order)
@@ -231,7 +229,7 @@ def _require_memory(parts: ScanParts, volume: Volume, where: str | Path, limit: 
 
 
 def _check_number(parts: ScanParts, volume: Volume, where: str | Path) -> None:
-    """Raise InputError if prediction would take days, probably because of a wrong spacing."""
+    """Raise an InputError if prediction would take days, probably because of a wrong spacing."""
     times = math.prod(parts.shape) / math.prod(parts.inverse.cropped_shape)
     if times > TOO_MANY and math.prod(parts.shape) > FEW:
         shape = " x ".join(map(str, parts.shape))

@@ -1,7 +1,7 @@
-"""Hash of the content of a case's files, over every byte.
+"""Hash over every byte of a case's files.
 
-Time and size of a file are not used: an edit may keep both. Hashing 200 MR crops takes 0.03 s, a CT
-of 77 MB 0.1 s.
+The time and size of a file are not enough, because an edit may preserve both. Hashing 200 MR crops
+takes 0.03 s, and a CT of 77 MB 0.1 s.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def content_hash(case: Case) -> str:
     """
     digest = hashlib.sha256()
     for path in (*case.images, case.label):
-        # The suffix counts, as it chooses the reader. Without a label map the list stays empty.
+        # The suffix counts, because it determines the reader; without a label map there is none.
         parts: list[str] = []
         if path is not None:
             parts = [_kind(path), *(_file_hash(file) for file in files_behind(path))]
@@ -33,7 +33,7 @@ def content_hash(case: Case) -> str:
 
 
 def _kind(path: Path) -> str:
-    """Return the suffix of a file; a folder of DICOM files has none, even with dots in its name."""
+    """Return the suffix of a file, or "folder", because dots in a folder's name have no meaning."""
     return "folder" if path.is_dir() else suffix_of(path)
 
 

@@ -1,6 +1,6 @@
 """Find the content of a scan: the box inside its constant border.
 
-nnU-Net looks for a border of zeros; the border of a scan that is already z-scored may be -3.6.
+nnU-Net assumes a border of zeros, but the border of a scan that is already z-scored may be -3.6.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _OTHERS = ((1, 2), (0, 2), (0, 1))
 def content_mask(array: NDArray[Any]) -> NDArray[np.bool_] | None:
     """Return the mask (X, Y, Z) of voxels that differ from the constant border in any channel.
 
-    Return None without such a border, that is where the eight corners of a channel differ.
+    The result is None if there is no such border: the eight corners differ in some channel.
 
     Args:
         array: voxels (C, X, Y, Z).
@@ -36,8 +36,8 @@ def content_mask(array: NDArray[Any]) -> NDArray[np.bool_] | None:
 
 
 def border_values(array: NDArray[Any]) -> NDArray[Any] | None:
-    """Return the corner value of each channel of (C, X, Y, Z); None where corners differ."""
-    # Read single voxels only: a plane of X would touch every page of a mapped file.
+    """Return the corner value of each channel of (C, X, Y, Z); None if corners differ."""
+    # Read only single voxels: a plane across X would load every page of a mapped file.
     x, y, z = np.ix_([0, -1], [0, -1], [0, -1])
     corners = np.asarray(array[:, x, y, z]).reshape(array.shape[0], -1)
     values = corners[:, 0]
@@ -45,8 +45,11 @@ def border_values(array: NDArray[Any]) -> NDArray[Any] | None:
 
 
 def differs(part: NDArray[Any], values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return the mask (X, Y, Z) of voxels of a part (C, X, Y, Z) that differ from the border
-    values.
+    """Return the mask of voxels that differ from the border in any channel.
+
+    Args:
+        part: part (C, X, Y, Z) of a scan.
+        values: border value of each channel.
     """
     mask: NDArray[np.bool_] = part[0] != values[0]
     for channel, value in zip(part[1:], values[1:], strict=True):
@@ -55,7 +58,7 @@ def differs(part: NDArray[Any], values: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def content_box(array: NDArray[Any]) -> Box:
-    """Return the box around `content_mask`; the whole grid without a border or without content."""
+    """Return the box around `content_mask`; the whole grid if there is no border or no content."""
     values = border_values(array)
     if values is None:
         return mask_box(None, array.shape[1:])

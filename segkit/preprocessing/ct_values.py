@@ -1,6 +1,6 @@
 """Check whether the values of a channel can be Hounsfield units.
 
-Only in CT do values mean the same in every scan.
+CT is the only modality in which a value means the same in every scan.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from segkit.plans.ranges import ChannelRange, Range
 
 EIGHT_BITS = 255
-"""Largest value of a picture of 8 bits."""
+"""Largest value of an 8-bit picture."""
 NARROW = 10
-"""A scan shows air, so its range is more than 1/NARROW of the range of the labeled voxels."""
+"""Factor by which the range of labeled voxels may exceed that of a scan, which shows air too."""
 LEAST_RANGE = 100.0
-"""Least range of a CT in HU; values of a smaller range have been scaled."""
+"""Smallest range of values of a CT in HU; values with a smaller range have been scaled."""
 BELOW_WATER = -100.0
 """HU below which a CT shows fat or air."""
 NEAR_AIR = (-1200.0, -800.0)
@@ -22,26 +22,26 @@ NEAR_AIR = (-1200.0, -800.0)
 SHOWS_AIR = -500.0
 """Largest minimum in HU of a CT that shows air, allowing for interpolation and noise."""
 NO_AIR = -200.0
-"""Least minimum in HU of a CT without air: fat, the next lowest, has about -100."""
+"""Smallest minimum in HU of a CT without air: fat, the next lowest, has about -100."""
 BELOW_MR = -500.0
-"""Value below which scans of other modalities than CT rarely reach."""
+"""Value below which modalities other than CT rarely have values."""
 LEAST_HU = -5000.0
-"""Least value of a CT: outside the field of view scanners write -1024, -2000, -3024 or -4095."""
+"""Smallest value of a CT: outside the field of view scanners write -1024, -2000, -3024 or -4095."""
 MR_PHASE = 4000.0
-"""Bound beyond which an MR phase image reaches on both sides, from -4096 to 4095."""
+"""Absolute value that both ends of an MR phase image exceed, which goes from -4096 to 4095."""
 OFFSET = "Is an offset, such as -1024, missing?"
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Values that a scan is compared with: those of the training data, or of the other cases."""
+    """Values with which a scan is compared, from the training data or from other cases."""
 
     source: str
     """Name of the reference in messages."""
     labeled: Range | None = None
     """Range of the labeled voxels in HU."""
     scans: ChannelRange | None = None
-    """Ranges of the lowest and of the highest value of its scans."""
+    """Ranges of the lowest and of the highest value over its scans."""
 
     @property
     def words(self) -> str:
@@ -54,11 +54,16 @@ class Reference:
 
 
 NOTHING = Reference("other scans")
-"""Reference of which nothing is known."""
+"""Reference without any values."""
 
 
 def looks_like_ct(lowest: float, highest: float, *, whole: bool) -> bool:
-    """Return whether the values can hardly be anything but Hounsfield units.
+    """Return whether the values are almost certainly Hounsfield units.
+
+    Args:
+        lowest: lowest value of the scan.
+        highest: highest value of the scan.
+        whole: whether all values are whole numbers.
 
     >>> looks_like_ct(-1024, 3071, whole=True), looks_like_ct(-3.2, 5.0, whole=False)
     (True, False)

@@ -1,7 +1,7 @@
-"""Tilted CT: slices are shifted by whole voxels onto a rectangular grid, and results shifted back.
+"""Tilted CT: shift slices by whole voxels onto a rectangular grid, and shift results back.
 
-Nothing is interpolated: each slice lies within half a voxel of its true position, and a label map
-that is shifted back is exact.
+Nothing is interpolated: each slice stays within half a voxel of its true position, and shifting a
+label map back is exact.
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ class SliceShifts:
     shifts: tuple[tuple[int, int], ...] = ()
 
     def back(self, array: NDArray[Any]) -> NDArray[Any]:
-        """Return an array (K, X, Y, Z) on the rectangular grid, moved back onto the grid of the
-        scan.
+        """Return an array on the tilted grid of the scan.
+
+        Args:
+            array: array (K, X, Y, Z) on the rectangular grid.
         """
         if not self.shifts:
             return array
@@ -42,10 +44,10 @@ class SliceShifts:
 
 
 def without_tilt(volume: Volume, where: str | Path = "scan") -> tuple[Volume, SliceShifts]:
-    """Return the volume on a grid whose Z axis is at right angles to the slices, and the shifts.
+    """Return the volume on a grid whose Z axis is perpendicular to the slices, and the shifts.
 
     Voxels that no slice covers get the lowest value of their channel. A volume without a tilt is
-    returned as it is.
+    returned unchanged.
 
     Raises:
         OutOfMemoryError: the grid that holds the shifted slices does not fit into memory.
@@ -57,7 +59,8 @@ def without_tilt(volume: Volume, where: str | Path = "scan") -> tuple[Volume, Sl
         return volume, SliceShifts(volume.grid.shape)
     degrees = math.degrees(math.asin(min(1.0, math.hypot(*cosines))))
     log.info(
-        "%s: its slices are tilted by %.1f degrees; the network sees them shifted upright",
+        "%s: its slices are tilted by %.1f degrees; for the network they are shifted onto a"
+        " rectangular grid",
         where,
         degrees,
     )

@@ -1,4 +1,4 @@
-"""Normalization of intensities: CT values, z-scores, or none, by the name of a channel."""
+"""Intensity normalization: CT values, z-scores, or none, depending on the channel's name."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from segkit.io.memory_map import blocks
 from segkit.plans.plan import ChannelPlan, Scheme
 
 SCHEMES: dict[str, Scheme] = {"ct": "ct", "nonorm": "none", "none": "none"}
-"""Normalization by the name of a channel in lower case; channels of other names are z-scored."""
+"""Normalization by channel name in lower case; channels with other names are z-scored."""
 
 
 def scheme_of(name: str) -> Scheme:
-    """Return how a channel of this name is normalized.
+    """Return the normalization of a channel with this name.
 
     >>> scheme_of("CT"), scheme_of("noNorm"), scheme_of("T1")
     ('ct', 'none', 'zscore')
@@ -34,13 +34,13 @@ class Normalizer:
 
     channel: ChannelPlan
     lowest: float
-    """Lowest value of the voxels that count."""
+    """Lowest value of the voxels used (all, or those inside the mask)."""
     highest: float
-    """Highest value of the voxels that count."""
+    """Highest value of the voxels used."""
     mean: float
-    """Mean of the voxels that count."""
+    """Mean of the voxels used."""
     std: float
-    """Standard deviation of the voxels that count."""
+    """Standard deviation of the voxels used."""
     where: str
     """Name of scan and channel in messages."""
 
@@ -48,7 +48,7 @@ class Normalizer:
         self, voxels: NDArray[Any], mask: NDArray[np.bool_] | None, target: NDArray[np.float32]
     ) -> None:
         """Write the normalized voxels (X, Y, Z) of a part of the scan to ``target``."""
-        # `check` has found what overflows inside the mask.
+        # `check` has already refused overflow inside the mask.
         with np.errstate(all="ignore"):
             if self.channel.scheme == "zscore":
                 self._standardize(voxels, target)
@@ -61,9 +61,7 @@ class Normalizer:
                 target[~mask] = 0
 
     def _standardize(self, voxels: NDArray[Any], target: NDArray[np.float32]) -> None:
-        """Write (voxels - mean) / std; the difference is in float64, as a large offset costs
-        digits.
-        """
+        """Write (voxels - mean) / std, with the difference in float64 to keep all its digits."""
         if self.lowest == self.highest:
             target[...] = 0  # there is no spread to divide by
             return
@@ -71,9 +69,9 @@ class Normalizer:
         target /= np.float32(self.std)
 
     def check(self) -> None:
-        """Raise InputError unless float32 can hold the normalized values.
+        """Raise an InputError unless float32 can represent the normalized values.
 
-        Normalization is monotonic, so it is enough to try the lowest and the highest value.
+        Normalization is monotonic, so it is enough to test the lowest and the highest value.
         """
         ends = np.array([self.lowest, self.highest]).reshape(2, 1, 1)
         normalized = np.empty(ends.shape, np.float32)
@@ -83,7 +81,7 @@ class Normalizer:
                 self.where,
                 expected="intensities that 32-bit numbers can hold",
                 found=f"values from {self.lowest:.3g} to {self.highest:.3g}",
-                remedy="The file is damaged, or in a strange unit: scale it and save it again.",
+                remedy="The file is damaged, or in an unusual unit: rescale it and save it again.",
             )
 
 
@@ -99,12 +97,12 @@ def normalizers(
     Args:
         array: voxels (C, X, Y, Z) of any real type.
         channels: plan of each channel, which names the scheme.
-        mask: voxels (X, Y, Z) that count where a channel is ``masked``; the others become 0. None
-            means that all count.
+        mask: voxels (X, Y, Z) that are used for a channel that is ``masked``; the others become 0.
+            By default all are used.
         where: name of the scan in messages.
 
     Raises:
-        InputError: normalized values would leave the range of float32.
+        InputError: normalized values would exceed the range of float32.
     """
     return [
         _measured(voxels, channel, mask, where)
@@ -126,7 +124,7 @@ def apply_normalizers(
 def _measured(
     voxels: NDArray[Any], channel: ChannelPlan, mask: NDArray[np.bool_] | None, where: str | Path
 ) -> Normalizer:
-    # Only z-scores leave out the voxels outside the mask.
+    # Only z-scores exclude the voxels outside the mask.
     used = mask if channel.masked and channel.scheme == "zscore" else None
     ends = [(float(part.min()), float(part.max())) for part in _blocks(voxels, used) if part.size]
     lowest = min((low for low, _ in ends), default=0.0)
@@ -142,9 +140,9 @@ def _measured(
 def _moments(voxels: NDArray[Any], mask: NDArray[np.bool_] | None) -> tuple[float, float]:
     """Return mean and standard deviation, summed in float64.
 
-    Sums of millions of voxels in float32 lose digits, and values of 1e5 exist.
+    Sums over millions of voxels would lose digits in float32, and values may be as large as 1e5.
     """
-    with np.errstate(all="ignore"):  # `Normalizer.check` finds what overflows
+    with np.errstate(all="ignore"):  # `Normalizer.check` refuses values that overflow
         count = sum(part.size for part in _blocks(voxels, mask))
         mean = sum(float(part.sum(dtype=np.float64)) for part in _blocks(voxels, mask)) / count
         squares = sum(
@@ -154,7 +152,7 @@ def _moments(voxels: NDArray[Any], mask: NDArray[np.bool_] | None) -> tuple[floa
 
 
 def _blocks(voxels: NDArray[Any], mask: NDArray[np.bool_] | None) -> Iterator[NDArray[Any]]:
-    """Yield the voxels (X, Y, Z) that count, block by block."""
+    """Yield the voxels inside the mask, block by block."""
     for box in blocks(voxels):
         part = np.asarray(voxels[box])
         yield part if mask is None else part[mask[box]]

@@ -1,4 +1,4 @@
-"""From the values of label files to the class indices that a network learns."""
+"""Conversion of the values in label files to the class indices that a network learns."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from segkit.errors import InputError
 LISTED = 8
 """Number of values that a message lists."""
 MANY_VALUES = 10
-"""Number of unknown values from which on they are taken for shades of blurred edges."""
+"""Number of unknown values from which they are assumed to be shades of blurred edges."""
 FULL = 100
-"""Least value that a mask may use for the foreground instead of 1; the usual one is 255."""
+"""Smallest value that counts as foreground of an 8-bit mask, which is usually 255."""
 
 
 def index_dtype(labels: int) -> type[np.uint8] | type[np.uint16]:
@@ -39,7 +39,7 @@ def to_indices(
         labels: names and values of the labels.
         subset: whether values without a name become background.
         where: name of the file in messages.
-        ignore: value of voxels that are not annotated; they get the index after the last label's.
+        ignore: value of voxels that are not annotated; they get the index after the last label.
 
     Raises:
         InputError: the file has a value without a name, and ``subset`` is False.

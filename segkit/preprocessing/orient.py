@@ -1,4 +1,4 @@
-"""Reorient a scan to the nearest RAS+ axes. Axes are swapped and flipped, never interpolated."""
+"""Reorient a scan to the nearest RAS+ axes, by swaps and flips of axes without interpolation."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from segkit.volume import Volume
 
 @dataclass(frozen=True)
 class AxisMap:
-    """Permutation and flips of axes: source axis ``order[r]`` becomes axis r, reversed if
-    ``flips[r]``.
+    """Permutation and flips of axes.
+
+    Source axis ``order[r]`` becomes axis r, which is reversed if ``flips[r]``.
     """
 
     order: tuple[int, int, int]
@@ -31,10 +32,9 @@ class AxisMap:
 
 
 def to_ras(volume: Volume) -> tuple[Volume, AxisMap]:
-    """Return the volume with its axes nearest to right, anterior, superior, and the map of the
-    axes.
+    """Return the volume in the nearest RAS+ orientation, and the map from its axes.
 
-    Pictures (unit px) have no such directions and stay as they are.
+    Pictures (unit px) have no such directions and are returned unchanged.
     """
     axis_map = (
         _nearest(volume) if volume.unit == "mm" else AxisMap((0, 1, 2), (False, False, False))
@@ -50,8 +50,8 @@ def to_ras(volume: Volume) -> tuple[Volume, AxisMap]:
 
 def _nearest(volume: Volume) -> AxisMap:
     directions = volume.affine[:3, :3] / np.array(volume.spacing)
-    # The permutation with the largest cosines; rounded, so that at 45 degrees always the first one
-    # wins.
+    # Choose the permutation with the largest cosines, rounded so that the first one wins at 45
+    # degrees.
     order = max(
         permutations(range(3)),
         key=lambda axes: round(sum(abs(directions[r, a]) for r, a in enumerate(axes)), 6),

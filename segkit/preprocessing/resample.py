@@ -1,9 +1,9 @@
-"""Resampling with one banded matrix per axis: linear, separable, and exact on any slab of rows.
+"""Separable resampling with one sparse matrix per axis, which is exact for any part of the output.
 
-The outer edges of the field of view stay: n' = max(1, round(n s / s')), and the center of output
-voxel i lies at the input index (i + 0.5) n / n' - 0.5. When shrinking, the kernel is stretched by
-the factor, which averages voxels instead of skipping them. Weights outside the field of view are
-dropped and the others scaled to a sum of 1.
+The field of view is preserved: n' = max(1, round(n s / s')), and the center of output voxel i is at
+the input index (i + 0.5) n / n' - 0.5. When downsampling, the kernel is stretched by the factor, so
+that voxels are averaged instead of skipped. Weights outside the field of view are dropped, and the
+others are scaled to a sum of 1.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ Kind = Literal["cubic", "linear"]
 RADIUS = {"cubic": 2.0, "linear": 1.0}
 """Radius of the kernels in voxels."""
 LEAST_ANNOTATED = 0.25
-"""Least share that an annotated slice has in the nearest new slice.
+"""Annotated share of a new voxel from which it counts as annotated.
 
-It is reached when slices become twice as thick.
+It is the share of a single annotated slice in the nearest new slice when slices become twice as
+thick.
 """
 TIE = 1e-6
-"""Sums of weights in float32 that differ by less count as equal."""
+"""Difference up to which sums of weights in float32 count as equal."""
 
 
 def grid_shape(
@@ -39,7 +40,7 @@ def grid_shape(
     Args:
         shape: number of voxels (X, Y, Z).
         spacing: voxel spacing (X, Y, Z).
-        target: voxel spacing wanted (X, Y, Z); None keeps an axis as it is.
+        target: new voxel spacing (X, Y, Z); None leaves an axis unchanged.
 
     >>> grid_shape((10, 10, 5), (1.0, 1.0, 3.0), (2.0, None, 1.0))
     (5, 10, 15)
@@ -54,7 +55,8 @@ def grid_shape(
 def axis_matrix(n_in: int, n_out: int, kind: Kind) -> sparse.csr_array:
     """Return the weights (n_out, n_in) that resample one axis; every row sums to 1.
 
-    ``linear`` is a triangle, ``cubic`` Keys' kernel with a = -0.5 (IEEE ASSP 29, 1981).
+    The kernel of ``linear`` is a triangle; that of ``cubic`` is Keys' kernel with a = -0.5 (IEEE
+    ASSP 29, 1981).
 
     >>> axis_matrix(2, 4, "linear").toarray().tolist()
     [[1.0, 0.0], [0.75, 0.25], [0.25, 0.75], [0.0, 1.0]]
@@ -93,10 +95,10 @@ def resample(
 def resample_bytes(channels: int, shape: Sequence[int], target: Sequence[int]) -> int:
     """Return the peak memory of `resample` in bytes.
 
-    Resampling an axis holds the voxels before it twice (once reordered for the product), and those
-    after it.
+    Resampling an axis takes memory for its input twice (once reordered for the product) and for its
+    output.
 
-    Here Z comes first, with 500 voxels after it; then X holds twice 500 voxels and 1000.
+    Here Z comes first, and its output has 500 voxels; then X takes twice 500 voxels and 1000.
 
     >>> resample_bytes(1, (10, 10, 10), (20, 10, 5))
     10000
@@ -110,7 +112,7 @@ def resample_bytes(channels: int, shape: Sequence[int], target: Sequence[int]) -
 
 
 def _changing_axes(shape: Sequence[int], target: Sequence[int]) -> list[int]:
-    """Return the axes that change, shrinking ones first, which saves work for the others."""
+    """Return the axes that change, those that shrink first, which saves work for the others."""
     order = sorted(range(3), key=lambda axis: target[axis] / shape[axis])
     return [axis for axis in order if target[axis] != shape[axis]]
 
@@ -129,9 +131,9 @@ def resample_labels(
 ) -> NDArray[Any]:
     """Return label indices (X, Y, Z) resampled to ``shape``.
 
-    The mask of every label is resampled linearly; the label with the largest weight wins, the lower
-    index in a tie. Where more than LEAST_ANNOTATED of a voxel is not ``ignored``, the rest of it
-    does not count: otherwise single annotated slices would vanish between the new ones.
+    The mask of every label is resampled linearly, and the label with the largest weight wins; in a
+    tie, the lower index does. A new voxel counts as annotated if at least LEAST_ANNOTATED of it is
+    not ``ignored``; otherwise single annotated slices would vanish between the new ones.
     """
     if labels.shape == tuple(shape):
         return labels

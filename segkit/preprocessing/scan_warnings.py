@@ -1,4 +1,4 @@
-"""Warnings about a scan that is unusual for a plan: it can be used, but the reader should know."""
+"""Warnings about a scan that is unusual for a plan but can be used."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from segkit.preprocessing.intensity import Normalizer
 from segkit.volume import Grid
 
 THICK = 1.5
-"""Ratio of slice thickness to pixel spacing from which on the slice axis of a scan is clear."""
+"""Ratio of slice thickness to pixel spacing above which the slice axis of a scan is clear."""
 EDGES_APART = 3.0
-"""Factor by which a voxel spacing is unusually large or small."""
+"""Factor beyond which a voxel spacing is unusually large or small."""
 SIZES_APART = 2.0
-"""Factor by which an edge of the field of view is unusually large or small."""
+"""Factor beyond which the field of view is unusually large or small."""
 TRAINING = "the training data"
 """Name of the training data in messages."""
 _PLANES = ("x (sagittal)", "y (coronal)", "z (axial)")
@@ -42,9 +42,9 @@ def scan_warnings(
         grid: grid of the scan in RAS+ order.
         plan: the plan of the model.
         measured: statistics of each channel of the scan.
-        training: ranges of the training data; None compares with the plan only.
-        corner: value of each channel in a corner of the scan, which is that of its constant border
-            where one was cropped. Without it the scan is taken to have no such border.
+        training: ranges of the training data; without them the scan is compared with the plan only.
+        corner: value of each channel in a corner of the scan, which is that of a constant border;
+            without it the scan is assumed to have no such border.
         other_modality: names of channels that are known to be of another modality; their values
             are not compared.
     """
@@ -119,9 +119,7 @@ def edges_warning(
 def size_warning(
     size: Sequence[float], usual: Sequence[Range], axes: Sequence[int], unit: str
 ) -> str | None:
-    """Return a warning where the field of view is far from the training data's along one of
-    ``axes``.
-    """
+    """Return a warning if the field of view is far from the usual along one of ``axes``."""
     if not any(is_far(size[axis], usual[axis], SIZES_APART) for axis in axes):
         return None
     return f"the field of view is {_times(size)} {unit}; {TRAINING} have {_ranges(usual)} {unit}"
@@ -137,11 +135,10 @@ def is_far(value: float, usual: Range, factor: float) -> bool:
 
 
 def slice_axis_of(grid: Grid, plan: Plan) -> int | None:
-    """Return the axis (RAS+) across which the slices of a scan lie, as seen from a 2D plan.
+    """Return the axis (RAS+) across which the slices of a scan lie; None if it is unclear.
 
-    It is the axis with a single slice, or the axis along which the spacing is `THICK` times larger
-    than along the plan's slice axis and than in the plan; None where neither exists. Pictures have
-    one slice along Z.
+    It is the axis with a single slice, or the axis whose spacing is more than `THICK` times that of
+    the plan's slice axis and more than `THICK` times its spacing in the plan. In 3D it is None.
     """
     if plan.slice_axis is None or grid.shape[plan.slice_axis] == 1:
         return plan.slice_axis
@@ -156,15 +153,18 @@ def slice_axis_of(grid: Grid, plan: Plan) -> int | None:
 def values_warning(
     measured: Normalizer, scans: ChannelRange | None, *, corner: float | None = None
 ) -> str | None:
-    """Return how the values of a channel differ from the training data; None if they do not.
+    """Return a warning if the values of a channel are unlike those of the training data, or None.
 
-    ``corner`` is the value of the channel in a corner of the scan.
+    Args:
+        measured: statistics of the channel.
+        scans: ranges of the channel in the training data.
+        corner: value of the channel in a corner of the scan.
     """
     channel = measured.channel
     if channel.scheme == "ct":
         reference = Reference(TRAINING, (channel.lower, channel.upper), scans)
-        # Ranges of the training data include the constant border that is cropped before
-        # normalization.
+        # Unlike the statistics of the scan, the ranges of the training data include the constant
+        # border that is cropped.
         lowest = measured.lowest if corner is None else min(measured.lowest, corner)
         warning = ct_warning(measured.lowest, measured.highest, reference)
         return warning or air_warning(lowest, measured.highest, reference)
@@ -179,7 +179,7 @@ def _ranges(ranges: Sequence[Range]) -> str:
 
 
 def range_text(values: Range) -> str:
-    """Return a range in words.
+    """Return a range as text.
 
     >>> range_text((1.0, 1.0)), range_text((0.8, 1.2)), range_text((0.8, 3141.6))
     ('1', '0.8 to 1.2', '0.8 to 3142')
@@ -189,7 +189,7 @@ def range_text(values: Range) -> str:
 
 
 def _number(value: float) -> str:
-    """Return a number with three digits, or whole up to a million: 3142 ml, not 3.14e+03 ml."""
+    """Return a number with three digits, but rounded to 1 from 1000 to a million, such as 3142."""
     return f"{value:.0f}" if 1000 <= abs(value) < 1_000_000 else f"{value:.3g}"
 
 

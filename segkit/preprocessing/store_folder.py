@@ -1,4 +1,4 @@
-"""The folder of prepared cases, which all runs share and which outlives them."""
+"""Folder of prepared cases, which all runs share and which outlives them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Signature: 8a477f597d28d172789f06886806bc55
 # The folder may be deleted when no training uses it. Backup programs
 # that know this file leave it out.
 """
-"""Content of the tag file; see bford.info/cachedir."""
+"""Content of the tag file of the Cache Directory Tagging Specification (bford.info/cachedir)."""
 SPARE = 256
 """Number of files that a training opens besides the prepared cases."""
 
 
 def mark_store(folder: Path) -> None:
-    """Create the folder, with a tag file that tells people and backup programs what it is.
+    """Create the folder, with a tag file that marks it as a cache for users and backup programs.
 
     Raises:
         InputError: the folder cannot be written to.
@@ -41,9 +41,9 @@ def store_size(folder: Path) -> int:
 
 
 def allow_open_files(count: int) -> None:
-    """Raise the limit of open files by ``count``, as far as the system allows.
+    """Raise the limit of open files so that ``count`` files can stay mapped, if the system allows.
 
-    A mapped file stays open.
+    A mapped file counts as open.
     """
     if sys.platform == "win32":
         return

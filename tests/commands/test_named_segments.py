@@ -85,7 +85,7 @@ def test_a_contradiction_is_an_error(
     assert main([verb, *words[verb]]) == 3
     message = capsys.readouterr().err
     assert "p3.seg.nrrd: expected the names of the other label maps" in message
-    assert "found 'kern', which no other has" in message
+    assert "found 'kern', which none of them has" in message
 
 
 def test_a_contradiction_with_a_dataset_json(segmentations: Path, tmp_path: Path) -> None:

@@ -362,7 +362,7 @@ def test_image_is_never_overwritten(
             ["scan.nii", "--dicom-seg", "-o", "o.nii"],
             "-o o.nii: with --dicom-seg its suffix is .dcm",
         ),
-        (["scan.nii", "--series", "1"], "--series 1: scan.nii is no DICOM"),
+        (["scan.nii", "--series", "1"], "--series 1: scan.nii is not DICOM"),
         (
             ["--channel", "image=scan.nii", "--series", "1"],
             "--series chooses among the series of one DICOM folder",

@@ -216,7 +216,7 @@ def test_fine_tuning_follows_the_model(
     words = [f"dataset={phantom}", "dataset.labels={liver:1,kidneys:2}", "weights=run"]
     assert main(["train", *words, "run_dir=tuned", *QUICK]) == 0
     err = capsys.readouterr().err
-    assert "spacing: That of the model to start from." in err
+    assert "spacing: As in the model to start from." in err
     assert "labels of the model: liver; new labels: kidneys; new channels: none" in err
     before, after = (json.loads((here / run / "plan.json").read_text()) for run in ("run", "tuned"))
     assert all(after[key] == before[key] for key in ("spacing", "patch", "channels", "network"))
@@ -329,7 +329,7 @@ def test_a_key_that_a_planned_network_does_not_read_is_refused(
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        ([], 2, "which dataset? Give dataset=PATH"),
+        ([], 2, "no dataset is given. Give dataset=PATH"),
         (["dataset=nowhere"], 3, "nowhere: expected"),
         (["network.nrom=batch"], 2, "unknown override 'network.nrom'. Did you mean network.norm"),
         (

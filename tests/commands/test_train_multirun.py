@@ -118,7 +118,7 @@ def test_show_prints_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     ("words", "code", "message"),
     [
         (["dataset=nowhere", "seed=0,1"], 3, "nowhere: expected"),
-        (["seed=0,1"], 2, "which dataset?"),
+        (["seed=0,1"], 2, "no dataset is given"),
         (["dataset={phantom}", "seed=0,x"], 2, "seed must be a whole number"),
         (["dataset={phantom}", "seed=0,1", "run_dir=a"], 2, "run_dir names the folder of one run"),
         (

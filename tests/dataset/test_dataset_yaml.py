@@ -150,5 +150,5 @@ def test_names_that_contradict_a_dataset_json(tmp_path: Path) -> None:
     )
     assert (read_dataset(tmp_path).labels, read_dataset(tmp_path).ignore) == ({"liver": 1}, 255)
     (tmp_path / "dataset.yaml").write_text("labels: {liver: 2}")
-    with pytest.raises(InputError, match=r"found other labels than in its dataset\.json"):
+    with pytest.raises(InputError, match=r"found different labels from its dataset\.json"):
         read_dataset(tmp_path)

@@ -270,7 +270,7 @@ def test_cases_with_different_numbers_of_channels(tmp_path: Path) -> None:
     (nnunet(tmp_path) / "imagesTr/c2_0001.nii.gz").unlink()
     with pytest.raises(
         InputError,
-        match="as many channels in every case, found 1 in c2 and 2 in c10, without T2 in c2",
+        match="number of channels in every case, found 1 in c2 and 2 in c10, without T2 in c2",
     ):
         read_dataset(tmp_path)
 

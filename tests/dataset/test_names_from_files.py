@@ -97,7 +97,7 @@ def test_one_of_the_segments_alone(tmp_path: Path) -> None:
 
 def test_names_that_the_user_gives_must_be_those_of_the_files(tmp_path: Path) -> None:
     with pytest.raises(
-        InputError, match="with the names that the label files give: organ, core, found liver"
+        InputError, match="labels named as in the label files: organ, core, found liver"
     ):
         with_names(read_dataset(segmentations(tmp_path, ONE, OTHER), labels={"liver": 1}))
 
@@ -145,8 +145,8 @@ def test_a_name_that_is_missing_somewhere_is_reported(tmp_path: Path) -> None:
 def test_a_file_that_names_nothing_beside_others_is_reported(tmp_path: Path) -> None:
     data = with_names(read_dataset(segmentations(tmp_path, ONE, {}, ONE)))
     assert data.notices == (
-        "1 of 3 label maps name no values (p1.seg.nrrd): theirs are taken by number, as the"
-        " others have organ, core",
+        "1 of 3 label maps do not name their values (p1.seg.nrrd): they are read by number, as"
+        " the other label maps number organ, core",
     )
 
 
@@ -157,7 +157,7 @@ def test_names_that_contradict_each_other(tmp_path: Path) -> None:
     ):
         with_names(read_dataset(segmentations(tmp_path / "a", ONE, {"organ": 1, "Core": 2})))
     with pytest.raises(
-        InputError, match=r"p2\.seg\.nrrd: expected .* such as 'core', found 'kore', which no other"
+        InputError, match=r"p2\.seg\.nrrd: expected .* such as 'core', found 'kore', which none of"
     ):
         with_names(read_dataset(segmentations(tmp_path / "b", ONE, ONE, {"organ": 1, "kore": 2})))
 

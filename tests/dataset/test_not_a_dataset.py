@@ -28,7 +28,7 @@ from segkit.errors import InputError
         (["cases.csv", "a.nii"], r"found the CSV file cases.csv. Give the file: .*cases\.csv"),
         (
             ["p1/t1.nii", "p1/seg.nii"],
-            r"files in folders below, such as p1/seg\.nii. List the files in a CSV file",
+            r"files in subfolders, such as p1/seg\.nii. List the files in a CSV file",
         ),
         (
             ["config.yaml", "plan.json", "training.csv"],

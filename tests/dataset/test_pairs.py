@@ -138,11 +138,11 @@ def test_other_endings_and_numbers_are_named(tmp_path: Path) -> None:
     ending = "1 file is left out, because file_ending in dataset.json is '.nii.gz': "
     assert notices(tmp_path) == [
         f"{ending}imagesTr/b_0000.nii. Convert them, or correct file_ending.",
-        "files in subfolders are left out: imagesTr/more. Move them up, or name every file in a"
+        "files in subfolders are left out: imagesTr/more. Move them up, or list every file in a"
         " CSV file.",
         f"{ending}labelsTr/b.nii. Convert them, or correct file_ending.",
-        "1 file is left out, because the format is not read: labelsTr/a.mgz. Convert, for example"
-        " to .nii.gz.",
+        "1 file is left out, because the format is not supported: labelsTr/a.mgz. Convert, for"
+        " example to .nii.gz.",
         "dataset.json announces 2 cases (numTraining), found 1",
     ]
 
@@ -230,11 +230,11 @@ def total_segmentator(root: Path) -> None:
         ),
         (
             mask_per_class,
-            "a has several label maps: one mask per structure is not read. Join the masks",
+            "a has several label maps; segkit reads one label map per case, not one mask",
         ),
         (
             total_segmentator,
-            r"found one mask per structure, such as a/segmentations/core\.nii\.gz\. Join the masks",
+            r"found one mask per structure, such as a/segmentations/core\.nii\.gz\. Merge",
         ),
     ],
 )

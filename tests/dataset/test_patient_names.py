@@ -52,7 +52,7 @@ def test_all_ways_to_name_a_time_point_are_counted() -> None:
 
 def test_copies_may_be_one_patient_by_their_voxels() -> None:
     (hint,) = one_patient_hints(cases("p1", "p1 (1)"))
-    assert "Those that differ in a voxel are treated as separate patients" in hint
+    assert "Those whose voxels differ are treated as separate patients" in hint
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,6 @@ def test_only_a_phantom_is_written_over(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for name in ("scans", "file"):
         with pytest.raises(
-            UsageError, match=f"{name} holds other files than a phantom: give a new or an empty"
+            UsageError, match=f"{name} holds files that are not a phantom: give a new or an empty"
         ):
             write_phantom(tmp_path / name, cases=1)

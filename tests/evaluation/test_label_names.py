@@ -65,7 +65,7 @@ def test_no_name_in_common(tmp_path: Path) -> None:
     predicted = written(tmp_path / "a.nrrd", {"liver": 1}, 0, 1)
     reference = written(tmp_path / "b.nrrd", {"organ": 1}, 0, 1)
     with pytest.raises(
-        InputError, match=r"a\.nrrd: expected values named as elsewhere: organ, found 'liver'"
+        InputError, match=r"a\.nrrd: expected the same names as elsewhere: organ, found 'liver'"
     ):
         evaluate(predicted, reference)
 
@@ -77,7 +77,7 @@ def test_label_maps_of_other_formats_are_reported(
         written(tmp_path / folder / "a.nii", None, 0, 1)
     (tmp_path / "true/b.mgz").touch()
     evaluate(tmp_path / "predicted", tmp_path / "true")
-    assert "1 file is left out, because the format is not read: true/b.mgz" in caplog.text
+    assert "1 file is left out, because the format is not supported: true/b.mgz" in caplog.text
 
 
 def test_references_that_number_their_names_differently_need_names_in_the_predictions(

@@ -70,7 +70,7 @@ def test_folder_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_folder_without_scans_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        InputError, match=r"expected scans .* found none directly in this folder\. Is it"
+        InputError, match=r"expected scans .* found none directly in this folder\. Check"
     ):
         scan_paths(tmp_path)
     for name in ("1.dcm", "2.dcm", "README"):

@@ -43,7 +43,7 @@ def test_a_header_may_not_promise_more_than_the_memory(
     monkeypatch.setattr(limits, "_MEMINFO", tmp_path / "meminfo")
     with pytest.raises(
         InputError,
-        match=r"fits into the 1\.0 MB of memory that are free, "
+        match=r"fits into the 1\.0 MB of free memory, "
         r"found a header that promises 1\.9 MB",
     ):
         open_source(tmp_path / "a.nii.gz")

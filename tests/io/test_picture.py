@@ -110,7 +110,7 @@ def test_several_pages(tmp_path: Path) -> None:
 def test_other_kinds_of_pixels(tmp_path: Path) -> None:
     Image.new("CMYK", (3, 2)).save(tmp_path / "a.tif")
     with pytest.raises(
-        InputError, match="expected gray or RGB pixels, found pixels of the kind CMYK"
+        InputError, match="expected gray or RGB pixels, found pixels of Pillow's mode CMYK"
     ):
         open_source(tmp_path / "a.tif")
 

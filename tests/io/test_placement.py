@@ -194,7 +194,7 @@ def test_label_map_in_a_format_of_itk_lies_on_the_scan_there(
             np.testing.assert_allclose(
                 place, theirs.TransformIndexToPhysicalPoint(corner), atol=1e-4
             )
-    assert "12 mm from where its header has it for nibabel" in caplog.text
+    assert "12 mm from where nibabel puts it" in caplog.text
     found = place_on_grid(
         read_labels(tmp_path / f"out{suffix}"), volume.grid, tmp_path / f"out{suffix}", scan=scan
     )

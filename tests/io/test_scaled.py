@@ -56,7 +56,7 @@ def test_computations_see_values() -> None:
 
 
 def test_values_are_no_view() -> None:
-    with pytest.raises(ValueError, match="values that are computed cannot be had without a copy"):
+    with pytest.raises(ValueError, match="values are computed, so they cannot be returned"):
         np.array(SCALED, copy=False)
 
 

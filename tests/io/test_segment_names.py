@@ -57,7 +57,7 @@ def test_a_segment_without_voxels_may_have_any_name(tmp_path: Path) -> None:
 def test_a_name_that_is_written_differently(tmp_path: Path, subset: bool) -> None:
     path = written(tmp_path / "a.nrrd", [0, 1], {"Organ": 1})
     with pytest.raises(
-        InputError, match=r"a\.nrrd: expected values named as elsewhere: organ, core, found 'Organ'"
+        InputError, match=r"expected the same names as elsewhere: organ, core, found 'Organ'"
     ):
         read(path, OURS, subset=subset)
 
@@ -81,7 +81,7 @@ def test_one_name_for_two_values(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"_Name:=core", b"_Name:=organ"))
     with pytest.raises(
         InputError,
-        match="expected a name of its own for each segment, found 'organ' for the values 1",
+        match="expected a different name for each segment, found 'organ' for the values 1",
     ):
         names_in(path)
 

@@ -99,21 +99,21 @@ def test_codes_of_other_schemes_are_not_checked() -> None:
         (
             {"liver": {"SegmentedPropertyTypeCodeSequence": LIVER}},
             (
-                "for 'liver' SegmentedPropertyCategoryCodeSequence beside"
+                "for 'liver' SegmentedPropertyCategoryCodeSequence with"
                 " SegmentedPropertyTypeCodeSequence, found none"
             ),
         ),
         (
             {"liver": {"SegmentedPropertyCategoryCodeSequence": ANATOMY}},
-            "SegmentedPropertyTypeCodeSequence beside",
+            "SegmentedPropertyTypeCodeSequence with",
         ),
         (
             {"liver": {"SegmentedPropertyTypeModifierCodeSequence": RIGHT}},
-            "TypeCodeSequence beside Segmented",
+            "TypeCodeSequence with Segmented",
         ),
         (
             {"liver": {"AnatomicRegionModifierSequence": RIGHT}},
-            "AnatomicRegionSequence beside AnatomicRegionModifier",
+            "AnatomicRegionSequence with AnatomicRegionModifier",
         ),
         (
             {"liver": {"recommendedDisplayRGBValue": [1, 2]}},

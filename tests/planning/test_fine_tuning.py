@@ -53,7 +53,7 @@ def test_input_looks_as_the_model_expects(model: Plan, new_data: Fingerprint) ->
     assert (plan.spacing, plan.patch, plan.network) == (model.spacing, model.patch, model.network)
     assert plan.channels[1] == model.channels[0]
     assert (plan.channels[0].name, plan.channels[0].scheme) == ("PET", "zscore")
-    assert plan.reasons["channel CT"] == "As the model to start from has it."
+    assert plan.reasons["channel CT"] == "As in the model to start from."
 
 
 def test_the_new_data_decide_the_rest(model: Plan, new_data: Fingerprint) -> None:
@@ -99,7 +99,7 @@ def test_defaults_that_nobody_asked_for_change_nothing(model: Plan, new_data: Fi
         (
             "network.name",
             {"name": "residual_unet"},
-            "network=residual_unet to start from, found network=unet. Leave",
+            "network=residual_unet to start from, found network=unet. Omit",
         ),
         ("network.dims", {"dims": 2}, "network.dims=2 to start from, found network.dims=3"),
         (
@@ -135,4 +135,4 @@ def test_a_border_with_labels_stays_although_the_model_cut_it(
     plan = tuned(model, dataclasses.replace(new_data, cases=cases))
     assert model.crop_to_content
     assert not plan.crop_to_content
-    assert plan.reasons["crop"].endswith("The model to start from cuts it away.")
+    assert plan.reasons["crop"].endswith("The model to start from crops it.")

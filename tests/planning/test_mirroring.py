@@ -126,7 +126,7 @@ def test_left_and_right_change_names_with_their_axis(fingerprint: Any) -> None:
     found = mirroring(fingerprint(centroids=KIDNEYS))
     assert found.axes == (0, 1, 2)
     assert found.swaps == (("left kidney", "right kidney"),)
-    assert "x is mirrored: left kidney and right kidney change names with it." in found.reason
+    assert "x is mirrored: left kidney and right kidney exchange names with it." in found.reason
 
 
 def test_a_label_in_the_middle_does_not_mind(fingerprint: Any) -> None:
@@ -142,7 +142,7 @@ def test_a_label_that_lies_on_one_side_forbids_x(fingerprint: Any) -> None:
     found = mirroring(fingerprint(centroids=KIDNEYS | {"liver": (30.0, 20.0, 20.0)}))
     assert (found.axes, found.swaps) == ((1, 2), ())
     assert "x is not mirrored: left kidney lies left of liver" in found.reason
-    assert "in 10 of 10 cases, and the sides are no mirror images" in found.reason
+    assert "in 10 of 10 cases, and the sides are not mirror images" in found.reason
 
 
 def test_sides_that_are_no_mirror_images_forbid_x(fingerprint: Any) -> None:
@@ -166,6 +166,8 @@ def test_axes_that_are_asked_for_are_mirrored_with_a_change_of_names(fingerprint
     measured = fingerprint(centroids=KIDNEYS | others)
     asked = mirroring(measured, choice=[0, 1])
     assert (asked.axes, asked.swaps) == ((0, 1), (("left kidney", "right kidney"),))
-    assert "With x, left kidney and right kidney change names." in asked.reason
-    assert "lung_middle_lobe_right: no label is the other side, so the name stays." in asked.reason
+    assert "With x, left kidney and right kidney exchange names." in asked.reason
+    assert (
+        "lung_middle_lobe_right: no label names the other side, so the name stays." in asked.reason
+    )
     assert mirroring(measured, choice=[1]).swaps == mirroring(measured, choice="none").swaps == ()

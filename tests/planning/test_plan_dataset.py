@@ -33,7 +33,7 @@ def test_plan_in_python_takes_overrides(phantom: Path) -> None:
 
 
 def test_no_dataset() -> None:
-    with pytest.raises(UsageError, match="which dataset"):
+    with pytest.raises(UsageError, match="no dataset is given"):
         open_dataset(load())
 
 
@@ -123,6 +123,6 @@ def test_a_plan_of_other_regions_or_another_ignore_value_is_refused(
 
 def test_a_dataset_of_one_channel_has_none_to_leave_out(phantom: Path) -> None:
     with pytest.raises(
-        UsageError, match="leaves out one of several channels, and this dataset has one"
+        UsageError, match="leaves out one of several channels, and this dataset has only"
     ):
         segkit.plan(phantom, "augment.channel_dropout=0.1")

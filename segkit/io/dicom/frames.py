@@ -1,6 +1,6 @@
-"""Frames of an image: their planes in the patient, and how their stored numbers become values.
+"""Frames of an image: their position in the patient, and the rescaling of their stored numbers.
 
-Single-frame and enhanced multi-frame files are read alike.
+Single-frame and enhanced multi-frame files are treated alike.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ _FUNCTIONAL_GROUPS = {
     "RescaleSlope": "PixelValueTransformationSequence",
     "RescaleIntercept": "PixelValueTransformationSequence",
 }
-"""Functional group of an enhanced file for each attribute that single-frame files have at the top
-level."""
+"""Functional group that holds an attribute in an enhanced multi-frame file.
+
+Single-frame files have these attributes at the top level.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +45,7 @@ class Frame:
     position: NDArray[np.float64] | None
     """Center of the first pixel, shape (3,)."""
     orientation: NDArray[np.float64] | None
-    """Unit vectors along a row (columns rise) and along a column (rows rise), shape (2, 3)."""
+    """Unit vectors of increasing column index and increasing row index, shape (2, 3)."""
     spacing: tuple[float, float] | None
     """Distance between rows and between columns, in mm."""
     thickness: float
@@ -53,9 +55,9 @@ class Frame:
     slope: float
     intercept: float
     datasets: tuple[Dataset, ...]
-    """Datasets that may hold an attribute of the frame; the first that has one counts.
+    """Datasets in which to look up an attribute of the frame; the first that has it is used.
 
-    They are its own functional groups, the shared ones and the top level.
+    They are the frame's own functional groups, the shared ones and the top level.
     """
 
     @property
@@ -69,7 +71,7 @@ def frames_of(instance: Instance) -> list[Frame]:
     """Return the frames of one file.
 
     Raises:
-        InputError: An attribute does not hold the numbers that the standard asks for.
+        InputError: an attribute does not hold the numbers that the standard requires.
     """
     shared = _items(instance.header, "SharedFunctionalGroupsSequence")
     per_frame = _items(instance.header, "PerFrameFunctionalGroupsSequence")
@@ -79,8 +81,8 @@ def frames_of(instance: Instance) -> list[Frame]:
             expected=f"{instance.frames} frames with a position in "
             "PerFrameFunctionalGroupsSequence",
             found=f"{len(per_frame)}",
-            remedy="Frames without a position are not a volume (a film, such as ultrasound): "
-            "give one image.",
+            remedy="Frames without a position do not form a volume (this may be a cine loop, such "
+            "as ultrasound): give a single image.",
         )
     return [
         _frame(instance, index, [*per_frame[index : index + 1], *shared[:1], instance.header])
@@ -89,9 +91,9 @@ def frames_of(instance: Instance) -> list[Frame]:
 
 
 def along_normal(frames: Sequence[Frame]) -> NDArray[np.intp]:
-    """Return the order of frames along the normal of the first one.
+    """Return the indices that sort frames along the normal of the first one.
 
-    The order stays as it is if a frame has no position.
+    The order is unchanged if a frame has no position.
     """
     first = frames[0]
     if first.orientation is None or any(frame.position is None for frame in frames):
@@ -125,7 +127,7 @@ def _frame(instance: Instance, index: int, datasets: Sequence[Dataset]) -> Frame
 
 
 def _slice_thickness(datasets: Sequence[Dataset]) -> float | None:
-    """Return SliceThickness as additional evidence: one that is no number is not an error."""
+    """Return SliceThickness, or None if it is not a number: it is optional, so that is no error."""
     try:
         thickness = float(_value(datasets, "SliceThickness") or 0)
     except (TypeError, ValueError):
@@ -155,7 +157,7 @@ def _positive(instance: Instance, spacing: tuple[float, ...]) -> tuple[float, fl
         raise _unusable(
             instance,
             "PixelSpacing",
-            expected="two edges above 0 mm",
+            expected="two distances above 0 mm",
             found=f"{spacing[0]:.4g} and {spacing[1]:.4g}",
         )
     return (spacing[0], spacing[1])
@@ -178,7 +180,7 @@ def _numbers(
 
 
 def _value(datasets: Sequence[Dataset], keyword: str) -> Any:
-    """Return the first value of an attribute: per frame, shared by all frames, or at the top."""
+    """Return an attribute of the frame, else of all frames, else of the top level."""
     for dataset in datasets:
         for group in (*_items(dataset, _FUNCTIONAL_GROUPS[keyword])[:1], dataset):
             if (value := group.get(keyword)) is not None:

@@ -1,8 +1,8 @@
-"""Read the headers of DICOM files, and open the files without unpacking more than headers promise.
+"""Read the headers of DICOM files, and decompress no more of a file than its header promises.
 
-A member of a zip, and a file of the deflated transfer syntax, may unpack to a thousand times their
-size. The number of bytes that are unpacked is bounded by the pixels that the header announces, and
-not by what the stream would give.
+A zip member, or a file in the deflated transfer syntax, may expand to a thousand times its size.
+The number of bytes that are decompressed is therefore limited by the size of the pixels according
+to the header.
 """
 
 # mypy: allow-untyped-calls
@@ -32,11 +32,11 @@ from segkit.units import size_text
 
 _PIXEL_TAGS = {Tag(name): name for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")}
 _LONG_ELEMENT = 1 << 16
-"""Size in bytes from which on an element is left in the file while headers are read."""
+"""Size in bytes from which an element is left in the file when a header is read."""
 _HEADER_BYTES = 64 << 20
-"""Largest number of bytes that are unpacked to find a header."""
+"""Largest number of bytes that are decompressed to find a header."""
 _BYTES_BESIDE_PIXELS = 64 << 20
-"""Largest number of bytes in a file beside the pixels that its header promises."""
+"""Largest number of bytes in a file in addition to the pixels that its header promises."""
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _ITEM, _END_OF_SEQUENCE = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 _QUIET_LOCK = RLock()
@@ -44,29 +44,29 @@ _QUIET_LOCK = RLock()
 
 @dataclass(frozen=True, eq=False)
 class ImageHeader:
-    """Header of an image file: the elements in front of the pixels; long ones stay in the file."""
+    """Header of an image file: the elements before the pixels; long ones are read on demand."""
 
     header: Dataset
     pixels: str | None
     """Keyword of the element that holds the pixels, or None if there is none."""
     is_complete: bool
-    """The file is as long as the element of the pixels and the header say."""
+    """True if the file is as long as its pixel element and header require."""
 
 
 def read_header(file: DicomFile) -> Dataset:
-    """Return the elements in front of the pixels; long ones stay in the file.
+    """Return the elements before the pixels; long ones are read on demand.
 
     Raises:
-        InputError: The file is not DICOM, or is damaged.
+        InputError: the file is not DICOM, or is damaged.
     """
     return read_image_header(file).header
 
 
 def read_image_header(file: DicomFile) -> ImageHeader:
-    """Read a header, and check that the pixels behind it are complete.
+    """Read a header, and determine whether the pixels after it are complete.
 
     Raises:
-        InputError: The file is not DICOM, or is damaged.
+        InputError: the file is not DICOM, or is damaged.
     """
     stop = _StopAtPixels()
     with guarded(file), file.open(_HEADER_BYTES) as packed:
@@ -82,10 +82,10 @@ def read_image_header(file: DicomFile) -> ImageHeader:
 
 @contextmanager
 def opened(file: DicomFile, header: Dataset) -> Iterator[IO[bytes]]:
-    """Open a file whose header is known; a packed file is unpacked up to the size in the header.
+    """Open a file whose header was read; a compressed one is expanded up to the promised size.
 
     Raises:
-        InputError: The file holds more bytes than its header promises, or than fit into memory.
+        InputError: the file holds more bytes than its header promises, or than fit into memory.
     """
     limit = _BYTES_BESIDE_PIXELS + 2 * _pixel_bytes(header)
     if file.member and file.size > limit:
@@ -95,14 +95,14 @@ def opened(file: DicomFile, header: Dataset) -> Iterator[IO[bytes]]:
 
 
 class _StopAtPixels:
-    """Callback of pydicom for each element: stops in front of the pixels and keeps their kind."""
+    """Callback of pydicom for each element: stops at the pixel element and records its kind."""
 
     pixels: str | None = None
     """Keyword of the element that holds the pixels."""
     length: int | None = None
-    """Number of bytes of the pixels."""
+    """Length of the pixel element in bytes."""
     header_bytes = 0
-    """Number of bytes of the element in front of its value."""
+    """Number of bytes of the pixel element before its value."""
 
     def __call__(self, tag: BaseTag, representation: str | None, length: int) -> bool:
         self.pixels = _PIXEL_TAGS.get(tag)
@@ -112,9 +112,9 @@ class _StopAtPixels:
 
 
 def _is_complete(stream: IO[bytes], stop: _StopAtPixels, header: Dataset, size: int) -> bool:
-    """Return whether the pixels end within the file; for compressed pixels, the last fragment.
+    """Return whether the pixels, or the last fragment of compressed pixels, end within the file.
 
-    ``stream`` is positioned in front of the pixels.
+    ``stream`` is positioned at the pixel element.
     """
     offset = stream.tell() + stop.header_bytes
     if stop.length != _UNDEFINED_LENGTH:
@@ -124,15 +124,15 @@ def _is_complete(stream: IO[bytes], stop: _StopAtPixels, header: Dataset, size: 
         stream.seek(offset)
         start = stream.read(8)
         if start[:4] != _ITEM:
-            # The decoder judges what is no fragment. What could not be read lies behind the part
-            # that was unpacked.
+            # Anything that is not a fragment is left to the decoder. If nothing could be read, the
+            # rest of the file lies beyond the part that was decompressed.
             return start[:4] == _END_OF_SEQUENCE or len(start) == 8 or size > _HEADER_BYTES
         offset += 8 + int.from_bytes(start[4:], "little")
     return offset == size
 
 
 def _pixel_bytes(header: Dataset) -> int:
-    """Return the number of bytes of the unpacked pixels that a header announces."""
+    """Return the number of bytes of the uncompressed pixels according to the header."""
     rows, columns = (int(header.get(name) or 0) for name in ("Rows", "Columns"))
     frames, samples = (int(header.get(name) or 1) for name in ("NumberOfFrames", "SamplesPerPixel"))
     bits = int(header.get("BitsAllocated") or 8)
@@ -143,10 +143,10 @@ def _inflated(file: DicomFile, stream: IO[bytes], limit: int, *, strict: bool) -
     """Return the stream of a file with its dataset inflated, if it was deflated.
 
     Args:
-        file: The file, for messages.
-        stream: The file as it is.
-        limit: Number of bytes after which to stop.
-        strict: Raise an error for more bytes than ``limit``, and for a stream that ends early.
+        file: the file, for messages.
+        stream: the stored bytes of the file.
+        limit: number of bytes after which to stop.
+        strict: raise an error if there are more bytes than ``limit``, or if the stream ends early.
     """
     start = _start_of_deflated(stream)
     stream.seek(0)
@@ -187,7 +187,7 @@ def _start_of_deflated(stream: IO[bytes]) -> int | None:
         meta = read_dataset(binary, implicit, True, stop_when=lambda tag, *_: tag >> 16 != 2)
         try:
             syntax = meta.get("TransferSyntaxUID")
-        except NotImplementedError:  # not the value representation that was tried
+        except NotImplementedError:  # the VR encoding is not the one that was tried
             continue
         return stream.tell() if syntax == DeflatedExplicitVRLittleEndian else None
     return None
@@ -224,9 +224,9 @@ def guarded(where: object) -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep warnings and log lines of pydicom off the terminal; what matters is raised.
+    """Suppress warnings and log lines of pydicom; serious problems raise exceptions.
 
-    One thread at a time: warning filters and levels of loggers belong to the whole process.
+    A lock admits one thread at a time, because warning filters and log levels are global.
     """
     logger = logging.getLogger("pydicom")
     with _QUIET_LOCK:

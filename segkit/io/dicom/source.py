@@ -1,6 +1,6 @@
 """A DICOM series as a VolumeSource.
 
-Its headers are checked when it is opened; its pixels are read when they are asked for.
+Its headers are checked when it is opened; its pixels are read on request.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _INTEGER_TYPES = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32)
 
 @dataclass(frozen=True, eq=False)
 class DicomSource:
-    """A series whose headers were checked.
+    """DICOM series whose headers were checked.
 
-    Its pixels are not kept: every call of ``planes`` reads all files.
+    The pixels are not kept in memory: every call of ``planes`` reads all files.
     """
 
     series: Series
@@ -43,9 +43,9 @@ class DicomSource:
     channels: int
     dtype: np.dtype[Any]
     selection: str = ""
-    """Selection of images of the series; empty if all images are used."""
+    """The selected images of the series, as text; empty if all images are used."""
     notes: tuple[str, ...] = ()
-    """Sentences about the series and files beside it that a user should know."""
+    """Sentences for the user about the series and about files that were left out."""
 
     @property
     def grid(self) -> Grid:
@@ -56,27 +56,31 @@ class DicomSource:
     def plane_distance(self) -> float:
         """Distance between planes of the grid along their normal, in mm.
 
-        The steps of a tilted gantry are longer.
+        With a tilted gantry, the spacing along the oblique Z axis is larger.
         """
         return self.grid.voxel_volume / math.prod(self.grid.spacing[:2])
 
     @property
     def files(self) -> list[Path]:
-        """Files that the series is read from, each once."""
+        """Files from which the series is read, without duplicates."""
         return list(dict.fromkeys(instance.file.path for instance in self.series.instances))
 
     def planes(self, start: int, stop: int) -> NDArray[Any]:
         """Return the voxels (C, X, Y, stop - start) of the planes ``start`` to ``stop`` along Z.
 
         Raises:
-            InputError: The pixels cannot be decoded, do not fit into memory or are not finite.
+            InputError: the pixels cannot be decoded, do not fit into memory or are not finite.
         """
         return self._voxels()[..., start:stop]
 
     def on_slices(self, labels: NDArray[Any]) -> NDArray[Any]:
-        """Return labels (X, Y, Z) on the slices of the series: those of the plane nearest to each.
+        """Return labels on the slices of the series, from the nearest plane of the grid.
 
-        ``labels`` (X, Y, Z) lie on the grid.
+        Args:
+            labels: label map (X, Y, Z) on the grid.
+
+        Returns:
+            A label map (X, Y, number of slices).
         """
         if self.stack.is_even:
             return labels
@@ -124,10 +128,10 @@ def open_series(series: Series, selection: Selection = ALL) -> DicomSource:
     """Open a series, or a selection of its images, and check that it is a volume.
 
     Raises:
-        MixedImages: The images are more than one volume.
-        LostSlices: Files of the series cannot be read.
-        InputError: The images are not a volume; the message says why.
-        UsageError: No image fits the selection.
+        MixedImages: the images are more than one volume.
+        LostSlices: files of the series cannot be read.
+        InputError: the images are not a volume; the message says why.
+        UsageError: no image fits the selection.
     """
     for instance in series.instances:
         _check_image(instance)
@@ -169,7 +173,7 @@ def _common_channels(series: Series) -> int:
             series.path,
             expected="images of one kind",
             found="gray and color images",
-            remedy="Put the images of each kind into a folder of their own.",
+            remedy="Put the images of each kind into a separate folder.",
         )
     return channels.pop()
 
@@ -184,7 +188,7 @@ def _series_notes(series: Series, selection: Selection) -> list[str]:
 
 
 def _largest_file(series: Series) -> int:
-    """Return the bytes of the largest decoded image, which is held in memory beside the volume."""
+    """Return the bytes of the largest decoded file, which is in memory together with the volume."""
     return max(
         instance.frames
         * int(instance.header.Rows)
@@ -204,7 +208,7 @@ def stored_range(instance: Instance) -> tuple[int, int]:
 
 
 def _value_type(frames: list[Frame]) -> np.dtype[Any]:
-    """Return the smallest type for all values.
+    """Return the smallest type that holds the values of all frames.
 
     It is an integer type if all slopes and intercepts are whole numbers, else float32.
     """
@@ -222,7 +226,7 @@ def _value_type(frames: list[Frame]) -> np.dtype[Any]:
 
 
 def values_of(plane: NDArray[Any], frame: Frame) -> NDArray[np.float64]:
-    """Return the values of stored numbers, by the slope and intercept of their frame.
+    """Return the stored numbers of a plane, rescaled with the slope and intercept of its frame.
 
     Stored numbers of MONOCHROME1, in which low numbers are bright, are inverted first.
     """
@@ -233,7 +237,7 @@ def values_of(plane: NDArray[Any], frame: Frame) -> NDArray[np.float64]:
 
 
 def padding_mask(plane: NDArray[Any], instance: Instance) -> NDArray[np.bool_] | None:
-    """Return the pixels outside the scanned area, or None if there are none.
+    """Return a mask of the pixels outside the scanned area, or None if there are none.
 
     PixelPaddingValue marks them, or the range from it to PixelPaddingRangeLimit.
     """
@@ -248,11 +252,11 @@ def padding_mask(plane: NDArray[Any], instance: Instance) -> NDArray[np.bool_] |
 
 
 def _fill_padding(slices: NDArray[Any], padding: Mapping[int, NDArray[np.uint8]]) -> None:
-    """Replace padding, whose number has no meaning, by the lowest measured value, in place.
+    """Replace padding, whose stored value is arbitrary, with the lowest measured value, in place.
 
     Args:
-        slices: Values, shape (Z, 1, Y, X).
-        padding: Packed masks of the padding, by index along Z.
+        slices: values, shape (Z, 1, Y, X).
+        padding: packed masks of the padding, by index along Z.
     """
     if not padding:
         return

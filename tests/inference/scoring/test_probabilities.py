@@ -173,7 +173,7 @@ def test_probabilities_of_a_tilted_scan(
 def test_no_room_for_a_temporary_file(tmp_path: Path, full_disk: Callable[[int], object]) -> None:
     with (
         full_disk(1000),
-        pytest.raises(InputError, match=r"found no room for 2\.0 MB of temporary data"),
+        pytest.raises(InputError, match=r"found no space for 2\.0 MB of temporary data"),
     ):  # type: ignore[attr-defined]
         map_scratch(tmp_path, (2, 1000, 1000), np.dtype(np.uint8))
 

@@ -122,8 +122,7 @@ def test_a_palette_becomes_colors(dicom: Any, tmp_path: Path, bits: int, scale: 
         ),
         (
             "PALETTE COLOR",
-            "tables of red, green and blue for the photometric interpretation PALETTE COLOR, "
-            "found none",
+            "lookup tables for red, green and blue, as PALETTE COLOR requires, found none",
         ),
     ],
 )
@@ -142,7 +141,7 @@ def test_other_colors_are_refused(dicom: Any, tmp_path: Path, kind: str, message
         ),
         (
             "1.2.840.10008.1.2.4.100.1",
-            r"found a video: .*Videos are not read: export the pictures that you need",
+            r"found a video: .*segkit does not read videos: export the images that you need",
         ),
         (
             "1.2.840.10008.1.2.7.1",

@@ -18,7 +18,7 @@ pydicom = pytest.importorskip("pydicom", reason="the extra [dicom] is not instal
 
 def test_how_to_install_names_what_the_extra_leaves_out() -> None:
     assert how_to_install("highdicom", (3, 14)) == (
-        "pip install --no-deps highdicom (it asks for pyjpegls, which has no wheel for Python 3.14)"
+        "pip install --no-deps highdicom (it requires pyjpegls, which has no wheel for Python 3.14)"
     )
     assert (
         how_to_install("highdicom", (3, 13))

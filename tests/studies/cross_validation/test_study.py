@@ -259,7 +259,7 @@ def write_plan(dataset: Path, folder: Path) -> Path:
         (["fold=1"], 2, "fold: a cross-validation trains all folds; leave it out"),
         (["sede=1"], 2, "unknown override 'sede'"),
         (["seed=0,1"], 2, "'seed=0,1' names several values"),
-        ([], 2, "which dataset?"),
+        ([], 2, "no dataset is given"),
         (
             ["dataset={phantom}", "compute=slurm"],
             2,

@@ -1,7 +1,7 @@
-"""Find DICOM files by their content: in a folder, in a zip, or alone.
+"""Find DICOM files by their content: single files, or files in a folder or zip.
 
-A "DICOM path" is a file, a folder or a zip that holds DICOM. Scans of other formats have suffixes
-in `segkit.files.names.READABLE`.
+A "DICOM path" is a file, a folder or a zip that holds DICOM. Scans in other formats have the
+suffixes in `segkit.files.names.READABLE`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from segkit.io.dicom.files.zips import ZIP, members, unpacked
 _PREAMBLE = 128
 _START = _PREAMBLE + 4
 _FIRST_BYTES = 512
-"""Bytes at the start of a file that are read to tell what it is."""
+"""Number of bytes at the start of a file that are read to recognize its type."""
 _NOT_FILES = {
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
@@ -29,7 +29,7 @@ _NOT_FILES = {
     stat.S_IFBLK: "a device",
     stat.S_IFDIR: "a link to a folder, which is not followed",
 }
-"""Entries of a folder that are no files; opening a pipe would wait forever."""
+"""Entries of a folder that are not regular files; opening a pipe would wait forever."""
 CLOSED = "a folder that cannot be read"
 NO_FILES = {*_NOT_FILES.values(), CLOSED}
 OTHER_CONTENT = "no DICOM"
@@ -39,8 +39,8 @@ EMPTY = "empty"
 def is_dicom(path: Path) -> bool:
     """Return whether ``path`` is a DICOM file, a zip, or a folder of DICOM files.
 
-    A folder is one of DICOM if a DICOM file lies directly in it, or if it holds no scan of another
-    format and a DICOM file, or a file with the suffix .dcm, lies at any depth below.
+    A folder counts as DICOM if a DICOM file lies directly in it; or if no scan in another format
+    does, and a DICOM file, or a file with the suffix .dcm, lies anywhere below it.
     """
     if os.path.isdir(path):
         return _is_dicom_folder(path)
@@ -60,7 +60,7 @@ def dicom_files(path: Path) -> list[DicomFile]:
     """Return all DICOM files of a file, folder or zip, in natural order.
 
     Raises:
-        InputError: There is no such file, no DICOM in it, or a zip that cannot be trusted.
+        InputError: there is no such file, no DICOM in it, or a zip that cannot be trusted.
     """
     files = [file for file, problem in files_of(path).items() if not problem]
     if not files:
@@ -74,19 +74,19 @@ def dicom_files(path: Path) -> list[DicomFile]:
 
 
 def no_dicom_remedy(path: Path) -> str:
-    """Return what to do about a file, folder or zip without DICOM."""
+    """Return the remedy for a file, folder or zip without DICOM."""
     if suffix_of(path) == ZIP:
         return "A zip may hold DICOM only: unpack it, and give its scans."
-    return "Is it the right file or folder, and complete?"
+    return "Check that this is the right file or folder, and that it is complete."
 
 
 def files_of(path: Path) -> dict[DicomFile, str]:
-    """Return all files of a file, folder or zip in natural order, each with why it is no DICOM.
+    """Return all files of a file, folder or zip in natural order, each with why it is not DICOM.
 
-    The reason is empty for a DICOM file.
+    The reason is "" for a DICOM file.
 
     Raises:
-        InputError: There is no such file, or a zip that cannot be trusted.
+        InputError: there is no such file, or a zip that cannot be trusted.
     """
     if os.path.isdir(path):
         problems = {DicomFile(inside): problem for inside, problem in _inspected(path)}
@@ -98,7 +98,7 @@ def files_of(path: Path) -> dict[DicomFile, str]:
 
 
 def _inspected(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Yield each entry of a folder at any depth, and why it is no DICOM."""
+    """Yield each entry of a folder at any depth, and why it is not DICOM."""
     errors: list[OSError] = []
     for parent, folders, names in os.walk(folder, onerror=errors.append):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -112,7 +112,7 @@ def _inspected(folder: Path) -> Iterator[tuple[Path, str]]:
 
 
 def problem_of(path: Path) -> str:
-    """Return why a file is no DICOM, or an empty text for a DICOM file."""
+    """Return why a file is not DICOM, or "" for a DICOM file."""
     try:
         kind = stat.S_IFMT(path.stat().st_mode)
         if kind != stat.S_IFREG:
@@ -136,7 +136,7 @@ def _problem_of_start(start: bytes) -> str:
 def looks_like_dicom(start: bytes) -> bool:
     """Return whether a file with these first 132 bytes is DICOM.
 
-    It has the word DICM after the preamble, or begins with an element as old files do.
+    It has the prefix DICM after the preamble, or begins with a data element, as old files do.
 
     >>> looks_like_dicom(bytes(128) + b"DICM"), looks_like_dicom(b"{}")
     (True, False)
@@ -151,7 +151,7 @@ def looks_like_dicom(start: bytes) -> bool:
 
 
 def is_dicom_file(path: Path) -> bool:
-    """Return whether a file begins as DICOM does; False for one that cannot be read."""
+    """Return whether a file begins as DICOM does; False if it cannot be read."""
     return not problem_of(path)
 
 
@@ -167,7 +167,7 @@ def _is_dicom_folder(folder: Path) -> bool:
 def children(folder: Path) -> list[Path]:
     """Return the entries directly inside a folder in natural order, without ignored ones.
 
-    A folder that cannot be read has none: the error is raised where its scans are looked for.
+    The result is empty for a folder that cannot be read; reading its scans raises the error.
     """
     try:
         paths = [path for path in folder.iterdir() if not is_ignored(path.name)]
@@ -186,7 +186,7 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 
 def holds_other_scans(folder: Path) -> bool:
-    """Return whether scans of other formats that predict did not write lie directly in a folder."""
+    """Return whether a folder directly holds scans in other formats, except output of predict."""
     return any(
         suffix_of(path) in READABLE and path.is_file() and not _is_output(path, folder)
         for path in children(folder)
@@ -194,7 +194,7 @@ def holds_other_scans(folder: Path) -> bool:
 
 
 def _is_output(path: Path, folder: Path) -> bool:
-    """Return whether predict wrote a file for the folder in which it lies, or for a part of it."""
+    """Return whether a file is output of predict for the folder that holds it, or a part of it."""
     parts = [path for path in children(folder) if path.is_dir() or suffix_of(path) == ZIP]
     scan, ending, _ = path.name.rpartition(ENDING)
     return bool(ending) and any(
@@ -203,12 +203,12 @@ def _is_output(path: Path, folder: Path) -> bool:
 
 
 def is_ignored(name: str) -> bool:
-    """Return whether a file is no scan: a hidden file, or DICOMDIR, which lists the others."""
+    """Return whether a file is never a scan: a hidden file, or DICOMDIR, an index of the others."""
     return name.startswith(".") or name == "DICOMDIR"
 
 
 def _inspected_members(path: Path) -> dict[DicomFile, str]:
-    """Return the members of a zip, each with why it is no DICOM."""
+    """Return the members of a zip, each with why it is not DICOM."""
     files = [
         DicomFile(path, info.filename)
         for info in members(path)

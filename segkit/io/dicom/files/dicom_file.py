@@ -15,7 +15,7 @@ from segkit.io.dicom.files.zips import member_size, unpacked
 
 @dataclass(frozen=True)
 class DicomFile:
-    """A file on disk, or a member of the zip ``path``."""
+    """DICOM file on disk, or member of the zip ``path``."""
 
     path: Path
     member: str = ""
@@ -30,26 +30,26 @@ class DicomFile:
 
     @property
     def folder(self) -> str:
-        """Folder of the file, on disk or inside the zip, with / between its parts."""
+        """Folder of the file, on disk or inside the zip, with / as separator."""
         return (
             str(PurePosixPath(self.member).parent) if self.member else self.path.parent.as_posix()
         )
 
     @cached_property
     def key(self) -> tuple[Any, Any]:
-        """Sort key of the natural order, folder by folder."""
+        """Sort key for natural order, first by folder and then by name."""
         return natural_key(self.folder), natural_key(self.name)
 
     @property
     def size(self) -> int:
-        """Number of bytes; the unpacked size that the zip states for a member."""
+        """Number of bytes; for a zip member, its uncompressed size according to the zip."""
         return member_size(self.path, self.member) if self.member else self.path.stat().st_size
 
     def read(self) -> bytes:
         """Return all bytes.
 
         Raises:
-            InputError: The file cannot be read, or the member is damaged.
+            InputError: the file cannot be read, or the member is damaged.
         """
         with self.open() as file:
             return file.read()
@@ -57,10 +57,10 @@ class DicomFile:
     def open(self, limit: int | None = None) -> IO[bytes]:
         """Open the file as a seekable stream of bytes.
 
-        A member of a zip is read into memory, up to ``limit`` bytes of it.
+        A member of a zip is read into memory, up to ``limit`` bytes (by default all of it).
 
         Raises:
-            InputError: The file cannot be read, or the member is damaged.
+            InputError: the file cannot be read, or the member is damaged.
         """
         if self.member:
             return BytesIO(unpacked(self.path, self.member, limit))

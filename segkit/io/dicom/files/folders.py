@@ -1,4 +1,4 @@
-"""Parts of a folder that are DICOM scans: the cases of a dataset, the studies to predict."""
+"""Find the DICOM scans in a folder: the cases of a dataset, or the studies to predict."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from segkit.io.dicom.series.lost_files import has_slice_suffix, looks_like_slice
 def dicom_cases(folder: Path) -> list[Path]:
     """Return the subfolders, zips and files directly inside a folder that hold DICOM.
 
-    Each is one case of a dataset. They are in natural order.
+    Each is one case of a dataset; they are sorted in natural order.
     """
     return [path for path in children(folder) if _is_case(path)]
 
@@ -46,23 +46,23 @@ def _zip_holds_dicom(archive: Path) -> bool:
     try:
         return bool(dicom_files(archive))
     except InputError:
-        return False  # a zip beside the scans that is no part of the dataset
+        return False  # a zip next to the scans that is not part of the dataset
 
 
 def study_parts(folder: Path) -> dict[str, Path]:
-    """Return the parts of a folder that are scans of their own, by names for output files.
+    """Return the parts of a folder that are separate scans, keyed by names for output files.
 
     The result is empty for a folder that is one scan or holds no DICOM. A folder is split into
-    parts if its subfolders hold more than one study, or if a zip lies in it or in one of them.
-    It is not split if DICOM images, or scans of another format, lie directly in it. Derived
-    objects such as a DICOM-SEG do not count. A name is made of the folders below ``folder``,
-    joined by an underscore.
+    parts if its subfolders hold more than one study, or if it or one of them holds a zip. It is not
+    split if DICOM images, or scans in another format, lie directly in it. Derived objects such as
+    a DICOM-SEG do not count. A name consists of the folders below ``folder``, joined by
+    underscores.
 
-    What lies beside such parts and looks like a part that cannot be read, such as a broken link,
-    is a part as well.
+    An entry next to such parts that looks like a part but cannot be read, such as a broken link, is
+    returned too, so that its error is reported.
 
     Raises:
-        UsageError: The extra is not installed, or two parts have one name and would have the same
+        UsageError: the extra is not installed, or two parts have the same name and would share an
             output file.
     """
     if not os.path.isdir(folder) or holds_other_scans(folder):
@@ -91,9 +91,9 @@ def _name(folder: Path, part: Path) -> str:
 
 
 def _parts(path: Path) -> list[Path]:
-    """Return the parts of a path: the path itself if it is one study, nothing without images.
+    """Return the parts of a path: the path itself if it is one study, [] if it holds no images.
 
-    A folder that has lost all its images, and only has files that look like some, is a part too.
+    A folder whose images are all unreadable, with files that only look like images, is a part too.
     """
     if not os.path.isdir(path):
         return [path]
@@ -117,7 +117,7 @@ def _parts(path: Path) -> list[Path]:
 def _is_lost_part(path: Path) -> bool:
     """Return whether an entry is a broken link to a folder, or an image that cannot be read."""
     if path.is_dir() or suffix_of(path) == ZIP:
-        return False  # their content decides
+        return False  # whether these are parts depends on their content
     if why_unfetched(path) and not path.suffix:
         return True
     problem = problem_of(path)
@@ -127,9 +127,9 @@ def _is_lost_part(path: Path) -> bool:
 
 
 def _has_lost_images(paths: Sequence[Path]) -> bool:
-    """Return whether a folder without images has files named like images.
+    """Return whether a folder without readable images has files that are named like images.
 
-    One file with the suffix of an image is enough; without a suffix, all must be named like slices.
+    One file with an image suffix is enough; otherwise all files must be named like slices.
     """
     files = [path for path in paths if not path.is_dir() and problem_of(path)]
     if any(has_slice_suffix(path.name) for path in files):
@@ -138,7 +138,7 @@ def _has_lost_images(paths: Sequence[Path]) -> bool:
 
 
 def study_of(files: Iterable[Path]) -> str | None:
-    """Return the StudyInstanceUID of the first file that may be an image, or None without one."""
+    """Return the StudyInstanceUID of the first image among the files, or None if there is none."""
     for path in files:
         if is_dicom_file(path):
             uid: str | None = dicom_module("series.study").study_uid(DicomFile(path))

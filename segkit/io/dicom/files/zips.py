@@ -1,6 +1,6 @@
-"""Read zips safely: member by member into memory, and never more than a member's stated size.
+"""Read zips safely: member by member into memory, and never more than the size stated in the zip.
 
-Nothing is unpacked to disk.
+Nothing is extracted to disk.
 """
 
 from __future__ import annotations
@@ -17,18 +17,19 @@ ZIP = ".zip"
 _DAMAGED = (zipfile.BadZipFile, zlib.error, NotImplementedError, OSError, EOFError, ValueError)
 """Exceptions that reading a zip can raise."""
 _LARGEST_RATIO = 1032
-"""Largest ratio of unpacked to packed bytes in DEFLATE; a zip that states more has members that
-overlap."""
+"""Largest compression ratio of DEFLATE; a zip that states a larger one has overlapping members."""
 _CHUNK, _SMALL_CHUNK = 1 << 20, 1 << 12
-"""Bytes that are unpacked in one step; compression methods other than DEFLATE take the small step,
-because they unpack all that their packed bytes hold."""
+"""Number of bytes to decompress in one step.
+
+The small step is for methods other than DEFLATE, whose decompressors do not limit their output.
+"""
 
 
 def members(path: Path) -> list[zipfile.ZipInfo]:
     """Return the files in a zip.
 
     Raises:
-        InputError: The file is no zip, or has members that cannot be trusted.
+        InputError: the file is not a zip, or has members that cannot be trusted.
     """
     infos = [info for info in _zip(path, _modified(path)).infolist() if not info.is_dir()]
     for info in infos:
@@ -38,17 +39,17 @@ def members(path: Path) -> list[zipfile.ZipInfo]:
             or PureWindowsPath(name).drive
             or ".." in PureWindowsPath(name).parts
         ):
-            raise _bad_zip(path, f"the member {name!r}, which leads out of it")
+            raise _bad_zip(path, f"the member {name!r}, whose path leads outside the zip")
         if info.flag_bits & 1:
             raise _bad_zip(path, f"the member {name!r}, which is encrypted")
     stated = sum(info.file_size for info in infos)
     if stated > _LARGEST_RATIO * path.stat().st_size:
-        raise _bad_zip(path, f"{stated} bytes stated by a zip of {path.stat().st_size}")
+        raise _bad_zip(path, f"a zip of {path.stat().st_size} bytes that claims to hold {stated}")
     return infos
 
 
 def member_size(path: Path, name: str) -> int:
-    """Return the unpacked size in bytes that the zip states for a member."""
+    """Return the uncompressed size of a member in bytes, as stated in the zip."""
     return _zip(path, _modified(path)).getinfo(name).file_size
 
 
@@ -56,7 +57,7 @@ def unpacked(path: Path, name: str, limit: int | None = None) -> bytes:
     """Return the first ``limit`` bytes of a member, or all of it.
 
     Raises:
-        InputError: The member does not exist, is damaged or does not fit into memory.
+        InputError: the member does not exist, is damaged or does not fit into memory.
     """
     where = f"{path}:{name}"
     archive = _zip(path, _modified(path))
@@ -77,13 +78,13 @@ def _first_bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> 
         while len(content) < size:
             chunk = packed.read(min(step, size - len(content)))
             if not chunk:
-                raise EOFError(f"{len(content)} bytes where {info.file_size} were promised")
+                raise EOFError(f"only {len(content)} of {info.file_size} bytes")
             content += chunk
     return bytes(content)
 
 
-# Cached because the directory of a zip is long, and would be read each time a member is opened.
-# The time of modification is an argument so that a file that was replaced is read again.
+# Cached, because a zip has a long directory, which would be read each time a member is opened. The
+# modification time is part of the cache key, so that a replaced file is read again.
 @lru_cache(maxsize=1)
 def _zip(path: Path, modified: int) -> zipfile.ZipFile:  # noqa: ARG001
     try:

@@ -1,1 +1,1 @@
-"""Decode the pixels of DICOM files, checked before memory is allocated for them."""
+"""Decode the pixels of DICOM files, after a check of the memory that they will take."""

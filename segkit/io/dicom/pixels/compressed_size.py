@@ -1,7 +1,4 @@
-"""Check the size that compressed frames state before memory is allocated for them.
-
-It must be the size in the header of the file.
-"""
+"""Check the size of compressed frames against the header before memory is allocated for them."""
 
 # mypy: allow-untyped-calls
 # (parts of pydicom have no annotations)
@@ -22,17 +19,14 @@ from pydicom.uid import (
 _WITH_SIZE = {*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes}
 """Transfer syntaxes whose frames state their size."""
 _START_OF_FRAME = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
-"""Markers of the segment of a JPEG or JPEG-LS stream that states the size."""
+"""Markers of the JPEG and JPEG-LS segments that state the size of a frame."""
 _JPEG, _JPEG_2000 = b"\xff\xd8", b"\xff\x4f\xff\x51"
 _RLE_SLACK = 1 << 16
-"""Largest number of bytes of an RLE frame beside twice its pixels."""
+"""Number of bytes by which an RLE frame may exceed twice the size of its pixels."""
 
 
 def wrong_size(dataset: Dataset) -> str:
-    """Return a text on a compressed frame whose size is not that of the header.
-
-    The text is empty if all sizes agree.
-    """
+    """Describe the first compressed frame whose size differs from the header; "" if none does."""
     rows, columns = int(dataset.Rows), int(dataset.Columns)
     syntax = dataset.file_meta.TransferSyntaxUID
     if syntax in _WITH_SIZE:

@@ -1,7 +1,7 @@
-"""Decode the pixels of a DICOM file to stored numbers, in any transfer syntax.
+"""Decode the pixels of a DICOM file to stored numbers.
 
-pydicom decodes most transfer syntaxes. SimpleITK, which segkit needs anyway, decodes the rest: JPEG
-lossless, and JPEG of 12 bits. It does so in a process of its own (`decoder_process`).
+pydicom decodes most transfer syntaxes. SimpleITK, which segkit requires anyway, decodes lossless
+JPEG and 12-bit JPEG, in a separate process (`decoder_process`).
 """
 
 # mypy: allow-untyped-calls
@@ -51,14 +51,14 @@ _PHOTOMETRIC = {
 }
 """Photometric interpretations that are read."""
 _VIDEO = re.compile(r"1\.2\.840\.10008\.1\.2\.(4\.10[0-8]|7\.)")
-"""Start of the UIDs of the transfer syntaxes MPEG2, MPEG-4, HEVC and SMPTE ST 2110."""
+"""Prefix of the UIDs of video transfer syntaxes: MPEG2, MPEG-4, HEVC and SMPTE ST 2110."""
 
 
 def check_pixels(instance: Instance) -> None:
     """Check that the pixels of a file are gray values or colors, and not a video.
 
     Raises:
-        InputError: They are something else, or a palette is incomplete.
+        InputError: they are not, or a palette is incomplete.
     """
     kind = str(instance.header.get("PhotometricInterpretation") or "none")
     if kind not in _PHOTOMETRIC:
@@ -73,7 +73,7 @@ def check_pixels(instance: Instance) -> None:
     ):
         raise InputError(
             str(instance.file),
-            expected=f"tables of red, green and blue for the photometric interpretation {_PALETTE}",
+            expected=f"lookup tables for red, green and blue, as {_PALETTE} requires",
             found="none, or not all of them",
             remedy="Convert it to RGB or gray values first.",
         )
@@ -82,12 +82,12 @@ def check_pixels(instance: Instance) -> None:
             str(instance.file),
             expected="images",
             found=f"a video: the transfer syntax {instance.syntax.name} ({instance.syntax})",
-            remedy="Videos are not read: export the pictures that you need as DICOM or PNG.",
+            remedy="segkit does not read videos: export the images that you need as DICOM or PNG.",
         )
 
 
 def channels_of(instance: Instance) -> int:
-    """Return the number of channels of `stored_pixels`: 3 for colors, also those of a palette."""
+    """Return the number of channels of `stored_pixels`: 3 for colors, including palette colors."""
     if instance.header.get("PhotometricInterpretation") == _PALETTE:
         return len(_RGB)
     return int(instance.header.get("SamplesPerPixel") or 1)
@@ -96,10 +96,10 @@ def channels_of(instance: Instance) -> int:
 def stored_pixels(instance: Instance) -> NDArray[Any]:
     """Return the stored numbers, shape (frames, rows, columns[, samples]), in native byte order.
 
-    Colors are RGB; those of a palette have 8 bits.
+    Colors are RGB; palette colors have 8 bits.
 
     Raises:
-        InputError: The transfer syntax cannot be decoded, or pixels are damaged or too few.
+        InputError: the transfer syntax cannot be decoded, or pixels are damaged or missing.
     """
     header = instance.header
     with guarded(instance.file), opened(instance.file, header) as stream:
@@ -119,10 +119,7 @@ def stored_pixels(instance: Instance) -> NDArray[Any]:
 
 
 def _palette_colors(indices: NDArray[Any], dataset: Dataset) -> NDArray[Any]:
-    """Return the colors (..., 3) of a palette, without the lower half of 16 bits.
-
-    Screens do not show the lower half either.
-    """
+    """Return the palette colors (..., 3) as 8 bits; 16-bit tables lose their low byte."""
     colors = apply_color_lut(indices, dataset)
     return colors if colors.dtype == np.uint8 else (colors >> 8).astype(np.uint8)
 
@@ -144,7 +141,7 @@ def _decoded(instance: Instance, dataset: Dataset) -> NDArray[Any]:
 
 
 def _decoded_by_itk(dataset: Dataset) -> NDArray[Any]:
-    """Decode a file that has the pixels alone, so that ITK does not rescale or reorient them."""
+    """Decode a copy with nothing but the pixels, so that ITK does not rescale or reorient them."""
     pixels_only = Dataset()
     for keyword in _PIXEL_ATTRIBUTES:
         if keyword in dataset:
@@ -160,7 +157,7 @@ def _decoded_by_itk(dataset: Dataset) -> NDArray[Any]:
 
 
 def _without_spare_bits(array: NDArray[Any], header: Dataset) -> NDArray[Any]:
-    """Clear the bits above the stored ones, in which old files keep overlays."""
+    """Remove the bits above BitsStored, in which old files keep overlays, and extend the sign."""
     bits = array.dtype.itemsize * 8
     spare = bits - int(header.get("BitsStored") or 0)
     if array.dtype.kind == "f" or not 0 < spare < bits:
@@ -174,7 +171,7 @@ def _first_remedy(syntax: Any) -> str:
     if syntax in (JPEGLSLossless, JPEGLSNearLossless) and find_spec("jpeg_ls") is None:
         return (
             "pip install pyjpegls, with which pydicom decodes it "
-            "(Python 3.14 has no wheel of it: take Python 3.13)"
+            "(it has no wheel for Python 3.14: use Python 3.13)"
         )
     return "Copy the file again if it is damaged"
 

@@ -1,8 +1,9 @@
-"""Run ITK's decoders in a process of their own, so that damaged pixels cannot end a prediction.
+"""Run ITK's decoders in a separate process, so that damaged pixels cannot crash a prediction.
 
-If ITK crashes over a file, only this file is lost, and not the rest of a folder. The process starts
-with the first file that needs it and is kept. Run as a module, this file is that process: each line
-of standard input names a DICOM file and a file for its numbers, and is answered with one line.
+If ITK crashes on a file, only this file is lost, not the rest of a folder. The process starts with
+the first file that needs it and keeps running. This module, run as a program, is that process: each
+line of standard input names a DICOM file and an output file for its numbers, and it answers each
+with one line.
 """
 
 # mypy: allow-untyped-calls
@@ -26,16 +27,16 @@ import SimpleITK as sitk  # noqa: N813  (the name its own manual uses)
 from numpy.typing import NDArray
 
 SECONDS = 120.0
-"""Time after which the process is killed; no image takes as long."""
+"""Time in seconds after which the process is killed; no image takes that long."""
 _DONE = "done"
 _LOCK = Lock()
 
 
 @dataclass
 class _Decoder:
-    """The decoder process, and the ID of the process that started it.
+    """Decoder process, and the ID of the process that started it.
 
-    A forked process inherits this object, but must not use the decoder of its parent.
+    A forked process inherits this object but must not use the decoder of its parent.
     """
 
     process: subprocess.Popen[str] | None = None
@@ -48,10 +49,10 @@ _DECODER = _Decoder()
 def decode(file: Path) -> NDArray[Any]:
     """Return the stored numbers of a DICOM file as ITK decodes them.
 
-    A file with the same name and the suffix .npy is written beside it.
+    They are also written next to it, to a file of the same name with the suffix .npy.
 
     Raises:
-        RuntimeError: ITK cannot decode the file, or crashed or hung over it.
+        RuntimeError: ITK cannot decode the file, or crashed or hung.
     """
     numbers = file.with_suffix(".npy")
     request = json.dumps([str(file), str(numbers)]) + "\n"
@@ -72,14 +73,14 @@ def _answer_to(request: str) -> str:
         process.stdin.write(request)
         process.stdin.flush()
         answer = process.stdout.readline().strip()
-    except OSError:  # it ended between two files
+    except OSError:  # the process ended after the previous file
         answer = ""
     finally:
         timer.cancel()
     if answer:
         return str(json.loads(answer))
     end()
-    return "the decoder's process ended over it"
+    return "the decoder crashed or took too long"
 
 
 def _running_process() -> subprocess.Popen[str]:
@@ -87,18 +88,19 @@ def _running_process() -> subprocess.Popen[str]:
     process = _DECODER.process
     if process is not None and _DECODER.owner == os.getpid() and process.poll() is None:
         return process
+    first = process is None
     end()
-    started = subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", __name__],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
     )
-    if process is None:
+    if first:
         atexit.register(end)
-    _DECODER.process, _DECODER.owner = started, os.getpid()
-    return started
+    _DECODER.process, _DECODER.owner = process, os.getpid()
+    return process
 
 
 def end() -> None:
@@ -107,15 +109,15 @@ def end() -> None:
     if process is None or _DECODER.owner != os.getpid():
         return
     process.kill()
-    with suppress(OSError):  # a request that was not yet sent to a process that has ended
+    with suppress(OSError):  # the process ended before it received a buffered request
         process.communicate()
     _DECODER.process = None
 
 
 def serve() -> None:
-    """Decode the files that standard input names, until it ends."""
+    """Decode the files named on standard input until it is closed."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what ITK prints must not be read as an answer
+    os.dup2(2, 1)  # the parent would read ITK's own output as an answer
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     for line in sys.stdin:
         file, numbers = json.loads(line)

@@ -1,1 +1,1 @@
-"""DICOM objects made from a label map: DICOM-SEG, written and read, and RTSTRUCT, written."""
+"""DICOM objects made from label maps: read and write DICOM-SEG, and write RTSTRUCT."""

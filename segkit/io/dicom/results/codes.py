@@ -1,8 +1,8 @@
 """Coded terms of segments, which a DICOM-SEG must have.
 
-The codes of the dataset come first, then SNOMED CT codes that fit the name of the label, then
-"tissue". A name gets a code of DICOM's context groups of segmented properties only if the words are
-the same: ``left_kidney`` becomes Kidney (Left), and ``label_3`` has no code of its own.
+The codes of the dataset take precedence, then SNOMED CT codes that fit the name of the label, then
+"Tissue". A name gets a code from DICOM's context groups for segmented properties only if it has the
+same words: ``left_kidney`` becomes Kidney (Left), and ``label_3`` gets no code but Tissue.
 """
 
 # mypy: allow-untyped-calls
@@ -26,7 +26,7 @@ _CONTEXT_GROUPS = {
     "cid7194": codes.SCT.MorphologicallyAbnormalStructure,
     "cid7197": codes.SCT.BodySubstance,
 }
-"""Context groups of PS3.16 with the category of the codes in each; earlier groups come first."""
+"""Context groups of PS3.16, each with the category of its codes; earlier groups take precedence."""
 _SYNONYMS = {
     "tumor": "neoplasm",
     "tumour": "neoplasm",
@@ -38,7 +38,7 @@ _SIDES = {"left": codes.SCT.Left, "right": codes.SCT.Right}
 
 @dataclass(frozen=True)
 class Meaning:
-    """Coded meaning of a segment: category, type and place in the body, with modifiers."""
+    """Coded meaning of a segment: category, type and anatomic region, with modifiers."""
 
     category: Code
     kind: Code
@@ -55,8 +55,8 @@ def meaning_of(name: str, given: SegmentCodes = UNKNOWN) -> Meaning:
     """Return the codes of a label.
 
     Args:
-        name: Name of the label, used unless ``given`` has a category and a type.
-        given: Codes of the label in the dataset.
+        name: name of the label, used unless ``given`` has a category and a type.
+        given: codes of the label in the dataset.
     """
     modifier, region, region_modifier = (
         _code(term) if term else None
@@ -90,14 +90,14 @@ def _by_name(name: str) -> Meaning:
 
 
 def _words(name: str) -> list[str]:
-    """Return the words of a name in lower case; a capital letter begins a word."""
+    """Return the words of a name in lower case; a capital after a lower-case letter begins one."""
     separated = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
     return re.findall(r"[a-z0-9]+", separated)
 
 
 @cache
 def _codes_by_words() -> dict[frozenset[str], tuple[Code, Code]]:
-    """Return category and type by the words of their names."""
+    """Return the category and type of each code, by the words of its name."""
     by_words: dict[frozenset[str], tuple[Code, Code]] = {}
     for group, category in _CONTEXT_GROUPS.items():
         listed = getattr(codes, group)

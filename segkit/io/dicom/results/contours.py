@@ -1,6 +1,6 @@
 """Outlines of a mask as closed polygons.
 
-A hole is joined to the outline around it by a channel of no width.
+A hole is joined to the outline around it by a channel of zero width (keyhole technique).
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from contourpy import FillType, contour_generator
 from numpy.typing import NDArray
 
 Polygon = NDArray[np.float64]
-"""Points (x, y) in pixels, shape (N, 2), from the center of the first pixel.
+"""Points (x, y) in pixels, shape (N, 2); the center of the first pixel is (0, 0).
 
-The last point is joined to the first.
+The last point is implicitly joined to the first.
 """
 
 
 def outlines(mask: NDArray[np.bool_]) -> list[Polygon]:
     """Return polygons around the pixels of a mask (X, Y).
 
-    The lines run halfway between pixels inside and outside (marching squares), so that the centers
-    inside the polygons are those of the mask. Holes follow the keyhole technique that DICOM
-    describes for CLOSED_PLANAR contours (PS3.3 C.8.8.6.3).
+    The lines run halfway between pixels inside and outside (marching squares), so that the pixel
+    centers inside the polygons are exactly those of the mask. Holes follow the keyhole technique
+    that DICOM describes for CLOSED_PLANAR contours (PS3.3 C.8.8.6.3).
     """
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not rows.size:
@@ -46,12 +46,12 @@ def _corners(ring: Polygon) -> Polygon:
 
 
 def _with_keyholes(outer: Polygon, holes: list[Polygon]) -> Polygon:
-    """Return one polygon around the outline and, through straight channels, around every hole.
+    """Return one polygon that traces the outline and, through straight channels, every hole.
 
     The channel of a hole runs from its leftmost point to the left.
     """
     merged = outer
-    # Holes are sorted from left to right, so that whatever a channel meets is already merged.
+    # From left to right, so that any hole that a channel meets is already merged.
     for hole in sorted(holes, key=lambda ring: float(ring[:, 0].min())):
         start = int(hole[:, 0].argmin())
         edge, entry = _first_to_the_left(merged, hole[start])
@@ -63,7 +63,7 @@ def _with_keyholes(outer: Polygon, holes: list[Polygon]) -> Polygon:
 
 
 def _first_to_the_left(polygon: Polygon, point: NDArray[np.float64]) -> tuple[int, Polygon]:
-    """Return the first edge that a ray from ``point`` to lower x meets, and where, as (1, 2)."""
+    """Return the first edge that a ray from ``point`` to lower x meets, and the point (1, 2)."""
     (x0, y0), (x1, y1) = polygon.T, np.roll(polygon, -1, axis=0).T
     edges = np.flatnonzero((y0 <= point[1]) != (y1 <= point[1]))
     shares = (point[1] - y0[edges]) / (y1[edges] - y0[edges])

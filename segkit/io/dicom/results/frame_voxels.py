@@ -1,4 +1,4 @@
-"""Voxels of a label map on which a frame of a DICOM-SEG lies, as a view that can be written to."""
+"""Views of the voxels of a label map that correspond to a frame of a DICOM-SEG."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from segkit.io.dicom.frames import Frame
 from segkit.volume import LPS_TO_RAS, Grid
 
 _ALLOWED = 0.05
-"""Largest distance of a frame's corners from voxels, as a share of a voxel's edge.
+"""Largest distance of a frame's corners from voxel centers, relative to the smallest spacing.
 
-`Grid.matches` allows as much.
+`Grid.matches` has the same tolerance.
 """
 
 
@@ -37,9 +37,9 @@ class _Plane:
         return np.array([self.first + x * self.along_row + y * self.along_column for x, y in ends])
 
     def among(self, slices: NDArray[np.float64]) -> _Plane:
-        """Return the plane with Z counted in slices at these positions.
+        """Return the plane with its Z index counted in slices at these positions.
 
-        Its distance from the nearest slice stays the same.
+        Its offset from the nearest slice is kept.
         """
         nearest = int(np.abs(slices - self.first[2]).argmin())
         x, y, z = self.first
@@ -64,19 +64,19 @@ def view_of_frame(
     grid_name: str,
     slices: NDArray[np.float64] | None,
 ) -> NDArray[Any]:
-    """Return the voxels (rows, columns) of a label map on which a frame lies, as a view.
+    """Return a writable view (rows, columns) of the voxels of a label map on which a frame lies.
 
     Args:
-        labels: Label map (X, Y, Z) on ``grid``; with ``slices``, one plane for each slice.
-        frame: Frame of the DICOM-SEG.
-        grid: Grid of the scan.
-        path: File of the DICOM-SEG, for messages.
-        grid_name: Name of the image that the grid belongs to, for messages.
-        slices: Positions of the scan's slices among the planes of the grid, if they are not the
-            planes themselves.
+        labels: label map (X, Y, Z) on ``grid``; with ``slices``, one plane for each slice.
+        frame: frame of the DICOM-SEG.
+        grid: grid of the scan.
+        path: file of the DICOM-SEG, for messages.
+        grid_name: name of the image to which the grid belongs, for messages.
+        slices: positions of the scan's slices in planes of the grid, if they are not the planes
+            themselves.
 
     Raises:
-        InputError: The frame does not lie on voxels.
+        InputError: the pixels of the frame do not coincide with voxels.
     """
     if (
         frame.position is None
@@ -94,7 +94,7 @@ def view_of_frame(
     if sorted(np.abs(rounded.along_row) + 2 * np.abs(rounded.along_column)) != [0, 1, 2]:
         edges = " x ".join(f"{edge:.4g}" for edge in frame.spacing)
         raise _off_grid(
-            path, frame, grid_name, f"pixels of {edges} mm or rows in another direction"
+            path, frame, grid_name, f"pixels of {edges} mm, or rows in another direction"
         )
     size = int(frame.instance.header.Rows), int(frame.instance.header.Columns)
     corners = rounded.corners(*size)
@@ -108,10 +108,7 @@ def view_of_frame(
 
 
 def _view(labels: NDArray[Any], plane: _Plane, size: tuple[int, int]) -> NDArray[Any]:
-    """Return the voxels (rows, columns) of a plane of this size.
-
-    Each step of the plane is one voxel long and runs along one axis.
-    """
+    """Return the voxels (rows, columns) of a plane of this size, whose steps are single voxels."""
     index: list[Any] = plane.first.tolist()
     down, across = (int(np.flatnonzero(step)[0]) for step in (plane.along_column, plane.along_row))
     for axis, step, count in (
@@ -130,5 +127,5 @@ def _off_grid(path: Path, frame: Frame, grid_name: str, found: str) -> InputErro
         path,
         expected=f"frames that lie on the voxels of {grid_name}",
         found=f"{found}, for {frame.name}",
-        remedy="Compare it with a label map of the images that it was made for.",
+        remedy="Use it with the images for which it was made.",
     )

@@ -1,4 +1,4 @@
-"""Headers of the source images with what objects derived from them need, and the algorithm."""
+"""Headers of the source images, completed for the DICOM objects that are derived from them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from segkit.io.dicom.source import DicomSource
 log = logging.getLogger(__name__)
 
 UTF_8 = "ISO_IR 192"
-"""Character set of all that is written, because names of labels may have any letters."""
+"""Character set of all output, because label names may contain any letters."""
 _PATIENT_GROUP = 0x0010
 LONGEST_TEXT = 64
 """Largest number of characters of a text of value representation LO."""
@@ -29,12 +29,12 @@ _MAY_BE_EMPTY = (
     *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID"),
     *("StudyDate", "StudyTime", "ReferringPhysicianName"),
 )
-"""Attributes that a derived object must have, and that may be empty."""
+"""Attributes that a derived object must have but that may be empty."""
 
 
 @dataclass(frozen=True)
 class Algorithm:
-    """The model that made a segmentation."""
+    """Model that made a segmentation."""
 
     name: str
     version: str
@@ -46,12 +46,12 @@ class Algorithm:
 def complete_headers(source: DicomSource) -> list[Dataset]:
     """Return copies of the headers of a series with the attributes that derived objects need.
 
-    There is one header for each file, in the order of the slices. Attributes that the standard
-    requires and that may be empty are added empty. A missing Frame of Reference UID is replaced by
-    a new one for all images.
+    There is one header for each file, in the order of the slices. Missing attributes that the
+    standard requires but allows to be empty are added. If the Frame of Reference UID is missing or
+    differs between images, all get a new one.
 
     Raises:
-        InputError: Images have no position in the patient, or no UIDs.
+        InputError: images have no position in the patient, or no UIDs.
     """
     check_references(source)
     frames = source.stack.frames
@@ -73,7 +73,7 @@ def check_references(source: DicomSource) -> None:
     """Check that a derived object can refer to every image of a series.
 
     Raises:
-        InputError: An image has no position in the patient, or no UIDs.
+        InputError: an image has no position in the patient, or no UIDs.
     """
     if any(frame.position is None or frame.orientation is None for frame in source.stack.frames):
         raise InputError(
@@ -101,7 +101,8 @@ def _frame_of_reference(source: DicomSource) -> UID:
     if len(uids) == 1:
         return UID(uids.pop())
     log.warning(
-        "%s: %s frame of reference; results get a new one and refer to the images by their UIDs",
+        "%s: %s Frame of Reference UID; results get a new one and refer to the images by their "
+        "UIDs",
         source.series.path,
         "more than one" if uids else "no",
     )
@@ -109,10 +110,10 @@ def _frame_of_reference(source: DicomSource) -> UID:
 
 
 def _complete(frame: Frame, defaults: Mapping[str, str]) -> Dataset:
-    """Return a copy of the header of a frame's file, with defaults for what it does not have.
+    """Return a copy of the header of a frame's file, with defaults for missing attributes.
 
-    The Frame of Reference UID is always set. Invalid attributes of the patient are removed:
-    otherwise they would be copied with their fault.
+    The Frame of Reference UID is always replaced. Invalid patient attributes are removed, because
+    highdicom would copy them.
     """
     header = copy.copy(frame.instance.header)
     for element in header.group_dataset(_PATIENT_GROUP):
@@ -139,9 +140,9 @@ def _is_valid(element: DataElement) -> bool:
 
 
 def _shared_groups(header: Dataset) -> Dataset:
-    """Return the shared functional groups, with pixel measures and orientation of the first frame.
+    """Return the shared functional groups, completed from those of the first frame.
 
-    All frames have these in common.
+    Pixel measures and orientation are the same in all frames of a stack.
     """
     shared: Dataset = copy.copy((header.get("SharedFunctionalGroupsSequence") or [Dataset()])[0])
     for keyword in ("PixelMeasuresSequence", "PlaneOrientationSequence"):

@@ -1,6 +1,6 @@
 """Read the segments of a DICOM-SEG as a label map on a given grid.
 
-The grid must be given because a DICOM-SEG leaves out planes without segments.
+The grid must be given, because a DICOM-SEG may omit planes without segments.
 """
 
 # mypy: allow-untyped-calls
@@ -36,14 +36,14 @@ from segkit.labels.scheme import own_values
 from segkit.volume import Grid, Volume
 
 KnownValues = Mapping[str, int | Sequence[int]]
-"""Value of each known label, or values of each known region, by name."""
+"""Value of each known label, or list of values of each known region, by name."""
 _DESCRIBED_VALUE = re.compile(r", label value (-?[0-9]+)$")
 """End of the description that `segmentation_writer` gives to a segment of one value."""
 
 
 @dataclass(frozen=True, eq=False)
 class Segments:
-    """A label map, and the value of each name."""
+    """Label map, and the value of each segment name."""
 
     labels: Volume
     names: dict[str, int]
@@ -54,7 +54,7 @@ class _Segment:
     name: str
     value: int
     is_region: bool
-    """The segment may overlap others, because it is a known region."""
+    """True for a known region, which may overlap others."""
 
 
 def read_segments(
@@ -65,24 +65,24 @@ def read_segments(
     grid_name: str = "the reference",
     slices: NDArray[np.float64] | None = None,
 ) -> Segments:
-    """Read the segments of a DICOM-SEG as a label map on a grid; its frames must lie on voxels.
+    """Read the segments of a DICOM-SEG as a label map on a grid.
 
     The value of a segment is that of its name in ``known``, else the value that segkit wrote into
-    its description, else its number. Regions are written in their order, one over the other, with
-    values of their own (`segkit.labels.scheme.own_values`).
+    its description, else its segment number. Regions are written in order, later ones over earlier
+    ones, each with its own value (`segkit.labels.scheme.own_values`).
 
     Args:
-        path: The file, or a folder or zip that holds one DICOM-SEG.
-        grid: Grid of the label map.
-        known: Values of labels and regions that are known.
-        grid_name: Name of the image that the grid belongs to, for messages.
-        slices: Positions of the scan's slices among the planes of the grid, if the scan has two
-            slice thicknesses (`Stack.slice_positions`). Each plane of the grid then has the labels
-            of the nearest slice. Without them, a DICOM-SEG of two slice thicknesses is refused.
+        path: the file, or a folder or zip that holds one DICOM-SEG.
+        grid: grid of the label map.
+        known: values of known labels and regions.
+        grid_name: name of the image to which the grid belongs, for messages.
+        slices: positions of the scan's slices in planes of the grid, if the scan has more than one
+            slice thickness (`Stack.slice_positions`). Each plane of the grid then has the labels of
+            the nearest slice. Without them, a DICOM-SEG with several slice thicknesses is refused.
 
     Raises:
-        InputError: The file is no BINARY or LABELMAP DICOM-SEG, its frames do not lie on
-            voxels, segments overlap, or it is damaged.
+        InputError: the file is not a BINARY or LABELMAP DICOM-SEG, its frames do not lie on voxels
+            of the grid, segments overlap, or it is damaged.
     """
     file = segmentation_file(path)
     with guarded(path):
@@ -108,7 +108,7 @@ def read_segments(
 
 
 def _check_one_thickness(path: Path, thicknesses: set[float], grid_name: str) -> None:
-    """Refuse slices of two thicknesses: planes between thick slices would count as background."""
+    """Refuse slices of different thicknesses: planes between thick slices would be background."""
     thinnest, thickest = min(thicknesses, default=0), max(thicknesses, default=0)
     if thickest > (1 + EQUAL) * thinnest:
         raise InputError(
@@ -124,7 +124,7 @@ def segmentation_file(path: Path) -> DicomFile:
     """Return the one DICOM-SEG of a folder or zip; any other path is returned as a file.
 
     Raises:
-        InputError: The folder or zip holds none, or several.
+        InputError: the folder or zip holds none, or several.
     """
     if not path.is_dir() and suffix_of(path) != ZIP:
         return DicomFile(path)
@@ -135,18 +135,18 @@ def segmentation_file(path: Path) -> DicomFile:
             path,
             expected="one DICOM-SEG",
             found=f"{len(files)}: {names}" if files else "DICOM, but none",
-            remedy="Keep the one that is meant, or name its file.",
+            remedy="Keep only the right one, or give its file.",
         )
     return files[0]
 
 
 def segment_values(path: Path) -> list[tuple[str, int]]:
-    """Return name and value of each segment of a DICOM-SEG, as `read_segments` takes them.
+    """Return the name of each segment of a DICOM-SEG, and its value as in `read_segments`.
 
     Only the header is read.
 
     Raises:
-        InputError: The file is no BINARY or LABELMAP DICOM-SEG, or is damaged.
+        InputError: the file is not a BINARY or LABELMAP DICOM-SEG, or is damaged.
     """
     file = segmentation_file(path)
     with guarded(path):
@@ -173,7 +173,7 @@ def _segments(path: Path, header: Dataset, known: KnownValues) -> dict[int, _Seg
     Regions come last, in the order of ``known``. The background of a LABELMAP is left out.
 
     Raises:
-        InputError: Two segments have the same value.
+        InputError: two segments have the same value.
     """
     regions = {name: tuple(values) for name, values in known.items() if not isinstance(values, int)}
     values = {name: value for name, value in known.items() if isinstance(value, int)}
@@ -207,16 +207,16 @@ def _check_distinct(path: Path, segments: Iterable[_Segment]) -> None:
         if other is not segment:
             raise InputError(
                 path,
-                expected="a value of its own for each segment",
+                expected="a different value for each segment",
                 found=f"{segment.value} for {other.name} and for {segment.name}",
-                remedy="Say with --labels NAME=VALUE,... which value each name has.",
+                remedy="Give the value of each name with --labels NAME=VALUE,...",
             )
 
 
 def _with_free_values(
     segments: Mapping[int, _Segment], known: Mapping[str, int]
 ) -> dict[int, _Segment]:
-    """Give unknown segments a free value if their value is that of a known name."""
+    """Give an unknown segment a free value if a known name has its value."""
     largest = max([*known.values(), *(segment.value for segment in segments.values())], default=0)
     changed = dict(segments)
     for number, segment in segments.items():
@@ -232,8 +232,8 @@ def _frames(
 ) -> Iterator[tuple[Frame, int | None, NDArray[Any]]]:
     """Yield each frame, the number of its segment and its pixels (rows, columns).
 
-    The number is None for a LABELMAP, whose pixels are segment numbers. Frames are in the ``order``
-    of their segments.
+    The number is None for a LABELMAP, whose pixels are segment numbers. Frames are sorted by the
+    ``order`` of segment numbers.
     """
     frames = frames_of(Instance(file, header, "PixelData"))
     numbers = [_segment_number(header, index) for index in range(len(frames))]
@@ -249,8 +249,8 @@ def _frames(
 def _pixels(dataset: Dataset, indices: Sequence[int]) -> Iterator[NDArray[Any]]:
     """Yield the pixels (rows, columns) of the frames with these indices.
 
-    Frames of one bit per pixel follow each other without a gap. If 8 does not divide their number
-    of pixels, frames begin in the middle of a byte, which pydicom 3.0 cannot read.
+    Frames with one bit per pixel are stored without padding between them. If the number of pixels
+    is not a multiple of 8, frames begin in the middle of a byte, which pydicom 3.0 cannot read.
     """
     if int(dataset.BitsAllocated) != 1 or dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         yield from iter_pixels(dataset, indices=indices)
@@ -264,7 +264,7 @@ def _pixels(dataset: Dataset, indices: Sequence[int]) -> Iterator[NDArray[Any]]:
 
 
 def _segment_number(header: Dataset, index: int) -> int | None:
-    """Return the segment number of a frame, from its own functional group or the shared one."""
+    """Return the segment number of a frame, from its own functional groups or the shared ones."""
     if header.SegmentationType == "LABELMAP":
         return None
     groups = (
@@ -281,14 +281,14 @@ def _write(
     """Write the value of each segment into the voxels where a frame has its number.
 
     Raises:
-        InputError: Segments overlap that are no known regions.
+        InputError: segments overlap that are not known regions.
     """
     for number, segment in segments.items():
         mask = pixels == number
         if not segment.is_region and view[mask].any():
             raise InputError(
                 path,
-                expected="segments that do not overlap, which one label map can hold",
+                expected="segments that do not overlap, so that one label map can hold them",
                 found=f"{segment.name!r} over another one",
                 remedy="Compare them one by one as .nii.gz, "
                 "or give the dataset with its regions as the reference.",

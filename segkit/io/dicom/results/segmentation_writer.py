@@ -1,7 +1,7 @@
 """Write DICOM Segmentation objects (DICOM-SEG) with highdicom.
 
-A DICOM-SEG has one frame for each source image and segment. BINARY is the usual kind, which every
-reader knows. LABELMAP, of supplement 243, is smaller if there are many labels.
+A DICOM-SEG of the usual type BINARY has one frame for each source image and segment, and any reader
+supports it. The type LABELMAP (Supplement 243) is smaller if there are many labels.
 """
 
 # mypy: allow-untyped-calls
@@ -38,7 +38,7 @@ from segkit.labels.codes import UNKNOWN, SegmentCodes, colors_of
 from segkit.volume import Volume
 
 SERIES_NUMBER = 9001
-"""Series number of the results, far above those of scanners."""
+"""Series number of the results, far above those that scanners assign."""
 ARTIFICIAL_INTELLIGENCE = dictionary.DCM.ArtificialIntelligence
 
 
@@ -55,19 +55,20 @@ def write_segmentation(
     """Write a label map as a DICOM-SEG, atomically.
 
     Args:
-        path: The file.
-        labels: Label map (1, X, Y, Z) on the grid of ``source``.
-        source: Series that it was predicted from.
-        segments: Values of the label map that belong to each segment, in order. Segments may share
+        path: the file.
+        labels: label map (1, X, Y, Z) on the grid of ``source``.
+        source: series from which it was predicted.
+        segments: values of the label map that belong to each segment, in order. Segments may share
             values.
-        algorithm: Model that made the label map.
-        labelmap: Write the kind LABELMAP, whose pixels are the label values. This needs values from
-            1 to 65535 that no two segments share.
-        codes: Coded terms and colors of segments, if they are known.
+        algorithm: model that made the label map.
+        labelmap: write the type LABELMAP, whose pixels are the label values. This requires values
+            from 1 to 65535 that no two segments share.
+        codes: coded terms and colors of segments, if they are known.
 
     Raises:
-        InputError: Images have no position, there are several multi-frame files, a LABELMAP cannot
-            hold the labels, or the headers of the images are not valid.
+        InputError: images have no position, the series has several files of which one is
+            multi-frame, a LABELMAP cannot hold the labels, or the headers of the images are
+            invalid.
     """
     check_segmentation(path, source, segments, labelmap=labelmap)
     headers, frames_in_stack = complete_headers(source), _frames_in_stack(source)
@@ -88,7 +89,7 @@ def write_segmentation(
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InputError(
                 source.series.path,
-                expected="headers that a DICOM-SEG can be made from",
+                expected="headers from which a DICOM-SEG can be made",
                 found=f"{type(error).__name__}: {error}",
                 remedy="Correct that element, or write another format, such as .nii.gz.",
             ) from error
@@ -102,10 +103,10 @@ def write_segmentation(
 def check_segmentation(
     path: Path, source: DicomSource, segments: Mapping[str, Sequence[int]], *, labelmap: bool
 ) -> None:
-    """Check before a prediction that `write_segmentation` can write its result.
+    """Check before a prediction that `write_segmentation` will be able to write its result.
 
     Raises:
-        InputError: As for `write_segmentation`.
+        InputError: as for `write_segmentation`.
     """
     check_references(source)
     files = source.series.instances
@@ -123,7 +124,7 @@ def check_segmentation(
             path,
             expected="labels from 1 to 65535 that do not overlap, for the kind LABELMAP",
             found=", ".join(listed),
-            remedy="Leave --labelmap out.",
+            remedy="Omit --labelmap.",
         )
 
 
@@ -159,9 +160,9 @@ def _segmentation(
 
 
 def _set_slice_thicknesses(dataset: Dataset, source: DicomSource) -> None:
-    """Give each frame the SliceThickness of its own slice.
+    """Give each frame the SliceThickness of its own slice; highdicom uses that of the first image.
 
-    highdicom gives that of the first image to all frames.
+    SpacingBetweenSlices is removed, because it has no single value.
     """
     shared = dataset.SharedFunctionalGroupsSequence[0]
     shared_measures = shared.PixelMeasuresSequence[0]
@@ -179,7 +180,7 @@ def _set_slice_thicknesses(dataset: Dataset, source: DicomSource) -> None:
 
 
 def _in_file_order(planes: NDArray[Any], source: DicomSource) -> NDArray[Any]:
-    """Return the planes (Z, Y, X) of a stack; those of a multi-frame file in its frame order."""
+    """Return the planes (Z, Y, X) of a stack, for a multi-frame file in the order of its frames."""
     frames = source.stack.frames
     if frames[0].instance.frames == 1:
         return planes
@@ -187,7 +188,7 @@ def _in_file_order(planes: NDArray[Any], source: DicomSource) -> NDArray[Any]:
 
 
 def _frames_in_stack(source: DicomSource) -> list[int] | None:
-    """Return the indices of the frames of a multi-frame file that are in the stack, in file order.
+    """Return the indices of the frames of a multi-frame file that are in the stack, sorted.
 
     The result is None if all frames are in the stack.
     """
@@ -198,7 +199,7 @@ def _frames_in_stack(source: DicomSource) -> list[int] | None:
 
 
 def _with_frames(header: Dataset, indices: Sequence[int]) -> Dataset:
-    """Return the header of a multi-frame file as if it only had the frames with these indices."""
+    """Return the header of a multi-frame file reduced to the frames with these indices."""
     changed = copy.copy(header)
     changed.PerFrameFunctionalGroupsSequence = [
         header.PerFrameFunctionalGroupsSequence[index] for index in indices
@@ -208,7 +209,7 @@ def _with_frames(header: Dataset, indices: Sequence[int]) -> Dataset:
 
 
 def _refer_to_file_frames(dataset: Dataset, indices: Sequence[int]) -> None:
-    """Change references to frames of `_with_frames` into references to frames of the file."""
+    """Replace references to frames of the reduced header with those of the original file."""
     for group in dataset.PerFrameFunctionalGroupsSequence:
         for derivation in group.DerivationImageSequence:
             for image in derivation.SourceImageSequence:
@@ -231,7 +232,7 @@ def _overlap(segments: Mapping[str, Sequence[int]]) -> bool:
 def _label_pixels(
     planes: NDArray[Any], segments: Mapping[str, Sequence[int]], numbers: Mapping[str, int]
 ) -> NDArray[np.uint16]:
-    """Return segment numbers (Z, Y, X), which take little memory for many segments."""
+    """Return segment numbers (Z, Y, X), which take less memory than a mask per segment."""
     number_of = {value: numbers[name] for name, values in segments.items() for value in values}
     known_values = np.array(sorted(number_of))
     known_numbers = np.array([number_of[value] for value in known_values.tolist()], np.uint16)

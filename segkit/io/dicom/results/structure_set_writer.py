@@ -32,10 +32,10 @@ from segkit.labels.codes import SegmentCodes, colors_of
 from segkit.volume import Volume
 
 SERIES_NUMBER = 9002
-"""Series number of the results, far above those of scanners."""
+"""Series number of the results, far above those that scanners assign."""
 _CONTOUR_DATA = Tag("ContourData")
 _DETACHED_STUDY_MANAGEMENT = "1.2.840.10008.3.1.2.3.1"
-"""SOP class by which PS3.3 C.8.8.5 refers to a study."""
+"""SOP class with which a structure set refers to a study (PS3.3 C.8.8.5)."""
 _COPIED = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PatientAge"),
     *("StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "AccessionNumber"),
@@ -57,16 +57,16 @@ def write_structure_set(
     """Write a label map as an RT Structure Set, atomically.
 
     Args:
-        path: The file.
-        labels: Label map (1, X, Y, Z) on the grid of ``source``.
-        source: Series that it was predicted from.
-        structures: Values of the label map that belong to each structure. A structure without
+        path: the file.
+        labels: label map (1, X, Y, Z) on the grid of ``source``.
+        source: series from which it was predicted.
+        structures: values of the label map that belong to each structure. A structure without
             voxels is written without contours.
-        algorithm: Model that made the label map.
-        codes: Colors of structures, if they are known.
+        algorithm: model that made the label map.
+        codes: colors of structures, if they are known.
 
     Raises:
-        InputError: Images have no position in the patient.
+        InputError: images have no position in the patient.
     """
     headers = complete_headers(source)
     dataset = _structure_set(headers[0], algorithm)
@@ -89,14 +89,14 @@ def write_structure_set(
 
 
 def _structure_set(header: Dataset, algorithm: Algorithm) -> Dataset:
-    """Return the modules on patient, study, series, equipment and the structure set as a whole."""
+    """Return the patient, study, series, equipment and structure set modules."""
     dataset, now = Dataset(), datetime.now()
     for keyword in _COPIED:
         if keyword in header:
             dataset[keyword] = header[keyword]
     dataset.SpecificCharacterSet = UTF_8
     dataset.file_meta = FileMetaDataset()
-    # Explicit VR limits a contour to 64 kB.
+    # Explicit VR would limit a contour to 64 kB.
     dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
     dataset.SOPClassUID = RTStructureSetStorage
     dataset.SOPInstanceUID = generate_uid()
@@ -159,13 +159,13 @@ def _observation(number: int) -> Dataset:
 def _contours(
     slices: NDArray[Any], source: DicomSource, values: set[int], present: Sequence[set[int]]
 ) -> Dataset:
-    """Return the contours of the voxels that have certain values.
+    """Return the contours around the voxels that have certain values.
 
     Args:
-        slices: Labels (X, Y, slices).
-        source: Series with these slices.
-        values: The values.
-        present: All values in each slice.
+        slices: label map (X, Y, slices).
+        source: series with these slices.
+        values: values of the structure.
+        present: all values that occur in each slice.
     """
     item = Dataset()
     contours = [
@@ -193,9 +193,9 @@ def _contour(polygon: Polygon, frame: Frame) -> Dataset:
 
 
 def _contour_data(numbers: NDArray[np.float64]) -> RawDataElement:
-    """Return ContourData as it is in the file.
+    """Return ContourData in its encoded form.
 
-    pydicom would check each of what may be a million numbers.
+    Otherwise pydicom would validate each number, of which there may be a million.
     """
     text = "\\".join(f"{number:.5f}" for number in numbers)
     value = (text + " " * (len(text) % 2)).encode()
@@ -203,11 +203,11 @@ def _contour_data(numbers: NDArray[np.float64]) -> RawDataElement:
 
 
 def patient_points(points: Polygon, frame: Frame) -> NDArray[np.float64]:
-    """Return points of a frame in the patient's LPS axes, in mm, shape (N, 3).
+    """Return points of a frame in patient coordinates (LPS) in mm, shape (N, 3).
 
     Args:
-        points: Points (x, y) in pixels, shape (N, 2).
-        frame: A frame with a position and an orientation.
+        points: points (x, y) in pixels, shape (N, 2).
+        frame: a frame with a position and an orientation.
     """
     between_rows, between_columns = frame.spacing or (1.0, 1.0)
     steps = np.array([between_columns, between_rows])[:, None] * np.asarray(frame.orientation)

@@ -20,15 +20,15 @@ from pydicom.tag import BaseTag, Tag
 from segkit.io.dicom.frames import Frame
 
 Value = Hashable
-"""A number, a text, a tuple of them, or None for an attribute that is missing or empty."""
+"""Number, string, or tuple of these; None for an attribute that is missing or empty."""
 
 
 def value_of(frame: Frame, *paths: str) -> Value:
-    """Return the first value that one of several attributes has.
+    """Return the value of the first of several attributes that is present.
 
     Args:
-        frame: The frame.
-        paths: Keywords of attributes, behind those of their sequences: ``"Sequence.Keyword"``.
+        frame: the frame.
+        paths: attribute keywords, preceded by those of their sequences: ``"Sequence.Keyword"``.
     """
     tag_paths = [_tags(path) for path in paths]
     for dataset in frame.datasets:
@@ -40,7 +40,7 @@ def value_of(frame: Frame, *paths: str) -> Value:
 
 
 def _raw_value(dataset: Dataset, tags: tuple[BaseTag, ...]) -> Any:
-    """Return the value of the last tag in the first items of the sequences before it."""
+    """Return the value of the last tag, after following the first item of each sequence."""
     *sequences, attribute = tags
     for sequence in sequences:
         items = dataset[sequence].value if sequence in dataset else None
@@ -56,7 +56,7 @@ def _tags(path: str) -> tuple[BaseTag, ...]:
 
 
 def plain(value: Any) -> Value:
-    """Return a value of pydicom as a number, a text or a tuple of them; None if it is empty."""
+    """Return a pydicom value as a number, a string or a tuple of these; None if it is empty."""
     if value is None or isinstance(value, int | float):
         return None if value is None else float(value)
     if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""Open the series of a file, folder or zip that is meant, or all of them."""
+"""Open the requested series of a file, folder or zip, or all of them."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ _NEXT = 0.05
 
 
 def open_dicom(path: Path, choice: str | None = None) -> DicomSource:
-    """Open the series that is meant, or a part of its images.
+    """Open the requested series, or a selection of its images.
 
-    Without a choice of a series, the only one is opened; of several series of one study, the only
-    one that is a volume of more than one slice.
+    Without a choice, the only series is opened; if one study has several series, the only one that
+    is a volume of more than one slice.
 
     Args:
-        path: A file, folder or zip.
-        choice: A number in the list that the message shows, a SeriesInstanceUID or a description.
+        path: a file, folder or zip.
+        choice: a number in the list that the message shows, a SeriesInstanceUID or a description.
             A selection of images may follow after a colon, or stand alone, as in
             ``3:echo=2,type=M`` (see `segkit.io.dicom.series.selection`).
 
     Raises:
-        InputError: There are no images, or the series is not a volume.
-        SeveralSeries: It is not clear which series is meant; the message lists all.
-        UsageError: The choice fits no series, or several.
+        InputError: there are no images, or the series is not a volume.
+        SeveralSeries: it is not clear which series is meant; the message lists them all.
+        UsageError: no series, or more than one, fits the choice.
     """
     with guarded(path):
         source = _open_one(path, read_study(path), choice)
@@ -77,18 +77,19 @@ def _warn(path: Path, notes: Iterable[str]) -> None:
 
 
 def open_all_series(path: Path, name: str = "") -> dict[str, DicomSource | InputError]:
-    """Open each series that is a volume, by a name for its output file; the log names the others.
+    """Open each series that is a volume, keyed by a name for its output; the log names the others.
 
-    The name is that of the folders of the series below ``path`` if no other series lies there,
-    else the name of ``path`` with the number of the series in the list. A scan that is not a
-    volume, because it mixes several volumes or has lost slices, is returned as an error.
+    The name consists of the folders below ``path`` that hold the series, if they hold no other
+    series; else of the name of ``path`` and the number of the series in the list. In place of a
+    scan that is not a volume, because it mixes several volumes or has lost slices, its error is
+    returned.
 
     Args:
-        path: A file, folder or zip.
-        name: Name of ``path``, if it is a part of a folder.
+        path: a file, folder or zip.
+        name: name of ``path``, if it is a part of a folder.
 
     Raises:
-        InputError: No series is a scan.
+        InputError: no series is a scan.
     """
     with guarded(path):
         study = read_study(path)
@@ -124,7 +125,7 @@ def _open_scans(
 def _open_each(
     study: Sequence[Series], selection: Selection
 ) -> tuple[list[DicomSource], list[SegkitError]]:
-    """Return the series that are volumes or single slices, and the errors of other scans."""
+    """Return the series that are volumes or single slices, and the errors of unusable scans."""
     sources: list[DicomSource] = []
     refused: list[SegkitError] = []
     for series in study:
@@ -139,7 +140,7 @@ def _open_each(
 
 
 def _is_continued(volumes: Sequence[DicomSource], sources: Sequence[DicomSource]) -> bool:
-    """Return whether a single image of another series is the slice before or after a volume."""
+    """Return whether another series is the slice directly before or after one of the volumes."""
     return any(
         _lies_next(source.grid, volume.grid)
         for volume in volumes
@@ -160,7 +161,7 @@ def _lies_next(image: Grid, volume: Grid) -> bool:
 
 
 def _is_scan(series: Series, error: SegkitError) -> bool:
-    """Return whether a series that cannot be used is a scan, and not a localizer or a picture."""
+    """Return whether a series that cannot be used is a scan rather than a localizer or picture."""
     if isinstance(error, UsageError):
         return False
     if isinstance(error, LostSlices):
@@ -172,7 +173,7 @@ def _is_scan(series: Series, error: SegkitError) -> bool:
 
 
 def _chosen(path: Path, study: Sequence[Series], choice: str) -> tuple[Series | None, Selection]:
-    """Return the series and the selection of images that a choice names.
+    """Return the series and the selection of images that a choice denotes.
 
     The series is None if the choice is only a selection.
     """
@@ -194,7 +195,7 @@ def _chosen(path: Path, study: Sequence[Series], choice: str) -> tuple[Series | 
 
 
 def _fitting(study: Sequence[Series], choice: str) -> list[Series]:
-    """Return the series of this number, UID or description."""
+    """Return the series with this number, UID or description."""
     if choice.isdecimal() and 1 <= int(choice) <= len(study):
         return [study[int(choice) - 1]]
     fitting = [series for series in study if choice in (series.uid, series.description)]

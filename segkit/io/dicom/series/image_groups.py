@@ -1,7 +1,7 @@
-"""Groups of images within one series that are volumes of their own: find, name and list them.
+"""Detect a series that mixes several volumes, and list the groups of images that it contains.
 
-A SeriesInstanceUID does not say that all its images belong to one volume. Echoes, phase images,
-b-values or two passes may share it. With one image at each position, they would make a regular
+The images of one SeriesInstanceUID do not always form one volume: echoes, phase images, b-values or
+two passes may share it. If each position has only one of them, together they would form a regular
 stack that is not a scan.
 """
 
@@ -23,9 +23,9 @@ from segkit.io.dicom.series.repeats import REPEAT, alternates
 from segkit.io.dicom.series.selection import LISTED, Column, Selection
 
 _SAME_POSITION = 0.01
-"""Unit in mm to which positions are rounded before they are compared."""
+"""Step in mm to which positions are rounded before they are compared."""
 _LEAST_POSITIONS = 3
-"""Smallest number of positions of a scan that cannot be used; a localizer has fewer."""
+"""Smallest number of slice positions of a scan; a localizer has fewer in one direction."""
 _DIRECTION = next(prop for prop in PROPERTIES if prop.word == "direction")
 _Groups = Sequence[Sequence[int]]
 """Indices of the images in each group."""
@@ -43,18 +43,21 @@ def check_one_volume(
     number: int,
     selection: Selection,
 ) -> tuple[str, ...]:
-    """Check that frames can be one volume; return sentences on allowed properties that change.
+    """Check that frames can be one volume.
 
     Args:
-        frames: Frames that were selected.
-        series: All frames of the series. Numbers that stand for values count all of them, so that
-            they mean the same with every selection.
-        path: File, folder or zip of the series, for messages.
-        number: Number of the series in the list of its path.
-        selection: Selection by which the frames were chosen.
+        frames: frames that were selected.
+        series: all frames of the series. Values that are shown as numbers are numbered over all of
+            them, so that a number means the same for every selection.
+        path: file, folder or zip of the series, for messages.
+        number: number of the series in the list of its path.
+        selection: selection by which the frames were chosen.
+
+    Returns:
+        Sentences about properties that change within the volume, as they may.
 
     Raises:
-        MixedImages: The frames are images of several volumes; the message lists the groups.
+        MixedImages: the frames belong to several volumes; the message lists the groups.
     """
     columns = [
         Column(prop, prop.values(frames))
@@ -82,7 +85,7 @@ def check_one_volume(
 
 
 def _repeat(frames: Sequence[Frame], series: Sequence[Frame]) -> list[Column]:
-    """Return the numbers in time of images at one position, if all are known and several exist."""
+    """Return the column of `REPEAT` for the frames if all its values are known and it varies."""
     numbers = dict(zip(series, REPEAT.values(series), strict=True))
     column = Column(REPEAT, [numbers[frame] for frame in frames])
     return [column] if column.varies and None not in column.values else []
@@ -91,9 +94,10 @@ def _repeat(frames: Sequence[Frame], series: Sequence[Frame]) -> list[Column]:
 def _fewer_groups(
     splitting: list[Column], other: list[Column], repeat: list[Column], same_position: _Groups
 ) -> list[Column]:
-    """Return the columns that tell images at one position apart: other properties, or time order.
+    """Return the columns that distinguish images at one position: other properties, or time order.
 
-    If times differ from slice to slice, they would make each image a group of its own.
+    Of the two, the one with fewer groups is chosen: a time that differs from slice to slice would
+    put each image into a separate group.
     """
     if not repeat or not _tell_apart([*splitting, *repeat], same_position):
         return other
@@ -108,13 +112,13 @@ def _count_groups(columns: Sequence[Column]) -> int:
 
 
 def _texts(prop: Property, frames: Sequence[Frame], series: Sequence[Frame]) -> list[str]:
-    """Return the values of some frames of a series as they are shown and typed."""
+    """Return the values of the frames in the form in which they are shown and typed."""
     texts = dict(zip(series, Column(prop, prop.values(series)).texts(), strict=True))
     return [texts[frame] for frame in frames]
 
 
 def _is_reported(column: Column) -> bool:
-    """Return whether a user should know that the values of this property change."""
+    """Return whether to tell the user that the values of this property change."""
     each_several = min(Counter(column.values).values()) >= SEVERAL
     return column.prop.rule == "ordered" or (column.prop.rule == "any" and each_several)
 
@@ -133,12 +137,12 @@ def _splits(column: Column, order: NDArray[np.intp], same_position: _Groups) -> 
 
 
 def _differs(column: Column, same_position: _Groups) -> bool:
-    """Return whether images at one position have different values."""
+    """Return whether any two images at the same position have different values."""
     return any(len({column.values[index] for index in group}) > 1 for group in same_position)
 
 
 def _tell_apart(columns: Sequence[Column], same_position: _Groups) -> bool:
-    """Return whether these properties tell all images at one position from each other."""
+    """Return whether these properties distinguish all images at the same position."""
     for group in same_position:
         keys = {tuple(column.values[index] for column in columns) for index in group}
         if len(keys) < len(group):
@@ -147,7 +151,7 @@ def _tell_apart(columns: Sequence[Column], same_position: _Groups) -> bool:
 
 
 def _groups_at_same_position(frames: Sequence[Frame]) -> list[list[int]]:
-    """Return the images of each position that has several."""
+    """Return the indices of the images at each position that has several."""
     groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for index, frame in enumerate(frames):
         if frame.position is not None:
@@ -160,9 +164,9 @@ def _rounded_position(frame: Frame) -> tuple[int, ...]:
 
 
 def are_scan(frames: Sequence[Frame]) -> bool:
-    """Return whether the images are a scan and not a localizer.
+    """Return whether the images are a scan rather than a localizer.
 
-    Most images of a scan have one direction, and lie at three positions or more.
+    Most images of a scan have the same direction and lie at three positions or more.
     """
     in_patient = [
         frame for frame in frames if frame.position is not None and frame.orientation is not None
@@ -185,9 +189,9 @@ def _mixed(
     number: int,
     selection: Selection,
 ) -> MixedImages:
-    """Return the error that lists the groups of images, each with the selection that chooses it.
+    """Return the error that lists the groups of images, each with the option that selects it.
 
-    ``texts`` are the values of the properties in which the frames differ.
+    ``texts`` holds the values of the properties in which the frames differ.
     """
     properties = list(texts)
     groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
@@ -216,7 +220,7 @@ def _mixed(
 
 
 def _needed_properties(keys: Sequence[tuple[str, ...]]) -> list[int]:
-    """Return the indices of the first properties that tell all groups apart."""
+    """Return the indices of the first properties that together distinguish all groups."""
     needed: list[int] = []
     for index in range(len(keys[0])):
         before = {tuple(key[chosen] for chosen in needed) for key in keys}

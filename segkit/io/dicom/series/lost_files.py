@@ -1,6 +1,7 @@
-"""Files that are no images but look like slices, and the series that has probably lost them.
+"""Unreadable files that look like slices, and the series to which they probably belong.
 
-If the last slices of a scan are lost, no gap shows it. Only a file that is named like a slice does.
+If the last slices of a scan are lost, there is no gap; only an unreadable file that is named like a
+slice shows the loss.
 """
 
 from __future__ import annotations
@@ -22,21 +23,21 @@ _PARTIAL_SUFFIXES = (
     *(".part", ".partial", ".crdownload", ".download", ".filepart", ".tmp"),
     *(".gz", ".bz2", ".xz"),
 )
-"""Suffixes behind the name of a file that was not copied completely, or is compressed."""
+"""Suffixes that are appended to the name of a file that is incomplete or compressed."""
 _LISTED = 5
 """Number of files that a message names."""
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A file that is no readable image, and why."""
+    """File that is not a readable image, and the reason."""
 
     file: DicomFile
     problem: str
     series: str = ""
-    """SeriesInstanceUID in its header, or the beginning of it."""
+    """SeriesInstanceUID in its header, possibly cut short; "" if unknown."""
     image: str = ""
-    """SOPInstanceUID in its header."""
+    """SOPInstanceUID in its header; "" if unknown."""
     begins_as_dicom: bool = False
 
     def __str__(self) -> str:
@@ -44,7 +45,7 @@ class LeftOut:
 
 
 def shape(name: str) -> str:
-    """Return the name of a file with # for its numbers; files of one series mostly have one shape.
+    """Return a file name with # for each number; files of one series mostly share this shape.
 
     >>> shape("IM0023.dcm"), shape("1.2.840.5"), shape("IM0024.dcm.part")
     ('im#.dcm', '#', 'im#.dcm')
@@ -64,7 +65,7 @@ def has_slice_suffix(name: str) -> bool:
 
 
 def looks_like_slice(name: str) -> bool:
-    """Return whether a file is named like a slice, whatever its content is.
+    """Return whether a file is named like a slice, whatever its content.
 
     >>> looks_like_slice("a.dcm"), looks_like_slice("IM_0001")
     (True, True)
@@ -77,10 +78,10 @@ def looks_like_slice(name: str) -> bool:
 
 
 def suspicious(files: Mapping[DicomFile, str]) -> list[LeftOut]:
-    """Return the files that may be lost slices, by their names or by what they are.
+    """Return the files that may be lost slices, judged by their names and by their problems.
 
     Args:
-        files: All files of a path, each with why it is no DICOM (empty for DICOM).
+        files: all files of a path, each with why it is not DICOM ("" for DICOM).
     """
     good = [file for file, problem in files.items() if not problem]
     shapes = {(file.folder, shape(file.name)) for file in good}
@@ -98,23 +99,23 @@ def suspicious(files: Mapping[DicomFile, str]) -> list[LeftOut]:
 def _may_be_slice(
     file: DicomFile, problem: str, shapes: set[tuple[str, str]], bare: set[str]
 ) -> bool:
-    """Return whether a file that is no DICOM may be a lost slice.
+    """Return whether a file that is not DICOM may be a lost slice.
 
-    ``bare`` are the folders in which images have names without a suffix.
+    ``bare`` holds the folders in which images have names without a suffix.
     """
     if problem == EMPTY and file.folder in bare and not PurePosixPath(file.name).suffix:
         return True
     if (file.folder, shape(file.name)) in shapes or problem in NO_FILES:
         return True
     if problem.startswith("a link to ") and not file.path.suffix:
-        return True  # it may have been a link to a folder
+        return True  # the link may have led to a folder of slices
     if problem == OTHER_CONTENT:
         return has_slice_suffix(file.name)
     return looks_like_slice(file.name)
 
 
 def _complete_name(name: str) -> str:
-    """Return the name that a partly copied file will have when it is complete."""
+    """Return the name that an incomplete file will have once it is complete."""
     name = name.casefold()
     for partial in _PARTIAL_SUFFIXES:
         if name.endswith(partial):
@@ -125,14 +126,14 @@ def _complete_name(name: str) -> str:
 def owners_of(
     left_out: Sequence[LeftOut], images: Mapping[DicomFile, str]
 ) -> dict[LeftOut, set[str]]:
-    """Return, for each file, the UIDs of the series that have probably lost it as a slice.
+    """Return for each file the UIDs of the series of which it is probably a lost slice.
 
-    Often there is none. A file whose header does not name its series belongs to the series of its
-    neighbors, at most two: the nearest images before and after it in its folder, by name.
+    Often there are none. A file whose header does not give its series is assigned to the series of
+    its neighbors: the nearest images before and after it in its folder, by name.
 
     Args:
-        left_out: Files that may be lost slices.
-        images: All images in natural order, each with the UID of its series.
+        left_out: files that may be lost slices.
+        images: all images in natural order, each with the UID of its series.
     """
     folders: dict[str, list[DicomFile]] = {lost.file.folder: [] for lost in left_out}
     for file in images:
@@ -152,9 +153,10 @@ def owners_of(
 
 
 def _similar_names(files: Sequence[DicomFile]) -> Callable[[str], Sequence[DicomFile]]:
-    """Return a function from a name to the files with names of the same shape.
+    """Return a function that returns the files whose names have the same shape as a given name.
 
-    If hardly two files share a shape, as with names that are hashes, the suffix is compared.
+    If hardly any files share a shape, for example because the names are hashes, it compares the
+    suffix instead.
     """
     shapes = defaultdict(list)
     for file in files:
@@ -173,7 +175,7 @@ def _neighbors(file: DicomFile, others: Sequence[DicomFile]) -> Sequence[DicomFi
 
 
 def listed(left_out: Sequence[LeftOut]) -> str:
-    """Return the first files with what is wrong with them, and how many more there are."""
+    """Return the names and problems of the first files, and how many more there are, as text."""
     return first_few([str(lost) for lost in left_out], _LISTED)
 
 

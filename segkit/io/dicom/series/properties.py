@@ -1,4 +1,4 @@
-"""Properties that tell which images of a series are one volume, such as the echo time."""
+"""Properties, such as the echo time, by which images of a series are assigned to volumes."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ from segkit.io.dicom.series.property_values import (
 )
 
 Rule = Literal["equal", "ordered", "ordered, unreported", "any"]
-"""Values of a property that the images of one volume may have.
+"""Rule for the values of a property within one volume.
 
-* ``equal``: one value.
-* ``ordered``: values that follow one another along the normal; the change is reported.
-* ``ordered, unreported``: the same, but the change is not reported.
-* ``any``: any values. The property only tells images at one position from each other, and is
-  reported if `property_values.SEVERAL` images or more share each value.
+* ``equal``: all images have the same value.
+* ``ordered``: the value may change along the normal but not change back; changes are reported.
+* ``ordered, unreported``: the same, but changes are not reported.
+* ``any``: any values are allowed. The property only distinguishes images at the same position, and
+  changes are reported if at least `property_values.SEVERAL` images share each value.
 """
 _HEART = "CardiacSynchronizationSequence"
 TRIGGER_TIME = (f"{_HEART}.NominalCardiacTriggerDelayTime", "TriggerTime")
 _SAME_DIRECTION = 1e-3
-"""Largest difference between direction cosines of one volume: 0.06 degrees."""
+"""Largest difference between the direction cosines of images of one volume (0.06 degrees)."""
 
 
 @dataclass(frozen=True)
 class Property:
-    """Property of images: two images agree in it if their ``values`` are equal."""
+    """Property of images that can be compared, such as the echo time."""
 
     word: str
     """Name on the command line."""
@@ -54,9 +54,9 @@ class Property:
     values: Values
     rule: Rule = "equal"
     shown: bool = True
-    """Values are short and do not identify a patient.
+    """True if values can be shown: they are short and do not identify a patient.
 
-    Other values are shown as numbers, in the order in which they appear.
+    Otherwise they are replaced by numbers, in the order in which they appear.
     """
 
 
@@ -160,7 +160,7 @@ PROPERTIES = (
     Property("trigger", "trigger time", numbers(*TRIGGER_TIME, tolerance=0.01), "any"),
     Property("tr", "repetition time", attribute("RepetitionTime"), "any"),
 )
-"""All properties, in the order in which they are offered to a user.
+"""All properties, in the order in which they are offered to the user.
 
-A property that is not listed, such as the window, may differ within a volume.
+An attribute that is not listed, such as the display window, may differ within a volume.
 """

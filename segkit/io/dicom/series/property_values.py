@@ -1,7 +1,7 @@
-"""Values of the properties of images: read from attributes of each frame, and made comparable.
+"""Values of the properties of images, read from the attributes of each frame.
 
-Numbers and directions that agree up to a tolerance become the same value. `properties` has the
-table of all properties.
+Numbers and directions that agree within a tolerance become the same value. The table of all
+properties is in `properties`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from segkit.io.dicom.series.attributes import Value, private_value, value_of
 Values = Callable[[Sequence[Frame]], list[Value]]
 """Function from the frames of a series to one value for each frame."""
 SEVERAL = 3
-"""Smallest number of images that make a value one of several images and not of a single one."""
+"""Smallest number of images that must share a value for it to characterize a group of images."""
 DIFFUSION = "MRDiffusionSequence"
 _FRAME_TYPES = tuple(f"{kind}FrameTypeSequence" for kind in ("MRImage", "CTImage", "PET"))
 _PIXEL_CONTENTS = {
@@ -30,7 +30,7 @@ _PIXEL_CONTENTS = {
     *("ADC", "EADC", "TRACEW", "TRACE", "FA"),
     *("SUB", "SUBTRACTION", "MIP", "MINIP", "MPR"),
 }
-"""Words after the third value of ImageType that say what the pixels are; other words there are
+"""Words from the fourth value of ImageType on that say what the pixels are; others there name
 processing steps."""
 _PRIVATE_B_VALUES = (
     ("SIEMENS MR HEADER", 0x0019, 0x0C),
@@ -39,7 +39,7 @@ _PRIVATE_B_VALUES = (
 )
 """Private creator, group and element of b-values, for files without the standard attribute."""
 _GE_COMPONENT = ("GEMS_PARM_01", 0x0043, 0x2F)
-"""Private attribute of GE with the component of a complex number that the pixels are."""
+"""Private attribute of GE that says which component of a complex image the pixels are."""
 _GE_COMPONENTS = {0.0: "MAGNITUDE", 1.0: "PHASE", 2.0: "REAL", 3.0: "IMAGINARY"}
 _GE_OFFSET = 10**9
 """Number that GE adds to some b-values."""
@@ -51,22 +51,22 @@ def each_frame(read: Callable[[Frame], Value]) -> Values:
 
 
 def attribute(*paths: str) -> Values:
-    """Return a function that reads the first attribute there is of each frame, as `value_of`."""
+    """Return a function that reads the first attribute present in each frame (see `value_of`)."""
     return each_frame(lambda frame: value_of(frame, *paths))
 
 
 def numbers(*paths: str, tolerance: float) -> Values:
-    """Return a function like `attribute`, for numbers that agree up to a tolerance."""
+    """Return a function like `attribute`, for numbers that agree within a tolerance."""
     return similar_numbers(lambda frame: value_of(frame, *paths), tolerance)
 
 
 def similar_numbers(read: Callable[[Frame], Value], tolerance: float) -> Values:
-    """Return a function that reads a number of each frame and makes similar ones equal."""
+    """Return a function that reads a number from each frame and makes similar ones equal."""
     return lambda frames: clustered([read(frame) for frame in frames], tolerance)
 
 
 def similar_vectors(read: Callable[[Frame], Any], tolerance: float) -> Values:
-    """Return a function that numbers the vectors of the frames; similar ones have one number."""
+    """Return a function that numbers the vectors of the frames; similar ones share a number."""
 
     def values(frames: Sequence[Frame]) -> list[Value]:
         distinct: list[Any] = []
@@ -76,7 +76,7 @@ def similar_vectors(read: Callable[[Frame], Any], tolerance: float) -> Values:
 
 
 def _number_of(vector: Any, distinct: list[Any], tolerance: float) -> Value:
-    """Return the index of the first similar vector; a vector that is new is added to the list."""
+    """Return the index of the first similar vector; add a new vector to the list."""
     if vector is None:
         return None
     for index, other in enumerate(distinct):
@@ -89,9 +89,9 @@ def _number_of(vector: Any, distinct: list[Any], tolerance: float) -> Value:
 
 
 def clustered(values: Sequence[Value], tolerance: float) -> list[Value]:
-    """Replace each number by the lowest one of its cluster; other values stay.
+    """Replace each number with the lowest one of its cluster; other values are unchanged.
 
-    Neighbors in a cluster differ by the tolerance or by 1 % at most, whichever is larger.
+    Neighbors in a cluster differ by at most the tolerance or 1 %, whichever is larger.
 
     >>> clustered([4.92, 7.38, 4.93, None], 0.01)
     [4.92, 7.38, 4.92, None]
@@ -113,7 +113,7 @@ def pixel_type(frame: Frame) -> Value:
 
 
 def whole_image_type(frame: Frame) -> Value:
-    """Return all words of ImageType, those after the third sorted: their order has no meaning."""
+    """Return all words of ImageType, with those from the fourth on sorted."""
     words = _image_type(frame)
     return "/".join([*words[:3], *sorted(words[3:])]) or None
 
@@ -125,10 +125,10 @@ def _image_type(frame: Frame) -> tuple[str, ...]:
 
 
 def ct_acquisition_times(frames: Sequence[Frame]) -> list[Value]:
-    """Return AcquisitionTime of CT images, if each time is shared by several images; else None.
+    """Return AcquisitionTime of CT images if each time is shared by several images, else None.
 
-    The time of a single image tells nothing. Slices of an MR are acquired in any order, so that
-    their times do not tell passes apart.
+    A time that belongs to a single image says nothing about passes, and neither do the times of MR
+    slices, which are acquired in any order.
     """
     times = [
         value_of(frame, "AcquisitionTime") if value_of(frame, "Modality") == "CT" else None
@@ -156,7 +156,7 @@ def sop_class(frame: Frame) -> Value:
 
 
 def patient(frame: Frame) -> Value:
-    """Return ID and name of the patient, with equal spacing between the parts of the name."""
+    """Return the ID and name of the patient, normalized in case and spaces."""
     return tuple(
         re.sub(r"[\s^]+", " ", str(value_of(frame, keyword) or "")).strip().casefold()
         for keyword in ("PatientID", "PatientName")
@@ -164,7 +164,7 @@ def patient(frame: Frame) -> Value:
 
 
 def b_value(frame: Frame) -> Value:
-    """Return the b-value of a diffusion image, also from private attributes of MR scanners."""
+    """Return the b-value of a diffusion image, if necessary from a private attribute."""
     standard = value_of(frame, f"{DIFFUSION}.DiffusionBValue", "DiffusionBValue")
     if standard is not None or value_of(frame, "Modality") != "MR":
         return standard
@@ -199,7 +199,7 @@ def _vector(frame: Frame, *paths: str) -> Value:
 
 
 def image_size(frame: Frame) -> Value:
-    """Return columns and rows, such as ``512x512``."""
+    """Return the number of columns and rows, such as ``512x512``."""
     header = frame.instance.header
     return f"{header.get('Columns')}x{header.get('Rows')}"
 
@@ -210,9 +210,9 @@ def pixel_spacing(frame: Frame) -> Value:
 
 
 def rescaling(frames: Sequence[Frame]) -> list[Value]:
-    """Return ``yes`` for images with a slope or an intercept, ``none`` for images without.
+    """Return ``yes`` for images whose header gives a slope or intercept, ``none`` for others.
 
-    If all slopes are 1 and all intercepts 0, the result is ``yes`` for all images.
+    If all slopes are 1 and all intercepts 0, this makes no difference and all get ``yes``.
     """
     scales = [
         value_of(frame, rescale("Slope"), "RescaleSlope", rescale("Intercept"), "RescaleIntercept")

@@ -1,7 +1,7 @@
-"""Order in time of the images at one position, such as the time points of a dynamic MR.
+"""Time order of the images at one position, such as the time points of a dynamic MR.
 
-Times and instance numbers must agree on the order: a wrong one would mix images of several time
-points.
+Times and instance numbers must agree on the order, because a wrong order would mix images of
+several time points.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from segkit.io.dicom.series.attributes import Value, value_of
 from segkit.io.dicom.series.properties import PROPERTIES, TRIGGER_TIME, Property
 
 _Reader = Callable[[Frame], Any]
-"""Function that returns a value that can be sorted, or None."""
+"""Function that returns a sortable value of a frame, or None."""
 _Order = tuple[float, ...]
 """Number of each image among the images at its position, from 1."""
 _Groups = Sequence[Sequence[int]]
@@ -33,7 +33,7 @@ def _trigger_time(frame: Frame) -> float | None:
 
 
 def _timestamp(*keywords: str) -> _Reader:
-    """Return a reader of a date and a time as one text, or of one of them.
+    """Return a reader that joins the values of attributes, such as a date and a time, to one text.
 
     With the date, images before and after midnight are in order.
     """
@@ -60,10 +60,10 @@ _CREATION_TIMES = (_timestamp("ContentDate", "ContentTime"), _timestamp("Content
 
 
 def _repeats(frames: Sequence[Frame]) -> list[Value]:
-    """Return the number in time of each image among those of its kind at its position, from 1.
+    """Return the time index, from 1, of each image among those of its kind at its position.
 
-    The number is None if it is not known. Images of one kind agree in all properties that have one
-    value within a volume.
+    The index is None if it is unknown. Images of one kind agree in all properties that are constant
+    within a volume.
     """
     columns = [prop.values(frames) for prop in PROPERTIES if prop.rule == "equal"]
     kinds: dict[tuple[Value, ...], list[int]] = defaultdict(list)
@@ -78,7 +78,7 @@ def _repeats(frames: Sequence[Frame]) -> list[Value]:
 
 
 REPEAT = Property("repeat", "time order at each position", _repeats)
-"""Property that tells images at one position apart if those in `PROPERTIES` do not."""
+"""Property that distinguishes images at one position if those in `PROPERTIES` do not."""
 
 
 def _repeats_of_kind(frames: Sequence[Frame]) -> Sequence[Value]:
@@ -99,9 +99,9 @@ def _repeats_of_kind(frames: Sequence[Frame]) -> Sequence[Value]:
 
 
 def _orders(frames: Sequence[Frame], positions: Sequence[Hashable], groups: _Groups) -> set[_Order]:
-    """Return the different orders by times and by instance number.
+    """Return the different orders that times and instance numbers give.
 
-    The time of creation counts only if no other time gives an order.
+    The creation time counts only if no other time gives an order.
     """
     acquired = _first(_order(frames, read, groups) for read in _ACQUISITION_TIMES)
     orders = {_order(frames, _trigger_time, groups), acquired}
@@ -109,7 +109,7 @@ def _orders(frames: Sequence[Frame], positions: Sequence[Hashable], groups: _Gro
         created = (_counted(frames, read, positions, groups) for read in _CREATION_TIMES)
         orders = {_first(created)}
     if orders != {None}:
-        # Instance numbers alone prove nothing: a series that was sent twice has an order as well.
+        # Instance numbers alone prove nothing: a series that was sent twice has an order too.
         orders.add(_counted(frames, _instance_number, positions, groups))
     return {order for order in orders if order}
 
@@ -121,9 +121,9 @@ def _first(orders: Iterable[_Order | None]) -> _Order | None:
 def _counted(
     frames: Sequence[Frame], read: _Reader, positions: Sequence[Hashable], groups: _Groups
 ) -> _Order | None:
-    """Return the order by a value that counts volume by volume or position by position.
+    """Return the order by a value that increases volume by volume or position by position.
 
-    A value that counts in any other way gives no order.
+    The result is None for a value that increases in any other way.
     """
     order = _order(frames, read, groups)
     if order is None:
@@ -148,7 +148,7 @@ def _order(frames: Sequence[Frame], read: _Reader, groups: _Groups) -> _Order | 
 
 
 def alternates(values: Sequence[Hashable]) -> bool:
-    """Return whether a value comes back after another one.
+    """Return whether any value recurs after a different one.
 
     >>> alternates([1, 1, 2]), alternates([1, 2, 1])
     (False, True)

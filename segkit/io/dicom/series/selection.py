@@ -1,4 +1,4 @@
-"""Selection of images of a series by their properties: ``echo=2,type=M`` behind ``--series``."""
+"""Selection of images of a series by their properties, such as ``--series 3:echo=2,type=M``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from segkit.io.dicom.series.properties import PROPERTIES, Property
 from segkit.io.dicom.series.repeats import REPEAT
 
 ANY = "any"
-"""Word in place of a value: the property is ignored."""
+"""Value that makes a selection ignore a property."""
 LISTED = 12
 """Number of values or groups that a message lists."""
 _BY_WORD = {prop.word: prop for prop in (*PROPERTIES, REPEAT)}
@@ -25,10 +25,10 @@ _BY_WORD = {prop.word: prop for prop in (*PROPERTIES, REPEAT)}
 
 @dataclass(frozen=True)
 class Selection:
-    """The images of a series that have certain values of `PROPERTIES` and `REPEAT`."""
+    """Criteria for images of a series: values of `PROPERTIES` and `REPEAT`."""
 
     criteria: tuple[tuple[str, str], ...] = ()
-    """Words of properties, each with a value or `ANY`."""
+    """Pairs of the word of a property and a value or `ANY`."""
 
     def __str__(self) -> str:
         return ",".join(f"{word}={value}" for word, value in self.criteria)
@@ -46,7 +46,7 @@ def selection_of(text: str) -> Selection:
     """Read a selection such as ``echo=2,type=M``.
 
     Raises:
-        UsageError: The text has another form, or a word that is no property.
+        UsageError: the text has another form, or a word that is not a property.
     """
     return Selection(tuple(_criterion(text, part) for part in text.split(",")))
 
@@ -61,7 +61,7 @@ def _criterion(text: str, part: str) -> tuple[str, str]:
 
 
 def looks_like_selection(text: str) -> bool:
-    """Return whether a text has the form of `selection_of`, with any words.
+    """Return whether a text has the form that `selection_of` expects, with any words.
 
     >>> looks_like_selection("echo=2"), looks_like_selection("T1 post")
     (True, False)
@@ -71,18 +71,18 @@ def looks_like_selection(text: str) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """The values of one property for all images."""
+    """Values of one property for all images."""
 
     prop: Property
     values: list[Value]
 
     @property
     def varies(self) -> bool:
-        """The images have different values."""
+        """True if the images have different values."""
         return len(set(self.values)) > 1
 
     def texts(self) -> list[str]:
-        """Return the values as they are shown and typed."""
+        """Return the values in the form in which they are shown and typed."""
         if self.prop.shown:
             return [_text(value) for value in self.values]
         distinct = dict.fromkeys(self.values)
@@ -97,7 +97,7 @@ def _text(value: Value) -> str:
         return "/".join(_text(item) for item in value)
     if value is None:
         return "none"
-    # Characters that would end the value on the command line, or control a terminal, are replaced.
+    # Replace characters that would end the value on the command line or control the terminal.
     return re.sub(r"[,=:]|[^ -~\w]", ";", str(value))
 
 
@@ -105,7 +105,7 @@ def selected(frames: Sequence[Frame], selection: Selection, path: str | Path) ->
     """Return the frames that have all the values of a selection.
 
     Raises:
-        UsageError: No frame has them; the message lists the values that there are.
+        UsageError: no frame has them; the message lists the existing values.
     """
     kept = np.ones(len(frames), bool)
     for word, value in selection.criteria:
@@ -115,7 +115,7 @@ def selected(frames: Sequence[Frame], selection: Selection, path: str | Path) ->
         fits = np.array([_fits(text, value, exact=value in texts) for text in texts])
         if fits.any() and not (kept & fits).any():
             raise UsageError(
-                f"{path}: --series {selection}: no image fits all of it; "
+                f"{path}: --series {selection}: no image fits all criteria; "
                 f"{fits.sum()} fit {word}={value}"
             )
         if not fits.any():
@@ -130,10 +130,10 @@ def selected(frames: Sequence[Frame], selection: Selection, path: str | Path) ->
 
 
 def _fits(text: str, value: str, *, exact: bool) -> bool:
-    """Return whether a typed value means the text of an image.
+    """Return whether a value that the user typed matches the text of an image.
 
-    Without ``exact``, upper and lower case are the same, and the value may be a part of the text or
-    the same number.
+    Without ``exact``, case is ignored, and the value may also be one of the parts of the text
+    between slashes, or the same number in another notation.
     """
     if text == value:
         return True

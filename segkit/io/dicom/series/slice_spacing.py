@@ -1,6 +1,6 @@
-"""Check that the slices of a volume lie at equal distances, or have two or more thicknesses.
+"""Check that the slices of a volume are evenly spaced, or have two or more thicknesses.
 
-Heights are the positions of slices along their normal, in mm.
+In this module, heights are the positions of slices along their normal, in mm.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from segkit.io.dicom.series.uneven_spacing import unexplained_steps
 log = logging.getLogger(__name__)
 
 _ALLOWED = 0.05
-"""Largest distance of a slice from its place in a regular stack, as a share of the usual step.
+"""Largest distance of a slice from its position in a regular stack, relative to the usual step.
 
-`Grid.matches` allows as much.
+`Grid.matches` has the same tolerance.
 """
 _REPORTED = 0.01
-"""Distance like ``_ALLOWED`` from which on a warning is logged."""
+"""Distance, relative to the usual step, from which a warning is logged."""
 _SAME_POSITION = 0.01
-"""Slices closer to each other than this share of the usual step are at one position."""
+"""Largest distance, relative to the usual step, of slices that are at the same position."""
 
 
 def is_regular(
@@ -35,17 +35,17 @@ def is_regular(
     normal: NDArray[np.float64],
     where: str | Path,
 ) -> bool:
-    """Return whether slices lie at equal distances; if not, they have two or more thicknesses.
+    """Return whether slices are evenly spaced; if not, they have two or more thicknesses.
 
     Args:
-        frames: Frames in the order of their slices.
-        positions: First pixel of each frame in mm, shape (slices, 3).
-        normal: Unit normal of the slices, shape (3,).
-        where: The scan, for messages.
+        frames: frames in the order of their slices.
+        positions: first pixel of each frame in mm, shape (slices, 3).
+        normal: unit normal of the slices, shape (3,).
+        where: the scan, for messages.
 
     Raises:
-        InputError: Several slices lie at one position, slices are missing, or their distances
-            change without a reason.
+        InputError: several slices lie at one position, slices are missing, or the spacing changes
+            without a change of thickness that explains it.
     """
     if len(frames) == 1:
         return True
@@ -62,15 +62,16 @@ def is_regular(
         return False
     if shift > _REPORTED * usual:
         log.warning(
-            "%s: slices lie up to %.3g mm away from their place in a regular stack", where, shift
+            "%s: slices lie up to %.3g mm away from their position in a regular stack", where, shift
         )
     return True
 
 
 def _distance_from_line(positions: NDArray[np.float64], shares: NDArray[np.float64]) -> float:
-    """Return the largest distance in mm of a slice from its point on the line of the stack.
+    """Return the largest distance in mm of a slice from its expected point.
 
-    The line runs from the first slice to the last; ``shares`` are the points, from 0 to 1.
+    The points lie on the line from the first slice to the last, at the fractions ``shares`` of its
+    length.
     """
     expected = positions[0] + shares[:, None] * (positions[-1] - positions[0])
     return float(np.linalg.norm(positions - expected, axis=1).max())
@@ -84,10 +85,10 @@ def _check_uneven(
     usual: float,
     where: str | Path,
 ) -> None:
-    """Check that uneven slices lie on a straight line, and that thicknesses explain the distances.
+    """Check that uneven slices lie on a straight line, and that thicknesses explain their spacing.
 
     Raises:
-        InputError: They do not.
+        InputError: they do not.
     """
     gaps = np.diff(heights)
     shares = (heights - heights[0]) / (heights[-1] - heights[0])
@@ -103,8 +104,8 @@ def _check_uneven(
         raise _irregular(frames, heights, unexplained, usual=usual, where=where)
     _warn_of_one_thickness(frames, gaps, where)
     log.info(
-        "%s: slices of more than one thickness, from %.4g to %.4g mm apart, "
-        "are read on even planes",
+        "%s: slices of more than one thickness, %.4g to %.4g mm apart, are resampled to evenly "
+        "spaced planes",
         where,
         gaps.min(),
         gaps.max(),
@@ -114,12 +115,12 @@ def _check_uneven(
 def _warn_of_one_thickness(
     frames: Sequence[Frame], gaps: NDArray[np.float64], where: str | Path
 ) -> None:
-    """Log a warning if all slices have one thickness by their headers: some may be missing."""
+    """Log a warning if all slices have the same thickness in their headers: some may be missing."""
     thicknesses = {frame.slice_thickness for frame in frames}
     if len(thicknesses) == 1 and None not in thicknesses:
         log.warning(
-            "%s: slices lie %.4g to %.4g mm apart, but all are %.4g mm thick by their headers: "
-            "some may be missing",
+            "%s: slices lie %.4g to %.4g mm apart, but all are %.4g mm thick according to their "
+            "headers: some may be missing",
             where,
             gaps.min(),
             gaps.max(),
@@ -166,17 +167,17 @@ def _irregular(
             where,
             f"missing slices: {'; '.join(missing)}{more}",
             "Add the missing files; if the scanner made thicker slices there, "
-            "resample the scan to even ones first.",
+            "resample the scan to evenly spaced slices first.",
         )
     return _refused(
         where,
         f"distances from {gaps.min():.4g} to {gaps.max():.4g} mm, usually {usual:.4g}",
-        "Take a reconstruction with equal distances, or resample the scan first.",
+        "Use a reconstruction with evenly spaced slices, or resample the scan first.",
     )
 
 
 def _missing(frames: Sequence[Frame], heights: NDArray[np.float64], step: float, index: int) -> str:
-    """Return a text on the slices that are missing after the slice ``index``."""
+    """Describe the slices that are missing after the slice ``index``."""
     count = round((heights[index + 1] - heights[index]) / step) - 1
     missing = ", ".join(
         f"{heights[index] + step * (number + 1):.4g}" for number in range(min(count, 3))

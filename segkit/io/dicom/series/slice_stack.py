@@ -1,8 +1,8 @@
-"""Sort the frames of a series into a volume, and refuse frames that are no regular stack.
+"""Sort the frames of a series into a volume, and refuse frames that do not form a regular stack.
 
-Voxel axes: X runs along a row (columns rise), Y along a column (rows rise), and Z from the first
-slice to the last, along the cross product of X and Y. The steps along Z may be oblique to the
-slices (a tilted gantry).
+Voxel axes: X is the direction of increasing column index, Y that of increasing row index, and Z
+runs from the first slice to the last, in order of the cross product of X and Y. The steps along Z
+may be oblique to the slices (a tilted gantry).
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from segkit.io.geometry import checked_affine
 from segkit.volume import LPS_TO_RAS, Grid
 
 _SAME_DIRECTION = 1e-3
-"""Largest difference between direction cosines of one stack: 0.06 degrees."""
+"""Largest difference between the direction cosines of frames of one stack (0.06 degrees)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Stack:
-    """Frames from the first slice to the last, and the grid (RAS+) that they lie on."""
+    """Frames in slice order, and their grid (RAS+)."""
 
     frames: tuple[Frame, ...]
     grid: Grid
@@ -40,7 +40,7 @@ class Stack:
 
     @property
     def is_even(self) -> bool:
-        """Each plane of the grid is a frame; otherwise even planes lie between the frames."""
+        """True if each plane of the grid is a frame; otherwise planes lie between the frames."""
         return bool((self.slice_positions == np.arange(len(self.slice_positions))).all())
 
 
@@ -48,7 +48,7 @@ def stack_of(frames: Sequence[Frame], where: str | Path) -> Stack:
     """Sort frames into a volume.
 
     Raises:
-        InputError: Frames have several sizes or directions, share a position, have gaps between
+        InputError: frames have several sizes or directions, share a position, have gaps between
             them, or have no position.
     """
     if any(frame.position is None or frame.orientation is None for frame in frames):
@@ -100,8 +100,8 @@ def _picture_grid(frames: Sequence[Frame], where: str | Path) -> Grid:
             where,
             expected="ImagePositionPatient and ImageOrientationPatient for every image",
             found=f"{len(frames)} images of {files} file(s), some without",
-            remedy="Images without a position are not a volume (a film, or a set of pictures): "
-            "give one at a time.",
+            remedy="Images without a position do not form a volume (this may be a cine loop, or a "
+            "set of pictures): give one at a time.",
         )
     shape = (*_size(first), 1)
     if first.spacing is None:
@@ -172,6 +172,6 @@ def _several_scans(where: str | Path, expected: str, found: str) -> InputError:
         where,
         expected=expected,
         found=found,
-        remedy="A localizer, or several scans in one series: "
+        remedy="This may be a localizer, or several scans in one series: "
         "put the images of one scan into a folder of their own.",
     )

@@ -1,4 +1,4 @@
-"""Series of a file, folder or zip: the headers of all its images, grouped by series."""
+"""Read the headers of all images of a file, folder or zip, and group them by series."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from segkit.io.dicom.series.lost_files import LeftOut, left_out_text, listed, ow
 log = logging.getLogger(__name__)
 
 _DERIVED = {"SEG", "RTSTRUCT", "RTDOSE", "RTPLAN", "PR", "KO", "SR", "REG"}
-"""Modalities of objects derived from images; those with pixels are no scans either."""
+"""Modalities of objects derived from images; even those with pixels are not scans."""
 
 
 @dataclass(frozen=True, eq=False)
 class Instance:
-    """An image file: its header without the pixels."""
+    """Image file, with its header but without its pixels."""
 
     file: DicomFile
     header: Dataset
@@ -44,24 +44,24 @@ class Instance:
 
     @property
     def syntax(self) -> Any:
-        """Transfer syntax; the oldest one if the file does not state it."""
+        """Transfer syntax; Implicit VR Little Endian if the file does not state it."""
         return self.header.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian)
 
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """The images of one SeriesInstanceUID."""
+    """Images with one SeriesInstanceUID."""
 
     uid: str
     path: Path
-    """File, folder or zip that the series was found in."""
+    """File, folder or zip in which the series was found."""
     instances: tuple[Instance, ...]
     left_out: tuple[LeftOut, ...] = ()
-    """All files of the path that cannot be read and look like images."""
+    """All files of the path that look like images but cannot be read."""
     lost: tuple[LeftOut, ...] = ()
-    """Files in ``left_out`` that probably were slices of this series."""
+    """Files in ``left_out`` that are probably slices of this series."""
     number: int = 1
-    """Number in the list of the series of the path, from 1."""
+    """Number of the series in the list of all series of the path, from 1."""
 
     @property
     def header(self) -> Dataset:
@@ -93,14 +93,14 @@ class Series:
 
 
 class LostSlices(InputError):
-    """A series that has lost slices: some of its files cannot be read."""
+    """Error for a series that has lost slices, because some of its files cannot be read."""
 
 
 def read_study(path: Path) -> list[Series]:
-    """Return the series of images in a file, folder or zip, by series number and then by UID.
+    """Return the image series of a file, folder or zip, sorted by series number and then by UID.
 
     Raises:
-        InputError: There is no image, or a single file looks like DICOM and is not.
+        InputError: there is no image, or the only file cannot be read.
     """
     files = files_of(path)
     left_out = suspicious(files)
@@ -122,14 +122,14 @@ def read_study(path: Path) -> list[Series]:
 def _series_of(
     path: Path, groups: Mapping[str, Sequence[Instance]], left_out: Sequence[LeftOut]
 ) -> list[Series]:
-    """Return the series of images that are grouped by UID, with the files that they have lost."""
+    """Return a Series for each group of images, with the files that it has lost."""
     images = {instance.file: uid for uid, instances in groups.items() for instance in instances}
     image_uids = {
         str(instance.header.get("SOPInstanceUID"))
         for instances in groups.values()
         for instance in instances
     }
-    # A damaged copy of an image that can be read is no loss.
+    # A damaged copy of a readable image is no loss.
     lost = [file for file in left_out if file.image not in image_uids]
     owners = owners_of(lost, dict(sorted(images.items(), key=lambda image: image[0].key)))
     return [
@@ -157,10 +157,10 @@ def _rank(series: Series) -> tuple[float, str]:
 
 
 def _read(file: DicomFile, *, only_file: bool) -> Instance | LeftOut | str:
-    """Return the image of a file, a file that may be a lost slice, or the modality of another one.
+    """Return the image in a file, a note that it may be a lost slice, or the modality of any other.
 
     Raises:
-        InputError: The header of the ``only_file`` cannot be read.
+        InputError: the header cannot be read, and this is the ``only_file``.
     """
     try:
         with guarded(file):
@@ -192,7 +192,7 @@ def _classified(
 
 
 def _may_be_image(header: Dataset) -> bool:
-    """Return whether a header without pixels is that of an image, or has no SOP class to tell."""
+    """Return whether a header without pixels has the SOP class of an image, or no SOP class."""
     uid = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID")
     return uid is None or re.search(r"(?<!Non-)Image Storage$", UID(str(uid)).name) is not None
 
@@ -201,7 +201,7 @@ def check_complete(series: Series) -> None:
     """Check that a series has lost no slices.
 
     Raises:
-        LostSlices: Files that cannot be read probably were slices of the series.
+        LostSlices: files that cannot be read are probably slices of the series.
     """
     if series.lost:
         count = f"{len(series.lost)} file{'s' if len(series.lost) > 1 else ''}"
@@ -209,14 +209,14 @@ def check_complete(series: Series) -> None:
             series.path,
             expected=f"all slices of series {series.number}",
             found=f"{count} that cannot be read and probably belong to it: {listed(series.lost)}",
-            remedy="Copy them again; or move them elsewhere if they are no part of the scan.",
+            remedy="Copy them again; or move them elsewhere if they are not part of the scan.",
         )
 
 
 def fewer_than_counted(series: Series) -> str:
-    """Return a sentence if there are fewer images than their headers count, else an empty text.
+    """Return a sentence if there are fewer images than the headers announce, else "".
 
-    Only original images of one acquisition are compared with the count.
+    Only original images of a single acquisition are compared with the announced number.
     """
     headers = [instance.header for instance in series.instances]
     key = "NumberOfSlices" if series.modality == "PT" else "ImagesInAcquisition"
@@ -227,7 +227,7 @@ def fewer_than_counted(series: Series) -> str:
     if len(counts) > 1 or is_derived or not isinstance(count, int) or images >= count:
         return ""
     return (
-        f"the headers count {count} images ({key}), but there are {images}: "
+        f"the headers announce {count} images ({key}), but there are {images}: "
         "the first or last may be missing"
     )
 
@@ -235,8 +235,8 @@ def fewer_than_counted(series: Series) -> str:
 def study_uid(file: DicomFile) -> str | None:
     """Return the StudyInstanceUID of a file that may be an image.
 
-    The result is None for derived objects, and for a file that cannot be read: the error is raised
-    when its scan is read.
+    The result is None for derived objects, and for a file that cannot be read; reading its scan
+    raises the error.
     """
     try:
         header = read_header(file)
@@ -247,9 +247,9 @@ def study_uid(file: DicomFile) -> str | None:
 
 
 def _without_copies(instances: Sequence[Instance]) -> tuple[Instance, ...]:
-    """Return one of each group of files with the same bytes.
+    """Return the files without exact copies of others.
 
-    Files with one SOPInstanceUID and different bytes are all kept.
+    Files with the same SOPInstanceUID but different bytes are all kept.
     """
     by_uid: dict[str, list[Instance]] = defaultdict(list)
     for instance in instances:
@@ -259,7 +259,7 @@ def _without_copies(instances: Sequence[Instance]) -> tuple[Instance, ...]:
         kept += _different(same_uid) if len(same_uid) > 1 else same_uid
     copies = len(instances) - len(kept)
     if copies:
-        log.warning("%d of %d files are copies of others and left out", copies, len(instances))
+        log.warning("%d of %d files are copies of others and are left out", copies, len(instances))
     return tuple(kept)
 
 

@@ -1,15 +1,15 @@
-"""Stacks of slices with two or more thicknesses: tell them from incomplete ones, and resample them.
+"""Stacks with two or more slice thicknesses: distinguish them from incomplete stacks, and resample.
 
-Steps between neighboring slices that are equal form a block. A block whose steps are wider than
-those of the blocks beside it is a thickness of its own if
+A step is the distance between neighboring slices, and consecutive equal steps form a block. If the
+steps of a block are wider than those of its neighboring blocks, the slices there are thicker if
 
-* it has at least 3 steps, or
-* SliceThickness explains each of its steps: a slice at the end of the step is thicker than those of
-  the blocks beside it, and at least as thick as the step is wide.
+* the block has at least 3 steps, or
+* SliceThickness explains each of its steps: the thicker of the two slices is thicker than those of
+  the neighboring blocks, and as thick as the step is wide.
 
-Otherwise slices are missing there. Slices are also missing wherever instance numbers jump by as
-much as the step is wider than the thinnest ones. Any other step that is not wider than all beside
-it is a change of thickness.
+Otherwise slices are missing there. Slices are also missing wherever instance numbers increase in
+proportion to the width of the step. A block that is not wider than all of its neighbors is a change
+of thickness.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from segkit.io.dicom.frames import Frame
 EQUAL = 0.1
 """Largest relative difference between the steps of one block.
 
-Either of two slices may lie 5 % beside its place.
+Each of the two slices may be off by 5 %.
 """
 LEAST_STEPS = 3
-"""Smallest number of steps of a block that is a thickness by itself.
+"""Smallest number of steps of a block that needs no other evidence to be a thickness.
 
-Two lost slices also leave two equal wide steps.
+Two lost slices may also leave two equal wide steps.
 """
 FINEST = 4
 """Largest ratio of the thinnest step to the distance between even planes."""
 ON_PLANE = 0.05
-"""Largest distance of a slice that lies on an even plane, in planes."""
+"""Largest distance from an even plane, in units of their distance, of a slice that lies on it."""
 _EXPLAINED = 1.05
 """Largest ratio of a step to the thickness of the thicker of its two slices."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """Equal steps between neighboring slices, from step ``start`` to before step ``stop``."""
+    """Block of consecutive equal steps, from step ``start`` up to but excluding ``stop``."""
 
     start: int
     stop: int
@@ -75,13 +75,13 @@ def blocks_of(gaps: NDArray[np.float64]) -> list[Block]:
 
 
 def unexplained_steps(frames: Sequence[Frame], heights: NDArray[np.float64]) -> dict[int, float]:
-    """Return the steps at which slices seem to be missing, each with the step expected there.
+    """Return the indices of steps at which slices seem to be missing, with the expected step in mm.
 
-    The result is empty for a stack of two or more thicknesses, by the rule above.
+    The result is empty if thicknesses explain all steps, by the rule in the module's docstring.
 
     Args:
-        frames: Frames in the order of their slices.
-        heights: Positions of the slices along their normal, in mm, shape (slices,).
+        frames: frames in the order of their slices.
+        heights: positions of the slices along their normal, in mm, shape (slices,).
     """
     blocks = blocks_of(np.diff(heights))
     thinnest = _thinnest(blocks)
@@ -99,23 +99,23 @@ def unexplained_steps(frames: Sequence[Frame], heights: NDArray[np.float64]) -> 
 
 
 def _thinnest(blocks: Sequence[Block]) -> Block:
-    """Return the block of the smallest steps.
+    """Return the block with the smallest steps.
 
-    If some blocks are long enough to be a thickness by themselves, only those count.
+    If any blocks have at least LEAST_STEPS steps, only those count.
     """
     long = [block for block in blocks if block.count >= LEAST_STEPS] or blocks
     return min(long, key=lambda block: block.step)
 
 
 def _is_short_and_widest(block: Block, neighbors: Sequence[Block]) -> bool:
-    """Return whether a block is wider than its neighbors, and too short for its own thickness."""
+    """Return whether a block is wider than its neighbors and has fewer than LEAST_STEPS steps."""
     if block.count >= LEAST_STEPS or not neighbors:
         return False
     return block.step > max(neighbor.step for neighbor in neighbors)
 
 
 def _numbers_are_missing(frames: Sequence[Frame], block: Block, thinnest: Block) -> bool:
-    """Return whether instance numbers jump in a block by as much as its step is wider.
+    """Return whether instance numbers increase in a block in proportion to the width of its steps.
 
     In the thinnest block, instance numbers must change by one from slice to slice.
     """
@@ -127,7 +127,7 @@ def _numbers_are_missing(frames: Sequence[Frame], block: Block, thinnest: Block)
 
 
 def _jumps(frames: Sequence[Frame], block: Block) -> set[int]:
-    """Return the changes of instance numbers from slice to slice; none if they are not known."""
+    """Return the set of changes in instance number from slice to slice; empty if any is unknown."""
     numbers = [
         str(frame.instance.header.get("InstanceNumber"))
         for frame in frames[block.start : block.stop + 1]
@@ -143,7 +143,7 @@ def _is_explained(
     block: Block,
     neighbors: Sequence[Block],
 ) -> bool:
-    """Return whether slices are thicker in a block, by their SliceThickness, and fill its steps."""
+    """Return whether the SliceThickness of the slices in a block explains its wider steps."""
     around = [
         frames[neighbor.start if neighbor.start < block.start else neighbor.stop].slice_thickness
         for neighbor in neighbors
@@ -159,14 +159,14 @@ def _is_explained(
 
 
 def even_positions(heights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the positions of slices among even planes, in planes: 0 for the first slice.
+    """Return the positions of slices in units of evenly spaced planes, 0 for the first slice.
 
-    The distance between planes is that of the thinnest slices that make a block, or 2, 3 or 4 times
-    smaller if every slice then lies on a plane. If none of these does that, the one is chosen that
-    brings the slices nearest to planes.
+    The distance between planes is the step of the thinnest block, or 2, 3 or 4 times smaller if
+    every slice then lies on a plane. If no choice achieves this, the one that brings the slices
+    nearest to planes is taken.
 
     Args:
-        heights: Positions of the slices along their normal, in mm, shape (slices,).
+        heights: positions of the slices along their normal, in mm, shape (slices,).
 
     >>> even_positions(np.array([0.0, 3.0, 6.0, 9.0, 14.0, 21.0, 28.0])).tolist()
     [0.0, 3.0, 6.0, 9.0, 14.0, 21.0, 28.0]
@@ -187,12 +187,12 @@ def slice_thicknesses(
 ) -> list[float]:
     """Return SliceThickness of each slice in mm.
 
-    If it is not known, half the distance between the neighbors of the slice is taken.
+    If it is unknown, half the distance between the neighbors of the slice is used.
 
     Args:
-        frames: Frames in the order of their slices.
-        positions: Positions of the slices among even planes, in planes.
-        distance: Distance between even planes in mm.
+        frames: frames in the order of their slices.
+        positions: positions of the slices in units of even planes, shape (slices,).
+        distance: distance between even planes in mm.
     """
     extents = np.gradient(positions) * distance
     return [
@@ -202,11 +202,13 @@ def slice_thicknesses(
 
 
 def on_even_planes(slices: NDArray[Any], positions: NDArray[np.float64]) -> NDArray[Any]:
-    """Resample slices onto even planes: unchanged if a slice lies on a plane, else linearly.
+    """Resample slices to even planes.
+
+    A slice that lies on a plane is copied; other planes are interpolated linearly.
 
     Args:
-        slices: Values, with Z as the first axis.
-        positions: Positions of the slices, in planes.
+        slices: values, with Z as the first axis.
+        positions: positions of the slices in units of even planes, shape (slices,).
     """
     planes = np.arange(round(float(positions[-1])) + 1)
     upper = np.searchsorted(positions, planes).clip(1, len(positions) - 1)
@@ -223,9 +225,9 @@ def on_even_planes(slices: NDArray[Any], positions: NDArray[np.float64]) -> NDAr
 
 
 def nearest_slices(positions: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Return the nearest slice for each even plane, the lower one of two.
+    """Return the index of the nearest slice for each even plane, the lower one if two are as near.
 
-    ``positions`` are those of the slices, in planes.
+    ``positions`` are the positions of the slices in units of even planes.
 
     >>> nearest_slices(np.array([0.0, 1.0, 4.0])).tolist()
     [0, 1, 1, 2, 2]
@@ -236,5 +238,5 @@ def nearest_slices(positions: NDArray[np.float64]) -> NDArray[np.intp]:
 
 
 def nearest_planes(positions: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Return the nearest even plane for each slice; ``positions`` are in planes."""
+    """Return the index of the nearest even plane for each slice, from positions in planes."""
     return np.rint(positions).astype(np.intp)

@@ -41,7 +41,7 @@ def test_a_crash_costs_one_file_only(
     """A pipe without a writer stands for pixels over which a decoder hangs."""
     os.mkfifo(tmp_path / "never.dcm")
     monkeypatch.setattr(decoder_process, "SECONDS", 1.0)
-    with pytest.raises(RuntimeError, match="the decoder's process ended over it"):
+    with pytest.raises(RuntimeError, match="the decoder crashed or took too long"):
         decode(tmp_path / "never.dcm")
     monkeypatch.setattr(decoder_process, "SECONDS", 60.0)
     path = dicom.file(tmp_path / "a.dcm", PIXELS)

@@ -100,7 +100,7 @@ def test_segment_numbers_are_the_values_of_other_vendors(
     content.save_as(path)
     with pytest.raises(
         InputError,
-        match="a value of its own for each segment, found 2 for left_kidney and for Segm",
+        match="a different value for each segment, found 2 for left_kidney and for Segm",
     ):
         read(path, source.grid, {"left_kidney": 2})
 
@@ -123,10 +123,10 @@ def test_regions_may_overlap(source: Any, tmp_path: Path) -> None:
             np.diag([1, 1, 1, 1.0]) + np.eye(4, k=3) * 0.2,
             "corners up to 0.14 mm away from them, for o.dcm frame 1",
         ),
-        (np.diag([0.5, 1, 1, 1]), "pixels of 0.9 x 0.7 mm or rows in another direction"),
+        (np.diag([0.5, 1, 1, 1]), "pixels of 0.9 x 0.7 mm, or rows in another direction"),
         (
             np.block([[nib.eulerangles.euler2mat(0.6), np.zeros((3, 1))], [0, 0, 0, 1]]),
-            "pixels of 0.9 x 0.7 mm or rows in",
+            "pixels of 0.9 x 0.7 mm, or rows in",
         ),
         (np.diag([1, 1, 1, 1.0]) + np.eye(4, k=3) * 2, "a position that is partly outside of it"),
     ],

@@ -135,7 +135,7 @@ def test_images_without_frame_of_reference(
         tmp_path / "s", np.zeros((8, 6, 5), np.int16), FrameOfReferenceUID=None, PatientAge="0Y"
     )
     path, _ = written(scan)
-    assert "no frame of reference; results get a new one" in caplog.text
+    assert "no Frame of Reference UID; results get a new one" in caplog.text
     assert dciodvfy(path) == []
 
 

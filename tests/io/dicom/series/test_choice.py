@@ -164,7 +164,7 @@ def test_damaged_file(dicom: Any, tmp_path: Path) -> None:
 
 def test_choice_without_dicom(tmp_path: Path) -> None:
     (tmp_path / "a.nii").write_bytes(b"")
-    with pytest.raises(UsageError, match=r"--series 1: .*a\.nii is no DICOM"):
+    with pytest.raises(UsageError, match=r"--series 1: .*a\.nii is not DICOM"):
         dicom_scan(tmp_path / "a.nii", "1")
     assert dicom_scan(tmp_path / "a.nii") is None
 

@@ -227,13 +227,13 @@ def test_a_folder_that_cannot_be_entered(scan: Path) -> None:
     [
         (
             {"ImagesInAcquisition": 6},
-            "the headers count 6 images (ImagesInAcquisition), but there are 4",
+            "the headers announce 6 images (ImagesInAcquisition), but there are 4",
         ),
         ({"ImagesInAcquisition": 4}, ""),
         ({"ImagesInAcquisition": 6, "ImageType": ["DERIVED", "SECONDARY", "AXIAL"]}, ""),
         (
             {"NumberOfSlices": 5, "Modality": "PT"},
-            "the headers count 5 images (NumberOfSlices), but there are 4",
+            "the headers announce 5 images (NumberOfSlices), but there are 4",
         ),
     ],
 )

@@ -72,7 +72,7 @@ def test_several_criteria(echoes: Path) -> None:
     ("choice", "message"),
     [
         ("1:echo=3", r"--series echo=3: no image fits echo=3; echo is 1 \(6\), 2 \(6\)"),
-        ("echo=1,echo=2", "no image fits all of it; 6 fit echo=2"),
+        ("echo=1,echo=2", "no image fits all criteria; 6 fit echo=2"),
         ("1:color=red", "--series color=red: write WORD=VALUE,... with the words patient, study"),
         ("2:echo=1", "--series 2:echo=1: no series fits; give the first number"),
     ],

@@ -137,7 +137,7 @@ def test_a_small_unevenness_is_reported(
         tmp_path / "s" / "001", VOXELS[..., 1].T.copy(), number=2, ImagePositionPatient=[0, 0, 1.03]
     )
     assert read_volume(tmp_path / "s").spacing == (1, 1, 1)
-    assert "slices lie up to 0.03 mm away from their place" in caplog.text
+    assert "slices lie up to 0.03 mm away from their position" in caplog.text
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
@@ -170,7 +170,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"ImageOrientationPatient": [2, 0, 0, 0, 1, 0]},
         r"two unit vectors .* found 2 0 0 0 1 0",
     ),
-    "edge": ({"PixelSpacing": [0, 1]}, r"two edges above 0 mm in PixelSpacing, found 0 and 1"),
+    "edge": ({"PixelSpacing": [0, 1]}, r"two distances above 0 mm in PixelSpacing, found 0 and 1"),
     "count": (
         {"ImagePositionPatient": [0, 3]},
         r"3 numbers in ImagePositionPatient, found \[0\.0, 3\.0\]",

@@ -55,7 +55,7 @@ def test_headers_of_one_thickness_are_reported(
     assert not caplog.text
     open_dicom(stack(dicom, tmp_path / "one", heights, SliceThickness=[1] * 7))
     assert (
-        "slices lie 1 to 2 mm apart, but all are 1 mm thick by their headers: some may be missing"
+        "slices lie 1 to 2 mm apart, but all are 1 mm thick according to their headers: "
         in caplog.text
     )
 
