@@ -36,7 +36,8 @@ def read_object(
         receipt: size in bytes and sha256 of the file, which are checked if given.
 
     Raises:
-        InputError: missing, larger than JSON_BYTES, different from its receipt, or not JSON.
+        InputError: a file that is missing, larger than JSON_BYTES, different from its receipt, or
+            not JSON.
     """
     content = _read(bundle, name, JSON_BYTES)
     if receipt is not None:
@@ -53,8 +54,8 @@ def read_member(bundle: Path, name: str, receipt: Mapping[str, Any]) -> bytes:
         receipt: "bytes" and "sha256" of the file.
 
     Raises:
-        InputError: missing, an unsafe name, or another size or content than the receipt.
-        OutOfMemoryError: larger than the available memory.
+        InputError: a file that is missing, has an unsafe name, or differs from its receipt.
+        OutOfMemoryError: a file that is larger than the available memory.
     """
     content = _read(bundle, name, int(receipt["bytes"]))
     _verify(bundle / name, content, receipt)

@@ -32,7 +32,7 @@ def resolve_model(
         environment: environment variables.
 
     Raises:
-        UsageError: no name, and nothing to fall back on.
+        UsageError: no name was given, and there is no $SEGKIT_MODEL and no run.
         InputError: no such model.
     """
     if name is None:

@@ -77,7 +77,7 @@ def parse_override(word: str) -> hydra_types.Override:
     """Read KEY=VALUE, or several values to sweep over, by Hydra's grammar.
 
     Raises:
-        UsageError: another form, or another operation of Hydra.
+        UsageError: a word of another form, or with another operation of Hydra.
     """
     try:
         override = OverridesParser.create().parse_override(word)

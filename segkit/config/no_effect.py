@@ -64,7 +64,8 @@ def check_effects(config: Any, given: Collection[str]) -> None:
         given: full dotted keys of the overrides.
 
     Raises:
-        UsageError: names the override and the setting beside which it has no effect.
+        UsageError: an override without effect; the message names it and the setting that makes it
+            so.
     """
     decided = [key for key in sorted(given) if key.startswith(PLANNED) and key != "plan.file"]
     if config.plan.file and decided:
@@ -124,7 +125,8 @@ def check_effects_with_network(name: str, given: Collection[str]) -> None:
     The keys that the planner reads are not looked at.
 
     Raises:
-        UsageError: names the override and the networks that it changes.
+        UsageError: an override without effect; the message names it and the networks that it
+            changes.
     """
     for key, (other, _) in NEEDS.items():
         if key in given and other == "network.name" and not key.startswith(PLANNED):

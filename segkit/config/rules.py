@@ -236,7 +236,7 @@ def check(config: TrainConfig) -> None:
     """Check every value, and the settings that exclude each other.
 
     Raises:
-        UsageError: names the setting, the allowed values, and its value.
+        UsageError: a value that is not allowed; the message names the setting and what is allowed.
     """
     for key in known_keys():
         check_value(key, get(config, key))
@@ -264,7 +264,7 @@ def check_value(key: str, value: Any) -> None:
     """Check one value; None is allowed if it is the default.
 
     Raises:
-        UsageError: names the setting, the allowed values, and its value.
+        UsageError: a value that is not allowed; the message names the setting and what is allowed.
     """
     if key not in CHECKS or (value is None and get(TrainConfig(), key) is None):
         return

@@ -53,7 +53,7 @@ def choose_engine(
         networks: networks of all models and folds.
 
     Raises:
-        UsageError: another name, or OpenVINO where it cannot compute the networks.
+        UsageError: ``name`` is not an engine, or OpenVINO where it cannot compute the networks.
     """
     if name not in ENGINES:
         raise UsageError(f"--engine {name}: must be {', '.join(ENGINES)}")

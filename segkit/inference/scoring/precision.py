@@ -42,7 +42,7 @@ def choose_precision(name: str, device: torch.device, bundles: Sequence[Bundle])
     bfloat16 is faster: on a GPU that supports it, or on a CPU where it is measured to be.
 
     Raises:
-        UsageError: another name.
+        UsageError: ``name`` is not a precision.
     """
     if name != "auto":
         if name not in AUTOCAST:

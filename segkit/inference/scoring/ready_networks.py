@@ -40,7 +40,8 @@ def ready_networks(
         tta: also average over windows mirrored along the axes that the plan allows.
 
     Raises:
-        UsageError: another name, or a device or engine that this machine cannot use.
+        UsageError: a name that is not listed here, or a device or engine that this machine cannot
+            use.
         InputError: weights that cannot be read.
     """
     torch_device = choose_device(device)

@@ -140,7 +140,7 @@ def choose_device(name: str) -> torch.device:
     """Return the device that ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` names.
 
     Raises:
-        UsageError: another name, or a GPU that this machine does not have.
+        UsageError: ``name`` is not a device, or a GPU that this machine does not have.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
