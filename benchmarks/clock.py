@@ -1,4 +1,4 @@
-"""Wall and CPU seconds for the benchmarks and the peers that they start. Needs no package."""
+"""Measure wall and CPU time for the benchmarks and their peers. Needs no package."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from collections.abc import Iterable
 from processes import cpu_seconds
 
 WARM_UP = 1.5
-"""Seconds until workers have started and caches are filled, with at least ten batches."""
+"""Seconds of warm-up, with at least ten batches, until workers run and caches are filled."""
 
 
 class Clock:
-    """Time since it was made."""
+    """Clock that starts when it is created."""
 
     def __init__(self) -> None:
         self._started, self._used = time.perf_counter(), _used()
 
     def read(self) -> tuple[float, float]:
-        """Seconds by the clock, and of CPU by this process and by children that have ended."""
+        """Return wall seconds, and CPU seconds of this process and of children that have ended."""
         return time.perf_counter() - self._started, _used() - self._used
 
 
@@ -28,7 +28,7 @@ def _used() -> float:
 
 
 def count_patches(batches: Iterable[object], batch: int, seconds: float) -> tuple[float, float]:
-    """Patches per second, and milliseconds of CPU per patch of this process and its children."""
+    """Return patches per second, and CPU milliseconds per patch with all child processes."""
     source, started, done = iter(batches), time.perf_counter(), 0
     while done < 10 or time.perf_counter() < started + WARM_UP:
         next(source)

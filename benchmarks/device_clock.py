@@ -1,4 +1,4 @@
-"""Seconds of a step, on a CPU or a GPU."""
+"""Measure the seconds of a step on a CPU or a GPU."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import torch
 
 
 def seconds_of(step: Callable[[], None], device: torch.device, *, on_gpu: int) -> float:
-    """Of one step; on a GPU, where it is short and the first after another one is slow, the mean of
-    ``on_gpu``.
-    """
+    """Return the seconds of one step; on a GPU, the mean of ``on_gpu`` steps after a first one."""
     if device.type == "cpu":
         return _seconds_of(step, 1)
     step()

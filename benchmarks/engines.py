@@ -34,7 +34,7 @@ LABELS = 8
 
 
 def main() -> None:
-    """Time, compare, print a table in Markdown."""
+    """Time and compare the engines, and print a table in Markdown."""
     given = _parser().parse_args()
     torch.set_num_threads(given.threads)
     load_openvino()
@@ -67,7 +67,7 @@ def _print(
             started = time.process_time()
             run(windows)
             times[name].append(time.process_time() - started)
-    found = {name: median(each[1:]) for name, each in times.items()}
+    medians = {name: median(seconds[1:]) for name, seconds in times.items()}
     print(f"{plan.name}: {len(windows)} of {' x '.join(str(edge) for edge in plan.patch)}")
     print(
         "| engine | precision | ms | of torch's | min, max | ready, s | largest difference |"
@@ -77,8 +77,8 @@ def _print(
     for (engine, precision), run in runs.items():
         mine, scores = times[engine, precision][1:], run(windows)
         ms, share = (
-            found[engine, precision] * 1e3,
-            found[engine, precision] / found["torch", precision],
+            medians[engine, precision] * 1e3,
+            medians[engine, precision] / medians["torch", precision],
         )
         spread = f"{min(mine) * 1e3:.0f}, {max(mine) * 1e3:.0f}"
         off, same = (

@@ -41,7 +41,7 @@ from segkit.training.optimization.losses import at_resolution
 BATCH = 2
 FOREGROUND = 0.33
 NNUNET = {"rotate": 0.2, "scale": 0.2, "noise_std": 0.1}
-"""Where the defaults are not nnU-Net's."""
+"""Settings in which segkit's defaults differ from nnU-Net."""
 
 
 def main() -> None:
@@ -65,7 +65,7 @@ def _tools(arguments: argparse.Namespace) -> list[str]:
 
 
 def _prepare(arguments: argparse.Namespace, work: Path) -> None:
-    """The plan, segkit's prepared cases, and the same as plain arrays for the peers."""
+    """Write the plan, segkit's prepared cases, and the same cases as plain arrays for the peers."""
     plan = segkit.plan(arguments.dataset, "augment.mirror=[0,1,2]", *arguments.overrides)
     (work / "plan.json").write_text(plan_text(plan), encoding="utf-8")
     sizes = plan.network.sizes(plan.patch)[len(plan.network.encoder) :][::-1]
@@ -90,7 +90,7 @@ def _cases(work: Path) -> list[PreparedCase]:
 def _measured(
     arguments: argparse.Namespace, tool: str, workers: int, work: Path
 ) -> tuple[float, float]:
-    """Patches per second and milliseconds of CPU per patch, in a process of its own."""
+    """Return patches per second and CPU milliseconds per patch, measured in a separate process."""
     how = ["--workers", str(workers), "--seconds", str(arguments.seconds)]
     if tool == "segkit":
         command = [sys.executable, __file__, "", "--work", str(work), *how]

@@ -48,9 +48,7 @@ def _count(work: Path) -> int:
 
 
 def _monai(work: Path, task: Task, workers: int) -> Iterator[object]:
-    """Cached cases, random crops, and labels brought to each resolution as MONAI's
-    DeepSupervisionLoss does it.
-    """
+    """Yield labels at each resolution from MONAI's cached dataset with random crops."""
     from monai.data import CacheDataset, DataLoader  # noqa: PLC0415  (the other environment may lack it)
 
     cases = [
@@ -103,7 +101,7 @@ def _monai_transforms(patch: list[int]) -> Any:
 
 
 def _nnunet(work: Path, task: Task, workers: int) -> Any:
-    """nnU-Net's own loader, transforms and processes; the labels come at each resolution."""
+    """Return nnU-Net's loader with its own transforms and processes."""
     from batchgenerators.dataloading.nondet_multi_threaded_augmenter import (  # noqa: PLC0415
         NonDetMultiThreadedAugmenter,
     )
@@ -149,7 +147,7 @@ def _nnunet_dataset(work: Path, task: Task) -> Any:
             )
             blocks, chunks = comp_blosc2_params(image.shape, task["patch"], image.itemsize)
             properties, target = (
-                {"class_locations": _places(labels, task["labels"])},
+                {"class_locations": _positions(labels, task["labels"])},
                 str(folder / f"case_{number}"),
             )
             nnUNetDatasetBlosc2.save_case(
@@ -158,12 +156,12 @@ def _nnunet_dataset(work: Path, task: Task) -> Any:
     return nnUNetDatasetBlosc2(str(folder))
 
 
-def _places(labels: Any, count: int) -> dict[int, Any]:
-    """Up to 10,000 voxels of each label, drawn at random."""
-    found = {label: np.argwhere(labels == label) for label in range(1, count + 1)}
+def _positions(labels: Any, count: int) -> dict[int, Any]:
+    """Return the positions of up to 10,000 random voxels of each label."""
+    positions = {label: np.argwhere(labels == label) for label in range(1, count + 1)}
     return {
-        label: np.random.default_rng(label).permutation(places)[:10_000]
-        for label, places in found.items()
+        label: np.random.default_rng(label).permutation(voxels)[:10_000]
+        for label, voxels in positions.items()
     }
 
 

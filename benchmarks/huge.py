@@ -36,13 +36,13 @@ from segkit.units import parse_size
 FEATURES = (4, 8, 16)
 LABELS = 5
 STEP = {"volume": 100.0, "slide": 40.0}
-"""Between the intensities of one label and the next."""
+"""Difference between the intensities of consecutive labels."""
 WHITE = 255
 TILE = 512
 
 
 def main() -> None:
-    """Make what is missing, predict, compare, print."""
+    """Create missing files, predict, compare, and print the row."""
     given = _parser().parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
     size = given.size or {"volume": 1024, "slide": 32768}[given.kind]
@@ -86,9 +86,7 @@ def main() -> None:
 
 
 def known_plan(kind: str) -> Plan:
-    """A network of FEATURES whose first channel decides; intensities become 0 to 5 by 3D or, in a
-    slide, 2D.
-    """
+    """Return a plan with FEATURES channels and a scaling of intensities to 0 to 5, in 3D or 2D."""
     flat = kind == "slide"
     wide, stride = ((3, 3, 1), (2, 2, 1)) if flat else ((3, 3, 3), (2, 2, 2))
 
@@ -114,7 +112,7 @@ def known_plan(kind: str) -> Plan:
         patch=(512, 512, 1) if flat else (64, 64, 64),
         batch_size=2,
         mirror_axes=(0,),
-        crop_to_content=not flat,  # all of a slide is gone through
+        crop_to_content=not flat,  # a slide is processed as a whole
         network=NetworkPlan(
             "unet",
             "relu",
@@ -126,11 +124,9 @@ def known_plan(kind: str) -> Plan:
 
 
 def known_weights(plan: Plan) -> dict[str, torch.Tensor]:
-    """The last skip hands the first channel, v, through; score k is 2kv - k^2, highest for the k
-    nearest to v.
-    """
+    """Return weights whose last skip passes on the first channel v; score k is 2kv - k^2."""
     torch.manual_seed(0)
-    state = build_network(plan).state_dict()  # what does not matter stays random
+    state = build_network(plan).state_dict()  # weights without influence stay random
     last = f"decoder.{len(plan.network.decoder) - 1}.convs.0.conv"
     for name in ("encoder.0.0.conv", last):
         state[f"{name}.weight"][0] = 0
@@ -147,12 +143,12 @@ def known_weights(plan: Plan) -> dict[str, torch.Tensor]:
 
 
 def expected(x: NDArray[Any], y: NDArray[Any], z: int) -> NDArray[Any]:
-    """Labels of blocks whose edges along the axes differ."""
+    """Return the labels, which form blocks of different edge lengths along the axes."""
     return (x // 128 + y // 96 + z // 160) % (LABELS + 1)
 
 
 def _planes(size: int) -> Iterator[NDArray[np.int16]]:
-    """Planes (Y, X) of the volume: 100 for each label, and up to 40 more or less."""
+    """Yield planes (Y, X) of the volume: 100 times the label, with noise of up to 40."""
     y, x = np.ogrid[:size, :size]
     for z in range(size):
         noise = np.random.default_rng(z).integers(-40, 41, (size, size), dtype=np.int16)
@@ -190,7 +186,7 @@ def _wrong_voxels(path: Path, size: int) -> int:
 
 
 def _bands(size: int) -> Iterator[NDArray[np.uint8]]:
-    """Bands (TILE, X, RGB): labels in red in the middle of the slide, white glass around."""
+    """Yield bands (TILE, X, RGB): labels in red in the middle of the slide, white glass around."""
     edge = size // 4
     for start in range(0, size, TILE):
         rows = np.full((min(TILE, size - start), size, 3), WHITE, np.uint8)

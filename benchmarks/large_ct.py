@@ -43,14 +43,14 @@ PATCH = (128, 128, 128)
 
 @dataclass(frozen=True)
 class Case:
-    """A scan and a model for it."""
+    """Scan and a model for it."""
 
     shape: tuple[int, int, int]
     labels: int
     spacing: float | None = None
-    """Of the model, in mm; None: the scan's own."""
+    """Voxel spacing of the model in mm; None for that of the scan."""
     width: int = 4
-    """Channels before the head."""
+    """Number of channels before the head."""
 
 
 CASES = {
@@ -64,7 +64,7 @@ SEGKIT = {"segkit": "float32", "segkit bfloat16": "bfloat16"}
 
 
 def main() -> None:
-    """Make what is missing, measure, print."""
+    """Create missing files, measure, and print the table."""
     given = _parser().parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
     os.environ.update(
@@ -90,7 +90,7 @@ def main() -> None:
 def _scans(
     given: argparse.Namespace, shape: tuple[int, int, int]
 ) -> tuple[Path, tuple[float, ...]]:
-    """A folder that holds the enlarged scan alone, and its spacing in mm."""
+    """Return a folder with only the enlarged scan, and its spacing in mm."""
     folder = given.folder / f"scan_{shape[2]}"
     path = folder / "ct_0000.nii.gz"
     small = read_volume(given.scan)

@@ -52,7 +52,7 @@ HEADINGS = (
 
 @dataclass
 class Turn:
-    """A prediction and what it took."""
+    """Prediction with the time that it took."""
 
     labels: NDArray[np.integer]
     windows: int

@@ -48,7 +48,7 @@ FOLD = 0
 
 @dataclass(frozen=True)
 class Job:
-    """One training."""
+    """Training with one tool and seed."""
 
     tool: str
     seed: int
@@ -142,7 +142,7 @@ def _segkit(
 
 
 def _write_cases(table: Path, dataset: Dataset, split: Split) -> None:
-    """The validation cases for `segkit predict`."""
+    """Write the validation cases for `segkit predict`."""
     images = (
         ["image"]
         if len(split.validation[0].images) == 1
@@ -196,7 +196,7 @@ def _monai(arguments: argparse.Namespace) -> list[str]:
 
 
 def _measured(command: Sequence[str], log: Path, samples: float) -> dict[str, object]:
-    """Run the command; its wall time and peak memory."""
+    """Run a command and return its wall time and peak memory."""
     print("running", *command, file=sys.stderr, flush=True)
     started = time.monotonic()
     with log.open("w", encoding="utf-8") as file:

@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def _choices(plan: Plan) -> dict[str, list[int]]:
-    """In words, and the axes; those of the rule are named so."""
+    """Return the choices, each as text and axes; the one that the rule makes is marked."""
     free = [axis for axis in range(3) if axis != plan.slice_axis]
     choices = {"all": free, "none": []}
     rule = list(plan.mirror_axes)
@@ -53,9 +53,7 @@ def _choices(plan: Plan) -> dict[str, list[int]]:
 
 
 def _trained(arguments: argparse.Namespace, dataset: str, axes: list[int], *, seed: int) -> Score:
-    """Validation Dice of each label of one training, which is run unless its folder says that it is
-    finished.
-    """
+    """Return the validation Dice of each label of a training; run it unless it is finished."""
     chosen = "".join("xyz"[axis] for axis in axes) or "none"
     run = Path(arguments.out) / f"{Path(dataset).stem}-{chosen}-steps{arguments.steps}-seed{seed}"
     segkit.train(

@@ -35,7 +35,7 @@ import segkit
 from segkit.errors import SegkitError
 
 HEADER = 400
-"""Bytes of a file in which most of the damage is done."""
+"""Number of bytes at the start of a file in which most of the damage is done."""
 UNNAMED = re.compile(r"Traceback|a bug in segkit|^\w*(Error|Exception): ")
 Write = Callable[[Path, np.ndarray], None]
 

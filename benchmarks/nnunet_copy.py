@@ -15,8 +15,9 @@ from segkit.volume import Volume
 
 
 def write_copy(raw: Path, dataset: Dataset, split: Split) -> Path:
-    """Images, labels numbered from 1 on, and the split as nnU-Net's only fold, unless they are
-    there; their folder.
+    """Write the copy unless it exists, and return its folder.
+
+    Labels are numbered from 1, and the split is nnU-Net's only fold.
     """
     folder, values, ending = raw / "Dataset001_segkit", _values(dataset), file_ending(dataset)
     if (folder / "dataset.json").is_file():
@@ -50,7 +51,7 @@ def write_copy(raw: Path, dataset: Dataset, split: Split) -> Path:
 
 
 def bring_back(predicted: Path, folder: Path, dataset: Dataset, split: Split) -> None:
-    """The peer's label maps of the validation cases, in the values of the dataset."""
+    """Write the peer's label maps of the validation cases with the label values of the dataset."""
     values, ending = np.array([0, *_values(dataset)]), file_ending(dataset)
     for case in split.validation:
         found = read_labels(predicted / f"{case.id}{ending}")
@@ -58,12 +59,12 @@ def bring_back(predicted: Path, folder: Path, dataset: Dataset, split: Split) ->
 
 
 def file_ending(dataset: Dataset) -> str:
-    """What nnU-Net is given: pictures as PNG, anything else as NIfTI."""
+    """Return the suffix of files for nnU-Net: PNG for pictures, NIfTI for anything else."""
     return ".png" if read_case(dataset.cases[0].images).unit == "px" else ".nii.gz"
 
 
 def _values(dataset: Dataset) -> list[int]:
-    """The label values in rising order."""
+    """Return the label values in ascending order."""
     if dataset.regions or dataset.ignore is not None or dataset.subset:
         raise SystemExit(
             "this benchmark takes plain labels only: no regions, no ignore label, every value named"

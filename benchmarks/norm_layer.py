@@ -24,7 +24,7 @@ from segkit.training.compute.device import keep_freed_memory
 SHAPES = ((16, (40, 56, 40)), (32, (20, 28, 20)), (64, (10, 14, 10)), (32, (64, 64, 64)))
 Edges = tuple[int, int, int]
 Size = tuple[int, int, Edges]
-"""Batch, channels and voxels."""
+"""Batch size, channels and voxels of each shape."""
 
 
 def main() -> None:

@@ -60,9 +60,7 @@ def _best_rate(arguments: argparse.Namespace, norm: str) -> tuple[float, dict[fl
 def _trained(
     arguments: argparse.Namespace, norm: str, *, steps: int, seed: int, rate: float
 ) -> Score:
-    """Validation Dice of each label of one training, which is run unless its folder says that it is
-    finished.
-    """
+    """Return the validation Dice of each label of a training; run it unless it is finished."""
     run = Path(arguments.out) / f"{norm}-lr{rate:g}-steps{steps}-seed{seed}"
     segkit.train(
         f"dataset={arguments.dataset}",

@@ -81,8 +81,9 @@ def _annotation(arguments: argparse.Namespace) -> str:
 
 
 def _phantom(folder: Path, cases: int, *, every: int = 1) -> Path:
-    """Scans of two channels in images/, and label maps in labels/ with IGNORE in all but every N-th
-    slice.
+    """Write two-channel scans to images/, and their label maps to labels/.
+
+    In the label maps, all slices but every N-th have the value IGNORE.
     """
     for number in range(cases):
         image, labels = phantom_case(number)
@@ -117,7 +118,7 @@ def _train(arguments: argparse.Namespace, name: str, data: Path, words: list[str
 
 
 def _score(run: Path, data: Path, *, without: int | None = None) -> float:
-    """Mean Dice of a run on the validation cases of ``data``, the same in every phantom."""
+    """Return the mean Dice of a run on the validation cases of ``data``."""
     predictor = segkit.load(run)
     scores: dict[str, list[float]] = {name: [] for name in LABELS}
     for case in split_cases(read_dataset(data), 0).validation:

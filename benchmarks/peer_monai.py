@@ -39,7 +39,7 @@ from monai.utils import set_determinism
 BATCH = 2
 RATE, POWER = 1e-2, 0.9
 WRITING = 2.0
-"""Seconds kept for the model."""
+"""Seconds reserved for saving the model."""
 
 
 def main() -> None:
@@ -64,14 +64,14 @@ def _case(data: Path, case: str) -> dict[str, Any]:
 
 
 def _cases(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """The training cases, or all of them where nothing is trained."""
+    """Return the training cases, or all cases if nothing is trained."""
     (fold,) = json.loads((arguments.data / "splits_final.json").read_text(encoding="utf-8"))
     ids = fold["train"] if arguments.minutes else [*fold["train"], *fold["val"]]
     return [_case(arguments.data, case) for case in ids]
 
 
 def _prepared(arguments: argparse.Namespace, keys: list[str]) -> list[Any]:
-    """What the tutorial does once: voxel size and intensities."""
+    """Return the cases after the tutorial's fixed transforms: voxel size and intensities."""
     return [
         t.LoadImaged(keys),
         t.EnsureChannelFirstd(keys),
@@ -107,9 +107,7 @@ def _training(arguments: argparse.Namespace) -> Any:
 
 
 def _network(arguments: argparse.Namespace) -> DynUNet:
-    """The tutorial's rule: stages are added, with stride 2 along the axes of 8 voxels or more and
-    not too coarse.
-    """
+    """Return the tutorial's network, with stride 2 along axes that are long and fine enough."""
     sizes, spacing = list(arguments.patch), list(arguments.spacing)
     kernels, strides = [], [[1, 1, 1]]
     while True:
@@ -161,9 +159,7 @@ def _train(arguments: argparse.Namespace, data: CacheDataset, deadline: float) -
 
 
 def _predict(arguments: argparse.Namespace) -> None:
-    """Label maps of the cases on their own grids; labels, not scores, are resampled, as MONAI does
-    it.
-    """
+    """Write label maps on the cases' own grids; labels are resampled, not scores, as in MONAI."""
     network = _network(arguments).eval()
     network.load_state_dict(torch.load(arguments.folder / "model.pt", weights_only=True))
     prepare = t.Compose(_prepared(arguments, ["image"]))

@@ -27,16 +27,14 @@ from typing import Any
 from clock import Clock
 
 NUMBER = 1
-"""In the name of the data's folder."""
+"""Number in the name of the data folder."""
 BATCH = 2
 EPOCHS = 25
-"""About as many as are made of the time: each ends with a plot and perhaps a checkpoint, which take
-a second.
-"""
+"""Approximate number of epochs; each ends with a plot or checkpoint that takes a second."""
 VALIDATION = 0.2
-"""Validation steps per training step, as nnU-Net does it (50 and 250)."""
+"""Ratio of validation to training steps, as in nnU-Net (50 and 250)."""
 WRITING = 3.0
-"""Seconds kept for the model."""
+"""Seconds reserved for saving the model."""
 
 
 def main() -> None:
@@ -72,7 +70,7 @@ def let_torchvision_load() -> None:
 
 
 def _preprocess(arguments: argparse.Namespace) -> None:
-    """Fingerprint, plan and prepared cases, by as many processes as the training has threads."""
+    """Compute fingerprint, plan and prepared cases, with as many processes as training threads."""
     from nnunetv2.experiment_planning.plan_and_preprocess_api import (  # noqa: PLC0415  (it reads the environment)
         extract_fingerprints,
         plan_experiments,
@@ -151,7 +149,7 @@ def _epoch(trainer: Any) -> None:
 
 
 def _predict(arguments: argparse.Namespace) -> None:
-    """Label maps of the cases, without mirrored windows."""
+    """Write label maps of the cases, without mirroring."""
     import torch  # noqa: PLC0415
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor  # noqa: PLC0415
 

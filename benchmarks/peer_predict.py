@@ -108,7 +108,7 @@ def _nnunet_network(plan: Plan) -> nn.Module:
 
 
 def _architecture(plan: Plan) -> dict[str, Any]:
-    """The arguments of nnU-Net's network; axes in the order of its arrays, Z, Y, X."""
+    """Return the arguments of nnU-Net's network, with axes in its array order Z, Y, X."""
     stages = plan.network.encoder
     return {
         "n_stages": len(stages),
@@ -129,7 +129,7 @@ def _architecture(plan: Plan) -> dict[str, Any]:
 
 
 def _nnunet(arguments: argparse.Namespace) -> None:
-    """nnUNetv2_predict_from_modelfolder, a process each to read and to write."""
+    """Run nnUNetv2_predict_from_modelfolder with one process each for reading and writing."""
     from nnunetv2.inference.predict_from_raw_data import predict_entry_point_modelfolder  # noqa: PLC0415
 
     if not arguments.model.is_dir():

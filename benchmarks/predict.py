@@ -34,7 +34,7 @@ PEER = Path(__file__).with_name("peer_predict.py")
 NNUNET = "nnU-Net"
 TURNS = 9
 Figures = tuple[float, float, float]
-"""Seconds, seconds of CPU, GiB."""
+"""Wall seconds, CPU seconds and GiB."""
 
 
 def main() -> None:
@@ -148,7 +148,7 @@ def _command_table(wholes: dict[str, list[Figures]]) -> str:
 
 
 def _ratio(values: list[float], base: list[float]) -> float:
-    """The median over the rounds."""
+    """Return the median ratio over the rounds."""
     return median(ours / theirs for ours, theirs in zip(values, base, strict=True))
 
 

@@ -35,7 +35,7 @@ from segkit.training.data.split import split_cases
 
 FOLD = 0
 Figures = tuple[float, float, float]
-"""Seconds, seconds of CPU, GiB."""
+"""Wall seconds, CPU seconds and GiB."""
 
 
 def main() -> None:
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def _prepare(arguments: argparse.Namespace) -> None:
-    """What `segkit train` does before it builds a network."""
+    """Prepare the cases as `segkit train` does before it builds a network."""
     clock = Clock()
     store = Path(arguments.own)
     config = load([f"dataset={arguments.dataset}", *arguments.overrides])

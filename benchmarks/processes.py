@@ -1,4 +1,4 @@
-"""CPU time and memory of a process and all its descendants (Linux). Needs no package."""
+"""Measure CPU time and memory of a process tree (Linux). Needs no package."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def cpu_seconds(root: int) -> float:
-    """CPU time of ``root`` and its descendants that are still alive."""
+    """Measure CPU time and memory of a process tree (Linux). Needs no package."""
     ticks = 0
     for process in _family(root):
         fields = _read(f"/proc/{process}/stat").rpartition(")")[2].split()
@@ -22,9 +22,7 @@ def cpu_seconds(root: int) -> float:
 
 
 def shared_out_memory(root: int) -> int:
-    """Bytes of ``root`` and its descendants; a page that several processes share counts once (PSS,
-    summed).
-    """
+    """Return the bytes of ``root`` and its descendants, counting shared pages once (sum of PSS)."""
     kilobytes = 0
     for process in _family(root):
         for line in _read(f"/proc/{process}/smaps_rollup").splitlines():
@@ -33,27 +31,25 @@ def shared_out_memory(root: int) -> int:
 
 
 def resident_memory(root: int) -> int:
-    """Bytes of ``root`` and its descendants; a page that several processes share counts in each."""
+    """Return the bytes of ``root`` and its descendants, counting shared pages in each process."""
     return sum(resident for resident, _ in _pages(root)) * os.sysconf("SC_PAGE_SIZE")
 
 
 def anonymous_memory(root: int) -> int:
-    """What of it belongs to no file: pages of files lie in the page cache and can be dropped."""
+    """Return the resident bytes that belong to no file; file pages can be dropped."""
     return sum(resident - of_files for resident, of_files in _pages(root)) * os.sysconf(
         "SC_PAGE_SIZE"
     )
 
 
 def _pages(root: int) -> list[tuple[int, int]]:
-    """Resident pages of each process, and those of them that belong to a file."""
+    """Return the resident pages of each process, and those that belong to a file."""
     sizes = (_read(f"/proc/{process}/statm").split() for process in _family(root))
     return [(int(fields[1]), int(fields[2])) for fields in sizes if fields]
 
 
 class PeakMemory:
-    """The most that a process tree holds while a block runs; a sample takes 20 ms of CPU time for
-    each GiB of PSS.
-    """
+    """Peak memory of a process tree while a block runs; a sample costs 20 ms of CPU per GiB."""
 
     def __init__(
         self, root: int, *, per_second: float, measure: Callable[[int], int] = shared_out_memory
@@ -78,13 +74,13 @@ class PeakMemory:
 
 @dataclass(frozen=True)
 class Run:
-    """What one command took, and its exit code and last line of stderr."""
+    """Resources that a command took, its exit code and the last line of its stderr."""
 
     seconds: float
     cpu: float
-    """Seconds of the process and of its children that it waited for."""
+    """CPU seconds of the process and of the children for which it waited."""
     peaks: tuple[int, ...]
-    """Bytes, one for each measure."""
+    """Peak bytes for each measure."""
     code: int
     said: str
 
@@ -92,7 +88,7 @@ class Run:
 def run_measured(
     command: list[str], *measures: Callable[[int], int], per_second: float = 10
 ) -> Run:
-    """Run a command to its end, looking at its memory as often as asked."""
+    """Run a command to its end while sampling its memory, and return its resources."""
     started = time.perf_counter()
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
@@ -117,16 +113,14 @@ def run_measured(
 
 
 def _family(root: int) -> list[int]:
-    """``root`` and all that descend from it; a process stands among the children of the thread that
-    started it.
-    """
+    """Return ``root`` and all its descendants; a thread lists the children that it started."""
     threads = Path(f"/proc/{root}/task").glob("[0-9]*/children")
     children = [int(child) for file in threads for child in _read(str(file)).split()]
     return [root, *(process for child in children for process in _family(child))]
 
 
 def _read(path: str) -> str:
-    """The text of a file of a process; none once the process has ended."""
+    """Return the text of a file of a process, or nothing once the process has ended."""
     try:
         return Path(path).read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -34,7 +34,7 @@ CASES: tuple[tuple[int, Edges, tuple[int, ...]], ...] = (
     (2, (64, 64, 64), (32, 64, 128, 256, 320)),
     (1, (96, 96, 96), (32, 64, 128, 256, 320)),
 )
-"""Batch, patch and channels of the stages, as nnU-Net plans them."""
+"""Batch size, patch and channels of the stages, as nnU-Net plans them."""
 MODES = (
     ComputeMode("bfloat16", "channels_last"),
     ComputeMode("float32", "channels_last"),
@@ -43,7 +43,7 @@ MODES = (
 
 
 def main() -> None:
-    """Measure every patch and mode; with --one only the memory of one of them, in this process."""
+    """Measure every patch and mode; with --one, only the memory of one of them in this process."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -93,7 +93,7 @@ def _peak_alone(what: list[object], threads: int) -> float:
 
 
 def _peak(step: Callable[[], None]) -> float:
-    """MB (Linux)."""
+    """Return the peak resident memory of this process in MB (Linux)."""
     before = _resident("VmRSS")
     for _ in range(3):
         step()

@@ -40,7 +40,7 @@ Corner = tuple[int, ...]
 
 
 class Flat:
-    """segkit's file, read without a word before."""
+    """Format of segkit, read without announcing the patch."""
 
     name = "flat"
     announced = False
@@ -60,14 +60,14 @@ class Flat:
 
 
 class Announced(Flat):
-    """segkit's way."""
+    """Format of segkit, with the patch announced to the system."""
 
     name = "flat, announced"
     announced = True
 
 
 class Blocks:
-    """One channel in cubes, each a run of the file; the pages of a patch are announced too."""
+    """Cubes of one channel, each contiguous in the file; the pages of a patch are announced."""
 
     name = "blocks of 32^3, announced"
     edge = 32
@@ -101,7 +101,7 @@ class Blocks:
 
 
 class Blosc:
-    """As nnU-Net keeps them: LZ4HC at level 5, one thread."""
+    """Format of nnU-Net: blosc2 with LZ4HC at level 5, one thread."""
 
     name = "blosc2"
 

@@ -146,10 +146,10 @@ def _builders(
 
 
 def plan_of(patch: tuple[int, int, int], widths: Sequence[int], norm: dict[str, object]) -> Plan:
-    """segkit's plan of that network, two convolutions a stage."""
+    """Return segkit's plan of that network, with two convolutions per stage."""
 
     def stage(part: str, level: int, into: int) -> StagePlan:
-        """Stage ``level``; its stride leads into or out of level ``into``."""
+        """Return stage ``level``, whose stride leads into or out of level ``into``."""
         voxels = patch[0] * patch[1] * patch[2] // 8**level
         layers = []
         for number in (1, 2):
@@ -186,9 +186,7 @@ def _timed(
     patch: tuple[int, int, int],
     arguments: argparse.Namespace,
 ) -> dict[tuple[str, ComputeMode], float]:
-    """Median seconds of a step, of each network in each mode; what is compiled runs in nnU-Net's
-    own mode only.
-    """
+    """Return the median seconds of a step for each network and mode."""
     device = torch.device(arguments.device)
     image = torch.randn(BATCH, 1, *patch, device=device)
     labels = torch.randint(CLASSES, (BATCH, *patch), device=device)
@@ -229,14 +227,14 @@ def _step(
 
 
 class HeadsLoss(nn.Module):
-    """Cross-entropy of every head, halved with every stage."""
+    """Cross-entropy of every head, with the weight halved from stage to stage."""
 
     def forward(self, scores: Tensor | Sequence[Tensor], labels: Tensor) -> Tensor:
         return loss_of(scores, labels)
 
 
 def loss_of(scores: Tensor | Sequence[Tensor], labels: Tensor) -> Tensor:
-    """As `HeadsLoss`."""
+    """Return the loss, as `HeadsLoss` computes it."""
     total = torch.zeros((), device=labels.device)
     for number, score in enumerate([scores] if isinstance(scores, Tensor) else scores):
         small = F.interpolate(labels[:, None].float(), score.shape[2:], mode="nearest-exact")[
@@ -270,7 +268,7 @@ def _cell(seconds: float | None, base: float, device: str) -> str:
 
 
 def _operations(network: nn.Module, patch: tuple[int, int, int]) -> float:
-    """Multiplications and additions of the convolutions in a step."""
+    """Return the number of multiplications and additions of the convolutions in a step."""
     with FlopCounterMode(display=False) as counter:
         network.train()(torch.zeros(BATCH, 1, *patch))
     return 3.0 * counter.get_total_flops()
@@ -293,7 +291,7 @@ def _print_shares(seconds: dict[tuple[str, ComputeMode], float], operations: flo
 
 
 def _matrix_rate() -> float:
-    """Operations per second of a large bfloat16 matrix product on random numbers."""
+    """Return the operations per second of a large bfloat16 matrix product of random numbers."""
     first, second = (torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16) for _ in range(2))
 
     def multiply() -> None:
