@@ -45,11 +45,11 @@ class ItkHeader:
     """Type in the file, with its byte order."""
     encoding: Encoding
     data: Path
-    """File that holds the voxels: the image file itself, or a file beside it."""
+    """File that holds the voxels: the image file itself, or a file next to it."""
     start: int
     """Number of bytes of ``data`` before the encoded voxels."""
     skip: int = 0
-    """Number of bytes before the first voxel, once the data are unpacked.
+    """Number of bytes before the first voxel, after the data are decompressed.
 
     If negative, the voxels are the last bytes, followed by -1 - ``skip`` further bytes.
     """
@@ -192,7 +192,7 @@ def _unlike_image(where: str | Path, sizes: Sequence[int], channels: int) -> Inp
 
 
 def data_beside(path: Path, name: str) -> Path:
-    """Return the file of voxels that a header names, in the folder of the header or below.
+    """Return the voxel file that a header names, in the folder of the header or below it.
 
     Args:
         path: the header.

@@ -66,12 +66,12 @@ _SPACES = {
     "3d-right-handed-time": ("", LPS_TO_RAS),
     "3d-left-handed-time": ("", LPS_TO_RAS),
 }
-"""Short name of each space, and the matrix from it to RAS+; like ITK, most are taken for LPS."""
+"""Short name of each space, and its matrix to RAS+; like in ITK, most are treated as LPS."""
 _TO_RAS = {
     name: matrix for long, (short, matrix) in _SPACES.items() for name in (long, short) if name
 }
 _DOMAIN = ("domain", "space", "time", "???", "none")
-"""Kinds of axes that are no channels."""
+"""Kinds of axes that are not channels."""
 Fields = Mapping[str, str]
 
 
@@ -230,7 +230,7 @@ def _space_dimension(path: Path, fields: Fields) -> int:
 def _without_space(
     path: Path, fields: Fields, axes: int, space: Sequence[int]
 ) -> NDArray[np.float64]:
-    """Return the affine of the voxel spacing alone, which is 1 mm where the header has none."""
+    """Return the affine of the voxel spacing alone, which is 1 mm if the header gives none."""
     ones, unknown = " ".join(["1"] * axes), " ".join(["nan"] * axes)
     spacing = np.array(numbers(path, "spacings", fields.get("spacings", ones), axes))[list(space)]
     spacing = np.where(np.isnan(spacing), 1.0, spacing)

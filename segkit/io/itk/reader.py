@@ -190,7 +190,8 @@ def save(
     Raises:
         InputError: the file cannot be written, or the header of ``like`` is malformed.
     """
-    # ITK writes the header of one voxel, and the others replace it: it would copy all of them.
+    # ITK writes the header for a single voxel, which the voxels then replace, because it would
+    # copy all of them.
     image = volume.with_array(volume.array[:, :1, :1, :1]).to_sitk()
     flat = like is not None and suffix_of(like) in ITK and _HEADERS[suffix_of(like)](like).flat
     if flat:

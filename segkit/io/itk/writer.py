@@ -1,4 +1,4 @@
-"""Voxels of an NRRD or MetaImage file, written in blocks after the header that ITK wrote.
+"""Write the voxels of an NRRD or MetaImage file in blocks after the header that ITK wrote.
 
 ITK itself would copy all voxels first.
 """
@@ -62,7 +62,7 @@ def replace_voxels(path: Path, voxels: NDArray[Any], shape: Sequence[int]) -> No
 
 
 def _write_metaimage(file: IO[bytes], header: bytes, voxels: NDArray[Any]) -> None:
-    # The number of compressed bytes is known last, so the header reserves room for it.
+    # The number of compressed bytes is known only at the end, so the header reserves space for it.
     header = _with_line(header, _LENGTH, b"CompressedDataSize = " + b" " * _DIGITS)
     file.write(header)
     stream = isal_zlib.compressobj(level=1)

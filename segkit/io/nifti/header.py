@@ -26,7 +26,7 @@ _LENGTH_BITS, _METER = 7, 1
 _MM_PER_UNIT = {_METER: 1000.0, 3: 0.001}
 """Length in mm of the units that are not mm: meter and micrometer."""
 _LARGEST_SPACING_IN_METERS = 0.1
-"""Voxel spacing from which on a unit of meters cannot be true."""
+"""Voxel spacing from which a unit of meters cannot be true."""
 _HEADERS = {348: Nifti1Header, 540: Nifti2Header}
 """Header class of nibabel by the size of the header in bytes."""
 _QUIET = logging.getLogger(f"{__name__}.nibabel")
@@ -36,7 +36,7 @@ _QUIET.addHandler(logging.NullHandler())
 
 @dataclass(frozen=True)
 class CheckedHeader:
-    """Header that was checked: where the voxels are in the file, and what they mean."""
+    """Checked header: position and type of the voxels in the file, and their geometry."""
 
     grid: Grid
     volumes: int
@@ -44,11 +44,11 @@ class CheckedHeader:
     stored: np.dtype[Any]
     """Type in the file, with its byte order."""
     samples: int
-    """Number of values per voxel that are stored side by side: 1, or 3 for RGB, 4 for RGBA."""
+    """Number of values that are stored per voxel: 1, or 3 for RGB, 4 for RGBA."""
     offset: int
     """Number of bytes before the first voxel."""
     scale: tuple[float, float] | None
-    """Slope and intercept, or None where the stored numbers are the values."""
+    """Slope and intercept, or None if the stored numbers are the values."""
 
     @property
     def used_samples(self) -> int:
@@ -123,7 +123,7 @@ def _no_header(path: Path, start: bytes) -> InputError:
 
 
 def _check_edges(path: Path, header: Any) -> None:
-    """Refuse a spacing of 0 where pixdim alone gives it, because nibabel would read 1 mm."""
+    """Refuse a spacing of 0 if only pixdim gives it, because nibabel would read 1 mm."""
     count = max(0, min(3, int(header["dim"][0])))
     sizes, edges = header["dim"][1 : count + 1], header["pixdim"][1 : count + 1]
     missing = any(edge == 0 and size > 1 for edge, size in zip(edges, sizes, strict=True))
@@ -146,7 +146,7 @@ def grid_of(path: Path, header: Any) -> Grid:
     try:
         affine = np.array(header.get_best_affine(), np.float64)
     except (HeaderDataError, ValueError) as error:
-        raise _not_nifti(path, f"a qform that is no rotation ({error})") from error
+        raise _not_nifti(path, f"a qform that is not a rotation ({error})") from error
     affine[:3] *= unit_in_mm(header)
     return Grid(shape, checked_affine(path, affine))
 

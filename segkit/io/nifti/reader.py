@@ -87,7 +87,7 @@ class NiftiSource:
         return voxels.transpose(0, 3, 2, 1)
 
     def scaled(self) -> NDArray[Any] | None:
-        """Return all voxels (C, X, Y, Z) as `ScaledArray`; None where the header has no scaling.
+        """Return all voxels (C, X, Y, Z) as `ScaledArray`; None if the header has no scaling.
 
         Raises:
             InputError: as `planes`.

@@ -25,7 +25,7 @@ from segkit.volume import Grid
 
 Affine = NDArray[np.float64]
 _ORTHONORMAL, _SIMILAR = 1e-4, 1e-4
-"""Largest differences by which ITK takes an sform for a rotation, and for equal to the qform."""
+"""Tolerances with which ITK accepts an sform as a rotation, and as equal to the qform."""
 _SCANNER = 1
 """NIFTI_XFORM_SCANNER_ANAT, the code of scanner coordinates."""
 
@@ -130,7 +130,7 @@ def _qform(header: Any) -> Affine | None:
         return None
     try:
         qform = np.asarray(header.get_qform(), np.float64)
-    except (HeaderDataError, ValueError):  # the qform is no rotation
+    except (HeaderDataError, ValueError):  # the qform is not a rotation
         return None
     return qform if np.isfinite(qform).all() else None
 

@@ -1,4 +1,4 @@
-"""Writer of NIfTI in one file, with the geometry of the scan that it belongs to."""
+"""Writer of NIfTI in one file, with the geometry of the scan to which it belongs."""
 
 # mypy: allow-untyped-calls
 # (nibabel has no annotations on the calls used here)
@@ -29,7 +29,7 @@ _GEOMETRY = (
     *("qform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
     *("sform_code", "srow_x", "srow_y", "srow_z", "xyzt_units"),
 )
-"""Fields of a header that place the voxels."""
+"""Header fields that give the position of the voxels."""
 
 
 def save(path: Path, volume: Volume, *, like: Path | None = None, labels: bool = False) -> None:
@@ -70,7 +70,7 @@ def save(path: Path, volume: Volume, *, like: Path | None = None, labels: bool =
 
 def _write(file: IO[bytes], header: bytes, voxels: NDArray[Any]) -> None:
     file.write(header)
-    # In blocks: a copy of all voxels in the order of the file may not fit into memory.
+    # In blocks, because a copy of all voxels in file order may not fit into memory.
     planes = max(1, _BLOCK_BYTES // voxels[0, ..., 0].nbytes)
     for channel in voxels:
         for first in range(0, channel.shape[2], planes):

@@ -242,7 +242,7 @@ def test_file_cut_after_it_was_opened(tmp_path: Path) -> None:
         ({"dim": [1, 64, 1, 1, 1, 1, 1, 1]}, "found the shape 64"),
         ({"vox_offset": np.nan}, "a damaged header"),
         ({"scl_slope": 1, "scl_inter": np.inf}, "a damaged scl_slope or scl_inter"),
-        ({"sform_code": 0, "qform_code": 1, "quatern_b": 5}, "a qform that is no rotation"),
+        ({"sform_code": 0, "qform_code": 1, "quatern_b": 5}, "a qform that is not a rotation"),
         ({"magic": b"ni1"}, r"the header of a \.hdr and \.img pair"),
         ({"srow_x": 0, "srow_y": 0, "srow_z": 0}, "expected an affine that places every voxel"),
         ({"srow_x": np.nan}, "NaN or infinite numbers"),
