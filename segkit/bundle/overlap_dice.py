@@ -121,8 +121,8 @@ def choose_overlap(cards: Sequence[Mapping[str, Any]]) -> tuple[float, str]:
     costs = overlap_costs(entry)
     if not costs:
         return USUAL_OVERLAP, (
-            "nothing is known of other overlaps: each validation scan that was looked at "
-            f"({entry['same_windows']}) has the same windows at every overlap"
+            "nothing is known of other overlaps: no validation scan was measured whose windows "
+            f"differ ({entry['same_windows']} have the same windows at every overlap)"
         )
     accepted = [overlap for overlap, cost in costs.items() if cost <= MAX_COST]
     tried = ", ".join(f"{overlap:g} costs {cost:.4f}" for overlap, cost in costs.items())
