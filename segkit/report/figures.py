@@ -12,7 +12,6 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from segkit.files.atomic import atomic_path
@@ -94,7 +93,7 @@ def draw_lines(
 
 def add_band_note(axes: Axes, text: str) -> None:
     """Add an entry to the legend that says what the bands and bars are."""
-    handles: list[Line2D | Patch] = list(axes.get_legend_handles_labels()[0])
+    handles = axes.get_legend_handles_labels()[0]
     handles.append(Patch(color="gray", alpha=0.3, label=text))
     axes.legend(handles=handles, fontsize="small", ncols=2 if len(handles) > 5 else 1)
 
@@ -135,7 +134,8 @@ def plain_text(name: str) -> str:
 
 def _draw(axes: Axes, line: Line, number: int) -> None:
     style = style_of(number)
-    axes.plot(line.x, line.y, label=plain_text(line.label), markersize=4, linewidth=1.5, **style)
+    (drawn,) = axes.plot(line.x, line.y, label=plain_text(line.label), markersize=4, linewidth=1.5)
+    drawn.set(**style)
     if line.low is None or line.high is None:
         return
     if len(line.x) > 1:

@@ -117,7 +117,7 @@ def hashes_of(cells: Sequence[StudyCell]) -> dict[str, str]:
 
 
 def write_tables(folder: Path, results: Sequence[CellResult]) -> None:
-    """Write every table as NAME.csv; in results.csv a cell that failed is a row with its message."""
+    """Write every table as NAME.csv; in results.csv a failed cell is a row with its message."""
     names = dict.fromkeys([RESULTS, *(name for result in results for name in result.tables)])
     for name in names:
         rows = [row for result in results for row in _table_rows(result, name)]

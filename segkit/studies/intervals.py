@@ -40,7 +40,7 @@ class Interval:
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether the whole interval lies on one side of zero."""
+        """True if the whole interval lies on one side of zero."""
         return self.low > 0 or self.high < 0
 
 
@@ -141,7 +141,8 @@ def _interval(table: NDArray[np.float64], level: float) -> Interval:
     tail = 50 * (1 - level)
     low, high = (float(value) for value in np.percentile(drawn, [tail, 100 - tail]))
     # Rounding must not put the mean of a constant outside of its interval.
-    return Interval(mean, min(low, mean), max(high, mean), *table.shape, level=level)
+    cases, seeds = table.shape
+    return Interval(mean, min(low, mean), max(high, mean), cases, seeds, level)
 
 
 def _drawn_means(values: NDArray[np.float64], random: Any) -> NDArray[np.float64]:

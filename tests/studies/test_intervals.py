@@ -20,26 +20,29 @@ def values(table: np.ndarray) -> Values:
     return {(f"case{row}", seed): float(value) for (row, seed), value in np.ndenumerate(table)}
 
 
+def interval_of(table: np.ndarray, level: float = 0.95) -> Interval:
+    interval = mean_interval(values(table), level=level)
+    assert interval is not None
+    return interval
+
+
 def test_the_interval_of_a_constant_is_a_point() -> None:
     # The corrected bootstrap of other programs gives (0.9000000000000001, 0.9) here.
-    interval = mean_interval(values(np.full((10, 3), 0.9)))
-    assert interval is not None
+    interval = interval_of(np.full((10, 3), 0.9))
     assert interval.low <= interval.mean <= interval.high
     assert interval.high - interval.low < 1e-12
-    assert not mean_interval(values(np.zeros((4, 1)))).excludes_zero  # type: ignore[union-attr]
+    assert not interval_of(np.zeros((4, 1))).excludes_zero
 
 
 def test_a_majority_of_ties_has_a_finite_interval() -> None:
-    interval = mean_interval(values(np.array([[1.0]] * 9 + [[0.0]])))
-    assert interval is not None
+    interval = interval_of(np.array([[1.0]] * 9 + [[0.0]]))
     assert interval.mean == 0.9
     assert 0.6 < interval.low < 0.9 < interval.high < 1.1
 
 
 def test_the_width_of_many_cases_is_that_of_the_normal_distribution() -> None:
     table = np.random.default_rng(0).normal(0.8, 0.1, (400, 1))
-    interval = mean_interval(values(table))
-    assert interval is not None
+    interval = interval_of(table)
     expected = 2 * 1.96 * table.std(ddof=1) / 20
     assert interval.high - interval.low == pytest.approx(expected, rel=0.05)
 
@@ -51,17 +54,16 @@ def test_an_interval_contains_the_truth_about_as_often_as_it_says(seeds: int) ->
     for _ in range(200):
         cases = random.normal(0, 1, (15, 1))
         trainings = random.normal(0, 0.5, (1, seeds)) * (seeds > 1)
-        interval = mean_interval(values(cases + trainings))
-        hits += interval is not None and interval.low <= 0 <= interval.high
+        interval = interval_of(cases + trainings)
+        hits += interval.low <= 0 <= interval.high
     # Without the variation over seeds, four of them would cover the truth in 140 of 200.
     assert 175 <= hits <= 200
 
 
 def test_seeds_that_differ_widen_the_interval() -> None:
     cases = np.random.default_rng(0).normal(0, 0.01, (30, 1))
-    alike = mean_interval(values(cases + np.zeros((1, 3))))
-    apart = mean_interval(values(cases + np.array([[-0.05, 0, 0.05]])))
-    assert alike is not None and apart is not None
+    alike = interval_of(cases + np.zeros((1, 3)))
+    apart = interval_of(cases + np.array([[-0.05, 0, 0.05]]))
     assert apart.high - apart.low > 5 * (alike.high - alike.low)
 
 
@@ -69,7 +71,7 @@ def test_a_difference_is_paired_by_case_and_seed() -> None:
     b = np.random.default_rng(0).uniform(0, 1, (20, 2))  # cases differ a lot
     difference = paired_difference(values(b + 0.01), {**values(b), ("other", 0): 0.0})
     assert difference is not None
-    assert difference.low == pytest.approx(0.01) and difference.high == pytest.approx(0.01)
+    assert (difference.low, difference.high) == (pytest.approx(0.01), pytest.approx(0.01))
     assert (difference.cases, difference.seeds) == (20, 2)
 
 
@@ -92,9 +94,8 @@ def test_equal_values_give_equal_intervals_at_any_time() -> None:
 
 
 def test_a_higher_level_is_wider() -> None:
-    table = values(np.random.default_rng(0).uniform(0, 1, (20, 3)))
-    narrow, wide = mean_interval(table), mean_interval(table, level=shared_level(10))
-    assert narrow is not None and wide is not None
+    table = np.random.default_rng(0).uniform(0, 1, (20, 3))
+    narrow, wide = interval_of(table), interval_of(table, level=shared_level(10))
     assert wide.low < narrow.low < narrow.high < wide.high
 
 
