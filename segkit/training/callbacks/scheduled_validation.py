@@ -56,7 +56,7 @@ class ScheduledValidation:
 
     def run_if_due(self, module: SegmentationModule) -> bool:
         """Validate if the schedule says so; return False if a signal cut the validation short."""
-        due = int(module.schedule.progress * self.count) - self.due_so_far
+        due = self.due_at(module.schedule.progress) - self.due_so_far
         if module.schedule.remaining == 0:
             self._validate_at_the_end(module)
         elif due:
@@ -67,6 +67,10 @@ class ScheduledValidation:
                 return False  # the resumed run repeats it
         self.due_so_far += due
         return True
+
+    def due_at(self, progress: float) -> int:
+        """Return the number of validations that are due up to a progress of the schedule."""
+        return int(progress * self.count)
 
     def remaining(self) -> int:
         """Return how many validations follow before the last one."""
