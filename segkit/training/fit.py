@@ -30,6 +30,7 @@ from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase, prepare_cases
 from segkit.preprocessing.store_folder import store_size
 from segkit.progress import CaseCounter
+from segkit.training.callbacks.scheduled_validation import due_until
 from segkit.training.callbacks.step_end import StepEndParts, step_end_parts
 from segkit.training.compute.device import device_for, use_machine
 from segkit.training.compute.distributed import ALONE, Ranks
@@ -268,7 +269,8 @@ def _step_end_parts(
         ranks=run.ranks,
     )
     # Validations that were due before the step at which a rewound training starts.
-    parts.validation.due_so_far = parts.validation.due_at(module.schedule.progress)
+    progress, count = module.schedule.progress, parts.validation.count
+    parts.validation.due_so_far = due_until(progress, count)
     return parts
 
 
