@@ -23,7 +23,7 @@ class TensorKind:
     """A kind of tensor file and the version of its format."""
 
     name: str
-    """What such a file is, for its metadata and for messages."""
+    """Name of the kind in the metadata and in messages."""
     version: int
     """Version of the format; files of newer versions are refused."""
 

@@ -38,7 +38,7 @@ class Setup:
     plan: Plan
     dataset: Dataset
     origin: Origin
-    """What the training starts from."""
+    """Weights and mask from which the training starts."""
     run_dir: Path
     """Folder of the run."""
     ranks: Ranks = ALONE
@@ -59,7 +59,7 @@ def set_up(
     progress: CaseProgress | None = None,
     ranks: Ranks = ALONE,
 ) -> Setup:
-    """Find or make the plan, open what to start from, and choose the run folder.
+    """Find or make the plan, open weights and mask, and choose the run folder.
 
     Args:
         config: settings of the training.

@@ -1,1 +1,1 @@
-"""What a training starts from: a model, the weights of another training's step, and a mask."""
+"""Origin of a training: a model, the weights of another training after a step, and a mask."""

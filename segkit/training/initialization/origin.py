@@ -1,4 +1,4 @@
-"""What a training starts from: a model's weights, a rewind file, a mask, or nothing of these."""
+"""Origin of a training: a model, the weights of another training after a step, and a mask."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from segkit.training.transfer import WEIGHTS, copy_matching_weights
 
 @dataclass(frozen=True)
 class Origin:
-    """What a training starts from, besides random weights."""
+    """Weights and mask from which a training starts, instead of random weights."""
 
     weights: Bundle | None = None
     """Model whose matching weights are copied."""
