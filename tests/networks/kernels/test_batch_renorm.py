@@ -162,3 +162,24 @@ def test_one_value_per_channel_is_refused_in_training_only() -> None:
         layer(x)
     assert layer.num_batches_tracked == 0
     torch.testing.assert_close(layer.eval()(x), x)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float16, 0.01), (torch.bfloat16, 0.05)]
+)
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_a_gpu_computes_the_same(dtype: torch.dtype, tolerance: float, channels_last: bool) -> None:
+    layer, x = trained().cuda(), (2 * draw(2, 4, 16, 24, 8) + 1).cuda().to(dtype)
+    if channels_last:
+        x = x.contiguous(memory_format=torch.channels_last_3d)
+    reference, exact = copy.deepcopy(layer).double(), x.double().requires_grad_()
+    expected, mean, std = algorithm_1(reference, exact)
+    y = layer(x.requires_grad_())
+    assert relative(y, expected) <= tolerance
+    assert relative(layer.running_mean, mean) <= 1e-4
+    assert relative(layer.running_std, std) <= 1e-4
+    found, wanted = gradients(layer, x, y), gradients(reference, exact, expected)
+    for gradient, exact_gradient in zip(found, wanted, strict=True):
+        assert relative(gradient, exact_gradient) <= 2 * tolerance
