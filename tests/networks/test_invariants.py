@@ -74,7 +74,7 @@ def relaxed(network: nn.Module) -> nn.Module:
             network(image(4) + 0.1 * seed / 30)
     for module in network.modules():
         if isinstance(module, BatchRenorm):
-            module.num_batches_tracked.fill_(1000)
+            module.batches.fill_(1000)
     return network
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from segkit.bundle.bundle import read_bundle
 from segkit.config.schema import TrainConfig
@@ -17,6 +17,8 @@ from segkit.dataset.dataset import Dataset
 from segkit.errors import Interrupted
 from segkit.inference.scoring.engine import installed
 from segkit.inference.scoring.ready_networks import ready_networks
+from segkit.networks import build_network
+from segkit.networks.kernels.batch_renorm import BatchRenorm
 from segkit.planning.network_stages import with_norms
 from segkit.plans.norm_catalogue import NormKind, has_groups
 from segkit.plans.plan import Plan
@@ -83,7 +85,7 @@ def test_stopped_resumed_and_with_less_memory_it_ends_bitwise_the_same(
 def test_every_forward_pass_is_counted_once(
     run: Path, norm: NormKind, balls: Dataset, plan_for_balls: Plan
 ) -> None:
-    counters = {int(v) for name, v in state(run).items() if name.endswith("batches_tracked")}
+    counters = {int(v) for name, v in state(run).items() if name.endswith("norm.batches")}
     assert counters == ({BATCHES} if norm == "batch_renorm" else set())
 
 
@@ -95,6 +97,22 @@ def test_bfloat16_and_channels_last_train_as_well(
     exact, half = (float(rows(folder)[0]["loss"]) for folder in (run, tmp_path))
     assert 0 < abs(half - exact) < 0.02 * exact
     assert all(value.dtype in (torch.float32, torch.int64) for value in state(tmp_path).values())
+
+
+def test_a_model_with_batch_norm_does_not_pass_on_its_count(plan_for_balls: Plan) -> None:
+    theirs = build_network(with_norm(plan_for_balls, "batch"))
+    for module in theirs.modules():
+        if isinstance(module, nn.BatchNorm3d):
+            module.running_mean, module.num_batches_tracked = torch.full((8,), 5.0), torch.tensor(9)
+            break
+    network = build_network(with_norm(plan_for_balls, "batch_renorm"))
+    network.load_state_dict(theirs.state_dict(), strict=False)
+    norm = next(module for module in network.modules() if isinstance(module, BatchRenorm))
+    assert (norm.running_mean == 5).all()
+    assert norm.batches == norm.num_batches_tracked == 0
+    # The first batch replaces all running statistics.
+    network(torch.randn(1, 1, *plan_for_balls.patch))
+    assert norm.running_mean.abs().max() < 1
 
 
 @pytest.mark.parametrize("engine", ["torch", "openvino"])

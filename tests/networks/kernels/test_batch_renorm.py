@@ -25,7 +25,7 @@ def trained(channels: int = 4, batches: int = 300) -> BatchRenorm:
         layer.bias.copy_(draw(channels, seed=2))
     layer.running_mean.copy_(torch.tensor([0.0, 0.5, 20.0, -20.0])[:channels])
     layer.running_std.copy_(torch.tensor([1.0, 0.7, 10.0, 0.1])[:channels])
-    layer.num_batches_tracked.fill_(batches)
+    layer.batches.fill_(batches)
     return layer
 
 
@@ -131,7 +131,7 @@ def test_early_batches_count_equally_and_later_ones_a_hundredth() -> None:
         layer(torch.tensor([[[[value - 1, value + 1]]]]))
     assert layer.running_mean.item() == pytest.approx(3)
     assert layer.running_std.item() == pytest.approx(1)
-    layer.num_batches_tracked.fill_(500)
+    layer.batches.fill_(500)
     layer(torch.tensor([[[[102.0, 104.0]]]]))
     assert layer.running_mean.item() == pytest.approx(3 + 0.01 * 100)
 
@@ -160,7 +160,7 @@ def test_one_value_per_channel_is_refused_in_training_only() -> None:
     layer, x = BatchRenorm(4, eps=EPS), draw(1, 4, 1, 1, 1)
     with pytest.raises(ValueError, match="Expected more than 1 value per channel"):
         layer(x)
-    assert layer.num_batches_tracked == 0
+    assert layer.batches == 0
     torch.testing.assert_close(layer.eval()(x), x)
 
 
