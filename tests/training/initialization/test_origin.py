@@ -11,11 +11,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from segkit.bundle.bundle import read_bundle
+from segkit.bundle.bundle import read_bundle, write_bundle
 from segkit.bundle.mask_lookup import find_mask
 from segkit.cli import main
-from segkit.networks.mask_file import write_mask
+from segkit.networks import build_network
+from segkit.networks.mask_file import MaskFile, write_mask
 from segkit.networks.masks import dense_masks, kept_and_total, prune_by_magnitude
+from segkit.plans.plan import Plan
+from segkit.training.compute.distributed import ALONE
+from segkit.training.initialization.origin import Origin, initialize
 from segkit.training.outputs.checkpoint import newest_checkpoint
 from segkit.training.outputs.rewind import read_rewind
 from tests.small_training import QUICK, SMALL
@@ -89,3 +93,17 @@ def test_a_mask_on_another_dataset(phantom: Path, level_0: Path, tmp_path: Path)
     assert main(["train", *words, *QUICK, *end]) == 0
     report = json.loads((tmp_path / "x" / "weights.json").read_text())
     assert report["not_loaded"] == report["mask"]["dense"] == ["encoder.0.0.conv.weight"]
+
+
+def test_fine_tuning_a_pruned_model_without_its_mask_is_said(
+    plan_for_balls: Plan, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    network = build_network(plan_for_balls)
+    mask = MaskFile(dense_masks(network), ())
+    states = {"0": network.state_dict()}
+    model = write_bundle(tmp_path / "m", plan_for_balls, {"name": "m"}, states, mask=mask)
+    initialize(network, plan_for_balls, Origin(model), tmp_path, ALONE)
+    assert f"its pruned weights are trained again. With mask={tmp_path}" in caplog.text
+    caplog.clear()
+    initialize(network, plan_for_balls, Origin(model, mask=mask), tmp_path, ALONE)
+    assert "trained again" not in caplog.text
