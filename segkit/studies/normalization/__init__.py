@@ -1,0 +1,1 @@
+"""Study of normalization: the same U-Net with different norms, batch sizes and seeds."""
