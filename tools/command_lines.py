@@ -20,6 +20,7 @@ from segkit.commands.study import STUDIES
 from segkit.config.compose import load
 from segkit.config.overrides import GROUPS, PATHS, PRESET
 from segkit.config.rules import known_keys
+from segkit.config.study_words import split_words
 from segkit.config.sweep import combinations
 from segkit.errors import SegkitError
 
@@ -111,8 +112,9 @@ def problem(words: Sequence[str]) -> str:
 
 def _parsed_problem(verb: str, study: str, words: Sequence[str]) -> str:
     try:
-        given = _parse(parser_of(verb, study), words)
-        return _override_problem(verb, given) if verb in TRAINS else ""
+        parser = parser_of(verb, study)
+        given = _parse(parser, words)
+        return _override_problem(verb, given, parser) if verb in TRAINS else ""
     except (_Refused, SegkitError) as error:
         return str(error)
 
@@ -132,9 +134,11 @@ def _parse(parser: Parser, words: Sequence[str]) -> argparse.Namespace:
             return parser.parse_args(words)
 
 
-def _override_problem(verb: str, given: argparse.Namespace) -> str:
+def _override_problem(verb: str, given: argparse.Namespace, parser: Parser) -> str:
     """Return the problem with the KEY=VALUE words of a command that trains, or ""."""
     overrides = [word for word in given.words if "=" in word]
+    if parser.settings:
+        overrides, _ = split_words(overrides, parser.settings)
     for word in overrides:
         if text := override_problem(word):
             return text

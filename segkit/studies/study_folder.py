@@ -32,8 +32,6 @@ from segkit.plans.plan import Plan
 from segkit.progress import CaseProgress
 from segkit.studies.comparable import MEASURED, Measured, described, measured_once, needs_timing
 from segkit.studies.measured_precision import fastest_mode, measured
-from segkit.studies.study_overrides import check_here as check_here
-from segkit.studies.study_overrides import leave_out as leave_out
 from segkit.training.outputs.failed_start import START_FILES, undo_failed_start
 from segkit.training.outputs.run_folder import (
     FINISHED,

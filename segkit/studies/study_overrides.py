@@ -1,12 +1,39 @@
-"""Overrides that a study refuses, because it sets them itself; without torch."""
+"""Words of a study's command: settings that it continues with, and overrides that it refuses.
+
+This module does not import torch.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
-from segkit.config.overrides import given_keys
+from segkit.config.overrides import given_keys, read_overrides
 from segkit.config.schema import TrainConfig
 from segkit.errors import UsageError
+from segkit.training.outputs.run_folder import folder_kind, read_study
+
+
+def with_stored_settings(words: Sequence[str], kind: str, prefix: str = "study") -> list[str]:
+    """Return the words, with the settings of the study that ``run_dir=`` continues.
+
+    Settings that the words contain are not replaced.
+
+    Args:
+        words: KEY=VALUE words, settings of the study among them.
+        kind: name of the study.
+        prefix: first part of the keys of its settings.
+
+    Raises:
+        InputError: a damaged study.json.
+    """
+    overrides = [word for word in words if not word.startswith(f"{prefix}.")]
+    run_dir = read_overrides(overrides).texts.get("run_dir")
+    if not run_dir or folder_kind(Path(run_dir)) != kind:
+        return list(words)
+    given = {word.partition("=")[0] for word in words}
+    stored = read_study(Path(run_dir))["settings"]
+    return [*words, *(word for word in stored if word.partition("=")[0] not in given)]
 
 
 def check_here(config: TrainConfig, kind: str) -> None:

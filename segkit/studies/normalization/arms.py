@@ -12,9 +12,8 @@ from segkit.config.schema import TrainConfig
 from segkit.planning.fine_tuning import renormed
 from segkit.plans.plan import Plan
 from segkit.studies.cells import Row, StudyCell, Tables
-from segkit.studies.normalization.capacity import fixed_memory
-from segkit.studies.normalization.measure import cell_callbacks, measure_cell
-from segkit.studies.normalization.settings import NO_MEMORY, NORMS, NormalizationSettings
+from segkit.studies.normalization.measure import cell_callbacks, fixed_memory, measure_cell
+from segkit.studies.normalization.settings import NO_MEMORY, NORMS, NormalizationSettings, Training
 from segkit.studies.study_folder import arm, train_arm, training_facts
 from segkit.training.setup import Setup
 from segkit.units import parse_size
@@ -37,13 +36,15 @@ def shared_config(config: TrainConfig, settings: NormalizationSettings) -> Train
 
     The largest batch must fit into the memory, since every training has the same patch.
     """
-    return arm_config(config, settings, settings.reference, settings.largest_batch, 0)
+    first = Training(settings.reference, settings.largest_batch, config.seed)
+    return arm_config(config, settings, first)
 
 
 def arm_config(
-    config: TrainConfig, settings: NormalizationSettings, norm: str, batch_size: int, seed: int
+    config: TrainConfig, settings: NormalizationSettings, training: Training
 ) -> TrainConfig:
     """Return the configuration of one training; ``config`` is not changed."""
+    batch_size = training.batch_size
     trainer = dataclasses.replace(
         config.trainer,
         batch_size=batch_size,
@@ -52,8 +53,8 @@ def arm_config(
         max_minutes=None,
     )
     groups = {"channels_per_group": "auto", "num_groups": None}
-    network = dataclasses.replace(config.network, **{**groups, **NORMS[norm]})
-    return dataclasses.replace(config, trainer=trainer, network=network, seed=seed)
+    network = dataclasses.replace(config.network, **{**groups, **NORMS[training.norm]})
+    return dataclasses.replace(config, trainer=trainer, network=network, seed=training.seed)
 
 
 def arm_plan(plan: Plan, config: TrainConfig) -> Plan:
@@ -81,40 +82,27 @@ def study_cells(
         UsageError: a norm that does not fit the network.
     """
     trainings = settings.trainings()
-    cells = [_training_cell(study, settings, common, *training) for training in trainings]
+    cells = [_training_cell(study, settings, common, training) for training in trainings]
     if settings.memory == NO_MEMORY:
         return cells
     return [*cells, *(_memory_cell(settings, norm) for norm in settings.norms)]
-
-
-def cell_name(norm: str, batch_size: int, seed: int) -> str:
-    """Return the name of the folder of a training."""
-    return f"{norm}-batch{batch_size}-seed{seed}"
 
 
 def _training_cell(
     study: Setup,
     settings: NormalizationSettings,
     common: TrainConfig,
-    norm: str,
-    batch_size: int,
-    seed: int,
+    training: Training,
 ) -> StudyCell:
-    config = arm_config(common, settings, norm, batch_size, seed)
-    name = cell_name(norm, batch_size, seed)
-    run = arm(study, name, config, arm_plan(study.plan, config))
+    config = arm_config(common, settings, training)
+    run = arm(study, training.name, config, arm_plan(study.plan, config))
     content = {
         "training": training_facts(run),
         "cases": settings.cases,
         "measures": MEASURES_VERSION,
     }
-    return StudyCell(
-        name, _facts(norm, batch_size, seed), content, partial(_train_and_measure, run, settings)
-    )
-
-
-def _facts(norm: str, batch_size: int | None, seed: int | None) -> Row:
-    return {"norm": norm, "batch_size": batch_size, "seed": seed}
+    facts = dataclasses.asdict(training)
+    return StudyCell(training.name, facts, content, partial(_train_and_measure, run, settings))
 
 
 def _train_and_measure(run: Setup, settings: NormalizationSettings, folder: Path) -> Tables:
@@ -132,7 +120,7 @@ def in_tables(rows: Sequence[Mapping[str, Any]]) -> Tables:
 
 def _memory_cell(settings: NormalizationSettings, norm: str) -> StudyCell:
     """Return the cell that looks for the largest patch and width of a norm."""
-    trained = cell_name(norm, settings.batch_sizes[0], settings.seeds[0])
+    trained = Training(norm, settings.batch_sizes[0], settings.seeds[0]).name
     memory = parse_size(settings.memory)
     batch_sizes = tuple(dict.fromkeys((min(settings.batch_sizes), settings.largest_batch)))
 
@@ -141,6 +129,5 @@ def _memory_cell(settings: NormalizationSettings, norm: str) -> StudyCell:
         return in_tables(fixed_memory(run, memory=memory, batch_sizes=batch_sizes))
 
     content = {"memory": memory, "batch_sizes": batch_sizes, "measures": MEASURES_VERSION}
-    return StudyCell(
-        f"{norm}-memory", _facts(norm, None, None), content, measure, needs=(trained,)
-    )
+    facts: Row = {"norm": norm, "batch_size": None, "seed": None}
+    return StudyCell(f"{norm}-memory", facts, content, measure, needs=(trained,))

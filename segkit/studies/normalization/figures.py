@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from segkit.report.figures import Line, add_band_note, draw_lines, new_figure, save_figure
 from segkit.studies.cells import CellResult, Row
 from segkit.studies.intervals import Interval, Values, mean_interval
-from segkit.studies.normalization.settings import NORMS, NormalizationSettings
+from segkit.studies.normalization.settings import NormalizationSettings
 from segkit.studies.normalization.summary import (
     OVERLAP,
     Arm,
@@ -21,6 +21,19 @@ from segkit.studies.normalization.summary import (
     values_of,
 )
 
+ORDER = (
+    "group",
+    "batch",
+    "instance",
+    "batch_renorm",
+    "group_ws",
+    "layer",
+    "group_8",
+    "group_2",
+    "group_4",
+    "group_16",
+)
+"""Norms in the order of their colors; the last two share a color with others, but not a style."""
 BAND = "95 % interval over cases and seeds"
 Picture = tuple[Path, str]
 """PNG and caption."""
@@ -161,11 +174,11 @@ def _draw_layers(
     axes: Axes, rows: Sequence[Row], measure: str, names: Sequence[str], arm: Arm
 ) -> None:
     """Draw a measure by layer, a line per batch size and one for the groups of the norm."""
-    sizes = sorted({int(row["batch"]) for row in rows if row.get("batch") and _is(row, measure)})
-    lines = []
+    sizes = sorted({int(row["batch"] or 0) for row in rows if row.get("batch")})
+    lines: list[Line] = []
     for size in [None, *sizes]:
         points = {
-            names.index(str(row["layer"])): float(row["value"])
+            float(names.index(str(row["layer"]))): float(row["value"] or 0)
             for row in rows
             if _is(row, measure) and row.get("batch") == size
         }
@@ -206,7 +219,9 @@ def _over_batches(
     lines: list[Line] = []
     sizes = sorted(settings.batch_sizes)
     for norm in settings.norms:
-        found = {size: mean_interval(values(rows.get(Arm(norm, size), ()))) for size in sizes}
+        found = {
+            float(size): mean_interval(values(rows.get(Arm(norm, size), ()))) for size in sizes
+        }
         lines += _with_intervals(norm, found)
     return lines
 
@@ -285,4 +300,4 @@ def _line(label: str, points: Mapping[float, float], number: int | None = None) 
 
 def _number(norm: str) -> int:
     """Return the number of a norm's color, the same in all figures."""
-    return list(NORMS).index(norm)
+    return ORDER.index(norm)

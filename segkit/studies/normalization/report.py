@@ -17,48 +17,47 @@ from segkit.studies.normalization.summary import (
     Arm,
     Comparison,
     arms_of,
-    comparisons,
     labels_of,
     overlaps_of,
     rows_by_arm,
     values_of,
 )
 from segkit.studies.normalization.verdicts import gap_sentences, headline
+from segkit.training.setup import Setup
 
 Table = tuple[list[str], list[list[Cell]]]
 
 
 def report_page(
-    dataset: str,
-    plan: Plan,
+    study: Setup,
     settings: NormalizationSettings,
     results: Sequence[CellResult],
+    found: Sequence[Comparison],
     pictures: Sequence[Picture],
 ) -> str:
     """Return the page as HTML.
 
     Args:
-        dataset: name of the dataset.
-        plan: the plan that all trainings share, for its patch.
+        study: the study, for the name of its dataset and the patch.
         settings: settings of the study.
         results: the cells.
+        found: the comparisons.
         pictures: figures with captions.
     """
     rows = rows_by_arm(results)
-    found = comparisons(settings, rows)
+    verdicts = [f"{part.verdict}." for part in found]
     sections = [
-        Section("How it was measured", method(plan, settings, results)),
-        Section("Dice", (), (), *dice_table(settings, rows)),
-        Section("Differences", [_level_text(found)], [part.verdict + "." for part in found]),
-        Section("Training mode against evaluation", [_GAP], gap_sentences(results)),
-        Section("Windows", [_WINDOWS], (), *overlap_table(settings, rows)),
-        Section("Cost of a step", (), (), *cost_table(settings, rows)),
-        Section("At a fixed memory", [_memory_text(settings)], (), *memory_table(results)),
+        Section("How it was measured", method(study.plan, settings, results)),
+        _table("Dice", dice_table(settings, rows)),
+        _points("Differences", _level_text(found), verdicts),
+        _points("Training mode against evaluation", _GAP, gap_sentences(results)),
+        _table("Windows", overlap_table(settings, rows), _WINDOWS),
+        _table("Cost of a step", cost_table(settings, rows)),
+        _table("At a fixed memory", memory_table(results), _memory_text(settings)),
         Section("Figures", pictures=pictures),
-        Section("Cells without results", (), (), *failed_table(results)),
+        _table("Cells without results", failed_table(results)),
     ]
-    sections = [part for part in sections if part.rows or part.points or part.pictures or part.title == "How it was measured"]
-    return study_page(f"Normalization on {dataset}", headline(settings, found), sections)
+    return study_page(f"Normalization on {study.dataset.name}", headline(settings, found), sections)
 
 
 _GAP = (
@@ -72,9 +71,18 @@ _WINDOWS = (
 )
 
 
-def method(
-    plan: Plan, settings: NormalizationSettings, results: Sequence[CellResult]
-) -> list[str]:
+def _table(title: str, table: Table, text: str = "") -> Section:
+    """Return a section that is empty, and therefore left out, without rows."""
+    header, rows = table
+    return Section(title, [text] if rows else [], (), header, rows)
+
+
+def _points(title: str, text: str, points: Sequence[str]) -> Section:
+    """Return a section that is empty, and therefore left out, without points."""
+    return Section(title, [text] if points else [], points)
+
+
+def method(plan: Plan, settings: NormalizationSettings, results: Sequence[CellResult]) -> list[str]:
     """Return how the study was made, in sentences."""
     patch = " x ".join(map(str, plan.patch))
     sizes = ", ".join(map(str, sorted(settings.batch_sizes)))

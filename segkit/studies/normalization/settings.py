@@ -14,12 +14,13 @@ from segkit.config.schema import TrainConfig
 from segkit.config.study_words import (
     one_of,
     setting,
+    split_words,
     whole_number,
     whole_numbers,
     words_of,
 )
 from segkit.errors import SegkitError, UsageError
-from segkit.studies.study_overrides import check_here, leave_out
+from segkit.studies.study_overrides import check_here, leave_out, with_stored_settings
 from segkit.units import parse_size
 
 KIND = "normalization"
@@ -66,20 +67,51 @@ def _is_memory(value: Any) -> bool:
 
 
 @dataclass(frozen=True)
+class Training:
+    """What distinguishes a training of the study from the others."""
+
+    norm: str
+    batch_size: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """The name of its folder."""
+        return f"{self.norm}-batch{self.batch_size}-seed{self.seed}"
+
+
+@dataclass(frozen=True)
 class NormalizationSettings:
     """Own settings of the study."""
 
     norms: tuple[str, ...] = setting(
         ("group", "instance", "batch", "batch_renorm", "group_ws"),
         words_of(tuple(NORMS), "[group,batch]"),
+        "norms to compare; group has the groups of the planner's rule, group_8 has 8 channels in "
+        "each group",
     )
-    batch_sizes: tuple[int, ...] = setting((1, 2, 4, 8), whole_numbers(1, "[1,8]"))
-    seeds: tuple[int, ...] = setting((0, 1, 2), whole_numbers(0, "[0,1,2]", most=2**63 - 1))
-    samples: int = setting(4000, whole_number(1))
-    match: str = setting("steps", one_of(("steps", "samples")))
-    cases: int = setting(40, whole_number(1))
+    batch_sizes: tuple[int, ...] = setting(
+        (1, 2, 4, 8),
+        whole_numbers(1, "[1,8]"),
+        "patches over which batch norms compute their statistics",
+    )
+    seeds: tuple[int, ...] = setting(
+        (0, 1, 2),
+        whole_numbers(0, "[0,1,2]", most=999_999_999),
+        "seeds of weights and patches; every norm trains with each",
+    )
+    samples: int = setting(4000, whole_number(1), "patches that every training sees")
+    match: str = setting(
+        "steps",
+        one_of(("steps", "samples")),
+        "steps accumulates small batches up to the largest, so that all trainings take the same "
+        "optimizer steps; with samples, small batches take more steps",
+    )
+    cases: int = setting(40, whole_number(1), "most validation cases that a cell measures")
     memory: str = setting(
-        "4GB", (_is_memory, f"a size such as 4GB, of at least 1MiB, or {NO_MEMORY}")
+        "4GB",
+        (_is_memory, f"a size such as 4GB, of at least 1MiB, or {NO_MEMORY}"),
+        "memory of a training step for which the largest patch and width are searched, or none",
     )
 
     @property
@@ -100,29 +132,14 @@ class NormalizationSettings:
         """Return the number of batches of an optimizer step."""
         return self.largest_batch // batch_size if self.match == "steps" else 1
 
-    def trainings(self) -> list[tuple[str, int, int]]:
-        """Return norm, batch size and seed of every training; the seed changes slowest."""
+    def trainings(self) -> list[Training]:
+        """Return every training; the seed changes slowest."""
         return [
-            (norm, batch_size, seed)
+            Training(norm, batch_size, seed)
             for seed in self.seeds
             for batch_size in self.batch_sizes
             for norm in self.norms
         ]
-
-
-SETTING_TEXTS = {
-    "norms": "norms to compare; group has the groups of the planner's rule, group_8 has 8 "
-    "channels per group",
-    "batch_sizes": "patches whose statistics batch norms compute together",
-    "seeds": "seeds of weights and patches; every norm trains with each",
-    "samples": "patches that every training sees",
-    "match": "steps: all take the same optimizer steps, small batches are accumulated up to the "
-    "largest; samples: no accumulation, small batches take more steps",
-    "cases": "validation cases that are measured in every cell, at most",
-    "memory": "memory of a step for which the largest patch and width are looked for; "
-    "none: not looked for",
-}
-"""What each setting means, for the help."""
 
 
 def check_settings(settings: NormalizationSettings) -> None:
@@ -161,16 +178,19 @@ def check_overrides(config: TrainConfig, overrides: Sequence[str]) -> None:
     check_here(config, KIND)
 
 
-def checked_config(
-    overrides: Sequence[str], settings: NormalizationSettings
-) -> TrainConfig:
-    """Return the configuration that all trainings share, after all checks.
+def read_words(words: Sequence[str]) -> tuple[list[str], NormalizationSettings, TrainConfig]:
+    """Return overrides of the trainings, settings of the study and configuration, all checked.
+
+    Args:
+        words: KEY=VALUE words of both kinds.
 
     Raises:
         UsageError: an override or a setting that makes no sense.
-        InputError: the file of ``config=`` is not the config.yaml of a run.
+        InputError: a file of ``config=`` or of the study that cannot be read.
     """
+    words = with_stored_settings(words, KIND)
+    overrides, settings = split_words(words, NormalizationSettings)
     config = load(overrides)
     check_overrides(config, overrides)
     check_settings(settings)
-    return config
+    return overrides, settings, config

@@ -23,16 +23,17 @@ from pathlib import Path
 from segkit.config.study_words import given_settings
 from segkit.files.atomic import write_text
 from segkit.progress import CaseProgress
-from segkit.studies.cells import CellResult, run_cells
+from segkit.studies.cells import CellResult, StudyCell, run_cells
 from segkit.studies.normalization.arms import arm_plan, shared_config, study_cells
 from segkit.studies.normalization.figures import write_figures
 from segkit.studies.normalization.report import report_page
 from segkit.studies.normalization.settings import (
     KIND,
     NormalizationSettings,
-    checked_config,
+    read_words,
 )
-from segkit.studies.normalization.summary import summary_of
+from segkit.studies.normalization.summary import comparisons, rows_by_arm, summary_of
+from segkit.studies.normalization.verdicts import headline
 from segkit.studies.study_folder import (
     arm,
     continued_config,
@@ -47,9 +48,7 @@ SUMMARY, REPORT = "summary.json", "report.html"
 
 
 def study_normalization(
-    *overrides: str,
-    settings: NormalizationSettings | None = None,
-    progress: CaseProgress | None = None,
+    *words: str, progress: CaseProgress | None = None
 ) -> tuple[Path, list[CellResult]]:
     """Train and measure every norm at every batch size with every seed; return folder and results.
 
@@ -57,8 +56,7 @@ def study_normalization(
     sizes or seeds add cells to the same study, as long as the largest batch stays the same.
 
     Args:
-        overrides: KEY=VALUE settings of the trainings.
-        settings: own settings of the study.
+        words: KEY=VALUE settings of the trainings, and ``study.KEY=VALUE`` of the study.
         progress: called while the dataset is measured.
 
     Raises:
@@ -66,8 +64,7 @@ def study_normalization(
         InputError: a dataset or case that cannot be used.
         Interrupted: Ctrl-C or SIGTERM; the same call continues the study.
     """
-    settings = settings or NormalizationSettings()
-    checked_config(overrides, settings)
+    overrides, settings, _ = read_words(words)
     config = shared_config(continued_config(KIND, overrides), settings)
     hashed = {"match": settings.match, "cases": settings.cases}
     study = open_study(KIND, config, overrides, settings=hashed, progress=progress)
@@ -78,7 +75,7 @@ def study_normalization(
     return study.run_dir, results
 
 
-def _cells(study: Setup, settings: NormalizationSettings) -> Sequence:
+def _cells(study: Setup, settings: NormalizationSettings) -> list[StudyCell]:
     """Return the cells, after precision and memory format of all of them were measured once."""
     first = arm(study, "first", study.config, arm_plan(study.plan, study.config))
     timing = measured_for_all(study.run_dir, first, "cells")
@@ -91,9 +88,14 @@ def write_report(
 ) -> None:
     """Write summary.json, the figures and report.html."""
     folder = study.run_dir
-    summary = summary_of(settings, results)
-    summary = {"dataset": study.dataset.name, "settings": given_settings(settings), **summary}
+    found = comparisons(settings, rows_by_arm(results))
+    summary = {
+        "dataset": study.dataset.name,
+        "settings": given_settings(settings),
+        "verdict": headline(settings, found),
+        **summary_of(settings, results, found),
+    }
     write_text(folder / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     pictures = write_figures(folder, settings, results)
-    page = report_page(study.dataset.name, study.plan, settings, results, pictures)
+    page = report_page(study, settings, results, found, pictures)
     write_text(folder / REPORT, page)

@@ -56,7 +56,9 @@ class Comparison:
 def arms_of(settings: NormalizationSettings) -> list[Arm]:
     """Return the arms of a study, by norm and then by batch size in ascending order."""
     return [
-        Arm(norm, batch_size) for norm in settings.norms for batch_size in sorted(settings.batch_sizes)
+        Arm(norm, batch_size)
+        for norm in settings.norms
+        for batch_size in sorted(settings.batch_sizes)
     ]
 
 
@@ -105,13 +107,15 @@ def labels_of(rows: Iterable[Row]) -> list[str]:
 def overlaps_of(rows: Iterable[Row]) -> list[float]:
     """Return the overlaps at which Dice was measured, in ascending order."""
     return sorted(
-        {float(row["overlap"]) for row in rows if row["measure"] == "dice" and _has_overlap(row)}
+        {
+            float(row["overlap"] or 0)
+            for row in rows
+            if row["measure"] == "dice" and row.get("overlap") is not None
+        }
     )
 
 
-def comparisons(
-    settings: NormalizationSettings, rows: dict[Arm, list[Row]]
-) -> list[Comparison]:
+def comparisons(settings: NormalizationSettings, rows: dict[Arm, list[Row]]) -> list[Comparison]:
     """Return every norm against the reference at each batch size, and each norm's batch sizes.
 
     All intervals hold together with 95 % (`shared_level`).
@@ -140,9 +144,11 @@ def _smallest_with_largest(settings: NormalizationSettings) -> Iterator[tuple[Ar
 
 
 def summary_of(
-    settings: NormalizationSettings, results: Sequence[CellResult]
+    settings: NormalizationSettings,
+    results: Sequence[CellResult],
+    found: Sequence[Comparison],
 ) -> dict[str, Any]:
-    """Return the content of summary.json in JSON types.
+    """Return the content of summary.json in JSON types, without the verdict.
 
     ``arms``         per norm and batch size: Dice with intervals, by label, with the statistics of
                      the batch, at every overlap; tile mismatch; seconds and bytes of a step
@@ -157,7 +163,7 @@ def summary_of(
             for arm in arms_of(settings)
             if arm in rows
         ],
-        "comparisons": [_as_json(found) for found in comparisons(settings, rows)],
+        "comparisons": [_as_json(comparison) for comparison in found],
         "memory": [
             row
             for result in results
@@ -214,7 +220,3 @@ def _as_json(found: Comparison) -> dict[str, Any]:
         "difference": difference,
         "verdict": found.verdict,
     }
-
-
-def _has_overlap(row: Row) -> bool:
-    return row.get("overlap") is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from segkit.studies.cells import CellResult
-from segkit.studies.intervals import Interval, mean_interval
+from segkit.studies.intervals import Interval, extent, mean_interval
 from segkit.studies.normalization.settings import NormalizationSettings
 from segkit.studies.normalization.summary import Arm, Comparison, rows_by_arm, values_of
 
@@ -35,13 +35,12 @@ def _against_reference(comparison: Comparison, reference: str, batch_size: int) 
     start = f"At batch size {batch_size}, on this data, "
     if difference is None:
         return f"{start}batch and {reference} cannot be compared."
-    if difference.low > 0:
-        return f"{start}BatchNorm has a higher Dice than {reference}: {comparison.verdict}."
-    if difference.high < 0:
-        return f"{start}BatchNorm has a lower Dice than {reference}: {comparison.verdict}."
+    if difference.excludes_zero:
+        word = "higher" if difference.low > 0 else "lower"
+        return f"{start}BatchNorm has a {word} Dice than {reference} {extent(difference)}."
     return (
-        f"{start}BatchNorm does as well as {reference} as far as these cases and seeds can tell: "
-        f"{comparison.verdict}."
+        f"{start}there is no evidence that BatchNorm and {reference} differ in Dice "
+        f"{extent(difference)}."
     )
 
 
@@ -49,13 +48,13 @@ def _against_largest(comparison: Comparison, smallest: int, largest: int) -> str
     difference = comparison.difference
     if difference is None:
         return "BatchNorm's batch sizes cannot be compared with each other."
-    if difference.high < 0:
-        return f"BatchNorm loses Dice when its batch shrinks from {largest} to {smallest}: {comparison.verdict}."
-    if difference.low > 0:
-        return f"BatchNorm gains Dice when its batch shrinks from {largest} to {smallest}: {comparison.verdict}."
+    shrinks = f"its batch shrinks from {largest} to {smallest}"
+    if difference.excludes_zero:
+        word = "loses" if difference.high < 0 else "gains"
+        return f"BatchNorm {word} Dice {extent(difference)} when {shrinks}."
     return (
-        f"That BatchNorm loses Dice when its batch shrinks from {largest} to {smallest} is not "
-        f"shown: {comparison.verdict}."
+        f"There is no evidence that BatchNorm loses or gains Dice when {shrinks} "
+        f"{extent(difference)}."
     )
 
 
