@@ -10,6 +10,8 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Literal
 
+import lightning as L
+
 from segkit.config.compose import load
 from segkit.config.overrides import given_keys
 from segkit.config.schema import TrainConfig
@@ -165,12 +167,15 @@ def is_done(run_dir: Path, resume: Resume) -> bool:
     return run == "finished"
 
 
-def start(setup: Setup, *, started: float | None = None) -> Path:
+def start(
+    setup: Setup, *, started: float | None = None, callbacks: Sequence[L.Callback] = ()
+) -> Path:
     """Call `fit` in a run folder that holds configuration, plan and log; return its bundle.
 
     Args:
         setup: the training.
         started: start of the training by `time.monotonic`; default now.
+        callbacks: further Lightning callbacks.
     """
     is_writer = setup.ranks.number == 0
     with _run_folder(setup.run_dir, setup.config, setup.plan) if is_writer else nullcontext():
@@ -180,6 +185,7 @@ def start(setup: Setup, *, started: float | None = None) -> Path:
             setup.dataset,
             setup.run_dir,
             weights=setup.weights,
+            callbacks=callbacks,
             started=started,
             ranks=setup.ranks,
         )
