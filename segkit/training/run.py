@@ -29,6 +29,7 @@ from segkit.training.outputs.failed_start import undo_failed_start
 from segkit.training.outputs.run_folder import (
     BUNDLE,
     CHECKPOINTS,
+    TRAINING,
     check_kind,
     point_latest,
     run_state,
@@ -77,7 +78,7 @@ def train(
     resume = resume or (config.compute.name == "slurm" and was_requeued())
     if config.run_dir:
         run_dir = Path(config.run_dir)
-        check_kind(run_dir, study=False)
+        check_kind(run_dir, TRAINING)
         if run_state(run_dir) == "unfinished":
             check_free(run_dir)
         config = resumed_config(config, overrides)
@@ -143,7 +144,7 @@ def _in_unfinished_run(setup: Setup) -> Setup:
     def find() -> Path | None:
         if run_state(setup.run_dir) != "new":
             return None
-        return unfinished_run(setup.config, setup.plan, setup.dataset, setup.weights)
+        return unfinished_run(setup.config, setup.plan, setup.dataset, setup.origin)
 
     run_dir = setup.ranks.share(find)
     return dataclasses.replace(setup, run_dir=run_dir) if run_dir else setup
@@ -184,7 +185,9 @@ def start(
             setup.plan,
             setup.dataset,
             setup.run_dir,
-            weights=setup.weights,
+            weights=setup.origin.weights,
+            rewind=setup.origin.rewind,
+            mask=setup.origin.mask,
             callbacks=callbacks,
             started=started,
             ranks=setup.ranks,

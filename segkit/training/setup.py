@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from segkit.bundle.bundle import Bundle, read_bundle
-from segkit.bundle.lookup import resolve_model
+from segkit.bundle.bundle import Bundle
 from segkit.config.no_effect import check_effects_with_network
 from segkit.config.schema import TrainConfig
 from segkit.dataset.dataset import Dataset
@@ -19,9 +19,8 @@ from segkit.plans.plan import Plan
 from segkit.progress import CaseProgress
 from segkit.training.compute.device import device_for
 from segkit.training.compute.distributed import ALONE, Ranks
-from segkit.training.outputs.checkpoint import newest_checkpoint
+from segkit.training.initialization.origin import Origin, open_origin
 from segkit.training.outputs.run_folder import (
-    CHECKPOINTS,
     PLAN,
     RUNS,
     default_run_dir,
@@ -38,11 +37,16 @@ class Setup:
     config: TrainConfig
     plan: Plan
     dataset: Dataset
-    weights: Bundle | None
-    """Model to start from."""
+    origin: Origin
+    """Weights and mask from which the training starts."""
     run_dir: Path
     """Folder of the run."""
     ranks: Ranks = ALONE
+
+    @property
+    def weights(self) -> Bundle | None:
+        """Model to start from."""
+        return self.origin.weights
 
 
 def set_up(
@@ -51,10 +55,11 @@ def set_up(
     *,
     given: Collection[str],
     kind: str | None = None,
+    settings: Mapping[str, Any] | None = None,
     progress: CaseProgress | None = None,
     ranks: Ranks = ALONE,
 ) -> Setup:
-    """Find or make the plan, open the weights to start from, and choose the run folder.
+    """Find or make the plan, open weights and mask, and choose the run folder.
 
     Args:
         config: settings of the training.
@@ -62,6 +67,7 @@ def set_up(
         given: configuration keys that the user gave.
         kind: the study that the run folder belongs to, or None for a training
             (`default_run_dir`).
+        settings: settings of the study that determine its results (`default_run_dir`).
         progress: called while the dataset is measured.
         ranks: the processes of the training; rank 0 measures and plans.
 
@@ -70,7 +76,7 @@ def set_up(
         InputError: a plan, a model or a case that cannot be used.
     """
     has_gpu = device_for(config).type == "cuda"
-    weights = _initial_weights(config)
+    origin = open_origin(config)
 
     def make_plan() -> tuple[Plan, Dataset]:
         return _plan(config, dataset, given=given, has_gpu=has_gpu, progress=progress, ranks=ranks)
@@ -83,18 +89,9 @@ def set_up(
     run_dir = (
         Path(config.run_dir)
         if config.run_dir
-        else default_run_dir(config, plan, dataset, weights, kind=kind)
+        else default_run_dir(config, plan, dataset, origin.hashes(), kind=kind, settings=settings)
     )
-    return Setup(config, plan, dataset, weights, run_dir, ranks)
-
-
-def _initial_weights(config: TrainConfig) -> Bundle | None:
-    """Return the model to start from; a run that resumes from a checkpoint needs none."""
-    if not config.weights:
-        return None
-    if config.run_dir and newest_checkpoint(Path(config.run_dir) / CHECKPOINTS):
-        return None
-    return read_bundle(resolve_model(config.weights))
+    return Setup(config, plan, dataset, origin, run_dir, ranks)
 
 
 def _plan(

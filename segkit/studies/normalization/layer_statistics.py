@@ -76,7 +76,9 @@ def layer_moments(
 def _recorded(norms: dict[str, nn.Module], seen: dict[str, list[Tensor]]) -> Iterator[None]:
     """Append mean and mean square (2, C) of a norm's input whenever it is called."""
     hooks = [
-        norm.register_forward_pre_hook(lambda _norm, inputs, name=name: seen[name].append(_moments(inputs[0])))
+        norm.register_forward_pre_hook(
+            lambda _norm, inputs, name=name: seen[name].append(_moments(inputs[0]))
+        )
         for name, norm in norms.items()
     ]
     try:

@@ -88,9 +88,7 @@ def fixed_memory(
         return [as_row(measurement) for measurement in found]
 
 
-def _spread(
-    cell: TrainedCell, batch_sizes: Sequence[int], patches: int
-) -> Iterator[Measurement]:
+def _spread(cell: TrainedCell, batch_sizes: Sequence[int], patches: int) -> Iterator[Measurement]:
     with cell.mode.autocast(cell.device):
         layers = layer_moments(
             cell.network,

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import torch
 from torch import Tensor
 
 from segkit.plans.plan import LayerPlan, Plan
@@ -27,6 +26,7 @@ def spread(moments: Moments) -> tuple[float, float] | None:
     pools, divided by its mean. Both are the median over channels or groups whose values vary; the
     result is None if there are none, or fewer than two pools.
 
+    >>> import torch
     >>> mean = torch.tensor([[0.0], [2.0]])  # of two pools, whose variances are 1 and 9
     >>> spread(Moments(mean, torch.tensor([[1.0], [13.0]])))  # sqrt(2) / sqrt(5), sqrt(2) / 2
     (0.632..., 0.707...)

@@ -18,6 +18,7 @@ from torch.nn import functional
 from segkit.sliding_window.rows import Windows
 from segkit.sliding_window.windows import Edges, WholeImage, margins, missing, window_starts
 
+
 def shift(size: int, window: int, overlap: float, divisor: int = 1) -> int:
     """Return by how many voxels to shift the windows along an axis; 0 where there is one window.
 

@@ -26,20 +26,9 @@ from segkit.inference import load
 from segkit.io import read_labels
 from segkit.studies import cross_validate
 from segkit.training.optimization.lightning_module import SegmentationModule
+from tests.small_training import QUICK, SMALL
 from tools.reference import files_without_row
 
-SMALL = [
-    "network.features=[4,8]",
-    "plan.patch=[16,16,16]",
-    "plan.spacing=[4,4,4]",
-    "trainer.validations=0",
-]
-QUICK = [
-    "trainer.max_steps=2",
-    "trainer.precision=float32",
-    "trainer.layout=contiguous",
-    "trainer.threads=1",
-]
 STUDY = ["study", "cross_validation"]
 
 
@@ -100,6 +89,10 @@ def test_all_folds_follow_one_plan_and_make_one_bundle(finished: Path, phantom: 
         state = of_fold.state(fold)
         assert all(torch.equal(tensor, state[name]) for name, tensor in bundle.state(fold).items())
     assert (bundle.card["metrics"]["cases"], bundle.card["training"]["steps"]) == (2, [2, 2])
+    overlaps = [read_bundle(finished / "cv" / f"fold_{fold}").card["overlap"] for fold in "01"]
+    counts = {key: sum(entry[key] for entry in overlaps) for key in ("cases", "same_windows")}
+    assert bundle.card["overlap"].items() >= counts.items()
+    assert sum(counts.values()) == 2
 
 
 def test_the_ensemble_predicts_as_the_newest_run(here: Path, phantom: Path) -> None:
