@@ -1,1 +1,1 @@
-"""Study of normalization: the same U-Net with different norms, batch sizes and seeds."""
+"""Normalization study: the same network with different norms and batch sizes, measured alike."""
