@@ -6,8 +6,8 @@ pigeonhole bootstrap"). Percentiles of few values are too narrow; they are expan
 (2015, "What teachers should know about the bootstrap") does: deviations by sqrt(n / (n - 1)), and
 the interval by the ratio of Student's t to the normal distribution, with Satterthwaite's degrees of
 freedom for the sum of the two variances. Two seeds that differ much thus give a wide interval. With
-a single case or seed its variation cannot be seen, and the interval leaves it out. Percentiles are
-well defined for ties and constants: the interval of a constant is a point.
+a single seed its variation cannot be seen, and the interval leaves it out; a single case is no
+evidence. Ties and constants are no trouble: the interval of a constant is a point.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Interval:
 
     @property
     def excludes_zero(self) -> bool:
-        """True if the whole interval lies on one side of zero."""
-        return self.low > 0 or self.high < 0
+        """True if the whole interval lies on one side of zero; never for a single case."""
+        return self.cases > 1 and (self.low > 0 or self.high < 0)
 
 
 def mean_interval(values: Values, *, level: float = LEVEL) -> Interval | None:
@@ -122,8 +122,12 @@ def extent(difference: Interval, digits: int = 3) -> str:
     'by 0.010 to 0.030 (40 cases, 1 seed)'
     >>> extent(Interval(0.0, -0.004, 0.006, 40, 3))
     '(-0.004 to 0.006; 40 cases, 3 seeds)'
+    >>> extent(Interval(0.02, 0.02, 0.02, 1, 1))
+    '(0.020 in one case, which cannot tell; 1 case, 1 seed)'
     """
     counts = f"{_count(difference.cases, 'case')}, {_count(difference.seeds, 'seed')}"
+    if difference.cases == 1:
+        return f"({difference.mean:.{digits}f} in one case, which cannot tell; {counts})"
     if not difference.excludes_zero:
         return f"({difference.low:.{digits}f} to {difference.high:.{digits}f}; {counts})"
     least, most = sorted((abs(difference.low), abs(difference.high)))

@@ -188,7 +188,7 @@ def training_facts(run: Setup) -> list[Any]:
 
     Hardware, threads and other settings that change only how it runs are left out (`NEUTRAL`).
     """
-    content = training_content(run.config, run.plan, run.dataset, run.weights)
+    content = training_content(run.config, run.plan, run.dataset, run.origin.hashes())
     del content[0]["compute"]
     for key in NEUTRAL:
         section, _, name = key.rpartition(".")

@@ -88,6 +88,13 @@ def test_nothing_in_common_is_no_interval() -> None:
     assert verdict(None, "A", "B").startswith("A and B cannot be compared: they have no case")
 
 
+def test_a_single_case_is_no_evidence() -> None:
+    difference = paired_difference({("a", 0): 0.7, ("a", 1): 0.7}, {("a", 0): 0.5, ("a", 1): 0.5})
+    assert difference is not None
+    assert not difference.excludes_zero
+    assert verdict(difference, "A", "B").startswith("no evidence of a difference between A and B")
+
+
 def test_equal_values_give_equal_intervals_at_any_time() -> None:
     table = values(np.random.default_rng(0).uniform(0, 1, (9, 3)))
     assert mean_interval(table) == mean_interval(dict(reversed(table.items())))

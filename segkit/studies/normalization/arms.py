@@ -99,6 +99,7 @@ def _training_cell(
     content = {
         "training": training_facts(run),
         "cases": settings.cases,
+        "memory": settings.memory != NO_MEMORY,
         "measures": MEASURES_VERSION,
     }
     facts = dataclasses.asdict(training)
@@ -107,7 +108,8 @@ def _training_cell(
 
 def _train_and_measure(run: Setup, settings: NormalizationSettings, folder: Path) -> Tables:
     train_arm(run, cell_callbacks(folder, run.plan))
-    return in_tables(measure_cell(folder, cases=settings.cases))
+    memory = settings.memory != NO_MEMORY
+    return in_tables(measure_cell(folder, cases=settings.cases, memory=memory))
 
 
 def in_tables(rows: Sequence[Mapping[str, Any]]) -> Tables:

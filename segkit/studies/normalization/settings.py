@@ -54,6 +54,9 @@ SET_BY_STUDY = {
     "trainer.accumulate": "study.match sets how many batches are accumulated",
     "trainer.max_steps": "study.samples sets the length",
     "trainer.max_minutes": "study.samples sets the length, the same for every training",
+    "mask": "every training has all weights",
+    "rewind": "every training starts from new weights",
+    "trainer.rewind_step": "no training of the study is rewound",
     "weights": "every training starts from new weights, since a model has one of the norms",
 }
 """Overrides that the study sets itself, and what to give instead."""
@@ -111,7 +114,8 @@ class NormalizationSettings:
     memory: str = setting(
         "4GB",
         (_is_memory, f"a size such as 4GB, of at least 1MiB, or {NO_MEMORY}"),
-        "memory of a training step for which the largest patch and width are searched, or none",
+        "memory of a training step for which the largest patch and width are searched; with none, "
+        "no memory is measured",
     )
 
     @property
