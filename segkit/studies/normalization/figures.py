@@ -2,42 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import mean
 
 from matplotlib.axes import Axes
 
 from segkit.report.figures import Line, add_band_note, draw_lines, new_figure, save_figure
 from segkit.studies.cells import CellResult, Row
-from segkit.studies.intervals import Interval, Values, mean_interval
+from segkit.studies.intervals import Values
+from segkit.studies.normalization.lines import (
+    Rows,
+    is_measure,
+    layers_of,
+    line_of,
+    means,
+    over_batches,
+    over_overlaps,
+    over_samples,
+)
 from segkit.studies.normalization.settings import NormalizationSettings
 from segkit.studies.normalization.summary import (
     OVERLAP,
     Arm,
     arms_of,
-    overlaps_of,
     rows_by_arm,
     values_of,
 )
 
-ORDER = (
-    "group",
-    "batch",
-    "instance",
-    "batch_renorm",
-    "group_ws",
-    "layer",
-    "group_8",
-    "group_2",
-    "group_4",
-    "group_16",
-)
-"""Norms in the order of their colors; the last two share a color with others, but not a style."""
 BAND = "95 % interval over cases and seeds"
 Picture = tuple[Path, str]
 """PNG and caption."""
-Rows = Mapping[Arm, Sequence[Row]]
 
 
 def write_figures(
@@ -59,7 +53,7 @@ def write_figures(
 
 
 def _dice(folder: Path, settings: NormalizationSettings, rows: Rows) -> Picture | None:
-    lines = _over_batches(settings, rows, lambda found: values_of(found, "dice", overlap=OVERLAP))
+    lines = over_batches(settings, rows, lambda found: values_of(found, "dice", overlap=OVERLAP))
     if not lines:
         return None
     figure, (axes,) = new_figure()
@@ -71,7 +65,7 @@ def _dice(folder: Path, settings: NormalizationSettings, rows: Rows) -> Picture 
 
 
 def _gap(folder: Path, settings: NormalizationSettings, rows: Rows) -> Picture | None:
-    lines = _over_batches(settings, rows, lambda found: values_of(found, "train_eval_gap"))
+    lines = over_batches(settings, rows, lambda found: values_of(found, "train_eval_gap"))
     if not lines:
         return None
     figure, (axes,) = new_figure()
@@ -89,7 +83,7 @@ def _convergence(folder: Path, settings: NormalizationSettings, rows: Rows) -> P
     sizes = sorted({min(settings.batch_sizes), settings.largest_batch})
     measures = {"loss": "training loss", "dice_during_training": "Dice during training"}
     panels = [(size, measure) for size in sizes for measure in measures]
-    lines = {panel: _over_samples(settings, rows, *panel) for panel in panels}
+    lines = {panel: over_samples(settings, rows, *panel) for panel in panels}
     panels = [panel for panel in panels if lines[panel]]
     if not panels:
         return None
@@ -110,7 +104,7 @@ def _overlap(folder: Path, settings: NormalizationSettings, rows: Rows) -> Pictu
         "tile_mismatch_foreground": "share of labeled voxels that\nchange with the windows",
         "dice": "Dice",
     }
-    lines = {measure: _over_overlaps(settings, rows, size, measure) for measure in names}
+    lines = {measure: over_overlaps(settings, rows, size, measure) for measure in names}
     panels = [measure for measure in names if lines[measure]]
     if not panels:
         return None
@@ -128,16 +122,16 @@ def _overlap(folder: Path, settings: NormalizationSettings, rows: Rows) -> Pictu
 
 def _gradients(folder: Path, settings: NormalizationSettings, rows: Rows) -> Picture | None:
     size = min(settings.batch_sizes)
-    names = _layers_of(rows, "gradient_norm")
+    names = layers_of(rows, "gradient_norm")
     if not names:
         return None
     chosen = list(dict.fromkeys([names[0], names[len(names) // 2], names[-1]]))
     figure, axes = new_figure(len(chosen), columns=3)
     for part, layer in zip(axes, chosen, strict=True):
         lines = [
-            _line(norm, points)
+            line_of(norm, points)
             for norm in settings.norms
-            if (points := _means(rows.get(Arm(norm, size), ()), "gradient_norm", "samples", layer))
+            if (points := means(rows.get(Arm(norm, size), ()), "gradient_norm", "samples", layer))
         ]
         draw_lines(part, lines, x_label="patches seen", y_label="gradient norm", title=layer)
         part.set_yscale("log")
@@ -149,7 +143,7 @@ def _gradients(folder: Path, settings: NormalizationSettings, rows: Rows) -> Pic
 
 def _bottleneck(folder: Path, settings: NormalizationSettings, rows: Rows) -> Picture | None:
     """Draw pool sizes and the spread of the statistics, layer by layer."""
-    names = _layers_of(rows, "pool")
+    names = layers_of(rows, "pool")
     arm = next((arm for arm in arms_of(settings) if rows.get(arm)), None)
     if arm is None or not names:
         return None
@@ -180,11 +174,11 @@ def _draw_layers(
         points = {
             float(names.index(str(row["layer"]))): float(row["value"] or 0)
             for row in rows
-            if _is(row, measure) and row.get("batch") == size
+            if is_measure(row, measure) and row.get("batch") == size
         }
         label = f"batch norm, batch of {size}" if size else arm.norm
         if points:
-            lines.append(_line(label, points, number=len(lines)))
+            lines.append(line_of(label, points, number=len(lines)))
     draw_lines(axes, lines, x_label="layer", y_label="")
 
 
@@ -199,7 +193,7 @@ def _cost(folder: Path, settings: NormalizationSettings, rows: Rows) -> Picture 
         "seconds of an optimizer step": seconds,
         "memory of a step in GB": gigabytes,
     }
-    lines = {name: _over_batches(settings, rows, values) for name, values in names.items()}
+    lines = {name: over_batches(settings, rows, values) for name, values in names.items()}
     panels = [name for name in names if lines[name]]
     if not panels:
         return None
@@ -210,94 +204,3 @@ def _cost(folder: Path, settings: NormalizationSettings, rows: Rows) -> Picture 
     return save_figure(figure, folder / "cost"), (
         "Time and memory of a training step. Times are those of this machine while the study ran."
     )
-
-
-def _over_batches(
-    settings: NormalizationSettings, rows: Rows, values: Callable[[Sequence[Row]], Values]
-) -> list[Line]:
-    """Return a line per norm: mean and interval at every batch size."""
-    lines: list[Line] = []
-    sizes = sorted(settings.batch_sizes)
-    for norm in settings.norms:
-        found = {
-            float(size): mean_interval(values(rows.get(Arm(norm, size), ()))) for size in sizes
-        }
-        lines += _with_intervals(norm, found)
-    return lines
-
-
-def _over_overlaps(
-    settings: NormalizationSettings, rows: Rows, size: int, measure: str
-) -> list[Line]:
-    lines: list[Line] = []
-    for norm in settings.norms:
-        found = rows.get(Arm(norm, size), ())
-        intervals = {
-            overlap: mean_interval(values_of(found, measure, overlap=overlap))
-            for overlap in overlaps_of(found)
-        }
-        lines += _with_intervals(norm, intervals)
-    return lines
-
-
-def _with_intervals(norm: str, found: Mapping[float, Interval | None]) -> list[Line]:
-    """Return the line of a norm through its means, or none if nothing was measured."""
-    points = {x: interval for x, interval in found.items() if interval}
-    if not points:
-        return []
-    intervals = list(points.values())
-    return [
-        Line(
-            norm,
-            list(points),
-            [interval.mean for interval in intervals],
-            [interval.low for interval in intervals],
-            [interval.high for interval in intervals],
-            number=_number(norm),
-        )
-    ]
-
-
-def _over_samples(
-    settings: NormalizationSettings, rows: Rows, size: int, measure: str
-) -> list[Line]:
-    return [
-        _line(norm, points)
-        for norm in settings.norms
-        if (points := _means(rows.get(Arm(norm, size), ()), measure, "samples"))
-    ]
-
-
-def _means(rows: Sequence[Row], measure: str, column: str, layer: str = "") -> dict[float, float]:
-    """Return the mean over seeds of a measure by a column, in ascending order.
-
-    Rows of single labels are left out: the mean over labels has its own rows.
-    """
-    found: dict[float, list[float]] = {}
-    for row in rows:
-        if _is(row, measure) and row.get("layer", "") == layer and not row.get("label"):
-            found.setdefault(float(row[column] or 0), []).append(float(row["value"] or 0))
-    return {x: mean(found[x]) for x in sorted(found)}
-
-
-def _layers_of(rows: Rows, measure: str) -> list[str]:
-    return list(
-        dict.fromkeys(
-            str(row["layer"]) for found in rows.values() for row in found if _is(row, measure)
-        )
-    )
-
-
-def _is(row: Row, measure: str) -> bool:
-    return row["measure"] == measure and row["value"] is not None
-
-
-def _line(label: str, points: Mapping[float, float], number: int | None = None) -> Line:
-    ordered = sorted(points)
-    number = _number(label) if number is None else number
-    return Line(label, ordered, [points[x] for x in ordered], number=number)
-
-
-def _number(norm: str) -> int:
-    """Return the number of a norm's color, the same in all figures."""
-    return ORDER.index(norm)

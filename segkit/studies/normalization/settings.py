@@ -71,7 +71,7 @@ def _is_memory(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Training:
-    """What distinguishes a training of the study from the others."""
+    """Norm, batch size and seed, in which a training differs from the others."""
 
     norm: str
     batch_size: int

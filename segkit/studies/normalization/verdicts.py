@@ -1,4 +1,4 @@
-"""What the normalization study says in words; every sentence follows from an interval."""
+"""Sentences of the normalization study, each of which follows from an interval."""
 
 from __future__ import annotations
 

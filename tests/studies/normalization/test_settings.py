@@ -8,7 +8,7 @@ import pytest
 
 from segkit.config.study_words import setting_rows
 from segkit.errors import UsageError
-from segkit.studies.normalization.figures import ORDER
+from segkit.studies.normalization.lines import ORDER
 from segkit.studies.normalization.settings import (
     KIND,
     NORMS,
