@@ -86,7 +86,7 @@ def loss_change(
         network.zero_grad()
         step(images.to(device), labels.to(device)).backward()
         for part in sets:
-            change = sum(_change(network, writer) for writer in part.writers)
+            change = torch.stack([_change(network, writer) for writer in part.writers]).sum(0)
             total[part.name] += change.view(-1, part.unit).sum(1).square().cpu() / batches
     return {name: squares.sqrt().tolist() for name, squares in total.items()}
 
