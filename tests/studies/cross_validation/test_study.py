@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from segkit.bundle.bundle import read_bundle
+from segkit.bundle.overlap_dice import overlap_entry
 from segkit.cli import main
 from segkit.config.run_file import read_config
 from segkit.dataset.layouts import read_dataset
@@ -89,6 +90,18 @@ def test_all_folds_follow_one_plan_and_make_one_bundle(finished: Path, phantom: 
         state = of_fold.state(fold)
         assert all(torch.equal(tensor, state[name]) for name, tensor in bundle.state(fold).items())
     assert (bundle.card["metrics"]["cases"], bundle.card["training"]["steps"]) == (2, [2, 2])
+
+
+def test_the_ensemble_keeps_what_smaller_overlaps_cost(here: Path, phantom: Path) -> None:
+    for fold, dice in enumerate((0.5, 0.75)):
+        card = here / "cv" / f"fold_{fold}" / "bundle" / "bundle.json"
+        entry = overlap_entry({0.5: {"liver": dice}, 0.0: {"liver": dice}}, 1, fold)
+        card.write_text(json.dumps(json.loads(card.read_text()) | entry))
+    unfinish(here / "cv")
+    assert main([*STUDY, f"dataset={phantom}", "run_dir=cv", *SMALL, *QUICK]) == 0
+    expected = overlap_entry({0.5: {"liver": 0.625}, 0.0: {"liver": 0.625}}, 2, 1)
+    assert read_bundle("cv").card["overlap"] == expected["overlap"]
+    assert load("cv", device="cpu", overlap="auto").overlap == 0
 
 
 def test_the_ensemble_predicts_as_the_newest_run(here: Path, phantom: Path) -> None:
