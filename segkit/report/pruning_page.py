@@ -55,7 +55,7 @@ def dice_sentences(result: Mapping[str, Any]) -> str:
     """Return on what the Dice rests, the interval of its change, and what that says."""
     dice = result["dice"]
     if not dice["cases"]:
-        return f"{str(dice['verdict']).capitalize()}."
+        return f"{dice['verdict']}."
     change = dice["difference"]
     interval = (
         f"Change of the mean over cases {change['mean']:+.4f}"

@@ -123,7 +123,10 @@ def _scores(
 def _difference(before: ValidationScore, after: ValidationScore, note: str) -> dict[str, Any]:
     """Return the paired difference of the Dice of cases, after minus before."""
     if not before.cases:
-        return {"cases": 0, "verdict": "no validation cases (fold=all): Dice is not compared"}
+        return {
+            "cases": 0,
+            "verdict": "Dice is not compared: there are no validation cases (fold=all)",
+        }
     change = paired_difference(_values(after), _values(before))
     return {
         "cases": before.cases,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,9 +19,9 @@ from segkit.networks.unet import spatial_axes
 from segkit.plans.convolutions import convolutions, multiply_adds, parameters
 from segkit.plans.plan import Plan
 from segkit.studies.pruning.latency import ConvolutionTimes, window_seconds
-from segkit.studies.pruning.ranking import candidates
+from segkit.studies.pruning.ranking import at_random, candidates
 from segkit.studies.pruning.settings import KINDS
-from segkit.studies.pruning.widths import Cost, choose_widths, smallest_cost
+from segkit.studies.pruning.widths import Candidate, Cost, choose_widths, smallest_cost
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +29,6 @@ MOST_TRIES = 5
 """Times that channels are removed until the measured time of the whole network is short enough."""
 AIM = 0.98
 """Factor on the next target of such a try, so that few of them are needed."""
-
-Importance = Mapping[str, Sequence[float]]
-"""Importance of each group of channels, by the name of the channels."""
 
 
 @dataclass(frozen=True)
@@ -59,21 +56,25 @@ class Goal:
         """Cost of the original network."""
         return self.cost(convolutions(self.original.plan))
 
-    def kept(self, plan: Plan, importance: Importance, share: float) -> Kept:
-        """Return the channels of ``plan`` to keep, so that it costs ``share`` of the original.
+    @cached_property
+    def least(self) -> float:
+        """Cost of the smallest network, as a share of the original's."""
+        sets = channel_sets(self.original.plan)
+        found = candidates(sets, at_random(sets, seed=0))
+        return smallest_cost(convolutions(self.original.plan), found, self.cost) / self.whole
 
-        Raises:
-            UsageError: no choice costs so little.
-        """
-        parts, found = convolutions(plan), candidates(channel_sets(plan), importance)
-        least = smallest_cost(parts, found, self.cost)
-        if least > share * self.whole:
+    def check(self, share: float) -> None:
+        """Raise a UsageError if no smaller network costs only ``share`` of the original."""
+        if self.least > share:
             raise UsageError(
-                f"budget.{self.kind}={share:.3g} cannot be reached: with the fewest channels that"
-                f" every layer needs, {KINDS[self.kind]} is {least / self.whole:.3g} of the"
-                " original"
+                f"budget.{self.kind}={share:g} cannot be reached: with the fewest channels that"
+                f" every layer needs, {KINDS[self.kind]} would be {self.least:.3g} of the"
+                " original's. Give a larger share."
             )
-        return choose_widths(parts, found, self.cost, share * self.whole)
+
+    def kept(self, plan: Plan, found: Sequence[Candidate], share: float) -> Kept:
+        """Return the channels of ``plan`` to keep, so that it costs ``share`` of the original."""
+        return choose_widths(convolutions(plan), found, self.cost, share * self.whole)
 
     def measured(self, network: nn.Module, plan: Plan) -> float:
         """Return the time of a window of the whole network, as a share of the original's."""
@@ -92,13 +93,19 @@ def empty_window(plan: Plan) -> torch.Tensor:
 
 
 def smaller_model(
-    model: Bundle, importance: Importance, goal: Goal, share: float, folder: Path, *, last: bool
+    model: Bundle,
+    found: Sequence[Candidate],
+    goal: Goal,
+    share: float,
+    folder: Path,
+    *,
+    last: bool,
 ) -> Bundle:
     """Write and return the model without its least important channels, before any training.
 
     Args:
         model: the model, whose network may already be smaller than the original one.
-        importance: of its channels.
+        found: what can be narrowed in it.
         goal: the original model, and how its cost is counted.
         share: largest cost, as a share of the cost of the original network.
         folder: folder of the new bundle.
@@ -106,19 +113,19 @@ def smaller_model(
             network, and more is removed until that is short enough.
 
     Raises:
-        UsageError: no smaller network costs so little.
+        ValueError: no smaller network costs so little; see `Goal.check`.
     """
     state, aim = model.state(model.folds[0]), share
     for number in range(MOST_TRIES):
-        kept = goal.kept(model.plan, importance, aim)
+        kept = goal.kept(model.plan, found, aim)
         plan, smaller = smaller_plan(model.plan, kept), smaller_state(model.plan, state, kept)
         if goal.kind != "latency" or not last or number == MOST_TRIES - 1:
             break
-        found = goal.measured(fill_network(plan, smaller, folder), plan)
-        log.info("a window takes %.2f of the original network's time", found)
-        if found <= share:
+        ratio = goal.measured(fill_network(plan, smaller, folder), plan)
+        log.info("a window takes %.2f of the original network's time", ratio)
+        if ratio <= share:
             break
-        aim *= AIM * share / found
+        aim = max(aim * AIM * share / ratio, goal.least)
     kept_share = f"at most {share:.2f} of {KINDS[goal.kind]} of {goal.original.name}"
     reason = f"Pruned: whole groups of channels removed, {kept_share}."
     plan = replace(plan, reasons={**plan.reasons, "network": reason})

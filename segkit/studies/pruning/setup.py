@@ -23,6 +23,7 @@ from segkit.planning.plan_dataset import fitting_plan, open_dataset, warn_of_dat
 from segkit.progress import CaseProgress
 from segkit.studies.pruning.settings import Budget
 from segkit.studies.study_folder import check_here, continued_config, leave_out
+from segkit.training.initialization.origin import Origin
 from segkit.training.outputs.run_folder import (
     RUNS,
     default_run_dir,
@@ -97,8 +98,9 @@ def set_up_pruning(
     config = dataclasses.replace(config, trainer=trainer)
     if not config.run_dir:
         settings = dataclasses.asdict(budget)
-        run_dir = default_run_dir(config, plan, dataset, model, kind=KIND, settings=settings)
-    return Setup(config, plan, dataset, model, run_dir)
+        origin = Origin(model).hashes()
+        run_dir = default_run_dir(config, plan, dataset, origin, kind=KIND, settings=settings)
+    return Setup(config, plan, dataset, Origin(model), run_dir)
 
 
 def settings_words(budget: Budget, model: Bundle) -> list[str]:
@@ -129,11 +131,13 @@ def _check_same(run_dir: Path, settings: Sequence[str]) -> None:
 
 def _with_settings_of(model: Bundle, config: TrainConfig, words: Sequence[str]) -> TrainConfig:
     """Return the configuration with the settings of the model's training where none are given."""
-    config = dataclasses.replace(config, weights=str(model.path))
-    if model.config is None:
+    config = dataclasses.replace(
+        config, weights=str(model.path), plan=dataclasses.replace(config.plan, file=None)
+    )
+    overrides = read_overrides(words)
+    if model.config is None or overrides.run_file is not None:  # the file has every setting
         return config
-    stored = config_from_dict(model.config, model.path)
-    given = read_overrides(words).texts
+    stored, given = config_from_dict(model.config, model.path), overrides.texts
     for section in ("dataset", "trainer", "augment"):
         setattr(config, section, dataclasses.replace(getattr(config, section)))
     for key in known_keys():

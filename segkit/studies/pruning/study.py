@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,19 +29,24 @@ from segkit.errors import Interrupted
 from segkit.files.atomic import write_text
 from segkit.files.names import CARD
 from segkit.inference.scoring.precision import choose_precision
+from segkit.inference.scoring.window_scorer import MEMORY_FORMAT
+from segkit.networks.precision import ComputeMode
+from segkit.networks.pruning import channel_sets
 from segkit.preprocessing.case_store import PreparedCase, prepare_cases
 from segkit.progress import CaseCounter, CaseProgress
 from segkit.report.pruning_page import pruning_page
 from segkit.studies.pruning.clock import Clock
 from segkit.studies.pruning.comparison import compared, costs
-from segkit.studies.pruning.ranking import loss_change
-from segkit.studies.pruning.selection import Goal, Importance, smaller_model
+from segkit.studies.pruning.ranking import candidates, loss_change, with_losses
+from segkit.studies.pruning.selection import Goal, smaller_model
 from segkit.studies.pruning.settings import Budget
 from segkit.studies.pruning.setup import KIND, model_to_prune, set_up_pruning, settings_words
+from segkit.studies.pruning.widths import Candidate
 from segkit.studies.study_folder import arm, finish_study, started_study, train_arm
 from segkit.training.compute.device import device_for, use_machine
 from segkit.training.data.patches import PatchDataset, PatchRules
 from segkit.training.data.split import split_cases
+from segkit.training.initialization.origin import Origin
 from segkit.training.optimization.losses import build_loss
 from segkit.training.outputs.run_folder import (
     BUNDLE,
@@ -57,8 +63,12 @@ log = logging.getLogger(__name__)
 
 RESULT, REPORT = "pruning.json", "report.html"
 
-Ranking = Callable[[Bundle, Setup, list[PreparedCase]], Importance]
-"""Function from a model, its settings and its training cases to the importance of its channels."""
+RANKING_SHARE = 0.05
+"""Largest share of trainer.max_minutes for measuring the loss without channels, in all rounds."""
+
+Ranking = Callable[[Bundle, Setup, list[PreparedCase], str], list[Candidate]]
+"""Function from a model, its settings, its training cases and a precision to what can be narrowed
+in it."""
 
 
 def prune(
@@ -78,7 +88,7 @@ def prune(
             ``trainer.max_minutes`` or ``trainer.max_steps`` holds for all rounds together.
         progress: called while cases are measured.
         started: start of the pruning by `time.monotonic`, from which minutes count; default now.
-        ranking: importance of channels; default `loss_change`.
+        ranking: what can be narrowed; default `by_loss`.
 
     Raises:
         UsageError: an override that makes no sense, or a budget that cannot be reached.
@@ -98,16 +108,25 @@ def prune(
     return study.run_dir
 
 
-def by_loss(model: Bundle, setup: Setup, cases: list[PreparedCase]) -> Importance:
-    """Return the importance of the channels of ``model`` by the loss on training patches."""
-    config, plan = setup.config, model.plan
+def by_loss(
+    model: Bundle, study: Setup, cases: list[PreparedCase], precision: str
+) -> list[Candidate]:
+    """Return what can be narrowed in ``model``, and what that costs in loss on training patches."""
+    config, plan, device = study.config, model.plan, device_for(study.config)
     rules = PatchRules(plan, config.augment, config.seed, config.trainer.foreground)
-    return loss_change(
-        model.networks()[0],
+    network, loss = model.networks()[0], build_loss(config.trainer, plan)
+    patches = PatchDataset(cases, rules)
+    minutes = config.trainer.max_minutes
+    importance = loss_change(network, plan, loss, patches, device=device)
+    return with_losses(
+        candidates(channel_sets(plan), importance),
+        network,
         plan,
-        build_loss(config.trainer, plan),
-        PatchDataset(cases, rules),
-        device=device_for(config),
+        loss,
+        patches,
+        mode=ComputeMode(precision, MEMORY_FORMAT),
+        device=device,
+        seconds=math.inf if minutes is None else 60 * RANKING_SHARE * minutes,
     )
 
 
@@ -119,13 +138,14 @@ def _run(study: Setup, original: Bundle, budget: Budget, ranking: Ranking, start
     training, validation = _prepared(study)
     precision, _ = choose_precision("auto", device, [original])
     goal = Goal(original, budget.kind, precision, device)
+    goal.check(budget.share)
     smaller = original
     for number in range(1, budget.rounds + 1):
         folder = study.run_dir / f"pruned_{number}"
         if not (folder / CARD).is_file():
-            importance = ranking(smaller, study, training)
+            found = ranking(smaller, study, training, precision)
             share, last = budget.share_after(number), number == budget.rounds
-            smaller_model(smaller, importance, goal, share, folder, last=last)
+            smaller_model(smaller, found, goal, share, folder, last=last)
         smaller = _train_round(study, read_bundle(folder), budget, number, clock)
     result = compared(
         original, smaller, study, validation, precision=precision, seconds=clock.left()
@@ -181,7 +201,7 @@ def _round_setup(study: Setup, pruned: Bundle, number: int, clock: Clock) -> Set
     plan = dataclasses.replace(study.config.plan, file=str(pruned.path / PLAN))
     config = dataclasses.replace(study.config, trainer=trainer, plan=plan, weights=str(pruned.path))
     run = arm(study, run_dir.name, config, pruned.plan)
-    return dataclasses.replace(run, weights=pruned)
+    return dataclasses.replace(run, origin=Origin(pruned))
 
 
 def _conclude(study: Setup, original: Bundle, smaller: Bundle, result: dict[str, Any]) -> None:

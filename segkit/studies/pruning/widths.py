@@ -39,6 +39,8 @@ class Candidate:
     """Importance of each group of ``unit`` channels, in the order of the channels."""
     beside: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Other channels of which the same number is kept, one by one: importance of each by name."""
+    losses: Mapping[int, float] = field(default_factory=dict)
+    """Measured increase of the loss for each smaller number of channels; empty: not measured."""
 
     @property
     def channels(self) -> int:
@@ -53,8 +55,8 @@ class Candidate:
         [4, 8, 12]
         """
         step = math.lcm(self.unit, min(COARSE, max(FINE, FINE * (self.channels // FINE // STEPS))))
-        fitting = [width for width in range(step, self.channels, step) if width >= self.least]
-        return fitting or ([self.least] if self.least < self.channels else [])
+        steps = {width for width in range(step, self.channels, step) if width > self.least}
+        return sorted({self.least, *steps} - {self.channels})
 
     def kept(self, width: int) -> dict[str, list[int]]:
         """Return the most important ``width`` channels, and those beside them, by name.
@@ -70,11 +72,15 @@ class Candidate:
         }
 
     def lost(self, width: int) -> float:
-        """Return the importance of the channels that ``width`` channels lack.
+        """Return what is lost with ``width`` channels: as measured, or the importance of the rest.
 
         >>> Candidate("a", 2, 2, (0.5, 0.1), {"up": (1.0, 3.0, 2.0, 0.0)}).lost(2)
         1.1
         """
+        if width == self.channels:
+            return 0.0
+        if self.losses:
+            return self.losses[width]
         own = sorted(self.importance, reverse=True)[width // self.unit :]
         others = (sorted(values, reverse=True)[width:] for values in self.beside.values())
         return math.fsum([*own, *itertools.chain.from_iterable(others)])

@@ -5,13 +5,19 @@ from __future__ import annotations
 import pytest
 import torch
 
+from segkit.bundle.bundle import fill_network
 from segkit.config.schema import AugmentConfig, TrainerConfig
 from segkit.dataset.dataset import Dataset
 from segkit.networks import build_network
-from segkit.networks.pruning import channel_sets, output_tensors
+from segkit.networks.pruning import (
+    channel_sets,
+    output_tensors,
+    smaller_plan,
+    smaller_state,
+)
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import prepare_cases
-from segkit.studies.pruning.ranking import MODE, at_random, candidates, loss_change
+from segkit.studies.pruning.ranking import MODE, at_random, candidates, loss_change, with_losses
 from segkit.training.data.patches import PatchDataset, PatchRules
 from segkit.training.optimization.cuda_graph import TrainingLoss
 from segkit.training.optimization.losses import build_loss
@@ -85,3 +91,45 @@ def test_candidates_are_all_layers_but_the_upsampling_which_follows(plan: Plan) 
         "decoder.0.up": 8
     }
     assert at_random(sets, seed=0) == at_random(sets, seed=0) != at_random(sets, seed=1)
+
+
+def test_the_loss_without_channels_is_measured_on_the_masked_network(
+    plan: Plan, patches: PatchDataset
+) -> None:
+    network, loss = network_of(plan), build_loss(TrainerConfig(), plan)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    sets = channel_sets(plan)
+    found = candidates(sets, at_random(sets, seed=0))
+    measured = with_losses(found, network, plan, loss, patches, mode=MODE, device=CPU)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    part = next(part for part in measured if part.name == "encoder.0.1")
+    assert list(part.losses) == [4]
+    # The same with a network that is really smaller.
+    kept = part.kept(4)
+    small = smaller_plan(plan, kept)
+    narrow = fill_network(small, smaller_state(plan, network.state_dict(), kept), "test")
+    plain = PatchDataset(patches.cases, patches.rules)
+    plain.plain_from(0)
+    change = 0.0
+    for batch in range(8):
+        items = [plain[batch * plan.batch_size + n] for n in range(plan.batch_size)]
+        images, labels = (
+            torch.stack([torch.as_tensor(i[key]) for i in items]) for key in ("image", "labels")
+        )
+        with torch.inference_mode():
+            without, whole = (
+                float(TrainingLoss(one.train(), loss, slice_axis=None, mode=MODE)(images, labels))
+                for one in (narrow, network)
+            )
+        change += (without - whole) / 8
+    assert part.losses[4] == pytest.approx(max(0.0, change), abs=1e-5)
+    assert max(part.losses[min(part.losses)] for part in measured) > 1e-3
+
+
+def test_without_time_nothing_is_measured(plan: Plan, patches: PatchDataset) -> None:
+    network, loss = network_of(plan), build_loss(TrainerConfig(), plan)
+    sets = channel_sets(plan)
+    found = candidates(sets, at_random(sets, seed=0))
+    assert with_losses(found, network, plan, loss, patches, mode=MODE, device=CPU, seconds=0.0) == (
+        found
+    )

@@ -68,8 +68,8 @@ def test_channels_beside_a_skip_connection_follow_it_and_count() -> None:
     [
         (16, 2, 4, [4, 8, 12]),
         (32, 2, 4, [4, 8, 12, 16, 20, 24, 28]),
-        (128, 2, 4, [16, 32, 48, 64, 80, 96, 112]),
-        (24, 3, 6, [12]),
+        (128, 2, 4, [4, 16, 32, 48, 64, 80, 96, 112]),
+        (24, 3, 6, [6, 12]),
         (6, 2, 4, [4]),
         (4, 2, 4, []),
     ],
@@ -85,3 +85,11 @@ def test_parameters_are_a_cost_as_well() -> None:
     kept = choose_widths(parts, [even("layer0", 8), even("layer1", 8)], parameters, 80)
     assert kept.keys() <= {"layer0", "layer1"}
     assert kept
+
+
+def test_a_measured_loss_replaces_the_sum_of_estimates() -> None:
+    parts = chain(8, 8, 2)
+    measured = Candidate("layer0", 2, 4, (0.0,) * 4, losses={4: 9.0})
+    estimated = Candidate("layer1", 2, 4, (1.0,) * 4)
+    assert (measured.lost(4), measured.lost(8), estimated.lost(4)) == (9.0, 0.0, 2.0)
+    assert set(choose_widths(parts, [measured, estimated], multiply_adds, 60_000)) == {"layer1"}
