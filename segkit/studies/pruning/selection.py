@@ -33,7 +33,7 @@ AIM = 0.98
 
 @dataclass(frozen=True)
 class Goal:
-    """What a smaller network may cost, compared with the original one."""
+    """Largest cost of a smaller network, compared with the original one."""
 
     original: Bundle
     kind: str

@@ -13,7 +13,7 @@ KINDS = {
     "macs": "the multiply-adds of one window",
     "parameters": "the number of weights",
 }
-"""What a budget can limit, in words."""
+"""Costs that a budget can limit, in words."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Budget:
 
     @property
     def kind(self) -> str:
-        """What is limited: a key of KINDS.
+        """Cost that is limited: a key of KINDS.
 
         Raises:
             UsageError: not exactly one share is given.

@@ -1,4 +1,4 @@
-"""What a pruning needs before its first round: the model, its plan, the dataset, the settings."""
+"""Prepare a pruning before its first round: model, plan, dataset and settings."""
 
 from __future__ import annotations
 
