@@ -18,9 +18,9 @@ from typing import Literal
 from segkit.config.schema import TrainerConfig
 from segkit.errors import UsageError
 from segkit.planning.network_stages import BYTES_PER_ELEMENT, elements
+from segkit.planning.topology import LEAST_EDGE
 from segkit.plans.plan import LayerPlan, NetworkPlan, Plan, StagePlan, three
 from segkit.studies.normalization.measurement import Measurement
-from segkit.studies.normalization.step_memory import StepCost
 from segkit.units import size_text
 
 log = logging.getLogger(__name__)
@@ -30,17 +30,20 @@ WIDTH_STEP = 8
 MOST = 64
 """Largest number that is tried, of steps of an edge or a width."""
 
+FIRST_SCALE = 2.0
+"""Ratio of cost to estimate before anything is measured: a step that takes far too much is slow."""
+
 Vary = Literal["patch", "width"]
-Cost = Callable[[Plan, TrainerConfig], StepCost | None]
-"""Function that measures a training step; None is out of memory."""
+StepMemory = Callable[[Plan, TrainerConfig], int | None]
+"""Function that returns the bytes of a training step; None is out of memory."""
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """The largest plan that fits, and what its training step costs."""
+    """The largest plan that fits, and the memory of its training step."""
 
     plan: Plan
-    cost: StepCost
+    bytes: int
     is_largest: bool
     """False if even the largest plan that is tried fits."""
 
@@ -52,14 +55,16 @@ def estimated_bytes(plan: Plan) -> float:
 
 
 def with_patch(plan: Plan, number: int) -> Plan:
-    """Return the plan with the patch whose shortest edge is ``number`` times its divisor.
+    """Return the plan with a patch whose shortest edge is ``number + 3`` times its divisor.
 
-    The edges keep their ratios as far as multiples of the network's strides allow.
+    Number 1 has the shortest edge at the bottleneck that the planner allows. The edges keep their
+    ratios as far as multiples of the network's strides allow.
     """
     divisor = plan.network.divisor
     axes = [axis for axis in range(3) if axis != plan.slice_axis]
     shortest = min(plan.patch[axis] // divisor[axis] for axis in axes)
-    counts = [round(number * plan.patch[axis] / divisor[axis] / shortest) for axis in range(3)]
+    factor = (number + LEAST_EDGE - 1) / shortest
+    counts = [round(factor * plan.patch[axis] / divisor[axis]) for axis in range(3)]
     patch = three(
         [counts[axis] * divisor[axis] if axis in axes else plan.patch[axis] for axis in range(3)]
     )
@@ -109,7 +114,7 @@ def largest_that_trains(
     *,
     vary: Vary,
     memory: int,
-    cost: Cost,
+    step_memory: StepMemory,
 ) -> Capacity:
     """Return the largest variant of a plan whose training step takes at most ``memory`` bytes.
 
@@ -118,19 +123,18 @@ def largest_that_trains(
         trainer: accumulation, optimizer, precision and memory format, not "auto".
         vary: what is enlarged, the patch or the width.
         memory: bytes that a step may take.
-        cost: measures a step; see `StepProcess`.
+        step_memory: measures a step; see `StepProcess`.
 
     Raises:
         UsageError: not even the smallest variant fits.
     """
     variant = functools.partial(VARIED[vary], plan)
     estimates = [estimated_bytes(variant(number)) for number in range(1, MOST + 1)]
-    measured: dict[int, StepCost | None] = {}
+    measured: dict[int, int | None] = {}
 
     def measure(number: int) -> float:
-        measured[number] = cost(variant(number), trainer)
-        found = measured[number]
-        return math.inf if found is None else found.bytes
+        measured[number] = found = step_memory(variant(number), trainer)
+        return math.inf if found is None else found
 
     number = largest_within(memory, estimates, measure)
     best = measured.get(number)
@@ -143,7 +147,12 @@ def largest_that_trains(
 
 
 def capacity_measurements(
-    plan: Plan, trainer: TrainerConfig, *, memory: int, batch_sizes: Sequence[int], cost: Cost
+    plan: Plan,
+    trainer: TrainerConfig,
+    *,
+    memory: int,
+    batch_sizes: Sequence[int],
+    step_memory: StepMemory,
 ) -> Iterator[Measurement]:
     """Yield the largest patch and the largest width at each batch size, in the same memory.
 
@@ -154,7 +163,7 @@ def capacity_measurements(
         trainer: optimizer, precision and memory format, not "auto".
         memory: bytes that a step may take.
         batch_sizes: numbers of patches per batch.
-        cost: measures a step; see `StepProcess`.
+        step_memory: measures a step; see `StepProcess`.
     """
     for size in batch_sizes:
         sized = dataclasses.replace(plan, batch_size=size)
@@ -164,7 +173,7 @@ def capacity_measurements(
         for vary, name in NAMES.items():
             try:
                 found = largest_that_trains(
-                    sized, accumulating, vary=vary, memory=memory, cost=cost
+                    sized, accumulating, vary=vary, memory=memory, step_memory=step_memory
                 )
             except UsageError as error:
                 log.warning("%s", error)
@@ -185,8 +194,8 @@ def largest_within(
 ) -> int:
     """Return the largest number, from 1, whose measured cost is within a limit; 0 if none is.
 
-    Costs rise with the number. The next one to measure is where the estimates, scaled to fit the
-    last measurement, reach the limit.
+    Costs rise with the number. The next one to measure is where the estimates reach the limit,
+    multiplied by the ratio of cost to estimate that was measured last, or first by FIRST_SCALE.
 
     Args:
         limit: largest cost.
@@ -197,7 +206,7 @@ def largest_within(
     >>> largest_within(100, [1, 4, 9, 16, 25, 36], lambda n: asked.append(n) or 3 * n**2), asked
     (5, [6, 5])
     """
-    low, high, scale = 0, len(estimates) + 1, 1.0
+    low, high, scale = 0, len(estimates) + 1, FIRST_SCALE
     while high - low > 1:
         within = bisect.bisect_right(estimates, limit / scale)
         number = min(max(within, low + 1), high - 1)

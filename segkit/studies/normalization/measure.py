@@ -84,9 +84,12 @@ def fixed_memory(
         log.warning("the memory of a training step can be measured on Linux or a GPU only")
         return []
     with StepProcess() as process:
-        cost = partial(process.cost, device=cell.device.type)
         found = capacity_measurements(
-            cell.plan, _trainer(cell), memory=memory, batch_sizes=batch_sizes, cost=cost
+            cell.plan,
+            _trainer(cell),
+            memory=memory,
+            batch_sizes=batch_sizes,
+            step_memory=partial(process.memory, device=cell.device.type),
         )
         return [as_row(measurement) for measurement in found]
 
@@ -114,9 +117,9 @@ def _step_memory(cell: TrainedCell) -> Iterator[Measurement]:
         log.warning("the memory of a training step can be measured on Linux or a GPU only")
         return
     with StepProcess() as process:
-        cost = process.cost(cell.plan, _trainer(cell), cell.device.type)
-    if cost is not None:
-        yield Measurement("step_memory_bytes", cost.bytes, batch=cell.plan.batch_size)
+        memory = process.memory(cell.plan, _trainer(cell), cell.device.type)
+    if memory is not None:
+        yield Measurement("step_memory_bytes", memory, batch=cell.plan.batch_size)
 
 
 def _trainer(cell: TrainedCell) -> TrainerConfig:

@@ -51,7 +51,7 @@ MEASURES = {
     "values",
     "spread_sd": "standard deviation of the standard deviation between pools, divided by its mean",
 }
-"""What each measure is, with its unit."""
+"""Sentence without a period on each measure, with its unit."""
 
 
 def as_row(measurement: Measurement) -> dict[str, str | float | int]:

@@ -23,7 +23,7 @@ from segkit.studies.normalization.batch_statistics import (
     training_statistics,
 )
 from segkit.studies.normalization.measurement import Measurement
-from segkit.studies.normalization.tiling import changed, cut, padded, shifts
+from segkit.studies.normalization.tiling import changed, padded, trimmed
 from segkit.studies.normalization.trained_cell import TrainedCell
 from segkit.training.validation import dice_per_label
 
@@ -105,12 +105,12 @@ def _predict(cell: TrainedCell, case: PreparedCase, overlap: float) -> ScanResul
     dice = _dice(cell, case, scores[:, *inside])
     first = _labels(cell, scores)
     del scores
-    moved = shifts(whole.shape[1:], windows, cell.plan.network.divisor)
+    part, place = trimmed(whole, windows, cell.plan.network.divisor)
     count = count_windows(case.labels.shape, windows.edges, overlap)
-    if not any(moved):
+    if part is None or place is None:
         return ScanResult(dice, count, {})
-    second = _labels(cell, _scores(cell, network, cut(whole, moved), windows))
-    return ScanResult(dice, count, _shares(*changed(first, second, moved, inside)))
+    second = _labels(cell, _scores(cell, network, part, windows))
+    return ScanResult(dice, count, _shares(*changed(first, second, place, inside)))
 
 
 def _shares(differ: Tensor, labeled: Tensor) -> dict[str, float]:

@@ -1,8 +1,8 @@
-"""Memory and time of real training steps of a plan, measured in a process of their own.
+"""Memory of real training steps of a plan, measured in a process of their own.
 
 Run as a program, this module reads a line {"plan": ..., "trainer": ..., "device": ...} from
-standard input, measures the step in a fork of itself, writes a line {"bytes": ..., "seconds": ...}
-to standard output, and waits for the next line. It imports PyTorch only once, and each fork starts
+standard input, measures the step in a fork of itself, writes a line {"bytes": ...} to standard
+output, and waits for the next line. It imports PyTorch only once, and each fork starts
 with the same memory.
 """
 
@@ -13,8 +13,6 @@ import json
 import os
 import subprocess
 import sys
-import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,18 +31,9 @@ from segkit.training.optimization.losses import build_loss
 
 STEPS = 2
 """Number of steps: from the second one on, the optimizer holds its state."""
+BATCHES = 2
+"""Largest number of accumulated batches: from the second one on, a batch finds gradients."""
 STATUS, PEAK_RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-
-
-@dataclass(frozen=True)
-class StepCost:
-    """Memory and time of a training step."""
-
-    bytes: int
-    """Largest memory above that of the process before the network was built; on a GPU, the memory
-    that PyTorch reserved there."""
-    seconds: float
-    """Time of the last step."""
 
 
 def is_measurable(device: str) -> bool:
@@ -71,11 +60,14 @@ class StepProcess:
         self._process.kill()
         self._process.communicate()
 
-    def cost(self, plan: Plan, trainer: TrainerConfig, device: str = "cpu") -> StepCost | None:
-        """Return the cost of a step with random images, or None if it runs out of memory.
+    def memory(self, plan: Plan, trainer: TrainerConfig, device: str = "cpu") -> int | None:
+        """Return the bytes that a step with random images takes, or None if there are too few.
 
-        The step is that of a training: all accumulated batches, the optimizer and the running
-        average.
+        On a CPU it is the largest memory above that of the process before the network was built, on
+        a GPU the memory that PyTorch reserved there.
+
+        The step is that of a training, with optimizer and running average, except that of more
+        than BATCHES accumulated batches only so many are computed: more take no more memory.
 
         Args:
             plan: network, patch and batch size.
@@ -93,7 +85,7 @@ class StepProcess:
         answer = self._ask(json.dumps(request))
         if "error" in answer:
             raise SegkitError(f"a training step failed: {answer['error']}")
-        return StepCost(**answer) if answer else None
+        return int(answer["bytes"]) if answer else None
 
     def _ask(self, line: str) -> dict[str, Any]:
         stdin, stdout = self._process.stdin, self._process.stdout
@@ -109,8 +101,8 @@ class StepProcess:
         return found
 
 
-def run_steps_here(plan: Plan, trainer: TrainerConfig, device: torch.device) -> StepCost:
-    """Run STEPS training steps in this process and return their cost."""
+def memory_here(plan: Plan, trainer: TrainerConfig, device: torch.device) -> int:
+    """Run STEPS training steps in this process and return the bytes that they take."""
     use_machine(trainer, device)
     before = _memory(device, "VmRSS")
     if device.type == "cpu":
@@ -125,19 +117,16 @@ def run_steps_here(plan: Plan, trainer: TrainerConfig, device: torch.device) -> 
     )
     module.on_train_start()
     optimizer = module.configure_optimizers()
-    seconds = 0.0
     for _ in range(STEPS):
-        start = time.perf_counter()
         _step(module, optimizer, plan, device)
-        seconds = time.perf_counter() - start
-    return StepCost(_memory(device, "VmHWM") - before, seconds)
+    return _memory(device, "VmHWM") - before
 
 
 def _step(
     module: SegmentationModule, optimizer: torch.optim.Optimizer, plan: Plan, device: torch.device
 ) -> None:
     optimizer.zero_grad()
-    for _ in range(module.trainer_config.accumulate):
+    for _ in range(min(BATCHES, module.trainer_config.accumulate)):
         loss = module.training_step(_batch(plan, device), 0)
         loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
@@ -191,10 +180,10 @@ def _answer(line: str) -> dict[str, Any]:
     request = json.loads(line)
     trainer, device = TrainerConfig(**request["trainer"]), torch.device(request["device"])
     try:
-        cost = run_steps_here(plan_from_dict(request["plan"]), trainer, device)
+        memory = memory_here(plan_from_dict(request["plan"]), trainer, device)
     except Exception as error:  # the process goes on with the next request
         return {} if is_out_of_memory(error) else {"error": f"{type(error).__name__}: {error}"}
-    return dataclasses.asdict(cost)
+    return {"bytes": memory}
 
 
 if __name__ == "__main__":

@@ -19,11 +19,13 @@ from segkit.sliding_window.rows import Windows
 from segkit.sliding_window.windows import Edges, WholeImage, margins, missing, window_starts
 
 
-def shift(size: int, window: int, overlap: float, divisor: int = 1) -> int:
-    """Return by how many voxels to shift the windows along an axis; 0 where there is one window.
+def trim(size: int, window: int, overlap: float, divisor: int = 1) -> tuple[int, int]:
+    """Return how many voxels to cut off both ends of an axis, so that its windows are shifted.
 
-    It is half the distance of neighboring windows, rounded down to a multiple of ``divisor`` if it
-    is large enough, so that a network that halves the resolution halves it at the same places.
+    Together they are the distance of neighboring windows; the rest of the axis has one window less.
+    The first number is half of it, rounded down to a multiple of ``divisor`` if it is large enough,
+    so that a network that halves the resolution halves it at the same places. Both are 0 where
+    there is one window.
 
     Args:
         size: voxels of the axis, already padded to fit the windows.
@@ -31,21 +33,18 @@ def shift(size: int, window: int, overlap: float, divisor: int = 1) -> int:
         overlap: smallest fraction of an edge that neighbors share.
         divisor: the product of the network's strides along the axis.
 
-    >>> shift(64, 32, 0.0), shift(64, 32, 0.5), shift(32, 32, 0.0)
-    (16, 8, 0)
-    >>> shift(64, 32, 0.0, divisor=12)
-    12
+    >>> trim(96, 32, 0.0), trim(96, 32, 0.0, divisor=12), trim(64, 32, 0.5), trim(32, 32, 0.0)
+    ((16, 16), (12, 20), (8, 8), (0, 0))
     """
     starts = window_starts(size, window, overlap)
-    half = (starts[1] - starts[0]) // 2 if len(starts) > 1 else 0
-    multiples = range(half - half % divisor, 0, -divisor)
-    # The rest of the axis must not need a voxel of padding, which would be a change of the image.
-    fitting = [
-        voxels
-        for voxels in (*multiples, *range(half, 0, -1))
-        if not missing(size - voxels, window, overlap)
-    ]
-    return fitting[0] if fitting else 0
+    if len(starts) == 1:
+        return 0, 0
+    distance = starts[1] - starts[0]
+    half = distance // 2
+    lower = half - half % divisor or half
+    upper = distance - lower
+    # The rest must not be padded, which would change the image.
+    return lower, upper + missing(size - distance, window, overlap)
 
 
 def padded(image: Tensor, windows: Windows) -> tuple[Tensor, tuple[slice, slice, slice]]:
@@ -61,23 +60,28 @@ def padded(image: Tensor, windows: Windows) -> tuple[Tensor, tuple[slice, slice,
     return functional.pad(image, widths), (x, y, z)
 
 
-def shifts(shape: Sequence[int], windows: Windows, divisor: Edges) -> Edges:
-    """Return the `shift` along X, Y and Z for a padded image of this shape."""
-    x, y, z = (
-        shift(size, edge, windows.overlap, step)
-        for size, edge, step in zip(shape, windows.edges, divisor, strict=True)
-    )
-    return (x, y, z)
+def trimmed(
+    image: Tensor, windows: Windows, divisor: Edges
+) -> tuple[Tensor, list[slice]] | tuple[None, None]:
+    """Return a padded image (C, X, Y, Z) without what `trim` cuts off, and where that lies in it.
 
-
-def cut(image: Tensor, moved: Edges) -> Tensor:
-    """Return an image (C, X, Y, Z) without its first ``moved`` voxels along X, Y and Z."""
-    x, y, z = moved
-    return image[:, x:, y:, z:].contiguous()
+    Both are None where one window covers the image.
+    """
+    ends = [
+        trim(size, edge, windows.overlap, step)
+        for size, edge, step in zip(image.shape[1:], windows.edges, divisor, strict=True)
+    ]
+    if not any(lower or upper for lower, upper in ends):
+        return None, None
+    part = [
+        slice(lower, size - upper)
+        for size, (lower, upper) in zip(image.shape[1:], ends, strict=True)
+    ]
+    return image[:, *part].contiguous(), part
 
 
 def changed(
-    first: Tensor, second: Tensor, moved: Edges, inside: Sequence[slice]
+    first: Tensor, second: Tensor, part: Sequence[slice], inside: Sequence[slice]
 ) -> tuple[Tensor, Tensor]:
     """Return where two predictions differ, and where either has a label, as booleans (X, Y, Z).
 
@@ -85,15 +89,17 @@ def changed(
 
     Args:
         first: labels (R, X, Y, Z) of the padded image; R is 1 unless labels overlap.
-        second: labels of the padded image after `cut`.
-        moved: the shift along X, Y and Z.
-        inside: where the image lies in the padded one.
+        second: labels of a part of the padded image.
+        part: where this part lies in it.
+        inside: where the image without padding lies in it.
     """
     common = [
-        slice(max(part.start, step), part.stop) for part, step in zip(inside, moved, strict=True)
+        slice(max(one.start, other.start), min(one.stop, other.stop))
+        for one, other in zip(part, inside, strict=True)
     ]
     in_second = [
-        slice(part.start - step, part.stop - step) for part, step in zip(common, moved, strict=True)
+        slice(box.start - whole.start, box.stop - whole.start)
+        for box, whole in zip(common, part, strict=True)
     ]
     one, other = first[:, *common], second[:, *in_second]
     return (one != other).any(0), ((one > 0) | (other > 0)).any(0)
