@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from segkit.networks.kernels.batch_renorm import BatchRenorm, batch_statistics, bounds
 
@@ -154,6 +154,26 @@ def test_half_precision_has_statistics_in_float32() -> None:
     assert mean.dtype == std.dtype == torch.float32
     assert relative(mean, exact_mean) < 1e-5
     assert relative(std, exact_std) < 1e-4
+
+
+def kept_values(layer: nn.Module, x: Tensor) -> int:
+    """Return the number of values that autograd keeps for the backward pass."""
+    kept: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        kept[tensor.data_ptr()] = tensor.numel()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        layer(x)
+    return sum(kept.values())
+
+
+def test_it_keeps_no_more_than_batch_norm_but_numbers_per_channel() -> None:
+    x = draw(2, 4, 8, 8, 8).requires_grad_()
+    plain, renorm = kept_values(nn.BatchNorm3d(4), x), kept_values(trained(), x)
+    assert plain >= x.numel()
+    assert renorm - plain < 100
 
 
 def test_one_value_per_channel_is_refused_in_training_only() -> None:
