@@ -191,16 +191,35 @@ def given_plan(path: str | Path, dataset: Dataset) -> Plan:
         InputError: the file is not a plan, or is a plan for another dataset.
     """
     decided = read_plan(path)
-    names = tuple(channel.name for channel in decided.channels)
+    check_dataset(decided, dataset, path)
+    return dataclasses.replace(
+        decided,
+        network=decided.network.for_patch(decided.patch),
+        segments=decided.segments or dict(dataset.segments),
+    )
+
+
+def check_dataset(plan: Plan, dataset: Dataset, where: str | Path) -> None:
+    """Check that a dataset has the channels, labels, regions and ignore value of a plan.
+
+    Args:
+        plan: the plan.
+        dataset: the dataset.
+        where: file of the plan, for the message.
+
+    Raises:
+        InputError: one of them differs.
+    """
+    names = tuple(channel.name for channel in plan.channels)
     for what, planned, found in (
         ("channels", names, dataset.channels),
-        ("labels", decided.labels, dataset.labels),
-        ("regions", decided.regions, dataset.regions),
-        ("ignore", decided.ignore, dataset.ignore),
+        ("labels", plan.labels, dataset.labels),
+        ("regions", plan.regions, dataset.regions),
+        ("ignore", plan.ignore, dataset.ignore),
     ):
         if planned != found:
             raise InputError(
-                path,
+                where,
                 expected=f"the dataset's {what} {_words(found)}",
                 found=_words(planned),
                 remedy=(
@@ -208,11 +227,6 @@ def given_plan(path: str | Path, dataset: Dataset) -> Plan:
                     " dataset.labels."
                 ),
             )
-    return dataclasses.replace(
-        decided,
-        network=decided.network.for_patch(decided.patch),
-        segments=decided.segments or dict(dataset.segments),
-    )
 
 
 def memory_budget(config: TrainConfig, gpu: bool) -> str:

@@ -12,13 +12,15 @@ from segkit.lazy_import import lazy_names
 if TYPE_CHECKING:
     from segkit.studies.cross_validation.study import cross_validate
     from segkit.studies.measured_precision import measured_here
+    from segkit.studies.normalization.bottleneck import write_bottleneck
 
-__all__ = ["cross_validate", "measured_here"]
+__all__ = ["cross_validate", "measured_here", "write_bottleneck"]
 
 __getattr__ = lazy_names(
     __name__,
     {
         "cross_validate": "segkit.studies.cross_validation.study",
         "measured_here": "segkit.studies.measured_precision",
+        "write_bottleneck": "segkit.studies.normalization.bottleneck",
     },
 )
