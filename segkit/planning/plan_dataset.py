@@ -190,32 +190,26 @@ def given_plan(path: str | Path, dataset: Dataset) -> Plan:
     Raises:
         InputError: the file is not a plan, or is a plan for another dataset.
     """
-    decided = read_plan(path)
-    check_dataset(decided, dataset, path)
-    return dataclasses.replace(
-        decided,
-        network=decided.network.for_patch(decided.patch),
-        segments=decided.segments or dict(dataset.segments),
-    )
+    return fitting_plan(read_plan(path), dataset, path)
 
 
-def check_dataset(plan: Plan, dataset: Dataset, where: str | Path) -> None:
-    """Check that a dataset has the channels, labels, regions and ignore value of a plan.
+def fitting_plan(decided: Plan, dataset: Dataset, where: str | Path) -> Plan:
+    """Return ``decided`` for this dataset, as `given_plan` does.
 
     Args:
-        plan: the plan.
+        decided: a plan.
         dataset: the dataset.
-        where: file of the plan, for the message.
+        where: file of the plan or of its model, for messages.
 
     Raises:
-        InputError: one of them differs.
+        InputError: it is a plan for another dataset.
     """
-    names = tuple(channel.name for channel in plan.channels)
+    names = tuple(channel.name for channel in decided.channels)
     for what, planned, found in (
         ("channels", names, dataset.channels),
-        ("labels", plan.labels, dataset.labels),
-        ("regions", plan.regions, dataset.regions),
-        ("ignore", plan.ignore, dataset.ignore),
+        ("labels", decided.labels, dataset.labels),
+        ("regions", decided.regions, dataset.regions),
+        ("ignore", decided.ignore, dataset.ignore),
     ):
         if planned != found:
             raise InputError(
@@ -227,6 +221,11 @@ def check_dataset(plan: Plan, dataset: Dataset, where: str | Path) -> None:
                     " dataset.labels."
                 ),
             )
+    return dataclasses.replace(
+        decided,
+        network=decided.network.for_patch(decided.patch),
+        segments=decided.segments or dict(dataset.segments),
+    )
 
 
 def memory_budget(config: TrainConfig, gpu: bool) -> str:

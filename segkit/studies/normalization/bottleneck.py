@@ -21,7 +21,7 @@ from segkit.errors import InputError, UsageError
 from segkit.files.atomic import write_text
 from segkit.networks.precision import ComputeMode, network_to_memory_format
 from segkit.planning.norm_report import norm_report
-from segkit.planning.plan_dataset import check_dataset, open_dataset
+from segkit.planning.plan_dataset import fitting_plan, open_dataset
 from segkit.preprocessing.case_store import prepare_cases
 from segkit.report.figures import save_figure
 from segkit.report.tables import csv_text
@@ -80,7 +80,7 @@ def _opened(bundle: Bundle, dataset_path: str) -> Iterator[TrainedCell]:
     """Prepare scans for the model in a temporary folder, which is removed afterwards."""
     config = load([f"dataset={dataset_path}"])
     dataset = open_dataset(config)
-    check_dataset(bundle.plan, dataset, bundle.path)
+    plan = fitting_plan(bundle.plan, dataset, bundle.path)
     labeled = [case for case in dataset.cases if case.label is not None]
     if not labeled:
         raise InputError(
@@ -95,8 +95,8 @@ def _opened(bundle: Bundle, dataset_path: str) -> Iterator[TrainedCell]:
     network = network_to_memory_format(bundle.networks()[0], mode.layout)
     # On Windows a memory-mapped file cannot be removed before the process ends.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as store:
-        cases = prepare_cases(chosen, dataset, bundle.plan, Path(store))
-        yield TrainedCell(bundle.path, config, bundle.plan, network, cases, mode, device)
+        cases = prepare_cases(chosen, dataset, plan, Path(store))
+        yield TrainedCell(bundle.path, config, plan, network, cases, mode, device)
 
 
 def _write(folder: Path, measured: Sequence[Measurement], bundle: Bundle) -> Path:
