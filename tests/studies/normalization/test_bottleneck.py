@@ -62,10 +62,10 @@ def test_too_few_patches(sizes: tuple[int, ...], patches: int, tmp_path: Path) -
         write_bottleneck("model", "scans", tmp_path, batch_sizes=sizes, patches=patches)
 
 
-def test_scans_of_another_dataset(
-    group_cell: TrainedCell, phantom: Path, tmp_path: Path
-) -> None:
-    with pytest.raises(InputError, match="expected the dataset's channels CT, found MRI"):
+def test_scans_of_another_dataset(group_cell: TrainedCell, phantom: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match="expected the dataset's labels liver=1, .*, found low=3, high=7"
+    ):
         write_bottleneck(group_cell.run_dir, phantom, tmp_path)
 
 
