@@ -15,8 +15,8 @@ Row = Mapping[str, Any]
 
 PANELS = {
     "pool": ("values of one mean", "Size of the pools"),
-    "spread_mean": ("in standard deviations of the values", "How much the mean differs"),
-    "spread_sd": ("as a share of its mean", "How much the standard deviation differs"),
+    "spread_mean": ("standard deviations", "How much the mean differs"),
+    "spread_sd": ("share of its mean", "How much the standard deviation differs"),
 }
 """Name of the vertical axis and title, by measure."""
 BOTTLENECK = "bottleneck"
