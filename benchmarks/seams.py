@@ -18,7 +18,8 @@ it is 0. Dice is that of the first prediction.
 * trimmed: each voxel is taken from the window whose center is nearest, without averaging.
 * with context: each window is predicted with ``--context`` more voxels of the scan on every side,
   which are then cut off. Neither padding nor a limited view reaches the window any more, if that is
-  more than half the network's receptive field. It is done at the smallest overlap only.
+  more than half the network's receptive field. It is done at the smallest overlap only, and with
+  ``--context 0`` not at all.
 * with context, frozen, aligned: a control, which should leave nothing.
 
 "Work" is the number of voxels that the network computes, relative to windows as they are at an
@@ -72,11 +73,10 @@ VARIANTS = (
     Variant("as it is"),
     Variant("frozen", frozen=True),
     Variant("aligned", aligned=True),
+    Variant("frozen, aligned", frozen=True, aligned=True),
     Variant("replicated", padding="replicate"),
     Variant("trimmed", trimmed=True),
     Variant("with context", context=True),
-    Variant("with context, frozen", context=True, frozen=True),
-    Variant("with context, aligned", context=True, aligned=True),
     Variant("with context, frozen, aligned", context=True, frozen=True, aligned=True),
 )
 
@@ -166,8 +166,9 @@ def rows(
     found, usual = [], 0.0
     for overlap in sorted(arguments.overlaps, reverse=True):
         for variant in VARIANTS:
-            needless = variant.frozen and not has_groups
-            if needless or (variant.context and overlap != min(arguments.overlaps)):
+            needless = variant.frozen and not has_groups and not variant.context
+            has_context = arguments.context and overlap == min(arguments.overlaps)
+            if needless or (variant.context and not has_context):
                 continue
             figures = [each.figures(variant, overlap) for each in measured]
             work, mismatch, dice = (mean(column) for column in zip(*figures, strict=True))
