@@ -170,13 +170,18 @@ def _network(
         )
         changed.append("deep supervision")
     if any(key in asked for key in NORM_KEYS):
-        network = _renormed(network, config)
+        network = renormed(network, config)
         changed.append("norm")
     changes = f", with {' and '.join(changed)} as asked" if changed else ""
     return network, f"As in the model to start from{changes}."
 
 
-def _renormed(network: NetworkPlan, config: NetworkConfig) -> NetworkPlan:
+def renormed(network: NetworkPlan, config: NetworkConfig) -> NetworkPlan:
+    """Return the network with the norm that the settings name, in every layer.
+
+    Raises:
+        UsageError: the norm is unknown, or does not fit a layer.
+    """
     changed = with_norms(
         network, lambda layer: norm_of(layer.name, layer.channels, layer.voxels, config=config)
     )
@@ -188,7 +193,8 @@ def _planned_for_data(
 ) -> Plan:
     """Return the planner's decisions for the data at this spacing and patch.
 
-    The caller discards its network, but the batch size depends on whether the norm is BatchNorm.
+    The caller discards its network, but the batch size depends on whether the norm has statistics
+    of a batch.
     """
     norms = [layer.norm for layer in network.layers if uses_batch_statistics(layer.norm)]
     norm = norms[0] if norms else "none"

@@ -9,7 +9,7 @@ from torch import nn
 
 from segkit.errors import InputError
 from segkit.networks.mask_file import MaskFile
-from segkit.networks.masks import Masks, dense_masks, kept_and_total
+from segkit.networks.masks import Masks, dense_masks, kept_and_total, layer_counts
 from segkit.plans.plan import Plan
 from segkit.training.transfer import input_kernels, merge_slices, name_pairs
 
@@ -29,8 +29,10 @@ def fit_mask(network: nn.Module, plan: Plan, mask: MaskFile) -> tuple[MaskFile, 
         mask: the mask, of this or of a similar network.
 
     Raises:
-        InputError: the mask fits no kernel.
+        InputError: the mask fits no kernel; or a network with weight standardization, in which a
+            weight of 0 does not stay 0.
     """
+    _check_norm(plan, mask)
     masks = dense_masks(network)
     channels = [channel.name for channel in plan.channels]
     has_same_channels = not mask.channels or list(mask.channels) == channels
@@ -63,14 +65,31 @@ def _report(mask: MaskFile, masks: Masks, *, dense: list[str]) -> dict[str, Any]
         len(masks),
         100 * kept / total,
     )
+    _warn(masks, dense=dense, not_taken=not_taken)
+    facts = {"hash": mask.hash, "kept": kept, "weights": total, "kernels": len(masks)}
+    return {**facts, "dense": dense, "not_taken": not_taken}
+
+
+def _warn(masks: Masks, *, dense: list[str], not_taken: list[str]) -> None:
+    """Log the kernels that the mask does not fit, and those of which it keeps nothing."""
     if dense or not_taken:
         log.warning(
             "the mask does not fit these kernels, which stay dense: %s; not taken from it: %s",
             ", ".join(dense) or "none",
             ", ".join(not_taken) or "none",
         )
-    facts = {"mask": mask.hash, "kept": kept, "weights": total, "kernels": len(masks)}
-    return {**facts, "dense": dense, "not_taken": not_taken}
+    if dead := [count.name for count in layer_counts(masks) if not count.kept]:
+        log.warning("nothing passes through these kernels, all of 0: %s", ", ".join(dead))
+
+
+def _check_norm(plan: Plan, mask: MaskFile) -> None:
+    if any(layer.norm == "group_ws" for layer in plan.network.layers):
+        raise InputError(
+            f"mask {mask.hash}",
+            expected="a network whose weights are used as they are",
+            found="network.norm=group_ws, whose weight standardization moves pruned weights off 0",
+            remedy="Train with network.norm=group, or without a mask.",
+        )
 
 
 def _fits_nothing(mask: MaskFile, masks: Masks) -> InputError:

@@ -259,6 +259,7 @@ def write_plan(dataset: Path, folder: Path) -> Path:
             "folds=3 is not possible for phantom: it has 2 patients. Give folds=2",
         ),
         (["fold=1"], 2, "fold: a cross-validation trains all folds; leave it out"),
+        (["rewind=run"], 2, "rewind: its weights have seen cases that a fold"),
         (["sede=1"], 2, "unknown override 'sede'"),
         (["seed=0,1"], 2, "'seed=0,1' names several values"),
         ([], 2, "no dataset is given"),
