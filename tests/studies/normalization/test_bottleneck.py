@@ -64,7 +64,7 @@ def test_too_few_patches(sizes: tuple[int, ...], patches: int, tmp_path: Path) -
 
 def test_scans_of_another_dataset(group_cell: TrainedCell, phantom: Path, tmp_path: Path) -> None:
     with pytest.raises(
-        InputError, match="expected the dataset's labels liver=1, .*, found low=3, high=7"
+        InputError, match=r"expected the dataset's labels liver=1, .*, found low=3, high=7"
     ):
         write_bottleneck(group_cell.run_dir, phantom, tmp_path)
 
