@@ -20,12 +20,14 @@ from segkit.commands.study import STUDIES
 from segkit.config.compose import load
 from segkit.config.overrides import GROUPS, PATHS, PRESET
 from segkit.config.rules import known_keys
+from segkit.config.study_words import split_words
 from segkit.config.sweep import combinations
 from segkit.errors import SegkitError
+from segkit.studies.pruning.settings import Budget
 
 KEYS = {*known_keys(), *PATHS, *GROUPS, PRESET}
 """All keys of overrides."""
-TRAINS = ("train", "plan", "study")
+TRAINS = ("train", "plan", "prune", "study")
 """Verbs whose KEY=VALUE words are overrides of a training."""
 _PLACEHOLDER = re.compile(r"[A-Z][A-Z_0-9]*|\.\.\.|<[^>]+>")
 """Pattern of placeholders for a value: N, PATH, <name>."""
@@ -111,8 +113,9 @@ def problem(words: Sequence[str]) -> str:
 
 def _parsed_problem(verb: str, study: str, words: Sequence[str]) -> str:
     try:
-        given = _parse(parser_of(verb, study), words)
-        return _override_problem(verb, given) if verb in TRAINS else ""
+        parser = parser_of(verb, study)
+        given = _parse(parser, words)
+        return _override_problem(verb, given, parser) if verb in TRAINS else ""
     except (_Refused, SegkitError) as error:
         return str(error)
 
@@ -132,9 +135,13 @@ def _parse(parser: Parser, words: Sequence[str]) -> argparse.Namespace:
             return parser.parse_args(words)
 
 
-def _override_problem(verb: str, given: argparse.Namespace) -> str:
+def _override_problem(verb: str, given: argparse.Namespace, parser: Parser) -> str:
     """Return the problem with the KEY=VALUE words of a command that trains, or ""."""
     overrides = [word for word in given.words if "=" in word]
+    if parser.settings:
+        overrides = split_words([*filter(_has_value, overrides)], parser.settings)[0]
+    if verb == "prune":
+        overrides = split_words([*filter(_has_value, overrides)], Budget, "budget")[0]
     for word in overrides:
         if text := override_problem(word):
             return text
