@@ -183,7 +183,7 @@ def norm_rows(plan: Plan) -> list[dict[str, Any]]:
 
 
 def _text(facts: Mapping[str, Any]) -> str:
-    if facts["kind"] in (CROSS_VALIDATION, SWEEP):
+    if facts["kind"] in (CROSS_VALIDATION, SWEEP) or "cells" in facts:
         return study_text(facts)
     shown = {key: value for key, value in facts.items() if key not in ("norms", "study")}
     if isinstance(shown.get("channels"), Mapping):

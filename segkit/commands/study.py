@@ -17,6 +17,10 @@ STUDIES: dict[str, tuple[str, str]] = {
         "train one model per fold, predict every case out of fold, make an ensemble",
         "segkit.commands.study_cross_validation",
     ),
+    "normalization": (
+        "train with different norms and batch sizes, compare Dice, seams, gradients and memory",
+        "segkit.commands.study_normalization",
+    ),
 }
 """Name of each study, with what it does and the module whose ``run(arguments)`` does it."""
 
@@ -32,7 +36,7 @@ def run(arguments: Sequence[str]) -> int:
     if name.startswith("-"):
         Parser("segkit study", USAGE, add_help=False).error(f"unrecognized arguments: {name}")
     if name not in STUDIES:
-        near = difflib.get_close_matches(name, STUDIES, n=2, cutoff=0.5)
+        near = difflib.get_close_matches(name, STUDIES, n=2, cutoff=0.6)
         hint = f"Did you mean {' or '.join(near)}?" if near else f"Studies: {', '.join(STUDIES)}."
         raise UsageError(f"unknown study {name!r}. {hint}")
     return int(importlib.import_module(STUDIES[name][1]).run(rest))

@@ -12,15 +12,25 @@ from segkit.lazy_import import lazy_names
 if TYPE_CHECKING:
     from segkit.studies.cross_validation.study import cross_validate
     from segkit.studies.measured_precision import measured_here
+    from segkit.studies.normalization.bottleneck import write_bottleneck
+    from segkit.studies.normalization.study import study_normalization
     from segkit.studies.pruning.study import prune
 
-__all__ = ["cross_validate", "measured_here", "prune"]
+__all__ = [
+    "cross_validate",
+    "measured_here",
+    "prune",
+    "study_normalization",
+    "write_bottleneck",
+]
 
 __getattr__ = lazy_names(
     __name__,
     {
         "cross_validate": "segkit.studies.cross_validation.study",
         "measured_here": "segkit.studies.measured_precision",
+        "study_normalization": "segkit.studies.normalization.study",
         "prune": "segkit.studies.pruning.study",
+        "write_bottleneck": "segkit.studies.normalization.bottleneck",
     },
 )
