@@ -246,3 +246,16 @@ def test_all_files_stay_beside_a_model(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         fail()
     assert (tmp_path / "config.yaml").is_file()
+
+
+def test_a_rewind_file_stays_and_is_not_read(tmp_path: Path) -> None:
+    """It is as large as the model, and would be in memory until the training ends."""
+    for folder in ("resumed", "new"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "resumed/rewind.safetensors").write_text("weights")
+    for run in (tmp_path / "resumed", tmp_path / "new"):
+        with pytest.raises(InputError), undo_failed_start(run):
+            (run / "rewind.safetensors").write_text("the same weights")
+            raise InputError(run, expected="x", found="y", remedy="z")
+    assert (tmp_path / "resumed/rewind.safetensors").read_text() == "the same weights"
+    assert not (tmp_path / "new/rewind.safetensors").exists()
