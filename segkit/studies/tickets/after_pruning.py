@@ -1,0 +1,83 @@
+"""Dice of networks on held-out cases, also right after pruning and before any further training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from segkit.networks.kernels.batch_renorm import BatchRenorm
+from segkit.networks.precision import ComputeMode, network_to_memory_format
+from segkit.plans.plan import Plan
+from segkit.preprocessing.case_store import PreparedCase
+from segkit.report.tables import Cell
+from segkit.sliding_window.windows import apply_network
+from segkit.training.validation import validate
+
+STORED = (nn.modules.batchnorm._BatchNorm, BatchRenorm)
+"""Classes of norms that predict with stored statistics."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the networks of an arm are measured on."""
+
+    plan: Plan
+    cases: Sequence[PreparedCase]
+    """Held-out cases."""
+    patches: Sequence[Tensor]
+    """Images (C, X, Y, Z) of the training cases without augmentation, of the plan's patch size."""
+    mode: ComputeMode
+    """Precision and memory format of the trainings."""
+    device: torch.device
+
+    def dice_rows(self, network: nn.Module, measure: str) -> list[dict[str, Cell]]:
+        """Return a row for each case and label with the Dice of ``network``.
+
+        Raises:
+            InputError: scores that are not finite.
+        """
+        network = network_to_memory_format(network.to(self.device).eval(), self.mode.layout)
+        score = validate(network, self.cases, self.plan, mode=self.mode, device=self.device)
+        return [
+            {"measure": measure, "case": case, "label": label, "value": dice}
+            for case, labels in score.per_case.items()
+            for label, dice in labels.items()
+        ]
+
+    def recalibrate(self, network: nn.Module) -> bool:
+        """Measure the stored statistics of all norms anew; return whether there are any.
+
+        They become the mean over batches of the training's size, of the patches; a last batch that
+        is smaller is left out.
+        """
+        size = self.plan.batch_size
+        batches = [self.patches[at : at + size] for at in range(0, len(self.patches), size)]
+        norms = [module for module in network.modules() if isinstance(module, STORED)]
+        with torch.no_grad(), _measuring(norms), self.mode.autocast(self.device):
+            for batch in batches:
+                if len(batch) == size and norms:
+                    images = torch.stack(list(batch)).to(self.device)
+                    apply_network(self.mode.wrap(network), images, self.plan.slice_axis)
+        return bool(norms)
+
+
+@contextmanager
+def _measuring(norms: Sequence[nn.Module]) -> Iterator[None]:
+    """Let norms forget their statistics and average those of each batch while it is open."""
+    momentum = [getattr(norm, "momentum", None) for norm in norms]
+    for norm in norms:
+        norm.train()
+        norm.num_batches_tracked.zero_()  # type: ignore[operator]
+        if isinstance(norm, nn.modules.batchnorm._BatchNorm):
+            norm.momentum = None  # an equal average over all batches
+    try:
+        yield
+    finally:
+        for norm, before in zip(norms, momentum, strict=True):
+            norm.eval()
+            if isinstance(norm, nn.modules.batchnorm._BatchNorm):
+                norm.momentum = before
