@@ -21,7 +21,14 @@ from typing import Any, TextIO
 
 import segkit.progress
 from segkit._version import __version__
-from segkit.errors import InputError, OutOfMemoryError, SegkitError, UsageError, printable
+from segkit.errors import (
+    InputError,
+    OutOfMemoryError,
+    SegkitError,
+    UsageError,
+    is_out_of_memory,
+    printable,
+)
 from segkit.files.processes import SIGNAL_CODES, ended_in_order
 from segkit.progress import WIPE, StatusLine
 
@@ -161,7 +168,7 @@ def _fail(message: str, code: int, *, json_lines: bool) -> int:
 
 
 def _unexpected(error: Exception, *, json_lines: bool) -> int:
-    if out_of_memory(error):
+    if is_out_of_memory(error):
         message = (
             f"out of memory ({_first_line(error)}). "
             "Free memory, or use a smaller patch, batch or scan."
@@ -188,19 +195,6 @@ def _refused_by_system(error: OSError, *, json_lines: bool) -> int:
     reason = error.strerror or str(error)
     message = f"{start}the system says: {reason}. Check the path, its permissions and the disk."
     return _fail(message, InputError.exit_code, json_lines=json_lines)
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Return whether Python, numpy or torch ran out of memory.
-
-    Errors of torch are recognized by their name and text, because torch is not imported here.
-    """
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    return isinstance(error, RuntimeError) and any(
-        phrase in str(error)
-        for phrase in ("can't allocate memory", "not enough memory", "CUDA out of memory")
-    )
 
 
 def _first_line(error: BaseException) -> str:

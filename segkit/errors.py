@@ -112,3 +112,16 @@ class Interrupted(SegkitError):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether Python, numpy, torch or segkit ran out of memory.
+
+    Errors of torch are recognized by their name and text, because torch is not imported here.
+    """
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(
+        phrase in str(error)
+        for phrase in ("can't allocate memory", "not enough memory", "CUDA out of memory")
+    )

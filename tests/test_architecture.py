@@ -7,9 +7,11 @@ import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tools import house
+import segkit
+from tools import flow, house
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "segkit").rglob("*.py"))
@@ -83,3 +85,13 @@ def test_the_house_has_few_rooms(name: str, counts: Counts) -> None:
 def test_classes_functions_and_files_are_short(name: str, counts: Counts) -> None:
     figure, places = counts[name]
     assert figure <= SIZES[name], "\n".join(places)
+
+
+def test_a_prediction_goes_down_the_layers() -> None:
+    scan = np.zeros((20, 18, 3), np.int16)
+    model = segkit.load(ROOT / "tests" / "data" / "bundle_v1")
+    way = flow.flow_of(lambda: model.predict(scan, affine=np.diag([1.0, 2, 3, 1])))
+    # The sliding window calls the scan and the networks that it was given, and nothing else.
+    callers = {call.partition(" -> ")[0].partition("/")[0] for call in way.upwards}
+    assert callers == {"sliding_window"}
+    assert {"preprocessing/chain.py", "inference/scoring/scan_scorer.py"} <= set(way.files)

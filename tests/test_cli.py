@@ -15,7 +15,14 @@ import pytest
 
 import segkit
 from segkit import cli
-from segkit.errors import InputError, Interrupted, OutOfMemoryError, SomeCasesFailed, UsageError
+from segkit.errors import (
+    InputError,
+    Interrupted,
+    OutOfMemoryError,
+    SomeCasesFailed,
+    UsageError,
+    is_out_of_memory,
+)
 
 IMPORTED = (
     "import sys, segkit.cli; code = segkit.cli.main(sys.argv[1:]); print(*sys.modules, "
@@ -122,8 +129,8 @@ def test_other_ends(
 
 def test_torch_out_of_memory_is_known_by_name() -> None:
     error = type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory")
-    assert cli.out_of_memory(error)
-    assert not cli.out_of_memory(RuntimeError("shapes differ"))
+    assert is_out_of_memory(error)
+    assert not is_out_of_memory(RuntimeError("shapes differ"))
 
 
 def test_a_signal_is_not_called_an_error(

@@ -65,17 +65,17 @@ class ScanPredictor:
         with stopwatch.stage("prepare"):
             scan = prepare_scan(given, self.plan)
         self._log(scan.warnings, where)
-        box = None
+        box = scan_box = None
         if self.locator:
             with stopwatch.stage("locate"):
                 box = self.locator.find(scan.upright, scan.parts, where=where)
+                scan_box = box_on_scan(box, scan.parts.inverse) if box else None
         decisions = decisions_of(self.plan, wanted)
         scored = self.scorer.score(self._scoring(scan, decisions, box, given), stopwatch)
         arrays = scored.arrays
         # Replaced, not kept beside it: a label map of a large scan takes gigabytes.
         arrays["labels"] = self._postprocessed(arrays["labels"], scan.parts, box, where)
-        labels = scan.upright.with_array(arrays["labels"])
-        label_warnings = self._label_warnings(labels, scan.parts, where)
+        label_warnings = self._label_warnings(arrays["labels"][0], scan.parts, where)
         volumes = volumes_on_scan(given.volume, arrays, decisions, scan.tilt)
         return Prediction(
             labels=volumes["labels"],
@@ -84,7 +84,7 @@ class ScanPredictor:
             label_names=self.plan.labels,
             channel_names=channel_names(self.plan),
             seconds=stopwatch.seconds(),
-            box=box_on_scan(box, scan.parts.inverse) if box else None,
+            box=scan_box,
             tile_mismatch=scored.tile_mismatch,
             scan_warnings=tuple(scan.warnings),
             label_warnings=label_warnings,
@@ -122,7 +122,9 @@ class ScanPredictor:
             warn_of_cut_labels(labels, parts.inverse, box, self.plan.labels, where=where)
         return labels[None]
 
-    def _label_warnings(self, labels: Volume, parts: ScanParts, where: Path) -> dict[str, str]:
+    def _label_warnings(
+        self, labels: NDArray[Any], parts: ScanParts, where: Path
+    ) -> dict[str, str]:
         """Return, and log, what is unusual about each label; nothing for a coarse model."""
         if self.quiet:
             return {}

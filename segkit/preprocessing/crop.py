@@ -5,7 +5,7 @@ nnU-Net assumes a border of zeros, but the border of a scan that is already z-sc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,8 +30,8 @@ def content_mask(array: NDArray[Any]) -> NDArray[np.bool_] | None:
     if values is None:
         return None
     mask = np.empty(array.shape[1:], np.bool_)
-    for box in blocks(array[0]):
-        mask[box] = differs(array[:, *box], values)
+    for box, block_mask in _content_blocks(array, values):
+        mask[box] = block_mask
     return mask
 
 
@@ -63,11 +63,18 @@ def content_box(array: NDArray[Any]) -> Box:
     if values is None:
         return mask_box(None, array.shape[1:])
     projections = [np.zeros(size, np.bool_) for size in array.shape[1:]]
-    for box in blocks(array[0]):
-        mask = differs(array[:, *box], values)
+    for box, mask in _content_blocks(array, values):
         for projection, span, others in zip(projections, box, _OTHERS, strict=True):
             projection[span] |= np.any(mask, axis=others)
     return _box(projections)
+
+
+def _content_blocks(
+    array: NDArray[Any], values: NDArray[Any]
+) -> Iterator[tuple[tuple[slice, ...], NDArray[np.bool_]]]:
+    """Yield boxes that together cover a scan, each with the mask of its content."""
+    for box in blocks(array[0]):
+        yield box, differs(array[:, *box], values)
 
 
 def mask_box(mask: NDArray[np.bool_] | None, shape: tuple[int, ...]) -> Box:

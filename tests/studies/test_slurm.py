@@ -13,21 +13,9 @@ from segkit.config.sweep import combinations
 from segkit.errors import UsageError
 from segkit.studies.slurm import Job, SlurmTrainer, _outcome, job_overrides, slurm_executor
 from segkit.studies.sweep.study import sweep
+from tests.small_training import QUICK, SMALL
 
 submitit = pytest.importorskip("submitit", reason="submitit is an optional package")
-
-SMALL = [
-    "network.features=[4,8]",
-    "plan.patch=[16,16,16]",
-    "plan.spacing=[4,4,4]",
-    "trainer.validations=0",
-]
-QUICK = [
-    "trainer.max_steps=2",
-    "trainer.precision=float32",
-    "trainer.layout=contiguous",
-    "trainer.threads=1",
-]
 
 
 @pytest.fixture

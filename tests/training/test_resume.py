@@ -15,13 +15,8 @@ from segkit.config.compose import load, to_yaml
 from segkit.config.run_file import read_config
 from segkit.errors import UsageError
 from segkit.training.resume import resumed_config
+from tests.small_training import SMALL
 
-SMALL = [
-    "network.features=[4,8]",
-    "plan.patch=[16,16,16]",
-    "plan.spacing=[4,4,4]",
-    "trainer.validations=0",
-]
 FIXED = ["trainer.precision=float32", "trainer.layout=contiguous"]
 QUICK = ["trainer.max_steps=2", "trainer.threads=1", *FIXED]
 

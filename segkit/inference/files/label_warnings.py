@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Any
+
+from numpy.typing import NDArray
 
 from segkit.inference.files.measured_labels import MeasuredLabel, measure_labels
 from segkit.labels.components import find_components
 from segkit.plans.plan import Plan
 from segkit.plans.ranges import DataRanges, LabelRange, Range
 from segkit.preprocessing.scan_warnings import SIZES_APART, is_far, range_text
-from segkit.volume import Grid, Unit, Volume
+from segkit.volume import Grid, Unit
 
 VOLUMES_APART = 3.0
 """Factor above the largest, or below the smallest, training volume that is unusual."""
@@ -26,7 +29,7 @@ That takes less than a second. In a larger box they are counted only where the v
 """
 
 
-def label_warnings(labels: Volume, plan: Plan, grid: Grid) -> dict[str, str]:
+def label_warnings(labels: NDArray[Any], plan: Plan, grid: Grid) -> dict[str, str]:
     """Return the labels that differ much from the training data, each with a sentence on how.
 
     Nothing is returned for a plan of an older version, for partly annotated data, whose volumes are
@@ -34,7 +37,7 @@ def label_warnings(labels: Volume, plan: Plan, grid: Grid) -> dict[str, str]:
     more of them than it was trained on.
 
     Args:
-        labels: label map (1, X, Y, Z).
+        labels: label map (X, Y, Z), in the axis order of the file.
         plan: plan of the model, with the ranges of the training data.
         grid: grid of the scan, in RAS+ order.
     """
@@ -45,14 +48,15 @@ def label_warnings(labels: Volume, plan: Plan, grid: Grid) -> dict[str, str]:
     ):
         return {}
     values_by_name = {name: plan.regions.get(name, (value,)) for name, value in plan.labels.items()}
-    measured = measure_labels(labels.array[0], values_by_name, {})
+    measured = measure_labels(labels, values_by_name, {})
     warnings = {}
     for name, usual in plan.training.labels.items():
         if name in measured:
-            pieces = _pieces(measured[name], labels, values_by_name[name], usual)
-            volume = measured[name].voxels * labels.grid.voxel_volume
+            volume = measured[name].voxels * grid.voxel_volume
+            is_unusual = is_far(volume, usual.volume, VOLUMES_APART)
+            pieces = _pieces(measured[name], labels, values_by_name[name], always=is_unusual)
             warning = label_warning(
-                volume, pieces, usual, cases=plan.training.cases, unit=labels.unit
+                volume, pieces, usual, cases=plan.training.cases, unit=grid.unit
             )
             if warning:
                 warnings[name] = warning
@@ -103,16 +107,15 @@ def _volumes(volumes: Range, unit: Unit) -> str:
 
 
 def _pieces(
-    label: MeasuredLabel, labels: Volume, values: tuple[int, ...], usual: LabelRange
+    label: MeasuredLabel, labels: NDArray[Any], values: tuple[int, ...], *, always: bool
 ) -> int | None:
+    """Return the number of components; None in a large box, where they are not counted."""
     if not label.voxels:
         return 0
     box = tuple(slice(first, last + 1) for first, last in label.ends)
-    size = math.prod(span.stop - span.start for span in box)
-    volume = label.voxels * labels.grid.voxel_volume
-    if size > COUNTED_VOXELS and not is_far(volume, usual.volume, VOLUMES_APART):
+    if math.prod(span.stop - span.start for span in box) > COUNTED_VOXELS and not always:
         return None
-    return len(find_components(labels.array[0][box], merged=values).values)
+    return len(find_components(labels[box], merged=values).values)
 
 
 def _count(pieces: str) -> str:

@@ -47,16 +47,17 @@ class Decision:
     def array(self, inverse: InverseTransform, axis: int) -> NDArray[Any]:
         """Return an empty array (K, X, Y, Z) on the scan's grid.
 
-        It is laid out to be filled plane by plane along ``axis`` of the network's grid.
+        Several values of a voxel are laid out to be filled plane by plane along ``axis`` of the
+        network's grid.
 
         Raises:
             InputError: the disk has no space for a temporary file.
         """
-        if self.channels == 1:
-            return self._empty((1, *inverse.source_shape), inverse.source_voxels)
-        plane_axis = inverse.axis_map.order[axis]
-        # The other axes in the order of the file, in which Z changes slowest.
-        order = [plane_axis, *(other for other in (2, 1, 0) if other != plane_axis)]
+        order = [0, 1, 2]
+        if self.channels > 1:
+            plane_axis = inverse.axis_map.order[axis]
+            # The other axes in the order of the file, in which Z changes slowest.
+            order = [plane_axis, *(other for other in (2, 1, 0) if other != plane_axis)]
         first, *rest = (inverse.source_shape[source] for source in order)
         # Values that are written together are neighbors in the file (`io.memory_map.in_memory`).
         planes = self._empty((first, self.channels, *rest), inverse.source_voxels)

@@ -21,7 +21,7 @@ EVERYWHERE = ((1.0, 1.0),) * 3
 
 
 def warnings_of(labels: Volume, plan: Plan) -> dict[str, str]:
-    return label_warnings(labels, plan, to_ras(labels)[0].grid)
+    return label_warnings(labels.array[0], plan, to_ras(labels)[0].grid)
 
 
 def plan(**labels: LabelRange) -> Plan:

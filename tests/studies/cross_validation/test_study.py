@@ -26,20 +26,9 @@ from segkit.inference import load
 from segkit.io import read_labels
 from segkit.studies import cross_validate
 from segkit.training.optimization.lightning_module import SegmentationModule
+from tests.small_training import QUICK, SMALL
 from tools.reference import files_without_row
 
-SMALL = [
-    "network.features=[4,8]",
-    "plan.patch=[16,16,16]",
-    "plan.spacing=[4,4,4]",
-    "trainer.validations=0",
-]
-QUICK = [
-    "trainer.max_steps=2",
-    "trainer.precision=float32",
-    "trainer.layout=contiguous",
-    "trainer.threads=1",
-]
 STUDY = ["study", "cross_validation"]
 
 

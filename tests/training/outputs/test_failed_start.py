@@ -18,19 +18,7 @@ from segkit.bundle.bundle import read_bundle, write_bundle
 from segkit.cli import main
 from segkit.errors import InputError
 from segkit.training.outputs.failed_start import undo_failed_start
-
-SMALL = [
-    "network.features=[4,8]",
-    "plan.patch=[16,16,16]",
-    "plan.spacing=[4,4,4]",
-    "trainer.validations=0",
-]
-QUICK = [
-    "trainer.max_steps=2",
-    "trainer.precision=float32",
-    "trainer.layout=contiguous",
-    "trainer.threads=1",
-]
+from tests.small_training import QUICK, SMALL
 
 FullDisk = Callable[[int], AbstractContextManager[None]]
 

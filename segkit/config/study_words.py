@@ -1,0 +1,167 @@
+"""Settings of a study: ``study.KEY=VALUE`` words, read into a frozen dataclass of that study.
+
+The other words of the command line are overrides of its trainings. A dataclass of settings gives
+each field a default and a rule by `setting`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from segkit.config.compose import parse_override
+from segkit.config.rules import Rule
+from segkit.errors import UsageError
+from segkit.units import is_number, is_whole
+
+T = TypeVar("T")
+
+
+def setting(default: Any, rule: Rule) -> Any:
+    """Return a field of a dataclass of settings.
+
+    Args:
+        default: its default; a tuple for a setting whose value is a list.
+        rule: the check of a value, and the allowed values in words.
+    """
+    return dataclasses.field(default=default, metadata={"rule": rule})
+
+
+def list_of(is_item: Callable[[Any], bool], items: str) -> Rule:
+    """Return the rule of a list of one or more different items, such as ``[0,1,2]``.
+
+    Args:
+        is_item: whether an item is allowed.
+        items: the allowed items in words, in the plural, with an example.
+    """
+
+    def check(value: Any) -> bool:
+        is_list = isinstance(value, list) and len(value) > 0
+        return is_list and all(map(is_item, value)) and len(set(value)) == len(value)
+
+    return check, f"a list of different {items}"
+
+
+def whole_numbers(least: int, example: str, *, most: float = math.inf) -> Rule:
+    """Return the rule of a list of different whole numbers from ``least`` to ``most``."""
+    limits = f"of at least {least}" if math.isinf(most) else f"from {least} to {most}"
+    return list_of(
+        lambda item: is_whole(item, least, most), f"whole numbers {limits}, such as {example}"
+    )
+
+
+def words_of(names: Sequence[str], example: str) -> Rule:
+    """Return the rule of a list of different words out of ``names``."""
+    return list_of(lambda item: item in names, f"words such as {example}, out of {_or(names)}")
+
+
+def whole_number(least: int, *, most: float = math.inf) -> Rule:
+    """Return the rule of one whole number from ``least`` to ``most``."""
+    limits = f"of at least {least}" if math.isinf(most) else f"from {least} to {most}"
+    return lambda value: is_whole(value, least, most), f"a whole number {limits}"
+
+
+def number(low: float, high: float = math.inf) -> Rule:
+    """Return the rule of one number from ``low`` to ``high``."""
+    limits = f"of at least {low:g}" if math.isinf(high) else f"from {low:g} to {high:g}"
+    return lambda value: is_number(value) and low <= value <= high, f"a number {limits}"
+
+
+def one_of(names: Sequence[str]) -> Rule:
+    """Return the rule of one word out of ``names``."""
+    return lambda value: value in names, _or(names)
+
+
+def true_or_false() -> Rule:
+    """Return the rule of a switch."""
+    return lambda value: isinstance(value, bool), "true or false"
+
+
+def split_words(
+    words: Sequence[str], settings: type[T], prefix: str = "study"
+) -> tuple[list[str], T]:
+    """Return the words that are not settings of the study, and the settings.
+
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Settings:
+    ...     seeds: tuple[int, ...] = setting((0, 1), whole_numbers(0, "[0,1,2]"))
+    >>> split_words(["dataset=scans", "study.seeds=[3]"], Settings)
+    (['dataset=scans'], Settings(seeds=(3,)))
+
+    Args:
+        words: KEY=VALUE words.
+        settings: a frozen dataclass whose fields are made by `setting`.
+        prefix: first part of the keys, in front of a dot.
+
+    Raises:
+        UsageError: an unknown key, with similar keys; a key given twice; or a value that is not
+            allowed.
+    """
+    others = [word for word in words if not word.startswith(f"{prefix}.")]
+    values: dict[str, Any] = {}
+    for word in words:
+        if word.startswith(f"{prefix}."):
+            key, value = _setting(word, settings, prefix)
+            if key in values:
+                raise UsageError(f"{prefix}.{key} is given twice: give it one value")
+            values[key] = value
+    return others, settings(**values)
+
+
+def setting_lines(settings: Any, prefix: str = "study") -> str:
+    """Return every setting with its default and its allowed values, one in each line."""
+    return "\n".join(
+        f"  {f'{prefix}.{field.name}={_text(field.default)}':<36} {field.metadata['rule'][1]}"
+        for field in dataclasses.fields(settings)
+    )
+
+
+def given_settings(settings: Any, prefix: str = "study") -> list[str]:
+    """Return settings as the words that set them, in the order of the fields."""
+    return [
+        f"{prefix}.{field.name}={_text(getattr(settings, field.name))}"
+        for field in dataclasses.fields(settings)
+    ]
+
+
+def _setting(word: str, settings: Any, prefix: str) -> tuple[str, Any]:
+    """Return name and checked value of a ``study.KEY=VALUE`` word."""
+    rules = {field.name: field.metadata["rule"] for field in dataclasses.fields(settings)}
+    name = word.partition("=")[0].removeprefix(f"{prefix}.")
+    if name not in rules:
+        raise UsageError(f"unknown setting {f'{prefix}.{name}'!r}. {_near(name, rules, prefix)}")
+    override = parse_override(word)
+    if override.is_sweep_override():
+        raise UsageError(f"{word!r} names several values: write a list as {prefix}.{name}=[a,b]")
+    value = override.value()
+    is_allowed, allowed = rules[name]
+    if not is_allowed(value):
+        raise UsageError(f"{prefix}.{name} must be {allowed}, not {_text(value)}")
+    return name, tuple(value) if isinstance(value, list) else value
+
+
+def _near(name: str, rules: dict[str, Rule], prefix: str) -> str:
+    near = difflib.get_close_matches(name, rules, n=2, cutoff=0.5)
+    if near:
+        return f"Did you mean {' or '.join(f'{prefix}.{key}' for key in near)}?"
+    return f"The settings are {', '.join(f'{prefix}.{key}' for key in rules)}."
+
+
+def _text(value: Any) -> str:
+    """Return a value as it is typed.
+
+    >>> _text((0, 1)), _text(True), _text(None)
+    ('[0,1]', 'true', 'null')
+    """
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(_text, value))}]"
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _or(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else names[0]

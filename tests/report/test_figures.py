@@ -1,0 +1,77 @@
+"""Figures as PNG and SVG."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from segkit.report.figures import (
+    COLORS,
+    Line,
+    add_band_note,
+    draw_lines,
+    new_figure,
+    save_figure,
+    style_of,
+)
+
+BAND = Line("group", [1, 2, 4], [0.80, 0.81, 0.82], [0.79, 0.80, 0.81], [0.81, 0.82, 0.83])
+
+
+def test_a_figure_is_a_png_and_an_svg_with_the_same_bytes_each_time(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        figure, (axes,) = new_figure()
+        draw_lines(axes, [BAND, Line("$x_1$", [2], [0.5])], x_label="batch", y_label="Dice")
+        assert save_figure(figure, tmp_path / name) == tmp_path / f"{name}.png"
+    for suffix in ("png", "svg"):
+        first, second = ((tmp_path / f"{name}.{suffix}").read_bytes() for name in ("one", "two"))
+        assert first == second
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "one.png",
+        "one.svg",
+        "two.png",
+        "two.svg",
+    ]
+    with Image.open(tmp_path / "one.png") as picture:
+        assert picture.size == (572, 396)
+
+
+def test_a_line_has_its_points_and_its_band() -> None:
+    _, (axes,) = new_figure()
+    draw_lines(axes, [BAND], x_label="batch", y_label="Dice", log_x=True)
+    assert list(axes.lines[0].get_ydata()) == [0.80, 0.81, 0.82]
+    (band,) = axes.collections
+    heights = band.get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == (0.79, 0.83)
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "2", "4"]
+    assert axes.get_legend() is None
+
+
+def test_a_single_point_has_a_bar_instead_of_a_band() -> None:
+    _, (axes,) = new_figure()
+    draw_lines(axes, [Line("group", [1], [0.8], [0.7], [0.9])], x_label="", y_label="")
+    assert list(axes.lines[1].get_ydata()) == [0.7, 0.9]
+    assert not axes.collections
+
+
+def test_the_number_of_a_line_decides_its_looks() -> None:
+    _, (axes,) = new_figure()
+    lines = [Line("batch", [1], [0.8], number=3), Line("group", [1], [0.8], number=0)]
+    draw_lines(axes, lines, x_label="", y_label="")
+    assert [line.get_color() for line in axes.lines] == [COLORS[3], COLORS[0]]
+    add_band_note(axes, "95 % interval")
+    names = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert names == ["batch", "group", "95 % interval"]
+
+
+@pytest.mark.parametrize(("panels", "size"), [(1, (5.2, 3.6)), (3, (10.4, 7.2))])
+def test_panels_are_laid_out_row_by_row(panels: int, size: tuple[float, float]) -> None:
+    figure, axes = new_figure(panels)
+    assert (len(axes), tuple(figure.get_size_inches())) == (panels, size)
+    assert sum(part.axison for part in figure.axes) == panels
+
+
+def test_many_lines_stay_different() -> None:
+    assert len({tuple(style_of(number).values()) for number in range(24)}) == 24

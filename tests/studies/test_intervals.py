@@ -1,0 +1,116 @@
+"""Intervals over cases and seeds, and what they say in words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from segkit.studies.intervals import (
+    Interval,
+    Values,
+    mean_interval,
+    paired_difference,
+    shared_level,
+    verdict,
+)
+
+
+def values(table: np.ndarray) -> Values:
+    """Return an array (cases, seeds) as values by case and seed."""
+    return {(f"case{row}", seed): float(value) for (row, seed), value in np.ndenumerate(table)}
+
+
+def interval_of(table: np.ndarray, level: float = 0.95) -> Interval:
+    interval = mean_interval(values(table), level=level)
+    assert interval is not None
+    return interval
+
+
+def test_the_interval_of_a_constant_is_a_point() -> None:
+    # The corrected bootstrap of other programs gives (0.9000000000000001, 0.9) here.
+    interval = interval_of(np.full((10, 3), 0.9))
+    assert interval.low <= interval.mean <= interval.high
+    assert interval.high - interval.low < 1e-12
+    assert not interval_of(np.zeros((4, 1))).excludes_zero
+
+
+def test_a_majority_of_ties_has_a_finite_interval() -> None:
+    interval = interval_of(np.array([[1.0]] * 9 + [[0.0]]))
+    assert interval.mean == 0.9
+    assert 0.6 < interval.low < 0.9 < interval.high < 1.1
+
+
+def test_the_width_of_many_cases_is_that_of_the_normal_distribution() -> None:
+    table = np.random.default_rng(0).normal(0.8, 0.1, (400, 1))
+    interval = interval_of(table)
+    expected = 2 * 1.96 * table.std(ddof=1) / 20
+    assert interval.high - interval.low == pytest.approx(expected, rel=0.05)
+
+
+@pytest.mark.parametrize("seeds", [1, 4])
+def test_an_interval_contains_the_truth_about_as_often_as_it_says(seeds: int) -> None:
+    random = np.random.default_rng(1)
+    hits = 0
+    for _ in range(200):
+        cases = random.normal(0, 1, (15, 1))
+        trainings = random.normal(0, 0.5, (1, seeds)) * (seeds > 1)
+        interval = interval_of(cases + trainings)
+        hits += interval.low <= 0 <= interval.high
+    # Without the variation over seeds, four of them would cover the truth in 140 of 200.
+    assert 175 <= hits <= 200
+
+
+def test_seeds_that_differ_widen_the_interval() -> None:
+    cases = np.random.default_rng(0).normal(0, 0.01, (30, 1))
+    alike = interval_of(cases + np.zeros((1, 3)))
+    apart = interval_of(cases + np.array([[-0.05, 0, 0.05]]))
+    assert apart.high - apart.low > 5 * (alike.high - alike.low)
+
+
+def test_a_difference_is_paired_by_case_and_seed() -> None:
+    b = np.random.default_rng(0).uniform(0, 1, (20, 2))  # cases differ a lot
+    difference = paired_difference(values(b + 0.01), {**values(b), ("other", 0): 0.0})
+    assert difference is not None
+    assert (difference.low, difference.high) == (pytest.approx(0.01), pytest.approx(0.01))
+    assert (difference.cases, difference.seeds) == (20, 2)
+
+
+def test_cases_that_a_seed_lacks_are_left_out() -> None:
+    interval = mean_interval({("a", 0): 0.5, ("a", 1): 0.7, ("b", 0): 0.1, ("c", 0): 0.1,
+                              ("c", 1): float("nan")})  # fmt: skip
+    assert interval is not None
+    assert (interval.mean, interval.cases, interval.seeds) == (pytest.approx(0.6), 1, 2)
+
+
+def test_nothing_in_common_is_no_interval() -> None:
+    assert paired_difference({("a", 0): 1.0}, {("b", 0): 1.0}) is None
+    assert mean_interval({}) is None
+    assert verdict(None, "A", "B").startswith("A and B cannot be compared: they have no case")
+
+
+def test_equal_values_give_equal_intervals_at_any_time() -> None:
+    table = values(np.random.default_rng(0).uniform(0, 1, (9, 3)))
+    assert mean_interval(table) == mean_interval(dict(reversed(table.items())))
+
+
+def test_a_higher_level_is_wider() -> None:
+    table = np.random.default_rng(0).uniform(0, 1, (20, 3))
+    narrow, wide = interval_of(table), interval_of(table, level=shared_level(10))
+    assert wide.low < narrow.low < narrow.high < wide.high
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "higher_is_better", "text"),
+    [
+        (0.01, 0.03, True, "A is better than B by 0.010 to 0.030 (5 cases, 1 seed)"),
+        (0.01, 0.03, False, "B is better than A by 0.010 to 0.030 (5 cases, 1 seed)"),
+        (-0.03, -0.01, True, "B is better than A by 0.010 to 0.030 (5 cases, 1 seed)"),
+        (-0.03, -0.01, False, "A is better than B by 0.010 to 0.030 (5 cases, 1 seed)"),
+        (0.0, 0.03, True, "no evidence of a difference between A and B (0.000 to 0.030; 5 cases,"),
+    ],
+)
+def test_the_verdict_follows_from_the_interval(
+    low: float, high: float, higher_is_better: bool, text: str
+) -> None:
+    interval = Interval((low + high) / 2, low, high, 5, 1)
+    assert verdict(interval, "A", "B", higher_is_better=higher_is_better).startswith(text)
