@@ -108,8 +108,8 @@ def _watching(network: nn.Module, moments: dict[str, NormMoments]) -> Iterator[N
             in_blocks.add(module.norm)
             hooks.append(
                 module.conv.register_forward_hook(
-                    lambda _conv, _inputs, x, name=f"{name}.norm".lstrip("."), norm=module.norm: add(
-                        name, x, norm(x)
+                    lambda _conv, _inputs, x, name=f"{name}.norm".lstrip("."), norm=module.norm: (
+                        add(name, x, norm(x))
                     )
                 )
             )

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from segkit.networks.kernels.batch_renorm import BatchRenorm
 from segkit.networks.precision import ComputeMode, network_to_memory_format
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase
@@ -17,7 +16,7 @@ from segkit.report.tables import Cell
 from segkit.sliding_window.windows import apply_network
 from segkit.training.validation import validate
 
-STORED = (nn.modules.batchnorm._BatchNorm, BatchRenorm)
+STORED = (nn.modules.batchnorm._BatchNorm,)
 """Classes of norms that predict with stored statistics."""
 
 

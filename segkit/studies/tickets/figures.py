@@ -131,9 +131,7 @@ def activations_figure(
         lines = []
         for number, norm in enumerate(norms):
             of_norm = [row for row in rows if (row["norm"], row["side"]) == (norm, side)]
-            points = _ratios(
-                [row for row in of_norm if row["change"] == "one_shot"], remaining
-            )
+            points = _ratios([row for row in of_norm if row["change"] == "one_shot"], remaining)
             lines.append(Line(norm, [x for x, _ in points], [y for _, y in points], number=number))
         draw_lines(
             axes,
@@ -189,9 +187,7 @@ def _ratios(rows: Rows, remaining: Mapping[int, float]) -> list[tuple[float, flo
 
 
 def _points(curves: Curves, norm: str, kind: str, measure: str) -> list[Point]:
-    found = [
-        (level, curves.interval(Arm(norm, kind, level, measure))) for level in curves.levels
-    ]
+    found = [(level, curves.interval(Arm(norm, kind, level, measure))) for level in curves.levels]
     return [_point(curves.remaining[level], interval) for level, interval in found if interval]
 
 
