@@ -7,7 +7,7 @@ of each norm are measured, so that this can be seen rather than believed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -55,6 +55,15 @@ class NormMoments:
     before: Moments = field(default_factory=Moments)
     after: Moments = field(default_factory=Moments)
 
+    def of_norm(self, _norm: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        """Add a call of the norm; a forward hook of it."""
+        self.before.add(inputs[0])
+        self.after.add(output)
+
+    def of_convolution(self, norm: nn.Module) -> Callable[..., None]:
+        """Return a forward hook of the convolution before ``norm``, which adds both sides."""
+        return lambda _convolution, _inputs, output: self.of_norm(norm, (output,), norm(output))
+
 
 @dataclass(frozen=True)
 class Shift:
@@ -96,29 +105,16 @@ def _watching(network: nn.Module, moments: dict[str, NormMoments]) -> Iterator[N
     There the output of the convolution is normalized once more.
     """
 
-    def add(name: str, before: Tensor, after: Tensor) -> None:
-        layer = moments.setdefault(name, NormMoments())
-        layer.before.add(before)
-        layer.after.add(after)
-
     hooks = []
     in_blocks: set[nn.Module] = set()
     for name, module in network.named_modules():
         if isinstance(module, ConvBlock) and isinstance(module.norm, NORMS):
             in_blocks.add(module.norm)
-            hooks.append(
-                module.conv.register_forward_hook(
-                    lambda _conv, _inputs, x, name=f"{name}.norm".lstrip("."), norm=module.norm: (
-                        add(name, x, norm(x))
-                    )
-                )
-            )
+            layer = moments.setdefault(f"{name}.norm".lstrip("."), NormMoments())
+            hooks.append(module.conv.register_forward_hook(layer.of_convolution(module.norm)))
         elif isinstance(module, NORMS) and module not in in_blocks:
-            hooks.append(
-                module.register_forward_hook(
-                    lambda _norm, inputs, y, name=name: add(name, inputs[0], y)
-                )
-            )
+            layer = moments.setdefault(name, NormMoments())
+            hooks.append(module.register_forward_hook(layer.of_norm))
     try:
         yield
     finally:

@@ -22,7 +22,7 @@ STORED = (nn.modules.batchnorm._BatchNorm,)
 
 @dataclass(frozen=True)
 class Bench:
-    """What the networks of an arm are measured on."""
+    """Cases, patches and compute mode with which the networks of an arm are measured."""
 
     plan: Plan
     cases: Sequence[PreparedCase]

@@ -160,17 +160,16 @@ def losses_between_norms(
         measure: what is compared with the trained network it was made from.
         reference_level: level of that network; None is the level before.
     """
-    pairs = [
-        (level, *(_loss(curves, norm, level, measure, reference_level) for norm in norms))
-        for level in curves.levels
-        if level
-    ]
-    both = [(level, a, b) for level, a, b in pairs if a and b]
-    share = shared_level(len(both))
-    found = [(level, paired_difference(a, b, level=share)) for level, a, b in both]
+    found = {}
+    for level in curves.levels:
+        a, b = (_loss(curves, norm, level, measure, reference_level) for norm in norms)
+        if level and a and b:
+            found[level] = a, b
+    share = shared_level(len(found))
+    differences = {level: paired_difference(*pair, level=share) for level, pair in found.items()}
     return [
         Comparison(" and ".join(norms), level, curves.remaining[level], *norms, difference)
-        for level, difference in found
+        for level, difference in differences.items()
         if difference
     ]
 

@@ -1,4 +1,4 @@
-"""What the study says in words, each sentence derived from an interval."""
+"""The verdict of the study: questions and answers, each sentence derived from an interval."""
 
 from __future__ import annotations
 
