@@ -10,6 +10,8 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Literal
 
+import lightning as L
+
 from segkit.config.compose import load
 from segkit.config.overrides import given_keys
 from segkit.config.schema import TrainConfig
@@ -27,6 +29,7 @@ from segkit.training.outputs.failed_start import undo_failed_start
 from segkit.training.outputs.run_folder import (
     BUNDLE,
     CHECKPOINTS,
+    TRAINING,
     check_kind,
     point_latest,
     run_state,
@@ -75,7 +78,7 @@ def train(
     resume = resume or (config.compute.name == "slurm" and was_requeued())
     if config.run_dir:
         run_dir = Path(config.run_dir)
-        check_kind(run_dir, study=False)
+        check_kind(run_dir, TRAINING)
         if run_state(run_dir) == "unfinished":
             check_free(run_dir)
         config = resumed_config(config, overrides)
@@ -165,12 +168,15 @@ def is_done(run_dir: Path, resume: Resume) -> bool:
     return run == "finished"
 
 
-def start(setup: Setup, *, started: float | None = None) -> Path:
+def start(
+    setup: Setup, *, started: float | None = None, callbacks: Sequence[L.Callback] = ()
+) -> Path:
     """Call `fit` in a run folder that holds configuration, plan and log; return its bundle.
 
     Args:
         setup: the training.
         started: start of the training by `time.monotonic`; default now.
+        callbacks: further Lightning callbacks.
     """
     is_writer = setup.ranks.number == 0
     with _run_folder(setup.run_dir, setup.config, setup.plan) if is_writer else nullcontext():
@@ -180,6 +186,7 @@ def start(setup: Setup, *, started: float | None = None) -> Path:
             setup.dataset,
             setup.run_dir,
             weights=setup.weights,
+            callbacks=callbacks,
             started=started,
             ranks=setup.ranks,
         )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from segkit.bundle.bundle import Bundle, read_bundle
 from segkit.bundle.lookup import resolve_model
@@ -51,6 +52,7 @@ def set_up(
     *,
     given: Collection[str],
     kind: str | None = None,
+    settings: Mapping[str, Any] | None = None,
     progress: CaseProgress | None = None,
     ranks: Ranks = ALONE,
 ) -> Setup:
@@ -62,6 +64,7 @@ def set_up(
         given: configuration keys that the user gave.
         kind: the study that the run folder belongs to, or None for a training
             (`default_run_dir`).
+        settings: settings of the study that determine its results (`default_run_dir`).
         progress: called while the dataset is measured.
         ranks: the processes of the training; rank 0 measures and plans.
 
@@ -83,7 +86,7 @@ def set_up(
     run_dir = (
         Path(config.run_dir)
         if config.run_dir
-        else default_run_dir(config, plan, dataset, weights, kind=kind)
+        else default_run_dir(config, plan, dataset, weights, kind=kind, settings=settings)
     )
     return Setup(config, plan, dataset, weights, run_dir, ranks)
 

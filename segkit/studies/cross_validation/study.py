@@ -14,7 +14,6 @@ finished.json                       written at the end
 from __future__ import annotations
 
 import dataclasses
-import gc
 import json
 import logging
 import time
@@ -24,18 +23,17 @@ from typing import Any
 from segkit.bundle.bundle import read_bundle, write_bundle
 from segkit.bundle.precision_agreement import joint_agreement
 from segkit.config.compose import load
-from segkit.config.overrides import given_keys
 from segkit.config.schema import TrainConfig
+from segkit.dataset.dataset import Dataset
 from segkit.errors import Interrupted
 from segkit.evaluation import Evaluation, evaluate
 from segkit.evaluation.pairs import find_pairs
 from segkit.files.atomic import remove_leftovers, write_text
-from segkit.files.locks import check_free, sole_use
-from segkit.planning.plan_dataset import open_dataset
+from segkit.files.locks import sole_use
 from segkit.progress import CaseProgress
 from segkit.report.cross_validation_page import cross_validation_page
 from segkit.report.evaluation_page import write_evaluation
-from segkit.studies.comparable import MEASURED, described, measured_once, needs_timing
+from segkit.studies.comparable import MEASURED
 from segkit.studies.cross_validation.folds import check_overrides, folds_of, keep_folds
 from segkit.studies.cross_validation.largest_component import Gain, largest_component_gains
 from segkit.studies.cross_validation.out_of_fold import predict_out_of_fold
@@ -47,26 +45,30 @@ from segkit.studies.cross_validation.table import (
     in_common,
     over_folds,
 )
-from segkit.studies.measured_precision import fastest_mode, measured
 from segkit.studies.runs import time_left
+from segkit.studies.study_folder import (
+    arm,
+    continued_config,
+    measured_for_all,
+    open_study,
+    train_arm,
+)
 from segkit.training.compute.device import device_for
 from segkit.training.outputs.failed_start import START_FILES, undo_failed_start
 from segkit.training.outputs.run_folder import (
     BUNDLE,
+    CROSS_VALIDATION,
     FINISHED,
-    check_kind,
     point_latest,
-    prepared_folder,
     run_state,
     write_start,
 )
-from segkit.training.resume import resumed_config
-from segkit.training.run import is_done, start
-from segkit.training.setup import Setup, set_up
+from segkit.training.run import is_done
+from segkit.training.setup import Setup
 
 log = logging.getLogger(__name__)
 
-KIND = "cross_validation"
+KIND = CROSS_VALIDATION
 PREDICTIONS, EVALUATION, RESULT = "predictions", "evaluation", f"{KIND}.json"
 
 
@@ -88,23 +90,20 @@ def cross_validate(*overrides: str, progress: CaseProgress | None = None) -> Pat
     """
     config = load(overrides)
     check_overrides(config, overrides)
-    if config.run_dir:
-        run_dir = Path(config.run_dir)
-        check_kind(run_dir, study=True)
-        if run_state(run_dir) == "unfinished":
-            check_free(run_dir)
-        config = resumed_config(config, overrides)
-        if is_done(run_dir, "auto"):
-            return run_dir
-    dataset = open_dataset(config)
-    folds_of(dataset, config.folds)  # reports too few cases before anything is measured
-    setup = set_up(config, dataset, given=given_keys(overrides), kind=KIND, progress=progress)
+    config = continued_config(KIND, overrides)
+    if config.run_dir and is_done(Path(config.run_dir), "auto"):
+        return Path(config.run_dir)
+
+    def check_folds(dataset: Dataset) -> None:  # before anything is measured
+        folds_of(dataset, config.folds)
+
+    setup = open_study(KIND, config, overrides, check=check_folds, progress=progress)
     if is_done(setup.run_dir, "auto"):
         return setup.run_dir
     folds = folds_of(setup.dataset, config.folds)
     with sole_use(setup.run_dir):
         if not is_done(setup.run_dir, "auto"):
-            cases = len(dataset.cases)
+            cases = len(setup.dataset.cases)
             log.info("%d cases in %d folds; the study is in %s", cases, len(folds), setup.run_dir)
             _run_study(setup, folds)
     return setup.run_dir
@@ -121,7 +120,7 @@ def _run_study(setup: Setup, folds: list[list[str]]) -> None:
         keep_folds(folder, folds)
         write_start(folder, setup.plan, setup.config)
         comparable = dataclasses.replace(setup, config=_comparable_config(setup))
-        runs = [_fold_setup(comparable, number) for number in range(len(folds))]
+        runs = [_fold(comparable, number) for number in range(len(folds))]
         _train_folds(runs)
     remove_leftovers(folder / PREDICTIONS, folder / EVALUATION)
     _conclude(setup, runs, folds)
@@ -135,23 +134,14 @@ def _comparable_config(setup: Setup) -> TrainConfig:
     folder = setup.run_dir
     has_folds, has_measured = any(folder.glob("fold_*")), (folder / MEASURED).is_file()
     is_of_older_version = has_folds and not has_measured
-    if is_of_older_version or not needs_timing(setup.config.trainer):
+    if is_of_older_version:
         return setup.config
-    first = _fold_setup(setup, 0)
-    timing = measured_once(folder, [lambda: measured(fastest_mode(first), first.config)])
-    if timing is None:
-        return setup.config
-    log.info("all folds: %s", described(timing))
-    return timing.applied_to(setup.config)
+    timing = measured_for_all(folder, _fold(setup, 0), "folds")
+    return setup.config if timing is None else timing.applied_to(setup.config)
 
 
-def _fold_setup(setup: Setup, number: int) -> Setup:
-    run_dir = setup.run_dir / f"fold_{number}"
-    # Prepared cases are stored beside the study, so that other runs find them too.
-    store = setup.config.dataset.store or str(prepared_folder(setup.config, setup.run_dir))
-    data = dataclasses.replace(setup.config.dataset, store=store)
-    config = dataclasses.replace(setup.config, fold=number, run_dir=str(run_dir), dataset=data)
-    return dataclasses.replace(setup, config=config, run_dir=run_dir)
+def _fold(setup: Setup, number: int) -> Setup:
+    return arm(setup, f"fold_{number}", dataclasses.replace(setup.config, fold=number))
 
 
 def _train_folds(runs: list[Setup]) -> None:
@@ -171,14 +161,12 @@ def _train_fold(run: Setup, number: int, count: int) -> float:
     """Train one fold and return the seconds that it took."""
     started = time.monotonic()
     try:
-        with sole_use(run.run_dir):
-            start(run)
+        train_arm(run)
     except Interrupted as error:
         raise Interrupted(
             f"stopped in fold {number} (of {count} folds); the same command continues",
             error.exit_code - 128,
         ) from error
-    gc.collect()  # network, optimizer and workers of a run are in reference cycles
     return time.monotonic() - started
 
 

@@ -16,14 +16,24 @@ from segkit.files.atomic import atomic_path
 from segkit.files.names import CARD
 from segkit.training.data.split import SPLIT
 from segkit.training.outputs.checkpoint import LAST, NONE_YET
-from segkit.training.outputs.run_folder import BUNDLE, CHECKPOINTS, CONFIG, FOLDS, PLAN
+from segkit.training.outputs.run_folder import BUNDLE, CHECKPOINTS, CONFIG, FOLDS, PLAN, STUDY
 from segkit.training.outputs.run_log import LOG
 from segkit.training.outputs.trackers import MLFLOW_RUN, TENSORBOARD
 from segkit.training.transfer import WEIGHTS
 
 log = logging.getLogger(__name__)
 
-START_FILES = (CONFIG, PLAN, FOLDS, SPLIT, WEIGHTS, MLFLOW_RUN, LOG, f"{CHECKPOINTS}/{NONE_YET}")
+START_FILES = (
+    CONFIG,
+    PLAN,
+    FOLDS,
+    STUDY,
+    SPLIT,
+    WEIGHTS,
+    MLFLOW_RUN,
+    LOG,
+    f"{CHECKPOINTS}/{NONE_YET}",
+)
 """Files that a run writes before its first step; a log that already existed keeps its new lines."""
 START_FOLDERS = (f"{BUNDLE}/weights", BUNDLE, CHECKPOINTS, TENSORBOARD)
 """Folders that a run makes, each before its parent."""

@@ -8,8 +8,9 @@ import json
 import logging
 import os
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from segkit.config.compose import to_yaml
 from segkit.config.schema import TrainConfig
@@ -28,6 +29,10 @@ log = logging.getLogger(__name__)
 CONFIG, PLAN, FINISHED = "config.yaml", "plan.json", "finished.json"
 FOLDS = "folds.json"
 """File that only the folder of a cross-validation has."""
+STUDY = "study.json"
+"""File that only the folder of another study has: its kind and its settings."""
+TRAINING, CROSS_VALIDATION = "training", "cross_validation"
+"""Kinds of folders, besides the names of the other studies."""
 BUNDLE, CHECKPOINTS = "bundle", "checkpoints"
 PREPARED = "prepared"
 """Folder of prepared cases."""
@@ -66,8 +71,8 @@ def _is_unused(folder: Path) -> bool:
     leftovers = [path for path in paths if is_leftover(path)]
     others = {path.name for path in paths if not is_leftover(path)} - {PREPARED, LOCK, HOLDER}
     has_partial_config = any(path.suffix == Path(CONFIG).suffix for path in leftovers)
-    was_killed_early = others <= {PLAN, FOLDS} and has_partial_config
-    return not others or others == {FOLDS} or was_killed_early
+    was_killed_early = others <= {PLAN, FOLDS, STUDY} and has_partial_config
+    return not others or others in ({FOLDS}, {STUDY}) or was_killed_early
 
 
 def write_start(run_dir: Path, plan: Plan, config: TrainConfig) -> None:
@@ -83,24 +88,63 @@ def write_start(run_dir: Path, plan: Plan, config: TrainConfig) -> None:
     remove_leftovers(run_dir, run_dir / CHECKPOINTS, run_dir / BUNDLE, run_dir / BUNDLE / "weights")
 
 
-def check_kind(run_dir: Path, *, study: bool) -> None:
-    """Check that a training does not continue in the folder of a cross-validation, or vice versa.
+def check_kind(run_dir: Path, kind: str) -> None:
+    """Check that a training or a study does not continue in the folder of another kind.
 
     Args:
         run_dir: the folder.
-        study: whether it is to hold a cross-validation.
+        kind: what it is to hold: TRAINING or the name of a study.
 
     Raises:
-        UsageError: the folder holds the other kind.
+        UsageError: the folder holds another kind.
     """
-    if (run_dir / CONFIG).is_file() and (run_dir / FOLDS).is_file() is not study:
-        kind, verb = "cross-validation", "study cross_validation"
-        if study:
-            kind, verb = "training", "train"
-        raise UsageError(
-            f"run_dir={run_dir} holds a {kind}. "
-            f"Give another folder, or continue with 'segkit {verb}'."
-        )
+    found = folder_kind(run_dir)
+    if found in (None, kind):
+        return
+    verb = "train" if found == TRAINING else f"study {found}"
+    shown = {TRAINING: "training", CROSS_VALIDATION: "cross-validation"}
+    raise UsageError(
+        f"run_dir={run_dir} holds a {shown.get(found or '', f'{found} study')}. "
+        f"Give another folder, or continue with 'segkit {verb}'."
+    )
+
+
+def folder_kind(run_dir: Path) -> str | None:
+    """Return TRAINING or the name of the study in ``run_dir``; None if nothing was started there.
+
+    Raises:
+        InputError: a damaged study.json.
+    """
+    if not (run_dir / CONFIG).is_file():
+        return None
+    if (run_dir / STUDY).is_file():
+        return str(read_study(run_dir)["kind"])
+    return CROSS_VALIDATION if (run_dir / FOLDS).is_file() else TRAINING
+
+
+def read_study(folder: Path) -> dict[str, Any]:
+    """Return the content of study.json: ``kind``, and ``settings`` as the words that set them.
+
+    Raises:
+        InputError: a file that cannot be read.
+    """
+    path = folder / STUDY
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {"kind": str(content["kind"]), "settings": [str(x) for x in content["settings"]]}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(
+            path,
+            expected="the kind and the settings of a study as segkit wrote them",
+            found=f"{type(error).__name__}: {error}",
+            remedy="Give another run_dir; finished trainings in this one stay as they are.",
+        ) from error
+
+
+def write_study(folder: Path, kind: str, settings: Sequence[str]) -> None:
+    """Write study.json, which makes a folder the folder of a study."""
+    content = {"kind": kind, "settings": list(settings)}
+    write_text(folder / STUDY, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def default_run_dir(
@@ -110,6 +154,7 @@ def default_run_dir(
     weights: Bundle | None = None,
     *,
     kind: str | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> Path:
     """Return runs/<dataset>/<kind>-<hash>; equal configuration, plan, data and weights share it.
 
@@ -119,7 +164,18 @@ def default_run_dir(
         dataset: its name and the hash of its content count.
         weights: model that the training starts from.
         kind: the study that the runs in the folder belong to; default the network's name.
+        settings: settings of the study that determine its results, in JSON types.
     """
+    content = training_content(config, plan, dataset, weights) + ([settings] if settings else [])
+    text = json.dumps(content, sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return RUNS / safe_name(dataset.name) / f"{kind or plan.network.name}-{digest}"
+
+
+def training_content(
+    config: TrainConfig, plan: Plan, dataset: Dataset, weights: Bundle | None = None
+) -> list[Any]:
+    """Return everything that determines a training, in JSON types; paths do not count."""
     content = dataclasses.asdict(config)
     # The location of run, data, prepared cases, plan and weights does not change the training.
     content.pop("run_dir")
@@ -130,9 +186,7 @@ def default_run_dir(
         content.pop("folds")  # as in runs of older versions, whose folders keep their names
     content["compute"] = {"name": config.compute.name}
     content["weights"] = weights.hash if weights else None
-    text = json.dumps([content, plan.hash(), dataset.content_hash()], sort_keys=True)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-    return RUNS / safe_name(dataset.name) / f"{kind or plan.network.name}-{digest}"
+    return [content, plan.hash(), dataset.content_hash()]
 
 
 def prepared_folder(config: TrainConfig, run_dir: Path) -> Path:

@@ -9,16 +9,21 @@ import pytest
 
 from segkit.config.compose import load
 from segkit.dataset.dataset import Case, Dataset
-from segkit.errors import UsageError
+from segkit.errors import InputError, UsageError
 from segkit.plans.plan_file import read_plan
 from segkit.training.outputs.run_folder import (
+    CROSS_VALIDATION,
+    TRAINING,
     check_kind,
     default_run_dir,
+    folder_kind,
     point_latest,
     prepared_folder,
+    read_study,
     run_state,
     safe_name,
     write_start,
+    write_study,
 )
 
 PLAN_V1 = Path(__file__).parents[2] / "data" / "bundle_v1" / "plan.json"
@@ -57,19 +62,45 @@ def test_a_start_that_was_killed_leaves_a_new_folder(tmp_path: Path) -> None:
 
 
 def test_trainings_and_studies_do_not_share_a_folder(tmp_path: Path) -> None:
-    check_kind(tmp_path, study=True)
+    check_kind(tmp_path, CROSS_VALIDATION)
     (tmp_path / "config.yaml").touch()
-    check_kind(tmp_path, study=False)
+    check_kind(tmp_path, TRAINING)
     with pytest.raises(
         UsageError, match=r"holds a training. Give another folder, or continue with 'segkit train'"
     ):
-        check_kind(tmp_path, study=True)
+        check_kind(tmp_path, CROSS_VALIDATION)
     (tmp_path / "folds.json").touch()
-    check_kind(tmp_path, study=True)
+    check_kind(tmp_path, CROSS_VALIDATION)
     with pytest.raises(
         UsageError, match=r"holds a cross-validation. .* 'segkit study cross_validation'"
     ):
-        check_kind(tmp_path, study=False)
+        check_kind(tmp_path, TRAINING)
+
+
+def test_another_study_is_known_by_its_file(tmp_path: Path) -> None:
+    write_study(tmp_path, "tickets", ["study.seeds=[0]"])
+    assert folder_kind(tmp_path) is None  # killed before config.yaml was written
+    assert run_state(tmp_path) == "new"
+    (tmp_path / "config.yaml").touch()
+    check_kind(tmp_path, "tickets")
+    assert read_study(tmp_path)["settings"] == ["study.seeds=[0]"]
+    with pytest.raises(UsageError, match=r"holds a tickets study. .* 'segkit study tickets'"):
+        check_kind(tmp_path, TRAINING)
+    (tmp_path / "study.json").write_text("{}")
+    with pytest.raises(InputError, match="expected the kind and the settings of a study"):
+        check_kind(tmp_path, "tickets")
+
+
+def test_settings_of_a_study_enter_the_name_of_its_folder(tmp_path: Path) -> None:
+    plan, config = read_plan(PLAN_V1), load([])
+    dataset = Dataset("a", tmp_path, ("CT",), {"x": 1}, ())
+    without = default_run_dir(config, plan, dataset, kind="tickets")
+    assert default_run_dir(config, plan, dataset, kind="tickets", settings={}) == without
+    one, two = (
+        default_run_dir(config, plan, dataset, kind="tickets", settings={"levels": levels})
+        for levels in (3, 4)
+    )
+    assert len({without, one, two}) == 3
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,214 @@
+"""The folder of a study whose trainings run in this process: its start, its lock and its arms.
+
+Files that all such studies have in common:
+
+config.yaml, plan.json      settings and plan with which the study began
+study.json                  its kind and its own settings (a cross-validation has folds.json)
+measured.json               precision, memory format and seconds per step, the same for all arms
+finished.json               written at the end
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import json
+import logging
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+
+from segkit.config.compose import load
+from segkit.config.overrides import given_keys
+from segkit.config.schema import TrainConfig
+from segkit.dataset.dataset import Dataset
+from segkit.errors import UsageError
+from segkit.files.atomic import remove_leftovers, write_text
+from segkit.files.locks import check_free, sole_use
+from segkit.planning.plan_dataset import open_dataset
+from segkit.plans.plan import Plan
+from segkit.progress import CaseProgress
+from segkit.studies.comparable import MEASURED, Measured, described, measured_once, needs_timing
+from segkit.studies.measured_precision import fastest_mode, measured
+from segkit.training.outputs.failed_start import START_FILES, undo_failed_start
+from segkit.training.outputs.run_folder import (
+    FINISHED,
+    check_kind,
+    prepared_folder,
+    run_state,
+    write_start,
+    write_study,
+)
+from segkit.training.resume import resumed_config
+from segkit.training.run import start
+from segkit.training.setup import Setup, set_up
+
+log = logging.getLogger(__name__)
+
+
+def check_here(config: TrainConfig, kind: str) -> None:
+    """Check that the trainings of a study are to run in this process.
+
+    Raises:
+        UsageError: another choice of hardware.
+    """
+    if config.compute.name in ("ddp", "slurm"):
+        raise UsageError(
+            f"compute={config.compute.name}: a {kind} study trains in this process; "
+            "give compute=cpu or compute=gpu"
+        )
+
+
+def continued_config(kind: str, overrides: Sequence[str]) -> TrainConfig:
+    """Return the configuration of the overrides, or of the study that ``run_dir=`` continues.
+
+    Args:
+        kind: name of the study.
+        overrides: KEY=VALUE settings of its trainings.
+
+    Raises:
+        UsageError: an override that makes no sense or contradicts the study, a folder of another
+            kind, or one that another process uses.
+    """
+    config = load(overrides)
+    if not config.run_dir:
+        return config
+    run_dir = Path(config.run_dir)
+    check_kind(run_dir, kind)
+    if run_state(run_dir) == "unfinished":
+        check_free(run_dir)
+    return resumed_config(config, overrides)
+
+
+def open_study(
+    kind: str,
+    config: TrainConfig,
+    overrides: Sequence[str],
+    *,
+    settings: Mapping[str, Any] | None = None,
+    check: Callable[[Dataset], object] | None = None,
+    progress: CaseProgress | None = None,
+) -> Setup:
+    """Return plan, dataset and folder of a study, which is new or continues.
+
+    Args:
+        kind: name of the study.
+        config: settings of its trainings (`continued_config`).
+        overrides: KEY=VALUE words that the user gave.
+        settings: settings of the study that determine its results, in JSON types; studies that
+            differ in them have different default folders.
+        check: called with the dataset before anything is measured; raises if it does not fit.
+        progress: called while cases are measured.
+
+    Raises:
+        UsageError: a choice that does not fit the machine or the data.
+        InputError: a dataset or case that cannot be used.
+    """
+    dataset = open_dataset(config)
+    if check:
+        check(dataset)
+    given = given_keys(overrides)
+    return set_up(config, dataset, given=given, kind=kind, settings=settings, progress=progress)
+
+
+@contextmanager
+def started_study(study: Setup, kind: str, settings: Sequence[str]) -> Iterator[None]:
+    """Lock the folder of a study within the block, and write the files of its start.
+
+    A study that fails before its first cell begins leaves no files.
+
+    Args:
+        study: the study.
+        kind: its name.
+        settings: its own settings as words (`given_settings`).
+    """
+    folder = study.run_dir
+    with (
+        sole_use(folder),
+        undo_failed_start(folder, lambda: _subfolders(folder), files=(*START_FILES, MEASURED)),
+    ):
+        remove_leftovers(folder)
+        write_study(folder, kind, settings)
+        write_start(folder, study.plan, study.config)
+        (folder / FINISHED).unlink(missing_ok=True)  # it may have more cells than before
+        yield
+
+
+def finish_study(study: Setup, content: Mapping[str, Any]) -> None:
+    """Mark a study as finished."""
+    write_text(study.run_dir / FINISHED, json.dumps(content) + "\n")
+
+
+def arm(study: Setup, name: str, config: TrainConfig, plan: Plan | None = None) -> Setup:
+    """Return one training of a study, in the folder ``name`` below the study's.
+
+    Args:
+        study: the study.
+        name: name of the folder.
+        config: settings of the training.
+        plan: its plan; by default that of the study.
+    """
+    run_dir = study.run_dir / name
+    # Prepared cases are stored beside the study, so that other runs find them too.
+    store = study.config.dataset.store or str(prepared_folder(study.config, study.run_dir))
+    data = dataclasses.replace(config.dataset, store=store)
+    config = dataclasses.replace(config, run_dir=str(run_dir), dataset=data)
+    return dataclasses.replace(study, config=config, plan=plan or study.plan, run_dir=run_dir)
+
+
+def measured_for_all(folder: Path, first: Setup, arms: str) -> Measured | None:
+    """Return precision, memory format and seconds per step of all arms, measured once.
+
+    None if the settings leave nothing open. See `segkit.studies.comparable`.
+
+    Args:
+        folder: the study's folder.
+        first: the training that is timed.
+        arms: name of the arms in the log, such as "folds".
+    """
+    if not needs_timing(first.config.trainer):
+        return None
+    timing = measured_once(folder, [lambda: measured(fastest_mode(first), first.config)])
+    if timing is not None:
+        log.info("all %s: %s", arms, described(timing))
+    return timing
+
+
+def train_arm(run: Setup, callbacks: Sequence[L.Callback] = ()) -> None:
+    """Train one arm, or continue it; a finished one is not trained again.
+
+    Args:
+        run: the training (`arm`).
+        callbacks: further Lightning callbacks.
+
+    Raises:
+        Interrupted: Ctrl-C or SIGTERM; checkpoint and bundle are written.
+    """
+    if run_state(run.run_dir) == "finished":
+        return
+    with sole_use(run.run_dir):
+        start(run, callbacks=callbacks)
+    gc.collect()  # network, optimizer and workers of a run are in reference cycles
+
+
+def leave_out(keys: Collection[str], overrides: Sequence[str], reason: str) -> None:
+    """Refuse overrides of settings that a study makes itself.
+
+    Args:
+        keys: full dotted keys.
+        overrides: KEY=VALUE words.
+        reason: who sets them, as the message says it.
+
+    Raises:
+        UsageError: such an override.
+    """
+    given = sorted(given_keys(overrides) & set(keys))
+    if given:
+        raise UsageError(f"{', '.join(given)}: {reason}; leave it out")
+
+
+def _subfolders(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_dir())

@@ -1,0 +1,125 @@
+"""The folder of a study: its start, its arms, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from segkit.config.compose import load
+from segkit.errors import UsageError
+from segkit.files.locks import sole_use
+from segkit.studies.comparable import Measured
+from segkit.studies.study_folder import (
+    arm,
+    check_here,
+    continued_config,
+    finish_study,
+    leave_out,
+    measured_for_all,
+    open_study,
+    started_study,
+    train_arm,
+)
+from segkit.training.outputs.run_folder import run_state
+from segkit.training.setup import Setup
+
+SMALL = (
+    "network.features=[4,8]",
+    "plan.patch=[16,16,16]",
+    "plan.spacing=[4,4,4]",
+    "trainer.validations=0",
+    "trainer.max_steps=1",
+    "trainer.threads=1",
+)
+FIXED = ("trainer.precision=float32", "trainer.layout=contiguous")
+
+
+@pytest.fixture
+def study(phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setup:
+    monkeypatch.chdir(tmp_path)
+    words = (f"dataset={phantom}", *SMALL, *FIXED)
+    return open_study("tickets", continued_config("tickets", words), words)
+
+
+def test_a_study_has_its_own_folder_and_its_trainings_are_below(study: Setup) -> None:
+    assert study.run_dir.parent == Path("runs/phantom")
+    assert study.run_dir.name.startswith("tickets-")
+    with started_study(study, "tickets", ["study.seeds=[0]"]):
+        run = arm(study, "one", study.config)
+        train_arm(run)
+        assert run_state(run.run_dir) == "finished"
+        finish_study(study, {"cells": 1})
+    assert (study.run_dir / "one" / "bundle" / "bundle.json").is_file()
+    assert (study.run_dir.parent / "prepared").is_dir()
+    stored = json.loads((study.run_dir / "study.json").read_text())
+    assert stored == {"kind": "tickets", "settings": ["study.seeds=[0]"]}
+    assert run_state(study.run_dir) == "finished"
+    before = (run.run_dir / "bundle" / "bundle.json").stat().st_mtime_ns
+    train_arm(run)
+    assert (run.run_dir / "bundle" / "bundle.json").stat().st_mtime_ns == before
+
+
+def test_a_study_that_fails_before_its_first_cell_leaves_nothing(study: Setup) -> None:
+    with pytest.raises(ZeroDivisionError), started_study(study, "tickets", []):
+        raise ZeroDivisionError
+    assert not study.run_dir.exists()
+
+
+def test_a_study_that_fails_later_stays(study: Setup) -> None:
+    def fail() -> None:
+        with started_study(study, "tickets", []):
+            (study.run_dir / "cells").mkdir()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert run_state(study.run_dir) == "unfinished"
+
+
+def test_a_locked_study_is_refused(study: Setup) -> None:
+    with (
+        sole_use(study.run_dir),
+        pytest.raises(UsageError, match="is in use by"),
+        started_study(study, "tickets", []),
+    ):
+        pass
+
+
+def test_a_study_continues_with_its_settings_but_not_as_another_one(study: Setup) -> None:
+    with started_study(study, "tickets", []):
+        (study.run_dir / "cells").mkdir()
+    word = f"run_dir={study.run_dir}"
+    assert continued_config("tickets", [word]).network.features == [4, 8]
+    with pytest.raises(UsageError, match="was started with seed=0, not 1"):
+        continued_config("tickets", [word, "seed=1"])
+    with pytest.raises(UsageError, match="holds a tickets study"):
+        continued_config("normalization", [word])
+
+
+def test_all_arms_have_the_precision_that_was_measured_once(
+    study: Setup, phantom: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert measured_for_all(study.run_dir, study, "cells") is None
+    words = [f"dataset={phantom}", *SMALL]
+    open_words = open_study("tickets", load(words), words)
+    with caplog.at_level("INFO", "segkit"), started_study(open_words, "tickets", []):
+        first = measured_for_all(open_words.run_dir, open_words, "cells")
+        (open_words.run_dir / "measured.json").write_text(
+            json.dumps({"precision": "bfloat16", "layout": "channels_last", "seconds": 1})
+        )
+        again = measured_for_all(open_words.run_dir, open_words, "cells")
+    assert first is not None
+    assert first.precision in ("float32", "bfloat16")
+    assert again == Measured("bfloat16", "channels_last", 1)
+    assert "all cells: bfloat16, channels_last memory format" in caplog.text
+
+
+def test_what_a_study_cannot_follow_is_refused() -> None:
+    with pytest.raises(UsageError, match="compute=ddp: a tickets study trains in this process"):
+        check_here(load(["compute=ddp"]), "tickets")
+    check_here(load([]), "tickets")
+    with pytest.raises(UsageError, match="seed: the study trains every seed; leave it out"):
+        leave_out(["seed", "fold"], ["seed=1"], "the study trains every seed")
+    leave_out(["seed"], ["fold=1"], "")
