@@ -14,10 +14,14 @@ from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase
 from segkit.report.tables import Cell
 from segkit.sliding_window.windows import apply_network
+from segkit.studies.tickets.activations import NormMoments, norm_moments
 from segkit.training.validation import validate
 
 STORED = (nn.modules.batchnorm._BatchNorm,)
 """Classes of norms that predict with stored statistics."""
+
+PATCHES_FOR_MOMENTS = 8
+"""Number of patches on which activations are measured."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +43,19 @@ class Bench:
         Raises:
             InputError: scores that are not finite.
         """
-        network = network_to_memory_format(network.to(self.device).eval(), self.mode.layout)
-        score = validate(network, self.cases, self.plan, mode=self.mode, device=self.device)
+        score = validate(
+            self._ready(network), self.cases, self.plan, mode=self.mode, device=self.device
+        )
         return [
             {"measure": measure, "case": case, "label": label, "value": dice}
             for case, labels in score.per_case.items()
             for label, dice in labels.items()
         ]
+
+    def moments(self, network: nn.Module) -> dict[str, NormMoments]:
+        """Return the activations' statistics on both sides of every norm, in float32."""
+        patches = [patch.to(self.device) for patch in self.patches[:PATCHES_FOR_MOMENTS]]
+        return norm_moments(self._ready(network), patches, self.plan.slice_axis)
 
     def recalibrate(self, network: nn.Module) -> bool:
         """Measure the stored statistics of all norms anew; return whether there are any.
@@ -53,15 +63,19 @@ class Bench:
         They become the mean over batches of the training's size, of the patches; a last batch that
         is smaller is left out.
         """
-        size = self.plan.batch_size
-        batches = [self.patches[at : at + size] for at in range(0, len(self.patches), size)]
         norms = [module for module in network.modules() if isinstance(module, STORED)]
+        if not norms:
+            return False
+        size = self.plan.batch_size
+        predict = self.mode.wrap(self._ready(network))
         with torch.no_grad(), _measuring(norms), self.mode.autocast(self.device):
-            for batch in batches:
-                if len(batch) == size and norms:
-                    images = torch.stack(list(batch)).to(self.device)
-                    apply_network(self.mode.wrap(network), images, self.plan.slice_axis)
-        return bool(norms)
+            for first in range(0, len(self.patches) - size + 1, size):
+                images = torch.stack(list(self.patches[first : first + size])).to(self.device)
+                apply_network(predict, images, self.plan.slice_axis)
+        return True
+
+    def _ready(self, network: nn.Module) -> nn.Module:
+        return network_to_memory_format(network.to(self.device).eval(), self.mode.layout)
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import NamedTuple
@@ -91,15 +92,21 @@ def read_curves(rows: Rows) -> Curves:
     for row in rows:
         if row.get("value") is None or row.get("case") is None:
             continue
-        level = int(row["level"])  # type: ignore[arg-type]
+        level = int(number(row, "level"))
         arm = Arm(str(row["norm"]), str(row["kind"]), level, str(row["measure"]))
-        key = str(row["case"]), int(row["seed"])  # type: ignore[arg-type]
-        labels.setdefault(arm, {}).setdefault(key, []).append(float(row["value"]))  # type: ignore[arg-type]
-        shares.setdefault(level, []).append(float(row["remaining"]))  # type: ignore[arg-type]
+        key = str(row["case"]), int(number(row, "seed"))
+        labels.setdefault(arm, {}).setdefault(key, []).append(number(row, "value"))
+        shares.setdefault(level, []).append(number(row, "remaining"))
     values = {
         arm: {key: fmean(dice) for key, dice in cases.items()} for arm, cases in labels.items()
     }
     return Curves(values, {level: fmean(found) for level, found in shares.items()})
+
+
+def number(row: Mapping[str, Cell], column: str) -> float:
+    """Return a cell as a number, nan if it is empty."""
+    value = row.get(column)
+    return math.nan if value is None else float(value)
 
 
 @dataclass(frozen=True)
@@ -194,10 +201,3 @@ def smallest_without_loss(comparisons: Sequence[Comparison]) -> Comparison | Non
             break
         last = comparison
     return last
-
-
-def kinds_of(curves: Curves, norm: str, measure: str = DICE) -> Iterator[str]:
-    """Yield the kinds of trainings of a norm that were measured."""
-    yield from dict.fromkeys(
-        arm.kind for arm in curves.values if (arm.norm, arm.measure) == (norm, measure)
-    )

@@ -17,7 +17,6 @@ from segkit.report.figures import (
     plain_text,
     save_figure,
 )
-from segkit.report.tables import Cell
 from segkit.studies.intervals import Interval
 from segkit.studies.tickets.curves import (
     DICE,
@@ -30,6 +29,7 @@ from segkit.studies.tickets.curves import (
     Curves,
     Rows,
     against_dense,
+    number,
 )
 from segkit.studies.tickets.levels import KINDS, TICKET
 
@@ -70,8 +70,8 @@ def controls_figure(curves: Curves, norms: Sequence[str]) -> Figure:
     figure, panels = new_figure(len(norms))
     for axes, norm in zip(panels, norms, strict=True):
         lines = [
-            _line(name, _points(curves, norm, kind, DICE), number)
-            for number, (kind, name) in enumerate(KINDS.items())
+            _line(name, _points(curves, norm, kind, DICE), color)
+            for color, (kind, name) in enumerate(KINDS.items())
         ]
         draw_lines(
             axes, _drawn(lines), x_label=WEIGHTS, y_label="Dice", title=plain_text(norm), log_x=True
@@ -129,10 +129,10 @@ def activations_figure(
     figure, panels = new_figure(2)
     for axes, side in zip(panels, sides, strict=True):
         lines = []
-        for number, norm in enumerate(norms):
+        for color, norm in enumerate(norms):
             of_norm = [row for row in rows if (row["norm"], row["side"]) == (norm, side)]
             points = _ratios([row for row in of_norm if row["change"] == "one_shot"], remaining)
-            lines.append(Line(norm, [x for x, _ in points], [y for _, y in points], number=number))
+            lines.append(Line(norm, [x for x, _ in points], [y for _, y in points], number=color))
         draw_lines(
             axes,
             _drawn(lines),
@@ -158,7 +158,7 @@ def density_figure(
         for row in rows:
             if row["norm"] == norm:
                 layer = shares.setdefault(str(row["layer"]), {})
-                layer.setdefault(int(_number(row["level"])), []).append(_number(row["density"]))
+                layer.setdefault(int(number(row, "level")), []).append(number(row, "density"))
         levels = sorted({level for layer in shares.values() for level in layer})
         table = [
             [100 * fmean(layer[level]) if level in layer else float("nan") for level in levels]
@@ -178,7 +178,7 @@ def _ratios(rows: Rows, remaining: Mapping[int, float]) -> list[tuple[float, flo
     logs: dict[int, list[float]] = {0: [0.0]}
     for row in rows:
         if row["sd_ratio"] is not None:
-            logs.setdefault(int(_number(row["level"])), []).append(log(_number(row["sd_ratio"])))
+            logs.setdefault(int(number(row, "level")), []).append(log(number(row, "sd_ratio")))
     return [
         (_percent(remaining[level]), exp(fmean(found)))
         for level, found in sorted(logs.items())
@@ -214,7 +214,3 @@ def _line(label: str, points: Sequence[Point], number: int | None) -> Line:
 
 def _drawn(lines: Sequence[Line]) -> list[Line]:
     return [line for line in lines if len(line.x)]
-
-
-def _number(cell: Cell) -> float:
-    return float(cell) if cell is not None else float("nan")
