@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit.bundle.archive import read_object
+from segkit.bundle.overlap_dice import check_overlap_dice
 from segkit.bundle.precision_agreement import check_agreement
 from segkit.errors import InputError
 from segkit.files.names import CARD
@@ -109,6 +110,7 @@ def read_card_and_plan(bundle: Path) -> tuple[dict[str, Any], Plan]:
     plan = plan_from_dict(read_object(bundle, PLAN, card["files"][PLAN]), bundle / PLAN)
     _check_postprocessing(card.get("postprocessing", {}), plan, bundle / CARD)
     check_agreement(card, plan, bundle / CARD)
+    check_overlap_dice(card, plan, bundle / CARD)
     return card, plan
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from segkit.bundle.card import ModelCard, bundle_path, open_card
 from segkit.bundle.lookup import SUFFIX, ensemble_paths, is_model, resolve_model
+from segkit.bundle.overlap_dice import OVERLAP_KEY, choose_overlap
 from segkit.commands.flags import Parser
 from segkit.commands.info_study import CROSS_VALIDATION, SWEEP, study_facts, study_text
 from segkit.errors import InputError, printable
@@ -119,6 +120,8 @@ def model_facts(model: ModelCard) -> dict[str, Any]:
     card = model.card
     keys = ("segkit", "dataset", "training", "metrics", "needs", "postprocessing", "bfloat16")
     from_card: dict[str, Any] = {key: card[key] for key in keys if key in card}
+    overlap, reason = choose_overlap([card])
+    from_card["overlap"] = {"auto": overlap, "reason": reason, **card.get(OVERLAP_KEY, {})}
     from_plan = plan_facts(model.plan)
     del from_plan["name"], from_plan["hash"]
     return {
@@ -174,6 +177,10 @@ def _text(facts: Mapping[str, Any]) -> str:
     if isinstance(shown.get("channels"), Mapping):
         schemes = shown["channels"].items()
         shown["channels"] = [f"{name} (normalization {scheme})" for name, scheme in schemes]
+    if isinstance(shown.get("overlap"), Mapping):
+        shown["overlap"] = "{auto:g} with predict --overlap auto: {reason}".format_map(
+            shown["overlap"]
+        )
     lines = [
         f"{key:<12} {_words(value, ' x ' if key in SIZES else ', ')}"
         for key, value in shown.items()

@@ -22,8 +22,13 @@ def _positive(text: str) -> int:
     return number
 
 
-def _overlap(text: str) -> float:
-    number = float(text)
+def _overlap(text: str) -> float | str:
+    if text == "auto":
+        return text
+    try:
+        number = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is neither a number nor auto") from None
     if not 0 <= number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not in the range from 0 to below 1")
     return number
@@ -111,10 +116,11 @@ def _add_computing(parser: Parser) -> None:
     )
     group.add_argument(
         "--overlap",
-        metavar="FRACTION",
+        metavar="FRACTION|auto",
         type=_overlap,
         default=0.5,
-        help="overlap of neighboring windows, from 0 to below 1 (default: 0.5)",
+        help="overlap of neighboring windows, from 0 to below 1; auto: the smallest one that cost "
+        "at most 0.001 of Dice at the end of the training (default: 0.5)",
     )
     group.add_argument(
         "--tta",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal, Unpack, cast, overload
@@ -9,6 +10,8 @@ from typing import Literal, Unpack, cast, overload
 import torch
 
 from segkit.bundle.bundle import Bundle
+from segkit.bundle.overlap_dice import USUAL_OVERLAP, choose_overlap
+from segkit.errors import UsageError
 from segkit.inference.ensemble import check_ensemble
 from segkit.inference.locate import Locator
 from segkit.inference.predict_scan import ScanPredictor
@@ -19,6 +22,10 @@ from segkit.plans.plan import Plan
 from segkit.volume import Volume
 
 FAST_OVERLAP = 0.25
+Overlap = float | Literal["auto"]
+"""Overlap of windows; auto takes the smallest one whose cost the models allow."""
+
+log = logging.getLogger(__name__)
 
 
 class Predictor:
@@ -34,7 +41,7 @@ class Predictor:
         device: str = "auto",
         precision: str = "auto",
         engine: str = "torch",
-        overlap: float = 0.5,
+        overlap: Overlap = USUAL_OVERLAP,
         tta: bool = False,
         threads: int | None = None,
         fast: bool = False,
@@ -49,7 +56,7 @@ class Predictor:
             device: auto, cpu, cuda or cuda:N.
             precision: auto, float32, bfloat16 or float16.
             engine: auto, torch or openvino, which computes on a CPU.
-            overlap: fraction of a window's edge that neighboring windows have in common.
+            overlap: fraction of a window's edge that neighboring windows share; auto: `overlap_of`.
             tta: also average over windows mirrored along the axes that the plan allows.
             threads: CPU threads of PyTorch during a prediction; None changes nothing.
             fast: overlap 0.25 and no mirroring, whatever ``overlap`` and ``tta`` say.
@@ -60,7 +67,7 @@ class Predictor:
         """
         self.bundles = [bundle] if isinstance(bundle, Bundle) else list(bundle)
         self.plan = check_ensemble(self.bundles)
-        self.overlap = FAST_OVERLAP if fast else overlap
+        self.overlap, self.overlap_reason = overlap_of(self.bundles, overlap, fast=fast)
         self.tta = tta and not fast
         self._threads = threads
         choices = {"device": device, "precision": precision, "engine": engine}
@@ -141,6 +148,28 @@ class Predictor:
         given = given_scan(scan, self.plan, **options)
         with cpu_threads(self._threads):
             return self._scans.predict(given, wanted)
+
+
+def overlap_of(bundles: Sequence[Bundle], overlap: Overlap, *, fast: bool) -> tuple[float, str]:
+    """Return the overlap of windows, and the reason in words.
+
+    Args:
+        bundles: models of an ensemble.
+        overlap: a fraction, or auto to choose by what the training of the models has measured.
+        fast: `FAST_OVERLAP`, whatever ``overlap`` says.
+
+    Raises:
+        UsageError: neither a number nor auto.
+    """
+    if fast:
+        return FAST_OVERLAP, "fast prediction"
+    if isinstance(overlap, str):
+        if overlap != "auto":
+            raise UsageError(f"overlap {overlap!r}: must be auto, or from 0 to below 1")
+        chosen, reason = choose_overlap([bundle.card for bundle in bundles])
+        log.info("overlap of windows %g: %s", chosen, reason)
+        return chosen, reason
+    return overlap, "not auto"
 
 
 def coarse_locator(

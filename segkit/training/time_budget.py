@@ -34,9 +34,9 @@ MARGIN = 1.25
 
 Without a margin there is often no time left for the last case.
 """
-SHARE_BETWEEN, SHARE_AT_THE_END = 0.1, 0.05
-"""Largest shares of the minutes for validations before the end, with their checkpoints, and at the
-end."""
+SHARE_BETWEEN, SHARE_AT_THE_END, SHARE_OF_OVERLAPS = 0.1, 0.05, 0.02
+"""Largest shares of the minutes for validations before the end, with their checkpoints, at the end,
+and for measuring smaller overlaps of windows after that."""
 
 PREPARING, CHOOSING, STEPS = "preparing cases", "choosing precision and layout", "training steps"
 VALIDATING, SAVING = "validation", "saving"
@@ -121,6 +121,8 @@ class Budget:
     """Largest number of sliding windows in one of them."""
     batch_size: int
     """Patches of one batch on this rank."""
+    overlap_cases: float = 0.0
+    """Time to measure smaller overlaps of windows, in times of a validation case."""
     decided: bool = False
     """True once the number of steps has been decided by timing."""
     settled: int = 0
@@ -173,11 +175,18 @@ class Budget:
             return 0.0
         return min(MARGIN * self.cases * one_case, max(one_case, self.seconds * SHARE_AT_THE_END))
 
+    def overlap_reserve(self) -> float:
+        """Return the seconds kept for measuring smaller overlaps after the last validation."""
+        if not self.final_reserve():
+            return 0.0
+        needed = MARGIN * self.overlap_cases * self.case_seconds()
+        return min(needed, self.seconds * SHARE_OF_OVERLAPS)
+
     def reserve(self, to_come: int) -> float:
-        """Return the seconds kept for the last validation and for ``to_come`` before it."""
+        """Return the seconds kept for ``to_come`` validations, the last one, and what follows."""
         count = self.intermediate_cases()
         between = count * self.case_seconds() + self.timing.saving if count else 0.0
-        return to_come * between + self.final_reserve()
+        return to_come * between + self.final_reserve() + self.overlap_reserve()
 
     def set_length(self, schedule: Schedule, to_come: int) -> bool:
         """Set the number of steps of ``schedule`` from the time left, once enough steps are timed.

@@ -111,17 +111,10 @@ def validate(
     per_case: dict[str, dict[str, float]] = {}
     done = 0
     for done, case in enumerate(cases[ranks.number :: ranks.count], start=1):
-        image = torch.from_numpy(np.array(case.image)).to(device)
-        with mode.autocast(device):
-            windows = Windows(plan.patch, OVERLAP, slice_axis=plan.slice_axis)
-            scores = predict_scores(mode.wrap(network), image, windows)
-        _check_finite(scores, case.id)
-        reference = torch.from_numpy(np.array(case.labels, dtype=np.int64)).to(device)
-        per_case[case.id] = case_dice = {}
-        for name, dice in zip(plan.labels, dice_per_label(scores, reference, plan), strict=True):
-            if not dice.isnan():
-                means[name].update(dice)
-                case_dice[name] = float(dice)
+        scores, reference = predict_case(network, case, plan, mode=mode, device=device)
+        per_case[case.id] = case_dice = dice_by_name(scores, reference, plan)
+        for name, dice in case_dice.items():
+            means[name].update(dice)
         on_case(case, *_label_indices(scores, reference, plan), case_dice)
         if is_enough(done):
             break
@@ -129,6 +122,36 @@ def validate(
     labels = {name: float(mean.compute()) for name, mean in means.items()}
     labels = {name: dice for name, dice in labels.items() if not math.isnan(dice)}
     return ValidationScore(labels, ranks.total(done), ranks.merged(per_case))
+
+
+def predict_case(
+    network: nn.Module,
+    case: PreparedCase,
+    plan: Plan,
+    *,
+    mode: ComputeMode,
+    device: torch.device,
+    overlap: float = OVERLAP,
+) -> tuple[Tensor, Tensor]:
+    """Return the scores (K, X, Y, Z) of a case and its target indices (X, Y, Z), on ``device``.
+
+    Args:
+        network: in evaluation mode, on ``device``.
+        case: the case.
+        plan: the plan of the network.
+        mode: precision and memory format.
+        device: where to predict.
+        overlap: overlap of neighboring windows, as a share of the window's edge.
+
+    Raises:
+        InputError: scores that are NaN or infinite.
+    """
+    image = torch.from_numpy(np.array(case.image)).to(device)
+    with mode.autocast(device):
+        windows = Windows(plan.patch, overlap, slice_axis=plan.slice_axis)
+        scores = predict_scores(mode.wrap(network), image, windows)
+    _check_finite(scores, case.id)
+    return scores, torch.from_numpy(np.array(case.labels, dtype=np.int64)).to(device)
 
 
 def _check_finite(scores: Tensor, case: str) -> None:
@@ -145,6 +168,13 @@ def _check_finite(scores: Tensor, case: str) -> None:
 def window_count(case: PreparedCase, plan: Plan) -> int:
     """Return the number of windows that `validate` predicts for a case."""
     return count_windows(case.labels.shape, plan.patch, OVERLAP)
+
+
+def dice_by_name(scores: Tensor, reference: Tensor, plan: Plan) -> dict[str, float]:
+    """Return `dice_per_label` by name; a label of which neither map has a voxel is absent."""
+    values = dice_per_label(scores, reference, plan).tolist()
+    dice = zip(plan.labels, values, strict=True)
+    return {name: value for name, value in dice if not math.isnan(value)}
 
 
 def dice_per_label(scores: Tensor, reference: Tensor, plan: Plan) -> Tensor:

@@ -26,6 +26,11 @@ def test_model(capsys: pytest.CaptureFixture[str], what: Path) -> None:
     assert (model["kind"], model["name"], model["plan"]) == ("model", "fixture", "dbca7245694a")
     assert model["labels"] == {"bright": 5, "dark": 300}
     assert (model["training"], model["metrics"]) == ({"steps": 1500}, {"dice": 1.0})
+    assert model["overlap"]["auto"] == 0.5
+    assert main(["info", str(what)]) == 0
+    assert (
+        "overlap      0.5 with predict --overlap auto: nothing is known" in capsys.readouterr().out
+    )
 
 
 def test_plan_lists_every_norm(capsys: pytest.CaptureFixture[str]) -> None:

@@ -178,8 +178,10 @@ def test_how_it_is_computed_is_recorded(here: Path) -> None:
         )
         assert counts(here / "o.nii.gz") == {0: 576, 5: 128, 300: 96}
         content = json.loads((here / "o.nii.gz.json").read_text())
+        reasons.append(content["overlap_reason"])
         return content["device"], content["precision"], content["overlap"], content["tta"]
 
+    reasons: list[str] = []
     assert record() == ("cpu", "float32", 0.5, False)
     assert record("--device", "cpu", "--precision", "bfloat16", "--tta") == (
         "cpu",
@@ -189,6 +191,12 @@ def test_how_it_is_computed_is_recorded(here: Path) -> None:
     )
     assert record("--max-memory", "4GB", "--overlap", "0") == ("cpu", "float32", 0.0, False)
     assert record("--fast", "--tta") == ("cpu", "float32", 0.25, False)
+    assert record("--overlap", "auto") == ("cpu", "float32", 0.5, False)
+    assert reasons == [
+        *["not auto"] * 3,
+        "fast prediction",
+        "nothing is known of other overlaps: the training measured none",
+    ]
 
 
 def test_folder_with_a_broken_scan(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -472,6 +480,7 @@ def test_out_of_memory(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["a.nii", "-o", ""], "-o: the name is empty"),
         (["a.nii", "--roi", ""], "--roi '': the model's labels are bright, dark"),
         (["a.nii", "--threads", "0"], "0 is below 1"),
+        (["a.nii", "--overlap", "half"], "half is neither a number nor auto"),
         (["a.nii", "--overlap", "1"], "1 is not in the range from 0 to below 1"),
         (["a.nii", "--remove-small-blobs", "-1"], "-1 is not a volume"),
         (["a.nii", "--max-memory", "lots"], "'lots' is not a size"),

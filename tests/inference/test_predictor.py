@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import logging
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +15,8 @@ import pytest
 import SimpleITK
 import torch
 
-from segkit.bundle.bundle import Bundle, write_bundle
+from segkit.bundle.bundle import Bundle, pack_bundle, write_bundle
+from segkit.bundle.overlap_dice import overlap_entry
 from segkit.errors import InputError, OutOfMemoryError, UsageError
 from segkit.inference import Predictor, load
 from segkit.inference.prediction import Wanted
@@ -276,6 +278,41 @@ def test_fast_means_less_overlap_and_no_mirroring(make_bundle: Make) -> None:
     assert set(prediction.seconds) == {"prepare", "network", "restore"}
 
 
+def with_costs(bundle: Bundle, quarter: float, none: float) -> Bundle:
+    """The bundle, with a card that says what the overlaps 0.25 and 0 cost."""
+    dice = {0.5: {"bright": 0.9}, 0.25: {"bright": 0.9 - quarter}, 0.0: {"bright": 0.9 - none}}
+    card = {**bundle.card, **overlap_entry(dice, 3, 0)}
+    return write_bundle(bundle.path, bundle.plan, card, {"0": bundle.state("0")})
+
+
+def test_overlap_auto_takes_what_costs_little(
+    make_bundle: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    cheap, dear = (
+        with_costs(make_bundle(folder=name), 0.0, none)
+        for name, none in (("a", 0.0005), ("b", 0.005))
+    )
+    with caplog.at_level(logging.INFO):
+        auto = Predictor(cheap, overlap="auto")
+    assert "overlap of windows 0: 0.25 costs 0.0000, 0 costs 0.0005 of Dice" in caplog.text
+    assert auto.overlap_reason in caplog.text
+    windows: list[tuple[int, int]] = []
+    labels = auto.prediction(scan((16, 8, 8)), progress=lambda *count: windows.append(count))
+    assert windows[-1] == (2, 2)  # three at 0.5
+    assert np.array_equal(labels.labels.array, Predictor(cheap).predict(scan((16, 8, 8))).array)
+    assert Predictor([cheap, dear], overlap="auto").overlap == 0.25
+    assert Predictor(cheap, overlap="auto", fast=True).overlap == 0.25
+    assert Predictor(cheap).overlap == 0.5
+    assert load(cheap.path, overlap="auto").overlap == 0
+    unknown = Predictor(make_bundle(), overlap="auto")
+    assert (unknown.overlap, "nothing is known" in unknown.overlap_reason) == (0.5, True)
+
+
+def test_a_packed_model_keeps_what_overlaps_cost(make_bundle: Make, tmp_path: Path) -> None:
+    model = pack_bundle(with_costs(make_bundle(), 0.0, 0.005).path, tmp_path / "model.segkit")
+    assert load(model, overlap="auto").overlap == 0.25
+
+
 def test_bfloat16_gives_the_same_labels(make_bundle: Make) -> None:
     assert np.array_equal(
         Predictor(make_bundle(), precision="bfloat16").predict(scan()).array,
@@ -289,6 +326,8 @@ def test_words_that_are_none(make_bundle: Make) -> None:
         Predictor(bundle, device="tpu")
     with pytest.raises(UsageError, match=r"this machine has \d GPUs"):
         Predictor(bundle, device="cuda:9")
+    with pytest.raises(UsageError, match="overlap 'least': must be auto, or from 0 to below 1"):
+        Predictor(bundle, overlap="least")  # type: ignore[arg-type]
 
 
 def test_predicting_imports_nothing_that_takes_long_and_is_not_needed() -> None:

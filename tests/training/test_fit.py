@@ -83,6 +83,14 @@ def test_a_finished_bundle_says_how_well_bfloat16_agrees(run: Path) -> None:
     assert found["dice"].keys() <= {"low", "high"}
 
 
+def test_a_finished_bundle_says_what_smaller_overlaps_cost(run: Path) -> None:
+    bundle = read_bundle(run / "bundle")
+    found, dice = bundle.card["overlap"], bundle.card["metrics"]["dice"]
+    assert found["cases"] + found["same_windows"] == bundle.card["metrics"]["cases"] == 1
+    if found["cases"]:
+        assert found["dice"]["0.5"] == pytest.approx(dice, abs=1e-6)
+
+
 def test_a_run_leaves_its_files(run: Path) -> None:
     names = {path.name for path in run.iterdir()}
     assert names >= {

@@ -52,6 +52,7 @@ def run_record(
         "precision": predictor.precision,
         "precision_reason": predictor.precision_reason,
         "overlap": predictor.overlap,
+        "overlap_reason": predictor.overlap_reason,
         "tta": predictor.tta,
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
     }

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit.bundle.bundle import read_bundle, write_bundle
+from segkit.bundle.overlap_dice import joint_overlap_dice
 from segkit.bundle.precision_agreement import joint_agreement
 from segkit.config.compose import load
 from segkit.config.schema import TrainConfig
@@ -246,6 +247,7 @@ def _write_ensemble(
             "cases": len(summary["cases"]),
         },
         **joint_agreement([bundle.card for bundle in bundles]),
+        **joint_overlap_dice([bundle.card for bundle in bundles]),
     }
     rules = {name: "largest" for name, gain in gains.items() if gain.adopted}
     if rules:

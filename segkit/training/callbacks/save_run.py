@@ -63,7 +63,9 @@ class RunSaver:
 
     def _write_outputs(self, module: SegmentationModule) -> None:
         with self.timing.part(SAVING):
-            self.bundle_writer.write(module, self._training_facts(module), self._metrics())
+            overlaps = self.validation.overlaps.entry()
+            facts, metrics = self._training_facts(module), self._metrics()
+            self.bundle_writer.write(module, facts, metrics, overlaps)
             self.rows.write()
         if not module.schedule.remaining:
             self._write_report(module)

@@ -14,6 +14,7 @@ from segkit.progress import duration
 from segkit.training.compute.distributed import Ranks
 from segkit.training.optimization.lightning_module import SegmentationModule
 from segkit.training.outputs.gallery import Gallery
+from segkit.training.outputs.overlap_dice import OverlapDice
 from segkit.training.signals import StopRequest
 from segkit.training.time_budget import VALIDATING, Budget
 from segkit.training.validation import OnCase, ValidationScore, ignore_case, validate
@@ -53,6 +54,8 @@ class ScheduledValidation:
         self.due_so_far = 0
         """Number of validations that were due so far."""
         self.gallery = Gallery(plan)
+        self.overlaps = OverlapDice(plan, cases, budget=budget, stop=stop, ranks=ranks)
+        """Dice at smaller overlaps of windows, measured after the last validation."""
 
     def run_if_due(self, module: SegmentationModule) -> bool:
         """Validate if the schedule says so; return False if a signal cut the validation short."""
@@ -100,21 +103,24 @@ class ScheduledValidation:
                 duration(self.budget.case_seconds()),
             )
             return
-        self._validate(module, self.cases, self.gallery.offer)
+        self._validate(
+            module, self.cases, self.gallery.offer, keep_seconds=self.budget.overlap_reserve()
+        )
         own_pictures = {picture.case: picture for picture in self.gallery.pictures}
         self.gallery.keep_extremes(self.ranks.merged(own_pictures).values())
-        if self.score and self.score.cases < len(self.cases):
-            reason = "it was stopped" if self.stop.received else "time allowed"
-            log.info(
-                "validated on %d of %d cases, as %s", self.score.cases, len(self.cases), reason
-            )
+        if self.score:
+            _log_missing(self.score.cases, len(self.cases), is_stopped=bool(self.stop.received))
+            self.overlaps.measure(module, self.score.per_case)
 
     def _validate(
         self,
         module: SegmentationModule,
         cases: Sequence[PreparedCase],
         on_case: OnCase = ignore_case,
+        *,
+        keep_seconds: float = 0.0,
     ) -> None:
+        """Validate ``cases``, fewer if only ``keep_seconds`` would be left after the next one."""
         if not cases:
             return
         timing = self.budget.timing
@@ -122,7 +128,7 @@ class ScheduledValidation:
 
         def is_enough(done: int) -> bool:
             timing.case = (time.perf_counter() - start) / done
-            return bool(self.stop.received) or self.budget.left() < timing.case
+            return bool(self.stop.received) or self.budget.left() < timing.case + keep_seconds
 
         with timing.part(VALIDATING):
             self.score = validate(
@@ -136,3 +142,9 @@ class ScheduledValidation:
                 ranks=self.ranks,
             )
         self.score_step = module.schedule.step
+
+
+def _log_missing(done: int, cases: int, *, is_stopped: bool) -> None:
+    if done < cases:
+        reason = "it was stopped" if is_stopped else "time allowed"
+        log.info("validated on %d of %d cases, as %s", done, cases, reason)

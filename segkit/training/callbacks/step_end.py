@@ -25,6 +25,7 @@ from segkit.training.compute.distributed import ALONE, Ranks
 from segkit.training.optimization.lightning_module import SegmentationModule
 from segkit.training.outputs.bundle_writer import BundleWriter
 from segkit.training.outputs.checkpoint import random_state, restore_random_state
+from segkit.training.outputs.overlap_dice import CasesToMeasure
 from segkit.training.signals import StopRequest
 from segkit.training.time_budget import Budget, Timing
 from segkit.training.validation import window_count
@@ -67,12 +68,14 @@ def step_end_parts(
     """
     cases = list(validation_cases) if config.validations else []
     stop, rows = StopRequest(), LogRows(folder, plan, timing, tracker)
+    own_cases = cases[ranks.number :: ranks.count]
     budget = Budget(
         config,
         timing,
         cases=math.ceil(len(cases) / ranks.count),
         windows=max((window_count(case, plan) for case in cases), default=0),
         batch_size=ranks.part_of(plan.batch_size),
+        overlap_cases=CasesToMeasure.among(own_cases, plan).relative_times,
     )
     validation = ScheduledValidation(
         plan, cases, count=config.validations, budget=budget, stop=stop, ranks=ranks

@@ -41,7 +41,11 @@ class BundleWriter:
     """Cases on which the finished model is compared in bfloat16 and float32."""
 
     def write(
-        self, module: SegmentationModule, training: dict[str, Any], metrics: dict[str, Any]
+        self,
+        module: SegmentationModule,
+        training: dict[str, Any],
+        metrics: dict[str, Any],
+        overlaps: dict[str, Any],
     ) -> None:
         """Write folder/bundle with the averaged weights of ``module``.
 
@@ -49,12 +53,14 @@ class BundleWriter:
             module: the network at the current step.
             training: facts of the training so far, for the card.
             metrics: the last validation, for the card.
+            overlaps: entry of the Dice by overlap; empty if it is not measured.
         """
         card = {
             "name": self.folder.name,
             "dataset": {"name": self.dataset, "hash": self.dataset_hash},
             "training": {**training, **self._training_facts()},
             "metrics": metrics,
+            **overlaps,
         }
         needs = {**self.plan.needs, **loss_needs(self.config.trainer.loss)}
         if needs:

@@ -89,6 +89,10 @@ def test_all_folds_follow_one_plan_and_make_one_bundle(finished: Path, phantom: 
         state = of_fold.state(fold)
         assert all(torch.equal(tensor, state[name]) for name, tensor in bundle.state(fold).items())
     assert (bundle.card["metrics"]["cases"], bundle.card["training"]["steps"]) == (2, [2, 2])
+    overlaps = [read_bundle(finished / "cv" / f"fold_{fold}").card["overlap"] for fold in "01"]
+    counts = {key: sum(entry[key] for entry in overlaps) for key in ("cases", "same_windows")}
+    assert bundle.card["overlap"].items() >= counts.items()
+    assert sum(counts.values()) == 2
 
 
 def test_the_ensemble_predicts_as_the_newest_run(here: Path, phantom: Path) -> None:

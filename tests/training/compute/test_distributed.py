@@ -118,6 +118,8 @@ def test_two_processes_train_what_one_trains(folder: Path, monkeypatch: pytest.M
     metrics = [read_bundle(run).card["metrics"] for run in ("one", "two")]
     assert metrics[0]["cases"] == metrics[1]["cases"] == 2
     assert metrics[0]["dice"] == pytest.approx(metrics[1]["dice"], abs=1e-3)
+    overlaps = [read_bundle(run).card["overlap"] for run in ("one", "two")]
+    assert overlaps[0] == overlaps[1] == {"cases": 0, "same_windows": 2, "dice": {}}
     assert [err.count("the run is in two"), out.count("Training is done"), err.count("INFO")] == [
         1,
         1,
