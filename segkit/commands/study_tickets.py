@@ -6,6 +6,7 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import segkit.studies
 from segkit.commands.flags import Parser
@@ -52,11 +53,9 @@ def run(arguments: Sequence[str]) -> int:
     return 5 if summary["failed"] else 0
 
 
-def _text(folder: Path, summary: dict[str, object]) -> str:
-    lines = [str(summary["facts"])]
-    answers = summary["answers"]
-    assert isinstance(answers, list)
-    for answer in answers:
+def _text(folder: Path, summary: dict[str, Any]) -> str:
+    lines = [summary["facts"]]
+    for answer in summary["answers"]:
         lines += ["", answer["question"], *(f"  {sentence}" for sentence in answer["sentences"])]
     return "\n".join([*lines, "", f"  report   {folder / 'report.html'}"])
 

@@ -32,6 +32,7 @@ CAPTIONS = {
 def tickets_page(
     dataset: str,
     facts: str,
+    *,
     answers: Sequence[tuple[str, Sequence[str]]],
     figures: Mapping[str, bytes],
     dice: Table,

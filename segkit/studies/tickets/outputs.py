@@ -42,10 +42,10 @@ def write_outputs(study: Setup, settings: TicketSettings, results: Sequence[Cell
     page = tickets_page(
         study.dataset.name,
         facts,
-        [(answer.question, answer.sentences) for answer in found],
-        {name: path.read_bytes() for name, path in pictures.items()},
-        dice_table(curves),
-        failed_table(results),
+        answers=[(answer.question, answer.sentences) for answer in found],
+        figures={name: path.read_bytes() for name, path in pictures.items()},
+        dice=dice_table(curves),
+        failed=failed_table(results),
     )
     write_text(folder / PAGE, page)
 
@@ -142,9 +142,3 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
 
 def _interval(interval: Interval) -> dict[str, Any]:
     return dataclasses.asdict(interval)
-
-
-def read_summary(folder: Path) -> dict[str, Any]:
-    """Return the content of summary.json of a finished study."""
-    content: dict[str, Any] = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
-    return content

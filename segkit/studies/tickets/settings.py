@@ -35,8 +35,10 @@ class TicketSettings:
     """Share of the remaining weights that each level prunes."""
     rewind: float = setting(0.05, number(0.0, 0.9))
     """Share of the steps after which the dense network's weights are kept for rewinding."""
-    controls: Any = setting(CONTROLS, _or_word(words_of(CONTROLS, "[random]"), "none", "no control"))
-    control_levels: Any = setting(
+    controls: tuple[str, ...] | str = setting(
+        CONTROLS, _or_word(words_of(CONTROLS, "[random]"), "none", "no control")
+    )
+    control_levels: tuple[int, ...] | str = setting(
         "auto",
         _or_word(
             whole_numbers(1, "[3,7,11]", most=MOST_LEVELS),
@@ -48,12 +50,12 @@ class TicketSettings:
     @property
     def chosen_controls(self) -> tuple[str, ...]:
         """Kinds of controls; none if ``controls`` is the word none."""
-        return () if self.controls == "none" else tuple(self.controls)
+        return () if isinstance(self.controls, str) else self.controls
 
     @property
     def chosen_control_levels(self) -> tuple[int, ...]:
         """Levels at which controls are trained."""
-        if self.control_levels == "auto":
+        if isinstance(self.control_levels, str):
             return default_control_levels(self.fraction, self.levels)
         return tuple(sorted(self.control_levels))
 

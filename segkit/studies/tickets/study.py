@@ -152,9 +152,7 @@ def _without_validations(config: TrainConfig, overrides: Sequence[str]) -> Train
     return dataclasses.replace(config, trainer=trainer)
 
 
-def _cells(
-    study: Setup, settings: TicketSettings, given: Collection[str]
-) -> list[StudyCell]:
+def _cells(study: Setup, settings: TicketSettings, given: Collection[str]) -> list[StudyCell]:
     """Return every training as a cell, with precision, memory format and steps fixed for all."""
     plans = {norm: plan_with_norm(study, norm, given) for norm in settings.norms}
     first = dataclasses.replace(study, plan=plans[settings.norms[0]])
@@ -234,9 +232,7 @@ def _bench(study: Setup) -> Bench:
             prepare_cases(cases, dataset, plan, store, progress=counter.show)
             for cases in (split.training, split.validation)
         )
-    patches = PatchDataset(
-        training, PatchRules(plan, config.augment, 0, config.trainer.foreground)
-    )
+    patches = PatchDataset(training, PatchRules(plan, config.augment, 0, config.trainer.foreground))
     patches.plain_from(0)
     images: list[torch.Tensor] = [patches[number]["image"] for number in range(PATCHES)]
     mode = ComputeMode(config.trainer.precision, config.trainer.layout)
