@@ -246,8 +246,10 @@ def check(config: TrainConfig) -> None:
     if NORMS[network.norm].groups != "fitted" and (
         network.num_groups is not None or network.channels_per_group != "auto"
     ):
+        with_groups = [name for name, entry in NORMS.items() if entry.groups == "fitted"]
         raise UsageError(
-            f"groups go with network.norm=group only, not with network.norm={network.norm}"
+            f"groups go with network.norm={' or '.join(with_groups)} only,"
+            f" not with network.norm={network.norm}"
         )
     if config.dataset.labels and config.dataset.regions:
         raise UsageError("give dataset.labels or dataset.regions, not both")

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from segkit.networks.kernels.convolution import Conv2d, Conv3d, ConvTranspose2d, ConvTranspose3d
 from segkit.networks.kernels.group_norm import GroupNorm
 from segkit.networks.kernels.recompute import activated, is_recomputing, recomputable
+from segkit.networks.kernels.weight_standardization import StandardizedConv2d, StandardizedConv3d
 from segkit.networks.norm import norm_layer
 from segkit.plans.plan import LayerPlan
 
@@ -21,6 +22,10 @@ NEGATIVE_SLOPE = 0.01
 """Slope of the leaky ReLU below 0."""
 
 CONVOLUTIONS: dict[int, Callable[..., nn.Module]] = {2: Conv2d, 3: Conv3d}
+STANDARDIZED_CONVOLUTIONS: dict[int, Callable[..., nn.Module]] = {
+    2: StandardizedConv2d,
+    3: StandardizedConv3d,
+}
 TRANSPOSED_CONVOLUTIONS: dict[int, Callable[..., nn.Module]] = {
     2: ConvTranspose2d,
     3: ConvTranspose3d,
@@ -47,11 +52,31 @@ def convolution(
         stride: stride along each spatial axis.
         bias: whether it adds a bias.
     """
-    padding = tuple(edge // 2 for edge in kernel)
-    layer = CONVOLUTIONS[len(kernel)]
-    return layer(
-        in_channels, out_channels, tuple(kernel), tuple(stride), padding=padding, bias=bias
+    return CONVOLUTIONS[len(kernel)](
+        in_channels, out_channels, tuple(kernel), tuple(stride), padding=_padding(kernel), bias=bias
     )
+
+
+def convolution_before_norm(
+    in_channels: int, layer: LayerPlan, *, kernel: Edges, stride: Edges
+) -> nn.Module:
+    """Return the convolution of ``layer``; arguments as `convolution`.
+
+    It has no bias before a norm, because the norm would remove it.
+    """
+    kinds = STANDARDIZED_CONVOLUTIONS if layer.norm == "group_ws" else CONVOLUTIONS
+    return kinds[len(kernel)](
+        in_channels,
+        layer.channels,
+        tuple(kernel),
+        tuple(stride),
+        padding=_padding(kernel),
+        bias=layer.norm == "none",
+    )
+
+
+def _padding(kernel: Edges) -> tuple[int, ...]:
+    return tuple(edge // 2 for edge in kernel)
 
 
 def upsampling(in_channels: int, out_channels: int, stride: Edges) -> nn.Module:
@@ -69,8 +94,7 @@ def score_head(in_channels: int, classes: int, dims: int) -> nn.Module:
 class ConvBlock(nn.Sequential):
     """Convolution, norm and activation.
 
-    ``activation`` is a key of ACTIVATIONS, or None for no activation. A convolution before a norm
-    has no bias, because the norm would remove it.
+    ``activation`` is a key of ACTIVATIONS, or None for no activation.
     """
 
     conv: nn.Module
@@ -86,9 +110,8 @@ class ConvBlock(nn.Sequential):
         stride: Edges,
         activation: str | None,
     ) -> None:
-        bias = layer.norm == "none"
         parts = OrderedDict(
-            conv=convolution(in_channels, layer.channels, kernel=kernel, stride=stride, bias=bias),
+            conv=convolution_before_norm(in_channels, layer, kernel=kernel, stride=stride),
             norm=norm_layer(layer, len(kernel)),
             activation=nn.Identity() if activation is None else ACTIVATIONS[activation](),
         )

@@ -26,6 +26,9 @@ ACTIVATIONS: dict[str, Any] = {
 }
 """MONAI's name, or name and arguments, of each activation."""
 
+OTHER_NORMS: dict[str, str] = {"batch": "batch", "none": ""}
+"""MONAI's name of each norm without groups that it has."""
+
 
 class DynUNet(nn.Module):
     """MONAI's nnU-Net with the plan's kernels, strides and widths; two convolutions per stage."""
@@ -130,8 +133,11 @@ def _norm(plan: Plan, widths: list[int]) -> Any:
     (kind, groups), _ = Counter(
         (layer.norm, layer.groups) for layer in plan.network.layers
     ).most_common(1)[0]
+    if kind in OTHER_NORMS:
+        return OTHER_NORMS[kind]
     if kind != "group":
-        return {"batch": "batch", "none": ""}[kind]
+        expected = f"group, {' or '.join(OTHER_NORMS)} as the norm of {plan.network.name}"
+        raise unfit(plan, "network", expected=expected, found=kind)
     for width in widths:
         if width % groups:
             expected = f"widths that divide into {groups} groups, which most layers have"

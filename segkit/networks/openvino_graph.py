@@ -14,6 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from segkit.errors import UsageError
+from segkit.networks.kernels.batch_renorm import BatchRenorm
+from segkit.networks.kernels.convolution import Conv2d, Conv3d
+from segkit.networks.norm import BatchStatisticsNorm, scale_and_shift
 from segkit.networks.residual_unet import ResidualBlock, ResidualUNet
 from segkit.networks.unet import UNet
 
@@ -43,6 +46,7 @@ class GraphBuilder:
             nn.GroupNorm: self._group_norm,
             nn.BatchNorm2d: self._batch_norm,
             nn.BatchNorm3d: self._batch_norm,
+            BatchRenorm: self._batch_norm,
             nn.Identity: lambda _, x: x,
             nn.LeakyReLU: lambda layer, x: operations.prelu(
                 x, _constant(operations, [layer.negative_slope])
@@ -101,7 +105,8 @@ class GraphBuilder:
 
     def _convolution(self, layer: nn.Conv2d | nn.Conv3d, x: Node) -> Node:
         padding = [int(edge) for edge in layer.padding]
-        weight = _constant(self.operations, layer.weight)
+        kernel = layer.kernel() if isinstance(layer, Conv2d | Conv3d) else layer.weight
+        weight = _constant(self.operations, kernel)
         convolved = self.operations.convolution(
             x, weight, layer.stride, padding, padding, layer.dilation
         )
@@ -137,11 +142,11 @@ class GraphBuilder:
         bias = _constant(operations, layer.bias.reshape(per_channel))
         return operations.add(operations.multiply(normalized, weight), bias)
 
-    def _batch_norm(self, layer: nn.BatchNorm2d | nn.BatchNorm3d, x: Node) -> Node:
-        numbers = (layer.weight, layer.bias, layer.running_mean, layer.running_var)
-        return self.operations.batch_norm_inference(
-            x, *(_constant(self.operations, number) for number in numbers), layer.eps
-        )
+    def _batch_norm(self, layer: BatchStatisticsNorm, x: Node) -> Node:
+        per_channel = [1, -1, *[1] * (len(x.shape) - 2)]
+        numbers = (number.reshape(per_channel) for number in scale_and_shift(layer))
+        scale, shift = (_constant(self.operations, number) for number in numbers)
+        return self.operations.add(self.operations.multiply(x, scale), shift)
 
 
 def _constant(operations: Any, values: Tensor | Sequence[float] | None) -> Node:

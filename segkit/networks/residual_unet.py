@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from torch import Tensor, nn
 
-from segkit.networks.blocks import ACTIVATIONS, ConvBlock, Edges, convolution
+from segkit.networks.blocks import ACTIVATIONS, ConvBlock, Edges, convolution_before_norm
 from segkit.networks.kernels.recompute import activated
 from segkit.networks.norm import norm_layer
 from segkit.networks.plan_check import unfit
@@ -82,9 +82,7 @@ def residual_stage(
 
 def _shortcut(in_channels: int, layer: LayerPlan, stride: Edges) -> nn.Sequential:
     ones = [1] * len(stride)
-    conv = convolution(
-        in_channels, layer.channels, kernel=ones, stride=ones, bias=layer.norm == "none"
-    )
+    conv = convolution_before_norm(in_channels, layer, kernel=ones, stride=ones)
     pool = [POOLS[len(stride)](tuple(stride))] if max(stride) > 1 else []
     return nn.Sequential(*pool, conv, norm_layer(layer, len(stride)))
 

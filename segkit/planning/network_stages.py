@@ -21,7 +21,7 @@ from segkit.plans.network_catalogue import (
     network_entry,
     plugin_networks,
 )
-from segkit.plans.norm_catalogue import NormKind
+from segkit.plans.norm_catalogue import NORMS, NormKind, has_groups
 from segkit.plans.plan import LayerPlan, NetworkPlan, StagePlan
 from segkit.plugins import package
 
@@ -37,6 +37,9 @@ BYTES_PER_ELEMENT = 8e9 / 560e6
 
 nnU-Net plans 560e6 elements for 8 GB.
 """
+
+ONE_NORM_KINDS: tuple[NormKind, ...] = ("group", "batch", "none")
+"""Kinds of norm of MONAI's networks."""
 
 Chooser = Callable[[str, int, int], tuple[NormKind, int]]
 """Rule from (layer name, channels, voxels) to the norm of a layer and its number of groups."""
@@ -108,14 +111,22 @@ def one_norm(network: NetworkPlan) -> NetworkPlan:
     MONAI's networks have the same norm in all layers.
 
     Raises:
-        UsageError: that number of groups does not divide the channels of some layer.
+        UsageError: MONAI does not have that norm, or that number of groups does not divide the
+            channels of some layer.
     """
+    for layer in network.layers:
+        if layer.norm not in ONE_NORM_KINDS:
+            names = [name for name, entry in NORMS.items() if entry.kind in ONE_NORM_KINDS]
+            raise UsageError(
+                f"network={network.name} does not have network.norm={layer.norm}. Choose one of"
+                f" {', '.join(names)}, or network=unet."
+            )
     if all(layer.groups == layer.channels for layer in network.layers):
         return network
     norms = Counter((layer.norm, layer.groups) for layer in network.layers)
     norm, groups = norms.most_common(1)[0][0]
     for layer in network.layers:
-        if norm == "group" and layer.channels % groups:
+        if has_groups(norm) and layer.channels % groups:
             raise UsageError(
                 f"network={network.name} takes one number of groups: the {layer.channels} channels"
                 f" of {layer.name} do not divide into {groups}. Give network.num_groups or other"
@@ -137,7 +148,25 @@ def with_norms(
             for stage in stages
         )
 
-    return replace(network, encoder=changed(network.encoder), decoder=changed(network.decoder))
+    return _plain_on_the_image(
+        replace(network, encoder=changed(network.encoder), decoder=changed(network.decoder))
+    )
+
+
+def _plain_on_the_image(network: NetworkPlan) -> NetworkPlan:
+    """Return the network without standardized kernels in the layers whose input is the image.
+
+    The weights of a standardized kernel sum to 0: applied to a channel of the image, it would see
+    edges, but not the intensity itself. A 1x1 kernel of one channel would even be 0.
+    """
+    first, *others = network.encoder
+    # The image enters the first convolution, and the shortcut around the first residual block.
+    from_image = [first.layers[0], *(x for x in first.layers[2:3] if x.name.endswith(".skip"))]
+    layers = tuple(
+        replace(layer, norm="group") if layer.norm == "group_ws" and layer in from_image else layer
+        for layer in first.layers
+    )
+    return replace(network, encoder=(replace(first, layers=layers), *others))
 
 
 def _with_norm(layer: LayerPlan, norm: NormKind, groups: int) -> LayerPlan:
@@ -208,7 +237,8 @@ def _build(
         name = f"decoder.{number}"
         decoder.append(stage(name, shape, entry.decoder_layers, kernel=level, stride=level + 1))
     deep = config.deep_supervision and entry.deep_supervision
-    return NetworkPlan(config.name, config.activation, tuple(encoder), tuple(decoder), deep)
+    network = NetworkPlan(config.name, config.activation, tuple(encoder), tuple(decoder), deep)
+    return _plain_on_the_image(network)
 
 
 def needs(network: str) -> dict[str, str]:

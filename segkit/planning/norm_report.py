@@ -37,9 +37,8 @@ def _row(layer: LayerPlan, batch_size: int) -> NormRow:
     if uses_batch_statistics(layer.norm):
         # A channel's statistics run over all patches of the batch.
         pool = batch_size * layer.voxels
-        return NormRow(
-            layer.name, layer.channels, layer.channels, 1, layer.voxels, pool, "batch norm"
-        )
+        equals = "batch norm" if layer.norm == "batch" else "batch renormalization"
+        return NormRow(layer.name, layer.channels, layer.channels, 1, layer.voxels, pool, equals)
     per_group = layer.channels // layer.groups
     pool = per_group * layer.voxels
     return NormRow(
@@ -48,6 +47,7 @@ def _row(layer: LayerPlan, batch_size: int) -> NormRow:
 
 
 def _equals(layer: LayerPlan) -> str:
+    norm = "layer norm" if layer.groups == 1 else "group norm"
     if layer.groups == layer.channels:
-        return "instance norm"
-    return "layer norm" if layer.groups == 1 else "group norm"
+        norm = "instance norm"
+    return f"{norm}, standardized kernels" if layer.norm == "group_ws" else norm

@@ -9,6 +9,7 @@ import numpy as np
 
 from segkit.fingerprint.fingerprint import Fingerprint
 from segkit.planning.norm_report import norm_report
+from segkit.plans.norm_catalogue import has_groups
 from segkit.plans.plan import ChannelPlan, LayerPlan, Plan, StagePlan
 
 WIDTH = 100
@@ -173,14 +174,14 @@ def _stage_row(
         str(len(stage.layers)),
         _times(stage.kernel),
         _times(stage.stride),
-        layer.norm,
-        _several(groups[layer.name] for layer in stage.layers) if layer.norm == "group" else "-",
+        _several(layer.norm for layer in stage.layers),
+        _several(groups[layer.name] for layer in stage.layers) if has_groups(layer.norm) else "-",
         _pool(layer),
     )
 
 
 def _pool(layer: LayerPlan) -> str:
-    return str(layer.channels // layer.groups * layer.voxels) if layer.norm == "group" else "-"
+    return str(layer.channels // layer.groups * layer.voxels) if has_groups(layer.norm) else "-"
 
 
 def _several(texts: Iterable[str]) -> str:

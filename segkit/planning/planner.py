@@ -25,6 +25,7 @@ from segkit.planning.normalization import plan_channels, plan_crop
 from segkit.planning.patch import choose_batch, choose_patch
 from segkit.planning.task import Task
 from segkit.planning.topology import LEAST_EDGE, Topology
+from segkit.plans.norm_catalogue import NORMS
 from segkit.plans.plan import Plan
 
 
@@ -134,7 +135,7 @@ def _network_reason(topology: Topology, network: NetworkConfig) -> str:
     count = len(topology.strides) - 1
     times = [sum(stride[axis] == 2 for stride in topology.strides) for axis in range(3)]
     by_rule = (
-        network.norm == "group"
+        NORMS[network.norm].groups == "fitted"
         and network.channels_per_group == "auto"
         and network.num_groups is None
     )
@@ -143,6 +144,8 @@ def _network_reason(topology: Topology, network: NetworkConfig) -> str:
         if by_rule
         else f"{network.norm} norm as asked"
     )
+    if network.norm == "group_ws":
+        groups += ", after standardized kernels in all layers but those that see the image"
     return (
         f"{count} downsamplings (x {times[0]}, y {times[1]}, z {times[2]}), no axis"
         f" shorter than {LEAST_EDGE} voxels; {groups}."

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import get_args
 
 from segkit.labels.scheme import values_apart
-from segkit.plans.norm_catalogue import NormKind
+from segkit.plans.norm_catalogue import NormKind, has_groups
 from segkit.plans.plan import Plan, Scheme
 from segkit.units import is_number, is_whole
 
@@ -164,7 +164,7 @@ def _layers(plan: Plan) -> Iterator[str]:
                 f"layer {layer.name}: channels {layer.channels!r} and groups {layer.groups!r}"
                 " must be whole numbers"
             )
-        elif layer.norm == "group" and (layer.groups < 1 or layer.channels % layer.groups):
+        elif has_groups(layer.norm) and (layer.groups < 1 or layer.channels % layer.groups):
             yield (
                 f"layer {layer.name}: {layer.channels} channels do not divide into {layer.groups}"
                 " groups"

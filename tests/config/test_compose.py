@@ -145,7 +145,10 @@ def test_empty_path_is_none() -> None:
         ),
         (["trainer.learning_rate=nan"], "trainer.learning_rate must be a number above 0, not nan"),
         (["network.dims=4"], "network.dims must be 2 or 3, not 4"),
-        (["network.norm=grup"], "network.norm must be group, instance, layer, batch or none"),
+        (
+            ["network.norm=grup"],
+            "network.norm must be group, instance, layer, group_ws, batch,",
+        ),
         (["network.features=[]"], "network.features must be a list of one or more whole numbers"),
         (["network.deep_supervision=maybe"], "network.deep_supervision=maybe.*lists the overrides"),
         (["fold=-1"], "fold must be a whole number of at least 0, or all"),
@@ -193,7 +196,10 @@ def test_empty_path_is_none() -> None:
         (["dataset.channels=[a,a]"], "dataset.channels must be a list of different names"),
         (["dataset.channels=["], "dataset.channels must be a list of different names"),
         (["network.channels_per_group=2", "network.num_groups=4"], "network.num_groups, not both"),
-        (["network.norm=batch", "network.num_groups=4"], "groups go with network.norm=group only"),
+        (
+            ["network.norm=batch", "network.num_groups=4"],
+            "groups go with network.norm=group or group_ws only",
+        ),
         (["trainer.max_steps=1", "trainer.max_minutes=1"], "trainer.max_minutes, not both"),
         (["plan=p.json", "network.dims=2"], "plan=p.json has decided network.dims already"),
         (["plan.patch=[8,8,8]", "plan.memory=1GB"], "give plan.memory or plan.patch, not both"),

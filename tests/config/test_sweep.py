@@ -63,7 +63,7 @@ def test_nothing_swept_is_one_training() -> None:
         (["network=unet,unte"], "unknown choice network=unte. Did you mean unet"),
         (
             ["network.norm=group,none", "network.num_groups=2"],
-            "groups go with network.norm=group only",
+            "groups go with network.norm=group or group_ws only",
         ),
         (["seed=0,1", "seed=2"], "seed is given twice"),
         (["seed=0,1", "run_dir=a"], "run_dir names the folder of one run: leave it out"),

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from segkit.plans.norm_catalogue import has_groups
 from segkit.plans.plan import ChannelPlan, LayerPlan, NetworkPlan, NormKind, Plan, StagePlan
 
 MakePlan = Callable[..., Plan]
@@ -39,7 +40,7 @@ def plan_by_hand(
     z = 3 if dims == 3 else 1
     kernels = [(3, 3, 1)] + [(3, 3, z)] * (len(widths) - 1)
     strides = [(1, 1, 1), (2, 2, 1)] + [(2, 2, (z + 1) // 2)] * (len(widths) - 2)
-    groups = 0 if norm != "group" else per_group
+    groups = per_group if has_groups(norm) else 0
 
     def stage(part: str, index: int, stride: tuple[int, int, int]) -> StagePlan:
         width = widths[index]

@@ -120,7 +120,7 @@ def test_parameters_by_hand(make_plan: MakePlan) -> None:
     )
 
 
-@pytest.mark.parametrize("norm", ["group", "batch", "none"])
+@pytest.mark.parametrize("norm", ["group", "group_ws", "batch", "batch_renorm", "none"])
 @pytest.mark.parametrize("dims", [2, 3])
 def test_bias_only_without_a_norm(make_plan: MakePlan, norm: str, dims: int) -> None:
     first = build_network(make_plan(norm=norm, dims=dims)).encoder[0][0]  # type: ignore[index]
@@ -302,6 +302,11 @@ def test_monai_networks_refuse_what_they_cannot_be(make_plan: MakePlan) -> None:
         match="widths that divide into 8 groups, which most layers have, found 4 channels",
     ):
         build_network(with_network(make_plan(widths=(4, 16, 16)), name="monai_dynunet"))
+    with pytest.raises(
+        InputError,
+        match="expected group, batch or none as the norm of monai_dynunet, found batch_renorm",
+    ):
+        build_network(with_network(make_plan(norm="batch_renorm"), name="monai_dynunet"))
 
 
 @pytest.mark.parametrize("norm", ["batch", "none"])

@@ -29,7 +29,9 @@ def drawn(plan: Plan) -> UNet:
     with torch.no_grad():
         for name, values in network.state_dict().items():
             if values.is_floating_point():
-                values.uniform_(0.5, 2) if name.endswith("running_var") else values.normal_()
+                values.uniform_(0.5, 2) if name.endswith(
+                    ("running_var", "running_std")
+                ) else values.normal_()
     return network
 
 
@@ -52,7 +54,7 @@ def check(plan: Plan, edges: Sequence[int]) -> None:
             )
 
 
-@pytest.mark.parametrize("norm", ["group", "batch", "none"])
+@pytest.mark.parametrize("norm", ["group", "group_ws", "batch", "batch_renorm", "none"])
 @pytest.mark.parametrize(("dims", "edges"), [(2, (16, 24)), (3, (16, 24, 8))])
 def test_a_graph_says_what_the_network_says(
     make_plan: MakePlan, dims: int, edges: Sequence[int], norm: str

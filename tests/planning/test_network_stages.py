@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from segkit.config.schema import NetworkConfig
 from segkit.errors import UsageError
-from segkit.planning.network_stages import activation_elements, build_stages, default_features
+from segkit.planning.network_stages import (
+    activation_elements,
+    build_stages,
+    default_features,
+    with_norms,
+)
 from segkit.planning.topology import find_topology
 
 TOPOLOGY = find_topology((16, 16, 8), (1.0, 1.0, 1.0))
@@ -120,6 +126,37 @@ def test_what_monai_networks_cannot_be_is_refused_by_the_planner(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         build(features, name=name)
+
+
+@pytest.mark.parametrize("norm", ["batch_renorm", "group_ws"])
+@pytest.mark.parametrize("name", ["monai_dynunet", "monai_segresnet"])
+def test_norms_that_monai_networks_do_not_have(name: str, norm: str) -> None:
+    message = (
+        f"network={name} does not have network.norm={norm}. Choose one of group, instance, layer,"
+        " batch, none, or network=unet."
+    )
+    with pytest.raises(UsageError, match=re.escape(message)):
+        build([16, 32, 64], name=name, norm=norm)
+
+
+def norms(network: Any) -> dict[str, str]:
+    return {layer.name: layer.norm for layer in network.layers}
+
+
+def test_kernels_are_standardized_in_all_layers_but_those_that_see_the_image() -> None:
+    plain = norms(build([8, 16, 32], norm="group_ws"))
+    assert [name for name, norm in plain.items() if norm == "group"] == ["encoder.0.0"]
+    residual = norms(build([8, 16, 32], name="residual_unet", norm="group_ws"))
+    assert [name for name, norm in residual.items() if norm == "group"] == [
+        "encoder.0.0.conv1",
+        "encoder.0.0.skip",
+    ]
+    assert {*plain.values(), *residual.values()} == {"group", "group_ws"}
+
+
+def test_another_norm_leaves_the_layers_that_see_the_image_alone_as_well() -> None:
+    network = with_norms(build([8, 16, 32]), lambda layer: ("group_ws", layer.groups))
+    assert norms(network) == norms(build([8, 16, 32], norm="group_ws"))
 
 
 def test_segresnet_halves_every_axis() -> None:

@@ -45,7 +45,10 @@ def test_never_one_group_and_never_one_channel() -> None:
         ({"num_groups": 8}, ("group", 8)),
         ({"kind": "instance"}, ("group", 32)),
         ({"kind": "layer"}, ("group", 1)),
+        ({"kind": "group_ws"}, ("group_ws", 16)),
+        ({"kind": "group_ws", "num_groups": 8}, ("group_ws", 8)),
         ({"kind": "batch"}, ("batch", 0)),
+        ({"kind": "batch_renorm"}, ("batch_renorm", 0)),
         ({"kind": "none"}, ("none", 0)),
     ],
 )

@@ -254,3 +254,11 @@ def test_what_is_wrong_with_regions_is_named(
 ) -> None:
     with pytest.raises(InputError, match=message):
         plan_from_dict(with_regions(content, whole=whole, core=[2]))
+
+
+@pytest.mark.parametrize("norm", ["group", "group_ws"])
+def test_groups_must_divide_the_channels(content: dict[str, Any], norm: str) -> None:
+    change(content, "network.encoder.0.layers.0.norm", norm)
+    change(content, "network.encoder.0.layers.0.groups", 3)
+    with pytest.raises(InputError, match="8 channels do not divide into 3 groups"):
+        plan_from_dict(content)

@@ -11,6 +11,7 @@ from segkit.bundle.bundle import fill_network, read_bundle
 from segkit.errors import UsageError
 from segkit.files.atomic import unwritable
 from segkit.inference.scoring.engine import OpenVinoEngine, load_openvino, network_obstacle
+from segkit.networks.fusion import fuse
 from segkit.networks.unet import UNet
 
 PLAN = ["segkit", "plan"]
@@ -34,7 +35,7 @@ def write_openvino(model: Path, fold: str, out: Path) -> None:
         InputError: the model cannot be read, or the folder cannot be written.
     """
     bundle = read_bundle(model)
-    network = fill_network(bundle.plan, bundle.state(fold), bundle.path)
+    network = fuse(fill_network(bundle.plan, bundle.state(fold), bundle.path))
     obstacle = network_obstacle([network])
     if obstacle:
         raise UsageError(f"{out}: OpenVINO {obstacle}")

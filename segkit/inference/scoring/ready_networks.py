@@ -10,6 +10,7 @@ from segkit.bundle.bundle import Bundle
 from segkit.inference.scoring.engine import choose_engine, make_engine
 from segkit.inference.scoring.precision import choose_precision
 from segkit.inference.scoring.window_scorer import WindowScorer, choose_device
+from segkit.networks.fusion import fuse
 from segkit.plans.plan import Plan
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ def ready_networks(
     precision, reason = choose_precision(precision, torch_device, bundles)
     if precision != "float32":
         log.info("computing in %s: %s", precision, reason)
-    networks = [network for bundle in bundles for network in bundle.networks()]
+    networks = [fuse(network) for bundle in bundles for network in bundle.networks()]
     engine = choose_engine(engine, device=torch_device, precision=precision, networks=networks)
     scorer = WindowScorer(
         networks,

@@ -26,25 +26,33 @@ ONE_DNN_FROM = 20480
 class Conv2d(nn.Conv2d):
     """nn.Conv2d, computed in halves where that is faster."""
 
+    def kernel(self) -> Tensor:
+        """Return the kernel that the convolution uses, which derived classes may compute."""
+        return self.weight
+
     def forward(self, input: Tensor) -> Tensor:
         """Return (B, out, X', Y') for (B, C, X, Y)."""
-        return (
-            convolve_halves(self, F.conv2d, input)
-            if is_slow(self, input)
-            else super().forward(input)
-        )
+        kernel = self.kernel()
+        if is_slow(self, input):
+            return convolve_halves(self, F.conv2d, input, kernel)
+        result: Tensor = self._conv_forward(input, kernel, self.bias)
+        return result
 
 
 class Conv3d(nn.Conv3d):
     """nn.Conv3d, computed in halves where that is faster."""
 
+    def kernel(self) -> Tensor:
+        """Return the kernel that the convolution uses, which derived classes may compute."""
+        return self.weight
+
     def forward(self, input: Tensor) -> Tensor:
         """Return (B, out, X', Y', Z') for (B, C, X, Y, Z)."""
-        return (
-            convolve_halves(self, F.conv3d, input)
-            if is_slow(self, input)
-            else super().forward(input)
-        )
+        kernel = self.kernel()
+        if is_slow(self, input):
+            return convolve_halves(self, F.conv3d, input, kernel)
+        result: Tensor = self._conv_forward(input, kernel, self.bias)
+        return result
 
 
 class ConvTranspose2d(nn.ConvTranspose2d):
@@ -102,7 +110,7 @@ def _kernel_is_stride(layer: Layer) -> bool:
 
 
 def convolve_halves(
-    layer: nn.Conv2d | nn.Conv3d, function: Callable[..., Tensor], x: Tensor
+    layer: nn.Conv2d | nn.Conv3d, function: Callable[..., Tensor], x: Tensor, weight: Tensor
 ) -> Tensor:
     """Apply ``layer`` to ``x`` (1, C, X, Y[, Z]) as a batch of two halves along the longest axis.
 
@@ -110,6 +118,7 @@ def convolve_halves(
         layer: the convolution.
         function: F.conv2d or F.conv3d.
         x: one sample.
+        weight: the kernel of the convolution.
     """
     axis = _longest_axis(x)
     kernel, stride, padding = layer.kernel_size[axis], layer.stride[axis], int(layer.padding[axis])
@@ -123,7 +132,7 @@ def convolve_halves(
         return torch.cat([padded.narrow(2 + axis, start, window) for start in (0, half * stride)])
 
     paddings: list[Any] = [0 if index == axis else edge for index, edge in enumerate(layer.padding)]
-    halves = function(recomputable(cut, x), layer.weight, layer.bias, layer.stride, paddings)
+    halves = function(recomputable(cut, x), weight, layer.bias, layer.stride, paddings)
     return _join(halves, axis, out_size)
 
 

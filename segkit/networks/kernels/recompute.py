@@ -95,6 +95,7 @@ class _ActivationRecipe:
         self.block = block
         self.inputs = [_recipe_for(output) for output in outputs]
         self.in_place = getattr(block.activation, "inplace", False)
+        self.statistics = _running_statistics(block)
         self.kept: Tensor | None = None
         self.autocast = _autocast_of(outputs[0])
 
@@ -116,7 +117,7 @@ class _ActivationRecipe:
         """Return what the activation saves: its output if in place, otherwise its input."""
         if self.kept is not None:
             return self.kept
-        with self.autocast, _running_statistics_unchanged(self.block):
+        with self.autocast, _earlier_statistics(self.statistics):
             normalized = self.block.normalize(*[recipe() for recipe in self.inputs])
             return self.block.activation(normalized) if self.in_place else normalized
 
@@ -217,17 +218,31 @@ def _unpack(packed: Tensor | Recipe) -> Tensor:
     return packed if isinstance(packed, Tensor) else packed()
 
 
-@contextmanager
-def _running_statistics_unchanged(block: Block) -> Iterator[None]:
-    """Keep BatchNorm from updating its running statistics a second time per step.
+Statistics = list[tuple[nn.Module, str, Tensor]]
+"""Norm, name and value of each running statistic."""
 
-    In training it normalizes with the statistics of the batch whether or not it tracks them.
+
+def _running_statistics(block: Block) -> Statistics:
+    """Return a copy of the running statistics and counters of the norms of ``block``."""
+    return [
+        (module, name, buffer.clone())
+        for module in block.modules()
+        for name, buffer in module.named_buffers(recurse=False)
+    ]
+
+
+@contextmanager
+def _earlier_statistics(statistics: Statistics) -> Iterator[None]:
+    """Give norms the statistics that they had before the forward pass of this step.
+
+    Batch renormalization depends on them, and neither it nor BatchNorm may update them a second
+    time per step.
     """
-    norms = [module for module in block.modules() if getattr(module, "track_running_stats", False)]
-    for norm in norms:
-        norm.track_running_stats = False  # type: ignore[assignment]
+    now = [(norm, name, norm.get_buffer(name)) for norm, name, _ in statistics]
+    for norm, name, earlier in statistics:
+        setattr(norm, name, earlier.clone())
     try:
         yield
     finally:
-        for norm in norms:
-            norm.track_running_stats = True  # type: ignore[assignment]
+        for norm, name, buffer in now:
+            setattr(norm, name, buffer)

@@ -37,7 +37,7 @@ def after_a_step(network: nn.Module, x: Tensor, *, recompute: bool, half: bool) 
 
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("name", ["unet", "residual_unet"])
-@pytest.mark.parametrize("norm", ["group", "batch", "none"])
+@pytest.mark.parametrize("norm", ["group", "group_ws", "batch", "batch_renorm", "none"])
 @pytest.mark.parametrize(
     ("dims", "batch", "activation"), [(2, 2, "relu"), (3, 1, "leaky_relu"), (3, 2, "silu")]
 )
