@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from segkit.networks.blocks import ConvBlock
+from segkit.networks.kernels.batch_renorm import BatchRenorm
 from segkit.sliding_window.windows import apply_network
 
-NORMS = (nn.GroupNorm, nn.modules.batchnorm._NormBase)
+NORMS = (nn.GroupNorm, nn.modules.batchnorm._NormBase, BatchRenorm)
 """Classes of norm layers; instance and batch norms are of the second."""
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from segkit.networks.norm import BatchStatisticsNorm
 from segkit.networks.precision import ComputeMode, network_to_memory_format
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase
@@ -16,9 +17,6 @@ from segkit.report.tables import Cell
 from segkit.sliding_window.windows import apply_network
 from segkit.studies.tickets.activations import NormMoments, norm_moments
 from segkit.training.validation import validate
-
-STORED = (nn.modules.batchnorm._BatchNorm,)
-"""Classes of norms that predict with stored statistics."""
 
 PATCHES_FOR_MOMENTS = 8
 """Number of patches on which activations are measured."""
@@ -63,7 +61,7 @@ class Bench:
         They become the mean over batches of the training's size, of the patches; a last batch that
         is smaller is left out.
         """
-        norms = [module for module in network.modules() if isinstance(module, STORED)]
+        norms = [module for module in network.modules() if isinstance(module, BatchStatisticsNorm)]
         if not norms:
             return False
         size = self.plan.batch_size

@@ -38,7 +38,7 @@ class TicketCell:
     bench: Bench
     pruning: Pruning
     has_random_control: bool
-    """Whether a network with random masks is trained at this level."""
+    """True if a network with random masks is trained at this level."""
 
     def compute(self, folder: Path) -> Tables:
         """Train in ``folder``, measure, and return the tables of the cell."""

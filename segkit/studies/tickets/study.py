@@ -35,6 +35,7 @@ from segkit.planning.plan_dataset import measured_plan
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import prepare_cases
 from segkit.progress import CaseCounter, CaseProgress
+from segkit.report.tables import Cell
 from segkit.studies.cells import StudyCell, run_cells
 from segkit.studies.study_folder import (
     arm,
@@ -212,7 +213,7 @@ def _study_cell(cell: TicketCell) -> StudyCell:
         "pruning": dataclasses.asdict(cell.pruning),
         "random": cell.has_random_control,
     }
-    facts = {
+    facts: dict[str, Cell] = {
         "norm": training.norm,
         "seed": training.seed,
         "kind": training.kind,

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import segkit
+from segkit.networks.kernels.batch_renorm import BatchRenorm
 from segkit.networks.precision import ComputeMode
 from segkit.plans.plan import Plan
 from segkit.studies.tickets.after_pruning import Bench
@@ -37,6 +38,15 @@ def test_statistics_are_the_mean_over_all_batches(plan: Plan) -> None:
     assert float(norm.running_var) == pytest.approx(2 / 3)  # -1 and 1, and two constants
     assert not norm.training
     assert norm.momentum == 0.1
+
+
+def test_batch_renorm_is_measured_too(plan: Plan) -> None:
+    norm = BatchRenorm(1, eps=0.0).eval()
+    norm.running_mean.fill_(100)
+    norm.num_batches_tracked.fill_(1000)
+    assert bench(plan).recalibrate(norm)
+    assert float(norm.running_mean) == pytest.approx((0 + 3 + 8) / 3)
+    assert float(norm.running_std) == pytest.approx(1 / 3)
 
 
 def test_networks_without_stored_statistics_stay_as_they_are(plan: Plan) -> None:
