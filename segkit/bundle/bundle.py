@@ -4,6 +4,7 @@
     plan.json       how a scan becomes the network's input, and the network
     config.json     the composed configuration of the training, if there was one
     weights/fold_<fold>-<hash>.safetensors
+    mask.safetensors        which weights are kept, if the network was trained with a mask
 
 bundle.json is renamed into place last and old weights are removed after it, so that a folder is a
 usable bundle at any moment of a training. A bundle may come from a stranger: it contains no
@@ -43,6 +44,7 @@ from segkit.errors import InputError
 from segkit.files.atomic import atomic_path
 from segkit.files.names import CARD
 from segkit.networks import build_network
+from segkit.networks.mask_file import MASK, MaskFile
 from segkit.plans.plan import Plan
 from segkit.plans.plan_file import plan_text
 
@@ -100,6 +102,8 @@ def write_bundle(
     card: Mapping[str, Any],
     states: Mapping[str, dict[str, Tensor]],
     config: Mapping[str, Any] | None = None,
+    *,
+    mask: MaskFile | None = None,
 ) -> Bundle:
     """Write or replace a bundle folder and return the bundle.
 
@@ -113,11 +117,14 @@ def write_bundle(
             label. Format, date, version, plan hash, weights and files are added.
         states: tensors by name, for each fold.
         config: the composed configuration of the training, in JSON types.
+        mask: mask of the networks.
     """
     folder = Path(folder)
     contents = {PLAN: plan_text(plan).encode()}
     if config is not None:
         contents[CONFIG] = json_bytes(config)
+    if mask is not None:
+        contents[MASK] = mask.content()
     weights = {}
     for fold, state in states.items():
         content = safetensors.torch.save(

@@ -51,6 +51,9 @@ the most important overrides (KEY=VALUE):
   preset=NAME                    training recipe to start from: {presets}
   weights=MODEL                  trained model to start from: a bundle or run folder, a .segkit
                                  file, or a name that 'segkit models' lists
+  mask=FILE|RUN|MODEL            the weights that a mask prunes are and stay 0
+  trainer.rewind_step=N          write the weights after step N into the run folder, from which
+  rewind=RUN                     another training continues at step N, with a new optimizer
   run_dir=PATH                   folder of the run; default: runs/<dataset>/<network>-<hash>
   logger=tensorboard|mlflow      experiment tracker that gets the rows of training.csv as well
                                  (pip install 'segkit[tensorboard]')

@@ -25,6 +25,8 @@ PATHS = {
     "plan.file": "plan.file",
     "run_dir": "run_dir",
     "weights": "weights",
+    "rewind": "rewind",
+    "mask": "mask",
 }
 """Overrides whose value is a path, each with its full key."""
 NAMES = ("dataset.channels", "dataset.labels", "dataset.regions")

@@ -185,6 +185,7 @@ CHECKS: dict[str, Rule] = {
     "trainer.validations": _whole(0),
     "trainer.checkpoint_minutes": _above(0),
     "trainer.checkpoint_steps": _whole(1),
+    "trainer.rewind_step": _whole(0),
     "augment.dummy_2d": _among("auto", "none", 0, 1, 2),
     "augment.mirror": (
         _is_mirror,
@@ -255,6 +256,13 @@ def check(config: TrainConfig) -> None:
         raise UsageError("give dataset.labels or dataset.regions, not both")
     if trainer.max_steps is not None and trainer.max_minutes is not None:
         raise UsageError("give trainer.max_steps or trainer.max_minutes, not both")
+    if config.weights and config.rewind:
+        raise UsageError("give weights or rewind, not both: each has all weights of the network")
+    if trainer.max_steps is not None and (trainer.rewind_step or 0) > trainer.max_steps:
+        raise UsageError(
+            f"trainer.rewind_step={trainer.rewind_step} is after the last step: give at most "
+            f"trainer.max_steps={trainer.max_steps}"
+        )
 
 
 def known_keys() -> list[str]:

@@ -131,6 +131,8 @@ class TrainerConfig:
     """Minutes between two checkpoints."""
     checkpoint_steps: int | None = None
     """Number of steps between two checkpoints, in addition to those by time and at validations."""
+    rewind_step: int | None = None
+    """Step after which the weights are written to rewind.safetensors, for ``rewind`` of others."""
 
 
 @dataclass
@@ -230,6 +232,10 @@ class TrainConfig:
     """
     weights: str | None = None
     """Model to start from: a path or a name."""
+    rewind: str | None = None
+    """Run folder or file of another training's weights at trainer.rewind_step, to continue from."""
+    mask: str | None = None
+    """Mask file, run folder or model: the weights that its mask prunes are and stay exactly 0."""
     logger: str = "none"
     """Tracker that gets the rows of training.csv as well: tensorboard or mlflow, both extras."""
     preset: str = "default"

@@ -24,28 +24,32 @@ from segkit.dataset.dataset import Dataset
 from segkit.errors import InputError, UsageError
 from segkit.files.atomic import write_text
 from segkit.networks import new_network
+from segkit.networks.mask_file import MaskFile
 from segkit.networks.precision import ComputeMode
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase, prepare_cases
 from segkit.preprocessing.store_folder import store_size
 from segkit.progress import CaseCounter
+from segkit.training.callbacks.scheduled_validation import due_until
 from segkit.training.callbacks.step_end import StepEndParts, step_end_parts
 from segkit.training.compute.device import device_for, use_machine
 from segkit.training.compute.distributed import ALONE, Ranks
 from segkit.training.data.patches import PatchDataset, PatchRules
 from segkit.training.data.split import Split, check_split, split_cases, write_split
+from segkit.training.initialization.origin import Origin, initialize, resumed_mask
 from segkit.training.optimization.distributed_loss import DistributedLoss
 from segkit.training.optimization.lightning_module import SegmentationModule
 from segkit.training.optimization.losses import build_loss
 from segkit.training.optimization.schedule import Schedule
 from segkit.training.outputs.bundle_writer import BundleWriter
 from segkit.training.outputs.checkpoint import check_nothing_lost, newest_checkpoint
+from segkit.training.outputs.rewind import RewindFile
 from segkit.training.outputs.run_folder import BUNDLE, CHECKPOINTS, FINISHED, PLAN, prepared_folder
 from segkit.training.outputs.trackers import open_tracker
 from segkit.training.precision import cached_or_fastest_mode
 from segkit.training.run_steps import run_steps
 from segkit.training.time_budget import CHOOSING, PREPARING, Timing, first_length
-from segkit.training.transfer import initial_weights_report, initialize_from
+from segkit.training.transfer import initial_weights_report
 from segkit.units import size_text
 
 log = logging.getLogger(__name__)
@@ -60,6 +64,8 @@ def fit(
     run_dir: str | Path,
     *,
     weights: Bundle | None = None,
+    rewind: RewindFile | None = None,
+    mask: MaskFile | None = None,
     callbacks: Sequence[L.Callback] = (),
     started: float | None = None,
     ranks: Ranks = ALONE,
@@ -74,6 +80,9 @@ def fit(
         dataset: cases and labels, split into folds here.
         run_dir: the run folder.
         weights: model to start from; matching weights are copied (`copy_matching_weights`).
+        rewind: weights of another training after some step; the schedule and the patches continue
+            from that step.
+        mask: the weights that it prunes stay exactly 0.
         callbacks: further Lightning callbacks.
         started: start of the training by `time.monotonic`, from which minutes count; default now.
         ranks: processes of a distributed training (`start_ranks`), which call this together.
@@ -100,10 +109,14 @@ def fit(
     )
     if checkpoint:
         timing.before = float(checkpoint["elapsed"])
+        kept = resumed_mask(run.folder, checkpoint)
     else:
-        initialize_from(network, plan, weights, run.folder, ranks)
-    module = _build_module(run, network.to(run.device), patches, checkpoint)
-    parts = _step_end_parts(run, split, training, validation, module.schedule.step)
+        kept = initialize(network, plan, Origin(weights, rewind, mask), run.folder, ranks)
+    module = _build_module(run, network.to(run.device), patches, checkpoint, kept)
+    if checkpoint is None and rewind is not None:
+        is_in_steps = config.trainer.max_minutes is None
+        module.schedule = rewind.continued(module.schedule, in_steps=is_in_steps)
+    parts = _step_end_parts(run, split, training, validation, module)
     run_steps(
         module,
         parts,
@@ -180,7 +193,11 @@ def _checkpoint_to_resume(run: _Run, split: Split) -> tuple[Path, Checkpoint] | 
 
 
 def _build_module(
-    run: _Run, network: nn.Module, patches: PatchDataset, checkpoint: Checkpoint | None
+    run: _Run,
+    network: nn.Module,
+    patches: PatchDataset,
+    checkpoint: Checkpoint | None,
+    mask: MaskFile | None,
 ) -> SegmentationModule:
     """Return the Lightning module with precision, memory format, loss and schedule."""
     config, ranks = run.config, run.ranks
@@ -188,7 +205,7 @@ def _build_module(
     loss: nn.Module = build_loss(config.trainer, run.plan)
     loss = DistributedLoss(loss, ranks) if ranks.count > 1 else loss
     module = SegmentationModule(
-        network, config.trainer, loss=loss, slice_axis=run.plan.slice_axis, mode=mode
+        network, config.trainer, loss=loss, slice_axis=run.plan.slice_axis, mode=mode, mask=mask
     )
     if checkpoint:
         module.schedule = Schedule(**checkpoint["schedule"])
@@ -227,7 +244,7 @@ def _step_end_parts(
     split: Split,
     training: list[PreparedCase],
     validation: list[PreparedCase],
-    steps_done: int,
+    module: SegmentationModule,
 ) -> StepEndParts:
     is_writer = run.ranks.number == 0
     bundle_writer = BundleWriter(
@@ -238,18 +255,23 @@ def _step_end_parts(
         split,
         run.folder,
         initial_weights=initial_weights_report(run.folder),
+        mask=module.mask,
         agreement_cases=validation or training,
     )
-    return step_end_parts(
+    parts = step_end_parts(
         run.plan,
         run.config.trainer,
         validation,
         folder=run.folder,
         timing=run.timing,
         bundle_writer=bundle_writer,
-        tracker=open_tracker(run.config, run.folder, steps_done) if is_writer else None,
+        tracker=open_tracker(run.config, run.folder, module.schedule.step) if is_writer else None,
         ranks=run.ranks,
     )
+    # Validations that were due before the step at which a rewound training starts.
+    progress, count = module.schedule.progress, parts.validation.count
+    parts.validation.due_so_far = due_until(progress, count)
+    return parts
 
 
 def _finish(run: _Run, parts: StepEndParts, steps: int) -> None:

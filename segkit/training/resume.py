@@ -12,7 +12,6 @@ from typing import Any
 
 import yaml
 
-from segkit.bundle.bundle import Bundle
 from segkit.config.compose import load
 from segkit.config.keys import get, leaves, put
 from segkit.config.no_effect import PLANNED
@@ -22,6 +21,7 @@ from segkit.config.schema import TrainConfig
 from segkit.dataset.dataset import Dataset
 from segkit.errors import InputError, UsageError
 from segkit.plans.plan import Plan
+from segkit.training.initialization.origin import Origin
 from segkit.training.outputs.run_folder import CONFIG, FINISHED, PLAN, default_run_dir, run_state
 
 log = logging.getLogger(__name__)
@@ -91,13 +91,13 @@ def resumed_config(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig
 
 
 def unfinished_run(
-    config: TrainConfig, plan: Plan, dataset: Dataset, weights: Bundle | None
+    config: TrainConfig, plan: Plan, dataset: Dataset, origin: Origin
 ) -> Path | None:
     """Return the unfinished run, in a default folder, that differs in neutral settings only.
 
     Neutral settings (`NEUTRAL`) change the name of the default folder, but not the result.
     """
-    new_run = default_run_dir(config, plan, dataset, weights)
+    new_run = default_run_dir(config, plan, dataset, origin.hashes())
     for folder in sorted(new_run.parent.glob(f"{plan.network.name}-*")):
         if not (folder / CONFIG).is_file() or (folder / FINISHED).exists():
             continue
@@ -109,7 +109,7 @@ def unfinished_run(
         as_stored = copy.deepcopy(config)
         for key, before, _ in changes:
             put(as_stored, key, before)
-        if default_run_dir(as_stored, plan, dataset, weights).name == folder.name:
+        if default_run_dir(as_stored, plan, dataset, origin.hashes()).name == folder.name:
             for change in changes:
                 _log_change(*change)
             return folder
@@ -176,7 +176,7 @@ def longer_command(config: TrainConfig, stored: TrainConfig, overrides: Sequence
     """
     run_dir = Path(str(config.run_dir))
     default = load([f"preset={stored.preset}"])
-    left_out = {*PATHS.values(), *LENGTH, "preset", "format_version"}
+    left_out = {*PATHS.values(), *LENGTH, "trainer.rewind_step", "preset", "format_version"}
     changed = [
         key
         for key in leaves(stored)
@@ -192,6 +192,8 @@ def longer_command(config: TrainConfig, stored: TrainConfig, overrides: Sequence
         f"weights={config.run_dir}",
         f"run_dir={_free_name(run_dir)}",
     ]
+    if stored.mask:
+        words.append(f"mask={config.run_dir}")
     if stored.preset != "default":
         words.append(f"preset={stored.preset}")
     words += [f"{key.removesuffix('.name')}={_typed(get(stored, key))}" for key in changed]

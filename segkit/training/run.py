@@ -144,7 +144,7 @@ def _in_unfinished_run(setup: Setup) -> Setup:
     def find() -> Path | None:
         if run_state(setup.run_dir) != "new":
             return None
-        return unfinished_run(setup.config, setup.plan, setup.dataset, setup.weights)
+        return unfinished_run(setup.config, setup.plan, setup.dataset, setup.origin)
 
     run_dir = setup.ranks.share(find)
     return dataclasses.replace(setup, run_dir=run_dir) if run_dir else setup
@@ -185,7 +185,9 @@ def start(
             setup.plan,
             setup.dataset,
             setup.run_dir,
-            weights=setup.weights,
+            weights=setup.origin.weights,
+            rewind=setup.origin.rewind,
+            mask=setup.origin.mask,
             callbacks=callbacks,
             started=started,
             ranks=setup.ranks,

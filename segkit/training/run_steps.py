@@ -13,6 +13,7 @@ import torch
 
 from segkit.errors import Interrupted
 from segkit.training.callbacks.augmentation_end import AugmentationEnd
+from segkit.training.callbacks.save_rewind import SaveRewind
 from segkit.training.callbacks.step_end import StepEnd, StepEndParts
 from segkit.training.compute.busy_machine import BusyMachine
 from segkit.training.compute.distributed import Ranks
@@ -55,7 +56,8 @@ def run_steps(
     # A run that was killed between its last checkpoint and finished.json has no step left to do.
     if module.schedule.remaining:
         restore_errors = RestoreErrors()
-        own_callbacks = [
+        own_callbacks: list[L.Callback] = [
+            *_rewind_saver(config.rewind_step, folder),
             StepEnd(plan, config, parts),
             StopSignals(parts.stop, folder, requeue=parts.ranks.slurm),
             AugmentationEnd(patches, module.schedule, patches_per_step),
@@ -68,6 +70,10 @@ def run_steps(
         _raise_if_interrupted(module, parts, folder)
     if not config.max_steps:  # with max_steps the warning came before the first step
         warn_of_labels_never_drawn(patches, module.schedule.step, patches_per_step)
+
+
+def _rewind_saver(step: int | None, folder: Path) -> list[L.Callback]:
+    return [] if step is None else [SaveRewind(folder, step)]
 
 
 def _fit(

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segkit.bundle.bundle import Bundle, read_bundle
-from segkit.bundle.lookup import resolve_model
+from segkit.bundle.bundle import Bundle
 from segkit.config.no_effect import check_effects_with_network
 from segkit.config.schema import TrainConfig
 from segkit.dataset.dataset import Dataset
@@ -20,9 +19,8 @@ from segkit.plans.plan import Plan
 from segkit.progress import CaseProgress
 from segkit.training.compute.device import device_for
 from segkit.training.compute.distributed import ALONE, Ranks
-from segkit.training.outputs.checkpoint import newest_checkpoint
+from segkit.training.initialization.origin import Origin, open_origin
 from segkit.training.outputs.run_folder import (
-    CHECKPOINTS,
     PLAN,
     RUNS,
     default_run_dir,
@@ -39,11 +37,16 @@ class Setup:
     config: TrainConfig
     plan: Plan
     dataset: Dataset
-    weights: Bundle | None
-    """Model to start from."""
+    origin: Origin
+    """Weights and mask from which the training starts."""
     run_dir: Path
     """Folder of the run."""
     ranks: Ranks = ALONE
+
+    @property
+    def weights(self) -> Bundle | None:
+        """Model to start from."""
+        return self.origin.weights
 
 
 def set_up(
@@ -56,7 +59,7 @@ def set_up(
     progress: CaseProgress | None = None,
     ranks: Ranks = ALONE,
 ) -> Setup:
-    """Find or make the plan, open the weights to start from, and choose the run folder.
+    """Find or make the plan, open weights and mask, and choose the run folder.
 
     Args:
         config: settings of the training.
@@ -73,7 +76,7 @@ def set_up(
         InputError: a plan, a model or a case that cannot be used.
     """
     has_gpu = device_for(config).type == "cuda"
-    weights = _initial_weights(config)
+    origin = open_origin(config)
 
     def make_plan() -> tuple[Plan, Dataset]:
         return _plan(config, dataset, given=given, has_gpu=has_gpu, progress=progress, ranks=ranks)
@@ -86,18 +89,9 @@ def set_up(
     run_dir = (
         Path(config.run_dir)
         if config.run_dir
-        else default_run_dir(config, plan, dataset, weights, kind=kind, settings=settings)
+        else default_run_dir(config, plan, dataset, origin.hashes(), kind=kind, settings=settings)
     )
-    return Setup(config, plan, dataset, weights, run_dir, ranks)
-
-
-def _initial_weights(config: TrainConfig) -> Bundle | None:
-    """Return the model to start from; a run that resumes from a checkpoint needs none."""
-    if not config.weights:
-        return None
-    if config.run_dir and newest_checkpoint(Path(config.run_dir) / CHECKPOINTS):
-        return None
-    return read_bundle(resolve_model(config.weights))
+    return Setup(config, plan, dataset, origin, run_dir, ranks)
 
 
 def _plan(

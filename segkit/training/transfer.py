@@ -5,9 +5,7 @@ Outputs are matched by the names of labels, first kernels by the names of channe
 
 from __future__ import annotations
 
-import json
 import logging
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,18 +16,15 @@ from torch import Tensor, nn
 
 from segkit.bundle.bundle import Bundle
 from segkit.errors import InputError
-from segkit.files.atomic import write_text
 from segkit.files.json_file import read_json
+from segkit.networks.masks import HEAD
 from segkit.plans.plan import Plan
 from segkit.sliding_window.windows import apply_network
-from segkit.training.compute.distributed import Ranks
 
 log = logging.getLogger(__name__)
 
 WEIGHTS = "weights.json"
 """Report on the copied weights, in the run folder."""
-HEAD = re.compile(r"(^|[._])heads?(\.|$)")
-"""Pattern in the name of a tensor whose first axis is the classes."""
 BACKGROUND = ""
 """Name of the background among the labels; no label is named so."""
 
@@ -37,26 +32,8 @@ Pairs = list[tuple[int, int]]
 """Pairs of (index in the new network, index in the model)."""
 
 
-def initialize_from(
-    network: nn.Module, plan: Plan, weights: Bundle | None, folder: Path, ranks: Ranks
-) -> None:
-    """Copy the matching weights of a model into ``network``, and write a report on them.
-
-    Args:
-        network: the new network, changed in place.
-        plan: the plan of the new network.
-        weights: the model; None changes nothing.
-        folder: the run folder, in which weights.json is the report.
-        ranks: processes of the training; rank 0 writes the file.
-    """
-    if weights is not None:
-        report = copy_matching_weights(network, plan, weights)
-        text = json.dumps(report, indent=2, ensure_ascii=False)
-        ranks.share(lambda: write_text(folder / WEIGHTS, text + "\n"))
-
-
 def initial_weights_report(folder: Path) -> dict[str, Any] | None:
-    """Return the report of `initialize_from` on the run in ``folder``, or None.
+    """Return the report on what the run in ``folder`` started from, or None.
 
     Raises:
         InputError: a file that cannot be read.
@@ -94,15 +71,15 @@ def copy_matching_weights(network: nn.Module, plan: Plan, weights: Bundle) -> di
     class_pairs = _class_pairs(plan, weights.plan)
     channels = [channel.name for channel in plan.channels]
     model_channels = [channel.name for channel in weights.plan.channels]
-    channel_pairs = _pairs(channels, model_channels)
+    channel_pairs = name_pairs(channels, model_channels)
     first_kernels = set() if channels == model_channels else input_kernels(network, plan)
     copied: dict[str, Tensor] = {}
     for name in tensors.keys() & model_tensors.keys():
         tensor, model_tensor = tensors[name], model_tensors[name]
         if name in first_kernels:
-            merged = _merged(tensor, model_tensor, 1, channel_pairs)
+            merged = merge_slices(tensor, model_tensor, 1, channel_pairs)
         elif HEAD.search(name) and len(tensor) == len(plan.label_values):
-            merged = _merged(tensor, model_tensor, 0, class_pairs)
+            merged = merge_slices(tensor, model_tensor, 0, class_pairs)
         else:
             merged = model_tensor if tensor.shape == model_tensor.shape else None
         if merged is not None:
@@ -148,7 +125,7 @@ def _evaluating(network: nn.Module) -> Iterator[None]:
     network.train(training)
 
 
-def _merged(tensor: Tensor, model_tensor: Tensor, axis: int, pairs: Pairs) -> Tensor | None:
+def merge_slices(tensor: Tensor, model_tensor: Tensor, axis: int, pairs: Pairs) -> Tensor | None:
     """Return ``tensor`` with the slices along ``axis`` that ``pairs`` take from ``model_tensor``.
 
     The result is None if the other axes differ, or if there is nothing to take.
@@ -170,10 +147,15 @@ def _class_pairs(plan: Plan, model: Plan) -> Pairs:
     if bool(plan.regions) != bool(model.regions):
         return []
     background = [] if plan.regions else [BACKGROUND]
-    return _pairs([*background, *plan.labels], [*background, *model.labels])
+    return name_pairs([*background, *plan.labels], [*background, *model.labels])
 
 
-def _pairs(names: Sequence[str], model_names: Sequence[str]) -> Pairs:
+def name_pairs(names: Sequence[str], model_names: Sequence[str]) -> Pairs:
+    """Return the pairs of indices at which the two lists have the same name.
+
+    >>> name_pairs(["T1", "CT"], ["CT"])
+    [(1, 0)]
+    """
     return [
         (index, model_names.index(name)) for index, name in enumerate(names) if name in model_names
     ]

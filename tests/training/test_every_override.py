@@ -91,6 +91,8 @@ ELSEWHERE = {
     "plan.file",
     "run_dir",
     "weights",
+    "rewind",
+    "mask",
     "preset",
     "trainer.lowest_head",
     "compute.name",
@@ -109,12 +111,13 @@ ELSEWHERE = {
     "trainer.validations",
     "trainer.checkpoint_minutes",
     "trainer.checkpoint_steps",
+    "trainer.rewind_step",
     "logger",
 }
 """Keys that change no plan, patch or weight; other tests cover them.
 
-See test_fit.py, test_precision.py, test_distributed.py, test_preset.py, test_losses.py,
-test_split.py and test_train.py.
+See test_fit.py, test_masked_fit.py, test_precision.py, test_distributed.py, test_preset.py,
+test_losses.py, test_split.py and test_train.py.
 """
 
 

@@ -59,7 +59,7 @@ class ScheduledValidation:
 
     def run_if_due(self, module: SegmentationModule) -> bool:
         """Validate if the schedule says so; return False if a signal cut the validation short."""
-        due = int(module.schedule.progress * self.count) - self.due_so_far
+        due = due_until(module.schedule.progress, self.count) - self.due_so_far
         if module.schedule.remaining == 0:
             self._validate_at_the_end(module)
         elif due:
@@ -148,3 +148,12 @@ def _log_missing(done: int, cases: int, *, is_stopped: bool) -> None:
     if done < cases:
         reason = "it was stopped" if is_stopped else "time allowed"
         log.info("validated on %d of %d cases, as %s", done, cases, reason)
+
+
+def due_until(progress: float, count: int) -> int:
+    """Return how many of ``count`` validations are due up to a progress of the schedule.
+
+    >>> due_until(0.5, 5)
+    2
+    """
+    return int(progress * count)

@@ -10,6 +10,7 @@ from typing import Any
 
 from segkit.bundle.bundle import write_bundle
 from segkit.config.schema import TrainConfig
+from segkit.networks.mask_file import MaskFile
 from segkit.plans.plan import Plan
 from segkit.preprocessing.case_store import PreparedCase
 from segkit.training.data.split import Split
@@ -37,6 +38,8 @@ class BundleWriter:
     """Folder of the run."""
     initial_weights: dict[str, Any] | None = None
     """Report on the weights that the run started from (`initial_weights_report`)."""
+    mask: MaskFile | None = None
+    """Mask of the network, which the bundle keeps as a file."""
     agreement_cases: Sequence[PreparedCase] = ()
     """Cases on which the finished model is compared in bfloat16 and float32."""
 
@@ -68,7 +71,8 @@ class BundleWriter:
         if not module.schedule.remaining:
             card |= self._agreement(module)
         states = {str(self.config.fold): module.average.state_dict()}
-        write_bundle(self.folder / BUNDLE, self.plan, card, states, dataclasses.asdict(self.config))
+        config = dataclasses.asdict(self.config)
+        write_bundle(self.folder / BUNDLE, self.plan, card, states, config, mask=self.mask)
 
     def _training_facts(self) -> dict[str, Any]:
         facts: dict[str, Any] = {

@@ -14,8 +14,10 @@ from pathlib import Path
 from segkit.errors import InputError
 from segkit.files.atomic import atomic_path
 from segkit.files.names import CARD
+from segkit.networks.mask_file import MASK
 from segkit.training.data.split import SPLIT
 from segkit.training.outputs.checkpoint import LAST, NONE_YET
+from segkit.training.outputs.rewind import REWIND
 from segkit.training.outputs.run_folder import BUNDLE, CHECKPOINTS, CONFIG, FOLDS, PLAN, STUDY
 from segkit.training.outputs.run_log import LOG
 from segkit.training.outputs.trackers import MLFLOW_RUN, TENSORBOARD
@@ -24,14 +26,7 @@ from segkit.training.transfer import WEIGHTS
 log = logging.getLogger(__name__)
 
 START_FILES = (
-    CONFIG,
-    PLAN,
-    FOLDS,
-    STUDY,
-    SPLIT,
-    WEIGHTS,
-    MLFLOW_RUN,
-    LOG,
+    *(CONFIG, PLAN, FOLDS, STUDY, SPLIT, WEIGHTS, MASK, REWIND, MLFLOW_RUN, LOG),
     f"{CHECKPOINTS}/{NONE_YET}",
 )
 """Files that a run writes before its first step; a log that already existed keeps its new lines."""

@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from segkit.config.compose import to_yaml
 from segkit.config.schema import TrainConfig
@@ -20,9 +20,6 @@ from segkit.files.atomic import atomic_path, is_leftover, remove_leftovers, writ
 from segkit.files.locks import HOLDER, LOCK
 from segkit.plans.plan import Plan
 from segkit.plans.plan_file import plan_text
-
-if TYPE_CHECKING:  # a sweep asks where runs go before torch is needed
-    from segkit.bundle.bundle import Bundle
 
 log = logging.getLogger(__name__)
 
@@ -151,29 +148,29 @@ def default_run_dir(
     config: TrainConfig,
     plan: Plan,
     dataset: Dataset,
-    weights: Bundle | None = None,
+    origin: Mapping[str, str] | None = None,
     *,
     kind: str | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Return runs/<dataset>/<kind>-<hash>; equal configuration, plan, data and weights share it.
+    """Return runs/<dataset>/<kind>-<hash>; equal configuration, plan, data and origin share it.
 
     Args:
         config: settings of the training; paths in them do not count.
         plan: the plan.
         dataset: its name and the hash of its content count.
-        weights: model that the training starts from.
+        origin: hashes of what the training starts from (`Origin.hashes`).
         kind: the study that the runs in the folder belong to; default the network's name.
         settings: settings of the study that determine its results, in JSON types.
     """
-    content = training_content(config, plan, dataset, weights) + ([settings] if settings else [])
+    content = training_content(config, plan, dataset, origin) + ([settings] if settings else [])
     text = json.dumps(content, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     return RUNS / safe_name(dataset.name) / f"{kind or plan.network.name}-{digest}"
 
 
 def training_content(
-    config: TrainConfig, plan: Plan, dataset: Dataset, weights: Bundle | None = None
+    config: TrainConfig, plan: Plan, dataset: Dataset, origin: Mapping[str, str] | None = None
 ) -> list[Any]:
     """Return everything that determines a training, in JSON types; paths do not count."""
     content = dataclasses.asdict(config)
@@ -182,10 +179,14 @@ def training_content(
     content["dataset"].pop("path")
     content["dataset"].pop("store")
     content["plan"].pop("file")
-    if config.folds is None:
-        content.pop("folds")  # as in runs of older versions, whose folders keep their names
+    # Settings that older versions did not have: their runs keep the names of their folders.
+    for section, key in ((content, "folds"), (content["trainer"], "rewind_step")):
+        if section[key] is None:
+            section.pop(key)
     content["compute"] = {"name": config.compute.name}
-    content["weights"] = weights.hash if weights else None
+    for key in ("weights", "rewind", "mask"):
+        content.pop(key)
+    content |= {"weights": None, **(origin or {})}
     return [content, plan.hash(), dataset.content_hash()]
 
 

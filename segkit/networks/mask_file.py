@@ -1,0 +1,104 @@
+"""Mask file: the masks of a network's kernels, and the names of its input channels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from segkit.errors import InputError
+from segkit.networks.masks import Masks, kept_and_total
+from segkit.networks.tensor_file import TensorKind, content_hash
+
+KIND = TensorKind("mask of a network", 1)
+MASK = "mask.safetensors"
+"""Name of the mask file in a run folder and in a bundle."""
+
+
+@dataclass(frozen=True, eq=False)
+class MaskFile:
+    """Masks of a network, as a file holds them."""
+
+    masks: dict[str, Tensor]
+    """Mask of each kernel by name (`segkit.networks.masks`)."""
+    channels: tuple[str, ...]
+    """Names of the network's input channels, in the order of its first kernels; may be empty."""
+
+    @property
+    def hash(self) -> str:
+        """Twelve hex digits over the masks and the names of the channels."""
+        return content_hash(self.masks, self.channels)
+
+    @property
+    def density(self) -> float:
+        """Kept share of the weights of the masked kernels."""
+        kept, total = kept_and_total(self.masks)
+        return kept / total
+
+    def content(self) -> bytes:
+        """Return the bytes of the file."""
+        return KIND.pack(self.masks, {"channels": json.dumps(self.channels, ensure_ascii=False)})
+
+
+def write_mask(path: str | Path, masks: Masks, channels: Sequence[str] = ()) -> MaskFile:
+    """Write masks to a file, and return what it holds.
+
+    Args:
+        path: the file, a .safetensors.
+        masks: mask of each kernel by name.
+        channels: names of the network's input channels; with them, a network of other channels can
+            take the masks of those that it has.
+    """
+    file = MaskFile({name: mask.bool().cpu() for name, mask in masks.items()}, tuple(channels))
+    KIND.write(path, file.masks, {"channels": json.dumps(file.channels, ensure_ascii=False)})
+    return file
+
+
+def read_mask(path: str | Path) -> MaskFile:
+    """Read a mask file.
+
+    Raises:
+        InputError: no such file, another kind of file, a damaged one, or one of a newer version.
+    """
+    tensors, facts = KIND.read(path)
+    return _checked(tensors, facts, path)
+
+
+def mask_from(content: bytes, where: str | Path) -> MaskFile:
+    """Return the masks in the ``content`` of the mask file ``where``.
+
+    Raises:
+        InputError: as `read_mask`.
+    """
+    return _checked(*KIND.unpack(content, where), where)
+
+
+def _checked(tensors: dict[str, Tensor], facts: dict[str, str], where: str | Path) -> MaskFile:
+    channels = _names(facts.get("channels", "[]"))
+    others = [
+        f"{name} of another type" for name, mask in tensors.items() if mask.dtype != torch.bool
+    ]
+    if channels is None:
+        others = ["channels that are no names"]
+    if others or channels is None or not tensors:
+        raise InputError(
+            where,
+            expected="one tensor of True and False for each kernel, and names of channels",
+            found=others[0] if others else "none",
+            remedy="Use the file as segkit wrote it.",
+        )
+    return MaskFile(tensors, tuple(channels))
+
+
+def _names(text: str) -> list[str] | None:
+    """Return the list of names in a JSON text, or None if it is something else."""
+    try:
+        names = json.loads(text)
+    except ValueError:
+        return None
+    is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return names if is_list else None

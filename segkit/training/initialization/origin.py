@@ -1,0 +1,119 @@
+"""Origin of a training: a model, the weights of another training after a step, and a mask."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from segkit.bundle.bundle import Bundle, read_bundle
+from segkit.bundle.lookup import resolve_model
+from segkit.bundle.mask_lookup import find_mask
+from segkit.config.schema import TrainConfig
+from segkit.errors import InputError
+from segkit.files.atomic import atomic_path, write_text
+from segkit.networks.mask_file import MASK, MaskFile, read_mask
+from segkit.networks.masks import apply_masks
+from segkit.plans.plan import Plan
+from segkit.training.compute.distributed import Ranks
+from segkit.training.initialization.mask_transfer import fit_mask
+from segkit.training.outputs.checkpoint import newest_checkpoint
+from segkit.training.outputs.rewind import RewindFile, read_rewind
+from segkit.training.outputs.run_folder import CHECKPOINTS
+from segkit.training.transfer import WEIGHTS, copy_matching_weights
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Weights and mask from which a training starts, instead of random weights."""
+
+    weights: Bundle | None = None
+    """Model whose matching weights are copied."""
+    rewind: RewindFile | None = None
+    """Weights of another training after some step, and that step."""
+    mask: MaskFile | None = None
+    """Mask of this or of a similar network."""
+
+    def hashes(self) -> dict[str, str]:
+        """Return the hash of each part that there is, by the name of its override."""
+        parts = {"weights": self.weights, "rewind": self.rewind, "mask": self.mask}
+        return {name: part.hash for name, part in parts.items() if part is not None}
+
+
+def open_origin(config: TrainConfig) -> Origin:
+    """Open what the overrides weights, rewind and mask name.
+
+    A run that resumes from a checkpoint needs none of them.
+
+    Raises:
+        InputError: a model or file that cannot be used.
+    """
+    if config.run_dir and newest_checkpoint(Path(config.run_dir) / CHECKPOINTS):
+        return Origin()
+    return Origin(
+        read_bundle(resolve_model(config.weights)) if config.weights else None,
+        read_rewind(config.rewind) if config.rewind else None,
+        find_mask(config.mask) if config.mask else None,
+    )
+
+
+def initialize(
+    network: nn.Module, plan: Plan, origin: Origin, folder: Path, ranks: Ranks
+) -> MaskFile | None:
+    """Load weights into a new network, prune them, and return the mask of its kernels.
+
+    Args:
+        network: the new network, changed in place.
+        plan: the plan of the new network.
+        origin: what the training starts from.
+        folder: the run folder, which gets weights.json, a report on what was loaded, and the mask.
+        ranks: processes of the training; rank 0 writes the files.
+
+    Raises:
+        InputError: weights or a mask that do not fit the network.
+    """
+    report: dict[str, Any] = {}
+    if origin.weights is not None:
+        report |= copy_matching_weights(network, plan, origin.weights)
+    if origin.rewind is not None:
+        origin.rewind.fill(network)
+        report |= {"rewind": origin.rewind.hash, "step": origin.rewind.step}
+    mask = None
+    if origin.mask is not None:
+        mask, report["mask"] = fit_mask(network, plan, origin.mask)
+        apply_masks(network, mask.masks)
+        ranks.share(lambda: _write(folder / MASK, mask.content()))
+    if report:
+        text = json.dumps(report, indent=2, ensure_ascii=False)
+        ranks.share(lambda: write_text(folder / WEIGHTS, text + "\n"))
+    return mask
+
+
+def resumed_mask(folder: Path, checkpoint: Mapping[str, Any]) -> MaskFile | None:
+    """Return the mask of the run in ``folder`` that resumes from ``checkpoint``, if it has one.
+
+    Raises:
+        InputError: no mask file, or another one than the run began with.
+    """
+    expected = checkpoint.get("mask")
+    if expected is None:
+        return None
+    mask = read_mask(folder / MASK)
+    if mask.hash != expected:
+        raise InputError(
+            folder / MASK,
+            expected=f"the mask with which this run began, {expected}",
+            found=f"another one, {mask.hash}",
+            remedy="Put the file back, or start another run with the new mask: mask=FILE and "
+            "another run_dir.",
+        )
+    return mask
+
+
+def _write(path: Path, content: bytes) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
