@@ -28,22 +28,31 @@ class Bench:
 
     plan: Plan
     cases: Sequence[PreparedCase]
-    """Held-out cases."""
+    """Held-out cases, for networks that were trained."""
+    few_cases: Sequence[PreparedCase]
+    """Some of them, for networks right after pruning."""
     patches: Sequence[Tensor]
     """Images (C, X, Y, Z) of the training cases without augmentation, of the plan's patch size."""
     mode: ComputeMode
     """Precision and memory format of the trainings."""
     device: torch.device
 
-    def dice_rows(self, network: nn.Module, measure: str) -> list[dict[str, Cell]]:
+    def dice_rows(
+        self, network: nn.Module, measure: str, *, few: bool = False
+    ) -> list[dict[str, Cell]]:
         """Return a row for each case and label with the Dice of ``network``.
+
+        Args:
+            network: the network.
+            measure: name of what is measured.
+            few: whether only ``few_cases`` are predicted.
 
         Raises:
             InputError: scores that are not finite.
         """
-        score = validate(
-            self._ready(network), self.cases, self.plan, mode=self.mode, device=self.device
-        )
+        cases = self.few_cases if few else self.cases
+        network = self._ready(network)
+        score = validate(network, cases, self.plan, mode=self.mode, device=self.device)
         return [
             {"measure": measure, "case": case, "label": label, "value": dice}
             for case, labels in score.per_case.items()

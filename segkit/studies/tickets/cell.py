@@ -79,7 +79,7 @@ class TicketCell:
         if self.has_random_control:
             network = self._files.network(before)
             apply_masks(network, random_masks(masks, self.training))
-            dice += self.bench.dice_rows(network, curves.PRUNED_AT_RANDOM)
+            dice += self.bench.dice_rows(network, curves.PRUNED_AT_RANDOM, few=True)
         return {RESULTS: dice, ACTIVATIONS: rows}
 
     def _one_shot(self, dense: Mapping[str, NormMoments]) -> dict[str, list[Row]]:
@@ -95,9 +95,9 @@ class TicketCell:
     def _dice_twice(self, network: nn.Module, stored: str, recalibrated: str) -> list[Row]:
         """Return the Dice of a network, and again after its stored statistics, if it has any, were
         measured anew."""
-        rows = self.bench.dice_rows(network, stored)
+        rows = self.bench.dice_rows(network, stored, few=True)
         if self.bench.recalibrate(network):
-            rows += self.bench.dice_rows(network, recalibrated)
+            rows += self.bench.dice_rows(network, recalibrated, few=True)
         return rows
 
     def _shifts(

@@ -7,9 +7,11 @@ from math import exp, log
 from pathlib import Path
 from statistics import fmean
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from segkit.report.figures import (
+    COLORS,
     Line,
     add_band_note,
     draw_lines,
@@ -78,6 +80,7 @@ def controls_figure(curves: Curves, norms: Sequence[str]) -> Figure:
         )
         axes.invert_xaxis()
         add_band_note(axes, BAND)
+    _share_range(panels)
     return figure
 
 
@@ -108,14 +111,20 @@ def after_pruning_figure(curves: Curves, norms: Sequence[str]) -> Figure | None:
     for axes, title, names in zip(panels, titles, measures, strict=True):
         lines = _drawn(
             [
-                _line(f"{norm}{suffix}", _points(curves, norm, TICKET, measure), None)
-                for norm in norms
-                for measure, suffix in names.items()
+                # A norm keeps its color; the line style says what was done.
+                _line(
+                    f"{norm}{suffix}",
+                    _points(curves, norm, TICKET, measure),
+                    color + style * len(COLORS),
+                )
+                for color, norm in enumerate(norms)
+                for style, (measure, suffix) in enumerate(names.items())
             ]
         )
         drawn += len(lines)
         draw_lines(axes, lines, x_label=WEIGHTS, y_label="Dice", title=title, log_x=True)
         axes.invert_xaxis()
+    _share_range(panels)
     return figure if drawn else None
 
 
@@ -143,6 +152,7 @@ def activations_figure(
         )
         axes.axhline(1, color="gray", linewidth=1)
         axes.invert_xaxis()
+    _share_range(panels)
     return figure
 
 
@@ -171,6 +181,13 @@ def density_figure(
         axes.set_xticks(range(len(levels)), [f"{100 * remaining[n]:.3g}" for n in levels])
         axes.set(xlabel=WEIGHTS, title=plain_text(norm))
     return figure
+
+
+def _share_range(panels: Sequence[Axes]) -> None:
+    """Give all panels the same vertical range, so that they can be compared."""
+    lows, highs = zip(*(axes.get_ylim() for axes in panels), strict=True)
+    for axes in panels:
+        axes.set_ylim(min(lows), max(highs))
 
 
 def _ratios(rows: Rows, remaining: Mapping[int, float]) -> list[tuple[float, float]]:
@@ -207,7 +224,7 @@ def _percent(share: float) -> float:
     return float(f"{100 * share:.3g}")
 
 
-def _line(label: str, points: Sequence[Point], number: int | None) -> Line:
+def _line(label: str, points: Sequence[Point], number: int) -> Line:
     x, y, low, high = ([point[part] for point in points] for part in range(4))
     return Line(label, x, y, low, high, number=number)
 

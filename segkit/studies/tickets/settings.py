@@ -46,6 +46,8 @@ class TicketSettings:
             "near 80, 50 and 20 % of the weights, and the last level",
         ),
     )
+    pruned_cases: int = setting(16, whole_number(1))
+    """Largest number of held-out cases on which Dice is measured right after pruning."""
 
     @property
     def chosen_controls(self) -> tuple[str, ...]:

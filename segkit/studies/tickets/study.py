@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -108,7 +108,8 @@ def study_tickets(
         progress=progress,
     )
     with started_study(study, KIND, given_settings(settings)):
-        cells = _cells(study, settings, given_keys(overrides))
+        plans = plans_with_norms(config, study, settings.norms, given=given_keys(overrides))
+        cells = _cells(study, settings, plans)
         log.info("%d trainings; the study is in %s", len(cells), study.run_dir)
         results = run_cells(study.run_dir, cells)
         write_outputs(study, settings, results)
@@ -153,15 +154,14 @@ def _without_validations(config: TrainConfig, overrides: Sequence[str]) -> Train
     return dataclasses.replace(config, trainer=trainer)
 
 
-def _cells(study: Setup, settings: TicketSettings, given: Collection[str]) -> list[StudyCell]:
+def _cells(study: Setup, settings: TicketSettings, plans: Mapping[str, Plan]) -> list[StudyCell]:
     """Return every training as a cell, with precision, memory format and steps fixed for all."""
-    plans = {norm: plan_with_norm(study, norm, given) for norm in settings.norms}
-    first = dataclasses.replace(study, plan=plans[settings.norms[0]])
+    first = _with_plan(study, plans[settings.norms[0]])
     timing = measured_for_all(study.run_dir, arm(first, "first", first.config), "trainings")
-    config = timing.applied_to(study.config) if timing else study.config
+    config = timing.applied_to(first.config) if timing else first.config
     steps = config.trainer.max_steps or 1
     pruning = Pruning(settings.fraction, int(settings.rewind * steps), steps)
-    bench = _bench(dataclasses.replace(study, config=config))
+    bench = _bench(dataclasses.replace(first, config=config), settings.pruned_cases)
     cells = []
     for training in settings.trainings:
         setup = _setup(study, config, plans[training.norm], training)
@@ -177,25 +177,38 @@ def _cells(study: Setup, settings: TicketSettings, given: Collection[str]) -> li
     return cells
 
 
-def plan_with_norm(study: Setup, norm: str, given: Collection[str]) -> Plan:
-    """Return the plan of the study with another norm: only norms and groups differ.
+def plans_with_norms(
+    config: TrainConfig, study: Setup, norms: Sequence[str], *, given: Collection[str]
+) -> dict[str, Plan]:
+    """Return the plan of the study with each norm: only norms and groups differ.
+
+    If the planner would give some norm a larger batch than others, as it does to norms with
+    statistics of the batch, all get that batch.
 
     Args:
+        config: the configuration as it was given, before the planner chose a batch.
         study: the study.
-        norm: a value of network.norm.
+        norms: values of network.norm.
         given: keys that the user gave.
 
     Raises:
-        UsageError: a network that cannot have the norm.
+        UsageError: a network that cannot have a norm.
     """
-    network = dataclasses.replace(study.config.network, norm=norm)
-    config = dataclasses.replace(study.config, network=network)
-    store = prepared_folder(study.config, study.run_dir)
-    plan, _ = measured_plan(
-        config, study.dataset, gpu=device_for(config).type == "cuda", store=store, given=given
-    )
-    same = dataclasses.replace(plan, batch_size=study.plan.batch_size)
-    return dataclasses.replace(study.plan, network=same.network, reasons=same.reasons)
+    plans = {}
+    for norm in norms:
+        network = dataclasses.replace(config.network, norm=norm)
+        own = dataclasses.replace(config, network=network)
+        store = prepared_folder(study.config, study.run_dir)
+        has_gpu = device_for(own).type == "cuda"
+        plans[norm], _ = measured_plan(own, study.dataset, gpu=has_gpu, store=store, given=given)
+    batch_size = max(plan.batch_size for plan in plans.values())
+    return {norm: dataclasses.replace(plan, batch_size=batch_size) for norm, plan in plans.items()}
+
+
+def _with_plan(study: Setup, plan: Plan) -> Setup:
+    trainer = dataclasses.replace(study.config.trainer, batch_size=plan.batch_size)
+    config = dataclasses.replace(study.config, trainer=trainer)
+    return dataclasses.replace(study, config=config, plan=plan)
 
 
 def _setup(study: Setup, config: TrainConfig, plan: Plan, training: Training) -> Setup:
@@ -212,6 +225,7 @@ def _study_cell(cell: TicketCell) -> StudyCell:
         "level": training.level,
         "pruning": dataclasses.asdict(cell.pruning),
         "random": cell.has_random_control,
+        "pruned_cases": len(cell.bench.few_cases),
     }
     facts: dict[str, Cell] = {
         "norm": training.norm,
@@ -223,7 +237,7 @@ def _study_cell(cell: TicketCell) -> StudyCell:
     return StudyCell(training.name, facts, content, cell.compute, needs)
 
 
-def _bench(study: Setup) -> Bench:
+def _bench(study: Setup, pruned_cases: int) -> Bench:
     """Prepare the cases of the study and return what every network is measured on."""
     config, plan, dataset = study.config, study.plan, study.dataset
     split = split_cases(dataset, config.fold, config.folds)
@@ -237,4 +251,5 @@ def _bench(study: Setup) -> Bench:
     patches.plain_from(0)
     images: list[torch.Tensor] = [patches[number]["image"] for number in range(PATCHES)]
     mode = ComputeMode(config.trainer.precision, config.trainer.layout)
-    return Bench(plan, validation, images, mode, device_for(config))
+    few = validation[:pruned_cases]
+    return Bench(plan, validation, few, images, mode, device_for(config))

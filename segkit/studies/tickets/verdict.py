@@ -12,6 +12,7 @@ from segkit.studies.tickets.curves import (
     MARGIN,
     ONE_SHOT,
     PRUNED,
+    Arm,
     Comparison,
     Curves,
     against_controls,
@@ -19,6 +20,7 @@ from segkit.studies.tickets.curves import (
     losses_between_norms,
     smallest_without_loss,
 )
+from segkit.studies.tickets.levels import TICKET
 
 CONTROL_NAMES = {
     "random": "random weights of the same layers",
@@ -64,7 +66,7 @@ def percent(share: float) -> str:
 def _how_small(curves: Curves, norms: Sequence[str]) -> Answer:
     """How far can the network be pruned?"""
     comparisons = {norm: against_dense(curves, norm) for norm in norms}
-    sentences = [_smallest(norm, found) for norm, found in comparisons.items() if found]
+    sentences = [_smallest(norm, found, curves) for norm, found in comparisons.items() if found]
     return Answer(
         "How small may a ticket be?",
         tuple(sentences),
@@ -72,17 +74,19 @@ def _how_small(curves: Curves, norms: Sequence[str]) -> Answer:
     )
 
 
-def _smallest(norm: str, comparisons: Sequence[Comparison]) -> str:
+def _smallest(norm: str, comparisons: Sequence[Comparison], curves: Curves) -> str:
     smallest = smallest_without_loss(comparisons)
+    dense = curves.interval(Arm(norm, TICKET, 0))
+    start = norm if dense is None else f"{norm}, dense {dense.mean:.3f}"
     if smallest is None:
         first = comparisons[0]
         return (
-            f"{norm}: a loss of more than {MARGIN} Dice cannot be excluded for any ticket; at "
+            f"{start}: a loss of more than {MARGIN} Dice cannot be excluded for any ticket; at "
             f"{percent(first.remaining)} of the weights the difference from the dense network is "
             f"{_range(first)}."
         )
     return (
-        f"{norm}: down to {percent(smallest.remaining)} of the weights no level loses more than "
+        f"{start}: down to {percent(smallest.remaining)} of the weights no level loses more than "
         f"{MARGIN} Dice; there the difference from the dense network is {_range(smallest)}."
     )
 

@@ -31,8 +31,8 @@ def test_the_smallest_ticket_and_the_control(dice_rows: MakeRows) -> None:
     ]
     small, control = answers(read_curves(rows), ["group"], ["random", "reinit"])
     assert small.sentences == (
-        "group: down to 50 % of the weights no level loses more than 0.01 Dice; there the "
-        "difference from the dense network is -0.005 to -0.005.",
+        "group, dense 0.646: down to 50 % of the weights no level loses more than 0.01 Dice; there "
+        "the difference from the dense network is -0.005 to -0.005.",
     )
     assert control.sentences == (
         "group, 25 % of the weights: the ticket is better than random weights of the same layers "
@@ -46,8 +46,8 @@ def test_a_ticket_that_loses_too_much_is_not_called_small(dice_rows: MakeRows) -
     rows = [*dice_rows(DENSE), *dice_rows(less(0.125), level=1)]
     (small,) = answers(read_curves(rows), ["group"], [])
     assert small.sentences == (
-        "group: a loss of more than 0.01 Dice cannot be excluded for any ticket; at 50 % of the "
-        "weights the difference from the dense network is -0.125 to -0.125.",
+        "group, dense 0.646: a loss of more than 0.01 Dice cannot be excluded for any ticket; at "
+        "50 % of the weights the difference from the dense network is -0.125 to -0.125.",
     )
 
 
