@@ -107,8 +107,9 @@ def study_tickets(
         check=partial(_check_split, config=config),
         progress=progress,
     )
+    plans = plans_with_norms(config, study, settings.norms, given=given_keys(overrides))
+    study = _with_plan(study, plans[settings.norms[0]])
     with started_study(study, KIND, given_settings(settings)):
-        plans = plans_with_norms(config, study, settings.norms, given=given_keys(overrides))
         cells = _cells(study, settings, plans)
         log.info("%d trainings; the study is in %s", len(cells), study.run_dir)
         results = run_cells(study.run_dir, cells)
@@ -156,12 +157,11 @@ def _without_validations(config: TrainConfig, overrides: Sequence[str]) -> Train
 
 def _cells(study: Setup, settings: TicketSettings, plans: Mapping[str, Plan]) -> list[StudyCell]:
     """Return every training as a cell, with precision, memory format and steps fixed for all."""
-    first = _with_plan(study, plans[settings.norms[0]])
-    timing = measured_for_all(study.run_dir, arm(first, "first", first.config), "trainings")
-    config = timing.applied_to(first.config) if timing else first.config
+    timing = measured_for_all(study.run_dir, arm(study, "first", study.config), "trainings")
+    config = timing.applied_to(study.config) if timing else study.config
     steps = config.trainer.max_steps or 1
     pruning = Pruning(settings.fraction, int(settings.rewind * steps), steps)
-    bench = _bench(dataclasses.replace(first, config=config), settings.pruned_cases)
+    bench = _bench(dataclasses.replace(study, config=config), settings.pruned_cases)
     cells = []
     for training in settings.trainings:
         setup = _setup(study, config, plans[training.norm], training)
